@@ -1,0 +1,61 @@
+/** Resolves dotted method names such as `api.cache.load`, used by RPC and by string validators and formatters. */
+import { api } from "./api";
+
+const BUILT_IN_PROTOTYPES: readonly object[] = [
+  Object.prototype,
+  Function.prototype,
+  Array.prototype,
+];
+
+/** A callable with the object it was found on, so that `this` is what a direct call would give. */
+export interface ApiMethod {
+  owner: object;
+  method: (...args: any[]) => unknown;
+}
+
+/**
+ * Find the function behind a dotted path on `api`.
+ *
+ * Every step must be an own property, so that a name sent by a peer never reaches `constructor` or
+ * `__proto__`; only the last step may be inherited, from a user's class.
+ * @param path e.g. `"api.chatRoom.addMember"`
+ * @returns undefined when the path leads to nothing callable
+ * @throws Error when the path does not start with `api`
+ */
+export function resolveApiMethod(path: string): ApiMethod | undefined {
+  const steps = path.split(".");
+  if (steps.shift() !== "api") {
+    throw new Error("cannot operate on a method outside of the api object");
+  }
+  const last = steps.pop();
+  if (last === undefined || last === "constructor") return undefined;
+
+  let owner: unknown = api;
+  for (const step of steps) {
+    if (!isObjectLike(owner) || !Object.hasOwn(owner, step)) return undefined;
+    owner = (owner as Record<string, unknown>)[step];
+  }
+  if (!isObjectLike(owner) || !isReachable(owner, last)) return undefined;
+
+  const method = (owner as Record<string, unknown>)[last];
+  if (typeof method !== "function") return undefined;
+  return { owner, method: method as ApiMethod["method"] };
+}
+
+function isObjectLike(value: unknown): value is object {
+  return (
+    (typeof value === "object" && value !== null) || typeof value === "function"
+  );
+}
+
+/** Own, or inherited from something that is not one of the language's own prototypes. */
+function isReachable(owner: object, name: string): boolean {
+  for (
+    let holder: object | null = owner;
+    holder !== null && !BUILT_IN_PROTOTYPES.includes(holder);
+    holder = Object.getPrototypeOf(holder) as object | null
+  ) {
+    if (Object.hasOwn(holder, name)) return true;
+  }
+  return false;
+}

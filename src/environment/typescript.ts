@@ -1,0 +1,21 @@
+/** Whether this process runs TypeScript sources directly (then `src/config` is read instead of `dist/config`). */
+import * as path from "node:path";
+
+export function detectTypescript(): boolean {
+  const mode = process.env.ACTIONHERO_TYPESCRIPT_MODE;
+  if (mode) return mode.toLowerCase() === "true";
+  if (path.extname(__filename) === ".ts") return true;
+  if (process.argv.some((word) => /.+\.ts$/.test(word))) return true;
+  if (process.env.TS_JEST) return true;
+  return hasLoader();
+}
+
+function hasLoader(): boolean {
+  const execArgv = process.execArgv;
+  const last = execArgv.at(-1);
+  if (last !== undefined && path.basename(last).includes("ts-node"))
+    return true;
+  if (Symbol.for("ts-node.register.instance") in process) return true;
+  if (execArgv.some((word) => /[\\/]tsx[\\/]|^tsx$/.test(word))) return true;
+  return Boolean((process.features as { typescript?: unknown }).typescript);
+}

@@ -1,0 +1,18 @@
+/** The only dynamic load in the framework. */
+
+/**
+ * Load a file and return its exports by name.
+ *
+ * `require` on purpose: it works under jest, tsx, ts-node and in compiled form, and loads ES modules on
+ * every Node version we support; a native `import()` fails inside jest.
+ * @param reload evaluate the file anew even if it was loaded before
+ */
+export function loadModule(
+  file: string,
+  reload = false,
+): Record<string, unknown> {
+  if (reload) delete require.cache[require.resolve(file)];
+  const loaded = require(file) as unknown;
+  if (typeof loaded === "function") return { default: loaded };
+  return loaded as Record<string, unknown>;
+}
