@@ -1,0 +1,87 @@
+/** Creating files and folders without ever replacing something by accident; used by the generators. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+function codedError(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+/** Whether something usable as a directory is there; a symbolic link counts. */
+export function dirExists(dir: string): boolean {
+  const stats = fs.lstatSync(dir, { throwIfNoEntry: false });
+  return Boolean(stats && (stats.isDirectory() || stats.isSymbolicLink()));
+}
+
+/** Whether something usable as a file is there; a symbolic link counts. */
+export function fileExists(file: string): boolean {
+  const stats = fs.lstatSync(file, { throwIfNoEntry: false });
+  return Boolean(stats && (stats.isFile() || stats.isSymbolicLink()));
+}
+
+/**
+ * Create one directory (its parent must exist).
+ * @returns what was done, to be printed
+ * @throws Error with code EEXIST when it is there already
+ */
+export function createDirSafely(dir: string): string {
+  const target = path.normalize(dir);
+  if (dirExists(dir))
+    throw codedError(`directory '${target}' already exists`, "EEXIST");
+  fs.mkdirSync(target, "0766");
+  return `created directory '${target}'`;
+}
+
+/**
+ * Write a file.
+ * @param overwrite replace a present file (default false)
+ * @returns what was done, to be printed
+ * @throws Error with code EEXIST when it is there already and `overwrite` is not set
+ */
+export function createFileSafely(
+  file: string,
+  data: string | NodeJS.ArrayBufferView,
+  overwrite = false,
+): string {
+  const target = path.normalize(file);
+  const present = fileExists(file);
+  if (present && !overwrite)
+    throw codedError(`file '${target}' already exists`, "EEXIST");
+  fs.writeFileSync(target, data);
+  return present ? ` - overwritten file '${target}'` : `wrote file '${target}'`;
+}
+
+/**
+ * Write a legacy plugin link file, whose content is the kind of thing linked.
+ * @throws Error with code EEXIST when it is there already
+ */
+export function createLinkfileSafely(filePath: string, type: string): string {
+  if (fileExists(filePath))
+    throw codedError(`link file '${filePath}' already exists`, "EEXIST");
+  fs.writeFileSync(filePath, type);
+  return `creating linkfile '${filePath}'`;
+}
+
+/**
+ * Remove a legacy plugin link file.
+ * @throws Error with code ENOEXIST when there is none
+ */
+export function removeLinkfileSafely(filePath: string): string {
+  if (!fileExists(filePath))
+    throw codedError(`link file '${filePath}' doesn't exist`, "ENOEXIST");
+  fs.unlinkSync(filePath);
+  return `removing linkfile '${filePath}'`;
+}
+
+/**
+ * Link a directory.
+ * @throws Error with code EEXIST when the destination is there already
+ */
+export function createSymlinkSafely(
+  destination: string,
+  source: string,
+): string {
+  if (dirExists(destination))
+    throw codedError(`symbolic link '${destination}' already exists`, "EEXIST");
+  fs.symlinkSync(source, destination, "dir");
+  return `creating symbolic link '${destination}' => '${source}'`;
+}

@@ -1,0 +1,84 @@
+/** Merging of configuration objects. */
+import { isPlainObject } from "./isPlainObject";
+
+type Hash = Record<string, any>;
+
+/**
+ * Merge `b` over `a` into a new object; neither is changed.
+ *
+ * Functions are called with `arg` and replaced by what they return, except in an object marked `_toExpand: false`,
+ * whose values are settings themselves. Arrays replace, an empty object never wipes, `null` in `b` deletes the key,
+ * `undefined` in `b` is ignored.
+ */
+export function hashMerge(a: Hash, b: Hash, arg?: unknown): Hash {
+  const expand = a?._toExpand !== false && b?._toExpand !== false;
+  return merge(a, b, arg, expand);
+}
+
+function merge(a: Hash, b: Hash, arg: unknown, expand: boolean): Hash {
+  const merged: Hash = {};
+  for (const key of keysOf(a)) {
+    const value = expand ? expandBase(a[key], arg) : (a[key] as unknown);
+    if (value !== undefined && value !== null) merged[key] = value;
+  }
+  for (const key of keysOf(b)) mergeKey(merged, key, b[key], arg, expand);
+  return merged;
+}
+
+function expandBase(value: unknown, arg: unknown): unknown {
+  if (isPlainObject(value)) return merge(value, {}, arg, true);
+  if (typeof value !== "function") return value;
+  const result = (value as (arg: unknown) => unknown)(arg);
+  return isPlainObject(result) ? merge(result, {}, arg, true) : result;
+}
+
+function mergeKey(
+  merged: Hash,
+  key: string,
+  value: unknown,
+  arg: unknown,
+  expand: boolean,
+): void {
+  if (value === undefined) return;
+  if (value === null) {
+    if (key in merged) delete merged[key];
+    else merged[key] = null;
+    return;
+  }
+  if (isPlainObject(value)) {
+    mergePlain(merged, key, value, arg, expand);
+    return;
+  }
+  if (typeof value === "function" && expand) {
+    const result = (value as (arg: unknown) => unknown)(arg);
+    if (isPlainObject(result)) mergePlain(merged, key, result, arg, expand);
+    else merged[key] = result;
+    return;
+  }
+  merged[key] = value;
+}
+
+function mergePlain(
+  merged: Hash,
+  key: string,
+  value: Hash,
+  arg: unknown,
+  expand: boolean,
+): void {
+  const base = mergeableBase(merged[key]);
+  const expandBelow = expand && base._toExpand !== false;
+  if (Object.keys(value).length === 0) merged[key] ??= {};
+  else merged[key] = merge(base, value, arg, expandBelow);
+}
+
+/** What `value` can be merged onto: an object that holds settings, marked or not; anything else is replaced. */
+function mergeableBase(value: unknown): Hash {
+  if (isPlainObject(value)) return value;
+  const marked = (value as { _toExpand?: unknown } | undefined)?._toExpand;
+  return marked === false ? (value as Hash) : {};
+}
+
+/** `__proto__` never is a setting; assigning it would change what the merged object inherits. */
+function keysOf(hash: Hash | undefined): string[] {
+  return Object.keys(hash ?? {}).filter((key) => key !== "__proto__");
+}
