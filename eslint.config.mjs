@@ -6,8 +6,8 @@ export default tseslint.config(
     ignores: [
       "dist/",
       "coverage/",
-      "tmp/",
-      "log/",
+      "./tmp/",
+      "./log/",
       "public/javascript/",
       "test/fixtures/",
       "test/interop/",

@@ -9,8 +9,7 @@ export const ERROR_CODES = {
   AH_REDIS_CONNECT: "redis could not be reached within `redis.connectTimeout`",
   AH_REDIS_TIMEOUT:
     "redis did not answer within `redis.operationTimeout`, or the connection was lost",
-  AH_RPC_TIMEOUT:
-    "no node answered a cluster call within `general.rpcTimeout`",
+  AH_RPC_TIMEOUT: "no node answered a cluster call within `general.rpcTimeout`",
   AH_RPC_REMOTE: "the remote side of a cluster call threw",
   AH_CACHE_LOCKED: "the cache key is locked by another holder",
   AH_CACHE_NOT_FOUND: "the cache key does not exist",

@@ -36,11 +36,16 @@ export function parseArgv(words: readonly string[]): Argv {
   return flags;
 }
 
+/** Every value given for a framework flag of this process, in order. */
+export function flagValues(name: (typeof FRAMEWORK_FLAGS)[number]): string[] {
+  return parseArgv(process.argv.slice(2))[name] ?? [];
+}
+
 /** The last value of a framework flag of this process, or undefined. */
 export function flagValue(
   name: (typeof FRAMEWORK_FLAGS)[number],
 ): string | undefined {
-  return parseArgv(process.argv.slice(2))[name]?.at(-1);
+  return flagValues(name).at(-1);
 }
 
 function takesValue(name: string): boolean {

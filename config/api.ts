@@ -1,0 +1,107 @@
+import * as fs from "fs";
+import * as path from "path";
+import type { ActionheroConfigInterface } from "../src";
+
+const namespace = "general";
+
+declare module "../src" {
+  interface ActionheroConfigInterface {
+    [namespace]: ReturnType<(typeof DEFAULT)[typeof namespace]>;
+  }
+}
+
+export const DEFAULT = {
+  [namespace]: (config: ActionheroConfigInterface) => {
+    const projectRoot = config.process.projectRoot;
+    const packageJSON = JSON.parse(
+      fs.readFileSync(path.join(projectRoot, "package.json"), "utf8"),
+    ) as { name: string; version: string };
+
+    return {
+      // shown in every web response's metadata
+      apiVersion: packageJSON.version,
+      serverName: packageJSON.name,
+      // the name of this process in the cluster; undefined: `<ip>:<pid>`
+      id: undefined as string | undefined,
+      // the first message that a persistent connection receives
+      welcomeMessage: `Welcome to the ${packageJSON.name} api`,
+      // a secret that all nodes of one cluster share; messages of others are ignored
+      serverToken: "change-me",
+      // prefixes of the redis keys of the cache and of its locks
+      cachePrefix: "actionhero:cache:",
+      lockPrefix: "actionhero:lock:",
+      // how long a lock lives unless it is released, in ms
+      lockDuration: 1000 * 10,
+      // how many actions may be pending on one connection
+      simultaneousActions: 5,
+      // demand an IP address and a port for every connection
+      enforceConnectionProperties: true,
+      // keep params that an action does not declare as inputs
+      disableParamScrubbing: false,
+      // add the response to the log line of each action
+      enableResponseLogging: false,
+      // params (dotted paths) whose values never reach a log
+      filteredParams: [] as string[] | (() => string[]),
+      // the same for responses
+      filteredResponse: [] as string[] | (() => string[]),
+      // values that count as missing for a required input
+      missingParamChecks: [null, "", undefined] as unknown[],
+      // the file that is served for a directory
+      directoryFileType: "index.html",
+      // the level of the log line of each file
+      fileRequestLogLevel: "info",
+      // the priority of middleware that names none
+      defaultMiddlewarePriority: 100,
+      // the redis channel of the cluster
+      channel: "actionhero",
+      // how long a call to another node may take, in ms
+      rpcTimeout: 5000,
+      // how long stop() waits for what is running, in ms
+      shutdownTimeout: 10 * 1000,
+      // show the framework's own commands in `actionhero help`
+      cliIncludeInternal: true,
+      // where the parts of the project are
+      paths: {
+        action: [path.join(__dirname, "..", "actions")],
+        task: [path.join(__dirname, "..", "tasks")],
+        server: [path.join(__dirname, "..", "servers")],
+        cli: [path.join(__dirname, "..", "bin")],
+        initializer: [path.join(__dirname, "..", "initializers")],
+        public: [path.join(projectRoot, "public")],
+        pid: [path.join(projectRoot, "pids")],
+        log: [path.join(projectRoot, "log")],
+        plugin: [path.join(projectRoot, "node_modules")],
+        test: [path.join(projectRoot, "__tests__")],
+        // used by the generators
+        src: path.join(projectRoot, "src"),
+        dist: path.join(projectRoot, "dist"),
+      },
+      // chat rooms that exist from the start
+      startingChatRooms: { defaultRoom: {} } as Record<
+        string,
+        Record<string, unknown>
+      >,
+    };
+  },
+};
+
+export const test = {
+  [namespace]: () => {
+    return {
+      serverToken: `serverToken-${process.env.JEST_WORKER_ID || 0}`,
+      startingChatRooms: {
+        defaultRoom: {},
+        otherRoom: {},
+      },
+      rpcTimeout: 3000,
+    };
+  },
+};
+
+export const production = {
+  [namespace]: () => {
+    return {
+      fileRequestLogLevel: "debug",
+    };
+  },
+};

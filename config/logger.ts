@@ -1,0 +1,84 @@
+import * as path from "path";
+import * as winston from "winston";
+import type {
+  ActionheroConfigInterface,
+  ActionheroLogLevel,
+  LoggerTools,
+} from "../src";
+
+const namespace = "logger";
+
+declare module "../src" {
+  interface ActionheroConfigInterface {
+    [namespace]: ReturnType<(typeof DEFAULT)[typeof namespace]>;
+  }
+}
+
+/** Builds one winston logger (or its options); any winston format or transport can be used here. */
+type LoggerBuilder = (
+  config: ActionheroConfigInterface,
+  tools: LoggerTools,
+) => winston.Logger | winston.LoggerOptions;
+
+const levelFromEnv = () => process.env.LOG_LEVEL as ActionheroLogLevel;
+
+export const DEFAULT = {
+  [namespace]: (config: ActionheroConfigInterface) => {
+    return {
+      loggers: [
+        buildConsoleLogger(levelFromEnv()),
+        ...config.general.paths.log.map((folder) =>
+          buildFileLogger(folder, levelFromEnv()),
+        ),
+      ] as LoggerBuilder[],
+      // longer strings in params are cut in log lines
+      maxLogStringLength: 100,
+      // longer arrays in params are shown as their length
+      maxLogArrayLength: 10,
+    };
+  },
+};
+
+export const test = {
+  [namespace]: (config: ActionheroConfigInterface) => {
+    return {
+      loggers: [
+        buildConsoleLogger(levelFromEnv() ?? "crit"),
+        ...config.general.paths.log.map((folder) =>
+          buildFileLogger(folder, "debug"),
+        ),
+      ] as LoggerBuilder[],
+    };
+  },
+};
+
+/** Coloured lines on stdout. */
+function buildConsoleLogger(level: ActionheroLogLevel = "info"): LoggerBuilder {
+  return (_config, { consoleFormat, ConsoleTransport }) =>
+    winston.createLogger({
+      level,
+      levels: winston.config.syslog.levels,
+      format: consoleFormat(),
+      transports: [new ConsoleTransport()],
+    });
+}
+
+/** One JSON document per line in `<folder>/<id>-<env>.log`. */
+function buildFileLogger(
+  folder: string,
+  level: ActionheroLogLevel = "info",
+): LoggerBuilder {
+  return (config, { jsonFormat, FileTransport }) => {
+    const { id, env } = config.process;
+    return winston.createLogger({
+      level,
+      levels: winston.config.syslog.levels,
+      format: jsonFormat(),
+      transports: [
+        new FileTransport({
+          filename: path.join(folder, `${id}-${env}.log`),
+        }),
+      ],
+    });
+  };
+}

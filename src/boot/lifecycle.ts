@@ -1,0 +1,122 @@
+/** Loads the initializers and runs their phases in order of priority. */
+import { discover, pluginFolders } from "../config/discover";
+import { ActionheroError, toError } from "../errors";
+import { log } from "../log/log";
+import { loadModule } from "../utils/loadModule";
+import type { Initializer } from "./initializer";
+
+export type Phase = "initialize" | "start" | "stop";
+export type PhaseFunction = () => Promise<void>;
+
+/** An initializer with the file it came from, which error reports name. */
+export interface LoadedInitializer {
+  initializer: Initializer;
+  file: string;
+}
+
+const PHASES: Record<
+  Phase,
+  {
+    priority: "loadPriority" | "startPriority" | "stopPriority";
+    before: string;
+    after: string;
+  }
+> = {
+  initialize: {
+    priority: "loadPriority",
+    before: "Loading initializer",
+    after: "Loaded initializer",
+  },
+  start: {
+    priority: "startPriority",
+    before: "Starting initializer",
+    after: "Started initializer",
+  },
+  stop: {
+    priority: "stopPriority",
+    before: "Stopping initializer",
+    after: "Stopped initializer",
+  },
+};
+
+/**
+ * Construct every initializer of the framework, the project and its plugins. Of two with the same name only the later
+ * one is kept.
+ * @throws the error of the first file that cannot be loaded, `error.data` naming the file
+ */
+export function loadInitializers(): LoadedInitializer[] {
+  pluginFolders("initializers"); // refuses plugins whose path is missing before anything is loaded
+  const byName = new Map<string, LoadedInitializer>();
+  for (const file of discover("initializers")) {
+    for (const initializer of instantiate(file)) {
+      const { name } = initializer;
+      if (byName.delete(name)) {
+        log(
+          `an existing initializer with the same name \`${name}\` will be overridden by the file ${file}`,
+          "warning",
+        );
+      }
+      byName.set(name, { initializer, file });
+    }
+  }
+  return [...byName.values()];
+}
+
+function instantiate(file: string): Initializer[] {
+  try {
+    const exported = Object.values(loadModule(file, true));
+    if (exported.length === 0)
+      throw new Error(`no exported initializers found in ${file}`);
+    return exported.map((InitializerClass) => {
+      const initializer = new (InitializerClass as new () => Initializer)();
+      initializer.validate();
+      return initializer;
+    });
+  } catch (error) {
+    throw describeFailure(error, { file, type: "load" });
+  }
+}
+
+/** The functions of one phase, lowest priority first; equal priorities keep the order in which files were found. */
+export function orderPhase(
+  loaded: readonly LoadedInitializer[],
+  phase: Phase,
+): PhaseFunction[] {
+  const { priority } = PHASES[phase];
+  return loaded
+    .filter(({ initializer }) => typeof initializer[phase] === "function")
+    .map((entry) => ({ entry, rank: entry.initializer[priority] ?? 0 }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ entry }) => wrapPhase(entry, phase));
+}
+
+function wrapPhase(
+  { initializer, file }: LoadedInitializer,
+  phase: Phase,
+): PhaseFunction {
+  const { before, after } = PHASES[phase];
+  const { name } = initializer;
+  return async () => {
+    log(`${before}: ${name}`, "debug", { file });
+    try {
+      await initializer[phase]!();
+    } catch (error) {
+      throw describeFailure(error, { name, file, type: phase });
+    }
+    log(`${after}: ${name}`, "debug", { file });
+  };
+}
+
+/** The thrown error itself, with where it happened in `error.data`, for the reporters. */
+function describeFailure(
+  thrown: unknown,
+  where: { name?: string; file: string; type: string },
+): Error {
+  const error = toError(thrown) as Error & { data?: object };
+  try {
+    error.data = { ...error.data, ...where };
+    return error;
+  } catch {
+    return new ActionheroError("AH_BOOT", error.message, { cause: error });
+  }
+}

@@ -1,0 +1,37 @@
+/** The file that tells which process runs this server. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { config, id } from "../config/config";
+import { log } from "../log/log";
+
+function pidFile(): string | undefined {
+  const paths = config.general?.paths as { pid?: string[] } | undefined;
+  const folder = paths?.pid?.[0];
+  if (folder === undefined) return undefined;
+  const title = id.trim().replaceAll(":", "-").replaceAll(" ", "_");
+  return path.join(folder, `actionhero-${title}`);
+}
+
+/** Write this process' id. A folder that cannot be written gives a warning: the server runs without the file. */
+export function writePidFile(): void {
+  log(`pid: ${process.pid}`, "notice");
+  const file = pidFile();
+  if (file === undefined) return;
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, String(process.pid), "ascii");
+  } catch (error) {
+    log(`Unable to write pidfile: ${String(error)}`, "warning");
+  }
+}
+
+/** Remove the file that `writePidFile` wrote. */
+export function removePidFile(): void {
+  const file = pidFile();
+  if (file === undefined) return;
+  try {
+    fs.rmSync(file, { force: true });
+  } catch (error) {
+    log("Unable to remove pidfile", "error", { error: String(error) });
+  }
+}

@@ -1,0 +1,289 @@
+/** The server process: one state machine that loads, starts and stops everything. */
+import { api } from "../api";
+import { config, env, id, rebuildConfig } from "../config/config";
+import { toError } from "../errors";
+import { reportError } from "../log/exceptions";
+import { log } from "../log/log";
+import type { Initializer } from "./initializer";
+import {
+  loadInitializers,
+  orderPhase,
+  type LoadedInitializer,
+  type PhaseFunction,
+} from "./lifecycle";
+import { removePidFile, writePidFile } from "./pid";
+import { registerSignals } from "./signals";
+
+/** The code of an error that has been reported and ended the boot. */
+export const FATAL_ERROR_CODE = "FATAL_ACTIONHERO_ERROR";
+
+export type ProcessState =
+  | "idle"
+  | "initializing"
+  | "initialized"
+  | "starting"
+  | "running"
+  | "stopping"
+  | "stopped";
+
+declare module "../api" {
+  interface Api {
+    /** The last constructed Process. */
+    process?: Process;
+  }
+}
+
+export class Process {
+  /** Where in its life this process is; the booleans of v29 are read from it. */
+  state: ProcessState = "idle";
+  /** Why the server was stopped, as given to `stop`. */
+  stopReasons: string[] = [];
+  /** When the server was last started, in ms since the epoch. */
+  bootTime = Date.now();
+  /** 0 until the first start ended, then 1. */
+  startCount = 0;
+  initializers: { [name: string]: Initializer } = {};
+  loadInitializers: PhaseFunction[] = [];
+  startInitializers: PhaseFunction[] = [];
+  stopInitializers: PhaseFunction[] = [];
+
+  private initializePromise?: Promise<void>;
+  private startPromise?: Promise<void>;
+  private stopPromise?: Promise<void>;
+  private restartPromise?: Promise<void>;
+
+  constructor() {
+    api.process = this;
+    api.commands.initialize = () => this.initialize();
+    api.commands.start = () => this.start();
+    api.commands.stop = (reasons?: string | string[]) => this.stop(reasons);
+    api.commands.restart = () => this.restart();
+  }
+
+  get initialized(): boolean {
+    return ["initialized", "starting", "running"].includes(this.state);
+  }
+
+  get started(): boolean {
+    return this.state === "running";
+  }
+
+  get running(): boolean {
+    return this.state === "starting" || this.state === "running";
+  }
+
+  get stopped(): boolean {
+    return this.state === "stopped";
+  }
+
+  get shuttingDown(): boolean {
+    return this.state === "stopping";
+  }
+
+  /**
+   * Load all initializers and run their `initialize`; a second call waits for the first.
+   * @throws the error of the initializer that failed, after it was reported
+   */
+  initialize(): Promise<void> {
+    if (this.initialized) return Promise.resolve();
+    this.initializePromise ??= this.runInitialize().finally(() => {
+      this.initializePromise = undefined;
+    });
+    return this.initializePromise;
+  }
+
+  /**
+   * Initialize if needed, then run every `start`; on a running process nothing happens, while one stops it waits.
+   * @throws the error of the initializer that failed, after it was reported and what had started was stopped
+   */
+  start(): Promise<void> {
+    if (this.state === "running") return Promise.resolve();
+    this.startPromise ??= this.runStart().finally(() => {
+      this.startPromise = undefined;
+    });
+    return this.startPromise;
+  }
+
+  /**
+   * Run every `stop`; a second call waits for the first.
+   * @param stopReasons shown in the log and kept in `this.stopReasons`
+   */
+  stop(stopReasons: string | string[] = []): Promise<void> {
+    if (this.stopPromise) return this.stopPromise;
+    if (!this.running) {
+      log(`Cannot shut down ${serverName()}, not running`, "crit");
+      return Promise.resolve();
+    }
+    this.stopReasons = Array.isArray(stopReasons) ? stopReasons : [stopReasons];
+    this.stopPromise = this.stopAfterStart().finally(() => {
+      this.stopPromise = undefined;
+    });
+    return this.stopPromise;
+  }
+
+  /** Stop, read the configuration anew, start; a process that is not running is just started. */
+  restart(): Promise<void> {
+    this.restartPromise ??= this.runRestart().finally(() => {
+      this.restartPromise = undefined;
+    });
+    return this.restartPromise;
+  }
+
+  /**
+   * Stop on SIGINT and SIGTERM, restart on SIGUSR2, and report and stop on errors that nobody caught.
+   * @param stopCallback called with the exit code (0 or 1) when the server has stopped
+   */
+  registerProcessSignals(
+    stopCallback: (exitCode?: number) => void = () => undefined,
+  ): void {
+    registerSignals(this, stopCallback);
+  }
+
+  /**
+   * Report errors that end the server, stop it if it runs, and throw the first.
+   * @param type the phase or file in which they happened
+   */
+  async fatalError(
+    errors: NodeJS.ErrnoException | NodeJS.ErrnoException[],
+    type: string,
+  ): Promise<void> {
+    const list = Array.isArray(errors) ? errors : [errors];
+    const hideStacks =
+      (process.env.ACTIONHERO_FATAL_ERROR_STACK_DISPLAY ?? "true") !== "true";
+    for (const error of list) {
+      if (hideStacks) delete error.stack;
+      reportError(error, "initializer", type);
+    }
+    if (this.state === "running")
+      await this.stop(list.map((error) => error.message));
+    const first = list[0]!;
+    first.code ??= FATAL_ERROR_CODE;
+    throw first;
+  }
+
+  /** The entries of `collection` in one list, lowest rank first. */
+  flattenOrderedInitializer<T>(collection: { [rank: number]: T[] }): T[] {
+    return Object.keys(collection)
+      .map(Number)
+      .sort((a, b) => a - b)
+      .flatMap((rank) => collection[rank]!);
+  }
+
+  private async runInitialize(): Promise<void> {
+    this.state = "initializing";
+    try {
+      const loaded = loadInitializers();
+      this.keep(loaded);
+      for (const load of this.loadInitializers) await load();
+      this.state = "initialized";
+    } catch (error) {
+      this.state = "stopped";
+      await this.fatalError(toError(error), "initialize");
+    }
+  }
+
+  private keep(loaded: LoadedInitializer[]): void {
+    this.initializers = {};
+    for (const { initializer } of loaded)
+      this.initializers[initializer.name] = initializer;
+    this.loadInitializers = orderPhase(loaded, "initialize");
+    this.startInitializers = orderPhase(loaded, "start");
+    this.stopInitializers = orderPhase(loaded, "stop");
+  }
+
+  private async runStart(): Promise<void> {
+    await this.stopPromise;
+    await this.initialize();
+    this.state = "starting";
+    writePidFile();
+    api.running = true;
+    log(`environment: ${env}`, "notice");
+    log(`*** Starting ${serverName()} ***`, "info");
+
+    try {
+      for (const start of this.startInitializers) await start();
+    } catch (error) {
+      await this.abandonStart(toError(error));
+    }
+    this.bootTime = Date.now();
+    this.state = "running";
+    this.announceStart();
+  }
+
+  /** What did start is stopped again, so that a failed boot leaves nothing open. */
+  private async abandonStart(error: Error): Promise<void> {
+    this.stopReasons = [error.message];
+    this.state = "stopping";
+    await this.runStoppers().catch((stopError: unknown) =>
+      reportError(toError(stopError), "initializer", "stop"),
+    );
+    this.endStop();
+    await this.fatalError(error, "start");
+  }
+
+  private announceStart(): void {
+    if (this.startCount === 0) {
+      log(`server ID: ${id}`, "notice");
+      log(`*** ${serverName()} Started ***`, "notice");
+      this.startCount++;
+      return;
+    }
+    log(`*** ${serverName()} Restarted ***`, "notice");
+  }
+
+  private async stopAfterStart(): Promise<void> {
+    // a stop during the start lets it end first: half-started parts cannot be stopped reliably
+    if (this.startPromise) {
+      const started = await this.startPromise.then(
+        () => true,
+        () => false,
+      );
+      if (!started) return;
+    }
+    this.state = "stopping";
+    log("stopping process...", "notice");
+    if (this.stopReasons.length > 0)
+      log(`stop reasons: ${this.stopReasons.join(", ")}`, "debug");
+    try {
+      await this.runStoppers();
+    } catch (error) {
+      this.endStop();
+      await this.fatalError(toError(error), "stop");
+    }
+    this.endStop();
+  }
+
+  /** Every part is stopped even if an earlier one fails; the first failure is thrown at the end. */
+  private async runStoppers(): Promise<void> {
+    let failure: unknown;
+    for (const stop of this.stopInitializers) {
+      try {
+        await stop();
+      } catch (error) {
+        if (failure === undefined) failure = error;
+        else reportError(toError(error), "initializer", "stop");
+      }
+    }
+    if (failure !== undefined) throw failure as Error;
+  }
+
+  private endStop(): void {
+    removePidFile();
+    this.initializers = {};
+    api.running = false;
+    this.state = "stopped";
+    log(`*** ${serverName()} Stopped ***`, "notice");
+  }
+
+  private async runRestart(): Promise<void> {
+    if (this.running || this.stopPromise) {
+      await this.stop();
+      rebuildConfig();
+    }
+    await this.start();
+  }
+}
+
+function serverName(): string {
+  return String(config.general?.serverName ?? "actionhero");
+}

@@ -1,0 +1,77 @@
+/** What operating system signals and uncaught errors do to a Process. */
+import { toError } from "../errors";
+import { reportError, wasReported } from "../log/exceptions";
+import { log } from "../log/log";
+import type { Process } from "./process";
+
+/** How long a stop may take before the process exits anyway, in ms. */
+const DEFAULT_SHUTDOWN_TIMEOUT = 30_000;
+
+/**
+ * @param stopCallback called once with the exit code when the server has stopped
+ */
+export function registerSignals(
+  server: Process,
+  stopCallback: (exitCode?: number) => void,
+): void {
+  const stopForError = (thrown: unknown, name: string) => {
+    const error = toError(thrown);
+    if (!wasReported(error)) reportError(error, "uncaught", name, "emerg");
+    if (server.shuttingDown) return;
+    void stopWithin(server, [`uncaught ${name.toLowerCase()}`], () =>
+      stopCallback(1),
+    );
+  };
+  const stopForSignal = (signal: NodeJS.Signals) => {
+    log(`[ SIGNAL ] - ${signal}`, "notice");
+    if (server.shuttingDown) return; // the first signal's stop will call back
+    void stopWithin(server, [signal], () => stopCallback(0));
+  };
+  const restartForSignal = (signal: NodeJS.Signals) => {
+    log(`[ SIGNAL ] - ${signal}`, "notice");
+    const timer = armHardStop();
+    server.restart().then(
+      () => clearTimeout(timer),
+      () => {
+        clearTimeout(timer);
+        stopCallback(1);
+      },
+    );
+  };
+
+  process.on("uncaughtException", (error) => stopForError(error, "Exception"));
+  process.on("unhandledRejection", (reason) =>
+    stopForError(reason, "Rejection"),
+  );
+  process.on("SIGINT", stopForSignal);
+  process.on("SIGTERM", stopForSignal);
+  process.on("SIGUSR2", restartForSignal);
+}
+
+async function stopWithin(
+  server: Process,
+  reasons: string[],
+  done: () => void,
+): Promise<void> {
+  const timer = armHardStop();
+  try {
+    if (server.running) await server.stop(reasons);
+  } catch {
+    // already reported by the process; exiting is what is left to do
+  }
+  clearTimeout(timer);
+  done();
+}
+
+/** Ends the process when stopping takes too long: a supervisor is waiting for it. */
+function armHardStop(): NodeJS.Timeout {
+  const timeout =
+    parseInt(process.env.ACTIONHERO_SHUTDOWN_TIMEOUT ?? "", 10) ||
+    DEFAULT_SHUTDOWN_TIMEOUT;
+  return setTimeout(() => {
+    console.error(
+      `Process did not terminate within ${timeout}ms. Stopping now!`,
+    );
+    process.exit(1);
+  }, timeout);
+}

@@ -1,0 +1,82 @@
+/** The live configuration and the live facts about this process. */
+import { flagValues } from "../environment/argv";
+import { readEnv } from "../environment/env";
+import { readId } from "../environment/id";
+import { findProjectRoot } from "../environment/paths";
+import { detectTypescript } from "../environment/typescript";
+import { readActionheroVersion } from "../environment/version";
+import { ActionheroError, toError } from "../errors";
+import { hashMerge } from "../utils/hashMerge";
+import { loadConfig } from "./load";
+import { locateConfigDirectories } from "./locate";
+import type { ActionheroConfigInterface } from "./types";
+
+/** The environment: `--NODE_ENV`, NODE_ENV, else `"development"`. */
+export let env = readEnv();
+/** The framework's version. */
+export let actionheroVersion = readActionheroVersion();
+/** The project's directory. */
+export let projectRoot = findProjectRoot();
+/** Whether TypeScript sources are running directly. */
+export let typescript = detectTypescript();
+/** This process' name in the cluster. */
+export let id = readId();
+/** The configuration; read it when it is used, since `rebuildConfig` replaces it. */
+export let config: ActionheroConfigInterface = buildConfig();
+
+/** Read environment, arguments and config files again, and replace `config` and the facts beside it. */
+export function rebuildConfig(): void {
+  env = readEnv();
+  actionheroVersion = readActionheroVersion();
+  projectRoot = findProjectRoot();
+  typescript = detectTypescript();
+  id = readId();
+  config = buildConfig();
+}
+
+function buildConfig(): ActionheroConfigInterface {
+  const directories = locateConfigDirectories(projectRoot, typescript);
+  const build = () =>
+    applyOverrides(
+      loadConfig(directories, {
+        env,
+        id,
+        typescript,
+        projectRoot,
+        actionheroVersion,
+      }),
+    );
+
+  const built = build();
+  const configuredId = readId(built.general?.id as string | undefined);
+  if (configuredId === id) return built;
+  id = configuredId; // the configuration names this process: what derives from the name is built with it
+  return build();
+}
+
+function applyOverrides(
+  built: ActionheroConfigInterface,
+): ActionheroConfigInterface {
+  const sources = [
+    process.env.ACTIONHERO_CONFIG_OVERRIDES ?? "",
+    ...flagValues("ACTIONHERO_CONFIG_OVERRIDES"),
+  ].filter((source) => source !== "");
+
+  return sources.reduce(
+    (merged, source) =>
+      hashMerge(merged, parseOverrides(source)) as ActionheroConfigInterface,
+    built,
+  );
+}
+
+function parseOverrides(source: string): Record<string, unknown> {
+  try {
+    return JSON.parse(source) as Record<string, unknown>;
+  } catch (error) {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      `could not parse ACTIONHERO_CONFIG_OVERRIDES: ${toError(error).toString()}`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,87 @@
+/** Which files of the project and its plugins hold actions, tasks, initializers, servers and static files. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { defaultsRoot } from "../environment/paths";
+import { ActionheroError } from "../errors";
+import { arrayUnique } from "../utils/arrayUnique";
+import { listSourceFiles } from "../utils/listSourceFiles";
+import { config } from "./config";
+import type { PluginConfig, PluginSection } from "./types";
+
+/** The kinds of code that are found by folder, with the key of `config.general.paths` that names the folders. */
+const PATH_KEYS = {
+  actions: "action",
+  tasks: "task",
+  initializers: "initializer",
+  servers: "server",
+  cli: "cli",
+} as const;
+
+export type DiscoverableKind = keyof typeof PATH_KEYS;
+
+/** The folder that a kind has inside a plugin. */
+const PLUGIN_FOLDERS: Record<PluginSection, string> = {
+  actions: "actions",
+  tasks: "tasks",
+  initializers: "initializers",
+  servers: "servers",
+  public: "public",
+  cli: "bin",
+};
+
+/**
+ * Files of one kind, each once: the framework's own (initializers only), the project's, then the plugins' compiled
+ * ones.
+ */
+export function discover(kind: DiscoverableKind): string[] {
+  const core =
+    kind === "initializers"
+      ? listSourceFiles(path.join(defaultsRoot, "initializers"))
+      : [];
+  const project = projectFolders(kind).flatMap((folder) =>
+    listSourceFiles(folder),
+  );
+  const plugins = pluginFolders(kind).flatMap((folder) =>
+    listSourceFiles(folder, [".js"]),
+  );
+  return [...new Set([...core, ...project, ...plugins])];
+}
+
+/** The project's own folders of one kind, from `config.general.paths`. */
+export function projectFolders(kind: DiscoverableKind): string[] {
+  const paths = config.general?.paths as
+    Partial<Record<string, unknown>> | undefined;
+  return arrayUnique(
+    ((paths?.[PATH_KEYS[kind]] ?? []) as string[]).map((folder) =>
+      path.resolve(folder),
+    ),
+  );
+}
+
+/**
+ * The existing folders of one section over all plugins that have it switched on: `<plugin>/<section>` and, for code,
+ * `<plugin>/dist/<section>`.
+ * @throws ActionheroError AH_BOOT `plugin path does not exist: ...`
+ */
+export function pluginFolders(section: PluginSection): string[] {
+  const folder = PLUGIN_FOLDERS[section];
+  const inside =
+    section === "public" ? [folder] : [folder, path.join("dist", folder)];
+  return pluginPaths(section)
+    .flatMap((root) => inside.map((name) => path.join(root, name)))
+    .filter((candidate) => fs.existsSync(candidate));
+}
+
+function pluginPaths(section: PluginSection): string[] {
+  const plugins = (config.plugins ?? {}) as PluginConfig;
+  return Object.values(plugins).flatMap((plugin) => {
+    const root = path.normalize(plugin.path);
+    if (!fs.existsSync(root)) {
+      throw new ActionheroError(
+        "AH_BOOT",
+        `plugin path does not exist: ${plugin.path}`,
+      );
+    }
+    return plugin[section] === false ? [] : [root];
+  });
+}

@@ -1,0 +1,157 @@
+/** Builds the configuration from its files: DEFAULT and environment blocks, retries, the second pass, routes. */
+import { ActionheroError, toError } from "../errors";
+import { arrayUnique } from "../utils/arrayUnique";
+import { hashMerge } from "../utils/hashMerge";
+import { listSourceFiles } from "../utils/listSourceFiles";
+import { loadModule } from "../utils/loadModule";
+import type { ConfigDirectories } from "./locate";
+import type {
+  ActionheroConfigInterface,
+  ConfigBlock,
+  ProcessConfig,
+} from "./types";
+
+type Config = ActionheroConfigInterface;
+type RouteEntry = {
+  path?: unknown;
+  action?: unknown;
+  apiVersion?: unknown;
+  matchTrailingPathParts?: unknown;
+  dir?: unknown;
+};
+type RouteTables = Record<string, RouteEntry[] | undefined>;
+
+/** Namespaces that the framework reads; they exist even when no file defines them. */
+const NAMESPACES = ["general", "plugins", "routes", "web"];
+
+/**
+ * Apply the defaults, then each project directory in order.
+ * @throws ActionheroError AH_CONFIG naming every file that cannot be loaded
+ */
+export function loadConfig(
+  directories: ConfigDirectories,
+  processConfig: ProcessConfig,
+): Config {
+  let config = { process: { ...processConfig } } as unknown as Config;
+  for (const namespace of NAMESPACES) config[namespace] = {};
+
+  const defaultFiles = listSourceFiles(directories.defaults);
+  config = applyDirectory(
+    config,
+    directories.isOwnProject ? defaultFiles : defaultFiles.filter(isNotRoutes),
+  );
+  for (const directory of directories.project) {
+    config = applyDirectory(config, listSourceFiles(directory));
+  }
+  return config;
+}
+
+/**
+ * A file may read a namespace that a later file defines: one that fails is retried after the others, and the whole
+ * directory is applied twice so that values derived from one another settle.
+ */
+function applyDirectory(config: Config, files: string[]): Config {
+  const { config: firstPass, order } = applyWithRetries(config, files);
+  const secondPass = order.reduce(applyFile, firstPass);
+  secondPass.routes = uniqueRoutes(secondPass.routes as RouteTables);
+  return secondPass;
+}
+
+function applyWithRetries(
+  config: Config,
+  files: string[],
+): { config: Config; order: string[] } {
+  const waiting = [...files];
+  const order: string[] = [];
+  const failures = new Map<string, Error>();
+
+  while (waiting.length > 0) {
+    const file = waiting.shift()!;
+    try {
+      config = applyFile(config, file);
+      order.push(file);
+      failures.clear(); // what failed for want of this file deserves another try
+    } catch (error) {
+      failures.set(file, toError(error));
+      waiting.push(file);
+      if (failures.size === waiting.length) throw loadError(failures);
+    }
+  }
+  return { config, order };
+}
+
+function loadError(failures: Map<string, Error>): Error {
+  const errors: Record<string, { msg: string }> = {};
+  for (const [file, error] of failures)
+    errors[file] = { msg: error.toString() };
+  const stacks = [...failures.values()]
+    .map((error) => error.stack)
+    .join("\n\n");
+  return new ActionheroError(
+    "AH_CONFIG",
+    `Unable to load configurations, errors: ${JSON.stringify(errors)}`,
+    { cause: stacks },
+  );
+}
+
+function applyFile(config: Config, file: string): Config {
+  const blocks = loadModule(file) as Record<string, ConfigBlock | undefined>;
+  const { env } = config.process;
+  let merged = applyBlock(config, blocks.DEFAULT, file);
+  if (env !== "DEFAULT") merged = applyBlock(merged, blocks[env], file);
+  return merged;
+}
+
+function applyBlock(
+  config: Config,
+  block: ConfigBlock | undefined,
+  file: string,
+): Config {
+  if (!block) return config;
+  if (isNotRoutes(file)) return hashMerge(config, block, config) as Config;
+
+  // routes add up over files and directories, where everything else replaces
+  const { routes, ...others } = hashMerge({}, block, config) as {
+    routes?: RouteTables;
+  };
+  const merged = hashMerge(config, others, config) as Config;
+  merged.routes = appendRoutes(config.routes as RouteTables, routes ?? {});
+  return merged;
+}
+
+function isNotRoutes(file: string): boolean {
+  return !/routes\.[jt]s/.test(file);
+}
+
+function appendRoutes(present: RouteTables, added: RouteTables): RouteTables {
+  const tables: RouteTables = { ...present };
+  for (const [method, routes] of Object.entries(added)) {
+    tables[method] = [...(tables[method] ?? []), ...(routes ?? [])];
+  }
+  return tables;
+}
+
+function uniqueRoutes(tables: RouteTables): RouteTables {
+  const unique: RouteTables = {};
+  for (const [method, routes = []] of Object.entries(tables)) {
+    const seen = new Set<string>();
+    unique[method] = arrayUnique(routes).filter((route) => {
+      const identity = routeIdentity(route);
+      if (seen.has(identity)) return false;
+      seen.add(identity);
+      return true;
+    });
+  }
+  return unique;
+}
+
+function routeIdentity(route: RouteEntry): string {
+  const { path, action, apiVersion, matchTrailingPathParts, dir } = route;
+  return JSON.stringify([
+    path,
+    action,
+    apiVersion,
+    matchTrailingPathParts,
+    dir,
+  ]);
+}

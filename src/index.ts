@@ -1,0 +1,28 @@
+/** The public exports of actionhero. Nothing inside `src` imports this file. */
+import { api as coreApi, type Api } from "./api";
+
+/** The shared object of this process; users may hang anything on it. */
+export const api = coreApi as Api & { [key: string]: any };
+
+export { Api, type ProcessCommands } from "./api";
+export { Process, type ProcessState } from "./boot/process";
+export { Initializer } from "./boot/initializer";
+export {
+  actionheroVersion,
+  config,
+  env,
+  id,
+  projectRoot,
+  rebuildConfig,
+  typescript,
+} from "./config/config";
+export type {
+  ActionheroConfigInterface,
+  PluginConfig,
+  PluginConfigRecord,
+} from "./config/types";
+export { ActionheroError, type ErrorCode } from "./errors";
+export { log, loggers, type ActionheroLogLevel } from "./log/log";
+export type { LoggerTools } from "./log/loggerTools";
+export type { ExceptionHandlerAPI, ExceptionReporter } from "./log/exceptions";
+export { utils } from "./publicUtils";

@@ -1,0 +1,85 @@
+/** Collects log lines and writes them in few, asynchronous writes; what is left when the process exits is written then. */
+
+/** Where collected text goes. */
+export interface OutputSink {
+  /** Write `text`; resolves when it is out of our hands. */
+  write(text: string): Promise<void>;
+  /** Write `text` before returning; used when the process exits. */
+  writeSync(text: string): void;
+}
+
+/** How long lines are collected before they are written, in ms. */
+const COLLECT_MS = 10;
+/** How much may wait for a destination that does not take it, in characters; beyond it lines are dropped and counted. */
+const MAX_WAITING = 16 * 1024 * 1024;
+
+export class BufferedOutput {
+  private waiting = "";
+  private dropped = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private writing: Promise<void> | undefined;
+  private readonly flushOnExit = () => this.flushSync();
+
+  constructor(
+    private readonly sink: OutputSink,
+    private readonly maxWaiting = MAX_WAITING,
+  ) {}
+
+  /** Take one line, its end included. */
+  push(line: string): void {
+    if (this.waiting.length + line.length > this.maxWaiting) {
+      this.dropped++;
+      return;
+    }
+    if (this.waiting === "" && !this.writing) this.schedule();
+    this.waiting += line;
+  }
+
+  /** Resolves when all lines taken so far are written. */
+  async flush(): Promise<void> {
+    while (this.waiting !== "" || this.writing) {
+      await (this.writing ?? this.writeOut());
+    }
+  }
+
+  private schedule(): void {
+    this.timer = setTimeout(() => void this.writeOut(), COLLECT_MS);
+    this.timer.unref();
+    process.once("exit", this.flushOnExit);
+  }
+
+  private writeOut(): Promise<void> {
+    this.writing ??= this.writeAll().finally(() => {
+      this.writing = undefined;
+      process.removeListener("exit", this.flushOnExit);
+    });
+    return this.writing;
+  }
+
+  private async writeAll(): Promise<void> {
+    clearTimeout(this.timer);
+    while (this.waiting !== "") {
+      const text = this.takeWaiting();
+      try {
+        await this.sink.write(text);
+      } catch (error) {
+        // a log that cannot be written must not stop the server, nor be silent
+        console.error(`cannot write log: ${String(error)}`);
+        return;
+      }
+    }
+  }
+
+  private flushSync(): void {
+    clearTimeout(this.timer);
+    if (this.waiting !== "") this.sink.writeSync(this.takeWaiting());
+  }
+
+  private takeWaiting(): string {
+    let text = this.waiting;
+    if (this.dropped > 0) text += `${this.dropped} log lines dropped\n`;
+    this.waiting = "";
+    this.dropped = 0;
+    return text;
+  }
+}

@@ -1,0 +1,154 @@
+/** Where errors are reported: a list of reporters, the console's first. */
+import { api } from "../api";
+import { config } from "../config/config";
+import { log, type ActionheroLogLevel } from "./log";
+
+/** Called with every error that the framework catches. */
+export type ExceptionReporter = (
+  error: NodeJS.ErrnoException,
+  type: string,
+  name: string,
+  objects?: any,
+  severity?: ActionheroLogLevel,
+) => void;
+
+/** What an action's error is reported with. */
+export interface ActionErrorDetails {
+  to?: unknown;
+  action?: unknown;
+  params?: unknown;
+  duration?: unknown;
+  response?: unknown;
+  [key: string]: unknown;
+}
+
+export interface ExceptionHandlerAPI {
+  reporters: ExceptionReporter[];
+  report(
+    error: NodeJS.ErrnoException,
+    type: string,
+    name: string,
+    objects?: any,
+    severity?: ActionheroLogLevel,
+  ): void;
+  initializer(error: NodeJS.ErrnoException, fullFilePath: string): void;
+  action(error: NodeJS.ErrnoException, details: ActionErrorDetails): void;
+  task(
+    error: NodeJS.ErrnoException,
+    queue: string,
+    task: any,
+    workerId: string | number,
+  ): void;
+}
+
+declare module "../api" {
+  interface Api {
+    exceptionHandlers: ExceptionHandlerAPI;
+  }
+}
+
+/** The object behind `api.exceptionHandlers`; users push reporters of their own. */
+export function createExceptionHandlers(): ExceptionHandlerAPI {
+  const handlers: ExceptionHandlerAPI = {
+    reporters: [consoleReporter],
+
+    report(error, type, name, objects, severity = "error") {
+      for (const reporter of handlers.reporters) {
+        reporter(error, type, name, objects, severity);
+      }
+    },
+
+    initializer(error, fullFilePath) {
+      const name = `initializer:${fullFilePath}`;
+      handlers.report(error, "initializer", name, { fullFilePath }, "alert");
+    },
+
+    action(error, { to, action, params, duration, response }) {
+      const objects = { to, action, params, duration, error, response };
+      const name = `action: ${String(action)}`;
+      handlers.report(error, "action", name, objects, "alert");
+    },
+
+    task(error, queue, task, workerId) {
+      const taskClass = (task as { class?: string } | undefined)?.class;
+      const name = taskClass ? `task:${taskClass}` : error.message;
+      const levels = config.tasks?.workerLogging as
+        { failure?: ActionheroLogLevel } | undefined;
+      const objects = { task, queue, workerId };
+      handlers.report(error, "task", name, objects, levels?.failure ?? "error");
+    },
+  };
+  return handlers;
+}
+
+/** Errors that ended a boot are reported where they happened, and surface once more as a rejection. */
+const reported = new WeakSet<object>();
+
+/** Whether `reportError` has had this error. */
+export function wasReported(error: object): boolean {
+  return reported.has(error);
+}
+
+/** Report through the handlers, or on the console while (or if) there are none. */
+export function reportError(
+  error: NodeJS.ErrnoException,
+  type: string,
+  name: string,
+  severity: ActionheroLogLevel = "error",
+): void {
+  reported.add(error);
+  const handlers = api.exceptionHandlers as ExceptionHandlerAPI | undefined;
+  if (handlers) handlers.report(error, type, name, {}, severity);
+  else console.error(error);
+}
+
+/** Writes errors to the log; those of actions are already in the action's own line. */
+const consoleReporter: ExceptionReporter = (
+  error,
+  type,
+  name,
+  objects,
+  severity,
+) => {
+  if (type === "action") return;
+  const data = ((error as { data?: object } | null)?.data ?? {}) as Record<
+    string,
+    unknown
+  >;
+  const message = describe(data, error, type, name, objects);
+  data.stack = error?.stack ?? error?.message ?? String(error);
+  try {
+    log(message, severity, data);
+  } catch {
+    console.log(message, data);
+  }
+};
+
+/** The line's text; facts beside it are put on `data`. */
+function describe(
+  data: Record<string, unknown>,
+  error: NodeJS.ErrnoException,
+  type: string,
+  name: string,
+  objects: any,
+): string {
+  if (type === "uncaught") return `Uncaught ${name}`;
+  if (type === "initializer") return "Error from Initializer";
+  if (type === "task") {
+    const { task, queue, workerId } = objects as Record<string, any>;
+    const input: unknown = task?.args?.[0];
+    data.name = name;
+    data.queue = queue;
+    data.worker = workerId;
+    data.arguments = input === undefined ? undefined : JSON.stringify(input);
+    return "Error from Task";
+  }
+  for (const key of Object.getOwnPropertyNames(error ?? {})) {
+    if (key !== "message" && key !== "stack")
+      data[key] = (error as unknown as Record<string, unknown>)[key];
+  }
+  data.type = type;
+  data.name = name;
+  data.data = objects;
+  return `Error: ${error?.message ?? String(error)}`;
+}

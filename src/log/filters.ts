@@ -1,0 +1,52 @@
+/** Copies of params and responses that are safe and short enough for a log line. */
+import { config } from "../config/config";
+import { hasPath, replacePath } from "../utils/dottedPath";
+import { isPlainObject } from "../utils/isPlainObject";
+
+type Hash = Record<string, unknown>;
+/** Dotted paths, or a function that names them when asked. */
+type PathList = string[] | (() => string[]) | undefined;
+
+/** Params with long values cut and every path of `config.general.filteredParams` replaced by `[FILTERED]`. */
+export function filterObjectForLogging(params: object): Hash {
+  const paths = config.general?.filteredParams as PathList;
+  return filter(params as Hash, paths, (value) => value);
+}
+
+/** The same for a response, by `config.general.filteredResponse`; errors become their message. */
+export function filterResponseForLogging(response: object): Hash {
+  const paths = config.general?.filteredResponse as PathList;
+  return filter(response as Hash, paths, (value) =>
+    value instanceof Error ? value.message : value,
+  );
+}
+
+function filter(
+  source: Hash,
+  pathList: PathList,
+  convert: (value: unknown) => unknown,
+): Hash {
+  let copy: Hash = {};
+  for (const key of Object.keys(source)) {
+    const value = convert(source[key]);
+    if (value !== undefined && typeof value !== "function") {
+      copy[key] = shorten(value);
+    }
+  }
+  const paths = typeof pathList === "function" ? pathList() : pathList;
+  for (const dotted of paths ?? []) {
+    const steps = dotted.split(".");
+    if (hasPath(copy, steps)) copy = replacePath(copy, steps, "[FILTERED]");
+  }
+  return copy;
+}
+
+function shorten(value: unknown): unknown {
+  const maxString = config.logger?.maxLogStringLength as number | undefined;
+  const maxArray = config.logger?.maxLogArrayLength as number | undefined;
+  if (typeof value === "string") return value.slice(0, maxString);
+  if (Array.isArray(value) && value.length > (maxArray ?? 10))
+    return `${value.length} items`;
+  if (isPlainObject(value)) return { ...value };
+  return value;
+}

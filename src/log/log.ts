@@ -1,0 +1,66 @@
+/** The loggers of `config.logger` and `log`, which writes to all of them. */
+import * as winston from "winston";
+import { config } from "../config/config";
+import type { ActionheroConfigInterface } from "../config/types";
+import { loggerTools, type LoggerTools } from "./loggerTools";
+
+/** The syslog levels, most severe first. */
+export type ActionheroLogLevel =
+  | "emerg"
+  | "alert"
+  | "crit"
+  | "error"
+  | "warning"
+  | "notice"
+  | "info"
+  | "debug";
+
+type LoggerBuilder = (
+  config: ActionheroConfigInterface,
+  tools: LoggerTools,
+) => winston.Logger | winston.LoggerOptions;
+
+/** One winston logger per entry of `config.logger.loggers`; built when the package is loaded. */
+export const loggers: winston.Logger[] = buildLoggers();
+
+/**
+ * Write to every logger that takes the level.
+ * @param severity default `"info"`; a level that a logger does not know counts as `"info"` there
+ * @param data an object whose properties join the line (anything else is left out)
+ */
+export function log(
+  message: string,
+  severity: ActionheroLogLevel = "info",
+  data?: any,
+): void {
+  for (const logger of loggers) {
+    const level = logger.levels[severity] === undefined ? "info" : severity;
+    if (!logger.isLevelEnabled(level)) continue;
+    if (typeof data === "object" && data !== null)
+      logger.log(level, message, data);
+    else logger.log(level, message);
+  }
+}
+
+/** Whether any logger takes this level: ask before building what is costly to build. */
+export function willLog(severity: ActionheroLogLevel): boolean {
+  for (const logger of loggers) {
+    const level = logger.levels[severity] === undefined ? "info" : severity;
+    if (logger.isLevelEnabled(level)) return true;
+  }
+  return false;
+}
+
+function buildLoggers(): winston.Logger[] {
+  const builders = (config.logger?.loggers ?? []) as LoggerBuilder[];
+  return builders.map((build) => {
+    const built = build(config, loggerTools);
+    return isLogger(built) ? built : winston.createLogger(built);
+  });
+}
+
+function isLogger(
+  built: winston.Logger | winston.LoggerOptions,
+): built is winston.Logger {
+  return typeof (built as winston.Logger).log === "function";
+}

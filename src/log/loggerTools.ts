@@ -1,0 +1,131 @@
+/** The formats and transports that the default loggers are built from, handed to every logger builder. */
+import * as winston from "winston";
+import Transport = require("winston-transport");
+import { BufferedOutput } from "./bufferedOutput";
+import { fileSink, stdoutSink } from "./sinks";
+
+type LogInfo = winston.Logform.TransformableInfo;
+
+/** winston's well-known symbol under which a finished line is kept (https://github.com/winstonjs/triple-beam). */
+const MESSAGE = Symbol.for("message");
+
+/** Terminal colours by syslog level. */
+const COLORS: Record<string, number> = {
+  emerg: 31,
+  alert: 33,
+  crit: 31,
+  error: 31,
+  warning: 31,
+  notice: 33,
+  info: 32,
+  debug: 34,
+};
+
+/** Handed to each builder in `config.logger.loggers` as its second argument. */
+export interface LoggerTools {
+  /** `<ISO time> - <level>: <message> <key=value ...>`, the level coloured. */
+  consoleFormat: () => winston.Logform.Format;
+  /** One JSON document per line, with `timestamp`. */
+  jsonFormat: () => winston.Logform.Format;
+  /** Lines to stdout, collected into few asynchronous writes and flushed on exit. */
+  ConsoleTransport: new () => Transport;
+  /** The same to a file, whose folder is made when needed. */
+  FileTransport: new (options: { filename: string }) => Transport;
+}
+
+const outputs = new Set<BufferedOutput>();
+
+class BufferedTransport extends Transport {
+  constructor(private readonly output: BufferedOutput) {
+    super();
+    outputs.add(output);
+  }
+
+  override log(info: LogInfo, next: () => void): void {
+    this.output.push(`${String(info[MESSAGE])}\n`);
+    next();
+  }
+
+  override close(): void {
+    void this.output.flush().finally(() => outputs.delete(this.output));
+  }
+}
+
+class ConsoleTransport extends BufferedTransport {
+  constructor() {
+    super(new BufferedOutput(stdoutSink));
+  }
+}
+
+class FileTransport extends BufferedTransport {
+  constructor({ filename }: { filename: string }) {
+    super(new BufferedOutput(fileSink(filename)));
+  }
+}
+
+export const loggerTools: LoggerTools = {
+  consoleFormat: () => lineFormat(toConsoleLine),
+  jsonFormat: () => lineFormat(toJsonLine),
+  ConsoleTransport,
+  FileTransport,
+};
+
+/** Resolves when every line logged so far through our own transports is written. */
+export async function flushLogs(): Promise<void> {
+  await Promise.all([...outputs].map((output) => output.flush()));
+}
+
+function lineFormat(toLine: (info: LogInfo) => string): winston.Logform.Format {
+  return winston.format((info) => {
+    info[MESSAGE] = toLine(info);
+    return info;
+  })();
+}
+
+function toConsoleLine(info: LogInfo): string {
+  const color = COLORS[info.level];
+  const level =
+    color === undefined
+      ? info.level
+      : `\u001b[${color}m${info.level}\u001b[39m`;
+  let line = `${timestamp()} - ${level}: ${asText(info.message)} `;
+  for (const key in info) {
+    if (key === "message" || key === "level" || key === "timestamp") continue;
+    const value = info[key];
+    if (value === undefined || value === null || value === "") continue;
+    line += `${key}=${asText(value)} `;
+  }
+  return line;
+}
+
+function toJsonLine(info: LogInfo): string {
+  info.timestamp ??= timestamp();
+  try {
+    return JSON.stringify(info);
+  } catch (error) {
+    const { level, message } = info;
+    const unprintable = `cannot be shown: ${String(error)}`;
+    return JSON.stringify({ level, message: asText(message), unprintable });
+  }
+}
+
+function asText(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return Object.prototype.toString.call(value); // no prototype, or a throwing toString
+  }
+}
+
+let lastMs = 0;
+let lastTimestamp = "";
+
+/** The ISO time, built once per millisecond: many lines share one. */
+function timestamp(): string {
+  const now = Date.now();
+  if (now !== lastMs) {
+    lastMs = now;
+    lastTimestamp = new Date(now).toISOString();
+  }
+  return lastTimestamp;
+}

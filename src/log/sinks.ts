@@ -1,0 +1,59 @@
+/** The two places that log lines are written to: stdout and files. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import type { OutputSink } from "./bufferedOutput";
+
+/** Writes to this process' stdout. */
+export const stdoutSink: OutputSink = {
+  write: (text) =>
+    new Promise((resolve, reject) => {
+      process.stdout.write(text, (error) =>
+        error ? reject(error) : resolve(),
+      );
+    }),
+  writeSync: (text) => writeFully(1, text),
+};
+
+/**
+ * Appends to a file, whose folder is made when needed. The file is opened anew for each (collected) write, so that
+ * log rotation needs no signal and no descriptor stays open.
+ */
+export function fileSink(filename: string): OutputSink {
+  return {
+    async write(text) {
+      try {
+        await fs.promises.appendFile(filename, text);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+        await fs.promises.mkdir(path.dirname(filename), { recursive: true });
+        await fs.promises.appendFile(filename, text);
+      }
+    },
+    writeSync(text) {
+      try {
+        fs.mkdirSync(path.dirname(filename), { recursive: true });
+        fs.appendFileSync(filename, text);
+      } catch (error) {
+        writeFully(2, `cannot write log: ${String(error)}\n`);
+      }
+    },
+  };
+}
+
+/** How often a full pipe is tried again before the rest is given up. */
+const MAX_ATTEMPTS = 1000;
+
+/** Write all of `text` to a descriptor that may be a pipe in non-blocking mode. */
+function writeFully(descriptor: number, text: string): void {
+  const bytes = Buffer.from(text);
+  let written = 0;
+  for (let attempt = 0; written < bytes.length; attempt++) {
+    try {
+      written += fs.writeSync(descriptor, bytes, written);
+      attempt = 0;
+    } catch (error) {
+      const full = (error as NodeJS.ErrnoException).code === "EAGAIN";
+      if (!full || attempt >= MAX_ATTEMPTS) return; // nobody reads any more
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/** Assembles the exported `utils`. */
+import { parseArgv } from "./environment/argv";
+import {
+  filterObjectForLogging,
+  filterResponseForLogging,
+} from "./log/filters";
+import { arrayStartingMatch } from "./utils/arrayStartingMatch";
+import { arrayUnique } from "./utils/arrayUnique";
+import { collapseObjectToArray } from "./utils/collapseObjectToArray";
+import { deepCopy } from "./utils/deepCopy";
+import { ensureNoTsHeaderOrSpecFiles } from "./utils/ensureNoTsHeaderOrSpecFiles";
+import { eventLoopDelay } from "./utils/eventLoopDelay";
+import * as fileUtils from "./utils/fileUtils";
+import { getExternalIPAddress } from "./utils/getExternalIPAddress";
+import { hashMerge } from "./utils/hashMerge";
+import { isPlainObject } from "./utils/isPlainObject";
+import { isRunning } from "./utils/isRunning";
+import { parseCookies } from "./utils/parseCookies";
+import { parseHeadersForClientAddress } from "./utils/parseHeadersForClientAddress";
+import { parseIPv6URI } from "./utils/parseIPv6URI";
+import { replaceDistWithSrc } from "./config/replaceDistWithSrc";
+import { safeGlobSync } from "./utils/safeGlobSync";
+import { sleep } from "./utils/sleep";
+import { sortGlobalMiddleware } from "./utils/sortGlobalMiddleware";
+import { sourceRelativeLinkPath } from "./utils/sourceRelativeLinkPath";
+
+/** The last value of each flag on the command line, `""` for one without a value. */
+const argv: { [flag: string]: string } = Object.fromEntries(
+  Object.entries(parseArgv(process.argv.slice(2))).map(([flag, values]) => [
+    flag,
+    values.at(-1)!,
+  ]),
+);
+
+export const utils = {
+  argv,
+  arrayStartingMatch,
+  arrayUnique,
+  collapseObjectToArray,
+  deepCopy,
+  ensureNoTsHeaderOrSpecFiles,
+  eventLoopDelay,
+  filterObjectForLogging,
+  filterResponseForLogging,
+  getExternalIPAddress,
+  hashMerge,
+  isPlainObject,
+  parseHeadersForClientAddress,
+  parseCookies,
+  parseIPv6URI,
+  replaceDistWithSrc,
+  sleep,
+  sortGlobalMiddleware,
+  sourceRelativeLinkPath,
+  fileUtils,
+  safeGlobSync,
+  isRunning,
+};
