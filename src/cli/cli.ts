@@ -1,0 +1,68 @@
+/** The base class of command line commands. */
+
+/** One option of a command. */
+export interface CLIInput {
+  /** The option must be given; its default satisfies this. */
+  required?: boolean;
+  /** When the option is given, it must have a value. */
+  requiredValue?: boolean;
+  default?: string | boolean;
+  /** The short form, without the dash. */
+  letter?: string;
+  /** A switch without a value; needs a letter. */
+  flag?: boolean;
+  /** The name of the value in the help text (default: the option's name). */
+  placeholder?: string;
+  /** Takes several values, handed over as an array. */
+  variadic?: boolean;
+  description?: string;
+  /** Turns the word of the command line into what `run` gets. */
+  formatter?: (value: any) => any;
+  /** Throws, or returns a text, when the formatted value is wrong. */
+  validator?: (value: any) => unknown;
+}
+
+export interface CLIInputs {
+  [key: string]: CLIInput;
+}
+
+/**
+ * Extend it directly and export the class from a file in the project's `bin` folder: it becomes a sub-command of
+ * `actionhero`.
+ */
+export abstract class CLI {
+  /** The word that calls the command; may carry arguments: `greet <name> [title]`. */
+  name: string = null!; // set by the subclass; validate() says so when it is not
+  /** One line for `--help` (default: the name). */
+  description: string = null!;
+  /** Shown at the end of `<command> --help`. */
+  example = "";
+  inputs: CLIInputs = {};
+  /** Load the initializers before `run` (default true). */
+  initialize = true;
+  /** Start the server before `run` (default false). */
+  start = false;
+
+  /**
+   * What the command does.
+   * @param data `params` by option name; arguments without an option are in `params._arguments`
+   * @returns false to keep the process running; anything else ends it
+   */
+  abstract run(data: { [key: string]: any }): Promise<boolean>;
+
+  /** Print more help, after the options and the example. */
+  help(): void {}
+
+  /** @throws Error naming what is missing */
+  validate(): void {
+    if (!this.name) throw new Error("name is required for this cli command");
+    if (!this.description) {
+      throw new Error(
+        `description is required for the cli commend \`${this.name}\``,
+      );
+    }
+    if (!this.run || typeof this.run !== "function") {
+      throw new Error(`cli command \`${this.name}\` has no run method`);
+    }
+  }
+}

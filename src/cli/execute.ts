@@ -1,0 +1,52 @@
+/** Runs one command: in a project that is loaded or started first, if it wants that, and ends the process after it. */
+import type { Process } from "../boot/process";
+import { toError } from "../errors";
+import type { CLI } from "./cli";
+
+/** How long commands that failed to end what they opened may hold the process, in ms. */
+const STOP_LIMIT_MS = 30_000;
+
+/** Run the command and exit: with 0, with 1 after an error, or with what the command set as `process.exitCode`. */
+export async function execute(
+  command: CLI,
+  params: { [key: string]: unknown },
+): Promise<void> {
+  let app: Process | undefined;
+  try {
+    app = await prepare(command);
+    const result = await command.run({ params });
+    if (result === false) return; // the command goes on in the background
+    await stopWithin(app, STOP_LIMIT_MS);
+  } catch (error) {
+    console.error(toError(error).toString());
+    await stopWithin(app, STOP_LIMIT_MS).catch(() => undefined); // the first error is the one to show
+    process.exit(1);
+  }
+  process.exit();
+}
+
+async function prepare(command: CLI): Promise<Process | undefined> {
+  const { initialize, start } = command;
+  if (initialize === false && start !== true) return undefined;
+
+  // loaded here, because commands that need no server should start at once
+  const boot = require("../boot/process") as typeof import("../boot/process");
+  const app = new boot.Process();
+  if (initialize !== false) await app.initialize();
+  if (start) await app.start();
+  return app;
+}
+
+/** A server that was only initialized has nothing to finish: its connections end with the process. */
+async function stopWithin(
+  app: Process | undefined,
+  limitMs: number,
+): Promise<void> {
+  if (!app?.running) return;
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limitMs);
+  });
+  await Promise.race([app.stop(), limit]);
+  clearTimeout(timer);
+}

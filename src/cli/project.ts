@@ -1,0 +1,81 @@
+/** Where the command line runs: in a project, outside of one, or in one whose configuration is broken. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { locateConfigDirectories } from "../config/locate";
+import {
+  defaultsRoot,
+  findProjectRoot,
+  packageRoot,
+} from "../environment/paths";
+import { detectTypescript } from "../environment/typescript";
+import { readActionheroVersion } from "../environment/version";
+import { toError } from "../errors";
+
+/** What commands of this project there are, or why they cannot be known. */
+export interface ProjectState {
+  /** Folders of the project's own commands; `.ts` counts only when TypeScript runs directly. */
+  folders: string[];
+  extensions: readonly string[];
+  pluginFolders: string[];
+  includeInternal: boolean;
+  /** Why commands that need a project cannot run. */
+  problem?: Error;
+  /** True when there is a project, but its configuration is broken. */
+  broken: boolean;
+}
+
+/** Look at the project in the working directory and load its configuration. */
+export function inspectProject(): ProjectState {
+  const typescript = detectTypescript();
+  const outside: ProjectState = {
+    folders: [],
+    extensions: [],
+    pluginFolders: [],
+    includeInternal: true,
+    broken: false,
+  };
+  try {
+    locateConfigDirectories(findProjectRoot(), typescript);
+  } catch (error) {
+    return { ...outside, problem: toError(error) };
+  }
+  try {
+    return readProject(typescript);
+  } catch (error) {
+    return { ...outside, problem: toError(error), broken: true };
+  }
+}
+
+function readProject(typescript: boolean): ProjectState {
+  // loaded here, because loading it is what builds the configuration
+  const { config } =
+    require("../config/config") as typeof import("../config/config");
+  const { pluginFolders, projectFolders } =
+    require("../config/discover") as typeof import("../config/discover");
+  return {
+    folders: projectFolders("cli"),
+    extensions: typescript ? [".js", ".ts"] : [".js"],
+    pluginFolders: pluginFolders("cli"),
+    includeInternal: config.general?.cliIncludeInternal !== false,
+    broken: false,
+  };
+}
+
+/** The project's version when it has a package.json, else the framework's. */
+export function versionToShow(): string {
+  const file = path.join(findProjectRoot(), "package.json");
+  if (!fs.existsSync(file)) return readActionheroVersion();
+  const { version } = JSON.parse(fs.readFileSync(file, "utf8")) as {
+    version?: string;
+  };
+  return version ?? readActionheroVersion();
+}
+
+/** Whether a folder is where the framework's own commands are, as it is when this repository is the project. */
+export function isOwnFolder(folder: string): boolean {
+  if (!fs.existsSync(folder)) return false;
+  const real = fs.realpathSync(folder);
+  return [packageRoot, defaultsRoot].some(
+    (root) => real === path.join(fs.realpathSync(root), "bin"),
+  );
+}

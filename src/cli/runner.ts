@@ -1,0 +1,142 @@
+/** The `actionhero` program: built-in commands and those of the project and its plugins, as commander commands. */
+import * as path from "node:path";
+import { Command, Option } from "commander";
+import { FRAMEWORK_FLAGS } from "../environment/argv";
+import { defaultsRoot } from "../environment/paths";
+import { toError } from "../errors";
+import type { CLI } from "./cli";
+import { execute } from "./execute";
+import { findCommands, type CommandClass } from "./find";
+import { optionFor } from "./options";
+import {
+  inspectProject,
+  isOwnFolder,
+  versionToShow,
+  type ProjectState,
+} from "./project";
+import { joinSpacedName } from "./spacedNames";
+
+/** Commands that v29 had: a project's command of the same name is a mistake there, and stays one. */
+const V29_COMMANDS = [
+  "actions-list",
+  "console",
+  "generate",
+  "generate-action",
+  "generate-cli",
+  "generate-initializer",
+  "generate-plugin",
+  "generate-server",
+  "generate-task",
+  "task-enqueue",
+];
+
+/** Run the command that `argv` (node and script included) names; ends the process. */
+export async function runProgram(argv: readonly string[]): Promise<void> {
+  try {
+    const state = inspectProject();
+    if (state.broken) console.error(state.problem!.toString());
+    const program = buildProgram(state);
+    const names = program.commands.map((command) => command.name());
+    await program.parseAsync([
+      ...argv.slice(0, 2),
+      ...joinSpacedName(argv.slice(2), names),
+    ]);
+  } catch (error) {
+    console.error(toError(error).toString());
+    process.exit(1);
+  }
+}
+
+/** All commands that can be found from here, as one commander program. */
+export function buildProgram(state: ProjectState): Command {
+  const program = new Command("actionhero")
+    .version(versionToShow())
+    .enablePositionalOptions();
+  for (const option of frameworkOptions(program)) program.addOption(option);
+
+  for (const commandClass of projectCommands(state))
+    addCommand(program, commandClass, state);
+  if (!state.includeInternal) return program;
+
+  for (const commandClass of internalCommands()) {
+    const command = new commandClass();
+    const taken = program.commands.some(
+      (other) => other.name() === command.name,
+    );
+    // a project made for v29 may have its own command of a name that is new here
+    if (taken && !V29_COMMANDS.includes(command.name)) continue;
+    addCommand(program, commandClass, state);
+  }
+  return program;
+}
+
+function projectCommands(state: ProjectState): CommandClass[] {
+  const folders = state.folders.filter((folder) => !isOwnFolder(folder));
+  return [
+    ...findCommands(folders, state.extensions),
+    ...findCommands(state.pluginFolders, [".js"]),
+  ];
+}
+
+function internalCommands(): CommandClass[] {
+  return findCommands(
+    [path.join(defaultsRoot, "bin", "methods")],
+    [".js", ".ts"],
+  );
+}
+
+function addCommand(
+  program: Command,
+  commandClass: CommandClass,
+  state: ProjectState,
+): void {
+  const instance = new commandClass();
+  instance.description ||= instance.name;
+  instance.validate();
+
+  const usable = !state.problem || commandClass.needsProject === false;
+  const command = program
+    .command(instance.name, { hidden: !usable })
+    .description(instance.description)
+    .allowExcessArguments();
+  for (const [key, input] of Object.entries(instance.inputs ?? {}))
+    command.addOption(optionFor(key, input));
+  for (const option of frameworkOptions(command)) command.addOption(option);
+
+  command.on("--help", () => printExample(instance));
+  command.action(() =>
+    usable ? execute(instance, paramsOf(command, instance)) : refuse(state),
+  );
+}
+
+/** The framework reads these flags itself; commander must let them pass, unless the command has its own. */
+function frameworkOptions(command: Command): Option[] {
+  return FRAMEWORK_FLAGS.filter(
+    (flag) => !command.options.some((option) => option.long === `--${flag}`),
+  ).map((flag) => new Option(`--${flag} <value>`).hideHelp());
+}
+
+/** Values by the name that the command declared; commander turns dashes into camel case. */
+function paramsOf(command: Command, instance: CLI): { [key: string]: unknown } {
+  const values: { [key: string]: unknown } = command.opts();
+  const params: { [key: string]: unknown } = {};
+  for (const option of command.options) {
+    const value = values[option.attributeName()];
+    const declared = option.name() in (instance.inputs ?? {});
+    if (!declared || value === undefined) continue;
+    params[option.attributeName()] = value;
+    params[option.name()] = value;
+  }
+  params._arguments = [...command.args];
+  return params;
+}
+
+function printExample(instance: CLI): void {
+  if (instance.example) console.log(`\nExample: \r\n  ${instance.example}`);
+  instance.help();
+}
+
+function refuse(state: ProjectState): never {
+  if (!state.broken) console.error(state.problem!.toString()); // a broken one was shown at the start
+  process.exit(1);
+}
