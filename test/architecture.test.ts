@@ -1,0 +1,232 @@
+/** The dependency rule: a file imports only from its own folder or from a lower layer, and nothing forms a cycle. */
+import * as fs from "fs";
+import * as path from "path";
+import * as ts from "typescript";
+
+const root = path.join(__dirname, "..");
+
+/** Highest first. Folders of one line do not import each other, except in SHARED_LINES. */
+const LAYERS: string[][] = [
+  ["bin"],
+  ["config", "actions", "tasks", "initializers"],
+  ["src/index.ts", "src/server.ts", "src/publicUtils.ts"],
+  ["src/cli"],
+  ["src/testing"],
+  ["src/boot"],
+  ["src/server/web", "src/server/websocket", "src/server/socket"],
+  ["src/server"],
+  ["src/task", "src/route"],
+  ["src/action", "src/staticFile"],
+  ["src/connection"],
+  ["src/chat", "src/cache", "src/resque", "src/cluster"],
+  ["src/redis"],
+  ["src/input", "src/middleware"],
+  ["src/log"],
+  ["src/config"],
+  ["src/environment"],
+  ["src/api.ts", "src/apiMethod.ts", "src/errors.ts", "src/utils"],
+];
+
+/** Lines whose members may import one another: the entry files, and the bottom. */
+const SHARED_LINES = [2, LAYERS.length - 1];
+
+/** The list of built-in servers is the one place that looks up, to the classes it lists. */
+const ALLOWED_UPWARD: Record<string, string[]> = {
+  "src/server/registry.ts": [
+    "src/server/web",
+    "src/server/websocket",
+    "src/server/socket",
+  ],
+};
+
+/** Code that stands on its own: built for browsers and bundlers, or imported by nobody. */
+const STANDALONE = ["src/client", "src/legacy", "src/assets"];
+
+interface Import {
+  from: string;
+  to: string;
+  typeOnly: boolean;
+}
+
+const files = ["src", "bin", "config", "actions", "tasks", "initializers"]
+  .flatMap((folder) => listFiles(path.join(root, folder)))
+  .map((file) => path.relative(root, file));
+const imports = files.flatMap(importsOf);
+
+test("the sources are found", () => {
+  expect(files.length).toBeGreaterThan(40);
+  expect(imports.length).toBeGreaterThan(60);
+});
+
+test("a file imports only from its own folder or a lower layer", () => {
+  const wrong = imports.filter(({ from, to }) => !isAllowed(from, to));
+  expect(wrong.map(describeImport)).toEqual([]);
+});
+
+test("nothing inside src imports the public barrel", () => {
+  const wrong = imports.filter(
+    ({ from, to }) =>
+      to === "src/index.ts" &&
+      from.startsWith("src/") &&
+      !(from === "src/server.ts"),
+  );
+  expect(wrong.map(describeImport)).toEqual([]);
+});
+
+test("files that generated projects copy import only ../src, and config only types of it", () => {
+  const copied = /^(config|actions|tasks)\//;
+  const wrong = imports.filter(
+    ({ from, to, typeOnly }) =>
+      copied.test(from) &&
+      (to !== "src/index.ts" || (from.startsWith("config/") && !typeOnly)),
+  );
+  expect(wrong.map(describeImport)).toEqual([]);
+});
+
+test("imports form no cycle", () => {
+  const graph = new Map<string, string[]>();
+  for (const { from, to, typeOnly } of imports) {
+    if (!typeOnly) graph.set(from, [...(graph.get(from) ?? []), to]);
+  }
+  expect(findCycle(graph)).toBeUndefined();
+});
+
+test("the cycle finder finds a planted cycle", () => {
+  const graph = new Map([
+    ["a", ["b"]],
+    ["b", ["c"]],
+    ["c", ["a"]],
+  ]);
+  expect(findCycle(graph)).toEqual(["a", "b", "c", "a"]);
+});
+
+test("source files stay below 350 lines", () => {
+  const long = files
+    .map((file) => ({
+      file,
+      lines: fs.readFileSync(path.join(root, file), "utf8").split("\n").length,
+    }))
+    .filter(({ lines }) => lines > 350);
+  expect(long).toEqual([]);
+});
+
+function listFiles(folder: string): string[] {
+  if (!fs.existsSync(folder)) return [];
+  return fs.readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const full = path.join(folder, entry.name);
+    if (entry.isDirectory()) return listFiles(full);
+    return /\.ts$/.test(entry.name) && !/\.d\.ts$/.test(entry.name)
+      ? [full]
+      : [];
+  });
+}
+
+function importsOf(file: string): Import[] {
+  const source = ts.createSourceFile(
+    file,
+    fs.readFileSync(path.join(root, file), "utf8"),
+    ts.ScriptTarget.ES2022,
+    true,
+  );
+  const found: Import[] = [];
+  const add = (specifier: ts.Expression | undefined, typeOnly: boolean) => {
+    if (!specifier || !ts.isStringLiteral(specifier)) return;
+    if (!specifier.text.startsWith(".")) return;
+    const to = resolve(file, specifier.text);
+    if (to !== undefined) found.push({ from: file, to, typeOnly });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) {
+      add(node.moduleSpecifier, isTypeOnlyImport(node.importClause));
+    } else if (ts.isExportDeclaration(node)) {
+      add(node.moduleSpecifier, isTypeOnlyExport(node));
+    } else if (
+      ts.isCallExpression(node) &&
+      (node.expression.kind === ts.SyntaxKind.ImportKeyword ||
+        (ts.isIdentifier(node.expression) &&
+          node.expression.text === "require"))
+    ) {
+      add(node.arguments[0], false);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+function isTypeOnlyImport(clause: ts.ImportClause | undefined): boolean {
+  if (!clause) return false;
+  if (clause.phaseModifier === ts.SyntaxKind.TypeKeyword) return true;
+  const bindings = clause.namedBindings;
+  if (clause.name || !bindings || !ts.isNamedImports(bindings)) return false;
+  return bindings.elements.every((element) => element.isTypeOnly);
+}
+
+function isTypeOnlyExport(node: ts.ExportDeclaration): boolean {
+  if (node.isTypeOnly) return true;
+  const clause = node.exportClause;
+  if (!clause || !ts.isNamedExports(clause)) return false;
+  return clause.elements.every((element) => element.isTypeOnly);
+}
+
+function resolve(file: string, specifier: string): string | undefined {
+  const base = path.join(path.dirname(file), specifier.replace(/\.js$/, ""));
+  return [`${base}.ts`, path.join(base, "index.ts")].find((candidate) =>
+    fs.existsSync(path.join(root, candidate)),
+  );
+}
+
+function layerOf(file: string): { line: number; member: string } | undefined {
+  let best: { line: number; member: string } | undefined;
+  LAYERS.forEach((members, line) => {
+    for (const member of members) {
+      const matches = file === member || file.startsWith(`${member}/`);
+      if (matches && (!best || member.length > best.member.length))
+        best = { line, member };
+    }
+  });
+  return best;
+}
+
+function isAllowed(from: string, to: string): boolean {
+  const alone = STANDALONE.find((folder) => from.startsWith(`${folder}/`));
+  if (alone === "src/client") return to.startsWith("src/client/");
+  if (alone) return true;
+  const source = layerOf(from);
+  const target = layerOf(to);
+  if (!source || !target) return false;
+  if (source.member === target.member) return true;
+  if (source.line === target.line) return SHARED_LINES.includes(source.line);
+  if (source.line < target.line) return true;
+  return (ALLOWED_UPWARD[from] ?? []).includes(target.member);
+}
+
+function describeImport({ from, to }: Import): string {
+  return `${from} -> ${to}`;
+}
+
+/** The first cycle met, its first file repeated at the end. */
+function findCycle(graph: Map<string, string[]>): string[] | undefined {
+  const done = new Set<string>();
+  const trail: string[] = [];
+
+  const visit = (node: string): string[] | undefined => {
+    const seenAt = trail.indexOf(node);
+    if (seenAt !== -1) return [...trail.slice(seenAt), node];
+    if (done.has(node)) return undefined;
+    trail.push(node);
+    for (const next of graph.get(node) ?? []) {
+      const cycle = visit(next);
+      if (cycle) return cycle;
+    }
+    trail.pop();
+    done.add(node);
+    return undefined;
+  };
+
+  for (const node of graph.keys()) {
+    const cycle = visit(node);
+    if (cycle) return cycle;
+  }
+  return undefined;
+}
