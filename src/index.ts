@@ -26,3 +26,4 @@ export { log, loggers, type ActionheroLogLevel } from "./log/log";
 export type { LoggerTools } from "./log/loggerTools";
 export type { ExceptionHandlerAPI, ExceptionReporter } from "./log/exceptions";
 export { utils } from "./publicUtils";
+export { CLI, type CLIInput, type CLIInputs } from "./cli/cli";
