@@ -1,0 +1,71 @@
+import { parseArgv } from "../../src/environment/argv";
+import { readEnv } from "../../src/environment/env";
+import { findProjectRoot, packageRoot } from "../../src/environment/paths";
+import { detectTypescript } from "../../src/environment/typescript";
+import { readActionheroVersion } from "../../src/environment/version";
+import { repositoryRoot } from "../support/temporaryProject";
+
+describe("environment", () => {
+  const before = { ...process.env };
+
+  afterEach(() => {
+    process.env = { ...before };
+  });
+
+  test("parseArgv reads --flag value for the framework's flags, --flag=value for all", () => {
+    expect({
+      ...parseArgv([
+        "task",
+        "--config",
+        "a",
+        "--config=b",
+        "--other",
+        "word",
+        "--x=1=2",
+        "--title",
+        "--last",
+      ]),
+    }).toEqual({
+      config: ["a", "b"],
+      other: [""],
+      x: ["1=2"],
+      title: [""],
+      last: [""],
+    });
+  });
+
+  test("parseArgv stops at -- and survives hostile names", () => {
+    const flags = parseArgv(["--__proto__=x", "--", "--config=a"]);
+    expect(flags.config).toBeUndefined();
+    expect(Object.getPrototypeOf(flags)).toBeNull();
+  });
+
+  test("env falls back to development", () => {
+    expect(readEnv()).toBe("test");
+    process.env.NODE_ENV = "";
+    expect(readEnv()).toBe("development");
+  });
+
+  test("the project root can be named in three ways, in this order", () => {
+    expect(findProjectRoot()).toBe(process.cwd());
+    process.env.PROJECT_ROOT = "/c";
+    expect(findProjectRoot()).toBe("/c");
+    process.env.projectRoot = "/b";
+    expect(findProjectRoot()).toBe("/b");
+    process.env.project_root = "/a";
+    expect(findProjectRoot()).toBe("/a");
+  });
+
+  test("the package is found, with its version", () => {
+    expect(packageRoot).toBe(repositoryRoot);
+    expect(readActionheroVersion()).toMatch(/^30\.\d+\.\d+/);
+  });
+
+  test("ACTIONHERO_TYPESCRIPT_MODE overrules what is detected", () => {
+    expect(detectTypescript()).toBe(true);
+    process.env.ACTIONHERO_TYPESCRIPT_MODE = "false";
+    expect(detectTypescript()).toBe(false);
+    process.env.ACTIONHERO_TYPESCRIPT_MODE = "TRUE";
+    expect(detectTypescript()).toBe(true);
+  });
+});
