@@ -1,0 +1,52 @@
+import { CLI } from "../../src/cli/cli";
+import { generateProject } from "../../src/cli/generate/project";
+import { findProjectRoot } from "../../src/environment/paths";
+
+const PROJECT_MAP = `
+Your new project:
+
+|- src
+|  |- actions        what clients can call
+|  |- tasks          what runs in the background
+|  |- initializers   what runs when the server loads, starts and stops
+|  |- servers        your own ways for clients to connect
+|  |- bin            your own commands for \`npx actionhero\`
+|  |- config         the settings
+|  \`- server.ts      starts it all
+|- public            static files
+|- __tests__         the tests
+|- log, pids         made when the server runs
+\`- package.json
+
+Next:
+
+  npm install        installs the dependencies and compiles
+  npm run dev        starts, and restarts when a file changes
+  npm test           runs the tests
+`;
+
+export class Generate extends CLI {
+  static readonly needsProject = false;
+
+  constructor() {
+    super();
+    this.name = "generate";
+    this.description = "make a new project in this folder";
+    this.example = "actionhero generate --minimal";
+    this.initialize = false;
+    this.inputs = {
+      minimal: {
+        flag: true,
+        letter: "m",
+        description: "without examples, container files and workflow",
+      },
+    };
+  }
+
+  async run({ params }: { params: { minimal?: boolean } }) {
+    console.log("Generating a new actionhero project...");
+    generateProject(findProjectRoot(), params);
+    console.log(PROJECT_MAP);
+    return true;
+  }
+}

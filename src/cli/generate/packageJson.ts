@@ -1,0 +1,110 @@
+/** The package.json of a new project, and how it joins one that is there already. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { packageRoot } from "../../environment/paths";
+import { fileExists } from "../../utils/fileUtils";
+import { ownSpec } from "./ownSpec";
+
+export interface PackageJson {
+  [key: string]: unknown;
+  type?: string;
+  scripts?: Record<string, string>;
+  dependencies?: Record<string, string>;
+  devDependencies?: Record<string, string>;
+}
+
+/** Packages that the code of a new project imports; their ranges are the framework's own. */
+const DEPENDENCIES = ["ioredis", "ioredis-mock", "winston", "ws"];
+const DEV_DEPENDENCIES = ["@types/node", "prettier", "tsx", "typescript"];
+const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
+
+/** What a new project's package.json holds. */
+export function projectPackageJson(folder: string): PackageJson {
+  return {
+    name: "my_actionhero_project",
+    description: "my actionhero project",
+    version: "0.1.0",
+    engines: { node: String(ownPackage().engines.node) },
+    scripts: {
+      postinstall: "npm run build",
+      dev: "tsx watch ./src/server.ts",
+      debug: "tsx watch --inspect ./src/server.ts",
+      start: "node ./dist/server.js",
+      actionhero: "actionhero",
+      test: "jest",
+      pretest: "npm run build && npm run lint",
+      build: "tsc --sourceMap false --declaration",
+      lint: 'prettier --check "src/*/**" "__tests__/*/**"',
+      pretty: 'prettier --write "src/*/**" "__tests__/*/**"',
+    },
+    dependencies: { actionhero: ownSpec(folder), ...ranges(DEPENDENCIES) },
+    devDependencies: ranges([...DEV_DEPENDENCIES, ...JEST_DEPENDENCIES]),
+    jest: {
+      testEnvironment: "node",
+      transform: { "^.+\\.ts?$": "ts-jest" },
+    },
+  };
+}
+
+/** Versions as the framework itself was tested with. */
+export function ranges(names: readonly string[]): Record<string, string> {
+  const { dependencies, devDependencies } = ownPackage();
+  const known = { ...devDependencies, ...dependencies };
+  return Object.fromEntries(
+    [...names].sort().map((name) => [name, known[name]!]),
+  );
+}
+
+/** The package.json in a folder, if there is one. */
+export function readPackageJson(folder: string): PackageJson | undefined {
+  const file = path.join(folder, "package.json");
+  if (!fileExists(file)) return undefined;
+  return JSON.parse(fs.readFileSync(file, "utf8")) as PackageJson;
+}
+
+/**
+ * Add what is missing: whole settings, and single scripts and dependencies. A present value stays, and a package is
+ * not asked for twice.
+ * @returns the merged package.json, and the names of scripts that were kept although they differ
+ */
+export function mergePackageJson(
+  present: PackageJson,
+  wanted: PackageJson,
+): { merged: PackageJson; keptScripts: string[] } {
+  const merged: PackageJson = {
+    ...wanted,
+    ...present,
+    scripts: { ...wanted.scripts, ...present.scripts },
+  };
+  for (const section of ["dependencies", "devDependencies"] as const) {
+    const other =
+      section === "dependencies" ? "devDependencies" : "dependencies";
+    merged[section] = {
+      ...without(wanted[section], present[other]),
+      ...present[section],
+    };
+  }
+  const keptScripts = Object.entries(wanted.scripts ?? {})
+    .filter(([name, script]) => merged.scripts![name] !== script)
+    .map(([name]) => name);
+  return { merged, keptScripts };
+}
+
+function without(
+  entries: Record<string, string> = {},
+  excluded: Record<string, string> = {},
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(entries).filter(([name]) => !(name in excluded)),
+  );
+}
+
+function ownPackage() {
+  return JSON.parse(
+    fs.readFileSync(path.join(packageRoot, "package.json"), "utf8"),
+  ) as {
+    engines: { node: string };
+    dependencies: Record<string, string>;
+    devDependencies: Record<string, string>;
+  };
+}

@@ -1,0 +1,125 @@
+/** Makes a new project: v29's layout, with the framework's own defaults as its sources. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import {
+  mergePackageJson,
+  projectPackageJson,
+  readPackageJson,
+} from "./packageJson";
+import { Scaffold } from "./scaffold";
+import { fillTemplate, readTemplate } from "./templates";
+
+export interface ProjectOptions {
+  /** Only what is needed to start: no examples, no container files, no workflow. */
+  minimal?: boolean;
+}
+
+const DIRECTORIES = [
+  "src",
+  "src/config",
+  "src/actions",
+  "src/tasks",
+  "src/initializers",
+  "src/servers",
+  "src/bin",
+  "log",
+  "pids",
+  "public",
+  "public/javascript",
+  "public/css",
+  "public/logo",
+  "__tests__",
+  "__tests__/actions",
+  "__tests__/tasks",
+];
+
+/** The framework's own files that become the project's, all below `src`. */
+const SOURCES = [
+  "config/api.ts",
+  "config/errors.ts",
+  "config/logger.ts",
+  "config/plugins.ts",
+  "config/redis.ts",
+  "config/routes.ts",
+  "config/socket.ts",
+  "config/tasks.ts",
+  "config/web.ts",
+  "config/websocket.ts",
+  "actions/createChatRoom.ts",
+  "actions/status.ts",
+  "actions/swagger.ts",
+];
+
+const EXAMPLE_SOURCES = [
+  "actions/cacheTest.ts",
+  "actions/randomNumber.ts",
+  "tasks/runAction.ts",
+];
+
+/** Template below `bin/templates/project`, file in the project. */
+const TEMPLATES = {
+  "tsconfig.json": "tsconfig.json",
+  "server.ts": "src/server.ts",
+  "status.test.ts": "__tests__/actions/status.ts",
+  gitignore: ".gitignore",
+  "README.md": "README.md",
+};
+
+const EXAMPLE_TEMPLATES = {
+  "buildInfo.ts": "src/initializers/buildInfo.ts",
+  "env.example": ".env.example",
+  Dockerfile: "Dockerfile",
+  dockerignore: ".dockerignore",
+  "compose.yaml": "compose.yaml",
+  "workflow.yml": ".github/workflows/test.yml",
+};
+
+/** Write a project into a folder; what is there already stays as it is. */
+export function generateProject(
+  folder: string,
+  { minimal = false }: ProjectOptions = {},
+): void {
+  const scaffold = new Scaffold(folder, useInstalledPackage);
+  scaffold.directories(DIRECTORIES);
+
+  const sources = minimal ? SOURCES : [...SOURCES, ...EXAMPLE_SOURCES];
+  for (const source of sources) scaffold.copySource(source, `src/${source}`);
+  scaffold.copyFolder("public", ["javascript"]);
+
+  writePackageJson(folder, scaffold);
+  const name = String(readPackageJson(folder)?.name);
+  const templates = minimal
+    ? TEMPLATES
+    : { ...TEMPLATES, ...EXAMPLE_TEMPLATES };
+  for (const [template, target] of Object.entries(templates)) {
+    const text = readTemplate(`project/${template}`);
+    scaffold.write(target, fillTemplate(text, { name }));
+  }
+}
+
+/** In the framework the defaults import the sources beside them; a project imports the package. */
+function useInstalledPackage(source: string): string {
+  return source.replaceAll('"../src"', '"actionhero"');
+}
+
+function writePackageJson(folder: string, scaffold: Scaffold): void {
+  const wanted = projectPackageJson(folder);
+  const present = readPackageJson(folder);
+  if (!present) {
+    scaffold.write("package.json", toText(wanted));
+    return;
+  }
+  const file = path.join(folder, "package.json");
+  const { merged, keptScripts } = mergePackageJson(
+    { ...present, name: present.name ?? wanted.name },
+    wanted,
+  );
+  fs.writeFileSync(file, toText(merged));
+  console.log(`added what was missing to '${file}'`);
+  for (const script of keptScripts)
+    console.log(`kept your own script "${script}" in '${file}'`);
+}
+
+function toText(content: object): string {
+  return `${JSON.stringify(content, null, 2)}\n`;
+}

@@ -1,0 +1,55 @@
+/** Writes the files of a new project, one printed line each; what is there already is never replaced. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { packageRoot } from "../../environment/paths";
+import { toError } from "../../errors";
+import { createDirSafely, createFileSafely } from "../../utils/fileUtils";
+
+export class Scaffold {
+  constructor(
+    private readonly base: string,
+    private readonly rewrite: (source: string) => string,
+  ) {}
+
+  /** Create directories below the base, parents first. */
+  directories(names: readonly string[]): void {
+    fs.mkdirSync(this.base, { recursive: true });
+    for (const name of names)
+      this.report(() => createDirSafely(path.join(this.base, name)));
+  }
+
+  /** Write a file below the base. */
+  write(target: string, content: string | Buffer): void {
+    const file = path.join(this.base, target);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    this.report(() => createFileSafely(file, content));
+  }
+
+  /** Copy one of the framework's own TypeScript files, so that it works as the project's. */
+  copySource(source: string, target: string): void {
+    const text = fs.readFileSync(path.join(packageRoot, source), "utf8");
+    this.write(target, this.rewrite(text));
+  }
+
+  /** Copy a folder of assets, without what is made at boot. */
+  copyFolder(folder: string, without: readonly string[]): void {
+    const root = path.join(packageRoot, folder);
+    for (const entry of fs
+      .readdirSync(root, { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile())) {
+      const file = path.join(entry.parentPath, entry.name);
+      const name = path.relative(root, file);
+      if (without.includes(name.split(path.sep)[0]!)) continue;
+      this.write(path.join(folder, name), fs.readFileSync(file));
+    }
+  }
+
+  /** A file that is there already is told, and stays. */
+  private report(step: () => string): void {
+    try {
+      console.log(step());
+    } catch (error) {
+      console.log(toError(error).toString());
+    }
+  }
+}
