@@ -60,11 +60,10 @@ export function buildProgram(state: ProjectState): Command {
 
   for (const commandClass of internalCommands()) {
     const command = new commandClass();
-    const taken = program.commands.some(
-      (other) => other.name() === command.name,
-    );
+    const name = command.name.split(" ")[0]!; // arguments may follow
+    const taken = program.commands.some((other) => other.name() === name);
     // a project made for v29 may have its own command of a name that is new here
-    if (taken && !V29_COMMANDS.includes(command.name)) continue;
+    if (taken && !V29_COMMANDS.includes(name)) continue;
     addCommand(program, commandClass, state);
   }
   return program;

@@ -1,0 +1,47 @@
+import { CLI } from "../../../src/cli/cli";
+import { generateComponent } from "../../../src/cli/generate/component";
+
+interface Params {
+  name: string;
+  description: string;
+  example: string;
+}
+
+export class GenerateCLI extends CLI {
+  constructor() {
+    super();
+    this.name = "generate-cli";
+    this.description = "write a new command for this command line";
+    this.example = "actionhero generate-cli --name=import-users";
+    this.initialize = false;
+    this.inputs = {
+      name: {
+        required: true,
+        letter: "n",
+        description: "the name of the command, and of its file",
+      },
+      description: {
+        letter: "d",
+        default: "an actionhero cli command",
+        requiredValue: true,
+        description: "what the command does",
+      },
+      example: {
+        letter: "e",
+        default: "actionhero command --option=yes",
+        requiredValue: true,
+        description: "how to call it",
+      },
+    };
+  }
+
+  async run({ params }: { params: Params }) {
+    const { name, description, example } = params;
+    generateComponent([{ template: "cli.ts", path: "cli" }], {
+      name,
+      description,
+      example,
+    });
+    return true;
+  }
+}

@@ -1,0 +1,26 @@
+import { CLI } from "../../../src/cli/cli";
+import { generateComponent } from "../../../src/cli/generate/component";
+
+export class GenerateServer extends CLI {
+  constructor() {
+    super();
+    this.name = "generate-server";
+    this.description = "write a new server, for clients of your own kind";
+    this.example = "actionhero generate-server --name=udp";
+    this.initialize = false;
+    this.inputs = {
+      name: {
+        required: true,
+        letter: "n",
+        description: "the type of the server, and the name of its file",
+      },
+    };
+  }
+
+  async run({ params }: { params: { name: string } }) {
+    generateComponent([{ template: "server.ts", path: "server" }], {
+      name: params.name,
+    });
+    return true;
+  }
+}

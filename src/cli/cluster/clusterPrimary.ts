@@ -1,0 +1,201 @@
+/** The primary of `start-cluster`: keeps a number of workers running and replaces them without a gap. */
+import cluster, { type Worker } from "node:cluster";
+import { once } from "node:events";
+import { Backoff } from "./backoff";
+
+export interface ClusterOptions {
+  workers: number;
+  /** The name of worker N is this and N; without it each worker makes its own. */
+  titlePrefix?: string;
+  /** How long a worker may take to stop before it is killed, in ms. */
+  shutdownTimeoutMs: number;
+  report: (message: string) => void;
+}
+
+/** What a worker sends when its server has started. */
+export const READY_MESSAGE = "ready";
+
+/** Give up when this many workers in a row ended before the first one served. */
+const MAX_BOOT_FAILURES = 5;
+
+interface Slot {
+  worker: Worker;
+  forkedAt: number;
+  readyAt?: number;
+  /** True when it ends because it was told to. */
+  retiring: boolean;
+}
+
+export class ClusterPrimary {
+  private readonly slots = new Map<number, Slot>();
+  private readonly respawns = new Set<NodeJS.Timeout>();
+  private readonly backoff = new Backoff();
+  /** One change of the workers at a time, in the order in which signals came. */
+  private changes: Promise<void> = Promise.resolve();
+  private wanted: number;
+  private titles = 0;
+  private everReady = false;
+  private stopping?: Promise<number>;
+  private ended!: (exitCode: number) => void;
+  private readonly end = new Promise<number>((resolve) => {
+    this.ended = resolve;
+  });
+
+  constructor(private readonly options: ClusterOptions) {
+    this.wanted = options.workers;
+  }
+
+  /** Start the workers; resolves with the exit code when the cluster has ended. */
+  run(): Promise<number> {
+    for (let n = 0; n < this.wanted; n++) this.fork();
+    return this.end;
+  }
+
+  /** Replace every worker by a new one: each old one is stopped when its successor serves. */
+  restart(): Promise<void> {
+    return this.change(async () => {
+      const old = [...this.slots.values()].filter((slot) => !slot.retiring);
+      this.options.report(`rolling restart of ${old.length} workers`);
+      for (const slot of old) {
+        if (this.stopping) return;
+        const successor = this.fork();
+        if (!(await this.isReady(successor))) {
+          this.options.report(
+            "a new worker did not start: the rolling restart ends here, the old workers go on",
+          );
+          return;
+        }
+        await this.retire(slot);
+      }
+      this.options.report("rolling restart done");
+    });
+  }
+
+  /** One worker more. */
+  add(): Promise<void> {
+    return this.change(async () => {
+      this.wanted++;
+      this.options.report(`adding a worker: ${this.wanted} in all`);
+      await this.isReady(this.fork());
+    });
+  }
+
+  /** One worker less; the last one stays. */
+  remove(): Promise<void> {
+    return this.change(async () => {
+      const newest = [...this.slots.values()]
+        .filter((slot) => !slot.retiring)
+        .at(-1);
+      if (this.wanted <= 1 || !newest) {
+        this.options.report("the last worker stays");
+        return;
+      }
+      this.wanted--;
+      this.options.report(`removing a worker: ${this.wanted} left`);
+      await this.retire(newest);
+    });
+  }
+
+  /** Stop all workers, then end with 0, or with 1 when one had to be killed. */
+  stop(exitCode = 0): Promise<number> {
+    this.stopping ??= this.stopAll(exitCode);
+    return this.stopping;
+  }
+
+  private async stopAll(exitCode: number): Promise<number> {
+    this.options.report(`stopping ${this.slots.size} workers`);
+    for (const timer of this.respawns) clearTimeout(timer);
+    const clean = await Promise.all(
+      [...this.slots.values()].map((slot) => this.retire(slot)),
+    );
+    const code = clean.every(Boolean) ? exitCode : 1;
+    this.ended(code);
+    return code;
+  }
+
+  private change(step: () => Promise<void>): Promise<void> {
+    this.changes = this.changes.then(() =>
+      this.stopping ? undefined : step(),
+    );
+    return this.changes;
+  }
+
+  private fork(): Slot {
+    const { titlePrefix } = this.options;
+    const title = titlePrefix && `${titlePrefix}${++this.titles}`;
+    const worker = cluster.fork(title ? { ACTIONHERO_TITLE: title } : {});
+    const slot: Slot = { worker, forkedAt: Date.now(), retiring: false };
+    this.slots.set(worker.id, slot);
+
+    worker.on("message", (message) => {
+      if (message !== READY_MESSAGE) return;
+      slot.readyAt = Date.now();
+      this.everReady = true;
+      this.options.report(
+        `worker ${worker.id} (pid ${worker.process.pid}) serves after ${slot.readyAt - slot.forkedAt} ms`,
+      );
+    });
+    worker.once("exit", (code, signal) => this.onExit(slot, code, signal));
+    return slot;
+  }
+
+  private onExit(slot: Slot, code: number, signal: string): void {
+    this.slots.delete(slot.worker.id);
+    const name = `worker ${slot.worker.id} (pid ${slot.worker.process.pid})`;
+    if (slot.retiring || this.stopping) {
+      this.options.report(`${name} stopped`);
+      return;
+    }
+    const wait = this.backoff.next(
+      slot.readyAt ? Date.now() - slot.readyAt : 0,
+    );
+    const reason = signal ? `signal ${signal}` : `code ${code}`;
+    if (!this.everReady && this.backoff.failuresInARow >= MAX_BOOT_FAILURES) {
+      this.options.report(`${name} ended with ${reason}: giving up`);
+      void this.stop(1);
+      return;
+    }
+    this.options.report(
+      `${name} ended with ${reason}: a new one starts in ${wait} ms`,
+    );
+    this.respawnIn(wait);
+  }
+
+  private respawnIn(wait: number): void {
+    const timer = setTimeout(() => {
+      this.respawns.delete(timer);
+      const serving = [...this.slots.values()].filter((s) => !s.retiring);
+      if (!this.stopping && serving.length < this.wanted) this.fork();
+    }, wait);
+    this.respawns.add(timer);
+  }
+
+  /** Resolves with false when the worker ended before it served. */
+  private async isReady(slot: Slot): Promise<boolean> {
+    const gone = once(slot.worker, "exit").then(() => true);
+    while (slot.readyAt === undefined) {
+      const message = once(slot.worker, "message").then(() => false);
+      if (await Promise.race([gone, message])) return false;
+    }
+    return true;
+  }
+
+  /** Tell a worker to stop; resolves with false when it had to be killed. */
+  private async retire(slot: Slot): Promise<boolean> {
+    slot.retiring = true;
+    const { worker } = slot;
+    if (worker.isDead()) return true;
+
+    const exit = once(worker, "exit");
+    worker.process.kill("SIGTERM");
+    let killed = false;
+    const timer = setTimeout(() => {
+      killed = true;
+      this.options.report(`worker ${worker.id} did not stop: killed`);
+      worker.process.kill("SIGKILL");
+    }, this.options.shutdownTimeoutMs);
+    await exit;
+    clearTimeout(timer);
+    return !killed;
+  }
+}

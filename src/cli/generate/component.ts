@@ -1,0 +1,65 @@
+/** Writes single files into a project: an action, a task, a server and so on, with the test beside them. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { createFileSafely, fileExists } from "../../utils/fileUtils";
+import { fillCode, readTemplate, stringLiteral } from "./templates";
+
+/** The keys of `config.general.paths` whose folders hold generated code. */
+type PathKey = "action" | "task" | "initializer" | "server" | "cli" | "test";
+
+export interface ComponentFile {
+  /** Template below `bin/templates`, e.g. `"action.ts"`. */
+  template: string;
+  path: PathKey;
+  /** The folder inside that path (default: none). */
+  folder?: string;
+}
+
+/** What a template can hold: texts are written as strings of code, numbers as they are. */
+export type ComponentValues = { name: string } & {
+  [key: string]: string | number;
+};
+
+/**
+ * Write the files of one component, all or none.
+ * @throws Error `file '<path>' already exists`
+ */
+export function generateComponent(
+  files: readonly ComponentFile[],
+  values: ComponentValues,
+): void {
+  const code = Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [
+      key,
+      typeof value === "string" ? stringLiteral(value) : value,
+    ]),
+  );
+  const written = files.map((file) => ({
+    target: path.join(
+      folderOf(file.path),
+      file.folder ?? "",
+      `${values.name}.ts`,
+    ),
+    content: fillCode(readTemplate(file.template), code),
+  }));
+
+  const taken = written.find(({ target }) => fileExists(target));
+  if (taken)
+    throw new Error(`file '${path.normalize(taken.target)}' already exists`);
+  for (const { target, content } of written) {
+    fs.mkdirSync(path.dirname(target), { recursive: true });
+    console.log(createFileSafely(target, content));
+  }
+}
+
+/** Generated code belongs to the sources, also when the compiled project runs. */
+function folderOf(key: PathKey): string {
+  // loaded here, because loading it is what builds the configuration
+  const { config } =
+    require("../../config/config") as typeof import("../../config/config");
+  const { dist, src, ...lists } = config.general.paths as unknown as {
+    dist: string;
+    src: string;
+  } & Record<PathKey, string[]>;
+  return lists[key][0]!.replace(dist, src);
+}

@@ -1,0 +1,37 @@
+import { runOk } from "../../support/runCli";
+import {
+  fillCode,
+  fillTemplate,
+  readTemplate,
+  stringLiteral,
+} from "../../../src/cli/generate/templates";
+
+test("every placeholder needs a value", () => {
+  expect(fillTemplate("%%a%%-%%a%%-%%b%%", { a: "x", b: 1 })).toBe("x-x-1");
+  expect(() => fillTemplate("%%c%%", { a: "x" })).toThrow("%%c%%");
+});
+
+test.each([
+  ["plain"],
+  ['with "quotes"'],
+  ["it's"],
+  [`both "quotes" and it's`],
+  ["back\\slash and\nnew line"],
+  [
+    "a text that is so long that the assignment does not fit on one line of code",
+  ],
+])("%j is written as prettier writes it", async (description) => {
+  const code = fillCode(readTemplate("action.ts"), {
+    name: stringLiteral("someAction"),
+    description: stringLiteral(description),
+  });
+  const prettier = require.resolve("prettier/bin/prettier.cjs");
+  const formatted = await runOk(
+    process.execPath,
+    [prettier, "--stdin-filepath", "a.ts"],
+    { input: code },
+  );
+  expect(formatted).toBe(code);
+  const written = /this\.description =\s+(.*);/.exec(code)![1]!;
+  expect(JSON.parse(JSON.stringify(eval(written)))).toBe(description);
+});

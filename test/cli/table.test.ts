@@ -1,0 +1,15 @@
+import { formatTable } from "../../src/cli/table";
+
+test("columns are as wide as their widest cell", () => {
+  const rows = [
+    { name: "a", size: 1 },
+    { name: "longer", size: 20 },
+  ];
+  expect(formatTable(rows)).toBe(
+    ["name    size", "------  ----", "a       1", "longer  20"].join("\n"),
+  );
+});
+
+test("no rows are told", () => {
+  expect(formatTable([])).toBe("(none)");
+});
