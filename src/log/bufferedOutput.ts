@@ -10,15 +10,34 @@ export interface OutputSink {
 
 /** How long lines are collected before they are written, in ms. */
 const COLLECT_MS = 10;
+
+const PENDING = Symbol.for("actionhero.log.pending");
 /** How much may wait for a destination that does not take it, in characters; beyond it lines are dropped and counted. */
 const MAX_WAITING = 16 * 1024 * 1024;
+
+/** Outputs with lines waiting. On `globalThis`, so that several copies of the package need one exit listener. */
+const host = globalThis as { [PENDING]?: Set<BufferedOutput> };
+const pending: Set<BufferedOutput> = (host[PENDING] ??= new Set());
+
+function flushPending(): void {
+  for (const output of pending) output.flushSync();
+}
+
+function addPending(output: BufferedOutput): void {
+  if (pending.size === 0) process.once("exit", flushPending);
+  pending.add(output);
+}
+
+function removePending(output: BufferedOutput): void {
+  pending.delete(output);
+  if (pending.size === 0) process.removeListener("exit", flushPending);
+}
 
 export class BufferedOutput {
   private waiting = "";
   private dropped = 0;
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> | undefined;
-  private readonly flushOnExit = () => this.flushSync();
 
   constructor(
     private readonly sink: OutputSink,
@@ -45,13 +64,13 @@ export class BufferedOutput {
   private schedule(): void {
     this.timer = setTimeout(() => void this.writeOut(), COLLECT_MS);
     this.timer.unref();
-    process.once("exit", this.flushOnExit);
+    addPending(this);
   }
 
   private writeOut(): Promise<void> {
     this.writing ??= this.writeAll().finally(() => {
       this.writing = undefined;
-      process.removeListener("exit", this.flushOnExit);
+      removePending(this);
     });
     return this.writing;
   }
@@ -70,7 +89,8 @@ export class BufferedOutput {
     }
   }
 
-  private flushSync(): void {
+  /** Write what waits before returning, while the process exits. */
+  flushSync(): void {
     clearTimeout(this.timer);
     if (this.waiting !== "") this.sink.writeSync(this.takeWaiting());
   }

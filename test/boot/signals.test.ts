@@ -1,0 +1,161 @@
+import { spawn, type ChildProcess } from "child_process";
+import * as path from "path";
+import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
+
+/** A server process of its own, with what it printed. */
+class ServerProcess {
+  output = "";
+  readonly exited: Promise<{ code: number | null }>;
+  private readonly child: ChildProcess;
+
+  constructor(project: TemporaryProject, env: Record<string, string>) {
+    // not the tsx command: its child would outlive it when it is killed
+    const loader = require.resolve("tsx");
+    const server = path.join(repositoryRoot, "src/server.ts");
+    const { JEST_WORKER_ID: _, ...inherited } = process.env;
+    this.child = spawn(process.execPath, ["--import", loader, server], {
+      cwd: project.root,
+      env: { ...inherited, NODE_ENV: "development", PORT: "0", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.child.stdout!, this.child.stderr!])
+      stream.on("data", (chunk: Buffer) => (this.output += String(chunk)));
+    this.exited = new Promise((resolve) =>
+      this.child.once("close", (code) => resolve({ code })),
+    );
+  }
+
+  /** Resolves when `text` has been printed. */
+  async printed(text: string): Promise<void> {
+    while (!this.output.includes(text)) {
+      const more = new Promise<void>((resolve) => {
+        this.child.stdout!.once("data", () => resolve());
+        this.child.stderr!.once("data", () => resolve());
+      });
+      const end = this.exited.then(() => "end" as const);
+      if ((await Promise.race([more, end])) === "end") break;
+    }
+    expect(this.output).toContain(text);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+}
+
+/** Keeps the process alive until it is stopped, as a listening server would. */
+const keeper = `
+  module.exports = class {
+    constructor() { this.name = "keeper"; this.loadPriority = this.startPriority = this.stopPriority = 1000; }
+    validate() {}
+    async start() { this.timer = setInterval(() => {}, 60000); }
+    async stop() { clearInterval(this.timer); }
+  };`;
+
+describe("signals", () => {
+  let project: TemporaryProject;
+  let server: ServerProcess;
+
+  function run(
+    files: Record<string, string> = {},
+    env: Record<string, string> = {},
+  ): ServerProcess {
+    project = new TemporaryProject({
+      "package.json": '{"name":"signalled","version":"1.0.0"}',
+      "src/config/api.js": `
+        exports.DEFAULT = { general: () => ({ paths: {
+          initializer: [__dirname + "/../initializers"], pid: [__dirname + "/../../pids"],
+          log: [], action: [], task: [], server: [], cli: [], public: [] } }) };`,
+      "src/config/rest.js": `
+        exports.DEFAULT = { web: () => ({ port: 0 }), websocket: () => ({ enabled: false }),
+          socket: () => ({ enabled: false }) };`,
+      "src/initializers/keeper.js": keeper,
+      ...files,
+    });
+    server = new ServerProcess(project, env);
+    return server;
+  }
+
+  afterEach(async () => {
+    server.kill("SIGKILL");
+    await server.exited;
+    project.remove();
+  });
+
+  test.each(["SIGINT", "SIGTERM"] as const)(
+    "%s stops the server with exit code 0",
+    async (signal) => {
+      const running = run();
+      await running.printed("*** signalled Started ***");
+      running.kill(signal);
+      expect((await running.exited).code).toBe(0);
+      expect(running.output).toContain(`[ SIGNAL ] - ${signal}`);
+      expect(running.output).toContain("*** signalled Stopped ***");
+    },
+  );
+
+  test("a second signal waits for the stop that runs", async () => {
+    const running = run();
+    await running.printed("*** signalled Started ***");
+    running.kill("SIGTERM");
+    running.kill("SIGINT");
+    expect((await running.exited).code).toBe(0);
+    expect(running.output).toContain("*** signalled Stopped ***");
+  });
+
+  test("SIGUSR2 restarts", async () => {
+    const running = run();
+    await running.printed("*** signalled Started ***");
+    running.kill("SIGUSR2");
+    await running.printed("*** signalled Restarted ***");
+  });
+
+  test("an error that nobody catches is reported, and the server stops with exit code 1", async () => {
+    const running = run({
+      "src/initializers/thrower.js": `
+        module.exports = class {
+          constructor() { this.name = "thrower"; this.startPriority = 5000; this.loadPriority = 1000; this.stopPriority = 1000; }
+          validate() {}
+          async start() { setTimeout(() => { throw new Error("nobody catches this"); }, 50); }
+        };`,
+    });
+    expect((await running.exited).code).toBe(1);
+    expect(running.output).toContain("Uncaught Exception");
+    expect(running.output).toContain("nobody catches this");
+    expect(running.output).toContain("*** signalled Stopped ***");
+  });
+
+  test("a failed boot ends with exit code 1 and names the file", async () => {
+    const running = run({
+      "src/initializers/broken.js": "module.exports = class {",
+    });
+    expect((await running.exited).code).toBe(1);
+    expect(running.output).toContain("broken.js");
+  });
+
+  test("a broken config file ends with exit code 1 and names the file", async () => {
+    const running = run({ "src/config/broken.js": "exports.DEFAULT = {" });
+    expect((await running.exited).code).toBe(1);
+    expect(running.output).toContain("broken.js");
+  });
+
+  test("a stop that hangs is ended after ACTIONHERO_SHUTDOWN_TIMEOUT", async () => {
+    const running = run(
+      {
+        "src/initializers/hanging.js": `
+          module.exports = class {
+            constructor() { this.name = "hanging"; this.loadPriority = this.startPriority = this.stopPriority = 1000; }
+            validate() {}
+            stop() { return new Promise(() => {}); }
+          };`,
+      },
+      { ACTIONHERO_SHUTDOWN_TIMEOUT: "200" },
+    );
+    await running.printed("*** signalled Started ***");
+    running.kill("SIGTERM");
+    expect((await running.exited).code).toBe(1);
+    expect(running.output).toContain(
+      "Process did not terminate within 200ms. Stopping now!",
+    );
+  });
+});
