@@ -1,0 +1,177 @@
+import * as path from "path";
+import { spawn, type ChildProcess } from "child_process";
+import { once } from "events";
+import * as http from "http";
+import * as readline from "readline";
+import {
+  repositoryRoot,
+  TemporaryProject,
+} from "../../support/temporaryProject";
+
+/** A worker that answers with its pid, and stops as servers do: it finishes what it has begun. */
+const worker = `
+const http = require("node:http");
+const server = http.createServer((req, res) => {
+  if (req.url === "/crash") process.exit(7);
+  res.setHeader("connection", "close");
+  setTimeout(() => res.end(String(process.env.ACTIONHERO_TITLE)), 5);
+});
+server.listen(Number(process.env.TEST_PORT), () => process.send("ready"));
+process.on("SIGTERM", () => server.close(() => process.exit(0)));
+process.on("SIGINT", () => undefined);
+`;
+
+const primaryScript = `
+import cluster from "node:cluster";
+import { ClusterPrimary } from ${JSON.stringify(path.join(repositoryRoot, "src/cli/cluster/clusterPrimary"))};
+cluster.setupPrimary({ exec: process.argv[2], execArgv: [] });
+const primary = new ClusterPrimary({
+  workers: 2,
+  titlePrefix: "w",
+  shutdownTimeoutMs: 20000,
+  report: (message) => console.log(message),
+});
+process.on("SIGUSR2", () => primary.restart());
+process.on("SIGTTIN", () => primary.add());
+process.on("SIGTTOU", () => primary.remove());
+process.on("SIGTERM", () => primary.stop());
+primary.run().then((code) => process.exit(code));
+`;
+
+class Cluster {
+  readonly lines: string[] = [];
+  readonly child: ChildProcess;
+  readonly exit: Promise<unknown[]>;
+  private readonly reader: readline.Interface;
+
+  constructor(
+    folder: TemporaryProject,
+    readonly port: number,
+    script = "worker.js",
+  ) {
+    const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
+    this.child = spawn(
+      process.execPath,
+      ["--import", tsx, folder.path("primary.ts"), folder.path(script)],
+      {
+        env: { ...process.env, TEST_PORT: String(port) },
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
+    this.exit = once(this.child, "exit");
+    this.reader = readline.createInterface({ input: this.child.stdout! });
+    this.reader.on("line", (line) => this.lines.push(line));
+  }
+
+  /** Wait until this many lines match. */
+  async saw(pattern: RegExp, count = 1): Promise<void> {
+    while (this.lines.filter((line) => pattern.test(line)).length < count)
+      await Promise.race([
+        once(this.reader, "line"),
+        this.exit.then(() => {
+          if (this.lines.filter((l) => pattern.test(l)).length < count)
+            throw new Error(`ended early:\n${this.lines.join("\n")}`);
+        }),
+      ]);
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode === null && this.child.kill("SIGTERM"))
+      await this.exit;
+  }
+}
+
+function ask(port: number, url = "/"): Promise<string> {
+  return new Promise((resolve, reject) => {
+    http
+      .get({ port, path: url, agent: false }, (res) => {
+        let body = "";
+        res.setEncoding("utf8").on("data", (text) => (body += text));
+        res.on("end", () => resolve(body));
+        res.on("error", reject);
+      })
+      .on("error", reject);
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = http.createServer().listen(0);
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+let folder: TemporaryProject;
+let running: Cluster;
+
+beforeAll(() => {
+  folder = new TemporaryProject({
+    "primary.ts": primaryScript,
+    "worker.js": worker,
+    "failing.js": "process.exit(9)",
+  });
+});
+
+afterEach(() => running.stop());
+afterAll(() => folder.remove());
+
+test("a rolling restart under load replaces every worker and fails no request", async () => {
+  running = new Cluster(folder, await freePort());
+  await running.saw(/serves after/, 2);
+
+  let asking = true;
+  const answers = new Set<string>();
+  const load = Array.from({ length: 8 }, async () => {
+    while (asking) answers.add(await ask(running.port));
+  });
+  running.child.kill("SIGUSR2");
+  await running.saw(/rolling restart done/);
+  asking = false;
+  await Promise.all(load);
+
+  const after = new Set<string>();
+  for (let i = 0; i < 20; i++) after.add(await ask(running.port));
+  expect([...after].sort()).toEqual(["w3", "w4"]);
+});
+
+test("a worker that ends is replaced", async () => {
+  running = new Cluster(folder, await freePort());
+  await running.saw(/serves after/, 2);
+  await expect(ask(running.port, "/crash")).rejects.toThrow();
+  await running.saw(/ended with code 7: a new one starts in 100 ms/);
+  await running.saw(/serves after/, 3);
+});
+
+test("workers are added and removed by signals; the last one stays", async () => {
+  running = new Cluster(folder, await freePort());
+  await running.saw(/serves after/, 2);
+  running.child.kill("SIGTTIN");
+  await running.saw(/adding a worker: 3 in all/);
+  await running.saw(/serves after/, 3);
+  running.child.kill("SIGTTOU");
+  await running.saw(/removing a worker: 2 left/);
+  await running.saw(/stopped$/, 1);
+  running.child.kill("SIGTTOU");
+  await running.saw(/stopped$/, 2);
+  running.child.kill("SIGTTOU");
+  await running.saw(/the last worker stays/);
+  expect(await ask(running.port)).toBe("w1");
+});
+
+test("a stop ends all workers, and the cluster with 0", async () => {
+  running = new Cluster(folder, await freePort());
+  await running.saw(/serves after/, 2);
+  running.child.kill("SIGTERM");
+  expect(await running.exit).toEqual([0, null]);
+  expect(running.lines.filter((line) => / stopped$/.test(line))).toHaveLength(
+    2,
+  );
+});
+
+test("a cluster whose workers never serve gives up with 1", async () => {
+  running = new Cluster(folder, await freePort(), "failing.js");
+  await running.saw(/ended with code 9: giving up/);
+  expect(await running.exit).toEqual([1, null]);
+});
