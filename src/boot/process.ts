@@ -12,6 +12,7 @@ import {
   type PhaseFunction,
 } from "./lifecycle";
 import { removePidFile, writePidFile } from "./pid";
+import { announceReady } from "./ready";
 import { registerSignals } from "./signals";
 
 /** The code of an error that has been reported and ended the boot. */
@@ -208,6 +209,7 @@ export class Process {
     this.bootTime = Date.now();
     this.state = "running";
     this.announceStart();
+    announceReady();
   }
 
   /** What did start is stopped again, so that a failed boot leaves nothing open. */

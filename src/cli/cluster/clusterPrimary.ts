@@ -1,6 +1,7 @@
 /** The primary of `start-cluster`: keeps a number of workers running and replaces them without a gap. */
 import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
+import { READY_MESSAGE } from "../../boot/ready";
 import { Backoff } from "./backoff";
 
 export interface ClusterOptions {
@@ -11,9 +12,6 @@ export interface ClusterOptions {
   shutdownTimeoutMs: number;
   report: (message: string) => void;
 }
-
-/** What a worker sends when its server has started. */
-export const READY_MESSAGE = "ready";
 
 /** Give up when this many workers in a row ended before the first one served. */
 const MAX_BOOT_FAILURES = 5;
