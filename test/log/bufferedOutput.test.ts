@@ -1,0 +1,88 @@
+import { spawnSync } from "child_process";
+import * as path from "path";
+import { BufferedOutput } from "../../src/log/bufferedOutput";
+import { TemporaryProject } from "../support/temporaryProject";
+
+/** A sink that writes when the test lets it. */
+class HeldSink {
+  written: string[] = [];
+  private release: (() => void) | undefined;
+
+  write = (text: string) =>
+    new Promise<void>((resolve) => {
+      this.release = () => {
+        this.written.push(text);
+        resolve();
+      };
+    });
+
+  writeSync = (text: string) => void this.written.push(text);
+
+  letGo(): void {
+    this.release?.();
+  }
+}
+
+describe("BufferedOutput", () => {
+  test("many lines leave in one write, in order", async () => {
+    const written: string[] = [];
+    const output = new BufferedOutput({
+      write: async (text) => void written.push(text),
+      writeSync: () => undefined,
+    });
+    for (let i = 0; i < 100; i++) output.push(`${i}\n`);
+    await output.flush();
+    expect(written).toEqual([
+      Array.from({ length: 100 }, (_, i) => `${i}\n`).join(""),
+    ]);
+  });
+
+  test("a destination that does not take the lines cannot fill the memory; the loss is told", async () => {
+    const sink = new HeldSink();
+    const output = new BufferedOutput(sink, 20);
+    output.push("first\n");
+    const flushed = output.flush();
+    for (let i = 0; i < 10; i++) output.push(`line ${i}\n`);
+    sink.letGo();
+    await new Promise((resolve) => setImmediate(resolve));
+    sink.letGo();
+    await flushed;
+    expect(sink.written.join("")).toBe(
+      "first\nline 0\nline 1\n8 log lines dropped\n",
+    );
+  });
+
+  test("a write that fails is told on the console and does not throw", async () => {
+    const told = jest.spyOn(console, "error").mockImplementation(() => {});
+    const output = new BufferedOutput({
+      write: () => Promise.reject(new Error("disk full")),
+      writeSync: () => undefined,
+    });
+    output.push("lost\n");
+    await output.flush();
+    expect(told).toHaveBeenCalledWith("cannot write log: Error: disk full");
+    told.mockRestore();
+  });
+
+  test("what waits when the process exits is written first", () => {
+    const root = path.join(__dirname, "../..");
+    const project = new TemporaryProject({
+      "main.ts": `
+        import { log } from ${JSON.stringify(path.join(root, "src/log/log"))};
+        for (let i = 0; i < 2000; i++) log("line " + i);
+        process.exit(3);`,
+    });
+    const { stdout, status } = spawnSync(
+      process.execPath,
+      ["--import", require.resolve("tsx"), project.path("main.ts")],
+      {
+        cwd: root,
+        env: { ...process.env, NODE_ENV: "development", LOG_LEVEL: "info" },
+        encoding: "utf8",
+      },
+    );
+    project.remove();
+    expect(status).toBe(3);
+    expect(stdout.match(/line \d+/g)).toHaveLength(2000);
+  });
+});

@@ -1,0 +1,191 @@
+import * as fs from "fs";
+import { TemporaryProject } from "../support/temporaryProject";
+
+type Log = typeof import("../../src/log/log");
+type Filters = typeof import("../../src/log/filters");
+type Tools = typeof import("../../src/log/loggerTools");
+
+describe("log", () => {
+  const before = { ...process.env };
+  let project: TemporaryProject;
+
+  /** Loads the modules with one file logger at `level`, and the config overrides given. */
+  function load(
+    overrides: Record<string, unknown> = {},
+    level = "info",
+  ): Log & Filters & Tools {
+    project.write(
+      "config/logger.js",
+      `const winston = require(${JSON.stringify(require.resolve("winston"))});
+       exports.DEFAULT = { logger: () => ({ loggers: [
+         (config, { jsonFormat, FileTransport }) => ({
+           level: "${level}", levels: winston.config.syslog.levels, format: jsonFormat(),
+           transports: [new FileTransport({ filename: "${project.path("log/out.log")}" })] }) ] }) };
+       exports.test = {};`,
+    );
+    process.env.ACTIONHERO_CONFIG = project.path("config");
+    process.env.ACTIONHERO_CONFIG_OVERRIDES = JSON.stringify(overrides);
+    jest.resetModules();
+    return {
+      ...(require("../../src/log/log") as Log),
+      ...(require("../../src/log/filters") as Filters),
+      ...(require("../../src/log/loggerTools") as Tools),
+    };
+  }
+
+  function written(): Record<string, unknown>[] {
+    return fs
+      .readFileSync(project.path("log/out.log"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  beforeEach(() => {
+    project = new TemporaryProject();
+  });
+
+  afterEach(() => {
+    process.env = { ...before };
+    project.remove();
+  });
+
+  test("writes message, level, time and the properties of data", async () => {
+    const { log, flushLogs } = load();
+    log("hello", "notice", { a: 1, deep: { b: 2 } });
+    await flushLogs();
+    expect(written()).toEqual([
+      {
+        message: "hello",
+        level: "notice",
+        a: 1,
+        deep: { b: 2 },
+        timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      },
+    ]);
+  });
+
+  test("leaves out data that is not an object, and treats an unknown level as info", async () => {
+    const { log, flushLogs } = load();
+    log("one", "info", "a string");
+    log("two", "silly" as "info");
+    await flushLogs();
+    expect(written()).toMatchObject([
+      { message: "one", level: "info" },
+      { message: "two", level: "info" },
+    ]);
+  });
+
+  test("levels below the logger's are not formatted, and willLog says so", async () => {
+    const { log, willLog, flushLogs } = load({}, "warning");
+    expect(willLog("error")).toBe(true);
+    expect(willLog("info")).toBe(false);
+    const costly = { toJSON: jest.fn(() => ({})) };
+    log("quiet", "debug", costly);
+    log("loud", "crit");
+    await flushLogs();
+    expect(costly.toJSON).not.toHaveBeenCalled();
+    expect(written()).toMatchObject([{ message: "loud", level: "crit" }]);
+  });
+
+  test("data that JSON cannot show still gives a line", async () => {
+    const { log, flushLogs } = load();
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    log("circular", "info", circular);
+    await flushLogs();
+    expect(written()[0]).toMatchObject({
+      message: "circular",
+      unprintable: expect.stringContaining("circular"),
+    });
+  });
+
+  test("a builder may return a logger or its options, and gets the default ones by itself", () => {
+    jest.resetModules();
+    const { loggers } = require("../../src/log/log") as Log;
+    expect(loggers).toHaveLength(2);
+  });
+
+  describe("the console format", () => {
+    test("colours the level and appends key=value, each with a space", () => {
+      const { loggerTools } = load();
+      const info = loggerTools.consoleFormat().transform({
+        level: "info",
+        message: "hello",
+        a: 1,
+        empty: "",
+        none: null,
+        list: [1, 2],
+        object: {},
+      }) as unknown as Record<symbol, string>;
+      expect(info[Symbol.for("message")]).toMatch(
+        /^\S+Z - \u001b\[32minfo\u001b\[39m: hello a=1 list=1,2 object=\[object Object\] $/,
+      );
+    });
+
+    test("survives values without a prototype", () => {
+      const { loggerTools } = load();
+      const info = loggerTools.consoleFormat().transform({
+        level: "debug",
+        message: "m",
+        bare: Object.create(null) as object,
+      }) as unknown as Record<symbol, string>;
+      expect(info[Symbol.for("message")]).toContain("bare=[object Object] ");
+    });
+  });
+
+  describe("filters", () => {
+    test("cut strings, count long arrays, keep plain objects", () => {
+      const { filterObjectForLogging } = load();
+      const long = "x".repeat(200);
+      expect(
+        filterObjectForLogging({
+          long,
+          list: Array.from({ length: 11 }, (_, i) => i),
+          short: [1, 2],
+          deep: { long },
+          number: 1,
+          nothing: undefined,
+        }),
+      ).toEqual({
+        long: "x".repeat(100),
+        list: "11 items",
+        short: [1, 2],
+        deep: { long },
+        number: 1,
+      });
+    });
+
+    test("replace secrets at any depth, without touching the source", () => {
+      const { filterObjectForLogging } = load({
+        general: { filteredParams: ["password", "user.token", "missing.x"] },
+      });
+      const params = { password: "p", user: { token: "t", name: "n" } };
+      expect(filterObjectForLogging(params)).toEqual({
+        password: "[FILTERED]",
+        user: { token: "[FILTERED]", name: "n" },
+      });
+      expect(params.user.token).toBe("t");
+    });
+
+    test("the list may be a function, asked when a line is made", () => {
+      const { filterObjectForLogging } = load();
+      const { config } = require("../../src/config/config") as {
+        config: { general: Record<string, unknown> };
+      };
+      config.general.filteredParams = () => ["secret"];
+      expect(filterObjectForLogging({ secret: 1 })).toEqual({
+        secret: "[FILTERED]",
+      });
+    });
+
+    test("responses have a list of their own, and errors become their message", () => {
+      const { filterResponseForLogging } = load({
+        general: { filteredResponse: ["key"] },
+      });
+      expect(
+        filterResponseForLogging({ key: "k", error: new Error("oh no") }),
+      ).toEqual({ key: "[FILTERED]", error: "oh no" });
+    });
+  });
+});
