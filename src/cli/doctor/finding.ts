@@ -1,0 +1,23 @@
+/** What a check of `doctor` says. */
+
+/** `fail` makes the exit code 1; `warn` is worth a look. */
+export type Verdict = "ok" | "warn" | "fail";
+
+export interface Finding {
+  verdict: Verdict;
+  /** What was looked at, e.g. `"redis"`. */
+  check: string;
+  message: string;
+}
+
+export function ok(check: string, message: string): Finding {
+  return { verdict: "ok", check, message };
+}
+
+export function warn(check: string, message: string): Finding {
+  return { verdict: "warn", check, message };
+}
+
+export function fail(check: string, message: string): Finding {
+  return { verdict: "fail", check, message };
+}

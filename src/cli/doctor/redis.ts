@@ -1,0 +1,120 @@
+/** Checks of the redis server that the project names. */
+import { toError } from "../../errors";
+import { fail, ok, warn, type Finding } from "./finding";
+
+/** How long redis may take to answer all questions, in ms. */
+const LIMIT_MS = 5000;
+/** The oldest version that is tested against. */
+const OLDEST_MAJOR = 6;
+
+/** One entry of `config.redis`. */
+interface ClientConfig {
+  konstructor: { name?: string } & ((...args: unknown[]) => RedisClient) &
+    (new (...args: unknown[]) => RedisClient);
+  args: unknown[];
+  buildNew?: boolean;
+}
+
+interface RedisClient {
+  info(): Promise<string>;
+  config(command: "GET", setting: string): Promise<string[]>;
+  disconnect(): void;
+  on(event: "error", listener: (error: Error) => void): void;
+}
+
+/** Reachable, new enough, keeps what it is given; or the engine inside the process, which production should not use. */
+export async function checkRedis(
+  redis: Record<string, unknown> | undefined,
+  env: string,
+): Promise<Finding[]> {
+  const settings = redis?.client as ClientConfig | undefined;
+  if (!settings) return [fail("redis", "config.redis.client is missing")];
+  if (settings.konstructor.name === "RedisMock") return [embedded(env)];
+
+  let client: RedisClient | undefined;
+  let lastError: Error | undefined;
+  try {
+    client =
+      settings.buildNew === false
+        ? settings.konstructor(...settings.args)
+        : new settings.konstructor(...settings.args);
+    client.on("error", (error) => (lastError = error));
+    return await within(LIMIT_MS, askRedis(client));
+  } catch (error) {
+    const reason = (lastError ?? toError(error)).message;
+    return [fail("redis", `cannot be reached: ${reason || "refused"}`)];
+  } finally {
+    client?.disconnect();
+  }
+}
+
+function embedded(env: string): Finding {
+  const message =
+    "lives inside the process: cache, chat and tasks end with it and are not shared (set REDIS_URL)";
+  return env === "production" ? warn("redis", message) : ok("redis", message);
+}
+
+async function askRedis(client: RedisClient): Promise<Finding[]> {
+  const facts = parseInfo(await client.info());
+  const version = facts.redis_version ?? "unknown";
+  const findings = [
+    parseInt(version, 10) >= OLDEST_MAJOR
+      ? ok("redis", `version ${version} answers`)
+      : fail("redis", `version ${version} is older than ${OLDEST_MAJOR}`),
+  ];
+  findings.push(
+    facts.aof_enabled === "1" || (await hasSnapshots(client))
+      ? ok("redis persistence", "on")
+      : warn(
+          "redis persistence",
+          "off: enqueued tasks are lost when redis restarts",
+        ),
+  );
+  const policy = facts.maxmemory_policy;
+  if (
+    policy !== undefined &&
+    policy !== "noeviction" &&
+    facts.maxmemory !== "0"
+  )
+    findings.push(
+      warn("redis memory", `${policy} may throw away enqueued tasks`),
+    );
+  return findings;
+}
+
+/** Hosted servers refuse CONFIG: then nobody can tell, and they mostly persist. */
+async function hasSnapshots(client: RedisClient): Promise<boolean> {
+  try {
+    const [, schedule = ""] = await client.config("GET", "save");
+    return schedule !== "";
+  } catch {
+    return true;
+  }
+}
+
+function parseInfo(text: string): Record<string, string | undefined> {
+  return Object.fromEntries(
+    text
+      .split(/\r?\n/)
+      .filter((line) => line.includes(":"))
+      .map((line) => {
+        const colon = line.indexOf(":");
+        return [line.slice(0, colon), line.slice(colon + 1)];
+      }),
+  );
+}
+
+async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`no answer within ${limitMs} ms`)),
+      limitMs,
+    );
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

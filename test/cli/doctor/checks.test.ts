@@ -1,0 +1,242 @@
+import * as fs from "fs";
+import * as net from "net";
+import { once } from "events";
+import { checkCode } from "../../../src/cli/doctor/code";
+import {
+  checkBuild,
+  checkFolders,
+  checkNode,
+} from "../../../src/cli/doctor/environment";
+import { checkPort } from "../../../src/cli/doctor/ports";
+import { checkRedis } from "../../../src/cli/doctor/redis";
+import { checkSettings } from "../../../src/cli/doctor/settings";
+import { satisfies } from "../../../src/cli/doctor/versionRange";
+import { TemporaryProject } from "../../support/temporaryProject";
+
+let project: TemporaryProject;
+beforeEach(() => (project = new TemporaryProject()));
+afterEach(() => project.remove());
+
+describe("version ranges", () => {
+  const range = "^20.19 || >=22.12";
+  test.each(["20.19.0", "20.20.2", "22.12.0", "24.0.0", "v22.12.1"])(
+    "%s is in the range",
+    (version) => expect(satisfies(version, range)).toBe(true),
+  );
+  test.each(["18.20.0", "20.18.9", "21.7.0", "22.11.0"])(
+    "%s is not in the range",
+    (version) => expect(satisfies(version, range)).toBe(false),
+  );
+  test.each([
+    ["20.1.2", ">= 18 < 21", true],
+    ["21.0.0", ">=18 <21", false],
+    ["20.1.2", "20.x", true],
+    ["20.1.2", "~20.1.0", true],
+    ["20.2.0", "~20.1.0", false],
+    ["20.1.2", "*", true],
+    ["20.1.2", "20.1.2", true],
+    ["20.1.3", "=20.1.2", false],
+    ["20.1.2", "latest", false],
+    ["20.1.2", "<=20.1.1", false],
+    ["20.1.2", ">20.1.1", true],
+  ])("%s in %s is %s", (version, wanted, expected) => {
+    expect(satisfies(version, wanted)).toBe(expected);
+  });
+});
+
+describe("node", () => {
+  test("must be what the framework asks for", () => {
+    expect(checkNode(project.root, "20.19.0").verdict).toBe("ok");
+    expect(checkNode(project.root, "18.0.0")).toMatchObject({
+      verdict: "fail",
+      message: expect.stringContaining("actionhero asks for"),
+    });
+  });
+
+  test("must be what the project asks for", () => {
+    const content = { name: "mine", engines: { node: ">=99" } };
+    project.write("package.json", JSON.stringify(content));
+    expect(checkNode(project.root)).toMatchObject({
+      verdict: "fail",
+      message: expect.stringContaining("mine asks for"),
+    });
+  });
+});
+
+describe("build", () => {
+  test("is missing", () => {
+    project.write("src/a.ts", "");
+    expect(checkBuild(project.root).verdict).toBe("fail");
+  });
+
+  test("is older than a source", () => {
+    const source = project.write("src/deep/a.ts", "");
+    const made = project.write("dist/deep/a.js", "");
+    expect(checkBuild(project.root).verdict).toBe("ok");
+    fs.utimesSync(made, 1, 1);
+    expect(checkBuild(project.root).message).toContain("src/deep/a.ts");
+    fs.utimesSync(source, 0, 0);
+    expect(checkBuild(project.root).verdict).toBe("ok");
+  });
+
+  test("is not needed without sources", () => {
+    expect(checkBuild(project.root).verdict).toBe("ok");
+  });
+});
+
+test("folders that cannot be made are named", () => {
+  const file = project.write("file", "");
+  expect(checkFolders([project.path("log"), project.root]).verdict).toBe("ok");
+  expect(checkFolders([file]).message).toContain(file);
+  expect(checkFolders([project.path("a/b")]).verdict).toBe("fail");
+});
+
+describe("settings", () => {
+  const safe = {
+    general: { serverToken: "mine" },
+    tasks: { maxTaskProcessors: 1 },
+  };
+
+  test("the default token is refused in production only", () => {
+    const config = { ...safe, general: { serverToken: "change-me" } };
+    expect(checkSettings(config, "development")[0]!.verdict).toBe("ok");
+    expect(checkSettings(config, "production")[0]!.verdict).toBe("fail");
+    expect(checkSettings(safe, "production")).toHaveLength(1);
+  });
+
+  test("https needs a certificate", () => {
+    const web = { secure: true, serverOptions: { key: "a" } };
+    expect(checkSettings({ ...safe, web }, "test")[1]!.verdict).toBe("fail");
+    const whole = { secure: true, serverOptions: { key: "a", cert: "b" } };
+    expect(checkSettings({ ...safe, web: whole }, "test")[1]!.verdict).toBe(
+      "ok",
+    );
+  });
+
+  test("production without workers is worth a look", () => {
+    const config = { ...safe, tasks: { maxTaskProcessors: 0 } };
+    expect(checkSettings(config, "production")[1]!.verdict).toBe("warn");
+  });
+});
+
+describe("code", () => {
+  const action = (name: string, version = 1) =>
+    `exports.A = class { name = ${JSON.stringify(name)}; version = ${version} };`;
+
+  test("the same action in two files is found, two versions are fine", () => {
+    const files = [
+      project.write("a.js", action("one")),
+      project.write("b.js", action("one", 2)),
+    ];
+    expect(checkCode("actions", files, project.root)).toEqual([
+      {
+        verdict: "ok",
+        check: "actions",
+        message: expect.stringMatching(/^2 /),
+      },
+    ]);
+    files.push(project.write("c.js", action("one")));
+    expect(checkCode("actions", files, project.root)).toEqual([
+      {
+        verdict: "fail",
+        check: "actions",
+        message: "one v1 is in both a.js and c.js",
+      },
+    ]);
+  });
+
+  test("a file that does not load is named", () => {
+    const files = [
+      project.write("x.js", "throw new Error('broken')"),
+      project.write("y.js", "exports.T = class {}"),
+    ];
+    const messages = checkCode("tasks", files, project.root).map(
+      ({ message }) => message,
+    );
+    expect(messages).toEqual(["x.js: broken", "y.js: it has no name"]);
+  });
+});
+
+describe("ports", () => {
+  test("a taken port is found", async () => {
+    const taken = net.createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as net.AddressInfo;
+    const settings = { enabled: true, port, bindIP: "127.0.0.1" };
+    expect((await checkPort("web", settings))?.verdict).toBe("fail");
+    taken.close();
+    await once(taken, "close");
+    expect((await checkPort("web", settings))?.verdict).toBe("ok");
+  });
+
+  test("what does not listen on a port is passed over", async () => {
+    expect(await checkPort("web", { enabled: false, port: 1 })).toBeUndefined();
+    const path = { enabled: true, port: "/tmp/x.sock" };
+    expect(await checkPort("web", path)).toBeUndefined();
+    expect(await checkPort("web", undefined)).toBeUndefined();
+  });
+});
+
+describe("redis", () => {
+  /** A client that answers what the test says. */
+  function redisThat(info: string | Error, save: string | Error = "3600 1") {
+    class Client {
+      on() {}
+      disconnect() {}
+      async info() {
+        if (info instanceof Error) throw info;
+        return info.replaceAll("\n", "\r\n");
+      }
+      async config() {
+        if (save instanceof Error) throw save;
+        return ["save", save];
+      }
+    }
+    return { client: { konstructor: Client, args: [], buildNew: true } };
+  }
+  const verdicts = async (...redis: Parameters<typeof redisThat>) =>
+    (await checkRedis(redisThat(...redis), "production")).map(
+      ({ verdict }) => verdict,
+    );
+
+  test("answers, is new enough and persists", async () => {
+    const info = "redis_version:7.2.1\naof_enabled:0";
+    expect(await verdicts(info)).toEqual(["ok", "ok"]);
+    expect(await verdicts(info, "")).toEqual(["ok", "warn"]);
+    expect(await verdicts(info, new Error("NOPERM"))).toEqual(["ok", "ok"]);
+    const aof = "redis_version:7.2.1\naof_enabled:1";
+    expect(await verdicts(aof, "")).toEqual(["ok", "ok"]);
+  });
+
+  test("is too old", async () => {
+    expect(await verdicts("redis_version:2.8.0\naof_enabled:1")).toEqual([
+      "fail",
+      "ok",
+    ]);
+  });
+
+  test("may throw away tasks when its memory is full", async () => {
+    const info =
+      "redis_version:7.2.1\naof_enabled:1\nmaxmemory:100\nmaxmemory_policy:allkeys-lru";
+    expect(await verdicts(info)).toEqual(["ok", "ok", "warn"]);
+  });
+
+  test("cannot be reached", async () => {
+    const redis = redisThat(new Error("connect ECONNREFUSED"));
+    expect(await checkRedis(redis, "production")).toEqual([
+      {
+        verdict: "fail",
+        check: "redis",
+        message: "cannot be reached: connect ECONNREFUSED",
+      },
+    ]);
+    expect((await checkRedis(undefined, "test"))[0]!.verdict).toBe("fail");
+  });
+
+  test("inside the process is for development", async () => {
+    class RedisMock {}
+    const redis = { client: { konstructor: RedisMock, args: [] } };
+    expect((await checkRedis(redis, "development"))[0]!.verdict).toBe("ok");
+    expect((await checkRedis(redis, "production"))[0]!.verdict).toBe("warn");
+  });
+});
