@@ -1,8 +1,7 @@
-import * as path from "path";
-import { spawn, type ChildProcess } from "child_process";
-import { once } from "events";
 import * as http from "http";
-import * as readline from "readline";
+import * as path from "path";
+import { freePort } from "../../support/freePort";
+import { Service } from "../../support/service";
 import {
   repositoryRoot,
   TemporaryProject,
@@ -38,46 +37,18 @@ process.on("SIGTERM", () => primary.stop());
 primary.run().then((code) => process.exit(code));
 `;
 
-class Cluster {
-  readonly lines: string[] = [];
-  readonly child: ChildProcess;
-  readonly exit: Promise<unknown[]>;
-  private readonly reader: readline.Interface;
-
+class Cluster extends Service {
   constructor(
     folder: TemporaryProject,
     readonly port: number,
     script = "worker.js",
   ) {
     const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
-    this.child = spawn(
+    super(
       process.execPath,
       ["--import", tsx, folder.path("primary.ts"), folder.path(script)],
-      {
-        env: { ...process.env, TEST_PORT: String(port) },
-        stdio: ["ignore", "pipe", "inherit"],
-      },
+      { cwd: folder.root, env: { TEST_PORT: String(port) } },
     );
-    this.exit = once(this.child, "exit");
-    this.reader = readline.createInterface({ input: this.child.stdout! });
-    this.reader.on("line", (line) => this.lines.push(line));
-  }
-
-  /** Wait until this many lines match. */
-  async saw(pattern: RegExp, count = 1): Promise<void> {
-    while (this.lines.filter((line) => pattern.test(line)).length < count)
-      await Promise.race([
-        once(this.reader, "line"),
-        this.exit.then(() => {
-          if (this.lines.filter((l) => pattern.test(l)).length < count)
-            throw new Error(`ended early:\n${this.lines.join("\n")}`);
-        }),
-      ]);
-  }
-
-  async stop(): Promise<void> {
-    if (this.child.exitCode === null && this.child.kill("SIGTERM"))
-      await this.exit;
   }
 }
 
@@ -92,15 +63,6 @@ function ask(port: number, url = "/"): Promise<string> {
       })
       .on("error", reject);
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = http.createServer().listen(0);
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 let folder: TemporaryProject;

@@ -1,0 +1,54 @@
+/** A long-running program, watched by what it prints. */
+import { spawn, type ChildProcess } from "child_process";
+import { once } from "events";
+import * as readline from "readline";
+
+export class Service {
+  readonly lines: string[] = [];
+  readonly child: ChildProcess;
+  /** Exit code and signal. */
+  readonly exit: Promise<[number | null, NodeJS.Signals | null]>;
+  private readonly readers: readline.Interface[];
+
+  constructor(
+    command: string,
+    args: readonly string[],
+    options: { cwd: string; env?: Record<string, string | undefined> },
+  ) {
+    const hidden = { JEST_WORKER_ID: undefined, NODE_ENV: undefined };
+    this.child = spawn(command, args, {
+      cwd: options.cwd,
+      env: { ...process.env, ...hidden, ...options.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.exit = once(this.child, "close") as typeof this.exit;
+    this.readers = [this.child.stdout!, this.child.stderr!].map((input) =>
+      readline.createInterface({ input }),
+    );
+    for (const reader of this.readers)
+      reader.on("line", (line) => this.lines.push(line));
+  }
+
+  /** Wait until this many lines match; fails when the program ends before. */
+  async saw(pattern: RegExp, count = 1): Promise<void> {
+    const ended = this.exit.then(() => true);
+    for (;;) {
+      const found = this.lines.filter((line) => pattern.test(line)).length;
+      if (found >= count) return;
+      const next = this.readers.map((reader) =>
+        once(reader, "line").then(() => false),
+      );
+      if (await Promise.race([ended, ...next])) break;
+    }
+    if (this.lines.filter((line) => pattern.test(line)).length < count)
+      throw new Error(`${pattern} never came:\n${this.lines.join("\n")}`);
+  }
+
+  /** Send a signal, unless the program has ended; resolves with its exit code. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null)
+      this.child.kill(signal);
+    const [code] = await this.exit;
+    return code;
+  }
+}
