@@ -1,0 +1,100 @@
+import type { ActionheroConfigInterface } from "../src";
+
+const namespace = "redis";
+
+declare module "../src" {
+  interface ActionheroConfigInterface {
+    [namespace]: ReturnType<(typeof DEFAULT)[typeof namespace]>;
+  }
+}
+
+/** Naming a server in any of these asks for a real redis; without them everything stays in this process. */
+const REDIS_VARIABLES = [
+  "REDIS_URL",
+  "REDIS_HOST",
+  "REDIS_PORT",
+  "REDIS_DB",
+  "REDIS_PASSWORD",
+  "REDIS_SSL",
+];
+
+export const DEFAULT = {
+  [namespace]: () => {
+    const isNamed = REDIS_VARIABLES.some((name) => process.env[name]);
+    const konstructor = isNamed ? Redis : EmbeddedRedis;
+    const args = [connectionOptions()];
+
+    return {
+      // values are passed on as they are, functions included
+      _toExpand: false,
+      // how long the boot waits for redis, in ms
+      connectTimeout: 10 * 1000,
+      // how long one operation may take, reconnecting included, in ms
+      operationTimeout: 10 * 1000,
+      // how many keys one step of a search looks at
+      scanCount: 1000,
+      // how long stop() waits for redis to take leave, in ms
+      stopTimeout: 100,
+      // how often this node says that it lives, and after which silence it counts as dead, in ms
+      heartbeatInterval: 5 * 1000,
+      heartbeatTimeout: 20 * 1000,
+      // publish chat on one channel per room; only when every node of the cluster has this on (v29 nodes cannot)
+      chatChannelPerRoom: false,
+
+      // commands and publishing
+      client: { konstructor, args, buildNew: true },
+      // subscriptions only
+      subscriber: { konstructor, args, buildNew: true },
+      // the task queue
+      tasks: { konstructor, args, buildNew: true },
+    };
+  },
+};
+
+/** A real server. */
+function Redis(...args: unknown[]): object {
+  const { Redis: Client } = require("ioredis");
+  return new Client(...args);
+}
+
+/** The engine inside this process: nothing to install, shared with no other process, gone when the process ends. */
+function EmbeddedRedis(...args: unknown[]): object {
+  const Client = require("ioredis-mock");
+  return new Client(...args);
+}
+
+function connectionOptions() {
+  const url = process.env.REDIS_URL ? new URL(process.env.REDIS_URL) : null;
+  const isSecure = url
+    ? url.protocol === "rediss:"
+    : Boolean(process.env.REDIS_SSL);
+  const db = url?.pathname.slice(1) || process.env.REDIS_DB;
+
+  return {
+    host: url?.hostname || process.env.REDIS_HOST || "127.0.0.1",
+    port: Number(url?.port || process.env.REDIS_PORT || 6379),
+    username: decode(url?.username),
+    password: decode(url?.password) ?? (process.env.REDIS_PASSWORD || null),
+    db: parseInt(db || process.env.JEST_WORKER_ID || "0", 10),
+    tls: isSecure ? { rejectUnauthorized: false } : undefined,
+    retryStrategy,
+  };
+}
+
+let warned = false;
+
+/** How long to wait before attempt number `times`, in ms. */
+function retryStrategy(times: number): number {
+  if (!warned) {
+    warned = true;
+    console.error(
+      "Unable to connect to Redis - please check your Redis config!",
+    );
+  }
+  return Math.min(times * 50, 1000);
+}
+
+/** URLs carry names and passwords percent-encoded. */
+function decode(part: string | undefined): string | undefined {
+  return part ? decodeURIComponent(part) : undefined;
+}

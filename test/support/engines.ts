@@ -1,0 +1,145 @@
+/** Runs one suite on the embedded engine and, when there is one, on a real redis-server. */
+import type { Redis } from "ioredis";
+import { hasRedis, RedisServer } from "./redisServer";
+
+/** What a suite knows about the engine it runs on. */
+export interface Engine {
+  readonly name: "embedded" | "redis";
+  /** True for the in-process engine. */
+  readonly embedded: boolean;
+  /** The real server; undefined on the embedded engine. */
+  readonly server?: RedisServer;
+  /** A client of the suite's own, on the data that the code under test uses; closed when the suite ends. */
+  client(): Redis;
+  /** Remove all data. */
+  flush(): Promise<void>;
+}
+
+const REDIS_VARIABLES = [
+  "REDIS_URL",
+  "REDIS_HOST",
+  "REDIS_PORT",
+  "REDIS_DB",
+  "REDIS_PASSWORD",
+  "REDIS_SSL",
+];
+
+/**
+ * Describe `title` once per engine. The configuration points at the engine from before the body's own `beforeAll`
+ * until after its last `afterAll`; every suite starts with an empty engine.
+ */
+export function describeOnEachEngine(
+  title: string,
+  body: (engine: Engine) => void,
+): void {
+  describe(`${title} (embedded)`, () => runOn(new EmbeddedEngine(), body));
+  if (hasRedis) {
+    describe(`${title} (redis)`, () => runOn(new RealEngine(), body));
+    return;
+  }
+  test(`${title}: left out on a real redis, for want of a redis-server`, () => {
+    process.stderr.write(`left out: ${title} on a real redis-server\n`);
+  });
+}
+
+function runOn(engine: SuiteEngine, body: (engine: Engine) => void): void {
+  const saved: Record<string, string | undefined> = {};
+
+  beforeAll(async () => {
+    for (const name of REDIS_VARIABLES) {
+      saved[name] = process.env[name];
+      delete process.env[name];
+    }
+    await engine.open();
+    rebuild();
+    await engine.flush();
+  });
+
+  body(engine);
+
+  afterAll(async () => {
+    await engine.close();
+    for (const name of REDIS_VARIABLES) {
+      if (saved[name] === undefined) delete process.env[name];
+      else process.env[name] = saved[name];
+    }
+    rebuild();
+  });
+}
+
+/** Loaded late: reading the configuration is what the suite's own imports decide. */
+function rebuild(): void {
+  const module =
+    require("../../src/config/config") as typeof import("../../src/config/config");
+  module.rebuildConfig();
+}
+
+interface SuiteEngine extends Engine {
+  open(): Promise<void>;
+  close(): Promise<void>;
+}
+
+abstract class ClientHolder {
+  private held?: Redis;
+
+  client(): Redis {
+    this.held ??= this.connect();
+    return this.held;
+  }
+
+  async flush(): Promise<void> {
+    await this.client().flushall();
+  }
+
+  close(): Promise<void> {
+    this.held?.disconnect();
+    this.held = undefined;
+    return Promise.resolve();
+  }
+
+  protected abstract connect(): Redis;
+}
+
+class EmbeddedEngine extends ClientHolder implements SuiteEngine {
+  readonly name = "embedded";
+  readonly embedded = true;
+
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  protected connect(): Redis {
+    return configuredClient();
+  }
+}
+
+class RealEngine extends ClientHolder implements SuiteEngine {
+  readonly name = "redis";
+  readonly embedded = false;
+  readonly server = new RedisServer();
+
+  async open(): Promise<void> {
+    await this.server.start();
+    process.env.REDIS_URL = this.server.url;
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.server.stop();
+    delete process.env.REDIS_URL;
+  }
+
+  protected connect(): Redis {
+    return configuredClient();
+  }
+}
+
+function configuredClient(): Redis {
+  const { config } =
+    require("../../src/config/config") as typeof import("../../src/config/config");
+  const { konstructor, args } = config.redis.client as {
+    konstructor: new (...args: unknown[]) => Redis;
+    args: unknown[];
+  };
+  return new konstructor(...args);
+}
