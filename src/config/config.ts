@@ -9,7 +9,8 @@ import { ActionheroError, toError } from "../errors";
 import { hashMerge } from "../utils/hashMerge";
 import { loadConfig } from "./load";
 import { locateConfigDirectories } from "./locate";
-import type { ActionheroConfigInterface } from "./types";
+import { pluginConfigFolders } from "./pluginConfig";
+import type { ActionheroConfigInterface, PluginConfig } from "./types";
 
 /** The environment: `--NODE_ENV`, NODE_ENV, else `"development"`. */
 export let env = readEnv();
@@ -36,16 +37,18 @@ export function rebuildConfig(): void {
 
 function buildConfig(): ActionheroConfigInterface {
   const directories = locateConfigDirectories(projectRoot, typescript);
-  const build = () =>
+  const load = (plugins?: string[]) =>
     applyOverrides(
-      loadConfig(directories, {
-        env,
-        id,
-        typescript,
-        projectRoot,
-        actionheroVersion,
-      }),
+      loadConfig(
+        { ...directories, plugins },
+        { env, id, typescript, projectRoot, actionheroVersion },
+      ),
     );
+  const build = () => {
+    const alone = load();
+    const plugins = pluginConfigFolders((alone.plugins ?? {}) as PluginConfig);
+    return plugins.length > 0 ? load(plugins) : alone;
+  };
 
   const built = build();
   const configuredId = readId(built.general?.id as string | undefined);

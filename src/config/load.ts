@@ -25,7 +25,7 @@ type RouteTables = Record<string, RouteEntry[] | undefined>;
 const NAMESPACES = ["general", "plugins", "routes", "web"];
 
 /**
- * Apply the defaults, then each project directory in order.
+ * Apply the defaults, those of plugins, then each project directory in order.
  * @throws ActionheroError AH_CONFIG naming every file that cannot be loaded
  */
 export function loadConfig(
@@ -40,8 +40,19 @@ export function loadConfig(
     config,
     directories.isOwnProject ? defaultFiles : defaultFiles.filter(isNotRoutes),
   );
+  const ownRoutes = config.routes;
+  for (const directory of directories.plugins ?? []) {
+    config = applyDirectory(config, listSourceFiles(directory, [".js"]));
+  }
+  const pluginRoutes = config.routes as RouteTables;
+  config.routes = ownRoutes!;
   for (const directory of directories.project) {
     config = applyDirectory(config, listSourceFiles(directory));
+  }
+  if (directories.plugins) {
+    // the first match wins, and the project's routes are to win over those of its plugins
+    const tables = appendRoutes(config.routes as RouteTables, pluginRoutes);
+    config.routes = uniqueRoutes(tables);
   }
   return config;
 }

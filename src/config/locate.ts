@@ -9,6 +9,8 @@ import { ActionheroError } from "../errors";
 export interface ConfigDirectories {
   defaults: string;
   project: string[];
+  /** Config folders of plugins, known only when the project's configuration has been read once. */
+  plugins?: string[];
   /** True when this repository itself is the project, so that the default routes are its own. */
   isOwnProject: boolean;
 }

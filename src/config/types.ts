@@ -27,12 +27,17 @@ export interface PluginConfigRecord {
   servers?: boolean;
   public?: boolean;
   cli?: boolean;
+  /** Read the plugin's own config folder; off unless the plugin's package.json asks for it. */
+  config?: boolean;
 }
 
 export type PluginConfig = { [name: string]: PluginConfigRecord };
 
 /** The sections of a plugin that `config.plugins` can switch off. */
-export type PluginSection = Exclude<keyof PluginConfigRecord, "path">;
+export type PluginSection = Exclude<
+  keyof PluginConfigRecord,
+  "path" | "config"
+>;
 
 /** A block of a config file: what one environment says for each namespace. */
 export type ConfigBlock = {
