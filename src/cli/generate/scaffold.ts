@@ -8,7 +8,7 @@ import { createDirSafely, createFileSafely } from "../../utils/fileUtils";
 export class Scaffold {
   constructor(
     private readonly base: string,
-    private readonly rewrite: (source: string) => string,
+    private readonly rewrite = (source: string) => source,
   ) {}
 
   /** Create directories below the base, parents first. */
