@@ -27,3 +27,10 @@ export type { LoggerTools } from "./log/loggerTools";
 export type { ExceptionHandlerAPI, ExceptionReporter } from "./log/exceptions";
 export { utils } from "./publicUtils";
 export { CLI, type CLIInput, type CLIInputs } from "./cli/cli";
+export { redis } from "./redis/redis";
+export type {
+  PubSubMessage,
+  RedisApi,
+  SubscriptionHandler,
+} from "./redis/types";
+export type { RedisClients } from "./redis/clients";

@@ -1,0 +1,159 @@
+/** Builds, checks and closes the redis connections of this process: `client`, `subscriber` and `tasks`. */
+import type { Redis } from "ioredis";
+import { api } from "../api";
+import { config } from "../config/config";
+import { ActionheroError, toError } from "../errors";
+import { within } from "./bounded";
+import { addressOf, ConnectionLog } from "./connectionLog";
+import { isCluster, isEmbedded } from "./engine";
+
+/** The connections, by the names that `config.redis` gives them. */
+export interface RedisClients {
+  [name: string]: Redis;
+  /** Commands and publishing. */
+  client: Redis;
+  /** Subscriptions only. */
+  subscriber: Redis;
+  /** The task queue. */
+  tasks: Redis;
+}
+
+const NAMES = ["client", "subscriber", "tasks"] as const;
+const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_STOP_TIMEOUT_MS = 100;
+/** Silence after which the system probes whether the other side is there. */
+const KEEP_ALIVE_MS = 15_000;
+
+interface ClientConfig {
+  konstructor: unknown;
+  args?: unknown[];
+  buildNew?: boolean;
+}
+
+/** How long one operation on redis may take, in ms. */
+export function operationTimeout(): number {
+  return config.redis?.operationTimeout ?? DEFAULT_TIMEOUT_MS;
+}
+
+/**
+ * The client for commands.
+ * @param user what needs it, for the error
+ */
+export function commandClient(user: string): Redis {
+  const client = api.redis?.clients.client;
+  if (!client) throw new Error(`redis not connected, ${user} cannot be used`);
+  return client;
+}
+
+/**
+ * Build all connections and wait until they answer.
+ * @throws ActionheroError AH_REDIS_CONNECT after `config.redis.connectTimeout` ms, or at once when redis refuses us
+ */
+export async function connectClients(clients: RedisClients): Promise<void> {
+  const connectionLog = new ConnectionLog();
+  const timeout = config.redis?.connectTimeout ?? DEFAULT_TIMEOUT_MS;
+  const deadline = Date.now() + timeout;
+  try {
+    for (const name of NAMES) {
+      const client = build(name, connectionLog);
+      clients[name] = client;
+      await reach(name, client, deadline, timeout);
+    }
+  } catch (error) {
+    for (const client of Object.values(clients)) disconnect(client);
+    throw error;
+  }
+}
+
+function build(name: string, connectionLog: ConnectionLog): Redis {
+  const { konstructor, args, buildNew } = config.redis[
+    name as (typeof NAMES)[number]
+  ] as ClientConfig;
+
+  if (buildNew !== true) {
+    const client = (konstructor as (args: unknown) => Redis)(args);
+    connectionLog.followErrors(name, client);
+    return client;
+  }
+  const Konstructor = konstructor as new (...args: unknown[]) => Redis;
+  const client = new Konstructor(...(args ?? []));
+  boundWaits(client);
+  connectionLog.follow(name, client);
+  return client;
+}
+
+/** Without these a redis that stops answering would keep its callers for ever; what the user set stays. */
+function boundWaits(client: Redis): void {
+  if (isEmbedded(client)) return;
+  const options = (
+    isCluster(client)
+      ? ((client as any).options.redisOptions ??= {})
+      : client.options
+  ) as Redis["options"];
+  options.commandTimeout ??= operationTimeout();
+  options.keepAlive ||= KEEP_ALIVE_MS;
+}
+
+/** Wait for an answer; several attempts fit into the time, as redis may be starting too. */
+async function reach(
+  name: string,
+  client: Redis,
+  deadline: number,
+  timeout: number,
+): Promise<void> {
+  let lastError: Error | undefined;
+  const remember = (error: Error) => (lastError = error);
+  client.on("error", remember);
+  const describe = (reason?: Error) =>
+    `cannot reach redis (connection \`${name}\`${at(client)}): ` +
+    (reason ? reasonOf(reason) : `no answer within ${timeout} ms`);
+  try {
+    await within(
+      Math.max(deadline - Date.now(), 1),
+      name === "subscriber" ? client.ping() : client.get("_test"),
+      "AH_REDIS_CONNECT",
+      () => describe(lastError),
+    );
+  } catch (error) {
+    if ((error as ActionheroError).code === "AH_REDIS_CONNECT") throw error;
+    const reason = lastError ?? toError(error);
+    throw new ActionheroError("AH_REDIS_CONNECT", describe(reason), {
+      cause: error,
+    });
+  } finally {
+    client.off("error", remember);
+  }
+}
+
+function at(client: Redis): string {
+  const address = addressOf(client);
+  return address === undefined ? "" : ` at ${address}`;
+}
+
+/** Errors that gather several (one per address tried) have no text of their own. */
+function reasonOf(error: Error): string {
+  const { errors } = error as Error & { errors?: Error[] };
+  return error.message || errors?.[0]?.message || error.name;
+}
+
+/** Take leave of redis; what does not answer within `config.redis.stopTimeout` ms is cut. */
+export async function closeClients(clients: RedisClients): Promise<void> {
+  const grace = config.redis?.stopTimeout ?? DEFAULT_STOP_TIMEOUT_MS;
+  await Promise.all(Object.values(clients).map((one) => close(one, grace)));
+}
+
+async function close(client: Redis, grace: number): Promise<void> {
+  if (typeof client.quit === "function" && client.status !== "end") {
+    await within(
+      grace,
+      Promise.resolve(client.quit()),
+      "AH_REDIS_TIMEOUT",
+      () => "redis did not take leave",
+    ).catch(() => undefined); // then it is cut
+  }
+  disconnect(client);
+}
+
+function disconnect(client: Redis): void {
+  if (typeof client.disconnect === "function") client.disconnect();
+}

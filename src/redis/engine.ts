@@ -1,0 +1,35 @@
+/** What kind of redis a client speaks to, and how several commands are made one step on the embedded one. */
+import type { Cluster, Redis } from "ioredis";
+
+const EMBEDDED_CLASSES = ["RedisMock", "_RedisMock"];
+
+/** Whether the client is the engine inside this process, where scripts are slow and lack libraries. */
+export function isEmbedded(client: object): boolean {
+  return EMBEDDED_CLASSES.includes(client.constructor.name);
+}
+
+/** Whether the client speaks to a Redis Cluster, where the keys of one command must lie in one slot. */
+export function isCluster(client: object): boolean {
+  const { isCluster: flag, nodes } = client as Partial<Cluster>;
+  return flag === true && typeof nodes === "function";
+}
+
+/** The servers that hold keys: the masters of a Redis Cluster, else the client itself. */
+export function keyHolders(client: Redis): Redis[] {
+  if (!isCluster(client)) return [client];
+  return (client as unknown as Cluster).nodes("master");
+}
+
+let lastWork: Promise<unknown> = Promise.resolve();
+
+/**
+ * Run `work` when all earlier ones have ended. On the embedded engine this makes a sequence of plain commands
+ * atomic, provided that everything that touches the same keys goes through here.
+ *
+ * Not for use inside another `work`: the inner one would wait for the outer for ever.
+ */
+export function runExclusive<T>(work: () => Promise<T>): Promise<T> {
+  const result = lastWork.then(work, work);
+  lastWork = result.catch(() => undefined);
+  return result;
+}

@@ -1,0 +1,90 @@
+/** Receives the cluster's messages and hands each to the handler of its type. */
+import { api } from "../api";
+import { config } from "../config/config";
+import { toError } from "../errors";
+import { log, willLog } from "../log/log";
+import type { PubSubMessage } from "./types";
+
+/** Longest part of an ignored message that the log shows, in characters. */
+const SHOWN_LENGTH = 200;
+
+/** Take the messages of the cluster's channel. */
+export async function openSubscription(): Promise<void> {
+  const { clients, status } = api.redis;
+  if (status.subscribed) return;
+  clients.subscriber.on("message", receive);
+  await clients.subscriber.subscribe(config.general.channel);
+  status.subscribed = true;
+}
+
+/** Take no more messages, of any channel. */
+export async function closeSubscription(): Promise<void> {
+  const { clients, status, channels } = api.redis;
+  status.subscribed = false;
+  channels.clear();
+  await clients.subscriber.unsubscribe();
+}
+
+/** Take the messages of one more channel, in the same envelopes. */
+export async function addChannel(channel: string): Promise<void> {
+  api.redis.channels.add(channel);
+  await api.redis.clients.subscriber.subscribe(channel);
+}
+
+export async function removeChannel(channel: string): Promise<void> {
+  api.redis.channels.delete(channel);
+  await api.redis.clients.subscriber.unsubscribe(channel);
+}
+
+/** Users subscribe to channels of their own on the same connection, so most of what is not ours is no error. */
+function receive(channel: string, raw: string): void {
+  if (channel !== config.general.channel && !api.redis.channels.has(channel))
+    return;
+
+  const message = parse(raw);
+  if (message?.serverToken !== config.general.serverToken) {
+    ignore("malformed or of another cluster", channel, raw);
+    return;
+  }
+  const { messageType } = message!;
+  const { subscriptionHandlers } = api.redis;
+  const handler = Object.hasOwn(subscriptionHandlers, messageType as string)
+    ? subscriptionHandlers[messageType as string]
+    : undefined;
+  if (typeof handler !== "function") {
+    ignore("of a type that nobody handles", channel, raw);
+    return;
+  }
+  try {
+    const result = handler(message);
+    if (result instanceof Promise)
+      result.catch((error: unknown) => report(messageType, error));
+  } catch (error) {
+    report(messageType, error);
+  }
+}
+
+function parse(raw: string): PubSubMessage | undefined {
+  try {
+    const message: unknown = JSON.parse(raw);
+    return typeof message === "object" && message !== null
+      ? (message as PubSubMessage)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function ignore(reason: string, channel: string, raw: string): void {
+  if (!willLog("debug")) return;
+  const start = raw.slice(0, SHOWN_LENGTH);
+  log(`ignored a message that is ${reason}`, "debug", { channel, start });
+}
+
+function report(messageType: unknown, error: unknown): void {
+  log(
+    `the handler of \`${String(messageType)}\` messages failed: ${String(error)}`,
+    "error",
+    { stack: toError(error).stack },
+  );
+}

@@ -1,0 +1,86 @@
+/** The exported `redis`: publish to the cluster, and call methods on its nodes. */
+import { randomUUID } from "node:crypto";
+import { api } from "../api";
+import { config, id } from "../config/config";
+import { ActionheroError } from "../errors";
+import { log } from "../log/log";
+import { awaitAnswer, dropCallback } from "./rpc";
+import type { PubSubMessage as Message } from "./types";
+
+/**
+ * Send a message to every node, this one included.
+ * @param payload at least `messageType` and `serverToken`
+ * @returns how many subscribers redis gave it to; undefined when there is no connection
+ */
+async function publish(payload: object | any[]): Promise<number | undefined> {
+  const { client } = api.redis.clients;
+  const { channel } = config.general;
+  if (client.status === "close" || client.status === "end") {
+    log("cannot send message, redis disconnected", "error", {
+      channel,
+      payload,
+    });
+    return undefined;
+  }
+  return client.publish(channel, JSON.stringify(payload));
+}
+
+/**
+ * Call a method of `api` on every node, this one included, or on the one that holds a connection.
+ * @param method e.g. `"api.chatRoom.addMember"`
+ * @param connectionId run only where this connection is
+ * @param waitForResponse resolve with the first answer; an answer that is an error rejects
+ * @throws Error `RPC Timeout` when nobody answers within `config.general.rpcTimeout` ms
+ */
+async function doCluster<T>(
+  method: string,
+  args: any[] = [],
+  connectionId?: string,
+  waitForResponse = false,
+): Promise<T extends any ? T : unknown> {
+  type Result = T extends any ? T : unknown;
+  const messageId = randomUUID();
+  const payload = {
+    messageType: "do",
+    serverId: id,
+    serverToken: config.general.serverToken,
+    messageId,
+    method,
+    connectionId,
+    args,
+  };
+  if (!waitForResponse) return (await redis.publish(payload)) as Result;
+
+  const answer = awaitAnswer(messageId); // before publishing: the answer may be the next thing that arrives
+  try {
+    const receivers = await redis.publish(payload);
+    if (receivers === undefined)
+      throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
+  } catch (error) {
+    answer.catch(() => undefined);
+    dropCallback(messageId);
+    throw error;
+  }
+  return (await answer) as Result;
+}
+
+/** Answer a call. */
+async function respondCluster(
+  messageId: string,
+  response: Message,
+): Promise<void> {
+  await redis.publish({
+    messageType: "doResponse",
+    serverId: id,
+    serverToken: config.general.serverToken,
+    messageId,
+    response,
+  });
+}
+
+export const redis = { publish, doCluster, respondCluster };
+
+// eslint-disable-next-line @typescript-eslint/no-namespace -- types that users reach as `redis.PubSubMessage`
+export namespace redis {
+  export type PubSubMessage = Message;
+}

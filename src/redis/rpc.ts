@@ -1,0 +1,50 @@
+/** The waiting side of calls to other nodes. */
+import { api } from "../api";
+import { config } from "../config/config";
+import { ActionheroError, ERROR_CODES, type ErrorCode } from "../errors";
+import type { PubSubMessage } from "./types";
+
+const DEFAULT_RPC_TIMEOUT_MS = 5_000;
+
+/** Resolves with the first answer to the message, or rejects with its error or after `config.general.rpcTimeout` ms. */
+export function awaitAnswer(messageId: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      delete api.redis.rpcCallbacks[messageId];
+      reject(new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout"));
+    }, config.general.rpcTimeout ?? DEFAULT_RPC_TIMEOUT_MS);
+    api.redis.rpcCallbacks[messageId] = { timer, resolve, reject };
+  });
+}
+
+/** Wait no longer for the answer to this message. */
+export function dropCallback(messageId: string): void {
+  const callback = api.redis.rpcCallbacks[messageId];
+  if (!callback) return;
+  clearTimeout(callback.timer);
+  delete api.redis.rpcCallbacks[messageId];
+}
+
+/** Handles `doResponse` messages; all but the first answer to a call find nobody waiting. */
+export function settleCall(message: PubSubMessage): void {
+  const messageId = String(message.messageId);
+  if (!Object.hasOwn(api.redis.rpcCallbacks, messageId)) return;
+  const { resolve, reject } = api.redis.rpcCallbacks[messageId]!;
+  dropCallback(messageId);
+  if (message.error) reject(remoteError(message.error as RemoteError));
+  else resolve(message.response);
+}
+
+/** How an error travels in a `doResponse` message; nodes of v29 neither send nor read it. */
+export interface RemoteError {
+  message: string;
+  code?: string;
+}
+
+function remoteError({ message, code }: RemoteError): ActionheroError {
+  const isOurs = code !== undefined && Object.hasOwn(ERROR_CODES, code);
+  return new ActionheroError(
+    isOurs ? (code as ErrorCode) : "AH_RPC_REMOTE",
+    String(message),
+  );
+}

@@ -1,0 +1,58 @@
+/** The answering side of calls from other nodes: runs the method and always answers, with its result or its error. */
+import { api } from "../api";
+import { resolveApiMethod } from "../apiMethod";
+import { config, id } from "../config/config";
+import { toError } from "../errors";
+import { log } from "../log/log";
+import { redis } from "./redis";
+import type { RemoteError } from "./rpc";
+import type { PubSubMessage } from "./types";
+
+/** Handles `do` messages. */
+export async function answerCall(message: PubSubMessage): Promise<void> {
+  if (message.connectionId && !isHeldHere(String(message.connectionId))) return;
+
+  const messageId = String(message.messageId);
+  const method = String(message.method);
+  try {
+    const target = resolveApiMethod(method);
+    if (!target) {
+      const name = method.replace(/^api\./, "");
+      log(`RPC method \`${name}\` not found`, "crit");
+      return;
+    }
+    const args = toList(message.args);
+    const response: any = await target.method.apply(target.owner, args);
+    await redis.respondCluster(messageId, response);
+  } catch (error) {
+    log(`RPC method \`${method}\` failed: ${String(error)}`, "warning");
+    await answerWithError(messageId, toError(error));
+  }
+}
+
+function isHeldHere(connectionId: string): boolean {
+  const { connections } = api as {
+    connections?: { connections: Record<string, unknown> };
+  };
+  return (
+    connections !== undefined &&
+    Object.hasOwn(connections.connections, connectionId)
+  );
+}
+
+function toList(args: unknown): unknown[] {
+  if (args === null || args === undefined) return [];
+  return Array.isArray(args) ? args : [args];
+}
+
+async function answerWithError(messageId: string, error: Error): Promise<void> {
+  const { code } = error as NodeJS.ErrnoException;
+  const remote: RemoteError = { message: error.message, code };
+  await redis.publish({
+    messageType: "doResponse",
+    serverId: id,
+    serverToken: config.general.serverToken,
+    messageId,
+    error: remote,
+  });
+}

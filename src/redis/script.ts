@@ -1,0 +1,29 @@
+/** Lua scripts, sent by their hash. */
+import { createHash } from "node:crypto";
+import type { Redis } from "ioredis";
+
+/** A script with the hash that redis knows it by. */
+export interface Script {
+  readonly lua: string;
+  readonly sha: string;
+}
+
+/** Prepare a script; its text says KEYS, ARGV, what it returns and why it is one step. */
+export function defineScript(lua: string): Script {
+  return { lua, sha: createHash("sha1").update(lua).digest("hex") };
+}
+
+/** Run a script in one round trip; a redis that does not know it yet gets its text. */
+export async function runScript(
+  client: Redis,
+  script: Script,
+  keys: readonly string[],
+  args: readonly (string | number)[],
+): Promise<unknown> {
+  try {
+    return await client.evalsha(script.sha, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!/^NOSCRIPT/.test((error as Error).message)) throw error;
+    return client.eval(script.lua, keys.length, ...keys, ...args);
+  }
+}

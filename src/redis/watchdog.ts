@@ -1,0 +1,45 @@
+/** Notices connections that are open but dead, such as one whose other side lost its power, and opens them anew. */
+import type { Redis } from "ioredis";
+import { log } from "../log/log";
+import { within } from "./bounded";
+import { operationTimeout, type RedisClients } from "./clients";
+import { isCluster, isEmbedded } from "./engine";
+
+/** How often each connection is asked for a sign of life, in ms. */
+const INTERVAL_MS = 5_000;
+
+export interface Watchdog {
+  stop(): void;
+}
+
+/** Watch the connections that nothing blocks; `tasks` may wait in a blocking command and is its user's to watch. */
+export function startWatchdog(clients: RedisClients): Watchdog {
+  const watched = (["client", "subscriber"] as const)
+    .map((name) => [name, clients[name]] as const)
+    .filter(([, client]) => !isEmbedded(client) && !isCluster(client));
+  const asked = new Set<string>();
+
+  const timer = setInterval(() => {
+    for (const [name, client] of watched) {
+      if (asked.has(name) || client.status !== "ready") continue;
+      asked.add(name);
+      void check(name, client).finally(() => asked.delete(name));
+    }
+  }, INTERVAL_MS);
+  timer.unref();
+  return { stop: () => clearInterval(timer) };
+}
+
+async function check(name: string, client: Redis): Promise<void> {
+  const timeout = operationTimeout();
+  try {
+    await within(timeout, client.ping(), "AH_REDIS_TIMEOUT", () => "silent");
+  } catch {
+    if (client.status !== "ready") return; // it has noticed by itself
+    log(
+      `Redis connection \`${name}\` has not answered for ${timeout} ms; opening a new one`,
+      "alert",
+    );
+    client.disconnect(true);
+  }
+}
