@@ -1,5 +1,8 @@
 import { CLI } from "../../src/cli/cli";
-import { generateProject } from "../../src/cli/generate/project";
+import {
+  generateProject,
+  type ProjectOptions,
+} from "../../src/cli/generate/project";
 import { findProjectRoot } from "../../src/environment/paths";
 
 const PROJECT_MAP = `
@@ -40,10 +43,15 @@ export class Generate extends CLI {
         letter: "m",
         description: "without examples, container files and workflow",
       },
+      esm: {
+        flag: true,
+        letter: "e",
+        description: "ES modules instead of CommonJS",
+      },
     };
   }
 
-  async run({ params }: { params: { minimal?: boolean } }) {
+  async run({ params }: { params: ProjectOptions }) {
     console.log("Generating a new actionhero project...");
     generateProject(findProjectRoot(), params);
     console.log(PROJECT_MAP);

@@ -4,6 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { CLI } from "../../../src/cli/cli";
 import { ClusterPrimary } from "../../../src/cli/cluster/clusterPrimary";
+import { usesEmbeddedRedis } from "../../../src/cli/redisClient";
 import { wholeNumber } from "../../../src/cli/wholeNumber";
 import { framework } from "../../framework";
 
@@ -84,9 +85,8 @@ function atLeastOne(count: number): void {
 }
 
 /** Processes with a redis of their own each would not see one another's cache, chat and tasks. */
-function refuseEmbeddedRedis(redis: Record<string, unknown> = {}): void {
-  const client = redis.client as { konstructor?: { name?: string } };
-  if (client?.konstructor?.name !== "RedisMock") return;
+function refuseEmbeddedRedis(redis: Record<string, unknown>): void {
+  if (!usesEmbeddedRedis(redis)) return;
   throw new Error(
     "a cluster needs a redis server that all its workers share: set REDIS_URL or REDIS_HOST",
   );

@@ -1,5 +1,7 @@
 /** Checks of the redis server that the project names. */
 import { toError } from "../../errors";
+import { isEmbedded } from "../../redis/engine";
+import { openClient, type RedisClient } from "../redisClient";
 import { fail, ok, warn, type Finding } from "./finding";
 
 /** How long redis may take to answer all questions, in ms. */
@@ -7,38 +9,18 @@ const LIMIT_MS = 5000;
 /** The oldest version that is tested against. */
 const OLDEST_MAJOR = 6;
 
-/** One entry of `config.redis`. */
-interface ClientConfig {
-  konstructor: { name?: string } & ((...args: unknown[]) => RedisClient) &
-    (new (...args: unknown[]) => RedisClient);
-  args: unknown[];
-  buildNew?: boolean;
-}
-
-interface RedisClient {
-  info(): Promise<string>;
-  config(command: "GET", setting: string): Promise<string[]>;
-  disconnect(): void;
-  on(event: "error", listener: (error: Error) => void): void;
-}
-
 /** Reachable, new enough, keeps what it is given; or the engine inside the process, which production should not use. */
 export async function checkRedis(
   redis: Record<string, unknown> | undefined,
   env: string,
 ): Promise<Finding[]> {
-  const settings = redis?.client as ClientConfig | undefined;
-  if (!settings) return [fail("redis", "config.redis.client is missing")];
-  if (settings.konstructor.name === "RedisMock") return [embedded(env)];
+  if (!redis?.client) return [fail("redis", "config.redis.client is missing")];
 
   let client: RedisClient | undefined;
   let lastError: Error | undefined;
   try {
-    client =
-      settings.buildNew === false
-        ? settings.konstructor(...settings.args)
-        : new settings.konstructor(...settings.args);
-    client.on("error", (error) => (lastError = error));
+    client = openClient(redis, (error) => (lastError = error));
+    if (isEmbedded(client)) return [embedded(env)];
     return await within(LIMIT_MS, askRedis(client));
   } catch (error) {
     const reason = (lastError ?? toError(error)).message;

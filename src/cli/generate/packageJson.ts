@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
 import { fileExists } from "../../utils/fileUtils";
+import { jestConfig, type Flavour } from "./flavour";
 import { ownSpec } from "./ownSpec";
 
 export interface PackageJson {
@@ -19,11 +20,15 @@ const DEV_DEPENDENCIES = ["@types/node", "prettier", "tsx", "typescript"];
 const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 
 /** What a new project's package.json holds. */
-export function projectPackageJson(folder: string): PackageJson {
+export function projectPackageJson(
+  folder: string,
+  flavour: Flavour,
+): PackageJson {
   return {
     name: "my_actionhero_project",
     description: "my actionhero project",
     version: "0.1.0",
+    ...(flavour === "esm" && { type: "module" }),
     engines: { node: String(ownPackage().engines.node) },
     scripts: {
       postinstall: "npm run build",
@@ -39,10 +44,7 @@ export function projectPackageJson(folder: string): PackageJson {
     },
     dependencies: { actionhero: ownSpec(folder), ...ranges(DEPENDENCIES) },
     devDependencies: ranges([...DEV_DEPENDENCIES, ...JEST_DEPENDENCIES]),
-    jest: {
-      testEnvironment: "node",
-      transform: { "^.+\\.ts?$": "ts-jest" },
-    },
+    jest: jestConfig(flavour),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Makes a new project: v29's layout, with the framework's own defaults as its sources. */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { adaptSource, adaptTemplate, type Flavour } from "./flavour";
 import {
   mergePackageJson,
   projectPackageJson,
@@ -12,6 +13,8 @@ import { fillTemplate, readTemplate } from "./templates";
 export interface ProjectOptions {
   /** Only what is needed to start: no examples, no container files, no workflow. */
   minimal?: boolean;
+  /** ES modules instead of CommonJS; a present package.json of `"type": "module"` decides, too. */
+  esm?: boolean;
 }
 
 const DIRECTORIES = [
@@ -58,7 +61,6 @@ const EXAMPLE_SOURCES = [
 
 /** Template below `bin/templates/project`, file in the project. */
 const TEMPLATES = {
-  "tsconfig.json": "tsconfig.json",
   "server.ts": "src/server.ts",
   "status.test.ts": "__tests__/actions/status.ts",
   gitignore: ".gitignore",
@@ -77,33 +79,39 @@ const EXAMPLE_TEMPLATES = {
 /** Write a project into a folder; what is there already stays as it is. */
 export function generateProject(
   folder: string,
-  { minimal = false }: ProjectOptions = {},
+  { minimal = false, esm = false }: ProjectOptions = {},
 ): void {
-  const scaffold = new Scaffold(folder, useInstalledPackage);
+  const isModule = esm || readPackageJson(folder)?.type === "module";
+  const flavour = isModule ? "esm" : "commonjs";
+  const scaffold = new Scaffold(folder, (source) =>
+    adaptSource(source, flavour),
+  );
   scaffold.directories(DIRECTORIES);
 
   const sources = minimal ? SOURCES : [...SOURCES, ...EXAMPLE_SOURCES];
   for (const source of sources) scaffold.copySource(source, `src/${source}`);
   scaffold.copyFolder("public", ["javascript"]);
 
-  writePackageJson(folder, scaffold);
+  writePackageJson(folder, scaffold, flavour);
   const name = String(readPackageJson(folder)?.name);
   const templates = minimal
     ? TEMPLATES
     : { ...TEMPLATES, ...EXAMPLE_TEMPLATES };
   for (const [template, target] of Object.entries(templates)) {
     const text = readTemplate(`project/${template}`);
-    scaffold.write(target, fillTemplate(text, { name }));
+    const filled = fillTemplate(text, { name });
+    scaffold.write(target, adaptTemplate(filled, flavour));
   }
+  const tsconfig = isModule ? "tsconfig.esm.json" : "tsconfig.json";
+  scaffold.write("tsconfig.json", readTemplate(`project/${tsconfig}`));
 }
 
-/** In the framework the defaults import the sources beside them; a project imports the package. */
-function useInstalledPackage(source: string): string {
-  return source.replaceAll('"../src"', '"actionhero"');
-}
-
-function writePackageJson(folder: string, scaffold: Scaffold): void {
-  const wanted = projectPackageJson(folder);
+function writePackageJson(
+  folder: string,
+  scaffold: Scaffold,
+  flavour: Flavour,
+): void {
+  const wanted = projectPackageJson(folder, flavour);
   const present = readPackageJson(folder);
   if (!present) {
     scaffold.write("package.json", toText(wanted));

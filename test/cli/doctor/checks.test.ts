@@ -234,7 +234,10 @@ describe("redis", () => {
   });
 
   test("inside the process is for development", async () => {
-    class RedisMock {}
+    class RedisMock {
+      on() {}
+      disconnect() {}
+    }
     const redis = { client: { konstructor: RedisMock, args: [] } };
     expect((await checkRedis(redis, "development"))[0]!.verdict).toBe("ok");
     expect((await checkRedis(redis, "production"))[0]!.verdict).toBe("warn");

@@ -1,0 +1,71 @@
+/** What differs between a CommonJS project (v29's) and one of ES modules. */
+
+export type Flavour = "commonjs" | "esm";
+
+/** The framework's own source as the project's: it imports the package, not the sources beside it. */
+export function adaptSource(source: string, flavour: Flavour): string {
+  const text = source.replaceAll('"../src"', '"actionhero"');
+  return flavour === "esm" ? toModule(text) : text;
+}
+
+/** An ES module has neither `__dirname` nor `require`. `import.meta` would do, but jest runs the file as CommonJS. */
+function toModule(source: string): string {
+  // winston offers its functions to ES modules on the default export only
+  const text = source.replace(
+    'import * as winston from "winston"',
+    'import winston from "winston"',
+  );
+  return withoutRequire(withoutDirname(text));
+}
+
+function withoutRequire(text: string): string {
+  if (!/\brequire\("/.test(text)) return text;
+  const load = "const load = createRequire(`${process.cwd()}/`);\n";
+  return `import { createRequire } from "module";\n${text}`
+    .replaceAll('require("', 'load("')
+    .replace(/\n\nconst /, `\n\n${load}\nconst `);
+}
+
+function withoutDirname(text: string): string {
+  if (!text.includes("__dirname")) return text;
+  return text
+    .replaceAll('path.join(__dirname, "..", ', "path.join(codeFolder, ")
+    .replace(
+      /^( +)const projectRoot = .*\n/m,
+      `$&$1const codeFolder = path.join(
+$1  projectRoot,
+$1  config.process.typescript ? "src" : "dist",
+$1);\n`,
+    );
+}
+
+/** Relative imports of ES modules name the file as it will be compiled. */
+export function adaptTemplate(text: string, flavour: Flavour): string {
+  if (flavour === "commonjs") return text;
+  return text.replace(/(from "\.{1,2}\/[^"]+)"/g, '$1.js"');
+}
+
+/** How the tests of a project are compiled: as CommonJS in both flavours, since jest cannot require ES modules. */
+export function jestConfig(flavour: Flavour): Record<string, unknown> {
+  if (flavour === "commonjs") {
+    return {
+      testEnvironment: "node",
+      transform: { "^.+\\.ts?$": "ts-jest" },
+    };
+  }
+  const tsconfig = {
+    module: "commonjs",
+    moduleResolution: "node10",
+    ignoreDeprecations: "6.0",
+    esModuleInterop: true,
+    target: "es2022",
+    noImplicitAny: true,
+    strict: false,
+    types: ["node", "jest"],
+  };
+  return {
+    testEnvironment: "node",
+    moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
+    transform: { "^.+\\.ts?$": ["ts-jest", { tsconfig }] },
+  };
+}
