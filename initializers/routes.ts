@@ -1,0 +1,16 @@
+import { api } from "../src/api";
+import { Initializer } from "../src/boot/initializer";
+import { createRoutesApi } from "../src/route/registry";
+
+export class Routes extends Initializer {
+  constructor() {
+    super();
+    this.name = "routes";
+    this.loadPriority = 500;
+  }
+
+  override async initialize() {
+    api.routes = createRoutesApi();
+    api.routes.loadRoutes();
+  }
+}

@@ -1,0 +1,115 @@
+/** Matches one route's path against the parts of a requested path. */
+
+/** One `/`-separated piece of a route's path. */
+export interface RouteSegment {
+  /** Lower-cased text that must be equal; undefined for a variable. */
+  literal?: string;
+  /** What a variable's part starts with; it is not part of the value. */
+  prefix: string;
+  name: string;
+  pattern?: RegExp;
+}
+
+export interface CompiledPath {
+  segments: readonly RouteSegment[];
+  /** The last segment takes all remaining parts. */
+  matchTrailing: boolean;
+}
+
+export interface UrlMatch {
+  match: boolean;
+  /** The variables of the path, still encoded. */
+  params: { [name: string]: string };
+}
+
+/**
+ * @throws SyntaxError when the regular expression of a variable is not one
+ */
+export function compilePath(path: string, matchTrailing = false): CompiledPath {
+  return {
+    segments: splitPath(path).map(compileSegment),
+    matchTrailing,
+  };
+}
+
+/** The public, uncompiled form: does `path` match, and with which variables? */
+export function matchURL(
+  pathParts: readonly string[],
+  path: string,
+  matchTrailingPathParts = false,
+): UrlMatch {
+  const params = matchCompiled(
+    pathParts,
+    compilePath(path, matchTrailingPathParts),
+  );
+  return { match: params !== undefined, params: params ?? {} };
+}
+
+/** @returns the variables, or undefined when the path does not match */
+export function matchCompiled(
+  pathParts: readonly string[],
+  { segments, matchTrailing }: CompiledPath,
+): { [name: string]: string } | undefined {
+  if (pathParts.length < segments.length) return undefined;
+  if (pathParts.length > segments.length && !matchTrailing) return undefined;
+  const params: { [name: string]: string } = {};
+  for (let i = 0; i < segments.length; i++) {
+    const segment = segments[i]!;
+    const part = pathParts[i]!;
+    if (part === "") return undefined;
+    if (segment.literal !== undefined) {
+      if (part.toLowerCase() !== segment.literal) return undefined;
+      continue;
+    }
+    const takesRest = matchTrailing && i === segments.length - 1;
+    const whole = takesRest ? pathParts.slice(i).join("/") : part;
+    const value = variableValue(segment, whole);
+    if (value === undefined) return undefined;
+    setVariable(params, segment.name, value);
+  }
+  return params;
+}
+
+/** @returns the part without the prefix, or undefined when it does not fit the variable */
+export function variableValue(
+  { prefix, pattern }: Pick<RouteSegment, "prefix" | "pattern">,
+  part: string,
+): string | undefined {
+  if (!part.startsWith(prefix)) return undefined;
+  const value = prefix === "" ? part : part.slice(prefix.length);
+  if (value === "") return undefined;
+  if (pattern && !pattern.test(value)) return undefined;
+  return value;
+}
+
+/** `__proto__` would change the prototype instead of being a variable. */
+export function setVariable(
+  params: { [name: string]: string },
+  name: string,
+  value: string,
+): void {
+  if (name !== "__proto__") params[name] = value;
+}
+
+/** The parts of a route's path, empty ones at either end left out. */
+export function splitPath(path: string): string[] {
+  const parts = path.split("/");
+  while (parts.length > 0 && parts[0] === "") parts.shift();
+  while (parts.length > 0 && parts.at(-1) === "") parts.pop();
+  return parts;
+}
+
+function compileSegment(text: string): RouteSegment {
+  const colon = text.indexOf(":");
+  if (colon === -1)
+    return { literal: text.toLowerCase(), prefix: "", name: "" };
+  const prefix = text.slice(0, colon);
+  const variable = text.slice(colon + 1);
+  const open = variable.indexOf("(");
+  if (open === -1) return { prefix, name: variable };
+  return {
+    prefix,
+    name: variable.slice(0, open),
+    pattern: new RegExp(variable.slice(open + 1, -1)),
+  };
+}

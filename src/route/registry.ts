@@ -1,0 +1,227 @@
+/** The routes of this process: `api.routes`. */
+import * as path from "node:path";
+import { api } from "../api";
+import { config } from "../config/config";
+import { log } from "../log/log";
+import { matchURL, type UrlMatch } from "./matchUrl";
+import { registerRoute } from "./routeModule";
+import { Router, type RouteMatch } from "./router";
+import {
+  routerMethods,
+  type RouteMethod,
+  type RoutesConfig,
+  type RouteTables,
+  type RouteType,
+} from "./types";
+
+/** The part of a web connection that routing reads and writes. */
+export interface RoutedConnection {
+  params: { [key: string]: any };
+  rawConnection: any;
+  matchedRoute?: RouteType;
+}
+
+export interface RoutesApi {
+  /** Per method, in the order in which they are tried; can be changed or replaced while the server runs. */
+  routes: RouteTables;
+  /** Find the first route for the connection's method and this path, and fill its params. */
+  processRoute(
+    connection: RoutedConnection,
+    pathParts: readonly string[],
+  ): void;
+  matchURL(
+    pathParts: readonly string[],
+    match: string,
+    matchTrailingPathParts?: boolean,
+  ): UrlMatch;
+  /**
+   * Add routes, then the automatic ones for all loaded actions.
+   * @param rawRoutes default `config.routes`
+   * @returns how many routes `rawRoutes` holds
+   */
+  loadRoutes(rawRoutes?: RoutesConfig): number;
+}
+
+declare module "../api" {
+  interface Api {
+    routes: RoutesApi;
+  }
+}
+
+/** A compiled table with what it was compiled from: when that differs, it is compiled again. */
+interface Compiled {
+  table: RouteType[];
+  length: number;
+  last: RouteType | undefined;
+  router: Router;
+}
+
+export function createRoutesApi(): RoutesApi {
+  const compiled = new Map<string, Compiled>();
+
+  /** Users push to the tables and replace them, so their identity and length are checked on each use. */
+  function routerFor(table: RouteType[], method: RouteMethod): Router {
+    const known = compiled.get(method);
+    if (
+      known?.table === table &&
+      known.length === table.length &&
+      known.last === table[table.length - 1]
+    )
+      return known.router;
+    const router = new Router(table);
+    const { length } = table;
+    compiled.set(method, { table, length, last: table[length - 1], router });
+    return router;
+  }
+
+  function find(
+    method: RouteMethod,
+    pathParts: readonly string[],
+  ): RouteMatch | undefined {
+    const table = routes.routes[method] as RouteType[] | undefined;
+    if (!table || table.length === 0) return undefined;
+    return routerFor(table, method).match(pathParts);
+  }
+
+  const routes: RoutesApi = {
+    routes: emptyTables(),
+
+    processRoute(connection, pathParts) {
+      const method = methodOf(connection);
+      if (!method) return;
+      const match =
+        find(method, pathParts) ??
+        (method === "head" ? find("get", pathParts) : undefined);
+      if (match) applyMatch(connection, match);
+    },
+
+    matchURL: (pathParts, match, matchTrailingPathParts) =>
+      matchURL(pathParts, match, matchTrailingPathParts),
+
+    loadRoutes(rawRoutes = (config.routes ?? {}) as RoutesConfig) {
+      let count = 0;
+      for (const [method, list] of Object.entries(rawRoutes)) {
+        for (const route of list ?? []) {
+          const { path, action, apiVersion, matchTrailingPathParts, dir } =
+            route;
+          registerRoute(
+            method,
+            path,
+            action,
+            apiVersion,
+            matchTrailingPathParts,
+            dir,
+          );
+          count++;
+        }
+      }
+      addAutomaticRoutes();
+      log("routes:", "debug", routes.routes);
+      return count;
+    },
+  };
+  return routes;
+}
+
+function emptyTables(): RouteTables {
+  return Object.fromEntries(
+    routerMethods.map((method) => [method, []]),
+  ) as unknown as RouteTables;
+}
+
+const METHODS: ReadonlyMap<unknown, RouteMethod> = new Map(
+  routerMethods
+    .filter((method) => method !== "all")
+    .flatMap((method) => [
+      [method.toUpperCase(), method],
+      [method, method],
+    ]),
+);
+
+function methodOf({
+  rawConnection,
+}: RoutedConnection): RouteMethod | undefined {
+  return METHODS.get((rawConnection as { method?: unknown }).method);
+}
+
+function applyMatch(
+  connection: RoutedConnection,
+  { route, params }: RouteMatch,
+): void {
+  if (route.apiVersion) connection.params.apiVersion ||= route.apiVersion;
+  for (const name of Object.keys(params)) {
+    const key = decode(name);
+    const value = decode(params[name]!);
+    if (key !== undefined && value !== undefined && key !== "__proto__")
+      connection.params[key] = value;
+  }
+  connection.matchedRoute = route;
+  if (!route.dir) {
+    connection.params.action = route.action;
+    return;
+  }
+  const { pathname } = (
+    connection.rawConnection as { parsedURL: { pathname: string } }
+  ).parsedURL;
+  connection.params.file = fileBelow(
+    route.dir,
+    pathname.slice(route.path.length),
+  );
+}
+
+/** @returns undefined for a malformed encoding: that variable is left out */
+function decode(text: string): string | undefined {
+  if (!text.includes("%") && !text.includes("+")) return text;
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A path that climbs out of the route's folder leads to no file at all. */
+function fileBelow(folder: string, rest: string): string | undefined {
+  const base = path.normalize(folder);
+  const file = path.normalize(`${base}/${rest}`);
+  const decoded = path.normalize(`${base}/${decode(rest) ?? rest}`);
+  const prefix = base.endsWith(path.sep) ? base : base + path.sep;
+  const isBelow = [file, decoded].every(
+    (candidate) =>
+      candidate.startsWith(prefix) || `${candidate}${path.sep}` === prefix,
+  );
+  return isBelow ? file : undefined;
+}
+
+/** `/<action>` for every action and every verb of `config.web.automaticRoutes`. */
+function addAutomaticRoutes(): void {
+  const verbs = (config.web as { automaticRoutes?: unknown } | undefined)
+    ?.automaticRoutes;
+  if (!Array.isArray(verbs)) return;
+  for (const verb of verbs as string[]) {
+    if (!(routerMethods as readonly string[]).includes(verb))
+      throw new Error(`${verb} is not an HTTP verb`);
+    log(
+      `creating routes automatically for all actions responding to ${verb.toUpperCase()} HTTP verb`,
+    );
+    const present = new Set(
+      api.routes.routes[verb as RouteMethod].map(
+        ({ path, action }) => `${path} ${action}`,
+      ),
+    );
+    for (const name of Object.keys(api.actions.actions)) {
+      if (!takesMethod(name, verb) || present.has(`/${name} ${name}`)) continue;
+      registerRoute(verb, `/${name}`, name, null!);
+    }
+  }
+}
+
+/** An action can narrow its automatic routes to some methods: `httpMethods = ["post"]`. */
+function takesMethod(name: string, verb: string): boolean {
+  return Object.values(api.actions.actions[name]!).some((template) => {
+    const { httpMethods } = template as { httpMethods?: readonly string[] };
+    return (
+      !Array.isArray(httpMethods) ||
+      httpMethods.some((method: string) => method.toLowerCase() === verb)
+    );
+  });
+}

@@ -1,0 +1,167 @@
+/** The index of one route table: finds the first match without trying every route. */
+import { log } from "../log/log";
+import {
+  compilePath,
+  setVariable,
+  variableValue,
+  type CompiledPath,
+  type RouteSegment,
+} from "./matchUrl";
+import type { RouteType } from "./types";
+
+export interface RouteMatch {
+  route: RouteType;
+  /** The variables of the path, still encoded. */
+  params: { [name: string]: string };
+}
+
+interface Entry {
+  route: RouteType;
+  path: CompiledPath;
+  /** Position in the table: the lowest that matches wins. */
+  index: number;
+}
+
+/** Routes with the same beginning share nodes; variables are told apart by prefix and pattern, not by name. */
+interface Node {
+  /** The lowest position below this node: what cannot win is not visited. */
+  lowest: number;
+  literals: Map<string, Node>;
+  variables: { segment: RouteSegment; node: Node }[];
+  /** The first route that ends here. */
+  end?: Entry;
+  /** The first route that ends here and takes whatever follows. */
+  endTrailing?: Entry;
+  /** Routes whose last part is a variable that takes whatever follows. */
+  trailing: Entry[];
+}
+
+interface Search {
+  parts: readonly string[];
+  best: Entry | undefined;
+}
+
+export class Router {
+  private readonly root = newNode();
+
+  constructor(routes: readonly RouteType[]) {
+    for (const [index, route] of routes.entries()) {
+      const path = tryCompile(route);
+      if (path) this.add({ route, path, index });
+    }
+  }
+
+  /** The route that trying all of them in order would find first. */
+  match(parts: readonly string[]): RouteMatch | undefined {
+    const search: Search = { parts, best: undefined };
+    visit(this.root, 0, search);
+    const { best } = search;
+    return best && { route: best.route, params: variablesOf(best, parts) };
+  }
+
+  private add(entry: Entry): void {
+    const { segments, matchTrailing } = entry.path;
+    let node = this.root;
+    lower(node, entry);
+    for (let i = 0; i < segments.length; i++) {
+      const segment = segments[i]!;
+      const isLast = i === segments.length - 1;
+      if (matchTrailing && isLast && segment.literal === undefined) {
+        node.trailing.push(entry);
+        return;
+      }
+      node = childFor(node, segment);
+      lower(node, entry);
+    }
+    if (matchTrailing) node.endTrailing ??= entry;
+    else node.end ??= entry;
+  }
+}
+
+/** A route that somebody put into the table with a broken pattern must not take the others down. */
+function tryCompile(route: RouteType): CompiledPath | undefined {
+  try {
+    return compilePath(route.path, route.matchTrailingPathParts === true);
+  } catch (error) {
+    log(`route ignored: ${route.path}`, "error", { error: String(error) });
+    return undefined;
+  }
+}
+
+function newNode(): Node {
+  return {
+    lowest: Infinity,
+    literals: new Map(),
+    variables: [],
+    end: undefined,
+    endTrailing: undefined,
+    trailing: [],
+  };
+}
+
+function lower(node: Node, entry: Entry): void {
+  if (entry.index < node.lowest) node.lowest = entry.index;
+}
+
+function childFor(node: Node, segment: RouteSegment): Node {
+  if (segment.literal !== undefined) {
+    let child = node.literals.get(segment.literal);
+    if (!child) node.literals.set(segment.literal, (child = newNode()));
+    return child;
+  }
+  const known = node.variables.find(
+    (variable) =>
+      variable.segment.prefix === segment.prefix &&
+      variable.segment.pattern?.source === segment.pattern?.source,
+  );
+  if (known) return known.node;
+  const child = newNode();
+  node.variables.push({ segment, node: child });
+  return child;
+}
+
+function visit(node: Node, depth: number, search: Search): void {
+  if (search.best && node.lowest > search.best.index) return;
+  const { parts } = search;
+  if (depth === parts.length) consider(node.end, search);
+  consider(node.endTrailing, search);
+  const part = parts[depth];
+  if (part === undefined || part === "") return;
+
+  for (const entry of node.trailing) {
+    if (search.best && entry.index > search.best.index) break;
+    const segment = entry.path.segments[depth]!;
+    const rest = parts.slice(depth).join("/");
+    if (variableValue(segment, rest) !== undefined) consider(entry, search);
+  }
+  if (node.literals.size > 0) {
+    const child =
+      node.literals.get(part) ?? node.literals.get(part.toLowerCase());
+    if (child) visit(child, depth + 1, search);
+  }
+  for (const { segment, node: child } of node.variables) {
+    if (search.best && child.lowest > search.best.index) continue;
+    if (variableValue(segment, part) !== undefined)
+      visit(child, depth + 1, search);
+  }
+}
+
+function consider(entry: Entry | undefined, search: Search): void {
+  if (entry && (!search.best || entry.index < search.best.index))
+    search.best = entry;
+}
+
+function variablesOf(
+  { path: { segments, matchTrailing } }: Entry,
+  parts: readonly string[],
+): { [name: string]: string } {
+  const params: { [name: string]: string } = {};
+  for (let i = 0; i < segments.length; i++) {
+    const segment = segments[i]!;
+    if (segment.literal !== undefined) continue;
+    const takesRest = matchTrailing && i === segments.length - 1;
+    const whole = takesRest ? parts.slice(i).join("/") : parts[i]!;
+    setVariable(params, segment.name, whole.slice(segment.prefix.length));
+  }
+  return params;
+}
