@@ -5,6 +5,12 @@ import { api as coreApi, type Api } from "./api";
 export const api = coreApi as Api & { [key: string]: any };
 
 export { Api, type ProcessCommands } from "./api";
+export { Action, type ActionResponse } from "./action/action";
+export * as action from "./action/actionModule";
+export { ActionProcessor } from "./action/actionProcessor";
+export type { ActionsApi } from "./action/registry";
+export type { ParamsApi } from "./action/safeParams";
+export { ActionsStatus } from "./action/status";
 export { Process, type ProcessState } from "./boot/process";
 export { Initializer } from "./boot/initializer";
 export {
@@ -21,7 +27,14 @@ export type {
   PluginConfig,
   PluginConfigRecord,
 } from "./config/types";
+export { Connection, type ConnectionData } from "./connection/connection";
+export type {
+  ConnectionMiddleware,
+  ConnectionsApi,
+} from "./connection/registry";
+export { connectionVerbs, type ConnectionVerb } from "./connection/verbs";
 export { ActionheroError, type ErrorCode } from "./errors";
+export type { Input, Inputs, ParamsFrom } from "./input/types";
 export { log, loggers, type ActionheroLogLevel } from "./log/log";
 export type { LoggerTools } from "./log/loggerTools";
 export type { ExceptionHandlerAPI, ExceptionReporter } from "./log/exceptions";
@@ -34,3 +47,12 @@ export type {
   SubscriptionHandler,
 } from "./redis/types";
 export type { RedisClients } from "./redis/clients";
+export * as route from "./route/routeModule";
+export type { RoutesApi } from "./route/registry";
+export type { RouteMethod, RoutesConfig, RouteType } from "./route/types";
+export type { ServersApi } from "./server/registry";
+export {
+  Server,
+  type BuildConnectionData,
+  type ServerAttributes,
+} from "./server/server";

@@ -1,0 +1,147 @@
+import * as os from "os";
+import type { ActionheroConfigInterface } from "../src";
+
+const namespace = "web";
+
+declare module "../src" {
+  interface ActionheroConfigInterface {
+    [namespace]: ReturnType<(typeof DEFAULT)[typeof namespace]>;
+  }
+}
+
+/** Every action has the path `/api/<name>` for these methods, unless AUTOMATIC_ROUTES says otherwise. */
+const AUTOMATIC_ROUTES = ["get", "post", "put", "patch", "delete"];
+
+export const DEFAULT = {
+  [namespace]: (config: ActionheroConfigInterface) => {
+    return {
+      enabled: true,
+      // HTTPS? Then serverOptions needs `key` and `cert`
+      secure: false,
+      // passed to http(s).createServer
+      serverOptions: {} as Record<string, any>,
+      // e.g. ["https://www.site.com"]; clients that come by another name are redirected to the first
+      allowedRequestHosts: process.env.ALLOWED_HOSTS
+        ? process.env.ALLOWED_HOSTS.split(",")
+        : ([] as string[]),
+      // a port, or the path of a unix socket
+      port: (process.env.PORT || 8080) as number | string,
+      // the address to listen on; "::" is every one, null for unix sockets
+      bindIP: "::" as string | null,
+      // headers of every answer
+      httpHeaders: {
+        "X-Powered-By": config.general.serverName,
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods":
+          "HEAD, GET, POST, PUT, PATCH, DELETE, OPTIONS, TRACE",
+        "Access-Control-Allow-Headers": "Content-Type",
+        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+      } as Record<string, any>,
+      // the prefix of actions; may have several parts, or be null for none
+      urlPathForActions: "api" as string | null,
+      // the prefix of files
+      urlPathForFiles: "public" as string | null,
+      // what is below "/": "api" or "file"
+      rootEndpointType: "file" as "api" | "file",
+      // the methods for which every action gets a route of its own
+      automaticRoutes: automaticRoutes(),
+      // let ?action= name the action of any path that no route matches, and not only of the prefix alone
+      queryRouting: false,
+      // the HTTP status of errors that have none
+      defaultErrorStatusCode: 500,
+      // how long browsers may keep files, in seconds
+      flatFileCacheDuration: 60,
+      // send ETags for files
+      enableEtag: true,
+      // keep the bytes of every body in connection.rawConnection.params.rawBody
+      saveRawBody: false,
+      // how often to try to listen
+      bootAttempts: 1,
+      // the cookie by which clients are told apart
+      fingerprintOptions: {
+        cookieKey: "sessionID",
+        toSetCookie: true,
+        // derive it from traits of the request instead of chance
+        onlyStaticElements: false,
+        // attributes of the cookie; expires in ms
+        settings: {
+          path: "/",
+          expires: 3600000,
+        } as Record<string, any>,
+      },
+      // forms and uploaded files
+      formOptions: {
+        // keep all values of a field that comes several times
+        multiples: false,
+        uploadDir: os.tmpdir(),
+        // temporary files keep the extension of the original name
+        keepExtensions: false,
+        // bytes of all fields, and of JSON bodies
+        maxFieldsSize: 1024 * 1024 * 20,
+        // bytes of one uploaded file
+        maxFileSize: 1024 * 1024 * 200,
+      } as Record<string, any>,
+      // how deep a JSON body may be
+      maxBodyDepth: 200,
+      // how many keys or params a request may have
+      maxParams: 10000,
+      // how long a client may take to send its headers, and all of its request, in ms
+      headersTimeout: 60 * 1000,
+      requestTimeout: 5 * 60 * 1000,
+      // how long an idle connection stays open, in ms
+      keepAliveTimeout: 5 * 1000,
+      // how long a client may read nothing of its answer, in ms
+      sendTimeout: 2 * 60 * 1000,
+      // how many spaces JSON is indented by; null for none
+      padding: 2 as number | string | null,
+      // what to add to every answer
+      metadataOptions: {
+        serverInformation: true,
+        requesterInformation: true,
+      },
+      // errors have an HTTP status of their own, and not 200
+      returnErrorCodes: true,
+      // compress answers with gzip, deflate or brotli; a proxy in front usually does it
+      compress: false,
+      // options of `qs`, which parses queries with brackets
+      queryParseOptions: {} as Record<string, any>,
+    };
+  },
+};
+
+export const production = {
+  [namespace]: () => {
+    return {
+      padding: null,
+      metadataOptions: {
+        serverInformation: false,
+        requesterInformation: false,
+      },
+    };
+  },
+};
+
+export const test = {
+  [namespace]: () => {
+    return {
+      secure: false,
+      port: process.env.PORT
+        ? process.env.PORT
+        : 18080 + parseInt(process.env.JEST_WORKER_ID || "0", 10),
+      matchExtensionMime: true,
+      metadataOptions: {
+        serverInformation: true,
+        requesterInformation: true,
+      },
+    };
+  },
+};
+
+function automaticRoutes(): string[] {
+  const named = process.env.AUTOMATIC_ROUTES;
+  if (named === undefined) return [...AUTOMATIC_ROUTES];
+  return named
+    .split(",")
+    .map((verb) => verb.trim().toLowerCase())
+    .filter((verb) => verb !== "");
+}

@@ -1,0 +1,34 @@
+/** Sends clients that came by another name to the first allowed one. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { WebConfig } from "./webConfig";
+
+/** @returns true when the request was answered with a redirect */
+export function redirectToAllowedHost(
+  req: IncomingMessage,
+  res: ServerResponse,
+  config: WebConfig,
+): boolean {
+  const allowed = config.allowedRequestHosts;
+  if (!allowed || allowed.length === 0) return false;
+  if (allowed.includes(requestedHost(req, config))) return false;
+
+  const location = `${allowed[0]}${req.url}`;
+  res.writeHead(302, { Location: location });
+  res.end(`You are being redirected to ${location}\r\n`);
+  return true;
+}
+
+function requestedHost(req: IncomingMessage, config: WebConfig): string {
+  const forwarded = req.headers["x-forwarded-proto"];
+  const scheme = forwarded
+    ? String(forwarded)
+    : isSecure(config)
+      ? "https"
+      : "http";
+  return `${scheme}://${req.headers.host}`;
+}
+
+/** Anything but `false` is secure, except a value that the project's config does not have at all. */
+export function isSecure(config: WebConfig): boolean {
+  return config.secure !== false && config.secure !== undefined;
+}

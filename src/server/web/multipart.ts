@@ -1,0 +1,216 @@
+/** Receives multipart forms and single files; files go to disk while they arrive. */
+import { createHash } from "node:crypto";
+import * as fs from "node:fs";
+import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
+import { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { Busboy, type BusboyInstance } from "@fastify/busboy";
+import { BodyError, RequestAborted } from "./bodyError";
+import { newUpload, type UploadedFile } from "./uploads";
+import { WEB_DEFAULTS, type FormOptions } from "./webConfig";
+
+/** Every value of every field and file, in the order in which they came. */
+export interface Form {
+  fields: Map<string, string[]>;
+  files: Map<string, UploadedFile[]>;
+}
+
+interface Intake {
+  options: FormOptions;
+  maxParams: number;
+  /** Paths are added as soon as a file is begun, so that it is removed whatever happens. */
+  temporaryFiles: string[];
+}
+
+/** @throws BodyError, RequestAborted, or the error of the disk */
+export function receiveMultipart(
+  req: IncomingMessage,
+  intake: Intake,
+): Promise<Form> {
+  return new Promise((resolve, reject) => {
+    const form: Form = { fields: new Map(), files: new Map() };
+    const writes: Promise<void>[] = [];
+    const count = new FormCount(intake);
+    const parser = openParser(req, intake);
+    let isOver = false;
+
+    const fail = (error: unknown) => {
+      if (isOver) return;
+      isOver = true;
+      req.unpipe(parser);
+      parser.destroy();
+      void Promise.allSettled(writes).then(() => reject(error as Error));
+    };
+    const guard = (work: () => void) => {
+      try {
+        if (!isOver) work();
+      } catch (error) {
+        fail(error);
+      }
+    };
+
+    parser.on("field", (name, value, nameTruncated, valueTruncated) =>
+      guard(() => {
+        count.addField(name, value, nameTruncated || valueTruncated);
+        append(form.fields, name, value);
+      }),
+    );
+    parser.on("file", (name, stream, filename, _encoding, mimetype) => {
+      stream.on("error", fail);
+      if (isOver || !filename) {
+        stream.resume(); // a file input that nothing was chosen for
+        return;
+      }
+      guard(() => {
+        count.addFile();
+        const file = newUpload(intake.options, filename, mimetype);
+        append(form.files, name, file);
+        const write = storeFile(stream, file, intake, count);
+        writes.push(write);
+        write.catch(fail);
+      });
+      if (isOver) stream.resume();
+    });
+    parser.on("error", (error) => fail(BodyError.malformed(error)));
+    parser.on("finish", () => {
+      if (isOver) return;
+      Promise.all(writes).then(() => {
+        if (isOver) return;
+        isOver = true;
+        resolve(form);
+      }, fail);
+    });
+    req.once("close", () => {
+      if (!req.complete) fail(new RequestAborted());
+    });
+    req.pipe(parser);
+  });
+}
+
+/** The whole body is one file. */
+export async function receiveFile(
+  req: IncomingMessage,
+  intake: Intake,
+): Promise<UploadedFile> {
+  const name = req.headers["x-file-name"];
+  const file = newUpload(
+    intake.options,
+    typeof name === "string" ? name : null,
+    req.headers["content-type"] ?? null,
+  );
+  try {
+    await storeFile(req, file, intake, new FormCount(intake));
+  } catch (error) {
+    if (req.destroyed && !req.complete) throw new RequestAborted();
+    throw error;
+  }
+  return file;
+}
+
+async function storeFile(
+  stream: Readable,
+  file: UploadedFile,
+  { options, temporaryFiles }: Intake,
+  count: FormCount,
+): Promise<void> {
+  temporaryFiles.push(file.filepath);
+  const hash = options.hashAlgorithm
+    ? createHash(options.hashAlgorithm)
+    : undefined;
+  const meter = new Transform({
+    transform(chunk: Buffer, _encoding, next) {
+      file.size += chunk.length;
+      const error = count.addBytes(file.size, chunk.length);
+      if (error) return next(error);
+      hash?.update(chunk);
+      next(null, chunk);
+    },
+  });
+  const output = fs.createWriteStream(file.filepath, {
+    flags: "wx",
+    mode: 0o600,
+  });
+  // the request itself stays readable after an error, so that its rest can be discarded and answered
+  stream.on("error", (error) => meter.destroy(error));
+  stream.once("close", () => {
+    if (!stream.readableEnded) meter.destroy(new RequestAborted());
+  });
+  stream.pipe(meter);
+  try {
+    await pipeline(meter, output);
+  } catch (error) {
+    stream.unpipe(meter);
+    stream.resume();
+    throw error;
+  }
+  file.hash = hash?.digest("hex") ?? null;
+  file.mtime = new Date();
+}
+
+/** Counts what a form brings against its limits. */
+class FormCount {
+  private fields = 0;
+  private fieldBytes = 0;
+  private files = 0;
+  private fileBytes = 0;
+
+  constructor(private readonly intake: Intake) {}
+
+  addField(name: string, value: string, isTruncated: boolean): void {
+    const { options, maxParams } = this.intake;
+    const maxFields = options.maxFields || maxParams;
+    if (++this.fields > maxFields) {
+      const setting = options.maxFields
+        ? "web.formOptions.maxFields"
+        : "web.maxParams";
+      throw BodyError.tooComplex(setting, maxFields, "params");
+    }
+    const max = options.maxFieldsSize ?? WEB_DEFAULTS.maxFieldsSize;
+    this.fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value);
+    if (isTruncated || this.fieldBytes > max)
+      throw BodyError.tooLarge("web.formOptions.maxFieldsSize", max);
+  }
+
+  addFile(): void {
+    const { options, maxParams } = this.intake;
+    const max = options.maxFiles ?? maxParams;
+    if (++this.files > max)
+      throw BodyError.tooLarge("web.formOptions.maxFiles", max, "files");
+  }
+
+  addBytes(fileSize: number, bytes: number): BodyError | undefined {
+    const { options } = this.intake;
+    const max = options.maxFileSize ?? WEB_DEFAULTS.maxFileSize;
+    if (fileSize > max)
+      return BodyError.tooLarge("web.formOptions.maxFileSize", max);
+    const maxTotal = options.maxTotalFileSize ?? max;
+    this.fileBytes += bytes;
+    if (this.fileBytes > maxTotal)
+      return BodyError.tooLarge("web.formOptions.maxTotalFileSize", maxTotal);
+    return undefined;
+  }
+}
+
+function openParser(req: IncomingMessage, { options }: Intake): BusboyInstance {
+  const { maxFieldsSize = WEB_DEFAULTS.maxFieldsSize } = options;
+  try {
+    return new Busboy({
+      headers: {
+        "content-type": req.headers["content-type"] ?? "",
+      },
+      limits: {
+        fieldNameSize: 1024,
+        fieldSize: maxFieldsSize,
+      },
+    });
+  } catch (error) {
+    throw BodyError.malformed(error);
+  }
+}
+
+function append<T>(lists: Map<string, T[]>, name: string, value: T): void {
+  const list = lists.get(name);
+  if (list) list.push(value);
+  else lists.set(name, [value]);
+}

@@ -1,0 +1,74 @@
+/** Fills `connection.params` from what came with a request: query, files, fields; later ones win. */
+import type { Connection } from "../../connection/connection";
+import { BodyError } from "./bodyError";
+import { hasBody, readBody } from "./body";
+import { countPairs, parseQuery, type Query } from "./query";
+import { WEB_DEFAULTS } from "./webConfig";
+import type { WebRequest } from "./webRequest";
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** @throws BodyError when there are more than `config.web.maxParams` */
+export function fillFromQuery(
+  connection: Connection,
+  request: WebRequest,
+): void {
+  const { target, config, params } = request;
+  if (target.search.length < 2) {
+    params.query = {};
+    return;
+  }
+  const search = target.search.slice(1);
+  const maxParams = config.maxParams ?? WEB_DEFAULTS.maxParams;
+  if (search.length > maxParams && countPairs(search) > maxParams)
+    throw BodyError.tooComplex("web.maxParams", maxParams, "params");
+  const query = parseQuery(search, config.queryParseOptions);
+  params.query = query;
+  assign(connection.params, query);
+}
+
+/**
+ * Read the body, if there is one, into the params.
+ * @returns a promise only if there is something to read
+ * @throws BodyError, RequestAborted
+ */
+export function fillFromBody(
+  connection: Connection,
+  request: WebRequest,
+): Promise<void> | undefined {
+  if (!hasBody(request)) return undefined;
+  return readIntoParams(connection, request);
+}
+
+async function readIntoParams(
+  connection: Connection,
+  request: WebRequest,
+): Promise<void> {
+  const { params } = request;
+  params.rawBody = NO_BYTES;
+  const { body, files } = await readBody(request);
+  params.body = body as unknown;
+  params.files = files;
+  request.form = { fields: body as unknown, files };
+  if (files) assign(connection.params, files);
+  if (typeof body === "object" && body !== null)
+    assign(connection.params, body as Query);
+}
+
+/** A list, or an object that is one in disguise, becomes one param: `payload`. */
+function assign(params: Query, source: Query): void {
+  if (isList(source)) {
+    params.payload = Array.isArray(source) ? source : Object.values(source);
+    return;
+  }
+  for (const key of Object.keys(source)) {
+    if (key !== "__proto__") params[key] = source[key];
+  }
+}
+
+/** Keys that are exactly "0" to "n-1" (objects keep such keys in order). */
+function isList(source: Query): boolean {
+  if (Array.isArray(source)) return true;
+  if (!Object.hasOwn(source, "0")) return false;
+  return Object.keys(source).every((key, index) => key === String(index));
+}

@@ -1,0 +1,67 @@
+/** Sends a stream as a response's body, exactly as many bytes as were promised. */
+import type { ServerResponse } from "node:http";
+import type { Readable } from "node:stream";
+
+export interface PumpOptions {
+  /** Bytes at the beginning that are not sent. */
+  skip: number;
+  /** Bytes that were promised to the client; undefined: all there are. */
+  length: number | undefined;
+  /** Called before the first byte, when it is certain that the stream can be read. */
+  begin: () => void;
+}
+
+/**
+ * A file that shrinks while it is sent breaks the connection: the client must not take what it got for the whole.
+ * @throws the error of the stream when nothing was sent yet; after that the connection is cut instead
+ */
+export function pump(
+  stream: Readable,
+  res: ServerResponse,
+  { skip, length, begin }: PumpOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let toSkip = skip;
+    let left = length ?? Infinity;
+    let hasBegun = false;
+    const start = () => {
+      if (hasBegun) return;
+      hasBegun = true;
+      begin();
+    };
+    const finish = () => {
+      stream.destroy();
+      resolve();
+    };
+    stream.on("data", (chunk: Buffer | string) => {
+      let bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+      if (toSkip > 0) {
+        const skipped = Math.min(toSkip, bytes.length);
+        toSkip -= skipped;
+        bytes = bytes.subarray(skipped);
+      }
+      if (bytes.length > left) bytes = bytes.subarray(0, left);
+      if (bytes.length === 0 || res.destroyed) return;
+      start();
+      left -= bytes.length;
+      if (!res.write(bytes)) stream.pause();
+      if (left === 0) res.end(finish);
+    });
+    res.on("drain", () => stream.resume());
+    stream.once("end", () => {
+      if (left === 0 && hasBegun) return;
+      if (length !== undefined && left > 0) {
+        if (!hasBegun) return reject(new Error("the file ended early"));
+        res.destroy();
+        return;
+      }
+      start();
+      res.end(finish);
+    });
+    stream.once("error", (error) => {
+      if (!hasBegun) return reject(error);
+      res.destroy();
+    });
+    res.once("close", finish); // also when the client leaves
+  });
+}

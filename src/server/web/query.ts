@@ -1,0 +1,69 @@
+/** Parses query strings as `qs` does; flat ones, which are nearly all, without it. */
+import * as qs from "qs";
+
+export type Query = { [key: string]: any };
+
+/** How many params a query may have is the caller's business, so that none is dropped silently here. */
+const QS_PARAMETER_LIMIT = 100_000;
+
+/**
+ * @param query without its `?`
+ * @param options of `qs`; when there are any, `qs` does the work
+ */
+export function parseQuery(query: string, options?: qs.IParseOptions): Query {
+  if (query === "") return {};
+  const flat = hasOptions(options) ? undefined : parseFlat(query);
+  return (
+    flat ??
+    (qs.parse(query, {
+      parameterLimit: QS_PARAMETER_LIMIT,
+      ...options,
+    }) as Query)
+  );
+}
+
+/** How many `key=value` pairs a query string holds. */
+export function countPairs(query: string): number {
+  let count = query === "" ? 0 : 1;
+  for (let at = query.indexOf("&"); at !== -1; at = query.indexOf("&", at + 1))
+    count++;
+  return count;
+}
+
+function hasOptions(options: object | undefined): boolean {
+  if (options) for (const _key in options) return true;
+  return false;
+}
+
+/** @returns undefined when there are brackets or repeated keys: `qs` knows what they mean */
+function parseFlat(query: string): Query | undefined {
+  if (/[[\]]|%5[bd]/i.test(query)) return undefined;
+  const parsed: Query = {};
+  let start = 0;
+  while (start <= query.length) {
+    let end = query.indexOf("&", start);
+    if (end === -1) end = query.length;
+    if (end > start) {
+      const equals = query.indexOf("=", start);
+      const keyEnd = equals === -1 || equals > end ? end : equals;
+      const key = decode(query.slice(start, keyEnd));
+      if (Object.hasOwn(parsed, key)) return undefined;
+      // names of Object.prototype are dropped, as `qs` does
+      if (key !== "" && !(key in Object.prototype))
+        parsed[key] =
+          keyEnd === end ? "" : decode(query.slice(keyEnd + 1, end));
+    }
+    start = end + 1;
+  }
+  return parsed;
+}
+
+function decode(text: string): string {
+  const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
+  if (!spaced.includes("%")) return spaced;
+  try {
+    return decodeURIComponent(spaced);
+  } catch {
+    return spaced; // as `qs`: a lone percent sign is kept
+  }
+}

@@ -1,0 +1,202 @@
+/** Makes the answer to a request out of what an action responded. */
+import type { ActionProcessor } from "../../action/actionProcessor";
+import { ActionsStatus } from "../../action/status";
+import { api } from "../../api";
+import { config as allConfig } from "../../config/config";
+import type { Connection } from "../../connection/connection";
+import { isThenable } from "../../input/field";
+import { valueOf } from "./headers";
+import { padJsonp } from "./jsonp";
+import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
+import type { WebRequest } from "./webRequest";
+import mime = require("mime");
+
+/** What a body is made from: an action's data, or the little that there is when none ran. */
+export type Outcome = Pick<
+  ActionProcessor,
+  "response" | "params" | "actionStatus" | "actionTemplate"
+>;
+
+/**
+ * Set the status and headers of the request, and make its body.
+ * @returns a promise only if the project's error serializer is asynchronous
+ * @throws TypeError when the response cannot be made into JSON
+ */
+export function renderBody(
+  connection: Connection,
+  request: WebRequest,
+  outcome: Outcome,
+): string | Buffer | Promise<string | Buffer> {
+  const response: unknown = outcome.response ?? {};
+  if (!isObject(response)) return serialize(request, outcome, response);
+
+  const { error } = response as { error?: unknown };
+  if (!error) {
+    matchMimeType(connection, request, outcome);
+    return serialize(
+      request,
+      outcome,
+      withMetadata(connection, request, response),
+    );
+  }
+  applyErrorStatus(request, outcome.actionStatus, error);
+  const serialized = serializeError(error);
+  const finish = (text: unknown) =>
+    serialize(
+      request,
+      outcome,
+      withMetadata(connection, request, { ...response, error: text }),
+    );
+  return isThenable(serialized)
+    ? Promise.resolve(serialized).then(finish)
+    : finish(serialized);
+}
+
+/** Who asked, and for what: the answer to TRACE, and part of every other one. */
+export function requesterInformation(
+  connection: Connection,
+): Record<string, unknown> {
+  return {
+    id: connection.id,
+    fingerprint: connection.fingerprint,
+    messageId: connection.messageId,
+    remoteIP: connection.remoteIP,
+    receivedParams: receivedParams(connection),
+  };
+}
+
+/** Objects that properties can be added to; strings, lists and bytes are sent as they are. */
+function isObject(response: unknown): response is Record<string, unknown> {
+  return (
+    typeof response === "object" &&
+    response !== null &&
+    !Array.isArray(response) &&
+    !(response instanceof Uint8Array)
+  );
+}
+
+function withMetadata(
+  connection: Connection,
+  { config }: WebRequest,
+  response: Record<string, unknown>,
+): Record<string, unknown> {
+  const options = config.metadataOptions;
+  if (!options?.serverInformation && !options?.requesterInformation)
+    return response;
+  const complete = isPlain(response) ? { ...response } : response;
+  if (options.serverInformation)
+    complete.serverInformation = serverInformation(connection);
+  if (options.requesterInformation)
+    complete.requesterInformation = requesterInformation(connection);
+  return complete;
+}
+
+/** Only these are the same when copied: others may bring their own `toJSON`. */
+function isPlain(response: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(response);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function serverInformation(connection: Connection): Record<string, unknown> {
+  const { general } = allConfig;
+  const now = Date.now();
+  return {
+    serverName: general?.serverName,
+    apiVersion: general?.apiVersion,
+    requestDuration: now - connection.connectedAt,
+    currentTime: now,
+  };
+}
+
+/** The params that some action takes; what else a client sent is not repeated to it. */
+function receivedParams({ params }: Connection): Record<string, unknown> {
+  const isOpen = allConfig.general?.disableParamScrubbing === true;
+  const { postVariables } = api.params;
+  const received: Record<string, unknown> = {};
+  for (const key of Object.keys(params)) {
+    if (isOpen || postVariables.includes(key)) received[key] = params[key];
+  }
+  return received;
+}
+
+/** An action's own status wins; then the error's code, then what kind of error it is. */
+export function applyErrorStatus(
+  request: WebRequest,
+  status: ActionsStatus | null,
+  error: unknown,
+): void {
+  const { config } = request;
+  if (config.returnErrorCodes !== true || request.responseHttpCode !== 200)
+    return;
+  const code = parseInt(String((error as { code?: unknown }).code), 10);
+  if (code >= 200 && code < 600) request.responseHttpCode = code;
+  else if (status === ActionsStatus.UnknownAction)
+    request.responseHttpCode = 404;
+  else if (status === ActionsStatus.MissingParams)
+    request.responseHttpCode = 422;
+  else
+    request.responseHttpCode =
+      config.defaultErrorStatusCode ?? WEB_DEFAULTS.defaultErrorStatusCode;
+}
+
+/** As `config.errors.serializers.servers.web` says; else its message. */
+export function serializeError(error: unknown): unknown {
+  const serializers = allConfig.errors?.serializers as
+    { servers?: { web?: (error: unknown) => unknown } } | undefined;
+  const serializer = serializers?.servers?.web;
+  if (typeof serializer === "function") return serializer(error);
+  const { message } = error as { message?: unknown };
+  return message ? String(message as string) : error;
+}
+
+function matchMimeType(
+  connection: Connection,
+  request: WebRequest,
+  { actionTemplate, params }: Outcome,
+): void {
+  if (connection.extension === undefined) return;
+  if (actionTemplate?.matchExtensionMimeType !== true || !params.apiVersion)
+    return;
+  const type = mime.getType(connection.extension);
+  if (type) request.responseHeaders.push(["Content-Type", type]);
+}
+
+function serialize(
+  request: WebRequest,
+  { params }: Outcome,
+  response: unknown,
+): string | Buffer {
+  if (request.hasOwnHeaders || hasContentType(request.config)) {
+    const type = valueOf(request.responseHeaders, "content-type") ?? "";
+    if (!type.includes("json")) return asBody(response, request.config);
+  }
+  const json = stringify(response, request.config);
+  const callback: unknown = params.callback;
+  if (typeof callback !== "string" || callback === "") return json;
+  request.responseHeaders.push(
+    ["Content-Type", "application/javascript"],
+    ["X-Content-Type-Options", "nosniff"],
+  );
+  return padJsonp(callback, json);
+}
+
+/** Whether the project's default headers set a type of their own. */
+function hasContentType({ httpHeaders }: WebConfig): boolean {
+  for (const name in httpHeaders)
+    if (name.length === 12 && name.toLowerCase() === "content-type")
+      return true;
+  return false;
+}
+
+/** For other types than JSON: bytes and texts as they are. */
+function asBody(response: unknown, config: WebConfig): string | Buffer {
+  if (Buffer.isBuffer(response)) return response;
+  if (response instanceof Uint8Array) return Buffer.from(response);
+  if (typeof response === "object") return stringify(response, config);
+  return String(response as string);
+}
+
+/** @throws TypeError for what JSON cannot hold: circles, BigInt */
+export function stringify(value: unknown, { padding }: WebConfig): string {
+  return padding ? JSON.stringify(value, null, padding) : JSON.stringify(value);
+}

@@ -1,0 +1,103 @@
+/** Takes a request's URL apart: path, query, extension, and what kind of request it is. */
+import type { WebConfig } from "./webConfig";
+
+/** What the first part of the path asks for. */
+export type RequestMode = "api" | "file";
+
+export interface RequestTarget {
+  pathname: string;
+  /** The query with its `?`, or an empty string. */
+  search: string;
+  mode: RequestMode;
+  /** The path below the prefix, still encoded. */
+  pathParts: string[];
+  /** What follows the last dot of the path. */
+  extension: string | undefined;
+}
+
+/** The prefixes of `config.web`, split; made anew when one of them changes. */
+interface Prefixes {
+  actions: string | null | undefined;
+  files: string | null | undefined;
+  actionParts: string[] | undefined;
+  fileParts: string[] | undefined;
+}
+
+let prefixes: Prefixes | undefined;
+
+export function parseTarget(url: string, config: WebConfig): RequestTarget {
+  const { pathname, search } = splitUrl(url);
+  const pathParts = splitPathname(pathname);
+  const { actionParts, fileParts } = prefixesOf(config);
+  let mode: RequestMode = config.rootEndpointType === "api" ? "api" : "file";
+  if (pathParts.length > 0) {
+    if (startsWith(pathParts, actionParts)) {
+      mode = "api";
+      pathParts.splice(0, actionParts.length);
+    } else if (startsWith(pathParts, fileParts)) {
+      mode = "file";
+      pathParts.splice(0, fileParts.length);
+    }
+  }
+  const dot = pathname.lastIndexOf(".");
+  const extension = dot === -1 ? undefined : pathname.slice(dot + 1);
+  return { pathname, search, mode, pathParts, extension };
+}
+
+/** Path and query; of the absolute form that proxies send (`GET http://host/path`), only those. */
+export function splitUrl(url: string): { pathname: string; search: string } {
+  let target = url;
+  if (url.charCodeAt(0) !== 47 /* a slash */) {
+    const start = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i.exec(url);
+    if (start) target = url.slice(start[0].length);
+    if (!target.startsWith("/")) target = `/${target}`;
+  }
+  const hash = target.indexOf("#");
+  if (hash !== -1) target = target.slice(0, hash);
+  const question = target.indexOf("?");
+  return question === -1
+    ? { pathname: target, search: "" }
+    : { pathname: target.slice(0, question), search: target.slice(question) };
+}
+
+/** The parts between slashes, without empty ones at the start and one at the end. */
+function splitPathname(pathname: string): string[] {
+  const parts = pathname.split("/");
+  let start = 0;
+  while (start < parts.length && parts[start] === "") start++;
+  if (parts.length > start && parts[parts.length - 1] === "") parts.pop();
+  parts.splice(0, start);
+  return parts;
+}
+
+function prefixesOf({ urlPathForActions, urlPathForFiles }: WebConfig) {
+  if (
+    !prefixes ||
+    prefixes.actions !== urlPathForActions ||
+    prefixes.files !== urlPathForFiles
+  ) {
+    prefixes = {
+      actions: urlPathForActions,
+      files: urlPathForFiles,
+      actionParts: prefixParts(urlPathForActions),
+      fileParts: prefixParts(urlPathForFiles),
+    };
+  }
+  return prefixes;
+}
+
+function prefixParts(prefix: string | null | undefined): string[] | undefined {
+  const parts = (prefix ?? "").split("/").filter((part) => part !== "");
+  return parts.length > 0 ? parts : undefined;
+}
+
+function startsWith(
+  parts: readonly string[],
+  beginning: readonly string[] | undefined,
+): beginning is readonly string[] {
+  if (!beginning || parts.length < beginning.length) return false;
+  for (let i = 0; i < beginning.length; i++) {
+    if (parts[i] !== beginning[i]) return false;
+  }
+  return true;
+}

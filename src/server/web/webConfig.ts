@@ -1,0 +1,79 @@
+/** What the web server reads from `config.web`: any of it may be missing when a project brings its own file. */
+import type { ParsedUrlQueryInput } from "node:querystring";
+import type { IParseOptions } from "qs";
+
+export interface FingerprintOptions {
+  cookieKey?: string;
+  toSetCookie?: boolean;
+  onlyStaticElements?: boolean;
+  /** Cookie attributes; `expires` in ms from now. */
+  settings?: ParsedUrlQueryInput | string;
+}
+
+export interface FormOptions {
+  /** Keep every value of a repeated field, and not only the last. */
+  multiples?: boolean;
+  uploadDir?: string;
+  keepExtensions?: boolean;
+  /** Bytes of all fields, or of a JSON body, together. */
+  maxFieldsSize?: number;
+  /** Bytes of one uploaded file. */
+  maxFileSize?: number;
+  /** Bytes of all uploaded files of a request together. */
+  maxTotalFileSize?: number;
+  maxFields?: number;
+  maxFiles?: number;
+  /** E.g. `"sha256"`: file objects get a `hash`. */
+  hashAlgorithm?: string | false;
+}
+
+export interface WebConfig {
+  enabled?: boolean;
+  secure?: boolean;
+  serverOptions?: Record<string, unknown>;
+  allowedRequestHosts?: string[];
+  port?: number | string;
+  bindIP?: string | null;
+  httpHeaders?: Record<string, string | number | string[] | null | undefined>;
+  urlPathForActions?: string | null;
+  urlPathForFiles?: string | null;
+  rootEndpointType?: "api" | "file";
+  automaticRoutes?: string[];
+  queryRouting?: boolean;
+  defaultErrorStatusCode?: number;
+  flatFileCacheDuration?: number;
+  enableEtag?: boolean;
+  saveRawBody?: boolean;
+  bootAttempts?: number;
+  fingerprintOptions?: FingerprintOptions;
+  formOptions?: FormOptions;
+  padding?: number | string | null;
+  metadataOptions?: {
+    serverInformation?: boolean;
+    requesterInformation?: boolean;
+  };
+  returnErrorCodes?: boolean;
+  compress?: boolean;
+  queryParseOptions?: IParseOptions;
+  maxBodyDepth?: number;
+  maxParams?: number;
+  headersTimeout?: number;
+  requestTimeout?: number;
+  keepAliveTimeout?: number;
+  sendTimeout?: number;
+}
+
+/** Used when a project's `config.web` lacks the key; config/web.ts says what each means. */
+export const WEB_DEFAULTS = {
+  flatFileCacheDuration: 60,
+  defaultErrorStatusCode: 500,
+  maxBodyDepth: 200,
+  maxParams: 10_000,
+  maxFieldsSize: 20 * 1024 * 1024,
+  maxFileSize: 200 * 1024 * 1024,
+  headersTimeout: 60_000,
+  requestTimeout: 300_000,
+  keepAliveTimeout: 5_000,
+  sendTimeout: 120_000,
+  shutdownTimeout: 10_000,
+} as const;

@@ -1,0 +1,153 @@
+/** One HTTP request and its response: the `rawConnection` of web connections. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import * as querystring from "node:querystring";
+import type { Connection } from "../../connection/connection";
+import { parseCookies } from "../../utils/parseCookies";
+import {
+  defaultPairs,
+  mergeHeaders,
+  preparedHeaders,
+  type FlatHeaders,
+  type HeaderPairs,
+} from "./headers";
+import type { Query } from "./query";
+import type { RequestTarget } from "./target";
+import type { UploadedFile } from "./uploads";
+import type { WebConfig } from "./webConfig";
+
+/** What came with the request, unfiltered. */
+export interface RequestParams {
+  query?: Query;
+  body?: any;
+  rawBody?: Buffer;
+  files?: { [field: string]: UploadedFile | UploadedFile[] };
+}
+
+/** Shaped like the legacy `url.parse(url, true)`, which v29 handed out. */
+export interface ParsedURL {
+  protocol: null;
+  slashes: null;
+  auth: null;
+  host: null;
+  port: null;
+  hostname: null;
+  hash: null;
+  search: string | null;
+  query: querystring.ParsedUrlQuery;
+  pathname: string;
+  path: string;
+  href: string;
+}
+
+/**
+ * Cookies, the parsed URL and the list of headers are built when somebody looks: most requests need none of them.
+ */
+export class WebRequest {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly target: RequestTarget;
+  readonly config: WebConfig;
+  readonly setCookie: string | undefined;
+  /** In upper case. */
+  method: string;
+  params: RequestParams;
+  /** What is sent, unless an error says otherwise. */
+  responseHttpCode: number | string;
+  /** The fields and files of the body, as they were parsed. */
+  form: unknown;
+  connection: Connection | undefined;
+  /** The client asked whether it may send its body, and was told so. */
+  saidContinue: boolean;
+  /** Temporary files to remove when the request ends. */
+  temporaryFiles: string[] | undefined;
+
+  private pairs: HeaderPairs | undefined;
+  private parsedCookies: Record<string, string> | undefined;
+  private parsed: ParsedURL | undefined;
+
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    target: RequestTarget,
+    config: WebConfig,
+    setCookie: string | undefined,
+  ) {
+    this.req = req;
+    this.res = res;
+    this.target = target;
+    this.config = config;
+    this.setCookie = setCookie;
+    this.method = req.method ?? "GET"; // node's parser takes only upper-case methods
+    this.params = {};
+    this.responseHttpCode = 200;
+    this.form = undefined;
+    this.connection = undefined;
+    this.saidContinue = false;
+    this.temporaryFiles = undefined;
+    this.pairs = undefined;
+    this.parsedCookies = undefined;
+    this.parsed = undefined;
+  }
+
+  /** The response's headers; push to it, the last one of a name wins. */
+  get responseHeaders(): HeaderPairs {
+    return (this.pairs ??= defaultPairs(
+      this.config.httpHeaders,
+      this.setCookie,
+    ));
+  }
+
+  set responseHeaders(pairs: HeaderPairs) {
+    this.pairs = pairs;
+  }
+
+  get cookies(): Record<string, string> {
+    return (this.parsedCookies ??= parseCookies(this.req));
+  }
+
+  set cookies(cookies: Record<string, string>) {
+    this.parsedCookies = cookies;
+  }
+
+  get parsedURL(): ParsedURL {
+    return (this.parsed ??= legacyUrl(this.target));
+  }
+
+  set parsedURL(parsed: ParsedURL) {
+    this.parsed = parsed;
+  }
+
+  /** Whether somebody looked at the list of headers, and so may have added to it. */
+  get hasOwnHeaders(): boolean {
+    return this.pairs !== undefined;
+  }
+
+  /**
+   * The headers to write, as a list of one's own.
+   * @throws TypeError when one that was pushed is not valid
+   */
+  flatHeaders(): FlatHeaders {
+    if (this.pairs !== undefined) return mergeHeaders(this.pairs);
+    const prepared = preparedHeaders(this.config.httpHeaders);
+    if (this.setCookie === undefined) return prepared.slice();
+    return ["set-cookie", this.setCookie, ...prepared];
+  }
+}
+
+function legacyUrl({ pathname, search }: RequestTarget): ParsedURL {
+  const path = pathname + search;
+  return {
+    protocol: null,
+    slashes: null,
+    auth: null,
+    host: null,
+    port: null,
+    hostname: null,
+    hash: null,
+    search: search === "" ? null : search,
+    query: querystring.parse(search.slice(1)),
+    pathname,
+    path,
+    href: path,
+  };
+}

@@ -1,0 +1,405 @@
+/** The HTTP server: takes requests to actions and files, and their answers back. */
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import * as path from "node:path";
+import type { Readable } from "node:stream";
+import type { ActionProcessor } from "../../action/actionProcessor";
+import { api } from "../../api";
+import { config as allConfig } from "../../config/config";
+import type { Connection } from "../../connection/connection";
+import { ActionheroError, toError } from "../../errors";
+import { isThenable } from "../../input/field";
+import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
+import { Server } from "../server";
+import { Activity } from "./activity";
+import { discardBody } from "./body";
+import { BodyError, RequestAborted } from "./bodyError";
+import { answerWithFile } from "./files";
+import { identify, type Identity } from "./fingerprint";
+import { valueOf } from "./headers";
+import { redirectToAllowedHost } from "./hosts";
+import { createListener, drain, listen } from "./listener";
+import { fillFromBody, fillFromQuery } from "./params";
+import {
+  renderBody,
+  requesterInformation,
+  stringify,
+  type Outcome,
+} from "./respond";
+import { parseTarget } from "./target";
+import { removeLeftovers, removeUploads, uploadFolder } from "./uploads";
+import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
+import { WebRequest } from "./webRequest";
+import { canWrite, writeBody } from "./write";
+
+/** Looks at a request before it is routed; true means that it is answered elsewhere. */
+export type RequestInterceptor = (
+  req: IncomingMessage,
+  res: ServerResponse,
+) => boolean;
+
+const CORS_DEFAULTS: Record<string, string> = {
+  "Access-Control-Allow-Methods":
+    "HEAD, GET, POST, PATCH, PUT, DELETE, OPTIONS, TRACE",
+  "Access-Control-Allow-Origin": "*",
+};
+
+export class WebServer extends Server {
+  declare config: WebConfig;
+  /** Every open socket by a running number. */
+  sockets: { [id: string]: Socket } = {};
+  /** Consulted before routing, e.g. by a server that shares this one's port. */
+  readonly interceptors: RequestInterceptor[] = [];
+  /** How clients are told apart. */
+  readonly fingerPrinter = {
+    fingerprint: (req: IncomingMessage): { fingerprint: string } =>
+      identify(req, this.config.fingerprintOptions),
+  };
+
+  private readonly activity = new Activity((request) => this.end(request));
+  private readonly extra = { isStopping: false };
+  private socketCount = 0;
+
+  constructor() {
+    super();
+    this.type = "web";
+    this.attributes = {
+      canChat: false,
+      logConnections: false,
+      logExits: false,
+      sendWelcomeMessage: false,
+      verbs: [],
+    };
+    this.connectionCustomMethods = {
+      setHeader: ({ rawConnection }, key: string, value: string) => {
+        (rawConnection as WebRequest).res.setHeader(key, value);
+      },
+      setStatusCode: ({ rawConnection }, code: number) => {
+        (rawConnection as WebRequest).responseHttpCode = code;
+      },
+      pipe: (
+        { rawConnection },
+        buffer: string | Buffer,
+        headers: { [name: string]: string } = {},
+      ) => {
+        const { res } = rawConnection as WebRequest;
+        for (const [name, value] of Object.entries(headers))
+          res.setHeader(name, value);
+        res.end(Buffer.from(buffer as string));
+      },
+    };
+  }
+
+  /** @throws ActionheroError AH_CONFIG */
+  async initialize(): Promise<void> {
+    const { rootEndpointType, urlPathForFiles } = this.config;
+    if (!["api", "file", undefined].includes(rootEndpointType)) {
+      throw new ActionheroError(
+        "AH_CONFIG",
+        "rootEndpointType can only be 'api' or 'file'",
+      );
+    }
+    if (!urlPathForFiles && rootEndpointType === "file") {
+      throw new ActionheroError(
+        "AH_CONFIG",
+        'rootEndpointType cannot be "file" without a urlPathForFiles',
+      );
+    }
+    this.on("actionComplete", (data: ActionProcessor) => {
+      void this.completeResponse(data);
+    });
+  }
+
+  async start(): Promise<void> {
+    const removed = await removeLeftovers(
+      uploadFolder(this.config.formOptions ?? {}),
+    );
+    if (removed > 0)
+      this.log(`removed ${removed} uploaded files of earlier processes`);
+    this.extra.isStopping = false;
+    const server = createListener(this.config, (req, res) =>
+      this.handleRequest(req, res),
+    );
+    this.server = server;
+    server.on("connection", (socket: Socket) => this.track(socket));
+    // whether the client may send its body is decided when the body is wanted
+    server.on("checkContinue", (req, res) => this.handleRequest(req, res));
+    await listen(server, this.config, (message, severity) =>
+      this.log(message, severity),
+    );
+    server.on("error", (error) =>
+      this.log(`error of the listening socket: ${error.toString()}`, "error"),
+    );
+  }
+
+  async stop(): Promise<void> {
+    const server = this.server as ReturnType<typeof createListener> | undefined;
+    if (!server?.listening) return;
+    this.extra.isStopping = true;
+    const timeoutMs = Number(
+      allConfig.general?.shutdownTimeout ?? WEB_DEFAULTS.shutdownTimeout,
+    );
+    const cut = await drain(
+      server,
+      Object.values(this.sockets),
+      (socket) => this.activity.isBusy(socket),
+      timeoutMs,
+    );
+    if (cut > 0) {
+      this.log(
+        `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
+        "warning",
+      );
+    }
+  }
+
+  /** Answer a request with a text or bytes. */
+  async sendMessage(connection: Connection, message: any): Promise<void> {
+    const request = connection.rawConnection as WebRequest;
+    const body = Buffer.isBuffer(message) ? message : String(message as string);
+    await writeBody(request, body, this.extra);
+    this.endWhenClosed(request);
+  }
+
+  /** Answer a request with a stream, or with the error that there is instead. */
+  async sendFile(
+    connection: Connection,
+    error: any,
+    fileStream: any,
+    mime: string,
+    length: number | null,
+    lastModified: Date,
+  ): Promise<void> {
+    await this.answerWithFile(connection, {
+      error: error as unknown,
+      fileStream: fileStream as Readable,
+      mime,
+      length,
+      lastModified,
+    });
+  }
+
+  override async processFile(connection: Connection): Promise<void> {
+    const found = await api.staticFile.get(connection);
+    await this.answerWithFile(connection, { ...found, path: found.file });
+  }
+
+  override goodbye(): void {
+    // connections end with their request, and sockets by keep-alive
+  }
+
+  /** Every step of a request; whatever fails in one of them is answered, too. */
+  handleRequest(req: IncomingMessage, res: ServerResponse): void {
+    for (const intercept of this.interceptors) {
+      if (intercept(req, res)) return this.activity.lend(req.socket, res);
+    }
+    const { config } = this;
+    if (redirectToAllowedHost(req, res, config)) return;
+    const identity = identify(req, config.fingerprintOptions);
+    const request = new WebRequest(
+      req,
+      res,
+      parseTarget(req.url ?? "/", config),
+      config,
+      identity.setCookie,
+    );
+    this.activity.begin(req.socket, request);
+    this.handleSafely(request, identity);
+  }
+
+  private handleSafely(request: WebRequest, identity: Identity): void {
+    try {
+      const connection = this.connect(request, identity);
+      const done = isThenable(connection)
+        ? connection.then((opened) => this.route(opened, request))
+        : this.route(connection, request);
+      done.then(undefined, (error: unknown) => this.fail(request, error));
+    } catch (error) {
+      void this.fail(request, error);
+    }
+  }
+
+  private connect(
+    request: WebRequest,
+    { fingerprint }: Identity,
+  ): Connection | Promise<Connection> {
+    const { req } = request;
+    const { ip, port } = parseHeadersForClientAddress(req.headers);
+    const messageId = randomUUID();
+    const opened = this.openConnection({
+      id: `${fingerprint}-${messageId}`,
+      fingerprint,
+      messageId,
+      rawConnection: request,
+      remoteAddress: ip ?? req.socket.remoteAddress ?? "0.0.0.0",
+      remotePort: port ?? req.socket.remotePort ?? "0",
+    });
+    if (!isThenable(opened)) return (request.connection = opened);
+    return opened.then((connection) => (request.connection = connection));
+  }
+
+  private async route(
+    connection: Connection,
+    request: WebRequest,
+  ): Promise<void> {
+    const { mode, extension, pathParts } = request.target;
+    connection.extension = extension;
+    if (request.method === "OPTIONS") return this.answerOptions(connection);
+    if (mode === "file") return this.routeFile(connection, request);
+
+    fillFromQuery(connection, request);
+    const body = fillFromBody(connection, request);
+    if (body) await body;
+    const { params } = connection;
+    const named: unknown = params.action;
+    params.action = null;
+    api.routes.processRoute(connection, pathParts);
+    if (request.method === "TRACE") return this.answerTrace(connection);
+    if (
+      connection.matchedRoute === undefined &&
+      (pathParts.length === 0 || request.config.queryRouting === true) &&
+      typeof named === "string"
+    )
+      params.action = named;
+    await this.processAction(connection);
+  }
+
+  private routeFile(
+    connection: Connection,
+    { target }: WebRequest,
+  ): Promise<void> {
+    const { params } = connection;
+    api.routes.processRoute(connection, target.pathParts);
+    if (!params.file) params.file = target.pathParts.join(path.sep);
+    if (params.file === "" || String(params.file).endsWith("/"))
+      params.file += String(
+        allConfig.general?.directoryFileType ?? "index.html",
+      );
+    try {
+      params.file = decodeURIComponent(String(params.file));
+    } catch (error) {
+      connection.error = new Error(
+        `There was an error decoding URI: ${String(error)}`,
+      );
+    }
+    return this.processFile(connection);
+  }
+
+  private answerOptions(connection: Connection): Promise<void> {
+    const { responseHeaders } = connection.rawConnection as WebRequest;
+    for (const [name, value] of Object.entries(CORS_DEFAULTS)) {
+      if (valueOf(responseHeaders, name.toLowerCase()) === undefined)
+        responseHeaders.push([name, value]);
+    }
+    return this.sendMessage(connection, "");
+  }
+
+  private answerTrace(connection: Connection): Promise<void> {
+    return this.sendMessage(
+      connection,
+      stringify(requesterInformation(connection), this.config),
+    );
+  }
+
+  /** Send what an action responded; called for every `actionComplete`. */
+  private async completeResponse(data: ActionProcessor): Promise<void> {
+    const { connection } = data;
+    const request = connection.rawConnection as WebRequest;
+    if (data.toRender !== true) return this.endWhenClosed(request);
+    try {
+      await this.answer(connection, request, data);
+    } catch (error) {
+      await this.fail(request, error);
+    }
+  }
+
+  private async answer(
+    connection: Connection,
+    request: WebRequest,
+    outcome: Outcome,
+  ): Promise<void> {
+    let body = renderBody(connection, request, outcome);
+    if (isThenable(body)) body = await body;
+    const written = writeBody(request, body, this.extra);
+    if (written) await written;
+    this.endWhenClosed(request);
+  }
+
+  private async answerWithFile(
+    connection: Connection,
+    file: Parameters<typeof answerWithFile>[1],
+  ): Promise<void> {
+    const request = connection.rawConnection as WebRequest;
+    try {
+      await answerWithFile(request, file, this.extra);
+    } finally {
+      this.endWhenClosed(request);
+    }
+  }
+
+  /** Answer a request that could not be worked on, as far as it still can be answered. */
+  private async fail(request: WebRequest, error: unknown): Promise<void> {
+    const { connection, res } = request;
+    if (error instanceof RequestAborted || !connection) {
+      res.destroy();
+      return this.end(request);
+    }
+    connection.error = error;
+    if (error instanceof BodyError) {
+      this.log(`error processing form: ${describe(error)}`, "error");
+      await discardBody(request);
+      if (!request.req.complete)
+        request.responseHeaders.push(["Connection", "close"]);
+    } else {
+      this.log(`cannot answer a request: ${describe(error)}`, "error");
+      request.responseHeaders = []; // one of them may be what is wrong
+      request.responseHeaders.push(["Content-Type", "application/json"]);
+    }
+    try {
+      await this.answer(connection, request, {
+        response: { error: toError(error) },
+        params: connection.params,
+        actionStatus: null,
+        actionTemplate: null,
+      });
+    } catch (failure) {
+      this.log(`cannot answer a request: ${describe(failure)}`, "error");
+      if (canWrite(res)) res.writeHead(500);
+      res.end();
+      this.end(request);
+    }
+  }
+
+  /** The connection goes with the answer: at once when it is handed over, else when the response closes. */
+  private endWhenClosed(request: WebRequest): void {
+    const { res } = request;
+    if (res.writableEnded || res.destroyed) this.end(request);
+    else res.once("close", () => this.end(request));
+  }
+
+  private end(request: WebRequest): void {
+    this.activity.end(request.req.socket, request);
+    if (request.temporaryFiles) {
+      removeUploads(request.temporaryFiles);
+      request.temporaryFiles = undefined;
+    }
+    const { connection } = request;
+    if (connection && !connection.destroyed)
+      connection.destroy().catch((error: unknown) => {
+        this.log(`cannot end a connection: ${describe(error)}`, "error");
+      });
+  }
+
+  private track(socket: Socket): void {
+    const id = String(this.socketCount++);
+    this.sockets[id] = socket;
+    socket.once("close", () => delete this.sockets[id]);
+  }
+}
+
+function describe(error: unknown): string {
+  const { cause } = error as { cause?: unknown };
+  const because = cause === undefined ? "" : ` (${String(cause as string)})`;
+  return `${String(error as string)}${because}`;
+}
