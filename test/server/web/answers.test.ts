@@ -1,0 +1,354 @@
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { api, config } from "../../../src/index";
+
+let app: WebApp;
+
+beforeAll(async () => {
+  app = await startWebApp();
+  addActions({
+    hello: { run: () => ({ hello: "world" }) },
+    echo: {
+      inputs: { key: {}, value: { required: true } },
+      run: ({ params }) => ({ params }),
+    },
+    boom: {
+      run: () => {
+        throw new Error("boom");
+      },
+    },
+    teapot: {
+      run: () => {
+        throw Object.assign(new Error("short and stout"), {
+          code: "418 teapot",
+        });
+      },
+    },
+    oddCode: {
+      run: () => {
+        throw Object.assign(new Error("odd"), { code: 999 });
+      },
+    },
+    lowCode: {
+      run: () => {
+        throw Object.assign(new Error("low"), { code: 101 });
+      },
+    },
+    ownError: {
+      run: ({ response }) => {
+        response.error = "no way";
+      },
+    },
+    status201: {
+      run: async ({ connection }) => {
+        await connection.setStatusCode(201);
+      },
+    },
+    status100: {
+      run: ({ connection }) => {
+        connection.rawConnection.responseHttpCode = 100;
+      },
+    },
+    status204: {
+      run: ({ connection }) => {
+        connection.rawConnection.responseHttpCode = 204;
+      },
+    },
+    text: {
+      run: (data) => {
+        data.connection.rawConnection.responseHeaders.push([
+          "Content-Type",
+          "text/plain",
+        ]);
+        data.response = "some ünicode";
+      },
+    },
+    bytes: {
+      run: (data) => {
+        data.connection.rawConnection.responseHeaders.push([
+          "Content-Type",
+          "image/png",
+        ]);
+        data.response = Buffer.from([0xff, 0x00, 0xfe]);
+      },
+    },
+    xml: {
+      run: (data) => {
+        data.connection.rawConnection.responseHeaders.push([
+          "Content-Type",
+          "text/xml",
+        ]);
+        data.response = { not: "text" };
+      },
+    },
+    jsonText: {
+      run: (data) => {
+        data.response = "just text";
+      },
+    },
+    nothing: {
+      run: (data) => {
+        data.response = null;
+      },
+    },
+    circle: {
+      run: () => {
+        const circle: any = {};
+        circle.self = circle;
+        return { circle };
+      },
+    },
+    cookies: {
+      run: ({ connection }) => {
+        const { responseHeaders } = connection.rawConnection;
+        responseHeaders.push(["Set-Cookie", "value_1=1"]);
+        responseHeaders.push(["Set-Cookie", "value_2=2"]);
+        responseHeaders.push(["X-Powered-By", "me"]);
+        return { cookies: connection.rawConnection.cookies };
+      },
+    },
+    injection: {
+      inputs: { line: {} },
+      run: ({ connection, params }) => {
+        connection.rawConnection.responseHeaders.push(["X-Line", params.line]);
+      },
+    },
+    setHeader: {
+      inputs: { line: {} },
+      run: async ({ connection, params }) => {
+        await connection.setHeader("X-Line", params.line);
+      },
+    },
+    piped: {
+      run: async (data) => {
+        data.toRender = false;
+        await data.connection.pipe("a string", { "X-Own": "yes" });
+      },
+    },
+    raw: {
+      run: (data) => {
+        data.toRender = false;
+        data.connection.rawConnection.res.end("raw");
+      },
+    },
+    mime: { matchExtensionMimeType: true, run: () => ({ a: 1 }) },
+  });
+  api.routes.routes.get.push({
+    path: "/mime.:format",
+    action: "mime",
+  } as never);
+});
+
+afterAll(() => app.stop());
+
+test("an action answers JSON with its metadata, in this order", async () => {
+  const { status, headers, json } = await app.ask("/api/hello");
+  expect(status).toBe(200);
+  expect(headers["content-type"]).toBe("application/json; charset=utf-8");
+  expect(Object.keys(json)).toEqual([
+    "hello",
+    "serverInformation",
+    "requesterInformation",
+  ]);
+  expect(json.serverInformation).toEqual({
+    serverName: config.general!.serverName,
+    apiVersion: config.general!.apiVersion,
+    requestDuration: expect.any(Number),
+    currentTime: expect.any(Number),
+  });
+  const { id, fingerprint, messageId } = json.requesterInformation;
+  expect(id).toBe(`${fingerprint}-${messageId}`);
+  expect(fingerprint).toMatch(/^[\da-f]{40}$/);
+  expect(json.requesterInformation.receivedParams).toEqual({ action: "hello" });
+});
+
+test("the default headers and node's own", async () => {
+  const { headers, text } = await app.ask("/api/hello");
+  expect(headers).toMatchObject({
+    "x-powered-by": config.general!.serverName,
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "Content-Type",
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
+    "content-length": String(Buffer.byteLength(text)),
+  });
+});
+
+test("padding indents, null does not", async () => {
+  expect((await app.ask("/api/hello")).text).toContain('{\n  "hello": "world"');
+  const { padding } = config.web!;
+  config.web!.padding = null;
+  try {
+    expect((await app.ask("/api/hello")).text).toContain('{"hello":"world",');
+  } finally {
+    config.web!.padding = padding;
+  }
+});
+
+test("metadata can be switched off", async () => {
+  const { metadataOptions } = config.web!;
+  config.web!.metadataOptions = {
+    serverInformation: false,
+    requesterInformation: false,
+  };
+  try {
+    expect((await app.ask("/api/hello")).json).toEqual({ hello: "world" });
+  } finally {
+    config.web!.metadataOptions = metadataOptions;
+  }
+});
+
+describe("status and error", () => {
+  test.each([
+    ["/api/nowhere", 404, "unknown action or invalid apiVersion"],
+    ["/api/echo", 422, "value is a required parameter for this action"],
+    ["/api/boom", 500, "boom"],
+    ["/api/teapot", 418, "short and stout"],
+    ["/api/oddCode", 500, "odd"],
+    ["/api/lowCode", 500, "low"],
+    ["/api/ownError", 500, "no way"],
+  ])("%s: %i %s", async (path, status, error) => {
+    const answer = await app.ask(path);
+    expect(answer.status).toBe(status);
+    expect(answer.json.error).toBe(error);
+    expect(answer.json.requesterInformation).toBeDefined();
+    expect(answer.headers["content-type"]).toContain("application/json");
+  });
+
+  test("errors are 200 when returnErrorCodes is off or missing", async () => {
+    const { returnErrorCodes } = config.web!;
+    config.web!.returnErrorCodes = undefined as never;
+    try {
+      expect((await app.ask("/api/nowhere")).status).toBe(200);
+    } finally {
+      config.web!.returnErrorCodes = returnErrorCodes;
+    }
+  });
+
+  test("an action sets its status; one that would end nothing is a 500", async () => {
+    expect((await app.ask("/api/status201")).status).toBe(201);
+    expect((await app.ask("/api/status100")).status).toBe(500);
+  });
+
+  test("204 has neither body nor length", async () => {
+    const { status, headers, text } = await app.ask("/api/status204");
+    expect([status, headers["content-length"], text]).toEqual([
+      204,
+      undefined,
+      "",
+    ]);
+  });
+
+  test("what JSON cannot hold is an answer, not a hanging request", async () => {
+    const { status, json } = await app.ask("/api/circle");
+    expect(status).toBe(500);
+    expect(json.error).toMatch(/circular/i);
+  });
+});
+
+describe("content types", () => {
+  test("text", async () => {
+    const { headers, text } = await app.ask("/api/text");
+    expect(headers["content-type"]).toBe("text/plain");
+    expect(text).toBe("some ünicode");
+  });
+
+  test("bytes are sent as they are", async () => {
+    const { headers, bytes } = await app.ask("/api/bytes");
+    expect(headers["content-type"]).toBe("image/png");
+    expect([...bytes]).toEqual([0xff, 0x00, 0xfe]);
+  });
+
+  test("an object under another type is still JSON text", async () => {
+    expect(JSON.parse((await app.ask("/api/xml")).text)).toMatchObject({
+      not: "text",
+    });
+  });
+
+  test("text under the JSON type is a JSON string", async () => {
+    expect((await app.ask("/api/jsonText")).json).toBe("just text");
+  });
+
+  test("a response of null is an empty object", async () => {
+    expect(
+      (await app.ask("/api/nothing")).json.serverInformation,
+    ).toBeDefined();
+  });
+
+  test("the extension of the path chooses the type", async () => {
+    expect((await app.ask("/api/mime.png")).headers["content-type"]).toBe(
+      "image/png",
+    );
+    expect((await app.ask("/api/mime.what")).headers["content-type"]).toContain(
+      "json",
+    );
+  });
+});
+
+describe("headers", () => {
+  test("the last of a name wins, cookies all stay, the last first", async () => {
+    const { headers, json } = await app.ask("/api/cookies", {
+      headers: { Cookie: "a=1; other=a=b" },
+    });
+    expect(headers["x-powered-by"]).toBe("me");
+    const cookies = headers["set-cookie"]!;
+    expect(cookies.slice(0, 2)).toEqual(["value_2=2", "value_1=1"]);
+    expect(cookies[2]).toMatch(
+      /^sessionID=[\da-f]{40};path=\/;expires=.+GMT;$/,
+    );
+    expect(json.cookies).toEqual({ a: "1", other: "a=b" });
+  });
+
+  test("line breaks in headers are refused", async () => {
+    for (const action of ["injection", "setHeader"]) {
+      const { status, headers } = await app.ask(
+        `/api/${action}?line=a%0d%0aX-Evil:%201`,
+      );
+      expect(status).toBe(500);
+      expect(headers["x-evil"]).toBeUndefined();
+    }
+  });
+
+  test("setHeader adds one", async () => {
+    const { headers } = await app.ask("/api/setHeader?line=fine");
+    expect(headers["x-line"]).toBe("fine");
+    expect(headers["x-powered-by"]).toBe(config.general!.serverName);
+  });
+
+  test("pipe sends only what it was given", async () => {
+    const { status, headers, text } = await app.ask("/api/piped");
+    expect([status, text]).toEqual([200, "a string"]);
+    expect(headers["content-length"]).toBe("8");
+    expect(headers["x-own"]).toBe("yes");
+    expect(headers["x-powered-by"]).toBeUndefined();
+  });
+});
+
+describe("JSONP", () => {
+  const jsonp = (callback: string) =>
+    app.ask(`/api/hello?callback=${encodeURIComponent(callback)}`);
+
+  test("wraps the answer", async () => {
+    const { headers, text } = await jsonp("myCallback");
+    expect(headers["content-type"]).toBe("application/javascript");
+    expect(text).toMatch(/^myCallback\(\{[^]*\}\);$/);
+  });
+
+  test("the callback cannot do anything but be called", async () => {
+    expect((await jsonp("alert('hi');foo")).text).toMatch(
+      /^alert&#39;hi&#39;;foo\(/,
+    );
+    expect((await jsonp("a=`x`;b")).text).toMatch(/^ax;b\(/);
+  });
+
+  test("one that is no text is ignored", async () => {
+    expect((await app.ask("/api/hello?callback[]=a")).json.hello).toBe("world");
+  });
+});
+
+test("the connection is gone when its request is", async () => {
+  await app.ask("/api/hello");
+  await app.ask("/api/raw");
+  await app.ask("/api/piped");
+  await app.ask("/nothing/here");
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(Object.keys(api.connections.connections)).toEqual([]);
+});
