@@ -1,0 +1,105 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as zlib from "node:zlib";
+import { chooseEncoding } from "../../../src/server/web/compression";
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { api, config } from "../../../src/index";
+
+test.each([
+  [undefined, undefined],
+  ["", undefined],
+  ["identity", undefined],
+  ["*", undefined],
+  ["gzip", "gzip"],
+  ["gzip, deflate", "gzip"],
+  ["deflate, gzip", "deflate"],
+  ["gzip;q=0.5, br", "br"],
+  ["gzip;q=0.8, deflate;q=0.9", "deflate"],
+  ["gzip;q=0", undefined],
+  ["GZIP ; Q=1", "gzip"],
+  ["gzip;q=0.5, identity", undefined],
+  ["gzip;q=nonsense", undefined],
+  ["zstd, x-gzip", undefined],
+])("Accept-Encoding %j: %s", (header, encoding) => {
+  expect(chooseEncoding(header)).toBe(encoding);
+});
+
+describe("over HTTP", () => {
+  let app: WebApp;
+  let folder: string;
+  const text = "compress me ".repeat(1000);
+
+  beforeAll(async () => {
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), "compress-"));
+    fs.writeFileSync(path.join(folder, "text.txt"), text);
+    app = await startWebApp();
+    config.web!.compress = true;
+    api.staticFile.searchLocations.unshift(folder);
+    addActions({ long: { run: () => ({ text }) } });
+  });
+  afterAll(async () => {
+    await app.stop();
+    fs.rmSync(folder, { recursive: true, force: true });
+  });
+
+  const DECODERS: Record<string, (bytes: Buffer) => Buffer> = {
+    gzip: zlib.gunzipSync,
+    deflate: zlib.inflateSync,
+    br: zlib.brotliDecompressSync,
+  };
+
+  test.each(["gzip", "deflate", "br"])("%s", async (encoding) => {
+    const headers = { "Accept-Encoding": encoding };
+    const action = await app.ask("/api/long", { headers });
+    expect(action.headers["content-encoding"]).toBe(encoding);
+    expect(action.headers.vary).toBe("Accept-Encoding");
+    expect(action.headers["content-length"]).toBe(String(action.bytes.length));
+    const body = DECODERS[encoding]!(action.bytes).toString();
+    expect(JSON.parse(body).text).toBe(text);
+
+    const file = await app.ask("/text.txt", { headers });
+    expect(file.headers["content-encoding"]).toBe(encoding);
+    expect(file.headers.vary).toBe("Accept-Encoding");
+    expect(DECODERS[encoding]!(file.bytes).toString()).toBe(text);
+  });
+
+  test("what is not asked for is not compressed, but varies all the same", async () => {
+    const { headers, json } = await app.ask("/api/long");
+    expect(headers["content-encoding"]).toBeUndefined();
+    expect(headers.vary).toBe("Accept-Encoding");
+    expect(json.text).toBe(text);
+  });
+
+  test("each encoding of a file has its own etag", async () => {
+    const etag = async (encoding: string) =>
+      (await app.ask("/text.txt", { headers: { "Accept-Encoding": encoding } }))
+        .headers.etag;
+    const tags = await Promise.all(["gzip", "br", "identity"].map(etag));
+    expect(new Set(tags).size).toBe(3);
+    const { status } = await app.ask("/text.txt", {
+      headers: { "Accept-Encoding": "gzip", "If-None-Match": tags[0] },
+    });
+    expect(status).toBe(304);
+  });
+
+  test("a range is a part of the file itself", async () => {
+    const {
+      status,
+      headers,
+      text: part,
+    } = await app.ask("/text.txt", {
+      headers: { "Accept-Encoding": "gzip", Range: "bytes=0-7" },
+    });
+    expect([status, part]).toEqual([206, "compress"]);
+    expect(headers["content-encoding"]).toBeUndefined();
+  });
+
+  test("HEAD", async () => {
+    const { status, bytes } = await app.ask("/api/long", {
+      method: "HEAD",
+      headers: { "Accept-Encoding": "gzip" },
+    });
+    expect([status, bytes.length]).toEqual([200, 0]);
+  });
+});
