@@ -1,0 +1,65 @@
+/** Fastify: with our headers, with only its own (BENCH_HEADERS=bare), with pino (BENCH_LOG=file). */
+const path = require("node:path");
+const fastify = require("fastify");
+const pino = require("pino");
+const answers = require("./answers");
+const { report } = require("../support/report");
+
+const isBare = process.env.BENCH_HEADERS === "bare";
+const logFile = process.env.BENCH_LOG;
+const app = fastify({
+  loggerInstance: logFile
+    ? pino(pino.destination({ dest: logFile, sync: false, minLength: 4096 }))
+    : undefined,
+});
+
+if (!isBare) {
+  app.addHook("onRequest", (_request, reply, done) => {
+    reply.headers(answers.headers);
+    done();
+  });
+}
+app.get(
+  "/api/number",
+  {
+    schema: {
+      querystring: {
+        type: "object",
+        required: ["max"],
+        properties: { max: { type: "integer", minimum: 1 } },
+      },
+      response: {
+        200: {
+          type: "object",
+          properties: { max: { type: "number" }, half: { type: "number" } },
+        },
+      },
+    },
+  },
+  (request, reply) => {
+    const { max } = request.query;
+    reply.send({ max, half: max / 2 });
+  },
+);
+app.post("/api/echo", (request, reply) => {
+  const { name, text, list } = request.body;
+  reply.send({ name, text, list });
+});
+app.setNotFoundHandler((_request, reply) => {
+  reply.code(404).send({ error: "unknown action or invalid apiVersion" });
+});
+app.register(require("@fastify/static"), {
+  root: path.dirname(answers.file),
+  prefix: "/public/",
+  maxAge: 60_000,
+  lastModified: false,
+  setHeaders: isBare
+    ? undefined
+    : (res) => {
+        for (const [name, value] of Object.entries(answers.fileHeaders))
+          res.setHeader(name, value);
+      },
+});
+app
+  .listen({ port: 0, host: "127.0.0.1" })
+  .then(() => report(app.server.address().port));

@@ -1,0 +1,54 @@
+/**
+ * Keep-alive load from a process of its own: each connection sends the same request again as soon as it has its
+ * answer. Told by IPC: {port, request, connections, ms}; answers {requests, ms}.
+ */
+const net = require("node:net");
+
+process.on("message", async ({ port, request, connections, ms }) => {
+  const bytes = Buffer.from(request, "latin1");
+  const started = performance.now();
+  const state = { requests: 0, until: started + ms };
+  await Promise.all(
+    Array.from({ length: connections }, () => work(port, bytes, state)),
+  );
+  process.send({
+    requests: state.requests,
+    ms: performance.now() - started,
+  });
+});
+
+function work(port, bytes, state) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.setNoDelay(true);
+    let missing = 0;
+    let head = Buffer.alloc(0);
+    const next = () => {
+      if (performance.now() >= state.until) {
+        socket.destroy();
+        resolve();
+      } else socket.write(bytes);
+    };
+    socket.once("connect", next);
+    socket.once("error", reject);
+    socket.on("data", (chunk) => {
+      if (missing > 0) {
+        missing -= chunk.length;
+      } else {
+        head = head.length > 0 ? Buffer.concat([head, chunk]) : chunk;
+        const end = head.indexOf("\r\n\r\n");
+        if (end === -1) return;
+        const text = head.latin1Slice(0, end);
+        const length = /\r\ncontent-length: (\d+)/i.exec(text);
+        if (!length) return reject(new Error(`no length: ${text}`));
+        missing = Number(length[1]) - (head.length - end - 4);
+        head = Buffer.alloc(0);
+      }
+      if (missing <= 0) {
+        missing = 0;
+        state.requests++;
+        next();
+      }
+    });
+  });
+}
