@@ -103,32 +103,49 @@ function hashOfTraits(req: IncomingMessage): string {
 }
 
 /** The attributes with the expiry of one second: dates are told to the second, so they are built once in it. */
-let built: { settings: unknown; key: string; second: number; text: string } = {
-  settings: undefined,
-  key: "",
-  second: -1,
-  text: "",
-};
+interface Attributes {
+  settings: object;
+  /** Names and values in turn, to notice a change in place. */
+  values: unknown[];
+  until: number;
+  text: string;
+}
+
+let built: Attributes | undefined;
 
 function attributesOf(settings: FingerprintOptions["settings"]): string {
   if (!settings) return "";
   if (typeof settings === "string") return settings;
   const now = Date.now();
-  const second = Math.floor(now / 1000);
-  const key = Object.entries(settings).join();
   if (
+    built === undefined ||
     built.settings !== settings ||
-    built.second !== second ||
-    built.key !== key
-  ) {
-    let text = ";";
-    for (const [name, value] of Object.entries(settings)) {
-      if (!value) text += `${name};`;
-      else if (name === "expires")
-        text += `expires=${new Date(now + Number(value)).toUTCString()};`;
-      else text += `${name}=${String(value)};`;
-    }
-    built = { settings, key, second, text };
-  }
+    now >= built.until ||
+    hasChanged(built)
+  )
+    built = buildAttributes(settings, now);
   return built.text;
+}
+
+function buildAttributes(settings: object, now: number): Attributes {
+  const entries = Object.entries(settings) as [string, unknown][];
+  let text = ";";
+  for (const [name, value] of entries) {
+    if (!value) text += `${name};`;
+    else if (name === "expires")
+      text += `expires=${new Date(now + Number(value)).toUTCString()};`;
+    else text += `${name}=${String(value as string)};`;
+  }
+  const until = now - (now % 1000) + 1000;
+  return { settings, values: entries.flat(), until, text };
+}
+
+function hasChanged({ settings, values }: Attributes): boolean {
+  let i = 0;
+  for (const name in settings) {
+    if (values[i++] !== name) return true;
+    if (values[i++] !== (settings as Record<string, unknown>)[name])
+      return true;
+  }
+  return i !== values.length;
 }

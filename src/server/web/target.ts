@@ -1,6 +1,8 @@
 /** Takes a request's URL apart: path, query, extension, and what kind of request it is. */
 import type { WebConfig } from "./webConfig";
 
+const SLASH = 47;
+
 /** What the first part of the path asks for. */
 export type RequestMode = "api" | "file";
 
@@ -27,16 +29,16 @@ let prefixes: Prefixes | undefined;
 
 export function parseTarget(url: string, config: WebConfig): RequestTarget {
   const { pathname, search } = splitUrl(url);
-  const pathParts = splitPathname(pathname);
+  let pathParts = splitPathname(pathname);
   const { actionParts, fileParts } = prefixesOf(config);
   let mode: RequestMode = config.rootEndpointType === "api" ? "api" : "file";
   if (pathParts.length > 0) {
     if (startsWith(pathParts, actionParts)) {
       mode = "api";
-      pathParts.splice(0, actionParts.length);
+      pathParts = pathParts.slice(actionParts.length);
     } else if (startsWith(pathParts, fileParts)) {
       mode = "file";
-      pathParts.splice(0, fileParts.length);
+      pathParts = pathParts.slice(fileParts.length);
     }
   }
   const dot = pathname.lastIndexOf(".");
@@ -47,7 +49,7 @@ export function parseTarget(url: string, config: WebConfig): RequestTarget {
 /** Path and query; of the absolute form that proxies send (`GET http://host/path`), only those. */
 export function splitUrl(url: string): { pathname: string; search: string } {
   let target = url;
-  if (url.charCodeAt(0) !== 47 /* a slash */) {
+  if (url.charCodeAt(0) !== SLASH) {
     const start = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i.exec(url);
     if (start) target = url.slice(start[0].length);
     if (!target.startsWith("/")) target = `/${target}`;
@@ -62,12 +64,11 @@ export function splitUrl(url: string): { pathname: string; search: string } {
 
 /** The parts between slashes, without empty ones at the start and one at the end. */
 function splitPathname(pathname: string): string[] {
-  const parts = pathname.split("/");
   let start = 0;
-  while (start < parts.length && parts[start] === "") start++;
-  if (parts.length > start && parts[parts.length - 1] === "") parts.pop();
-  parts.splice(0, start);
-  return parts;
+  while (pathname.charCodeAt(start) === SLASH) start++;
+  let end = pathname.length;
+  if (end > start && pathname.charCodeAt(end - 1) === SLASH) end--;
+  return start === end ? [] : pathname.slice(start, end).split("/");
 }
 
 function prefixesOf({ urlPathForActions, urlPathForFiles }: WebConfig) {

@@ -136,6 +136,7 @@ export class WebRequest {
 
 function legacyUrl({ pathname, search }: RequestTarget): ParsedURL {
   const path = pathname + search;
+  let query: querystring.ParsedUrlQuery | undefined;
   return {
     protocol: null,
     slashes: null,
@@ -145,7 +146,10 @@ function legacyUrl({ pathname, search }: RequestTarget): ParsedURL {
     hostname: null,
     hash: null,
     search: search === "" ? null : search,
-    query: querystring.parse(search.slice(1)),
+    // log lines ask for the pathname alone
+    get query() {
+      return (query ??= querystring.parse(search.slice(1)));
+    },
     pathname,
     path,
     href: path,

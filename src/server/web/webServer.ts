@@ -107,7 +107,7 @@ export class WebServer extends Server {
       );
     }
     this.on("actionComplete", (data: ActionProcessor) => {
-      void this.completeResponse(data);
+      this.completeResponse(data);
     });
   }
 
@@ -303,26 +303,37 @@ export class WebServer extends Server {
   }
 
   /** Send what an action responded; called for every `actionComplete`. */
-  private async completeResponse(data: ActionProcessor): Promise<void> {
+  private completeResponse(data: ActionProcessor): void {
     const { connection } = data;
     const request = connection.rawConnection as WebRequest;
     if (data.toRender !== true) return this.endWhenClosed(request);
     try {
-      await this.answer(connection, request, data);
+      const done = this.answer(connection, request, data);
+      if (done) done.catch((error: unknown) => this.fail(request, error));
     } catch (error) {
-      await this.fail(request, error);
+      void this.fail(request, error);
     }
   }
 
-  private async answer(
+  /** @returns a promise only if something on the way takes its time: an error serializer, compression */
+  private answer(
     connection: Connection,
     request: WebRequest,
     outcome: Outcome,
-  ): Promise<void> {
-    let body = renderBody(connection, request, outcome);
-    if (isThenable(body)) body = await body;
+  ): Promise<void> | undefined {
+    const body = renderBody(connection, request, outcome);
+    if (isThenable(body)) return this.answerLater(request, body);
     const written = writeBody(request, body, this.extra);
-    if (written) await written;
+    if (written) return written.then(() => this.endWhenClosed(request));
+    this.endWhenClosed(request);
+    return undefined;
+  }
+
+  private async answerLater(
+    request: WebRequest,
+    body: PromiseLike<string | Buffer>,
+  ): Promise<void> {
+    await writeBody(request, await body, this.extra);
     this.endWhenClosed(request);
   }
 
