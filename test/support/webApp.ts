@@ -36,7 +36,7 @@ export interface WebApp {
 export async function startWebApp(): Promise<WebApp> {
   const process = new Process();
   await process.start();
-  const server = api.servers.servers.web!.server as http.Server;
+  const server = api.servers.servers.web.server as http.Server;
   const { port } = server.address() as AddressInfo;
   return {
     process,

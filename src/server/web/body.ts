@@ -195,7 +195,7 @@ function finishForm(
   if (saved) request.params.rawBody = Buffer.concat(saved);
   return {
     body: reduceLists(fields, request.config),
-    files: reduceLists(files, request.config) as ParsedBody["files"],
+    files: reduceLists(files, request.config),
   };
 }
 

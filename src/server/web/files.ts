@@ -270,5 +270,5 @@ async function identityOf(
 }
 
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error as string);
+  return error instanceof Error ? error.message : String(error);
 }

@@ -134,7 +134,7 @@ function buildAttributes(settings: object, now: number): Attributes {
     if (!value) text += `${name};`;
     else if (name === "expires")
       text += `expires=${new Date(now + Number(value)).toUTCString()};`;
-    else text += `${name}=${String(value as string)};`;
+    else text += `${name}=${String(value)};`;
   }
   const until = now - (now % 1000) + 1000;
   return { settings, values: entries.flat(), until, text };

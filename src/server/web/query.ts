@@ -15,10 +15,10 @@ export function parseQuery(query: string, options?: qs.IParseOptions): Query {
   const flat = hasOptions(options) ? undefined : parseFlat(query);
   return (
     flat ??
-    (qs.parse(query, {
+    qs.parse(query, {
       parameterLimit: QS_PARAMETER_LIMIT,
       ...options,
-    }) as Query)
+    })
   );
 }
 

@@ -146,7 +146,7 @@ export function serializeError(error: unknown): unknown {
   const serializer = serializers?.servers?.web;
   if (typeof serializer === "function") return serializer(error);
   const { message } = error as { message?: unknown };
-  return message ? String(message as string) : error;
+  return message ? String(message) : error;
 }
 
 function matchMimeType(
@@ -193,7 +193,7 @@ function asBody(response: unknown, config: WebConfig): string | Buffer {
   if (Buffer.isBuffer(response)) return response;
   if (response instanceof Uint8Array) return Buffer.from(response);
   if (typeof response === "object") return stringify(response, config);
-  return String(response as string);
+  return String(response);
 }
 
 /** @throws TypeError for what JSON cannot hold: circles, BigInt */

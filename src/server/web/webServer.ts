@@ -2,48 +2,36 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import * as path from "node:path";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
-import { ActionheroError, toError } from "../../errors";
+import { ActionheroError } from "../../errors";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import { Server } from "../server";
 import { Activity } from "./activity";
-import { discardBody } from "./body";
-import { BodyError, RequestAborted } from "./bodyError";
+import { RequestAborted } from "./bodyError";
+import { customMethods } from "./customMethods";
+import { answerPlainly, describe, prepareFailure } from "./failure";
 import { answerWithFile } from "./files";
 import { identify, type Identity } from "./fingerprint";
-import { valueOf } from "./headers";
 import { redirectToAllowedHost } from "./hosts";
 import { createListener, drain, listen } from "./listener";
-import { fillFromBody, fillFromQuery } from "./params";
-import {
-  renderBody,
-  requesterInformation,
-  stringify,
-  type Outcome,
-} from "./respond";
+import { routeRequest } from "./routeRequest";
+import { renderBody, type Outcome } from "./respond";
 import { parseTarget } from "./target";
 import { removeLeftovers, removeUploads, uploadFolder } from "./uploads";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
-import { canWrite, writeBody } from "./write";
+import { writeBody } from "./write";
 
 /** Looks at a request before it is routed; true means that it is answered elsewhere. */
 export type RequestInterceptor = (
   req: IncomingMessage,
   res: ServerResponse,
 ) => boolean;
-
-const CORS_DEFAULTS: Record<string, string> = {
-  "Access-Control-Allow-Methods":
-    "HEAD, GET, POST, PATCH, PUT, DELETE, OPTIONS, TRACE",
-  "Access-Control-Allow-Origin": "*",
-};
 
 export class WebServer extends Server {
   declare config: WebConfig;
@@ -71,24 +59,7 @@ export class WebServer extends Server {
       sendWelcomeMessage: false,
       verbs: [],
     };
-    this.connectionCustomMethods = {
-      setHeader: ({ rawConnection }, key: string, value: string) => {
-        (rawConnection as WebRequest).res.setHeader(key, value);
-      },
-      setStatusCode: ({ rawConnection }, code: number) => {
-        (rawConnection as WebRequest).responseHttpCode = code;
-      },
-      pipe: (
-        { rawConnection },
-        buffer: string | Buffer,
-        headers: { [name: string]: string } = {},
-      ) => {
-        const { res } = rawConnection as WebRequest;
-        for (const [name, value] of Object.entries(headers))
-          res.setHeader(name, value);
-        res.end(Buffer.from(buffer as string));
-      },
-    };
+    this.connectionCustomMethods = customMethods;
   }
 
   /** @throws ActionheroError AH_CONFIG */
@@ -212,8 +183,8 @@ export class WebServer extends Server {
     try {
       const connection = this.connect(request, identity);
       const done = isThenable(connection)
-        ? connection.then((opened) => this.route(opened, request))
-        : this.route(connection, request);
+        ? connection.then((opened) => routeRequest(this, opened, request))
+        : routeRequest(this, connection, request);
       done.then(undefined, (error: unknown) => this.fail(request, error));
     } catch (error) {
       void this.fail(request, error);
@@ -237,69 +208,6 @@ export class WebServer extends Server {
     });
     if (!isThenable(opened)) return (request.connection = opened);
     return opened.then((connection) => (request.connection = connection));
-  }
-
-  private async route(
-    connection: Connection,
-    request: WebRequest,
-  ): Promise<void> {
-    const { mode, extension, pathParts } = request.target;
-    connection.extension = extension;
-    if (request.method === "OPTIONS") return this.answerOptions(connection);
-    if (mode === "file") return this.routeFile(connection, request);
-
-    fillFromQuery(connection, request);
-    const body = fillFromBody(connection, request);
-    if (body) await body;
-    const { params } = connection;
-    const named: unknown = params.action;
-    params.action = null;
-    api.routes.processRoute(connection, pathParts);
-    if (request.method === "TRACE") return this.answerTrace(connection);
-    if (
-      connection.matchedRoute === undefined &&
-      (pathParts.length === 0 || request.config.queryRouting === true) &&
-      typeof named === "string"
-    )
-      params.action = named;
-    await this.processAction(connection);
-  }
-
-  private routeFile(
-    connection: Connection,
-    { target }: WebRequest,
-  ): Promise<void> {
-    const { params } = connection;
-    api.routes.processRoute(connection, target.pathParts);
-    if (!params.file) params.file = target.pathParts.join(path.sep);
-    if (params.file === "" || String(params.file).endsWith("/"))
-      params.file += String(
-        allConfig.general?.directoryFileType ?? "index.html",
-      );
-    try {
-      params.file = decodeURIComponent(String(params.file));
-    } catch (error) {
-      connection.error = new Error(
-        `There was an error decoding URI: ${String(error)}`,
-      );
-    }
-    return this.processFile(connection);
-  }
-
-  private answerOptions(connection: Connection): Promise<void> {
-    const { responseHeaders } = connection.rawConnection as WebRequest;
-    for (const [name, value] of Object.entries(CORS_DEFAULTS)) {
-      if (valueOf(responseHeaders, name.toLowerCase()) === undefined)
-        responseHeaders.push([name, value]);
-    }
-    return this.sendMessage(connection, "");
-  }
-
-  private answerTrace(connection: Connection): Promise<void> {
-    return this.sendMessage(
-      connection,
-      stringify(requesterInformation(connection), this.config),
-    );
   }
 
   /** Send what an action responded; called for every `actionComplete`. */
@@ -351,33 +259,16 @@ export class WebServer extends Server {
 
   /** Answer a request that could not be worked on, as far as it still can be answered. */
   private async fail(request: WebRequest, error: unknown): Promise<void> {
-    const { connection, res } = request;
-    if (error instanceof RequestAborted || !connection) {
-      res.destroy();
+    const { connection } = request;
+    if (!connection || error instanceof RequestAborted) {
+      answerPlainly(this, request, error);
       return this.end(request);
     }
-    connection.error = error;
-    if (error instanceof BodyError) {
-      this.log(`error processing form: ${describe(error)}`, "error");
-      await discardBody(request);
-      if (!request.req.complete)
-        request.responseHeaders.push(["Connection", "close"]);
-    } else {
-      this.log(`cannot answer a request: ${describe(error)}`, "error");
-      request.responseHeaders = []; // one of them may be what is wrong
-      request.responseHeaders.push(["Content-Type", "application/json"]);
-    }
     try {
-      await this.answer(connection, request, {
-        response: { error: toError(error) },
-        params: connection.params,
-        actionStatus: null,
-        actionTemplate: null,
-      });
+      const outcome = await prepareFailure(this, connection, request, error);
+      await this.answer(connection, request, outcome);
     } catch (failure) {
-      this.log(`cannot answer a request: ${describe(failure)}`, "error");
-      if (canWrite(res)) res.writeHead(500);
-      res.end();
+      answerPlainly(this, request, failure);
       this.end(request);
     }
   }
@@ -407,10 +298,4 @@ export class WebServer extends Server {
     this.sockets[id] = socket;
     socket.once("close", () => delete this.sockets[id]);
   }
-}
-
-function describe(error: unknown): string {
-  const { cause } = error as { cause?: unknown };
-  const because = cause === undefined ? "" : ` (${String(cause as string)})`;
-  return `${String(error as string)}${because}`;
 }

@@ -135,7 +135,7 @@ beforeAll(async () => {
   api.routes.routes.get.push({
     path: "/mime.:format",
     action: "mime",
-  } as never);
+  });
 });
 
 afterAll(() => app.stop());
@@ -150,8 +150,8 @@ test("an action answers JSON with its metadata, in this order", async () => {
     "requesterInformation",
   ]);
   expect(json.serverInformation).toEqual({
-    serverName: config.general!.serverName,
-    apiVersion: config.general!.apiVersion,
+    serverName: config.general.serverName,
+    apiVersion: config.general.apiVersion,
     requestDuration: expect.any(Number),
     currentTime: expect.any(Number),
   });
@@ -164,7 +164,7 @@ test("an action answers JSON with its metadata, in this order", async () => {
 test("the default headers and node's own", async () => {
   const { headers, text } = await app.ask("/api/hello");
   expect(headers).toMatchObject({
-    "x-powered-by": config.general!.serverName,
+    "x-powered-by": config.general.serverName,
     "access-control-allow-origin": "*",
     "access-control-allow-headers": "Content-Type",
     "strict-transport-security": "max-age=31536000; includeSubDomains",
@@ -174,25 +174,25 @@ test("the default headers and node's own", async () => {
 
 test("padding indents, null does not", async () => {
   expect((await app.ask("/api/hello")).text).toContain('{\n  "hello": "world"');
-  const { padding } = config.web!;
-  config.web!.padding = null;
+  const { padding } = config.web;
+  config.web.padding = null;
   try {
     expect((await app.ask("/api/hello")).text).toContain('{"hello":"world",');
   } finally {
-    config.web!.padding = padding;
+    config.web.padding = padding;
   }
 });
 
 test("metadata can be switched off", async () => {
-  const { metadataOptions } = config.web!;
-  config.web!.metadataOptions = {
+  const { metadataOptions } = config.web;
+  config.web.metadataOptions = {
     serverInformation: false,
     requesterInformation: false,
   };
   try {
     expect((await app.ask("/api/hello")).json).toEqual({ hello: "world" });
   } finally {
-    config.web!.metadataOptions = metadataOptions;
+    config.web.metadataOptions = metadataOptions;
   }
 });
 
@@ -214,12 +214,12 @@ describe("status and error", () => {
   });
 
   test("errors are 200 when returnErrorCodes is off or missing", async () => {
-    const { returnErrorCodes } = config.web!;
-    config.web!.returnErrorCodes = undefined as never;
+    const { returnErrorCodes } = config.web;
+    config.web.returnErrorCodes = undefined as never;
     try {
       expect((await app.ask("/api/nowhere")).status).toBe(200);
     } finally {
-      config.web!.returnErrorCodes = returnErrorCodes;
+      config.web.returnErrorCodes = returnErrorCodes;
     }
   });
 
@@ -310,7 +310,7 @@ describe("headers", () => {
   test("setHeader adds one", async () => {
     const { headers } = await app.ask("/api/setHeader?line=fine");
     expect(headers["x-line"]).toBe("fine");
-    expect(headers["x-powered-by"]).toBe(config.general!.serverName);
+    expect(headers["x-powered-by"]).toBe(config.general.serverName);
   });
 
   test("pipe sends only what it was given", async () => {

@@ -13,7 +13,7 @@ let seen: any;
 beforeAll(async () => {
   app = await startWebApp();
   uploadDir = fs.mkdtempSync(path.join(os.tmpdir(), "uploads-"));
-  config.web!.formOptions = {
+  config.web.formOptions = {
     uploadDir,
     maxFieldsSize: 64 * 1024,
     maxFileSize: 256 * 1024,
@@ -141,7 +141,7 @@ describe("JSON", () => {
   });
 
   test("10,000 keys are taken, 10,001 are not", async () => {
-    config.web!.formOptions.maxFieldsSize = 1024 * 1024;
+    config.web.formOptions.maxFieldsSize = 1024 * 1024;
     try {
       const keys = (count: number) =>
         JSON.stringify(
@@ -154,7 +154,7 @@ describe("JSON", () => {
       expect(status).toBe(400);
       expect(answer.error).toContain("web.maxParams is 10000");
     } finally {
-      config.web!.formOptions.maxFieldsSize = 64 * 1024;
+      config.web.formOptions.maxFieldsSize = 64 * 1024;
     }
   });
 
@@ -226,7 +226,7 @@ describe("limits of size", () => {
   });
 
   test("too many params in a query or a form", async () => {
-    config.web!.maxParams = 10;
+    config.web.maxParams = 10;
     try {
       const many = Array.from({ length: 11 }, (_, i) => `k${i}=1`).join("&");
       for (const answer of [
@@ -241,7 +241,7 @@ describe("limits of size", () => {
         expect(answer.json.error).toContain("web.maxParams is 10");
       }
     } finally {
-      config.web!.maxParams = 10_000;
+      config.web.maxParams = 10_000;
     }
   });
 });
@@ -256,12 +256,12 @@ describe("urlencoded", () => {
   });
 
   test("multiples keeps all of them", async () => {
-    config.web!.formOptions.multiples = true;
+    config.web.formOptions.multiples = true;
     try {
       const { json: answer } = await send("key=a&value=1&value=2", urlencoded);
       expect(answer.params).toMatchObject({ key: ["a"], value: ["1", "2"] });
     } finally {
-      config.web!.formOptions.multiples = false;
+      config.web.formOptions.multiples = false;
     }
   });
 
@@ -284,7 +284,7 @@ describe("other types", () => {
   });
 
   test("saveRawBody keeps the bytes of every type", async () => {
-    config.web!.saveRawBody = true;
+    config.web.saveRawBody = true;
     try {
       for (const [body, headers] of [
         ["<a/>", { "Content-Type": "text/xml" }],
@@ -299,7 +299,7 @@ describe("other types", () => {
         expect(seen.raw.rawBody).toEqual(Buffer.from(body as string));
       }
     } finally {
-      config.web!.saveRawBody = false;
+      config.web.saveRawBody = false;
     }
   });
 
@@ -339,12 +339,12 @@ describe("files", () => {
   });
 
   test("keepExtensions and a hash", async () => {
-    Object.assign(config.web!.formOptions, {
+    Object.assign(config.web.formOptions, {
       keepExtensions: true,
       hashAlgorithm: "md5",
     });
     await send(form([["file", "abc", "a.png"]]), multipart);
-    Object.assign(config.web!.formOptions, {
+    Object.assign(config.web.formOptions, {
       keepExtensions: false,
       hashAlgorithm: false,
     });
@@ -359,9 +359,9 @@ describe("files", () => {
     ]);
     await send(two, multipart);
     expect(seen.params.file.size).toBe(2);
-    config.web!.formOptions.multiples = true;
+    config.web.formOptions.multiples = true;
     await send(two, multipart);
-    config.web!.formOptions.multiples = false;
+    config.web.formOptions.multiples = false;
     expect(seen.params.file.map(({ size }: any) => size)).toEqual([1, 2]);
     await uploadsGone();
   });
@@ -421,9 +421,9 @@ describe("files", () => {
   });
 
   test("a folder that cannot be written to is a 500", async () => {
-    config.web!.formOptions.uploadDir = path.join(uploadDir, "missing");
+    config.web.formOptions.uploadDir = path.join(uploadDir, "missing");
     const { status } = await send(form([["file", png, "a.png"]]), multipart);
-    config.web!.formOptions.uploadDir = uploadDir;
+    config.web.formOptions.uploadDir = uploadDir;
     expect(status).toBe(500);
   });
 

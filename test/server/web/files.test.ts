@@ -143,9 +143,9 @@ describe("headers", () => {
   });
 
   test("without etags there is Last-Modified", async () => {
-    config.web!.enableEtag = false;
+    config.web.enableEtag = false;
     const { headers } = await app.ask("/digits.txt");
-    config.web!.enableEtag = true;
+    config.web.enableEtag = true;
     expect(headers.etag).toBeUndefined();
     expect(Date.parse(headers["last-modified"]!)).not.toBeNaN();
   });

@@ -1,0 +1,26 @@
+/** The methods that connections of the web server have beyond those of all connections. */
+import type { Connection } from "../../connection/connection";
+import type { WebRequest } from "./webRequest";
+
+export const customMethods = {
+  /** Add a header; for those that answers have anyway, push to `rawConnection.responseHeaders` instead. */
+  setHeader({ rawConnection }: Connection, key: string, value: string): void {
+    (rawConnection as WebRequest).res.setHeader(key, value);
+  },
+
+  setStatusCode({ rawConnection }: Connection, code: number): void {
+    (rawConnection as WebRequest).responseHttpCode = code;
+  },
+
+  /** Answer with these bytes and only these headers; the action sets `toRender` to false. */
+  pipe(
+    { rawConnection }: Connection,
+    buffer: string | Buffer,
+    headers: { [name: string]: string } = {},
+  ): void {
+    const { res } = rawConnection as WebRequest;
+    for (const [name, value] of Object.entries(headers))
+      res.setHeader(name, value);
+    res.end(Buffer.from(buffer as string));
+  },
+};

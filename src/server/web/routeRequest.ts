@@ -1,0 +1,86 @@
+/** Decides what answers a request: an action, a file, or the server itself. */
+import * as path from "node:path";
+import { api } from "../../api";
+import { config as allConfig } from "../../config/config";
+import type { Connection } from "../../connection/connection";
+import type { Server } from "../server";
+import { valueOf } from "./headers";
+import { fillFromBody, fillFromQuery } from "./params";
+import { requesterInformation, stringify } from "./respond";
+import type { WebRequest } from "./webRequest";
+
+const CORS_DEFAULTS: Record<string, string> = {
+  "Access-Control-Allow-Methods":
+    "HEAD, GET, POST, PATCH, PUT, DELETE, OPTIONS, TRACE",
+  "Access-Control-Allow-Origin": "*",
+};
+
+/** @throws BodyError, RequestAborted, and whatever goes wrong on the way */
+export async function routeRequest(
+  server: Server,
+  connection: Connection,
+  request: WebRequest,
+): Promise<void> {
+  const { mode, extension, pathParts } = request.target;
+  connection.extension = extension;
+  if (request.method === "OPTIONS")
+    return answerOptions(server, connection, request);
+  if (mode === "file") {
+    nameFile(connection, request);
+    return server.processFile(connection);
+  }
+
+  fillFromQuery(connection, request);
+  const body = fillFromBody(connection, request);
+  if (body) await body;
+  const { params } = connection;
+  const named: unknown = params.action;
+  params.action = null; // routes decide, not what a client puts into its query or body
+  api.routes.processRoute(connection, pathParts);
+  if (request.method === "TRACE") {
+    const information = requesterInformation(connection);
+    const text = stringify(information, request.config);
+    return server.sendMessage(connection, text);
+  }
+  if (typeof named === "string" && mayNameAction(connection, request))
+    params.action = named;
+  await server.processAction(connection);
+}
+
+/** Where no route matches, `?action=` counts: for the bare prefix, or everywhere if the project wants it. */
+function mayNameAction(
+  { matchedRoute }: Connection,
+  { target, config }: WebRequest,
+): boolean {
+  if (matchedRoute !== undefined) return false;
+  return target.pathParts.length === 0 || config.queryRouting === true;
+}
+
+/** Set `params.file` to the path that was asked for, unless a route to a folder does. */
+function nameFile(connection: Connection, { target }: WebRequest): void {
+  const { params } = connection;
+  api.routes.processRoute(connection, target.pathParts);
+  let file = String(params.file || target.pathParts.join(path.sep));
+  if (file === "" || file.endsWith("/"))
+    file += String(allConfig.general?.directoryFileType ?? "index.html");
+  try {
+    params.file = decodeURIComponent(file);
+  } catch (error) {
+    params.file = file;
+    connection.error = new Error(
+      `There was an error decoding URI: ${String(error)}`,
+    );
+  }
+}
+
+function answerOptions(
+  server: Server,
+  connection: Connection,
+  { responseHeaders }: WebRequest,
+): Promise<void> {
+  for (const [name, value] of Object.entries(CORS_DEFAULTS)) {
+    if (valueOf(responseHeaders, name.toLowerCase()) === undefined)
+      responseHeaders.push([name, value]);
+  }
+  return server.sendMessage(connection, "");
+}
