@@ -5,12 +5,11 @@
  *
  * Options: --rounds=7 --ms=500 --connections=64 --only=get,post,notFound,file --servers=a,b
  */
-import { fork, type ChildProcess } from "node:child_process";
+import { execFileSync, fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { execFileSync } from "node:child_process";
 
 const option = (name: string, fallback: string) =>
   process.argv
@@ -54,8 +53,9 @@ interface Running {
 }
 
 function project(name: string, isV29: boolean, isSilent: boolean): string {
-  const { writeProject } =
-    require("./http/project.js") as typeof import("./http/project.js");
+  const { writeProject } = require("./http/project.js") as {
+    writeProject: (options: object) => string;
+  };
   return writeProject({
     folder: path.join(scratch, name),
     actionhero: isV29 ? path.join(peers, "actionhero") : root,
@@ -159,7 +159,7 @@ const round = (value: number, digits = 1) => Number(value.toFixed(digits));
 
 /** Peers must do the same work: status and body are compared, and the names of all headers shown when they differ. */
 async function check(servers: Running[], name: string): Promise<void> {
-  const [method, target] = SCENARIOS[name]!.split(" ") as [string, string];
+  const [method, target] = SCENARIOS[name].split(" ") as [string, string];
   const seen = await Promise.all(
     servers.map(async (server) => {
       const response = await fetch(`http://127.0.0.1:${server.port}${target}`, {
@@ -174,9 +174,9 @@ async function check(servers: Running[], name: string): Promise<void> {
     }),
   );
   for (const { name: server, key, headers } of seen) {
-    if (key !== seen[0]!.key)
+    if (key !== seen[0].key)
       throw new Error(`${server} answers ${name} with ${key.slice(0, 300)}`);
-    if (headers !== seen[0]!.headers)
+    if (headers !== seen[0].headers)
       console.error(`${name}: other headers of ${server}: ${headers}`);
   }
 }
@@ -207,7 +207,7 @@ async function main(): Promise<void> {
 }
 
 async function measure(load: ChildProcess, servers: Running[], name: string) {
-  const request = SCENARIOS[name]!;
+  const request = SCENARIOS[name];
   const slices = new Map<string, Slice[]>(servers.map((s) => [s.name, []]));
   for (const server of servers) await slice(load, server, request, 1500);
   for (let i = 0; i < ROUNDS; i++) {

@@ -1,6 +1,7 @@
 /** The floor: node:http and nothing else. */
 const fs = require("node:fs");
 const http = require("node:http");
+const querystring = require("node:querystring");
 const answers = require("./answers");
 const { report } = require("../support/report");
 
@@ -17,7 +18,7 @@ const etag = answers.fileEtag();
 const server = http.createServer((req, res) => {
   const [pathname, query = ""] = req.url.split("?");
   if (pathname === "/api/number") {
-    const max = Number(new URLSearchParams(query).get("max"));
+    const max = Number(querystring.parse(query).max);
     if (!answers.isValid(max)) return send(res, 422, '{"error":"max"}');
     return send(res, 200, JSON.stringify({ max, half: max / 2 }));
   }

@@ -51,7 +51,7 @@ export function answerPlainly(
 
 /** An error with what caused it, for logs. */
 export function describe(error: unknown): string {
-  const { cause } = (error ?? {}) as { cause?: unknown };
-  const because = cause === undefined ? "" : ` (${String(cause)})`;
-  return `${String(error)}${because}`;
+  const { cause } = toError(error);
+  const because = cause === undefined ? "" : ` (${toError(cause).message})`;
+  return `${toError(error).toString()}${because}`;
 }

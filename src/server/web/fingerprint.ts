@@ -128,13 +128,13 @@ function attributesOf(settings: FingerprintOptions["settings"]): string {
 }
 
 function buildAttributes(settings: object, now: number): Attributes {
-  const entries = Object.entries(settings) as [string, unknown][];
+  const entries = Object.entries(settings) as [string, string | number][];
   let text = ";";
   for (const [name, value] of entries) {
     if (!value) text += `${name};`;
     else if (name === "expires")
       text += `expires=${new Date(now + Number(value)).toUTCString()};`;
-    else text += `${name}=${String(value)};`;
+    else text += `${name}=${value};`;
   }
   const until = now - (now % 1000) + 1000;
   return { settings, values: entries.flat(), until, text };

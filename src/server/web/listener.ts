@@ -134,7 +134,7 @@ export async function drain(
   clearTimeout(timer);
   if (outcome !== "deadline") return 0;
 
-  const left = [...sockets];
+  const left = [...sockets].filter((socket) => !socket.destroyed);
   for (const socket of left) socket.destroy();
   server.closeAllConnections();
   await closed;

@@ -145,7 +145,7 @@ export function serializeError(error: unknown): unknown {
     { servers?: { web?: (error: unknown) => unknown } } | undefined;
   const serializer = serializers?.servers?.web;
   if (typeof serializer === "function") return serializer(error);
-  const { message } = error as { message?: unknown };
+  const { message } = error as { message?: string };
   return message ? String(message) : error;
 }
 
@@ -192,8 +192,9 @@ function hasContentType({ httpHeaders }: WebConfig): boolean {
 function asBody(response: unknown, config: WebConfig): string | Buffer {
   if (Buffer.isBuffer(response)) return response;
   if (response instanceof Uint8Array) return Buffer.from(response);
-  if (typeof response === "object") return stringify(response, config);
-  return String(response);
+  return typeof response === "object"
+    ? stringify(response, config)
+    : `${response as string}`;
 }
 
 /** @throws TypeError for what JSON cannot hold: circles, BigInt */

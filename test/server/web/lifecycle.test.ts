@@ -1,0 +1,285 @@
+import * as fs from "node:fs";
+import * as http from "node:http";
+import * as net from "node:net";
+import * as os from "node:os";
+import * as path from "node:path";
+import { once } from "node:events";
+import {
+  addActions,
+  ask,
+  startWebApp,
+  type WebApp,
+} from "../../support/webApp";
+import { api, config, Process } from "../../../src/index";
+import type { WebServer } from "../../../src/server/web/webServer";
+
+const web = () => api.servers.servers.web as WebServer;
+
+/** Lets a test decide when the action `slow` ends. */
+let release: () => void;
+let entered: Promise<void>;
+function addSlow(): void {
+  let enter: () => void;
+  entered = new Promise((resolve) => (enter = resolve));
+  const released = new Promise<void>((resolve) => (release = resolve));
+  addActions({
+    slow: {
+      run: async () => {
+        enter();
+        await released;
+        return { slow: true };
+      },
+    },
+    quick: { run: () => ({ quick: true }) },
+  });
+}
+
+let app: WebApp;
+const before = { ...config.general } as Record<string, unknown>;
+const webBefore = { ...config.web } as Record<string, unknown>;
+
+beforeEach(async () => {
+  app = await startWebApp();
+  addSlow();
+});
+
+afterEach(async () => {
+  release();
+  await app.stop();
+  Object.assign(config.general, before);
+  Object.assign(config.web, webBefore);
+});
+
+describe("stop", () => {
+  test("finishes requests in flight and closes their connections", async () => {
+    const agent = new http.Agent({ keepAlive: true });
+    const answer = app.ask("/api/slow", { agent });
+    await entered;
+    expect(Object.keys(api.connections.connections)).toHaveLength(1);
+    const stopped = web().stop();
+    release();
+    const { status, json, headers } = await answer;
+    expect([status, json.slow]).toEqual([200, true]);
+    expect(headers.connection).toBe("close");
+    await stopped;
+    expect(web().server.listening).toBe(false);
+    while (Object.keys(web().sockets).length > 0)
+      await new Promise(setImmediate);
+    agent.destroy();
+  });
+
+  test("does not wait for idle keep-alive connections", async () => {
+    const agent = new http.Agent({ keepAlive: true });
+    await app.ask("/api/quick", { agent });
+    const silent = net.connect(app.port, "localhost");
+    await once(silent, "connect");
+    while (Object.keys(web().sockets).length < 2)
+      await new Promise(setImmediate);
+    await web().stop();
+    while (Object.keys(web().sockets).length > 0)
+      await new Promise(setImmediate);
+    agent.destroy();
+    silent.destroy();
+  });
+
+  test("cuts what is left at the deadline, and says how many", async () => {
+    config.general.shutdownTimeout = 50;
+    const log = jest.spyOn(web(), "log");
+    const answer = app.ask("/api/slow").catch((error: unknown) => error);
+    await entered;
+    await web().stop();
+    expect(await answer).toMatchObject({ code: "ECONNRESET" });
+    expect(log).toHaveBeenCalledWith(
+      "cut 1 connections that did not finish within 50 ms",
+      "warning",
+    );
+  });
+
+  test("a second stop is harmless", async () => {
+    await web().stop();
+    await web().stop();
+  });
+});
+
+test("a client that leaves takes its connection along", async () => {
+  const request = http.get({ port: app.port, path: "/api/slow", agent: false });
+  request.on("error", () => undefined);
+  await entered;
+  const [connection] = Object.values(api.connections.connections);
+  request.destroy();
+  while (!connection.destroyed) await new Promise(setImmediate);
+  expect(api.connections.connections).toEqual({});
+});
+
+test("requests sent without waiting are answered in order", async () => {
+  const socket = net.connect(app.port, "localhost");
+  socket.write(
+    "GET /api/slow HTTP/1.1\r\nHost: x\r\n\r\n" +
+      "GET /api/quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+  );
+  await entered;
+  release();
+  let text = "";
+  for await (const chunk of socket) text += String(chunk);
+  expect(text.match(/"slow": true|"quick": true/g)).toEqual([
+    '"slow": true',
+    '"quick": true',
+  ]);
+  expect(api.connections.connections).toEqual({});
+});
+
+test("HTTP/1.0 and Connection: close", async () => {
+  for (const request of [
+    "GET /api/quick HTTP/1.0\r\n\r\n",
+    "GET /api/quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+  ]) {
+    const socket = net.connect(app.port, "localhost");
+    socket.write(request);
+    let text = "";
+    for await (const chunk of socket) text += String(chunk);
+    expect(text).toContain('"quick": true');
+  }
+});
+
+test("interceptors come before routing and may answer", async () => {
+  const intercept = (req: http.IncomingMessage, res: http.ServerResponse) => {
+    if (!req.url!.startsWith("/primus")) return false;
+    res.end("intercepted");
+    return true;
+  };
+  web().interceptors.push(intercept);
+  expect((await app.ask("/primus/x")).text).toBe("intercepted");
+  expect((await app.ask("/api/quick")).json.quick).toBe(true);
+});
+
+test("a client that never finishes its request is cut", async () => {
+  config.web.headersTimeout = 20;
+  config.web.requestTimeout = 40;
+  config.web.serverOptions = { connectionsCheckingInterval: 10 };
+  config.web.port = 0;
+  await web().stop();
+  await web().start();
+  const { port } = web().server.address() as net.AddressInfo;
+  for (const beginning of [
+    "GET /api/quick HTTP/1.1\r\nHo",
+    "POST /api/quick HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+  ]) {
+    const socket = net.connect(port, "localhost");
+    socket.write(beginning);
+    let text = "";
+    for await (const chunk of socket) text += String(chunk);
+    expect(text === "" || text.startsWith("HTTP/1.1 408")).toBe(true);
+  }
+  expect(api.connections.connections).toEqual({});
+});
+
+test("a client that reads nothing is cut", async () => {
+  config.web.sendTimeout = 50;
+  addActions({ large: { run: () => ({ text: "x".repeat(30_000_000) }) } });
+  const socket = net.connect(app.port, "localhost");
+  socket.on("error", () => undefined);
+  socket.write("GET /api/large HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (Object.keys(web().sockets).length === 0)
+    await new Promise(setImmediate);
+  const [held] = Object.values(web().sockets);
+  await once(held, "close");
+  socket.destroy();
+});
+
+describe("start", () => {
+  test("a port that is taken fails, naming it", async () => {
+    await web().stop();
+    const other = net.createServer().listen(0, "::");
+    await once(other, "listening");
+    const { port } = other.address() as net.AddressInfo;
+    config.web.port = port;
+    await expect(web().start()).rejects.toThrow(
+      new RegExp(
+        `cannot start web server @ :::${port} => Error: listen EADDRINUSE`,
+      ),
+    );
+    other.close();
+    config.web.port = 0;
+    await web().start();
+  });
+
+  test("it tries again as often as it may", async () => {
+    await web().stop();
+    const other = net.createServer().listen(0, "::");
+    await once(other, "listening");
+    const { port } = other.address() as net.AddressInfo;
+    Object.assign(config.web, { port, bootAttempts: 20 });
+    const log = jest.spyOn(web(), "log");
+    const started = web().start();
+    while (!log.mock.calls.some(([text]) => text.includes("trying again")))
+      await new Promise(setImmediate);
+    other.close();
+    await started;
+    expect((await ask(port, "/api/quick")).status).toBe(200);
+  });
+
+  test("a unix socket, with a stale one in its place", async () => {
+    await web().stop();
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "socket-"));
+    const file = path.join(folder, "web.sock");
+    fs.writeFileSync(file, "stale");
+    Object.assign(config.web, { port: file, bindIP: null, bootAttempts: 2 });
+    await web().start();
+    expect(fs.statSync(file).mode & 0o777).toBe(0o777);
+    expect((await ask(file, "/api/quick")).json.quick).toBe(true);
+    await web().stop();
+    fs.rmSync(folder, { recursive: true });
+  });
+
+  test.each([
+    [
+      { rootEndpointType: "other" },
+      "rootEndpointType can only be 'api' or 'file'",
+    ],
+    [
+      { rootEndpointType: "file", urlPathForFiles: null },
+      'rootEndpointType cannot be "file" without a urlPathForFiles',
+    ],
+  ])("%j is refused", async (changes, message) => {
+    Object.assign(config.web, changes);
+    await expect(web().initialize()).rejects.toThrow(message);
+  });
+});
+
+test("an almost empty config.web serves actions, files and bodies", async () => {
+  await app.stop();
+  const running = new Process();
+  const { enabled, urlPathForActions, urlPathForFiles, rootEndpointType } =
+    config.web;
+  for (const key of Object.keys(config.web))
+    delete (config.web as Record<string, unknown>)[key];
+  Object.assign(config.web, {
+    enabled,
+    port: 0,
+    secure: false,
+    urlPathForActions,
+    urlPathForFiles,
+    rootEndpointType,
+    fingerprintOptions: { cookieKey: "sessionID" },
+  });
+  await running.start();
+  // `start` read the configuration again
+  for (const key of Object.keys(config.web)) {
+    if (!["enabled", "urlPathForActions", "urlPathForFiles"].includes(key))
+      delete (config.web as Record<string, unknown>)[key];
+  }
+  addActions({
+    echo: { inputs: { a: {} }, run: ({ params }) => ({ a: params.a }) },
+  });
+  const { port } = web().server.address() as net.AddressInfo;
+  expect((await ask(port, "/api/echo?a=1")).json).toEqual({ a: "1" });
+  expect((await ask(port, "/api/nothing")).status).toBe(200);
+  expect((await ask(port, "/nothing")).status).toBe(404);
+  const { json } = await ask(port, "/api/echo", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: '{"a":"2"}',
+  });
+  expect(json).toEqual({ a: "2" });
+  app = { ...app, stop: () => running.stop() };
+});
