@@ -17,10 +17,11 @@ import { customMethods } from "./customMethods";
 import { answerPlainly, describe, prepareFailure } from "./failure";
 import { answerWithFile } from "./files";
 import { identify, type Identity } from "./fingerprint";
-import { redirectToAllowedHost } from "./hosts";
+import { isSecure, redirectToAllowedHost } from "./hosts";
 import { createListener, drain, listen } from "./listener";
 import { routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
+import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
 import { removeLeftovers, removeUploads, uploadFolder } from "./uploads";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
@@ -35,8 +36,6 @@ export type RequestInterceptor = (
 
 export class WebServer extends Server {
   declare config: WebConfig;
-  /** Every open socket by a running number. */
-  sockets: { [id: string]: Socket } = {};
   /** Consulted before routing, e.g. by a server that shares this one's port. */
   readonly interceptors: RequestInterceptor[] = [];
   /** How clients are told apart. */
@@ -47,7 +46,7 @@ export class WebServer extends Server {
 
   private readonly activity = new Activity((request) => this.end(request));
   private readonly extra = { isStopping: false };
-  private socketCount = 0;
+  private readonly socketTable = new Sockets();
 
   constructor() {
     super();
@@ -60,6 +59,11 @@ export class WebServer extends Server {
       verbs: [],
     };
     this.connectionCustomMethods = customMethods;
+  }
+
+  /** Every open socket by a running number. */
+  get sockets(): { [id: string]: Socket } {
+    return this.socketTable.open;
   }
 
   /** @throws ActionheroError AH_CONFIG */
@@ -93,7 +97,7 @@ export class WebServer extends Server {
       this.handleRequest(req, res),
     );
     this.server = server;
-    server.on("connection", (socket: Socket) => this.track(socket));
+    this.socketTable.watch(server, isSecure(this.config));
     // whether the client may send its body is decided when the body is wanted
     server.on("checkContinue", (req, res) => this.handleRequest(req, res));
     await listen(server, this.config, (message, severity) =>
@@ -111,6 +115,7 @@ export class WebServer extends Server {
     const timeoutMs = Number(
       allConfig.general?.shutdownTimeout ?? WEB_DEFAULTS.shutdownTimeout,
     );
+    this.socketTable.destroyHandshakes();
     const cut = await drain(
       server,
       Object.values(this.sockets),
@@ -291,11 +296,5 @@ export class WebServer extends Server {
       connection.destroy().catch((error: unknown) => {
         this.log(`cannot end a connection: ${describe(error)}`, "error");
       });
-  }
-
-  private track(socket: Socket): void {
-    const id = String(this.socketCount++);
-    this.sockets[id] = socket;
-    socket.once("close", () => delete this.sockets[id]);
   }
 }

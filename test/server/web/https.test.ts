@@ -1,0 +1,66 @@
+import { once } from "node:events";
+import * as https from "node:https";
+import * as net from "node:net";
+
+import { certificate } from "../../support/certificate";
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { api, config } from "../../../src/index";
+import type { WebServer } from "../../../src/server/web/webServer";
+
+let app: WebApp;
+let entered: () => void;
+let release: () => void;
+const released = new Promise<void>((resolve) => (release = resolve));
+const running = new Promise<void>((resolve) => (entered = resolve));
+
+beforeAll(async () => {
+  app = await startWebApp();
+  const server = api.servers.servers.web as WebServer;
+  await server.stop();
+  Object.assign(config.web, { secure: true, serverOptions: certificate });
+  await server.start();
+  addActions({
+    hello: { run: () => ({ hello: "world" }) },
+    slow: {
+      run: async () => {
+        entered();
+        await released;
+        return { slow: true };
+      },
+    },
+  });
+});
+
+afterAll(() => app.stop());
+
+const get = (agent: https.Agent, path: string) =>
+  new Promise<any>((resolve, reject) => {
+    const { port } =
+      api.servers.servers.web.server.address() as net.AddressInfo;
+    https
+      .get({ port, host: "localhost", path, agent }, async (response) => {
+        let body = "";
+        for await (const chunk of response) body += String(chunk);
+        resolve(JSON.parse(body));
+      })
+      .once("error", reject);
+  });
+
+test("HTTPS with serverOptions; stop finishes what runs, and waits for nobody else", async () => {
+  const { port } = api.servers.servers.web.server.address() as net.AddressInfo;
+  const agent = new https.Agent({ keepAlive: true, ca: certificate.cert });
+  expect((await get(agent, "/api/hello")).hello).toBe("world");
+
+  const silent = net.connect(port, "localhost"); // never begins its handshake
+  await once(silent, "connect");
+  const idle = new https.Agent({ keepAlive: true, ca: certificate.cert });
+  await get(idle, "/api/hello");
+  const answer = get(agent, "/api/slow");
+  await running;
+  const stopped = api.servers.servers.web.stop();
+  release();
+  expect((await answer).slow).toBe(true);
+  await stopped;
+  for (const one of [agent, idle]) one.destroy();
+  silent.destroy();
+});
