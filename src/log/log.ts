@@ -2,6 +2,7 @@
 import * as winston from "winston";
 import { config } from "../config/config";
 import type { ActionheroConfigInterface } from "../config/types";
+import { writeDirectly } from "./directWrite";
 import { loggerTools, type LoggerTools } from "./loggerTools";
 
 /** The syslog levels, most severe first. */
@@ -36,9 +37,10 @@ export function log(
   for (const logger of loggers) {
     const level = logger.levels[severity] === undefined ? "info" : severity;
     if (!logger.isLevelEnabled(level)) continue;
-    if (typeof data === "object" && data !== null)
-      logger.log(level, message, data);
-    else logger.log(level, message);
+    if (typeof data === "object" && data !== null) {
+      if (!writeDirectly(logger, level, message, data as object))
+        logger.log(level, message, data);
+    } else logger.log(level, message);
   }
 }
 

@@ -63,6 +63,11 @@ class FileTransport extends BufferedTransport {
   }
 }
 
+/** Whether a transport does no more than to collect lines. */
+export function isOwnTransport(transport: object): boolean {
+  return transport instanceof BufferedTransport;
+}
+
 export const loggerTools: LoggerTools = {
   consoleFormat: () => lineFormat(toConsoleLine),
   jsonFormat: () => lineFormat(toJsonLine),

@@ -30,6 +30,8 @@ export interface FileAnswer {
   lastModified?: Date;
   /** Where it is, if it is a file of which size and time are known to be right. */
   path?: string;
+  /** Called when `content` was sent. */
+  sent?: () => void;
 }
 
 const UNKNOWN_TYPE = "application/octet-stream";
@@ -71,7 +73,7 @@ export async function answerWithFile(
   if (range === "unsatisfiable")
     return answerUnsatisfiable(request, file, extra);
   if (file.content && !encoding)
-    return answerFromMemory(request, file.content, range, extra);
+    return answerFromMemory(request, file.content, file.sent, range, extra);
   return answerFromStream(request, file, range, encoding, extra);
 }
 
@@ -108,12 +110,14 @@ async function answerUnsatisfiable(
 async function answerFromMemory(
   request: WebRequest,
   content: Buffer,
+  sent: (() => void) | undefined,
   range: ByteRange | undefined,
   extra: Extra,
 ): Promise<void> {
   announceRange(request, content.length, range);
   const body = range ? content.subarray(range.start, range.end + 1) : content;
   await writeBody(request, body, extra);
+  sent?.();
 }
 
 async function answerFromStream(
@@ -196,6 +200,7 @@ function sendCompressed(
   begin: () => void,
 ): Promise<void> {
   const source = streamOf(file);
+  source.once("end", () => file.sent?.());
   return new Promise((resolve, reject) => {
     source.once("error", (error) => {
       if (!res.headersSent) reject(error);

@@ -64,11 +64,21 @@ export function splitUrl(url: string): { pathname: string; search: string } {
 
 /** The parts between slashes, without empty ones at the start and one at the end. */
 function splitPathname(pathname: string): string[] {
-  let start = 0;
-  while (pathname.charCodeAt(start) === SLASH) start++;
+  let at = 0;
+  while (pathname.charCodeAt(at) === SLASH) at++;
   let end = pathname.length;
-  if (end > start && pathname.charCodeAt(end - 1) === SLASH) end--;
-  return start === end ? [] : pathname.slice(start, end).split("/");
+  if (end > at && pathname.charCodeAt(end - 1) === SLASH) end--;
+  if (at === end) return [];
+  const parts: string[] = [];
+  for (;;) {
+    const slash = pathname.indexOf("/", at);
+    if (slash === -1 || slash >= end) {
+      parts.push(pathname.slice(at, end));
+      return parts;
+    }
+    parts.push(pathname.slice(at, slash));
+    at = slash + 1;
+  }
 }
 
 function prefixesOf({ urlPathForActions, urlPathForFiles }: WebConfig) {

@@ -24,19 +24,38 @@ export interface RequestParams {
 }
 
 /** Shaped like the legacy `url.parse(url, true)`, which v29 handed out. */
-export interface ParsedURL {
-  protocol: null;
-  slashes: null;
-  auth: null;
-  host: null;
-  port: null;
-  hostname: null;
-  hash: null;
+export class ParsedURL {
+  readonly protocol = null;
+  readonly slashes = null;
+  readonly auth = null;
+  readonly host = null;
+  readonly port = null;
+  readonly hostname = null;
+  readonly hash = null;
   search: string | null;
-  query: querystring.ParsedUrlQuery;
   pathname: string;
   path: string;
   href: string;
+  private parsedQuery: querystring.ParsedUrlQuery | undefined;
+
+  constructor({ pathname, search }: RequestTarget) {
+    this.search = search === "" ? null : search;
+    this.pathname = pathname;
+    this.path = pathname + search;
+    this.href = this.path;
+    this.parsedQuery = undefined;
+  }
+
+  /** Parsed when somebody looks: log lines ask for the pathname alone. */
+  get query(): querystring.ParsedUrlQuery {
+    return (this.parsedQuery ??= querystring.parse(
+      this.search?.slice(1) ?? "",
+    ));
+  }
+
+  set query(query: querystring.ParsedUrlQuery) {
+    this.parsedQuery = query;
+  }
 }
 
 /**
@@ -110,7 +129,7 @@ export class WebRequest {
   }
 
   get parsedURL(): ParsedURL {
-    return (this.parsed ??= legacyUrl(this.target));
+    return (this.parsed ??= new ParsedURL(this.target));
   }
 
   set parsedURL(parsed: ParsedURL) {
@@ -132,26 +151,4 @@ export class WebRequest {
     if (this.setCookie === undefined) return prepared.slice();
     return ["set-cookie", this.setCookie, ...prepared];
   }
-}
-
-function legacyUrl({ pathname, search }: RequestTarget): ParsedURL {
-  const path = pathname + search;
-  let query: querystring.ParsedUrlQuery | undefined;
-  return {
-    protocol: null,
-    slashes: null,
-    auth: null,
-    host: null,
-    port: null,
-    hostname: null,
-    hash: null,
-    search: search === "" ? null : search,
-    // log lines ask for the pathname alone
-    get query() {
-      return (query ??= querystring.parse(search.slice(1)));
-    },
-    pathname,
-    path,
-    href: path,
-  };
 }

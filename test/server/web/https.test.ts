@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import * as https from "node:https";
 import * as net from "node:net";
 
@@ -33,18 +34,14 @@ beforeAll(async () => {
 
 afterAll(() => app.stop());
 
-const get = (agent: https.Agent, path: string) =>
-  new Promise<any>((resolve, reject) => {
-    const { port } =
-      api.servers.servers.web.server.address() as net.AddressInfo;
-    https
-      .get({ port, host: "localhost", path, agent }, async (response) => {
-        let body = "";
-        for await (const chunk of response) body += String(chunk);
-        resolve(JSON.parse(body));
-      })
-      .once("error", reject);
-  });
+async function get(agent: https.Agent, path: string): Promise<any> {
+  const { port } = api.servers.servers.web!.server.address() as net.AddressInfo;
+  const request = https.get({ port, host: "localhost", path, agent });
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  let body = "";
+  for await (const chunk of response) body += String(chunk);
+  return JSON.parse(body);
+}
 
 test("HTTPS with serverOptions; stop finishes what runs, and waits for nobody else", async () => {
   const { port } = api.servers.servers.web.server.address() as net.AddressInfo;

@@ -1,0 +1,50 @@
+import { parseTarget, splitUrl } from "../../../src/server/web/target";
+
+const config = {
+  urlPathForActions: "api",
+  urlPathForFiles: "public",
+  rootEndpointType: "file",
+} as const;
+
+test.each([
+  ["/api/status", "api", ["status"]],
+  ["/api", "api", []],
+  ["/api/", "api", []],
+  ["//api///x", "api", ["", "", "x"]],
+  ["/API/status", "file", ["API", "status"]],
+  ["/apis", "file", ["apis"]],
+  ["/", "file", []],
+  ["", "file", []],
+  ["/public/a/b/", "file", ["a", "b"]],
+  ["/a//b", "file", ["a", "", "b"]],
+  ["/a//", "file", ["a", ""]],
+  ["/a%2Fb/%20", "file", ["a%2Fb", "%20"]],
+])("%s: %s %j", (url, mode, pathParts) => {
+  expect(parseTarget(url, config)).toMatchObject({ mode, pathParts });
+});
+
+test("the extension is what follows the last dot", () => {
+  expect(parseTarget("/api/a.b.png?x=1.c", config).extension).toBe("png");
+  expect(parseTarget("/api/a", config).extension).toBeUndefined();
+});
+
+test.each([
+  ["/a?b=1", "/a", "?b=1"],
+  ["/a?b=?c", "/a", "?b=?c"],
+  ["/a#b?c", "/a", ""],
+  ["http://host:1/a?b", "/a", "?b"],
+  ["http://host", "/", ""],
+  ["*", "/*", ""],
+  ["", "/", ""],
+])("splits %j", (url, pathname, search) => {
+  expect(splitUrl(url)).toEqual({ pathname, search });
+});
+
+test("changed prefixes are seen", () => {
+  const other = { ...config, urlPathForActions: "/deep/er/" };
+  expect(parseTarget("/deep/er/x", other)).toMatchObject({
+    mode: "api",
+    pathParts: ["x"],
+  });
+  expect(parseTarget("/deep/er/x", config).mode).toBe("file");
+});
