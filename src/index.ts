@@ -56,3 +56,8 @@ export {
   type BuildConnectionData,
   type ServerAttributes,
 } from "./server/server";
+export type {
+  FileConnection,
+  StaticFileApi,
+  StaticFileResult,
+} from "./staticFile/staticFile";

@@ -1,0 +1,65 @@
+/** Decides whether a requested name leads to a file inside a public folder. */
+import * as fs from "node:fs/promises";
+import type { Stats } from "node:fs";
+import * as path from "node:path";
+
+/** A file that may be served. */
+export interface LocatedFile {
+  path: string;
+  /** The same after following symbolic links: what was checked, and so what is to be opened. */
+  realPath: string;
+  stats: Stats;
+}
+
+/** How many folders an index may lead through before it is given up. */
+const MAX_INDEX_DEPTH = 8;
+
+/**
+ * The file behind a name, if it exists and lies inside `root`, before and after following symbolic links: a link may
+ * point elsewhere within the folder, and never out of it.
+ * @param name relative to `root`, or absolute; as the client sent it, but decoded
+ * @param indexName the file that stands for a folder
+ */
+export async function locate(
+  root: string,
+  name: string,
+  indexName: string,
+): Promise<LocatedFile | undefined> {
+  if (name.includes("\0")) return undefined;
+  // a backslash separates folders on Windows only, but no client has a reason to send one
+  if (name.includes("\\")) return undefined;
+  const base = path.resolve(root);
+  const resolved = path.isAbsolute(name)
+    ? path.normalize(name)
+    : path.join(base, name);
+  if (!isWithin(base, resolved)) return undefined;
+
+  try {
+    const realBase = await fs.realpath(base);
+    return await follow(realBase, resolved, indexName, 0);
+  } catch {
+    return undefined; // not there, not readable, a loop of links: all the same to a client
+  }
+}
+
+async function follow(
+  realBase: string,
+  candidate: string,
+  indexName: string,
+  depth: number,
+): Promise<LocatedFile | undefined> {
+  const real = await fs.realpath(candidate);
+  if (!isWithin(realBase, real)) return undefined;
+  const stats = await fs.stat(real);
+  if (stats.isFile()) return { path: candidate, realPath: real, stats };
+  if (!stats.isDirectory() || depth >= MAX_INDEX_DEPTH) return undefined;
+  const index = path.join(candidate, indexName);
+  return follow(realBase, index, indexName, depth + 1);
+}
+
+/** The folder itself or below it; a sibling whose name merely starts the same is not. */
+function isWithin(folder: string, candidate: string): boolean {
+  if (candidate === folder) return true;
+  const prefix = folder.endsWith(path.sep) ? folder : folder + path.sep;
+  return candidate.startsWith(prefix);
+}

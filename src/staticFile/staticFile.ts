@@ -1,0 +1,241 @@
+/** Finds and opens files below the public folders: `api.staticFile`. */
+import * as path from "node:path";
+import type { Readable } from "node:stream";
+import { api } from "../api";
+import { config } from "../config/config";
+import { errorMessage } from "../config/errorMessage";
+import { toError } from "../errors";
+import { log, type ActionheroLogLevel } from "../log/log";
+import { locate } from "./locate";
+import { FileMemory, type HeldFile, MAX_HELD_FILE_BYTES } from "./memory";
+import { openFile, readFile } from "./open";
+import {
+  HeldFileResult,
+  type FileConnection,
+  type StaticFileResult,
+} from "./results";
+
+export type { FileConnection, StaticFileResult } from "./results";
+
+export interface StaticFileApi {
+  /** The public folders in the order in which they are searched; can be changed while the server runs. */
+  searchLocations: string[];
+  /** Find and open the file that `connection.params.file` names. */
+  get(connection: FileConnection, counter?: number): Promise<StaticFileResult>;
+  /** The folder that is searched as number `counter`. */
+  searchPath(counter?: number): string | undefined;
+  /** Open a file whose path is known to be allowed. */
+  sendFile(file: string, connection: FileConnection): Promise<StaticFileResult>;
+  /** The answer when there is no such file; `errorMessage` says why, for the logs. */
+  sendFileNotFound(
+    connection: FileConnection,
+    errorMessage: string,
+  ): Promise<StaticFileResult>;
+  /** Whether a path leads to a file; a folder leads to its index. */
+  checkExistence(file: string): Promise<{ exists: boolean; truePath: string }>;
+  logRequest(
+    file: string,
+    connection: FileConnection,
+    length: number | null,
+    duration: number | null,
+    success: boolean,
+  ): void;
+  /** Log a stream's end as a successful request, and its failure as one that was not. */
+  fileLogger(
+    fileStream: Readable,
+    connection: FileConnection,
+    start: number,
+    file: string,
+    length: number,
+  ): void;
+}
+
+declare module "../api" {
+  interface Api {
+    staticFile: StaticFileApi;
+  }
+}
+
+export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
+  const memory = new FileMemory();
+  const staticFile: StaticFileApi = {
+    searchLocations,
+
+    async get(connection, counter = 0) {
+      const file: unknown = connection.params.file;
+      if (typeof file !== "string" || file === "") {
+        return staticFile.sendFileNotFound(
+          connection,
+          await wording("fileNotProvided", connection),
+        );
+      }
+      const locations = staticFile.searchLocations;
+      for (let i = counter; i < locations.length; i++) {
+        const found = await getFrom(locations[i]!, file, connection);
+        if (found) return found;
+      }
+      return staticFile.sendFileNotFound(
+        connection,
+        await wording("fileNotFound", connection),
+      );
+    },
+
+    searchPath: (counter = 0) => staticFile.searchLocations[counter],
+
+    sendFile: (file, connection) => stream(file, file, connection),
+
+    async sendFileNotFound(connection, reason) {
+      connection.error = new Error(reason);
+      staticFile.logRequest("{not found}", connection, null, null, false);
+      const error = await wording("fileNotFound", connection);
+      return { connection, error, mime: "text/html", length: error.length };
+    },
+
+    async checkExistence(file) {
+      const found = await locate("/", path.resolve(file), indexName());
+      return { exists: found !== undefined, truePath: found?.path ?? file };
+    },
+
+    logRequest(file, connection, length, duration, success) {
+      const level = (config.general?.fileRequestLogLevel ??
+        "info") as ActionheroLogLevel;
+      log(`[ file @ ${connection.type} ]`, level, {
+        to: connection.remoteIP,
+        file,
+        requestedFile: connection.params.file as unknown,
+        size: length,
+        duration,
+        success,
+      });
+    },
+
+    fileLogger(fileStream, connection, start, file, length) {
+      fileStream.once("end", () =>
+        staticFile.logRequest(
+          file,
+          connection,
+          length,
+          Date.now() - start,
+          true,
+        ),
+      );
+      fileStream.once("error", (error) => {
+        log(`error reading file: ${error.message}`, "error", { file });
+        staticFile.logRequest(
+          file,
+          connection,
+          length,
+          Date.now() - start,
+          false,
+        );
+      });
+    },
+  };
+
+  /** The file below one folder: from memory, from the disk into memory, or as a stream when it is long. */
+  async function getFrom(
+    location: string,
+    name: string,
+    connection: FileConnection,
+  ): Promise<StaticFileResult | undefined> {
+    const index = indexName();
+    const key = `${location}\0${index}\0${name}`;
+    const believed = memory.fresh(key);
+    if (believed) return fromMemory(believed, connection);
+
+    const found = await locate(location, name, index);
+    if (!found) {
+      memory.forget(key);
+      return undefined;
+    }
+    if (found.stats.size > MAX_HELD_FILE_BYTES)
+      return stream(found.realPath, found.path, connection);
+    const known = memory.confirm(key, found.stats);
+    if (known) return fromMemory(known, connection);
+    try {
+      const content = await readFile(found.realPath);
+      return fromMemory(memory.hold(key, found.path, content), connection);
+    } catch (error) {
+      return unreadable(connection, error);
+    }
+  }
+
+  function fromMemory(
+    held: HeldFile,
+    connection: FileConnection,
+  ): StaticFileResult {
+    const start = Date.now();
+    return new HeldFileResult(connection, held, () =>
+      staticFile.logRequest(
+        held.file,
+        connection,
+        held.length,
+        Date.now() - start,
+        true,
+      ),
+    );
+  }
+
+  async function stream(
+    realPath: string,
+    file: string,
+    connection: FileConnection,
+  ): Promise<StaticFileResult> {
+    const start = Date.now();
+    try {
+      const opened = await openFile(realPath);
+      staticFile.fileLogger(
+        opened.fileStream,
+        connection,
+        start,
+        file,
+        opened.length,
+      );
+      return { connection, file, ...opened };
+    } catch (error) {
+      return unreadable(connection, error);
+    }
+  }
+
+  /** Gone, or not readable, since it was found. */
+  async function unreadable(
+    connection: FileConnection,
+    error: unknown,
+  ): Promise<StaticFileResult> {
+    return staticFile.sendFileNotFound(
+      connection,
+      await wording("fileReadError", connection, toError(error)),
+    );
+  }
+
+  return staticFile;
+}
+
+function indexName(): string {
+  return String(config.general?.directoryFileType ?? "index.html");
+}
+
+const DEFAULT_TEXTS: Record<string, (error?: Error) => string> = {
+  fileNotFound: () => "that file is not found",
+  fileNotProvided: () => "file is a required param to send a file",
+  fileReadError: (error) => `error reading file: ${error?.message}`,
+};
+
+async function wording(
+  key: string,
+  connection: FileConnection,
+  error?: Error,
+): Promise<string> {
+  const worded = await errorMessage(key)?.(connection, error);
+  if (worded instanceof Error) return worded.message;
+  return worded === undefined
+    ? DEFAULT_TEXTS[key]!(error)
+    : String(worded as string);
+}
+
+/** Log which folders are served. */
+export function logSearchLocations(): void {
+  log("static files will be served from these directories", "debug", {
+    ...api.staticFile.searchLocations,
+  });
+}
