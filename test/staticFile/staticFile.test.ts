@@ -53,7 +53,9 @@ test("a small file comes with its bytes, type, length and time", async () => {
   expect(result.content?.toString()).toBe("first");
   expect(result.mime).toBe("text/plain");
   expect(result.length).toBe(5);
-  expect(result.lastModified).toBeInstanceOf(Date);
+  expect(result.lastModified).toEqual(
+    fs.statSync(path.join(folder, "a.txt")).mtime,
+  );
   expect(result.file).toBe(path.join(folder, "a.txt"));
 });
 

@@ -1,0 +1,16 @@
+import { Action, action } from "../src";
+import type { RandomNumber } from "./randomNumber";
+
+export class RecursiveAction extends Action {
+  constructor() {
+    super();
+    this.name = "recursiveAction";
+    this.description = "Runs another action and adds to its response";
+    this.outputExample = {};
+  }
+
+  async run() {
+    const response = await action.run<RandomNumber>("randomNumber");
+    return { ...response, local: true };
+  }
+}

@@ -1,0 +1,77 @@
+import * as fs from "fs";
+import * as path from "path";
+import { Action, actionheroVersion, api, id, projectRoot } from "../src";
+
+/** What is too much; both can be set by environment variables of the same name. */
+const MAX_MEMORY_MB = Number(process.env.maxMemoryAlloted || 500);
+const MAX_QUEUE_LENGTH = Number(process.env.maxResqueQueueLength || 1000);
+
+export class Status extends Action {
+  constructor() {
+    super();
+    this.name = "status";
+    this.description = "Tells how this server is, and which one it is";
+    this.outputExample = {
+      id: "192.168.2.11:4711",
+      actionheroVersion: "30.0.0",
+      name: "my_actionhero_project",
+      description: "my actionhero project",
+      version: "0.1.0",
+      uptime: 10469,
+      consumedMemoryMB: 54.12,
+      resqueTotalQueueLength: 0,
+      nodeStatus: "Node Healthy",
+      problems: [],
+    };
+  }
+
+  async run() {
+    const project = readProject();
+    const problems: string[] = [];
+
+    const consumedMemoryMB = toMB(process.memoryUsage().heapUsed);
+    if (consumedMemoryMB > MAX_MEMORY_MB)
+      problems.push(`Using more than ${MAX_MEMORY_MB} MB of RAM/HEAP`);
+
+    const resqueTotalQueueLength = await totalQueueLength();
+    if (resqueTotalQueueLength > MAX_QUEUE_LENGTH)
+      problems.push(`Resque Queues over ${MAX_QUEUE_LENGTH} jobs`);
+
+    return {
+      id,
+      actionheroVersion,
+      name: project.name,
+      description: project.description,
+      version: project.version,
+      uptime: Date.now() - Number(api.bootTime),
+      consumedMemoryMB,
+      resqueTotalQueueLength,
+      nodeStatus: problems.length === 0 ? "Node Healthy" : "Node Unhealthy",
+      problems,
+    };
+  }
+}
+
+function readProject(): {
+  name: string;
+  description: string;
+  version: string;
+} {
+  const file = path.join(projectRoot, "package.json");
+  return JSON.parse(fs.readFileSync(file, "utf8"));
+}
+
+function toMB(bytes: number): number {
+  return Math.round((bytes / 1024 / 1024) * 100) / 100;
+}
+
+/** The jobs that wait in all queues together. */
+async function totalQueueLength(): Promise<number> {
+  const queue = api.resque?.queue;
+  if (!queue) return 0;
+  const names: string[] = await queue.queues();
+  const lengths: number[] = await Promise.all(
+    names.map((name) => queue.length(name)),
+  );
+  return lengths.reduce((sum, length) => sum + length, 0);
+}
