@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import { pipeline, Readable } from "node:stream";
 import { toError } from "../../errors";
+import type { StaticFileResult } from "../../staticFile/staticFile";
 import { log } from "../../log/log";
 import { chooseEncoding, compressor, type Encoding } from "./compression";
 import { setFlat, valueOf } from "./headers";
@@ -13,6 +14,7 @@ import {
   addVary,
   canWrite,
   statusOf,
+  writeAsItIs,
   writeBody,
   writeHead,
   type Extra,
@@ -35,6 +37,22 @@ export interface FileAnswer {
 }
 
 const UNKNOWN_TYPE = "application/octet-stream";
+
+/** What was found in a public folder; the stream of a file in memory is not even made. */
+export function fileAnswerOf(found: StaticFileResult): FileAnswer {
+  const { error, content, mime, length, lastModified, file, sent } = found;
+  const fileStream = content ? undefined : found.fileStream;
+  return {
+    error: error as unknown,
+    content,
+    fileStream,
+    mime,
+    length,
+    lastModified,
+    path: file,
+    sent,
+  };
+}
 
 /** Resolves when the answer is on its way completely. */
 export async function answerWithFile(
@@ -72,8 +90,8 @@ export async function answerWithFile(
   const range = rangeFor(request, file, encoding, validators);
   if (range === "unsatisfiable")
     return answerUnsatisfiable(request, file, extra);
-  if (file.content && !encoding)
-    return answerFromMemory(request, file.content, file.sent, range, extra);
+  if (file.content)
+    return answerFromMemory(request, file, file.content, range, extra);
   return answerFromStream(request, file, range, encoding, extra);
 }
 
@@ -109,15 +127,17 @@ async function answerUnsatisfiable(
 
 async function answerFromMemory(
   request: WebRequest,
+  file: FileAnswer,
   content: Buffer,
-  sent: (() => void) | undefined,
   range: ByteRange | undefined,
   extra: Extra,
 ): Promise<void> {
   announceRange(request, content.length, range);
-  const body = range ? content.subarray(range.start, range.end + 1) : content;
-  await writeBody(request, body, extra);
-  sent?.();
+  if (range) {
+    const part = content.subarray(range.start, range.end + 1);
+    writeAsItIs(request, part, extra);
+  } else await writeBody(request, content, extra);
+  file.sent?.();
 }
 
 async function answerFromStream(
@@ -213,9 +233,8 @@ function sendCompressed(
   });
 }
 
-function streamOf({ fileStream, content }: FileAnswer): Readable {
-  if (fileStream) return fileStream;
-  return Readable.from([content ?? Buffer.alloc(0)]);
+function streamOf({ fileStream }: FileAnswer): Readable {
+  return fileStream ?? Readable.from([]);
 }
 
 function reopen(file: FileAnswer, { start, end }: ByteRange): Readable {

@@ -15,7 +15,7 @@ import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
 import { customMethods } from "./customMethods";
 import { answerPlainly, describe, prepareFailure } from "./failure";
-import { answerWithFile } from "./files";
+import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
 import { identify, type Identity } from "./fingerprint";
 import { isSecure, redirectToAllowedHost } from "./hosts";
 import { createListener, drain, listen } from "./listener";
@@ -158,7 +158,7 @@ export class WebServer extends Server {
 
   override async processFile(connection: Connection): Promise<void> {
     const found = await api.staticFile.get(connection);
-    await this.answerWithFile(connection, { ...found, path: found.file });
+    await this.answerWithFile(connection, fileAnswerOf(found));
   }
 
   override goodbye(): void {
@@ -252,7 +252,7 @@ export class WebServer extends Server {
 
   private async answerWithFile(
     connection: Connection,
-    file: Parameters<typeof answerWithFile>[1],
+    file: FileAnswer,
   ): Promise<void> {
     const request = connection.rawConnection as WebRequest;
     try {

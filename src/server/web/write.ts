@@ -32,6 +32,21 @@ export function writeBody(
   finish(request, body, head);
 }
 
+/**
+ * The same, but never compressed.
+ * @throws TypeError when one of the headers is not valid
+ */
+export function writeAsItIs(
+  request: WebRequest,
+  body: string | Buffer,
+  extra: Extra,
+): void {
+  if (!canWrite(request.res)) return;
+  const head = request.flatHeaders();
+  if (extra.isStopping) setFlat(head, "connection", "close");
+  finish(request, body, head);
+}
+
 async function writeCompressed(
   request: WebRequest,
   body: string | Buffer,

@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => app.stop());
 
 async function get(agent: https.Agent, path: string): Promise<any> {
-  const { port } = api.servers.servers.web!.server.address() as net.AddressInfo;
+  const { port } = api.servers.servers.web.server.address() as net.AddressInfo;
   const request = https.get({ port, host: "localhost", path, agent });
   const [response] = (await once(request, "response")) as [IncomingMessage];
   let body = "";
