@@ -1,0 +1,265 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+process.env.AUTOMATIC_ROUTES = "get";
+import { startWebApp, type WebApp } from "../support/webApp";
+import { action, api, config, id } from "../../src/index";
+
+let app: WebApp;
+
+beforeAll(async () => {
+  app = await startWebApp();
+});
+
+afterAll(async () => {
+  await app.stop();
+});
+
+const root = path.join(__dirname, "..", "..");
+const projectJson = JSON.parse(
+  fs.readFileSync(path.join(root, "package.json"), "utf8"),
+);
+
+describe("status", () => {
+  test("tells how the server is", async () => {
+    const { status, json } = await app.ask("/api/status");
+    expect(status).toBe(200);
+    expect(json).toMatchObject({
+      id,
+      actionheroVersion: projectJson.version,
+      name: "actionhero",
+      description: projectJson.description,
+      version: projectJson.version,
+      resqueTotalQueueLength: 0,
+      nodeStatus: "Node Healthy",
+      problems: [],
+    });
+    expect(json.uptime).toBeGreaterThan(0);
+    expect(json.consumedMemoryMB).toBeGreaterThan(1);
+  });
+
+  test("counts the jobs of all queues, and says when they are too many", async () => {
+    const saved = api.resque;
+    const lengths: Record<string, number> = { high: 1000, low: 5 };
+    api.resque = {
+      queue: {
+        queues: async () => Object.keys(lengths),
+        length: async (name: string) => lengths[name],
+      },
+    };
+    try {
+      const { json } = await app.ask("/api/status");
+      expect(json.resqueTotalQueueLength).toBe(1005);
+      expect(json.nodeStatus).toBe("Node Unhealthy");
+      expect(json.problems).toEqual(["Resque Queues over 1000 jobs"]);
+    } finally {
+      api.resque = saved;
+    }
+  });
+});
+
+test("randomNumber", async () => {
+  const { json } = await app.ask("/api/randomNumber");
+  expect(json.randomNumber).toBeGreaterThanOrEqual(0);
+  expect(json.randomNumber).toBeLessThan(1);
+  expect(json.stringRandomNumber).toBe(
+    `Your random number is ${json.randomNumber}`,
+  );
+});
+
+describe("sleepTest", () => {
+  test("sleeps as long as it is told", async () => {
+    const { json } = await app.ask("/api/sleepTest?sleepDuration=20");
+    expect(json.sleepDuration).toBe(20);
+    expect(json.sleepDelta).toBe(json.sleepEnded - json.sleepStarted);
+    expect(json.sleepDelta).toBeGreaterThanOrEqual(15);
+  });
+
+  test("a second by default", async () => {
+    const { json } = await app.ask("/api/sleepTest");
+    expect(json.sleepDuration).toBe(1000);
+  });
+});
+
+test("sendFile answers with the logo", async () => {
+  const { status, headers, bytes } = await app.ask("/api/sendFile");
+  expect(status).toBe(200);
+  expect(headers["content-type"]).toBe("image/png");
+  const logo = path.join(root, "public", "logo", "actionhero.png");
+  expect(bytes.equals(fs.readFileSync(logo))).toBe(true);
+});
+
+describe("validationTest", () => {
+  test.each([
+    ["", "string is a required parameter for this action"],
+    ["string=a&number=5", "Param number is not a valid number!"],
+    ["string=a&number=x", "Param number is not a valid number!"],
+    ["string=a&number=123", "Failed formatting number correctly!"],
+  ])("%s", async (query, error) => {
+    const { json } = await app.ask(`/api/validationTest?${query}`);
+    expect(json.error).toBe(error);
+  });
+
+  test("a good text comes back", async () => {
+    const { json } = await app.ask("/api/validationTest?string=hello");
+    expect(json.error).toBeUndefined();
+    expect(json.string).toBe("hello");
+  });
+
+  test("only texts are good", async () => {
+    await expect(
+      action.run("validationTest", 1, { string: 5 }),
+    ).rejects.toThrow('Input for parameter "string" failed validation!');
+  });
+});
+
+test("recursiveAction runs randomNumber", async () => {
+  const { json } = await app.ask("/api/recursiveAction");
+  expect(json.local).toBe(true);
+  expect(json.randomNumber).toBeGreaterThanOrEqual(0);
+});
+
+describe("swagger", () => {
+  const saved: Record<string, any> = {};
+
+  beforeAll(() => {
+    saved.routes = api.routes.routes;
+    saved.hosts = config.web.allowedRequestHosts;
+    saved.prefix = config.web.urlPathForActions;
+    api.actions.actions.documented = {
+      1: { name: "documented", description: "old", version: 1 } as never,
+      2: {
+        name: "documented",
+        description: "new",
+        version: 2,
+        inputs: {
+          zeta: { required: true },
+          id: {},
+          count: { default: 5 },
+          list: { default: { a: 1 } },
+          late: { default: () => "now" },
+          broken: {
+            default: () => {
+              throw new Error("needs a request");
+            },
+          },
+        },
+      } as never,
+    };
+    api.actions.versions.documented = [1, 2];
+    api.actions.actions["group:hidden"] = {
+      1: {
+        name: "group:hidden",
+        description: "x",
+        version: 1,
+        toDocument: false,
+      } as never,
+    };
+    api.actions.versions["group:hidden"] = [1];
+    api.routes.loadRoutes({
+      get: [
+        { path: "/v:apiVersion/doc/:id(^\\d+$)", action: "documented" },
+        { path: "/old", action: "documented", apiVersion: 1 },
+        { path: "/nothing", action: "notThere" },
+        { path: "/proto", action: "constructor" },
+        { path: "/hidden", action: "group:hidden" },
+      ],
+    });
+  });
+
+  afterEach(() => {
+    config.web.allowedRequestHosts = saved.hosts;
+    config.web.urlPathForActions = saved.prefix;
+  });
+
+  afterAll(() => {
+    delete api.actions.actions.documented;
+    delete api.actions.actions["group:hidden"];
+    api.routes.loadRoutes();
+  });
+
+  const document = () => action.run("swagger");
+
+  test("says what it describes", async () => {
+    const { json } = await app.ask("/api/swagger");
+    expect(json).toMatchObject({
+      swagger: "2.0",
+      info: {
+        title: "actionhero",
+        version: projectJson.version,
+        description: projectJson.description,
+        license: { name: "Apache-2.0" },
+      },
+      host: `localhost:${config.web.port}`,
+      basePath: "/api/",
+      schemes: ["http"],
+      securityDefinitions: {},
+    });
+  });
+
+  test("has a path per action", async () => {
+    const { paths } = await document();
+    expect(paths["/status"].get.summary).toBe(
+      "Tells how this server is, and which one it is",
+    );
+    expect(paths["/validationTest"].get.tags).toEqual(["validationTest"]);
+  });
+
+  test("variables are in braces, without version and pattern; inputs are sorted", async () => {
+    const { paths } = await document();
+    expect(paths["/doc/{id}"].get.summary).toBe("new");
+    expect(paths["/doc/{id}"].get.parameters).toEqual([
+      { in: "query", name: "broken", type: "string", required: false },
+      {
+        in: "query",
+        name: "count",
+        type: "string",
+        required: false,
+        default: 5,
+      },
+      { in: "path", name: "id", type: "string", required: true },
+      {
+        in: "query",
+        name: "late",
+        type: "string",
+        required: false,
+        default: "now",
+      },
+      {
+        in: "query",
+        name: "list",
+        type: "string",
+        required: false,
+        default: '{"a":1}',
+      },
+      { in: "query", name: "zeta", type: "string", required: true },
+    ]);
+  });
+
+  test("a route of an older version describes that one, which has no inputs", async () => {
+    const { paths } = await document();
+    expect(paths["/old"].get).toMatchObject({ summary: "old", parameters: [] });
+  });
+
+  test("what does not exist or is not to be shown is left out", async () => {
+    const { paths } = await document();
+    for (const path of ["/nothing", "/proto", "/hidden"])
+      expect(paths[path]).toBeUndefined();
+  });
+
+  test("the host and the prefix come from the configuration", async () => {
+    config.web.allowedRequestHosts = ["https://api.example.com"];
+    config.web.urlPathForActions = "my/api";
+    expect(await document()).toMatchObject({
+      host: "api.example.com",
+      basePath: "/my/api/",
+      schemes: ["https", "http"],
+    });
+    config.web.allowedRequestHosts = ["http://api.example.com"];
+    config.web.urlPathForActions = null;
+    expect(await document()).toMatchObject({
+      host: "api.example.com",
+      basePath: "/",
+    });
+  });
+});

@@ -1,0 +1,124 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { describeInBrowser, startBrowser } from "../support/browser";
+
+process.env.AUTOMATIC_ROUTES = "get,post";
+import { startWebApp, type WebApp } from "../support/webApp";
+import { api } from "../../src/index";
+
+const publicFolder = path.join(__dirname, "..", "..", "public");
+
+test("the pages load nothing from elsewhere", () => {
+  for (const name of fs.readdirSync(publicFolder)) {
+    if (!name.endsWith(".html")) continue;
+    const text = fs.readFileSync(path.join(publicFolder, name), "utf8");
+    expect(text).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+  }
+});
+
+describeInBrowser("the pages in a browser", () => {
+  let app: WebApp;
+  let browser: Browser;
+  let page: Page;
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    [app, browser] = await Promise.all([startWebApp(), startBrowser()]);
+  });
+
+  beforeEach(async () => {
+    errors.length = 0;
+    page = await browser.newPage({ viewport: { width: 360, height: 740 } });
+    page.on("pageerror", (error) => errors.push(error.message));
+  });
+
+  afterEach(async () => {
+    await page.close();
+    expect(errors).toEqual([]);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await app?.stop();
+  });
+
+  async function isWiderThanScreen(): Promise<boolean> {
+    return page.evaluate(
+      "document.documentElement.scrollWidth > window.innerWidth",
+    );
+  }
+
+  test("the index shows what the server says, and a change within two seconds", async () => {
+    await page.goto(`${app.url}/`);
+    await page.waitForFunction(
+      "document.getElementById('name').textContent === 'actionhero'",
+    );
+    expect(await page.textContent("#state")).toBe("Node Healthy");
+
+    const status = (api.actions.actions.status as any)[1];
+    const original = status.run;
+    status.run = async () => ({
+      ...(await original.call(status)),
+      nodeStatus: "Node Unhealthy",
+      problems: ["something is wrong"],
+    });
+    try {
+      await page.waitForFunction(
+        "document.getElementById('state').textContent === 'Node Unhealthy'",
+        undefined,
+        { timeout: 2000 },
+      );
+      expect(await page.textContent("#problems")).toContain(
+        "something is wrong",
+      );
+    } finally {
+      status.run = original;
+    }
+    expect(await isWiderThanScreen()).toBe(false);
+  });
+
+  test("the API page lists the actions and runs one", async () => {
+    await page.goto(`${app.url}/public/swagger.html`);
+    const operation = page.locator("[data-path='/sleepTest']");
+    await operation.locator("summary").click();
+    await operation.locator("input[name=sleepDuration]").fill("1");
+    await operation.locator("button").click();
+    const answer = operation.locator(".answer");
+    await answer.filter({ hasText: "sleepDelta" }).waitFor();
+    expect(await answer.textContent()).toMatch(/^200 OK/);
+    expect(await operation.locator("pre").first().textContent()).toContain(
+      "/api/sleepTest?sleepDuration=1",
+    );
+    expect(await isWiderThanScreen()).toBe(false);
+  });
+
+  test("and with a body, when that is chosen", async () => {
+    await page.goto(`${app.url}/public/swagger.html`);
+    const operation = page.locator("[data-path='/validationTest']");
+    await operation.locator("summary").click();
+    await operation.getByLabel("post").check();
+    await operation.locator("input[name=string]").fill("it's");
+    await operation.locator("button").click();
+    const answer = operation.locator(".answer");
+    await answer.filter({ hasText: '"string": "it\'s"' }).waitFor();
+  });
+
+  test("the search leaves what matches", async () => {
+    await page.goto(`${app.url}/public/swagger.html`);
+    await page.locator("[data-path='/status']").waitFor();
+    await page.fill("#filter", "random");
+    expect(await page.locator("details:visible").count()).toBe(1);
+    expect(await page.textContent("#count")).toBe("1 path");
+  });
+
+  test.each(["light", "dark"] as const)("%s as the system is", async (mode) => {
+    await page.emulateMedia({ colorScheme: mode });
+    await page.goto(`${app.url}/`);
+    const ground: string = await page.evaluate(
+      "getComputedStyle(document.body).backgroundColor",
+    );
+    const [red] = ground.match(/\d+/)!.map(Number);
+    expect(red! > 128).toBe(mode === "light");
+  });
+});
