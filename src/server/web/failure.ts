@@ -1,4 +1,5 @@
 /** Answers requests that could not be worked on. */
+import type { ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
 import { toError } from "../../errors";
 import type { Server } from "../server";
@@ -37,7 +38,7 @@ export async function prepareFailure(
 /** The last resort: an answer that needs nothing but the response, or none to a client that is gone. */
 export function answerPlainly(
   server: Server,
-  { res }: WebRequest,
+  res: ServerResponse,
   error: unknown,
 ): void {
   if (error instanceof RequestAborted || !canWrite(res)) {

@@ -1,6 +1,7 @@
 /** What the web server reads from `config.web`: any of it may be missing when a project brings its own file. */
 import type { ParsedUrlQueryInput } from "node:querystring";
 import type { IParseOptions } from "qs";
+import { ActionheroError } from "../../errors";
 
 export interface FingerprintOptions {
   cookieKey?: string;
@@ -77,3 +78,22 @@ export const WEB_DEFAULTS = {
   sendTimeout: 120_000,
   shutdownTimeout: 10_000,
 } as const;
+
+/** @throws ActionheroError AH_CONFIG for prefixes that contradict each other */
+export function checkConfig({
+  rootEndpointType,
+  urlPathForFiles,
+}: WebConfig): void {
+  if (!["api", "file", undefined].includes(rootEndpointType)) {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "rootEndpointType can only be 'api' or 'file'",
+    );
+  }
+  if (!urlPathForFiles && rootEndpointType === "file") {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      'rootEndpointType cannot be "file" without a urlPathForFiles',
+    );
+  }
+}

@@ -7,7 +7,6 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
-import { ActionheroError } from "../../errors";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import { Server } from "../server";
@@ -24,7 +23,7 @@ import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
 import { removeLeftovers, removeUploads, uploadFolder } from "./uploads";
-import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
+import { checkConfig, WEB_DEFAULTS, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { writeBody } from "./write";
 
@@ -68,19 +67,7 @@ export class WebServer extends Server {
 
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
-    const { rootEndpointType, urlPathForFiles } = this.config;
-    if (!["api", "file", undefined].includes(rootEndpointType)) {
-      throw new ActionheroError(
-        "AH_CONFIG",
-        "rootEndpointType can only be 'api' or 'file'",
-      );
-    }
-    if (!urlPathForFiles && rootEndpointType === "file") {
-      throw new ActionheroError(
-        "AH_CONFIG",
-        'rootEndpointType cannot be "file" without a urlPathForFiles',
-      );
-    }
+    checkConfig(this.config);
     this.on("actionComplete", (data: ActionProcessor) => {
       this.completeResponse(data);
     });
@@ -165,18 +152,27 @@ export class WebServer extends Server {
     // connections end with their request, and sockets by keep-alive
   }
 
-  /** Every step of a request; whatever fails in one of them is answered, too. */
+  /** Take a request; whatever goes wrong with it is answered, too. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
-    for (const intercept of this.interceptors) {
-      if (intercept(req, res)) return this.activity.lend(req.socket, res);
+    try {
+      for (const intercept of this.interceptors) {
+        if (intercept(req, res)) return this.activity.lend(req.socket, res);
+      }
+      if (redirectToAllowedHost(req, res, this.config)) return;
+      this.accept(req, res);
+    } catch (error) {
+      answerPlainly(this, res, error);
     }
+  }
+
+  private accept(req: IncomingMessage, res: ServerResponse): void {
     const { config } = this;
-    if (redirectToAllowedHost(req, res, config)) return;
     const identity = identify(req, config.fingerprintOptions);
+    const target = parseTarget(req.url ?? "/", config);
     const request = new WebRequest(
       req,
       res,
-      parseTarget(req.url ?? "/", config),
+      target,
       config,
       identity.setCookie,
     );
@@ -266,14 +262,14 @@ export class WebServer extends Server {
   private async fail(request: WebRequest, error: unknown): Promise<void> {
     const { connection } = request;
     if (!connection || error instanceof RequestAborted) {
-      answerPlainly(this, request, error);
+      answerPlainly(this, request.res, error);
       return this.end(request);
     }
     try {
       const outcome = await prepareFailure(this, connection, request, error);
       await this.answer(connection, request, outcome);
     } catch (failure) {
-      answerPlainly(this, request, failure);
+      answerPlainly(this, request.res, failure);
       this.end(request);
     }
   }

@@ -152,6 +152,17 @@ test("interceptors come before routing and may answer", async () => {
   expect((await app.ask("/api/quick")).json.quick).toBe(true);
 });
 
+test("an interceptor that throws is answered with a 500", async () => {
+  web().interceptors.push(() => {
+    throw new Error("broken");
+  });
+  const { status, json } = await app.ask("/api/quick");
+  expect([status, json.error]).toEqual([
+    500,
+    "the request could not be answered",
+  ]);
+});
+
 test("a client that never finishes its request is cut", async () => {
   config.web.headersTimeout = 20;
   config.web.requestTimeout = 40;
