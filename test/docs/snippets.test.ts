@@ -1,0 +1,108 @@
+/** Type-checks every TypeScript block of the documentation against the sources. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import * as ts from "typescript";
+
+const root = path.join(__dirname, "..", "..");
+
+interface Snippet {
+  /** `docs/actions.md:12`: where the block begins. */
+  place: string;
+  file: string;
+  text: string;
+}
+
+const pages = [
+  "README.md",
+  ...fs.readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`),
+].filter((page) => page.endsWith(".md"));
+
+let fragments = 0;
+const snippets = pages.flatMap(snippetsOf);
+
+function snippetsOf(page: string): Snippet[] {
+  const found: Snippet[] = [];
+  const text = fs.readFileSync(path.join(root, page), "utf8");
+  for (const match of text.matchAll(/^```(?:ts|typescript)\n(.*?)^```/gms)) {
+    const line = text.slice(0, match.index).split("\n").length;
+    if (isFragment(match[1]!)) {
+      fragments++;
+      continue;
+    }
+    const name = `${page.replace(/\W/g, "_")}_${line}.ts`;
+    const file = path.join(root, "src", name);
+    found.push({ place: `${page}:${line}`, file, text: match[1]! });
+  }
+  return found;
+}
+
+/** Members of something that the text around speaks of, rather than a file. */
+function isFragment(text: string): boolean {
+  return !/^(?:import|export|declare|const|abstract|class)\b/m.test(text);
+}
+
+test("every block compiles", () => {
+  const texts = new Map(snippets.map(({ file, text }) => [file, text]));
+  const options: ts.CompilerOptions = {
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.Node16,
+    moduleResolution: ts.ModuleResolutionKind.Node16,
+    moduleDetection: ts.ModuleDetectionKind.Force,
+    paths: { actionhero: [path.join(root, "src", "index.ts")] },
+    types: ["node", "jest"],
+    typeRoots: [path.join(root, "node_modules", "@types")],
+    strict: true,
+    skipLibCheck: true,
+    noEmit: true,
+  };
+  const host = ts.createCompilerHost(options);
+  const { readFile, fileExists, getSourceFile } = host;
+  host.readFile = (file) => texts.get(file) ?? readFile.call(host, file);
+  host.fileExists = (file) => texts.has(file) || fileExists.call(host, file);
+  host.getSourceFile = (file, version, ...rest) => {
+    const text = texts.get(file);
+    return text === undefined
+      ? getSourceFile.call(host, file, version, ...rest)
+      : ts.createSourceFile(file, text, version, true);
+  };
+  const configs = fs
+    .readdirSync(path.join(root, "config"))
+    .map((name) => path.join(root, "config", name));
+  const program = ts.createProgram(
+    [...configs, ...texts.keys()],
+    options,
+    host,
+  );
+
+  const problems: string[] = [];
+  for (const { file, place } of snippets) {
+    const source = program.getSourceFile(file)!;
+    const found = [
+      ...program.getSyntacticDiagnostics(source),
+      ...program.getSemanticDiagnostics(source),
+    ];
+    for (const { messageText, start } of found) {
+      const { line } = source.getLineAndCharacterOfPosition(start ?? 0);
+      const message = ts.flattenDiagnosticMessageText(messageText, "\n");
+      problems.push(`${place}, line ${line + 1} of the block: ${message}`);
+    }
+  }
+  process.stdout.write(
+    `${snippets.length} snippets type-checked, ${fragments} fragments of one left out\n`,
+  );
+  expect(problems).toEqual([]);
+  expect(snippets.length).toBeGreaterThan(0);
+}, 120_000);
+
+test("every link between the pages leads somewhere", () => {
+  const broken: string[] = [];
+  for (const page of pages) {
+    const text = fs.readFileSync(path.join(root, page), "utf8");
+    for (const [, target] of text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
+      if (/^https?:/.test(target!)) continue;
+      const file = path.join(root, path.dirname(page), target!);
+      if (!fs.existsSync(file)) broken.push(`${page}: ${target}`);
+    }
+  }
+  expect(broken).toEqual([]);
+});
