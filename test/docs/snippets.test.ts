@@ -42,7 +42,40 @@ function isFragment(text: string): boolean {
 }
 
 test("every block compiles", () => {
-  const texts = new Map(snippets.map(({ file, text }) => [file, text]));
+  process.stdout.write(
+    `${snippets.length} snippets type-checked, ${fragments} fragments of one left out\n`,
+  );
+  expect(snippets.length).toBeGreaterThan(0);
+  expect(problemsOf(snippets)).toEqual([]);
+}, 120_000);
+
+test("the check finds what does not exist, in the package and in its types", () => {
+  const file = path.join(root, "src", "wrong.ts");
+  const lines = [
+    'import { api, Action, nothing } from "actionhero";',
+    "api.staticFile.searchLocations.push(5);",
+    "export class A extends Action {}",
+  ];
+  const wrong = { place: "wrong", file, text: lines.join("\n") };
+  expect(problemsOf([wrong])).toHaveLength(3);
+}, 120_000);
+
+test("every link between the pages leads somewhere", () => {
+  const broken: string[] = [];
+  for (const page of pages) {
+    const text = fs.readFileSync(path.join(root, page), "utf8");
+    for (const [, target] of text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
+      if (/^https?:/.test(target!)) continue;
+      const file = path.join(root, path.dirname(page), target!);
+      if (!fs.existsSync(file)) broken.push(`${page}: ${target}`);
+    }
+  }
+  expect(broken).toEqual([]);
+});
+
+/** What TypeScript says against them, under `strict` and with the default configuration. */
+function problemsOf(checked: Snippet[]): string[] {
+  const texts = new Map(checked.map(({ file, text }) => [file, text]));
   const options: ts.CompilerOptions = {
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.Node16,
@@ -75,7 +108,7 @@ test("every block compiles", () => {
   );
 
   const problems: string[] = [];
-  for (const { file, place } of snippets) {
+  for (const { file, place } of checked) {
     const source = program.getSourceFile(file)!;
     const found = [
       ...program.getSyntacticDiagnostics(source),
@@ -87,22 +120,5 @@ test("every block compiles", () => {
       problems.push(`${place}, line ${line + 1} of the block: ${message}`);
     }
   }
-  process.stdout.write(
-    `${snippets.length} snippets type-checked, ${fragments} fragments of one left out\n`,
-  );
-  expect(problems).toEqual([]);
-  expect(snippets.length).toBeGreaterThan(0);
-}, 120_000);
-
-test("every link between the pages leads somewhere", () => {
-  const broken: string[] = [];
-  for (const page of pages) {
-    const text = fs.readFileSync(path.join(root, page), "utf8");
-    for (const [, target] of text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
-      if (/^https?:/.test(target!)) continue;
-      const file = path.join(root, path.dirname(page), target!);
-      if (!fs.existsSync(file)) broken.push(`${page}: ${target}`);
-    }
-  }
-  expect(broken).toEqual([]);
-});
+  return problems;
+}
