@@ -42,9 +42,7 @@ export class FileMemory {
     const held = this.files.get(key);
     if (held === undefined) return undefined;
     const isSame =
-      held.length === size &&
-      held.mtimeMs === mtimeMs &&
-      held.ino === ino;
+      held.length === size && held.mtimeMs === mtimeMs && held.ino === ino;
     if (!isSame) {
       this.forget(key);
       return undefined;

@@ -228,9 +228,7 @@ async function wording(
 ): Promise<string> {
   const worded = await errorMessage(key)?.(connection, error);
   if (worded instanceof Error) return worded.message;
-  return worded === undefined
-    ? DEFAULT_TEXTS[key]!(error)
-    : String(worded as string);
+  return worded === undefined ? DEFAULT_TEXTS[key]!(error) : String(worded);
 }
 
 /** Log which folders are served. */

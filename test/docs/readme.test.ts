@@ -8,7 +8,7 @@ const readme = fs.readFileSync(path.join(root, "README.md"), "utf8");
 
 function section(title: string): string {
   const [, text] = readme.split(`\n## ${title}\n`);
-  return text!.split("\n## ")[0]!;
+  return text.split("\n## ")[0];
 }
 
 test("the table of error codes is that of the code", () => {

@@ -25,13 +25,13 @@ function snippetsOf(page: string): Snippet[] {
   const text = fs.readFileSync(path.join(root, page), "utf8");
   for (const match of text.matchAll(/^```(?:ts|typescript)\n(.*?)^```/gms)) {
     const line = text.slice(0, match.index).split("\n").length;
-    if (isFragment(match[1]!)) {
+    if (isFragment(match[1])) {
       fragments++;
       continue;
     }
     const name = `${page.replace(/\W/g, "_")}_${line}.ts`;
     const file = path.join(root, "src", name);
-    found.push({ place: `${page}:${line}`, file, text: match[1]! });
+    found.push({ place: `${page}:${line}`, file, text: match[1] });
   }
   return found;
 }
@@ -65,8 +65,8 @@ test("every link between the pages leads somewhere", () => {
   for (const page of pages) {
     const text = fs.readFileSync(path.join(root, page), "utf8");
     for (const [, target] of text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
-      if (/^https?:/.test(target!)) continue;
-      const file = path.join(root, path.dirname(page), target!);
+      if (/^https?:/.test(target)) continue;
+      const file = path.join(root, path.dirname(page), target);
       if (!fs.existsSync(file)) broken.push(`${page}: ${target}`);
     }
   }
@@ -89,13 +89,13 @@ function problemsOf(checked: Snippet[]): string[] {
     noEmit: true,
   };
   const host = ts.createCompilerHost(options);
-  const { readFile, fileExists, getSourceFile } = host;
-  host.readFile = (file) => texts.get(file) ?? readFile.call(host, file);
-  host.fileExists = (file) => texts.has(file) || fileExists.call(host, file);
+  const plain = ts.createCompilerHost(options);
+  host.readFile = (file) => texts.get(file) ?? plain.readFile(file);
+  host.fileExists = (file) => texts.has(file) || plain.fileExists(file);
   host.getSourceFile = (file, version, ...rest) => {
     const text = texts.get(file);
     return text === undefined
-      ? getSourceFile.call(host, file, version, ...rest)
+      ? plain.getSourceFile(file, version, ...rest)
       : ts.createSourceFile(file, text, version, true);
   };
   const configs = fs

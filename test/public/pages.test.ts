@@ -119,6 +119,6 @@ describeInBrowser("the pages in a browser", () => {
       "getComputedStyle(document.body).backgroundColor",
     );
     const [red] = ground.match(/\d+/)!.map(Number);
-    expect(red! > 128).toBe(mode === "light");
+    expect(red > 128).toBe(mode === "light");
   });
 });
