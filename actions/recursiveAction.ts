@@ -1,5 +1,4 @@
 import { Action, action } from "../src";
-import type { RandomNumber } from "./randomNumber";
 
 export class RecursiveAction extends Action {
   constructor() {
@@ -10,7 +9,7 @@ export class RecursiveAction extends Action {
   }
 
   async run() {
-    const response = await action.run<RandomNumber>("randomNumber");
+    const response = await action.run("randomNumber");
     return { ...response, local: true };
   }
 }

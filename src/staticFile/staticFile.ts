@@ -228,7 +228,8 @@ async function wording(
 ): Promise<string> {
   const worded = await errorMessage(key)?.(connection, error);
   if (worded instanceof Error) return worded.message;
-  return worded === undefined ? DEFAULT_TEXTS[key]!(error) : String(worded);
+  if (worded === undefined) return DEFAULT_TEXTS[key]!(error);
+  return typeof worded === "string" ? worded : JSON.stringify(worded);
 }
 
 /** Log which folders are served. */
