@@ -1,0 +1,63 @@
+/** The action of the README's five minutes does what the README says. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { compileFunction } from "node:vm";
+import * as ts from "typescript";
+
+process.env.AUTOMATIC_ROUTES = "get,post";
+import { startWebApp, type WebApp } from "../support/webApp";
+import * as actionhero from "../../src/index";
+
+let app: WebApp;
+
+beforeAll(async () => {
+  app = await startWebApp();
+  const file = path.join(__dirname, "..", "..", "README.md");
+  const readme = fs.readFileSync(file, "utf8");
+  const [, source] = readme.match(/^```ts\n(.*?class Greet.*?)^```/ms)!;
+  const { outputText } = ts.transpileModule(source, {
+    compilerOptions: {
+      module: ts.ModuleKind.CommonJS,
+      target: ts.ScriptTarget.ES2022,
+    },
+  });
+  const exported: { Greet?: new () => actionhero.Action } = {};
+  const load = compileFunction(outputText, ["require", "exports"]) as (
+    require: () => unknown,
+    exports: object,
+  ) => void;
+  load(() => actionhero, exported);
+
+  const greet = new exported.Greet!();
+  greet.validate();
+  actionhero.api.actions.actions.greet = { 1: greet };
+  actionhero.api.actions.versions.greet = [1];
+  actionhero.api.params.buildPostVariables();
+  actionhero.api.routes.loadRoutes();
+});
+
+afterAll(() => app.stop());
+
+test("it greets", async () => {
+  const { json } = await app.ask("/api/greet?name=Ada");
+  expect(json.greeting).toBe("Hello Ada! ");
+});
+
+test("it says what is missing and what is wrong", async () => {
+  const missing = await app.ask("/api/greet");
+  expect(missing.status).toBe(422);
+  expect(missing.json.error).toBe(
+    "name is a required parameter for this action",
+  );
+  const short = await app.ask("/api/greet?name=Al");
+  expect(short.json.error).toBe("names have at least 3 letters");
+});
+
+test("it takes a body", async () => {
+  const { json } = await app.ask("/api/greet", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name: "Ada", times: 2 }),
+  });
+  expect(json.greeting).toBe("Hello Ada! Hello Ada! ");
+});
