@@ -1,0 +1,151 @@
+/** The redis client of the queue, and the names of its keys. */
+import { randomBytes } from "node:crypto";
+import { EventEmitter } from "node:events";
+import * as os from "node:os";
+import type { Redis } from "ioredis";
+import { toError } from "../errors";
+import { isCluster, isEmbedded, keyHolders } from "../redis/engine";
+import type { ConnectionOptions } from "./types";
+
+const DEFAULT_SCAN_COUNT = 1000;
+
+/** Names this process's connections, so that others can tell a busy process from a dead one. */
+export const processToken = `ah:${os.hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
+
+const named = new WeakSet<Redis>();
+
+export class Connection extends EventEmitter {
+  redis: Redis = null!;
+  connected = false;
+  /** Redis lives in this process: no scripts, nobody else to crash. */
+  embedded = false;
+  /** When the client last became ready, in ms since the epoch. */
+  readySince = Date.now();
+  private prefix = "resque:";
+  private owned = false;
+  private readonly onError = (error: Error) => {
+    if (this.listenerCount("error") > 0) this.emit("error", error);
+  };
+  private readonly onReady = () => {
+    this.readySince = Date.now();
+  };
+
+  constructor(readonly options: ConnectionOptions = {}) {
+    super();
+  }
+
+  /** @throws Error when redis does not answer */
+  async connect(): Promise<void> {
+    if (this.connected) return;
+    this.redis = this.options.redis ?? this.build();
+    this.owned = this.options.redis === undefined;
+    this.embedded = isEmbedded(this.redis);
+    this.prefix = prefixOf(this.options.namespace, isCluster(this.redis));
+    this.redis.on("error", this.onError);
+    this.redis.on("ready", this.onReady);
+    const key = this.key("connection_test_key");
+    await this.redis.set(key, "ok");
+    if ((await this.redis.get(key)) !== "ok")
+      throw new Error("cannot read connection test key");
+    this.name();
+    this.readySince = Date.now();
+    this.connected = true;
+  }
+
+  async end(): Promise<void> {
+    if (!this.connected) return;
+    this.connected = false;
+    this.redis.off("error", this.onError);
+    this.redis.off("ready", this.onReady);
+    if (this.owned) await this.redis.quit().catch(() => undefined); // gone already
+  }
+
+  /** A key of the queue; blank parts are left out. */
+  key(...parts: (string | number)[]): string {
+    return (
+      this.prefix +
+      parts
+        .map(String)
+        .filter((part) => part.trim() !== "")
+        .join(":")
+    );
+  }
+
+  /** The part of the key after the namespace. */
+  unprefixed(key: string): string {
+    return key.slice(this.prefix.length);
+  }
+
+  get namespacePrefix(): string {
+    return this.prefix;
+  }
+
+  /** All keys like `match`, found in steps. */
+  async getKeys(match: string, count = this.scanCount): Promise<string[]> {
+    const found = new Set<string>();
+    for (const node of keyHolders(this.redis)) {
+      let cursor = "0";
+      do {
+        const [next, keys] = await node.scan(
+          cursor,
+          "MATCH",
+          match,
+          "COUNT",
+          count,
+        );
+        cursor = next;
+        for (const key of keys) found.add(key);
+      } while (cursor !== "0");
+    }
+    return [...found];
+  }
+
+  private get scanCount(): number {
+    return this.options.scanCount ?? DEFAULT_SCAN_COUNT;
+  }
+
+  private build(): Redis {
+    const { pkg = "ioredis", host, port, database, password } = this.options;
+    const Client = (
+      pkg === "ioredis-mock" ? require("ioredis-mock") : require("ioredis")
+    ) as new (options: object) => Redis;
+    return new Client({
+      host: host ?? "127.0.0.1",
+      port: port ?? 6379,
+      db: database ?? 0,
+      password,
+      ...this.options.options,
+    });
+  }
+
+  /** A reconnected client lost its name, so it is given again on each "ready". */
+  private name(): void {
+    if (this.embedded || named.has(this.redis)) return;
+    named.add(this.redis);
+    const { redis } = this;
+    const setName = () => {
+      for (const node of keyHolders(redis))
+        node.client("SETNAME", processToken).catch((error) => {
+          this.onError(toError(error)); // a host that forbids it: leases still work
+        });
+    };
+    redis.on("ready", setName);
+    setName();
+  }
+}
+
+function prefixOf(
+  namespace: string | string[] | undefined,
+  clustered: boolean,
+): string {
+  const parts = [namespace ?? (clustered ? "{resque}" : "resque")]
+    .flat()
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+  const joined = parts.join(":");
+  if (clustered && !/\{[^}]+\}/.test(joined))
+    throw new Error(
+      `on a Redis Cluster the namespace of the queue needs a hash tag, e.g. {${joined}}`,
+    );
+  return joined === "" ? "" : `${joined}:`;
+}

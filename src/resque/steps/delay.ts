@@ -1,0 +1,234 @@
+/** Steps: keep jobs for later, and move the due ones to their queues. */
+import { runExclusive } from "../../redis/engine";
+import { defineScript, runScript } from "../../redis/script";
+import type { Connection } from "../connection";
+import { embeddedWakeUps } from "../wakeUps";
+
+/** Buckets longer than this are only moved at their whole second: finding a job in them costs too much. */
+const LONG_BUCKET = 1000;
+const BATCH = 500;
+
+// KEYS: timestamps:<job>, delayed:<s>, schedule, ah:due, ah:wake-scheduler
+// ARGV: s, due in ms, job
+// Returns 1, or 0 when the job is there at that second. One step: the three structures of resque agree.
+const DELAY = defineScript(`
+if redis.call('SADD', KEYS[1], 'delayed:' .. ARGV[1]) == 0 then return 0 end
+redis.call('RPUSH', KEYS[2], ARGV[3])
+redis.call('ZADD', KEYS[3], ARGV[1], ARGV[1])
+local member = ARGV[1] .. ':' .. ARGV[3]
+redis.call('ZADD', KEYS[4], ARGV[2], member)
+if redis.call('ZRANGE', KEYS[4], 0, 0)[1] == member then
+  redis.call('DEL', KEYS[5])
+  redis.call('RPUSH', KEYS[5], '1')
+end
+return 1
+`);
+
+// KEYS: schedule, ah:due, queues, failed
+// ARGV: prefix, now in ms, jobs at most, long bucket, date
+// Returns the next due time in ms ('' for none), then s and job of each one moved.
+// One step: a job is never in neither place. Queues are known only from the jobs, so their keys are computed.
+const PROMOTE = defineScript(`
+local ns, now, limit, long = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local result = {''}
+local function move(raw, s)
+  redis.call('SREM', ns .. 'timestamps:' .. raw, 'delayed:' .. s)
+  local ok, job = pcall(cjson.decode, raw)
+  if ok and type(job) == 'table' and type(job.queue) == 'string' then
+    redis.call('SADD', KEYS[3], job.queue)
+    redis.call('RPUSH', ns .. 'queue:' .. job.queue, raw)
+    local wake = ns .. 'ah:wake:' .. job.queue
+    if redis.call('LLEN', wake) < 32 then redis.call('RPUSH', wake, '1') end
+  else
+    redis.call('RPUSH', KEYS[4], '{"worker":"scheduler","queue":"","payload":' .. cjson.encode(raw) ..
+      ',"exception":"Error","error":"unreadable job","backtrace":[],"failed_at":"' .. ARGV[5] .. '"}')
+  end
+  result[#result + 1] = s
+  result[#result + 1] = raw
+  limit = limit - 1
+end
+for _, s in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], 0, math.floor(now / 1000))) do
+  local bucket = ns .. 'delayed:' .. s
+  while limit > 0 do
+    local raw = redis.call('LPOP', bucket)
+    if not raw then break end
+    redis.call('ZREM', KEYS[2], s .. ':' .. raw)
+    move(raw, s)
+  end
+  if limit <= 0 then break end
+  redis.call('ZREM', KEYS[1], s)
+end
+if limit > 0 then
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], 0, now, 'LIMIT', 0, limit)) do
+    local at = string.find(member, ':', 1, true)
+    local s, raw = string.sub(member, 1, at - 1), string.sub(member, at + 1)
+    local bucket = ns .. 'delayed:' .. s
+    if redis.call('LLEN', bucket) <= long then
+      redis.call('ZREM', KEYS[2], member)
+      if redis.call('LREM', bucket, 1, raw) == 1 then move(raw, s) end
+      if redis.call('LLEN', bucket) == 0 then redis.call('ZREM', KEYS[1], s) end
+    end
+  end
+end
+local due = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local second = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+local next = nil
+if due then next = tonumber(due) end
+if second and (not next or tonumber(second) * 1000 < next) then next = tonumber(second) * 1000 end
+if next then result[1] = string.format('%.0f', next) end
+return result
+`);
+
+/** @returns false when the same job is there at the same second */
+export async function delayJob(
+  connection: Connection,
+  dueMs: number,
+  job: string,
+): Promise<boolean> {
+  const second = Math.ceil(dueMs / 1000);
+  if (connection.embedded)
+    return runExclusive(() => delayPlain(connection, dueMs, second, job));
+  const added = await runScript(
+    connection.redis,
+    DELAY,
+    [
+      connection.key("timestamps", job),
+      connection.key("delayed", second),
+      connection.key("delayed_queue_schedule"),
+      connection.key("ah:due"),
+      connection.key("ah:wake-scheduler"),
+    ],
+    [second, dueMs, job],
+  );
+  return added === 1;
+}
+
+async function delayPlain(
+  connection: Connection,
+  dueMs: number,
+  second: number,
+  job: string,
+): Promise<boolean> {
+  const { redis } = connection;
+  const bucket = `delayed:${second}`;
+  if (!(await redis.sadd(connection.key("timestamps", job), bucket)))
+    return false;
+  await redis.rpush(connection.key(bucket), job);
+  await redis.zadd(connection.key("delayed_queue_schedule"), second, second);
+  await redis.zadd(connection.key("ah:due"), dueMs, `${second}:${job}`);
+  embeddedWakeUps.emit("added");
+  return true;
+}
+
+export interface Promotion {
+  /** When to look again, in ms since the epoch. */
+  nextMs?: number;
+  moved: { second: string; raw: string }[];
+}
+
+/** Move up to 500 due jobs to their queues. */
+export async function promoteJobs(
+  connection: Connection,
+  nowMs: number,
+): Promise<Promotion> {
+  const reply = connection.embedded
+    ? await runExclusive(() => promotePlain(connection, nowMs))
+    : ((await runScript(
+        connection.redis,
+        PROMOTE,
+        [
+          connection.key("delayed_queue_schedule"),
+          connection.key("ah:due"),
+          connection.key("queues"),
+          connection.key("failed"),
+        ],
+        [
+          connection.namespacePrefix,
+          nowMs,
+          BATCH,
+          LONG_BUCKET,
+          new Date(nowMs).toString(),
+        ],
+      )) as string[]);
+  const moved: Promotion["moved"] = [];
+  for (let i = 1; i < reply.length; i += 2)
+    moved.push({ second: reply[i]!, raw: reply[i + 1]! });
+  return { nextMs: reply[0] ? Number(reply[0]) : undefined, moved };
+}
+
+async function promotePlain(
+  connection: Connection,
+  nowMs: number,
+): Promise<string[]> {
+  const { redis } = connection;
+  const schedule = connection.key("delayed_queue_schedule");
+  const dueKey = connection.key("ah:due");
+  const result: string[] = [""];
+  const due = await redis.zrangebyscore(dueKey, 0, nowMs, "LIMIT", 0, BATCH);
+  for (const member of due) {
+    const at = member.indexOf(":");
+    const [second, raw] = [member.slice(0, at), member.slice(at + 1)];
+    await redis.zrem(dueKey, member);
+    if ((await redis.lrem(connection.key("delayed", second), 1, raw)) === 1)
+      await movePlain(connection, second, raw, nowMs, result);
+  }
+  const seconds = await redis.zrangebyscore(
+    schedule,
+    0,
+    Math.floor(nowMs / 1000),
+  );
+  for (const second of seconds) {
+    let raw: string | null;
+    while ((raw = await redis.lpop(connection.key("delayed", second)))) {
+      await redis.zrem(dueKey, `${second}:${raw}`);
+      await movePlain(connection, second, raw, nowMs, result);
+    }
+    await redis.zrem(schedule, second);
+  }
+  if (result.length > 1) embeddedWakeUps.emit("added");
+  const next = [
+    (await redis.zrange(dueKey, 0, 0, "WITHSCORES"))[1],
+    (await redis.zrange(schedule, 0, 0)).map((s) => Number(s) * 1000)[0],
+  ].filter((time) => time !== undefined);
+  if (next.length > 0) result[0] = String(Math.min(...next.map(Number)));
+  return result;
+}
+
+async function movePlain(
+  connection: Connection,
+  second: string,
+  raw: string,
+  nowMs: number,
+  result: string[],
+): Promise<void> {
+  const { redis } = connection;
+  await redis.srem(connection.key("timestamps", raw), `delayed:${second}`);
+  const queue = queueOf(raw);
+  if (queue === undefined) {
+    await redis.rpush(
+      connection.key("failed"),
+      JSON.stringify({
+        worker: "scheduler",
+        queue: "",
+        payload: raw,
+        exception: "Error",
+        error: "unreadable job",
+        backtrace: [],
+        failed_at: new Date(nowMs).toString(),
+      }),
+    );
+  } else {
+    await redis.sadd(connection.key("queues"), queue);
+    await redis.rpush(connection.key("queue", queue), raw);
+  }
+  result.push(second, raw);
+}
+
+function queueOf(raw: string): string | undefined {
+  try {
+    const { queue } = JSON.parse(raw) as { queue?: unknown };
+    return typeof queue === "string" ? queue : undefined;
+  } catch {
+    return undefined;
+  }
+}
