@@ -85,3 +85,10 @@ function pluginPaths(section: PluginSection): string[] {
     return plugin[section] === false ? [] : [root];
   });
 }
+
+/** The folders that static files are served from: the project's, then those of its plugins. */
+export function publicFolders(): string[] {
+  const paths = config.general?.paths as { public?: string[] } | undefined;
+  const project = (paths?.public ?? []).map((folder) => path.normalize(folder));
+  return [...new Set([...project, ...pluginFolders("public")])];
+}

@@ -1,0 +1,114 @@
+const namespace = "errors";
+
+declare module "../src" {
+  interface ActionheroConfigInterface {
+    [namespace]: ReturnType<(typeof DEFAULT)[typeof namespace]>;
+  }
+}
+
+/** The text of an error, or the value itself when it has none. */
+function messageOf(error: any): any {
+  return error?.message ? String(error.message) : error;
+}
+
+export const DEFAULT = {
+  [namespace]: () => {
+    return {
+      // these functions are settings: they are called when an error is made, and not when the config is built
+      _toExpand: false,
+
+      // report requests for actions that do not exist to the exception reporters, too
+      reportUnknownActions: false,
+
+      // how errors are shown to clients, and in logs
+      serializers: {
+        servers: {
+          web: messageOf,
+          websocket: messageOf,
+          socket: messageOf,
+          specHelper: (error: any): any =>
+            error?.message ? "Error: " + String(error.message) : error,
+        },
+        // null, or: (error) => ({ errorFields: {...}, logLevel: "error" })
+        actionProcessor: null as
+          | null
+          | ((error: any) => {
+              errorFields: Record<string, unknown>;
+              logLevel?: any;
+            }),
+      },
+
+      // Actions: each may be async, and answer a text, an Error or any object
+
+      // params that did not pass their validators
+      invalidParams: (_data: any, validationErrors: any[]): any =>
+        validationErrors[0],
+
+      // required params that are missing
+      missingParams: (_data: any, missingParams: string[]): any =>
+        `${missingParams[0]} is a required parameter for this action`,
+
+      // no such action, or not in this version
+      unknownAction: (_data: any): any =>
+        "unknown action or invalid apiVersion",
+
+      // the action does not take this kind of connection
+      unsupportedServerType: (data: any): any =>
+        `this action does not support the ${data.connection.type} connection type`,
+
+      // the server is stopping
+      serverShuttingDown: (_data: any): any => "the server is shutting down",
+
+      // more than `general.simultaneousActions` of one client
+      tooManyPendingActions: (_data: any): any =>
+        "you have too many pending requests",
+
+      // anything thrown by an action or its middleware; may change data.response
+      genericError: async (_data: any, error: any): Promise<any> => error,
+
+      // Files
+
+      // the file does not exist
+      fileNotFound: (_connection: any): any => "that file is not found",
+
+      // no file was named
+      fileNotProvided: (_connection: any): any =>
+        "file is a required param to send a file",
+
+      // the file cannot be read
+      fileReadError: (_connection: any, error: any): any =>
+        `error reading file: ${error?.message ?? error}`,
+
+      // Connections
+
+      verbNotFound: (_connection: any, verb: string): any =>
+        `verb not found or not allowed (${verb})`,
+
+      verbNotAllowed: (_connection: any, verb: string): any =>
+        `verb not found or not allowed (${verb})`,
+
+      connectionRoomAndMessage: (_connection: any): any =>
+        "both room and message are required",
+
+      connectionNotInRoom: (_connection: any, room: string): any =>
+        `connection not in this room (${room})`,
+
+      connectionAlreadyInRoom: (_connection: any, room: string): any =>
+        `connection already in this room (${room})`,
+
+      connectionRoomHasBeenDeleted: (_room: string): any =>
+        "this room has been deleted",
+
+      connectionRoomNotExist: (_room: string): any => "room does not exist",
+
+      connectionRoomExists: (_room: string): any => "room exists",
+
+      connectionRoomRequired: (): any => "a room is required",
+
+      // a line of a TCP client that is longer than `socket.maxDataLength`
+      // (the labels are swapped since ever, and clients match on the text)
+      dataLengthTooLarge: (maxLength: number, receivedLength: number): any =>
+        `data length is too big (${maxLength} received/${receivedLength} max)`,
+    };
+  },
+};

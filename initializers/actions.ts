@@ -1,0 +1,16 @@
+import { createActionsApi, loadActions } from "../src/action/registry";
+import { api } from "../src/api";
+import { Initializer } from "../src/boot/initializer";
+
+export class ActionsInitializer extends Initializer {
+  constructor() {
+    super();
+    this.name = "actions";
+    this.loadPriority = 410;
+  }
+
+  override async initialize() {
+    api.actions = createActionsApi();
+    await loadActions();
+  }
+}

@@ -1,0 +1,70 @@
+/** The base class of actions. */
+import { api } from "../api";
+import { connectionVerbs } from "../connection/verbs";
+import type { Inputs } from "../input/types";
+import type { ActionheroLogLevel } from "../log/log";
+import type { ActionProcessor } from "./actionProcessor";
+import { globalSafeParams } from "./safeParams";
+
+/** What `run` may answer; an object joins the response. */
+export type ActionResponse = { [key: string]: any } | null | void;
+
+/** One thing that the server can do, over every transport. */
+export abstract class Action {
+  /** What clients call it. */
+  name: string = undefined!; // set by the subclass; validate() says so when it is not
+  /** For documentation; required. */
+  description: string = undefined!;
+  /** Several versions of one name can exist; the highest answers clients that name none (default 1). */
+  version: string | number = 1;
+  /** The params it takes; all others are removed. */
+  inputs: Inputs = {};
+  /** For documentation only. */
+  outputExample: any = {};
+  /** Names of middleware that runs for this action, after the global one. */
+  middleware: string[] = [];
+  /** Connection types (`"web"`, `"websocket"`, `"socket"`, ...) that may not run it. */
+  blockedConnectionTypes: string[] = [];
+  /** The level of its log line when it ends without an error (default `"info"`). */
+  logLevel: ActionheroLogLevel = "info";
+  /** Web: answer with the mime type of the requested path's extension (default true). */
+  matchExtensionMimeType = true;
+  /** Show it in the generated documentation (default true). */
+  toDocument = true;
+
+  /**
+   * Do the work.
+   * @param data the request: `data.params`, `data.connection`, `data.session`; `data.response` is what is sent
+   * @returns an object whose properties join the response, or nothing
+   */
+  abstract run(
+    data: Partial<ActionProcessor<any>>,
+  ): Promise<ActionResponse> | ActionResponse;
+
+  /** @throws Error naming what is missing or not allowed */
+  validate(): void {
+    if (!this.name) throw new Error("name is required for this action");
+    if (!this.description)
+      throw new Error(
+        `description is required for the action \`${this.name}\``,
+      );
+    if (typeof this.run !== "function")
+      throw new Error(`action \`${this.name}\` has no run method`);
+    if (
+      api.connections &&
+      (connectionVerbs as readonly string[]).includes(this.name)
+    ) {
+      throw new Error(
+        `action \`${this.name}\` is a reserved verb for connections. choose a new name`,
+      );
+    }
+    const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
+    for (const input of Object.keys(this.inputs)) {
+      if (safeParams.includes(input)) {
+        throw new Error(
+          `input \`${input}\` in action \`${this.name}\` is a reserved param`,
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,73 @@
+/** The exported `action`: middleware, and running an action from inside the server. */
+import { api } from "../api";
+import { Connection } from "../connection/connection";
+import { ActionheroError } from "../errors";
+import { registerMiddleware, type NamedMiddleware } from "../middleware/stack";
+import type { Action } from "./action";
+import { ActionProcessor } from "./actionProcessor";
+
+/** Runs before and after actions; either function may be async and throws to end the action with an error. */
+export interface ActionMiddleware extends NamedMiddleware {
+  /** Run for every action; otherwise for those that name it. */
+  global: boolean;
+  preProcessor?: (data: ActionProcessor<any>) => any;
+  postProcessor?: (data: ActionProcessor<any>) => any;
+}
+
+/** The response of an action class, or anything for one that is not named. */
+type ResponseOf<A> = A extends Action
+  ? Exclude<Awaited<ReturnType<A["run"]>>, void | null> extends infer R
+    ? [R] extends [never]
+      ? { [key: string]: any }
+      : R
+    : never
+  : any;
+
+/**
+ * Add middleware for actions.
+ * @throws Error `middleware.name is required`
+ */
+export function addMiddleware(data: ActionMiddleware): void {
+  registerMiddleware(api.actions, data, data.global === true);
+}
+
+/**
+ * Run an action from inside the server, with its middleware and checks, and get its response.
+ * @param actionVersion default: the latest
+ * @param connectionProperties put on the connection that the action sees, e.g. `session`
+ * @throws ActionheroError AH_ACTION when the response has an error; the original is its `cause`
+ */
+export async function run<ActionClass extends Action | void = void>(
+  actionName: string,
+  actionVersion?: string | number,
+  params: { [key: string]: any } | null = {},
+  connectionProperties: { [key: string]: any } = {},
+): Promise<ResponseOf<ActionClass>> {
+  const connection = await Connection.createAsync({
+    type: "in-line-action",
+    remotePort: "0",
+    remoteIP: "0",
+    rawConnection: {},
+    canChat: false,
+  });
+  try {
+    connection.params = params ?? {};
+    Object.assign(connection, connectionProperties);
+    const data = new ActionProcessor(connection);
+    const { response } = await data.processAction(actionName, actionVersion);
+    const error = (response as { error?: unknown } | undefined)?.error;
+    if (error) throw inlineError(error);
+    return response as ResponseOf<ActionClass>;
+  } finally {
+    await connection.destroy();
+  }
+}
+
+/** Errors are told as text (`Error: ...`), as v29 did; other values by their message, if any. */
+function inlineError(error: unknown): Error {
+  const message =
+    error instanceof Error || typeof error !== "object"
+      ? String(error as string)
+      : ((error as { message?: string }).message ?? JSON.stringify(error));
+  return new ActionheroError("AH_ACTION", message, { cause: error });
+}

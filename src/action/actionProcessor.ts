@@ -1,0 +1,209 @@
+/** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
+import { api } from "../api";
+import { config } from "../config/config";
+import type { Connection } from "../connection/connection";
+import { applyInputs, isThenable, reduceParams } from "../input/field";
+import type { Inputs, ParamsFrom } from "../input/types";
+import type { Action } from "./action";
+import { latestVersion } from "./registry";
+import { errorLogLine, reportAction, type ErrorLogLine } from "./report";
+import { globalSafeParams } from "./safeParams";
+import { ActionsStatus, errorForStatus } from "./status";
+
+/** How many actions of one connection may be pending unless the configuration says otherwise. */
+const DEFAULT_SIMULTANEOUS_ACTIONS = 5;
+
+const NO_INPUTS: Inputs = {};
+const NO_MIDDLEWARE: string[] = [];
+
+/** The `data` that actions and their middleware get. */
+export class ActionProcessor<ActionClass extends Action = any> {
+  connection: Connection;
+  action: string | null = null;
+  /** Set it to false in middleware, and the action does not run. */
+  toProcess = true;
+  /** Set it to false, and nothing is sent: the action answers by itself. */
+  toRender = true;
+  messageId: string | number;
+  params: ParamsFrom<ActionClass> & { [key: string]: any };
+  missingParams: string[] = [];
+  validatorErrors: any[] = [];
+  /** ms since the epoch. */
+  actionStartTime: number | null = null;
+  actionTemplate: ActionClass | null = null;
+  working = false;
+  /** What is sent to the client. */
+  response: any = {};
+  /** ms. */
+  duration: number | null = null;
+  actionStatus: ActionsStatus | null = null;
+  /** For middleware to hand things to the action. */
+  session: any = {};
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+    this.messageId = connection.messageId || 0;
+    // a snapshot: requests of one connection run side by side, each with the params it came with
+    this.params = {
+      action: null,
+      apiVersion: null,
+      ...connection.params,
+    } as unknown as ActionProcessor<ActionClass>["params"];
+  }
+
+  getPendingActionCount(): number {
+    return this.connection.pendingActions;
+  }
+
+  /** Freeze the params: what an action was asked for stays what it was asked for. */
+  lockParams(): void {
+    this.params = Object.freeze(this.params);
+  }
+
+  /**
+   * Run the action named by the arguments, else by the params.
+   * @returns this, when the response is complete; an action's error is in `response.error`, nothing is thrown
+   */
+  async processAction(
+    actionName?: string,
+    apiVersion?: string | number,
+  ): Promise<this> {
+    const { connection } = this;
+    this.actionStartTime = Date.now();
+    this.working = true;
+    connection.totalActions++;
+    connection.pendingActions++;
+    this.resolveTemplate(actionName, apiVersion);
+
+    let thrown: unknown;
+    let status = this.refusal();
+    if (status === undefined) {
+      try {
+        status = await this.runAction();
+      } catch (error) {
+        thrown = error;
+        status = ActionsStatus.GenericError;
+      }
+    }
+    return this.complete(status, thrown);
+  }
+
+  /** The fields that the built-in formatter adds to the log line of an error. */
+  applyDefaultErrorLogLineFormat(error: unknown): ErrorLogLine {
+    return errorLogLine(error);
+  }
+
+  private resolveTemplate(actionName?: string, apiVersion?: string | number) {
+    const params = this.params as Record<string, any>;
+    this.action = actionName ?? (params.action as string | null);
+    const { action } = this;
+    // own properties only: a client may ask for the action "constructor"
+    if (
+      typeof action !== "string" ||
+      !Object.hasOwn(api.actions.actions, action)
+    )
+      return;
+    const versions = api.actions.actions[action]!;
+    const version: string | number | undefined =
+      apiVersion || params.apiVersion || latestVersion(action);
+    if (version === undefined) return;
+    if (!params.apiVersion) params.apiVersion = version;
+    if (Object.hasOwn(versions, version))
+      this.actionTemplate = versions[version] as unknown as ActionClass;
+  }
+
+  /** The reason not to even begin, or undefined. */
+  private refusal(): ActionsStatus | undefined {
+    const { connection, actionTemplate } = this;
+    if (api.running !== true) return ActionsStatus.ServerShuttingDown;
+    const limit =
+      config.general?.simultaneousActions ?? DEFAULT_SIMULTANEOUS_ACTIONS;
+    if (connection.pendingActions > limit) return ActionsStatus.TooManyRequests;
+    if (!actionTemplate) return ActionsStatus.UnknownAction;
+    if (actionTemplate.blockedConnectionTypes?.includes(connection.type))
+      return ActionsStatus.UnsupportedServerType;
+    return undefined;
+  }
+
+  private async runAction(): Promise<ActionsStatus> {
+    const template = this.actionTemplate!;
+    const local = template.middleware ?? NO_MIDDLEWARE;
+    const global = api.actions.globalMiddleware;
+    const hasMiddleware = global.length > 0 || local.length > 0;
+
+    if (hasMiddleware) await this.runMiddleware(global, local, "preProcessor");
+    const inputs = template.inputs ?? NO_INPUTS;
+    const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
+    this.params = reduceParams(
+      this.params,
+      inputs,
+      safeParams,
+    ) as typeof this.params;
+    await applyInputs(inputs, this.params, this, this, safeParams);
+    this.lockParams();
+    if (this.missingParams.length > 0) return ActionsStatus.MissingParams;
+    if (this.validatorErrors.length > 0) return ActionsStatus.ValidatorErrors;
+    if (this.toProcess !== true) return ActionsStatus.Complete;
+
+    let response: unknown = template.run(this);
+    if (isThenable(response)) response = await response;
+    if (response !== undefined && response !== null)
+      Object.assign((this.response ??= {}), response);
+    if (hasMiddleware) await this.runMiddleware(global, local, "postProcessor");
+    return ActionsStatus.Complete;
+  }
+
+  private async runMiddleware(
+    global: readonly string[],
+    local: readonly string[],
+    phase: "preProcessor" | "postProcessor",
+  ): Promise<void> {
+    for (const names of [global, local]) {
+      for (const name of names) {
+        const { middleware } = api.actions;
+        if (!Object.hasOwn(middleware, name))
+          throw new Error(
+            `unknown middleware \`${name}\` of the action \`${this.action}\``,
+          );
+        const process = middleware[name]![phase];
+        if (typeof process !== "function") continue;
+        const done: unknown = process(this);
+        if (isThenable(done)) await done;
+      }
+    }
+  }
+
+  private async complete(
+    status: ActionsStatus,
+    thrown: unknown,
+  ): Promise<this> {
+    let error: unknown;
+    if (status !== ActionsStatus.Complete) {
+      try {
+        error = await errorForStatus(status, this, thrown);
+      } catch (failure) {
+        error = failure; // the project's own message function is broken
+      }
+      this.attachError(error);
+    }
+    this.response ??= {};
+    const { connection } = this;
+    if (connection.pendingActions > 0) connection.pendingActions--;
+    this.duration = Date.now() - this.actionStartTime!;
+    this.actionStatus = status;
+    this.working = false;
+    reportAction(this, error);
+    return this;
+  }
+
+  private attachError(error: unknown): void {
+    if (error === undefined || error === null) return;
+    if (typeof this.response === "string" || Array.isArray(this.response)) {
+      this.response = String(error as string);
+      return;
+    }
+    this.response ??= {};
+    const response = this.response as { error?: unknown };
+    if (!response.error) response.error = error;
+  }
+}

@@ -1,0 +1,94 @@
+/** The loaded actions: `api.actions`. */
+import { api } from "../api";
+import { discover } from "../config/discover";
+import { toError } from "../errors";
+import { log } from "../log/log";
+import type { MiddlewareRegistry } from "../middleware/stack";
+import { loadModule } from "../utils/loadModule";
+import type { Action } from "./action";
+import type { ActionMiddleware } from "./actionModule";
+
+/** Plain objects and arrays on purpose: users and their tests change them in place. */
+export interface ActionsApi extends MiddlewareRegistry<ActionMiddleware> {
+  actions: { [name: string]: { [version: string]: Action } };
+  /** The versions of each name; clients that name none get the last. */
+  versions: { [name: string]: (string | number)[] };
+  /** Load the actions of one file. */
+  loadFile(fullFilePath: string, reload?: boolean): Promise<void>;
+}
+
+declare module "../api" {
+  interface Api {
+    actions: ActionsApi;
+  }
+}
+
+export function createActionsApi(): ActionsApi {
+  return {
+    actions: {},
+    versions: {},
+    middleware: {},
+    globalMiddleware: [],
+    loadFile,
+  };
+}
+
+/** Load the actions of the project and its plugins, and collect the params they take. */
+export async function loadActions(): Promise<void> {
+  for (const file of discover("actions")) await api.actions.loadFile(file);
+  api.params.buildPostVariables();
+}
+
+/** The version for clients that name none, or undefined. */
+export function latestVersion(name: string): string | number | undefined {
+  const { versions } = api.actions;
+  return Object.hasOwn(versions, name) ? versions[name]!.at(-1) : undefined;
+}
+
+async function loadFile(fullFilePath: string, reload = false): Promise<void> {
+  try {
+    for (const ActionClass of Object.values(loadModule(fullFilePath, reload))) {
+      const action = new (ActionClass as new () => Action)();
+      action.description ??= action.name;
+      action.validate();
+      registerAction(action, fullFilePath, reload);
+    }
+  } catch (thrown) {
+    const error = toError(thrown);
+    api.exceptionHandlers?.initializer(error, fullFilePath);
+    throw error;
+  }
+}
+
+function registerAction(action: Action, file: string, reload: boolean): void {
+  const { actions, versions } = api.actions;
+  const { name, version } = action;
+  const known = ((Object.hasOwn(actions, name) ? actions[name] : undefined) ??
+    (actions[name] = {})) as { [version: string]: Action };
+  const list = Object.hasOwn(versions, name)
+    ? versions[name]!
+    : (versions[name] = []);
+
+  if (Object.hasOwn(known, version) && !reload) {
+    log(
+      `an existing action with the same name \`${name}\` will be overridden by the file ${file}`,
+      "warning",
+    );
+  }
+  known[version] = action;
+  if (!list.some((present) => String(present) === String(version)))
+    list.push(version);
+  list.sort(compareVersions);
+  log(
+    `action ${reload ? "reloaded" : "loaded"}: ${name} @ v${version}, ${file}`,
+    reload ? "info" : "debug",
+  );
+}
+
+/** Numbers by value, before texts in their own order with numbers inside compared by value. */
+function compareVersions(a: string | number, b: string | number): number {
+  const [x, y] = [Number(a), Number(b)];
+  if (!Number.isNaN(x) && !Number.isNaN(y)) return x - y;
+  if (Number.isNaN(x) !== Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
+  return String(a).localeCompare(String(b), "en", { numeric: true });
+}

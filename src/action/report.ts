@@ -1,0 +1,117 @@
+/** The log line of an action, and the report of its error. */
+import { api } from "../api";
+import { config } from "../config/config";
+import {
+  filterObjectForLogging,
+  filterResponseForLogging,
+} from "../log/filters";
+import { log, willLog, type ActionheroLogLevel } from "../log/log";
+import type { ActionProcessor } from "./actionProcessor";
+import { ActionsStatus } from "./status";
+
+/** What `config.errors.serializers.actionProcessor` answers. */
+export interface ErrorLogLine {
+  errorFields: Record<string, unknown>;
+  logLevel?: ActionheroLogLevel;
+}
+
+interface LogLine {
+  [field: string]: unknown;
+}
+
+/** Write the line of a finished action; an error also goes to the exception reporters. */
+export function reportAction(data: ActionProcessor, error: unknown): void {
+  const failed = error !== undefined && error !== null;
+  let level: ActionheroLogLevel = data.actionTemplate?.logLevel ?? "info";
+  let errorFields: Record<string, unknown> | undefined;
+  if (failed && !isSeen(data)) return;
+  if (failed) {
+    const formatted = formatError(error);
+    level = formatted.logLevel ?? "error";
+    errorFields = formatted.errorFields;
+  }
+  const toReport = failed && isReported(data);
+  if (!toReport && !willLog(level)) return;
+
+  const line = buildLine(data);
+  if (errorFields) Object.assign(line, errorFields);
+  log(`[ action @ ${data.connection.type} ]`, level, line);
+  if (toReport)
+    api.exceptionHandlers?.action(error as NodeJS.ErrnoException, line);
+}
+
+/** The built-in form: `error` as text and every own property except `message`; no Error, then its JSON. */
+export function errorLogLine(error: unknown): ErrorLogLine {
+  const errorFields: Record<string, unknown> = {};
+  if (error instanceof Error) {
+    errorFields.error = String(error);
+    for (const key of Object.getOwnPropertyNames(error)) {
+      if (key !== "message")
+        errorFields[key] = (error as unknown as Record<string, unknown>)[key];
+    }
+  } else {
+    errorFields.error = toJson(error);
+  }
+  return { errorFields, logLevel: "error" };
+}
+
+function formatError(error: unknown): ErrorLogLine {
+  const formatter = ownFormatter();
+  return typeof formatter === "function"
+    ? formatter(error)
+    : errorLogLine(error);
+}
+
+function ownFormatter(): ((error: unknown) => ErrorLogLine) | null | undefined {
+  const serializers = config.errors?.serializers as
+    { actionProcessor?: ((error: unknown) => ErrorLogLine) | null } | undefined;
+  return serializers?.actionProcessor;
+}
+
+/** Whether anybody gets to know of the error: reading its stack costs more than answering a 404. */
+function isSeen(data: ActionProcessor): boolean {
+  return (
+    typeof ownFormatter() === "function" || isReported(data) || willLog("error")
+  );
+}
+
+function isReported(data: ActionProcessor): boolean {
+  if (data.actionStatus !== ActionsStatus.UnknownAction) return true;
+  return Boolean(config.errors?.reportUnknownActions);
+}
+
+function buildLine(data: ActionProcessor): LogLine {
+  const { connection } = data;
+  const web = connection.type === "web" ? webFields(connection) : undefined;
+  return {
+    to: connection.remoteIP,
+    action: data.action,
+    params: toJson(filterObjectForLogging(data.params)),
+    duration: data.duration,
+    method: web?.method,
+    pathname: web?.pathname,
+    error: "",
+    response: config.general?.enableResponseLogging
+      ? toJson(filterResponseForLogging(data.response as object))
+      : undefined,
+  };
+}
+
+function webFields(connection: { rawConnection: any }): {
+  method?: string;
+  pathname?: string;
+} {
+  const { method, parsedURL } = connection.rawConnection as {
+    method?: string;
+    parsedURL?: { pathname?: string };
+  };
+  return { method, pathname: parsedURL?.pathname };
+}
+
+function toJson(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return String(value); // circular, or a throwing toJSON: a log line must not fail a request
+  }
+}

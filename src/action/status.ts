@@ -1,0 +1,77 @@
+/** How an action ended, and the error that this gives the client. */
+import { errorMessage, type ErrorMessage } from "../config/errorMessage";
+
+/** The order is public: users compare with the numbers. */
+export enum ActionsStatus {
+  Complete,
+  GenericError,
+  ServerShuttingDown,
+  TooManyRequests,
+  UnknownAction,
+  UnsupportedServerType,
+  MissingParams,
+  ValidatorErrors,
+}
+
+/** The facts that error messages are made from; the whole ActionProcessor is handed to `config.errors`. */
+export interface StatusFacts {
+  missingParams: string[];
+  validatorErrors: any[];
+  connection: { type: string };
+}
+
+/** Used when a project's `config.errors` lacks an entry. */
+const DEFAULT_MESSAGES: Record<string, ErrorMessage> = {
+  genericError: (_data, error) => error as unknown,
+  serverShuttingDown: () => "the server is shutting down",
+  tooManyPendingActions: () => "you have too many pending requests",
+  unknownAction: () => "unknown action or invalid apiVersion",
+  unsupportedServerType: (data: StatusFacts) =>
+    `this action does not support the ${data.connection.type} connection type`,
+  missingParams: (_data, missing: string[]) =>
+    `${missing[0]} is a required parameter for this action`,
+  invalidParams: (_data, errors: unknown[]) => errors[0],
+};
+
+/**
+ * The error of an action that did not complete, as `config.errors` words it.
+ * @param thrown what was thrown, for GenericError
+ * @returns an Error for a text, else whatever the message function answers; undefined for Complete
+ */
+export async function errorForStatus(
+  status: ActionsStatus,
+  data: StatusFacts,
+  thrown: unknown,
+): Promise<unknown> {
+  const error = await messageFor(status, data, thrown);
+  return typeof error === "string" ? new Error(error) : error;
+}
+
+function messageFor(
+  status: ActionsStatus,
+  data: StatusFacts,
+  thrown: unknown,
+): unknown {
+  switch (status) {
+    case ActionsStatus.Complete:
+      return undefined;
+    case ActionsStatus.GenericError:
+      return call("genericError", data, thrown);
+    case ActionsStatus.ServerShuttingDown:
+      return call("serverShuttingDown", data);
+    case ActionsStatus.TooManyRequests:
+      return call("tooManyPendingActions", data);
+    case ActionsStatus.UnknownAction:
+      return call("unknownAction", data);
+    case ActionsStatus.UnsupportedServerType:
+      return call("unsupportedServerType", data);
+    case ActionsStatus.MissingParams:
+      return call("missingParams", data, data.missingParams);
+    case ActionsStatus.ValidatorErrors:
+      return call("invalidParams", data, data.validatorErrors);
+  }
+}
+
+function call(key: string, data: StatusFacts, detail?: unknown): unknown {
+  return (errorMessage(key) ?? DEFAULT_MESSAGES[key]!)(data, detail);
+}

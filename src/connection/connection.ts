@@ -1,0 +1,244 @@
+/** One client, over whatever transport it came. */
+import { randomUUID } from "node:crypto";
+import { api } from "../api";
+import { config } from "../config/config";
+import { isThenable } from "../input/field";
+import { log } from "../log/log";
+import type { ConnectionMiddleware } from "./registry";
+import { runVerb } from "./verbs";
+
+/** What a connection is made from. */
+export interface ConnectionData {
+  /** Default: a new UUID. */
+  id?: string;
+  /** Default: the id. */
+  fingerprint?: string;
+  messageId?: string | number;
+  /** The transport: the type of the server. */
+  type: string;
+  /** What the transport itself works with. */
+  rawConnection: any;
+  remotePort: number | string;
+  remoteIP: string;
+  /** Whether it can join chat rooms. */
+  canChat: boolean;
+}
+
+const DONE = Promise.resolve();
+
+export class Connection {
+  id: string;
+  fingerprint: string;
+  type: string;
+  rawConnection: any;
+  remotePort: number | string;
+  remoteIP: string;
+  /** The id of the request that is worked on; persistent clients choose it. */
+  messageId: string | number;
+  /** ms since the epoch. */
+  connectedAt: number;
+  error: any;
+  /** Names of the chat rooms it is in. */
+  rooms: string[];
+  /** Params of the next action. */
+  params: { [key: string]: any };
+  /** For middleware and actions to keep things about this client. */
+  session: { [key: string]: any };
+  pendingActions: number;
+  totalActions: number;
+  canChat: boolean;
+  destroyed: boolean;
+  /** Web: the extension of the requested path. */
+  extension?: string;
+  response?: any;
+  /** The specHelper's connection: everything it was sent. */
+  messages?: any[];
+  /** Web: the route that the request matched. */
+  matchedRoute?: any;
+  // the three below are methods that a server puts on its connections' prototype: a field would hide them
+  /** Web: add a header to the response. */
+  declare setHeader?: (key: string, value: any) => Promise<void> | void;
+  /** Web: set the response's HTTP status. */
+  declare setStatusCode?: (code: number) => Promise<void> | void;
+  /** Web: answer with a buffer and headers of one's own. */
+  declare pipe?: (
+    buffer: string | Buffer,
+    headers?: { [key: string]: string },
+  ) => Promise<void> | void;
+
+  /**
+   * @param callCreateMethods run the `create` middleware (not waited for; `createAsync` waits)
+   * @throws Error naming the property that is missing
+   */
+  constructor(data: ConnectionData, callCreateMethods = true) {
+    checkData(data);
+    this.id = data.id ?? randomUUID();
+    this.fingerprint = data.fingerprint ?? this.id;
+    this.type = data.type;
+    this.rawConnection = data.rawConnection;
+    this.remotePort = data.remotePort ?? 0;
+    this.remoteIP = data.remoteIP ?? "0";
+    this.messageId = data.messageId ?? "0";
+    this.connectedAt = Date.now();
+    this.error = null;
+    this.rooms = [];
+    this.params = {};
+    this.session = {};
+    this.pendingActions = 0;
+    this.totalActions = 0;
+    this.canChat = data.canChat;
+    this.destroyed = false;
+
+    api.connections.connections[this.id] = this;
+    if (callCreateMethods) {
+      void Promise.resolve(runCreateMiddleware(this)).catch((error: unknown) =>
+        logMiddlewareError("create", this, error),
+      );
+    }
+  }
+
+  /** A connection whose `create` middleware has run. */
+  static async createAsync(data: ConnectionData): Promise<Connection> {
+    const connection = new this(data, false);
+    await connection.runCreateMiddleware();
+    return connection;
+  }
+
+  /** Run the `create` middleware; synchronous when all of it is. */
+  runCreateMiddleware(): void | Promise<void> {
+    return runCreateMiddleware(this);
+  }
+
+  /** Send something to the client; the connection's server brings the means. */
+  async sendMessage(_message: any, _verb?: string): Promise<void> {
+    throw new Error("not implemented");
+  }
+
+  /** Send a file below the public folders to the client; the connection's server brings the means. */
+  async sendFile(_path: string): Promise<void> {
+    throw new Error("not implemented");
+  }
+
+  /** Set a property; other nodes can do so through `api.connections.apply(id, "set", [key, value])`. */
+  async set(key: string, value: any): Promise<void> {
+    if (key === "__proto__" || key === "constructor") return;
+    (this as unknown as Record<string, unknown>)[key] = value;
+  }
+
+  /**
+   * Run a verb, as persistent clients do.
+   * @param words what follows the verb
+   * @throws Error from `config.errors` when the verb is unknown, not allowed here, or fails
+   */
+  verbs(verb: string, words: string[] | string = []): Promise<any> {
+    return runVerb(this, verb, Array.isArray(words) ? [...words] : [words]);
+  }
+
+  /** Leave all rooms, say goodbye and forget the client; only the first call does something. */
+  destroy(): Promise<void> {
+    if (this.destroyed) return DONE;
+    this.destroyed = true;
+    if (api.connections.globalMiddleware.length > 0 || this.canChat === true)
+      return this.destroySlowly();
+    this.finishDestroy();
+    return DONE;
+  }
+
+  private async destroySlowly(): Promise<void> {
+    for (const middleware of globalMiddleware()) {
+      if (typeof middleware.destroy !== "function") continue;
+      try {
+        const done: unknown = middleware.destroy(this);
+        if (isThenable(done)) await done;
+      } catch (error) {
+        logMiddlewareError("destroy", this, error);
+      }
+    }
+    if (this.canChat === true) {
+      for (const room of [...this.rooms]) {
+        try {
+          await chatRooms()?.removeMember(this.id, room);
+        } catch (error) {
+          logMiddlewareError("leave", this, error);
+        }
+      }
+    }
+    this.finishDestroy();
+  }
+
+  private finishDestroy(): void {
+    const server = api.servers?.servers[this.type];
+    if (server) {
+      if (server.attributes?.logExits === true)
+        server.log("connection closed", "info", { to: this.remoteIP });
+      if (typeof server.goodbye === "function") server.goodbye(this);
+    }
+    if (api.connections.connections[this.id] === this)
+      delete api.connections.connections[this.id];
+  }
+}
+
+/** Chat lies below connections but is looked up when used: users replace and spy on its functions. */
+function chatRooms() {
+  return (
+    api as {
+      chatRoom?: {
+        removeMember(connectionId: string, room: string): Promise<unknown>;
+      };
+    }
+  ).chatRoom;
+}
+
+function checkData(data: ConnectionData): void {
+  demand(data, "type");
+  demand(data, "rawConnection");
+  if (config.general?.enforceConnectionProperties !== false) {
+    demand(data, "remotePort");
+    demand(data, "remoteIP");
+  }
+}
+
+function demand(data: ConnectionData, property: keyof ConnectionData): void {
+  const value: unknown = data[property];
+  if (value === undefined || value === null || value === "")
+    throw new Error(
+      `${property} is required to create a new connection object`,
+    );
+}
+
+function* globalMiddleware(): Generator<ConnectionMiddleware> {
+  const { middleware, globalMiddleware: names } = api.connections;
+  for (const name of [...names]) {
+    if (Object.hasOwn(middleware, name)) yield middleware[name]!;
+  }
+}
+
+function runCreateMiddleware(connection: Connection): void | Promise<void> {
+  if (api.connections.globalMiddleware.length === 0) return;
+  return continueCreate(connection, globalMiddleware());
+}
+
+function continueCreate(
+  connection: Connection,
+  rest: Generator<ConnectionMiddleware>,
+): void | Promise<void> {
+  for (let next = rest.next(); !next.done; next = rest.next()) {
+    const { create } = next.value;
+    if (typeof create !== "function") continue;
+    const done: unknown = create(connection);
+    if (isThenable(done))
+      return Promise.resolve(done).then(() => continueCreate(connection, rest));
+  }
+}
+
+function logMiddlewareError(
+  phase: string,
+  connection: Connection,
+  error: unknown,
+): void {
+  log(`error in ${phase} middleware of a connection`, "error", {
+    connectionId: connection.id,
+    error: String(error),
+    stack: (error as Error | undefined)?.stack,
+  });
+}

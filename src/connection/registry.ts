@@ -1,0 +1,120 @@
+/** All connections of this process: `api.connections`. */
+import { api } from "../api";
+import { ActionheroError } from "../errors";
+import {
+  registerMiddleware,
+  type MiddlewareRegistry,
+  type NamedMiddleware,
+} from "../middleware/stack";
+import type { Connection } from "./connection";
+
+/** Runs for every connection, when it is made and when it goes. */
+export interface ConnectionMiddleware extends NamedMiddleware {
+  create?: (connection: Connection) => any;
+  destroy?: (connection: Connection) => any;
+}
+
+export interface ConnectionsApi extends MiddlewareRegistry<ConnectionMiddleware> {
+  connections: { [id: string]: Connection };
+  /**
+   * Call a method of a connection, on whichever node it is.
+   * @returns the connection as plain data
+   * @throws Error `RPC Timeout` when no node has it
+   */
+  apply(connectionId: string, method?: string, args?: any): Promise<any>;
+  /** The local half of `apply`: undefined when the connection is not here. */
+  applyResponder(
+    connectionId: string,
+    method?: string,
+    args?: any,
+  ): Promise<any>;
+  addMiddleware(data: ConnectionMiddleware): void;
+  /** The properties that can be sent to another node. */
+  cleanConnection(connection: Connection): { [key: string]: any };
+}
+
+/** What the redis subsystem adds: asking the other nodes. */
+interface ClusterApi {
+  doCluster(
+    method: string,
+    args: any[],
+    connectionId: string,
+    waitForResponse: boolean,
+  ): Promise<any>;
+}
+
+declare module "../api" {
+  interface Api {
+    connections: ConnectionsApi;
+  }
+}
+
+/** Methods that take their argument as it is, and not as a list. */
+const SINGLE_ARGUMENT = ["sendMessage", "sendFile"];
+
+export function createConnectionsApi(): ConnectionsApi {
+  const connections: ConnectionsApi = {
+    connections: {},
+    middleware: {},
+    globalMiddleware: [],
+
+    async apply(connectionId, method, args) {
+      if (Object.hasOwn(connections.connections, connectionId))
+        return connections.applyResponder(connectionId, method, args);
+      const cluster = (api as { redis?: Partial<ClusterApi> }).redis;
+      if (!cluster?.doCluster)
+        throw new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout");
+      return cluster.doCluster(
+        "api.connections.applyResponder",
+        [connectionId, method, args],
+        connectionId,
+        true,
+      );
+    },
+
+    async applyResponder(connectionId, method, args) {
+      if (!Object.hasOwn(connections.connections, connectionId)) return;
+      const connection = connections.connections[connectionId]!;
+      if (method && args !== undefined && args !== null)
+        await callMethod(connection, method, args);
+      return connections.cleanConnection(connection);
+    },
+
+    addMiddleware(data) {
+      registerMiddleware(connections, data, true);
+    },
+
+    cleanConnection(connection) {
+      const clean: { [key: string]: any } = {};
+      for (const key of Object.keys(connection)) {
+        if (key === "rawConnection" || key === "api") continue;
+        const value: unknown = connection[key as keyof Connection];
+        if (isJson(value)) clean[key] = value;
+      }
+      return clean;
+    },
+  };
+  return connections;
+}
+
+async function callMethod(
+  connection: Connection,
+  method: string,
+  args: unknown,
+): Promise<void> {
+  const target = (connection as unknown as Record<string, unknown>)[method];
+  if (typeof target !== "function" || method === "constructor")
+    throw new Error(`${method} is not a method of a connection`);
+  const list =
+    SINGLE_ARGUMENT.includes(method) || !Array.isArray(args) ? [args] : args;
+  await (target as (...list: unknown[]) => unknown).apply(connection, list);
+}
+
+function isJson(value: unknown): boolean {
+  try {
+    JSON.stringify(value);
+    return true;
+  } catch {
+    return false; // circular: it cannot leave this process
+  }
+}

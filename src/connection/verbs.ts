@@ -1,0 +1,175 @@
+/** What persistent clients can ask of their connection, beside actions and files. */
+import { api } from "../api";
+import { config } from "../config/config";
+import { errorMessage } from "../config/errorMessage";
+import { toError } from "../errors";
+import { log, willLog } from "../log/log";
+import type { Connection } from "./connection";
+
+/** Reserved: no action can have one of these names. */
+export const connectionVerbs = [
+  "quit",
+  "exit",
+  "paramAdd",
+  "paramDelete",
+  "paramView",
+  "paramsView",
+  "paramsDelete",
+  "roomAdd",
+  "roomLeave",
+  "roomView",
+  "detailsView",
+  "say",
+] as const;
+
+export type ConnectionVerb = (typeof connectionVerbs)[number];
+
+/** `documentation` is a verb that servers may allow, but not a reserved name. */
+type HandledVerb = ConnectionVerb | "documentation";
+
+type VerbHandler = (connection: Connection, words: string[]) => unknown;
+
+/** The part of `api.chatRoom` that the room verbs need. */
+interface RoomApi {
+  addMember(connectionId: string, room: string): Promise<unknown>;
+  removeMember(connectionId: string, room: string): Promise<unknown>;
+  roomStatus(room: string): Promise<unknown>;
+  broadcast(
+    connection: Connection,
+    room: string,
+    message: string,
+  ): Promise<unknown>;
+}
+
+const verbHandlers: Record<HandledVerb, VerbHandler> = {
+  quit: async (connection) => {
+    await connection.destroy();
+  },
+  exit: async (connection) => {
+    await connection.destroy();
+  },
+  paramAdd: (connection, words) => {
+    const [key, value] = parseParamPair(words);
+    if (isAllowedParam(key)) connection.params[key] = value;
+  },
+  paramDelete: (connection, [key = ""]) => {
+    delete connection.params[key];
+  },
+  paramView: (connection, [key = ""]) =>
+    Object.hasOwn(connection.params, key) ? connection.params[key] : undefined,
+  paramsView: (connection) => connection.params,
+  paramsDelete: (connection) => {
+    connection.params = {};
+  },
+  roomAdd: async (connection, [room = ""]) => {
+    await rooms().addMember(connection.id, room);
+    return true;
+  },
+  roomLeave: async (connection, [room = ""]) => {
+    await rooms().removeMember(connection.id, room);
+    return true;
+  },
+  roomView: async (connection, [room = ""]) => {
+    if (!connection.rooms.includes(room))
+      throw await errorFrom("connectionNotInRoom", connection, room);
+    return rooms().roomStatus(room);
+  },
+  detailsView: (connection) => ({
+    id: connection.id,
+    fingerprint: connection.fingerprint,
+    remoteIP: connection.remoteIP,
+    remotePort: connection.remotePort,
+    params: connection.params,
+    connectedAt: connection.connectedAt,
+    rooms: connection.rooms,
+    totalActions: connection.totalActions,
+    pendingActions: connection.pendingActions,
+  }),
+  documentation: () => describeActions(),
+  say: async (connection, [room, ...message]) => {
+    await rooms().broadcast(connection, room!, message.join(" "));
+  },
+};
+
+/**
+ * Run a verb for a connection.
+ * @throws Error worded by `config.errors` when it is unknown, not allowed by the connection's server, or fails
+ */
+export async function runVerb(
+  connection: Connection,
+  verb: string,
+  words: string[],
+): Promise<unknown> {
+  const server = api.servers?.servers[connection.type];
+  const allowed = server?.attributes?.verbs as string[] | undefined;
+  if (willLog("debug")) {
+    log(`[server: ${connection.type}] verb`, "debug", {
+      verb,
+      to: connection.remoteIP,
+      params: JSON.stringify(words),
+    });
+  }
+  if (!allowed?.includes(verb))
+    throw await errorFrom("verbNotAllowed", connection, verb);
+  if (!Object.hasOwn(verbHandlers, verb))
+    throw await errorFrom("verbNotFound", connection, verb);
+  return verbHandlers[verb as HandledVerb](connection, words);
+}
+
+/** Key and value of `["key=value"]` (split at the first `=`) or `["key", "value"]`. */
+export function parseParamPair(words: readonly string[]): [string, string] {
+  const [first = "", second] = words;
+  const equals = first.indexOf("=");
+  if (equals === -1) return [first, second as string];
+  return [first.slice(0, equals), first.slice(equals + 1)];
+}
+
+/** Params that no action takes are not kept, so that a client cannot fill the memory with them. */
+function isAllowedParam(key: string): boolean {
+  if (key === "" || key === "__proto__") return false;
+  if (config.general?.disableParamScrubbing === true) return true;
+  return api.params.postVariables.includes(key);
+}
+
+function rooms(): RoomApi {
+  const { chatRoom } = api as { chatRoom?: RoomApi };
+  if (!chatRoom) throw new Error("chat rooms are not available");
+  return chatRoom;
+}
+
+const DEFAULT_TEXTS: Record<string, (detail: string) => string> = {
+  verbNotFound: (verb) => `verb not found or not allowed (${verb})`,
+  verbNotAllowed: (verb) => `verb not found or not allowed (${verb})`,
+  connectionNotInRoom: (room) => `connection not in this room (${room})`,
+};
+
+async function errorFrom(
+  key: string,
+  connection: Connection,
+  detail: string,
+): Promise<Error> {
+  return toError(
+    (await errorMessage(key)?.(connection, detail)) ?? DEFAULT_TEXTS[key]!(detail),
+  );
+}
+
+/** Every documented action with its versions, as clients without HTTP get it. */
+function describeActions(): { documentation: Record<string, unknown> } {
+  const documentation: Record<string, unknown> = {};
+  for (const [name, versions] of Object.entries(api.actions.actions)) {
+    const described: Record<string, unknown> = {};
+    for (const [version, action] of Object.entries(versions)) {
+      if (action.toDocument === false) continue;
+      const { description, inputs, outputExample } = action;
+      described[version] = {
+        name,
+        version: action.version ?? version,
+        description,
+        inputs: inputs ?? {},
+        outputExample: outputExample ?? {},
+      };
+    }
+    if (Object.keys(described).length > 0) documentation[name] = described;
+  }
+  return { documentation };
+}

@@ -1,0 +1,168 @@
+/** The steps that every input goes through: default, formatters, validators, required; nested schemas alike. */
+import { resolveApiMethod } from "../apiMethod";
+import { config } from "../config/config";
+import { ActionheroError } from "../errors";
+import type { Input, InputMethods, Inputs } from "./types";
+
+type Params = Record<string, any>;
+
+/** What is wrong with the params of one call. */
+export interface InputErrors {
+  /** Names of required params that are missing, dotted for nested ones. */
+  missingParams: string[];
+  /** Whatever validators returned or threw. */
+  validatorErrors: any[];
+}
+
+/** Names that every action takes, whatever its inputs are. */
+export type SafeParams = readonly string[];
+
+/**
+ * Apply all inputs to `params`, in the order of declaration; every input is looked at even after an error.
+ * @param scope `this` of formatters, validators and default functions
+ * @param safeParams names that stay in nested objects although no input declares them
+ * @param prefix the dotted path of `params`, for names in errors
+ * @throws what a formatter or a default function throws
+ */
+export async function applyInputs(
+  inputs: Inputs,
+  params: Params,
+  errors: InputErrors,
+  scope: unknown,
+  safeParams: SafeParams = [],
+  prefix = "",
+): Promise<void> {
+  for (const key of Object.keys(inputs)) {
+    const input = inputs[key]!;
+    const name = prefix + key;
+    let value: unknown = Object.hasOwn(params, key) ? params[key] : undefined;
+
+    if (value === undefined && input.default !== undefined) {
+      value = defaultOf(input, scope);
+      if (isThenable(value)) value = await value;
+      setOwn(params, key, value);
+    }
+    if (value !== undefined && input.formatter !== undefined) {
+      for (const method of listOf(input.formatter)) {
+        value = call(method, scope, value, key);
+        if (isThenable(value)) value = await value;
+      }
+      setOwn(params, key, value);
+    }
+    if (value !== undefined && input.validator !== undefined) {
+      for (const method of listOf(input.validator)) {
+        const failure = await validate(method, scope, value, key);
+        if (failure !== undefined) errors.validatorErrors.push(failure);
+      }
+    }
+    if (input.required === true && isMissing(value)) {
+      errors.missingParams.push(name);
+    }
+    if (input.schema && value) {
+      if (!isSchemaObject(value)) {
+        errors.validatorErrors.push(
+          new Error(`Input for parameter "${name}" is not an object`),
+        );
+        continue;
+      }
+      const nested = reduceParams(value, input.schema, safeParams);
+      setOwn(params, key, nested);
+      await applyInputs(
+        input.schema as Inputs,
+        nested,
+        errors,
+        scope,
+        safeParams,
+        `${name}.`,
+      );
+    }
+  }
+}
+
+/**
+ * Only the params that are declared (or safe); all of them when `config.general.disableParamScrubbing` is on.
+ * @returns a new object; the given one may be the client's and is left alone
+ */
+export function reduceParams(
+  params: Params,
+  inputs: { [key: string]: unknown },
+  safeParams: SafeParams,
+): Params {
+  if (config.general?.disableParamScrubbing === true) return { ...params };
+  const reduced: Params = {};
+  for (const key of Object.keys(params)) {
+    if (Object.hasOwn(inputs, key) || safeParams.includes(key))
+      setOwn(reduced, key, params[key]);
+  }
+  return reduced;
+}
+
+/** Whether a required param with this value counts as absent. */
+export function isMissing(value: unknown): boolean {
+  const checks = config.general?.missingParamChecks as unknown[] | undefined;
+  return (checks ?? [null, "", undefined]).includes(value);
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null)?.then === "function";
+}
+
+/** Assignment that cannot change the prototype: `__proto__` in params is just a name. */
+function setOwn(params: Params, key: string, value: unknown): void {
+  if (key !== "__proto__") params[key] = value;
+}
+
+function defaultOf(input: Input, scope: unknown): unknown {
+  if (typeof input.default !== "function") return input.default;
+  return (input.default as (value: undefined) => unknown).call(
+    scope,
+    undefined,
+  );
+}
+
+function listOf(
+  methods: InputMethods,
+): readonly Exclude<InputMethods, any[]>[] {
+  return Array.isArray(methods) ? methods : [methods];
+}
+
+function call(
+  method: Exclude<InputMethods, any[]>,
+  scope: unknown,
+  value: unknown,
+  key: string,
+): unknown {
+  if (typeof method === "function")
+    return method.call(scope, value, key) as unknown;
+  const found = resolveApiMethod(method);
+  if (!found)
+    throw new ActionheroError("AH_ACTION", `${method} is not a function`);
+  return found.method.call(scope, value, key);
+}
+
+/** @returns the error of a bad value, undefined for a good one */
+async function validate(
+  method: Exclude<InputMethods, any[]>,
+  scope: unknown,
+  value: unknown,
+  key: string,
+): Promise<unknown> {
+  let result: unknown;
+  try {
+    result = call(method, scope, value, key);
+    if (isThenable(result)) result = await result;
+  } catch (error) {
+    return (
+      error ?? new Error(`Input for parameter "${key}" failed validation!`)
+    );
+  }
+  if (result === undefined || result === null || result === true)
+    return undefined;
+  if (result === false)
+    return new Error(`Input for parameter "${key}" failed validation!`);
+  return result;
+}
+
+function isSchemaObject(value: unknown): value is Params {
+  return typeof value === "object" && !Array.isArray(value);
+}

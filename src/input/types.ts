@@ -1,0 +1,48 @@
+/** How actions, tasks and commands declare what they take, and the types of what they then get. */
+
+/** Called with the value and its key; `this` is the running action or task. */
+export type InputMethod = (...args: any[]) => any;
+
+/** A function, the dotted name of one below `api` (`"api.my.method"`), or several of them in order. */
+export type InputMethods = InputMethod | string | (InputMethod | string)[];
+
+/** One parameter. */
+export interface Input {
+  /** Used when the parameter is absent; a function is called for it. */
+  default?: any;
+  /** Refuse the call when the value is missing (`config.general.missingParamChecks`). */
+  required?: boolean;
+  /** Replaces the value by what it returns. */
+  formatter?: InputMethods;
+  /** Returns nothing or true for a good value; false, or what is to be the error, for a bad one; or throws. */
+  validator?: InputMethods;
+  /** For a value that is an object: its own inputs, to any depth. */
+  schema?: { [key: string]: any };
+}
+
+/** All parameters of an action or a task by name. */
+export interface Inputs {
+  [key: string]: Input;
+}
+
+type ValueOf<I> = I extends { formatter: (...args: any[]) => infer Result }
+  ? Awaited<Result>
+  : I extends { schema: infer Schema }
+    ? ParamsOf<Schema>
+    : string;
+
+type ItemOf<I> = I extends { variadic: true } ? ValueOf<I>[] : ValueOf<I>;
+
+type RequiredKeys<I> = {
+  [Key in keyof I]: I[Key] extends { required: true } ? Key : never;
+}[keyof I];
+
+type ParamsOf<I> = { [Key in RequiredKeys<I>]: ItemOf<I[Key]> } & {
+  [Key in Exclude<keyof I, RequiredKeys<I>>]?: ItemOf<I[Key]>;
+};
+
+/**
+ * The type of `params` that follows from `inputs`: what the formatter returns, else an object for a schema, else
+ * `string`; optional unless the input says `required: true as true` (or the inputs are `as const`).
+ */
+export type ParamsFrom<A extends { inputs: any }> = ParamsOf<A["inputs"]>;

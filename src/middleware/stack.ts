@@ -1,0 +1,36 @@
+/** Named middleware with priorities, as actions, connections, chat rooms and tasks have it. */
+import { config } from "../config/config";
+import { sortGlobalMiddleware } from "../utils/sortGlobalMiddleware";
+
+export interface NamedMiddleware {
+  name: string;
+  /** Lower runs earlier (default `config.general.defaultMiddlewarePriority`). */
+  priority?: number;
+}
+
+/** Public and mutable: users and their tests replace both properties. */
+export interface MiddlewareRegistry<M extends NamedMiddleware> {
+  middleware: { [name: string]: M };
+  globalMiddleware: string[];
+}
+
+/**
+ * Add middleware, or replace the one of the same name.
+ * @param isGlobal run it everywhere, and not only where it is named
+ * @throws Error `middleware.name is required`
+ */
+export function registerMiddleware<M extends NamedMiddleware>(
+  registry: MiddlewareRegistry<M>,
+  data: M,
+  isGlobal: boolean,
+): void {
+  if (!data.name) throw new Error("middleware.name is required");
+  data.priority = Number(
+    data.priority ?? config.general?.defaultMiddlewarePriority ?? 100,
+  );
+  registry.middleware[data.name] = data;
+  if (!isGlobal) return;
+  if (!registry.globalMiddleware.includes(data.name))
+    registry.globalMiddleware.push(data.name);
+  sortGlobalMiddleware(registry.globalMiddleware, registry.middleware);
+}

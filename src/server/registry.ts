@@ -1,0 +1,104 @@
+/** The servers of this process: `api.servers`. */
+import { api } from "../api";
+import { config } from "../config/config";
+import { discover } from "../config/discover";
+import { log } from "../log/log";
+import { loadModule } from "../utils/loadModule";
+import type { Server } from "./server";
+import { WebServer } from "./web/webServer";
+
+export interface ServersApi {
+  /** The enabled servers by type, in the order in which they start. */
+  servers: { [type: string]: Server };
+}
+
+declare module "../api" {
+  interface Api {
+    servers: ServersApi;
+  }
+}
+
+type ServerClass = new () => Server;
+
+/** The framework's own, in start order: the websocket server needs the web server's listener. */
+const BUILT_IN: readonly ServerClass[] = [WebServer];
+
+export function createServersApi(): ServersApi {
+  return { servers: {} };
+}
+
+/**
+ * Make and initialize every enabled server: the framework's, the project's, those of plugins.
+ * @throws Error for a file that does not export exactly one server
+ */
+export async function loadServers(): Promise<void> {
+  for (const ServerClass of BUILT_IN)
+    await addServer(new ServerClass(), "actionhero");
+  for (const file of discover("servers")) {
+    await addServer(new (serverClassOf(file))(), file);
+  }
+}
+
+/** Start all servers, one after the other. */
+export async function startServers(): Promise<void> {
+  for (const [type, server] of Object.entries(api.servers.servers)) {
+    log(`Starting server: \`${type}\` ${addressOf(server)}`, "notice");
+    await server.start();
+    log(`Server started: ${type}`, "debug");
+  }
+}
+
+/**
+ * Stop all servers in the reverse order, so that those that use another's listener stop before it. Every one is
+ * stopped even if another fails.
+ * @throws the first failure
+ */
+export async function stopServers(): Promise<void> {
+  let failure: unknown;
+  for (const [type, server] of Object.entries(api.servers.servers).reverse()) {
+    log(`Stopping server: ${type}`, "notice");
+    try {
+      await server.stop();
+    } catch (error) {
+      failure ??= error;
+    }
+    server.removeAllListeners();
+    log(`Server stopped: ${type}`, "debug");
+  }
+  if (failure !== undefined) throw failure as Error;
+}
+
+async function addServer(server: Server, file: string): Promise<void> {
+  const { type } = server;
+  server.config = config[type];
+  if ((server.config as { enabled?: unknown } | undefined)?.enabled !== true)
+    return;
+  await server.initialize();
+  if (Object.hasOwn(api.servers.servers, type)) {
+    log(
+      `an existing server with the same type \`${type}\` will be overridden by the file ${file}`,
+      "crit",
+    );
+  }
+  api.servers.servers[type] = server;
+  log(`Initialized server: ${type}`, "debug");
+}
+
+function serverClassOf(file: string): ServerClass {
+  const exported = Object.values(loadModule(file)) as ServerClass[];
+  if (exported.length > 1)
+    throw new Error(`server file ${file} exports more than one server`);
+  if (exported.length === 0)
+    throw new Error(`server file ${file} exports no server`);
+  return exported[0]!;
+}
+
+function addressOf(server: Server): string {
+  const { bindIP, port } = (server.config ?? {}) as {
+    bindIP?: string | null;
+    port?: number | string;
+  };
+  if (!bindIP) return " ";
+  const scheme = server.type === "web" ? "http://" : "";
+  return `@ ${scheme}${bindIP}${port ? `:${port}` : ""}`;
+}

@@ -1,0 +1,184 @@
+/** The base class of servers: what all transports share. */
+import { EventEmitter } from "node:events";
+import { ActionProcessor } from "../action/actionProcessor";
+import { api } from "../api";
+import { config } from "../config/config";
+import { Connection } from "../connection/connection";
+import { isThenable } from "../input/field";
+import { log, type ActionheroLogLevel } from "../log/log";
+import { connectionClassFor } from "./connectionClass";
+
+/** What a transport knows about a client that connects. */
+export interface BuildConnectionData {
+  id?: string;
+  fingerprint?: string;
+  messageId?: string | number;
+  rawConnection: any;
+  remoteAddress: string;
+  remotePort: number | string;
+}
+
+/** How a server treats its connections. */
+export interface ServerAttributes {
+  canChat?: boolean;
+  logConnections?: boolean;
+  logExits?: boolean;
+  /** True: at once; a number: after so many ms. */
+  sendWelcomeMessage?: boolean | number;
+  /** The verbs that its clients may use. */
+  verbs?: readonly string[];
+  [key: string]: any;
+}
+
+const REQUIRED_METHODS = [
+  "start",
+  "stop",
+  "sendFile",
+  "sendMessage",
+  "goodbye",
+] as const;
+
+/**
+ * Extend it for a transport of one's own. It emits `connection` (a client is there) and `actionComplete` (an
+ * ActionProcessor has its response, which the server now sends).
+ */
+export abstract class Server extends EventEmitter {
+  /** Its name, e.g. `"web"`; `config[type]` configures it. */
+  type: string = undefined!; // set by the subclass
+  verbs?: string[];
+  /** `config[type]`, live. */
+  config?: any;
+  options?: { [key: string]: any } = {};
+  attributes: ServerAttributes = {};
+  canChat = true;
+  logConnections = true;
+  logExits = true;
+  sendWelcomeMessage = true;
+  /** Methods that every connection of this server gets; called with the connection first. */
+  connectionCustomMethods: {
+    [name: string]: (connection: Connection, ...args: any[]) => any;
+  } = {};
+  /** The object that listens. */
+  server?: any;
+
+  /** Prepare; nothing listens yet. */
+  abstract initialize(): Promise<void>;
+  /** Listen. */
+  abstract start(): Promise<void>;
+  /** Stop listening, let what runs finish within `config.general.shutdownTimeout`, end the connections. */
+  abstract stop(): Promise<void>;
+  abstract sendMessage(
+    connection: Connection,
+    message: any,
+    messageId?: string | number,
+  ): Promise<void>;
+  abstract sendFile(
+    connection: Connection,
+    error: any,
+    fileStream: any,
+    mime: string,
+    length: number,
+    lastModified: Date,
+  ): Promise<void>;
+  /** End a client's connection on the wire. */
+  goodbye?(connection: Connection): any;
+
+  /** @throws Error naming what is missing */
+  validate(): void {
+    if (!this.type) throw new Error("type is required for this server");
+    for (const method of REQUIRED_METHODS) {
+      if (typeof this[method] !== "function")
+        throw new Error(
+          `${method} is a required method for the server \`${this.type}\``,
+        );
+    }
+  }
+
+  /** A client is there: make its connection, run the middleware, log, welcome it. */
+  async buildConnection(data: BuildConnectionData): Promise<Connection> {
+    return this.openConnection(data);
+  }
+
+  /** `buildConnection`, but synchronous when all `create` middleware is: for the hot path. */
+  openConnection(data: BuildConnectionData): Connection | Promise<Connection> {
+    const ConnectionClass = connectionClassFor(this);
+    const connection = new ConnectionClass(
+      {
+        id: data.id,
+        fingerprint: data.fingerprint,
+        messageId: data.messageId,
+        type: this.type,
+        rawConnection: data.rawConnection,
+        remotePort: data.remotePort,
+        remoteIP: data.remoteAddress,
+        canChat: this.attributes.canChat ?? false,
+      },
+      false,
+    );
+    const middleware = connection.runCreateMiddleware();
+    if (!isThenable(middleware)) return this.announce(connection);
+    return middleware.then(
+      () => this.announce(connection),
+      async (error: unknown) => {
+        await connection.destroy();
+        throw error;
+      },
+    );
+  }
+
+  /** Run the action that `connection.params` names; resolves when `actionComplete` was emitted. */
+  async processAction(connection: Connection): Promise<ActionProcessor<any>> {
+    const data = new ActionProcessor<any>(connection);
+    await data.processAction();
+    this.emit("actionComplete", data);
+    return data;
+  }
+
+  /** Send the file that `connection.params.file` names. */
+  async processFile(connection: Connection): Promise<void> {
+    const found = await api.staticFile.get(connection);
+    await this.sendFile(
+      found.connection as Connection,
+      found.error,
+      found.fileStream,
+      found.mime,
+      found.length as number,
+      found.lastModified as Date,
+    );
+  }
+
+  /** The connections of this server, in this process. */
+  connections(): Connection[] {
+    return Object.values(api.connections.connections).filter(
+      (connection) => connection.type === this.type,
+    );
+  }
+
+  /** Log with this server's name before the message. */
+  log(message: string, severity?: ActionheroLogLevel, data?: any): void {
+    log(`[server: ${this.type}] ${message}`, severity, data);
+  }
+
+  private announce(connection: Connection): Connection {
+    this.emit("connection", connection);
+    if (this.attributes.logConnections === true)
+      this.log("new connection", "info", { to: connection.remoteIP });
+
+    const { sendWelcomeMessage } = this.attributes;
+    if (sendWelcomeMessage === true) this.welcome(connection);
+    else if (typeof sendWelcomeMessage === "number") {
+      setTimeout(() => {
+        if (!connection.destroyed) this.welcome(connection);
+      }, sendWelcomeMessage).unref();
+    }
+    return connection;
+  }
+
+  private welcome(connection: Connection): void {
+    const welcome = config.general?.welcomeMessage;
+    this.sendMessage(connection, { welcome, context: "api" }).catch(
+      (error: unknown) =>
+        this.log(`cannot send welcome message: ${String(error)}`, "error"),
+    );
+  }
+}
