@@ -5,7 +5,7 @@ import { loadModule } from "../../utils/loadModule";
 import { fail, ok, type Finding } from "./finding";
 
 interface Named {
-  name?: unknown;
+  name?: string;
   version?: unknown;
 }
 
@@ -42,6 +42,6 @@ function identitiesIn(file: string, kind: "actions" | "tasks"): string[] {
     if (!instance.name) throw new Error("it has no name");
     const version =
       kind === "actions" ? ` v${Number(instance.version ?? 1)}` : "";
-    return `${String(instance.name)}${version}`;
+    return `${instance.name}${version}`;
   });
 }

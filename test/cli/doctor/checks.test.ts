@@ -99,23 +99,23 @@ describe("settings", () => {
 
   test("the default token is refused in production only", () => {
     const config = { ...safe, general: { serverToken: "change-me" } };
-    expect(checkSettings(config, "development")[0]!.verdict).toBe("ok");
-    expect(checkSettings(config, "production")[0]!.verdict).toBe("fail");
+    expect(checkSettings(config, "development")[0].verdict).toBe("ok");
+    expect(checkSettings(config, "production")[0].verdict).toBe("fail");
     expect(checkSettings(safe, "production")).toHaveLength(1);
   });
 
   test("https needs a certificate", () => {
     const web = { secure: true, serverOptions: { key: "a" } };
-    expect(checkSettings({ ...safe, web }, "test")[1]!.verdict).toBe("fail");
+    expect(checkSettings({ ...safe, web }, "test")[1].verdict).toBe("fail");
     const whole = { secure: true, serverOptions: { key: "a", cert: "b" } };
-    expect(checkSettings({ ...safe, web: whole }, "test")[1]!.verdict).toBe(
+    expect(checkSettings({ ...safe, web: whole }, "test")[1].verdict).toBe(
       "ok",
     );
   });
 
   test("production without workers is worth a look", () => {
     const config = { ...safe, tasks: { maxTaskProcessors: 0 } };
-    expect(checkSettings(config, "production")[1]!.verdict).toBe("warn");
+    expect(checkSettings(config, "production")[1].verdict).toBe("warn");
   });
 });
 
@@ -230,7 +230,7 @@ describe("redis", () => {
         message: "cannot be reached: connect ECONNREFUSED",
       },
     ]);
-    expect((await checkRedis(undefined, "test"))[0]!.verdict).toBe("fail");
+    expect((await checkRedis(undefined, "test"))[0].verdict).toBe("fail");
   });
 
   test("inside the process is for development", async () => {
@@ -239,7 +239,7 @@ describe("redis", () => {
       disconnect() {}
     }
     const redis = { client: { konstructor: RedisMock, args: [] } };
-    expect((await checkRedis(redis, "development"))[0]!.verdict).toBe("ok");
-    expect((await checkRedis(redis, "production"))[0]!.verdict).toBe("warn");
+    expect((await checkRedis(redis, "development"))[0].verdict).toBe("ok");
+    expect((await checkRedis(redis, "production"))[0].verdict).toBe("warn");
   });
 });

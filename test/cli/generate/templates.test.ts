@@ -32,6 +32,6 @@ test.each([
     { input: code },
   );
   expect(formatted).toBe(code);
-  const written = /this\.description =\s+(.*);/.exec(code)![1]!;
+  const written = /this\.description =\s+(.*);/.exec(code)![1];
   expect(JSON.parse(JSON.stringify(eval(written)))).toBe(description);
 });

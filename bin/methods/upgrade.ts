@@ -1,0 +1,62 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { CLI } from "../../src/cli/cli";
+import type { Change } from "../../src/cli/upgrade/change";
+import { compilerChanges } from "../../src/cli/upgrade/compiler";
+import { manifestChanges } from "../../src/cli/upgrade/manifest";
+import { sourceChanges } from "../../src/cli/upgrade/sources";
+import { findProjectRoot } from "../../src/environment/paths";
+
+export class Upgrade extends CLI {
+  static readonly needsProject = false;
+
+  constructor() {
+    super();
+    this.name = "upgrade";
+    this.description = "list what a project made for v29 should change";
+    this.example = "actionhero upgrade --write";
+    this.initialize = false;
+    this.inputs = {
+      write: { flag: true, letter: "w", description: "make the changes" },
+      json: { flag: true, letter: "j", description: "print JSON" },
+    };
+  }
+
+  async run({ params }: { params: { write?: boolean; json?: boolean } }) {
+    const root = findProjectRoot();
+    const changes = [
+      ...manifestChanges(root),
+      ...compilerChanges(root),
+      ...sourceChanges(root),
+    ];
+    const made = params.write ? writeChanges(root, changes) : [];
+    const listed = changes.map((change) => ({
+      file: change.file,
+      message: change.message,
+      state: made.includes(change) ? "done" : stateOf(change),
+    }));
+
+    if (params.json) console.log(JSON.stringify(listed, null, 2));
+    else if (listed.length === 0) console.log("nothing to change");
+    else
+      for (const { state, file, message } of listed)
+        console.log(`${state.padEnd(7)} ${file}: ${message}`);
+    return true;
+  }
+}
+
+function stateOf(change: Change): string {
+  return change.apply ? "to do" : "by hand";
+}
+
+/** @returns the changes that were made */
+function writeChanges(root: string, changes: readonly Change[]): Change[] {
+  const made: Change[] = [];
+  for (const change of changes) {
+    if (!change.apply) continue;
+    const file = path.join(root, change.file);
+    fs.writeFileSync(file, change.apply(fs.readFileSync(file, "utf8")));
+    made.push(change);
+  }
+  return made;
+}

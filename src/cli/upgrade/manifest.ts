@@ -1,0 +1,155 @@
+/** What a package.json made for v29 should change. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { packageRoot } from "../../environment/paths";
+import { ownSpec } from "../generate/ownSpec";
+import {
+  ranges,
+  readPackageJson,
+  type PackageJson,
+} from "../generate/packageJson";
+import type { Change } from "./change";
+
+const FILE = "package.json";
+/** Packages whose range is the framework's own when a project follows the latest one. */
+const KNOWN = [
+  "@types/jest",
+  "@types/node",
+  "ioredis",
+  "ioredis-mock",
+  "jest",
+  "prettier",
+  "ts-jest",
+  "typescript",
+  "winston",
+  "ws",
+];
+
+/** Changes of package.json; none when it is up to date. */
+export function manifestChanges(root: string): Change[] {
+  const manifest = readPackageJson(root);
+  if (!manifest)
+    return [{ file: FILE, message: "there is none in this folder" }];
+  return [
+    ...frameworkRange(root, manifest),
+    ...nodeVersion(manifest),
+    ...latestRanges(manifest),
+    ...developmentLoop(manifest),
+  ];
+}
+
+function frameworkRange(root: string, manifest: PackageJson): Change[] {
+  const present = manifest.dependencies?.actionhero;
+  if (present === undefined)
+    return [
+      {
+        file: FILE,
+        message: "dependencies.actionhero is missing",
+        apply: edit((json) => {
+          (json.dependencies ??= {}).actionhero = ownSpec(root);
+        }),
+      },
+    ];
+  const major = /^[\^~>=v]*(\d+)/.exec(present)?.[1];
+  if (major === undefined || Number(major) >= 30) return [];
+  const wanted = `^${ownVersion()}`;
+  return [
+    {
+      file: FILE,
+      message: `dependencies.actionhero: "${present}" -> "${wanted}"`,
+      apply: edit((json) => {
+        json.dependencies!.actionhero = wanted;
+      }),
+    },
+  ];
+}
+
+function nodeVersion(manifest: PackageJson): Change[] {
+  const wanted = ownEngine();
+  const { node } = (manifest.engines ?? {}) as { node?: string };
+  if (node === undefined || /^\D*(2[0-9]|[3-9]\d)/.test(node)) return [];
+  return [
+    {
+      file: FILE,
+      message: `engines.node: "${node}" -> "${wanted}"`,
+      apply: edit((json) => {
+        (json.engines as { node: string }).node = wanted;
+      }),
+    },
+  ];
+}
+
+/** v29 wrote `latest`: tomorrow's install may be another program than today's. */
+function latestRanges(manifest: PackageJson): Change[] {
+  return (["dependencies", "devDependencies"] as const).flatMap((section) =>
+    Object.entries(manifest[section] ?? {})
+      .filter(([, range]) => range === "latest")
+      .map(([name]): Change => {
+        const wanted = KNOWN.includes(name) ? ranges([name])[name] : undefined;
+        if (wanted === undefined)
+          return {
+            file: FILE,
+            message: `${section}.${name}: "latest" should be a range`,
+          };
+        return {
+          file: FILE,
+          message: `${section}.${name}: "latest" -> "${wanted}"`,
+          apply: edit((json) => {
+            json[section]![name] = wanted;
+          }),
+        };
+      }),
+  );
+}
+
+/** ts-node-dev is no longer maintained and does not run TypeScript 6. */
+function developmentLoop(manifest: PackageJson): Change[] {
+  const scripts = manifest.scripts ?? {};
+  const old = Object.entries(scripts).filter(([, script]) =>
+    script.includes("ts-node-dev"),
+  );
+  if (old.length === 0) return [];
+  return [
+    {
+      file: FILE,
+      message: `scripts ${old.map(([name]) => name).join(", ")}: "ts-node-dev" -> "tsx watch"`,
+      apply: edit((json) => {
+        for (const [name, script] of old) json.scripts![name] = withTsx(script);
+        delete json.devDependencies?.["ts-node-dev"];
+        json.devDependencies = { ...json.devDependencies, ...ranges(["tsx"]) };
+      }),
+    },
+  ];
+}
+
+function withTsx(script: string): string {
+  return script
+    .replace(/ts-node-dev/g, "tsx watch")
+    .replace(/ --(no-deps|transpile-only|respawn|cls|files)\b/g, "")
+    .replace(/ -- /g, " ")
+    .replace(/(\S*\/src\/server)(?=\s|$)/g, "$1.ts")
+    .trim();
+}
+
+function edit(change: (json: PackageJson) => void) {
+  return (text: string): string => {
+    const json = JSON.parse(text) as PackageJson;
+    change(json);
+    return `${JSON.stringify(json, null, 2)}\n`;
+  };
+}
+
+function ownVersion(): string {
+  return readOwn().version;
+}
+
+function ownEngine(): string {
+  return readOwn().engines.node;
+}
+
+function readOwn() {
+  return JSON.parse(fs.readFileSync(path.join(packageRoot, FILE), "utf8")) as {
+    version: string;
+    engines: { node: string };
+  };
+}

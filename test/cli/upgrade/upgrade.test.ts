@@ -1,0 +1,94 @@
+import * as fs from "fs";
+import * as path from "path";
+import { runCli } from "../../support/runCli";
+import {
+  repositoryRoot,
+  TemporaryProject,
+} from "../../support/temporaryProject";
+
+const own = JSON.parse(
+  fs.readFileSync(path.join(repositoryRoot, "package.json"), "utf8"),
+);
+
+let project: TemporaryProject;
+beforeEach(() => {
+  project = new TemporaryProject({
+    "package.json": JSON.stringify({
+      name: "old",
+      engines: { node: ">=8.0.0" },
+      dependencies: { actionhero: "29.3.4", ioredis: "latest", left: "latest" },
+      devDependencies: { "ts-node-dev": "^2.0.0", jest: "^29.0.0" },
+      scripts: {
+        dev: "ts-node-dev --no-deps --transpile-only ./src/server",
+        debug:
+          "tsc && ts-node-dev --transpile-only --no-deps --inspect -- ./src/server ",
+      },
+    }),
+    "tsconfig.json":
+      '{\n  // mine\n  "compilerOptions": {\n    "outDir": "./dist"\n  }\n}\n',
+    "src/actions/a.ts": `import { ActionsStatus } from "actionhero/dist/classes/actionProcessor";
+import { Queue } from "node-resque";
+import * as path from "path";
+import IORedis from "ioredis";
+`,
+    "src/initializers/b.ts": `import { x } from 'actionhero/dist/modules/utils';
+api.servers.servers.websocket.server.on("connection", () => {});
+`,
+  });
+});
+afterEach(() => project.remove());
+
+const upgrade = async (...flags: string[]) => {
+  const words = ["upgrade", "--json", ...flags];
+  const { stdout, stderr } = await runCli(words, { cwd: project.root });
+  expect(stderr).toBe("");
+  return JSON.parse(stdout) as {
+    file: string;
+    message: string;
+    state: string;
+  }[];
+};
+
+test("lists what a project made for v29 should change, and changes nothing", async () => {
+  const before = fs.readFileSync(project.path("package.json"), "utf8");
+  const listed = await upgrade();
+  expect(
+    listed.map(({ file, message, state }) => `${state} ${file} ${message}`),
+  ).toEqual([
+    `to do package.json dependencies.actionhero: "29.3.4" -> "^${own.version}"`,
+    `to do package.json engines.node: ">=8.0.0" -> "${own.engines.node}"`,
+    `to do package.json dependencies.ioredis: "latest" -> "${own.dependencies.ioredis}"`,
+    `by hand package.json dependencies.left: "latest" should be a range`,
+    `to do package.json scripts dev, debug: "ts-node-dev" -> "tsx watch"`,
+    expect.stringContaining('to do tsconfig.json compilerOptions: "rootDir"'),
+    expect.stringContaining('to do tsconfig.json compilerOptions: "types"'),
+    expect.stringContaining('to do tsconfig.json compilerOptions: "strict"'),
+    'to do src/actions/a.ts "actionhero/dist/classes/actionProcessor" -> "actionhero"',
+    "by hand src/actions/a.ts imports node-resque, which v29 brought along: add it to the dependencies",
+    'by hand src/initializers/b.ts "actionhero/dist/modules/utils" is no longer there',
+    expect.stringContaining("by hand src/initializers/b.ts uses the Primus"),
+  ]);
+  expect(fs.readFileSync(project.path("package.json"), "utf8")).toBe(before);
+});
+
+test("makes the changes with --write; a second run finds only what is to be done by hand", async () => {
+  const made = await upgrade("--write");
+  expect(made.filter(({ state }) => state === "done")).toHaveLength(8);
+  const manifest = JSON.parse(
+    fs.readFileSync(project.path("package.json"), "utf8"),
+  );
+  expect(manifest.scripts).toEqual({
+    dev: "tsx watch ./src/server.ts",
+    debug: "tsc && tsx watch --inspect ./src/server.ts",
+  });
+  expect(manifest.devDependencies).toEqual({
+    jest: "^29.0.0",
+    tsx: own.devDependencies.tsx,
+  });
+  const tsconfig = fs.readFileSync(project.path("tsconfig.json"), "utf8");
+  expect(tsconfig).toContain("// mine");
+  expect(tsconfig).toContain('"rootDir": "./src",');
+
+  const left = await upgrade();
+  expect(left.map(({ state }) => state)).toEqual(Array(4).fill("by hand"));
+});
