@@ -61,3 +61,5 @@ export type {
   StaticFileApi,
   StaticFileResult,
 } from "./staticFile/staticFile";
+export * as specHelper from "./testing/specHelper";
+export type { SpecHelperApi, SpecHelperConnection } from "./testing/testServer";

@@ -15,7 +15,7 @@ export interface ActionMiddleware extends NamedMiddleware {
 }
 
 /** The response of an action class, or anything for one that is not named. */
-type ResponseOf<A> = A extends Action
+export type ResponseOf<A> = A extends Action
   ? Exclude<Awaited<ReturnType<A["run"]>>, void | null> extends infer R
     ? [R] extends [never]
       ? { [key: string]: any }

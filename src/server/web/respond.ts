@@ -17,6 +17,25 @@ export type Outcome = Pick<
   "response" | "params" | "actionStatus" | "actionTemplate"
 >;
 
+/** Who asked, and for what. */
+export interface RequesterInformation {
+  id: string;
+  fingerprint: string;
+  messageId: string | number;
+  remoteIP: string;
+  receivedParams: { [key: string]: any };
+}
+
+/** Who answered, and when. */
+export interface ServerInformation {
+  serverName: string;
+  apiVersion: string;
+  /** ms. */
+  requestDuration: number;
+  /** ms since the epoch. */
+  currentTime: number;
+}
+
 /**
  * Set the status and headers of the request, and make its body.
  * @returns a promise only if the project's error serializer is asynchronous
@@ -55,7 +74,7 @@ export function renderBody(
 /** Who asked, and for what: the answer to TRACE, and part of every other one. */
 export function requesterInformation(
   connection: Connection,
-): Record<string, unknown> {
+): RequesterInformation {
   return {
     id: connection.id,
     fingerprint: connection.fingerprint,
@@ -97,24 +116,26 @@ function isPlain(response: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-function serverInformation(connection: Connection): Record<string, unknown> {
-  const { general } = allConfig;
+function serverInformation(connection: Connection): ServerInformation {
+  const general = allConfig.general as
+    { serverName: string; apiVersion: string } | undefined;
   const now = Date.now();
   return {
-    serverName: general?.serverName,
-    apiVersion: general?.apiVersion,
+    serverName: general?.serverName as string,
+    apiVersion: general?.apiVersion as string,
     requestDuration: now - connection.connectedAt,
     currentTime: now,
   };
 }
 
 /** The params that some action takes; what else a client sent is not repeated to it. */
-function receivedParams({ params }: Connection): Record<string, unknown> {
+function receivedParams({ params }: Connection): { [key: string]: any } {
   const isOpen = allConfig.general?.disableParamScrubbing === true;
   const { postVariables } = api.params;
-  const received: Record<string, unknown> = {};
+  const received: { [key: string]: any } = {};
   for (const key of Object.keys(params)) {
-    if (isOpen || postVariables.includes(key)) received[key] = params[key];
+    if (isOpen || postVariables.includes(key))
+      received[key] = params[key] as unknown;
   }
   return received;
 }

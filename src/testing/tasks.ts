@@ -1,0 +1,134 @@
+/** The part of the specHelper that runs tasks and looks into their queues. */
+import type { Redis } from "ioredis";
+import { api } from "../api";
+import { config } from "../config/config";
+import { ActionheroError } from "../errors";
+import type { Queue } from "../resque/queue";
+import type { ConnectionOptions, Jobs, ParsedJob } from "../resque/types";
+import { Worker } from "../resque/worker";
+
+/** A job that was found, with when it is due. */
+export interface EnqueuedTask extends ParsedJob {
+  /** ms since the epoch; null when it only waits for a worker. */
+  timestamp: number | null;
+}
+
+/** The parts of `api.tasks` and `api.resque` that are needed here; looked up when used, as tests change them. */
+interface Tasks {
+  tasks: {
+    [name: string]: {
+      queue?: string;
+      run(params: unknown, worker: undefined): unknown;
+    };
+  };
+  jobs: Jobs;
+}
+
+interface Resque {
+  connectionDetails?: ConnectionOptions;
+  queue: Queue;
+}
+
+/**
+ * Call a task's `run` and nothing else: no validation, no middleware, no queue.
+ * @throws what the task throws, or Error `task <name> not found`
+ */
+export async function runTask<T = any>(
+  taskName: string,
+  params: object | any[] = {},
+): Promise<T> {
+  return (await taskOf(taskName).run(params, undefined)) as T;
+}
+
+/**
+ * Run a task as a worker does, with its plugins and middleware, here and now.
+ * @throws what the task throws
+ */
+export async function runFullTask<T = any>(
+  taskName: string,
+  params: object | any[] = {},
+): Promise<T> {
+  const worker = new Worker(
+    {
+      connection: resque().connectionDetails ?? { redis: taskClient() },
+      queues: await queuesOfWorkers(),
+    },
+    tasks().jobs,
+  );
+  try {
+    await worker.connect();
+    const args: unknown[] = Array.isArray(params) ? params : [params];
+    return (await worker.performInline(taskName, args)) as T;
+  } finally {
+    await worker.end();
+  }
+}
+
+/** All jobs of a task: those that wait in a queue, then those that are delayed. */
+export async function findEnqueuedTasks(
+  taskName: string,
+): Promise<EnqueuedTask[]> {
+  const { queue } = resque();
+  const found: EnqueuedTask[] = [];
+  const keep = (jobs: ParsedJob[], timestamp: number | null) => {
+    for (const job of jobs)
+      if (job.class === taskName) found.push({ ...job, timestamp });
+  };
+  for (const name of (await queue.queues()).sort())
+    keep(await queue.queued(name, 0, -1), null);
+  for (const [timestamp, jobs] of Object.entries(await queue.allDelayed()))
+    keep(jobs, Number(timestamp));
+  return found;
+}
+
+/** Remove the jobs of a task with these params, waiting and delayed, from every queue. */
+export async function deleteEnqueuedTasks(
+  taskName: string,
+  params: object,
+): Promise<void> {
+  const { queue } = resque();
+  const names = new Set(await queue.queues());
+  // a queue that has had nothing but delayed jobs is not in the list of queues
+  const { queue: own } = Object.hasOwn(tasks().tasks, taskName)
+    ? taskOf(taskName)
+    : {};
+  if (own) names.add(own);
+  for (const name of names) {
+    await queue.del(name, taskName, [params]);
+    await queue.delDelayed(name, taskName, [params]);
+  }
+}
+
+function taskOf(name: string): Tasks["tasks"][string] {
+  if (!Object.hasOwn(tasks().tasks, name))
+    throw new ActionheroError("AH_TASK", `task ${name} not found`);
+  return tasks().tasks[name]!;
+}
+
+/** `config.tasks.queues`: a list, or a function that finds it. */
+async function queuesOfWorkers(): Promise<string[]> {
+  const configured = config.tasks?.queues as
+    string[] | (() => string[] | Promise<string[]>) | undefined;
+  const queues =
+    typeof configured === "function" ? await configured() : configured;
+  return queues ?? ["default"];
+}
+
+function taskClient(): Redis {
+  return (api as unknown as { redis: { clients: { tasks: Redis } } }).redis
+    .clients.tasks;
+}
+
+function tasks(): Tasks {
+  const { tasks } = api as unknown as { tasks?: Tasks };
+  if (!tasks)
+    throw new Error("the specHelper needs an initialized Process for tasks");
+  return tasks;
+}
+
+function resque(): Resque {
+  const { resque } = api as unknown as { resque?: Resque };
+  if (!resque)
+    throw new Error("the specHelper needs an initialized Process for tasks");
+  return resque;
+}

@@ -1,0 +1,208 @@
+/** The server behind the specHelper: its clients are objects, and what they are sent is kept in `messages`. */
+import { randomUUID } from "node:crypto";
+import type { Readable } from "node:stream";
+import type { ActionProcessor } from "../action/actionProcessor";
+import { api } from "../api";
+import { config } from "../config/config";
+import type { Connection } from "../connection/connection";
+import { connectionVerbs } from "../connection/verbs";
+import { toError } from "../errors";
+import { log } from "../log/log";
+import { Server } from "../server/server";
+
+/** Called with the answer to one request. */
+type AnswerCallback = (message: any, connection: Connection) => void;
+
+/** A connection of the test server. */
+export type SpecHelperConnection = Connection & {
+  /** Whoever waits for an answer, by the message id of the request. */
+  actionCallbacks?: { [messageId: string]: AnswerCallback };
+};
+
+/** What a file comes to a test as. */
+export interface ReceivedFile {
+  /** The file as text; null when there is none. */
+  content: string | null;
+  mime: string;
+  /** Bytes. */
+  length: number;
+  error?: any;
+}
+
+/** What makes test connections: `api.specHelper`, there only under `NODE_ENV=test`. */
+export interface SpecHelperApi {
+  /** Add `messageId`, `serverInformation` and `requesterInformation` to the answers of actions (default true). */
+  returnMetadata?: boolean;
+  Server?: typeof TestServer;
+  Connection?: { createAsync(): Promise<SpecHelperConnection> };
+}
+
+declare module "../api" {
+  interface Api {
+    specHelper: SpecHelperApi;
+  }
+}
+
+export class TestServer extends Server {
+  constructor() {
+    super();
+    this.type = "testServer";
+    this.config = { enabled: true };
+    this.attributes = {
+      canChat: true,
+      logConnections: false,
+      logExits: false,
+      sendWelcomeMessage: true,
+      verbs: [...connectionVerbs],
+    };
+  }
+
+  async initialize(): Promise<void> {
+    this.on("connection", (connection: SpecHelperConnection) => {
+      connection.messages = [];
+      connection.actionCallbacks = {};
+    });
+    this.on("actionComplete", (data: ActionProcessor) => {
+      void this.answer(data);
+    });
+  }
+
+  async start(): Promise<void> {
+    log("loading the testServer", "info");
+  }
+
+  /** Its clients have no socket that could end them. */
+  async stop(): Promise<void> {
+    await Promise.all(
+      this.connections().map((connection) => connection.destroy()),
+    );
+  }
+
+  /** Keep the message; who waits for the answer with this id gets it. */
+  async sendMessage(
+    connection: SpecHelperConnection,
+    message: any,
+    messageId?: string | number,
+  ): Promise<void> {
+    process.nextTick(() => {
+      connection.messages?.push(message);
+      const key = String(messageId);
+      const callback = connection.actionCallbacks?.[key];
+      if (typeof callback !== "function") return;
+      delete connection.actionCallbacks![key];
+      callback(message, connection);
+    });
+  }
+
+  async sendFile(
+    connection: Connection,
+    error: any,
+    fileStream: Readable | undefined,
+    mime: string,
+    length: number,
+  ): Promise<void> {
+    const file: ReceivedFile = { content: null, mime, length, error };
+    if (!error) {
+      try {
+        file.content = await textOf(fileStream!);
+      } catch (readError) {
+        file.error = readError;
+      }
+    }
+    await this.sendMessage(connection, file, connection.messageId);
+  }
+
+  override goodbye(): void {
+    // nothing to end: the client is the connection
+  }
+
+  private async answer(data: ActionProcessor): Promise<void> {
+    if (data.toRender !== true) return;
+    let message: unknown;
+    try {
+      message = await render(data);
+    } catch (failure) {
+      message = { error: toError(failure) }; // the project's serializer is broken
+    }
+    await this.sendMessage(data.connection, message, data.messageId);
+  }
+}
+
+/** The object behind `api.specHelper`. */
+export function createSpecHelperApi(): SpecHelperApi {
+  return {
+    returnMetadata: true,
+    Server: TestServer,
+    Connection: { createAsync: connect },
+  };
+}
+
+/** Put the test server beside the others. */
+export async function startTestServer(): Promise<void> {
+  const server = new (api.specHelper.Server ?? TestServer)();
+  await server.initialize();
+  api.servers.servers[server.type] = server;
+  await server.start();
+}
+
+/**
+ * The running test server.
+ * @throws Error saying what is missing
+ */
+export function testServer(): Server {
+  const server = api.servers?.servers.testServer;
+  if (!server)
+    throw new Error(
+      "the specHelper needs a started Process, with NODE_ENV=test",
+    );
+  return server;
+}
+
+async function connect(): Promise<SpecHelperConnection> {
+  const id = randomUUID();
+  return testServer().buildConnection({
+    id,
+    fingerprint: id,
+    rawConnection: {},
+    remoteAddress: "testServer",
+    remotePort: 0,
+  });
+}
+
+/** A text or a list is sent as it is; to an object come the error's text and the metadata. */
+async function render(data: ActionProcessor): Promise<unknown> {
+  const response: unknown = data.response;
+  if (typeof response === "string" || Array.isArray(response)) return response;
+
+  const answer = (response ?? {}) as Record<string, unknown>;
+  if (answer.error) answer.error = await serializeError(answer.error);
+  if (!api.specHelper.returnMetadata) return answer;
+  answer.messageId = data.messageId;
+  answer.serverInformation = {
+    serverName: config.general?.serverName,
+    apiVersion: config.general?.apiVersion,
+  };
+  answer.requesterInformation = {
+    id: data.connection.id,
+    remoteIP: data.connection.remoteIP,
+    receivedParams: { ...data.params },
+  };
+  return answer;
+}
+
+/** As `config.errors.serializers.servers.specHelper` says; else `Error: ` and its message. */
+function serializeError(error: unknown): unknown {
+  const serializers = config.errors?.serializers as
+    { servers?: { specHelper?: (error: unknown) => unknown } } | undefined;
+  const serializer = serializers?.servers?.specHelper;
+  if (typeof serializer === "function") return serializer(error);
+  const { message } = error as { message?: unknown };
+  return message ? `Error: ${message as string}` : error;
+}
+
+/** Decoded at the end: a character may lie across two chunks. */
+async function textOf(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk as Buffer));
+  return Buffer.concat(chunks).toString();
+}
