@@ -29,15 +29,15 @@ export async function forceCleanWorker(
     await redis.incr(connection.key("stat:failed"));
     await redis.rpush(connection.key("failed"), JSON.stringify(payload));
   }
-  await redis.zrem(connection.key("ah:leases"), member!);
-  await redis.srem(connection.key("workers"), member!);
+  await redis.zrem(connection.key("ah:leases"), member);
+  await redis.srem(connection.key("workers"), member);
   await redis.del(
-    connection.key("ah:owner", member!),
+    connection.key("ah:owner", member),
     connection.key("stat:failed", name),
     connection.key("stat:processed", name),
     connection.key("worker:ping", name),
-    connection.key("worker", member!, "started"),
-    connection.key("worker", member!),
+    connection.key("worker", member, "started"),
+    connection.key("worker", member),
   );
   return payload;
 }

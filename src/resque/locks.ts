@@ -2,6 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { defineScript, runScript } from "../redis/script";
 import type { Connection } from "./connection";
+import type { Plugin } from "./plugin";
+
+/** Locks of jobs live this long unless the options say otherwise, in s. */
+export const LOCK_SECONDS = 3600;
 
 // KEYS: lock. ARGV: value. Returns 1 when deleted. One step: between a GET and a DEL the lock may change hands.
 const RELEASE = defineScript(`
@@ -55,4 +59,17 @@ export async function renewLock(
   }
   if ((await connection.redis.get(key)) === value)
     await connection.redis.expire(key, seconds);
+}
+
+/** The key of a lock of a job, which the options of its plugin may name. */
+export function lockKey(plugin: Plugin, kind: "lock" | "workerslock"): string {
+  const { key } = plugin.options as { key?: string | (() => string) };
+  if (key !== undefined)
+    return typeof key === "function" ? key.apply(plugin) : key;
+  return plugin.queueObject.connection.key(
+    kind,
+    plugin.func,
+    plugin.queue,
+    JSON.stringify(plugin.args),
+  );
 }

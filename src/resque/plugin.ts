@@ -1,8 +1,7 @@
 /** Plugins: code around the enqueueing and running of jobs. */
 import type { Queue } from "./queue";
-import type { Job, ParsedJob } from "./types";
+import type { Job } from "./types";
 import type { Worker } from "./worker";
-import { bundledPlugins } from "./plugins";
 
 export type HookName =
   "beforeEnqueue" | "afterEnqueue" | "beforePerform" | "afterPerform";
@@ -52,33 +51,4 @@ export abstract class Plugin {
   afterEnqueue?(): Promise<boolean> | boolean;
   beforePerform?(): Promise<boolean> | boolean;
   afterPerform?(): Promise<boolean> | boolean;
-}
-
-/**
- * Run one hook of all plugins of a job, in order.
- * @returns false as soon as one of them does
- */
-export async function runHooks(
-  host: Queue | Worker,
-  hook: HookName,
-  job: Job | undefined,
-  { class: func, queue, args }: ParsedJob,
-): Promise<boolean> {
-  if (!job?.plugins || job.plugins.length === 0) return true;
-  for (const reference of job.plugins) {
-    const PluginOfJob = resolve(reference);
-    const name = typeof reference === "string" ? reference : PluginOfJob.name;
-    const options = (job.pluginOptions?.[name] ?? {}) as unknown;
-    const plugin = new PluginOfJob(host, func, queue, job, args, options);
-    if ((await plugin[hook]?.()) === false) return false;
-  }
-  return true;
-}
-
-function resolve(reference: PluginReference): PluginClass {
-  if (typeof reference === "function") return reference;
-  const plugins = bundledPlugins() as Record<string, PluginClass>;
-  if (typeof reference !== "string" || !Object.hasOwn(plugins, reference))
-    throw new Error("Plugin must be the constructor name or an object");
-  return plugins[reference]!;
 }

@@ -8,7 +8,7 @@ import {
   retryStuckJobs,
 } from "./deadWorkers";
 import * as delayed from "./delayed";
-import { runHooks } from "./plugin";
+import { runHooks } from "./pluginRunner";
 import { enqueueJobs } from "./steps/enqueue";
 import type {
   ConnectionOptions,

@@ -8,6 +8,24 @@ export interface ParsedJob {
   class: string;
   queue: string;
   args: any[];
+  /** Of a job that can be looked up with `Queue.job`. */
+  id?: string;
+  /** Counts from 1; set from the second attempt of a job with `retry`. */
+  attempt?: number;
+}
+
+/** How a failed job is tried again. */
+export interface RetryRule {
+  /** Runs in all, the first one counted. */
+  attempts: number;
+  /** `exponential` doubles `delay` each time; a list gives each wait in ms, its last one repeated (default `exponential`). */
+  backoff?: "exponential" | "fixed" | number[];
+  /** The first wait, in ms (default 1000). */
+  delay?: number;
+  /** The longest wait, in ms (default 1 h). */
+  maxDelay?: number;
+  /** Part of each wait that is random, 0 to 1; true is 0.5 (default 0). */
+  jitter?: boolean | number;
 }
 
 /** How jobs of one class are done. */
@@ -15,10 +33,33 @@ export interface Job {
   plugins?: PluginReference[];
   pluginOptions?: { [pluginName: string]: any };
   perform: (this: Worker, ...args: any[]) => any;
+  /** Try again after a failure, in the same step that reports it. */
+  retry?: RetryRule;
+  /** A run that lasts longer fails, and `worker.signal` is aborted, in ms. */
+  timeout?: number;
+  /** How many jobs of this class run at a time, on all workers together. */
+  concurrency?: number;
+  /** Not enqueued while a job with the same arguments is queued, delayed or running. */
+  unique?: boolean;
+  /** Entries that the failed list keeps when a job of this class fails. */
+  maxFailed?: number;
 }
 
 export interface Jobs {
   [className: string]: Job | Job["perform"];
+}
+
+/** What is known about a job by its id, for a day after its last change. */
+export interface JobInfo {
+  id: string;
+  state: "queued" | "delayed" | "running" | "retrying" | "done" | "failed";
+  class: string;
+  queue: string;
+  attempt: number;
+  /** What the job last gave to `worker.progress`. */
+  progress?: any;
+  result?: any;
+  error?: string;
 }
 
 /** What a worker is doing, as it lies in redis. */

@@ -5,13 +5,13 @@ import * as os from "node:os";
 import { toError } from "../errors";
 import { bounded } from "./bounded";
 import type { Connection } from "./connection";
-import { failedEntry, parseJob } from "./failure";
 import { releaseLock, renewLock } from "./locks";
-import { runHooks } from "./plugin";
-import { jobOf, Queue } from "./queue";
+import { definitionOf, performJob, runBody } from "./perform";
+import { runHooks } from "./pluginRunner";
+import { Queue } from "./queue";
 import { holdLease, reap, withoutConnection } from "./steps/lease";
 import { finishAndTake, type Outcome, type TakeReply } from "./steps/take";
-import type { ConnectionOptions, Job, Jobs, ParsedJob } from "./types";
+import type { ConnectionOptions, Jobs, ParsedJob } from "./types";
 import { WakeUps } from "./wakeUps";
 
 export interface WorkerOptions {
@@ -135,9 +135,9 @@ export class Worker extends EventEmitter {
     this.error = null;
     this.queue = queue;
     this.job = parsed;
-    const job = this.definitionOf(parsed);
+    const job = definitionOf(this.jobs, parsed);
     if (!(await runHooks(this, "beforePerform", job, parsed))) return undefined;
-    await this.runBody(job, parsed);
+    await runBody(this, job, parsed);
     if (this.error) throw this.error as Error;
     return this.result as unknown;
   }
@@ -251,7 +251,7 @@ export class Worker extends EventEmitter {
         continue;
       }
       if (reply) {
-        outcome = await this.perform(reply.queue, reply.raw);
+        outcome = await performJob(this, reply.queue, reply.raw);
         // the embedded engine answers without a pause for anything else
         if (this.connection.embedded && ++turns % 16 === 0) await nextTurn();
         continue;
@@ -305,60 +305,8 @@ export class Worker extends EventEmitter {
     if (this.any) this.queues = (await this.queueObject.queues()).sort();
   }
 
-  private async perform(queue: string, raw: string): Promise<Outcome> {
-    const begin = Date.now();
-    this.working = true;
-    this.queue = queue;
-    this.result = null;
-    this.error = null;
-    const parsed = parseJob(raw, queue);
-    this.job = parsed;
-    try {
-      const job = this.definitionOf(parsed);
-      this.tell("job", queue, parsed);
-      if (!(await runHooks(this, "beforePerform", job, parsed)))
-        return { kind: "uncounted" };
-      for (const arg of parsed.args)
-        if (typeof arg === "object" && arg !== null) Object.freeze(arg);
-      await this.runBody(job, parsed);
-    } catch (error) {
-      this.error = toError(error);
-    }
-    const duration = Date.now() - begin;
-    if (this.error) {
-      this.tell("failure", queue, parsed, this.error, duration);
-      return {
-        kind: "failure",
-        payload: failedEntry(this.name, queue, raw, this.error),
-      };
-    }
-    this.tell("success", queue, parsed, this.result, duration);
-    return { kind: "success" };
-  }
-
-  private async runBody(job: Job, parsed: ParsedJob): Promise<void> {
-    try {
-      this.result = await job.perform.apply(this, parsed.args);
-    } catch (error) {
-      this.error = toError(error);
-    }
-    try {
-      await runHooks(this, "afterPerform", job, parsed);
-    } catch (error) {
-      this.error = toError(error);
-    }
-  }
-
-  private definitionOf(parsed: ParsedJob): Job {
-    const job = jobOf(this.jobs, parsed.class);
-    if (!job) throw new Error(`No job defined for class "${parsed.class}"`);
-    if (typeof job.perform !== "function")
-      throw new Error(`Missing Job: "${parsed.class}"`);
-    return job;
-  }
-
   /** Listeners look on; what they throw is theirs. */
-  private tell(event: string, ...args: unknown[]): void {
+  tell(event: string, ...args: unknown[]): void {
     try {
       this.emit(event, ...args);
     } catch (error) {

@@ -1,0 +1,102 @@
+/** Queues, workers and schedulers of a test: built on its engine, ended with it. */
+import { once } from "node:events";
+import type { Redis } from "ioredis";
+import {
+  MultiWorker,
+  type MultiWorkerOptions,
+} from "../../src/resque/multiWorker";
+import { Queue } from "../../src/resque/queue";
+import { Scheduler, type SchedulerOptions } from "../../src/resque/scheduler";
+import type { Jobs } from "../../src/resque/types";
+import { Worker, type WorkerOptions } from "../../src/resque/worker";
+import type { Engine } from "../support/engines";
+
+interface Ending {
+  end(): Promise<void>;
+}
+
+/** Everything of one test; `close` ends what the test left running. */
+export class Bench {
+  readonly redis: Redis;
+  private readonly parts: Ending[] = [];
+
+  constructor(engine: Engine) {
+    this.redis = engine.client();
+  }
+
+  async queue(jobs: Jobs = {}): Promise<Queue> {
+    const queue = new Queue({ connection: { redis: this.redis } }, jobs);
+    await queue.connect();
+    this.parts.push(queue);
+    return queue;
+  }
+
+  async worker(
+    jobs: Jobs,
+    options: Partial<WorkerOptions> = {},
+  ): Promise<Worker> {
+    const worker = new Worker(
+      { connection: { redis: this.redis }, ...options },
+      jobs,
+    );
+    await worker.connect();
+    this.parts.push(worker);
+    return worker;
+  }
+
+  async startedWorker(
+    jobs: Jobs,
+    options: Partial<WorkerOptions> = {},
+  ): Promise<Worker> {
+    const worker = await this.worker(jobs, options);
+    await worker.start();
+    return worker;
+  }
+
+  multiWorker(
+    jobs: Jobs,
+    options: Partial<MultiWorkerOptions> = {},
+  ): MultiWorker {
+    const multiWorker = new MultiWorker(
+      { connection: { redis: this.redis }, ...options },
+      jobs,
+    );
+    this.parts.push(multiWorker);
+    return multiWorker;
+  }
+
+  /** Started, and leading. */
+  async scheduler(
+    options: Partial<SchedulerOptions> = {},
+    jobs: Jobs = {},
+  ): Promise<Scheduler> {
+    const scheduler = new Scheduler(
+      { connection: { redis: this.redis }, ...options },
+      jobs,
+    );
+    await scheduler.connect();
+    this.parts.push(scheduler);
+    const leading = once(scheduler, "leader");
+    await scheduler.start();
+    await leading;
+    return scheduler;
+  }
+
+  async close(): Promise<void> {
+    for (const part of this.parts.splice(0).reverse()) await part.end();
+    await this.redis.flushall();
+  }
+}
+
+/** Wait until `check` is true, at most `ms`. */
+export async function until(
+  check: () => Promise<boolean> | boolean,
+  ms = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!(await check())) {
+    if (Date.now() > deadline)
+      throw new Error(`not within ${ms} ms: ${check.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
