@@ -1,0 +1,56 @@
+/** Turns a task into what workers run. */
+import { api } from "../api";
+import type { PluginReference } from "../resque/plugin";
+import type { Job } from "../resque/types";
+import type { Worker } from "../resque/worker";
+import { middlewarePlugin } from "./middlewarePlugin";
+import { enqueueRecurrentTask, isPeriodic } from "./recurrent";
+import type { Task } from "./task";
+
+/** One run at a time, and one job in all: what keeps a periodic task from piling up. */
+const PERIODIC_PLUGINS = ["JobLock", "QueueLock", "DelayQueueLock"];
+
+/** The job of a task; the task itself stays as it is. */
+export function wrapTask(task: Task): Job {
+  const pluginOptions = { ...task.pluginOptions };
+  const plugins: PluginReference[] = [...(task.plugins ?? [])];
+  if (isPeriodic(task)) {
+    if (!plugins.includes("JobLock"))
+      pluginOptions.JobLock = { reEnqueue: false };
+    for (const name of PERIODIC_PLUGINS)
+      if (!plugins.includes(name)) plugins.push(name);
+  }
+  const next = () => enqueueRecurrentTask(task.name);
+  for (const name of middlewareOf(task))
+    plugins.push(middlewarePlugin(name, next));
+  return { plugins, pluginOptions, perform: bodyOf(task) };
+}
+
+function middlewareOf(task: Task): string[] {
+  const { middleware, globalMiddleware } = api.tasks;
+  return [...globalMiddleware, ...(task.middleware ?? [])].filter((name) =>
+    Object.hasOwn(middleware, name),
+  );
+}
+
+function bodyOf(task: Task): Job["perform"] {
+  return async function perform(this: Worker, ...args: unknown[]) {
+    let result: unknown;
+    try {
+      result = await run(task, args, this);
+    } catch (error) {
+      if (task.reEnqueuePeriodicTaskIfException !== false)
+        await enqueueRecurrentTask(task.name);
+      throw error;
+    }
+    await enqueueRecurrentTask(task.name);
+    return result;
+  };
+}
+
+/** Jobs of other producers may have no inputs, or several. */
+function run(task: Task, args: unknown[], worker: Worker): Promise<unknown> {
+  const [inputs, ...others] = args.length > 0 ? args : [{}];
+  const call = task.run.bind(task) as (...args: unknown[]) => Promise<unknown>;
+  return call(inputs, ...others, worker);
+}

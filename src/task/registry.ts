@@ -1,0 +1,78 @@
+/** The loaded tasks: `api.tasks`. */
+import { api } from "../api";
+import { discover } from "../config/discover";
+import { toError } from "../errors";
+import { log } from "../log/log";
+import type { MiddlewareRegistry } from "../middleware/stack";
+import type { Job } from "../resque/types";
+import { loadModule } from "../utils/loadModule";
+import { findTask, taskNotFound } from "./find";
+import { wrapTask } from "./jobWrapper";
+import type { TaskMiddleware } from "./middleware";
+import type { Task } from "./task";
+
+/** Plain objects on purpose: users and their tests change them in place. */
+export interface TasksApi extends MiddlewareRegistry<TaskMiddleware> {
+  tasks: { [name: string]: Task };
+  /** What workers run, by the same names. */
+  jobs: { [name: string]: Job };
+  /** Load the tasks of one file. */
+  loadFile(fullFilePath: string, reload?: boolean): Promise<void>;
+  /** The job of a loaded task: its plugins, with those of its middleware, and its body. */
+  jobWrapper(taskName: string): Job;
+  /** Load the tasks of the project and its plugins. */
+  loadTasks(reload?: boolean): Promise<void>;
+}
+
+declare module "../api" {
+  interface Api {
+    tasks: TasksApi;
+  }
+}
+
+export function createTasksApi(): TasksApi {
+  return {
+    tasks: {},
+    jobs: {},
+    middleware: {},
+    globalMiddleware: [],
+    loadFile,
+    jobWrapper(taskName) {
+      const task = findTask(taskName);
+      if (!task) throw taskNotFound(taskName);
+      return wrapTask(task);
+    },
+    async loadTasks(reload = false) {
+      for (const file of discover("tasks"))
+        await api.tasks.loadFile(file, reload);
+    },
+  };
+}
+
+async function loadFile(fullFilePath: string, reload = false): Promise<void> {
+  try {
+    for (const TaskClass of Object.values(loadModule(fullFilePath, reload))) {
+      const task = new (TaskClass as new () => Task)();
+      task.description ??= task.name;
+      task.validate();
+      register(task, fullFilePath, reload);
+    }
+  } catch (thrown) {
+    const error = toError(thrown);
+    api.exceptionHandlers?.initializer(error, fullFilePath);
+    throw error;
+  }
+}
+
+function register(task: Task, file: string, reload: boolean): void {
+  const { tasks, jobs } = api.tasks;
+  if (Object.hasOwn(tasks, task.name) && !reload) {
+    log(
+      `an existing task with the same name \`${task.name}\` will be overridden by the file ${file}`,
+      "crit",
+    );
+  }
+  tasks[task.name] = task;
+  jobs[task.name] = api.tasks.jobWrapper(task.name);
+  log(`task ${reload ? "(re)" : ""} loaded: ${task.name}, ${file}`, "debug");
+}

@@ -1,0 +1,97 @@
+/** The base class of tasks. */
+import type { Inputs } from "../input/types";
+import type { PluginReference } from "../resque/plugin";
+import type { Worker } from "../resque/worker";
+import { validateTask } from "./validateTask";
+
+/** What a task is run with. */
+export interface TaskInputs {
+  [key: string]: any;
+}
+
+/** How often and when a job that failed is run again. */
+export interface RetryOptions {
+  /** How often the job runs in all, the first time included. */
+  attempts: number;
+  /**
+   * The wait before the next attempt: `"exponential"` doubles it each time, `"fixed"` keeps it, a list in ms gives each
+   * one, its last entry repeats (default `"exponential"`).
+   */
+  backoff?: "exponential" | "fixed" | number[];
+  /** The first wait of `"exponential"`, and each one of `"fixed"`, in ms (default 1000). */
+  delay?: number;
+  /** The longest wait, in ms (default 1 h). */
+  maxDelay?: number;
+  /** The share of each wait that is left to chance, 0 to 1, so that many do not come back at once (default 0). */
+  jitter?: number;
+}
+
+/** What a running task gets beside its inputs. */
+export interface TaskContext {
+  /** Aborted when the task has used up its `timeout`. */
+  readonly signal: AbortSignal;
+  /** The job's id, when it was enqueued by `task.enqueueJob`. */
+  readonly id?: string;
+  /** Which attempt this is, from 1; more than 1 only with `retry`. */
+  readonly attempt: number;
+  /** Tell how far the work is; `task.job(id)` shows it. Does nothing for jobs without an id. */
+  progress(value: unknown): Promise<void>;
+}
+
+/** Something that is done in the background, by any worker of the cluster. */
+export abstract class Task {
+  /** What it is enqueued by. */
+  name: string = undefined!; // set by the subclass; validate() says so when it is not
+  /** For documentation (default: the name). */
+  description: string = undefined!;
+  /** The queue that its jobs wait in (default `"default"`). */
+  queue = "default";
+  /** How long after one run ended the next one starts, in ms; 0 never by itself (default 0). */
+  frequency = 0;
+  /** What it takes; checked when a job is enqueued. */
+  inputs: Inputs = {};
+  /** Names of middleware that runs for this task, after the global one. */
+  middleware: string[] = [];
+  /** Plugins of the queue around it: names of bundled ones, or classes. */
+  plugins: PluginReference[] = [];
+  /** Options by the plugin's name. */
+  pluginOptions: { [pluginName: string]: any } = {};
+  /** A periodic task goes on after a run that failed (default true). */
+  reEnqueuePeriodicTaskIfException = true;
+
+  /** When it runs by itself, as a cron expression (5 fields, or 6 with seconds first); instead of `frequency`. */
+  cron?: string;
+  /** The time zone of `cron`, e.g. `"Europe/Paris"` (default: that of the process). */
+  timeZone?: string;
+  /** Run a failed job again; without it a job that failed is in the failed list at once. */
+  retry?: RetryOptions;
+  /** A run that takes longer than this fails, in ms; its `signal` is aborted (default: no limit). */
+  timeout?: number;
+  /** Refuse a job while one with the same inputs is queued, delayed or running (default false). */
+  unique?: boolean;
+  /** How many of its jobs run at the same time in the whole cluster (default: no limit). */
+  concurrency?: number;
+  /** Workers on all queues (`"*"`) empty the queue of a higher priority first (default 0). */
+  priority?: number;
+  /** How many of its jobs the failed list keeps; older ones are dropped (default: all). */
+  maxFailed?: number;
+  /** `"any"`: one worker of the cluster runs a job; `"all"`: each node with workers runs it once (default `"any"`). */
+  scope?: "any" | "all";
+
+  /**
+   * Do the work.
+   * @param params the inputs of the job; frozen
+   * @param worker who runs it
+   * @returns the result, for middleware, the log and `task.job(id)`
+   */
+  abstract run(
+    params: TaskInputs,
+    worker: Worker,
+    context?: TaskContext,
+  ): Promise<any>;
+
+  /** @throws Error naming what is missing or wrong */
+  validate(): void {
+    validateTask(this);
+  }
+}

@@ -1,0 +1,77 @@
+/** The checks of a job's inputs, when it is enqueued. */
+import { api } from "../api";
+import { resolveApiMethod } from "../apiMethod";
+import { isMissing } from "../input/field";
+import type { Input } from "../input/types";
+import { ActionheroError, toError } from "../errors";
+import type { Task, TaskInputs } from "./task";
+
+/**
+ * Fill in defaults and check what the task declares.
+ * @returns the inputs to enqueue; undefined when there are none
+ * @throws Error of a validator, or naming what is missing
+ */
+export async function validateInputs(
+  task: Task,
+  inputs: TaskInputs | null | undefined,
+): Promise<TaskInputs | null | undefined> {
+  const declared = task.inputs ?? {};
+  const names = Object.keys(declared);
+  if (names.length === 0) return inputs;
+  const values = inputs ?? {};
+  for (const name of names) await check(task, name, declared[name]!, values);
+  return inputs ?? (Object.keys(values).length > 0 ? values : inputs);
+}
+
+async function check(
+  task: Task,
+  name: string,
+  input: Input,
+  values: TaskInputs,
+): Promise<void> {
+  let value: unknown = Object.hasOwn(values, name) ? values[name] : undefined;
+  if (value === undefined && input.default !== undefined) {
+    value =
+      typeof input.default === "function"
+        ? await (input.default as (...args: unknown[]) => unknown).call(
+            api,
+            value,
+          )
+        : input.default;
+    values[name] = value;
+  }
+  if (value !== undefined && input.validator !== undefined) {
+    for (const method of [input.validator].flat())
+      await judge(task, name, method, value);
+  }
+  if (input.required === true && isMissing(value))
+    throw new ActionheroError(
+      "AH_TASK",
+      `${name} is a required input for task ${task.name}`,
+    );
+}
+
+async function judge(
+  task: Task,
+  name: string,
+  method: string | ((...args: any[]) => any),
+  value: unknown,
+): Promise<void> {
+  const result: unknown =
+    typeof method === "function"
+      ? await method.call(api, value)
+      : await callNamed(method, value);
+  if (result === undefined || result === null || result === true) return;
+  if (result === false)
+    throw new ActionheroError(
+      "AH_TASK",
+      `${String(value)} is not a valid value for ${name} in task ${task.name}`,
+    );
+  throw toError(result);
+}
+
+function callNamed(path: string, value: unknown): unknown {
+  const found = resolveApiMethod(path);
+  if (!found) throw new ActionheroError("AH_TASK", `${path} is not a function`);
+  return found.method.call(api, value);
+}
