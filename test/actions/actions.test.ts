@@ -46,7 +46,7 @@ describe("status", () => {
         queues: async () => Object.keys(lengths),
         length: async (name: string) => lengths[name],
       },
-    };
+    } as any;
     try {
       const { json } = await app.ask("/api/status");
       expect(json.resqueTotalQueueLength).toBe(1005);

@@ -137,7 +137,7 @@ class RealEngine extends ClientHolder implements SuiteEngine {
 function configuredClient(): Redis {
   const { config } =
     require("../../src/config/config") as typeof import("../../src/config/config");
-  const { konstructor, args } = config.redis.client as {
+  const { konstructor, args } = config.redis.client as unknown as {
     konstructor: new (...args: unknown[]) => Redis;
     args: unknown[];
   };

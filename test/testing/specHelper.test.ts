@@ -219,7 +219,7 @@ describe("tasks", () => {
     await queue.connect();
     saved.tasks = api.tasks;
     saved.resque = api.resque;
-    api.resque = { connectionDetails: connection, queue };
+    api.resque = { connectionDetails: connection, queue } as any;
     api.tasks = {
       tasks: {
         hello: {
@@ -239,7 +239,7 @@ describe("tasks", () => {
           },
         },
       },
-    };
+    } as any;
   });
 
   afterAll(async () => {

@@ -28,7 +28,7 @@ export class TaskEnqueue extends CLI {
       throw new Error(`Task "${params.name}" not found`);
 
     const inputs: unknown = params.args ? JSON.parse(params.args) : {};
-    const enqueued = await task.enqueue(params.name, inputs);
+    const enqueued = await task.enqueue(params.name, inputs as object);
     log(`enqueued: ${enqueued}`, "info");
     return true;
   }
