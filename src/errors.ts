@@ -13,7 +13,8 @@ export const ERROR_CODES = {
   AH_RPC_REMOTE: "the remote side of a cluster call threw",
   AH_CACHE_LOCKED: "the cache key is locked by another holder",
   AH_CACHE_NOT_FOUND: "the cache key does not exist",
-  AH_CACHE_EXPIRED: "the cache key has expired",
+  AH_CACHE_EXPIRY: "an expiry given to the cache is no number of ms",
+  AH_CACHE_DUMP: "a file given to `cache.dumpRead` is no dump of the cache",
   AH_CHAT: "a chat room operation was refused",
   AH_TASK: "a task could not be enqueued or run",
 } as const;

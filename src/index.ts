@@ -11,6 +11,7 @@ export { ActionProcessor } from "./action/actionProcessor";
 export type { ActionsApi } from "./action/registry";
 export type { ParamsApi } from "./action/safeParams";
 export { ActionsStatus } from "./action/status";
+export { cache } from "./cache/cache";
 export { Process, type ProcessState } from "./boot/process";
 export { Initializer } from "./boot/initializer";
 export {

@@ -113,6 +113,32 @@ describe("validationTest", () => {
   });
 });
 
+describe("cacheTest", () => {
+  test("saves, reads and removes", async () => {
+    const { status, json } = await app.ask("/api/cacheTest?key=abc&value=def");
+    expect(status).toBe(200);
+    expect(json.cacheTestResults).toEqual({
+      saveResp: true,
+      sizeResp: 1,
+      loadResp: {
+        key: "cacheTest_abc",
+        value: "def",
+        createdAt: expect.any(Number),
+      },
+      deleteResp: true,
+    });
+  });
+
+  test.each([
+    ["", "key is a required parameter for this action"],
+    ["key=abc", "value is a required parameter for this action"],
+    ["key=ab&value=def", "inputs should be at least 3 letters long"],
+  ])("%p is refused", async (query, error) => {
+    const { json } = await app.ask(`/api/cacheTest?${query}`);
+    expect(json.error).toBe(error);
+  });
+});
+
 test("recursiveAction runs randomNumber", async () => {
   const { json } = await app.ask("/api/recursiveAction");
   expect(json.local).toBe(true);

@@ -1,0 +1,95 @@
+/** The exported `cache`: objects, lists and locks in redis, shared by the cluster. */
+import { dumpRead, dumpWrite } from "./dump";
+import { cachePrefix, lockPrefix } from "./keys";
+import {
+  checkLock,
+  client,
+  lock,
+  lockDuration,
+  lockSettings,
+  overrideLockName,
+  unlock,
+} from "./lock";
+import {
+  destroy,
+  listLength,
+  load,
+  loadMany,
+  pop,
+  push,
+  save,
+  saveMany,
+  type CacheEntry as Entry,
+  type CacheOptions as Options,
+} from "./objects";
+import { CacheErrorMessages, type CacheObject as CachedObject } from "./record";
+import { clear, getKeys, keys, locks, scanCount, size } from "./scan";
+import { wrap, type WrapOptions as OptionsOfWrap } from "./wrap";
+
+export const cache = {
+  CacheErrorMessages,
+
+  /** `config.general.cachePrefix`. */
+  get redisPrefix(): string {
+    return cachePrefix();
+  },
+  /** `config.general.lockPrefix`. */
+  get lockPrefix(): string {
+    return lockPrefix();
+  },
+  /** `config.general.lockDuration`, in ms. */
+  get lockDuration(): number {
+    return lockDuration();
+  },
+  /** `config.redis.scanCount`. */
+  get scanCount(): number {
+    return scanCount();
+  },
+  /** Between two looks at a lock that somebody else holds, in ms (default 100). */
+  get lockRetry(): number {
+    return lockSettings.lockRetry;
+  },
+  set lockRetry(ms: number) {
+    lockSettings.lockRetry = ms;
+  },
+  /** The name that this process locks under; may be replaced. */
+  get lockName(): () => string {
+    return lockSettings.lockName;
+  },
+  set lockName(lockName: () => string) {
+    lockSettings.lockName = lockName;
+  },
+
+  client,
+  overrideLockName,
+  lock,
+  unlock,
+  checkLock,
+
+  save,
+  saveMany,
+  load,
+  loadMany,
+  destroy,
+  wrap,
+  push,
+  pop,
+  listLength,
+
+  getKeys,
+  keys,
+  locks,
+  size,
+  clear,
+
+  dumpWrite,
+  dumpRead,
+};
+
+// eslint-disable-next-line @typescript-eslint/no-namespace -- types that users reach as `cache.CacheOptions`
+export namespace cache {
+  export type CacheObject = CachedObject;
+  export type CacheOptions = Options;
+  export type CacheEntry = Entry;
+  export type WrapOptions = OptionsOfWrap;
+}

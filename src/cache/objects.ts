@@ -1,0 +1,176 @@
+/** Objects and lists of the cache: save, load, remove. */
+import { ActionheroError } from "../errors";
+import { cacheKey, lockKey } from "./keys";
+import { client, isMine, lockSettings, waitForLock } from "./lock";
+import {
+  decodeRecord,
+  encodeRecord,
+  lockedError,
+  notFoundError,
+  type CacheObject,
+} from "./record";
+import {
+  readAndTouch,
+  readTexts,
+  removeObject,
+  writeObjects,
+  type Write,
+} from "./steps";
+
+export interface CacheOptions {
+  /** Let the object live this much longer from now, in ms (default: its time is left as it is). */
+  expireTimeMS?: number;
+  /** What to do about a lock of somebody else: true reads all the same, a number waits up to that many ms. */
+  retry?: boolean | number;
+}
+
+/** One of the objects of `saveMany`. */
+export interface CacheEntry {
+  key: string;
+  value: unknown;
+  /** In ms; nothing, null or 0: it lives for ever. */
+  expireTimeMS?: number | null;
+}
+
+/**
+ * Save a value; what JSON cannot hold is lost. An object of this key is replaced, its time too.
+ * @param expireTimeMS how long it lives, in ms; nothing, null or 0: for ever; a negative time: it is gone at once
+ * @throws ActionheroError AH_CACHE_LOCKED `Object locked` when somebody else holds the key
+ */
+export async function save(
+  key: string,
+  value: any,
+  expireTimeMS?: number | null,
+): Promise<true> {
+  return saveMany([{ key, value, expireTimeMS }]);
+}
+
+/**
+ * Save several objects in one round trip: all or, when somebody else holds one of the keys, none. (On a Redis Cluster
+ * "all or none" holds for keys of one slot.)
+ * @throws ActionheroError AH_CACHE_LOCKED
+ */
+export async function saveMany(entries: readonly CacheEntry[]): Promise<true> {
+  const writes = entries.map(writeOf);
+  if (!(await writeObjects(client(), writes, lockSettings.lockName())))
+    throw lockedError();
+  return true;
+}
+
+function writeOf({ key, value, expireTimeMS }: CacheEntry): Write {
+  return {
+    cacheKey: cacheKey(key),
+    lockKey: lockKey(key),
+    text: encodeRecord(value),
+    lifetimeMs: wholeMs(expireTimeMS ?? 0),
+  };
+}
+
+/** Redis takes whole ms only; a fraction must not turn into "for ever". */
+function wholeMs(ms: number): number {
+  if (!Number.isFinite(ms))
+    throw new ActionheroError(
+      "AH_CACHE_EXPIRY",
+      `expireTimeMS is not a number of ms (${ms})`,
+    );
+  return ms < 0 ? Math.floor(ms) : Math.ceil(ms);
+}
+
+/**
+ * Read an object.
+ * @throws ActionheroError AH_CACHE_LOCKED `Object locked`, AH_CACHE_NOT_FOUND `Object not found`
+ */
+export async function load(
+  key: string,
+  options: CacheOptions = {},
+): Promise<CacheObject> {
+  const { retry } = options;
+  const startTime = Date.now();
+  for (;;) {
+    const [holder, text] = await read(key, options);
+    if (retry === true || isMine(holder)) return objectOf(key, text ?? null);
+    if (!(await waitForLock(retry, startTime))) throw lockedError();
+  }
+}
+
+/** The holder of the key's lock, and the object's text. */
+async function read(
+  key: string,
+  { expireTimeMS, retry }: CacheOptions,
+): Promise<(string | null)[]> {
+  const redis = client();
+  if (!expireTimeMS)
+    return retry === true
+      ? [null, await redis.get(cacheKey(key))]
+      : readTexts(redis, [lockKey(key), cacheKey(key)]);
+
+  const lifetimeMs = wholeMs(expireTimeMS);
+  if (retry !== true) {
+    const owner = lockSettings.lockName();
+    return readAndTouch(redis, lockKey(key), cacheKey(key), owner, lifetimeMs);
+  }
+  const text = await redis.get(cacheKey(key));
+  await redis.pexpire(cacheKey(key), lifetimeMs);
+  return [null, text];
+}
+
+function objectOf(key: string, text: string | null): CacheObject {
+  const record = decodeRecord(text);
+  if (!record) throw notFoundError();
+  return { key, value: record.value, createdAt: record.createdAt };
+}
+
+/**
+ * Read several objects in one round trip.
+ * @returns as many as there are keys, in their order; null where there is no object
+ * @throws ActionheroError AH_CACHE_LOCKED when somebody else holds one of the keys
+ */
+export async function loadMany(
+  keys: readonly string[],
+): Promise<(CacheObject | null)[]> {
+  if (keys.length === 0) return [];
+  const found = await readTexts(client(), [
+    ...keys.map(lockKey),
+    ...keys.map(cacheKey),
+  ]);
+  if (!found.slice(0, keys.length).every(isMine)) throw lockedError();
+  return keys.map((key, index) => {
+    const record = decodeRecord(found[keys.length + index] ?? null);
+    if (!record) return null;
+    return { key, value: record.value, createdAt: record.createdAt };
+  });
+}
+
+/**
+ * Remove an object or a list.
+ * @returns whether it was there
+ * @throws ActionheroError AH_CACHE_LOCKED
+ */
+export async function destroy(key: string): Promise<boolean> {
+  const removed = await removeObject(
+    client(),
+    lockKey(key),
+    cacheKey(key),
+    lockSettings.lockName(),
+  );
+  if (removed === -1) throw lockedError();
+  return removed === 1;
+}
+
+/** Add an item at the end of a list; locks are not looked at. */
+export async function push(key: string, item: any): Promise<true> {
+  await client().rpush(cacheKey(key), JSON.stringify({ data: item }));
+  return true;
+}
+
+/** Take the first item of a list; null when there is none. */
+export async function pop(key: string): Promise<any> {
+  const text = await client().lpop(cacheKey(key));
+  if (text === null) return null;
+  return (JSON.parse(text) as { data?: unknown }).data;
+}
+
+/** How many items a list has. */
+export async function listLength(key: string): Promise<number> {
+  return client().llen(cacheKey(key));
+}

@@ -1,0 +1,98 @@
+/** Searches of the cache's keys; always with SCAN, which does not stop redis for others as KEYS would. */
+import type { Redis } from "ioredis";
+import { config } from "../config/config";
+import { keyHolders } from "../redis/engine";
+import { cachePrefix, lockPrefix, slotGroups } from "./keys";
+import { client } from "./lock";
+
+const DEFAULT_SCAN_COUNT = 1000;
+/** How many keys one DEL removes; longer ones would keep redis busy for too long. */
+const DELETE_BATCH = 1000;
+/** How many such commands are on their way together: on a Redis Cluster a key is often alone in its slot. */
+const DELETES_AT_ONCE = 100;
+
+/** `config.redis.scanCount`. */
+export function scanCount(): number {
+  return config.redis?.scanCount || DEFAULT_SCAN_COUNT;
+}
+
+/**
+ * All redis keys that match `pattern`, on all nodes of a Redis Cluster; each once.
+ * @param pattern of redis' SCAN, for whole keys: the prefix is not added
+ * @param count how many keys redis looks at in one step
+ * @param keysAry keys that the answer begins with
+ * @param cursor where to begin
+ */
+export async function getKeys(
+  pattern: string,
+  count: number = scanCount(),
+  keysAry: string[] = [],
+  cursor: number | string = 0,
+): Promise<string[]> {
+  const found = new Set(keysAry);
+  await Promise.all(
+    keyHolders(client()).map((node) =>
+      collect(node, pattern, count, cursor, found),
+    ),
+  );
+  return [...found];
+}
+
+async function collect(
+  node: Redis,
+  pattern: string,
+  count: number,
+  start: number | string,
+  found: Set<string>,
+): Promise<void> {
+  let cursor = String(start);
+  do {
+    const [next, keys] = await node.scan(
+      cursor,
+      "MATCH",
+      pattern,
+      "COUNT",
+      count,
+    );
+    for (const key of keys) found.add(key);
+    cursor = next;
+  } while (cursor !== "0");
+}
+
+/** The redis keys of all objects and lists, or of those whose key begins with the given text. */
+export async function keys(optionalScopePrefix = ""): Promise<string[]> {
+  return getKeys(`${cachePrefix()}${optionalScopePrefix}*`);
+}
+
+/** The redis keys of all locks, or of those whose key begins with the given text. */
+export async function locks(optionalScopePrefix = ""): Promise<string[]> {
+  return getKeys(`${lockPrefix()}${optionalScopePrefix}*`);
+}
+
+/** How many redis keys match (default: all of the cache). */
+export async function size(pattern = `${cachePrefix()}*`): Promise<number> {
+  return (await getKeys(pattern)).length;
+}
+
+/**
+ * Remove all redis keys that match (default: all of the cache), whoever holds them. Locks stay.
+ * @returns the removed keys
+ */
+export async function clear(pattern = `${cachePrefix()}*`): Promise<string[]> {
+  const redis = client();
+  const found = await getKeys(pattern);
+  const batches = slotGroups(redis, found, (key) => key).flatMap((group) =>
+    batchesOf(group, DELETE_BATCH),
+  );
+  for (const some of batchesOf(batches, DELETES_AT_ONCE))
+    await Promise.all(some.map((batch) => redis.del(batch)));
+  return found;
+}
+
+/** `items` in lists of at most `length`. */
+export function batchesOf<T>(items: readonly T[], length: number): T[][] {
+  const batches: T[][] = [];
+  for (let start = 0; start < items.length; start += length)
+    batches.push(items.slice(start, start + length));
+  return batches;
+}

@@ -1,0 +1,259 @@
+/** The cache's steps that must hold together: each is one script, with its sequence of plain commands. */
+import type { Redis } from "ioredis";
+import { isEmbedded, runExclusive } from "../redis/engine";
+import { defineScript } from "../redis/script";
+import { slotGroups } from "./keys";
+import { runStep } from "./step";
+
+/** One object to write. */
+export interface Write {
+  cacheKey: string;
+  lockKey: string;
+  text: string;
+  /** How long it lives, in ms; 0: for ever; negative: not at all. */
+  lifetimeMs: number;
+}
+
+// KEYS: n locks, then n objects. ARGV: owner, then text and lifetime of each object.
+// Returns 1, or 0 when somebody else holds one of the locks; then nothing is written.
+// One step, because a lock that is taken between the check and the write would be overrun.
+const WRITE = defineScript(`
+local n = #KEYS / 2
+for i = 1, n do
+  local holder = redis.call('GET', KEYS[i])
+  if holder and holder ~= ARGV[1] then return 0 end
+end
+for i = 1, n do
+  local lifetime = tonumber(ARGV[2 * i + 1])
+  if lifetime > 0 then
+    redis.call('SET', KEYS[n + i], ARGV[2 * i], 'PX', lifetime)
+  elseif lifetime < 0 then
+    redis.call('DEL', KEYS[n + i])
+  else
+    redis.call('SET', KEYS[n + i], ARGV[2 * i])
+  end
+end
+return 1`);
+
+// KEYS: lock, object. ARGV: owner, lifetime in ms.
+// Returns {holder or false, text or false}; sets the object's lifetime unless somebody else holds the lock.
+// One step, because the object could be replaced between reading it and setting its lifetime.
+const READ_AND_TOUCH = defineScript(`
+local found = redis.call('MGET', KEYS[1], KEYS[2])
+if found[2] and (not found[1] or found[1] == ARGV[1]) then
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+end
+return found`);
+
+// KEYS: lock, object. ARGV: owner.
+// Returns how many objects were removed, or -1 when somebody else holds the lock.
+const REMOVE = defineScript(`
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return -1 end
+return redis.call('DEL', KEYS[2])`);
+
+// KEYS: lock. ARGV: owner.
+// Returns 0 when somebody else holds it, else 1, and it is free.
+// One step, because the lock may expire and be taken between the check and the removal.
+const UNLOCK = defineScript(`
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+return 1`);
+
+// KEYS: lock. ARGV: owner, time in ms.
+// Returns whether the lock was still the owner's, and is now for that long.
+const RENEW = defineScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+
+// KEYS: computing lock, lock, object. ARGV: token, owner, text, lifetime in ms (0: for ever).
+// Returns whether it was written: the computing lock is the token's, and nobody but the owner holds the lock.
+// One step, because a computing lock that runs out in between belongs to somebody with a newer value.
+const WRITE_COMPUTED = defineScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[2] then return 0 end
+if tonumber(ARGV[4]) > 0 then
+  redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
+else
+  redis.call('SET', KEYS[3], ARGV[3])
+end
+return 1`);
+
+/**
+ * Write all objects, or none. On a Redis Cluster that holds for those in one slot with their locks.
+ * @returns false when somebody else holds one of the locks
+ */
+export async function writeObjects(
+  client: Redis,
+  writes: readonly Write[],
+  owner: string,
+): Promise<boolean> {
+  const groups = slotGroups(client, writes, (write) => write.cacheKey);
+  const results = await Promise.all(
+    groups.map((group) => writeGroup(client, group, owner)),
+  );
+  return results.every((written) => written === 1);
+}
+
+function writeGroup(
+  client: Redis,
+  writes: readonly Write[],
+  owner: string,
+): Promise<number> {
+  const locks = writes.map((write) => write.lockKey);
+  const objects = writes.map((write) => write.cacheKey);
+  return runStep(client, {
+    script: WRITE,
+    keys: [...locks, ...objects],
+    args: [owner, ...writes.flatMap((one) => [one.text, one.lifetimeMs])],
+    plain: async () => {
+      const holders = await readTexts(client, locks);
+      if (holders.some((holder) => holder !== null && holder !== owner))
+        return 0;
+      await Promise.all(writes.map((write) => writeOne(client, write)));
+      return 1;
+    },
+  });
+}
+
+function writeOne(client: Redis, write: Write): Promise<unknown> {
+  const { cacheKey, text, lifetimeMs } = write;
+  if (lifetimeMs > 0) return client.set(cacheKey, text, "PX", lifetimeMs);
+  if (lifetimeMs < 0) return client.del(cacheKey);
+  return client.set(cacheKey, text);
+}
+
+/** Write what was computed under a lock, unless that lock is lost or somebody else holds the key. */
+export async function writeComputed(
+  client: Redis,
+  write: Write & { computingLock: string; token: string; owner: string },
+): Promise<boolean> {
+  const { computingLock, token, owner, lockKey, cacheKey } = write;
+  const written = await runStep(client, {
+    script: WRITE_COMPUTED,
+    keys: [computingLock, lockKey, cacheKey],
+    args: [token, owner, write.text, write.lifetimeMs],
+    plain: async () => {
+      const [computing, holder] = await readTexts(client, [
+        computingLock,
+        lockKey,
+      ]);
+      if (computing !== token) return 0;
+      if (holder != null && holder !== owner) return 0;
+      await writeOne(client, write);
+      return 1;
+    },
+  });
+  return written === 1;
+}
+
+/** The strings at `keys`, null for what is none; one round trip, one command where one slot holds all. */
+export async function readTexts(
+  client: Redis,
+  keys: readonly string[],
+): Promise<(string | null)[]> {
+  const places = keys.map((key, index) => ({ key, index }));
+  const found = new Array<string | null>(keys.length).fill(null);
+  await Promise.all(
+    slotGroups(client, places, (place) => place.key).map(async (group) => {
+      const texts = await client.mget(group.map((place) => place.key));
+      group.forEach((place, i) => (found[place.index] = texts[i] ?? null));
+    }),
+  );
+  return found;
+}
+
+/** The holder of the lock and the object's text; sets the object's lifetime, unless it is somebody else's. */
+export function readAndTouch(
+  client: Redis,
+  lockKey: string,
+  cacheKey: string,
+  owner: string,
+  lifetimeMs: number,
+): Promise<(string | null)[]> {
+  return runStep(client, {
+    script: READ_AND_TOUCH,
+    keys: [lockKey, cacheKey],
+    args: [owner, lifetimeMs],
+    plain: async () => {
+      const found = await readTexts(client, [lockKey, cacheKey]);
+      const [holder, text] = found;
+      if (text !== null && (holder === null || holder === owner))
+        await client.pexpire(cacheKey, lifetimeMs);
+      return found;
+    },
+  });
+}
+
+/** @returns how many objects were removed, or -1 when somebody else holds the lock */
+export function removeObject(
+  client: Redis,
+  lockKey: string,
+  cacheKey: string,
+  owner: string,
+): Promise<number> {
+  return runStep(client, {
+    script: REMOVE,
+    keys: [lockKey, cacheKey],
+    args: [owner],
+    plain: async () => {
+      const holder = await client.get(lockKey);
+      if (holder !== null && holder !== owner) return -1;
+      return client.del(cacheKey);
+    },
+  });
+}
+
+/** @returns false when somebody else holds the lock */
+export async function releaseLock(
+  client: Redis,
+  lockKey: string,
+  owner: string,
+): Promise<boolean> {
+  const released = await runStep(client, {
+    script: UNLOCK,
+    keys: [lockKey],
+    args: [owner],
+    plain: async () => {
+      const holder = await client.get(lockKey);
+      if (holder !== null && holder !== owner) return 0;
+      await client.del(lockKey);
+      return 1;
+    },
+  });
+  return released === 1;
+}
+
+/** @returns false when the lock is not the owner's any more */
+export async function renewLock(
+  client: Redis,
+  lockKey: string,
+  owner: string,
+  timeMs: number,
+): Promise<boolean> {
+  const renewed = await runStep(client, {
+    script: RENEW,
+    keys: [lockKey],
+    args: [owner, timeMs],
+    plain: async () => {
+      if ((await client.get(lockKey)) !== owner) return 0;
+      return client.pexpire(lockKey, timeMs);
+    },
+  });
+  return renewed === 1;
+}
+
+/** Take a lock, unless anybody (this owner too) holds it. */
+export async function takeLock(
+  client: Redis,
+  lockKey: string,
+  owner: string,
+  timeMs: number,
+): Promise<boolean> {
+  const take = () => client.set(lockKey, owner, "PX", timeMs, "NX");
+  // in the queue of the steps, so that it falls between none of their commands
+  const answer = isEmbedded(client) ? await runExclusive(take) : await take();
+  return answer === "OK";
+}

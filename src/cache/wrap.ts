@@ -1,0 +1,203 @@
+/**
+ * `cache.wrap`: get a value, or compute it once for the whole cluster.
+ *
+ * Callers of one process share one look-up. Of several processes, the one that takes the key's computing lock runs the
+ * producer; the others look again until the value is there. The lock is held under a token of its own and renewed
+ * while the producer runs, so that it outlives slow producers and frees itself soon after its holder died.
+ */
+import { randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
+import { toError } from "../errors";
+import { log } from "../log/log";
+import { sleep } from "../utils/sleep";
+import { cacheKey, lockKey } from "./keys";
+import { client, isMine, lockDuration, lockSettings } from "./lock";
+import { decodeRecord, encodeRecord, lockedError } from "./record";
+import {
+  readTexts,
+  releaseLock,
+  renewLock,
+  takeLock,
+  writeComputed,
+} from "./steps";
+
+const DEFAULT_WAIT_MS = 30_000;
+/** First and longest pause before looking whether another process has the value, in ms. */
+const FIRST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 200;
+/** How many times a computing lock is renewed in its time. */
+const RENEWALS = 3;
+
+export interface WrapOptions {
+  /** How long the value is fresh, in ms (default: for ever). */
+  expireTimeMS?: number;
+  /** How long after that the old value is still given, while one caller in the cluster computes a new one, in ms (default 0). */
+  staleTimeMS?: number;
+  /** Up to this part of `expireTimeMS` is taken off at random, so that values saved together do not expire together (0 to 1, default 0). */
+  jitter?: number;
+  /** How long the computing lock outlives a holder that died, in ms (default `config.general.lockDuration`). */
+  lockTimeMS?: number;
+  /** How long to wait for another process to compute, in ms (default 30,000). */
+  waitTimeMS?: number;
+}
+
+interface Plan extends Required<Omit<WrapOptions, "expireTimeMS">> {
+  key: string;
+  expireTimeMS: number | undefined;
+  redis: Redis;
+  producer: () => unknown;
+}
+
+type Found = { text: string; isFresh: boolean } | undefined;
+
+/** The look-ups under way, by client and key: what one finds out, all callers get. */
+const lookUps = new WeakMap<Redis, Map<string, Promise<string>>>();
+
+/**
+ * The value of `key`, or what `producer` returns, which is then saved. Everybody gets it as JSON gives it back.
+ * @throws what the producer throws (nothing is saved); ActionheroError AH_CACHE_LOCKED when somebody else holds `key`
+ *   with `cache.lock`, or computes for longer than `waitTimeMS`
+ */
+export async function wrap<T>(
+  key: string,
+  options: WrapOptions,
+  producer: () => T | Promise<T>,
+): Promise<T> {
+  const plan = planOf(key, options, producer);
+  const text = await sharedLookUp(plan);
+  // each caller parses for itself: one that changes its value changes nobody else's
+  return decodeRecord(text)?.value as T;
+}
+
+function planOf(
+  key: string,
+  options: WrapOptions,
+  producer: () => unknown,
+): Plan {
+  const { jitter = 0 } = options;
+  for (const name of [
+    "expireTimeMS",
+    "staleTimeMS",
+    "lockTimeMS",
+    "waitTimeMS",
+  ] as const) {
+    const ms = options[name];
+    if (ms !== undefined && !(Number.isFinite(ms) && ms >= 0))
+      throw new TypeError(`${name} of cache.wrap is a number of ms from 0`);
+  }
+  if (!(jitter >= 0 && jitter <= 1))
+    throw new TypeError("jitter of cache.wrap is a number from 0 to 1");
+  return {
+    key,
+    producer,
+    redis: client(),
+    expireTimeMS: options.expireTimeMS || undefined,
+    staleTimeMS: options.staleTimeMS ?? 0,
+    jitter,
+    lockTimeMS: Math.max(Math.ceil(options.lockTimeMS ?? lockDuration()), 1),
+    waitTimeMS: options.waitTimeMS ?? DEFAULT_WAIT_MS,
+  };
+}
+
+function sharedLookUp(plan: Plan): Promise<string> {
+  let ofClient = lookUps.get(plan.redis);
+  if (!ofClient) lookUps.set(plan.redis, (ofClient = new Map()));
+  const name = cacheKey(plan.key);
+  const running = ofClient.get(name);
+  if (running) return running;
+  const started = lookUp(plan).finally(() => ofClient.delete(name));
+  ofClient.set(name, started);
+  return started;
+}
+
+async function lookUp(plan: Plan): Promise<string> {
+  const deadline = Date.now() + plan.waitTimeMS;
+  const token = randomUUID();
+  for (let pause = FIRST_PAUSE_MS; ; pause = longer(pause)) {
+    const found = await find(plan);
+    if (found?.isFresh) return found.text;
+    if (await takeLock(plan.redis, computingLock(plan), token, plan.lockTimeMS))
+      return found ? refresh(plan, token, found.text) : compute(plan, token);
+    if (found) return found.text;
+    if (Date.now() >= deadline) throw lockedError();
+    await sleep(Math.min(pause, Math.max(deadline - Date.now(), 1)));
+  }
+}
+
+function longer(pause: number): number {
+  return Math.min(pause * 2, LONGEST_PAUSE_MS);
+}
+
+/** Not the lock of `cache.lock`: while a new value is computed, the old one can be read. */
+function computingLock({ key }: Plan): string {
+  return lockKey(`wrap:${key}`);
+}
+
+async function find({ redis, key }: Plan): Promise<Found> {
+  const [holder, text] = await readTexts(redis, [lockKey(key), cacheKey(key)]);
+  if (!isMine(holder)) throw lockedError();
+  const record = decodeRecord(text ?? null);
+  if (!record) return undefined;
+  const { freshUntil = Infinity } = record;
+  return { text: text!, isFresh: Date.now() < freshUntil };
+}
+
+/** Give the stale value at once and compute behind the caller's back; a failure is logged, and the next caller tries. */
+function refresh(plan: Plan, token: string, stale: string): string {
+  compute(plan, token).catch((error: unknown) =>
+    log(`cannot refresh the cached value of ${plan.key}`, "error", {
+      error: toError(error).message,
+    }),
+  );
+  return stale;
+}
+
+/** Run the producer under the lock that `token` holds, save, free the lock. */
+async function compute(plan: Plan, token: string): Promise<string> {
+  const { redis, lockTimeMS } = plan;
+  const lock = computingLock(plan);
+  const renew = () =>
+    void renewLock(redis, lock, token, lockTimeMS).catch(() => undefined); // the next one may find redis again
+  const renewal = setInterval(renew, Math.max(lockTimeMS / RENEWALS, 1));
+  renewal.unref();
+  try {
+    // another process may have saved between our look and our lock
+    const saved = await find(plan);
+    if (saved?.isFresh) return saved.text;
+    return await store(plan, token, await plan.producer());
+  } finally {
+    clearInterval(renewal);
+    await releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
+  }
+}
+
+/** Save, if the lock is still ours: one that ran out may be another's by now, whose value is the newer one. */
+async function store(
+  plan: Plan,
+  token: string,
+  value: unknown,
+): Promise<string> {
+  const { redis, key, staleTimeMS } = plan;
+  const freshMs = freshTime(plan);
+  const isKeptStale = freshMs !== undefined && staleTimeMS > 0;
+  const text = encodeRecord(
+    value,
+    isKeptStale ? Date.now() + freshMs : undefined,
+  );
+  await writeComputed(redis, {
+    computingLock: computingLock(plan),
+    token,
+    lockKey: lockKey(key),
+    owner: lockSettings.lockName(),
+    cacheKey: cacheKey(key),
+    text,
+    lifetimeMs: freshMs === undefined ? 0 : Math.ceil(freshMs + staleTimeMS),
+  });
+  return text;
+}
+
+/** How long a value saved now is fresh, in ms. */
+function freshTime({ expireTimeMS, jitter }: Plan): number | undefined {
+  if (expireTimeMS === undefined) return undefined;
+  return Math.max(Math.ceil(expireTimeMS * (1 - jitter * Math.random())), 1);
+}

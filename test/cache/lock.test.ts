@@ -1,0 +1,127 @@
+import { cache } from "../../src/cache/cache";
+import { id } from "../../src/config/config";
+import { describeOnEachEngine } from "../support/engines";
+import { useRedisApi } from "../support/redisApi";
+
+describeOnEachEngine("cache: locks", (engine) => {
+  useRedisApi();
+  beforeEach(() => engine.flush());
+  afterEach(() => cache.overrideLockName(""));
+
+  async function lockedBy(name: string, key: string, ms?: number) {
+    cache.overrideLockName(name);
+    expect(await cache.lock(key, ms)).toBe(true);
+    cache.overrideLockName("me");
+  }
+
+  test("a lock is held under the server's id, for whole seconds", async () => {
+    expect(await cache.lock("key", 1_200)).toBe(true);
+    expect(await engine.client().get("actionhero:lock:key")).toBe(id);
+    const ttl = await engine.client().pttl("actionhero:lock:key");
+    expect(ttl).toBeGreaterThan(1_500);
+    expect(ttl).toBeLessThanOrEqual(2_000);
+  });
+
+  test("without a time it is config.general.lockDuration", async () => {
+    await cache.lock("key");
+    const ttl = await engine.client().pttl("actionhero:lock:key");
+    expect(ttl).toBeGreaterThan(8_000);
+    expect(ttl).toBeLessThanOrEqual(cache.lockDuration);
+  });
+
+  test("it is not re-entrant", async () => {
+    expect(await cache.lock("key")).toBe(true);
+    expect(await cache.lock("key")).toBe(false);
+  });
+
+  test("its holder may use the key", async () => {
+    await cache.lock("key");
+    await cache.save("key", 1);
+    expect((await cache.load("key")).value).toBe(1);
+    expect(await cache.checkLock("key")).toBe(true);
+    expect(await cache.destroy("key")).toBe(true);
+    expect(await cache.unlock("key")).toBe(true);
+    expect(await cache.locks()).toEqual([]);
+  });
+
+  test("others may not, and nothing of theirs has an effect", async () => {
+    await cache.save("key", "first", 60_000);
+    await lockedBy("other", "key");
+    const locked = { message: "Object locked", code: "AH_CACHE_LOCKED" };
+    await expect(cache.save("key", "second")).rejects.toMatchObject(locked);
+    await expect(cache.load("key")).rejects.toMatchObject(locked);
+    await expect(
+      cache.load("key", { expireTimeMS: 5_000 }),
+    ).rejects.toMatchObject(locked);
+    await expect(cache.destroy("key")).rejects.toMatchObject(locked);
+    expect(await cache.lock("key")).toBe(false);
+    expect(await cache.unlock("key")).toBe(false);
+    expect(await cache.checkLock("key")).toBe(false);
+
+    const ttl = await engine.client().pttl("actionhero:cache:key");
+    expect(ttl).toBeGreaterThan(50_000);
+    cache.overrideLockName("other");
+    expect((await cache.load("key")).value).toBe("first");
+    expect(await cache.unlock("key")).toBe(true);
+  });
+
+  test("freeing what nobody holds is true", async () => {
+    expect(await cache.unlock("key")).toBe(true);
+  });
+
+  test("retry true reads all the same", async () => {
+    await cache.save("key", 1);
+    await lockedBy("other", "key");
+    expect((await cache.load("key", { retry: true })).value).toBe(1);
+    expect(await cache.checkLock("key", true)).toBe(true);
+  });
+
+  test("retry waits until the lock frees itself", async () => {
+    await cache.save("key", 1);
+    await lockedBy("other", "key", 1);
+    const start = Date.now();
+    expect((await cache.load("key", { retry: 5_000 })).value).toBe(1);
+    expect(Date.now() - start).toBeGreaterThanOrEqual(800);
+  });
+
+  test("retry gives up after its time", async () => {
+    await lockedBy("other", "key");
+    await expect(cache.load("key", { retry: 150 })).rejects.toThrow(
+      "Object locked",
+    );
+    expect(await cache.checkLock("key", 150)).toBe(false);
+  });
+
+  test("the lock's name can be replaced as a property", async () => {
+    const original = cache.lockName;
+    cache.lockName = () => "somebody";
+    await cache.lock("key");
+    expect(await engine.client().get("actionhero:lock:key")).toBe("somebody");
+    cache.lockName = original;
+    expect(cache.lockName()).toBe(id);
+    expect(await cache.unlock("key")).toBe(false);
+  });
+
+  test("a key is held by one of many that ask at once", async () => {
+    const results = await Promise.all(
+      Array.from({ length: 200 }, () => cache.lock("key")),
+    );
+    expect(results.filter(Boolean)).toHaveLength(1);
+  });
+
+  test("a save is never between another's lock and its first read", async () => {
+    // the saver's check and write are one step: after lock() nobody else's value appears
+    await cache.save("key", 0);
+    for (let round = 0; round < 50; round++) {
+      cache.overrideLockName("saver");
+      const saving = cache.save("key", round).catch(() => undefined);
+      cache.overrideLockName("holder");
+      const isHeld = await cache.lock("key");
+      const atFirst = (await cache.load("key")).value;
+      await saving;
+      expect(isHeld).toBe(true);
+      expect((await cache.load("key")).value).toBe(atFirst);
+      await cache.unlock("key");
+    }
+  });
+});

@@ -1,0 +1,209 @@
+import { cache } from "../../src/cache/cache";
+import { sleep } from "../../src/utils/sleep";
+import { describeOnEachEngine } from "../support/engines";
+import { useRedisApi } from "../support/redisApi";
+
+/** A producer that is told when to end. */
+function gate<T>(value: T) {
+  let open!: () => void;
+  let begun!: () => void;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const started = new Promise<void>((resolve) => (begun = resolve));
+  const produce = jest.fn(async () => {
+    begun();
+    await opened;
+    return value;
+  });
+  return { produce, open, started };
+}
+
+/** Wait, with a bound, until something is so. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error("it never came to be");
+    await sleep(5);
+  }
+}
+
+describeOnEachEngine("cache: wrap", (engine) => {
+  useRedisApi();
+  beforeEach(() => engine.flush());
+  afterEach(() => cache.overrideLockName(""));
+
+  test("a miss computes and saves, a hit does not compute", async () => {
+    const produce = jest.fn(() => ({ n: 1 }));
+    expect(await cache.wrap("key", {}, produce)).toEqual({ n: 1 });
+    expect(await cache.wrap("key", {}, produce)).toEqual({ n: 1 });
+    expect(produce).toHaveBeenCalledTimes(1);
+    expect((await cache.load("key")).value).toEqual({ n: 1 });
+    expect(await cache.locks()).toEqual([]);
+  });
+
+  test("everybody gets what JSON gives back, the first one too", async () => {
+    const produce = () => ({ at: new Date(0), none: undefined });
+    const first = await cache.wrap("key", {}, produce);
+    expect(first).toEqual({ at: "1970-01-01T00:00:00.000Z" });
+    expect(await cache.wrap("key", {}, produce)).toEqual(first);
+  });
+
+  test("a thousand misses at once run the producer once", async () => {
+    const { produce, open, started } = gate("value");
+    const all = Array.from({ length: 1_000 }, () =>
+      cache.wrap("key", { expireTimeMS: 60_000 }, produce),
+    );
+    await started;
+    open();
+    expect(new Set(await Promise.all(all))).toEqual(new Set(["value"]));
+    expect(produce).toHaveBeenCalledTimes(1);
+  });
+
+  test("callers do not share the objects they get", async () => {
+    const { produce, open } = gate({ list: [1] });
+    const both = [
+      cache.wrap("key", {}, produce),
+      cache.wrap("key", {}, produce),
+    ];
+    open();
+    const [a, b] = await Promise.all(both);
+    a.list.push(2);
+    expect(b).toEqual({ list: [1] });
+  });
+
+  test("an error of the producer reaches all callers, saves nothing and holds nothing", async () => {
+    const produce = jest.fn(async () => {
+      throw new Error("no luck");
+    });
+    const all = [1, 2].map(() => cache.wrap("key", {}, produce));
+    for (const one of all) await expect(one).rejects.toThrow("no luck");
+    expect(produce).toHaveBeenCalledTimes(1);
+    expect(await cache.locks()).toEqual([]);
+    expect(await cache.wrap("key", {}, () => 2)).toBe(2);
+  });
+
+  test("another process's computing is waited for", async () => {
+    const other = "actionhero:lock:wrap:key";
+    await engine.client().set(other, "its token", "PX", 60_000);
+    const produce = jest.fn(() => "mine");
+    const waiting = cache.wrap("key", {}, produce);
+    await cache.save("key", "theirs");
+    expect(await waiting).toBe("theirs");
+    expect(produce).not.toHaveBeenCalled();
+    expect(await engine.client().get(other)).toBe("its token");
+  });
+
+  test("the waiting has an end", async () => {
+    await engine.client().set("actionhero:lock:wrap:key", "x", "PX", 60_000);
+    await expect(
+      cache.wrap("key", { waitTimeMS: 50 }, () => 1),
+    ).rejects.toMatchObject({ code: "AH_CACHE_LOCKED" });
+  });
+
+  test("a computing process that died is replaced when its lock runs out", async () => {
+    await engine.client().set("actionhero:lock:wrap:key", "dead", "PX", 60);
+    expect(await cache.wrap("key", {}, () => "mine")).toBe("mine");
+  });
+
+  test("the lock lives as long as the producer runs", async () => {
+    const { produce, open, started } = gate(1);
+    const first = cache.wrap("key", { lockTimeMS: 60 }, produce);
+    await started;
+    const lock = "actionhero:lock:wrap:key";
+    const token = await engine.client().get(lock);
+    const end = Date.now() + 250;
+    await until(async () => {
+      expect(await engine.client().get(lock)).toBe(token);
+      return Date.now() > end;
+    });
+    open();
+    expect(await first).toBe(1);
+    expect(await engine.client().exists(lock)).toBe(0);
+  });
+
+  test("who lost the lock saves nothing over the newer value", async () => {
+    const { produce, open, started } = gate("late");
+    const late = cache.wrap("key", {}, produce);
+    await started;
+    await engine.client().set("actionhero:lock:wrap:key", "taken over");
+    await cache.save("key", "newer");
+    open();
+    expect(await late).toBe("late");
+    expect((await cache.load("key")).value).toBe("newer");
+    expect(await engine.client().get("actionhero:lock:wrap:key")).toBe(
+      "taken over",
+    );
+  });
+
+  test("a key that somebody holds with cache.lock is refused", async () => {
+    cache.overrideLockName("other");
+    await cache.lock("key");
+    cache.overrideLockName("me");
+    await expect(cache.wrap("key", {}, () => 1)).rejects.toThrow(
+      "Object locked",
+    );
+  });
+
+  test("after its time the value is computed anew", async () => {
+    let calls = 0;
+    const produce = () => ++calls;
+    expect(await cache.wrap("key", { expireTimeMS: 30 }, produce)).toBe(1);
+    await until(async () => (await cache.size()) === 0);
+    expect(await cache.wrap("key", { expireTimeMS: 30 }, produce)).toBe(2);
+  });
+
+  test("a stale value is given at once while one caller computes a new one", async () => {
+    const options = { expireTimeMS: 20, staleTimeMS: 60_000 };
+    await cache.wrap("key", options, () => "old");
+    const { freshUntil } = JSON.parse(
+      (await engine.client().get("actionhero:cache:key"))!,
+    );
+    await until(async () => Date.now() > freshUntil);
+
+    const { produce, open, started } = gate("new");
+    expect(await cache.wrap("key", options, produce)).toBe("old");
+    await started;
+    expect(await cache.wrap("key", options, produce)).toBe("old");
+    expect((await cache.load("key")).value).toBe("old");
+    open();
+    await until(async () => (await cache.load("key")).value === "new");
+    expect(produce).toHaveBeenCalledTimes(1);
+    await until(async () => (await cache.locks()).length === 0);
+  });
+
+  test("a refresh that fails leaves the stale value, and the next caller tries again", async () => {
+    const options = { expireTimeMS: 1, staleTimeMS: 60_000 };
+    await cache.wrap("key", options, () => "old");
+    const fails = jest.fn(async () => {
+      throw new Error("no luck");
+    });
+    await until(async () => {
+      expect(await cache.wrap("key", options, fails)).toBe("old");
+      return fails.mock.calls.length > 1;
+    });
+    await until(async () => (await cache.locks()).length === 0);
+  });
+
+  test("jitter takes up to its part off the time", async () => {
+    const random = jest.spyOn(Math, "random").mockReturnValue(0.5);
+    try {
+      await cache.wrap("key", { expireTimeMS: 60_000, jitter: 0.2 }, () => 1);
+    } finally {
+      random.mockRestore();
+    }
+    const ttl = await engine.client().pttl("actionhero:cache:key");
+    expect(ttl).toBeGreaterThan(50_000);
+    expect(ttl).toBeLessThanOrEqual(54_000);
+  });
+
+  test.each([
+    { expireTimeMS: -1 },
+    { staleTimeMS: NaN },
+    { waitTimeMS: Infinity },
+    { lockTimeMS: "5" as unknown as number },
+    { jitter: 2 },
+  ])("%p is refused by name", async (options) => {
+    await expect(cache.wrap("key", options, () => 1)).rejects.toThrow(
+      Object.keys(options)[0],
+    );
+  });
+});
