@@ -138,7 +138,7 @@ export class Connection {
   destroy(): Promise<void> {
     if (this.destroyed) return DONE;
     this.destroyed = true;
-    if (api.connections.globalMiddleware.length > 0 || this.canChat === true)
+    if (api.connections.globalMiddleware.length > 0 || this.rooms.length > 0)
       return this.destroySlowly();
     this.finishDestroy();
     return DONE;
@@ -154,16 +154,16 @@ export class Connection {
         logMiddlewareError("destroy", this, error);
       }
     }
-    if (this.canChat === true) {
-      for (const room of [...this.rooms]) {
-        try {
-          await chatRooms()?.removeMember(this.id, room);
-        } catch (error) {
-          logMiddlewareError("leave", this, error);
-        }
-      }
-    }
+    await Promise.all(this.rooms.map((room) => this.leave(room)));
     this.finishDestroy();
+  }
+
+  private async leave(room: string): Promise<void> {
+    try {
+      await chatRooms()?.removeMember(this.id, room);
+    } catch (error) {
+      logMiddlewareError("leave", this, error);
+    }
   }
 
   private finishDestroy(): void {

@@ -1,0 +1,173 @@
+/** Says things in rooms, and delivers what was said anywhere in the cluster to the members here. */
+import { api } from "../api";
+import { config, id } from "../config/config";
+import { log } from "../log/log";
+import { redis } from "../redis/redis";
+import { sendWithinLimit, transportOf } from "./backlog";
+import { chatError } from "./errors";
+import { hasMiddleware } from "./middleware";
+import { shareEncoding } from "./payload";
+import { publishToRoom } from "./roomChannels";
+import type {
+  ChatConnection,
+  ChatPayload,
+  ChatPubSubMessage,
+  ChatSender,
+} from "./types";
+
+/**
+ * Say something to all members of a room, wherever they are.
+ * @param sender null, or an object without `rooms`, for the server itself
+ * @throws Error when room or message are missing, or the sender is not in the room
+ */
+export async function broadcast(
+  sender: ChatSender | null | undefined,
+  room: string,
+  message: any,
+): Promise<void> {
+  const connection = sender ?? {};
+  if (!room || !message)
+    throw await chatError("connectionRoomAndMessage", connection);
+  if (connection.rooms !== undefined && !connection.rooms.includes(room))
+    throw await chatError("connectionNotInRoom", connection, room);
+
+  const payload = api.chatRoom.generateMessagePayload(
+    envelopeOf(message, Date.now(), connection.id || "0", room),
+  );
+  const accepted = await api.chatRoom.runMiddleware(
+    connection,
+    payload.room,
+    "onSayReceive",
+    payload,
+  );
+  if (accepted === null || accepted === undefined) return;
+
+  const envelope = envelopeOf(
+    accepted.message,
+    accepted.sentAt,
+    accepted.from,
+    accepted.room,
+  );
+  if (config.redis?.chatChannelPerRoom) await publishToRoom(envelope);
+  else await redis.publish(envelope);
+}
+
+function envelopeOf(
+  message: any,
+  sentAt: number,
+  from: string,
+  room: string,
+): ChatPubSubMessage {
+  return {
+    messageType: "chat",
+    serverToken: config.general.serverToken,
+    serverId: id,
+    message,
+    sentAt,
+    connection: { id: from, room },
+  };
+}
+
+/** What the members get for an envelope; users replace it on `api.chatRoom`. */
+export function generateMessagePayload(
+  envelope: ChatPubSubMessage,
+): ChatPayload {
+  const { message, sentAt, connection } = envelope;
+  return {
+    message,
+    room: connection.room,
+    from: connection.id,
+    context: "user",
+    sentAt,
+  };
+}
+
+/** Handles `chat` messages: hands the payload to every member here. */
+export function incomingMessage(envelope: ChatPubSubMessage): void {
+  if (typeof envelope.connection?.room !== "string") {
+    log("ignored a malformed chat message", "debug", { envelope });
+    return;
+  }
+  const payload = api.chatRoom.generateMessagePayload(envelope);
+  const members = api.chatRoom.index.membersOf(payload.room);
+  if (members.size === 0) return;
+
+  const { incomingMessagePerConnection: deliverer } = api.chatRoom;
+  const isPlain =
+    deliverer === incomingMessagePerConnection && !hasMiddleware("say");
+  shareEncoding(payload);
+  // a copy: who is disconnected for not reading leaves the set
+  for (const connection of [...members]) {
+    if (isPlain) deliver(connection, payload);
+    else void deliverer(connection, payload);
+  }
+}
+
+/** Hand a payload to one connection, if it is in the room and the `say` middleware lets it through. */
+export async function incomingMessagePerConnection(
+  connection: ChatConnection,
+  payload: any,
+): Promise<void> {
+  const { room } = payload;
+  if (!isMember(connection, room)) return;
+  try {
+    const own = await api.chatRoom.runMiddleware(
+      connection,
+      room,
+      "say",
+      payload,
+    );
+    if (own === null || own === undefined) return;
+    if (!isMember(connection, room)) return; // it may have left while the middleware ran
+    // the one that all members get, unless this one's differs: it is encoded once for all
+    send(connection, isSame(own, payload) ? payload : own);
+  } catch (error) {
+    log(String(error), "warning", {
+      messagePayload: payload,
+      connection: connection.id,
+    });
+  }
+}
+
+function deliver(connection: ChatConnection, payload: any): void {
+  if (isMember(connection, payload.room)) send(connection, payload);
+}
+
+function isMember(connection: ChatConnection, room: string): boolean {
+  return (
+    connection.canChat === true &&
+    connection.destroyed !== true &&
+    connection.rooms.includes(room)
+  );
+}
+
+function send(connection: ChatConnection, payload: object): void {
+  const transport = transportOf(connection);
+  if (transport)
+    sendWithinLimit(transport, connection, payload, sendMessage);
+  else sendMessage(connection, { ...payload }); // it may write into what it is given
+}
+
+function sendMessage(connection: ChatConnection, payload: object): void {
+  try {
+    const sending = connection.sendMessage(payload, "say");
+    if (sending instanceof Promise) sending.catch(report);
+  } catch (error) {
+    report(error);
+  }
+}
+
+function report(error: unknown): void {
+  log(`sending a chat message failed: ${String(error)}`, "warning");
+}
+
+/** Only values that cannot have been changed inside count as the same. */
+function isSame(own: Record<string, unknown>, shared: object): boolean {
+  const keys = Object.keys(shared);
+  if (Object.keys(own).length !== keys.length) return false;
+  return keys.every((key) => {
+    const value = own[key];
+    const isFixed = typeof value !== "object" || value === null;
+    return isFixed && value === (shared as Record<string, unknown>)[key];
+  });
+}

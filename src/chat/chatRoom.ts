@@ -1,0 +1,191 @@
+/** The exported `chatRoom`: rooms that live in redis, so that all nodes share them. */
+import type { Redis } from "ioredis";
+import { api } from "../api";
+import { id } from "../config/config";
+import { registerMiddleware } from "../middleware/stack";
+import { redis } from "../redis/redis";
+import { emptyRoom } from "./emptyRoom";
+import { chatError, chatText } from "./errors";
+import { joinHere, leaveHere, localConnection } from "./membership";
+import * as store from "./roomStore";
+import type {
+  ChatMiddleware as Middleware,
+  ChatPubSubMessage as PubSubMessage,
+  ChatSender,
+  MemberDetails,
+  RoomStatus,
+} from "./types";
+
+/**
+ * The redis connection that holds the rooms.
+ * @throws Error when redis is not connected
+ */
+function client(): Redis {
+  return store.client();
+}
+
+/**
+ * Add hooks into joining, leaving and talking, or replace those of the same name.
+ * @throws Error `middleware.name is required`
+ */
+async function addMiddleware(middleware: Middleware): Promise<void> {
+  registerMiddleware(api.chatRoom, middleware, true);
+}
+
+/** The names of all rooms. */
+async function list(): Promise<string[]> {
+  return store.listRooms();
+}
+
+/**
+ * Make a room.
+ * @returns 1
+ * @throws Error "room exists"
+ */
+async function add(room: string): Promise<number> {
+  const name = await nameOf(room);
+  const added = await store.createRoom(name);
+  if (added !== 1) throw await chatError("connectionRoomExists", room);
+  return added;
+}
+
+/**
+ * Remove a room: its members are told, and leave.
+ * @throws Error "room does not exist"; or what a `leave` middleware throws, and then the room stays, with those who
+ * did not leave
+ */
+async function destroy(room: string): Promise<void> {
+  if (!(await store.hasRoom(room)))
+    throw await chatError("connectionRoomNotExist", room);
+  const farewell = await chatText("connectionRoomHasBeenDeleted", room);
+  await api.chatRoom.broadcast(null, room, farewell);
+  await emptyRoom(room);
+  await store.removeRoom(room);
+  await emptyRoom(room); // who joined in the meantime
+  await store.eraseAllMembers(room);
+}
+
+/** Whether there is such a room. */
+async function exists(room: string): Promise<boolean> {
+  return store.hasRoom(room);
+}
+
+/** The part of a member's details that others may see; assign another function to show more. */
+async function sanitizeMemberDetails(memberData: {
+  id: string;
+  joinedAt: number;
+  [key: string]: any;
+}): Promise<{ id: string; joinedAt: number; [key: string]: any }> {
+  return { id: memberData.id, joinedAt: memberData.joinedAt };
+}
+
+/** What redis keeps of a member; assign another function to keep more. */
+async function generateMemberDetails(connection: {
+  id: string;
+  [key: string]: any;
+}): Promise<MemberDetails> {
+  return { id: connection.id, joinedAt: Date.now(), host: id };
+}
+
+/**
+ * Who is in a room, on all nodes.
+ * @throws Error "a room is required" or "room does not exist"
+ */
+async function roomStatus(room: string): Promise<RoomStatus> {
+  if (!room) throw await chatError("connectionRoomRequired");
+  if (!(await store.hasRoom(room)))
+    throw await chatError("connectionRoomNotExist", room);
+  const entries = await Promise.all(
+    [...(await store.membersOf(room))].map(
+      async ([id, details]) =>
+        [id, await chatRoom.sanitizeMemberDetails(details)] as const,
+    ),
+  );
+  const members = Object.fromEntries(entries);
+  return { room, membersCount: entries.length, members };
+}
+
+/**
+ * Make a connection a member of a room, on whichever node the connection is.
+ * @returns true
+ * @throws Error "connection already in this room (…)", "room does not exist", what a `join` middleware throws, or
+ * "RPC Timeout" when no node has the connection
+ */
+async function addMember(connectionId: string, room: string): Promise<true> {
+  const connection = localConnection(connectionId);
+  if (!connection)
+    return redis.doCluster<true>(
+      "api.chatRoom.addMember",
+      [connectionId, room],
+      connectionId,
+      true,
+    );
+  return joinHere(connection, await nameOf(room), () =>
+    chatRoom.generateMemberDetails(connection),
+  );
+}
+
+/**
+ * End a membership, on whichever node the connection is.
+ * @param toWaitRemote wait for another node to have done it
+ * @returns true
+ * @throws Error "connection not in this room (…)", "room does not exist", what a `leave` middleware throws, or
+ * "RPC Timeout" when no node has the connection
+ */
+async function removeMember(
+  connectionId: string,
+  room: string,
+  toWaitRemote = true,
+): Promise<any> {
+  const connection = localConnection(connectionId);
+  if (!connection)
+    return redis.doCluster(
+      "api.chatRoom.removeMember",
+      [connectionId, room],
+      connectionId,
+      toWaitRemote,
+    );
+  return leaveHere(connection, room);
+}
+
+/**
+ * Say something to all members of a room.
+ * @param connection the sender, who must be in the room; null or `{}` for the server itself
+ * @throws Error "both room and message are required" or "connection not in this room (…)"
+ */
+async function broadcast(
+  connection: ChatSender | null | undefined,
+  room: string,
+  message: any,
+): Promise<void> {
+  return api.chatRoom.broadcast(connection, room, message);
+}
+
+/** Names are text; a number in a request is taken as one. */
+async function nameOf(room: unknown): Promise<string> {
+  if (typeof room === "string" && room !== "") return room;
+  if (typeof room === "number") return String(room);
+  throw await chatError("connectionRoomRequired");
+}
+
+/** An object, so that its functions can be replaced. */
+export const chatRoom = {
+  client,
+  addMiddleware,
+  list,
+  add,
+  destroy,
+  exists,
+  sanitizeMemberDetails,
+  generateMemberDetails,
+  roomStatus,
+  addMember,
+  removeMember,
+  broadcast,
+};
+
+// eslint-disable-next-line @typescript-eslint/no-namespace -- types that users reach as `chatRoom.ChatMiddleware`
+export namespace chatRoom {
+  export type ChatMiddleware = Middleware;
+  export type ChatPubSubMessage = PubSubMessage;
+}

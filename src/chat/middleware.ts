@@ -1,0 +1,42 @@
+/** Runs the users' hooks into chat. */
+import { api } from "../api";
+import type { ChatConnection, ChatDirection } from "./types";
+
+/** Whether any middleware has a function for this direction. */
+export function hasMiddleware(direction: ChatDirection): boolean {
+  const { globalMiddleware, middleware } = api.chatRoom;
+  for (const name of globalMiddleware) {
+    if (typeof middleware[name]?.[direction] === "function") return true;
+  }
+  return false;
+}
+
+/**
+ * Run the hooks of one direction in the order of their priorities.
+ * @param payload what is said; each hook gets what the one before it returned, starting with a copy
+ * @returns the last payload; null when a hook returned nothing, which ends the chain
+ */
+export async function runMiddleware(
+  connection: ChatConnection | object,
+  room: string,
+  direction: ChatDirection,
+  payload?: any,
+): Promise<any> {
+  let current: unknown = payload ? { ...payload } : payload;
+  for (const name of [...api.chatRoom.globalMiddleware]) {
+    const middleware = api.chatRoom.middleware[name];
+    if (typeof middleware?.[direction] !== "function") continue;
+    if (!payload) {
+      await middleware[direction](connection, room, undefined);
+      continue;
+    }
+    const changed: unknown = await middleware[direction](
+      connection,
+      room,
+      current,
+    );
+    if (changed === null || changed === undefined) return null;
+    current = changed;
+  }
+  return current;
+}

@@ -1,0 +1,117 @@
+/** Rooms and members in redis, under the keys of v29; plain commands, so that it works on every kind of redis. */
+import type { Redis } from "ioredis";
+import { api } from "../api";
+import { commandClient } from "../redis/clients";
+import type { MemberDetails } from "./types";
+
+export const KEYS = {
+  rooms: "actionhero:chatRoom:rooms",
+  members: "actionhero:chatRoom:members:",
+};
+
+/** How many rooms are looked into at a time when all are. */
+const ROOMS_AT_A_TIME = 50;
+
+/** @throws Error when there is no connection to redis */
+export function client(): Redis {
+  return commandClient("chatRoom");
+}
+
+function membersKey(room: string): string {
+  return api.chatRoom.keys.members + room;
+}
+
+export function listRooms(): Promise<string[]> {
+  return client().smembers(api.chatRoom.keys.rooms);
+}
+
+/** @returns 1, or 0 when it was there already */
+export function createRoom(room: string): Promise<number> {
+  return client().sadd(api.chatRoom.keys.rooms, room);
+}
+
+export async function hasRoom(room: string): Promise<boolean> {
+  const found: unknown = await client().sismember(
+    api.chatRoom.keys.rooms,
+    room,
+  );
+  return found === 1 || found === "true";
+}
+
+/** From here on nobody can join. */
+export async function removeRoom(room: string): Promise<void> {
+  await client().srem(api.chatRoom.keys.rooms, room);
+}
+
+/** The members of a room, of all nodes, by connection id. */
+export async function membersOf(
+  room: string,
+): Promise<Map<string, MemberDetails>> {
+  const members = new Map<string, MemberDetails>();
+  const stored = await client().hgetall(membersKey(room));
+  for (const [id, text] of Object.entries(stored)) {
+    const details = parse(text);
+    if (details) members.set(id, details);
+  }
+  return members;
+}
+
+/**
+ * Write a member down, if the room is still there.
+ *
+ * The room is looked for after the writing: either this sees that the room went, or who removes the room (and then
+ * reads the members) sees this member.
+ * @returns false when the room is gone
+ */
+export async function writeMember(
+  room: string,
+  id: string,
+  details: MemberDetails,
+): Promise<boolean> {
+  await client().hset(membersKey(room), id, JSON.stringify(details));
+  if (await hasRoom(room)) return true;
+  await eraseMembers(room, [id]);
+  return false;
+}
+
+export async function eraseMembers(
+  room: string,
+  ids: readonly string[],
+): Promise<void> {
+  if (ids.length > 0) await client().hdel(membersKey(room), ...ids);
+}
+
+export async function eraseAllMembers(room: string): Promise<void> {
+  await client().del(membersKey(room));
+}
+
+/**
+ * Erase the members that `host` has written, in all rooms.
+ * @returns how many there were
+ */
+export async function eraseMembersOfHost(host: string): Promise<number> {
+  const rooms = await listRooms();
+  let count = 0;
+  const sweep = async (room: string) => {
+    const members = await membersOf(room);
+    const ids = [...members.keys()].filter(
+      (id) => members.get(id)!.host === host,
+    );
+    await eraseMembers(room, ids);
+    count += ids.length;
+  };
+  for (let start = 0; start < rooms.length; start += ROOMS_AT_A_TIME)
+    await Promise.all(rooms.slice(start, start + ROOMS_AT_A_TIME).map(sweep));
+  return count;
+}
+
+function parse(text: string): MemberDetails | undefined {
+  try {
+    const details: unknown = JSON.parse(text);
+    return typeof details === "object" && details !== null
+      ? (details as MemberDetails)
+      : undefined;
+  } catch {
+    return undefined; // written by something else
+  }
+}
