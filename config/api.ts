@@ -81,6 +81,8 @@ export const DEFAULT = {
         string,
         Record<string, unknown>
       >,
+      // how many bytes of chat messages may wait for one member that does not read, before it is disconnected; 0: no limit
+      chatBacklogLimit: 1024 * 1024,
     };
   },
 };

@@ -12,6 +12,17 @@ export type { ActionsApi } from "./action/registry";
 export type { ParamsApi } from "./action/safeParams";
 export { ActionsStatus } from "./action/status";
 export { cache } from "./cache/cache";
+export { chatRoom } from "./chat/chatRoom";
+export type { ChatTransport } from "./chat/backlog";
+export { encodeOnce } from "./chat/payload";
+export type {
+  ChatConnection,
+  ChatMiddleware,
+  ChatPubSubMessage,
+  ChatRoomApi,
+  MemberDetails,
+  RoomStatus,
+} from "./chat/types";
 export { Process, type ProcessState } from "./boot/process";
 export { Initializer } from "./boot/initializer";
 export {

@@ -143,8 +143,7 @@ function isMember(connection: ChatConnection, room: string): boolean {
 
 function send(connection: ChatConnection, payload: object): void {
   const transport = transportOf(connection);
-  if (transport)
-    sendWithinLimit(transport, connection, payload, sendMessage);
+  if (transport) sendWithinLimit(transport, connection, payload, sendMessage);
   else sendMessage(connection, { ...payload }); // it may write into what it is given
 }
 

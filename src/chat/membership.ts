@@ -55,7 +55,8 @@ async function join(
   room: string,
   describe: () => Promise<MemberDetails>,
 ): Promise<true> {
-  if (!(await hasRoom(room))) throw await chatError("connectionRoomNotExist", room);
+  if (!(await hasRoom(room)))
+    throw await chatError("connectionRoomNotExist", room);
   await api.chatRoom.runMiddleware(connection, room, "join");
 
   api.chatRoom.index.add(room, connection);

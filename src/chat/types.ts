@@ -79,36 +79,36 @@ export interface ChatRoomApi extends MiddlewareRegistry<ChatMiddleware> {
   };
   /** The connections of this process by room. */
   index: RoomIndex;
-  addMember(connectionId: string, room: string): Promise<true>;
-  removeMember(
+  addMember: (connectionId: string, room: string) => Promise<true>;
+  removeMember: (
     connectionId: string,
     room: string,
     toWaitRemote?: boolean,
-  ): Promise<any>;
-  roomStatus(room: string): Promise<RoomStatus>;
-  broadcast(
+  ) => Promise<any>;
+  roomStatus: (room: string) => Promise<RoomStatus>;
+  broadcast: (
     sender: ChatSender | null | undefined,
     room: string,
     message: any,
-  ): Promise<void>;
-  generateMessagePayload(message: ChatPubSubMessage): any;
-  incomingMessage(message: ChatPubSubMessage): void;
-  incomingMessagePerConnection(
+  ) => Promise<void>;
+  generateMessagePayload: (message: ChatPubSubMessage) => any;
+  incomingMessage: (message: ChatPubSubMessage) => void;
+  incomingMessagePerConnection: (
     connection: ChatConnection,
     payload: any,
-  ): Promise<void>;
-  runMiddleware(
+  ) => Promise<void>;
+  runMiddleware: (
     connection: any,
     room: string,
     direction: ChatDirection,
     payload?: any,
-  ): Promise<any>;
+  ) => Promise<any>;
   /**
    * Remove the members that a server has left behind, from all rooms.
    * @param host the id of a server that is no more
    * @returns how many there were
    */
-  removeMembersOfHost(host: string): Promise<number>;
+  removeMembersOfHost: (host: string) => Promise<number>;
 }
 
 declare module "../api" {
