@@ -58,6 +58,8 @@ export const DEFAULT = {
       rpcTimeout: 5000,
       // how long stop() waits for what is running, in ms
       shutdownTimeout: 10 * 1000,
+      // take changed actions, tasks and routes into the running server; never in tests
+      developmentMode: false,
       // show the framework's own commands in `actionhero help`
       cliIncludeInternal: true,
       // where the parts of the project are

@@ -11,7 +11,7 @@ const LAYERS: string[][] = [
   ["config", "actions", "tasks", "initializers"],
   ["src/index.ts", "src/server.ts", "src/publicUtils.ts"],
   ["src/cli"],
-  ["src/testing"],
+  ["src/testing", "src/development"],
   ["src/boot"],
   ["src/server/web", "src/server/websocket", "src/server/socket"],
   ["src/server"],

@@ -4,8 +4,8 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { log } from "../log/log";
 import { matchURL, type UrlMatch } from "./matchUrl";
-import { registerRoute } from "./routeModule";
 import { Router, type RouteMatch } from "./router";
+import { addRoute, emptyTables } from "./tables";
 import {
   routerMethods,
   type RouteMethod,
@@ -98,19 +98,24 @@ export function createRoutesApi(): RoutesApi {
     matchURL: (pathParts, match, matchTrailingPathParts) =>
       matchURL(pathParts, match, matchTrailingPathParts),
 
-    loadRoutes(rawRoutes = (config.routes ?? {}) as RoutesConfig) {
+    loadRoutes(rawRoutes) {
+      const source = rawRoutes ? "code" : "config";
+      const wanted = rawRoutes ?? ((config.routes ?? {}));
       let count = 0;
-      for (const [method, list] of Object.entries(rawRoutes)) {
+      for (const [method, list] of Object.entries(wanted)) {
         for (const route of list ?? []) {
           const { path, action, apiVersion, matchTrailingPathParts, dir } =
             route;
-          registerRoute(
+          addRoute(
             method,
-            path,
-            action,
-            apiVersion,
-            matchTrailingPathParts,
-            dir,
+            {
+              path,
+              matchTrailingPathParts: matchTrailingPathParts ?? false,
+              action,
+              dir,
+              apiVersion,
+            },
+            source,
           );
           count++;
         }
@@ -121,12 +126,6 @@ export function createRoutesApi(): RoutesApi {
     },
   };
   return routes;
-}
-
-function emptyTables(): RouteTables {
-  return Object.fromEntries(
-    routerMethods.map((method) => [method, []]),
-  ) as unknown as RouteTables;
 }
 
 const METHODS: ReadonlyMap<unknown, RouteMethod> = new Map(
@@ -210,7 +209,7 @@ function addAutomaticRoutes(): void {
     );
     for (const name of Object.keys(api.actions.actions)) {
       if (!takesMethod(name, verb) || present.has(`/${name} ${name}`)) continue;
-      registerRoute(verb, `/${name}`, name, null!);
+      addRoute(verb, automaticRoute(name), "automatic");
     }
   }
 }
@@ -224,4 +223,14 @@ function takesMethod(name: string, verb: string): boolean {
       httpMethods.some((method: string) => method.toLowerCase() === verb)
     );
   });
+}
+
+function automaticRoute(action: string): RouteType {
+  return {
+    path: `/${action}`,
+    matchTrailingPathParts: false,
+    action,
+    dir: undefined,
+    apiVersion: null!, // as in v29
+  };
 }

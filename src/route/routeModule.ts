@@ -1,8 +1,5 @@
 /** The exported `route`: adding routes from code. */
-import { api } from "../api";
-import { ActionheroError, toError } from "../errors";
-import { compilePath } from "./matchUrl";
-import { routerMethods, type RouteMethod, type RouteType } from "./types";
+import { addRoute } from "./tables";
 
 export {
   routerMethods,
@@ -27,32 +24,6 @@ export function registerRoute(
   matchTrailingPathParts = false,
   dir?: string,
 ): void {
-  const verb = method.toLowerCase() as RouteMethod;
-  if (!routerMethods.includes(verb)) {
-    throw new ActionheroError(
-      "AH_CONFIG",
-      `cannot route ${path}: ${method} is not an HTTP verb`,
-    );
-  }
-  checkPath(path);
   const route = { path, matchTrailingPathParts, action, dir, apiVersion };
-  const tables = verb === "all" ? routerMethods : [verb];
-  for (const table of tables) tableOf(table).push(route);
-}
-
-function tableOf(method: RouteMethod): RouteType[] {
-  // tests replace `api.routes.routes` by tables that lack some methods
-  return (api.routes.routes[method] ??= []);
-}
-
-function checkPath(path: string): void {
-  try {
-    compilePath(path);
-  } catch (error) {
-    throw new ActionheroError(
-      "AH_CONFIG",
-      `cannot route ${path}: ${toError(error).message}`,
-      { cause: error },
-    );
-  }
+  addRoute(method, route, "code");
 }

@@ -1,6 +1,6 @@
 /** A long-running program, watched by what it prints. */
 import { spawn, type ChildProcess } from "child_process";
-import { once } from "events";
+import { EventEmitter, once } from "events";
 import * as readline from "readline";
 
 export class Service {
@@ -8,7 +8,7 @@ export class Service {
   readonly child: ChildProcess;
   /** Exit code and signal. */
   readonly exit: Promise<[number | null, NodeJS.Signals | null]>;
-  private readonly readers: readline.Interface[];
+  private readonly output = new EventEmitter().setMaxListeners(0);
 
   constructor(
     command: string,
@@ -22,25 +22,23 @@ export class Service {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.exit = once(this.child, "close") as typeof this.exit;
-    this.readers = [this.child.stdout!, this.child.stderr!].map((input) =>
-      readline.createInterface({ input }),
-    );
-    for (const reader of this.readers)
-      reader.on("line", (line) => this.lines.push(line));
+    for (const input of [this.child.stdout!, this.child.stderr!])
+      readline.createInterface({ input }).on("line", (line) => {
+        this.lines.push(line);
+        this.output.emit("line");
+      });
   }
 
   /** Wait until this many lines match; fails when the program ends before. */
   async saw(pattern: RegExp, count = 1): Promise<void> {
+    const found = () =>
+      this.lines.filter((line) => pattern.test(line)).length >= count;
     const ended = this.exit.then(() => true);
-    for (;;) {
-      const found = this.lines.filter((line) => pattern.test(line)).length;
-      if (found >= count) return;
-      const next = this.readers.map((reader) =>
-        once(reader, "line").then(() => false),
-      );
-      if (await Promise.race([ended, ...next])) break;
+    while (!found()) {
+      const next = once(this.output, "line").then(() => false);
+      if (await Promise.race([ended, next])) break;
     }
-    if (this.lines.filter((line) => pattern.test(line)).length < count)
+    if (!found())
       throw new Error(`${pattern} never came:\n${this.lines.join("\n")}`);
   }
 

@@ -1,15 +1,15 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
 import { formatTable } from "../../../src/cli/table";
+import { routeSource, type RouteSource } from "../../../src/route/tables";
 import type { RouteType } from "../../../src";
-import { framework } from "../../framework";
 
 interface ListedRoute {
   method: string;
   path: string;
   action: string;
   apiVersion: string;
-  source: string;
+  source: RouteSource;
 }
 
 export class RoutesList extends CLI {
@@ -39,21 +39,6 @@ function describeRoute(method: string, route: RouteType): ListedRoute {
     path: route.path + (route.matchTrailingPathParts ? "/..." : ""),
     action: route.action,
     apiVersion: String(route.apiVersion ?? "latest"),
-    source: sourceOf(method, route),
+    source: routeSource(route),
   };
-}
-
-/** Who made the route: the configuration, the automatic routes, or code that called `registerRoute`. */
-function sourceOf(method: string, route: RouteType): string {
-  const { config } = framework();
-  const configured = [method, "all"].flatMap(
-    (key) => config.routes?.[key as "get"] ?? [],
-  );
-  if (configured.some((other) => other.path === route.path)) return "config";
-
-  const automatic: string[] = config.web?.automaticRoutes ?? [];
-  const isAutomatic =
-    automatic.includes(method) &&
-    [`/${route.action}`, `/v:apiVersion/${route.action}`].includes(route.path);
-  return isAutomatic ? "automatic" : "code";
 }
