@@ -67,7 +67,7 @@ export async function run<ActionClass extends Action | void = void>(
 function inlineError(error: unknown): Error {
   const message =
     error instanceof Error || typeof error !== "object"
-      ? String(error as string)
+      ? `${error as string}`
       : ((error as { message?: string }).message ?? JSON.stringify(error));
   return new ActionheroError("AH_ACTION", message, { cause: error });
 }

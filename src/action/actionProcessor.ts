@@ -115,7 +115,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
   /** The reason not to even begin, or undefined. */
   private refusal(): ActionsStatus | undefined {
     const { connection, actionTemplate } = this;
-    if (api.running !== true) return ActionsStatus.ServerShuttingDown;
+    if (api.running !== true || isDraining(connection))
+      return ActionsStatus.ServerShuttingDown;
     const limit =
       config.general?.simultaneousActions ?? DEFAULT_SIMULTANEOUS_ACTIONS;
     if (connection.pendingActions > limit) return ActionsStatus.TooManyRequests;
@@ -199,11 +200,16 @@ export class ActionProcessor<ActionClass extends Action = any> {
   private attachError(error: unknown): void {
     if (error === undefined || error === null) return;
     if (typeof this.response === "string" || Array.isArray(this.response)) {
-      this.response = String(error as string);
+      this.response = `${error as string}`;
       return;
     }
     this.response ??= {};
     const response = this.response as { error?: unknown };
     if (!response.error) response.error = error;
   }
+}
+
+/** Servers whose clients stay connected stop bit by bit; those without a server (in-line) run until the end. */
+function isDraining({ type }: Connection): boolean {
+  return api.servers?.servers[type]?.isDraining === true;
 }

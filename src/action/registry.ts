@@ -63,8 +63,9 @@ async function loadFile(fullFilePath: string, reload = false): Promise<void> {
 function registerAction(action: Action, file: string, reload: boolean): void {
   const { actions, versions } = api.actions;
   const { name, version } = action;
-  const known = ((Object.hasOwn(actions, name) ? actions[name] : undefined) ??
-    (actions[name] = {})) as { [version: string]: Action };
+  const known =
+    (Object.hasOwn(actions, name) ? actions[name] : undefined) ??
+    (actions[name] = {});
   const list = Object.hasOwn(versions, name)
     ? versions[name]!
     : (versions[name] = []);

@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import { ActionProcessor } from "../action/actionProcessor";
 import { api } from "../api";
 import { config } from "../config/config";
-import { Connection } from "../connection/connection";
+import type { Connection } from "../connection/connection";
 import { isThenable } from "../input/field";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { connectionClassFor } from "./connectionClass";
@@ -60,6 +60,8 @@ export abstract class Server extends EventEmitter {
   } = {};
   /** The object that listens. */
   server?: any;
+  /** Set it while the server stops: what runs goes on, and new actions of its clients are refused. */
+  isDraining = false;
 
   /** Prepare; nothing listens yet. */
   abstract initialize(): Promise<void>;

@@ -62,17 +62,24 @@ export class TestServer extends Server {
       connection.messages = [];
       connection.actionCallbacks = {};
     });
-    this.on("actionComplete", (data: ActionProcessor) => {
-      void this.answer(data);
-    });
   }
 
   async start(): Promise<void> {
     log("loading the testServer", "info");
   }
 
+  /** Not by an event, which nobody hears once the server has stopped: an action that still runs is answered, too. */
+  override async processAction(
+    connection: Connection,
+  ): Promise<ActionProcessor> {
+    const data = await super.processAction(connection);
+    await this.answer(data);
+    return data;
+  }
+
   /** Its clients have no socket that could end them. */
   async stop(): Promise<void> {
+    this.isDraining = true;
     await Promise.all(
       this.connections().map((connection) => connection.destroy()),
     );
