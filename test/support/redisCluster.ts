@@ -1,0 +1,90 @@
+/** A private Redis Cluster of three masters for tests. */
+import { Cluster, Redis, type ClusterOptions } from "ioredis";
+import { freePort, RedisServer } from "./redisServer";
+import { until } from "./until";
+
+const SLOTS = 16_384;
+const MASTERS = 3;
+const START_TIMEOUT_MS = 20_000;
+
+export class RedisCluster {
+  /** The masters, in the order of their slots. */
+  readonly nodes: RedisServer[] = [];
+
+  /** Where each master listens, as `new Cluster(...)` takes it. */
+  get addresses(): { host: string; port: number }[] {
+    return this.nodes.map(({ port }) => ({ host: "127.0.0.1", port }));
+  }
+
+  /** The arguments of ioredis' `Cluster`, as `config.redis.client.args` takes them. */
+  args(
+    options: ClusterOptions = {},
+  ): [{ host: string; port: number }[], ClusterOptions] {
+    return [this.addresses, options];
+  }
+
+  /** A client of the test's own; the test disconnects it. */
+  client(options: ClusterOptions = {}): Cluster {
+    return new Cluster(...this.args(options));
+  }
+
+  /** Start the masters, give each a third of the slots and wait until all of them serve. */
+  async start(): Promise<this> {
+    const busPorts: number[] = [];
+    for (let i = 0; i < MASTERS; i++) {
+      // by default the bus listens at the port + 10,000, which may be none
+      const busPort = await freePort();
+      busPorts.push(busPort);
+      const node = new RedisServer();
+      this.nodes.push(node);
+      await node.start({
+        config: {
+          "cluster-enabled": "yes",
+          "cluster-config-file": "nodes.conf",
+          "cluster-node-timeout": "5000",
+          "cluster-port": String(busPort),
+        },
+      });
+    }
+    const clients = this.nodes.map(({ port }) => new Redis({ port }));
+    try {
+      await this.join(clients, busPorts);
+    } finally {
+      for (const client of clients) client.disconnect();
+    }
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.stop()));
+    this.nodes.length = 0;
+  }
+
+  private async join(clients: Redis[], busPorts: number[]): Promise<void> {
+    const firstSlot = (index: number) => Math.floor((SLOTS * index) / MASTERS);
+    for (const [index, client] of clients.entries()) {
+      const range = [firstSlot(index), firstSlot(index + 1) - 1];
+      await client.call("CLUSTER", "ADDSLOTSRANGE", ...range);
+      // equal epochs would have to be told apart first, which takes seconds
+      await client.call("CLUSTER", "SET-CONFIG-EPOCH", index + 1);
+      if (index > 0)
+        await clients[0].call(
+          "CLUSTER",
+          "MEET",
+          "127.0.0.1",
+          this.nodes[index].port,
+          busPorts[index],
+        );
+    }
+    await until(async () => {
+      const infos = await Promise.all(
+        clients.map((client) => client.cluster("INFO") as Promise<string>),
+      );
+      return infos.every(
+        (info) =>
+          /cluster_state:ok/.test(info) &&
+          new RegExp(`cluster_size:${MASTERS}\\b`).test(info),
+      );
+    }, START_TIMEOUT_MS);
+  }
+}
