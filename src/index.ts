@@ -75,12 +75,8 @@ export type {
 } from "./staticFile/staticFile";
 export * as specHelper from "./testing/specHelper";
 export type { SpecHelperApi, SpecHelperConnection } from "./testing/testServer";
-export {
-  Task,
-  type RetryOptions,
-  type TaskContext,
-  type TaskInputs,
-} from "./task/task";
+export type { RetryRule } from "./resque/types";
+export { Task, type TaskContext, type TaskInputs } from "./task/task";
 export * as task from "./task/taskModule";
 export type { TasksApi } from "./task/registry";
 export type { ResqueApi } from "./task/resqueApi";

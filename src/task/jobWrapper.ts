@@ -3,6 +3,7 @@ import { api } from "../api";
 import type { PluginReference } from "../resque/plugin";
 import type { Job } from "../resque/types";
 import type { Worker } from "../resque/worker";
+import { contextOf } from "./context";
 import { middlewarePlugin } from "./middlewarePlugin";
 import { enqueueRecurrentTask, isPeriodic } from "./recurrent";
 import type { Task } from "./task";
@@ -23,7 +24,17 @@ export function wrapTask(task: Task): Job {
   const next = () => enqueueRecurrentTask(task.name);
   for (const name of middlewareOf(task))
     plugins.push(middlewarePlugin(name, next));
-  return { plugins, pluginOptions, perform: bodyOf(task) };
+  const { retry, timeout, concurrency, unique, maxFailed } = task;
+  return {
+    plugins,
+    pluginOptions,
+    perform: bodyOf(task),
+    retry,
+    timeout,
+    concurrency,
+    unique,
+    maxFailed,
+  };
 }
 
 function middlewareOf(task: Task): string[] {
@@ -52,5 +63,5 @@ function bodyOf(task: Task): Job["perform"] {
 function run(task: Task, args: unknown[], worker: Worker): Promise<unknown> {
   const [inputs, ...others] = args.length > 0 ? args : [{}];
   const call = task.run.bind(task) as (...args: unknown[]) => Promise<unknown>;
-  return call(inputs, ...others, worker);
+  return call(inputs, ...others, worker, contextOf(worker));
 }

@@ -1,12 +1,18 @@
 /** The parts of the queue that run in this process: `api.resque`. */
-import type { MultiWorker } from "../resque/multiWorker";
-import type { Queue } from "../resque/queue";
-import type { Scheduler } from "../resque/scheduler";
-import type { ConnectionOptions } from "../resque/types";
+import { api } from "../api";
+import { config } from "../config/config";
+import { isEmbedded } from "../redis/engine";
+import { bounded } from "../resque/bounded";
+import { MultiWorker, type MultiWorkerOptions } from "../resque/multiWorker";
+import { Queue, type QueueOptions } from "../resque/queue";
+import { Scheduler, type SchedulerOptions } from "../resque/scheduler";
+import type { ConnectionOptions, Jobs } from "../resque/types";
+import { logMultiWorker, logQueue, logScheduler } from "./resqueLog";
 
 export interface ResqueApi {
   /** Connected when the server is initialized. */
   queue: Queue;
+  /** The workers of this process; they run only with `config.tasks.minTaskProcessors` above 0. */
   multiWorker: MultiWorker;
   scheduler: Scheduler;
   connectionDetails: ConnectionOptions;
@@ -22,4 +28,137 @@ declare module "../api" {
   interface Api {
     resque: ResqueApi;
   }
+}
+
+/** What `config.tasks.resque_overrides` may hold. */
+interface Overrides {
+  queue?: (new (options: QueueOptions, jobs: Jobs) => Queue) | null;
+  multiWorker?:
+    (new (options: MultiWorkerOptions, jobs: Jobs) => MultiWorker) | null;
+  scheduler?: (new (options: SchedulerOptions, jobs: Jobs) => Scheduler) | null;
+}
+
+/** Added to `general.shutdownTimeout`: what workers may take to give their jobs back, in ms. */
+const GIVE_BACK_MS = 3_000;
+const LEAVE_MS = 2_000;
+
+export function createResqueApi(): ResqueApi {
+  const redis = api.redis.clients.tasks;
+  return {
+    queue: null!,
+    multiWorker: null!,
+    scheduler: null!,
+    connectionDetails: {
+      ...config.tasks?.connectionOptions?.tasks,
+      redis,
+      pkg: isEmbedded(redis) ? "ioredis-mock" : "ioredis",
+    },
+    startQueue,
+    stopQueue,
+    startScheduler,
+    stopScheduler,
+    startMultiWorker,
+    stopMultiWorker,
+  };
+}
+
+/** Start what the configuration asks of this process. */
+export async function startWorking(): Promise<void> {
+  const { tasks } = config;
+  if (tasks && tasks.minTaskProcessors === 0 && tasks.maxTaskProcessors > 0)
+    tasks.minTaskProcessors = 1;
+  await api.resque.startScheduler();
+  await api.resque.startMultiWorker();
+}
+
+/** Let what runs finish within `config.general.shutdownTimeout`; what is left goes back to its queue. */
+export async function stopWorking(): Promise<void> {
+  await api.resque.stopScheduler();
+  await api.resque.stopMultiWorker();
+  await api.resque.stopQueue();
+}
+
+async function startQueue(): Promise<void> {
+  const QueueClass = overrides().queue ?? Queue;
+  const queue = new QueueClass(
+    { connection: api.resque.connectionDetails },
+    api.tasks.jobs,
+  );
+  api.resque.queue = queue;
+  logQueue(queue);
+  await queue.connect();
+}
+
+async function stopQueue(): Promise<void> {
+  const queue = api.resque.queue as Queue | null;
+  await bounded(queue?.end(), LEAVE_MS);
+}
+
+async function startScheduler(): Promise<void> {
+  const { tasks } = config;
+  if (tasks?.scheduler !== true) return;
+  const SchedulerClass = overrides().scheduler ?? Scheduler;
+  const scheduler = new SchedulerClass(
+    {
+      connection: api.resque.connectionDetails,
+      timeout: tasks.timeout,
+      stuckWorkerTimeout: tasks.stuckWorkerTimeout,
+      retryStuckJobs: tasks.retryStuckJobs,
+    },
+    api.tasks.jobs,
+  );
+  api.resque.scheduler = scheduler;
+  logScheduler(scheduler);
+  await scheduler.connect();
+  await scheduler.start();
+}
+
+async function stopScheduler(): Promise<void> {
+  const scheduler = api.resque.scheduler as Scheduler | null;
+  await scheduler?.end();
+}
+
+async function startMultiWorker(): Promise<void> {
+  const { tasks } = config;
+  const MultiWorkerClass = overrides().multiWorker ?? MultiWorker;
+  const multiWorker = new MultiWorkerClass(
+    {
+      connection: api.resque.connectionDetails,
+      queues: await configuredQueues(),
+      timeout: tasks.timeout,
+      checkTimeout: tasks.checkTimeout,
+      minTaskProcessors: tasks.minTaskProcessors,
+      maxTaskProcessors: tasks.maxTaskProcessors,
+      maxEventLoopDelay: tasks.maxEventLoopDelay,
+      heartbeatTimeout: tasks.heartbeatTimeout,
+      stuckWorkerTimeout: tasks.stuckWorkerTimeout,
+      shutdownTimeout: shutdownTimeout(),
+    },
+    api.tasks.jobs,
+  );
+  api.resque.multiWorker = multiWorker;
+  logMultiWorker(multiWorker);
+  if (tasks.minTaskProcessors > 0) await multiWorker.start();
+}
+
+async function stopMultiWorker(): Promise<void> {
+  const multiWorker = api.resque.multiWorker as MultiWorker | null;
+  if (!multiWorker?.running) return;
+  await bounded(multiWorker.stop(), shutdownTimeout() + GIVE_BACK_MS);
+}
+
+/** `config.tasks.queues`: a list, or a function that finds it. */
+async function configuredQueues(): Promise<string[]> {
+  const queues = config.tasks.queues as
+    string[] | (() => string[] | Promise<string[]>) | undefined;
+  const list = typeof queues === "function" ? await queues() : queues;
+  return list ?? ["*"];
+}
+
+function shutdownTimeout(): number {
+  return config.general?.shutdownTimeout ?? 10_000;
+}
+
+function overrides(): Overrides {
+  return config.tasks?.resque_overrides ?? {};
 }

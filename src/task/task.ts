@@ -1,29 +1,13 @@
 /** The base class of tasks. */
 import type { Inputs } from "../input/types";
 import type { PluginReference } from "../resque/plugin";
+import type { RetryRule } from "../resque/types";
 import type { Worker } from "../resque/worker";
 import { validateTask } from "./validateTask";
 
 /** What a task is run with. */
 export interface TaskInputs {
   [key: string]: any;
-}
-
-/** How often and when a job that failed is run again. */
-export interface RetryOptions {
-  /** How often the job runs in all, the first time included. */
-  attempts: number;
-  /**
-   * The wait before the next attempt: `"exponential"` doubles it each time, `"fixed"` keeps it, a list in ms gives each
-   * one, its last entry repeats (default `"exponential"`).
-   */
-  backoff?: "exponential" | "fixed" | number[];
-  /** The first wait of `"exponential"`, and each one of `"fixed"`, in ms (default 1000). */
-  delay?: number;
-  /** The longest wait, in ms (default 1 h). */
-  maxDelay?: number;
-  /** The share of each wait that is left to chance, 0 to 1, so that many do not come back at once (default 0). */
-  jitter?: number;
 }
 
 /** What a running task gets beside its inputs. */
@@ -64,7 +48,7 @@ export abstract class Task {
   /** The time zone of `cron`, e.g. `"Europe/Paris"` (default: that of the process). */
   timeZone?: string;
   /** Run a failed job again; without it a job that failed is in the failed list at once. */
-  retry?: RetryOptions;
+  retry?: RetryRule;
   /** A run that takes longer than this fails, in ms; its `signal` is aborted (default: no limit). */
   timeout?: number;
   /** Refuse a job while one with the same inputs is queued, delayed or running (default false). */

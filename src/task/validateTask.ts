@@ -46,7 +46,8 @@ function checkRetry({ retry }: Task, of: string): void {
   checkNumber(retry.attempts ?? 0, "retry.attempts", of, 1, Infinity);
   checkNumber(retry.delay, "retry.delay", of, 0, Infinity);
   checkNumber(retry.maxDelay, "retry.maxDelay", of, 0, Infinity);
-  checkNumber(retry.jitter, "retry.jitter", of, 0, 1);
+  if (typeof retry.jitter !== "boolean")
+    checkNumber(retry.jitter, "retry.jitter", of, 0, 1);
   const { backoff } = retry;
   const isList =
     Array.isArray(backoff) &&

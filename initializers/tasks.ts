@@ -1,0 +1,25 @@
+import { api } from "../src/api";
+import { Initializer } from "../src/boot/initializer";
+import { config } from "../src/config/config";
+import { enqueueAllRecurrentTasks } from "../src/task/recurrent";
+import { createTasksApi } from "../src/task/registry";
+
+/** Loads tasks; the queue is connected with them, so that commands can enqueue without a started server. */
+export class TasksInitializer extends Initializer {
+  constructor() {
+    super();
+    this.name = "tasks";
+    this.loadPriority = 699;
+    this.startPriority = 975;
+  }
+
+  override async initialize() {
+    api.tasks = createTasksApi();
+    await api.tasks.loadTasks(false);
+    await api.resque.startQueue();
+  }
+
+  override async start() {
+    if (config.tasks?.scheduler === true) await enqueueAllRecurrentTasks();
+  }
+}

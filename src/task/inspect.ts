@@ -1,0 +1,180 @@
+/** Looking into the queues, and removing jobs from them. */
+import type { ErrorPayload, ParsedJob, WorkingOn } from "../resque/types";
+import { requireQueue } from "./queueOf";
+import type { TaskInputs } from "./task";
+
+/** An entry of the failed list. */
+export type FailedJob = ErrorPayload;
+
+export interface TaskDetails {
+  queues: { [queue: string]: { length: number } };
+  workers: { [workerName: string]: "started" | WorkingOn };
+  stats: { [key: string]: string };
+  /** The name of the leading scheduler. */
+  leader: string | null;
+}
+
+/**
+ * Remove the jobs of a task with exactly these inputs from a queue.
+ * @param count how many at most; 0 for all
+ * @returns how many were removed
+ */
+export function del(
+  q: string,
+  taskName: string,
+  args?: TaskInputs,
+  count = 0,
+): Promise<number> {
+  return requireQueue().del(q, taskName, [args], count);
+}
+
+/**
+ * Remove all jobs of a task from a queue, or from a part of it.
+ * @returns how many were removed
+ */
+export function delByFunction(
+  q: string,
+  taskName: string,
+  start = 0,
+  stop = -1,
+): Promise<number> {
+  return requireQueue().delByFunction(q, taskName, start, stop);
+}
+
+/**
+ * Remove the delayed jobs of a task with exactly these inputs.
+ * @returns when they were due, in seconds since the epoch
+ */
+export function delDelayed(
+  q: string,
+  taskName: string,
+  inputs?: TaskInputs,
+): Promise<number[]> {
+  return requireQueue().delDelayed(q, taskName, [inputs]);
+}
+
+/** When the delayed jobs of a task with exactly these inputs are due, in seconds since the epoch. */
+export function scheduledAt(
+  q: string,
+  taskName: string,
+  inputs?: TaskInputs,
+): Promise<number[]> {
+  return requireQueue().scheduledAt(q, taskName, [inputs]);
+}
+
+/** How many jobs were done and how many failed, in all and by worker. */
+export function stats(): Promise<{ [key: string]: string }> {
+  return requireQueue().stats();
+}
+
+/** The jobs of a queue from index `start` to `stop`, -1 being the last. */
+export function queued(q: string, start = 0, stop = -1): Promise<ParsedJob[]> {
+  return requireQueue().queued(q, start, stop);
+}
+
+/** Remove a queue with its jobs. */
+export function delQueue(q: string): Promise<void> {
+  return requireQueue().delQueue(q);
+}
+
+/** All locks of jobs, with the second at which each ends. */
+export function locks(): Promise<{ [key: string]: string }> {
+  return requireQueue().locks();
+}
+
+/** Remove a lock, named as `locks()` does. */
+export function delLock(lock: string): Promise<number> {
+  return requireQueue().delLock(lock);
+}
+
+/** When delayed jobs are due, in ms since the epoch, earliest first. */
+export function timestamps(): Promise<number[]> {
+  return requireQueue().timestamps();
+}
+
+/** The jobs that are due at a time in ms; `rTimestamp` is it in seconds. */
+export function delayedAt(
+  timestamp: number,
+): Promise<{ tasks: ParsedJob[]; rTimestamp: number }> {
+  return requireQueue().delayedAt(timestamp);
+}
+
+/** All delayed jobs, by when they are due in ms. */
+export function allDelayed(): Promise<{ [timestamp: string]: ParsedJob[] }> {
+  return requireQueue().allDelayed();
+}
+
+/** All workers of the cluster with their queues. */
+export function workers(): Promise<{ [workerName: string]: string | null }> {
+  return requireQueue().workers();
+}
+
+/** What a worker is doing, as JSON; null when it waits. */
+export function workingOn(
+  workerName: string,
+  queues: string,
+): Promise<string | null> {
+  return requireQueue().workingOn(workerName, queues);
+}
+
+/** What all workers are doing; `"started"` for those that wait. */
+export function allWorkingOn(): Promise<{
+  [workerName: string]: "started" | WorkingOn;
+}> {
+  return requireQueue().allWorkingOn();
+}
+
+/** How many jobs are in the failed list. */
+export function failedCount(): Promise<number> {
+  return requireQueue().failedCount();
+}
+
+/** The failed jobs from index `start` to `stop`, oldest first. */
+export function failed(start = 0, stop = -1): Promise<FailedJob[]> {
+  return requireQueue().failed(start, stop);
+}
+
+/** Take one entry, as `failed` gave it, out of the failed list. */
+export function removeFailed(failedJob: FailedJob): Promise<number> {
+  return requireQueue().removeFailed(failedJob);
+}
+
+/**
+ * Enqueue a failed job again, and take it out of the failed list.
+ * @throws ActionheroError AH_TASK `This job is not in failed queue`
+ */
+export function retryAndRemoveFailed(failedJob: FailedJob): Promise<boolean> {
+  return requireQueue().retryAndRemoveFailed(failedJob);
+}
+
+/** Enqueue again what was running on workers of other programs that were cleaned up. */
+export function retryStuckJobs(upperLimit = Infinity): Promise<void> {
+  return requireQueue().retryStuckJobs(upperLimit);
+}
+
+/**
+ * Remove the workers that have been on one job for too long; their jobs go to the failed list.
+ * @param age in ms
+ */
+export function cleanOldWorkers(
+  age: number,
+): Promise<{ [workerName: string]: ErrorPayload }> {
+  return requireQueue().cleanOldWorkers(age);
+}
+
+/** Queues with their lengths, workers with what they do, counters, and the leading scheduler. */
+export async function details(): Promise<TaskDetails> {
+  const queue = requireQueue();
+  const names = (await queue.queues()).sort();
+  const lengths = await Promise.all(names.map((name) => queue.length(name)));
+  const queues: TaskDetails["queues"] = {};
+  names.forEach((name, index) => {
+    queues[name] = { length: lengths[index]! };
+  });
+  return {
+    queues,
+    workers: await queue.allWorkingOn(),
+    stats: await queue.stats(),
+    leader: await queue.leader(),
+  };
+}
