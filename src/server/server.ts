@@ -117,15 +117,25 @@ export abstract class Server extends EventEmitter {
       },
       false,
     );
-    const middleware = connection.runCreateMiddleware();
-    if (!isThenable(middleware)) return this.announce(connection);
-    return middleware.then(
-      () => this.announce(connection),
-      async (error: unknown) => {
-        await connection.destroy();
-        throw error;
-      },
-    );
+    try {
+      const middleware = connection.runCreateMiddleware();
+      if (!isThenable(middleware)) return this.announce(connection);
+      return middleware.then(
+        () => this.announce(connection),
+        (error: unknown) => this.refuseConnection(connection, error),
+      );
+    } catch (error) {
+      return this.refuseConnection(connection, error);
+    }
+  }
+
+  /** The `create` middleware of a connection failed: it is forgotten, and its middleware for the end runs. */
+  protected async refuseConnection(
+    connection: Connection,
+    error: unknown,
+  ): Promise<never> {
+    await connection.destroy();
+    throw error;
   }
 
   /** Run the action that `connection.params` names; resolves when `actionComplete` was emitted. */
