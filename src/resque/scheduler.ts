@@ -6,10 +6,9 @@ import { toError } from "../errors";
 import { bounded } from "./bounded";
 import type { Connection } from "./connection";
 import { forceCleanWorker, silentWorkers } from "./deadWorkers";
-import { releaseHeldLock } from "./locks";
+import { releaseLock } from "./locks";
 import { Queue } from "./queue";
 import { promoteJobs } from "./steps/delay";
-import { sweepPlaces } from "./steps/limit";
 import type { ConnectionOptions, Jobs } from "./types";
 import { WakeUps } from "./wakeUps";
 
@@ -82,10 +81,11 @@ export class Scheduler extends EventEmitter {
     this.wakeUps?.close();
     if (this.leader) {
       this.leader = false;
-      const left = releaseHeldLock(this.connection, {
-        key: this.queue.leaderKey(),
-        value: this.name,
-      });
+      const left = releaseLock(
+        this.connection,
+        this.queue.leaderKey(),
+        this.name,
+      );
       await bounded(
         left.catch((error) => this.report(error)),
         1000,
@@ -113,7 +113,6 @@ export class Scheduler extends EventEmitter {
 
   /** @returns ms until the next look */
   private async poll(): Promise<number> {
-    this.wakeUps!.look();
     if (!(await this.tryForLeader())) {
       this.leader = false;
       return Infinity;
@@ -127,7 +126,7 @@ export class Scheduler extends EventEmitter {
     const { nextMs, moved } = await promoteJobs(this.connection, now);
     this.tellMoved(moved);
     if (moved.length > 0) return 0;
-    await this.checkStuckWorkers(performance.now());
+    await this.checkStuckWorkers(now);
     // at least a moment: jobs in long buckets wait for their whole second
     return nextMs === undefined ? Infinity : Math.max(1, nextMs - Date.now());
   }
@@ -160,11 +159,9 @@ export class Scheduler extends EventEmitter {
   }
 
   private async checkStuckWorkers(now: number): Promise<void> {
-    if (now < this.nextCheck) return;
-    this.nextCheck = now + (this.options.timeout ?? 5000);
-    await sweepPlaces(this.connection);
     const ageMs = this.options.stuckWorkerTimeout ?? 3_600_000;
-    if (!ageMs) return;
+    if (!ageMs || now < this.nextCheck) return;
+    this.nextCheck = now + (this.options.timeout ?? 5000);
     for (const { name, delta } of await silentWorkers(this.queue, ageMs)) {
       const payload = await forceCleanWorker(this.queue, name);
       this.emit("cleanStuckWorker", name, payload, delta);

@@ -1,35 +1,18 @@
-/** Wakes idle workers and schedulers of this process: by a blocking wait on redis, or at once on the embedded engine. */
+/** Wakes idle workers and schedulers of this process: by a blocking wait on redis, or by events on the embedded engine. */
+import { EventEmitter } from "node:events";
 import type { Redis } from "ioredis";
 import type { Connection } from "./connection";
 
-/** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
-const BLOCK_SECONDS = 1;
+/** The longest wait, which is how late jobs of producers without wake-ups can start, in ms. */
+const LONGEST_WAIT_MS = 1000;
 const RETRY_MS = 200;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** What the producers of this process tell its waiters on the embedded engine. */
-class EmbeddedWakeUps {
-  /** Grows with each addition, so that one between a look and a wait is not missed. */
-  additions = 0;
-  readonly listeners = new Set<() => void>();
-
-  tell(): void {
-    this.additions++;
-    for (const listener of this.listeners) listener();
-  }
-}
-
-export const embeddedWakeUps = new EmbeddedWakeUps();
+/** Tells waiters in this process about additions to the embedded engine. */
+export const embeddedWakeUps = new EventEmitter().setMaxListeners(0);
 
 interface Waiter {
-  keys: readonly string[];
-  wake: (key?: string) => void;
-}
-
-export interface Waiting {
-  /** Resolves with the wake list that had a token; undefined when the time is over or the wait was stopped. */
-  done: Promise<string | undefined>;
-  stop: () => void;
+  keys: string[];
+  wake: () => void;
 }
 
 /** One blocking connection for all that wait on one client. */
@@ -38,48 +21,46 @@ export class WakeUps {
   private client?: Redis;
   private listening = false;
   private closed = false;
-  private seen = 0;
 
-  constructor(private readonly connection: Connection) {}
-
-  /** Call it before the look at redis that decides whether to wait. */
-  look(): void {
-    this.seen = embeddedWakeUps.additions;
+  constructor(private readonly connection: Connection) {
+    if (connection.embedded) embeddedWakeUps.on("added", this.wakeAll);
   }
 
-  /** Wait until something was added to one of the wake lists `keys`, at most `timeoutMs`. */
-  wait(keys: readonly string[], timeoutMs: number): Waiting {
-    const isLate = this.closed || this.missedOne();
+  /**
+   * Wait until something was added to one of the wake lists `keys`, at most `timeoutMs`.
+   * @returns a promise, and the function that ends the wait early
+   */
+  wait(
+    keys: string[],
+    timeoutMs: number,
+  ): { done: Promise<void>; stop: () => void } {
     let stop!: () => void;
-    const done = new Promise<string | undefined>((resolve) => {
+    const done = new Promise<void>((resolve) => {
       const waiter: Waiter = {
         keys,
-        wake: (key) => {
+        wake: () => {
           clearTimeout(timer);
           this.waiters.delete(waiter);
-          resolve(key);
+          resolve();
         },
       };
-      const ms = Math.min(Math.max(timeoutMs, 0), LONGEST_TIMER_MS);
-      const timer = setTimeout(waiter.wake, isLate ? 0 : ms);
+      const timer = setTimeout(
+        waiter.wake,
+        Math.max(0, Math.min(timeoutMs, 2 ** 31 - 1)),
+      );
       this.waiters.add(waiter);
       stop = waiter.wake;
     });
-    if (this.connection.embedded) embeddedWakeUps.listeners.add(this.wakeAll);
-    else if (keys.length > 0) void this.listen();
+    if (!this.connection.embedded && keys.length > 0) void this.listen();
     return { done, stop };
   }
 
   close(): void {
     this.closed = true;
-    embeddedWakeUps.listeners.delete(this.wakeAll);
+    embeddedWakeUps.off("added", this.wakeAll);
     this.wakeAll();
     this.client?.disconnect();
     this.client = undefined;
-  }
-
-  private missedOne(): boolean {
-    return this.connection.embedded && this.seen !== embeddedWakeUps.additions;
   }
 
   private readonly wakeAll = () => {
@@ -92,7 +73,10 @@ export class WakeUps {
     while (!this.closed && this.waiters.size > 0) {
       const keys = [...new Set([...this.waiters].flatMap(({ keys }) => keys))];
       try {
-        const token = await this.blockingClient().blpop(keys, BLOCK_SECONDS);
+        const token = await this.blockingClient().blpop(
+          ...(keys as [string]),
+          LONGEST_WAIT_MS / 1000,
+        );
         if (token) await this.handOut(token[0]);
       } catch {
         // the connection was lost; it comes back by itself, and polling goes on meanwhile
@@ -105,7 +89,7 @@ export class WakeUps {
   /** One token wakes one waiter; with none left it is for another process. */
   private async handOut(key: string): Promise<void> {
     for (const waiter of this.waiters) {
-      if (waiter.keys.includes(key)) return waiter.wake(key);
+      if (waiter.keys.includes(key)) return waiter.wake();
     }
     if (!this.closed) await this.connection.redis.rpush(key, "1");
   }

@@ -6,6 +6,7 @@ import { log } from "../log/log";
 import { loadModule } from "../utils/loadModule";
 import type { Server } from "./server";
 import { WebServer } from "./web/webServer";
+import { WebSocketServer } from "./websocket/webSocketServer";
 
 export interface ServersApi {
   /** The enabled servers by type, in the order in which they start. */
@@ -21,7 +22,7 @@ declare module "../api" {
 type ServerClass = new () => Server;
 
 /** The framework's own, in start order: the websocket server needs the web server's listener. */
-const BUILT_IN: readonly ServerClass[] = [WebServer];
+const BUILT_IN: readonly ServerClass[] = [WebServer, WebSocketServer];
 
 export function createServersApi(): ServersApi {
   return { servers: {} };

@@ -143,12 +143,12 @@ test("HTTP/1.0 and Connection: close", async () => {
 
 test("interceptors come before routing and may answer", async () => {
   const intercept = (req: http.IncomingMessage, res: http.ServerResponse) => {
-    if (!req.url!.startsWith("/primus")) return false;
+    if (!req.url!.startsWith("/metrics")) return false;
     res.end("intercepted");
     return true;
   };
   web().interceptors.push(intercept);
-  expect((await app.ask("/primus/x")).text).toBe("intercepted");
+  expect((await app.ask("/metrics/x")).text).toBe("intercepted");
   expect((await app.ask("/api/quick")).json.quick).toBe(true);
 });
 

@@ -1,0 +1,162 @@
+/** Every client from its first moment to its last: what it says goes to requests, its end to its connection. */
+import type { IncomingMessage } from "node:http";
+import type { Connection } from "../../connection/connection";
+import { isThenable } from "../../input/field";
+import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
+import type { BuildConnectionData } from "../server";
+import { fingerprintOf } from "./fingerprint";
+import { decode, ID, idText } from "./protocol";
+import { handleRequest, type RequestServer } from "./requests";
+import {
+  randomId,
+  Spark,
+  type CloseReason,
+  type SparkAddress,
+  type SparkOwner,
+  type SparkSocket,
+} from "./spark";
+import {
+  WEBSOCKET_DEFAULTS as DEFAULTS,
+  type PrimusOptions,
+  type WebsocketConfig,
+} from "./websocketConfig";
+
+/** The part of the server that clients need. */
+export interface ClientsHost extends RequestServer {
+  readonly config: WebsocketConfig;
+  readonly primusOptions: PrimusOptions;
+  readonly cookieKey: string;
+  openConnection(data: BuildConnectionData): Connection | Promise<Connection>;
+  /** To whoever listens on what v29's projects know as the Primus server. */
+  announceSpark(event: "connection" | "disconnection", spark: Spark): void;
+}
+
+export class Clients implements SparkOwner {
+  /** All of them, also those whose connection is not ready yet. */
+  readonly sparks = new Set<Spark>();
+  /** Connections that are leaving their rooms. */
+  private readonly leaving = new Set<Promise<void>>();
+
+  constructor(private readonly host: ClientsHost) {}
+
+  get maxBufferedBytes(): number {
+    return this.host.config.maxBufferedBytes ?? DEFAULTS.maxBufferedBytes;
+  }
+
+  get maxMessagesPerSecond(): number {
+    return (
+      this.host.config.maxMessagesPerSecond ?? DEFAULTS.maxMessagesPerSecond
+    );
+  }
+
+  get maxLength(): number {
+    return this.host.primusOptions.maxLength ?? DEFAULTS.maxLength;
+  }
+
+  newId(): string {
+    const { idGenerator } = this.host.primusOptions;
+    return typeof idGenerator === "function" ? idGenerator() : randomId();
+  }
+
+  addressOf(req: IncomingMessage): SparkAddress {
+    const { ip, port } = parseHeadersForClientAddress(req.headers);
+    return {
+      ip: ip ?? req.socket.remoteAddress ?? "0.0.0.0",
+      port: port ?? req.socket.remotePort ?? "0",
+    };
+  }
+
+  onSocket(ws: SparkSocket, req: IncomingMessage): void {
+    const max = this.host.config.maxConnections ?? DEFAULTS.maxConnections;
+    if (max > 0 && this.sparks.size >= max) {
+      ws.on("error", () => undefined);
+      ws.close(1013, `too many connections (limit ${max})`);
+      return;
+    }
+    const spark = new Spark(this, ws, req, this.addressOf(req));
+    this.sparks.add(spark);
+    this.host.announceSpark("connection", spark);
+    this.connect(spark, req);
+  }
+
+  onText(spark: Spark, text: string): void {
+    const message = decode(text);
+    if (message === undefined) return;
+    if (spark.listenerCount("data") > 0) spark.emit("data", message);
+    if (typeof message === "string") {
+      if (message === ID) spark.writeText(idText(spark.id));
+      return;
+    }
+    const { connection } = spark;
+    if (connection && !connection.destroyed)
+      handleRequest(this.host, spark, connection, message);
+  }
+
+  onCut(spark: Spark, { code, reason }: CloseReason): void {
+    const to = spark.address.ip;
+    this.host.log(`cutting a client: ${reason}`, "warning", { to, code });
+    this.leave(spark);
+  }
+
+  onGone(spark: Spark): void {
+    this.sparks.delete(spark);
+    this.host.announceSpark("disconnection", spark);
+    this.leave(spark);
+    this.host.afterWork(spark);
+  }
+
+  /** Let a client's connection end: it leaves its rooms, and says goodbye if its websocket is still there. */
+  leave({ connection }: Spark): void {
+    if (!connection || connection.destroyed) return;
+    const left = connection
+      .destroy()
+      .catch((error: unknown) =>
+        this.host.log(`cannot end a connection: ${String(error)}`, "error"),
+      )
+      .then(() => void this.leaving.delete(left));
+    this.leaving.add(left);
+  }
+
+  /** Resolves when all that have ended have left their rooms. */
+  async allLeft(): Promise<void> {
+    await Promise.all(this.leaving);
+  }
+
+  private connect(spark: Spark, req: IncomingMessage): void {
+    const opened = this.open(spark, req);
+    if (!isThenable(opened)) {
+      this.adopt(spark, opened);
+      return;
+    }
+    spark.holdMessages();
+    void opened.then((connection) => {
+      this.adopt(spark, connection);
+      spark.releaseMessages();
+      this.host.afterWork(spark);
+    });
+  }
+
+  /** @returns nothing when the `create` middleware failed */
+  private open(
+    spark: Spark,
+    req: IncomingMessage,
+  ): Connection | Promise<Connection | undefined> {
+    const opened = this.host.openConnection({
+      rawConnection: spark,
+      fingerprint: fingerprintOf(req, this.host.cookieKey),
+      remoteAddress: spark.address.ip,
+      remotePort: spark.address.port,
+    });
+    if (!isThenable(opened)) return opened;
+    return opened.catch((error: unknown) => {
+      this.host.log(`cannot make a connection: ${String(error)}`, "error");
+      return undefined;
+    });
+  }
+
+  private adopt(spark: Spark, connection: Connection | undefined): void {
+    if (!connection) return;
+    spark.connection = connection;
+    if (!spark.isOpen) this.leave(spark);
+  }
+}

@@ -1,0 +1,92 @@
+/** The way in: the path on the web server's listener where websockets begin. */
+import type {
+  IncomingMessage,
+  Server as HttpServer,
+  ServerResponse,
+} from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer as WsServer } from "ws";
+import { answerPlainRequest } from "./plainRequests";
+import { SparkSocket, type SparkAddress } from "./spark";
+import { UpgradeListener } from "./upgrade";
+import {
+  WEBSOCKET_DEFAULTS as DEFAULTS,
+  type PrimusOptions,
+  type WebsocketConfig,
+} from "./websocketConfig";
+
+type Interceptor = (req: IncomingMessage, res: ServerResponse) => boolean;
+
+/** The web server, as far as it is needed. */
+export interface WebListener {
+  server: HttpServer;
+  interceptors?: Interceptor[];
+}
+
+export interface GateHost {
+  readonly config: WebsocketConfig;
+  readonly primusOptions: PrimusOptions;
+  addressOf(req: IncomingMessage): SparkAddress;
+  /** The source of the browser library. */
+  library(): string;
+  onSocket(ws: SparkSocket, req: IncomingMessage): void;
+}
+
+export class Gate {
+  private readonly ws: WsServer;
+  private readonly upgrades: UpgradeListener;
+  private readonly interceptor: Interceptor;
+
+  constructor(
+    private readonly web: WebListener,
+    private readonly host: GateHost,
+  ) {
+    const { primusOptions: options, config } = host;
+    this.ws = new WsServer({
+      noServer: true,
+      clientTracking: false,
+      WebSocket: SparkSocket,
+      maxPayload: options.maxLength ?? DEFAULTS.maxLength,
+      perMessageDeflate: deflateOf(options.compression),
+      // of @types/ws not yet known: how long a peer may take to answer a close
+      ...{ closeTimeout: config.closeTimeout ?? DEFAULTS.closeTimeout },
+    });
+    this.upgrades = new UpgradeListener(web.server, {
+      options,
+      addressOf: (req) => host.addressOf(req),
+      accept: (req, socket, head) => this.accept(req, socket, head),
+    });
+    this.interceptor = (req, res) =>
+      answerPlainRequest(req, res, host.primusOptions, () => host.library());
+    web.interceptors?.push(this.interceptor);
+  }
+
+  /** Refuse everybody who comes from now on. */
+  refuse(): void {
+    this.upgrades.isStopping = true;
+  }
+
+  close(): void {
+    this.upgrades.detach();
+    const { interceptors } = this.web;
+    const at = interceptors?.indexOf(this.interceptor) ?? -1;
+    if (at !== -1) interceptors!.splice(at, 1);
+    this.ws.close();
+  }
+
+  private accept(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.ws.handleUpgrade(req, socket, head, (ws: unknown) =>
+      this.host.onSocket(ws as SparkSocket, req),
+    );
+  }
+}
+
+/**
+ * Off unless asked for: it multiplies the cost of a message. The state of a compressor is not kept between messages,
+ * as that takes some 300 KB for each client; an object of options for `ws` can say otherwise.
+ */
+function deflateOf(compression: PrimusOptions["compression"]) {
+  if (compression === true)
+    return { serverNoContextTakeover: true, clientNoContextTakeover: true };
+  return compression || false;
+}

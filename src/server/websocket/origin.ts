@@ -1,0 +1,91 @@
+/** Which web sites may use the server: the check of `Origin`, and the CORS headers of plain requests. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
+
+/**
+ * Whether a request may come from where it comes from. Browsers always tell the origin of a websocket; what tells none
+ * is no browser, and could tell anything.
+ */
+export function isAllowedOrigin(
+  origin: string | undefined,
+  origins: PrimusOptions["origins"],
+): boolean {
+  if (origin === undefined) return true;
+  return listOf(origins ?? WEBSOCKET_DEFAULTS.origins).some((allowed) =>
+    matches(origin, allowed),
+  );
+}
+
+/** Answer a preflight request, and say who may read any other answer. */
+export function addCorsHeaders(
+  req: IncomingMessage,
+  res: ServerResponse,
+  options: PrimusOptions,
+): void {
+  const { origin } = req.headers;
+  if (origin === undefined) return;
+  res.setHeader("Vary", "Origin");
+  if (!isAllowedOrigin(origin, options.origins)) return;
+  res.setHeader("Access-Control-Allow-Origin", origin);
+  if (options.credentials !== false)
+    res.setHeader("Access-Control-Allow-Credentials", "true");
+  const exposed = namesOf(options.exposed);
+  if (exposed) res.setHeader("Access-Control-Expose-Headers", exposed);
+  if (req.method !== "OPTIONS") return;
+  const methods = namesOf(options.methods ?? WEBSOCKET_DEFAULTS.methods);
+  if (methods) res.setHeader("Access-Control-Allow-Methods", methods);
+  const wanted = req.headers["access-control-request-headers"];
+  if (typeof wanted === "string")
+    res.setHeader("Access-Control-Allow-Headers", wanted);
+  res.setHeader(
+    "Access-Control-Max-Age",
+    secondsOf(options.maxAge ?? WEBSOCKET_DEFAULTS.maxAge),
+  );
+}
+
+function listOf(
+  origins: NonNullable<PrimusOptions["origins"]>,
+): (string | RegExp)[] {
+  if (Array.isArray(origins)) return origins;
+  return origins instanceof RegExp ? [origins] : origins.split(",");
+}
+
+/** `"*"`, an origin, one with a star for a part (`https://*.site.com`), or a pattern. */
+function matches(origin: string, allowed: string | RegExp): boolean {
+  if (allowed instanceof RegExp) {
+    allowed.lastIndex = 0;
+    return allowed.test(origin);
+  }
+  const wanted = allowed.trim().replace(/\/$/, "").toLowerCase();
+  if (wanted === "*") return true;
+  const [before = "", after] = wanted.split("*");
+  const given = origin.toLowerCase();
+  if (after === undefined) return given === wanted;
+  return (
+    given.length > before.length + after.length &&
+    given.startsWith(before) &&
+    given.endsWith(after) &&
+    /^[a-z0-9.-]+$/.test(given.slice(before.length, -after.length || undefined))
+  );
+}
+
+function namesOf(names: boolean | string | string[] | undefined): string {
+  if (Array.isArray(names)) return names.join(", ");
+  return typeof names === "string" ? names : "";
+}
+
+const UNIT_SECONDS: Record<string, number> = {
+  s: 1,
+  m: 60,
+  h: 3600,
+  d: 86_400,
+};
+
+/** A number of ms, or a text like `"30 days"`. */
+function secondsOf(age: string | number): string {
+  const [, amount, unit] =
+    /^\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])?/i.exec(String(age)) ?? [];
+  if (amount === undefined) return "0";
+  const factor = UNIT_SECONDS[(unit ?? "ms").toLowerCase()] ?? 1 / 1000;
+  return String(Math.floor(Number(amount) * factor));
+}

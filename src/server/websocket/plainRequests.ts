@@ -1,0 +1,83 @@
+/** What is below the websocket's path for clients that do not upgrade. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { addCorsHeaders } from "./origin";
+import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
+
+/** The version of Primus whose wire format is spoken. */
+const PRIMUS_VERSION = "8.0.9";
+
+/** The path that websockets are on: `/primus` unless configured. */
+export function pathnameOf({ pathname }: PrimusOptions): string {
+  const trimmed = (pathname ?? WEBSOCKET_DEFAULTS.pathname).replace(
+    /^\/+|\/+$/g,
+    "",
+  );
+  return `/${trimmed}`;
+}
+
+/** Whether a URL is the path, or below it. */
+export function isBelow(url: string, pathname: string): boolean {
+  if (!url.startsWith(pathname)) return false;
+  const next = url[pathname.length];
+  return next === undefined || next === "/" || next === "?" || next === "#";
+}
+
+/**
+ * Answer a plain request: with a description of the server, the browser library, or a hint to upgrade.
+ * @param library the source of the browser library
+ * @returns false if the request is not for this server
+ */
+export function answerPlainRequest(
+  req: IncomingMessage,
+  res: ServerResponse,
+  options: PrimusOptions,
+  library: () => string,
+): boolean {
+  const pathname = pathnameOf(options);
+  const url = req.url ?? "/";
+  if (!isBelow(url, pathname)) return false;
+  const [path = ""] = url.slice(pathname.length).split(/[?#]/);
+  addCorsHeaders(req, res, options);
+  if (req.method === "OPTIONS") {
+    res.writeHead(204).end();
+    return true;
+  }
+  if (path === "/spec") {
+    send(req, res, 200, "application/json", JSON.stringify(specOf(options)));
+  } else if (path === "/primus.js") {
+    send(req, res, 200, "text/javascript; charset=utf-8", library());
+  } else {
+    res.setHeader(
+      "Cache-Control",
+      "no-store, no-cache, must-revalidate, max-age=0",
+    );
+    res.setHeader("Pragma", "no-cache");
+    res.setHeader("Upgrade", "websocket");
+    send(req, res, 426, "text/plain", "Upgrade Required");
+  }
+  return true;
+}
+
+export function specOf(options: PrimusOptions) {
+  return {
+    pingInterval: options.pingInterval ?? WEBSOCKET_DEFAULTS.pingInterval,
+    pathname: pathnameOf(options),
+    version: PRIMUS_VERSION,
+    parser: "json",
+    transformer: "websockets",
+  };
+}
+
+function send(
+  req: IncomingMessage,
+  res: ServerResponse,
+  status: number,
+  type: string,
+  body: string,
+): void {
+  res.writeHead(status, {
+    "Content-Type": type,
+    "Content-Length": Buffer.byteLength(body),
+  });
+  res.end(req.method === "HEAD" ? undefined : body);
+}

@@ -1,0 +1,140 @@
+/** Does what clients ask for: actions, files, verbs. */
+import { randomUUID } from "node:crypto";
+import type { Connection } from "../../connection/connection";
+import type { ActionheroLogLevel } from "../../log/log";
+import { wordsOf, type Request } from "./protocol";
+import { verbFailure, verbSuccess } from "./replies";
+import type { Spark } from "./spark";
+
+/** The part of the server that requests need. */
+export interface RequestServer {
+  processAction(connection: Connection): Promise<unknown>;
+  processFile(connection: Connection): Promise<void>;
+  sendMessage(
+    connection: Connection,
+    message: any,
+    messageId?: string | number,
+  ): Promise<void>;
+  log(message: string, severity?: ActionheroLogLevel, data?: any): void;
+  /** A request is done: whoever waits for the client to be idle looks again. */
+  afterWork(spark: Spark): void;
+}
+
+export function handleRequest(
+  server: RequestServer,
+  spark: Spark,
+  connection: Connection,
+  request: Request,
+): void {
+  // any JSON value can be the id, and comes back as it was
+  const messageId = (request.messageId || randomUUID()) as string;
+  connection.messageId = messageId;
+  if (request.event === "action")
+    return runAction(server, connection, request.params, messageId);
+  if (request.event === "file")
+    return sendFile(server, spark, connection, request, messageId);
+  runVerb(server, spark, connection, request, messageId);
+}
+
+function runAction(
+  server: RequestServer,
+  connection: Connection,
+  params: unknown,
+  messageId: string,
+): void {
+  connection.params = paramsOf(params);
+  connection.error = null;
+  connection.response = {};
+  server.processAction(connection).catch((error: unknown) => {
+    server.log(`an action's answer failed: ${String(error)}`, "error");
+    fail(server, connection, messageId);
+  });
+}
+
+/** The object is ours alone: it was just parsed. */
+function paramsOf(params: unknown): Record<string, unknown> {
+  if (typeof params !== "object" || params === null || Array.isArray(params))
+    return {};
+  const record = params as Record<string, unknown>;
+  if (Object.hasOwn(record, "__proto__")) delete record["__proto__"];
+  return record;
+}
+
+/** One after the other for each client, and only when it has taken the last: whole files are held in memory. */
+function sendFile(
+  server: RequestServer,
+  spark: Spark,
+  connection: Connection,
+  { file, encoding }: Request,
+  messageId: string,
+): void {
+  connection.params = { file, encoding };
+  // the next request changes the connection's params and id while this one waits
+  const asOfNow = Object.create(connection) as Connection;
+  asOfNow.params = connection.params;
+  asOfNow.messageId = messageId;
+  asOfNow.error = null;
+
+  const send = async () => {
+    await spark.drained();
+    if (spark.isOpen) await server.processFile(asOfNow);
+  };
+  spark.beginWork();
+  spark.files = (spark.files ?? Promise.resolve())
+    .then(send)
+    .catch((error: unknown) => {
+      server.log(`sending a file failed: ${String(error)}`, "error", { file });
+      fail(server, connection, messageId);
+    })
+    .then(() => done(server, spark));
+}
+
+function runVerb(
+  server: RequestServer,
+  spark: Spark,
+  connection: Connection,
+  request: Request,
+  messageId: string,
+): void {
+  connection.params = {};
+  spark.beginWork();
+  answerVerb(server, connection, request, messageId)
+    .catch((error: unknown) => {
+      server.log(`the answer of a verb failed: ${String(error)}`, "error");
+      fail(server, connection, messageId);
+    })
+    .finally(() => done(server, spark));
+}
+
+async function answerVerb(
+  server: RequestServer,
+  connection: Connection,
+  request: Request,
+  messageId: string,
+): Promise<void> {
+  const { event } = request;
+  const verb = typeof event === "string" ? event : JSON.stringify(event);
+  const { words, fields } = wordsOf(request);
+  let reply;
+  try {
+    reply = verbSuccess(await connection.verbs(String(verb), words));
+  } catch (error) {
+    reply = verbFailure(error, fields);
+  }
+  await server.sendMessage(connection, reply, messageId);
+}
+
+function done(server: RequestServer, spark: Spark): void {
+  spark.endWork();
+  server.afterWork(spark);
+}
+
+/** The answer could not be made or sent: an answer it must be, or the client waits. */
+function fail(
+  server: RequestServer,
+  connection: Connection,
+  messageId: string,
+): void {
+  const reply = { error: "the answer could not be sent" };
+  server.sendMessage(connection, reply, messageId).catch(() => undefined);
+}

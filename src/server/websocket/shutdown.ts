@@ -1,0 +1,59 @@
+/** Ends all clients, those that wait for an answer after it. */
+import type { Spark } from "./spark";
+
+/** How long a client that has taken everything may think about its goodbye, in ms. */
+const GOODBYE_MS = 1_000;
+const CHECK_MS = 100;
+
+export interface ShutdownHost {
+  readonly sparks: ReadonlySet<Spark>;
+  isBusy(spark: Spark): boolean;
+  /** Say goodbye on the wire. */
+  end(spark: Spark): void;
+}
+
+export class Shutdown {
+  private readonly endedAt = new Map<Spark, number>();
+  private finish: () => void = () => undefined;
+  private cut = 0;
+
+  constructor(private readonly host: ShutdownHost) {}
+
+  /**
+   * Resolves when all clients are gone.
+   * @returns how many had to be cut at the deadline
+   */
+  async run(timeoutMs: number): Promise<number> {
+    const deadline = Date.now() + timeoutMs;
+    const finished = new Promise<void>((resolve) => (this.finish = resolve));
+    for (const spark of this.host.sparks) this.look(spark);
+    if (this.host.sparks.size === 0) this.finish();
+    const timer = setInterval(() => this.drop(deadline), CHECK_MS);
+    await finished;
+    clearInterval(timer);
+    return this.cut;
+  }
+
+  /** To be called when a client may have become idle, and when it is gone. */
+  look(spark: Spark): void {
+    if (this.host.sparks.size === 0) return this.finish();
+    if (this.endedAt.has(spark) || this.host.isBusy(spark)) return;
+    this.endedAt.set(spark, Date.now());
+    this.host.end(spark);
+  }
+
+  private drop(deadline: number): void {
+    const now = Date.now();
+    for (const spark of this.host.sparks) {
+      this.look(spark);
+      const endedAt = this.endedAt.get(spark);
+      const isSilent =
+        endedAt !== undefined &&
+        now - endedAt >= GOODBYE_MS &&
+        spark.bufferedBytes === 0;
+      if (now >= deadline) this.cut++;
+      else if (!isSilent) continue;
+      spark.terminate();
+    }
+  }
+}

@@ -1,0 +1,348 @@
+/** One client's websocket: the `rawConnection` of websocket connections, named as Primus names it. */
+import { randomBytes } from "node:crypto";
+import { EventEmitter } from "node:events";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { WebSocket } from "ws";
+import type { Connection } from "../../connection/connection";
+import { encodeOnce } from "../../chat/payload";
+import { textFrame } from "./frame";
+import { CLOSE_NOTICE, encode } from "./protocol";
+
+/** Why a client is cut; the code is that of the websocket protocol. */
+export interface CloseReason {
+  code: number;
+  reason: string;
+}
+
+/** The server: its settings, read when used, and what it is told. */
+export interface SparkOwner {
+  readonly maxBufferedBytes: number;
+  readonly maxMessagesPerSecond: number;
+  readonly maxLength: number;
+  /** A text message. */
+  onText(spark: Spark, text: string): void;
+  /** It broke a limit: to be logged, and its connection to be destroyed. */
+  onCut(spark: Spark, why: CloseReason): void;
+  /** The websocket is gone. */
+  onGone(spark: Spark): void;
+  newId(): string;
+}
+
+export type SparkAddress = { ip: string; port: number | string };
+
+/** Messages that are worked on before reading waits for them. */
+const MAX_PENDING = 64;
+
+/** Bytes that wait to be read by the client before its next requests are. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+const DRAIN_CHECK_MS = 100;
+
+/** The websocket with a place for its spark, so that listeners need no closure per client. */
+export class SparkSocket extends WebSocket {
+  spark: Spark | undefined = undefined;
+
+  /** Replies that wait for the end of the tick go first. */
+  override close(code?: number, reason?: string | Buffer): void {
+    const { spark } = this;
+    if (!spark) return super.close(code, reason);
+    spark.flush();
+    if (code === 1009 && reason === undefined)
+      reason = `message too big (limit ${spark.owner.maxLength} bytes)`;
+    super.close(code, reason);
+  }
+}
+
+export class Spark extends EventEmitter {
+  readonly owner: SparkOwner;
+  readonly ws: SparkSocket;
+  readonly headers: IncomingHttpHeaders;
+  readonly address: SparkAddress;
+  /** Undefined until the `create` middleware has run. */
+  connection: Connection | undefined = undefined;
+  /** What the heartbeat saw of it in its last round. */
+  seenProgress = -1;
+  /** The end of the files that it asked for. */
+  files: Promise<void> | undefined = undefined;
+
+  private readonly socket: Socket;
+  private readonly url: string;
+  readonly isCompressed: boolean;
+  private ownId: string | undefined = undefined;
+  private queue: Buffer[] = [];
+  private queuedBytes = 0;
+  /** Messages that came before there was a connection. */
+  private early: string[] | undefined = undefined;
+  private pending = 0;
+  private isPaused = false;
+  private isWaiting = false;
+  private windowStart = 0;
+  private windowCount = 0;
+
+  constructor(
+    owner: SparkOwner,
+    ws: SparkSocket,
+    req: IncomingMessage,
+    address: SparkAddress,
+  ) {
+    super();
+    this.owner = owner;
+    this.ws = ws;
+    this.headers = req.headers;
+    this.url = req.url ?? "/";
+    this.socket = req.socket;
+    this.address = address;
+    this.isCompressed = ws.extensions !== "";
+    ws.spark = this;
+    ws.on("message", onMessage);
+    ws.on("ping", onControlFrame);
+    ws.on("pong", onControlFrame);
+    ws.on("error", onError);
+    ws.on("close", onClose);
+  }
+
+  /** What `primus::id::` is answered with; not the connection's id. */
+  get id(): string {
+    return (this.ownId ??= this.owner.newId());
+  }
+
+  /** The params of the URL; the last one of a name. */
+  get query(): Record<string, string> {
+    return queryOf(this.url);
+  }
+
+  /** The part of the upgrade request that is kept. */
+  get request() {
+    const { headers, url, socket, query } = this;
+    return { method: "GET", headers, url, socket, query };
+  }
+
+  /** 1 open, 2 closing, 3 closed. */
+  get readyState(): number {
+    return this.ws.readyState;
+  }
+
+  /** Whether something other than an action is being done for it. */
+  get isBusy(): boolean {
+    return this.pending > 0 || this.early !== undefined;
+  }
+
+  get isOpen(): boolean {
+    return this.ws.readyState === WebSocket.OPEN;
+  }
+
+  /** Bytes that the operating system has not taken yet. */
+  get bufferedBytes(): number {
+    return this.queuedBytes + this.ws.bufferedAmount;
+  }
+
+  /** A number that changes while there are signs of life: bytes from it, or bytes that it took when it was behind. */
+  get progress(): number {
+    const { bytesRead, bytesWritten, writableLength } = this.socket;
+    return this.isPaused
+      ? bytesRead + bytesWritten - writableLength
+      : bytesRead;
+  }
+
+  /**
+   * Send a value as JSON.
+   * @returns false when the client is gone
+   * @throws TypeError for what JSON cannot express
+   */
+  write(value: unknown): boolean {
+    if (!this.isOpen) return false;
+    if (typeof value === "object" && value !== null) {
+      // of one object for many members there are the same bytes for all
+      if (this.isCompressed) this.ws.send(encodeOnce(value, TEXT, encode));
+      else this.writeFrame(encodeOnce(value, FRAME, encodeFrame));
+    } else this.writeText(encode(value));
+    return true;
+  }
+
+  /** Send a text that is JSON already. */
+  writeText(text: string): void {
+    if (!this.isOpen) return;
+    if (this.isCompressed) this.ws.send(text);
+    else this.writeFrame(textFrame(text));
+  }
+
+  /** Frames of one tick are one write: that is what costs. */
+  writeFrame(frame: Buffer): void {
+    if (!this.isOpen) return;
+    const waiting = this.bufferedBytes;
+    const limit = this.owner.maxBufferedBytes;
+    if (limit > 0 && waiting > limit)
+      return this.cut({ code: 1008, reason: `${waiting} bytes wait unread` });
+    if (this.queue.length === 0) process.nextTick(flush, this);
+    this.queue.push(frame);
+    this.queuedBytes += frame.length;
+    if (waiting > HIGH_WATER_BYTES && !this.isPaused) {
+      this.pause();
+      this.resume(); // when it has drained
+    }
+  }
+
+  flush(): void {
+    const { queue, queuedBytes } = this;
+    if (queue.length === 0) return;
+    this.queue = [];
+    this.queuedBytes = 0;
+    if (!this.isOpen) return;
+    this.socket.write(
+      queue.length === 1 ? queue[0]! : Buffer.concat(queue, queuedBytes),
+    );
+  }
+
+  /**
+   * End it, as Primus does: for good, unless `reconnect` is true.
+   * @param data sent before the end
+   */
+  end(data?: unknown, options: { reconnect?: boolean } = {}): void {
+    if (!this.isOpen) return;
+    if (data !== undefined) this.write(data);
+    if (options.reconnect !== true) this.writeText(CLOSE_NOTICE);
+    this.ws.close();
+  }
+
+  /** End it, and let it reconnect when and where it can. */
+  close({ code, reason }: CloseReason): void {
+    if (this.isOpen) this.ws.close(code, reason);
+  }
+
+  /** Drop it without a word: it is not listening. */
+  terminate(): void {
+    this.ws.terminate();
+  }
+
+  /** Close it because of something that it did. */
+  cut(why: CloseReason): void {
+    if (!this.isOpen) return;
+    this.queue = [];
+    this.queuedBytes = 0;
+    this.close(why);
+    this.owner.onCut(this, why);
+  }
+
+  /** Messages wait until there is a connection to work on them with. */
+  holdMessages(): void {
+    this.early = [];
+    this.pause();
+  }
+
+  releaseMessages(): void {
+    const { early } = this;
+    this.early = undefined;
+    for (const text of early ?? []) this.owner.onText(this, text);
+    this.resume();
+  }
+
+  /** A request is being worked on that nothing else limits. */
+  beginWork(): void {
+    if (++this.pending === MAX_PENDING) this.pause();
+  }
+
+  endWork(): void {
+    if (this.pending-- === MAX_PENDING) this.resume();
+  }
+
+  /** Resolves when the client has taken what waits for it, or is gone. */
+  async drained(): Promise<void> {
+    while (this.isOpen && this.bufferedBytes > HIGH_WATER_BYTES) {
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          clearTimeout(timer);
+          this.socket.off("drain", done);
+          this.socket.off("close", done);
+          resolve();
+        };
+        this.socket.on("drain", done);
+        this.socket.on("close", done);
+        // compressed messages wait before the socket, which knows nothing of them
+        const timer = setTimeout(done, DRAIN_CHECK_MS).unref();
+      });
+    }
+  }
+
+  receive(data: Buffer, isBinary: boolean): void {
+    if (this.isTooFast() || isBinary || !this.isOpen) return;
+    const text = data.toString();
+    if (this.early) this.early.push(text);
+    else this.owner.onText(this, text);
+  }
+
+  /** Count a frame; over the limit the client is cut. */
+  isTooFast(): boolean {
+    const limit = this.owner.maxMessagesPerSecond;
+    if (!(limit > 0)) return false;
+    const now = Date.now();
+    if (now - this.windowStart >= 1000) {
+      this.windowStart = now;
+      this.windowCount = 0;
+    }
+    if (++this.windowCount <= limit) return false;
+    this.cut({ code: 1008, reason: `more than ${limit} messages per second` });
+    return true;
+  }
+
+  private pause(): void {
+    this.isPaused = true;
+    this.ws.pause();
+  }
+
+  private resume(): void {
+    if (!this.isPaused || this.early || this.pending >= MAX_PENDING) return;
+    if (this.isOpen && this.bufferedBytes > HIGH_WATER_BYTES) {
+      if (this.isWaiting) return;
+      this.isWaiting = true;
+      void this.drained().then(() => {
+        this.isWaiting = false;
+        this.resume();
+      });
+      return;
+    }
+    this.isPaused = false;
+    this.ws.resume();
+  }
+}
+
+const TEXT = "websocket";
+const FRAME = "websocket frame";
+
+function encodeFrame(value: object): Buffer {
+  return textFrame(encode(value));
+}
+
+function flush(spark: Spark): void {
+  spark.flush();
+}
+
+function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
+  (this as SparkSocket).spark!.receive(data as Buffer, isBinary);
+}
+
+function onControlFrame(this: WebSocket): void {
+  (this as SparkSocket).spark!.isTooFast();
+}
+
+/** Broken frames and broken sockets; ws has closed it already, with a code that says why. */
+function onError(): void {}
+
+function onClose(this: WebSocket): void {
+  const { spark } = this as SparkSocket;
+  spark!.owner.onGone(spark!);
+  spark!.emit("end");
+}
+
+/** 21 characters that are safe in URLs, as Primus has them. */
+export function randomId(): string {
+  return randomBytes(16).toString("base64url").slice(0, 21);
+}
+
+export function queryOf(url: string): Record<string, string> {
+  const mark = url.indexOf("?");
+  const query = Object.create(null) as Record<string, string>;
+  if (mark === -1) return query;
+  for (const [name, value] of new URLSearchParams(url.slice(mark)))
+    query[name] = value;
+  return query;
+}

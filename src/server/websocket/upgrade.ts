@@ -1,0 +1,122 @@
+/** Decides which upgrade requests become websockets. */
+import type { IncomingMessage, Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { isBelow, pathnameOf } from "./plainRequests";
+import { isAllowedOrigin } from "./origin";
+import { refuse, serveWithoutUpgrade } from "./refuse";
+import { queryOf, type SparkAddress } from "./spark";
+import type { AuthorizationRequest, PrimusOptions } from "./websocketConfig";
+
+/** How long the project's `authorization` may think, in ms. */
+const AUTHORIZATION_MS = 10_000;
+
+export interface UpgradeHost {
+  readonly options: PrimusOptions;
+  addressOf(req: IncomingMessage): SparkAddress;
+  /** The request may become a websocket. */
+  accept(req: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+/** One listener of an HTTP server's `upgrade`, beside those that others have. */
+export class UpgradeListener {
+  /** Refuse everybody: the server is stopping. */
+  isStopping = false;
+  private readonly listener = (
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+  ) => this.handle(req, socket, head);
+
+  constructor(
+    private readonly server: Server,
+    private readonly host: UpgradeHost,
+  ) {
+    server.on("upgrade", this.listener);
+  }
+
+  detach(): void {
+    this.server.off("upgrade", this.listener);
+  }
+
+  private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { options } = this.host;
+    const isWebsocket = req.headers.upgrade?.toLowerCase() === "websocket";
+    if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
+      return this.leave(req, socket, head, isWebsocket);
+    if (this.isStopping)
+      return refuse(socket, 503, "the server is shutting down");
+    if (!isAllowedOrigin(req.headers.origin, options.origins))
+      return refuse(socket, 403, "this origin is not allowed");
+    if (typeof options.authorization !== "function")
+      return this.host.accept(req, socket, head);
+    this.authorize(req, socket, head);
+  }
+
+  /** Not ours: another listener's, if there is one. */
+  private leave(
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    isWebsocket: boolean,
+  ): void {
+    if (this.server.listenerCount("upgrade") > 1) return;
+    if (isWebsocket) refuse(socket, 404, "there is no websocket here");
+    else serveWithoutUpgrade(this.server, req, socket, head);
+  }
+
+  private authorize(
+    req: AuthorizationRequest,
+    socket: Duplex,
+    head: Buffer,
+  ): void {
+    req.query = queryOf(req.url ?? "/");
+    req.forwarded = this.host.addressOf(req);
+    const onError = () => socket.destroy();
+    socket.on("error", onError);
+    let isDecided = false;
+    const decide = (act: () => void) => {
+      if (isDecided) return;
+      isDecided = true;
+      clearTimeout(timer);
+      socket.off("error", onError);
+      if (this.isStopping) refuse(socket, 503, "the server is shutting down");
+      else act();
+    };
+    const timer = setTimeout(
+      () =>
+        decide(() => refuse(socket, 503, "the authorization took too long")),
+      AUTHORIZATION_MS,
+    );
+    const done: Parameters<NonNullable<PrimusOptions["authorization"]>>[1] = (
+      error,
+    ) =>
+      decide(() => {
+        if (!error) this.host.accept(req, socket, head);
+        else refuseUnauthorized(socket, error);
+      });
+    try {
+      const promise = this.host.options.authorization!(req, done);
+      if (promise instanceof Promise) promise.catch(done);
+    } catch (error) {
+      done(error as Error);
+    }
+  }
+}
+
+function refuseUnauthorized(
+  socket: Duplex,
+  error:
+    string | { message?: string; statusCode?: number; authenticate?: string },
+): void {
+  const { message, statusCode, authenticate } =
+    typeof error === "string"
+      ? { message: error }
+      : { ...error, message: error.message };
+  const headers: Record<string, string> = {
+    "Content-Type": "application/json",
+  };
+  if (authenticate) headers["WWW-Authenticate"] = authenticate;
+  const status = Number(statusCode);
+  const body = JSON.stringify({ error: message ?? "not authorized" });
+  refuse(socket, status >= 400 && status < 600 ? status : 401, body, headers);
+}

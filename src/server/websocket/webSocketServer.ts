@@ -1,0 +1,265 @@
+/** Websockets on the web server's port, in the wire format of Primus. */
+import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
+import type { ActionProcessor } from "../../action/actionProcessor";
+import { ActionsStatus } from "../../action/status";
+import { api } from "../../api";
+import { config as allConfig } from "../../config/config";
+import type { Connection } from "../../connection/connection";
+import { ActionheroError } from "../../errors";
+import { isThenable } from "../../input/field";
+import { Server } from "../server";
+import { Clients, type ClientsHost } from "./clients";
+import { answerOf } from "./files";
+import { Gate, type GateHost, type WebListener } from "./gate";
+import { Heartbeat } from "./heartbeat";
+import { browserLibrary, nodeClientClass } from "./library";
+import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
+import { asObject, completed, serializeError, type Message } from "./replies";
+import { Shutdown, type ShutdownHost } from "./shutdown";
+import type { CloseReason, Spark, SparkAddress, SparkSocket } from "./spark";
+import {
+  checkConfig,
+  WEBSOCKET_DEFAULTS as DEFAULTS,
+  type PrimusOptions,
+  type WebsocketConfig,
+} from "./websocketConfig";
+
+/** Where the web server listens. */
+interface Address {
+  bindIP?: string | null;
+  port?: number | string;
+}
+
+const STOPPING: CloseReason = {
+  code: 1001,
+  reason: "the server is shutting down",
+};
+const REFUSED: CloseReason = { code: 1011, reason: "connection refused" };
+
+export class WebSocketServer
+  extends Server
+  implements ClientsHost, GateHost, ShutdownHost
+{
+  declare config: WebsocketConfig;
+  /** What v29's projects know as the Primus server. */
+  declare server: PrimusSurface | undefined;
+
+  private readonly clients = new Clients(this);
+  private readonly heartbeat = new Heartbeat(this.clients.sparks, (spark) =>
+    spark.terminate(),
+  );
+  private gate: Gate | undefined;
+  private shutdown: Shutdown | undefined;
+
+  constructor() {
+    super();
+    this.type = "websocket";
+    this.attributes = {
+      canChat: true,
+      logConnections: true,
+      logExits: true,
+      sendWelcomeMessage: true,
+      verbs: [
+        "quit",
+        "exit",
+        "documentation",
+        "roomAdd",
+        "roomLeave",
+        "roomView",
+        "detailsView",
+        "say",
+      ],
+    };
+  }
+
+  /** The options that v29's projects pass to Primus. */
+  get primusOptions(): PrimusOptions {
+    return this.config?.server ?? {};
+  }
+
+  /** Every client, also those whose connection is not ready yet. */
+  get sparks(): ReadonlySet<Spark> {
+    return this.clients.sparks;
+  }
+
+  /** The cookie, and the param of the URL, by which a browser is known. */
+  get cookieKey(): string {
+    const web = allConfig.web?.fingerprintOptions as
+      { cookieKey?: string } | undefined;
+    return (
+      this.config.client?.cookieKey ?? web?.cookieKey ?? DEFAULTS.cookieKey
+    );
+  }
+
+  /** @throws ActionheroError AH_CONFIG */
+  async initialize(): Promise<void> {
+    checkConfig(this.config);
+    this.on("actionComplete", (data: ActionProcessor) => {
+      this.completeResponse(data);
+    });
+  }
+
+  /** @throws ActionheroError AH_SERVER_START without a web server, whose port this one shares */
+  async start(): Promise<void> {
+    const web = api.servers.servers.web as unknown as
+      (WebListener & { config?: Address }) | undefined;
+    if (!web?.server) {
+      throw new ActionheroError(
+        "AH_SERVER_START",
+        "websocket server requires web server to be enabled",
+      );
+    }
+    this.isDraining = false;
+    this.shutdown = undefined;
+    this.server = new PrimusSurface(this);
+    this.gate = new Gate(web, this);
+    this.heartbeat.start(
+      Number(this.primusOptions.pingInterval ?? DEFAULTS.pingInterval),
+    );
+    const { bindIP, port } = web.config ?? {};
+    this.log(`webSockets bound to ${bindIP}:${port}`, "debug");
+  }
+
+  /** Clients whose requests are being worked on get their answers first, within `general.shutdownTimeout`. */
+  async stop(): Promise<void> {
+    const { gate } = this;
+    if (!gate) return;
+    this.gate = undefined;
+    this.isDraining = true;
+    gate.refuse();
+    this.heartbeat.stop();
+    const timeoutMs = Number(
+      allConfig.general?.shutdownTimeout ?? DEFAULTS.shutdownTimeout,
+    );
+    this.shutdown = new Shutdown(this);
+    const cut = await this.shutdown.run(timeoutMs);
+    if (cut > 0) {
+      this.log(
+        `cut ${cut} clients that did not finish within ${timeoutMs} ms`,
+        "warning",
+      );
+    }
+    await this.clients.allLeft();
+    gate.close();
+  }
+
+  /** Hands the message to the socket before it returns, unless an error's serializer takes its time. */
+  async sendMessage(
+    connection: Connection,
+    message: any,
+    messageId: string | number = connection.messageId,
+  ): Promise<void> {
+    const spark = connection.rawConnection as Spark;
+    if (
+      typeof message !== "object" ||
+      message === null ||
+      Array.isArray(message)
+    ) {
+      spark.write(message);
+      return;
+    }
+    const outgoing = completed(message as Message, messageId);
+    if (outgoing.error) {
+      const shown = serializeError(outgoing.error);
+      outgoing.error = isThenable(shown) ? await shown : shown;
+    }
+    spark.write(outgoing);
+  }
+
+  async sendFile(
+    connection: Connection,
+    error: any,
+    fileStream: any,
+    mime: string,
+    length: number,
+    lastModified: Date,
+  ): Promise<void> {
+    const { messageId, params } = connection;
+    const source = {
+      error: error as unknown,
+      fileStream: fileStream as Readable,
+    };
+    const message = await answerOf(
+      source,
+      { mime, length, lastModified },
+      {
+        encoding: params.encoding as unknown,
+        maxBytes: this.clients.maxBufferedBytes,
+        isWanted: () => (connection.rawConnection as Spark).isOpen,
+      },
+    );
+    await this.sendMessage(connection, message, messageId);
+  }
+
+  /** End a client for good. */
+  override goodbye(connection: Connection): void {
+    (connection.rawConnection as Spark).end();
+  }
+
+  /** Bytes that wait for a client to read them. */
+  bufferedBytes({ rawConnection }: { rawConnection?: any }): number {
+    return (rawConnection as Spark).bufferedBytes;
+  }
+
+  /** The source of the library that browsers speak the wire format with. */
+  library(): string {
+    return browserLibrary(this.primusOptions);
+  }
+
+  clientClass(): PrimusClientClass {
+    return nodeClientClass(this.primusOptions);
+  }
+
+  addressOf(req: IncomingMessage): SparkAddress {
+    return this.clients.addressOf(req);
+  }
+
+  onSocket(ws: SparkSocket, req: IncomingMessage): void {
+    this.clients.onSocket(ws, req);
+  }
+
+  announceSpark(event: "connection" | "disconnection", spark: Spark): void {
+    this.server?.emit(event, spark);
+  }
+
+  isBusy(spark: Spark): boolean {
+    return spark.isBusy || (spark.connection?.pendingActions ?? 0) > 0;
+  }
+
+  /** Say goodbye to a client because the server stops. */
+  end(spark: Spark): void {
+    if (this.config.destroyClientsOnShutdown === true && spark.connection)
+      this.clients.leave(spark);
+    else spark.close(STOPPING);
+  }
+
+  afterWork(spark: Spark): void {
+    this.shutdown?.look(spark);
+  }
+
+  protected override async refuseConnection(
+    connection: Connection,
+    error: unknown,
+  ): Promise<never> {
+    // before the goodbye, which would be for good: whatever is wrong may be over soon
+    (connection.rawConnection as Spark).close(REFUSED);
+    return super.refuseConnection(connection, error);
+  }
+
+  /** Send what an action responded; called for every `actionComplete`. */
+  private completeResponse(data: ActionProcessor): void {
+    const { connection, messageId } = data;
+    const spark = connection.rawConnection as Spark;
+    if (data.toRender === false) return this.afterWork(spark);
+    const isError = data.actionStatus !== ActionsStatus.Complete;
+    this.sendMessage(connection, asObject(data.response, isError), messageId)
+      .catch((error: unknown) => {
+        this.log(`cannot send a response: ${String(error)}`, "error");
+        const reply = { error: "the response cannot be sent" };
+        return this.sendMessage(connection, reply, messageId);
+      })
+      .then(() => this.afterWork(spark))
+      .catch(() => undefined); // the serializer of errors is broken, and says so in its own line
+  }
+}
