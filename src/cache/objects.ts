@@ -1,4 +1,5 @@
 /** Objects and lists of the cache: save, load, remove. */
+import type { Redis } from "ioredis";
 import { ActionheroError } from "../errors";
 import { cacheKey, lockKey } from "./keys";
 import { client, isMine, lockSettings, waitForLock } from "./lock";
@@ -13,6 +14,7 @@ import {
   readAndTouch,
   readTexts,
   removeObject,
+  writeObject,
   writeObjects,
   type Write,
 } from "./steps";
@@ -42,7 +44,10 @@ export async function save(
   value: any,
   expireTimeMS?: number | null,
 ): Promise<true> {
-  return saveMany([{ key, value, expireTimeMS }]);
+  const write = writeOf({ key, value, expireTimeMS });
+  if (!(await writeObject(client(), write, lockSettings.lockName())))
+    throw lockedError();
+  return true;
 }
 
 /**
@@ -94,23 +99,28 @@ export async function load(
 }
 
 /** The holder of the key's lock, and the object's text. */
-async function read(
+function read(
   key: string,
   { expireTimeMS, retry }: CacheOptions,
 ): Promise<(string | null)[]> {
   const redis = client();
-  if (!expireTimeMS)
-    return retry === true
-      ? [null, await redis.get(cacheKey(key))]
-      : readTexts(redis, [lockKey(key), cacheKey(key)]);
+  if (!expireTimeMS) return readTexts(redis, [lockKey(key), cacheKey(key)]);
 
   const lifetimeMs = wholeMs(expireTimeMS);
-  if (retry !== true) {
-    const owner = lockSettings.lockName();
-    return readAndTouch(redis, lockKey(key), cacheKey(key), owner, lifetimeMs);
-  }
-  const text = await redis.get(cacheKey(key));
-  await redis.pexpire(cacheKey(key), lifetimeMs);
+  if (retry === true) return readAnyway(redis, cacheKey(key), lifetimeMs);
+  const owner = lockSettings.lockName();
+  return readAndTouch(redis, lockKey(key), cacheKey(key), owner, lifetimeMs);
+}
+
+async function readAnyway(
+  redis: Redis,
+  cacheKey: string,
+  lifetimeMs: number,
+): Promise<(string | null)[]> {
+  const [text] = await Promise.all([
+    redis.get(cacheKey),
+    redis.pexpire(cacheKey, lifetimeMs),
+  ]);
   return [null, text];
 }
 

@@ -17,8 +17,8 @@ export interface Step<T> {
  * at a time. A Redis Cluster that keeps the keys on different nodes gets them too; there, nothing can hold them
  * together.
  */
-export async function runStep<T>(client: Redis, step: Step<T>): Promise<T> {
+export function runStep<T>(client: Redis, step: Step<T>): Promise<T> {
   if (isEmbedded(client)) return runExclusive(step.plain);
   if (!shareSlot(client, step.keys)) return step.plain();
-  return (await runScript(client, step.script, step.keys, step.args)) as T;
+  return runScript(client, step.script, step.keys, step.args) as Promise<T>;
 }

@@ -1,6 +1,6 @@
 /** The cache's steps that must hold together: each is one script, with its sequence of plain commands. */
 import type { Redis } from "ioredis";
-import { isEmbedded, runExclusive } from "../redis/engine";
+import { isCluster, isEmbedded, runExclusive } from "../redis/engine";
 import { defineScript } from "../redis/script";
 import { slotGroups } from "./keys";
 import { runStep } from "./step";
@@ -118,6 +118,26 @@ function writeGroup(
   });
 }
 
+/** `writeObjects` for one, without the lists: most writes are of one (bench/cache.ts). */
+export async function writeObject(
+  client: Redis,
+  write: Write,
+  owner: string,
+): Promise<boolean> {
+  const written = await runStep(client, {
+    script: WRITE,
+    keys: [write.lockKey, write.cacheKey],
+    args: [owner, write.text, write.lifetimeMs],
+    plain: async () => {
+      const holder = await client.get(write.lockKey);
+      if (holder !== null && holder !== owner) return 0;
+      await writeOne(client, write);
+      return 1;
+    },
+  });
+  return written === 1;
+}
+
 function writeOne(client: Redis, write: Write): Promise<unknown> {
   const { cacheKey, text, lifetimeMs } = write;
   if (lifetimeMs > 0) return client.set(cacheKey, text, "PX", lifetimeMs);
@@ -150,7 +170,14 @@ export async function writeComputed(
 }
 
 /** The strings at `keys`, null for what is none; one round trip, one command where one slot holds all. */
-export async function readTexts(
+export function readTexts(
+  client: Redis,
+  keys: string[],
+): Promise<(string | null)[]> {
+  return isCluster(client) ? readBySlot(client, keys) : client.mget(keys);
+}
+
+async function readBySlot(
   client: Redis,
   keys: readonly string[],
 ): Promise<(string | null)[]> {

@@ -1,6 +1,5 @@
 /** Builds, opens and closes `api.chatRoom`. */
 import { api } from "../api";
-import { config, id } from "../config/config";
 import { log } from "../log/log";
 import {
   broadcast,
@@ -10,14 +9,10 @@ import {
 } from "./broadcaster";
 import { chatRoom } from "./chatRoom";
 import { runMiddleware } from "./middleware";
+import { closePresence, openPresence, restoreMembers } from "./presence";
 import { forgetRoomChannels } from "./roomChannels";
 import { RoomIndex } from "./roomIndex";
-import {
-  createRoom,
-  eraseMembers,
-  eraseMembersOfHost,
-  KEYS,
-} from "./roomStore";
+import { eraseMembers, eraseMembersOfHost, KEYS } from "./roomStore";
 import type { ChatRoomApi } from "./types";
 
 export function createChatRoomApi(): ChatRoomApi {
@@ -37,6 +32,7 @@ export function createChatRoomApi(): ChatRoomApi {
     incomingMessagePerConnection,
     runMiddleware,
     removeMembersOfHost: eraseMembersOfHost,
+    restoreMembers,
   };
 }
 
@@ -44,12 +40,7 @@ export function createChatRoomApi(): ChatRoomApi {
 export async function openChat(): Promise<void> {
   api.redis.subscriptionHandlers.chat = (message) =>
     api.chatRoom.incomingMessage(message);
-  // an earlier process of this name may have ended without taking leave
-  await api.chatRoom.removeMembersOfHost(String(id));
-  for (const room of Object.keys(config.general.startingChatRooms ?? {})) {
-    log(`ensuring the existence of the chatRoom: ${room}`, "debug");
-    await createRoom(room);
-  }
+  await openPresence();
 }
 
 /** Strike off the connections that no server has ended. */
@@ -57,6 +48,7 @@ export async function closeChat(): Promise<void> {
   const { index } = api.chatRoom;
   forgetRoomChannels();
   try {
+    closePresence();
     for (const room of index.rooms) {
       const ids = [...index.membersOf(room)].map(({ id }) => id);
       await eraseMembers(room, ids);

@@ -90,19 +90,25 @@ export async function eraseAllMembers(room: string): Promise<void> {
  * @returns how many there were
  */
 export async function eraseMembersOfHost(host: string): Promise<number> {
-  const rooms = await listRooms();
   let count = 0;
-  const sweep = async (room: string) => {
+  await forEachRoom(await listRooms(), async (room) => {
     const members = await membersOf(room);
     const ids = [...members.keys()].filter(
       (id) => members.get(id)!.host === host,
     );
     await eraseMembers(room, ids);
     count += ids.length;
-  };
-  for (let start = 0; start < rooms.length; start += ROOMS_AT_A_TIME)
-    await Promise.all(rooms.slice(start, start + ROOMS_AT_A_TIME).map(sweep));
+  });
   return count;
+}
+
+/** Do something with all rooms, with some at a time. */
+export async function forEachRoom(
+  rooms: readonly string[],
+  work: (room: string) => Promise<void>,
+): Promise<void> {
+  for (let start = 0; start < rooms.length; start += ROOMS_AT_A_TIME)
+    await Promise.all(rooms.slice(start, start + ROOMS_AT_A_TIME).map(work));
 }
 
 function parse(text: string): MemberDetails | undefined {

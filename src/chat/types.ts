@@ -109,6 +109,11 @@ export interface ChatRoomApi extends MiddlewareRegistry<ChatMiddleware> {
    * @returns how many there were
    */
   removeMembersOfHost: (host: string) => Promise<number>;
+  /**
+   * Compare the members that redis lists for this server with those that are here, and correct the list: for when
+   * redis was away, or others took this server for dead.
+   */
+  restoreMembers: () => Promise<void>;
 }
 
 declare module "../api" {

@@ -14,16 +14,16 @@ export function defineScript(lua: string): Script {
 }
 
 /** Run a script in one round trip; a redis that does not know it yet gets its text. */
-export async function runScript(
+export function runScript(
   client: Redis,
   script: Script,
   keys: readonly string[],
   args: readonly (string | number)[],
 ): Promise<unknown> {
-  try {
-    return await client.evalsha(script.sha, keys.length, ...keys, ...args);
-  } catch (error) {
-    if (!/^NOSCRIPT/.test((error as Error).message)) throw error;
-    return client.eval(script.lua, keys.length, ...keys, ...args);
-  }
+  return client
+    .evalsha(script.sha, keys.length, ...keys, ...args)
+    .catch((error: Error) => {
+      if (!error.message.startsWith("NOSCRIPT")) throw error;
+      return client.eval(script.lua, keys.length, ...keys, ...args);
+    });
 }

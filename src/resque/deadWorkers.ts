@@ -1,5 +1,7 @@
 /** Cleaning up after workers of other kinds, by age; ours have leases. */
 import * as os from "node:os";
+import type { ActionheroError } from "../errors";
+import type { Connection } from "./connection";
 import type { Queue } from "./queue";
 import type { ErrorPayload, ParsedJob } from "./types";
 import { workers } from "./views";
@@ -25,20 +27,22 @@ export async function forceCleanWorker(
   const member = queues === null ? name : `${name}:${queues}`;
   const record = await redis.get(connection.key("worker", member));
   const payload = record ? killedPayload(name, record) : undefined;
-  if (payload) {
-    await redis.incr(connection.key("stat:failed"));
-    await redis.rpush(connection.key("failed"), JSON.stringify(payload));
-  }
-  await redis.zrem(connection.key("ah:leases"), member);
-  await redis.srem(connection.key("workers"), member);
-  await redis.del(
-    connection.key("ah:owner", member),
-    connection.key("stat:failed", name),
-    connection.key("stat:processed", name),
-    connection.key("worker:ping", name),
-    connection.key("worker", member, "started"),
-    connection.key("worker", member),
-  );
+  const step = redis.multi();
+  if (payload)
+    step
+      .incr(connection.key("stat:failed"))
+      .rpush(connection.key("failed"), JSON.stringify(payload));
+  step
+    .srem(connection.key("workers"), member)
+    .del(
+      connection.key("stat:failed", name),
+      connection.key("stat:processed", name),
+      connection.key("worker:ping", name),
+      connection.key("worker", member, "started"),
+      connection.key("worker", member),
+      connection.key("ah:owner", member),
+    );
+  for (const [error] of (await step.exec()) ?? []) if (error) throw error;
   return payload;
 }
 
@@ -78,23 +82,38 @@ export async function cleanOldWorkers(
   return result;
 }
 
-/** Names of the workers whose last sign is older than `ageMs`, with its age in s. */
+/** Names of the workers of other kinds whose last sign is older than `ageMs`, with its age in s. */
 export async function silentWorkers(
   { connection }: Queue,
   ageMs: number,
 ): Promise<{ name: string; delta: number }[]> {
-  const now = Math.round(Date.now() / 1000);
+  const { redis } = connection;
   const silent: { name: string; delta: number }[] = [];
-  for (const key of await connection.getKeys(
-    connection.key("worker:ping", "*"),
-  )) {
-    const ping = await connection.redis.get(key);
+  const keys = await connection.getKeys(connection.key("worker:ping", "*"));
+  if (keys.length === 0) return silent;
+  const now = await redisSeconds(connection);
+  for (const ping of await redis.mget(...keys)) {
     if (!ping) continue;
-    const { name, time } = JSON.parse(ping) as { name: string; time: number };
-    if (now - time > Math.round(ageMs / 1000))
-      silent.push({ name, delta: now - time });
+    const { name, time, queues } = JSON.parse(ping) as Ping;
+    if (now - time <= Math.round(ageMs / 1000)) continue;
+    // ours have leases
+    const owner = connection.key("ah:owner", `${name}:${queues}`);
+    if (await redis.exists(owner)) continue;
+    silent.push({ name, delta: now - time });
   }
   return silent;
+}
+
+interface Ping {
+  name: string;
+  time: number;
+  queues: string;
+}
+
+/** By redis's clock: ours may have jumped, and everybody would seem silent. */
+async function redisSeconds({ redis, embedded }: Connection): Promise<number> {
+  if (embedded) return Math.round(Date.now() / 1000);
+  return Number((await redis.time())[0]);
 }
 
 /** Enqueue again what `forceCleanWorker` put on the failed list. */
@@ -112,10 +131,13 @@ export async function retryStuckJobs(
     );
     for (const job of stuck.slice(0, upperLimit - retried)) {
       // another process may have been faster
-      if ((await queue.removeFailed(job)) > 0)
-        await queue.enqueue(job.queue, job.payload.class, job.payload.args);
+      await queue.retryAndRemoveFailed(job).catch(ignoreMissing);
       retried++;
     }
     start += page.length - stuck.length; // the removed ones no longer take a place
   }
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as ActionheroError).code !== "AH_TASK") throw error;
 }

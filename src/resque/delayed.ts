@@ -1,23 +1,6 @@
 /** Looking at, adding and removing delayed jobs. */
-import { ActionheroError } from "../errors";
 import type { Connection } from "./connection";
-import { delayJob } from "./steps/delay";
 import type { ParsedJob } from "./types";
-
-/** @throws Error when the same job is there at the same second, unless suppressed */
-export async function enqueueAt(
-  connection: Connection,
-  dueMs: number,
-  job: string,
-  suppressDuplicate: boolean,
-): Promise<true | undefined> {
-  if (await delayJob(connection, dueMs, job)) return true;
-  if (suppressDuplicate) return undefined;
-  throw new ActionheroError(
-    "AH_TASK",
-    "Job already enqueued at this time with same arguments",
-  );
-}
 
 export async function scheduledAt(
   connection: Connection,

@@ -1,4 +1,5 @@
 /** The text of jobs and of the failed list. */
+import { openArgs } from "./notes";
 import type { ParsedJob } from "./types";
 
 /** A job from its text; one that cannot be read has a class that nobody defines. */
@@ -7,14 +8,18 @@ export function parseJob(raw: string, queue: string): ParsedJob {
   try {
     parsed = JSON.parse(raw) as Partial<ParsedJob> | null;
   } catch {
-    // fails below as an undefined class
+    // fails as an undefined class
   }
-  // Ruby's jobs carry no queue
-  return {
+  const { args, notes } = openArgs(parsed?.args);
+  const job: ParsedJob = {
     class: String(parsed?.class),
+    // Ruby's jobs carry no queue
     queue: parsed?.queue ?? queue,
-    args: Array.isArray(parsed?.args) ? parsed.args : [],
+    args,
   };
+  if (notes?.id) job.id = notes.id;
+  if (notes?.attempt) job.attempt = notes.attempt;
+  return job;
 }
 
 /** The entry of the failed list; the job's own text stands in it unchanged. */
@@ -23,13 +28,15 @@ export function failedEntry(
   queue: string,
   raw: string,
   error: Error,
+  attempts: number,
 ): string {
   const backtrace = error.stack ? error.stack.split("\n").slice(1) : null;
+  const count = attempts > 1 ? `,"attempts":${attempts}` : "";
   return (
     `{"worker":${JSON.stringify(worker)},"queue":${JSON.stringify(queue)},` +
     `"payload":${payloadText(raw, queue)},` +
     `"exception":${JSON.stringify(error.name)},"error":${JSON.stringify(error.message)},` +
-    `"backtrace":${JSON.stringify(backtrace)},"failed_at":${JSON.stringify(new Date().toString())}}`
+    `"backtrace":${JSON.stringify(backtrace)},"failed_at":${JSON.stringify(new Date().toString())}${count}}`
   );
 }
 

@@ -3,27 +3,28 @@ import { EventEmitter } from "node:events";
 import * as os from "node:os";
 import { toError } from "../errors";
 import { Connection } from "./connection";
+import type { Seat } from "./seat";
+import { Session, type SessionOptions } from "./session";
 import type { ConnectionOptions, Jobs } from "./types";
-import { WakeUps } from "./wakeUps";
 import { Worker } from "./worker";
 
-export interface MultiWorkerOptions {
+export interface MultiWorkerOptions extends Omit<SessionOptions, "queues"> {
   connection: ConnectionOptions;
+  /** In order of priority; `*` for all there are, by name (default `*`). */
   queues?: string | string[];
   name?: string;
   minTaskProcessors?: number;
   maxTaskProcessors?: number;
-  timeout?: number;
   /** How often the number of workers is looked at, in ms (default 500). */
   checkTimeout?: number;
   /** The event loop counts as blocked when a timer is late by more than this, in ms (default 10). */
   maxEventLoopDelay?: number;
-  heartbeatTimeout?: number;
-  stuckWorkerTimeout?: number;
+  /** How long `stop()` waits for running jobs before they are given back, in ms (default 10,000). */
   shutdownTimeout?: number;
 }
 
-const WORKER_EVENTS = [
+/** Events of workers that are told again, the worker's number first. */
+const WORKER_EVENTS = new Set([
   "start",
   "end",
   "cleaning_worker",
@@ -35,9 +36,9 @@ const WORKER_EVENTS = [
   "failure",
   "pause",
   "fenced",
-  "reaped",
-];
+]);
 
+/** Events: those of workers, `multiWorkerAction` (verb, delay in ms), `reaped` (id, jobs), `silent` (id), `error` (error, worker's number, queue, job). */
 export class MultiWorker extends EventEmitter {
   options: MultiWorkerOptions & {
     minTaskProcessors: number;
@@ -48,11 +49,12 @@ export class MultiWorker extends EventEmitter {
   workers: Worker[] = [];
   running = false;
   private connection?: Connection;
-  private wakeUps?: WakeUps;
+  private session?: Session;
   private timer?: NodeJS.Timeout;
-  /** A worker keeps its number until it has left: the next one of that name would take its job for lost. */
+  private checking?: Promise<void>;
+  private stopping?: Promise<void>;
   private readonly takenIds = new Set<number>();
-  private readonly ending = new Set<Promise<void>>();
+  private readonly ending = new Map<Worker, Promise<void>>();
 
   constructor(options: MultiWorkerOptions, jobs: Jobs = {}) {
     super();
@@ -68,31 +70,70 @@ export class MultiWorker extends EventEmitter {
       redis.setMaxListeners(
         redis.getMaxListeners() + 2 * this.options.maxTaskProcessors,
       );
+    // what nobody listens to is not told again: it would cost as much as the job
+    this.on("newListener", (event: string) => {
+      if (WORKER_EVENTS.has(event) && this.listenerCount(event) === 0)
+        for (const worker of this.everyone()) this.forward(worker, event);
+    });
   }
 
   async start(): Promise<void> {
+    await this.stopping;
     if (this.running) return;
     this.running = true;
-    this.connection = new Connection(this.options.connection);
-    await this.connection.connect();
-    this.wakeUps = new WakeUps(this.connection);
-    while (this.workers.length < this.options.minTaskProcessors)
-      await this.startWorker();
+    const connection = new Connection(this.options.connection);
+    this.connection = connection;
+    try {
+      await connection.connect();
+      this.session = this.openSession(connection);
+      while (this.workers.length < this.options.minTaskProcessors)
+        await this.startWorker();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
     this.scheduleCheck();
   }
 
-  /** Finish what runs and leave. */
-  async stop(): Promise<void> {
-    this.running = false;
-    clearTimeout(this.timer);
-    for (const worker of this.workers.splice(0)) this.endWorker(worker);
-    await Promise.all(this.ending);
-    this.wakeUps?.close();
-    await this.connection?.end();
+  /** Finish what runs, within `shutdownTimeout`, and leave; what is left goes back to its queue. */
+  stop(): Promise<void> {
+    this.stopping ??= this.leave().finally(() => {
+      this.stopping = undefined;
+    });
+    return this.stopping;
   }
 
   end(): Promise<void> {
     return this.stop();
+  }
+
+  private async leave(): Promise<void> {
+    this.running = false;
+    clearTimeout(this.timer);
+    for (const worker of this.workers.splice(0)) this.endWorker(worker);
+    await this.checking; // it may start one more worker
+    for (const worker of this.workers.splice(0)) this.endWorker(worker);
+    await Promise.all(this.ending.values());
+    await this.session?.close();
+    await this.connection?.end();
+    this.session = undefined;
+  }
+
+  private openSession(connection: Connection): Session {
+    const queues = [this.options.queues ?? "*"].flat();
+    const session = new Session(connection, { ...this.options, queues });
+    session.on("error", (error) => this.report(error));
+    session.on("reaped", (...args) => this.emit("reaped", ...args));
+    session.on("silent", (...args) => this.emit("silent", ...args));
+    session.on("fenced", (seat: Seat) => {
+      for (const worker of this.everyone())
+        if (worker.has(seat)) worker.tellFenced();
+    });
+    return session;
+  }
+
+  private everyone(): Worker[] {
+    return [...this.workers, ...this.ending.keys()];
   }
 
   private scheduleCheck(): void {
@@ -100,7 +141,7 @@ export class MultiWorker extends EventEmitter {
     const begin = performance.now();
     this.timer = setTimeout(() => {
       const delay = Math.max(0, performance.now() - begin - interval);
-      this.check(delay)
+      this.checking = this.check(delay)
         .catch((error) => this.report(error))
         .finally(() => {
           if (this.running) this.scheduleCheck();
@@ -110,7 +151,6 @@ export class MultiWorker extends EventEmitter {
   }
 
   private async check(delay: number): Promise<void> {
-    if (!this.running) return;
     const verb = this.decide(delay);
     if (verb === "+") await this.startWorker();
     if (verb === "-") this.endWorker(this.workers.pop()!);
@@ -130,18 +170,22 @@ export class MultiWorker extends EventEmitter {
   }
 
   private async startWorker(): Promise<void> {
+    const { session, connection } = this;
+    if (!session || !connection) return;
     const id = this.freeId();
+    const shared = { redis: connection.redis };
     const worker = new Worker(
       {
         ...this.options,
+        connection: { ...this.options.connection, ...shared },
         name: `${this.name}:${process.pid}+${id}`,
         id,
-        wakeUps: this.wakeUps,
+        session,
       },
       this.jobs,
     );
     for (const event of WORKER_EVENTS)
-      worker.on(event, (...args: unknown[]) => this.emit(event, id, ...args));
+      if (this.listenerCount(event) > 0) this.forward(worker, event);
     worker.on("error", (error: unknown, queue, job) =>
       this.report(error, id, queue, job),
     );
@@ -156,6 +200,12 @@ export class MultiWorker extends EventEmitter {
     }
   }
 
+  private forward(worker: Worker, event: string): void {
+    worker.on(event, (...args: unknown[]) =>
+      this.emit(event, worker.id, ...args),
+    );
+  }
+
   private freeId(): number {
     let id = 1;
     while (this.takenIds.has(id)) id++;
@@ -163,15 +213,16 @@ export class MultiWorker extends EventEmitter {
     return id;
   }
 
+  /** Not waited for: a busy worker would keep the others from being looked at. */
   private endWorker(worker: Worker): void {
-    const ended: Promise<void> = worker
+    const ended = worker
       .end()
       .catch((error) => this.report(error))
       .finally(() => {
         this.takenIds.delete(worker.id);
-        this.ending.delete(ended);
+        this.ending.delete(worker);
       });
-    this.ending.add(ended);
+    this.ending.set(worker, ended);
   }
 
   private report(error: unknown, ...details: unknown[]): void {

@@ -1,4 +1,5 @@
 /** The queue as producers and tools see it. */
+import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { ActionheroError } from "../errors";
 import { Connection } from "./connection";
@@ -8,16 +9,22 @@ import {
   retryStuckJobs,
 } from "./deadWorkers";
 import * as delayed from "./delayed";
+import { encode, jobOf } from "./encode";
+import { retryFailed } from "./failed";
+import { openArgs, withNotes } from "./notes";
 import { runHooks } from "./pluginRunner";
+import { delayJob } from "./steps/delay";
 import { enqueueJobs } from "./steps/enqueue";
+import { jobInfo, track } from "./tracking";
 import type {
   ConnectionOptions,
   ErrorPayload,
-  Job,
+  JobInfo,
   Jobs,
   ParsedJob,
   WorkingOn,
 } from "./types";
+import { addUnique } from "./uniqueness";
 import * as views from "./views";
 
 export interface QueueOptions {
@@ -50,15 +57,55 @@ export class Queue extends EventEmitter {
     return encode(queue, func, Array.isArray(args) ? args : [args]);
   }
 
-  /** @returns false when a plugin refused */
+  /** @returns false when a plugin refused, or the job is `unique` and there */
   async enqueue(queue: string, func: string, args: any = []): Promise<boolean> {
     const list: any[] = Array.isArray(args) ? args : [args];
     const job = jobOf(this.jobs, func);
-    const parsed = { class: func, queue, args: list };
+    const raw = encode(queue, func, list);
+    if (!job?.plugins?.length && !job?.unique) {
+      await enqueueJobs(this.connection, queue, [raw]);
+      return true;
+    }
+    const parsed = { class: func, queue, args: openArgs(list).args };
     if (!(await runHooks(this, "beforeEnqueue", job, parsed))) return false;
-    await enqueueJobs(this.connection, queue, [encode(queue, func, list)]);
+    if (!job.unique) await enqueueJobs(this.connection, queue, [raw]);
+    else if (!(await addUnique(this.connection, queue, func, raw)))
+      return false;
     await runHooks(this, "afterEnqueue", job, parsed);
     return true;
+  }
+
+  /**
+   * Enqueue a job that can be looked up with `job(id)`.
+   * @param dueMs start it then, in ms since the epoch (default now)
+   * @returns its id; undefined when a plugin refused, or the job is `unique` and there
+   */
+  async enqueueTracked(
+    queue: string,
+    func: string,
+    args: any = [],
+    dueMs?: number,
+  ): Promise<string | undefined> {
+    const id = randomUUID();
+    const list = withNotes([args].flat(), { id });
+    const job = { id, class: func, queue, args: list };
+    await track(
+      this.connection,
+      job,
+      dueMs === undefined ? "queued" : "delayed",
+    );
+    const isAdded =
+      dueMs === undefined
+        ? await this.enqueue(queue, func, list)
+        : await this.enqueueAt(dueMs, queue, func, list);
+    if (isAdded) return id;
+    await this.connection.redis.del(this.connection.key("ah:job", id));
+    return undefined;
+  }
+
+  /** What is known about a tracked job, for a day after its last change. */
+  job(id: string): Promise<JobInfo | undefined> {
+    return jobInfo(this.connection, id);
   }
 
   /** Many jobs of one class in few round trips, without hooks. */
@@ -74,7 +121,10 @@ export class Queue extends EventEmitter {
     );
   }
 
-  /** @throws Error when the same job is there at the same second, unless suppressed */
+  /**
+   * @returns undefined when it is there at that second and this is suppressed, or the job is `unique` and there
+   * @throws Error when the same job is there at the same second, unless suppressed
+   */
   async enqueueAt(
     timestampMs: number,
     queue: string,
@@ -82,12 +132,16 @@ export class Queue extends EventEmitter {
     args: any = [],
     suppressDuplicateTaskError = false,
   ): Promise<true | undefined> {
-    const list: any[] = Array.isArray(args) ? args : [args];
-    return delayed.enqueueAt(
-      this.connection,
-      timestampMs,
-      encode(queue, func, list),
-      suppressDuplicateTaskError,
+    const raw = encode(queue, func, Array.isArray(args) ? args : [args]);
+    const isAdded = jobOf(this.jobs, func)?.unique
+      ? await addUnique(this.connection, queue, func, raw, timestampMs)
+      : await delayJob(this.connection, timestampMs, raw);
+    if (isAdded) return true;
+    if (suppressDuplicateTaskError || jobOf(this.jobs, func)?.unique)
+      return undefined;
+    throw new ActionheroError(
+      "AH_TASK",
+      "Job already enqueued at this time with same arguments",
     );
   }
 
@@ -223,12 +277,13 @@ export class Queue extends EventEmitter {
     );
   }
 
-  /** @throws Error when it is not in the list */
-  async retryAndRemoveFailed(failedJob: ErrorPayload): Promise<boolean> {
-    if ((await this.removeFailed(failedJob)) < 1)
-      throw new ActionheroError("AH_TASK", "This job is not in failed queue");
-    const { queue, payload } = failedJob;
-    return this.enqueue(queue, payload.class, payload.args);
+  /**
+   * Its attempts begin again.
+   * @returns false when a plugin refused, or the job is `unique` and there; it stays in the list then
+   * @throws Error when it is not in the list
+   */
+  retryAndRemoveFailed(failedJob: ErrorPayload): Promise<boolean> {
+    return retryFailed(this, failedJob);
   }
 
   forceCleanWorker(workerName: string): Promise<ErrorPayload | undefined> {
@@ -256,20 +311,10 @@ export class Queue extends EventEmitter {
   }
 }
 
-function encode(queue: string, func: string, args: any[]): string {
-  return JSON.stringify({ class: func, queue, args });
-}
-
 function parse(raw: string): ParsedJob | undefined {
   try {
     return JSON.parse(raw) as ParsedJob;
   } catch {
     return undefined;
   }
-}
-
-/** The definition of a class of jobs; a bare function is one without plugins. */
-export function jobOf(jobs: Jobs, func: string): Job | undefined {
-  const job = Object.hasOwn(jobs, func) ? jobs[func] : undefined;
-  return typeof job === "function" ? { perform: job } : job;
 }

@@ -6,9 +6,10 @@ import { toError } from "../errors";
 import { bounded } from "./bounded";
 import type { Connection } from "./connection";
 import { forceCleanWorker, silentWorkers } from "./deadWorkers";
-import { releaseLock } from "./locks";
+import { releaseHeldLock } from "./locks";
 import { Queue } from "./queue";
 import { promoteJobs } from "./steps/delay";
+import { sweepPlaces } from "./steps/limit";
 import type { ConnectionOptions, Jobs } from "./types";
 import { WakeUps } from "./wakeUps";
 
@@ -81,11 +82,10 @@ export class Scheduler extends EventEmitter {
     this.wakeUps?.close();
     if (this.leader) {
       this.leader = false;
-      const left = releaseLock(
-        this.connection,
-        this.queue.leaderKey(),
-        this.name,
-      );
+      const left = releaseHeldLock(this.connection, {
+        key: this.queue.leaderKey(),
+        value: this.name,
+      });
       await bounded(
         left.catch((error) => this.report(error)),
         1000,
@@ -113,6 +113,7 @@ export class Scheduler extends EventEmitter {
 
   /** @returns ms until the next look */
   private async poll(): Promise<number> {
+    this.wakeUps!.look();
     if (!(await this.tryForLeader())) {
       this.leader = false;
       return Infinity;
@@ -126,7 +127,7 @@ export class Scheduler extends EventEmitter {
     const { nextMs, moved } = await promoteJobs(this.connection, now);
     this.tellMoved(moved);
     if (moved.length > 0) return 0;
-    await this.checkStuckWorkers(now);
+    await this.checkStuckWorkers(performance.now());
     // at least a moment: jobs in long buckets wait for their whole second
     return nextMs === undefined ? Infinity : Math.max(1, nextMs - Date.now());
   }
@@ -159,9 +160,11 @@ export class Scheduler extends EventEmitter {
   }
 
   private async checkStuckWorkers(now: number): Promise<void> {
-    const ageMs = this.options.stuckWorkerTimeout ?? 3_600_000;
-    if (!ageMs || now < this.nextCheck) return;
+    if (now < this.nextCheck) return;
     this.nextCheck = now + (this.options.timeout ?? 5000);
+    await sweepPlaces(this.connection);
+    const ageMs = this.options.stuckWorkerTimeout ?? 3_600_000;
+    if (!ageMs) return;
     for (const { name, delta } of await silentWorkers(this.queue, ageMs)) {
       const payload = await forceCleanWorker(this.queue, name);
       this.emit("cleanStuckWorker", name, payload, delta);

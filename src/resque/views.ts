@@ -1,6 +1,28 @@
 /** What tools show: workers, what they do, locks and counters. */
-import type { Connection } from "./connection";
+import { keyHolders } from "../redis/engine";
+import { processToken, type Connection } from "./connection";
 import type { WorkingOn } from "./types";
+
+/** The processes among `ids` that have no connection to redis; none when that cannot be told. */
+export async function withoutConnection(
+  connection: Connection,
+  ids: readonly string[],
+): Promise<string[]> {
+  const lists = await Promise.all(
+    keyHolders(connection.redis).map((node) => node.client("LIST")),
+  ).catch(() => []); // a host may forbid it
+  const clients = lists.join("\n");
+  const isConnected = (name: string) => clients.includes(`name=${name} `);
+  // connections that go without their names say nothing about others
+  if (!isConnected(processToken)) return [];
+  const gone: string[] = [];
+  for (const id of ids) {
+    const key = connection.key("ah:proc", id);
+    const name = await connection.redis.hget(key, "connection");
+    if (!name || !isConnected(name)) gone.push(id);
+  }
+  return gone;
+}
 
 /** Worker names are `host:pid+n`; what follows in a member are the queues. */
 export function splitMember(member: string): {

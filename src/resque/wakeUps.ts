@@ -1,18 +1,35 @@
-/** Wakes idle workers and schedulers of this process: by a blocking wait on redis, or by events on the embedded engine. */
-import { EventEmitter } from "node:events";
+/** Wakes idle workers and schedulers of this process: by a blocking wait on redis, or at once on the embedded engine. */
 import type { Redis } from "ioredis";
 import type { Connection } from "./connection";
 
-/** The longest wait, which is how late jobs of producers without wake-ups can start, in ms. */
-const LONGEST_WAIT_MS = 1000;
+/** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
+const BLOCK_SECONDS = 1;
 const RETRY_MS = 200;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** Tells waiters in this process about additions to the embedded engine. */
-export const embeddedWakeUps = new EventEmitter().setMaxListeners(0);
+/** What the producers of this process tell its waiters on the embedded engine. */
+class EmbeddedWakeUps {
+  /** Grows with each addition, so that one between a look and a wait is not missed. */
+  additions = 0;
+  readonly listeners = new Set<() => void>();
+
+  tell(): void {
+    this.additions++;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+export const embeddedWakeUps = new EmbeddedWakeUps();
 
 interface Waiter {
-  keys: string[];
-  wake: () => void;
+  keys: readonly string[];
+  wake: (key?: string) => void;
+}
+
+export interface Waiting {
+  /** Resolves with the wake list that had a token; undefined when the time is over or the wait was stopped. */
+  done: Promise<string | undefined>;
+  stop: () => void;
 }
 
 /** One blocking connection for all that wait on one client. */
@@ -21,46 +38,48 @@ export class WakeUps {
   private client?: Redis;
   private listening = false;
   private closed = false;
+  private seen = 0;
 
-  constructor(private readonly connection: Connection) {
-    if (connection.embedded) embeddedWakeUps.on("added", this.wakeAll);
+  constructor(private readonly connection: Connection) {}
+
+  /** Call it before the look at redis that decides whether to wait. */
+  look(): void {
+    this.seen = embeddedWakeUps.additions;
   }
 
-  /**
-   * Wait until something was added to one of the wake lists `keys`, at most `timeoutMs`.
-   * @returns a promise, and the function that ends the wait early
-   */
-  wait(
-    keys: string[],
-    timeoutMs: number,
-  ): { done: Promise<void>; stop: () => void } {
+  /** Wait until something was added to one of the wake lists `keys`, at most `timeoutMs`. */
+  wait(keys: readonly string[], timeoutMs: number): Waiting {
+    const isLate = this.closed || this.missedOne();
     let stop!: () => void;
-    const done = new Promise<void>((resolve) => {
+    const done = new Promise<string | undefined>((resolve) => {
       const waiter: Waiter = {
         keys,
-        wake: () => {
+        wake: (key) => {
           clearTimeout(timer);
           this.waiters.delete(waiter);
-          resolve();
+          resolve(key);
         },
       };
-      const timer = setTimeout(
-        waiter.wake,
-        Math.max(0, Math.min(timeoutMs, 2 ** 31 - 1)),
-      );
+      const ms = Math.min(Math.max(timeoutMs, 0), LONGEST_TIMER_MS);
+      const timer = setTimeout(waiter.wake, isLate ? 0 : ms);
       this.waiters.add(waiter);
       stop = waiter.wake;
     });
-    if (!this.connection.embedded && keys.length > 0) void this.listen();
+    if (this.connection.embedded) embeddedWakeUps.listeners.add(this.wakeAll);
+    else if (keys.length > 0) void this.listen();
     return { done, stop };
   }
 
   close(): void {
     this.closed = true;
-    embeddedWakeUps.off("added", this.wakeAll);
+    embeddedWakeUps.listeners.delete(this.wakeAll);
     this.wakeAll();
     this.client?.disconnect();
     this.client = undefined;
+  }
+
+  private missedOne(): boolean {
+    return this.connection.embedded && this.seen !== embeddedWakeUps.additions;
   }
 
   private readonly wakeAll = () => {
@@ -73,10 +92,7 @@ export class WakeUps {
     while (!this.closed && this.waiters.size > 0) {
       const keys = [...new Set([...this.waiters].flatMap(({ keys }) => keys))];
       try {
-        const token = await this.blockingClient().blpop(
-          ...(keys as [string]),
-          LONGEST_WAIT_MS / 1000,
-        );
+        const token = await this.blockingClient().blpop(keys, BLOCK_SECONDS);
         if (token) await this.handOut(token[0]);
       } catch {
         // the connection was lost; it comes back by itself, and polling goes on meanwhile
@@ -89,7 +105,7 @@ export class WakeUps {
   /** One token wakes one waiter; with none left it is for another process. */
   private async handOut(key: string): Promise<void> {
     for (const waiter of this.waiters) {
-      if (waiter.keys.includes(key)) return waiter.wake();
+      if (waiter.keys.includes(key)) return waiter.wake(key);
     }
     if (!this.closed) await this.connection.redis.rpush(key, "1");
   }

@@ -75,6 +75,23 @@ describeOnEachEngine("jobs", (engine) => {
     );
   });
 
+  test("a delayed job starts when it is due", async () => {
+    const queue = await bench.queue();
+    await bench.scheduler();
+    const started = new Promise<number>((resolve) => {
+      void bench.startedWorker({ later: () => resolve(Date.now()) });
+    });
+    const due = Date.now() + 150;
+    await queue.enqueueAt(due, "q", "later");
+    await expect(queue.enqueueAt(due, "q", "later")).rejects.toThrow(
+      "Job already enqueued at this time with same arguments",
+    );
+    expect(await queue.enqueueAt(due, "q", "later", [], true)).toBeUndefined();
+    const lateness = (await started) - due;
+    expect(lateness).toBeGreaterThanOrEqual(0);
+    expect(lateness).toBeLessThan(500);
+  });
+
   test("a multiWorker runs jobs side by side", async () => {
     const queue = await bench.queue();
     let running = 0;

@@ -1,5 +1,5 @@
 import type { Connection } from "../connection";
-import { lockKey, lockValue, LOCK_SECONDS, takeLock } from "../locks";
+import { lockKey, lockValue, LOCK_SECONDS, takeHeldLock } from "../locks";
 import { Plugin } from "../plugin";
 
 /** A lock younger than this may be ahead of its job, in s. */
@@ -15,7 +15,7 @@ export class QueueLock extends Plugin {
     const key = lockKey(this, "lock");
     const now = Math.floor(Date.now() / 1000);
     const value = lockValue(seconds);
-    if (await takeLock(connection, key, value, seconds)) return true;
+    if (await takeHeldLock(connection, { key, value, seconds })) return true;
 
     const expiry = parseInt((await connection.redis.get(key)) ?? "0", 10);
     const isBelieved =

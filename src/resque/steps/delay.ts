@@ -3,25 +3,33 @@ import { runExclusive } from "../../redis/engine";
 import { defineScript, runScript } from "../../redis/script";
 import type { Connection } from "../connection";
 import { embeddedWakeUps } from "../wakeUps";
+import { WAKE, type Command } from "./lua";
 
 /** Buckets longer than this are only moved at their whole second: finding a job in them costs too much. */
 const LONG_BUCKET = 1000;
 const BATCH = 500;
 
-// KEYS: timestamps:<job>, delayed:<s>, schedule, ah:due, ah:wake-scheduler
-// ARGV: s, due in ms, job
-// Returns 1, or 0 when the job is there at that second. One step: the three structures of resque agree.
-const DELAY = defineScript(`
-if redis.call('SADD', KEYS[1], 'delayed:' .. ARGV[1]) == 0 then return 0 end
-redis.call('RPUSH', KEYS[2], ARGV[3])
-redis.call('ZADD', KEYS[3], ARGV[1], ARGV[1])
-local member = ARGV[1] .. ':' .. ARGV[3]
-redis.call('ZADD', KEYS[4], ARGV[2], member)
-if redis.call('ZRANGE', KEYS[4], 0, 0)[1] == member then
-  redis.call('DEL', KEYS[5])
-  redis.call('RPUSH', KEYS[5], '1')
+/** `delay(ns, second, due, raw)`: 1, or 0 when the job is there at that second. */
+export const DELAY = `
+local function delay(ns, second, due, raw)
+  if redis.call('SADD', ns .. 'timestamps:' .. raw, 'delayed:' .. second) == 0 then return 0 end
+  redis.call('RPUSH', ns .. 'delayed:' .. second, raw)
+  redis.call('ZADD', ns .. 'delayed_queue_schedule', second, second)
+  local member = second .. ':' .. raw
+  redis.call('ZADD', ns .. 'ah:due', due, member)
+  if redis.call('ZRANGE', ns .. 'ah:due', 0, 0)[1] == member then
+    redis.call('DEL', ns .. 'ah:wake-scheduler')
+    redis.call('RPUSH', ns .. 'ah:wake-scheduler', '1')
+  end
+  return 1
 end
-return 1
+`;
+
+// KEYS: schedule, timestamps:<job>, delayed:<s>, ah:due, ah:wake-scheduler. ARGV: prefix, s, due in ms, job.
+// Returns 1, or 0 when the job is there at that second. One step: the three structures of resque agree.
+const DELAY_ONE = defineScript(`
+${DELAY}
+return delay(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 `);
 
 // KEYS: schedule, ah:due, queues, failed
@@ -29,16 +37,15 @@ return 1
 // Returns the next due time in ms ('' for none), then s and job of each one moved.
 // One step: a job is never in neither place. Queues are known only from the jobs, so their keys are computed.
 const PROMOTE = defineScript(`
+${WAKE}
 local ns, now, limit, long = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local result = {''}
 local function move(raw, s)
   redis.call('SREM', ns .. 'timestamps:' .. raw, 'delayed:' .. s)
   local ok, job = pcall(cjson.decode, raw)
   if ok and type(job) == 'table' and type(job.queue) == 'string' then
-    redis.call('SADD', KEYS[3], job.queue)
     redis.call('RPUSH', ns .. 'queue:' .. job.queue, raw)
-    local wake = ns .. 'ah:wake:' .. job.queue
-    if redis.call('LLEN', wake) < 32 then redis.call('RPUSH', wake, '1') end
+    wake(ns, job.queue, redis.call('SADD', KEYS[3], job.queue))
   else
     redis.call('RPUSH', KEYS[4], '{"worker":"scheduler","queue":"","payload":' .. cjson.encode(raw) ..
       ',"exception":"Error","error":"unreadable job","backtrace":[],"failed_at":"' .. ARGV[5] .. '"}')
@@ -85,39 +92,59 @@ export async function delayJob(
   dueMs: number,
   job: string,
 ): Promise<boolean> {
-  const second = Math.ceil(dueMs / 1000);
   if (connection.embedded)
-    return runExclusive(() => delayPlain(connection, dueMs, second, job));
+    return runExclusive(() => delayPlain(connection, dueMs, job));
+  const second = Math.ceil(dueMs / 1000);
   const added = await runScript(
     connection.redis,
-    DELAY,
+    DELAY_ONE,
     [
+      connection.key("delayed_queue_schedule"),
       connection.key("timestamps", job),
       connection.key("delayed", second),
-      connection.key("delayed_queue_schedule"),
       connection.key("ah:due"),
       connection.key("ah:wake-scheduler"),
     ],
-    [second, dueMs, job],
+    [connection.namespacePrefix, second, dueMs, job],
   );
   return added === 1;
 }
 
-async function delayPlain(
+/** For use within another step. */
+export async function delayPlain(
   connection: Connection,
   dueMs: number,
-  second: number,
   job: string,
 ): Promise<boolean> {
   const { redis } = connection;
+  const second = Math.ceil(dueMs / 1000);
   const bucket = `delayed:${second}`;
   if (!(await redis.sadd(connection.key("timestamps", job), bucket)))
     return false;
   await redis.rpush(connection.key(bucket), job);
   await redis.zadd(connection.key("delayed_queue_schedule"), second, second);
   await redis.zadd(connection.key("ah:due"), dueMs, `${second}:${job}`);
-  embeddedWakeUps.emit("added");
+  embeddedWakeUps.tell();
   return true;
+}
+
+/** The same as commands; a job that is there at the same second is there twice then, never lost. */
+export function delayCommands(
+  connection: Connection,
+  dueMs: number,
+  job: string,
+): Command[] {
+  const due = Math.round(dueMs);
+  const second = Math.ceil(due / 1000);
+  const wakeList = connection.key("ah:wake-scheduler");
+  return [
+    ["SADD", connection.key("timestamps", job), `delayed:${second}`],
+    ["RPUSH", connection.key("delayed", second), job],
+    ["ZADD", connection.key("delayed_queue_schedule"), second, second],
+    ["ZADD", connection.key("ah:due"), due, `${second}:${job}`],
+    ["RPUSH", wakeList, "1"],
+    ["LTRIM", wakeList, 0, 0],
+  ];
 }
 
 export interface Promotion {
@@ -185,7 +212,7 @@ async function promotePlain(
     }
     await redis.zrem(schedule, second);
   }
-  if (result.length > 1) embeddedWakeUps.emit("added");
+  if (result.length > 1) embeddedWakeUps.tell();
   const next = [
     (await redis.zrange(dueKey, 0, 0, "WITHSCORES"))[1],
     (await redis.zrange(schedule, 0, 0)).map((s) => Number(s) * 1000)[0],

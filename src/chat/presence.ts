@@ -1,0 +1,115 @@
+/** Keeps what redis says of this node's members true: after a start, and when redis was away or has lost its data. */
+import type { Redis } from "ioredis";
+import { api } from "../api";
+import { config, id } from "../config/config";
+import { log } from "../log/log";
+import { isCluster } from "../redis/engine";
+import { chatRoom } from "./chatRoom";
+import { leaveHere } from "./membership";
+import {
+  client,
+  createRoom,
+  eraseMembers,
+  forEachRoom,
+  listRooms,
+  membersOf,
+  writeMember,
+} from "./roomStore";
+import type { ChatConnection } from "./types";
+
+/** Which run of redis each connection spoke to when the members were last compared. */
+const knownRuns = new WeakMap<Redis, string>();
+
+/** Compare now, and whenever redis is back. */
+export async function openPresence(): Promise<void> {
+  await api.chatRoom.restoreMembers();
+  client().on("ready", onRedisReady);
+}
+
+export function closePresence(): void {
+  client().off("ready", onRedisReady);
+}
+
+function onRedisReady(): void {
+  api.chatRoom
+    .restoreMembers()
+    .catch((error: unknown) =>
+      log(`cannot compare the members of rooms: ${String(error)}`, "error"),
+    );
+}
+
+/**
+ * Write down the members here that redis does not know, strike off those it has of us that are not here, and make
+ * the starting rooms.
+ *
+ * A room of ours that redis does not know is made again when redis is another run of the program, as it has then
+ * lost data; otherwise somebody has destroyed the room while we could not hear of it, and its members here are out.
+ */
+export async function restoreMembers(): Promise<void> {
+  const hasLostData = await isAnotherRun();
+  for (const room of Object.keys(config.general.startingChatRooms ?? {})) {
+    log(`ensuring the existence of the chatRoom: ${room}`, "debug");
+    await createRoom(room);
+  }
+  const known = new Set(await listRooms());
+  for (const room of api.chatRoom.index.rooms) {
+    if (known.has(room)) continue;
+    if (hasLostData) {
+      await createRoom(room);
+      known.add(room);
+    } else await leaveLostRoom(room);
+  }
+  await forEachRoom([...known], restoreRoom);
+}
+
+async function restoreRoom(room: string): Promise<void> {
+  const listed = await membersOf(room);
+  const here = new Map<string, ChatConnection>();
+  for (const connection of api.chatRoom.index.membersOf(room))
+    here.set(connection.id, connection);
+
+  const stale = [...listed].filter(
+    ([member, { host }]) => host === String(id) && !here.has(member),
+  );
+  await eraseMembers(
+    room,
+    stale.map(([member]) => member),
+  );
+  const missing = [...here.values()].filter(
+    (connection) =>
+      !listed.has(connection.id) && connection.rooms.includes(room),
+  );
+  await Promise.all(missing.map((connection) => writeAgain(room, connection)));
+}
+
+async function writeAgain(
+  room: string,
+  connection: ChatConnection,
+): Promise<void> {
+  const details = await chatRoom.generateMemberDetails(connection);
+  // it may have left while its details were made
+  if (connection.rooms.includes(room))
+    await writeMember(room, connection.id, details);
+}
+
+async function leaveLostRoom(room: string): Promise<void> {
+  for (const connection of [...api.chatRoom.index.membersOf(room)]) {
+    try {
+      await leaveHere(connection, room);
+    } catch (error) {
+      log(`${connection.id} is out of ${room}: ${String(error)}`, "debug");
+    }
+  }
+}
+
+/** True when in doubt. */
+async function isAnotherRun(): Promise<boolean> {
+  const redis = client();
+  if (isCluster(redis)) return true;
+  const info = await redis.info("server").catch(() => "");
+  const run = /^run_id:(\w+)/m.exec(String(info))?.[1];
+  if (run === undefined) return true;
+  const isKnown = knownRuns.get(redis) === run;
+  knownRuns.set(redis, run);
+  return !isKnown;
+}

@@ -1,0 +1,39 @@
+/** What the engine writes beside the arguments of a job: a last argument, so that tools of other kinds carry it along. */
+
+export interface Notes {
+  /** Of a job that can be looked up. */
+  id?: string;
+  /** Counts from 1. */
+  attempt?: number;
+  /** Tells apart jobs that are alike otherwise. */
+  salt?: string;
+}
+
+const KEY = "ah";
+
+export function withNotes(args: any[], notes: Notes): any[] {
+  const { args: plain } = openArgs(args);
+  if (Object.keys(notes).length === 0) return plain;
+  return [...(plain.length === 0 ? [null] : plain), { [KEY]: notes }];
+}
+
+/** The first argument is the user's own, whatever it holds. */
+export function openArgs(args: unknown): { args: any[]; notes?: Notes } {
+  if (!Array.isArray(args)) return { args: [] };
+  const list = args as unknown[];
+  const last = list.length > 1 ? list[list.length - 1] : undefined;
+  if (!isNote(last)) return { args: list };
+  return { args: list.slice(0, -1), notes: last[KEY] };
+}
+
+function isNote(value: unknown): value is { [KEY]: Notes } {
+  if (typeof value !== "object" || value === null) return false;
+  const keys = Object.keys(value);
+  const notes = (value as { [KEY]?: unknown })[KEY];
+  return (
+    keys.length === 1 &&
+    keys[0] === KEY &&
+    typeof notes === "object" &&
+    notes !== null
+  );
+}
