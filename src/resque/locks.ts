@@ -33,10 +33,14 @@ export interface Lock {
   seconds: number;
 }
 
-/** A value that is ours alone and still reads as "expires at this second". */
+/** The value of a lock: the second after its end. */
 export function lockValue(seconds: number): string {
-  const expiry = Math.floor(Date.now() / 1000) + seconds + 1;
-  return `${expiry}.${parseInt(randomBytes(4).toString("hex"), 16)}`;
+  return String(Math.floor(Date.now() / 1000) + seconds + 1);
+}
+
+/** A value that is ours alone and still reads as the second after the end. */
+export function ownLockValue(seconds: number): string {
+  return `${lockValue(seconds)}.${parseInt(randomBytes(4).toString("hex"), 16)}`;
 }
 
 /**

@@ -20,7 +20,7 @@ export class Bench {
   readonly redis: Redis;
   private readonly parts: Ending[] = [];
 
-  constructor(engine: Engine) {
+  constructor(engine: Pick<Engine, "client">) {
     this.redis = engine.client();
   }
 
@@ -80,6 +80,11 @@ export class Bench {
     await scheduler.start();
     await leading;
     return scheduler;
+  }
+
+  /** Keys whose names match. */
+  async left(pattern: RegExp): Promise<string[]> {
+    return (await this.redis.keys("*")).filter((key) => pattern.test(key));
   }
 
   async close(): Promise<void> {

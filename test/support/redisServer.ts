@@ -11,6 +11,17 @@ const START_TIMEOUT_MS = 15_000;
 export const hasRedis =
   spawnSync("redis-server", ["--version"], { stdio: "ignore" }).status === 0;
 
+/** Describe what needs a real redis-server; without one a line says that it was left out. */
+export function describeOnRedis(title: string, body: () => void): void {
+  if (hasRedis) {
+    describe(title, body);
+    return;
+  }
+  test(`${title}: left out, for want of a redis-server`, () => {
+    process.stderr.write(`left out: ${title}\n`);
+  });
+}
+
 export interface RedisServerOptions {
   /** Lines of redis.conf, e.g. `{ requirepass: "x", appendonly: "yes" }`; nothing is persisted by default. */
   config?: Record<string, string>;

@@ -1,4 +1,4 @@
-import { lockKey, lockValue, LOCK_SECONDS } from "../locks";
+import { lockKey, ownLockValue, LOCK_SECONDS } from "../locks";
 import { Plugin } from "../plugin";
 import { delayCommands } from "../steps/delay";
 
@@ -15,7 +15,7 @@ export class JobLock extends Plugin {
       enqueueTimeout?: number;
     };
     const key = lockKey(this, "workerslock");
-    const value = lockValue(lockTimeout ?? LOCK_SECONDS);
+    const value = ownLockValue(lockTimeout ?? LOCK_SECONDS);
     const seconds = lockTimeout ?? RENEWED_LOCK_SECONDS;
     if (await this.worker.takeLock(key, value, seconds)) return true;
     if (reEnqueue !== false) {
