@@ -5,6 +5,7 @@ import { discover } from "../config/discover";
 import { log } from "../log/log";
 import { loadModule } from "../utils/loadModule";
 import type { Server } from "./server";
+import { SocketServer } from "./socket/socketServer";
 import { WebServer } from "./web/webServer";
 import { WebSocketServer } from "./websocket/webSocketServer";
 
@@ -22,7 +23,11 @@ declare module "../api" {
 type ServerClass = new () => Server;
 
 /** The framework's own, in start order: the websocket server needs the web server's listener. */
-const BUILT_IN: readonly ServerClass[] = [WebServer, WebSocketServer];
+const BUILT_IN: readonly ServerClass[] = [
+  WebServer,
+  WebSocketServer,
+  SocketServer,
+];
 
 export function createServersApi(): ServersApi {
   return { servers: {} };
@@ -72,8 +77,7 @@ export async function stopServers(): Promise<void> {
 async function addServer(server: Server, file: string): Promise<void> {
   const { type } = server;
   server.config = config[type];
-  if ((server.config as { enabled?: unknown } | undefined)?.enabled !== true)
-    return;
+  if (!server.isEnabled()) return;
   await server.initialize();
   if (Object.hasOwn(api.servers.servers, type)) {
     log(

@@ -85,6 +85,11 @@ export abstract class Server extends EventEmitter {
   /** End a client's connection on the wire. */
   goodbye?(connection: Connection): any;
 
+  /** Whether it is to be started: `config.enabled` is true, unless a server has a rule of its own. */
+  isEnabled(): boolean {
+    return (this.config as { enabled?: unknown } | undefined)?.enabled === true;
+  }
+
   /** @throws Error naming what is missing */
   validate(): void {
     if (!this.type) throw new Error("type is required for this server");

@@ -1,18 +1,11 @@
-/** Makes the http(s) server, gets it to listen, and takes it down without cutting what runs. */
-import * as fs from "node:fs";
+/** Makes the http(s) server, and takes it down without cutting what runs. */
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
-import { ActionheroError, toError } from "../../errors";
 import { isSecure } from "./hosts";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 
 export type HttpServer = http.Server | https.Server;
-
-type Log = (message: string, severity: "error" | "warning") => void;
-
-/** How long to wait before another attempt to listen. */
-const RETRY_MS = 1000;
 
 export function createListener(
   config: WebConfig,
@@ -28,88 +21,6 @@ export function createListener(
   server.keepAliveTimeout =
     config.keepAliveTimeout ?? WEB_DEFAULTS.keepAliveTimeout;
   return server;
-}
-
-/**
- * Listen as configured, again after failures, up to `config.bootAttempts` times.
- * @throws ActionheroError AH_SERVER_START
- */
-export async function listen(
-  server: HttpServer,
-  config: WebConfig,
-  log: Log,
-): Promise<void> {
-  const attempts = config.bootAttempts ?? 1;
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await listenOnce(server, config);
-      return;
-    } catch (thrown) {
-      const error = toError(thrown);
-      if (attempt >= attempts) {
-        throw new ActionheroError(
-          "AH_SERVER_START",
-          `cannot start web server @ ${config.bindIP}:${config.port} => ${error.toString()}`,
-          { cause: error },
-        );
-      }
-      log(
-        `cannot boot web server; trying again [${error.toString()}]`,
-        "error",
-      );
-      if (attempt === 1) removeStaleSocket(config, log);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      log("attempting to boot again..", "warning");
-    }
-  }
-}
-
-function listenOnce(server: HttpServer, config: WebConfig): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (done: () => void) => {
-      server.off("error", onError);
-      server.off("listening", onListening);
-      done();
-    };
-    const onError = (error: NodeJS.ErrnoException) =>
-      settle(() => reject(error));
-    const onListening = () =>
-      settle(() => {
-        const socketPath = unixSocketOf(config);
-        if (socketPath) fs.chmodSync(socketPath, 0o777);
-        resolve();
-      });
-    server.once("error", onError);
-    server.once("listening", onListening);
-    const socketPath = unixSocketOf(config);
-    if (socketPath) server.listen(socketPath);
-    else server.listen(Number(config.port ?? 0), hostOf(config));
-  });
-}
-
-function hostOf({ bindIP }: WebConfig): string | undefined {
-  return bindIP || undefined;
-}
-
-/** A port that is a path is a unix socket. */
-function unixSocketOf({ bindIP, port }: WebConfig): string | undefined {
-  return !bindIP && typeof port === "string" && port.includes("/")
-    ? port
-    : undefined;
-}
-
-function removeStaleSocket(config: WebConfig, log: Log): void {
-  const socketPath = unixSocketOf(config);
-  if (!socketPath) return;
-  try {
-    fs.unlinkSync(socketPath);
-    log(`removed stale unix socket @ ${socketPath}`, "warning");
-  } catch (error) {
-    log(
-      `cannot remove stale socket @ ${socketPath}: ${toError(error).toString()}`,
-      "error",
-    );
-  }
 }
 
 /**

@@ -9,6 +9,7 @@ import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
+import { listen } from "../listen";
 import { Server } from "../server";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
@@ -17,7 +18,7 @@ import { answerPlainly, describe, prepareFailure } from "./failure";
 import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
 import { identify, type Identity } from "./fingerprint";
 import { isSecure, redirectToAllowedHost } from "./hosts";
-import { createListener, drain, listen } from "./listener";
+import { createListener, drain } from "./listener";
 import { routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
@@ -87,9 +88,13 @@ export class WebServer extends Server {
     this.socketTable.watch(server, isSecure(this.config));
     // whether the client may send its body is decided when the body is wanted
     server.on("checkContinue", (req, res) => this.handleRequest(req, res));
-    await listen(server, this.config, (message, severity) =>
-      this.log(message, severity),
-    );
+    const { bindIP, port } = this.config;
+    await listen(server, this.config, {
+      type: this.type,
+      log: (message, severity) => this.log(message, severity),
+      describe: (error) =>
+        `cannot start web server @ ${bindIP}:${port} => ${error.toString()}`,
+    });
     server.on("error", (error) =>
       this.log(`error of the listening socket: ${error.toString()}`, "error"),
     );

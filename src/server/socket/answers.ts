@@ -1,0 +1,88 @@
+/** Sends messages, failures and files to a client. */
+import { errorMessage } from "../../config/errorMessage";
+import { toError } from "../../errors";
+import type { StaticFileResult } from "../../staticFile/staticFile";
+import type { SocketClient } from "./client";
+import { encodeMessage, errorReply } from "./protocol";
+import { SOCKET_DEFAULTS } from "./socketConfig";
+
+type MessageId = string | number;
+
+/**
+ * Send a message; one that cannot be encoded becomes an error.
+ * @param isChat from other clients, and not an answer
+ */
+export function send(
+  client: SocketClient,
+  message: unknown,
+  isChat = false,
+): void {
+  const fail = (error: unknown) => {
+    const { messageId } = (message ?? {}) as { messageId?: MessageId };
+    sendFailure(client, error, messageId);
+  };
+  try {
+    const text = encodeMessage(message);
+    if (typeof text === "string") client.output.send(text, isChat);
+    else text.then((late) => client.output.send(late, isChat), fail);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/**
+ * Answer a request that could not be worked on.
+ * @param messageId undefined: nobody asked, so that only the log tells
+ */
+export function sendFailure(
+  client: SocketClient,
+  error: unknown,
+  messageId: MessageId | undefined,
+): void {
+  client.server.log(
+    `cannot answer a request: ${toError(error).toString()}`,
+    "error",
+  );
+  if (messageId === undefined) return;
+  const reply = errorReply("the request could not be answered", messageId);
+  client.output.send(`${JSON.stringify(reply)}\r\n`);
+}
+
+/** Tell a client that its line is longer than `maxDataLength`. */
+export async function refuseLength(
+  client: SocketClient,
+  received: number,
+  messageId: MessageId,
+): Promise<void> {
+  const { server } = client;
+  const max = server.config.maxDataLength ?? SOCKET_DEFAULTS.maxDataLength;
+  const worded =
+    (await errorMessage("dataLengthTooLarge")?.(max, received)) ??
+    `data length is too big (${max} received/${received} max)`;
+  const error =
+    worded instanceof Error ? worded.message : String(worded);
+  server.log(error, "error", { to: client.connection?.remoteIP });
+  send(client, { status: "error", ...errorReply(error, messageId) });
+}
+
+/** Send the bytes of a file and nothing else, or the error that there is instead. */
+export async function sendFound(
+  client: SocketClient,
+  found: StaticFileResult,
+  messageId: MessageId,
+): Promise<void> {
+  if (found.error) {
+    send(client, errorReply(found.error, messageId));
+    return;
+  }
+  if (found.content) {
+    await client.output.sendBytes(found.content);
+    found.sent?.();
+    return;
+  }
+  try {
+    await client.output.sendStream(found.fileStream!);
+  } catch {
+    // it is in the log already, and the client, who cannot be told amid the bytes, was cut
+  }
+}

@@ -1,0 +1,224 @@
+/** Turns a TCP byte stream into lines. Knows no sockets, so tests feed it bytes. */
+import { constants } from "node:buffer";
+
+/** A line, or what came in place of one. */
+export type Decoded = string | LineFault;
+
+export type LineFault =
+  /** A whole line over the limit. */
+  | { kind: "tooLong"; received: number }
+  /** So much without a delimiter that no line can be expected any more; nothing is decoded after it. */
+  | { kind: "endless"; received: number }
+  /** Ctrl-C or Ctrl-D of a terminal; nothing is decoded after it. */
+  | { kind: "break" };
+
+/** How many bytes of a line over the limit are skipped, in the hope of its end, before the client is given up. */
+export const MAX_SKIPPED_BYTES = 16 * 1024 * 1024;
+
+const NOTHING = Buffer.alloc(0);
+const NEWLINE = Buffer.from("\n");
+const CARRIAGE_RETURN = 0x0d;
+const LINE_FEED = 0x0a;
+const CTRL_D = 0x04;
+/** What telnet sends for Ctrl-C: IAC IP, IAC DO TIMING-MARK. */
+const CTRL_C = Buffer.from([0xff, 0xf4, 0xff, 0xfd, 0x06]);
+const MIN_STORE_BYTES = 256;
+
+/**
+ * Each byte is looked at once, however the stream is cut into chunks, and the lines are the same for every cut. Carriage
+ * returns count as newlines. Empty lines are left out.
+ */
+export class LineDecoder {
+  private delimiter = NEWLINE;
+  private delimiterText = "\n";
+  private maxLineBytes = constants.MAX_STRING_LENGTH;
+  /** The unfinished line's bytes; when it is over the limit, only those that may begin a delimiter. */
+  private store = NOTHING;
+  private stored = 0;
+  /** Bytes of the unfinished line, kept or not. */
+  private length = 0;
+  private isOver = false;
+  private hasNewDelimiter = false;
+
+  /**
+   * May change between chunks.
+   * @param delimiter ends a line; an empty one means a newline
+   * @param maxLineBytes longest accepted line in bytes; 0 means as much as a string can hold
+   */
+  configure(delimiter: string, maxLineBytes: number): void {
+    this.maxLineBytes =
+      maxLineBytes > 0 ? maxLineBytes : constants.MAX_STRING_LENGTH;
+    if (delimiter === this.delimiterText) return;
+    this.delimiterText = delimiter;
+    this.hasNewDelimiter = true;
+    this.delimiter =
+      delimiter === "" ? NEWLINE : Buffer.from(delimiter.replace(/\r/g, "\n"));
+  }
+
+  /** @returns the lines that this chunk completes, in order */
+  push(chunk: Buffer): Decoded[] {
+    const found: Decoded[] = [];
+    if (this.isOver) return found;
+    const bytes = this.withEarlier(withoutCarriageReturns(chunk));
+    const { delimiter } = this;
+    let start = 0;
+    while (start < bytes.length) {
+      if (this.length === 0 && isBreak(bytes, start)) {
+        this.giveUp();
+        found.push({ kind: "break" });
+        return found;
+      }
+      const end = this.findEnd(bytes, start);
+      if (end === undefined) {
+        if (this.hold(bytes, start)) found.push(this.endless());
+        return found;
+      }
+      const line = this.finish(bytes, start, end);
+      if (line !== undefined) found.push(line);
+      if (this.isOver) return found;
+      start = end + delimiter.length;
+    }
+    return found;
+  }
+
+  /** Where the delimiter begins; negative when it began in an earlier chunk. */
+  private findEnd(bytes: Buffer, start: number): number | undefined {
+    const { delimiter, stored } = this;
+    const overlap = delimiter.length - 1;
+    if (overlap > 0 && stored > 0) {
+      const tail = this.store.subarray(Math.max(0, stored - overlap), stored);
+      const seam = Buffer.concat([tail, bytes.subarray(0, overlap)]);
+      const at = seam.indexOf(delimiter);
+      if (at !== -1) return at - tail.length;
+    }
+    const at =
+      overlap === 0
+        ? bytes.indexOf(delimiter[0]!, start)
+        : bytes.indexOf(delimiter, start);
+    return at === -1 ? undefined : at;
+  }
+
+  /** The unfinished line and `bytes` from `start` to `end`, as a line. */
+  private finish(
+    bytes: Buffer,
+    start: number,
+    end: number,
+  ): Decoded | undefined {
+    const length = this.length + end - start;
+    const isWhole = this.length === 0;
+    const isTooLong = this.isSkipping() || length > this.maxLineBytes;
+    const stored = this.stored;
+    this.length = 0;
+    this.stored = 0;
+    if (length > this.maxLineBytes + MAX_SKIPPED_BYTES) return this.endless();
+    if (isTooLong) {
+      this.store = NOTHING;
+      return { kind: "tooLong", received: length };
+    }
+    if (length === 0) return undefined;
+    if (isWhole) return bytes.toString("utf8", start, end);
+    if (end > start) this.append(bytes, start, end, stored);
+    const line = this.store.toString("utf8", 0, length);
+    this.store = NOTHING;
+    return line;
+  }
+
+  /** @returns true when there is no hope of an end any more */
+  private hold(bytes: Buffer, start: number): boolean {
+    const overlap = this.delimiter.length - 1;
+    const isSkipping = this.isSkipping();
+    this.length += bytes.length - start;
+    // the last bytes may belong to the delimiter
+    const certain = this.length - overlap;
+    if (certain > this.maxLineBytes + MAX_SKIPPED_BYTES) return true;
+    if (certain <= this.maxLineBytes && !isSkipping) {
+      this.append(bytes, start, bytes.length, this.stored);
+      this.stored += bytes.length - start;
+      return false;
+    }
+    const known = Buffer.concat([
+      this.store.subarray(Math.max(0, this.stored - overlap), this.stored),
+      bytes.subarray(Math.max(start, bytes.length - overlap)),
+    ]);
+    this.store = Buffer.from(
+      known.subarray(Math.max(0, known.length - overlap)),
+    );
+    this.stored = this.store.length;
+    return false;
+  }
+
+  /** Copied, so that a short rest does not keep its chunk; doubled, so that single bytes stay cheap. */
+  private append(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    stored: number,
+  ): void {
+    const needed = stored + end - start;
+    if (needed > this.store.length) {
+      const grown = Buffer.allocUnsafeSlow(
+        Math.max(
+          needed,
+          Math.min(2 * this.store.length, this.maxLineBytes),
+          MIN_STORE_BYTES,
+        ),
+      );
+      this.store.copy(grown, 0, 0, stored);
+      this.store = grown;
+    }
+    bytes.copy(this.store, stored, start, end);
+  }
+
+  /**
+   * Bytes of the unfinished line that must be looked at again, before those of the chunk: a break may come in pieces, and
+   * with another delimiter the line may have ended already.
+   */
+  private withEarlier(bytes: Buffer): Buffer {
+    const { stored } = this;
+    const mayBreak =
+      stored > 0 && stored < CTRL_C.length && this.store[0] === CTRL_C[0];
+    const isToRepeat = (mayBreak || this.hasNewDelimiter) && !this.isSkipping();
+    this.hasNewDelimiter = false;
+    if (!isToRepeat || stored === 0) return bytes;
+    const joined = Buffer.concat([this.store.subarray(0, stored), bytes]);
+    this.length = 0;
+    this.stored = 0;
+    return joined;
+  }
+
+  /** The unfinished line is over the limit. */
+  private isSkipping(): boolean {
+    return this.stored !== this.length;
+  }
+
+  /** The same number for every cut of the stream. */
+  private endless(): LineFault {
+    this.giveUp();
+    return {
+      kind: "endless",
+      received: this.maxLineBytes + MAX_SKIPPED_BYTES + 1,
+    };
+  }
+
+  private giveUp(): void {
+    this.isOver = true;
+    this.store = NOTHING;
+    this.stored = 0;
+  }
+}
+
+function withoutCarriageReturns(chunk: Buffer): Buffer {
+  let at = chunk.indexOf(CARRIAGE_RETURN);
+  if (at === -1) return chunk;
+  const bytes = Buffer.from(chunk);
+  for (; at !== -1; at = bytes.indexOf(CARRIAGE_RETURN, at + 1))
+    bytes[at] = LINE_FEED;
+  return bytes;
+}
+
+function isBreak(bytes: Buffer, start: number): boolean {
+  const first = bytes[start];
+  if (first === CTRL_D) return true;
+  if (first !== CTRL_C[0]) return false;
+  return bytes.subarray(start, start + CTRL_C.length).equals(CTRL_C);
+}

@@ -1,0 +1,117 @@
+/** The listening side: makes the TCP or TLS server, and knows every socket from its first packet on. */
+import * as net from "node:net";
+import * as tls from "node:tls";
+import { toError } from "../../errors";
+import { Certificates } from "./certificates";
+import type { SocketServerOptions } from "./socketConfig";
+
+export interface ListenerEvents {
+  /** A client is there; over TLS after its handshake. */
+  onClient(socket: net.Socket): void;
+  /** How many sockets there may be; 0 for any number. */
+  maxConnections(): number;
+  log(message: string, severity: "warning", data: object): void;
+}
+
+/** How long a TLS handshake may take, in ms. */
+const HANDSHAKE_TIMEOUT_MS = 30_000;
+
+/** Sent to plain clients who are one too many; TLS clients are cut before their handshake. */
+const TOO_MANY = `${JSON.stringify({ error: "too many connections", context: "api" })}\r\n`;
+
+export class Listener {
+  readonly server: net.Server;
+  /** Clients and those that are still in their handshake. */
+  private readonly sockets = new Set<net.Socket>();
+  private readonly certificates?: Certificates;
+
+  /** @throws Error for certificates that cannot be used */
+  constructor(
+    options: SocketServerOptions,
+    isSecure: boolean,
+    private readonly events: ListenerEvents,
+  ) {
+    // a client may close its side before it has its answers
+    const common = {
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      ...options,
+      allowHalfOpen: true,
+    };
+    if (isSecure) {
+      this.certificates = new Certificates(common);
+      this.server = tls.createServer(this.certificates.serverOptions());
+      this.watchTls(this.server as tls.Server);
+    } else {
+      this.server = net.createServer(common);
+      this.server.on("connection", (socket: net.Socket) => {
+        if (this.admit(socket)) events.onClient(socket);
+        else socket.end(TOO_MANY, () => socket.destroy());
+      });
+    }
+  }
+
+  /** Use other certificates, or the present files as they are now, for connections from now on. */
+  reloadCertificates(changes?: SocketServerOptions): void {
+    if (!this.certificates)
+      throw new Error(
+        "the socket server is not secure: it has no certificates",
+      );
+    this.certificates.reload(this.server as tls.Server, changes);
+  }
+
+  /** Stop listening; resolves when the last socket is closed. */
+  close(): Promise<void> {
+    return new Promise((resolve) => this.server.close(() => resolve()));
+  }
+
+  destroySockets(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  private watchTls(server: tls.Server): void {
+    server.on("connection", (socket: net.Socket) => {
+      if (!this.admit(socket)) socket.destroy();
+    });
+    server.on("secureConnection", (socket) => this.events.onClient(socket));
+    server.on("tlsClientError", (error, socket) => {
+      this.events.log(`TLS handshake failed: ${explain(error)}`, "warning", {
+        to: socket.remoteAddress,
+      });
+      socket.destroy();
+    });
+  }
+
+  private admit(socket: net.Socket): boolean {
+    const max = this.events.maxConnections();
+    if (max > 0 && this.sockets.size >= max) {
+      this.events.log(
+        `refused a client: there are ${max} already (maxConnections)`,
+        "warning",
+        { to: socket.remoteAddress },
+      );
+      socket.on("error", ignore);
+      return false;
+    }
+    this.sockets.add(socket);
+    socket.once("close", () => this.sockets.delete(socket));
+    return true;
+  }
+}
+
+/** OpenSSL's words for the common case are not clear. */
+function explain(thrown: unknown): string {
+  const error = toError(thrown) as NodeJS.ErrnoException;
+  const isPlain = [
+    "ERR_SSL_WRONG_VERSION_NUMBER",
+    "ERR_SSL_HTTP_REQUEST",
+    "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+    "ERR_SSL_UNSUPPORTED_PROTOCOL",
+  ].includes(error.code ?? "");
+  return isPlain
+    ? `the client does not speak TLS (${error.code})`
+    : `${error.message}`;
+}
+
+function ignore(): void {
+  // the client is being sent away
+}

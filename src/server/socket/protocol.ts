@@ -1,0 +1,170 @@
+/** What the lines of socket clients ask for, and what the answers look like. Knows no sockets. */
+import { config } from "../../config/config";
+import { isThenable } from "../../input/field";
+import { checkJson } from "../../utils/checkJson";
+
+/** One line, read. */
+export type SocketRequest =
+  | { kind: "verb"; verb: string; words: string[] }
+  | { kind: "file"; file: string | undefined }
+  | {
+      kind: "action";
+      /** Undefined: that of the sticky params. */
+      action: unknown;
+      /** Replace the sticky params. */
+      params: Params | undefined;
+    }
+  | { kind: "refused"; reason: string };
+
+type Params = { [key: string]: unknown };
+type MessageId = string | number;
+
+/** Names of old documentation, for verbs. */
+const VERB_ALIASES: { [alias: string]: string } = {
+  addParam: "paramAdd",
+  viewParam: "paramView",
+  deleteParam: "paramDelete",
+};
+
+/** How deep the params of a JSON request may be. */
+const MAX_JSON_DEPTH = 200;
+
+const OPENING_BRACE = 0x7b;
+
+export interface RequestNames {
+  /** The verbs that are allowed. */
+  verbs: readonly string[];
+  /** Whether an action has this name: it goes before an alias. */
+  isAction: (name: string) => boolean;
+}
+
+/** Read a line that is not empty: `file`, a verb, a JSON object, or else the name of an action. */
+export function parseRequest(
+  line: string,
+  { verbs, isAction }: RequestNames,
+): SocketRequest {
+  // with a delimiter of its own, a client may still put newlines between its lines
+  const text = line.includes("\n") ? line.replace(/^\n+|\n+$/g, "") : line;
+  if (text.charCodeAt(0) === OPENING_BRACE)
+    return parseJsonRequest(text) ?? nameOf(text);
+
+  const space = text.indexOf(" ");
+  const first = space === -1 ? text : text.slice(0, space);
+  if (first === "file") {
+    const [, file] = text.split(" ", 2);
+    return { kind: "file", file: file || undefined };
+  }
+  const verb =
+    Object.hasOwn(VERB_ALIASES, first) && !isAction(first)
+      ? VERB_ALIASES[first]!
+      : first;
+  if (verbs.includes(verb)) {
+    const words = space === -1 ? [] : text.slice(space + 1).split(" ");
+    return { kind: "verb", verb, words };
+  }
+  // JSON may have spaces before it
+  const trimmed = first === "" ? text.trimStart() : text;
+  if (trimmed.charCodeAt(0) === OPENING_BRACE)
+    return parseJsonRequest(trimmed) ?? nameOf(text);
+  return { kind: "action", action: first, params: undefined };
+}
+
+/** What cannot be read otherwise is the name of an action, up to its first space. */
+function nameOf(text: string): SocketRequest {
+  const space = text.indexOf(" ");
+  const action = space === -1 ? text : text.slice(0, space);
+  return { kind: "action", action, params: undefined };
+}
+
+/** @returns undefined for malformed JSON */
+function parseJsonRequest(text: string): SocketRequest | undefined {
+  let value: { action?: unknown; params?: unknown };
+  try {
+    value = JSON.parse(text) as typeof value;
+  } catch {
+    return undefined;
+  }
+  if (checkJson(value, { maxDepth: MAX_JSON_DEPTH, maxKeys: Infinity }))
+    return {
+      kind: "refused",
+      reason: `the request is nested more than ${MAX_JSON_DEPTH} levels deep`,
+    };
+  const { action, params } = value;
+  return {
+    kind: "action",
+    action: action || undefined,
+    params: isParams(params) ? params : undefined,
+  };
+}
+
+function isParams(value: unknown): value is Params {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The client's own id for its request, when it has one. */
+export function ownMessageId({ messageId }: Params): MessageId | undefined {
+  if (typeof messageId === "number") return messageId;
+  return typeof messageId === "string" && messageId !== ""
+    ? messageId
+    : undefined;
+}
+
+/**
+ * The answer to an action.
+ * @param hasFailed the response is the text of an error
+ */
+export function actionReply(
+  response: unknown,
+  messageId: MessageId,
+  hasFailed: boolean,
+): object {
+  if (
+    typeof response !== "object" ||
+    response === null ||
+    Array.isArray(response) ||
+    response instanceof Uint8Array
+  ) {
+    const key = hasFailed ? "error" : "data";
+    return { [key]: response, context: "response", messageId };
+  }
+  return { ...response, context: "response", messageId };
+}
+
+/** The answer to a verb. */
+export function verbReply(data: unknown, messageId: MessageId): object {
+  return { status: "OK", context: "response", data, messageId };
+}
+
+/** The answer to a request that failed. */
+export function errorReply(error: unknown, messageId: MessageId): object {
+  return { error, context: "response", messageId };
+}
+
+/**
+ * A message as it goes over the wire.
+ * @returns a promise only if the project's error serializer is asynchronous
+ * @throws TypeError for what JSON cannot hold: circles, BigInt
+ */
+export function encodeMessage(message: unknown): string | Promise<string> {
+  const error = (message as { error?: unknown } | null)?.error;
+  if (!error || typeof message !== "object")
+    return `${JSON.stringify(message ?? null)}\r\n`;
+  const text = serializeError(error);
+  if (isThenable(text))
+    return Promise.resolve(text).then((settled) => encode(message, settled));
+  return encode(message, text);
+}
+
+function encode(message: object | null, error: unknown): string {
+  return `${JSON.stringify({ ...message, error })}\r\n`;
+}
+
+/** As `config.errors.serializers.servers.socket` says; else its message. */
+function serializeError(error: unknown): unknown {
+  const serializers = config.errors?.serializers as
+    { servers?: { socket?: (error: unknown) => unknown } } | undefined;
+  const serializer = serializers?.servers?.socket;
+  if (typeof serializer === "function") return serializer(error);
+  const { message } = error as { message?: string };
+  return message ? String(message) : error;
+}

@@ -1,0 +1,345 @@
+/** The TCP and TLS server: clients keep a connection open, send lines, and get lines of JSON back. */
+import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
+import { ActionProcessor } from "../../action/actionProcessor";
+import { ActionsStatus, errorForStatus } from "../../action/status";
+import { api } from "../../api";
+import { config as allConfig, env } from "../../config/config";
+import type { Connection } from "../../connection/connection";
+import { connectionVerbs } from "../../connection/verbs";
+import { ActionheroError, toError } from "../../errors";
+import { isThenable } from "../../input/field";
+import type { StaticFileResult } from "../../staticFile/staticFile";
+import { listen } from "../listen";
+import { Server } from "../server";
+import { send, sendFound } from "./answers";
+import { SocketClient } from "./client";
+import { Listener } from "./listener";
+import { LINGER_MS } from "./output";
+import { actionReply, type RequestNames } from "./protocol";
+import {
+  isSecure,
+  KEEP_ALIVE_AFTER_MS,
+  SOCKET_DEFAULTS,
+  type SocketConfig,
+  type SocketServerOptions,
+} from "./socketConfig";
+import { Upkeep } from "./upkeep";
+
+const GOODBYE = `${JSON.stringify({ status: "Bye", context: "api" })}\r\n`;
+
+export class SocketServer extends Server {
+  declare config: SocketConfig;
+
+  private readonly clients = new Map<Socket, SocketClient>();
+  private readonly upkeep = new Upkeep(
+    () => this.clients.values(),
+    () => ({
+      idleTimeout: this.config.idleTimeout ?? 0,
+      pingInterval: this.config.pingInterval ?? 0,
+    }),
+  );
+  private listener?: Listener;
+  private isStopping = false;
+  private readonly names: RequestNames = {
+    verbs: [],
+    isAction: (name) => Object.hasOwn(api.actions.actions, name),
+  };
+  private readonly onHangUp = () => {
+    try {
+      this.reloadCertificates();
+    } catch (error) {
+      this.log(
+        `cannot reload the certificates, the old ones stay: ${toError(error).message}`,
+        "error",
+      );
+    }
+  };
+
+  constructor() {
+    super();
+    this.type = "socket";
+    this.attributes = {
+      canChat: true,
+      logConnections: true,
+      logExits: true,
+      sendWelcomeMessage: true,
+      verbs: [...connectionVerbs, "documentation"],
+    };
+  }
+
+  /** Said to be on or off by the configuration; else on in development. */
+  override isEnabled(): boolean {
+    const config = this.config as SocketConfig | undefined;
+    if (typeof config?.enabled === "boolean") return config.enabled;
+    return config !== undefined && env === "development";
+  }
+
+  async initialize(): Promise<void> {
+    this.on("actionComplete", (data: ActionProcessor) => {
+      this.completeAction(data);
+    });
+  }
+
+  /** @throws ActionheroError AH_SERVER_START */
+  async start(): Promise<void> {
+    this.isStopping = false;
+    const listener = this.createListener();
+    const { bindIP, port } = this.address();
+    try {
+      await listen(listener.server, this.address(), {
+        type: this.type,
+        log: (message, severity) => this.log(message, severity),
+        describe: (error) => cannotStart(bindIP, port, error),
+      });
+    } catch (error) {
+      if (!this.mayBeLeftOut(error)) throw error;
+      this.log(
+        `port ${port} is taken: this server stays off (set socket.port, or ENABLE_TCP_SERVER=false)`,
+        "warning",
+      );
+      return;
+    }
+    this.listener = listener;
+    this.server = listener.server;
+    listener.server.on("error", (error) =>
+      this.log(`error of the listening socket: ${error.toString()}`, "error"),
+    );
+    if (isSecure(this.config)) process.on("SIGHUP", this.onHangUp);
+    this.upkeep.start();
+  }
+
+  /** Tell every client; those that wait for an answer get it first, within `general.shutdownTimeout`. */
+  async stop(): Promise<void> {
+    const { listener } = this;
+    if (!listener) return;
+    this.listener = undefined;
+    this.isStopping = true;
+    this.upkeep.stop();
+    process.off("SIGHUP", this.onHangUp);
+
+    const timeoutMs = this.shutdownTimeout();
+    const closed = listener.close();
+    const clients = [...this.clients.values()];
+    const busy = clients.filter((client) => client.isBusy);
+    if (busy.length > 0) {
+      this.log(
+        `waiting on shutdown, there are still ${busy.length} connected clients waiting on a response`,
+        "notice",
+      );
+    }
+    // also for clients that do not take their goodbye
+    const hardStop = setTimeout(
+      () => listener.destroySockets(),
+      timeoutMs + LINGER_MS,
+    );
+    await Promise.all(clients.map((client) => client.leave(timeoutMs)));
+    const cut = busy.filter((client) => client.isBusy).length;
+    if (cut > 0)
+      this.log(
+        `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
+        "warning",
+      );
+    await Promise.all(clients.map((client) => client.closed()));
+    listener.destroySockets(); // those that have not ended their handshake
+    await closed;
+    clearTimeout(hardStop);
+  }
+
+  async sendMessage(
+    connection: Connection,
+    message: any,
+    messageId?: string | number,
+  ): Promise<void> {
+    const client = this.clientOf(connection);
+    if (!client) return;
+    const { context, messageId: own } = (message ?? {}) as {
+      context?: unknown;
+      messageId?: unknown;
+    };
+    if (context === "response" && own === undefined) {
+      const id = messageId ?? connection.messageId;
+      send(client, { ...(message as object), messageId: id });
+      return;
+    }
+    send(client, message as unknown, context === "user");
+  }
+
+  /** Send the bytes of a file and nothing else, or the error that there is instead. */
+  async sendFile(
+    connection: Connection,
+    error: any,
+    fileStream: any,
+    mime: string,
+    length: number | null,
+    lastModified: Date,
+  ): Promise<void> {
+    const client = this.clientOf(connection);
+    if (!client) return;
+    const found: StaticFileResult = {
+      connection,
+      error: error as unknown,
+      fileStream: fileStream as Readable,
+      mime,
+      length,
+      lastModified,
+    };
+    await sendFound(client, found, connection.messageId);
+  }
+
+  override processAction(
+    connection: Connection,
+  ): Promise<ActionProcessor<any>> {
+    return this.isStopping
+      ? this.refuseAction(connection)
+      : super.processAction(connection);
+  }
+
+  override async processFile(connection: Connection): Promise<void> {
+    const client = this.clientOf(connection);
+    if (!client) return;
+    const { messageId } = connection;
+    const work = api.staticFile
+      .get(connection)
+      .then((found) => sendFound(client, found, messageId));
+    await client.track(work);
+  }
+
+  override goodbye(connection: Connection): void {
+    this.clientOf(connection)?.output.end(GOODBYE);
+  }
+
+  /**
+   * Use other certificates for connections from now on; those that are open keep theirs. SIGHUP calls it, too.
+   * @param changes new `key`, `cert`, `hosts` and so on; without them the configured files are read anew
+   * @throws Error when the certificates cannot be used; the old ones stay
+   */
+  reloadCertificates(changes?: SocketServerOptions): void {
+    if (!this.listener) throw new Error("the socket server is not running");
+    this.listener.reloadCertificates(changes);
+    this.log("reloaded the certificates", "notice");
+  }
+
+  requestNames(): RequestNames {
+    this.names.verbs = this.attributes.verbs ?? [];
+    return this.names;
+  }
+
+  shutdownTimeout(): number {
+    return Number(
+      allConfig.general?.shutdownTimeout ?? SOCKET_DEFAULTS.shutdownTimeout,
+    );
+  }
+
+  private createListener(): Listener {
+    const { serverOptions = {} } = this.config;
+    try {
+      return new Listener(serverOptions, isSecure(this.config), {
+        onClient: (socket) => this.accept(socket),
+        maxConnections: () => this.config.maxConnections ?? 0,
+        log: (message, severity, data) => this.log(message, severity, data),
+      });
+    } catch (thrown) {
+      const error = toError(thrown);
+      const { bindIP, port } = this.address();
+      throw new ActionheroError(
+        "AH_SERVER_START",
+        cannotStart(bindIP, port, error),
+        { cause: error },
+      );
+    }
+  }
+
+  private address() {
+    const { port, bindIP, bootAttempts } = this.config;
+    return {
+      port: port ?? SOCKET_DEFAULTS.port,
+      bindIP: bindIP === undefined ? SOCKET_DEFAULTS.bindIP : bindIP,
+      bootAttempts,
+    };
+  }
+
+  /** Nobody asked for it: a second project on a developer's machine starts without it. */
+  private mayBeLeftOut(error: unknown): boolean {
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
+    return (
+      typeof this.config.enabled !== "boolean" && cause?.code === "EADDRINUSE"
+    );
+  }
+
+  private accept(socket: Socket): void {
+    const client = new SocketClient(this, socket);
+    this.clients.set(socket, client);
+    socket.setNoDelay(true);
+    if (this.config.setKeepAlive !== false)
+      socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
+    socket.on("end", () => client.onEnd());
+    socket.on("error", (error) => this.logSocketError(client, error));
+    socket.once("close", () => {
+      this.clients.delete(socket);
+      client.destroy();
+    });
+    const opened = this.openConnection({
+      rawConnection: socket,
+      remoteAddress: socket.remoteAddress ?? "0.0.0.0",
+      remotePort: socket.remotePort ?? "0",
+    });
+    if (!isThenable(opened)) return this.opened(client, opened);
+    opened.then(
+      (connection) => this.opened(client, connection),
+      (error: unknown) => {
+        this.log(
+          `cannot open a connection: ${toError(error).toString()}`,
+          "error",
+        );
+        client.output.end(GOODBYE);
+      },
+    );
+  }
+
+  private opened(client: SocketClient, connection: Connection): void {
+    client.open(connection);
+    // it may have left, or the server begun to stop, while the middleware ran
+    if (client.socket.destroyed || this.isStopping) client.destroy();
+  }
+
+  private async refuseAction(connection: Connection): Promise<ActionProcessor> {
+    const data = new ActionProcessor<any>(connection);
+    const status = ActionsStatus.ServerShuttingDown;
+    data.actionStatus = status;
+    data.response = { error: await errorForStatus(status, data, undefined) };
+    this.emit("actionComplete", data);
+    return data;
+  }
+
+  /** Send what an action responded; called for every `actionComplete`. */
+  private completeAction(data: ActionProcessor): void {
+    if (data.toRender !== true) return;
+    const client = this.clientOf(data.connection);
+    if (!client) return;
+    const hasFailed = data.actionStatus !== ActionsStatus.Complete;
+    send(client, actionReply(data.response, data.messageId, hasFailed));
+  }
+
+  private clientOf(connection: Connection): SocketClient | undefined {
+    return this.clients.get(connection.rawConnection as Socket);
+  }
+
+  private logSocketError(
+    client: SocketClient,
+    error: NodeJS.ErrnoException,
+  ): void {
+    if (client.output.hasEnded) return; // it has left already
+    const what =
+      error.syscall === "write" ? "socket write error" : "socket error";
+    this.log(`${what}: ${error.toString()}`, "error");
+  }
+}
+
+function cannotStart(
+  bindIP: string | null,
+  port: number | string,
+  error: Error,
+): string {
+  return `Cannot start socket server @ ${bindIP}:${port} => ${error.message}`;
+}

@@ -1,0 +1,88 @@
+/** What a server does for its clients from time to time: says that it lives, and takes leave of the silent. */
+
+/** The settings, in ms; 0 is off. */
+export interface UpkeepTimes {
+  idleTimeout: number;
+  pingInterval: number;
+}
+
+export interface UpkeepClient {
+  /** When it last sent something, in ms since the epoch. */
+  readonly lastSeen: number;
+  /** When it was last pinged. */
+  lastPing: number;
+  /** Whether it waits for an answer. */
+  readonly isBusy: boolean;
+  ping(now: number): void;
+  leaveIdle(): void;
+}
+
+/** How long the next round is away at most, and at least, in ms. */
+const MAX_TICK_MS = 1000;
+const MIN_TICK_MS = 10;
+/** So many clients are looked at in one go. */
+const SLICE = 500;
+
+export class Upkeep {
+  private timer?: NodeJS.Timeout;
+  private isRunning = false;
+
+  constructor(
+    private readonly clients: () => Iterable<UpkeepClient>,
+    private readonly times: () => UpkeepTimes,
+  ) {}
+
+  start(): void {
+    this.isRunning = true;
+    this.schedule();
+  }
+
+  stop(): void {
+    this.isRunning = false;
+    clearTimeout(this.timer);
+  }
+
+  private schedule(): void {
+    if (!this.isRunning) return;
+    const { idleTimeout, pingInterval } = this.times();
+    // a quarter, so that nothing is late by more than that
+    const wanted = Math.min(idleTimeout || Infinity, pingInterval || Infinity);
+    const tick = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, wanted / 4));
+    this.timer = setTimeout(() => void this.round(), tick);
+    this.timer.unref();
+  }
+
+  private async round(): Promise<void> {
+    const { idleTimeout, pingInterval } = this.times();
+    if (idleTimeout > 0 || pingInterval > 0) {
+      let count = 0;
+      for (const client of this.clients()) {
+        visit(client, idleTimeout, pingInterval);
+        if (++count % SLICE === 0)
+          await new Promise((resolve) => setImmediate(resolve));
+        if (!this.isRunning) return;
+      }
+    }
+    this.schedule();
+  }
+}
+
+function visit(
+  client: UpkeepClient,
+  idleTimeout: number,
+  pingInterval: number,
+): void {
+  const now = Date.now();
+  if (
+    idleTimeout > 0 &&
+    !client.isBusy &&
+    now - client.lastSeen >= idleTimeout
+  ) {
+    client.leaveIdle();
+    return;
+  }
+  if (pingInterval > 0 && now - client.lastPing >= pingInterval) {
+    client.lastPing = now;
+    client.ping(now);
+  }
+}
