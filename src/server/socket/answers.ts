@@ -1,4 +1,5 @@
 /** Sends messages, failures and files to a client. */
+import { encodeOnce } from "../../chat/payload";
 import { errorMessage } from "../../config/errorMessage";
 import { toError } from "../../errors";
 import type { StaticFileResult } from "../../staticFile/staticFile";
@@ -8,23 +9,19 @@ import { SOCKET_DEFAULTS } from "./socketConfig";
 
 type MessageId = string | number;
 
-/**
- * Send a message; one that cannot be encoded becomes an error.
- * @param isChat from other clients, and not an answer
- */
-export function send(
-  client: SocketClient,
-  message: unknown,
-  isChat = false,
-): void {
+/** Send a message; one that cannot be encoded becomes an error. */
+export function send(client: SocketClient, message: unknown): void {
   const fail = (error: unknown) => {
     const { messageId } = (message ?? {}) as { messageId?: MessageId };
     sendFailure(client, error, messageId);
   };
   try {
-    const text = encodeMessage(message);
-    if (typeof text === "string") client.output.send(text, isChat);
-    else text.then((late) => client.output.send(late, isChat), fail);
+    const text =
+      typeof message === "object" && message !== null
+        ? encodeOnce(message, "socket", encodeMessage)
+        : encodeMessage(message);
+    if (typeof text === "string") client.output.send(text);
+    else text.then((late) => client.output.send(late), fail);
   } catch (error) {
     fail(error);
   }
@@ -59,8 +56,7 @@ export async function refuseLength(
   const worded =
     (await errorMessage("dataLengthTooLarge")?.(max, received)) ??
     `data length is too big (${max} received/${received} max)`;
-  const error =
-    worded instanceof Error ? worded.message : String(worded);
+  const error = typeof worded === "string" ? worded : toError(worded).message;
   server.log(error, "error", { to: client.connection?.remoteIP });
   send(client, { status: "error", ...errorReply(error, messageId) });
 }

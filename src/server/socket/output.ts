@@ -20,8 +20,8 @@ export interface OutputOwner {
 
 /** So much waiting for a client stops the reading of its requests. */
 const BLOCK_BYTES = 1024 * 1024;
-/** How many bytes of chat may wait for one client. */
-const MAX_CHAT_BYTES = 1024 * 1024;
+/** How long a client that is sent its last bytes may read nothing, in ms. */
+const END_TIMEOUT_MS = 10_000;
 /** How long a client that was told goodbye has to close its side, in ms. */
 export const LINGER_MS = 1000;
 
@@ -30,7 +30,6 @@ export class Output {
   private isScheduled = false;
   private isEnded = false;
   private isBlocked = false;
-  private chatBytes = 0;
   private file?: Promise<void>;
 
   constructor(
@@ -52,11 +51,8 @@ export class Output {
     return this.file !== undefined;
   }
 
-  /**
-   * Send a text, together with all others of this tick.
-   * @param isChat from other clients, and not an answer: less of it may wait
-   */
-  send(text: string, isChat = false): void {
+  /** Send a text, together with all others of this tick. */
+  send(text: string): void {
     if (this.isEnded || this.socket.destroyed) return;
     // what is there before counts: a single answer may be longer than the limit
     const buffered = this.bufferedBytes;
@@ -65,7 +61,6 @@ export class Output {
       if (maxBufferedBytes > 0 && buffered > maxBufferedBytes)
         return this.cut(`${buffered} bytes wait for it`);
     }
-    if (isChat && !this.hasRoomForChat(text, buffered)) return;
     this.waiting = this.waiting === "" ? text : this.waiting + text;
     if (this.isScheduled) return;
     this.isScheduled = true;
@@ -127,7 +122,8 @@ export class Output {
       socket.once("close", () => clearTimeout(timer));
     };
     socket.pause();
-    this.watchProgress();
+    const { sendTimeout } = this.owner.limits();
+    this.watchProgress(Math.min(sendTimeout || Infinity, END_TIMEOUT_MS));
     socket.once("finish", linger);
     socket.end(last);
   }
@@ -146,21 +142,14 @@ export class Output {
   }
 
   /** Node's timeout of a socket starts anew whenever the client takes some bytes. */
-  private watchProgress(): void {
-    this.socket.setTimeout(this.owner.limits().sendTimeout);
-    if (this.socket.listenerCount("timeout") > 0) return;
-    this.socket.on("timeout", () => {
-      if (this.socket.writableLength > 0)
-        this.cut(`it read nothing for ${this.owner.limits().sendTimeout} ms`);
+  private watchProgress(timeoutMs = this.owner.limits().sendTimeout): void {
+    const { socket } = this;
+    socket.setTimeout(timeoutMs);
+    if (socket.listenerCount("timeout") > 0) return;
+    socket.on("timeout", () => {
+      if (socket.writableLength > 0)
+        this.cut(`it read nothing for ${socket.timeout} ms`);
     });
-  }
-
-  private hasRoomForChat(text: string, buffered: number): boolean {
-    if (buffered === 0) this.chatBytes = 0;
-    this.chatBytes += text.length;
-    if (Math.min(this.chatBytes, buffered) <= MAX_CHAT_BYTES) return true;
-    this.cut(`${buffered} bytes of chat wait for it`);
-    return false;
   }
 
   private cut(reason: string): void {

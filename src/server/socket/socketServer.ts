@@ -1,8 +1,8 @@
 /** The TCP and TLS server: clients keep a connection open, send lines, and get lines of JSON back. */
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
-import { ActionProcessor } from "../../action/actionProcessor";
-import { ActionsStatus, errorForStatus } from "../../action/status";
+import type { ActionProcessor } from "../../action/actionProcessor";
+import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { config as allConfig, env } from "../../config/config";
 import type { Connection } from "../../connection/connection";
@@ -40,7 +40,6 @@ export class SocketServer extends Server {
     }),
   );
   private listener?: Listener;
-  private isStopping = false;
   private readonly names: RequestNames = {
     verbs: [],
     isAction: (name) => Object.hasOwn(api.actions.actions, name),
@@ -83,7 +82,7 @@ export class SocketServer extends Server {
 
   /** @throws ActionheroError AH_SERVER_START */
   async start(): Promise<void> {
-    this.isStopping = false;
+    this.isDraining = false;
     const listener = this.createListener();
     const { bindIP, port } = this.address();
     try {
@@ -114,7 +113,7 @@ export class SocketServer extends Server {
     const { listener } = this;
     if (!listener) return;
     this.listener = undefined;
-    this.isStopping = true;
+    this.isDraining = true;
     this.upkeep.stop();
     process.off("SIGHUP", this.onHangUp);
 
@@ -162,7 +161,7 @@ export class SocketServer extends Server {
       send(client, { ...(message as object), messageId: id });
       return;
     }
-    send(client, message as unknown, context === "user");
+    send(client, message as unknown);
   }
 
   /** Send the bytes of a file and nothing else, or the error that there is instead. */
@@ -187,14 +186,6 @@ export class SocketServer extends Server {
     await sendFound(client, found, connection.messageId);
   }
 
-  override processAction(
-    connection: Connection,
-  ): Promise<ActionProcessor<any>> {
-    return this.isStopping
-      ? this.refuseAction(connection)
-      : super.processAction(connection);
-  }
-
   override async processFile(connection: Connection): Promise<void> {
     const client = this.clientOf(connection);
     if (!client) return;
@@ -203,6 +194,11 @@ export class SocketServer extends Server {
       .get(connection)
       .then((found) => sendFound(client, found, messageId));
     await client.track(work);
+  }
+
+  /** Bytes that wait for a client: chat disconnects members that do not read. */
+  bufferedBytes(connection: Connection): number {
+    return this.clientOf(connection)?.output.bufferedBytes ?? 0;
   }
 
   override goodbye(connection: Connection): void {
@@ -300,16 +296,7 @@ export class SocketServer extends Server {
   private opened(client: SocketClient, connection: Connection): void {
     client.open(connection);
     // it may have left, or the server begun to stop, while the middleware ran
-    if (client.socket.destroyed || this.isStopping) client.destroy();
-  }
-
-  private async refuseAction(connection: Connection): Promise<ActionProcessor> {
-    const data = new ActionProcessor<any>(connection);
-    const status = ActionsStatus.ServerShuttingDown;
-    data.actionStatus = status;
-    data.response = { error: await errorForStatus(status, data, undefined) };
-    this.emit("actionComplete", data);
-    return data;
+    if (client.socket.destroyed || this.isDraining) client.destroy();
   }
 
   /** Send what an action responded; called for every `actionComplete`. */
