@@ -89,7 +89,7 @@ async function connect(
     new Promise<any>((resolve, reject) => pending.set(id, { resolve, reject }));
   return {
     action(action, params = {}) {
-      const messageId = String(params.messageId ?? `action-${count++}`);
+      const messageId = (params.messageId as string) ?? `action-${count++}`;
       socket.write(
         `${JSON.stringify({ action, params: { ...params, messageId } })}\r\n`,
       );
