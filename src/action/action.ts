@@ -11,10 +11,11 @@ export type ActionResponse = { [key: string]: any } | null | void;
 
 /** One thing that the server can do, over every transport. */
 export abstract class Action {
+  // declared and not initialized: a getter of a subclass would be hidden by a field
   /** What clients call it. */
-  name: string = undefined!; // set by the subclass; validate() says so when it is not
+  declare name: string;
   /** For documentation; required. */
-  description: string = undefined!;
+  declare description: string;
   /** Several versions of one name can exist; the highest answers clients that name none (default 1). */
   version: string | number = 1;
   /** The params it takes; all others are removed. */
@@ -59,7 +60,7 @@ export abstract class Action {
       );
     }
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
-    for (const input of Object.keys(this.inputs)) {
+    for (const input of Object.keys(this.inputs ?? {})) {
       if (safeParams.includes(input)) {
         throw new Error(
           `input \`${input}\` in action \`${this.name}\` is a reserved param`,

@@ -81,7 +81,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
       try {
         status = await this.runAction();
       } catch (error) {
-        thrown = error;
+        thrown = error ?? new Error(`${this.action} threw ${String(error)}`);
         status = ActionsStatus.GenericError;
       }
     }
@@ -95,7 +95,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   private resolveTemplate(actionName?: string, apiVersion?: string | number) {
     const params = this.params as Record<string, any>;
-    this.action = actionName ?? (params.action as string | null);
+    this.action = actionName || (params.action as string | null);
     const { action } = this;
     // own properties only: a client may ask for the action "constructor"
     if (
@@ -104,9 +104,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
     )
       return;
     const versions = api.actions.actions[action]!;
-    const version: string | number | undefined =
+    const version: unknown =
       apiVersion || params.apiVersion || latestVersion(action);
-    if (version === undefined) return;
+    // a client may send an object, which perhaps cannot even be made into a key
+    if (typeof version !== "string" && typeof version !== "number") return;
     if (!params.apiVersion) params.apiVersion = version;
     if (Object.hasOwn(versions, version))
       this.actionTemplate = versions[version] as unknown as ActionClass;
@@ -203,9 +204,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
       this.response = `${error as string}`;
       return;
     }
-    this.response ??= {};
-    const response = this.response as { error?: unknown };
-    if (!response.error) response.error = error;
+    const response = (this.response ?? {}) as { error?: unknown };
+    if (response.error) return;
+    if (Object.isExtensible(response)) {
+      response.error = error;
+      this.response = response;
+    } else this.response = { ...response, error }; // the action answered with something frozen
   }
 }
 

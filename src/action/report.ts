@@ -19,8 +19,22 @@ interface LogLine {
   [field: string]: unknown;
 }
 
-/** Write the line of a finished action; an error also goes to the exception reporters. */
+/**
+ * Write the line of a finished action; an error also goes to the exception reporters. What a project's own formatter or
+ * reporter throws does not keep the client from its answer.
+ */
 export function reportAction(data: ActionProcessor, error: unknown): void {
+  try {
+    report(data, error);
+  } catch (failure) {
+    log(`cannot report the action \`${data.action}\``, "error", {
+      error: String(failure),
+      stack: (failure as Error | undefined)?.stack,
+    });
+  }
+}
+
+function report(data: ActionProcessor, error: unknown): void {
   const failed = error !== undefined && error !== null;
   let level: ActionheroLogLevel = data.actionTemplate?.logLevel ?? "info";
   let errorFields: Record<string, unknown> | undefined;

@@ -26,6 +26,9 @@ export interface ConnectionData {
 
 const DONE = Promise.resolve();
 
+/** Connections that are just saying goodbye, for those who ask again. */
+const ending = new WeakMap<Connection, Promise<void>>();
+
 export class Connection {
   id: string;
   fingerprint: string;
@@ -92,7 +95,7 @@ export class Connection {
     api.connections.connections[this.id] = this;
     if (callCreateMethods) {
       void Promise.resolve(runCreateMiddleware(this)).catch((error: unknown) =>
-        logMiddlewareError("create", this, error),
+        logFailure("create middleware", this, error),
       );
     }
   }
@@ -100,7 +103,12 @@ export class Connection {
   /** A connection whose `create` middleware has run. */
   static async createAsync(data: ConnectionData): Promise<Connection> {
     const connection = new this(data, false);
-    await connection.runCreateMiddleware();
+    try {
+      await connection.runCreateMiddleware();
+    } catch (error) {
+      await connection.destroy();
+      throw error;
+    }
     return connection;
   }
 
@@ -134,12 +142,15 @@ export class Connection {
     return runVerb(this, verb, Array.isArray(words) ? [...words] : [words]);
   }
 
-  /** Leave all rooms, say goodbye and forget the client; only the first call does something. */
+  /** Leave all rooms, say goodbye and forget the client; a second call waits for the first. */
   destroy(): Promise<void> {
-    if (this.destroyed) return DONE;
+    if (this.destroyed) return ending.get(this) ?? DONE;
     this.destroyed = true;
-    if (api.connections.globalMiddleware.length > 0 || this.rooms.length > 0)
-      return this.destroySlowly();
+    if (api.connections.globalMiddleware.length > 0 || this.rooms.length > 0) {
+      const done = this.destroySlowly();
+      ending.set(this, done);
+      return done;
+    }
     this.finishDestroy();
     return DONE;
   }
@@ -151,7 +162,7 @@ export class Connection {
         const done: unknown = middleware.destroy(this);
         if (isThenable(done)) await done;
       } catch (error) {
-        logMiddlewareError("destroy", this, error);
+        logFailure("destroy middleware", this, error);
       }
     }
     await Promise.all(this.rooms.map((room) => this.leave(room)));
@@ -162,16 +173,22 @@ export class Connection {
     try {
       await chatRooms()?.removeMember(this.id, room);
     } catch (error) {
-      logMiddlewareError("leave", this, error);
+      logFailure("leaving a room", this, error);
     }
   }
 
   private finishDestroy(): void {
     const server = api.servers?.servers[this.type];
-    if (server) {
-      if (server.attributes?.logExits === true)
-        server.log("connection closed", "info", { to: this.remoteIP });
-      if (typeof server.goodbye === "function") server.goodbye(this);
+    if (server?.attributes?.logExits === true)
+      server.log("connection closed", "info", { to: this.remoteIP });
+    try {
+      const done: unknown = server?.goodbye?.(this);
+      if (isThenable(done))
+        done.then(undefined, (error: unknown) =>
+          logFailure("goodbye", this, error),
+        );
+    } catch (error) {
+      logFailure("goodbye", this, error);
     }
     if (api.connections.connections[this.id] === this)
       delete api.connections.connections[this.id];
@@ -231,12 +248,12 @@ function continueCreate(
   }
 }
 
-function logMiddlewareError(
+function logFailure(
   phase: string,
   connection: Connection,
   error: unknown,
 ): void {
-  log(`error in ${phase} middleware of a connection`, "error", {
+  log(`error in ${phase} of a connection`, "error", {
     connectionId: connection.id,
     error: String(error),
     stack: (error as Error | undefined)?.stack,

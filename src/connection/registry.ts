@@ -6,6 +6,7 @@ import {
   type MiddlewareRegistry,
   type NamedMiddleware,
 } from "../middleware/stack";
+import { deepCopy } from "../utils/deepCopy";
 import type { Connection } from "./connection";
 
 /** Runs for every connection, when it is made and when it goes. */
@@ -59,8 +60,14 @@ export function createConnectionsApi(): ConnectionsApi {
     globalMiddleware: [],
 
     async apply(connectionId, method, args) {
-      if (Object.hasOwn(connections.connections, connectionId))
-        return connections.applyResponder(connectionId, method, args);
+      if (Object.hasOwn(connections.connections, connectionId)) {
+        const clean: unknown = await connections.applyResponder(
+          connectionId,
+          method,
+          args,
+        );
+        return deepCopy(clean); // what the caller does to it must not reach the connection
+      }
       const cluster = (api as { redis?: Partial<ClusterApi> }).redis;
       if (!cluster?.doCluster)
         throw new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout");
@@ -103,7 +110,7 @@ async function callMethod(
   args: unknown,
 ): Promise<void> {
   const target = (connection as unknown as Record<string, unknown>)[method];
-  if (typeof target !== "function" || method === "constructor")
+  if (typeof target !== "function" || method in Object.prototype)
     throw new Error(`${method} is not a method of a connection`);
   const list =
     SINGLE_ARGUMENT.includes(method) || !Array.isArray(args) ? [args] : args;

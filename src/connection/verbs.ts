@@ -2,7 +2,6 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { errorMessage } from "../config/errorMessage";
-import { toError } from "../errors";
 import { log, willLog } from "../log/log";
 import type { Connection } from "./connection";
 
@@ -148,9 +147,10 @@ async function errorFrom(
   connection: Connection,
   detail: string,
 ): Promise<Error> {
-  return toError(
-    (await errorMessage(key)?.(connection, detail)) ?? DEFAULT_TEXTS[key]!(detail),
-  );
+  const worded =
+    (await errorMessage(key)?.(connection, detail)) ??
+    DEFAULT_TEXTS[key]!(detail);
+  return typeof worded === "string" ? new Error(worded) : (worded as Error);
 }
 
 /** Every documented action with its versions, as clients without HTTP get it. */

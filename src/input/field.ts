@@ -1,7 +1,6 @@
 /** The steps that every input goes through: default, formatters, validators, required; nested schemas alike. */
 import { resolveApiMethod } from "../apiMethod";
 import { config } from "../config/config";
-import { ActionheroError } from "../errors";
 import type { Input, InputMethods, Inputs } from "./types";
 
 type Params = Record<string, any>;
@@ -68,7 +67,7 @@ export async function applyInputs(
       const nested = reduceParams(value, input.schema, safeParams);
       setOwn(params, key, nested);
       await applyInputs(
-        input.schema as Inputs,
+        input.schema,
         nested,
         errors,
         scope,
@@ -135,8 +134,7 @@ function call(
   if (typeof method === "function")
     return method.call(scope, value, key) as unknown;
   const found = resolveApiMethod(method);
-  if (!found)
-    throw new ActionheroError("AH_ACTION", `${method} is not a function`);
+  if (!found) throw new TypeError(`${method} is not a function`);
   return found.method.call(scope, value, key);
 }
 

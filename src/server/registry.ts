@@ -103,7 +103,7 @@ function addressOf(server: Server): string {
     bindIP?: string | null;
     port?: number | string;
   };
-  if (!bindIP) return " ";
+  if (!bindIP) return "";
   const scheme = server.type === "web" ? "http://" : "";
   return `@ ${scheme}${bindIP}${port ? `:${port}` : ""}`;
 }

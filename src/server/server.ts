@@ -193,9 +193,17 @@ export abstract class Server extends EventEmitter {
 
   private welcome(connection: Connection): void {
     const welcome = config.general?.welcomeMessage;
-    this.sendMessage(connection, { welcome, context: "api" }).catch(
-      (error: unknown) =>
-        this.log(`cannot send welcome message: ${String(error)}`, "error"),
-    );
+    const complain = (error: unknown) =>
+      this.log(`cannot send welcome message: ${String(error)}`, "error");
+    try {
+      const sent: unknown = this.sendMessage(connection, {
+        welcome,
+        context: "api",
+      });
+      // a project's own server may send without a promise
+      if (isThenable(sent)) sent.then(undefined, complain);
+    } catch (error) {
+      complain(error);
+    }
   }
 }

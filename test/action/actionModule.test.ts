@@ -1,0 +1,151 @@
+import { addAction, resetMiddleware, useApp } from "../support/app";
+import { action, ActionheroError, api, config } from "../../src/index";
+
+useApp();
+afterEach(resetMiddleware);
+
+describe("addMiddleware", () => {
+  test("needs a name", () => {
+    expect(() => action.addMiddleware({ global: true } as never)).toThrow(
+      "middleware.name is required",
+    );
+  });
+
+  test("global middleware is listed by priority, local only kept", () => {
+    action.addMiddleware({ name: "late", global: true });
+    action.addMiddleware({ name: "early", global: true, priority: 1 });
+    action.addMiddleware({ name: "local", global: false });
+    expect(api.actions.globalMiddleware).toEqual(["early", "late"]);
+    expect(Object.keys(api.actions.middleware)).toEqual([
+      "late",
+      "early",
+      "local",
+    ]);
+    expect(api.actions.middleware.late.priority).toBe(
+      config.general.defaultMiddlewarePriority,
+    );
+  });
+});
+
+describe("run", () => {
+  test("gives the response", async () => {
+    addAction("plus", {
+      inputs: { a: { required: true, formatter: Number }, b: { default: 1 } },
+      run: async ({ params }: any) => ({ sum: params.a + params.b }),
+    });
+    expect(await action.run("plus", undefined, { a: "2" })).toEqual({ sum: 3 });
+  });
+
+  test("the latest version, or the one asked for", async () => {
+    addAction("v", { run: async () => ({ v: 1 }) }, 1);
+    addAction("v", { run: async () => ({ v: 2 }) }, 2);
+    expect(await action.run("v")).toEqual({ v: 2 });
+    expect(await action.run("v", 1)).toEqual({ v: 1 });
+    expect(await action.run("v", "1", { apiVersion: 2 })).toEqual({ v: 1 });
+    expect(await action.run("v", undefined, { apiVersion: 1 })).toEqual({
+      v: 1,
+    });
+    await expect(action.run("v", 3)).rejects.toThrow(
+      "unknown action or invalid apiVersion",
+    );
+  });
+
+  test("params may be null", async () => {
+    addAction("none", { run: async ({ params }: any) => ({ params }) });
+    const { params } = await action.run("none", null!, null);
+    expect(params).toEqual({ action: null, apiVersion: 1 });
+  });
+
+  test("the connection is an in-line one, with the given properties, and goes afterwards", async () => {
+    let seen: any;
+    addAction("who", {
+      run: async ({ connection }: any) => {
+        seen = { ...connection };
+        expect(api.connections.connections[connection.id]).toBe(connection);
+        return {};
+      },
+    });
+    await action.run("who", 1, {}, { session: { user: "Ada" }, extra: 1 });
+    expect(seen).toMatchObject({
+      type: "in-line-action",
+      remotePort: "0",
+      remoteIP: "0",
+      canChat: false,
+      session: { user: "Ada" },
+      extra: 1,
+    });
+    expect(Object.keys(api.connections.connections)).toEqual([]);
+  });
+
+  test("middleware runs, that of connections first and waited for", async () => {
+    const order: string[] = [];
+    api.connections.addMiddleware({
+      name: "slow",
+      create: async () => {
+        await new Promise((resolve) => setImmediate(resolve));
+        order.push("create");
+      },
+      destroy: async () => {
+        order.push("destroy");
+      },
+    });
+    action.addMiddleware({
+      name: "note",
+      global: true,
+      preProcessor: () => void order.push("before"),
+      postProcessor: () => void order.push("after"),
+    });
+    addAction("noted", { run: async () => void order.push("run") });
+    await action.run("noted");
+    expect(order).toEqual(["create", "before", "run", "after", "destroy"]);
+  });
+
+  test("create middleware that throws leaves no connection behind", async () => {
+    api.connections.addMiddleware({
+      name: "no",
+      create: () => {
+        throw new Error("no entry");
+      },
+    });
+    await expect(action.run("plus")).rejects.toThrow("no entry");
+    expect(Object.keys(api.connections.connections)).toEqual([]);
+  });
+
+  test("errors are thrown as v29 words them, the original as cause", async () => {
+    const original = new Error("deep");
+    addAction("throws", {
+      run: async () => {
+        throw original;
+      },
+    });
+    const error = await action.run("throws").catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(ActionheroError);
+    expect(error.code).toBe("AH_ACTION");
+    expect(error.message).toBe("Error: deep");
+    expect(error.cause).toBe(original);
+
+    await expect(action.run("plus")).rejects.toThrow(
+      /^Error: a is a required parameter for this action$/,
+    );
+  });
+
+  test("errors that are objects keep what they say", async () => {
+    const object = { code: 402, message: "pay first" };
+    addAction("pay", {
+      run: async (data: any) => void (data.response.error = object),
+    });
+    const error = await action.run("pay").catch((thrown) => thrown);
+    expect(error.message).toBe("pay first");
+    expect(error.cause).toBe(object);
+
+    addAction("odd", {
+      run: async (data: any) => void (data.response.error = { odd: true }),
+    });
+    await expect(action.run("odd")).rejects.toThrow('{"odd":true}');
+  });
+
+  test("a text or a list is given back as it is", async () => {
+    addAction("text", { run: async (data: any) => void (data.response = "t") });
+    expect(await action.run("text")).toBe("t");
+  });
+});

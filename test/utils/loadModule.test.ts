@@ -1,0 +1,31 @@
+import { execFileSync } from "node:child_process";
+import { loadModule } from "../../src/utils/loadModule";
+import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
+
+const project = new TemporaryProject();
+
+afterAll(() => project.remove());
+
+test("exports by name; a module that is a function is the default export", () => {
+  const named = project.write("named.js", "exports.a = 1; exports.b = 2;");
+  expect(loadModule(named)).toEqual({ a: 1, b: 2 });
+  const alone = project.write("alone.js", "module.exports = class Alone {};");
+  expect(Object.keys(loadModule(alone))).toEqual(["default"]);
+});
+
+test("a reload reads the file anew, and only then", () => {
+  const file = project.write("changing.js", "exports.value = 1;");
+  const script = `
+    const { loadModule } = require("./src/utils/loadModule.ts");
+    const file = ${JSON.stringify(file)};
+    const values = [loadModule(file).value];
+    require("fs").writeFileSync(file, "exports.value = 2;");
+    values.push(loadModule(file).value, loadModule(file, true).value);
+    console.log(JSON.stringify(values));`;
+  const out = execFileSync(
+    process.execPath,
+    ["--require", "tsx/cjs", "-e", script],
+    { cwd: repositoryRoot, encoding: "utf8" },
+  );
+  expect(JSON.parse(out)).toEqual([1, 1, 2]);
+});
