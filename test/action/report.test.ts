@@ -1,0 +1,247 @@
+import { addAction, makeConnection, useApp } from "../support/app";
+import {
+  ActionProcessor,
+  api,
+  config,
+  loggers,
+  rebuildConfig,
+} from "../../src/index";
+
+useApp();
+
+interface Line {
+  level: string;
+  message: string;
+  fields: Record<string, any>;
+}
+
+const lines: Line[] = [];
+let restore: () => void;
+
+beforeEach(() => {
+  lines.length = 0;
+  const [logger] = loggers;
+  const { level } = logger;
+  logger.level = "debug";
+  const spy = jest.spyOn(logger, "log").mockImplementation((...args: any[]) => {
+    lines.push({ level: args[0], message: args[1], fields: args[2] });
+    return logger;
+  });
+  restore = () => {
+    spy.mockRestore();
+    logger.level = level;
+  };
+});
+
+afterEach(() => {
+  restore();
+  rebuildConfig();
+});
+
+async function run(
+  name: string,
+  params: Record<string, unknown> = {},
+  connection = makeConnection(),
+) {
+  connection.params = { ...params, action: name };
+  const data = await new ActionProcessor<any>(connection).processAction();
+  return {
+    data,
+    line: lines.find(({ message }) => message.includes("action")),
+  };
+}
+
+test("the line of an action", async () => {
+  addAction("fine", { inputs: { a: {} }, run: async () => ({ ok: true }) });
+  const { line } = await run("fine", { a: 1, secret: 2 });
+  expect(line).toEqual({
+    level: "info",
+    message: "[ action @ unit ]",
+    fields: {
+      to: "10.0.0.1",
+      action: "fine",
+      params: '{"action":"fine","apiVersion":1,"a":1}',
+      duration: expect.any(Number),
+      method: undefined,
+      pathname: undefined,
+      error: "",
+      response: undefined,
+    },
+  });
+});
+
+test("its level is the action's", async () => {
+  addAction("quiet", { logLevel: "debug", run: async () => ({}) });
+  expect((await run("quiet")).line!.level).toBe("debug");
+});
+
+test("web requests show method and path", async () => {
+  const rawConnection = { method: "GET", parsedURL: { pathname: "/api/fine" } };
+  const { line } = await run(
+    "fine",
+    {},
+    makeConnection({ type: "web", rawConnection }),
+  );
+  expect(line!.message).toBe("[ action @ web ]");
+  expect(line!.fields).toMatchObject({ method: "GET", pathname: "/api/fine" });
+});
+
+test("long and secret params are cut and hidden", async () => {
+  addAction("secrets", {
+    inputs: { password: {}, text: {}, list: {}, user: {} },
+    run: async () => ({}),
+  });
+  config.general.filteredParams = ["password", "user.token", "absent.path"];
+  const { line } = await run("secrets", {
+    password: "p",
+    text: "x".repeat(500),
+    list: Array(11).fill(0),
+    user: { token: "t", name: "Ada" },
+  });
+  expect(JSON.parse(line!.fields.params)).toEqual({
+    action: "secrets",
+    apiVersion: 1,
+    password: "[FILTERED]",
+    text: "x".repeat(100),
+    list: "11 items",
+    user: { token: "[FILTERED]", name: "Ada" },
+  });
+});
+
+test("the response, if the project wants it, without its secrets", async () => {
+  config.general.enableResponseLogging = true;
+  config.general.filteredResponse = () => ["token"];
+  addAction("answers", { run: async () => ({ token: "t", ok: 1 }) });
+  const { line } = await run("answers");
+  expect(JSON.parse(line!.fields.response)).toEqual({
+    token: "[FILTERED]",
+    ok: 1,
+  });
+});
+
+test("params that are no JSON do not keep the action from its end", async () => {
+  const circle: any = {};
+  circle.circle = circle;
+  addAction("circle", { inputs: { circle: {} }, run: async () => ({ ok: 1 }) });
+  expect((await run("circle", { circle })).data.response).toEqual({ ok: 1 });
+});
+
+describe("errors", () => {
+  beforeEach(() => {
+    addAction("fails", {
+      run: async () => {
+        throw Object.assign(new Error("it failed"), { code: "E1", extra: [1] });
+      },
+    });
+  });
+
+  test("text, stack and own properties; level error", async () => {
+    const { line } = await run("fails");
+    expect(line!.level).toBe("error");
+    expect(line!.fields).toMatchObject({
+      action: "fails",
+      error: "Error: it failed",
+      code: "E1",
+      extra: [1],
+      stack: expect.stringContaining("report.test"),
+    });
+    expect(line!.fields).not.toHaveProperty("message");
+  });
+
+  test("what is no Error is shown as JSON", async () => {
+    addAction("object", {
+      inputs: { a: { default: 1, validator: () => ({ code: 7 }) } },
+      run: async () => ({}),
+    });
+    expect((await run("object")).line!.fields.error).toBe('{"code":7}');
+  });
+
+  test("the project's own format", async () => {
+    (config.errors.serializers as any).actionProcessor = (error: Error) => ({
+      errorFields: { mine: error.message },
+      logLevel: "alert",
+    });
+    try {
+      const { line } = await run("fails");
+      expect(line!.level).toBe("alert");
+      expect(line!.fields).toMatchObject({ mine: "it failed", error: "" });
+      (config.errors.serializers as any).actionProcessor = () => ({
+        errorFields: {},
+      });
+      lines.length = 0;
+      expect((await run("fails")).line!.level).toBe("error");
+    } finally {
+      (config.errors.serializers as any).actionProcessor = null;
+    }
+  });
+
+  test("a format that throws does not keep the client from its answer", async () => {
+    (config.errors.serializers as any).actionProcessor = () => {
+      throw new Error("no format");
+    };
+    try {
+      const { data } = await run("fails");
+      expect(data.response.error.message).toBe("it failed");
+      expect(data.connection.pendingActions).toBe(0);
+      expect(lines.map(({ message }) => message)).toContain(
+        "cannot report the action `fails`",
+      );
+    } finally {
+      (config.errors.serializers as any).actionProcessor = null;
+    }
+  });
+
+  test("go to the reporters, but unknown actions only on request", async () => {
+    const reports: any[][] = [];
+    api.exceptionHandlers.reporters.push((...args) => void reports.push(args));
+    try {
+      const { data } = await run("fails");
+      expect(reports).toHaveLength(1);
+      const [error, type, name, objects, severity] = reports[0];
+      expect(error).toBe(data.response.error);
+      expect([type, name, severity]).toEqual([
+        "action",
+        "action: fails",
+        "alert",
+      ]);
+      expect(objects).toMatchObject({
+        to: "10.0.0.1",
+        action: "fails",
+        params: expect.any(String),
+        duration: expect.any(Number),
+        error,
+      });
+
+      await run("nothing");
+      expect(reports).toHaveLength(1);
+      (config.errors as any).reportUnknownActions = true;
+      await run("nothing");
+      expect(reports).toHaveLength(2);
+    } finally {
+      (config.errors as any).reportUnknownActions = false;
+      api.exceptionHandlers.reporters.pop();
+    }
+  });
+
+  test("applyDefaultErrorLogLineFormat is there for formats of one's own", () => {
+    const data = new ActionProcessor(makeConnection());
+    const formatted = data.applyDefaultErrorLogLineFormat(new Error("x"));
+    expect(formatted.logLevel).toBe("error");
+    expect(formatted.errorFields).toMatchObject({ error: "Error: x" });
+  });
+});
+
+test("nothing is built when no logger takes the level", async () => {
+  const levels = loggers.map(({ level }) => level);
+  const read = jest.fn();
+  try {
+    for (const logger of loggers) logger.level = "crit";
+    const { line } = await run("fine", {
+      a: { toJSON: () => read() as unknown },
+    });
+    expect(line).toBeUndefined();
+    expect(read).not.toHaveBeenCalled();
+  } finally {
+    loggers.forEach((logger, index) => (logger.level = levels[index]));
+  }
+});
