@@ -1,12 +1,6 @@
 /** Resolves dotted method names such as `api.cache.load`, used by RPC and by string validators and formatters. */
 import { api } from "./api";
 
-const BUILT_IN_PROTOTYPES: readonly object[] = [
-  Object.prototype,
-  Function.prototype,
-  Array.prototype,
-];
-
 /** A callable with the object it was found on, so that `this` is what a direct call would give. */
 export interface ApiMethod {
   owner: object;
@@ -50,12 +44,27 @@ function isObjectLike(value: unknown): value is object {
 
 /** Own, or inherited from something that is not one of the language's own prototypes. */
 function isReachable(owner: object, name: string): boolean {
+  if (Object.hasOwn(owner, name)) return true;
   for (
-    let holder: object | null = owner;
-    holder !== null && !BUILT_IN_PROTOTYPES.includes(holder);
-    holder = Object.getPrototypeOf(holder) as object | null
+    let holder = prototypeOf(owner);
+    holder !== null && !isBuiltInPrototype(holder);
+    holder = prototypeOf(holder)
   ) {
     if (Object.hasOwn(holder, name)) return true;
   }
   return false;
+}
+
+/** Told by their shape, as every realm has its own `Object`, `Function` and `Array`. */
+function isBuiltInPrototype(holder: object): boolean {
+  const above = prototypeOf(holder);
+  if (above === null) return true;
+  return (
+    (typeof holder === "function" || Array.isArray(holder)) &&
+    prototypeOf(above) === null
+  );
+}
+
+function prototypeOf(value: object): object | null {
+  return Object.getPrototypeOf(value) as object | null;
 }

@@ -39,6 +39,7 @@ export type {
   PluginConfig,
   PluginConfigRecord,
 } from "./config/types";
+export type { ClusterApi, ClusterNode } from "./cluster/types";
 export { Connection, type ConnectionData } from "./connection/connection";
 export type {
   ConnectionMiddleware,

@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import { api } from "../src/api";
 import { resolveApiMethod } from "../src/apiMethod";
 
@@ -45,6 +46,31 @@ describe("resolveApiMethod", () => {
     ]) {
       expect(resolveApiMethod(path)).toBeUndefined();
     }
+  });
+
+  test("nor of those of another realm", () => {
+    (api as OpenApi).foreign = runInNewContext(
+      "({ list: [], method() {}, inner: Object.create({}) })",
+    );
+    for (const path of [
+      "api.foreign.toString",
+      "api.foreign.list.push",
+      "api.foreign.method.call",
+      "api.foreign.inner.hasOwnProperty",
+    ])
+      expect(resolveApiMethod(path)).toBeUndefined();
+    expect(resolveApiMethod("api.foreign.method")).toBeDefined();
+    delete (api as OpenApi).foreign;
+  });
+
+  test("finds static methods, inherited ones too", () => {
+    class Base {
+      static make = () => "base";
+    }
+    (api as OpenApi).Derived = class extends Base {};
+    expect(resolveApiMethod("api.Derived.make")).toBeDefined();
+    expect(resolveApiMethod("api.Derived.call")).toBeUndefined();
+    delete (api as OpenApi).Derived;
   });
 
   test("refuses paths outside of api", () => {

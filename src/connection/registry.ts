@@ -1,11 +1,11 @@
 /** All connections of this process: `api.connections`. */
 import { api } from "../api";
-import { ActionheroError } from "../errors";
 import {
   registerMiddleware,
   type MiddlewareRegistry,
   type NamedMiddleware,
 } from "../middleware/stack";
+import { redis } from "../redis/redis";
 import { deepCopy } from "../utils/deepCopy";
 import type { Connection } from "./connection";
 
@@ -34,16 +34,6 @@ export interface ConnectionsApi extends MiddlewareRegistry<ConnectionMiddleware>
   cleanConnection(connection: Connection): { [key: string]: any };
 }
 
-/** What the redis subsystem adds: asking the other nodes. */
-interface ClusterApi {
-  doCluster(
-    method: string,
-    args: any[],
-    connectionId: string,
-    waitForResponse: boolean,
-  ): Promise<any>;
-}
-
 declare module "../api" {
   interface Api {
     connections: ConnectionsApi;
@@ -68,10 +58,7 @@ export function createConnectionsApi(): ConnectionsApi {
         );
         return deepCopy(clean); // what the caller does to it must not reach the connection
       }
-      const cluster = (api as { redis?: Partial<ClusterApi> }).redis;
-      if (!cluster?.doCluster)
-        throw new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout");
-      return cluster.doCluster(
+      return redis.doCluster(
         "api.connections.applyResponder",
         [connectionId, method, args],
         connectionId,

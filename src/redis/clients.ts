@@ -85,11 +85,12 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
 /** Without these a redis that stops answering would keep its callers for ever; what the user set stays. */
 function boundWaits(client: Redis): void {
   if (isEmbedded(client)) return;
-  const options = (
-    isCluster(client)
-      ? ((client as any).options.redisOptions ??= {})
-      : client.options
-  ) as Redis["options"];
+  if (!isCluster(client)) return bound(client.options);
+  // the connections of a Cluster are made from then on
+  client.on("+node", (node: Redis) => bound(node.options));
+}
+
+function bound(options: Redis["options"]): void {
   options.commandTimeout ??= operationTimeout();
   options.keepAlive ||= KEEP_ALIVE_MS;
 }

@@ -2,6 +2,9 @@
 import type { Redis } from "ioredis";
 import { log } from "../log/log";
 
+/** All connections to a Sentinel or a Cluster share it, so that one outage of it is one line. */
+const NO_ONE_ADDRESS = "several addresses";
+
 type Outages = Map<string, number>;
 
 /** Follows the connections of one start of the server. */
@@ -12,7 +15,7 @@ export class ConnectionLog {
   /** @param name how the connection is called in `config.redis` */
   follow(name: string, client: Redis): void {
     const tell = (event: string) => `Redis connection \`${name}\` ${event}`;
-    const address = addressOf(client) ?? name;
+    const address = addressOf(client) ?? NO_ONE_ADDRESS;
 
     this.followErrors(name, client);
     client.on("connect", () => log(tell("connected"), "debug"));
@@ -33,7 +36,7 @@ export class ConnectionLog {
 
   /** For clients that were built elsewhere: their owner follows the rest. */
   followErrors(name: string, client: Redis): void {
-    const address = addressOf(client) ?? name;
+    const address = addressOf(client) ?? NO_ONE_ADDRESS;
     client.on("error", (error: Error) => {
       const isFirst = !this.outages.has(address);
       if (isFirst) this.outages.set(address, Date.now());

@@ -46,7 +46,7 @@ function receive(channel: string, raw: string): void {
     ignore("malformed or of another cluster", channel, raw);
     return;
   }
-  const { messageType } = message!;
+  const { messageType } = message;
   const { subscriptionHandlers } = api.redis;
   const handler = Object.hasOwn(subscriptionHandlers, messageType as string)
     ? subscriptionHandlers[messageType as string]
@@ -57,18 +57,23 @@ function receive(channel: string, raw: string): void {
   }
   try {
     const result = handler(message);
-    if (result instanceof Promise)
-      result.catch((error: unknown) => report(messageType, error));
+    if (isThenable(result))
+      result.then(undefined, (error: unknown) => report(messageType, error));
   } catch (error) {
     report(messageType, error);
   }
+}
+
+/** Not only promises of this realm: what a user's library returns counts, too. */
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null)?.then === "function";
 }
 
 function parse(raw: string): PubSubMessage | undefined {
   try {
     const message: unknown = JSON.parse(raw);
     return typeof message === "object" && message !== null
-      ? (message as PubSubMessage)
+      ? message
       : undefined;
   } catch {
     return undefined;

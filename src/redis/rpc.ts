@@ -31,7 +31,7 @@ export function settleCall(message: PubSubMessage): void {
   if (!Object.hasOwn(api.redis.rpcCallbacks, messageId)) return;
   const { resolve, reject } = api.redis.rpcCallbacks[messageId]!;
   dropCallback(messageId);
-  if (message.error) reject(remoteError(message.error as RemoteError));
+  if (message.error) reject(remoteError(message.error));
   else resolve(message.response);
 }
 
@@ -41,10 +41,14 @@ export interface RemoteError {
   code?: string;
 }
 
-function remoteError({ message, code }: RemoteError): ActionheroError {
-  const isOurs = code !== undefined && Object.hasOwn(ERROR_CODES, code);
-  return new ActionheroError(
+/** What an answer holds may be anything: a node of another version or something else may have sent it. */
+function remoteError(sent: unknown): ActionheroError {
+  const { message = sent, code } = Object(sent) as Partial<RemoteError>;
+  const isOurs = typeof code === "string" && Object.hasOwn(ERROR_CODES, code);
+  const error = new ActionheroError(
     isOurs ? (code as ErrorCode) : "AH_RPC_REMOTE",
-    String(message),
+    typeof message === "string" ? message : JSON.stringify(message),
   );
+  if (code !== undefined && !isOurs) error.data = { remoteCode: code };
+  return error;
 }

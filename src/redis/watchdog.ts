@@ -5,7 +5,7 @@ import { within } from "./bounded";
 import { operationTimeout, type RedisClients } from "./clients";
 import { isCluster, isEmbedded } from "./engine";
 
-/** How often each connection is asked for a sign of life, in ms. */
+/** How often each connection is asked for a sign of life, unless operations may not take as long, in ms. */
 const INTERVAL_MS = 5_000;
 
 export interface Watchdog {
@@ -19,13 +19,16 @@ export function startWatchdog(clients: RedisClients): Watchdog {
     .filter(([, client]) => !isEmbedded(client) && !isCluster(client));
   const asked = new Set<string>();
 
-  const timer = setInterval(() => {
-    for (const [name, client] of watched) {
-      if (asked.has(name) || client.status !== "ready") continue;
-      asked.add(name);
-      void check(name, client).finally(() => asked.delete(name));
-    }
-  }, INTERVAL_MS);
+  const timer = setInterval(
+    () => {
+      for (const [name, client] of watched) {
+        if (asked.has(name) || client.status !== "ready") continue;
+        asked.add(name);
+        void check(name, client).finally(() => asked.delete(name));
+      }
+    },
+    Math.min(INTERVAL_MS, operationTimeout()),
+  );
   timer.unref();
   return { stop: () => clearInterval(timer) };
 }

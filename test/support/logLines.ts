@@ -30,6 +30,13 @@ export class LogLines {
       .filter((message) => pattern.test(message));
   }
 
+  /** The lines of one level that match. */
+  at(level: ActionheroLogLevel, pattern: RegExp): string[] {
+    return this.lines
+      .filter((line) => line.level === level && pattern.test(line.message))
+      .map(({ message }) => message);
+  }
+
   stop(): void {
     loggers.splice(loggers.indexOf(this.logger), 1);
     this.logger.close();

@@ -78,7 +78,7 @@ export class RedisCluster {
     }
     await until(async () => {
       const infos = await Promise.all(
-        clients.map((client) => client.cluster("INFO") as Promise<string>),
+        clients.map((client) => client.cluster("INFO")),
       );
       return infos.every(
         (info) =>

@@ -1,0 +1,177 @@
+/** This process as a node of the cluster: its heartbeat, and its watch over the others. */
+import { randomUUID } from "node:crypto";
+import * as os from "node:os";
+import { api } from "../api";
+import { actionheroVersion, config, id } from "../config/config";
+import { toError } from "../errors";
+import { log } from "../log/log";
+import { within } from "../redis/bounded";
+import {
+  claimCleanUp,
+  readNodes,
+  releaseCleanUp,
+  removeNode,
+  writeHeartbeat,
+} from "./register";
+import type { ClusterNode, LostHook, NodeRecord, ReturnHook } from "./types";
+
+const DEFAULT_INTERVAL_MS = 5_000;
+const DEFAULT_TIMEOUT_MS = 20_000;
+/** Longest time that taking leave may take, in ms. */
+const LEAVE_TIMEOUT_MS = 1_000;
+
+export class Membership {
+  readonly lostHooks: LostHook[] = [];
+  readonly returnHooks: ReturnHook[] = [];
+  private readonly instance = randomUUID();
+  private readonly startedAt = Date.now();
+  private timer?: NodeJS.Timeout;
+  private round?: Promise<void>;
+  private left = true;
+  /** When the last round ended well, by the monotonic clock. */
+  private lastRoundAt = 0;
+  private isOut = false;
+  private warnedOfDouble = false;
+
+  /** Enter the register, and stay there until `leave`. */
+  async join(): Promise<void> {
+    if (interval() <= 0) return;
+    this.left = false;
+    await writeHeartbeat(this.describe());
+    this.lastRoundAt = performance.now();
+    this.schedule(interval());
+  }
+
+  /** Leave the register; nobody will look after what this node leaves behind. */
+  async leave(): Promise<void> {
+    if (this.left) return;
+    this.left = true;
+    clearTimeout(this.timer);
+    try {
+      await within(
+        LEAVE_TIMEOUT_MS,
+        // a heartbeat that is under way would enter it again
+        Promise.resolve(this.round).then(() => removeNode(String(id))),
+        "AH_REDIS_TIMEOUT",
+        () => "redis does not answer",
+      );
+    } catch (error) {
+      log(`left without notice: ${toError(error).message}`, "debug");
+    }
+  }
+
+  private schedule(delayMs: number): void {
+    if (this.left) return;
+    this.timer = setTimeout(() => {
+      const begun = performance.now();
+      this.round = this.runRound().finally(() => {
+        this.round = undefined;
+        this.schedule(Math.max(interval() - (performance.now() - begun), 0));
+      });
+    }, delayMs);
+    this.timer.unref();
+  }
+
+  /** One heartbeat and one look at the others; never rejects. */
+  private async runRound(): Promise<void> {
+    try {
+      const before = await writeHeartbeat(this.describe());
+      if (!before) await this.comeBack();
+      else if (before.instance !== this.instance) this.warnOfDouble(before);
+      if (this.wasSteady()) await this.watchOthers();
+      this.lastRoundAt = performance.now();
+      this.isOut = false;
+    } catch (error) {
+      if (!this.isOut)
+        log(`no heartbeat: ${toError(error).message}`, "warning");
+      this.isOut = true; // each of the rounds of an outage fails
+    }
+  }
+
+  /** After a pause of redis or of this process the others get the time for a heartbeat before they count as dead. */
+  private wasSteady(): boolean {
+    return performance.now() - this.lastRoundAt < 3 * interval();
+  }
+
+  private async watchOthers(): Promise<void> {
+    const { now, nodes } = await readNodes();
+    for (const node of nodes) {
+      if (this.left) return;
+      if (node.id === String(id) || isAlive(node, now)) continue;
+      if (await claimCleanUp(node.id, this.instance))
+        await this.clearUpAfter(node);
+    }
+  }
+
+  private async clearUpAfter(node: ClusterNode): Promise<void> {
+    log(
+      `node ${node.id} has sent no heartbeat for ${node.timeout} ms: it is lost`,
+      "alert",
+    );
+    // a node that is back meanwhile finds itself struck off, and enters again what is removed here
+    const isDone = await runHooks(this.lostHooks, (hook) => hook(node));
+    if (isDone) await removeNode(node.id);
+    await releaseCleanUp(node.id);
+  }
+
+  private async comeBack(): Promise<void> {
+    log("the cluster had lost this node; it is back", "warning");
+    await runHooks(this.returnHooks, (hook) => hook());
+  }
+
+  private warnOfDouble(other: ClusterNode): void {
+    if (this.warnedOfDouble) return;
+    this.warnedOfDouble = true;
+    log(
+      `another process has the id ${id} (pid ${other.pid} on ${other.host}): give each its own`,
+      "error",
+    );
+  }
+
+  private describe(): NodeRecord {
+    return {
+      id: String(id),
+      instance: this.instance,
+      host: os.hostname(),
+      pid: process.pid,
+      version: actionheroVersion,
+      startedAt: this.startedAt,
+      timeout: config.redis.heartbeatTimeout ?? DEFAULT_TIMEOUT_MS,
+      connections: countConnections(),
+    };
+  }
+}
+
+export function isAlive({ seenAt, timeout }: ClusterNode, now: number) {
+  return now - seenAt < timeout;
+}
+
+function interval(): number {
+  return config.redis.heartbeatInterval ?? DEFAULT_INTERVAL_MS;
+}
+
+function countConnections(): number {
+  const { connections } = api as {
+    connections?: { connections: Record<string, unknown> };
+  };
+  return connections ? Object.keys(connections.connections).length : 0;
+}
+
+/** @returns whether all went well; one that fails does not keep the others from running */
+async function runHooks<Hook>(
+  hooks: readonly Hook[],
+  call: (hook: Hook) => unknown,
+): Promise<boolean> {
+  let isDone = true;
+  for (const hook of hooks) {
+    try {
+      await call(hook);
+    } catch (error) {
+      isDone = false;
+      log(`a hook of the cluster failed: ${String(error)}`, "error", {
+        stack: toError(error).stack,
+      });
+    }
+  }
+  return isDone;
+}

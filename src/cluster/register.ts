@@ -1,0 +1,76 @@
+/** The register of nodes in redis: who is there, and when each was last seen. */
+import type { Redis } from "ioredis";
+import { config } from "../config/config";
+import { commandClient } from "../redis/clients";
+import { beat, read } from "./steps";
+import type { ClusterNode, NodeRecord } from "./types";
+
+/** How long one node may take to clear up after another, before a third one may try, in ms. */
+const CLAIM_MS = 60_000;
+
+/** The braces put all keys of the register into one slot of a Redis Cluster. */
+function keyOf(part: string): string {
+  return `{actionhero:cluster}:${config.general.channel}:${part}`;
+}
+
+function client(): Redis {
+  return commandClient("cluster");
+}
+
+/**
+ * Say that this node lives.
+ * @returns what the register held of it before
+ */
+export async function writeHeartbeat(
+  record: NodeRecord,
+): Promise<ClusterNode | undefined> {
+  const text = JSON.stringify(record);
+  const before = await beat(client(), keyOf("nodes"), record.id, text);
+  return before === null ? undefined : parse(record.id, before);
+}
+
+/** All nodes of the register, and the time that their `seenAt` is to be compared with. */
+export async function readNodes(): Promise<{
+  now: number;
+  nodes: ClusterNode[];
+}> {
+  const { now, entries } = await read(client(), keyOf("nodes"));
+  const nodes: ClusterNode[] = [];
+  for (const [id, text] of entries) {
+    const node = parse(id, text);
+    if (node) nodes.push(node);
+  }
+  return { now, nodes };
+}
+
+/** Strike a node off; one that lives after all finds itself missing at its next heartbeat. */
+export async function removeNode(id: string): Promise<void> {
+  await client().hdel(keyOf("nodes"), id);
+}
+
+/** @returns whether it is up to `owner` to clear up after the node */
+export async function claimCleanUp(
+  nodeId: string,
+  owner: string,
+): Promise<boolean> {
+  const key = keyOf(`lost:${nodeId}`);
+  return (await client().set(key, owner, "PX", CLAIM_MS, "NX")) === "OK";
+}
+
+export async function releaseCleanUp(nodeId: string): Promise<void> {
+  await client().del(keyOf(`lost:${nodeId}`));
+}
+
+/** `<ms> <JSON>`; undefined for what something else has written. */
+function parse(id: string, text: string): ClusterNode | undefined {
+  const space = text.indexOf(" ");
+  const seenAt = Number(text.slice(0, space));
+  try {
+    const record = JSON.parse(text.slice(space + 1)) as NodeRecord;
+    if (!Number.isFinite(seenAt) || !Number.isFinite(record.timeout))
+      return undefined;
+    return { ...record, id, seenAt };
+  } catch {
+    return undefined;
+  }
+}

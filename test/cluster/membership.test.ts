@@ -1,0 +1,231 @@
+process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
+
+import { api } from "../../src/api";
+import {
+  createCluster,
+  joinNodes,
+  leaveNodes,
+} from "../../src/cluster/cluster";
+import {
+  readNodes,
+  removeNode,
+  writeHeartbeat,
+} from "../../src/cluster/register";
+import type { ClusterNode, NodeRecord } from "../../src/cluster/types";
+import { config, id } from "../../src/config/config";
+import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
+import { describeOnEachEngine } from "../support/engines";
+import { LogLines } from "../support/logLines";
+import { until } from "../support/until";
+
+const REGISTER = "{actionhero:cluster}:actionhero:nodes";
+
+describeOnEachEngine("membership", (engine) => {
+  let logs: LogLines;
+  let lost: ClusterNode[];
+
+  beforeAll(async () => {
+    logs = new LogLines();
+    await connectRedis();
+  });
+
+  beforeEach(async () => {
+    logs.lines.length = 0;
+    await engine.flush();
+    Object.assign(config.redis, {
+      heartbeatInterval: 30,
+      heartbeatTimeout: 500,
+    });
+    lost = [];
+    createCluster();
+    api.cluster.onNodeLost((node) => lost.push(node));
+  });
+
+  afterEach(() => leaveNodes());
+
+  afterAll(async () => {
+    await leaveCluster();
+    logs.stop();
+  });
+
+  /** A node as one that has died since: it wrote one heartbeat. */
+  function record(other: Partial<NodeRecord> = {}): NodeRecord {
+    return {
+      id: "other",
+      instance: "1",
+      host: "h",
+      pid: 1,
+      version: "30.0.0",
+      startedAt: Date.now(),
+      timeout: 200,
+      connections: 0,
+      ...other,
+    };
+  }
+
+  const ids = async () => (await api.cluster.nodes()).map((node) => node.id);
+
+  test("a node is listed, with what there is to know of it", async () => {
+    api.connections = { connections: { a: {}, b: {} } } as never;
+    const before = Date.now();
+    await joinNodes();
+    const [node, ...others] = await api.cluster.nodes();
+    expect(others).toEqual([]);
+    expect(node).toMatchObject({
+      id,
+      pid: process.pid,
+      version: "30.0.0",
+      timeout: 500,
+      connections: 2,
+    });
+    expect(Math.abs(node.seenAt - before)).toBeLessThan(5_000);
+  });
+
+  test("it goes on telling that it is there", async () => {
+    await joinNodes();
+    const [{ seenAt }] = await api.cluster.nodes();
+    await until(async () => {
+      const [node] = await api.cluster.nodes();
+      return node.seenAt > seenAt;
+    });
+  });
+
+  test("nodes are listed oldest first", async () => {
+    await joinNodes();
+    await writeHeartbeat(
+      record({ id: "young", startedAt: Date.now() + 1e6, timeout: 9e9 }),
+    );
+    await writeHeartbeat(record({ id: "old", startedAt: 1, timeout: 9e9 }));
+    expect(await ids()).toEqual(["old", id, "young"]);
+  });
+
+  test("one that falls silent is listed no more, and cleared up after once", async () => {
+    await writeHeartbeat(record());
+    expect(await ids()).toEqual(["other"]);
+    await joinNodes();
+    await until(async () => (await readNodes()).nodes.length === 1);
+    expect(await ids()).toEqual([id]);
+    expect(lost).toEqual([expect.objectContaining({ id: "other", pid: 1 })]);
+    expect(
+      logs.at("alert", /^node other has sent no heartbeat for 200 ms/),
+    ).toHaveLength(1);
+  });
+
+  test("what fails while clearing up is repeated, and does not keep other hooks from running", async () => {
+    const failing = jest.fn().mockRejectedValueOnce(new Error("not yet"));
+    const next = jest.fn();
+    api.cluster.onNodeLost(failing);
+    api.cluster.onNodeLost(next);
+    await writeHeartbeat(record());
+    await joinNodes();
+    await until(async () => (await readNodes()).nodes.length === 1);
+    expect(failing).toHaveBeenCalledTimes(2);
+    expect(next).toHaveBeenCalledTimes(2);
+    expect(
+      logs.matching(/hook of the cluster failed: Error: not yet/),
+    ).toHaveLength(1);
+  });
+
+  test("while another node clears up, this one does not", async () => {
+    await engine
+      .client()
+      .set("{actionhero:cluster}:actionhero:lost:other", "third");
+    await writeHeartbeat(record());
+    await joinNodes();
+    await until(async () => !(await ids()).includes("other"));
+    const [{ seenAt }] = await api.cluster.nodes();
+    await until(
+      async () => (await api.cluster.nodes())[0].seenAt > seenAt + 100,
+    );
+    expect(lost).toEqual([]);
+  });
+
+  test("a node that was struck off enters again, and is told", async () => {
+    const returned = jest.fn();
+    api.cluster.onReturn(returned);
+    await joinNodes();
+    expect(returned).not.toHaveBeenCalled();
+    await removeNode(id);
+    await until(() => returned.mock.calls.length > 0);
+    expect(await ids()).toEqual([id]);
+    expect(logs.at("warning", /the cluster had lost this node/)).toHaveLength(
+      1,
+    );
+  });
+
+  test("a node that leaves is gone at once, without being missed", async () => {
+    await joinNodes();
+    await leaveNodes();
+    expect(await readNodes()).toMatchObject({ nodes: [] });
+    await leaveNodes(); // a second time is no error
+    expect(await readNodes()).toMatchObject({ nodes: [] });
+  });
+
+  test("two processes of one id are told apart, and the log says so once", async () => {
+    await joinNodes();
+    const other = () => writeHeartbeat(record({ id, instance: "2", pid: 77 }));
+    await until(async () => {
+      await other();
+      return logs.lines.length > 0;
+    });
+    const [{ seenAt }] = await api.cluster.nodes();
+    await other();
+    await until(async () => (await api.cluster.nodes())[0].seenAt > seenAt);
+    expect(logs.lines).toEqual([
+      expect.objectContaining({
+        message: `another process has the id ${id} (pid 77 on h): give each its own`,
+        level: "error",
+      }),
+    ]);
+  });
+
+  test("strange entries are no nodes", async () => {
+    await engine.client().hset(REGISTER, {
+      a: "",
+      b: "x {}",
+      c: "12 {",
+      d: "12 null",
+      e: "12 {}",
+      f: "12 []",
+    });
+    await joinNodes();
+    expect(await ids()).toEqual([id]);
+    const [{ seenAt }] = await api.cluster.nodes();
+    await until(async () => (await api.cluster.nodes())[0].seenAt > seenAt);
+    expect(lost).toEqual([]);
+    expect(logs.matching(/no heartbeat/)).toEqual([]);
+  });
+
+  test("without an interval there are no heartbeats", async () => {
+    config.redis.heartbeatInterval = 0;
+    await joinNodes();
+    expect(await ids()).toEqual([]);
+  });
+
+  test("a redis that fails is told of once, and found again", async () => {
+    await joinNodes();
+    const { client } = api.redis.clients;
+    api.redis.clients.client = undefined as never;
+    await until(() => logs.lines.length > 0);
+    const sinceThen = performance.now() + 100;
+    await until(() => performance.now() > sinceThen);
+    api.redis.clients.client = client;
+    expect(logs.lines).toEqual([
+      expect.objectContaining({
+        message: "no heartbeat: redis not connected, cluster cannot be used",
+        level: "warning",
+      }),
+    ]);
+    await until(async () => (await ids()).length === 1);
+  });
+
+  test("nodes of other channels are others", async () => {
+    await joinNodes();
+    config.general.channel = "another";
+    try {
+      expect(await ids()).toEqual([]);
+    } finally {
+      config.general.channel = "actionhero";
+    }
+  });
+});
