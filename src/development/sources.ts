@@ -5,7 +5,6 @@ import { config, projectRoot, typescript } from "../config/config";
 import { pluginFolders, projectFolders } from "../config/discover";
 import { locateConfigDirectories } from "../config/locate";
 import { pluginConfigFolders } from "../config/pluginConfig";
-import type { PluginConfig } from "../config/types";
 import { defaultsRoot, packageRoot } from "../environment/paths";
 
 /** `built`: initializers, servers and settings, which a running server cannot change. `code`: anything else. */
@@ -24,7 +23,7 @@ export interface SourceFolders {
 export function sourceFolders(): SourceFolders {
   const found = locateConfigDirectories(projectRoot, typescript);
   const own = found.isOwnProject ? [found.defaults] : [];
-  const plugins = pluginConfigFolders((config.plugins ?? {}));
+  const plugins = pluginConfigFolders(config.plugins ?? {});
   return {
     actions: foldersOf("actions"),
     tasks: foldersOf("tasks"),
