@@ -33,23 +33,25 @@ function fillContext(prompt: repl.REPLServer): void {
   }
 }
 
-function defineListings(prompt: repl.REPLServer): void {
-  const listings = {
-    actions: () => Object.keys(api.actions.actions),
-    tasks: () => Object.keys(api.tasks.tasks),
-    routes: () =>
-      Object.entries(api.routes.routes).flatMap(([method, routes]) =>
-        routes.map(
-          (route) =>
-            `${method.toUpperCase().padEnd(7)} ${route.path} -> ${route.action}`,
-        ),
+/** What `.actions`, `.tasks` and `.routes` print; routes in the order in which they are tried. */
+const listings: Record<string, () => string[]> = {
+  actions: () => Object.keys(api.actions.actions).sort(),
+  tasks: () => Object.keys(api.tasks.tasks).sort(),
+  routes: () =>
+    Object.entries(api.routes.routes).flatMap(([method, routes]) =>
+      routes.map(
+        ({ path, action }) =>
+          `${method.toUpperCase().padEnd(7)} ${path} -> ${action}`,
       ),
-  };
+    ),
+};
+
+function defineListings(prompt: repl.REPLServer): void {
   for (const [name, list] of Object.entries(listings)) {
     prompt.defineCommand(name, {
       help: `List the ${name}`,
       action() {
-        this.output.write(`${list().sort().join("\n")}\n`);
+        this.output.write(`${list().join("\n")}\n`);
         this.displayPrompt();
       },
     });

@@ -1,7 +1,9 @@
 /** Runs one command: in a project that is loaded or started first, if it wants that, and ends the process after it. */
 import type { Process } from "../boot/process";
 import { toError } from "../errors";
+import { keepStdoutForData } from "../log/sinks";
 import type { CLI } from "./cli";
+import type { CommandClass } from "./find";
 
 /** How long commands that failed to end what they opened may hold the process, in ms. */
 const STOP_LIMIT_MS = 30_000;
@@ -11,6 +13,7 @@ export async function execute(
   command: CLI,
   params: { [key: string]: unknown },
 ): Promise<void> {
+  if ((command.constructor as CommandClass).printsData) keepStdoutForData();
   let app: Process | undefined;
   try {
     app = await prepare(command);

@@ -1,16 +1,26 @@
 /** Finds the command classes in folders of code. */
 import * as fs from "node:fs";
+import { toError } from "../errors";
 import { listSourceFiles } from "../utils/listSourceFiles";
 import { loadModule } from "../utils/loadModule";
 import type { CLI } from "./cli";
 
-/** A command as exported: built-in ones may say that they work without a project. */
-export type CommandClass = (new () => CLI) & { needsProject?: boolean };
+/** A command as exported; built-in ones may say more of themselves. */
+export type CommandClass = (new () => CLI) & {
+  /** False for a command that works without a project. */
+  needsProject?: boolean;
+  /** True when programs read what it prints: log lines go to stderr then. */
+  printsData?: boolean;
+};
 
-/** The command classes below the folders, in order; a folder that is missing or comes twice is passed over. */
+/**
+ * The command classes below the folders, in order; a folder that is missing or comes twice is passed over.
+ * @param onError hears of each file that cannot be loaded; the commands of the others are there all the same
+ */
 export function findCommands(
   folders: readonly string[],
   extensions: readonly string[],
+  onError: (file: string, error: Error) => void,
 ): CommandClass[] {
   const seen = new Set<string>();
   const commands: CommandClass[] = [];
@@ -19,7 +29,11 @@ export function findCommands(
       const real = fs.realpathSync(file);
       if (seen.has(real)) continue;
       seen.add(real);
-      commands.push(...commandsOf(loadModule(file)));
+      try {
+        commands.push(...commandsOf(loadModule(file)));
+      } catch (error) {
+        onError(file, toError(error));
+      }
     }
   }
   return commands;

@@ -72,8 +72,8 @@ export function buildProgram(state: ProjectState): Command {
 function projectCommands(state: ProjectState): CommandClass[] {
   const folders = state.folders.filter((folder) => !isOwnFolder(folder));
   return [
-    ...findCommands(folders, state.extensions),
-    ...findCommands(state.pluginFolders, [".js"]),
+    ...findCommands(folders, state.extensions, showFailure),
+    ...findCommands(state.pluginFolders, [".js"], showFailure),
   ];
 }
 
@@ -81,7 +81,14 @@ function internalCommands(): CommandClass[] {
   return findCommands(
     [path.join(defaultsRoot, "bin", "methods")],
     [".js", ".ts"],
+    (_file, error) => {
+      throw error;
+    },
   );
+}
+
+function showFailure(file: string, error: Error): void {
+  console.error(`${file} cannot be loaded: ${error.message}`);
 }
 
 function addCommand(

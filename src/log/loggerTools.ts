@@ -2,7 +2,7 @@
 import * as winston from "winston";
 import Transport = require("winston-transport");
 import { BufferedOutput } from "./bufferedOutput";
-import { fileSink, stdoutSink } from "./sinks";
+import { consoleSink, fileSink } from "./sinks";
 
 type LogInfo = winston.Logform.TransformableInfo;
 
@@ -53,7 +53,7 @@ class BufferedTransport extends Transport {
 
 class ConsoleTransport extends BufferedTransport {
   constructor() {
-    super(new BufferedOutput(stdoutSink));
+    super(new BufferedOutput(consoleSink));
   }
 }
 

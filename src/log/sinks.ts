@@ -3,15 +3,21 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import type { OutputSink } from "./bufferedOutput";
 
-/** Writes to this process' stdout. */
-export const stdoutSink: OutputSink = {
+/** The stream for people: stdout, unless a command has claimed that for its data. */
+let console: NodeJS.WriteStream = process.stdout;
+
+/** From now on, lines for people go to stderr, so that a program can read what this process prints. */
+export function keepStdoutForData(): void {
+  console = process.stderr;
+}
+
+/** Writes to this process' stdout, or to stderr after `keepStdoutForData`. */
+export const consoleSink: OutputSink = {
   write: (text) =>
     new Promise((resolve, reject) => {
-      process.stdout.write(text, (error) =>
-        error ? reject(error) : resolve(),
-      );
+      console.write(text, (error) => (error ? reject(error) : resolve()));
     }),
-  writeSync: (text) => writeFully(1, text),
+  writeSync: (text) => writeFully(console === process.stderr ? 2 : 1, text),
 };
 
 /**

@@ -146,6 +146,15 @@ test("a command may set the exit code", async () => {
   expect((await inProject("verdict")).exitCode).toBe(3);
 });
 
+test("a command file that does not load is shown, and the others work", async () => {
+  const file = project.write("src/bin/broken.js", "throw new Error('oh no')");
+  const { stdout, stderr, exitCode } = await inProject("greet", "you");
+  project.write("src/bin/broken.js", "");
+  expect(stderr).toBe(`${file} cannot be loaded: oh no\n`);
+  expect(JSON.parse(stdout)).toEqual({ _arguments: ["you"] });
+  expect(exitCode).toBe(0);
+});
+
 test("an unknown command is refused", async () => {
   const { stderr, exitCode } = await inProject("not-a-thing");
   expect(stderr).toContain("error: unknown command 'not-a-thing'");

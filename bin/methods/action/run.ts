@@ -1,4 +1,6 @@
+import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
+import { jsonObject } from "../../../src/cli/jsonObject";
 import { framework } from "../../framework";
 
 interface Params {
@@ -8,6 +10,8 @@ interface Params {
 }
 
 export class ActionRun extends CLI {
+  static readonly printsData = true;
+
   constructor() {
     super();
     this.name = "action-run <name>";
@@ -18,7 +22,7 @@ export class ActionRun extends CLI {
         letter: "p",
         requiredValue: true,
         description: "the params of the action, as a JSON object",
-        formatter: parseObject,
+        formatter: jsonObject,
       },
       apiVersion: {
         letter: "a",
@@ -29,19 +33,26 @@ export class ActionRun extends CLI {
   }
 
   async run({ params }: { params: Params }) {
-    const response: unknown = await framework().action.run(
-      params._arguments[0]!,
-      params.apiVersion,
-      params.params ?? {},
-    );
+    await startWithoutServers();
+    const response: unknown = await framework()
+      .action.run(params._arguments[0]!, params.apiVersion, params.params ?? {})
+      .catch((error: Error) => {
+        throw error.cause ?? error; // the action's own error, without the wrapping
+      });
     console.log(JSON.stringify(response, null, 2));
     return true;
   }
 }
 
-function parseObject(word: string): Record<string, unknown> {
-  const value: unknown = JSON.parse(word);
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Error("params must be a JSON object");
-  return value as Record<string, unknown>;
+/** As in a server, initializers are started; but nothing listens, and no worker takes a job. */
+async function startWithoutServers(): Promise<void> {
+  const { config } = framework();
+  api.servers.servers = {};
+  config.tasks = {
+    ...config.tasks,
+    scheduler: false,
+    minTaskProcessors: 0,
+    maxTaskProcessors: 0,
+  };
+  await api.process!.start();
 }

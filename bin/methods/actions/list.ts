@@ -7,6 +7,8 @@ interface ListedAction {
 }
 
 export class ActionsList extends CLI {
+  static readonly printsData = true;
+
   constructor() {
     super();
     this.name = "actions-list";

@@ -13,6 +13,8 @@ interface ListedRoute {
 }
 
 export class RoutesList extends CLI {
+  static readonly printsData = true;
+
   constructor() {
     super();
     this.name = "routes-list";

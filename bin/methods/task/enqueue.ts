@@ -1,6 +1,12 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
+import { jsonObject } from "../../../src/cli/jsonObject";
 import { framework } from "../../framework";
+
+interface Params {
+  name: string;
+  args?: Record<string, unknown>;
+}
 
 export class TaskEnqueue extends CLI {
   constructor() {
@@ -18,17 +24,17 @@ export class TaskEnqueue extends CLI {
         letter: "a",
         requiredValue: true,
         description: "its inputs, as a JSON object",
+        formatter: jsonObject,
       },
     };
   }
 
-  async run({ params }: { params: { name: string; args?: string } }) {
+  async run({ params }: { params: Params }) {
     const { log, task } = framework();
-    if (!api.tasks.tasks[params.name])
+    if (!Object.hasOwn(api.tasks.tasks, params.name))
       throw new Error(`Task "${params.name}" not found`);
 
-    const inputs: unknown = params.args ? JSON.parse(params.args) : {};
-    const enqueued = await task.enqueue(params.name, inputs as object);
+    const enqueued = await task.enqueue(params.name, params.args ?? {});
     log(`enqueued: ${enqueued}`, "info");
     return true;
   }

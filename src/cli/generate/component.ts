@@ -22,12 +22,13 @@ export type ComponentValues = { name: string } & {
 
 /**
  * Write the files of one component, all or none.
- * @throws Error `file '<path>' already exists`
+ * @throws Error `file '<path>' already exists`, or when the name is none
  */
 export function generateComponent(
   files: readonly ComponentFile[],
   values: ComponentValues,
 ): void {
+  refuseStrangeName(values.name);
   const code = Object.fromEntries(
     Object.entries(values).map(([key, value]) => [
       key,
@@ -50,6 +51,13 @@ export function generateComponent(
     fs.mkdirSync(path.dirname(target), { recursive: true });
     console.log(createFileSafely(target, content));
   }
+}
+
+/** The name is that of a file; it may have folders in front, and stays below its own. */
+function refuseStrangeName(name: string): void {
+  const parts = name.split(/[\\/]/);
+  if (parts.some((part) => part === "" || part === "." || part === ".."))
+    throw new Error(`\`${name}\` is not a name`);
 }
 
 /** Generated code belongs to the sources, also when the compiled project runs. */

@@ -1,0 +1,226 @@
+/** The built-in commands, run as programs: in this repository, which is a project, and in small ones. */
+import * as fs from "fs";
+import * as path from "path";
+import { runCli } from "../support/runCli";
+import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
+
+const here = (...words: string[]) => runCli(words, { cwd: repositoryRoot });
+
+describe("actions-list", () => {
+  test("prints names, versions, descriptions and inputs", async () => {
+    const { stdout, stderr, exitCode } = await here("actions-list");
+    expect(stdout).toMatch(
+      /\r\n--- status ---\n {2}version: 1\n {4}\S.*\n {4}inputs:\n/,
+    );
+    expect(stdout).toMatch(/\n {6}key: \{"required":true/);
+    expect(stdout).not.toContain("notice"); // log lines go to stderr
+    expect(stderr).not.toContain("Error");
+    expect(exitCode).toBe(0);
+  });
+
+  test("prints JSON, also as two words", async () => {
+    const { stdout } = await here("actions", "list", "--json");
+    expect(JSON.parse(stdout)).toContainEqual(
+      expect.objectContaining({ name: "randomNumber", version: 1, inputs: {} }),
+    );
+  });
+});
+
+describe("routes-list", () => {
+  test("prints a table", async () => {
+    const { stdout, exitCode } = await here("routes", "list");
+    const [head, , ...rows] = stdout.split("\n");
+    expect(head!.split(/ +/)).toEqual([
+      "method",
+      "path",
+      "action",
+      "apiVersion",
+      "source",
+    ]);
+    expect(rows.map((row) => row.split(/ +/).join(" "))).toContain(
+      "POST /cacheTest cacheTest latest automatic",
+    );
+    expect(exitCode).toBe(0);
+  });
+
+  test("prints JSON, and only that on stdout", async () => {
+    const { stdout } = await here("routes-list", "--json");
+    expect(JSON.parse(stdout)).toContainEqual({
+      method: "GET",
+      path: "/status",
+      action: "status",
+      apiVersion: "latest",
+      source: "config",
+    });
+  });
+});
+
+describe("action-run", () => {
+  test("prints the response, and only that on stdout", async () => {
+    const words = ["action", "run", "cacheTest", "--params"];
+    const { stdout, stderr, exitCode } = await here(
+      ...words,
+      '{"key": "colour", "value": "blue"}',
+    );
+    expect(JSON.parse(stdout).cacheTestResults.loadResp).toMatchObject({
+      key: "cacheTest_colour",
+      value: "blue",
+    });
+    expect(stderr).toContain("action=cacheTest"); // the log is there
+    expect(stderr).not.toContain("Starting server");
+    expect(exitCode).toBe(0);
+  });
+
+  test("ends with 1 for the action's error", async () => {
+    const { stdout, stderr, exitCode } = await here("action-run", "cacheTest");
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(
+      /^Error: key is a required parameter for this action$/m,
+    );
+    expect(exitCode).toBe(1);
+  });
+
+  test("refuses what is no JSON object", async () => {
+    const { stderr, exitCode } = await here(
+      "action-run",
+      "status",
+      "--params=[1]",
+    );
+    expect(stderr).toBe(
+      "error: option '-p, --params <params>' argument '[1]' is invalid. it must be a JSON object\n",
+    );
+    expect(exitCode).toBe(1);
+  });
+
+  test("asks for the name", async () => {
+    const { stderr, exitCode } = await here("action-run");
+    expect(stderr).toBe("error: missing required argument 'name'\n");
+    expect(exitCode).toBe(1);
+  });
+});
+
+describe("task-enqueue", () => {
+  test("enqueues a task", async () => {
+    const { stdout, exitCode } = await here(
+      "task-enqueue",
+      "--name=runAction",
+      "--args",
+      '{"action": "status"}',
+    );
+    expect(stdout).toContain("enqueued: true");
+    expect(exitCode).toBe(0);
+  });
+
+  test.each([
+    [["-n", "nothing"], 'Error: Task "nothing" not found'],
+    [["-n", "constructor"], 'Error: Task "constructor" not found'],
+    [["-n", "runAction", "-a", "{"], "error: option '-a, --args <args>'"],
+    [[], "error: required option '-n, --name <name>' not specified"],
+  ])("%j is refused", async (words, expected) => {
+    const { stderr, exitCode } = await here("task-enqueue", ...words);
+    expect(stderr).toContain(expected);
+    expect(exitCode).toBe(1);
+  });
+});
+
+describe("generators", () => {
+  let project: TemporaryProject;
+  beforeAll(() => {
+    project = new TemporaryProject({
+      "package.json": JSON.stringify({ name: "made", version: "1.0.0" }),
+      "src/config/paths.js": `const path = require("path");
+        const below = (name) => [path.join(__dirname, "..", name)];
+        exports.DEFAULT = { general: () => ({ paths: {
+          action: below("actions"), task: below("tasks"), server: below("servers"),
+          cli: below("bin"), initializer: below("initializers") } }) };`,
+    });
+  });
+  afterAll(() => project.remove());
+
+  afterEach(() =>
+    fs.rmSync(project.path("src/bin"), { recursive: true, force: true }),
+  );
+
+  // nothing listens there: a generator that asked for redis would fail
+  const env = { REDIS_URL: "redis://127.0.0.1:1" };
+  const generate = (...words: string[]) =>
+    runCli(words, { cwd: project.root, env });
+  const read = (file: string) => fs.readFileSync(project.path(file), "utf8");
+
+  test.each([
+    [
+      ["generate-action", "--name", "deep", "-d", "it's deep"],
+      ["src/actions/deep.ts", "__tests__/actions/deep.ts"],
+    ],
+    [
+      ["generate", "task", "-n", "work", "-q", "low", "-f", "60000"],
+      ["src/tasks/work.ts", "__tests__/tasks/work.ts"],
+    ],
+    [
+      ["generate-initializer", "-n", "setup", "--loadPriority=7"],
+      ["src/initializers/setup.ts"],
+    ],
+    [["generate", "server", "--name=pigeon"], ["src/servers/pigeon.ts"]],
+    [["generate-cli", "--name=say-hi"], ["src/bin/say-hi.ts"]],
+    [
+      ["generate-action", "-n", "sub/folder"],
+      ["src/actions/sub/folder.ts", "__tests__/actions/sub/folder.ts"],
+    ],
+  ])("%j", async (words, files) => {
+    const { stdout, stderr, exitCode } = await generate(...words);
+    expect(stderr).toBe("");
+    expect(stdout).toBe(
+      files.map((file) => `wrote file '${project.path(file)}'\n`).join(""),
+    );
+    expect(exitCode).toBe(0);
+    for (const file of files)
+      expect(fs.readFileSync(project.path(file), "utf8")).not.toContain("%%");
+  });
+
+  test("what they write holds what was asked for", () => {
+    expect(read("src/actions/deep.ts")).toContain('this.name = "deep"');
+    expect(read("src/actions/deep.ts")).toContain('"it\'s deep"');
+    expect(read("src/tasks/work.ts")).toContain("this.frequency = 60000;");
+    expect(read("src/tasks/work.ts")).toContain('this.queue = "low"');
+    const initializer = read("src/initializers/setup.ts");
+    expect(initializer).toContain("this.loadPriority = 7;");
+    expect(initializer).toContain("this.stopPriority = 1000;");
+    expect(read("src/servers/pigeon.ts")).toContain('this.type = "pigeon"');
+  });
+
+  test("they never overwrite, and write all files or none", async () => {
+    const file = project.path("__tests__/actions/taken.ts");
+    fs.writeFileSync(file, "mine");
+    const result = await generate("generate-action", "--name=taken");
+    expect(result.stderr).toBe(`Error: file '${file}' already exists\n`);
+    expect(result.exitCode).toBe(1);
+    expect(fs.readFileSync(file, "utf8")).toBe("mine");
+    expect(fs.existsSync(project.path("src/actions/taken.ts"))).toBe(false);
+  });
+
+  test.each([
+    [["generate-task", "-n", "x", "-q", "y", "-f", "often"], "`often` is not"],
+    [["generate-action"], "required option '-n, --name <name>' not specified"],
+    [
+      ["generate-action", "--name"],
+      "option '-n, --name <name>' argument missing",
+    ],
+    [["generate-action", "--name=../../up"], "is not a name"],
+    [["generate-action", "--name="], "is not a name"],
+  ])("%j is refused", async (words, expected) => {
+    const { stderr, exitCode } = await generate(...words);
+    expect(stderr).toContain(expected);
+    expect(exitCode).toBe(1);
+  });
+});
+
+describe("start", () => {
+  test("shows why a server cannot start, and ends with 1", async () => {
+    const { exitCode, stdout } = await runCli(["start"], {
+      cwd: repositoryRoot,
+      env: { PORT: path.join(repositoryRoot, "no-such-folder", "socket") },
+    });
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain("no-such-folder");
+  });
+});

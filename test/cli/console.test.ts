@@ -1,0 +1,58 @@
+import * as fs from "fs";
+import * as path from "path";
+import { runCli } from "../support/runCli";
+import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
+import { hasTerminal, Terminal } from "../support/terminal";
+
+const project = new TemporaryProject();
+let terminal: Terminal | undefined;
+afterAll(async () => {
+  await terminal?.close();
+  project.remove();
+});
+
+const history = project.path("history");
+const env = { NODE_REPL_HISTORY: history };
+const prompt = /\[ AH::development \] >> /;
+
+if (hasTerminal) {
+  test("at a terminal: top-level await, listings, history, a clean end", async () => {
+    const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
+    const entry = path.join(repositoryRoot, "bin", "actionhero.ts");
+    const command = `"${process.execPath}" --import "${tsx}" "${entry}" console`;
+    terminal = new Terminal(command, { cwd: repositoryRoot, env });
+
+    await terminal.shows(prompt);
+    await terminal.type("await Promise.resolve(41) + 1", /^[^\n]*\n.*42/s);
+    await terminal.type(
+      "Object.keys(api.actions.actions).includes('status')",
+      /true/,
+    );
+    await terminal.type("const kept = id", /undefined/);
+    await terminal.type("kept === id", /true/);
+    await terminal.type(".actions", /\nstatus\r?\nswagger/);
+    await terminal.type(".tasks", /runAction/);
+    await terminal.type(".routes", /GET +\/status -> status/);
+    await terminal.type("throw new Error('mine')", /Uncaught Error: mine/);
+    await terminal.type(".help", /\.actions +List the actions/);
+    await terminal.type(".exit", /./);
+    expect(await terminal.exit).toEqual([0, null]);
+    expect(fs.readFileSync(history, "utf8").split("\n")).toContain(
+      "kept === id",
+    );
+  }, 60_000);
+} else {
+  test("at a terminal: left out, for want of `script`", () => {
+    process.stderr.write("left out: the console at a terminal\n");
+  });
+}
+
+test("from a pipe it runs what it reads, and ends", async () => {
+  const { stdout, exitCode } = await runCli(["console"], {
+    cwd: repositoryRoot,
+    env,
+    input: "1 + 1\n",
+  });
+  expect(stdout).toContain("2\n");
+  expect(exitCode).toBe(0);
+});
