@@ -68,6 +68,7 @@ export default tseslint.config(
         fetch: "readonly",
         URL: "readonly",
         window: "readonly",
+        AbortSignal: "readonly",
         document: "readonly",
       },
     },

@@ -433,5 +433,4 @@ function definePrimus(WebSocket, server) {
   return Primus;
 }
 
-if (typeof window === "undefined" && typeof module === "object")
-  module.exports = definePrimus;
+if (typeof module === "object") module.exports = definePrimus;

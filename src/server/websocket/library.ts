@@ -16,7 +16,7 @@ const SILENT_INTERVALS = 1.5;
 /** The source for browsers: it defines `Primus`. */
 export function browserLibrary(options: PrimusOptions): string {
   const settings = JSON.stringify(settingsOf(options)).replace(/</g, "\\u003c");
-  return `(function (root) {
+  return `(function (root, module) {
 ${fs.readFileSync(FILE, "utf8")}
 root.Primus = definePrimus(root.WebSocket, ${settings});
 })(typeof window === "object" ? window : globalThis);

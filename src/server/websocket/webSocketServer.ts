@@ -1,15 +1,22 @@
 /** Websockets on the web server's port, in the wire format of Primus. */
 import type { IncomingMessage } from "node:http";
+import * as path from "node:path";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
-import { ActionheroError } from "../../errors";
+import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
 import { Server } from "../server";
 import { Clients, type ClientsHost } from "./clients";
+import {
+  compileClient,
+  renderClient,
+  writeClient,
+  type ClientScriptOptions,
+} from "./clientScript";
 import { answerOf } from "./files";
 import { Gate, type GateHost, type WebListener } from "./gate";
 import { Heartbeat } from "./heartbeat";
@@ -92,6 +99,11 @@ export class WebSocketServer
     );
   }
 
+  private get clientScript(): ClientScriptOptions {
+    const { clientUrl = DEFAULTS.clientUrl, client } = this.config;
+    return { clientUrl, client: { cookieKey: this.cookieKey, ...client } };
+  }
+
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
     checkConfig(this.config);
@@ -117,6 +129,7 @@ export class WebSocketServer
     this.heartbeat.start(
       Number(this.primusOptions.pingInterval ?? DEFAULTS.pingInterval),
     );
+    await this.writeClientJS();
     const { bindIP, port } = web.config ?? {};
     this.log(`webSockets bound to ${bindIP}:${port}`, "debug");
   }
@@ -205,6 +218,32 @@ export class WebSocketServer
   /** The source of the library that browsers speak the wire format with. */
   library(): string {
     return browserLibrary(this.primusOptions);
+  }
+
+  /** The source of the client for pages; what it evaluates to is its class. */
+  compileActionheroWebsocketClientJS(): string {
+    return compileClient(this.clientScript);
+  }
+
+  /** The script for pages: the library and the client. */
+  renderClientJS(): string {
+    return renderClient(this.library(), this.clientScript);
+  }
+
+  /** Write that script below the first public folder; one that cannot be written is no reason not to start. */
+  async writeClientJS(): Promise<void> {
+    const { clientJsPath, clientJsName } = this.config;
+    const folder = allConfig.general?.paths?.public?.[0];
+    if (!folder || !clientJsName) return;
+    const file = path.join(folder, clientJsPath ?? "", `${clientJsName}.js`);
+    try {
+      if (await writeClient(file, this.renderClientJS()))
+        this.log(`wrote ${file}`, "debug");
+    } catch (error) {
+      this.log("Cannot write client-side JS for websocket server:", "warning", {
+        error: toError(error).message,
+      });
+    }
   }
 
   clientClass(): PrimusClientClass {

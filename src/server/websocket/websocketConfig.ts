@@ -55,6 +55,7 @@ export interface WebsocketConfig {
 
 /** Used when a project's `config.websocket` lacks the key; config/websocket.ts says what each means. */
 export const WEBSOCKET_DEFAULTS = {
+  clientUrl: "window.location.origin",
   pathname: "/primus",
   pingInterval: 30_000,
   maxLength: 10 * 1024 * 1024,

@@ -1,0 +1,5 @@
+/** `actionhero/client` in node. */
+const { WebSocket } = require("ws");
+const { defineClient } = require("./define.js");
+
+exports.ActionheroWebsocketClient = defineClient(WebSocket);

@@ -1,0 +1,444 @@
+/**
+ * The client of a server: actions, rooms and files over one websocket, and actions over HTTP while there is none.
+ *
+ * Every request takes a callback, which gets the server's response. Without one it returns a promise, which a response
+ * with an `error` rejects; `error.response` is that response.
+ *
+ * Events: `connected`, `reconnecting`, `reconnect` (it is there again, in its rooms), `disconnected`, `timeout`,
+ * `error`, `message` (everything), `welcome`, `say` (rooms), `alert` and `api` (pushed by the server).
+ *
+ * @param {{EventEmitter: Function, connect: Function, defaults: object}} environment what to inherit from, how to
+ *   connect (a function of a URL and options that returns a client of the wire format), the options of new clients
+ */
+function defineWebsocketClient(environment) {
+  "use strict";
+
+  const DEFAULTS = {
+    url: "",
+    apiPath: "/api",
+    cookieKey: "sessionID",
+    // how long a response may take, in ms; 0 for any time
+    requestTimeout: 60000,
+    // how many requests wait for the connection to come back
+    queueSize: 1000,
+    // after 500 ms, later and later, every 30 s in the end, until the server is there again
+    reconnect: { min: 500, max: 30000, retries: Infinity },
+  };
+
+  const LOST = "the connection was lost before the server answered";
+  const LATE = "the server did not answer in time";
+  const CLOSED = "the client is disconnected";
+  const FULL = "too many requests wait for the connection";
+
+  function noop() {}
+
+  function failed(response) {
+    const reason = response.error;
+    const text =
+      (reason && (reason.message || reason.statusText)) || String(reason);
+    return Object.assign(new Error(text), { response });
+  }
+
+  /** Whom nobody waits for must not end the process. */
+  function quiet(promise) {
+    promise.catch(noop);
+    return promise;
+  }
+
+  class ActionheroWebsocketClient extends environment.EventEmitter {
+    /**
+     * @param {object} [options] `url` of the server, and what the connection is to be like
+     * @param {object} [client] a connection of one's own, not opened by this one
+     */
+    constructor(options, client) {
+      super();
+      this.callbacks = {};
+      this.id = null;
+      this.fingerprint = null;
+      this.events = {};
+      this.rooms = [];
+      this.state = "disconnected";
+      this.options = Object.assign({}, DEFAULTS, environment.defaults, options);
+      this.messageId = 0;
+      this.welcomeMessage = null;
+      this.externalClient = Boolean(client);
+      this.client = client || null;
+
+      this._attached = [];
+      this._queue = [];
+      this._sent = new Set();
+      this._opening = null;
+    }
+
+    /**
+     * Connect, and stay connected until `disconnect` or until the server says that it is for good.
+     * @param {function(Error?, object?)} [callback] gets what `detailsView` answers
+     */
+    connect(callback) {
+      this._abandon(new Error("connect was called again"));
+      this._lost();
+      this._detach();
+      if (this.client) this.client.end();
+      const opened = new Promise((resolve, reject) => {
+        this._opening = { resolve, reject };
+      });
+      if (!this.externalClient)
+        this.client = environment.connect(
+          this.urlWithSession(),
+          this._connectionOptions(),
+        );
+      this._attach();
+      if (this.externalClient) this.client.open();
+
+      if (typeof callback !== "function") return quiet(opened);
+      opened.then((details) => callback(null, details), callback);
+    }
+
+    /** Close for good. What waits for an answer gets an error. */
+    disconnect() {
+      this._detach();
+      if (this.client) this.client.end();
+      this._ended();
+    }
+
+    /** The URL, with the session of the page's cookie. */
+    urlWithSession() {
+      const { url, cookieKey } = this.options;
+      const session = cookieKey ? this.getCookie(cookieKey) : undefined;
+      if (!session) return url;
+      return `${url}?${encodeURIComponent(cookieKey)}=${encodeURIComponent(session)}`;
+    }
+
+    getCookie(name) {
+      if (typeof document === "undefined" || !document.cookie) return undefined;
+      for (const pair of document.cookie.split(";")) {
+        const end = pair.indexOf("=");
+        if (end === -1 || pair.slice(0, end).trim() !== name) continue;
+        const value = pair.slice(end + 1).trim();
+        try {
+          return decodeURIComponent(value);
+        } catch {
+          return value; // not encoded
+        }
+      }
+      return undefined;
+    }
+
+    /** Join all rooms (again), and learn who we are. */
+    configure(callback) {
+      const rooms = this.rooms.slice();
+      let missing = rooms.length;
+      const learn = () => this._learn(callback || noop);
+      // the server may look at our rooms before it has let us into them
+      const joined = () => --missing === 0 && learn();
+      for (const room of rooms) this._write({ event: "roomAdd", room }, joined);
+      if (rooms.length === 0) learn();
+    }
+
+    /**
+     * Send anything; while there is no connection it waits.
+     * @param {object} args `event` and what it needs; `messageId` is added
+     * @param {function(object)} [callback] gets the response
+     */
+    send(args, callback) {
+      const isWaiting = this.state !== "connected";
+      const id = this._prepare(args, callback);
+      if (!isWaiting) this.client.write(args);
+      else if (this._queue.length < this.options.queueSize)
+        this._queue.push(args);
+      else this._settle(id, FULL);
+    }
+
+    /** Run an action, over HTTP while there is no connection. */
+    action(action, params, callback) {
+      if (typeof params === "function") {
+        callback = params;
+        params = undefined;
+      }
+      params = Object.assign({}, params, { action });
+      if (this.state !== "connected") return this.actionWeb(params, callback);
+      return this._request({ event: "action", params }, callback);
+    }
+
+    /** Run the action `params.action` over HTTP, as `params.httpMethod` (default POST). */
+    actionWeb(params, callback) {
+      const answer = this._fetch(params);
+      if (typeof callback === "function") {
+        void answer.then(callback);
+        return undefined;
+      }
+      return quiet(
+        answer.then((response) => {
+          if (response && response.error) throw failed(response);
+          return response;
+        }),
+      );
+    }
+
+    say(room, message, callback) {
+      return this._request({ event: "say", room, message }, callback);
+    }
+
+    /** Get a public file; `content` is its text. */
+    file(file, callback) {
+      return this._request({ event: "file", file }, callback);
+    }
+
+    detailsView(callback) {
+      return this._request({ event: "detailsView" }, callback);
+    }
+
+    roomView(room, callback) {
+      return this._request({ event: "roomView", room }, callback);
+    }
+
+    roomAdd(room, callback) {
+      return this._moving({ event: "roomAdd", room }, callback);
+    }
+
+    roomLeave(room, callback) {
+      this.rooms = this.rooms.filter((one) => one !== room);
+      return this._moving({ event: "roomLeave", room }, callback);
+    }
+
+    documentation(callback) {
+      return this._request({ event: "documentation" }, callback);
+    }
+
+    // ---- requests and their responses
+
+    _request(args, callback) {
+      if (typeof callback === "function") {
+        this.send(args, callback);
+        return undefined;
+      }
+      return quiet(
+        new Promise((resolve, reject) => {
+          this.send(args, (response) => {
+            if (response.error) reject(failed(response));
+            else resolve(response);
+          });
+        }),
+      );
+    }
+
+    /** A request after which the rooms are others; they are known before the answer is given. */
+    _moving(args, callback) {
+      const moved = (done) => (response) => {
+        if (this.state !== "connected") done(response);
+        else this._learn(() => done(response));
+      };
+      if (typeof callback === "function") {
+        this.send(args, moved(callback));
+        return undefined;
+      }
+      return quiet(
+        new Promise((resolve, reject) => {
+          const done = (response) =>
+            response.error ? reject(failed(response)) : resolve(response);
+          this.send(args, moved(done));
+        }),
+      );
+    }
+
+    /** Number a request, and remember who waits for its response. */
+    _prepare(args, callback) {
+      this.messageId++;
+      const own = args.params ? args.params.messageId : undefined;
+      const id = own || args.messageId || this.messageId;
+      args.messageId = id;
+      if (typeof callback !== "function") return id;
+
+      const { requestTimeout } = this.options;
+      const late = () => {
+        this._queue = this._queue.filter((waiting) => waiting !== args);
+        if (this.callbacks[id] === settle) this._settle(id, LATE);
+        else callback({ error: LATE, messageId: id, context: "response" });
+      };
+      const timer = requestTimeout > 0 && setTimeout(late, requestTimeout);
+      const settle = (response) => {
+        clearTimeout(timer);
+        callback(response);
+      };
+      this.callbacks[id] = settle;
+      this._sent.add(id);
+      return id;
+    }
+
+    /** Answer a request ourselves. */
+    _settle(id, error) {
+      this._respond({ error, messageId: id, context: "response" });
+    }
+
+    _respond(response) {
+      const id = response.messageId;
+      this._sent.delete(id);
+      if (!Object.prototype.hasOwnProperty.call(this.callbacks, id)) return;
+      const callback = this.callbacks[id];
+      delete this.callbacks[id];
+      if (typeof callback === "function") callback(response);
+    }
+
+    /** Send at once, connected or not: what makes a connection usable cannot wait until it is. */
+    _write(args, callback) {
+      this._prepare(args, callback);
+      this.client.write(args);
+    }
+
+    /** Learn our id, fingerprint and rooms. */
+    _learn(callback) {
+      this._write({ event: "detailsView" }, (details) => {
+        if (details.data) {
+          this.id = details.data.id;
+          this.fingerprint = details.data.fingerprint;
+          this.rooms = details.data.rooms;
+        }
+        callback(details);
+      });
+    }
+
+    async _fetch(params) {
+      const { url, apiPath, requestTimeout } = this.options;
+      const { httpMethod, ...rest } = params;
+      const method = String(httpMethod || "POST").toUpperCase();
+      const hasBody = method !== "GET" && method !== "HEAD";
+      const query = hasBody ? { action: params.action } : rest;
+      const pairs = Object.entries(query).map(
+        ([key, value]) =>
+          `${encodeURIComponent(key)}=${encodeURIComponent(
+            typeof value === "object" && value ? JSON.stringify(value) : value,
+          )}`,
+      );
+      try {
+        const response = await fetch(`${url}${apiPath}?${pairs.join("&")}`, {
+          method,
+          headers: { "Content-Type": "application/json" },
+          body: hasBody ? JSON.stringify(rest) : undefined,
+          signal:
+            requestTimeout > 0
+              ? AbortSignal.timeout(requestTimeout)
+              : undefined,
+        });
+        const text = await response.text();
+        try {
+          return JSON.parse(text);
+        } catch {
+          const { statusText } = response;
+          return { error: { statusText, responseText: text } };
+        }
+      } catch (error) {
+        const isLate = error.name === "TimeoutError";
+        return { error: isLate ? LATE : `cannot reach the server: ${error}` };
+      }
+    }
+
+    // ---- the connection
+
+    _connectionOptions() {
+      const { options } = this;
+      return Object.assign({}, options, {
+        queueSize: Infinity, // what waits, waits here
+        reconnect: Object.assign({}, DEFAULTS.reconnect, options.reconnect),
+      });
+    }
+
+    _attach() {
+      const { client } = this;
+      const on = (event, listener) => {
+        client.on(event, listener);
+        this._attached.push([event, listener]);
+      };
+      on("open", () => this._opened());
+      on("data", (message) => this._received(message));
+      on("error", (error) => this._failed(error));
+      on("timeout", () => {
+        this.state = "timeout";
+        this.emit("timeout");
+      });
+      on("close", () => this._lost());
+      on("reconnect scheduled", (progress) => {
+        this._lost();
+        this.state = "reconnecting";
+        this.emit("reconnecting", progress);
+      });
+      on("end", () => this._ended());
+    }
+
+    _detach() {
+      for (const [event, listener] of this._attached)
+        this.client.removeListener(event, listener);
+      this._attached = [];
+    }
+
+    /** An open connection is used once the server has told who we are on it. */
+    _opened() {
+      this.configure((details) => {
+        if (details.error) return; // lost again; the next one is announced by another `open`
+        this.state = "connected";
+        this._flush();
+        const opening = this._opening;
+        this._opening = null;
+        if (!opening) {
+          this.emit("reconnect");
+          return;
+        }
+        this.emit("connected");
+        opening.resolve(details);
+      });
+    }
+
+    _flush() {
+      const waiting = this._queue;
+      this._queue = [];
+      for (const args of waiting) this.client.write(args);
+    }
+
+    /** What was sent has no answer any more; what waits goes on waiting. */
+    _lost() {
+      const queued = new Set(this._queue.map((args) => args.messageId));
+      for (const id of [...this._sent]) {
+        if (!queued.has(id)) this._settle(id, LOST);
+      }
+      if (this.state !== "connected") return;
+      this.state = "disconnected";
+      this.emit("disconnected");
+    }
+
+    _ended() {
+      this._lost();
+      this._queue = [];
+      for (const id of [...this._sent]) this._settle(id, CLOSED);
+      this._abandon(new Error(CLOSED));
+      if (this.state === "disconnected") return;
+      this.state = "disconnected";
+      this.emit("disconnected");
+    }
+
+    _abandon(error) {
+      const opening = this._opening;
+      this._opening = null;
+      if (opening) opening.reject(error);
+    }
+
+    /** Node's emitter throws an `error` that nobody listens to. */
+    _failed(error) {
+      if (this.listeners("error").length > 0) this.emit("error", error);
+    }
+
+    _received(message) {
+      this.emit("message", message);
+      if (typeof message !== "object" || message === null) return;
+      if (message.context === "response") this._respond(message);
+      else if (message.context === "user") this.emit("say", message);
+      else if (message.context === "alert") this.emit("alert", message);
+      else if (message.context === "api" && message.welcome) {
+        this.welcomeMessage = message.welcome;
+        this.emit("welcome", message);
+      } else if (message.context === "api") this.emit("api", message);
+    }
+  }
+
+  return ActionheroWebsocketClient;
+}
+
+if (typeof module === "object") module.exports = defineWebsocketClient;

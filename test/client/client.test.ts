@@ -1,0 +1,447 @@
+/** `actionhero/client` in node, against a real server. */
+process.env.PORT = "0";
+process.env.AUTOMATIC_ROUTES = "get,post";
+
+import type { Connection } from "../../src/index";
+import { api } from "../../src/index";
+import type {
+  ActionheroWebsocketClient as Client,
+  ClientOptions,
+} from "../../src/assets/client/index";
+import { until } from "../support/until";
+import { addActions, startWebApp, type WebApp } from "../support/webApp";
+
+const { ActionheroWebsocketClient } =
+  require("../../src/assets/client/node.js") as {
+    ActionheroWebsocketClient: typeof Client;
+  };
+
+const LOST = "the connection was lost before the server answered";
+const QUICK = { min: 10, max: 50 };
+
+let app: WebApp;
+let release: (() => void) | undefined;
+const clients: Client[] = [];
+
+beforeAll(async () => {
+  app = await startWebApp();
+  addActions({
+    echo: {
+      inputs: { text: {}, list: {} },
+      run: ({ params, connection }) => ({
+        text: params.text,
+        list: params.list,
+        via: connection.type,
+      }),
+    },
+    held: { run: () => new Promise<void>((resolve) => (release = resolve)) },
+    refuses: {
+      run: () => {
+        throw new Error("not today");
+      },
+    },
+  });
+});
+
+afterEach(() => {
+  release?.();
+  for (const client of clients.splice(0)) client.disconnect();
+  return until(() => onServer().length === 0);
+});
+
+afterAll(() => app.stop());
+
+function onServer(): Connection[] {
+  return api.servers.servers.websocket.connections();
+}
+
+function newClient(options: ClientOptions = {}): Client {
+  const client = new ActionheroWebsocketClient({
+    url: app.url,
+    reconnect: QUICK,
+    ...options,
+  });
+  clients.push(client);
+  return client;
+}
+
+async function connected(options?: ClientOptions): Promise<Client> {
+  const client = newClient(options);
+  await client.connect();
+  return client;
+}
+
+/** Cut all connections as a network does. */
+function cut(): void {
+  const { sparks } = api.servers.servers.websocket as unknown as {
+    sparks: Set<{ terminate(): void }>;
+  };
+  for (const spark of sparks) spark.terminate();
+}
+
+function event(client: Client, name: string): Promise<any[]> {
+  return new Promise((resolve) =>
+    client.once(name as "say", (...args) => resolve(args)),
+  );
+}
+
+describe("connecting", () => {
+  test("tells who we are", async () => {
+    const client = newClient();
+    const events: string[] = [];
+    for (const name of ["welcome", "connected", "disconnected"] as const)
+      client.on(name, () => events.push(name));
+    expect(client.state).toBe("disconnected");
+    const details = await client.connect();
+    const [connection] = onServer();
+    expect(details.data!.id).toBe(connection.id);
+    expect(client).toMatchObject({
+      id: connection.id,
+      fingerprint: connection.fingerprint,
+      rooms: [],
+      state: "connected",
+      welcomeMessage: "Welcome to the actionhero api",
+    });
+    expect(events).toEqual(["welcome", "connected"]);
+  });
+
+  test("calls back", async () => {
+    const client = newClient();
+    const [error, details] = await new Promise<any[]>((resolve) =>
+      client.connect((...args) => resolve(args)),
+    );
+    expect(error).toBeNull();
+    expect(details.data.id).toBe(client.id);
+  });
+
+  test("a server that is not there is tried again, until disconnect", async () => {
+    const client = newClient({ url: "http://127.0.0.1:1" });
+    const errors: Error[] = [];
+    client.on("error", (error) => errors.push(error));
+    const opened = client.connect();
+    await event(client, "reconnecting");
+    await event(client, "reconnecting");
+    expect(client.state).toBe("reconnecting");
+    expect(errors.length).toBeGreaterThan(0);
+    client.disconnect();
+    await expect(opened).rejects.toThrow("the client is disconnected");
+    expect(client.state).toBe("disconnected");
+  });
+
+  test("it can give up", async () => {
+    const client = newClient({
+      url: "http://127.0.0.1:1",
+      reconnect: { min: 1, retries: 2 },
+    });
+    await expect(client.connect()).rejects.toThrow("disconnected");
+  });
+
+  test("nobody has to listen to errors, nor to what connect returns", async () => {
+    const client = newClient({ url: "http://127.0.0.1:1" });
+    void client.connect();
+    await event(client, "reconnecting");
+  });
+
+  test("connecting twice leaves one connection and one of each event", async () => {
+    const client = await connected();
+    const other = await connected();
+    await client.connect();
+    await until(() => onServer().length === 2);
+    await Promise.all([
+      client.roomAdd("defaultRoom"),
+      other.roomAdd("defaultRoom"),
+    ]);
+    const heard: string[] = [];
+    client.on("say", ({ message }) => heard.push(message));
+    await other.say("defaultRoom", "once");
+    await other.say("defaultRoom", "last");
+    await until(() => heard.includes("last"));
+    expect(heard).toEqual(["once", "last"]);
+  });
+});
+
+describe("requests", () => {
+  test("an action, by promise and by callback", async () => {
+    const client = await connected();
+    const response = await client.action("echo", { text: "hi" });
+    expect(response).toMatchObject({ text: "hi", via: "websocket" });
+    const called = await new Promise<any>((resolve) =>
+      client.action("echo", { text: "ho" }, resolve),
+    );
+    expect(called.text).toBe("ho");
+    const bare = await new Promise<any>((resolve) =>
+      client.action("echo", resolve),
+    );
+    expect(bare.via).toBe("websocket");
+    expect(client.callbacks).toEqual({});
+  });
+
+  test("the params of the caller are left alone", async () => {
+    const client = await connected();
+    const params = { text: "hi" };
+    await client.action("echo", params);
+    expect(params).toEqual({ text: "hi" });
+  });
+
+  test("an error rejects a promise, and is in the response of a callback", async () => {
+    const client = await connected();
+    await expect(client.action("refuses")).rejects.toMatchObject({
+      message: "not today",
+      response: { error: "not today", context: "response" },
+    });
+    const response = await new Promise<any>((resolve) =>
+      client.action("refuses", resolve),
+    );
+    expect(response.error).toBe("not today");
+    await expect(client.roomAdd("nowhere")).rejects.toThrow(
+      "Error: room does not exist",
+    );
+  });
+
+  test("an error that nobody waits for ends nothing", async () => {
+    const client = await connected();
+    void client.say("not mine", "x");
+    void client.action("refuses");
+    expect((await client.action("echo", { text: 1 })).text).toBe(1);
+  });
+
+  test("messages are numbered, and a number of one's own is kept", async () => {
+    const client = await connected();
+    const start = client.messageId;
+    const answers = await Promise.all([
+      client.action("echo"),
+      client.action("echo"),
+      client.action("echo", { messageId: "aaa" }),
+      client.action("echo"),
+    ]);
+    expect(answers.map(({ messageId }) => messageId)).toEqual([
+      start + 1,
+      start + 2,
+      "aaa",
+      start + 4,
+    ]);
+  });
+
+  test("a file, its text and what it is", async () => {
+    const client = await connected();
+    const file = await client.file("simple.html");
+    expect(file).toMatchObject({ mime: "text/html" });
+    expect(file.content).toContain("<h1>");
+    await expect(client.file("nothing")).rejects.toThrow(
+      "that file is not found",
+    );
+  });
+
+  test("details, documentation and anything else that has an event", async () => {
+    const client = await connected();
+    expect((await client.detailsView()).data!.id).toBe(client.id);
+    expect(await client.documentation()).toMatchObject({ status: "OK" });
+    const answer = await new Promise<any>((resolve) =>
+      client.send({ event: "zzz" }, resolve),
+    );
+    expect(answer.error).toBe("Error: verb not found or not allowed (zzz)");
+  });
+
+  test("a response that takes too long is an error, and a late one is dropped", async () => {
+    const client = await connected({ requestTimeout: 40 });
+    await expect(client.action("held")).rejects.toThrow(
+      "the server did not answer in time",
+    );
+    release!();
+    expect((await client.action("echo", { text: "on" })).text).toBe("on");
+    expect(client.callbacks).toEqual({});
+  });
+
+  test("a message id like a property of objects hurts nobody", async () => {
+    const client = await connected();
+    const [connection] = onServer();
+    for (const messageId of ["constructor", "__proto__", "toString"])
+      await connection.sendMessage({ context: "response", messageId });
+    expect((await client.action("echo", { text: "on" })).text).toBe("on");
+  });
+});
+
+describe("rooms", () => {
+  test("joining, talking, looking and leaving", async () => {
+    const [one, two] = await Promise.all([connected(), connected()]);
+    await Promise.all([one.roomAdd("defaultRoom"), two.roomAdd("defaultRoom")]);
+    expect(one.rooms).toEqual(["defaultRoom"]);
+    const heard = event(two, "say");
+    await one.say("defaultRoom", "hello");
+    expect(await heard).toEqual([
+      {
+        message: "hello",
+        room: "defaultRoom",
+        from: one.id,
+        context: "user",
+        sentAt: expect.any(Number),
+      },
+    ]);
+    const { data } = await one.roomView("defaultRoom");
+    expect(Object.keys(data!.members).sort()).toEqual([one.id, two.id].sort());
+    await one.roomLeave("defaultRoom");
+    expect(one.rooms).toEqual([]);
+    await expect(one.say("defaultRoom", "x")).rejects.toThrow(
+      "connection not in this room (defaultRoom)",
+    );
+  });
+
+  test("joining a room twice at once leaves one", async () => {
+    const client = await connected();
+    const both = await Promise.allSettled([
+      client.roomAdd("defaultRoom"),
+      client.roomAdd("defaultRoom"),
+    ]);
+    expect(both.map(({ status }) => status).sort()).toEqual([
+      "fulfilled",
+      "rejected",
+    ]);
+    expect(client.rooms).toEqual(["defaultRoom"]);
+  });
+
+  test("what the server pushes is an event of its context", async () => {
+    const client = await connected();
+    const [connection] = onServer();
+    for (const context of ["alert", "api"]) {
+      const pushed = event(client, context);
+      await connection.sendMessage({ context, n: 1 });
+      expect(await pushed).toEqual([{ context, n: 1 }]);
+    }
+  });
+});
+
+describe("a lost connection", () => {
+  test("what was sent is answered with an error; then it is back in its rooms", async () => {
+    const client = await connected();
+    await client.roomAdd("defaultRoom");
+    const before = client.id;
+    const events: string[] = [];
+    for (const name of ["disconnected", "reconnecting", "reconnect"] as const)
+      client.on(name, () => events.push(name));
+
+    const waiting = client.action("held");
+    const called = new Promise<any>((resolve) =>
+      client.detailsView((response) => resolve(response)),
+    );
+    await until(() => release);
+    await called;
+    const back = event(client, "reconnect");
+    cut();
+    await expect(waiting).rejects.toThrow(LOST);
+    await back;
+
+    expect(events).toEqual(["disconnected", "reconnecting", "reconnect"]);
+    expect(client.state).toBe("connected");
+    expect(client.id).not.toBe(before);
+    expect(client.rooms).toEqual(["defaultRoom"]);
+    await until(() => onServer().length === 1);
+    expect(onServer()[0]).toMatchObject({
+      id: client.id,
+      rooms: ["defaultRoom"],
+    });
+  });
+
+  test("what is said in the meantime waits until we are in the room again", async () => {
+    const client = await connected();
+    await client.roomAdd("defaultRoom");
+    const gone = event(client, "disconnected");
+    cut();
+    await gone;
+    const heard = event(client, "say");
+    await client.say("defaultRoom", "meanwhile");
+    expect((await heard)[0].message).toBe("meanwhile");
+  });
+
+  test("only so much waits", async () => {
+    const client = await connected({ queueSize: 1 });
+    const gone = event(client, "disconnected");
+    cut();
+    await gone;
+    const first = client.detailsView();
+    await expect(client.detailsView()).rejects.toThrow(
+      "too many requests wait for the connection",
+    );
+    expect((await first).data!.id).toBe(client.id);
+  });
+
+  test("what waits has its time, too", async () => {
+    const client = newClient({ requestTimeout: 30 });
+    await expect(client.detailsView()).rejects.toThrow("in time");
+    await client.connect();
+    expect(client.callbacks).toEqual({});
+  });
+
+  test("a server that is silent is left", async () => {
+    const client = await connected({ pingTimeout: 50 });
+    const back = event(client, "reconnect");
+    await event(client, "disconnected");
+    await back;
+  });
+
+  test("disconnect is for good, and answers what waits", async () => {
+    const client = await connected();
+    let times = 0;
+    client.on("disconnected", () => times++);
+    const waiting = client.action("held");
+    client.disconnect();
+    await expect(waiting).rejects.toThrow(LOST);
+    client.disconnect();
+    expect(times).toBe(1);
+    expect(client.state).toBe("disconnected");
+    await until(() => onServer().length === 0);
+    await client.connect();
+    expect(client.state).toBe("connected");
+  });
+
+  test("a server's goodbye is for good, too", async () => {
+    const client = await connected();
+    const gone = event(client, "disconnected");
+    await onServer()[0].destroy();
+    await gone;
+    expect(client.state).toBe("disconnected");
+  });
+});
+
+describe("without a connection", () => {
+  test("actions go over HTTP", async () => {
+    const client = newClient();
+    const response = await client.action("echo", { text: "a&b=ü", list: [1] });
+    expect(response).toMatchObject({ text: "a&b=ü", list: [1], via: "web" });
+    const called = await new Promise<any>((resolve) =>
+      client.action("echo", { text: "x" }, resolve),
+    );
+    expect(called.via).toBe("web");
+  });
+
+  test("by GET when told so", async () => {
+    const client = newClient();
+    const params = { action: "echo", httpMethod: "get", text: "a&b=ü" };
+    const response = await client.actionWeb(params);
+    expect(response).toMatchObject({ text: "a&b=ü", via: "web" });
+    expect(response.requesterInformation.receivedParams.httpMethod).toBe(
+      undefined,
+    );
+  });
+
+  test("errors are those of the server", async () => {
+    const client = newClient();
+    await expect(client.action("refuses")).rejects.toMatchObject({
+      message: "not today",
+      response: { error: "not today" },
+    });
+  });
+
+  test("no server, no JSON and no time are errors", async () => {
+    const none = newClient({ url: "http://127.0.0.1:1" });
+    await expect(none.action("echo")).rejects.toThrow(
+      "cannot reach the server",
+    );
+    const file = newClient({ apiPath: "/public/simple.html" });
+    const response = await new Promise<any>((resolve) =>
+      file.actionWeb({ action: "x", httpMethod: "GET" }, resolve),
+    );
+    expect(response.error.responseText).toContain("<h1>");
+    const slow = newClient({ requestTimeout: 30 });
+    await expect(slow.action("held")).rejects.toThrow("in time");
+  });
+});
