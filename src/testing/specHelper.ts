@@ -14,6 +14,7 @@ import {
 } from "./testServer";
 
 export * from "./tasks";
+export type { SpecHelperConnection } from "./testServer";
 
 /** What comes with the answer of an action, unless `api.specHelper.returnMetadata` is false. */
 export interface ActionMetadata {

@@ -37,9 +37,9 @@ test("the defaults", () => {
 
 test("fields of classes, and getters, are as good as assignments", () => {
   class Fields extends Action {
-    name = "fields";
-    description = "with class fields";
-    version = 2;
+    override name = "fields";
+    override description = "with class fields";
+    override version = 2;
     run() {
       return { sync: true };
     }

@@ -2,8 +2,6 @@
  * What every transport owes its clients. A transport's test calls `runContract` with a small client of it; what the
  * transport cannot do is declared there, with the reason.
  */
-import * as fs from "node:fs";
-import * as path from "node:path";
 import { api, Process, type Server } from "../../src/index";
 import { waitFor } from "../support/waitFor";
 import { addContractActions } from "./actions";
@@ -17,10 +15,6 @@ import {
 } from "./requests";
 import { describeRooms } from "./rooms";
 import { describeVerbs } from "./verbs";
-
-const hasChat = fs.existsSync(
-  path.join(__dirname, "..", "..", "initializers", "chatRoom.ts"),
-);
 
 export type { ContractClient, ContractTransport } from "./client";
 
@@ -104,6 +98,6 @@ export function runContract(transport: ContractTransport): void {
   describePersistence(contract);
   describeEnds(contract);
   if (can("verbs")) describeVerbs(contract);
-  if (can("rooms") && hasChat) describeRooms(contract);
+  if (can("rooms")) describeRooms(contract);
   describeStop(contract);
 }

@@ -37,7 +37,7 @@ class MemoryServer extends Server {
   async sendFile(...args: any[]) {
     this.files.push(args);
   }
-  goodbye() {}
+  override goodbye() {}
   override log(...args: any[]) {
     this.logged.push(args);
   }

@@ -1,0 +1,172 @@
+/** What the types of inputs, params and responses are. Checked by `npm run lint`, never run. */
+import type { ActionProcessor } from "../../src/index";
+import {
+  action,
+  Action,
+  CLI,
+  specHelper,
+  Task,
+  type Inputs,
+  type ParamsFrom,
+} from "../../src/index";
+import type { Equal, Expect } from "./expect";
+
+/** The ways in which v29 projects write inputs. */
+class Typed extends Action {
+  override name = "typed";
+  override description = "inputs as class fields";
+  override inputs = {
+    text: { required: true as const },
+    maybe: {},
+    count: { required: true as const, formatter: (v: string) => Number(v) },
+    list: { formatter: async (v: string) => v.split(",") },
+    flag: { required: false, default: true, formatter: Boolean },
+    named: { formatter: "api.mine.formatter" },
+    where: {
+      required: true as const,
+      schema: {
+        city: { required: true as const },
+        zip: { formatter: (v: string) => parseInt(v) },
+      },
+    },
+  };
+
+  async run({ params }: { params: ParamsFrom<Typed> }) {
+    return { count: params.count, where: params.where.city };
+  }
+}
+
+class AsConst extends Action {
+  override name = "asConst";
+  override description = "inputs as const";
+  override inputs = {
+    id: { required: true, formatter: (v: unknown) => Number(v) },
+    note: { required: false },
+  } as const;
+
+  override async run(data: ActionProcessor<AsConst>) {
+    const id: number = data.params.id;
+    const note: string | undefined = data.params.note;
+    const extra: unknown = data.params.anythingElse;
+    return { id, note, extra, who: data.connection.id };
+  }
+}
+
+class Untyped extends Action {
+  constructor() {
+    super();
+    this.name = "untyped";
+    this.description = "as in the generated template";
+    this.inputs = { key: { required: true, validator: () => true } };
+  }
+
+  override async run({
+    params,
+    response,
+    connection,
+  }: Partial<ActionProcessor<any>>) {
+    response!.key = params!.key;
+    return connection!.id === "" ? null : undefined;
+  }
+}
+
+class Nothing extends Action {
+  override name = "nothing";
+  override description = "answers nothing";
+  override async run() {}
+}
+
+class Sync extends Action {
+  override name = "sync";
+  override description = "is not async";
+  override run() {
+    return { now: 1 };
+  }
+}
+
+class Variadic extends CLI {
+  override name = "variadic";
+  override description = "takes many";
+  override inputs = {
+    names: { required: true as const, variadic: true as const },
+    counts: { variadic: true as const, formatter: (v: string) => Number(v) },
+  };
+  async run({ params }: { params: ParamsFrom<Variadic> }) {
+    const names: string[] = params.names;
+    const counts: number[] | undefined = params.counts;
+    return names.length > 0 && counts !== undefined;
+  }
+}
+
+class Work extends Task {
+  override name = "work";
+  override description = "a task";
+  override frequency = 0;
+  override queue = "default";
+  override inputs = { id: { required: true as const, formatter: Number } };
+  override async run(params: ParamsFrom<Work>) {
+    const id: number = params.id;
+    return id;
+  }
+}
+
+type TypedParams = ParamsFrom<Typed>;
+
+export type Params = [
+  Expect<Equal<TypedParams["text"], string>>,
+  Expect<Equal<TypedParams["maybe"], string | undefined>>,
+  Expect<Equal<TypedParams["count"], number>>,
+  Expect<Equal<TypedParams["list"], string[] | undefined>>,
+  Expect<Equal<TypedParams["flag"], boolean | undefined>>,
+  Expect<Equal<TypedParams["named"], string | undefined>>,
+  Expect<Equal<TypedParams["where"]["city"], string>>,
+  Expect<Equal<TypedParams["where"]["zip"], number | undefined>>,
+  Expect<Equal<ParamsFrom<AsConst>["id"], number>>,
+  Expect<Equal<ParamsFrom<AsConst>["note"], string | undefined>>,
+];
+
+/** Typed by the class that is named, anything without one. */
+export async function responses() {
+  const typed = await action.run<Typed>("typed", 1, { text: "x" });
+  const sync = await action.run<Sync>("sync");
+  const open = await action.run("anything");
+  const helped = await specHelper.runAction<AsConst>("asConst", { id: 1 });
+  const nothing = await specHelper.runAction<Nothing>("nothing");
+  const free = await specHelper.runAction("anything");
+  const result = await specHelper.runTask<number>("work", { id: 1 });
+
+  const checks: [
+    Expect<Equal<typeof typed.count, number>>,
+    Expect<Equal<typeof typed.where, string>>,
+    Expect<Equal<typeof sync.now, number>>,
+    Expect<Equal<typeof open, any>>,
+    Expect<Equal<typeof helped.id, number>>,
+    Expect<Equal<typeof helped.error, any>>,
+    Expect<Equal<typeof helped.messageId, string | undefined>>,
+    Expect<Equal<typeof result, number>>,
+  ] = [true, true, true, true, true, true, true, true];
+  const received: unknown =
+    helped.requesterInformation?.receivedParams.anything;
+  const name: string | undefined = helped.serverInformation?.serverName;
+  return [
+    checks,
+    received,
+    name,
+    nothing.error,
+    free.anything,
+    typed,
+    sync,
+    open,
+    result,
+  ];
+}
+
+/** Literals of the wrong shape are refused. */
+export function refused() {
+  const inputs: Inputs = { a: { required: true } };
+  // @ts-expect-error required is not a text
+  const wrong: Inputs = { a: { required: "yes" } };
+  // @ts-expect-error a required param is missing
+  const params: ParamsFrom<Typed> = { text: "x" };
+  return [inputs, wrong, params, Untyped, Work, Variadic];
+}
