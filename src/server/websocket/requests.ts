@@ -75,20 +75,20 @@ function sendFile(
   asOfNow.messageId = messageId;
   asOfNow.error = null;
 
-  const send = async () => {
-    await spark.drained();
-    if (spark.isOpen) await server.processFile(asOfNow);
-  };
   spark.beginWork();
-  spark.files = (spark.files ?? Promise.resolve())
-    .then(send)
-    .catch((error: unknown) => {
+  spark.files.add(async () => {
+    try {
+      await spark.drained();
+      if (spark.isOpen) await server.processFile(asOfNow);
+    } catch (error) {
       server.log(`sending a file failed: ${String(error)}`, "error", { file });
       fail(server, connection, messageId);
-    })
-    .then(() => done(server, spark));
+    }
+    done(server, spark);
+  });
 }
 
+/** In the order in which they come: a client may say something in a room that it has just asked to join. */
 function runVerb(
   server: RequestServer,
   spark: Spark,
@@ -98,12 +98,15 @@ function runVerb(
 ): void {
   connection.params = {};
   spark.beginWork();
-  answerVerb(server, connection, request, messageId)
-    .catch((error: unknown) => {
+  spark.verbs.add(async () => {
+    try {
+      await answerVerb(server, connection, request, messageId);
+    } catch (error) {
       server.log(`the answer of a verb failed: ${String(error)}`, "error");
       fail(server, connection, messageId);
-    })
-    .finally(() => done(server, spark));
+    }
+    done(server, spark);
+  });
 }
 
 async function answerVerb(

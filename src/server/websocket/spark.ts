@@ -8,6 +8,7 @@ import type { Connection } from "../../connection/connection";
 import { encodeOnce } from "../../chat/payload";
 import { textFrame } from "./frame";
 import { CLOSE_NOTICE, encode } from "./protocol";
+import { Sequence } from "./sequence";
 
 /** Why a client is cut; the code is that of the websocket protocol. */
 export interface CloseReason {
@@ -62,8 +63,9 @@ export class Spark extends EventEmitter {
   connection: Connection | undefined = undefined;
   /** What the heartbeat saw of it in its last round. */
   seenProgress = -1;
-  /** The end of the files that it asked for. */
-  files: Promise<void> | undefined = undefined;
+  /** Requests that are done one after the other. */
+  readonly verbs = new Sequence();
+  readonly files = new Sequence();
 
   private readonly socket: Socket;
   private readonly url: string;
