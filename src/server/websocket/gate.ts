@@ -51,11 +51,9 @@ export class Gate {
       // of @types/ws not yet known: how long a peer may take to answer a close
       ...{ closeTimeout: config.closeTimeout ?? DEFAULTS.closeTimeout },
     });
-    this.upgrades = new UpgradeListener(web.server, {
-      options,
-      addressOf: (req) => host.addressOf(req),
-      accept: (req, socket, head) => this.accept(req, socket, head),
-    });
+    this.upgrades = new UpgradeListener(web.server, host, (...upgrade) =>
+      this.accept(...upgrade),
+    );
     this.interceptor = (req, res) =>
       answerPlainRequest(req, res, host.primusOptions, () => host.library());
     web.interceptors?.push(this.interceptor);

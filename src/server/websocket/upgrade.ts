@@ -11,25 +11,29 @@ import type { AuthorizationRequest, PrimusOptions } from "./websocketConfig";
 const AUTHORIZATION_MS = 10_000;
 
 export interface UpgradeHost {
-  readonly options: PrimusOptions;
+  /** Read with each request. */
+  readonly primusOptions: PrimusOptions;
   addressOf(req: IncomingMessage): SparkAddress;
-  /** The request may become a websocket. */
-  accept(req: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
+
+type UpgradeHandler = (
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+) => void;
 
 /** One listener of an HTTP server's `upgrade`, beside those that others have. */
 export class UpgradeListener {
   /** Refuse everybody: the server is stopping. */
   isStopping = false;
-  private readonly listener = (
-    req: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-  ) => this.handle(req, socket, head);
+  private readonly listener: UpgradeHandler = (req, socket, head) =>
+    this.handle(req, socket, head);
 
+  /** @param accept called for a request that may become a websocket */
   constructor(
     private readonly server: Server,
     private readonly host: UpgradeHost,
+    private readonly accept: UpgradeHandler,
   ) {
     server.on("upgrade", this.listener);
   }
@@ -39,7 +43,7 @@ export class UpgradeListener {
   }
 
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { options } = this.host;
+    const { primusOptions: options } = this.host;
     const isWebsocket = req.headers.upgrade?.toLowerCase() === "websocket";
     if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
       return this.leave(req, socket, head, isWebsocket);
@@ -48,7 +52,7 @@ export class UpgradeListener {
     if (!isAllowedOrigin(req.headers.origin, options.origins))
       return refuse(socket, 403, "this origin is not allowed");
     if (typeof options.authorization !== "function")
-      return this.host.accept(req, socket, head);
+      return this.accept(req, socket, head);
     this.authorize(req, socket, head);
   }
 
@@ -86,16 +90,16 @@ export class UpgradeListener {
       () =>
         decide(() => refuse(socket, 503, "the authorization took too long")),
       AUTHORIZATION_MS,
-    );
+    ).unref();
     const done: Parameters<NonNullable<PrimusOptions["authorization"]>>[1] = (
       error,
     ) =>
       decide(() => {
-        if (!error) this.host.accept(req, socket, head);
+        if (!error) this.accept(req, socket, head);
         else refuseUnauthorized(socket, error);
       });
     try {
-      const promise = this.host.options.authorization!(req, done);
+      const promise = this.host.primusOptions.authorization!(req, done);
       if (promise instanceof Promise) promise.catch(done);
     } catch (error) {
       done(error as Error);
