@@ -7,8 +7,8 @@ import type { BuildConnectionData } from "../server";
 import { fingerprintOf } from "./fingerprint";
 import { decode, ID, idText } from "./protocol";
 import { handleRequest, type RequestServer } from "./requests";
+import { randomId } from "./randomId";
 import {
-  randomId,
   Spark,
   type CloseReason,
   type SparkAddress,

@@ -1,7 +1,7 @@
 /** Tells which browser a websocket comes from, by the means of the web server: both know it by the same name. */
 import type { IncomingMessage } from "node:http";
 import { parseCookies } from "../../utils/parseCookies";
-import { queryOf } from "./spark";
+import { queryOf } from "./query";
 
 /** As for the web server: longer or stranger ones are not ours. */
 const USABLE = /^[\x21-\x7e]{1,256}$/;

@@ -1,5 +1,4 @@
 /** One client's websocket: the `rawConnection` of websocket connections, named as Primus names it. */
-import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
@@ -8,6 +7,8 @@ import type { Connection } from "../../connection/connection";
 import { encodeOnce } from "../../chat/payload";
 import { textFrame } from "./frame";
 import { CLOSE_NOTICE, encode } from "./protocol";
+import { queryOf } from "./query";
+import { RateWindow } from "./rateWindow";
 import { Sequence } from "./sequence";
 
 /** Why a client is cut; the code is that of the websocket protocol. */
@@ -78,8 +79,7 @@ export class Spark extends EventEmitter {
   private pending = 0;
   private isPaused = false;
   private isWaiting = false;
-  private windowStart = 0;
-  private windowCount = 0;
+  private readonly rate = new RateWindow();
 
   constructor(
     owner: SparkOwner,
@@ -275,13 +275,7 @@ export class Spark extends EventEmitter {
   /** Count a frame; over the limit the client is cut. */
   isTooFast(): boolean {
     const limit = this.owner.maxMessagesPerSecond;
-    if (!(limit > 0)) return false;
-    const now = Date.now();
-    if (now - this.windowStart >= 1000) {
-      this.windowStart = now;
-      this.windowCount = 0;
-    }
-    if (++this.windowCount <= limit) return false;
+    if (!this.rate.isExceeded(limit)) return false;
     this.cut({ code: 1008, reason: `more than ${limit} messages per second` });
     return true;
   }
@@ -333,18 +327,4 @@ function onClose(this: WebSocket): void {
   const { spark } = this as SparkSocket;
   spark!.owner.onGone(spark!);
   spark!.emit("end");
-}
-
-/** 21 characters that are safe in URLs, as Primus has them. */
-export function randomId(): string {
-  return randomBytes(16).toString("base64url").slice(0, 21);
-}
-
-export function queryOf(url: string): Record<string, string> {
-  const mark = url.indexOf("?");
-  const query = Object.create(null) as Record<string, string>;
-  if (mark === -1) return query;
-  for (const [name, value] of new URLSearchParams(url.slice(mark)))
-    query[name] = value;
-  return query;
 }

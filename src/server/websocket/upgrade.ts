@@ -4,7 +4,8 @@ import type { Duplex } from "node:stream";
 import { isBelow, pathnameOf } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
 import { refuse, serveWithoutUpgrade } from "./refuse";
-import { queryOf, type SparkAddress } from "./spark";
+import { queryOf } from "./query";
+import type { SparkAddress } from "./spark";
 import type { AuthorizationRequest, PrimusOptions } from "./websocketConfig";
 
 /** How long the project's `authorization` may think, in ms. */
