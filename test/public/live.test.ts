@@ -1,96 +1,168 @@
-/** What the pages do with the websocket client, shown with a stand-in for it. */
-import * as fs from "node:fs";
-import * as os from "node:os";
-import * as path from "node:path";
+/** The pages over their websocket, in a real browser: over HTTP and over HTTPS, and with a server that restarts. */
+import type { Server as HttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { describeInBrowser, startBrowser } from "../support/browser";
 
+process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES = "get,post";
-import { startWebApp, type WebApp } from "../support/webApp";
-import { api } from "../../src/index";
 
-describeInBrowser("the pages with a websocket client", () => {
-  let app: WebApp;
+import { api, config, Process } from "../../src/index";
+import { describeInBrowser, startBrowser } from "../support/browser";
+import { certificate } from "../support/certificate";
+import { until } from "../support/until";
+
+/** The chat asks who is in the room every two seconds. */
+const PATIENCE_MS = 15_000;
+
+describeInBrowser("the pages with the websocket client", () => {
   let browser: Browser;
-  let context: BrowserContext;
-  let folder: string;
 
   beforeAll(async () => {
-    [app, browser] = await Promise.all([startWebApp(), startBrowser()]);
-    folder = fs.mkdtempSync(path.join(os.tmpdir(), "client-"));
-    const script = "ActionheroWebsocketClient.js";
-    fs.mkdirSync(path.join(folder, "javascript"));
-    fs.copyFileSync(
-      path.join(__dirname, "standIn", script),
-      path.join(folder, "javascript", script),
-    );
-    api.staticFile.searchLocations.unshift(folder);
+    browser = await startBrowser();
   });
 
-  beforeEach(async () => {
-    context = await browser.newContext({
-      viewport: { width: 360, height: 740 },
+  afterAll(() => browser?.close());
+
+  describe.each(["http", "https"])("over %s", (scheme) => {
+    let app: Process;
+    let url: string;
+    let contexts: BrowserContext[];
+
+    beforeAll(async () => {
+      if (scheme === "https") {
+        config.web.secure = true;
+        config.web.serverOptions = certificate;
+      }
+      app = new Process();
+      await app.start();
+      url = `${scheme}://localhost:${port()}`;
+    });
+
+    afterAll(async () => {
+      await app.stop();
+      config.web.secure = false;
+      config.web.serverOptions = {};
+      config.web.port = "0";
+    });
+
+    beforeEach(() => {
+      contexts = [];
+    });
+
+    afterEach(async () => {
+      await Promise.all(contexts.map((context) => context.close()));
+      await until(() => websockets() === 0);
+    });
+
+    function port(): number {
+      const { server } = api.servers.servers.web;
+      return ((server as HttpServer).address() as AddressInfo).port;
+    }
+
+    function websockets(): number {
+      return api.servers.servers.websocket.connections().length;
+    }
+
+    /** A page of a person of its own, on a phone. */
+    async function open(path: string): Promise<Page> {
+      const context = await browser.newContext({
+        viewport: { width: 360, height: 740 },
+        ignoreHTTPSErrors: true,
+      });
+      context.setDefaultTimeout(PATIENCE_MS);
+      contexts.push(context);
+      const page = await context.newPage();
+      await page.goto(url + path);
+      return page;
+    }
+
+    async function openChat(): Promise<Page> {
+      const page = await open("/public/chat.html");
+      await page.locator("#state[data-state=good]").waitFor();
+      return page;
+    }
+
+    async function say(page: Page, text: string): Promise<void> {
+      await page.fill("#text", text);
+      await page.press("#text", "Enter");
+    }
+
+    test("the index is live by it", async () => {
+      const page = await open("/");
+      await page.locator("#transport", { hasText: "WebSocket" }).waitFor();
+      expect(await page.textContent("#state")).toBe("Node Healthy");
+    });
+
+    test("two people see each other and what they say, as text", async () => {
+      const one = await openChat();
+      const two = await openChat();
+      await one.locator("#count", { hasText: "2" }).waitFor();
+      expect(await one.locator("#people li").first().textContent()).toBe("you");
+
+      await say(one, "<b>hello</b>");
+      await one.locator(".mine", { hasText: "<b>hello</b>" }).waitFor();
+      await two.locator(".theirs", { hasText: "<b>hello</b>" }).waitFor();
+      expect(await two.locator(".theirs small").textContent()).toMatch(
+        /^guest \w+, /,
+      );
+      expect(await one.inputValue("#text")).toBe("");
+
+      await contexts[1].close();
+      await one.locator("#count", { hasText: "1" }).waitFor();
+    });
+
+    test("a server that restarts finds both in the room again", async () => {
+      const one = await openChat();
+      const two = await openChat();
+      await two.locator("#count", { hasText: "2" }).waitFor();
+
+      const samePort = port();
+      await app.stop();
+      await one.locator("#state[data-state=bad]").waitFor();
+      expect(await one.isDisabled("#text")).toBe(true);
+      config.web.port = samePort;
+      await app.start();
+
+      for (const page of [one, two])
+        await page.locator("#state[data-state=good]").waitFor();
+      await two.locator("#count", { hasText: "2" }).waitFor();
+      await say(two, "still here");
+      await one.locator(".theirs", { hasText: "still here" }).waitFor();
+      expect(await one.locator(".theirs").count()).toBe(1);
+    });
+
+    test("the field to write in is on a phone's screen", async () => {
+      const page = await openChat();
+      for (let i = 0; i < 30; i++)
+        await page.evaluate("client.emit('welcome', { welcome: 'line' })");
+      const box = (await page.locator("#say").boundingBox())!;
+      expect(box.y + box.height).toBeLessThanOrEqual(740);
+      expect(
+        await page.evaluate(
+          "document.documentElement.scrollWidth <= window.innerWidth",
+        ),
+      ).toBe(true);
     });
   });
 
-  afterEach(() => context.close());
-
-  afterAll(async () => {
-    await browser?.close();
-    await app?.stop();
-    fs.rmSync(folder, { recursive: true, force: true });
-  });
-
-  async function openChat(): Promise<Page> {
-    const page = await context.newPage();
-    await page.goto(`${app.url}/public/chat.html`);
-    await page.locator("#state[data-state=good]").waitFor();
-    return page;
-  }
-
-  test("the index is live by it", async () => {
-    const page = await context.newPage();
-    await page.goto(`${app.url}/`);
-    await page.locator("#transport", { hasText: "WebSocket" }).waitFor();
-    expect(await page.textContent("#state")).toBe("Node Healthy");
-  });
-
-  test("two people see each other and what they say, as text", async () => {
-    const one = await openChat();
-    const two = await openChat();
-    await one.locator("#count", { hasText: "2" }).waitFor();
-    expect(await one.locator("#people li").first().textContent()).toBe("you");
-
-    await one.fill("#text", "<b>hello</b>");
-    await one.press("#text", "Enter");
-    await one.locator(".mine", { hasText: "<b>hello</b>" }).waitFor();
-    await two.locator(".theirs", { hasText: "<b>hello</b>" }).waitFor();
-    expect(await two.locator(".theirs small").textContent()).toMatch(
-      /^guest \w+, /,
-    );
-    expect(await one.inputValue("#text")).toBe("");
-  });
-
-  test("nothing can be said while it is disconnected, and again afterwards", async () => {
-    const page = await openChat();
-    await page.evaluate("client.emit('disconnected')");
-    expect(await page.isDisabled("#text")).toBe(true);
-    expect(await page.textContent("#state")).toBe("disconnected");
-    await page.evaluate("client.emit('reconnect')");
-    await page.locator("#state[data-state=good]").waitFor();
-    expect(await page.isDisabled("#text")).toBe(false);
-  });
-
-  test("the field to write in is on a phone's screen", async () => {
-    const page = await openChat();
-    for (let i = 0; i < 30; i++)
-      await page.evaluate("client.emit('welcome', { welcome: 'line' })");
-    const box = (await page.locator("#say").boundingBox())!;
-    expect(box.y + box.height).toBeLessThanOrEqual(740);
-    expect(
-      await page.evaluate(
-        "document.documentElement.scrollWidth <= window.innerWidth",
-      ),
-    ).toBe(true);
+  test("the session of the web page is that of its websocket", async () => {
+    const app = new Process();
+    await app.start();
+    const context = await browser.newContext();
+    try {
+      const { server } = api.servers.servers.web;
+      const { port } = (server as HttpServer).address() as AddressInfo;
+      const page = await context.newPage();
+      await page.goto(`http://localhost:${port}/public/chat.html`);
+      await page.evaluate("fetch('/api/status')");
+      await page.reload();
+      await page.locator("#state[data-state=good]").waitFor();
+      const [cookie] = await context.cookies();
+      expect(cookie).toMatchObject({ name: "sessionID" });
+      expect(await page.evaluate("client.fingerprint")).toBe(cookie.value);
+    } finally {
+      await context.close();
+      await app.stop();
+    }
   });
 });
