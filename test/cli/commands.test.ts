@@ -30,7 +30,7 @@ describe("routes-list", () => {
   test("prints a table", async () => {
     const { stdout, exitCode } = await here("routes", "list");
     const [head, , ...rows] = stdout.split("\n");
-    expect(head!.split(/ +/)).toEqual([
+    expect(head.split(/ +/)).toEqual([
       "method",
       "path",
       "action",

@@ -37,7 +37,7 @@ export class ActionRun extends CLI {
     const response: unknown = await framework()
       .action.run(params._arguments[0]!, params.apiVersion, params.params ?? {})
       .catch((error: Error) => {
-        throw error.cause ?? error; // the action's own error, without the wrapping
+        throw (error.cause as Error | undefined) ?? error; // the action's own error, without the wrapping
       });
     console.log(JSON.stringify(response, null, 2));
     return true;
