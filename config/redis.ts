@@ -1,5 +1,3 @@
-import type { ActionheroConfigInterface } from "../src";
-
 const namespace = "redis";
 
 declare module "../src" {

@@ -112,7 +112,7 @@ export const DEFAULT = {
 export const production = {
   [namespace]: () => {
     return {
-      padding: null,
+      padding: null as number | null,
       metadataOptions: {
         serverInformation: false,
         requesterInformation: false,

@@ -30,7 +30,7 @@ export class ActionheroError extends Error {
   /** Extra facts for the error reporters: name, file and phase of what failed. */
   data?: Record<string, unknown>;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.name = "Error"; // `String(error)` is on the wire: v29 clients match on "Error: ..."
     this.code = code;

@@ -8,7 +8,7 @@ export class BodyError extends Error {
     /** The HTTP status. */
     readonly code: number,
     message: string,
-    options?: ErrorOptions,
+    options?: { cause?: unknown },
   ) {
     super(message, options);
     this.name = "Error";

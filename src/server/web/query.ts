@@ -10,14 +10,17 @@ const QS_PARAMETER_LIMIT = 100_000;
  * @param query without its `?`
  * @param options of `qs`; when there are any, `qs` does the work
  */
-export function parseQuery(query: string, options?: qs.IParseOptions): Query {
+export function parseQuery(
+  query: string,
+  options?: Record<string, unknown>,
+): Query {
   if (query === "") return {};
   const flat = hasOptions(options) ? undefined : parseFlat(query);
   return (
     flat ??
     qs.parse(query, {
       parameterLimit: QS_PARAMETER_LIMIT,
-      ...options,
+      ...(options as qs.IParseOptions),
     })
   );
 }

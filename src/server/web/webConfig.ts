@@ -1,6 +1,5 @@
 /** What the web server reads from `config.web`: any of it may be missing when a project brings its own file. */
 import type { ParsedUrlQueryInput } from "node:querystring";
-import type { IParseOptions } from "qs";
 import { ActionheroError } from "../../errors";
 
 export interface FingerprintOptions {
@@ -55,7 +54,8 @@ export interface WebConfig {
   };
   returnErrorCodes?: boolean;
   compress?: boolean;
-  queryParseOptions?: IParseOptions;
+  /** Options of `qs`. */
+  queryParseOptions?: Record<string, unknown>;
   maxBodyDepth?: number;
   maxParams?: number;
   headersTimeout?: number;
