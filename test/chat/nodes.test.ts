@@ -1,0 +1,213 @@
+/** Chat between processes: two nodes of ours and one of version 29, on one redis. */
+import { hasRedis, RedisServer } from "../support/redisServer";
+import { RemoteNode } from "../support/remoteNode";
+import { until } from "../support/until";
+import { startV29Node } from "../support/v29Node";
+
+const describeWithRedis = hasRedis ? describe : describe.skip;
+
+/** A client on some node, by its connection's id there. */
+interface Client {
+  node: RemoteNode;
+  id: string;
+}
+
+async function connect(node: RemoteNode, ...rooms: string[]): Promise<Client> {
+  const id = await node.run(async ({ specHelper }) => {
+    const connection = await specHelper.buildConnection();
+    return connection.id as string;
+  });
+  for (const room of rooms) await verb({ node, id }, "roomAdd", room);
+  return { node, id };
+}
+
+function verb({ node, id }: Client, name: string, ...words: string[]) {
+  return node.run(
+    ({ api }, id, name, words) =>
+      api.connections.connections[id].verbs(name, words) as Promise<any>,
+    id,
+    name,
+    words,
+  );
+}
+
+function roomsOf({ node, id }: Client): Promise<string[]> {
+  return node.run(
+    ({ api }, id) => api.connections.connections[id].rooms as string[],
+    id,
+  );
+}
+
+function said({ node, id }: Client): Promise<any[]> {
+  return node.run(
+    ({ api }, id) =>
+      api.connections.connections[id].messages.filter(
+        (one: any) => one.context === "user",
+      ) as any[],
+    id,
+  );
+}
+
+/** Wait until a client has heard this. */
+function heard(client: Client, message: string): Promise<any> {
+  return until(async () =>
+    (await said(client)).find((one) => one.message === message),
+  );
+}
+
+function quit({ node, id }: Client): Promise<unknown> {
+  return node.run(
+    ({ api }, id) => api.connections.connections[id].destroy(),
+    id,
+  );
+}
+
+async function membersAt(node: RemoteNode, room: string): Promise<string[]> {
+  const { members, membersCount } = await node.run(
+    ({ chatRoom }, room) => chatRoom.roomStatus(room) as Promise<any>,
+    room,
+  );
+  const ids = Object.keys(members as object);
+  expect(membersCount).toBe(ids.length);
+  return ids.sort();
+}
+
+describeWithRedis("chat between nodes", () => {
+  const redis = new RedisServer();
+  let ours: RemoteNode;
+  let other: RemoteNode;
+  let old: RemoteNode;
+  let nodes: RemoteNode[];
+
+  beforeAll(async () => {
+    await redis.start();
+    const overrides = {
+      general: { rpcTimeout: 2_000 },
+      redis: { heartbeatInterval: 200, heartbeatTimeout: 1_500 },
+    };
+    const redisUrl = redis.url;
+    nodes = await Promise.all([
+      RemoteNode.start({ redisUrl, title: "ours", overrides }),
+      RemoteNode.start({ redisUrl, title: "other", overrides }),
+      startV29Node({
+        redisUrl,
+        title: "old",
+        overrides: { general: overrides.general },
+      }),
+    ]);
+    [ours, other, old] = nodes as [RemoteNode, RemoteNode, RemoteNode];
+  }, 90_000);
+
+  afterAll(async () => {
+    await Promise.all(nodes.map((node) => node.kill()));
+    await redis.stop();
+  });
+
+  test("a message reaches the members on every node, once, and in the same form", async () => {
+    const clients = await Promise.all(
+      nodes.map((node) => connect(node, "defaultRoom")),
+    );
+    for (const sender of clients) {
+      await verb(sender, "say", "defaultRoom", "from", sender.id);
+      const forms: any[] = [];
+      for (const client of clients)
+        forms.push(await heard(client, `from ${sender.id}`));
+      for (const form of forms) expect(form).toEqual(forms[0]);
+      expect(forms[0]).toEqual({
+        message: `from ${sender.id}`,
+        room: "defaultRoom",
+        from: sender.id,
+        context: "user",
+        sentAt: expect.any(Number),
+      });
+    }
+    for (const client of clients) expect(await said(client)).toHaveLength(3);
+    await Promise.all(clients.map(quit));
+  });
+
+  test("every node sees the members of all", async () => {
+    const clients = await Promise.all(
+      nodes.map((node) => connect(node, "defaultRoom")),
+    );
+    const ids = clients.map(({ id }) => id).sort();
+    for (const node of nodes)
+      expect(await membersAt(node, "defaultRoom")).toEqual(ids);
+    await Promise.all(clients.map(quit));
+    for (const node of nodes)
+      expect(await membersAt(node, "defaultRoom")).toEqual([]);
+  });
+
+  test("members are added and removed from another node; refusals come back as errors", async () => {
+    const client = await connect(ours);
+    const ask = (node: RemoteNode, name: string) =>
+      node.run(
+        ({ chatRoom }, name, id) => chatRoom[name](id, "defaultRoom"),
+        name,
+        client.id,
+      );
+    for (const node of [other, old]) {
+      expect(await ask(node, "addMember")).toBe(true);
+      expect(await roomsOf(client)).toEqual(["defaultRoom"]);
+      expect(await ask(node, "removeMember")).toBe(true);
+      expect(await roomsOf(client)).toEqual([]);
+    }
+    await expect(ask(other, "removeMember")).rejects.toThrow(
+      "connection not in this room (defaultRoom)",
+    );
+    await quit(client);
+    await expect(ask(other, "addMember")).rejects.toThrow("RPC Timeout");
+  });
+
+  test("a member on a node of version 29 can be removed", async () => {
+    const client = await connect(old, "defaultRoom");
+    await ours.run(
+      ({ chatRoom }, id) => chatRoom.removeMember(id, "defaultRoom"),
+      client.id,
+    );
+    expect(await roomsOf(client)).toEqual([]);
+    await quit(client);
+  });
+
+  test("a destroyed room is left on every node, after its members were told", async () => {
+    for (const node of nodes) {
+      await node.run(({ chatRoom }) => chatRoom.add("doomed"));
+      const clients = await Promise.all(
+        [...nodes, ...nodes].map((one) => connect(one, "doomed")),
+      );
+      await node.run(({ chatRoom }) => chatRoom.destroy("doomed"));
+      for (const client of clients) {
+        await heard(client, "this room has been deleted");
+        // version 29 does not wait for the others
+        await until(async () => (await roomsOf(client)).length === 0);
+      }
+      await Promise.all(clients.map(quit));
+    }
+    // what version 29 does after its own removal does not end it, nor us
+    for (const node of nodes)
+      expect(await node.run(({ chatRoom }) => chatRoom.list())).not.toContain(
+        "doomed",
+      );
+  });
+
+  test("redis that is started anew, without its data, knows the rooms and members of ours again", async () => {
+    await ours.run(({ chatRoom }) => chatRoom.add("kept"));
+    const here = await connect(ours, "defaultRoom", "kept");
+    const there = await connect(other, "defaultRoom");
+    await redis.restart();
+    await until(async () => {
+      const ids = await membersAt(ours, "defaultRoom").catch(() => []);
+      return ids.length === 2;
+    });
+    await until(async () => (await membersAt(ours, "kept")).length === 1);
+    expect(await membersAt(other, "defaultRoom")).toEqual(
+      [here.id, there.id].sort(),
+    );
+    let count = 0;
+    await until(async () => {
+      // the other side may not have subscribed again yet
+      await verb(here, "say", "defaultRoom", `again ${count++}`);
+      return (await said(there)).length > 0;
+    });
+    await Promise.all([here, there].map(quit));
+  });
+});
