@@ -62,6 +62,10 @@ function quit({ node, id }: Client): Promise<unknown> {
   );
 }
 
+function channelsOf(node: RemoteNode): Promise<string[]> {
+  return node.run(({ api }) => [...(api.redis.channels as string[])].sort());
+}
+
 async function membersAt(node: RemoteNode, room: string): Promise<string[]> {
   const { members, membersCount } = await node.run(
     ({ chatRoom }, room) => chatRoom.roomStatus(room) as Promise<any>,
@@ -77,25 +81,37 @@ describeWithRedis("chat between nodes", () => {
   let ours: RemoteNode;
   let other: RemoteNode;
   let old: RemoteNode;
-  let nodes: RemoteNode[];
+  const nodes: RemoteNode[] = [];
+
+  /** Wait until a node of ours is in the register, which may have been lost; only then can it be missed. */
+  function isRegistered(title: string): Promise<unknown> {
+    return until(() =>
+      ours.run(
+        async ({ api }, title) =>
+          (await api.cluster.nodes()).some(({ id }: any) => id === title),
+        title,
+      ),
+    );
+  }
 
   beforeAll(async () => {
     await redis.start();
     const overrides = {
       general: { rpcTimeout: 2_000 },
-      redis: { heartbeatInterval: 200, heartbeatTimeout: 1_500 },
+      redis: { heartbeatInterval: 500, heartbeatTimeout: 2_500 },
     };
     const redisUrl = redis.url;
-    nodes = await Promise.all([
-      RemoteNode.start({ redisUrl, title: "ours", overrides }),
-      RemoteNode.start({ redisUrl, title: "other", overrides }),
-      startV29Node({
-        redisUrl,
-        title: "old",
-        overrides: { general: overrides.general },
-      }),
-    ]);
-    [ours, other, old] = nodes as [RemoteNode, RemoteNode, RemoteNode];
+    ours = await RemoteNode.start({ redisUrl, title: "ours", overrides });
+    nodes.push(ours);
+    other = await RemoteNode.start({ redisUrl, title: "other", overrides });
+    nodes.push(other);
+    const { general } = overrides;
+    old = await startV29Node({
+      redisUrl,
+      title: "old",
+      overrides: { general },
+    });
+    nodes.push(old);
   }, 90_000);
 
   afterAll(async () => {
@@ -189,6 +205,32 @@ describeWithRedis("chat between nodes", () => {
       );
   });
 
+  test("with a channel per room a node hears only of the rooms of its members", async () => {
+    const ourNodes = [ours, other];
+    const set = (isOn: boolean) =>
+      Promise.all(
+        ourNodes.map((node) =>
+          node.run(({ config }, isOn) => {
+            config.redis.chatChannelPerRoom = isOn;
+          }, isOn),
+        ),
+      );
+    await set(true);
+    const here = await connect(ours, "defaultRoom");
+    const there = await connect(other, "defaultRoom", "otherRoom");
+    expect(await channelsOf(ours)).toEqual(["actionhero:chat:defaultRoom"]);
+    expect(await channelsOf(other)).toEqual([
+      "actionhero:chat:defaultRoom",
+      "actionhero:chat:otherRoom",
+    ]);
+    await verb(here, "say", "defaultRoom", "to", "all");
+    await heard(here, "to all");
+    await heard(there, "to all");
+    await Promise.all([here, there].map(quit));
+    for (const node of ourNodes) expect(await channelsOf(node)).toEqual([]);
+    await set(false);
+  });
+
   test("redis that is started anew, without its data, knows the rooms and members of ours again", async () => {
     await ours.run(({ chatRoom }) => chatRoom.add("kept"));
     const here = await connect(ours, "defaultRoom", "kept");
@@ -210,4 +252,40 @@ describeWithRedis("chat between nodes", () => {
     });
     await Promise.all([here, there].map(quit));
   });
+
+  test("a node that was frozen for so long that it counted as dead has its members again", async () => {
+    const here = await connect(ours, "defaultRoom");
+    const there = await connect(other, "defaultRoom");
+    await isRegistered("other");
+    other.pause();
+    await until(async () => {
+      const ids = await membersAt(ours, "defaultRoom");
+      return ids.length === 1 && ids[0] === here.id;
+    }, 20_000);
+    other.resume();
+    await until(async () => {
+      const ids = await membersAt(ours, "defaultRoom");
+      return ids.includes(there.id);
+    }, 20_000);
+    await Promise.all([here, there].map(quit));
+  }, 60_000);
+
+  test("the members of a node that is killed are gone; those of version 29 stay", async () => {
+    const here = await connect(ours, "defaultRoom");
+    const lost = await connect(other, "defaultRoom");
+    const theirs = await connect(old, "defaultRoom");
+    expect(await membersAt(ours, "defaultRoom")).toContain(lost.id);
+    await isRegistered("other");
+    await other.kill();
+    await until(async () => {
+      const ids = await membersAt(old, "defaultRoom");
+      return !ids.includes(lost.id);
+    }, 20_000);
+    expect(await membersAt(ours, "defaultRoom")).toEqual(
+      [here.id, theirs.id].sort(),
+    );
+    await verb(theirs, "say", "defaultRoom", "still", "here");
+    await heard(here, "still here");
+    await Promise.all([here, theirs].map(quit));
+  }, 60_000);
 });

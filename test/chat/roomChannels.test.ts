@@ -29,15 +29,15 @@ describeOnEachEngine("a channel per room", (engine) => {
   test("is listened to from the first member until the last has gone", async () => {
     expect(await listeners()).toBe(0);
     const [one, other] = await connect(2);
-    await one!.verb("roomAdd", "defaultRoom");
+    await one.verb("roomAdd", "defaultRoom");
     expect(await listeners()).toBe(1);
-    await other!.verb("roomAdd", "defaultRoom");
-    await one!.verb("roomLeave", "defaultRoom");
+    await other.verb("roomAdd", "defaultRoom");
+    await one.verb("roomLeave", "defaultRoom");
     expect(await listeners()).toBe(1);
-    await other!.quit();
+    await other.quit();
     expect(await listeners()).toBe(0);
     expect([...api.redis.channels]).toEqual([]);
-    await one!.quit();
+    await one.quit();
   });
 
   test("whoever has joined misses nothing", async () => {
@@ -66,13 +66,13 @@ describeOnEachEngine("a channel per room", (engine) => {
       await Promise.all(
         members.map((member) => member.verb("roomLeave", "defaultRoom")),
       );
-      const joining = last!.verb("roomAdd", "defaultRoom"); // while the channel is closed
+      const joining = last.verb("roomAdd", "defaultRoom"); // while the channel is closed
       await joining;
-      const before = last!.said.length;
+      const before = last.said.length;
       await chatRoom.broadcast({}, "defaultRoom", `round ${round}`);
-      await last!.received(before + 1);
-      expect(last!.said.at(-1)).toBe(`round ${round}`);
-      await last!.verb("roomLeave", "defaultRoom");
+      await last.received(before + 1);
+      expect(last.said.at(-1)).toBe(`round ${round}`);
+      await last.verb("roomLeave", "defaultRoom");
     }
     await Promise.all(members.map((member) => member.quit()));
     expect(await listeners()).toBe(0);
@@ -97,12 +97,12 @@ describeOnEachEngine("a channel per room", (engine) => {
     });
     await chatRoom.add("doomed");
     const [member] = await connect(1);
-    await expect(member!.verb("roomAdd", "doomed")).rejects.toThrow(
+    await expect(member.verb("roomAdd", "doomed")).rejects.toThrow(
       "room does not exist",
     );
     expect([...api.redis.channels]).toEqual([]);
     api.chatRoom.middleware = {};
     api.chatRoom.globalMiddleware = [];
-    await member!.quit();
+    await member.quit();
   });
 });
