@@ -59,9 +59,9 @@ function bodyOf(task: Task): Job["perform"] {
   };
 }
 
-/** Jobs of other producers may have no inputs, or several. */
+/** Jobs of other producers may have no inputs, or several; omitted ones are `null` in the queue. */
 function run(task: Task, args: unknown[], worker: Worker): Promise<unknown> {
-  const [inputs, ...others] = args.length > 0 ? args : [{}];
+  const [inputs, ...others] = args;
   const call = task.run.bind(task) as (...args: unknown[]) => Promise<unknown>;
-  return call(inputs, ...others, worker, contextOf(worker));
+  return call(inputs ?? {}, ...others, worker, contextOf(worker));
 }

@@ -1,7 +1,7 @@
 /** Middleware of tasks: functions around the enqueueing and running of their jobs. */
 import { api } from "../api";
 import { registerMiddleware, type NamedMiddleware } from "../middleware/stack";
-import { wrapTask } from "./jobWrapper";
+import { rewrap } from "./registry";
 
 /** In each function `this` is the plugin: `this.args`, `this.worker`, `this.queue`, `this.func`, `this.job`. */
 export interface TaskMiddleware extends NamedMiddleware {
@@ -23,12 +23,6 @@ export interface TaskMiddleware extends NamedMiddleware {
  */
 export function addMiddleware(data: TaskMiddleware): Promise<void> {
   registerMiddleware(api.tasks, data, data.global === true);
-  for (const [name, task] of Object.entries(api.tasks.tasks)) {
-    // workers hold the job itself, so it is changed in place
-    api.tasks.jobs[name] = Object.assign(
-      api.tasks.jobs[name] ?? {},
-      wrapTask(task),
-    );
-  }
+  for (const name of Object.keys(api.tasks.tasks)) rewrap(name);
   return Promise.resolve();
 }

@@ -65,7 +65,7 @@ async function loadFile(fullFilePath: string, reload = false): Promise<void> {
 }
 
 function register(task: Task, file: string, reload: boolean): void {
-  const { tasks, jobs } = api.tasks;
+  const { tasks } = api.tasks;
   if (Object.hasOwn(tasks, task.name) && !reload) {
     log(
       `an existing task with the same name \`${task.name}\` will be overridden by the file ${file}`,
@@ -73,6 +73,13 @@ function register(task: Task, file: string, reload: boolean): void {
     );
   }
   tasks[task.name] = task;
-  jobs[task.name] = api.tasks.jobWrapper(task.name);
+  rewrap(task.name);
   log(`task ${reload ? "(re)" : ""} loaded: ${task.name}, ${file}`, "debug");
+}
+
+/** Make the job of a task anew; workers hold the job itself, so it is changed in place. */
+export function rewrap(taskName: string): void {
+  const { jobs } = api.tasks;
+  const known = Object.hasOwn(jobs, taskName) ? jobs[taskName] : undefined;
+  jobs[taskName] = Object.assign(known ?? {}, api.tasks.jobWrapper(taskName));
 }

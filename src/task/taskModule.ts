@@ -32,3 +32,5 @@ export {
   type FailedJob,
   type TaskDetails,
 } from "./inspect";
+export { enqueueMany } from "./enqueueMany";
+export { run } from "./run";

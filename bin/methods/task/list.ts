@@ -1,0 +1,67 @@
+import { api } from "../../../src/api";
+import { CLI } from "../../../src/cli/cli";
+import { formatTable } from "../../../src/cli/table";
+import type { Task } from "../../../src";
+
+export class TaskList extends CLI {
+  constructor() {
+    super();
+    this.name = "task-list";
+    this.description = "list the tasks with their queues and when they run";
+    this.example = "actionhero task-list --json";
+    this.inputs = {
+      json: { flag: true, letter: "j", description: "print JSON" },
+    };
+  }
+
+  async run({ params }: { params: { json?: boolean } }) {
+    const tasks = Object.values(api.tasks.tasks).sort((a, b) =>
+      a.name.localeCompare(b.name),
+    );
+    if (params.json) {
+      console.log(JSON.stringify(tasks.map(describeTask), null, 2));
+      return true;
+    }
+    console.log(
+      formatTable(
+        tasks.map((task) => ({
+          name: task.name,
+          queue: task.queue,
+          runs: whenItRuns(task),
+          description: task.description,
+        })),
+      ),
+    );
+    return true;
+  }
+}
+
+function whenItRuns({ frequency, cron, timeZone }: Task): string {
+  if (cron !== undefined)
+    return timeZone === undefined ? cron : `${cron} (${timeZone})`;
+  return frequency > 0 ? `every ${frequency} ms` : "when enqueued";
+}
+
+/** What the task declares; functions have no JSON. */
+function describeTask(task: Task): Record<string, unknown> {
+  const { name, description, queue, frequency, cron, timeZone } = task;
+  const { inputs, middleware, retry, timeout, unique } = task;
+  const { concurrency, priority, maxFailed, scope } = task;
+  return {
+    name,
+    description,
+    queue,
+    frequency,
+    cron,
+    timeZone,
+    scope,
+    priority,
+    retry,
+    timeout,
+    unique,
+    concurrency,
+    maxFailed,
+    middleware,
+    inputs,
+  };
+}

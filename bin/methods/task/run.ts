@@ -1,0 +1,35 @@
+import { CLI } from "../../../src/cli/cli";
+import { jsonObject } from "../../../src/cli/jsonObject";
+import { framework } from "../../framework";
+
+interface Params {
+  args?: Record<string, unknown>;
+  _arguments: string[];
+}
+
+export class TaskRun extends CLI {
+  constructor() {
+    super();
+    this.name = "task-run <name>";
+    this.description =
+      "run a task in this process, without its queue, and print its result";
+    this.example = `actionhero task-run runAction --args='{"action": "status"}'`;
+    this.inputs = {
+      args: {
+        letter: "a",
+        requiredValue: true,
+        description: "its inputs, as a JSON object",
+        formatter: jsonObject,
+      },
+    };
+  }
+
+  async run({ params }: { params: Params }) {
+    const result: unknown = await framework().task.run(
+      params._arguments[0]!,
+      params.args,
+    );
+    console.log(JSON.stringify(result ?? null, null, 2));
+    return true;
+  }
+}

@@ -1,0 +1,58 @@
+/** Putting many jobs into a queue in few round trips. */
+import { api } from "../api";
+import type { PluginReference } from "../resque/plugin";
+import { requireTask } from "./find";
+import { requireQueue } from "./queueOf";
+import type { Task, TaskInputs } from "./task";
+import { validateInputs } from "./validateInputs";
+
+/** Bundled plugins that have a say when a job is enqueued. */
+const ENQUEUE_PLUGINS = ["QueueLock", "DelayQueueLock"];
+
+/**
+ * Put many jobs of one task into its queue, thousands in one round trip. All inputs are checked before the first job is
+ * enqueued. Tasks with middleware or plugins around the enqueueing, and those that are `unique`, have it done one by one.
+ * @param queue default: the task's own
+ * @returns how many were enqueued; the others were refused by middleware or a plugin
+ * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`
+ */
+export async function enqueueMany(
+  taskName: string,
+  inputsOfJobs: readonly (TaskInputs | undefined)[],
+  queue?: string,
+): Promise<number> {
+  const task = requireTask(taskName);
+  const name = queue ?? task.queue;
+  const argsOfJobs: unknown[][] = [];
+  for (const inputs of inputsOfJobs)
+    argsOfJobs.push([await validateInputs(task, inputs)]);
+
+  if (!isJudgedOneByOne(task)) {
+    await requireQueue().enqueueMany(name, taskName, argsOfJobs);
+    return argsOfJobs.length;
+  }
+  let enqueued = 0;
+  for (const args of argsOfJobs)
+    if (await requireQueue().enqueue(name, taskName, args)) enqueued++;
+  return enqueued;
+}
+
+function isJudgedOneByOne(task: Task): boolean {
+  if (task.unique) return true;
+  const { middleware, globalMiddleware, jobs } = api.tasks;
+  const names = [...globalMiddleware, ...(task.middleware ?? [])];
+  const judges = names.some(
+    (name) =>
+      Object.hasOwn(middleware, name) &&
+      (middleware[name]!.preEnqueue || middleware[name]!.postEnqueue),
+  );
+  const plugins = jobs[task.name]?.plugins ?? [];
+  return judges || plugins.some(isEnqueuePlugin);
+}
+
+function isEnqueuePlugin(plugin: PluginReference): boolean {
+  if (typeof plugin === "string") return ENQUEUE_PLUGINS.includes(plugin);
+  if (plugin.name === "NodeResquePlugin") return false; // middleware, looked at by its functions
+  const { prototype } = plugin as { prototype: object };
+  return "beforeEnqueue" in prototype || "afterEnqueue" in prototype;
+}
