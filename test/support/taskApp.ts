@@ -4,8 +4,13 @@ import { EventEmitter, once } from "node:events";
 process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES ??= "";
 
-import { api, config, Process, task, type Task } from "../../src/index";
-import { rebuildConfig } from "../../src/index";
+import {
+  api,
+  config,
+  Process,
+  rebuildConfig,
+  type Task,
+} from "../../src/index";
 
 /** Tells of jobs that ended: `success` and `failure`, with the name of the task. */
 export interface TaskApp {
@@ -69,18 +74,3 @@ export async function succeeded(app: TaskApp, name: string): Promise<any> {
   const [, result] = await once(app.events, `success:${name}`);
   return result;
 }
-
-/** Look until it is so, at most `limitMs`. */
-export async function until(
-  condition: () => Promise<boolean> | boolean,
-  limitMs = 10_000,
-): Promise<void> {
-  const deadline = Date.now() + limitMs;
-  while (!(await condition())) {
-    if (Date.now() > deadline)
-      throw new Error(`still not so after ${limitMs} ms: ${String(condition)}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-export { task };

@@ -1,0 +1,188 @@
+/** What is checked when a task is loaded, and when a job is enqueued. */
+import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
+import { api, Task, task } from "../../src/index";
+
+let app: TaskApp;
+
+beforeAll(async () => {
+  app = await startTaskApp();
+});
+
+beforeEach(async () => {
+  await api.resque.queue.connection.redis.flushdb();
+});
+
+afterAll(async () => {
+  await app.stop();
+});
+
+async function enqueued(inputs?: object): Promise<unknown> {
+  await task.enqueue("checked", inputs);
+  const jobs = await task.queued("default", -1, -1);
+  return jobs[0].args[0];
+}
+
+describe("inputs", () => {
+  test("defaults are filled in, and seen by the caller", async () => {
+    addTask({
+      name: "checked",
+      inputs: {
+        a: { default: "one" },
+        b: {
+          async default() {
+            expect(this).toBe(api);
+            return "two";
+          },
+        },
+        c: { default: 3 },
+      },
+    });
+    const inputs = { c: 0 };
+    expect(await enqueued(inputs)).toEqual({ a: "one", b: "two", c: 0 });
+    expect(inputs).toEqual({ a: "one", b: "two", c: 0 });
+    expect(await enqueued()).toEqual({ a: "one", b: "two", c: 3 });
+  });
+
+  test("validators are functions of the value, or named", async () => {
+    (api as any).checks = {
+      short(this: unknown, value: string) {
+        return value.length < 4;
+      },
+    };
+    addTask({
+      name: "checked",
+      inputs: {
+        word: { validator: "api.checks.short" },
+        even: {
+          validator: [
+            (value: number) => value % 2 === 0 || `${value} is odd`,
+            async function (this: unknown, value: number) {
+              expect(this).toBe(api);
+              if (value < 0) throw new Error("below zero");
+            },
+          ],
+        },
+      },
+    });
+    expect(await enqueued({ word: "abc", even: 2 })).toEqual({
+      word: "abc",
+      even: 2,
+    });
+    await expect(task.enqueue("checked", { word: "abcd" })).rejects.toThrow(
+      "abcd is not a valid value for word in task checked",
+    );
+    await expect(task.enqueue("checked", { even: 3 })).rejects.toThrow(
+      "3 is odd",
+    );
+    await expect(task.enqueue("checked", { even: -2 })).rejects.toThrow(
+      "below zero",
+    );
+    await expect(task.enqueueIn(1000, "checked", { even: 3 })).rejects.toThrow(
+      "3 is odd",
+    );
+    await expect(
+      task.enqueueMany("checked", [{ even: 2 }, { even: 3 }]),
+    ).rejects.toThrow("3 is odd");
+    expect(await task.queued("default", 0, -1)).toHaveLength(1);
+  });
+
+  test("required inputs must not be missing", async () => {
+    addTask({ name: "checked", inputs: { word: { required: true } } });
+    const message = "word is a required input for task checked";
+    await expect(task.enqueue("checked", {})).rejects.toThrow(message);
+    await expect(task.enqueue("checked")).rejects.toThrow(message);
+    await expect(task.enqueue("checked", { word: "" })).rejects.toThrow(
+      message,
+    );
+    await expect(task.enqueueAt(1, "checked", { word: null })).rejects.toThrow(
+      message,
+    );
+    expect(await enqueued({ word: 0 })).toEqual({ word: 0 });
+  });
+
+  test("nothing is removed, and nothing inherited counts", async () => {
+    addTask({ name: "checked", inputs: { constructor: { required: true } } });
+    await expect(task.enqueue("checked", { other: 1 })).rejects.toThrow(
+      "constructor is a required input for task checked",
+    );
+    addTask({ name: "checked", inputs: { word: {} } });
+    expect(await enqueued({ other: 1 })).toEqual({ other: 1 });
+  });
+});
+
+describe("definitions", () => {
+  class Complete extends Task {
+    constructor() {
+      super();
+      this.name = "complete";
+      this.description = "says everything";
+    }
+    async run() {
+      return null;
+    }
+  }
+
+  const validate = (changes: object) => () => {
+    Object.assign(new Complete(), changes).validate();
+  };
+
+  test("the defaults", () => {
+    const made = new Complete();
+    expect(made).toMatchObject({
+      queue: "default",
+      frequency: 0,
+      inputs: {},
+      middleware: [],
+      plugins: [],
+      pluginOptions: {},
+      reEnqueuePeriodicTaskIfException: true,
+    });
+    expect(validate({})).not.toThrow();
+  });
+
+  test.each([
+    [{ name: "" }, "name is required for this task"],
+    [
+      { description: undefined },
+      "description is required for the task `complete`",
+    ],
+    [{ queue: "" }, "queue is required for the task `complete`"],
+    [{ frequency: null }, "frequency is required for the task `complete`"],
+    [{ run: undefined }, "task `complete` has no run method"],
+    [
+      { cron: "* * * * *", frequency: 5 },
+      "frequency and cron exclude each other for the task `complete`",
+    ],
+    [{ cron: "61 * * * *" }, /^cron is not valid for the task `complete`: /],
+    [
+      { cron: "* * * * *", timeZone: "Mars/Base" },
+      /^cron is not valid for the task `complete`: /,
+    ],
+    [
+      { retry: { attempts: 0 } },
+      "retry.attempts must be a whole number from 1 for the task `complete`",
+    ],
+    [{ retry: {} }, /^retry.attempts must be/],
+    [{ retry: { attempts: 2, jitter: 2 } }, /^retry.jitter must be/],
+    [{ retry: { attempts: 2, backoff: [] } }, /^retry.backoff must be/],
+    [{ retry: { attempts: 2, backoff: "often" } }, /^retry.backoff must be/],
+    [{ timeout: 0 }, /^timeout must be/],
+    [{ timeout: 2 ** 31 }, /^timeout must be/],
+    [{ concurrency: 1.5 }, /^concurrency must be/],
+    [{ maxFailed: -1 }, /^maxFailed must be/],
+    [{ priority: "high" }, /^priority must be/],
+    [{ scope: "some" }, /^scope must be/],
+  ])("%j is refused", (changes, message) => {
+    expect(validate(changes)).toThrow(message);
+  });
+
+  test.each([
+    { cron: "*/5 * * * *", timeZone: "Europe/Paris" },
+    { cron: "0 0 29 2 *" },
+    { retry: { attempts: 3, backoff: [10, 20], jitter: 0.5 } },
+    { retry: { attempts: 3, backoff: "exponential", delay: 0, jitter: true } },
+    { timeout: 1, concurrency: 1000, maxFailed: 0, priority: -1, scope: "all" },
+  ])("%j is taken", (changes) => {
+    expect(validate(changes)).not.toThrow();
+  });
+});

@@ -1,0 +1,199 @@
+/** Tasks that run by themselves. */
+import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
+import { describeOnEachEngine, type Engine } from "../support/engines";
+import { until } from "../support/until";
+import { api, specHelper, task } from "../../src/index";
+
+describeOnEachEngine("periodic tasks", (engine: Engine) => {
+  let app: TaskApp;
+  const runs: string[] = [];
+
+  beforeAll(async () => {
+    app = await startTaskApp();
+    addTask({
+      name: "periodic",
+      frequency: 100,
+      run: async () => {
+        runs.push("periodic");
+        return "ran";
+      },
+    });
+    addTask({
+      name: "failing",
+      frequency: 100,
+      run: async () => {
+        throw new Error("always");
+      },
+    });
+    addTask({
+      name: "failingOnce",
+      frequency: 100,
+      reEnqueuePeriodicTaskIfException: false,
+      run: async () => {
+        throw new Error("once");
+      },
+    });
+    addTask({ name: "yearly", cron: "0 0 1 1 *", run: async () => "happy" });
+    addTask({ name: "regular", run: async () => "regular" });
+  });
+
+  beforeEach(async () => {
+    await api.resque.queue.connection.redis.flushdb();
+    runs.length = 0;
+  });
+
+  afterAll(async () => {
+    await app.stop();
+  });
+
+  async function delayed(): Promise<{ [taskName: string]: number[] }> {
+    const found: { [taskName: string]: number[] } = {};
+    for (const [ms, jobs] of Object.entries(await task.allDelayed()))
+      for (const job of jobs) (found[job.class] ??= []).push(Number(ms));
+    return found;
+  }
+
+  test("all are enqueued at boot: those with a frequency now, others for their time", async () => {
+    expect((await task.enqueueAllRecurrentTasks()).sort()).toEqual([
+      "failing",
+      "failingOnce",
+      "periodic",
+      "yearly",
+    ]);
+    const jobs = await task.queued("default", 0, -1);
+    expect(jobs.map((job) => job.class).sort()).toEqual([
+      "failing",
+      "failingOnce",
+      "periodic",
+    ]);
+    const next = new Date(new Date().getFullYear() + 1, 0, 1).getTime();
+    expect(await delayed()).toEqual({ yearly: [next] });
+    // a second node finds them there
+    expect(await task.enqueueAllRecurrentTasks()).toEqual([]);
+    expect(await task.queued("default", 0, -1)).toHaveLength(3);
+    expect(await delayed()).toEqual({ yearly: [next] });
+  });
+
+  test("a calendar that was changed replaces the time that was planned", async () => {
+    await task.enqueueAllRecurrentTasks();
+    addTask({ name: "yearly", cron: "0 0 1 2 *", run: async () => null });
+    expect(await task.enqueueAllRecurrentTasks()).toEqual(["yearly"]);
+    const [time] = (await delayed()).yearly;
+    expect(new Date(time).getMonth()).toBe(1);
+    addTask({ name: "yearly", cron: "0 0 1 1 *", run: async () => "happy" });
+  });
+
+  test("a time zone moves the calendar", async () => {
+    const at = async (timeZone: string) => {
+      addTask({ name: "zoned", cron: "30 12 1 7 *", timeZone });
+      await task.enqueueRecurrentTask("zoned");
+      const [time] = (await delayed()).zoned;
+      await task.stopRecurrentTask("zoned");
+      return new Date(time).toISOString().slice(5, 16);
+    };
+    expect(await at("Europe/Paris")).toBe("07-01T10:30");
+    expect(await at("Asia/Kolkata")).toBe("07-01T07:00");
+    delete api.tasks.tasks.zoned;
+  });
+
+  test("enqueueRecurrentTask plans one run, however often it is called", async () => {
+    for (let i = 0; i < 3; i++) await task.enqueueRecurrentTask("periodic");
+    expect(await task.timestamps()).toHaveLength(1);
+    expect((await delayed()).periodic).toHaveLength(1);
+    await task.enqueueRecurrentTask("regular");
+    expect(Object.keys(await delayed())).toEqual(["periodic"]);
+    await expect(task.enqueueRecurrentTask("nothing")).rejects.toThrow(
+      "task nothing not found",
+    );
+  });
+
+  test("a run plans the next one, whether it succeeds or fails", async () => {
+    expect(await specHelper.runFullTask("periodic", {})).toBe("ran");
+    await expect(specHelper.runFullTask("failing", {})).rejects.toThrow(
+      "always",
+    );
+    await expect(specHelper.runFullTask("failingOnce", {})).rejects.toThrow(
+      "once",
+    );
+    expect(await specHelper.runFullTask("yearly", {})).toBe("happy");
+    expect(Object.keys(await delayed()).sort()).toEqual([
+      "failing",
+      "periodic",
+      "yearly",
+    ]);
+  });
+
+  test("five at the same time run once, and plan once", async () => {
+    await Promise.all(
+      Array.from({ length: 5 }, () => specHelper.runFullTask("periodic", {})),
+    );
+    expect(runs).toEqual(["periodic"]);
+    expect((await delayed()).periodic).toHaveLength(1);
+    expect(await task.locks()).toEqual({});
+  });
+
+  test("a run that middleware drops plans the next one, too", async () => {
+    await task.addMiddleware({
+      name: "drop",
+      global: true,
+      preProcessor: () => false,
+    });
+    await specHelper.runFullTask("periodic", {});
+    expect(runs).toEqual([]);
+    expect((await delayed()).periodic).toHaveLength(1);
+    expect(await task.locks()).toEqual({});
+    api.tasks.middleware = {};
+    api.tasks.globalMiddleware = [];
+    Object.assign(api.tasks.jobs.periodic, api.tasks.jobWrapper("periodic"));
+  });
+
+  test("stopRecurrentTask takes it out of queue and schedule", async () => {
+    await task.enqueue("periodic");
+    await task.enqueueIn(1000, "periodic");
+    expect(await task.stopRecurrentTask("periodic")).toBe(2);
+    await task.enqueueAllRecurrentTasks();
+    expect(await task.stopRecurrentTask("periodic")).toBe(1);
+    await task.enqueueRecurrentTask("yearly");
+    expect(await task.stopRecurrentTask("yearly")).toBe(1);
+    expect(await task.stopRecurrentTask("regular")).toBeUndefined();
+    // and can start again at once
+    expect(await task.enqueueAllRecurrentTasks()).toContain("periodic");
+  });
+
+  test("they run again and again on workers", async () => {
+    await api.resque.stopMultiWorker();
+    const { config } = require("../../src/index");
+    Object.assign(config.tasks, {
+      scheduler: true,
+      minTaskProcessors: 1,
+      maxTaskProcessors: 1,
+    });
+    addTask({
+      name: "failing",
+      frequency: 3_600_000,
+      run: async () => null,
+    });
+    addTask({
+      name: "failingOnce",
+      frequency: 3_600_000,
+      run: async () => null,
+    });
+    try {
+      await api.resque.startScheduler();
+      await api.resque.startMultiWorker();
+      const begin = Date.now();
+      await task.enqueueAllRecurrentTasks();
+      await until(() => runs.length >= 5);
+      // every 100 ms, not every second
+      expect(Date.now() - begin).toBeLessThan(engine.embedded ? 3000 : 3000);
+    } finally {
+      await api.resque.stopScheduler();
+      await api.resque.stopMultiWorker();
+      Object.assign(config.tasks, {
+        scheduler: false,
+        minTaskProcessors: 0,
+        maxTaskProcessors: 0,
+      });
+    }
+  });
+});

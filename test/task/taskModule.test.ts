@@ -1,0 +1,281 @@
+/** Every function of the exported `task`, with what it returns, while no worker runs. */
+import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
+import { describeOnEachEngine, type Engine } from "../support/engines";
+import { api, config, specHelper, task } from "../../src/index";
+
+describeOnEachEngine("the task module", (engine: Engine) => {
+  let app: TaskApp;
+
+  beforeAll(async () => {
+    app = await startTaskApp();
+    addTask({ name: "regular", run: async (params: any) => params });
+    addTask({ name: "other", queue: "otherQueue", run: async () => null });
+  });
+
+  beforeEach(async () => {
+    await api.resque.queue.connection.redis.flushdb();
+  });
+
+  afterAll(async () => {
+    await app.stop();
+  });
+
+  test("enqueue puts a job at the end of the task's own queue", async () => {
+    expect(await task.enqueue("regular", { word: "first" })).toBe(true);
+    expect(await task.enqueue("regular", { word: "second" })).toBe(true);
+    expect(await task.queued("default", 0, -1)).toEqual([
+      { class: "regular", queue: "default", args: [{ word: "first" }] },
+      { class: "regular", queue: "default", args: [{ word: "second" }] },
+    ]);
+    expect(await task.queued("default", 1, 1)).toHaveLength(1);
+  });
+
+  test("the text of a job is the one that resque tools compare with", async () => {
+    await task.enqueue("regular", { word: "a" });
+    await task.enqueue("regular");
+    const { connection } = api.resque.queue;
+    expect(
+      await connection.redis.lrange(connection.key("queue", "default"), 0, -1),
+    ).toEqual([
+      '{"class":"regular","queue":"default","args":[{"word":"a"}]}',
+      '{"class":"regular","queue":"default","args":[null]}',
+    ]);
+  });
+
+  test("a queue can be named", async () => {
+    await task.enqueue("regular", {}, "named");
+    expect(await task.queued("named", 0, -1)).toHaveLength(1);
+    await task.enqueueIn(60_000, "regular", {}, "named");
+    expect(await task.scheduledAt("named", "regular", {})).toHaveLength(1);
+  });
+
+  test.each(["enqueue", "enqueueAt", "enqueueIn"] as const)(
+    "%s of a task that does not exist",
+    async (name) => {
+      const call = task[name] as (...args: any[]) => Promise<unknown>;
+      const args = name === "enqueue" ? [] : [1000];
+      for (const unknown of ["nothing", "constructor", "__proto__"]) {
+        await expect(call(...args, unknown, {})).rejects.toMatchObject({
+          message: `task ${unknown} not found`,
+          code: "AH_TASK",
+        });
+        await expect(call(...args, unknown, {}, "aQueue")).rejects.toThrow(
+          `task ${unknown} not found`,
+        );
+      }
+    },
+  );
+
+  test("enqueueAt and enqueueIn answer true, and refuse the same job at the same second", async () => {
+    const due = Math.ceil(Date.now() / 1000) * 1000 + 60_000;
+    expect(await task.enqueueAt(due, "regular", { a: 1 })).toBe(true);
+    await expect(task.enqueueAt(due, "regular", { a: 1 })).rejects.toThrow(
+      "Job already enqueued at this time with same arguments",
+    );
+    expect(
+      await task.enqueueAt(due, "regular", { a: 1 }, "default", true),
+    ).toBeUndefined();
+    expect(await task.enqueueAt(due, "regular", { a: 2 })).toBe(true);
+    expect(await task.enqueueIn(90_000, "regular", { a: 1 })).toBe(true);
+    expect(await task.enqueueIn("120000" as any, "regular")).toBe(true);
+  });
+
+  test("delayed jobs are found by time, and by what they are", async () => {
+    const due = Math.ceil(Date.now() / 1000) * 1000 + 60_000;
+    await task.enqueueAt(due, "regular", { a: 1 });
+    await task.enqueueAt(due + 9_000_000_000_000, "regular", { a: 1 });
+
+    expect(await task.timestamps()).toEqual([due, due + 9_000_000_000_000]);
+    expect(await task.scheduledAt("default", "regular", { a: 1 })).toEqual(
+      expect.arrayContaining([due / 1000]),
+    );
+    expect(await task.scheduledAt("default", "regular", { a: 2 })).toEqual([]);
+    const job = { class: "regular", queue: "default", args: [{ a: 1 }] };
+    expect(await task.delayedAt(due)).toEqual({
+      tasks: [job],
+      rTimestamp: due / 1000,
+    });
+    expect(await task.delayedAt(due + 5000)).toEqual({
+      tasks: [],
+      rTimestamp: due / 1000 + 5,
+    });
+    expect((await task.allDelayed())[String(due)]).toEqual([job]);
+  });
+
+  test("delDelayed removes a job from all its times, and tells them in seconds", async () => {
+    const due = Math.ceil(Date.now() / 1000) * 1000 + 60_000;
+    await task.enqueueAt(due, "regular", { a: 1 });
+    await task.enqueueAt(due + 1000, "regular", { a: 1 });
+    await task.enqueueAt(due, "regular", { a: 2 });
+    const removed = await task.delDelayed("default", "regular", { a: 1 });
+    expect(removed.sort()).toEqual([due / 1000, due / 1000 + 1]);
+    expect(Object.values(await task.allDelayed()).flat()).toHaveLength(1);
+    expect(await task.delDelayed("default", "regular", { a: 1 })).toEqual([]);
+  });
+
+  test("del removes jobs with exactly these inputs", async () => {
+    for (const a of [1, 1, 1, 2]) await task.enqueue("regular", { a });
+    await task.enqueue("regular");
+    expect(await task.del("default", "regular", { a: 1 }, 1)).toBe(1);
+    expect(await task.del("default", "regular", { a: 1 })).toBe(2);
+    expect(await task.del("default", "regular")).toBe(1);
+    expect(await task.queued("default", 0, -1)).toHaveLength(1);
+  });
+
+  test("delByFunction removes all jobs of a task", async () => {
+    await task.enqueue("regular", { a: 1 });
+    await task.enqueue("other", {}, "default");
+    await task.enqueue("regular", { a: 2 });
+    expect(await task.delByFunction("default", "regular")).toBe(2);
+    expect(await task.queued("default", 0, -1)).toHaveLength(1);
+  });
+
+  test("delQueue removes a queue", async () => {
+    await task.enqueue("other", {});
+    expect(await task.delQueue("otherQueue")).toBeUndefined();
+    expect((await task.details()).queues).toEqual({});
+  });
+
+  test("locks are listed by key, and removed by it", async () => {
+    const { connection } = api.resque.queue;
+    await connection.redis.set(connection.key("lock:lists:q:[{}]"), "123");
+    await connection.redis.set(connection.key("workerslock:x:q:[{}]"), "456");
+    expect(await task.locks()).toEqual({
+      "lock:lists:q:[{}]": "123",
+      "workerslock:x:q:[{}]": "456",
+    });
+    expect(await task.delLock("lock:lists:q:[{}]")).toBe(1);
+    expect(await task.delLock("lock:lists:q:[{}]")).toBe(0);
+    expect(Object.keys(await task.locks())).toEqual(["workerslock:x:q:[{}]"]);
+  });
+
+  test("details, stats and workers of an empty system", async () => {
+    expect(await task.details()).toEqual({
+      queues: {},
+      workers: {},
+      stats: {},
+      leader: null,
+    });
+    expect(await task.stats()).toEqual({});
+    expect(await task.workers()).toEqual({});
+    expect(await task.allWorkingOn()).toEqual({});
+    expect(await task.workingOn("host:1", "*")).toBeNull();
+    expect(await task.failedCount()).toBe(0);
+    expect(await task.failed(0, -1)).toEqual([]);
+    expect(await task.cleanOldWorkers(1000)).toEqual({});
+    expect(await task.retryStuckJobs()).toBeUndefined();
+  });
+
+  test("details counts the jobs of each queue", async () => {
+    await task.enqueue("regular", {});
+    await task.enqueue("regular", {});
+    await task.enqueue("other", {});
+    expect((await task.details()).queues).toEqual({
+      default: { length: 2 },
+      otherQueue: { length: 1 },
+    });
+  });
+
+  test("what a worker does is shown, and a worker that is on one job for too long is cleaned up", async () => {
+    const { connection } = api.resque.queue;
+    const { redis } = connection;
+    const payload = { class: "regular", queue: "default", args: [{}] };
+    await redis.sadd(connection.key("workers"), "far:1+1:default", "far:1+2:*");
+    await redis.set(
+      connection.key("worker", "far:1+1:default"),
+      JSON.stringify({
+        run_at: new Date(Date.now() - 60_000).toString(),
+        queue: "default",
+        worker: "far:1+1",
+        payload,
+      }),
+    );
+    expect(await task.workers()).toEqual({
+      "far:1+1": "default",
+      "far:1+2": "*",
+    });
+    const all = await task.allWorkingOn();
+    expect(all["far:1+2"]).toBe("started");
+    expect(all["far:1+1"]).toMatchObject({ queue: "default", payload });
+    const text = await task.workingOn("far:1+1", "default");
+    expect(JSON.parse(text!)).toEqual(all["far:1+1"]);
+
+    expect(await task.cleanOldWorkers(3_600_000)).toEqual({});
+    const cleaned = await task.cleanOldWorkers(1000);
+    expect(Object.keys(cleaned)).toEqual(["far:1+1"]);
+    expect(cleaned["far:1+1"]).toMatchObject({ worker: "far:1+1", payload });
+    expect(await task.failedCount()).toBe(1);
+
+    expect(await task.retryStuckJobs()).toBeUndefined();
+    expect(await task.failedCount()).toBe(0);
+    expect(await task.queued("default", 0, -1)).toEqual([payload]);
+  });
+
+  test("failed jobs are removed, and enqueued again", async () => {
+    const { connection } = api.resque.queue;
+    const entry = (a: number) => ({
+      worker: "far:1",
+      queue: "default",
+      payload: { class: "regular", queue: "default", args: [{ a }] },
+      exception: "Error",
+      error: "oh no",
+      backtrace: ["at here"],
+      failed_at: new Date().toString(),
+    });
+    for (const a of [1, 2, 3])
+      await connection.redis.rpush(
+        connection.key("failed"),
+        JSON.stringify(entry(a)),
+      );
+    expect(await task.failedCount()).toBe(3);
+    const [first, second] = await task.failed(0, 1);
+    expect(first).toEqual(entry(1));
+    expect(await task.removeFailed(first)).toBe(1);
+    expect(await task.removeFailed(first)).toBe(0);
+    expect(await task.retryAndRemoveFailed(second)).toBe(true);
+    expect(await task.failedCount()).toBe(1);
+    expect(await task.queued("default", 0, -1)).toEqual([second.payload]);
+    await expect(task.retryAndRemoveFailed(second)).rejects.toThrow(
+      "This job is not in failed queue",
+    );
+  });
+
+  test("enqueueMany enqueues in order, and as many as there are", async () => {
+    const inputs = Array.from({ length: 2500 }, (_, a) => ({ a }));
+    expect(await task.enqueueMany("regular", inputs)).toBe(2500);
+    const jobs = await task.queued("default", 0, -1);
+    expect(jobs.map(({ args }) => args[0])).toEqual(inputs);
+    expect(await task.enqueueMany("regular", [undefined], "named")).toBe(1);
+    expect((await task.queued("named", 0, -1))[0].args).toEqual([null]);
+    expect(await task.enqueueMany("regular", [])).toBe(0);
+    await expect(task.enqueueMany("nothing", [{}])).rejects.toThrow(
+      "task nothing not found",
+    );
+  });
+
+  test("specHelper finds and deletes what is enqueued", async () => {
+    await task.enqueue("regular", { a: 1 });
+    await task.enqueueIn(60_000, "regular", { a: 1 });
+    await task.enqueue("regular", { a: 2 });
+    const found = await specHelper.findEnqueuedTasks("regular");
+    expect(found.map(({ args, timestamp }) => [args[0].a, timestamp])).toEqual([
+      [1, null],
+      [2, null],
+      [1, expect.any(Number)],
+    ]);
+    await specHelper.deleteEnqueuedTasks("regular", { a: 1 });
+    expect(await specHelper.findEnqueuedTasks("regular")).toHaveLength(1);
+  });
+
+  test("the queue uses the tasks connection, which stays open when it ends", async () => {
+    expect(api.resque.connectionDetails).toMatchObject({
+      redis: api.redis.clients.tasks,
+      pkg: engine.embedded ? "ioredis-mock" : "ioredis",
+    });
+    expect(api.resque.queue.connection.redis).toBe(api.redis.clients.tasks);
+    await api.resque.stopQueue();
+    expect(await api.redis.clients.tasks.ping()).toBe("PONG");
+    await api.resque.startQueue();
+    expect(config.tasks.queues).toEqual(["*"]);
+  });
+});
