@@ -36,8 +36,6 @@ export const DEFAULT = {
       stuckWorkerTimeout: 60 * 60 * 1000,
       // enqueue the jobs of such workers of other programs again
       retryStuckJobs: false,
-      // how long what `task.job(id)` tells is kept after a job ended, in ms
-      jobRetention: 60 * 60 * 1000,
 
       // the levels of the log lines
       workerLogging: {

@@ -5,9 +5,12 @@ import {
   startWorking,
   stopWorking,
 } from "../src/task/resqueApi";
+import { Upkeep } from "../src/task/upkeep";
 
 /** Runs jobs: the workers and the scheduler of this process. */
 export class ResqueInitializer extends Initializer {
+  private readonly upkeep = new Upkeep();
+
   constructor() {
     super();
     this.name = "resque";
@@ -23,9 +26,11 @@ export class ResqueInitializer extends Initializer {
 
   override async start() {
     await startWorking();
+    await this.upkeep.start();
   }
 
   override async stop() {
+    await this.upkeep.stop();
     await stopWorking();
   }
 }

@@ -1,7 +1,6 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
-import { config } from "../src/config/config";
-import { enqueueAllRecurrentTasks } from "../src/task/recurrent";
+import { startRecurrentTasks } from "../src/task/recurrent";
 import { createTasksApi } from "../src/task/registry";
 
 /** Loads tasks; the queue is connected with them, so that commands can enqueue without a started server. */
@@ -19,7 +18,8 @@ export class TasksInitializer extends Initializer {
     await api.resque.startQueue();
   }
 
+  /** The workers run already. */
   override async start() {
-    if (config.tasks?.scheduler === true) await enqueueAllRecurrentTasks();
+    await startRecurrentTasks();
   }
 }

@@ -30,7 +30,11 @@ export interface SessionOptions {
   stuckWorkerTimeout?: number;
   /** For workers on all queues: queues of a higher priority come first (default 0, then by name). */
   priorities?: Readonly<Record<string, number>>;
+  /** Queues named `<queue>:node:<id>` are for one node alone: the id of this one, for workers on all queues. */
+  node?: string;
 }
+
+const NODE_QUEUE = /:node:(.+)$/;
 
 const CLOSE_MS = 2000;
 const NAME_TRIES = 5;
@@ -76,10 +80,14 @@ export class Session extends EventEmitter {
   async checkQueues(): Promise<void> {
     if (!this.any) return;
     const { redis } = this.connection;
-    const { priorities = {} } = this.options;
+    const { priorities = {}, node } = this.options;
     const rank = (queue: string) =>
       Object.hasOwn(priorities, queue) ? priorities[queue]! : 0;
-    const found = (await redis.smembers(this.connection.key("queues"))).sort();
+    const known = await redis.smembers(this.connection.key("queues"));
+    const found = known.sort().filter((queue) => {
+      const owner = NODE_QUEUE.exec(queue)?.[1];
+      return owner === undefined || owner === node;
+    });
     this.queues = found.sort((a, b) => rank(b) - rank(a));
   }
 

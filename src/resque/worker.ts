@@ -138,9 +138,13 @@ export class Worker extends EventEmitter {
     const parsed = { class: func, queue, args: list };
     this.begin(queue, parsed, encode(queue, func, list));
     const job = definitionOf(this.jobs, parsed);
-    if (!(await runHooks(this, "beforePerform", job, parsed))) return undefined;
-    await runBody(this, job, parsed);
-    await runPlain(this.connection, this.takeEnding());
+    try {
+      if (!(await runHooks(this, "beforePerform", job, parsed)))
+        return undefined;
+      await runBody(this, job, parsed);
+    } finally {
+      await runPlain(this.connection, this.takeEnding());
+    }
     if (this.error) throw this.error;
     return this.result as unknown;
   }
@@ -213,13 +217,22 @@ export class Worker extends EventEmitter {
 
   /** For `perform.ts`: what is to happen with the report of the job. */
   takeEnding(): Command[] {
-    const { ending } = this;
+    const { ending, held, seat } = this;
     this.ending = [];
+    if (held.size === 0) return ending;
+    // of a plugin whose afterPerform did not run, e.g. because another one refused the job
+    for (const [key, { value }] of held) {
+      ending.push(["AH.UNLOCK", key, value]);
+      if (seat) ending.push(["HDEL", seat.heldKey, key]);
+    }
+    held.clear();
     return ending;
   }
 
   abort(reason: string): void {
-    if (this.working) this.aborter?.abort(new Error(reason));
+    if (!this.working) return;
+    this.aborter ??= new AbortController();
+    this.aborter.abort(new Error(reason));
   }
 
   /** Listeners look on; what they throw is theirs. */

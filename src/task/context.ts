@@ -1,12 +1,7 @@
 /** What a task gets beside its inputs. */
+import type { ParsedJob } from "../resque/types";
 import type { Worker } from "../resque/worker";
 import type { TaskContext } from "./task";
-
-/** What the engine offers a running job. */
-interface JobHost {
-  signal?: AbortSignal;
-  progress?(value: unknown): Promise<unknown>;
-}
 
 /** The context of the job that a worker begins; without a worker, of a run by hand. */
 export function contextOf(worker?: Worker): TaskContext {
@@ -14,25 +9,39 @@ export function contextOf(worker?: Worker): TaskContext {
 }
 
 class JobContext implements TaskContext {
-  readonly id?: string;
-  readonly attempt: number;
-  private readonly host?: JobHost;
-  private ownSignal?: AbortSignal;
+  private readonly job?: ParsedJob | null;
+  private kept?: AbortSignal;
 
-  constructor(worker?: Worker) {
-    this.host = worker as JobHost | undefined;
-    // the worker may have another job when a late task asks
-    this.id = worker?.job?.id;
-    this.attempt = worker?.job?.attempt ?? 1;
-    this.ownSignal = this.host?.signal;
+  constructor(private readonly worker?: Worker) {
+    this.job = worker?.job;
+  }
+
+  get id(): string | undefined {
+    return this.job?.id;
+  }
+
+  get attempt(): number {
+    return this.job?.attempt ?? 1;
   }
 
   /** Made when it is asked for: most tasks do not. */
   get signal(): AbortSignal {
-    return (this.ownSignal ??= new AbortController().signal);
+    this.kept ??= this.signalNow();
+    return this.kept;
   }
 
   async progress(value: unknown): Promise<void> {
-    if (this.id !== undefined) await this.host?.progress?.(value);
+    if (this.isOver) return;
+    await this.worker?.progress(value);
+  }
+
+  private signalNow(): AbortSignal {
+    if (!this.worker) return new AbortController().signal;
+    return this.isOver ? AbortSignal.abort() : this.worker.signal;
+  }
+
+  /** A task that goes on after its time is no longer what its worker runs. */
+  private get isOver(): boolean {
+    return this.worker !== undefined && this.worker.job !== this.job;
   }
 }

@@ -3,6 +3,7 @@ import { api } from "../api";
 import type { PluginReference } from "../resque/plugin";
 import { requireTask } from "./find";
 import { requireQueue } from "./queueOf";
+import { queuesOf } from "./scope";
 import type { Task, TaskInputs } from "./task";
 import { validateInputs } from "./validateInputs";
 
@@ -22,18 +23,28 @@ export async function enqueueMany(
   queue?: string,
 ): Promise<number> {
   const task = requireTask(taskName);
-  const name = queue ?? task.queue;
   const argsOfJobs: unknown[][] = [];
   for (const inputs of inputsOfJobs)
     argsOfJobs.push([await validateInputs(task, inputs)]);
 
+  let enqueued = 0;
+  for (const name of await queuesOf(task, queue ?? task.queue))
+    enqueued += await addAll(task, name, argsOfJobs);
+  return enqueued;
+}
+
+async function addAll(
+  task: Task,
+  queue: string,
+  argsOfJobs: unknown[][],
+): Promise<number> {
   if (!isJudgedOneByOne(task)) {
-    await requireQueue().enqueueMany(name, taskName, argsOfJobs);
+    await requireQueue().enqueueMany(queue, task.name, argsOfJobs);
     return argsOfJobs.length;
   }
   let enqueued = 0;
   for (const args of argsOfJobs)
-    if (await requireQueue().enqueue(name, taskName, args)) enqueued++;
+    if (await requireQueue().enqueue(queue, task.name, args)) enqueued++;
   return enqueued;
 }
 

@@ -6,10 +6,11 @@ import { ActionheroError, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { requireTask } from "./find";
 import { requireQueue } from "./queueOf";
+import { ownQueue } from "./scope";
 import type { Task } from "./task";
 
 /** The arguments that a job without inputs can have. */
-const NO_INPUTS = [[null], [{}], []];
+export const NO_INPUTS = [[null], [{}], []];
 
 /** A foreign scheduler starts jobs up to half a second early; that run must not come again, in ms. */
 const EARLY_MS = 600;
@@ -26,20 +27,40 @@ export async function enqueueRecurrentTask(taskName: string): Promise<void> {
   const task = requireTask(taskName);
   if (!isPeriodic(task)) return;
   const due = nextRun(task);
-  await removeWaiting(task, task.queue);
-  await requireQueue().enqueueAt(due, task.queue, taskName, [{}], true);
+  const name = ownQueue(task);
+  await removeWaiting(task);
+  await requireQueue().enqueueAt(due, name, taskName, [{}], true);
+  await markStopped(task, false);
   log(`re-enqueued recurrent job ${taskName}`, levelOf("reEnqueue"));
 }
 
 /**
- * Enqueue all periodic tasks: those with a `frequency` now, those with a `cron` for their next time.
+ * Enqueue all periodic tasks: those with a `frequency` now, those with a `cron` for their next time; those for all nodes
+ * only when this one works.
  * @returns the names of those that were not there yet
  */
-export async function enqueueAllRecurrentTasks(): Promise<string[]> {
+export function enqueueAllRecurrentTasks(): Promise<string[]> {
+  return enqueuePeriodic(false);
+}
+
+/** What a node does when it starts: as a scheduler all of them, as a worker its own runs of those for all nodes. */
+export async function startRecurrentTasks(): Promise<void> {
+  const isScheduler = config.tasks?.scheduler === true;
+  if (isScheduler || isWorking()) await enqueuePeriodic(!isScheduler);
+}
+
+function isWorking(): boolean {
+  return api.resque.multiWorker?.running === true;
+}
+
+async function enqueuePeriodic(onlyOwn: boolean): Promise<string[]> {
   const enqueued: string[] = [];
   for (const [name, task] of Object.entries(api.tasks.tasks)) {
     if (!isPeriodic(task)) continue;
+    if (task.scope === "all" && !isWorking()) continue;
+    if (task.scope !== "all" && onlyOwn) continue;
     try {
+      await markStopped(task, false);
       if (!(await enqueueFirst(task))) continue;
       log(`enqueuing periodic task: ${name}`, levelOf("enqueue"));
       enqueued.push(name);
@@ -53,7 +74,8 @@ export async function enqueueAllRecurrentTasks(): Promise<string[]> {
 }
 
 /**
- * Take a periodic task out of its queue and the schedule; a run that goes on is the last.
+ * Take a periodic task out of its queue and the schedule. A run that goes on plans the next one; so does the start of a
+ * scheduler.
  * @returns how many jobs were removed; undefined for a task that is not periodic
  */
 export async function stopRecurrentTask(
@@ -61,31 +83,47 @@ export async function stopRecurrentTask(
 ): Promise<number | undefined> {
   const task = requireTask(taskName);
   if (!isPeriodic(task)) return undefined;
-  const removed = await removeWaiting(task, task.queue);
+  await markStopped(task, true);
+  const removed = await removeWaiting(task);
   const queue = requireQueue();
   for (const args of NO_INPUTS)
     await queue.delLock(
-      `lock:${taskName}:${task.queue}:${JSON.stringify(args)}`,
+      `lock:${taskName}:${ownQueue(task)}:${JSON.stringify(args)}`,
     );
   return removed;
 }
 
-async function enqueueFirst(task: Task): Promise<boolean> {
+/** Whether `stopRecurrentTask` was the last word about it. */
+export async function isStopped(taskName: string): Promise<boolean> {
+  const { connection } = requireQueue();
+  const key = connection.key("ah:stopped");
+  return (await connection.redis.sismember(key, taskName)) === 1;
+}
+
+async function markStopped({ name }: Task, isStopped: boolean): Promise<void> {
+  const { connection } = requireQueue();
+  const key = connection.key("ah:stopped");
+  if (isStopped) await connection.redis.sadd(key, name);
+  else await connection.redis.srem(key, name);
+}
+
+/** @returns false when it was there */
+export async function enqueueFirst(task: Task): Promise<boolean> {
   const queue = requireQueue();
-  if (task.cron === undefined)
-    return queue.enqueue(task.queue, task.name, [{}]);
+  const queueName = ownQueue(task);
+  if (task.cron === undefined) return queue.enqueue(queueName, task.name, [{}]);
 
   const due = nextRun(task);
   const now = Date.now();
   const times: number[] = [];
   for (const args of NO_INPUTS)
-    times.push(...(await queue.scheduledAt(task.queue, task.name, args)));
+    times.push(...(await queue.scheduledAt(queueName, task.name, args)));
   // one that is overdue runs as soon as a scheduler comes to it
   if (times.some((s) => s * 1000 <= now || s * 1000 === due)) return false;
   // the expression was changed
-  if (times.length > 0) await removeWaiting(task, task.queue);
+  if (times.length > 0) await removeWaiting(task);
   return (
-    (await queue.enqueueAt(due, task.queue, task.name, [{}], true)) === true
+    (await queue.enqueueAt(due, queueName, task.name, [{}], true)) === true
   );
 }
 
@@ -100,8 +138,9 @@ function nextRun({ name, frequency, cron, timeZone }: Task): number {
   return next.getTime();
 }
 
-async function removeWaiting(task: Task, queueName: string): Promise<number> {
+async function removeWaiting(task: Task): Promise<number> {
   const queue = requireQueue();
+  const queueName = ownQueue(task);
   let removed = 0;
   for (const args of NO_INPUTS) {
     removed += await queue.del(queueName, task.name, args);

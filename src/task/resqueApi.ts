@@ -1,12 +1,13 @@
 /** The parts of the queue that run in this process: `api.resque`. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { config, id } from "../config/config";
 import { isEmbedded } from "../redis/engine";
 import { bounded } from "../resque/bounded";
 import { MultiWorker, type MultiWorkerOptions } from "../resque/multiWorker";
 import { Queue, type QueueOptions } from "../resque/queue";
 import { Scheduler, type SchedulerOptions } from "../resque/scheduler";
 import type { ConnectionOptions, Jobs } from "../resque/types";
+import { queuePriorities, withOwnQueues } from "./scope";
 import { logMultiWorker, logQueue, logScheduler } from "./resqueLog";
 
 export interface ResqueApi {
@@ -124,7 +125,9 @@ async function startMultiWorker(): Promise<void> {
   const multiWorker = new MultiWorkerClass(
     {
       connection: api.resque.connectionDetails,
-      queues: await configuredQueues(),
+      queues: withOwnQueues(await configuredQueues()),
+      priorities: queuePriorities(),
+      node: id,
       timeout: tasks.timeout,
       checkTimeout: tasks.checkTimeout,
       minTaskProcessors: tasks.minTaskProcessors,

@@ -9,6 +9,9 @@ import type { Queue } from "../resque/queue";
 import type { Scheduler } from "../resque/scheduler";
 import type { ErrorPayload, ParsedJob } from "../resque/types";
 
+/** How often the same error of redis is reported, in ms. */
+const REPEAT_MS = 10_000;
+
 type Levels = { [key: string]: ActionheroLogLevel | undefined };
 
 export function logQueue(queue: Queue): void {
@@ -55,91 +58,86 @@ export function logScheduler(scheduler: Scheduler): void {
 }
 
 export function logMultiWorker(multiWorker: MultiWorker): void {
-  const line = (
-    key: string,
-    message: string,
-    data: () => Record<string, unknown>,
+  /** Workers tell only what someone listens to; telling costs as much as a small job. */
+  const follow = (
+    event: string,
+    lineOf: (...args: any[]) => [message: string, data: object],
   ) => {
-    const level = levelOf("workerLogging", key) ?? "info";
-    if (willLog(level)) log(message, level, data());
+    const level = levelOf("workerLogging", event) ?? "info";
+    if (!willLog(level)) return;
+    multiWorker.on(event, (...args) => {
+      const [message, data] = lineOf(...args);
+      log(message, level, data);
+    });
   };
 
-  multiWorker.on("start", (workerId) =>
-    line("start", "[ worker ] started", () => ({ workerId })),
-  );
-  multiWorker.on("end", (workerId) =>
-    line("end", "[ worker ] ended", () => ({ workerId })),
-  );
-  multiWorker.on("pause", (workerId) =>
-    line("pause", "[ worker ] paused", () => ({ workerId })),
-  );
-  multiWorker.on("cleaning_worker", (workerId, worker, pid) =>
-    line(
-      "cleaning_worker",
-      `[ worker ] cleaning old worker ${worker}, (${pid})`,
-      () => ({ workerId }),
-    ),
-  );
-  multiWorker.on("job", (workerId, queue, job: ParsedJob) =>
-    line("job", `[ worker ] working job ${queue}`, () => ({
-      workerId,
-      ...jobFields(job, queue),
-    })),
-  );
-  multiWorker.on("reEnqueue", (workerId, queue, job: ParsedJob, plugin) =>
-    line("reEnqueue", "[ worker ] reEnqueue task", () => ({
-      workerId,
-      plugin: JSON.stringify(plugin),
-      class: job.class,
-      queue,
-    })),
-  );
-  multiWorker.on(
-    "success",
-    (workerId, queue, job: ParsedJob, result, duration) =>
-      line("success", "[ worker ] task success", () => ({
-        workerId,
-        ...jobFields(job, queue),
-        result: result as unknown,
-        duration: duration as unknown,
-      })),
-  );
+  follow("start", (workerId) => ["[ worker ] started", { workerId }]);
+  follow("end", (workerId) => ["[ worker ] ended", { workerId }]);
+  follow("pause", (workerId) => ["[ worker ] paused", { workerId }]);
+  follow("poll", (workerId, queue) => [
+    `[ worker ] polling ${queue}`,
+    { workerId },
+  ]);
+  follow("cleaning_worker", (workerId, worker, pid) => [
+    `[ worker ] cleaning old worker ${worker}, (${pid})`,
+    { workerId },
+  ]);
+  follow("job", (workerId, queue, job: ParsedJob) => [
+    `[ worker ] working job ${queue}`,
+    { workerId, ...jobFields(job, queue) },
+  ]);
+  follow("reEnqueue", (workerId, queue, job: ParsedJob, plugin) => [
+    "[ worker ] reEnqueue task",
+    { workerId, plugin: JSON.stringify(plugin), class: job.class, queue },
+  ]);
+  follow("success", (workerId, queue, job: ParsedJob, result, duration) => [
+    "[ worker ] task success",
+    { workerId, ...jobFields(job, queue), result, duration },
+  ]);
+  follow("multiWorkerAction", (verb, delay) => [
+    `[ multiworker ] checked for worker status: ${verb} (event loop delay: ${delay}ms)`,
+    {},
+  ]);
   multiWorker.on("failure", (workerId, queue, job, failure) =>
     api.exceptionHandlers.task(toError(failure), queue, job, workerId),
   );
-  multiWorker.on("error", (error, workerId, queue, job) =>
-    api.exceptionHandlers.task(toError(error), queue, job, workerId),
-  );
-  multiWorker.on("fenced", (workerId) =>
+  const isRepeated = repetitions();
+  multiWorker.on("error", (error, workerId, queue, job) => {
+    if (job || !isRepeated(String(error)))
+      api.exceptionHandlers.task(toError(error), queue, job, workerId);
+  });
+  multiWorker.on("fenced", (workerId, queue, job: ParsedJob | null) =>
     log(
-      "[ worker ] was silent for too long and taken for dead; its job was given to another",
+      "[ worker ] was silent for too long and taken for dead: its job was given to another, its result is dropped",
       "warning",
-      { workerId },
+      { workerId, queue, class: job?.class },
     ),
   );
-  multiWorker.on("reaped", (workerId, member: string, reaped: object) =>
-    log(`[ worker ] cleaned up after the dead worker ${member}`, "warning", {
-      workerId,
-      ...reaped,
+  multiWorker.on("silent", (id) =>
+    log(
+      `[ worker ] the process ${id} is connected but gives no sign`,
+      "notice",
+    ),
+  );
+  multiWorker.on("reaped", (id, jobs: readonly { what: string }[]) =>
+    log(`[ worker ] cleaned up after the dead process ${id}`, "warning", {
+      requeued: jobs.filter(({ what }) => what === "requeued").length,
+      failed: jobs.filter(({ what }) => what === "failed").length,
     }),
   );
-  multiWorker.on("multiWorkerAction", (verb, delay) =>
-    line(
-      "multiWorkerAction",
-      `[ multiworker ] checked for worker status: ${verb} (event loop delay: ${delay}ms)`,
-      () => ({}),
-    ),
-  );
-  logPolls(multiWorker);
 }
 
-/** Workers tell of their polls only while someone listens. */
-function logPolls(multiWorker: MultiWorker): void {
-  const level = levelOf("workerLogging", "poll") ?? "info";
-  if (!willLog(level)) return;
-  multiWorker.on("poll", (workerId, queue) =>
-    log(`[ worker ] polling ${queue}`, level, { workerId }),
-  );
+/** Whether a text came up a moment ago: while redis is away, every attempt fails alike. */
+function repetitions(): (text: string) => boolean {
+  let last = "";
+  let lastAt = 0;
+  return (text) => {
+    const now = Date.now();
+    if (text === last && now - lastAt < REPEAT_MS) return true;
+    last = text;
+    lastAt = now;
+    return false;
+  };
 }
 
 function jobFields(job: ParsedJob, queue = job.queue) {

@@ -1,6 +1,14 @@
 /** The exported `task`: enqueueing, periodic tasks, and looking into the queues. */
 export { addMiddleware, type TaskMiddleware } from "./middleware";
-export { enqueue, enqueueAt, enqueueIn } from "./enqueue";
+export {
+  enqueue,
+  enqueueAt,
+  enqueueIn,
+  enqueueJob,
+  job,
+  type EnqueueOptions,
+} from "./enqueue";
+export type { JobInfo } from "../resque/types";
 export {
   enqueueAllRecurrentTasks,
   enqueueRecurrentTask,

@@ -189,7 +189,6 @@ describeOnEachEngine("api.resque", () => {
         "retryStuckJobs",
         "heartbeatTimeout",
         "connectionOptions",
-        "jobRetention",
       ])
         delete (config.tasks as any)[key];
       Object.assign(config.tasks, {

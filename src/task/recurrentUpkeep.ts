@@ -1,0 +1,50 @@
+/** Finds periodic tasks that neither wait nor run, e.g. because every worker died of them, and enqueues them again. */
+import { api } from "../api";
+import { log } from "../log/log";
+import { requireQueue } from "./queueOf";
+import { enqueueFirst, isPeriodic, isStopped, NO_INPUTS } from "./recurrent";
+import { ownQueue } from "./scope";
+import type { Task } from "./task";
+
+/** How far a queue is searched; a longer one is taken to hold the task. */
+const SEARCH_LENGTH = 1000;
+
+/**
+ * Look for all periodic tasks, and enqueue those that are missing now and were the last time.
+ * @param missedBefore names that the last call gave back
+ * @returns the names that are missing and were not enqueued
+ */
+export async function enqueueLostRecurrentTasks(
+  missedBefore: ReadonlySet<string>,
+): Promise<Set<string>> {
+  const missed = new Set<string>();
+  const running = await runningTasks();
+  for (const [name, task] of Object.entries(api.tasks.tasks)) {
+    if (!isPeriodic(task) || task.scope === "all") continue;
+    if (running.has(name) || (await isWaiting(task))) continue;
+    if (await isStopped(name)) continue;
+    if (!missedBefore.has(name)) missed.add(name);
+    else if (await enqueueFirst(task))
+      log(`enqueued the periodic task ${name}, which was lost`, "warning");
+  }
+  return missed;
+}
+
+async function runningTasks(): Promise<Set<string>> {
+  const working = Object.values(await requireQueue().allWorkingOn());
+  return new Set(
+    working.flatMap((work) => (work === "started" ? [] : [work.payload.class])),
+  );
+}
+
+async function isWaiting(task: Task): Promise<boolean> {
+  const queue = requireQueue();
+  const name = ownQueue(task);
+  for (const args of NO_INPUTS)
+    if ((await queue.scheduledAt(name, task.name, args)).length > 0)
+      return true;
+  const jobs = await queue.queued(name, 0, SEARCH_LENGTH - 1);
+  return (
+    jobs.length === SEARCH_LENGTH || jobs.some((job) => job.class === task.name)
+  );
+}

@@ -1,0 +1,56 @@
+/** Tasks that every node runs: a queue of its own for each node. */
+import { api } from "../api";
+import { id } from "../config/config";
+import { log } from "../log/log";
+import { liveNodes } from "./presence";
+import type { Task } from "./task";
+
+/** The queue that only one node works. */
+export function nodeQueue(queue: string, nodeId: string): string {
+  return `${queue}:node:${nodeId}`;
+}
+
+/** Where this node finds its own runs of a task. */
+export function ownQueue(task: Task): string {
+  return task.scope === "all" ? nodeQueue(task.queue, id) : task.queue;
+}
+
+/** The queues that a new job goes to: one, or that of each node that works. */
+export async function queuesOf(task: Task, queue: string): Promise<string[]> {
+  if (task.scope !== "all") return [queue];
+  const nodes = await liveNodes();
+  if (nodes.length === 0)
+    log(`no node runs the task ${task.name}: it was not enqueued`, "warning");
+  return nodes.map((nodeId) => nodeQueue(queue, nodeId));
+}
+
+/** Whether a loaded task is for every node. */
+export function hasTasksForAll(): boolean {
+  return Object.values(api.tasks.tasks).some(({ scope }) => scope === "all");
+}
+
+/** The queues of workers that are to work `queues`: those of this node are among them. */
+export function withOwnQueues(queues: readonly string[]): string[] {
+  const list = [...queues];
+  if (list.includes("*")) return list;
+  for (const task of Object.values(api.tasks.tasks)) {
+    const own = ownQueue(task);
+    if (queues.includes(task.queue) && !list.includes(own))
+      list.splice(list.indexOf(task.queue), 0, own);
+  }
+  return list;
+}
+
+/** The highest priority of the tasks of each queue, for workers on all queues. */
+export function queuePriorities(): Record<string, number> {
+  const priorities: Record<string, number> = {};
+  for (const task of Object.values(api.tasks.tasks)) {
+    if (task.priority === undefined) continue;
+    const queue = ownQueue(task);
+    const known = Object.hasOwn(priorities, queue)
+      ? priorities[queue]!
+      : -Infinity;
+    priorities[queue] = Math.max(known, task.priority);
+  }
+  return priorities;
+}
