@@ -1,7 +1,8 @@
 /** Makes the http(s) server, and takes it down without cutting what runs. */
 import * as http from "node:http";
 import * as https from "node:https";
-import type { Socket } from "node:net";
+import { Server as NetServer, type Socket } from "node:net";
+import { sleep } from "../../utils/sleep";
 import { isSecure } from "./hosts";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 
@@ -23,19 +24,35 @@ export function createListener(
   return server;
 }
 
+export interface DrainOptions {
+  /** The connections that are open at the moment. */
+  sockets: () => Iterable<Socket>;
+  /** Whether a request is in flight on a connection. */
+  isBusy: (socket: Socket) => boolean;
+  /** What is left after this long is cut, in ms. */
+  timeoutMs: number;
+  /**
+   * How long connections without a request in flight may still bring one, which is answered with
+   * `Connection: close`, in ms. 0 ends them at once.
+   */
+  lingerMs: number;
+}
+
 /**
  * Stop taking connections, let those with a request in flight finish, and cut what is left at the deadline.
- * @param isBusy whether a request is in flight on a connection
  * @returns how many connections were cut
  */
 export async function drain(
   server: HttpServer,
-  sockets: Iterable<Socket>,
-  isBusy: (socket: Socket) => boolean,
-  timeoutMs: number,
+  { sockets, isBusy, timeoutMs, lingerMs }: DrainOptions,
 ): Promise<number> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const socket of sockets) if (!isBusy(socket)) socket.destroySoon();
+  // not http's own `close`, which would end idle connections, too
+  const closed = new Promise<void>((resolve) => {
+    NetServer.prototype.close.call(server, () => resolve());
+  });
+  if (lingerMs > 0) await sleep(Math.min(lingerMs, timeoutMs));
+  server.close(); // now those that are idle, and http's own timer
+  for (const socket of sockets()) if (!isBusy(socket)) socket.destroySoon();
 
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<"deadline">((resolve) => {
@@ -45,7 +62,7 @@ export async function drain(
   clearTimeout(timer);
   if (outcome !== "deadline") return 0;
 
-  const left = [...sockets].filter((socket) => !socket.destroyed);
+  const left = [...sockets()].filter((socket) => !socket.destroyed);
   for (const socket of left) socket.destroy();
   server.closeAllConnections();
   await closed;

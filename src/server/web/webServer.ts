@@ -1,4 +1,5 @@
 /** The HTTP server: takes requests to actions and files, and their answers back. */
+import cluster from "node:cluster";
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -27,6 +28,12 @@ import { removeLeftovers, removeUploads, uploadFolder } from "./uploads";
 import { checkConfig, WEB_DEFAULTS, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { writeBody } from "./write";
+
+/**
+ * The worker of a cluster stops while others go on to serve: connections that its primary has just handed over, or
+ * that are kept alive and about to be used, get their answer before they end. In ms.
+ */
+const CLUSTER_LINGER_MS = 500;
 
 /** Looks at a request before it is routed; true means that it is answered elsewhere. */
 export type RequestInterceptor = (
@@ -108,12 +115,12 @@ export class WebServer extends Server {
       allConfig.general?.shutdownTimeout ?? WEB_DEFAULTS.shutdownTimeout,
     );
     this.socketTable.destroyHandshakes();
-    const cut = await drain(
-      server,
-      Object.values(this.sockets),
-      (socket) => this.activity.isBusy(socket),
+    const cut = await drain(server, {
+      sockets: () => Object.values(this.sockets),
+      isBusy: (socket) => this.activity.isBusy(socket),
       timeoutMs,
-    );
+      lingerMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
+    });
     if (cut > 0) {
       this.log(
         `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
