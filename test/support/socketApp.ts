@@ -28,6 +28,8 @@ export async function startSocketApp(
   return process;
 }
 
+const peers: SocketPeer[] = [];
+
 /** A client that knows nothing but bytes and lines. */
 export class SocketPeer {
   /** Everything that was received. */
@@ -56,6 +58,7 @@ export class SocketPeer {
       ? tls.connect({ ...where, ...options })
       : net.connect(where);
     const peer = new SocketPeer(socket);
+    peers.push(peer);
     await once(socket, options ? "secureConnect" : "connect");
     return peer;
   }
@@ -93,6 +96,12 @@ export class SocketPeer {
     this.socket.destroy();
     if (!this.socket.closed) await once(this.socket, "close");
   }
+}
+
+/** Close every peer, and wait until the server knows of no client any more. */
+export async function closeAll(): Promise<void> {
+  await Promise.all(peers.splice(0).map((peer) => peer.close()));
+  await allGone();
 }
 
 /** Until the server knows of no client any more. */

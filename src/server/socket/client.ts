@@ -73,7 +73,7 @@ export class SocketClient implements OutputOwner {
 
   onBlocked(isBlocked: boolean): void {
     this.isBlocked = isBlocked;
-    this.updateReading();
+    this.proceed();
   }
 
   onCut(reason: string): void {
@@ -153,7 +153,11 @@ export class SocketClient implements OutputOwner {
   }
 
   private proceed(): void {
-    while (!this.isWaiting && this.nextLine < this.lines.length) {
+    while (
+      !this.isWaiting &&
+      !this.isBlocked &&
+      this.nextLine < this.lines.length
+    ) {
       if (this.isDeaf || this.connection!.destroyed) {
         this.startWith([]);
         break;

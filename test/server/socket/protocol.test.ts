@@ -1,0 +1,134 @@
+import {
+  actionReply,
+  encodeMessage,
+  ownMessageId,
+  parseRequest,
+} from "../../../src/server/socket/protocol";
+import { config } from "../../../src/index";
+
+const verbs = ["paramAdd", "say", "detailsView"];
+const parse = (line: string, actions: string[] = []) =>
+  parseRequest(line, { verbs, isAction: (name) => actions.includes(name) });
+
+test.each([
+  ["detailsView", { kind: "verb", verb: "detailsView", words: [] }],
+  ["paramAdd a=b", { kind: "verb", verb: "paramAdd", words: ["a=b"] }],
+  ["say r  two", { kind: "verb", verb: "say", words: ["r", "", "two"] }],
+  ["addParam a=b", { kind: "verb", verb: "paramAdd", words: ["a=b"] }],
+  ["file", { kind: "file", file: undefined }],
+  ["file a.html b", { kind: "file", file: "a.html" }],
+  ["status now", { kind: "action", action: "status" }],
+  ["quit", { kind: "action", action: "quit" }], // not among the verbs here
+  ['{"action":"a"}', { kind: "action", action: "a" }],
+  ['  {"action":"a"}', { kind: "action", action: "a" }],
+  ['\n\n{"action":"a"}\n', { kind: "action", action: "a" }],
+  ["\n\nstatus\n", { kind: "action", action: "status" }],
+  [
+    '{"action":"a","params":{"b":1}}',
+    { kind: "action", action: "a", params: { b: 1 } },
+  ],
+  ['{"params":{"b":1}}', { kind: "action", params: { b: 1 } }],
+  ['{"action":"","params":[1]}', { kind: "action" }],
+  ['{"action":"a","params":"no"}', { kind: "action", action: "a" }],
+  ['{"action":"a', { kind: "action", action: '{"action":"a' }],
+  ["null", { kind: "action", action: "null" }],
+  ["17 and 4", { kind: "action", action: "17" }],
+  ["[1,2]", { kind: "action", action: "[1,2]" }],
+  ['"status"', { kind: "action", action: '"status"' }],
+  [" ", { kind: "action", action: "" }],
+])("%j", (line, expected) => {
+  expect(parse(line)).toEqual(expected);
+});
+
+test("an action goes before the old name of a verb", () => {
+  expect(parse("viewParam a", ["viewParam"])).toEqual({
+    kind: "action",
+    action: "viewParam",
+  });
+});
+
+test("__proto__ keys are dropped, at any depth", () => {
+  const request = parse(
+    '{"action":"a","params":{"__proto__":{"x":1},"list":[{"__proto__":{"x":1},"y":2}]}}',
+  ) as { params: any };
+  expect(Object.hasOwn(request.params, "__proto__")).toBe(false);
+  expect(Object.hasOwn(request.params.list[0], "__proto__")).toBe(false);
+  expect(request.params.list[0].y).toBe(2);
+});
+
+test("JSON that is nested without end is refused", () => {
+  const deep = `{"params":{"a":${"[".repeat(200_000)}${"]".repeat(200_000)}}}`;
+  expect(parse(deep)).toMatchObject({ kind: "refused" });
+});
+
+test.each([
+  [{ messageId: "x" }, "x"],
+  [{ messageId: 0 }, 0],
+  [{ messageId: "" }, undefined],
+  [{ messageId: { a: 1 } }, undefined],
+  [{ messageId: null }, undefined],
+  [{}, undefined],
+])("the message id of %j is %p", (params, expected) => {
+  expect(ownMessageId(params)).toBe(expected);
+});
+
+test.each<[unknown, boolean, object]>([
+  [{ a: 1, context: "own", messageId: 5 }, false, { a: 1 }],
+  ["text", false, { data: "text" }],
+  [[1, 2], false, { data: [1, 2] }],
+  [7, false, { data: 7 }],
+  ["Error: no", true, { error: "Error: no" }],
+])("the response %j", (response, hasFailed, expected) => {
+  expect(actionReply(response, 3, hasFailed)).toEqual({
+    ...expected,
+    context: "response",
+    messageId: 3,
+  });
+});
+
+describe("encoding", () => {
+  const { serializers } = config.errors;
+  const { socket } = serializers.servers;
+  afterEach(() => {
+    serializers.servers.socket = socket;
+  });
+
+  test.each([
+    [{ a: 1 }, '{"a":1}'],
+    [
+      { error: new Error("no"), context: "response" },
+      '{"error":"no","context":"response"}',
+    ],
+    [{ error: { code: 1 } }, '{"error":{"code":1}}'],
+    ["text", '"text"'],
+    [undefined, "null"],
+    ["a\nb", '"a\\nb"'],
+  ])("%j", (message, text) => {
+    expect(encodeMessage(message)).toBe(`${text}\r\n`);
+  });
+
+  test("the message stays as it is", () => {
+    const message = Object.freeze({ error: new Error("no") });
+    void encodeMessage(message);
+    expect(message.error).toBeInstanceOf(Error);
+  });
+
+  test("by the project's serializer, also one that takes its time", async () => {
+    serializers.servers.socket = (error: Error) => `<${error.message}>`;
+    expect(encodeMessage({ error: new Error("no") })).toBe(
+      '{"error":"<no>"}\r\n',
+    );
+    serializers.servers.socket = async (error: Error) =>
+      `late ${error.message}`;
+    expect(await encodeMessage({ error: new Error("no") })).toBe(
+      '{"error":"late no"}\r\n',
+    );
+  });
+
+  test("without a serializer", () => {
+    delete (serializers.servers as { socket?: unknown }).socket;
+    expect(encodeMessage({ error: new Error("no") })).toBe(
+      '{"error":"no"}\r\n',
+    );
+  });
+});
