@@ -1,4 +1,5 @@
 /** Runs one job: hooks, body, and what becomes of it. */
+import type { Connection } from "./connection";
 import { ActionheroError, toError } from "../errors";
 import { jobOf } from "./encode";
 import { failedEntry, parseJob } from "./failure";
@@ -115,6 +116,15 @@ function planRetry(worker: Worker, job: Job, parsed: ParsedJob): void {
   if (next) worker.retryLater(next.commands, next.info);
 }
 
+function boundCommand(
+  connection: Connection,
+  jobClass: string,
+  most: number,
+): Command {
+  const own = connection.key("ah:failed", jobClass);
+  return ["AH.BOUND", connection.key("failed"), own, most];
+}
+
 /** The outcome with everything that holds together with it. */
 function ended(
   worker: Worker,
@@ -130,7 +140,7 @@ function ended(
   if (job?.unique && isOver)
     commands.push(...unlockCommands(connection, worker.queue, worker.raw));
   if (job?.maxFailed !== undefined && outcome.kind === "failure")
-    commands.push(["LTRIM", connection.key("failed"), -job.maxFailed, -1]);
+    commands.push(boundCommand(connection, parsed.class, job.maxFailed));
   if (parsed.id) commands.push(...changeCommands(connection, parsed, worker));
   if (worker.isRetried) return { kind: "retried", commands };
   return commands.length === 0 ? outcome : { ...outcome, commands };

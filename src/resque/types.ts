@@ -41,7 +41,7 @@ export interface Job {
   concurrency?: number;
   /** Not enqueued while a job with the same arguments is queued, delayed or running. */
   unique?: boolean;
-  /** Entries that the failed list keeps when a job of this class fails. */
+  /** How many entries of this class the failed list keeps; older ones are removed. */
   maxFailed?: number;
 }
 

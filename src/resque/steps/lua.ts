@@ -7,9 +7,10 @@ import { embeddedWakeUps } from "../wakeUps";
 export const MAX_TOKENS = 32;
 
 /**
- * Steps that hold together with the end of a job: redis commands with full keys, and two of our own:
+ * Steps that hold together with the end of a job: redis commands with full keys, and three of our own:
  * `AH.UNLOCK key value` deletes a key that still holds this value, `AH.RELEASE class member` ends a place among the
- * jobs of a class that run at a time, and calls the next one that waits.
+ * jobs of a class that run at a time, and calls the next one that waits, `AH.BOUND failed own most` removes the oldest
+ * entries of a class from the failed list, whose last one is of that class; `own` is the list of its entries.
  */
 export type Command = [name: string, ...args: (string | number)[]];
 
@@ -59,6 +60,12 @@ local function run(ns, words, at)
       if redis.call('GET', words[at + 2]) == words[at + 3] then redis.call('DEL', words[at + 2]) end
     elseif name == 'AH.RELEASE' then
       release(ns, words[at + 2], words[at + 3])
+    elseif name == 'AH.BOUND' then
+      local failed, own = words[at + 2], words[at + 3]
+      redis.call('RPUSH', own, redis.call('LINDEX', failed, -1))
+      while redis.call('LLEN', own) > tonumber(words[at + 4]) do
+        redis.call('LREM', failed, 1, redis.call('LPOP', own))
+      end
     else
       redis.call(unpack(words, at + 1, at + size))
     end
@@ -132,13 +139,26 @@ export async function runPlain(
 ): Promise<void> {
   const { redis } = connection;
   for (const [name, ...args] of commands) {
-    const words = args.map(String) as [string, string];
-    if (name === "AH.RELEASE") await releasePlain(connection, ...words);
+    const words = args.map(String) as [string, string, string];
+    if (name === "AH.RELEASE")
+      await releasePlain(connection, words[0], words[1]);
+    else if (name === "AH.BOUND") await boundPlain(redis, ...words);
     else if (name !== "AH.UNLOCK") await callPlain(redis, name, words);
     else if ((await redis.get(words[0])) === words[1])
       await redis.del(words[0]);
   }
   if (commands.length > 0) embeddedWakeUps.tell();
+}
+
+async function boundPlain(
+  redis: Redis,
+  failed: string,
+  own: string,
+  most: string,
+): Promise<void> {
+  await redis.rpush(own, (await redis.lindex(failed, -1))!);
+  while ((await redis.llen(own)) > Number(most))
+    await redis.lrem(failed, 1, (await redis.lpop(own))!);
 }
 
 function callPlain(redis: Redis, name: string, args: string[]) {

@@ -1,0 +1,308 @@
+/** What tasks can declare, on the workers of a started server. */
+import {
+  addTask,
+  startTaskApp,
+  succeeded,
+  type TaskApp,
+} from "../support/taskApp";
+import { once } from "node:events";
+import { describeOnEachEngine } from "../support/engines";
+import { until } from "../support/until";
+import { api, config, id, task, type TaskContext } from "../../src/index";
+
+describeOnEachEngine("what tasks declare", () => {
+  let app: TaskApp;
+  const runs: any[] = [];
+  const gates = new Map<string, () => void>();
+  const gate = (name: string) =>
+    new Promise<void>((resolve) => gates.set(name, resolve));
+
+  beforeAll(async () => {
+    app = await startTaskApp({
+      tasks: {
+        scheduler: true,
+        minTaskProcessors: 4,
+        maxTaskProcessors: 4,
+      },
+      before: () => {
+        addTask({
+          name: "shaky",
+          retry: { attempts: 3, backoff: [20, 30] },
+          run: async (params: any, _worker: any, context?: TaskContext) => {
+            runs.push(context!.attempt);
+            if (context!.attempt < params.until) throw new Error("not yet");
+            return `after ${context!.attempt}`;
+          },
+        });
+        addTask({
+          name: "endless",
+          timeout: 50,
+          run: (_params: any, _worker: any, context?: TaskContext) =>
+            new Promise(() => {
+              const { signal } = context!;
+              signal.addEventListener("abort", () => {
+                runs.push(signal.reason.message);
+              });
+            }),
+        });
+        addTask({
+          name: "deaf",
+          timeout: 20,
+          run: () => new Promise(() => undefined),
+        });
+        addTask({
+          name: "single",
+          unique: true,
+          run: async (params: any) => {
+            runs.push(params.a);
+            await gate(`single ${params.a}`);
+          },
+        });
+        let at = 0;
+        let most = 0;
+        addTask({
+          name: "narrow",
+          concurrency: 2,
+          run: async () => {
+            most = Math.max(most, ++at);
+            await new Promise((resolve) => setTimeout(resolve, 5));
+            at--;
+            return most;
+          },
+        });
+        addTask({
+          name: "reporting",
+          run: async (params: any, _worker: any, context?: TaskContext) => {
+            await context!.progress({ percent: 40 });
+            await gate("reporting");
+            if (params.fail) throw new Error("came to nothing");
+            return { sum: 42, id: context!.id };
+          },
+        });
+        addTask({
+          name: "failing",
+          maxFailed: 3,
+          run: async (params: any) => {
+            throw new Error(`number ${params.a}`);
+          },
+        });
+        for (const [name, queue, priority] of [
+          ["low", "a-low", -1],
+          ["normal", "b-normal", undefined],
+          ["high", "z-high", 10],
+        ] as const)
+          addTask({
+            name,
+            queue,
+            priority,
+            run: async () => {
+              runs.push(name);
+            },
+          });
+        addTask({
+          name: "everywhere",
+          scope: "all",
+          run: async function (_params: any, worker: any) {
+            runs.push(worker.queue);
+            return "here";
+          },
+        });
+      },
+    });
+  });
+
+  beforeEach(() => {
+    runs.length = 0;
+    gates.clear();
+  });
+
+  afterEach(async () => {
+    for (const job of await task.failed(0, -1)) await task.removeFailed(job);
+  });
+
+  afterAll(async () => {
+    await app.stop();
+  });
+
+  test("retry: a job runs again until it succeeds", async () => {
+    const again: any[] = [];
+    const count = (_job: any, info: any) => again.push(info.delay);
+    app.events.on("reEnqueue:shaky", count);
+    const done = succeeded(app, "shaky");
+    await task.enqueue("shaky", { until: 3 });
+    expect(await done).toBe("after 3");
+    expect(runs).toEqual([1, 2, 3]);
+    expect(again).toEqual([20, 30]);
+    app.events.off("reEnqueue:shaky", count);
+    expect(await task.failedCount()).toBe(0);
+  });
+
+  test("retry: the last failure is in the failed list, with attempts, inputs and stack", async () => {
+    const failed = once(app.events, "failure:shaky");
+    await task.enqueue("shaky", { until: 99 });
+    await failed;
+    await until(async () => (await task.failedCount()) === 1);
+    const [entry] = await task.failed(0, -1);
+    expect(entry).toMatchObject({
+      error: "not yet",
+      attempts: 3,
+      backtrace: expect.arrayContaining([expect.stringMatching(/^\s+at /)]),
+    });
+    expect(entry.payload.args[0]).toEqual({ until: 99 });
+    // tried again by hand, it has all its attempts
+    const again = once(app.events, "failure:shaky");
+    runs.length = 0;
+    await task.retryAndRemoveFailed(entry);
+    await again;
+    expect(runs).toEqual([1, 2, 3]);
+    await until(async () => (await task.failedCount()) === 1);
+  });
+
+  test("timeout: a task that never ends fails, and is told by its signal", async () => {
+    const failed = once(app.events, "failure:endless");
+    await task.enqueue("endless");
+    const [, error] = await failed;
+    expect(error.message).toBe("the task endless took longer than 50 ms");
+    expect(runs).toEqual(["the task endless took longer than 50 ms"]);
+  });
+
+  test("timeout: tasks that do not listen do not keep their worker", async () => {
+    for (let a = 0; a < 8; a++) await task.enqueue("deaf", { a });
+    await until(async () => (await task.failedCount()) === 8);
+    const done = succeeded(app, "normal");
+    await task.enqueue("normal");
+    await done;
+  });
+
+  test("unique: not twice while it is delayed, queued or running", async () => {
+    expect(await task.enqueueIn(60_000, "single", { a: 1 })).toBe(true);
+    expect(await task.enqueue("single", { a: 1 })).toBe(false);
+    await task.delDelayed("default", "single", { a: 1 });
+    expect(await task.enqueue("single", { a: 1 })).toBe(true);
+    expect(await task.enqueue("single", { a: 2 })).toBe(true);
+    await until(() => gates.size === 2);
+    expect(await task.enqueue("single", { a: 1 })).toBe(false);
+    expect(await task.enqueueMany("single", [{ a: 1 }, { a: 2 }])).toBe(0);
+    expect(await task.enqueueJob("single", { a: 1 })).toBeUndefined();
+    const done = once(app.events, "success:single");
+    gates.get("single 1")!();
+    await done;
+    await until(() => task.enqueue("single", { a: 1 }));
+    await until(() => runs.length === 3);
+    for (const open of gates.values()) open();
+    expect(runs.sort()).toEqual([1, 1, 2]);
+  });
+
+  test("concurrency: no more than so many at a time, and all of them in the end", async () => {
+    const results: number[] = [];
+    const keep = (_job: any, result: number) => results.push(result);
+    app.events.on("success:narrow", keep);
+    await task.enqueueMany(
+      "narrow",
+      Array.from({ length: 30 }, (_, a) => ({ a })),
+    );
+    await until(() => results.length === 30);
+    app.events.off("success:narrow", keep);
+    expect(Math.max(...results)).toBe(2);
+  });
+
+  test("a job can be followed by its id", async () => {
+    const jobId = await task.enqueueJob("reporting", { a: 1 });
+    expect(jobId).toMatch(/^[0-9a-f-]{36}$/);
+    await until(async () => (await task.job(jobId!))?.progress !== undefined);
+    expect(await task.job(jobId!)).toMatchObject({
+      id: jobId,
+      class: "reporting",
+      queue: "default",
+      state: "running",
+      attempt: 1,
+      progress: { percent: 40 },
+    });
+    await until(() => gates.has("reporting"));
+    gates.get("reporting")!();
+    await until(async () => (await task.job(jobId!))!.state === "done");
+    expect((await task.job(jobId!))!.result).toEqual({ sum: 42, id: jobId });
+    expect(await task.job("nothing")).toBeUndefined();
+  });
+
+  test("a job can be followed into its failure, and out of a delay", async () => {
+    const jobId = await task.enqueueJob("reporting", { fail: 1 }, { in: 200 });
+    expect((await task.job(jobId!))!.state).toBe("delayed");
+    await until(() => gates.has("reporting"));
+    gates.get("reporting")!();
+    await until(async () => (await task.job(jobId!))!.state === "failed");
+    expect((await task.job(jobId!))!.error).toBe("came to nothing");
+    const other = await task.enqueueJob("normal", {}, { queue: "elsewhere" });
+    await until(async () => (await task.job(other!))!.state === "done");
+    expect((await task.job(other!))!.queue).toBe("elsewhere");
+  });
+
+  test("maxFailed: the failed list keeps the last ones of the task, and all of others", async () => {
+    await task.enqueue("deaf", { a: 1 });
+    await until(async () => (await task.failedCount()) === 1);
+    for (let a = 0; a < 6; a++) {
+      const failed = once(app.events, "failure:failing");
+      await task.enqueue("failing", { a });
+      await failed;
+    }
+    await until(async () => {
+      const errors = (await task.failed(0, -1)).map(({ error }) => error);
+      return errors.slice(1).join() === "number 3,number 4,number 5";
+    });
+    expect((await task.failed(0, 0))[0].payload.class).toBe("deaf");
+  });
+
+  test("priority: workers on all queues empty the urgent ones first", async () => {
+    await api.resque.stopMultiWorker();
+    for (const name of ["low", "normal", "high"])
+      for (let a = 0; a < 3; a++) await task.enqueue(name, { a });
+    config.tasks.minTaskProcessors = 1;
+    config.tasks.maxTaskProcessors = 1;
+    await api.resque.startMultiWorker();
+    await until(() => runs.length === 9);
+    const three = (name: string) => [name, name, name];
+    expect(runs).toEqual([
+      ...three("high"),
+      ...three("normal"),
+      ...three("low"),
+    ]);
+  });
+
+  test("scope all: the job goes to the queue of each node that works", async () => {
+    expect(await task.enqueue("everywhere", { a: 1 })).toBe(true);
+    await until(() => runs.length === 1);
+    expect(runs).toEqual([`default:node:${id}`]);
+
+    const { connection } = api.resque.queue;
+    await connection.redis.sadd(connection.key("ah:nodes"), "far", "lost");
+    await connection.redis.set(connection.key("ah:node", "far"), "1");
+    await connection.redis.set(connection.key("ah:node-seen", "far"), "1");
+    expect(await task.enqueue("everywhere", { a: 2 })).toBe(true);
+    expect(await task.enqueueMany("everywhere", [{ a: 3 }, { a: 4 }])).toBe(4);
+    await until(() => runs.length === 4);
+    // nobody here takes what is for another node
+    expect(
+      (await task.queued("default:node:far", 0, -1)).map(({ args }) => args[0]),
+    ).toEqual([{ a: 2 }, { a: 3 }, { a: 4 }]);
+    expect(await task.queued("default:node:lost", 0, -1)).toEqual([]);
+    await expect(task.enqueueJob("everywhere")).rejects.toThrow(
+      "task everywhere runs on all nodes: it has no single job",
+    );
+    await task.delQueue("default:node:far");
+    await connection.redis.del(connection.key("ah:node", "far"));
+  });
+
+  test("scope all: with a list of queues, workers have their node's queue, too", async () => {
+    await api.resque.stopMultiWorker();
+    config.tasks.queues = ["z-high", "default"];
+    await api.resque.startMultiWorker();
+    expect(api.resque.multiWorker.workers[0].queues).toEqual([
+      "z-high",
+      `default:node:${id}`,
+      "default",
+    ]);
+    expect(await task.enqueue("everywhere", { a: 1 })).toBe(true);
+    await until(() => runs.length === 1);
+    config.tasks.queues = ["*"];
+  });
+});
