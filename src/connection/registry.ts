@@ -1,5 +1,4 @@
 /** All connections of this process: `api.connections`. */
-import { api } from "../api";
 import {
   registerMiddleware,
   type MiddlewareRegistry,
