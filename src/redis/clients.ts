@@ -1,4 +1,5 @@
 /** Builds, checks and closes the redis connections of this process: `client`, `subscriber` and `tasks`. */
+import type { Socket } from "node:net";
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { config } from "../config/config";
@@ -117,7 +118,9 @@ async function reach(
     );
   } catch (error) {
     if ((error as ActionheroError).code === "AH_REDIS_CONNECT") throw error;
-    const reason = lastError ?? toError(error);
+    // what redis itself answered says more than what a connection without leave met next
+    const isAnswer = (error as Error).name === "ReplyError";
+    const reason = isAnswer ? toError(error) : (lastError ?? toError(error));
     throw new ActionheroError("AH_REDIS_CONNECT", describe(reason), {
       cause: error,
     });
@@ -156,5 +159,11 @@ async function close(client: Redis, grace: number): Promise<void> {
 }
 
 function disconnect(client: Redis): void {
-  if (typeof client.disconnect === "function") client.disconnect();
+  if (typeof client.disconnect !== "function") return;
+  // between two attempts ioredis would only cancel the next: what waits for it would go on waiting
+  if (client.status === "reconnecting" && !isCluster(client))
+    client.connect().catch(() => undefined);
+  const { stream } = client as { stream?: Socket };
+  client.disconnect();
+  stream?.destroy(); // ioredis would wait for the other side to close it, too
 }

@@ -1,0 +1,289 @@
+process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
+
+import * as net from "net";
+import { Redis } from "ioredis";
+import { api } from "../../src/api";
+import { config } from "../../src/config/config";
+import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
+import { LogLines } from "../support/logLines";
+import { useRedisClients, useRedisVariables } from "../support/redisConfig";
+import { freePort, RedisServer } from "../support/redisServer";
+import { until } from "../support/until";
+import { RemoteNode } from "../support/remoteNode";
+
+jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
+
+describe("connecting to redis", () => {
+  let logs: LogLines;
+  const server = new RedisServer();
+  const saved = { ...process.env };
+
+  beforeAll(async () => {
+    logs = new LogLines();
+    await server.start();
+  });
+
+  beforeEach(() => {
+    logs.lines.length = 0;
+    useRedisVariables({ REDIS_URL: server.url });
+  });
+
+  afterAll(async () => {
+    await server.stop();
+    logs.stop();
+    process.env = saved;
+  });
+
+  /** Wait until no connection is open, or tries to be. */
+  async function untilClosed(): Promise<void> {
+    for (const client of Object.values(api.redis.clients))
+      await until(() => client.status === "end");
+  }
+
+  /** Limits that a test can wait for. */
+  function shorten(): void {
+    Object.assign(config.redis, {
+      connectTimeout: 300,
+      operationTimeout: 1_000,
+    });
+  }
+
+  async function failure(): Promise<Error & { code: string }> {
+    const error = await connectRedis().then(
+      () => undefined,
+      (error: Error & { code: string }) => error,
+    );
+    await untilClosed();
+    return error!;
+  }
+
+  /** The address of something that accepts connections and treats them as it is told. */
+  async function listen(
+    onConnection: (socket: net.Socket) => void,
+  ): Promise<{ port: number; close(): Promise<unknown> }> {
+    const sockets = new Set<net.Socket>();
+    const listener = net.createServer((socket) => {
+      sockets.add(socket);
+      socket.on("error", () => undefined);
+      onConnection(socket);
+    });
+    await new Promise<void>((resolve) => listener.listen(0, resolve));
+    const { port } = listener.address() as net.AddressInfo;
+    return {
+      port,
+      close: () => {
+        for (const socket of sockets) socket.destroy();
+        return new Promise((resolve) => listener.close(resolve));
+      },
+    };
+  }
+
+  test("the banner names the server, without its password", async () => {
+    await connectRedis();
+    await leaveCluster();
+    expect(logs.at("notice", /^redis: /)).toEqual([
+      `redis: 127.0.0.1:${server.port}, db ${process.env.JEST_WORKER_ID}`,
+    ]);
+  });
+
+  test("the banner tells of the engine inside the process", async () => {
+    useRedisVariables({});
+    await connectRedis();
+    await leaveCluster();
+    expect(logs.at("notice", /^redis: in-process engine/)).toHaveLength(1);
+  });
+
+  test("nobody there: one clear error, in time", async () => {
+    const port = await freePort();
+    useRedisVariables({ REDIS_PORT: String(port) });
+    shorten();
+    const begun = performance.now();
+    const error = await failure();
+    expect(error.code).toBe("AH_REDIS_CONNECT");
+    expect(error.message).toBe(
+      `cannot reach redis (connection \`client\` at 127.0.0.1:${port}): connect ECONNREFUSED 127.0.0.1:${port}`,
+    );
+    expect(performance.now() - begun).toBeLessThan(3_000);
+    expect(logs.at("alert", /./)).toHaveLength(1); // however many attempts were made
+  });
+
+  test("somebody who says nothing: one clear error, in time", async () => {
+    const silent = await listen(() => undefined);
+    useRedisVariables({ REDIS_PORT: String(silent.port) });
+    shorten();
+    const error = await failure();
+    expect(error.code).toBe("AH_REDIS_CONNECT");
+    expect(error.message).toMatch(/: no answer within 300 ms$/);
+    await silent.close();
+  });
+
+  test("somebody who hangs up: one clear error, in time", async () => {
+    const rude = await listen((socket) => socket.destroy());
+    useRedisVariables({ REDIS_PORT: String(rude.port) });
+    shorten();
+    const error = await failure();
+    expect(error.code).toBe("AH_REDIS_CONNECT");
+    await rude.close();
+  });
+
+  test("somebody who is no redis: one clear error, in time", async () => {
+    const other = await listen((socket) =>
+      socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
+    );
+    useRedisVariables({ REDIS_PORT: String(other.port) });
+    shorten();
+    expect((await failure()).code).toBe("AH_REDIS_CONNECT");
+    await other.close();
+  });
+
+  test("a name that does not resolve: one clear error, in time", async () => {
+    useRedisVariables({ REDIS_HOST: "redis.invalid" });
+    shorten();
+    const error = await failure();
+    expect(error.code).toBe("AH_REDIS_CONNECT");
+    expect(error.message).toContain("redis.invalid");
+  });
+
+  test("a redis that starts a little later is waited for", async () => {
+    const port = await freePort();
+    useRedisVariables({ REDIS_PORT: String(port) });
+    const connecting = connectRedis();
+    const late = await new RedisServer().start({ port });
+    await connecting;
+    expect(await api.redis.clients.client.ping()).toBe("PONG");
+    await leaveCluster();
+    await late.stop();
+  });
+
+  describe("with a password", () => {
+    const guarded = new RedisServer();
+
+    beforeAll(() =>
+      guarded.start({ config: { requirepass: '"s3cret p@ss"' } }),
+    );
+    afterAll(() => guarded.stop());
+
+    test.each([
+      [
+        "in REDIS_PASSWORD",
+        () => ({
+          REDIS_PASSWORD: "s3cret p@ss",
+          REDIS_PORT: String(guarded.port),
+        }),
+      ],
+      [
+        "in REDIS_URL, encoded",
+        () => ({
+          REDIS_URL: `redis://:s3cret%20p%40ss@127.0.0.1:${guarded.port}`,
+        }),
+      ],
+      [
+        "in REDIS_URL, with the name of the user",
+        () => ({
+          REDIS_URL: `redis://default:s3cret%20p%40ss@127.0.0.1:${guarded.port}/3`,
+        }),
+      ],
+    ])("%s: connects", async (_title, variables) => {
+      useRedisVariables(variables());
+      await connectRedis();
+      expect(await api.redis.clients.client.ping()).toBe("PONG");
+      await leaveCluster();
+    });
+
+    test.each([
+      [
+        "a wrong one",
+        { REDIS_PASSWORD: "wrong" },
+        /WRONGPASS|invalid password/,
+      ],
+      ["none", {}, /NOAUTH/],
+    ])("%s: refused at once", async (_title, variables, reason) => {
+      useRedisVariables({ ...variables, REDIS_PORT: String(guarded.port) });
+      const begun = performance.now();
+      const error = await failure();
+      expect(error.code).toBe("AH_REDIS_CONNECT");
+      expect(error.message).toMatch(reason);
+      expect(error.message).not.toContain("wrong");
+      expect(performance.now() - begun).toBeLessThan(5_000); // of the ten seconds of connectTimeout
+    });
+  });
+
+  test("the boot of a server ends with that error, and the process can go on", async () => {
+    const port = await freePort();
+    const booting = RemoteNode.start({
+      redisUrl: `redis://127.0.0.1:${port}`,
+      overrides: { redis: { connectTimeout: 300 } },
+    });
+    await expect(booting).rejects.toThrow(
+      `could not start: cannot reach redis (connection \`client\` at 127.0.0.1:${port})`,
+    );
+  });
+
+  test("connections that a project makes itself are used as they are", async () => {
+    const made: unknown[] = [];
+    const make = (args: unknown[]) => {
+      made.push(args);
+      return new Redis(server.url);
+    };
+    useRedisClients(make, ["one", "two"], false);
+    await connectRedis();
+    expect(made).toEqual(Array(3).fill(["one", "two"]));
+    expect(await api.redis.clients.client.ping()).toBe("PONG");
+    expect(api.redis.clients.client.options.commandTimeout).toBeUndefined();
+    await leaveCluster();
+  });
+
+  test("a limit that the project has set stays", async () => {
+    useRedisClients(Redis, [server.url, { commandTimeout: 77, keepAlive: 5 }]);
+    await connectRedis();
+    expect(api.redis.clients.client.options).toMatchObject({
+      commandTimeout: 77,
+      keepAlive: 5,
+    });
+    await leaveCluster();
+  });
+
+  describe("a redis that stops answering", () => {
+    afterEach(() => server.resume());
+
+    test("an operation fails after operationTimeout", async () => {
+      config.redis.operationTimeout = 300;
+      await connectRedis();
+      server.pause();
+      const begun = performance.now();
+      await expect(api.redis.clients.client.get("x")).rejects.toThrow(
+        "Command timed out",
+      );
+      expect(performance.now() - begun).toBeLessThan(3_000);
+      server.resume();
+      await leaveCluster();
+    });
+
+    test("does not keep the server from stopping", async () => {
+      await connectRedis();
+      server.pause();
+      const begun = performance.now();
+      await leaveCluster();
+      expect(performance.now() - begun).toBeLessThan(4_000);
+      await untilClosed();
+    });
+  });
+
+  test("a redis that is gone does not keep the server from stopping", async () => {
+    const gone = await new RedisServer().start();
+    useRedisVariables({ REDIS_URL: gone.url });
+    await connectRedis();
+    await gone.stop();
+    const begun = performance.now();
+    await leaveCluster();
+    expect(performance.now() - begun).toBeLessThan(4_000);
+  });
+
+  test("after a stop there can be a start", async () => {
+    for (let i = 0; i < 3; i++) {
+      await connectRedis();
+      expect(await api.redis.clients.client.ping()).toBe("PONG");
+      await leaveCluster();
+    }
+  });
+});
