@@ -1,0 +1,232 @@
+process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
+
+import { Cluster, Redis } from "ioredis";
+import { api } from "../../src/api";
+import {
+  createCluster,
+  joinNodes,
+  leaveNodes,
+} from "../../src/cluster/cluster";
+import { config, id } from "../../src/config/config";
+import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
+import { redis } from "../../src/redis/redis";
+import { certificate } from "../support/certificate";
+import { LogLines } from "../support/logLines";
+import { RedisCluster } from "../support/redisCluster";
+import { useRedisClients, useRedisVariables } from "../support/redisConfig";
+import { freePort, RedisServer } from "../support/redisServer";
+import { TemporaryProject } from "../support/temporaryProject";
+import { until } from "../support/until";
+
+const open = api as unknown as Record<string, any>;
+const saved = { ...process.env };
+let logs: LogLines;
+
+beforeAll(() => {
+  logs = new LogLines();
+  jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
+});
+
+beforeEach(() => {
+  logs.lines.length = 0;
+  useRedisVariables({});
+});
+
+afterAll(() => {
+  logs.stop();
+  process.env = saved;
+});
+
+/** What everything else is built on: commands, messages, membership, and a stop in time. */
+async function expectToWork(): Promise<void> {
+  createCluster();
+  await connectRedis();
+  await joinNodes();
+  try {
+    await expectService();
+    const nodes = await api.cluster.nodes();
+    expect(nodes.map((node) => node.id)).toContain(id);
+  } finally {
+    await leaveNodes();
+    const begun = performance.now();
+    await leaveCluster();
+    expect(performance.now() - begun).toBeLessThan(4_000);
+  }
+}
+
+async function expectService(): Promise<void> {
+  const { client, tasks } = api.redis.clients;
+  for (const key of ["one", "two", "three"]) await client.set(key, "1");
+  expect(await tasks.get("three")).toBe("1");
+  open.method = (text: string) => text.toUpperCase();
+  await expect(
+    redis.doCluster("api.method", ["heard"], undefined, true),
+  ).resolves.toBe("HEARD");
+  delete open.method;
+}
+
+describe("TLS", () => {
+  const files = new TemporaryProject({
+    "cert.pem": certificate.cert,
+    "key.pem": certificate.key,
+  });
+  const server = new RedisServer();
+
+  beforeAll(() =>
+    server.start({
+      tls: { cert: files.path("cert.pem"), key: files.path("key.pem") },
+    }),
+  );
+
+  afterAll(async () => {
+    await server.stop();
+    files.remove();
+  });
+
+  test("by a URL of rediss:", async () => {
+    useRedisVariables({ REDIS_URL: server.url });
+    expect(server.url).toMatch(/^rediss:/);
+    await expectToWork();
+  });
+
+  test("by REDIS_SSL", async () => {
+    useRedisVariables({ REDIS_SSL: "1", REDIS_PORT: String(server.port) });
+    await expectToWork();
+  });
+
+  test("with a certificate that is checked", async () => {
+    const tls = { ca: certificate.cert, servername: "localhost" };
+    useRedisClients(Redis, [{ port: server.port, tls }]);
+    await expectToWork();
+  });
+
+  test("one that does not pass the check ends the boot, and says why", async () => {
+    useRedisClients(Redis, [{ port: server.port, tls: {} }]);
+    Object.assign(config.redis, {
+      connectTimeout: 500,
+      operationTimeout: 1_000,
+    });
+    await expect(connectRedis()).rejects.toMatchObject({
+      code: "AH_REDIS_CONNECT",
+      message: expect.stringMatching(/self-signed certificate/),
+    });
+  });
+});
+
+describe("Sentinel", () => {
+  const master = new RedisServer();
+  const replica = new RedisServer();
+  const sentinel = new RedisServer();
+
+  beforeAll(async () => {
+    await master.start();
+    await replica.start({
+      config: { replicaof: `127.0.0.1 ${master.port}` },
+    });
+    await sentinel.start({
+      args: ["--sentinel"],
+      config: {
+        "sentinel monitor": `mymaster 127.0.0.1 ${master.port} 1`,
+        "sentinel down-after-milliseconds": "mymaster 500",
+        "sentinel failover-timeout": "mymaster 2000",
+      },
+    });
+    // the sentinel hears of the replica from its master
+    const client = new Redis(sentinel.url);
+    await until(async () => {
+      const replicas = (await client.call(
+        "SENTINEL",
+        "REPLICAS",
+        "mymaster",
+      )) as string[][];
+      return replicas.some((facts) => facts.includes("slave"));
+    }, 20_000);
+    client.disconnect();
+  });
+
+  afterAll(() =>
+    Promise.all([sentinel, replica, master].map((one) => one.stop())),
+  );
+
+  const args = () => [
+    {
+      sentinels: [{ host: "127.0.0.1", port: sentinel.port }],
+      name: "mymaster",
+    },
+  ];
+
+  test("the master is found", async () => {
+    useRedisClients(Redis, args());
+    await expectToWork();
+    expect(logs.at("notice", /^redis: /)).toEqual([
+      "redis: master `mymaster` of a Sentinel, db 0",
+    ]);
+  });
+
+  test("sentinels that do not answer end the boot, in time", async () => {
+    const sentinels = [{ host: "127.0.0.1", port: await freePort() }];
+    useRedisClients(Redis, [{ sentinels, name: "mymaster" }]);
+    config.redis.connectTimeout = 500;
+    await expect(connectRedis()).rejects.toMatchObject({
+      code: "AH_REDIS_CONNECT",
+    });
+  });
+
+  test("when the master is killed, the next one is used, subscriptions included", async () => {
+    useRedisClients(Redis, args());
+    config.redis.operationTimeout = 2_000;
+    createCluster();
+    await connectRedis();
+    await joinNodes();
+    logs.lines.length = 0;
+    await master.kill();
+    await until(
+      () =>
+        expectService().then(
+          () => true,
+          () => false,
+        ),
+      25_000,
+    );
+    expect(
+      (api.redis.clients.client.stream as { remotePort?: number }).remotePort,
+    ).toBe(replica.port);
+    await until(async () => (await api.cluster.nodes()).length === 1, 15_000);
+    expect(logs.at("alert", /^Redis connection/).length).toBeLessThan(2);
+    await leaveNodes();
+    await leaveCluster();
+  });
+});
+
+describe("Cluster", () => {
+  const cluster = new RedisCluster();
+
+  beforeAll(() => cluster.start());
+  afterAll(() => cluster.stop());
+
+  test("keys of all masters, messages and membership", async () => {
+    useRedisClients(Cluster, cluster.args());
+    await expectToWork();
+    expect(logs.at("notice", /^redis: /)).toEqual(["redis: a Redis Cluster"]);
+  });
+
+  test("the time limit reaches the connections to the masters", async () => {
+    useRedisClients(Cluster, cluster.args());
+    config.redis.operationTimeout = 300;
+    await connectRedis();
+    const { client } = api.redis.clients;
+    await client.set("one", "1"); // slot 9084: the second master
+    cluster.nodes[1].pause();
+    await expect(client.get("one")).rejects.toThrow("Command timed out");
+    cluster.nodes[1].resume();
+    await leaveCluster();
+  });
+
+  test("masters that are not there end the boot, in time", async () => {
+    useRedisClients(Cluster, [[{ host: "127.0.0.1", port: await freePort() }]]);
+    config.redis.connectTimeout = 500;
+    await expect(connectRedis()).rejects.toMatchObject({
+      code: "AH_REDIS_CONNECT",
+    });
+  });
+});
