@@ -18,8 +18,12 @@ export interface RunOptions {
   limitMs?: number;
 }
 
-/** Variables of jest that would change how the program sees itself. */
-const HIDDEN = { JEST_WORKER_ID: undefined, NODE_ENV: undefined };
+/** Variables of jest and ts-jest that would change how the program sees itself. */
+export const HIDDEN = {
+  JEST_WORKER_ID: undefined,
+  NODE_ENV: undefined,
+  TS_JEST: undefined,
+};
 
 /** Run a program to its end. */
 export function run(

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "child_process";
 import { EventEmitter, once } from "events";
 import * as readline from "readline";
+import { HIDDEN } from "./runCli";
 
 export class Service {
   readonly lines: string[] = [];
@@ -15,10 +16,9 @@ export class Service {
     args: readonly string[],
     options: { cwd: string; env?: Record<string, string | undefined> },
   ) {
-    const hidden = { JEST_WORKER_ID: undefined, NODE_ENV: undefined };
     this.child = spawn(command, args, {
       cwd: options.cwd,
-      env: { ...process.env, ...hidden, ...options.env },
+      env: { ...process.env, ...HIDDEN, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.exit = once(this.child, "close") as typeof this.exit;

@@ -1,28 +1,14 @@
 /** A server of the framework's own project on a free port, for tests that speak HTTP. */
-import * as http from "node:http";
+import type * as http from "node:http";
 import type { AddressInfo } from "node:net";
 
 process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES ??= "";
 
 import { api, Process } from "../../src/index";
+import { ask, type Answer, type Ask } from "./ask";
 
-export interface Answer {
-  status: number;
-  headers: http.IncomingHttpHeaders;
-  rawHeaders: string[];
-  bytes: Buffer;
-  text: string;
-  /** The body as JSON. */
-  json: any;
-}
-
-export interface Ask {
-  method?: string;
-  headers?: http.OutgoingHttpHeaders;
-  body?: string | Buffer;
-  agent?: http.Agent;
-}
+export { ask, type Answer, type Ask } from "./ask";
 
 export interface WebApp {
   process: Process;
@@ -45,42 +31,6 @@ export async function startWebApp(): Promise<WebApp> {
     ask: (path, options) => ask(port, path, options),
     stop: () => process.stop(),
   };
-}
-
-export function ask(
-  port: number | string,
-  path: string,
-  { method = "GET", headers, body, agent }: Ask = {},
-): Promise<Answer> {
-  const target =
-    typeof port === "string"
-      ? { socketPath: port }
-      : { port, host: "localhost" };
-  return new Promise((resolve, reject) => {
-    const request = http.request(
-      { ...target, path, method, headers, agent: agent ?? false },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.once("error", reject);
-        response.once("end", () => {
-          const bytes = Buffer.concat(chunks);
-          resolve({
-            status: response.statusCode!,
-            headers: response.headers,
-            rawHeaders: response.rawHeaders,
-            bytes,
-            text: bytes.toString(),
-            get json() {
-              return JSON.parse(bytes.toString());
-            },
-          });
-        });
-      },
-    );
-    request.once("error", reject);
-    request.end(body);
-  });
 }
 
 /** Put actions and routes there for one test file; plain objects, as users' tests do. */

@@ -102,7 +102,10 @@ function withMetadata(
   const options = config.metadataOptions;
   if (!options?.serverInformation && !options?.requesterInformation)
     return response;
-  const complete = isPlain(response) ? { ...response } : response;
+  const complete =
+    isPlain(response) || !Object.isExtensible(response)
+      ? { ...response }
+      : response;
   if (options.serverInformation)
     complete.serverInformation = serverInformation(connection);
   if (options.requesterInformation)
