@@ -6,6 +6,8 @@ import { ActionheroError } from "../errors";
 import type { Queue } from "../resque/queue";
 import type { ConnectionOptions, Jobs, ParsedJob } from "../resque/types";
 import { Worker } from "../resque/worker";
+import { contextOf } from "../task/context";
+import type { TaskContext } from "../task/task";
 
 /** A job that was found, with when it is due. */
 export interface EnqueuedTask extends ParsedJob {
@@ -18,7 +20,7 @@ interface Tasks {
   tasks: {
     [name: string]: {
       queue?: string;
-      run(params: unknown, worker: undefined): unknown;
+      run(params: unknown, worker: undefined, context: TaskContext): unknown;
     };
   };
   jobs: Jobs;
@@ -37,7 +39,7 @@ export async function runTask<T = any>(
   taskName: string,
   params: object | any[] = {},
 ): Promise<T> {
-  return (await taskOf(taskName).run(params, undefined)) as T;
+  return (await taskOf(taskName).run(params, undefined, contextOf())) as T;
 }
 
 /**

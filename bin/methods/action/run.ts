@@ -1,7 +1,7 @@
-import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/jsonObject";
 import { framework } from "../../framework";
+import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
   params?: Record<string, unknown>;
@@ -42,17 +42,4 @@ export class ActionRun extends CLI {
     console.log(JSON.stringify(response, null, 2));
     return true;
   }
-}
-
-/** As in a server, initializers are started; but nothing listens, and no worker takes a job. */
-async function startWithoutServers(): Promise<void> {
-  const { config } = framework();
-  api.servers.servers = {};
-  config.tasks = {
-    ...config.tasks,
-    scheduler: false,
-    minTaskProcessors: 0,
-    maxTaskProcessors: 0,
-  };
-  await api.process!.start();
 }

@@ -1,5 +1,6 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
+import { isEmbedded } from "../../../src/redis/engine";
 import { jsonObject } from "../../../src/cli/jsonObject";
 import { framework } from "../../framework";
 
@@ -34,6 +35,11 @@ export class TaskEnqueue extends CLI {
     if (!Object.hasOwn(api.tasks.tasks, params.name))
       throw new Error(`Task "${params.name}" not found`);
 
+    if (isEmbedded(api.redis.clients.tasks))
+      log(
+        "the queue lives in this process and ends with it: set REDIS_URL to reach that of a server",
+        "warning",
+      );
     const enqueued = await task.enqueue(params.name, params.args ?? {});
     log(`enqueued: ${enqueued}`, "info");
     return true;

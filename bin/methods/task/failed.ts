@@ -16,6 +16,8 @@ interface Params {
 const PAGE = 100;
 
 export class TaskFailed extends CLI {
+  static readonly printsData = true;
+
   constructor() {
     super();
     this.name = "task-failed";

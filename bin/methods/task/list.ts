@@ -4,6 +4,8 @@ import { formatTable } from "../../../src/cli/table";
 import type { Task } from "../../../src";
 
 export class TaskList extends CLI {
+  static readonly printsData = true;
+
   constructor() {
     super();
     this.name = "task-list";

@@ -1,6 +1,7 @@
 import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/jsonObject";
 import { framework } from "../../framework";
+import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
   args?: Record<string, unknown>;
@@ -8,6 +9,8 @@ interface Params {
 }
 
 export class TaskRun extends CLI {
+  static readonly printsData = true;
+
   constructor() {
     super();
     this.name = "task-run <name>";
@@ -25,6 +28,7 @@ export class TaskRun extends CLI {
   }
 
   async run({ params }: { params: Params }) {
+    await startWithoutServers();
     const result: unknown = await framework().task.run(
       params._arguments[0]!,
       params.args,

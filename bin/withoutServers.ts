@@ -1,0 +1,16 @@
+/** A started process that only runs what a command asks for. */
+import { api } from "../src/api";
+import { framework } from "./framework";
+
+/** As in a server, initializers are started; but nothing listens, and no worker takes a job. */
+export async function startWithoutServers(): Promise<void> {
+  const { config } = framework();
+  api.servers.servers = {};
+  config.tasks = {
+    ...config.tasks,
+    scheduler: false,
+    minTaskProcessors: 0,
+    maxTaskProcessors: 0,
+  };
+  await api.process!.start();
+}
