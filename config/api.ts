@@ -83,6 +83,8 @@ export const DEFAULT = {
         string,
         Record<string, unknown>
       >,
+      // make the room that a client asks to join, when it does not exist: any client can then fill redis with rooms
+      autoCreateChatRooms: false,
       // how many bytes of chat messages may wait for one member that does not read, before it is disconnected; 0: no limit
       chatBacklogLimit: 1024 * 1024,
     };

@@ -1,10 +1,11 @@
 /** Joining and leaving of the connections of this process. */
 import { api } from "../api";
+import { config } from "../config/config";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { chatError } from "./errors";
 import { closeRoomChannel, openRoomChannel } from "./roomChannels";
-import { eraseMembers, hasRoom, writeMember } from "./roomStore";
+import { createRoom, eraseMembers, hasRoom, writeMember } from "./roomStore";
 import type { ChatConnection, MemberDetails } from "./types";
 
 /** Joins and leaves under way, by room: two at once of one connection must not both take effect. */
@@ -55,8 +56,11 @@ async function join(
   room: string,
   describe: () => Promise<MemberDetails>,
 ): Promise<true> {
-  if (!(await hasRoom(room)))
-    throw await chatError("connectionRoomNotExist", room);
+  if (!(await hasRoom(room))) {
+    if (config.general.autoCreateChatRooms !== true)
+      throw await chatError("connectionRoomNotExist", room);
+    await createRoom(room);
+  }
   await api.chatRoom.runMiddleware(connection, room, "join");
 
   api.chatRoom.index.add(room, connection);

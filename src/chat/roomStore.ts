@@ -1,6 +1,7 @@
 /** Rooms and members in redis, under the keys of v29; plain commands, so that it works on every kind of redis. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
+import { id as serverId } from "../config/config";
 import { commandClient } from "../redis/clients";
 import type { MemberDetails } from "./types";
 
@@ -68,7 +69,9 @@ export async function writeMember(
   id: string,
   details: MemberDetails,
 ): Promise<boolean> {
-  await client().hset(membersKey(room), id, JSON.stringify(details));
+  // details that the project makes may leave out the host, which is how members of a lost server are found
+  const kept = { ...details, host: details.host ?? String(serverId) };
+  await client().hset(membersKey(room), id, JSON.stringify(kept));
   if (await hasRoom(room)) return true;
   await eraseMembers(room, [id]);
   return false;

@@ -125,6 +125,23 @@ describeOnEachEngine("chat rooms", (engine) => {
         ]);
     });
 
+    test("are made by who joins them, when the project wants that", async () => {
+      config.general.autoCreateChatRooms = true;
+      try {
+        const clients = [await connect(), await connect()];
+        await Promise.all(clients.map((one) => one.verb("roomAdd", "ad hoc")));
+        expect(await chatRoom.exists("ad hoc")).toBe(true);
+        expect(await chatRoom.roomStatus("ad hoc")).toMatchObject({
+          membersCount: 2,
+        });
+        await expect(clients[0].verb("roomAdd", "")).rejects.toThrow(
+          "a room is required",
+        );
+      } finally {
+        config.general.autoCreateChatRooms = false;
+      }
+    });
+
     test("createChatRoom", async () => {
       expect(await action.run("createChatRoom", 1, { name: "made" })).toEqual({
         name: "made",
@@ -175,7 +192,6 @@ describeOnEachEngine("chat rooms", (engine) => {
       chatRoom.generateMemberDetails = async ({ id }) => ({
         id,
         joinedAt: 5,
-        host: "h",
         name: "Ada",
       });
       chatRoom.sanitizeMemberDetails = async ({ id, joinedAt, name }) => ({
@@ -187,6 +203,9 @@ describeOnEachEngine("chat rooms", (engine) => {
         const { id } = await connect("defaultRoom");
         const { members } = await chatRoom.roomStatus("defaultRoom");
         expect(members[id]).toEqual({ id, joinedAt: 5, name: "Ada" });
+        // what finds the members of a lost server
+        const { [id]: text } = await stored("defaultRoom");
+        expect(JSON.parse(text)).toHaveProperty("host", config.process.id);
       } finally {
         Object.assign(chatRoom, {
           generateMemberDetails,
