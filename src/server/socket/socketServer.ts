@@ -257,10 +257,7 @@ export class SocketServer extends Server {
 
   /** Nobody asked for it: a second project on a developer's machine starts without it. */
   private mayBeLeftOut(error: unknown): boolean {
-    const { cause } = error as { cause?: NodeJS.ErrnoException };
-    return (
-      typeof this.config.enabled !== "boolean" && cause?.code === "EADDRINUSE"
-    );
+    return typeof this.config.enabled !== "boolean" && isPortTaken(error);
   }
 
   private accept(socket: Socket): void {
@@ -329,4 +326,9 @@ function cannotStart(
   error: Error,
 ): string {
   return `Cannot start socket server @ ${bindIP}:${port} => ${error.message}`;
+}
+
+function isPortTaken(error: unknown): boolean {
+  const { code, cause } = error as NodeJS.ErrnoException;
+  return code === "EADDRINUSE" || (cause !== undefined && isPortTaken(cause));
 }
