@@ -53,6 +53,12 @@ export class Clients implements SparkOwner {
     return this.host.primusOptions.maxLength ?? DEFAULTS.maxLength;
   }
 
+  /** As long as a client may leave pings unanswered. */
+  get stalledMs(): number {
+    const { pingInterval } = this.host.primusOptions;
+    return 2 * (Number(pingInterval) || DEFAULTS.pingInterval);
+  }
+
   newId(): string {
     const { idGenerator } = this.host.primusOptions;
     return typeof idGenerator === "function" ? idGenerator() : randomId();

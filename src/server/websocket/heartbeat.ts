@@ -39,12 +39,12 @@ export class Heartbeat {
     const end = Math.min(from + SLICE, sparks.length);
     for (let i = from; i < end; i++) {
       const spark = sparks[i]!;
-      const { progress } = spark;
-      if (spark.seenProgress === progress) {
+      const { bytesRead } = spark;
+      if (spark.seenBytes === bytesRead && !spark.isBehind) {
         this.onDead(spark);
         continue;
       }
-      spark.seenProgress = progress;
+      spark.seenBytes = bytesRead;
       if (spark.isCompressed) spark.writeText(text);
       else spark.writeFrame(frame);
     }

@@ -22,6 +22,8 @@ export interface SparkOwner {
   readonly maxBufferedBytes: number;
   readonly maxMessagesPerSecond: number;
   readonly maxLength: number;
+  /** How long a client that is behind may take nothing at all, in ms. */
+  readonly stalledMs: number;
   /** A text message. */
   onText(spark: Spark, text: string): void;
   /** It broke a limit: to be logged, and its connection to be destroyed. */
@@ -63,7 +65,7 @@ export class Spark extends EventEmitter {
   /** Undefined until the `create` middleware has run. */
   connection: Connection | undefined = undefined;
   /** What the heartbeat saw of it in its last round. */
-  seenProgress = -1;
+  seenBytes = -1;
   /** Requests that are done one after the other. */
   readonly verbs = new Sequence();
   readonly files = new Sequence();
@@ -138,12 +140,13 @@ export class Spark extends EventEmitter {
     return this.queuedBytes + this.ws.bufferedAmount;
   }
 
-  /** A number that changes while there are signs of life: bytes from it, or bytes that it took when it was behind. */
-  get progress(): number {
-    const { bytesRead, bytesWritten, writableLength } = this.socket;
-    return this.isPaused
-      ? bytesRead + bytesWritten - writableLength
-      : bytesRead;
+  get bytesRead(): number {
+    return this.socket.bytesRead;
+  }
+
+  /** Whether nothing is read from it because it does not read; then its socket watches over it, and sees each byte. */
+  get isBehind(): boolean {
+    return this.isWaiting;
   }
 
   /**
@@ -155,7 +158,7 @@ export class Spark extends EventEmitter {
     if (!this.isOpen) return false;
     if (typeof value === "object" && value !== null) {
       // of one object for many members there are the same bytes for all
-      if (this.isCompressed) this.ws.send(encodeOnce(value, TEXT, encode));
+      if (this.isCompressed) this.sendText(encodeOnce(value, TEXT, encode));
       else this.writeFrame(encodeOnce(value, FRAME, encodeFrame));
     } else this.writeText(encode(value));
     return true;
@@ -163,25 +166,38 @@ export class Spark extends EventEmitter {
 
   /** Send a text that is JSON already. */
   writeText(text: string): void {
-    if (!this.isOpen) return;
-    if (this.isCompressed) this.ws.send(text);
+    if (this.isCompressed) this.sendText(text);
     else this.writeFrame(textFrame(text));
   }
 
-  /** Frames of one tick are one write: that is what costs. */
+  /** Send a frame that is made already, to a client without compression. */
   writeFrame(frame: Buffer): void {
-    if (!this.isOpen) return;
-    const waiting = this.bufferedBytes;
-    const limit = this.owner.maxBufferedBytes;
-    if (limit > 0 && waiting > limit)
-      return this.cut({ code: 1008, reason: `${waiting} bytes wait unread` });
+    if (!this.hasRoom()) return;
+    // frames of one tick are one write: that is what costs
     if (this.queue.length === 0) process.nextTick(flush, this);
     this.queue.push(frame);
     this.queuedBytes += frame.length;
+  }
+
+  /** The compressor works on its own time, and keeps the order. */
+  private sendText(text: string): void {
+    if (this.hasRoom()) this.ws.send(text);
+  }
+
+  /** Whether more may be sent; a client that is far behind is not read from, and at some point cut. */
+  private hasRoom(): boolean {
+    if (!this.isOpen) return false;
+    const waiting = this.bufferedBytes;
+    const limit = this.owner.maxBufferedBytes;
+    if (limit > 0 && waiting > limit) {
+      this.cut({ code: 1008, reason: `${waiting} bytes wait unread` });
+      return false;
+    }
     if (waiting > HIGH_WATER_BYTES && !this.isPaused) {
       this.pause();
       this.resume(); // when it has drained
     }
+    return true;
   }
 
   flush(): void {
@@ -288,16 +304,21 @@ export class Spark extends EventEmitter {
   private resume(): void {
     if (!this.isPaused || this.early || this.pending >= MAX_PENDING) return;
     if (this.isOpen && this.bufferedBytes > HIGH_WATER_BYTES) {
-      if (this.isWaiting) return;
-      this.isWaiting = true;
-      void this.drained().then(() => {
-        this.isWaiting = false;
-        this.resume();
-      });
+      if (!this.isWaiting) void this.waitUntilDrained();
       return;
     }
     this.isPaused = false;
     this.ws.resume();
+  }
+
+  private async waitUntilDrained(): Promise<void> {
+    const onStalled = () => this.terminate();
+    this.isWaiting = true;
+    this.socket.setTimeout(this.owner.stalledMs, onStalled);
+    await this.drained();
+    this.socket.setTimeout(0, onStalled);
+    this.isWaiting = false;
+    this.resume();
   }
 }
 

@@ -1,0 +1,400 @@
+/** How clients and the server find out about each other's end. */
+import { randomBytes } from "node:crypto";
+import type { Server as HttpServer } from "node:http";
+import { WebSocket } from "ws";
+import { certificate } from "../../support/certificate";
+import { rawUpgrade } from "../../support/rawWebsocket";
+import { waitFor } from "../../support/waitFor";
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import {
+  connectWebsocket,
+  webPort,
+  type WebsocketClient,
+} from "../../support/websocketClient";
+import { api, config } from "../../../src/index";
+import type { WebSocketServer } from "../../../src/server/websocket/webSocketServer";
+
+let app: WebApp;
+let release: () => void = () => undefined;
+const before = {
+  general: { ...config.general } as Record<string, unknown>,
+  websocket: { ...config.websocket } as Record<string, unknown>,
+  web: { ...config.web } as Record<string, unknown>,
+};
+const clients: WebsocketClient[] = [];
+const server = () => api.servers.servers.websocket as WebSocketServer;
+
+async function start(): Promise<void> {
+  app = await startWebApp();
+  addActions({
+    quick: { run: () => ({ quick: true }) },
+    slow: {
+      run: () =>
+        new Promise((resolve) => (release = () => resolve({ slow: true }))),
+    },
+  });
+}
+
+afterEach(async () => {
+  release();
+  for (const client of clients.splice(0)) client.close();
+  if (app.process.running) await app.stop();
+  Object.assign(config.general, before.general);
+  Object.assign(config.websocket, before.websocket);
+  Object.assign(config.web, before.web);
+  config.websocket.server = {};
+  expect(api.connections.connections).toEqual({});
+});
+
+async function connect(
+  ...args: Parameters<typeof connectWebsocket>
+): Promise<WebsocketClient> {
+  const client = await connectWebsocket(...args);
+  clients.push(client);
+  return client;
+}
+
+/** A client whose action `slow` is running. */
+async function busy(): Promise<{
+  client: WebsocketClient;
+  answer: Promise<any>;
+}> {
+  const client = await connect();
+  const answer = client.action("slow");
+  await waitFor("the action", () =>
+    server()
+      .connections()
+      .some(({ pendingActions }) => pendingActions > 0),
+  );
+  return { client, answer };
+}
+
+describe("heartbeat", () => {
+  async function beat(pingInterval: number): Promise<void> {
+    config.websocket.server = { pingInterval };
+    await start();
+  }
+
+  const pingsOf = ({ received }: WebsocketClient) =>
+    received.filter((m) => String(m).startsWith("primus::ping::"));
+
+  /** It answers pings as Primus does. */
+  function answering(client: WebsocketClient): void {
+    client.ws.on("message", (data: Buffer) => {
+      const match = /^"primus::ping::(\d+)"$/.exec(data.toString());
+      if (match) client.sendRaw(`"primus::pong::${match[1]}"`);
+    });
+  }
+
+  test("finds clients that are silent, and leaves those that are not", async () => {
+    await beat(60);
+    const silent = await connect();
+    const [good, talking, pinging] = [
+      await connect(),
+      await connect(),
+      await connect(),
+    ];
+    answering(good);
+    const talk = setInterval(() => {
+      talking.sendRaw("nonsense");
+      pinging.ws.ping();
+    }, 15);
+    const { code } = await silent.closed;
+    expect(code).toBe(1006);
+    expect(pingsOf(silent)).toHaveLength(1);
+    await waitFor("more rounds", () => pingsOf(good).length >= 5);
+    clearInterval(talk);
+    expect(server().connections()).toHaveLength(3);
+    for (const { ws } of [good, talking, pinging])
+      expect(ws.readyState).toBe(WebSocket.OPEN);
+    expect(Number(pingsOf(good)[0].slice(14))).toBeGreaterThan(1e12);
+  });
+
+  test("finds a half-open connection, and its room is left", async () => {
+    await beat(60);
+    const raw = await rawUpgrade();
+    await raw.status();
+    raw.socket.pause();
+    await waitFor("it", () => server().connections().length === 1);
+    const [{ id }] = server().connections();
+    await api.chatRoom.addMember(id, "defaultRoom");
+    await waitFor("its end", () => server().connections().length === 0);
+    expect(server().sparks.size).toBe(0);
+    expect(api.chatRoom.index.rooms).toEqual([]);
+    raw.socket.destroy();
+  });
+
+  test("leaves a client that is slow, as long as it reads", async () => {
+    config.websocket.maxBufferedBytes = 0;
+    await beat(300);
+    const client = await connect();
+    client.ws.pause();
+    const [connection] = server().connections();
+    const text = "x".repeat(1_000_000);
+    for (let i = 0; i < 30; i++)
+      // more than the system's buffers take
+      await connection.sendMessage({ context: "alert", text });
+    // it reads a little now and then, and answers pings only when it has read all
+    for (let i = 1; i < 8; i++) {
+      client.ws.resume();
+      await waitFor("a piece", () => client.messages.length > i);
+      client.ws.pause();
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    expect(connection.destroyed).toBe(false);
+    answering(client);
+    client.ws.resume();
+    await waitFor("all of it", () => client.messages.length === 31);
+  });
+
+  test("ends a client that is behind and takes nothing", async () => {
+    await beat(200);
+    const client = await connect();
+    client.ws.pause();
+    const [connection] = server().connections();
+    await connection.sendMessage({ context: "alert", text: "x".repeat(9e6) });
+    await connection.sendMessage({ context: "alert", last: true });
+    await waitFor("its end", () => connection.destroyed);
+  });
+
+  test("can be off", async () => {
+    await beat(0);
+    const client = await connect();
+    await client.action("quick");
+    expect(server().primusOptions.pingInterval).toBe(0);
+    expect(pingsOf(client)).toEqual([]);
+  });
+});
+
+describe("stop", () => {
+  test("lets clients come back: there is no notice that it is for good", async () => {
+    await start();
+    const client = await connect();
+    await app.stop();
+    expect(await client.closed).toEqual({
+      code: 1001,
+      reason: "the server is shutting down",
+    });
+    expect(client.received).not.toContain("primus::server::close");
+  });
+
+  test("with destroyClientsOnShutdown there is", async () => {
+    config.websocket.destroyClientsOnShutdown = true;
+    await start();
+    const client = await connect();
+    await app.stop();
+    expect((await client.closed).code).toBe(1005);
+    expect(client.received.at(-1)).toBe("primus::server::close");
+  });
+
+  test("answers what is pending first, over HTTP new requests are still taken", async () => {
+    await start();
+    const { client, answer } = await busy();
+    const idle = await connect();
+    const stopped = server().stop();
+    await idle.closed;
+    expect(client.ws.readyState).toBe(WebSocket.OPEN);
+    expect((await client.action("quick")).error).toBe(
+      "the server is shutting down",
+    );
+    const { status, text } = await app.ask("/api/quick");
+    expect([status, text.includes("true")]).toEqual([200, true]);
+    const late = await rawUpgrade();
+    expect(await late.status()).toBe(503);
+    await late.closed;
+    release();
+    expect((await answer).slow).toBe(true);
+    await stopped;
+    expect((await client.closed).code).toBe(1001);
+  });
+
+  test("sends all of a long answer", async () => {
+    await start();
+    addActions({
+      slow: {
+        run: () =>
+          new Promise(
+            (resolve) =>
+              (release = () => resolve({ text: "x".repeat(8_000_000) })),
+          ),
+      },
+    });
+    const { answer } = await busy();
+    const stopped = app.stop();
+    release();
+    expect((await answer).text).toHaveLength(8_000_000);
+    await stopped;
+  });
+
+  test("cuts at the deadline", async () => {
+    config.general.shutdownTimeout = 300;
+    await start();
+    const { client } = await busy();
+    const began = Date.now();
+    await server().stop();
+    expect(Date.now() - began).toBeLessThan(2_000);
+    expect((await client.closed).code).toBe(1006);
+  });
+
+  test("is not held up by a peer that does not answer its goodbye", async () => {
+    await start();
+    const raw = await rawUpgrade();
+    await raw.status();
+    await waitFor("it", () => server().sparks.size === 1);
+    const began = Date.now();
+    await server().stop();
+    expect(Date.now() - began).toBeLessThan(3_000);
+    raw.socket.destroy();
+  });
+
+  test("waits for create middleware that is running", async () => {
+    await start();
+    let proceed: () => void = () => undefined;
+    api.connections.addMiddleware({
+      name: "slow",
+      create: () => new Promise<void>((resolve) => (proceed = resolve)),
+    });
+    const client = await connect({ welcome: false });
+    const stopped = server().stop();
+    proceed();
+    await stopped;
+    expect((await client.closed).code).toBe(1001);
+    api.connections.middleware = {};
+    api.connections.globalMiddleware = [];
+  });
+
+  test("twice is once, and it starts again", async () => {
+    await start();
+    await Promise.all([server().stop(), server().stop()]);
+    await server().stop();
+    await server().start();
+    const client = await connect();
+    expect((await client.action("quick")).quick).toBe(true);
+    const listener = api.servers.servers.web.server as HttpServer;
+    expect(listener.listenerCount("upgrade")).toBe(1);
+  });
+});
+
+test("without a web server the boot fails with a text", async () => {
+  await start();
+  const { web } = api.servers.servers;
+  delete api.servers.servers.web;
+  await server().stop();
+  await expect(server().start()).rejects.toThrow(
+    "websocket server requires web server to be enabled",
+  );
+  api.servers.servers.web = web;
+});
+
+test("what a client sends after its connection is destroyed is not worked on", async () => {
+  await start();
+  const client = await connect();
+  let ran = 0;
+  addActions({ count: { run: () => void ran++ } });
+  const [connection] = server().connections();
+  client.send({ event: "action", params: { action: "count" } });
+  await connection.destroy();
+  expect((await client.closed).code).toBe(1005);
+  expect(ran).toBe(0);
+  expect(client.received.at(-1)).toBe("primus::server::close");
+});
+
+describe("over TLS", () => {
+  beforeEach(async () => {
+    config.web.secure = true;
+    config.web.serverOptions = { ...certificate };
+    await start();
+  });
+
+  const secure = () =>
+    connect({
+      url: `wss://localhost:${webPort()}/primus`,
+      rejectUnauthorized: false,
+    });
+
+  test("everything is the same", async () => {
+    const [one, two] = [await secure(), await secure()];
+    for (const client of [one, two])
+      await client.request({ event: "roomAdd", room: "defaultRoom" });
+    one.send({ event: "say", room: "defaultRoom", message: "hi" });
+    await two.next("what was said", (m) => m.message === "hi");
+    const { data } = await one.request({ event: "detailsView" });
+    expect(data.remoteIP).toMatch(/127\.0\.0\.1|::1/);
+    const { answer, client } = await (async () => {
+      const slow = one.action("slow");
+      await waitFor("it", () =>
+        server()
+          .connections()
+          .some((c) => c.pendingActions > 0),
+      );
+      return { answer: slow, client: one };
+    })();
+    const stopped = app.stop();
+    release();
+    expect((await answer).slow).toBe(true);
+    await stopped;
+    expect((await client.closed).code).toBe(1001);
+  });
+
+  test("a client that does not read is cut, too", async () => {
+    config.websocket.maxBufferedBytes = 1_000_000;
+    const client = await secure();
+    client.ws.pause();
+    const [connection] = server().connections();
+    for (let i = 0; i < 500 && !connection.destroyed; i++) {
+      await connection.sendMessage({
+        context: "alert",
+        text: "x".repeat(50_000),
+      });
+      await new Promise(setImmediate);
+    }
+    expect(connection.destroyed).toBe(true);
+  });
+});
+
+describe("compression", () => {
+  test("is off unless asked for", async () => {
+    await start();
+    const { ws } = await connect({ perMessageDeflate: true });
+    expect(ws.extensions).toBe("");
+  });
+
+  test.each([[true], [{ threshold: 10 }]])(
+    "as %j: messages arrive in order, broadcasts as well",
+    async (compression) => {
+      config.websocket.server = { compression };
+      await start();
+      const [client, other] = [
+        await connect({ perMessageDeflate: true }),
+        await connect({ perMessageDeflate: false }),
+      ];
+      expect(client.ws.extensions).toBe("permessage-deflate");
+      for (const { request } of [client, other].map((c) => ({
+        request: c.request({ event: "roomAdd", room: "defaultRoom" }),
+      })))
+        await request;
+      const [connection] = server().connections();
+      for (let i = 0; i < 50; i++) {
+        const text = "long ".repeat(i % 2 ? 1000 : 1);
+        await connection.sendMessage({ context: "alert", i, text });
+        if (i === 25)
+          await api.chatRoom.broadcast({}, "defaultRoom", "hi ".repeat(2000));
+      }
+      await client.next("the last", (m) => m.i === 49);
+      const order = client.received.map((m) => m.i).filter((i) => i >= 0);
+      expect(order).toEqual(Array.from({ length: 50 }, (_, i) => i));
+      for (const c of [client, other])
+        await c.next("what was said", (m) => m.room === "defaultRoom");
+      client.ws.pause();
+      config.websocket.maxBufferedBytes = 300_000;
+      for (let i = 0; i < 100 && !connection.destroyed; i++) {
+        await connection.sendMessage({
+          context: "alert",
+          text: randomBytes(200_000).toString("hex"),
+        });
+        await new Promise(setImmediate);
+      }
+      expect(connection.destroyed).toBe(true);
+    },
+  );
+});
