@@ -103,6 +103,7 @@ async function startScheduler(): Promise<void> {
     {
       connection: api.resque.connectionDetails,
       timeout: tasks.timeout,
+      leaderLockTimeout: leadSeconds(),
       stuckWorkerTimeout: tasks.stuckWorkerTimeout,
       retryStuckJobs: tasks.retryStuckJobs,
     },
@@ -156,6 +157,12 @@ async function configuredQueues(): Promise<string[]> {
     string[] | (() => string[] | Promise<string[]>) | undefined;
   const list = typeof queues === "function" ? await queues() : queues;
   return list ?? ["*"];
+}
+
+/** Another scheduler leads when the leader is as silent as a dead worker; it tells at least each `timeout` that it lives. */
+function leadSeconds(): number {
+  const { heartbeatTimeout = 30_000, timeout = 5_000 } = config.tasks;
+  return Math.ceil(Math.max(heartbeatTimeout, 3 * timeout) / 1000);
 }
 
 function shutdownTimeout(): number {
