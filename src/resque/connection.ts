@@ -19,15 +19,15 @@ export class Connection extends EventEmitter {
   connected = false;
   /** Redis lives in this process: no scripts, nobody else to crash. */
   embedded = false;
-  /** When the client last became ready, in ms since the epoch. */
-  readySince = Date.now();
+  /** When the client last became ready, in ms of `performance.now()`: clocks jump. */
+  readySince = performance.now();
   private prefix = "resque:";
   private owned = false;
   private readonly onError = (error: Error) => {
     if (this.listenerCount("error") > 0) this.emit("error", error);
   };
   private readonly onReady = () => {
-    this.readySince = Date.now();
+    this.readySince = performance.now();
   };
 
   constructor(readonly options: ConnectionOptions = {}) {
@@ -48,7 +48,7 @@ export class Connection extends EventEmitter {
     if ((await this.redis.get(key)) !== "ok")
       throw new Error("cannot read connection test key");
     this.name();
-    this.readySince = Date.now();
+    this.readySince = performance.now();
     this.connected = true;
   }
 

@@ -26,7 +26,7 @@ export async function performJob(
   let job: Job | undefined;
   try {
     job = definitionOf(worker.jobs, parsed);
-    if (job.concurrency !== undefined) {
+    if (job.concurrency) {
       // the job waits elsewhere, or was given to another worker already
       if (!(await takePlace(worker, job.concurrency, parsed, raw)))
         return NO_OUTCOME;
@@ -64,7 +64,7 @@ export async function runBody(
 ): Promise<void> {
   try {
     worker.result =
-      job.timeout === undefined
+      !job.timeout
         ? await job.perform.apply(worker, parsed.args)
         : await runWithin(worker, job, job.timeout, parsed);
   } catch (error) {
@@ -135,11 +135,11 @@ function ended(
   const commands: Command[] = worker.takeEnding();
   const { connection } = worker;
   const isOver = !worker.isRetried && !worker.isPutOff;
-  if (job?.concurrency !== undefined)
+  if (job?.concurrency)
     commands.push(["AH.RELEASE", parsed.class, worker.member]);
   if (job?.unique && isOver)
     commands.push(...unlockCommands(connection, worker.queue, worker.raw));
-  if (job?.maxFailed !== undefined && outcome.kind === "failure")
+  if (job?.maxFailed && outcome.kind === "failure")
     commands.push(boundCommand(connection, parsed.class, job.maxFailed));
   if (parsed.id) commands.push(...changeCommands(connection, parsed, worker));
   if (worker.isRetried) return { kind: "retried", commands };

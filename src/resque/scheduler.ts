@@ -18,7 +18,7 @@ export interface SchedulerOptions {
   name?: string;
   /** The longest sleep between two looks, in ms (default 5000). */
   timeout?: number;
-  /** Seconds until the leadership of a dead process is over (default 180). */
+  /** Seconds until the leadership of a dead process is over (default 30; a leader renews it at each poll). */
   leaderLockTimeout?: number;
   /** A worker of another kind that was silent this long is cleaned up, in ms (default 1 h). */
   stuckWorkerTimeout?: number;
@@ -149,7 +149,7 @@ export class Scheduler extends EventEmitter {
   private async tryForLeader(): Promise<boolean> {
     const { redis, embedded } = this.connection;
     const key = this.queue.leaderKey();
-    const seconds = this.options.leaderLockTimeout ?? 180;
+    const seconds = this.options.leaderLockTimeout ?? 30;
     if (!embedded)
       return (await runScript(redis, LEAD, [key], [this.name, seconds])) === 1;
     if ((await redis.set(key, this.name, "EX", seconds, "NX")) === "OK")

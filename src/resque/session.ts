@@ -239,7 +239,7 @@ export class Session extends EventEmitter {
 
   private async reapOthers(ids: string[]): Promise<void> {
     // who was cut off itself cannot tell who else was
-    const isSure = Date.now() - this.connection.readySince >= this.ttlMs;
+    const isSure = performance.now() - this.connection.readySince >= this.ttlMs;
     if (ids.length === 0 || !isSure) return;
     const gone = await withoutConnection(this.connection, ids);
     for (const id of ids) {
