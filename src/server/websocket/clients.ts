@@ -13,8 +13,8 @@ import {
   type CloseReason,
   type SparkAddress,
   type SparkOwner,
-  type SparkSocket,
 } from "./spark";
+import type { SparkSocket } from "./sparkSocket";
 import {
   WEBSOCKET_DEFAULTS as DEFAULTS,
   type PrimusOptions,

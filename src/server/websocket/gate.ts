@@ -7,7 +7,8 @@ import type {
 import type { Duplex } from "node:stream";
 import { WebSocketServer as WsServer } from "ws";
 import { answerPlainRequest } from "./plainRequests";
-import { SparkSocket, type SparkAddress } from "./spark";
+import type { SparkAddress } from "./spark";
+import { SparkSocket } from "./sparkSocket";
 import { UpgradeListener } from "./upgrade";
 import {
   WEBSOCKET_DEFAULTS as DEFAULTS,

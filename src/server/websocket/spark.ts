@@ -10,6 +10,7 @@ import { CLOSE_NOTICE, encode } from "./protocol";
 import { queryOf } from "./query";
 import { RateWindow } from "./rateWindow";
 import { Sequence } from "./sequence";
+import type { SparkSocket } from "./sparkSocket";
 
 /** Why a client is cut; the code is that of the websocket protocol. */
 export interface CloseReason {
@@ -41,21 +42,6 @@ const MAX_PENDING = 64;
 /** Bytes that wait to be read by the client before its next requests are. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 const DRAIN_CHECK_MS = 100;
-
-/** The websocket with a place for its spark, so that listeners need no closure per client. */
-export class SparkSocket extends WebSocket {
-  spark: Spark | undefined = undefined;
-
-  /** Replies that wait for the end of the tick go first. */
-  override close(code?: number, reason?: string | Buffer): void {
-    const { spark } = this;
-    if (!spark) return super.close(code, reason);
-    spark.flush();
-    if (code === 1009 && reason === undefined)
-      reason = `message too big (limit ${spark.owner.maxLength} bytes)`;
-    super.close(code, reason);
-  }
-}
 
 export class Spark extends EventEmitter {
   readonly owner: SparkOwner;
@@ -97,12 +83,7 @@ export class Spark extends EventEmitter {
     this.socket = req.socket;
     this.address = address;
     this.isCompressed = ws.extensions !== "";
-    ws.spark = this;
-    ws.on("message", onMessage);
-    ws.on("ping", onControlFrame);
-    ws.on("pong", onControlFrame);
-    ws.on("error", onError);
-    ws.on("close", onClose);
+    ws.attach(this);
   }
 
   /** What `primus::id::` is answered with; not the connection's id. */
@@ -331,21 +312,4 @@ function encodeFrame(value: object): Buffer {
 
 function flush(spark: Spark): void {
   spark.flush();
-}
-
-function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
-  (this as SparkSocket).spark!.receive(data as Buffer, isBinary);
-}
-
-function onControlFrame(this: WebSocket): void {
-  (this as SparkSocket).spark!.isTooFast();
-}
-
-/** Broken frames and broken sockets; ws has closed it already, with a code that says why. */
-function onError(): void {}
-
-function onClose(this: WebSocket): void {
-  const { spark } = this as SparkSocket;
-  spark!.owner.onGone(spark!);
-  spark!.emit("end");
 }

@@ -24,7 +24,8 @@ import { browserLibrary, nodeClientClass } from "./library";
 import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
 import { asObject, completed, serializeError, type Message } from "./replies";
 import { Shutdown, type ShutdownHost } from "./shutdown";
-import type { CloseReason, Spark, SparkAddress, SparkSocket } from "./spark";
+import type { CloseReason, Spark, SparkAddress } from "./spark";
+import type { SparkSocket } from "./sparkSocket";
 import {
   checkConfig,
   WEBSOCKET_DEFAULTS as DEFAULTS,
