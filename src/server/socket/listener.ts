@@ -1,7 +1,6 @@
 /** The listening side: makes the TCP or TLS server, and knows every socket from its first packet on. */
 import * as net from "node:net";
 import * as tls from "node:tls";
-import { toError } from "../../errors";
 import { Certificates } from "./certificates";
 import type { SocketServerOptions } from "./socketConfig";
 
@@ -98,18 +97,19 @@ export class Listener {
   }
 }
 
-/** OpenSSL's words for the common case are not clear. */
-function explain(thrown: unknown): string {
-  const error = toError(thrown) as NodeJS.ErrnoException;
-  const isPlain = [
-    "ERR_SSL_WRONG_VERSION_NUMBER",
-    "ERR_SSL_HTTP_REQUEST",
-    "ERR_SSL_PACKET_LENGTH_TOO_LONG",
-    "ERR_SSL_UNSUPPORTED_PROTOCOL",
-  ].includes(error.code ?? "");
-  return isPlain
-    ? `the client does not speak TLS (${error.code})`
-    : `${error.message}`;
+/** What plain text looks like to OpenSSL, whose own words for it are not clear. */
+const PLAIN_TEXT_CODES = [
+  "ERR_SSL_WRONG_VERSION_NUMBER",
+  "ERR_SSL_HTTP_REQUEST",
+  "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+  "ERR_SSL_UNSUPPORTED_PROTOCOL",
+];
+
+function explain(error: NodeJS.ErrnoException & { reason?: string }): string {
+  const { code = "", reason, message } = error;
+  return PLAIN_TEXT_CODES.includes(code)
+    ? `the client does not speak TLS (${code})`
+    : (reason ?? message);
 }
 
 function ignore(): void {
