@@ -1,0 +1,215 @@
+/** Chat through the framework's own transports: one room with websocket, TCP and test clients. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import * as vm from "node:vm";
+import * as ts from "typescript";
+import {
+  allGone,
+  closeAll,
+  SocketPeer,
+  socketServer,
+  startSocketApp,
+} from "../support/socketApp";
+import {
+  Action,
+  api,
+  chatRoom,
+  specHelper,
+  type ChatTransport,
+  type Connection,
+  type Process,
+} from "../../src/index";
+import { LogLines } from "../support/logLines";
+import {
+  connectWebsocket,
+  webPort,
+  type WebsocketClient,
+} from "../support/websocketClient";
+import { repositoryRoot } from "../support/temporaryProject";
+import { waitFor } from "../support/waitFor";
+
+const room = "defaultRoom";
+const websockets: WebsocketClient[] = [];
+let server: Process;
+let log: LogLines;
+
+beforeAll(async () => {
+  server = await startSocketApp();
+  log = new LogLines("warning");
+});
+
+afterEach(async () => {
+  for (const client of websockets.splice(0)) client.close();
+  await closeAll();
+  await waitFor(
+    "the end of all websockets",
+    () => connections("websocket").length === 0,
+  );
+  log.lines.length = 0;
+});
+
+afterAll(async () => {
+  log.stop();
+  await server.stop();
+});
+
+function connections(type: string): Connection[] {
+  return api.servers.servers[type].connections();
+}
+
+function bufferedOf(connection: Connection): number {
+  const transport = api.servers.servers[
+    connection.type
+  ] as unknown as ChatTransport;
+  return transport.bufferedBytes(connection);
+}
+
+async function websocketMember(): Promise<WebsocketClient> {
+  const client = await connectWebsocket();
+  websockets.push(client);
+  const { error } = await client.request({ event: "roomAdd", room });
+  expect(error).toBeUndefined();
+  return client;
+}
+
+async function socketMember(): Promise<SocketPeer> {
+  const peer = await SocketPeer.connect();
+  await peer.next(); // the welcome
+  expect(await peer.ask(`roomAdd ${room}`)).toMatchObject({ data: true });
+  return peer;
+}
+
+const heard = (messages: any[]) =>
+  messages.filter(({ context }) => context === "user");
+
+test("what one says, clients of every transport hear, in the same form", async () => {
+  const web = await websocketMember();
+  const tcp = await socketMember();
+  const inside = await specHelper.buildConnection();
+  await inside.verbs("roomAdd", [room]);
+
+  await web.request({ event: "say", room, message: "from the web" });
+  await waitFor("the first", () => heard(tcp.messages).length === 1);
+  tcp.send(`say ${room} from a terminal`);
+  await waitFor("the second", () => heard(web.messages).length === 2);
+  await waitFor("the second", () => heard(inside.messages!).length === 2);
+
+  const said = heard(web.messages);
+  expect(said.map(({ message }) => message)).toEqual([
+    "from the web",
+    "from a terminal",
+  ]);
+  expect(Object.keys(said[0])).toEqual([
+    "message",
+    "room",
+    "from",
+    "context",
+    "sentAt",
+  ]);
+  expect(heard(tcp.messages)).toEqual(said);
+  expect(heard(inside.messages!)).toEqual(said);
+  await inside.destroy();
+});
+
+test("an action of the documentation lets HTTP clients talk", async () => {
+  const member = await websocketMember();
+  const [, source] = /```ts\n([^`]*class Say [^`]*)```/.exec(
+    fs.readFileSync(path.join(repositoryRoot, "docs/chat.md"), "utf8"),
+  )!;
+  const { outputText } = ts.transpileModule(source, {
+    compilerOptions: { module: ts.ModuleKind.CommonJS },
+  });
+  const exported: { Say?: new () => Action } = {};
+  vm.runInNewContext(outputText, {
+    require: () => ({ Action, chatRoom }),
+    exports: exported,
+  });
+  const say = new exported.Say!();
+  api.actions.actions[say.name] = { 1: say };
+  api.actions.versions[say.name] = [1];
+  api.params.buildPostVariables();
+
+  const url = `http://localhost:${webPort()}/api?action=${say.name}`;
+  const ask = async (params: object) => {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(params),
+    });
+    return (await response.json()) as any;
+  };
+  expect((await ask({ room, message: "hi" })).roomStatus).toMatchObject({
+    membersCount: 1,
+  });
+  await waitFor("the message", () => heard(member.messages).length === 1);
+  expect(heard(member.messages)[0]).toMatchObject({ message: "hi", from: "0" });
+  expect((await ask({ room: "none", message: "hi" })).error).toMatch(
+    /room does not exist/,
+  );
+});
+
+const big = "x".repeat(64 * 1024);
+
+/** Talk until the member is gone; the reader keeps up. */
+async function talkTo(slow: Connection, heardByReader: () => number) {
+  let mostBuffered = 0;
+  for (let count = 1; !slow.destroyed; count++) {
+    if (count > 1000) throw new Error("it is never disconnected");
+    await chatRoom.broadcast({}, room, big);
+    await waitFor("the reader", () => heardByReader() === count);
+    mostBuffered = Math.max(mostBuffered, bufferedOf(slow));
+  }
+  return mostBuffered;
+}
+
+function expectToBeCut(slow: Connection, mostBuffered: number): void {
+  expect(mostBuffered).toBeLessThan(1024 * 1024 + 4 * big.length);
+  expect(log.matching(/it does not read/)).toEqual([
+    expect.stringMatching(new RegExp(`^disconnecting ${slow.id}: .*1048576`)),
+  ]);
+  expect(log.lines.at(-1)).toMatchObject({ type: slow.type });
+}
+
+test("a websocket member that does not read is disconnected, and soon forgotten", async () => {
+  const slow = await websocketMember();
+  const [connection] = connections("websocket");
+  slow.ws.pause();
+  const reader = await websocketMember();
+  const mostBuffered = await talkTo(
+    connection,
+    () => heard(reader.messages).length,
+  );
+  expectToBeCut(connection, mostBuffered);
+  const status = await chatRoom.roomStatus(room);
+  expect(status.membersCount).toBe(1);
+  expect(connections("websocket")).toHaveLength(1);
+});
+
+test("a TCP member that does not read is disconnected, and soon forgotten", async () => {
+  const slow = await socketMember();
+  const [connection] = socketServer().connections();
+  slow.socket.pause();
+  const reader = await websocketMember();
+  const mostBuffered = await talkTo(
+    connection,
+    () => heard(reader.messages).length,
+  );
+  expectToBeCut(connection, mostBuffered);
+  slow.socket.destroy();
+  await allGone();
+  const status = await chatRoom.roomStatus(room);
+  expect(status.membersCount).toBe(1);
+});
+
+test("a hundred websocket members that vanish at once are out of the room", async () => {
+  const members = await Promise.all(
+    Array.from({ length: 100 }, websocketMember),
+  );
+  expect((await chatRoom.roomStatus(room)).membersCount).toBe(100);
+  for (const { ws } of members) ws.terminate();
+  await waitFor(
+    "an empty room",
+    async () => (await chatRoom.roomStatus(room)).membersCount === 0,
+  );
+  expect(api.chatRoom.index.rooms).toEqual([]);
+});
