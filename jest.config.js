@@ -8,5 +8,7 @@ module.exports = {
   transform: {
     "^.+\\.ts$": ["ts-jest", { tsconfig: "<rootDir>/test/tsconfig.json" }],
   },
+  // what a suite leaves in a worker's memory would make `status` call the next one's server unhealthy
+  workerIdleMemoryLimit: "300MB",
   testTimeout: 30000,
 };

@@ -41,6 +41,7 @@ export function loadConfig(
     directories.isOwnProject ? defaultFiles : defaultFiles.filter(isNotRoutes),
   );
   const ownRoutes = config.routes;
+  config.routes = {} as typeof ownRoutes;
   for (const directory of directories.plugins ?? []) {
     config = applyDirectory(config, listSourceFiles(directory, [".js"]));
   }

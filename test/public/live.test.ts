@@ -5,6 +5,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 
 process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES = "get,post";
+process.env.maxMemoryAlloted = "4096"; // the memory of a jest worker is not the server's
 
 import { api, config, Process } from "../../src/index";
 import { describeInBrowser, startBrowser } from "../support/browser";

@@ -4,6 +4,8 @@ import type { AddressInfo } from "node:net";
 
 process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES ??= "";
+// the memory of a jest worker is not the server's: `status` must not judge it
+process.env.maxMemoryAlloted ??= "4096";
 
 import { api, Process } from "../../src/index";
 import { ask, type Answer, type Ask } from "./ask";
