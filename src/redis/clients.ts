@@ -147,15 +147,20 @@ export async function closeClients(clients: RedisClients): Promise<void> {
 }
 
 async function close(client: Redis, grace: number): Promise<void> {
-  if (typeof client.quit === "function" && client.status !== "end") {
+  if (client.status === "end") return;
+  if (typeof client.quit !== "function") return disconnect(client);
+  try {
+    const leave = Promise.resolve(client.quit());
     await within(
       grace,
-      Promise.resolve(client.quit()),
+      leave,
       "AH_REDIS_TIMEOUT",
       () => "redis did not take leave",
-    ).catch(() => undefined); // then it is cut
+    );
+    if (client.status === "reconnecting") disconnect(client); // there was nobody to take leave of
+  } catch {
+    disconnect(client);
   }
-  disconnect(client);
 }
 
 function disconnect(client: Redis): void {

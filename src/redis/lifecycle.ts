@@ -8,7 +8,7 @@ import { closeClients, connectClients, type RedisClients } from "./clients";
 import { announceEngine } from "./engineNotice";
 import { closeSubscription, openSubscription } from "./pubsub";
 import { redis } from "./redis";
-import { settleCall } from "./rpc";
+import { abandonCalls, settleCall } from "./rpc";
 import { answerCall } from "./rpcTarget";
 import { startWatchdog, type Watchdog } from "./watchdog";
 
@@ -57,6 +57,7 @@ export async function leaveCluster(): Promise<void> {
   } catch (error) {
     log(`left without notice: ${toError(error).message}`, "debug");
   }
+  abandonCalls();
   await closeClients(api.redis.clients);
 }
 

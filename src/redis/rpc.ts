@@ -25,6 +25,16 @@ export function dropCallback(messageId: string): void {
   delete api.redis.rpcCallbacks[messageId];
 }
 
+/** Nobody will answer any more: let no caller wait for it. */
+export function abandonCalls(): void {
+  for (const [messageId, { reject }] of Object.entries(
+    api.redis.rpcCallbacks,
+  )) {
+    dropCallback(messageId);
+    reject(new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected"));
+  }
+}
+
 /** Handles `doResponse` messages; all but the first answer to a call find nobody waiting. */
 export function settleCall(message: PubSubMessage): void {
   const messageId = String(message.messageId);

@@ -5,6 +5,7 @@ import { Redis } from "ioredis";
 import { api } from "../../src/api";
 import { config } from "../../src/config/config";
 import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
+import { redis } from "../../src/redis/redis";
 import { LogLines } from "../support/logLines";
 import { useRedisClients, useRedisVariables } from "../support/redisConfig";
 import { freePort, RedisServer } from "../support/redisServer";
@@ -277,6 +278,18 @@ describe("connecting to redis", () => {
     const begun = performance.now();
     await leaveCluster();
     expect(performance.now() - begun).toBeLessThan(4_000);
+  });
+
+  test("calls that wait for an answer end with the connection", async () => {
+    config.general.rpcTimeout = 60_000;
+    await connectRedis();
+    const call = redis.doCluster("api.nobody.answers", [], undefined, true);
+    const outcome = call.then(
+      () => undefined,
+      (error: { code: string }) => error.code,
+    );
+    await leaveCluster();
+    expect(await outcome).toBe("AH_REDIS_TIMEOUT");
   });
 
   test("after a stop there can be a start", async () => {
