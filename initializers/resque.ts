@@ -1,13 +1,13 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
 import {
+  beginStop,
   createResqueApi,
   startWorking,
-  stopWorking,
 } from "../src/task/resqueApi";
 import { Upkeep } from "../src/task/upkeep";
 
-/** Runs jobs: the workers and the scheduler of this process. */
+/** Runs jobs: the workers and the scheduler of this process. `tasks` waits for their end. */
 export class ResqueInitializer extends Initializer {
   private readonly upkeep = new Upkeep();
 
@@ -31,6 +31,6 @@ export class ResqueInitializer extends Initializer {
 
   override async stop() {
     await this.upkeep.stop();
-    await stopWorking();
+    await beginStop();
   }
 }

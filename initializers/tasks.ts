@@ -1,5 +1,6 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
+import { endStop } from "../src/task/resqueApi";
 import { startRecurrentTasks } from "../src/task/recurrent";
 import { createTasksApi } from "../src/task/registry";
 
@@ -10,6 +11,7 @@ export class TasksInitializer extends Initializer {
     this.name = "tasks";
     this.loadPriority = 699;
     this.startPriority = 975;
+    this.stopPriority = 101; // after the servers, which share the deadline with the workers
   }
 
   override async initialize() {
@@ -21,5 +23,10 @@ export class TasksInitializer extends Initializer {
   /** The workers run already. */
   override async start() {
     await startRecurrentTasks();
+  }
+
+  /** Servers may have enqueued to their last request. */
+  override async stop() {
+    await endStop();
   }
 }

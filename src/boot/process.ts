@@ -43,6 +43,8 @@ export class Process {
   bootTime = Date.now();
   /** 0 until the first start ended, then 1. */
   startCount = 0;
+  /** When the stop that goes on began, in ms since the epoch; everything in it shares one deadline. */
+  stoppingSince?: number;
   initializers: { [name: string]: Initializer } = {};
   loadInitializers: PhaseFunction[] = [];
   startInitializers: PhaseFunction[] = [];
@@ -243,6 +245,7 @@ export class Process {
       if (!started) return;
     }
     this.state = "stopping";
+    this.stoppingSince = Date.now();
     log("stopping process...", "notice");
     if (this.stopReasons.length > 0)
       log(`stop reasons: ${this.stopReasons.join(", ")}`, "debug");
@@ -271,6 +274,7 @@ export class Process {
 
   private endStop(): void {
     removePidFile();
+    this.stoppingSince = undefined;
     this.initializers = {};
     api.running = false;
     this.state = "stopped";

@@ -1,6 +1,8 @@
 /** The parts of the queue that run in this process: `api.resque`. */
 import { api } from "../api";
 import { config, id } from "../config/config";
+import { shutdownTimeout } from "../config/shutdown";
+import { log } from "../log/log";
 import { isEmbedded } from "../redis/engine";
 import { bounded } from "../resque/bounded";
 import { MultiWorker, type MultiWorkerOptions } from "../resque/multiWorker";
@@ -72,9 +74,16 @@ export async function startWorking(): Promise<void> {
   await api.resque.startMultiWorker();
 }
 
-/** Let what runs finish within `config.general.shutdownTimeout`; what is left goes back to its queue. */
-export async function stopWorking(): Promise<void> {
+/** Take no more jobs; what runs goes on while the servers stop. */
+export async function beginStop(): Promise<void> {
   await api.resque.stopScheduler();
+  api.resque.stopMultiWorker().catch((error: unknown) => {
+    log(`the workers did not stop: ${String(error)}`, "error");
+  });
+}
+
+/** Let what runs finish within `config.general.shutdownTimeout`; what is left goes back to its queue. */
+export async function endStop(): Promise<void> {
   await api.resque.stopMultiWorker();
   await api.resque.stopQueue();
 }
@@ -147,7 +156,7 @@ async function startMultiWorker(): Promise<void> {
 
 async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;
-  if (!multiWorker?.running) return;
+  if (!multiWorker) return;
   await bounded(multiWorker.stop(), shutdownTimeout() + GIVE_BACK_MS);
 }
 
@@ -163,10 +172,6 @@ async function configuredQueues(): Promise<string[]> {
 function leadSeconds(): number {
   const { heartbeatTimeout = 30_000, timeout = 5_000 } = config.tasks;
   return Math.ceil(Math.max(heartbeatTimeout, 3 * timeout) / 1000);
-}
-
-function shutdownTimeout(): number {
-  return config.general?.shutdownTimeout ?? 10_000;
 }
 
 function overrides(): Overrides {

@@ -32,7 +32,6 @@ export const SOCKET_DEFAULTS = {
   maxDataLength: 1024 * 1024,
   maxBufferedBytes: 16 * 1024 * 1024,
   sendTimeout: 120_000,
-  shutdownTimeout: 10_000,
 } as const;
 
 /** After how long a silence the operating system asks whether a peer still lives, in ms. */

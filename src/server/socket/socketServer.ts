@@ -4,7 +4,8 @@ import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
-import { config as allConfig, env } from "../../config/config";
+import { env } from "../../config/config";
+import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
 import { ActionheroError, toError } from "../../errors";
@@ -222,9 +223,7 @@ export class SocketServer extends Server {
   }
 
   shutdownTimeout(): number {
-    return Number(
-      allConfig.general?.shutdownTimeout ?? SOCKET_DEFAULTS.shutdownTimeout,
-    );
+    return shutdownTimeLeft();
   }
 
   private createListener(): Listener {

@@ -76,7 +76,6 @@ export const WEB_DEFAULTS = {
   requestTimeout: 300_000,
   keepAliveTimeout: 5_000,
   sendTimeout: 120_000,
-  shutdownTimeout: 10_000,
 } as const;
 
 /** @throws ActionheroError AH_CONFIG for prefixes that contradict each other */

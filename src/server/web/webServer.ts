@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { api } from "../../api";
-import { config as allConfig } from "../../config/config";
+import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
@@ -25,7 +25,7 @@ import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
 import { removeLeftovers, removeUploads, uploadFolder } from "./uploads";
-import { checkConfig, WEB_DEFAULTS, type WebConfig } from "./webConfig";
+import { checkConfig, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { writeBody } from "./write";
 
@@ -111,9 +111,7 @@ export class WebServer extends Server {
     const server = this.server as ReturnType<typeof createListener> | undefined;
     if (!server?.listening) return;
     this.extra.isStopping = true;
-    const timeoutMs = Number(
-      allConfig.general?.shutdownTimeout ?? WEB_DEFAULTS.shutdownTimeout,
-    );
+    const timeoutMs = shutdownTimeLeft();
     this.socketTable.destroyHandshakes();
     const cut = await drain(server, {
       sockets: () => Object.values(this.sockets),

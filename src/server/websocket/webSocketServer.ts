@@ -6,6 +6,7 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
+import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
@@ -143,9 +144,7 @@ export class WebSocketServer
     this.isDraining = true;
     gate.refuse();
     this.heartbeat.stop();
-    const timeoutMs = Number(
-      allConfig.general?.shutdownTimeout ?? DEFAULTS.shutdownTimeout,
-    );
+    const timeoutMs = shutdownTimeLeft();
     this.shutdown = new Shutdown(this);
     const cut = await this.shutdown.run(timeoutMs);
     if (cut > 0) {

@@ -66,7 +66,6 @@ export const WEBSOCKET_DEFAULTS = {
   maxMessagesPerSecond: 0,
   maxConnections: 0,
   closeTimeout: 5_000,
-  shutdownTimeout: 10_000,
   cookieKey: "sessionID",
 } as const;
 

@@ -1,0 +1,86 @@
+/** The stop of a server with requests and jobs in flight. */
+import type * as http from "node:http";
+import type { AddressInfo } from "node:net";
+import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
+import { describeOnEachEngine } from "../support/engines";
+import { until } from "../support/until";
+import { addActions, ask, type Answer } from "../support/webApp";
+import { api, config, task } from "../../src/index";
+
+describeOnEachEngine("a stop with a request and a job in flight", () => {
+  const release: Array<(result: unknown) => void> = [];
+  const wait = () => new Promise((resolve) => release.push(resolve));
+
+  /** A server that works at one job and answers one request; both wait for their release. */
+  async function startBusy(
+    shutdownTimeout: number,
+  ): Promise<{ app: TaskApp; answer: Promise<Answer> }> {
+    release.length = 0;
+    const app = await startTaskApp({
+      tasks: {
+        queues: ["default"],
+        minTaskProcessors: 1,
+        maxTaskProcessors: 1,
+      },
+      before: () => {
+        config.general.shutdownTimeout = shutdownTimeout;
+        addTask({ name: "slow", run: wait });
+        addTask({ name: "late", run: async () => null });
+      },
+    });
+    await task.delQueue("default");
+    await task.delQueue("other");
+    addActions({
+      slow: {
+        run: async () => {
+          await wait();
+          await task.enqueue("late", { a: 1 }, "other");
+          return { answered: true };
+        },
+      },
+    });
+    await task.enqueue("slow", { a: 1 });
+    await until(() => release.length === 1);
+    const server = api.servers.servers.web.server as http.Server;
+    const answer = ask((server.address() as AddressInfo).port, "/api/slow");
+    answer.catch(() => undefined);
+    await until(() => release.length === 2);
+    return { app, answer };
+  }
+
+  /** What redis holds afterwards, seen by the next server. */
+  async function queuedAfterwards(queue: string): Promise<unknown[]> {
+    const next = await startTaskApp();
+    const jobs = await task.queued(queue, 0, -1);
+    await next.stop();
+    return jobs.map((job) => job.args[0] as unknown);
+  }
+
+  test("both end, and what the request enqueues is kept", async () => {
+    const { app, answer } = await startBusy(10_000);
+    const succeeded = new Promise((resolve) =>
+      api.resque.multiWorker.once("success", (_id, _queue, _job, result) =>
+        resolve(result),
+      ),
+    );
+    const stopped = app.process.stop();
+    for (const one of release) one("finished");
+    expect((await answer).json.answered).toBe(true);
+    expect(await succeeded).toBe("finished");
+    await stopped;
+    expect(await queuedAfterwards("other")).toEqual([{ a: 1 }]);
+    expect(await queuedAfterwards("default")).toEqual([]);
+  });
+
+  test("neither ends: there is one deadline for both, and the job goes back", async () => {
+    const { app, answer } = await startBusy(1500);
+    const begin = Date.now();
+    await app.process.stop();
+    const tookMs = Date.now() - begin;
+    expect(tookMs).toBeGreaterThan(1400);
+    expect(tookMs).toBeLessThan(2900);
+    await expect(answer).rejects.toThrow();
+    expect(await queuedAfterwards("default")).toEqual([{ a: 1 }]);
+    for (const one of release) one("too late");
+  });
+});
