@@ -85,7 +85,18 @@ export class ActionProcessor<ActionClass extends Action = any> {
         status = ActionsStatus.GenericError;
       }
     }
-    return this.complete(status, thrown);
+    let error: unknown;
+    if (status !== ActionsStatus.Complete) {
+      try {
+        error = errorForStatus(status, this, thrown);
+        if (isThenable(error)) error = await error;
+      } catch (failure) {
+        error = failure; // the project's own message function is broken
+      }
+      this.attachError(error);
+    }
+    this.complete(status, error);
+    return this;
   }
 
   /** The fields that the built-in formatter adds to the log line of an error. */
@@ -141,7 +152,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
       inputs,
       safeParams,
     ) as typeof this.params;
-    await applyInputs(inputs, this.params, this, this, safeParams);
+    const checked = applyInputs(inputs, this.params, this, this, safeParams);
+    if (checked) await checked;
     this.lockParams();
     if (this.missingParams.length > 0) return ActionsStatus.MissingParams;
     if (this.validatorErrors.length > 0) return ActionsStatus.ValidatorErrors;
@@ -175,19 +187,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     }
   }
 
-  private async complete(
-    status: ActionsStatus,
-    thrown: unknown,
-  ): Promise<this> {
-    let error: unknown;
-    if (status !== ActionsStatus.Complete) {
-      try {
-        error = await errorForStatus(status, this, thrown);
-      } catch (failure) {
-        error = failure; // the project's own message function is broken
-      }
-      this.attachError(error);
-    }
+  private complete(status: ActionsStatus, error: unknown): void {
     this.response ??= {};
     const { connection } = this;
     if (connection.pendingActions > 0) connection.pendingActions--;
@@ -195,7 +195,6 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.actionStatus = status;
     this.working = false;
     reportAction(this, error);
-    return this;
   }
 
   private attachError(error: unknown): void {

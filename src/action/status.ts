@@ -1,5 +1,6 @@
 /** How an action ended, and the error that this gives the client. */
 import { errorMessage, type ErrorMessage } from "../config/errorMessage";
+import { isThenable } from "../input/field";
 
 /** The order is public: users compare with the numbers. */
 export enum ActionsStatus {
@@ -36,15 +37,27 @@ const DEFAULT_MESSAGES: Record<string, ErrorMessage> = {
 /**
  * The error of an action that did not complete, as `config.errors` words it.
  * @param thrown what was thrown, for GenericError
- * @returns an Error for a text, else whatever the message function answers; undefined for Complete
+ * @returns an Error for a text, else whatever the message function answers; a promise only if that answers one
  */
-export async function errorForStatus(
+export function errorForStatus(
   status: ActionsStatus,
   data: StatusFacts,
   thrown: unknown,
-): Promise<unknown> {
-  const error = await messageFor(status, data, thrown);
-  return typeof error === "string" ? new Error(error) : error;
+): unknown {
+  const error = messageFor(status, data, thrown);
+  return isThenable(error)
+    ? Promise.resolve(error).then(toWordedError)
+    : toWordedError(error);
+}
+
+/** Without a stack, which would show nothing but the framework, and costs more than all else of answering a 404. */
+function toWordedError(worded: unknown): unknown {
+  if (typeof worded !== "string") return worded;
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  const error = new Error(worded);
+  Error.stackTraceLimit = stackTraceLimit;
+  return error;
 }
 
 function messageFor(

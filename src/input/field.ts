@@ -20,17 +20,53 @@ export type SafeParams = readonly string[];
  * Apply all inputs to `params`, in the order of declaration; every input is looked at even after an error.
  * @param scope `this` of formatters, validators and default functions
  * @param safeParams names that stay in nested objects although no input declares them
- * @param prefix the dotted path of `params`, for names in errors
+ * @returns a promise only if one of those functions does
  * @throws what a formatter or a default function throws
  */
-export async function applyInputs(
+export function applyInputs(
   inputs: Inputs,
   params: Params,
   errors: InputErrors,
   scope: unknown,
   safeParams: SafeParams = [],
-  prefix = "",
+): void | Promise<void> {
+  const steps = stepsOf(inputs, params, { errors, scope, safeParams }, "");
+  const first = steps.next();
+  return first.done ? undefined : finish(steps, first.value);
+}
+
+/** What stays the same for all inputs of one call. */
+interface Call {
+  errors: InputErrors;
+  scope: unknown;
+  safeParams: SafeParams;
+}
+
+/** Yields what has to be waited for, and is told the outcome: most calls wait for nothing. */
+type Steps = Generator<PromiseLike<unknown>, void, unknown>;
+
+async function finish(
+  steps: Steps,
+  pending: PromiseLike<unknown>,
 ): Promise<void> {
+  for (;;) {
+    const next = await pending.then(
+      (value) => steps.next(value),
+      (error: unknown) => steps.throw(error),
+    );
+    if (next.done) return;
+    pending = next.value;
+  }
+}
+
+/** @param prefix the dotted path of `params`, for names in errors */
+function* stepsOf(
+  inputs: Inputs,
+  params: Params,
+  context: Call,
+  prefix: string,
+): Steps {
+  const { errors, scope, safeParams } = context;
   for (const key of Object.keys(inputs)) {
     const input = inputs[key]!;
     const name = prefix + key;
@@ -38,43 +74,42 @@ export async function applyInputs(
 
     if (value === undefined && input.default !== undefined) {
       value = defaultOf(input, scope);
-      if (isThenable(value)) value = await value;
+      if (isThenable(value)) value = yield value;
       setOwn(params, key, value);
     }
     if (value !== undefined && input.formatter !== undefined) {
       for (const method of listOf(input.formatter)) {
         value = call(method, scope, value, key);
-        if (isThenable(value)) value = await value;
+        if (isThenable(value)) value = yield value;
       }
       setOwn(params, key, value);
     }
     if (value !== undefined && input.validator !== undefined) {
       for (const method of listOf(input.validator)) {
-        const failure = await validate(method, scope, value, key);
+        let failure: unknown;
+        try {
+          let result = call(method, scope, value, key);
+          if (isThenable(result)) result = yield result;
+          failure = failureOf(result, key);
+        } catch (error) {
+          failure = error ?? failureOf(false, key);
+        }
         if (failure !== undefined) errors.validatorErrors.push(failure);
       }
     }
-    if (input.required === true && isMissing(value)) {
+    if (input.required === true && isMissing(value))
       errors.missingParams.push(name);
-    }
-    if (input.schema && value) {
-      if (!isSchemaObject(value)) {
-        errors.validatorErrors.push(
-          new Error(`Input for parameter "${name}" is not an object`),
-        );
-        continue;
-      }
-      const nested = reduceParams(value, input.schema, safeParams);
-      setOwn(params, key, nested);
-      await applyInputs(
-        input.schema,
-        nested,
-        errors,
-        scope,
-        safeParams,
-        `${name}.`,
+    if (!input.schema || !value) continue;
+
+    if (!isSchemaObject(value)) {
+      errors.validatorErrors.push(
+        new Error(`Input for parameter "${name}" is not an object`),
       );
+      continue;
     }
+    const nested = reduceParams(value, input.schema, safeParams);
+    setOwn(params, key, nested);
+    yield* stepsOf(input.schema, nested, context, `${name}.`);
   }
 }
 
@@ -139,21 +174,7 @@ function call(
 }
 
 /** @returns the error of a bad value, undefined for a good one */
-async function validate(
-  method: Exclude<InputMethods, any[]>,
-  scope: unknown,
-  value: unknown,
-  key: string,
-): Promise<unknown> {
-  let result: unknown;
-  try {
-    result = call(method, scope, value, key);
-    if (isThenable(result)) result = await result;
-  } catch (error) {
-    return (
-      error ?? new Error(`Input for parameter "${key}" failed validation!`)
-    );
-  }
+function failureOf(result: unknown, key: string): unknown {
   if (result === undefined || result === null || result === true)
     return undefined;
   if (result === false)

@@ -4,7 +4,7 @@ import type { Server } from "./server";
 
 interface Compiled {
   methods: Server["connectionCustomMethods"];
-  names: string;
+  names: string[];
   ConnectionClass: typeof Connection;
 }
 
@@ -16,13 +16,20 @@ const compiled = new WeakMap<Server, Compiled>();
 export function connectionClassFor(server: Server): typeof Connection {
   const known = compiled.get(server);
   const methods = server.connectionCustomMethods;
-  const names = Object.keys(methods).join();
-  if (known && known.methods === methods && known.names === names)
+  if (known?.methods === methods && hasSameNames(methods, known.names))
     return known.ConnectionClass;
 
   const ConnectionClass = buildClass(server);
+  const names = Object.keys(methods);
   compiled.set(server, { methods, names, ConnectionClass });
   return ConnectionClass;
+}
+
+/** Without building a list: this is asked for every connection. */
+function hasSameNames(methods: object, names: readonly string[]): boolean {
+  let i = 0;
+  for (const name in methods) if (names[i++] !== name) return false;
+  return i === names.length;
 }
 
 function buildClass(server: Server): typeof Connection {
