@@ -80,14 +80,15 @@ exports.writeProject = function writeProject({
   peers,
   isSilent,
   isV29,
-  fileSize,
+  fileSize = 0,
+  config = {},
 }) {
   const files = {
     "package.json": JSON.stringify({ name: "bench", version: "1.0.0" }),
     "dist/actions/bench.js": ACTIONS,
     "public/file.txt": "0123456789".repeat(fileSize / 10),
   };
-  for (const [name, text] of Object.entries(CONFIG))
+  for (const [name, text] of Object.entries({ ...CONFIG, ...config }))
     files[`dist/config/${name}`] = text;
   if (isSilent) files["dist/config/logger.js"] = SILENT;
   if (isV29) files["dist/config/redis.js"] = REDIS;

@@ -1,9 +1,14 @@
-/** Runs a server script under a parent: tells its port, and its CPU time when asked. */
+/** Runs a server script under a parent: tells its port, and its CPU time and memory when asked. */
 exports.report = function report(port) {
   process.on("message", (message) => {
     if (message === "cpu") {
       const { user, system } = process.cpuUsage();
       process.send({ cpu: user + system });
+    }
+    if (message === "memory") {
+      globalThis.gc?.();
+      const { rss, heapUsed } = process.memoryUsage();
+      process.send({ rss, heapUsed });
     }
   });
   process.on("disconnect", () => process.exit(0));

@@ -1,0 +1,212 @@
+/** The clients of version 29 against this server: the `primus` package, and the class that is made for node. */
+import * as vm from "node:vm";
+import { waitFor } from "../../support/waitFor";
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { api, config } from "../../../src/index";
+
+const Primus = require("primus") as {
+  createSocket: (options: object) => new (url: string, options?: object) => any;
+};
+
+let app: WebApp;
+const clients: any[] = [];
+const before = { ...config.web } as Record<string, unknown>;
+
+beforeAll(async () => {
+  app = await startWebApp();
+  config.web.port = app.port; // to be found again after a restart
+});
+
+beforeEach(() =>
+  addActions({ who: { run: ({ connection }) => ({ id: connection.id }) } }),
+);
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.end();
+  config.websocket.destroyClientsOnShutdown = false;
+  config.websocket.server = {};
+  await waitFor(
+    "the end of all",
+    () => !app.process.running || connected() === 0,
+  );
+  if (!app.process.running) await app.process.start();
+});
+
+afterAll(async () => {
+  await app.stop();
+  Object.assign(config.web, before);
+});
+
+function connected(): number {
+  return api.servers.servers.websocket.connections().length;
+}
+
+function restart(): Promise<void> {
+  return app.process.stop().then(() => app.process.start());
+}
+
+/** What a client of either kind tells, in order. */
+function watch(client: any): { events: string[]; data: any[] } {
+  const seen = { events: [] as string[], data: [] as any[] };
+  for (const event of [
+    "open",
+    "close",
+    "end",
+    "reconnect scheduled",
+    "reconnected",
+    "offline",
+    "timeout",
+  ])
+    client.on(event, () => seen.events.push(event));
+  client.on("data", (message: any) => seen.data.push(message));
+  client.on("error", () => undefined);
+  return seen;
+}
+
+describe.each([
+  [
+    "the primus package",
+    () => Primus.createSocket({ transformer: "websockets", parser: "JSON" }),
+  ],
+  ["server.Socket", () => api.servers.servers.websocket.server.Socket],
+])("%s", (_name, socketClass) => {
+  const QUICK = { reconnect: { min: 50, max: 100, retries: 100 } };
+
+  function connect(options: object = QUICK) {
+    const client = new (socketClass())(app.url, options);
+    clients.push(client);
+    return { client, ...watch(client) };
+  }
+
+  test("connects, asks, and is answered", async () => {
+    const { client, data, events } = connect();
+    client.write({ event: "detailsView", messageId: 1 });
+    client.write({ event: "action", params: { action: "who" }, messageId: 2 });
+    await waitFor("two answers", () => data.length === 3);
+    expect(data[0]).toEqual({
+      welcome: config.general.welcomeMessage,
+      context: "api",
+    });
+    const [{ id }] = api.servers.servers.websocket.connections();
+    expect(data[1].data.id).toBe(id);
+    expect(data[2]).toEqual({ id, context: "response", messageId: 2 });
+    const told = await new Promise((resolve) => client.id(resolve));
+    const [{ rawConnection }] = api.servers.servers.websocket.connections();
+    expect(told).toBe(rawConnection.id);
+    client.end();
+    await waitFor("its end", () => connected() === 0);
+    expect(events).toEqual(["open", "close", "end"]);
+  });
+
+  test("answers pings, so that it stays", async () => {
+    config.websocket.server = { pingInterval: 100 };
+    await restart();
+    const { client, events } = connect();
+    await waitFor("the connection", () => connected() === 1);
+    const [connection] = api.servers.servers.websocket.connections();
+    const pongs: unknown[] = [];
+    connection.rawConnection.on("data", (m: unknown) => pongs.push(m));
+    await waitFor("five rounds", () => pongs.length >= 5);
+    expect(pongs[0]).toMatch(/^primus::pong::\d+$/);
+    expect(events).toEqual(["open"]);
+    client.end();
+  });
+
+  test("comes back after a restart, with what it wrote meanwhile", async () => {
+    const { client, events, data } = connect();
+    await waitFor("the welcome", () => data.length === 1);
+    await app.process.stop();
+    await waitFor("the loss", () => events.includes("close"));
+    client.write({ event: "detailsView", messageId: "meanwhile" });
+    await app.process.start();
+    await waitFor("the answer", () =>
+      data.some(({ messageId }) => messageId === "meanwhile"),
+    );
+    expect(events.filter((event) => event === "open")).toHaveLength(2);
+    expect(events).not.toContain("end");
+    client.end();
+  });
+
+  test.each([
+    [
+      "when the server stops with destroyClientsOnShutdown",
+      async () => {
+        config.websocket.destroyClientsOnShutdown = true;
+        await restart();
+      },
+    ],
+    [
+      "when its connection is destroyed",
+      async () => {
+        const [connection] = api.servers.servers.websocket.connections();
+        await connection.destroy();
+      },
+    ],
+  ])("stays away %s", async (_when, act) => {
+    const { client, events, data } = connect();
+    await waitFor("the welcome", () => data.length === 1);
+    await act();
+    await waitFor("the end", () => events.includes("end"));
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect(events).toEqual(["open", "close", "end"]);
+    expect(connected()).toBe(0);
+    client.end();
+  });
+
+  test("notices a server that is silent", async () => {
+    const { client, events, data } = connect({ ...QUICK, pingTimeout: 100 });
+    await waitFor("the welcome", () => data.length === 1);
+    // pings come every 30 s only
+    await waitFor(
+      "another connection",
+      () => events.filter((event) => event === "open").length >= 2,
+    );
+    expect(events.slice(0, 3)).toEqual(["open", "offline", "close"]);
+    client.end();
+  });
+});
+
+describe("the library for browsers", () => {
+  test("defines Primus, set up as the server is", async () => {
+    config.websocket.server = { pathname: "/live", pingInterval: 1000 };
+    const source = api.servers.servers.websocket.server.library();
+    const window: any = { WebSocket: class {}, location: { href: app.url } };
+    vm.runInNewContext(source, { window, setTimeout, clearTimeout, URL, Map });
+    const client = window.Primus.connect(undefined, { manual: true });
+    expect(client.pathname).toBe("/live");
+    expect(client.timing.ping).toBe(1500);
+    const emitter = new window.Primus.EventEmitter();
+    const heard: unknown[] = [];
+    emitter.once("a", (...args: unknown[]) => heard.push(args));
+    emitter.emit("a", 1, 2);
+    emitter.emit("a", 3);
+    expect(heard).toEqual([[1, 2]]);
+  });
+});
+
+test("the surface of the Primus server", async () => {
+  const { server } = api.servers.servers.websocket;
+  const seen: string[] = [];
+  server.on("connection", ({ id }: any) => seen.push(`+${id}`));
+  server.on("disconnection", ({ id }: any) => seen.push(`-${id}`));
+  const sockets = [0, 1].map(() => new server.Socket(app.url));
+  const data = sockets.map((socket) => watch(socket).data);
+  await waitFor("both", () => data.every(({ length }) => length > 0));
+  expect(server.connected).toBe(2);
+  const ids: string[] = [];
+  server.forEach((spark: any, id: string, count: number) => {
+    expect([spark.id, count]).toEqual([id, 2]);
+    ids.push(id);
+    return ids.length < 1;
+  });
+  expect(ids).toHaveLength(1);
+  expect(server.spark(ids[0]).id).toBe(ids[0]);
+  expect(server.spark("nobody")).toBeUndefined();
+  server.write({ context: "alert", all: true });
+  await waitFor("both to hear", () =>
+    data.every((d) => d.some(({ all }) => all)),
+  );
+  await new Promise<void>((resolve) => server.destroy({}, resolve));
+  await waitFor("all to be gone", () => seen.length === 4);
+  expect(seen.filter((s) => s.startsWith("-"))).toHaveLength(2);
+});
