@@ -15,6 +15,7 @@ import { LogLines } from "../support/logLines";
 import { RedisCluster } from "../support/redisCluster";
 import { useRedisClients, useRedisVariables } from "../support/redisConfig";
 import { freePort, RedisServer } from "../support/redisServer";
+import { RemoteNode } from "../support/remoteNode";
 import { TemporaryProject } from "../support/temporaryProject";
 import { until } from "../support/until";
 
@@ -208,6 +209,35 @@ describe("Cluster", () => {
     useRedisClients(Cluster, cluster.args());
     await expectToWork();
     expect(logs.at("notice", /^redis: /)).toEqual(["redis: a Redis Cluster"]);
+  });
+
+  test("a whole server, by a file of configuration", async () => {
+    const ioredis = JSON.stringify(require.resolve("ioredis"));
+    const node = await RemoteNode.start({
+      redisUrl: "redis://not.asked.invalid",
+      files: {
+        "config/redis.js": `
+          const { Cluster } = require(${ioredis});
+          const connection = { konstructor: Cluster, args: ${JSON.stringify(cluster.args())}, buildNew: true };
+          exports.DEFAULT = { redis: () => ({
+            _toExpand: false, client: connection, subscriber: connection, tasks: connection,
+          }) };`,
+      },
+    });
+    const seen = await node.run(
+      async ({ api, cache, chatRoom, specHelper }) => {
+        const { id } = await specHelper.buildConnection();
+        await chatRoom.addMember(id, "defaultRoom");
+        await cache.save("key", "value");
+        return {
+          nodes: (await api.cluster.nodes()).length,
+          members: (await chatRoom.roomStatus("defaultRoom")).membersCount,
+          value: (await cache.load("key")).value,
+        };
+      },
+    );
+    expect(seen).toEqual({ nodes: 1, members: 1, value: "value" });
+    await node.stop();
   });
 
   test("the time limit reaches the connections to the masters", async () => {
