@@ -99,7 +99,7 @@ export function incomingMessage(envelope: ChatPubSubMessage): void {
   // a copy: who is disconnected for not reading leaves the set
   for (const connection of [...members]) {
     if (isPlain) deliver(connection, payload);
-    else void deliverer(connection, payload);
+    else Promise.resolve(deliverer(connection, payload)).catch(report);
   }
 }
 

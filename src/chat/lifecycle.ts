@@ -43,15 +43,22 @@ export async function openChat(): Promise<void> {
   await openPresence();
 }
 
-/** Strike off the connections that no server has ended. */
+/** End the memberships of connections that no server has ended. */
 export async function closeChat(): Promise<void> {
   const { index } = api.chatRoom;
   forgetRoomChannels();
   try {
     closePresence();
     for (const room of index.rooms) {
-      const ids = [...index.membersOf(room)].map(({ id }) => id);
-      await eraseMembers(room, ids);
+      const members = [...index.membersOf(room)];
+      for (const member of members) {
+        index.remove(room, member);
+        member.rooms = member.rooms.filter((name) => name !== room);
+      }
+      await eraseMembers(
+        room,
+        members.map(({ id }) => id),
+      );
     }
   } catch (error) {
     log(`members stay listed in their rooms: ${String(error)}`, "warning");
