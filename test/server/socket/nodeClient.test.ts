@@ -1,0 +1,212 @@
+/** The client from the registry, as it is. */
+import * as fs from "node:fs";
+import type * as net from "node:net";
+import * as path from "node:path";
+import { once } from "node:events";
+import ActionheroNodeClient from "actionhero-node-client";
+import {
+  allGone,
+  closeAll,
+  socketPort,
+  socketServer,
+  startSocketApp,
+} from "../../support/socketApp";
+import { waitFor } from "../../support/waitFor";
+import { addActions } from "../../support/webApp";
+import { config, type Process } from "../../../src/index";
+
+/** `file` has no usable answer, and the client leaves the rejection of its timeout to nobody. */
+class Client extends ActionheroNodeClient {
+  errors: Error[] = [];
+  said: any[] = [];
+  timeouts: string[] = [];
+
+  constructor() {
+    super();
+    this.on("error", (error: Error) => this.errors.push(error));
+    this.on("say", (message: unknown) => this.said.push(message));
+    this.on("timeout", (message: string) => this.timeouts.push(message));
+  }
+
+  override awaitServerResponse(message: string): Promise<any> {
+    const answer = super.awaitServerResponse(message) as Promise<any>;
+    answer.catch(() => undefined);
+    return answer;
+  }
+}
+
+let app: Process;
+let release: (() => void) | undefined;
+const clients: Client[] = [];
+
+beforeAll(async () => {
+  app = await startSocketApp();
+  addActions({
+    hold: {
+      run: () => new Promise<void>((resolve) => (release = resolve)),
+    },
+  });
+});
+
+afterAll(() => app.stop());
+
+afterEach(async () => {
+  release?.();
+  for (const client of clients.splice(0)) {
+    client.connected = null as never; // so that it does not come again
+    (client.connection as unknown as net.Socket).destroy();
+  }
+  await closeAll();
+});
+
+async function connect(settings: object = {}): Promise<Client> {
+  const client = new Client();
+  clients.push(client);
+  const welcome = once(client, "welcome");
+  await client.connect({ host: "127.0.0.1", port: socketPort(), ...settings });
+  expect(await welcome).toEqual([config.general.welcomeMessage]);
+  return client;
+}
+
+test("connect, and details", async () => {
+  const client = await connect();
+  const [connection] = socketServer().connections();
+  expect(client.id).toBe(connection.id);
+  const { data, error } = await client.awaitServerResponse("detailsView");
+  expect(error).toBeNull();
+  expect(data.data).toMatchObject({
+    id: connection.id,
+    totalActions: 0,
+    pendingActions: 0,
+  });
+});
+
+test("actions, with errors", async () => {
+  const client = await connect();
+  const { error, data, delta } = await client.action("randomNumber");
+  expect(error).toBeNull();
+  expect(data.randomNumber).toBeGreaterThanOrEqual(0);
+  expect(delta).toBeGreaterThanOrEqual(0);
+
+  const missing = await client.action("cacheTest");
+  expect(missing.error!.message).toBe(
+    "key is a required parameter for this action",
+  );
+  const unknown = await client.action("noSuchAction");
+  expect(unknown.error!.message).toBe("unknown action or invalid apiVersion");
+});
+
+test("actions with params, which replace those that are there", async () => {
+  const client = await connect();
+  await client.paramAdd("key", "sticky");
+  const params = { key: "mykey", value: "myValue" };
+  const { error, data } = await client.actionWithParams("cacheTest", params);
+  expect(error).toBeNull();
+  expect(data.cacheTestResults).toMatchObject({
+    saveResp: true,
+    deleteResp: true,
+    loadResp: { key: "cacheTest_mykey", value: "myValue" },
+  });
+  const short = await client.actionWithParams("cacheTest", {
+    key: "mykey",
+    value: "v",
+  });
+  expect(short.error!.message).toBe("inputs should be at least 3 letters long");
+});
+
+test("params", async () => {
+  const client = await connect();
+  await client.paramAdd("key", "v1");
+  expect((await client.paramView("key")).data.data).toBe("v1");
+  const { data } = await client.paramsView();
+  expect(Object.keys(data.data).sort()).toEqual(["key", "messageId"]);
+  await client.paramDelete("key");
+  expect((await client.paramView("key")).data.data).toBeUndefined();
+  await client.paramAdd("key", "v2");
+  await client.paramsDelete();
+  expect(Object.keys((await client.paramsView()).data.data)).toEqual([
+    "messageId",
+  ]);
+});
+
+test("rooms between two clients, and what they say", async () => {
+  const [ada, ben] = [await connect(), await connect()];
+  for (const client of [ada, ben])
+    expect((await client.roomAdd("defaultRoom")).data.data).toBe(true);
+  const view = await ada.roomView("defaultRoom");
+  expect(view.data.data.membersCount).toBe(2);
+  expect(view.data.data.members[ben.id as never]).toBeDefined();
+
+  expect((await ada.say("defaultRoom", "hello there, Ben")).error).toBeNull();
+  await waitFor("both to hear", () => ada.said.length + ben.said.length === 2);
+  expect(ben.said).toEqual([
+    {
+      timeStamp: ben.said[0].timeStamp,
+      message: "hello there, Ben",
+      from: ada.id,
+    },
+  ]);
+
+  await ben.roomLeave("defaultRoom");
+  await ada.say("defaultRoom", "still there?");
+  await waitFor("the one to hear", () => ada.said.length === 2);
+  expect(ben.said).toHaveLength(1);
+  expect((await ben.roomView("someCrazyRoom")).error!.message).toBe(
+    "connection not in this room (someCrazyRoom)",
+  );
+});
+
+test("files: the bytes come as they are, an error as an answer", async () => {
+  const client = await connect({ timeout: 300 });
+  let raw = "";
+  client.on("rawData", (text: string) => (raw += text));
+  const simple = fs.readFileSync(
+    path.join(__dirname, "..", "..", "..", "public", "simple.html"),
+    "utf8",
+  );
+  await client.file("nothing.html");
+  await waitFor("the error", () => raw.includes('"that file is not found"'));
+  await waitFor("its turn", () => !client.sending);
+  expect(client.timeouts).toEqual([]);
+  await client.file("simple.html");
+  await waitFor("the file", () => raw.endsWith(simple));
+  // it waits for an answer that files do not have
+  await waitFor("its timeout", () => client.timeouts.length > 0);
+  expect(client.timeouts).toEqual(["file simple.html"]);
+});
+
+test("a timeout, and an answer that comes after it", async () => {
+  const client = await connect({ timeout: 100 });
+  await expect(client.action("hold")).rejects.toThrow("Timeout reached (hold)");
+  expect(client.timeouts).toEqual(["hold"]);
+  release!();
+  client.params.timeout = 5000;
+  expect((await client.action("randomNumber")).error).toBeNull();
+});
+
+test("disconnect", async () => {
+  const client = await connect();
+  const ended = once(client, "end");
+  await client.disconnect();
+  await ended;
+  await allGone();
+  expect(client.errors).toEqual([]);
+});
+
+test("it comes back when the server does", async () => {
+  const client = await connect({
+    reconnectTimeout: 50,
+    reconnectAttempts: 100,
+  });
+  const { id } = client;
+  const port = socketPort();
+  const ended = once(client, "end");
+  const connected = once(client, "connected");
+  await socketServer().stop();
+  await ended;
+  config.socket.port = port;
+  await socketServer().start();
+  await connected;
+  expect(client.id).not.toBe(id);
+  expect((await client.action("randomNumber")).error).toBeNull();
+});
