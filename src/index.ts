@@ -69,6 +69,7 @@ export {
   type BuildConnectionData,
   type ServerAttributes,
 } from "./server/server";
+export type { SocketServer } from "./server/socket/socketServer";
 export type {
   FileConnection,
   StaticFileApi,

@@ -5,15 +5,18 @@ import { compileFunction } from "node:vm";
 import * as ts from "typescript";
 
 process.env.AUTOMATIC_ROUTES = "get,post";
+import { closeAll, SocketPeer } from "../support/socketApp";
 import { startWebApp, type WebApp } from "../support/webApp";
 import * as actionhero from "../../src/index";
 
 let app: WebApp;
+let readme: string;
 
 beforeAll(async () => {
+  Object.assign(actionhero.config.socket, { port: 0, bindIP: "127.0.0.1" });
   app = await startWebApp();
   const file = path.join(__dirname, "..", "..", "README.md");
-  const readme = fs.readFileSync(file, "utf8");
+  readme = fs.readFileSync(file, "utf8");
   const [, source] = readme.match(/^```ts\n(.*?class Greet.*?)^```/ms)!;
   const { outputText } = ts.transpileModule(source, {
     compilerOptions: {
@@ -60,4 +63,19 @@ test("it takes a body", async () => {
     body: JSON.stringify({ name: "Ada", times: 2 }),
   });
   expect(json.greeting).toBe("Hello Ada! Hello Ada! ");
+});
+
+test("it answers over TCP, as the session shows", async () => {
+  const [, session] = /^\$ telnet localhost 5000\n(.*?)^```/ms.exec(readme)!;
+  const { general } = actionhero.config;
+  const lines = session
+    .replace("my-project api", `${general.serverName} api`)
+    .trimEnd()
+    .split("\n");
+  const peer = await SocketPeer.connect();
+  for (const line of lines) {
+    if (line.startsWith("> ")) peer.send(line.slice(2));
+    else expect(await peer.next()).toEqual(JSON.parse(line));
+  }
+  await closeAll();
 });
