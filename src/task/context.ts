@@ -30,9 +30,11 @@ class JobContext implements TaskContext {
     return this.kept;
   }
 
-  async progress(value: unknown): Promise<void> {
-    if (this.isOver) return;
-    await this.worker?.progress(value);
+  /** Tasks take it out of the context, so it does not need its `this`. */
+  get progress(): (value: unknown) => Promise<void> {
+    return async (value) => {
+      if (!this.isOver) await this.worker?.progress(value);
+    };
   }
 
   private signalNow(): AbortSignal {

@@ -19,7 +19,7 @@ export interface TaskContext {
   /** Which attempt this is, from 1; more than 1 only with `retry`. */
   readonly attempt: number;
   /** Tell how far the work is; `task.job(id)` shows it. Does nothing for jobs without an id. */
-  progress(value: unknown): Promise<void>;
+  readonly progress: (value: unknown) => Promise<void>;
 }
 
 /** Something that is done in the background, by any worker of the cluster. */

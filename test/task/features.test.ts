@@ -73,7 +73,8 @@ describeOnEachEngine("what tasks declare", () => {
         addTask({
           name: "reporting",
           run: async (params: any, _worker: any, context?: TaskContext) => {
-            await context!.progress({ percent: 40 });
+            const { progress } = context!;
+            await progress({ percent: 40 });
             await gate("reporting");
             if (params.fail) throw new Error("came to nothing");
             return { sum: 42, id: context!.id };

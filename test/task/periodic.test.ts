@@ -1,10 +1,12 @@
 /** Tasks that run by themselves. */
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
-import { describeOnEachEngine, type Engine } from "../support/engines";
+import { describeOnEachEngine } from "../support/engines";
 import { until } from "../support/until";
-import { api, specHelper, task } from "../../src/index";
+import { api, config, specHelper, task } from "../../src/index";
+import { dropQueuesOfLostNodes } from "../../src/task/presence";
+import { enqueueLostRecurrentTasks } from "../../src/task/recurrentUpkeep";
 
-describeOnEachEngine("periodic tasks", (engine: Engine) => {
+describeOnEachEngine("periodic tasks", () => {
   let app: TaskApp;
   const runs: string[] = [];
 
@@ -160,9 +162,65 @@ describeOnEachEngine("periodic tasks", (engine: Engine) => {
     expect(await task.enqueueAllRecurrentTasks()).toContain("periodic");
   });
 
+  test("one that got lost is found, and enqueued when it is missing twice", async () => {
+    await task.enqueueAllRecurrentTasks();
+    expect(await enqueueLostRecurrentTasks(new Set())).toEqual(new Set());
+    await task.delQueue("default");
+    await task.delDelayed("default", "yearly", {});
+
+    const missed = await enqueueLostRecurrentTasks(new Set());
+    expect([...missed].sort()).toEqual([
+      "failing",
+      "failingOnce",
+      "periodic",
+      "yearly",
+    ]);
+    expect(await task.queued("default", 0, -1)).toEqual([]);
+    // one is planned meanwhile, another one stopped on purpose
+    await task.enqueueRecurrentTask("failing");
+    await task.stopRecurrentTask("failingOnce");
+    const { connection } = api.resque.queue;
+    await connection.redis.del(connection.key("lock:periodic:default:[{}]"));
+    expect(await enqueueLostRecurrentTasks(missed)).toEqual(new Set());
+    const jobs = await task.queued("default", 0, -1);
+    expect(jobs.map((job) => job.class)).toEqual(["periodic"]);
+    expect(Object.keys(await delayed()).sort()).toEqual(["failing", "yearly"]);
+  });
+
+  test("one that runs is not lost", async () => {
+    const { connection } = api.resque.queue;
+    await connection.redis.sadd(connection.key("workers"), "far:1:*");
+    for (const name of ["periodic", "failing", "failingOnce", "yearly"]) {
+      await connection.redis.set(
+        connection.key("worker", "far:1:*"),
+        JSON.stringify({
+          worker: "far:1",
+          queue: "default",
+          run_at: new Date().toString(),
+          payload: { class: name, queue: "default", args: [{}] },
+        }),
+      );
+      const missed = await enqueueLostRecurrentTasks(new Set());
+      expect(missed.has(name)).toBe(false);
+      expect(missed.size).toBe(3);
+    }
+  });
+
+  test("the queues of nodes that are gone for good are dropped", async () => {
+    const { connection } = api.resque.queue;
+    for (const node of ["here", "far"])
+      await api.resque.queue.enqueue(`default:node:${node}`, "regular", [{}]);
+    await task.enqueue("regular");
+    await connection.redis.set(connection.key("ah:node-seen", "here"), "1");
+    expect(await dropQueuesOfLostNodes()).toEqual(["default:node:far"]);
+    expect(Object.keys((await task.details()).queues)).toEqual([
+      "default",
+      "default:node:here",
+    ]);
+  });
+
   test("they run again and again on workers", async () => {
     await api.resque.stopMultiWorker();
-    const { config } = require("../../src/index");
     Object.assign(config.tasks, {
       scheduler: true,
       minTaskProcessors: 1,
@@ -185,7 +243,7 @@ describeOnEachEngine("periodic tasks", (engine: Engine) => {
       await task.enqueueAllRecurrentTasks();
       await until(() => runs.length >= 5);
       // every 100 ms, not every second
-      expect(Date.now() - begin).toBeLessThan(engine.embedded ? 3000 : 3000);
+      expect(Date.now() - begin).toBeLessThan(3000);
     } finally {
       await api.resque.stopScheduler();
       await api.resque.stopMultiWorker();
