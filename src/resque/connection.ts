@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as os from "node:os";
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { toError } from "../errors";
 import { isCluster, isEmbedded, keyHolders } from "../redis/engine";
 import type { ConnectionOptions } from "./types";
@@ -12,7 +12,7 @@ const DEFAULT_SCAN_COUNT = 1000;
 /** Names this process's connections, so that others can tell a busy process from a dead one. */
 export const processToken = `ah:${os.hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
 
-const named = new WeakSet<Redis>();
+const named = new WeakSet<object>();
 
 export class Connection extends EventEmitter {
   redis: Redis = null!;
@@ -118,19 +118,28 @@ export class Connection extends EventEmitter {
     });
   }
 
-  /** A reconnected client lost its name, so it is given again on each "ready". */
   private name(): void {
-    if (this.embedded || named.has(this.redis)) return;
-    named.add(this.redis);
     const { redis } = this;
+    if (this.embedded) return;
+    if (!isCluster(redis)) return this.nameAlways(redis);
+    const cluster = redis as unknown as Cluster;
+    if (named.has(cluster)) return;
+    named.add(cluster);
+    for (const node of cluster.nodes("all")) this.nameAlways(node);
+    cluster.on("+node", (node: Redis) => this.nameAlways(node));
+  }
+
+  /** A reconnected client lost its name, so it is given again on each "ready". */
+  private nameAlways(client: Redis): void {
+    if (named.has(client)) return;
+    named.add(client);
     const setName = () => {
-      for (const node of keyHolders(redis))
-        node.client("SETNAME", processToken).catch((error) => {
-          this.onError(toError(error)); // a host that forbids it: leases still work
-        });
+      client.client("SETNAME", processToken).catch((error) => {
+        this.onError(toError(error)); // a host that forbids it: leases still work
+      });
     };
-    redis.on("ready", setName);
-    setName();
+    client.on("ready", setName);
+    if (client.status === "ready") setName();
   }
 }
 

@@ -63,10 +63,9 @@ export async function runBody(
   parsed: ParsedJob,
 ): Promise<void> {
   try {
-    worker.result =
-      !job.timeout
-        ? await job.perform.apply(worker, parsed.args)
-        : await runWithin(worker, job, job.timeout, parsed);
+    worker.result = !job.timeout
+      ? await job.perform.apply(worker, parsed.args)
+      : await runWithin(worker, job, job.timeout, parsed);
   } catch (error) {
     worker.error = toError(error);
   }

@@ -36,7 +36,7 @@ export interface SessionOptions {
 
 const NODE_QUEUE = /:node:(.+)$/;
 
-const CLOSE_MS = 2000;
+const CLOSE_MS = 1000;
 const NAME_TRIES = 5;
 
 /**

@@ -29,7 +29,7 @@ export interface WorkerOptions extends Omit<SessionOptions, "queues"> {
   session?: Session;
 }
 
-const REPORT_MS = 2000;
+const REPORT_MS = 1000;
 
 /**
  * Events: start, end, poll (queue), pause, job (queue, job), success (queue, job, result, ms), failure (queue, job, error, ms),

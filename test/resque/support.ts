@@ -87,8 +87,12 @@ export class Bench {
     return (await this.redis.keys("*")).filter((key) => pattern.test(key));
   }
 
-  async close(): Promise<void> {
+  async end(): Promise<void> {
     for (const part of this.parts.splice(0).reverse()) await part.end();
+  }
+
+  async close(): Promise<void> {
+    await this.end();
     await this.redis.flushall();
   }
 }

@@ -1,0 +1,364 @@
+/** Connections that are cut, clocks that jump, many and large jobs, and ends that are not waited for. */
+import { once } from "node:events";
+import * as v8 from "node:v8";
+import * as vm from "node:vm";
+import { Redis } from "ioredis";
+import { Queue } from "../../src/resque/queue";
+import { takeBatch, type SlotRequest } from "../../src/resque/steps/take";
+import type { Jobs } from "../../src/resque/types";
+import { Worker } from "../../src/resque/worker";
+import { describeOnEachEngine } from "../support/engines";
+import { FlakyProxy } from "../support/flakyProxy";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { Bench, until } from "./support";
+
+describeOnEachEngine("loads", (engine) => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench(engine);
+  });
+  afterEach(() => bench.close());
+
+  // the embedded engine copies a list with each step, so the queue is shorter there
+  const JOBS = engine.embedded ? 5_000 : 100_000;
+
+  test(`${JOBS} queued jobs are done in constant memory`, async () => {
+    let done = 0;
+    const heap: number[] = [];
+    const queue = await bench.queue();
+    for (let start = 0; start < JOBS; start += 5000)
+      await queue.enqueueMany(
+        "q",
+        "count",
+        Array.from({ length: 5000 }, (_, n) => [
+          { n: start + n, text: "x".repeat(50) },
+        ]),
+      );
+    const jobs: Jobs = {
+      count: () => {
+        if (++done % (JOBS / 5) === 0) heap.push(usedHeap());
+      },
+    };
+    const multiWorker = bench.multiWorker(jobs, {
+      queues: ["q"],
+      minTaskProcessors: 50,
+      maxTaskProcessors: 50,
+      maxEventLoopDelay: 60_000,
+    });
+    await multiWorker.start();
+    await until(
+      async () => Number((await queue.stats()).processed) === JOBS,
+      60_000,
+    );
+    expect(done).toBe(JOBS);
+    // on the embedded engine the jobs themselves are in this process
+    const growth = heap[heap.length - 1] - heap[0];
+    expect(growth).toBeLessThan(10 * 1024 * 1024);
+  });
+
+  test("a job of one megabyte arrives whole", async () => {
+    const text = "ä€😀".repeat(110_000);
+    const queue = await bench.queue();
+    let seen = "";
+    const worker = await bench.startedWorker({
+      large: (params: { text: string }) => {
+        seen = params.text;
+      },
+    });
+    const success = once(worker, "success");
+    await queue.enqueue("q", "large", [{ text }]);
+    await success;
+    expect(seen).toBe(text);
+  });
+
+  test("a class that was removed while its job was queued ends in the failed list, with its inputs", async () => {
+    const queue = await bench.queue();
+    await queue.enqueue("q", "gone", [{ a: 1 }]);
+    const worker = await bench.worker({});
+    const failure = once(worker, "failure");
+    await worker.start();
+    expect(((await failure)[2] as Error).message).toBe(
+      'No job defined for class "gone"',
+    );
+    await until(async () => (await queue.failedCount()) === 1);
+    expect((await queue.failed(0, 0))[0].payload.args).toEqual([{ a: 1 }]);
+  });
+
+  test("a job that does not end in time goes back to its queue when its worker ends, and is told so", async () => {
+    const queue = await bench.queue();
+    let signal: AbortSignal | undefined;
+    let finish!: () => void;
+    const jobs: Jobs = {
+      endless: {
+        plugins: ["JobLock"],
+        perform() {
+          signal = this.signal;
+          return new Promise<void>((resolve) => (finish = resolve));
+        },
+      },
+    };
+    const worker = await bench.startedWorker(jobs, { shutdownTimeout: 50 });
+    const fenced = once(worker, "fenced");
+    await queue.enqueue("q", "endless", [1]);
+    await until(() => signal !== undefined);
+    await worker.end();
+    expect(signal!.aborted).toBe(true);
+    expect(await queue.length("q")).toBe(1);
+    expect(await queue.locks()).toEqual({});
+    finish();
+    await fenced;
+    expect((await queue.stats()).processed).toBeUndefined();
+  });
+
+  test("a listener that throws breaks no job", async () => {
+    const queue = await bench.queue();
+    const errors: unknown[] = [];
+    const worker = await bench.worker({ x: () => 1 });
+    worker.on("error", (error) => errors.push(error));
+    for (const event of ["job", "success", "poll", "pause"])
+      worker.on(event, () => {
+        throw new Error(`thrown by ${event}`);
+      });
+    await worker.start();
+    await queue.enqueue("q", "x");
+    await until(async () => (await queue.stats()).processed === "1");
+    expect(errors.map(String)).toContain("Error: thrown by success");
+  });
+
+  test("workers that ask for a name in use get another one", async () => {
+    const first = await bench.startedWorker(
+      {},
+      { name: "host:1", queues: ["q"] },
+    );
+    const second = await bench.startedWorker(
+      {},
+      { name: "host:1", queues: ["q"] },
+    );
+    expect(first.name).toBe("host:1");
+    expect(second.name).toMatch(/^host:1-[0-9a-f]{6}$/);
+    const queue = await bench.queue();
+    expect(Object.keys(await queue.workers()).sort()).toEqual(
+      [first.name, second.name].sort(),
+    );
+  });
+
+  test("end() may be called twice, before start() too", async () => {
+    const worker = await bench.worker({});
+    await worker.end();
+    await Promise.all([worker.end(), worker.end()]);
+    const scheduler = await bench.scheduler();
+    await Promise.all([scheduler.end(), scheduler.end()]);
+  });
+});
+
+describeOnRedis("connections and clocks", () => {
+  const server = new RedisServer();
+  let redis: Redis;
+  let bench: Bench;
+
+  beforeAll(async () => {
+    await server.start();
+    redis = new Redis(server.url);
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+  beforeEach(() => {
+    bench = new Bench({ client: () => redis });
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await bench.close();
+  });
+
+  test("connections cut at any moment lose and double no job", async () => {
+    const JOBS = 3000;
+    const proxy = await new FlakyProxy(server.port).start();
+    const client = new Redis({
+      port: proxy.port,
+      maxRetriesPerRequest: null,
+      retryStrategy: () => 1,
+    });
+    client.on("error", () => undefined);
+    const runs = new Map<number, number>();
+    const queue = await bench.queue();
+    await queue.enqueueMany(
+      "q",
+      "x",
+      Array.from({ length: JOBS }, (_, n) => [n]),
+    );
+    const worker = new Worker(
+      { connection: { redis: client }, queues: ["q"], timeout: 50 },
+      {
+        x: async (n: number) => {
+          runs.set(n, (runs.get(n) ?? 0) + 1);
+          if (n % 50 === 0)
+            await new Promise((resolve) => setImmediate(resolve));
+        },
+      },
+    );
+    await worker.connect();
+    await worker.start();
+    let cuts = 0;
+    const cutting = setInterval(() => {
+      cuts++;
+      proxy.cut();
+    }, 60);
+    await until(
+      async () => Number((await queue.stats()).processed) >= JOBS,
+      30_000,
+    );
+    clearInterval(cutting);
+    expect(cuts).toBeGreaterThan(3);
+    expect(runs.size).toBe(JOBS);
+    expect([...runs.values()].every((count) => count === 1)).toBe(true);
+    expect((await queue.stats()).processed).toBe(String(JOBS));
+    await worker.end();
+    client.disconnect();
+    await proxy.stop();
+  });
+
+  test("a call that is repeated is answered again, and one that comes late changes nothing", async () => {
+    const queue = await bench.queue();
+    for (const n of [1, 2, 3]) await queue.enqueue("q", "x", [n]);
+    const { connection } = queue;
+    const process = connection.key("ah:proc", "p");
+    await redis.hset(process, "call", "0");
+    const request: SlotRequest = {
+      slot: {
+        name: "w",
+        record: "rec",
+        processed: "sp",
+        failed: "sf",
+        head: '{"worker":"w"',
+      },
+      outcome: { kind: "success" },
+      want: true,
+    };
+    const call = (number: number) =>
+      takeBatch(connection, {
+        process,
+        number,
+        queues: ["q"],
+        slots: [request],
+      });
+    const first = await call(1);
+    expect(await call(1)).toEqual(first);
+    const second = await call(2);
+    expect(second).not.toEqual(first);
+    expect(await call(1)).toBe("fenced"); // nobody waits for this answer any more
+    expect(await call(2)).toEqual(second);
+    expect(await queue.length("q")).toBe(1);
+    expect((await queue.stats()).processed).toBe("2");
+    await redis.del(process);
+    expect(await call(3)).toBe("fenced");
+    expect((await queue.stats()).processed).toBe("2");
+  });
+
+  test("wake-ups are not lost with the connection that waits for them", async () => {
+    const worker = await bench.startedWorker({ x: () => 1 }, { queues: ["q"] });
+    const queue = await bench.queue();
+    await once(worker, "pause");
+    for (let i = 0; i < 5; i++) {
+      await redis.client("KILL", "TYPE", "normal", "SKIPME", "yes");
+      await queue.enqueue("q", "x", [i]);
+    }
+    await until(async () => (await queue.stats()).processed === "5");
+  });
+
+  test("a clock that jumps by a day, either way, reaps nobody and stops nothing", async () => {
+    const queue = await bench.queue();
+    const options = { heartbeatTimeout: 150, timeout: 30 };
+    const reaped = jest.fn();
+    const workers: Worker[] = [];
+    for (let i = 0; i < 2; i++) {
+      const worker = await bench.startedWorker({ x: () => 1 }, options);
+      worker.on("reaped", reaped);
+      worker.on("fenced", reaped);
+      workers.push(worker);
+    }
+    const scheduler = await bench.scheduler({
+      timeout: 30,
+      stuckWorkerTimeout: 5000,
+    });
+    scheduler.on("cleanStuckWorker", reaped);
+    const real = Date.now.bind(Date);
+    let processed = 0;
+    for (const days of [1, -1]) {
+      jest
+        .spyOn(Date, "now")
+        .mockImplementation(() => real() + days * 86_400_000);
+      for (let i = 0; i < 10; i++) await queue.enqueue("q", "x", [i]);
+      await queue.enqueueIn(50, "q", "x", ["later", days]);
+      processed += 11;
+      await until(
+        async () => (await queue.stats()).processed === String(processed),
+      );
+      let polls = 0;
+      scheduler.on("poll", () => polls++);
+      await until(() => polls > 5);
+    }
+    expect(reaped).not.toHaveBeenCalled();
+    expect(Object.keys(await queue.workers())).toHaveLength(2);
+  });
+
+  test.each(["hangs", "is gone"])(
+    "end() does not hang when redis %s",
+    async (what) => {
+      const own = await new RedisServer().start();
+      // its timer for streams that do not close outlives those that are closed already
+      const client = new Redis({ port: own.port, disconnectTimeout: 50 });
+      client.on("error", () => undefined);
+      const multi = bench.multiWorker(
+        {},
+        { connection: { redis: client }, minTaskProcessors: 2 },
+      );
+      await multi.start();
+      const queue = new Queue({ connection: { redis: client } });
+      await queue.connect();
+      if (what === "hangs") own.pause();
+      else await own.kill();
+      const begin = performance.now();
+      await multi.stop();
+      await queue.end();
+      expect(performance.now() - begin).toBeLessThan(6000);
+      own.resume();
+      client.disconnect();
+      await own.stop();
+    },
+  );
+});
+
+test("a no-op job on the embedded engine costs less than half a millisecond", async () => {
+  const Mock = require("ioredis-mock") as typeof Redis;
+  const redis = new Mock();
+  const queue = new Queue({ connection: { redis } });
+  await queue.connect();
+  const JOBS = 1000;
+  const worker = new Worker(
+    { connection: { redis }, queues: ["q"] },
+    { x: () => 1 },
+  );
+  await worker.connect();
+  await queue.enqueueMany(
+    "q",
+    "x",
+    Array.from({ length: JOBS }, (_, n) => [n]),
+  );
+  const begin = process.cpuUsage();
+  await worker.start();
+  await until(async () => Number((await queue.stats()).processed) === JOBS);
+  const { user, system } = process.cpuUsage(begin);
+  await worker.end();
+  await queue.end();
+  await redis.flushall();
+  expect((user + system) / JOBS).toBeLessThan(500);
+});
+
+/** After a collection, in bytes. */
+function usedHeap(): number {
+  v8.setFlagsFromString("--expose-gc");
+  (vm.runInNewContext("gc") as () => void)();
+  return process.memoryUsage().heapUsed;
+}
