@@ -12,9 +12,9 @@ export interface Watchdog {
   stop(): void;
 }
 
-/** Watch the connections that nothing blocks; `tasks` may wait in a blocking command and is its user's to watch. */
+/** Watch the connections; none of them waits in a blocking command, workers have others for that. */
 export function startWatchdog(clients: RedisClients): Watchdog {
-  const watched = (["client", "subscriber"] as const)
+  const watched = (["client", "subscriber", "tasks"] as const)
     .map((name) => [name, clients[name]] as const)
     .filter(([, client]) => !isEmbedded(client) && !isCluster(client));
   const asked = new Set<string>();

@@ -152,6 +152,22 @@ test("redis stands still for longer than an operation may take", async () => {
   expect(load.longest).toBeLessThan(5_000);
 });
 
+test("the connection for tasks is open but dead: that is noticed, too", async () => {
+  const proxied = (proxy = await new FlakyProxy(server.port).start());
+  config.redis.tasks = {
+    konstructor: Redis as never,
+    args: [{ port: proxied.port, host: "127.0.0.1" }] as never,
+    buildNew: true,
+  };
+  config.redis.operationTimeout = 1_000;
+  await connectRedis();
+  proxied.stall();
+  await until(() => logs.at("alert", /`tasks` has not answered/).length > 0);
+  proxied.resume();
+  await until(() => proxied.accepted > 1);
+  await api.redis.clients.tasks.set("alive", "1");
+});
+
 describe("the subscriber's connection", () => {
   let proxied: FlakyProxy;
 
