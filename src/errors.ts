@@ -46,3 +46,10 @@ export function toError(thrown: unknown): Error {
     cause: thrown,
   });
 }
+
+/** What a file failed with while it was loaded: reports of the error name the file. */
+export function loadFailure(thrown: unknown, file: string): Error {
+  const error = toError(thrown) as Error & { data?: object };
+  if (Object.isExtensible(error)) error.data = { ...error.data, loading: file };
+  return error;
+}

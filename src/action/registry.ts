@@ -1,7 +1,7 @@
 /** The loaded actions: `api.actions`. */
 import { api } from "../api";
 import { discover } from "../config/discover";
-import { toError } from "../errors";
+import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import type { MiddlewareRegistry } from "../middleware/stack";
 import { loadModule } from "../utils/loadModule";
@@ -54,7 +54,7 @@ async function loadFile(fullFilePath: string, reload = false): Promise<void> {
       registerAction(action, fullFilePath, reload);
     }
   } catch (thrown) {
-    const error = toError(thrown);
+    const error = loadFailure(thrown, fullFilePath);
     api.exceptionHandlers?.initializer(error, fullFilePath);
     throw error;
   }

@@ -2,6 +2,7 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { discover } from "../config/discover";
+import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import { loadModule } from "../utils/loadModule";
 import type { Server } from "./server";
@@ -41,7 +42,11 @@ export async function loadServers(): Promise<void> {
   for (const ServerClass of BUILT_IN)
     await addServer(new ServerClass(), "actionhero");
   for (const file of discover("servers")) {
-    await addServer(new (serverClassOf(file))(), file);
+    try {
+      await addServer(new (serverClassOf(file))(), file);
+    } catch (error) {
+      throw loadFailure(error, file);
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 /** The loaded tasks: `api.tasks`. */
 import { api } from "../api";
 import { discover } from "../config/discover";
-import { toError } from "../errors";
+import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import type { MiddlewareRegistry } from "../middleware/stack";
 import type { Job } from "../resque/types";
@@ -58,7 +58,7 @@ async function loadFile(fullFilePath: string, reload = false): Promise<void> {
       register(task, fullFilePath, reload);
     }
   } catch (thrown) {
-    const error = toError(thrown);
+    const error = loadFailure(thrown, fullFilePath);
     api.exceptionHandlers?.initializer(error, fullFilePath);
     throw error;
   }

@@ -52,6 +52,11 @@ const keeper = `
     async stop() { clearInterval(this.timer); }
   };`;
 
+function nameless(base: string): string {
+  const index = JSON.stringify(path.join(repositoryRoot, "src/index"));
+  return `exports.A = class extends require(${index}).${base} { run() {} };`;
+}
+
 describe("signals", () => {
   let project: TemporaryProject;
   let server: ServerProcess;
@@ -65,7 +70,8 @@ describe("signals", () => {
       "src/config/api.js": `
         exports.DEFAULT = { general: () => ({ paths: {
           initializer: [__dirname + "/../initializers"], pid: [__dirname + "/../../pids"],
-          log: [], action: [], task: [], server: [], cli: [], public: [] } }) };`,
+          log: [], cli: [], public: [], action: [__dirname + "/../actions"],
+          task: [__dirname + "/../tasks"], server: [__dirname + "/../servers"] } }) };`,
       "src/config/rest.js": `
         exports.DEFAULT = { web: () => ({ port: 0 }), websocket: () => ({ enabled: false }),
           socket: () => ({ enabled: false }) };`,
@@ -138,6 +144,24 @@ describe("signals", () => {
     expect((await running.exited).code).toBe(1);
     expect(running.output).toContain("broken.js");
   });
+
+  test.each([
+    ["actions/nameless.js", nameless("Action"), "name is required"],
+    ["tasks/nameless.js", nameless("Task"), "name is required"],
+    [
+      "servers/failing.js",
+      "exports.A = class { constructor() { throw new Error('no pigeons'); } };",
+      "no pigeons",
+    ],
+  ])(
+    "%s ends the boot with exit code 1 and its name",
+    async (file, code, why) => {
+      const running = run({ [`src/${file}`]: code });
+      expect((await running.exited).code).toBe(1);
+      expect(running.output).toContain(project.path(`src/${file}`));
+      expect(running.output).toContain(why);
+    },
+  );
 
   test("a stop that hangs is ended after ACTIONHERO_SHUTDOWN_TIMEOUT", async () => {
     const running = run(
