@@ -12,24 +12,6 @@ export async function scheduledAt(
   return members.map(secondOf);
 }
 
-/** @returns the seconds it was removed from */
-export async function remove(
-  connection: Connection,
-  job: string,
-): Promise<number[]> {
-  const { redis } = connection;
-  const key = connection.key("timestamps", job);
-  const seconds: number[] = [];
-  for (const member of await redis.smembers(key)) {
-    const second = secondOf(member);
-    const removed = await redis.lrem(connection.key(member), 0, job);
-    await redis.srem(key, member);
-    await redis.zrem(connection.key("ah:due"), `${second}:${job}`);
-    if (removed > 0) seconds.push(second);
-  }
-  return seconds;
-}
-
 export async function timestamps(connection: Connection): Promise<number[]> {
   const keys = await connection.getKeys(connection.key("delayed", "*"));
   return keys.map((key) => secondOf(key) * 1000).sort((a, b) => a - b);

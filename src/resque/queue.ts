@@ -10,10 +10,10 @@ import {
 } from "./deadWorkers";
 import * as delayed from "./delayed";
 import { encode, jobOf } from "./encode";
-import { retryFailed } from "./failed";
+import { removeFailed, retryFailed } from "./failed";
 import { openArgs, withNotes } from "./notes";
 import { runHooks } from "./pluginRunner";
-import { delayJob } from "./steps/delay";
+import { delayJob, removeDelayed } from "./steps/delay";
 import { enqueueJobs } from "./steps/enqueue";
 import { jobInfo, track } from "./tracking";
 import type {
@@ -162,8 +162,12 @@ export class Queue extends EventEmitter {
 
   async delQueue(queue: string): Promise<void> {
     const { connection } = this;
-    await connection.redis.del(connection.key("queue", queue));
-    await connection.redis.srem(connection.key("queues"), queue);
+    // one step: a job that is added meanwhile is not left in a queue that nobody knows
+    const step = connection.redis
+      .multi()
+      .del(connection.key("queue", queue))
+      .srem(connection.key("queues"), queue);
+    for (const [error] of (await step.exec()) ?? []) if (error) throw error;
   }
 
   length(queue: string): Promise<number> {
@@ -198,7 +202,7 @@ export class Queue extends EventEmitter {
   /** @returns the seconds it was due at */
   delDelayed(queue: string, func: string, args: any = []): Promise<number[]> {
     const list: any[] = Array.isArray(args) ? args : [args];
-    return delayed.remove(this.connection, encode(queue, func, list));
+    return removeDelayed(this.connection, encode(queue, func, list));
   }
 
   /** @returns the seconds it is due at */
@@ -270,11 +274,7 @@ export class Queue extends EventEmitter {
   }
 
   removeFailed(failedJob: ErrorPayload): Promise<number> {
-    return this.connection.redis.lrem(
-      this.connection.key("failed"),
-      1,
-      JSON.stringify(failedJob),
-    );
+    return removeFailed(this.connection, failedJob);
   }
 
   /**

@@ -110,7 +110,7 @@ export class Worker extends EventEmitter {
     this.running = true;
     this.ended = undefined;
     this.emit("start");
-    const seat = await this.session.join(this.name, this.originalQueue);
+    const seat = await this.join();
     this.seat = seat;
     this.name = seat.member.name;
     seat.onIdle = () => {
@@ -266,6 +266,16 @@ export class Worker extends EventEmitter {
     return this.seat?.held ?? this.ownHeld;
   }
   private readonly ownHeld: Seat["held"] = new Map();
+
+  private async join(): Promise<Seat> {
+    try {
+      return await this.session.join(this.name, this.originalQueue);
+    } catch (error) {
+      this.started = false;
+      this.running = false;
+      throw error;
+    }
+  }
 
   private async work(seat: Seat): Promise<void> {
     let outcome = NO_OUTCOME;

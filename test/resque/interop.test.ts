@@ -282,6 +282,20 @@ describeOnRedis("beside node-resque", () => {
     for (const one of failed) expect(await our.removeFailed(one)).toBe(1);
   });
 
+  test("failed entries that others wrote with blanks are removed and tried again", async () => {
+    const our = await bench.queue();
+    const entry = (n: number) =>
+      `{"worker": "ruby:1", "queue": "a/b", "payload": {"class": "x", "args": [${n}]}, "exception": "E", "error": "\\u00e4", "backtrace": [], "failed_at": "2026/01/01"}`;
+    await redis.rpush("resque:failed", entry(1), entry(2));
+    const [first, second] = await our.failed(0, -1);
+    expect(await our.removeFailed(first)).toBe(1);
+    expect(await our.retryAndRemoveFailed(second)).toBe(true);
+    expect(await our.failedCount()).toBe(0);
+    expect(await our.queued("a/b", 0, -1)).toEqual([
+      { class: "x", queue: "a/b", args: [2] },
+    ]);
+  });
+
   test("their scheduler cleans a dead worker of theirs; ours does the same, by redis's clock", async () => {
     const our = await bench.queue();
     const now = Math.floor(Date.now() / 1000);

@@ -71,6 +71,39 @@ describeOnEachEngine("loads", (engine) => {
     expect(seen).toBe(text);
   });
 
+  test("delayed jobs with odd strings and deep arguments arrive unchanged", async () => {
+    let deep: unknown = "end";
+    for (let i = 0; i < 1500; i++) deep = [deep];
+    const odd = {
+      half: "\ud83d",
+      quote: '"\\',
+      path: "a/b",
+      big: 2 ** 53,
+      e: [],
+      deep,
+    };
+    const queue = await bench.queue();
+    await bench.scheduler();
+    const seen = new Promise((resolve) => {
+      void bench.startedWorker({ odd: resolve });
+    });
+    await queue.enqueueIn(5, "q", "odd", [odd]);
+    expect(JSON.stringify(await seen)).toBe(JSON.stringify(odd));
+  });
+
+  test("deleting a delayed job leaves nothing of it", async () => {
+    const queue = await bench.queue();
+    const due = Date.now() + 60_000;
+    await queue.enqueueAt(due, "q", "x", [1]);
+    await queue.enqueueAt(due + 5000, "q", "x", [1]);
+    expect((await queue.delDelayed("q", "x", [1])).sort()).toEqual(
+      [due, due + 5000].map((ms) => Math.ceil(ms / 1000)),
+    );
+    expect(await queue.scheduledAt("q", "x", [1])).toEqual([]);
+    expect(await bench.redis.zcard("resque:ah:due")).toBe(0);
+    expect(await bench.redis.zcard("resque:delayed_queue_schedule")).toBe(0);
+  });
+
   test("a class that was removed while its job was queued ends in the failed list, with its inputs", async () => {
     const queue = await bench.queue();
     await queue.enqueue("q", "gone", [{ a: 1 }]);

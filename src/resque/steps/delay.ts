@@ -3,7 +3,7 @@ import { runExclusive } from "../../redis/engine";
 import { defineScript, runScript } from "../../redis/script";
 import type { Connection } from "../connection";
 import { embeddedWakeUps } from "../wakeUps";
-import { WAKE, type Command } from "./lua";
+import { JSON_TEXT, WAKE, type Command } from "./lua";
 
 /** Buckets longer than this are only moved at their whole second: finding a job in them costs too much. */
 const LONG_BUCKET = 1000;
@@ -37,17 +37,24 @@ return delay(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 // Returns the next due time in ms ('' for none), then s and job of each one moved.
 // One step: a job is never in neither place. Queues are known only from the jobs, so their keys are computed.
 const PROMOTE = defineScript(`
-${WAKE}
+${WAKE}${JSON_TEXT}
+-- arguments that cjson cannot read (half of a surrogate pair, a thousand levels) are none of our business
+local function queueOf(raw)
+  local queue = string.match(raw, '^{"class":"[^"\\\\]*","queue":"([^"\\\\]*)",')
+  if queue then return queue end
+  local ok, job = pcall(cjson.decode, raw)
+  if ok and type(job) == 'table' and type(job.queue) == 'string' then return job.queue end
+end
 local ns, now, limit, long = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local result = {''}
 local function move(raw, s)
   redis.call('SREM', ns .. 'timestamps:' .. raw, 'delayed:' .. s)
-  local ok, job = pcall(cjson.decode, raw)
-  if ok and type(job) == 'table' and type(job.queue) == 'string' then
-    redis.call('RPUSH', ns .. 'queue:' .. job.queue, raw)
-    wake(ns, job.queue, redis.call('SADD', KEYS[3], job.queue))
+  local queue = queueOf(raw)
+  if queue then
+    redis.call('RPUSH', ns .. 'queue:' .. queue, raw)
+    wake(ns, queue, redis.call('SADD', KEYS[3], queue))
   else
-    redis.call('RPUSH', KEYS[4], '{"worker":"scheduler","queue":"","payload":' .. cjson.encode(raw) ..
+    redis.call('RPUSH', KEYS[4], '{"worker":"scheduler","queue":"","payload":' .. json(raw) ..
       ',"exception":"Error","error":"unreadable job","backtrace":[],"failed_at":"' .. ARGV[5] .. '"}')
   end
   result[#result + 1] = s
@@ -145,6 +152,50 @@ export function delayCommands(
     ["RPUSH", wakeList, "1"],
     ["LTRIM", wakeList, 0, 0],
   ];
+}
+
+// KEYS: timestamps:<job>, schedule, ah:due. ARGV: prefix, job. Returns the seconds it was due at.
+// One step: the structures of resque agree. The buckets are known only from timestamps, so their keys are computed.
+const REMOVE = defineScript(`
+local ns, raw, result = ARGV[1], ARGV[2], {}
+for _, member in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local second = string.match(member, '([^:]*)$')
+  local bucket = ns .. 'delayed:' .. second
+  if redis.call('LREM', bucket, 0, raw) > 0 then result[#result + 1] = second end
+  if redis.call('LLEN', bucket) == 0 then redis.call('ZREM', KEYS[2], second) end
+  redis.call('ZREM', KEYS[3], second .. ':' .. raw)
+end
+redis.call('DEL', KEYS[1])
+return result
+`);
+
+/** @returns the seconds it was due at */
+export async function removeDelayed(
+  connection: Connection,
+  job: string,
+): Promise<number[]> {
+  const { redis } = connection;
+  const times = connection.key("timestamps", job);
+  const schedule = connection.key("delayed_queue_schedule");
+  const due = connection.key("ah:due");
+  if (!connection.embedded) {
+    const keys = [times, schedule, due];
+    const args = [connection.namespacePrefix, job];
+    const removed = await runScript(redis, REMOVE, keys, args);
+    return (removed as string[]).map(Number);
+  }
+  return runExclusive(async () => {
+    const seconds: number[] = [];
+    for (const member of await redis.smembers(times)) {
+      const second = member.slice(member.lastIndexOf(":") + 1);
+      const bucket = connection.key("delayed", second);
+      if ((await redis.lrem(bucket, 0, job)) > 0) seconds.push(Number(second));
+      if ((await redis.llen(bucket)) === 0) await redis.zrem(schedule, second);
+      await redis.zrem(due, `${second}:${job}`);
+    }
+    await redis.del(times);
+    return seconds;
+  });
 }
 
 export interface Promotion {

@@ -2,7 +2,14 @@
 import { runExclusive } from "../../redis/engine";
 import { defineScript, runScript } from "../../redis/script";
 import { processToken, type Connection } from "../connection";
-import { RELEASE, releasePlain, REQUEUE, requeuePlain, WAKE } from "./lua";
+import {
+  JSON_TEXT,
+  RELEASE,
+  releasePlain,
+  REQUEUE,
+  requeuePlain,
+  WAKE,
+} from "./lua";
 import { openRecord } from "./take";
 
 /** Deaths of workers that a job may cause before it counts as failed. */
@@ -56,11 +63,11 @@ return 'joined'
 `);
 
 const GIVE_BACK = `
-${WAKE}${REQUEUE}${RELEASE}
+${WAKE}${REQUEUE}${RELEASE}${JSON_TEXT}
 local function fail(ns, name, queue, raw, date)
   redis.call('INCR', ns .. 'stat:failed')
-  redis.call('RPUSH', ns .. 'failed', '{"worker":' .. cjson.encode(name) .. ',"queue":' .. cjson.encode(queue) .. ',"payload":' .. raw ..
-    ',"exception":"WorkerCrashed","error":"the worker died while it ran this job","backtrace":[],"failed_at":' .. cjson.encode(date) .. '}')
+  redis.call('RPUSH', ns .. 'failed', '{"worker":' .. json(name) .. ',"queue":' .. json(queue) .. ',"payload":' .. raw ..
+    ',"exception":"WorkerCrashed","error":"the worker died while it ran this job","backtrace":[],"failed_at":' .. json(date) .. '}')
 end
 local function giveBack(ns, id, member, name, isCrash, date)
   if redis.call('GET', ns .. 'ah:owner:' .. member) ~= id then return {'idle', member, '', ''} end

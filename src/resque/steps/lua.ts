@@ -26,6 +26,13 @@ local function wake(ns, queue, fresh)
 end
 `;
 
+/** `json(text)`: as JSON.stringify writes it, so that entries can be found by their text. */
+export const JSON_TEXT = `
+local function json(text)
+  return (string.gsub(cjson.encode(text), '\\\\/', '/'))
+end
+`;
+
 /** `requeue(ns, queue, raw)`: to the head, where it came from. Needs WAKE. */
 export const REQUEUE = `
 local function requeue(ns, queue, raw)
