@@ -14,5 +14,7 @@ export function loadModule(
   if (reload) delete require.cache[require.resolve(file)];
   const loaded = require(file) as unknown;
   if (typeof loaded === "function") return { default: loaded };
-  return loaded as Record<string, unknown>;
+  // node gives an ES module that has a default export this one, too, for compilers to look at
+  const { __esModule: _, ...exported } = loaded as Record<string, unknown>;
+  return exported;
 }

@@ -13,6 +13,23 @@ test("exports by name; a module that is a function is the default export", () =>
   expect(Object.keys(loadModule(alone))).toEqual(["default"]);
 });
 
+test("an ES module has its exports and nothing else", () => {
+  project.write("esm/package.json", '{ "type": "module" }');
+  const file = project.write(
+    "esm/both.js",
+    "export default class A {}; export class B {}",
+  );
+  const script = `
+    const { loadModule } = require("./src/utils/loadModule.ts");
+    console.log(JSON.stringify(Object.keys(loadModule(${JSON.stringify(file)})).sort()));`;
+  const out = execFileSync(
+    process.execPath,
+    ["--require", "tsx/cjs", "-e", script],
+    { cwd: repositoryRoot, encoding: "utf8" },
+  );
+  expect(JSON.parse(out)).toEqual(["B", "default"]);
+});
+
 test("a reload reads the file anew, and only then", () => {
   const file = project.write("changing.js", "exports.value = 1;");
   const script = `
