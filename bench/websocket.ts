@@ -145,14 +145,15 @@ async function check(servers: Running[]): Promise<void> {
   const { WebSocket } = require(path.join(peers, "ws")) as typeof import("ws");
   const answerOf = async ({ port, path: pathname }: Running) => {
     const ws = new WebSocket(`ws://127.0.0.1:${port}${pathname}`);
-    await once(ws, "open");
-    ws.send(request);
-    for (;;) {
-      const [data] = (await once(ws, "message")) as [Buffer];
-      if (!data.includes("messageId")) continue;
-      ws.terminate();
-      return data.toString();
-    }
+    ws.once("open", () => ws.send(request));
+    const answer = await new Promise<string>((resolve, reject) => {
+      ws.once("error", reject);
+      ws.on("message", (data: Buffer) => {
+        if (data.includes("messageId")) resolve(data.toString());
+      });
+    });
+    ws.terminate();
+    return answer;
   };
   const expected = await answerOf(servers[0]);
   for (const server of servers) {
