@@ -132,9 +132,7 @@ describeInBrowser("the client of version 29 in a page", () => {
       const page = await open();
       const [connection] = onServer();
       const state = await page.evaluate(() => {
-        const { id, fingerprint, state, rooms, welcomeMessage } = (
-          window
-        ).client;
+        const { id, fingerprint, state, rooms, welcomeMessage } = window.client;
         return { id, fingerprint, state, rooms, welcomeMessage };
       });
       const cookies = await page.context().cookies();
