@@ -1,12 +1,14 @@
 /** The failure matrix of the queue, with real processes: who dies or stands still when, and what becomes of the jobs. */
 import * as resque from "node-resque";
 import { describeOnRedis } from "../support/redisServer";
-import { Cluster, type Node } from "./processes/support";
+import { Cluster, removeCompiled, type Node } from "./processes/support";
 import { until } from "./support";
 
 const TTL = 800;
 /** Within this a job of a dead worker is taken up again, in ms: the lease, the next beat, and a spare. */
 const TAKEN_UP_MS = TTL + TTL / 3 + 1500;
+
+afterAll(removeCompiled);
 
 describeOnRedis("processes that fail", () => {
   let cluster: Cluster;

@@ -1,7 +1,10 @@
 /** Starts processes of fault tests, and counts what their jobs left behind. */
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import * as fs from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
+import * as ts from "typescript";
 import { Redis } from "ioredis";
 import { Queue } from "../../../src/resque/queue";
 import {
@@ -11,7 +14,58 @@ import {
 import { until } from "../support";
 import type { NodeOptions } from "./node";
 
-const SCRIPT = path.join(__dirname, "node.ts");
+const root = path.join(__dirname, "../../..");
+/** What a process consists of; compiled once, it starts in a third of the time. */
+const SOURCES = [
+  "src/errors.ts",
+  "src/redis/engine.ts",
+  "src/redis/script.ts",
+  "src/resque",
+  "test/resque/processes/node.ts",
+];
+let compiled: string | undefined;
+
+/** @returns the script of a process, as JavaScript */
+function compile(): string {
+  if (compiled) return compiled;
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ah-nodes-"));
+  fs.symlinkSync(
+    path.join(root, "node_modules"),
+    path.join(folder, "node_modules"),
+  );
+  for (const source of SOURCES.flatMap(filesOf)) {
+    const { outputText } = ts.transpileModule(
+      fs.readFileSync(path.join(root, source), "utf8"),
+      {
+        compilerOptions: {
+          target: ts.ScriptTarget.ES2022,
+          module: ts.ModuleKind.CommonJS,
+        },
+      },
+    );
+    const file = path.join(folder, source.replace(/\.ts$/, ".js"));
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, outputText);
+  }
+  compiled = path.join(folder, "test/resque/processes/node.js");
+  return compiled;
+}
+
+/** Call it after the last process. */
+export function removeCompiled(): void {
+  if (compiled === undefined) return;
+  const folder = path.join(path.dirname(compiled), "../../..");
+  fs.rmSync(folder, { recursive: true, force: true });
+  compiled = undefined;
+}
+
+function filesOf(source: string): string[] {
+  const full = path.join(root, source);
+  if (!fs.statSync(full).isDirectory()) return [source];
+  return fs
+    .readdirSync(full)
+    .flatMap((name) => filesOf(path.join(source, name)));
+}
 
 export class Node {
   readonly events: { event: string; details: any[] }[] = [];
@@ -23,8 +77,8 @@ export class Node {
   }
 
   static async start(options: NodeOptions): Promise<Node> {
-    const child = fork(SCRIPT, [JSON.stringify(options)], {
-      execArgv: ["--import", "tsx"],
+    const child = fork(compile(), [JSON.stringify(options)], {
+      execArgv: [],
       env: { ...process.env, NODE_OPTIONS: "" },
     });
     const node = new Node(child);
