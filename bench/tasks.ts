@@ -149,19 +149,26 @@ async function start(peer: Peer, port: number, db: number): Promise<void> {
   await Promise.race([once(child, "message"), exited]);
 }
 
-async function tell<T>(peer: Peer, message: object): Promise<T> {
+function tell<T>(peer: Peer, message: object): Promise<T> {
   const child = peer.child!;
-  const answer = once(child, "message");
-  child.send(message);
-  const ended = once(child, "exit").then(() => {
-    throw new Error(`${peer.name} ended`);
+  return new Promise((resolve, reject) => {
+    const done = () => {
+      child.off("message", onMessage);
+      child.off("exit", onExit);
+    };
+    const onMessage = (reply: { result: T; error?: string }) => {
+      done();
+      if (reply.error) reject(new Error(`${peer.name}: ${reply.error}`));
+      else resolve(reply.result);
+    };
+    const onExit = () => {
+      done();
+      reject(new Error(`${peer.name} ended`));
+    };
+    child.on("message", onMessage);
+    child.on("exit", onExit);
+    child.send(message);
   });
-  ended.catch(() => undefined);
-  const [reply] = (await Promise.race([answer, ended])) as [
-    { result: T; error?: string },
-  ];
-  if (reply.error) throw new Error(`${peer.name}: ${reply.error}`);
-  return reply.result;
 }
 
 const median = (values: number[]) =>
@@ -239,42 +246,46 @@ async function main(): Promise<void> {
     for (const [index, peer] of peers.entries())
       await start(peer, port, index + 1);
     const results: Results = {};
+    const show = (name: string, table: Results[string]) => {
+      results[name] = table;
+      console.log(`\n${name}`);
+      console.table(table);
+    };
     if (only.includes("enqueue"))
       for (const [how, n] of [
         ["one", 2000],
         ["fifty", 10_000],
         ["batch", 20_000],
       ] as const)
-        results[`enqueue, ${how}`] = await compare(peers, {
-          command: "enqueue",
-          how,
-          count: count(n),
-        });
+        show(
+          `enqueue, ${how}`,
+          await compare(peers, {
+            command: "enqueue",
+            how,
+            count: count(n),
+          }),
+        );
     if (only.includes("work"))
       for (const [concurrency, n] of [
         [1, 3000],
         [10, 8000],
         [50, 10_000],
       ] as const)
-        results[`work, concurrency ${concurrency}`] = await compare(peers, {
-          command: "work",
-          concurrency,
-          count: count(n),
-        });
+        show(
+          `work, concurrency ${concurrency}`,
+          await compare(peers, {
+            command: "work",
+            concurrency,
+            count: count(n),
+          }),
+        );
     if (only.includes("idle"))
-      results["idle queue, ms from enqueue to start"] = await distribution(
-        peers,
-        "idle",
-        300,
-        4,
+      show(
+        "idle queue, ms from enqueue to start",
+        await distribution(peers, "idle", 300, 4),
       );
     if (only.includes("late"))
-      results["delayed jobs, ms late"] = await distribution(
-        peers,
-        "late",
-        300,
-        20,
-      );
+      show("delayed jobs, ms late", await distribution(peers, "late", 300, 20));
     print(results);
   } finally {
     for (const { child } of peers) child?.kill("SIGKILL");
@@ -284,10 +295,6 @@ async function main(): Promise<void> {
 }
 
 function print(results: Results): void {
-  for (const [name, table] of Object.entries(results)) {
-    console.log(`\n${name}`);
-    console.table(table);
-  }
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], {
     cwd: here,
     encoding: "utf8",

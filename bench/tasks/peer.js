@@ -113,7 +113,7 @@ const commands = {
     });
     for (let n = 0; n < count; n++) {
       const ms = 300 + Math.floor(Math.random() * overMs);
-      await peer.enqueueIn(ms, { due: Date.now() + ms });
+      await peer.enqueueIn(ms, { n, due: Date.now() + ms });
     }
     await all;
     await peer.stop();
