@@ -6,7 +6,18 @@ import type { Spark } from "./spark";
 /** Asking ten thousand at once would keep the process from everything else for half a second. */
 const SLICE = 500;
 
+/** A round that is later than so many intervals tells of this process, not of its clients. */
+const LATE = 1.2;
+
+interface Round {
+  text: string;
+  frame: Buffer;
+  /** Nobody is judged in a round that comes late, after this process was held up. */
+  isLate: boolean;
+}
+
 export class Heartbeat {
+  private lastRound = 0;
   private timer: NodeJS.Timeout | undefined;
 
   /**
@@ -22,7 +33,12 @@ export class Heartbeat {
   start(intervalMs: number): void {
     this.stop();
     if (!(intervalMs > 0)) return;
-    this.timer = setInterval(() => this.round(), intervalMs).unref();
+    this.lastRound = performance.now();
+    // what has arrived is read between the timer and the immediate: a signal that waited only for us counts
+    this.timer = setInterval(
+      () => setImmediate(() => this.round(intervalMs)),
+      intervalMs,
+    ).unref();
   }
 
   stop(): void {
@@ -30,17 +46,23 @@ export class Heartbeat {
     this.timer = undefined;
   }
 
-  private round(): void {
-    const ping = pingText(Date.now());
-    this.ask([...this.sparks], 0, ping, textFrame(ping));
+  private round(intervalMs: number): void {
+    if (!this.timer) return;
+    const now = performance.now();
+    const isLate = now - this.lastRound > LATE * intervalMs;
+    this.lastRound = now;
+    const text = pingText(Date.now());
+    const frame = textFrame(text);
+    this.ask([...this.sparks], 0, { text, frame, isLate });
   }
 
-  private ask(sparks: Spark[], from: number, text: string, frame: Buffer) {
+  private ask(sparks: Spark[], from: number, round: Round): void {
+    const { text, frame, isLate } = round;
     const end = Math.min(from + SLICE, sparks.length);
     for (let i = from; i < end; i++) {
       const spark = sparks[i]!;
       const { bytesRead } = spark;
-      if (spark.seenBytes === bytesRead && !spark.isBehind) {
+      if (spark.seenBytes === bytesRead && !spark.isBehind && !isLate) {
         this.onDead(spark);
         continue;
       }
@@ -49,6 +71,6 @@ export class Heartbeat {
       else spark.writeFrame(frame);
     }
     if (end < sparks.length && this.timer)
-      setImmediate(() => this.ask(sparks, end, text, frame));
+      setImmediate(() => this.ask(sparks, end, round));
   }
 }

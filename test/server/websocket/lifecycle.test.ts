@@ -78,36 +78,52 @@ describe("heartbeat", () => {
   const pingsOf = ({ received }: WebsocketClient) =>
     received.filter((m) => String(m).startsWith("primus::ping::"));
 
-  /** It answers pings as Primus does. */
+  /** It answers pings as Primus does, also those that have come already. */
   function answering(client: WebsocketClient): void {
+    const answer = (ping: string) =>
+      client.send(ping.replace("primus::ping::", "primus::pong::"));
+    pingsOf(client).forEach(answer);
     client.ws.on("message", (data: Buffer) => {
-      const match = /^"primus::ping::(\d+)"$/.exec(data.toString());
-      if (match) client.sendRaw(`"primus::pong::${match[1]}"`);
+      const message: unknown = JSON.parse(data.toString());
+      if (String(message).startsWith("primus::ping::"))
+        answer(message as string);
     });
   }
 
   test("finds clients that are silent, and leaves those that are not", async () => {
-    await beat(60);
-    const silent = await connect();
-    const [good, talking, pinging] = [
-      await connect(),
-      await connect(),
-      await connect(),
-    ];
+    await beat(100);
+    const [good, talking, pinging] = await Promise.all([
+      connect(),
+      connect(),
+      connect(),
+    ]);
     answering(good);
     const talk = setInterval(() => {
       talking.sendRaw("nonsense");
       pinging.ws.ping();
     }, 15);
+    const silent = await connect();
     const { code } = await silent.closed;
     expect(code).toBe(1006);
-    expect(pingsOf(silent)).toHaveLength(1);
     await waitFor("more rounds", () => pingsOf(good).length >= 5);
     clearInterval(talk);
     expect(server().connections()).toHaveLength(3);
     for (const { ws } of [good, talking, pinging])
       expect(ws.readyState).toBe(WebSocket.OPEN);
     expect(Number(pingsOf(good)[0].slice(14))).toBeGreaterThan(1e12);
+  });
+
+  test("does not take its own pause for that of its clients", async () => {
+    await beat(100);
+    const good = await connect();
+    answering(good);
+    for (let i = 1; i <= 3; i++) {
+      const count = pingsOf(good).length;
+      await waitFor("a ping", () => pingsOf(good).length > count);
+      const until = Date.now() + 250; // the answer is on its way, and nobody reads it
+      while (Date.now() < until);
+    }
+    expect((await good.request({ event: "detailsView" })).status).toBe("OK");
   });
 
   test("finds a half-open connection, and its room is left", async () => {
