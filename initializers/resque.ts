@@ -31,6 +31,6 @@ export class ResqueInitializer extends Initializer {
 
   override async stop() {
     await this.upkeep.stop();
-    await beginStop();
+    beginStop();
   }
 }

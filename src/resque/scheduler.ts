@@ -78,7 +78,7 @@ export class Scheduler extends EventEmitter {
     if (!this.running) return;
     this.running = false;
     this.stopWaiting?.();
-    await bounded(this.loop, 5000);
+    await bounded(this.loop, 2000);
     this.wakeUps?.close();
     if (this.leader) {
       this.leader = false;

@@ -1,5 +1,6 @@
 /** Wakes idle workers and schedulers of this process: by a blocking wait on redis, or at once on the embedded engine. */
 import type { Redis } from "ioredis";
+import { isCluster } from "../redis/engine";
 import type { Connection } from "./connection";
 
 /** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
@@ -112,7 +113,11 @@ export class WakeUps {
 
   private blockingClient(): Redis {
     if (!this.client) {
-      this.client = this.connection.redis.duplicate();
+      const { redis } = this.connection;
+      // a check that is cut off by a stop would hold the process for two more seconds
+      this.client = isCluster(redis)
+        ? redis.duplicate()
+        : redis.duplicate({ enableReadyCheck: false });
       this.client.on("error", () => undefined); // the main connection reports
     }
     return this.client;

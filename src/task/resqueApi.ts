@@ -74,17 +74,28 @@ export async function startWorking(): Promise<void> {
   await api.resque.startMultiWorker();
 }
 
+const stops = new WeakMap<ResqueApi, Promise<void>>();
+
 /** Take no more jobs; what runs goes on while the servers stop. */
-export async function beginStop(): Promise<void> {
-  await api.resque.stopScheduler();
-  api.resque.stopMultiWorker().catch((error: unknown) => {
-    log(`the workers did not stop: ${String(error)}`, "error");
-  });
+export function beginStop(): void {
+  const { resque } = api;
+  const parts = [resque.stopScheduler(), resque.stopMultiWorker()];
+  const stop = Promise.all(
+    parts.map((part) =>
+      part.catch((error: unknown) =>
+        log(`a part of the task queue did not stop: ${String(error)}`, "error"),
+      ),
+    ),
+  );
+  stops.set(
+    resque,
+    stop.then(() => undefined),
+  );
 }
 
 /** Let what runs finish within `config.general.shutdownTimeout`; what is left goes back to its queue. */
 export async function endStop(): Promise<void> {
-  await api.resque.stopMultiWorker();
+  await stops.get(api.resque);
   await api.resque.stopQueue();
 }
 

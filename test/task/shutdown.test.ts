@@ -7,7 +7,7 @@ import { until } from "../support/until";
 import { addActions, ask, type Answer } from "../support/webApp";
 import { api, config, task } from "../../src/index";
 
-describeOnEachEngine("a stop with a request and a job in flight", () => {
+describeOnEachEngine("a stop with a request and a job in flight", (engine) => {
   const release: Array<(result: unknown) => void> = [];
   const wait = () => new Promise((resolve) => release.push(resolve));
 
@@ -83,4 +83,32 @@ describeOnEachEngine("a stop with a request and a job in flight", () => {
     expect(await queuedAfterwards("default")).toEqual([{ a: 1 }]);
     for (const one of release) one("too late");
   });
+
+  if (engine.embedded) return; // where redis cannot be away
+
+  test.each(["hangs", "is gone"])(
+    "a stop ends when redis %s, with a job in flight",
+    async (what) => {
+      const { app, answer } = await startBusy(500);
+      const scheduler = config.tasks.scheduler;
+      config.tasks.scheduler = true;
+      await api.resque.startScheduler();
+      config.tasks.scheduler = scheduler;
+      await until(async () => (await task.details()).leader !== null);
+      if (what === "hangs") engine.server!.pause();
+      else await engine.server!.kill();
+      const begin = Date.now();
+      try {
+        await app.process.stop();
+        expect(Date.now() - begin).toBeLessThan(15_000);
+      } finally {
+        if (what === "hangs") engine.server!.resume();
+        else await engine.server!.restart();
+        await engine.client().ping();
+        for (const one of release) one("too late");
+      }
+      await expect(answer).rejects.toThrow();
+    },
+    40_000,
+  );
 });
