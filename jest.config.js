@@ -1,5 +1,9 @@
 /** Tests run from source through ts-jest; each file is transpiled on its own (`npm run lint` checks the types). */
+const os = require("node:os");
+
 module.exports = {
+  // suites wait for processes and sockets more than they compute; a redis-server has 16 databases, one for each worker
+  maxWorkers: Math.min(Math.max(os.availableParallelism(), 2), 8),
   testEnvironment: "node",
   roots: ["<rootDir>/test"],
   testMatch: ["**/*.test.ts"],
