@@ -1,10 +1,17 @@
 /** Sends messages, failures and files to a client. */
+import type { ActionProcessor } from "../../action/actionProcessor";
+import { ActionsStatus } from "../../action/status";
 import { encodeOnce } from "../../chat/payload";
 import { errorMessage } from "../../config/errorMessage";
 import { toError } from "../../errors";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import type { SocketClient } from "./client";
-import { encodeMessage, errorReply } from "./protocol";
+import {
+  actionReply,
+  encodeActionReply,
+  encodeMessage,
+  errorReply,
+} from "./protocol";
 import { SOCKET_DEFAULTS } from "./socketConfig";
 
 type MessageId = string | number;
@@ -25,6 +32,26 @@ export function send(client: SocketClient, message: unknown): void {
   } catch (error) {
     fail(error);
   }
+}
+
+/** Answer an action with what it responded. */
+export function sendReply(
+  client: SocketClient,
+  { response, messageId, actionStatus }: ActionProcessor,
+): void {
+  let text: string | undefined;
+  try {
+    text = encodeActionReply(response, messageId);
+  } catch (error) {
+    sendFailure(client, error, messageId);
+    return;
+  }
+  if (text !== undefined) {
+    client.output.send(text);
+    return;
+  }
+  const hasFailed = actionStatus !== ActionsStatus.Complete;
+  send(client, actionReply(response, messageId, hasFailed));
 }
 
 /**

@@ -219,7 +219,7 @@ export class SocketClient implements OutputOwner {
     { action, params }: SocketRequest & { kind: "action" },
     messageId: string | number,
   ): void {
-    if (params) connection.params = { ...params };
+    if (params) connection.params = params; // fresh from the parser: nobody else has them
     if (action !== undefined) connection.params.action = action;
     const id = ownMessageId(connection.params) ?? messageId;
     connection.messageId = id;

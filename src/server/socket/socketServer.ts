@@ -2,7 +2,6 @@
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
-import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { env } from "../../config/config";
 import { shutdownTimeLeft } from "../../config/shutdown";
@@ -13,11 +12,11 @@ import { isThenable } from "../../input/field";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { listen } from "../listen";
 import { Server } from "../server";
-import { send, sendFound } from "./answers";
+import { send, sendFound, sendReply } from "./answers";
 import { SocketClient } from "./client";
 import { Listener } from "./listener";
 import { LINGER_MS } from "./output";
-import { actionReply, type RequestNames } from "./protocol";
+import type { RequestNames } from "./protocol";
 import {
   isSecure,
   KEEP_ALIVE_AFTER_MS,
@@ -300,8 +299,7 @@ export class SocketServer extends Server {
     if (data.toRender !== true) return;
     const client = this.clientOf(data.connection);
     if (!client) return;
-    const hasFailed = data.actionStatus !== ActionsStatus.Complete;
-    send(client, actionReply(data.response, data.messageId, hasFailed));
+    sendReply(client, data);
   }
 
   private clientOf(connection: Connection): SocketClient | undefined {
