@@ -1,6 +1,7 @@
 /** Runs a program at a terminal of its own, as somebody who types would. */
 import { spawn, spawnSync, type ChildProcess } from "child_process";
 import { EventEmitter, once } from "events";
+import { HIDDEN } from "./runCli";
 
 /** Nothing that is waited for takes longer, in ms. */
 const LIMIT_MS = 30_000;
@@ -21,10 +22,9 @@ export class Terminal {
     command: string,
     options: { cwd: string; env?: Record<string, string | undefined> },
   ) {
-    const hidden = { JEST_WORKER_ID: undefined, NODE_ENV: undefined };
     this.child = spawn("script", ["-qfec", command, "/dev/null"], {
       cwd: options.cwd,
-      env: { ...process.env, ...hidden, TERM: "xterm", ...options.env },
+      env: { ...process.env, ...HIDDEN, TERM: "xterm", ...options.env },
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.child.stdout!.setEncoding("utf8").on("data", (text: string) => {

@@ -20,10 +20,13 @@ function toModule(source: string): string {
 
 function withoutRequire(text: string): string {
   if (!/\brequire\("/.test(text)) return text;
-  const load = "const load = createRequire(`${process.cwd()}/`);\n";
-  return `import { createRequire } from "module";\n${text}`
-    .replaceAll('require("', 'load("')
-    .replace(/\n\nconst /, `\n\n${load}\nconst `);
+  const imports = /^(?:import [^;]*;\n)*/.exec(text)![0];
+  const rest = text.slice(imports.length).trimStart();
+  return [
+    `import { createRequire } from "module";\n${imports}`,
+    "const load = createRequire(`${process.cwd()}/`);\n",
+    rest.replaceAll('require("', 'load("'),
+  ].join("\n");
 }
 
 function withoutDirname(text: string): string {
