@@ -21,7 +21,11 @@ export default tseslint.config(
     extends: [...tseslint.configs.recommendedTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ["./tsconfig.json", "./test/tsconfig.json"],
+        project: [
+          "./tsconfig.json",
+          "./test/tsconfig.json",
+          "./examples/tsconfig.json",
+        ],
         tsconfigRootDir: import.meta.dirname,
       },
     },

@@ -10,8 +10,8 @@ const page = (name: string) =>
 /** The cells of the table below a heading, without its first two rows. */
 function table(text: string, heading: string): string[][] {
   const [, section] = text.split(`\n## ${heading}\n`);
-  return section!
-    .split("\n## ")[0]!
+  return section
+    .split("\n## ")[0]
     .split("\n")
     .filter((line) => line.startsWith("| "))
     .slice(2)
@@ -23,8 +23,8 @@ let commands: string[];
 beforeAll(async () => {
   const { stdout } = await runCli(["help"], { cwd: repositoryRoot });
   const [, list] = stdout.split("Commands:\n");
-  commands = [...list!.matchAll(/^ {2}([a-z-]+)/gm)]
-    .map(([, name]) => name!)
+  commands = [...list.matchAll(/^ {2}([a-z-]+)/gm)]
+    .map(([, name]) => name)
     .filter((name) => name !== "help");
 });
 
@@ -41,7 +41,7 @@ test("the comparison lists the commands that there are", () => {
 test("the page of the command line tells of all of them", () => {
   const text = page("command-line.md");
   const told = [...text.matchAll(/^\| `([a-z-]+)` +\|/gm)]
-    .map(([, name]) => name!)
+    .map(([, name]) => name)
     .filter((name) => commands.includes(name));
   expect(told.sort()).toEqual([...commands].sort());
 });
@@ -67,8 +67,8 @@ test("the defaults are those of the code", async () => {
   const rows = table(page("comparison.md"), "Defaults");
   expect(rows.length).toBeGreaterThan(10);
   const actual = rows.map(([name]) => {
-    const [namespace, key] = name!.split(".");
-    return [name, JSON.stringify(config[namespace!]![key!])];
+    const [namespace, key] = name.split(".");
+    return [name, JSON.stringify(config[namespace][key])];
   });
   expect(actual).toEqual(rows.map(([name, , now]) => [name, now]));
 });

@@ -258,7 +258,7 @@ step("npm run dev restarts within a second of a change", async () => {
     await server.saw(/Started/);
     // a second of a machine that has time for it
     const [load] = os.loadavg();
-    const limit = 1000 * Math.max(1, load! / os.availableParallelism());
+    const limit = 1000 * Math.max(1, load / os.availableParallelism());
     let fastest = Infinity;
     for (let i = 1; i <= 10 && fastest >= limit; i++) {
       const changed = before.replace("ok = true", `ok = "change ${i}"`);
@@ -323,46 +323,38 @@ step("a plugin is made, packed, installed and used", async () => {
   await runOk("npx", [...made, "--name=ah-greeting"], at);
   await runOk("npm", ["run", "lint"], at);
   await runOk("npm", ["pack"], at); // builds first
-  await npm("install", ...QUIET, path.join(plugin, "ah-greeting-0.1.0.tgz"));
+  const packed = path.join(plugin, "ah-greeting-0.1.0.tgz");
+  await npm("install", ...QUIET, "--ignore-scripts", packed);
 
-  const configured = path.join(project, "src/config/plugins.ts");
+  // written as compiled, which spares the compiler
+  const configured = path.join(project, "dist/config/plugins.js");
   const before = fs.readFileSync(configured, "utf8");
-  const withPlugin = (more: string) =>
+  const usePlugin = (more = "") =>
     fs.writeFileSync(
       configured,
-      `export const DEFAULT = { plugins: () => ({ greeting: {
+      `exports.DEFAULT = { plugins: () => ({ greeting: {
         path: process.cwd() + "/node_modules/ah-greeting"${more} } }) };\n`,
     );
-  const greet = (...more: string[]) =>
-    actionhero(
-      "action-run",
-      "pluginGreeting",
-      '--params={"name":"Ann"}',
-      ...more,
-    );
-  withPlugin("");
-  await npm("run", "build");
+  const greet = () =>
+    actionhero("action-run", "pluginGreeting", '--params={"name":"Ann"}');
+  usePlugin();
   expect(JSON.parse(await greet())).toEqual({ greeting: "hello Ann" });
   expect(await actionhero("routes-list")).toMatch(
     /GET +\/plugin\/greeting\/:name +pluginGreeting/,
   );
 
   // the project's settings go before the plugin's
-  const setting = path.join(project, "src/config/pluginGreeting.ts");
+  const setting = path.join(project, "dist/config/pluginGreeting.js");
   fs.writeFileSync(
     setting,
-    `export const DEFAULT = { pluginGreeting: () => ({ word: "ahoy" }) };\n`,
+    `exports.DEFAULT = { pluginGreeting: () => ({ word: "ahoy" }) };\n`,
   );
-  await npm("run", "build");
   expect(JSON.parse(await greet())).toEqual({ greeting: "ahoy Ann" });
 
-  withPlugin(", actions: false, config: false");
-  await npm("run", "build");
+  usePlugin(", actions: false, config: false");
   await expect(greet()).rejects.toThrow(/unknown action/);
   fs.rmSync(setting);
-  fs.rmSync(path.join(project, "dist/config/pluginGreeting.js"));
   fs.writeFileSync(configured, before);
-  await npm("run", "build");
 });
 
 if (hasRedis)

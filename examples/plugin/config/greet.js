@@ -1,0 +1,4 @@
+// what a project's own config/pluginGreet goes before
+exports.DEFAULT = {
+  pluginGreet: () => ({ word: "hello" }),
+};

@@ -1,0 +1,5 @@
+exports.DEFAULT = {
+  routes: () => ({
+    get: [{ path: "/plugin/greet/:name", action: "pluginGreet" }],
+  }),
+};

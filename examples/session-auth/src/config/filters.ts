@@ -1,0 +1,3 @@
+export const DEFAULT = {
+  general: () => ({ filteredParams: ["password"] }),
+};

@@ -1,0 +1,64 @@
+import {
+  action,
+  api,
+  cache,
+  Initializer,
+  type ActionProcessor,
+} from "actionhero";
+
+const PREFIX = "session:";
+const LIFE_MS = 24 * 60 * 60 * 1000;
+
+export interface Session {
+  user: string;
+}
+
+/** A connection's fingerprint comes from its cookie, so it tells browsers apart. */
+type Client = ActionProcessor<any>["connection"];
+
+class Sessions {
+  async create({ fingerprint }: Client, user: string) {
+    await cache.save(PREFIX + fingerprint, { user }, LIFE_MS);
+  }
+
+  async find({ fingerprint }: Client): Promise<Session | undefined> {
+    try {
+      const { value } = await cache.load(PREFIX + fingerprint, {
+        expireTimeMS: LIFE_MS, // every use makes it live on
+      });
+      return value as Session;
+    } catch {
+      return undefined; // there is none, or it is too old
+    }
+  }
+
+  async destroy({ fingerprint }: Client) {
+    await cache.destroy(PREFIX + fingerprint);
+  }
+}
+
+declare module "actionhero" {
+  interface Api {
+    sessions: Sessions;
+  }
+}
+
+export class SessionInitializer extends Initializer {
+  constructor() {
+    super();
+    this.name = "session";
+  }
+
+  override async initialize() {
+    api.sessions = new Sessions();
+    action.addMiddleware({
+      name: "signed-in",
+      global: false,
+      preProcessor: async (data: ActionProcessor<any>) => {
+        const session = await api.sessions.find(data.connection);
+        if (!session) throw new Error("please sign in");
+        data.session = session;
+      },
+    });
+  }
+}
