@@ -24,7 +24,7 @@ function withoutRequire(text: string): string {
   const rest = text.slice(imports.length).trimStart();
   return [
     `import { createRequire } from "module";\n${imports}`,
-    "const load = createRequire(`${process.cwd()}/`);\n",
+    "const load = createRequire(`${process.cwd()}/package.json`);\n",
     rest.replaceAll('require("', 'load("'),
   ].join("\n");
 }
