@@ -28,7 +28,7 @@ export function parseHeadersForClientAddress(headers: Headers): ClientAddress {
 function parseForwarded(text: string): ClientAddress {
   if (text.includes(".") || !text.includes(":")) {
     const [ip, port] = text.replace("::ffff:", "").split(":");
-    return { ip, port };
+    return { ip: ip || undefined, port: port || undefined };
   }
   try {
     const { host, port } = parseIPv6URI(text);

@@ -145,6 +145,14 @@ describe("utils", () => {
       expect(parse({})).toEqual({ ip: undefined, port: undefined });
     });
 
+    test.each([",", " , 1.1.1.1", "::ffff:", "1.2.3.4:"])(
+      "%p has no empty parts",
+      (value) => {
+        const address = parse({ "x-forwarded-for": value });
+        expect(Object.values(address)).not.toContain("");
+      },
+    );
+
     test("a malformed address is ignored instead of failing the request", () => {
       expect(parse({ "x-forwarded-for": "[zzz:1" }).port).toBe(80);
       expect(parse({ "x-forwarded-for": "[:::::]" })).toEqual({
