@@ -207,6 +207,9 @@ function chatRooms() {
 }
 
 function checkData(data: ConnectionData): void {
+  // a server of a project may take ids from its clients
+  if (data.id === "__proto__")
+    throw new Error("__proto__ cannot be the id of a connection");
   demand(data, "type");
   demand(data, "rawConnection");
   if (config.general?.enforceConnectionProperties !== false) {

@@ -28,6 +28,18 @@ const data: ConnectionData = {
 };
 
 describe("construction", () => {
+  test("an id that would change the table of connections is refused", () => {
+    expect(() => new Connection({ ...data, id: "__proto__" })).toThrow(
+      "__proto__ cannot be the id of a connection",
+    );
+    expect(Object.getPrototypeOf(api.connections.connections)).toBe(
+      Object.prototype,
+    );
+    expect(new Connection({ ...data, id: "constructor" }).id).toBe(
+      "constructor",
+    );
+  });
+
   test("the fields", () => {
     const before = Date.now();
     const connection = new Connection({ ...data, canChat: true });
@@ -253,9 +265,9 @@ describe("destroy", () => {
     expect(goodbyes).toEqual([connection]);
     expect(api.connections.connections[connection.id]).toBeUndefined();
 
-    jest.spyOn(server, "goodbye" as never).mockImplementation((() => {
+    jest.spyOn(server, "goodbye" as never).mockImplementation(() => {
       throw new Error("cannot part");
-    }));
+    });
     const other = await specHelper.buildConnection();
     await other.destroy();
     expect(api.connections.connections[other.id]).toBeUndefined();
