@@ -5,6 +5,8 @@ import type { FileContent } from "./open";
 export const MAX_HELD_FILE_BYTES = 256 * 1024;
 /** All files together; the longest unused are dropped first. */
 export const MAX_HELD_BYTES = 32 * 1024 * 1024;
+/** What an entry takes beside its file and its name. */
+export const ENTRY_BYTES = 1024;
 /** For how long what was seen on the disk is believed. */
 export const BELIEVED_MS = 1000;
 
@@ -57,7 +59,7 @@ export class FileMemory {
     this.forget(key);
     const held = { ...content, file, checkedAt: this.now() };
     this.files.set(key, held);
-    this.bytes += held.length;
+    this.bytes += sizeOf(key, held);
     for (const oldest of this.files.keys()) {
       if (this.bytes <= this.maxBytes) break;
       this.forget(oldest);
@@ -69,6 +71,11 @@ export class FileMemory {
     const held = this.files.get(key);
     if (held === undefined) return;
     this.files.delete(key);
-    this.bytes -= held.length;
+    this.bytes -= sizeOf(key, held);
   }
+}
+
+/** Clients choose the names: of one small file there can be any number (`./a`, `././a`), as long as they like. */
+function sizeOf(key: string, { length }: HeldFile): number {
+  return length + 2 * key.length + ENTRY_BYTES;
 }

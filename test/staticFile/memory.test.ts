@@ -1,4 +1,8 @@
-import { BELIEVED_MS, FileMemory } from "../../src/staticFile/memory";
+import {
+  BELIEVED_MS,
+  ENTRY_BYTES,
+  FileMemory,
+} from "../../src/staticFile/memory";
 
 function contentOf(text: string, ino = 1, mtimeMs = 1000) {
   const content = Buffer.from(text);
@@ -14,7 +18,7 @@ function contentOf(text: string, ino = 1, mtimeMs = 1000) {
 
 test("a file is believed for a while, and then has to be confirmed", () => {
   let now = 5000;
-  const memory = new FileMemory(100, () => now);
+  const memory = new FileMemory(10_000, () => now);
   memory.hold("k", "/a", contentOf("abc"));
   now += BELIEVED_MS - 1;
   expect(memory.fresh("k")?.content.toString()).toBe("abc");
@@ -27,7 +31,7 @@ test("a file is believed for a while, and then has to be confirmed", () => {
 
 test("a clock that goes backwards makes nothing believed for long", () => {
   let now = 5000;
-  const memory = new FileMemory(100, () => now);
+  const memory = new FileMemory(10_000, () => now);
   memory.hold("k", "/a", contentOf("abc"));
   now = 10;
   expect(memory.fresh("k")).toBeUndefined();
@@ -45,7 +49,7 @@ test.each([
 });
 
 test("the longest unused file goes first when there is too much", () => {
-  const memory = new FileMemory(10);
+  const memory = new FileMemory(2 * (ENTRY_BYTES + 7));
   memory.hold("a", "/a", contentOf("aaaa"));
   memory.hold("b", "/b", contentOf("bbbb"));
   memory.confirm("a", { size: 4, mtimeMs: 1000, ino: 1 });
@@ -56,9 +60,18 @@ test("the longest unused file goes first when there is too much", () => {
 });
 
 test("the bytes of a replaced file are counted once", () => {
-  const memory = new FileMemory(10);
+  const memory = new FileMemory(2 * (ENTRY_BYTES + 7));
   for (let i = 0; i < 5; i++) memory.hold("a", "/a", contentOf("aaaa"));
   memory.hold("b", "/b", contentOf("bbbb"));
   expect(memory.fresh("a")).toBeDefined();
   expect(memory.fresh("b")).toBeDefined();
+});
+
+test("many names of one small file do not fill the memory", () => {
+  const memory = new FileMemory(10_000);
+  const names = Array.from({ length: 1000 }, (_, i) => `${"./".repeat(i)}a`);
+  for (const name of names) memory.hold(name, "/a", contentOf(""));
+  const held = names.filter((name) => memory.fresh(name) !== undefined);
+  expect(held.length).toBeGreaterThan(0);
+  expect(held.join("").length).toBeLessThan(10_000);
 });
