@@ -52,7 +52,7 @@ function defineWebsocketClient(environment) {
      */
     constructor(options, client) {
       super();
-      this.callbacks = {};
+      this.callbacks = Object.create(null); // ids can be of one's own choice
       this.id = null;
       this.fingerprint = null;
       this.events = {};

@@ -8,6 +8,7 @@ import type { HttpServer } from "./listener";
  */
 export class Sockets {
   readonly open: { [id: string]: Socket } = {};
+  private readonly known = new WeakSet<Socket>();
   private readonly handshakes = new Map<string, Socket>();
   private count = 0;
 
@@ -32,6 +33,8 @@ export class Sockets {
   }
 
   private add(socket: Socket): void {
+    if (this.known.has(socket)) return; // handed to the server again, after an upgrade that was none
+    this.known.add(socket);
     const id = String(this.count++);
     this.open[id] = socket;
     socket.once("close", () => delete this.open[id]);

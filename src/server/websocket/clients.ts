@@ -149,7 +149,11 @@ export class Clients implements SparkOwner {
   ): Connection | Promise<Connection | undefined> {
     const opened = this.host.openConnection({
       rawConnection: spark,
-      fingerprint: fingerprintOf(req, this.host.cookieKey),
+      fingerprint: fingerprintOf(
+        req,
+        this.host.cookieKey,
+        this.host.primusOptions.origins,
+      ),
       remoteAddress: spark.address.ip,
       remotePort: spark.address.port,
     });

@@ -137,6 +137,22 @@ describe("requests that offer another protocol are served without it", () => {
     agent.destroy();
   });
 
+  test("many on one connection leave nothing behind on it", async () => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const { sockets } = api.servers.servers.web as unknown as {
+      sockets: { [id: string]: Duplex };
+    };
+    for (let i = 0; i < 15; i++)
+      await app.ask("/api/quick", { headers: h2c, agent });
+    expect(Object.keys(sockets)).toHaveLength(1);
+    const [socket] = Object.values(sockets);
+    const counts = socket
+      .eventNames()
+      .map((name) => [name, socket.listenerCount(name)] as const);
+    expect(counts.filter(([, count]) => count > 8)).toEqual([]);
+    agent.destroy();
+  });
+
   test("a POST with its body", async () => {
     const { status, json } = await app.ask("/api/quick?x=1", {
       method: "POST",
@@ -348,6 +364,35 @@ describe("who the client is", () => {
     const url = websocketUrl(`/primus?sessionID=${"x".repeat(300)}`);
     const { fingerprint, id } = await detailsOf({ url });
     expect(fingerprint).toBe(id);
+  });
+
+  test("the cookie counts for pages of this site, or of those that `origins` names", async () => {
+    const { host, port } = new URL(websocketUrl("/"));
+    const cookie = { Cookie: "sessionID=fromCookie" };
+    const from = async (origin: string) =>
+      (await detailsOf({ headers: { ...cookie, Origin: origin } })).fingerprint;
+    expect(await from(`http://${host}`)).toBe("fromCookie");
+    expect(await from("https://evil.com")).not.toBe("fromCookie");
+    expect(await from(`http://localhost.evil.com:${port}`)).not.toBe(
+      "fromCookie",
+    );
+    options().origins = "https://friend.com";
+    expect(await from("https://friend.com")).toBe("fromCookie");
+    options().origins = ["https://friend.com", "*"];
+    expect(await from("https://evil.com")).not.toBe("fromCookie");
+  });
+
+  test.each([
+    ["X-Forwarded-For", ","],
+    ["X-Forwarded-For", "1.2.3.4:"],
+    ["X-Forwarded-For", "::ffff:"],
+  ])("%s: %s, which tells no address, harms nobody", async (name, value) => {
+    const headers = { [name]: value };
+    const { remoteIP, remotePort } = await detailsOf({ headers });
+    expect(remoteIP).not.toBe("");
+    expect(remotePort).toBeGreaterThan(0);
+    const { status } = await app.ask("/api/quick", { headers });
+    expect(status).toBe(200);
   });
 
   test("the address is that which proxies tell, else the socket's", async () => {
