@@ -4,6 +4,7 @@ import type { PluginReference } from "../resque/plugin";
 import type { Job } from "../resque/types";
 import type { Worker } from "../resque/worker";
 import { contextOf } from "./context";
+import { findTask } from "./find";
 import { middlewarePlugin } from "./middlewarePlugin";
 import { enqueueRecurrentTask, isPeriodic } from "./recurrent";
 import type { Task } from "./task";
@@ -21,7 +22,7 @@ export function wrapTask(task: Task): Job {
     for (const name of PERIODIC_PLUGINS)
       if (!plugins.includes(name)) plugins.push(name);
   }
-  const next = () => enqueueRecurrentTask(task.name);
+  const next = () => planNext(task);
   for (const name of middlewareOf(task))
     plugins.push(middlewarePlugin(name, next));
   const { retry, timeout, concurrency, unique, maxFailed } = task;
@@ -50,13 +51,18 @@ function bodyOf(task: Task): Job["perform"] {
     try {
       result = await run(task, args, this);
     } catch (error) {
-      if (task.reEnqueuePeriodicTaskIfException !== false)
-        await enqueueRecurrentTask(task.name);
+      if (task.reEnqueuePeriodicTaskIfException !== false) await planNext(task);
       throw error;
     }
-    await enqueueRecurrentTask(task.name);
+    await planNext(task);
     return result;
   };
+}
+
+/** A task that was removed from the code meanwhile ends with this run. */
+async function planNext(task: Task): Promise<void> {
+  if (isPeriodic(task) && findTask(task.name))
+    await enqueueRecurrentTask(task.name);
 }
 
 /** Jobs of other producers may have no inputs, or several; omitted ones are `null` in the queue. */

@@ -125,6 +125,20 @@ describeOnEachEngine("periodic tasks", () => {
     ]);
   });
 
+  test("one that is removed from the code while it runs ends with this run", async () => {
+    addTask({
+      name: "removed",
+      frequency: 100,
+      run: async () => {
+        delete api.tasks.tasks.removed;
+        return "the last";
+      },
+    });
+    expect(await specHelper.runFullTask("removed", {})).toBe("the last");
+    expect(await delayed()).toEqual({});
+    delete api.tasks.jobs.removed;
+  });
+
   test("five at the same time run once, and plan once", async () => {
     await Promise.all(
       Array.from({ length: 5 }, () => specHelper.runFullTask("periodic", {})),

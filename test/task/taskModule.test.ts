@@ -1,7 +1,7 @@
 /** Every function of the exported `task`, with what it returns, while no worker runs. */
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
 import { describeOnEachEngine, type Engine } from "../support/engines";
-import { api, config, specHelper, task } from "../../src/index";
+import { action, api, config, specHelper, task } from "../../src/index";
 
 describeOnEachEngine("the task module", (engine: Engine) => {
   let app: TaskApp;
@@ -174,6 +174,16 @@ describeOnEachEngine("the task module", (engine: Engine) => {
       default: { length: 2 },
       otherQueue: { length: 1 },
     });
+  });
+
+  test("the action status counts what waits in all queues", async () => {
+    const status = async () =>
+      (await action.run("status")).resqueTotalQueueLength;
+    expect(await status()).toBe(0);
+    await task.enqueueMany("regular", [{ a: 1 }, { a: 2 }]);
+    await task.enqueue("other", {});
+    await task.enqueueIn(60_000, "other", {});
+    expect(await status()).toBe(3);
   });
 
   test("what a worker does is shown, and a worker that is on one job for too long is cleaned up", async () => {
