@@ -26,6 +26,47 @@ function countDependencies() {
   ).length;
 }
 
+/** The same figures of version 29, which the tests of interoperability install; undefined without it. */
+function figuresOf29() {
+  const modules = path.join(root, "test", "interop", "node_modules");
+  const home = path.join(modules, "actionhero");
+  if (!fs.existsSync(home)) return undefined;
+  const files = fs
+    .readdirSync(home, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .filter((file) => !path.relative(home, file).includes("node_modules"));
+  const { dependencies } = readJson(path.join(home, "package.json"));
+  return {
+    files: files.length,
+    unpackedBytes: files.reduce((sum, file) => sum + fs.statSync(file).size, 0),
+    dependencies: Object.keys(dependencies).length,
+    installedPackages: countNeeded(modules, home),
+  };
+}
+
+/** The packages that one needs, and those that they need, as Node finds them. */
+function countNeeded(modules, home) {
+  const found = new Set();
+  const waiting = [home];
+  while (waiting.length > 0) {
+    const folder = waiting.pop();
+    const { dependencies = {} } = readJson(path.join(folder, "package.json"));
+    for (const name of Object.keys(dependencies)) {
+      const nested = path.join(folder, "node_modules", name);
+      const target = fs.existsSync(nested) ? nested : path.join(modules, name);
+      if (found.has(target) || !fs.existsSync(target)) continue;
+      found.add(target);
+      waiting.push(target);
+    }
+  }
+  return found.size;
+}
+
+function readJson(file) {
+  return JSON.parse(fs.readFileSync(file, "utf8"));
+}
+
 function pack() {
   const output = execFileSync(
     "npm",
@@ -52,6 +93,7 @@ try {
     dependencies: Object.keys(dependencies).length,
     installedPackages: countDependencies(),
   };
+  console.table({ "this version": figures, "version 29": figuresOf29() });
   console.log(JSON.stringify(figures));
   process.exitCode = healthy ? 0 : 1;
 } finally {
