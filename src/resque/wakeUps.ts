@@ -5,6 +5,7 @@ import type { Connection } from "./connection";
 
 /** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
 const BLOCK_SECONDS = 1;
+const LEAST_TIMEOUT_MS = 5000;
 const RETRY_MS = 200;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -117,7 +118,14 @@ export class WakeUps {
       // a check that is cut off by a stop would hold the process for two more seconds
       this.client = isCluster(redis)
         ? redis.duplicate()
-        : redis.duplicate({ enableReadyCheck: false });
+        : redis.duplicate({
+            enableReadyCheck: false,
+            // a wait that is given up here goes on at redis, and takes tokens for nobody
+            commandTimeout: Math.max(
+              redis.options.commandTimeout ?? 0,
+              LEAST_TIMEOUT_MS,
+            ),
+          });
       this.client.on("error", () => undefined); // the main connection reports
     }
     return this.client;

@@ -300,6 +300,26 @@ describeOnRedis("connections and clocks", () => {
     await until(async () => (await queue.stats()).processed === "5");
   });
 
+  test("a short time-out of commands takes no wake-ups away", async () => {
+    const client = new Redis({ port: server.port, commandTimeout: 300 });
+    const worker = new Worker(
+      { connection: { redis: client }, queues: ["q"] },
+      { x: () => 1 },
+    );
+    await worker.connect();
+    await worker.start();
+    const queue = await bench.queue();
+    await once(worker, "pause");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const begin = performance.now();
+    const success = once(worker, "success");
+    await queue.enqueue("q", "x");
+    await success;
+    expect(performance.now() - begin).toBeLessThan(400);
+    await worker.end();
+    client.disconnect();
+  });
+
   test("a clock that jumps by a day, either way, reaps nobody and stops nothing", async () => {
     const queue = await bench.queue();
     const options = { heartbeatTimeout: 150, timeout: 30 };
