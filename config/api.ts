@@ -78,6 +78,8 @@ export const DEFAULT = {
         src: path.join(projectRoot, "src"),
         dist: path.join(projectRoot, "dist"),
       },
+      // the room that every client that can chat is in from the start, if any; its welcome names it
+      defaultChatRoom: undefined as string | undefined,
       // chat rooms that exist from the start
       startingChatRooms: { defaultRoom: {} } as Record<
         string,

@@ -47,7 +47,7 @@ function onRedisReady(): void {
  */
 export async function restoreMembers(): Promise<void> {
   const hasLostData = await isAnotherRun();
-  for (const room of Object.keys(config.general.startingChatRooms ?? {})) {
+  for (const room of startingRooms()) {
     log(`ensuring the existence of the chatRoom: ${room}`, "debug");
     await createRoom(room);
   }
@@ -60,6 +60,12 @@ export async function restoreMembers(): Promise<void> {
     } else await leaveLostRoom(room);
   }
   await forEachRoom([...known], restoreRoom);
+}
+
+function startingRooms(): string[] {
+  const { startingChatRooms, defaultChatRoom } = config.general;
+  const rooms = Object.keys(startingChatRooms ?? {});
+  return defaultChatRoom ? [defaultChatRoom, ...rooms] : rooms;
 }
 
 async function restoreRoom(room: string): Promise<void> {

@@ -7,6 +7,7 @@ import { detectTypescript } from "../environment/typescript";
 import { readActionheroVersion } from "../environment/version";
 import { ActionheroError, toError } from "../errors";
 import { hashMerge } from "../utils/hashMerge";
+import { isPlainObject } from "../utils/isPlainObject";
 import { loadConfig } from "./load";
 import { locateConfigDirectories } from "./locate";
 import { pluginConfigFolders } from "./pluginConfig";
@@ -65,11 +66,21 @@ function applyOverrides(
     ...flagValues("ACTIONHERO_CONFIG_OVERRIDES"),
   ].filter((source) => source !== "");
 
-  return sources.reduce(
+  const overridden = sources.reduce(
     (merged, source) =>
       hashMerge(merged, parseOverrides(source)) as ActionheroConfigInterface,
     built,
   );
+  return adoptSocketConfig(overridden);
+}
+
+/** Before version 28 the settings of the TCP server were `config.servers.socket`; projects may still have them there. */
+function adoptSocketConfig(
+  built: ActionheroConfigInterface,
+): ActionheroConfigInterface {
+  const { socket } = (built.servers ?? {}) as { socket?: unknown };
+  if (!isPlainObject(socket)) return built;
+  return hashMerge(built, { socket }) as ActionheroConfigInterface;
 }
 
 function parseOverrides(source: string): Record<string, unknown> {

@@ -30,6 +30,9 @@ export interface ServerAttributes {
   [key: string]: any;
 }
 
+/** Clients of tests join rooms themselves. */
+const TEST_SERVER = "testServer";
+
 const REQUIRED_METHODS = [
   "start",
   "stop",
@@ -124,14 +127,27 @@ export abstract class Server extends EventEmitter {
     );
     try {
       const middleware = connection.runCreateMiddleware();
-      if (!isThenable(middleware)) return this.announce(connection);
+      if (!isThenable(middleware)) return this.introduce(connection);
       return middleware.then(
-        () => this.announce(connection),
+        () => this.introduce(connection),
         (error: unknown) => this.refuseConnection(connection, error),
       );
     } catch (error) {
       return this.refuseConnection(connection, error);
     }
+  }
+
+  /** Into `config.general.defaultChatRoom`, if there is one and the connection can chat; then it is announced. */
+  private introduce(connection: Connection): Connection | Promise<Connection> {
+    const room = config.general?.defaultChatRoom;
+    if (!room || !connection.canChat || this.type === TEST_SERVER)
+      return this.announce(connection);
+    return api.chatRoom
+      .addMember(connection.id, room)
+      .catch((error: unknown) =>
+        this.log(`cannot join ${room}: ${String(error)}`, "error"),
+      )
+      .then(() => this.announce(connection));
   }
 
   /** The `create` middleware of a connection failed: it is forgotten, and its middleware for the end runs. */
@@ -192,14 +208,17 @@ export abstract class Server extends EventEmitter {
   }
 
   private welcome(connection: Connection): void {
-    const welcome = config.general?.welcomeMessage;
+    const { welcomeMessage: welcome, defaultChatRoom } = config.general ?? {};
+    const room = connection.rooms.find((name) => name === defaultChatRoom);
     const complain = (error: unknown) =>
       this.log(`cannot send welcome message: ${String(error)}`, "error");
     try {
-      const sent: unknown = this.sendMessage(connection, {
-        welcome,
-        context: "api",
-      });
+      const sent: unknown = this.sendMessage(
+        connection,
+        room === undefined
+          ? { welcome, context: "api" }
+          : { welcome, room, context: "api" },
+      );
       // a project's own server may send without a promise
       if (isThenable(sent)) sent.then(undefined, complain);
     } catch (error) {

@@ -14,6 +14,7 @@ import {
   Action,
   api,
   chatRoom,
+  config,
   specHelper,
   type ChatTransport,
   type Connection,
@@ -81,6 +82,51 @@ async function socketMember(): Promise<SocketPeer> {
 
 const heard = (messages: any[]) =>
   messages.filter(({ context }) => context === "user");
+
+describe("config.general.defaultChatRoom", () => {
+  beforeEach(async () => {
+    config.general.defaultChatRoom = "lobby";
+    await api.chatRoom.restoreMembers(); // as at the start
+  });
+
+  afterEach(() => {
+    config.general.defaultChatRoom = undefined;
+  });
+
+  test("every client that can chat is in it, and its welcome says so", async () => {
+    const web = await connectWebsocket();
+    websockets.push(web);
+    const tcp = await SocketPeer.connect();
+    const { welcomeMessage: welcome } = config.general;
+    const expected = JSON.stringify({ welcome, room: "lobby", context: "api" });
+    expect(JSON.stringify(web.received[0])).toBe(expected);
+    expect(JSON.stringify(await tcp.next())).toBe(expected);
+    expect((await chatRoom.roomStatus("lobby")).membersCount).toBe(2);
+    tcp.send("say lobby hello");
+    await waitFor("the word", () => heard(web.messages).length === 1);
+    const inside = await specHelper.buildConnection();
+    expect(inside.rooms).toEqual([]);
+  });
+
+  test("a client that a middleware keeps out of it is served all the same", async () => {
+    chatRoom.addMiddleware({
+      name: "bouncer",
+      join: () => {
+        throw new Error("full");
+      },
+    });
+    try {
+      const tcp = await SocketPeer.connect();
+      expect(Object.keys(await tcp.next())).toEqual(["welcome", "context"]);
+      expect(await tcp.ask("detailsView")).toMatchObject({
+        data: { rooms: [] },
+      });
+    } finally {
+      api.chatRoom.middleware = {};
+      api.chatRoom.globalMiddleware = [];
+    }
+  });
+});
 
 test("what one says, clients of every transport hear, in the same form", async () => {
   const web = await websocketMember();

@@ -160,6 +160,15 @@ describe("config", () => {
       expect(config.general.simultaneousActions).toBe(9);
     });
 
+    test("config.servers.socket of before version 28 is config.socket", () => {
+      const { config } = loadWith({
+        ACTIONHERO_CONFIG_OVERRIDES:
+          '{"servers":{"socket":{"port":7001,"delimiter":"|"},"web":"other"}}',
+      });
+      expect(config.socket).toMatchObject({ port: 7001, delimiter: "|" });
+      expect(config.web).not.toBe("other");
+    });
+
     test("what is not JSON stops the load", () => {
       expect(() => loadWith({ ACTIONHERO_CONFIG_OVERRIDES: "{" })).toThrow(
         /^could not parse ACTIONHERO_CONFIG_OVERRIDES: SyntaxError/,
