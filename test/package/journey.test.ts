@@ -412,38 +412,45 @@ step("start-cluster refuses the engine inside the process", async () => {
   expect(result.exitCode).toBe(1);
 });
 
-step(
-  "generate --minimal --esm compiles, passes its tests and starts",
-  async () => {
-    const esm = workshop.path("esm");
-    fs.mkdirSync(esm);
-    const modules = path.join(project, "node_modules");
-    fs.symlinkSync(modules, path.join(esm, "node_modules"));
-    const at = { cwd: esm };
-    const made = [
-      "--no-install",
-      "actionhero",
-      "generate",
-      "--minimal",
-      "--esm",
-    ];
-    await runOk("npx", made, at);
-    expect(fs.existsSync(path.join(esm, "Dockerfile"))).toBe(false);
-    expect(fs.existsSync(path.join(esm, "src/tasks/runAction.ts"))).toBe(false);
+step("generate --esm compiles, passes its tests and starts", async () => {
+  const esm = workshop.path("esm");
+  fs.mkdirSync(esm);
+  const modules = path.join(project, "node_modules");
+  fs.symlinkSync(modules, path.join(esm, "node_modules"));
+  const at = { cwd: esm };
+  const made = ["--no-install", "actionhero", "generate", "--esm"];
+  await runOk("npx", made, at);
 
-    await runOk("npm", ["run", "build"], at); // `npm test` needs it, as `npm install` did
-    const tested = await run("npm", ["test"], at);
-    expect(tested.stderr).toMatch(/Tests: +2 passed, 2 total/);
-    const port = await freePort();
-    const server = new Service("node", ["./dist/server.js"], {
-      ...at,
-      env: { PORT: String(port), ENABLE_TCP_SERVER: "false" },
-    });
-    await server.saw(/Started/);
+  await runOk("npm", ["run", "build"], at); // `npm test` needs it, as `npm install` did
+  const tested = await run("npm", ["test"], at);
+  expect(tested.stderr).toMatch(/Tests: +2 passed, 2 total/);
+  const port = await freePort();
+  const server = new Service("node", ["./dist/server.js"], {
+    ...at,
+    env: { PORT: String(port), ENABLE_TCP_SERVER: "false" },
+  });
+  await server.saw(/Started/);
+  try {
     expectAnswers(await visit(port));
+  } finally {
     expect(await server.stop()).toBe(0);
-  },
-);
+  }
+});
+
+step("generate --minimal leaves out what a server can do without", async () => {
+  const minimal = workshop.path("minimal");
+  fs.mkdirSync(minimal);
+  const modules = path.join(project, "node_modules");
+  fs.symlinkSync(modules, path.join(minimal, "node_modules"));
+  const made = ["--no-install", "actionhero", "generate", "--minimal"];
+  await runOk("npx", made, { cwd: minimal });
+  const has = (name: string) => fs.existsSync(path.join(minimal, name));
+  for (const name of ["Dockerfile", ".github", "src/actions/cacheTest.ts"])
+    expect([name, has(name)]).toEqual([name, false]);
+  for (const name of ["src/server.ts", "src/actions/status.ts"])
+    expect([name, has(name)]).toEqual([name, true]);
+  await runOk(process.execPath, [ownCompiler(), "--noEmit"], { cwd: minimal });
+});
 
 step(
   "the types of the repository's own tests, on TypeScript 5.4, 5.9 and 6.0",
