@@ -11,7 +11,7 @@ import { isPlainObject } from "../utils/isPlainObject";
 import { loadConfig } from "./load";
 import { locateConfigDirectories } from "./locate";
 import { pluginConfigFolders } from "./pluginConfig";
-import type { ActionheroConfigInterface, PluginConfig } from "./types";
+import type { ActionheroConfigInterface } from "./types";
 
 /** The environment: `--NODE_ENV`, NODE_ENV, else `"development"`. */
 export let env = readEnv();
@@ -47,12 +47,12 @@ function buildConfig(): ActionheroConfigInterface {
     );
   const build = () => {
     const alone = load();
-    const plugins = pluginConfigFolders((alone.plugins ?? {}) as PluginConfig);
+    const plugins = pluginConfigFolders(alone.plugins ?? {});
     return plugins.length > 0 ? load(plugins) : alone;
   };
 
   const built = build();
-  const configuredId = readId(built.general?.id as string | undefined);
+  const configuredId = readId(built.general?.id);
   if (configuredId === id) return built;
   id = configuredId; // the configuration names this process: what derives from the name is built with it
   return build();

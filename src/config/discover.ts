@@ -6,7 +6,7 @@ import { ActionheroError } from "../errors";
 import { arrayUnique } from "../utils/arrayUnique";
 import { listSourceFiles } from "../utils/listSourceFiles";
 import { config } from "./config";
-import type { PluginConfig, PluginSection } from "./types";
+import type { PluginSection } from "./types";
 
 /** The kinds of code that are found by folder, with the key of `config.general.paths` that names the folders. */
 const PATH_KEYS = {
@@ -73,7 +73,7 @@ export function pluginFolders(section: PluginSection): string[] {
 }
 
 function pluginPaths(section: PluginSection): string[] {
-  const plugins = (config.plugins ?? {}) as PluginConfig;
+  const plugins = config.plugins ?? {};
   return Object.values(plugins).flatMap((plugin) => {
     const root = path.normalize(plugin.path);
     if (!fs.existsSync(root)) {

@@ -41,7 +41,7 @@ export function loadConfig(
     directories.isOwnProject ? defaultFiles : defaultFiles.filter(isNotRoutes),
   );
   const ownRoutes = config.routes;
-  config.routes = {} as typeof ownRoutes;
+  config.routes = {};
   for (const directory of directories.plugins ?? []) {
     config = applyDirectory(config, listSourceFiles(directory, [".js"]));
   }
@@ -52,7 +52,7 @@ export function loadConfig(
   }
   if (directories.plugins) {
     // the first match wins, and the project's routes are to win over those of its plugins
-    const tables = appendRoutes(config.routes as RouteTables, pluginRoutes);
+    const tables = appendRoutes(config.routes, pluginRoutes);
     config.routes = uniqueRoutes(tables);
   }
   return config;
@@ -65,7 +65,7 @@ export function loadConfig(
 function applyDirectory(config: Config, files: string[]): Config {
   const { config: firstPass, order } = applyWithRetries(config, files);
   const secondPass = order.reduce(applyFile, firstPass);
-  secondPass.routes = uniqueRoutes(secondPass.routes as RouteTables);
+  secondPass.routes = uniqueRoutes(secondPass.routes);
   return secondPass;
 }
 
@@ -127,7 +127,7 @@ function applyBlock(
     routes?: RouteTables;
   };
   const merged = hashMerge(config, others, config) as Config;
-  merged.routes = appendRoutes(config.routes as RouteTables, routes ?? {});
+  merged.routes = appendRoutes(config.routes, routes ?? {});
   return merged;
 }
 

@@ -81,7 +81,7 @@ export function createConnectionsApi(): ConnectionsApi {
       const clean: { [key: string]: any } = {};
       for (const key of Object.keys(connection)) {
         if (key === "rawConnection" || key === "api") continue;
-        const value: unknown = connection[key as keyof Connection];
+        const value = (connection as unknown as Record<string, unknown>)[key];
         if (isJson(value)) clean[key] = value;
       }
       return clean;

@@ -100,7 +100,7 @@ export function createRoutesApi(): RoutesApi {
 
     loadRoutes(rawRoutes) {
       const source = rawRoutes ? "code" : "config";
-      const wanted = rawRoutes ?? ((config.routes ?? {}));
+      const wanted = rawRoutes ?? config.routes ?? {};
       let count = 0;
       for (const [method, list] of Object.entries(wanted)) {
         for (const route of list ?? []) {

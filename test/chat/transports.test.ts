@@ -109,7 +109,7 @@ describe("config.general.defaultChatRoom", () => {
   });
 
   test("a client that a middleware keeps out of it is served all the same", async () => {
-    chatRoom.addMiddleware({
+    await chatRoom.addMiddleware({
       name: "bouncer",
       join: () => {
         throw new Error("full");

@@ -119,6 +119,7 @@ describe("log", () => {
         object: {},
       }) as unknown as Record<symbol, string>;
       expect(info[Symbol.for("message")]).toMatch(
+        // eslint-disable-next-line no-control-regex -- colours are control characters
         /^\S+Z - \u001b\[32minfo\u001b\[39m: hello a=1 list=1,2 object=\[object Object\] $/,
       );
     });
