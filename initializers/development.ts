@@ -6,7 +6,7 @@ export class Development extends Initializer {
 
   constructor() {
     super();
-    this.name = "development";
+    this.name = "developmentMode";
     this.startPriority = 2000;
     this.stopPriority = 1;
   }
