@@ -22,7 +22,7 @@ describeOnEachEngine("loads", (engine) => {
   // the embedded engine copies a list with each step, so the queue is shorter there
   const JOBS = engine.embedded ? 5_000 : 100_000;
 
-  test(`${JOBS} queued jobs are done in constant memory`, async () => {
+  test("a long queue of jobs is done in constant memory", async () => {
     let done = 0;
     const heap: number[] = [];
     const queue = await bench.queue();
