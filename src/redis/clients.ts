@@ -163,7 +163,8 @@ async function close(client: Redis, grace: number): Promise<void> {
   }
 }
 
-function disconnect(client: Redis): void {
+/** End a connection at once, in whatever state it is. */
+export function disconnect(client: Redis): void {
   if (typeof client.disconnect !== "function") return;
   // between two attempts ioredis would only cancel the next: what waits for it would go on waiting
   if (client.status === "reconnecting" && !isCluster(client))

@@ -1,12 +1,14 @@
 /** Wakes idle workers and schedulers of this process: by a blocking wait on redis, or at once on the embedded engine. */
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
+import { disconnect } from "../redis/clients";
 import { isCluster } from "../redis/engine";
 import type { Connection } from "./connection";
 
 /** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
 const BLOCK_SECONDS = 1;
-const LEAST_TIMEOUT_MS = 5000;
 const RETRY_MS = 200;
+/** A connection that is silent for so much longer than one wait is dead, and opened anew. */
+const DEAD_AFTER_MS = 5_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What the producers of this process tell its waiters on the embedded engine. */
@@ -76,7 +78,7 @@ export class WakeUps {
     this.closed = true;
     embeddedWakeUps.listeners.delete(this.wakeAll);
     this.wakeAll();
-    this.client?.disconnect();
+    if (this.client) disconnect(this.client);
     this.client = undefined;
   }
 
@@ -114,20 +116,24 @@ export class WakeUps {
 
   private blockingClient(): Redis {
     if (!this.client) {
-      const { redis } = this.connection;
-      // a check that is cut off by a stop would hold the process for two more seconds
-      this.client = isCluster(redis)
-        ? redis.duplicate()
-        : redis.duplicate({
-            enableReadyCheck: false,
-            // a wait that is given up here goes on at redis, and takes tokens for nobody
-            commandTimeout: Math.max(
-              redis.options.commandTimeout ?? 0,
-              LEAST_TIMEOUT_MS,
-            ),
-          });
+      this.client = duplicate(this.connection.redis);
       this.client.on("error", () => undefined); // the main connection reports
     }
     return this.client;
   }
+}
+
+function duplicate(client: Redis): Redis {
+  const options = {
+    // a check that is cut off by a stop would hold the process for two more seconds
+    enableReadyCheck: false,
+    socketTimeout: DEAD_AFTER_MS,
+    // a limit on commands would give up the wait, which is then repeated on the next connection and takes a token
+    // for nobody
+    commandTimeout: undefined,
+  };
+  if (!isCluster(client)) return client.duplicate(options);
+  const cluster = client as unknown as Cluster;
+  const redisOptions = { ...cluster.options.redisOptions, ...options };
+  return cluster.duplicate([], { redisOptions }) as unknown as Redis;
 }
