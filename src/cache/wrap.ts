@@ -9,16 +9,23 @@ import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { toError } from "../errors";
 import { log } from "../log/log";
+import { within } from "../redis/bounded";
 import { sleep } from "../utils/sleep";
 import { cacheKey, lockKey } from "./keys";
 import { client, isMine, lockDuration, lockSettings } from "./lock";
-import { decodeRecord, encodeRecord, lockedError } from "./record";
+import {
+  CacheErrorMessages,
+  decodeRecord,
+  encodeRecord,
+  lockedError,
+} from "./record";
 import {
   readTexts,
   releaseLock,
   renewLock,
   takeLock,
   writeComputed,
+  type Write,
 } from "./steps";
 
 const DEFAULT_WAIT_MS = 30_000;
@@ -27,6 +34,7 @@ const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 200;
 /** How many times a computing lock is renewed in its time. */
 const RENEWALS = 3;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface WrapOptions {
   /** How long the value is fresh, in ms (default: for ever). */
@@ -37,7 +45,7 @@ export interface WrapOptions {
   jitter?: number;
   /** How long the computing lock outlives a holder that died, in ms (default `config.general.lockDuration`). */
   lockTimeMS?: number;
-  /** How long to wait for another process to compute, in ms (default 30,000). */
+  /** How long to wait while another caller, here or in another process, computes, in ms (default 30,000). */
   waitTimeMS?: number;
 }
 
@@ -50,8 +58,14 @@ interface Plan extends Required<Omit<WrapOptions, "expireTimeMS">> {
 
 type Found = { text: string; isFresh: boolean } | undefined;
 
+interface LookUp {
+  text: Promise<string>;
+  /** Resolves when it begins to compute. */
+  computing: Promise<void>;
+}
+
 /** The look-ups under way, by client and key: what one finds out, all callers get. */
-const lookUps = new WeakMap<Redis, Map<string, Promise<string>>>();
+const lookUps = new WeakMap<Redis, Map<string, LookUp>>();
 
 /**
  * The value of `key`, or what `producer` returns, which is then saved. Everybody gets it as JSON gives it back.
@@ -104,20 +118,36 @@ function sharedLookUp(plan: Plan): Promise<string> {
   if (!ofClient) lookUps.set(plan.redis, (ofClient = new Map()));
   const name = cacheKey(plan.key);
   const running = ofClient.get(name);
-  if (running) return running;
-  const started = lookUp(plan).finally(() => ofClient.delete(name));
-  ofClient.set(name, started);
-  return started;
+  if (running) return share(running, plan.waitTimeMS);
+
+  let onCompute!: () => void;
+  const computing = new Promise<void>((resolve) => (onCompute = resolve));
+  const text = lookUp(plan, onCompute).finally(() => ofClient.delete(name));
+  ofClient.set(name, { text, computing });
+  return text;
 }
 
-async function lookUp(plan: Plan): Promise<string> {
+/** Bounded, as the producer may wait for this very caller: one that asks for the key that it computes. */
+async function share({ text, computing }: LookUp, waitMs: number) {
+  await Promise.race([computing, text]);
+  const { locked } = CacheErrorMessages;
+  const ms = Math.min(waitMs, LONGEST_TIMER_MS);
+  return within(ms, text, "AH_CACHE_LOCKED", () => locked);
+}
+
+async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
   const deadline = Date.now() + plan.waitTimeMS;
   const token = randomUUID();
   for (let pause = FIRST_PAUSE_MS; ; pause = longer(pause)) {
     const found = await find(plan);
     if (found?.isFresh) return found.text;
-    if (await takeLock(plan.redis, computingLock(plan), token, plan.lockTimeMS))
-      return found ? refresh(plan, token, found.text) : compute(plan, token);
+    if (
+      await takeLock(plan.redis, computingLock(plan), token, plan.lockTimeMS)
+    ) {
+      if (found) return refresh(plan, token, found.text);
+      onCompute();
+      return compute(plan, token);
+    }
     if (found) return found.text;
     if (Date.now() >= deadline) throw lockedError();
     await sleep(Math.min(pause, Math.max(deadline - Date.now(), 1)));
@@ -160,40 +190,57 @@ async function compute(plan: Plan, token: string): Promise<string> {
     void renewLock(redis, lock, token, lockTimeMS).catch(() => undefined); // the next one may find redis again
   const renewal = setInterval(renew, Math.max(lockTimeMS / RENEWALS, 1));
   renewal.unref();
+  let isAnswering = true;
   try {
     // another process may have saved between our look and our lock
     const saved = await find(plan);
     if (saved?.isFresh) return saved.text;
-    return await store(plan, token, await plan.producer());
+    const write = writeOf(plan, await plan.producer());
+    isAnswering = await store(plan, token, write);
+    return write.text;
   } finally {
     clearInterval(renewal);
-    await releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
+    const released = releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
+    if (isAnswering) await released;
   }
 }
 
-/** Save, if the lock is still ours: one that ran out may be another's by now, whose value is the newer one. */
+function writeOf(plan: Plan, value: unknown): Write {
+  const { key, staleTimeMS } = plan;
+  const freshMs = freshTime(plan);
+  const isKeptStale = freshMs !== undefined && staleTimeMS > 0;
+  return {
+    lockKey: lockKey(key),
+    cacheKey: cacheKey(key),
+    text: encodeRecord(value, isKeptStale ? Date.now() + freshMs : undefined),
+    lifetimeMs: freshMs === undefined ? 0 : Math.ceil(freshMs + staleTimeMS),
+  };
+}
+
+/**
+ * Save, if the lock is still ours: one that ran out may be another's by now, whose value is the newer one.
+ * @returns whether redis answered; the callers get their value all the same
+ */
 async function store(
   plan: Plan,
   token: string,
-  value: unknown,
-): Promise<string> {
-  const { redis, key, staleTimeMS } = plan;
-  const freshMs = freshTime(plan);
-  const isKeptStale = freshMs !== undefined && staleTimeMS > 0;
-  const text = encodeRecord(
-    value,
-    isKeptStale ? Date.now() + freshMs : undefined,
-  );
-  await writeComputed(redis, {
-    computingLock: computingLock(plan),
-    token,
-    lockKey: lockKey(key),
-    owner: lockSettings.lockName(),
-    cacheKey: cacheKey(key),
-    text,
-    lifetimeMs: freshMs === undefined ? 0 : Math.ceil(freshMs + staleTimeMS),
-  });
-  return text;
+  write: Write,
+): Promise<boolean> {
+  const owner = lockSettings.lockName();
+  try {
+    await writeComputed(plan.redis, {
+      ...write,
+      computingLock: computingLock(plan),
+      token,
+      owner,
+    });
+    return true;
+  } catch (error) {
+    log(`cannot save the computed value of ${plan.key}`, "warning", {
+      error: toError(error).message,
+    });
+    return false;
+  }
 }
 
 /** How long a value saved now is fresh, in ms. */

@@ -143,6 +143,46 @@ describeOnEachEngine("cache: wrap", (engine) => {
     );
   });
 
+  test("a producer that throws before its first await is like any other", async () => {
+    const produce = () => {
+      throw new Error("no luck");
+    };
+    await expect(cache.wrap("key", {}, produce)).rejects.toThrow("no luck");
+    await expect(
+      cache.wrap("key", {}, undefined as unknown as () => 1),
+    ).rejects.toThrow(TypeError);
+    await expect(cache.wrap("key", {}, () => 1n)).rejects.toThrow("BigInt");
+    expect(await cache.locks()).toEqual([]);
+  });
+
+  test.each(["__proto__", "constructor", "", "a: ü", "k".repeat(10_240)])(
+    "the key %.20s",
+    async (key) => {
+      const produce = jest.fn(() => key.length);
+      const all = [1, 2].map(() => cache.wrap(key, {}, produce));
+      expect(await Promise.all(all)).toEqual([key.length, key.length]);
+      expect(produce).toHaveBeenCalledTimes(1);
+    },
+  );
+
+  test("a producer that asks for its own key ends with an error", async () => {
+    const options = { waitTimeMS: 50 };
+    const produce = (): Promise<unknown> => cache.wrap("key", options, produce);
+    await expect(cache.wrap("key", options, produce)).rejects.toMatchObject({
+      code: "AH_CACHE_LOCKED",
+    });
+    expect(await cache.locks()).toEqual([]);
+  });
+
+  test("who does not wait for others' computing has what is there", async () => {
+    await cache.save("key", "there");
+    const options = { waitTimeMS: 0 };
+    const all = Array.from({ length: 50 }, () =>
+      cache.wrap("key", options, () => "computed"),
+    );
+    expect(new Set(await Promise.all(all))).toEqual(new Set(["there"]));
+  });
+
   test("after its time the value is computed anew", async () => {
     let calls = 0;
     const produce = () => ++calls;

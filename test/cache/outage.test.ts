@@ -1,0 +1,68 @@
+/** `cache.wrap` when redis goes away in the middle. */
+process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
+
+import { cache } from "../../src/cache/cache";
+import { config } from "../../src/config/config";
+import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
+import { LogLines } from "../support/logLines";
+import { useRedisVariables } from "../support/redisConfig";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { until } from "../support/until";
+
+describeOnRedis("wrap in an outage", () => {
+  const saved = { ...process.env };
+  const server = new RedisServer();
+  let logs: LogLines;
+
+  beforeAll(async () => {
+    logs = new LogLines("warning");
+    jest.spyOn(console, "error").mockImplementation(() => undefined); // the line of the retry strategy
+    await server.start();
+    useRedisVariables({ REDIS_URL: server.url });
+    config.redis.operationTimeout = 1_000;
+    await connectRedis();
+  });
+
+  afterAll(async () => {
+    await leaveCluster();
+    await server.stop();
+    logs.stop();
+    process.env = saved;
+  });
+
+  test("who computes when redis is killed has the value, with its callers; the next one computes anew", async () => {
+    const produce = jest.fn(async () => {
+      await server.kill();
+      return "computed";
+    });
+    const all = [1, 2, 3].map(() =>
+      cache.wrap("key", { expireTimeMS: 60_000 }, produce),
+    );
+    const begun = performance.now();
+    expect(await Promise.all(all)).toEqual([
+      "computed",
+      "computed",
+      "computed",
+    ]);
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    expect(produce).toHaveBeenCalledTimes(1);
+    expect(
+      logs.at("warning", /cannot save the computed value of key/),
+    ).toHaveLength(1);
+
+    const untouched = jest.fn();
+    await expect(cache.wrap("key", {}, untouched)).rejects.toThrow();
+    expect(untouched).not.toHaveBeenCalled(); // nobody could tell who else computes
+
+    await server.restart();
+    await until(() =>
+      cache
+        .wrap("key", {}, () => "again")
+        .then(
+          (value) => value === "again",
+          () => false,
+        ),
+    );
+    expect(await cache.locks()).toEqual([]);
+  });
+});
