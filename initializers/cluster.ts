@@ -16,6 +16,7 @@ export class ClusterInitializer extends Initializer {
     createCluster();
     api.cluster.onNodeLost(({ id }) => api.chatRoom.removeMembersOfHost(id));
     api.cluster.onReturn(() => api.chatRoom.restoreMembers());
+    api.cluster.onAlone(() => api.chatRoom.restoreMembers());
   }
 
   override async start() {

@@ -1,10 +1,9 @@
 /** Makes the members of a room leave it, wherever they are. */
 import { api } from "../api";
-import { id } from "../config/config";
 import type { ErrorCode } from "../errors";
 import { redis } from "../redis/redis";
 import { localConnection } from "./membership";
-import { eraseMembers, membersOf } from "./roomStore";
+import { eraseMembers, isThisServer, membersOf } from "./roomStore";
 
 /** That nobody answers for a member, or that it is none: it is only listed. */
 const NOBODY_THERE: (ErrorCode | undefined)[] = ["AH_RPC_TIMEOUT", "AH_CHAT"];
@@ -25,7 +24,7 @@ export async function emptyRoom(room: string): Promise<void> {
   const lost: string[] = [];
   for (const [member, { host }] of members) {
     if (localConnection(member)) here.push(member);
-    else if (host === String(id)) lost.push(member);
+    else if (isThisServer(host)) lost.push(member);
     else elsewhere.push(member);
   }
 

@@ -1,7 +1,7 @@
 /** Keeps what redis says of this node's members true: after a start, and when redis was away or has lost its data. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { config, id } from "../config/config";
+import { config } from "../config/config";
 import { log } from "../log/log";
 import { isCluster } from "../redis/engine";
 import { chatRoom } from "./chatRoom";
@@ -11,6 +11,7 @@ import {
   createRoom,
   eraseMembers,
   forEachRoom,
+  isThisServer,
   listRooms,
   membersOf,
   writeMember,
@@ -39,8 +40,8 @@ function onRedisReady(): void {
 }
 
 /**
- * Write down the members here that redis does not know, strike off those it has of us that are not here, and make
- * the starting rooms.
+ * Write down the members here that redis does not know, strike off those it has of us that are not here (unless
+ * another process has our id), and make the starting rooms.
  *
  * A room of ours that redis does not know is made again when redis is another run of the program, as it has then
  * lost data; otherwise somebody has destroyed the room while we could not hear of it, and its members here are out.
@@ -75,7 +76,7 @@ async function restoreRoom(room: string): Promise<void> {
     here.set(connection.id, connection);
 
   const stale = [...listed].filter(
-    ([member, { host }]) => host === String(id) && !here.has(member),
+    ([member, { host }]) => isThisServer(host) && !here.has(member),
   );
   await eraseMembers(
     room,

@@ -39,6 +39,12 @@ export async function hasRoom(room: string): Promise<boolean> {
   return found === 1 || found === "true";
 }
 
+/** Whether a member's `host` is this process; false while another one with this id may be alive. */
+export function isThisServer(host: unknown): boolean {
+  const { cluster } = api as { cluster?: { sharesId(): boolean } };
+  return String(host) === String(serverId) && cluster?.sharesId() !== true;
+}
+
 /** From here on nobody can join. */
 export async function removeRoom(room: string): Promise<void> {
   await client().srem(api.chatRoom.keys.rooms, room);
@@ -97,7 +103,7 @@ export async function eraseMembersOfHost(host: string): Promise<number> {
   await forEachRoom(await listRooms(), async (room) => {
     const members = await membersOf(room);
     const ids = [...members.keys()].filter(
-      (id) => members.get(id)!.host === host,
+      (id) => String(members.get(id)!.host) === host,
     );
     await eraseMembers(room, ids);
     count += ids.length;

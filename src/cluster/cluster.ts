@@ -14,6 +14,8 @@ export function createCluster(): void {
     nodes: listNodes,
     onNodeLost: (hook) => void own.lostHooks.push(hook),
     onReturn: (hook) => void own.returnHooks.push(hook),
+    sharesId: () => own.namesake.isThere,
+    onAlone: (hook) => void own.aloneHooks.push(hook),
   };
 }
 

@@ -13,6 +13,7 @@ import {
   removeNode,
   writeHeartbeat,
 } from "./register";
+import { hasEnded, Namesake } from "./namesake";
 import type { ClusterNode, LostHook, NodeRecord, ReturnHook } from "./types";
 
 const DEFAULT_INTERVAL_MS = 5_000;
@@ -23,6 +24,8 @@ const LEAVE_TIMEOUT_MS = 1_000;
 export class Membership {
   readonly lostHooks: LostHook[] = [];
   readonly returnHooks: ReturnHook[] = [];
+  readonly aloneHooks: ReturnHook[] = [];
+  readonly namesake = new Namesake();
   private readonly instance = randomUUID();
   private readonly startedAt = Date.now();
   private timer?: NodeJS.Timeout;
@@ -37,7 +40,9 @@ export class Membership {
   async join(): Promise<void> {
     if (interval() <= 0) return;
     this.left = false;
-    await writeHeartbeat(this.describe());
+    const before = await writeHeartbeat(this.describe());
+    if (before && this.isOther(before) && !hasEnded(before))
+      this.namesake.saw(before, (await readNodes()).now - before.seenAt);
     this.lastRoundAt = performance.now();
     this.schedule(interval());
   }
@@ -77,7 +82,8 @@ export class Membership {
     try {
       const before = await writeHeartbeat(this.describe());
       if (!before) await this.comeBack();
-      else if (before.instance !== this.instance) this.warnOfDouble(before);
+      else if (this.isOther(before)) this.noteDouble(before);
+      if (this.namesake.hasGone) await this.beAlone();
       if (this.wasSteady()) await this.watchOthers();
       this.lastRoundAt = performance.now();
       this.isOut = false;
@@ -119,7 +125,17 @@ export class Membership {
     await runHooks(this.returnHooks, (hook) => hook());
   }
 
-  private warnOfDouble(other: ClusterNode): void {
+  private isOther({ instance }: ClusterNode): boolean {
+    return instance !== this.instance;
+  }
+
+  private async beAlone(): Promise<void> {
+    if (await runHooks(this.aloneHooks, (hook) => hook()))
+      this.namesake.forget();
+  }
+
+  private noteDouble(other: ClusterNode): void {
+    this.namesake.saw(other);
     if (this.warnedOfDouble) return;
     this.warnedOfDouble = true;
     log(

@@ -41,6 +41,13 @@ export interface ClusterApi {
   onNodeLost(hook: LostHook): void;
   /** Call `hook` when the others took this node for dead (a long pause, a lost network) and it is back. */
   onReturn(hook: ReturnHook): void;
+  /**
+   * Whether another process may be alive that has this node's id: what redis holds under the id can be its. That is
+   * so, too, for the time of `heartbeatTimeout` after a process of this id died and was started anew on another host.
+   */
+  sharesId(): boolean;
+  /** Call `hook` when such a process is there no more. */
+  onAlone(hook: ReturnHook): void;
 }
 
 declare module "../api" {

@@ -1,5 +1,7 @@
 process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 
+import { spawnSync } from "child_process";
+import * as os from "os";
 import { api } from "../../src/api";
 import {
   createCluster,
@@ -177,6 +179,43 @@ describeOnEachEngine("membership", (engine) => {
         level: "error",
       }),
     ]);
+  });
+
+  describe("a process of the same id before this one", () => {
+    test("may be alive on another host, until it is silent for long enough", async () => {
+      const alone = jest.fn();
+      api.cluster.onAlone(alone);
+      alone.mockRejectedValueOnce(new Error("not yet"));
+      await writeHeartbeat(record({ id, host: "elsewhere", timeout: 400 }));
+      await joinNodes();
+      expect(api.cluster.sharesId()).toBe(true);
+      expect(alone).not.toHaveBeenCalled();
+      await until(() => alone.mock.calls.length === 2); // what failed is repeated
+      expect(api.cluster.sharesId()).toBe(false);
+      const [{ seenAt }] = await api.cluster.nodes();
+      await until(async () => (await api.cluster.nodes())[0].seenAt > seenAt);
+      expect(alone).toHaveBeenCalledTimes(2);
+    });
+
+    test("that was silent for long enough is dead", async () => {
+      await writeHeartbeat(record({ id, host: "elsewhere", timeout: 1 }));
+      const sinceThen = performance.now() + 20;
+      await until(() => performance.now() > sinceThen);
+      await joinNodes();
+      expect(api.cluster.sharesId()).toBe(false);
+    });
+
+    test.each([
+      ["that has ended", () => spawnSync("true").pid, false],
+      ["that runs", () => process.ppid, true],
+      ["that was this very process", () => process.pid, false],
+      ["of a strange number", () => -1, true],
+    ])("on this host %s", async (_kind, pid, mayLive) => {
+      const host = os.hostname();
+      await writeHeartbeat(record({ id, host, pid: pid(), timeout: 60_000 }));
+      await joinNodes();
+      expect(api.cluster.sharesId()).toBe(mayLive);
+    });
   });
 
   test("strange entries are no nodes", async () => {

@@ -126,6 +126,31 @@ describe("a cluster of processes", () => {
     });
   });
 
+  test("a second process of one id leaves the members of the first alone while that lives, and no longer", async () => {
+    const first = await startOther("twin");
+    const member = await addMember(first);
+    const second = await startOther("twin");
+    const own = await addMember(second);
+    const both = expect.arrayContaining([member, own]);
+    expect(await memberIds()).toEqual(both);
+    await first.saw(/another process has the id twin/);
+    await second.saw(/another process has the id twin/);
+    await second.run(({ api }) => api.chatRoom.restoreMembers());
+    expect(await memberIds()).toEqual(both);
+
+    await first.kill();
+    await until(async () => !(await memberIds()).includes(member));
+    expect(await memberIds()).toContain(own);
+  });
+
+  test("a process that is started again after a crash, under its name, has done with its members at once", async () => {
+    const crashed = await startOther("again");
+    const member = await addMember(crashed);
+    await crashed.kill();
+    await startOther("again");
+    expect(await memberIds()).not.toContain(member);
+  });
+
   test("a node that was frozen is missed, and when it goes on its members are back", async () => {
     const frozen = await startOther("frozen");
     const member = await addMember(frozen);
