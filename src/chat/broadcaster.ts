@@ -1,6 +1,7 @@
 /** Says things in rooms, and delivers what was said anywhere in the cluster to the members here. */
 import { api } from "../api";
 import { config, id } from "../config/config";
+import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { redis } from "../redis/redis";
 import { sendWithinLimit, transportOf } from "./backlog";
@@ -18,7 +19,7 @@ import type {
 /**
  * Say something to all members of a room, wherever they are.
  * @param sender null, or an object without `rooms`, for the server itself
- * @throws Error when room or message are missing, or the sender is not in the room
+ * @throws Error when room or message are missing, the sender is not in the room, or redis is away
  */
 export async function broadcast(
   sender: ChatSender | null | undefined,
@@ -48,8 +49,11 @@ export async function broadcast(
     accepted.from,
     accepted.room,
   );
-  if (config.redis?.chatChannelPerRoom) await publishToRoom(envelope);
-  else await redis.publish(envelope);
+  const receivers = config.redis?.chatChannelPerRoom
+    ? await publishToRoom(envelope)
+    : await redis.publish(envelope);
+  if (receivers === undefined)
+    throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
 }
 
 function envelopeOf(

@@ -3,10 +3,14 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
+import { within } from "../redis/bounded";
 import { chatError } from "./errors";
 import { closeRoomChannel, openRoomChannel } from "./roomChannels";
 import { createRoom, eraseMembers, hasRoom, writeMember } from "./roomStore";
 import type { ChatConnection, MemberDetails } from "./types";
+
+/** Longest time that the leaving of a connection that has gone waits for redis, in ms. */
+const GONE_WAIT_MS = 1_000;
 
 /** Joins and leaves under way, by room: two at once of one connection must not both take effect. */
 const moves = new WeakMap<ChatConnection, Map<string, Promise<true>>>();
@@ -96,15 +100,26 @@ async function leave(connection: ChatConnection, room: string): Promise<true> {
   return true;
 }
 
-/** Take a connection out of a room: first here, which cannot fail, then in redis. */
+/**
+ * Take a connection out of a room: first here, which cannot fail, then in redis. One that has gone is not kept for a
+ * redis that does not answer, which is told again when it is back (`restoreMembers`).
+ */
 async function forget(connection: ChatConnection, room: string): Promise<void> {
   const at = connection.rooms.indexOf(room);
   if (at !== -1) connection.rooms.splice(at, 1);
   api.chatRoom.index.remove(room, connection);
-  await Promise.all([
+  const done = Promise.all([
     eraseMembers(room, [connection.id]),
     closeRoomChannel(room),
   ]);
+  if (!connection.destroyed) await done;
+  else
+    await within(
+      GONE_WAIT_MS,
+      done,
+      "AH_REDIS_TIMEOUT",
+      () => `redis does not answer, ${connection.id} stays listed in ${room}`,
+    );
 }
 
 function reportLeftBehind(

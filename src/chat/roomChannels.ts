@@ -14,12 +14,15 @@ function channelOf(room: string): string {
   return `${config.general.channel}:chat:${room}`;
 }
 
-/** Publish to the nodes with members in the envelope's room. */
+/**
+ * Publish to the nodes with members in the envelope's room.
+ * @returns how many there are
+ */
 export async function publishToRoom(
   envelope: ChatPubSubMessage,
-): Promise<void> {
+): Promise<number> {
   const channel = channelOf(envelope.connection.room);
-  await api.redis.clients.client.publish(channel, JSON.stringify(envelope));
+  return api.redis.clients.client.publish(channel, JSON.stringify(envelope));
 }
 
 /** Listen to a room; awaited before a member hears that it is in, so that it misses nothing. */

@@ -300,6 +300,30 @@ describeOnEachEngine("chat rooms", (engine) => {
       );
     });
 
+    test.each([false, true])(
+      "who talks while redis is away hears of it (a channel per room: %p)",
+      async (isPerRoom) => {
+        const client = await connect("defaultRoom");
+        const connection = api.redis.clients.client as { status?: string };
+        const { status } = connection;
+        const away = new Error("away");
+        const publish = jest
+          .spyOn(api.redis.clients.client, "publish")
+          .mockRejectedValue(away);
+        config.redis.chatChannelPerRoom = isPerRoom;
+        if (!isPerRoom) connection.status = "end";
+        try {
+          await expect(client.verb("say", "defaultRoom", "hi")).rejects.toThrow(
+            isPerRoom ? "away" : "redis is disconnected",
+          );
+        } finally {
+          publish.mockRestore();
+          connection.status = status;
+          config.redis.chatChannelPerRoom = false;
+        }
+      },
+    );
+
     test("the envelope is that of v29", async () => {
       const heard: string[] = [];
       const subscriber = engine.client().duplicate();
