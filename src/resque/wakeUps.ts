@@ -1,7 +1,8 @@
 /** Wakes idle workers and schedulers of this process: by a blocking wait on redis, or at once on the embedded engine. */
+import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
 import { disconnect } from "../redis/clients";
-import { isCluster } from "../redis/engine";
+import { isCluster, keyHolders } from "../redis/engine";
 import type { Connection } from "./connection";
 
 /** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
@@ -96,7 +97,7 @@ export class WakeUps {
     while (!this.closed && this.waiters.size > 0) {
       const keys = [...new Set([...this.waiters].flatMap(({ keys }) => keys))];
       try {
-        const token = await this.blockingClient().blpop(keys, BLOCK_SECONDS);
+        const token = await takeToken(this.blockingClient(), keys);
         if (token) await this.handOut(token[0]);
       } catch {
         // the connection was lost; it comes back by itself, and polling goes on meanwhile
@@ -123,13 +124,28 @@ export class WakeUps {
   }
 }
 
+async function takeToken(client: Redis, keys: string[]) {
+  const reopening = setInterval(() => reopen(client), DEAD_AFTER_MS).unref();
+  try {
+    return await client.blpop(keys, BLOCK_SECONDS);
+  } finally {
+    clearInterval(reopening);
+  }
+}
+
+/** Cut a connection that does not answer; the wait goes on over the next one. */
+function reopen(client: Redis): void {
+  for (const node of keyHolders(client)) {
+    if (node.status === "ready")
+      (node as { stream?: Socket }).stream?.destroy();
+  }
+}
+
 function duplicate(client: Redis): Redis {
   const options = {
     // a check that is cut off by a stop would hold the process for two more seconds
     enableReadyCheck: false,
-    socketTimeout: DEAD_AFTER_MS,
-    // a limit on commands would give up the wait, which is then repeated on the next connection and takes a token
-    // for nobody
+    // a wait that is given up here goes on at redis, and takes a token for nobody
     commandTimeout: undefined,
   };
   if (!isCluster(client)) return client.duplicate(options);
