@@ -27,7 +27,7 @@ import {
   type WebsocketClient,
 } from "../support/websocketClient";
 import { repositoryRoot } from "../support/temporaryProject";
-import { waitFor } from "../support/waitFor";
+import { until } from "../support/until";
 
 const room = "defaultRoom";
 const websockets: WebsocketClient[] = [];
@@ -42,10 +42,7 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const client of websockets.splice(0)) client.close();
   await closeAll();
-  await waitFor(
-    "the end of all websockets",
-    () => connections("websocket").length === 0,
-  );
+  await until(() => connections("websocket").length === 0);
   log.lines.length = 0;
 });
 
@@ -103,7 +100,7 @@ describe("config.general.defaultChatRoom", () => {
     expect(JSON.stringify(await tcp.next())).toBe(expected);
     expect((await chatRoom.roomStatus("lobby")).membersCount).toBe(2);
     tcp.send("say lobby hello");
-    await waitFor("the word", () => heard(web.messages).length === 1);
+    await until(() => heard(web.messages).length === 1);
     const inside = await specHelper.buildConnection();
     expect(inside.rooms).toEqual([]);
   });
@@ -135,10 +132,10 @@ test("what one says, clients of every transport hear, in the same form", async (
   await inside.verbs("roomAdd", [room]);
 
   await web.request({ event: "say", room, message: "from the web" });
-  await waitFor("the first", () => heard(tcp.messages).length === 1);
+  await until(() => heard(tcp.messages).length === 1);
   tcp.send(`say ${room} from a terminal`);
-  await waitFor("the second", () => heard(web.messages).length === 2);
-  await waitFor("the second", () => heard(inside.messages!).length === 2);
+  await until(() => heard(web.messages).length === 2);
+  await until(() => heard(inside.messages!).length === 2);
 
   const said = heard(web.messages);
   expect(said.map(({ message }) => message)).toEqual([
@@ -187,7 +184,7 @@ test("an action of the documentation lets HTTP clients talk", async () => {
   expect((await ask({ room, message: "hi" })).roomStatus).toMatchObject({
     membersCount: 1,
   });
-  await waitFor("the message", () => heard(member.messages).length === 1);
+  await until(() => heard(member.messages).length === 1);
   expect(heard(member.messages)[0]).toMatchObject({ message: "hi", from: "0" });
   expect((await ask({ room: "none", message: "hi" })).error).toMatch(
     /room does not exist/,
@@ -202,7 +199,7 @@ async function talkTo(slow: Connection, heardByReader: () => number) {
   for (let count = 1; !slow.destroyed; count++) {
     if (count > 1000) throw new Error("it is never disconnected");
     await chatRoom.broadcast({}, room, big);
-    await waitFor("the reader", () => heardByReader() === count);
+    await until(() => heardByReader() === count);
     mostBuffered = Math.max(mostBuffered, bufferedOf(slow));
   }
   return mostBuffered;
@@ -253,9 +250,6 @@ test("a hundred websocket members that vanish at once are out of the room", asyn
   );
   expect((await chatRoom.roomStatus(room)).membersCount).toBe(100);
   for (const { ws } of members) ws.terminate();
-  await waitFor(
-    "an empty room",
-    async () => (await chatRoom.roomStatus(room)).membersCount === 0,
-  );
+  await until(async () => (await chatRoom.roomStatus(room)).membersCount === 0);
   expect(api.chatRoom.index.rooms).toEqual([]);
 });

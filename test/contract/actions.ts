@@ -1,6 +1,6 @@
 /** The actions that the contract asks for. They wait and count under the eyes of the tests, without a clock. */
 import { api } from "../../src/index";
-import { waitFor } from "../support/waitFor";
+import { until } from "../support/until";
 
 interface Held {
   release: () => void;
@@ -14,10 +14,7 @@ export const runs = { count: 0 };
 
 /** Wait until `howMany` runs of `contractWait` with this key are there. */
 export async function started(key: string, howMany = 1): Promise<void> {
-  await waitFor(
-    `${howMany} runs of contractWait(${key})`,
-    () => (held.get(key)?.length ?? 0) >= howMany,
-  );
+  await until(() => (held.get(key)?.length ?? 0) >= howMany);
 }
 
 /** Let all runs with this key go on. */

@@ -1,6 +1,6 @@
 /** The contract's chapters on connections that stay, and on how they and the server end. */
 import { api, config } from "../../src/index";
-import { waitFor } from "../support/waitFor";
+import { until } from "../support/until";
 import { addContractActions, release, runs, started } from "./actions";
 import type { Contract } from "./contract";
 
@@ -16,7 +16,7 @@ export function describePersistence({
   describe("persistent connections", () => {
     able("persistence", "are welcomed", async () => {
       const client = await connect();
-      await waitFor("the welcome", () => client.messages!.length > 0);
+      await until(() => client.messages!.length > 0);
       expect(client.messages![0]).toMatchObject({
         welcome: config.general.welcomeMessage,
         context: "api",
@@ -51,7 +51,7 @@ export function describePersistence({
       const client = await connect();
       const connection = await serverSide(client);
       await connection.sendMessage({ context: "alert", news: "good" });
-      const news = await waitFor("the message", () =>
+      const news = await until(() =>
         client.messages!.find((message) => message.news),
       );
       expect(news).toMatchObject({ context: "alert", news: "good" });
@@ -106,10 +106,7 @@ export function describeEnds({
       await started(key);
       await client.close();
       release(key);
-      await waitFor(
-        "the end of the connection",
-        () => server().connections().length === 0,
-      );
+      await until(() => server().connections().length === 0);
       const next = await connect();
       expect((await next.action("contractWho")).type).toBe(transport.type);
     });
@@ -126,7 +123,7 @@ export function describeEnds({
       const other = await connect();
       await other.action("contractWho");
       await other.close();
-      await waitFor("the end of the connection", () => connection.destroyed);
+      await until(() => connection.destroyed);
       await connection.sendMessage({ context: "alert", late: true });
       expect((await client.action("contractWho")).error).toBeUndefined();
     });
@@ -153,7 +150,7 @@ export function describeStop({
       const ending = server();
       const stopped = app.stop();
       if (can("persistence")) {
-        await waitFor("the server to stop", () => ending.isDraining);
+        await until(() => ending.isDraining);
         const before = runs.count;
         const late: unknown = await Promise.race([
           client.action("contractCount").catch(() => undefined),

@@ -3,7 +3,7 @@
  * transport cannot do is declared there, with the reason.
  */
 import { api, Process, type Server } from "../../src/index";
-import { waitFor } from "../support/waitFor";
+import { until } from "../support/until";
 import { addContractActions } from "./actions";
 import type { Capability, ContractClient, ContractTransport } from "./client";
 import { describeEnds, describePersistence, describeStop } from "./connections";
@@ -73,10 +73,7 @@ export function runContract(transport: ContractTransport): void {
     api.actions.globalMiddleware = [];
     api.connections.middleware = {};
     api.connections.globalMiddleware = [];
-    await waitFor(
-      "the end of all connections",
-      () => server().connections().length === 0,
-    );
+    await until(() => server().connections().length === 0);
   });
 
   afterAll(async () => {

@@ -1,6 +1,6 @@
 /** The contract's chapters on actions, their errors, inputs and middleware, and files. */
 import { action, api } from "../../src/index";
-import { waitFor } from "../support/waitFor";
+import { until } from "../support/until";
 import { release, runs, started } from "./actions";
 import type { Contract } from "./contract";
 
@@ -259,11 +259,8 @@ export function describeMiddleware({
       const client = await connect();
       await client.action("contractWho");
       await client.close();
-      await waitFor("the end of the connection", () => seen.length >= 2);
-      await waitFor(
-        "an empty table",
-        () => server().connections().length === 0,
-      );
+      await until(() => seen.length >= 2);
+      await until(() => server().connections().length === 0);
       expect(seen).toEqual([
         `create ${transport.type}`,
         `destroy ${transport.type}`,

@@ -1,6 +1,6 @@
 /** The contract's chapter on chat rooms. */
 import { api } from "../../src/index";
-import { waitFor } from "../support/waitFor";
+import { until } from "../support/until";
 import type { ContractClient } from "./client";
 import type { Contract } from "./contract";
 
@@ -61,7 +61,7 @@ export function describeRooms({
       await verb(listener, "roomAdd", ROOM);
       await verb(stranger, "roomAdd", OTHER_ROOM);
       await verb(speaker, "say", ROOM, "hello", "there");
-      await waitFor("both to hear", () =>
+      await until(() =>
         [speaker, listener].every((member) => heard(member).length > 0),
       );
       for (const member of [speaker, listener]) {
@@ -107,17 +107,14 @@ export function describeRooms({
         ).length;
       expect(await members()).toBe(1);
       await client.close();
-      await waitFor(
-        "the room to be empty",
-        async () => (await members()) === 0,
-      );
+      await until(async () => (await members()) === 0);
     });
 
     test("the server can speak, too", async () => {
       const client = await connect();
       await verb(client, "roomAdd", ROOM);
       await api.chatRoom.broadcast({}, ROOM, { from: "above" });
-      const [message] = await waitFor("the message", () => {
+      const [message] = await until(() => {
         const all = heard(client);
         return all.length > 0 && all;
       });

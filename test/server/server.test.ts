@@ -8,7 +8,7 @@ import {
   Server,
   type Connection,
 } from "../../src/index";
-import { waitFor } from "../support/waitFor";
+import { until } from "../support/until";
 
 useApp();
 
@@ -154,7 +154,7 @@ describe("buildConnection", () => {
     await server.open("stays");
     await gone.destroy();
     expect(server.sent).toEqual([]);
-    await waitFor("the welcome", () => server.sent.length > 0);
+    await until(() => server.sent.length > 0);
     expect(server.sent).toHaveLength(1);
   });
 
@@ -282,7 +282,7 @@ describe("processAction", () => {
     const connection = await server.open();
     connection.params.action = "held";
     const running = server.processAction(connection);
-    await waitFor("the action", () => release);
+    await until(() => release);
     server.isDraining = true;
     const late = await server.processAction(connection);
     expect(late.response.error.message).toBe("the server is shutting down");

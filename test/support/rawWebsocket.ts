@@ -1,7 +1,7 @@
 /** Websocket bytes by hand, for what a proper client would never send. */
 import { once } from "node:events";
 import * as net from "node:net";
-import { waitFor } from "./waitFor";
+import { until } from "./until";
 import { webPort } from "./websocketClient";
 
 export interface RawSocket {
@@ -31,11 +31,7 @@ export async function rawSocket(): Promise<RawSocket> {
     closed,
     status: async () =>
       Number(
-        (
-          await waitFor("a status", () =>
-            /^HTTP\/1\.1 (\d+)/.exec(bytes().toString()),
-          )
-        )[1],
+        (await until(() => /^HTTP\/1\.1 (\d+)/.exec(bytes().toString())))[1],
       ),
   };
 }

@@ -2,7 +2,7 @@
 import * as net from "node:net";
 import * as tls from "node:tls";
 import { once } from "node:events";
-import { waitFor } from "./waitFor";
+import { until } from "./until";
 
 process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES ??= "";
@@ -78,9 +78,10 @@ export class SocketPeer {
   /** The next line that was not asked for yet. */
   async next(): Promise<any> {
     const index = this.read++;
-    await waitFor(
-      `line ${index} of: ${this.text.slice(-300)}`,
+    await until(
       () => this.text.split("\r\n").length > index + 1,
+      undefined,
+      `line ${index} of: ${this.text.slice(-300)}`,
     );
     return this.messages[index];
   }
@@ -106,8 +107,5 @@ export async function closeAll(): Promise<void> {
 
 /** Until the server knows of no client any more. */
 export function allGone(): Promise<true> {
-  return waitFor(
-    "the end of all connections",
-    () => socketServer().connections().length === 0,
-  );
+  return until(() => socketServer().connections().length === 0);
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Server as HttpServer } from "node:http";
 import { WebSocket, type ClientOptions } from "ws";
 import { api } from "../../src/index";
-import { waitFor } from "./waitFor";
+import { until } from "./until";
 
 export interface ClosedWith {
   code: number;
@@ -63,7 +63,7 @@ export class WebsocketClient {
 
   /** The first thing received that the test likes, also if it came before. */
   next(what: string, likes: (message: any) => boolean): Promise<any> {
-    return waitFor(what, () => this.received.find(likes));
+    return until(() => this.received.find(likes), undefined, what);
   }
 
   close(): void {

@@ -2,7 +2,7 @@ import * as net from "node:net";
 import * as tls from "node:tls";
 import { once } from "node:events";
 import { socketPort } from "../../support/socketApp";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { certificate } from "../../support/certificate";
 import { config } from "../../../src/index";
 import { runContract, type ContractClient } from "../../contract/contract";
@@ -83,7 +83,7 @@ async function connect(
   });
   socket.on("error", () => undefined);
   await once(socket, event);
-  await waitFor("the welcome", () => messages.length > 0);
+  await until(() => messages.length > 0);
 
   const answerTo = (id: string) =>
     new Promise<any>((resolve, reject) => pending.set(id, { resolve, reject }));

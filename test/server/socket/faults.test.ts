@@ -10,7 +10,7 @@ import {
   socketServer,
   startSocketApp,
 } from "../../support/socketApp";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { api, config, type Process } from "../../../src/index";
 
@@ -231,11 +231,9 @@ describe("a client that reads nothing", () => {
     peer.socket.pause();
     peer.socket.write(longRequest.repeat(40));
     const [connection] = socketServer().connections();
-    await waitFor("the backlog", () =>
-      (connection.rawConnection as net.Socket).isPaused(),
-    );
+    await until(() => (connection.rawConnection as net.Socket).isPaused());
     peer.socket.resume();
-    await waitFor("all answers", () => peer.text.length > 40_000_000);
+    await until(() => peer.text.length > 40_000_000);
     expect(peer.messages.filter(({ text }) => text)).toHaveLength(40);
   });
 
@@ -251,7 +249,7 @@ describe("a client that reads nothing", () => {
     let count = 0;
     while (!silentSide.destroyed && count < 300) {
       await api.chatRoom.broadcast({}, "defaultRoom", `${count++} ${message}`);
-      await waitFor("the reader", () => reader.text.includes(`"${count - 1} `));
+      await until(() => reader.text.includes(`"${count - 1} `));
     }
     expect(silentSide.destroyed).toBe(true);
     expect((await reader.ask("detailsView")).status ?? "said").toBeDefined();
@@ -266,7 +264,7 @@ describe("a client that is gone", () => {
   ])("%s, amid its requests", async (_title, leave) => {
     const peer = await welcomed();
     peer.send("hold\nhold\nroomAdd defaultRoom");
-    await waitFor("the actions", () => held.length === 2);
+    await until(() => held.length === 2);
     leave(peer.socket);
     await allGone();
     for (const done of held.splice(0)) done();
@@ -291,7 +289,7 @@ describe("a client that is gone", () => {
     api.connections.addMiddleware({ name: "slow", create: () => slow });
     const peer = await SocketPeer.connect();
     peer.send("detailsView");
-    await waitFor("the connection", () => socketServer().connections().length);
+    await until(() => socketServer().connections().length);
     peer.socket.resetAndDestroy();
     proceed();
     await allGone();
@@ -339,7 +337,7 @@ test("a thousand clients come and go, and leave nothing behind", async () => {
       }),
     );
   }
-  await waitFor("the others to be gone", () => {
+  await until(() => {
     const { connections } = api.connections;
     return Object.keys(connections).length === 1;
   });
@@ -350,7 +348,7 @@ test("a thousand clients come and go, and leave nothing behind", async () => {
   );
   expect(sockets).toBe(1);
   expect(server.listenerCount("connection")).toBe(listeners);
-  await waitFor("their timers to be gone", () => timers().length <= count);
+  await until(() => timers().length <= count);
   const { data } = await keeper.ask("roomView defaultRoom");
   expect(data.membersCount).toBe(1);
 });

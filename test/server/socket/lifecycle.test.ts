@@ -12,7 +12,7 @@ import {
   socketServer,
   startSocketApp,
 } from "../../support/socketApp";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { api, config, rebuildConfig, type Process } from "../../../src/index";
 import { SocketServer } from "../../../src/server/socket/socketServer";
@@ -108,7 +108,7 @@ describe("the end of a connection", () => {
     socket.on("error", () => undefined);
     socket.resume();
     await once(socket, "connect");
-    await waitFor("it", () => socketServer().connections().length);
+    await until(() => socketServer().connections().length);
     const { rawConnection } = socketServer().connections()[0];
     socket.write("quit\n");
     await once(socket, "end");
@@ -121,7 +121,7 @@ describe("stop", () => {
   test("tells everybody, and waits for who waits for an answer", async () => {
     const [idle, busy] = [await welcomed(), await welcomed()];
     busy.send("hold");
-    await waitFor("the action", () => held.length === 1);
+    await until(() => held.length === 1);
     const log = jest.spyOn(socketServer(), "log");
     const stopped = socketServer().stop();
     expect(await idle.next()).toEqual(BYE);
@@ -147,7 +147,7 @@ describe("stop", () => {
     config.general.shutdownTimeout = 100;
     const peer = await welcomed();
     peer.send("hold");
-    await waitFor("the action", () => held.length === 1);
+    await until(() => held.length === 1);
     const log = jest.spyOn(socketServer(), "log");
     await socketServer().stop();
     expect(await peer.next()).toEqual(BYE);
@@ -183,7 +183,7 @@ describe("upkeep", () => {
       await welcomed(),
     ];
     waiting.send("hold");
-    await waitFor("the action", () => held.length === 1);
+    await until(() => held.length === 1);
     await restartUpkeep({ idleTimeout: 200 });
     let isTalking = true;
     const talk = (async () => {
@@ -245,7 +245,7 @@ test("maxConnections: one more is told so and sent away", async () => {
     { to: "127.0.0.1" },
   );
   await first.close();
-  await waitFor("a place", () => socketServer().connections().length === 1);
+  await until(() => socketServer().connections().length === 1);
   const next = await welcomed();
   expect((await next.ask("quick")).quick).toBe(true);
 });

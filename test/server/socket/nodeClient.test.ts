@@ -11,7 +11,7 @@ import {
   socketServer,
   startSocketApp,
 } from "../../support/socketApp";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { config, type Process } from "../../../src/index";
 
@@ -138,7 +138,7 @@ test("rooms between two clients, and what they say", async () => {
   expect(view.data.data.members[ben.id as never]).toBeDefined();
 
   expect((await ada.say("defaultRoom", "hello there, Ben")).error).toBeNull();
-  await waitFor("both to hear", () => ada.said.length + ben.said.length === 2);
+  await until(() => ada.said.length + ben.said.length === 2);
   expect(ben.said).toEqual([
     {
       timeStamp: ben.said[0].timeStamp,
@@ -149,7 +149,7 @@ test("rooms between two clients, and what they say", async () => {
 
   await ben.roomLeave("defaultRoom");
   await ada.say("defaultRoom", "still there?");
-  await waitFor("the one to hear", () => ada.said.length === 2);
+  await until(() => ada.said.length === 2);
   expect(ben.said).toHaveLength(1);
   expect((await ben.roomView("someCrazyRoom")).error!.message).toBe(
     "connection not in this room (someCrazyRoom)",
@@ -165,13 +165,13 @@ test("files: the bytes come as they are, an error as an answer", async () => {
     "utf8",
   );
   await client.file("nothing.html");
-  await waitFor("the error", () => raw.includes('"that file is not found"'));
-  await waitFor("its turn", () => !client.sending);
+  await until(() => raw.includes('"that file is not found"'));
+  await until(() => !client.sending);
   expect(client.timeouts).toEqual([]);
   await client.file("simple.html");
-  await waitFor("the file", () => raw.endsWith(simple));
+  await until(() => raw.endsWith(simple));
   // it waits for an answer that files do not have
-  await waitFor("its timeout", () => client.timeouts.length > 0);
+  await until(() => client.timeouts.length > 0);
   expect(client.timeouts).toEqual(["file simple.html"]);
 });
 

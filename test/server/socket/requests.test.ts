@@ -7,7 +7,7 @@ import {
   socketServer,
   startSocketApp,
 } from "../../support/socketApp";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { api, config, type Process } from "../../../src/index";
 
@@ -243,7 +243,7 @@ describe("lines sent without waiting", () => {
 
   test("an answer that is there when the client quits is sent, and so are those that it waits for", async () => {
     peer.send('{"action":"hold","params":{"key":"x"}}\nquit\ndetailsView');
-    await waitFor("the action", () => held.has("x"));
+    await until(() => held.has("x"));
     held.get("x")!();
     expect((await peer.next()).held).toBe("x");
     expect(await peer.next()).toEqual({ status: "Bye", context: "api" });
@@ -305,14 +305,14 @@ describe("files", () => {
     ["by an action", "sendsFile"],
   ])("%s: the bytes, and nothing else", async (_title, lines) => {
     peer.send(lines);
-    await waitFor("the file", () => peer.text.endsWith(simple));
+    await until(() => peer.text.endsWith(simple));
     const before = peer.text.slice(0, -simple.length);
     expect(before.split("\r\n").slice(1, -1)).toHaveLength(
       lines.includes("paramAdd") ? 1 : 0,
     );
     peer.text = "";
     peer.send("paramView file");
-    await waitFor("the reply", () => peer.text.endsWith("\r\n"));
+    await until(() => peer.text.endsWith("\r\n"));
     expect(peer.messages[0].data).toBe("simple.html");
   });
 
@@ -342,11 +342,9 @@ describe("files", () => {
       await peer.ask("roomAdd defaultRoom");
       const welcome = peer.text;
       peer.send(`file ${name}`);
-      await waitFor("the beginning", () => peer.text.length > welcome.length);
+      await until(() => peer.text.length > welcome.length);
       await connection.sendMessage({ meanwhile: true });
-      await waitFor("the end", () =>
-        peer.text.endsWith('{"meanwhile":true}\r\n'),
-      );
+      await until(() => peer.text.endsWith('{"meanwhile":true}\r\n'));
       expect(peer.text.slice(welcome.length)).toBe(
         `${content.toString()}{"meanwhile":true}\r\n`,
       );

@@ -14,7 +14,7 @@ import {
   socketServer,
   startSocketApp,
 } from "../../support/socketApp";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { config, type Process } from "../../../src/index";
 
@@ -77,7 +77,7 @@ test("a certificate in memory", async () => {
     protocol: "TLSv1.3",
   });
   peer.send("file simple.html");
-  await waitFor("the file", () => peer.text.includes("</html>"));
+  await until(() => peer.text.includes("</html>"));
 });
 
 test("many clients at once, large answers, and a stop that tells them all", async () => {
@@ -93,7 +93,7 @@ describe("clients that do it wrong", () => {
   const handshakeLog = () => {
     const log = jest.spyOn(socketServer(), "log");
     return () =>
-      waitFor("a line in the log", () =>
+      until(() =>
         log.mock.calls
           .map(([text]) => text)
           .find((text) => text.startsWith("TLS handshake failed")),
@@ -129,8 +129,7 @@ describe("clients that do it wrong", () => {
     socket.resume();
     await once(socket, "connect");
     const server = socketServer().server as net.Server;
-    await waitFor(
-      "the socket",
+    await until(
       () =>
         new Promise<number>((resolve) =>
           server.getConnections((_error, count) => resolve(count)),
@@ -288,7 +287,7 @@ if (!hasOpenssl) {
       client.stdout.setEncoding("utf8");
       client.stdout.on("data", (chunk: string) => (text += chunk));
       const lines = (count: number) =>
-        waitFor(`${count} lines`, () => text.split("\r\n").length > count);
+        until(() => text.split("\r\n").length > count);
       await lines(1);
       client.stdin.write("paramAdd key=myKey\n");
       await lines(2);

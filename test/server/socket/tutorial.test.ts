@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { closeAll, SocketPeer, startSocketApp } from "../../support/socketApp";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { cache, type Process } from "../../../src/index";
 
 const root = path.join(__dirname, "..", "..", "..");
@@ -68,7 +68,7 @@ test("line by line", async () => {
   for (const { typed, answers } of steps) {
     if (typed !== undefined) peer.socket.write(`${typed}\r\n`);
     const isFile = answers.includes("FILE");
-    await waitFor(`the answers to ${typed}`, () => {
+    await until(() => {
       const text = peer.text.slice(read);
       return isFile
         ? text.endsWith(simple)
@@ -109,8 +109,7 @@ describe("all at once, in pieces", () => {
       start += size;
       await new Promise(setImmediate);
     }
-    await waitFor(
-      "the answers",
+    await until(
       () => peer.text.includes(simple) && peer.text.includes('"hooray!"'),
     );
     peer.socket.write("quit\r\n");

@@ -1,6 +1,6 @@
 /** Clients that send what they should not, or do not do what they should. */
 import { clientFrame, rawUpgrade } from "../../support/rawWebsocket";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import {
   connectWebsocket,
@@ -29,7 +29,7 @@ afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
   Object.assign(config.websocket, before);
   config.websocket.server = {};
-  await waitFor("the end of all", () => server().sparks.size === 0);
+  await until(() => server().sparks.size === 0);
   expect(server().connections()).toEqual([]);
 });
 
@@ -143,7 +143,7 @@ describe("frames", () => {
     const raw = await rawUpgrade();
     const head = Buffer.from([0x81, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     raw.socket.write(head);
-    await waitFor("the close", () => raw.text().includes("message too big"));
+    await until(() => raw.text().includes("message too big"));
     raw.socket.destroy();
   });
 
@@ -160,7 +160,7 @@ describe("frames", () => {
       }),
     );
     for (const frame of [first, ping, ...rest]) raw.socket.write(frame);
-    await waitFor("the answer", () => raw.text().includes("fragments"));
+    await until(() => raw.text().includes("fragments"));
     expect(raw.text()).toContain("verb not found or not allowed (é)");
     raw.socket.destroy();
   });
@@ -173,7 +173,7 @@ describe("frames", () => {
     raw.socket.write(clientFrame("", { final: false }));
     const frame = clientFrame(piece, { opcode: 0, final: false });
     for (let i = 0; i < count; i++) raw.socket.write(frame);
-    await waitFor("the close", () => closeCodeOf(raw.bytes()) === code);
+    await until(() => closeCodeOf(raw.bytes()) === code);
     raw.socket.destroy();
   });
 
@@ -185,7 +185,7 @@ describe("frames", () => {
     ["reserved bits", Buffer.from([0xf1, 0x80, 0, 0, 0, 0]), 1002],
   ])("%s ends the connection", async (_what, frame, code) => {
     const raw = await rawUpgrade("/primus", {}, frame);
-    await waitFor("the close", () => closeCodeOf(raw.bytes()) === code);
+    await until(() => closeCodeOf(raw.bytes()) === code);
     raw.socket.destroy();
   });
 
@@ -251,7 +251,7 @@ describe("floods", () => {
       reason: "too many connections (limit 2)",
     });
     one.close();
-    await waitFor("a place", () => server().sparks.size === 1);
+    await until(() => server().sparks.size === 1);
     await expectAlive(await connect());
   });
 });
@@ -271,8 +271,7 @@ describe("a client that does not read", () => {
     const answers: Promise<any>[] = [];
     while (!spark.ws.isPaused && answers.length < 500) {
       answers.push(client.action("big"));
-      await waitFor(
-        "the request to be read",
+      await until(
         () => connection.totalActions === answers.length || spark.ws.isPaused,
       );
     }
@@ -319,10 +318,7 @@ describe("a client that does not read", () => {
       await new Promise(setImmediate);
     }
     expect(connections[0].destroyed).toBe(true);
-    await waitFor(
-      "all messages",
-      () => reader.messages.filter((m) => m.room).length === count,
-    );
+    await until(() => reader.messages.filter((m) => m.room).length === count);
     slow.close();
     expect(connections[1].destroyed).toBe(false);
   });
@@ -358,11 +354,7 @@ describe("clients that vanish", () => {
     const left = server().sparks.size - leaving.length;
     const start = process.cpuUsage();
     for (const client of leaving) client.close();
-    await waitFor(
-      "them to be gone",
-      () => server().connections().length === left,
-      20_000,
-    );
+    await until(() => server().connections().length === left, 20_000);
     const { user, system } = process.cpuUsage(start);
     return (user + system) / 1000;
   }

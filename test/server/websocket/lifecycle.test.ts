@@ -4,7 +4,7 @@ import type { Server as HttpServer } from "node:http";
 import { WebSocket } from "ws";
 import { certificate } from "../../support/certificate";
 import { rawUpgrade } from "../../support/rawWebsocket";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import {
   connectWebsocket,
@@ -61,7 +61,7 @@ async function busy(): Promise<{
 }> {
   const client = await connect();
   const answer = client.action("slow");
-  await waitFor("the action", () =>
+  await until(() =>
     server()
       .connections()
       .some(({ pendingActions }) => pendingActions > 0),
@@ -105,7 +105,7 @@ describe("heartbeat", () => {
     const silent = await connect();
     const { code } = await silent.closed;
     expect(code).toBe(1006);
-    await waitFor("more rounds", () => pingsOf(good).length >= 5);
+    await until(() => pingsOf(good).length >= 5);
     clearInterval(talk);
     expect(server().connections()).toHaveLength(3);
     for (const { ws } of [good, talking, pinging])
@@ -119,9 +119,9 @@ describe("heartbeat", () => {
     answering(good);
     for (let i = 1; i <= 3; i++) {
       const count = pingsOf(good).length;
-      await waitFor("a ping", () => pingsOf(good).length > count);
-      const until = Date.now() + 250; // the answer is on its way, and nobody reads it
-      while (Date.now() < until);
+      await until(() => pingsOf(good).length > count);
+      const end = Date.now() + 250; // the answer is on its way, and nobody reads it
+      while (Date.now() < end);
     }
     expect((await good.request({ event: "detailsView" })).status).toBe("OK");
   });
@@ -131,10 +131,10 @@ describe("heartbeat", () => {
     const raw = await rawUpgrade();
     await raw.status();
     raw.socket.pause();
-    await waitFor("it", () => server().connections().length === 1);
+    await until(() => server().connections().length === 1);
     const [{ id }] = server().connections();
     await api.chatRoom.addMember(id, "defaultRoom");
-    await waitFor("its end", () => server().connections().length === 0);
+    await until(() => server().connections().length === 0);
     expect(server().sparks.size).toBe(0);
     expect(api.chatRoom.index.rooms).toEqual([]);
     raw.socket.destroy();
@@ -153,14 +153,14 @@ describe("heartbeat", () => {
     // it reads a little now and then, and answers pings only when it has read all
     for (let i = 1; i < 8; i++) {
       client.ws.resume();
-      await waitFor("a piece", () => client.messages.length > i);
+      await until(() => client.messages.length > i);
       client.ws.pause();
       await new Promise((resolve) => setTimeout(resolve, 150));
     }
     expect(connection.destroyed).toBe(false);
     answering(client);
     client.ws.resume();
-    await waitFor("all of it", () => client.messages.length === 31);
+    await until(() => client.messages.length === 31);
   });
 
   test("ends a client that is behind and takes nothing", async () => {
@@ -170,7 +170,7 @@ describe("heartbeat", () => {
     const [connection] = server().connections();
     await connection.sendMessage({ context: "alert", text: "x".repeat(9e6) });
     await connection.sendMessage({ context: "alert", last: true });
-    await waitFor("its end", () => connection.destroyed);
+    await until(() => connection.destroyed);
   });
 
   test("can be off", async () => {
@@ -256,7 +256,7 @@ describe("stop", () => {
     await start();
     const raw = await rawUpgrade();
     await raw.status();
-    await waitFor("it", () => server().sparks.size === 1);
+    await until(() => server().sparks.size === 1);
     const began = Date.now();
     await server().stop();
     expect(Date.now() - began).toBeLessThan(3_000);
@@ -338,7 +338,7 @@ describe("over TLS", () => {
     expect(data.remoteIP).toMatch(/127\.0\.0\.1|::1/);
     const { answer, client } = await (async () => {
       const slow = one.action("slow");
-      await waitFor("it", () =>
+      await until(() =>
         server()
           .connections()
           .some((c) => c.pendingActions > 0),

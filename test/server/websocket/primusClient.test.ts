@@ -1,6 +1,6 @@
 /** The clients of version 29 against this server: the `primus` package, and the class that is made for node. */
 import * as vm from "node:vm";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
 
@@ -25,10 +25,7 @@ afterEach(async () => {
   for (const client of clients.splice(0)) client.end();
   config.websocket.destroyClientsOnShutdown = false;
   config.websocket.server = {};
-  await waitFor(
-    "the end of all",
-    () => !app.process.running || connected() === 0,
-  );
+  await until(() => !app.process.running || connected() === 0);
   if (!app.process.running) await app.process.start();
 });
 
@@ -82,7 +79,7 @@ describe.each([
     const { client, data, events } = connect();
     client.write({ event: "detailsView", messageId: 1 });
     client.write({ event: "action", params: { action: "who" }, messageId: 2 });
-    await waitFor("two answers", () => data.length === 3);
+    await until(() => data.length === 3);
     expect(data[0]).toEqual({
       welcome: config.general.welcomeMessage,
       context: "api",
@@ -94,7 +91,7 @@ describe.each([
     const [{ rawConnection }] = api.servers.servers.websocket.connections();
     expect(told).toBe(rawConnection.id);
     client.end();
-    await waitFor("its end", () => connected() === 0);
+    await until(() => connected() === 0);
     expect(events).toEqual(["open", "close", "end"]);
   });
 
@@ -102,11 +99,11 @@ describe.each([
     config.websocket.server = { pingInterval: 600 };
     await restart();
     const { client, events } = connect();
-    await waitFor("the connection", () => connected() === 1);
+    await until(() => connected() === 1);
     const [connection] = api.servers.servers.websocket.connections();
     const pongs: unknown[] = [];
     connection.rawConnection.on("data", (m: unknown) => pongs.push(m));
-    await waitFor("three rounds", () => pongs.length >= 3);
+    await until(() => pongs.length >= 3);
     expect(pongs[0]).toMatch(/^primus::pong::\d+$/);
     expect(events).toEqual(["open"]);
     client.end();
@@ -114,14 +111,12 @@ describe.each([
 
   test("comes back after a restart, with what it wrote meanwhile", async () => {
     const { client, events, data } = connect();
-    await waitFor("the welcome", () => data.length === 1);
+    await until(() => data.length === 1);
     await app.process.stop();
-    await waitFor("the loss", () => events.includes("close"));
+    await until(() => events.includes("close"));
     client.write({ event: "detailsView", messageId: "meanwhile" });
     await app.process.start();
-    await waitFor("the answer", () =>
-      data.some(({ messageId }) => messageId === "meanwhile"),
-    );
+    await until(() => data.some(({ messageId }) => messageId === "meanwhile"));
     expect(events.filter((event) => event === "open")).toHaveLength(2);
     expect(events).not.toContain("end");
     client.end();
@@ -144,9 +139,9 @@ describe.each([
     ],
   ])("stays away %s", async (_when, act) => {
     const { client, events, data } = connect();
-    await waitFor("the welcome", () => data.length === 1);
+    await until(() => data.length === 1);
     await act();
-    await waitFor("the end", () => events.includes("end"));
+    await until(() => events.includes("end"));
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(events).toEqual(["open", "close", "end"]);
     expect(connected()).toBe(0);
@@ -155,12 +150,9 @@ describe.each([
 
   test("notices a server that is silent", async () => {
     const { client, events, data } = connect({ ...QUICK, pingTimeout: 100 });
-    await waitFor("the welcome", () => data.length === 1);
+    await until(() => data.length === 1);
     // pings come every 30 s only
-    await waitFor(
-      "another connection",
-      () => events.filter((event) => event === "open").length >= 2,
-    );
+    await until(() => events.filter((event) => event === "open").length >= 2);
     expect(events.slice(0, 3)).toEqual(["open", "offline", "close"]);
     client.end();
   });
@@ -191,7 +183,7 @@ test("the surface of the Primus server", async () => {
   server.on("disconnection", ({ id }: any) => seen.push(`-${id}`));
   const sockets = [0, 1].map(() => new server.Socket(app.url));
   const data = sockets.map((socket) => watch(socket).data);
-  await waitFor("both", () => data.every(({ length }) => length > 0));
+  await until(() => data.every(({ length }) => length > 0));
   expect(server.connected).toBe(2);
   const ids: string[] = [];
   server.forEach((spark: any, id: string, count: number) => {
@@ -203,10 +195,8 @@ test("the surface of the Primus server", async () => {
   expect(server.spark(ids[0]).id).toBe(ids[0]);
   expect(server.spark("nobody")).toBeUndefined();
   server.write({ context: "alert", all: true });
-  await waitFor("both to hear", () =>
-    data.every((d) => d.some(({ all }) => all)),
-  );
+  await until(() => data.every((d) => d.some(({ all }) => all)));
   await new Promise<void>((resolve) => server.destroy({}, resolve));
-  await waitFor("all to be gone", () => seen.length === 4);
+  await until(() => seen.length === 4);
   expect(seen.filter((s) => s.startsWith("-"))).toHaveLength(2);
 });

@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { Readable } from "node:stream";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { clientFrame, rawUpgrade } from "../../support/rawWebsocket";
 import {
   connectWebsocket,
@@ -189,7 +189,7 @@ describe("message ids", () => {
   test("0 counts as none, and there is always one", async () => {
     for (const messageId of [0, "", null, undefined])
       client.send({ event: "action", params: { action: "own" }, messageId });
-    await waitFor("four answers", () => client.received.length === 5);
+    await until(() => client.received.length === 5);
     const ids = client.received.slice(1).map((m) => m.messageId);
     expect(new Set(ids).size).toBe(4);
     for (const id of ids) expect(id).toMatch(/^[0-9a-f-]{36}$/);
@@ -434,7 +434,7 @@ describe("before the connection is there", () => {
       {},
       clientFrame('{"event":"detailsView","messageId":"x"}'),
     );
-    await waitFor("the answer", () => raw.text().includes('"messageId":"x"'));
+    await until(() => raw.text().includes('"messageId":"x"'));
     raw.socket.destroy();
   });
 

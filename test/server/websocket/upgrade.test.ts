@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer as OtherServer } from "ws";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { rawSocket, rawUpgrade } from "../../support/rawWebsocket";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import {
   connectWebsocket,
   websocketUrl,
@@ -26,10 +26,7 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
   config.websocket.server = {};
-  await waitFor(
-    "the end of all connections",
-    () => api.servers.servers.websocket.connections().length === 0,
-  );
+  await until(() => api.servers.servers.websocket.connections().length === 0);
 });
 
 afterAll(() => app.stop());
@@ -330,7 +327,7 @@ describe("authorization", () => {
     let decide: (() => void) | undefined;
     options().authorization = (_req, done) => (decide = () => done());
     const raw = await rawUpgrade();
-    await waitFor("the question", () => decide !== undefined);
+    await until(() => decide !== undefined);
     raw.socket.resetAndDestroy();
     await raw.closed;
     await new Promise(setImmediate);

@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { describeInBrowser, startBrowser } from "../../support/browser";
 import { describeOnRedis, RedisServer } from "../../support/redisServer";
 import { startV29Node } from "../../support/v29Node";
-import { waitFor } from "../../support/waitFor";
+import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
 
@@ -161,7 +161,7 @@ describeInBrowser("the client of version 29 in a page", () => {
         "Error: connection not in this room (nowhere)",
       );
       await page.context().close();
-      await waitFor("it to be gone", () => onServer().length === 0);
+      await until(() => onServer().length === 0);
     });
 
     test("two talk, hear the server, and one is sent away for good", async () => {
@@ -170,7 +170,7 @@ describeInBrowser("the client of version 29 in a page", () => {
       const { data } = await call(one, "roomView", "defaultRoom");
       expect(data.membersCount).toBe(2);
       await call(one, "say", "defaultRoom", "hello");
-      const [{ message }] = await waitFor("two to hear", async () => {
+      const [{ message }] = await until(async () => {
         const said = await heard(two, "say");
         return said.length > 0 && said;
       });
@@ -181,20 +181,14 @@ describeInBrowser("the client of version 29 in a page", () => {
         context: "alert",
         a: 1,
       });
-      await waitFor(
-        "the alert",
-        async () => (await heard(two, "alert")).length,
-      );
+      await until(async () => (await heard(two, "alert")).length);
       await api.connections.connections[id].destroy();
-      await waitFor(
-        "the end",
-        async () => (await heard(two, "disconnected")).length,
-      );
+      await until(async () => (await heard(two, "disconnected")).length);
       expect(await two.evaluate(() => window.client.state)).toBe(
         "disconnected",
       );
       await one.evaluate(() => window.client.disconnect());
-      await waitFor("both to be gone", () => onServer().length === 0);
+      await until(() => onServer().length === 0);
       await Promise.all([one, two].map((page) => page.context().close()));
     });
 
@@ -204,17 +198,14 @@ describeInBrowser("the client of version 29 in a page", () => {
       await app.process.stop();
       await app.process.start();
       prepare();
-      await waitFor("it to come back", () => onServer().length === 1, 20_000);
+      await until(() => onServer().length === 1, 20_000);
       const answer = await call(page, "action", "echo", { text: "again" });
       expect(answer).toMatchObject({ text: "again", type: "websocket" });
       expect(
         (await call(page, "roomAdd", "defaultRoom")).error,
       ).toBeUndefined();
       await call(page, "say", "defaultRoom", "I am back");
-      await waitFor(
-        "it to hear",
-        async () => (await heard(page, "say")).length,
-      );
+      await until(async () => (await heard(page, "say")).length);
       await page.context().close();
     });
   });
