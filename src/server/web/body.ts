@@ -17,6 +17,7 @@ export interface ParsedBody {
 
 /** Bytes that a multipart body may have beside its fields and files: boundaries and part headers. */
 const MULTIPART_OVERHEAD = 1024 * 1024;
+const FORM_LIMIT = "the limit for fields and files";
 
 /** How much of a body that is not wanted is read, so that the client gets to reading the answer. */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
@@ -160,7 +161,12 @@ async function readMultipart(request: WebRequest): Promise<ParsedBody> {
   askForFiles(request);
   const saved = request.config.saveRawBody === true ? [] : undefined;
   if (saved) keepBytes(request, saved);
-  const form = await receiveMultipart(request.req, intakeOf(request));
+  const limit = maxFormBytes(request.config);
+  const form = await receiveMultipart(request.req, {
+    ...intakeOf(request),
+    maxBytes: limit,
+    tooLarge: () => BodyError.tooLarge(FORM_LIMIT, limit),
+  });
   return finishForm(request, form, saved);
 }
 
@@ -174,17 +180,25 @@ async function readSingleFile(request: WebRequest): Promise<ParsedBody> {
 }
 
 function askForFiles(request: WebRequest): void {
-  const { formOptions } = request.config;
+  askForBody(request, maxFormBytes(request.config), FORM_LIMIT);
+}
+
+/** A whole body with files: also what lies between its parts, or in parts that are no files, has an end. */
+function maxFormBytes(config: WebConfig): number {
+  const { formOptions } = config;
   const files =
     formOptions?.maxTotalFileSize ??
     formOptions?.maxFileSize ??
     WEB_DEFAULTS.maxFileSize;
-  const limit = maxFieldsSize(request.config) + files + MULTIPART_OVERHEAD;
-  askForBody(request, limit, "the limit for fields and files");
+  return maxFieldsSize(config) + files + MULTIPART_OVERHEAD;
 }
 
-function keepBytes({ req }: WebRequest, saved: Buffer[]): void {
-  req.on("data", (chunk: Buffer) => saved.push(chunk));
+function keepBytes({ req, config }: WebRequest, saved: Buffer[]): void {
+  let left = maxFormBytes(config);
+  req.on("data", (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left >= 0) saved.push(chunk); // else it is refused, and what still comes is discarded
+  });
 }
 
 function finishForm(

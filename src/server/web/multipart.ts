@@ -23,10 +23,17 @@ interface Intake {
   temporaryFiles: string[];
 }
 
+interface FormIntake extends Intake {
+  /** Bytes of the whole body. */
+  maxBytes: number;
+  /** The error when it has more. */
+  tooLarge: () => BodyError;
+}
+
 /** @throws BodyError, RequestAborted, or the error of the disk */
 export function receiveMultipart(
   req: IncomingMessage,
-  intake: Intake,
+  intake: FormIntake,
 ): Promise<Form> {
   return new Promise((resolve, reject) => {
     const form: Form = { fields: new Map(), files: new Map() };
@@ -84,6 +91,14 @@ export function receiveMultipart(
     req.once("close", () => {
       if (!req.complete) fail(new RequestAborted());
     });
+    let bytes = 0;
+    const measure = (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= intake.maxBytes) return;
+      req.off("data", measure);
+      fail(intake.tooLarge());
+    };
+    req.on("data", measure);
     req.pipe(parser);
   });
 }

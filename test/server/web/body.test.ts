@@ -283,6 +283,19 @@ describe("other types", () => {
     expect(seen.raw.rawBody).toEqual(Buffer.alloc(0));
   });
 
+  test("what lies before the parts of a form counts, too", async () => {
+    const before = "x".repeat(2 * 1024 * 1024);
+    const { status, json: answer } = await app.ask("/api/take", {
+      method: "POST",
+      headers: { ...multipart, "Transfer-Encoding": "chunked" },
+      body: `${before}\r\n${form([["key", "1"]]).toString()}`,
+    });
+    expect([status, answer.error]).toEqual([
+      413,
+      `the request body is too large: the limit for fields and files is ${(64 + 256 + 1024) * 1024} bytes`,
+    ]);
+  });
+
   test("saveRawBody keeps the bytes of every type", async () => {
     config.web.saveRawBody = true;
     try {
