@@ -118,7 +118,8 @@ exports.DEFAULT = { redis: () => ({ _toExpand: false, scanCount: 1000, stopTimeo
 }
 
 async function start(peer: Peer, port: number, db: number): Promise<void> {
-  if (peer.script === "actionhero")
+  // the queue alone reads the framework's limits, too, and they are found by the project
+  if (["actionhero", "ours"].includes(peer.script))
     peer.cwd = project(
       `project${db}`,
       peer.isSlow ? path.join(peersFolder, "actionhero") : root,
