@@ -18,6 +18,15 @@ export class Greet extends Action {
 }
 `;
 
+const reporter = (word: string) => `
+import { Task, log } from ${framework};
+export class Report extends Task {
+  name = "report";
+  description = "reports";
+  async run() { log("reported ${word} by " + process.pid); }
+}
+`;
+
 const routes = (path: string) => `
 export const DEFAULT = { routes: () => ({ get: [{ path: "${path}", action: "greet" }] }) };
 `;
@@ -63,6 +72,15 @@ beforeAll(async () => {
     "src/config/routes.ts": routes("/old"),
     "src/modules/name.ts": `export const name = "Ada";`,
     "src/actions/greet.ts": greeting("hello"),
+    "src/tasks/report.ts": reporter("early"),
+    "src/actions/work.ts": `
+      import { Action, task } from ${framework};
+      export class Work extends Action {
+        name = "work";
+        description = "has a worker of the queue run the task";
+        async run() { return { enqueued: await task.enqueue("report", {}) }; }
+      }
+    `,
     "src/initializers/state.ts": initializer("first"),
     "src/actions/state.ts": `
       import { Action, api } from ${framework};
@@ -98,6 +116,7 @@ afterAll(async () => {
 interface Answer {
   greeting?: string;
   state?: string;
+  enqueued?: boolean;
   error?: string;
 }
 
@@ -176,6 +195,15 @@ test("routes are replaced; those of code stay", async () => {
   expect((await ask("/new")).greeting).toBe("hey Cy");
   expect((await ask("/old")).error).toMatch(/unknown action/);
   expect((await ask("/from-code")).greeting).toBe("hey Cy");
+});
+
+test("a task is replaced, for the workers of its queue, too", async () => {
+  const { pid } = server.child;
+  expect((await ask("/work")).enqueued).toBe(true);
+  await server.saw(new RegExp(`reported early by ${pid}`));
+  await change(() => project.write("src/tasks/report.ts", reporter("late")));
+  expect((await ask("/work")).enqueued).toBe(true);
+  await server.saw(new RegExp(`reported late by ${pid}`));
 });
 
 test("none of this has cut a connection", () => {
