@@ -56,7 +56,7 @@ async function examine(root: string): Promise<Finding[]> {
   };
   const ports = await Promise.all(
     LISTENING.map((server) =>
-      checkPort(server, config[server] as ListenSettings | undefined),
+      checkPort(server, config[server] as ListenSettings | undefined, env),
     ),
   );
   return [

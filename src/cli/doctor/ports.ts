@@ -1,7 +1,7 @@
 /** Checks that the ports of the enabled servers are free. */
 import * as net from "node:net";
 import { toError } from "../../errors";
-import { fail, ok, type Finding } from "./finding";
+import { fail, ok, warn, type Finding } from "./finding";
 
 /** The settings of one server that say where it listens. */
 export interface ListenSettings {
@@ -10,12 +10,18 @@ export interface ListenSettings {
   bindIP?: unknown;
 }
 
-/** Try to listen where the server would; a path of a unix socket is left to the server. */
+/**
+ * Try to listen where the server would; a path of a unix socket is left to the server.
+ * A taken port is a fault where the boot would fail, and a warning where the boot would go on without the server.
+ */
 export async function checkPort(
   server: string,
   settings: ListenSettings | undefined,
+  env: string,
 ): Promise<Finding | undefined> {
-  if (!settings?.enabled || !settings.port) return undefined;
+  if (!settings?.port) return undefined;
+  const optional = isOptional(server, settings, env);
+  if (!settings.enabled && !optional) return undefined;
   const port = Number(settings.port);
   if (!Number.isInteger(port)) return undefined;
 
@@ -25,10 +31,26 @@ export async function checkPort(
     return ok(check, `${port} is free`);
   } catch (error) {
     const { code, message } = toError(error) as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE" && optional)
+      return warn(
+        check,
+        `${port} is taken by another process: the boot goes on without this server`,
+      );
     if (code === "EADDRINUSE")
       return fail(check, `${port} is taken by another process`);
     return fail(check, `cannot listen on ${port}: ${message}`);
   }
+}
+
+/** The socket server that nobody asked for is on in development, as long as its port is free. */
+function isOptional(
+  server: string,
+  { enabled }: ListenSettings,
+  env: string,
+): boolean {
+  return (
+    server === "socket" && typeof enabled !== "boolean" && env === "development"
+  );
 }
 
 function listenOnce(port: number, host?: string): Promise<void> {

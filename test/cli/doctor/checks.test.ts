@@ -7,7 +7,7 @@ import {
   checkFolders,
   checkNode,
 } from "../../../src/cli/doctor/environment";
-import { checkPort } from "../../../src/cli/doctor/ports";
+import { checkPort, type ListenSettings } from "../../../src/cli/doctor/ports";
 import { checkRedis } from "../../../src/cli/doctor/redis";
 import { checkSettings } from "../../../src/cli/doctor/settings";
 import { satisfies } from "../../../src/cli/doctor/versionRange";
@@ -163,17 +163,37 @@ describe("ports", () => {
     await once(taken, "listening");
     const { port } = taken.address() as net.AddressInfo;
     const settings = { enabled: true, port, bindIP: "127.0.0.1" };
-    expect((await checkPort("web", settings))?.verdict).toBe("fail");
+    expect((await checkPort("web", settings, "production"))?.verdict).toBe(
+      "fail",
+    );
     taken.close();
     await once(taken, "close");
-    expect((await checkPort("web", settings))?.verdict).toBe("ok");
+    expect((await checkPort("web", settings, "production"))?.verdict).toBe(
+      "ok",
+    );
+  });
+
+  test("is a warning where the boot goes on without the server", async () => {
+    const taken = net.createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as net.AddressInfo;
+    const socket = (enabled: boolean | undefined, env = "development") =>
+      checkPort("socket", { enabled, port, bindIP: "127.0.0.1" }, env);
+    expect((await socket(undefined))?.verdict).toBe("warn");
+    expect((await socket(true))?.verdict).toBe("fail");
+    expect(await socket(false)).toBeUndefined();
+    expect(await socket(undefined, "production")).toBeUndefined();
+    taken.close();
+    await once(taken, "close");
+    expect((await socket(undefined))?.verdict).toBe("ok");
   });
 
   test("what does not listen on a port is passed over", async () => {
-    expect(await checkPort("web", { enabled: false, port: 1 })).toBeUndefined();
-    const path = { enabled: true, port: "/tmp/x.sock" };
-    expect(await checkPort("web", path)).toBeUndefined();
-    expect(await checkPort("web", undefined)).toBeUndefined();
+    const check = (settings?: ListenSettings) =>
+      checkPort("web", settings, "development");
+    expect(await check({ enabled: false, port: 1 })).toBeUndefined();
+    expect(await check({ enabled: true, port: "/tmp/x.sock" })).toBeUndefined();
+    expect(await check(undefined)).toBeUndefined();
   });
 });
 

@@ -133,6 +133,28 @@ test.each(Object.keys(faults))("a fault of %s is found", async (check) => {
   expect(exitCode).toBe(1);
 });
 
+test("the boot warns of a taken socket port in development, and so does the doctor", async () => {
+  const { findings, exitCode } = await doctor(
+    addition(`socket: () => ({ port: ${takenPort} })`),
+    { NODE_ENV: "development", ENABLE_TCP_SERVER: undefined },
+  );
+  expect(findings).toContainEqual(
+    expect.objectContaining({ verdict: "warn", check: "socket port" }),
+  );
+  expect(exitCode).toBe(0);
+});
+
+test("a taken socket port is a fault when the server was asked for", async () => {
+  const { findings, exitCode } = await doctor(
+    addition(`socket: () => ({ port: ${takenPort} })`),
+    { ENABLE_TCP_SERVER: "true" },
+  );
+  expect(findings).toContainEqual(
+    expect.objectContaining({ verdict: "fail", check: "socket port" }),
+  );
+  expect(exitCode).toBe(1);
+});
+
 test("a plugin that is not there is found", async () => {
   const { findings, exitCode } = await doctor(
     addition(`plugins: () => ({ gone: { path: "/no/plugin" } })`),
