@@ -204,11 +204,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
       return;
     }
     const response = (this.response ?? {}) as { error?: unknown };
-    if (response.error) return;
-    if (Object.isExtensible(response)) {
+    try {
+      if (response.error) return;
       response.error = error;
       this.response = response;
-    } else this.response = { ...response, error }; // the action answered with something frozen
+    } catch {
+      this.response = withError(response, error); // frozen, or its `error` has only a getter
+    }
+  }
+}
+
+function withError(response: object, error: unknown): object {
+  try {
+    return { ...response, error };
+  } catch {
+    return { error }; // a getter throws
   }
 }
 

@@ -560,3 +560,38 @@ test("as many pending as allowed, counted down whatever happens", async () => {
   expect(connection.pendingActions).toBe(0);
   expect(connection.totalActions).toBe(10);
 });
+
+test.each<[string, () => object]>([
+  [
+    "has only a getter for its error",
+    () => ({
+      get error() {
+        return undefined;
+      },
+      a: 1,
+    }),
+  ],
+  ["is frozen", () => Object.freeze({ a: 1 })],
+  [
+    "has a getter that throws",
+    () => ({
+      get error() {
+        throw new Error("mine");
+      },
+    }),
+  ],
+])(
+  "a response that %s does not keep the client from the error",
+  async (_, make) => {
+    addAction("odd", {
+      run: async (data: ActionProcessor<any>) => {
+        data.response = make();
+        throw new Error("no");
+      },
+    });
+    const connection = makeConnection();
+    const data = await run("odd", {}, connection);
+    expect(messageOf(data)).toBe("no");
+    expect(connection.pendingActions).toBe(0);
+  },
+);
