@@ -4,6 +4,8 @@ import { config } from "../config/config";
 import {
   filterObjectForLogging,
   filterResponseForLogging,
+  jsonForLogging as toJson,
+  textForLogging,
 } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
@@ -27,10 +29,14 @@ export function reportAction(data: ActionProcessor, error: unknown): void {
   try {
     report(data, error);
   } catch (failure) {
-    log(`cannot report the action \`${data.action}\``, "error", {
-      error: String(failure),
-      stack: (failure as Error | undefined)?.stack,
-    });
+    log(
+      `cannot report the action \`${textForLogging(data.action)}\``,
+      "error",
+      {
+        error: String(failure),
+        stack: (failure as Error | undefined)?.stack,
+      },
+    );
   }
 }
 
@@ -99,8 +105,8 @@ function buildLine(data: ActionProcessor): LogLine {
   const web = connection.type === "web" ? webFields(connection) : undefined;
   return {
     to: connection.remoteIP,
-    action: data.action,
-    params: toJson(filterObjectForLogging(data.params)),
+    action: textForLogging(data.action),
+    params: toJson(filterObjectForLogging(paramsOf(data))),
     duration: data.duration,
     method: web?.method,
     pathname: web?.pathname,
@@ -109,6 +115,14 @@ function buildLine(data: ActionProcessor): LogLine {
       ? toJson(filterResponseForLogging(data.response as object))
       : undefined,
   };
+}
+
+/** A client may send an object for the name of an action; it is not shown by another way than the name is. */
+function paramsOf({ params }: ActionProcessor): object {
+  const { action } = params as { action?: unknown };
+  return typeof action === "object" && action !== null
+    ? { ...params, action: textForLogging(action) }
+    : params;
 }
 
 function webFields(connection: { rawConnection: any }): {
@@ -120,12 +134,4 @@ function webFields(connection: { rawConnection: any }): {
     parsedURL?: { pathname?: string };
   };
   return { method, pathname: parsedURL?.pathname };
-}
-
-function toJson(value: unknown): string {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    return String(value); // circular, or a throwing toJSON: a log line must not fail a request
-  }
 }

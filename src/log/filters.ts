@@ -21,6 +21,24 @@ export function filterResponseForLogging(response: object): Hash {
   );
 }
 
+/** One value of a client as text: cut, and an object without the values that `config.general.filteredParams` names. */
+export function textForLogging(value: unknown): string | null | undefined {
+  if (value === undefined || value === null) return value;
+  const max = config.logger?.maxLogStringLength as number | undefined;
+  if (typeof value === "string") return value.slice(0, max);
+  const shown = isPlainObject(value) ? filterObjectForLogging(value) : value;
+  return jsonForLogging(shown)?.slice(0, max);
+}
+
+/** JSON, or at least a text. */
+export function jsonForLogging(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return String(value); // circular, or a throwing toJSON: a log line must not fail a request
+  }
+}
+
 function filter(
   source: Hash,
   pathList: PathList,

@@ -5,6 +5,7 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { errorMessage } from "../config/errorMessage";
 import { toError } from "../errors";
+import { textForLogging } from "../log/filters";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { locate } from "./locate";
 import { FileMemory, type HeldFile, MAX_HELD_FILE_BYTES } from "./memory";
@@ -102,7 +103,7 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
       log(`[ file @ ${connection.type} ]`, level, {
         to: connection.remoteIP,
         file,
-        requestedFile: connection.params.file as unknown,
+        requestedFile: textForLogging(connection.params.file),
         size: length,
         duration,
         success,

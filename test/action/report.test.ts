@@ -108,6 +108,21 @@ test("long and secret params are cut and hidden", async () => {
   });
 });
 
+test("the name of an action is cut, too, and one that is an object shows no secrets", async () => {
+  const max = config.logger.maxLogStringLength as number;
+  const long = await run("x".repeat(10 * max));
+  expect(long.line!.fields.action).toBe("x".repeat(max));
+
+  lines.length = 0;
+  config.general.filteredParams = ["password"];
+  const action = { password: "p4ss", rest: "y".repeat(10 * max) };
+  const { line } = await run(action as never);
+  expect(line!.fields.action).toMatch(/^{"password":"\[FILTERED\]","rest":"y+/);
+  expect(line!.fields.action).toHaveLength(max);
+  expect(JSON.stringify(line)).not.toContain("p4ss");
+  expect(JSON.stringify(line).length).toBeLessThan(8 * max + 2000);
+});
+
 test("the response, if the project wants it, without its secrets", async () => {
   config.general.enableResponseLogging = true;
   config.general.filteredResponse = () => ["token"];

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { LogLines } from "../support/logLines";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { config } from "../../src/config/config";
@@ -194,6 +195,17 @@ test("a request is logged once its bytes were sent, not before", async () => {
   );
   await textOf(held.fileStream!);
   expect(logged).toHaveBeenCalledTimes(2);
+});
+
+test("its line shows no more of the request than the other lines do", async () => {
+  const lines = new LogLines();
+  await staticFile.get(connectionFor("x".repeat(100_000)));
+  lines.stop();
+  const max = config.logger.maxLogStringLength as number;
+  const [line] = lines.lines.filter(({ message }) =>
+    message.includes("file @"),
+  );
+  expect(line.requestedFile).toBe("x".repeat(max));
 });
 
 test("it has the members that projects know", () => {
