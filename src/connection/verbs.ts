@@ -2,6 +2,7 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { errorMessage } from "../config/errorMessage";
+import { filterObjectForLogging, textForLogging } from "../log/filters";
 import { log, willLog } from "../log/log";
 import type { Connection } from "./connection";
 
@@ -40,6 +41,9 @@ interface RoomApi {
   ): Promise<unknown>;
 }
 
+/** So many params a connection keeps: reached only with `general.disableParamScrubbing`. */
+const MAX_PARAMS = 10_000;
+
 const verbHandlers: Record<HandledVerb, VerbHandler> = {
   quit: async (connection) => {
     await connection.destroy();
@@ -49,7 +53,11 @@ const verbHandlers: Record<HandledVerb, VerbHandler> = {
   },
   paramAdd: (connection, words) => {
     const [key, value] = parseParamPair(words);
-    if (isAllowedParam(key)) connection.params[key] = value;
+    if (!isAllowedParam(key)) return;
+    const { params } = connection;
+    if (!Object.hasOwn(params, key) && Object.keys(params).length >= MAX_PARAMS)
+      throw new Error(`too many params (limit ${MAX_PARAMS})`);
+    params[key] = value;
   },
   paramDelete: (connection, [key = ""]) => {
     delete connection.params[key];
@@ -105,7 +113,7 @@ export async function runVerb(
     log(`[server: ${connection.type}] verb`, "debug", {
       verb,
       to: connection.remoteIP,
-      params: JSON.stringify(words),
+      params: textForLogging(withoutSecrets(verb, words)),
     });
   }
   if (!allowed?.includes(verb))
@@ -121,6 +129,17 @@ export function parseParamPair(words: readonly string[]): [string, string] {
   const equals = first.indexOf("=");
   if (equals === -1) return [first, second as string];
   return [first.slice(0, equals), first.slice(equals + 1)];
+}
+
+/** The words as the log may have them: what follows the value of a secret param may be the rest of it. */
+function withoutSecrets(verb: string, words: string[]): string[] {
+  if (verb !== "paramAdd") return words;
+  const [key, value] = parseParamPair(words);
+  const shown = filterObjectForLogging({ [key]: "" })[key];
+  if (value === undefined || shown === "") return words;
+  return words[0]!.includes("=")
+    ? [`${key}=${String(shown)}`]
+    : [key, String(shown)];
 }
 
 /** Params that no action takes are not kept, so that a client cannot fill the memory with them. */

@@ -1,3 +1,4 @@
+import { LogLines } from "../support/logLines";
 import { useApp } from "../support/app";
 import { api, config, rebuildConfig, specHelper } from "../../src/index";
 import { connectionVerbs } from "../../src/connection/verbs";
@@ -58,6 +59,33 @@ describe("paramAdd", () => {
     await connection.verbs("paramAdd", ["nobodyWantsIt=1"]);
     await connection.verbs("paramAdd", ["__proto__=1"]);
     expect(Object.keys(connection.params)).toEqual(["nobodyWantsIt"]);
+  });
+
+  test("without scrubbing there is still an end", async () => {
+    config.general.disableParamScrubbing = true;
+    const params: Record<string, string> = {};
+    for (let i = 0; i < 10_000; i++) params[`p${i}`] = "";
+    connection.params = params;
+    await expect(connection.verbs("paramAdd", ["more=1"])).rejects.toThrow(
+      "too many params (limit 10000)",
+    );
+    expect(connection.params).not.toHaveProperty("more");
+    await connection.verbs("paramAdd", ["p1=1"]);
+    expect(connection.params.p1).toBe("1");
+  });
+
+  test.each([
+    [["password=my", "own"], '["password=[FILTERED]"]'],
+    [["password", "own"], '["password","[FILTERED]"]'],
+    [["key=own"], '["key=own"]'],
+    [[`key=${"x".repeat(100_000)}`], `["key=${"x".repeat(94)}`],
+  ])("its line in the log is short and shows no secrets (%#)", async (words, shown) => {
+    config.general.filteredParams = ["password"];
+    const lines = new LogLines();
+    await connection.verbs("paramAdd", words);
+    lines.stop();
+    const line = lines.lines.find(({ verb }) => verb === "paramAdd");
+    expect(line!.params).toBe(shown);
   });
 
   test("safe names are kept", async () => {
