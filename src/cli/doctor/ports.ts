@@ -30,15 +30,14 @@ export async function checkPort(
     await listenOnce(port, settings.bindIP as string | undefined);
     return ok(check, `${port} is free`);
   } catch (error) {
-    const { code, message } = toError(error) as NodeJS.ErrnoException;
-    if (code === "EADDRINUSE" && optional)
+    const isTaken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+    if (isTaken && optional)
       return warn(
         check,
         `${port} is taken by another process: the boot goes on without this server`,
       );
-    if (code === "EADDRINUSE")
-      return fail(check, `${port} is taken by another process`);
-    return fail(check, `cannot listen on ${port}: ${message}`);
+    if (isTaken) return fail(check, `${port} is taken by another process`);
+    return fail(check, `cannot listen on ${port}: ${toError(error).message}`);
   }
 }
 

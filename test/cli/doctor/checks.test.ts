@@ -163,9 +163,10 @@ describe("ports", () => {
     await once(taken, "listening");
     const { port } = taken.address() as net.AddressInfo;
     const settings = { enabled: true, port, bindIP: "127.0.0.1" };
-    expect((await checkPort("web", settings, "production"))?.verdict).toBe(
-      "fail",
-    );
+    expect(await checkPort("web", settings, "production")).toMatchObject({
+      verdict: "fail",
+      message: `${port} is taken by another process`,
+    });
     taken.close();
     await once(taken, "close");
     expect((await checkPort("web", settings, "production"))?.verdict).toBe(
