@@ -2,6 +2,9 @@
 import type { Socket } from "node:net";
 import type { HttpServer } from "./listener";
 
+/** Node names the plain socket below a TLS socket only so; addresses are not there on unix sockets. */
+type Layered = Socket & { _parent?: Socket };
+
 /**
  * Those that can carry requests, by a running number. Over TLS these come to be when the handshake is done; until then
  * the plain socket is only known here, so that a stop need not wait for clients that never finish one.
@@ -9,7 +12,7 @@ import type { HttpServer } from "./listener";
 export class Sockets {
   readonly open: { [id: string]: Socket } = {};
   private readonly known = new WeakSet<Socket>();
-  private readonly handshakes = new Map<string, Socket>();
+  private readonly handshakes = new Set<Socket>();
   private count = 0;
 
   watch(server: HttpServer, isSecure: boolean): void {
@@ -18,18 +21,17 @@ export class Sockets {
       return;
     }
     server.on("connection", (socket: Socket) => {
-      const address = addressOf(socket);
-      this.handshakes.set(address, socket);
-      socket.once("close", () => this.handshakes.delete(address));
+      this.handshakes.add(socket);
+      socket.once("close", () => this.handshakes.delete(socket));
     });
-    server.on("secureConnection", (socket: Socket) => {
-      this.handshakes.delete(addressOf(socket));
+    server.on("secureConnection", (socket: Layered) => {
+      if (socket._parent) this.handshakes.delete(socket._parent);
       this.add(socket);
     });
   }
 
   destroyHandshakes(): void {
-    for (const socket of this.handshakes.values()) socket.destroy();
+    for (const socket of this.handshakes) socket.destroy();
   }
 
   private add(socket: Socket): void {
@@ -39,9 +41,4 @@ export class Sockets {
     this.open[id] = socket;
     socket.once("close", () => delete this.open[id]);
   }
-}
-
-/** A TLS socket tells the same as the plain one that it lies on. */
-function addressOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }

@@ -1,7 +1,11 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
+import * as fs from "node:fs";
 import * as https from "node:https";
 import * as net from "node:net";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as tls from "node:tls";
 
 import { certificate } from "../../support/certificate";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
@@ -60,4 +64,28 @@ test("HTTPS with serverOptions; stop finishes what runs, and waits for nobody el
   await stopped;
   for (const one of [agent, idle]) one.destroy();
   silent.destroy();
+});
+
+test("over a unix socket, where clients have no addresses, stop waits for no handshake either", async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "https-"));
+  const socketPath = path.join(folder, "web.sock");
+  Object.assign(config.web, { port: socketPath, bindIP: null });
+  const server = api.servers.servers.web as WebServer;
+  await server.start();
+  const silent = net.connect(socketPath);
+  await once(silent, "connect");
+  const secure = tls.connect({
+    path: socketPath,
+    ca: certificate.cert,
+    servername: "localhost",
+  });
+  await once(secure, "secureConnect");
+  secure.write("GET /api/hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await once(secure, "data");
+
+  const cut = Promise.all([once(silent, "close"), once(secure, "close")]);
+  for (const one of [silent, secure]) one.on("error", () => undefined).resume();
+  await server.stop();
+  await cut;
+  fs.rmSync(folder, { recursive: true });
 });
