@@ -22,7 +22,7 @@ export function identify(
   req: IncomingMessage,
   options: FingerprintOptions | undefined,
 ): Identity {
-  const cookieKey = options?.cookieKey ?? DEFAULT_COOKIE_KEY;
+  const cookieKey = options?.cookieKey || DEFAULT_COOKIE_KEY;
   const known = knownFingerprint(req, cookieKey);
   if (known !== undefined) return { fingerprint: known, setCookie: undefined };
 
@@ -50,7 +50,7 @@ function knownFingerprint(
   return undefined;
 }
 
-/** The value of one cookie, without parsing the others. */
+/** The value of one cookie, whose name is not empty, without parsing the others. */
 export function cookieValue(cookie: string, name: string): string | undefined {
   for (let at = cookie.indexOf(name); at !== -1;) {
     const end = at + name.length;

@@ -97,7 +97,7 @@ export class WebSocketServer
     const web = allConfig.web?.fingerprintOptions as
       { cookieKey?: string } | undefined;
     return (
-      this.config.client?.cookieKey ?? web?.cookieKey ?? DEFAULTS.cookieKey
+      this.config.client?.cookieKey || web?.cookieKey || DEFAULTS.cookieKey
     );
   }
 

@@ -72,6 +72,10 @@ describe("fingerprint", () => {
       expect((await who()).headers["set-cookie"]![0]).toMatch(
         /^sessionID=[\da-f]{40};HttpOnly;SameSite=Lax;$/,
       );
+      config.web.fingerprintOptions = { cookieKey: "" } as never;
+      const unnamed = await who({ Cookie: "a=1; b=2" });
+      expect(unnamed.headers["set-cookie"]![0]).toMatch(/^sessionID=/);
+
       config.web.fingerprintOptions = undefined as never;
       expect((await who()).headers["set-cookie"]![0]).toMatch(
         /^sessionID=[\da-f]{40}$/,
