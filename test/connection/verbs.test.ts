@@ -79,14 +79,17 @@ describe("paramAdd", () => {
     [["password", "own"], '["password","[FILTERED]"]'],
     [["key=own"], '["key=own"]'],
     [[`key=${"x".repeat(100_000)}`], `["key=${"x".repeat(94)}`],
-  ])("its line in the log is short and shows no secrets (%#)", async (words, shown) => {
-    config.general.filteredParams = ["password"];
-    const lines = new LogLines();
-    await connection.verbs("paramAdd", words);
-    lines.stop();
-    const line = lines.lines.find(({ verb }) => verb === "paramAdd");
-    expect(line!.params).toBe(shown);
-  });
+  ])(
+    "its line in the log is short and shows no secrets (%#)",
+    async (words, shown) => {
+      config.general.filteredParams = ["password"];
+      const lines = new LogLines();
+      await connection.verbs("paramAdd", words);
+      lines.stop();
+      const line = lines.lines.find(({ verb }) => verb === "paramAdd");
+      expect(line!.params).toBe(shown);
+    },
+  );
 
   test("safe names are kept", async () => {
     await connection.verbs("paramAdd", ["messageId=7"]);
