@@ -26,8 +26,14 @@ export interface ConnectionData {
 
 const DONE = Promise.resolve();
 
-/** Connections that are just saying goodbye, for those who ask again. */
-const ending = new WeakMap<Connection, Promise<void>>();
+interface Ending {
+  done: Promise<void>;
+  /** Wait for its middleware no longer. */
+  hurry: () => void;
+}
+
+/** Connections that are just saying goodbye, for those who ask again or cannot wait. */
+const ending = new WeakMap<Connection, Ending>();
 
 export class Connection {
   id: string;
@@ -144,23 +150,25 @@ export class Connection {
 
   /** Leave all rooms, say goodbye and forget the client; a second call waits for the first. */
   destroy(): Promise<void> {
-    if (this.destroyed) return ending.get(this) ?? DONE;
+    if (this.destroyed) return ending.get(this)?.done ?? DONE;
     this.destroyed = true;
     if (api.connections.globalMiddleware.length > 0 || this.rooms.length > 0) {
-      const done = this.destroySlowly();
-      ending.set(this, done);
+      let hurry: () => void = () => undefined;
+      const hurried = new Promise<void>((resolve) => (hurry = resolve));
+      const done = this.destroySlowly(hurried);
+      ending.set(this, { done, hurry });
       return done;
     }
     this.finishDestroy();
     return DONE;
   }
 
-  private async destroySlowly(): Promise<void> {
+  private async destroySlowly(hurried: Promise<void>): Promise<void> {
     for (const middleware of globalMiddleware()) {
       if (typeof middleware.destroy !== "function") continue;
       try {
         const done: unknown = middleware.destroy(this);
-        if (isThenable(done)) await done;
+        if (isThenable(done)) await Promise.race([done, hurried]);
       } catch (error) {
         logFailure("destroy middleware", this, error);
       }
@@ -193,6 +201,29 @@ export class Connection {
     if (api.connections.connections[this.id] === this)
       delete api.connections.connections[this.id];
   }
+}
+
+/**
+ * Destroy a connection; when its `destroy` middleware takes longer than so many ms, go on without: it leaves its rooms
+ * and says goodbye all the same.
+ * @returns whether it ended in time
+ */
+export async function endWithin(
+  connection: Connection,
+  timeoutMs: number,
+): Promise<boolean> {
+  const done = connection.destroy();
+  let isInTime = true;
+  const timer = setTimeout(() => {
+    isInTime = false;
+    ending.get(connection)?.hurry();
+  }, timeoutMs);
+  try {
+    await done;
+  } finally {
+    clearTimeout(timer);
+  }
+  return isInTime;
 }
 
 /** Chat lies below connections but is looked up when used: users replace and spy on its functions. */

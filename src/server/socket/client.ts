@@ -1,6 +1,6 @@
 /** One client: takes its lines in order, runs what they ask for, and knows what of it is still running. */
 import type { Socket } from "node:net";
-import type { Connection } from "../../connection/connection";
+import { endWithin, type Connection } from "../../connection/connection";
 import { refuseLength, send, sendFailure } from "./answers";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { Output, type OutputLimits, type OutputOwner } from "./output";
@@ -106,6 +106,16 @@ export class SocketClient implements OutputOwner {
   async leave(timeoutMs: number): Promise<void> {
     if (this.isBusy) await this.idle(timeoutMs);
     await this.connection?.destroy();
+  }
+
+  /**
+   * The same when the server stops, which cannot wait for ever for its `destroy` middleware.
+   * @returns whether that was done in time
+   */
+  async leaveForStop(timeoutMs: number): Promise<boolean> {
+    if (this.isBusy) await this.idle(timeoutMs);
+    const { connection, server } = this;
+    return !connection || endWithin(connection, server.shutdownTimeout());
   }
 
   /** End the connection now. */

@@ -132,11 +132,19 @@ export class SocketServer extends Server {
       () => listener.destroySockets(),
       timeoutMs + LINGER_MS,
     );
-    await Promise.all(clients.map((client) => client.leave(timeoutMs)));
+    const inTime = await Promise.all(
+      clients.map((client) => client.leaveForStop(timeoutMs)),
+    );
     const cut = busy.filter((client) => client.isBusy).length;
     if (cut > 0)
       this.log(
         `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
+        "warning",
+      );
+    const givenUp = inTime.filter((isInTime) => !isInTime).length;
+    if (givenUp > 0)
+      this.log(
+        `gave up ${givenUp} connections whose middleware did not end in time`,
         "warning",
       );
     await Promise.all(clients.map((client) => client.closed()));

@@ -1,6 +1,6 @@
 /** Every client from its first moment to its last: what it says goes to requests, its end to its connection. */
 import type { IncomingMessage } from "node:http";
-import type { Connection } from "../../connection/connection";
+import { endWithin, type Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import type { BuildConnectionData } from "../server";
@@ -35,7 +35,7 @@ export class Clients implements SparkOwner {
   /** All of them, also those whose connection is not ready yet. */
   readonly sparks = new Set<Spark>();
   /** Connections that are leaving their rooms. */
-  private readonly leaving = new Set<Promise<void>>();
+  private readonly leaving = new Set<Connection>();
 
   constructor(private readonly host: ClientsHost) {}
 
@@ -114,18 +114,27 @@ export class Clients implements SparkOwner {
   /** Let a client's connection end: it leaves its rooms, and says goodbye if its websocket is still there. */
   leave({ connection }: Spark): void {
     if (!connection || connection.destroyed) return;
-    const left = connection
+    this.leaving.add(connection);
+    void connection
       .destroy()
       .catch((error: unknown) =>
         this.host.log(`cannot end a connection: ${String(error)}`, "error"),
       )
-      .then(() => void this.leaving.delete(left));
-    this.leaving.add(left);
+      .then(() => this.leaving.delete(connection));
   }
 
-  /** Resolves when all that have ended have left their rooms. */
-  async allLeft(): Promise<void> {
-    await Promise.all(this.leaving);
+  /**
+   * Resolves when all that have ended have left their rooms.
+   * @returns for how many the `destroy` middleware was not waited for any more
+   */
+  async allLeft(timeoutMs: number): Promise<number> {
+    const inTime = await Promise.all(
+      // what goes wrong is in the log already
+      [...this.leaving].map((one) =>
+        endWithin(one, timeoutMs).catch(() => true),
+      ),
+    );
+    return inTime.filter((isInTime) => !isInTime).length;
   }
 
   private connect(spark: Spark, req: IncomingMessage): void {

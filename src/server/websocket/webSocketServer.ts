@@ -153,7 +153,14 @@ export class WebSocketServer
         "warning",
       );
     }
-    await this.clients.allLeft();
+    const leftMs = shutdownTimeLeft();
+    const givenUp = await this.clients.allLeft(leftMs);
+    if (givenUp > 0) {
+      this.log(
+        `gave up ${givenUp} connections whose middleware did not end within ${leftMs} ms`,
+        "warning",
+      );
+    }
     gate.close();
   }
 

@@ -14,7 +14,13 @@ import {
 } from "../../support/socketApp";
 import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
-import { api, config, rebuildConfig, type Process } from "../../../src/index";
+import {
+  api,
+  chatRoom,
+  config,
+  rebuildConfig,
+  type Process,
+} from "../../../src/index";
 import { SocketServer } from "../../../src/server/socket/socketServer";
 
 let app: Process;
@@ -165,6 +171,33 @@ describe("stop", () => {
     await connection.sendMessage({ text: "x".repeat(15_000_000) });
     await socketServer().stop();
     expect(api.connections.connections).toEqual({});
+  });
+
+  test("does not wait for ever for destroy middleware; rooms are left all the same", async () => {
+    config.general.shutdownTimeout = 100;
+    api.connections.addMiddleware({
+      name: "stuck",
+      destroy: () => new Promise(() => undefined),
+    });
+    const room = "stuck";
+    await chatRoom.add(room);
+    config.general.defaultChatRoom = room;
+    try {
+      const [peer] = [await welcomed(), await welcomed()];
+      expect((await chatRoom.roomStatus(room)).membersCount).toBe(2);
+      const log = jest.spyOn(socketServer(), "log");
+      await socketServer().stop();
+      expect(await peer.next()).toEqual(BYE);
+      expect((await chatRoom.roomStatus(room)).membersCount).toBe(0);
+      expect(api.connections.connections).toEqual({});
+      expect(log).toHaveBeenCalledWith(
+        "gave up 2 connections whose middleware did not end in time",
+        "warning",
+      );
+    } finally {
+      api.connections.middleware = {};
+      api.connections.globalMiddleware = [];
+    }
   });
 
   test("a second stop is harmless, and so is one before the start", async () => {

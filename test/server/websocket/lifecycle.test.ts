@@ -11,7 +11,7 @@ import {
   webPort,
   type WebsocketClient,
 } from "../../support/websocketClient";
-import { api, config } from "../../../src/index";
+import { api, chatRoom, config } from "../../../src/index";
 import type { WebSocketServer } from "../../../src/server/websocket/webSocketServer";
 
 let app: WebApp;
@@ -261,6 +261,35 @@ describe("stop", () => {
     await server().stop();
     expect(Date.now() - began).toBeLessThan(3_000);
     raw.socket.destroy();
+  });
+
+  test("does not wait for ever for destroy middleware; rooms are left all the same", async () => {
+    config.general.shutdownTimeout = 100;
+    await start();
+    api.connections.addMiddleware({
+      name: "stuck",
+      destroy: () => new Promise(() => undefined),
+    });
+    const room = "stuck";
+    await chatRoom.add(room);
+    config.general.defaultChatRoom = room;
+    try {
+      const clients = [await connect(), await connect()];
+      const count = async () => (await chatRoom.roomStatus(room)).membersCount;
+      expect(await count()).toBe(2);
+      const log = jest.spyOn(server(), "log");
+      await server().stop();
+      expect(await count()).toBe(0);
+      for (const client of clients)
+        expect((await client.closed).code).toBe(1001);
+      expect(log).toHaveBeenCalledWith(
+        "gave up 2 connections whose middleware did not end within 100 ms",
+        "warning",
+      );
+    } finally {
+      api.connections.middleware = {};
+      api.connections.globalMiddleware = [];
+    }
   });
 
   test("waits for create middleware that is running", async () => {
