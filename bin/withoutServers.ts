@@ -1,5 +1,6 @@
 /** A started process that only runs what a command asks for. */
 import { api } from "../src/api";
+import { withProgress } from "../src/cli/progress";
 import { framework } from "./framework";
 
 /** As in a server, initializers are started; but nothing listens, and no worker takes a job. */
@@ -12,5 +13,8 @@ export async function startWithoutServers(): Promise<void> {
     minTaskProcessors: 0,
     maxTaskProcessors: 0,
   };
-  await api.process!.start();
+  await withProgress((progress) => {
+    progress.show("starting");
+    return api.process!.start();
+  });
 }

@@ -9,6 +9,7 @@ import { fail, ok, type Finding } from "../../src/cli/doctor/finding";
 import { checkPort, type ListenSettings } from "../../src/cli/doctor/ports";
 import { checkRedis } from "../../src/cli/doctor/redis";
 import { checkSettings } from "../../src/cli/doctor/settings";
+import { withProgress } from "../../src/cli/progress";
 import { inspectProject } from "../../src/cli/project";
 import { findProjectRoot } from "../../src/environment/paths";
 
@@ -30,7 +31,11 @@ export class Doctor extends CLI {
   }
 
   async run({ params }: { params: { json?: boolean } }) {
-    const findings = await examine(findProjectRoot());
+    const findings = await withProgress(
+      (progress) =>
+        examine(findProjectRoot(), (what) => progress.show(`checking ${what}`)),
+      params.json,
+    );
     if (params.json) console.log(JSON.stringify(findings, null, 2));
     else for (const finding of findings) console.log(line(finding));
 
@@ -40,11 +45,17 @@ export class Doctor extends CLI {
   }
 }
 
-async function examine(root: string): Promise<Finding[]> {
+/** @param tell called with what is looked at next */
+async function examine(
+  root: string,
+  tell: (what: string) => void,
+): Promise<Finding[]> {
   const { problem } = inspectProject();
+  tell("node and the build");
   const first = [checkNode(root), checkBuild(root)];
   if (problem) return [...first, fail("config", problem.message)];
 
+  tell("the configuration");
   // loaded here, because loading it is what builds the configuration
   const { config, env } =
     require("../../src/config/config") as typeof import("../../src/config/config");
@@ -54,21 +65,25 @@ async function examine(root: string): Promise<Finding[]> {
     log?: string[];
     pid?: string[];
   };
-  const ports = await Promise.all(
-    LISTENING.map((server) =>
-      checkPort(server, config[server] as ListenSettings | undefined, env),
-    ),
-  );
-  return [
+  const findings = [
     ...first,
     ok("config", `loads for ${env}`),
     ...checkSettings(config, env),
     checkFolders([...log, ...pid]),
-    ...checkCode("actions", discover("actions"), root),
-    ...checkCode("tasks", discover("tasks"), root),
-    ...(await checkRedis(config.redis, env)),
-    ...ports.filter((finding) => finding !== undefined),
   ];
+  for (const kind of ["actions", "tasks"] as const) {
+    tell(kind);
+    findings.push(...checkCode(kind, discover(kind), root));
+  }
+  tell("redis");
+  findings.push(...(await checkRedis(config.redis, env)));
+  for (const server of LISTENING) {
+    tell(`the ${server} port`);
+    const settings = config[server] as ListenSettings | undefined;
+    const finding = await checkPort(server, settings, env);
+    if (finding) findings.push(finding);
+  }
+  return findings;
 }
 
 function line({ verdict, check, message }: Finding): string {

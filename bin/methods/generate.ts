@@ -3,6 +3,7 @@ import {
   generateProject,
   type ProjectOptions,
 } from "../../src/cli/generate/project";
+import { withProgress } from "../../src/cli/progress";
 import { findProjectRoot } from "../../src/environment/paths";
 
 const PROJECT_MAP = `
@@ -53,7 +54,11 @@ export class Generate extends CLI {
 
   async run({ params }: { params: ProjectOptions }) {
     console.log("Generating a new actionhero project...");
-    generateProject(findProjectRoot(), params);
+    await withProgress((progress) =>
+      generateProject(findProjectRoot(), params, (file) =>
+        progress.show(`writing ${file}`),
+      ),
+    );
     console.log(PROJECT_MAP);
     return true;
   }

@@ -4,6 +4,7 @@ import { CLI } from "../../src/cli/cli";
 import type { Change } from "../../src/cli/upgrade/change";
 import { compilerChanges } from "../../src/cli/upgrade/compiler";
 import { manifestChanges } from "../../src/cli/upgrade/manifest";
+import { withProgress } from "../../src/cli/progress";
 import { sourceChanges } from "../../src/cli/upgrade/sources";
 import { findProjectRoot } from "../../src/environment/paths";
 
@@ -24,11 +25,14 @@ export class Upgrade extends CLI {
 
   async run({ params }: { params: { write?: boolean; json?: boolean } }) {
     const root = findProjectRoot();
-    const changes = [
-      ...manifestChanges(root),
-      ...compilerChanges(root),
-      ...sourceChanges(root),
-    ];
+    const changes = await withProgress(
+      (progress) => [
+        ...manifestChanges(root),
+        ...compilerChanges(root),
+        ...sourceChanges(root, (file) => progress.show(`reading ${file}`)),
+      ],
+      params.json,
+    );
     const made = params.write ? writeChanges(root, changes) : [];
     const listed = changes.map((change) => ({
       file: change.file,

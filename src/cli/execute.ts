@@ -4,6 +4,7 @@ import { toError } from "../errors";
 import { keepStdoutForData } from "../log/sinks";
 import type { CLI } from "./cli";
 import type { CommandClass } from "./find";
+import { withProgress } from "./progress";
 
 /** How long commands that failed to end what they opened may hold the process, in ms. */
 const STOP_LIMIT_MS = 30_000;
@@ -35,9 +36,13 @@ async function prepare(command: CLI): Promise<Process | undefined> {
   // loaded here, because commands that need no server should start at once
   const boot = require("../boot/process") as typeof import("../boot/process");
   const app = new boot.Process();
-  if (initialize !== false) await app.initialize();
-  if (start) await app.start();
-  return app;
+  return withProgress(async (progress) => {
+    progress.show("loading the project");
+    if (initialize !== false) await app.initialize();
+    progress.show("starting");
+    if (start) await app.start();
+    return app;
+  });
 }
 
 /** A server that was only initialized has nothing to finish: its connections end with the process. */

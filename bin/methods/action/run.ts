@@ -1,5 +1,6 @@
 import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/jsonObject";
+import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
 import { startWithoutServers } from "../../withoutServers";
 
@@ -34,11 +35,15 @@ export class ActionRun extends CLI {
 
   async run({ params }: { params: Params }) {
     await startWithoutServers();
-    const response: unknown = await framework()
-      .action.run(params._arguments[0]!, params.apiVersion, params.params ?? {})
-      .catch((error: Error) => {
-        throw (error.cause as Error | undefined) ?? error; // the action's own error, without the wrapping
-      });
+    const [name] = params._arguments;
+    const response: unknown = await withProgress((progress) => {
+      progress.show(`running ${name}`);
+      return framework()
+        .action.run(name!, params.apiVersion, params.params ?? {})
+        .catch((error: Error) => {
+          throw (error.cause as Error | undefined) ?? error; // the action's own error, without the wrapping
+        });
+    });
     console.log(JSON.stringify(response, null, 2));
     return true;
   }

@@ -4,6 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { CLI } from "../../../src/cli/cli";
 import { ClusterPrimary } from "../../../src/cli/cluster/clusterPrimary";
+import { Progress } from "../../../src/cli/progress";
 import { usesEmbeddedRedis } from "../../../src/cli/redisClient";
 import { wholeNumber } from "../../../src/cli/wholeNumber";
 import { framework } from "../../framework";
@@ -54,6 +55,7 @@ export class StartCluster extends CLI {
     cluster.setupPrimary({ exec, args });
     process.title = `actionhero cluster ${String(config.general?.serverName)}`;
 
+    const progress = new Progress();
     const primary = new ClusterPrimary({
       workers: Number(params.workers),
       titlePrefix: params.workerTitlePrefix,
@@ -61,6 +63,7 @@ export class StartCluster extends CLI {
         Number(process.env.ACTIONHERO_SHUTDOWN_TIMEOUT) ||
         DEFAULT_SHUTDOWN_TIMEOUT_MS,
       report: (message) => console.log(`[cluster ${process.pid}] ${message}`),
+      status: (text) => (text ? progress.show(text) : progress.done()),
     });
     followSignals(primary);
     process.exitCode = await primary.run();

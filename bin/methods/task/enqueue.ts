@@ -2,6 +2,7 @@ import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
 import { isEmbedded } from "../../../src/redis/engine";
 import { jsonObject } from "../../../src/cli/jsonObject";
+import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
 
 interface Params {
@@ -40,7 +41,10 @@ export class TaskEnqueue extends CLI {
         "the queue lives in this process and ends with it: set REDIS_URL to reach that of a server",
         "warning",
       );
-    const enqueued = await task.enqueue(params.name, params.args ?? {});
+    const enqueued = await withProgress((progress) => {
+      progress.show(`enqueueing ${params.name}`);
+      return task.enqueue(params.name, params.args ?? {});
+    });
     log(`enqueued: ${enqueued}`, "info");
     return true;
   }

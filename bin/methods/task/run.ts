@@ -1,5 +1,6 @@
 import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/jsonObject";
+import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
 import { startWithoutServers } from "../../withoutServers";
 
@@ -29,10 +30,11 @@ export class TaskRun extends CLI {
 
   async run({ params }: { params: Params }) {
     await startWithoutServers();
-    const result: unknown = await framework().task.run(
-      params._arguments[0]!,
-      params.args,
-    );
+    const [name] = params._arguments;
+    const result: unknown = await withProgress((progress) => {
+      progress.show(`running ${name}`);
+      return framework().task.run(name!, params.args);
+    });
     console.log(JSON.stringify(result ?? null, null, 2));
     return true;
   }

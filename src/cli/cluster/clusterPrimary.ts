@@ -11,6 +11,8 @@ export interface ClusterOptions {
   /** How long a worker may take to stop before it is killed, in ms. */
   shutdownTimeoutMs: number;
   report: (message: string) => void;
+  /** Told what is going on until it has ended, which `undefined` says. */
+  status?: (text: string | undefined) => void;
 }
 
 /** Give up when this many workers in a row ended before the first one served. */
@@ -32,6 +34,8 @@ export class ClusterPrimary {
   private changes: Promise<void> = Promise.resolve();
   private wanted: number;
   private titles = 0;
+  /** What is being done to the workers that serve. */
+  private activity?: string;
   private everReady = false;
   private stopping?: Promise<number>;
   private ended!: (exitCode: number) => void;
@@ -54,8 +58,9 @@ export class ClusterPrimary {
     return this.change(async () => {
       const old = [...this.slots.values()].filter((slot) => !slot.retiring);
       this.options.report(`rolling restart of ${old.length} workers`);
-      for (const slot of old) {
+      for (const [n, slot] of old.entries()) {
         if (this.stopping) return;
+        this.activity = `rolling restart: replacing worker ${n + 1} of ${old.length}`;
         const successor = this.fork();
         if (!(await this.isReady(successor))) {
           this.options.report(
@@ -102,20 +107,37 @@ export class ClusterPrimary {
 
   private async stopAll(exitCode: number): Promise<number> {
     this.options.report(`stopping ${this.slots.size} workers`);
+    this.options.status?.("waiting for the workers to stop");
     for (const timer of this.respawns) clearTimeout(timer);
     const clean = await Promise.all(
       [...this.slots.values()].map((slot) => this.retire(slot)),
     );
+    this.options.status?.(undefined);
     const code = clean.every(Boolean) ? exitCode : 1;
     this.ended(code);
     return code;
   }
 
   private change(step: () => Promise<void>): Promise<void> {
-    this.changes = this.changes.then(() =>
-      this.stopping ? undefined : step(),
-    );
+    this.changes = this.changes.then(async () => {
+      if (this.stopping) return;
+      await step();
+      this.activity = undefined;
+      this.tellStatus();
+    });
     return this.changes;
+  }
+
+  private tellStatus(): void {
+    if (this.stopping) return;
+    const serving = [...this.slots.values()].filter(
+      (slot) => slot.readyAt !== undefined && !slot.retiring,
+    ).length;
+    const missing =
+      serving < this.wanted
+        ? `${serving} of ${this.wanted} workers serve`
+        : undefined;
+    this.options.status?.(this.activity ?? missing);
   }
 
   private fork(): Slot {
@@ -124,6 +146,7 @@ export class ClusterPrimary {
     const worker = cluster.fork(title ? { ACTIONHERO_TITLE: title } : {});
     const slot: Slot = { worker, forkedAt: Date.now(), retiring: false };
     this.slots.set(worker.id, slot);
+    this.tellStatus();
 
     worker.on("message", (message) => {
       if (message !== READY_MESSAGE) return;
@@ -132,6 +155,7 @@ export class ClusterPrimary {
       this.options.report(
         `worker ${worker.id} (pid ${worker.process.pid}) serves after ${slot.readyAt - slot.forkedAt} ms`,
       );
+      this.tellStatus();
     });
     worker.once("exit", (code, signal) => this.onExit(slot, code, signal));
     return slot;

@@ -76,15 +76,21 @@ const EXAMPLE_TEMPLATES = {
   "workflow.yml": ".github/workflows/test.yml",
 };
 
-/** Write a project into a folder; what is there already stays as it is. */
+/**
+ * Write a project into a folder; what is there already stays as it is.
+ * @param tell called with each file before it is written
+ */
 export function generateProject(
   folder: string,
   { minimal = false, esm = false }: ProjectOptions = {},
+  tell?: (file: string) => void,
 ): void {
   const isModule = esm || readPackageJson(folder)?.type === "module";
   const flavour = isModule ? "esm" : "commonjs";
-  const scaffold = new Scaffold(folder, (source) =>
-    adaptSource(source, flavour),
+  const scaffold = new Scaffold(
+    folder,
+    (source) => adaptSource(source, flavour),
+    tell,
   );
   scaffold.directories(DIRECTORIES);
 

@@ -9,6 +9,7 @@ export class Scaffold {
   constructor(
     private readonly base: string,
     private readonly rewrite = (source: string) => source,
+    private readonly tell: (target: string) => void = () => undefined,
   ) {}
 
   /** Create directories below the base, parents first. */
@@ -20,6 +21,7 @@ export class Scaffold {
 
   /** Write a file below the base. */
   write(target: string, content: string | Buffer): void {
+    this.tell(target);
     const file = path.join(this.base, target);
     fs.mkdirSync(path.dirname(file), { recursive: true });
     this.report(() => createFileSafely(file, content));

@@ -32,16 +32,24 @@ const EXPORTED_NOW = ["ActionsStatus", "connectionVerbs"];
 const IMPORT =
   /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\(\s*)["']([^"'\n]+)["']/g;
 
-/** Look at every import of the project's TypeScript and JavaScript. */
-export function sourceChanges(root: string): Change[] {
+/**
+ * Look at every import of the project's TypeScript and JavaScript.
+ * @param tell called with each file before it is read
+ */
+export function sourceChanges(
+  root: string,
+  tell: (file: string) => void = () => undefined,
+): Change[] {
   const manifest = readPackageJson(root);
   const declared = new Set(
     Object.keys({ ...manifest?.dependencies, ...manifest?.devDependencies }),
   );
   return ["src", "__tests__"].flatMap((folder) =>
-    listSourceFiles(path.join(root, folder)).flatMap((file) =>
-      changesIn(file, path.relative(root, file), declared),
-    ),
+    listSourceFiles(path.join(root, folder)).flatMap((file) => {
+      const shown = path.relative(root, file);
+      tell(shown);
+      return changesIn(file, shown, declared);
+    }),
   );
 }
 

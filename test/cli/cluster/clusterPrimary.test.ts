@@ -29,6 +29,7 @@ const primary = new ClusterPrimary({
   titlePrefix: "w",
   shutdownTimeoutMs: 20000,
   report: (message) => console.log(message),
+  status: (text) => console.log("status: " + text),
 });
 process.on("SIGUSR2", () => primary.restart());
 process.on("SIGTTIN", () => primary.add());
@@ -96,6 +97,11 @@ test("a rolling restart under load replaces every worker and fails no request", 
   const after = new Set<string>();
   for (let i = 0; i < 20; i++) after.add(await ask(running.port));
   expect([...after].sort()).toEqual(["w3", "w4"]);
+
+  const told = running.lines.filter((line) => line.startsWith("status: "));
+  expect(told).toContain("status: 0 of 2 workers serve");
+  expect(told).toContain("status: rolling restart: replacing worker 2 of 2");
+  expect(told.at(-1)).toBe("status: undefined");
 });
 
 test("a worker that ends is replaced", async () => {
