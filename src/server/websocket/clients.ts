@@ -31,6 +31,11 @@ export interface ClientsHost extends RequestServer {
   announceSpark(event: "connection" | "disconnection", spark: Spark): void;
 }
 
+export const REFUSED: CloseReason = {
+  code: 1011,
+  reason: "connection refused",
+};
+
 export class Clients implements SparkOwner {
   /** All of them, also those whose connection is not ready yet. */
   readonly sparks = new Set<Spark>();
@@ -151,26 +156,31 @@ export class Clients implements SparkOwner {
     });
   }
 
-  /** @returns nothing when the `create` middleware failed */
+  /** @returns nothing when the connection could not be made; its `create` middleware may have failed */
   private open(
     spark: Spark,
     req: IncomingMessage,
-  ): Connection | Promise<Connection | undefined> {
-    const opened = this.host.openConnection({
-      rawConnection: spark,
-      fingerprint: fingerprintOf(
-        req,
-        this.host.cookieKey,
-        this.host.primusOptions.origins,
-      ),
-      remoteAddress: spark.address.ip,
-      remotePort: spark.address.port,
-    });
-    if (!isThenable(opened)) return opened;
-    return opened.catch((error: unknown) => {
+  ): Connection | undefined | Promise<Connection | undefined> {
+    const fail = (error: unknown) => {
       this.host.log(`cannot make a connection: ${String(error)}`, "error");
       return undefined;
-    });
+    };
+    try {
+      const opened = this.host.openConnection({
+        rawConnection: spark,
+        fingerprint: fingerprintOf(
+          req,
+          this.host.cookieKey,
+          this.host.primusOptions.origins,
+        ),
+        remoteAddress: spark.address.ip,
+        remotePort: spark.address.port,
+      });
+      return isThenable(opened) ? opened.catch(fail) : opened;
+    } catch (error) {
+      spark.close(REFUSED); // there is no connection whose end would do it
+      return fail(error);
+    }
   }
 
   private adopt(spark: Spark, connection: Connection | undefined): void {

@@ -11,7 +11,7 @@ import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
 import { Server } from "../server";
-import { Clients, type ClientsHost } from "./clients";
+import { Clients, REFUSED, type ClientsHost } from "./clients";
 import {
   compileClient,
   renderClient,
@@ -44,7 +44,6 @@ const STOPPING: CloseReason = {
   code: 1001,
   reason: "the server is shutting down",
 };
-const REFUSED: CloseReason = { code: 1011, reason: "connection refused" };
 
 export class WebSocketServer
   extends Server

@@ -46,6 +46,21 @@ async function expectAlive(client: WebsocketClient): Promise<void> {
   expect(status).toBe("OK");
 }
 
+test("a connection that cannot be made ends that client, and nothing else", async () => {
+  const other = await connect();
+  const opening = jest.spyOn(server(), "openConnection");
+  opening.mockImplementationOnce(() => {
+    throw new Error("not now");
+  });
+  const refused = await connectWebsocket({ welcome: false });
+  expect(await refused.closed).toEqual({
+    code: 1011,
+    reason: "connection refused",
+  });
+  opening.mockRestore();
+  await expectAlive(other);
+});
+
 describe("messages", () => {
   test.each([
     "",
