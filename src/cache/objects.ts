@@ -1,6 +1,7 @@
 /** Objects and lists of the cache: save, load, remove. */
 import type { Redis } from "ioredis";
 import { ActionheroError } from "../errors";
+import { readObject, writeObject } from "./batches";
 import { cacheKey, lockKey } from "./keys";
 import { client, isMine, lockSettings, waitForLock } from "./lock";
 import {
@@ -14,7 +15,6 @@ import {
   readAndTouch,
   readTexts,
   removeObject,
-  writeObject,
   writeObjects,
   type Write,
 } from "./steps";
@@ -104,7 +104,7 @@ function read(
   { expireTimeMS, retry }: CacheOptions,
 ): Promise<(string | null)[]> {
   const redis = client();
-  if (!expireTimeMS) return readTexts(redis, [lockKey(key), cacheKey(key)]);
+  if (!expireTimeMS) return readObject(redis, lockKey(key), cacheKey(key));
 
   const lifetimeMs = wholeMs(expireTimeMS);
   if (retry === true) return readAnyway(redis, cacheKey(key), lifetimeMs);

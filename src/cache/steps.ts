@@ -118,26 +118,6 @@ function writeGroup(
   });
 }
 
-/** `writeObjects` for one, without the lists: most writes are of one (bench/cache.ts). */
-export async function writeObject(
-  client: Redis,
-  write: Write,
-  owner: string,
-): Promise<boolean> {
-  const written = await runStep(client, {
-    script: WRITE,
-    keys: [write.lockKey, write.cacheKey],
-    args: [owner, write.text, write.lifetimeMs],
-    plain: async () => {
-      const holder = await client.get(write.lockKey);
-      if (holder !== null && holder !== owner) return 0;
-      await writeOne(client, write);
-      return 1;
-    },
-  });
-  return written === 1;
-}
-
 function writeOne(client: Redis, write: Write): Promise<unknown> {
   const { cacheKey, text, lifetimeMs } = write;
   if (lifetimeMs > 0) return client.set(cacheKey, text, "PX", lifetimeMs);

@@ -11,6 +11,7 @@ import { toError } from "../errors";
 import { log } from "../log/log";
 import { within } from "../redis/bounded";
 import { sleep } from "../utils/sleep";
+import { readObject } from "./batches";
 import { cacheKey, lockKey } from "./keys";
 import { client, isMine, lockDuration, lockSettings } from "./lock";
 import {
@@ -20,7 +21,6 @@ import {
   lockedError,
 } from "./record";
 import {
-  readTexts,
   releaseLock,
   renewLock,
   takeLock,
@@ -164,7 +164,7 @@ function computingLock({ key }: Plan): string {
 }
 
 async function find({ redis, key }: Plan): Promise<Found> {
-  const [holder, text] = await readTexts(redis, [lockKey(key), cacheKey(key)]);
+  const [holder, text] = await readObject(redis, lockKey(key), cacheKey(key));
   if (!isMine(holder)) throw lockedError();
   const record = decodeRecord(text ?? null);
   if (!record) return undefined;

@@ -109,6 +109,38 @@ describeOnEachEngine("cache: locks", (engine) => {
     expect(results.filter(Boolean)).toHaveLength(1);
   });
 
+  test("of what is asked for at once, each has its own outcome", async () => {
+    await lockedBy("other", "locked");
+    const keys = Array.from({ length: 250 }, (_, i) => `k${i}`);
+    keys[7] = "locked";
+    keys[120] = "__proto__";
+    const saved = await Promise.allSettled(
+      keys.map((key, i) => cache.save(key, i, i % 2 ? 60_000 : undefined)),
+    );
+    const failed = saved.flatMap(({ status }, i) =>
+      status === "rejected" ? [i] : [],
+    );
+    expect(failed).toEqual([7]);
+    const loaded = await Promise.allSettled(
+      [...keys, "nothing"].map((key) => cache.load(key)),
+    );
+    loaded.forEach((one, i) => {
+      if (one.status === "fulfilled")
+        expect(one.value).toMatchObject({ key: keys[i], value: i });
+      else
+        expect(String(one.reason)).toBe(
+          i === 7 ? "Error: Object locked" : "Error: Object not found",
+        );
+    });
+    const ttls = await Promise.all(
+      ["k0", "k1"].map((key) =>
+        engine.client().pttl(`actionhero:cache:${key}`),
+      ),
+    );
+    expect(ttls[0]).toBe(-1);
+    expect(ttls[1]).toBeGreaterThan(50_000);
+  });
+
   test("a save is never between another's lock and its first read", async () => {
     // the saver's check and write are one step: after lock() nobody else's value appears
     await cache.save("key", 0);

@@ -1,0 +1,36 @@
+import { Batcher } from "../../src/cache/batcher";
+
+function batcher(maxItems = 100, maxWeight = 100) {
+  const batches: number[][] = [];
+  const run = async (items: number[]) => {
+    batches.push(items);
+    if (items.includes(-1)) throw new Error("no luck");
+    return items.map((item) => item * 2);
+  };
+  const made = new Batcher(run, maxItems, maxWeight, (item) => Math.abs(item));
+  return { add: (item: number) => made.add(item), batches };
+}
+
+test("what is added in one turn goes together, each with its own result", async () => {
+  const { add, batches } = batcher();
+  const later = Promise.resolve().then(() => add(3));
+  expect(await Promise.all([add(1), add(2), later])).toEqual([2, 4, 6]);
+  expect(await add(4)).toBe(8);
+  expect(batches).toEqual([[1, 2, 3], [4]]);
+});
+
+test("a full batch does not wait, and what is too heavy goes alone", async () => {
+  const { add, batches } = batcher(2, 50);
+  await Promise.all([add(1), add(2), add(3), add(60), add(5)]);
+  expect(batches).toEqual([[1, 2], [3, 60], [5]]);
+});
+
+test("a failure is that of all in the batch, and of no other", async () => {
+  const { add } = batcher(2);
+  const all = await Promise.allSettled([add(1), add(-1), add(3)]);
+  expect(all.map(({ status }) => status)).toEqual([
+    "rejected",
+    "rejected",
+    "fulfilled",
+  ]);
+});
