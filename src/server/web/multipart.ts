@@ -38,6 +38,7 @@ export function receiveMultipart(
   return new Promise((resolve, reject) => {
     const form: Form = { fields: new Map(), files: new Map() };
     const writes: Promise<void>[] = [];
+    const parts: Readable[] = [];
     const count = new FormCount(intake);
     const parser = openParser(req, intake);
     let isOver = false;
@@ -47,6 +48,7 @@ export function receiveMultipart(
       isOver = true;
       req.unpipe(parser);
       parser.destroy();
+      for (const part of parts) part.destroy(); // the parser leaves the one that it is in
       void Promise.allSettled(writes).then(() => reject(error as Error));
     };
     const guard = (work: () => void) => {
@@ -75,6 +77,7 @@ export function receiveMultipart(
         append(form.files, name, file);
         const write = storeFile(stream, file, intake, count);
         writes.push(write);
+        parts.push(stream);
         write.catch(fail);
       });
       if (isOver) stream.resume();
@@ -157,10 +160,16 @@ async function storeFile(
   } catch (error) {
     stream.unpipe(meter);
     stream.resume();
+    await closed(output); // an open that is still queued would make the file after its removal
     throw error;
   }
   file.hash = hash?.digest("hex") ?? null;
   file.mtime = new Date();
+}
+
+function closed(output: fs.WriteStream): Promise<void> {
+  if (output.closed) return Promise.resolve();
+  return new Promise((resolve) => output.once("close", () => resolve()));
 }
 
 /** Counts what a form brings against its limits. */

@@ -293,10 +293,8 @@ export class WebServer extends Server {
 
   private end(request: WebRequest): void {
     this.activity.end(request.req.socket, request);
-    if (request.temporaryFiles) {
-      removeUploads(request.temporaryFiles);
-      request.temporaryFiles = undefined;
-    }
+    // again after the end of a client that left while they were being written
+    if (request.temporaryFiles) removeUploads(request.temporaryFiles);
     const { connection } = request;
     if (connection && !connection.destroyed)
       connection.destroy().catch((error: unknown) => {
