@@ -7,6 +7,9 @@ type Hash = Record<string, unknown>;
 /** Dotted paths, or a function that names them when asked. */
 type PathList = string[] | (() => string[]) | undefined;
 
+/** What one log line shows of params or a response at most: a client can nest megabytes. */
+const MAX_JSON_LENGTH = 64 * 1024;
+
 /** Params with long values cut and every path of `config.general.filteredParams` replaced by `[FILTERED]`. */
 export function filterObjectForLogging(params: object): Hash {
   const paths = config.general?.filteredParams as PathList;
@@ -30,10 +33,10 @@ export function textForLogging(value: unknown): string | null | undefined {
   return jsonForLogging(shown)?.slice(0, max);
 }
 
-/** JSON, or at least a text. */
+/** JSON, or at least a text; cut, as texts deep inside of it are not. */
 export function jsonForLogging(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value);
+    return JSON.stringify(value)?.slice(0, MAX_JSON_LENGTH);
   } catch {
     return String(value); // circular, or a throwing toJSON: a log line must not fail a request
   }

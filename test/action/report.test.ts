@@ -108,6 +108,12 @@ test("long and secret params are cut and hidden", async () => {
   });
 });
 
+test("what is nested in params fills no log", async () => {
+  addAction("nested", { inputs: { a: {} }, run: async () => ({ ok: true }) });
+  const { line } = await run("nested", { a: { text: "x".repeat(1e6) } });
+  expect(line!.fields.params).toHaveLength(64 * 1024);
+});
+
 test("the name of an action is cut, too, and one that is an object shows no secrets", async () => {
   const max = config.logger.maxLogStringLength as number;
   const long = await run("x".repeat(10 * max));
