@@ -115,7 +115,7 @@ test("what is nested in params fills no log", async () => {
 });
 
 test("the name of an action is cut, too, and one that is an object shows no secrets", async () => {
-  const max = config.logger.maxLogStringLength as number;
+  const max = config.logger.maxLogStringLength;
   const long = await run("x".repeat(10 * max));
   expect(long.line!.fields.action).toBe("x".repeat(max));
 
