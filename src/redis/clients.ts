@@ -1,11 +1,11 @@
 /** Builds, checks and closes the redis connections of this process: `client`, `subscriber` and `tasks`. */
-import type { Socket } from "node:net";
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { config } from "../config/config";
 import { ActionheroError, toError } from "../errors";
 import { within } from "./bounded";
 import { addressOf, ConnectionLog } from "./connectionLog";
+import { disconnect } from "./disconnect";
 import { isCluster, isEmbedded } from "./engine";
 
 /** The connections, by the names that `config.redis` gives them. */
@@ -161,15 +161,4 @@ async function close(client: Redis, grace: number): Promise<void> {
   } catch {
     disconnect(client);
   }
-}
-
-/** End a connection at once, in whatever state it is. */
-export function disconnect(client: Redis): void {
-  if (typeof client.disconnect !== "function") return;
-  // between two attempts ioredis would only cancel the next: what waits for it would go on waiting
-  if (client.status === "reconnecting" && !isCluster(client))
-    client.connect().catch(() => undefined);
-  const { stream } = client as { stream?: Socket };
-  client.disconnect();
-  stream?.destroy(); // ioredis would wait for the other side to close it, too
 }

@@ -1,7 +1,7 @@
 /** Wakes idle workers and schedulers of this process: by a blocking wait on redis, or at once on the embedded engine. */
 import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
-import { disconnect } from "../redis/clients";
+import { disconnect } from "../redis/disconnect";
 import { isCluster, keyHolders } from "../redis/engine";
 import type { Connection } from "./connection";
 

@@ -1,10 +1,8 @@
 /** Chat between processes: two nodes of ours and one of version 29, on one redis. */
-import { hasRedis, RedisServer } from "../support/redisServer";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { until } from "../support/until";
 import { startV29Node } from "../support/v29Node";
-
-const describeWithRedis = hasRedis ? describe : describe.skip;
 
 /** A client on some node, by its connection's id there. */
 interface Client {
@@ -76,7 +74,7 @@ async function membersAt(node: RemoteNode, room: string): Promise<string[]> {
   return ids.sort();
 }
 
-describeWithRedis("chat between nodes", () => {
+describeOnRedis("chat between nodes", () => {
   const redis = new RedisServer();
   let ours: RemoteNode;
   let other: RemoteNode;

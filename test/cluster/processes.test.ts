@@ -1,6 +1,6 @@
 /** A cluster of real processes: what is seen of one that is killed or frozen. */
 import { Redis } from "ioredis";
-import { RedisServer } from "../support/redisServer";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RemoteNode, type RemoteNodeOptions } from "../support/remoteNode";
 import { until } from "../support/until";
 
@@ -9,7 +9,7 @@ const MEMBERS = "actionhero:chatRoom:members:";
 /** Long enough for a node on a busy machine, short enough for a test. */
 const HEARTBEATS = { heartbeatInterval: 200, heartbeatTimeout: 2_000 };
 
-describe("a cluster of processes", () => {
+describeOnRedis("a cluster of processes", () => {
   const server = new RedisServer();
   let redis: Redis;
   let survivor: RemoteNode;

@@ -1,13 +1,13 @@
 /** A node of actionhero 29 and one of ours on one redis: each understands the other's messages. */
 import { Redis } from "ioredis";
-import { RedisServer } from "../support/redisServer";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { until } from "../support/until";
 import { startV29Node } from "../support/v29Node";
 
 const ROOM = "defaultRoom";
 
-describe("together with version 29", () => {
+describeOnRedis("together with version 29", () => {
   const server = new RedisServer();
   let redis: Redis;
   let ours: RemoteNode;

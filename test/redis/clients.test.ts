@@ -8,13 +8,13 @@ import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
 import { redis } from "../../src/redis/redis";
 import { LogLines } from "../support/logLines";
 import { useRedisClients, useRedisVariables } from "../support/redisConfig";
-import { freePort, RedisServer } from "../support/redisServer";
+import { describeOnRedis, freePort, RedisServer } from "../support/redisServer";
 import { until } from "../support/until";
 import { RemoteNode } from "../support/remoteNode";
 
 jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
 
-describe("connecting to redis", () => {
+describeOnRedis("connecting to redis", () => {
   let logs: LogLines;
   const server = new RedisServer();
   const saved = { ...process.env };

@@ -9,7 +9,7 @@ import { redis } from "../../src/redis/redis";
 import { FlakyProxy } from "../support/flakyProxy";
 import { LogLines } from "../support/logLines";
 import { useRedisVariables } from "../support/redisConfig";
-import { RedisServer } from "../support/redisServer";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { until } from "../support/until";
 
 const open = api as unknown as Record<string, any>;
@@ -19,215 +19,221 @@ let logs: LogLines;
 /** In front of the server, for the tests that use it. */
 let proxy: FlakyProxy | undefined;
 
-beforeAll(async () => {
-  logs = new LogLines();
-  jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
-  await server.start();
-});
+describeOnRedis("outages of redis", () => {
+  beforeAll(async () => {
+    logs = new LogLines();
+    jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
+    await server.start();
+  });
 
-beforeEach(() => {
-  logs.lines.length = 0;
-  useRedisVariables({ REDIS_URL: server.url });
-  open.echo = (text: string) => text;
-});
+  beforeEach(() => {
+    logs.lines.length = 0;
+    useRedisVariables({ REDIS_URL: server.url });
+    open.echo = (text: string) => text;
+  });
 
-afterEach(async () => {
-  delete open.echo;
-  await leaveCluster();
-  await proxy?.stop();
-  proxy = undefined;
-});
+  afterEach(async () => {
+    delete open.echo;
+    await leaveCluster();
+    await proxy?.stop();
+    proxy = undefined;
+  });
 
-afterAll(async () => {
-  await server.stop();
-  logs.stop();
-  process.env = saved;
-});
+  afterAll(async () => {
+    await server.stop();
+    logs.stop();
+    process.env = saved;
+  });
 
-const call = (text = "x") =>
-  redis.doCluster("api.echo", [text], undefined, true);
+  const call = (text = "x") =>
+    redis.doCluster("api.echo", [text], undefined, true);
 
-/** Commands and calls, some dozens at a time, without a pause. */
-class Load {
-  done = 0;
-  failed = 0;
-  /** ms that the slowest operation took. */
-  longest = 0;
-  private running = true;
-  private readonly workers: Promise<void>[];
+  /** Commands and calls, some dozens at a time, without a pause. */
+  class Load {
+    done = 0;
+    failed = 0;
+    /** ms that the slowest operation took. */
+    longest = 0;
+    private running = true;
+    private readonly workers: Promise<void>[];
 
-  constructor() {
-    const { client, tasks } = api.redis.clients;
-    const operations = [
-      () => client.set("load", "1"),
-      () => client.get("load"),
-      () => tasks.incr("load:count"),
-      () => call(),
-    ];
-    this.workers = Array.from({ length: 40 }, (_, i) =>
-      this.work(operations[i % operations.length]),
-    );
-  }
+    constructor() {
+      const { client, tasks } = api.redis.clients;
+      const operations = [
+        () => client.set("load", "1"),
+        () => client.get("load"),
+        () => tasks.incr("load:count"),
+        () => call(),
+      ];
+      this.workers = Array.from({ length: 40 }, (_, i) =>
+        this.work(operations[i % operations.length]),
+      );
+    }
 
-  /** Resolves when all operations have ended. */
-  async stop(): Promise<void> {
-    this.running = false;
-    await Promise.all(this.workers);
-  }
+    /** Resolves when all operations have ended. */
+    async stop(): Promise<void> {
+      this.running = false;
+      await Promise.all(this.workers);
+    }
 
-  private async work(operation: () => Promise<unknown>): Promise<void> {
-    while (this.running) {
-      const begun = performance.now();
-      try {
-        await operation();
-        this.done++;
-      } catch {
-        this.failed++;
-        await new Promise(setImmediate);
+    private async work(operation: () => Promise<unknown>): Promise<void> {
+      while (this.running) {
+        const begun = performance.now();
+        try {
+          await operation();
+          this.done++;
+        } catch {
+          this.failed++;
+          await new Promise(setImmediate);
+        }
+        this.longest = Math.max(this.longest, performance.now() - begun);
       }
-      this.longest = Math.max(this.longest, performance.now() - begun);
     }
   }
-}
 
-/** Wait until so many more operations have succeeded. */
-async function untilMore(load: Load, count = 200): Promise<void> {
-  const { done } = load;
-  await until(() => load.done > done + count, 20_000);
-}
+  /** Wait until so many more operations have succeeded. */
+  async function untilMore(load: Load, count = 200): Promise<void> {
+    const { done } = load;
+    await until(() => load.done > done + count, 20_000);
+  }
 
-test("redis is killed and started again under load", async () => {
-  config.redis.operationTimeout = 3_000;
-  config.general.rpcTimeout = 3_000;
-  await connectRedis();
-  logs.lines.length = 0;
-  const load = new Load();
-  await untilMore(load);
+  test("redis is killed and started again under load", async () => {
+    config.redis.operationTimeout = 3_000;
+    config.general.rpcTimeout = 3_000;
+    await connectRedis();
+    logs.lines.length = 0;
+    const load = new Load();
+    await untilMore(load);
 
-  await server.kill();
-  await until(() => logs.at("alert", /./).length > 0);
-  await until(() => load.failed > 0); // calls that were on their way are lost, and their callers hear of it
-  await server.restart();
+    await server.kill();
+    await until(() => logs.at("alert", /./).length > 0);
+    await until(() => load.failed > 0); // calls that were on their way are lost, and their callers hear of it
+    await server.restart();
 
-  await untilMore(load);
-  await expect(call("again")).resolves.toBe("again");
-  await load.stop();
-  expect(load.longest).toBeLessThan(10_000);
-  expect(logs.at("alert", /./)).toHaveLength(1);
-  expect(logs.at("notice", /^redis is back after \d+ ms$/)).toHaveLength(1);
-  expect(Object.keys(api.redis.rpcCallbacks)).toEqual([]);
-});
+    await untilMore(load);
+    await expect(call("again")).resolves.toBe("again");
+    await load.stop();
+    expect(load.longest).toBeLessThan(10_000);
+    expect(logs.at("alert", /./)).toHaveLength(1);
+    expect(logs.at("notice", /^redis is back after \d+ ms$/)).toHaveLength(1);
+    expect(Object.keys(api.redis.rpcCallbacks)).toEqual([]);
+  });
 
-test("redis stands still for five seconds", async () => {
-  config.general.rpcTimeout = 15_000;
-  await connectRedis();
-  logs.lines.length = 0;
-  const load = new Load();
-  await untilMore(load);
-  const { failed } = load;
+  test("redis stands still for five seconds", async () => {
+    config.general.rpcTimeout = 15_000;
+    await connectRedis();
+    logs.lines.length = 0;
+    const load = new Load();
+    await untilMore(load);
+    const { failed } = load;
 
-  server.pause();
-  const until5s = performance.now() + 5_000;
-  await until(() => performance.now() > until5s);
-  server.resume();
+    server.pause();
+    const until5s = performance.now() + 5_000;
+    await until(() => performance.now() > until5s);
+    server.resume();
 
-  await untilMore(load);
-  await load.stop();
-  expect(load.failed).toBe(failed); // what waited was done
-  expect(load.longest).toBeGreaterThan(4_500);
-  expect(logs.at("alert", /./)).toEqual([]);
-});
+    await untilMore(load);
+    await load.stop();
+    expect(load.failed).toBe(failed); // what waited was done
+    expect(load.longest).toBeGreaterThan(4_500);
+    expect(logs.at("alert", /./)).toEqual([]);
+  });
 
-test("redis stands still for longer than an operation may take", async () => {
-  config.redis.operationTimeout = 500;
-  config.general.rpcTimeout = 500;
-  await connectRedis();
-  const load = new Load();
-  await untilMore(load);
-  server.pause();
-  await until(() => load.failed > 80); // each of the forty at least twice
-  server.resume();
-  await untilMore(load);
-  await load.stop();
-  expect(load.longest).toBeLessThan(5_000);
-});
+  test("redis stands still for longer than an operation may take", async () => {
+    config.redis.operationTimeout = 500;
+    config.general.rpcTimeout = 500;
+    await connectRedis();
+    const load = new Load();
+    await untilMore(load);
+    server.pause();
+    await until(() => load.failed > 80); // each of the forty at least twice
+    server.resume();
+    await untilMore(load);
+    await load.stop();
+    expect(load.longest).toBeLessThan(5_000);
+  });
 
-test("the connection for tasks is open but dead: that is noticed, too", async () => {
-  const proxied = (proxy = await new FlakyProxy(server.port).start());
-  config.redis.tasks = {
-    konstructor: Redis as never,
-    args: [{ port: proxied.port, host: "127.0.0.1" }] as never,
-    buildNew: true,
-  };
-  config.redis.operationTimeout = 1_000;
-  await connectRedis();
-  proxied.stall();
-  await until(() => logs.at("alert", /`tasks` has not answered/).length > 0);
-  proxied.resume();
-  await until(() => proxied.accepted > 1);
-  await api.redis.clients.tasks.set("alive", "1");
-});
-
-describe("the subscriber's connection", () => {
-  let proxied: FlakyProxy;
-
-  beforeEach(async () => {
-    proxied = proxy = await new FlakyProxy(server.port).start();
-    config.redis.subscriber = {
+  test("the connection for tasks is open but dead: that is noticed, too", async () => {
+    const proxied = (proxy = await new FlakyProxy(server.port).start());
+    config.redis.tasks = {
       konstructor: Redis as never,
       args: [{ port: proxied.port, host: "127.0.0.1" }] as never,
       buildNew: true,
     };
     config.redis.operationTimeout = 1_000;
-    config.general.rpcTimeout = 1_000;
     await connectRedis();
-    await api.redis.clients.subscriber.subscribe("of a user");
-    logs.lines.length = 0;
-  });
-
-  test("is cut: it is opened again with all its subscriptions, and the log says so once", async () => {
-    proxied.cut();
-    await until(() => proxied.accepted === 2);
-    await until(() => call().then(Boolean, () => false));
-    const heard = new Promise((resolve) =>
-      api.redis.clients.subscriber.on("message", (channel, text) => {
-        if (channel === "of a user") resolve(text);
-      }),
-    );
-    await api.redis.clients.client.publish("of a user", "hello");
-    expect(await heard).toBe("hello");
-    expect(logs.at("alert", /^Redis connection `subscriber`/)).toHaveLength(1);
-    expect(logs.at("notice", /^redis is back after/)).toHaveLength(1);
-  });
-
-  test("is cut again and again: nothing piles up", async () => {
-    const { subscriber } = api.redis.clients;
-    for (let round = 2; round < 8; round++) {
-      proxied.cut();
-      await until(() => proxied.accepted === round);
-      await until(() => subscriber.status === "ready");
-    }
-    await until(() => call().then(Boolean, () => false));
-    expect(subscriber.listenerCount("message")).toBe(1);
-    expect(proxied.open).toBe(1);
-  });
-
-  test("cannot be opened for a while: one alert, and one line when it is back", async () => {
-    await proxied.refuse();
-    await until(() => logs.at("debug", /`subscriber` error/).length > 2);
-    await proxied.accept();
-    await until(() => call().then(Boolean, () => false));
-    expect(logs.at("alert", /^Redis connection `subscriber`/)).toHaveLength(1);
-    expect(logs.at("notice", /^redis is back after/)).toHaveLength(1);
-  });
-
-  test("is open but dead, as when a machine lost its power: that is noticed, too", async () => {
     proxied.stall();
-    await until(
-      () => logs.at("alert", /`subscriber` has not answered/).length > 0,
-    );
+    await until(() => logs.at("alert", /`tasks` has not answered/).length > 0);
     proxied.resume();
     await until(() => proxied.accepted > 1);
-    await until(() => call().then(Boolean, () => false));
+    await api.redis.clients.tasks.set("alive", "1");
+  });
+
+  describe("the subscriber's connection", () => {
+    let proxied: FlakyProxy;
+
+    beforeEach(async () => {
+      proxied = proxy = await new FlakyProxy(server.port).start();
+      config.redis.subscriber = {
+        konstructor: Redis as never,
+        args: [{ port: proxied.port, host: "127.0.0.1" }] as never,
+        buildNew: true,
+      };
+      config.redis.operationTimeout = 1_000;
+      config.general.rpcTimeout = 1_000;
+      await connectRedis();
+      await api.redis.clients.subscriber.subscribe("of a user");
+      logs.lines.length = 0;
+    });
+
+    test("is cut: it is opened again with all its subscriptions, and the log says so once", async () => {
+      proxied.cut();
+      await until(() => proxied.accepted === 2);
+      await until(() => call().then(Boolean, () => false));
+      const heard = new Promise((resolve) =>
+        api.redis.clients.subscriber.on("message", (channel, text) => {
+          if (channel === "of a user") resolve(text);
+        }),
+      );
+      await api.redis.clients.client.publish("of a user", "hello");
+      expect(await heard).toBe("hello");
+      expect(logs.at("alert", /^Redis connection `subscriber`/)).toHaveLength(
+        1,
+      );
+      expect(logs.at("notice", /^redis is back after/)).toHaveLength(1);
+    });
+
+    test("is cut again and again: nothing piles up", async () => {
+      const { subscriber } = api.redis.clients;
+      for (let round = 2; round < 8; round++) {
+        proxied.cut();
+        await until(() => proxied.accepted === round);
+        await until(() => subscriber.status === "ready");
+      }
+      await until(() => call().then(Boolean, () => false));
+      expect(subscriber.listenerCount("message")).toBe(1);
+      expect(proxied.open).toBe(1);
+    });
+
+    test("cannot be opened for a while: one alert, and one line when it is back", async () => {
+      await proxied.refuse();
+      await until(() => logs.at("debug", /`subscriber` error/).length > 2);
+      await proxied.accept();
+      await until(() => call().then(Boolean, () => false));
+      expect(logs.at("alert", /^Redis connection `subscriber`/)).toHaveLength(
+        1,
+      );
+      expect(logs.at("notice", /^redis is back after/)).toHaveLength(1);
+    });
+
+    test("is open but dead, as when a machine lost its power: that is noticed, too", async () => {
+      proxied.stall();
+      await until(
+        () => logs.at("alert", /`subscriber` has not answered/).length > 0,
+      );
+      proxied.resume();
+      await until(() => proxied.accepted > 1);
+      await until(() => call().then(Boolean, () => false));
+    });
   });
 });

@@ -14,7 +14,7 @@ import { certificate } from "../support/certificate";
 import { LogLines } from "../support/logLines";
 import { RedisCluster } from "../support/redisCluster";
 import { useRedisClients, useRedisVariables } from "../support/redisConfig";
-import { freePort, RedisServer } from "../support/redisServer";
+import { describeOnRedis, freePort, RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { TemporaryProject } from "../support/temporaryProject";
 import { until } from "../support/until";
@@ -66,7 +66,7 @@ async function expectService(): Promise<void> {
   delete open.method;
 }
 
-describe("TLS", () => {
+describeOnRedis("TLS", () => {
   const files = new TemporaryProject({
     "cert.pem": certificate.cert,
     "key.pem": certificate.key,
@@ -114,7 +114,7 @@ describe("TLS", () => {
   });
 });
 
-describe("Sentinel", () => {
+describeOnRedis("Sentinel", () => {
   const master = new RedisServer();
   const replica = new RedisServer();
   const sentinel = new RedisServer();
@@ -199,7 +199,7 @@ describe("Sentinel", () => {
   });
 });
 
-describe("Cluster", () => {
+describeOnRedis("Cluster", () => {
   const cluster = new RedisCluster();
 
   beforeAll(() => cluster.start());

@@ -1,0 +1,15 @@
+/** Ends connections. Knows no configuration, as the queue runs without one. */
+import type { Socket } from "node:net";
+import type { Redis } from "ioredis";
+import { isCluster } from "./engine";
+
+/** End a connection at once, in whatever state it is. */
+export function disconnect(client: Redis): void {
+  if (typeof client.disconnect !== "function") return;
+  // between two attempts ioredis would only cancel the next: what waits for it would go on waiting
+  if (client.status === "reconnecting" && !isCluster(client))
+    client.connect().catch(() => undefined);
+  const { stream } = client as { stream?: Socket };
+  client.disconnect();
+  stream?.destroy(); // ioredis would wait for the other side to close it, too
+}
