@@ -201,7 +201,7 @@ test("its line shows no more of the request than the other lines do", async () =
   const lines = new LogLines();
   await staticFile.get(connectionFor("x".repeat(100_000)));
   lines.stop();
-  const max = config.logger.maxLogStringLength as number;
+  const max = config.logger.maxLogStringLength;
   const [line] = lines.lines.filter(({ message }) =>
     message.includes("file @"),
   );
