@@ -22,6 +22,7 @@ import {
 } from "./record";
 import {
   releaseLock,
+  releaseLockLater,
   renewLock,
   takeLock,
   writeComputed,
@@ -141,9 +142,7 @@ async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
   for (let pause = FIRST_PAUSE_MS; ; pause = longer(pause)) {
     const found = await find(plan);
     if (found?.isFresh) return found.text;
-    if (
-      await takeLock(plan.redis, computingLock(plan), token, plan.lockTimeMS)
-    ) {
+    if (await takeComputingLock(plan, token)) {
       if (found) return refresh(plan, token, found.text);
       onCompute();
       return compute(plan, token);
@@ -156,6 +155,18 @@ async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
 
 function longer(pause: number): number {
   return Math.min(pause * 2, LONGEST_PAUSE_MS);
+}
+
+/** When redis does not answer in time, it may take the lock later, for nobody: then it is freed at once. */
+async function takeComputingLock(plan: Plan, token: string): Promise<boolean> {
+  const { redis, lockTimeMS } = plan;
+  const lock = computingLock(plan);
+  try {
+    return await takeLock(redis, lock, token, lockTimeMS);
+  } catch (error) {
+    releaseLockLater(redis, lock, token);
+    throw error;
+  }
 }
 
 /** Not the lock of `cache.lock`: while a new value is computed, the old one can be read. */
@@ -190,18 +201,19 @@ async function compute(plan: Plan, token: string): Promise<string> {
     void renewLock(redis, lock, token, lockTimeMS).catch(() => undefined); // the next one may find redis again
   const renewal = setInterval(renew, Math.max(lockTimeMS / RENEWALS, 1));
   renewal.unref();
-  let isAnswering = true;
+  let isAnswering = false;
   try {
     // another process may have saved between our look and our lock
     const saved = await find(plan);
+    isAnswering = true;
     if (saved?.isFresh) return saved.text;
     const write = writeOf(plan, await plan.producer());
     isAnswering = await store(plan, token, write);
     return write.text;
   } finally {
     clearInterval(renewal);
-    const released = releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
-    if (isAnswering) await released;
+    if (!isAnswering) releaseLockLater(redis, lock, token);
+    else await releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
   }
 }
 

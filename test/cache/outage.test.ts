@@ -1,8 +1,10 @@
 /** `cache.wrap` when redis goes away in the middle. */
 process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 
+import { Redis } from "ioredis";
 import { cache } from "../../src/cache/cache";
 import { config } from "../../src/config/config";
+import { client } from "../../src/cache/lock";
 import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
 import { LogLines } from "../support/logLines";
 import { useRedisVariables } from "../support/redisConfig";
@@ -28,6 +30,19 @@ describeOnRedis("wrap in an outage", () => {
     await server.stop();
     logs.stop();
     process.env = saved;
+  });
+
+  test("a lock that redis takes only after its caller gave up is held by nobody", async () => {
+    const other = new Redis(server.url);
+    await other.script("FLUSH");
+    await other.client("PAUSE", 60_000, "WRITE");
+    const untouched = jest.fn();
+    await expect(cache.wrap("late", {}, untouched)).rejects.toThrow();
+    await other.client("UNPAUSE");
+    await client().ping(); // what was sent before it is done
+    expect(await cache.locks()).toEqual([]);
+    expect(untouched).not.toHaveBeenCalled();
+    other.disconnect();
   });
 
   test("who computes when redis is killed has the value, with its callers; the next one computes anew", async () => {
