@@ -54,7 +54,10 @@ export async function claimCleanUp(
   owner: string,
 ): Promise<boolean> {
   const key = keyOf(`lost:${nodeId}`);
-  return (await client().set(key, owner, "PX", CLAIM_MS, "NX")) === "OK";
+  if ((await client().set(key, owner, "PX", CLAIM_MS, "NX")) === "OK")
+    return true;
+  // the answer to an earlier claim of ours may have been lost
+  return (await client().get(key)) === owner;
 }
 
 export async function releaseCleanUp(nodeId: string): Promise<void> {

@@ -157,7 +157,13 @@ export class Worker extends EventEmitter {
   ): Promise<boolean> {
     const { seat, connection } = this;
     const lock = { key, value, seconds };
-    if (!(await takeHeldLock(connection, lock, seat?.heldKey))) return false;
+    try {
+      if (!(await takeHeldLock(connection, lock, seat?.heldKey))) return false;
+    } catch (error) {
+      // a redis that did not answer in time may take the lock later; this is behind that in the connection's queue
+      releaseHeldLock(connection, lock, seat?.heldKey).catch(() => undefined);
+      throw error;
+    }
     this.held.set(key, { value, seconds });
     return true;
   }

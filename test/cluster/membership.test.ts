@@ -9,6 +9,7 @@ import {
   leaveNodes,
 } from "../../src/cluster/cluster";
 import {
+  claimCleanUp,
   readNodes,
   removeNode,
   writeHeartbeat,
@@ -66,6 +67,12 @@ describeOnEachEngine("membership", (engine) => {
   }
 
   const ids = async () => (await api.cluster.nodes()).map((node) => node.id);
+
+  test("a clean-up is claimed by one node, which may ask again when the answer was lost", async () => {
+    expect(await claimCleanUp("gone", "a")).toBe(true);
+    expect(await claimCleanUp("gone", "b")).toBe(false);
+    expect(await claimCleanUp("gone", "a")).toBe(true);
+  });
 
   test("a node is listed, with what there is to know of it", async () => {
     api.connections = { connections: { a: {}, b: {} } } as never;

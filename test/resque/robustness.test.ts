@@ -252,6 +252,21 @@ describeOnRedis("connections and clocks", () => {
     await proxy.stop();
   });
 
+  test("a lock that redis takes only after the worker gave up is held by nobody", async () => {
+    const client = new Redis(server.url, { commandTimeout: 300 });
+    const worker = new Worker({ connection: { redis: client } }, {});
+    await worker.connect();
+    await worker.takeLock("known", "1", 60); // redis has the scripts
+    await worker.releaseLock("known");
+    await redis.client("PAUSE", 60_000, "WRITE");
+    await expect(worker.takeLock("late", "2", 60)).rejects.toThrow();
+    await redis.client("UNPAUSE");
+    await client.ping(); // what was sent before it is done
+    expect(await redis.exists("late")).toBe(0);
+    await worker.end();
+    client.disconnect();
+  });
+
   test("a call that is repeated is answered again, and one that comes late changes nothing", async () => {
     const queue = await bench.queue();
     for (const n of [1, 2, 3]) await queue.enqueue("q", "x", [n]);
