@@ -4,6 +4,7 @@ import * as v8 from "node:v8";
 import * as vm from "node:vm";
 import { Redis } from "ioredis";
 import { Queue } from "../../src/resque/queue";
+import { promoteJobs } from "../../src/resque/steps/delay";
 import { takeBatch, type SlotRequest } from "../../src/resque/steps/take";
 import type { Jobs } from "../../src/resque/types";
 import { Worker } from "../../src/resque/worker";
@@ -100,6 +101,17 @@ describeOnEachEngine("loads", (engine) => {
       [due, due + 5000].map((ms) => Math.ceil(ms / 1000)),
     );
     expect(await queue.scheduledAt("q", "x", [1])).toEqual([]);
+    expect(await bench.redis.zcard("resque:ah:due")).toBe(0);
+    expect(await bench.redis.zcard("resque:delayed_queue_schedule")).toBe(0);
+  });
+
+  test("the move that takes the last job of a second leaves nothing of it", async () => {
+    const queue = await bench.queue();
+    const due = Date.now() - 60_000;
+    const jobs = 500; // as many as are moved at once
+    for (let n = 0; n < jobs; n++) await queue.enqueueAt(due, "q", "x", [n]);
+    const { moved } = await promoteJobs(queue.connection, Date.now());
+    expect(moved).toHaveLength(jobs);
     expect(await bench.redis.zcard("resque:ah:due")).toBe(0);
     expect(await bench.redis.zcard("resque:delayed_queue_schedule")).toBe(0);
   });

@@ -69,8 +69,9 @@ for _, s in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], 0, math.floor(now / 1000
     redis.call('ZREM', KEYS[2], s .. ':' .. raw)
     move(raw, s)
   end
+  -- emptied by the last job that may be moved: nobody may find a second without jobs
+  if redis.call('EXISTS', bucket) == 0 then redis.call('ZREM', KEYS[1], s) end
   if limit <= 0 then break end
-  redis.call('ZREM', KEYS[1], s)
 end
 if limit > 0 then
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], 0, now, 'LIMIT', 0, limit)) do
