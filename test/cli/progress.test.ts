@@ -24,6 +24,14 @@ beforeEach(() => {
         description = "counts";
         async run() { return { one: 1 }; }
       };`,
+    "dist/tasks/work.js": `
+      const { Task } = require(${framework});
+      exports.Work = class Work extends Task {
+        name = "work";
+        description = "works";
+        queue = "default";
+        async run() { return { worked: true }; }
+      };`,
     "dist/config/all.js": `
       const path = require("path");
       const below = (name) => [path.join(__dirname, "..", name)];
@@ -84,7 +92,8 @@ const commands: Record<string, RegExp[]> = {
   generate: [/writing src\/config\/web\.ts/],
   upgrade: [/reading src\/actions\/old\.ts/],
   "action-run one": [/loading the project/, /starting/, /running one/],
-  "task-enqueue --name=runAction": [/loading the project/],
+  "task-enqueue --name=work": [/loading the project/, /enqueueing work/],
+  "task-run work": [/loading the project/, /starting/, /running work/],
 };
 
 if (hasTerminal) {
@@ -142,7 +151,7 @@ if (hasTerminal) {
   });
 }
 
-test.each(["doctor", "generate", "action-run one"])(
+test.each(["doctor", "generate", "action-run one", "task-run work"])(
   "%s says nothing of it to a pipe",
   async (args) => {
     const result = await runCli(args.split(" "), { cwd: project.root, env });
