@@ -52,7 +52,7 @@ export const test = {
   },
 };
 
-/** Coloured lines on stdout. */
+/** Lines for people on stdout, coloured at a terminal. */
 function buildConsoleLogger(level: ActionheroLogLevel = "info"): LoggerBuilder {
   return (_config, { consoleFormat, ConsoleTransport }) =>
     winston.createLogger({

@@ -2,7 +2,7 @@
 import * as winston from "winston";
 import Transport = require("winston-transport");
 import { BufferedOutput } from "./bufferedOutput";
-import { consoleSink, fileSink } from "./sinks";
+import { consoleHasColors, consoleSink, fileSink } from "./sinks";
 
 type LogInfo = winston.Logform.TransformableInfo;
 
@@ -23,7 +23,7 @@ const COLORS: Record<string, number> = {
 
 /** Handed to each builder in `config.logger.loggers` as its second argument. */
 export interface LoggerTools {
-  /** `<ISO time> - <level>: <message> <key=value ...>`, the level coloured. */
+  /** `<ISO time> - <level>: <message> <key=value ...>`, the level coloured at a terminal. */
   consoleFormat: () => winston.Logform.Format;
   /** One JSON document per line, with `timestamp`. */
   jsonFormat: () => winston.Logform.Format;
@@ -88,7 +88,7 @@ function lineFormat(toLine: (info: LogInfo) => string): winston.Logform.Format {
 }
 
 function toConsoleLine(info: LogInfo): string {
-  const color = COLORS[info.level];
+  const color = consoleHasColors() ? COLORS[info.level] : undefined;
   const level =
     color === undefined
       ? info.level

@@ -6,9 +6,28 @@ import type { OutputSink } from "./bufferedOutput";
 /** The stream for people: stdout, unless a command has claimed that for its data. */
 let console: NodeJS.WriteStream = process.stdout;
 
+/** Whether that stream gets colours; looked up once, since every line asks. */
+let colored: boolean | undefined;
+
 /** From now on, lines for people go to stderr, so that a program can read what this process prints. */
 export function keepStdoutForData(): void {
   console = process.stderr;
+  colored = undefined;
+}
+
+/** Whether lines for people are read at a terminal that shows colours. */
+export function consoleHasColors(): boolean {
+  colored ??= wantsColors(Boolean(console.isTTY), process.env);
+  return colored;
+}
+
+/** FORCE_COLOR decides (0 and false are no), then NO_COLOR, then whether it is a terminal. */
+export function wantsColors(
+  isTerminal: boolean,
+  { FORCE_COLOR, NO_COLOR, TERM }: NodeJS.ProcessEnv,
+): boolean {
+  if (FORCE_COLOR !== undefined) return !["0", "false"].includes(FORCE_COLOR);
+  return isTerminal && !NO_COLOR && TERM !== "dumb";
 }
 
 /** Writes to this process' stdout, or to stderr after `keepStdoutForData`. */

@@ -1,5 +1,7 @@
 import * as fs from "fs";
+import { wantsColors } from "../../src/log/sinks";
 import { TemporaryProject } from "../support/temporaryProject";
+import { hasTerminal, Terminal } from "../support/terminal";
 
 type Log = typeof import("../../src/log/log");
 type Filters = typeof import("../../src/log/filters");
@@ -107,9 +109,8 @@ describe("log", () => {
   });
 
   describe("the console format", () => {
-    test("colours the level and appends key=value, each with a space", () => {
-      const { loggerTools } = load();
-      const info = loggerTools.consoleFormat().transform({
+    const line = (tools: Tools) => {
+      const info = tools.loggerTools.consoleFormat().transform({
         level: "info",
         message: "hello",
         a: 1,
@@ -118,10 +119,60 @@ describe("log", () => {
         list: [1, 2],
         object: {},
       }) as unknown as Record<symbol, string>;
-      expect(info[Symbol.for("message")]).toMatch(
-        // eslint-disable-next-line no-control-regex -- colours are control characters
-        /^\S+Z - \u001b\[32minfo\u001b\[39m: hello a=1 list=1,2 object=\[object Object\] $/,
+      return info[Symbol.for("message")];
+    };
+
+    test("appends key=value, each with a space; plain where nobody sees colours", () => {
+      delete process.env.FORCE_COLOR;
+      expect(process.stdout.isTTY).toBeFalsy();
+      expect(line(load())).toMatch(
+        /^\S+Z - info: hello a=1 list=1,2 object=\[object Object\] $/,
       );
+    });
+
+    test("colours the level where FORCE_COLOR asks for it", () => {
+      process.env.FORCE_COLOR = "1";
+      expect(line(load())).toMatch(
+        // eslint-disable-next-line no-control-regex -- colours are control characters
+        /^\S+Z - \u001b\[32minfo\u001b\[39m: hello a=1 /,
+      );
+    });
+
+    if (hasTerminal)
+      test("colours the level at a terminal", async () => {
+        const tools = require.resolve("../../src/log/loggerTools");
+        const script = project.write(
+          "print.ts",
+          `import { loggerTools } from ${JSON.stringify(tools)};
+           const info = { level: "info", message: "hello" };
+           loggerTools.consoleFormat().transform(info);
+           console.log(JSON.stringify(info[Symbol.for("message")]));`,
+        );
+        const tsx = require.resolve("tsx");
+        const terminal = new Terminal(
+          `"${process.execPath}" --import "${tsx}" "${script}"`,
+          {
+            cwd: project.root,
+            env: { FORCE_COLOR: undefined, NO_COLOR: undefined },
+          },
+        );
+        await terminal.shows(/ - \\u001b\[32minfo\\u001b\[39m: hello /);
+        await terminal.close();
+      }, 60_000);
+
+    test.each([
+      [true, {}, true],
+      [false, {}, false],
+      [true, { NO_COLOR: "1" }, false],
+      [true, { NO_COLOR: "" }, true], // the convention: empty counts as not set
+      [true, { TERM: "dumb" }, false],
+      [false, { FORCE_COLOR: "1" }, true],
+      [false, { FORCE_COLOR: "" }, true],
+      [true, { FORCE_COLOR: "0" }, false],
+      [true, { FORCE_COLOR: "false" }, false],
+      [true, { FORCE_COLOR: "1", NO_COLOR: "1" }, true],
+    ])("a terminal: %s, %j: colours: %s", (isTerminal, env, expected) => {
+      expect(wantsColors(isTerminal, env)).toBe(expected);
     });
 
     test("survives values without a prototype", () => {
