@@ -1,4 +1,5 @@
 /** Receives the cluster's messages and hands each to the handler of its type. */
+import type { Redis } from "ioredis";
 import { api } from "../api";
 import { config } from "../config/config";
 import { toError } from "../errors";
@@ -8,13 +9,26 @@ import type { PubSubMessage } from "./types";
 /** Longest part of an ignored message that the log shows, in characters. */
 const SHOWN_LENGTH = 200;
 
+/** Subscribers that were cut off and may not be subscribed again yet. */
+const deaf = new WeakSet<Redis>();
+
 /** Take the messages of the cluster's channel. */
 export async function openSubscription(): Promise<void> {
   const { clients, status } = api.redis;
   if (status.subscribed) return;
-  clients.subscriber.on("message", receive);
-  await clients.subscriber.subscribe(config.general.channel);
+  const { subscriber } = clients;
+  subscriber.on("message", receive);
+  subscriber.on("close", () => deaf.add(subscriber));
+  await subscriber.subscribe(config.general.channel);
   status.subscribed = true;
+}
+
+/** Wait until what is published reaches this node: at once, unless its subscriber was cut off. */
+export async function untilHearing(): Promise<void> {
+  const { subscriber } = api.redis.clients;
+  if (!deaf.has(subscriber)) return;
+  await subscriber.ping(); // answered after the subscriptions, which are renewed first
+  deaf.delete(subscriber);
 }
 
 /** Take no more messages, of any channel. */

@@ -2,9 +2,10 @@
 import { randomUUID } from "node:crypto";
 import { api } from "../api";
 import { config, id } from "../config/config";
-import { ActionheroError } from "../errors";
+import { ActionheroError, toError } from "../errors";
 import { log } from "../log/log";
-import { awaitAnswer, dropCallback } from "./rpc";
+import { untilHearing } from "./pubsub";
+import { awaitAnswer, failCall, isAwaited } from "./rpc";
 import type { PubSubMessage as Message } from "./types";
 
 /**
@@ -52,16 +53,18 @@ async function doCluster<T>(
   if (!waitForResponse) return (await redis.publish(payload)) as Result;
 
   const answer = awaitAnswer(messageId); // before publishing: the answer may be the next thing that arrives
-  try {
-    const receivers = await redis.publish(payload);
-    if (receivers === undefined)
-      throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
-  } catch (error) {
-    answer.catch(() => undefined);
-    dropCallback(messageId);
-    throw error;
-  }
+  call(messageId, payload).catch((error) =>
+    failCall(messageId, toError(error)),
+  );
   return (await answer) as Result;
+}
+
+/** Publish a call once its answer can arrive here. */
+async function call(messageId: string, payload: object): Promise<void> {
+  await untilHearing();
+  if (!isAwaited(messageId)) return; // nobody would have the answer
+  if ((await redis.publish(payload)) === undefined)
+    throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
 }
 
 /** Answer a call. */

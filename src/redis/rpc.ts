@@ -18,27 +18,37 @@ export function awaitAnswer(messageId: string): Promise<unknown> {
 }
 
 /** Wait no longer for the answer to this message. */
-export function dropCallback(messageId: string): void {
-  const callback = api.redis.rpcCallbacks[messageId];
-  if (!callback) return;
-  clearTimeout(callback.timer);
+function dropCallback(messageId: string): void {
+  clearTimeout(api.redis.rpcCallbacks[messageId]!.timer);
   delete api.redis.rpcCallbacks[messageId];
+}
+
+/** Whether somebody still waits for the answer to this message. */
+export function isAwaited(messageId: string): boolean {
+  return Object.hasOwn(api.redis.rpcCallbacks, messageId);
+}
+
+/** The call cannot be made: its caller hears why, unless it waits no more. */
+export function failCall(messageId: string, error: Error): void {
+  if (!isAwaited(messageId)) return;
+  const { reject } = api.redis.rpcCallbacks[messageId]!;
+  dropCallback(messageId);
+  reject(error);
 }
 
 /** Nobody will answer any more: let no caller wait for it. */
 export function abandonCalls(): void {
-  for (const [messageId, { reject }] of Object.entries(
-    api.redis.rpcCallbacks,
-  )) {
-    dropCallback(messageId);
-    reject(new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected"));
-  }
+  for (const messageId of Object.keys(api.redis.rpcCallbacks))
+    failCall(
+      messageId,
+      new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected"),
+    );
 }
 
 /** Handles `doResponse` messages; all but the first answer to a call find nobody waiting. */
 export function settleCall(message: PubSubMessage): void {
   const messageId = String(message.messageId);
-  if (!Object.hasOwn(api.redis.rpcCallbacks, messageId)) return;
+  if (!isAwaited(messageId)) return;
   const { resolve, reject } = api.redis.rpcCallbacks[messageId]!;
   dropCallback(messageId);
   if (message.error) reject(remoteError(message.error));

@@ -153,6 +153,25 @@ describeOnRedis("outages of redis", () => {
     expect(load.longest).toBeLessThan(5_000);
   });
 
+  test("a call is given up after rpcTimeout, while redis still keeps what it was sent", async () => {
+    config.general.rpcTimeout = 300;
+    await connectRedis();
+    server.pause();
+    const ended: string[] = [];
+    const { client } = api.redis.clients;
+    const operation = client.get("x").then(() => ended.push("operation"));
+    const unhandled: unknown[] = [];
+    const onUnhandled = (error: unknown) => unhandled.push(error);
+    process.on("unhandledRejection", onUnhandled);
+    await expect(call()).rejects.toThrow("RPC Timeout");
+    ended.push("call");
+    server.resume();
+    await operation;
+    process.off("unhandledRejection", onUnhandled);
+    expect(ended).toEqual(["call", "operation"]);
+    expect(unhandled).toEqual([]);
+  });
+
   test("the connection for tasks is open but dead: that is noticed, too", async () => {
     const proxied = (proxy = await new FlakyProxy(server.port).start());
     config.redis.tasks = {
@@ -224,6 +243,19 @@ describeOnRedis("outages of redis", () => {
         1,
       );
       expect(logs.at("notice", /^redis is back after/)).toHaveLength(1);
+    });
+
+    test("is away for a moment: a call waits for it, as the answer comes through it", async () => {
+      config.general.rpcTimeout = 10_000;
+      config.redis.operationTimeout = 10_000;
+      await proxied.refuse();
+      await until(() => logs.at("debug", /`subscriber` error/).length > 2);
+      const published = jest.spyOn(api.redis.clients.client, "publish");
+      const answer = call("heard");
+      await api.redis.clients.client.ping();
+      expect(published).not.toHaveBeenCalled();
+      await proxied.accept();
+      expect(await answer).toBe("heard");
     });
 
     test("is open but dead, as when a machine lost its power: that is noticed, too", async () => {
