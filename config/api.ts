@@ -34,6 +34,18 @@ export const DEFAULT = {
       lockDuration: 1000 * 10,
       // how many actions may be pending on one connection
       simultaneousActions: 5,
+      // how many actions one client may run: { requests: 100, perMs: 60000 }; null for any number
+      rateLimit: null as null | {
+        requests: number;
+        perMs: number;
+        // what tells clients apart: "address", or "fingerprint", which they can choose
+        by?: "address" | "fingerprint";
+        // how many proxies that write X-Forwarded-For are in front
+        proxies?: number;
+      },
+      // numbers here give every action the params `limit` and `offset`, with these defaults; undefined: not there
+      defaultLimit: undefined as number | undefined,
+      defaultOffset: undefined as number | undefined,
       // demand an IP address and a port for every connection
       enforceConnectionProperties: true,
       // keep params that an action does not declare as inputs

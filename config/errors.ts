@@ -63,6 +63,10 @@ export const DEFAULT = {
       tooManyPendingActions: (_data: any): any =>
         "you have too many pending requests",
 
+      // more than `general.rateLimit` of one client; a text gets the HTTP status 429
+      rateLimited: (_connection: any, limit: any, _resetMs: number): any =>
+        `too many requests (limit ${limit.requests} per ${limit.perMs} ms)`,
+
       // anything thrown by an action or its middleware; may change data.response
       genericError: async (_data: any, error: any): Promise<any> => error,
 

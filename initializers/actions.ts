@@ -1,3 +1,5 @@
+import { addPaging } from "../src/action/paging";
+import { addRateLimit } from "../src/action/rateLimit";
 import { createActionsApi, loadActions } from "../src/action/registry";
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
@@ -11,6 +13,8 @@ export class ActionsInitializer extends Initializer {
 
   override async initialize() {
     api.actions = createActionsApi();
+    addRateLimit();
+    addPaging();
     await loadActions();
   }
 }

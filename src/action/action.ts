@@ -4,6 +4,7 @@ import { connectionVerbs } from "../connection/verbs";
 import type { Inputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
+import { pagingParams } from "./paging";
 import { globalSafeParams } from "./safeParams";
 
 /** What `run` may answer; an object joins the response. */
@@ -60,8 +61,9 @@ export abstract class Action {
       );
     }
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
+    const own: string[] = pagingParams(); // may be declared all the same
     for (const input of Object.keys(this.inputs ?? {})) {
-      if (safeParams.includes(input)) {
+      if (safeParams.includes(input) && !own.includes(input)) {
         throw new Error(
           `input \`${input}\` in action \`${this.name}\` is a reserved param`,
         );

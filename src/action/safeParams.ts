@@ -1,5 +1,6 @@
 /** Which params reach actions: `api.params`. */
 import { api } from "../api";
+import { pagingParams } from "./paging";
 
 /** Params of the framework itself, which every action takes and none may declare. */
 export const globalSafeParams: readonly string[] = [
@@ -26,7 +27,7 @@ declare module "../api" {
 
 export function createParamsApi(): ParamsApi {
   const params: ParamsApi = {
-    globalSafeParams: [...globalSafeParams],
+    globalSafeParams: [...globalSafeParams, ...pagingParams()],
     postVariables: [],
     buildPostVariables() {
       const names = new Set(params.globalSafeParams);

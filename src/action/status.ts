@@ -50,12 +50,15 @@ export function errorForStatus(
     : toWordedError(error);
 }
 
-/** Without a stack, which would show nothing but the framework, and costs more than all else of answering a 404. */
 function toWordedError(worded: unknown): unknown {
-  if (typeof worded !== "string") return worded;
+  return typeof worded === "string" ? withoutStack(worded) : worded;
+}
+
+/** A stack would show nothing but the framework, and costs more than all else of answering a 404. */
+export function withoutStack(text: string): Error {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
-  const error = new Error(worded);
+  const error = new Error(text);
   Error.stackTraceLimit = stackTraceLimit;
   return error;
 }

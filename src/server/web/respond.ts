@@ -1,5 +1,6 @@
 /** Makes the answer to a request out of what an action responded. */
 import type { ActionProcessor } from "../../action/actionProcessor";
+import { requestsRemaining } from "../../action/rateLimit";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
@@ -24,6 +25,8 @@ export interface RequesterInformation {
   messageId: string | number;
   remoteIP: string;
   receivedParams: { [key: string]: any };
+  /** With `config.general.rateLimit`: how many actions are left. */
+  RequestsRemaining?: number;
 }
 
 /** Who answered, and when. */
@@ -75,13 +78,16 @@ export function renderBody(
 export function requesterInformation(
   connection: Connection,
 ): RequesterInformation {
-  return {
+  const information: RequesterInformation = {
     id: connection.id,
     fingerprint: connection.fingerprint,
     messageId: connection.messageId,
     remoteIP: connection.remoteIP,
     receivedParams: receivedParams(connection),
   };
+  const left = requestsRemaining(connection);
+  if (left !== undefined) information.RequestsRemaining = left;
+  return information;
 }
 
 /** Objects that properties can be added to; strings, lists and bytes are sent as they are. */

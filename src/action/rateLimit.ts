@@ -1,0 +1,193 @@
+/** `config.general.rateLimit`: how many actions a client may run in a span of time, counted by the whole cluster. */
+import { createHash } from "node:crypto";
+import type { Redis } from "ioredis";
+import { api } from "../api";
+import { config } from "../config/config";
+import { errorMessage } from "../config/errorMessage";
+import type { Connection } from "../connection/connection";
+import { ActionheroError } from "../errors";
+import { log } from "../log/log";
+import { registerMiddleware } from "../middleware/stack";
+import { within } from "../redis/bounded";
+import { isEmbedded, runExclusive } from "../redis/engine";
+import { defineScript, runScript } from "../redis/script";
+import type { ActionProcessor } from "./actionProcessor";
+import { clientNetwork } from "./clientAddress";
+import { withoutStack } from "./status";
+
+export interface RateLimit {
+  /** How many actions are allowed in `perMs`. */
+  requests: number;
+  /** ms. */
+  perMs: number;
+  /** What tells clients apart: their address, or their fingerprint, which they can choose (default `"address"`). */
+  by?: "address" | "fingerprint";
+  /** How many proxies that write `X-Forwarded-For` are in front of the server (default 0). */
+  proxies?: number;
+}
+
+/** What a client has used of its limit. */
+interface Use {
+  count: number;
+  /** How long until it begins anew, in ms. */
+  resetMs: number;
+}
+
+const NAME = "rateLimit";
+const KEY_PREFIX = "actionhero:rateLimit:";
+/** Before the middleware of projects, unless they ask for a lower one. */
+const PRIORITY = 1;
+
+/** How long an action waits for redis before it runs uncounted, in ms; and how long redis is not asked again then. */
+const COUNT_WAIT_MS = 500;
+const OUTAGE_PAUSE_MS = 1000;
+
+/** The actions that the server runs for itself. */
+const IN_LINE = "in-line-action";
+
+// KEYS: counter. ARGV: span in ms. Returns {count, ms until the counter goes}.
+// One step, because a counter that was left without an end would refuse its client for ever.
+const COUNT = defineScript(`
+local count = redis.call('INCR', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+  left = tonumber(ARGV[1])
+end
+return {count, left}`);
+
+const remaining = new WeakMap<Connection, number>();
+
+/** How many actions this client has left; undefined when nobody counts. */
+export function requestsRemaining(connection: Connection): number | undefined {
+  return config.general?.rateLimit ? remaining.get(connection) : undefined;
+}
+
+/**
+ * Count from now on, if the configuration says so.
+ * @throws ActionheroError AH_CONFIG
+ */
+export function addRateLimit(): void {
+  const limit = settings();
+  if (!limit) return;
+  checkSettings(limit);
+  const counter = new Counter();
+  registerMiddleware(
+    api.actions,
+    {
+      name: NAME,
+      global: true,
+      priority: PRIORITY,
+      preProcessor: (data: ActionProcessor) => counter.admit(data),
+    },
+    true,
+  );
+}
+
+function settings(): RateLimit | undefined {
+  return config.general?.rateLimit ?? undefined;
+}
+
+function checkSettings({ requests, perMs, by, proxies = 0 }: RateLimit): void {
+  const isCount = (value: unknown, least: number) =>
+    Number.isSafeInteger(value) && (value as number) >= least;
+  if (!isCount(requests, 1) || !isCount(perMs, 1) || !isCount(proxies, 0))
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "general.rateLimit needs whole numbers: requests and perMs of at least 1, proxies of at least 0",
+    );
+  if (![undefined, "address", "fingerprint"].includes(by))
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "general.rateLimit.by can only be 'address' or 'fingerprint'",
+    );
+}
+
+/** Counts in redis; while redis does not answer, everybody is let in. */
+class Counter {
+  private isOut = false;
+  private askAgainAt = 0;
+
+  /** @throws an error with the code 429 for a client that has used up its limit */
+  async admit({ connection }: ActionProcessor): Promise<void> {
+    const limit = settings();
+    if (!limit || connection.type === IN_LINE) return;
+    const use = await this.count(keyOf(connection, limit), limit.perMs);
+    if (!use) return;
+    const left = Math.max(0, limit.requests - use.count);
+    remaining.set(connection, left);
+    await connection.setHeader?.("X-RateLimit-Limit", limit.requests);
+    await connection.setHeader?.("X-RateLimit-Remaining", left);
+    if (use.count <= limit.requests) return;
+    const seconds = Math.max(1, Math.ceil(use.resetMs / 1000));
+    await connection.setHeader?.("Retry-After", seconds);
+    throw await refusal(connection, limit, use.resetMs);
+  }
+
+  private async count(key: string, perMs: number): Promise<Use | undefined> {
+    if (this.isOut && Date.now() < this.askAgainAt) return undefined;
+    const { client } = api.redis.clients;
+    try {
+      const use = await within(
+        COUNT_WAIT_MS,
+        countOne(client, key, perMs),
+        "AH_REDIS_TIMEOUT",
+        () => `no answer within ${COUNT_WAIT_MS} ms`,
+      );
+      if (this.isOut) log("general.rateLimit is in force again", "notice");
+      this.isOut = false;
+      return use;
+    } catch (error) {
+      this.askAgainAt = Date.now() + OUTAGE_PAUSE_MS;
+      if (!this.isOut)
+        log("general.rateLimit is not in force: redis is away", "error", {
+          error: String(error),
+        });
+      this.isOut = true;
+      return undefined;
+    }
+  }
+}
+
+async function countOne(
+  client: Redis,
+  key: string,
+  perMs: number,
+): Promise<Use> {
+  const [count, resetMs] = isEmbedded(client)
+    ? await runExclusive(() => countPlainly(client, key, perMs))
+    : ((await runScript(client, COUNT, [key], [perMs])) as [number, number]);
+  return { count, resetMs };
+}
+
+async function countPlainly(
+  client: Redis,
+  key: string,
+  perMs: number,
+): Promise<[number, number]> {
+  const count = await client.incr(key);
+  const left = await client.pttl(key);
+  if (left >= 0) return [count, left];
+  await client.pexpire(key, perMs);
+  return [count, perMs];
+}
+
+/** Short, whatever the client sends. */
+function keyOf(connection: Connection, { by, proxies = 0 }: RateLimit): string {
+  if (by !== "fingerprint")
+    return KEY_PREFIX + clientNetwork(connection, proxies);
+  const hash = createHash("sha256").update(connection.fingerprint);
+  return `${KEY_PREFIX}f:${hash.digest("hex").slice(0, 32)}`;
+}
+
+async function refusal(
+  connection: Connection,
+  limit: RateLimit,
+  resetMs: number,
+): Promise<unknown> {
+  const worded =
+    (await errorMessage("rateLimited")?.(connection, limit, resetMs)) ??
+    `too many requests (limit ${limit.requests} per ${limit.perMs} ms)`;
+  if (typeof worded !== "string") return worded;
+  return Object.assign(withoutStack(worded), { code: 429 });
+}

@@ -1,0 +1,201 @@
+import { SocketPeer } from "../support/socketApp";
+import { addActions, startWebApp, type WebApp } from "../support/webApp";
+import { action, api, config, specHelper } from "../../src/index";
+import { FlakyProxy } from "../support/flakyProxy";
+import { addRateLimit } from "../../src/action/rateLimit";
+import { describeOnEachEngine } from "../support/engines";
+import { until } from "../support/until";
+
+async function start(rateLimit: object | null): Promise<WebApp> {
+  Object.assign(config.general, { rateLimit });
+  Object.assign(config.socket, {
+    enabled: true,
+    port: 0,
+    bindIP: "127.0.0.1",
+  });
+  const app = await startWebApp();
+  addActions({ hello: { run: () => ({ hello: "world" }) } });
+  return app;
+}
+
+describeOnEachEngine("the rate limit", (engine) => {
+  let app: WebApp;
+  const limit: any = {};
+
+  beforeAll(async () => {
+    Object.assign(limit, { requests: 3, perMs: 60_000 });
+    app = await start(limit);
+  });
+  beforeEach(() => engine.flush());
+  afterEach(() => {
+    delete limit.by;
+    delete limit.proxies;
+    limit.perMs = 60_000;
+  });
+  afterAll(() => app.stop());
+
+  const hello = (headers?: Record<string, string>) =>
+    app.ask("/api/hello", { headers });
+
+  test("counts down, and then refuses with 429", async () => {
+    for (const left of [2, 1, 0]) {
+      const { status, headers, json } = await hello();
+      expect(status).toBe(200);
+      expect(headers["x-ratelimit-limit"]).toBe("3");
+      expect(headers["x-ratelimit-remaining"]).toBe(String(left));
+      expect(json.requesterInformation.RequestsRemaining).toBe(left);
+    }
+    const refused = await hello();
+    expect(refused.status).toBe(429);
+    expect(refused.json.error).toBe("too many requests (limit 3 per 60000 ms)");
+    expect(refused.json.hello).toBeUndefined();
+    expect(refused.headers["x-ratelimit-remaining"]).toBe("0");
+    const seconds = Number(refused.headers["retry-after"]);
+    expect(seconds).toBeGreaterThan(50);
+    expect(seconds).toBeLessThanOrEqual(60);
+  });
+
+  test("begins anew after perMs", async () => {
+    limit.perMs = 300;
+    for (let i = 0; i < 3; i++) await hello();
+    await until(async () => (await hello()).status === 200);
+  });
+
+  test("a counter without an end gets one", async () => {
+    await hello();
+    const [key] = await engine.client().keys("actionhero:rateLimit:*");
+    await engine.client().persist(key);
+    await hello();
+    expect(await engine.client().pttl(key)).toBeGreaterThan(0);
+  });
+
+  test("neither cookies nor headers of a client give it a new limit", async () => {
+    for (let i = 0; i < 3; i++)
+      await hello({
+        cookie: `sessionID=${i}`,
+        "x-forwarded-for": `10.0.0.${i}`,
+        "x-real-ip": `10.0.1.${i}`,
+      });
+    expect((await hello()).status).toBe(429);
+    expect(await engine.client().keys("actionhero:rateLimit:*")).toHaveLength(
+      1,
+    );
+  });
+
+  test("behind proxies, the entries that they have written count", async () => {
+    limit.proxies = 1;
+    const from = (list: string) => hello({ "x-forwarded-for": list });
+    for (let i = 0; i < 3; i++) await from(`10.9.9.${i}, 10.0.0.1`);
+    expect((await from("10.0.0.1")).status).toBe(429);
+    expect((await from("10.0.0.2")).status).toBe(200);
+    const { headers } = await from("2001:db8:0:1::1");
+    expect(headers["x-ratelimit-remaining"]).toBe("2");
+    const sameHouse = await from("nonsense, 2001:db8:0:1:ffff::2");
+    expect(sameHouse.headers["x-ratelimit-remaining"]).toBe("1");
+    // what is no address counts as the proxy itself
+    const odd = await from(`${"x".repeat(5000)}, <script>`);
+    expect(odd.headers["x-ratelimit-remaining"]).toBe("2");
+  });
+
+  test("by fingerprint, whose length does not matter", async () => {
+    limit.by = "fingerprint";
+    const as = (id: string) => hello({ cookie: `sessionID=${id}` });
+    const long = "x".repeat(200);
+    for (let i = 0; i < 3; i++) expect((await as(long)).status).toBe(200);
+    expect((await as(long)).status).toBe(429);
+    expect((await as("another")).status).toBe(200);
+    for (const key of await engine.client().keys("actionhero:rateLimit:*"))
+      expect(key.length).toBeLessThan(80);
+  });
+
+  test("requests at the same time are counted one by one", async () => {
+    const answers = await Promise.all(Array.from({ length: 8 }, () => hello()));
+    const statuses = answers.map(({ status }) => status).sort();
+    expect(statuses).toEqual([200, 200, 200, 429, 429, 429, 429, 429]);
+  });
+
+  test("counts all transports together, and not what the server runs itself", async () => {
+    const { port } = api.servers.servers.socket.server.address() as {
+      port: number;
+    };
+    const peer = await SocketPeer.connect(port);
+    await peer.next(); // the welcome
+    for (let i = 0; i < 5; i++) await action.run("hello");
+    await hello();
+    expect((await peer.ask("hello")).hello).toBe("world");
+    await hello();
+    expect(await peer.ask("hello")).toMatchObject({
+      error: "too many requests (limit 3 per 60000 ms)",
+      context: "response",
+    });
+    await peer.close();
+  });
+
+  test("the specHelper's connections count by their address", async () => {
+    const connection = await specHelper.buildConnection();
+    for (let i = 0; i < 3; i++)
+      expect(
+        (await specHelper.runAction("hello", connection)).error,
+      ).toBeUndefined();
+    const { error } = await specHelper.runAction("hello", connection);
+    expect(error).toMatch(/too many requests/);
+  });
+
+  test("the project words the error, and its code is the status", async () => {
+    const saved = config.errors.rateLimited;
+    config.errors.rateLimited = (_connection, { requests }) => ({
+      code: 503,
+      message: `only ${requests}`,
+    });
+    for (let i = 0; i < 3; i++) await hello();
+    const { status, json } = await hello();
+    config.errors.rateLimited = saved;
+    expect([status, json.error]).toEqual([503, "only 3"]);
+  });
+
+  if (!engine.embedded)
+    test("while redis is away everybody is let in, and soon", async () => {
+      const proxy = await new FlakyProxy(engine.server!.port).start();
+      const own = api.redis.clients.client;
+      const { Redis } = jest.requireActual<typeof import("ioredis")>("ioredis");
+      const client = new Redis({ host: "127.0.0.1", port: proxy.port });
+      client.on("error", () => undefined);
+      await until(() => client.status === "ready");
+      api.redis.clients.client = client;
+      try {
+        proxy.stall();
+        const began = Date.now();
+        for (let i = 0; i < 6; i++) expect((await hello()).status).toBe(200);
+        expect(Date.now() - began).toBeLessThan(5000);
+        proxy.resume();
+        await until(
+          async () => (await hello()).headers["x-ratelimit-limit"] === "3",
+        );
+      } finally {
+        api.redis.clients.client = own;
+        client.disconnect();
+        await proxy.stop();
+      }
+    });
+});
+
+describe("without a limit", () => {
+  test("nothing is counted", async () => {
+    const app = await start(null);
+    const { headers, json } = await app.ask("/api/hello");
+    expect(headers["x-ratelimit-limit"]).toBeUndefined();
+    expect(json.requesterInformation).not.toHaveProperty("RequestsRemaining");
+    expect(api.actions.globalMiddleware).toEqual([]);
+    await app.stop();
+  });
+
+  test.each([
+    [{ requests: 0, perMs: 1000 }],
+    [{ requests: 5 }],
+    [{ requests: 5, perMs: 1000, proxies: -1 }],
+    [{ requests: 5, perMs: 1000, by: "name" }],
+  ])("a limit that makes no sense ends the boot: %j", (rateLimit) => {
+    Object.assign(config.general, { rateLimit });
+    expect(addRateLimit).toThrow(/general\.rateLimit/);
+  });
+});
