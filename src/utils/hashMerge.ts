@@ -22,7 +22,8 @@ function merge(a: Hash, b: Hash, arg: unknown, expand: boolean): Hash {
     if (value !== undefined && value !== null) merged[key] = value;
   }
   for (const key of keysOf(b)) mergeKey(merged, key, b[key], arg, expand);
-  return merged;
+  // a copy: V8 keeps objects that grew key by key as hash tables, which cost a lookup for every setting read
+  return { ...merged };
 }
 
 function expandBase(value: unknown, arg: unknown): unknown {
