@@ -16,7 +16,7 @@ export const DEFAULT = {
   [namespace]: (config: ActionheroConfigInterface) => {
     return {
       enabled: true,
-      // HTTPS? Then serverOptions needs `key` and `cert`
+      // HTTPS? Then serverOptions needs `key` and `cert`, or the paths `keyFile` and `certFile`
       secure: false,
       // passed to http(s).createServer
       serverOptions: {} as Record<string, any>,
@@ -28,6 +28,16 @@ export const DEFAULT = {
       port: (process.env.PORT || 8080) as number | string,
       // the address to listen on; "::" is every one, null for unix sockets
       bindIP: "::" as string | null,
+      // a second listener for HTTPS, beside the first: { enabled: true, keyFile, certFile, port: 4443, bindIP }
+      https: { enabled: false } as {
+        enabled: boolean;
+        port?: number | string;
+        bindIP?: string | null;
+        keyFile?: string;
+        certFile?: string;
+        // passed to https.createServer
+        serverOptions?: Record<string, any>;
+      },
       // headers of every answer
       httpHeaders: {
         "X-Powered-By": config.general.serverName,
@@ -99,6 +109,8 @@ export const DEFAULT = {
         serverInformation: true,
         requesterInformation: true,
       },
+      // add what version 3 added: requestorInformation, and error: "OK" where there is none
+      legacyEnvelope: false,
       // errors have an HTTP status of their own, and not 200
       returnErrorCodes: true,
       // compress answers with gzip, deflate or brotli; a proxy in front usually does it

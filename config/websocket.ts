@@ -12,6 +12,8 @@ export const DEFAULT = {
   [namespace]: (config: ActionheroConfigInterface) => {
     return {
       enabled: true,
+      // which listener of the web server clients come by, "http" or "https"; undefined: any
+      bind: undefined as "http" | "https" | undefined,
       // where clients find the server: a URL, or "window.location.origin" for where their page came from
       clientUrl: "window.location.origin",
       // where the browser client is written at boot, below the first public folder

@@ -23,11 +23,9 @@ function checkToken({ general }: Settings, env: string): Finding {
 
 function checkCertificate({ web }: Settings): Finding[] {
   if (!web?.secure) return [];
-  const { key, cert, pfx } = (web.serverOptions ?? {}) as Record<
-    string,
-    unknown
-  >;
-  return pfx || (key && cert)
+  const options = (web.serverOptions ?? {}) as Record<string, unknown>;
+  const { key, cert, pfx, keyFile, certFile } = options;
+  return pfx || ((key || keyFile) && (cert || certFile))
     ? [ok("certificate", "web.serverOptions has one")]
     : [
         fail(

@@ -1,16 +1,7 @@
 /** The certificates of a TLS server: from files or from memory, one per host name, replaceable while it runs. */
-import * as fs from "node:fs";
 import * as tls from "node:tls";
+import { readCertificateFiles } from "../certificateFiles";
 import type { SocketServerOptions } from "./socketConfig";
-
-/** A certificate and its key, in memory (`key`, `cert`, ...) or by the names of files. */
-export interface CertificateSettings extends tls.SecureContextOptions {
-  /** Path of a PEM file, read at the start and at each reload. */
-  keyFile?: string;
-  certFile?: string;
-  /** Whose client certificates are accepted. */
-  caFile?: string;
-}
 
 export class Certificates {
   private hosts = new Map<string, tls.SecureContext>();
@@ -22,7 +13,7 @@ export class Certificates {
 
   /** What `tls.createServer` takes. */
   serverOptions(): tls.TlsOptions {
-    const options: tls.TlsOptions = { ...readFiles(this.options) };
+    const options: tls.TlsOptions = { ...readCertificateFiles(this.options) };
     // also checks them, so that a server never starts with a key that is not the certificate's
     tls.createSecureContext(options);
     if (!this.options.SNICallback && this.options.hosts)
@@ -38,7 +29,7 @@ export class Certificates {
   reload(server: tls.Server, changes: SocketServerOptions = {}): void {
     const options = { ...this.options, ...changes };
     const hosts = contextsOf(options);
-    const pem = readFiles(options);
+    const pem = readCertificateFiles(options);
     tls.createSecureContext(pem);
     server.setSecureContext(pem);
     this.hosts = hosts;
@@ -60,19 +51,7 @@ function contextsOf({
   return new Map(
     Object.entries(hosts).map(([name, settings]) => [
       name.toLowerCase(),
-      tls.createSecureContext(readFiles(settings)),
+      tls.createSecureContext(readCertificateFiles(settings)),
     ]),
   );
-}
-
-/** The same options with the contents of the named files. */
-function readFiles<Settings extends CertificateSettings>(
-  settings: Settings,
-): Settings {
-  const { keyFile, certFile, caFile } = settings;
-  const read = { ...settings };
-  if (keyFile) read.key = fs.readFileSync(keyFile);
-  if (certFile) read.cert = fs.readFileSync(certFile);
-  if (caFile) read.ca = fs.readFileSync(caFile);
-  return read;
 }

@@ -1,7 +1,7 @@
 /** What the socket server reads from `config.socket`: any of it may be missing when a project brings its own file. */
 import type { TlsOptions } from "node:tls";
+import type { CertificateSettings } from "../certificateFiles";
 import type { ListenSettings } from "../listen";
-import type { CertificateSettings } from "./certificates";
 
 export type SocketServerOptions = Partial<TlsOptions> &
   CertificateSettings & {

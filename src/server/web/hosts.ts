@@ -10,7 +10,7 @@ export function redirectToAllowedHost(
 ): boolean {
   const allowed = config.allowedRequestHosts;
   if (!allowed || allowed.length === 0) return false;
-  if (allowed.includes(requestedHost(req, config))) return false;
+  if (allowed.includes(requestedHost(req))) return false;
 
   const location = `${allowed[0]}${req.url}`;
   res.writeHead(302, { Location: location });
@@ -18,13 +18,10 @@ export function redirectToAllowedHost(
   return true;
 }
 
-function requestedHost(req: IncomingMessage, config: WebConfig): string {
+function requestedHost(req: IncomingMessage): string {
   const forwarded = req.headers["x-forwarded-proto"];
-  const scheme = forwarded
-    ? String(forwarded)
-    : isSecure(config)
-      ? "https"
-      : "http";
+  const isEncrypted = "encrypted" in req.socket; // TLS sockets only
+  const scheme = forwarded ? String(forwarded) : isEncrypted ? "https" : "http";
   return `${scheme}://${req.headers.host}`;
 }
 

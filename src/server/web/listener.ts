@@ -3,6 +3,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import { Server as NetServer, type Socket } from "node:net";
 import { sleep } from "../../utils/sleep";
+import { readCertificateFiles } from "../certificateFiles";
 import { isSecure } from "./hosts";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 
@@ -14,7 +15,7 @@ export function createListener(
 ): HttpServer {
   const options = { ...config.serverOptions };
   const server = isSecure(config)
-    ? https.createServer(options, handler)
+    ? https.createServer(readCertificateFiles(options), handler)
     : http.createServer(options, handler);
   // slow clients: these bound how long headers and bodies may take to arrive
   server.headersTimeout = config.headersTimeout ?? WEB_DEFAULTS.headersTimeout;

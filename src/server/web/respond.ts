@@ -8,6 +8,7 @@ import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { valueOf } from "./headers";
 import { padJsonp } from "./jsonp";
+import { addLegacyEnvelope } from "./legacyEnvelope";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import mime = require("mime");
@@ -106,16 +107,22 @@ function withMetadata(
   response: Record<string, unknown>,
 ): Record<string, unknown> {
   const options = config.metadataOptions;
-  if (!options?.serverInformation && !options?.requesterInformation)
+  const isLegacy = config.legacyEnvelope === true;
+  if (
+    !options?.serverInformation &&
+    !options?.requesterInformation &&
+    !isLegacy
+  )
     return response;
   const complete =
     isPlain(response) || !Object.isExtensible(response)
       ? { ...response }
       : response;
-  if (options.serverInformation)
+  if (options?.serverInformation)
     complete.serverInformation = serverInformation(connection);
-  if (options.requesterInformation)
+  if (options?.requesterInformation)
     complete.requesterInformation = requesterInformation(connection);
+  if (isLegacy) addLegacyEnvelope(complete, requesterInformation(connection));
   return complete;
 }
 

@@ -1,6 +1,7 @@
 /** What the web server reads from `config.web`: any of it may be missing when a project brings its own file. */
 import type { ParsedUrlQueryInput } from "node:querystring";
 import { ActionheroError } from "../../errors";
+import type { CertificateSettings } from "../certificateFiles";
 
 export interface FingerprintOptions {
   cookieKey?: string;
@@ -27,6 +28,16 @@ export interface FormOptions {
   hashAlgorithm?: string | false;
 }
 
+/** A second listener, for HTTPS, beside that for HTTP. */
+export interface HttpsConfig extends CertificateSettings {
+  enabled?: boolean;
+  /** Default 4443. */
+  port?: number | string;
+  /** Default: that of the first listener. */
+  bindIP?: string | null;
+  serverOptions?: Record<string, unknown>;
+}
+
 export interface WebConfig {
   enabled?: boolean;
   secure?: boolean;
@@ -34,12 +45,14 @@ export interface WebConfig {
   allowedRequestHosts?: string[];
   port?: number | string;
   bindIP?: string | null;
+  https?: HttpsConfig;
   httpHeaders?: Record<string, string | number | string[] | null | undefined>;
   urlPathForActions?: string | null;
   urlPathForFiles?: string | null;
   rootEndpointType?: "api" | "file";
   automaticRoutes?: string[];
   queryRouting?: boolean;
+  legacyEnvelope?: boolean;
   defaultErrorStatusCode?: number;
   flatFileCacheDuration?: number;
   enableEtag?: boolean;
@@ -68,6 +81,7 @@ export interface WebConfig {
 export const WEB_DEFAULTS = {
   flatFileCacheDuration: 60,
   defaultErrorStatusCode: 500,
+  httpsPort: 4443,
   maxBodyDepth: 200,
   maxParams: 10_000,
   maxFieldsSize: 20 * 1024 * 1024,
@@ -77,6 +91,25 @@ export const WEB_DEFAULTS = {
   keepAliveTimeout: 5_000,
   sendTimeout: 120_000,
 } as const;
+
+/** The settings of the second listener, in the form of those of the first; undefined when there is none. */
+export function httpsSettings(config: WebConfig): WebConfig | undefined {
+  if (config.https?.enabled !== true) return undefined;
+  const {
+    enabled: _,
+    port,
+    bindIP,
+    serverOptions,
+    ...certificate
+  } = config.https;
+  return {
+    ...config,
+    secure: true,
+    serverOptions: { ...certificate, ...serverOptions },
+    port: port ?? WEB_DEFAULTS.httpsPort,
+    bindIP: bindIP === undefined ? config.bindIP : bindIP,
+  };
+}
 
 /** @throws ActionheroError AH_CONFIG for prefixes that contradict each other */
 export function checkConfig({

@@ -19,13 +19,18 @@ import { answerPlainly, describe, prepareFailure } from "./failure";
 import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
 import { identify, type Identity } from "./fingerprint";
 import { isSecure, redirectToAllowedHost } from "./hosts";
-import { createListener, drain } from "./listener";
+import {
+  createListener,
+  drain,
+  type DrainOptions,
+  type HttpServer,
+} from "./listener";
 import { routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
 import { removeLeftovers, removeUploads, uploadFolder } from "./uploads";
-import { checkConfig, type WebConfig } from "./webConfig";
+import { checkConfig, httpsSettings, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { writeBody } from "./write";
 
@@ -43,6 +48,8 @@ export type RequestInterceptor = (
 
 export class WebServer extends Server {
   declare config: WebConfig;
+  /** The second listener, with `config.web.https`. */
+  httpsServer?: HttpServer;
   /** Consulted before routing, e.g. by a server that shares this one's port. */
   readonly interceptors: RequestInterceptor[] = [];
   /** How clients are told apart. */
@@ -88,37 +95,37 @@ export class WebServer extends Server {
     if (removed > 0)
       this.log(`removed ${removed} uploaded files of earlier processes`);
     this.extra.isStopping = false;
-    const server = createListener(this.config, (req, res) =>
-      this.handleRequest(req, res),
-    );
+    this.httpsServer = undefined;
+    const settings = this.config;
+    const server = this.createListener(settings);
     this.server = server;
-    this.socketTable.watch(server, isSecure(this.config));
-    // whether the client may send its body is decided when the body is wanted
-    server.on("checkContinue", (req, res) => this.handleRequest(req, res));
-    const { bindIP, port } = this.config;
-    await listen(server, this.config, {
-      type: this.type,
-      log: (message, severity) => this.log(message, severity),
-      describe: (error) =>
-        `cannot start web server @ ${bindIP}:${port} => ${error.toString()}`,
-    });
-    server.on("error", (error) =>
-      this.log(`error of the listening socket: ${error.toString()}`, "error"),
-    );
+    await this.listen(server, settings);
+
+    const second = httpsSettings(settings);
+    if (!second) return;
+    const httpsServer = this.createListener(second);
+    await this.listen(httpsServer, second);
+    this.httpsServer = httpsServer;
+    this.log(`HTTPS, too, @ ${second.bindIP}:${second.port}`, "notice");
   }
 
   async stop(): Promise<void> {
-    const server = this.server as ReturnType<typeof createListener> | undefined;
+    const server = this.server as HttpServer | undefined;
     if (!server?.listening) return;
     this.extra.isStopping = true;
     const timeoutMs = shutdownTimeLeft();
     this.socketTable.destroyHandshakes();
-    const cut = await drain(server, {
+    const options: DrainOptions = {
       sockets: () => Object.values(this.sockets),
       isBusy: (socket) => this.activity.isBusy(socket),
       timeoutMs,
       lingerMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
-    });
+    };
+    const listeners = this.httpsServer ? [server, this.httpsServer] : [server];
+    const cuts = await Promise.all(
+      listeners.map((listener) => drain(listener, options)),
+    );
+    const cut = cuts.reduce((sum, count) => sum + count);
     if (cut > 0) {
       this.log(
         `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
@@ -173,6 +180,29 @@ export class WebServer extends Server {
     } catch (error) {
       answerPlainly(this, res, error);
     }
+  }
+
+  private createListener(settings: WebConfig): HttpServer {
+    const server = createListener(settings, (req, res) =>
+      this.handleRequest(req, res),
+    );
+    this.socketTable.watch(server, isSecure(settings));
+    // whether the client may send its body is decided when the body is wanted
+    server.on("checkContinue", (req, res) => this.handleRequest(req, res));
+    return server;
+  }
+
+  private async listen(server: HttpServer, settings: WebConfig): Promise<void> {
+    const { bindIP, port } = settings;
+    await listen(server, settings, {
+      type: this.type,
+      log: (message, severity) => this.log(message, severity),
+      describe: (error) =>
+        `cannot start web server @ ${bindIP}:${port} => ${error.toString()}`,
+    });
+    server.on("error", (error) =>
+      this.log(`error of the listening socket: ${error.toString()}`, "error"),
+    );
   }
 
   private accept(req: IncomingMessage, res: ServerResponse): void {

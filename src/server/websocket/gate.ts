@@ -5,7 +5,9 @@ import type {
   ServerResponse,
 } from "node:http";
 import type { Duplex } from "node:stream";
+import { Server as TlsServer } from "node:tls";
 import { WebSocketServer as WsServer } from "ws";
+import { ActionheroError } from "../../errors";
 import { answerPlainRequest } from "./plainRequests";
 import type { SparkAddress } from "./spark";
 import { SparkSocket } from "./sparkSocket";
@@ -21,6 +23,8 @@ type Interceptor = (req: IncomingMessage, res: ServerResponse) => boolean;
 /** The web server, as far as it is needed. */
 export interface WebListener {
   server: HttpServer;
+  /** Its second listener, if it has one. */
+  httpsServer?: HttpServer;
   interceptors?: Interceptor[];
 }
 
@@ -35,7 +39,7 @@ export interface GateHost {
 
 export class Gate {
   private readonly ws: WsServer;
-  private readonly upgrades: UpgradeListener;
+  private readonly upgrades: UpgradeListener[];
   private readonly interceptor: Interceptor;
 
   constructor(
@@ -52,8 +56,11 @@ export class Gate {
       // of @types/ws not yet known: how long a peer may take to answer a close
       ...{ closeTimeout: config.closeTimeout ?? DEFAULTS.closeTimeout },
     });
-    this.upgrades = new UpgradeListener(web.server, host, (...upgrade) =>
-      this.accept(...upgrade),
+    this.upgrades = listenersOf(web, config.bind).map(
+      (listener) =>
+        new UpgradeListener(listener, host, (...upgrade) =>
+          this.accept(...upgrade),
+        ),
     );
     this.interceptor = (req, res) =>
       answerPlainRequest(req, res, host.primusOptions, () => host.library());
@@ -62,11 +69,11 @@ export class Gate {
 
   /** Refuse everybody who comes from now on. */
   refuse(): void {
-    this.upgrades.isStopping = true;
+    for (const upgrades of this.upgrades) upgrades.isStopping = true;
   }
 
   close(): void {
-    this.upgrades.detach();
+    for (const upgrades of this.upgrades) upgrades.detach();
     const { interceptors } = this.web;
     const at = interceptors?.indexOf(this.interceptor) ?? -1;
     if (at !== -1) interceptors!.splice(at, 1);
@@ -78,6 +85,30 @@ export class Gate {
       this.host.onSocket(ws as SparkSocket, req),
     );
   }
+}
+
+/**
+ * The listeners of the web server that websockets may come by.
+ * @throws ActionheroError AH_SERVER_START when it has none of the kind that is asked for
+ */
+function listenersOf(
+  { server, httpsServer }: WebListener,
+  bind: WebsocketConfig["bind"],
+): HttpServer[] {
+  const all = httpsServer ? [server, httpsServer] : [server];
+  const found = all.filter(
+    (listener) =>
+      bind === undefined || bind === (isTls(listener) ? "https" : "http"),
+  );
+  if (found.length > 0) return found;
+  throw new ActionheroError(
+    "AH_SERVER_START",
+    `websocket.bind is "${bind}", but the web server does not listen for ${bind}`,
+  );
+}
+
+function isTls(listener: HttpServer): boolean {
+  return listener instanceof TlsServer;
 }
 
 /**

@@ -41,6 +41,8 @@ export interface PrimusOptions {
 
 export interface WebsocketConfig {
   enabled?: boolean;
+  /** Default: every listener of the web server. */
+  bind?: "http" | "https";
   clientUrl?: string;
   clientJsPath?: string;
   clientJsName?: string | null;
@@ -76,7 +78,12 @@ const FIXED: Record<string, { allowed: unknown[]; spoken: string }> = {
 };
 
 /** @throws ActionheroError AH_CONFIG for options that ask for something that is not there */
-export function checkConfig({ server = {} }: WebsocketConfig): void {
+export function checkConfig({ bind, server = {} }: WebsocketConfig): void {
+  if (![undefined, "http", "https"].includes(bind))
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "websocket.bind can only be 'http' or 'https'",
+    );
   for (const [option, { allowed, spoken }] of Object.entries(FIXED)) {
     const value = server[option];
     if (value === undefined || value === null) continue;

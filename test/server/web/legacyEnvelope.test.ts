@@ -1,0 +1,54 @@
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { config } from "../../../src/index";
+
+let app: WebApp;
+
+beforeAll(async () => {
+  app = await startWebApp();
+  addActions({
+    hello: { inputs: { name: {} }, run: () => ({ hello: "world" }) },
+    boom: {
+      run: () => {
+        throw new Error("boom");
+      },
+    },
+    list: {
+      run: (data) => {
+        data.response = [1];
+      },
+    },
+  });
+});
+afterEach(() => Object.assign(config.web, { legacyEnvelope: true }));
+afterAll(() => app.stop());
+
+test("off, it adds nothing", async () => {
+  const { json } = await app.ask("/api/hello");
+  expect(json).not.toHaveProperty("error");
+  expect(json).not.toHaveProperty("requestorInformation");
+});
+
+test("on, answers say OK, and tell what was received", async () => {
+  const { json, status } = await app.ask("/api/hello?name=x&other=y");
+  expect(status).toBe(200);
+  expect(json).toMatchObject({ hello: "world", error: "OK" });
+  expect(json.requestorInformation).toEqual({
+    remoteAddress: json.requesterInformation.remoteIP,
+    recievedParams: { name: "x", action: "hello" },
+  });
+});
+
+test("errors stay what they are", async () => {
+  const { json, status } = await app.ask("/api/boom");
+  expect([status, json.error]).toEqual([500, "boom"]);
+  expect(json.requestorInformation.recievedParams.action).toBe("boom");
+});
+
+test("without the other metadata, too; what is no object gets none", async () => {
+  const saved = config.web.metadataOptions;
+  config.web.metadataOptions = undefined as never;
+  const { json } = await app.ask("/api/hello");
+  expect(Object.keys(json)).toEqual(["hello", "requestorInformation", "error"]);
+  expect((await app.ask("/api/list")).json).toEqual([1]);
+  config.web.metadataOptions = saved;
+});
