@@ -12,10 +12,9 @@ export function within<T>(
   message: () => string,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new ActionheroError(code, message())),
-      ms,
-    );
+    const giveUp = () => reject(new ActionheroError(code, message()));
+    // an answer may be there already: when this process stood still, timers come before what has arrived
+    const timer = setTimeout(() => setImmediate(giveUp), ms);
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

@@ -9,10 +9,13 @@ const DEFAULT_RPC_TIMEOUT_MS = 5_000;
 /** Resolves with the first answer to the message, or rejects with its error or after `config.general.rpcTimeout` ms. */
 export function awaitAnswer(messageId: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      delete api.redis.rpcCallbacks[messageId];
-      reject(new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout"));
-    }, config.general.rpcTimeout ?? DEFAULT_RPC_TIMEOUT_MS);
+    const giveUp = () =>
+      failCall(messageId, new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout"));
+    // the answer may be there already: when this process stood still, timers come before what has arrived
+    const timer = setTimeout(
+      () => setImmediate(giveUp),
+      config.general.rpcTimeout ?? DEFAULT_RPC_TIMEOUT_MS,
+    );
     api.redis.rpcCallbacks[messageId] = { timer, resolve, reject };
   });
 }

@@ -1,0 +1,20 @@
+import { randomBytes } from "node:crypto";
+import { promisify } from "node:util";
+import { within } from "../../src/redis/bounded";
+
+const late = () => "too late";
+
+test("work that takes too long is given up", async () => {
+  const never = new Promise(() => undefined);
+  await expect(
+    within(10, never, "AH_REDIS_TIMEOUT", late),
+  ).rejects.toMatchObject({ code: "AH_REDIS_TIMEOUT", message: "too late" });
+});
+
+test("what arrived while this process stood still is in time", async () => {
+  const work = promisify(randomBytes)(8); // done at once, by another thread
+  const outcome = within(20, work, "AH_REDIS_TIMEOUT", late);
+  const end = performance.now() + 200;
+  while (performance.now() < end);
+  expect(await outcome).toHaveLength(8);
+});
