@@ -15,5 +15,5 @@ module.exports = {
   },
   // what a suite leaves in a worker's memory would make `status` call the next one's server unhealthy
   workerIdleMemoryLimit: "300MB",
-  testTimeout: 30000,
+  testTimeout: 60000,
 };

@@ -9,6 +9,7 @@ import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
 import { LogLines } from "../support/logLines";
 import { useRedisVariables } from "../support/redisConfig";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { timed } from "../support/stopwatch";
 import { until } from "../support/until";
 
 describeOnRedis("wrap in an outage", () => {
@@ -53,13 +54,14 @@ describeOnRedis("wrap in an outage", () => {
     const all = [1, 2, 3].map(() =>
       cache.wrap("key", { expireTimeMS: 60_000 }, produce),
     );
-    const begun = performance.now();
-    expect(await Promise.all(all)).toEqual([
-      "computed",
-      "computed",
-      "computed",
-    ]);
-    expect(performance.now() - begun).toBeLessThan(10_000);
+    const tookMs = await timed(async () =>
+      expect(await Promise.all(all)).toEqual([
+        "computed",
+        "computed",
+        "computed",
+      ]),
+    );
+    expect(tookMs).toBeLessThan(10_000);
     expect(produce).toHaveBeenCalledTimes(1);
     expect(
       logs.at("warning", /cannot save the computed value of key/),

@@ -19,7 +19,7 @@ function gate<T>(value: T) {
 
 /** Wait, with a bound, until something is so. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 20_000;
   while (!(await isSo())) {
     if (Date.now() > deadline) throw new Error("it never came to be");
     await sleep(5);

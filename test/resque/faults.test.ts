@@ -1,12 +1,13 @@
 /** The failure matrix of the queue, with real processes: who dies or stands still when, and what becomes of the jobs. */
 import * as resque from "node-resque";
 import { describeOnRedis } from "../support/redisServer";
+import { timed } from "../support/stopwatch";
 import { Cluster, removeCompiled, type Node } from "./processes/support";
 import { until } from "./support";
 
 const TTL = 800;
-/** Within this a job of a dead worker is taken up again, in ms: the lease, the next beat, and a spare. */
-const TAKEN_UP_MS = TTL + TTL / 3 + 1500;
+/** Within this a job of a dead worker is taken up again, in ms: the lease, the next beat, and what a busy machine adds. */
+const TAKEN_UP_MS = TTL + TTL / 3 + 5000;
 
 afterAll(removeCompiled);
 
@@ -28,13 +29,11 @@ describeOnRedis("processes that fail", () => {
       ([, work]) => work !== "started",
     )!;
     const isVictim = running[0].includes(`:${victim.child.pid}+`);
-    const begin = Date.now();
-    await (isVictim ? victim : other).kill();
-    await until(
-      async () => (await cluster.counts("runs")).get("1") === 2,
-      TAKEN_UP_MS,
-    );
-    expect(Date.now() - begin).toBeLessThan(TAKEN_UP_MS);
+    const tookMs = await timed(async () => {
+      await (isVictim ? victim : other).kill();
+      await until(async () => (await cluster.counts("runs")).get("1") === 2);
+    });
+    expect(tookMs).toBeLessThan(TAKEN_UP_MS);
     const left = isVictim ? other : victim;
     const reaped = left.events.find(({ event }) => event === "reaped")!;
     expect(
@@ -56,12 +55,12 @@ describeOnRedis("processes that fail", () => {
     await until(async () => {
       const runs = await cluster.counts("runs");
       return runs.get("1") === 2 && runs.get("2") === 2;
-    }, 2 * TAKEN_UP_MS);
+    });
   });
 
   test("a storm of kills loses no job and counts each once, beside a node-resque scheduler", async () => {
-    const JOBS = 2500;
     const KILLS = 6;
+    const JOBS = KILLS * 400;
     const nodes = await workers(3, { slots: 10 });
     const theirs = new resque.Scheduler({
       connection: { redis: cluster.redis as never, namespace: "resque" },
@@ -71,15 +70,14 @@ describeOnRedis("processes that fail", () => {
     });
     await theirs.connect();
     await theirs.start();
-    await cluster.queue.enqueueMany(
-      "q",
-      "effect",
-      Array.from({ length: JOBS }, (_, n) => [n, 20 + (n % 60)]),
-    );
     const starting: Promise<Node[]>[] = [];
     for (let i = 0; i < KILLS; i++) {
-      const before = await cluster.processed();
-      await until(async () => (await cluster.processed()) > before + 100);
+      await cluster.queue.enqueueMany(
+        "q",
+        "effect",
+        Array.from({ length: 400 }, (_, n) => [400 * i + n, 20 + (n % 60)]),
+      );
+      await until(async () => (await cluster.processed()) > 400 * i + 100);
       await nodes.shift()!.kill();
       starting.push(workers(1, { slots: 10 }));
       if (nodes.length === 0) nodes.push(...(await starting.shift()!));
@@ -101,16 +99,10 @@ describeOnRedis("processes that fail", () => {
     await cluster.queue.enqueue("q", "poison", [1]);
     let alive = await workers(1, { slots: 1 });
     for (let deaths = 0; deaths < 3; deaths++) {
-      await until(
-        () => alive[0].child.signalCode === "SIGKILL",
-        3 * TAKEN_UP_MS,
-      );
+      await until(() => alive[0].child.signalCode === "SIGKILL");
       alive = await workers(1, { slots: 1 });
     }
-    await until(
-      async () => (await cluster.queue.failedCount()) === 1,
-      3 * TAKEN_UP_MS,
-    );
+    await until(async () => (await cluster.queue.failedCount()) === 1);
     const [failed] = await cluster.queue.failed(0, 0);
     expect(failed).toMatchObject({
       queue: "q",
@@ -126,8 +118,8 @@ describeOnRedis("processes that fail", () => {
     const [blocked, watching] = await workers(2, { slots: 1 });
     await cluster.queue.enqueue("q", "block", [1, 4 * TTL]);
     const all = [blocked, watching];
-    await until(() => all.some((node) => node.count("silent") > 0), 5 * TTL);
-    await until(async () => (await cluster.processed()) === 1, 6 * TTL);
+    await until(() => all.some((node) => node.count("silent") > 0));
+    await until(async () => (await cluster.processed()) === 1);
     expect((await cluster.counts("runs")).get("1")).toBe(1);
     for (const node of all) {
       expect(node.count("reaped")).toBe(0);
@@ -147,13 +139,10 @@ describeOnRedis("processes that fail", () => {
       frozen.child.kill("SIGSTOP");
       const [other] = await workers(1, { slots: 1, ...options });
       if (isCut) await cutOff(frozen);
-      await until(
-        async () => (await cluster.processed()) === 1,
-        4 * TAKEN_UP_MS,
-      );
+      await until(async () => (await cluster.processed()) === 1);
       expect(other.count("reaped")).toBe(1);
       frozen.child.kill("SIGCONT");
-      await until(() => frozen.count("fenced") === 1, TAKEN_UP_MS);
+      await until(() => frozen.count("fenced") === 1);
       expect((await cluster.counts("effects")).get("1")).toBe(2);
       expect(await cluster.processed()).toBe(1);
       // it goes on under a new registration
@@ -236,19 +225,19 @@ describeOnRedis("redis that fails", () => {
   afterEach(() => cluster.close());
 
   test("redis is killed and comes back with its data: nothing is lost or doubled, and all goes on by itself", async () => {
-    const JOBS = 1500;
+    const outagesMs = [0, 0, 2 * TTL];
+    const JOBS = outagesMs.length * 500;
     const nodes = await cluster.workers(2, {
       slots: 10,
       heartbeatTimeout: TTL,
     });
-    await cluster.queue.enqueueMany(
-      "q",
-      "effect",
-      Array.from({ length: JOBS }, (_, n) => [n, n % 10]),
-    );
-    for (const downMs of [0, 0, 2 * TTL]) {
-      const before = await cluster.processed();
-      await until(async () => (await cluster.processed()) > before + 100);
+    for (const [i, downMs] of outagesMs.entries()) {
+      await cluster.queue.enqueueMany(
+        "q",
+        "effect",
+        Array.from({ length: 500 }, (_, n) => [500 * i + n, n % 10]),
+      );
+      await until(async () => (await cluster.processed()) > 500 * i + 100);
       await cluster.server.kill();
       await new Promise((resolve) => setTimeout(resolve, downMs));
       await cluster.server.restart();

@@ -100,7 +100,7 @@ export class Bench {
 /** Wait until `check` is true, at most `ms`. */
 export async function until(
   check: () => Promise<boolean> | boolean,
-  ms = 10_000,
+  ms = 20_000,
 ): Promise<void> {
   const deadline = Date.now() + ms;
   while (!(await check())) {

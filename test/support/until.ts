@@ -3,12 +3,12 @@ const POLL_MS = 10;
 
 /**
  * Ask until the answer is true or anything else that counts as true, and return it.
- * @param limitMs fails after this long (default 10 s)
+ * @param limitMs fails after this long (default 20 s)
  * @param what named in the error (default: the text of `ask`)
  */
 export async function until<T>(
   ask: () => T | Promise<T>,
-  limitMs = 10_000,
+  limitMs = 20_000,
   what: string = String(ask),
 ): Promise<Exclude<T, false | null | undefined | 0 | "">> {
   const deadline = Date.now() + limitMs;
