@@ -99,6 +99,8 @@ export const DEFAULT = {
       >,
       // make the room that a client asks to join, when it does not exist: any client can then fill redis with rooms
       autoCreateChatRooms: false,
+      // let clients that are in one room only say something without naming it
+      sayToOwnRoom: false,
       // how many bytes of chat messages may wait for one member that does not read, before it is disconnected; 0: no limit
       chatBacklogLimit: 1024 * 1024,
     };

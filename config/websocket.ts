@@ -30,6 +30,8 @@ export const DEFAULT = {
       maxConnections: 0,
       // how long a client may take to answer a goodbye, in ms
       closeTimeout: 5 * 1000,
+      // verbs that clients may use beside the usual ones: "roomChange"
+      verbs: [] as string[],
       // pathname ("/primus"), pingInterval (30000 ms), maxLength (10 MiB for a message), origins ("*"), methods,
       // credentials, maxAge, compression (false), authorization, idGenerator
       server: {} as Record<string, any>,

@@ -1,10 +1,11 @@
 /** What persistent clients can ask of their connection, beside actions and files. */
 import { api } from "../api";
 import { config } from "../config/config";
-import { errorMessage } from "../config/errorMessage";
 import { filterObjectForLogging, textForLogging } from "../log/filters";
 import { log, willLog } from "../log/log";
 import type { Connection } from "./connection";
+import { roomVerbs } from "./roomVerbs";
+import { verbError } from "./verbError";
 
 /** Reserved: no action can have one of these names. */
 export const connectionVerbs = [
@@ -24,22 +25,10 @@ export const connectionVerbs = [
 
 export type ConnectionVerb = (typeof connectionVerbs)[number];
 
-/** `documentation` is a verb that servers may allow, but not a reserved name. */
-type HandledVerb = ConnectionVerb | "documentation";
+/** Verbs that servers may allow, but no reserved names. */
+type HandledVerb = ConnectionVerb | "documentation" | "roomChange";
 
 type VerbHandler = (connection: Connection, words: string[]) => unknown;
-
-/** The part of `api.chatRoom` that the room verbs need. */
-interface RoomApi {
-  addMember(connectionId: string, room: string): Promise<unknown>;
-  removeMember(connectionId: string, room: string): Promise<unknown>;
-  roomStatus(room: string): Promise<unknown>;
-  broadcast(
-    connection: Connection,
-    room: string,
-    message: string,
-  ): Promise<unknown>;
-}
 
 /** So many params a connection keeps: reached only with `general.disableParamScrubbing`. */
 const MAX_PARAMS = 10_000;
@@ -68,19 +57,7 @@ const verbHandlers: Record<HandledVerb, VerbHandler> = {
   paramsDelete: (connection) => {
     connection.params = {};
   },
-  roomAdd: async (connection, [room = ""]) => {
-    await rooms().addMember(connection.id, room);
-    return true;
-  },
-  roomLeave: async (connection, [room = ""]) => {
-    await rooms().removeMember(connection.id, room);
-    return true;
-  },
-  roomView: async (connection, [room = ""]) => {
-    if (!connection.rooms.includes(room))
-      throw await errorFrom("connectionNotInRoom", connection, room);
-    return rooms().roomStatus(room);
-  },
+  ...roomVerbs,
   detailsView: (connection) => ({
     id: connection.id,
     fingerprint: connection.fingerprint,
@@ -93,9 +70,6 @@ const verbHandlers: Record<HandledVerb, VerbHandler> = {
     pendingActions: connection.pendingActions,
   }),
   documentation: () => describeActions(),
-  say: async (connection, [room, ...message]) => {
-    await rooms().broadcast(connection, room!, message.join(" "));
-  },
 };
 
 /**
@@ -117,9 +91,9 @@ export async function runVerb(
     });
   }
   if (!allowed?.includes(verb))
-    throw await errorFrom("verbNotAllowed", connection, verb);
+    throw await verbError("verbNotAllowed", connection, verb);
   if (!Object.hasOwn(verbHandlers, verb))
-    throw await errorFrom("verbNotFound", connection, verb);
+    throw await verbError("verbNotFound", connection, verb);
   return verbHandlers[verb as HandledVerb](connection, words);
 }
 
@@ -147,29 +121,6 @@ function isAllowedParam(key: string): boolean {
   if (key === "" || key === "__proto__") return false;
   if (config.general?.disableParamScrubbing === true) return true;
   return api.params.postVariables.includes(key);
-}
-
-function rooms(): RoomApi {
-  const { chatRoom } = api as { chatRoom?: RoomApi };
-  if (!chatRoom) throw new Error("chat rooms are not available");
-  return chatRoom;
-}
-
-const DEFAULT_TEXTS: Record<string, (detail: string) => string> = {
-  verbNotFound: (verb) => `verb not found or not allowed (${verb})`,
-  verbNotAllowed: (verb) => `verb not found or not allowed (${verb})`,
-  connectionNotInRoom: (room) => `connection not in this room (${room})`,
-};
-
-async function errorFrom(
-  key: string,
-  connection: Connection,
-  detail: string,
-): Promise<Error> {
-  const worded =
-    (await errorMessage(key)?.(connection, detail)) ??
-    DEFAULT_TEXTS[key]!(detail);
-  return typeof worded === "string" ? new Error(worded) : (worded as Error);
 }
 
 /** Every documented action with its versions, as clients without HTTP get it. */

@@ -180,6 +180,11 @@ export abstract class Server extends EventEmitter {
     );
   }
 
+  /** Let clients use more verbs than `attributes.verbs` says. */
+  protected allowVerbs(verbs: readonly string[] = []): void {
+    this.attributes.verbs = [...(this.attributes.verbs ?? []), ...verbs];
+  }
+
   /** The connections of this server, in this process. */
   connections(): Connection[] {
     return Object.values(api.connections.connections).filter(

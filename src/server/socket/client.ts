@@ -1,6 +1,7 @@
 /** One client: takes its lines in order, runs what they ask for, and knows what of it is still running. */
 import type { Socket } from "node:net";
 import { endWithin, type Connection } from "../../connection/connection";
+import { answerFields } from "../../connection/roomVerbs";
 import { refuseLength, send, sendFailure } from "./answers";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { Output, type OutputLimits, type OutputOwner } from "./output";
@@ -257,7 +258,10 @@ export class SocketClient implements OutputOwner {
     this.running++;
     try {
       const data: unknown = await connection.verbs(verb, words);
-      if (!connection.destroyed) send(this, verbReply(data, messageId));
+      if (!connection.destroyed) {
+        const reply = verbReply(data, messageId);
+        send(this, { ...reply, ...answerFields(verb, connection) });
+      }
     } catch (error) {
       send(this, errorReply(error, messageId));
     } finally {

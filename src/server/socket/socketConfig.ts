@@ -22,6 +22,8 @@ export interface SocketConfig extends ListenSettings {
   maxBufferedBytes?: number;
   sendTimeout?: number;
   pingInterval?: number;
+  /** Verbs beside the usual ones. */
+  verbs?: string[];
 }
 
 /** Used when a project's `config.socket` lacks the key; config/socket.ts says what each means. */

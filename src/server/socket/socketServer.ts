@@ -75,6 +75,7 @@ export class SocketServer extends Server {
   }
 
   async initialize(): Promise<void> {
+    this.allowVerbs(this.config.verbs);
     this.on("actionComplete", (data: ActionProcessor) => {
       this.completeAction(data);
     });

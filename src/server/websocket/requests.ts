@@ -1,6 +1,7 @@
 /** Does what clients ask for: actions, files, verbs. */
 import { randomUUID } from "node:crypto";
 import type { Connection } from "../../connection/connection";
+import { answerFields } from "../../connection/roomVerbs";
 import type { ActionheroLogLevel } from "../../log/log";
 import { wordsOf, type Request } from "./protocol";
 import { verbFailure, verbSuccess } from "./replies";
@@ -120,7 +121,8 @@ async function answerVerb(
   const { words, fields } = wordsOf(request);
   let reply;
   try {
-    reply = verbSuccess(await connection.verbs(String(verb), words));
+    const data: unknown = await connection.verbs(String(verb), words);
+    reply = { ...verbSuccess(data), ...answerFields(verb, connection) };
   } catch (error) {
     reply = verbFailure(error, fields);
   }

@@ -108,6 +108,7 @@ export class WebSocketServer
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
     checkConfig(this.config);
+    this.allowVerbs(this.config.verbs);
     this.on("actionComplete", (data: ActionProcessor) => {
       this.completeResponse(data);
     });

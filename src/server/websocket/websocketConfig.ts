@@ -51,6 +51,8 @@ export interface WebsocketConfig {
   maxMessagesPerSecond?: number;
   maxConnections?: number;
   closeTimeout?: number;
+  /** Verbs beside the usual ones. */
+  verbs?: string[];
   server?: PrimusOptions;
   client?: { apiPath?: string; cookieKey?: string; [option: string]: unknown };
 }

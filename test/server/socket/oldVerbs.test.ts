@@ -1,0 +1,123 @@
+/** The verbs of version 3, over TCP and over websockets. */
+import { closeAll, SocketPeer, startSocketApp } from "../../support/socketApp";
+import { connectWebsocket } from "../../support/websocketClient";
+import { api, chatRoom, config, type Process } from "../../../src/index";
+
+let app: Process;
+
+beforeAll(async () => {
+  Object.assign(config.websocket, { verbs: ["roomChange"] });
+  app = await startSocketApp({ verbs: ["roomChange"] });
+});
+afterEach(async () => {
+  config.general.sayToOwnRoom = false;
+  api.chatRoom.middleware = {};
+  api.chatRoom.globalMiddleware = [];
+  await closeAll();
+});
+afterAll(() => app.stop());
+
+async function connect(...rooms: string[]): Promise<SocketPeer> {
+  const peer = await SocketPeer.connect();
+  await peer.next(); // the welcome
+  for (const room of rooms) await peer.ask(`roomAdd ${room}`);
+  return peer;
+}
+
+const roomsOf = async (peer: SocketPeer) =>
+  (await peer.ask("detailsView")).data.rooms;
+
+test("roomView without a room is about the only one", async () => {
+  const peer = await connect("defaultRoom");
+  const { data } = await peer.ask("roomView");
+  expect(data).toMatchObject({ room: "defaultRoom", membersCount: 1 });
+  await peer.ask("roomAdd otherRoom");
+  expect((await peer.ask("roomView")).error).toMatch(
+    /connection not in this room/,
+  );
+  expect((await peer.ask("roomView otherRoom")).data.membersCount).toBe(1);
+});
+
+test("roomChange leaves all rooms for one, which is made when it is not there", async () => {
+  const peer = await connect("defaultRoom", "otherRoom");
+  expect(await chatRoom.exists("newOne")).toBe(false);
+  expect(await peer.ask("roomChange newOne")).toEqual({
+    status: "OK",
+    context: "response",
+    data: true,
+    room: "newOne",
+    messageId: 3,
+  });
+  expect(await roomsOf(peer)).toEqual(["newOne"]);
+  expect((await chatRoom.roomStatus("defaultRoom")).membersCount).toBe(0);
+  expect((await peer.ask("roomChange newOne")).status).toBe("OK");
+  expect((await peer.ask("roomChange defaultRoom")).room).toBe("defaultRoom");
+  expect(await roomsOf(peer)).toEqual(["defaultRoom"]);
+});
+
+test("two who make the same room at the same time are both in it", async () => {
+  const peers = await Promise.all([connect(), connect(), connect()]);
+  const answers = await Promise.all(
+    peers.map((peer) => peer.ask("roomChange together")),
+  );
+  for (const { status } of answers) expect(status).toBe("OK");
+  expect((await chatRoom.roomStatus("together")).membersCount).toBe(3);
+});
+
+test("who is refused stays where it was; a room must be named", async () => {
+  await chatRoom.addMiddleware({
+    name: "closed",
+    join: (_connection, room) => {
+      if (room === "closed") throw new Error("members only");
+    },
+  });
+  const peer = await connect("defaultRoom");
+  expect((await peer.ask("roomChange closed")).error).toBe("members only");
+  expect((await peer.ask("roomChange")).error).toBe("a room is required");
+  for (const name of ["__proto__", "constructor"])
+    expect((await peer.ask(`roomChange ${name}`)).room).toBe(name);
+  await peer.ask("roomChange defaultRoom");
+  expect(await roomsOf(peer)).toEqual(["defaultRoom"]);
+});
+
+test("websocket clients, too", async () => {
+  const client = await connectWebsocket();
+  const reply = await client.request({ event: "roomChange", room: "browser" });
+  expect(reply).toMatchObject({ status: "OK", data: true, room: "browser" });
+  const view = await client.request({ event: "roomView" });
+  expect(view.data.room).toBe("browser");
+  client.close();
+  await client.closed;
+});
+
+describe("say without a room", () => {
+  test("is an error, as in version 29", async () => {
+    const peer = await connect("defaultRoom");
+    expect((await peer.ask("say hello all")).error).toBe(
+      "connection not in this room (hello)",
+    );
+  });
+
+  test("goes to the only room with general.sayToOwnRoom", async () => {
+    config.general.sayToOwnRoom = true;
+    const listener = await connect("defaultRoom");
+    const peer = await connect("defaultRoom");
+    peer.send("say hello all");
+    expect(await listener.next()).toMatchObject({
+      room: "defaultRoom",
+      message: "hello all",
+    });
+    peer.send("say defaultRoom hello again");
+    expect((await listener.next()).message).toBe("hello again");
+  });
+
+  test("needs the room of those who are in several, or in none", async () => {
+    config.general.sayToOwnRoom = true;
+    const peer = await connect("defaultRoom", "otherRoom");
+    expect((await peer.ask("say hello all")).error).toMatch(/not in this room/);
+    const nowhere = await connect();
+    expect((await nowhere.ask("say hello all")).error).toMatch(
+      /not in this room/,
+    );
+  });
+});
