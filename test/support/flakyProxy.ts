@@ -1,5 +1,6 @@
 /** A TCP proxy that fails on demand: it cuts, stalls and refuses connections. */
 import * as net from "net";
+import { freePort } from "./freePort";
 
 interface Pair {
   client: net.Socket;
@@ -22,6 +23,7 @@ export class FlakyProxy {
   }
 
   async start(): Promise<this> {
+    this.port = await freePort();
     await this.listen();
     return this;
   }
@@ -70,10 +72,7 @@ export class FlakyProxy {
     this.listener = listener;
     return new Promise((resolve, reject) => {
       listener.once("error", reject);
-      listener.listen(this.port, "127.0.0.1", () => {
-        this.port = (listener.address() as net.AddressInfo).port;
-        resolve();
-      });
+      listener.listen(this.port, "127.0.0.1", resolve);
     });
   }
 

@@ -1,6 +1,7 @@
 /** A private Redis Cluster of three masters for tests. */
 import { Cluster, Redis, type ClusterOptions } from "ioredis";
-import { freePort, RedisServer } from "./redisServer";
+import { freePort } from "./freePort";
+import { RedisServer } from "./redisServer";
 import { until } from "./until";
 
 const SLOTS = 16_384;

@@ -1,9 +1,9 @@
 /** Private redis-servers for tests, and suites that run on the embedded engine and on a real one. */
 import { spawn, spawnSync, type ChildProcess } from "child_process";
 import * as fs from "fs";
-import * as net from "net";
 import * as os from "os";
 import * as path from "path";
+import { freePort } from "./freePort";
 
 const START_TIMEOUT_MS = 15_000;
 
@@ -31,18 +31,6 @@ export interface RedisServerOptions {
   port?: number;
   /** Extra arguments, e.g. `["--sentinel"]`. */
   args?: string[];
-}
-
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as net.AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 /** One redis-server process with a directory of its own; data survives `restart` when the options persist it. */
