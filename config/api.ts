@@ -62,6 +62,8 @@ export const DEFAULT = {
       directoryFileType: "index.html",
       // the level of the log line of each file
       fileRequestLogLevel: "info",
+      // bytes of a log file that the task "cleanLogFiles" (tasks.builtin) leaves alone
+      maxLogFileSize: 10 * 1024 * 1024,
       // the priority of middleware that names none
       defaultMiddlewarePriority: 100,
       // the redis channel of the cluster

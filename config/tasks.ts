@@ -34,6 +34,8 @@ export const DEFAULT = {
       heartbeatTimeout: 30 * 1000,
       // the same for a worker that is still connected, and for workers of other programs, in ms
       stuckWorkerTimeout: 60 * 60 * 1000,
+      // tasks of the framework to load: "cleanLogFiles"
+      builtin: [] as string[],
       // enqueue the jobs of such workers of other programs again
       retryStuckJobs: false,
 

@@ -49,6 +49,7 @@ export { connectionVerbs, type ConnectionVerb } from "./connection/verbs";
 export { ActionheroError, type ErrorCode } from "./errors";
 export type { Input, Inputs, ParamsFrom } from "./input/types";
 export { log, loggers, type ActionheroLogLevel } from "./log/log";
+export type { LogStyle } from "./log/styles";
 export type { LoggerTools } from "./log/loggerTools";
 export type { ExceptionHandlerAPI, ExceptionReporter } from "./log/exceptions";
 export { utils } from "./publicUtils";
@@ -78,6 +79,7 @@ export type {
 export * as specHelper from "./testing/specHelper";
 export type { SpecHelperApi, SpecHelperConnection } from "./testing/testServer";
 export type { RetryRule } from "./resque/types";
+export { builtinTasks } from "./task/builtin";
 export { Task, type TaskContext, type TaskInputs } from "./task/task";
 export * as task from "./task/taskModule";
 export type { TasksApi } from "./task/registry";

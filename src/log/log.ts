@@ -4,6 +4,7 @@ import { config } from "../config/config";
 import type { ActionheroConfigInterface } from "../config/types";
 import { writeDirectly } from "./directWrite";
 import { loggerTools, type LoggerTools } from "./loggerTools";
+import { STYLES, stylesOf, type LogStyle } from "./styles";
 
 /** The syslog levels, most severe first. */
 export type ActionheroLogLevel =
@@ -26,18 +27,23 @@ export const loggers: winston.Logger[] = buildLoggers();
 
 /**
  * Write to every logger that takes the level.
- * @param severity default `"info"`; a level that a logger does not know counts as `"info"` there
+ * @param severity default `"info"`; a level that a logger does not know counts as `"info"` there. A style, or a list of
+ * them, is the level `"info"`, and shown so at a terminal
  * @param data an object whose properties join the line (anything else is left out)
  */
 export function log(
   message: string,
-  severity: ActionheroLogLevel = "info",
+  severity: ActionheroLogLevel | LogStyle | readonly LogStyle[] = "info",
   data?: any,
 ): void {
   for (const logger of loggers) {
-    const level = logger.levels[severity] === undefined ? "info" : severity;
+    const level = levelOf(logger, severity);
     if (!logger.isLevelEnabled(level)) continue;
-    if (typeof data === "object" && data !== null) {
+    const styles = level === severity ? undefined : stylesOf(severity);
+    if (styles) {
+      const fields = typeof data === "object" ? (data as object) : undefined;
+      logger.log({ ...fields, level, message, [STYLES]: styles });
+    } else if (typeof data === "object" && data !== null) {
       if (!writeDirectly(logger, level, message, data as object))
         logger.log(level, message, data);
     } else logger.log(level, message);
@@ -47,10 +53,17 @@ export function log(
 /** Whether any logger takes this level: ask before building what is costly to build. */
 export function willLog(severity: ActionheroLogLevel): boolean {
   for (const logger of loggers) {
-    const level = logger.levels[severity] === undefined ? "info" : severity;
+    const level = levelOf(logger, severity);
     if (logger.isLevelEnabled(level)) return true;
   }
   return false;
+}
+
+/** The severity, if the logger knows it. */
+function levelOf(logger: winston.Logger, severity: unknown): string {
+  return typeof severity === "string" && logger.levels[severity] !== undefined
+    ? severity
+    : "info";
 }
 
 function buildLoggers(): winston.Logger[] {

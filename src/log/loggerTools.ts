@@ -3,6 +3,7 @@ import * as winston from "winston";
 import Transport = require("winston-transport");
 import { BufferedOutput } from "./bufferedOutput";
 import { consoleHasColors, consoleSink, fileSink } from "./sinks";
+import { inStyles, STYLES, type LogStyle } from "./styles";
 
 type LogInfo = winston.Logform.TransformableInfo;
 
@@ -93,7 +94,12 @@ function toConsoleLine(info: LogInfo): string {
     color === undefined
       ? info.level
       : `\u001b[${color}m${info.level}\u001b[39m`;
-  let line = `${timestamp()} - ${level}: ${asText(info.message)} `;
+  const styles = consoleHasColors()
+    ? (info[STYLES] as LogStyle[] | undefined)
+    : undefined;
+  const text = asText(info.message);
+  const message = styles ? inStyles(text, styles) : text;
+  let line = `${timestamp()} - ${level}: ${message} `;
   for (const key in info) {
     if (key === "message" || key === "level" || key === "timestamp") continue;
     const value = info[key];

@@ -6,6 +6,7 @@ import { log } from "../log/log";
 import type { MiddlewareRegistry } from "../middleware/stack";
 import type { Job } from "../resque/types";
 import { loadModule } from "../utils/loadModule";
+import { configuredTasks } from "./builtin";
 import { findTask, taskNotFound } from "./find";
 import { wrapTask } from "./jobWrapper";
 import type { TaskMiddleware } from "./middleware";
@@ -45,6 +46,8 @@ export function createTasksApi(): TasksApi {
     async loadTasks(reload = false) {
       for (const file of discover("tasks"))
         await api.tasks.loadFile(file, reload);
+      for (const task of configuredTasks())
+        register(task, "tasks.builtin", reload);
     },
   };
 }

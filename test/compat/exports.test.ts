@@ -40,6 +40,7 @@ const V29_EXPORTS = [
 const ADDED = [
   "ActionheroError",
   "ActionsStatus",
+  "builtinTasks",
   "connectionVerbs",
   "encodeOnce",
 ];

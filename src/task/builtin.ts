@@ -1,0 +1,28 @@
+/** Tasks that come with the framework, and are loaded when `config.tasks.builtin` names them. */
+import { api } from "../api";
+import { config } from "../config/config";
+import { ActionheroError } from "../errors";
+import { CleanLogFiles } from "./cleanLogFiles";
+import type { Task } from "./task";
+
+/** To extend, or to load from a file of one's own. */
+export const builtinTasks = { CleanLogFiles };
+
+/**
+ * The tasks that the configuration names, except those that the project has itself.
+ * @throws ActionheroError AH_CONFIG for a name that is none
+ */
+export function configuredTasks(): Task[] {
+  const names = (config.tasks?.builtin ?? []) as unknown[];
+  const tasks: Task[] = Object.values(builtinTasks).map((Class) => new Class());
+  return names
+    .map((name) => {
+      const found = tasks.find((task) => task.name === name);
+      if (found) return found;
+      throw new ActionheroError(
+        "AH_CONFIG",
+        `tasks.builtin has no ${String(name)}; there are: ${tasks.map((task) => task.name).join(", ")}`,
+      );
+    })
+    .filter(({ name }) => !Object.hasOwn(api.tasks.tasks, name));
+}

@@ -1,0 +1,50 @@
+/** Removes log files that have become too large. */
+import * as fs from "node:fs/promises";
+import * as path from "node:path";
+import { config } from "../config/config";
+import { log } from "../log/log";
+import { Task } from "./task";
+
+const DEFAULT_MAX_BYTES = 10 * 1024 * 1024;
+
+/**
+ * Every node looks once a minute at the folders of `config.general.paths.log`, and removes files of more than
+ * `config.general.maxLogFileSize` bytes. The framework's own loggers begin a new file then; one that keeps its file
+ * open writes on into the removed one.
+ */
+export class CleanLogFiles extends Task {
+  constructor() {
+    super();
+    this.name = "cleanLogFiles";
+    this.description = "Removes log files that have become too large";
+    this.frequency = 60 * 1000;
+    this.scope = "all";
+  }
+
+  /** @returns the paths of the removed files */
+  async run(): Promise<string[]> {
+    const { paths, maxLogFileSize = DEFAULT_MAX_BYTES } = config.general;
+    const removed: string[] = [];
+    for (const folder of new Set(paths.log)) {
+      for (const name of await namesIn(folder)) {
+        const file = path.join(folder, name);
+        const size = await sizeOf(file);
+        if (size === undefined || size <= maxLogFileSize) continue;
+        await fs.rm(file, { force: true }); // a node beside this one may have been faster
+        log(`removed the log file ${file}, which had ${size} bytes`, "notice");
+        removed.push(file);
+      }
+    }
+    return removed;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return fs.readdir(folder).catch(() => []);
+}
+
+/** Undefined for what is no file itself: folders and links are left alone. */
+async function sizeOf(file: string): Promise<number | undefined> {
+  const stats = await fs.lstat(file).catch(() => undefined);
+  return stats?.isFile() ? stats.size : undefined;
+}
