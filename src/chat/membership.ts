@@ -18,11 +18,9 @@ const moves = new WeakMap<ChatConnection, Map<string, Promise<true>>>();
 /** The connection, if this process holds it. */
 export function localConnection(id: string): ChatConnection | undefined {
   const { connections } = api as unknown as {
-    connections?: { connections: Record<string, ChatConnection> };
+    connections?: { table: { find(id: string): ChatConnection | undefined } };
   };
-  return connections && Object.hasOwn(connections.connections, id)
-    ? connections.connections[id]
-    : undefined;
+  return connections?.table.find(id);
 }
 
 /**

@@ -168,9 +168,9 @@ function interval(): number {
 
 function countConnections(): number {
   const { connections } = api as {
-    connections?: { connections: Record<string, unknown> };
+    connections?: { table: { count: number } };
   };
-  return connections ? Object.keys(connections.connections).length : 0;
+  return connections?.table.count ?? 0;
 }
 
 /** @returns whether all went well; one that fails does not keep the others from running */

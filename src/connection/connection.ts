@@ -98,7 +98,7 @@ export class Connection {
     this.canChat = data.canChat;
     this.destroyed = false;
 
-    api.connections.connections[this.id] = this;
+    api.connections.table.add(this);
     if (callCreateMethods) {
       void Promise.resolve(runCreateMiddleware(this)).catch((error: unknown) =>
         logFailure("create middleware", this, error),
@@ -198,8 +198,7 @@ export class Connection {
     } catch (error) {
       logFailure("goodbye", this, error);
     }
-    if (api.connections.connections[this.id] === this)
-      delete api.connections.connections[this.id];
+    api.connections.table.remove(this);
   }
 }
 

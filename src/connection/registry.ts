@@ -7,6 +7,7 @@ import {
 import { redis } from "../redis/redis";
 import { deepCopy } from "../utils/deepCopy";
 import type { Connection } from "./connection";
+import { ConnectionTable } from "./table";
 
 /** Runs for every connection, when it is made and when it goes. */
 export interface ConnectionMiddleware extends NamedMiddleware {
@@ -15,7 +16,10 @@ export interface ConnectionMiddleware extends NamedMiddleware {
 }
 
 export interface ConnectionsApi extends MiddlewareRegistry<ConnectionMiddleware> {
+  /** By id. Can be changed and replaced. */
   connections: { [id: string]: Connection };
+  /** The same for the framework itself, without the price of the object for each connection. */
+  readonly table: ConnectionTable;
   /**
    * Call a method of a connection, on whichever node it is.
    * @returns the connection as plain data
@@ -43,13 +47,20 @@ declare module "../api" {
 const SINGLE_ARGUMENT = ["sendMessage", "sendFile"];
 
 export function createConnectionsApi(): ConnectionsApi {
+  const table = new ConnectionTable();
   const connections: ConnectionsApi = {
-    connections: {},
+    get connections() {
+      return table.all;
+    },
+    set connections(all) {
+      table.all = all;
+    },
+    table,
     middleware: {},
     globalMiddleware: [],
 
     async apply(connectionId, method, args) {
-      if (Object.hasOwn(connections.connections, connectionId)) {
+      if (table.find(connectionId)) {
         const clean: unknown = await connections.applyResponder(
           connectionId,
           method,
@@ -66,8 +77,8 @@ export function createConnectionsApi(): ConnectionsApi {
     },
 
     async applyResponder(connectionId, method, args) {
-      if (!Object.hasOwn(connections.connections, connectionId)) return;
-      const connection = connections.connections[connectionId]!;
+      const connection = table.find(connectionId);
+      if (!connection) return;
       if (method && args !== undefined && args !== null)
         await callMethod(connection, method, args);
       return connections.cleanConnection(connection);

@@ -32,12 +32,9 @@ export async function answerCall(message: PubSubMessage): Promise<void> {
 
 function isHeldHere(connectionId: string): boolean {
   const { connections } = api as {
-    connections?: { connections: Record<string, unknown> };
+    connections?: { table: { find(id: string): unknown } };
   };
-  return (
-    connections !== undefined &&
-    Object.hasOwn(connections.connections, connectionId)
-  );
+  return connections?.table.find(connectionId) !== undefined;
 }
 
 function toList(args: unknown): unknown[] {

@@ -187,9 +187,9 @@ export abstract class Server extends EventEmitter {
 
   /** The connections of this server, in this process. */
   connections(): Connection[] {
-    return Object.values(api.connections.connections).filter(
-      (connection) => connection.type === this.type,
-    );
+    return api.connections.table
+      .list()
+      .filter((connection) => connection.type === this.type);
   }
 
   /** Log with this server's name before the message. */

@@ -2,6 +2,7 @@ process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 
 import { api } from "../../src/api";
 import { config, id } from "../../src/config/config";
+import { ConnectionTable } from "../../src/connection/table";
 import { ActionheroError } from "../../src/errors";
 import {
   connectRedis,
@@ -135,7 +136,7 @@ describeOnEachEngine("messages between nodes", () => {
 
     test("names its connection, and an answer of nothing has no response", async () => {
       open.method = () => undefined;
-      api.connections = { connections: { "a b": {} } } as never;
+      api.connections = { table: { find: () => ({}) } } as never;
       await expect(
         redis.doCluster("api.method", [], "a b", true),
       ).resolves.toBeUndefined();
@@ -146,7 +147,7 @@ describeOnEachEngine("messages between nodes", () => {
 
     test("for a connection that is not here runs nothing", async () => {
       open.method = jest.fn();
-      api.connections = { connections: {} } as never;
+      api.connections = { table: new ConnectionTable() } as never;
       await shortly(async () => {
         for (const connectionId of ["elsewhere", "__proto__", "toString"])
           await expect(
