@@ -1,9 +1,13 @@
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import * as ts from "typescript";
 import { parseArgv } from "../../src/environment/argv";
 import { readEnv } from "../../src/environment/env";
 import { findProjectRoot, packageRoot } from "../../src/environment/paths";
 import { detectTypescript } from "../../src/environment/typescript";
 import { readActionheroVersion } from "../../src/environment/version";
-import { repositoryRoot } from "../support/temporaryProject";
+import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
 describe("environment", () => {
   const before = { ...process.env };
@@ -67,5 +71,25 @@ describe("environment", () => {
     expect(detectTypescript()).toBe(false);
     process.env.ACTIONHERO_TYPESCRIPT_MODE = "TRUE";
     expect(detectTypescript()).toBe(true);
+  });
+
+  test("a node that knows TypeScript itself still runs compiled code as such", () => {
+    const source = path.join(repositoryRoot, "src/environment/typescript.ts");
+    const { outputText } = ts.transpileModule(fs.readFileSync(source, "utf8"), {
+      compilerOptions: { module: ts.ModuleKind.CommonJS },
+    });
+    const project = new TemporaryProject({ "typescript.js": outputText });
+    const detected = (...args: string[]) =>
+      spawnSync(process.execPath, args, {
+        cwd: project.root,
+        encoding: "utf8",
+        env: { PATH: process.env.PATH },
+      }).stdout;
+    const script = `
+      Object.defineProperty(process.features, "typescript", { value: "strip" });
+      console.log(require("./typescript.js").detectTypescript());`;
+    expect(detected("-e", script)).toBe("false\n");
+    expect(detected("-e", script, "src/server.ts")).toBe("true\n");
+    project.remove();
   });
 });
