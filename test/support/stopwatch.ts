@@ -6,7 +6,7 @@ const MOST_MS = 100;
 
 /**
  * How long `work` took, in ms, without the times at which this process could not run (a machine that was stalled,
- * collections of garbage). Only for work that waits; what keeps the event loop busy is not seen.
+ * collections of garbage): for bounds from above, on work that waits. What keeps the event loop busy is not seen.
  */
 export async function timed(work: () => unknown): Promise<number> {
   let counted = 0;

@@ -75,8 +75,9 @@ describeOnEachEngine("a stop with a request and a job in flight", (engine) => {
 
   test("neither ends: there is one deadline for both, and the job goes back", async () => {
     const { app, answer } = await startBusy(2000);
+    const begin = performance.now();
     const tookMs = await timed(() => app.process.stop());
-    expect(tookMs).toBeGreaterThan(1900);
+    expect(performance.now() - begin).toBeGreaterThan(1900);
     expect(tookMs).toBeLessThan(3900);
     await expect(answer).rejects.toThrow();
     expect(await queuedAfterwards("default")).toEqual([{ a: 1 }]);
