@@ -25,6 +25,7 @@ const SLICE = 500;
 
 export class Upkeep {
   private timer?: NodeJS.Timeout;
+  private reading?: NodeJS.Immediate;
   private isRunning = false;
 
   constructor(
@@ -40,6 +41,7 @@ export class Upkeep {
   stop(): void {
     this.isRunning = false;
     clearTimeout(this.timer);
+    clearImmediate(this.reading);
   }
 
   private schedule(): void {
@@ -48,8 +50,13 @@ export class Upkeep {
     // a quarter, so that nothing is late by more than that
     const wanted = Math.min(idleTimeout || Infinity, pingInterval || Infinity);
     const tick = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, wanted / 4));
-    this.timer = setTimeout(() => void this.round(), tick);
+    this.timer = setTimeout(() => this.readFirst(), tick);
     this.timer.unref();
+  }
+
+  /** What has arrived is read before the immediate: a sign of life that waited only for this process counts. */
+  private readFirst(): void {
+    this.reading = setImmediate(() => void this.round());
   }
 
   private async round(): Promise<void> {
