@@ -1,6 +1,7 @@
 import { cache } from "../../src/cache/cache";
 import { sleep } from "../../src/utils/sleep";
 import { describeOnEachEngine } from "../support/engines";
+import { unstalled } from "../support/stopwatch";
 import { useRedisApi } from "../support/redisApi";
 
 /** A producer that is told when to end. */
@@ -105,19 +106,26 @@ describeOnEachEngine("cache: wrap", (engine) => {
   });
 
   test("the lock lives as long as the producer runs", async () => {
-    const { produce, open, started } = gate(1);
-    const first = cache.wrap("key", { lockTimeMS: 60 }, produce);
-    await started;
-    const lock = "actionhero:lock:wrap:key";
-    const token = await engine.client().get(lock);
-    const end = Date.now() + 250;
-    await until(async () => {
-      expect(await engine.client().get(lock)).toBe(token);
-      return Date.now() > end;
-    });
-    open();
-    expect(await first).toBe(1);
-    expect(await engine.client().exists(lock)).toBe(0);
+    // who stands still for too long loses the lock, as it should be
+    await unstalled(async () => {
+      await engine.flush();
+      const { produce, open, started } = gate(1);
+      const first = cache.wrap("key", { lockTimeMS: 150 }, produce);
+      await started;
+      const lock = "actionhero:lock:wrap:key";
+      const token = await engine.client().get(lock);
+      const end = Date.now() + 400;
+      try {
+        await until(async () => {
+          expect(await engine.client().get(lock)).toBe(token);
+          return Date.now() > end;
+        });
+      } finally {
+        open();
+        expect(await first).toBe(1);
+      }
+      expect(await engine.client().exists(lock)).toBe(0);
+    }, 50);
   });
 
   test("who lost the lock saves nothing over the newer value", async () => {

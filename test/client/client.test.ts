@@ -8,6 +8,7 @@ import type {
   ActionheroWebsocketClient as Client,
   ClientOptions,
 } from "../../src/assets/client/index";
+import { unstalled } from "../support/stopwatch";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 
@@ -243,10 +244,14 @@ describe("requests", () => {
   });
 
   test("a response that takes too long is an error, and a late one is dropped", async () => {
-    const client = await connected({ requestTimeout: 40 });
-    await expect(client.action("held")).rejects.toThrow(
-      "the server did not answer in time",
-    );
+    const client = await connected();
+    const { requestTimeout } = client.options;
+    client.options.requestTimeout = 40;
+    release = undefined;
+    const answer = client.action("held");
+    client.options.requestTimeout = requestTimeout;
+    await expect(answer).rejects.toThrow("the server did not answer in time");
+    await until(() => release);
     release!();
     expect((await client.action("echo", { text: "on" })).text).toBe("on");
     expect(client.callbacks).toEqual({});
@@ -365,17 +370,23 @@ describe("a lost connection", () => {
   });
 
   test("what waits has its time, too", async () => {
-    const client = newClient({ requestTimeout: 30 });
-    await expect(client.detailsView()).rejects.toThrow("in time");
+    const client = newClient();
+    const { requestTimeout } = client.options;
+    client.options.requestTimeout = 30;
+    const answer = client.detailsView();
+    client.options.requestTimeout = requestTimeout;
+    await expect(answer).rejects.toThrow("in time");
     await client.connect();
     expect(client.callbacks).toEqual({});
   });
 
   test("a server that is silent is left", async () => {
-    const client = await connected({ pingTimeout: 50 });
-    const back = event(client, "reconnect");
-    await event(client, "disconnected");
-    await back;
+    await unstalled(async () => {
+      const client = await connected({ pingTimeout: 50 });
+      const back = event(client, "reconnect");
+      await event(client, "disconnected");
+      await back;
+    }, 25);
   });
 
   test("disconnect is for good, and answers what waits", async () => {

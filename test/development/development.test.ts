@@ -69,6 +69,10 @@ beforeAll(async () => {
         },
       }) };
     `,
+    // the one connection may idle while something is compiled
+    "src/config/web.ts": `
+      export const DEFAULT = { web: () => ({ keepAliveTimeout: 120_000 }) };
+    `,
     "src/config/routes.ts": routes("/old"),
     "src/modules/name.ts": `export const name = "Ada";`,
     "src/actions/greet.ts": greeting("hello"),

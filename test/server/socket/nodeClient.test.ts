@@ -157,7 +157,7 @@ test("rooms between two clients, and what they say", async () => {
 });
 
 test("files: the bytes come as they are, an error as an answer", async () => {
-  const client = await connect({ timeout: 300 });
+  const client = await connect();
   let raw = "";
   client.on("rawData", (text: string) => (raw += text));
   const simple = fs.readFileSync(
@@ -168,6 +168,7 @@ test("files: the bytes come as they are, an error as an answer", async () => {
   await until(() => raw.includes('"that file is not found"'));
   await until(() => !client.sending);
   expect(client.timeouts).toEqual([]);
+  client.params.timeout = 300;
   await client.file("simple.html");
   await until(() => raw.endsWith(simple));
   // it waits for an answer that files do not have
@@ -176,9 +177,11 @@ test("files: the bytes come as they are, an error as an answer", async () => {
 });
 
 test("a timeout, and an answer that comes after it", async () => {
-  const client = await connect({ timeout: 100 });
+  const client = await connect();
+  client.params.timeout = 100;
   await expect(client.action("hold")).rejects.toThrow("Timeout reached (hold)");
   expect(client.timeouts).toEqual(["hold"]);
+  await until(() => release);
   release!();
   client.params.timeout = 5000;
   expect((await client.action("randomNumber")).error).toBeNull();
