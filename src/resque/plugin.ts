@@ -6,6 +6,13 @@ import type { Worker } from "./worker";
 export type HookName =
   "beforeEnqueue" | "afterEnqueue" | "beforePerform" | "afterPerform";
 
+type Hook = () => Promise<boolean> | boolean;
+
+/** What the engine asks of a plugin: those written for node-resque will do. */
+export interface PluginInstance extends Partial<Record<HookName, Hook>> {
+  name: string;
+}
+
 export type PluginClass = new (
   worker: any,
   func: string,
@@ -13,13 +20,13 @@ export type PluginClass = new (
   job: any,
   args: any[],
   options: any,
-) => Plugin;
+) => PluginInstance;
 
 /** A class, or the name of a bundled one. */
 export type PluginReference = string | PluginClass;
 
 /** Extend it and give it any of the hooks; a hook that returns false stops what it stands before. */
-export abstract class Plugin {
+export abstract class Plugin implements PluginInstance {
   name: string;
   worker: Worker;
   queueObject: Queue;

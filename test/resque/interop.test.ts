@@ -3,6 +3,7 @@ import { once } from "node:events";
 import * as resque from "node-resque";
 import { Queue } from "../../src/resque/queue";
 import { Scheduler } from "../../src/resque/scheduler";
+import type { Jobs } from "../../src/resque/types";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { Bench, until } from "./support";
 import { Redis } from "ioredis";
@@ -161,6 +162,47 @@ describeOnRedis("beside node-resque", () => {
     const [failedThere] = await our.failed(0, 0);
     expect(Object.keys(failedThere)).toEqual(Object.keys(failedHere));
     expect(await our.removeFailed(failedThere)).toBe(1);
+  });
+
+  test("a plugin written for node-resque runs around jobs here", async () => {
+    const seen: string[] = [];
+    class Watch extends resque.Plugin {
+      async beforeEnqueue() {
+        seen.push(`beforeEnqueue ${this.func} ${this.queue}`);
+        return this.args[0] !== "refused";
+      }
+      async afterEnqueue() {
+        seen.push(`afterEnqueue ${await this.queueObject.length("q")}`);
+        return true;
+      }
+      async beforePerform() {
+        seen.push(`beforePerform ${this.options.word}`);
+        return true;
+      }
+      async afterPerform() {
+        seen.push(`afterPerform ${(this.worker as resque.Worker).result}`);
+        return true;
+      }
+    }
+    const jobs: Jobs = {
+      x: {
+        plugins: [Watch, resque.Plugins.Noop],
+        pluginOptions: { Watch: { word: "hello" } },
+        perform: () => "result",
+      },
+    };
+    const our = await bench.queue(jobs);
+    expect(await our.enqueue("q", "x", ["refused"])).toBe(false);
+    expect(await our.enqueue("q", "x", ["taken"])).toBe(true);
+    await bench.startedWorker(jobs, { queues: ["q"] });
+    await until(async () => (await our.stats()).processed === "1");
+    expect(seen).toEqual([
+      "beforeEnqueue x q",
+      "beforeEnqueue x q",
+      "afterEnqueue 1",
+      "beforePerform hello",
+      "afterPerform result",
+    ]);
   });
 
   test("locks keep jobs of either kind out", async () => {
