@@ -574,3 +574,47 @@ if (hasRedis)
       }
     },
   );
+
+if (hasRedis)
+  step(
+    "what `actionhero generate` of v29 writes compiles, passes its tests and boots, unchanged",
+    async () => {
+      const old = workshop.path("v29-generated");
+      fs.mkdirSync(old);
+      const v29 = path.join(
+        repositoryRoot,
+        "test/interop/node_modules/actionhero/dist/bin/actionhero.js",
+      );
+      await runOk(process.execPath, [v29, "generate"], { cwd: old });
+      borrowModules(old);
+      const redis = new RedisServer();
+      await redis.start();
+      try {
+        const at = { cwd: old, env: { REDIS_URL: redis.url } };
+        await runOk(
+          process.execPath,
+          [compiler(1), "--sourceMap", "false", "--declaration"],
+          at,
+        );
+        const jest = path.join(project, "node_modules/jest/bin/jest.js");
+        const tested = await run(process.execPath, [jest], at);
+        expect(tested.stderr).toMatch(/Tests: +2 passed, 2 total/);
+
+        const port = await freePort();
+        const server = new Service("node", ["./dist/server.js"], {
+          ...at,
+          env: { ...at.env, PORT: String(port), ENABLE_TCP_SERVER: "false" },
+        });
+        await server.saw(/my_actionhero_project Started/);
+        const status = await ask(port, "/api/status");
+        expect(status.json).toMatchObject({
+          nodeStatus: "Node Healthy",
+          name: "my_actionhero_project",
+        });
+        expect((await ask(port, "/")).text).toMatch(/<html/i);
+        expect(await server.stop()).toBe(0);
+      } finally {
+        await redis.stop();
+      }
+    },
+  );

@@ -10,7 +10,7 @@ import {
 } from "../generate/packageJson";
 import type { Change } from "./change";
 
-const FILE = "package.json";
+export const MANIFEST = "package.json";
 /** Packages whose range is the framework's own when a project follows the latest one. */
 const KNOWN = [
   "@types/jest",
@@ -29,7 +29,7 @@ const KNOWN = [
 export function manifestChanges(root: string): Change[] {
   const manifest = readPackageJson(root);
   if (!manifest)
-    return [{ file: FILE, message: "there is none in this folder" }];
+    return [{ file: MANIFEST, message: "there is none in this folder" }];
   return [
     ...frameworkRange(root, manifest),
     ...nodeVersion(manifest),
@@ -43,7 +43,7 @@ function frameworkRange(root: string, manifest: PackageJson): Change[] {
   if (present === undefined)
     return [
       {
-        file: FILE,
+        file: MANIFEST,
         message: "dependencies.actionhero is missing",
         apply: edit((json) => {
           (json.dependencies ??= {}).actionhero = ownSpec(root);
@@ -55,7 +55,7 @@ function frameworkRange(root: string, manifest: PackageJson): Change[] {
   const wanted = `^${ownVersion()}`;
   return [
     {
-      file: FILE,
+      file: MANIFEST,
       message: `dependencies.actionhero: "${present}" -> "${wanted}"`,
       apply: edit((json) => {
         json.dependencies!.actionhero = wanted;
@@ -70,7 +70,7 @@ function nodeVersion(manifest: PackageJson): Change[] {
   if (node === undefined || /^\D*(2[0-9]|[3-9]\d)/.test(node)) return [];
   return [
     {
-      file: FILE,
+      file: MANIFEST,
       message: `engines.node: "${node}" -> "${wanted}"`,
       apply: edit((json) => {
         (json.engines as { node: string }).node = wanted;
@@ -88,11 +88,11 @@ function latestRanges(manifest: PackageJson): Change[] {
         const wanted = KNOWN.includes(name) ? ranges([name])[name] : undefined;
         if (wanted === undefined)
           return {
-            file: FILE,
+            file: MANIFEST,
             message: `${section}.${name}: "latest" should be a range`,
           };
         return {
-          file: FILE,
+          file: MANIFEST,
           message: `${section}.${name}: "latest" -> "${wanted}"`,
           apply: edit((json) => {
             json[section]![name] = wanted;
@@ -111,7 +111,7 @@ function developmentLoop(manifest: PackageJson): Change[] {
   if (old.length === 0) return [];
   return [
     {
-      file: FILE,
+      file: MANIFEST,
       message: `scripts ${old.map(([name]) => name).join(", ")}: "ts-node-dev" -> "tsx watch"`,
       apply: edit((json) => {
         for (const [name, script] of old) json.scripts![name] = withTsx(script);
@@ -131,7 +131,8 @@ function withTsx(script: string): string {
     .trim();
 }
 
-function edit(change: (json: PackageJson) => void) {
+/** A change of the file's JSON. */
+export function edit(change: (json: PackageJson) => void) {
   return (text: string): string => {
     const json = JSON.parse(text) as PackageJson;
     change(json);
@@ -148,7 +149,9 @@ function ownEngine(): string {
 }
 
 function readOwn() {
-  return JSON.parse(fs.readFileSync(path.join(packageRoot, FILE), "utf8")) as {
+  return JSON.parse(
+    fs.readFileSync(path.join(packageRoot, MANIFEST), "utf8"),
+  ) as {
     version: string;
     engines: { node: string };
   };

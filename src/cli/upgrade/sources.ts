@@ -5,26 +5,27 @@ import { builtinModules } from "node:module";
 import { listSourceFiles } from "../../utils/listSourceFiles";
 import { readPackageJson } from "../generate/packageJson";
 import type { Change } from "./change";
+import { edit, MANIFEST } from "./manifest";
 
-/** Packages that came along with v29, so that projects could import them without asking for them. */
-const CAME_ALONG = [
-  "browser_fingerprint",
-  "commander",
-  "dot-prop",
-  "etag",
-  "formidable",
-  "glob",
-  "ioredis",
-  "mime",
-  "node-resque",
-  "primus",
-  "qs",
-  "type-fest",
-  "uuid",
-  "winston",
-  "ws",
-  "yargs",
-];
+/** Packages that came along with v29, so that projects could import them without asking for them, in its ranges. */
+const CAME_ALONG: Record<string, string> = {
+  browser_fingerprint: "^2.0.5",
+  commander: "^12.1.0",
+  "dot-prop": "^6.0.1",
+  etag: "^1.8.1",
+  formidable: "^3.5.2",
+  glob: "^8.1.0",
+  ioredis: "^5.6.0",
+  mime: "^3.0.0",
+  "node-resque": "^9.3.8",
+  primus: "^8.0.9",
+  qs: "^6.14.0",
+  "type-fest": "^4.38.0",
+  uuid: "^11.1.0",
+  winston: "^3.17.0",
+  ws: "^8.18.1",
+  yargs: "^17.7.2",
+};
 
 /** Names that were only reachable by deep paths, and are exported now. */
 const EXPORTED_NOW = ["ActionsStatus", "connectionVerbs"];
@@ -41,8 +42,13 @@ export function sourceChanges(
   tell: (file: string) => void = () => undefined,
 ): Change[] {
   const manifest = readPackageJson(root);
+  // without a manifest there is nothing to add a dependency to
   const declared = new Set(
-    Object.keys({ ...manifest?.dependencies, ...manifest?.devDependencies }),
+    Object.keys(
+      manifest
+        ? { ...manifest.dependencies, ...manifest.devDependencies }
+        : CAME_ALONG,
+    ),
   );
   return ["src", "__tests__"].flatMap((folder) =>
     listSourceFiles(path.join(root, folder)).flatMap((file) => {
@@ -53,10 +59,11 @@ export function sourceChanges(
   );
 }
 
+/** @param declared gets the packages that a change adds, so that the next file does not ask for them again */
 function changesIn(
   file: string,
   shown: string,
-  declared: ReadonlySet<string>,
+  declared: Set<string>,
 ): Change[] {
   const text = fs.readFileSync(file, "utf8");
   const imported = new Set(
@@ -67,11 +74,9 @@ function changesIn(
     if (specifier.startsWith("actionhero/dist/"))
       changes.push(deepImport(text, specifier, shown));
     const name = packageName(specifier);
-    if (CAME_ALONG.includes(name) && !declared.has(name))
-      changes.push({
-        file: shown,
-        message: `imports ${name}, which v29 brought along: add it to the dependencies`,
-      });
+    if (!Object.hasOwn(CAME_ALONG, name) || declared.has(name)) continue;
+    declared.add(name);
+    changes.push(newDependency(name, CAME_ALONG[name]!, shown));
   }
   if (/\bPrimus\b|servers\.websocket\.server\b/.test(text))
     changes.push({
@@ -80,6 +85,16 @@ function changesIn(
         "uses the Primus server object: the websocket server no longer has one",
     });
   return changes;
+}
+
+function newDependency(name: string, range: string, importer: string): Change {
+  return {
+    file: MANIFEST,
+    message: `dependencies.${name}: "${range}" (${importer} imports it, and v29 brought it along)`,
+    apply: edit((json) => {
+      json.dependencies = { ...json.dependencies, [name]: range };
+    }),
+  };
 }
 
 /** The folders of `dist` are others now; what a project needs from them is exported by the package itself. */
