@@ -95,7 +95,7 @@ describeOnRedis("chat between nodes", () => {
   beforeAll(async () => {
     await redis.start();
     const overrides = {
-      general: { rpcTimeout: 2_000 },
+      general: { rpcTimeout: 4_000 },
       redis: { heartbeatInterval: 500, heartbeatTimeout: 2_500 },
     };
     const redisUrl = redis.url;

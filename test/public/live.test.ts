@@ -10,10 +10,11 @@ process.env.maxMemoryAlloted = "4096"; // the memory of a jest worker is not the
 import { api, config, Process } from "../../src/index";
 import { describeInBrowser, startBrowser } from "../support/browser";
 import { certificate } from "../support/certificate";
+import { freePort } from "../support/freePort";
 import { until } from "../support/until";
 
 /** The chat asks who is in the room every two seconds. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 describeInBrowser("the pages with the websocket client", () => {
   let browser: Browser;
@@ -34,6 +35,7 @@ describeInBrowser("the pages with the websocket client", () => {
         config.web.secure = true;
         config.web.serverOptions = certificate;
       }
+      config.web.port = await freePort(); // to be found again after a restart
       app = new Process();
       await app.start();
       url = `${scheme}://localhost:${port()}`;
@@ -117,11 +119,9 @@ describeInBrowser("the pages with the websocket client", () => {
       const two = await openChat();
       await two.locator("#count", { hasText: "2" }).waitFor();
 
-      const samePort = port();
       await app.stop();
       await one.locator("#state[data-state=bad]").waitFor();
       expect(await one.isDisabled("#text")).toBe(true);
-      config.web.port = samePort;
       await app.start();
 
       for (const page of [one, two])

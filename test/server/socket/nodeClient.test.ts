@@ -4,6 +4,7 @@ import type * as net from "node:net";
 import * as path from "node:path";
 import { once } from "node:events";
 import ActionheroNodeClient from "actionhero-node-client";
+import { freePort } from "../../support/freePort";
 import {
   allGone,
   closeAll,
@@ -40,7 +41,7 @@ let release: (() => void) | undefined;
 const clients: Client[] = [];
 
 beforeAll(async () => {
-  app = await startSocketApp();
+  app = await startSocketApp({ port: await freePort() });
   addActions({
     hold: {
       run: () => new Promise<void>((resolve) => (release = resolve)),
@@ -202,12 +203,10 @@ test("it comes back when the server does", async () => {
     reconnectAttempts: 100,
   });
   const { id } = client;
-  const port = socketPort();
   const ended = once(client, "end");
   const connected = once(client, "connected");
   await socketServer().stop();
   await ended;
-  config.socket.port = port;
   await socketServer().start();
   await connected;
   expect(client.id).not.toBe(id);

@@ -1,5 +1,6 @@
 /** The clients of version 29 against this server: the `primus` package, and the class that is made for node. */
 import * as vm from "node:vm";
+import { freePort } from "../../support/freePort";
 import { unstalled } from "../../support/stopwatch";
 import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
@@ -14,8 +15,8 @@ const clients: any[] = [];
 const before = { ...config.web } as Record<string, unknown>;
 
 beforeAll(async () => {
+  config.web.port = await freePort(); // to be found again after a restart
   app = await startWebApp();
-  config.web.port = app.port; // to be found again after a restart
 });
 
 beforeEach(() =>

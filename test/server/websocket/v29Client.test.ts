@@ -4,6 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { describeInBrowser, startBrowser } from "../../support/browser";
+import { freePort } from "../../support/freePort";
 import { describeOnRedis, RedisServer } from "../../support/redisServer";
 import { startV29Node } from "../../support/v29Node";
 import { until } from "../../support/until";
@@ -45,8 +46,8 @@ describeInBrowser("the client of version 29 in a page", () => {
     beforeAll(async () => {
       const [script, started] = await Promise.all([render(), startBrowser()]);
       browser = started;
+      config.web.port = await freePort(); // to be found again after a restart
       app = await startWebApp();
-      config.web.port = app.port;
       folder = fs.mkdtempSync(path.join(os.tmpdir(), "v29-client-"));
       fs.writeFileSync(path.join(folder, "v29.js"), script);
       fs.writeFileSync(
