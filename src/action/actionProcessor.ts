@@ -16,6 +16,9 @@ const DEFAULT_SIMULTANEOUS_ACTIONS = 5;
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
 
+/** Live lists: middleware may add to them while they are gone through. */
+type MiddlewareNames = [global: readonly string[], local: readonly string[]];
+
 /** The `data` that actions and their middleware get. */
 export class ActionProcessor<ActionClass extends Action = any> {
   connection: Connection;
@@ -61,7 +64,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /**
-   * Run the action named by the arguments, else by the params.
+   * Run the action named by the arguments, else by the params. One function waits for all that takes its time: each
+   * `async` one on the way of every request costs a hundredth of it.
    * @returns this, when the response is complete; an action's error is in `response.error`, nothing is thrown
    */
   async processAction(
@@ -79,7 +83,19 @@ export class ActionProcessor<ActionClass extends Action = any> {
     let status = this.refusal();
     if (status === undefined) {
       try {
-        status = await this.runAction();
+        const middleware = this.middlewareNames();
+        if (middleware) await this.runMiddleware(middleware, "preProcessor");
+        const checks = this.checkParams();
+        if (checks) await checks;
+        status = this.verdict();
+        if (status === undefined) {
+          let response: unknown = this.actionTemplate!.run(this);
+          if (isThenable(response)) response = await response;
+          if (response !== undefined && response !== null)
+            Object.assign((this.response ??= {}), response);
+          if (middleware) await this.runMiddleware(middleware, "postProcessor");
+          status = ActionsStatus.Complete;
+        }
       } catch (error) {
         thrown = error ?? new Error(`${this.action} threw ${String(error)}`);
         status = ActionsStatus.GenericError;
@@ -138,41 +154,38 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return undefined;
   }
 
-  private async runAction(): Promise<ActionsStatus> {
-    const template = this.actionTemplate!;
-    const local = template.middleware ?? NO_MIDDLEWARE;
+  /** The global ones and those of the action, or undefined when there are none. */
+  private middlewareNames(): MiddlewareNames | undefined {
+    const local = this.actionTemplate!.middleware ?? NO_MIDDLEWARE;
     const global = api.actions.globalMiddleware;
-    const hasMiddleware = global.length > 0 || local.length > 0;
+    return global.length > 0 || local.length > 0 ? [global, local] : undefined;
+  }
 
-    if (hasMiddleware) await this.runMiddleware(global, local, "preProcessor");
-    const inputs = template.inputs ?? NO_INPUTS;
+  /** @returns a promise only if a formatter, a validator or a default does */
+  private checkParams(): void | Promise<void> {
+    const inputs = this.actionTemplate!.inputs ?? NO_INPUTS;
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
     this.params = reduceParams(
       this.params,
       inputs,
       safeParams,
     ) as typeof this.params;
-    const checked = applyInputs(inputs, this.params, this, this, safeParams);
-    if (checked) await checked;
+    return applyInputs(inputs, this.params, this, this, safeParams);
+  }
+
+  /** The params are what they are now: how the action ends without being run, or undefined. */
+  private verdict(): ActionsStatus | undefined {
     this.lockParams();
     if (this.missingParams.length > 0) return ActionsStatus.MissingParams;
     if (this.validatorErrors.length > 0) return ActionsStatus.ValidatorErrors;
-    if (this.toProcess !== true) return ActionsStatus.Complete;
-
-    let response: unknown = template.run(this);
-    if (isThenable(response)) response = await response;
-    if (response !== undefined && response !== null)
-      Object.assign((this.response ??= {}), response);
-    if (hasMiddleware) await this.runMiddleware(global, local, "postProcessor");
-    return ActionsStatus.Complete;
+    return this.toProcess === true ? undefined : ActionsStatus.Complete;
   }
 
   private async runMiddleware(
-    global: readonly string[],
-    local: readonly string[],
+    lists: MiddlewareNames,
     phase: "preProcessor" | "postProcessor",
   ): Promise<void> {
-    for (const names of [global, local]) {
+    for (const names of lists) {
       for (const name of names) {
         const { middleware } = api.actions;
         if (!Object.hasOwn(middleware, name))

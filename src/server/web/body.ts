@@ -24,6 +24,7 @@ const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 const MAX_DISCARD_MS = 5000;
 
 const NO_OPTIONS: FormOptions = {};
+const NO_BYTES = Buffer.alloc(0);
 
 /** Whether there is a body that v29 would parse. */
 export function hasBody({ method, req }: WebRequest): boolean {
@@ -36,33 +37,40 @@ export function hasBody({ method, req }: WebRequest): boolean {
 
 /**
  * Parse the body; `rawConnection.params.rawBody` gets its bytes when `config.web.saveRawBody` is on.
- * @throws BodyError when it is malformed or exceeds a limit, RequestAborted when the client left
+ * @throws BodyError when it is malformed or exceeds a limit, RequestAborted when the client left, at once or later
  */
-export async function readBody(request: WebRequest): Promise<ParsedBody> {
+export function readBody(request: WebRequest): Promise<ParsedBody> {
   const { req, config } = request;
   const contentType = req.headers["content-type"]!.toLowerCase();
   if (contentType.startsWith("multipart/form-data"))
     return readMultipart(request);
   if (contentType.includes("octet-stream")) return readSingleFile(request);
 
-  const isForm = contentType.includes("urlencoded");
-  const isJson = contentType.includes("json");
+  const parse = parserFor(contentType);
   const limit = maxFieldsSize(config);
-  if (!isForm && !isJson && config.saveRawBody !== true) {
-    askForBody(request, limit, "web.formOptions.maxFieldsSize");
-    req.resume();
-    return { body: {}, files: undefined };
-  }
   askForBody(request, limit, "web.formOptions.maxFieldsSize");
-  const raw = await collect(req, limit);
-  if (config.saveRawBody === true) request.params.rawBody = raw;
-  if (isForm) return { body: parseForm(raw, config), files: undefined };
-  if (!isJson) return { body: {}, files: undefined };
-  const body = parseJson(raw, {
+  if (!parse && config.saveRawBody !== true) {
+    req.resume();
+    return Promise.resolve({ body: {}, files: undefined });
+  }
+  return collect(req, limit).then((raw) => {
+    if (config.saveRawBody === true) request.params.rawBody = raw;
+    return { body: parse ? parse(raw, config) : {}, files: undefined };
+  });
+}
+
+function parserFor(
+  contentType: string,
+): ((raw: Buffer, config: WebConfig) => unknown) | undefined {
+  if (contentType.includes("urlencoded")) return parseForm;
+  return contentType.includes("json") ? parseDocument : undefined;
+}
+
+function parseDocument(raw: Buffer, config: WebConfig): unknown {
+  return parseJson(raw, {
     maxDepth: config.maxBodyDepth ?? WEB_DEFAULTS.maxBodyDepth,
     maxKeys: config.maxParams ?? WEB_DEFAULTS.maxParams,
   });
-  return { body, files: undefined };
 }
 
 /**
@@ -128,13 +136,13 @@ function collect(req: IncomingMessage, limit: number): Promise<Buffer> {
       else (more ??= [first]).push(chunk);
     };
     req.on("data", onData);
-    req.once("end", () =>
-      resolve(more ? Buffer.concat(more, length) : (first ?? Buffer.alloc(0))),
+    req.on("end", () =>
+      resolve(more ? Buffer.concat(more, length) : (first ?? NO_BYTES)),
     );
-    req.once("close", () => {
+    req.on("close", () => {
       if (!req.complete) fail(new RequestAborted());
     });
-    req.once("error", () => fail(new RequestAborted()));
+    req.on("error", () => fail(new RequestAborted()));
   });
 }
 

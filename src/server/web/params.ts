@@ -1,7 +1,7 @@
 /** Fills `connection.params` from what came with a request: query, files, fields; later ones win. */
 import type { Connection } from "../../connection/connection";
 import { BodyError } from "./bodyError";
-import { hasBody, readBody } from "./body";
+import { hasBody, readBody, type ParsedBody } from "./body";
 import { countPairs, parseQuery, type Query } from "./query";
 import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
@@ -40,13 +40,20 @@ export function fillFromBody(
   return readIntoParams(connection, request);
 }
 
-async function readIntoParams(
+function readIntoParams(
   connection: Connection,
   request: WebRequest,
 ): Promise<void> {
+  request.params.rawBody = NO_BYTES;
+  return readBody(request).then((parsed) => take(connection, request, parsed));
+}
+
+function take(
+  connection: Connection,
+  request: WebRequest,
+  { body, files }: ParsedBody,
+): void {
   const { params } = request;
-  params.rawBody = NO_BYTES;
-  const { body, files } = await readBody(request);
   params.body = body as unknown;
   params.files = files;
   request.form = { fields: body as unknown, files };

@@ -15,13 +15,13 @@ const CORS_DEFAULTS: Record<string, string> = {
   "Access-Control-Allow-Origin": "*",
 };
 
-/** @throws BodyError, RequestAborted, and whatever goes wrong on the way */
-export async function routeRequest(
+/** @throws BodyError, RequestAborted, and whatever goes wrong on the way, at once or later */
+export function routeRequest(
   server: Server,
   connection: Connection,
   request: WebRequest,
-): Promise<void> {
-  const { mode, extension, pathParts } = request.target;
+): Promise<unknown> {
+  const { mode, extension } = request.target;
   connection.extension = extension;
   if (request.method === "OPTIONS")
     return answerOptions(server, connection, request);
@@ -32,11 +32,20 @@ export async function routeRequest(
 
   fillFromQuery(connection, request);
   const body = fillFromBody(connection, request);
-  if (body) await body;
+  return body
+    ? body.then(() => routeToAction(server, connection, request))
+    : routeToAction(server, connection, request);
+}
+
+function routeToAction(
+  server: Server,
+  connection: Connection,
+  request: WebRequest,
+): Promise<unknown> {
   const { params } = connection;
   const named: unknown = params.action;
   params.action = null; // routes decide, not what a client puts into its query or body
-  api.routes.processRoute(connection, pathParts);
+  api.routes.processRoute(connection, request.target.pathParts);
   if (request.method === "TRACE") {
     const information = requesterInformation(connection);
     const text = stringify(information, request.config);
@@ -44,7 +53,7 @@ export async function routeRequest(
   }
   if (typeof named === "string" && mayNameAction(connection, request))
     params.action = named;
-  await server.processAction(connection);
+  return server.processAction(connection);
 }
 
 /** Where no route matches, `?action=` counts: for the bare prefix, or everywhere if the project wants it. */
