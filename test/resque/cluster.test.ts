@@ -95,12 +95,12 @@ describeOnRedis("on a Redis Cluster", () => {
   test("a dead process is told by its connections, on whichever node they are", async () => {
     const own = cluster.client();
     const jobs: Jobs = { wait: () => new Promise(() => undefined) };
-    const options = { heartbeatTimeout: 300, queues: ["q"] };
     const worker = new Worker(
       {
         connection: { redis: own as unknown as Redis },
         shutdownTimeout: 10,
-        ...options,
+        heartbeatTimeout: 60_000,
+        queues: ["q"],
       },
       jobs,
     );
@@ -112,7 +112,10 @@ describeOnRedis("on a Redis Cluster", () => {
     const owner = await redis.get(`{resque}:ah:owner:${worker.member}`);
     expect(await reap(queue.connection, owner!, 0)).toBeUndefined();
 
-    const other = await bench.startedWorker({ wait: () => 1 }, options);
+    const other = await bench.startedWorker(
+      { wait: () => 1 },
+      { heartbeatTimeout: 300, queues: ["q"] },
+    );
     const reaped = once(other, "reaped");
     await redis.zadd("{resque}:ah:procs", 0, owner!);
     own.disconnect(); // and its beats end
