@@ -6,7 +6,7 @@ import { until } from "./until";
 
 const SLOTS = 16_384;
 const MASTERS = 3;
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 45_000;
 
 export class RedisCluster {
   /** The masters, in the order of their slots. */

@@ -5,7 +5,7 @@ import * as os from "os";
 import * as path from "path";
 import { freePort } from "./freePort";
 
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 30_000;
 
 /** Whether a redis-server is on the PATH. */
 export const hasRedis =

@@ -4,7 +4,7 @@ import { EventEmitter, once } from "events";
 import { HIDDEN } from "./runCli";
 
 /** Nothing that is waited for takes longer, in ms. */
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 90_000;
 
 /** `script` of util-linux makes the terminal; other systems have another one, or none. */
 export const hasTerminal = /util-linux/.test(
