@@ -2,8 +2,8 @@
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
-import * as readline from "node:readline";
 import * as ts from "typescript";
+import { onLine } from "../support/onLine";
 import { TemporaryProject } from "../support/temporaryProject";
 
 const project = new TemporaryProject();
@@ -45,7 +45,7 @@ async function connect(): Promise<ContractClient> {
   const waiting = new Map<unknown, (answer: any) => void>();
   const messages: any[] = [];
   let count = 0;
-  readline.createInterface({ input: socket }).on("line", (line) => {
+  onLine(socket, (line) => {
     const message = JSON.parse(line);
     const answer = waiting.get(message.messageId);
     if (!answer) return messages.push(message);
