@@ -66,7 +66,8 @@ function levelOf(logger: winston.Logger, severity: unknown): string {
     : "info";
 }
 
-function buildLoggers(): winston.Logger[] {
+/** One for each entry of the configuration. */
+export function buildLoggers(): winston.Logger[] {
   const builders = (config.logger?.loggers ?? []) as LoggerBuilder[];
   return builders.map((build) => {
     const built = build(config, loggerTools);

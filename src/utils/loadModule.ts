@@ -1,5 +1,18 @@
 /** The only dynamic load in the framework. */
 
+/** Makes exports of another style into those that the framework expects. */
+export type ModuleAdapter = (
+  exported: Record<string, unknown>,
+  file: string,
+) => Record<string, unknown>;
+
+const adapters = new Set<ModuleAdapter>();
+
+/** From now on, let `adapter` see what files export. */
+export function adaptModules(adapter: ModuleAdapter): void {
+  adapters.add(adapter);
+}
+
 /**
  * Load a file and return its exports by name.
  *
@@ -16,5 +29,7 @@ export function loadModule(
   if (typeof loaded === "function") return { default: loaded };
   // node gives an ES module that has a default export this one, too, for compilers to look at
   const { __esModule: _, ...exported } = loaded as Record<string, unknown>;
-  return exported;
+  let adapted: Record<string, unknown> = exported;
+  for (const adapt of adapters) adapted = adapt(adapted, file);
+  return adapted;
 }

@@ -69,7 +69,10 @@ function problemsOf(checked: Snippet[]): string[] {
     module: ts.ModuleKind.Node16,
     moduleResolution: ts.ModuleResolutionKind.Node16,
     moduleDetection: ts.ModuleDetectionKind.Force,
-    paths: { actionhero: [path.join(root, "src", "index.ts")] },
+    paths: {
+      actionhero: [path.join(root, "src", "index.ts")],
+      "actionhero/legacy": [path.join(root, "src", "legacy", "index.ts")],
+    },
     types: ["node", "jest"],
     typeRoots: [path.join(root, "node_modules", "@types")],
     strict: true,

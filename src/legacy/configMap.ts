@@ -1,0 +1,234 @@
+/** What the settings of version 3 are called now. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { isPlainObject } from "../utils/isPlainObject";
+import type { ConfigData } from "./configData";
+import { redisClients } from "./redisClients";
+import { legacyLoggers } from "./legacyLoggers";
+
+type Settings = Record<string, unknown>;
+
+/** Settings by their namespace of today. */
+export type Namespaces = Record<string, Settings>;
+
+const OLD_SECTIONS = [
+  "log",
+  "commonWeb",
+  "httpServer",
+  "httpsServer",
+  "tcpServer",
+  "webSockets",
+];
+
+/** The port that version 3 listened on for HTTPS. */
+const HTTPS_PORT = 4443;
+
+/**
+ * What a project of version 3 has when its `config.js` says nothing.
+ * @param root the project's folder
+ * @param ownFolders where the framework finds what makes such projects run
+ */
+export function oldDefaults(
+  root: string,
+  ownFolders: { initializers: string },
+): Namespaces {
+  const inRoot = (name: string) => path.join(root, name);
+  return {
+    general: {
+      defaultLimit: 100,
+      defaultOffset: 0,
+      autoCreateChatRooms: true,
+      sayToOwnRoom: true,
+      defaultChatRoom: "defaultRoom",
+      paths: {
+        action: [inRoot("actions")],
+        task: [inRoot("tasks")],
+        // the framework's own first: it makes the files of the project loadable
+        initializer: [ownFolders.initializers, inRoot("initializers")],
+        server: [inRoot("servers")],
+        cli: [inRoot("bin")],
+        public: [inRoot("public")],
+        log: [inRoot("log")],
+        pid: [inRoot("pids")],
+        plugin: [inRoot("node_modules")],
+      },
+    },
+    web: {
+      queryRouting: true,
+      legacyEnvelope: true,
+      rootEndpointType: "api",
+      automaticRoutes: ["get", "post", "put", "delete"],
+      metadataOptions: { serverInformation: true, requesterInformation: true },
+      flatFileCacheDuration: 0,
+    },
+    socket: { verbs: ["roomChange"] },
+    websocket: { verbs: ["roomChange"] },
+    routes: {
+      get: [
+        {
+          path: "/file/:fileName",
+          action: "file",
+          matchTrailingPathParts: true,
+        },
+      ],
+    },
+  };
+}
+
+/** What the data of a `config.js` say; sections and settings that are not of version 3 stay as they are. */
+export function mapConfigData(data: ConfigData, root: string): Namespaces {
+  const mapped: Namespaces = {
+    general: general(data, root),
+    errors: errors(data, root),
+    web: web(data, root),
+    socket: listener(data.tcpServer),
+    websocket: websocket(data),
+    redis: redis(data),
+    tasks: tasks(data),
+    logger: data.log ? { loggers: legacyLoggers(data.log, root) } : {},
+  };
+  for (const [section, settings] of Object.entries(data)) {
+    if (OLD_SECTIONS.includes(section) || !isPlainObject(settings)) continue;
+    if (section === "general" || section === "redis") continue;
+    const known = mapped[section];
+    mapped[section] = known
+      ? mergeSettings(known, settings)
+      : withOwnFunctions(settings);
+  }
+  return Object.fromEntries(
+    Object.entries(mapped).map(([name, settings]) => [name, given(settings)]),
+  );
+}
+
+/** `settings` over `base`; unlike the framework's own merge it calls no function: some are settings. */
+export function mergeSettings(base: Settings, settings: Settings): Settings {
+  const merged = { ...base };
+  for (const [name, value] of Object.entries(settings)) {
+    const before = merged[name];
+    merged[name] =
+      isPlainObject(before) && isPlainObject(value)
+        ? mergeSettings(before, value)
+        : value;
+  }
+  return merged;
+}
+
+/** The project's own settings that are functions stay functions. */
+function withOwnFunctions(settings: Settings): Settings {
+  const hasFunctions = Object.values(settings).some(
+    (value) => typeof value === "function",
+  );
+  return hasFunctions ? { ...settings, _toExpand: false } : settings;
+}
+
+/** Without those that nobody gave. */
+function given(settings: Settings): Settings {
+  return Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== undefined),
+  );
+}
+
+function general({ general = {}, log = {} }: ConfigData, root: string) {
+  const {
+    flatFileDirectory,
+    flatFileNotFoundMessage: _notFound,
+    flatFileIndexPageNotFoundMessage: _noIndex,
+    workers: _workers,
+    apiBaseDir: _root,
+    ...same
+  } = general;
+  const paths: Settings = {};
+  if (flatFileDirectory) paths.public = [path.resolve(root, flatFileDirectory)];
+  if (log.logFolder) paths.log = [path.resolve(root, log.logFolder)];
+  const settings: Settings = { ...same };
+  if (Object.keys(paths).length > 0)
+    settings.paths = { ...(same.paths as Settings), ...paths };
+  return settings;
+}
+
+function errors({ general = {} }: ConfigData, root: string): Settings {
+  const {
+    flatFileDirectory = "public",
+    flatFileNotFoundMessage: notFound,
+    flatFileIndexPageNotFoundMessage: noIndex = notFound,
+  } = general;
+  if (notFound === undefined && noIndex === undefined) return {};
+  const folder = path.resolve(root, flatFileDirectory);
+  return {
+    fileNotFound: ({ params }: { params?: { file?: unknown } }) =>
+      (isFolder(folder, params?.file) ? noIndex : notFound) ??
+      "that file is not found",
+  };
+}
+
+/** Whether a name leads to a folder within `folder`. */
+function isFolder(folder: string, name: unknown): boolean {
+  const target = path.join(folder, String(name).replaceAll("\0", ""));
+  if (target !== folder && !target.startsWith(folder + path.sep)) return false;
+  try {
+    return fs.statSync(target).isDirectory();
+  } catch {
+    return false; // not there, or no name that a file can have
+  }
+}
+
+function web(data: ConfigData, root: string): Settings {
+  const { commonWeb = {}, httpServer, httpsServer } = data;
+  const { rootEndpointType, ...same } = commonWeb;
+  const settings: Settings = {
+    ...same,
+    rootEndpointType: rootEndpointType === "public" ? "file" : rootEndpointType,
+  };
+  const http = listener(httpServer);
+  const second = secureListener(httpsServer, root);
+  if (second === undefined || http.enabled !== false)
+    return { ...settings, ...http, https: second };
+  const { keyFile, certFile, ...https } = second;
+  return {
+    ...settings,
+    ...https,
+    secure: true,
+    serverOptions: { keyFile, certFile },
+  };
+}
+
+function secureListener(https: ConfigData["httpsServer"], root: string) {
+  if (https?.enable !== true) return undefined;
+  const resolve = (file: string | undefined) =>
+    file === undefined ? undefined : path.resolve(root, file);
+  return {
+    port: HTTPS_PORT,
+    ...given(listener(https)),
+    keyFile: resolve(https.keyFile),
+    certFile: resolve(https.certFile),
+  };
+}
+
+function listener({ enable, port, bindIP }: ConfigData["tcpServer"] = {}) {
+  return { enabled: enable, port, bindIP };
+}
+
+function websocket({ webSockets = {}, httpServer, httpsServer }: ConfigData) {
+  const { enable, bind } = webSockets;
+  // a websocket is an upgraded request
+  const hasNoWeb = httpServer?.enable === false && httpsServer?.enable !== true;
+  return { enabled: hasNoWeb ? false : enable, bind };
+}
+
+function redis({ redis: settings }: ConfigData): Settings {
+  if (!settings) return {};
+  const { enable, host, port, password, DB, options, ...same } = settings;
+  const isOld = [enable, host, port, password, DB, options].some(
+    (value) => value !== undefined,
+  );
+  if (!isOld) return same;
+  const server = { host, port, password, db: DB, ...options };
+  return {
+    ...same,
+    ...redisClients(enable === false ? undefined : given(server)),
+  };
+}
+
+function tasks({ general: { workers } = {} }: ConfigData): Settings {
+  return { minTaskProcessors: workers, maxTaskProcessors: workers };
+}
