@@ -45,9 +45,18 @@ function knownFingerprint(
     const value = cookieValue(cookie, cookieKey);
     if (value !== undefined && isUsable(value)) return value;
   }
-  const header = req.headers[`x-${cookieKey.toLowerCase()}`];
+  const header = req.headers[headerNameOf(cookieKey)];
   if (typeof header === "string" && isUsable(header)) return header;
   return undefined;
+}
+
+let headerName = { cookieKey: "", name: "" };
+
+/** Put together once: a text has to become a name before a property can be looked up by it. */
+function headerNameOf(cookieKey: string): string {
+  if (headerName.cookieKey !== cookieKey)
+    headerName = { cookieKey, name: `x-${cookieKey.toLowerCase()}` };
+  return headerName.name;
 }
 
 /** The value of one cookie, whose name is not empty, without parsing the others. */
