@@ -23,10 +23,16 @@ type UpgradeHandler = (
   head: Buffer,
 ) => void;
 
+/** Newer versions of Node (22.21, 24.9) ask whether a request is to be upgraded, and serve it like any other if not. */
+interface AskingServer {
+  shouldUpgradeCallback?: (req: IncomingMessage) => boolean;
+}
+
 /** One listener of an HTTP server's `upgrade`, beside those that others have. */
 export class UpgradeListener {
   /** Refuse everybody: the server is stopping. */
   isStopping = false;
+  private readonly askedBefore: AskingServer["shouldUpgradeCallback"];
   private readonly listener: UpgradeHandler = (req, socket, head) =>
     this.handle(req, socket, head);
 
@@ -37,15 +43,27 @@ export class UpgradeListener {
     private readonly accept: UpgradeHandler,
   ) {
     server.on("upgrade", this.listener);
+    const asking = server as AskingServer;
+    this.askedBefore = asking.shouldUpgradeCallback;
+    if (this.askedBefore)
+      asking.shouldUpgradeCallback = (req) =>
+        asksForWebsocket(req) || this.hasOthers();
   }
 
   detach(): void {
     this.server.off("upgrade", this.listener);
+    if (this.askedBefore)
+      (this.server as AskingServer).shouldUpgradeCallback = this.askedBefore;
+  }
+
+  /** Whether others listen for upgrades, too. */
+  private hasOthers(): boolean {
+    return this.server.listenerCount("upgrade") > 1;
   }
 
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { primusOptions: options } = this.host;
-    const isWebsocket = req.headers.upgrade?.toLowerCase() === "websocket";
+    const isWebsocket = asksForWebsocket(req);
     if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
       return this.leave(req, socket, head, isWebsocket);
     if (this.isStopping)
@@ -64,7 +82,7 @@ export class UpgradeListener {
     head: Buffer,
     isWebsocket: boolean,
   ): void {
-    if (this.server.listenerCount("upgrade") > 1) return;
+    if (this.hasOthers()) return;
     if (isWebsocket) refuse(socket, 404, "there is no websocket here");
     else serveWithoutUpgrade(this.server, req, socket, head);
   }
@@ -106,6 +124,10 @@ export class UpgradeListener {
       done(error as Error);
     }
   }
+}
+
+function asksForWebsocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === "websocket";
 }
 
 function refuseUnauthorized(
