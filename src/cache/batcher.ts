@@ -7,23 +7,20 @@ export class Batcher<Item, Result> {
   private weight = 0;
 
   /**
-   * @param run asks for all items; its results are in their order
    * @param maxItems how many items one command takes
    * @param maxWeight how heavy they may be together; one that is heavier alone is not divided
-   * @param weightOf in the unit of `maxWeight`
    */
   constructor(
-    private readonly run: (items: Item[]) => Promise<Result[]>,
+    private readonly commands: Commands<Item, Result>,
     private readonly maxItems: number,
     private readonly maxWeight: number,
-    private readonly weightOf: (item: Item) => number,
   ) {}
 
   add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.waiting.length === 0) process.nextTick(flush, this);
       this.waiting.push({ item, resolve, reject });
-      this.weight += this.weightOf(item);
+      this.weight += this.commands.weightOf(item);
       const isFull =
         this.waiting.length >= this.maxItems || this.weight >= this.maxWeight;
       if (isFull) this.flush();
@@ -35,11 +32,25 @@ export class Batcher<Item, Result> {
     if (batch.length === 0) return; // was full before the end of the turn
     this.waiting = [];
     this.weight = 0;
-    this.run(batch.map(({ item }) => item)).then(
+    if (batch.length === 1) {
+      const { item, resolve, reject } = batch[0]!;
+      this.commands.one(item).then(resolve, reject);
+      return;
+    }
+    this.commands.many(batch.map(({ item }) => item)).then(
       (results) => batch.forEach(({ resolve }, i) => resolve(results[i]!)),
       (error: unknown) => batch.forEach(({ reject }) => reject(error)),
     );
   }
+}
+
+/** How to ask for items. */
+interface Commands<Item, Result> {
+  one: (item: Item) => Promise<Result>;
+  /** Its results are in the order of the items. */
+  many: (items: Item[]) => Promise<Result[]>;
+  /** In the unit of the batcher's greatest weight. */
+  weightOf: (item: Item) => number;
 }
 
 interface Waiting<Item, Result> {

@@ -52,15 +52,13 @@ return results`);
  * Write one object; those of one turn of the event loop go together.
  * @returns false when somebody else holds its lock
  */
-export async function writeObject(
+export function writeObject(
   client: Redis,
-  write: Write,
-  owner: string,
+  write: OwnedWrite,
 ): Promise<boolean> {
   if (isEmbedded(client) || isCluster(client))
-    return writeObjects(client, [write], owner);
-  const written = await batchersOf(client).write.add({ ...write, owner });
-  return written === 1;
+    return writeObjects(client, [write], write.owner);
+  return batchersOf(client).write.add(write);
 }
 
 /**
@@ -76,11 +74,15 @@ export function readObject(
   return batchersOf(client).read.add({ lockKey, cacheKey });
 }
 
-type OwnedWrite = Write & { owner: string };
+export interface OwnedWrite extends Write {
+  /** The name that may hold the object's lock. */
+  owner: string;
+}
+
 type Place = Pick<Write, "lockKey" | "cacheKey">;
 
 interface Batchers {
-  write: Batcher<OwnedWrite, number>;
+  write: Batcher<OwnedWrite, boolean>;
   read: Batcher<Place, (string | null)[]>;
 }
 
@@ -91,16 +93,22 @@ function batchersOf(client: Redis): Batchers {
   if (!found) {
     found = {
       write: new Batcher(
-        (writes) => writeEach(client, writes),
+        {
+          one: (write) => writeOne(client, write),
+          many: (writes) => writeEach(client, writes),
+          weightOf: ({ text }) => text.length,
+        },
         MAX_BATCH,
         MAX_BATCH_LENGTH,
-        ({ text }) => text.length,
       ),
       read: new Batcher(
-        (places) => readEach(client, places),
+        {
+          one: ({ lockKey, cacheKey }) => client.mget(lockKey, cacheKey),
+          many: (places) => readEach(client, places),
+          weightOf: () => 1,
+        },
         MAX_BATCH,
         MAX_BATCH,
-        () => 1,
       ),
     };
     batchers.set(client, found);
@@ -108,23 +116,30 @@ function batchersOf(client: Redis): Batchers {
   return found;
 }
 
+function writeOne(
+  client: Redis,
+  { lockKey, cacheKey, owner, text, lifetimeMs }: OwnedWrite,
+): Promise<boolean> {
+  const args = [owner, text, lifetimeMs];
+  return runScript(client, WRITE_ONE, [lockKey, cacheKey], args).then(isOne);
+}
+
 async function writeEach(
   client: Redis,
   writes: readonly OwnedWrite[],
-): Promise<number[]> {
-  if (writes.length === 1) {
-    const { lockKey, cacheKey, owner, text, lifetimeMs } = writes[0]!;
-    const args = [owner, text, lifetimeMs];
-    const written = runScript(client, WRITE_ONE, [lockKey, cacheKey], args);
-    return [(await written) as number];
-  }
+): Promise<boolean[]> {
   const keys: string[] = [];
   const args: (string | number)[] = [];
   for (const { lockKey, cacheKey, owner, text, lifetimeMs } of writes) {
     keys.push(lockKey, cacheKey);
     args.push(owner, text, lifetimeMs);
   }
-  return (await runScript(client, WRITE_EACH, keys, args)) as number[];
+  const written = await runScript(client, WRITE_EACH, keys, args);
+  return (written as number[]).map(isOne);
+}
+
+function isOne(written: unknown): boolean {
+  return written === 1;
 }
 
 async function readEach(

@@ -44,9 +44,14 @@ export async function save(
   value: any,
   expireTimeMS?: number | null,
 ): Promise<true> {
-  const write = writeOf({ key, value, expireTimeMS });
-  if (!(await writeObject(client(), write, lockSettings.lockName())))
-    throw lockedError();
+  const written = await writeObject(client(), {
+    lockKey: lockKey(key),
+    cacheKey: cacheKey(key),
+    owner: lockSettings.lockName(),
+    text: encodeRecord(value),
+    lifetimeMs: wholeMs(expireTimeMS ?? 0),
+  });
+  if (!written) throw lockedError();
   return true;
 }
 

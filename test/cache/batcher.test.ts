@@ -2,31 +2,51 @@ import { Batcher } from "../../src/cache/batcher";
 
 function batcher(maxItems = 100, maxWeight = 100) {
   const batches: number[][] = [];
-  const run = async (items: number[]) => {
-    batches.push(items);
-    if (items.includes(-1)) throw new Error("no luck");
-    return items.map((item) => item * 2);
+  const alone: number[] = [];
+  const doubled = (item: number) => {
+    if (item === -1) throw new Error("no luck");
+    return item * 2;
   };
-  const made = new Batcher(run, maxItems, maxWeight, (item) => Math.abs(item));
-  return { add: (item: number) => made.add(item), batches };
+  const made = new Batcher(
+    {
+      one: async (item: number) => {
+        alone.push(item);
+        return doubled(item);
+      },
+      many: async (items: number[]) => {
+        batches.push(items);
+        return items.map(doubled);
+      },
+      weightOf: (item) => Math.abs(item),
+    },
+    maxItems,
+    maxWeight,
+  );
+  return { add: (item: number) => made.add(item), batches, alone };
 }
 
 test("what is added in one turn goes together, each with its own result", async () => {
-  const { add, batches } = batcher();
+  const { add, batches, alone } = batcher();
   const later = Promise.resolve().then(() => add(3));
   expect(await Promise.all([add(1), add(2), later])).toEqual([2, 4, 6]);
   expect(await add(4)).toBe(8);
-  expect(batches).toEqual([[1, 2, 3], [4]]);
+  expect(batches).toEqual([[1, 2, 3]]);
+  expect(alone).toEqual([4]);
 });
 
 test("a full batch does not wait, and what is too heavy goes alone", async () => {
-  const { add, batches } = batcher(2, 50);
+  const { add, batches, alone } = batcher(2, 50);
   await Promise.all([add(1), add(2), add(3), add(60), add(5)]);
-  expect(batches).toEqual([[1, 2], [3, 60], [5]]);
+  expect(batches).toEqual([
+    [1, 2],
+    [3, 60],
+  ]);
+  expect(alone).toEqual([5]);
 });
 
 test("a failure is that of all in the batch, and of no other", async () => {
   const { add } = batcher(2);
+  await expect(add(-1)).rejects.toThrow("no luck");
   const all = await Promise.allSettled([add(1), add(-1), add(3)]);
   expect(all.map(({ status }) => status)).toEqual([
     "rejected",
