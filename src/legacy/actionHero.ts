@@ -79,6 +79,25 @@ function applyChanges(changes: ConfigData | undefined): void {
 /** The object that version 3 was started by. */
 export function createActionHero(): ActionHero {
   let server: LegacyProcess | undefined;
+  /** Ends with a start that goes on; does not reject. */
+  let starting: Promise<void> | undefined;
+
+  async function begin(params: StartParams): Promise<void> {
+    if (starting || api.running || server?.shuttingDown)
+      throw new ActionheroError("AH_BOOT", "actionHero is already running");
+    rebuildConfig();
+    server = new LegacyProcess(params);
+    const started = server.start();
+    starting = started.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      await started;
+    } finally {
+      starting = undefined;
+    }
+  }
 
   return {
     api,
@@ -86,16 +105,13 @@ export function createActionHero(): ActionHero {
     async start(params, next) {
       const given = typeof params === "function" ? {} : (params ?? {});
       const started = typeof params === "function" ? params : next;
-      if (server?.running || server?.shuttingDown)
-        throw new ActionheroError("AH_BOOT", "actionHero is already running");
-      rebuildConfig();
-      server = new LegacyProcess(given);
-      await server.start();
+      await begin(given);
       started?.(api);
       return api;
     },
 
     async stop(next) {
+      await starting;
       if (server?.running || server?.shuttingDown) await server.stop();
       next?.();
     },
