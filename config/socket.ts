@@ -39,6 +39,8 @@ export const DEFAULT = {
       sendTimeout: 2 * 60 * 1000,
       // how often every client is sent a keep-alive message, in ms; 0 for never
       pingInterval: 0,
+      // add what version 3 told clients: messageCount, status: "OK", data of verbs by their names of then
+      legacyReplies: false,
       // verbs that clients may use beside the usual ones: "roomChange"
       verbs: [] as string[],
     };

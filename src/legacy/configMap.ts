@@ -61,7 +61,7 @@ export function oldDefaults(
       metadataOptions: { serverInformation: true, requesterInformation: true },
       flatFileCacheDuration: 0,
     },
-    socket: { verbs: ["roomChange"] },
+    socket: { verbs: ["roomChange"], legacyReplies: true },
     websocket: { verbs: ["roomChange"] },
     routes: {
       get: [

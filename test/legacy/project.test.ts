@@ -139,6 +139,7 @@ describe("TCP", () => {
       welcome: "Hello from old times",
       room: "lobby",
       context: "api",
+      messageCount: 0,
     });
     return peer;
   }

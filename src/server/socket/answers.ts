@@ -6,6 +6,7 @@ import { errorMessage } from "../../config/errorMessage";
 import { toError } from "../../errors";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import type { SocketClient } from "./client";
+import { inLegacyForm } from "./legacyReplies";
 import {
   actionReply,
   encodeActionReply,
@@ -16,8 +17,15 @@ import { SOCKET_DEFAULTS } from "./socketConfig";
 
 type MessageId = string | number;
 
+function isLegacy({ server }: SocketClient): boolean {
+  return server.config.legacyReplies === true;
+}
+
 /** Send a message; one that cannot be encoded becomes an error. */
-export function send(client: SocketClient, message: unknown): void {
+export function send(client: SocketClient, sent: unknown): void {
+  const message = isLegacy(client)
+    ? inLegacyForm(sent, client.lineCount)
+    : sent;
   const fail = (error: unknown) => {
     const { messageId } = (message ?? {}) as { messageId?: MessageId };
     sendFailure(client, error, messageId);
@@ -41,7 +49,7 @@ export function sendReply(
 ): void {
   let text: string | undefined;
   try {
-    text = encodeActionReply(response, messageId);
+    if (!isLegacy(client)) text = encodeActionReply(response, messageId);
   } catch (error) {
     sendFailure(client, error, messageId);
     return;

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { endWithin, type Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { refuseLength, send, sendFailure } from "./answers";
+import { legacyFields } from "./legacyReplies";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { Output, type OutputLimits, type OutputOwner } from "./output";
 import {
@@ -53,6 +54,11 @@ export class SocketClient implements OutputOwner {
   open(connection: Connection): void {
     this.connection = connection;
     this.socket.on("data", (chunk: Buffer) => this.receive(chunk));
+  }
+
+  /** How many lines it has sent. */
+  get lineCount(): number {
+    return this.count;
   }
 
   /** Whether it waits for an answer. */
@@ -221,7 +227,11 @@ export class SocketClient implements OutputOwner {
     }
     if (request.kind === "verb")
       return this.runVerb(connection, request, messageId);
-    if (request.file !== undefined) connection.params.file = request.file;
+    const { legacyReplies } = this.server.config;
+    const file =
+      request.file ??
+      (legacyReplies === true ? connection.params.fileName : undefined);
+    if (file !== undefined) connection.params.file = file;
     return this.server.processFile(connection);
   }
 
@@ -260,13 +270,19 @@ export class SocketClient implements OutputOwner {
       const data: unknown = await connection.verbs(verb, words);
       if (!connection.destroyed) {
         const reply = verbReply(data, messageId);
-        send(this, { ...reply, ...answerFields(verb, connection) });
+        const more = answerFields(verb, connection);
+        send(this, { ...reply, ...more, ...this.legacyFields(verb, data) });
       }
     } catch (error) {
       send(this, errorReply(error, messageId));
     } finally {
       this.settle();
     }
+  }
+
+  private legacyFields(verb: string, data: unknown): object {
+    const { legacyReplies } = this.server.config;
+    return legacyReplies === true ? legacyFields(verb, data) : {};
   }
 
   private async refuse(

@@ -22,6 +22,8 @@ export interface SocketConfig extends ListenSettings {
   maxBufferedBytes?: number;
   sendTimeout?: number;
   pingInterval?: number;
+  /** Tell clients what version 3 told them, too. */
+  legacyReplies?: boolean;
   /** Verbs beside the usual ones. */
   verbs?: string[];
 }

@@ -1,6 +1,7 @@
 /** The verbs of version 3, over TCP and over websockets. */
 import { closeAll, SocketPeer, startSocketApp } from "../../support/socketApp";
 import { connectWebsocket } from "../../support/websocketClient";
+import { until } from "../../support/until";
 import { api, chatRoom, config, type Process } from "../../../src/index";
 
 let app: Process;
@@ -119,5 +120,80 @@ describe("say without a room", () => {
     expect((await nowhere.ask("say hello all")).error).toMatch(
       /not in this room/,
     );
+  });
+});
+
+describe("socket.legacyReplies", () => {
+  afterEach(() => {
+    config.socket.legacyReplies = false;
+  });
+
+  test("adds the count, the status and the names of version 3", async () => {
+    config.socket.legacyReplies = true;
+    const peer = await SocketPeer.connect();
+    expect((await peer.next()).messageCount).toBe(0);
+    expect(await peer.ask("randomNumber")).toMatchObject({
+      status: "OK",
+      context: "response",
+      messageId: 1,
+      messageCount: 1,
+    });
+    expect(await peer.ask("nothing")).toEqual({
+      error: "unknown action or invalid apiVersion",
+      context: "response",
+      messageId: 2,
+      messageCount: 2,
+    });
+    const params = await peer.ask("paramsView");
+    expect(params.params).toEqual(params.data);
+    const { details } = await peer.ask("detailsView");
+    expect(details.totalActions).toBe(2);
+    await peer.ask("roomAdd defaultRoom");
+    const { roomStatus } = await peer.ask("roomView defaultRoom");
+    expect(roomStatus.membersCount).toBe(1);
+  });
+
+  test("what was said in a room counts no request", async () => {
+    config.socket.legacyReplies = true;
+    const [speaker, listener] = [
+      await connect("defaultRoom"),
+      await connect("defaultRoom"),
+    ];
+    speaker.send("say defaultRoom hello");
+    expect(await listener.next()).toMatchObject({
+      message: "hello",
+      messageCount: 1,
+    });
+  });
+
+  test("the client's own id stays, beside the count", async () => {
+    config.socket.legacyReplies = true;
+    const peer = await connect();
+    const own = { action: "randomNumber", params: { messageId: "mine" } };
+    expect(await peer.ask(JSON.stringify(own))).toMatchObject({
+      messageId: "mine",
+      messageCount: 1,
+    });
+  });
+
+  test("file takes the param fileName", async () => {
+    api.params.postVariables.push("fileName");
+    const peer = await connect();
+    await peer.ask("paramAdd fileName=simple.html");
+    expect((await peer.ask("file")).error).toMatch(/file/);
+    config.socket.legacyReplies = true;
+    peer.send("file");
+    await until(() => peer.text.includes("</html>"));
+  });
+
+  test("off, answers are what they are", async () => {
+    const peer = await connect();
+    const answer = await peer.ask("randomNumber");
+    expect(Object.keys(answer)).toEqual([
+      "randomNumber",
+      "stringRandomNumber",
+      "context",
+      "messageId",
+    ]);
   });
 });
