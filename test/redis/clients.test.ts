@@ -263,6 +263,21 @@ describeOnRedis("connecting to redis", () => {
       await leaveCluster();
     });
 
+    test("is waited for by the boot for connectTimeout, however short an operation may be", async () => {
+      config.redis.operationTimeout = 100;
+      server.pause();
+      const connecting = connectRedis();
+      const severalOperations = performance.now() + 500;
+      await until(() => performance.now() > severalOperations);
+      server.resume();
+      config.redis.operationTimeout = 10_000;
+      for (const { options } of Object.values(api.redis.clients))
+        options.commandTimeout = 10_000;
+      await connecting;
+      expect(await api.redis.clients.client.ping()).toBe("PONG");
+      await leaveCluster();
+    });
+
     test("does not keep the server from stopping", async () => {
       await connectRedis();
       server.pause();
