@@ -39,6 +39,7 @@ export function oldDefaults(
       defaultOffset: 0,
       autoCreateChatRooms: true,
       sayToOwnRoom: true,
+      legacyStats: true,
       defaultChatRoom: "defaultRoom",
       paths: {
         action: [inRoot("actions")],

@@ -6,7 +6,7 @@ import { ask, type Ask } from "../support/ask";
 import { connectWebsocket } from "../support/websocketClient";
 import { closeAll, SocketPeer } from "../support/socketApp";
 import { until } from "../support/until";
-import { api, config, task } from "../../src/index";
+import { api, config, id, task } from "../../src/index";
 
 const portOf = (type: string) =>
   (api.servers.servers[type].server.address() as AddressInfo).port;
@@ -196,6 +196,21 @@ describe("classes of today among the files", () => {
     await peer.next();
     const answer = await peer.ask("actionsView");
     expect(answer.verbs).toContain("roomChange");
+  });
+
+  test("status, with the figures of old", async () => {
+    const { stats } = (await http("/api/status")).json;
+    expect(stats).toMatchObject({
+      peers: [id],
+      cache: { numberOfObjects: 0 },
+      queue: { queueLength: 0 },
+      socketServer: { activeClients: 0 },
+      webServer: { activeClients: 1 },
+    });
+    expect(stats.uptimeSeconds).toBeGreaterThan(0);
+    expect(stats.memory.heapUsed).toBeGreaterThan(0);
+    const { webServer } = (await http("/api/status")).json.stats;
+    expect(webServer.requests).toBe(stats.webServer.requests + 1);
   });
 
   test("file, by a param and by the path", async () => {

@@ -1,6 +1,7 @@
 import { Initializer } from "../../boot/initializer";
 import { loadLegacyModules } from "../adapter";
 import { installLegacyApi } from "../apiFacade";
+import { addLegacyStats } from "../stats";
 
 // when this file is loaded, before those of the project are
 loadLegacyModules();
@@ -15,5 +16,6 @@ export class Legacy extends Initializer {
 
   override async initialize() {
     installLegacyApi();
+    addLegacyStats();
   }
 }
