@@ -3,6 +3,7 @@ import { toError } from "../errors";
 import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
 import type { Process } from "./process";
+import { takeLeave } from "./ready";
 
 /** How long a stop may take before the process exits anyway, in ms. */
 const DEFAULT_SHUTDOWN_TIMEOUT = 30_000;
@@ -59,6 +60,7 @@ async function stopWithin(
   } catch {
     // already reported by the process; exiting is what is left to do
   }
+  await takeLeave();
   clearTimeout(timer);
   done();
 }

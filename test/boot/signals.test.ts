@@ -2,18 +2,23 @@ import { spawn, type ChildProcess } from "child_process";
 import * as path from "path";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
+// not the tsx command: its child would outlive it when it is killed
+const loader = require.resolve("tsx");
+const serverScript = path.join(repositoryRoot, "src/server.ts");
+
 /** A server process of its own, with what it printed. */
 class ServerProcess {
   output = "";
   readonly exited: Promise<{ code: number | null }>;
   private readonly child: ChildProcess;
 
-  constructor(project: TemporaryProject, env: Record<string, string>) {
-    // not the tsx command: its child would outlive it when it is killed
-    const loader = require.resolve("tsx");
-    const server = path.join(repositoryRoot, "src/server.ts");
+  constructor(
+    project: TemporaryProject,
+    env: Record<string, string>,
+    script: string,
+  ) {
     const { JEST_WORKER_ID: _, ...inherited } = process.env;
-    this.child = spawn(process.execPath, ["--import", loader, server], {
+    this.child = spawn(process.execPath, ["--import", loader, script], {
       cwd: project.root,
       env: { ...inherited, NODE_ENV: "development", PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -64,6 +69,7 @@ describe("signals", () => {
   function run(
     files: Record<string, string> = {},
     env: Record<string, string> = {},
+    script = serverScript,
   ): ServerProcess {
     project = new TemporaryProject({
       "package.json": '{"name":"signalled","version":"1.0.0"}',
@@ -78,7 +84,7 @@ describe("signals", () => {
       "src/initializers/keeper.js": keeper,
       ...files,
     });
-    server = new ServerProcess(project, env);
+    server = new ServerProcess(project, env, script);
     return server;
   }
 
@@ -107,6 +113,21 @@ describe("signals", () => {
     running.kill("SIGINT");
     expect((await running.exited).code).toBe(0);
     expect(running.output).toContain("*** signalled Stopped ***");
+  });
+
+  test("a worker of a cluster takes leave of its primary before it exits", async () => {
+    const primary = `
+      const cluster = require("node:cluster");
+      cluster.setupPrimary({ exec: ${JSON.stringify(serverScript)} });
+      const worker = cluster.fork();
+      worker.on("message", (text) => {
+        if (text === "ready") worker.process.kill("SIGTERM");
+      });
+      worker.on("exit", (code) => {
+        console.log("left:", worker.exitedAfterDisconnect, code);
+      });`;
+    const running = run({ "primary.js": primary }, {}, "primary.js");
+    await running.printed("left: true 0");
   });
 
   test("SIGUSR2 restarts", async () => {

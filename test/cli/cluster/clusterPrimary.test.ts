@@ -7,8 +7,9 @@ import {
   TemporaryProject,
 } from "../../support/temporaryProject";
 
-/** A worker that answers with its pid, and stops as servers do: it finishes what it has begun. */
+/** A worker that answers with its pid, and stops as servers do: it finishes what it has begun, and what is on its way. */
 const worker = `
+const cluster = require("node:cluster");
 const http = require("node:http");
 const server = http.createServer((req, res) => {
   if (req.url === "/crash") process.exit(7);
@@ -16,7 +17,8 @@ const server = http.createServer((req, res) => {
   setTimeout(() => res.end(String(process.env.ACTIONHERO_TITLE)), 5);
 });
 server.listen(Number(process.env.TEST_PORT), () => process.send("ready"));
-process.on("SIGTERM", () => server.close(() => process.exit(0)));
+process.on("disconnect", () => process.exit(0));
+process.on("SIGTERM", () => server.close(() => cluster.worker.disconnect()));
 process.on("SIGINT", () => undefined);
 `;
 
