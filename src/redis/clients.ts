@@ -7,6 +7,7 @@ import { within } from "./bounded";
 import { addressOf, ConnectionLog } from "./connectionLog";
 import { disconnect } from "./disconnect";
 import { isCluster, isEmbedded } from "./engine";
+import { shareTimeouts } from "./sharedTimeouts";
 
 /** The connections, by the names that `config.redis` gives them. */
 export interface RedisClients {
@@ -86,14 +87,16 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
 /** Without these a redis that stops answering would keep its callers for ever; what the user set stays. */
 function boundWaits(client: Redis): void {
   if (isEmbedded(client)) return;
-  if (!isCluster(client)) return bound(client.options);
+  if (!isCluster(client)) return bound(client);
   // the connections of a Cluster are made from then on
-  client.on("+node", (node: Redis) => bound(node.options));
+  client.on("+node", bound);
 }
 
-function bound(options: Redis["options"]): void {
+function bound(client: Redis): void {
+  const { options } = client;
   options.commandTimeout ??= operationTimeout();
   options.keepAlive ||= KEEP_ALIVE_MS;
+  shareTimeouts(client);
 }
 
 /** Wait for an answer; several attempts fit into the time, as redis may be starting too. */

@@ -1,0 +1,168 @@
+import { EventEmitter, once } from "node:events";
+import { Redis, type Command } from "ioredis";
+import { shareTimeouts } from "../../src/redis/sharedTimeouts";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { until } from "../support/until";
+
+const TIMEOUT_MS = 500;
+
+describeOnRedis("commands that share a timer", () => {
+  const server = new RedisServer();
+  let redis: Redis;
+
+  beforeAll(() => server.start());
+  afterAll(() => server.stop());
+
+  beforeEach(async () => {
+    redis = new Redis(server.url, { commandTimeout: TIMEOUT_MS });
+    shareTimeouts(redis);
+    await redis.ping();
+  });
+
+  afterEach(async () => {
+    server.resume();
+    await close(redis);
+  });
+
+  function close(client: Redis): Promise<unknown> {
+    const ended = once(client, "end");
+    client.disconnect();
+    return ended;
+  }
+
+  test("are given up when there is no answer, also in a pipeline", async () => {
+    server.pause();
+    const started = performance.now();
+    const piped = redis.pipeline().set("b", 1).get("b").exec();
+    await expect(redis.get("a")).rejects.toThrow("Command timed out");
+    expect(performance.now() - started).toBeGreaterThanOrEqual(TIMEOUT_MS);
+    const results = await piped;
+    expect(results!.map(([error]) => error?.message)).toEqual([
+      "Command timed out",
+      "Command timed out",
+    ]);
+  });
+
+  test("an answer that came while this process stood still is in time", async () => {
+    const answer = redis.ping();
+    // so that the command is on its way
+    await new Promise((resolve) => setImmediate(resolve));
+    const end = performance.now() + 2 * TIMEOUT_MS;
+    while (performance.now() < end);
+    expect(await answer).toBe("PONG");
+  });
+
+  test("what waits for a connection is given up, too", async () => {
+    server.pause();
+    const early = new Redis(server.url, { commandTimeout: TIMEOUT_MS });
+    early.on("error", () => undefined); // its own check is given up, too
+    shareTimeouts(early);
+    await expect(early.get("a")).rejects.toThrow("Command timed out");
+    server.resume();
+    await until(() => early.status === "ready");
+    await close(early);
+  });
+
+  test("a client that is duplicated has its timeouts as ever", async () => {
+    const copy = redis.duplicate();
+    await copy.ping();
+    server.pause();
+    await expect(copy.get("a")).rejects.toThrow("Command timed out");
+    server.resume();
+    await close(copy);
+  });
+});
+
+describe("what is kept", () => {
+  const timers = () => jest.getTimerCount();
+
+  class Client extends EventEmitter {
+    /** As ioredis does for each command of a client with a timeout. */
+    sendCommand(command: Command, _stream?: unknown) {
+      command.setTimeout(1_000);
+    }
+  }
+
+  function connect() {
+    const client = new Client();
+    shareTimeouts(client as unknown as Redis);
+    const send = <Sent extends object>(command: Sent): Sent => {
+      client.sendCommand(command as unknown as Command);
+      return command;
+    };
+    return { client, send };
+  }
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  const newCommand = () => ({ isResolved: false, reject: jest.fn() });
+
+  test("is one timer, and none once all have their answers", () => {
+    const { send } = connect();
+    for (let i = 0; i < 1_000; i++) send(newCommand()).isResolved = true;
+    expect(timers()).toBe(1);
+    jest.advanceTimersByTime(1_001);
+    expect(timers()).toBe(0);
+  });
+
+  test("each command is given up in its own time, unless it has its answer", () => {
+    const { send } = connect();
+    const first = send(newCommand());
+    const fast = send(newCommand());
+    jest.advanceTimersByTime(600);
+    const second = send(newCommand());
+    fast.isResolved = true;
+    jest.advanceTimersByTime(398);
+    expect(first.reject).not.toHaveBeenCalled();
+    jest.advanceTimersByTime(4);
+    expect(first.reject).toHaveBeenCalledWith(new Error("Command timed out"));
+    jest.advanceTimersByTime(590);
+    expect(second.reject).not.toHaveBeenCalled();
+    jest.advanceTimersByTime(10);
+    expect(second.reject).toHaveBeenCalledTimes(1);
+    expect(fast.reject).not.toHaveBeenCalled();
+  });
+
+  test("is nothing when the connection has ended", () => {
+    const { client, send } = connect();
+    const command = newCommand();
+    send(command);
+    client.emit("end");
+    expect(timers()).toBe(0);
+    jest.advanceTimersByTime(5_000);
+    expect(command.reject).not.toHaveBeenCalled();
+  });
+
+  test("are not the commands that have their answer, however many are on their way", () => {
+    const { send } = connect();
+    let looked = 0;
+    const waiting = Array.from({ length: 10 }, () => send(newCommand()));
+    for (let i = 0; i < 20_000; i++) {
+      let isResolved = false;
+      send({
+        get isResolved() {
+          looked++;
+          return isResolved;
+        },
+      });
+      isResolved = true;
+    }
+    const before = looked;
+    jest.advanceTimersByTime(1_001);
+    expect(looked - before).toBeLessThan(200); // those that are still kept
+    for (const { reject } of waiting) expect(reject).toHaveBeenCalledTimes(1);
+  });
+
+  test("a command of an ioredis that does not tell whether it has its answer keeps its own timer", () => {
+    const { send } = connect();
+    const command = { setTimeout: jest.fn() };
+    send(command);
+    expect(command.setTimeout).toHaveBeenCalledWith(1_000);
+    expect(timers()).toBe(0);
+  });
+});
