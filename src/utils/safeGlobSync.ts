@@ -1,4 +1,4 @@
-import { globSync, type GlobOptionsWithFileTypesFalse } from "glob";
+import type { GlobOptionsWithFileTypesFalse } from "glob";
 
 /**
  * Files matching a pattern, sorted; absolute patterns give absolute paths, dot files are left out.
@@ -8,6 +8,8 @@ export function safeGlobSync(
   match: string,
   args: GlobOptionsWithFileTypesFalse = {},
 ): string[] {
+  // loaded here, because nothing at boot needs it
+  const { globSync } = require("glob") as typeof import("glob");
   return globSync(match, {
     ...args,
     windowsPathsNoEscape: process.platform === "win32",

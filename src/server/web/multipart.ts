@@ -5,7 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { Busboy, type BusboyInstance } from "@fastify/busboy";
+import type { BusboyInstance } from "@fastify/busboy";
 import { BodyError, RequestAborted } from "./bodyError";
 import { newUpload, type UploadedFile } from "./uploads";
 import { WEB_DEFAULTS, type FormOptions } from "./webConfig";
@@ -218,6 +218,9 @@ class FormCount {
 
 function openParser(req: IncomingMessage, { options }: Intake): BusboyInstance {
   const { maxFieldsSize = WEB_DEFAULTS.maxFieldsSize } = options;
+  // loaded here, because many servers never get a form
+  const { Busboy } =
+    require("@fastify/busboy") as typeof import("@fastify/busboy");
   try {
     return new Busboy({
       headers: {

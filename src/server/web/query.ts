@@ -1,7 +1,10 @@
 /** Parses query strings as `qs` does; flat ones, which are nearly all, without it. */
-import * as qs from "qs";
+import type * as qs from "qs";
 
 export type Query = { [key: string]: any };
+
+/** Loaded by the first query that needs it: a boot does not wait for its many modules. */
+let loaded: typeof qs | undefined;
 
 /** How many params a query may have is the caller's business, so that none is dropped silently here. */
 const QS_PARAMETER_LIMIT = 100_000;
@@ -16,13 +19,12 @@ export function parseQuery(
 ): Query {
   if (query === "") return {};
   const flat = hasOptions(options) ? undefined : parseFlat(query);
-  return (
-    flat ??
-    qs.parse(query, {
-      parameterLimit: QS_PARAMETER_LIMIT,
-      ...(options as qs.IParseOptions),
-    })
-  );
+  if (flat) return flat;
+  loaded ??= require("qs") as typeof qs;
+  return loaded.parse(query, {
+    parameterLimit: QS_PARAMETER_LIMIT,
+    ...(options as qs.IParseOptions),
+  });
 }
 
 /** How many `key=value` pairs a query string holds. */
