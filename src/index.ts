@@ -71,6 +71,7 @@ export {
   type ServerAttributes,
 } from "./server/server";
 export type { SocketServer } from "./server/socket/socketServer";
+export type { RequestInterceptor, WebServer } from "./server/web/webServer";
 export type {
   FileConnection,
   StaticFileApi,

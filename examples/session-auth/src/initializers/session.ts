@@ -1,10 +1,4 @@
-import {
-  action,
-  api,
-  cache,
-  Initializer,
-  type ActionProcessor,
-} from "actionhero";
+import { action, api, cache, type Connection, Initializer } from "actionhero";
 
 const PREFIX = "session:";
 const LIFE_MS = 24 * 60 * 60 * 1000;
@@ -13,15 +7,13 @@ export interface Session {
   user: string;
 }
 
-/** A connection's fingerprint comes from its cookie, so it tells browsers apart. */
-type Client = ActionProcessor<any>["connection"];
-
+/** The fingerprint of a connection comes from its cookie, so it tells browsers apart. */
 class Sessions {
-  async create({ fingerprint }: Client, user: string) {
+  async create({ fingerprint }: Connection, user: string) {
     await cache.save(PREFIX + fingerprint, { user }, LIFE_MS);
   }
 
-  async find({ fingerprint }: Client): Promise<Session | undefined> {
+  async find({ fingerprint }: Connection): Promise<Session | undefined> {
     try {
       const { value } = await cache.load(PREFIX + fingerprint, {
         expireTimeMS: LIFE_MS, // every use makes it live on
@@ -32,7 +24,7 @@ class Sessions {
     }
   }
 
-  async destroy({ fingerprint }: Client) {
+  async destroy({ fingerprint }: Connection) {
     await cache.destroy(PREFIX + fingerprint);
   }
 }
@@ -54,7 +46,7 @@ export class SessionInitializer extends Initializer {
     action.addMiddleware({
       name: "signed-in",
       global: false,
-      preProcessor: async (data: ActionProcessor<any>) => {
+      preProcessor: async (data) => {
         const session = await api.sessions.find(data.connection);
         if (!session) throw new Error("please sign in");
         data.session = session;
