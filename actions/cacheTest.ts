@@ -4,7 +4,7 @@ import { Action, cache, type ParamsFrom } from "../src";
 const EXPIRE_MS = 5000;
 const MIN_LENGTH = 3;
 
-function toText(value: unknown): string {
+function toText(value: string | number | boolean): string {
   return String(value);
 }
 

@@ -158,10 +158,16 @@ describe("generators", () => {
     ],
     [
       ["generate-initializer", "-n", "setup", "--loadPriority=7"],
-      ["src/initializers/setup.ts"],
+      ["src/initializers/setup.ts", "__tests__/initializers/setup.ts"],
     ],
-    [["generate", "server", "--name=pigeon"], ["src/servers/pigeon.ts"]],
-    [["generate-cli", "--name=say-hi"], ["src/bin/say-hi.ts"]],
+    [
+      ["generate", "server", "--name=pigeon"],
+      ["src/servers/pigeon.ts", "__tests__/servers/pigeon.ts"],
+    ],
+    [
+      ["generate-cli", "--name=say-hi"],
+      ["src/bin/say-hi.ts", "__tests__/bin/say-hi.ts"],
+    ],
     [
       ["generate-action", "-n", "sub/folder"],
       ["src/actions/sub/folder.ts", "__tests__/actions/sub/folder.ts"],
@@ -186,6 +192,9 @@ describe("generators", () => {
     expect(initializer).toContain("this.loadPriority = 7;");
     expect(initializer).toContain("this.stopPriority = 1000;");
     expect(read("src/servers/pigeon.ts")).toContain('this.type = "pigeon"');
+    expect(read("__tests__/bin/say-hi.ts")).toContain(
+      'from "../../src/bin/say-hi"',
+    );
   });
 
   test("they never overwrite, and write all files or none", async () => {

@@ -11,7 +11,8 @@ export class GenerateCLI extends CLI {
   constructor() {
     super();
     this.name = "generate-cli";
-    this.description = "write a new command for this command line";
+    this.description =
+      "write a new command for this command line, and its test";
     this.example = "actionhero generate-cli --name=import-users";
     this.initialize = false;
     this.inputs = {
@@ -37,11 +38,13 @@ export class GenerateCLI extends CLI {
 
   async run({ params }: { params: Params }) {
     const { name, description, example } = params;
-    generateComponent([{ template: "cli.ts", path: "cli" }], {
-      name,
-      description,
-      example,
-    });
+    generateComponent(
+      [
+        { template: "cli.ts", path: "cli" },
+        { template: "test/cli.ts", path: "test", folder: "bin" },
+      ],
+      { name, description, example, testTitle: `Command: ${name}` },
+    );
     return true;
   }
 }

@@ -13,7 +13,7 @@ export class GenerateInitializer extends CLI {
   constructor() {
     super();
     this.name = "generate-initializer";
-    this.description = "write a new initializer";
+    this.description = "write a new initializer and its test";
     this.example =
       "actionhero generate-initializer --name=database --loadPriority=201";
     this.initialize = false;
@@ -30,12 +30,23 @@ export class GenerateInitializer extends CLI {
   }
 
   async run({ params }: { params: Params }) {
-    generateComponent([{ template: "initializer.ts", path: "initializer" }], {
-      name: params.name,
-      loadPriority: wholeNumber(params.loadPriority),
-      startPriority: wholeNumber(params.startPriority),
-      stopPriority: wholeNumber(params.stopPriority),
-    });
+    generateComponent(
+      [
+        { template: "initializer.ts", path: "initializer" },
+        {
+          template: "test/initializer.ts",
+          path: "test",
+          folder: "initializers",
+        },
+      ],
+      {
+        name: params.name,
+        loadPriority: wholeNumber(params.loadPriority),
+        startPriority: wholeNumber(params.startPriority),
+        stopPriority: wholeNumber(params.stopPriority),
+        testTitle: `Initializer: ${params.name}`,
+      },
+    );
     return true;
   }
 }

@@ -5,7 +5,8 @@ export class GenerateServer extends CLI {
   constructor() {
     super();
     this.name = "generate-server";
-    this.description = "write a new server, for clients of your own kind";
+    this.description =
+      "write a new server, for clients of your own kind, and its test";
     this.example = "actionhero generate-server --name=udp";
     this.initialize = false;
     this.inputs = {
@@ -18,9 +19,13 @@ export class GenerateServer extends CLI {
   }
 
   async run({ params }: { params: { name: string } }) {
-    generateComponent([{ template: "server.ts", path: "server" }], {
-      name: params.name,
-    });
+    generateComponent(
+      [
+        { template: "server.ts", path: "server" },
+        { template: "test/server.ts", path: "test", folder: "servers" },
+      ],
+      { name: params.name, testTitle: `Server: ${params.name}` },
+    );
     return true;
   }
 }

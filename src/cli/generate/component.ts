@@ -35,13 +35,15 @@ export function generateComponent(
       typeof value === "string" ? stringLiteral(value) : value,
     ]),
   );
-  const written = files.map((file) => ({
-    target: path.join(
-      folderOf(file.path),
-      file.folder ?? "",
-      `${values.name}.ts`,
-    ),
-    content: fillCode(readTemplate(file.template), code),
+  const targets = files.map((file) =>
+    path.join(folderOf(file.path), file.folder ?? "", `${values.name}.ts`),
+  );
+  const written = files.map((file, i) => ({
+    target: targets[i]!,
+    content: fillCode(readTemplate(file.template), {
+      ...code,
+      source: importPath(targets[i]!, targets[0]!),
+    }),
   }));
 
   const taken = written.find(({ target }) => fileExists(target));
@@ -51,6 +53,13 @@ export function generateComponent(
     fs.mkdirSync(path.dirname(target), { recursive: true });
     console.log(createFileSafely(target, content));
   }
+}
+
+/** How one file of code imports another. */
+function importPath(from: string, to: string): string {
+  const relative = path.relative(path.dirname(from), to);
+  const name = relative.split(path.sep).join("/").replace(/\.ts$/, "");
+  return stringLiteral(name.startsWith(".") ? name : `./${name}`);
 }
 
 /** The name is that of a file; it may have folders in front, and stays below its own. */
