@@ -4,6 +4,16 @@ import { EventEmitter, once } from "events";
 import * as readline from "readline";
 import { HIDDEN } from "./runCli";
 
+export interface ServiceOptions {
+  cwd: string;
+  env?: Record<string, string | undefined>;
+  /** Put it at the head of a group of its own. */
+  detached?: boolean;
+  /** Run it as this user and group (default: those of the tests). */
+  uid?: number;
+  gid?: number;
+}
+
 export class Service {
   readonly lines: string[] = [];
   readonly child: ChildProcess;
@@ -14,11 +24,12 @@ export class Service {
   constructor(
     command: string,
     args: readonly string[],
-    options: { cwd: string; env?: Record<string, string | undefined> },
+    options: ServiceOptions,
   ) {
+    const { env, ...others } = options;
     this.child = spawn(command, args, {
-      cwd: options.cwd,
-      env: { ...process.env, ...HIDDEN, ...options.env },
+      ...others,
+      env: { ...process.env, ...HIDDEN, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.exit = once(this.child, "close") as typeof this.exit;

@@ -19,6 +19,9 @@ const DEPENDENCIES = ["ioredis", "ioredis-mock", "winston", "ws"];
 const DEV_DEPENDENCIES = ["@types/node", "prettier", "tsx", "typescript"];
 const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 
+/** Restarts the server also for files that it has not loaded yet, such as a new action. */
+export const WATCH = 'tsx watch --include "./src/**/*"';
+
 /** What a new project's package.json holds. */
 export function projectPackageJson(
   folder: string,
@@ -32,8 +35,8 @@ export function projectPackageJson(
     engines: { node: String(ownPackage().engines.node) },
     scripts: {
       postinstall: "npm run build",
-      dev: "tsx watch ./src/server.ts",
-      debug: "tsx watch --inspect ./src/server.ts",
+      dev: `${WATCH} ./src/server.ts`,
+      debug: `${WATCH} --inspect ./src/server.ts`,
       start: "node ./dist/server.js",
       actionhero: "actionhero",
       test: "jest",

@@ -6,6 +6,7 @@ import { ownSpec } from "../generate/ownSpec";
 import {
   ranges,
   readPackageJson,
+  WATCH,
   type PackageJson,
 } from "../generate/packageJson";
 import type { Change } from "./change";
@@ -124,7 +125,7 @@ function developmentLoop(manifest: PackageJson): Change[] {
 
 function withTsx(script: string): string {
   return script
-    .replace(/ts-node-dev/g, "tsx watch")
+    .replace(/ts-node-dev/g, WATCH)
     .replace(/ --(no-deps|transpile-only|respawn|cls|files)\b/g, "")
     .replace(/ -- /g, " ")
     .replace(/(\S*\/src\/server)(?=\s|$)/g, "$1.ts")
