@@ -5,39 +5,42 @@ import * as path from "node:path";
 import * as ts from "typescript";
 import { projectPackageJson } from "../../src/cli/generate/packageJson";
 import { joinSpacedName } from "../../src/cli/spacedNames";
+import { blocks, blocksOf, pages, type Block } from "../support/documents";
 import { runCli } from "../support/runCli";
 import { repositoryRoot } from "../support/temporaryProject";
 
-interface Block {
-  /** `docs/actions.md:12` */
-  place: string;
-  language: string;
-  text: string;
+/** What a page would run, without what is around it. */
+function inlineScripts(block: Block): Block {
+  const scripts = block.text.matchAll(/<script>(.*?)<\/script>/gs);
+  return { ...block, text: [...scripts].map(([, code]) => code).join("\n") };
 }
 
-const pages = [
-  "README.md",
-  "examples/README.md",
-  ...fs
-    .readdirSync(path.join(repositoryRoot, "docs"))
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => `docs/${name}`),
-];
+/** Who sees to the blocks of a language. */
+const CHECKED: Record<string, string> = {
+  ts: "type-checked by snippets.test.ts",
+  js: "parsed here",
+  json: "parsed here",
+  html: "parsed here",
+  sh: "run by test/package/journey.test.ts",
+  transcript: "replayed by the tests of its server",
+};
 
-const blocks = pages.flatMap((page): Block[] => {
-  const text = fs.readFileSync(path.join(repositoryRoot, page), "utf8");
-  return [...text.matchAll(/^```(\w+)\n(.*?)^```/gms)].map((match) => ({
-    place: `${page}:${text.slice(0, match.index).split("\n").length}`,
-    language: match[1],
-    text: match[2],
-  }));
+test("every block is in a language that is checked", () => {
+  const counts = Object.entries(CHECKED).map(
+    ([language, how]) => `${blocksOf(language).length} ${language} (${how})`,
+  );
+  process.stdout.write(`blocks: ${counts.join(", ")}\n`);
+  const others = blocks.filter(({ language }) => !(language in CHECKED));
+  expect(others.map(({ place }) => place)).toEqual([]);
+  expect(blocks.length).toBeGreaterThan(50);
 });
-const written = (...languages: string[]) =>
-  blocks.filter(({ language }) => languages.includes(language));
 
-test("every js and json block is well-formed", () => {
-  const scripts = written("js", "javascript", "mjs", "json");
-  process.stdout.write(`${scripts.length} js and json blocks checked\n`);
+test("every js, json and html block is well-formed", () => {
+  const scripts = [
+    ...blocksOf("js"),
+    ...blocksOf("json"),
+    ...blocksOf("html").map(inlineScripts),
+  ];
   const wrong = scripts.filter(({ language, text }) => {
     const { diagnostics } = ts.transpileModule(
       language === "json" ? `(${text});` : text,
@@ -49,8 +52,7 @@ test("every js and json block is well-formed", () => {
 });
 
 test("every sh block is a script of commands that there are", async () => {
-  const scripts = written("sh", "bash");
-  process.stdout.write(`${scripts.length} sh blocks checked\n`);
+  const scripts = blocksOf("sh");
   expect(scripts.length).toBeGreaterThan(5);
   const help = await runCli(["help"], { cwd: repositoryRoot });
   const commands = [...help.stdout.matchAll(/^ {2}([a-z-]+)/gm)].map(

@@ -2,8 +2,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as ts from "typescript";
-
-const root = path.join(__dirname, "..", "..");
+import { blocksOf, pages } from "../support/documents";
+import { repositoryRoot as root } from "../support/temporaryProject";
 
 interface Snippet {
   /** `docs/actions.md:12`: where the block begins. */
@@ -12,30 +12,32 @@ interface Snippet {
   text: string;
 }
 
-const pages = [
-  "README.md",
-  ...fs.readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`),
-].filter((page) => page.endsWith(".md"));
-
-const snippets = pages.flatMap(snippetsOf);
-
-function snippetsOf(page: string): Snippet[] {
-  const found: Snippet[] = [];
-  const text = fs.readFileSync(path.join(root, page), "utf8");
-  for (const match of text.matchAll(/^```(?:ts|typescript)\n(.*?)^```/gms)) {
-    const line = text.slice(0, match.index).split("\n").length;
-    const name = `${page.replace(/\W/g, "_")}_${line}.ts`;
-    const file = path.join(root, "src", name);
-    found.push({ place: `${page}:${line}`, file, text: match[1] });
-  }
-  return found;
-}
+const snippets = blocksOf("ts").map(({ place, text }): Snippet => {
+  const file = path.join(root, "src", `${place.replace(/\W/g, "_")}.ts`);
+  return { place, file, text };
+});
 
 test("every block compiles", () => {
   process.stdout.write(`${snippets.length} snippets type-checked\n`);
   expect(snippets.length).toBeGreaterThan(0);
   expect(problemsOf(snippets)).toEqual([]);
 }, 120_000);
+
+test("no block, and no example, needs `any`", () => {
+  const folder = path.join(root, "examples");
+  const examples = fs
+    .readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.ts$/.test(name) && !/node_modules|dist/.test(name))
+    .map((name) => ({
+      place: name,
+      text: fs.readFileSync(path.join(folder, name), "utf8"),
+    }));
+  expect(examples.length).toBeGreaterThan(5);
+  const loose = [...blocksOf("ts"), ...examples].filter(({ text }) =>
+    /\bas any\b|: any\b|<any>/.test(text),
+  );
+  expect(loose.map(({ place }) => place)).toEqual([]);
+});
 
 test("the check finds what does not exist, in the package and in its types", () => {
   const file = path.join(root, "src", "wrong.ts");
