@@ -23,16 +23,25 @@ const CHECKED: Record<string, string> = {
   html: "parsed here",
   sh: "run by test/package/journey.test.ts",
   transcript: "replayed by the tests of its server",
+  "": "what is shown, not to be run",
 };
 
 test("every block is in a language that is checked", () => {
   const counts = Object.entries(CHECKED).map(
-    ([language, how]) => `${blocksOf(language).length} ${language} (${how})`,
+    ([language, how]) =>
+      `${blocksOf(language).length} ${language || "without a language"} (${how})`,
   );
   process.stdout.write(`blocks: ${counts.join(", ")}\n`);
   const others = blocks.filter(({ language }) => !(language in CHECKED));
   expect(others.map(({ place }) => place)).toEqual([]);
   expect(blocks.length).toBeGreaterThan(50);
+});
+
+test("what is only shown holds no commands for a shell", () => {
+  const commands = blocksOf("").filter(({ text }) =>
+    /^(?:\w+=\S+ )*(?:npm|npx|node|actionhero|docker) /m.test(text),
+  );
+  expect(commands.map(({ place }) => place)).toEqual([]);
 });
 
 test("every js, json and html block is well-formed", () => {

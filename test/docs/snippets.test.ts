@@ -23,6 +23,16 @@ test("every block compiles", () => {
   expect(problemsOf(snippets)).toEqual([]);
 }, 120_000);
 
+test("a block that exports a class of the framework is a file as it could be: it exports nothing else", () => {
+  const mixed = blocksOf("ts").filter(
+    ({ text }) =>
+      /^export class \w+ extends (?:Action|CLI|Initializer|Server|Task)\b/m.test(
+        text,
+      ) && /^export (?!class|interface|type)/m.test(text),
+  );
+  expect(mixed.map(({ place }) => place)).toEqual([]);
+});
+
 test("no block, and no example, needs `any`", () => {
   const folder = path.join(root, "examples");
   const examples = fs

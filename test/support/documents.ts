@@ -29,10 +29,10 @@ const ALIASES: Record<string, string> = {
   mjs: "js",
 };
 
-/** All blocks that name their language; a block without a name shows what something prints. */
+/** All blocks; the language of one that names none is "": it shows what something prints. */
 export const blocks: Block[] = pages.flatMap((page) => {
   const text = fs.readFileSync(path.join(repositoryRoot, page), "utf8");
-  return [...text.matchAll(/^```(\w+)\n(.*?)^```/gms)].map((match) => ({
+  return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map((match) => ({
     place: `${page}:${text.slice(0, match.index).split("\n").length}`,
     page,
     language: ALIASES[match[1]] ?? match[1],
