@@ -195,13 +195,14 @@ function fileBelow(folder: string, rest: string): string | undefined {
 function addAutomaticRoutes(): void {
   const verbs = (config.web as { automaticRoutes?: unknown } | undefined)
     ?.automaticRoutes;
-  if (!Array.isArray(verbs)) return;
+  if (!Array.isArray(verbs) || verbs.length === 0) return;
+  const names = verbs.map((verb) => String(verb).toUpperCase()).join(", ");
+  log(
+    `creating routes automatically for all actions responding to ${names} HTTP verb${verbs.length > 1 ? "s" : ""}`,
+  );
   for (const verb of verbs as string[]) {
     if (!(routerMethods as readonly string[]).includes(verb))
       throw new Error(`${verb} is not an HTTP verb`);
-    log(
-      `creating routes automatically for all actions responding to ${verb.toUpperCase()} HTTP verb`,
-    );
     const present = new Set(
       api.routes.routes[verb as RouteMethod].map(
         ({ path, action }) => `${path} ${action}`,

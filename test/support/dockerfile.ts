@@ -237,6 +237,10 @@ function give(folder: string, uid: number): void {
 
 /** Temporary folders are their owner's alone; what is in one of them is not. */
 function letThrough(folder: string): void {
-  for (let above = folder; above !== os.tmpdir(); above = path.dirname(above))
+  const shared = fs.realpathSync(os.tmpdir());
+  let above = folder;
+  while (above.startsWith(shared + path.sep)) {
     fs.chmodSync(above, 0o755);
+    above = path.dirname(above);
+  }
 }
