@@ -725,7 +725,8 @@ if (hasRedis)
           at,
         );
         const jest = path.join(project, "node_modules/jest/bin/jest.js");
-        const tested = await run(process.execPath, [jest], at);
+        const words = [jest, "--testTimeout=60000"];
+        const tested = await run(process.execPath, words, at);
         expect(tested.stderr).toMatch(/Tests: +2 passed, 2 total/);
 
         const port = await freePort();
@@ -777,7 +778,8 @@ if (hasRedis)
           at,
         );
         const jest = path.join(project, "node_modules/jest/bin/jest.js");
-        const tested = await run(process.execPath, [jest], at);
+        const words = [jest, "--testTimeout=60000"];
+        const tested = await run(process.execPath, words, at);
         expect(tested.stderr).toMatch(/Tests: +2 passed, 2 total/);
 
         const port = await freePort();

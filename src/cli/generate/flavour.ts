@@ -48,11 +48,15 @@ export function adaptTemplate(text: string, flavour: Flavour): string {
   return text.replace(/(from "\.{1,2}\/[^"]+)"/g, '$1.js"');
 }
 
+/** The server starts in a test's hook, where its files are compiled: on a busy machine for longer than jest's five seconds. */
+const TEST_TIMEOUT_MS = 30_000;
+
 /** How the tests of a project are compiled: as CommonJS in both flavours, since jest cannot require ES modules. */
 export function jestConfig(flavour: Flavour): Record<string, unknown> {
   if (flavour === "commonjs") {
     return {
       testEnvironment: "node",
+      testTimeout: TEST_TIMEOUT_MS,
       transform: { "^.+\\.ts?$": "ts-jest" },
     };
   }
@@ -68,6 +72,7 @@ export function jestConfig(flavour: Flavour): Record<string, unknown> {
   };
   return {
     testEnvironment: "node",
+    testTimeout: TEST_TIMEOUT_MS,
     moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
     transform: { "^.+\\.ts?$": ["ts-jest", { tsconfig }] },
   };
