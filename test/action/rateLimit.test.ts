@@ -1,4 +1,5 @@
 import { SocketPeer } from "../support/socketApp";
+import { connectWebsocket } from "../support/websocketClient";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 import { action, api, config, specHelper } from "../../src/index";
 import { FlakyProxy } from "../support/flakyProxy";
@@ -130,6 +131,24 @@ describeOnEachEngine("the rate limit", (engine) => {
       context: "response",
     });
     await peer.close();
+  });
+
+  test("websockets, also behind proxies", async () => {
+    limit.proxies = 1;
+    const from = (address: string) =>
+      connectWebsocket({
+        headers: { "x-forwarded-for": `1.1.1.1, ${address}` },
+      });
+    const [client, other] = await Promise.all([
+      from("10.0.0.1"),
+      from("10.0.0.2"),
+    ]);
+    for (let i = 0; i < 3; i++)
+      expect((await client.action("hello")).hello).toBe("world");
+    expect((await client.action("hello")).error).toMatch(/too many requests/);
+    expect((await other.action("hello")).hello).toBe("world");
+    for (const { ws } of [client, other]) ws.terminate();
+    await Promise.all([client.closed, other.closed]);
   });
 
   test("the specHelper's connections count by their address", async () => {

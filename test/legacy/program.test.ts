@@ -1,6 +1,7 @@
 /** A project of version 3 as a program: `node app.js`, and by the command line. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import * as fs from "node:fs";
 import * as path from "node:path";
 import * as readline from "node:readline";
 import { ask } from "../support/ask";
@@ -26,6 +27,17 @@ function start(script: string, args: string[], more: object = {}) {
   return child;
 }
 
+/** What app.js prints when the server has started. */
+async function started(child: ChildProcess): Promise<any> {
+  const lines = readline.createInterface({ input: child.stdout! });
+  for await (const line of lines) {
+    if (!line.startsWith("{")) continue;
+    child.stdout!.resume();
+    return JSON.parse(line);
+  }
+  throw new Error("app.js ended without having started");
+}
+
 afterAll(() => {
   for (const child of children) child.kill("SIGKILL");
   oldProject.remove();
@@ -33,20 +45,13 @@ afterAll(() => {
 
 test("node app.js answers, with the changes of its start, and stops", async () => {
   const child = start("app.js", []);
-  const lines = readline.createInterface({ input: child.stdout });
-  let told: any;
-  for await (const line of lines) {
-    if (!line.startsWith("{")) continue;
-    told = JSON.parse(line);
-    break;
-  }
+  const told = await started(child);
   expect(told).toMatchObject({ initialized: true, serverName: "changed" });
   const { json } = await ask(told.port, "/api/hello?name=x");
   expect(json).toMatchObject({
     greeting: "hello x",
     serverInformation: { serverName: "changed" },
   });
-  child.stdout.resume();
   child.kill("SIGTERM");
   expect(await once(child, "exit")).toEqual([0, null]);
 }, 60_000);
@@ -74,6 +79,24 @@ test("the command line knows such a project by its configuration", async () => {
     40_000,
   );
   expect(answer.json.greeting).toBe("hello x");
+  child.kill("SIGTERM");
+  expect(await once(child, "exit")).toEqual([0, null]);
+}, 90_000);
+
+test("in development mode a changed action is taken into the running server", async () => {
+  const child = start("app.js", [], {
+    ACTIONHERO_CONFIG_OVERRIDES: JSON.stringify({
+      general: { developmentMode: true },
+    }),
+  });
+  const { port } = await started(child);
+  const greeting = async () =>
+    (await ask(port, "/hello?name=x")).json.greeting as string;
+  expect(await greeting()).toBe("hello x");
+  const file = oldProject.path("actions/hello.js");
+  const code = fs.readFileSync(file, "utf8");
+  fs.writeFileSync(file, code.replace('|| "hello"', '|| "changed"'));
+  await until(async () => (await greeting()) === "changed x", 20_000);
   child.kill("SIGTERM");
   expect(await once(child, "exit")).toEqual([0, null]);
 }, 90_000);
