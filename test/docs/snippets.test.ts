@@ -12,10 +12,12 @@ interface Snippet {
   text: string;
 }
 
-const snippets = blocksOf("ts").map(({ place, text }): Snippet => {
-  const file = path.join(root, "src", `${place.replace(/\W/g, "_")}.ts`);
-  return { place, file, text };
-});
+const snippets = [...blocksOf("ts"), ...blocksOf("js")].map(
+  ({ place, language, text }): Snippet => {
+    const name = `${place.replace(/\W/g, "_")}.${language}`;
+    return { place, file: path.join(root, "src", name), text };
+  },
+);
 
 test("every block compiles", () => {
   process.stdout.write(`${snippets.length} snippets type-checked\n`);
@@ -57,7 +59,12 @@ test("the check finds what does not exist, in the package and in its types", () 
     "export class A extends Action {}",
   ];
   const wrong = { place: "wrong", file, text: lines.join("\n") };
-  expect(problemsOf([wrong])).toHaveLength(3);
+  const script = {
+    place: "script",
+    file: path.join(root, "src", "script.js"),
+    text: 'require("actionhero").nothing();',
+  };
+  expect(problemsOf([wrong, script])).toHaveLength(4);
 }, 120_000);
 
 test("every link between the pages leads somewhere", () => {
@@ -87,6 +94,8 @@ function problemsOf(checked: Snippet[]): string[] {
     },
     types: ["node", "jest"],
     typeRoots: [path.join(root, "node_modules", "@types")],
+    allowJs: true,
+    checkJs: true,
     strict: true,
     skipLibCheck: true,
     noEmit: true,
