@@ -41,7 +41,12 @@ export function legacyConnection(
   return new Proxy(connection, {
     get(_target, name) {
       if (name === "room") return connection.rooms[0];
-      return Reflect.get(holderOf(name), name) as unknown;
+      const holder = holderOf(name);
+      const value = Reflect.get(holder, name) as unknown;
+      // methods compare the connection with what is registered
+      return holder === connection && typeof value === "function"
+        ? (value.bind(connection) as unknown)
+        : value;
     },
     set: (_target, name, value) => Reflect.set(holderOf(name), name, value),
   }) as unknown as LegacyConnection;

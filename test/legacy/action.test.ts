@@ -132,6 +132,23 @@ describe("fromLegacyAction", () => {
     expect((await answerOf(run, { file: "x" }, inputs)).file).toBe("x");
   });
 
+  test("methods of the connection work on it", async () => {
+    const connection = await specHelper.buildConnection();
+    const run: Run = async (_api, facade, next) => {
+      if (facade.id !== connection.id) return next();
+      await facade.verbs("roomAdd", ["otherRoom"]);
+      facade.response.room = facade.room;
+      await facade.destroy();
+      next(facade, true);
+    };
+    await answerOf(run);
+    expect(await specHelper.runAction("legacy", connection)).toMatchObject({
+      room: "otherRoom",
+    });
+    expect(connection.destroyed).toBe(true);
+    expect(api.connections.connections).not.toHaveProperty(connection.id);
+  });
+
   test("the connection keeps what is put on it, but not the request's", async () => {
     const connection = await specHelper.buildConnection();
     const run: Run = (_api, facade, next) => {

@@ -226,6 +226,8 @@ describe("classes of today among the files", () => {
       "there is no such file",
     ]);
     expect((await http("/api/file")).status).toBe(422);
+    for (const odd of ["fileName[a]=1", "fileName[toString]=1", "fileName=%00"])
+      expect((await http(`/api/file?${odd}`)).status).toBeGreaterThan(399);
   });
 
   test("say, from HTTP to the clients of a room", async () => {

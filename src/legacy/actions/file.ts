@@ -12,7 +12,7 @@ export class File extends Action {
   }
 
   override async run(data: ActionProcessor<any>) {
-    data.toRender = false;
     await data.connection.sendFile(String(data.params.fileName));
+    data.toRender = false; // not before: what fails is to be answered, too
   }
 }
