@@ -1,6 +1,6 @@
 /**
  * Keep-alive load from a process of its own: each connection sends the same request again as soon as it has its
- * answer. Told by IPC: {port, request, connections, ms}; answers {requests, ms}.
+ * answer. Told by IPC: {port, request, connections, ms}; answers {messages, ms}.
  */
 const net = require("node:net");
 
@@ -9,13 +9,13 @@ const POLL_MS = 0.1;
 process.on("message", async ({ port, request, connections, ms }) => {
   const bytes = Buffer.from(request, "latin1");
   const started = performance.now();
-  const state = { requests: 0, until: started + ms };
+  const state = { messages: 0, until: started + ms };
   spin(state);
   await Promise.all(
     Array.from({ length: connections }, () => work(port, bytes, state)),
   );
   process.send({
-    requests: state.requests,
+    messages: state.messages,
     ms: performance.now() - started,
   });
 });
@@ -60,7 +60,7 @@ function work(port, bytes, state) {
       }
       if (missing <= 0) {
         missing = 0;
-        state.requests++;
+        state.messages++;
         next();
       }
     });

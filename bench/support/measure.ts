@@ -1,0 +1,149 @@
+/** What a message costs each server, and what an idle connection does. */
+import { execFileSync, type ChildProcess } from "node:child_process";
+import { numberOption } from "./options";
+import { tell, type Running } from "./servers";
+
+const ROUNDS = numberOption("rounds", 7);
+const SLICE_MS = numberOption("ms", 500);
+const WARM_UP_MS = 1500;
+
+/** The load of one slice for one server. */
+interface Slice {
+  /** CPU time of the server, per message. */
+  microseconds: number;
+  perSecond: number;
+}
+
+/** Row by row, what console.table shows. */
+export type Table = Record<string, object>;
+
+/**
+ * Load all servers in turn, in short slices.
+ * @param order what the load is told for a server, without how long
+ * @param references by the name of a column: the server that a row is compared with
+ */
+export async function measureCpu<Server extends Running>(
+  load: ChildProcess,
+  servers: Server[],
+  order: (server: Server) => object,
+  references: (server: Server) => Record<string, string>,
+): Promise<Table> {
+  const slices = new Map<string, Slice[]>(servers.map((s) => [s.name, []]));
+  const run = (server: Server, ms: number) =>
+    slice(load, server, { ...order(server), ms });
+  for (const server of servers) await run(server, WARM_UP_MS);
+  for (let i = 0; i < ROUNDS; i++) {
+    const inTurn = i % 2 === 0 ? servers : [...servers].reverse();
+    for (const server of inTurn)
+      slices.get(server.name)!.push(await run(server, SLICE_MS));
+  }
+  return Object.fromEntries(
+    servers.map((server) => {
+      const own = slices.get(server.name)!;
+      const row: Record<string, number> = summaryOf(own);
+      for (const [column, name] of Object.entries(references(server)))
+        row[column] = timesOf(own, slices.get(name) ?? []);
+      return [server.name, row];
+    }),
+  );
+}
+
+async function slice(
+  load: ChildProcess,
+  server: Running,
+  order: object,
+): Promise<Slice> {
+  const before = await tell<{ cpu: number }>(server.child, "cpu");
+  const done = await tell<{ messages: number; ms: number }>(load, {
+    port: server.port,
+    ...order,
+  });
+  const after = await tell<{ cpu: number }>(server.child, "cpu");
+  return {
+    microseconds: (after.cpu - before.cpu) / done.messages,
+    perSecond: done.messages / (done.ms / 1000),
+  };
+}
+
+function summaryOf(slices: Slice[]) {
+  const cpu = slices.map(({ microseconds }) => microseconds);
+  return {
+    cpu: round(median(cpu)),
+    min: round(Math.min(...cpu)),
+    max: round(Math.max(...cpu)),
+    perSecond: Math.round(median(slices.map((s) => s.perSecond))),
+  };
+}
+
+/** The median of the ratios within a round: what else the machine does falls on both. */
+function timesOf(own: Slice[], reference: Slice[]): number {
+  const ratios = own.map(
+    ({ microseconds }, i) => microseconds / (reference[i]?.microseconds ?? NaN),
+  );
+  return round(median(ratios), 2);
+}
+
+interface Memory {
+  rss: number;
+  heapUsed: number;
+}
+
+/** After a garbage collection, the difference that so many connections make. */
+export async function measureMemory<Server extends Running>(
+  load: ChildProcess,
+  servers: Server[],
+  idle: number,
+  order: (server: Server) => object,
+): Promise<Table> {
+  const table: Table = {};
+  for (const server of servers) {
+    const before = await tell<Memory>(server.child, "memory");
+    await tell(load, { port: server.port, ...order(server), idle });
+    const after = await tell<Memory>(server.child, "memory");
+    await tell(load, { close: true });
+    const perConnection = (key: keyof Memory) =>
+      round((after[key] - before[key]) / idle / 1024);
+    table[server.name] = {
+      rssKB: perConnection("rss"),
+      heapKB: perConnection("heapUsed"),
+    };
+  }
+  return table;
+}
+
+/** One table for each result, and all of them as a line of JSON. */
+export function print(
+  bench: string,
+  connections: number,
+  results: Record<string, Table>,
+  titleOf: (name: string) => string,
+): void {
+  for (const [name, table] of Object.entries(results)) {
+    console.log(`\n${titleOf(name)}`);
+    console.table(table);
+  }
+  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], {
+    cwd: __dirname,
+    encoding: "utf8",
+  }).trim();
+  console.log(
+    JSON.stringify({
+      bench,
+      node: process.version,
+      commit,
+      rounds: ROUNDS,
+      sliceMs: SLICE_MS,
+      connections,
+      results,
+    }),
+  );
+}
+
+function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}
+
+function round(value: number, digits = 1): number {
+  return Number(value.toFixed(digits));
+}
