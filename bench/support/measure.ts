@@ -6,9 +6,12 @@ import { tell, type Running } from "./servers";
 const ROUNDS = numberOption("rounds", 7);
 const SLICE_MS = numberOption("ms", 500);
 const WARM_UP_MS = 1500;
+/** V8 was seen to compile on until about then; on a busy machine that is long after the first slice. */
+const WARM_UP_MESSAGES = 30_000;
 
 /** The load of one slice for one server. */
 interface Slice {
+  messages: number;
   /** CPU time of the server, per message. */
   microseconds: number;
   perSecond: number;
@@ -31,7 +34,11 @@ export async function measureCpu<Server extends Running>(
   const slices = new Map<string, Slice[]>(servers.map((s) => [s.name, []]));
   const run = (server: Server, ms: number) =>
     slice(load, server, { ...order(server), ms });
-  for (const server of servers) await run(server, WARM_UP_MS);
+  for (const server of servers) {
+    let done = 0;
+    while (done < WARM_UP_MESSAGES)
+      done += (await run(server, WARM_UP_MS)).messages;
+  }
   for (let i = 0; i < ROUNDS; i++) {
     const inTurn = i % 2 === 0 ? servers : [...servers].reverse();
     for (const server of inTurn)
@@ -60,6 +67,7 @@ async function slice(
   });
   const after = await tell<{ cpu: number }>(server.child, "cpu");
   return {
+    messages: done.messages,
     microseconds: (after.cpu - before.cpu) / done.messages,
     perSecond: done.messages / (done.ms / 1000),
   };
