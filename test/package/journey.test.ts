@@ -769,7 +769,7 @@ if (hasRedis)
       await runOk(process.execPath, [v29, "generate"], { cwd: old });
       const wanted = `dependencies.actionhero=file:${tarball}`;
       await runOk("npm", ["pkg", "set", wanted], { cwd: old });
-      await runOk("npm", ["install", ...QUIET], { cwd: old }); // compiles, too
+      await runOk("npm", ["install"], { cwd: old, env: registry.env }); // compiles, too
       const redis = new RedisServer();
       await redis.start();
       try {
