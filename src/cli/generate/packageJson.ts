@@ -20,7 +20,7 @@ const DEV_DEPENDENCIES = ["@types/node", "prettier", "tsx", "typescript"];
 const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 
 /** Restarts the server also for files that it has not loaded yet, such as a new action. */
-export const WATCH = 'tsx watch --include "./src/**/*"';
+export const WATCH = 'tsx watch --include "./src/**/*.ts"';
 
 /** What a new project's package.json holds. */
 export function projectPackageJson(
