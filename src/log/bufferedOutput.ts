@@ -68,24 +68,22 @@ export class BufferedOutput {
   }
 
   private writeOut(): Promise<void> {
-    this.writing ??= this.writeAll().finally(() => {
+    this.writing ??= this.writeOnce().finally(() => {
       this.writing = undefined;
       removePending(this);
+      // collected anew: under load, a write for the few lines that came during the last one costs more than they do
+      if (this.waiting !== "") this.schedule();
     });
     return this.writing;
   }
 
-  private async writeAll(): Promise<void> {
+  private async writeOnce(): Promise<void> {
     clearTimeout(this.timer);
-    while (this.waiting !== "") {
-      const text = this.takeWaiting();
-      try {
-        await this.sink.write(text);
-      } catch (error) {
-        // a log that cannot be written must not stop the server, nor be silent
-        console.error(`cannot write log: ${String(error)}`);
-        return;
-      }
+    try {
+      await this.sink.write(this.takeWaiting());
+    } catch (error) {
+      // a log that cannot be written must not stop the server, nor be silent
+      console.error(`cannot write log: ${String(error)}`);
     }
   }
 

@@ -64,6 +64,31 @@ describe("BufferedOutput", () => {
     told.mockRestore();
   });
 
+  test("what comes during a write is collected, too, also when that write fails", async () => {
+    jest.useFakeTimers();
+    const told = jest.spyOn(console, "error").mockImplementation(() => {});
+    const writes: { text: string; fail: (error: Error) => void }[] = [];
+    const output = new BufferedOutput({
+      write: (text) =>
+        new Promise((_resolve, fail) => writes.push({ text, fail })),
+      writeSync: () => undefined,
+    });
+    output.push("first\n");
+    await jest.advanceTimersByTimeAsync(10);
+    output.push("second\n");
+    writes[0].fail(new Error("disk full"));
+    await jest.advanceTimersByTimeAsync(5);
+    output.push("third\n");
+    expect(writes).toHaveLength(1);
+    await jest.advanceTimersByTimeAsync(10);
+    expect(writes.map(({ text }) => text)).toEqual([
+      "first\n",
+      "second\nthird\n",
+    ]);
+    jest.useRealTimers();
+    told.mockRestore();
+  });
+
   test("what waits when the process exits is written first", () => {
     const root = path.join(__dirname, "../..");
     const project = new TemporaryProject({
