@@ -4,6 +4,7 @@ import { discover } from "../config/discover";
 import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import type { MiddlewareRegistry } from "../middleware/stack";
+import { instancesOf } from "../utils/instancesOf";
 import { loadModule } from "../utils/loadModule";
 import type { Action } from "./action";
 import type { ActionMiddleware } from "./actionModule";
@@ -47,8 +48,8 @@ export function latestVersion(name: string): string | number | undefined {
 
 async function loadFile(fullFilePath: string, reload = false): Promise<void> {
   try {
-    for (const ActionClass of Object.values(loadModule(fullFilePath, reload))) {
-      const action = new (ActionClass as new () => Action)();
+    const exported = loadModule(fullFilePath, reload);
+    for (const action of instancesOf<Action>(exported, "action")) {
       action.description ??= action.name;
       action.validate();
       registerAction(action, fullFilePath, reload);

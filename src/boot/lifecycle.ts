@@ -2,6 +2,7 @@
 import { discover, pluginFolders } from "../config/discover";
 import { ActionheroError, toError } from "../errors";
 import { log } from "../log/log";
+import { instancesOf } from "../utils/instancesOf";
 import { loadModule } from "../utils/loadModule";
 import type { Initializer } from "./initializer";
 
@@ -64,14 +65,12 @@ export function loadInitializers(): LoadedInitializer[] {
 
 function instantiate(file: string): Initializer[] {
   try {
-    const exported = Object.values(loadModule(file, true));
-    if (exported.length === 0)
+    const exported = loadModule(file, true);
+    const found = instancesOf<Initializer>(exported, "initializer");
+    if (found.length === 0)
       throw new Error(`no exported initializers found in ${file}`);
-    return exported.map((InitializerClass) => {
-      const initializer = new (InitializerClass as new () => Initializer)();
-      initializer.validate();
-      return initializer;
-    });
+    for (const initializer of found) initializer.validate();
+    return found;
   } catch (error) {
     throw describeFailure(error, { file, type: "load" });
   }

@@ -5,6 +5,7 @@ import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import type { MiddlewareRegistry } from "../middleware/stack";
 import type { Job } from "../resque/types";
+import { instancesOf } from "../utils/instancesOf";
 import { loadModule } from "../utils/loadModule";
 import { configuredTasks } from "./builtin";
 import { findTask, taskNotFound } from "./find";
@@ -54,8 +55,8 @@ export function createTasksApi(): TasksApi {
 
 async function loadFile(fullFilePath: string, reload = false): Promise<void> {
   try {
-    for (const TaskClass of Object.values(loadModule(fullFilePath, reload))) {
-      const task = new (TaskClass as new () => Task)();
+    const exported = loadModule(fullFilePath, reload);
+    for (const task of instancesOf<Task>(exported, "task")) {
       task.description ??= task.name;
       task.validate();
       register(task, fullFilePath, reload);

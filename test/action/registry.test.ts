@@ -117,6 +117,19 @@ describe("loading a file", () => {
     expect(list("versioned")).toEqual(["1", 2, 10, "three", "v9", "v10"]);
   });
 
+  test.each([
+    ["a value", "{ a: 1 }"],
+    ["a helper", "() => 1"],
+    ["an async helper", "async function () {}"],
+    ["another class", "class {}"],
+  ])("an export that is %s is named", async (_, code) => {
+    const file = project.write("mixed.js", `exports.helper = ${code};`);
+    jest.resetModules();
+    await expect(api.actions.loadFile(file, true)).rejects.toThrow(
+      "its export `helper` is no class of actions, and such a file exports nothing else",
+    );
+  });
+
   test("what is wrong is reported with the file, and thrown", async () => {
     const reports: unknown[][] = [];
     const reporter = (...args: unknown[]) => void reports.push(args);

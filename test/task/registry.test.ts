@@ -102,7 +102,7 @@ test("a name that comes twice belongs to the later file, and loading again repla
 });
 
 test.each([
-  ["no task", "exports.A = class {};", /validate is not a function/],
+  ["no task", "exports.A = class {};", /its export `A` is no class of tasks/],
   ["a task without a name", file(""), /name is required for this task/],
   ["a broken file", "throw new Error('broken')", /broken/],
   [
