@@ -71,7 +71,7 @@ test("it runs by itself, on this node", async () => {
   expect([frequency, scope]).toEqual([60_000, "all"]);
   const large = write("large.log", 101);
   await start({ scheduler: true, minTaskProcessors: 1, maxTaskProcessors: 1 });
-  await until(() => !fs.existsSync(large));
+  await until(() => !fs.existsSync(large), 25_000);
 });
 
 test("a task of the project with its name goes first", async () => {
