@@ -77,7 +77,12 @@ export function oldDefaults(
 }
 
 /** What the data of a `config.js` say; sections and settings that are not of version 3 stay as they are. */
-export function mapConfigData(data: ConfigData, root: string): Namespaces {
+export function mapConfigData(
+  { ...data }: ConfigData,
+  root: string,
+): Namespaces {
+  for (const section of Object.keys(data))
+    if (data[section] === null) delete data[section]; // JSON has no other way to say "not given"
   const mapped: Namespaces = {
     general: general(data, root),
     errors: errors(data, root),

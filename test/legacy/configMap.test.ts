@@ -11,6 +11,14 @@ test("nothing becomes nothing", () => {
   for (const settings of Object.values(map({}))) expect(settings).toEqual({});
 });
 
+test("sections that are null are not given", () => {
+  const data = JSON.parse(
+    '{"general":null,"log":null,"redis":null,"commonWeb":null,"httpServer":null,"httpsServer":null,"tcpServer":null,"webSockets":null,"mine":null}',
+  );
+  expect(map(data)).toEqual(map({}));
+  expect(data.general).toBeNull();
+});
+
 test("general", () => {
   const { general, tasks } = map({
     general: {
