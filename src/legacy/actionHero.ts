@@ -64,16 +64,21 @@ class LegacyProcess extends Process {
   }
 }
 
+/** Whether the loggers are those of a start's changes: they outlive it, and the next start has to take them back. */
+let hasChangedLoggers = false;
+
 /** The configuration is built anew for each start, so these have to be applied each time. */
-function applyChanges(changes: ConfigData | undefined): void {
-  if (!changes) return;
+function applyChanges(changes: ConfigData = {}): void {
   const mapped = mapConfigData(changes, projectRoot);
   for (const [namespace, settings] of Object.entries(mapped)) {
     const before = (config as Record<string, object>)[namespace];
     config[namespace] = hashMerge(before ?? {}, settings, config);
   }
   // they are made when the framework is loaded, which has been
-  if (changes.log) loggers.splice(0, loggers.length, ...buildLoggers());
+  const changesLoggers = Object.keys(mapped.logger ?? {}).length > 0;
+  if (changesLoggers || hasChangedLoggers)
+    loggers.splice(0, loggers.length, ...buildLoggers());
+  hasChangedLoggers = changesLoggers;
 }
 
 /** The object that version 3 was started by. */

@@ -67,6 +67,18 @@ test("nothing that was never started restarts", async () => {
 });
 
 describe("configChanges", () => {
+  test("of the log last until the next start", async () => {
+    const own = loggers.length;
+    expect(own).toBeGreaterThan(0);
+    await hero.start({ configChanges: { log: { logging: false } } });
+    expect(loggers).toHaveLength(0);
+    await hero.restart();
+    expect(loggers).toHaveLength(0);
+    await hero.stop();
+    await hero.start();
+    expect(loggers).toHaveLength(own);
+  });
+
   test("of old and of today, again after a restart, and for this start only", async () => {
     const changes = {
       general: { serverName: "changed", workers: 2 },
@@ -91,15 +103,6 @@ describe("configChanges", () => {
     await hero.start();
     expect(config.general.serverName).not.toBe("changed");
     expect(config).not.toHaveProperty("mine");
-  });
-
-  test("of logs", async () => {
-    const before = [...loggers];
-    expect(before.length).toBeGreaterThan(0);
-    await hero.start({ configChanges: { log: { logging: false } } });
-    expect(loggers).toEqual([]);
-    await hero.stop();
-    loggers.push(...before);
   });
 });
 
