@@ -7,7 +7,7 @@ import { log } from "../log/log";
 import { utils } from "../publicUtils";
 import * as task from "../task/taskModule";
 import { cacheFacade } from "./cacheFacade";
-import { tell } from "./callbacks";
+import { logFailure, tell } from "./callbacks";
 import { readConfigData } from "./configData";
 import type { LegacyConnection } from "./connection";
 
@@ -36,8 +36,15 @@ export function installLegacyApi(): void {
 }
 
 /** Send something to a client. */
-async function sendSocketMessage(
+function sendSocketMessage(
   _api: unknown,
+  connection: LegacyConnection,
+  message: unknown,
+): Promise<void> {
+  return logFailure(send(connection, message));
+}
+
+async function send(
   connection: LegacyConnection,
   message: unknown,
 ): Promise<void> {
@@ -45,7 +52,7 @@ async function sendSocketMessage(
 }
 
 /** Say something in the room of a connection; without one, in the default room. */
-async function socketRoomBroadcast(
+function socketRoomBroadcast(
   _api: unknown,
   connection: LegacyConnection | null | undefined,
   message: unknown,
@@ -54,7 +61,7 @@ async function socketRoomBroadcast(
   const room = connection
     ? connection.rooms[0]
     : config.general.defaultChatRoom;
-  await chatRoom.broadcast(connection ?? {}, room ?? "", message);
+  return logFailure(chatRoom.broadcast(connection ?? {}, room ?? "", message));
 }
 
 /** Tells `{ room, members, membersCount }`; null when there is no such room. */

@@ -2,7 +2,6 @@
 import { cache } from "../cache/cache";
 import { config } from "../config/config";
 import type { ActionheroError } from "../errors";
-import { log } from "../log/log";
 import { tell } from "./callbacks";
 
 type LoadNext = (
@@ -49,15 +48,12 @@ export const cacheFacade = {
   },
 
   /** Tells the value, when it expires, when it was saved, and when it was read before. */
-  async load(_api: unknown, key: string, next?: LoadNext): Promise<Loaded> {
-    const found = await loadAll(key).catch((error: unknown) => {
-      if (!next) throw error;
-      log(`cannot load ${key}: ${String(error)}`, "error");
-      return NOTHING;
-    });
-    const { value, expireTimestamp, createdAt, readAt } = found;
-    next?.(value, expireTimestamp, createdAt, readAt);
-    return found;
+  load(_api: unknown, key: string, next?: LoadNext): Promise<Loaded> {
+    const spread =
+      next &&
+      (({ value, expireTimestamp, createdAt, readAt }: Loaded) =>
+        next(value, expireTimestamp, createdAt, readAt));
+    return tell(loadAll(key), spread, NOTHING);
   },
 
   /** Tells whether it was there. */

@@ -25,19 +25,28 @@ export function untilNext(
  * @param failed what the callback gets for a failure, which is in the log then: these callbacks have no place for errors
  * @returns the promise; with a callback it does not reject
  */
-export async function tell<T, F>(
+export function tell<T, F>(
   outcome: Promise<T>,
   next: ((value: any) => void) | undefined,
   failed: F,
 ): Promise<T | F> {
-  if (typeof next !== "function") return outcome;
-  let value: T | F;
-  try {
-    value = await outcome;
-  } catch (error) {
-    log(`a call of the style of version 3 failed: ${String(error)}`, "error");
-    value = failed;
-  }
-  next(value);
-  return value;
+  const logged = logFailure(outcome);
+  if (typeof next !== "function") return logged;
+  return logged
+    .catch(() => failed)
+    .then((value) => {
+      next(value);
+      return value;
+    });
+}
+
+/**
+ * Code of version 3 does not wait for what has no callback: its failures are in the log, and must not end the process.
+ * @returns the same promise, for code that does wait
+ */
+export function logFailure<T>(outcome: Promise<T>): Promise<T> {
+  outcome.catch((error: unknown) =>
+    log(`a call of the style of version 3 failed: ${String(error)}`, "error"),
+  );
+  return outcome;
 }

@@ -7,6 +7,7 @@ import { describeOnEachEngine } from "../support/engines";
 import { LogLines } from "../support/logLines";
 import { MemoryServer } from "../support/memoryServer";
 import { addTask } from "../support/taskApp";
+import { until } from "../support/until";
 
 const api = core as any;
 
@@ -82,6 +83,24 @@ describeOnEachEngine("the functions of version 3", (engine) => {
       ).toEqual([false]);
       expect(lines.matching(/version 3 failed/)).toHaveLength(1);
       await expect(api.cache.save(api, "x", 1, NaN)).rejects.toThrow(/number/);
+    });
+
+    test("what nobody waits for is logged, and rejects nothing that nobody handles", async () => {
+      const unhandled = jest.fn();
+      process.on("unhandledRejection", unhandled);
+      const gone = {
+        sendMessage: async () => {
+          throw new Error("gone");
+        },
+      };
+      api.cache.save(api, "x", 1, NaN);
+      api.tasks.enqueue(api, "no", null, {});
+      api.chatRoom.socketRoomBroadcast(api, { id: "a", rooms: [] }, "hello");
+      api.sendSocketMessage(api, gone, "hello");
+      await until(() => lines.matching(/version 3 failed/).length === 4);
+      await new Promise(setImmediate); // node tells of them after a turn
+      process.off("unhandledRejection", unhandled);
+      expect(unhandled).not.toHaveBeenCalled();
     });
   });
 
