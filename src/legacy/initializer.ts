@@ -1,7 +1,10 @@
 /** Initializers of the style of version 3: `exports.name = function (api, next)`. */
 import { api } from "../api";
 import { Initializer } from "../boot/initializer";
+import { log } from "../log/log";
 import { untilNext, type Next } from "./callbacks";
+
+const REMIND_MS = 10_000;
 
 export type LegacyInitializer = (api: any, next: Next) => unknown;
 
@@ -17,11 +20,20 @@ export function fromLegacyInitializer(
     }
 
     override async initialize(): Promise<void> {
-      const [outcome] = await untilNext(
-        (next) => legacy(api, next),
-        legacy.length > 1,
+      // without it, a process that waits for nothing else would end, and say nothing
+      const reminder = setInterval(
+        () => log(`initializer ${name} has not called next yet`, "warning"),
+        REMIND_MS,
       );
-      if (outcome instanceof Error) throw outcome;
+      try {
+        const [outcome] = await untilNext(
+          (next) => legacy(api, next),
+          legacy.length > 1,
+        );
+        if (outcome instanceof Error) throw outcome;
+      } finally {
+        clearInterval(reminder);
+      }
     }
   };
 }
