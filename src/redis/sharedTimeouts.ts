@@ -61,7 +61,7 @@ class Deadlines {
       left.push(deadline);
       next = Math.min(next, due);
     }
-    this.pending = left;
+    this.keep(left);
     if (next < Infinity) this.wake(next - now);
   }
 
@@ -72,8 +72,13 @@ class Deadlines {
 
   /** At least half of what is kept from then on waits for its answer, or was refused lately. */
   private forgetAnswered(): void {
-    this.pending = this.pending.filter(({ command }) => !command.isResolved);
-    this.limit = Math.max(MIN_LIMIT, this.pending.length * 2);
+    this.keep(this.pending.filter(({ command }) => !command.isResolved));
+  }
+
+  /** The limit goes down again, too: after a burst, it would hold the arguments of as many commands for their time. */
+  private keep(pending: Deadline[]): void {
+    this.pending = pending;
+    this.limit = Math.max(MIN_LIMIT, pending.length * 2);
   }
 }
 

@@ -158,6 +158,27 @@ describe("what is kept", () => {
     for (const { reject } of waiting) expect(reject).toHaveBeenCalledTimes(1);
   });
 
+  test("are few again after a burst", () => {
+    const { send } = connect();
+    const burst = Array.from({ length: 10_000 }, () => send(newCommand()));
+    for (const command of burst) command.isResolved = true;
+    jest.advanceTimersByTime(1_002);
+    let looked = 0;
+    for (let i = 0; i < 5_000; i++) {
+      let isResolved = false;
+      send({
+        get isResolved() {
+          looked++;
+          return isResolved;
+        },
+      });
+      isResolved = true;
+    }
+    const before = looked;
+    jest.advanceTimersByTime(1_002);
+    expect(looked - before).toBeLessThan(200); // those that are still kept
+  });
+
   test("a command of an ioredis that does not tell whether it has its answer keeps its own timer", () => {
     const { send } = connect();
     const command = { setTimeout: jest.fn() };
