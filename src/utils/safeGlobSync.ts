@@ -89,8 +89,10 @@ class Search {
   private visit(parent: string, name: string, rest: readonly Segment[]): void {
     if (name === "" && parent === "") return this.descend("/", rest, false);
     const child = join(parent, name);
-    if (rest.length > 0) this.descend(child, rest, false);
-    else if (fs.existsSync(path.resolve(this.cwd, child)))
+    if (rest.length > 0) return this.descend(child, rest, false);
+    const full = path.resolve(this.cwd, child);
+    // a pattern that ends with a slash is about folders
+    if (name === "" ? isFolder(full) : fs.existsSync(full))
       this.found.add(child);
   }
 

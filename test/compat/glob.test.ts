@@ -62,6 +62,10 @@ test.each<[string, GlobOptions]>([
   ["**/*.ts", { ignore: "**/*.d.ts" }],
   ["**/*.ts", { ignore: ["sub/**", "link/**"] }],
   ["./*.ts", {}],
+  ["*/", {}],
+  ["**/", {}],
+  ["a.ts/", {}],
+  ["sub/", {}],
 ])("%s in a folder, with %j", (pattern, options) => {
   const all = { cwd: project.root, ...options };
   expect(safeGlobSync(pattern, all)).toEqual(theirs.sync(pattern, all));
