@@ -124,7 +124,11 @@ class Counter {
   }
 
   private async count(key: string, perMs: number): Promise<Use | undefined> {
-    if (this.isOut && Date.now() < this.askAgainAt) return undefined;
+    if (this.isOut) {
+      if (Date.now() < this.askAgainAt) return undefined;
+      // one asks; those that come meanwhile do not wait with it
+      this.askAgainAt = Date.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
+    }
     const { client } = api.redis.clients;
     try {
       const use = await inTime(countOne(client, key, perMs));

@@ -188,6 +188,13 @@ describeOnEachEngine("the rate limit", (engine) => {
           for (let i = 0; i < 6; i++) expect((await hello()).status).toBe(200);
         });
         expect(tookMs).toBeLessThan(5000);
+
+        const asked = jest.spyOn(client, "evalsha");
+        await until(async () => {
+          await Promise.all([1, 2, 3, 4, 5].map(() => hello()));
+          return asked.mock.calls.length > 0;
+        });
+        expect(asked).toHaveBeenCalledTimes(1); // the others did not wait with it
         proxy.resume();
         await until(
           async () => (await hello()).headers["x-ratelimit-limit"] === "3",
