@@ -181,8 +181,9 @@ export abstract class Server extends EventEmitter {
   }
 
   /** Let clients use more verbs than `attributes.verbs` says. */
-  protected allowVerbs(verbs: readonly string[] = []): void {
-    this.attributes.verbs = [...(this.attributes.verbs ?? []), ...verbs];
+  protected allowVerbs(verbs?: readonly string[] | null): void {
+    const { verbs: usual } = this.attributes;
+    this.attributes.verbs = [...(usual ?? []), ...(verbs ?? [])];
   }
 
   /** The connections of this server, in this process. */

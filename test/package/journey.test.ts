@@ -718,6 +718,38 @@ step(
   },
 );
 
+/**
+ * Run the tests of a project of v29, and ask its server, with a redis of its own.
+ * @param started a line of its log
+ */
+async function useV29Project(
+  folder: string,
+  modules: string,
+  started: RegExp,
+  visit: (port: number, server: Service) => Promise<void>,
+): Promise<void> {
+  const redis = new RedisServer();
+  await redis.start();
+  try {
+    const at = { cwd: folder, env: { REDIS_URL: redis.url } };
+    const jest = path.join(modules, "node_modules/jest/bin/jest.js");
+    const words = [jest, "--testTimeout=60000"];
+    const tested = await run(process.execPath, words, at);
+    expect(tested.stderr).toMatch(/Tests: +2 passed, 2 total/);
+
+    const port = await freePort();
+    const server = new Service("node", ["./dist/server.js"], {
+      ...at,
+      env: { ...at.env, PORT: String(port), ENABLE_TCP_SERVER: "false" },
+    });
+    await server.saw(started);
+    await visit(port, server);
+    expect(await server.stop()).toBe(0);
+  } finally {
+    await redis.stop();
+  }
+}
+
 if (hasRedis)
   step(
     "a project of v29 compiles, passes its tests and boots, unchanged",
@@ -727,27 +759,14 @@ if (hasRedis)
         recursive: true,
       });
       borrowModules(old);
-      const redis = new RedisServer();
-      await redis.start();
-      try {
-        const at = { cwd: old, env: { REDIS_URL: redis.url } };
-        await runOk(
-          process.execPath,
-          [compiler(1), "--sourceMap", "false", "--declaration"],
-          at,
-        );
-        const jest = path.join(project, "node_modules/jest/bin/jest.js");
-        const words = [jest, "--testTimeout=60000"];
-        const tested = await run(process.execPath, words, at);
-        expect(tested.stderr).toMatch(/Tests: +2 passed, 2 total/);
-
-        const port = await freePort();
-        const server = new Service("node", ["./dist/server.js"], {
-          ...at,
-          env: { ...at.env, PORT: String(port), ENABLE_TCP_SERVER: "false" },
-        });
-        await server.saw(/^mine notice: .*Started/);
-        expect(server.lines).toContain("mine notice: the counter has started");
+      await runOk(
+        process.execPath,
+        [compiler(1), "--sourceMap", "false", "--declaration"],
+        { cwd: old },
+      );
+      const started = /^mine notice: .*Started/;
+      await useV29Project(old, project, started, async (port, { lines }) => {
+        expect(lines).toContain("mine notice: the counter has started");
         const greeting = await ask(port, "/api/greetings/Ann?times=2&tags=a,b");
         expect(greeting.json).toMatchObject({
           greeting: "hello Ann! hello Ann!",
@@ -761,10 +780,7 @@ if (hasRedis)
         expect(page.text).toBe("a page of the plugin\n");
         const index = await ask(port, "/");
         expect(index.text).toBe("a page of the project\n");
-        expect(await server.stop()).toBe(0);
-      } finally {
-        await redis.stop();
-      }
+      });
     },
   );
 
@@ -782,33 +798,18 @@ if (hasRedis)
       const wanted = `dependencies.actionhero=file:${tarball}`;
       await runOk("npm", ["pkg", "set", wanted], { cwd: old });
       await runOk("npm", ["install"], { cwd: old, env: registry.env }); // compiles, too
-      const redis = new RedisServer();
-      await redis.start();
-      try {
-        const at = { cwd: old, env: { REDIS_URL: redis.url } };
-        const jest = path.join(old, "node_modules/jest/bin/jest.js");
-        const words = [jest, "--testTimeout=60000"];
-        const tested = await run(process.execPath, words, at);
-        expect(tested.stderr).toMatch(/Tests: +2 passed, 2 total/);
-
-        const port = await freePort();
-        const server = new Service("node", ["./dist/server.js"], {
-          ...at,
-          env: { ...at.env, PORT: String(port), ENABLE_TCP_SERVER: "false" },
-        });
-        await server.saw(/my_actionhero_project Started/);
+      const started = /my_actionhero_project Started/;
+      await useV29Project(old, old, started, async (port) => {
         const status = await ask(port, "/api/status");
         expect(status.json).toMatchObject({
           nodeStatus: "Node Healthy",
           name: "my_actionhero_project",
         });
         expect((await ask(port, "/")).text).toMatch(/<html/i);
-        expect(await server.stop()).toBe(0);
-      } finally {
-        await redis.stop();
-      }
+      });
     },
   );
+
 step("README, from a clone: npm ci, start, test", async () => {
   const clone = workshop.path("clone");
   copyRepository(clone);

@@ -102,6 +102,25 @@ describe("what is kept", () => {
 
   const newCommand = () => ({ isResolved: false, reject: jest.fn() });
 
+  /**
+   * Send commands that have their answer at once.
+   * @returns how often it was looked whether one of them has it
+   */
+  function sendAnswered(send: (command: object) => object, count: number) {
+    let looks = 0;
+    for (let i = 0; i < count; i++) {
+      let isResolved = false;
+      send({
+        get isResolved() {
+          looks++;
+          return isResolved;
+        },
+      });
+      isResolved = true;
+    }
+    return () => looks;
+  }
+
   test("is one timer, and none once all have their answers", () => {
     const { send } = connect();
     for (let i = 0; i < 1_000; i++) send(newCommand()).isResolved = true;
@@ -140,21 +159,11 @@ describe("what is kept", () => {
 
   test("are not the commands that have their answer, however many are on their way", () => {
     const { send } = connect();
-    let looked = 0;
     const waiting = Array.from({ length: 10 }, () => send(newCommand()));
-    for (let i = 0; i < 20_000; i++) {
-      let isResolved = false;
-      send({
-        get isResolved() {
-          looked++;
-          return isResolved;
-        },
-      });
-      isResolved = true;
-    }
-    const before = looked;
+    const looks = sendAnswered(send, 20_000);
+    const before = looks();
     jest.advanceTimersByTime(1_001);
-    expect(looked - before).toBeLessThan(200); // those that are still kept
+    expect(looks() - before).toBeLessThan(200); // those that are still kept
     for (const { reject } of waiting) expect(reject).toHaveBeenCalledTimes(1);
   });
 
@@ -163,20 +172,10 @@ describe("what is kept", () => {
     const burst = Array.from({ length: 10_000 }, () => send(newCommand()));
     for (const command of burst) command.isResolved = true;
     jest.advanceTimersByTime(1_002);
-    let looked = 0;
-    for (let i = 0; i < 5_000; i++) {
-      let isResolved = false;
-      send({
-        get isResolved() {
-          looked++;
-          return isResolved;
-        },
-      });
-      isResolved = true;
-    }
-    const before = looked;
+    const looks = sendAnswered(send, 5_000);
+    const before = looks();
     jest.advanceTimersByTime(1_002);
-    expect(looked - before).toBeLessThan(200); // those that are still kept
+    expect(looks() - before).toBeLessThan(200); // those that are still kept
   });
 
   test("a command of an ioredis that does not tell whether it has its answer keeps its own timer", () => {

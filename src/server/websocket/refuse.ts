@@ -30,7 +30,8 @@ export function refuse(
  * Let the HTTP server treat a request as if it had not asked for an upgrade, as it does when nobody listens for any:
  * some clients offer HTTP/2 on every request (`Upgrade: h2c`), and are content with an answer in HTTP/1.
  *
- * Only for versions of Node that do not ask whether to upgrade. Its bytes are put back and the socket is handed to the server again; emitting `connection` is node's way for that.
+ * Only for versions of Node that do not ask whether to upgrade. Its bytes are put back and the socket is handed to the
+ * server again; emitting `connection` is node's way for that.
  */
 export function serveWithoutUpgrade(
   server: Server,
