@@ -21,6 +21,10 @@ function defineWebsocketClient(environment) {
     requestTimeout: 60000,
     // how many requests wait for the connection to come back
     queueSize: 1000,
+    // how long connect() waits for the connection, in ms; 0 for any time
+    timeout: 10000,
+    // go on when the first attempt of connect() fails
+    retryFirst: true,
     // after 500 ms, later and later, every 30 s in the end, until the server is there again
     reconnect: { min: 500, max: 30000, retries: Infinity },
   };
@@ -28,6 +32,7 @@ function defineWebsocketClient(environment) {
   const LOST = "the connection was lost before the server answered";
   const LATE = "the server did not answer in time";
   const CLOSED = "the client is disconnected";
+  const UNREACHABLE = "the server cannot be reached";
   const FULL = "too many requests wait for the connection";
 
   function noop() {}
@@ -68,10 +73,13 @@ function defineWebsocketClient(environment) {
       this._queue = [];
       this._sent = new Set();
       this._opening = null;
+      this._hasConnected = false;
+      this._lastError = undefined;
     }
 
     /**
-     * Connect, and stay connected until `disconnect` or until the server says that it is for good.
+     * Connect, and stay connected until `disconnect` or until the server says that it is for good. An error after
+     * `timeout` ms does not end the attempts, unless `retryFirst` is false: then the first that fails is the last.
      * @param {function(Error?, object?)} [callback] gets what `detailsView` answers
      */
     connect(callback) {
@@ -79,8 +87,10 @@ function defineWebsocketClient(environment) {
       this._lost();
       this._detach();
       if (this.client) this.client.end();
+      this._hasConnected = false;
+      this._lastError = undefined;
       const opened = new Promise((resolve, reject) => {
-        this._opening = { resolve, reject };
+        this._opening = { resolve, reject, timer: this._startDeadline() };
       });
       if (!this.externalClient)
         this.client = environment.connect(
@@ -94,8 +104,9 @@ function defineWebsocketClient(environment) {
       opened.then((details) => callback(null, details), callback);
     }
 
-    /** Close for good. What waits for an answer gets an error. */
+    /** Close for good, and leave all rooms. What waits for an answer gets an error. */
     disconnect() {
+      this.rooms = [];
       this._detach();
       if (this.client) this.client.end();
       this._ended();
@@ -357,6 +368,7 @@ function defineWebsocketClient(environment) {
       });
       on("close", () => this._lost());
       on("reconnect scheduled", (progress) => {
+        if (this._mayNotRetry()) return this._giveUp(this._unreachable());
         this._lost();
         this.state = "reconnecting";
         this.emit("reconnecting", progress);
@@ -376,15 +388,38 @@ function defineWebsocketClient(environment) {
         if (details.error) return; // lost again; the next one is announced by another `open`
         this.state = "connected";
         this._flush();
-        const opening = this._opening;
-        this._opening = null;
-        if (!opening) {
-          this.emit("reconnect");
-          return;
-        }
-        this.emit("connected");
-        opening.resolve(details);
+        const opening = this._closeOpening();
+        this.emit(this._hasConnected ? "reconnect" : "connected");
+        this._hasConnected = true;
+        if (opening) opening.resolve(details);
       });
+    }
+
+    _startDeadline() {
+      const { timeout } = this.options;
+      if (!(timeout > 0)) return undefined;
+      return setTimeout(() => {
+        const error = this._unreachable(`within ${timeout} ms`);
+        if (this._mayNotRetry()) this._giveUp(error);
+        else this._abandon(error);
+      }, timeout);
+    }
+
+    /** Whether this is the first attempt of `connect`, and the only one. */
+    _mayNotRetry() {
+      return this.options.retryFirst === false && !this._hasConnected;
+    }
+
+    _giveUp(error) {
+      this._abandon(error);
+      this.disconnect();
+    }
+
+    _unreachable(when) {
+      const cause = this._lastError;
+      const parts = [UNREACHABLE, when, cause && `(${cause.message})`];
+      const error = new Error(parts.filter(Boolean).join(" "));
+      return Object.assign(error, { cause });
     }
 
     _flush() {
@@ -415,13 +450,20 @@ function defineWebsocketClient(environment) {
     }
 
     _abandon(error) {
+      const opening = this._closeOpening();
+      if (opening) opening.reject(error);
+    }
+
+    _closeOpening() {
       const opening = this._opening;
       this._opening = null;
-      if (opening) opening.reject(error);
+      if (opening) clearTimeout(opening.timer);
+      return opening;
     }
 
     /** Node's emitter throws an `error` that nobody listens to. */
     _failed(error) {
+      this._lastError = error;
       if (this.listeners("error").length > 0) this.emit("error", error);
     }
 

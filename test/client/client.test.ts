@@ -2,12 +2,14 @@
 process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES = "get,post";
 
+import * as net from "node:net";
 import type { Connection } from "../../src/index";
 import { api } from "../../src/index";
 import type {
   ActionheroWebsocketClient as Client,
   ClientOptions,
 } from "../../src/assets/client/index";
+import { freePort } from "../support/freePort";
 import { unstalled } from "../support/stopwatch";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
@@ -127,6 +129,93 @@ describe("connecting", () => {
     client.disconnect();
     await expect(opened).rejects.toThrow("the client is disconnected");
     expect(client.state).toBe("disconnected");
+  });
+
+  test("connect to a dead server fails after timeout, and the client connects when the server is there", async () => {
+    const port = await freePort();
+    const client = newClient({
+      url: `http://127.0.0.1:${port}`,
+      timeout: 200,
+    });
+    const connecting = client.connect();
+    await expect(connecting).rejects.toThrow(
+      /^the server cannot be reached within 200 ms \(.*ECONNREFUSED/,
+    );
+    await expect(connecting).rejects.toHaveProperty("cause.code");
+    expect(client.state).toBe("reconnecting");
+
+    const events: string[] = [];
+    for (const name of ["connected", "reconnect"] as const)
+      client.on(name, () => events.push(name));
+    const late = net
+      .createServer((socket) => {
+        const through = net.connect(app.port, "127.0.0.1");
+        socket.on("error", () => through.destroy());
+        through.on("error", () => socket.destroy());
+        socket.pipe(through).pipe(socket);
+      })
+      .listen(port, "127.0.0.1");
+    try {
+      await event(client, "connected");
+      expect(client.state).toBe("connected");
+      expect(client.id).toBe(onServer()[0].id);
+      cut();
+      await event(client, "reconnect");
+      expect(events).toEqual(["connected", "reconnect"]);
+    } finally {
+      client.disconnect();
+      await new Promise((resolve) => late.close(resolve));
+    }
+  });
+
+  test("a server that takes the connection and says nothing is a dead one", async () => {
+    const sockets: net.Socket[] = [];
+    const mute = net.createServer((socket) => sockets.push(socket)).listen(0);
+    const { port } = mute.address() as net.AddressInfo;
+    try {
+      const client = newClient({
+        url: `http://127.0.0.1:${port}`,
+        timeout: 100,
+      });
+      const [error] = await new Promise<any[]>((resolve) =>
+        client.connect((...args) => resolve(args)),
+      );
+      expect(error.message).toBe("the server cannot be reached within 100 ms");
+      client.disconnect();
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => mute.close(resolve));
+    }
+  });
+
+  test("without retryFirst the first attempt that fails is the last", async () => {
+    const client = newClient({ url: "http://127.0.0.1:1", retryFirst: false });
+    let attempts = 0;
+    client.on("reconnecting", () => attempts++);
+    await expect(client.connect()).rejects.toThrow(
+      /^the server cannot be reached \(.*ECONNREFUSED/,
+    );
+    expect(client.state).toBe("disconnected");
+    await new Promise((resolve) => setTimeout(resolve, 100)); // an attempt would come after 10 ms
+    expect(attempts).toBe(0);
+  });
+
+  test("without retryFirst a connection that is lost later is made again", async () => {
+    const client = await connected({ retryFirst: false });
+    cut();
+    await event(client, "reconnect");
+    expect(client.state).toBe("connected");
+  });
+
+  test("rooms do not survive disconnect", async () => {
+    const client = await connected();
+    await client.roomAdd("defaultRoom");
+    expect(client.rooms).toEqual(["defaultRoom"]);
+    client.disconnect();
+    expect(client.rooms).toEqual([]);
+    await client.connect();
+    expect(client.rooms).toEqual([]);
+    expect((await client.detailsView()).data!.rooms).toEqual([]);
   });
 
   test("it can give up", async () => {

@@ -65,8 +65,10 @@ export interface ClientOptions {
   requestTimeout?: number;
   /** How many requests wait for the connection to come back (default 1,000). */
   queueSize?: number;
-  /** How long connecting may take, in ms (default 10,000). */
+  /** How long `connect()` waits for the connection, in ms (default 10,000; 0 for any time). */
   timeout?: number;
+  /** Go on connecting when the first attempt of `connect()` fails (default true). */
+  retryFirst?: boolean;
   /** How long the server may be silent, in ms (default 45,000; false for ever). */
   pingTimeout?: number | false;
   /** Where the server takes websockets (default `/primus`). */
@@ -129,7 +131,10 @@ export class ActionheroWebsocketClient {
   client: any;
   readonly externalClient: boolean;
 
-  /** Connect, and stay so until `disconnect()`. */
+  /**
+   * Connect, and stay so until `disconnect()`. It fails when there is no connection after `timeout` ms; the client goes
+   * on trying, and emits `connected` when it has one, unless `retryFirst` is false.
+   */
   connect(): Promise<VerbResponse<ClientDetails>>;
   connect(
     callback: (
@@ -137,7 +142,7 @@ export class ActionheroWebsocketClient {
       details?: VerbResponse<ClientDetails>,
     ) => void,
   ): void;
-  /** Close for good; what waits for an answer gets an error. */
+  /** Close for good, and leave all rooms; what waits for an answer gets an error. */
   disconnect(): void;
 
   /** Run an action; over HTTP while there is no connection. */
