@@ -5,7 +5,11 @@ module.exports = {
   // suites wait for processes and sockets more than they compute; a redis-server has 16 databases, one for each worker
   maxWorkers: Math.min(Math.max(os.availableParallelism(), 2), 8),
   testEnvironment: "node",
-  reporters: ["default", "<rootDir>/test/support/engineCounts.js"],
+  reporters: [
+    "default",
+    "<rootDir>/test/support/engineCounts.js",
+    "<rootDir>/test/support/countsReporter.js",
+  ],
   roots: ["<rootDir>/test"],
   testMatch: ["**/*.test.ts"],
   testPathIgnorePatterns: ["/node_modules/", "<rootDir>/test/fixtures/"],

@@ -1,5 +1,6 @@
 /** The cache of two nodes on one redis. */
 import { Redis } from "ioredis";
+import { describeWithPeers } from "../support/peers";
 import { hasRedis, RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { until } from "../support/until";
@@ -90,7 +91,7 @@ if (hasRedis) {
     });
   });
 
-  describe("ours and one of version 29", () => {
+  describeWithPeers("ours and one of version 29", () => {
     let ours: RemoteNode;
     let v29: RemoteNode;
 

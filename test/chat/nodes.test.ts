@@ -1,5 +1,6 @@
 /** Chat between processes: two nodes of ours and one of version 29, on one redis. */
-import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { describeOnRedisWithPeers } from "../support/peers";
+import { RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { until } from "../support/until";
 import { startV29Node } from "../support/v29Node";
@@ -74,7 +75,7 @@ async function membersAt(node: RemoteNode, room: string): Promise<string[]> {
   return ids.sort();
 }
 
-describeOnRedis("chat between nodes", () => {
+describeOnRedisWithPeers("chat between nodes", () => {
   const redis = new RedisServer();
   let ours: RemoteNode;
   let other: RemoteNode;

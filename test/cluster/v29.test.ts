@@ -1,13 +1,14 @@
 /** A node of actionhero 29 and one of ours on one redis: each understands the other's messages. */
 import { Redis } from "ioredis";
-import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { describeOnRedisWithPeers } from "../support/peers";
+import { RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { until } from "../support/until";
 import { startV29Node } from "../support/v29Node";
 
 const ROOM = "defaultRoom";
 
-describeOnRedis("together with version 29", () => {
+describeOnRedisWithPeers("together with version 29", () => {
   const server = new RedisServer();
   let redis: Redis;
   let ours: RemoteNode;

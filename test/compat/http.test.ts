@@ -3,7 +3,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { ask, type Answer, type Ask } from "../support/ask";
-import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { describeOnRedisWithPeers } from "../support/peers";
+import { RedisServer } from "../support/redisServer";
 import type { RemoteNode } from "../support/remoteNode";
 import { startV29Node } from "../support/v29Node";
 import { startWebApp, type WebApp } from "../support/webApp";
@@ -191,7 +192,7 @@ function comparable({ status, rawHeaders, text }: Answer): string {
   return [status, ...headers.sort(), "", stable(text)].join("\n");
 }
 
-describeOnRedis("HTTP is as in version 29", () => {
+describeOnRedisWithPeers("HTTP is as in version 29", () => {
   let app: WebApp;
   let node: RemoteNode;
   let redis: RedisServer;

@@ -6,7 +6,8 @@ import * as readline from "node:readline";
 import { ask } from "../support/ask";
 import { freePort } from "../support/freePort";
 import { describeInBrowser, startBrowser } from "../support/browser";
-import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { describeOnRedisWithPeers, peerPath } from "../support/peers";
+import { RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 import { until } from "../support/until";
@@ -29,23 +30,14 @@ function packages(): TemporaryProject {
       };`,
   });
   for (const name of PLUGINS) {
-    const installed = path.join(
-      repositoryRoot,
-      "test/interop/node_modules",
-      name,
-    );
-    if (!fs.existsSync(installed))
-      throw new Error(
-        `${name} is not there: npm ci --ignore-scripts --prefix test/interop`,
-      );
-    fs.cpSync(installed, folder.path(`node_modules/${name}`), {
+    fs.cpSync(peerPath(name), folder.path(`node_modules/${name}`), {
       recursive: true,
     });
   }
   return folder;
 }
 
-describeOnRedis("plugins for version 29", () => {
+describeOnRedisWithPeers("plugins for version 29", () => {
   const redis = new RedisServer();
   let folder: TemporaryProject;
   let node: RemoteNode;

@@ -10,6 +10,7 @@ import { blocksOf } from "../support/documents";
 import { followDockerfile, startImage } from "../support/dockerfile";
 import { freePort } from "../support/freePort";
 import { Load } from "../support/load";
+import { hasPeers, peerPath } from "../support/peers";
 import { packPackage } from "../support/packedPackage";
 import { hasRedis, RedisServer } from "../support/redisServer";
 import { Registry } from "../support/registry";
@@ -784,16 +785,13 @@ if (hasRedis)
     },
   );
 
-if (hasRedis)
+if (hasRedis && hasPeers)
   step(
     "what `actionhero generate` of v29 writes compiles, passes its tests and boots, unchanged",
     async () => {
       const old = workshop.path("v29-generated");
       fs.mkdirSync(old);
-      const v29 = path.join(
-        repositoryRoot,
-        "test/interop/node_modules/actionhero/dist/bin/actionhero.js",
-      );
+      const v29 = peerPath("actionhero/dist/bin/actionhero.js");
       await runOk(process.execPath, [v29, "generate"], { cwd: old });
       const wanted = `dependencies.actionhero=file:${tarball}`;
       await runOk("npm", ["pkg", "set", wanted], { cwd: old });
@@ -823,16 +821,16 @@ step("README, from a clone: npm ci, start, test", async () => {
 
 /** What `git clone` brings, with few of its tests: all of them are run by those who run this one. */
 function copyRepository(target: string): void {
-  const without = ["node_modules", "dist", ".git", "tmp", "log", "pids"];
-  const tests = ["support", "tsconfig.json", "utils"];
+  const without = ["dist", ".git", "tmp", "log", "pids"];
+  const tests = ["interop", "support", "tsconfig.json", "utils"];
   fs.cpSync(repositoryRoot, target, {
     recursive: true,
     filter: (file) => {
-      const [first, second] = path
-        .relative(repositoryRoot, file)
-        .split(path.sep);
+      const parts = path.relative(repositoryRoot, file).split(path.sep);
+      if (parts.includes("node_modules")) return false;
+      const [first, second] = parts;
       if (first === "test" && second) return tests.includes(second);
-      return !without.includes(first) && second !== "node_modules";
+      return !without.includes(first);
     },
   });
 }

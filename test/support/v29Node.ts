@@ -1,20 +1,14 @@
 /** A node of actionhero 29, as it is on the registry, for tests of living together. */
-import * as fs from "fs";
-import * as path from "path";
+import { peerPath } from "./peers";
 import { RemoteNode, type RemoteNodeOptions } from "./remoteNode";
-import { repositoryRoot } from "./temporaryProject";
 
-const entry = path.join(
-  repositoryRoot,
-  "test/interop/node_modules/actionhero",
-  "dist/index.js",
-);
+const entry = peerPath("actionhero", "dist", "index.js");
 
 const files = {
   // without a file of routes of its own the boot of version 29 fails
   "config/routes.js": `exports.DEFAULT = { routes: () => ({ get: [] }) };`,
   "config/logger.js": `
-    const winston = require(${JSON.stringify(path.join(repositoryRoot, "test/interop/node_modules/winston"))});
+    const winston = require(${JSON.stringify(peerPath("winston"))});
     exports.DEFAULT = { logger: () => ({
       loggers: [() => winston.createLogger({
         level: "debug",
@@ -31,9 +25,5 @@ const files = {
 export async function startV29Node(
   options: RemoteNodeOptions,
 ): Promise<RemoteNode> {
-  if (!fs.existsSync(entry))
-    throw new Error(
-      "actionhero 29 is not there: npm ci --ignore-scripts --prefix test/interop",
-    );
   return RemoteNode.startProgram({ execArgv: [], entry, files }, options);
 }

@@ -5,7 +5,8 @@ import * as path from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { describeInBrowser, startBrowser } from "../../support/browser";
 import { freePort } from "../../support/freePort";
-import { describeOnRedis, RedisServer } from "../../support/redisServer";
+import { describeOnRedisWithPeers } from "../../support/peers";
+import { RedisServer } from "../../support/redisServer";
 import { startV29Node } from "../../support/v29Node";
 import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
@@ -37,7 +38,7 @@ async function render(): Promise<string> {
 }
 
 describeInBrowser("the client of version 29 in a page", () => {
-  describeOnRedis("(rendered by its own server)", () => {
+  describeOnRedisWithPeers("(rendered by its own server)", () => {
     let app: WebApp;
     let browser: Browser;
     let folder: string;

@@ -1,0 +1,37 @@
+/** The packages of test/interop: actionhero 29 and plugins for it, which interoperability tests run against. */
+import * as fs from "fs";
+import * as path from "path";
+import { describeOnRedis } from "./redisServer";
+import { repositoryRoot } from "./temporaryProject";
+
+const modules = path.join(repositoryRoot, "test", "interop", "node_modules");
+
+/** Whether the packages are installed; `npm test` installs them. */
+export const hasPeers = fs.existsSync(path.join(modules, "actionhero"));
+
+/** The path of a file or folder of an installed peer, such as `actionhero/dist/index.js`. */
+export function peerPath(...parts: string[]): string {
+  return path.join(modules, ...parts);
+}
+
+/** Describe what needs the peers; without them a single test says that the suite was left out. */
+export function describeWithPeers(title: string, body: () => void): void {
+  if (hasPeers) {
+    describe(title, body);
+    return;
+  }
+  test(`${title}: left out, for want of the packages of test/interop`, () => {
+    process.stderr.write(
+      `left out: ${title} (run npm test to install peers)\n`,
+    );
+  });
+}
+
+/** Describe what needs the peers and a real redis-server. */
+export function describeOnRedisWithPeers(
+  title: string,
+  body: () => void,
+): void {
+  if (hasPeers) describeOnRedis(title, body);
+  else describeWithPeers(title, body);
+}
