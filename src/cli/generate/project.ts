@@ -1,13 +1,15 @@
-/** Makes a new project: v29's layout, with the framework's own defaults as its sources. */
+/** Makes a new project: v29's layout, with the framework's own defaults as its sources, edited to be safe. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { adaptSource, adaptTemplate, type Flavour } from "./flavour";
+import { newProjectSettings } from "./newProjectSettings";
 import {
   mergePackageJson,
   projectPackageJson,
   readPackageJson,
 } from "./packageJson";
 import { Scaffold } from "./scaffold";
+import { editSource } from "./sourceEdits";
 import { fillTemplate, readTemplate } from "./templates";
 
 export interface ProjectOptions {
@@ -89,7 +91,7 @@ export function generateProject(
   const flavour = isModule ? "esm" : "commonjs";
   const scaffold = new Scaffold(
     folder,
-    (source) => adaptSource(source, flavour),
+    (source, file) => newProjectSource(file, source, flavour),
     tell,
   );
   scaffold.directories(DIRECTORIES);
@@ -110,6 +112,16 @@ export function generateProject(
   }
   const tsconfig = isModule ? "tsconfig.esm.json" : "tsconfig.json";
   scaffold.write("tsconfig.json", readTemplate(`project/${tsconfig}`));
+}
+
+/** The framework's own source as that of a new project. */
+function newProjectSource(
+  file: string,
+  source: string,
+  flavour: Flavour,
+): string {
+  const edits = newProjectSettings.flatMap((row) => row.edits);
+  return adaptSource(editSource(file, source, edits), flavour);
 }
 
 function writePackageJson(

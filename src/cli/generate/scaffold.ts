@@ -8,7 +8,7 @@ import { createDirSafely, createFileSafely } from "../../utils/fileUtils";
 export class Scaffold {
   constructor(
     private readonly base: string,
-    private readonly rewrite = (source: string) => source,
+    private readonly rewrite = (source: string, _file: string) => source,
     private readonly tell: (target: string) => void = () => undefined,
   ) {}
 
@@ -30,7 +30,7 @@ export class Scaffold {
   /** Copy one of the framework's own TypeScript files, so that it works as the project's. */
   copySource(source: string, target: string): void {
     const text = fs.readFileSync(path.join(packageRoot, source), "utf8");
-    this.write(target, this.rewrite(text));
+    this.write(target, this.rewrite(text, source));
   }
 
   /** Copy a folder of assets, without what is made at boot. */

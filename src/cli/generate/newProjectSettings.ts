@@ -1,0 +1,104 @@
+/**
+ * The settings in which a new project differs from a v29 project: one row each.
+ *
+ * `config/*.ts` are the defaults in code, with v29's values (the "v29 profile"). `generate` copies these files and
+ * applies the edits below, so that new projects are safe by default.
+ *
+ * To add a row:
+ * 1. Build the setting with v29's value in `config/*.ts`.
+ * 2. Add a block below, in the alphabetical order of `setting`. Edits name text of the file in this repository that is
+ *    there exactly once. Edits of different rows must not overlap: to add a key to a block that other rows extend,
+ *    too, use `after` and `insert`, which any number of rows may do at the same place.
+ * 3. Add its line to the section "New projects" of `docs/migrating-from-v29.md`; the test prints the one it expects.
+ * 4. Run `npx jest test/cli/generate/profiles`. It compares the whole configuration of both profiles in development,
+ *    test and production: the differences must be exactly the paths of these rows. A row whose `setting` is a file is
+ *    a difference in code and has its own test there.
+ */
+import type { SourceEdit } from "./sourceEdits";
+
+export type Environment = "development" | "test" | "production";
+
+export interface NewProjectSetting {
+  /** The dotted path of the setting, or the file whose code differs, such as `"actions/createChatRoom.ts"`. */
+  setting: string;
+  /** Version 29's value, as the docs show it. JSON (`false`, `"all"`, `0`) is also compared with the configuration. */
+  v29: string;
+  /** The value in a new project; the same. */
+  newProject: string;
+  /** Why new projects differ, as the docs say it. */
+  reason: string;
+  edits: readonly SourceEdit[];
+  /** The paths that differ in the built configuration (default: `setting`; none when it is a file). */
+  paths?: readonly string[];
+  /** The environments in which they differ (default: all three). */
+  environments?: readonly Environment[];
+}
+
+export const newProjectSettings: readonly NewProjectSetting[] = [
+  {
+    setting: "actions/createChatRoom.ts",
+    v29: "any method, any name",
+    newProject: "POST only, a name of at most 256 bytes",
+    reason: "a link must not create rooms, and names must not fill redis",
+    edits: [
+      {
+        file: "actions/createChatRoom.ts",
+        find: `export class CreateChatRoom extends Action {
+  override inputs = {
+    name: { required: true as const },
+  };
+`,
+        replace: `/** The longest accepted name, in bytes. */
+const MAX_NAME_BYTES = 256;
+
+function checkName(name: unknown) {
+  if (Buffer.byteLength(String(name)) > MAX_NAME_BYTES)
+    return \`name must have at most \${MAX_NAME_BYTES} bytes\`;
+  return true;
+}
+
+export class CreateChatRoom extends Action {
+  readonly httpMethods = ["post"];
+  override inputs = {
+    name: { required: true as const, validator: checkName },
+  };
+`,
+      },
+    ],
+  },
+
+  {
+    setting: "redis.rejectUnauthorized",
+    v29: "false",
+    newProject: "true",
+    reason: "redis over TLS verifies the server's certificate",
+    paths: ["client", "subscriber", "tasks"].map(
+      (client) => `redis.${client}.args.0.tls.rejectUnauthorized`,
+    ),
+    edits: [
+      {
+        file: "config/redis.ts",
+        find: "{ rejectUnauthorized: false }",
+        replace: "{ rejectUnauthorized: true }",
+      },
+    ],
+  },
+
+  {
+    setting: "routes",
+    v29: "none",
+    newProject: "`status`, `swagger`, `createChatRoom` (POST)",
+    reason: "examples to start from",
+    edits: [
+      {
+        file: "config/routes.ts",
+        find: `        { path: "/createChatRoom", action: "createChatRoom" },
+      ],
+`,
+        replace: `      ],
+      post: [{ path: "/createChatRoom", action: "createChatRoom" }],
+`,
+      },
+    ],
+  },
+];
