@@ -1,0 +1,444 @@
+/**
+ * The seam between the task engine and what keeps its data. Two implementations: `redisStore`, whose every operation is one
+ * Lua script, and `memoryStore`, for one process alone.
+ *
+ * Every operation is atomic. An operation that rejects with "Command timed out" has not taken effect and never will; one
+ * that is sent twice, because a connection was lost, takes effect once. All times are those of the store's clock.
+ */
+import type { JobInfo } from "../types";
+
+/** When a job is due: `atMs` since the epoch, stored as given, or `inMs` from now by the store's clock. */
+export type Due = { atMs: number } | { inMs: number };
+
+/** A queue and the text of a job. */
+export interface QueuedJob {
+  queue: string;
+  raw: string;
+}
+
+/** What makes a job the same as another one. */
+export interface UniqueLock {
+  /** Names the lock (see `uniqueKey`). */
+  key: string;
+  class: string;
+}
+
+/** A job whose state can be looked up. */
+export interface TrackedJob {
+  id: string;
+  class: string;
+}
+
+export interface EnqueueOptions {
+  /** Refuse the job while the same one is queued, delayed, waiting for a slot or running. */
+  unique?: UniqueLock;
+  /** Keep what is known about the job, see `jobInfo`. */
+  track?: TrackedJob;
+  /** A second call with the same key within a day adds nothing and returns the id of the first one; needs `track`. */
+  idempotencyKey?: string;
+}
+
+/**
+ * - `added`;
+ * - `held`: the job is `unique` and there;
+ * - `duplicate`: the same job is delayed to the same second;
+ * - `known`: `idempotencyKey` was used before, by the job `id`.
+ */
+export type EnqueueResult =
+  { state: "added" | "held" | "duplicate" } | { state: "known"; id: string };
+
+/** One worker, as it is listed in `workers`. Make it with `workerIdentity`. */
+export interface WorkerIdentity {
+  /** `host:pid+n` */
+  readonly name: string;
+  /** The queues it works, as text: `*` or `a,b`. */
+  readonly queues: string;
+  /** `<name>:<queues>` */
+  readonly member: string;
+  /** The name as JSON. */
+  readonly quoted: string;
+}
+
+export function workerIdentity(name: string, queues: string): WorkerIdentity {
+  return {
+    name,
+    queues,
+    member: `${name}:${queues}`,
+    quoted: JSON.stringify(name),
+  };
+}
+
+/** Something that takes effect together with the report of a finished job, and not at all when the report is refused. */
+export type Effect =
+  /** The job goes on later. A job that is there at the same second is kept beside it: nothing is lost. */
+  | { do: "delay"; queue: string; raw: string; due: Due }
+  /** The `unique` lock `key` of the job `raw` is released. */
+  | { do: "unlockUnique"; key: string; raw: string }
+  /** The `unique` lock `key` now belongs to the job as `raw`: it goes on with another text. */
+  | { do: "moveUnique"; key: string; raw: string }
+  /** A lock that the worker took is released. */
+  | { do: "releaseLock"; key: string; value: string }
+  /** The worker's concurrency slot of this class is released, and a job that waits for it goes to its queue. */
+  | { do: "releaseSlot"; class: string }
+  /** The oldest entries of a class leave the failed list; the entry of this report counts as one of them. */
+  | { do: "boundFailed"; class: string; most: number }
+  /** What is known about a tracked job changes. */
+  | { do: "updateJob"; id: string; fields: JobFields }
+  /** The counter of the Retry plugin and the description of the last failure end after `seconds`. */
+  | { do: "keepRetry"; key: string; failure: string; seconds: number };
+
+/** Of a tracked job; `result` and `progress` are JSON. */
+export interface JobFields {
+  state?: JobInfo["state"];
+  attempt?: number;
+  progress?: string;
+  result?: string;
+  error?: string;
+}
+
+/**
+ * What became of the last job of a worker.
+ * - `none`: it had none;
+ * - `success`: counted as processed;
+ * - `failure`: counted as failed, `entry` goes to the failed list;
+ * - `retried`: counted as failed, without an entry;
+ * - `uncounted`: it ended without having run, e.g. a plugin refused it.
+ */
+export type Outcome = (
+  | { kind: "none" | "success" | "uncounted" | "retried" }
+  | { kind: "failure"; entry: string }
+) & { effects?: readonly Effect[] };
+
+export const NO_OUTCOME: Outcome = { kind: "none" };
+
+export interface ExchangeSlot {
+  worker: WorkerIdentity;
+  outcome: Outcome;
+  /** Fetch another job. */
+  want: boolean;
+}
+
+export interface ExchangeCall {
+  /** Id of the registered process. */
+  process: string;
+  /**
+   * Grows by one per call within a registration. A repetition of the last number changes nothing and returns the same
+   * jobs, so an unanswered call is repeated until it is answered, with the same `slots`.
+   */
+  number: number;
+  /**
+   * In order of preference. `*` stands for all queues that are not named beside it: those of `node` first, then those that
+   * belong to no node, by name. Paused queues are skipped.
+   */
+  queues: readonly string[];
+  /** The id of this node, for `*`. */
+  node?: string;
+  slots: readonly ExchangeSlot[];
+}
+
+export interface ExchangeResult {
+  /** One per slot. */
+  jobs: (QueuedJob | undefined)[];
+  /** What is wrong with the data, e.g. `WRONGTYPE ... queue:mail`: that queue was skipped, everything else was done. */
+  problems: string[];
+}
+
+/** A job that was taken from a worker, or the worker without a job. */
+export interface Returned {
+  what: "idle" | "requeued" | "failed";
+  member: string;
+  queue: string;
+  raw: string;
+}
+
+export interface Renewal {
+  /** Ids of processes whose lease has ended; at most 20. */
+  expired: string[];
+  /** Of the store's clock. */
+  nowMs: number;
+}
+
+export interface Promotion {
+  /** Jobs that went to their queues: the second of their bucket and their text. */
+  moved: { second: string; raw: string }[];
+  /** How long until the next one may be due, in ms; undefined without delayed jobs. */
+  nextInMs?: number;
+}
+
+export interface LockRequest {
+  /** Without the namespace. */
+  key: string;
+  seconds: number;
+  /** A lock with an owner has a value of its own; without one it is the second after its end, as in resque. */
+  owned?: boolean;
+  /** The lock ends with this worker, and is renewed with it. */
+  worker?: WorkerIdentity;
+}
+
+export interface HeldLock {
+  key: string;
+  value: string;
+  seconds: number;
+}
+
+export interface SlotRequest {
+  process: string;
+  worker: WorkerIdentity;
+  class: string;
+  /** How many jobs of the class run at a time. */
+  limit: number;
+  job: QueuedJob;
+}
+
+/** What a waiting process waits for. */
+export type WakeTarget =
+  | {
+      /** As in `ExchangeCall`. */
+      queues: readonly string[];
+      node?: string;
+    }
+  | "scheduler";
+
+export interface Waiting {
+  /** Resolves with true when there may be something to do, false when the time is over or the wait was stopped. */
+  done: Promise<boolean>;
+  stop: () => void;
+}
+
+/** A listed worker whose process is gone, with what its record says it ran. */
+export interface Orphan {
+  member: string;
+  /** Text of the record; undefined when it had no job. */
+  record?: string;
+}
+
+export interface QueueLength {
+  /** Jobs in the list. */
+  queued: number;
+  /** Jobs that wait for a concurrency slot. */
+  waiting: number;
+}
+
+export interface WorkerRecord {
+  member: string;
+  /** `{"worker","queue","run_at","payload"}`; null while it has no job. */
+  record: string | null;
+}
+
+export interface QueueStore {
+  readonly kind: "redis" | "memory";
+
+  // ------------------------------------------------------------------ clock
+
+  /** The time by the store's clock, in ms since the epoch. */
+  now(): Promise<number>;
+
+  // -------------------------------------------------------------- producers
+
+  /** Add jobs to the tail of a queue and wake workers. `options` are for one job. */
+  enqueue(
+    queue: string,
+    raws: readonly string[],
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult>;
+  /** Keep a job for later. */
+  delay(
+    job: QueuedJob,
+    due: Due,
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult>;
+  /**
+   * Move an entry of the failed list to a queue.
+   * @param entry its text
+   * @returns `missing` when it is not in the list
+   */
+  retryFailed(
+    entry: string,
+    job: QueuedJob,
+    options?: Pick<EnqueueOptions, "unique">,
+  ): Promise<"added" | "held" | "missing">;
+
+  // -------------------------------------------------------------- scheduler
+
+  /** @returns whether `name` leads, from now on for `ttlMs` */
+  lead(name: string, ttlMs: number): Promise<boolean>;
+  resign(name: string): Promise<void>;
+  /** Move up to `limit` due jobs to their queues. */
+  promote(limit: number): Promise<Promotion>;
+  /**
+   * Free the concurrency slots of workers that are gone and call the jobs that wait for free ones.
+   * @param limits by class: the limit, or null for a class that is defined without one, whose jobs wait no longer
+   */
+  sweepSlots(limits: Readonly<Record<string, number | null>>): Promise<void>;
+  /**
+   * Find jobs of producers that wake nobody, for `*`: a share of all known queues, so that calls from any number of
+   * processes look at each queue once in `periodMs`.
+   * @returns the ms after which the next call is due
+   */
+  sweepQueues(periodMs: number): Promise<number>;
+
+  // ----------------------------------------------------------- process life
+
+  /** @param connectionName of the process's connections, by which others see that it lives */
+  register(
+    process: string,
+    ttlMs: number,
+    connectionName: string,
+  ): Promise<Renewal>;
+  /**
+   * Extend the lease and the pings of `workers`, and their locks.
+   * @returns undefined when the registration was taken away
+   */
+  renew(
+    process: string,
+    ttlMs: number,
+    workers: readonly WorkerIdentity[],
+    locks: readonly HeldLock[],
+  ): Promise<Renewal | undefined>;
+  /** @returns `taken` when another process works under this name; `fenced` when the registration was taken away */
+  join(
+    process: string,
+    worker: WorkerIdentity,
+    ttlMs: number,
+  ): Promise<"joined" | "taken" | "fenced">;
+  /**
+   * End the registration of a worker: a job that its record holds goes back to the head of its queue, its locks and slots
+   * are freed.
+   * @param onlyIdle leave everything as it is when there is a job, and return it as `running`
+   */
+  leave(
+    process: string,
+    worker: WorkerIdentity,
+    onlyIdle?: boolean,
+  ): Promise<Returned | { what: "running"; queue: string; raw: string }>;
+  /** End the registration of a process, as `leave` does for every worker that it still has. */
+  deregister(process: string): Promise<Returned[]>;
+  /**
+   * Take the registration of a process away and give its jobs back. A job that has done so to three workers within an hour
+   * goes to the failed list as `WorkerCrashed`.
+   * @param graceMs how long its lease must be over
+   * @returns undefined when it is not over for so long
+   */
+  reap(process: string, graceMs: number): Promise<Returned[] | undefined>;
+  /** The processes among `processes` that have no connection to the store; none when that cannot be told. */
+  findDisconnected(processes: readonly string[]): Promise<string[]>;
+  /** Workers of ours that are listed although their process is gone. */
+  findOrphans(): Promise<Orphan[]>;
+  /** Reap them. */
+  repairOrphans(): Promise<Returned[]>;
+
+  // ------------------------------------------------------------------ fetch
+
+  /**
+   * Report the finished jobs of a process and fetch its next ones.
+   * @returns "fenced" when the registration was taken away: its jobs are given back already
+   */
+  exchange(call: ExchangeCall): Promise<ExchangeResult | "fenced">;
+  /** Effects without a report, for a job that runs outside of any queue. */
+  apply(worker: WorkerIdentity, effects: readonly Effect[]): Promise<void>;
+
+  // ---------------------------------------------------------------- running
+
+  /**
+   * Take a concurrency slot for the job in the worker's record.
+   * @returns `waiting` when the job waits for a slot now; `lost` when the worker does not hold the job any more
+   */
+  acquireSlot(request: SlotRequest): Promise<"acquired" | "waiting" | "lost">;
+  /** @returns undefined when someone else holds it */
+  takeLock(request: LockRequest): Promise<HeldLock | undefined>;
+  releaseLock(
+    lock: Pick<HeldLock, "key" | "value">,
+    worker?: WorkerIdentity,
+  ): Promise<void>;
+  /** Changes of a tracked job beside its report: that it runs, its progress. */
+  updateJob(id: string, fields: JobFields): Promise<void>;
+  /** Count an attempt for the Retry plugin: 0 for the first. */
+  countRetry(key: string): Promise<number>;
+  forgetRetry(key: string): Promise<void>;
+
+  // -------------------------------------------------------------- operators
+
+  /** No jobs of the queue are fetched, by any process. Producers go on. */
+  pause(queue: string): Promise<void>;
+  resume(queue: string): Promise<void>;
+  pausedQueues(): Promise<string[]>;
+
+  // ---------------------------------------------------------------- inspect
+
+  queues(): Promise<string[]>;
+  lengths(queues: readonly string[]): Promise<Record<string, QueueLength>>;
+  /** Jobs of a queue from `start` to `stop`, and behind the last of the list those that wait for a concurrency slot. */
+  jobs(queue: string, start: number, stop: number): Promise<string[]>;
+  /** Whether a job is in a queue, delayed or waiting; true as well when the queue is too long to be searched. */
+  isQueued(queue: string, raw: string): Promise<boolean>;
+  /**
+   * @param count at most so many from the head, or from the tail when negative; 0 for all
+   * @returns how many were removed
+   */
+  removeJobs(
+    queue: string,
+    raws: readonly string[],
+    count?: number,
+  ): Promise<number>;
+  removeQueue(queue: string): Promise<void>;
+
+  /** Seconds that have a bucket, ascending. */
+  delayedSeconds(): Promise<number[]>;
+  delayedJobs(second: number): Promise<string[]>;
+  /** Seconds at which a job is due. */
+  scheduledAt(raw: string): Promise<number[]>;
+  /** @returns the seconds it was due at */
+  removeDelayed(raw: string): Promise<number[]>;
+
+  failedCount(): Promise<number>;
+  failed(start: number, stop: number): Promise<string[]>;
+  /** @returns how many entries were removed, 0 or 1 */
+  removeFailed(entry: string): Promise<number>;
+
+  /** Members of `workers`. */
+  workers(): Promise<string[]>;
+  records(members: readonly string[]): Promise<WorkerRecord[]>;
+  /** Texts of `worker:ping:*`, of workers without a lease. */
+  foreignPings(): Promise<string[]>;
+  /**
+   * Remove a worker.
+   * @param entry goes to the failed list, and counts as failed
+   */
+  removeWorker(member: string, name: string, entry?: string): Promise<void>;
+
+  /** By name, without the namespace: the second after the end. */
+  locks(): Promise<Record<string, string>>;
+  /** @returns 1, or 0 when there was none */
+  removeLock(key: string): Promise<number>;
+  /** By name behind `stat:`. */
+  stats(): Promise<Record<string, string>>;
+  /** Name of the leading scheduler. */
+  leader(): Promise<string | null>;
+  jobInfo(id: string): Promise<JobInfo | undefined>;
+
+  // ------------------------------------------------------------------ nodes
+
+  /** A node lives, and the queues are its own: no other node fetches from them. */
+  announceNode(
+    node: string,
+    queues: readonly string[],
+    liveMs: number,
+    keepMs: number,
+  ): Promise<void>;
+  retireNode(node: string): Promise<void>;
+  liveNodes(): Promise<string[]>;
+  /** Remove the queues of nodes that were not announced for their `keepMs`; returns their names. */
+  removeQueuesOfLostNodes(): Promise<string[]>;
+  /** Periodic tasks that were stopped by hand. */
+  markStopped(task: string, isStopped: boolean): Promise<void>;
+  isStopped(task: string): Promise<boolean>;
+
+  // --------------------------------------------------------------- wake-ups
+
+  /** Call it before the operation that decides whether to wait: what is added in between ends the wait at once. */
+  prepareWait(): void;
+  /** Wait until there may be something to do, at most `timeoutMs`. */
+  wait(target: WakeTarget, timeoutMs: number): Waiting;
+  /** End all waits. */
+  close(): void;
+}
