@@ -67,7 +67,7 @@ async function describeRoutes() {
     for (const route of routes) {
       const action = findAction(route.action, route.apiVersion);
       if (!action || action.toDocument === false) continue;
-      const described = describePath(route.path);
+      const described = describePath(route);
       const operations = (paths[described.path] ??= {});
       // the first match wins when a request comes, so it does here
       operations[method] ??= {
@@ -97,9 +97,13 @@ function findAction(
 }
 
 /** `/v:apiVersion/users/:id(^\d+$)` is `/users/{id}`. */
-function describePath(route: string): { path: string; variables: string[] } {
+function describePath(route: { path: string; literal?: boolean }): {
+  path: string;
+  variables: string[];
+} {
   const variables: string[] = [];
-  const parts = route.split("/").filter((part) => part !== "v:apiVersion");
+  if (route.literal) return { path: route.path.slice(1), variables };
+  const parts = route.path.split("/").filter((part) => part !== "v:apiVersion");
   const described = parts.map((part) =>
     part.replace(/:(\w+)(\(.*\))?/, (_match: string, name: string) => {
       variables.push(name);

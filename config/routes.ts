@@ -18,6 +18,7 @@ Routes say which action answers which path below `/api`. The first one that matc
     { path: "/users/:userID(^\\d+$)", action: "userShow" },      // only digits
     { path: "/docs/:page", action: "docs", matchTrailingPathParts: true },
     { path: "/old_login", action: "login", apiVersion: 1 },
+    { path: "/user:show", action: "user:show", literal: true },  // a colon like any other character
   ],
   all: [{ path: "/user", action: "user" }],                      // every method
 

@@ -57,6 +57,12 @@ export const DEFAULT = {
       automaticRoutes: automaticRoutes(),
       // let ?action= name the action of any path that no route matches, and not only of the prefix alone
       queryRouting: false,
+      // in paths, "+" is a plus and a malformed "%zz" a 400, instead of a space and a param that is left out
+      strictPaths: false,
+      // the rules of RFC 9110: 405 with Allow, redirects from /folder to /folder/, charsets, strong ETags, If-Match
+      strictHttp: false,
+      // "ignore" answers files and folders whose name begins with a dot as missing, except .well-known
+      dotfiles: "allow" as "allow" | "ignore",
       // the HTTP status of errors that have none
       defaultErrorStatusCode: 500,
       // how long browsers may keep files, in seconds

@@ -2,7 +2,7 @@
 
 /** One `/`-separated piece of a route's path. */
 export interface RouteSegment {
-  /** Lower-cased text that must be equal; undefined for a variable. */
+  /** The text that must be equal, as `literalOf` gives it; undefined for a variable. */
   literal?: string;
   /** What a variable's part starts with; it is not part of the value. */
   prefix: string;
@@ -23,13 +23,16 @@ export interface UrlMatch {
 }
 
 /**
+ * @param isLiteral a colon is a character like any other
  * @throws SyntaxError when the regular expression of a variable is not one
  */
-export function compilePath(path: string, matchTrailing = false): CompiledPath {
-  return {
-    segments: splitPath(path).map(compileSegment),
-    matchTrailing,
-  };
+export function compilePath(
+  path: string,
+  matchTrailing = false,
+  isLiteral = false,
+): CompiledPath {
+  const compile = isLiteral ? literalSegment : compileSegment;
+  return { segments: splitPath(path).map(compile), matchTrailing };
 }
 
 /** The public, uncompiled form: does `path` match, and with which variables? */
@@ -58,7 +61,7 @@ export function matchCompiled(
     const part = pathParts[i]!;
     if (part === "") return undefined;
     if (segment.literal !== undefined) {
-      if (part.toLowerCase() !== segment.literal) return undefined;
+      if (literalOf(part) !== segment.literal) return undefined;
       continue;
     }
     const takesRest = matchTrailing && i === segments.length - 1;
@@ -82,6 +85,19 @@ export function variableValue(
   return value;
 }
 
+/**
+ * What literal parts are compared by: decoded, as `%65cho` and `echo` are the same (RFC 3986 section 6.2.2.2), and in
+ * lower case. A part that cannot be decoded stays as it is.
+ */
+export function literalOf(part: string): string {
+  if (!part.includes("%")) return part.toLowerCase();
+  try {
+    return decodeURIComponent(part).toLowerCase();
+  } catch {
+    return part.toLowerCase();
+  }
+}
+
 /** `__proto__` would change the prototype instead of being a variable. */
 export function setVariable(
   params: { [name: string]: string },
@@ -99,10 +115,13 @@ export function splitPath(path: string): string[] {
   return parts;
 }
 
+function literalSegment(text: string): RouteSegment {
+  return { literal: literalOf(text), prefix: "", name: "" };
+}
+
 function compileSegment(text: string): RouteSegment {
   const colon = text.indexOf(":");
-  if (colon === -1)
-    return { literal: text.toLowerCase(), prefix: "", name: "" };
+  if (colon === -1) return literalSegment(text);
   const prefix = text.slice(0, colon);
   const variable = text.slice(colon + 1);
   const open = variable.indexOf("(");

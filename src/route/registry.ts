@@ -3,11 +3,11 @@ import * as path from "node:path";
 import { api } from "../api";
 import { config } from "../config/config";
 import { log } from "../log/log";
+import { automaticRoute, isRouteMethod, requestMethods } from "./httpMethods";
 import { matchURL, type UrlMatch } from "./matchUrl";
 import { Router, type RouteMatch } from "./router";
 import { addRoute, emptyTables } from "./tables";
 import {
-  routerMethods,
   type RouteMethod,
   type RoutesConfig,
   type RouteTables,
@@ -34,6 +34,10 @@ export interface RoutesApi {
     match: string,
     matchTrailingPathParts?: boolean,
   ): UrlMatch;
+  /** The methods for which this path has a route; `head` wherever `get` is. */
+  methodsFor(pathParts: readonly string[]): RouteMethod[];
+  /** Whether the action has a route for this method, an automatic one included. */
+  hasRoute(action: string, method: RouteMethod): boolean;
   /**
    * Add routes, then the automatic ones for all loaded actions.
    * @param rawRoutes default `config.routes`
@@ -74,13 +78,20 @@ export function createRoutesApi(): RoutesApi {
     return router;
   }
 
+  function routerOf(method: RouteMethod): Router | undefined {
+    const table = routes.routes[method] as RouteType[] | undefined;
+    if (!table || table.length === 0) return undefined;
+    return routerFor(table, method);
+  }
+
   function find(
     method: RouteMethod,
     pathParts: readonly string[],
   ): RouteMatch | undefined {
-    const table = routes.routes[method] as RouteType[] | undefined;
-    if (!table || table.length === 0) return undefined;
-    return routerFor(table, method).match(pathParts);
+    return (
+      routerOf(method)?.match(pathParts) ??
+      (method === "head" ? routerOf("get")?.match(pathParts) : undefined)
+    );
   }
 
   const routes: RoutesApi = {
@@ -89,11 +100,16 @@ export function createRoutesApi(): RoutesApi {
     processRoute(connection, pathParts) {
       const method = methodOf(connection);
       if (!method) return;
-      const match =
-        find(method, pathParts) ??
-        (method === "head" ? find("get", pathParts) : undefined);
-      if (match) applyMatch(connection, match);
+      const match = find(method, pathParts);
+      if (match) applyMatch(connection, match, pathParts);
     },
+
+    methodsFor: (pathParts) =>
+      requestMethods.filter((method) => find(method, pathParts) !== undefined),
+
+    hasRoute: (action, method) =>
+      routerOf(method)?.actions.has(action) === true ||
+      (method === "head" && routerOf("get")?.actions.has(action) === true),
 
     matchURL: (pathParts, match, matchTrailingPathParts) =>
       matchURL(pathParts, match, matchTrailingPathParts),
@@ -104,19 +120,7 @@ export function createRoutesApi(): RoutesApi {
       let count = 0;
       for (const [method, list] of Object.entries(wanted)) {
         for (const route of list ?? []) {
-          const { path, action, apiVersion, matchTrailingPathParts, dir } =
-            route;
-          addRoute(
-            method,
-            {
-              path,
-              matchTrailingPathParts: matchTrailingPathParts ?? false,
-              action,
-              dir,
-              apiVersion,
-            },
-            source,
-          );
+          addRoute(method, completeRoute(route), source);
           count++;
         }
       }
@@ -129,12 +133,10 @@ export function createRoutesApi(): RoutesApi {
 }
 
 const METHODS: ReadonlyMap<unknown, RouteMethod> = new Map(
-  routerMethods
-    .filter((method) => method !== "all")
-    .flatMap((method) => [
-      [method.toUpperCase(), method],
-      [method, method],
-    ]),
+  requestMethods.flatMap((method) => [
+    [method.toUpperCase(), method],
+    [method, method],
+  ]),
 );
 
 function methodOf({
@@ -145,7 +147,8 @@ function methodOf({
 
 function applyMatch(
   connection: RoutedConnection,
-  { route, params }: RouteMatch,
+  { route, params, depth }: RouteMatch,
+  pathParts: readonly string[],
 ): void {
   if (route.apiVersion) connection.params.apiVersion ||= route.apiVersion;
   for (const name of Object.keys(params)) {
@@ -159,20 +162,21 @@ function applyMatch(
     connection.params.action = route.action;
     return;
   }
-  const { pathname } = (
-    connection.rawConnection as { parsedURL: { pathname: string } }
-  ).parsedURL;
   connection.params.file = fileBelow(
     route.dir,
-    pathname.slice(route.path.length),
+    pathParts.slice(depth).join("/"),
   );
 }
 
 /** @returns undefined for a malformed encoding: that variable is left out */
 function decode(text: string): string | undefined {
   if (!text.includes("%") && !text.includes("+")) return text;
+  const { strictPaths } = (config.web ?? {}) as { strictPaths?: boolean };
   try {
-    return decodeURIComponent(text.replaceAll("+", " "));
+    // a `+` is a space in forms only (RFC 3986 has no such rule), but version 29 took it for one here, too
+    return decodeURIComponent(
+      strictPaths === true ? text : text.replaceAll("+", " "),
+    );
   } catch {
     return undefined;
   }
@@ -201,37 +205,33 @@ function addAutomaticRoutes(): void {
     `creating routes automatically for all actions responding to ${names} HTTP verb${verbs.length > 1 ? "s" : ""}`,
   );
   for (const verb of verbs as string[]) {
-    if (!(routerMethods as readonly string[]).includes(verb))
-      throw new Error(`${verb} is not an HTTP verb`);
+    if (!isRouteMethod(verb)) throw new Error(`${verb} is not an HTTP verb`);
     const present = new Set(
-      api.routes.routes[verb as RouteMethod].map(
-        ({ path, action }) => `${path} ${action}`,
-      ),
+      api.routes.routes[verb].map(({ path, action }) => `${path} ${action}`),
     );
     for (const name of Object.keys(api.actions.actions)) {
-      if (!takesMethod(name, verb) || present.has(`/${name} ${name}`)) continue;
-      addRoute(verb, automaticRoute(name), "automatic");
+      if (present.has(`/${name} ${name}`)) continue;
+      const route = automaticRoute(name, verb);
+      if (route) addRoute(verb, route, "automatic");
     }
   }
 }
 
-/** An action can narrow its automatic routes to some methods: `httpMethods = ["post"]`. */
-function takesMethod(name: string, verb: string): boolean {
-  return Object.values(api.actions.actions[name]!).some((template) => {
-    const { httpMethods } = template as { httpMethods?: readonly string[] };
-    return (
-      !Array.isArray(httpMethods) ||
-      httpMethods.some((method: string) => method.toLowerCase() === verb)
-    );
-  });
-}
-
-function automaticRoute(action: string): RouteType {
-  return {
-    path: `/${action}`,
-    matchTrailingPathParts: false,
+function completeRoute({
+  path,
+  action,
+  apiVersion,
+  matchTrailingPathParts,
+  dir,
+  literal,
+}: RouteType): RouteType {
+  const route: RouteType = {
+    path,
+    matchTrailingPathParts: matchTrailingPathParts ?? false,
     action,
-    dir: undefined,
-    apiVersion: null!, // as in v29
+    dir,
+    apiVersion,
   };
+  if (literal === true) route.literal = true;
+  return route;
 }

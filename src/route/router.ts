@@ -2,6 +2,7 @@
 import { log } from "../log/log";
 import {
   compilePath,
+  literalOf,
   setVariable,
   variableValue,
   type CompiledPath,
@@ -13,6 +14,8 @@ export interface RouteMatch {
   route: RouteType;
   /** The variables of the path, still encoded. */
   params: { [name: string]: string };
+  /** How many parts of the path stand before those that a folder's route takes as the path of the file. */
+  depth: number;
 }
 
 interface Entry {
@@ -42,9 +45,12 @@ interface Search {
 }
 
 export class Router {
+  /** The actions that have a route. */
+  readonly actions: ReadonlySet<string>;
   private readonly root = newNode();
 
   constructor(routes: readonly RouteType[]) {
+    this.actions = new Set(routes.map(({ action }) => action));
     for (const [index, route] of routes.entries()) {
       const path = tryCompile(route);
       if (path) this.add({ route, path, index });
@@ -56,7 +62,13 @@ export class Router {
     const search: Search = { parts, best: undefined };
     visit(this.root, 0, search);
     const { best } = search;
-    return best && { route: best.route, params: variablesOf(best, parts) };
+    return (
+      best && {
+        route: best.route,
+        params: variablesOf(best, parts),
+        depth: depthOf(best.path),
+      }
+    );
   }
 
   private add(entry: Entry): void {
@@ -81,7 +93,11 @@ export class Router {
 /** A route that somebody put into the table with a broken pattern must not take the others down. */
 function tryCompile(route: RouteType): CompiledPath | undefined {
   try {
-    return compilePath(route.path, route.matchTrailingPathParts === true);
+    return compilePath(
+      route.path,
+      route.matchTrailingPathParts === true,
+      route.literal === true,
+    );
   } catch (error) {
     log(`route ignored: ${route.path}`, "error", { error: String(error) });
     return undefined;
@@ -135,8 +151,9 @@ function visit(node: Node, depth: number, search: Search): void {
     if (variableValue(segment, rest) !== undefined) consider(entry, search);
   }
   if (node.literals.size > 0) {
-    const child =
-      node.literals.get(part) ?? node.literals.get(part.toLowerCase());
+    const child = part.includes("%")
+      ? node.literals.get(literalOf(part))
+      : (node.literals.get(part) ?? node.literals.get(part.toLowerCase()));
     if (child) visit(child, depth + 1, search);
   }
   for (const { segment, node: child } of node.variables) {
@@ -144,6 +161,11 @@ function visit(node: Node, depth: number, search: Search): void {
     if (variableValue(segment, part) !== undefined)
       visit(child, depth + 1, search);
   }
+}
+
+function depthOf({ segments, matchTrailing }: CompiledPath): number {
+  const isRest = matchTrailing && segments.at(-1)?.literal === undefined;
+  return isRest ? Math.max(segments.length - 1, 0) : segments.length;
 }
 
 function consider(entry: Entry | undefined, search: Search): void {

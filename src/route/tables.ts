@@ -36,7 +36,7 @@ export function addRoute(
       `cannot route ${route.path}: ${method} is not an HTTP verb`,
     );
   }
-  checkPath(route.path);
+  checkPath(route);
   sources.set(route, source);
   const tables = verb === "all" ? routerMethods : [verb];
   for (const table of tables) tableOf(table).push(route);
@@ -72,9 +72,9 @@ function tableOf(method: RouteMethod): RouteType[] {
   return (api.routes.routes[method] ??= []);
 }
 
-function checkPath(path: string): void {
+function checkPath({ path, literal }: RouteType): void {
   try {
-    compilePath(path);
+    compilePath(path, false, literal === true);
   } catch (error) {
     throw new ActionheroError(
       "AH_CONFIG",

@@ -21,6 +21,8 @@ export interface RouteType {
   dir?: string;
   /** The last part of the path takes everything that follows, too. */
   matchTrailingPathParts?: boolean;
+  /** The path has no variables: a colon in it is a character like any other. */
+  literal?: boolean;
   /** Used when the client names no version. */
   apiVersion?: number | string;
 }

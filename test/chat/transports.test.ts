@@ -172,6 +172,7 @@ test("an action of the documentation lets HTTP clients talk", async () => {
   api.actions.versions[say.name] = [1];
   api.params.buildPostVariables();
 
+  api.routes.routes.post.push({ path: "/say", action: say.name });
   const url = `http://localhost:${webPort()}/api?action=${say.name}`;
   const ask = async (params: object) => {
     const response = await fetch(url, {

@@ -25,11 +25,15 @@ const segment = fc.constantFrom(
   ":y",
   "v:version",
   "a:z",
+  "%61",
+  "%25zz",
   ":n(\\d)",
   ":m(^[ab]$)",
   ":k(^(?:a|1)$)",
 );
-const part = fc.constantFrom("a", "A", "b", "c", "v1", "1", "ab", "", "%20");
+const part = fc.constantFrom(
+  ...["a", "A", "b", "c", "v1", "1", "ab", "", "%20", "%61", "%zz", "%25zz"],
+);
 const route = fc.record({
   path: fc
     .array(segment, { maxLength: 4 })

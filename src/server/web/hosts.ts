@@ -1,8 +1,18 @@
-/** Sends clients that came by another name to the first allowed one. */
+/** Answers requests that name no host clearly, or one that is not allowed. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { JSON_TYPE } from "./headers";
 import type { WebConfig } from "./webConfig";
 
-/** @returns true when the request was answered with a redirect */
+/** Answer a request that `normalizeTarget` does not accept. */
+export function refuseHost(res: ServerResponse): void {
+  res.writeHead(400, { "content-type": JSON_TYPE, connection: "close" });
+  res.end('{"error":"the request must name one host"}');
+}
+
+/**
+ * Send clients that came by another name to the first allowed one.
+ * @returns true when the request was answered with a redirect
+ */
 export function redirectToAllowedHost(
   req: IncomingMessage,
   res: ServerResponse,

@@ -3,8 +3,11 @@ import * as path from "node:path";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
+import { isMethodAccepted } from "../../route/httpMethods";
 import type { Server } from "../server";
+import { BodyError } from "./bodyError";
 import { valueOf } from "./headers";
+import { mayNameAction, refuseMethod } from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
 import { requesterInformation, stringify } from "./respond";
 import type { WebRequest } from "./webRequest";
@@ -21,8 +24,9 @@ export function routeRequest(
   connection: Connection,
   request: WebRequest,
 ): Promise<unknown> {
-  const { mode, extension } = request.target;
+  const { mode, extension, pathname } = request.target;
   connection.extension = extension;
+  if (request.config.strictPaths === true) checkEncoding(pathname);
   if (request.method === "OPTIONS")
     return answerOptions(server, connection, request);
   if (mode === "file") {
@@ -51,18 +55,25 @@ function routeToAction(
     const text = stringify(information, request.config);
     return server.sendMessage(connection, text);
   }
-  if (typeof named === "string" && mayNameAction(connection, request))
+  if (typeof named === "string" && mayNameAction(connection, request, named))
     params.action = named;
+  if (!isMethodAccepted(connection, request.method)) params.action = null;
+  if (params.action === null && request.config.strictHttp === true)
+    refuseMethod(connection, request, named);
   return server.processAction(connection);
 }
 
-/** Where no route matches, `?action=` counts: for the bare prefix, or everywhere if the project wants it. */
-function mayNameAction(
-  { matchedRoute }: Connection,
-  { target, config }: WebRequest,
-): boolean {
-  if (matchedRoute !== undefined) return false;
-  return target.pathParts.length === 0 || config.queryRouting === true;
+/**
+ * With `strictPaths` a path that cannot be decoded names nothing (RFC 3986 section 2.1).
+ * @throws BodyError
+ */
+function checkEncoding(pathname: string): void {
+  if (!pathname.includes("%")) return;
+  try {
+    decodeURIComponent(pathname);
+  } catch (cause) {
+    throw new BodyError(400, "the path is not encoded correctly", { cause });
+  }
 }
 
 /** Set `params.file` to the path that was asked for, unless a route to a folder does. */

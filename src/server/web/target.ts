@@ -56,7 +56,7 @@ function extensionOf(pathname: string): string | undefined {
   return pathname.slice(pathname.lastIndexOf(".") + 1);
 }
 
-/** Path and query; of the absolute form that proxies send (`GET http://host/path`), only those. */
+/** Path and query; what `normalizeTarget` does for requests, others hand over whole URLs. */
 export function splitUrl(url: string): { pathname: string; search: string } {
   let target = url;
   if (url.charCodeAt(0) !== SLASH) {
@@ -118,7 +118,18 @@ function startsWith(
 ): beginning is readonly string[] {
   if (!beginning || parts.length < beginning.length) return false;
   for (let i = 0; i < beginning.length; i++) {
-    if (parts[i] !== beginning[i]) return false;
+    if (parts[i] !== beginning[i] && decoded(parts[i]!) !== beginning[i])
+      return false;
   }
   return true;
+}
+
+/** `%61pi` is `api`, as in routes; what cannot be decoded stays as it is. */
+function decoded(part: string): string {
+  if (!part.includes("%")) return part;
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

@@ -52,6 +52,9 @@ export interface WebConfig {
   rootEndpointType?: "api" | "file";
   automaticRoutes?: string[];
   queryRouting?: boolean;
+  strictPaths?: boolean;
+  strictHttp?: boolean;
+  dotfiles?: "allow" | "ignore";
   legacyEnvelope?: boolean;
   defaultErrorStatusCode?: number;
   flatFileCacheDuration?: number;

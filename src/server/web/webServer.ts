@@ -11,6 +11,7 @@ import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import { listen } from "../listen";
+import { normalizeTarget } from "../requestTarget";
 import { Server } from "../server";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
@@ -18,7 +19,7 @@ import { customMethods } from "./customMethods";
 import { answerPlainly, describe, prepareFailure } from "./failure";
 import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
 import { identify, type Identity } from "./fingerprint";
-import { isSecure, redirectToAllowedHost } from "./hosts";
+import { isSecure, redirectToAllowedHost, refuseHost } from "./hosts";
 import {
   createListener,
   drain,
@@ -172,6 +173,7 @@ export class WebServer extends Server {
   /** Take a request; whatever goes wrong with it is answered, too. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
     try {
+      if (!normalizeTarget(req)) return refuseHost(res);
       for (const intercept of this.interceptors) {
         if (intercept(req, res)) return this.activity.lend(req.socket, res);
       }

@@ -1,6 +1,7 @@
 /** Decides which upgrade requests become websockets. */
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
+import { normalizeTarget } from "../requestTarget";
 import { isBelow, pathnameOf } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
 import { refuse, serveWithoutUpgrade } from "./refuse";
@@ -63,6 +64,8 @@ export class UpgradeListener {
 
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { primusOptions: options } = this.host;
+    if (!normalizeTarget(req))
+      return refuse(socket, 400, "the request must name one host");
     const isWebsocket = asksForWebsocket(req);
     if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
       return this.leave(req, socket, head, isWebsocket);

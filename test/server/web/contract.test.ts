@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES = "";
 
-import { api } from "../../../src/index";
+import { api, config } from "../../../src/index";
 import { runContract, type ContractClient } from "../../contract/contract";
 import { ask } from "../../support/webApp";
 
@@ -25,6 +25,8 @@ runContract({
 async function connect(): Promise<ContractClient> {
   const server = api.servers.servers.web.server as http.Server;
   const { port } = server.address() as AddressInfo;
+  // the actions of the contract have no routes
+  config.web.queryRouting = true;
   const agent = new http.Agent({ keepAlive: true });
   return {
     async action(name, params = {}) {

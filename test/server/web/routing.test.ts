@@ -141,15 +141,45 @@ test("apiVersion: the route's, unless the client names one", async () => {
 });
 
 describe("the action named by a param", () => {
-  test("runs for the bare prefix, from query or body", async () => {
+  test("runs for the bare prefix, from query or body, if it has a route for the method", async () => {
+    expect((await received("/api?action=user")).status).toBe(404);
+    route.registerRoute("get", "/elsewhere", "user");
     expect((await received("/api?action=user")).status).toBe(200);
     expect((await received("/api/?action=user")).status).toBe(200);
+    expect((await received("/api?action=user", "POST")).status).toBe(404);
+    route.registerRoute("post", "/elsewhere", "user");
     const { status } = await app.ask("/api", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: '{"action":"user"}',
     });
     expect(status).toBe(200);
+  });
+
+  test("HEAD reaches what GET does", async () => {
+    route.registerRoute("get", "/elsewhere", "user");
+    const { status } = await app.ask("/api?action=user", { method: "HEAD" });
+    expect(status).toBe(200);
+  });
+
+  test("every action runs with queryRouting or with automatic routes for the method", async () => {
+    config.web.queryRouting = true;
+    expect((await received("/api?action=user", "PUT")).status).toBe(200);
+    config.web.queryRouting = false;
+    config.web.automaticRoutes = ["put"];
+    expect((await received("/api?action=user", "PUT")).status).toBe(200);
+    expect((await received("/api?action=user", "DELETE")).status).toBe(404);
+    config.web.automaticRoutes = [];
+  });
+
+  test("httpMethods of the action hold, whatever names it", async () => {
+    config.web.queryRouting = true;
+    for (const path of ["/api?action=narrowed", "/api/x?action=narrowed"]) {
+      expect((await received(path)).status).toBe(404);
+      expect((await received(path, "DELETE")).status).toBe(404);
+      expect((await received(path, "POST")).status).toBe(200);
+    }
+    config.web.queryRouting = false;
   });
 
   test("not for other paths, unless queryRouting is on", async () => {
@@ -176,6 +206,46 @@ describe("automatic routes", () => {
     expect((await received("/api/user", "PUT")).status).toBe(404);
     expect((await received("/api/narrowed")).status).toBe(404);
     expect((await received("/api/narrowed", "POST")).status).toBe(200);
+  });
+
+  test("httpMethods of the version that the client names hold", async () => {
+    const run = () => ({});
+    const template = { name: "versioned", description: "x", run };
+    api.actions.actions.versioned = {
+      1: { ...template, version: 1 },
+      2: { ...template, version: 2, httpMethods: ["delete"] },
+    } as never;
+    api.actions.versions.versioned = [1, 2];
+    config.web.automaticRoutes = ["get", "delete"];
+    api.routes.loadRoutes({});
+    config.web.automaticRoutes = [];
+    const status = async (query: string, method: string) =>
+      (await received(`/api/versioned${query}`, method)).status;
+    expect(await status("", "GET")).toBe(404);
+    expect(await status("?apiVersion=2", "GET")).toBe(404);
+    expect(await status("?apiVersion=1", "GET")).toBe(200);
+    expect(await status("?apiVersion=2", "DELETE")).toBe(200);
+  });
+
+  test("an explicit route says itself which method it is for", async () => {
+    route.registerRoute("get", "/explicit", "narrowed");
+    expect((await received("/api/explicit")).status).toBe(200);
+  });
+
+  test("a colon in the name of an action is a character", async () => {
+    addActions({ "user:show": { run: ({ params }: any) => ({ params }) } });
+    config.web.automaticRoutes = ["get"];
+    api.routes.routes.get = [];
+    api.routes.loadRoutes({});
+    config.web.automaticRoutes = [];
+    for (const path of ["/api/user:show", "/api/user%3Ashow"]) {
+      const { status, json } = await app.ask(path);
+      expect([status, json.params.action]).toEqual([200, "user:show"]);
+    }
+    expect((await received("/api/userList")).status).toBe(404);
+    const { paths } = (await app.ask("/api/swagger")).json;
+    expect(Object.keys(paths)).toContain("user:show");
+    delete api.actions.actions["user:show"];
   });
 
   test("a verb that is none stops the boot", () => {
@@ -220,6 +290,66 @@ test("dir routes serve files, and nothing outside their folder", async () => {
     "/my-files/%2e%2e/package.json",
   ])
     expect((await app.ask(path)).status).toBe(404);
+});
+
+test("dir routes below a prefix or with encoded parts find their files", async () => {
+  route.registerRoute("get", "/my-files", "", undefined, true, folder);
+  for (const path of [
+    "/public/my-files/index.html",
+    "/my%2Dfiles/index.html",
+    "/my-files/",
+    "/public/my-files",
+  ]) {
+    const { status, text } = await app.ask(path);
+    expect([path, status, text]).toEqual([path, 200, "<h1>index</h1>"]);
+  }
+});
+
+describe("literal parts of a path are compared decoded", () => {
+  test.each([
+    ["/über/x", "/api/%C3%BCber/x"],
+    ["/über/x", "/api/%C3%9CBER/x"],
+    ["/a b/x", "/api/a%20b/x"],
+    ["/echo", "/api/%65cho"],
+    ["/echo", "/%61pi/echo"],
+    ["/%C3%BCber", "/api/%c3%bcber"],
+    ["/a+b", "/api/a+b"],
+    ["/a+b", "/api/a%2Bb"],
+  ])("the route %s matches %s", async (path, requested) => {
+    route.registerRoute("get", path, "user");
+    expect((await received(requested)).status).toBe(200);
+  });
+
+  test.each([
+    ["/a b", "/api/a+b"],
+    ["/a/b", "/api/a%2Fb"],
+    ["/a", "/api/a%zz"],
+  ])("the route %s does not match %s", async (path, requested) => {
+    route.registerRoute("get", path, "user");
+    expect((await received(requested)).status).toBe(404);
+  });
+});
+
+describe("with strictPaths", () => {
+  beforeAll(() => (config.web.strictPaths = true));
+  afterAll(() => (config.web.strictPaths = false));
+
+  test("a plus in a path is a plus", async () => {
+    route.registerRoute("get", "/user/:userID", "user");
+    expect((await received("/api/user/a+b%20%C3%A4")).params.userID).toBe(
+      "a+b ä",
+    );
+  });
+
+  test.each(["/api/user/%zz", "/api/%E0%A4%A", "/%zz", "/public/%E0%A4%A"])(
+    "%s cannot be decoded: 400",
+    async (path) => {
+      const { status, json, headers } = await app.ask(path);
+      expect(status).toBe(400);
+      expect(json.error).toMatch("the path is not encoded correctly");
+      expect(headers["access-control-allow-origin"]).toBe("*");
+    },
+  );
 });
 
 describe("methods", () => {

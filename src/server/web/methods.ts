@@ -1,0 +1,86 @@
+/** Which methods a path and an action accept: `?action=`, 405 and `Allow` (RFC 9110 sections 10.2.1 and 15.5.6). */
+import { api } from "../../api";
+import type { Connection } from "../../connection/connection";
+import {
+  isMethodAccepted,
+  isRouteMethod,
+  requestMethods,
+} from "../../route/httpMethods";
+import type { WebConfig } from "./webConfig";
+import type { WebRequest } from "./webRequest";
+
+/**
+ * Whether `?action=` may name this action: where no route matches, for the bare prefix (or for every path, with
+ * `queryRouting`), and only an action that has a route for the method anyway (or any, with `queryRouting`).
+ */
+export function mayNameAction(
+  { matchedRoute }: Connection,
+  { target, config, method }: WebRequest,
+  name: string,
+): boolean {
+  if (matchedRoute !== undefined) return false;
+  if (config.queryRouting === true) return true;
+  return (
+    target.pathParts.length === 0 &&
+    hasRoute(name, method.toLowerCase(), config)
+  );
+}
+
+/** For a request that no action answers: 405 with `Allow` if the path accepts other methods. */
+export function refuseMethod(
+  connection: Connection,
+  request: WebRequest,
+  named: unknown,
+): void {
+  const allowed = acceptedMethods(connection, request, named);
+  if (allowed.length === 0) return;
+  if (request.config.returnErrorCodes === true) request.responseHttpCode = 405;
+  request.responseHeaders.push(["Allow", allowHeader(allowed)]);
+}
+
+/** `GET, HEAD, OPTIONS`; every path answers OPTIONS. */
+export function allowHeader(verbs: readonly string[]): string {
+  return [...verbs, "options"].map((verb) => verb.toUpperCase()).join(", ");
+}
+
+/** The methods with which the same request would reach an action. */
+function acceptedMethods(
+  { matchedRoute, params: { apiVersion } }: Connection,
+  { target: { pathParts }, config }: WebRequest,
+  named: unknown,
+): string[] {
+  const routed: readonly string[] = api.routes.methodsFor(pathParts);
+  const name = nameIn(named, pathParts, config);
+  const action = matchedRoute?.action ?? name;
+  return requestMethods.filter((verb) => {
+    const isRouted =
+      routed.includes(verb) ||
+      (name !== undefined &&
+        (config.queryRouting === true || hasRoute(name, verb, config)));
+    const params = { action, apiVersion: apiVersion as unknown };
+    return isRouted && isMethodAccepted({ params }, verb);
+  });
+}
+
+/** The action that `?action=` names, if it exists and the path leaves the choice to it. */
+function nameIn(
+  named: unknown,
+  pathParts: readonly string[],
+  { queryRouting }: WebConfig,
+): string | undefined {
+  if (pathParts.length > 0 && queryRouting !== true) return undefined;
+  const exists =
+    typeof named === "string" && Object.hasOwn(api.actions.actions, named);
+  return exists ? named : undefined;
+}
+
+function hasRoute(
+  action: string,
+  verb: string,
+  { automaticRoutes }: WebConfig,
+): boolean {
+  const wanted = verb === "head" ? ["all", "head", "get"] : ["all", verb];
+  if (automaticRoutes?.some((automatic) => wanted.includes(automatic)))
+    return true;
+  return isRouteMethod(verb) && api.routes.hasRoute(action, verb);
+}

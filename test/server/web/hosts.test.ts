@@ -1,0 +1,103 @@
+import * as net from "node:net";
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { config } from "../../../src/index";
+
+let app: WebApp;
+beforeAll(async () => {
+  app = await startWebApp();
+  addActions({ hello: { inputs: { name: {} }, run: () => ({ hi: true }) } });
+});
+afterAll(() => app.stop());
+
+/** Send lines as they are, and read until the server closes. */
+function raw(...lines: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(app.port, "localhost");
+    let text = "";
+    socket.setEncoding("utf8");
+    socket.on("data", (chunk: string) => (text += chunk));
+    socket.once("error", reject);
+    socket.once("close", () => resolve(text));
+    socket.write([...lines, "Connection: close", "", ""].join("\r\n"));
+  });
+}
+
+const statusOf = (answer: string) => Number(answer.split(" ")[1]);
+
+const UPGRADE = [
+  "Upgrade: websocket",
+  "Connection: Upgrade",
+  "Sec-WebSocket-Version: 13",
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+
+describe("a request that does not name one host is a 400", () => {
+  test.each([
+    ["two equal headers", ["Host: a", "Host: a"]],
+    ["two different headers", ["Host: a", "hOST: b"]],
+    ["a path", ["Host: a/b"]],
+    ["a user", ["Host: a@b"]],
+    ["a space", ["Host: a b"]],
+    ["a very long one", [`Host: ${"a".repeat(300)}`]],
+  ])("%s", async (_name, hosts) => {
+    const answer = await raw("GET /api/hello HTTP/1.1", ...hosts);
+    expect(statusOf(answer)).toBe(400);
+    expect(answer).toMatch(/connection: close/i);
+    expect(answer).toContain('{"error":"the request must name one host"}');
+    const file = await raw("GET / HTTP/1.1", ...hosts);
+    expect(statusOf(file)).toBe(400);
+    const upgrade = await raw("GET /primus HTTP/1.1", ...hosts, ...UPGRADE);
+    expect(statusOf(upgrade)).toBe(400);
+  });
+
+  test.each([
+    ["GET /api/hello HTTP/1.1", "Host: [::1]:8080"],
+    ["GET /api/hello HTTP/1.1", "Host:"],
+    ["GET /api/hello HTTP/1.1", "Host: xn--ber-goa.example:80"],
+    ["GET /api/hello HTTP/1.0", "X-Host: none"],
+  ])("%s, %s names one, or none where none is needed", async (...lines) => {
+    expect(statusOf(await raw(...lines))).toBe(200);
+  });
+});
+
+describe("a target in absolute form", () => {
+  test("is the path and the query of its URL", async () => {
+    for (const url of [
+      "http://site.com/api/hello?name=b",
+      "http://user:secret@site.com:81/api/hello?name=b",
+    ]) {
+      const answer = await raw(`GET ${url} HTTP/1.1`, "Host: other");
+      expect(statusOf(answer)).toBe(200);
+      expect(answer).toContain('"name": "b"');
+    }
+  });
+
+  test("takes the place of the Host header", async () => {
+    config.web.allowedRequestHosts = ["http://site.com"];
+    const get = (url: string, host: string) =>
+      raw(`GET ${url} HTTP/1.1`, `Host: ${host}`);
+    const allowed = await get("http://site.com/api/hello", "evil.com");
+    const redirected = await get("http://evil.com/api/hello?a=b", "site.com");
+    const bare = await get("http://evil.com?a=b", "site.com");
+    config.web.allowedRequestHosts = [];
+    expect(statusOf(allowed)).toBe(200);
+    expect(statusOf(redirected)).toBe(302);
+    expect(redirected).toMatch(
+      /^location: http:\/\/site\.com\/api\/hello\?a=b\r$/im,
+    );
+    expect(bare).toMatch(/^location: http:\/\/site\.com\/\?a=b\r$/im);
+  });
+
+  test("is understood where websockets begin", async () => {
+    const answer = await raw("GET http://x/primus/spec HTTP/1.1", "Host: x");
+    expect(answer).toContain('"pathname":"/primus"');
+    const socket = net.connect(app.port, "localhost");
+    const lines = ["GET http://x/primus HTTP/1.1", "Host: x", ...UPGRADE];
+    socket.write([...lines, "", ""].join("\r\n"));
+    const first = await new Promise<Buffer>((resolve) =>
+      socket.once("data", resolve),
+    );
+    socket.destroy();
+    expect(statusOf(first.toString())).toBe(101);
+  });
+});
