@@ -114,7 +114,7 @@ export const NO_OUTCOME: Outcome = { kind: "none" };
 export interface ExchangeSlot {
   worker: WorkerIdentity;
   outcome: Outcome;
-  /** Fetch another job. */
+  /** Fetch another job; a worker that reports nothing and still holds one gets that. */
   want: boolean;
 }
 
@@ -435,10 +435,13 @@ export interface QueueStore {
 
   // --------------------------------------------------------------- wake-ups
 
-  /** Call it before the operation that decides whether to wait: what is added in between ends the wait at once. */
-  prepareWait(): void;
-  /** Wait until there may be something to do, at most `timeoutMs`. */
-  wait(target: WakeTarget, timeoutMs: number): Waiting;
-  /** End all waits. */
+  /** What is added after this is noticed by a `wait` that is given the mark. */
+  mark(): number;
+  /**
+   * Wait until there may be something to do, at most `timeoutMs`.
+   * @param since the mark from before the operation that decided to wait
+   */
+  wait(target: WakeTarget, timeoutMs: number, since: number): Waiting;
+  /** Release what waiting has opened. Stop all waits first. */
   close(): void;
 }

@@ -1,0 +1,269 @@
+/** What a memory store keeps, and the changes that several of its operations share. */
+import { DelayedJobs } from "./delayedJobs";
+import { ExpiringMap } from "./expiringMap";
+import { JobList } from "./jobList";
+import {
+  CRASH_SECONDS,
+  KEEP_JOB_SECONDS,
+  MAX_CRASHES,
+  UNIQUE_SECONDS,
+} from "./limits";
+import { MemoryWakeUps } from "./memoryWakeUps";
+import type {
+  Due,
+  Effect,
+  JobFields,
+  QueuedJob,
+  Returned,
+  UniqueLock,
+  WorkerIdentity,
+} from "./store";
+import { crashedEntry, flatFields, secondOf } from "./texts";
+
+export interface Process {
+  /** Number of its last call. */
+  call: number;
+  connection: string;
+  /** End of its lease. */
+  deadline: number;
+  members: Set<string>;
+}
+
+export interface ListedWorker {
+  owner: string;
+  identity: WorkerIdentity;
+  job?: QueuedJob & { sinceMs: number };
+  processed: number;
+  failed: number;
+  /** Locks that end with the worker: key and value. */
+  locks: Map<string, string>;
+}
+
+export interface ClassSlots {
+  members: Set<string>;
+  waiting: QueuedJob[];
+}
+
+export class MemoryData {
+  readonly knownQueues = new Set<string>();
+  readonly lists = new Map<string, JobList>();
+  readonly paused = new Set<string>();
+  readonly delayed = new DelayedJobs();
+  readonly processes = new Map<string, Process>();
+  readonly workers = new Map<string, ListedWorker>();
+  readonly slots = new Map<string, ClassSlots>();
+  readonly nodeOfQueue = new Map<string, string>();
+  readonly stopped = new Set<string>();
+  readonly uniques: ExpiringMap<string>;
+  readonly locks: ExpiringMap<string>;
+  readonly crashes: ExpiringMap<number>;
+  readonly tracked: ExpiringMap<Record<string, string>>;
+  readonly idempotent: ExpiringMap<string>;
+  readonly retries: ExpiringMap<number>;
+  readonly liveNodes: ExpiringMap<true>;
+  readonly seenNodes: ExpiringMap<true>;
+  failed: string[] = [];
+  readonly failedOfClass = new Map<string, string[]>();
+  processedCount = 0;
+  failedCount = 0;
+  leading?: { name: string; until: number };
+  private readyNames?: string[];
+
+  /** @param wakeUps what waits stays when the data goes */
+  constructor(
+    readonly clock: () => number,
+    readonly wakeUps = new MemoryWakeUps(),
+  ) {
+    const expiring = <Value>() => new ExpiringMap<Value>(clock);
+    this.uniques = expiring();
+    this.locks = expiring();
+    this.crashes = expiring();
+    this.tracked = expiring();
+    this.idempotent = expiring();
+    this.retries = expiring();
+    this.liveNodes = expiring();
+    this.seenNodes = expiring();
+  }
+
+  emptied(): MemoryData {
+    return new MemoryData(this.clock, this.wakeUps);
+  }
+
+  /** Free what has ended. */
+  purge(): void {
+    const { uniques, locks, crashes, tracked } = this;
+    const { idempotent, retries, liveNodes, seenNodes } = this;
+    for (const map of [uniques, locks, crashes, tracked]) map.purge();
+    for (const map of [idempotent, retries, liveNodes, seenNodes]) map.purge();
+  }
+
+  /** Names of queues with jobs, sorted. */
+  ready(): readonly string[] {
+    this.readyNames ??= [...this.lists.keys()].sort();
+    return this.readyNames;
+  }
+
+  add(queue: string, raw: string): void {
+    this.listOf(queue).push(raw);
+    this.wakeUps.queueHasJobs(queue, this.nodeOfQueue.get(queue));
+  }
+
+  /** Back to the head, where it came from. */
+  requeue({ queue, raw }: QueuedJob): void {
+    this.listOf(queue).unshift(raw);
+    this.wakeUps.queueHasJobs(queue, this.nodeOfQueue.get(queue));
+  }
+
+  take(queue: string): string | undefined {
+    const list = this.lists.get(queue);
+    const raw = list?.shift();
+    if (list?.length === 0) this.dropList(queue);
+    return raw;
+  }
+
+  dropList(queue: string): void {
+    if (this.lists.delete(queue)) this.readyNames = undefined;
+  }
+
+  dueMs(due: Due): number {
+    return "atMs" in due ? due.atMs : this.clock() + due.inMs;
+  }
+
+  /** @returns false when the job is there at that second */
+  delay({ queue, raw }: QueuedJob, dueMs: number, shift = 0): boolean {
+    const second = secondOf(dueMs) + shift;
+    const job = { dueMs, second, queue, raw };
+    if (!this.delayed.add(job)) return false;
+    if (this.delayed.first()!.dueMs === dueMs) this.wakeUps.isDueEarlier();
+    return true;
+  }
+
+  isUniqueHeld({ key, class: jobClass }: UniqueLock, queue: string): boolean {
+    const raw = this.uniques.get(key);
+    if (raw === undefined) return false;
+    if (this.delayed.secondsOf(raw).length > 0) return true;
+    if (this.lists.get(queue)?.includes(raw)) return true;
+    const waiting = this.slots.get(jobClass)?.waiting ?? [];
+    if (waiting.some((job) => job.queue === queue && job.raw === raw))
+      return true;
+    return [...this.workers.values()].some(({ job }) => job?.raw === raw);
+  }
+
+  setUnique(key: string, raw: string): void {
+    this.uniques.set(key, raw, UNIQUE_SECONDS * 1000);
+  }
+
+  releaseLock(key: string, value: string): void {
+    if (this.locks.get(key) === value) this.locks.delete(key);
+  }
+
+  /** Give the slot of a worker to the job that waits longest. */
+  releaseSlot(jobClass: string, member: string): void {
+    const slots = this.slots.get(jobClass);
+    if (slots?.members.delete(member)) this.callWaiting(slots);
+  }
+
+  callWaiting(slots: ClassSlots): void {
+    const job = slots.waiting.shift();
+    if (job) this.requeue(job);
+  }
+
+  updateJob(id: string, fields: JobFields): void {
+    const known = this.tracked.get(id);
+    if (!known) return;
+    const flat = flatFields(fields);
+    for (let i = 0; i < flat.length; i += 2) known[flat[i]!] = flat[i + 1]!;
+    this.tracked.set(id, known, KEEP_JOB_SECONDS * 1000);
+  }
+
+  apply(effect: Effect, member: string): void {
+    switch (effect.do) {
+      case "delay":
+        for (let shift = 0; ; shift++)
+          if (this.delay(effect, this.dueMs(effect.due), shift)) return;
+      case "unlockUnique":
+        if (this.uniques.get(effect.key) === effect.raw)
+          this.uniques.delete(effect.key);
+        return;
+      case "moveUnique":
+        return this.setUnique(effect.key, effect.raw);
+      case "releaseLock":
+        this.releaseLock(effect.key, effect.value);
+        this.workers.get(member)?.locks.delete(effect.key);
+        return;
+      case "releaseSlot":
+        return this.releaseSlot(effect.class, member);
+      case "boundFailed":
+        return this.boundFailed(effect.class, effect.most);
+      case "updateJob":
+        return this.updateJob(effect.id, effect.fields);
+      case "keepRetry": {
+        const count = this.retries.get(effect.key);
+        if (count !== undefined)
+          this.retries.set(effect.key, count, effect.seconds * 1000);
+      }
+    }
+  }
+
+  addFailed(entry: string): void {
+    this.failedCount++;
+    this.failed.push(entry);
+  }
+
+  /** @returns whether the entry was there */
+  removeFailed(entry: string): boolean {
+    const at = this.failed.indexOf(entry);
+    if (at === -1) return false;
+    this.failed.splice(at, 1);
+    return true;
+  }
+
+  /**
+   * End the registration of a worker; its job goes back.
+   * @param isCrash the job may have killed it
+   */
+  giveBack(member: string, isCrash: boolean): Returned {
+    const listed = this.workers.get(member);
+    const result: Returned = { what: "idle", member, queue: "", raw: "" };
+    if (!listed) return result;
+    const { job, owner, locks, identity } = listed;
+    this.workers.delete(member);
+    this.processes.get(owner)?.members.delete(member);
+    if (job) {
+      const { queue, raw } = job;
+      Object.assign(result, { what: "requeued", queue, raw });
+      if (isCrash && this.countCrash(job) > MAX_CRASHES) {
+        result.what = "failed";
+        const date = new Date(this.clock()).toString();
+        this.addFailed(crashedEntry(identity.quoted, job, date));
+      } else this.requeue(job);
+    }
+    for (const [key, value] of locks) this.releaseLock(key, value);
+    for (const jobClass of this.slots.keys())
+      this.releaseSlot(jobClass, member);
+    return result;
+  }
+
+  private listOf(queue: string): JobList {
+    let list = this.lists.get(queue);
+    if (list) return list;
+    list = new JobList();
+    this.lists.set(queue, list);
+    this.knownQueues.add(queue);
+    this.readyNames = undefined;
+    return list;
+  }
+
+  private countCrash({ queue, raw }: QueuedJob): number {
+    const count = (this.crashes.get(queue + raw) ?? 0) + 1;
+    this.crashes.set(queue + raw, count, CRASH_SECONDS * 1000);
+    return count;
+  }
+
+  private boundFailed(jobClass: string, most: number): void {
+    const own = this.failedOfClass.get(jobClass) ?? [];
+    this.failedOfClass.set(jobClass, own);
+    own.push(this.failed[this.failed.length - 1]!);
+    while (own.length > most) this.removeFailed(own.shift()!);
+  }
+}

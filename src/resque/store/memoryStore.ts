@@ -1,0 +1,778 @@
+/** The store of the embedded engine: plain maps in this process. Every operation is synchronous inside, and so atomic. */
+import type { JobInfo } from "../types";
+import { KEEP_JOB_SECONDS, MAX_EXPIRED } from "./limits";
+import { MemoryData, type ListedWorker } from "./memoryData";
+import type {
+  Due,
+  Effect,
+  EnqueueOptions,
+  EnqueueResult,
+  ExchangeCall,
+  ExchangeResult,
+  ExchangeSlot,
+  HeldLock,
+  JobFields,
+  LockRequest,
+  Orphan,
+  Promotion,
+  QueuedJob,
+  QueueLength,
+  QueueStore,
+  Renewal,
+  Returned,
+  SlotRequest,
+  Waiting,
+  WakeTarget,
+  WorkerIdentity,
+  WorkerRecord,
+} from "./store";
+import { jobInfoOf, lockValue, recordText } from "./texts";
+
+export interface MemoryStoreOptions {
+  /** In ms since the epoch (default `Date.now`). */
+  clock?: () => number;
+  /** Whether the process whose connections have this name lives (default: all do, they are this process). */
+  isConnected?: (connectionName: string) => boolean;
+  /** Called before each operation; true when all data is to go first. */
+  isFlushed?: () => boolean;
+}
+
+export class MemoryStore implements QueueStore {
+  readonly kind = "memory";
+  private data: MemoryData;
+  private readonly clock: () => number;
+
+  constructor(private readonly options: MemoryStoreOptions = {}) {
+    this.clock = options.clock ?? Date.now;
+    this.data = new MemoryData(this.clock);
+  }
+
+  // ------------------------------------------------------------------ clock
+
+  now(): Promise<number> {
+    return Promise.resolve(this.clock());
+  }
+
+  // -------------------------------------------------------------- producers
+
+  enqueue(
+    queue: string,
+    raws: readonly string[],
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult> {
+    return this.run((data) => {
+      if (options)
+        return produce(data, { queue, raw: raws[0]! }, options, "queued", () =>
+          addAll(data, queue, raws),
+        );
+      addAll(data, queue, raws);
+      return ADDED;
+    });
+  }
+
+  delay(
+    job: QueuedJob,
+    due: Due,
+    options: EnqueueOptions = {},
+  ): Promise<EnqueueResult> {
+    return this.run((data) =>
+      produce(data, job, options, "delayed", () =>
+        data.delay(job, data.dueMs(due)),
+      ),
+    );
+  }
+
+  retryFailed(
+    entry: string,
+    job: QueuedJob,
+    { unique }: Pick<EnqueueOptions, "unique"> = {},
+  ): Promise<"added" | "held" | "missing"> {
+    return this.run((data) => {
+      if (!data.failed.includes(entry)) return "missing";
+      if (unique && data.isUniqueHeld(unique, job.queue)) return "held";
+      data.removeFailed(entry);
+      data.add(job.queue, job.raw);
+      if (unique) data.setUnique(unique.key, job.raw);
+      return "added";
+    });
+  }
+
+  // -------------------------------------------------------------- scheduler
+
+  lead(name: string, ttlMs: number): Promise<boolean> {
+    return this.run((data) => {
+      const { leading } = data;
+      const now = this.clock();
+      if (leading && leading.name !== name && leading.until > now) return false;
+      data.leading = { name, until: now + ttlMs };
+      return true;
+    });
+  }
+
+  resign(name: string): Promise<void> {
+    return this.run((data) => {
+      if (data.leading?.name === name) data.leading = undefined;
+    });
+  }
+
+  promote(limit: number): Promise<Promotion> {
+    return this.run((data) => {
+      const now = this.clock();
+      const moved: Promotion["moved"] = [];
+      let first = data.delayed.first();
+      while (first && first.dueMs <= now && moved.length < limit) {
+        const { second, queue, raw } = data.delayed.shift()!;
+        data.add(queue, raw);
+        moved.push({ second: String(second), raw });
+        first = data.delayed.first();
+      }
+      return first
+        ? { moved, nextInMs: Math.max(first.dueMs - now, 0) }
+        : { moved };
+    });
+  }
+
+  sweepSlots(limits: Readonly<Record<string, number | null>>): Promise<void> {
+    return this.run((data) => {
+      for (const [jobClass, slots] of data.slots) {
+        for (const member of slots.members)
+          if (!data.workers.has(member)) slots.members.delete(member);
+        const limit = Object.hasOwn(limits, jobClass) ? limits[jobClass] : 1;
+        const free = (limit ?? Infinity) - slots.members.size;
+        for (let n = 0; n < free && slots.waiting.length > 0; n++)
+          data.callWaiting(slots);
+        if (limit === null || slots.members.size + slots.waiting.length === 0)
+          data.slots.delete(jobClass);
+      }
+    });
+  }
+
+  /** There are no other producers in this process. */
+  sweepQueues(periodMs: number): Promise<number> {
+    return Promise.resolve(periodMs);
+  }
+
+  // ----------------------------------------------------------- process life
+
+  register(
+    process: string,
+    ttlMs: number,
+    connectionName: string,
+  ): Promise<Renewal> {
+    return this.run((data) => {
+      data.processes.set(process, {
+        call: 0,
+        connection: connectionName,
+        deadline: this.clock() + ttlMs,
+        members: new Set(),
+      });
+      return this.renewal(data);
+    });
+  }
+
+  renew(
+    process: string,
+    ttlMs: number,
+    _workers: readonly WorkerIdentity[],
+    locks: readonly HeldLock[],
+  ): Promise<Renewal | undefined> {
+    return this.run((data) => {
+      const registered = data.processes.get(process);
+      if (!registered) return undefined;
+      registered.deadline = this.clock() + ttlMs;
+      for (const { key, value, seconds } of locks)
+        if (data.locks.get(key) === value)
+          data.locks.set(key, value, seconds * 1000);
+      data.purge();
+      return this.renewal(data);
+    });
+  }
+
+  join(
+    process: string,
+    identity: WorkerIdentity,
+  ): Promise<"joined" | "taken" | "fenced"> {
+    return this.run((data) => {
+      const registered = data.processes.get(process);
+      if (!registered) return "fenced";
+      const listed = data.workers.get(identity.member);
+      if (listed && listed.owner !== process) {
+        if (data.processes.has(listed.owner)) return "taken";
+        data.giveBack(identity.member, true);
+      }
+      if (!data.workers.has(identity.member))
+        data.workers.set(identity.member, newListed(process, identity));
+      registered.members.add(identity.member);
+      return "joined";
+    });
+  }
+
+  leave(
+    process: string,
+    { member }: WorkerIdentity,
+    onlyIdle = false,
+  ): Promise<Returned | { what: "running"; queue: string; raw: string }> {
+    return this.run((data) => {
+      const listed = data.workers.get(member);
+      if (listed?.owner !== process)
+        return { what: "idle", member, queue: "", raw: "" };
+      const { job } = listed;
+      if (onlyIdle && job)
+        return { what: "running", queue: job.queue, raw: job.raw };
+      return data.giveBack(member, false);
+    });
+  }
+
+  deregister(process: string): Promise<Returned[]> {
+    return this.run((data) => endProcess(data, process, false));
+  }
+
+  reap(process: string, graceMs: number): Promise<Returned[] | undefined> {
+    return this.run((data) => {
+      const registered = data.processes.get(process);
+      if (!registered || registered.deadline + graceMs > this.clock())
+        return undefined;
+      return endProcess(data, process, true);
+    });
+  }
+
+  findDisconnected(processes: readonly string[]): Promise<string[]> {
+    const { isConnected } = this.options;
+    if (!isConnected) return Promise.resolve([]);
+    return this.run((data) =>
+      processes.filter((id) => {
+        const registered = data.processes.get(id);
+        return registered && !isConnected(registered.connection);
+      }),
+    );
+  }
+
+  findOrphans(): Promise<Orphan[]> {
+    return this.run((data) =>
+      orphansOf(data).map(({ identity, job }) => ({
+        member: identity.member,
+        record: job && textOf(identity, job),
+      })),
+    );
+  }
+
+  repairOrphans(): Promise<Returned[]> {
+    return this.run((data) =>
+      orphansOf(data).map(({ identity }) =>
+        data.giveBack(identity.member, true),
+      ),
+    );
+  }
+
+  // ------------------------------------------------------------------ fetch
+
+  exchange(call: ExchangeCall): Promise<ExchangeResult | "fenced"> {
+    return this.run((data) => {
+      const registered = data.processes.get(call.process);
+      if (!registered || call.number < registered.call) return "fenced";
+      const isRepeated = call.number === registered.call;
+      registered.call = call.number;
+      const jobs = call.slots.map((slot) => {
+        const listed = data.workers.get(slot.worker.member);
+        if (!listed || listed.owner !== call.process) return undefined;
+        if (isRepeated) return slot.want ? listed.job : undefined;
+        report(data, listed, slot);
+        if (slot.want && !listed.job) fetch(data, listed, call);
+        return slot.want ? listed.job : undefined;
+      });
+      return { jobs: jobs.map((job) => job && plain(job)), problems: [] };
+    });
+  }
+
+  apply(worker: WorkerIdentity, effects: readonly Effect[]): Promise<void> {
+    return this.run((data) => {
+      for (const effect of effects) data.apply(effect, worker.member);
+    });
+  }
+
+  // ---------------------------------------------------------------- running
+
+  acquireSlot(request: SlotRequest): Promise<"acquired" | "waiting" | "lost"> {
+    return this.run((data) => {
+      const { process, worker, job, limit } = request;
+      const listed = data.workers.get(worker.member);
+      if (listed?.owner !== process) return "lost";
+      const slots = slotsOf(data, request.class);
+      if (slots.members.has(worker.member)) return "acquired";
+      if (!listed.job) return "waiting";
+      const free = limit - slots.members.size;
+      if (free > 0) {
+        slots.members.add(worker.member);
+        if (free > 1) data.callWaiting(slots);
+        return "acquired";
+      }
+      slots.waiting.push(plain(job));
+      listed.job = undefined;
+      return "waiting";
+    });
+  }
+
+  takeLock(request: LockRequest): Promise<HeldLock | undefined> {
+    return this.run((data) => {
+      const { key, seconds, owned, worker } = request;
+      if (data.locks.get(key) !== undefined) return undefined;
+      const value = lockValue(this.clock(), seconds, owned);
+      data.locks.set(key, value, seconds * 1000);
+      if (worker) data.workers.get(worker.member)?.locks.set(key, value);
+      return { key, value, seconds };
+    });
+  }
+
+  releaseLock(
+    { key, value }: Pick<HeldLock, "key" | "value">,
+    worker?: WorkerIdentity,
+  ): Promise<void> {
+    return this.run((data) => {
+      data.releaseLock(key, value);
+      if (worker) data.workers.get(worker.member)?.locks.delete(key);
+    });
+  }
+
+  updateJob(id: string, fields: JobFields): Promise<void> {
+    return this.run((data) => data.updateJob(id, fields));
+  }
+
+  countRetry(key: string): Promise<number> {
+    return this.run((data) => {
+      const count = (data.retries.get(key) ?? -1) + 1;
+      data.retries.set(key, count, KEEP_JOB_SECONDS * 1000);
+      return count;
+    });
+  }
+
+  forgetRetry(key: string): Promise<void> {
+    return this.run((data) => void data.retries.delete(key));
+  }
+
+  // -------------------------------------------------------------- operators
+
+  pause(queue: string): Promise<void> {
+    return this.run((data) => void data.paused.add(queue));
+  }
+
+  resume(queue: string): Promise<void> {
+    return this.run((data) => {
+      if (!data.paused.delete(queue) || !data.lists.has(queue)) return;
+      data.wakeUps.queueHasJobs(queue, data.nodeOfQueue.get(queue));
+    });
+  }
+
+  pausedQueues(): Promise<string[]> {
+    return this.run(({ paused }) => [...paused].sort());
+  }
+
+  // ---------------------------------------------------------------- inspect
+
+  queues(): Promise<string[]> {
+    return this.run(({ knownQueues }) => [...knownQueues]);
+  }
+
+  lengths(queues: readonly string[]): Promise<Record<string, QueueLength>> {
+    return this.run((data) =>
+      Object.fromEntries(
+        queues.map((queue) => [
+          queue,
+          {
+            queued: data.lists.get(queue)?.length ?? 0,
+            waiting: waitingIn(data, queue).length,
+          },
+        ]),
+      ),
+    );
+  }
+
+  jobs(queue: string, start: number, stop: number): Promise<string[]> {
+    return this.run((data) =>
+      range(
+        [
+          ...(data.lists.get(queue)?.toArray() ?? []),
+          ...waitingIn(data, queue),
+        ],
+        start,
+        stop,
+      ),
+    );
+  }
+
+  isQueued(queue: string, raw: string): Promise<boolean> {
+    return this.run(
+      (data) =>
+        data.delayed.secondsOf(raw).length > 0 ||
+        (data.lists.get(queue)?.includes(raw) ?? false) ||
+        waitingIn(data, queue).includes(raw),
+    );
+  }
+
+  removeJobs(
+    queue: string,
+    raws: readonly string[],
+    count = 0,
+  ): Promise<number> {
+    return this.run((data) => {
+      let removed = 0;
+      for (const raw of new Set(raws))
+        removed += removeJob(data, { queue, raw }, count);
+      return removed;
+    });
+  }
+
+  removeQueue(queue: string): Promise<void> {
+    return this.run((data) => removeQueue(data, queue));
+  }
+
+  delayedSeconds(): Promise<number[]> {
+    return this.run(({ delayed }) => delayed.seconds());
+  }
+
+  delayedJobs(second: number): Promise<string[]> {
+    return this.run(({ delayed }) => delayed.jobsAt(second));
+  }
+
+  scheduledAt(raw: string): Promise<number[]> {
+    return this.run(({ delayed }) => delayed.secondsOf(raw));
+  }
+
+  removeDelayed(raw: string): Promise<number[]> {
+    return this.run(({ delayed }) => delayed.remove(raw));
+  }
+
+  failedCount(): Promise<number> {
+    return this.run(({ failed }) => failed.length);
+  }
+
+  failed(start: number, stop: number): Promise<string[]> {
+    return this.run(({ failed }) => range(failed, start, stop));
+  }
+
+  removeFailed(entry: string): Promise<number> {
+    return this.run((data) => (data.removeFailed(entry) ? 1 : 0));
+  }
+
+  workers(): Promise<string[]> {
+    return this.run(({ workers }) => [...workers.keys()]);
+  }
+
+  records(members: readonly string[]): Promise<WorkerRecord[]> {
+    return this.run(({ workers }) =>
+      members.map((member) => {
+        const listed = workers.get(member);
+        const record = listed?.job ? textOf(listed.identity, listed.job) : null;
+        return { member, record };
+      }),
+    );
+  }
+
+  /** Workers of other programs are never in this process. */
+  foreignPings(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
+  removeWorker(member: string, _name: string, entry?: string): Promise<void> {
+    return this.run((data) => {
+      if (entry !== undefined) data.addFailed(entry);
+      const listed = data.workers.get(member);
+      if (listed) listed.job = undefined;
+      data.giveBack(member, false);
+    });
+  }
+
+  locks(): Promise<Record<string, string>> {
+    return this.run(({ locks }) =>
+      Object.fromEntries(
+        locks.live().map(([key, value]) => [key, value.split(".")[0]!]),
+      ),
+    );
+  }
+
+  removeLock(key: string): Promise<number> {
+    return this.run(({ locks }) => (locks.delete(key) ? 1 : 0));
+  }
+
+  stats(): Promise<Record<string, string>> {
+    return this.run(({ workers, processedCount, failedCount }) => {
+      const result: Record<string, string> = {};
+      const put = (name: string, count: number) => {
+        if (count > 0) result[name] = String(count);
+      };
+      put("processed", processedCount);
+      put("failed", failedCount);
+      for (const { identity, processed, failed } of workers.values()) {
+        put(`processed:${identity.name}`, processed);
+        put(`failed:${identity.name}`, failed);
+      }
+      return result;
+    });
+  }
+
+  leader(): Promise<string | null> {
+    return this.run(({ leading }) =>
+      leading && leading.until > this.clock() ? leading.name : null,
+    );
+  }
+
+  jobInfo(id: string): Promise<JobInfo | undefined> {
+    return this.run(({ tracked }) => {
+      const fields = tracked.get(id);
+      return fields && jobInfoOf(id, fields);
+    });
+  }
+
+  // ------------------------------------------------------------------ nodes
+
+  announceNode(
+    node: string,
+    queues: readonly string[],
+    liveMs: number,
+    keepMs: number,
+  ): Promise<void> {
+    return this.run((data) => {
+      data.liveNodes.set(node, true, liveMs);
+      data.seenNodes.set(node, true, keepMs);
+      for (const queue of queues) data.nodeOfQueue.set(queue, node);
+    });
+  }
+
+  retireNode(node: string): Promise<void> {
+    return this.run(({ liveNodes }) => void liveNodes.delete(node));
+  }
+
+  liveNodes(): Promise<string[]> {
+    return this.run(({ liveNodes }) =>
+      liveNodes
+        .live()
+        .map(([node]) => node)
+        .sort(),
+    );
+  }
+
+  removeQueuesOfLostNodes(): Promise<string[]> {
+    return this.run((data) => {
+      const lost = [...data.nodeOfQueue].filter(
+        ([, node]) => !data.seenNodes.get(node),
+      );
+      for (const [queue] of lost) {
+        removeQueue(data, queue);
+        data.nodeOfQueue.delete(queue);
+      }
+      return lost.map(([queue]) => queue);
+    });
+  }
+
+  markStopped(task: string, isStopped: boolean): Promise<void> {
+    return this.run(({ stopped }) => {
+      if (isStopped) stopped.add(task);
+      else stopped.delete(task);
+    });
+  }
+
+  isStopped(task: string): Promise<boolean> {
+    return this.run(({ stopped }) => stopped.has(task));
+  }
+
+  // --------------------------------------------------------------- wake-ups
+
+  mark(): number {
+    return this.data.wakeUps.additions;
+  }
+
+  wait(target: WakeTarget, timeoutMs: number, since: number): Waiting {
+    return this.data.wakeUps.wait(target, timeoutMs, since);
+  }
+
+  close(): void {
+    // nothing is opened
+  }
+
+  private run<Result>(
+    operation: (data: MemoryData) => Result,
+  ): Promise<Result> {
+    if (this.options.isFlushed?.()) this.data = this.data.emptied();
+    return new Promise((resolve) => resolve(operation(this.data)));
+  }
+
+  private renewal({ processes }: MemoryData): Renewal {
+    const nowMs = this.clock();
+    const expired = [...processes].filter(
+      ([, { deadline }]) => deadline <= nowMs,
+    );
+    return { nowMs, expired: expired.slice(0, MAX_EXPIRED).map(([id]) => id) };
+  }
+}
+
+const ADDED: EnqueueResult = { state: "added" };
+
+function addAll(
+  data: MemoryData,
+  queue: string,
+  raws: readonly string[],
+): true {
+  for (const raw of raws) data.add(queue, raw);
+  return true;
+}
+
+/** What every way to add a job has in common. */
+function produce(
+  data: MemoryData,
+  job: QueuedJob,
+  { unique, track, idempotencyKey }: EnqueueOptions,
+  state: JobInfo["state"],
+  add: () => boolean,
+): EnqueueResult {
+  if (idempotencyKey !== undefined) {
+    const id = data.idempotent.get(idempotencyKey);
+    if (id !== undefined) return { state: "known", id };
+  }
+  if (unique && data.isUniqueHeld(unique, job.queue)) return { state: "held" };
+  if (!add()) return { state: "duplicate" };
+  if (unique) data.setUnique(unique.key, job.raw);
+  if (!track) return ADDED;
+  const ms = KEEP_JOB_SECONDS * 1000;
+  const fields = { class: track.class, queue: job.queue, state };
+  data.tracked.set(track.id, fields, ms);
+  if (idempotencyKey !== undefined)
+    data.idempotent.set(idempotencyKey, track.id, ms);
+  return ADDED;
+}
+
+function newListed(owner: string, identity: WorkerIdentity): ListedWorker {
+  return { owner, identity, processed: 0, failed: 0, locks: new Map() };
+}
+
+function endProcess(
+  data: MemoryData,
+  process: string,
+  isCrash: boolean,
+): Returned[] {
+  const members = [...(data.processes.get(process)?.members ?? [])];
+  data.processes.delete(process);
+  return members.map((member) => data.giveBack(member, isCrash));
+}
+
+function orphansOf(data: MemoryData): ListedWorker[] {
+  return [...data.workers.values()].filter(
+    ({ owner }) => !data.processes.has(owner),
+  );
+}
+
+function report(
+  data: MemoryData,
+  listed: ListedWorker,
+  { outcome }: ExchangeSlot,
+): void {
+  if (outcome.kind !== "none") listed.job = undefined;
+  if (outcome.kind === "success") {
+    data.processedCount++;
+    listed.processed++;
+  } else if (outcome.kind === "failure") {
+    data.addFailed(outcome.entry);
+    listed.failed++;
+  } else if (outcome.kind === "retried") {
+    data.failedCount++;
+    listed.failed++;
+  }
+  if (outcome.effects)
+    for (const effect of outcome.effects)
+      data.apply(effect, listed.identity.member);
+}
+
+function fetch(
+  data: MemoryData,
+  listed: ListedWorker,
+  { queues, node }: ExchangeCall,
+): void {
+  for (const name of queues)
+    for (const queue of name === "*" ? rest(data, queues, node) : [name]) {
+      if (data.paused.has(queue)) continue;
+      const raw = data.take(queue);
+      if (raw === undefined) continue;
+      listed.job = { queue, raw, sinceMs: data.clock() };
+      return;
+    }
+}
+
+/** What `*` stands for. */
+function rest(
+  data: MemoryData,
+  queues: readonly string[],
+  node?: string,
+): readonly string[] {
+  const { nodeOfQueue } = data;
+  const ready =
+    queues.length === 1
+      ? data.ready()
+      : data.ready().filter((queue) => !queues.includes(queue));
+  if (nodeOfQueue.size === 0) return ready;
+  const own = ready.filter((queue) => nodeOfQueue.get(queue) === node);
+  return [
+    ...(node === undefined ? [] : own),
+    ...ready.filter((queue) => !nodeOfQueue.has(queue)),
+  ];
+}
+
+function slotsOf(data: MemoryData, jobClass: string) {
+  let slots = data.slots.get(jobClass);
+  if (!slots) {
+    slots = { members: new Set(), waiting: [] };
+    data.slots.set(jobClass, slots);
+  }
+  return slots;
+}
+
+function plain({ queue, raw }: QueuedJob): QueuedJob {
+  return { queue, raw };
+}
+
+function textOf(
+  { quoted }: WorkerIdentity,
+  job: QueuedJob & { sinceMs: number },
+): string {
+  return recordText(quoted, job, new Date(job.sinceMs).toString());
+}
+
+function waitingIn({ slots }: MemoryData, queue: string): string[] {
+  const found: string[] = [];
+  for (const { waiting } of slots.values())
+    for (const job of waiting) if (job.queue === queue) found.push(job.raw);
+  return found;
+}
+
+function removeJob(
+  data: MemoryData,
+  { queue, raw }: QueuedJob,
+  count: number,
+): number {
+  const list = data.lists.get(queue);
+  let removed = list?.remove(raw, count) ?? 0;
+  if (list?.length === 0) data.dropList(queue);
+  const most = count === 0 ? Infinity : Math.abs(count);
+  for (const slots of data.slots.values())
+    slots.waiting = slots.waiting.filter((job) => {
+      if (job.queue !== queue || job.raw !== raw || removed >= most)
+        return true;
+      removed++;
+      return false;
+    });
+  return removed;
+}
+
+function removeQueue(data: MemoryData, queue: string): void {
+  data.dropList(queue);
+  data.knownQueues.delete(queue);
+  for (const slots of data.slots.values())
+    slots.waiting = slots.waiting.filter((job) => job.queue !== queue);
+}
+
+/** As LRANGE cuts it. */
+function range<Item>(
+  items: readonly Item[],
+  start: number,
+  stop: number,
+): Item[] {
+  const end = stop < 0 ? items.length + stop + 1 : stop + 1;
+  return items.slice(start, Math.max(end, 0));
+}
