@@ -18,7 +18,7 @@ export interface ConfigDirectories {
 /**
  * The framework's defaults, then what `--config` and ACTIONHERO_CONFIG name (lists separated by commas), else the
  * project's `src/config` (when it runs from TypeScript) or `dist/config`.
- * @throws ActionheroError AH_CONFIG when the project has none
+ * @throws ActionheroError AH_CONFIG when the project has none, or when a named one does not exist
  */
 export function locateConfigDirectories(
   projectRoot: string,
@@ -26,7 +26,7 @@ export function locateConfigDirectories(
 ): ConfigDirectories {
   const defaults = path.join(defaultsRoot, "config");
   const isOwnProject = realPath(projectRoot) === realPath(packageRoot);
-  const named = namedDirectories(projectRoot);
+  const named = namedConfigDirectories(projectRoot);
   const found =
     named.length > 0 ? named : conventional(projectRoot, typescript);
 
@@ -43,13 +43,45 @@ export function locateConfigDirectories(
   return { defaults, project, isOwnProject };
 }
 
-function namedDirectories(projectRoot: string): string[] {
-  return [...flagValues("config"), process.env.ACTIONHERO_CONFIG ?? ""]
-    .flatMap((list) => list.split(","))
-    .map((dir) => dir.trim())
-    .filter((dir) => dir !== "")
-    .map((dir) => path.resolve(projectRoot, dir))
-    .filter((dir) => fs.existsSync(dir));
+/**
+ * The directories that `--config` and ACTIONHERO_CONFIG name, relative to the project.
+ *
+ * The flag may belong to a host tool, as in `jest --config jest.config.js`: there only directories that exist count.
+ * @throws ActionheroError AH_CONFIG when a directory named by the variable, or on our own command line, does not exist
+ */
+export function namedConfigDirectories(projectRoot: string): string[] {
+  const split = (source: string, lists: readonly string[]) =>
+    lists
+      .flatMap((list) => list.split(","))
+      .map((dir) => dir.trim())
+      .filter((dir) => dir !== "")
+      .map((dir) => ({ source, dir: path.resolve(projectRoot, dir) }));
+  const flags = split("--config", flagValues("config"));
+  const named = [
+    ...(isOwnCommandLine() ? flags : flags.filter(({ dir }) => isFolder(dir))),
+    ...split("ACTIONHERO_CONFIG", [process.env.ACTIONHERO_CONFIG ?? ""]),
+  ];
+  const missing = named.find(({ dir }) => !isFolder(dir));
+  if (missing) {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      `the config directory ${missing.dir} does not exist (named by ${missing.source})`,
+    );
+  }
+  return named.map(({ dir }) => dir);
+}
+
+/** Whether this process was started by a program of this package, such as `actionhero`. */
+function isOwnCommandLine(): boolean {
+  const program = process.argv[1];
+  if (!program) return false;
+  const relative = path.relative(realPath(packageRoot), realPath(program));
+  const [first] = relative.split(path.sep);
+  return !path.isAbsolute(relative) && !["..", "node_modules"].includes(first!);
+}
+
+function isFolder(dir: string): boolean {
+  return fs.statSync(dir, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 function conventional(

@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { flagValues } from "../environment/argv";
+import { namedConfigDirectories } from "../config/locate";
 import { findProjectRoot } from "../environment/paths";
 
 /** The configuration of such projects; what is named so reaches the processes that this one starts, too. */
@@ -15,8 +15,8 @@ const TODAY = ["src/config", "dist/config"];
 const OLD = ["config.js", "config.json", "actions"];
 
 function adoptProfile(): void {
-  if (process.env.ACTIONHERO_CONFIG || flagValues("config").length > 0) return;
   const root = findProjectRoot();
+  if (namedConfigDirectories(root).length > 0) return;
   const has = (name: string) => fs.existsSync(path.join(root, name));
   if (!TODAY.some(has) && OLD.some(has))
     process.env.ACTIONHERO_CONFIG = profileFolder;

@@ -63,6 +63,57 @@ describe("config", () => {
     expect(config.collection).toEqual({ a: 1, b: 2 });
   });
 
+  describe("a named directory that is none", () => {
+    const hosts = [
+      "jest/bin/jest.js",
+      "vitest/vitest.mjs",
+      "pm2/lib/Daemon.js",
+    ];
+
+    test.each(hosts)("--config of %s may be a file", (tool) => {
+      const made = project({
+        "package.json": '{"name":"hosted","version":"1.0.0"}',
+        "tool.config.js": "module.exports = {};",
+        "src/config/a.js": "exports.DEFAULT = { conventional: () => ({}) };",
+        [`node_modules/${tool}`]: "",
+      });
+      for (const words of [
+        ["--config", "tool.config.js"],
+        ["--config=absent", "--config", '{"testTimeout": 1}'],
+      ]) {
+        process.argv = ["node", made.path(`node_modules/${tool}`), ...words];
+        const { config } = loadWith({ PROJECT_ROOT: made.root });
+        expect(config.conventional).toEqual({});
+      }
+    });
+
+    test.each(["bin/actionhero.ts", "src/server.ts"])(
+      "on the command line of our own %s it is an error that names it",
+      (program) => {
+        const made = project({ "file.js": "" });
+        for (const name of ["absent", "file.js"]) {
+          const script = path.join(repositoryRoot, program);
+          process.argv = ["node", script, "--config", made.path(name)];
+          expect(() => loadWith({})).toThrow(
+            expect.objectContaining({
+              code: "AH_CONFIG",
+              message: `the config directory ${made.path(name)} does not exist (named by --config)`,
+            }),
+          );
+        }
+      },
+    );
+
+    test("in ACTIONHERO_CONFIG it is an error that names it", () => {
+      const { root } = project({ "here/a.js": "" });
+      expect(() =>
+        loadWith({ ACTIONHERO_CONFIG: `${root}/here, ${root}/absent` }),
+      ).toThrow(
+        `the config directory ${root}/absent does not exist (named by ACTIONHERO_CONFIG)`,
+      );
+    });
+  });
+
   test("the block of the environment is merged over DEFAULT", () => {
     const { root } = project({
       "a.js": `
