@@ -187,7 +187,7 @@ export class Connection {
 
   private finishDestroy(): void {
     const server = api.servers?.servers[this.type];
-    if (server?.attributes?.logExits === true)
+    if (server?.connectionFlag?.("logExits") === true)
       server.log("connection closed", "info", { to: this.remoteIP });
     try {
       const done: unknown = server?.goodbye?.(this);

@@ -30,6 +30,16 @@ export interface ServerAttributes {
   [key: string]: any;
 }
 
+/** The flags of a server that its `attributes` may have, too; what the class says unless a subclass sets one. */
+const FLAG_DEFAULTS = {
+  canChat: true,
+  logConnections: true,
+  logExits: true,
+  sendWelcomeMessage: true as boolean | number,
+};
+
+export type ServerFlag = keyof typeof FLAG_DEFAULTS;
+
 /** Clients of tests join rooms themselves. */
 const TEST_SERVER = "testServer";
 
@@ -53,10 +63,12 @@ export abstract class Server extends EventEmitter {
   config?: any;
   options?: { [key: string]: any } = {};
   attributes: ServerAttributes = {};
-  canChat = true;
-  logConnections = true;
-  logExits = true;
-  sendWelcomeMessage = true;
+  // set by a subclass, these count where `attributes` lacks the key (see `connectionFlag`); they are not class fields, so that
+  // the defaults of this class can be told from what a subclass sets
+  declare canChat: boolean;
+  declare logConnections: boolean;
+  declare logExits: boolean;
+  declare sendWelcomeMessage: boolean | number;
   /** Methods that every connection of this server gets; called with the connection first. */
   connectionCustomMethods: {
     [name: string]: (connection: Connection, ...args: any[]) => any;
@@ -65,6 +77,16 @@ export abstract class Server extends EventEmitter {
   server?: any;
   /** Set it while the server stops: what runs goes on, and new actions of its clients are refused. */
   isDraining = false;
+
+  /**
+   * How this server treats its connections in one respect: `attributes` decide, else what a subclass set on the server
+   * itself. The defaults of this class, which are all true, never count.
+   */
+  connectionFlag(name: ServerFlag): boolean | number | undefined {
+    const attribute = this.attributes[name];
+    if (attribute !== undefined) return attribute;
+    return isOverridden(this, name) ? this[name] : undefined;
+  }
 
   /** Prepare; nothing listens yet. */
   abstract initialize(): Promise<void>;
@@ -121,7 +143,7 @@ export abstract class Server extends EventEmitter {
         rawConnection: data.rawConnection,
         remotePort: data.remotePort,
         remoteIP: data.remoteAddress,
-        canChat: this.attributes.canChat ?? false,
+        canChat: this.connectionFlag("canChat") === true,
       },
       false,
     );
@@ -200,10 +222,10 @@ export abstract class Server extends EventEmitter {
 
   private announce(connection: Connection): Connection {
     this.emit("connection", connection);
-    if (this.attributes.logConnections === true)
+    if (this.connectionFlag("logConnections") === true)
       this.log("new connection", "info", { to: connection.remoteIP });
 
-    const { sendWelcomeMessage } = this.attributes;
+    const sendWelcomeMessage = this.connectionFlag("sendWelcomeMessage");
     if (sendWelcomeMessage === true) this.welcome(connection);
     else if (typeof sendWelcomeMessage === "number") {
       setTimeout(() => {
@@ -231,4 +253,16 @@ export abstract class Server extends EventEmitter {
       complain(error);
     }
   }
+}
+
+Object.assign(Server.prototype, FLAG_DEFAULTS);
+
+/** Whether a member is the instance's or a subclass's, and not that of `Server`. */
+function isOverridden(server: Server, name: string): boolean {
+  let owner: object = server;
+  while (owner !== Server.prototype) {
+    if (Object.hasOwn(owner, name)) return true;
+    owner = Object.getPrototypeOf(owner) as object;
+  }
+  return false;
 }

@@ -137,7 +137,16 @@ describe("buildConnection", () => {
     expect(server.connections()).toEqual([]);
   });
 
-  test("attributes decide on logging and welcome; the fields of the same name do not", async () => {
+  test("attributes decide on logging and welcome; the defaults of the base class do not", async () => {
+    expect(server).toMatchObject({
+      canChat: true,
+      logConnections: true,
+      logExits: true,
+      sendWelcomeMessage: true,
+    });
+    await (await server.open()).destroy();
+    expect([server.logged, server.sent]).toEqual([[], []]);
+
     make({ logConnections: true, sendWelcomeMessage: true });
     await server.open();
     expect(server.logged).toEqual([
@@ -146,6 +155,58 @@ describe("buildConnection", () => {
     expect(server.sent).toEqual([
       { welcome: config.general.welcomeMessage, context: "api" },
     ]);
+  });
+
+  const flags = { canChat: true, logConnections: true, logExits: true };
+
+  test.each([
+    ["in a constructor", () => Object.assign(server, flags)],
+    [
+      "in a field",
+      () => {
+        class Flagged extends MemoryServer {
+          override canChat = true;
+          override logConnections = true;
+          override logExits = true;
+        }
+        server = api.servers.servers.memory = new Flagged();
+      },
+    ],
+    [
+      "in a getter",
+      () => {
+        class Flagged extends MemoryServer {}
+        for (const name of Object.keys(flags))
+          Object.defineProperty(Flagged.prototype, name, { get: () => true });
+        server = api.servers.servers.memory = new Flagged();
+      },
+    ],
+  ])("flags that a server sets %s count", async (_where, set) => {
+    set();
+    delete server.attributes.canChat;
+    const connection = await server.open();
+    expect(connection.canChat).toBe(true);
+    await connection.destroy();
+    expect(server.logged.map(([message]) => message)).toEqual([
+      "new connection",
+      "connection closed",
+    ]);
+  });
+
+  test("attributes go before the flags of a server", async () => {
+    make({ logConnections: false, logExits: false });
+    Object.assign(server, flags);
+    const connection = await server.open();
+    expect(connection.canChat).toBe(false);
+    await connection.destroy();
+    expect(server.logged).toEqual([]);
+  });
+
+  test("sendWelcomeMessage of a server may be ms", async () => {
+    server.sendWelcomeMessage = 10;
+    await server.open();
+    expect(server.sent).toEqual([]);
+    await until(() => server.sent.length > 0);
   });
 
   test("a welcome after some ms, but not for who has gone", async () => {
