@@ -13,9 +13,7 @@ declare module "../src" {
 export const DEFAULT = {
   [namespace]: (config: ActionheroConfigInterface) => {
     const projectRoot = config.process.projectRoot;
-    const packageJSON = JSON.parse(
-      fs.readFileSync(path.join(projectRoot, "package.json"), "utf8"),
-    ) as { name: string; version: string };
+    const packageJSON = findPackageJson(projectRoot);
 
     return {
       // shown in every web response's metadata
@@ -129,3 +127,21 @@ export const production = {
     };
   },
 };
+
+/** The package.json of the project: in its folder or, for a project in a folder of a package, above it. */
+function findPackageJson(projectRoot: string): {
+  name: string;
+  version: string;
+} {
+  for (let folder = projectRoot; ; folder = path.dirname(folder)) {
+    const file = path.join(folder, "package.json");
+    if (fs.existsSync(file)) {
+      return JSON.parse(fs.readFileSync(file, "utf8")) as {
+        name: string;
+        version: string;
+      };
+    }
+    if (path.dirname(folder) === folder)
+      return { name: path.basename(projectRoot), version: "0.0.0" };
+  }
+}

@@ -39,6 +39,8 @@ export const utils = {
   collapseObjectToArray,
   deepCopy,
   ensureNoTsHeaderOrSpecFiles,
+  /** The name of `ensureNoTsHeaderOrSpecFiles` in version 28. */
+  ensureNoTsHeaderFiles: ensureNoTsHeaderOrSpecFiles,
   eventLoopDelay,
   filterObjectForLogging,
   filterResponseForLogging,

@@ -2,7 +2,11 @@
 import { api } from "../api";
 import { Connection } from "../connection/connection";
 import { ActionheroError } from "../errors";
-import { registerMiddleware, type NamedMiddleware } from "../middleware/stack";
+import {
+  registerMiddleware,
+  type Hook,
+  type NamedMiddleware,
+} from "../middleware/stack";
 import type { Action } from "./action";
 import { ActionProcessor } from "./actionProcessor";
 
@@ -10,8 +14,8 @@ import { ActionProcessor } from "./actionProcessor";
 export interface ActionMiddleware extends NamedMiddleware {
   /** Run for every action; otherwise for those that name it. */
   global: boolean;
-  preProcessor?: (data: ActionProcessor<any>) => any;
-  postProcessor?: (data: ActionProcessor<any>) => any;
+  preProcessor?: Hook<(data: ActionProcessor<any>) => any>;
+  postProcessor?: Hook<(data: ActionProcessor<any>) => any>;
 }
 
 /** The response of an action class, or anything for one that is not named. */

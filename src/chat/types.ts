@@ -1,5 +1,9 @@
 /** What chat needs to know of connections, what its users give it, and the shape of `api.chatRoom`. */
-import type { MiddlewareRegistry, NamedMiddleware } from "../middleware/stack";
+import type {
+  Hook,
+  MiddlewareRegistry,
+  NamedMiddleware,
+} from "../middleware/stack";
 import type { RoomIndex } from "./roomIndex";
 
 /** The part of a connection that chat uses. */
@@ -20,13 +24,13 @@ export type ChatSender = Partial<Pick<ChatConnection, "id" | "rooms">>;
 /** Hooks into joining, leaving and talking; each may be async, and what `join` or `leave` throws prevents it. */
 export interface ChatMiddleware extends NamedMiddleware {
   /** Before `connection` becomes a member. */
-  join?: (connection: any, room: string) => unknown;
+  join?: Hook<(connection: any, room: string) => unknown>;
   /** Before `connection` is no longer a member; one that is disconnected goes, whatever this throws. */
-  leave?: (connection: any, room: string) => unknown;
+  leave?: Hook<(connection: any, room: string) => unknown>;
   /** Once per recipient (`connection`): the payload it gets, or null for none. */
-  say?: (connection: any, room: string, payload: any) => unknown;
+  say?: Hook<(connection: any, room: string, payload: any) => unknown>;
   /** Once per message, where its sender (`connection`) is: the payload to publish, or null for none. */
-  onSayReceive?: (connection: any, room: string, payload: any) => unknown;
+  onSayReceive?: Hook<(connection: any, room: string, payload: any) => unknown>;
 }
 
 export type ChatDirection = "join" | "leave" | "say" | "onSayReceive";

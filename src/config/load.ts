@@ -120,15 +120,21 @@ function applyBlock(
   file: string,
 ): Config {
   if (!block) return config;
-  if (isNotRoutes(file)) return hashMerge(config, block, config) as Config;
+  if (isNotRoutes(file)) return mergeInto(config, block);
 
   // routes add up over files and directories, where everything else replaces
   const { routes, ...others } = hashMerge({}, block, config) as {
     routes?: RouteTables;
   };
-  const merged = hashMerge(config, others, config) as Config;
+  const merged = mergeInto(config, others);
   merged.routes = appendRoutes(config.routes, routes ?? {});
   return merged;
+}
+
+/** A marker at the top of a block keeps the functions of that block as they are; it is no setting. */
+function mergeInto(config: Config, block: object): Config {
+  const { _toExpand: _, ...merged } = hashMerge(config, block, config);
+  return merged as Config;
 }
 
 function isNotRoutes(file: string): boolean {

@@ -1,6 +1,7 @@
 /** All connections of this process: `api.connections`. */
 import {
   registerMiddleware,
+  type Hook,
   type MiddlewareRegistry,
   type NamedMiddleware,
 } from "../middleware/stack";
@@ -11,8 +12,8 @@ import { ConnectionTable } from "./table";
 
 /** Runs for every connection, when it is made and when it goes. */
 export interface ConnectionMiddleware extends NamedMiddleware {
-  create?: (connection: Connection) => any;
-  destroy?: (connection: Connection) => any;
+  create?: Hook<(connection: Connection) => any>;
+  destroy?: Hook<(connection: Connection) => any>;
 }
 
 export interface ConnectionsApi extends MiddlewareRegistry<ConnectionMiddleware> {

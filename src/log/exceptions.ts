@@ -1,7 +1,7 @@
 /** Where errors are reported: a list of reporters, the console's first. */
 import { api } from "../api";
 import { config } from "../config/config";
-import { log, type ActionheroLogLevel } from "./log";
+import { log, loggers, type ActionheroLogLevel } from "./log";
 
 /** Called with every error that the framework catches. */
 export type ExceptionReporter = (
@@ -102,6 +102,9 @@ export function reportError(
   else console.error(error);
 }
 
+/** Errors of these types end the process. */
+const ENDING_TYPES = new Set(["initializer", "uncaught"]);
+
 /** Writes errors to the log; those of actions are already in the action's own line. */
 const consoleReporter: ExceptionReporter = (
   error,
@@ -117,6 +120,11 @@ const consoleReporter: ExceptionReporter = (
   >;
   const message = describe(data, error, type, name, objects);
   data.stack = error?.stack ?? error?.message ?? String(error);
+  // a broken configuration may leave no logger, and an error that ends the process must be seen
+  if (loggers.length === 0 && ENDING_TYPES.has(type)) {
+    console.error(message, data.stack);
+    return;
+  }
   try {
     log(message, severity, data);
   } catch {

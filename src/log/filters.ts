@@ -11,13 +11,17 @@ type PathList = string[] | (() => string[]) | undefined;
 const MAX_JSON_LENGTH = 64 * 1024;
 
 /** Params with long values cut and every path of `config.general.filteredParams` replaced by `[FILTERED]`. */
-export function filterObjectForLogging(params: object): Hash {
+export function filterObjectForLogging(params: object): {
+  [key: string]: any; // v29's type: callers read into it
+} {
   const paths = config.general?.filteredParams as PathList;
   return filter(params as Hash, paths, (value) => value);
 }
 
 /** The same for a response, by `config.general.filteredResponse`; errors become their message. */
-export function filterResponseForLogging(response: object): Hash {
+export function filterResponseForLogging(response: object): {
+  [key: string]: any;
+} {
   const paths = config.general?.filteredResponse as PathList;
   return filter(response as Hash, paths, (value) =>
     value instanceof Error ? value.message : value,

@@ -33,7 +33,11 @@ export const loggers: winston.Logger[] = buildLoggers();
  */
 export function log(
   message: string,
-  severity: ActionheroLogLevel | LogStyle | readonly LogStyle[] = "info",
+  severity:
+    | ActionheroLogLevel
+    | LogStyle
+    | (string & {})
+    | readonly LogStyle[] = "info",
   data?: any,
 ): void {
   for (const logger of loggers) {

@@ -2,6 +2,13 @@
 import { config } from "../config/config";
 import { sortGlobalMiddleware } from "../utils/sortGlobalMiddleware";
 
+/**
+ * A function of middleware. `F` gives the parameters of a function that is written in place their types; any other
+ * function is accepted, as in v29, because projects declare the parts of an argument that they use.
+ */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- v29's type
+export type Hook<F> = F | Function;
+
 export interface NamedMiddleware {
   name: string;
   /** Lower runs earlier (default `config.general.defaultMiddlewarePriority`). */

@@ -86,19 +86,23 @@ export class TestServer extends Server {
   }
 
   /** Keep the message; who waits for the answer with this id gets it. */
-  async sendMessage(
+  sendMessage(
     connection: SpecHelperConnection,
     message: any,
     messageId?: string | number,
   ): Promise<void> {
-    process.nextTick(() => {
-      connection.messages?.push(message);
-      const key = String(messageId);
-      const callback = connection.actionCallbacks?.[key];
-      if (typeof callback !== "function") return;
-      delete connection.actionCallbacks![key];
-      callback(message, connection);
-    });
+    // resolved when it is kept: `api.connections.apply` copies the connection after that
+    return new Promise((resolve) =>
+      process.nextTick(() => {
+        connection.messages?.push(message);
+        resolve();
+        const key = String(messageId);
+        const callback = connection.actionCallbacks?.[key];
+        if (typeof callback !== "function") return;
+        delete connection.actionCallbacks![key];
+        callback(message, connection);
+      }),
+    );
   }
 
   async sendFile(

@@ -36,6 +36,29 @@ describe("config", () => {
     );
   });
 
+  test("a marker at the top of an environment's block marks that block only", () => {
+    const { root } = project({
+      "one/a.js": "exports.test = { _toExpand: false, a: 1 };",
+      "one/b.js": "exports.DEFAULT = { collection: () => ({ b: 2 }) };",
+    });
+    const { config } = loadWith({ ACTIONHERO_CONFIG: `${root}/one` });
+    expect(config.collection).toEqual({ b: 2 });
+    expect(config.a).toBe(1);
+    expect(config).not.toHaveProperty("_toExpand");
+  });
+
+  test("a project below its package.json has the name and version of that", () => {
+    const { root } = project({
+      "package.json": '{ "name": "above", "version": "1.2.3" }',
+      "api/src/config/a.js": "exports.DEFAULT = {};",
+    });
+    const { config } = loadWith({ PROJECT_ROOT: `${root}/api` });
+    expect(config.general).toMatchObject({
+      serverName: "above",
+      apiVersion: "1.2.3",
+    });
+  });
+
   test("several directories add to one namespace", () => {
     const { root } = project({
       "one/a.js": "exports.DEFAULT = { collection: () => ({ a: 1, b: 1 }) };",

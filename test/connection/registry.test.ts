@@ -47,6 +47,12 @@ describe("apply", () => {
     expect(connection.messages!.at(-1)).toEqual([1, 2]);
   });
 
+  test("the copy is made when the method has ended", async () => {
+    const { id } = await specHelper.buildConnection();
+    const clean = await api.connections.apply(id, "sendMessage", { hi: 1 });
+    expect(clean.messages.at(-1)).toEqual({ hi: 1 });
+  });
+
   test("methods of a connection only", async () => {
     const { id } = await specHelper.buildConnection();
     for (const method of [

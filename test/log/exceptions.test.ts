@@ -38,6 +38,20 @@ describe("exception handlers", () => {
     expect(data).toMatchObject({ code: "ABC", data: { b: 1 } });
   });
 
+  test("an error that ends the process goes to stderr when there is no logger", () => {
+    const kept = logModule.loggers.splice(0);
+    const printed = jest.spyOn(console, "error").mockImplementation(() => {});
+    try {
+      api.exceptionHandlers.report(new Error("broken"), "initializer", "redis");
+      expect(printed.mock.calls[0].join(" ")).toContain("broken");
+      api.exceptionHandlers.report(new Error("own"), "custom", "mine");
+      expect(printed).toHaveBeenCalledTimes(1);
+    } finally {
+      logModule.loggers.push(...kept);
+      printed.mockRestore();
+    }
+  });
+
   test("uncaught errors", () => {
     const handlers = api.exceptionHandlers;
     handlers.report(new Error("u"), "uncaught", "Exception", {}, "emerg");
