@@ -1,4 +1,4 @@
-/** The framework's error class and the table of its codes. */
+/** The framework's error class with the table of its codes, and the error that projects throw for clients. */
 
 /** Every code with what it means; the README's table is checked against this one. */
 export const ERROR_CODES = {
@@ -35,6 +35,94 @@ export class ActionheroError extends Error {
     this.name = "Error"; // `String(error)` is on the wire: v29 clients match on "Error: ..."
     this.code = code;
   }
+}
+
+/** Headers of an HTTP response; a list is several headers of one name. */
+export type HttpErrorHeaders = Record<string, string | number | string[]>;
+
+/**
+ * An error whose message is meant for the client. Over HTTP it decides the status and adds its headers; the other
+ * transports send the message alone. It is no `ActionheroError`: its code is the HTTP status and not one of the table.
+ */
+export class HttpError extends Error {
+  /** The HTTP status, 400 to 599. */
+  readonly status: number;
+  /** The same as `status`: version 29 reads the status of any error from its `code`. */
+  readonly code: number;
+  /** Added to the HTTP response, in place of headers of the same name. */
+  readonly headers: HttpErrorHeaders;
+  /** The message is meant for the client, whatever `config.errors.exposeMessages` is. */
+  readonly expose = true;
+
+  /**
+   * @param status the HTTP status, 400 to 599
+   * @param message what the client gets to read
+   * @throws RangeError for any other status
+   */
+  constructor(
+    status: number,
+    message: string,
+    { headers, ...options }: ErrorOptions & { headers?: HttpErrorHeaders } = {},
+  ) {
+    super(message, options);
+    if (!isErrorStatus(status))
+      throw new RangeError(
+        `the status of an HttpError must be from 400 to 599, not ${status}`,
+      );
+    this.name = "Error"; // `String(error)` is on the wire: v29 clients match on "Error: ..."
+    this.status = status;
+    this.code = status;
+    this.headers = { ...headers };
+  }
+}
+
+/** What an error says about its HTTP response. */
+export interface HttpFacts {
+  /** Undefined: the error names none. */
+  status: number | undefined;
+  /** Whether `status` is that of an error that is meant for clients, and not only a `code` as in version 29. */
+  isExplicit: boolean;
+  headers: HttpErrorHeaders;
+}
+
+const NO_HEADERS: HttpErrorHeaders = {};
+
+/**
+ * The status and headers of an error: those of an `HttpError`, or of any error with `expose: true` and a `status` or
+ * `statusCode` (as other libraries have them); otherwise its `code`, also as text ("418 teapot"), if it is a status.
+ */
+export function httpFactsOf(error: unknown): HttpFacts {
+  const { expose, status, statusCode, headers, code } = (error ?? {}) as {
+    [key in "expose" | "status" | "statusCode" | "headers" | "code"]?: unknown;
+  };
+  if (expose === true) {
+    const explicit = status ?? statusCode;
+    if (isErrorStatus(explicit))
+      return {
+        status: explicit,
+        isExplicit: true,
+        headers: isRecord(headers) ? headers : NO_HEADERS,
+      };
+  }
+  const fromCode = parseInt(String(code), 10);
+  const isStatus = fromCode >= 200 && fromCode < 600;
+  return {
+    status: isStatus ? fromCode : undefined,
+    isExplicit: false,
+    headers: NO_HEADERS,
+  };
+}
+
+function isErrorStatus(status: unknown): status is number {
+  return (
+    Number.isInteger(status) &&
+    (status as number) >= 400 &&
+    (status as number) < 600
+  );
+}
+
+function isRecord(value: unknown): value is HttpErrorHeaders {
+  return typeof value === "object" && value !== null;
 }
 
 /** Whatever was thrown, as an Error. */

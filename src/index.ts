@@ -46,7 +46,12 @@ export type {
   ConnectionsApi,
 } from "./connection/registry";
 export { connectionVerbs, type ConnectionVerb } from "./connection/verbs";
-export { ActionheroError, type ErrorCode } from "./errors";
+export {
+  ActionheroError,
+  HttpError,
+  type ErrorCode,
+  type HttpErrorHeaders,
+} from "./errors";
 export type { Input, Inputs, ParamsFrom } from "./input/types";
 export { log, loggers, type ActionheroLogLevel } from "./log/log";
 export type { LogStyle } from "./log/styles";

@@ -7,7 +7,7 @@ import { env } from "../../config/config";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
-import { ActionheroError, toError } from "../../errors";
+import { ActionheroError, httpFactsOf, toError } from "../../errors";
 import { isThenable } from "../../input/field";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { listen } from "../listen";
@@ -223,6 +223,18 @@ export class SocketServer extends Server {
     if (!this.listener) throw new Error("the socket server is not running");
     this.listener.reloadCertificates(changes);
     this.log("reloaded the certificates", "notice");
+  }
+
+  /** A client learns why it is sent away, if the error is meant for it. */
+  protected override async refuseConnection(
+    connection: Connection,
+    error: unknown,
+  ): Promise<never> {
+    const { status = 0 } = httpFactsOf(error);
+    const client = this.clientOf(connection);
+    if (status >= 400 && client)
+      send(client, { context: "api", error: toError(error).message });
+    return super.refuseConnection(connection, error);
   }
 
   requestNames(): RequestNames {

@@ -1,19 +1,11 @@
 /** Why a request's body was not accepted; the action does not run then. */
 
+import { HttpError } from "../../errors";
+
 /** What v29 told clients about bodies that could not be parsed. */
 const MALFORMED = "There was an error processing this form.";
 
-export class BodyError extends Error {
-  constructor(
-    /** The HTTP status. */
-    readonly code: number,
-    message: string,
-    options?: { cause?: unknown },
-  ) {
-    super(message, options);
-    this.name = "Error";
-  }
-
+export class BodyError extends HttpError {
   static malformed(cause: unknown): BodyError {
     return new BodyError(400, MALFORMED, { cause });
   }

@@ -1,14 +1,19 @@
 /** Answers requests that could not be worked on. */
 import type { ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
-import { toError } from "../../errors";
+import { httpFactsOf, toError } from "../../errors";
 import type { Server } from "../server";
 import { discardBody } from "./body";
 import { BodyError, RequestAborted } from "./bodyError";
 import { JSON_TYPE } from "./headers";
-import type { Outcome } from "./respond";
+import {
+  applyErrorStatus,
+  serializeError,
+  stringify,
+  type Outcome,
+} from "./respond";
 import type { WebRequest } from "./webRequest";
-import { canWrite } from "./write";
+import { canWrite, writeBody, type Extra } from "./write";
 
 /** Log the error, and make the outcome that tells the client of it. */
 export async function prepareFailure(
@@ -33,6 +38,25 @@ export async function prepareFailure(
     actionStatus: null,
     actionTemplate: null,
   };
+}
+
+/**
+ * Answer a client whom the `create` middleware refused with an error that carries a status.
+ * @returns false when it carries none
+ */
+export async function answerRefused(
+  server: Server,
+  request: WebRequest,
+  error: unknown,
+  extra: Extra,
+): Promise<boolean> {
+  const { status = 0 } = httpFactsOf(error);
+  if (status < 400 || !canWrite(request.res)) return false;
+  server.log(`refused a request: ${describe(error)}`, "info");
+  applyErrorStatus(request, null, error);
+  const body = { error: await serializeError(error) };
+  await writeBody(request, stringify(body, request.config), extra);
+  return true;
 }
 
 /** The last resort: an answer that needs nothing but the response, or none to a client that is gone. */

@@ -5,6 +5,7 @@ import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
+import { httpFactsOf } from "../../errors";
 import { isThenable } from "../../input/field";
 import { valueOf } from "./headers";
 import { padJsonp } from "./jsonp";
@@ -156,17 +157,23 @@ function receivedParams({ params }: Connection): { [key: string]: any } {
   return received;
 }
 
-/** An action's own status wins; then the error's code, then what kind of error it is. */
+/**
+ * Set the status and headers of an error. An action's own status wins (over an `HttpError` only if it is one of an
+ * error, too); then what the error says, then what kind of error it is.
+ */
 export function applyErrorStatus(
   request: WebRequest,
   status: ActionsStatus | null,
   error: unknown,
 ): void {
   const { config } = request;
-  if (config.returnErrorCodes !== true || request.responseHttpCode !== 200)
-    return;
-  const code = parseInt(String((error as { code?: unknown }).code), 10);
-  if (code >= 200 && code < 600) request.responseHttpCode = code;
+  const facts = httpFactsOf(error);
+  for (const name of Object.keys(facts.headers))
+    request.responseHeaders.push([name, facts.headers[name]]);
+  if (config.returnErrorCodes !== true) return;
+  const own = request.responseHttpCode;
+  if (own !== 200 && !(facts.isExplicit && Number(own) < 400)) return;
+  if (facts.status !== undefined) request.responseHttpCode = facts.status;
   else if (status === ActionsStatus.UnknownAction)
     request.responseHttpCode = 404;
   else if (status === ActionsStatus.MissingParams)

@@ -16,7 +16,12 @@ import { Server } from "../server";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
 import { customMethods } from "./customMethods";
-import { answerPlainly, describe, prepareFailure } from "./failure";
+import {
+  answerPlainly,
+  answerRefused,
+  describe,
+  prepareFailure,
+} from "./failure";
 import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
 import { identify, type Identity } from "./fingerprint";
 import { isSecure, redirectToAllowedHost, refuseHost } from "./hosts";
@@ -303,17 +308,25 @@ export class WebServer extends Server {
   /** Answer a request that could not be worked on, as far as it still can be answered. */
   private async fail(request: WebRequest, error: unknown): Promise<void> {
     const { connection } = request;
-    if (!connection || error instanceof RequestAborted) {
+    if (error instanceof RequestAborted) {
       answerPlainly(this, request.res, error);
       return this.end(request);
     }
     try {
+      if (!connection) return await this.refuse(request, error);
       const outcome = await prepareFailure(this, connection, request, error);
       await this.answer(connection, request, outcome);
     } catch (failure) {
       answerPlainly(this, request.res, failure);
       this.end(request);
     }
+  }
+
+  /** Answer a request that has no connection, because the `create` middleware threw. */
+  private async refuse(request: WebRequest, error: unknown): Promise<void> {
+    if (!(await answerRefused(this, request, error, this.extra)))
+      answerPlainly(this, request.res, error);
+    this.endWhenClosed(request);
   }
 
   /** The connection goes with the answer: at once when it is handed over, else when the response closes. */

@@ -8,6 +8,7 @@ import { fingerprintOf } from "./fingerprint";
 import { decode, ID, idText } from "./protocol";
 import { handleRequest, type RequestServer } from "./requests";
 import { randomId } from "./randomId";
+import { refusalOf } from "./refusal";
 import {
   Spark,
   type CloseReason,
@@ -30,11 +31,6 @@ export interface ClientsHost extends RequestServer {
   /** To whoever listens on what v29's projects know as the Primus server. */
   announceSpark(event: "connection" | "disconnection", spark: Spark): void;
 }
-
-export const REFUSED: CloseReason = {
-  code: 1011,
-  reason: "connection refused",
-};
 
 export class Clients implements SparkOwner {
   /** All of them, also those whose connection is not ready yet. */
@@ -178,7 +174,7 @@ export class Clients implements SparkOwner {
       });
       return isThenable(opened) ? opened.catch(fail) : opened;
     } catch (error) {
-      spark.close(REFUSED); // there is no connection whose end would do it
+      spark.refuse(refusalOf(error)); // there is no connection whose end would do it
       return fail(error);
     }
   }

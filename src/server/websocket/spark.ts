@@ -18,6 +18,11 @@ export interface CloseReason {
   reason: string;
 }
 
+/** The close frame, and the text that is sent before it, as libraries rarely show the frame's. */
+export interface Refusal extends CloseReason {
+  message?: string;
+}
+
 /** The server: its settings, read when used, and what it is told. */
 export interface SparkOwner {
   readonly maxBufferedBytes: number;
@@ -206,6 +211,15 @@ export class Spark extends EventEmitter {
   /** End it, and let it reconnect when and where it can. */
   close({ code, reason }: CloseReason): void {
     if (this.isOpen) this.ws.close(code, reason);
+  }
+
+  /** Close it before it could do anything, with the text of why if there is one. */
+  refuse({ message, ...why }: Refusal): void {
+    if (message !== undefined) {
+      this.write({ context: "api", error: message });
+      this.flush();
+    }
+    this.close(why);
   }
 
   /** Drop it without a word: it is not listening. */

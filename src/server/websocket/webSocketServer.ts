@@ -11,7 +11,7 @@ import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
 import { Server } from "../server";
-import { Clients, REFUSED, type ClientsHost } from "./clients";
+import { Clients, type ClientsHost } from "./clients";
 import {
   compileClient,
   renderClient,
@@ -19,6 +19,7 @@ import {
   type ClientScriptOptions,
 } from "./clientScript";
 import { answerOf } from "./files";
+import { refusalOf } from "./refusal";
 import { Gate, type GateHost, type WebListener } from "./gate";
 import { Heartbeat } from "./heartbeat";
 import { browserLibrary, nodeClientClass } from "./library";
@@ -289,7 +290,7 @@ export class WebSocketServer
     error: unknown,
   ): Promise<never> {
     // before the goodbye, which would be for good: whatever is wrong may be over soon
-    (connection.rawConnection as Spark).close(REFUSED);
+    (connection.rawConnection as Spark).refuse(refusalOf(error));
     return super.refuseConnection(connection, error);
   }
 
