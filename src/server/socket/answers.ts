@@ -3,7 +3,7 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { encodeOnce } from "../../chat/payload";
 import { errorMessage } from "../../config/errorMessage";
-import { toError } from "../../errors";
+import { httpFactsOf, toError } from "../../errors";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import type { SocketClient } from "./client";
 import { inLegacyForm } from "./legacyReplies";
@@ -78,6 +78,13 @@ export function sendFailure(
   if (messageId === undefined) return;
   const reply = errorReply("the request could not be answered", messageId);
   client.output.send(`${JSON.stringify(reply)}\r\n`);
+}
+
+/** Tell a client why the `create` middleware refuses it, if the error has a status and so is meant for it. */
+export function sendRefusal(client: SocketClient, error: unknown): void {
+  const { status = 0 } = httpFactsOf(error);
+  if (status >= 400)
+    send(client, { context: "api", error: toError(error).message });
 }
 
 /** Tell a client that its line is longer than `maxDataLength`. */

@@ -7,12 +7,12 @@ import { env } from "../../config/config";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
-import { ActionheroError, httpFactsOf, toError } from "../../errors";
+import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { listen } from "../listen";
 import { Server } from "../server";
-import { send, sendFound, sendReply } from "./answers";
+import { send, sendFound, sendRefusal, sendReply } from "./answers";
 import { SocketClient } from "./client";
 import { Listener } from "./listener";
 import { LINGER_MS } from "./output";
@@ -225,15 +225,12 @@ export class SocketServer extends Server {
     this.log("reloaded the certificates", "notice");
   }
 
-  /** A client learns why it is sent away, if the error is meant for it. */
   protected override async refuseConnection(
     connection: Connection,
     error: unknown,
   ): Promise<never> {
-    const { status = 0 } = httpFactsOf(error);
     const client = this.clientOf(connection);
-    if (status >= 400 && client)
-      send(client, { context: "api", error: toError(error).message });
+    if (client) sendRefusal(client, error);
     return super.refuseConnection(connection, error);
   }
 
