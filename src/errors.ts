@@ -67,7 +67,7 @@ export class HttpError extends Error {
     super(message, options);
     if (!isErrorStatus(status))
       throw new RangeError(
-        `the status of an HttpError must be from 400 to 599, not ${status}`,
+        `the status of an HttpError must be from 400 to 599, not ${String(status)}`,
       );
     this.name = "Error"; // `String(error)` is on the wire: v29 clients match on "Error: ..."
     this.status = status;

@@ -153,13 +153,13 @@ test("the status of an error that was set before an HttpError stays", async () =
 });
 
 test("the status is 200 without returnErrorCodes, and the headers stay", async () => {
-  config.web!.returnErrorCodes = false;
+  config.web.returnErrorCodes = false;
   try {
     const { status, headers } = await get("/api/inRun");
     expect(status).toBe(200);
     expect(headers["www-authenticate"]).toBeDefined();
   } finally {
-    config.web!.returnErrorCodes = true;
+    config.web.returnErrorCodes = true;
   }
 });
 
