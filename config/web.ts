@@ -55,6 +55,8 @@ export const DEFAULT = {
       rootEndpointType: "file" as "api" | "file",
       // the methods for which every action gets a route of its own
       automaticRoutes: automaticRoutes(),
+      // answer TRACE with what the server understood; otherwise with 405
+      trace: true,
       // let ?action= name the action of any path that no route matches, and not only of the prefix alone
       queryRouting: false,
       // in paths, "+" is a plus and a malformed "%zz" a 400, instead of a space and a param that is left out
@@ -79,7 +81,11 @@ export const DEFAULT = {
         toSetCookie: true,
         // derive it from traits of the request instead of chance
         onlyStaticElements: false,
-        // attributes of the cookie; expires in ms
+        // where it is sent: "all" responses, or those of "actions" and of websocket upgrades
+        on: "all" as "all" | "actions",
+        // take only ids that a node with the same general.serverToken has made, and replace others
+        signed: false,
+        // attributes of the cookie; expires in ms, Secure: "auto" for clients that come by TLS
         settings: {
           path: "/",
           expires: 3600000,

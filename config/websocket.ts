@@ -28,6 +28,8 @@ export const DEFAULT = {
       maxMessagesPerSecond: 0,
       // how many clients this process takes; 0 for any
       maxConnections: 0,
+      // take clients by the names of web.allowedRequestHosts only, as the web server does
+      checkHost: false,
       // how long a client may take to answer a goodbye, in ms
       closeTimeout: 5 * 1000,
       // verbs that clients may use beside the usual ones: "roomChange"

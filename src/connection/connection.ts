@@ -1,5 +1,5 @@
 /** One client, over whatever transport it came. */
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { api } from "../api";
 import { config } from "../config/config";
 import { isThenable } from "../input/field";
@@ -131,6 +131,17 @@ export class Connection {
   /** Send a file below the public folders to the client; the connection's server brings the means. */
   async sendFile(_path: string): Promise<void> {
     throw new Error("not implemented");
+  }
+
+  /**
+   * Get another fingerprint, which nobody else can know: at sign-in, so that a fingerprint that somebody planted in a
+   * browser before is worth nothing. Over HTTP the answer carries it as a cookie; the `id` of the request stays. What
+   * is kept under the old fingerprint stays there.
+   * @returns the new fingerprint
+   * @throws Error when the answer to an HTTP request has begun
+   */
+  async rotateFingerprint(): Promise<string> {
+    return (this.fingerprint = randomBytes(20).toString("hex"));
   }
 
   /** Set a property; other nodes can do so through `api.connections.apply(id, "set", [key, value])`. */

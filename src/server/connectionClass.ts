@@ -1,5 +1,7 @@
 /** The connection class of each server: its own ways to send, and its custom methods. */
+import { config } from "../config/config";
 import { Connection } from "../connection/connection";
+import { newFingerprint } from "./identity";
 import type { Server } from "./server";
 
 interface Compiled {
@@ -40,6 +42,10 @@ function buildClass(server: Server): typeof Connection {
   addMethod(ServerConnection, "sendFile", (connection, path: string) => {
     connection.params.file = path;
     return server.processFile(connection);
+  });
+  addMethod(ServerConnection, "rotateFingerprint", (connection) => {
+    const fingerprint = newFingerprint(config.web?.fingerprintOptions);
+    return (connection.fingerprint = fingerprint);
   });
   for (const name of Object.keys(server.connectionCustomMethods)) {
     addMethod(

@@ -177,6 +177,9 @@ function stable(text: string): string {
   return VOLATILE.reduce((so, [from, to]) => so.replace(from, to), text);
 }
 
+/** The answer to TRACE does not tell the cookie's value; see docs/migrating-from-v29.md. */
+const IDENTITY = /^ *"(?:id|fingerprint)": ".*",\n/gm;
+
 /** New here; see docs/migrating-from-v29.md. */
 const NEW_HEADERS = ["accept-ranges", "x-content-type-options"];
 
@@ -233,6 +236,10 @@ describeOnRedisWithPeers("HTTP is as in version 29", () => {
         ask(ports.theirs, url, options),
         ask(ports.ours, url, options),
       ]);
+      if (options.method === "TRACE") {
+        expect(ours.text).not.toMatch(IDENTITY);
+        theirs.text = theirs.text.replace(IDENTITY, "");
+      }
       expect(comparable(ours)).toBe(comparable(theirs));
     },
   );

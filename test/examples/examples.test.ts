@@ -1,5 +1,6 @@
 /** Runs the examples as they are, on the sources of the framework. */
 import * as fs from "node:fs";
+import type * as http from "node:http";
 import * as path from "node:path";
 import { ask } from "../support/ask";
 import { describeInBrowser, startBrowser } from "../support/browser";
@@ -132,6 +133,30 @@ test("session-auth: up, in, who, out", async () => {
   expect((await session("GET", stranger)).json.error).toBe("please sign in");
   await session("DELETE", cookie);
   expect((await session("GET", cookie)).json.error).toBe("please sign in");
+}, 60_000);
+
+test("session-auth: a cookie that was planted before the sign-in is worth nothing", async () => {
+  const port = await start("session-auth");
+  const user = { name: "eve", password: "correct horse" };
+  const planted = { cookie: "session=planted" };
+  await ask(port, "/api/users", { method: "POST", ...json(user) });
+  const signIn = (headers: object) =>
+    ask(port, "/api/session", {
+      method: "POST",
+      ...json(user),
+      headers: { ...headers, ...json(user).headers },
+    });
+  const who = async (headers: http.OutgoingHttpHeaders) =>
+    (await ask(port, "/api/session", { headers })).json;
+
+  const [set] = (await signIn(planted)).headers["set-cookie"]!;
+  const cookie = { cookie: set.split(";")[0] };
+  expect((await who(cookie)).user).toBe("eve");
+  expect((await who(planted)).error).toBe("please sign in");
+
+  const [again] = (await signIn(cookie)).headers["set-cookie"]!;
+  expect((await who({ cookie: again.split(";")[0] })).user).toBe("eve");
+  expect((await who(cookie)).error).toBe("please sign in");
 }, 60_000);
 
 test("plugin: its action, route and setting, in a project", async () => {

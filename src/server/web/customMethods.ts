@@ -1,5 +1,6 @@
 /** The methods that connections of the web server have beyond those of all connections. */
 import type { Connection } from "../../connection/connection";
+import { newFingerprint, sessionCookie } from "../identity";
 import type { WebRequest } from "./webRequest";
 
 export const customMethods = {
@@ -10,6 +11,24 @@ export const customMethods = {
 
   setStatusCode({ rawConnection }: Connection, code: number): void {
     (rawConnection as WebRequest).responseHttpCode = code;
+  },
+
+  /**
+   * Get another fingerprint, which goes to the client as its cookie.
+   * @throws Error when the answer has begun: the client would not hear of it
+   */
+  rotateFingerprint(connection: Connection): string {
+    const request = connection.rawConnection as WebRequest;
+    if (request.res.headersSent)
+      throw new Error(
+        "the answer has begun: its cookie cannot change any more",
+      );
+    const { fingerprintOptions } = request.config;
+    const fingerprint = newFingerprint(fingerprintOptions);
+    const cookie = sessionCookie(fingerprint, request.req, fingerprintOptions);
+    if (cookie !== undefined)
+      request.responseHeaders.push(["Set-Cookie", cookie]);
+    return (connection.fingerprint = fingerprint);
   },
 
   /** Answer with these bytes and only these headers; the action sets `toRender` to false. */

@@ -76,7 +76,7 @@ export function renderBody(
     : finish(serialized);
 }
 
-/** Who asked, and for what: the answer to TRACE, and part of every other one. */
+/** Who asked, and for what: part of every answer. */
 export function requesterInformation(
   connection: Connection,
 ): RequesterInformation {
@@ -90,6 +90,14 @@ export function requesterInformation(
   const left = requestsRemaining(connection);
   if (left !== undefined) information.RequestsRemaining = left;
   return information;
+}
+
+/** For answers that others than the client may read: without what stands for its session. */
+export function withoutIdentity(
+  information: RequesterInformation,
+): Partial<RequesterInformation> {
+  const { id: _id, fingerprint: _fingerprint, ...others } = information;
+  return others;
 }
 
 /** Objects that properties can be added to; strings, lists and bytes are sent as they are. */

@@ -9,7 +9,8 @@ import { BodyError } from "./bodyError";
 import { valueOf } from "./headers";
 import { mayNameAction, refuseMethod } from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
-import { requesterInformation, stringify } from "./respond";
+import { requesterInformation, stringify, withoutIdentity } from "./respond";
+import type { RequestTarget } from "./target";
 import type { WebRequest } from "./webRequest";
 
 const CORS_DEFAULTS: Record<string, string> = {
@@ -17,6 +18,16 @@ const CORS_DEFAULTS: Record<string, string> = {
     "HEAD, GET, POST, PATCH, PUT, DELETE, OPTIONS, TRACE",
   "Access-Control-Allow-Origin": "*",
 };
+
+const METHODS_BESIDE_TRACE = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/** Whether an action is asked for, and not a file or what the server itself tells. */
+export function isForAction(
+  method: string | undefined,
+  { mode }: RequestTarget,
+): boolean {
+  return mode === "api" && method !== "OPTIONS" && method !== "TRACE";
+}
 
 /** @throws BodyError, RequestAborted, and whatever goes wrong on the way, at once or later */
 export function routeRequest(
@@ -29,6 +40,8 @@ export function routeRequest(
   if (request.config.strictPaths === true) checkEncoding(pathname);
   if (request.method === "OPTIONS")
     return answerOptions(server, connection, request);
+  if (request.method === "TRACE" && request.config.trace === false)
+    return refuseTrace(server, connection, request);
   if (mode === "file") {
     nameFile(connection, request);
     return server.processFile(connection);
@@ -51,7 +64,8 @@ function routeToAction(
   params.action = null; // routes decide, not what a client puts into its query or body
   api.routes.processRoute(connection, request.target.pathParts);
   if (request.method === "TRACE") {
-    const information = requesterInformation(connection);
+    // scripts may not see the cookie (HttpOnly): they must not be told it here
+    const information = withoutIdentity(requesterInformation(connection));
     const text = stringify(information, request.config);
     return server.sendMessage(connection, text);
   }
@@ -91,6 +105,17 @@ function nameFile(connection: Connection, { target }: WebRequest): void {
       `There was an error decoding URI: ${String(error)}`,
     );
   }
+}
+
+function refuseTrace(
+  server: Server,
+  connection: Connection,
+  request: WebRequest,
+): Promise<void> {
+  request.responseHttpCode = 405;
+  request.responseHeaders.push(["Allow", METHODS_BESIDE_TRACE]);
+  const text = stringify({ error: "TRACE is not allowed" }, request.config);
+  return server.sendMessage(connection, text);
 }
 
 function answerOptions(

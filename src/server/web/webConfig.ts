@@ -1,15 +1,7 @@
 /** What the web server reads from `config.web`: any of it may be missing when a project brings its own file. */
-import type { ParsedUrlQueryInput } from "node:querystring";
 import { ActionheroError } from "../../errors";
 import type { CertificateSettings } from "../certificateFiles";
-
-export interface FingerprintOptions {
-  cookieKey?: string;
-  toSetCookie?: boolean;
-  onlyStaticElements?: boolean;
-  /** Cookie attributes; `expires` in ms from now. */
-  settings?: ParsedUrlQueryInput | string;
-}
+import type { FingerprintOptions } from "../identity";
 
 export interface FormOptions {
   /** Keep every value of a repeated field, and not only the last. */
@@ -55,6 +47,8 @@ export interface WebConfig {
   strictPaths?: boolean;
   strictHttp?: boolean;
   dotfiles?: "allow" | "ignore";
+  /** Answer TRACE; otherwise with 405. */
+  trace?: boolean;
   legacyEnvelope?: boolean;
   defaultErrorStatusCode?: number;
   flatFileCacheDuration?: number;

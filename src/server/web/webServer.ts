@@ -10,6 +10,7 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
+import { identify, type Identity } from "../identity";
 import { listen } from "../listen";
 import { normalizeTarget } from "../requestTarget";
 import { Server } from "../server";
@@ -23,7 +24,6 @@ import {
   prepareFailure,
 } from "./failure";
 import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
-import { identify, type Identity } from "./fingerprint";
 import { isSecure, redirectToAllowedHost, refuseHost } from "./hosts";
 import {
   createListener,
@@ -31,7 +31,7 @@ import {
   type DrainOptions,
   type HttpServer,
 } from "./listener";
-import { routeRequest } from "./routeRequest";
+import { isForAction, routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
@@ -214,8 +214,12 @@ export class WebServer extends Server {
 
   private accept(req: IncomingMessage, res: ServerResponse): void {
     const { config } = this;
-    const identity = identify(req, config.fingerprintOptions);
     const target = parseTarget(req.url ?? "/", config);
+    const identity = identify(
+      req,
+      config.fingerprintOptions,
+      isForAction(req.method, target),
+    );
     const request = new WebRequest(
       req,
       res,

@@ -4,7 +4,6 @@ import { endWithin, type Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import type { BuildConnectionData } from "../server";
-import { fingerprintOf } from "./fingerprint";
 import { decode, ID, idText } from "./protocol";
 import { handleRequest, type RequestServer } from "./requests";
 import { randomId } from "./randomId";
@@ -26,7 +25,6 @@ import {
 export interface ClientsHost extends RequestServer {
   readonly config: WebsocketConfig;
   readonly primusOptions: PrimusOptions;
-  readonly cookieKey: string;
   openConnection(data: BuildConnectionData): Connection | Promise<Connection>;
   /** To whoever listens on what v29's projects know as the Primus server. */
   announceSpark(event: "connection" | "disconnection", spark: Spark): void;
@@ -73,7 +71,11 @@ export class Clients implements SparkOwner {
     };
   }
 
-  onSocket(ws: SparkSocket, req: IncomingMessage): void {
+  onSocket(
+    ws: SparkSocket,
+    req: IncomingMessage,
+    fingerprint: string | undefined,
+  ): void {
     const max = this.host.config.maxConnections ?? DEFAULTS.maxConnections;
     if (max > 0 && this.sparks.size >= max) {
       ws.on("error", () => undefined);
@@ -83,7 +85,7 @@ export class Clients implements SparkOwner {
     const spark = new Spark(this, ws, req, this.addressOf(req));
     this.sparks.add(spark);
     this.host.announceSpark("connection", spark);
-    this.connect(spark, req);
+    this.connect(spark, fingerprint);
   }
 
   onText(spark: Spark, text: string): void {
@@ -138,8 +140,8 @@ export class Clients implements SparkOwner {
     return inTime.filter((isInTime) => !isInTime).length;
   }
 
-  private connect(spark: Spark, req: IncomingMessage): void {
-    const opened = this.open(spark, req);
+  private connect(spark: Spark, fingerprint: string | undefined): void {
+    const opened = this.open(spark, fingerprint);
     if (!isThenable(opened)) {
       this.adopt(spark, opened);
       return;
@@ -155,7 +157,7 @@ export class Clients implements SparkOwner {
   /** @returns nothing when the connection could not be made; its `create` middleware may have failed */
   private open(
     spark: Spark,
-    req: IncomingMessage,
+    fingerprint: string | undefined,
   ): Connection | undefined | Promise<Connection | undefined> {
     const fail = (error: unknown) => {
       this.host.log(`cannot make a connection: ${String(error)}`, "error");
@@ -164,11 +166,7 @@ export class Clients implements SparkOwner {
     try {
       const opened = this.host.openConnection({
         rawConnection: spark,
-        fingerprint: fingerprintOf(
-          req,
-          this.host.cookieKey,
-          this.host.primusOptions.origins,
-        ),
+        fingerprint,
         remoteAddress: spark.address.ip,
         remotePort: spark.address.port,
       });

@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 import { Server as TlsServer } from "node:tls";
 import { WebSocketServer as WsServer } from "ws";
 import { ActionheroError } from "../../errors";
+import type { Identity } from "../identity";
 import { answerPlainRequest } from "./plainRequests";
 import type { SparkAddress } from "./spark";
 import { SparkSocket } from "./sparkSocket";
@@ -32,15 +33,26 @@ export interface GateHost {
   readonly config: WebsocketConfig;
   readonly primusOptions: PrimusOptions;
   addressOf(req: IncomingMessage): SparkAddress;
+  /** Whether the request came by a name that websockets may be reached by. */
+  allowsHost(req: IncomingMessage): boolean;
+  /** Who upgrades, and the cookie that the answer carries; either may be missing. */
+  identify(req: IncomingMessage): Partial<Identity>;
   /** The source of the browser library. */
   library(): string;
-  onSocket(ws: SparkSocket, req: IncomingMessage): void;
+  /** @param fingerprint undefined for a client without an identity */
+  onSocket(
+    ws: SparkSocket,
+    req: IncomingMessage,
+    fingerprint: string | undefined,
+  ): void;
 }
 
 export class Gate {
   private readonly ws: WsServer;
   private readonly upgrades: UpgradeListener[];
   private readonly interceptor: Interceptor;
+  /** For answers that are just being made. */
+  private readonly cookies = new WeakMap<IncomingMessage, string>();
 
   constructor(
     private readonly web: WebListener,
@@ -62,7 +74,13 @@ export class Gate {
           this.accept(...upgrade),
         ),
     );
+    this.ws.on("headers", (headers, req) => {
+      const cookie = this.cookies.get(req);
+      if (cookie !== undefined) headers.push(`Set-Cookie: ${cookie}`);
+    });
+    // a name that is not allowed is the web server's affair, which redirects to one that is
     this.interceptor = (req, res) =>
+      host.allowsHost(req) &&
       answerPlainRequest(req, res, host.primusOptions, () => host.library());
     web.interceptors?.push(this.interceptor);
   }
@@ -81,8 +99,10 @@ export class Gate {
   }
 
   private accept(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { fingerprint, setCookie } = this.host.identify(req);
+    if (setCookie !== undefined) this.cookies.set(req, setCookie);
     this.ws.handleUpgrade(req, socket, head, (ws: unknown) =>
-      this.host.onSocket(ws as SparkSocket, req),
+      this.host.onSocket(ws as SparkSocket, req, fingerprint),
     );
   }
 }

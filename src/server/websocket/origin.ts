@@ -16,6 +16,24 @@ export function isAllowedOrigin(
   );
 }
 
+/**
+ * Browsers send the cookie along whichever page opens the websocket: a page of another site must not become this
+ * browser's session by that. Which sites may is known only where they are named: `"*"` names none.
+ */
+export function mayUseCookie(
+  { headers }: IncomingMessage,
+  origins: PrimusOptions["origins"],
+): boolean {
+  const { origin, host } = headers;
+  if (origin === undefined) return true; // no browser
+  const forwarded = headers["x-forwarded-host"];
+  const [, site] = origin.toLowerCase().split("://");
+  if (site === host?.toLowerCase()) return true;
+  if (site !== undefined && site === forwarded?.toString().toLowerCase())
+    return true;
+  return origins !== undefined && isAllowedOrigin(origin, withoutStar(origins));
+}
+
 /** Answer a preflight request, and say who may read any other answer. */
 export function addCorsHeaders(
   req: IncomingMessage,
@@ -40,6 +58,16 @@ export function addCorsHeaders(
   res.setHeader(
     "Access-Control-Max-Age",
     secondsOf(options.maxAge ?? WEBSOCKET_DEFAULTS.maxAge),
+  );
+}
+
+function withoutStar(
+  origins: NonNullable<PrimusOptions["origins"]>,
+): NonNullable<PrimusOptions["origins"]> {
+  if (origins instanceof RegExp) return origins;
+  const list = Array.isArray(origins) ? origins : origins.split(",");
+  return list.filter(
+    (allowed) => typeof allowed !== "string" || allowed.trim() !== "*",
   );
 }
 

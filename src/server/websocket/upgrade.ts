@@ -16,6 +16,7 @@ export interface UpgradeHost {
   /** Read with each request. */
   readonly primusOptions: PrimusOptions;
   addressOf(req: IncomingMessage): SparkAddress;
+  allowsHost(req: IncomingMessage): boolean;
 }
 
 type UpgradeHandler = (
@@ -71,6 +72,8 @@ export class UpgradeListener {
       return this.leave(req, socket, head, isWebsocket);
     if (this.isStopping)
       return refuse(socket, 503, "the server is shutting down");
+    if (!this.host.allowsHost(req))
+      return refuse(socket, 403, "this host is not allowed");
     if (!isAllowedOrigin(req.headers.origin, options.origins))
       return refuse(socket, 403, "this origin is not allowed");
     if (typeof options.authorization !== "function")

@@ -10,6 +10,8 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
+import { identifyUpgrade, type Identity } from "../identity";
+import { isAllowedHost } from "../requestHost";
 import { Server } from "../server";
 import { Clients, type ClientsHost } from "./clients";
 import {
@@ -23,6 +25,7 @@ import { refusalOf } from "./refusal";
 import { Gate, type GateHost, type WebListener } from "./gate";
 import { Heartbeat } from "./heartbeat";
 import { browserLibrary, nodeClientClass } from "./library";
+import { mayUseCookie } from "./origin";
 import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
 import { asObject, completed, serializeError, type Message } from "./replies";
 import { Shutdown, type ShutdownHost } from "./shutdown";
@@ -94,8 +97,7 @@ export class WebSocketServer
 
   /** The cookie, and the param of the URL, by which a browser is known. */
   get cookieKey(): string {
-    const web = allConfig.web?.fingerprintOptions as
-      { cookieKey?: string } | undefined;
+    const web = allConfig.web?.fingerprintOptions;
     return (
       this.config.client?.cookieKey || web?.cookieKey || DEFAULTS.cookieKey
     );
@@ -262,8 +264,25 @@ export class WebSocketServer
     return this.clients.addressOf(req);
   }
 
-  onSocket(ws: SparkSocket, req: IncomingMessage): void {
-    this.clients.onSocket(ws, req);
+  allowsHost(req: IncomingMessage): boolean {
+    const { checkHost = DEFAULTS.checkHost } = this.config;
+    return !checkHost || isAllowedHost(req, allConfig.web?.allowedRequestHosts);
+  }
+
+  identify(req: IncomingMessage): Partial<Identity> {
+    return identifyUpgrade(
+      req,
+      { ...allConfig.web?.fingerprintOptions, cookieKey: this.cookieKey },
+      mayUseCookie(req, this.primusOptions.origins),
+    );
+  }
+
+  onSocket(
+    ws: SparkSocket,
+    req: IncomingMessage,
+    fingerprint: string | undefined,
+  ): void {
+    this.clients.onSocket(ws, req, fingerprint);
   }
 
   announceSpark(event: "connection" | "disconnection", spark: Spark): void {

@@ -50,6 +50,7 @@ export interface WebsocketConfig {
   maxBufferedBytes?: number;
   maxMessagesPerSecond?: number;
   maxConnections?: number;
+  checkHost?: boolean;
   closeTimeout?: number;
   /** Verbs beside the usual ones. */
   verbs?: string[];
@@ -69,6 +70,7 @@ export const WEBSOCKET_DEFAULTS = {
   maxBufferedBytes: 16 * 1024 * 1024,
   maxMessagesPerSecond: 0,
   maxConnections: 0,
+  checkHost: false,
   closeTimeout: 5_000,
   cookieKey: "sessionID",
 } as const;

@@ -376,17 +376,43 @@ describe("methods", () => {
     );
   });
 
-  test("TRACE tells what arrived", async () => {
-    const { status, json } = await app.ask("/api/x?key=1", { method: "TRACE" });
+  test("TRACE tells what arrived, and not the cookie's value", async () => {
+    const { status, json, text } = await app.ask("/api/x?key=1", {
+      method: "TRACE",
+      headers: { Cookie: "sessionID=thesecret" },
+    });
     expect(status).toBe(200);
+    expect(text).not.toContain("thesecret");
     expect(json).toEqual({
-      id: expect.any(String),
-      fingerprint: expect.any(String),
       messageId: expect.any(String),
       remoteIP: expect.any(String),
       receivedParams: { key: "1", action: null },
     });
   });
+});
+
+describe("TRACE with web.trace off", () => {
+  beforeAll(() => {
+    config.web.trace = false;
+  });
+  afterAll(() => {
+    config.web.trace = true;
+  });
+
+  test.each(["/api/x", "/public/simple.html", "/"])(
+    "%s is a 405 that says what is allowed",
+    async (path) => {
+      const { status, headers, json } = await app.ask(path, {
+        method: "TRACE",
+        headers: { Cookie: "sessionID=thesecret" },
+      });
+      expect(status).toBe(405);
+      expect(headers.allow).toBe(
+        "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+      );
+      expect(json).toEqual({ error: "TRACE is not allowed" });
+    },
+  );
 });
 
 describe("prefixes", () => {

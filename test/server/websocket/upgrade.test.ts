@@ -337,6 +337,58 @@ describe("authorization", () => {
   });
 });
 
+describe("checkHost", () => {
+  /** A page whose name was made to lead to this server, once it was loaded. */
+  const rebound = { Host: "evil.com", Origin: "http://evil.com" };
+  const paths = ["/primus", "/primus/spec", "/primus/primus.js"];
+
+  beforeEach(() => {
+    config.web.allowedRequestHosts = [
+      "https://www.site.com",
+      "http://SITE.com",
+    ];
+    config.websocket.checkHost = true;
+  });
+  afterEach(() => {
+    config.web.allowedRequestHosts = [];
+    config.websocket.checkHost = false;
+  });
+
+  test("refuses websockets by a name that is not allowed", async () => {
+    const { status, text } = await refusal("/primus", rebound);
+    expect([status, text]).toEqual([403, "this host is not allowed"]);
+    expect((await refusal("/primus")).status).toBe(403);
+    const wrongScheme = { Host: "www.site.com" };
+    expect((await refusal("/primus", wrongScheme)).status).toBe(403);
+  });
+
+  test("takes those by an allowed one; a proxy tells the scheme", async () => {
+    await connect({ headers: { Host: "Site.com" } });
+    const proxied = { Host: "www.site.com", "X-Forwarded-Proto": "https" };
+    await connect({ headers: proxied });
+  });
+
+  test.each(paths)("redirects a plain request to %s", async (path) => {
+    const { status, headers, text } = await app.ask(path, { headers: rebound });
+    expect(status).toBe(302);
+    expect(headers.location).toBe(`https://www.site.com${path}`);
+    expect(headers["access-control-allow-origin"]).toBeUndefined();
+    expect(text).not.toContain("Primus");
+  });
+
+  test("without allowed hosts every name is one", async () => {
+    config.web.allowedRequestHosts = [];
+    await connect({ headers: rebound });
+  });
+
+  test("is off in version 29's profile", async () => {
+    config.websocket.checkHost = false;
+    await connect({ headers: rebound });
+    const { status } = await app.ask("/primus/spec", { headers: rebound });
+    expect(status).toBe(200);
+  });
+});
+
 describe("who the client is", () => {
   test("the fingerprint: the param of the URL, else the cookie, else the id", async () => {
     const { fingerprint, id } = await detailsOf();

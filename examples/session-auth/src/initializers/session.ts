@@ -9,8 +9,10 @@ export interface Session {
 
 /** The fingerprint of a connection comes from its cookie, so it tells browsers apart. */
 class Sessions {
-  async create({ fingerprint }: Connection, user: string) {
-    await cache.save(PREFIX + fingerprint, { user }, LIFE_MS);
+  /** Under a new fingerprint: somebody may have planted a cookie in the browser to share the session. */
+  async create(connection: Connection, user: string) {
+    await this.destroy(connection);
+    await cache.save(PREFIX + connection.fingerprint, { user }, LIFE_MS);
   }
 
   async find({ fingerprint }: Connection): Promise<Session | undefined> {
@@ -24,8 +26,9 @@ class Sessions {
     }
   }
 
-  async destroy({ fingerprint }: Connection) {
-    await cache.destroy(PREFIX + fingerprint);
+  async destroy(connection: Connection) {
+    await cache.destroy(PREFIX + connection.fingerprint);
+    await connection.rotateFingerprint();
   }
 }
 

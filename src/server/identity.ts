@@ -1,0 +1,327 @@
+/**
+ * Who a client is: what it brings (a cookie, a header, a param of the URL), and what it is given. HTTP and websockets
+ * both ask here, so that a browser is the same client on both.
+ */
+import {
+  createHash,
+  createHmac,
+  createSecretKey,
+  randomBytes,
+  timingSafeEqual,
+  type KeyObject,
+} from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { ParsedUrlQueryInput } from "node:querystring";
+import { config } from "../config/config";
+import { schemeOf } from "./requestHost";
+
+export interface FingerprintOptions {
+  cookieKey?: string;
+  toSetCookie?: boolean;
+  onlyStaticElements?: boolean;
+  /** Which responses carry the cookie: all of the web server's, or those of actions and of websocket upgrades. */
+  on?: "all" | "actions";
+  /** Take only ids that a node with the same `general.serverToken` has made. */
+  signed?: boolean;
+  /** Cookie attributes; `expires` in ms from now, `Secure: "auto"` for clients that come by TLS. */
+  settings?: ParsedUrlQueryInput | string;
+}
+
+export interface Identity {
+  fingerprint: string;
+  /** The `Set-Cookie` header for a client that brought no identity. */
+  setCookie: string | undefined;
+}
+
+/** What an id may come from, beside the header. */
+interface IdentitySources {
+  /** The URL, if one of its params may be the id. */
+  url?: string;
+  /** Whether the cookie counts. */
+  cookie: boolean;
+}
+
+type Options = FingerprintOptions | undefined;
+type Accepts = (value: string) => boolean;
+
+const DEFAULT_COOKIE_KEY = "sessionID";
+
+/** Longer ones are not ours: the value becomes part of ids and log lines. */
+const MAX_LENGTH = 256;
+
+/** 20 bytes are 40 hex digits, as v29's were. */
+const BYTES = 20;
+const POOL_SIZE = BYTES * 256;
+const ID_LENGTH = BYTES * 2;
+
+/** Half of a SHA-256, which is beyond guessing. */
+const SIGNATURE_LENGTH = 32;
+/** The token has other uses: what is signed for them is no id. */
+const PURPOSE = "fingerprint:";
+const MAX_VERIFIED = 10_000;
+
+const FROM_COOKIE: IdentitySources = { cookie: true };
+
+/**
+ * The identity of a client of the web server: the one that it brings, else a new one.
+ * @param isAction whether an action is asked for
+ */
+export function identify(
+  req: IncomingMessage,
+  options: Options,
+  isAction = true,
+): Identity {
+  const known = knownFingerprint(req, options, FROM_COOKIE);
+  if (known !== undefined) return { fingerprint: known, setCookie: undefined };
+  const fingerprint = newFingerprint(options, req);
+  const isSent = isAction || options?.on !== "actions";
+  const setCookie = isSent
+    ? sessionCookie(fingerprint, req, options)
+    : undefined;
+  return { fingerprint, setCookie };
+}
+
+/**
+ * The identity of a client that upgrades to a websocket; one that brings none is given one with the answer, where
+ * pages do not give any (`on`).
+ * @param mayUseCookie false for pages of other sites
+ */
+export function identifyUpgrade(
+  req: IncomingMessage,
+  options: Options,
+  mayUseCookie: boolean,
+): Partial<Identity> {
+  const sources = { url: req.url, cookie: mayUseCookie };
+  const known = knownFingerprint(req, options, sources);
+  if (known !== undefined) return { fingerprint: known };
+  if (options?.on !== "actions" || !mayUseCookie) return {};
+  const fingerprint = newFingerprint(options, req);
+  const setCookie = sessionCookie(fingerprint, req, options);
+  return setCookie === undefined ? {} : { fingerprint, setCookie };
+}
+
+/**
+ * What the client brings, if it is something that we could have given it: the param of the URL, the cookie, the header.
+ * Of several values of one name the first counts that is.
+ */
+function knownFingerprint(
+  req: IncomingMessage,
+  options: Options,
+  { url, cookie }: IdentitySources,
+): string | undefined {
+  const cookieKey = options?.cookieKey || DEFAULT_COOKIE_KEY;
+  const accepts = options?.signed === true ? isOurs : isUsable;
+  if (url !== undefined) {
+    const found = paramValue(url, cookieKey, accepts);
+    if (found !== undefined) return found;
+  }
+  const cookies = cookie ? req.headers.cookie : undefined;
+  if (cookies !== undefined) {
+    const found = cookieValue(cookies, cookieKey, accepts);
+    if (found !== undefined) return found;
+  }
+  const header = req.headers[headerNameOf(cookieKey)];
+  return typeof header === "string" && accepts(header) ? header : undefined;
+}
+
+/**
+ * An id that nobody has yet.
+ * @param req of the client whose traits it is derived from with `onlyStaticElements`
+ */
+export function newFingerprint(
+  options: Options,
+  req?: IncomingMessage,
+): string {
+  const id =
+    req && options?.onlyStaticElements === true
+      ? hashOfTraits(req)
+      : randomHex();
+  return options?.signed === true ? id + signatureOf(id) : id;
+}
+
+/** The `Set-Cookie` header that tells a client its id; undefined without `toSetCookie`. */
+export function sessionCookie(
+  fingerprint: string,
+  req: IncomingMessage,
+  options: Options,
+): string | undefined {
+  if (options?.toSetCookie === false) return undefined;
+  const cookieKey = options?.cookieKey || DEFAULT_COOKIE_KEY;
+  const attributes = attributesOf(options?.settings, req);
+  return `${cookieKey}=${fingerprint}${attributes}`;
+}
+
+/** The value of the first cookie of a name that is accepted, without parsing the others. */
+function cookieValue(
+  cookie: string,
+  name: string,
+  accepts: Accepts,
+): string | undefined {
+  for (let at = cookie.indexOf(name); at !== -1;) {
+    const end = at + name.length;
+    if (cookie.charCodeAt(end) === 61 /* = */ && startsPair(cookie, at)) {
+      const semicolon = cookie.indexOf(";", end);
+      const value = cookie
+        .slice(end + 1, semicolon === -1 ? undefined : semicolon)
+        .trim();
+      if (accepts(value)) return value;
+    }
+    at = cookie.indexOf(name, end);
+  }
+  return undefined;
+}
+
+function startsPair(cookie: string, at: number): boolean {
+  let before = at - 1;
+  while (before >= 0 && cookie.charCodeAt(before) === 32 /* space */) before--;
+  return before < 0 || cookie.charCodeAt(before) === 59; /* ; */
+}
+
+function paramValue(
+  url: string,
+  name: string,
+  accepts: Accepts,
+): string | undefined {
+  const mark = url.indexOf("?");
+  if (mark === -1) return undefined;
+  return new URLSearchParams(url.slice(mark)).getAll(name).find(accepts);
+}
+
+let headerName = { cookieKey: "", name: "" };
+
+/** Put together once: a text has to become a name before a property can be looked up by it. */
+function headerNameOf(cookieKey: string): string {
+  if (headerName.cookieKey !== cookieKey)
+    headerName = { cookieKey, name: `x-${cookieKey.toLowerCase()}` };
+  return headerName.name;
+}
+
+function isUsable(value: string): boolean {
+  return value.length <= MAX_LENGTH && /^[\x21-\x7e]+$/.test(value);
+}
+
+interface Signer {
+  token: string;
+  key: KeyObject;
+  /** Ids that were checked lately: clients send theirs with every request. */
+  verified: Set<string>;
+}
+
+let signer: Signer | undefined;
+
+function currentSigner(): Signer {
+  const token = String(config.general?.serverToken ?? "");
+  if (signer?.token !== token) {
+    const key = createSecretKey(Buffer.from(token));
+    signer = { token, key, verified: new Set() };
+  }
+  return signer;
+}
+
+/** Whether a node with this token has made an id. */
+function isOurs(value: string): boolean {
+  if (value.length !== ID_LENGTH + SIGNATURE_LENGTH) return false;
+  const { verified } = currentSigner();
+  if (verified.has(value)) return true;
+  const expected = signatureOf(value.slice(0, ID_LENGTH));
+  const given = Buffer.from(value.slice(ID_LENGTH), "latin1");
+  if (!timingSafeEqual(given, Buffer.from(expected))) return false;
+  if (verified.size >= MAX_VERIFIED) verified.clear();
+  verified.add(value);
+  return true;
+}
+
+function signatureOf(id: string): string {
+  return createHmac("sha256", currentSigner().key)
+    .update(PURPOSE + id)
+    .digest("hex")
+    .slice(0, SIGNATURE_LENGTH);
+}
+
+let pool = Buffer.alloc(0);
+let used = 0;
+
+/** Random bytes are taken from the system by the page, which costs a fraction of asking for each id. */
+function randomHex(): string {
+  if (used >= pool.length) {
+    pool = randomBytes(POOL_SIZE);
+    used = 0;
+  }
+  return pool.toString("hex", used, (used += BYTES));
+}
+
+function hashOfTraits(req: IncomingMessage): string {
+  const { headers, socket } = req;
+  const traits = [
+    headers["user-agent"],
+    headers.accept,
+    headers["accept-language"],
+    headers["accept-encoding"],
+    socket.remoteAddress,
+  ];
+  return createHash("sha256")
+    .update(traits.join("\n"))
+    .digest("hex")
+    .slice(0, ID_LENGTH);
+}
+
+/** The attributes with the expiry of one second: dates are told to the second, so they are built once in it. */
+interface Attributes {
+  settings: object;
+  /** Names and values in turn, to notice a change in place. */
+  values: unknown[];
+  isSecure: boolean;
+  until: number;
+  text: string;
+}
+
+let built: Attributes | undefined;
+
+function attributesOf(
+  settings: FingerprintOptions["settings"],
+  req: IncomingMessage,
+): string {
+  if (!settings) return "";
+  if (typeof settings === "string") return settings;
+  const now = Date.now();
+  const isSecure = schemeOf(req) === "https";
+  if (
+    built === undefined ||
+    built.settings !== settings ||
+    built.isSecure !== isSecure ||
+    now >= built.until ||
+    hasChanged(built)
+  )
+    built = buildAttributes(settings, isSecure, now);
+  return built.text;
+}
+
+function buildAttributes(
+  settings: object,
+  isSecure: boolean,
+  now: number,
+): Attributes {
+  const entries = Object.entries(settings) as [string, unknown][];
+  let text = ";";
+  for (const [name, value] of entries) {
+    if (value === false) continue;
+    if (value === "auto" && name.toLowerCase() === "secure")
+      text += isSecure ? `${name};` : "";
+    else if (!value || value === true) text += `${name};`;
+    else if (name === "expires")
+      text += `expires=${new Date(now + Number(value)).toUTCString()};`;
+    else text += `${name}=${String(value as string | number)};`;
+  }
+  const until = now - (now % 1000) + 1000;
+  return { settings, values: entries.flat(), isSecure, until, text };
+}
+
+function hasChanged({ settings, values }: Attributes): boolean {
+  let i = 0;
+  for (const name in settings) {
+    if (values[i++] !== name) return true;
+    if (values[i++] !== (settings as Record<string, unknown>)[name])
+      return true;
+  }
+  return i !== values.length;
+}
