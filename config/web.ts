@@ -127,6 +127,12 @@ export const DEFAULT = {
       returnErrorCodes: true,
       // compress answers with gzip, deflate or brotli; a proxy in front usually does it
       compress: false,
+      // which types the end of a path may give: "all", or "safe": none that browsers run (HTML, SVG, scripts, ...)
+      extensionTypes: "all" as "all" | "safe",
+      // tell browsers with every answer not to guess its type, and not only where it is a script or a page
+      nosniff: false,
+      // wrap JSON into the call that ?callback= names; "strict": only into the name of a function; false: never
+      jsonp: true as boolean | "strict",
       // options of `qs`, which parses queries with brackets
       queryParseOptions: {} as Record<string, any>,
     };

@@ -183,7 +183,33 @@ const IDENTITY = /^ *"(?:id|fingerprint)": ".*",\n/gm;
 /** New here; see docs/migrating-from-v29.md. */
 const NEW_HEADERS = ["accept-ranges", "x-content-type-options"];
 
-function comparable({ status, rawHeaders, text }: Answer): string {
+type Compared = Pick<Answer, "status" | "rawHeaders" | "text">;
+
+/** What version 29 would have answered, had it done what is different on purpose; see docs/migrating-from-v29.md. */
+function withNewRules(
+  { status, headers, rawHeaders, text }: Answer,
+  url: string,
+): Compared {
+  const isJsonp = url.includes("callback=");
+  return {
+    status,
+    rawHeaders: headers["set-cookie"] ? asPrivate(rawHeaders) : rawHeaders,
+    text: isJsonp
+      ? text.replace(/ +"(?:id|fingerprint)": "[\da-f-]+",\n/g, "")
+      : text,
+  };
+}
+
+/** A response with a cookie is for one client. */
+function asPrivate(rawHeaders: string[]): string[] {
+  const at = rawHeaders.findIndex((name) => /^cache-control$/i.test(name));
+  if (at === -1) return [...rawHeaders, "cache-control", "private"];
+  const changed = [...rawHeaders];
+  changed[at + 1] = changed[at + 1].replace("public", "private");
+  return changed;
+}
+
+function comparable({ status, rawHeaders, text }: Compared): string {
   const headers: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i].toLowerCase();
@@ -240,7 +266,7 @@ describeOnRedisWithPeers("HTTP is as in version 29", () => {
         expect(ours.text).not.toMatch(IDENTITY);
         theirs.text = theirs.text.replace(IDENTITY, "");
       }
-      expect(comparable(ours)).toBe(comparable(theirs));
+      expect(comparable(ours)).toBe(comparable(withNewRules(theirs, url)));
     },
   );
 });

@@ -1,10 +1,12 @@
 /** The methods that connections of the web server have beyond those of all connections. */
 import type { Connection } from "../../connection/connection";
 import { newFingerprint, sessionCookie } from "../identity";
+import { setFlat } from "./headers";
 import type { WebRequest } from "./webRequest";
+import { replaceHeaders } from "./webResponse";
 
 export const customMethods = {
-  /** Add a header; for those that answers have anyway, push to `rawConnection.responseHeaders` instead. */
+  /** Set a header; the same as pushing to `rawConnection.responseHeaders`. */
   setHeader({ rawConnection }: Connection, key: string, value: string): void {
     (rawConnection as WebRequest).res.setHeader(key, value);
   },
@@ -31,15 +33,23 @@ export const customMethods = {
     return (connection.fingerprint = fingerprint);
   },
 
-  /** Answer with these bytes and only these headers; the action sets `toRender` to false. */
+  /** Answer with these bytes and only the project's headers; the action sets `toRender` to false. */
   pipe(
     { rawConnection }: Connection,
     buffer: string | Buffer,
     headers: { [name: string]: string } = {},
   ): void {
-    const { res } = rawConnection as WebRequest;
+    const request = rawConnection as WebRequest;
+    const { res } = request;
     for (const [name, value] of Object.entries(headers))
       res.setHeader(name, value);
-    res.end(Buffer.from(buffer as string));
+    const bytes = Buffer.from(buffer as string);
+    if (!res.headersSent) {
+      const head = request.flatProjectHeaders();
+      setFlat(head, "transfer-encoding", undefined);
+      setFlat(head, "content-length", String(bytes.length));
+      replaceHeaders(res, head);
+    }
+    res.end(bytes);
   },
 };

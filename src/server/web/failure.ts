@@ -5,14 +5,16 @@ import { httpFactsOf, toError } from "../../errors";
 import type { Server } from "../server";
 import { discardBody } from "./body";
 import { BodyError, RequestAborted } from "./bodyError";
-import { JSON_TYPE } from "./headers";
+import { isValidPair, JSON_TYPE } from "./headers";
 import {
   applyErrorStatus,
   serializeError,
   stringify,
   type Outcome,
 } from "./respond";
+import type { WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
+import { writeExactly } from "./webResponse";
 import { canWrite, writeBody, type Extra } from "./write";
 
 /** Log the error, and make the outcome that tells the client of it. */
@@ -30,7 +32,9 @@ export async function prepareFailure(
       request.responseHeaders.push(["Connection", "close"]);
   } else {
     server.log(`cannot answer a request: ${describe(error)}`, "error");
-    request.responseHeaders = [["Content-Type", JSON_TYPE]]; // one of the others may be what is wrong
+    // one of them may be what is wrong
+    request.responseHeaders = request.responseHeaders.filter(isValidPair);
+    request.responseHeaders.push(["Content-Type", JSON_TYPE]);
   }
   return {
     response: { error: toError(error) },
@@ -70,7 +74,10 @@ export function answerPlainly(
     return;
   }
   server.log(`cannot answer a request: ${describe(error)}`, "error");
-  res.writeHead(500, { "content-type": JSON_TYPE });
+  const head = ["content-type", JSON_TYPE];
+  if ((server.config as WebConfig | undefined)?.nosniff === true)
+    head.push("x-content-type-options", "nosniff");
+  writeExactly(res, 500, head);
   res.end('{"error":"the request could not be answered"}');
 }
 

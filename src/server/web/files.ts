@@ -66,25 +66,26 @@ export async function answerWithFile(
     file.fileStream?.destroy();
     return;
   }
-  const headers = request.responseHeaders;
-  headers.push(["Content-Type", file.mime || UNKNOWN_TYPE]);
-  if (valueOf(headers, "cache-control") === undefined) {
+  request.setDefault("Content-Type", file.mime || UNKNOWN_TYPE);
+  if (valueOf(request.responseHeaders, "cache-control") === undefined) {
     const seconds =
       config.flatFileCacheDuration ?? WEB_DEFAULTS.flatFileCacheDuration;
-    headers.push([
+    request.setDefault(
       "Cache-Control",
       `max-age=${seconds}, must-revalidate, public`,
-    ]);
+    );
   }
   const encoding = encodingFor(request);
   const known = await identityOf(file, config.enableEtag === true);
   const validators = {
     lastModified: file.lastModified,
-    etag: known && etagOf(known.size, known.lastModified, encoding),
+    etag:
+      request.projectValueOf("etag") ??
+      (known && etagOf(known.size, known.lastModified, encoding)),
   };
-  if (validators.etag) headers.push(["ETag", validators.etag]);
+  if (validators.etag) request.setDefault("ETag", validators.etag);
   if (config.enableEtag !== true && file.lastModified)
-    headers.push(["Last-Modified", file.lastModified.toUTCString()]);
+    request.setDefault("Last-Modified", file.lastModified.toUTCString());
 
   if (isFresh(req.headers, validators)) return answerNotModified(request, file);
   const range = rangeFor(request, file, encoding, validators);

@@ -10,22 +10,32 @@ export type FlatHeaders = string[];
 
 export const JSON_TYPE = "application/json; charset=utf-8";
 
+/** Browsers must not guess another type than the one that is sent. */
+export const NOSNIFF = ["X-Content-Type-Options", "nosniff"] as const;
+
+/** The settings that the default headers are made from. */
+export type HeaderSettings = Pick<WebConfig, "httpHeaders" | "nosniff">;
+
 interface Prepared {
   source: WebConfig["httpHeaders"];
+  nosniff: boolean | undefined;
   values: unknown[];
   flat: FlatHeaders;
+  /** The same beside a cookie. */
+  withCookie: FlatHeaders;
 }
 
 let prepared: Prepared | undefined;
 
 /** The default headers as pairs, for requests whose list somebody looks at or adds to. */
 export function defaultPairs(
-  httpHeaders: WebConfig["httpHeaders"],
+  { httpHeaders, nosniff }: HeaderSettings,
   setCookie: string | undefined,
 ): HeaderPairs {
   const pairs: HeaderPairs = [];
   if (setCookie !== undefined) pairs.push(["Set-Cookie", setCookie]);
   pairs.push(["Content-Type", JSON_TYPE]);
+  if (nosniff === true) pairs.push([...NOSNIFF]);
   for (const name of Object.keys(httpHeaders ?? {})) {
     const value = httpHeaders![name];
     if (value) pairs.push([name, value]);
@@ -33,18 +43,38 @@ export function defaultPairs(
   return pairs;
 }
 
-/** The default headers ready to be written; built once, and again when `config.web.httpHeaders` changed. */
+/** The default headers ready to be written, and the session cookie if there is one: a list of one's own. */
 export function preparedHeaders(
-  httpHeaders: WebConfig["httpHeaders"],
-): readonly string[] {
-  if (!prepared || prepared.source !== httpHeaders || hasChanged(prepared)) {
+  settings: HeaderSettings,
+  setCookie: string | undefined,
+): FlatHeaders {
+  const { flat, withCookie } = prepare(settings);
+  return setCookie === undefined
+    ? flat.slice()
+    : ["set-cookie", setCookie, ...withCookie];
+}
+
+/** Built once, and again when `config.web.httpHeaders` changed. */
+function prepare(settings: HeaderSettings): Prepared {
+  const { httpHeaders, nosniff } = settings;
+  if (
+    !prepared ||
+    prepared.source !== httpHeaders ||
+    prepared.nosniff !== nosniff ||
+    hasChanged(prepared)
+  ) {
+    const flat = mergeHeaders(defaultPairs(settings, undefined));
+    const withCookie = flat.slice();
+    makePrivate(withCookie);
     prepared = {
       source: httpHeaders,
+      nosniff,
       values: Object.entries(httpHeaders ?? {}).flat(),
-      flat: mergeHeaders(defaultPairs(httpHeaders, undefined)),
+      flat,
+      withCookie,
     };
   }
-  return prepared.flat;
+  return prepared;
 }
 
 /** Configurations are changed in place, by tests above all. */
@@ -57,28 +87,111 @@ function hasChanged({ source, values }: Prepared): boolean {
 }
 
 /**
- * Of each name only the last, except cookies, which all stay, the last first.
+ * The one rule of response headers: of each name the last value, except that cookies add up, the last one first, and
+ * the values of `Vary` are merged. A response with a cookie is private.
  * @throws TypeError for names and values that would not be valid on the wire, e.g. with a line break
  */
 export function mergeHeaders(pairs: HeaderPairs): FlatHeaders {
   const flat: FlatHeaders = [];
   const seen = new Set<string>();
+  const cookies = new Set<string>();
+  let vary: string | undefined;
   for (let i = pairs.length - 1; i >= 0; i--) {
     const [name, value] = pairs[i]!;
     const lower = String(name).toLowerCase();
-    if (lower !== "set-cookie") {
-      if (seen.has(lower)) continue;
-      seen.add(lower);
+    if (lower === "set-cookie") {
+      addCookies(flat, cookies, value);
+      continue;
     }
+    if (lower === "vary") {
+      vary = mergeVary(value, vary);
+      continue;
+    }
+    if (seen.has(lower)) continue;
+    seen.add(lower);
     if (value === undefined || value === null) continue;
-    for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) {
-      const text = String(one as string);
-      validateHeaderName(lower);
-      validateHeaderValue(lower, text);
-      flat.push(lower, text);
-    }
+    for (const one of Array.isArray(value) ? (value as unknown[]) : [value])
+      addValid(flat, lower, one);
   }
+  if (vary !== undefined) addValid(flat, "vary", vary);
+  if (cookies.size > 0) makePrivate(flat);
   return flat;
+}
+
+/** Whether a name and its value can be written as they are. */
+export function isValidPair([name, value]: HeaderPairs[number]): boolean {
+  try {
+    addValid([], String(name), value ?? "");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function addValid(flat: FlatHeaders, name: string, value: unknown): void {
+  const text = String(value as string);
+  validateHeaderName(name);
+  validateHeaderValue(name, text);
+  flat.push(name, text);
+}
+
+/** @param known the identities of the cookies that were set later, which win over earlier ones of the same identity */
+function addCookies(
+  flat: FlatHeaders,
+  known: Set<string>,
+  value: unknown,
+): void {
+  if (value === undefined || value === null) return;
+  const values: unknown[] = Array.isArray(value) ? value : [value];
+  const kept: string[] = [];
+  for (let i = values.length - 1; i >= 0; i--) {
+    const cookie = String(values[i] as string);
+    const identity = cookieIdentity(cookie);
+    if (known.has(identity)) continue;
+    known.add(identity);
+    kept.unshift(cookie);
+  }
+  for (const cookie of kept) addValid(flat, "set-cookie", cookie);
+}
+
+/** Name, domain and path: what a browser keeps cookies apart by (RFC 6265 section 5.3). */
+function cookieIdentity(cookie: string): string {
+  const [pair = "", ...attributes] = cookie.split(";");
+  let domain = "";
+  let path = "";
+  for (const attribute of attributes) {
+    const [name = "", value = ""] = attribute.split("=");
+    const key = name.trim().toLowerCase();
+    if (key === "domain") domain = value.trim().toLowerCase();
+    else if (key === "path") path = value.trim();
+  }
+  return `${pair.split("=", 1)[0]!.trim()};${domain};${path}`;
+}
+
+function mergeVary(
+  earlier: unknown,
+  later: string | undefined,
+): string | undefined {
+  if (earlier === undefined || earlier === null) return later;
+  const names = `${String(earlier as string)},${later ?? ""}`.split(",");
+  const merged = new Map<string, string>();
+  for (const name of names) {
+    const trimmed = name.trim();
+    const key = trimmed.toLowerCase();
+    if (trimmed !== "" && !merged.has(key)) merged.set(key, trimmed);
+  }
+  return merged.has("*") ? "*" : [...merged.values()].join(", ");
+}
+
+/** Caches that serve many clients must not give the cookie of one to another. */
+function makePrivate(flat: FlatHeaders): void {
+  const present = getFlat(flat, "cache-control");
+  const directives = (present ?? "").split(",").map((one) => one.trim());
+  if (directives.some((one) => /^(?:private|no-store)$/i.test(one))) return;
+  const kept = directives.filter(
+    (one) => one !== "" && !/^(?:public|s-maxage\b.*)$/i.test(one),
+  );
+  setFlat(flat, "cache-control", [...kept, "private"].join(", "));
 }
 
 /** The value that would be sent for a name (in lower case). */

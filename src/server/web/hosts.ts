@@ -1,11 +1,12 @@
 /** Answers requests that name no host clearly, or one that is not allowed. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { JSON_TYPE } from "./headers";
 import { isAllowedHost } from "../requestHost";
+import { JSON_TYPE, NOSNIFF } from "./headers";
 import type { WebConfig } from "./webConfig";
 
 /** Answer a request that `normalizeTarget` does not accept. */
-export function refuseHost(res: ServerResponse): void {
+export function refuseHost(res: ServerResponse, { nosniff }: WebConfig): void {
+  if (nosniff === true) res.setHeader(...NOSNIFF);
   res.writeHead(400, { "content-type": JSON_TYPE, connection: "close" });
   res.end('{"error":"the request must name one host"}');
 }
@@ -23,6 +24,7 @@ export function redirectToAllowedHost(
   if (isAllowedHost(req, allowed)) return false;
 
   const location = `${allowed![0]}${req.url}`;
+  if (config.nosniff === true) res.setHeader(...NOSNIFF);
   res.writeHead(302, { Location: location });
   res.end(`You are being redirected to ${location}\r\n`);
   return true;

@@ -1,4 +1,6 @@
-/** Wraps JSON into the call that old browsers asked for with `?callback=`. */
+/** Wraps JSON into the call that old browsers asked for with `?callback=`: `config.web.jsonp`. */
+import { BodyError } from "./bodyError";
+import type { WebConfig } from "./webConfig";
 
 const ENTITIES: Record<string, string> = {
   "&": "&amp;",
@@ -8,12 +10,45 @@ const ENTITIES: Record<string, string> = {
   ">": "&gt;",
 };
 
-export function padJsonp(callback: string, json: string): string {
+/** What a function is called by, at most: `app.callbacks[1]`. */
+const STRICT = /^[\w$.[\]]{1,128}$/;
+
+type Settings = Pick<WebConfig, "jsonp">;
+
+/** The function that the client wants to be called with the response; undefined for plain JSON. */
+export function callbackOf(
+  { jsonp = true }: Settings,
+  params: { callback?: unknown },
+): string | undefined {
+  if (jsonp === false) return undefined;
+  const { callback } = params;
+  if (typeof callback !== "string" || callback === "") return undefined;
+  return jsonp === "strict" && !STRICT.test(callback) ? undefined : callback;
+}
+
+/** @throws BodyError for a callback that `"strict"` does not allow */
+export function checkCallback(
+  { jsonp }: Settings,
+  { callback }: { callback?: unknown },
+): void {
+  if (jsonp !== "strict" || !callback) return;
+  if (typeof callback !== "string" || !STRICT.test(callback))
+    throw new BodyError(400, "callback is not the name of a function");
+}
+
+/** @param isStrict the name was checked; the comment keeps other programs from reading the start as a file of theirs */
+export function padJsonp(
+  callback: string,
+  json: string,
+  isStrict: boolean,
+): string {
   // valid in JSON, but a line end in old JavaScript
   const script = json
     .replace(/\u2028/g, "\\u2028")
     .replace(/\u2029/g, "\\u2029");
-  return `${sanitizeCallback(callback)}(${script});`;
+  return isStrict
+    ? `/**/${callback}(${script});`
+    : `${sanitizeCallback(callback)}(${script});`;
 }
 
 /** No calls, assignments, templates or blocks: what is left can name a function, and do nothing else. */

@@ -6,6 +6,7 @@ import { sleep } from "../../utils/sleep";
 import { readCertificateFiles } from "../certificateFiles";
 import { isSecure } from "./hosts";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
+import { WebResponse } from "./webResponse";
 
 export type HttpServer = http.Server | https.Server;
 
@@ -13,7 +14,10 @@ export function createListener(
   config: WebConfig,
   handler: http.RequestListener,
 ): HttpServer {
-  const options = { ...config.serverOptions };
+  const options: Record<string, unknown> = {
+    ServerResponse: WebResponse,
+    ...config.serverOptions,
+  };
   const server = isSecure(config)
     ? https.createServer(readCertificateFiles(options), handler)
     : http.createServer(options, handler);

@@ -7,8 +7,9 @@ import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
 import { httpFactsOf } from "../../errors";
 import { isThenable } from "../../input/field";
-import { valueOf } from "./headers";
-import { padJsonp } from "./jsonp";
+import { isActiveType } from "./activeTypes";
+import { JSON_TYPE, NOSNIFF, valueOf } from "./headers";
+import { callbackOf, padJsonp } from "./jsonp";
 import { addLegacyEnvelope } from "./legacyEnvelope";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
@@ -52,7 +53,11 @@ export function renderBody(
   outcome: Outcome,
 ): string | Buffer | Promise<string | Buffer> {
   const response: unknown = outcome.response ?? {};
-  if (!isObject(response)) return serialize(request, outcome, response);
+  if (!isObject(response)) {
+    if (outcome.actionStatus === ActionsStatus.Complete)
+      matchMimeType(connection, request, outcome);
+    return serialize(request, outcome, response);
+  }
 
   const { error } = response as { error?: unknown };
   if (!error) {
@@ -60,7 +65,7 @@ export function renderBody(
     return serialize(
       request,
       outcome,
-      withMetadata(connection, request, response),
+      withMetadata(connection, request, outcome, response),
     );
   }
   applyErrorStatus(request, outcome.actionStatus, error);
@@ -69,7 +74,7 @@ export function renderBody(
     serialize(
       request,
       outcome,
-      withMetadata(connection, request, { ...response, error: text }),
+      withMetadata(connection, request, outcome, { ...response, error: text }),
     );
   return isThenable(serialized)
     ? Promise.resolve(serialized).then(finish)
@@ -112,9 +117,11 @@ function isObject(response: unknown): response is Record<string, unknown> {
 
 function withMetadata(
   connection: Connection,
-  { config }: WebRequest,
+  request: WebRequest,
+  outcome: Outcome,
   response: Record<string, unknown>,
 ): Record<string, unknown> {
+  const { config } = request;
   const options = config.metadataOptions;
   const isLegacy = config.legacyEnvelope === true;
   if (
@@ -130,9 +137,20 @@ function withMetadata(
   if (options?.serverInformation)
     complete.serverInformation = serverInformation(connection);
   if (options?.requesterInformation)
-    complete.requesterInformation = requesterInformation(connection);
+    complete.requesterInformation =
+      callbackOf(config, outcome.params) === undefined
+        ? requesterInformation(connection)
+        : withoutIdentity(requesterInformation(connection));
   if (isLegacy) addLegacyEnvelope(complete, requesterInformation(connection));
   return complete;
+}
+
+/** Every web site can read JSONP: it must not learn what stands for the browser's session. */
+function withoutIdentity(
+  information: RequesterInformation,
+): Partial<RequesterInformation> {
+  const { id: _id, fingerprint: _fingerprint, ...others } = information;
+  return others;
 }
 
 /** Only these are the same when copied: others may bring their own `toJSON`. */
@@ -202,34 +220,60 @@ export function serializeError(error: unknown): unknown {
 }
 
 function matchMimeType(
-  connection: Connection,
+  { extension }: Connection,
   request: WebRequest,
-  { actionTemplate, params }: Outcome,
+  { actionTemplate, params, response }: Outcome,
 ): void {
-  if (connection.extension === undefined) return;
+  if (extension === undefined) return;
   if (actionTemplate?.matchExtensionMimeType !== true || !params.apiVersion)
     return;
-  const type = mime.getType(connection.extension);
-  if (type) request.responseHeaders.push(["Content-Type", type]);
+  const type = mime.getType(extension);
+  if (!type || request.projectValueOf("content-type") !== undefined) return;
+  if (isActiveType(type)) {
+    if (!isTextOrBytes(response) || request.config.extensionTypes === "safe")
+      return;
+    request.setDefault(...NOSNIFF);
+  }
+  request.setDefault("Content-Type", type);
+}
+
+function isTextOrBytes(response: unknown): response is string | Uint8Array {
+  return typeof response === "string" || response instanceof Uint8Array;
 }
 
 function serialize(
   request: WebRequest,
-  { params }: Outcome,
+  outcome: Outcome,
   response: unknown,
 ): string | Buffer {
-  if (request.hasOwnHeaders || hasContentType(request.config)) {
+  const { config } = request;
+  if (request.hasOwnHeaders || hasContentType(config)) {
     const type = valueOf(request.responseHeaders, "content-type") ?? "";
-    if (!type.includes("json")) return asBody(response, request.config);
+    if (!type.includes("json")) {
+      if (mayHaveType(type, outcome)) return asBody(response, config);
+      request.responseHeaders.push(["Content-Type", JSON_TYPE]);
+    }
   }
-  const json = stringify(response, request.config);
-  const callback: unknown = params.callback;
-  if (typeof callback !== "string" || callback === "") return json;
+  const json = stringify(response, config);
+  const callback = callbackOf(config, outcome.params);
+  if (callback === undefined) return json;
   request.responseHeaders.push(
     ["Content-Type", "application/javascript"],
-    ["X-Content-Type-Options", "nosniff"],
+    [...NOSNIFF],
   );
-  return padJsonp(callback, json);
+  return padJsonp(callback, json, config.jsonp === "strict");
+}
+
+/**
+ * Browsers run what they find in a document of an active type. It may be what an action made as a whole, and not the
+ * JSON of an object or an error, which repeats what a client sent.
+ */
+function mayHaveType(
+  type: string,
+  { response, actionStatus }: Outcome,
+): boolean {
+  if (!isActiveType(type)) return true;
+  return isTextOrBytes(response) && actionStatus === ActionsStatus.Complete;
 }
 
 /** Whether the project's default headers set a type of their own. */

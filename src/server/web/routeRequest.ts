@@ -7,6 +7,7 @@ import { isMethodAccepted } from "../../route/httpMethods";
 import type { Server } from "../server";
 import { BodyError } from "./bodyError";
 import { valueOf } from "./headers";
+import { checkCallback } from "./jsonp";
 import { mayNameAction, refuseMethod } from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
 import { requesterInformation, stringify, withoutIdentity } from "./respond";
@@ -74,6 +75,7 @@ function routeToAction(
   if (!isMethodAccepted(connection, request.method)) params.action = null;
   if (params.action === null && request.config.strictHttp === true)
     refuseMethod(connection, request, named);
+  checkCallback(request.config, params);
   return server.processAction(connection);
 }
 

@@ -64,6 +64,9 @@ export interface WebConfig {
   };
   returnErrorCodes?: boolean;
   compress?: boolean;
+  extensionTypes?: "all" | "safe";
+  nosniff?: boolean;
+  jsonp?: boolean | "strict";
   /** Options of `qs`. */
   queryParseOptions?: Record<string, unknown>;
   maxBodyDepth?: number;

@@ -7,6 +7,7 @@ import {
   defaultPairs,
   mergeHeaders,
   preparedHeaders,
+  valueOf,
   type FlatHeaders,
   type HeaderPairs,
 } from "./headers";
@@ -14,6 +15,7 @@ import type { Query } from "./query";
 import type { RequestTarget } from "./target";
 import type { UploadedFile } from "./uploads";
 import type { WebConfig } from "./webConfig";
+import { ownHeaders, WebResponse } from "./webResponse";
 
 /** What came with the request, unfiltered. */
 export interface RequestParams {
@@ -81,6 +83,8 @@ export class WebRequest {
   temporaryFiles: string[] | undefined;
 
   private pairs: HeaderPairs | undefined;
+  /** Those of the pairs that are the framework's. */
+  private defaults: HeaderPairs | undefined;
   private parsedCookies: Record<string, string> | undefined;
   private parsed: ParsedURL | undefined;
 
@@ -104,16 +108,26 @@ export class WebRequest {
     this.saidContinue = false;
     this.temporaryFiles = undefined;
     this.pairs = undefined;
+    this.defaults = undefined;
     this.parsedCookies = undefined;
     this.parsed = undefined;
+    if (res instanceof WebResponse) {
+      const early = ownHeaders(res);
+      if (early.length > 0) this.responseHeaders.push(...early);
+      res.owner = this;
+    }
   }
 
-  /** The response's headers; push to it, the last one of a name wins. */
+  /**
+   * The response's headers: push to it, the last one of a name wins. `res.setHeader` and `connection.setHeader` push to
+   * it, too.
+   */
   get responseHeaders(): HeaderPairs {
-    return (this.pairs ??= defaultPairs(
-      this.config.httpHeaders,
-      this.setCookie,
-    ));
+    if (this.pairs === undefined) {
+      this.pairs = defaultPairs(this.config, this.setCookie);
+      this.defaults = this.pairs.slice();
+    }
+    return this.pairs;
   }
 
   set responseHeaders(pairs: HeaderPairs) {
@@ -141,14 +155,47 @@ export class WebRequest {
     return this.pairs !== undefined;
   }
 
+  /** Set a header of the framework, unless the project has set that name itself. */
+  setDefault(name: string, value: string): void {
+    const pairs = this.responseHeaders;
+    if (this.projectValueOf(name.toLowerCase()) !== undefined) return;
+    const pair: HeaderPairs[number] = [name, value];
+    pairs.push(pair);
+    this.defaults?.push(pair);
+  }
+
+  /** The value of a name (in lower case), if the project set it. */
+  projectValueOf(name: string): string | undefined {
+    return this.pairs && valueOf(this.projectPairs(), name);
+  }
+
   /**
    * The headers to write, as a list of one's own.
    * @throws TypeError when one that was pushed is not valid
    */
   flatHeaders(): FlatHeaders {
-    if (this.pairs !== undefined) return mergeHeaders(this.pairs);
-    const prepared = preparedHeaders(this.config.httpHeaders);
-    if (this.setCookie === undefined) return prepared.slice();
-    return ["set-cookie", this.setCookie, ...prepared];
+    const { res } = this;
+    // of a class of the project's own: in which order its headers were set is unknown
+    if (!(res instanceof WebResponse)) {
+      const own = ownHeaders(res);
+      if (own.length > 0) this.responseHeaders.push(...own);
+    }
+    return this.pairs === undefined
+      ? preparedHeaders(this.config, this.setCookie)
+      : mergeHeaders(this.pairs);
+  }
+
+  /**
+   * The headers to write when the framework adds none of its own.
+   * @throws TypeError when one that was pushed is not valid
+   */
+  flatProjectHeaders(): FlatHeaders {
+    return mergeHeaders(this.projectPairs());
+  }
+
+  private projectPairs(): HeaderPairs {
+    return this.responseHeaders.filter(
+      (pair) => this.defaults?.includes(pair) !== true,
+    );
   }
 }

@@ -178,7 +178,7 @@ export class WebServer extends Server {
   /** Take a request; whatever goes wrong with it is answered, too. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
     try {
-      if (!normalizeTarget(req)) return refuseHost(res);
+      if (!normalizeTarget(req)) return refuseHost(res, this.config);
       for (const intercept of this.interceptors) {
         if (intercept(req, res)) return this.activity.lend(req.socket, res);
       }

@@ -5,6 +5,7 @@ import { chooseEncoding, compressBody } from "./compression";
 import { getFlat, setFlat, type FlatHeaders } from "./headers";
 import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
+import { writeExactly } from "./webResponse";
 
 /** Answers without a body, and without the headers that would describe one. */
 const BODILESS = [204, 304];
@@ -78,8 +79,10 @@ function finish(
   const bytes =
     typeof body === "string" ? Buffer.byteLength(body) : body.length;
   const length = String(bytes);
-  if (request.hasOwnHeaders) setFlat(head, "content-length", length);
-  else head.push("content-length", length);
+  if (request.hasOwnHeaders) {
+    setFlat(head, "content-length", length);
+    setFlat(head, "transfer-encoding", undefined); // one of the two tells where the body ends
+  } else head.push("content-length", length);
   writeHead(request, status, head);
   if (request.method === "HEAD" || bytes === 0) res.end();
   else endWith(res, body, bytes === body.length);
@@ -93,7 +96,7 @@ export function writeHead(
   head: FlatHeaders,
 ): void {
   if (request.method === "HEAD") setFlat(head, "transfer-encoding", undefined);
-  request.res.writeHead(status, head);
+  writeExactly(request.res, status, head);
 }
 
 /**

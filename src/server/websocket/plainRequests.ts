@@ -1,5 +1,6 @@
 /** What is below the websocket's path for clients that do not upgrade. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { config } from "../../config/config";
 import { addCorsHeaders } from "./origin";
 import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
 
@@ -38,6 +39,8 @@ export function answerPlainRequest(
   if (!isBelow(url, pathname)) return false;
   const [path = ""] = url.slice(pathname.length).split(/[?#]/);
   addCorsHeaders(req, res, options);
+  if (config.web?.nosniff === true)
+    res.setHeader("X-Content-Type-Options", "nosniff");
   if (req.method === "OPTIONS") {
     res.writeHead(204).end();
     return true;

@@ -118,7 +118,9 @@ describe("finding", () => {
 
 describe("headers", () => {
   test("type, length, cache and etag", async () => {
-    const { headers } = await app.ask("/digits.txt");
+    const { headers } = await app.ask("/digits.txt", {
+      headers: { Cookie: "sessionID=known" }, // with a new cookie the response is private
+    });
     const { size, mtime } = fs.statSync(path.join(folder, "digits.txt"));
     expect(headers).toMatchObject({
       "content-type": "text/plain",

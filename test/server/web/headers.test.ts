@@ -1,0 +1,338 @@
+import { once } from "node:events";
+import {
+  createServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo } from "node:net";
+import { api, config } from "../../../src/index";
+import {
+  addActions,
+  ask,
+  startWebApp,
+  type WebApp,
+} from "../../support/webApp";
+
+let app: WebApp;
+/** Runs in the action of this test. */
+let onAction: (data: any) => unknown;
+/** Runs before the framework sees a request. */
+let early: (res: ServerResponse) => void;
+const before = (_req: IncomingMessage, res: ServerResponse) => early(res);
+
+const KNOWN = { Cookie: "sessionID=0123456789abcdef0123456789abcdef01234567" };
+
+beforeAll(async () => {
+  app = await startWebApp();
+  addActions({
+    headers: { run: (data) => onAction(data) },
+    limited: { middleware: ["limit"], run: (data) => onAction(data) },
+  });
+  api.actions.middleware.limit = {
+    name: "limit",
+    preProcessor: async ({ connection }: any) => {
+      await connection.setHeader("X-RateLimit-Limit", 10);
+    },
+  } as never;
+  api.servers.servers.web.server.prependListener("request", before);
+});
+
+beforeEach(() => {
+  onAction = () => ({ ok: true });
+  early = () => undefined;
+});
+
+afterAll(() => app.stop());
+
+/** Every way of a project to set a header while its action runs. */
+const WAYS: Record<
+  string,
+  (connection: any, name: string, value: string) => unknown
+> = {
+  "connection.setHeader": (connection, name, value) =>
+    connection.setHeader(name, value),
+  "responseHeaders.push": ({ rawConnection }, name, value) =>
+    rawConnection.responseHeaders.push([name, value]),
+  "res.setHeader": ({ rawConnection }, name, value) =>
+    rawConnection.res.setHeader(name, value),
+  "res.appendHeader": ({ rawConnection }, name, value) => {
+    if (!/cookie|vary/i.test(name)) rawConnection.res.removeHeader(name);
+    rawConnection.res.appendHeader(name, value);
+  },
+};
+
+/** What answers: each has other defaults of the framework. */
+const ANSWERS: Record<string, (data: any) => unknown> = {
+  JSON: () => ({ ok: true }),
+  "an error": () => {
+    throw new Error("no");
+  },
+  sendFile: async (data) => {
+    data.toRender = false;
+    await data.connection.sendFile("simple.html");
+  },
+  pipe: async (data) => {
+    data.toRender = false;
+    await data.connection.pipe("piped");
+  },
+};
+
+const pairs = Object.keys(WAYS).flatMap((first) =>
+  Object.keys(WAYS).flatMap((second) =>
+    Object.keys(ANSWERS).map((answer) => ({ first, second, answer })),
+  ),
+);
+
+describe.each(pairs)(
+  "$first, then $second, answered by $answer",
+  ({ first, second, answer }) => {
+    const set = async (name: string, values: [string, string]) => {
+      onAction = async (data) => {
+        await WAYS[first]!(data.connection, name, values[0]);
+        await WAYS[second]!(data.connection, name, values[1]);
+        return ANSWERS[answer]!(data);
+      };
+      return app.ask("/api/headers", { headers: KNOWN });
+    };
+
+    test.each([
+      ["X-Own", ["one", "two"]],
+      ["Content-Type", ["text/csv", "application/json; own=1"]],
+      ["Cache-Control", ["public", "max-age=7"]],
+      ["Access-Control-Allow-Origin", ["https://a.test", "https://b.test"]],
+      ["X-Powered-By", ["me", "somebody"]],
+      ["ETag", ['"one"', '"two"']],
+    ] as [string, [string, string]][])(
+      "the later value of %s is sent",
+      async (name, values) => {
+        const { headers } = await set(name, values);
+        expect(headers[name.toLowerCase()]).toBe(values[1]);
+      },
+    );
+
+    test("cookies add up, the later first", async () => {
+      const { headers } = await set("Set-Cookie", ["a=1", "b=2"]);
+      expect(headers["set-cookie"]).toEqual(["b=2", "a=1"]);
+    });
+
+    test("of one cookie the later value is sent", async () => {
+      const { headers } = await set("Set-Cookie", [
+        "a=1; Path=/",
+        "a=2;path=/",
+      ]);
+      expect(headers["set-cookie"]).toEqual(["a=2;path=/"]);
+    });
+
+    test("the values of Vary are merged", async () => {
+      const { headers } = await set("Vary", ["Origin", "Accept, origin"]);
+      expect(headers.vary).toBe("Origin, Accept");
+    });
+  },
+);
+
+test.each(
+  Object.keys(WAYS).flatMap((way) =>
+    ["headers", "limited"].map((path) => [way, path] as const),
+  ),
+)(
+  "a cookie set by %s is sent beside a new session cookie by the action %s",
+  async (way, path) => {
+    onAction = async ({ connection }) => {
+      await WAYS[way]!(connection, "Set-Cookie", "login=1; Path=/");
+    };
+    const { headers } = await app.ask(`/api/${path}`);
+    expect(headers["set-cookie"]).toEqual([
+      "login=1; Path=/",
+      expect.stringMatching(/^sessionID=/),
+    ]);
+  },
+);
+
+test("a session cookie that the project sets replaces the framework's", async () => {
+  onAction = async ({ connection }) => {
+    await connection.setHeader("Set-Cookie", "sessionID=mine;path=/;");
+  };
+  const { headers } = await app.ask("/api/headers");
+  expect(headers["set-cookie"]).toEqual(["sessionID=mine;path=/;"]);
+});
+
+test("an array sets several cookies, and setting it again with more repeats none", async () => {
+  onAction = ({ connection }) => {
+    const { res } = connection.rawConnection;
+    res.setHeader("Set-Cookie", ["a=1", "b=2"]);
+    res.setHeader("Set-Cookie", [...res.getHeader("Set-Cookie"), "c=3"]);
+  };
+  const { headers } = await app.ask("/api/headers", { headers: KNOWN });
+  expect(headers["set-cookie"]).toEqual(["a=1", "b=2", "c=3"]);
+});
+
+test("a header that middleware set before the framework saw the request is sent, and later ones win", async () => {
+  early = (res) => {
+    res.setHeader("X-Early", "yes");
+    res.setHeader("X-Powered-By", "early");
+    res.setHeader("Set-Cookie", "early=1");
+  };
+  const first = await app.ask("/api/headers", { headers: KNOWN });
+  expect(first.headers).toMatchObject({
+    "x-early": "yes",
+    "x-powered-by": "early",
+    "set-cookie": ["early=1"],
+  });
+  onAction = async ({ connection }) => {
+    await connection.setHeader("X-Powered-By", "late");
+  };
+  const second = await app.ask("/api/headers", { headers: KNOWN });
+  expect(second.headers["x-powered-by"]).toBe("late");
+});
+
+test("res.removeHeader removes a default, however it was set", async () => {
+  onAction = ({ connection }) => {
+    connection.rawConnection.res.removeHeader("X-Powered-By");
+  };
+  const { headers } = await app.ask("/api/headers");
+  expect(headers["x-powered-by"]).toBeUndefined();
+});
+
+test("res.setHeaders sets each", async () => {
+  onAction = ({ connection }) => {
+    const headers = new Map([
+      ["X-Own", "yes"],
+      ["X-Powered-By", "me"],
+    ]);
+    connection.rawConnection.res.setHeaders(headers);
+  };
+  const { headers } = await app.ask("/api/headers");
+  expect(headers).toMatchObject({ "x-own": "yes", "x-powered-by": "me" });
+});
+
+test("the list can be replaced, and is what is sent", async () => {
+  onAction = ({ connection }) => {
+    const request = connection.rawConnection;
+    request.responseHeaders = request.responseHeaders.filter(
+      ([name]: [string]) => name !== "X-Powered-By",
+    );
+    request.responseHeaders.push(["X-Own", "yes"]);
+  };
+  const { headers } = await app.ask("/api/headers");
+  expect(headers["x-own"]).toBe("yes");
+  expect(headers["x-powered-by"]).toBeUndefined();
+  expect(headers["access-control-allow-origin"]).toBe("*");
+});
+
+test("pipe adds no defaults of the framework", async () => {
+  onAction = ANSWERS.pipe!;
+  const { headers, text } = await app.ask("/api/headers");
+  expect(text).toBe("piped");
+  expect(Object.keys(headers).sort()).toEqual([
+    "connection",
+    "content-length",
+    "date",
+  ]);
+});
+
+test("pipe cannot lie about the length of its body", async () => {
+  onAction = async (data) => {
+    data.toRender = false;
+    await data.connection.pipe("piped", {
+      "Content-Length": "1",
+      "Transfer-Encoding": "chunked",
+    });
+  };
+  const { headers, text } = await app.ask("/api/headers");
+  expect(text).toBe("piped");
+  expect(headers["content-length"]).toBe("5");
+  expect(headers["transfer-encoding"]).toBeUndefined();
+});
+
+test("a rendered response cannot lie about the length of its body", async () => {
+  onAction = async ({ connection }) => {
+    await connection.setHeader("Content-Length", "1");
+    await connection.setHeader("Transfer-Encoding", "chunked");
+    return { ok: true };
+  };
+  const { headers, json } = await app.ask("/api/headers");
+  expect(json.ok).toBe(true);
+  expect(headers["transfer-encoding"]).toBeUndefined();
+});
+
+test("one invalid header costs the response no other", async () => {
+  onAction = ({ connection }) => {
+    connection.rawConnection.responseHeaders.push(["X-Bad", "a\r\nb: c"]);
+    connection.rawConnection.responseHeaders.push(["X-Good", "yes"]);
+  };
+  const { status, headers } = await app.ask("/api/headers");
+  expect(status).toBe(500);
+  expect(headers).toMatchObject({
+    "x-good": "yes",
+    "access-control-allow-origin": "*",
+    "content-type": "application/json; charset=utf-8",
+  });
+  expect(headers["x-bad"]).toBeUndefined();
+});
+
+describe("a response with a cookie is private", () => {
+  const cacheControl = async (
+    value: string | undefined,
+    path = "/api/headers",
+  ) => {
+    onAction = async ({ connection }) => {
+      if (value) await connection.setHeader("Cache-Control", value);
+    };
+    return (await app.ask(path)).headers["cache-control"];
+  };
+
+  test.each([
+    [undefined, "private"],
+    ["public, max-age=60", "max-age=60, private"],
+    ["s-maxage=5, max-age=60", "max-age=60, private"],
+    ["private, max-age=60", "private, max-age=60"],
+    ["no-store", "no-store"],
+  ])("%s becomes %s", async (value, sent) => {
+    expect(await cacheControl(value)).toBe(sent);
+  });
+
+  test("files, too", async () => {
+    const { headers } = await app.ask("/simple.html");
+    expect(headers["cache-control"]).toBe(
+      "max-age=60, must-revalidate, private",
+    );
+    const known = await app.ask("/simple.html", { headers: KNOWN });
+    expect(known.headers["cache-control"]).toBe(
+      "max-age=60, must-revalidate, public",
+    );
+  });
+
+  test("a default Cache-Control of the configuration, too", async () => {
+    config.web.httpHeaders["Cache-Control"] = "public";
+    try {
+      expect(await cacheControl(undefined)).toBe("private");
+      const { headers } = await app.ask("/api/headers", { headers: KNOWN });
+      expect(headers["cache-control"]).toBe("public");
+    } finally {
+      delete config.web.httpHeaders["Cache-Control"];
+    }
+  });
+});
+
+test("the methods of a response class that the project brings are written, too", async () => {
+  const web = api.servers.servers.web as unknown as {
+    handleRequest: (req: IncomingMessage, res: ServerResponse) => void;
+  };
+  onAction = ({ connection }) => {
+    const { res, responseHeaders } = connection.rawConnection;
+    res.setHeader("X-Powered-By", "me");
+    res.setHeader("Set-Cookie", "a=1");
+    responseHeaders.push(["Set-Cookie", "b=2"]);
+  };
+  const server = createServer((req, res) => web.handleRequest(req, res));
+  server.listen(0);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    const { headers } = await ask(port, "/api/headers", { headers: KNOWN });
+    expect(headers["x-powered-by"]).toBe("me");
+    expect(headers["set-cookie"]).toEqual(["a=1", "b=2"]);
+  } finally {
+    server.close();
+  }
+});
