@@ -101,4 +101,46 @@ export class CreateChatRoom extends Action {
       },
     ],
   },
+
+  {
+    setting: "web.extensionTypes",
+    v29: '"all"',
+    newProject: '"safe"',
+    reason: "the end of a path never makes a page or a script of a response",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'extensionTypes: "all" as',
+        replace: 'extensionTypes: "safe" as',
+      },
+    ],
+  },
+
+  {
+    setting: "web.jsonp",
+    v29: "true",
+    newProject: "false",
+    reason: "any web site can read JSONP with the visitor's cookie",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "jsonp: true as",
+        replace: "jsonp: false as",
+      },
+    ],
+  },
+
+  {
+    setting: "web.nosniff",
+    v29: "false",
+    newProject: "true",
+    reason: "browsers take no response for another type than it has",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "nosniff: false,",
+        replace: "nosniff: true,",
+      },
+    ],
+  },
 ];

@@ -129,7 +129,7 @@ export function isValidPair([name, value]: HeaderPairs[number]): boolean {
 }
 
 function addValid(flat: FlatHeaders, name: string, value: unknown): void {
-  const text = String(value as string);
+  const text = String(value);
   validateHeaderName(name);
   validateHeaderValue(name, text);
   flat.push(name, text);
@@ -145,7 +145,7 @@ function addCookies(
   const values: unknown[] = Array.isArray(value) ? value : [value];
   const kept: string[] = [];
   for (let i = values.length - 1; i >= 0; i--) {
-    const cookie = String(values[i] as string);
+    const cookie = String(values[i]);
     const identity = cookieIdentity(cookie);
     if (known.has(identity)) continue;
     known.add(identity);
@@ -169,11 +169,11 @@ function cookieIdentity(cookie: string): string {
 }
 
 function mergeVary(
-  earlier: unknown,
+  earlier: string | string[] | null | undefined,
   later: string | undefined,
 ): string | undefined {
   if (earlier === undefined || earlier === null) return later;
-  const names = `${String(earlier as string)},${later ?? ""}`.split(",");
+  const names = `${String(earlier)},${later ?? ""}`.split(",");
   const merged = new Map<string, string>();
   for (const name of names) {
     const trimmed = name.trim();
