@@ -137,20 +137,13 @@ function withMetadata(
   if (options?.serverInformation)
     complete.serverInformation = serverInformation(connection);
   if (options?.requesterInformation)
+    // every web site can read JSONP
     complete.requesterInformation =
       callbackOf(config, outcome.params) === undefined
         ? requesterInformation(connection)
         : withoutIdentity(requesterInformation(connection));
   if (isLegacy) addLegacyEnvelope(complete, requesterInformation(connection));
   return complete;
-}
-
-/** Every web site can read JSONP: it must not learn what stands for the browser's session. */
-function withoutIdentity(
-  information: RequesterInformation,
-): Partial<RequesterInformation> {
-  const { id: _id, fingerprint: _fingerprint, ...others } = information;
-  return others;
 }
 
 /** Only these are the same when copied: others may bring their own `toJSON`. */
