@@ -1,10 +1,34 @@
 import * as fs from "fs";
 import * as path from "path";
-import { Action, actionheroVersion, api, id, projectRoot } from "../src";
+import {
+  Action,
+  actionheroVersion,
+  api,
+  config,
+  id,
+  log,
+  projectRoot,
+  type ActionProcessor,
+} from "../src";
 
 /** What is too much; both can be set by environment variables of the same name. */
 const MAX_MEMORY_MB = Number(process.env.maxMemoryAlloted || 500);
 const MAX_QUEUE_LENGTH = Number(process.env.maxResqueQueueLength || 1000);
+
+/** All of it, unless `general.introspection` is off: then `status` alone. */
+interface StatusResponse {
+  status?: "healthy" | "unhealthy";
+  id?: string;
+  actionheroVersion?: string;
+  name?: string;
+  description?: string;
+  version?: string;
+  uptime?: number;
+  consumedMemoryMB?: number;
+  resqueTotalQueueLength?: number;
+  nodeStatus?: string;
+  problems?: string[];
+}
 
 export class Status extends Action {
   constructor() {
@@ -25,31 +49,53 @@ export class Status extends Action {
     };
   }
 
-  async run() {
-    const project = readProject();
-    const problems: string[] = [];
+  async run({
+    connection,
+  }: Partial<ActionProcessor<Status>> = {}): Promise<StatusResponse> {
+    if (config.general.introspection !== false) return describeNode();
 
-    const consumedMemoryMB = toMB(process.memoryUsage().heapUsed);
-    if (consumedMemoryMB > MAX_MEMORY_MB)
-      problems.push(`Using more than ${MAX_MEMORY_MB} MB of RAM/HEAP`);
-
-    const resqueTotalQueueLength = await totalQueueLength();
-    if (resqueTotalQueueLength > MAX_QUEUE_LENGTH)
-      problems.push(`Resque Queues over ${MAX_QUEUE_LENGTH} jobs`);
-
-    return {
-      id,
-      actionheroVersion,
-      name: project.name,
-      description: project.description,
-      version: project.version,
-      uptime: Date.now() - Number(api.bootTime),
-      consumedMemoryMB,
-      resqueTotalQueueLength,
-      nodeStatus: problems.length === 0 ? "Node Healthy" : "Node Unhealthy",
-      problems,
-    };
+    const isHealthy = await checkNode();
+    if (!isHealthy && connection?.type === "web")
+      connection.rawConnection.responseHttpCode = 503;
+    return { status: isHealthy ? "healthy" : "unhealthy" };
   }
+}
+
+async function checkNode(): Promise<boolean> {
+  try {
+    const { problems } = await describeNode();
+    if (problems.length > 0) log(problems.join(", "), "warning");
+    return problems.length === 0;
+  } catch (error) {
+    log(`cannot tell how this server is: ${String(error)}`, "error");
+    return false;
+  }
+}
+
+async function describeNode() {
+  const project = readProject();
+  const problems: string[] = [];
+
+  const consumedMemoryMB = toMB(process.memoryUsage().heapUsed);
+  if (consumedMemoryMB > MAX_MEMORY_MB)
+    problems.push(`Using more than ${MAX_MEMORY_MB} MB of RAM/HEAP`);
+
+  const resqueTotalQueueLength = await totalQueueLength();
+  if (resqueTotalQueueLength > MAX_QUEUE_LENGTH)
+    problems.push(`Resque Queues over ${MAX_QUEUE_LENGTH} jobs`);
+
+  return {
+    id,
+    actionheroVersion,
+    name: project.name,
+    description: project.description,
+    version: project.version,
+    uptime: Date.now() - Number(api.bootTime),
+    consumedMemoryMB,
+    resqueTotalQueueLength,
+    nodeStatus: problems.length === 0 ? "Node Healthy" : "Node Unhealthy",
+    problems,
+  };
 }
 
 function readProject(): {

@@ -1,6 +1,6 @@
 import * as fs from "fs";
 import * as path from "path";
-import { Action, api, config, projectRoot } from "../src";
+import { Action, api, config, HttpError, projectRoot } from "../src";
 
 const RESPONSES = {
   200: { description: "successful operation" },
@@ -37,6 +37,9 @@ export class Swagger extends Action {
   }
 
   async run() {
+    if (config.general.introspection === false)
+      throw new HttpError(404, "this server does not describe its API");
+
     const { name, description, version, license } = readProject();
     const { urlPathForActions, allowedRequestHosts, port } = config.web;
     const allowedHost: string | undefined = allowedRequestHosts?.[0];

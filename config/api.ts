@@ -25,6 +25,11 @@ export const DEFAULT = {
       welcomeMessage: `Welcome to the ${packageJSON.name} api`,
       // a secret that all nodes of one cluster share; messages of others are ignored
       serverToken: "change-me",
+      // start only with a serverToken that is set and not "change-me", except in development and test; false: production
+      // starts with a warning
+      requireServerToken: false,
+      // let clients see how the server is built: all of `status`, the swagger document, the verb `documentation`
+      introspection: true,
       // prefixes of the redis keys of the cache and of its locks
       cachePrefix: "actionhero:cache:",
       lockPrefix: "actionhero:lock:",

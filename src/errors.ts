@@ -2,7 +2,8 @@
 
 /** Every code with what it means; the README's table is checked against this one. */
 export const ERROR_CODES = {
-  AH_CONFIG: "a configuration file is missing, broken or contradicts another",
+  AH_CONFIG:
+    "a configuration file is missing, broken or contradicts another, or `general.serverToken` is missing",
   AH_BOOT: "an initializer, action, task, server or plugin could not be loaded",
   AH_ACTION: "an action run in-line ended with an error",
   AH_SERVER_START: "a server could not listen",

@@ -20,6 +20,7 @@ Your new project:
 |- public            static files
 |- __tests__         the tests
 |- log, pids         made when the server runs
+|- .env              the secrets of this machine; never commit it
 \`- package.json
 
 Next:

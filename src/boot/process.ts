@@ -13,6 +13,7 @@ import {
 } from "./lifecycle";
 import { removePidFile, writePidFile } from "./pid";
 import { announceReady } from "./ready";
+import { checkServerToken } from "./serverToken";
 import { registerSignals } from "./signals";
 
 /** The code of an error that has been reported and ended the boot. */
@@ -204,6 +205,7 @@ export class Process {
     log(`*** Starting ${serverName()} ***`, "info");
 
     try {
+      checkServerToken();
       for (const start of this.startInitializers) await start();
     } catch (error) {
       await this.abandonStart(toError(error));

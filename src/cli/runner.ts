@@ -14,6 +14,7 @@ import {
   versionToShow,
   type ProjectState,
 } from "./project";
+import { loadProjectEnv } from "./projectEnv";
 import { joinSpacedName } from "./spacedNames";
 
 /** Commands that v29 had: a project's command of the same name is a mistake there, and stays one. */
@@ -33,6 +34,7 @@ const V29_COMMANDS = [
 /** Run the command that `argv` (node and script included) names; ends the process. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
   try {
+    loadProjectEnv(); // before anything reads the environment
     const state = inspectProject();
     if (state.broken) console.error(state.problem!.toString());
     const program = buildProgram(state);

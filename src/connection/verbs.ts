@@ -90,11 +90,16 @@ export async function runVerb(
       params: textForLogging(withoutSecrets(verb, words)),
     });
   }
-  if (!allowed?.includes(verb))
+  if (!allowed?.includes(verb) || isHidden(verb))
     throw await verbError("verbNotAllowed", connection, verb);
   if (!Object.hasOwn(verbHandlers, verb))
     throw await verbError("verbNotFound", connection, verb);
   return verbHandlers[verb as HandledVerb](connection, words);
+}
+
+/** What tells a client how the server is built can be switched off. */
+function isHidden(verb: string): boolean {
+  return verb === "documentation" && config.general?.introspection === false;
 }
 
 /** Key and value of `["key=value"]` (split at the first `=`) or `["key", "value"]`. */

@@ -58,6 +58,51 @@ describe("status", () => {
   });
 });
 
+describe("without general.introspection", () => {
+  beforeAll(() => {
+    config.general.introspection = false;
+  });
+  afterAll(() => {
+    config.general.introspection = true;
+  });
+
+  const bare = ({ json }: { json: Record<string, unknown> }) => {
+    const { serverInformation: _, requesterInformation: __, ...rest } = json;
+    return rest;
+  };
+
+  test("status says only that the server is healthy", async () => {
+    const answer = await app.ask("/api/status");
+    expect([answer.status, bare(answer)]).toEqual([200, { status: "healthy" }]);
+  });
+
+  test.each([
+    ["jobs pile up", async () => ["high"]],
+    ["redis does not answer", () => Promise.reject(new Error("redis is away"))],
+  ])("status is 503 when %s, and says no more", async (_why, queues) => {
+    const saved = api.resque;
+    api.resque = { queue: { queues, length: async () => 5000 } } as any;
+    try {
+      const answer = await app.ask("/api/status");
+      expect([answer.status, bare(answer)]).toEqual([
+        503,
+        { status: "unhealthy" },
+      ]);
+      expect(await action.run("status")).toEqual({ status: "unhealthy" });
+    } finally {
+      api.resque = saved;
+    }
+  });
+
+  test("swagger is not found", async () => {
+    const answer = await app.ask("/api/swagger");
+    expect([answer.status, bare(answer)]).toEqual([
+      404,
+      { error: "this server does not describe its API" },
+    ]);
+  });
+});
+
 test("randomNumber", async () => {
   const { json } = await app.ask("/api/randomNumber");
   expect(json.randomNumber).toBeGreaterThanOrEqual(0);

@@ -173,6 +173,19 @@ describe("a verb that is not allowed, or not there", () => {
     }
   });
 
+  test("documentation is not allowed without general.introspection", async () => {
+    const restore = withVerbs(["documentation"]);
+    config.general.introspection = false;
+    try {
+      await expect(connection.verbs("documentation")).rejects.toThrow(
+        "verb not found or not allowed (documentation)",
+      );
+    } finally {
+      config.general.introspection = true;
+      restore();
+    }
+  });
+
   test("documentation, where it is allowed, describes the actions", async () => {
     const restore = withVerbs(["documentation"]);
     try {

@@ -301,12 +301,8 @@ step("a generator never overwrites", async () => {
 step("production, from the install to the stop", async () => {
   await reader.run("docs/production.md", "npm ci", {
     cwd: project,
-    env: {
-      ACTIONHERO_CONFIG_OVERRIDES: JSON.stringify({
-        general: { serverToken: "of our own" },
-      }),
-    },
-    whileServing: async (port) => expectAnswers(await visit(port)),
+    whileServing: async (port) =>
+      expectAnswers(await visit(port), { status: "healthy" }),
   });
 });
 
@@ -361,11 +357,15 @@ step("the Dockerfile, instruction by instruction", async () => {
     expect([name, has(name)]).toEqual([name, true]);
   expect(has("node_modules/typescript")).toBe(false);
 
+  expect(has(".env")).toBe(false);
   const port = await freePort();
-  const server = startImage(image, { PORT: String(port) });
+  const server = startImage(image, {
+    PORT: String(port),
+    ACTIONHERO_SERVER_TOKEN: "of our own",
+  });
   try {
     await server.saw(/Started/);
-    expectAnswers(await visit(port));
+    expectAnswers(await visit(port), { status: "healthy" });
     const [program, ...words] = image.healthcheck;
     const checked = { env: { ...image.env, PORT: String(port) } };
     await runOk(program, words, checked);
@@ -456,12 +456,7 @@ step("doctor, on a good project and on a bad one", async () => {
     "NODE_ENV=production npx actionhero doctor",
     {
       cwd: project,
-      env: {
-        PORT: String(await freePort()),
-        ACTIONHERO_CONFIG_OVERRIDES: JSON.stringify({
-          general: { serverToken: "of our own" },
-        }),
-      },
+      env: { PORT: String(await freePort()) },
     },
   );
   const port = String(await freePort());
@@ -475,7 +470,10 @@ step("doctor, on a good project and on a bad one", async () => {
   expect(good.stdout).not.toMatch(/^(warn|fail)/m);
   expect(good.exitCode).toBe(0);
 
-  const bad = await doctor({ NODE_ENV: "production" });
+  const bad = await doctor({
+    NODE_ENV: "production",
+    ACTIONHERO_SERVER_TOKEN: "change-me",
+  });
   expect(bad.stdout).toMatch(/^fail +server token: /m);
   expect(bad.exitCode).toBe(1);
 });

@@ -6,7 +6,7 @@ import { timed } from "../support/stopwatch";
 
 process.env.AUTOMATIC_ROUTES = "get,post";
 import { startWebApp, type WebApp } from "../support/webApp";
-import { api } from "../../src/index";
+import { api, config } from "../../src/index";
 
 const publicFolder = path.join(__dirname, "..", "..", "public");
 
@@ -119,6 +119,23 @@ describeInBrowser("the pages in a browser", () => {
     await page.fill("#filter", "random");
     expect(await page.locator("details:visible").count()).toBe(1);
     expect(await page.textContent("#count")).toBe("1 path");
+  });
+
+  test("without general.introspection they show what there is", async () => {
+    config.general.introspection = false;
+    try {
+      await page.goto(`${app.url}/`);
+      await page.waitForFunction(
+        "document.getElementById('state').textContent === 'healthy'",
+      );
+      expect(await page.isVisible("#figures")).toBe(false);
+      await page.goto(`${app.url}/public/swagger.html`);
+      await page.waitForFunction(
+        "document.getElementById('description').textContent === 'this server does not describe its API'",
+      );
+    } finally {
+      config.general.introspection = true;
+    }
   });
 
   test.each(["light", "dark"] as const)("%s as the system is", async (mode) => {

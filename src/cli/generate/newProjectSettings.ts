@@ -68,6 +68,101 @@ export class CreateChatRoom extends Action {
   },
 
   {
+    setting: "general.introspection",
+    v29: "true",
+    newProject: "false",
+    environments: ["production"],
+    reason:
+      "`status` says only whether the server is healthy (200 or 503), `swagger` and the verb `documentation` are off",
+    edits: [
+      {
+        file: "config/api.ts",
+        after: `export const production = {
+  [namespace]: () => {
+    return {
+`,
+        insert: `      introspection: false,
+`,
+      },
+    ],
+  },
+
+  {
+    setting: "general.requireServerToken",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "without a `serverToken` of its own a server starts in development and test only; a project of version 29 starts with a warning",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "requireServerToken: false,",
+        replace: "requireServerToken: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "general.serverToken",
+    v29: "`change-me`",
+    newProject:
+      "`ACTIONHERO_SERVER_TOKEN`, which `generate` writes to `.env`; without it a random one in development and test",
+    reason: "whoever knows the token can call functions of all nodes",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: `import * as fs from "fs";
+`,
+        replace: `import { randomBytes } from "crypto";
+import * as fs from "fs";
+`,
+      },
+      {
+        file: "config/api.ts",
+        find: `      serverToken: "change-me",
+`,
+        replace: `      serverToken: serverToken(config),
+`,
+      },
+      {
+        file: "config/api.ts",
+        find: "      serverToken: `serverToken-${process.env.JEST_WORKER_ID || 0}`,\n",
+        replace: "",
+      },
+      {
+        file: "config/api.ts",
+        find: `export const DEFAULT = {
+`,
+        replace: `/** One for each process: enough where no other process shares its redis. */
+const RANDOM_TOKEN = randomBytes(32).toString("hex");
+
+export const DEFAULT = {
+`,
+      },
+      {
+        file: "config/api.ts",
+        after: `      fileRequestLogLevel: "debug",
+    };
+  },
+};
+`,
+        insert: `
+/** The variable, which production needs. Processes of development and test that share a redis server share a token. */
+function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
+  if (process.env.ACTIONHERO_SERVER_TOKEN)
+    return process.env.ACTIONHERO_SERVER_TOKEN;
+  if (env !== "development" && env !== "test") return "";
+  if (redis?.client.konstructor.name === "EmbeddedRedis") return RANDOM_TOKEN;
+  return env === "test"
+    ? \`serverToken-\${process.env.JEST_WORKER_ID || 0}\`
+    : "change-me";
+}
+`,
+      },
+    ],
+  },
+
+  {
     setting: "redis.rejectUnauthorized",
     v29: "false",
     newProject: "true",

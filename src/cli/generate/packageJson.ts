@@ -9,6 +9,8 @@ import { ownSpec } from "./ownSpec";
 export interface PackageJson {
   [key: string]: unknown;
   type?: string;
+  /** What the command line reads. */
+  actionhero?: Record<string, unknown>;
   scripts?: Record<string, string>;
   dependencies?: Record<string, string>;
   devDependencies?: Record<string, string>;
@@ -33,6 +35,8 @@ export function projectPackageJson(
     version: "0.1.0",
     ...(flavour === "esm" && { type: "module" }),
     engines: { node: String(ownPackage().engines.node) },
+    // the command line loads .env, as src/server.ts does
+    actionhero: { env: true },
     scripts: {
       postinstall: "npm run build",
       dev: `${WATCH} ./src/server.ts`,
@@ -68,7 +72,7 @@ export function readPackageJson(folder: string): PackageJson | undefined {
 }
 
 /**
- * Add what is missing: whole settings, and single scripts and dependencies. A present value stays, and a package is
+ * Add what is missing: whole settings, and single scripts, dependencies and settings of actionhero. A present value stays, and a package is
  * not asked for twice.
  * @returns the merged package.json, and the names of scripts that were kept although they differ
  */
@@ -80,6 +84,9 @@ export function mergePackageJson(
     ...wanted,
     ...present,
     scripts: { ...wanted.scripts, ...present.scripts },
+    ...(wanted.actionhero && {
+      actionhero: { ...wanted.actionhero, ...present.actionhero },
+    }),
   };
   for (const section of ["dependencies", "devDependencies"] as const) {
     const other =

@@ -9,6 +9,7 @@ import {
   readPackageJson,
 } from "./packageJson";
 import { Scaffold } from "./scaffold";
+import { writeSecrets } from "./secrets";
 import { editSource } from "./sourceEdits";
 import { fillTemplate, readTemplate } from "./templates";
 
@@ -112,6 +113,7 @@ export function generateProject(
   }
   const tsconfig = isModule ? "tsconfig.esm.json" : "tsconfig.json";
   scaffold.write("tsconfig.json", readTemplate(`project/${tsconfig}`));
+  writeSecrets(folder);
 }
 
 /** The framework's own source as that of a new project. */

@@ -2,6 +2,8 @@ import { Action } from "../../action/action";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { latestVersion } from "../../action/registry";
 import { api } from "../../api";
+import { config } from "../../config/config";
+import { HttpError } from "../../errors";
 import type { Inputs } from "../../input/types";
 
 /** What there is, as version 3 told it. */
@@ -17,6 +19,8 @@ export class ActionsView extends Action {
   }
 
   override async run({ connection }: Pick<ActionProcessor, "connection">) {
+    if (config.general?.introspection === false)
+      throw new HttpError(404, "this server does not describe its API");
     const actions = Object.keys(api.actions.actions)
       .map((name) => api.actions.actions[name]![latestVersion(name)!])
       .filter((action) => action && action.toDocument !== false)

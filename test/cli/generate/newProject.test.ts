@@ -1,10 +1,14 @@
 /** What a new project does differently from a v29 project, as its clients see it. */
+import * as fs from "fs";
+import { parseEnv } from "util";
 import { ask } from "../../support/ask";
 import {
   generatedProject,
+  runProject,
   startProject,
   type StartedProject,
 } from "../../support/generatedProject";
+import { buildConfigs } from "../../support/profiles";
 
 const project = generatedProject();
 const started: StartedProject[] = [];
@@ -47,5 +51,64 @@ describe("in development", () => {
       const { json } = await create("é".repeat(128) + "x");
       expect(json.error).toBe("name must have at most 256 bytes");
     });
+  });
+});
+
+describe("in production", () => {
+  let port: number;
+  beforeAll(async () => {
+    ({ port } = await start({ NODE_ENV: "production" })); // with the token in .env
+  });
+
+  test("status says only that the server is healthy", async () => {
+    const { status, json } = await ask(port, "/api/status");
+    expect([status, json]).toEqual([200, { status: "healthy" }]);
+  });
+
+  test("swagger is not found", async () => {
+    const { status } = await ask(port, "/api/swagger");
+    expect(status).toBe(404);
+  });
+
+  test("it does not start without a token", async () => {
+    const service = runProject(project, {
+      PORT: "0",
+      NODE_ENV: "production",
+      ACTIONHERO_SERVER_TOKEN: "change-me", // goes before the one in .env
+    });
+    const [exitCode] = await service.exit;
+    expect(exitCode).toBe(1);
+    expect(service.lines.join("\n")).toContain(
+      "general.serverToken is not set: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share",
+    );
+  });
+});
+
+describe("general.serverToken", () => {
+  const tokens = (environment: "development" | "test" | "production") =>
+    buildConfigs(project.root, environment).map((config) =>
+      config.get("general.serverToken"),
+    );
+
+  test.each(["development", "test"] as const)(
+    "is random for each process in %s, and shared by those that share redis",
+    (environment) => {
+      const [embedded, onRedis] = tokens(environment);
+      expect(embedded).toMatch(/^[0-9a-f]{64}$/);
+      expect(onRedis).toMatch(/^(change-me|serverToken-\d+)$/);
+      const [next, nextOnRedis] = tokens(environment);
+      expect(next).not.toBe(embedded);
+      expect(nextOnRedis).toBe(onRedis);
+    },
+  );
+
+  test("is empty in production without the variable", () => {
+    expect(tokens("production")).toEqual(["", ""]);
+  });
+
+  test("of .env.example is none, so that a copy does not hide that it is missing", () => {
+    const example = fs.readFileSync(project.path(".env.example"), "utf8");
+    expect(example).toMatch(/^# ACTIONHERO_SERVER_TOKEN=$/m);
+    expect(parseEnv(example)).not.toHaveProperty("ACTIONHERO_SERVER_TOKEN");
   });
 });

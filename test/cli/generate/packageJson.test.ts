@@ -1,4 +1,7 @@
-import { mergePackageJson } from "../../../src/cli/generate/packageJson";
+import {
+  mergePackageJson,
+  type PackageJson,
+} from "../../../src/cli/generate/packageJson";
 
 const wanted = {
   name: "new",
@@ -28,6 +31,18 @@ test("a present value stays, and a script that was kept is named", () => {
   expect(merged.scripts).toEqual({ test: "mocha", build: "tsc" });
   expect(merged.jest).toEqual({ preset: "x" });
   expect(keptScripts).toEqual(["test"]);
+});
+
+test("settings of actionhero are added one by one", () => {
+  const settings = (present: PackageJson) =>
+    mergePackageJson(present, { ...wanted, actionhero: { env: true } }).merged
+      .actionhero;
+  expect(settings({})).toEqual({ env: true });
+  expect(settings({ actionhero: { config: true } })).toEqual({
+    config: true,
+    env: true,
+  });
+  expect(settings({ actionhero: { env: false } })).toEqual({ env: false });
 });
 
 test("a package is not asked for in two sections", () => {

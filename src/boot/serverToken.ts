@@ -1,0 +1,35 @@
+/** Refuses to start without a secret of the cluster's own, or warns. */
+import { config, env } from "../config/config";
+import { ActionheroError } from "../errors";
+import { log } from "../log/log";
+
+/** The token that the defaults of version 29 bring: everybody knows it. */
+const DEFAULT_TOKEN = "change-me";
+
+/** Environments in which nobody else is expected to reach the server. */
+const PRIVATE_ENVIRONMENTS = ["development", "test"];
+
+/** Whether a `general.serverToken` keeps nobody out. */
+export function isKnownServerToken(token: unknown): boolean {
+  return !token || token === DEFAULT_TOKEN;
+}
+
+/**
+ * Check `general.serverToken`, before anything starts: who knows it can call functions of all nodes and forge sessions.
+ * @throws ActionheroError AH_CONFIG when it is missing and `general.requireServerToken` is on
+ */
+export function checkServerToken(): void {
+  const { serverToken, requireServerToken } = config.general ?? {};
+  if (!isKnownServerToken(serverToken)) return;
+  if (requireServerToken === true && !PRIVATE_ENVIRONMENTS.includes(env)) {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "general.serverToken is not set: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share",
+    );
+  }
+  if (env === "production")
+    log(
+      "general.serverToken is not set: set it to a secret that all nodes share",
+      "warning",
+    );
+}
