@@ -98,15 +98,28 @@ export const DEFAULT = {
         uploadDir: os.tmpdir(),
         // temporary files keep the extension of the original name
         keepExtensions: false,
-        // bytes of all fields, and of JSON bodies
+        // bytes of all fields together
         maxFieldsSize: 1024 * 1024 * 20,
         // bytes of one uploaded file
         maxFileSize: 1024 * 1024 * 200,
+        // files of one request
+        maxFiles: 100,
       } as Record<string, any>,
-      // how deep a JSON body may be
+      // names with brackets (a[]=1, a[b]=1) make lists and objects in forms, as they do in queries
+      formBrackets: false,
+      // who takes files: "all" actions, or those that have "declared" them with file() in their inputs
+      uploads: "all" as "all" | "declared",
+      // bytes of all uploaded files that this process holds on disk, and how many of them it writes to at once
+      maxUploadBytes: 2 * 1024 ** 3,
+      maxUploadWrites: 8,
+      // bytes of a JSON body; null is formOptions.maxFieldsSize
+      maxJsonSize: null as number | null,
+      // how deep JSON may be; this and the next two hold for websockets and TCP, too
       maxBodyDepth: 200,
       // how many keys or params a request may have
       maxParams: 10000,
+      // how many items all lists of a request may have together
+      maxArrayItems: 1000000,
       // how long a client may take to send its headers, and all of its request, in ms
       headersTimeout: 60 * 1000,
       requestTimeout: 5 * 60 * 1000,

@@ -52,6 +52,8 @@ export {
   type ErrorCode,
   type HttpErrorHeaders,
 } from "./errors";
+export { file, type FileInput, type FileOptions } from "./input/file";
+export { UploadedFile } from "./input/uploadedFile";
 export type { Input, Inputs, ParamsFrom } from "./input/types";
 export { log, loggers, type ActionheroLogLevel } from "./log/log";
 export type { LogStyle } from "./log/styles";

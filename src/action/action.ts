@@ -62,8 +62,14 @@ export abstract class Action {
     }
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
     const own: string[] = pagingParams(); // may be declared all the same
-    for (const input of Object.keys(this.inputs ?? {})) {
-      if (safeParams.includes(input) && !own.includes(input)) {
+    for (const [input, { file }] of Object.entries(this.inputs ?? {})) {
+      // a body of the type application/octet-stream is the param `file`
+      const isDeclaredFile = input === "file" && file !== undefined;
+      if (
+        safeParams.includes(input) &&
+        !own.includes(input) &&
+        !isDeclaredFile
+      ) {
         throw new Error(
           `input \`${input}\` in action \`${this.name}\` is a reserved param`,
         );

@@ -46,6 +46,16 @@ export function latestVersion(name: string): string | number | undefined {
   return Object.hasOwn(versions, name) ? versions[name]!.at(-1) : undefined;
 }
 
+/** Whether a version of this action may run now for clients of a server: otherwise its params need not be known. */
+export function mayRunAction(name: string, connectionType: string): boolean {
+  const { actions } = api.actions;
+  if (api.running !== true || !Object.hasOwn(actions, name)) return false;
+  return Object.values(actions[name]!).some(
+    ({ blockedConnectionTypes }) =>
+      !blockedConnectionTypes?.includes(connectionType),
+  );
+}
+
 async function loadFile(fullFilePath: string, reload = false): Promise<void> {
   try {
     const exported = loadModule(fullFilePath, reload);

@@ -1,6 +1,7 @@
 /** The steps that every input goes through: default, formatters, validators, required; nested schemas alike. */
 import { resolveApiMethod } from "../apiMethod";
 import { config } from "../config/config";
+import { fileFailure } from "./file";
 import type { Input, InputMethods, Inputs } from "./types";
 
 type Params = Record<string, any>;
@@ -83,6 +84,10 @@ function* stepsOf(
         if (isThenable(value)) value = yield value;
       }
       setOwn(params, key, value);
+    }
+    if (value !== undefined && input.file !== undefined) {
+      const failure = fileFailure(input.file, value, name);
+      if (failure !== undefined) errors.validatorErrors.push(failure);
     }
     if (value !== undefined && input.validator !== undefined) {
       for (const method of listOf(input.validator)) {

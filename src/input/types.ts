@@ -1,5 +1,8 @@
 /** How actions, tasks and commands declare what they take, and the types of what they then get. */
 
+import type { FileRule } from "./file";
+import type { UploadedFile } from "./uploadedFile";
+
 /** Called with the value and its key; `this` is the running action or task. */
 export type InputMethod = (...args: any[]) => any;
 
@@ -18,6 +21,8 @@ export interface Input {
   validator?: InputMethods;
   /** For a value that is an object: its own inputs, to any depth. */
   schema?: { [key: string]: any };
+  /** Made by `file()`: the value is an uploaded file. */
+  file?: FileRule;
 }
 
 /** All parameters of an action or a task by name. */
@@ -27,9 +32,13 @@ export interface Inputs {
 
 type ValueOf<I> = I extends { formatter: (...args: any[]) => infer Result }
   ? Awaited<Result>
-  : I extends { schema: infer Schema }
-    ? ParamsOf<Schema>
-    : string;
+  : I extends { file: { isList: infer IsList } }
+    ? IsList extends true
+      ? UploadedFile[]
+      : UploadedFile
+    : I extends { schema: infer Schema }
+      ? ParamsOf<Schema>
+      : string;
 
 type ItemOf<I> = I extends { variadic: true } ? ValueOf<I>[] : ValueOf<I>;
 
@@ -42,7 +51,7 @@ type ParamsOf<I> = { [Key in RequiredKeys<I>]: ItemOf<I[Key]> } & {
 };
 
 /**
- * The type of `params` that follows from `inputs`: what the formatter returns, else an object for a schema, else
- * `string`; optional unless the input says `required: true as true` (or the inputs are `as const`).
+ * The type of `params` that follows from `inputs`: what the formatter returns, else an `UploadedFile` (or a list)
+ * for `file()`, else an object for a schema, else `string`; optional unless the input says `required: true as true` (or the inputs are `as const`).
  */
 export type ParamsFrom<A extends { inputs: any }> = ParamsOf<A["inputs"]>;

@@ -10,6 +10,12 @@ export interface RouteSegment {
   pattern?: RegExp;
 }
 
+/**
+ * The longest text that the pattern of a variable is tried on; a longer one does not match. Patterns are a project's
+ * own, and one like `\d+$` takes quadratic time.
+ */
+const MAX_PATTERN_INPUT = 2048;
+
 export interface CompiledPath {
   segments: readonly RouteSegment[];
   /** The last segment takes all remaining parts. */
@@ -81,7 +87,8 @@ export function variableValue(
   if (!part.startsWith(prefix)) return undefined;
   const value = prefix === "" ? part : part.slice(prefix.length);
   if (value === "") return undefined;
-  if (pattern && !pattern.test(value)) return undefined;
+  if (pattern && (value.length > MAX_PATTERN_INPUT || !pattern.test(value)))
+    return undefined;
   return value;
 }
 

@@ -1,13 +1,19 @@
-const BRACKETED = /\[([0-9a-f:]+(?:%.+)?)]:([0-9]{1,5})/i;
+const HOST = /^[0-9a-f:]+(?:%.+)?$/i;
+const PORT = /^[0-9]{1,5}/;
 
 /**
  * Host and port of an IPv6 address, bare (`::1`, then port 80) or bracketed (`[::1]:8080`), also within a URI.
+ * The brackets are searched for, and not matched by one expression, which would take quadratic time for many of them.
  * @throws Error `failed to parse address` for brackets without a port or with something else inside
  */
 export function parseIPv6URI(address: string): { host: string; port: number } {
   if (!address.includes("[") || !address.includes("]"))
     return { host: address, port: 80 };
-  const match = BRACKETED.exec(address);
-  if (!match) throw new Error("failed to parse address");
-  return { host: match[1]!, port: parseInt(match[2]!, 10) };
+  const open = address.indexOf("[");
+  const close = address.indexOf("]:", open);
+  const host = address.slice(open + 1, close);
+  const port = PORT.exec(address.slice(close + 2));
+  if (close === -1 || !HOST.test(host) || !port)
+    throw new Error("failed to parse address");
+  return { host, port: parseInt(port[0], 10) };
 }

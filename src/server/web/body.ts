@@ -1,11 +1,21 @@
 /** Reads and parses the body of a request, by its content type. */
 import type { IncomingMessage } from "node:http";
-import * as querystring from "node:querystring";
+import type { UploadedFile } from "../../input/uploadedFile";
+import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
 import { BodyError, RequestAborted } from "./bodyError";
-import { parseJson } from "./jsonBody";
-import { receiveFile, receiveMultipart, type Form } from "./multipart";
-import { countPairs } from "./query";
-import type { UploadedFile } from "./uploads";
+import { inflate, inflating, requestEncoding } from "./contentEncoding";
+import { decodeText, parseContentType } from "./contentType";
+import { isWaitingToSend } from "./discard";
+import type { FileRules } from "./fileRules";
+import { fieldNameOf, nestFields, parseForm, type Lists } from "./form";
+import {
+  receiveFile,
+  receiveMultipart,
+  SINGLE_FILE,
+  type Form,
+} from "./multipart";
+import { TemporaryFiles } from "./temporaryFiles";
+import type { UploadDisk } from "./uploadDisk";
 import { WEB_DEFAULTS, type FormOptions, type WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 
@@ -15,13 +25,21 @@ export interface ParsedBody {
   files: { [field: string]: UploadedFile | UploadedFile[] } | undefined;
 }
 
+/** What the files of a body need. */
+export interface FileIntake {
+  disk: UploadDisk;
+  /** Asked only if there may be files. */
+  rules: () => FileRules;
+}
+
+/** A limit on bytes, and the setting that clients are told of. */
+interface Limit {
+  bytes: number;
+  setting: string;
+}
+
 /** Bytes that a multipart body may have beside its fields and files: boundaries and part headers. */
 const MULTIPART_OVERHEAD = 1024 * 1024;
-const FORM_LIMIT = "the limit for fields and files";
-
-/** How much of a body that is not wanted is read, so that the client gets to reading the answer. */
-const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
-const MAX_DISCARD_MS = 5000;
 
 const NO_OPTIONS: FormOptions = {};
 const NO_BYTES = Buffer.alloc(0);
@@ -31,97 +49,202 @@ export function hasBody({ method, req }: WebRequest): boolean {
   return (
     method !== "GET" &&
     method !== "HEAD" &&
+    method !== "TRACE" &&
     req.headers["content-type"] !== undefined
   );
 }
 
 /**
- * Parse the body; `rawConnection.params.rawBody` gets its bytes when `config.web.saveRawBody` is on.
+ * Parse the body; `rawConnection.params.rawBody` gets its bytes as they came when `config.web.saveRawBody` is on.
  * @throws BodyError when it is malformed or exceeds a limit, RequestAborted when the client left, at once or later
  */
-export function readBody(request: WebRequest): Promise<ParsedBody> {
-  const { req, config } = request;
-  const contentType = req.headers["content-type"]!.toLowerCase();
-  if (contentType.startsWith("multipart/form-data"))
-    return readMultipart(request);
-  if (contentType.includes("octet-stream")) return readSingleFile(request);
-
-  const parse = parserFor(contentType);
-  const limit = maxFieldsSize(config);
-  askForBody(request, limit, "web.formOptions.maxFieldsSize");
-  if (!parse && config.saveRawBody !== true) {
-    req.resume();
-    return Promise.resolve({ body: {}, files: undefined });
+export function readBody(
+  request: WebRequest,
+  intake: FileIntake,
+): Promise<ParsedBody> {
+  const type = parseContentType(request.req.headers["content-type"]!);
+  switch (type.kind) {
+    case "json":
+      return readJson(request, type.charset);
+    case "form":
+      return readForm(request, type.charset);
+    case "multipart":
+      return readMultipart(request, intake);
+    case "file":
+      return readSingleFile(request, intake);
+    case "other":
+      return readUnknown(request);
   }
-  return collect(req, limit).then((raw) => {
-    if (config.saveRawBody === true) request.params.rawBody = raw;
-    return { body: parse ? parse(raw, config) : {}, files: undefined };
-  });
 }
 
-function parserFor(
-  contentType: string,
-): ((raw: Buffer, config: WebConfig) => unknown) | undefined {
-  if (contentType.includes("urlencoded")) return parseForm;
-  return contentType.includes("json") ? parseDocument : undefined;
+/** Not async, as each async function on the way of a request costs a hundredth of it. */
+function readJson(
+  request: WebRequest,
+  charset: string | undefined,
+): Promise<ParsedBody> {
+  const limit = jsonLimit(request.config);
+  return readWhole(request, limit).then((bytes) => ({
+    body: parseDocument(decodeText(bytes, charset)),
+    files: undefined,
+  }));
 }
 
-function parseDocument(raw: Buffer, config: WebConfig): unknown {
-  return parseJson(raw, {
-    maxDepth: config.maxBodyDepth ?? WEB_DEFAULTS.maxBodyDepth,
-    maxKeys: config.maxParams ?? WEB_DEFAULTS.maxParams,
+/** @throws BodyError */
+function parseDocument(text: string): unknown {
+  if (text.trim() === "") return {};
+  try {
+    return parseJsonRequest(text);
+  } catch (error) {
+    throw error instanceof JsonLimitError
+      ? new BodyError(400, limitText(error))
+      : BodyError.malformed(error);
+  }
+}
+
+async function readForm(
+  request: WebRequest,
+  charset: string | undefined,
+): Promise<ParsedBody> {
+  const { config } = request;
+  const bytes = await readWhole(request, fieldsLimit(config));
+  const fields = parseForm(bytes, charset, maxParams(config));
+  return { body: fieldsOf(fields, config), files: undefined };
+}
+
+/** Neither params nor files: its bytes are kept for those who want them. */
+async function readUnknown(request: WebRequest): Promise<ParsedBody> {
+  const limit = fieldsLimit(request.config);
+  askForBody(request, limit);
+  await collect(request.req, limit, keeper(request, limit.bytes));
+  return { body: {}, files: undefined };
+}
+
+async function readMultipart(
+  request: WebRequest,
+  intake: FileIntake,
+): Promise<ParsedBody> {
+  const limit = formLimit(request.config);
+  const receiving = prepareFiles(request, intake, limit);
+  const form = await receiveMultipart(request.req, {
+    ...receiving,
+    maxBytes: limit.bytes,
+    tooLarge: () => tooLarge(limit),
   });
+  return finishForm(request, form, receiving.rules);
+}
+
+async function readSingleFile(
+  request: WebRequest,
+  intake: FileIntake,
+): Promise<ParsedBody> {
+  const limit = formLimit(request.config);
+  const receiving = prepareFiles(request, intake, limit);
+  const file = await receiveFile(request.req, receiving);
+  const form: Form = {
+    fields: new Map(),
+    files: new Map([[SINGLE_FILE, [file]]]),
+  };
+  return finishForm(request, form, receiving.rules);
+}
+
+function prepareFiles(
+  request: WebRequest,
+  { disk, rules }: FileIntake,
+  limit: Limit,
+) {
+  const { req, config } = request;
+  const encoding = requestEncoding(req);
+  askForBody(request, limit);
+  const keep = keeper(request, limit.bytes);
+  if (keep) req.on("data", keep);
+  request.temporaryFiles ??= new TemporaryFiles(disk);
+  return {
+    options: config.formOptions ?? NO_OPTIONS,
+    maxParams: maxParams(config),
+    fieldOf: config.formBrackets === true ? fieldNameOf : asItIs,
+    rules: rules(),
+    temporaryFiles: request.temporaryFiles,
+    source: encoding ? inflating(req, encoding) : req,
+  };
+}
+
+function asItIs(name: string): string {
+  return name;
+}
+
+function finishForm(
+  { config }: WebRequest,
+  { fields, files }: Form,
+  rules: FileRules,
+): ParsedBody {
+  const isList = (name: string) =>
+    rules.ruleOf(name)?.isList ?? config.formOptions?.multiples === true;
+  return {
+    body: fieldsOf(fields, config),
+    files: reduceLists(files, isList),
+  };
+}
+
+function fieldsOf(
+  fields: Lists<string>,
+  config: WebConfig,
+): Record<string, unknown> {
+  const isList = config.formOptions?.multiples === true;
+  return config.formBrackets === true
+    ? nestFields(fields, isList, config.queryParseOptions)
+    : reduceLists(fields, () => isList);
+}
+
+/** Keep every value of a name, as a list even when there is one; otherwise the last value counts. */
+function reduceLists<T>(
+  lists: Lists<T>,
+  isList: (name: string) => boolean,
+): Record<string, T | T[]> {
+  const reduced: Record<string, T | T[]> = {};
+  for (const [name, list] of lists) {
+    if (name !== "__proto__")
+      reduced[name] = isList(name) ? list : list.at(-1)!;
+  }
+  return reduced;
 }
 
 /**
  * What announces itself as too large is not even begun; a client that asked beforehand is told to send.
  * @throws BodyError
  */
-function askForBody(request: WebRequest, limit: number, setting: string): void {
+function askForBody(request: WebRequest, limit: Limit): void {
   const { req, res } = request;
-  if (Number(req.headers["content-length"]) > limit)
-    throw BodyError.tooLarge(setting, limit);
+  if (Number(req.headers["content-length"]) > limit.bytes)
+    throw tooLarge(limit);
   if (!isWaitingToSend(request)) return;
   request.saidContinue = true;
   res.writeContinue();
 }
 
-/** Whether the client holds its body back until it is told to send it. */
-function isWaitingToSend({ req, saidContinue }: WebRequest): boolean {
-  return !saidContinue && req.headers.expect?.toLowerCase() === "100-continue";
-}
-
-/** Read on without keeping anything: clients look for an answer when they have sent all of their request. */
-export function discardBody(request: WebRequest): Promise<void> {
-  const { req } = request;
-  if (req.complete || req.destroyed || isWaitingToSend(request))
-    return Promise.resolve();
-  return new Promise((resolve) => {
-    let bytes = 0;
-    const done = () => {
-      clearTimeout(timer);
-      req.off("data", count);
-      req.off("end", done);
-      req.off("close", done);
-      resolve();
-    };
-    const count = (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > MAX_DISCARDED_BYTES) done();
-    };
-    const timer = setTimeout(done, MAX_DISCARD_MS);
-    req.on("data", count);
-    req.once("end", done);
-    req.once("close", done);
-    req.resume();
+/** The whole body in memory, inflated; its bytes as they came are kept in `rawBody` if the configuration says so. */
+function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
+  const { req, config, params } = request;
+  const encoding = requestEncoding(req);
+  askForBody(request, limit);
+  const chunks: Buffer[] = [];
+  const whole = collect(req, limit, (chunk) => chunks.push(chunk)).then(() => {
+    const bytes =
+      chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? NO_BYTES);
+    if (config.saveRawBody === true) params.rawBody = bytes;
+    return bytes;
   });
+  if (!encoding) return whole;
+  const inflated = { limit: limit.bytes, tooLarge: () => tooLarge(limit) };
+  return whole.then((bytes) => inflate(bytes, encoding, inflated));
 }
 
-/** The whole body in memory. */
-function collect(req: IncomingMessage, limit: number): Promise<Buffer> {
+/** Follow a body to its end. */
+function collect(
+  req: IncomingMessage,
+  limit: Limit,
+  keep: ((chunk: Buffer) => void) | undefined,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    let first: Buffer | undefined;
-    let more: Buffer[] | undefined;
     let length = 0;
     const fail = (error: Error) => {
       req.off("data", onData);
@@ -130,15 +253,11 @@ function collect(req: IncomingMessage, limit: number): Promise<Buffer> {
     };
     const onData = (chunk: Buffer) => {
       length += chunk.length;
-      if (length > limit)
-        return fail(BodyError.tooLarge("web.formOptions.maxFieldsSize", limit));
-      if (!first) first = chunk;
-      else (more ??= [first]).push(chunk);
+      if (length > limit.bytes) return fail(tooLarge(limit));
+      keep?.(chunk);
     };
     req.on("data", onData);
-    req.on("end", () =>
-      resolve(more ? Buffer.concat(more, length) : (first ?? NO_BYTES)),
-    );
+    req.on("end", resolve);
     req.on("close", () => {
       if (!req.complete) fail(new RequestAborted());
     });
@@ -146,99 +265,54 @@ function collect(req: IncomingMessage, limit: number): Promise<Buffer> {
   });
 }
 
-function maxFieldsSize(config: WebConfig): number {
-  return config.formOptions?.maxFieldsSize ?? WEB_DEFAULTS.maxFieldsSize;
-}
-
-function parseForm(raw: Buffer, config: WebConfig): Record<string, unknown> {
-  const text = raw.toString("utf8");
-  const maxParams = config.maxParams ?? WEB_DEFAULTS.maxParams;
-  if (countPairs(text) > maxParams)
-    throw BodyError.tooComplex("web.maxParams", maxParams, "params");
-  const parsed = querystring.parse(text, "&", "=", { maxKeys: 0 });
-  const lists = Object.entries(parsed).map(
-    ([name, value]): [string, string[]] => [
-      name,
-      Array.isArray(value) ? value : [value ?? ""],
-    ],
-  );
-  return reduceLists(lists, config);
-}
-
-async function readMultipart(request: WebRequest): Promise<ParsedBody> {
-  askForFiles(request);
-  const saved = request.config.saveRawBody === true ? [] : undefined;
-  if (saved) keepBytes(request, saved);
-  const limit = maxFormBytes(request.config);
-  const form = await receiveMultipart(request.req, {
-    ...intakeOf(request),
-    maxBytes: limit,
-    tooLarge: () => BodyError.tooLarge(FORM_LIMIT, limit),
+/** Keeps the bytes of a body as they come, for `rawBody`; undefined when nobody wants them. */
+function keeper(
+  { config, params, req }: WebRequest,
+  maxBytes: number,
+): ((chunk: Buffer) => void) | undefined {
+  if (config.saveRawBody !== true) return undefined;
+  const chunks: Buffer[] = [];
+  let left = maxBytes;
+  req.once("end", () => {
+    params.rawBody = Buffer.concat(chunks);
   });
-  return finishForm(request, form, saved);
+  return (chunk) => {
+    left -= chunk.length;
+    if (left >= 0) chunks.push(chunk); // else it is refused, and what still comes is discarded
+  };
 }
 
-async function readSingleFile(request: WebRequest): Promise<ParsedBody> {
-  askForFiles(request);
-  const saved = request.config.saveRawBody === true ? [] : undefined;
-  if (saved) keepBytes(request, saved);
-  const file = await receiveFile(request.req, intakeOf(request));
-  const form: Form = { fields: new Map(), files: new Map([["file", [file]]]) };
-  return finishForm(request, form, saved);
+function tooLarge({ setting, bytes }: Limit): BodyError {
+  return BodyError.tooLarge(setting, bytes);
 }
 
-function askForFiles(request: WebRequest): void {
-  askForBody(request, maxFormBytes(request.config), FORM_LIMIT);
+function jsonLimit(config: WebConfig): Limit {
+  const { maxJsonSize } = config;
+  return typeof maxJsonSize === "number"
+    ? { bytes: maxJsonSize, setting: "web.maxJsonSize" }
+    : fieldsLimit(config);
+}
+
+function fieldsLimit({ formOptions }: WebConfig): Limit {
+  return {
+    bytes: formOptions?.maxFieldsSize ?? WEB_DEFAULTS.maxFieldsSize,
+    setting: "web.formOptions.maxFieldsSize",
+  };
 }
 
 /** A whole body with files: also what lies between its parts, or in parts that are no files, has an end. */
-function maxFormBytes(config: WebConfig): number {
+function formLimit(config: WebConfig): Limit {
   const { formOptions } = config;
   const files =
     formOptions?.maxTotalFileSize ??
     formOptions?.maxFileSize ??
     WEB_DEFAULTS.maxFileSize;
-  return maxFieldsSize(config) + files + MULTIPART_OVERHEAD;
-}
-
-function keepBytes({ req, config }: WebRequest, saved: Buffer[]): void {
-  let left = maxFormBytes(config);
-  req.on("data", (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left >= 0) saved.push(chunk); // else it is refused, and what still comes is discarded
-  });
-}
-
-function finishForm(
-  request: WebRequest,
-  { fields, files }: Form,
-  saved: Buffer[] | undefined,
-): ParsedBody {
-  if (saved) request.params.rawBody = Buffer.concat(saved);
   return {
-    body: reduceLists(fields, request.config),
-    files: reduceLists(files, request.config),
+    bytes: fieldsLimit(config).bytes + files + MULTIPART_OVERHEAD,
+    setting: "the limit for fields and files",
   };
 }
 
-function intakeOf(request: WebRequest) {
-  const { config } = request;
-  return {
-    options: config.formOptions ?? NO_OPTIONS,
-    maxParams: config.maxParams ?? WEB_DEFAULTS.maxParams,
-    temporaryFiles: (request.temporaryFiles ??= []),
-  };
-}
-
-/** `multiples` keeps every value, as a list even when there is one; otherwise the last value counts. */
-function reduceLists<T>(
-  lists: Iterable<[string, T[]]>,
-  { formOptions }: WebConfig,
-): Record<string, T | T[]> {
-  const reduced: Record<string, T | T[]> = {};
-  for (const [name, list] of lists) {
-    if (name === "__proto__") continue;
-    reduced[name] = formOptions?.multiples === true ? list : list.at(-1)!;
-  }
-  return reduced;
+function maxParams(config: WebConfig): number {
+  return config.maxParams ?? WEB_DEFAULTS.maxParams;
 }

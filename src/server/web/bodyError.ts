@@ -1,9 +1,11 @@
 /** Why a request's body was not accepted; the action does not run then. */
-
-import { HttpError } from "../../errors";
+import { HttpError, type HttpErrorHeaders } from "../../errors";
 
 /** What v29 told clients about bodies that could not be parsed. */
 const MALFORMED = "There was an error processing this form.";
+
+/** After how long a client may try again to upload. */
+const NO_ROOM_SECONDS = 10;
 
 export class BodyError extends HttpError {
   static malformed(cause: unknown): BodyError {
@@ -23,6 +25,28 @@ export class BodyError extends HttpError {
     return new BodyError(
       400,
       `the request has too many ${unit}: ${setting} is ${limit}`,
+    );
+  }
+
+  /** Compressed to exhaust the server. */
+  static bomb(maxRatio: number): BodyError {
+    return new BodyError(
+      413,
+      `the request body is too large: it inflates to more than ${maxRatio} times its size`,
+    );
+  }
+
+  /** A media type, charset or encoding that is not taken. */
+  static unsupported(message: string, headers?: HttpErrorHeaders): BodyError {
+    return new BodyError(415, message, { headers });
+  }
+
+  /** No room for files at the moment. */
+  static noRoom(cause?: unknown): BodyError {
+    return new BodyError(
+      503,
+      "the server has no room for uploaded files at the moment",
+      { cause, headers: { "Retry-After": NO_ROOM_SECONDS } },
     );
   }
 }

@@ -3,8 +3,8 @@ import type { ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
 import type { Server } from "../server";
-import { discardBody } from "./body";
 import { BodyError, RequestAborted } from "./bodyError";
+import { leaveBody } from "./discard";
 import { isValidPair, JSON_TYPE } from "./headers";
 import {
   applyErrorStatus,
@@ -25,11 +25,9 @@ export async function prepareFailure(
   error: unknown,
 ): Promise<Outcome> {
   connection.error = error;
+  await leaveBody(request);
   if (error instanceof BodyError) {
     server.log(`error processing form: ${describe(error)}`, "error");
-    await discardBody(request);
-    if (!request.req.complete)
-      request.responseHeaders.push(["Connection", "close"]);
   } else {
     server.log(`cannot answer a request: ${describe(error)}`, "error");
     // one of them may be what is wrong

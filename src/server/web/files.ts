@@ -208,10 +208,18 @@ async function answerBroken(
 
 function fileError(message: string): FileAnswer {
   return {
-    error: `error reading file: ${message.replace(/,? .*'.*'/, "")}`,
+    error: `error reading file: ${withoutPath(message)}`,
     mime: undefined,
     length: null,
   };
+}
+
+/** `ENOENT: no such file or directory, open '/a/b'` up to its comma: the path is nobody's business. */
+function withoutPath(message: string): string {
+  const quote = message.indexOf("'");
+  if (quote === -1) return message;
+  const comma = message.lastIndexOf(", ", quote);
+  return message.slice(0, comma === -1 ? quote : comma);
 }
 
 function sendCompressed(

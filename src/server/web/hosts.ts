@@ -1,6 +1,7 @@
 /** Answers requests that name no host clearly, or one that is not allowed. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isAllowedHost } from "../requestHost";
+import { leaveBody } from "./discard";
 import { JSON_TYPE, NOSNIFF } from "./headers";
 import type { WebConfig } from "./webConfig";
 
@@ -25,8 +26,13 @@ export function redirectToAllowedHost(
 
   const location = `${allowed![0]}${req.url}`;
   if (config.nosniff === true) res.setHeader(...NOSNIFF);
-  res.writeHead(302, { Location: location });
-  res.end(`You are being redirected to ${location}\r\n`);
+  const redirect = () => {
+    res.writeHead(302, { Location: location });
+    res.end(`You are being redirected to ${location}\r\n`);
+  };
+  const left = leaveBody({ req, res, saidContinue: false });
+  if (left) void left.then(redirect);
+  else redirect();
   return true;
 }
 

@@ -14,15 +14,25 @@ import type { WebRequest } from "./webRequest";
  * `queryRouting`), and only an action that has a route for the method anyway (or any, with `queryRouting`).
  */
 export function mayNameAction(
-  { matchedRoute }: Connection,
-  { target, config, method }: WebRequest,
+  connection: Connection,
+  request: WebRequest,
   name: string,
 ): boolean {
-  if (matchedRoute !== undefined) return false;
-  if (config.queryRouting === true) return true;
+  const { config, method } = request;
+  if (!isActionOpen(connection, request)) return false;
   return (
-    target.pathParts.length === 0 &&
-    hasRoute(name, method.toLowerCase(), config)
+    config.queryRouting === true || hasRoute(name, method.toLowerCase(), config)
+  );
+}
+
+/** Whether the params decide which action runs: no route matches, and the path leaves it to them. */
+export function isActionOpen(
+  { matchedRoute }: Connection,
+  { target, config }: WebRequest,
+): boolean {
+  return (
+    matchedRoute === undefined &&
+    (target.pathParts.length === 0 || config.queryRouting === true)
   );
 }
 

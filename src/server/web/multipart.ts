@@ -1,13 +1,14 @@
 /** Receives multipart forms and single files; files go to disk while they arrive. */
 import { createHash } from "node:crypto";
-import * as fs from "node:fs";
 import type { IncomingMessage } from "node:http";
-import type { Readable } from "node:stream";
-import { Transform } from "node:stream";
+import { Transform, type Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { BusboyInstance } from "@fastify/busboy";
+import type { UploadedFile } from "../../input/uploadedFile";
 import { BodyError, RequestAborted } from "./bodyError";
-import { newUpload, type UploadedFile } from "./uploads";
+import type { FileRules } from "./fileRules";
+import type { TemporaryFiles } from "./temporaryFiles";
+import { newUpload } from "./uploads";
 import { WEB_DEFAULTS, type FormOptions } from "./webConfig";
 
 /** Every value of every field and file, in the order in which they came. */
@@ -19,8 +20,12 @@ export interface Form {
 interface Intake {
   options: FormOptions;
   maxParams: number;
-  /** Paths are added as soon as a file is begun, so that it is removed whatever happens. */
-  temporaryFiles: string[];
+  /** The field whose rule counts for a file. */
+  fieldOf: (name: string) => string;
+  rules: FileRules;
+  temporaryFiles: TemporaryFiles;
+  /** The body, inflated. */
+  source: Readable;
 }
 
 interface FormIntake extends Intake {
@@ -35,6 +40,7 @@ export function receiveMultipart(
   req: IncomingMessage,
   intake: FormIntake,
 ): Promise<Form> {
+  const { source } = intake;
   return new Promise((resolve, reject) => {
     const form: Form = { fields: new Map(), files: new Map() };
     const writes: Promise<void>[] = [];
@@ -46,7 +52,8 @@ export function receiveMultipart(
     const fail = (error: unknown) => {
       if (isOver) return;
       isOver = true;
-      req.unpipe(parser);
+      source.unpipe(parser);
+      if (source !== req) source.destroy();
       parser.destroy();
       for (const part of parts) part.destroy(); // the parser leaves the one that it is in
       void Promise.allSettled(writes).then(() => reject(error as Error));
@@ -72,10 +79,11 @@ export function receiveMultipart(
         return;
       }
       guard(() => {
-        count.addFile();
+        const field = intake.fieldOf(name);
+        count.addFile(field, mimetype);
         const file = newUpload(intake.options, filename, mimetype);
-        append(form.files, name, file);
-        const write = storeFile(stream, file, intake, count);
+        append(form.files, field, file);
+        const write = storeFile(stream, { field, file }, intake, count);
         writes.push(write);
         parts.push(stream);
         write.catch(fail);
@@ -98,13 +106,17 @@ export function receiveMultipart(
     const measure = (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= intake.maxBytes) return;
-      req.off("data", measure);
+      source.off("data", measure);
       fail(intake.tooLarge());
     };
-    req.on("data", measure);
-    req.pipe(parser);
+    source.on("data", measure);
+    source.once("error", fail);
+    source.pipe(parser);
   });
 }
+
+/** The param that a body of the type application/octet-stream is. */
+export const SINGLE_FILE = "file";
 
 /** The whole body is one file. */
 export async function receiveFile(
@@ -112,14 +124,19 @@ export async function receiveFile(
   intake: Intake,
 ): Promise<UploadedFile> {
   const name = req.headers["x-file-name"];
+  const type = req.headers["content-type"] ?? null;
+  const count = new FormCount(intake);
+  count.addFile(SINGLE_FILE, type);
   const file = newUpload(
     intake.options,
     typeof name === "string" ? name : null,
-    req.headers["content-type"] ?? null,
+    type,
   );
+  const received = { field: SINGLE_FILE, file };
   try {
-    await storeFile(req, file, intake, new FormCount(intake));
+    await storeFile(intake.source, received, intake, count);
   } catch (error) {
+    if (intake.source !== req) intake.source.destroy();
     if (req.destroyed && !req.complete) throw new RequestAborted();
     throw error;
   }
@@ -128,27 +145,23 @@ export async function receiveFile(
 
 async function storeFile(
   stream: Readable,
-  file: UploadedFile,
+  { field, file }: { field: string; file: UploadedFile },
   { options, temporaryFiles }: Intake,
   count: FormCount,
 ): Promise<void> {
-  temporaryFiles.push(file.filepath);
   const hash = options.hashAlgorithm
     ? createHash(options.hashAlgorithm)
     : undefined;
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, next) {
       file.size += chunk.length;
-      const error = count.addBytes(file.size, chunk.length);
+      const error = count.addBytes(field, file.size, chunk.length);
       if (error) return next(error);
       hash?.update(chunk);
       next(null, chunk);
     },
   });
-  const output = fs.createWriteStream(file.filepath, {
-    flags: "wx",
-    mode: 0o600,
-  });
+  const output = temporaryFiles.create(file.filepath);
   // the request itself stays readable after an error, so that its rest can be discarded and answered
   stream.on("error", (error) => meter.destroy(error));
   stream.once("close", () => {
@@ -160,14 +173,14 @@ async function storeFile(
   } catch (error) {
     stream.unpipe(meter);
     stream.resume();
-    await closed(output); // an open that is still queued would make the file after its removal
+    await closed(output); // a write that is still running would make the file after its removal
     throw error;
   }
   file.hash = hash?.digest("hex") ?? null;
   file.mtime = new Date();
 }
 
-function closed(output: fs.WriteStream): Promise<void> {
+function closed(output: Writable): Promise<void> {
   if (output.closed) return Promise.resolve();
   return new Promise((resolve) => output.once("close", () => resolve()));
 }
@@ -196,15 +209,23 @@ class FormCount {
       throw BodyError.tooLarge("web.formOptions.maxFieldsSize", max);
   }
 
-  addFile(): void {
-    const { options, maxParams } = this.intake;
-    const max = options.maxFiles ?? maxParams;
+  /** @throws BodyError */
+  addFile(field: string, mediaType: string | null): void {
+    const { options, rules } = this.intake;
+    rules.admit(field, mediaType);
+    const max = options.maxFiles ?? WEB_DEFAULTS.maxFiles;
     if (++this.files > max)
       throw BodyError.tooLarge("web.formOptions.maxFiles", max, "files");
   }
 
-  addBytes(fileSize: number, bytes: number): BodyError | undefined {
-    const { options } = this.intake;
+  addBytes(
+    field: string,
+    fileSize: number,
+    bytes: number,
+  ): BodyError | undefined {
+    const { options, rules } = this.intake;
+    const refusal = rules.tooLarge(field, fileSize);
+    if (refusal) return refusal;
     const max = options.maxFileSize ?? WEB_DEFAULTS.maxFileSize;
     if (fileSize > max)
       return BodyError.tooLarge("web.formOptions.maxFileSize", max);

@@ -1,7 +1,7 @@
 /** Fills `connection.params` from what came with a request: query, files, fields; later ones win. */
 import type { Connection } from "../../connection/connection";
 import { BodyError } from "./bodyError";
-import { hasBody, readBody, type ParsedBody } from "./body";
+import { readBody, type FileIntake, type ParsedBody } from "./body";
 import { countPairs, parseQuery, type Query } from "./query";
 import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
@@ -28,24 +28,18 @@ export function fillFromQuery(
 }
 
 /**
- * Read the body, if there is one, into the params.
- * @returns a promise only if there is something to read
- * @throws BodyError, RequestAborted
+ * Read the body into the params.
+ * @throws BodyError, RequestAborted, at once or later
  */
 export function fillFromBody(
   connection: Connection,
   request: WebRequest,
-): Promise<void> | undefined {
-  if (!hasBody(request)) return undefined;
-  return readIntoParams(connection, request);
-}
-
-function readIntoParams(
-  connection: Connection,
-  request: WebRequest,
+  intake: FileIntake,
 ): Promise<void> {
   request.params.rawBody = NO_BYTES;
-  return readBody(request).then((parsed) => take(connection, request, parsed));
+  return readBody(request, intake).then((parsed) =>
+    take(connection, request, parsed),
+  );
 }
 
 function take(

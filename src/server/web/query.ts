@@ -27,6 +27,15 @@ export function parseQuery(
   });
 }
 
+/** Objects and lists of fields whose names have brackets. @param options of `qs` */
+export function nestNames(
+  fields: Record<string, string | string[]>,
+  options?: Record<string, unknown>,
+): Query {
+  loaded ??= require("qs") as typeof qs;
+  return loaded.parse(fields as Record<string, string>, options);
+}
+
 /** How many `key=value` pairs a query string holds. */
 export function countPairs(query: string): number {
   let count = query === "" ? 0 : 1;

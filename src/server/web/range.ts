@@ -51,10 +51,9 @@ export function requestedRange(
 ): ByteRange | "unsatisfiable" | undefined {
   if (headers.range === undefined || !isRangeValid(headers, lastModified))
     return undefined;
-  const match = /^\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(headers.range);
-  if (!match) return undefined; // several ranges, or none that we know: all of the file is always right
-  const [, first = "", last = ""] = match;
-  if (first === "" && last === "") return undefined;
+  const spec = rangeSpec(headers.range);
+  if (!spec) return undefined; // several ranges, or none that we know: all of the file is always right
+  const { first, last } = spec;
   if (first === "") {
     const count = Math.min(Number(last), length);
     return count === 0
@@ -65,6 +64,23 @@ export function requestedRange(
   const end = last === "" ? length - 1 : Math.min(Number(last), length - 1);
   if (last !== "" && Number(last) < start) return undefined;
   return start >= length ? "unsatisfiable" : { start, end };
+}
+
+/**
+ * `bytes=first-last`, either of them perhaps empty. Each part is trimmed before it is matched: in one expression the
+ * spaces around a digit that is missing could be shared out in many ways, and all of them would be tried.
+ */
+function rangeSpec(range: string): { first: string; last: string } | undefined {
+  const equals = range.indexOf("=");
+  const dash = range.indexOf("-", equals + 1);
+  if (equals === -1 || dash === -1) return undefined;
+  if (range.slice(0, equals).trim().toLowerCase() !== "bytes") return undefined;
+  const first = range.slice(equals + 1, dash).trim();
+  const last = range.slice(dash + 1).trim();
+  if (first === "" && last === "") return undefined;
+  return /^\d*$/.test(first) && /^\d*$/.test(last)
+    ? { first, last }
+    : undefined;
 }
 
 /** If-Range: a part is only good for what the client has if the file has not changed since. */

@@ -1,18 +1,28 @@
 /** Decides what answers a request: an action, a file, or the server itself. */
 import * as path from "node:path";
+import { mayRunAction } from "../../action/registry";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
 import { isMethodAccepted } from "../../route/httpMethods";
 import type { Server } from "../server";
+import { hasBody } from "./body";
 import { BodyError } from "./bodyError";
+import { leaveBody } from "./discard";
+import { FileRules } from "./fileRules";
 import { valueOf } from "./headers";
 import { checkCallback } from "./jsonp";
-import { mayNameAction, refuseMethod } from "./methods";
+import { isActionOpen, mayNameAction, refuseMethod } from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
 import { requesterInformation, stringify, withoutIdentity } from "./respond";
 import type { RequestTarget } from "./target";
+import type { UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
+
+type ConnectionParams = Connection["params"];
+
+/** The web server, as far as routing needs it. */
+type Host = Server & { readonly uploadDisk: UploadDisk };
 
 const CORS_DEFAULTS: Record<string, string> = {
   "Access-Control-Allow-Methods":
@@ -32,38 +42,96 @@ export function isForAction(
 
 /** @throws BodyError, RequestAborted, and whatever goes wrong on the way, at once or later */
 export function routeRequest(
-  server: Server,
+  server: Host,
   connection: Connection,
   request: WebRequest,
 ): Promise<unknown> {
-  const { mode, extension, pathname } = request.target;
+  const { extension, pathname } = request.target;
   connection.extension = extension;
   if (request.config.strictPaths === true) checkEncoding(pathname);
-  if (request.method === "OPTIONS")
-    return answerOptions(server, connection, request);
-  if (request.method === "TRACE" && request.config.trace === false)
-    return refuseTrace(server, connection, request);
-  if (mode === "file") {
-    nameFile(connection, request);
-    return server.processFile(connection);
-  }
-
-  fillFromQuery(connection, request);
-  const body = fillFromBody(connection, request);
-  return body
-    ? body.then(() => routeToAction(server, connection, request))
-    : routeToAction(server, connection, request);
+  const answer = answerOf(request);
+  if (!answer) return routeToAction(server, connection, request);
+  const left = leaveBody(request);
+  return left
+    ? left.then(() => answer(server, connection, request))
+    : answer(server, connection, request);
 }
 
+type Answer = (
+  server: Host,
+  connection: Connection,
+  request: WebRequest,
+) => Promise<unknown>;
+
+/** What answers a request that is not for an action. */
+function answerOf({ method, config, target }: WebRequest): Answer | undefined {
+  if (method === "OPTIONS") return answerOptions;
+  if (method === "TRACE" && config.trace === false) return refuseTrace;
+  return target.mode === "file" ? answerFile : undefined;
+}
+
+/** The route is found before the body is read: what no action will take is not even begun. */
 function routeToAction(
+  server: Host,
+  connection: Connection,
+  request: WebRequest,
+): Promise<unknown> {
+  const routed = routeParams(connection, request);
+  fillFromQuery(connection, request);
+  const body = takeBody(server, connection, request, routed);
+  return body
+    ? body.then(() => runAction(server, connection, request, routed))
+    : runAction(server, connection, request, routed);
+}
+
+/** What the route says, apart from the params of the client: those are not complete yet. */
+function routeParams(
+  connection: Connection,
+  { target }: WebRequest,
+): ConnectionParams {
+  const { params } = connection;
+  const routed: ConnectionParams = {};
+  connection.params = routed;
+  api.routes.processRoute(connection, target.pathParts);
+  connection.params = params;
+  return routed;
+}
+
+function takeBody(
+  server: Host,
+  connection: Connection,
+  request: WebRequest,
+  routed: ConnectionParams,
+): Promise<void> | undefined {
+  if (!hasBody(request)) return leaveBody(request);
+  const named: unknown = routed.action;
+  const action = typeof named === "string" ? named : undefined;
+  // without a route, the body may still name the action
+  const mayRun =
+    action === undefined
+      ? isActionOpen(connection, request)
+      : mayRunAction(action, connection.type);
+  if (!mayRun) return leaveBody(request);
+  return fillFromBody(connection, request, {
+    disk: server.uploadDisk,
+    rules: () => {
+      const asked: unknown = action ?? connection.params.action;
+      const known = typeof asked === "string" ? asked : undefined;
+      return FileRules.for(known, request.config);
+    },
+  });
+}
+
+function runAction(
   server: Server,
   connection: Connection,
   request: WebRequest,
+  routed: ConnectionParams,
 ): Promise<unknown> {
   const { params } = connection;
   const named: unknown = params.action;
   params.action = null; // routes decide, not what a client puts into its query or body
-  api.routes.processRoute(connection, request.target.pathParts);
+  applyRoute(connection, routed);
   if (request.method === "TRACE") {
     // scripts may not see the cookie (HttpOnly): they must not be told it here
     const information = withoutIdentity(requesterInformation(connection));
@@ -79,6 +147,18 @@ function routeToAction(
   return server.processAction(connection);
 }
 
+/** Variables of the route win over the client's params; the version that a route names is only a default. */
+function applyRoute(
+  { params, matchedRoute }: Connection,
+  routed: ConnectionParams,
+): void {
+  for (const name of Object.keys(routed)) {
+    const isDefault =
+      name === "apiVersion" && routed.apiVersion === matchedRoute?.apiVersion;
+    if (!isDefault || !params.apiVersion) params[name] = routed[name];
+  }
+}
+
 /**
  * With `strictPaths` a path that cannot be decoded names nothing (RFC 3986 section 2.1).
  * @throws BodyError
@@ -90,6 +170,15 @@ function checkEncoding(pathname: string): void {
   } catch (cause) {
     throw new BodyError(400, "the path is not encoded correctly", { cause });
   }
+}
+
+function answerFile(
+  server: Host,
+  connection: Connection,
+  request: WebRequest,
+): Promise<unknown> {
+  nameFile(connection, request);
+  return server.processFile(connection);
 }
 
 /** Set `params.file` to the path that was asked for, unless a route to a folder does. */

@@ -3,33 +3,9 @@ import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { log } from "../../log/log";
+import { UploadedFile } from "../../input/uploadedFile";
 import { isRunning } from "../../utils/isRunning";
 import type { FormOptions } from "./webConfig";
-
-/** A received file; v29's shape. It is removed when the request ends: move it to keep it. */
-export class UploadedFile {
-  size = 0;
-  hash: string | null = null;
-  mtime: Date | null = null;
-
-  constructor(
-    readonly filepath: string,
-    readonly newFilename: string,
-    readonly originalFilename: string | null,
-    readonly mimetype: string | null,
-  ) {}
-
-  get lastModifiedDate(): Date | null {
-    return this.mtime;
-  }
-
-  toJSON(): Record<string, unknown> {
-    const { size, filepath, newFilename, mimetype, mtime, originalFilename } =
-      this;
-    return { size, filepath, newFilename, mimetype, mtime, originalFilename };
-  }
-}
 
 /** On folders that several machines share, only the host that wrote a file can tell whether its process lives. */
 const HOST = createHash("sha256")
@@ -58,18 +34,6 @@ export function newUpload(
   const name = `${PREFIX}-${HOST}-${process.pid}-${STARTED}-${random}${extension}`;
   const filepath = path.join(uploadFolder(options), name);
   return new UploadedFile(filepath, name, originalFilename, mimetype);
-}
-
-/** Remove the files of a finished request; those that were moved are gone already. */
-export function removeUploads(files: readonly string[]): void {
-  for (const file of files) {
-    fs.unlink(file, (error) => {
-      if (error && error.code !== "ENOENT")
-        log(`cannot remove uploaded file ${file}`, "error", {
-          error: String(error),
-        });
-    });
-  }
 }
 
 /**

@@ -2,6 +2,7 @@
 import { ActionheroError } from "../../errors";
 import type { CertificateSettings } from "../certificateFiles";
 import type { FingerprintOptions } from "../identity";
+import { JSON_DEFAULTS } from "../jsonRequest";
 
 export interface FormOptions {
   /** Keep every value of a repeated field, and not only the last. */
@@ -71,6 +72,18 @@ export interface WebConfig {
   queryParseOptions?: Record<string, unknown>;
   maxBodyDepth?: number;
   maxParams?: number;
+  /** Bytes of a JSON body; null: `formOptions.maxFieldsSize`. */
+  maxJsonSize?: number | null;
+  /** Items of all lists of a JSON document together, on every transport. */
+  maxArrayItems?: number;
+  /** Which actions take files: all, or those that declare them with `file()`. */
+  uploads?: "all" | "declared";
+  /** Bytes of all temporary files of this process together. */
+  maxUploadBytes?: number;
+  /** Temporary files that this process writes to at the same time. */
+  maxUploadWrites?: number;
+  /** Names with brackets make objects and lists in forms, as they do in queries. */
+  formBrackets?: boolean;
   headersTimeout?: number;
   requestTimeout?: number;
   keepAliveTimeout?: number;
@@ -82,10 +95,12 @@ export const WEB_DEFAULTS = {
   flatFileCacheDuration: 60,
   defaultErrorStatusCode: 500,
   httpsPort: 4443,
-  maxBodyDepth: 200,
-  maxParams: 10_000,
+  ...JSON_DEFAULTS,
   maxFieldsSize: 20 * 1024 * 1024,
   maxFileSize: 200 * 1024 * 1024,
+  maxFiles: 100,
+  maxUploadBytes: 2 * 1024 ** 3,
+  maxUploadWrites: 8,
   headersTimeout: 60_000,
   requestTimeout: 300_000,
   keepAliveTimeout: 5_000,

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as querystring from "node:querystring";
 import type { Connection } from "../../connection/connection";
+import type { UploadedFile } from "../../input/uploadedFile";
 import { parseCookies } from "../../utils/parseCookies";
 import {
   defaultPairs,
@@ -13,7 +14,7 @@ import {
 } from "./headers";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
-import type { UploadedFile } from "./uploads";
+import type { TemporaryFiles } from "./temporaryFiles";
 import type { WebConfig } from "./webConfig";
 import { ownHeaders, WebResponse } from "./webResponse";
 
@@ -79,8 +80,8 @@ export class WebRequest {
   connection: Connection | undefined;
   /** The client asked whether it may send its body, and was told so. */
   saidContinue: boolean;
-  /** Temporary files to remove when the request ends. */
-  temporaryFiles: string[] | undefined;
+  /** To be removed when the request ends. */
+  temporaryFiles: TemporaryFiles | undefined;
 
   private pairs: HeaderPairs | undefined;
   /** Those of the pairs that are the framework's. */

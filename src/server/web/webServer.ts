@@ -35,8 +35,14 @@ import { isForAction, routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
-import { removeLeftovers, removeUploads, uploadFolder } from "./uploads";
-import { checkConfig, httpsSettings, type WebConfig } from "./webConfig";
+import { UploadDisk } from "./uploadDisk";
+import { removeLeftovers, uploadFolder } from "./uploads";
+import {
+  checkConfig,
+  httpsSettings,
+  WEB_DEFAULTS,
+  type WebConfig,
+} from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { writeBody } from "./write";
 
@@ -63,6 +69,12 @@ export class WebServer extends Server {
     fingerprint: (req: IncomingMessage): { fingerprint: string } =>
       identify(req, this.config.fingerprintOptions),
   };
+
+  /** What uploads share. */
+  readonly uploadDisk = new UploadDisk(() => ({
+    maxBytes: this.config.maxUploadBytes ?? WEB_DEFAULTS.maxUploadBytes,
+    maxWrites: this.config.maxUploadWrites ?? WEB_DEFAULTS.maxUploadWrites,
+  }));
 
   private readonly activity = new Activity((request) => this.end(request));
   private readonly extra = { isStopping: false };
@@ -343,7 +355,7 @@ export class WebServer extends Server {
   private end(request: WebRequest): void {
     this.activity.end(request.req.socket, request);
     // again after the end of a client that left while they were being written
-    if (request.temporaryFiles) removeUploads(request.temporaryFiles);
+    request.temporaryFiles?.remove();
     const { connection } = request;
     if (connection && !connection.destroyed)
       connection.destroy().catch((error: unknown) => {

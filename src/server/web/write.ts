@@ -96,6 +96,7 @@ export function writeHead(
   head: FlatHeaders,
 ): void {
   if (request.method === "HEAD") setFlat(head, "transfer-encoding", undefined);
+  if (!request.res.shouldKeepAlive) setFlat(head, "connection", "close");
   writeExactly(request.res, status, head);
 }
 

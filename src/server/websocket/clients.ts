@@ -3,9 +3,14 @@ import type { IncomingMessage } from "node:http";
 import { endWithin, type Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
+import {
+  describeJsonLimit,
+  topLevelScalar,
+  type JsonLimitError,
+} from "../jsonRequest";
 import type { BuildConnectionData } from "../server";
 import { decode, ID, idText } from "./protocol";
-import { handleRequest, type RequestServer } from "./requests";
+import { handleRequest, refuseRequest, type RequestServer } from "./requests";
 import { randomId } from "./randomId";
 import { refusalOf } from "./refusal";
 import {
@@ -89,7 +94,12 @@ export class Clients implements SparkOwner {
   }
 
   onText(spark: Spark, text: string): void {
-    const message = decode(text);
+    let message;
+    try {
+      message = decode(text);
+    } catch (error) {
+      return this.refuse(spark, text, error as JsonLimitError);
+    }
     if (message === undefined) return;
     if (spark.listenerCount("data") > 0) spark.emit("data", message);
     if (typeof message === "string") {
@@ -99,6 +109,20 @@ export class Clients implements SparkOwner {
     const { connection } = spark;
     if (connection && !connection.destroyed)
       handleRequest(this.host, spark, connection, message);
+  }
+
+  /** The message was not parsed: its id is looked up in the text, so that the client knows what was refused. */
+  private refuse(
+    { connection }: Spark,
+    text: string,
+    error: JsonLimitError,
+  ): void {
+    if (!connection || connection.destroyed) return;
+    if (!text.trimStart().startsWith("{")) return; // no request, whatever it is
+    refuseRequest(this.host, connection, {
+      reason: describeJsonLimit(error),
+      messageId: topLevelScalar(text, "messageId"),
+    });
   }
 
   onCut(spark: Spark, { code, reason }: CloseReason): void {

@@ -2,6 +2,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
 
+/** Longer than any host with its scheme and port: patterns of the project are not tried on more. */
+const MAX_ORIGIN_LENGTH = 512;
+
 /**
  * Whether a request may come from where it comes from. Browsers always tell the origin of a websocket; what tells none
  * is no browser, and could tell anything.
@@ -11,6 +14,7 @@ export function isAllowedOrigin(
   origins: PrimusOptions["origins"],
 ): boolean {
   if (origin === undefined) return true;
+  if (origin.length > MAX_ORIGIN_LENGTH) return false;
   return listOf(origins ?? WEBSOCKET_DEFAULTS.origins).some((allowed) =>
     matches(origin, allowed),
   );

@@ -1,4 +1,5 @@
 /** The wire format of Primus, as data: what a frame's text means, and the texts of what is sent. Knows no sockets. */
+import { JsonLimitError, parseJsonRequest } from "../jsonRequest";
 
 /** What a client asks for, before anything of it is checked. */
 export interface Request {
@@ -21,12 +22,14 @@ export const ID = "primus::id::";
 /**
  * What a client sent.
  * @returns a request; a control message (`"primus::..."`); undefined for what is neither, which is ignored
+ * @throws JsonLimitError
  */
 export function decode(text: string): Request | string | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
+    value = parseJsonRequest(text);
+  } catch (error) {
+    if (error instanceof JsonLimitError) throw error;
     return undefined;
   }
   if (typeof value === "string")

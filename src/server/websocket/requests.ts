@@ -37,6 +37,16 @@ export function handleRequest(
   runVerb(server, spark, connection, request, messageId);
 }
 
+/** Answer a request that was not even parsed. */
+export function refuseRequest(
+  server: RequestServer,
+  connection: Connection,
+  { reason, messageId }: { reason: string; messageId: unknown },
+): void {
+  const id = (messageId || randomUUID()) as string;
+  server.sendMessage(connection, { error: reason }, id).catch(() => undefined);
+}
+
 function runAction(
   server: RequestServer,
   connection: Connection,
@@ -54,11 +64,9 @@ function runAction(
 
 /** The object is ours alone: it was just parsed. */
 function paramsOf(params: unknown): Record<string, unknown> {
-  if (typeof params !== "object" || params === null || Array.isArray(params))
-    return {};
-  const record = params as Record<string, unknown>;
-  if (Object.hasOwn(record, "__proto__")) delete record["__proto__"];
-  return record;
+  return typeof params === "object" && params !== null && !Array.isArray(params)
+    ? (params as Record<string, unknown>)
+    : {};
 }
 
 /** One after the other for each client, and only when it has taken the last: whole files are held in memory. */

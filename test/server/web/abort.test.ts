@@ -5,13 +5,12 @@ import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { until } from "../../support/until";
-import { startWebApp, type WebApp } from "../../support/webApp";
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
 import type { WebRequest } from "../../../src/server/web/webRequest";
 import type { WebServer } from "../../../src/server/web/webServer";
 
-/** The module itself, whose functions the streams of node call. */
-const realFs = jest.requireActual<{ open: typeof fs.open }>("node:fs");
+const { promises } = fs;
 
 let app: WebApp;
 let uploadDir: string;
@@ -21,6 +20,7 @@ beforeAll(async () => {
   app = await startWebApp();
   uploadDir = fs.mkdtempSync(path.join(os.tmpdir(), "aborted-"));
   config.web.formOptions = { uploadDir };
+  addActions({ take: { run: () => ({}) } });
 });
 
 afterAll(async () => {
@@ -33,7 +33,7 @@ afterAll(async () => {
 function begun(server: WebServer): number {
   const [connection] = server.connections();
   const request = connection?.rawConnection as WebRequest | undefined;
-  return request?.temporaryFiles?.length ?? 0;
+  return request?.temporaryFiles?.count ?? 0;
 }
 
 const PART =
@@ -48,16 +48,17 @@ test.each([
 ])("nothing is: %s %#", async (type, body) => {
   const server = api.servers.servers.web as WebServer;
   const opens: (() => void)[] = [];
-  const { open } = realFs;
+  const { open } = promises;
   const opening = jest
-    .spyOn(realFs, "open")
-    .mockImplementation((...args: unknown[]) => {
-      opens.push(() => open(...(args as Parameters<typeof open>)));
+    .spyOn(promises, "open")
+    .mockImplementation(async (...args) => {
+      await new Promise<void>((proceed) => opens.push(proceed));
+      return open(...args);
     });
   const client = net.connect(app.port, "localhost");
   await once(client, "connect");
   client.write(
-    `POST /api/status HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\nContent-Length: 9999\r\n\r\n${body}`,
+    `POST /api/take HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\nContent-Length: 9999\r\n\r\n${body}`,
   );
   await until(() => begun(server) > 0 && opens.length === begun(server));
   client.destroy();

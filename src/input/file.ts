@@ -1,0 +1,104 @@
+/** Inputs that are uploaded files. */
+import { HttpError } from "../errors";
+import { UploadedFile } from "./uploadedFile";
+
+/** Which files an input takes. */
+export interface FileOptions {
+  /** Bytes of one file (default: `config.web.formOptions.maxFileSize`, which is also the most). */
+  maxSize?: number;
+  /** Media types as clients declare them: `"image/png"`, `"image/*"` (default: all). */
+  types?: readonly string[];
+  /** How many files; when it is given, the param is a list (default: one file, no list). */
+  maxFiles?: number;
+  /** Refuse calls without a file (default false). */
+  required?: boolean;
+}
+
+/** What `file()` declares. */
+export interface FileRule {
+  /** Bytes of one file. */
+  maxSize: number;
+  /** In lower case; undefined for all. */
+  types: readonly string[] | undefined;
+  maxFiles: number;
+  isList: boolean;
+}
+
+/** An input whose value is an UploadedFile, or with `maxFiles` a list of them. */
+export interface FileInput<Options extends FileOptions> {
+  file: FileRule & {
+    isList: Options extends { maxFiles: number } ? true : false;
+  };
+  required: Options extends { required: true } ? true : false;
+}
+
+/**
+ * Declare an input that takes uploaded files: `inputs = { picture: file({ maxSize: 1024 ** 2, types: ["image/*"] }) }`.
+ * Whatever else a client sends by this name is refused, on every transport.
+ */
+export function file<Options extends FileOptions = object>(
+  options?: Options,
+): FileInput<Options> {
+  const { maxSize, types, maxFiles, required } = (options ?? {}) as FileOptions;
+  const rule: FileRule = {
+    maxSize: maxSize ?? Infinity,
+    types: types?.map((type) => type.toLowerCase()),
+    maxFiles: maxFiles ?? 1,
+    isList: maxFiles !== undefined,
+  };
+  return { file: rule, required: required === true } as FileInput<Options>;
+}
+
+/** Why the value of a param is not what its rule says, or undefined. */
+export function fileFailure(
+  { maxSize, types, maxFiles, isList }: FileRule,
+  value: unknown,
+  name: string,
+): HttpError | undefined {
+  if (isList !== Array.isArray(value)) return notAFile(name);
+  const files: unknown[] = isList ? (value as unknown[]) : [value];
+  if (files.length > maxFiles) return tooManyFiles(name, maxFiles);
+  for (const one of files) {
+    if (!(one instanceof UploadedFile)) return notAFile(name);
+    if (one.size > maxSize) return tooLargeFile(name, maxSize);
+    if (!isTypeAllowed(types, one.mimetype)) return wrongType(name, types!);
+  }
+  return undefined;
+}
+
+/** @param mediaType as in a `Content-Type`, perhaps with parameters */
+export function isTypeAllowed(
+  types: readonly string[] | undefined,
+  mediaType: string | null,
+): boolean {
+  if (types === undefined) return true;
+  const [essence = ""] = (mediaType ?? "").toLowerCase().split(";", 1);
+  const type = essence.trim();
+  return types.some((allowed) =>
+    allowed.endsWith("/*")
+      ? type.startsWith(allowed.slice(0, -1))
+      : type === allowed,
+  );
+}
+
+export function wrongType(name: string, types: readonly string[]): HttpError {
+  const list = types.join(", ");
+  return new HttpError(415, `"${name}" takes only files of the type ${list}`);
+}
+
+export function tooLargeFile(name: string, maxSize: number): HttpError {
+  return new HttpError(
+    413,
+    `"${name}" takes files of at most ${maxSize} bytes`,
+  );
+}
+
+export function tooManyFiles(name: string, maxFiles: number): HttpError {
+  const files = maxFiles === 1 ? "file" : "files";
+  return new HttpError(413, `"${name}" takes at most ${maxFiles} ${files}`);
+}
+
+function notAFile(name: string): HttpError {
+  const text = `Input for parameter "${name}" is not an uploaded file`;
+  return new HttpError(422, text);
+}

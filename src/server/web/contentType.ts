@@ -1,0 +1,78 @@
+/** What a body is, by the essence of its `Content-Type` (RFC 9110 section 8.3) and not by what else the header says. */
+import { TextDecoder } from "node:util";
+import { BodyError } from "./bodyError";
+
+export type BodyKind = "json" | "form" | "multipart" | "file" | "other";
+
+export interface ContentType {
+  kind: BodyKind;
+  /** Type and subtype in lower case. */
+  essence: string;
+  /** Undefined for UTF-8. */
+  charset: string | undefined;
+}
+
+const KINDS: Record<string, BodyKind> = {
+  "application/json": "json",
+  "text/json": "json",
+  "application/x-www-form-urlencoded": "form",
+  "multipart/form-data": "multipart",
+  "application/octet-stream": "file",
+};
+
+const UTF8 = ["utf-8", "utf8", "us-ascii", "ascii"];
+
+let last: { header: string; parsed: ContentType } | undefined;
+
+export function parseContentType(header: string): ContentType {
+  // most clients of a server send the same
+  if (last?.header !== header) last = { header, parsed: parse(header) };
+  return last.parsed;
+}
+
+/** The text of a body. A byte order mark is left out. @throws BodyError 415 for an unknown charset */
+export function decodeText(bytes: Buffer, charset: string | undefined): string {
+  if (charset !== undefined) return decoderFor(charset).decode(bytes);
+  const text = bytes.toString("utf8");
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+/** @throws BodyError 415 */
+export function decoderFor(charset: string): TextDecoder {
+  try {
+    return new TextDecoder(charset);
+  } catch {
+    throw BodyError.unsupported(
+      `the charset ${JSON.stringify(charset.slice(0, 40))} of the request body is unknown`,
+    );
+  }
+}
+
+/** Type and subtype of a media type, in lower case. */
+export function essenceOf(mediaType: string): string {
+  const semicolon = mediaType.indexOf(";");
+  const essence = semicolon === -1 ? mediaType : mediaType.slice(0, semicolon);
+  return essence.trim().toLowerCase();
+}
+
+function parse(header: string): ContentType {
+  const essence = essenceOf(header);
+  return { kind: kindOf(essence), essence, charset: charsetOf(header) };
+}
+
+function kindOf(essence: string): BodyKind {
+  if (Object.hasOwn(KINDS, essence)) return KINDS[essence]!;
+  return essence.endsWith("+json") && essence.includes("/") ? "json" : "other";
+}
+
+function charsetOf(header: string): string | undefined {
+  for (const parameter of header.split(";").slice(1)) {
+    const equals = parameter.indexOf("=");
+    if (equals === -1) continue;
+    if (parameter.slice(0, equals).trim().toLowerCase() !== "charset") continue;
+    const value = parameter.slice(equals + 1).trim();
+    const charset = value.replaceAll('"', "").toLowerCase();
+    return charset === "" || UTF8.includes(charset) ? undefined : charset;
+  }
+  return undefined;
+}

@@ -1,0 +1,122 @@
+/** The temporary files of one request: written while they arrive, removed when it ends. */
+import * as fs from "node:fs";
+import { Writable } from "node:stream";
+import { log } from "../../log/log";
+import type { UploadDisk } from "./uploadDisk";
+
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW = 0, O_WRONLY } = fs.constants;
+const CREATE_FLAGS = O_WRONLY | O_CREAT | O_EXCL;
+const APPEND_FLAGS = O_WRONLY | O_APPEND | O_NOFOLLOW;
+const OWNER_ONLY = 0o600;
+
+/** Bytes of a file that wait in memory for their write. */
+const BUFFERED_BYTES = 64 * 1024;
+
+export class TemporaryFiles {
+  /** Bytes that were reserved for each path. */
+  private readonly sizes = new Map<string, number>();
+
+  constructor(private readonly disk: UploadDisk) {}
+
+  /** How many were begun. */
+  get count(): number {
+    return this.sizes.size;
+  }
+
+  /** A stream into a new file; its error may be a BodyError. It is known here at once, so that it is removed whatever happens. */
+  create(file: string): Writable {
+    this.sizes.set(file, 0);
+    return new FileStream((chunks, isNew) => this.write(file, chunks, isNew));
+  }
+
+  /** Remove all of them; those that were moved are gone already. Once more is harmless: a write may have come late. */
+  remove(): void {
+    for (const [file, bytes] of this.sizes) {
+      this.sizes.set(file, 0);
+      fs.unlink(file, (error) => {
+        this.disk.release(bytes);
+        if (error && error.code !== "ENOENT")
+          log(`cannot remove uploaded file ${file}`, "error", {
+            error: String(error),
+          });
+      });
+    }
+  }
+
+  private async write(
+    file: string,
+    bytes: Buffer,
+    isNew: boolean,
+  ): Promise<void> {
+    this.disk.reserve(bytes.length);
+    this.sizes.set(file, (this.sizes.get(file) ?? 0) + bytes.length);
+    await this.disk.write(() => append(file, bytes, isNew));
+  }
+}
+
+type Write = (bytes: Buffer, isNew: boolean) => Promise<void>;
+
+/** Writes one chunk after the other, and is not closed while one is being written. */
+class FileStream extends Writable {
+  private isNew = true;
+  private current: Promise<void> | undefined;
+
+  constructor(private readonly save: Write) {
+    super({ highWaterMark: BUFFERED_BYTES });
+  }
+
+  override _write(
+    chunk: Buffer,
+    _encoding: BufferEncoding,
+    done: (error?: Error | null) => void,
+  ): void {
+    this.start(chunk, done);
+  }
+
+  override _writev(
+    chunks: { chunk: Buffer }[],
+    done: (error?: Error | null) => void,
+  ): void {
+    this.start(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  }
+
+  /** A file without a byte is a file, too. */
+  override _final(done: (error?: Error | null) => void): void {
+    if (this.isNew) this.start(Buffer.alloc(0), done);
+    else done();
+  }
+
+  override _destroy(
+    error: Error | null,
+    done: (error?: Error | null) => void,
+  ): void {
+    const close = () => done(error);
+    if (this.current) this.current.then(close, close);
+    else close();
+  }
+
+  private start(bytes: Buffer, done: (error?: Error | null) => void): void {
+    const { isNew } = this;
+    this.isNew = false;
+    this.current = this.save(bytes, isNew);
+    this.current.then(
+      () => done(),
+      (error: Error) => done(error),
+    );
+  }
+}
+
+/** No descriptor stays open between two writes: a process has as many of them as writes. */
+async function append(
+  file: string,
+  bytes: Buffer,
+  isNew: boolean,
+): Promise<void> {
+  const flags = isNew ? CREATE_FLAGS : APPEND_FLAGS;
+  const handle = await fs.promises.open(file, flags, OWNER_ONLY);
+  try {
+    await handle.writeFile(bytes);
+  } finally {
+    await handle.close();
+  }
+}

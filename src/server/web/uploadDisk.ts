@@ -1,0 +1,56 @@
+/** What all uploads of a process share: bytes on disk, and writes at the same time. */
+import { BodyError } from "./bodyError";
+
+export interface UploadLimits {
+  /** Bytes of all temporary files of this process together. */
+  maxBytes: number;
+  /** Files that are written to at the same time. */
+  maxWrites: number;
+}
+
+/** What the system says when it has no room: nothing is wrong with the request or the server. */
+const NO_ROOM = ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"];
+
+export class UploadDisk {
+  private bytes = 0;
+  private writing = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  /** @param limits read whenever they are needed */
+  constructor(private readonly limits: () => UploadLimits) {}
+
+  /** Bytes of the temporary files that are not removed yet. */
+  get usedBytes(): number {
+    return this.bytes;
+  }
+
+  /** @throws BodyError 503 */
+  reserve(bytes: number): void {
+    if (this.bytes + bytes > this.limits().maxBytes) throw BodyError.noRoom();
+    this.bytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.bytes -= bytes;
+  }
+
+  /**
+   * Write when there is a slot. A slot is held by a write, and not by an upload: a client that sends slowly holds none.
+   * @throws BodyError 503 when the system has no room, or the error of the disk
+   */
+  async write(work: () => Promise<void>): Promise<void> {
+    if (this.writing >= this.limits().maxWrites)
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+    else this.writing++;
+    try {
+      await work();
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException;
+      throw NO_ROOM.includes(code) ? BodyError.noRoom(error) : error;
+    } finally {
+      const next = this.waiting.shift(); // it takes over the slot
+      if (next) next();
+      else this.writing--;
+    }
+  }
+}

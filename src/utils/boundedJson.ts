@@ -1,0 +1,186 @@
+/** Parses JSON from outside: its structure is counted in the text, before a parser makes objects of it. */
+
+/** What a JSON document may hold. */
+export interface JsonLimits {
+  /** Levels of objects and lists. */
+  maxDepth: number;
+  /** Keys of all objects together. */
+  maxKeys: number;
+  /** Items of all lists together. */
+  maxItems: number;
+}
+
+/** The document is valid or not, but in any case larger than a limit; it was not parsed. */
+export class JsonLimitError extends Error {
+  constructor(
+    readonly exceeded: keyof JsonLimits,
+    readonly limit: number,
+  ) {
+    super(`${exceeded} is ${limit}`);
+  }
+}
+
+const QUOTE = 34;
+const COMMA = 44;
+const COLON = 58;
+const OPEN_LIST = 91;
+const BACKSLASH = 92;
+const CLOSE_LIST = 93;
+const OPEN_OBJECT = 123;
+const CLOSE_OBJECT = 125;
+const SPACE = 32;
+
+/**
+ * Parse a document; own `__proto__` keys are removed at every level, as copying them would change the prototype of the
+ * copy.
+ * @throws JsonLimitError before anything is parsed, SyntaxError
+ */
+export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
+  if (!isSmall(text, limits)) countStructure(text, limits);
+  const value: unknown = JSON.parse(text);
+  if (mayHoldProto(text)) removeProto(value);
+  return value;
+}
+
+/**
+ * The text of one member of the outermost object, without parsing the others.
+ * @returns undefined when there is none, or when it is an object or a list
+ */
+export function topLevelScalar(text: string, key: string): unknown {
+  const name = JSON.stringify(key);
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) {
+      const end = endOfString(text, i);
+      if (end === -1) return undefined;
+      if (
+        depth === 1 &&
+        end - i + 1 === name.length &&
+        text.startsWith(name, i)
+      ) {
+        const value = scalarAfterColon(text, end + 1);
+        if (value !== undefined) return value;
+      }
+      i = end;
+    } else if (code === OPEN_LIST || code === OPEN_OBJECT) depth++;
+    else if (code === CLOSE_LIST || code === CLOSE_OBJECT) depth--;
+  }
+  return undefined;
+}
+
+/** Sticky, so that it looks at one place; bounded, so that it cannot take long there. */
+const SCALAR_MEMBER =
+  /[ \t\r\n]{0,8}:[ \t\r\n]{0,8}("[^"\\]{0,256}"|-?[\d.eE+]{1,32}|true|false)/y;
+
+function scalarAfterColon(text: string, at: number): unknown {
+  SCALAR_MEMBER.lastIndex = at;
+  const found = SCALAR_MEMBER.exec(text);
+  if (!found) return undefined;
+  try {
+    return JSON.parse(found[1]!) as unknown;
+  } catch {
+    return undefined; // digits that are no number
+  }
+}
+
+/** Texts that are too short for the limits, and open too few brackets: nearly all, at the cost of finding the brackets. */
+function isSmall(
+  text: string,
+  { maxDepth, maxKeys, maxItems }: JsonLimits,
+): boolean {
+  // the shortest key is `"":0,`, the shortest item `0,`
+  if (text.length > maxKeys * 5 || text.length > maxItems * 2) return false;
+  let opened = 0;
+  for (const bracket of ["{", "["]) {
+    let at = text.indexOf(bracket);
+    for (; at !== -1; at = text.indexOf(bracket, at + 1))
+      if (++opened > maxDepth) return false;
+  }
+  return true;
+}
+
+/** Whether each level is a list (1) or an object (0); used within one call only. */
+let levels = new Uint8Array(256);
+
+/** @throws JsonLimitError */
+function countStructure(
+  text: string,
+  { maxDepth, maxKeys, maxItems }: JsonLimits,
+): void {
+  let depth = 0;
+  let keys = 0;
+  let items = 0;
+  let isInList = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) {
+      i = endOfString(text, i);
+      if (i === -1) return; // malformed: the parser says so
+    } else if (code === COMMA) {
+      items += isInList;
+      if (items > maxItems) throw new JsonLimitError("maxItems", maxItems);
+    } else if (code === COLON) {
+      if (++keys > maxKeys) throw new JsonLimitError("maxKeys", maxKeys);
+    } else if (code === OPEN_LIST || code === OPEN_OBJECT) {
+      if (++depth > maxDepth) throw new JsonLimitError("maxDepth", maxDepth);
+      isInList = code === OPEN_LIST ? 1 : 0;
+      if (depth >= levels.length) levels = grown(levels);
+      levels[depth] = isInList;
+      if (isInList === 1 && !isEmptyList(text, i + 1)) items++;
+    } else if (code === CLOSE_LIST || code === CLOSE_OBJECT) {
+      if (depth > 0) depth--;
+      isInList = levels[depth]!;
+    }
+  }
+  if (items > maxItems) throw new JsonLimitError("maxItems", maxItems);
+}
+
+function grown(full: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(full.length * 2);
+  larger.set(full);
+  return larger;
+}
+
+function isEmptyList(text: string, start: number): boolean {
+  let at = start;
+  while (text.charCodeAt(at) <= SPACE) at++;
+  return text.charCodeAt(at) === CLOSE_LIST;
+}
+
+/** @returns the index of the closing quote, or -1 */
+function endOfString(text: string, start: number): number {
+  let end = text.indexOf('"', start + 1);
+  while (end !== -1 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end;
+}
+
+function isEscaped(text: string, quote: number): boolean {
+  let at = quote - 1;
+  while (text.charCodeAt(at) === BACKSLASH) at--;
+  return (quote - at) % 2 === 0;
+}
+
+/** An escape (`\u005f`) may spell the name, too. */
+function mayHoldProto(text: string): boolean {
+  return text.includes("__proto__") || text.includes("\\u");
+}
+
+/** Level by level, not by recursion: a deep document must not overflow the stack. */
+function removeProto(value: unknown): void {
+  let level: object[] = isObject(value) ? [value] : [];
+  while (level.length > 0) {
+    const next: object[] = [];
+    for (const container of level) {
+      if (Object.hasOwn(container, "__proto__"))
+        delete (container as { __proto__?: unknown }).__proto__;
+      for (const item of Object.values(container))
+        if (isObject(item)) next.push(item);
+    }
+    level = next;
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}

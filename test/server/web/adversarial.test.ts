@@ -1,0 +1,219 @@
+/** Texts that are made to take long: none takes much longer than a plain request of the same length. */
+import * as net from "node:net";
+import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { config, utils } from "../../../src/index";
+import { requestedRange, isFresh } from "../../../src/server/web/range";
+import { parseContentType } from "../../../src/server/web/contentType";
+import { parseQuery } from "../../../src/server/web/query";
+import { chooseEncoding } from "../../../src/server/web/compression";
+import { parseRequest } from "../../../src/server/socket/protocol";
+import { isAllowedOrigin } from "../../../src/server/websocket/origin";
+import { compilePath, matchCompiled } from "../../../src/route/matchUrl";
+import { networkOf } from "../../../src/utils/networkOf";
+
+const KILOBYTE = 1024;
+/** Node takes 16 KiB of headers in all. */
+const HEADER_BYTES = 15 * KILOBYTE;
+
+let app: WebApp;
+
+beforeAll(async () => {
+  app = await startWebApp();
+  config.web.compress = true;
+  addActions({ take: { inputs: { key: {} }, run: () => ({}) } });
+});
+
+afterAll(async () => {
+  config.web.compress = false;
+  await app.stop();
+});
+
+const fill = (unit: string, bytes: number) =>
+  unit.repeat(Math.ceil(bytes / unit.length)).slice(0, bytes);
+
+/** Long runs of what patterns repeat, broken where they would have to end. */
+const shapes: [name: string, make: (bytes: number) => string][] = [
+  ["spaces", (n) => `bytes=${fill(" ", n / 2)}-${fill(" ", n / 2)}x`],
+  ["spaces at the end", (n) => `a${fill(" ", n)}x`],
+  ["tabs", (n) => `a=${fill("\t", n)};x`],
+  ["digits", (n) => `bytes=${fill("1", n / 2)}-${fill("1", n / 2)}x`],
+  ["commas", (n) => fill(",", n)],
+  ["commas and spaces", (n) => fill(", ", n)],
+  ["semicolons", (n) => fill(";", n)],
+  ["parameters", (n) => fill("a;q=0.;", n)],
+  ["brackets", (n) => fill("[", n)],
+  ["addresses in brackets", (n) => `${fill("[1%", n)}]x`],
+  ["zones", (n) => `[1%${fill("]:", n)}`],
+  ["colons", (n) => fill(":", n)],
+  ["groups", (n) => fill("::ffff:", n)],
+  ["quotes", (n) => fill('"', n)],
+  ["backslashes", (n) => `"${fill("\\", n)}`],
+  ["equals signs", (n) => fill("=", n)],
+  ["percent signs", (n) => fill("%", n)],
+  ["escapes", (n) => fill("%5b", n)],
+  ["plus signs", (n) => fill("+", n)],
+  ["slashes", (n) => fill("/", n)],
+  ["dots", (n) => fill("../", n)],
+  ["a cookie's name", (n) => fill(" sessionID", n)],
+  ["no-cache", (n) => fill(",no-cache ", n)],
+];
+
+/** The fastest of some tries, in ms: what else the machine does only makes them slower. */
+async function fastest(work: () => unknown, tries = 5): Promise<number> {
+  let best = Infinity;
+  for (let i = 0; i < tries; i++) {
+    const start = performance.now();
+    await work();
+    best = Math.min(best, performance.now() - start);
+  }
+  return best;
+}
+
+const requestOf = (
+  headers: [string, string][],
+  target = "/public/index.html",
+) =>
+  `GET ${target} HTTP/1.1\r\n${headers
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join("")}Connection: close\r\n\r\n`;
+
+/** A request as raw bytes: clients of node would refuse to send some of them. */
+async function exchange(text: string): Promise<string> {
+  const socket = net.connect(app.port, "localhost");
+  socket.write(text, "latin1");
+  let received = "";
+  for await (const chunk of socket) received += String(chunk).slice(0, 100);
+  return received;
+}
+
+describe("each header with 15 KiB of an adversarial value", () => {
+  let plain: number;
+
+  beforeAll(async () => {
+    const padding: [string, string][] = [
+      ["Host", "localhost"],
+      ["X-Padding", fill("x", HEADER_BYTES)],
+    ];
+    expect(await exchange(requestOf(padding))).toMatch(/^HTTP\/1.1 200/);
+    plain = await fastest(() => exchange(requestOf(padding)), 15);
+  });
+
+  test.each([
+    "Accept",
+    "Accept-Encoding",
+    "Authorization",
+    "Cache-Control",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Type",
+    "Cookie",
+    "Forwarded",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "Origin",
+    "Range",
+    "Referer",
+    "User-Agent",
+    "X-File-Name",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "X-SessionID",
+  ])("%s takes hardly longer than a plain request", async (name) => {
+    for (const [shape, make] of shapes) {
+      const headers: [string, string][] = [
+        ["Host", "localhost"],
+        [name, make(HEADER_BYTES - 100)],
+      ];
+      if (name === "If-Range") headers.push(["Range", "bytes=0-1"]);
+      for (const target of ["/public/index.html", "/api/take"]) {
+        const text = requestOf(headers, target);
+        const took = await fastest(() => exchange(text), 3);
+        if (took > 5 * plain + 20) throw new Error(`${shape}: ${took} ms`);
+      }
+    }
+  });
+
+  test("so do the path, the query and each param", async () => {
+    for (const [shape, make] of shapes) {
+      const value = make(HEADER_BYTES - 100).replace(/[\s"]/g, "_");
+      for (const target of [
+        `/${value}`,
+        `/api/${value}`,
+        `/api/take?${value}`,
+        `/api/take?key=${value}`,
+        `/api/take?callback=${value}`,
+        `/api/take?apiVersion=${value}`,
+        `/api/take.${value}`,
+        `/primus/${value}`,
+      ]) {
+        const text = requestOf([["Host", "localhost"]], target);
+        const took = await fastest(() => exchange(text), 3);
+        if (took > 5 * plain + 20)
+          throw new Error(`${target.slice(0, 30)}, ${shape}: ${took} ms`);
+      }
+    }
+  });
+});
+
+describe("every reader of client texts takes linear time", () => {
+  const headers = (value: string) => ({
+    range: value,
+    "if-range": value,
+    "if-none-match": value,
+    "if-modified-since": value,
+    "cache-control": value,
+  });
+  const validators = { etag: 'W/"1"', lastModified: new Date(0) };
+  const path = compilePath("/:id(\\d+$)/:rest(^(a|b)*$)", true);
+  const cookies = (cookie: string) =>
+    utils.parseCookies({ headers: { cookie } });
+  const names = { verbs: ["say"], isAction: () => false };
+  const forwarded = (value: string) =>
+    utils.parseHeadersForClientAddress({ "x-forwarded-for": value });
+
+  const readers: Record<string, (value: string) => unknown> = {
+    requestedRange: (value) => requestedRange(headers(value), 100, validators),
+    "requestedRange with If-Range": (value) =>
+      requestedRange({ ...headers(value), range: "bytes=0-1" }, 9, validators),
+    isFresh: (value) => isFresh(headers(value), validators),
+    parseHeadersForClientAddress: forwarded,
+    parseIPv6URI: (value) => utils.parseIPv6URI(value),
+    parseCookies: cookies,
+    parseContentType,
+    "parseContentType with parameters": (value) =>
+      parseContentType(`text/plain;${value}`),
+    parseQuery: (value) => parseQuery(value.slice(0, 64 * KILOBYTE)),
+    chooseEncoding,
+    networkOf,
+    "the pattern of a route": (value) => matchCompiled([value, value], path),
+    "the origins of websockets": (value) =>
+      isAllowedOrigin(value, [/^(a|\[)+\d+$/, "https://*.site.com"]),
+    "a line of a socket": (value) => parseRequest(value, names),
+    "a line of newlines": (value) =>
+      parseRequest(`a${"\n".repeat(value.length)}a`, names),
+  };
+
+  test.each(Object.keys(readers))("%s", async (name) => {
+    const read = (value: string) => {
+      try {
+        readers[name](value);
+      } catch {
+        // refused is as good as read
+      }
+    };
+    for (const [shape, make] of shapes) {
+      const [short, long] = [make(16 * KILOBYTE), make(256 * KILOBYTE)];
+      const once = await fastest(() => read(short), 3);
+      const sixteenTimes = await fastest(() => read(long), 3);
+      // quadratic time would be 256 times as much
+      if (sixteenTimes > 80 * once + 5)
+        throw new Error(`${shape}: ${once} ms, then ${sixteenTimes} ms`);
+    }
+  });
+});
