@@ -40,9 +40,12 @@ const V29_EXPORTS = [
 const ADDED = [
   "ActionheroError",
   "ActionsStatus",
+  "HttpError",
+  "UploadedFile",
   "builtinTasks",
   "connectionVerbs",
   "encodeOnce",
+  "file",
 ];
 
 test("the exports", () => {

@@ -1,12 +1,6 @@
 /** What all uploads of a process share: bytes on disk, and writes at the same time. */
 import { BodyError } from "./bodyError";
-
-export interface UploadLimits {
-  /** Bytes of all temporary files of this process together. */
-  maxBytes: number;
-  /** Files that are written to at the same time. */
-  maxWrites: number;
-}
+import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 
 /** What the system says when it has no room: nothing is wrong with the request or the server. */
 const NO_ROOM = ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"];
@@ -16,8 +10,8 @@ export class UploadDisk {
   private writing = 0;
   private readonly waiting: (() => void)[] = [];
 
-  /** @param limits read whenever they are needed */
-  constructor(private readonly limits: () => UploadLimits) {}
+  /** @param config read whenever a limit is needed */
+  constructor(private readonly config: () => WebConfig) {}
 
   /** Bytes of the temporary files that are not removed yet. */
   get usedBytes(): number {
@@ -26,7 +20,8 @@ export class UploadDisk {
 
   /** @throws BodyError 503 */
   reserve(bytes: number): void {
-    if (this.bytes + bytes > this.limits().maxBytes) throw BodyError.noRoom();
+    const { maxUploadBytes = WEB_DEFAULTS.maxUploadBytes } = this.config();
+    if (this.bytes + bytes > maxUploadBytes) throw BodyError.noRoom();
     this.bytes += bytes;
   }
 
@@ -39,7 +34,8 @@ export class UploadDisk {
    * @throws BodyError 503 when the system has no room, or the error of the disk
    */
   async write(work: () => Promise<void>): Promise<void> {
-    if (this.writing >= this.limits().maxWrites)
+    const { maxUploadWrites = WEB_DEFAULTS.maxUploadWrites } = this.config();
+    if (this.writing >= maxUploadWrites)
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     else this.writing++;
     try {

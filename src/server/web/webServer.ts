@@ -37,12 +37,7 @@ import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
 import { UploadDisk } from "./uploadDisk";
 import { removeLeftovers, uploadFolder } from "./uploads";
-import {
-  checkConfig,
-  httpsSettings,
-  WEB_DEFAULTS,
-  type WebConfig,
-} from "./webConfig";
+import { checkConfig, httpsSettings, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { writeBody } from "./write";
 
@@ -71,10 +66,7 @@ export class WebServer extends Server {
   };
 
   /** What uploads share. */
-  readonly uploadDisk = new UploadDisk(() => ({
-    maxBytes: this.config.maxUploadBytes ?? WEB_DEFAULTS.maxUploadBytes,
-    maxWrites: this.config.maxUploadWrites ?? WEB_DEFAULTS.maxUploadWrites,
-  }));
+  readonly uploadDisk = new UploadDisk(() => this.config);
 
   private readonly activity = new Activity((request) => this.end(request));
   private readonly extra = { isStopping: false };

@@ -134,7 +134,7 @@ describe("each header with 15 KiB of an adversarial value", () => {
       for (const target of ["/public/index.html", "/api/take"]) {
         const text = requestOf(headers, target);
         const took = await fastest(() => exchange(text), 3);
-        if (took > 5 * plain + 20) throw new Error(`${shape}: ${took} ms`);
+        if (took > 5 * plain + 30) throw new Error(`${shape}: ${took} ms`);
       }
     }
   });
@@ -154,7 +154,7 @@ describe("each header with 15 KiB of an adversarial value", () => {
       ]) {
         const text = requestOf([["Host", "localhost"]], target);
         const took = await fastest(() => exchange(text), 3);
-        if (took > 5 * plain + 20)
+        if (took > 5 * plain + 30)
           throw new Error(`${target.slice(0, 30)}, ${shape}: ${took} ms`);
       }
     }
@@ -212,7 +212,7 @@ describe("every reader of client texts takes linear time", () => {
       const once = await fastest(() => read(short), 3);
       const sixteenTimes = await fastest(() => read(long), 3);
       // quadratic time would be 256 times as much
-      if (sixteenTimes > 80 * once + 5)
+      if (sixteenTimes > 80 * once + 50)
         throw new Error(`${shape}: ${once} ms, then ${sixteenTimes} ms`);
     }
   });
