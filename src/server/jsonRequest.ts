@@ -1,11 +1,7 @@
 /** Parses the JSON that clients send, on every transport under the same limits: those of `config.web`. */
 import { config } from "../config/config";
-import type {
-  JsonLimitError} from "../utils/boundedJson";
-import {
-  parseBoundedJson,
-  type JsonLimits,
-} from "../utils/boundedJson";
+import type { JsonLimitError } from "../utils/boundedJson";
+import { parseBoundedJson, type JsonLimits } from "../utils/boundedJson";
 
 export { JsonLimitError, topLevelScalar } from "../utils/boundedJson";
 
