@@ -75,6 +75,8 @@ export const DEFAULT = {
       rpcTimeout: 5000,
       // how long stop() waits for what is running, in ms
       shutdownTimeout: 10 * 1000,
+      // stop the process when a promise of the project is rejected and nobody handles it; it is reported either way
+      exitOnUnhandledRejection: true,
       // take changed actions, tasks and routes into the running server; never in tests
       developmentMode: false,
       // show the framework's own commands in `actionhero help`

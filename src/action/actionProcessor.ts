@@ -1,6 +1,7 @@
 /** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
 import { api } from "../api";
 import { config } from "../config/config";
+import { takeFailedCall, forgetCalls } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { applyInputs, isThenable, reduceParams } from "../input/field";
 import type { Inputs, ParamsFrom } from "../input/types";
@@ -18,6 +19,11 @@ const NO_MIDDLEWARE: string[] = [];
 
 /** Live lists: middleware may add to them while they are gone through. */
 type MiddlewareNames = [global: readonly string[], local: readonly string[]];
+
+/** A server, as far as actions need one; those of plugins may be objects without a base class. */
+interface Answering {
+  hasAnswered(connection: Connection, messageId: string | number): boolean;
+}
 
 /** The `data` that actions and their middleware get. */
 export class ActionProcessor<ActionClass extends Action = any> {
@@ -101,6 +107,14 @@ export class ActionProcessor<ActionClass extends Action = any> {
         status = ActionsStatus.GenericError;
       }
     }
+    const failed = takeFailedCall(
+      connection,
+      status !== ActionsStatus.Complete,
+    );
+    if (failed) {
+      thrown = failed.error;
+      status = ActionsStatus.GenericError;
+    }
     let error: unknown;
     if (status !== ActionsStatus.Complete) {
       try {
@@ -110,6 +124,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
         error = failure; // the project's own message function is broken
       }
       this.attachError(error);
+      // whoever would have answered has failed, and the client waits
+      if (this.toRender !== true && !this.isAnswered()) this.toRender = true;
     }
     this.complete(status, error);
     return this;
@@ -204,10 +220,18 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.response ??= {};
     const { connection } = this;
     if (connection.pendingActions > 0) connection.pendingActions--;
+    if (connection.pendingActions === 0) forgetCalls(connection);
     this.duration = Date.now() - this.actionStartTime!;
     this.actionStatus = status;
     this.working = false;
     reportAction(this, error);
+  }
+
+  private isAnswered(): boolean {
+    const { connection, messageId } = this;
+    const server = api.servers?.servers[connection.type] as
+      Partial<Answering> | undefined;
+    return server?.hasAnswered?.(connection, messageId) ?? false;
   }
 
   private attachError(error: unknown): void {

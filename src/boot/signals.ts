@@ -1,4 +1,5 @@
 /** What operating system signals and uncaught errors do to a Process. */
+import { config } from "../config/config";
 import { toError } from "../errors";
 import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
@@ -15,9 +16,15 @@ export function registerSignals(
   server: Process,
   stopCallback: (exitCode?: number) => void,
 ): void {
-  const stopForError = (thrown: unknown, name: string) => {
+  const reportOnce = (
+    thrown: unknown,
+    name: string,
+    level: "emerg" | "error",
+  ) => {
     const error = toError(thrown);
-    if (!wasReported(error)) reportError(error, "uncaught", name, "emerg");
+    if (!wasReported(error)) reportError(error, "uncaught", name, level);
+  };
+  const stopForError = (name: string) => {
     if (server.shuttingDown) return;
     void stopWithin(server, [`uncaught ${name.toLowerCase()}`], () =>
       stopCallback(1),
@@ -40,10 +47,15 @@ export function registerSignals(
     );
   };
 
-  process.on("uncaughtException", (error) => stopForError(error, "Exception"));
-  process.on("unhandledRejection", (reason) =>
-    stopForError(reason, "Rejection"),
-  );
+  process.on("uncaughtException", (error) => {
+    reportOnce(error, "Exception", "emerg");
+    stopForError("Exception");
+  });
+  process.on("unhandledRejection", (reason) => {
+    const isToStop = config.general?.exitOnUnhandledRejection !== false;
+    reportOnce(reason, "Rejection", isToStop ? "emerg" : "error");
+    if (isToStop) stopForError("Rejection");
+  });
   process.on("SIGINT", stopForSignal);
   process.on("SIGTERM", stopForSignal);
   process.on("SIGUSR2", restartForSignal);

@@ -4,6 +4,7 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { isThenable } from "../input/field";
 import { log } from "../log/log";
+import { call } from "./calls";
 import type { ConnectionMiddleware } from "./registry";
 import { runVerb } from "./verbs";
 
@@ -124,13 +125,13 @@ export class Connection {
   }
 
   /** Send something to the client; the connection's server brings the means. */
-  async sendMessage(_message: any, _verb?: string): Promise<void> {
-    throw new Error("not implemented");
+  sendMessage(_message: any, _verb?: string): Promise<void> {
+    return call(this, "sendMessage", notImplemented) as Promise<void>;
   }
 
   /** Send a file below the public folders to the client; the connection's server brings the means. */
-  async sendFile(_path: string): Promise<void> {
-    throw new Error("not implemented");
+  sendFile(_path: string): Promise<void> {
+    return call(this, "sendFile", notImplemented) as Promise<void>;
   }
 
   /**
@@ -156,7 +157,8 @@ export class Connection {
    * @throws Error from `config.errors` when the verb is unknown, not allowed here, or fails
    */
   verbs(verb: string, words: string[] | string = []): Promise<any> {
-    return runVerb(this, verb, Array.isArray(words) ? [...words] : [words]);
+    const list = Array.isArray(words) ? [...words] : [words];
+    return call(this, "verbs", () => runVerb(this, verb, list));
   }
 
   /** Leave all rooms, say goodbye and forget the client; a second call waits for the first. */
@@ -245,6 +247,10 @@ function chatRooms() {
       };
     }
   ).chatRoom;
+}
+
+function notImplemented(): never {
+  throw new Error("not implemented");
 }
 
 function checkData(data: ConnectionData): void {

@@ -1,5 +1,6 @@
 /** The connection class of each server: its own ways to send, and its custom methods. */
 import { config } from "../config/config";
+import { call, noteMessage } from "../connection/calls";
 import { Connection } from "../connection/connection";
 import { newFingerprint } from "./identity";
 import type { Server } from "./server";
@@ -36,20 +37,30 @@ function hasSameNames(methods: object, names: readonly string[]): boolean {
 
 function buildClass(server: Server): typeof Connection {
   class ServerConnection extends Connection {}
-  addMethod(ServerConnection, "sendMessage", (connection, message) =>
-    server.sendMessage(connection, message),
-  );
-  addMethod(ServerConnection, "sendFile", (connection, path: string) => {
+  const add = (name: string, method: Method) =>
+    addMethod(ServerConnection, name, (connection, ...args) =>
+      call(
+        connection,
+        name,
+        () => method(connection, ...args),
+        (failedOn, failed) => server.failCall(failedOn, failed),
+      ),
+    );
+  add("sendMessage", (connection, message) => {
+    noteMessage(connection, message);
+    return server.sendMessage(connection, message);
+  });
+  add("sendFile", (connection, path: string) => {
     connection.params.file = path;
+    noteMessage(connection, undefined);
     return server.processFile(connection);
   });
-  addMethod(ServerConnection, "rotateFingerprint", (connection) => {
+  add("rotateFingerprint", (connection) => {
     const fingerprint = newFingerprint(config.web?.fingerprintOptions);
     return (connection.fingerprint = fingerprint);
   });
   for (const name of Object.keys(server.connectionCustomMethods)) {
-    addMethod(
-      ServerConnection,
+    add(
       name,
       (connection, ...args) =>
         server.connectionCustomMethods[name]!(connection, ...args) as unknown,
@@ -70,7 +81,7 @@ function addMethod(
   Object.defineProperty(prototype, name, {
     configurable: true,
     get(this: Connection) {
-      const bound = async (...args: unknown[]) => method(this, ...args);
+      const bound = (...args: unknown[]) => method(this, ...args);
       if (this !== prototype) ownMethod(this, name, bound);
       return bound;
     },

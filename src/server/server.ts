@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { ActionProcessor } from "../action/actionProcessor";
 import { api } from "../api";
 import { config } from "../config/config";
+import { wasAnswered, type FailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { isThenable } from "../input/field";
 import { log, type ActionheroLogLevel } from "../log/log";
@@ -187,6 +188,29 @@ export abstract class Server extends EventEmitter {
     await data.processAction();
     this.emit("actionComplete", data);
     return data;
+  }
+
+  /**
+   * Whether a request has its answer already; asked when an action that answers by itself (`toRender` is false) fails,
+   * whose error is sent if not. By default a message of `connection.sendMessage`, or a file, is one.
+   */
+  hasAnswered(connection: Connection, messageId: string | number): boolean {
+    return wasAnswered(connection, messageId);
+  }
+
+  /**
+   * A method of a connection failed, nobody waits for its promise, and no action is pending that could fail with it. The
+   * error has been reported. A client that waits for a file is told.
+   */
+  failCall(
+    connection: Connection,
+    { method, messageId, error }: FailedCall,
+  ): void {
+    if (method !== "sendFile" || connection.destroyed) return;
+    const reply = { context: "response", error };
+    this.sendMessage(connection, reply, messageId).catch((failure: unknown) =>
+      this.log(`cannot send an error: ${String(failure)}`, "error"),
+    );
   }
 
   /** Send the file that `connection.params.file` names. */

@@ -123,6 +123,13 @@ export class TestServer extends Server {
     await this.sendMessage(connection, file, connection.messageId);
   }
 
+  override hasAnswered(
+    { actionCallbacks }: SpecHelperConnection,
+    messageId: string | number,
+  ): boolean {
+    return actionCallbacks?.[String(messageId)] === undefined;
+  }
+
   override goodbye(): void {
     // nothing to end: the client is the connection
   }

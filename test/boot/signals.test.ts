@@ -152,6 +152,43 @@ describe("signals", () => {
     expect(running.output).toContain("*** signalled Stopped ***");
   });
 
+  const rejecting = {
+    "src/initializers/rejecter.js": `
+      module.exports = class {
+        constructor() { this.name = "rejecter"; this.startPriority = 5000; this.loadPriority = 1000; this.stopPriority = 1000; }
+        validate() {}
+        async start() {
+          setTimeout(() => {
+            const error = new Error("nobody handles this");
+            Promise.reject(error);
+            Promise.reject(error);
+            setTimeout(() => console.log("still here"), 50);
+          }, 50);
+        }
+      };`,
+  };
+
+  test("a rejection that nobody handles is reported, and the server stops with exit code 1", async () => {
+    const running = run(rejecting);
+    expect((await running.exited).code).toBe(1);
+    expect(running.output).toContain("Uncaught Rejection");
+    expect(running.output).toContain("nobody handles this");
+    expect(running.output).toContain("*** signalled Stopped ***");
+  });
+
+  test("without general.exitOnUnhandledRejection a rejection is reported once, and the server goes on", async () => {
+    const running = run({
+      ...rejecting,
+      "src/config/exit.js": `
+        exports.DEFAULT = { general: () => ({ exitOnUnhandledRejection: false }) };`,
+    });
+    await running.printed("still here");
+    expect(running.output.split("Uncaught Rejection")).toHaveLength(2);
+    expect(running.output).toContain("nobody handles this");
+    running.kill("SIGTERM");
+    expect((await running.exited).code).toBe(0);
+  });
+
   test("a failed boot ends with exit code 1 and names the file", async () => {
     const running = run({
       "src/initializers/broken.js": "module.exports = class {",

@@ -68,6 +68,20 @@ export class CreateChatRoom extends Action {
   },
 
   {
+    setting: "general.exitOnUnhandledRejection",
+    v29: "true",
+    newProject: "false",
+    reason: "one forgotten `await` must not end the process for everybody",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "exitOnUnhandledRejection: true,",
+        replace: "exitOnUnhandledRejection: false,",
+      },
+    ],
+  },
+
+  {
     setting: "general.introspection",
     v29: "true",
     newProject: "false",

@@ -42,23 +42,20 @@ export async function prepareFailure(
   };
 }
 
-/**
- * Answer a client whom the `create` middleware refused with an error that carries a status.
- * @returns false when it carries none
- */
+/** Answer a client whom the `create` middleware refused: with the error, if it carries a status. */
 export async function answerRefused(
   server: Server,
   request: WebRequest,
   error: unknown,
   extra: Extra,
-): Promise<boolean> {
+): Promise<void> {
   const { status = 0 } = httpFactsOf(error);
-  if (status < 400 || !canWrite(request.res)) return false;
+  if (status < 400 || !canWrite(request.res))
+    return answerPlainly(server, request.res, error);
   server.log(`refused a request: ${describe(error)}`, "info");
   applyErrorStatus(request, null, error);
   const body = { error: await serializeError(error) };
   await writeBody(request, stringify(body, request.config), extra);
-  return true;
 }
 
 /** The last resort: an answer that needs nothing but the response, or none to a client that is gone. */

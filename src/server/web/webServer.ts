@@ -7,6 +7,7 @@ import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { api } from "../../api";
 import { shutdownTimeLeft } from "../../config/shutdown";
+import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
@@ -39,7 +40,7 @@ import { UploadDisk } from "./uploadDisk";
 import { removeLeftovers, uploadFolder } from "./uploads";
 import { checkConfig, httpsSettings, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
-import { writeBody } from "./write";
+import { canWrite, writeBody } from "./write";
 
 /**
  * The worker of a cluster stops while others go on to serve: connections that its primary has just handed over, or
@@ -136,20 +137,18 @@ export class WebServer extends Server {
       listeners.map((listener) => drain(listener, options)),
     );
     const cut = cuts.reduce((sum, count) => sum + count);
-    if (cut > 0) {
+    if (cut > 0)
       this.log(
         `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
         "warning",
       );
-    }
   }
 
   /** Answer a request with a text or bytes. */
   async sendMessage(connection: Connection, message: any): Promise<void> {
     const request = connection.rawConnection as WebRequest;
     const body = Buffer.isBuffer(message) ? message : String(message as string);
-    await writeBody(request, body, this.extra);
-    this.endWhenClosed(request);
+    await this.write(request, body);
   }
 
   /** Answer a request with a stream, or with the error that there is instead. */
@@ -175,6 +174,15 @@ export class WebServer extends Server {
     await this.answerWithFile(connection, fileAnswerOf(found));
   }
 
+  override hasAnswered({ rawConnection }: Connection): boolean {
+    return !canWrite((rawConnection as WebRequest).res);
+  }
+
+  override failCall(connection: Connection, { error }: FailedCall): void {
+    const request = connection.rawConnection as WebRequest;
+    if (canWrite(request.res)) void this.fail(request, error);
+  }
+
   override goodbye(): void {
     // connections end with their request, and sockets by keep-alive
   }
@@ -183,9 +191,8 @@ export class WebServer extends Server {
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
     try {
       if (!normalizeTarget(req)) return refuseHost(res, this.config);
-      for (const intercept of this.interceptors) {
+      for (const intercept of this.interceptors)
         if (intercept(req, res)) return this.activity.lend(req.socket, res);
-      }
       if (redirectToAllowedHost(req, res, this.config)) return;
       this.accept(req, res);
     } catch (error) {
@@ -286,19 +293,18 @@ export class WebServer extends Server {
     outcome: Outcome,
   ): Promise<void> | undefined {
     const body = renderBody(connection, request, outcome);
-    if (isThenable(body)) return this.answerLater(request, body);
+    if (!isThenable(body)) return this.write(request, body);
+    return Promise.resolve(body).then((late) => this.write(request, late));
+  }
+
+  private write(
+    request: WebRequest,
+    body: string | Buffer,
+  ): Promise<void> | undefined {
     const written = writeBody(request, body, this.extra);
     if (written) return written.then(() => this.endWhenClosed(request));
     this.endWhenClosed(request);
     return undefined;
-  }
-
-  private async answerLater(
-    request: WebRequest,
-    body: PromiseLike<string | Buffer>,
-  ): Promise<void> {
-    await writeBody(request, await body, this.extra);
-    this.endWhenClosed(request);
   }
 
   private async answerWithFile(
@@ -306,11 +312,9 @@ export class WebServer extends Server {
     file: FileAnswer,
   ): Promise<void> {
     const request = connection.rawConnection as WebRequest;
-    try {
-      await answerWithFile(request, file, this.extra);
-    } finally {
-      this.endWhenClosed(request);
-    }
+    await answerWithFile(request, file, this.extra).finally(() =>
+      this.endWhenClosed(request),
+    );
   }
 
   /** Answer a request that could not be worked on, as far as it still can be answered. */
@@ -321,20 +325,16 @@ export class WebServer extends Server {
       return this.end(request);
     }
     try {
-      if (!connection) return await this.refuse(request, error);
+      if (!connection) {
+        await answerRefused(this, request, error, this.extra);
+        return this.endWhenClosed(request);
+      }
       const outcome = await prepareFailure(this, connection, request, error);
       await this.answer(connection, request, outcome);
     } catch (failure) {
       answerPlainly(this, request.res, failure);
       this.end(request);
     }
-  }
-
-  /** Answer a request that has no connection, because the `create` middleware threw. */
-  private async refuse(request: WebRequest, error: unknown): Promise<void> {
-    if (!(await answerRefused(this, request, error, this.extra)))
-      answerPlainly(this, request.res, error);
-    this.endWhenClosed(request);
   }
 
   /** The connection goes with the answer: at once when it is handed over, else when the response closes. */
