@@ -43,11 +43,22 @@ export interface DrainOptions {
   lingerMs: number;
 }
 
+/** Drain several servers side by side. */
+export async function drainAll(
+  servers: readonly HttpServer[],
+  options: DrainOptions,
+): Promise<number> {
+  const cuts = await Promise.all(
+    servers.map((server) => drain(server, options)),
+  );
+  return cuts.reduce((sum, cut) => sum + cut);
+}
+
 /**
  * Stop taking connections, let those with a request in flight finish, and cut what is left at the deadline.
  * @returns how many connections were cut
  */
-export async function drain(
+async function drain(
   server: HttpServer,
   { sockets, isBusy, timeoutMs, lingerMs }: DrainOptions,
 ): Promise<number> {

@@ -28,7 +28,7 @@ import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
 import { isSecure, redirectToAllowedHost, refuseHost } from "./hosts";
 import {
   createListener,
-  drain,
+  drainAll,
   type DrainOptions,
   type HttpServer,
 } from "./listener";
@@ -133,10 +133,7 @@ export class WebServer extends Server {
       lingerMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
     };
     const listeners = this.httpsServer ? [server, this.httpsServer] : [server];
-    const cuts = await Promise.all(
-      listeners.map((listener) => drain(listener, options)),
-    );
-    const cut = cuts.reduce((sum, count) => sum + count);
+    const cut = await drainAll(listeners, options);
     if (cut > 0)
       this.log(
         `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
