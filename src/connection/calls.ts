@@ -70,9 +70,7 @@ export function call(
     result = act();
   } catch (error) {
     // noted before the caller goes on: a synchronous action ends before any callback of a promise
-    const promise = new CallPromise((_resolve, reject) =>
-      reject(error),
-    );
+    const promise = new CallPromise((_resolve, reject) => reject(error));
     void Promise.prototype.then.call(promise, undefined, ignore);
     note(connection, { method, messageId, error, promise }, onLate);
     return promise;
