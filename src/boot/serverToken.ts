@@ -1,18 +1,11 @@
 /** Refuses to start without a secret of the cluster's own, or warns. */
 import { config, env } from "../config/config";
+import { isKnownServerToken } from "../config/serverToken";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 
-/** The token that the defaults of version 29 bring: everybody knows it. */
-const DEFAULT_TOKEN = "change-me";
-
 /** Environments in which nobody else is expected to reach the server. */
 const PRIVATE_ENVIRONMENTS = ["development", "test"];
-
-/** Whether a `general.serverToken` keeps nobody out. */
-export function isKnownServerToken(token: unknown): boolean {
-  return !token || token === DEFAULT_TOKEN;
-}
 
 /**
  * Check `general.serverToken`, before anything starts: who knows it can call functions of all nodes and forge sessions.

@@ -1,5 +1,5 @@
 /** Builds the configuration of the two profiles, in a form in which they can be compared. */
-import type { LoggerTools } from "../../src";
+import type { ActionheroConfigInterface, LoggerTools } from "../../src";
 import type { Environment } from "../../src/cli/generate/newProjectSettings";
 
 /** Each leaf of a configuration by its dotted path; functions are their source. */
@@ -20,22 +20,29 @@ export function buildConfigs(
   projectRoot: string,
   environment: Environment,
 ): FlatConfig[] {
+  return VARIABLES.map((variables) => {
+    const flat: FlatConfig = new Map();
+    flatten(loadConfig(projectRoot, environment, variables), "", flat);
+    return flat;
+  });
+}
+
+/** The configuration of the project in a folder, as a process with these variables would build it. */
+export function loadConfig(
+  projectRoot: string,
+  environment: Environment,
+  variables: Record<string, string> = {},
+): ActionheroConfigInterface {
   const before = { ...process.env };
   try {
-    return VARIABLES.map((variables) => {
-      process.env = { ...before };
-      for (const name of Object.keys(process.env))
-        if (/^(REDIS_|ACTIONHERO_)/.test(name)) delete process.env[name];
-      Object.assign(process.env, variables, {
-        PROJECT_ROOT: projectRoot,
-        NODE_ENV: environment,
-      });
-      jest.resetModules();
-      const { config } = require("../../src") as typeof import("../../src");
-      const flat: FlatConfig = new Map();
-      flatten(config, "", flat);
-      return flat;
+    for (const name of Object.keys(process.env))
+      if (/^(REDIS_|ACTIONHERO_)/.test(name)) delete process.env[name];
+    Object.assign(process.env, variables, {
+      PROJECT_ROOT: projectRoot,
+      NODE_ENV: environment,
     });
+    jest.resetModules();
+    return (require("../../src") as typeof import("../../src")).config;
   } finally {
     process.env = before;
   }

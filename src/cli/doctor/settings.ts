@@ -1,38 +1,53 @@
 /** Checks of settings that are legal, and wrong in production. */
+import { isKnownServerToken } from "../../config/serverToken";
 import { fail, ok, warn, type Finding } from "./finding";
+import { checkHazards, type Settings } from "./hazards";
 
-type Settings = Record<string, Record<string, unknown> | undefined>;
-
-/** The token that the defaults bring: everybody knows it. */
-const DEFAULT_TOKEN = "change-me";
+/** What a server needs to speak TLS. */
+type TlsOptions = Record<string, unknown> | undefined;
 
 export function checkSettings(config: Settings, env: string): Finding[] {
-  const findings = [checkToken(config, env), ...checkCertificate(config)];
-  if (env === "production") findings.push(...checkWorkers(config));
+  const findings = [checkToken(config, env), ...checkCertificates(config)];
+  if (env === "production")
+    findings.push(...checkWorkers(config), ...checkHazards(config));
   return findings;
 }
 
 function checkToken({ general }: Settings, env: string): Finding {
-  if (general?.serverToken !== DEFAULT_TOKEN)
+  if (!isKnownServerToken(general?.serverToken))
     return ok("server token", "is the project's own");
-  const message = "general.serverToken is the default: set one of your own";
+  const message =
+    "general.serverToken is missing or the default: set one of your own";
   return env === "production"
     ? fail("server token", message)
     : ok("server token", "is the default, which production must not use");
 }
 
-function checkCertificate({ web }: Settings): Finding[] {
-  if (!web?.secure) return [];
-  const options = (web.serverOptions ?? {}) as Record<string, unknown>;
-  const { key, cert, pfx, keyFile, certFile } = options;
-  return pfx || ((key || keyFile) && (cert || certFile))
-    ? [ok("certificate", "web.serverOptions has one")]
-    : [
-        fail(
-          "certificate",
-          "web.secure is on, web.serverOptions has no key and cert",
-        ),
-      ];
+/** Every listener that speaks TLS has a certificate. */
+function checkCertificates({ web, socket }: Settings): Finding[] {
+  const https = web?.https as TlsOptions;
+  const listeners: [name: string, isOn: unknown, options: TlsOptions][] = [
+    ["web", web?.secure, web?.serverOptions as TlsOptions],
+    [
+      "web.https",
+      https?.enabled,
+      { ...https, ...(https?.serverOptions as TlsOptions) },
+    ],
+    ["socket", socket?.secure, socket?.serverOptions as TlsOptions],
+  ];
+  return listeners
+    .filter(([, isOn]) => isOn === true)
+    .map(([name, , options]) =>
+      hasCertificate(options)
+        ? ok("certificate", `${name} has one`)
+        : fail("certificate", `${name} speaks TLS, and has no key and cert`),
+    );
+}
+
+function hasCertificate(options: TlsOptions = {}): boolean {
+  const { key, cert, pfx, keyFile, certFile, SNICallback } = options;
+  const hasPair = (key || keyFile) && (cert || certFile);
+  return Boolean(pfx || hasPair || SNICallback);
 }
 
 function checkWorkers({ tasks }: Settings): Finding[] {

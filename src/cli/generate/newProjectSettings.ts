@@ -51,7 +51,7 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
         replace: `/** The longest accepted name, in bytes. */
 const MAX_NAME_BYTES = 256;
 
-function checkName(name: unknown) {
+function checkName(name: string) {
   if (Buffer.byteLength(String(name)) > MAX_NAME_BYTES)
     return \`name must have at most \${MAX_NAME_BYTES} bytes\`;
   return true;

@@ -113,6 +113,34 @@ describe("settings", () => {
     );
   });
 
+  test.each([
+    ["web", { web: { secure: true, serverOptions: {} } }],
+    ["web.https", { web: { https: { enabled: true } } }],
+    ["socket", { socket: { secure: true, serverOptions: { key: "a" } } }],
+  ])("a listener of %s without a certificate is a fault", (name, settings) => {
+    expect(checkSettings({ ...safe, ...settings }, "test")[1]).toMatchObject({
+      verdict: "fail",
+      check: "certificate",
+      message: `${name} speaks TLS, and has no key and cert`,
+    });
+  });
+
+  test.each([
+    { web: { https: { enabled: true, keyFile: "k", certFile: "c" } } },
+    { web: { https: { enabled: true, serverOptions: { pfx: "p" } } } },
+    { socket: { secure: true, serverOptions: { keyFile: "k", cert: "c" } } },
+  ])("%j has a certificate", (settings) => {
+    expect(checkSettings({ ...safe, ...settings }, "test")[1]).toMatchObject({
+      verdict: "ok",
+      check: "certificate",
+    });
+  });
+
+  test("an empty token is refused as the default is", () => {
+    const config = { ...safe, general: { serverToken: "" } };
+    expect(checkSettings(config, "production")[0].verdict).toBe("fail");
+  });
+
   test("production without workers is worth a look", () => {
     const config = { ...safe, tasks: { maxTaskProcessors: 0 } };
     expect(checkSettings(config, "production")[1].verdict).toBe("warn");

@@ -1,0 +1,113 @@
+/**
+ * Settings that leave a server in production open: one row each.
+ *
+ * To add one, add a row; the test expects that the defaults of version 29 have every hazard of this table, and that a
+ * new project has none except those that only its owner can decide (`decidedByOwner`).
+ */
+import { ok, warn, type Finding } from "./finding";
+
+export type Settings = Record<string, Record<string, unknown> | undefined>;
+
+export interface Hazard {
+  /** The dotted path; one that the configuration lacks is passed over. */
+  setting: string;
+  /** Whether the value is a hazard. */
+  isUnsafe: (value: unknown) => boolean;
+  /** What can happen, for a sentence that begins with the setting. */
+  message: string;
+  /** No value is right for every project, so that new projects have this one, too. */
+  decidedByOwner?: boolean;
+}
+
+/** Servers whose settings mean nothing while they are off. */
+const SERVERS = ["web", "websocket", "socket"];
+
+const is = (unsafe: unknown) => (value: unknown) => value === unsafe;
+const isEmpty = (value: unknown) => Array.isArray(value) && value.length === 0;
+
+export const hazards: readonly Hazard[] = [
+  {
+    setting: "general.introspection",
+    isUnsafe: is(true),
+    message: "is on: clients see versions, memory, queues and every action",
+  },
+  {
+    setting: "redis",
+    isUnsafe: (value) => contains(value, "rejectUnauthorized", false),
+    message:
+      "has rejectUnauthorized: false: who can answer for the server reads everything, TLS or not",
+  },
+  {
+    setting: "web.allowedRequestHosts",
+    isUnsafe: isEmpty,
+    message:
+      "is empty: pages of other sites can come by a name of theirs (set ALLOWED_HOSTS)",
+    decidedByOwner: true,
+  },
+  {
+    setting: "web.extensionTypes",
+    isUnsafe: is("all"),
+    message: 'is "all": a link can make browsers run what an action answers',
+  },
+  {
+    setting: "web.jsonp",
+    isUnsafe: is(true),
+    message:
+      "is on: pages of other sites read what an action answers to their visitor's cookie",
+  },
+  {
+    setting: "web.nosniff",
+    isUnsafe: is(false),
+    message: "is off: browsers may take an answer for a script or a page",
+  },
+];
+
+/** One warning for each hazard; one good line when there is none. */
+export function checkHazards(config: Settings): Finding[] {
+  const known = hazards.filter(({ setting }) => isInUse(config, setting));
+  if (known.length === 0) return [];
+  const found = known.filter(({ setting, isUnsafe }) =>
+    isUnsafe(valueAt(config, setting)),
+  );
+  if (found.length === 0)
+    return [ok("security", `${known.length} settings are safe`)];
+  return found.map(({ setting, message }) =>
+    warn("security", `${setting} ${message}`),
+  );
+}
+
+/** Whether the configuration has the setting, and the server that it is for is on. */
+function isInUse(config: Settings, setting: string): boolean {
+  const [namespace = ""] = setting.split(".");
+  if (SERVERS.includes(namespace) && config[namespace]?.enabled !== true)
+    return false;
+  return valueAt(config, setting) !== undefined;
+}
+
+function valueAt(config: Settings, setting: string): unknown {
+  let value: unknown = config;
+  for (const step of setting.split(".")) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = (value as Record<string, unknown>)[step];
+  }
+  return value;
+}
+
+/** Whether a key has a value anywhere in lists and plain objects; instances of classes are not looked into. */
+function contains(root: unknown, key: string, wanted: unknown): boolean {
+  const seen = new Set<object>();
+  const search = (value: unknown): boolean => {
+    if (typeof value !== "object" || value === null || seen.has(value))
+      return false;
+    seen.add(value);
+    if (!Array.isArray(value) && !isPlain(value)) return false;
+    if ((value as Record<string, unknown>)[key] === wanted) return true;
+    return Object.values(value).some(search);
+  };
+  return search(root);
+}
+
+function isPlain(value: object): boolean {
+  const parent = Object.getPrototypeOf(value) as object | null;
+  return parent === null || Object.getPrototypeOf(parent) === null;
+}
