@@ -17,6 +17,7 @@ import type {
   Promotion,
   QueuedJob,
   QueueLength,
+  QueueLockRequest,
   QueueStore,
   Renewal,
   Returned,
@@ -33,6 +34,8 @@ export interface MemoryStoreOptions {
   clock?: () => number;
   /** Whether the process whose connections have this name lives (default: all do, they are this process). */
   isConnected?: (connectionName: string) => boolean;
+  /** Of the names of locks (default none). */
+  prefix?: string;
   /** Called before each operation; true when all data is to go first. */
   isFlushed?: () => boolean;
 }
@@ -333,6 +336,21 @@ export class MemoryStore implements QueueStore {
     });
   }
 
+  takeQueueLock(request: QueueLockRequest): Promise<boolean> {
+    return this.run((data) => {
+      const { key, seconds, believedSeconds, job } = request;
+      const value = data.locks.get(key);
+      const now = Math.floor(this.clock() / 1000);
+      if (value !== undefined && parseInt(value, 10) >= now) {
+        const takenAt = parseInt(value, 10) - seconds - 1;
+        if (takenAt > now - believedSeconds) return false;
+        if (isQueued(data, job)) return false;
+      }
+      data.locks.set(key, lockValue(this.clock(), seconds), seconds * 1000);
+      return true;
+    });
+  }
+
   updateJob(id: string, fields: JobFields): Promise<void> {
     return this.run((data) => data.updateJob(id, fields));
   }
@@ -400,12 +418,7 @@ export class MemoryStore implements QueueStore {
   }
 
   isQueued(queue: string, raw: string): Promise<boolean> {
-    return this.run(
-      (data) =>
-        data.delayed.secondsOf(raw).length > 0 ||
-        (data.lists.get(queue)?.includes(raw) ?? false) ||
-        waitingIn(data, queue).includes(raw),
-    );
+    return this.run((data) => isQueued(data, { queue, raw }));
   }
 
   removeJobs(
@@ -482,9 +495,16 @@ export class MemoryStore implements QueueStore {
   }
 
   locks(): Promise<Record<string, string>> {
+    const { prefix = "" } = this.options;
     return this.run(({ locks }) =>
       Object.fromEntries(
-        locks.live().map(([key, value]) => [key, value.split(".")[0]!]),
+        locks
+          .live()
+          .filter(([key]) => key.startsWith(prefix))
+          .map(([key, value]) => [
+            key.slice(prefix.length),
+            value.split(".")[0]!,
+          ]),
       ),
     );
   }
@@ -732,6 +752,14 @@ function textOf(
   job: QueuedJob & { sinceMs: number },
 ): string {
   return recordText(quoted, job, new Date(job.sinceMs).toString());
+}
+
+function isQueued(data: MemoryData, { queue, raw }: QueuedJob): boolean {
+  return (
+    data.delayed.secondsOf(raw).length > 0 ||
+    (data.lists.get(queue)?.includes(raw) ?? false) ||
+    waitingIn(data, queue).includes(raw)
+  );
 }
 
 function waitingIn({ slots }: MemoryData, queue: string): string[] {

@@ -166,13 +166,22 @@ export interface Promotion {
 }
 
 export interface LockRequest {
-  /** Without the namespace. */
+  /** With the namespace. */
   key: string;
   seconds: number;
   /** A lock with an owner has a value of its own; without one it is the second after its end, as in resque. */
   owned?: boolean;
   /** The lock ends with this worker, and is renewed with it. */
   worker?: WorkerIdentity;
+}
+
+export interface QueueLockRequest {
+  /** With the namespace. */
+  key: string;
+  seconds: number;
+  /** A lock younger than this may be ahead of its job. */
+  believedSeconds: number;
+  job: QueuedJob;
 }
 
 export interface HeldLock {
@@ -350,6 +359,11 @@ export interface QueueStore {
     lock: Pick<HeldLock, "key" | "value">,
     worker?: WorkerIdentity,
   ): Promise<void>;
+  /**
+   * Take the lock of a job that is to be queued once. One that was taken before counts while it is young, or its job is
+   * queued, delayed or waiting; else it is taken over.
+   */
+  takeQueueLock(request: QueueLockRequest): Promise<boolean>;
   /** Changes of a tracked job beside its report: that it runs, its progress. */
   updateJob(id: string, fields: JobFields): Promise<void>;
   /** Count an attempt for the Retry plugin: 0 for the first. */
@@ -408,7 +422,10 @@ export interface QueueStore {
 
   /** By name, without the namespace: the second after the end. */
   locks(): Promise<Record<string, string>>;
-  /** @returns 1, or 0 when there was none */
+  /**
+   * @param key with the namespace
+   * @returns 1, or 0 when there was none
+   */
   removeLock(key: string): Promise<number>;
   /** By name behind `stat:`. */
   stats(): Promise<Record<string, string>>;

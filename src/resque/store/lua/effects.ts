@@ -1,0 +1,123 @@
+/** Effects of finished jobs, as a script reads them. */
+import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../limits";
+import type { Effect } from "../store";
+import { flatFields } from "../texts";
+
+/** The effects of one job, flat: their number, then a letter and the arguments of each. */
+export function encodeEffects(
+  effects: readonly Effect[] | undefined,
+  out: (string | number)[],
+): void {
+  if (!effects) {
+    out.push(0);
+    return;
+  }
+  out.push(effects.length);
+  for (const effect of effects) encode(effect, out);
+}
+
+function encode(effect: Effect, out: (string | number)[]): void {
+  switch (effect.do) {
+    case "delay": {
+      const { due, raw } = effect;
+      if ("atMs" in due) out.push("D", raw, "at", due.atMs);
+      else out.push("D", raw, "in", due.inMs);
+      return;
+    }
+    case "unlockUnique":
+      return void out.push("U", effect.key, effect.raw);
+    case "moveUnique":
+      return void out.push("M", effect.key, effect.raw);
+    case "releaseLock":
+      return void out.push("L", effect.key, effect.value);
+    case "releaseSlot":
+      return void out.push("S", effect.class);
+    case "boundFailed":
+      return void out.push("B", effect.class, effect.most);
+    case "updateJob": {
+      const fields = flatFields(effect.fields);
+      return void out.push("J", effect.id, fields.length, ...fields);
+    }
+    case "keepRetry":
+      return void out.push("K", effect.key, effect.failure, effect.seconds);
+  }
+}
+
+/**
+ * `apply(member, at)`: the effects that begin at ARGV[at]; returns the index behind them. A key of a wrong type spoils one
+ * effect and not the others. `skip(at)`: the index behind them. Needs SLOTS, DELAY.
+ */
+export const EFFECTS = `
+local function updateJob(id, first, last)
+  local job = ns .. 'ah:job:' .. id
+  if redis.call('EXISTS', job) == 0 then return end
+  try('HSET', job, unpack(ARGV, first, last))
+  expire(job, ${KEEP_JOB_SECONDS * 1000})
+end
+local function delayAgain(raw, kind, ms)
+  local due = tonumber(ms)
+  if kind == 'in' then due = now() + due end
+  for shift = 0, 1000 do
+    local isDone, isAdded = pcall(delay, due, raw, shift)
+    if not isDone then problems[#problems + 1] = tostring(isAdded.err or isAdded) break end
+    if isAdded then return end
+  end
+  -- where delayed jobs are kept there is something else: it goes at once
+  local queue = string.match(raw, '^{"class":"[^"\\\\]*","queue":"([^"\\\\]*)",')
+  if not queue then queue = cjson.decode(raw).queue end
+  requeue(queue, raw)
+end
+local function boundFailed(class, most)
+  local own = ns .. 'ah:failed:' .. class
+  local entry = try('LINDEX', ns .. 'failed', -1)
+  if not entry or not try('RPUSH', own, entry) then return end
+  while redis.call('LLEN', own) > most do try('LREM', ns .. 'failed', 1, redis.call('LPOP', own)) end
+end
+local function apply(member, at)
+  local count = tonumber(ARGV[at])
+  at = at + 1
+  for _ = 1, count do
+    local kind, first, second, third = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    at = at + 3
+    if kind == 'S' then
+      releaseSlot(first, member)
+      at = at - 1
+    elseif kind == 'D' then
+      delayAgain(first, second, third)
+      at = at + 1
+    elseif kind == 'J' then
+      local size = tonumber(second)
+      updateJob(first, at, at + size - 1)
+      at = at + size
+    elseif kind == 'U' then
+      local lock = ns .. 'ah:unique:' .. first
+      if try('GET', lock) == second then redis.call('DEL', lock) end
+    elseif kind == 'M' then
+      try('SET', ns .. 'ah:unique:' .. first, second)
+      expire(ns .. 'ah:unique:' .. first, ${UNIQUE_SECONDS * 1000})
+    elseif kind == 'L' then
+      try('HDEL', ns .. 'ah:held:' .. member, first)
+      if try('GET', first) == second then redis.call('DEL', first) end
+    elseif kind == 'B' then
+      boundFailed(first, tonumber(second))
+    elseif kind == 'K' then
+      local failure = ns .. 'failure-' .. first
+      expire(ns .. first, tonumber(third) * 1000)
+      redis.call('SET', failure, second)
+      expire(failure, tonumber(third) * 1000)
+      at = at + 1
+    end
+  end
+  return at
+end
+local sizes = {S = 1, D = 3, U = 2, M = 2, L = 2, B = 2, K = 3}
+local function skip(at)
+  local count = tonumber(ARGV[at])
+  at = at + 1
+  for _ = 1, count do
+    local kind = ARGV[at]
+    if kind == 'J' then at = at + 3 + tonumber(ARGV[at + 2]) else at = at + 1 + sizes[kind] end
+  end
+  return at
+end
+`;

@@ -1,0 +1,39 @@
+/** All scripts of the redis store, by name. */
+import { defineScript, type Script } from "../../../redis/script";
+import { EXCHANGE } from "./exchange";
+import * as inspect from "./inspect";
+import * as processes from "./processes";
+import * as producers from "./producers";
+import * as scheduler from "./scheduler";
+import { REDIS_CLOCK } from "./shared";
+
+const { APPLY_PARTS: _parts, ...processScripts } = processes;
+const { REMOVE_QUEUE_PART: _part, ...producerScripts } = producers;
+
+const SOURCES = {
+  ...processScripts,
+  ...producerScripts,
+  ...scheduler,
+  ...inspect,
+  EXCHANGE,
+};
+
+export type ScriptName = keyof typeof SOURCES;
+export type Scripts = Readonly<Record<ScriptName, Script>>;
+
+const compiled = new Map<string, Scripts>();
+
+/** @param clock Lua that defines `now()` and `expire(key, ms)` (default: by redis's clock) */
+export function scriptsFor(clock = REDIS_CLOCK): Scripts {
+  let scripts = compiled.get(clock);
+  if (!scripts) {
+    scripts = Object.fromEntries(
+      Object.entries(SOURCES).map(([name, source]) => [
+        name,
+        defineScript(`${clock}${source}`),
+      ]),
+    ) as unknown as Scripts;
+    compiled.set(clock, scripts);
+  }
+  return scripts;
+}

@@ -1,0 +1,167 @@
+/** Scripts that only read, and those of nodes. */
+import { EFFECTS } from "./effects";
+import { A, ARG, B, C, operation } from "./operation";
+import { APPLY_PARTS } from "./processes";
+import { REMOVE_QUEUE_PART } from "./producers";
+import { FAIL, JSON_TEXT, QUEUES, REQUEUE, SLOTS } from "./shared";
+
+// Returns the time.
+export const CLOCK = `return now()`;
+
+// Arguments: member, effects. For a job that runs outside of any queue.
+export const APPLY = operation(
+  [...APPLY_PARTS, EFFECTS],
+  `
+  allowWhenFull()
+  apply(${A}, ${ARG + 1})
+  return 1
+`,
+);
+
+// Arguments: queues... Returns per queue the number of jobs and of those that wait for a slot.
+export const LENGTHS = operation(
+  [],
+  `
+  local result = {}
+  for i = ${ARG}, #ARGV do
+    result[#result + 1] = try('LLEN', ns .. 'queue:' .. ARGV[i]) or 0
+    result[#result + 1] = tonumber(try('HGET', ns .. 'ah:waiting', ARGV[i]) or '0')
+  end
+  return result
+`,
+);
+
+// Arguments: queue, start, stop. Returns jobs: those that wait for a slot are behind the last of the list.
+export const JOBS = operation(
+  [],
+  `
+  local queue, list = ${A}, ns .. 'queue:' .. ${A}
+  if not try('HGET', ns .. 'ah:waiting', queue) then return redis.call('LRANGE', list, ${B}, ${C}) end
+  local jobs, head = redis.call('LRANGE', list, 0, -1), #queue .. ':' .. queue
+  for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
+    for _, entry in ipairs(try('LRANGE', ns .. 'ah:parked:' .. class, 0, -1) or {}) do
+      if string.sub(entry, 1, #head) == head then jobs[#jobs + 1] = string.sub(entry, #head + 1) end
+    end
+  end
+  local first, last, result = tonumber(${B}), tonumber(${C}), {}
+  if first < 0 then first = math.max(0, #jobs + first) end
+  if last < 0 then last = #jobs + last end
+  for i = first + 1, math.min(last + 1, #jobs) do result[#result + 1] = jobs[i] end
+  return result
+`,
+);
+
+// Returns member and queue of each worker without a lease, and its ping.
+export const FOREIGN_PINGS = operation(
+  [],
+  `
+  local result = {}
+  for _, member in ipairs(try('SMEMBERS', ns .. 'workers') or {}) do
+    if redis.call('EXISTS', ns .. 'ah:owner:' .. member) == 0 then
+      local ping = try('GET', ns .. 'worker:ping:' .. (string.match(member, '^[^:]*:[^:]*') or member))
+      if ping then result[#result + 1] = ping end
+    end
+  end
+  return result
+`,
+);
+
+// Arguments: node, ms that it counts as alive, ms that its queues are kept, queues...
+export const ANNOUNCE = operation(
+  [QUEUES],
+  `
+  allowWhenFull()
+  local node = ${A}
+  local live, seen = ns .. 'ah:node:' .. node, ns .. 'ah:node-seen:' .. node
+  redis.call('SET', live, '1')
+  expire(live, ${B})
+  redis.call('SET', seen, '1')
+  expire(seen, ${C})
+  redis.call('SADD', ns .. 'ah:nodes', node)
+  for i = ${ARG + 3}, #ARGV do
+    if redis.call('HGET', ns .. 'ah:node-queues', ARGV[i]) ~= node then
+      redis.call('HSET', ns .. 'ah:node-queues', ARGV[i], node)
+      try('ZREM', ns .. 'ah:ready', ARGV[i])
+      local length = try('LLEN', ns .. 'queue:' .. ARGV[i]) or 0
+      if length > 0 then arrived(ARGV[i], length, length) end
+    end
+  end
+  return 1
+`,
+);
+
+// Arguments: node.
+export const RETIRE = operation(
+  [],
+  `
+  redis.call('DEL', ns .. 'ah:node:' .. ${A})
+  redis.call('SREM', ns .. 'ah:nodes', ${A})
+  return 1
+`,
+);
+
+// Returns the ids of the nodes that live; those that do not are forgotten.
+export const LIVE_NODES = operation(
+  [],
+  `
+  local result = {}
+  for _, node in ipairs(redis.call('SMEMBERS', ns .. 'ah:nodes')) do
+    if redis.call('EXISTS', ns .. 'ah:node:' .. node) == 1 then result[#result + 1] = node
+    else redis.call('SREM', ns .. 'ah:nodes', node) end
+  end
+  table.sort(result)
+  return result
+`,
+);
+
+// Returns the names of the queues that were removed with their jobs: their nodes have not been seen for too long.
+export const REMOVE_LOST = operation(
+  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REMOVE_QUEUE_PART],
+  `
+  local owners, result = redis.call('HGETALL', ns .. 'ah:node-queues'), {}
+  for i = 1, #owners, 2 do
+    if redis.call('EXISTS', ns .. 'ah:node-seen:' .. owners[i + 1]) == 0 then
+      removeQueue(owners[i])
+      redis.call('HDEL', ns .. 'ah:node-queues', owners[i])
+      result[#result + 1] = owners[i]
+    end
+  end
+  return result
+`,
+);
+
+// Arguments: id, fields...
+export const UPDATE_JOB = operation(
+  [...APPLY_PARTS, EFFECTS],
+  `
+  allowWhenFull()
+  updateJob(${A}, ${ARG + 1}, #ARGV)
+  return 1
+`,
+);
+
+// Arguments: queue, job, how far to search. Returns 1 when it is there, or the queue is longer.
+export const IS_QUEUED = operation(
+  [],
+  `
+  local queue, raw, list = ${A}, ${B}, ns .. 'queue:' .. ${A}
+  if (try('SCARD', ns .. 'timestamps:' .. raw) or 0) > 0 then return 1 end
+  local length = try('LLEN', list) or 0
+  if length > tonumber(${C}) then return 1 end
+  if length > 0 and redis.call('LPOS', list, raw) then return 1 end
+  if not try('HGET', ns .. 'ah:waiting', queue) then return 0 end
+  for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
+    if try('LPOS', ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return 1 end
+  end
+  return 0
+`,
+);
+
+// Arguments: '1' or '0', name of a periodic task.
+export const MARK_STOPPED = operation(
+  [],
+  `return redis.call(${A} == '1' and 'SADD' or 'SREM', ns .. 'ah:stopped', ${B})`,
+);
+
+// Arguments: key that is deleted. Returns how many there were.
+export const REMOVE_LOCK = operation([], `return redis.call('DEL', ${A})`);

@@ -1,0 +1,307 @@
+/** Scripts of processes and their workers: registration, leases, and what the dead held. */
+import { MAX_EXPIRED } from "../limits";
+import { A, ARG, B, C, D, E, operation } from "./operation";
+import {
+  DELAY,
+  FAIL,
+  GIVE_BACK,
+  JSON_TEXT,
+  QUEUES,
+  REQUEUE,
+  SLOTS,
+} from "./shared";
+
+const RETURNING = [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, GIVE_BACK];
+
+const EXPIRED = `
+local function expired()
+  local ids = try('ZRANGEBYSCORE', ns .. 'ah:procs', '-inf', text(time), 'LIMIT', 0, ${MAX_EXPIRED}) or {}
+  table.insert(ids, 1, text(time))
+  return ids
+end
+`;
+
+const PING = `
+local function ping(name, quoted, queues, ms)
+  local key = ns .. 'worker:ping:' .. name
+  try('SET', key, '{"time":' .. text(math.floor(time / 1000)) .. ',"name":' .. quoted .. ',"queues":' .. json(queues) .. '}')
+  expire(key, ms)
+end
+`;
+
+// Arguments: id, ms, name of its connections. Returns the time and the ids whose lease is over.
+// Nobody sees a process without its lease.
+export const REGISTER = operation(
+  [EXPIRED],
+  `
+  allowWhenFull()
+  redis.call('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
+  redis.call('HSET', ns .. 'ah:proc:' .. ${A}, 'call', '0', 'connection', ${C})
+  return expired()
+`,
+);
+
+// Arguments: id, ms, number of workers, then name, name as JSON and queues of each, then key, value and seconds of each
+// lock. Returns as above; false when the process is not registered any more.
+export const RENEW = operation(
+  [JSON_TEXT, EXPIRED, PING],
+  `
+  if redis.call('EXISTS', ns .. 'ah:proc:' .. ${A}) == 0 then return false end
+  allowWhenFull()
+  redis.call('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
+  local at = ${ARG + 3}
+  for _ = 1, tonumber(${C}) do
+    ping(ARGV[at], ARGV[at + 1], ARGV[at + 2], ${B})
+    at = at + 3
+  end
+  for lock = at, #ARGV, 3 do
+    if try('GET', ARGV[lock]) == ARGV[lock + 1] then expire(ARGV[lock], tonumber(ARGV[lock + 2]) * 1000) end
+  end
+  return expired()
+`,
+);
+
+// Arguments: id, name, name as JSON, queues, ms. Returns 'joined', 'taken' or 'fenced'.
+// Two processes cannot both get the name, and so never write the same record.
+export const JOIN = operation(
+  [...RETURNING, PING],
+  `
+  allowWhenFull()
+  local id, name, member = ${A}, ${B}, ${B} .. ':' .. ${D}
+  local process, owner, record = ns .. 'ah:proc:' .. id, ns .. 'ah:owner:' .. member, ns .. 'worker:' .. member
+  if redis.call('EXISTS', process) == 0 then return 'fenced' end
+  local other = redis.call('GET', owner)
+  if other and other ~= id then
+    if redis.call('EXISTS', ns .. 'ah:proc:' .. other) == 1 then return 'taken' end
+    giveBack(other, member, name, true, '')
+  elseif not other and redis.call('EXISTS', record) == 1 then
+    return 'taken'
+  end
+  redis.call('SET', owner, id)
+  redis.call('HSET', process .. ':members', member, name)
+  try('SADD', ns .. 'workers', member)
+  try('SET', record .. ':started', text(math.floor(time / 1000)))
+  ping(name, ${C}, ${D}, ${E})
+  return 'joined'
+`,
+);
+
+// Arguments: id, member, name, '1' to leave a running job as it is. Returns what, member, queue, job.
+// A worker that leaves has a job in its record or in the queue, never both.
+export const LEAVE = operation(
+  RETURNING,
+  `
+  local id, member = ${A}, ${B}
+  if ${D} == '1' and try('GET', ns .. 'ah:owner:' .. member) == id then
+    local job = try('GET', ns .. 'worker:' .. member)
+    if job then
+      local queue, raw = openRecord(job)
+      return {'running', member, queue or '', raw or job}
+    end
+  end
+  allowWhenFull()
+  return giveBack(id, member, ${C}, false, '')
+`,
+);
+
+const END_PROCESS = `
+local function endProcess(id, isCrash, date)
+  local process, result = ns .. 'ah:proc:' .. id, {}
+  local members = try('HGETALL', process .. ':members') or {}
+  for i = 1, #members, 2 do
+    for _, part in ipairs(giveBack(id, members[i], members[i + 1], isCrash, date)) do result[#result + 1] = part end
+  end
+  try('ZREM', ns .. 'ah:procs', id)
+  redis.call('DEL', process, process .. ':members')
+  return result
+end
+`;
+
+// Arguments: id. Returns what, member, queue and job per worker. What its workers still hold goes back.
+export const DEREGISTER = operation(
+  [...RETURNING, END_PROCESS],
+  `
+  allowWhenFull()
+  return endProcess(${A}, false, '')
+`,
+);
+
+// Arguments: id, grace in ms, date. Returns as above; false when the lease is not over for so long.
+// The right to report goes in the step that gives the jobs back.
+export const REAP = operation(
+  [...RETURNING, END_PROCESS],
+  `
+  local ends = redis.call('ZSCORE', ns .. 'ah:procs', ${A})
+  if not ends or tonumber(ends) + tonumber(${B}) > time then return false end
+  allowWhenFull()
+  return endProcess(${A}, true, ${C})
+`,
+);
+
+const ORPHANS = `
+local function orphans()
+  local found = {}
+  for _, member in ipairs(try('SMEMBERS', ns .. 'workers') or {}) do
+    local owner = try('GET', ns .. 'ah:owner:' .. member)
+    if owner and redis.call('EXISTS', ns .. 'ah:proc:' .. owner) == 0 then found[#found + 1] = {member, owner} end
+  end
+  return found
+end
+`;
+
+// Returns member and record ('' for none) of each.
+export const FIND_ORPHANS = operation(
+  [ORPHANS],
+  `
+  local result = {}
+  for _, orphan in ipairs(orphans()) do
+    result[#result + 1] = orphan[1]
+    result[#result + 1] = try('GET', ns .. 'worker:' .. orphan[1]) or ''
+  end
+  return result
+`,
+);
+
+// Arguments: date. Returns what, member, queue and job per worker.
+export const REPAIR_ORPHANS = operation(
+  [...RETURNING, ORPHANS],
+  `
+  allowWhenFull()
+  local result = {}
+  for _, orphan in ipairs(orphans()) do
+    local name = string.match(orphan[1], '^[^:]*:[^:]*') or orphan[1]
+    for _, part in ipairs(giveBack(orphan[2], orphan[1], name, true, ${A})) do result[#result + 1] = part end
+  end
+  return result
+`,
+);
+
+// Arguments: member, name, entry of the failed list or ''.
+export const REMOVE_WORKER = operation(
+  [...RETURNING],
+  `
+  allowWhenFull()
+  local member, name = ${A}, ${B}
+  local record = ns .. 'worker:' .. member
+  if ${C} ~= '' then
+    try('INCR', ns .. 'stat:failed')
+    fail(${C})
+  end
+  redis.call('DEL', record)
+  local owner = try('GET', ns .. 'ah:owner:' .. member)
+  if owner then giveBack(owner, member, name, false, '') return 1 end
+  try('SREM', ns .. 'workers', member)
+  redis.call('DEL', record .. ':started', ns .. 'worker:ping:' .. name, ns .. 'stat:processed:' .. name, ns .. 'stat:failed:' .. name)
+  return 1
+`,
+);
+
+// Arguments: process, member, class, limit, waiting entry, queue. Returns a state.
+// The job is in the record or waits, and never more than the slots are taken.
+export const ACQUIRE_SLOT = operation(
+  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS],
+  `
+  local process, member, class = ${A}, ${B}, ${C}
+  local slots, record = ns .. 'ah:limit:' .. class, ns .. 'worker:' .. member
+  if redis.call('GET', ns .. 'ah:owner:' .. member) ~= process then return 'lost' end
+  if redis.call('SISMEMBER', slots, member) == 1 then return 'acquired' end
+  if redis.call('EXISTS', record) == 0 then return 'waiting' end
+  allowWhenFull()
+  redis.call('SADD', ns .. 'ah:limits', class)
+  local free = tonumber(${D}) - redis.call('SCARD', slots)
+  if free > 0 then
+    redis.call('SADD', slots, member)
+    if free > 1 then callWaiting(class) end
+    return 'acquired'
+  end
+  redis.call('RPUSH', ns .. 'ah:parked:' .. class, ${E})
+  countWaiting(ARGV[${ARG + 5}], 1)
+  redis.call('DEL', record)
+  return 'waiting'
+`,
+);
+
+// Arguments: key, seconds, owner's number or '', member or ''. Returns the value; false when someone else holds it.
+// A worker that dies leaves no lock that nobody knows to be its own.
+export const TAKE_LOCK = operation(
+  [],
+  `
+  local key, held = ${A}, ns .. 'ah:held:' .. ${D}
+  if redis.call('EXISTS', key) == 1 then return false end
+  local value = text(math.floor(time / 1000) + ${B} + 1)
+  if ${C} ~= '' then value = value .. '.' .. ${C} end
+  allowWhenFull()
+  redis.call('SET', key, value)
+  expire(key, ${B} * 1000)
+  if ${D} ~= '' then try('HSET', held, key, value) end
+  return value
+`,
+);
+
+// Arguments: key, value, member or ''. Returns 1 when deleted.
+export const RELEASE_LOCK = operation(
+  [],
+  `
+  if ${C} ~= '' then try('HDEL', ns .. 'ah:held:' .. ${C}, ${A}) end
+  if redis.call('GET', ${A}) ~= ${B} then return 0 end
+  return redis.call('DEL', ${A})
+`,
+);
+
+// Arguments: key, seconds, how long it is believed in s, queue, job, how far to search. Returns 1 when taken.
+// A lock counts while it is younger than that or the job is there; one whose job is gone, e.g. with a deleted queue, is
+// taken over.
+export const TAKE_QUEUE_LOCK = operation(
+  [],
+  `
+  local key, seconds = ${A}, tonumber(${B})
+  local now = math.floor(time / 1000)
+  local ends = tonumber(string.match(redis.call('GET', key) or '', '^%d+'))
+  if ends and ends >= now then
+    if ends - seconds - 1 > now - ${C} then return 0 end
+    local list, limit = ns .. 'queue:' .. ${D}, tonumber(ARGV[${ARG + 5}])
+    if (try('SCARD', ns .. 'timestamps:' .. ${E}) or 0) > 0 then return 0 end
+    local length = try('LLEN', list) or 0
+    if length > limit then return 0 end
+    if length > 0 and redis.call('LPOS', list, ${E}) then return 0 end
+    local waiting = #${D} .. ':' .. ${D} .. ${E}
+    if try('HGET', ns .. 'ah:waiting', ${D}) then
+      for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
+        if try('LPOS', ns .. 'ah:parked:' .. class, waiting) then return 0 end
+      end
+    end
+  end
+  redis.call('SET', key, text(now + seconds + 1))
+  expire(key, seconds * 1000)
+  return 1
+`,
+);
+
+// Arguments: key. Returns how often it was counted before.
+export const COUNT_RETRY = operation(
+  [],
+  `
+  allowWhenFull()
+  local key = ns .. ${A}
+  if redis.call('EXISTS', key) == 0 then redis.call('SET', key, -1) end
+  return redis.call('INCR', key)
+`,
+);
+
+// Arguments: key.
+export const FORGET_RETRY = operation(
+  [],
+  `
+  redis.call('DEL', ns .. ${A}, ns .. 'failure-' .. ${A})
+  return 1
+`,
+);
+
+export const APPLY_PARTS = [
+  JSON_TEXT,
+  QUEUES,
+  FAIL,
+  REQUEUE,
+  SLOTS,
+  DELAY,
+] as const;

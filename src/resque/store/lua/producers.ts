@@ -1,0 +1,169 @@
+/** Scripts of producers: jobs are added, delayed and removed. */
+import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../limits";
+import { A, ARG, B, C, D, E, F, G, H, operation } from "./operation";
+import {
+  DELAY,
+  FAIL,
+  JSON_TEXT,
+  QUEUES,
+  REQUEUE,
+  SLOTS,
+  UNIQUE,
+} from "./shared";
+
+// Arguments: queue, jobs... Returns 1. The queue is known whenever it has jobs, and no job is without a token.
+export const ENQUEUE = operation(
+  [QUEUES],
+  `
+  local queue, count = ${A}, #ARGV - ${ARG}
+  local length = redis.call('RPUSH', ns .. 'queue:' .. queue, unpack(ARGV, ${ARG + 1}))
+  arrived(queue, length, count)
+  return 1
+`,
+);
+
+// Arguments: queue, job, '' or 'at' or 'in', ms, name of the unique lock or '', class, id to track or '', idempotency key
+// or ''. Returns state and id. A crash cannot leave a lock or a state without a job, and two producers cannot both add one.
+export const PRODUCE = operation(
+  [QUEUES, DELAY, UNIQUE],
+  `
+  local queue, raw, kind, unique, class, id, key = ${A}, ${B}, ${C}, ${E}, ${F}, ${G}, ${H}
+  local idempotent = ns .. 'ah:idempotent:' .. key
+  if key ~= '' then
+    local known = redis.call('GET', idempotent)
+    if known then return {'known', known} end
+  end
+  local lock = ns .. 'ah:unique:' .. unique
+  if unique ~= '' and isUniqueHeld(lock, queue, class) then return {'held'} end
+  if kind == '' then
+    arrived(queue, redis.call('RPUSH', ns .. 'queue:' .. queue, raw), 1)
+  else
+    local due = tonumber(${D})
+    if kind == 'in' then due = time + due end
+    if not delay(due, raw, 0) then return {'duplicate'} end
+  end
+  if unique ~= '' then
+    redis.call('SET', lock, raw)
+    expire(lock, ${UNIQUE_SECONDS * 1000})
+  end
+  if id ~= '' then
+    local job = ns .. 'ah:job:' .. id
+    redis.call('HSET', job, 'class', class, 'queue', queue, 'state', kind == '' and 'queued' or 'delayed')
+    expire(job, ${KEEP_JOB_SECONDS * 1000})
+    if key ~= '' then
+      redis.call('SET', idempotent, id)
+      expire(idempotent, ${KEEP_JOB_SECONDS * 1000})
+    end
+  end
+  return {'added'}
+`,
+);
+
+// Arguments: entry, queue, job, name of the unique lock or '', class. Returns a state.
+// The job is in the failed list or in the queue.
+export const RETRY_FAILED = operation(
+  [QUEUES, UNIQUE],
+  `
+  local entry, queue, raw, unique = ${A}, ${B}, ${C}, ${D}
+  local lock, list = ns .. 'ah:unique:' .. unique, ns .. 'queue:' .. queue
+  redis.call('LLEN', list)
+  if unique ~= '' and isUniqueHeld(lock, queue, ${E}) then return 'held' end
+  if redis.call('LREM', ns .. 'failed', 1, entry) == 0 then return 'missing' end
+  arrived(queue, redis.call('RPUSH', list, raw), 1)
+  if unique ~= '' then
+    redis.call('SET', lock, raw)
+    expire(lock, ${UNIQUE_SECONDS * 1000})
+  end
+  return 'added'
+`,
+);
+
+// Arguments: queue, count, jobs... Returns how many were removed.
+export const REMOVE_JOBS = operation(
+  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS],
+  `
+  local queue, count, removed = ${A}, tonumber(${B}), 0
+  local waiting = try('HGET', ns .. 'ah:waiting', queue)
+  local classes = waiting and try('SMEMBERS', ns .. 'ah:limits') or {}
+  for i = ${ARG + 2}, #ARGV do
+    local own = redis.call('LREM', ns .. 'queue:' .. queue, count, ARGV[i])
+    for _, class in ipairs(classes) do
+      if count ~= 0 and own >= math.abs(count) then break end
+      local left = count == 0 and 0 or math.abs(count) - own
+      local found = try('LREM', ns .. 'ah:parked:' .. class, left, #queue .. ':' .. queue .. ARGV[i]) or 0
+      if found > 0 then countWaiting(queue, -found) end
+      own = own + found
+    end
+    removed = removed + own
+  end
+  return removed
+`,
+);
+
+/** Needs SLOTS. */
+export const REMOVE_QUEUE_PART = `
+local function removeQueue(queue)
+  redis.call('DEL', ns .. 'queue:' .. queue)
+  try('SREM', ns .. 'queues', queue)
+  local node = try('HGET', ns .. 'ah:node-queues', queue)
+  try('ZREM', ns .. 'ah:ready' .. (node and ':' .. node or ''), queue)
+  if not try('HGET', ns .. 'ah:waiting', queue) then return end
+  local head = #queue .. ':' .. queue
+  for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
+    local list = ns .. 'ah:parked:' .. class
+    for _, entry in ipairs(try('LRANGE', list, 0, -1) or {}) do
+      if string.sub(entry, 1, #head) == head then try('LREM', list, 1, entry) end
+    end
+  end
+  try('HDEL', ns .. 'ah:waiting', queue)
+end
+`;
+
+// Arguments: queue. A job that is added meanwhile is not left in a queue that nobody knows.
+export const REMOVE_QUEUE = operation(
+  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REMOVE_QUEUE_PART],
+  `
+  removeQueue(${A})
+  return 1
+`,
+);
+
+// Arguments: job. Returns the seconds it was due at.
+export const REMOVE_DELAYED = operation(
+  [],
+  `
+  local raw, result = ${A}, {}
+  local times, schedule = ns .. 'timestamps:' .. raw, ns .. 'delayed_queue_schedule'
+  for _, member in ipairs(redis.call('SMEMBERS', times)) do
+    local second = string.match(member, '([^:]*)$')
+    local bucket = ns .. 'delayed:' .. second
+    if (try('LREM', bucket, 0, raw) or 0) > 0 then result[#result + 1] = second end
+    if (try('ZREM', ns .. 'ah:due', second .. ':' .. raw) or 0) > 0 then try('HINCRBY', ns .. 'ah:due-count', second, -1) end
+    if redis.call('EXISTS', bucket) == 0 then
+      try('ZREM', schedule, second)
+      try('HDEL', ns .. 'ah:due-count', second)
+    end
+  end
+  redis.call('DEL', times)
+  return result
+`,
+);
+
+// Arguments: entry. Returns how many were removed.
+export const REMOVE_FAILED = operation(
+  [],
+  `return redis.call('LREM', ns .. 'failed', 1, ${A})`,
+);
+
+// Arguments: '1' to pause or '0' to resume, queue.
+export const PAUSE = operation(
+  [QUEUES],
+  `
+  local paused, queue = ns .. 'ah:paused', ${B}
+  if ${A} == '1' then redis.call('SADD', paused, queue) return 1 end
+  if redis.call('SREM', paused, queue) == 0 then return 0 end
+  local length = try('LLEN', ns .. 'queue:' .. queue) or 0
+  if length > 0 then arrived(queue, length, length) end
+  return 1
+`,
+);

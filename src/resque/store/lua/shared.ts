@@ -1,0 +1,211 @@
+/** Lua functions that several scripts share. `ns` is the prefix of all keys. */
+import { CRASH_SECONDS, MAX_CRASHES, SEARCH_LENGTH } from "../limits";
+
+/** Wake tokens that a list holds at most; more would only wake workers for nothing. */
+export const MAX_TOKENS = 32;
+
+/**
+ * The time of all scripts, in ms, and the end of keys. A test may give others, which define the same two functions:
+ * `now()`, and `expire(key, ms)`.
+ */
+export const REDIS_CLOCK = `
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function expire(key, ms) redis.call('PEXPIRE', key, ms) end
+`;
+
+/**
+ * - `try(...)`: a command that may fail, e.g. on a key of a wrong type, without stopping the script; false then.
+ *   What is wrong is gathered in `problems`.
+ * - `allowWhenFull()`: a redis that is full refuses a script at its first write if that may need memory; this one does not.
+ * - `text(number)`: all digits.
+ */
+export const BASE = `
+local problems = {}
+local function try(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) == 'table' and reply.err then
+    problems[#problems + 1] = reply.err .. ' (' .. command .. ' ' .. key .. ')'
+    return false
+  end
+  return reply
+end
+local function allowWhenFull() redis.call('HDEL', ns .. 'ah:full', '') end
+local function text(number) return string.format('%.0f', number) end
+`;
+
+/** `json(text)`: as JSON.stringify writes it, so that entries can be found by their text. */
+export const JSON_TEXT = `
+local function json(text)
+  if not string.find(text, '["\\\\%c/\\127]') then return '"' .. text .. '"' end
+  return (string.gsub(cjson.encode(text), '\\\\/', '/'))
+end
+`;
+
+/**
+ * - `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it becomes known, and workers
+ *   that name it or take any are woken. Needs BASE.
+ * - `push(command, queue, raw)`: add a job at one end; one that finds no list there goes to the failed list.
+ */
+export const QUEUES = `
+local function token(list, count)
+  local free = ${MAX_TOKENS} - (try('LLEN', list) or ${MAX_TOKENS})
+  for _ = 1, math.min(free, count) do try('RPUSH', list, '1') end
+end
+local function arrived(queue, length, count)
+  local node = try('HGET', ns .. 'ah:node-queues', queue)
+  local suffix = node and ':' .. node or ''
+  if length == count then
+    try('SADD', ns .. 'queues', queue)
+    try('ZADD', ns .. 'ah:ready' .. suffix, 0, queue)
+  end
+  token(ns .. 'ah:wake:' .. queue, count)
+  token(ns .. 'ah:wake-any' .. suffix, count)
+end
+`;
+
+/** `fail(entry)`: to the failed list, or beside it while its key holds something else. Needs BASE, JSON_TEXT. */
+export const FAIL = `
+local function fail(entry)
+  if not try('RPUSH', ns .. 'failed', entry) then try('RPUSH', ns .. 'ah:failed-aside', entry) end
+end
+local function failed(worker, queue, payload, exception, reason, date)
+  try('INCR', ns .. 'stat:failed')
+  fail('{"worker":' .. worker .. ',"queue":' .. json(queue) .. ',"payload":' .. payload .. ',"exception":"' .. exception ..
+    '","error":"' .. reason .. '","backtrace":[],"failed_at":' .. json(date) .. '}')
+end
+`;
+
+/** `requeue(queue, raw)`: to the head, where it came from. Needs QUEUES, FAIL. */
+export const REQUEUE = `
+local function requeue(queue, raw)
+  local length = try('LPUSH', ns .. 'queue:' .. queue, raw)
+  if length then arrived(queue, length, 1)
+  else failed('""', queue, raw, 'Error', 'the key of the queue holds something else', '') end
+end
+`;
+
+/**
+ * - `callWaiting(class)`: the job that waits longest for a slot goes to its queue; false when there is none.
+ * - `releaseSlot(class, member)`. Needs REQUEUE.
+ */
+export const SLOTS = `
+local function countWaiting(queue, change)
+  if (try('HINCRBY', ns .. 'ah:waiting', queue, change) or 1) <= 0 then try('HDEL', ns .. 'ah:waiting', queue) end
+end
+local function openWaiting(entry)
+  local at = string.find(entry, ':', 1, true)
+  local size = tonumber(string.sub(entry, 1, at - 1))
+  return string.sub(entry, at + 1, at + size), string.sub(entry, at + size + 1)
+end
+local function callWaiting(class)
+  local entry = try('LPOP', ns .. 'ah:parked:' .. class)
+  if not entry then return false end
+  local queue, raw = openWaiting(entry)
+  countWaiting(queue, -1)
+  requeue(queue, raw)
+  return true
+end
+local function releaseSlot(class, member)
+  if try('SREM', ns .. 'ah:limit:' .. class, member) == 1 then callWaiting(class) end
+end
+`;
+
+/**
+ * `delay(due, raw, shift)`: false when the job is there at that second, `shift` seconds after the nearest one. Its keys are
+ * read before the first one is written: a wrong type refuses the job, and nothing is left of it. Needs BASE.
+ */
+export const DELAY = `
+local function delay(due, raw, shift)
+  local second = text(math.floor(due / 1000 + 0.5) + shift)
+  local times, bucket = ns .. 'timestamps:' .. raw, ns .. 'delayed:' .. second
+  local schedule, exact = ns .. 'delayed_queue_schedule', ns .. 'ah:due'
+  local member = second .. ':' .. raw
+  if redis.call('SISMEMBER', times, 'delayed:' .. second) == 1 then return false end
+  redis.call('LLEN', bucket)
+  redis.call('ZSCORE', schedule, second)
+  redis.call('ZSCORE', exact, member)
+  redis.call('RPUSH', bucket, raw)
+  redis.call('SADD', times, 'delayed:' .. second)
+  redis.call('ZADD', schedule, second, second)
+  redis.call('ZADD', exact, text(due), member)
+  try('HINCRBY', ns .. 'ah:due-count', second, 1)
+  if redis.call('ZRANGE', exact, 0, 0)[1] == member then
+    try('DEL', ns .. 'ah:wake-scheduler')
+    try('RPUSH', ns .. 'ah:wake-scheduler', '1')
+  end
+  return true
+end
+`;
+
+/** `isUniqueHeld(lock, queue, class)`: whether the job of a lock is queued, delayed, waiting or running. Needs BASE. */
+export const UNIQUE = `
+local function isIn(list, item)
+  local length = try('LLEN', list) or 0
+  if length == 0 then return false end
+  return redis.call('LPOS', list, item, 'RANK', -1, 'MAXLEN', ${SEARCH_LENGTH}) or length > ${SEARCH_LENGTH}
+end
+local function isUniqueHeld(lock, queue, class)
+  local raw = redis.call('GET', lock)
+  if not raw then return false end
+  if (try('SCARD', ns .. 'timestamps:' .. raw) or 0) > 0 then return true end
+  if isIn(ns .. 'queue:' .. queue, raw) then return true end
+  if isIn(ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return true end
+  local tail = ',"payload":' .. raw .. '}'
+  for _, member in ipairs(redis.call('SMEMBERS', ns .. 'workers')) do
+    local record = try('GET', ns .. 'worker:' .. member)
+    if record and string.sub(record, -#tail) == tail then return true end
+  end
+  return false
+end
+`;
+
+/** `giveBack(id, member, name, isCrash, date)`: what, member, queue, job. Needs SLOTS, FAIL, JSON_TEXT. */
+export const GIVE_BACK = `
+local function openRecord(record)
+  local at = string.find(record, ',"payload":', 1, true)
+  if not at then return nil end
+  local isJson, head = pcall(cjson.decode, string.sub(record, 1, at - 1) .. '}')
+  if not isJson or type(head) ~= 'table' or type(head.queue) ~= 'string' then return nil end
+  return head.queue, string.sub(record, at + 11, -2)
+end
+local function countCrash(queue, raw)
+  local counter = ns .. 'ah:crash:' .. redis.sha1hex(queue .. raw)
+  local crashes = try('INCR', counter) or 1
+  expire(counter, ${CRASH_SECONDS * 1000})
+  return crashes
+end
+local function giveBack(id, member, name, isCrash, date)
+  local owner, record = ns .. 'ah:owner:' .. member, ns .. 'worker:' .. member
+  local result = {'idle', member, '', ''}
+  local ownedBy = try('GET', owner)
+  if ownedBy ~= id then return result end
+  local job = try('GET', record)
+  if job then
+    local queue, raw = openRecord(job)
+    if not queue then
+      failed(json(name), '', json(job), 'Error', 'unreadable record of a worker', date)
+      result = {'failed', member, '', job}
+    elseif isCrash and countCrash(queue, raw) > ${MAX_CRASHES} then
+      failed(json(name), queue, raw, 'WorkerCrashed', 'the worker died while it ran this job', date)
+      result = {'failed', member, queue, raw}
+    else
+      requeue(queue, raw)
+      result = {'requeued', member, queue, raw}
+    end
+  end
+  local held = ns .. 'ah:held:' .. member
+  local locks = try('HGETALL', held) or {}
+  for i = 1, #locks, 2 do
+    if try('GET', locks[i]) == locks[i + 1] then try('DEL', locks[i]) end
+  end
+  for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do releaseSlot(class, member) end
+  try('SREM', ns .. 'workers', member)
+  try('HDEL', ns .. 'ah:proc:' .. id .. ':members', member)
+  redis.call('DEL', record, held, record .. ':started', owner, ns .. 'worker:ping:' .. name,
+    ns .. 'stat:processed:' .. name, ns .. 'stat:failed:' .. name)
+  return result
+end
+`;

@@ -1,0 +1,709 @@
+/**
+ * The store on redis. Every operation is one script; `docs/wire-protocol-tasks.md` says what it keeps. The redis may be a
+ * Redis Cluster when the prefix has a hash tag.
+ */
+import { createHash, randomInt } from "node:crypto";
+import type { Redis } from "ioredis";
+import { keyHolders } from "../../redis/engine";
+import { runScript } from "../../redis/script";
+import type { JobInfo } from "../types";
+import { SEARCH_LENGTH } from "./limits";
+import { scriptsFor, type ScriptName, type Scripts } from "./lua";
+import { encodeEffects } from "./lua/effects";
+import { JOB, RECORD } from "./lua/exchange";
+import { Operations } from "./operations";
+import { RedisWakeUps } from "./redisWakeUps";
+import type {
+  Due,
+  Effect,
+  EnqueueOptions,
+  EnqueueResult,
+  ExchangeCall,
+  ExchangeResult,
+  HeldLock,
+  JobFields,
+  LockRequest,
+  Orphan,
+  Outcome,
+  Promotion,
+  QueuedJob,
+  QueueLength,
+  QueueLockRequest,
+  QueueStore,
+  Renewal,
+  Returned,
+  SlotRequest,
+  Waiting,
+  WakeTarget,
+  WorkerIdentity,
+  WorkerRecord,
+} from "./store";
+import { flatFields, jobInfoOf, openRecord } from "./texts";
+
+export interface RedisStoreOptions {
+  /** Before every key, with its colon. */
+  prefix: string;
+  /** How long an operation may take, in ms (default: the client's `commandTimeout`, or 10,000). */
+  operationTimeoutMs?: number;
+  /** Lua that defines `now()` and `expire(key, ms)`, for a test that moves the clock. */
+  clock?: string;
+  /** The name of this process's connections: one that is not listed itself cannot tell who is gone. */
+  connectionName?: string;
+  scanCount?: number;
+}
+
+/** Jobs in one call: the arguments of a Lua call are limited, and redis does nothing else meanwhile. */
+const MAX_JOBS = 1000;
+const MAX_BYTES = 1_000_000;
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+type Args = readonly (string | number)[];
+
+export class RedisStore implements QueueStore {
+  readonly kind = "redis";
+  private readonly prefix: string;
+  private readonly scripts: Scripts;
+  private readonly operations: Operations;
+  private readonly wakeUps: RedisWakeUps;
+
+  constructor(
+    private readonly redis: Redis,
+    private readonly options: RedisStoreOptions,
+  ) {
+    const { prefix, clock } = options;
+    this.prefix = prefix;
+    this.scripts = scriptsFor(clock);
+    const shared = sharedParts(redis, options, this.scripts);
+    this.operations = shared.operations;
+    this.wakeUps = shared.wakeUps;
+    this.wakeUps.open();
+  }
+
+  // ------------------------------------------------------------------ clock
+
+  now(): Promise<number> {
+    return this.operations.measure();
+  }
+
+  // -------------------------------------------------------------- producers
+
+  async enqueue(
+    queue: string,
+    raws: readonly string[],
+    options?: EnqueueOptions,
+  ): Promise<EnqueueResult> {
+    if (options)
+      return this.produce({ queue, raw: raws[0]! }, ["", ""], options);
+    if (raws.length === 1) await this.once("ENQUEUE", [queue, raws[0]!]);
+    else
+      for (const batch of batchesOf(raws))
+        await this.once("ENQUEUE", [queue, ...batch]);
+    return { state: "added" };
+  }
+
+  delay(
+    job: QueuedJob,
+    due: Due,
+    options: EnqueueOptions = {},
+  ): Promise<EnqueueResult> {
+    const when: [string, number] =
+      "atMs" in due ? ["at", due.atMs] : ["in", due.inMs];
+    return this.produce(job, when, options);
+  }
+
+  async retryFailed(
+    entry: string,
+    { queue, raw }: QueuedJob,
+    { unique }: Pick<EnqueueOptions, "unique"> = {},
+  ): Promise<"added" | "held" | "missing"> {
+    const args = [entry, queue, raw, unique?.key ?? "", unique?.class ?? ""];
+    return (await this.once("RETRY_FAILED", args)) as "added";
+  }
+
+  // -------------------------------------------------------------- scheduler
+
+  async lead(name: string, ttlMs: number): Promise<boolean> {
+    return (await this.intime("LEAD", [name, ttlMs])) === 1;
+  }
+
+  async resign(name: string): Promise<void> {
+    await this.intime("RESIGN", [name]);
+  }
+
+  async promote(limit: number): Promise<Promotion> {
+    const date = new Date(this.operations.estimate()).toString();
+    const reply = (await this.once("PROMOTE", [limit, date])) as string[];
+    const moved: Promotion["moved"] = [];
+    for (let i = 1; i < reply.length; i += 2)
+      moved.push({ second: reply[i]!, raw: reply[i + 1]! });
+    return reply[0] === "" ? { moved } : { moved, nextInMs: Number(reply[0]) };
+  }
+
+  async sweepSlots(
+    limits: Readonly<Record<string, number | null>>,
+  ): Promise<void> {
+    const args = Object.entries(limits).flatMap(([jobClass, limit]) => [
+      jobClass,
+      limit ?? -1,
+    ]);
+    await this.intime("SWEEP_SLOTS", args);
+  }
+
+  async sweepQueues(periodMs: number): Promise<number> {
+    return (await this.intime("SWEEP_QUEUES", [periodMs])) as number;
+  }
+
+  // ----------------------------------------------------------- process life
+
+  async register(
+    process: string,
+    ttlMs: number,
+    connectionName: string,
+  ): Promise<Renewal> {
+    const args = [process, ttlMs, connectionName];
+    return renewalOf(await this.intime("REGISTER", args))!;
+  }
+
+  async renew(
+    process: string,
+    ttlMs: number,
+    workers: readonly WorkerIdentity[],
+    locks: readonly HeldLock[],
+  ): Promise<Renewal | undefined> {
+    const args: (string | number)[] = [process, ttlMs, workers.length];
+    for (const { name, quoted, queues } of workers)
+      args.push(name, quoted, queues);
+    for (const { key, value, seconds } of locks) args.push(key, value, seconds);
+    return renewalOf(await this.intime("RENEW", args));
+  }
+
+  async join(
+    process: string,
+    { name, quoted, queues }: WorkerIdentity,
+    ttlMs: number,
+  ): Promise<"joined" | "taken" | "fenced"> {
+    const args = [process, name, quoted, queues, ttlMs];
+    return (await this.once("JOIN", args)) as "joined";
+  }
+
+  async leave(
+    process: string,
+    { member, name }: WorkerIdentity,
+    onlyIdle = false,
+  ): Promise<Returned | { what: "running"; queue: string; raw: string }> {
+    const args = [process, member, name, onlyIdle ? "1" : ""];
+    return returnedOf(await this.once("LEAVE", args))[0]!;
+  }
+
+  async deregister(process: string): Promise<Returned[]> {
+    return returnedOf(await this.once("DEREGISTER", [process]));
+  }
+
+  async reap(
+    process: string,
+    graceMs: number,
+  ): Promise<Returned[] | undefined> {
+    const reply = await this.once("REAP", [process, graceMs, this.date()]);
+    return reply ? returnedOf(reply) : undefined;
+  }
+
+  async findDisconnected(processes: readonly string[]): Promise<string[]> {
+    const { redis, prefix, options } = this;
+    const lists = await Promise.all(
+      keyHolders(redis).map((node) => node.client("LIST")),
+    ).catch(() => []); // a host may forbid it
+    const clients = lists.join("\n");
+    const isConnected = (name: string) => clients.includes(`name=${name} `);
+    // connections that go without their names say nothing about others
+    if (!isConnected(options.connectionName ?? "")) return [];
+    const gone: string[] = [];
+    for (const id of processes) {
+      const name = await redis.hget(`${prefix}ah:proc:${id}`, "connection");
+      if (!name || !isConnected(name)) gone.push(id);
+    }
+    return gone;
+  }
+
+  async findOrphans(): Promise<Orphan[]> {
+    const reply = (await this.intime("FIND_ORPHANS", [])) as string[];
+    const orphans: Orphan[] = [];
+    for (let i = 0; i < reply.length; i += 2)
+      orphans.push({ member: reply[i]!, record: reply[i + 1] || undefined });
+    return orphans;
+  }
+
+  async repairOrphans(): Promise<Returned[]> {
+    return returnedOf(await this.once("REPAIR_ORPHANS", [this.date()]));
+  }
+
+  // ------------------------------------------------------------------ fetch
+
+  async exchange(call: ExchangeCall): Promise<ExchangeResult | "fenced"> {
+    const { queues, slots } = call;
+    const args: (string | number)[] = [
+      this.prefix,
+      call.number,
+      `"${runAt(this.operations.estimate())}"`,
+      call.node ?? "",
+      queues.length,
+      slots.length,
+      ...queues,
+    ];
+    for (const { worker } of slots) args.push(worker.member);
+    for (const { worker, outcome, want } of slots) {
+      args.push(worker.name, worker.quoted, codeOf(outcome), want ? "1" : "");
+      encodeEffects(outcome.effects, args);
+    }
+    const reply = (await runScript(
+      this.redis,
+      this.scripts.EXCHANGE,
+      [`${this.prefix}ah:proc:${call.process}`],
+      args,
+    )) as (number | string)[] | null;
+    return reply ? openExchange(reply, slots.length) : "fenced";
+  }
+
+  async apply(
+    { member }: WorkerIdentity,
+    effects: readonly Effect[],
+  ): Promise<void> {
+    if (effects.length === 0) return;
+    const args: (string | number)[] = [member];
+    encodeEffects(effects, args);
+    await this.once("APPLY", args);
+  }
+
+  // ---------------------------------------------------------------- running
+
+  async acquireSlot(
+    request: SlotRequest,
+  ): Promise<"acquired" | "waiting" | "lost"> {
+    const { process, worker, limit, job } = request;
+    const entry = `${Buffer.byteLength(job.queue)}:${job.queue}${job.raw}`;
+    return (await this.intime("ACQUIRE_SLOT", [
+      process,
+      worker.member,
+      request.class,
+      limit,
+      entry,
+      job.queue,
+    ])) as "acquired";
+  }
+
+  async takeLock(request: LockRequest): Promise<HeldLock | undefined> {
+    const { key, seconds, owned, worker } = request;
+    const args = [
+      key,
+      seconds,
+      owned ? randomInt(2 ** 32) : "",
+      worker?.member ?? "",
+    ];
+    const value = (await this.once("TAKE_LOCK", args)) as string | null;
+    return value === null ? undefined : { key, value, seconds };
+  }
+
+  async releaseLock(
+    { key, value }: Pick<HeldLock, "key" | "value">,
+    worker?: WorkerIdentity,
+  ): Promise<void> {
+    await this.intime("RELEASE_LOCK", [key, value, worker?.member ?? ""]);
+  }
+
+  async takeQueueLock(request: QueueLockRequest): Promise<boolean> {
+    const { key, seconds, believedSeconds, job } = request;
+    const args = [key, seconds, believedSeconds, job.queue, job.raw];
+    const reply = await this.once("TAKE_QUEUE_LOCK", [...args, SEARCH_LENGTH]);
+    return reply === 1;
+  }
+
+  async updateJob(id: string, fields: JobFields): Promise<void> {
+    await this.intime("UPDATE_JOB", [id, ...flatFields(fields)]);
+  }
+
+  async countRetry(key: string): Promise<number> {
+    return (await this.once("COUNT_RETRY", [key])) as number;
+  }
+
+  async forgetRetry(key: string): Promise<void> {
+    await this.intime("FORGET_RETRY", [key]);
+  }
+
+  // -------------------------------------------------------------- operators
+
+  async pause(queue: string): Promise<void> {
+    await this.intime("PAUSE", ["1", queue]);
+  }
+
+  async resume(queue: string): Promise<void> {
+    await this.intime("PAUSE", ["0", queue]);
+  }
+
+  async pausedQueues(): Promise<string[]> {
+    return (await this.redis.smembers(`${this.prefix}ah:paused`)).sort();
+  }
+
+  // ---------------------------------------------------------------- inspect
+
+  queues(): Promise<string[]> {
+    return this.redis.smembers(`${this.prefix}queues`);
+  }
+
+  async lengths(
+    queues: readonly string[],
+  ): Promise<Record<string, QueueLength>> {
+    const result: Record<string, QueueLength> = {};
+    for (const batch of batchesOf(queues)) {
+      const reply = (await this.intime("LENGTHS", batch)) as number[];
+      batch.forEach((queue, index) => {
+        const [queued, waiting] = reply.slice(2 * index, 2 * index + 2);
+        result[queue] = { queued: queued!, waiting: waiting! };
+      });
+    }
+    return result;
+  }
+
+  async jobs(queue: string, start: number, stop: number): Promise<string[]> {
+    return (await this.intime("JOBS", [queue, start, stop])) as string[];
+  }
+
+  async isQueued(queue: string, raw: string): Promise<boolean> {
+    const args = [queue, raw, SEARCH_LENGTH];
+    return (await this.intime("IS_QUEUED", args)) === 1;
+  }
+
+  async removeJobs(
+    queue: string,
+    raws: readonly string[],
+    count = 0,
+  ): Promise<number> {
+    let removed = 0;
+    for (const batch of batchesOf([...new Set(raws)])) {
+      const args = [queue, count, ...batch];
+      removed += (await this.once("REMOVE_JOBS", args)) as number;
+    }
+    return removed;
+  }
+
+  async removeQueue(queue: string): Promise<void> {
+    await this.once("REMOVE_QUEUE", [queue]);
+  }
+
+  async delayedSeconds(): Promise<number[]> {
+    const key = `${this.prefix}delayed_queue_schedule`;
+    return (await this.redis.zrange(key, 0, -1)).map(Number);
+  }
+
+  delayedJobs(second: number): Promise<string[]> {
+    return this.redis.lrange(`${this.prefix}delayed:${second}`, 0, -1);
+  }
+
+  async scheduledAt(raw: string): Promise<number[]> {
+    const members = await this.redis.smembers(
+      `${this.prefix}timestamps:${raw}`,
+    );
+    return members.map((member) =>
+      Number(member.slice(member.lastIndexOf(":") + 1)),
+    );
+  }
+
+  async removeDelayed(raw: string): Promise<number[]> {
+    const reply = (await this.once("REMOVE_DELAYED", [raw])) as string[];
+    return reply.map(Number);
+  }
+
+  failedCount(): Promise<number> {
+    return this.redis.llen(`${this.prefix}failed`);
+  }
+
+  failed(start: number, stop: number): Promise<string[]> {
+    return this.redis.lrange(`${this.prefix}failed`, start, stop);
+  }
+
+  async removeFailed(entry: string): Promise<number> {
+    return (await this.once("REMOVE_FAILED", [entry])) as number;
+  }
+
+  workers(): Promise<string[]> {
+    return this.redis.smembers(`${this.prefix}workers`);
+  }
+
+  async records(members: readonly string[]): Promise<WorkerRecord[]> {
+    const texts = await this.values(
+      members.map((member) => `${this.prefix}worker:${member}`),
+    );
+    return members.map((member, index) => ({
+      member,
+      record: texts[index] ?? null,
+    }));
+  }
+
+  async foreignPings(): Promise<string[]> {
+    return (await this.intime("FOREIGN_PINGS", [])) as string[];
+  }
+
+  async removeWorker(member: string, name: string, entry = ""): Promise<void> {
+    await this.once("REMOVE_WORKER", [member, name, entry]);
+  }
+
+  async locks(): Promise<Record<string, string>> {
+    const found = [
+      ...(await this.find("lock:*")),
+      ...(await this.find("workerslock:*")),
+    ];
+    // the owner behind the point is nobody's business
+    return Object.fromEntries(
+      found.map(([key, value]) => [key, value.split(".")[0]!]),
+    );
+  }
+
+  async removeLock(key: string): Promise<number> {
+    return (await this.once("REMOVE_LOCK", [key])) as number;
+  }
+
+  async stats(): Promise<Record<string, string>> {
+    const found = await this.find("stat:*");
+    return Object.fromEntries(
+      found.map(([key, value]) => [key.slice("stat:".length), value]),
+    );
+  }
+
+  leader(): Promise<string | null> {
+    return this.redis.get(`${this.prefix}resque_scheduler_leader_lock`);
+  }
+
+  async jobInfo(id: string): Promise<JobInfo | undefined> {
+    return jobInfoOf(
+      id,
+      await this.redis.hgetall(`${this.prefix}ah:job:${id}`),
+    );
+  }
+
+  // ------------------------------------------------------------------ nodes
+
+  async announceNode(
+    node: string,
+    queues: readonly string[],
+    liveMs: number,
+    keepMs: number,
+  ): Promise<void> {
+    await this.intime("ANNOUNCE", [node, liveMs, keepMs, ...queues]);
+  }
+
+  async retireNode(node: string): Promise<void> {
+    await this.intime("RETIRE", [node]);
+  }
+
+  async liveNodes(): Promise<string[]> {
+    return (await this.intime("LIVE_NODES", [])) as string[];
+  }
+
+  async removeQueuesOfLostNodes(): Promise<string[]> {
+    return (await this.once("REMOVE_LOST", [])) as string[];
+  }
+
+  async markStopped(task: string, isStopped: boolean): Promise<void> {
+    await this.intime("MARK_STOPPED", [isStopped ? "1" : "0", task]);
+  }
+
+  async isStopped(task: string): Promise<boolean> {
+    const key = `${this.prefix}ah:stopped`;
+    return (await this.redis.sismember(key, task)) === 1;
+  }
+
+  // --------------------------------------------------------------- wake-ups
+
+  /** Tokens wait in redis for who comes to wait. */
+  mark(): number {
+    return 0;
+  }
+
+  wait(target: WakeTarget, timeoutMs: number): Waiting {
+    const { prefix } = this;
+    if (target === "scheduler")
+      return this.wakeUps.wait([`${prefix}ah:wake-scheduler`], timeoutMs);
+    const keys: string[] = [];
+    for (const queue of target.queues) {
+      if (queue !== "*") keys.push(`${prefix}ah:wake:${queue}`);
+      else keys.push(`${prefix}ah:wake-any`);
+      if (queue === "*" && target.node !== undefined)
+        keys.push(`${prefix}ah:wake-any:${target.node}`);
+    }
+    return this.wakeUps.wait(keys, timeoutMs);
+  }
+
+  close(): void {
+    this.wakeUps.close();
+  }
+
+  private async produce(
+    { queue, raw }: QueuedJob,
+    [kind, ms]: [string, number | string],
+    { unique, track, idempotencyKey }: EnqueueOptions,
+  ): Promise<EnqueueResult> {
+    const [state, id] = (await this.once("PRODUCE", [
+      queue,
+      raw,
+      kind,
+      ms,
+      unique?.key ?? "",
+      track?.class ?? unique?.class ?? "",
+      track?.id ?? "",
+      idempotencyKey === undefined ? "" : sha1(idempotencyKey),
+    ])) as ["known", string];
+    return { state, id };
+  }
+
+  private once(script: ScriptName, args: Args): Promise<unknown> {
+    return this.operations.once(this.scripts[script], args);
+  }
+
+  private intime(script: ScriptName, args: Args): Promise<unknown> {
+    return this.operations.intime(this.scripts[script], args);
+  }
+
+  private date(): string {
+    return new Date(this.operations.estimate()).toString();
+  }
+
+  private async values(keys: readonly string[]): Promise<(string | null)[]> {
+    const result: (string | null)[] = [];
+    for (const batch of batchesOf(keys))
+      result.push(...(await this.redis.mget(...batch)));
+    return result;
+  }
+
+  /** Texts at the keys like `pattern`, by key without the prefix; found in steps. */
+  private async find(pattern: string): Promise<[string, string][]> {
+    const { prefix, redis, options } = this;
+    const keys = new Set<string>();
+    for (const node of keyHolders(redis)) {
+      let cursor = "0";
+      do {
+        const [next, found] = await node.scan(
+          cursor,
+          "MATCH",
+          `${prefix}${pattern}`,
+          "COUNT",
+          options.scanCount ?? 1000,
+        );
+        cursor = next;
+        for (const key of found) keys.add(key);
+      } while (cursor !== "0");
+    }
+    const names = [...keys];
+    const values = await this.values(names);
+    return names.flatMap((key, index) => {
+      const value = values[index];
+      return value ? [[key.slice(prefix.length), value]] : [];
+    });
+  }
+}
+
+interface SharedParts {
+  operations: Operations;
+  wakeUps: RedisWakeUps;
+}
+
+const parts = new WeakMap<Redis, Map<string, SharedParts>>();
+
+/** One caller and one blocking connection for all stores on one client. */
+function sharedParts(
+  redis: Redis,
+  { prefix, operationTimeoutMs, clock }: RedisStoreOptions,
+  scripts: Scripts,
+): SharedParts {
+  const ofClient = parts.get(redis) ?? new Map<string, SharedParts>();
+  parts.set(redis, ofClient);
+  const timeoutMs =
+    operationTimeoutMs ?? redis.options?.commandTimeout ?? DEFAULT_TIMEOUT_MS;
+  const key = JSON.stringify([prefix, timeoutMs, clock]);
+  let found = ofClient.get(key);
+  if (!found) {
+    found = {
+      operations: new Operations(redis, {
+        prefix,
+        timeoutMs,
+        clock: scripts.CLOCK,
+      }),
+      wakeUps: new RedisWakeUps(redis),
+    };
+    ofClient.set(key, found);
+  }
+  return found;
+}
+
+/** At most `MAX_JOBS` in a call, and `MAX_BYTES` unless one alone has more. */
+function* batchesOf(texts: readonly string[]): Generator<string[]> {
+  let batch: string[] = [];
+  let bytes = 0;
+  for (const text of texts) {
+    const size = Buffer.byteLength(text);
+    if (
+      batch.length === MAX_JOBS ||
+      (batch.length > 0 && bytes + size > MAX_BYTES)
+    ) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(text);
+    bytes += size;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function renewalOf(reply: unknown): Renewal | undefined {
+  if (!reply) return undefined;
+  const [time, ...expired] = reply as string[];
+  return { nowMs: Number(time), expired };
+}
+
+function returnedOf(reply: unknown): Returned[] {
+  const parts = reply as string[];
+  const result: Returned[] = [];
+  for (let i = 0; i < parts.length; i += 4) {
+    const [what, member, queue, raw] = parts.slice(i, i + 4);
+    result.push({ what, member, queue, raw } as Returned);
+  }
+  return result;
+}
+
+const CODES = { none: "", success: "p", uncounted: "n", retried: "r" };
+
+function codeOf(outcome: Outcome): string {
+  return outcome.kind === "failure" ? outcome.entry : CODES[outcome.kind];
+}
+
+function openExchange(
+  reply: readonly (number | string)[],
+  count: number,
+): ExchangeResult {
+  const problems = reply[0] === "" ? [] : String(reply[0]).split("\n");
+  const jobs: (QueuedJob | undefined)[] = [];
+  let at = 1;
+  for (let i = 0; i < count; i++) {
+    const kind = reply[at++];
+    if (kind === JOB)
+      jobs.push({ queue: reply[at++] as string, raw: reply[at++] as string });
+    else if (kind === RECORD) jobs.push(openRecord(reply[at++] as string));
+    else jobs.push(undefined);
+  }
+  return { jobs, problems };
+}
+
+let runAtText = "";
+let runAtSecond = 0;
+
+/** Dates of resque have whole seconds, so the text is made once per second. */
+function runAt(timeMs: number): string {
+  const second = Math.floor(timeMs / 1000);
+  if (second !== runAtSecond) {
+    runAtSecond = second;
+    runAtText = new Date(second * 1000).toString();
+  }
+  return runAtText;
+}
+
+function sha1(text: string): string {
+  return createHash("sha1").update(text).digest("hex");
+}

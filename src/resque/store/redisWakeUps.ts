@@ -1,0 +1,125 @@
+/** Wakes what waits on redis, by one blocking connection for all that wait on one client. */
+import type { Socket } from "node:net";
+import type { Cluster, Redis } from "ioredis";
+import { disconnect } from "../../redis/disconnect";
+import { isCluster, keyHolders } from "../../redis/engine";
+import type { Waiting } from "./store";
+
+/** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
+const BLOCK_SECONDS = 1;
+const RETRY_MS = 200;
+/** A connection that is silent for so much longer than one wait is dead, and opened anew. */
+const DEAD_AFTER_MS = 5_000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+interface Waiter {
+  keys: readonly string[];
+  wake: (isCalled: boolean) => void;
+}
+
+export class RedisWakeUps {
+  private readonly waiters = new Set<Waiter>();
+  private client?: Redis;
+  private listening = false;
+  private users = 0;
+
+  constructor(private readonly redis: Redis) {}
+
+  /** Wait until something was added to one of the lists `keys`, at most `timeoutMs`. */
+  wait(keys: readonly string[], timeoutMs: number): Waiting {
+    let stop!: () => void;
+    const done = new Promise<boolean>((resolve) => {
+      const waiter: Waiter = {
+        keys,
+        wake: (isCalled) => {
+          clearTimeout(timer);
+          this.waiters.delete(waiter);
+          resolve(isCalled);
+        },
+      };
+      const ms = Math.min(Math.max(timeoutMs, 0), LONGEST_TIMER_MS);
+      const timer = setTimeout(waiter.wake, ms, false);
+      this.waiters.add(waiter);
+      stop = () => waiter.wake(false);
+    });
+    void this.listen();
+    return { done, stop };
+  }
+
+  open(): void {
+    this.users++;
+  }
+
+  /** The last one who leaves ends the connection. */
+  close(): void {
+    if (--this.users > 0) return;
+    for (const waiter of [...this.waiters]) waiter.wake(false);
+    if (this.client) disconnect(this.client);
+    this.client = undefined;
+  }
+
+  private get closed(): boolean {
+    return this.users <= 0;
+  }
+
+  private async listen(): Promise<void> {
+    if (this.listening || this.closed) return;
+    this.listening = true;
+    while (!this.closed && this.waiters.size > 0) {
+      const keys = [...new Set([...this.waiters].flatMap(({ keys }) => keys))];
+      try {
+        const token = await takeToken(this.blockingClient(), keys);
+        if (token) await this.handOut(token[0]);
+      } catch {
+        // the connection was lost; it comes back by itself, and polling goes on meanwhile
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
+      }
+    }
+    this.listening = false;
+  }
+
+  /** One token wakes one waiter; with none left it is for another process. */
+  private async handOut(key: string): Promise<void> {
+    for (const waiter of this.waiters)
+      if (waiter.keys.includes(key)) return waiter.wake(true);
+    if (!this.closed) await this.redis.rpush(key, "1");
+  }
+
+  private blockingClient(): Redis {
+    if (!this.client) {
+      this.client = duplicate(this.redis);
+      this.client.on("error", () => undefined); // the main connection reports
+    }
+    return this.client;
+  }
+}
+
+async function takeToken(client: Redis, keys: string[]) {
+  const reopening = setInterval(() => reopen(client), DEAD_AFTER_MS).unref();
+  try {
+    return await client.blpop(keys, BLOCK_SECONDS);
+  } finally {
+    clearInterval(reopening);
+  }
+}
+
+/** Cut a connection that does not answer; the wait goes on over the next one. */
+function reopen(client: Redis): void {
+  for (const node of keyHolders(client)) {
+    if (node.status === "ready")
+      (node as { stream?: Socket }).stream?.destroy();
+  }
+}
+
+function duplicate(client: Redis): Redis {
+  const options = {
+    // a check that is cut off by a stop would hold the process for two more seconds
+    enableReadyCheck: false,
+    // a wait that is given up here goes on at redis, and takes a token for nobody
+    commandTimeout: undefined,
+  };
+  if (!isCluster(client)) return client.duplicate(options);
+  const cluster = client as unknown as Cluster;
+  const redisOptions = { ...cluster.options.redisOptions, ...options };
+  return cluster.duplicate([], { redisOptions }) as unknown as Redis;
+}

@@ -1,0 +1,812 @@
+/** What the engine may rely on, whichever store keeps its data. */
+import {
+  NO_OUTCOME,
+  workerIdentity,
+  type Effect,
+  type QueueStore,
+} from "../../../src/resque/store/store";
+import { Actor, describeOnEachStore, jobText, SUCCESS } from "./support";
+
+describeOnEachStore("the store of the queue", (context) => {
+  let store: QueueStore;
+
+  beforeEach(() => {
+    ({ store } = context);
+  });
+
+  const job = (name: string, ...args: unknown[]) => ({
+    queue: "q",
+    raw: jobText("q", name, ...args),
+  });
+  const advance = (ms: number) => context.advance(ms);
+
+  describe("fetching", () => {
+    test("jobs are fetched in the order in which they were added", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw, job("b").raw]);
+      await store.enqueue("q", [job("c").raw]);
+      expect(await actor.next(worker)).toEqual(job("a"));
+      expect(await actor.next(worker, SUCCESS)).toEqual(job("b"));
+      expect(await actor.next(worker, SUCCESS)).toEqual(job("c"));
+      expect(await actor.next(worker, SUCCESS)).toBeUndefined();
+      expect(await store.stats()).toMatchObject({
+        processed: "3",
+        "processed:p:1": "3",
+      });
+      expect(await store.queues()).toEqual(["q"]);
+    });
+
+    test("queues are fetched in the order given, and the asterisk stands for the rest by name", async () => {
+      const actor = await Actor.start(store, "p", ["zz", "*", "low"]);
+      const worker = await actor.worker();
+      for (const queue of ["low", "b", "a", "zz"])
+        await store.enqueue(queue, [queue]);
+      const order = [await actor.next(worker)];
+      for (let i = 0; i < 3; i++) order.push(await actor.next(worker, SUCCESS));
+      expect(order.map((one) => one!.queue)).toEqual(["zz", "a", "b", "low"]);
+    });
+
+    test("a repeated call changes nothing and returns the same jobs", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw, job("b").raw]);
+      await actor.next(worker);
+      const slots = [{ worker, outcome: SUCCESS, want: true }];
+      const first = await actor.exchange(slots);
+      const again = await actor.exchange(slots, actor.number);
+      expect(first).toEqual({ jobs: [job("b")], problems: [] });
+      expect(again).toEqual(first);
+      expect((await store.stats()).processed).toBe("1");
+    });
+
+    test("an older call and one of an unknown process are fenced", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const slots = [{ worker, outcome: NO_OUTCOME, want: true }];
+      await actor.exchange(slots, 2);
+      expect(await actor.exchange(slots, 1)).toBe("fenced");
+      const stranger = new Actor(store, "unknown");
+      expect(await stranger.exchange(slots, 1)).toBe("fenced");
+    });
+
+    test("a worker that has left gets nothing, and its report counts nothing", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw]);
+      await actor.next(worker);
+      expect(await store.leave("p", worker)).toMatchObject({
+        what: "requeued",
+        ...job("a"),
+      });
+      expect(await actor.next(worker, SUCCESS)).toBeUndefined();
+      expect(await store.jobs("q", 0, -1)).toEqual([job("a").raw]);
+      expect(await store.stats()).toEqual({});
+    });
+
+    test("a worker that reports nothing gets the job that it has", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw, job("b").raw]);
+      await actor.next(worker);
+      expect(await actor.next(worker)).toEqual(job("a"));
+    });
+
+    test("one call serves several workers", async () => {
+      const actor = await Actor.start(store, "p");
+      const workers = [await actor.worker("p:1"), await actor.worker("p:2")];
+      await store.enqueue("q", [job("a").raw]);
+      await store.enqueue("r", ["r"]);
+      const slots = workers.map((worker) => ({
+        worker,
+        outcome: NO_OUTCOME,
+        want: true,
+      }));
+      expect(await actor.exchange(slots)).toEqual({
+        jobs: [job("a"), { queue: "r", raw: "r" }],
+        problems: [],
+      });
+    });
+
+    test("a failure is counted and listed, a retried one only counted", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", ["a", "b", "c"]);
+      await actor.next(worker);
+      await actor.next(worker, { kind: "failure", entry: '{"e":1}' });
+      await actor.next(worker, { kind: "retried" });
+      await actor.next(worker, { kind: "uncounted" });
+      expect(await store.failed(0, -1)).toEqual(['{"e":1}']);
+      expect(await store.failedCount()).toBe(1);
+      expect(await store.stats()).toEqual({ failed: "2", "failed:p:1": "2" });
+    });
+
+    test("the record of a worker shows its job", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw]);
+      await actor.next(worker);
+      const [found] = await store.records(await store.workers());
+      expect(JSON.parse(found.record!)).toEqual({
+        worker: "p:1",
+        queue: "q",
+        run_at: expect.any(String),
+        payload: JSON.parse(job("a").raw),
+      });
+    });
+  });
+
+  describe("paused queues", () => {
+    test("no process fetches from a paused queue until it is resumed", async () => {
+      const any = await Actor.start(store, "p");
+      const named = await Actor.start(store, "n", ["q"]);
+      const [first, second] = [await any.worker(), await named.worker()];
+      await store.enqueue("q", ["a", "b"]);
+      await store.pause("q");
+      expect(await store.pausedQueues()).toEqual(["q"]);
+      expect(await any.next(first)).toBeUndefined();
+      expect(await named.next(second)).toBeUndefined();
+      await store.enqueue("q", ["c"]);
+      await store.resume("q");
+      expect(await store.pausedQueues()).toEqual([]);
+      expect((await any.next(first))!.raw).toBe("a");
+      expect((await named.next(second))!.raw).toBe("b");
+    });
+
+    test("resuming a queue wakes who waits", async () => {
+      await store.pause("q");
+      await store.enqueue("q", ["a"]);
+      const actor = await Actor.start(store, "p");
+      await actor.next(await actor.worker());
+      const waiting = store.wait({ queues: ["*"] }, 10_000, store.mark());
+      await store.resume("q");
+      expect(await waiting.done).toBe(true);
+    });
+  });
+
+  describe("queues of nodes", () => {
+    test("a queue that a node announced is fetched by that node alone", async () => {
+      await store.announceNode("n1", ["x:node:n1"], 20_000, 3_600_000);
+      await store.enqueue("x:node:n1", ["own"]);
+      await store.enqueue("x:node:y", ["anybody's"]);
+      const other = await Actor.start(store, "o", ["*"], "n2");
+      const own = await Actor.start(store, "p", ["*"], "n1");
+      const [first, second] = [await other.worker(), await own.worker()];
+      expect((await other.next(first))!.raw).toBe("anybody's");
+      expect(await other.next(first, SUCCESS)).toBeUndefined();
+      expect((await own.next(second))!.raw).toBe("own");
+    });
+
+    test("jobs that were there before the announcement become the node's", async () => {
+      await store.enqueue("x", ["own"]);
+      await store.announceNode("n1", ["x"], 20_000, 3_600_000);
+      const other = await Actor.start(store, "o", ["*"], "n2");
+      const own = await Actor.start(store, "p", ["*"], "n1");
+      expect(await other.next(await other.worker())).toBeUndefined();
+      expect((await own.next(await own.worker()))!.raw).toBe("own");
+    });
+
+    test("only announced queues of nodes that are gone are removed", async () => {
+      await store.announceNode("n1", ["x:node:n1"], 20_000, 3_600_000);
+      await store.enqueue("x:node:n1", ["a"]);
+      await store.enqueue("anything:node:anything", ["b"]);
+      expect(await store.liveNodes()).toEqual(["n1"]);
+      await advance(20_001);
+      expect(await store.liveNodes()).toEqual([]);
+      expect(await store.removeQueuesOfLostNodes()).toEqual([]);
+      await advance(3_600_000);
+      expect(await store.removeQueuesOfLostNodes()).toEqual(["x:node:n1"]);
+      expect(await store.queues()).toEqual(["anything:node:anything"]);
+    });
+
+    test("a node that retires is not alive", async () => {
+      await store.announceNode("n1", [], 20_000, 3_600_000);
+      await store.retireNode("n1");
+      expect(await store.liveNodes()).toEqual([]);
+    });
+  });
+
+  describe("delayed jobs", () => {
+    test("a job goes to its queue at its exact time, not before", async () => {
+      await store.delay(job("a"), { inMs: 1500 });
+      await advance(1400);
+      expect((await store.promote(500)).moved).toEqual([]);
+      await advance(100);
+      expect((await store.promote(500)).moved).toHaveLength(1);
+      expect(await store.jobs("q", 0, -1)).toEqual([job("a").raw]);
+      expect(await store.delayedSeconds()).toEqual([]);
+      expect(await store.promote(500)).toEqual({ moved: [] });
+    });
+
+    test("the bucket of a time is that of the nearest second", async () => {
+      const now = await store.now();
+      const whole = Math.floor(now / 1000) + 10;
+      await store.delay(job("a"), { atMs: whole * 1000 + 499 });
+      await store.delay(job("b"), { atMs: whole * 1000 + 500 });
+      expect(await store.delayedSeconds()).toEqual([whole, whole + 1]);
+      expect(await store.scheduledAt(job("b").raw)).toEqual([whole + 1]);
+      expect(await store.delayedJobs(whole)).toEqual([job("a").raw]);
+    });
+
+    test("a promotion says when the next one is due", async () => {
+      const now = await store.now();
+      await store.delay(job("a"), { atMs: now + 40_000 });
+      const { nextInMs } = await store.promote(500);
+      // a foreign job may lie in the same second
+      expect(nextInMs).toBeGreaterThan(38_000);
+      expect(nextInMs).toBeLessThanOrEqual(40_000);
+    });
+
+    test("times in the past are due at once, and stored as given", async () => {
+      await store.delay(job("a"), { atMs: 1_600_000 });
+      expect(await store.delayedSeconds()).toEqual([1600]);
+      expect((await store.promote(500)).moved).toEqual([
+        { second: "1600", raw: job("a").raw },
+      ]);
+    });
+
+    test("the same job at the same second is refused", async () => {
+      const now = (await store.now()) + 60_000;
+      const first = await store.delay(job("a"), { atMs: now });
+      const second = await store.delay(job("a"), { atMs: now });
+      expect(first).toMatchObject({ state: "added" });
+      expect(second).toMatchObject({ state: "duplicate" });
+    });
+
+    test("a removed job is due no more", async () => {
+      await store.delay(job("a"), { atMs: 5_000 });
+      await store.delay(job("a"), { atMs: 9_000 });
+      expect((await store.removeDelayed(job("a").raw)).sort()).toEqual([5, 9]);
+      expect(await store.removeDelayed(job("a").raw)).toEqual([]);
+      expect((await store.promote(500)).moved).toEqual([]);
+    });
+
+    test("ten thousand jobs of one second go at their exact times", async () => {
+      const start = Math.ceil((await store.now()) / 1000) * 1000 + 60_000;
+      const added: Promise<unknown>[] = [];
+      for (let i = 0; i < 10_000; i++) {
+        const raw = jobText("q", "a", i);
+        const atMs = start - 500 + ((i * 7919) % 1000);
+        added.push(store.delay({ queue: "q", raw }, { atMs }));
+      }
+      await Promise.all(added);
+      expect(await store.delayedSeconds()).toEqual([start / 1000]);
+      const moved = new Set<string>();
+      await advance(start - 500 - (await store.now()) - 1);
+      const begin = performance.now();
+      while (moved.size < 10_000) {
+        const promotion = await store.promote(500);
+        for (const { raw } of promotion.moved) {
+          const atMs =
+            start - 500 + (((JSON.parse(raw)).args[0] * 7919) % 1000);
+          expect(moved.has(raw)).toBe(false);
+          // an exact time is never later than the time after the promotion
+          expect(atMs).toBeLessThanOrEqual(await store.now());
+          moved.add(raw);
+        }
+        await advance(25);
+      }
+      expect(performance.now() - begin).toBeLessThan(30_000);
+      expect(await store.lengths(["q"])).toEqual({
+        q: { queued: 10_000, waiting: 0 },
+      });
+      expect(await store.delayedSeconds()).toEqual([]);
+    }, 60_000);
+
+    test("an addition that is due earlier wakes the scheduler", async () => {
+      await store.delay(job("a"), { inMs: 60_000 });
+      // the first one woke it as well
+      await store.wait("scheduler", 100, store.mark()).done;
+      const waiting = store.wait("scheduler", 10_000, store.mark());
+      await store.delay(job("b"), { inMs: 50 });
+      expect(await waiting.done).toBe(true);
+    });
+  });
+
+  describe("unique and tracked jobs", () => {
+    const unique = { key: "k", class: "a" };
+
+    test("a unique job is held while it is queued, delayed or running", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const { raw } = job("a");
+      const add = () => store.enqueue("q", [raw], { unique });
+      expect(await add()).toMatchObject({ state: "added" });
+      expect(await add()).toMatchObject({ state: "held" });
+      expect(
+        await store.delay(job("a"), { inMs: 5 }, { unique }),
+      ).toMatchObject({ state: "held" });
+      await actor.next(worker);
+      expect(await add()).toMatchObject({ state: "held" });
+      const effects: Effect[] = [{ do: "unlockUnique", key: "k", raw }];
+      await actor.report(worker, { kind: "success", effects });
+      expect(
+        await store.delay(job("a"), { inMs: 5 }, { unique }),
+      ).toMatchObject({ state: "added" });
+      expect(await add()).toMatchObject({ state: "held" });
+    });
+
+    test("a lock whose job is gone holds nobody", async () => {
+      await store.enqueue("q", [job("a").raw], { unique });
+      await store.removeQueue("q");
+      expect(
+        await store.enqueue("q", [job("a").raw], { unique }),
+      ).toMatchObject({ state: "added" });
+    });
+
+    test("a job that goes on with another text keeps its lock", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw], { unique });
+      await actor.next(worker);
+      const next = job("a", 2);
+      await actor.report(worker, {
+        kind: "retried",
+        effects: [
+          { do: "delay", ...next, due: { inMs: 1000 } },
+          { do: "moveUnique", key: "k", raw: next.raw },
+        ],
+      });
+      expect(
+        await store.enqueue("q", [job("a").raw], { unique }),
+      ).toMatchObject({ state: "held" });
+    });
+
+    test("what is known about a job follows it, for a day after its last change", async () => {
+      const track = { id: "1", class: "a" };
+      await store.enqueue("q", [job("a").raw], { track });
+      expect(await store.jobInfo("1")).toEqual({
+        id: "1",
+        state: "queued",
+        class: "a",
+        queue: "q",
+        attempt: 1,
+      });
+      await store.updateJob("1", { state: "running", progress: '{"at":5}' });
+      const actor = await Actor.start(store, "p");
+      await actor.report(await actor.worker(), {
+        kind: "success",
+        effects: [
+          {
+            do: "updateJob",
+            id: "1",
+            fields: { state: "done", result: "[1]" },
+          },
+        ],
+      });
+      expect(await store.jobInfo("1")).toMatchObject({
+        state: "done",
+        result: [1],
+        progress: { at: 5 },
+      });
+      await advance(86_400_001);
+      expect(await store.jobInfo("1")).toBeUndefined();
+    });
+
+    test("a change of an unknown job leaves nothing behind", async () => {
+      await store.updateJob("ghost", { state: "running" });
+      expect(await store.jobInfo("ghost")).toBeUndefined();
+    });
+
+    test("an idempotency key adds one job in a day", async () => {
+      const add = (id: string) =>
+        store.enqueue("q", [job("a", id).raw], {
+          track: { id, class: "a" },
+          idempotencyKey: "order 5",
+        });
+      expect(await add("1")).toMatchObject({ state: "added" });
+      expect(await add("2")).toEqual({ state: "known", id: "1" });
+      expect(await store.jobInfo("2")).toBeUndefined();
+      expect(await store.jobs("q", 0, -1)).toHaveLength(1);
+      await advance(86_400_001);
+      expect(await add("3")).toMatchObject({ state: "added" });
+    });
+  });
+
+  describe("concurrency slots", () => {
+    async function twoWorkers() {
+      const actor = await Actor.start(store, "p");
+      const workers = [await actor.worker("p:1"), await actor.worker("p:2")];
+      await store.enqueue("q", [job("a", 1).raw, job("a", 2).raw]);
+      await actor.next(workers[0]);
+      await actor.next(workers[1]);
+      const acquire = (which: number) =>
+        store.acquireSlot({
+          process: "p",
+          worker: workers[which],
+          class: "a",
+          limit: 1,
+          job: job("a", which + 1),
+        });
+      return { actor, workers, acquire };
+    }
+
+    test("a job waits while the slots are taken, and goes to its queue when one is free", async () => {
+      const { actor, workers, acquire } = await twoWorkers();
+      expect(await acquire(0)).toBe("acquired");
+      expect(await acquire(0)).toBe("acquired");
+      expect(await acquire(1)).toBe("waiting");
+      expect(await acquire(1)).toBe("waiting");
+      expect(await actor.next(workers[1])).toBeUndefined();
+      await actor.report(workers[0], {
+        kind: "success",
+        effects: [{ do: "releaseSlot", class: "a" }],
+      });
+      expect(await actor.next(workers[1])).toEqual(job("a", 2));
+    });
+
+    test("waiting jobs are listed, counted and removed with those of their queue", async () => {
+      const { acquire } = await twoWorkers();
+      await acquire(0);
+      await acquire(1);
+      await store.enqueue("q", [job("b").raw]);
+      expect(await store.lengths(["q", "none"])).toEqual({
+        q: { queued: 1, waiting: 1 },
+        none: { queued: 0, waiting: 0 },
+      });
+      expect(await store.jobs("q", 0, -1)).toEqual([
+        job("b").raw,
+        job("a", 2).raw,
+      ]);
+      expect(await store.jobs("q", 1, 1)).toEqual([job("a", 2).raw]);
+      expect(await store.jobs("q", -1, -1)).toEqual([job("a", 2).raw]);
+      expect(await store.isQueued("q", job("a", 2).raw)).toBe(true);
+      expect(await store.removeJobs("q", [job("a", 2).raw])).toBe(1);
+      expect(await store.isQueued("q", job("a", 2).raw)).toBe(false);
+      expect(await store.lengths(["q"])).toEqual({
+        q: { queued: 1, waiting: 0 },
+      });
+    });
+
+    test("a removed queue takes its waiting jobs along", async () => {
+      const { acquire } = await twoWorkers();
+      await acquire(0);
+      await acquire(1);
+      await store.removeQueue("q");
+      expect(await store.jobs("q", 0, -1)).toEqual([]);
+      expect(await store.queues()).toEqual([]);
+    });
+
+    test("a class that lost its limit lets all its jobs go", async () => {
+      const { workers, acquire } = await twoWorkers();
+      await acquire(0);
+      await acquire(1);
+      await store.enqueue("q", [job("a", 3).raw]);
+      await store.sweepSlots({ a: null });
+      expect((await store.jobs("q", 0, -1)).sort()).toEqual(
+        [job("a", 2).raw, job("a", 3).raw].sort(),
+      );
+      expect(workers).toHaveLength(2);
+    });
+
+    test("a raised limit calls as many as there are free slots", async () => {
+      const { acquire } = await twoWorkers();
+      await acquire(0);
+      await acquire(1);
+      await store.sweepSlots({ a: 1 });
+      expect((await store.lengths(["q"])).q.waiting).toBe(1);
+      await store.sweepSlots({ a: 2 });
+      expect((await store.lengths(["q"])).q.waiting).toBe(0);
+    });
+
+    test("a worker that leaves frees its slot", async () => {
+      const { actor, workers, acquire } = await twoWorkers();
+      await acquire(0);
+      await acquire(1);
+      await store.leave("p", workers[0]);
+      const found = [
+        await actor.next(workers[1]),
+        await actor.next(workers[1], SUCCESS),
+      ];
+      expect(found).toEqual(expect.arrayContaining([job("a", 1), job("a", 2)]));
+    });
+
+    test("a worker that does not hold the job gets no slot", async () => {
+      const { acquire } = await twoWorkers();
+      await store.deregister("p");
+      expect(await acquire(0)).toBe("lost");
+    });
+  });
+
+  describe("processes", () => {
+    test("two live processes cannot have a worker of one name", async () => {
+      const first = await Actor.start(store, "p");
+      const worker = await first.worker();
+      await Actor.start(store, "o");
+      expect(await store.join("o", worker, 1000)).toBe("taken");
+      expect(await store.join("p", worker, 1000)).toBe("joined");
+      await store.deregister("p");
+      expect(await store.join("o", worker, 1000)).toBe("joined");
+      expect(await store.join("p", worker, 1000)).toBe("fenced");
+    });
+
+    test("an idle worker may leave and a busy one stays, when asked so", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw]);
+      await actor.next(worker);
+      expect(await store.leave("p", worker, true)).toMatchObject({
+        what: "running",
+        ...job("a"),
+      });
+      await actor.report(worker, SUCCESS);
+      expect(await store.leave("p", worker, true)).toMatchObject({
+        what: "idle",
+      });
+      expect(await store.workers()).toEqual([]);
+    });
+
+    test("a process that ends gives back what its workers hold", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw]);
+      await actor.next(worker);
+      expect(await store.deregister("p")).toEqual([
+        { what: "requeued", member: worker.member, ...job("a") },
+      ]);
+      expect(await store.jobs("q", 0, -1)).toEqual([job("a").raw]);
+      expect(await store.workers()).toEqual([]);
+      expect(await store.renew("p", 1000, [], [])).toBeUndefined();
+    });
+
+    test("a process whose lease is over is reaped, and others see it", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw]);
+      await actor.next(worker);
+      expect(await store.reap("p", 0)).toBeUndefined();
+      await advance(20_000);
+      const renewal = await store.renew("p", 30_000, [worker], []);
+      expect(renewal).toMatchObject({ expired: [] });
+      await advance(30_001);
+      const other = await store.register("o", 30_000, "o");
+      expect(other.expired).toEqual(["p"]);
+      expect(Math.abs(other.nowMs - (await store.now()))).toBeLessThan(1000);
+      expect(await store.reap("p", 60_000)).toBeUndefined();
+      expect(await store.reap("p", 0)).toMatchObject([
+        { what: "requeued", ...job("a") },
+      ]);
+      const late = await actor.exchange([
+        { worker, outcome: SUCCESS, want: true },
+      ]);
+      expect(late).toBe("fenced");
+    });
+
+    test("a job that killed three workers goes to the failed list", async () => {
+      await store.enqueue("q", [job("a").raw]);
+      for (let i = 0; i < 3; i++) {
+        const actor = await Actor.start(store, `p${i}`);
+        await actor.next(await actor.worker());
+        await advance(30_001);
+        const [returned] = (await store.reap(`p${i}`, 0))!;
+        expect(returned.what).toBe(i < 2 ? "requeued" : "failed");
+      }
+      const [entry] = await store.failed(0, -1);
+      expect(JSON.parse(entry)).toMatchObject({
+        worker: "p2:1",
+        queue: "q",
+        payload: { class: "a" },
+        exception: "WorkerCrashed",
+      });
+    });
+
+    test("processes without a connection are told from those that are only late", async () => {
+      await Actor.start(store, "p");
+      context.dead.add("connection p");
+      expect(await store.findDisconnected(["p"])).toEqual(["p"]);
+    });
+
+    test("locks of a worker end with it, and are renewed with its process", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const key = `${context.prefix}lock:a`;
+      const request = { key, seconds: 60, owned: true };
+      const lock = (await store.takeLock({ ...request, worker }))!;
+      expect(await store.takeLock(request)).toBeUndefined();
+      await advance(50_000);
+      await store.renew("p", 30_000, [worker], [lock]);
+      await advance(50_000);
+      expect(await store.takeLock(request)).toBeUndefined();
+      expect(Object.keys(await store.locks())).toEqual(["lock:a"]);
+      await store.leave("p", worker);
+      expect(await store.takeLock(request)).toBeDefined();
+    });
+  });
+
+  describe("locks", () => {
+    test("a lock ends by itself, and its value is the second after that", async () => {
+      const key = `${context.prefix}lock:a`;
+      const now = Math.floor((await store.now()) / 1000);
+      const lock = (await store.takeLock({ key, seconds: 10 }))!;
+      expect(Number(lock.value) - now - 11).toBeGreaterThanOrEqual(0);
+      expect(Number(lock.value) - now - 11).toBeLessThanOrEqual(1);
+      await advance(10_001);
+      expect(await store.takeLock({ key, seconds: 10 })).toBeDefined();
+    });
+
+    test("only the owner releases a lock", async () => {
+      const key = `${context.prefix}lock:a`;
+      const request = { key, seconds: 10, owned: true };
+      const lock = (await store.takeLock(request))!;
+      await store.releaseLock({ key, value: "1" });
+      expect(await store.takeLock(request)).toBeUndefined();
+      await store.releaseLock(lock);
+      expect(await store.takeLock(request)).toBeDefined();
+      expect(await store.removeLock(key)).toBe(1);
+      expect(await store.removeLock(key)).toBe(0);
+    });
+
+    test("the lock of a queued job counts while its job is there", async () => {
+      const key = `${context.prefix}lock:q`;
+      const request = { key, seconds: 600, believedSeconds: 5, job: job("a") };
+      expect(await store.takeQueueLock(request)).toBe(true);
+      expect(await store.takeQueueLock(request)).toBe(false);
+      await store.enqueue("q", [job("a").raw]);
+      await advance(10_000);
+      expect(await store.takeQueueLock(request)).toBe(false);
+      await store.removeQueue("q");
+      expect(await store.takeQueueLock(request)).toBe(true);
+    });
+  });
+
+  describe("the scheduler", () => {
+    test("one leads, until it resigns or is silent", async () => {
+      expect(await store.lead("a", 30_000)).toBe(true);
+      expect(await store.lead("b", 30_000)).toBe(false);
+      expect(await store.leader()).toBe("a");
+      await store.resign("b");
+      expect(await store.leader()).toBe("a");
+      await store.resign("a");
+      expect(await store.leader()).toBeNull();
+      await store.lead("b", 30_000);
+      await advance(20_000);
+      await store.lead("b", 30_000);
+      await advance(20_000);
+      expect(await store.lead("a", 30_000)).toBe(false);
+      await advance(10_001);
+      expect(await store.lead("a", 30_000)).toBe(true);
+    });
+  });
+
+  describe("the failed list", () => {
+    test("an entry is removed, or goes to its queue", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      for (const entry of ['{"n":1}', '{"n":2}'])
+        await actor.report(worker, { kind: "failure", entry });
+      expect(await store.removeFailed('{"n":1}')).toBe(1);
+      expect(await store.removeFailed('{"n":1}')).toBe(0);
+      expect(await store.retryFailed('{"n":1}', job("a"))).toBe("missing");
+      expect(await store.retryFailed('{"n":2}', job("a"))).toBe("added");
+      expect(await store.failed(0, -1)).toEqual([]);
+      expect(await store.jobs("q", 0, -1)).toEqual([job("a").raw]);
+    });
+
+    test("it keeps as many entries of a class as wanted", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await actor.report(worker, { kind: "failure", entry: '{"other":1}' });
+      for (let n = 0; n < 4; n++)
+        await actor.report(worker, {
+          kind: "failure",
+          entry: `{"n":${n}}`,
+          effects: [{ do: "boundFailed", class: "a", most: 2 }],
+        });
+      expect(await store.failed(0, -1)).toEqual([
+        '{"other":1}',
+        '{"n":2}',
+        '{"n":3}',
+      ]);
+    });
+  });
+
+  describe("effects", () => {
+    test("a job that is delayed again beside the same one is not lost", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const atMs = (await store.now()) + 1000;
+      const effect: Effect = { do: "delay", ...job("a"), due: { atMs } };
+      await actor.report(worker, {
+        kind: "uncounted",
+        effects: [effect, effect],
+      });
+      expect((await store.promote(500)).moved).toEqual([]);
+      await advance(1000);
+      expect((await store.promote(500)).moved).toHaveLength(2);
+      expect(await store.jobs("q", 0, -1)).toEqual([
+        job("a").raw,
+        job("a").raw,
+      ]);
+    });
+
+    test("they take effect without a report, too", async () => {
+      const worker = workerIdentity("p:1", "*");
+      const key = `${context.prefix}lock:a`;
+      const lock = (await store.takeLock({ key, seconds: 9, owned: true }))!;
+      await store.apply(worker, [{ do: "releaseLock", ...lock }]);
+      expect(await store.locks()).toEqual({});
+    });
+
+    test("the attempts of the Retry plugin are counted", async () => {
+      expect(await store.countRetry("resque-retry:a")).toBe(0);
+      expect(await store.countRetry("resque-retry:a")).toBe(1);
+      await store.apply(workerIdentity("p:1", "*"), [
+        { do: "keepRetry", key: "resque-retry:a", failure: "{}", seconds: 10 },
+      ]);
+      await advance(10_001);
+      expect(await store.countRetry("resque-retry:a")).toBe(0);
+      await store.forgetRetry("resque-retry:a");
+      expect(await store.countRetry("resque-retry:a")).toBe(0);
+    });
+  });
+
+  describe("tools", () => {
+    test("jobs are removed from either end", async () => {
+      await store.enqueue("q", ["a", "b", "a", "c", "a"]);
+      expect(await store.removeJobs("q", ["a"], -1)).toBe(1);
+      expect(await store.jobs("q", 0, -1)).toEqual(["a", "b", "a", "c"]);
+      expect(await store.removeJobs("q", ["a"], 1)).toBe(1);
+      expect(await store.jobs("q", 0, -1)).toEqual(["b", "a", "c"]);
+      expect(await store.removeJobs("q", ["a", "c"])).toBe(2);
+      expect(await store.jobs("q", 0, -1)).toEqual(["b"]);
+    });
+
+    test("a worker is removed with its job, which goes to the failed list", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", ["a"]);
+      await actor.next(worker);
+      await store.removeWorker(worker.member, worker.name, '{"killed":1}');
+      expect(await store.workers()).toEqual([]);
+      expect(await store.failed(0, -1)).toEqual(['{"killed":1}']);
+      expect(await store.jobs("q", 0, -1)).toEqual([]);
+      expect(await store.stats()).toEqual({ failed: "1" });
+    });
+
+    test("stopped tasks are remembered", async () => {
+      await store.markStopped("t", true);
+      expect(await store.isStopped("t")).toBe(true);
+      await store.markStopped("t", false);
+      expect(await store.isStopped("t")).toBe(false);
+    });
+
+    test("more jobs than one call takes are all added", async () => {
+      const raws = Array.from({ length: 2500 }, (_, n) => String(n));
+      await store.enqueue("q", raws);
+      expect(await store.jobs("q", 0, -1)).toEqual(raws);
+    });
+  });
+
+  describe("waiting", () => {
+    test("a job ends the wait for its queue", async () => {
+      for (const queues of [["q"], ["*"], ["other", "*"]]) {
+        const actor = await Actor.start(store, `p ${queues.join()}`, queues);
+        const worker = await actor.worker();
+        const mark = store.mark();
+        expect(await actor.next(worker)).toBeUndefined();
+        const waiting = store.wait({ queues }, 10_000, mark);
+        await store.enqueue("q", ["a"]);
+        expect(await waiting.done).toBe(true);
+        await actor.next(worker);
+        await actor.report(worker, SUCCESS);
+      }
+    });
+
+    test("a job that came between the fetch and the wait is not missed", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const mark = store.mark();
+      await actor.next(worker);
+      await store.enqueue("q", ["a"]);
+      expect(await store.wait({ queues: ["*"] }, 10_000, mark).done).toBe(true);
+    });
+
+    test("a wait ends by itself, or is stopped", async () => {
+      const target = { queues: ["quiet"] };
+      expect(await store.wait(target, 10, store.mark()).done).toBe(false);
+      const waiting = store.wait(target, 10_000, store.mark());
+      waiting.stop();
+      expect(await waiting.done).toBe(false);
+    });
+  });
+});
