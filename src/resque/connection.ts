@@ -5,6 +5,10 @@ import * as os from "node:os";
 import type { Cluster, Redis } from "ioredis";
 import { toError } from "../errors";
 import { isCluster, isEmbedded, keyHolders } from "../redis/engine";
+import { memoryOf } from "../redis/memorySpace";
+import { MemoryStore } from "./store/memoryStore";
+import { RedisStore } from "./store/redisStore";
+import type { QueueStore } from "./store/store";
 import type { ConnectionOptions } from "./types";
 
 const DEFAULT_SCAN_COUNT = 1000;
@@ -16,6 +20,8 @@ const named = new WeakSet<object>();
 
 export class Connection extends EventEmitter {
   redis: Redis = null!;
+  /** What keeps the data of the queue. */
+  store: QueueStore = null!;
   connected = false;
   /** Redis lives in this process: no scripts, nobody else to crash. */
   embedded = false;
@@ -37,16 +43,25 @@ export class Connection extends EventEmitter {
   /** @throws Error when redis does not answer */
   async connect(): Promise<void> {
     if (this.connected) return;
+    if (this.options.store) {
+      this.store = this.options.store;
+      this.connected = true;
+      return;
+    }
     this.redis = this.options.redis ?? this.build();
     this.owned = this.options.redis === undefined;
     this.embedded = isEmbedded(this.redis);
     this.prefix = prefixOf(this.options.namespace, isCluster(this.redis));
     this.redis.on("error", this.onError);
     this.redis.on("ready", this.onReady);
-    const key = this.key("connection_test_key");
-    await this.redis.set(key, "ok");
-    if ((await this.redis.get(key)) !== "ok")
-      throw new Error("cannot read connection test key");
+    const store = this.openStore();
+    try {
+      await store.now(); // whether it answers
+    } catch (error) {
+      store.close();
+      throw error;
+    }
+    this.store = store;
     this.name();
     this.readySince = performance.now();
     this.connected = true;
@@ -55,6 +70,8 @@ export class Connection extends EventEmitter {
   async end(): Promise<void> {
     if (!this.connected) return;
     this.connected = false;
+    if (this.options.store) return;
+    this.store.close();
     this.redis.off("error", this.onError);
     this.redis.off("ready", this.onReady);
     if (this.owned) await this.redis.quit().catch(() => undefined); // gone already
@@ -102,6 +119,23 @@ export class Connection extends EventEmitter {
 
   private get scanCount(): number {
     return this.options.scanCount ?? DEFAULT_SCAN_COUNT;
+  }
+
+  private openStore(): QueueStore {
+    const { redis, prefix } = this;
+    if (this.embedded)
+      return memoryOf(
+        redis,
+        `queue:${prefix}`,
+        (isFlushed) => new MemoryStore({ prefix, isFlushed }),
+      );
+    const { operationTimeout, scanCount } = this.options;
+    return new RedisStore(redis, {
+      prefix,
+      operationTimeoutMs: operationTimeout,
+      connectionName: processToken,
+      scanCount,
+    });
   }
 
   private build(): Redis {

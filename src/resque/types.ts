@@ -1,6 +1,7 @@
 /** The vocabulary of the queue: what lies in redis, and what users give to run it. */
 import type { Redis } from "ioredis";
 import type { PluginReference } from "./plugin";
+import type { QueueStore } from "./store/store";
 import type { Worker } from "./worker";
 
 /** One job as it lies in a queue. */
@@ -84,6 +85,10 @@ export interface ErrorPayload {
 export interface ConnectionOptions {
   /** A client to share; it is not closed by `end()`. */
   redis?: Redis;
+  /** Keeps the data instead of redis. */
+  store?: QueueStore;
+  /** How long one operation may take, in ms (default: the client's `commandTimeout`, or 10,000). */
+  operationTimeout?: number;
   pkg?: string;
   host?: string;
   port?: number;

@@ -318,10 +318,14 @@ export class MemoryStore implements QueueStore {
   takeLock(request: LockRequest): Promise<HeldLock | undefined> {
     return this.run((data) => {
       const { key, seconds, owned, worker } = request;
-      if (data.locks.get(key) !== undefined) return undefined;
-      const value = lockValue(this.clock(), seconds, owned);
+      const listed = worker && data.workers.get(worker.member);
+      if (worker && !listed) return undefined;
+      const holder = data.locks.get(key);
+      if (holder !== undefined && listed?.locks.get(key) !== holder)
+        return undefined;
+      const value = holder ?? lockValue(this.clock(), seconds, owned);
       data.locks.set(key, value, seconds * 1000);
-      if (worker) data.workers.get(worker.member)?.locks.set(key, value);
+      listed?.locks.set(key, value);
       return { key, value, seconds };
     });
   }

@@ -353,7 +353,10 @@ export interface QueueStore {
    * @returns `waiting` when the job waits for a slot now; `lost` when the worker does not hold the job any more
    */
   acquireSlot(request: SlotRequest): Promise<"acquired" | "waiting" | "lost">;
-  /** @returns undefined when someone else holds it */
+  /**
+   * A worker that holds the lock gets it again: the reply to its first call may have been lost.
+   * @returns undefined when someone else holds it, or `worker` is not registered any more
+   */
   takeLock(request: LockRequest): Promise<HeldLock | undefined>;
   releaseLock(
     lock: Pick<HeldLock, "key" | "value">,

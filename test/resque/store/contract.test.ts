@@ -277,8 +277,7 @@ describeOnEachStore("the store of the queue", (context) => {
       while (moved.size < 10_000) {
         const promotion = await store.promote(500);
         for (const { raw } of promotion.moved) {
-          const atMs =
-            start - 500 + (((JSON.parse(raw)).args[0] * 7919) % 1000);
+          const atMs = start - 500 + ((JSON.parse(raw).args[0] * 7919) % 1000);
           expect(moved.has(raw)).toBe(false);
           // an exact time is never later than the time after the promotion
           expect(atMs).toBeLessThanOrEqual(await store.now());
@@ -603,12 +602,14 @@ describeOnEachStore("the store of the queue", (context) => {
       const request = { key, seconds: 60, owned: true };
       const lock = (await store.takeLock({ ...request, worker }))!;
       expect(await store.takeLock(request)).toBeUndefined();
+      expect(await store.takeLock({ ...request, worker })).toEqual(lock);
       await advance(50_000);
       await store.renew("p", 30_000, [worker], [lock]);
       await advance(50_000);
       expect(await store.takeLock(request)).toBeUndefined();
       expect(Object.keys(await store.locks())).toEqual(["lock:a"]);
       await store.leave("p", worker);
+      expect(await store.takeLock({ ...request, worker })).toBeUndefined();
       expect(await store.takeLock(request)).toBeDefined();
     });
   });

@@ -221,13 +221,19 @@ export const ACQUIRE_SLOT = operation(
 `,
 );
 
-// Arguments: key, seconds, owner's number or '', member or ''. Returns the value; false when someone else holds it.
-// A worker that dies leaves no lock that nobody knows to be its own.
+// Arguments: key, seconds, owner's number or '', member or ''. Returns the value; false when someone else holds it, or the
+// worker is not registered. A worker that dies leaves no lock that nobody knows to be its own.
 export const TAKE_LOCK = operation(
   [],
   `
   local key, held = ${A}, ns .. 'ah:held:' .. ${D}
-  if redis.call('EXISTS', key) == 1 then return false end
+  if ${D} ~= '' and redis.call('EXISTS', ns .. 'ah:owner:' .. ${D}) == 0 then return false end
+  local holder = redis.call('GET', key)
+  if holder and ${D} ~= '' and try('HGET', held, key) == holder then
+    expire(key, ${B} * 1000)
+    return holder
+  end
+  if holder then return false end
   local value = text(math.floor(time / 1000) + ${B} + 1)
   if ${C} ~= '' then value = value .. '.' .. ${C} end
   allowWhenFull()

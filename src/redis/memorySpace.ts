@@ -1,0 +1,45 @@
+/** Data that this process keeps itself in place of an embedded redis: one for all clients of the same embedded data. */
+import type { Redis } from "ioredis";
+
+/** What ioredis-mock keeps of a data space; clients of one address share it. */
+interface SharedData {
+  has(key: string): boolean;
+  set(key: string, value: string): void;
+}
+
+const spaces = new WeakMap<object, Map<string, unknown>>();
+
+/**
+ * What is kept under `name` for the data of an embedded client.
+ * @param create is given a function that returns true once after each `flushdb` or `flushall` of any of these clients
+ */
+export function memoryOf<Kept>(
+  client: Redis,
+  name: string,
+  create: (isFlushed: () => boolean) => Kept,
+): Kept {
+  const data = sharedDataOf(client);
+  const kept = spaces.get(data) ?? new Map<string, unknown>();
+  spaces.set(data, kept);
+  let found = kept.get(name) as Kept | undefined;
+  if (found === undefined) {
+    found = create(flushDetector(data, name));
+    kept.set(name, found);
+  }
+  return found;
+}
+
+function sharedDataOf(client: Redis): SharedData {
+  return (client as unknown as { context: { data: SharedData } }).context.data;
+}
+
+/** A key in the embedded data goes with all others. */
+function flushDetector(data: SharedData, name: string): () => boolean {
+  const marker = `ah:memory:${name}`;
+  data.set(marker, "1");
+  return () => {
+    if (data.has(marker)) return false;
+    data.set(marker, "1");
+    return true;
+  };
+}
