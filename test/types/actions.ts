@@ -4,10 +4,12 @@ import {
   action,
   Action,
   CLI,
+  file,
   specHelper,
   Task,
   type Inputs,
   type ParamsFrom,
+  type UploadedFile,
 } from "../../src/index";
 import type { Equal, Expect } from "./expect";
 
@@ -49,6 +51,23 @@ class AsConst extends Action {
     const note: string | undefined = data.params.note;
     const extra: unknown = data.params.anythingElse;
     return { id, note, extra, who: data.connection.id };
+  }
+}
+
+class Uploads extends Action {
+  override name = "uploads";
+  override description = "declared files";
+  override inputs = {
+    picture: file({ maxSize: 1024, types: ["image/*"], required: true }),
+    maybe: file(),
+    limited: file({ maxSize: 1024 }),
+    album: file({ maxFiles: 3 }),
+    albums: file({ maxFiles: 3, required: true }),
+    resized: { ...file(), formatter: (value: UploadedFile) => value.size },
+  };
+
+  override async run({ params }: ActionProcessor<Uploads>) {
+    return { path: params.picture.filepath, first: params.albums[0]?.size };
   }
 }
 
@@ -123,6 +142,12 @@ export type Params = [
   Expect<Equal<TypedParams["where"]["zip"], number | undefined>>,
   Expect<Equal<ParamsFrom<AsConst>["id"], number>>,
   Expect<Equal<ParamsFrom<AsConst>["note"], string | undefined>>,
+  Expect<Equal<ParamsFrom<Uploads>["picture"], UploadedFile>>,
+  Expect<Equal<ParamsFrom<Uploads>["maybe"], UploadedFile | undefined>>,
+  Expect<Equal<ParamsFrom<Uploads>["limited"], UploadedFile | undefined>>,
+  Expect<Equal<ParamsFrom<Uploads>["album"], UploadedFile[] | undefined>>,
+  Expect<Equal<ParamsFrom<Uploads>["albums"], UploadedFile[]>>,
+  Expect<Equal<ParamsFrom<Uploads>["resized"], number | undefined>>,
 ];
 
 /** Typed by the class that is named, anything without one. */
