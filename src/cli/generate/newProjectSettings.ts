@@ -226,6 +226,20 @@ function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
   },
 
   {
+    setting: "web.formBrackets",
+    v29: "false",
+    newProject: "true",
+    reason: "names with brackets mean the same in forms as in queries",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "formBrackets: false,",
+        replace: "formBrackets: true,",
+      },
+    ],
+  },
+
+  {
     setting: "web.jsonp",
     v29: "true",
     newProject: "false",
@@ -240,6 +254,34 @@ function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
   },
 
   {
+    setting: "web.maxArrayItems",
+    v29: "1000000",
+    newProject: "10000",
+    reason: "a list of a million objects takes seconds and hundreds of MiB",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "maxArrayItems: 1000000,",
+        replace: "maxArrayItems: 10000,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.maxJsonSize",
+    v29: "`formOptions.maxFieldsSize`, 20 MiB",
+    newProject: "1048576",
+    reason: "parsing 20 MiB of JSON stops a server",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "maxJsonSize: null as number | null,",
+        replace: "maxJsonSize: 1048576 as number | null,",
+      },
+    ],
+  },
+
+  {
     setting: "web.nosniff",
     v29: "false",
     newProject: "true",
@@ -249,6 +291,20 @@ function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
         file: "config/web.ts",
         find: "nosniff: false,",
         replace: "nosniff: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.uploads",
+    v29: '"all"',
+    newProject: '"declared"',
+    reason: "files fill the disk for actions that never look at them",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'uploads: "all" as',
+        replace: 'uploads: "declared" as',
       },
     ],
   },
