@@ -4,7 +4,7 @@
  * `config/*.ts` are the defaults in code, with v29's values (the "v29 profile"). `generate` copies these files and
  * applies the edits below, so that new projects are safe by default.
  *
- * To add a row:
+ * To add a row (its form is in `newProjectSetting.ts`; one with much code may be in `newProjectCode.ts`):
  * 1. Build the setting with v29's value in `config/*.ts`.
  * 2. Add a block below, in the alphabetical order of `setting`. Edits name text of the file in this repository that is
  *    there exactly once. Edits of different rows must not overlap: to add a key to a block that other rows extend,
@@ -14,58 +14,11 @@
  *    test and production: the differences must be exactly the paths of these rows. A row whose `setting` is a file is
  *    a difference in code and has its own test there.
  */
-import type { SourceEdit } from "./sourceEdits";
-
-export type Environment = "development" | "test" | "production";
-
-export interface NewProjectSetting {
-  /** The dotted path of the setting, or the file whose code differs, such as `"actions/createChatRoom.ts"`. */
-  setting: string;
-  /** Version 29's value, as the docs show it. JSON (`false`, `"all"`, `0`) is also compared with the configuration. */
-  v29: string;
-  /** The value in a new project; the same. */
-  newProject: string;
-  /** Why new projects differ, as the docs say it. */
-  reason: string;
-  edits: readonly SourceEdit[];
-  /** The paths that differ in the built configuration (default: `setting`; none when it is a file). */
-  paths?: readonly string[];
-  /** The environments in which they differ (default: all three). */
-  environments?: readonly Environment[];
-}
+import { createChatRoomRow, serverTokenRow } from "./newProjectCode";
+import type { NewProjectSetting } from "./newProjectSetting";
 
 export const newProjectSettings: readonly NewProjectSetting[] = [
-  {
-    setting: "actions/createChatRoom.ts",
-    v29: "any method, any name",
-    newProject: "POST only, a name of at most 256 bytes",
-    reason: "a link must not create rooms, and names must not fill redis",
-    edits: [
-      {
-        file: "actions/createChatRoom.ts",
-        find: `export class CreateChatRoom extends Action {
-  override inputs = {
-    name: { required: true as const },
-  };
-`,
-        replace: `/** The longest accepted name, in bytes. */
-const MAX_NAME_BYTES = 256;
-
-function checkName(name: string) {
-  if (Buffer.byteLength(String(name)) > MAX_NAME_BYTES)
-    return \`name must have at most \${MAX_NAME_BYTES} bytes\`;
-  return true;
-}
-
-export class CreateChatRoom extends Action {
-  readonly httpMethods = ["post"];
-  override inputs = {
-    name: { required: true as const, validator: checkName },
-  };
-`,
-      },
-    ],
-  },
+  createChatRoomRow,
 
   {
     setting: "general.exitOnUnhandledRejection",
@@ -116,65 +69,7 @@ export class CreateChatRoom extends Action {
     ],
   },
 
-  {
-    setting: "general.serverToken",
-    v29: "`change-me`",
-    newProject:
-      "`ACTIONHERO_SERVER_TOKEN`, which `generate` writes to `.env`; without it a random one in development and test",
-    reason: "whoever knows the token can call functions of all nodes",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: `import * as fs from "fs";
-`,
-        replace: `import { randomBytes } from "crypto";
-import * as fs from "fs";
-`,
-      },
-      {
-        file: "config/api.ts",
-        find: `      serverToken: "change-me",
-`,
-        replace: `      serverToken: serverToken(config),
-`,
-      },
-      {
-        file: "config/api.ts",
-        find: "      serverToken: `serverToken-${process.env.JEST_WORKER_ID || 0}`,\n",
-        replace: "",
-      },
-      {
-        file: "config/api.ts",
-        find: `export const DEFAULT = {
-`,
-        replace: `/** One for each process: enough where no other process shares its redis. */
-const RANDOM_TOKEN = randomBytes(32).toString("hex");
-
-export const DEFAULT = {
-`,
-      },
-      {
-        file: "config/api.ts",
-        after: `      fileRequestLogLevel: "debug",
-    };
-  },
-};
-`,
-        insert: `
-/** The variable, which production needs. Processes of development and test that share a redis server share a token. */
-function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
-  if (process.env.ACTIONHERO_SERVER_TOKEN)
-    return process.env.ACTIONHERO_SERVER_TOKEN;
-  if (env !== "development" && env !== "test") return "";
-  if (redis?.client.konstructor.name === "EmbeddedRedis") return RANDOM_TOKEN;
-  return env === "test"
-    ? \`serverToken-\${process.env.JEST_WORKER_ID || 0}\`
-    : "change-me";
-}
-`,
-      },
-    ],
-  },
+  serverTokenRow,
 
   {
     setting: "redis.rejectUnauthorized",

@@ -1,0 +1,94 @@
+/** The rows of `newProjectSettings.ts` that write whole functions. */
+import type { NewProjectSetting } from "./newProjectSetting";
+
+export const createChatRoomRow: NewProjectSetting = {
+  setting: "actions/createChatRoom.ts",
+  v29: "any method, any name",
+  newProject: "POST only, a name of at most 256 bytes",
+  reason: "a link must not create rooms, and names must not fill redis",
+  edits: [
+    {
+      file: "actions/createChatRoom.ts",
+      find: `export class CreateChatRoom extends Action {
+  override inputs = {
+    name: { required: true as const },
+  };
+`,
+      replace: `/** The longest accepted name, in bytes. */
+const MAX_NAME_BYTES = 256;
+
+function checkName(name: string) {
+  if (Buffer.byteLength(String(name)) > MAX_NAME_BYTES)
+    return \`name must have at most \${MAX_NAME_BYTES} bytes\`;
+  return true;
+}
+
+export class CreateChatRoom extends Action {
+  readonly httpMethods = ["post"];
+  override inputs = {
+    name: { required: true as const, validator: checkName },
+  };
+`,
+    },
+  ],
+};
+
+export const serverTokenRow: NewProjectSetting = {
+  setting: "general.serverToken",
+  v29: "`change-me`",
+  newProject:
+    "`ACTIONHERO_SERVER_TOKEN`, which `generate` writes to `.env`; without it a random one in development and test",
+  reason: "whoever knows the token can call functions of all nodes",
+  edits: [
+    {
+      file: "config/api.ts",
+      find: `import * as fs from "fs";
+`,
+      replace: `import { randomBytes } from "crypto";
+import * as fs from "fs";
+`,
+    },
+    {
+      file: "config/api.ts",
+      find: `      serverToken: "change-me",
+`,
+      replace: `      serverToken: serverToken(config),
+`,
+    },
+    {
+      file: "config/api.ts",
+      find: "      serverToken: `serverToken-${process.env.JEST_WORKER_ID || 0}`,\n",
+      replace: "",
+    },
+    {
+      file: "config/api.ts",
+      find: `export const DEFAULT = {
+`,
+      replace: `/** One for each process: enough where no other process shares its redis. */
+const RANDOM_TOKEN = randomBytes(32).toString("hex");
+
+export const DEFAULT = {
+`,
+    },
+    {
+      file: "config/api.ts",
+      after: `      fileRequestLogLevel: "debug",
+    };
+  },
+};
+`,
+      insert: `
+/** The variable, which production needs. Processes of development and test that share a redis server share a token. */
+function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
+  if (process.env.ACTIONHERO_SERVER_TOKEN)
+    return process.env.ACTIONHERO_SERVER_TOKEN;
+  if (env !== "development" && env !== "test") return "";
+  if (redis?.client.konstructor.name === "EmbeddedRedis") return RANDOM_TOKEN;
+  return env === "test"
+    ? \`serverToken-\${process.env.JEST_WORKER_ID || 0}\`
+    : "change-me";
+}
+`,
+    },
+  ],
+};
