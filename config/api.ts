@@ -37,6 +37,8 @@ export const DEFAULT = {
       lockDuration: 1000 * 10,
       // how many actions may be pending on one connection
       simultaneousActions: 5,
+      // how many connections to all servers of this process one address may have; 0 for any number
+      maxConnectionsPerAddress: 0,
       // how many actions one client may run: { requests: 100, perMs: 60000 }; null for any number
       rateLimit: null as null | {
         requests: number;
@@ -45,6 +47,8 @@ export const DEFAULT = {
         by?: "address" | "fingerprint";
         // how many proxies that write X-Forwarded-For are in front
         proxies?: number;
+        // count requests for files, too
+        files?: boolean;
       },
       // numbers here give every action the params `limit` and `offset`, with these defaults; undefined: not there
       defaultLimit: undefined as number | undefined,

@@ -55,6 +55,8 @@ export const DEFAULT = {
       rootEndpointType: "file" as "api" | "file",
       // the methods for which every action gets a route of its own
       automaticRoutes: automaticRoutes(),
+      // of requests that come before the answers to earlier ones, take general.simultaneousActions per connection
+      limitPipelining: false,
       // answer TRACE with what the server understood; otherwise with 405
       trace: true,
       // let ?action= name the action of any path that no route matches, and not only of the prefix alone

@@ -6,6 +6,7 @@ import type { Connection } from "../connection/connection";
 import { applyInputs, isThenable, reduceParams } from "../input/field";
 import type { Inputs, ParamsFrom } from "../input/types";
 import type { Action } from "./action";
+import { countRequest } from "./rateLimit";
 import { latestVersion } from "./registry";
 import { errorLogLine, reportAction, type ErrorLogLine } from "./report";
 import { globalSafeParams } from "./safeParams";
@@ -87,6 +88,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
     let thrown: unknown;
     let status = this.refusal();
+    const counted = this.countRefused(status);
+    if (counted && (thrown = await counted))
+      status = ActionsStatus.GenericError;
     if (status === undefined) {
       try {
         const middleware = this.middlewareNames();
@@ -168,6 +172,24 @@ export class ActionProcessor<ActionClass extends Action = any> {
     if (actionTemplate.blockedConnectionTypes?.includes(connection.type))
       return ActionsStatus.UnsupportedServerType;
     return undefined;
+  }
+
+  /**
+   * Middleware counts actions for `general.rateLimit`; those that cannot run have none.
+   * @returns the error of a client over its limit
+   */
+  private countRefused(
+    status: ActionsStatus | undefined,
+  ): Promise<unknown> | undefined {
+    if (
+      status !== ActionsStatus.UnknownAction &&
+      status !== ActionsStatus.UnsupportedServerType
+    )
+      return undefined;
+    return countRequest(this.connection)?.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
   }
 
   /** The global ones and those of the action, or undefined when there are none. */

@@ -1,4 +1,4 @@
-/** `config.general.rateLimit`: how many actions a client may run in a span of time, counted by the whole cluster. */
+/** `config.general.rateLimit`: how much a client may ask for in a span of time, counted by the whole cluster. */
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { api } from "../api";
@@ -15,7 +15,7 @@ import { clientNetwork } from "./clientAddress";
 import { withoutStack } from "./status";
 
 export interface RateLimit {
-  /** How many actions are allowed in `perMs`. */
+  /** How many actions, verbs and requests for actions that do not exist are allowed in `perMs`. */
   requests: number;
   /** ms. */
   perMs: number;
@@ -23,6 +23,8 @@ export interface RateLimit {
   by?: "address" | "fingerprint";
   /** How many proxies that write `X-Forwarded-For` are in front of the server (default 0). */
   proxies?: number;
+  /** Count requests for files, too (default false). */
+  files?: boolean;
 }
 
 /** What a client has used of its limit. */
@@ -43,6 +45,8 @@ const OUTAGE_PAUSE_MS = 1000;
 
 /** The actions that the server runs for itself. */
 const IN_LINE = "in-line-action";
+
+const LEAVING = ["quit", "exit"];
 
 // KEYS: counter. ARGV: span in ms. Returns {count, ms until the counter goes}.
 // One step, because a counter that was left without an end would refuse its client for ever.
@@ -70,17 +74,42 @@ export function addRateLimit(): void {
   const limit = settings();
   if (!limit) return;
   checkSettings(limit);
-  const counter = new Counter();
   registerMiddleware(
     api.actions,
     {
       name: NAME,
       global: true,
       priority: PRIORITY,
-      preProcessor: (data: ActionProcessor) => counter.admit(data),
+      preProcessor: ({ connection }: ActionProcessor) =>
+        countRequest(connection),
     },
     true,
   );
+}
+
+/**
+ * Count something that a client asks for: an action, whether it exists or not, or a verb.
+ * @returns a promise that rejects with the code 429 for a client that has used up its limit; undefined: nothing counts
+ */
+export function countRequest(
+  connection: Connection,
+): Promise<void> | undefined {
+  const limit = settings();
+  if (!limit || connection.type === IN_LINE) return undefined;
+  return admit(connection, limit);
+}
+
+/** The same for a file, which counts with `files` only. */
+export function countFile(connection: Connection): Promise<void> | undefined {
+  return settings()?.files === true ? countRequest(connection) : undefined;
+}
+
+/** The same for a verb; a client may always take its leave. */
+export function countVerb(
+  connection: Connection,
+  verb: string,
+): Promise<void> | undefined {
+  return LEAVING.includes(verb) ? undefined : countRequest(connection);
 }
 
 function settings(): RateLimit | undefined {
@@ -102,49 +131,55 @@ function checkSettings({ requests, perMs, by, proxies = 0 }: RateLimit): void {
     );
 }
 
-/** Counts in redis; while redis does not answer, everybody is let in. */
-class Counter {
-  private isOut = false;
-  private askAgainAt = 0;
+/** Whether redis is away, as far as one client of it knows; while it is, everybody is let in. */
+interface Outage {
+  isOut: boolean;
+  askAgainAt: number;
+}
 
-  /** @throws an error with the code 429 for a client that has used up its limit */
-  async admit({ connection }: ActionProcessor): Promise<void> {
-    const limit = settings();
-    if (!limit || connection.type === IN_LINE) return;
-    const use = await this.count(keyOf(connection, limit), limit.perMs);
-    if (!use) return;
-    const left = Math.max(0, limit.requests - use.count);
-    remaining.set(connection, left);
-    await connection.setHeader?.("X-RateLimit-Limit", limit.requests);
-    await connection.setHeader?.("X-RateLimit-Remaining", left);
-    if (use.count <= limit.requests) return;
-    const seconds = Math.max(1, Math.ceil(use.resetMs / 1000));
-    await connection.setHeader?.("Retry-After", seconds);
-    throw await refusal(connection, limit, use.resetMs);
-  }
+const outages = new WeakMap<Redis, Outage>();
 
-  private async count(key: string, perMs: number): Promise<Use | undefined> {
-    if (this.isOut) {
-      if (Date.now() < this.askAgainAt) return undefined;
-      // one asks; those that come meanwhile do not wait with it
-      this.askAgainAt = Date.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
-    }
-    const { client } = api.redis.clients;
-    try {
-      const use = await inTime(countOne(client, key, perMs));
-      if (this.isOut) log("general.rateLimit is in force again", "notice");
-      this.isOut = false;
-      return use;
-    } catch (error) {
-      this.askAgainAt = Date.now() + OUTAGE_PAUSE_MS;
-      if (!this.isOut)
-        log("general.rateLimit is not in force: redis is away", "error", {
-          error: String(error),
-        });
-      this.isOut = true;
-      return undefined;
-    }
+async function admit(connection: Connection, limit: RateLimit): Promise<void> {
+  const use = await count(keyOf(connection, limit), limit.perMs);
+  if (!use) return;
+  const left = Math.max(0, limit.requests - use.count);
+  remaining.set(connection, left);
+  await connection.setHeader?.("X-RateLimit-Limit", limit.requests);
+  await connection.setHeader?.("X-RateLimit-Remaining", left);
+  if (use.count <= limit.requests) return;
+  const seconds = Math.max(1, Math.ceil(use.resetMs / 1000));
+  await connection.setHeader?.("Retry-After", seconds);
+  throw await refusal(connection, limit, use.resetMs);
+}
+
+async function count(key: string, perMs: number): Promise<Use | undefined> {
+  const { client } = api.redis.clients;
+  const outage = outageOf(client);
+  if (outage.isOut) {
+    if (Date.now() < outage.askAgainAt) return undefined;
+    // one asks; those that come meanwhile do not wait with it
+    outage.askAgainAt = Date.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
   }
+  try {
+    const use = await inTime(countOne(client, key, perMs));
+    if (outage.isOut) log("general.rateLimit is in force again", "notice");
+    outage.isOut = false;
+    return use;
+  } catch (error) {
+    outage.askAgainAt = Date.now() + OUTAGE_PAUSE_MS;
+    if (!outage.isOut)
+      log("general.rateLimit is not in force: redis is away", "error", {
+        error: String(error),
+      });
+    outage.isOut = true;
+    return undefined;
+  }
+}
+
+function outageOf(client: Redis): Outage {
+  let outage = outages.get(client);
+  if (!outage) outages.set(client, (outage = { isOut: false, askAgainAt: 0 }));
+  return outage;
 }
 
 /** When this process itself was held up, an answer that is there already counts. */

@@ -16,7 +16,15 @@ async function start(rateLimit: object | null): Promise<WebApp> {
     bindIP: "127.0.0.1",
   });
   const app = await startWebApp();
-  addActions({ hello: { run: () => ({ hello: "world" }) } });
+  addActions({
+    hello: { run: () => ({ hello: "world" }) },
+    sendsFile: {
+      run: async (data) => {
+        data.toRender = false;
+        await data.connection.sendFile("simple.html");
+      },
+    },
+  });
   return app;
 }
 
@@ -32,9 +40,19 @@ describeOnEachEngine("the rate limit", (engine) => {
   afterEach(() => {
     delete limit.by;
     delete limit.proxies;
+    delete limit.files;
     limit.perMs = 60_000;
   });
   afterAll(() => app.stop());
+
+  async function connectPeer(): Promise<SocketPeer> {
+    const { port } = api.servers.servers.socket.server.address() as {
+      port: number;
+    };
+    const peer = await SocketPeer.connect(port);
+    await peer.next(); // the welcome
+    return peer;
+  }
 
   const hello = (headers?: Record<string, string>) =>
     app.ask("/api/hello", { headers });
@@ -117,11 +135,7 @@ describeOnEachEngine("the rate limit", (engine) => {
   });
 
   test("counts all transports together, and not what the server runs itself", async () => {
-    const { port } = api.servers.servers.socket.server.address() as {
-      port: number;
-    };
-    const peer = await SocketPeer.connect(port);
-    await peer.next(); // the welcome
+    const peer = await connectPeer();
     for (let i = 0; i < 5; i++) await action.run("hello");
     await hello();
     expect((await peer.ask("hello")).hello).toBe("world");
@@ -149,6 +163,97 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect((await other.action("hello")).hello).toBe("world");
     for (const { ws } of [client, other]) ws.terminate();
     await Promise.all([client.closed, other.closed]);
+  });
+
+  test("requests for actions that do not exist count", async () => {
+    for (let i = 0; i < 3; i++)
+      expect((await app.ask("/api/guess")).status).toBe(404);
+    const { status, headers, json } = await app.ask("/api/guess");
+    expect(status).toBe(429);
+    expect(headers["x-ratelimit-remaining"]).toBe("0");
+    expect(json.error).toMatch(/too many requests/);
+    expect((await hello()).status).toBe(429);
+  });
+
+  test("actions that are blocked for the transport count", async () => {
+    const { hello: versions } = api.actions.actions;
+    versions[1].blockedConnectionTypes = ["web"];
+    try {
+      for (let i = 0; i < 3; i++) await hello();
+      expect((await hello()).status).toBe(429);
+    } finally {
+      delete versions[1].blockedConnectionTypes;
+    }
+  });
+
+  test("verbs of websockets count, known or not, and leaving is always allowed", async () => {
+    const client = await connectWebsocket();
+    await client.request({ event: "detailsView" });
+    await client.request({ event: "roomAdd", room: "defaultRoom" });
+    const unknown = await client.request({ event: "guess" });
+    expect(unknown.error).toMatch(/verb/);
+    const refused = await client.request({ event: "detailsView" });
+    expect(refused.error).toBe(
+      "Error: too many requests (limit 3 per 60000 ms)",
+    );
+    expect(refused.data).toEqual({});
+    expect((await client.action("hello")).error).toMatch(/too many requests/);
+    client.send({ event: "quit" });
+    await client.closed;
+  });
+
+  test("verbs of TCP count, and leaving is always allowed", async () => {
+    const peer = await connectPeer();
+    for (let i = 0; i < 3; i++)
+      expect((await peer.ask("detailsView")).status).toBe("OK");
+    expect((await peer.ask("detailsView")).error).toMatch(/too many requests/);
+    expect((await peer.ask("guess")).error).toMatch(/too many requests/);
+    expect((await peer.ask("quit")).status).toBe("Bye");
+  });
+
+  test("what the server itself asks of a connection does not count", async () => {
+    const client = await connectWebsocket();
+    const [connection] = api.servers.servers.websocket.connections();
+    for (let i = 0; i < 5; i++) await connection.verbs("detailsView");
+    expect((await client.action("hello")).hello).toBe("world");
+    client.close();
+    await client.closed;
+  });
+
+  test("files do not count, unless `files` is on", async () => {
+    const peer = await connectPeer();
+    const client = await connectWebsocket();
+    const overHttp = () => app.ask("/public/simple.html");
+    const overWebsocket = () =>
+      client.request({ event: "file", file: "simple.html" });
+    for (let i = 0; i < 5; i++) {
+      expect((await overHttp()).status).toBe(200);
+      expect((await overWebsocket()).content).toMatch(/<html/);
+    }
+    expect((await hello()).headers["x-ratelimit-remaining"]).toBe("2");
+
+    limit.files = true;
+    expect((await overHttp()).headers["x-ratelimit-remaining"]).toBe("1");
+    expect((await overWebsocket()).content).toMatch(/<html/);
+    const { status, headers, json } = await overHttp();
+    expect(status).toBe(429);
+    expect(headers["retry-after"]).toBeDefined();
+    expect(json.error).toMatch(/too many requests/);
+    expect((await overWebsocket()).error).toMatch(/too many requests/);
+    expect((await peer.ask("file simple.html")).error).toMatch(
+      /too many requests/,
+    );
+    client.close();
+    await Promise.all([peer.close(), client.closed]);
+  });
+
+  test("a file that an action sends counts as the action alone", async () => {
+    limit.files = true;
+    for (const left of ["2", "1", "0"]) {
+      const { status, headers } = await app.ask("/api/sendsFile");
+      expect(status).toBe(200);
+      expect(headers["x-ratelimit-remaining"]).toBe(left);
+    }
   });
 
   test("the specHelper's connections count by their address", async () => {

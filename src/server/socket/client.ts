@@ -1,5 +1,6 @@
 /** One client: takes its lines in order, runs what they ask for, and knows what of it is still running. */
 import type { Socket } from "node:net";
+import { countFile, countVerb } from "../../action/rateLimit";
 import { endWithin, type Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { refuseLength, send, sendFailure } from "./answers";
@@ -232,7 +233,23 @@ export class SocketClient implements OutputOwner {
       request.file ??
       (legacyReplies === true ? connection.params.fileName : undefined);
     if (file !== undefined) connection.params.file = file;
-    return this.server.processFile(connection);
+    const counted = countFile(connection);
+    return counted
+      ? this.track(this.serveFile(counted, messageId))
+      : this.server.processFile(connection);
+  }
+
+  private async serveFile(
+    counted: Promise<void>,
+    messageId: string | number,
+  ): Promise<void> {
+    try {
+      await counted;
+    } catch (error) {
+      send(this, errorReply(error, messageId));
+      return;
+    }
+    await this.server.processFile(this.connection!);
   }
 
   private runAction(
@@ -267,6 +284,8 @@ export class SocketClient implements OutputOwner {
     }
     this.running++;
     try {
+      const counted = countVerb(connection, verb);
+      if (counted) await counted;
       const data: unknown = await connection.verbs(verb, words);
       if (!connection.destroyed) {
         const reply = verbReply(data, messageId);

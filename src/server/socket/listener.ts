@@ -1,6 +1,7 @@
 /** The listening side: makes the TCP or TLS server, and knows every socket from its first packet on. */
 import * as net from "node:net";
 import * as tls from "node:tls";
+import { admitConnection } from "../connectionCounts";
 import { Certificates } from "./certificates";
 import type { SocketServerOptions } from "./socketConfig";
 
@@ -88,6 +89,10 @@ export class Listener {
         "warning",
         { to: socket.remoteAddress },
       );
+      socket.on("error", ignore);
+      return false;
+    }
+    if (!admitConnection(socket)) {
       socket.on("error", ignore);
       return false;
     }

@@ -32,9 +32,13 @@ export class Activity {
   }
 
   isBusy(socket: Socket): boolean {
-    return (
-      (this.bySocket.get(socket)?.size ?? 0) > 0 || this.foreign.has(socket)
-    );
+    return this.countOf(socket) > 0;
+  }
+
+  /** How many requests of a connection are worked on. */
+  countOf(socket: Socket): number {
+    const own = this.bySocket.get(socket)?.size ?? 0;
+    return own + (this.foreign.get(socket) ?? 0);
   }
 
   private watch(socket: Socket): Set<WebRequest> {

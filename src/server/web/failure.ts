@@ -28,6 +28,8 @@ export async function prepareFailure(
   await leaveBody(request);
   if (error instanceof BodyError) {
     server.log(`error processing form: ${describe(error)}`, "error");
+  } else if (isRefusal(error)) {
+    server.log(`refused a request: ${describe(error)}`, "info");
   } else {
     server.log(`cannot answer a request: ${describe(error)}`, "error");
     // one of them may be what is wrong
@@ -42,7 +44,16 @@ export async function prepareFailure(
   };
 }
 
-/** Answer a client whom the `create` middleware refused: with the error, if it carries a status. */
+/** Nothing is wrong here: the client may not have what it asks for. */
+function isRefusal(error: unknown): boolean {
+  const { status = 0 } = httpFactsOf(error);
+  return status >= 400 && status < 500;
+}
+
+/**
+ * Answer a client without a connection (the `create` middleware refused it, or it sends too much): with the error, if it
+ * carries a status.
+ */
 export async function answerRefused(
   server: Server,
   request: WebRequest,

@@ -1,6 +1,7 @@
 /** Decides what answers a request: an action, a file, or the server itself. */
 import * as path from "node:path";
 import { mayRunAction } from "../../action/registry";
+import { countFile } from "../../action/rateLimit";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
@@ -178,7 +179,10 @@ function answerFile(
   request: WebRequest,
 ): Promise<unknown> {
   nameFile(connection, request);
-  return server.processFile(connection);
+  const counted = countFile(connection);
+  return counted
+    ? counted.then(() => server.processFile(connection))
+    : server.processFile(connection);
 }
 
 /** Set `params.file` to the path that was asked for, unless a route to a folder does. */

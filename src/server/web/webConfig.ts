@@ -48,6 +48,8 @@ export interface WebConfig {
   strictPaths?: boolean;
   strictHttp?: boolean;
   dotfiles?: "allow" | "ignore";
+  /** Bound the requests that a connection may have in flight by `general.simultaneousActions`. */
+  limitPipelining?: boolean;
   /** Answer TRACE; otherwise with 405. */
   trace?: boolean;
   legacyEnvelope?: boolean;

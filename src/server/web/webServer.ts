@@ -12,7 +12,6 @@ import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import { identify, type Identity } from "../identity";
-import { listen } from "../listen";
 import { normalizeTarget } from "../requestTarget";
 import { Server } from "../server";
 import { Activity } from "./activity";
@@ -25,13 +24,10 @@ import {
   prepareFailure,
 } from "./failure";
 import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
-import { isSecure, redirectToAllowedHost, refuseHost } from "./hosts";
-import {
-  createListener,
-  drainAll,
-  type DrainOptions,
-  type HttpServer,
-} from "./listener";
+import { redirectToAllowedHost, refuseHost } from "./hosts";
+import { drainAll, type DrainOptions, type HttpServer } from "./listener";
+import { listenOn, prepareListener } from "./listening";
+import { Pipelining } from "./pipelining";
 import { isForAction, routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
@@ -70,6 +66,9 @@ export class WebServer extends Server {
   readonly uploadDisk = new UploadDisk(() => this.config);
 
   private readonly activity = new Activity((request) => this.end(request));
+  private readonly pipelining = new Pipelining((socket) =>
+    this.activity.countOf(socket),
+  );
   private readonly extra = { isStopping: false };
   private readonly socketTable = new Sockets();
 
@@ -108,14 +107,14 @@ export class WebServer extends Server {
     this.extra.isStopping = false;
     this.httpsServer = undefined;
     const settings = this.config;
-    const server = this.createListener(settings);
+    const server = prepareListener(this, settings, this.socketTable);
     this.server = server;
-    await this.listen(server, settings);
+    await listenOn(this, server, settings);
 
     const second = httpsSettings(settings);
     if (!second) return;
-    const httpsServer = this.createListener(second);
-    await this.listen(httpsServer, second);
+    const httpsServer = prepareListener(this, second, this.socketTable);
+    await listenOn(this, httpsServer, second);
     this.httpsServer = httpsServer;
     this.log(`HTTPS, too, @ ${second.bindIP}:${second.port}`, "notice");
   }
@@ -187,6 +186,11 @@ export class WebServer extends Server {
   /** Take a request; whatever goes wrong with it is answered, too. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
     try {
+      if (this.config.limitPipelining === true) {
+        const verdict = this.pipelining.judge(req.socket);
+        if (verdict === "ignore") return;
+        if (verdict === "refuse") return this.refuseOneTooMany(req, res);
+      }
       if (!normalizeTarget(req)) return refuseHost(res, this.config);
       for (const intercept of this.interceptors)
         if (intercept(req, res)) return this.activity.lend(req.socket, res);
@@ -197,26 +201,14 @@ export class WebServer extends Server {
     }
   }
 
-  private createListener(settings: WebConfig): HttpServer {
-    const server = createListener(settings, (req, res) =>
-      this.handleRequest(req, res),
-    );
-    this.socketTable.watch(server, isSecure(settings));
-    // whether the client may send its body is decided when the body is wanted
-    server.on("checkContinue", (req, res) => this.handleRequest(req, res));
-    return server;
-  }
-
-  private async listen(server: HttpServer, settings: WebConfig): Promise<void> {
-    const { bindIP, port } = settings;
-    await listen(server, settings, {
-      type: this.type,
-      log: (message, severity) => this.log(message, severity),
-      describe: (error) =>
-        `cannot start web server @ ${bindIP}:${port} => ${error.toString()}`,
-    });
-    server.on("error", (error) =>
-      this.log(`error of the listening socket: ${error.toString()}`, "error"),
+  private refuseOneTooMany(req: IncomingMessage, res: ServerResponse): void {
+    const { config } = this;
+    const target = parseTarget(req.url ?? "/", config);
+    const request = new WebRequest(req, res, target, config, undefined);
+    this.activity.begin(req.socket, request);
+    this.pipelining.refuse(request).then(
+      (error) => this.fail(request, error),
+      (failure: unknown) => this.fail(request, failure),
     );
   }
 

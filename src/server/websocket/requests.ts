@@ -1,5 +1,6 @@
 /** Does what clients ask for: actions, files, verbs. */
 import { randomUUID } from "node:crypto";
+import { countFile, countVerb } from "../../action/rateLimit";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import type { ActionheroLogLevel } from "../../log/log";
@@ -88,13 +89,26 @@ function sendFile(
   spark.files.add(async () => {
     try {
       await spark.drained();
-      if (spark.isOpen) await server.processFile(asOfNow);
+      if (spark.isOpen) await serveFile(server, asOfNow);
     } catch (error) {
       server.log(`sending a file failed: ${String(error)}`, "error", { file });
       fail(server, connection, messageId);
     }
     done(server, spark);
   });
+}
+
+async function serveFile(
+  server: RequestServer,
+  connection: Connection,
+): Promise<void> {
+  try {
+    await countFile(connection);
+  } catch (error) {
+    await server.sendMessage(connection, { error });
+    return;
+  }
+  await server.processFile(connection);
 }
 
 /** In the order in which they come: a client may say something in a room that it has just asked to join. */
@@ -129,6 +143,7 @@ async function answerVerb(
   const { words, fields } = wordsOf(request);
   let reply;
   try {
+    await countVerb(connection, String(verb));
     const data: unknown = await connection.verbs(String(verb), words);
     reply = { ...verbSuccess(data), ...answerFields(verb, connection) };
   } catch (error) {

@@ -1,0 +1,64 @@
+/** How many connections each client address has to this process: `general.maxConnectionsPerAddress`. */
+import type { Socket } from "node:net";
+import { api } from "../api";
+import { config } from "../config/config";
+import { log } from "../log/log";
+import { networkOf } from "../utils/networkOf";
+
+/** A flood is told of once in so many ms. */
+const LOG_PAUSE_MS = 10_000;
+
+class ConnectionCounts {
+  private readonly counts = new Map<string, number>();
+  private readonly known = new WeakSet<Socket>();
+  private silentUntil = 0;
+
+  /** Count a socket until it closes; false when its address has too many already. */
+  admit(socket: Socket): boolean {
+    const limit = config.general?.maxConnectionsPerAddress ?? 0;
+    // one that is handed to its server again, after an upgrade that was none, is counted already
+    if (!(limit > 0) || this.known.has(socket)) return true;
+    const network = networkOf(socket.remoteAddress ?? "");
+    if (network === undefined) return true; // a unix socket
+    const count = this.counts.get(network) ?? 0;
+    if (count >= limit) {
+      this.warn(network, limit);
+      return false;
+    }
+    this.known.add(socket);
+    this.counts.set(network, count + 1);
+    socket.once("close", () => this.release(network));
+    return true;
+  }
+
+  private release(network: string): void {
+    const count = this.counts.get(network)! - 1;
+    if (count > 0) this.counts.set(network, count);
+    else this.counts.delete(network);
+  }
+
+  private warn(to: string, limit: number): void {
+    const now = Date.now();
+    if (now < this.silentUntil) return;
+    this.silentUntil = now + LOG_PAUSE_MS;
+    log(
+      `refusing connections: an address has ${limit} already (general.maxConnectionsPerAddress)`,
+      "warning",
+      { to },
+    );
+  }
+}
+
+/** All servers of a process count together. */
+const countsOfServers = new WeakMap<object, ConnectionCounts>();
+
+/**
+ * Whether a client that connects may stay. Its address is that of its socket: behind a proxy, that of the proxy.
+ * @returns false when its IPv4 address, or the /64 of its IPv6 one, has `general.maxConnectionsPerAddress` already
+ */
+export function admitConnection(socket: Socket): boolean {
+  const { servers } = api;
+  let counts = countsOfServers.get(servers);
+  if (!counts) countsOfServers.set(servers, (counts = new ConnectionCounts()));
+  return counts.admit(socket);
+}

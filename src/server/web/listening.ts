@@ -1,0 +1,49 @@
+/** Gets the listeners of the web server going: whom each lets in, who answers, and where it listens. */
+import type { RequestListener } from "node:http";
+import type { ActionheroLogLevel } from "../../log/log";
+import { listen } from "../listen";
+import { guardConnections } from "./guard";
+import { isSecure } from "./hosts";
+import { createListener, type HttpServer } from "./listener";
+import type { Sockets } from "./sockets";
+import type { WebConfig } from "./webConfig";
+
+/** The part of the web server that listeners need. */
+export interface ListeningHost {
+  readonly type: string;
+  handleRequest: RequestListener;
+  log(message: string, severity?: ActionheroLogLevel): void;
+}
+
+/** A listener that does not listen yet. */
+export function prepareListener(
+  host: ListeningHost,
+  settings: WebConfig,
+  sockets: Sockets,
+): HttpServer {
+  const handle: RequestListener = (req, res) => host.handleRequest(req, res);
+  const server = createListener(settings, handle);
+  sockets.watch(server, isSecure(settings));
+  guardConnections(server, isSecure(settings));
+  // whether the client may send its body is decided when the body is wanted
+  server.on("checkContinue", handle);
+  return server;
+}
+
+/** @throws ActionheroError AH_SERVER_START */
+export async function listenOn(
+  host: ListeningHost,
+  server: HttpServer,
+  settings: WebConfig,
+): Promise<void> {
+  const { bindIP, port } = settings;
+  await listen(server, settings, {
+    type: host.type,
+    log: (message, severity) => host.log(message, severity),
+    describe: (error) =>
+      `cannot start web server @ ${bindIP}:${port} => ${error.toString()}`,
+  });
+  server.on("error", (error) =>
+    host.log(`error of the listening socket: ${error.toString()}`, "error"),
+  );
+}

@@ -1,0 +1,62 @@
+/** Requests that a client sends before it has its answers: `web.limitPipelining`. */
+import type { Socket } from "node:net";
+import { ActionsStatus, errorForStatus } from "../../action/status";
+import { config as allConfig } from "../../config/config";
+import { HttpError, toError } from "../../errors";
+import type { WebRequest } from "./webRequest";
+
+/** Unless `general.simultaneousActions` says otherwise. */
+const DEFAULT_LIMIT = 5;
+
+/** After so many refusals a client is not listened to any more. */
+const MAX_REFUSALS = 64;
+
+/** There is no connection, and no action. */
+const FACTS = {
+  connection: { type: "web" },
+  params: {},
+  missingParams: [],
+  validatorErrors: [],
+};
+
+/** What becomes of a request. */
+export type Verdict = "serve" | "refuse" | "ignore";
+
+export class Pipelining {
+  /** Refused requests of a connection whose answers wait for those before them. */
+  private readonly refusals = new WeakMap<Socket, number>();
+
+  /** @param inFlight how many requests of a connection are worked on */
+  constructor(private readonly inFlight: (socket: Socket) => number) {}
+
+  judge(socket: Socket): Verdict {
+    if ((this.refusals.get(socket) ?? 0) >= MAX_REFUSALS) return "ignore";
+    const limit = allConfig.general?.simultaneousActions ?? DEFAULT_LIMIT;
+    return this.inFlight(socket) >= limit ? "refuse" : "serve";
+  }
+
+  /**
+   * Count a refusal. The last one ends the connection with its answer, and nothing more is read from it.
+   * @returns what the client is told, as `config.errors` words it
+   */
+  async refuse({ req, res }: WebRequest): Promise<HttpError> {
+    const { socket } = req;
+    const count = (this.refusals.get(socket) ?? 0) + 1;
+    this.refusals.set(socket, count);
+    if (count >= MAX_REFUSALS) {
+      res.shouldKeepAlive = false;
+      socket.pause();
+    } else res.once("close", () => this.settle(socket));
+    const worded = await errorForStatus(
+      ActionsStatus.TooManyRequests,
+      FACTS,
+      undefined,
+    );
+    return new HttpError(429, toError(worded).message);
+  }
+
+  private settle(socket: Socket): void {
+    const count = this.refusals.get(socket)!;
+    if (count < MAX_REFUSALS) this.refusals.set(socket, count - 1);
+  }
+}

@@ -1,0 +1,271 @@
+/** What one client can take up: connections of an address, and requests before their answers. */
+import * as http from "node:http";
+import * as net from "node:net";
+import { once } from "node:events";
+import { WebSocket } from "ws";
+import { api, config } from "../../src/index";
+import { LogLines } from "../support/logLines";
+import { certificate } from "../support/certificate";
+import { until } from "../support/until";
+import { addActions, startWebApp, type WebApp } from "../support/webApp";
+
+let app: WebApp;
+let running = 0;
+let mostRunning = 0;
+let release: () => void = () => undefined;
+let released: Promise<void>;
+
+/** Let actions of the name `held` wait from now on. */
+function hold(): void {
+  running = mostRunning = 0;
+  released = new Promise((resolve) => (release = resolve));
+}
+
+const webServer = () =>
+  api.servers.servers.web as unknown as {
+    server: http.Server;
+    httpsServer: net.Server;
+    sockets: Record<string, net.Socket>;
+  };
+
+async function openSockets(): Promise<number> {
+  const { server, httpsServer } = webServer();
+  const servers = [server, httpsServer, api.servers.servers.socket.server];
+  const counts = await Promise.all(
+    servers.map(
+      (one: net.Server) =>
+        new Promise<number>((resolve) =>
+          one.getConnections((_error, count) => resolve(count)),
+        ),
+    ),
+  );
+  return counts.reduce((sum, count) => sum + count);
+}
+
+const clients: Client[] = [];
+
+const socketPort = () =>
+  (api.servers.servers.socket.server.address() as net.AddressInfo).port;
+
+beforeAll(async () => {
+  Object.assign(config.socket, { enabled: true, port: 0, bindIP: "::" });
+  config.web.https = { enabled: true, port: 0, ...asServerOptions() };
+  app = await startWebApp();
+  addActions({
+    held: {
+      run: async ({ params }) => {
+        mostRunning = Math.max(mostRunning, ++running);
+        await released;
+        running--;
+        return { answered: params.n };
+      },
+      inputs: { n: {} },
+    },
+    quick: { run: () => ({ quick: true }) },
+  });
+});
+
+afterEach(async () => {
+  release();
+  config.web.limitPipelining = false;
+  config.general.maxConnectionsPerAddress = 0;
+  for (const { socket } of clients.splice(0)) socket.destroy();
+  await until(async () => (await openSockets()) === 0);
+});
+
+afterAll(() => app.stop());
+
+function asServerOptions() {
+  return { serverOptions: certificate };
+}
+
+/** A client of one address, and everything that it was sent. */
+class Client {
+  text = "";
+  readonly closed: Promise<unknown>;
+
+  private constructor(readonly socket: net.Socket) {
+    socket.on("error", () => undefined);
+    socket.on("data", (data) => (this.text += data.toString("latin1")));
+    this.closed = new Promise((resolve) => socket.once("close", resolve));
+    clients.push(this);
+  }
+
+  static async connect(
+    port: number,
+    localAddress = "127.0.0.1",
+  ): Promise<Client> {
+    const socket = net.connect({ port, host: "127.0.0.1", localAddress });
+    const client = new Client(socket);
+    await once(socket, "connect");
+    return client;
+  }
+
+  statuses(): number[] {
+    return [...this.text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) =>
+      Number(status),
+    );
+  }
+
+  saw(what: RegExp): Promise<unknown> {
+    return until(() => what.test(this.text), undefined, String(what));
+  }
+}
+
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+
+function getHeld(count: number): string {
+  return Array.from({ length: count }, (_, n) => get(`/api/held?n=${n}`)).join(
+    "",
+  );
+}
+
+describe("requests before their answers", () => {
+  test("all run at once in version 29's profile", async () => {
+    hold();
+    const client = await Client.connect(app.port);
+    client.socket.write(getHeld(20));
+    await until(() => running === 20);
+    release();
+    await until(() => client.statuses().length === 20);
+    expect(new Set(client.statuses())).toEqual(new Set([200]));
+  });
+
+  test("with limitPipelining, simultaneousActions run and the others are refused, in order", async () => {
+    config.web.limitPipelining = true;
+    hold();
+    const client = await Client.connect(app.port);
+    client.socket.write(getHeld(20));
+    await until(() => running === 5);
+    release();
+    await until(() => client.statuses().length === 20);
+    expect(client.statuses()).toEqual([
+      ...Array<number>(5).fill(200),
+      ...Array<number>(15).fill(429),
+    ]);
+    expect(client.text).toContain("you have too many pending requests");
+    expect(mostRunning).toBe(5);
+    const order = [...client.text.matchAll(/"answered": "(\d)"/g)].map(
+      ([, n]) => n,
+    );
+    expect(order).toEqual(["0", "1", "2", "3", "4"]);
+  });
+
+  test("with limitPipelining a client that waits for its answers is served on and on", async () => {
+    config.web.limitPipelining = true;
+    const client = await Client.connect(app.port);
+    for (let i = 1; i <= 20; i++) {
+      client.socket.write(get("/api/quick"));
+      await until(() => client.statuses().length === i);
+    }
+    expect(new Set(client.statuses())).toEqual(new Set([200]));
+  });
+
+  test("with limitPipelining requests for files count, too", async () => {
+    config.web.limitPipelining = true;
+    hold();
+    const client = await Client.connect(app.port);
+    client.socket.write(getHeld(5) + get("/public/simple.html"));
+    await until(() => running === 5);
+    release();
+    await until(() => client.statuses().length === 6);
+    expect(client.statuses()[5]).toBe(429);
+  });
+
+  test("with limitPipelining whoever goes on is not listened to any more", async () => {
+    config.web.limitPipelining = true;
+    hold();
+    const client = await Client.connect(app.port);
+    client.socket.write(getHeld(5));
+    await until(() => running === 5);
+    client.socket.write(getHeld(2_000));
+    const [server] = Object.values(webServer().sockets);
+    await until(() => server.isPaused());
+    const before = server.bytesRead;
+    client.socket.write(getHeld(20_000)); // more than what waits for the system to be read
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(server.bytesRead).toBe(before);
+
+    release();
+    await client.closed;
+    expect(client.statuses().filter((status) => status === 200)).toHaveLength(
+      5,
+    );
+    expect(client.statuses().length).toBeLessThanOrEqual(69);
+    expect(mostRunning).toBe(5);
+  });
+});
+
+describe("connections of one address", () => {
+  beforeEach(() => {
+    config.general.maxConnectionsPerAddress = 3;
+  });
+
+  test("have a limit over all servers; other addresses are not affected", async () => {
+    await Client.connect(app.port);
+    await Client.connect(socketPort());
+    const ws = new WebSocket(`ws://127.0.0.1:${app.port}/primus`);
+    ws.on("error", () => undefined);
+    await once(ws, "open");
+
+    const logged = new LogLines();
+    const refused = await Client.connect(app.port);
+    await refused.saw(/too many connections/);
+    expect(refused.statuses()).toEqual([429]);
+    const refusedLine = await Client.connect(socketPort());
+    await refusedLine.saw(/\{"error":"too many connections","context":"api"\}/);
+    await refusedLine.closed;
+    logged.stop();
+    // one line for the whole flood
+    expect(logged.at("warning", /maxConnectionsPerAddress/)).toHaveLength(1);
+
+    const other = await Client.connect(app.port, "127.0.0.2");
+    other.socket.write(get("/api/quick"));
+    await other.saw(/"quick": true/);
+
+    // a place that becomes free is free
+    ws.terminate();
+    await until(async () => {
+      const client = await Client.connect(app.port);
+      client.socket.write(get("/api/quick"));
+      await client.saw(/HTTP/);
+      return client.text.includes('"quick": true');
+    });
+  });
+
+  test("over TLS one too many is cut before its handshake", async () => {
+    const { port } = webServer().httpsServer.address() as net.AddressInfo;
+    for (let i = 0; i < 3; i++) await Client.connect(port);
+    const refused = await Client.connect(port);
+    await refused.closed;
+    expect(refused.text).toBe("");
+  });
+
+  test("a client that is refused learns why, also when it has sent its request", async () => {
+    for (let i = 0; i < 3; i++) await Client.connect(app.port);
+    for (let i = 0; i < 20; i++) {
+      const response = await new Promise<http.IncomingMessage>(
+        (resolve, reject) => {
+          http
+            .get({ port: app.port, host: "127.0.0.1", agent: false }, resolve)
+            .once("error", reject);
+        },
+      );
+      expect(response.statusCode).toBe(429);
+      response.resume();
+      await once(response, "end");
+    }
+  });
+
+  test("a flood of them leaves nothing behind", async () => {
+    const flood = await Promise.all(
+      Array.from({ length: 200 }, () => Client.connect(app.port)),
+    );
+    await until(async () => (await openSockets()) === 3);
+    for (const { socket } of flood) socket.destroy();
+    await until(async () => (await openSockets()) === 0);
+    const client = await Client.connect(app.port);
+    client.socket.write(get("/api/quick"));
+    await client.saw(/"quick": true/);
+  });
+});
