@@ -182,7 +182,7 @@ describeOnEachEngine("the rate limit", (engine) => {
       for (let i = 0; i < 3; i++) await hello();
       expect((await hello()).status).toBe(429);
     } finally {
-      delete versions[1].blockedConnectionTypes;
+      versions[1].blockedConnectionTypes = [];
     }
   });
 

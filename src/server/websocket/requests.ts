@@ -103,7 +103,8 @@ async function serveFile(
   connection: Connection,
 ): Promise<void> {
   try {
-    await countFile(connection);
+    const counted = countFile(connection);
+    if (counted) await counted;
   } catch (error) {
     await server.sendMessage(connection, { error });
     return;
@@ -143,7 +144,8 @@ async function answerVerb(
   const { words, fields } = wordsOf(request);
   let reply;
   try {
-    await countVerb(connection, String(verb));
+    const counted = countVerb(connection, String(verb));
+    if (counted) await counted;
     const data: unknown = await connection.verbs(String(verb), words);
     reply = { ...verbSuccess(data), ...answerFields(verb, connection) };
   } catch (error) {
