@@ -20,6 +20,14 @@ export const DEFAULT = {
       // report requests for actions that do not exist to the exception reporters, too
       reportUnknownActions: false,
 
+      // what clients read of errors. "all": every message. "intended": those of HttpError, of errors with `expose: true` or
+      // a numeric `code` from 400 to 599, and the texts below; in place of others `internalError`, whose id is in the log
+      exposeMessages: "all" as "all" | "intended",
+
+      // in place of a message that is hidden
+      internalError: (id: string): any =>
+        `The server experienced an internal error (${id})`,
+
       // how errors are shown to clients, and in logs
       serializers: {
         servers: {

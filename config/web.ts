@@ -67,7 +67,10 @@ export const DEFAULT = {
       strictHttp: false,
       // "ignore" answers files and folders whose name begins with a dot as missing, except .well-known
       dotfiles: "allow" as "allow" | "ignore",
-      // the HTTP status of errors that have none
+      // the HTTP status of errors that name none, by what went wrong: invalidParams, missingParams, redisAway,
+      // serverShuttingDown, tooManyPendingActions, unknownAction, unsupportedServerType, genericError
+      errorStatus: {} as Record<string, number>,
+      // the HTTP status of all other errors
       defaultErrorStatusCode: 500,
       // how long browsers may keep files, in seconds
       flatFileCacheDuration: 60,

@@ -6,6 +6,12 @@ import type { Connection } from "../connection/connection";
 import { applyInputs, isThenable, reduceParams } from "../input/field";
 import type { Inputs, ParamsFrom } from "../input/types";
 import type { Action } from "./action";
+import {
+  shownToClients,
+  wordedForClients,
+  type ShownError,
+} from "../log/exposure";
+import { log } from "../log/log";
 import { countRequest } from "./rateLimit";
 import { latestVersion } from "./registry";
 import { errorLogLine, reportAction, type ErrorLogLine } from "./report";
@@ -120,18 +126,23 @@ export class ActionProcessor<ActionClass extends Action = any> {
       status = ActionsStatus.GenericError;
     }
     let error: unknown;
+    let errorId: string | undefined;
     if (status !== ActionsStatus.Complete) {
       try {
         error = errorForStatus(status, this, thrown);
         if (isThenable(error)) error = await error;
       } catch (failure) {
-        error = failure; // the project's own message function is broken
+        error = thrown = failure; // the project's own message function is broken
       }
-      this.attachError(error);
+      const shown: ShownError = isThrown(error, thrown)
+        ? shownToClients(error)
+        : { error: wordedForClients(error) };
+      errorId = shown.id;
+      this.attachError(shown.error);
       // whoever would have answered has failed, and the client waits
       if (this.toRender !== true && !this.isAnswered()) this.toRender = true;
     }
-    this.complete(status, error);
+    this.complete(status, error, errorId ?? this.hideOwnError());
     return this;
   }
 
@@ -238,7 +249,29 @@ export class ActionProcessor<ActionClass extends Action = any> {
     }
   }
 
-  private complete(status: ActionsStatus, error: unknown): void {
+  /**
+   * An Error that the action put into its response by itself may not be meant for clients either.
+   * @returns the id of the original in the log
+   */
+  private hideOwnError(): string | undefined {
+    if (config.errors?.exposeMessages !== "intended") return undefined;
+    const { error } = (this.response ?? {}) as { error?: unknown };
+    if (!(error instanceof Error)) return undefined;
+    const shown = shownToClients(error);
+    if (shown.id === undefined) return undefined;
+    this.response = withError(this.response as object, shown.error);
+    log(`an action responded with an error: ${String(error)}`, "error", {
+      errorId: shown.id,
+      stack: error.stack,
+    });
+    return shown.id;
+  }
+
+  private complete(
+    status: ActionsStatus,
+    error: unknown,
+    errorId: string | undefined,
+  ): void {
     this.response ??= {};
     const { connection } = this;
     if (connection.pendingActions > 0) connection.pendingActions--;
@@ -246,7 +279,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.duration = Date.now() - this.actionStartTime!;
     this.actionStatus = status;
     this.working = false;
-    reportAction(this, error);
+    reportAction(this, error, errorId);
   }
 
   private isAnswered(): boolean {
@@ -271,6 +304,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
       this.response = withError(response, error); // frozen, or its `error` has only a getter
     }
   }
+}
+
+/** Whether an error is what was thrown, and not what `config.errors` made of it for the client. */
+function isThrown(error: unknown, thrown: unknown): boolean {
+  if (thrown === undefined) return false;
+  return error === thrown || (error as Error | null)?.message === thrown;
 }
 
 function withError(response: object, error: unknown): object {

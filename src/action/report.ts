@@ -24,10 +24,15 @@ interface LogLine {
 /**
  * Write the line of a finished action; an error also goes to the exception reporters. What a project's own formatter or
  * reporter throws does not keep the client from its answer.
+ * @param errorId what the client reads in place of the error
  */
-export function reportAction(data: ActionProcessor, error: unknown): void {
+export function reportAction(
+  data: ActionProcessor,
+  error: unknown,
+  errorId?: string,
+): void {
   try {
-    report(data, error);
+    report(data, error, errorId);
   } catch (failure) {
     log(
       `cannot report the action \`${textForLogging(data.action)}\``,
@@ -40,7 +45,11 @@ export function reportAction(data: ActionProcessor, error: unknown): void {
   }
 }
 
-function report(data: ActionProcessor, error: unknown): void {
+function report(
+  data: ActionProcessor,
+  error: unknown,
+  errorId: string | undefined,
+): void {
   const failed = error !== undefined && error !== null;
   let level: ActionheroLogLevel = data.actionTemplate?.logLevel ?? "info";
   let errorFields: Record<string, unknown> | undefined;
@@ -55,6 +64,7 @@ function report(data: ActionProcessor, error: unknown): void {
 
   const line = buildLine(data);
   if (errorFields) Object.assign(line, errorFields);
+  if (errorId !== undefined) line.errorId = errorId;
   log(`[ action @ ${data.connection.type} ]`, level, line);
   if (toReport)
     api.exceptionHandlers?.action(error as NodeJS.ErrnoException, line);

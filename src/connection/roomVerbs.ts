@@ -2,6 +2,7 @@
 import { api } from "../api";
 import { chatRoom } from "../chat/chatRoom";
 import { config } from "../config/config";
+import { HttpError } from "../errors";
 import type { Connection } from "./connection";
 import { verbError } from "./verbError";
 
@@ -10,7 +11,7 @@ type VerbHandler = (connection: Connection, words: string[]) => unknown;
 /** Looked up when used: users and their tests replace its functions. */
 function rooms() {
   const { chatRoom: found } = api as Partial<typeof api>;
-  if (!found) throw new Error("chat rooms are not available");
+  if (!found) throw new HttpError(503, "chat rooms are not available");
   return found;
 }
 

@@ -1,5 +1,6 @@
 /** The errors of verbs, as `config.errors` words them. */
 import { errorMessage } from "../config/errorMessage";
+import { wordedForClients } from "../log/exposure";
 import type { Connection } from "./connection";
 
 const DEFAULT_TEXTS: Record<string, (detail: string) => string> = {
@@ -18,5 +19,7 @@ export async function verbError(
   const worded =
     (await errorMessage(key)?.(connection, detail)) ??
     DEFAULT_TEXTS[key]!(detail);
-  return typeof worded === "string" ? new Error(worded) : (worded as Error);
+  return wordedForClients(
+    typeof worded === "string" ? new Error(worded) : (worded as Error),
+  );
 }

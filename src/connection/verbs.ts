@@ -1,6 +1,7 @@
 /** What persistent clients can ask of their connection, beside actions and files. */
 import { api } from "../api";
 import { config } from "../config/config";
+import { HttpError } from "../errors";
 import { filterObjectForLogging, textForLogging } from "../log/filters";
 import { log, willLog } from "../log/log";
 import type { Connection } from "./connection";
@@ -45,7 +46,7 @@ const verbHandlers: Record<HandledVerb, VerbHandler> = {
     if (!isAllowedParam(key)) return;
     const { params } = connection;
     if (!Object.hasOwn(params, key) && Object.keys(params).length >= MAX_PARAMS)
-      throw new Error(`too many params (limit ${MAX_PARAMS})`);
+      throw new HttpError(400, `too many params (limit ${MAX_PARAMS})`);
     params[key] = value;
   },
   paramDelete: (connection, [key = ""]) => {

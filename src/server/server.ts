@@ -6,6 +6,7 @@ import { config } from "../config/config";
 import { wasAnswered, type FailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { isThenable } from "../input/field";
+import { shownToClients } from "../log/exposure";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { connectionClassFor } from "./connectionClass";
 
@@ -207,7 +208,12 @@ export abstract class Server extends EventEmitter {
     { method, messageId, error }: FailedCall,
   ): void {
     if (method !== "sendFile" || connection.destroyed) return;
-    const reply = { context: "response", error };
+    const shown = shownToClients(error);
+    if (shown.id !== undefined)
+      this.log(`a file was not sent: ${String(error)}`, "error", {
+        errorId: shown.id,
+      });
+    const reply = { context: "response", error: shown.error };
     this.sendMessage(connection, reply, messageId).catch((failure: unknown) =>
       this.log(`cannot send an error: ${String(failure)}`, "error"),
     );

@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { api } from "../api";
 import { config } from "../config/config";
+import { serializeError } from "../config/serializeError";
 import type { Connection } from "../connection/connection";
 import { connectionVerbs } from "../connection/verbs";
 import { toError } from "../errors";
@@ -193,7 +194,7 @@ async function render(data: ActionProcessor): Promise<unknown> {
   if (typeof response === "string" || Array.isArray(response)) return response;
 
   const answer = (response ?? {}) as Record<string, unknown>;
-  if (answer.error) answer.error = await serializeError(answer.error);
+  if (answer.error) answer.error = await serializeForTest(answer.error);
   if (!api.specHelper.returnMetadata) return answer;
   answer.messageId = data.messageId;
   answer.serverInformation = {
@@ -209,13 +210,13 @@ async function render(data: ActionProcessor): Promise<unknown> {
 }
 
 /** As `config.errors.serializers.servers.specHelper` says; else `Error: ` and its message. */
-function serializeError(error: unknown): unknown {
-  const serializers = config.errors?.serializers as
-    { servers?: { specHelper?: (error: unknown) => unknown } } | undefined;
-  const serializer = serializers?.servers?.specHelper;
-  if (typeof serializer === "function") return serializer(error);
+function serializeForTest(error: unknown): unknown {
   const { message } = error as { message?: unknown };
-  return message ? `Error: ${message as string}` : error;
+  const serializers = config.errors?.serializers as
+    { servers?: { specHelper?: unknown } } | undefined;
+  if (typeof serializers?.servers?.specHelper !== "function" && message)
+    return `Error: ${message as string}`;
+  return serializeError("specHelper", error);
 }
 
 /** Decoded at the end: a character may lie across two chunks. */

@@ -21,6 +21,33 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
   createChatRoomRow,
 
   {
+    setting: "errors.exposeMessages",
+    v29: '"all"',
+    newProject: '"intended"',
+    environments: ["production"],
+    reason: "unexpected errors show paths, queries and hosts",
+    edits: [
+      {
+        file: "config/errors.ts",
+        after: `max)\`,
+    };
+  },
+};
+`,
+        insert: `
+export const production = {
+  [namespace]: () => {
+    return {
+      exposeMessages: "intended" as const,
+    };
+  },
+};
+`,
+      },
+    ],
+  },
+
+  {
     setting: "general.exitOnUnhandledRejection",
     v29: "true",
     newProject: "false",
@@ -102,6 +129,28 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
         replace: `      ],
       post: [{ path: "/createChatRoom", action: "createChatRoom" }],
 `,
+      },
+    ],
+  },
+
+  {
+    setting: "web.errorStatus",
+    v29: "404 and 422 for what is missing, else 500",
+    newProject:
+      "also 422 `invalidParams`, 403 `unsupportedServerType`, 429 `tooManyPendingActions`, 503 `serverShuttingDown` and `redisAway`",
+    reason:
+      "clients and proxies can tell whose fault it is, and when to try again",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "errorStatus: {} as Record<string, number>,",
+        replace: `errorStatus: {
+        invalidParams: 422,
+        redisAway: 503,
+        serverShuttingDown: 503,
+        tooManyPendingActions: 429,
+        unsupportedServerType: 403,
+      } as Record<string, number>,`,
       },
     ],
   },

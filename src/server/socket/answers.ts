@@ -4,6 +4,7 @@ import { ActionsStatus } from "../../action/status";
 import { encodeOnce } from "../../chat/payload";
 import { errorMessage } from "../../config/errorMessage";
 import { httpFactsOf, toError } from "../../errors";
+import { shownToClients } from "../../log/exposure";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import type { SocketClient } from "./client";
 import { inLegacyForm } from "./legacyReplies";
@@ -85,6 +86,16 @@ export function sendRefusal(client: SocketClient, error: unknown): void {
   const { status = 0 } = httpFactsOf(error);
   if (status >= 400)
     send(client, { context: "api", error: toError(error).message });
+}
+
+/** What a client reads of the error of a verb; the log has what is hidden. */
+export function shownFailure(client: SocketClient, thrown: unknown): unknown {
+  const { error, id } = shownToClients(thrown);
+  if (id !== undefined)
+    client.server.log(`a verb failed: ${String(thrown)}`, "error", {
+      errorId: id,
+    });
+  return error;
 }
 
 /** Tell a client that its line is longer than `maxDataLength`. */

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { countFile, countVerb } from "../../action/rateLimit";
 import { endWithin, type Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
-import { refuseLength, send, sendFailure } from "./answers";
+import { refuseLength, send, sendFailure, shownFailure } from "./answers";
 import { legacyFields } from "./legacyReplies";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { Output, type OutputLimits, type OutputOwner } from "./output";
@@ -293,7 +293,7 @@ export class SocketClient implements OutputOwner {
         send(this, { ...reply, ...more, ...this.legacyFields(verb, data) });
       }
     } catch (error) {
-      send(this, errorReply(error, messageId));
+      send(this, errorReply(shownFailure(this, error), messageId));
     } finally {
       this.settle();
     }

@@ -1,5 +1,5 @@
 /** What the lines of socket clients ask for, and what the answers look like. Knows no sockets. */
-import { config } from "../../config/config";
+import { serializeError } from "../../config/serializeError";
 import { isThenable } from "../../input/field";
 import {
   describeJsonLimit,
@@ -182,7 +182,7 @@ export function encodeMessage(message: unknown): string | Promise<string> {
   const error = (message as { error?: unknown } | null)?.error;
   if (!error || typeof message !== "object")
     return `${JSON.stringify(message ?? null)}\r\n`;
-  const text = serializeError(error);
+  const text = serializeError("socket", error);
   if (isThenable(text))
     return Promise.resolve(text).then((settled) => encode(message, settled));
   return encode(message, text);
@@ -190,14 +190,4 @@ export function encodeMessage(message: unknown): string | Promise<string> {
 
 function encode(message: object | null, error: unknown): string {
   return `${JSON.stringify({ ...message, error })}\r\n`;
-}
-
-/** As `config.errors.serializers.servers.socket` says; else its message. */
-function serializeError(error: unknown): unknown {
-  const serializers = config.errors?.serializers as
-    { servers?: { socket?: (error: unknown) => unknown } } | undefined;
-  const serializer = serializers?.servers?.socket;
-  if (typeof serializer === "function") return serializer(error);
-  const { message } = error as { message?: string };
-  return message ? String(message) : error;
 }

@@ -1,17 +1,14 @@
 /** Answers requests that could not be worked on. */
 import type { ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
+import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, toError } from "../../errors";
+import { shownToClients } from "../../log/exposure";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
 import { leaveBody } from "./discard";
 import { isValidPair, JSON_TYPE } from "./headers";
-import {
-  applyErrorStatus,
-  serializeError,
-  stringify,
-  type Outcome,
-} from "./respond";
+import { applyErrorStatus, stringify, type Outcome } from "./respond";
 import type { WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
@@ -26,18 +23,20 @@ export async function prepareFailure(
 ): Promise<Outcome> {
   connection.error = error;
   await leaveBody(request);
+  const shown = shownToClients(error);
+  const facts = shown.id === undefined ? undefined : { errorId: shown.id };
   if (error instanceof BodyError) {
     server.log(`error processing form: ${describe(error)}`, "error");
   } else if (isRefusal(error)) {
     server.log(`refused a request: ${describe(error)}`, "info");
   } else {
-    server.log(`cannot answer a request: ${describe(error)}`, "error");
+    server.log(`cannot answer a request: ${describe(error)}`, "error", facts);
     // one of them may be what is wrong
     request.responseHeaders = request.responseHeaders.filter(isValidPair);
     request.responseHeaders.push(["Content-Type", JSON_TYPE]);
   }
   return {
-    response: { error: toError(error) },
+    response: { error: toError(shown.error) },
     params: connection.params,
     actionStatus: null,
     actionTemplate: null,
@@ -65,7 +64,7 @@ export async function answerRefused(
     return answerPlainly(server, request.res, error);
   server.log(`refused a request: ${describe(error)}`, "info");
   applyErrorStatus(request, null, error);
-  const body = { error: await serializeError(error) };
+  const body = { error: await serializeError("web", error) };
   await writeBody(request, stringify(body, request.config), extra);
 }
 

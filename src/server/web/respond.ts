@@ -5,13 +5,16 @@ import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
+import { serializeError } from "../../config/serializeError";
 import { httpFactsOf } from "../../errors";
 import { isThenable } from "../../input/field";
+import { originalOf } from "../../log/exposure";
+import { isRedisAway } from "../../redis/away";
 import { isActiveType } from "./activeTypes";
 import { JSON_TYPE, NOSNIFF, valueOf } from "./headers";
 import { callbackOf, padJsonp } from "./jsonp";
 import { addLegacyEnvelope } from "./legacyEnvelope";
-import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
+import { WEB_DEFAULTS, type ErrorReason, type WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import mime = require("mime");
 
@@ -69,7 +72,7 @@ export function renderBody(
     );
   }
   applyErrorStatus(request, outcome.actionStatus, error);
-  const serialized = serializeError(error);
+  const serialized = serializeError("web", error);
   const finish = (text: unknown) =>
     serialize(
       request,
@@ -192,24 +195,37 @@ export function applyErrorStatus(
   if (config.returnErrorCodes !== true) return;
   const own = request.responseHttpCode;
   if (own !== 200 && !(facts.isExplicit && Number(own) < 400)) return;
-  if (facts.status !== undefined) request.responseHttpCode = facts.status;
-  else if (status === ActionsStatus.UnknownAction)
-    request.responseHttpCode = 404;
-  else if (status === ActionsStatus.MissingParams)
-    request.responseHttpCode = 422;
-  else
-    request.responseHttpCode =
-      config.defaultErrorStatusCode ?? WEB_DEFAULTS.defaultErrorStatusCode;
+  request.responseHttpCode =
+    facts.status ??
+    config.errorStatus?.[reasonOf(status, error)] ??
+    USUAL_STATUS[status ?? ActionsStatus.GenericError] ??
+    config.defaultErrorStatusCode ??
+    WEB_DEFAULTS.defaultErrorStatusCode;
 }
 
-/** As `config.errors.serializers.servers.web` says; else its message. */
-export function serializeError(error: unknown): unknown {
-  const serializers = allConfig.errors?.serializers as
-    { servers?: { web?: (error: unknown) => unknown } } | undefined;
-  const serializer = serializers?.servers?.web;
-  if (typeof serializer === "function") return serializer(error);
-  const { message } = error as { message?: string };
-  return message ? String(message) : error;
+/** What `config.web.errorStatus` calls the way in which an action ended. */
+const REASONS: Record<ActionsStatus, ErrorReason> = {
+  [ActionsStatus.Complete]: "genericError",
+  [ActionsStatus.GenericError]: "genericError",
+  [ActionsStatus.ServerShuttingDown]: "serverShuttingDown",
+  [ActionsStatus.TooManyRequests]: "tooManyPendingActions",
+  [ActionsStatus.UnknownAction]: "unknownAction",
+  [ActionsStatus.UnsupportedServerType]: "unsupportedServerType",
+  [ActionsStatus.MissingParams]: "missingParams",
+  [ActionsStatus.ValidatorErrors]: "invalidParams",
+};
+
+/** The statuses of version 29; all others are `defaultErrorStatusCode`. */
+const USUAL_STATUS: Partial<Record<ActionsStatus, number>> = {
+  [ActionsStatus.UnknownAction]: 404,
+  [ActionsStatus.MissingParams]: 422,
+};
+
+function reasonOf(status: ActionsStatus | null, error: unknown): ErrorReason {
+  const reason = REASONS[status ?? ActionsStatus.GenericError];
+  return reason === "genericError" && isRedisAway(originalOf(error))
+    ? "redisAway"
+    : reason;
 }
 
 function matchMimeType(

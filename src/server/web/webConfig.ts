@@ -31,7 +31,20 @@ export interface HttpsConfig extends CertificateSettings {
   serverOptions?: Record<string, unknown>;
 }
 
+/** What `errorStatus` can name a status for: the functions of `config.errors`, and redis that cannot be reached. */
+export type ErrorReason =
+  | "genericError"
+  | "invalidParams"
+  | "missingParams"
+  | "redisAway"
+  | "serverShuttingDown"
+  | "tooManyPendingActions"
+  | "unknownAction"
+  | "unsupportedServerType";
+
 export interface WebConfig {
+  /** The HTTP statuses of errors that name none; version 29's for what is missing. */
+  errorStatus?: Partial<Record<ErrorReason, number>>;
   enabled?: boolean;
   secure?: boolean;
   serverOptions?: Record<string, unknown>;

@@ -1,17 +1,5 @@
 /** What goes out: the fields of v29, in its order. */
-import { config } from "../../config/config";
-
 export type Message = { [field: string]: any };
-
-/** An error as `config.errors` shows it to websocket clients; perhaps by a promise. */
-export function serializeError(error: unknown): unknown {
-  const serializers = config.errors?.serializers as
-    { servers?: { websocket?: (error: unknown) => unknown } } | undefined;
-  const serialize = serializers?.servers?.websocket;
-  if (typeof serialize === "function") return serialize(error);
-  const message: unknown = (error as { message?: unknown } | null)?.message;
-  return typeof message === "string" && message !== "" ? message : error;
-}
 
 /**
  * The message as it is sent, with `context` and `messageId`; a message for many members of a room has all it needs and

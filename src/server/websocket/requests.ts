@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { countFile, countVerb } from "../../action/rateLimit";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
+import { shownToClients } from "../../log/exposure";
 import type { ActionheroLogLevel } from "../../log/log";
 import { wordsOf, type Request } from "./protocol";
 import { verbFailure, verbSuccess } from "./replies";
@@ -149,9 +150,17 @@ async function answerVerb(
     const data: unknown = await connection.verbs(String(verb), words);
     reply = { ...verbSuccess(data), ...answerFields(verb, connection) };
   } catch (error) {
-    reply = verbFailure(error, fields);
+    reply = verbFailure(shownFailure(server, error), fields);
   }
   await server.sendMessage(connection, reply, messageId);
+}
+
+/** What the client reads of the error of a verb; the log has what is hidden. */
+function shownFailure(server: RequestServer, thrown: unknown): unknown {
+  const { error, id } = shownToClients(thrown);
+  if (id !== undefined)
+    server.log(`a verb failed: ${String(thrown)}`, "error", { errorId: id });
+  return error;
 }
 
 function done(server: RequestServer, spark: Spark): void {

@@ -6,6 +6,7 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
+import { serializeError } from "../../config/serializeError";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
@@ -27,7 +28,7 @@ import { Heartbeat } from "./heartbeat";
 import { browserLibrary, nodeClientClass } from "./library";
 import { mayUseCookie } from "./origin";
 import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
-import { asObject, completed, serializeError, type Message } from "./replies";
+import { asObject, completed, type Message } from "./replies";
 import { Shutdown, type ShutdownHost } from "./shutdown";
 import type { CloseReason, Spark, SparkAddress } from "./spark";
 import type { SparkSocket } from "./sparkSocket";
@@ -184,7 +185,7 @@ export class WebSocketServer
     }
     const outgoing = completed(message as Message, messageId);
     if (outgoing.error) {
-      const shown = serializeError(outgoing.error);
+      const shown = serializeError("websocket", outgoing.error);
       outgoing.error = isThenable(shown) ? await shown : shown;
     }
     spark.write(outgoing);

@@ -1,4 +1,4 @@
-import { Action, api, type ActionProcessor } from "actionhero";
+import { Action, api, HttpError, type ActionProcessor } from "actionhero";
 
 const credentials = {
   name: { required: true as const },
@@ -36,7 +36,7 @@ export class SignIn extends Action {
   async run({ params, connection }: ActionProcessor<SignIn>) {
     const { name, password } = params;
     if (!(await api.users.check(name, password)))
-      throw new Error("name or password is wrong");
+      throw new HttpError(401, "name or password is wrong");
     await api.sessions.create(connection, name);
     return { user: name };
   }

@@ -1,4 +1,11 @@
-import { action, api, cache, type Connection, Initializer } from "actionhero";
+import {
+  action,
+  api,
+  cache,
+  type Connection,
+  HttpError,
+  Initializer,
+} from "actionhero";
 
 const PREFIX = "session:";
 const LIFE_MS = 24 * 60 * 60 * 1000;
@@ -51,7 +58,7 @@ export class SessionInitializer extends Initializer {
       global: false,
       preProcessor: async (data) => {
         const session = await api.sessions.find(data.connection);
-        if (!session) throw new Error("please sign in");
+        if (!session) throw new HttpError(401, "please sign in");
         data.session = session;
       },
     });

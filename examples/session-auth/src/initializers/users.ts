@@ -1,6 +1,6 @@
 import { randomBytes, scrypt, timingSafeEqual } from "crypto";
 import { promisify } from "util";
-import { api, cache, Initializer } from "actionhero";
+import { api, cache, HttpError, Initializer } from "actionhero";
 
 const PREFIX = "user:";
 const KEY_BYTES = 32;
@@ -20,7 +20,7 @@ interface StoredUser {
 class Users {
   /** @throws Error when the name is taken */
   async create(name: string, password: string) {
-    if (await this.find(name)) throw new Error("that name is taken");
+    if (await this.find(name)) throw new HttpError(409, "that name is taken");
     const salt = randomBytes(16);
     const hash = await derive(password, salt, KEY_BYTES);
     await cache.save(PREFIX + name, {

@@ -1,0 +1,34 @@
+/** Errors as `config.errors.serializers.servers` shows them to the clients of one server. */
+import { config } from "./config";
+
+type Serializer = (error: unknown) => unknown;
+
+/**
+ * What is sent for an error: what the project's serializer for this server returns, else the error's message.
+ * An Error itself is never sent, as JSON would show the fields that its library gave it, such as paths.
+ * @returns a promise only if the serializer does
+ */
+export function serializeError(server: string, error: unknown): unknown {
+  const serializers = config.errors?.serializers as
+    { servers?: Record<string, Serializer | undefined> } | undefined;
+  const serializer = serializers?.servers?.[server];
+  if (typeof serializer !== "function") return textOf(error);
+  const serialized = serializer(error);
+  return isPromise(serialized)
+    ? serialized.then(withoutErrors)
+    : withoutErrors(serialized);
+}
+
+function textOf(error: unknown): unknown {
+  const message: unknown = (error as { message?: unknown } | null)?.message;
+  return message ? String(message) : withoutErrors(error);
+}
+
+function withoutErrors(serialized: unknown): unknown {
+  if (!(serialized instanceof Error)) return serialized;
+  return serialized.message || serialized.name;
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof (value as { then?: unknown } | null)?.then === "function";
+}

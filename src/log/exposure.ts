@@ -1,0 +1,76 @@
+/** Which errors clients may read, by `config.errors.exposeMessages`. */
+import { randomBytes } from "node:crypto";
+import { config } from "../config/config";
+import { errorMessage } from "../config/errorMessage";
+import { ActionheroError, type ErrorCode } from "../errors";
+
+/** The framework's own errors whose texts are about what the client asked for. */
+const INTENDED_CODES: readonly ErrorCode[] = [
+  "AH_CHAT",
+  "AH_CACHE_LOCKED",
+  "AH_CACHE_NOT_FOUND",
+];
+
+/** Errors that were worded for clients, by the framework or by `config.errors`. */
+const worded = new WeakSet<object>();
+
+/** What clients read in place of an error that is not meant for them. */
+class HiddenError extends Error {
+  readonly #original: unknown;
+
+  constructor(message: string, original: unknown) {
+    super(message);
+    this.name = "Error";
+    this.#original = original;
+    delete this.stack;
+  }
+
+  static originalOf(error: unknown): unknown {
+    return error instanceof HiddenError ? error.#original : error;
+  }
+}
+
+/** The error that clients get, and the id by which the log has the original if that is hidden. */
+export interface ShownError {
+  error: unknown;
+  id?: string;
+}
+
+/** Mark an error as worded for clients. */
+export function wordedForClients<E>(error: E): E {
+  if (typeof error === "object" && error !== null) worded.add(error);
+  return error;
+}
+
+/** What clients get to read of an error; who hides it (`id`) has to log the original with the id. */
+export function shownToClients(error: unknown): ShownError {
+  if (config.errors?.exposeMessages !== "intended" || isIntended(error))
+    return { error };
+  const id = randomBytes(6).toString("hex");
+  const text =
+    errorMessage("internalError")?.(id) ??
+    `The server experienced an internal error (${id})`;
+  return { error: new HiddenError(String(text), error), id };
+}
+
+/** The error behind what clients get. */
+export function originalOf(error: unknown): unknown {
+  return HiddenError.originalOf(error);
+}
+
+function isIntended(error: unknown): boolean {
+  if (typeof error !== "object" || error === null) return false;
+  if (error instanceof HiddenError || worded.has(error)) return true;
+  const { expose, code, cause } = error as {
+    expose?: unknown;
+    code?: unknown;
+    cause?: unknown;
+  };
+  if (expose === true) return true;
+  if (error instanceof ActionheroError) {
+    if (error.code === "AH_ACTION") return isIntended(cause);
+    return INTENDED_CODES.includes(error.code);
+  }
+  const status = parseInt(String(code), 10); // also "418 teapot"; "ENOENT" is not a number
+  return status >= 400 && status < 600;
+}

@@ -1,0 +1,310 @@
+// first: it enables the socket server before the configuration is built
+import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
+import { ask } from "../support/ask";
+import { LogLines } from "../support/logLines";
+import { addActions } from "../support/webApp";
+import { connectWebsocket, webPort } from "../support/websocketClient";
+import {
+  action,
+  ActionheroError,
+  api,
+  config,
+  HttpError,
+  specHelper,
+  type Process,
+} from "../../src/index";
+
+const SECRET = "/srv/app/secret.json";
+const HIDDEN = /^The server experienced an internal error \(([0-9a-f]{12})\)$/;
+
+const enoent = () =>
+  Object.assign(new Error(`ENOENT: no such file, open '${SECRET}'`), {
+    code: "ENOENT",
+    errno: -2,
+    path: SECRET,
+  });
+
+/** What actions throw that clients may read, and the message. */
+const INTENDED: [string, unknown, string][] = [
+  ["an HttpError", new HttpError(401, "sign in"), "sign in"],
+  [
+    "an exposed error",
+    Object.assign(new Error("shown"), { expose: true }),
+    "shown",
+  ],
+  ["a code", Object.assign(new Error("pay"), { code: 402 }), "pay"],
+  [
+    "a code as text",
+    Object.assign(new Error("short"), { code: "418 teapot" }),
+    "short",
+  ],
+  ["an object with a code", { code: 409, message: "taken" }, "taken"],
+  [
+    "an error of chat",
+    new ActionheroError("AH_CHAT", "room exists"),
+    "room exists",
+  ],
+];
+
+/** What actions throw that clients may not read. */
+const UNEXPECTED: [string, unknown][] = [
+  ["a system error", enoent()],
+  ["a text", `no ${SECRET}`],
+  ["an object", { path: SECRET, message: `no ${SECRET}` }],
+  ["a low code", Object.assign(new Error(SECRET), { code: 200 })],
+  [
+    "a status that is not exposed",
+    Object.assign(new Error(SECRET), { status: 404 }),
+  ],
+  [
+    "an error of redis",
+    new ActionheroError("AH_REDIS_TIMEOUT", `redis ${SECRET}`),
+  ],
+];
+
+let app: Process;
+let lines: LogLines;
+let toThrow: unknown;
+
+beforeAll(async () => {
+  app = await startSocketApp();
+  addActions({
+    fail: {
+      run: () => {
+        throw toThrow;
+      },
+    },
+    respond: {
+      run: ({ response }) => {
+        response.error = toThrow;
+      },
+    },
+    inner: { run: () => action.run("fail") },
+    checked: {
+      inputs: {
+        key: {
+          validator: () => {
+            throw new Error("the key is wrong");
+          },
+        },
+      },
+      run: () => undefined,
+    },
+    needy: { inputs: { key: { required: true } }, run: () => undefined },
+    tcpOnly: { blockedConnectionTypes: ["web"], run: () => undefined },
+  });
+});
+
+beforeEach(() => {
+  lines = new LogLines("error");
+});
+
+afterEach(() => {
+  lines.stop();
+  config.errors.exposeMessages = "all";
+  config.web.errorStatus = {};
+  jest.restoreAllMocks();
+});
+
+afterAll(async () => {
+  await closeAll();
+  await app.stop();
+});
+
+const get = (path: string) => ask(webPort(), `/api/${path}`);
+
+async function overWebsocket(name: string) {
+  const client = await connectWebsocket();
+  const answer = await client.action(name);
+  client.close();
+  return answer;
+}
+
+async function overTcp(name: string) {
+  const peer = await SocketPeer.connect();
+  await peer.next();
+  return peer.ask(name);
+}
+
+const TRANSPORTS: [string, (name: string) => Promise<any>][] = [
+  ["HTTP", async (name) => (await get(name)).json],
+  ["a websocket", overWebsocket],
+  ["TCP", overTcp],
+  ["a test", (name) => specHelper.runAction(name)],
+];
+
+describe.each(TRANSPORTS)(
+  "with intended messages, over %s",
+  (where, request) => {
+    const prefix = where === "a test" ? "Error: " : "";
+    beforeEach(() => {
+      config.errors.exposeMessages = "intended";
+    });
+
+    test.each(INTENDED)("%s is shown", async (_what, error, text) => {
+      toThrow = error;
+      expect((await request("fail")).error).toBe(prefix + text);
+    });
+
+    test.each(UNEXPECTED)(
+      "%s is hidden, and its id is in the log",
+      async (_what, error) => {
+        toThrow = error;
+        const answer = await request("fail");
+        expect(JSON.stringify(answer)).not.toContain(SECRET);
+        const [, id] = HIDDEN.exec(answer.error.slice(prefix.length))!;
+        const [line] = lines.lines.filter(({ errorId }) => errorId === id);
+        expect(JSON.stringify(line)).toContain(SECRET);
+      },
+    );
+
+    test("an Error in the response is hidden, and its id is in the log", async () => {
+      toThrow = enoent();
+      const answer = await request("respond");
+      expect(JSON.stringify(answer)).not.toContain(SECRET);
+      const [, id] = HIDDEN.exec(answer.error.slice(prefix.length))!;
+      expect(
+        lines.lines.some(
+          (line) => line.errorId === id && line.message.includes(SECRET),
+        ),
+      ).toBe(true);
+    });
+
+    test("a text in the response is shown", async () => {
+      toThrow = "not today";
+      expect((await request("respond")).error).toBe("not today");
+    });
+
+    test("an in-line action is as its own error is", async () => {
+      toThrow = enoent();
+      expect((await request("inner")).error).toMatch(/internal error/);
+      toThrow = new HttpError(404, "not here");
+      expect((await request("inner")).error).toMatch(/not here$/);
+    });
+
+    test("the framework's texts are shown", async () => {
+      expect((await request("needy")).error).toMatch(/key is a required param/);
+      expect((await request("noSuchAction")).error).toMatch(/unknown action/);
+    });
+
+    test("what config.errors makes of an error is shown", async () => {
+      toThrow = enoent();
+      jest
+        .spyOn(config.errors as any, "genericError")
+        .mockImplementation(async () => "come back later");
+      expect((await request("fail")).error).toBe(`${prefix}come back later`);
+    });
+
+    test("the text of config.errors.internalError is sent", async () => {
+      toThrow = enoent();
+      jest
+        .spyOn(config.errors as any, "internalError")
+        .mockImplementation((id) => `oops ${id as string}`);
+      expect((await request("fail")).error).toMatch(/oops [0-9a-f]{12}$/);
+    });
+  },
+);
+
+describe.each(TRANSPORTS)("with all messages, over %s", (where, request) => {
+  test.each(UNEXPECTED.slice(0, 2))("%s is shown", async (_what, error) => {
+    toThrow = error;
+    expect((await request("fail")).error).toContain(SECRET);
+  });
+
+  test("an Error without a message is its name, and not its fields", async () => {
+    toThrow = Object.assign(new TypeError(""), { path: SECRET });
+    const answer = await request("fail");
+    expect(JSON.stringify(answer)).not.toContain(SECRET);
+    expect(answer.error).toBe("TypeError");
+  });
+
+  test("an Error that a serializer returns is its message", async () => {
+    toThrow = enoent();
+    const name = { HTTP: "web", TCP: "socket", "a test": "specHelper" }[where];
+    const { servers } = config.errors.serializers as any;
+    for (const returned of [
+      new Error("mine"),
+      Promise.resolve(new Error("mine")),
+    ]) {
+      const mock = jest
+        .spyOn(servers, name ?? "websocket")
+        .mockImplementation(() =>
+          returned instanceof Error
+            ? Object.assign(returned, { path: SECRET })
+            : returned,
+        );
+      expect((await request("fail")).error).toBe("mine");
+      mock.mockRestore();
+    }
+  });
+});
+
+describe("a verb that fails unexpectedly", () => {
+  beforeEach(() => {
+    config.errors.exposeMessages = "intended";
+    jest.spyOn(api.chatRoom, "addMember").mockRejectedValue(enoent());
+  });
+
+  test("is hidden from websockets", async () => {
+    const client = await connectWebsocket();
+    const { error } = await client.request({ event: "roomAdd", room: "x" });
+    expect(error).toMatch(/^Error: The server experienced an internal error/);
+    expect(lines.lines.some(({ errorId }) => errorId)).toBe(true);
+    client.close();
+  });
+
+  test("is hidden from TCP connections", async () => {
+    const peer = await SocketPeer.connect();
+    await peer.next();
+    expect((await peer.ask("roomAdd x")).error).toMatch(HIDDEN);
+    expect(lines.lines.some(({ errorId }) => errorId)).toBe(true);
+  });
+
+  test("the refusals of verbs are shown", async () => {
+    const client = await connectWebsocket();
+    const { error } = await client.request({ event: "noVerb" });
+    expect(error).toBe("Error: verb not found or not allowed (noVerb)");
+    client.close();
+  });
+});
+
+test("an error outside of actions is hidden over HTTP", async () => {
+  config.errors.exposeMessages = "intended";
+  jest.spyOn(api.staticFile, "get").mockRejectedValue(enoent());
+  const { status, text } = await ask(webPort(), "/index.html");
+  expect(status).toBe(500);
+  expect(text).not.toContain(SECRET);
+  expect(lines.lines.some(({ errorId }) => errorId)).toBe(true);
+});
+
+test("a validator's error is shown", async () => {
+  config.errors.exposeMessages = "intended";
+  expect((await get("checked?key=1")).json.error).toBe("the key is wrong");
+});
+
+test("errors have the statuses of version 29 unless web.errorStatus names others", async () => {
+  const statuses = async () => {
+    toThrow = new ActionheroError("AH_REDIS_TIMEOUT", "redis");
+    const answers = [];
+    for (const path of [
+      "checked?key=1",
+      "needy",
+      "tcpOnly",
+      "fail",
+      "nothing?action=nothing",
+    ])
+      answers.push((await get(path)).status);
+    return answers;
+  };
+  expect(await statuses()).toEqual([500, 422, 500, 500, 404]);
+  config.web.errorStatus = {
+    invalidParams: 422,
+    missingParams: 400,
+    unsupportedServerType: 403,
+    redisAway: 503,
+    unknownAction: 410,
+  };
+  expect(await statuses()).toEqual([422, 400, 403, 503, 410]);
+  config.errors.exposeMessages = "intended";
+  expect(await statuses()).toEqual([422, 400, 403, 503, 410]);
+});
