@@ -81,6 +81,8 @@ export const DEFAULT = {
       shutdownTimeout: 10 * 1000,
       // stop the process when a promise of the project is rejected and nobody handles it; it is reported either way
       exitOnUnhandledRejection: true,
+      // refuse clients (HTTP 503) until the boot is complete; requests that this process makes to itself are served
+      refuseUntilBooted: false,
       // take changed actions, tasks and routes into the running server; never in tests
       developmentMode: false,
       // show the framework's own commands in `actionhero help`

@@ -4,6 +4,7 @@ import { config, env, id, rebuildConfig } from "../config/config";
 import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
 import { log } from "../log/log";
+import { beginBoot, endBoot } from "../server/booting";
 import type { Initializer } from "./initializer";
 import {
   loadInitializers,
@@ -201,6 +202,7 @@ export class Process {
     this.state = "starting";
     writePidFile();
     api.running = true;
+    beginBoot();
     log(`environment: ${env}`, "notice");
     log(`*** Starting ${serverName()} ***`, "info");
 
@@ -212,6 +214,7 @@ export class Process {
     }
     this.bootTime = Date.now();
     this.state = "running";
+    endBoot();
     this.announceStart();
     announceReady();
   }
@@ -224,6 +227,7 @@ export class Process {
       reportError(toError(stopError), "initializer", "stop"),
     );
     this.endStop();
+    endBoot();
     await this.fatalError(error, "start");
   }
 

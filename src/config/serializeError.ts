@@ -20,7 +20,7 @@ export function serializeError(server: string, error: unknown): unknown {
 }
 
 function textOf(error: unknown): unknown {
-  const message: unknown = (error as { message?: unknown } | null)?.message;
+  const { message } = (error ?? {}) as { message?: string };
   return message ? String(message) : withoutErrors(error);
 }
 

@@ -47,10 +47,12 @@ export function shownToClients(error: unknown): ShownError {
   if (config.errors?.exposeMessages !== "intended" || isIntended(error))
     return { error };
   const id = randomBytes(6).toString("hex");
-  const text =
-    errorMessage("internalError")?.(id) ??
-    `The server experienced an internal error (${id})`;
-  return { error: new HiddenError(String(text), error), id };
+  const text = errorMessage("internalError")?.(id);
+  const message =
+    typeof text === "string"
+      ? text
+      : `The server experienced an internal error (${id})`;
+  return { error: new HiddenError(message, error), id };
 }
 
 /** The error behind what clients get. */

@@ -82,6 +82,20 @@ export const production = {
   },
 
   {
+    setting: "general.refuseUntilBooted",
+    v29: "false",
+    newProject: "true",
+    reason: "a server that answers has run every `start`",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "refuseUntilBooted: false,",
+        replace: "refuseUntilBooted: true,",
+      },
+    ],
+  },
+
+  {
     setting: "general.requireServerToken",
     v29: "false",
     newProject: "true",

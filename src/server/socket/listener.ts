@@ -1,6 +1,7 @@
 /** The listening side: makes the TCP or TLS server, and knows every socket from its first packet on. */
 import * as net from "node:net";
 import * as tls from "node:tls";
+import { isBooting, isRefused, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../connectionCounts";
 import { Certificates } from "./certificates";
 import type { SocketServerOptions } from "./socketConfig";
@@ -18,6 +19,8 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 /** Sent to plain clients who are one too many; TLS clients are cut before their handshake. */
 const TOO_MANY = `${JSON.stringify({ error: "too many connections", context: "api" })}\r\n`;
+
+const STARTING = `${JSON.stringify({ error: STARTING_TEXT, context: "api" })}\r\n`;
 
 export class Listener {
   readonly server: net.Server;
@@ -44,7 +47,7 @@ export class Listener {
     } else {
       this.server = net.createServer(common);
       this.server.on("connection", (socket: net.Socket) => {
-        if (this.admit(socket)) events.onClient(socket);
+        if (this.admit(socket)) this.introduce(socket);
         else socket.end(TOO_MANY, () => socket.destroy());
       });
     }
@@ -72,12 +75,25 @@ export class Listener {
     server.on("connection", (socket: net.Socket) => {
       if (!this.admit(socket)) socket.destroy();
     });
-    server.on("secureConnection", (socket) => this.events.onClient(socket));
+    server.on("secureConnection", (socket) => this.introduce(socket));
     server.on("tlsClientError", (error, socket) => {
       this.events.log(`TLS handshake failed: ${explain(error)}`, "warning", {
         to: socket.remoteAddress,
       });
       socket.destroy();
+    });
+  }
+
+  /** While the server boots, clients other than this process are sent away. */
+  private introduce(socket: net.Socket): void {
+    if (!isBooting()) return this.events.onClient(socket);
+    socket.on("error", ignore);
+    setImmediate(() => {
+      if (isRefused(socket)) socket.end(STARTING, () => socket.destroy());
+      else {
+        socket.off("error", ignore);
+        this.events.onClient(socket);
+      }
     });
   }
 

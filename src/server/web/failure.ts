@@ -1,9 +1,10 @@
 /** Answers requests that could not be worked on. */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, toError } from "../../errors";
 import { shownToClients } from "../../log/exposure";
+import { isRefused, RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
 import { leaveBody } from "./discard";
@@ -41,6 +42,24 @@ export async function prepareFailure(
     actionStatus: null,
     actionTemplate: null,
   };
+}
+
+/**
+ * Refuse a request while the boot goes on.
+ * @returns false when it may go on
+ */
+export function refuseWhileBooting(
+  { socket }: IncomingMessage,
+  res: ServerResponse,
+): boolean {
+  if (!isRefused(socket)) return false;
+  res.writeHead(503, {
+    "content-type": JSON_TYPE,
+    "retry-after": RETRY_AFTER_SECONDS,
+    connection: "close",
+  });
+  res.end(JSON.stringify({ error: STARTING_TEXT }));
+  return true;
 }
 
 /** Nothing is wrong here: the client may not have what it asks for. */

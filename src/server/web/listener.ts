@@ -8,6 +8,12 @@ import { isSecure } from "./hosts";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 import { WebResponse } from "./webResponse";
 
+/**
+ * The worker of a cluster stops while others go on to serve: connections that its primary has just handed over, or
+ * that are kept alive and about to be used, get their answer before they end. In ms.
+ */
+export const CLUSTER_LINGER_MS = 500;
+
 export type HttpServer = http.Server | https.Server;
 
 export function createListener(

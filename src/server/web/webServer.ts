@@ -22,10 +22,16 @@ import {
   answerRefused,
   describe,
   prepareFailure,
+  refuseWhileBooting,
 } from "./failure";
 import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
 import { redirectToAllowedHost, refuseHost } from "./hosts";
-import { drainAll, type DrainOptions, type HttpServer } from "./listener";
+import {
+  CLUSTER_LINGER_MS,
+  drainAll,
+  type DrainOptions,
+  type HttpServer,
+} from "./listener";
 import { listenOn, prepareListener } from "./listening";
 import { Pipelining } from "./pipelining";
 import { isForAction, routeRequest } from "./routeRequest";
@@ -37,12 +43,6 @@ import { removeLeftovers, uploadFolder } from "./uploads";
 import { checkConfig, httpsSettings, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { canWrite, writeBody } from "./write";
-
-/**
- * The worker of a cluster stops while others go on to serve: connections that its primary has just handed over, or
- * that are kept alive and about to be used, get their answer before they end. In ms.
- */
-const CLUSTER_LINGER_MS = 500;
 
 /** Looks at a request before it is routed; true means that it is answered elsewhere. */
 export type RequestInterceptor = (
@@ -186,6 +186,7 @@ export class WebServer extends Server {
   /** Take a request; whatever goes wrong with it is answered, too. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
     try {
+      if (refuseWhileBooting(req, res)) return;
       if (this.config.limitPipelining === true) {
         const verdict = this.pipelining.judge(req.socket);
         if (verdict === "ignore") return;

@@ -2,6 +2,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { normalizeTarget } from "../requestTarget";
+import { isRefused, RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
 import { isBelow, pathnameOf } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
 import { refuse, serveWithoutUpgrade } from "./refuse";
@@ -70,6 +71,10 @@ export class UpgradeListener {
     const isWebsocket = asksForWebsocket(req);
     if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
       return this.leave(req, socket, head, isWebsocket);
+    if (isRefused(req.socket))
+      return refuse(socket, 503, STARTING_TEXT, {
+        "Retry-After": RETRY_AFTER_SECONDS,
+      });
     if (this.isStopping)
       return refuse(socket, 503, "the server is shutting down");
     if (!this.host.allowsHost(req))
