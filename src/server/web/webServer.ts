@@ -93,9 +93,7 @@ export class WebServer extends Server {
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
     checkConfig(this.config);
-    this.on("actionComplete", (data: ActionProcessor) => {
-      this.completeResponse(data);
-    });
+    this.on("actionComplete", this.completeResponse.bind(this));
   }
 
   async start(): Promise<void> {
