@@ -63,7 +63,10 @@ export class HttpError extends Error {
   constructor(
     status: number,
     message: string,
-    { headers, ...options }: ErrorOptions & { headers?: HttpErrorHeaders } = {},
+    {
+      headers,
+      ...options
+    }: { cause?: unknown; headers?: HttpErrorHeaders } = {}, // projects may compile without ES2022's ErrorOptions
   ) {
     super(message, options);
     if (!isErrorStatus(status))

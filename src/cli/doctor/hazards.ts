@@ -60,6 +60,11 @@ export const hazards: readonly Hazard[] = [
     isUnsafe: is(false),
     message: "is off: browsers may take an answer for a script or a page",
   },
+  {
+    setting: "web.uploads",
+    isUnsafe: is("all"),
+    message: 'is "all": actions that want no files take them',
+  },
 ];
 
 /** One warning for each hazard; one good line when there is none. */
