@@ -1,9 +1,8 @@
-/** Cleaning up after workers of other kinds, by age; ours have leases. */
+/** Cleaning up after workers of other programs, by age; ours have leases. */
 import * as os from "node:os";
 import type { ActionheroError } from "../errors";
-import type { Connection } from "./connection";
 import type { Queue } from "./queue";
-import type { ErrorPayload, ParsedJob } from "./types";
+import type { ErrorPayload, WorkingOn } from "./types";
 import { workers } from "./views";
 
 const PAGE = 100;
@@ -13,9 +12,8 @@ export async function forceCleanWorker(
   queue: Queue,
   name: string,
 ): Promise<ErrorPayload | undefined> {
-  const { connection } = queue;
-  const { redis } = connection;
-  const known = await workers(connection);
+  const { store } = queue.connection;
+  const known = await workers(store);
   if (!Object.hasOwn(known, name)) {
     queue.emit(
       "error",
@@ -25,32 +23,19 @@ export async function forceCleanWorker(
   }
   const queues = known[name];
   const member = queues === null ? name : `${name}:${queues}`;
-  const record = await redis.get(connection.key("worker", member));
-  const payload = record ? killedPayload(name, record) : undefined;
-  const step = redis.multi();
-  if (payload)
-    step
-      .incr(connection.key("stat:failed"))
-      .rpush(connection.key("failed"), JSON.stringify(payload));
-  step
-    .srem(connection.key("workers"), member)
-    .del(
-      connection.key("stat:failed", name),
-      connection.key("stat:processed", name),
-      connection.key("worker:ping", name),
-      connection.key("worker", member, "started"),
-      connection.key("worker", member),
-      connection.key("ah:owner", member),
-    );
-  for (const [error] of (await step.exec()) ?? []) if (error) throw error;
+  const work = (await queue.allWorkingOn())[name];
+  const payload =
+    work === undefined || work === "started"
+      ? undefined
+      : killedPayload(name, work);
+  await store.removeWorker(member, name, payload && JSON.stringify(payload));
   return payload;
 }
 
-function killedPayload(name: string, record: string): ErrorPayload {
-  const { queue, payload } = JSON.parse(record) as {
-    queue: string;
-    payload: ParsedJob;
-  };
+function killedPayload(
+  name: string,
+  { queue, payload }: WorkingOn,
+): ErrorPayload {
   const date = new Date().toString();
   return {
     worker: name,
@@ -73,47 +58,40 @@ export async function cleanOldWorkers(
   ageMs: number,
 ): Promise<{ [name: string]: ErrorPayload }> {
   const result: { [name: string]: ErrorPayload } = {};
+  const now = await queue.connection.store.now();
   for (const [name, work] of Object.entries(await queue.allWorkingOn())) {
     if (work === "started") continue;
-    if (Date.now() - Date.parse(work.run_at) <= ageMs) continue;
+    if (!(now - Date.parse(work.run_at) > ageMs)) continue;
     const payload = await forceCleanWorker(queue, name);
     if (payload) result[name] = payload;
   }
   return result;
 }
 
-/** Names of the workers of other kinds whose last sign is older than `ageMs`, with its age in s. */
+/** Names of the workers of other programs whose last sign is older than `ageMs`, with its age in s. */
 export async function silentWorkers(
-  { connection }: Queue,
+  { connection: { store } }: Queue,
   ageMs: number,
 ): Promise<{ name: string; delta: number }[]> {
-  const { redis } = connection;
   const silent: { name: string; delta: number }[] = [];
-  const keys = await connection.getKeys(connection.key("worker:ping", "*"));
-  if (keys.length === 0) return silent;
-  const now = await redisSeconds(connection);
-  for (const ping of await redis.mget(...keys)) {
-    if (!ping) continue;
-    const { name, time, queues } = JSON.parse(ping) as Ping;
-    if (now - time <= Math.round(ageMs / 1000)) continue;
-    // ours have leases
-    const owner = connection.key("ah:owner", `${name}:${queues}`);
-    if (await redis.exists(owner)) continue;
-    silent.push({ name, delta: now - time });
+  const pings = await store.foreignPings();
+  if (pings.length === 0) return silent;
+  const now = Math.floor((await store.now()) / 1000);
+  for (const text of pings) {
+    const { name, time } = readPing(text);
+    const delta = now - Number(time);
+    if (typeof name === "string" && delta > Math.round(ageMs / 1000))
+      silent.push({ name, delta });
   }
   return silent;
 }
 
-interface Ping {
-  name: string;
-  time: number;
-  queues: string;
-}
-
-/** By redis's clock: ours may have jumped, and everybody would seem silent. */
-async function redisSeconds({ redis, embedded }: Connection): Promise<number> {
-  if (embedded) return Math.round(Date.now() / 1000);
-  return Number((await redis.time())[0]);
+function readPing(text: string): { name?: unknown; time?: unknown } {
+  try {
+    return (JSON.parse(text) ?? {}) as object;
+  } catch {
+    return {};
+  }
 }
 
 /** Enqueue again what `forceCleanWorker` put on the failed list. */

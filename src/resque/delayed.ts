@@ -1,58 +1,61 @@
-/** Looking at, adding and removing delayed jobs. */
-import type { Connection } from "./connection";
+/** When jobs are due: what callers may give, and what tools are shown. */
+import { ActionheroError } from "../errors";
+import type { QueueStore } from "./store/store";
 import type { ParsedJob } from "./types";
+import { readJob } from "./views";
 
-export async function scheduledAt(
-  connection: Connection,
-  job: string,
-): Promise<number[]> {
-  const members = await connection.redis.smembers(
-    connection.key("timestamps", job),
-  );
-  return members.map(secondOf);
+/** The longest time that a Date can have, in ms since the epoch. */
+const MAX_MS = 8.64e15;
+
+/**
+ * A time of a caller, in whole ms: a finite number, text that begins with one, or a Date; a negative one counts as 0.
+ * @throws ActionheroError AH_TASK for anything else, and for a time that no Date can have
+ */
+export function wholeMs(value: unknown, what: string): number {
+  const ms =
+    value instanceof Date
+      ? value.getTime()
+      : typeof value === "string"
+        ? parseInt(value, 10)
+        : typeof value === "number"
+          ? value
+          : NaN;
+  if (!Number.isFinite(ms) || ms > MAX_MS)
+    throw new ActionheroError(
+      "AH_TASK",
+      `${what} must be a number of milliseconds, not ${describe(value)}`,
+    );
+  return Math.max(Math.floor(ms), 0);
 }
 
-export async function timestamps(connection: Connection): Promise<number[]> {
-  const keys = await connection.getKeys(connection.key("delayed", "*"));
-  return keys.map((key) => secondOf(key) * 1000).sort((a, b) => a - b);
+function describe(value: unknown): string {
+  if (value instanceof Date) return "an invalid Date";
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 100));
+  if (typeof value === "number") return String(value);
+  return value === null ? "null" : typeof value;
 }
 
-/** Producers of other kinds round down or to the nearest second, ours round up. */
+export async function timestamps(store: QueueStore): Promise<number[]> {
+  return (await store.delayedSeconds()).map((second) => second * 1000);
+}
+
 export async function delayedAt(
-  connection: Connection,
+  store: QueueStore,
   timestampMs: number,
 ): Promise<{ tasks: ParsedJob[]; rTimestamp: number }> {
-  for (const second of new Set([
-    Math.ceil(timestampMs / 1000),
-    Math.round(timestampMs / 1000),
-  ])) {
-    const tasks = await tasksAt(connection, second);
-    if (tasks.length > 0) return { tasks, rTimestamp: second };
-  }
-  return { tasks: [], rTimestamp: Math.round(timestampMs / 1000) };
+  const rTimestamp = Math.round(timestampMs / 1000);
+  return { tasks: await jobsAt(store, rTimestamp), rTimestamp };
 }
 
 export async function allDelayed(
-  connection: Connection,
+  store: QueueStore,
 ): Promise<{ [ms: string]: ParsedJob[] }> {
   const result: { [ms: string]: ParsedJob[] } = {};
-  for (const ms of await timestamps(connection))
-    result[String(ms)] = await tasksAt(connection, ms / 1000);
+  for (const ms of await timestamps(store))
+    result[String(ms)] = await jobsAt(store, ms / 1000);
   return result;
 }
 
-async function tasksAt(
-  connection: Connection,
-  second: number,
-): Promise<ParsedJob[]> {
-  const raws = await connection.redis.lrange(
-    connection.key("delayed", second),
-    0,
-    -1,
-  );
-  return raws.map((raw) => JSON.parse(raw) as ParsedJob);
-}
-
-function secondOf(key: string): number {
-  return parseInt(key.slice(key.lastIndexOf(":") + 1), 10);
+async function jobsAt(store: QueueStore, second: number): Promise<ParsedJob[]> {
+  return (await store.delayedJobs(second)).map((raw) => readJob(raw));
 }

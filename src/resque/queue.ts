@@ -13,9 +13,14 @@ import { encode, jobOf } from "./encode";
 import { removeFailed, retryFailed } from "./failed";
 import { openArgs, withNotes } from "./notes";
 import { runHooks } from "./pluginRunner";
-import { delayJob, removeDelayed } from "./steps/delay";
-import { enqueueJobs } from "./steps/enqueue";
-import { jobInfo, track } from "./tracking";
+import type {
+  Due,
+  EnqueueOptions,
+  Orphan,
+  QueueLength,
+  QueueStore,
+  Returned,
+} from "./store/store";
 import type {
   ConnectionOptions,
   ErrorPayload,
@@ -24,11 +29,16 @@ import type {
   ParsedJob,
   WorkingOn,
 } from "./types";
-import { addUnique } from "./uniqueness";
+import { uniqueLock } from "./uniqueness";
 import * as views from "./views";
 
 export interface QueueOptions {
   connection: ConnectionOptions;
+}
+
+export interface TrackedOptions {
+  due?: Due;
+  idempotencyKey?: string;
 }
 
 export class Queue extends EventEmitter {
@@ -60,52 +70,37 @@ export class Queue extends EventEmitter {
   /** @returns false when a plugin refused, or the job is `unique` and there */
   async enqueue(queue: string, func: string, args: any = []): Promise<boolean> {
     const list: any[] = Array.isArray(args) ? args : [args];
-    const job = jobOf(this.jobs, func);
-    const raw = encode(queue, func, list);
-    if (!job?.plugins?.length && !job?.unique) {
-      await enqueueJobs(this.connection, queue, [raw]);
-      return true;
-    }
-    const parsed = { class: func, queue, args: openArgs(list).args };
-    if (!(await runHooks(this, "beforeEnqueue", job, parsed))) return false;
-    if (!job.unique) await enqueueJobs(this.connection, queue, [raw]);
-    else if (!(await addUnique(this.connection, queue, func, raw)))
-      return false;
-    await runHooks(this, "afterEnqueue", job, parsed);
-    return true;
+    return (await this.add(queue, func, list)) === true;
   }
 
   /**
    * Enqueue a job that can be looked up with `job(id)`.
-   * @param dueMs start it then, in ms since the epoch (default now)
+   * @param options when to start it (default now), and `idempotencyKey`: a second call with the same one within a day adds
+   *   nothing, and returns the id of the first job
    * @returns its id; undefined when a plugin refused, or the job is `unique` and there
    */
   async enqueueTracked(
     queue: string,
     func: string,
     args: any = [],
-    dueMs?: number,
+    options: TrackedOptions = {},
   ): Promise<string | undefined> {
     const id = randomUUID();
     const list = withNotes([args].flat(), { id });
-    const job = { id, class: func, queue, args: list };
-    await track(
-      this.connection,
-      job,
-      dueMs === undefined ? "queued" : "delayed",
-    );
-    const isAdded =
-      dueMs === undefined
-        ? await this.enqueue(queue, func, list)
-        : await this.enqueueAt(dueMs, queue, func, list);
-    if (isAdded) return id;
-    await this.connection.redis.del(this.connection.key("ah:job", id));
-    return undefined;
+    const { due, idempotencyKey } = options;
+    const tracking = { track: { id, class: func }, idempotencyKey };
+    const added =
+      due === undefined
+        ? await this.add(queue, func, list, tracking)
+        : await this.addLater(queue, func, list, checked(due), tracking);
+    if (added === "duplicate") throw alreadyThere();
+    if (added === true) return id;
+    return added || undefined;
   }
 
   /** What is known about a tracked job, for a day after its last change. */
   job(id: string): Promise<JobInfo | undefined> {
-    return jobInfo(this.connection, id);
+    return this.store.jobInfo(id);
   }
 
   /** Many jobs of one class in few round trips, without hooks. */
@@ -114,73 +109,94 @@ export class Queue extends EventEmitter {
     func: string,
     argsOfJobs: any[][],
   ): Promise<void> {
-    await enqueueJobs(
-      this.connection,
-      queue,
-      argsOfJobs.map((args) => encode(queue, func, args)),
+    const raws = argsOfJobs.map((args) => encode(queue, func, args));
+    if (raws.length > 0) await this.store.enqueue(queue, raws);
+  }
+
+  /**
+   * @param timestampMs ms since the epoch, text that begins with a number, or a Date; one in the past is due at once
+   * @returns undefined when it is there at that second and this is suppressed, or the job is `unique` and there
+   * @throws Error when the same job is there at the same second, unless suppressed; ActionheroError AH_TASK for a time that
+   *   is none
+   */
+  async enqueueAt(
+    timestampMs: number | string | Date,
+    queue: string,
+    func: string,
+    args: any = [],
+    suppressDuplicateTaskError = false,
+  ): Promise<true | undefined> {
+    const atMs = delayed.wholeMs(timestampMs, "the time of a job");
+    const list: any[] = Array.isArray(args) ? args : [args];
+    return isAdded(
+      await this.addLater(queue, func, list, { atMs }),
+      suppressDuplicateTaskError,
     );
   }
 
   /**
-   * @returns undefined when it is there at that second and this is suppressed, or the job is `unique` and there
-   * @throws Error when the same job is there at the same second, unless suppressed
+   * As `enqueueAt`, `ms` from now by the clock of the store.
+   * @param ms a number, or text that begins with one; a negative one means now
    */
-  async enqueueAt(
-    timestampMs: number,
+  async enqueueIn(
+    ms: number | string,
     queue: string,
     func: string,
     args: any = [],
     suppressDuplicateTaskError = false,
   ): Promise<true | undefined> {
-    const raw = encode(queue, func, Array.isArray(args) ? args : [args]);
-    const isAdded = jobOf(this.jobs, func)?.unique
-      ? await addUnique(this.connection, queue, func, raw, timestampMs)
-      : await delayJob(this.connection, timestampMs, raw);
-    if (isAdded) return true;
-    if (suppressDuplicateTaskError || jobOf(this.jobs, func)?.unique)
-      return undefined;
-    throw new ActionheroError(
-      "AH_TASK",
-      "Job already enqueued at this time with same arguments",
+    const inMs = delayed.wholeMs(ms, "the wait of a job");
+    const list: any[] = Array.isArray(args) ? args : [args];
+    return isAdded(
+      await this.addLater(queue, func, list, { inMs }),
+      suppressDuplicateTaskError,
     );
   }
 
-  enqueueIn(
-    ms: number,
-    queue: string,
-    func: string,
-    args: any = [],
-    suppressDuplicateTaskError = false,
-  ): Promise<true | undefined> {
-    const due = Date.now() + parseInt(String(ms), 10);
-    return this.enqueueAt(due, queue, func, args, suppressDuplicateTaskError);
+  /** No process fetches jobs of the queue any more; producers go on. */
+  pause(queue: string): Promise<void> {
+    return this.store.pause(queue);
+  }
+
+  resume(queue: string): Promise<void> {
+    return this.store.resume(queue);
+  }
+
+  pausedQueues(): Promise<string[]> {
+    return this.store.pausedQueues();
+  }
+
+  /** Workers that are listed although their process is gone; a worker repairs them within a lease. */
+  orphans(): Promise<Orphan[]> {
+    return this.store.findOrphans();
+  }
+
+  /** Give the jobs of orphans back now. */
+  repairOrphans(): Promise<Returned[]> {
+    return this.store.repairOrphans();
   }
 
   async queues(): Promise<string[]> {
-    return this.connection.redis.smembers(this.connection.key("queues"));
+    return this.store.queues();
   }
 
-  async delQueue(queue: string): Promise<void> {
-    const { connection } = this;
-    // one step: a job that is added meanwhile is not left in a queue that nobody knows
-    const step = connection.redis
-      .multi()
-      .del(connection.key("queue", queue))
-      .srem(connection.key("queues"), queue);
-    for (const [error] of (await step.exec()) ?? []) if (error) throw error;
+  delQueue(queue: string): Promise<void> {
+    return this.store.removeQueue(queue);
   }
 
-  length(queue: string): Promise<number> {
-    return this.connection.redis.llen(this.connection.key("queue", queue));
+  /** How many jobs are in the queue, with those that wait for a concurrency slot. */
+  async length(queue: string): Promise<number> {
+    const { queued, waiting } = (await this.lengths([queue]))[queue]!;
+    return queued + waiting;
+  }
+
+  lengths(queues: readonly string[]): Promise<Record<string, QueueLength>> {
+    return this.store.lengths(queues);
   }
 
   del(queue: string, func: string, args: any = [], count = 0): Promise<number> {
     const list: any[] = Array.isArray(args) ? args : [args];
-    return this.connection.redis.lrem(
-      this.connection.key("queue", queue),
-      count,
-      encode(queue, func, list),
-    );
+    return this.store.removeJobs(queue, [encode(queue, func, list)], count);
   }
 
   /** Remove all jobs of a class. */
@@ -190,91 +206,79 @@ export class Queue extends EventEmitter {
     start = 0,
     stop = -1,
   ): Promise<number> {
-    const key = this.connection.key("queue", queue);
-    const found = (await this.connection.redis.lrange(key, start, stop)).filter(
-      (raw) => parse(raw)?.class === func,
-    );
-    for (const raw of new Set(found))
-      await this.connection.redis.lrem(key, 0, raw);
+    const raws = await this.store.jobs(queue, start, stop);
+    const found = raws.filter((raw) => views.readJob(raw).class === func);
+    await this.store.removeJobs(queue, found);
     return found.length;
   }
 
   /** @returns the seconds it was due at */
   delDelayed(queue: string, func: string, args: any = []): Promise<number[]> {
     const list: any[] = Array.isArray(args) ? args : [args];
-    return removeDelayed(this.connection, encode(queue, func, list));
+    return this.store.removeDelayed(encode(queue, func, list));
   }
 
   /** @returns the seconds it is due at */
   scheduledAt(queue: string, func: string, args: any = []): Promise<number[]> {
     const list: any[] = Array.isArray(args) ? args : [args];
-    return delayed.scheduledAt(this.connection, encode(queue, func, list));
+    return this.store.scheduledAt(encode(queue, func, list));
   }
 
   timestamps(): Promise<number[]> {
-    return delayed.timestamps(this.connection);
+    return delayed.timestamps(this.store);
   }
 
   delayedAt(
     timestampMs: number,
   ): Promise<{ tasks: ParsedJob[]; rTimestamp: number }> {
-    return delayed.delayedAt(this.connection, timestampMs);
+    return delayed.delayedAt(this.store, timestampMs);
   }
 
   allDelayed(): Promise<{ [ms: string]: ParsedJob[] }> {
-    return delayed.allDelayed(this.connection);
+    return delayed.allDelayed(this.store);
   }
 
+  /** Jobs from `start` to `stop`; those that wait for a concurrency slot are behind the last one of the queue. */
   async queued(
     queue: string,
     start: number,
     stop: number,
   ): Promise<ParsedJob[]> {
-    const raws = await this.connection.redis.lrange(
-      this.connection.key("queue", queue),
-      start,
-      stop,
-    );
-    return raws.map((raw) => JSON.parse(raw) as ParsedJob);
+    const raws = await this.store.jobs(queue, start, stop);
+    return raws.map((raw) => views.readJob(raw, queue));
   }
 
   locks(): Promise<{ [key: string]: string }> {
-    return views.locks(this.connection);
+    return this.store.locks();
   }
 
   delLock(key: string): Promise<number> {
-    return this.connection.redis.del(this.connection.key(key));
+    return this.store.removeLock(this.connection.key(key));
   }
 
   workers(): Promise<{ [name: string]: string | null }> {
-    return views.workers(this.connection);
+    return views.workers(this.store);
   }
 
-  workingOn(workerName: string, queues: string): Promise<string | null> {
-    return this.connection.redis.get(
-      this.connection.key("worker", workerName, queues),
-    );
+  async workingOn(workerName: string, queues: string): Promise<string | null> {
+    const member = `${workerName}:${queues}`;
+    return (await this.store.records([member]))[0]!.record;
   }
 
   allWorkingOn(): Promise<{ [name: string]: "started" | WorkingOn }> {
-    return views.allWorkingOn(this.connection);
+    return views.allWorkingOn(this.store);
   }
 
   failedCount(): Promise<number> {
-    return this.connection.redis.llen(this.connection.key("failed"));
+    return this.store.failedCount();
   }
 
   async failed(start: number, stop: number): Promise<ErrorPayload[]> {
-    const raws = await this.connection.redis.lrange(
-      this.connection.key("failed"),
-      start,
-      stop,
-    );
-    return raws.map((raw) => JSON.parse(raw) as ErrorPayload);
+    return (await this.store.failed(start, stop)).map(views.readFailed);
   }
 
   removeFailed(failedJob: ErrorPayload): Promise<number> {
-    return removeFailed(this.connection, failedJob);
+    return removeFailed(this.store, failedJob);
   }
 
   /**
@@ -299,7 +303,7 @@ export class Queue extends EventEmitter {
   }
 
   stats(): Promise<{ [key: string]: string }> {
-    return views.stats(this.connection);
+    return this.store.stats();
   }
 
   leaderKey(): string {
@@ -307,14 +311,74 @@ export class Queue extends EventEmitter {
   }
 
   leader(): Promise<string | null> {
-    return this.connection.redis.get(this.leaderKey());
+    return this.store.leader();
+  }
+
+  private get store(): QueueStore {
+    return this.connection.store;
+  }
+
+  /** @returns the id of the job that used the idempotency key before */
+  private async add(
+    queue: string,
+    func: string,
+    list: any[],
+    options?: EnqueueOptions,
+  ): Promise<boolean | string> {
+    const job = jobOf(this.jobs, func);
+    const raw = encode(queue, func, list);
+    if (!job?.plugins?.length && !job?.unique && !options) {
+      await this.store.enqueue(queue, [raw]);
+      return true;
+    }
+    const parsed = { class: func, queue, args: openArgs(list).args };
+    if (!(await runHooks(this, "beforeEnqueue", job, parsed))) return false;
+    const unique = uniqueLock(job, func, queue, raw);
+    const asked = unique || options ? { ...options, unique } : undefined;
+    const result = await this.store.enqueue(queue, [raw], asked);
+    if (result.state === "known") return result.id;
+    if (result.state !== "added") return false;
+    await runHooks(this, "afterEnqueue", job, parsed);
+    return true;
+  }
+
+  private async addLater(
+    queue: string,
+    func: string,
+    list: any[],
+    due: Due,
+    options?: EnqueueOptions,
+  ): Promise<boolean | string> {
+    const raw = encode(queue, func, list);
+    const unique = uniqueLock(jobOf(this.jobs, func), func, queue, raw);
+    const asked = { ...options, unique };
+    const result = await this.store.delay({ queue, raw }, due, asked);
+    if (result.state === "known") return result.id;
+    // a job that is `unique` may be there at any time
+    if (result.state === "duplicate" && !unique) return "duplicate";
+    return result.state === "added";
   }
 }
 
-function parse(raw: string): ParsedJob | undefined {
-  try {
-    return JSON.parse(raw) as ParsedJob;
-  } catch {
-    return undefined;
-  }
+function isAdded(
+  added: boolean | string,
+  suppressDuplicateTaskError: boolean,
+): true | undefined {
+  if (added === true) return true;
+  if (added === "duplicate" && !suppressDuplicateTaskError)
+    throw alreadyThere();
+  return undefined;
+}
+
+function alreadyThere(): ActionheroError {
+  return new ActionheroError(
+    "AH_TASK",
+    "Job already enqueued at this time with same arguments",
+  );
+}
+
+function checked(due: Due): Due {
+  return "atMs" in due
+    ? { atMs: delayed.wholeMs(due.atMs, "the time of a job") }
+    : { inMs: delayed.wholeMs(due.inMs, "the wait of a job") };
 }

@@ -1,49 +1,33 @@
-/** Jobs that are enqueued once: the key that holds the text of the one that is there. */
+/** Jobs that are enqueued once: what makes two of them the same. */
 import { createHash } from "node:crypto";
-import type { Connection } from "./connection";
 import { parseJob } from "./failure";
-import type { Command } from "./steps/lua";
-import { enqueueUnique, LOCK_SECONDS } from "./steps/unique";
+import type { UniqueLock } from "./store/store";
+import type { Job } from "./types";
 
-/** Of a queue, a class and its arguments; notes of the engine do not count. */
-export function uniqueKey(
-  connection: Connection,
-  queue: string,
-  raw: string,
-): string {
+/**
+ * The lock of a job: of its queue, its class and its arguments. The order of the keys of an object does not count, nor do
+ * notes of the engine.
+ */
+export function uniqueKey(queue: string, raw: string): string {
   const job = parseJob(raw, queue);
-  const text = JSON.stringify([queue, job.class, job.args]);
-  const hash = createHash("sha1").update(text).digest("hex");
-  return connection.key("ah:unique", hash);
+  const text = JSON.stringify([queue, job.class, job.args], sortKeys);
+  return createHash("sha1").update(text).digest("hex");
 }
 
-/** @returns false when the same job is there */
-export async function addUnique(
-  connection: Connection,
-  queue: string,
+/** @returns undefined for a job that may be there several times */
+export function uniqueLock(
+  job: Job | undefined,
   jobClass: string,
-  raw: string,
-  dueMs?: number,
-): Promise<boolean> {
-  const lock = uniqueKey(connection, queue, raw);
-  const job = { lock, queue, class: jobClass, raw, dueMs };
-  return (await enqueueUnique(connection, job)) === "added";
-}
-
-export function unlockCommands(
-  connection: Connection,
   queue: string,
   raw: string,
-): Command[] {
-  return [["AH.UNLOCK", uniqueKey(connection, queue, raw), raw]];
+): UniqueLock | undefined {
+  if (!job?.unique) return undefined;
+  return { key: uniqueKey(queue, raw), class: jobClass };
 }
 
-/** The job goes on as another text. */
-export function relockCommands(
-  connection: Connection,
-  queue: string,
-  raw: string,
-): Command[] {
-  const key = uniqueKey(connection, queue, raw);
-  return [["SET", key, raw, "EX", LOCK_SECONDS]];
+function sortKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return value;
+  const entries = Object.entries(value);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,28 +1,7 @@
-/** What tools show: workers, what they do, locks and counters. */
-import { keyHolders } from "../redis/engine";
-import { processToken, type Connection } from "./connection";
-import type { WorkingOn } from "./types";
-
-/** The processes among `ids` that have no connection to redis; none when that cannot be told. */
-export async function withoutConnection(
-  connection: Connection,
-  ids: readonly string[],
-): Promise<string[]> {
-  const lists = await Promise.all(
-    keyHolders(connection.redis).map((node) => node.client("LIST")),
-  ).catch(() => []); // a host may forbid it
-  const clients = lists.join("\n");
-  const isConnected = (name: string) => clients.includes(`name=${name} `);
-  // connections that go without their names say nothing about others
-  if (!isConnected(processToken)) return [];
-  const gone: string[] = [];
-  for (const id of ids) {
-    const key = connection.key("ah:proc", id);
-    const name = await connection.redis.hget(key, "connection");
-    if (!name || !isConnected(name)) gone.push(id);
-  }
-  return gone;
-}
+/** What tools show: jobs, workers and what they do. Whatever is unreadable is shown as such and hides nothing else. */
+import { openRecord } from "./store/texts";
+import type { QueueStore } from "./store/store";
+import type { ErrorPayload, ParsedJob, WorkingOn } from "./types";
 
 /** Worker names are `host:pid+n`; what follows in a member are the queues. */
 export function splitMember(member: string): {
@@ -38,10 +17,40 @@ export function splitMember(member: string): {
   };
 }
 
+/** A job as it lies in a queue; the text of one that is not JSON is its only argument, and it has no class. */
+export function readJob(raw: string, queue = ""): ParsedJob {
+  try {
+    const job = JSON.parse(raw) as ParsedJob | null;
+    if (typeof job === "object" && job !== null) return job;
+  } catch {
+    // shown as it is
+  }
+  return { class: "", queue, args: [raw] };
+}
+
+/** An entry of the failed list; of one that is not JSON the text is shown as its error. */
+export function readFailed(text: string): ErrorPayload {
+  try {
+    const entry = JSON.parse(text) as ErrorPayload | null;
+    if (typeof entry === "object" && entry !== null) return entry;
+  } catch {
+    // shown as it is
+  }
+  return {
+    worker: "",
+    queue: "",
+    payload: { class: "", queue: "", args: [] },
+    exception: "Error",
+    error: text,
+    backtrace: null,
+    failed_at: "",
+  };
+}
+
 export async function workers(
-  connection: Connection,
+  store: QueueStore,
 ): Promise<{ [name: string]: string | null }> {
-  const members = await connection.redis.smembers(connection.key("workers"));
+  const members = await store.workers();
   return Object.fromEntries(
     members.map((member) => {
       const { name, queues } = splitMember(member);
@@ -51,54 +60,24 @@ export async function workers(
 }
 
 export async function allWorkingOn(
-  connection: Connection,
+  store: QueueStore,
 ): Promise<{ [name: string]: "started" | WorkingOn }> {
   const result: { [name: string]: "started" | WorkingOn } = {};
-  const found = Object.entries(await workers(connection));
-  const records = await valuesOf(
-    connection,
-    found.map(([name, queues]) => connection.key("worker", name, queues ?? "")),
-  );
-  found.forEach(([name], index) => {
-    const record = records[index];
-    result[name] = record ? (JSON.parse(record) as WorkingOn) : "started";
-  });
+  const records = await store.records(await store.workers());
+  for (const { member, record } of records) {
+    const { name } = splitMember(member);
+    result[name] = record === null ? "started" : readRecord(name, record);
+  }
   return result;
 }
 
-export async function locks(
-  connection: Connection,
-): Promise<{ [key: string]: string }> {
-  const keys = [
-    ...(await connection.getKeys(connection.key("lock", "*"))),
-    ...(await connection.getKeys(connection.key("workerslock", "*"))),
-  ];
-  const values = await valuesOf(connection, keys);
-  const result: { [key: string]: string } = {};
-  keys.forEach((key, index) => {
-    // the owner behind the point is nobody's business
-    const value = values[index]?.split(".")[0];
-    if (value) result[connection.unprefixed(key)] = value;
-  });
-  return result;
-}
-
-export async function stats(
-  connection: Connection,
-): Promise<{ [key: string]: string }> {
-  const keys = await connection.getKeys(connection.key("stat", "*"));
-  const values = await valuesOf(connection, keys);
-  const result: { [key: string]: string } = {};
-  keys.forEach((key, index) => {
-    const value = values[index];
-    if (value) result[connection.unprefixed(key).slice("stat:".length)] = value;
-  });
-  return result;
-}
-
-async function valuesOf(
-  connection: Connection,
-  keys: string[],
-): Promise<(string | null)[]> {
-  return keys.length === 0 ? [] : connection.redis.mget(...keys);
+function readRecord(worker: string, record: string): WorkingOn {
+  try {
+    const work = JSON.parse(record) as WorkingOn | null;
+    if (typeof work === "object" && work !== null) return work;
+  } catch {
+    // shown as it is
+  }
+  const { queue = "", raw = record } = openRecord(record) ?? {};
+  return { worker, queue, run_at: "", payload: readJob(raw, queue) };
 }
