@@ -2,24 +2,40 @@
 import { openArgs } from "./notes";
 import type { ParsedJob } from "./types";
 
-/** A job from its text; one that cannot be read has a class that nobody defines. */
-export function parseJob(raw: string, queue: string): ParsedJob {
-  let parsed: Partial<ParsedJob> | null = null;
+/** Longest part of an odd class name that an error shows, in characters. */
+const MAX_CLASS_LENGTH = 200;
+
+/** A job from its text. It never throws; a job that cannot be read has a `problem`. */
+export function parseJob(
+  raw: string,
+  queue: string,
+): ParsedJob & { problem?: string } {
+  let parsed: unknown;
   try {
-    parsed = JSON.parse(raw) as Partial<ParsedJob> | null;
-  } catch {
-    // fails as an undefined class
+    parsed = JSON.parse(raw);
+  } catch (error) {
+    const problem = `the job is not valid JSON: ${(error as Error).message}`;
+    return { class: "", queue, args: [], problem };
   }
-  const { args, notes } = openArgs(parsed?.args);
+  const fields = (parsed ?? {}) as { [name: string]: unknown };
+  const { args, notes } = openArgs(fields.args);
   const job: ParsedJob = {
-    class: String(parsed?.class),
+    class: classText(fields.class),
     // Ruby's jobs carry no queue
-    queue: parsed?.queue ?? queue,
+    queue: typeof fields.queue === "string" ? fields.queue : queue,
     args,
   };
-  if (notes?.id) job.id = notes.id;
-  if (notes?.attempt) job.attempt = notes.attempt;
+  if (typeof notes?.id === "string" && notes.id !== "") job.id = notes.id;
+  if (Number.isSafeInteger(notes?.attempt) && notes!.attempt! > 0)
+    job.attempt = notes!.attempt;
   return job;
+}
+
+/** Producers of other kinds write what they like; an object may not even have a text. */
+function classText(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (typeof value !== "object" || value === null) return String(value);
+  return JSON.stringify(value).slice(0, MAX_CLASS_LENGTH);
 }
 
 /** The entry of the failed list; the job's own text stands in it unchanged. */
@@ -30,14 +46,25 @@ export function failedEntry(
   error: Error,
   attempts: number,
 ): string {
-  const backtrace = error.stack ? error.stack.split("\n").slice(1) : null;
+  const { stack } = error;
+  const backtrace =
+    typeof stack === "string" ? stack.split("\n").slice(1) : null;
   const count = attempts > 1 ? `,"attempts":${attempts}` : "";
   return (
     `{"worker":${JSON.stringify(worker)},"queue":${JSON.stringify(queue)},` +
     `"payload":${payloadText(raw, queue)},` +
-    `"exception":${JSON.stringify(error.name)},"error":${JSON.stringify(error.message)},` +
+    `"exception":${textOf(error.name)},"error":${textOf(error.message)},` +
     `"backtrace":${JSON.stringify(backtrace)},"failed_at":${JSON.stringify(new Date().toString())}${count}}`
   );
+}
+
+/** What was thrown may be no usual error: names and messages of any type make an entry that can be read. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(String(value));
+  } catch {
+    return '""'; // an object without a text
+  }
 }
 
 function payloadText(raw: string, queue: string): string {

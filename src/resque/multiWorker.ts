@@ -1,29 +1,35 @@
 /** Runs as many workers as the event loop has time for. */
 import { EventEmitter } from "node:events";
-import * as os from "node:os";
 import { toError } from "../errors";
-import { Connection } from "./connection";
-import type { Seat } from "./seat";
-import { Session, type SessionOptions } from "./session";
+import { Connection, processToken } from "./connection";
+import { systemEnvironment, type Environment, type Timer } from "./environment";
 import type { ConnectionOptions, Jobs } from "./types";
-import { Worker } from "./worker";
+import { SHUTDOWN_MS, Worker } from "./worker";
+import { WorkerProcess, type WorkerProcessOptions } from "./workerProcess";
 
-export interface MultiWorkerOptions extends Omit<SessionOptions, "queues"> {
+export interface MultiWorkerOptions extends Omit<
+  WorkerProcessOptions,
+  "queues"
+> {
   connection: ConnectionOptions;
-  /** In order of priority; `*` for all there are, by name (default `*`). */
+  /** In order of preference; `*` stands for all that are not named beside it, by name (default `*`). */
   queues?: string | string[];
   name?: string;
+  /** How many workers there are at least (default 1). */
   minTaskProcessors?: number;
+  /** How many workers there are at most (default 10); not less than `minTaskProcessors`. */
   maxTaskProcessors?: number;
-  /** How often the number of workers is looked at, in ms (default 500). */
+  /** How often the number of workers is adjusted, in ms (default 500). */
   checkTimeout?: number;
   /** The event loop counts as blocked when a timer is late by more than this, in ms (default 10). */
   maxEventLoopDelay?: number;
-  /** How long `stop()` waits for running jobs before they are given back, in ms (default 10,000). */
+  /** How long `stop()` waits for running jobs before they go back to their queues, in ms (default 10,000). */
   shutdownTimeout?: number;
+  /** The machine that it runs on (default this one). */
+  environment?: Environment;
 }
 
-/** Events of workers that are told again, the worker's number first. */
+/** Events of workers that are emitted again, the worker's number first. */
 const WORKER_EVENTS = new Set([
   "start",
   "end",
@@ -38,7 +44,13 @@ const WORKER_EVENTS = new Set([
   "fenced",
 ]);
 
-/** Events: those of workers, `multiWorkerAction` (verb, delay in ms), `reaped` (id, jobs), `silent` (id), `error` (error, worker's number, queue, job). */
+const CHECK_MS = 500;
+const BLOCKED_MS = 10;
+
+/**
+ * Events: those of workers, `multiWorkerAction` (verb, delay in ms), `reaped` (id, jobs), `silent` (id), `recovered` (ms),
+ * `skew` (ms), `error` (error, worker's number, queue, job).
+ */
 export class MultiWorker extends EventEmitter {
   options: MultiWorkerOptions & {
     minTaskProcessors: number;
@@ -48,13 +60,14 @@ export class MultiWorker extends EventEmitter {
   name: string;
   workers: Worker[] = [];
   running = false;
+  private readonly environment: Environment;
   private connection?: Connection;
-  private session?: Session;
-  private timer?: NodeJS.Timeout;
-  private checking?: Promise<void>;
+  private process?: WorkerProcess;
+  private timer?: Timer;
   private stopping?: Promise<void>;
   private readonly takenIds = new Set<number>();
-  private readonly ending = new Map<Worker, Promise<void>>();
+  /** Workers that finish their last job. */
+  private readonly retiring = new Map<Worker, Promise<void>>();
 
   constructor(options: MultiWorkerOptions, jobs: Jobs = {}) {
     super();
@@ -64,13 +77,14 @@ export class MultiWorker extends EventEmitter {
       maxTaskProcessors: options.maxTaskProcessors ?? 10,
     };
     this.jobs = jobs;
-    this.name = options.name ?? os.hostname();
+    this.environment = options.environment ?? systemEnvironment;
+    this.name = options.name ?? this.environment.hostname;
     const { redis } = options.connection;
     if (redis && typeof redis.setMaxListeners === "function")
       redis.setMaxListeners(
         redis.getMaxListeners() + 2 * this.options.maxTaskProcessors,
       );
-    // what nobody listens to is not told again: it would cost as much as the job
+    // an event without a listener is not emitted again: it would cost as much as the job
     this.on("newListener", (event: string) => {
       if (WORKER_EVENTS.has(event) && this.listenerCount(event) === 0)
         for (const worker of this.everyone()) this.forward(worker, event);
@@ -85,7 +99,7 @@ export class MultiWorker extends EventEmitter {
     this.connection = connection;
     try {
       await connection.connect();
-      this.session = this.openSession(connection);
+      this.process = this.openProcess(connection);
       while (this.workers.length < this.options.minTaskProcessors)
         await this.startWorker();
     } catch (error) {
@@ -109,78 +123,86 @@ export class MultiWorker extends EventEmitter {
 
   private async leave(): Promise<void> {
     this.running = false;
-    clearTimeout(this.timer);
-    for (const worker of this.workers.splice(0)) this.endWorker(worker);
-    await this.checking; // it may start one more worker
-    for (const worker of this.workers.splice(0)) this.endWorker(worker);
-    await Promise.all(this.ending.values());
-    await this.session?.close();
+    this.timer?.cancel();
+    const { shutdownTimeout = SHUTDOWN_MS } = this.options;
+    for (const worker of this.workers.splice(0)) this.see(worker, worker.end());
+    await this.process?.close(shutdownTimeout);
+    await Promise.all(this.retiring.values());
     await this.connection?.end();
-    this.session = undefined;
+    this.process = undefined;
   }
 
-  private openSession(connection: Connection): Session {
+  private openProcess(connection: Connection): WorkerProcess {
+    const { environment } = this;
     const queues = [this.options.queues ?? "*"].flat();
-    const session = new Session(connection, { ...this.options, queues });
-    session.on("error", (error) => this.report(error));
-    session.on("reaped", (...args) => this.emit("reaped", ...args));
-    session.on("silent", (...args) => this.emit("silent", ...args));
-    session.on("fenced", (seat: Seat) => {
-      for (const worker of this.everyone())
-        if (worker.has(seat)) worker.tellFenced();
-    });
-    return session;
+    return new WorkerProcess(
+      {
+        store: connection.store,
+        environment,
+        connectionName: processToken,
+        listener: {
+          outageBegan: (error) => this.report(error),
+          outageEnded: (ms) => this.emit("recovered", ms),
+          problem: (error) => this.report(error),
+          reaped: (id, jobs) => this.emit("reaped", id, jobs),
+          silent: (id) => this.emit("silent", id),
+          skewed: (ms) => this.emit("skew", ms),
+        },
+      },
+      { ...this.options, queues },
+    );
   }
 
   private everyone(): Worker[] {
-    return [...this.workers, ...this.ending.keys()];
+    return [...this.workers, ...this.retiring.keys()];
   }
 
   private scheduleCheck(): void {
-    const interval = this.options.checkTimeout ?? 500;
-    const begin = performance.now();
-    this.timer = setTimeout(() => {
-      const delay = Math.max(0, performance.now() - begin - interval);
-      this.checking = this.check(delay)
+    const interval = this.options.checkTimeout ?? CHECK_MS;
+    const begin = this.environment.monotonic();
+    this.timer = this.environment.after(interval, () => {
+      const delay = this.environment.monotonic() - begin - interval;
+      this.check(Math.max(0, delay))
         .catch((error) => this.report(error))
         .finally(() => {
           if (this.running) this.scheduleCheck();
         });
-    }, interval);
-    this.timer.unref();
+    });
   }
 
   private async check(delay: number): Promise<void> {
     const verb = this.decide(delay);
     if (verb === "+") await this.startWorker();
-    if (verb === "-") this.endWorker(this.workers.pop()!);
+    if (verb === "-") this.retireOne();
     this.emit("multiWorkerAction", verb, Math.round(delay));
   }
 
   private decide(delay: number): "+" | "-" | "x" {
-    const { minTaskProcessors: min, maxTaskProcessors: max } = this.options;
+    const { minTaskProcessors: min } = this.options;
+    const max = Math.max(this.options.maxTaskProcessors, min);
     const count = this.workers.length;
     const busy = this.workers.filter(({ working }) => working).length;
-    if (count < min) return "+";
-    if (delay > (this.options.maxEventLoopDelay ?? 10))
+    const hasRoom = count + this.retiring.size < max;
+    if (count < min && hasRoom) return "+";
+    if (delay > (this.options.maxEventLoopDelay ?? BLOCKED_MS))
       return count > min ? "-" : "x";
-    if (count < max && (count === 0 || busy / count > 0.5)) return "+";
+    if (hasRoom && (count === 0 || busy / count > 0.5)) return "+";
     if (count > min && busy / count < 0.5) return "-";
     return "x";
   }
 
   private async startWorker(): Promise<void> {
-    const { session, connection } = this;
-    if (!session || !connection) return;
+    const { process, connection } = this;
+    if (!process || !connection) return;
     const id = this.freeId();
-    const shared = { redis: connection.redis };
+    const { redis } = connection;
     const worker = new Worker(
       {
         ...this.options,
-        connection: { ...this.options.connection, ...shared },
-        name: `${this.name}:${process.pid}+${id}`,
+        connection: { ...this.options.connection, redis },
+        name: `${this.name}:${this.environment.pid}+${id}`,
         id,
-        session,
+        process,
       },
       this.jobs,
     );
@@ -192,7 +214,8 @@ export class MultiWorker extends EventEmitter {
     this.workers.push(worker);
     try {
       await worker.connect();
-      await worker.start();
+      // it may have been stopped meanwhile
+      if (this.workers.includes(worker)) await worker.start();
     } catch (error) {
       this.workers = this.workers.filter((other) => other !== worker);
       this.takenIds.delete(id);
@@ -213,16 +236,25 @@ export class MultiWorker extends EventEmitter {
     return id;
   }
 
-  /** Not waited for: a busy worker would keep the others from being looked at. */
-  private endWorker(worker: Worker): void {
-    const ended = worker
-      .end()
+  /** A worker without a job ends; if all have one, the last worker ends after its job, which keeps its time. */
+  private retireOne(): void {
+    const { workers } = this;
+    const idle = workers.filter(({ working }) => !working);
+    const worker = idle.pop() ?? workers[workers.length - 1];
+    if (!worker) return;
+    this.workers = workers.filter((other) => other !== worker);
+    this.see(worker, worker.retire());
+  }
+
+  /** Not waited for: a busy worker would keep the others from being adjusted. */
+  private see(worker: Worker, work: Promise<void>): void {
+    const ended = work
       .catch((error) => this.report(error))
       .finally(() => {
         this.takenIds.delete(worker.id);
-        this.ending.delete(worker);
+        this.retiring.delete(worker);
       });
-    this.ending.set(worker, ended);
+    this.retiring.set(worker, ended);
   }
 
   private report(error: unknown, ...details: unknown[]): void {

@@ -1,7 +1,7 @@
 /** Plugins: code around the enqueueing and running of jobs. */
+import type { JobView } from "./jobView";
 import type { Queue } from "./queue";
 import type { Job } from "./types";
-import type { Worker } from "./worker";
 
 export type HookName =
   "beforeEnqueue" | "afterEnqueue" | "beforePerform" | "afterPerform";
@@ -28,7 +28,8 @@ export type PluginReference = string | PluginClass;
 /** Extend it and give it any of the hooks; a hook that returns false stops what it stands before. */
 export abstract class Plugin implements PluginInstance {
   name: string;
-  worker: Worker;
+  /** While a job is enqueued this is the queue. */
+  worker: JobView;
   queueObject: Queue;
   queue: string;
   func: string;
@@ -37,7 +38,7 @@ export abstract class Plugin implements PluginInstance {
   options: any;
 
   constructor(
-    worker: Queue | Worker,
+    worker: Queue | JobView,
     func: string,
     queue: string,
     job: Job,
@@ -45,8 +46,8 @@ export abstract class Plugin implements PluginInstance {
     options: any,
   ) {
     this.name = this.constructor.name;
-    this.worker = worker as Worker; // v29's type; while enqueueing it is the Queue
-    this.queueObject = (worker as Worker).queueObject ?? worker;
+    this.worker = worker as JobView;
+    this.queueObject = (worker as JobView).queueObject ?? worker;
     this.queue = queue;
     this.func = func;
     this.job = job;

@@ -1,4 +1,5 @@
 /** Runs the hooks of a job's plugins. */
+import type { JobView } from "./jobView";
 import type { HookName, PluginClass, PluginReference } from "./plugin";
 import { DelayQueueLock } from "./plugins/delayQueueLock";
 import { JobLock } from "./plugins/jobLock";
@@ -7,7 +8,6 @@ import { QueueLock } from "./plugins/queueLock";
 import { Retry } from "./plugins/retry";
 import type { Queue } from "./queue";
 import type { Job, ParsedJob } from "./types";
-import type { Worker } from "./worker";
 
 /** Plugins that jobs name by a string. */
 export const BUNDLED: Readonly<Record<string, PluginClass>> = {
@@ -23,7 +23,7 @@ export const BUNDLED: Readonly<Record<string, PluginClass>> = {
  * @returns false as soon as one of them does
  */
 export async function runHooks(
-  host: Queue | Worker,
+  host: Queue | JobView,
   hook: HookName,
   job: Job | undefined,
   { class: func, queue, args }: ParsedJob,

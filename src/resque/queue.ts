@@ -37,7 +37,11 @@ export interface QueueOptions {
 }
 
 export interface TrackedOptions {
-  due?: Due;
+  /** When to start it, in ms since the epoch or as a Date (default now). */
+  at?: number | string | Date;
+  /** How long to wait before it starts, in ms. */
+  in?: number | string;
+  /** A second call with the same key within a day adds nothing, and returns the id of the first job. */
   idempotencyKey?: string;
 }
 
@@ -75,8 +79,6 @@ export class Queue extends EventEmitter {
 
   /**
    * Enqueue a job that can be looked up with `job(id)`.
-   * @param options when to start it (default now), and `idempotencyKey`: a second call with the same one within a day adds
-   *   nothing, and returns the id of the first job
    * @returns its id; undefined when a plugin refused, or the job is `unique` and there
    */
   async enqueueTracked(
@@ -87,12 +89,13 @@ export class Queue extends EventEmitter {
   ): Promise<string | undefined> {
     const id = randomUUID();
     const list = withNotes([args].flat(), { id });
-    const { due, idempotencyKey } = options;
+    const { idempotencyKey } = options;
+    const due = dueOf(options);
     const tracking = { track: { id, class: func }, idempotencyKey };
     const added =
       due === undefined
         ? await this.add(queue, func, list, tracking)
-        : await this.addLater(queue, func, list, checked(due), tracking);
+        : await this.addLater(queue, func, list, due, tracking);
     if (added === "duplicate") throw alreadyThere();
     if (added === true) return id;
     return added || undefined;
@@ -377,8 +380,9 @@ function alreadyThere(): ActionheroError {
   );
 }
 
-function checked(due: Due): Due {
-  return "atMs" in due
-    ? { atMs: delayed.wholeMs(due.atMs, "the time of a job") }
-    : { inMs: delayed.wholeMs(due.inMs, "the wait of a job") };
+function dueOf({ at, in: wait }: TrackedOptions): Due | undefined {
+  if (wait !== undefined)
+    return { inMs: delayed.wholeMs(wait, "the wait of a job") };
+  if (at === undefined) return undefined;
+  return { atMs: delayed.wholeMs(at, "the time of a job") };
 }

@@ -1,56 +1,47 @@
 /** When a failed job with `retry` runs again. */
-import { randomBytes } from "node:crypto";
-import { parseJob } from "./failure";
-import { withNotes, type Notes } from "./notes";
 import { encode } from "./encode";
-import { delayCommands } from "./steps/delay";
-import type { Command } from "./steps/lua";
-import type { Job, ParsedJob, RetryRule } from "./types";
-import { relockCommands } from "./uniqueness";
-import type { Worker } from "./worker";
+import { parseJob } from "./failure";
+import type { JobView, RetryInfo } from "./jobView";
+import { withNotes, type Notes } from "./notes";
+import type { Effect } from "./store/store";
+import type { Job, RetryRule } from "./types";
+import { uniqueKey } from "./uniqueness";
 
 const DELAY_MS = 1000;
 const MAX_DELAY_MS = 3_600_000;
 
 /** @returns undefined when there is no attempt left */
 export function nextAttempt(
-  worker: Worker,
+  view: JobView,
   { retry, unique }: Job,
-  parsed: ParsedJob,
-):
-  | {
-      commands: Command[];
-      info: { delay: number; remainingAttempts: number; err: Error };
-    }
-  | undefined {
+): { effects: Effect[]; info: RetryInfo } | undefined {
+  const { job: parsed, environment } = view;
   const attempt = parsed.attempt ?? 1;
   if (!retry || !(attempt < retry.attempts)) return undefined;
-  const { connection } = worker;
-  const delay = delayBefore(retry, attempt);
+  const delay = delayBefore(retry, attempt, () => environment.random());
   const notes: Notes = { attempt: attempt + 1 };
   // without it two jobs alike would be one in the bucket of a second
   if (parsed.id) notes.id = parsed.id;
-  else notes.salt = randomBytes(4).toString("hex");
+  else notes.salt = environment.token(4);
   // hooks may have changed the arguments of this run
-  const { args, queue } = parseJob(worker.raw, worker.queue);
+  const { args, queue } = parseJob(view.raw, view.queue);
   const raw = encode(queue, parsed.class, withNotes(args, notes));
-  const commands = delayCommands(connection, Date.now() + delay, raw);
-  if (unique) commands.push(...relockCommands(connection, queue, raw));
-  return {
-    commands,
-    info: {
-      delay,
-      remainingAttempts: retry.attempts - attempt,
-      err: worker.error!,
-    },
-  };
+  const effects: Effect[] = [{ do: "delay", queue, raw, due: { inMs: delay } }];
+  if (unique)
+    effects.push({
+      do: "moveUnique",
+      key: uniqueKey(queue, raw),
+      raw,
+    });
+  const remainingAttempts = retry.attempts - attempt;
+  return { effects, info: { delay, remainingAttempts, err: view.error! } };
 }
 
 /** The wait after attempt number `attempt`, in ms. */
 export function delayBefore(
   rule: RetryRule,
   attempt: number,
-  random: () => number = Math.random,
+  random: () => number,
 ): number {
   const { backoff = "exponential", delay = DELAY_MS } = rule;
   const full = Array.isArray(backoff)

@@ -1,40 +1,44 @@
 /** Moves delayed jobs to their queues when they are due; one leader among all processes. */
 import { EventEmitter } from "node:events";
-import * as os from "node:os";
-import { defineScript, runScript } from "../redis/script";
 import { toError } from "../errors";
-import { bounded } from "./bounded";
 import type { Connection } from "./connection";
 import { forceCleanWorker, silentWorkers } from "./deadWorkers";
-import { releaseHeldLock } from "./locks";
+import { jobOf } from "./encode";
+import { systemEnvironment, within, type Environment } from "./environment";
+import { Outage } from "./outage";
 import { Queue } from "./queue";
-import { promoteJobs } from "./steps/delay";
-import { sweepPlaces } from "./steps/limit";
+import { SkewWatch } from "./skew";
+import type { Promotion, QueueStore, Waiting } from "./store/store";
 import type { ConnectionOptions, Jobs } from "./types";
-import { WakeUps } from "./wakeUps";
 
 export interface SchedulerOptions {
   connection: ConnectionOptions;
   name?: string;
-  /** The longest sleep between two looks, in ms (default 5000). */
+  /** The longest wait between two polls, in ms (default 5000). */
   timeout?: number;
-  /** Seconds until the leadership of a dead process is over (default 30; a leader renews it at each poll). */
+  /** Seconds until the leadership of a dead process ends (default 30; a leader renews it at each poll). */
   leaderLockTimeout?: number;
-  /** A worker of another kind that was silent this long is cleaned up, in ms (default 1 h). */
+  /** A worker of another program that was silent this long is cleaned up, in ms (default 1 h). */
   stuckWorkerTimeout?: number;
   retryStuckJobs?: boolean;
+  /** The machine that it runs on (default this one). */
+  environment?: Environment;
 }
+
+const POLL_MS = 5_000;
+const LEADER_SECONDS = 30;
+const STUCK_MS = 3_600_000;
+/** How many jobs one call moves at most. */
+const BATCH = 500;
+/** How long `end()` waits for the running poll, and for the end of the leadership, in ms. */
+const END_MS = 450;
 
 let schedulers = 0;
 
-// KEYS: leader lock. ARGV: name, seconds. Returns 1 for the leader. One step: the lock may change hands after a GET.
-const LEAD = defineScript(`
-if redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2], 'NX') then return 1 end
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return 1
-`);
-
+/**
+ * Events: start, end, leader, poll, workingTimestamp (second), transferredJob (second, job), cleanStuckWorker (name, payload,
+ * age in s), recovered (ms), skew (ms), error.
+ */
 export class Scheduler extends EventEmitter {
   options: SchedulerOptions;
   name: string;
@@ -42,23 +46,37 @@ export class Scheduler extends EventEmitter {
   running = false;
   processing = false;
   queue: Queue;
-  private wakeUps?: WakeUps;
-  private stopWaiting?: () => void;
+  private readonly environment: Environment;
+  private readonly outage: Outage;
+  private readonly skew: SkewWatch;
+  private waiting?: Waiting;
   private loop?: Promise<void>;
   private nextCheck = 0;
 
   constructor(options: SchedulerOptions, jobs: Jobs = {}) {
     super();
     this.options = options;
+    const environment = options.environment ?? systemEnvironment;
+    this.environment = environment;
     // two schedulers of one process are two
     const suffix = schedulers++ === 0 ? "" : `+${schedulers}`;
-    this.name = options.name ?? `${os.hostname()}:${process.pid}${suffix}`;
+    const { hostname, pid } = environment;
+    this.name = options.name ?? `${hostname}:${pid}${suffix}`;
     this.queue = new Queue({ connection: options.connection }, jobs);
     this.queue.on("error", (error) => this.report(error));
+    this.outage = new Outage(environment, {
+      began: (error) => this.report(error),
+      ended: (ms) => this.emit("recovered", ms),
+    });
+    this.skew = new SkewWatch(environment, (ms) => this.emit("skew", ms));
   }
 
   get connection(): Connection {
     return this.queue.connection;
+  }
+
+  private get store(): QueueStore {
+    return this.connection.store;
   }
 
   async connect(): Promise<void> {
@@ -68,7 +86,6 @@ export class Scheduler extends EventEmitter {
   start(): Promise<void> {
     if (this.running) return Promise.resolve();
     this.running = true;
-    this.wakeUps = new WakeUps(this.connection);
     this.emit("start");
     this.loop = this.work();
     return Promise.resolve();
@@ -77,44 +94,47 @@ export class Scheduler extends EventEmitter {
   async end(): Promise<void> {
     if (!this.running) return;
     this.running = false;
-    this.stopWaiting?.();
-    await bounded(this.loop, 2000);
-    this.wakeUps?.close();
-    if (this.leader) {
-      this.leader = false;
-      const left = releaseHeldLock(this.connection, {
-        key: this.queue.leaderKey(),
-        value: this.name,
-      });
-      await bounded(
-        left.catch((error) => this.report(error)),
-        1000,
-      );
-    }
+    this.waiting?.stop();
+    await within(this.environment, this.loop, END_MS);
+    if (this.leader) await this.resign();
     await this.queue.end();
     this.emit("end");
   }
 
+  /** A leadership that redis does not take back now ends by itself. */
+  private async resign(): Promise<void> {
+    this.leader = false;
+    if (this.outage.isOpen) return;
+    const resigned = this.store
+      .resign(this.name)
+      .catch((error) => this.report(error));
+    await within(this.environment, resigned, END_MS);
+  }
+
   private async work(): Promise<void> {
     while (this.running) {
-      let sleepMs = this.options.timeout ?? 5000;
+      let waitMs = this.options.timeout ?? POLL_MS;
+      const mark = this.store.mark();
       this.processing = true;
       try {
-        sleepMs = Math.min(sleepMs, await this.poll());
+        waitMs = Math.min(waitMs, await this.poll());
+        this.outage.answered();
       } catch (error) {
-        this.report(toError(error));
-        sleepMs = Math.min(sleepMs, 500);
+        waitMs = Math.min(waitMs, this.outage.failed(toError(error)));
       }
       this.processing = false;
       if (!this.running) return;
-      await this.sleep(sleepMs);
+      await this.sleep(waitMs, mark);
     }
   }
 
-  /** @returns ms until the next look */
+  /** @returns ms until the next poll */
   private async poll(): Promise<number> {
-    this.wakeUps!.look();
-    if (!(await this.tryForLeader())) {
+    const seconds = this.options.leaderLockTimeout ?? LEADER_SECONDS;
+    const leads = await this.store.lead(this.name, seconds * 1000);
+    const isCheckDue = this.isCheckDue();
+    if (isCheckDue) await this.checkClock();
+    if (!leads) {
       this.leader = false;
       return Infinity;
     }
@@ -123,16 +143,14 @@ export class Scheduler extends EventEmitter {
       this.emit("leader");
     }
     this.emit("poll");
-    const now = Date.now();
-    const { nextMs, moved } = await promoteJobs(this.connection, now);
-    this.tellMoved(moved);
+    const { moved, nextInMs } = await this.store.promote(BATCH);
+    this.showMoved(moved);
     if (moved.length > 0) return 0;
-    await this.checkStuckWorkers(performance.now());
-    // at least a moment: jobs in long buckets wait for their whole second
-    return nextMs === undefined ? Infinity : Math.max(1, nextMs - Date.now());
+    if (isCheckDue) await this.cleanUp();
+    return nextInMs === undefined ? Infinity : Math.max(1, nextInMs);
   }
 
-  private tellMoved(moved: { second: string; raw: string }[]): void {
+  private showMoved(moved: Promotion["moved"]): void {
     let last = "";
     for (const { second, raw } of moved) {
       if (second !== last) this.emit("workingTimestamp", second);
@@ -146,41 +164,62 @@ export class Scheduler extends EventEmitter {
     }
   }
 
-  private async tryForLeader(): Promise<boolean> {
-    const { redis, embedded } = this.connection;
-    const key = this.queue.leaderKey();
-    const seconds = this.options.leaderLockTimeout ?? 30;
-    if (!embedded)
-      return (await runScript(redis, LEAD, [key], [this.name, seconds])) === 1;
-    if ((await redis.set(key, this.name, "EX", seconds, "NX")) === "OK")
-      return true;
-    if ((await redis.get(key)) !== this.name) return false;
-    await redis.expire(key, seconds);
+  private isCheckDue(): boolean {
+    const now = this.environment.monotonic();
+    if (now < this.nextCheck) return false;
+    this.nextCheck = now + (this.options.timeout ?? POLL_MS);
     return true;
   }
 
-  private async checkStuckWorkers(now: number): Promise<void> {
-    if (now < this.nextCheck) return;
-    this.nextCheck = now + (this.options.timeout ?? 5000);
-    await sweepPlaces(this.connection);
-    const ageMs = this.options.stuckWorkerTimeout ?? 3_600_000;
-    if (!ageMs) return;
-    for (const { name, delta } of await silentWorkers(this.queue, ageMs)) {
-      const payload = await forceCleanWorker(this.queue, name);
-      this.emit("cleanStuckWorker", name, payload, delta);
-    }
-    if (this.options.retryStuckJobs === true) await this.queue.retryStuckJobs();
+  private async checkClock(): Promise<void> {
+    const sentAt = this.environment.monotonic();
+    this.skew.measured(await this.store.now(), sentAt);
   }
 
-  private async sleep(ms: number): Promise<void> {
+  /** After workers that are gone. */
+  private async cleanUp(): Promise<void> {
+    const { queue, options } = this;
+    await this.store.sweepSlots(limitsOf(queue.jobs));
+    const ageMs = options.stuckWorkerTimeout ?? STUCK_MS;
+    if (!ageMs) return;
+    for (const { name, delta } of await silentWorkers(queue, ageMs)) {
+      const payload = await forceCleanWorker(queue, name);
+      this.emit("cleanStuckWorker", name, payload, delta);
+    }
+    if (options.retryStuckJobs === true) await queue.retryStuckJobs();
+  }
+
+  private async sleep(ms: number, mark: number): Promise<void> {
     if (ms <= 0) return;
-    const keys = this.leader ? [this.connection.key("ah:wake-scheduler")] : [];
-    const { done, stop } = this.wakeUps!.wait(keys, ms);
-    this.stopWaiting = stop;
-    await done;
+    if (this.leader) {
+      this.waiting = this.store.wait("scheduler", ms, mark);
+      await this.waiting.done;
+    } else {
+      await new Promise<void>((resolve) => {
+        const timer = this.environment.after(ms, resolve);
+        this.waiting = {
+          done: DONE,
+          stop: () => {
+            timer.cancel();
+            resolve();
+          },
+        };
+      });
+    }
+    this.waiting = undefined;
   }
 
   private report(error: unknown): void {
     if (this.listenerCount("error") > 0) this.emit("error", error);
   }
+}
+
+const DONE = Promise.resolve(false);
+
+/** How many jobs of each class run at a time; null for a class without a limit. */
+function limitsOf(jobs: Jobs): Record<string, number | null> {
+  const limits: Record<string, number | null> = {};
+  for (const name of Object.keys(jobs))
+    limits[name] = jobOf(jobs, name)?.concurrency ?? null;
+  return limits;
 }

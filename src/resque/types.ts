@@ -1,8 +1,8 @@
 /** The vocabulary of the queue: what lies in redis, and what users give to run it. */
 import type { Redis } from "ioredis";
+import type { JobView } from "./jobView";
 import type { PluginReference } from "./plugin";
 import type { QueueStore } from "./store/store";
-import type { Worker } from "./worker";
 
 /** One job as it lies in a queue. */
 export interface ParsedJob {
@@ -33,7 +33,7 @@ export interface RetryRule {
 export interface Job {
   plugins?: PluginReference[];
   pluginOptions?: { [pluginName: string]: any };
-  perform: (this: Worker, ...args: any[]) => any;
+  perform: (this: JobView, ...args: any[]) => any;
   /** Try again after a failure, in the same step that reports it. */
   retry?: RetryRule;
   /** A run that lasts longer fails, and `worker.signal` is aborted, in ms. */

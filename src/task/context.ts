@@ -1,10 +1,10 @@
 /** What a task gets beside its inputs. */
+import type { JobView } from "../resque/jobView";
 import type { ParsedJob } from "../resque/types";
-import type { Worker } from "../resque/worker";
 import type { TaskContext } from "./task";
 
-/** The context of the job that a worker begins; without a worker, of a run by hand. */
-export function contextOf(worker?: Worker): TaskContext {
+/** The context of the job that a worker runs; without a worker, of a run by hand. */
+export function contextOf(worker?: JobView): TaskContext {
   return new JobContext(worker);
 }
 
@@ -12,7 +12,7 @@ class JobContext implements TaskContext {
   private readonly job?: ParsedJob | null;
   private kept?: AbortSignal;
 
-  constructor(private readonly worker?: Worker) {
+  constructor(private readonly worker?: JobView) {
     this.job = worker?.job;
   }
 
@@ -44,6 +44,6 @@ class JobContext implements TaskContext {
 
   /** A task that goes on after its time is no longer what its worker runs. */
   private get isOver(): boolean {
-    return this.worker !== undefined && this.worker.job !== this.job;
+    return this.worker?.isOver === true;
   }
 }

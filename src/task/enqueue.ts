@@ -33,60 +33,74 @@ export async function enqueue(
 
 /**
  * Run a task at a time, or soon after.
- * @param timestamp ms since the epoch
+ * @param timestamp ms since the epoch, text that begins with a number, or a Date; one in the past is due at once
  * @param suppressDuplicateTaskError the same job at the same second is no error, but does not come twice
  * @returns undefined when the job is there, and that is no error
+ * @throws ActionheroError AH_TASK for a time that is none, e.g. NaN or Infinity; nothing is enqueued then
  */
-export async function enqueueAt(
-  timestamp: number,
+export function enqueueAt(
+  timestamp: number | string | Date,
   taskName: string,
   inputs?: TaskInputs,
   queue?: string,
   suppressDuplicateTaskError = false,
 ): Promise<true | undefined> {
-  const task = requireTask(taskName);
-  const args = [await validateInputs(task, inputs)];
-  let isEnqueued: true | undefined;
-  for (const name of await queuesOf(task, queue ?? task.queue)) {
-    const isAdded = await requireQueue().enqueueAt(
+  return enqueueLater(taskName, inputs, queue, (name, args) =>
+    requireQueue().enqueueAt(
       timestamp,
       name,
       taskName,
       args,
       suppressDuplicateTaskError,
-    );
-    isEnqueued ??= isAdded;
-  }
-  return isEnqueued;
+    ),
+  );
 }
 
 /**
- * Run a task after a time.
- * @param time ms from now
+ * Run a task after a time, by the clock of redis.
+ * @param time ms from now, or text that begins with a number; a negative one means now
  */
 export function enqueueIn(
-  time: number,
+  time: number | string,
   taskName: string,
   inputs?: TaskInputs,
   queue?: string,
   suppressDuplicateTaskError = false,
 ): Promise<true | undefined> {
-  return enqueueAt(
-    Date.now() + parseInt(String(time), 10),
-    taskName,
-    inputs,
-    queue,
-    suppressDuplicateTaskError,
+  return enqueueLater(taskName, inputs, queue, (name, args) =>
+    requireQueue().enqueueIn(
+      time,
+      name,
+      taskName,
+      args,
+      suppressDuplicateTaskError,
+    ),
   );
+}
+
+async function enqueueLater(
+  taskName: string,
+  inputs: TaskInputs | undefined,
+  queue: string | undefined,
+  add: (queue: string, args: unknown[]) => Promise<true | undefined>,
+): Promise<true | undefined> {
+  const task = requireTask(taskName);
+  const args = [await validateInputs(task, inputs)];
+  let isEnqueued: true | undefined;
+  for (const name of await queuesOf(task, queue ?? task.queue))
+    isEnqueued = (await add(name, args)) ?? isEnqueued;
+  return isEnqueued;
 }
 
 export interface EnqueueOptions {
   /** Default: the task's own. */
   queue?: string;
-  /** When to run it, in ms since the epoch (default: now). */
-  at?: number;
+  /** When to run it, in ms since the epoch or as a Date (default: now). */
+  at?: number | Date;
   /** How long to wait before it runs, in ms. */
   in?: number;
+  /** A second call with the same key within a day enqueues nothing, and returns the id of the first job. */
+  idempotencyKey?: string;
 }
 
 /**
@@ -106,13 +120,12 @@ export async function enqueueJob(
       `task ${taskName} runs on all nodes: it has no single job`,
     );
   const args = [await validateInputs(task, inputs)];
-  const due =
-    options.in === undefined ? options.at : Date.now() + Number(options.in);
+  const { at, in: inMs, idempotencyKey } = options;
   return requireQueue().enqueueTracked(
     options.queue ?? task.queue,
     taskName,
     args,
-    due,
+    { at, in: inMs, idempotencyKey },
   );
 }
 

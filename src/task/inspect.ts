@@ -7,11 +7,22 @@ import type { TaskInputs } from "./task";
 export type FailedJob = ErrorPayload;
 
 export interface TaskDetails {
-  queues: { [queue: string]: { length: number } };
+  queues: { [queue: string]: QueueDetails };
   workers: { [workerName: string]: "started" | WorkingOn };
   stats: { [key: string]: string };
   /** The name of the leading scheduler. */
   leader: string | null;
+  /** Workers that are listed although their process is gone, when there are some; their jobs are given back soon. */
+  orphans?: string[];
+}
+
+export interface QueueDetails {
+  /** Jobs in the queue, with those that wait for a concurrency slot. */
+  length: number;
+  /** Those that wait for a slot, when there are some. */
+  waiting?: number;
+  /** True for a paused queue. */
+  paused?: true;
 }
 
 /**
@@ -166,15 +177,40 @@ export function cleanOldWorkers(
 export async function details(): Promise<TaskDetails> {
   const queue = requireQueue();
   const names = (await queue.queues()).sort();
-  const lengths = await Promise.all(names.map((name) => queue.length(name)));
+  const [lengths, paused, orphans] = await Promise.all([
+    queue.lengths(names),
+    queue.pausedQueues(),
+    queue.orphans(),
+  ]);
   const queues: TaskDetails["queues"] = {};
-  names.forEach((name, index) => {
-    queues[name] = { length: lengths[index]! };
-  });
-  return {
+  for (const name of names) {
+    const { queued, waiting } = lengths[name]!;
+    const details: QueueDetails = { length: queued + waiting };
+    if (waiting > 0) details.waiting = waiting;
+    if (paused.includes(name)) details.paused = true;
+    queues[name] = details;
+  }
+  const details: TaskDetails = {
     queues,
     workers: await queue.allWorkingOn(),
     stats: await queue.stats(),
     leader: await queue.leader(),
   };
+  if (orphans.length > 0) details.orphans = orphans.map(({ member }) => member);
+  return details;
+}
+
+/** Let no node fetch jobs of a queue any more; enqueueing goes on. It holds until `resume`, over restarts, too. */
+export function pause(q: string): Promise<void> {
+  return requireQueue().pause(q);
+}
+
+/** Let the jobs of a paused queue be fetched again. */
+export function resume(q: string): Promise<void> {
+  return requireQueue().resume(q);
+}
+
+/** Names of the queues that are paused. */
+export function pausedQueues(): Promise<string[]> {
+  return requireQueue().pausedQueues();
 }

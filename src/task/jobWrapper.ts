@@ -1,8 +1,8 @@
 /** Turns a task into what workers run. */
 import { api } from "../api";
+import type { JobView } from "../resque/jobView";
 import type { PluginReference } from "../resque/plugin";
 import type { Job } from "../resque/types";
-import type { Worker } from "../resque/worker";
 import { contextOf } from "./context";
 import { findTask } from "./find";
 import { middlewarePlugin } from "./middlewarePlugin";
@@ -46,7 +46,7 @@ function middlewareOf(task: Task): string[] {
 }
 
 function bodyOf(task: Task): Job["perform"] {
-  return async function perform(this: Worker, ...args: unknown[]) {
+  return async function perform(this: JobView, ...args: unknown[]) {
     let result: unknown;
     try {
       result = await run(task, args, this);
@@ -66,7 +66,7 @@ async function planNext(task: Task): Promise<void> {
 }
 
 /** Jobs of other producers may have no inputs, or several; omitted ones are `null` in the queue. */
-function run(task: Task, args: unknown[], worker: Worker): Promise<unknown> {
+function run(task: Task, args: unknown[], worker: JobView): Promise<unknown> {
   const [inputs, ...others] = args;
   const call = task.run.bind(task) as (...args: unknown[]) => Promise<unknown>;
   return call(inputs ?? {}, ...others, worker, contextOf(worker));

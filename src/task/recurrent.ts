@@ -94,17 +94,12 @@ export async function stopRecurrentTask(
 }
 
 /** Whether `stopRecurrentTask` was the last word about it. */
-export async function isStopped(taskName: string): Promise<boolean> {
-  const { connection } = requireQueue();
-  const key = connection.key("ah:stopped");
-  return (await connection.redis.sismember(key, taskName)) === 1;
+export function isStopped(taskName: string): Promise<boolean> {
+  return requireQueue().connection.store.isStopped(taskName);
 }
 
 async function markStopped({ name }: Task, isStopped: boolean): Promise<void> {
-  const { connection } = requireQueue();
-  const key = connection.key("ah:stopped");
-  if (isStopped) await connection.redis.sadd(key, name);
-  else await connection.redis.srem(key, name);
+  await requireQueue().connection.store.markStopped(name, isStopped);
 }
 
 /** @returns false when it was there */

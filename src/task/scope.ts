@@ -24,9 +24,11 @@ export async function queuesOf(task: Task, queue: string): Promise<string[]> {
   return nodes.map((nodeId) => nodeQueue(queue, nodeId));
 }
 
-/** Whether a loaded task is for every node. */
-export function hasTasksForAll(): boolean {
-  return Object.values(api.tasks.tasks).some(({ scope }) => scope === "all");
+/** The queues of this node alone: those of the loaded tasks that are for every node. */
+export function ownQueues(): string[] {
+  const tasks = Object.values(api.tasks.tasks);
+  const forAll = tasks.filter(({ scope }) => scope === "all");
+  return [...new Set(forAll.map(ownQueue))];
 }
 
 /** The queues of workers that are to work `queues`: those of this node are among them. */

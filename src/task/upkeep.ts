@@ -10,7 +10,7 @@ import {
   retireNode,
 } from "./presence";
 import { enqueueLostRecurrentTasks } from "./recurrentUpkeep";
-import { hasTasksForAll } from "./scope";
+import { ownQueues } from "./scope";
 
 /** How often periodic tasks are looked for, in ms; one that is missed twice is enqueued. */
 const SEARCH_MS = 15_000;
@@ -42,8 +42,9 @@ export class Upkeep {
   }
 
   private async announce(): Promise<void> {
-    if (!hasTasksForAll()) return;
-    await announceNode();
+    const queues = ownQueues();
+    if (queues.length === 0) return;
+    await announceNode(queues);
     this.isAnnounced = true;
   }
 

@@ -1,12 +1,11 @@
-import { lockKey, ownLockValue, LOCK_SECONDS } from "../locks";
+import { lockKey, LOCK_SECONDS } from "../locks";
 import { Plugin } from "../plugin";
-import { delayCommands } from "../steps/delay";
 
 /** A worker renews its locks; one that died leaves them no longer than this, in s. */
 const RENEWED_LOCK_SECONDS = 300;
-const PUT_OFF_MS = 1001;
+const POSTPONED_MS = 1001;
 
-/** One run at a time; a second one is put off or dropped. */
+/** One run at a time; a second one is postponed or dropped. */
 export class JobLock extends Plugin {
   override async beforePerform(): Promise<boolean> {
     const { lockTimeout, reEnqueue, enqueueTimeout } = this.options as {
@@ -14,21 +13,15 @@ export class JobLock extends Plugin {
       reEnqueue?: boolean;
       enqueueTimeout?: number;
     };
+    const { worker } = this;
     const key = lockKey(this, "workerslock");
-    const value = ownLockValue(lockTimeout ?? LOCK_SECONDS);
-    const seconds = lockTimeout ?? RENEWED_LOCK_SECONDS;
-    if (await this.worker.takeLock(key, value, seconds)) return true;
+    if (await worker.takeLock(key, lockTimeout ?? RENEWED_LOCK_SECONDS))
+      return true;
     if (reEnqueue !== false) {
-      // together with the end of this run, so that the job is never in neither place
-      const due = Date.now() + (enqueueTimeout ?? PUT_OFF_MS);
-      const { connection } = this.queueObject;
-      this.worker.putOff(delayCommands(connection, due, this.worker.raw));
+      const { queue, raw } = worker;
+      const due = { inMs: enqueueTimeout ?? POSTPONED_MS };
+      worker.postpone({ do: "delay", queue, raw, due });
     }
     return false;
-  }
-
-  override async afterPerform(): Promise<boolean> {
-    await this.worker.releaseLock(lockKey(this, "workerslock"));
-    return true;
   }
 }

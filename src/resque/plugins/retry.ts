@@ -1,6 +1,4 @@
 import { Plugin } from "../plugin";
-import { delayCommands } from "../steps/delay";
-import type { Command } from "../steps/lua";
 
 /** Counters outlive the longest wait by this, in s. */
 const SPARE_SECONDS = 3600;
@@ -14,13 +12,12 @@ interface RetryOptions {
 /** A failed job runs again later, `retryLimit` times in all. */
 export class Retry extends Plugin {
   override async afterPerform(): Promise<boolean> {
-    const { connection } = this.queueObject;
-    const { redis } = connection;
-    const counter = connection.key(retryKey(this));
-    const failure = connection.key(`failure-${retryKey(this)}`);
-    const { error } = this.worker;
+    const { store } = this.queueObject.connection;
+    const { worker } = this;
+    const key = retryKey(this);
+    const { error } = worker;
     if (!error) {
-      await redis.del(counter, failure);
+      await store.forgetRetry(key);
       return true;
     }
     const {
@@ -28,22 +25,24 @@ export class Retry extends Plugin {
       retryDelay = 5000,
       backoffStrategy,
     } = this.options as RetryOptions;
-    await redis.setnx(counter, -1);
-    const attempt = await redis.incr(counter);
+    const attempt = await store.countRetry(key);
     const remainingAttempts = retryLimit - attempt - 1;
     if (remainingAttempts <= 0) {
-      await redis.del(counter, failure);
+      await store.forgetRetry(key);
       throw error;
     }
     const delays = [backoffStrategy ?? retryDelay].flat().map(Number);
     const delay = delays[Math.min(attempt, delays.length - 1)]!;
     const seconds = Math.ceil(Math.max(...delays) / 1000) + SPARE_SECONDS;
-    const commands: Command[] = [
-      ["EXPIRE", counter, seconds],
-      ["SET", failure, this.describe(error), "EX", seconds],
-      ...delayCommands(connection, Date.now() + delay, this.worker.raw),
-    ];
-    this.worker.retryLater(commands, { delay, remainingAttempts, err: error });
+    const failure = this.describe(error);
+    const { queue, raw } = worker;
+    worker.retryLater(
+      [
+        { do: "keepRetry", key, failure, seconds },
+        { do: "delay", queue, raw, due: { inMs: delay } },
+      ],
+      { delay, remainingAttempts, err: error },
+    );
     return true;
   }
 

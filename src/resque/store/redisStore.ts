@@ -215,11 +215,11 @@ export class RedisStore implements QueueStore {
     const clients = lists.join("\n");
     const isConnected = (name: string) => clients.includes(`name=${name} `);
     // connections that go without their names say nothing about others
-    if (!isConnected(options.connectionName ?? "")) return [];
+    const canTell = isConnected(options.connectionName ?? "");
     const gone: string[] = [];
     for (const id of processes) {
       const name = await redis.hget(`${prefix}ah:proc:${id}`, "connection");
-      if (!name || !isConnected(name)) gone.push(id);
+      if (!name || (canTell && !isConnected(name))) gone.push(id);
     }
     return gone;
   }

@@ -288,7 +288,10 @@ export interface QueueStore {
 
   // ----------------------------------------------------------- process life
 
-  /** @param connectionName of the process's connections, by which others see that it lives */
+  /**
+   * @param connectionName of the process's connections, by which others see that it lives; empty for a process whose lease
+   * alone says so
+   */
   register(
     process: string,
     ttlMs: number,

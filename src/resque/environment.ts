@@ -1,0 +1,82 @@
+/** What the workers and schedulers of the queue take from their machine: clocks, timers and randomness. */
+import { randomBytes } from "node:crypto";
+import * as os from "node:os";
+
+/** A timer that was started; it does not keep the process alive. */
+export interface Timer {
+  cancel(): void;
+}
+
+/**
+ * The machine as the engine sees it. Production code uses `systemEnvironment`; the simulation in `test/resque/simulation`
+ * gives each simulated process its own, with a skewed clock and timers that a seed decides about.
+ */
+export interface Environment {
+  readonly hostname: string;
+  readonly pid: number;
+  /** The wall clock of this machine, in ms since the epoch. It may be wrong, and it may jump. */
+  now(): number;
+  /** A clock for durations, in ms: it starts anywhere and never goes back. */
+  monotonic(): number;
+  /** Call `work` once, after `ms` milliseconds. */
+  after(ms: number, work: () => void): Timer;
+  /** Call `work` when everything that is ready to run has run. */
+  soon(work: () => void): void;
+  /** @returns a number from 0 (included) to 1 (excluded) */
+  random(): number;
+  /** @returns hexadecimal digits that nobody else has, two for each byte */
+  token(bytes: number): string;
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+class SystemTimer implements Timer {
+  private readonly timeout: NodeJS.Timeout;
+
+  constructor(ms: number, work: () => void) {
+    const bounded = Math.min(Math.max(ms, 0), LONGEST_TIMER_MS);
+    this.timeout = setTimeout(work, bounded);
+  }
+
+  cancel(): void {
+    clearTimeout(this.timeout);
+  }
+
+  unref(): this {
+    this.timeout.unref();
+    return this;
+  }
+}
+
+export const systemEnvironment: Environment = {
+  hostname: os.hostname(),
+  pid: process.pid,
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after: (ms, work) => new SystemTimer(ms, work).unref(),
+  soon: (work) => void setImmediate(work),
+  random: Math.random,
+  token: (bytes) => randomBytes(bytes).toString("hex"),
+};
+
+/** Wait `ms` milliseconds. */
+export function pause(environment: Environment, ms: number): Promise<void> {
+  return new Promise((resolve) => environment.after(ms, resolve));
+}
+
+/** Wait for `work`, at most `ms` milliseconds. */
+export async function within(
+  environment: Environment,
+  work: Promise<unknown> | undefined,
+  ms: number,
+): Promise<void> {
+  let timer: Timer | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = environment.after(ms, resolve);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    timer?.cancel();
+  }
+}

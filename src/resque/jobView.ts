@@ -1,0 +1,142 @@
+/** The worker as the hooks and the body of one job see it. */
+import { shortJson } from "./jobFields";
+import type { Effect, QueuedJob } from "./store/store";
+import type { ParsedJob } from "./types";
+import type { Worker } from "./worker";
+import type { JobLease } from "./workerProcess";
+
+/** The lease of a worker ended before its job: whatever the job does does not count any more. */
+export class LeaseEnded extends Error {
+  constructor() {
+    super("the job was given to another worker");
+  }
+}
+
+export interface RetryInfo {
+  /** How long the job waits, in ms. */
+  delay: number;
+  remainingAttempts: number;
+  err: Error;
+}
+
+/**
+ * Everything that a worker is, and what belongs to one run of a job. `result`, `error` and `job` may be changed by plugins
+ * and middleware; other runs do not see it.
+ */
+export interface JobView extends Worker {
+  error: Error | null;
+  result: any;
+  job: ParsedJob;
+  queue: string;
+  /** The text of the job. */
+  readonly raw: string;
+  readonly lease: JobLease;
+  /** The job ends as one that is tried again. */
+  isRetried: boolean;
+  /** The job was not run but delayed. */
+  isPostponed: boolean;
+  /** The run has ended, though its body may go on. */
+  isOver: boolean;
+  /** Aborted when the job is to end: its `timeout` is over, its worker leaves, or it was given to another worker. */
+  readonly signal: AbortSignal;
+  abort(reason: string): void;
+  /**
+   * Take a lock that is renewed while the worker lives, and released with the report of the job.
+   * @returns false when someone else holds it
+   */
+  takeLock(key: string, seconds: number): Promise<boolean>;
+  /** Effects that hold together with the report of the job, and are left out with it. */
+  onFinish(...effects: Effect[]): void;
+  /** The job is delayed to be tried again: it counts as a failure, and ends like a success. */
+  retryLater(effects: readonly Effect[], info: RetryInfo): void;
+  /** The job is delayed without having run, e.g. because another one holds its lock. */
+  postpone(...effects: Effect[]): void;
+  /** Tell how far the job is; read it with `Queue.job`. A job without an id keeps nothing. */
+  progress(progress: unknown): Promise<void>;
+  /** For `run.ts`: the effects of the run, with the release of all locks. */
+  takeEffects(): Effect[];
+}
+
+export type JobViewClass = new (
+  job: ParsedJob,
+  taken: QueuedJob,
+  lease: JobLease,
+) => JobView;
+
+/** The class of the views of a worker: they inherit from the worker itself. */
+export function viewClassOf(worker: Worker): JobViewClass {
+  class View {
+    error: Error | null = null;
+    result: unknown = null;
+    readonly queue: string;
+    readonly raw: string;
+    isRetried = false;
+    isPostponed = false;
+    isOver = false;
+    private effects: Effect[] = [];
+    private aborter?: AbortController;
+
+    constructor(
+      readonly job: ParsedJob,
+      { queue, raw }: QueuedJob,
+      readonly lease: JobLease,
+    ) {
+      this.queue = queue;
+      this.raw = raw;
+    }
+
+    get signal(): AbortSignal {
+      this.aborter ??= new AbortController();
+      return this.aborter.signal;
+    }
+
+    abort(reason: string): void {
+      this.aborter ??= new AbortController();
+      this.aborter.abort(new Error(reason));
+    }
+
+    async takeLock(key: string, seconds: number): Promise<boolean> {
+      const { lease } = this;
+      const request = { key, seconds, owned: true, worker: lease.worker };
+      const reply = await lease.persist(async () => ({
+        lock: await worker.store.takeLock(request),
+      }));
+      if (!reply) throw new LeaseEnded();
+      if (!reply.lock) return false;
+      lease.locks.set(key, reply.lock);
+      return true;
+    }
+
+    onFinish(...effects: Effect[]): void {
+      this.effects.push(...effects);
+    }
+
+    retryLater(effects: readonly Effect[], info: RetryInfo): void {
+      this.effects.push(...effects);
+      this.isRetried = true;
+      worker.notify("reEnqueue", this.queue, this.job, info);
+      this.error = null;
+    }
+
+    postpone(...effects: Effect[]): void {
+      this.effects.push(...effects);
+      this.isPostponed = true;
+    }
+
+    async progress(progress: unknown): Promise<void> {
+      const { id } = this.job;
+      if (id && !this.isOver)
+        await worker.store.updateJob(id, { progress: shortJson(progress) });
+    }
+
+    takeEffects(): Effect[] {
+      const { effects, lease } = this;
+      this.effects = [];
+      for (const { key, value } of lease.locks.values())
+        effects.push({ do: "releaseLock", key, value });
+      return effects;
+    }
+  }
+  Object.setPrototypeOf(View.prototype, worker);
+  return View as unknown as JobViewClass;
+}

@@ -1,0 +1,50 @@
+/** Notices when the store stops answering and when it answers again, so that each outage is reported once. */
+import type { Environment } from "./environment";
+
+/** The wait before the first repetition of a failed call, in ms; each further one doubles it. */
+const FIRST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 1_000;
+
+export interface OutageListener {
+  /** The first call of an outage failed. */
+  began(error: Error): void;
+  /** A call succeeded again, `ms` milliseconds later. */
+  ended(ms: number): void;
+}
+
+export class Outage {
+  private since?: number;
+  private waitMs = FIRST_WAIT_MS;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly listener: OutageListener,
+  ) {}
+
+  get isOpen(): boolean {
+    return this.since !== undefined;
+  }
+
+  /**
+   * A call failed.
+   * @returns how long to wait before it is sent again, in ms
+   */
+  failed(error: Error): number {
+    if (this.since === undefined) {
+      this.since = this.environment.monotonic();
+      this.listener.began(error);
+    }
+    const wait = this.waitMs;
+    this.waitMs = Math.min(2 * wait, LONGEST_WAIT_MS);
+    return wait;
+  }
+
+  /** A call succeeded. */
+  answered(): void {
+    if (this.since === undefined) return;
+    const ms = Math.round(this.environment.monotonic() - this.since);
+    this.since = undefined;
+    this.waitMs = FIRST_WAIT_MS;
+    this.listener.ended(ms);
+  }
+}

@@ -1,0 +1,676 @@
+/**
+ * Owns the workers of one process: their states, the registration of the process with its lease, and the one call at a
+ * time that reports finished jobs and fetches the next ones. Calls go one way: from here to the store and to the workers.
+ */
+import { toError } from "../errors";
+import { pause, within, type Environment, type Timer } from "./environment";
+import {
+  isActive,
+  nextState,
+  type WorkerEvent,
+  type WorkerState,
+} from "./lifecycle";
+import { Outage } from "./outage";
+import { queueOrder } from "./queueOrder";
+import { SkewWatch } from "./skew";
+import {
+  NO_OUTCOME,
+  workerIdentity,
+  type ExchangeCall,
+  type ExchangeResult,
+  type ExchangeSlot,
+  type HeldLock,
+  type Outcome,
+  type QueuedJob,
+  type QueueStore,
+  type Renewal,
+  type Returned,
+  type Waiting,
+  type WorkerIdentity,
+} from "./store/store";
+
+export interface WorkerProcessOptions {
+  /** In order of preference; `*` stands for all that are not named beside it. */
+  queues: readonly string[];
+  /** The longest wait between two polls of the queues, in ms (default 5000). */
+  timeout?: number;
+  /** The lease: a process that does not renew it for this long is dead, in ms (default 30,000). */
+  heartbeatTimeout?: number;
+  /** A process that cannot renew its lease but is connected is taken for dead after this, in ms (default 1 h). */
+  stuckWorkerTimeout?: number;
+  /** For `*`: queues of a higher priority come first (default 0, then by name). */
+  priorities?: Readonly<Record<string, number>>;
+  /** The id of this node: `*` stands for its own queues, too. */
+  node?: string;
+}
+
+/** What the process asks of a worker. */
+export interface JobRunner {
+  /** The worker asks for jobs. */
+  poll(): void;
+  /** Run a job. It never rejects. */
+  run(job: QueuedJob, lease: JobLease): Promise<Outcome>;
+  /** There is no job for the worker. */
+  rest(): void;
+  /** The job that runs should end: its result will not count. */
+  abort(reason: string): void;
+  /** A job ended whose result was dropped. */
+  dropped(): void;
+  /** The name under which the worker was registered. */
+  renamed(name: string): void;
+}
+
+/** The right of a worker to run one job. */
+export interface JobLease {
+  /** Id of the registration under which the job was fetched. */
+  readonly process: string;
+  /** Undefined outside of any queue. */
+  readonly worker: WorkerIdentity | undefined;
+  /** Locks that are renewed with the lease and end with it. */
+  readonly locks: Map<string, HeldLock>;
+  /** Whether the lease surely holds at this moment, without asking the store. */
+  isSure(): boolean;
+  /** Ask the store. @returns false when the job was given to another worker */
+  confirm(): Promise<boolean>;
+  /** Repeat a call to the store until it answers; undefined when the lease ended meanwhile. */
+  persist<T>(call: () => Promise<T>): Promise<T | undefined>;
+}
+
+export interface ProcessListener {
+  /** A call to the store failed, for the first time in this outage. */
+  outageBegan(error: Error): void;
+  outageEnded(ms: number): void;
+  /** The store answered, and found something wrong with its data. */
+  problem(error: Error): void;
+  /** The registration of another process was taken away. */
+  reaped(process: string, jobs: readonly Returned[]): void;
+  /** Another process does not renew its lease, and is still connected. */
+  silent(process: string): void;
+  /** The clock of this machine is `ms` ahead of the store's (behind when negative); 0 when it is right again. */
+  skewed(ms: number): void;
+}
+
+export interface ProcessParts {
+  store: QueueStore;
+  environment: Environment;
+  listener: ProcessListener;
+  /** Names the connections of this process (`CLIENT SETNAME`), by which others see that it lives. */
+  connectionName: string;
+}
+
+const DEFAULT_LEASE_MS = 30_000;
+const DEFAULT_STUCK_MS = 3_600_000;
+const DEFAULT_POLL_MS = 5_000;
+/** Other producers push no wake-up token, so the queues are polled at least this often. */
+const IDLE_POLL_MS = 1_000;
+const MAX_BATCH = 64;
+/** A store in this process answers without a pause for anything else; after so many calls there is one. */
+const CALLS_PER_TURN = 16;
+const NAME_TRIES = 5;
+/** How long the end of the registration may take once no job runs, in ms. */
+export const CLOSE_MS = 900;
+
+/** One worker, as its process knows it. Each start makes a new one. */
+class Member {
+  state: WorkerState = "stopped";
+  identity: WorkerIdentity;
+  /** The registration under which it is listed. */
+  registration = "";
+  /** The registration under which it fetched its job. */
+  fetchedIn = "";
+  /** What became of its last job, until it is reported. */
+  outcome: Outcome = NO_OUTCOME;
+  /** Locks that live as long as the worker. */
+  readonly locks = new Map<string, HeldLock>();
+  /** How long its last job may take, in ms. */
+  patienceMs = Infinity;
+  /** Ends its patience. */
+  timer?: Timer;
+  /** Called when its last job has ended or was cut. */
+  drained: () => void = () => undefined;
+  lease!: JobLease;
+  readonly ended: Promise<void>;
+  end!: () => void;
+
+  constructor(
+    readonly runner: JobRunner,
+    readonly name: string,
+    queues: string,
+  ) {
+    this.identity = workerIdentity(name, queues);
+    this.ended = new Promise((resolve) => {
+      this.end = resolve;
+    });
+  }
+}
+
+export type { Member };
+
+export class WorkerProcess {
+  /** Names the registration; a new one after each fencing, empty without one. */
+  id = "";
+  readonly environment: Environment;
+  readonly store: QueueStore;
+  private readonly listener: ProcessListener;
+  private readonly queues: readonly string[];
+  private readonly members = new Set<Member>();
+  private registering?: Promise<void>;
+
+  /** Members that take part in the next call. */
+  private pending: Member[] = [];
+  /** How many workers run a job. */
+  private busy = 0;
+  private isCalling = false;
+  private isPlanned = false;
+  private number = 0;
+  private calls = 0;
+  /** What was added after the last call ends the next wait. */
+  private mark = 0;
+  private waiting?: Waiting;
+  private problems = new Set<string>();
+
+  private heart?: Timer;
+  private renewing?: Promise<Renewal | undefined>;
+  /** Until then the lease surely holds, by the monotonic clock. */
+  private leaseUntil = -Infinity;
+  /** Since when every renewal came in time: a process that was cut off itself cannot tell who is dead. */
+  private steadySince = 0;
+  private lastRenewal = -Infinity;
+
+  private readonly outage: Outage;
+  private readonly skew: SkewWatch;
+  private isClosed = false;
+
+  constructor(
+    private readonly parts: ProcessParts,
+    readonly options: WorkerProcessOptions,
+  ) {
+    const { store, environment, listener } = parts;
+    this.store = store;
+    this.environment = environment;
+    this.listener = listener;
+    this.queues = queueOrder(options.queues, options.priorities);
+    this.outage = new Outage(environment, {
+      began: (error) => listener.outageBegan(error),
+      ended: (ms) => listener.outageEnded(ms),
+    });
+    this.skew = new SkewWatch(environment, (ms) => listener.skewed(ms));
+  }
+
+  /** Make the worker known here; `start` registers it. */
+  add(runner: JobRunner, name: string, queues: string): Member {
+    const member = new Member(runner, name, queues);
+    member.lease = this.leaseOf(member);
+    return member;
+  }
+
+  /** Register a worker and let it fetch; it gets another name when someone works under its own. */
+  async start(member: Member): Promise<void> {
+    if (this.isClosed) throw new Error("the process has ended");
+    this.members.add(member);
+    this.move(member, "start");
+    try {
+      while (this.isUnlisted(member)) await this.ensureRegistered();
+    } catch (error) {
+      this.move(member, "refused");
+      throw error;
+    }
+  }
+
+  /**
+   * Let a worker finish what it runs and leave.
+   * @param patienceMs how long its job may take; then the job goes back to its queue
+   */
+  end(member: Member, patienceMs = Infinity): Promise<void> {
+    member.patienceMs = Math.min(member.patienceMs, patienceMs);
+    if (!isActive(member.state)) return DONE;
+    if (!this.move(member, "end") && member.state === "draining")
+      this.limitPatience(member);
+    return member.ended;
+  }
+
+  /** End all workers and the registration. Without redis this takes `CLOSE_MS` once no job runs. */
+  async close(patienceMs: number): Promise<void> {
+    if (this.isClosed) return;
+    const members = [...this.members];
+    const ended = members.map((member) => this.end(member, patienceMs));
+    await Promise.all(members.map(untilDrained));
+    const deadline = this.environment.monotonic() + CLOSE_MS;
+    await within(this.environment, Promise.all(ended), CLOSE_MS);
+    // what redis holds for the others goes back when the lease ends
+    const isClean = this.members.size === 0;
+    for (const member of this.members) this.move(member, "cut");
+    this.isClosed = true;
+    this.heart?.cancel();
+    this.waiting?.stop();
+    if (isClean && this.id !== "") await this.deregister(deadline);
+  }
+
+  // -------------------------------------------------------- state machine
+
+  /** The only place that changes the state of a worker. */
+  private move(member: Member, event: WorkerEvent): boolean {
+    const next = nextState(member.state, event);
+    if (next === undefined) return false;
+    const wasDraining = member.state === "draining";
+    member.state = next;
+    if (wasDraining) member.drained();
+    this.entered[next]?.(member);
+    return true;
+  }
+
+  private readonly entered: {
+    [state in WorkerState]?: (member: Member) => void;
+  } = {
+    fetching: (member) => {
+      member.runner.poll();
+      this.request(member);
+    },
+    reporting: (member) => this.request(member),
+    idle: (member) => member.runner.rest(),
+    fenced: (member) => {
+      member.runner.abort("the job was given to another worker");
+    },
+    draining: (member) => this.limitPatience(member),
+    leaving: (member) => void this.leave(member),
+    stopped: (member) => this.forget(member),
+    abandoned: (member) => this.forget(member),
+  };
+
+  private limitPatience(member: Member): void {
+    member.timer?.cancel();
+    if (member.patienceMs === Infinity) return;
+    member.timer = this.environment.after(member.patienceMs, () => {
+      if (member.state !== "draining") return;
+      member.runner.abort("the worker ends");
+      this.move(member, "cut");
+    });
+  }
+
+  private forget(member: Member): void {
+    member.timer?.cancel();
+    this.members.delete(member);
+    member.end();
+  }
+
+  // ---------------------------------------------------------------- fetch
+
+  private request(member: Member): void {
+    this.pending.push(member);
+    this.plan();
+  }
+
+  /** Call at once when no other worker can take part; else when those that end in this turn do. */
+  private plan(): void {
+    if (this.isCalling || this.isPlanned || this.isClosed) return;
+    this.isPlanned = true;
+    const call = () => {
+      this.isPlanned = false;
+      void this.callStore();
+    };
+    if (this.busy === 0) queueMicrotask(call);
+    else this.environment.soon(call);
+  }
+
+  private async callStore(): Promise<void> {
+    if (this.isCalling || this.isClosed || this.pending.length === 0) return;
+    this.isCalling = true;
+    const batch = this.pending.splice(0, MAX_BATCH);
+    await this.exchange(batch);
+    if (this.store.kind === "memory" && ++this.calls % CALLS_PER_TURN === 0)
+      await new Promise<void>((resolve) => this.environment.soon(resolve));
+    this.isCalling = false;
+    if (this.pending.length > 0) this.plan();
+    else void this.waitForJobs();
+  }
+
+  /** Until the store answers: a repeated call changes nothing. */
+  private async exchange(batch: readonly Member[]): Promise<void> {
+    let call: Call | undefined;
+    let reply: ExchangeResult | "fenced" | undefined;
+    while (!this.isClosed) {
+      try {
+        await this.ensureRegistered();
+        if (call?.process !== this.id) call = this.prepare(batch);
+        if (!call) return;
+        this.mark = this.store.mark();
+        reply = await this.store.exchange(call);
+        this.outage.answered();
+      } catch (error) {
+        await pause(this.environment, this.outage.failed(toError(error)));
+        continue;
+      }
+      // jobs that were fetched under a registration that is gone were given back
+      if (reply !== "fenced" && call.process === this.id)
+        return this.deliver(call, reply);
+      this.fence(call.process);
+    }
+  }
+
+  /** The call of a batch under the present registration; undefined when there is nothing to report and nobody to ask for. */
+  private prepare(batch: readonly Member[]): Call | undefined {
+    const members: Member[] = [];
+    const slots: ExchangeSlot[] = [];
+    for (const member of batch) {
+      if (!isRequesting(member.state)) continue;
+      this.dropStaleOutcome(member);
+      const { identity: worker, outcome, state } = member;
+      const want = state === "fetching";
+      if (!want && outcome === NO_OUTCOME) {
+        this.move(member, "empty");
+        continue;
+      }
+      members.push(member);
+      slots.push({ worker, outcome, want });
+    }
+    if (members.length === 0) return undefined;
+    const { id: process, queues } = this;
+    const { node } = this.options;
+    return { process, number: ++this.number, queues, node, slots, members };
+  }
+
+  /** A job that was fetched under another registration was given back: what came of it does not count. */
+  private dropStaleOutcome(member: Member): void {
+    if (member.outcome === NO_OUTCOME || member.fetchedIn === this.id) return;
+    member.outcome = NO_OUTCOME;
+    member.runner.dropped();
+  }
+
+  private deliver(call: Call, { jobs, problems }: ExchangeResult): void {
+    this.reportProblems(problems);
+    call.members.forEach((member, index) => {
+      const job = jobs[index];
+      member.outcome = NO_OUTCOME;
+      member.locks.clear(); // they were released with the report
+      if (!job) return void this.move(member, "empty");
+      member.fetchedIn = call.process;
+      this.move(member, "job");
+      if (member.state === "running") void this.run(member, job);
+    });
+  }
+
+  private async run(member: Member, job: QueuedJob): Promise<void> {
+    this.busy++;
+    const outcome = await member.runner.run(job, member.lease);
+    this.busy--;
+    if (this.holds(member)) member.outcome = outcome;
+    else member.runner.dropped();
+    this.move(member, "finished");
+  }
+
+  private reportProblems(problems: readonly string[]): void {
+    if (problems.length === 0 && this.problems.size === 0) return;
+    for (const problem of problems)
+      if (!this.problems.has(problem))
+        this.listener.problem(new Error(problem));
+    this.problems = new Set(problems);
+  }
+
+  private async waitForJobs(): Promise<void> {
+    if (this.waiting || this.isClosed || !this.hasIdle()) return;
+    const { timeout = DEFAULT_POLL_MS, node } = this.options;
+    const target = { queues: this.queues, node };
+    const ms = Math.min(timeout, IDLE_POLL_MS);
+    this.waiting = this.store.wait(target, ms, this.mark);
+    await this.waiting.done;
+    this.waiting = undefined;
+    if (this.isClosed) return;
+    for (const member of this.members) this.move(member, "wake");
+  }
+
+  private hasIdle(): boolean {
+    for (const { state } of this.members) if (state === "idle") return true;
+    return false;
+  }
+
+  // --------------------------------------------------------- registration
+
+  /** Register the process and every worker that is not registered under its present id. */
+  private ensureRegistered(): Promise<void> {
+    if (
+      this.id !== "" &&
+      !this.registering &&
+      this.unregistered() === undefined
+    )
+      return DONE;
+    this.registering ??= this.registerAll().finally(() => {
+      this.registering = undefined;
+    });
+    return this.registering;
+  }
+
+  private unregistered(): Member | undefined {
+    for (const member of this.members)
+      if (this.isUnlisted(member)) return member;
+    return undefined;
+  }
+
+  private isUnlisted({ state, registration }: Member): boolean {
+    if (!needsJoin(state)) return false;
+    return registration === "" || registration !== this.id;
+  }
+
+  private async registerAll(): Promise<void> {
+    for (;;) {
+      if (this.id === "") await this.register();
+      const member = this.unregistered();
+      if (!member) return;
+      await this.join(member);
+    }
+  }
+
+  private async register(): Promise<void> {
+    const { environment, leaseMs } = this;
+    const { hostname, pid } = environment;
+    const id = `${hostname}:${pid}:${environment.token(6)}`;
+    const sentAt = environment.monotonic();
+    const { connectionName } = this.parts;
+    const renewal = await this.store.register(id, leaseMs, connectionName);
+    this.id = id;
+    this.number = 0;
+    this.renewed(sentAt, renewal);
+    this.steadySince = environment.monotonic();
+    if (!this.heart) this.scheduleBeat();
+  }
+
+  private async join(member: Member): Promise<void> {
+    const { id } = this;
+    for (let i = 0; i < NAME_TRIES; i++) {
+      const name = i === 0 ? member.name : this.otherName(member.name);
+      const identity = workerIdentity(name, member.identity.queues);
+      const result = await this.store.join(id, identity, this.leaseMs);
+      if (result === "taken") continue;
+      if (result === "fenced") return this.fence(id);
+      member.identity = identity;
+      member.registration = id;
+      member.runner.renamed(name);
+      this.move(member, "joined");
+      return;
+    }
+    throw new Error(`no free name for a worker like ${member.name}`);
+  }
+
+  /** Names are `host:pid+n`, which tools take apart. */
+  private otherName(name: string): string {
+    const at = name.lastIndexOf("+");
+    const suffix = `-${this.environment.token(3)}`;
+    if (at === -1) return name + suffix;
+    return name.slice(0, at) + suffix + name.slice(at);
+  }
+
+  private async leave(member: Member): Promise<void> {
+    while (member.state === "leaving") {
+      const { registration } = member;
+      if (registration === "" || registration !== this.id) break;
+      try {
+        await this.store.leave(registration, member.identity);
+        this.outage.answered();
+        break;
+      } catch (error) {
+        await pause(this.environment, this.outage.failed(toError(error)));
+      }
+    }
+    this.move(member, "left");
+  }
+
+  private async deregister(deadline: number): Promise<void> {
+    const ended = this.store.deregister(this.id).catch((error) => {
+      this.outage.failed(toError(error));
+    });
+    const left = deadline - this.environment.monotonic();
+    await within(this.environment, ended, Math.max(left, 0));
+  }
+
+  /** The registration `id` was taken away, and all its jobs given back. */
+  private fence(id: string): void {
+    if (id !== this.id) return;
+    this.id = "";
+    this.leaseUntil = -Infinity;
+    for (const member of [...this.members]) this.move(member, "fence");
+  }
+
+  // ---------------------------------------------------------------- lease
+
+  private get leaseMs(): number {
+    return this.options.heartbeatTimeout ?? DEFAULT_LEASE_MS;
+  }
+
+  /** Whether the worker runs a job that is its own. */
+  private holds({ state, fetchedIn }: Member): boolean {
+    return (
+      (state === "running" || state === "draining") && fetchedIn === this.id
+    );
+  }
+
+  private leaseOf(member: Member): JobLease {
+    const { environment } = this;
+    const isSure = () =>
+      environment.monotonic() < this.leaseUntil && this.holds(member);
+    const persist = async <T>(call: () => Promise<T>) => {
+      while (this.holds(member) && !this.isClosed) {
+        try {
+          const result = await call();
+          this.outage.answered();
+          return this.holds(member) ? result : undefined;
+        } catch (error) {
+          await pause(environment, this.outage.failed(toError(error)));
+        }
+      }
+      return undefined;
+    };
+    const confirm = async () => {
+      while (this.holds(member) && !isSure() && !this.isClosed)
+        await persist(() => this.renew());
+      return isSure();
+    };
+    return {
+      get process() {
+        return member.fetchedIn;
+      },
+      get worker() {
+        return member.identity;
+      },
+      locks: member.locks,
+      isSure,
+      confirm,
+      persist,
+    };
+  }
+
+  private scheduleBeat(): void {
+    const ms = Math.max(this.leaseMs / 3, 10);
+    this.heart = this.environment.after(ms, () => void this.beat());
+  }
+
+  /** Renew the lease, and look for processes that lost theirs. */
+  private async beat(): Promise<void> {
+    try {
+      const renewal = await this.renew();
+      if (renewal) await this.reapOthers(renewal.expired);
+      this.outage.answered();
+    } catch (error) {
+      this.outage.failed(toError(error));
+    }
+    if (!this.isClosed) this.scheduleBeat();
+  }
+
+  private renew(): Promise<Renewal | undefined> {
+    this.renewing ??= this.renewNow().finally(() => {
+      this.renewing = undefined;
+    });
+    return this.renewing;
+  }
+
+  private async renewNow(): Promise<Renewal | undefined> {
+    const { id, store, leaseMs } = this;
+    if (id === "") return void (await this.ensureRegistered());
+    const sentAt = this.environment.monotonic();
+    const members = [...this.members].filter(
+      ({ registration }) => registration === id,
+    );
+    const workers = members.map(({ identity }) => identity);
+    const locks = members.flatMap((member) => [...member.locks.values()]);
+    const renewal = await store.renew(id, leaseMs, workers, locks);
+    if (id !== this.id) return undefined;
+    if (renewal) this.renewed(sentAt, renewal);
+    else {
+      this.fence(id);
+      await this.ensureRegistered();
+    }
+    return renewal;
+  }
+
+  private renewed(sentAt: number, { nowMs }: Renewal): void {
+    const now = this.environment.monotonic();
+    this.leaseUntil = sentAt + this.leaseMs;
+    if (now - this.lastRenewal > (2 * this.leaseMs) / 3) this.steadySince = now;
+    this.lastRenewal = now;
+    this.skew.measured(nowMs, sentAt);
+  }
+
+  private async reapOthers(expired: readonly string[]): Promise<void> {
+    const ids = expired.filter((id) => id !== this.id);
+    const steadyMs = this.environment.monotonic() - this.steadySince;
+    if (ids.length === 0 || steadyMs < this.leaseMs) return;
+    const { store, listener } = this;
+    const { stuckWorkerTimeout = DEFAULT_STUCK_MS } = this.options;
+    const gone = await store.findDisconnected(ids);
+    for (const id of ids) {
+      const isGone = gone.includes(id);
+      const jobs = await store.reap(id, isGone ? 0 : stuckWorkerTimeout);
+      if (jobs) listener.reaped(id, jobs);
+      else if (!isGone) listener.silent(id);
+    }
+  }
+}
+
+const DONE = Promise.resolve();
+
+interface Call extends ExchangeCall {
+  readonly members: readonly Member[];
+}
+
+/** Whether a worker in this state is to be listed under the present registration. */
+function needsJoin(state: WorkerState): boolean {
+  return isActive(state) && !ENDING.has(state);
+}
+
+const ENDING: ReadonlySet<WorkerState> = new Set([
+  "draining",
+  "withdrawing",
+  "reporting",
+  "leaving",
+]);
+
+function isRequesting(state: WorkerState): boolean {
+  return (
+    state === "fetching" || state === "withdrawing" || state === "reporting"
+  );
+}
+
+function untilDrained(member: Member): Promise<void> | undefined {
+  if (member.state !== "draining") return undefined;
+  return new Promise((resolve) => {
+    member.drained = resolve;
+  });
+}

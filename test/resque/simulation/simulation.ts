@@ -1,0 +1,337 @@
+/** Simulated processes that work, enqueue and schedule, and what happens to them: a seed decides all of it. */
+import { encode } from "../../../src/resque/encode";
+import type { JobView } from "../../../src/resque/jobView";
+import { MultiWorker } from "../../../src/resque/multiWorker";
+import { Scheduler } from "../../../src/resque/scheduler";
+import { MemoryStore } from "../../../src/resque/store/memoryStore";
+import type { Due, EnqueueOptions } from "../../../src/resque/store/store";
+import type { Jobs } from "../../../src/resque/types";
+import { uniqueKey } from "../../../src/resque/uniqueness";
+import { Connection } from "../../../src/resque/connection";
+import { Ledger, NARROW, Violation } from "./ledger";
+import { Network } from "./network";
+import { Random } from "./random";
+import { SimProcess, World } from "./world";
+
+const LEASE_MS = 400;
+/** How long things go wrong, and how long they are given to come right again, in ms. */
+const CHAOS_MS = 3_000;
+const DRAIN_MS = 12_000;
+const PATIENCE_MS = 150;
+
+const KINDS = ["plain", "failing", "shaky", "locked", "narrow", "unique"];
+const QUEUES = ["high", "low"];
+
+interface Node {
+  process: SimProcess;
+  multiWorker: MultiWorker;
+  scheduler: Scheduler;
+}
+
+/** What a planted fault may change before anything runs. */
+export interface Parts {
+  store: MemoryStore;
+  world: World;
+}
+
+export interface Result {
+  seed: number;
+  steps: number;
+  violation?: string;
+  history: string[];
+}
+
+export async function simulate(
+  seed: number,
+  plant: (parts: Parts) => void = () => undefined,
+): Promise<Result> {
+  const simulation = new Simulation(seed, plant);
+  const { world } = simulation;
+  let violation: string | undefined;
+  try {
+    await simulation.run();
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    violation = error.message;
+  }
+  return { seed, steps: world.steps, violation, history: world.history };
+}
+
+class Simulation {
+  readonly world: World;
+  private readonly random: Random;
+  private readonly store: MemoryStore;
+  private readonly network: Network;
+  private readonly ledger: Ledger;
+  private readonly nodes: Node[] = [];
+  private started = 0;
+  private numbers = 0;
+
+  constructor(seed: number, plant: (parts: Parts) => void) {
+    this.random = new Random(seed);
+    const world = new World(this.random);
+    this.world = world;
+    this.store = new MemoryStore({
+      clock: () => world.now,
+      // a lease that ended is all that others know of a process
+      isConnected: () => false,
+    });
+    this.ledger = new Ledger(world, this.store);
+    plant({ store: this.store, world });
+    this.network = new Network(world, this.store, this.ledger);
+  }
+
+  async run(): Promise<void> {
+    const { world, random } = this;
+    this.planChaos();
+    await this.advance(CHAOS_MS);
+    world.note("everything heals");
+    this.network.heal();
+    for (const node of this.nodes) node.process.thaw();
+    while (this.nodes.length < 2) this.startNode();
+    await this.advance(DRAIN_MS, () => this.isDrained());
+    if (!this.isDrained())
+      this.ledger.fail(`never ended: ${this.ledger.unfinished().join(", ")}`);
+    void random;
+  }
+
+  private async advance(ms: number, until?: () => boolean): Promise<void> {
+    const { world, ledger } = this;
+    await world.run(world.now + ms, () => ledger.check(), until);
+  }
+
+  private isDrained(): boolean {
+    return this.ledger.unfinished().length === 0;
+  }
+
+  // ----------------------------------------------------------------- chaos
+
+  private planChaos(): void {
+    const { world, random } = this;
+    const { faults } = this.network;
+    if (random.chance(0.7))
+      this.network.faults = {
+        lostRequests: random.pick([0, 0.02, 0.1]),
+        lostReplies: random.pick([0, 0.02, 0.1]),
+        repeated: random.pick([0, 0.05, 0.2]),
+        late: random.pick([0, 0.05, 0.2]),
+        lateMs: random.pick([20, 150, 400]),
+      };
+    void faults;
+    const nodes = random.between(1, 3);
+    for (let i = 0; i < nodes; i++)
+      world.schedule(random.between(0, 100), () => this.startNode());
+    const jobs = random.between(5, 30);
+    for (let i = 0; i < jobs; i++)
+      world.schedule(random.between(0, CHAOS_MS - 500), () => this.enqueue());
+    const mishaps = random.between(0, 8);
+    for (let i = 0; i < mishaps; i++)
+      world.schedule(random.between(50, CHAOS_MS), () => this.mishap());
+  }
+
+  private mishap(): void {
+    const { random, network } = this;
+    const node = random.pick(this.nodes);
+    if (!node) return this.startNode();
+    const { process, multiWorker } = node;
+    const ms = random.pick([50, 200, 600, 1500]);
+    const mishaps: (() => void)[] = [
+      () => this.crash(node),
+      () => process.freeze(ms),
+      () => process.freeze(ms),
+      () => network.cut(process, ms),
+      () => network.outage(ms),
+      () => this.stop(node),
+      () => this.stop(node),
+      () => this.startNode(),
+      () =>
+        process.setClock(random.pick([-86_400_000, -5_000, 5_000, 86_400_000])),
+      () => this.scale(multiWorker, process),
+      () => this.scale(multiWorker, process),
+      () => void this.pauseQueue(ms),
+    ];
+    random.pick(mishaps)();
+  }
+
+  private crash(node: Node): void {
+    node.process.crash();
+    this.forget(node);
+    this.world.schedule(this.random.between(10, 500), () => this.startNode());
+  }
+
+  private stop(node: Node): void {
+    const { process, multiWorker, scheduler } = node;
+    if (process.isFrozen) return;
+    this.world.note(`${process.name} is told to stop`);
+    this.forget(node);
+    this.ledger.stopping.add(process);
+    void Promise.all([scheduler.end(), multiWorker.stop()]).then(() => {
+      process.exit();
+    });
+    this.world.schedule(this.random.between(10, 500), () => this.startNode());
+  }
+
+  private scale(multiWorker: MultiWorker, process: SimProcess): void {
+    const count = this.random.between(1, 4);
+    this.world.note(`${process.name} is to have ${count} workers`);
+    multiWorker.options.minTaskProcessors = 1;
+    multiWorker.options.maxTaskProcessors = count;
+  }
+
+  private async pauseQueue(ms: number): Promise<void> {
+    const queue = this.random.pick(QUEUES);
+    this.world.note(`${queue} is paused for ${ms} ms`);
+    await this.store.pause(queue);
+    this.world.schedule(ms, () => void this.store.resume(queue));
+  }
+
+  private forget(node: Node): void {
+    this.nodes.splice(this.nodes.indexOf(node), 1);
+  }
+
+  // ----------------------------------------------------------------- nodes
+
+  private startNode(): void {
+    if (this.nodes.length >= 3) return;
+    const { world, random } = this;
+    const number = ++this.started;
+    const process = new SimProcess(world, `p${number}`, number);
+    process.skewMs = random.pick([0, 0, 0, 5_000, -3_600_000]);
+    world.note(`${process.name} starts`);
+    const connection = { store: this.network.connect(process) };
+    const { environment } = process;
+    const jobs = this.jobsOf(process);
+    const multiWorker = new MultiWorker(
+      {
+        connection,
+        environment,
+        queues: random.pick([["high", "low"], ["*"], ["low", "*"]]),
+        minTaskProcessors: 1,
+        maxTaskProcessors: random.between(1, 4),
+        checkTimeout: 60,
+        maxEventLoopDelay: 50,
+        timeout: 200,
+        heartbeatTimeout: LEASE_MS,
+        shutdownTimeout: PATIENCE_MS,
+      },
+      jobs,
+    );
+    const scheduler = new Scheduler(
+      {
+        connection,
+        environment,
+        name: process.name,
+        timeout: 150,
+        leaderLockTimeout: 0.4,
+        stuckWorkerTimeout: 0,
+      },
+      jobs,
+    );
+    const node = { process, multiWorker, scheduler };
+    for (const part of [multiWorker, scheduler])
+      part.on("error", (error) =>
+        world.note(`${process.name} reports ${String(error)}`),
+      );
+    this.nodes.push(node);
+    void this.startParts(node);
+  }
+
+  /** A process that cannot start is started again. */
+  private async startParts(node: Node): Promise<void> {
+    try {
+      await node.scheduler.connect();
+      await node.scheduler.start();
+      await node.multiWorker.start();
+    } catch {
+      if (node.process.isDead || !this.nodes.includes(node)) return;
+      this.world.note(`${node.process.name} did not start`);
+      this.forget(node);
+      node.process.exit();
+      this.startNode();
+    }
+  }
+
+  private jobsOf(process: SimProcess): Jobs {
+    const { ledger } = this;
+    const work = async (
+      kind: string,
+      view: JobView,
+      uid: string,
+      ms: number,
+    ) => {
+      const run = { process, view, uid, kind, key: uid.slice(0, 3) };
+      ledger.begin(run);
+      await new Promise<void>((resolve) => {
+        process.environment.after(ms, resolve);
+      });
+      ledger.end(run);
+    };
+    const body = (kind: string) =>
+      function (this: JobView, uid: string, ms: number) {
+        return work(kind, this, uid, ms);
+      };
+    return {
+      plain: body("plain"),
+      async failing(uid: string, ms: number) {
+        await work("failing", this, uid, ms);
+        throw new Error("failed");
+      },
+      shaky: {
+        retry: { attempts: 3, backoff: [30] },
+        async perform(uid: string, ms: number) {
+          await work("shaky", this, uid, ms);
+          if ((this.job.attempt ?? 1) < 3) throw new Error("not yet");
+        },
+      },
+      locked: {
+        plugins: ["JobLock"],
+        pluginOptions: { JobLock: { key: "only one", enqueueTimeout: 60 } },
+        perform: body("locked"),
+      },
+      narrow: { concurrency: NARROW, perform: body("narrow") },
+      unique: { unique: true, perform: body("unique") },
+    };
+  }
+
+  // ------------------------------------------------------------- producers
+
+  /** Producers sit beside the network, and see what it does to their calls. */
+  private enqueue(): void {
+    const { random, ledger } = this;
+    const node = random.pick(this.nodes);
+    if (!node) return;
+    const kind = random.pick(KINDS);
+    const queue = random.pick(QUEUES);
+    const ms = random.pick([1, 10, 40, 300]);
+    const isUnique = kind === "unique";
+    const uid = isUnique ? `#u${random.between(1, 2)}#` : `#${++this.numbers}#`;
+    const raw = encode(isUnique ? "high" : queue, kind, [
+      uid,
+      isUnique ? 20 : ms,
+    ]);
+    const job = { queue: isUnique ? "high" : queue, raw };
+    const options: EnqueueOptions = isUnique
+      ? {
+          unique: {
+            key: uniqueKey(new Connection(), job.queue, raw),
+            class: kind,
+          },
+        }
+      : {};
+    const store = this.network.connect(node.process);
+    const due: Due = random.chance(0.5)
+      ? { inMs: random.between(0, 600) }
+      : { atMs: this.world.now + random.between(-100, 600) };
+    const call = random.chance(0.6)
+      ? store.enqueue(job.queue, [raw], options)
+      : store.delay(job, due, options);
+    call.then(
+      ({ state }) => {
+        if (state !== "added") return;
+        this.world.note(`${uid} ${kind} was added to ${job.queue}`);
+        ledger.acknowledged.set(uid, kind);
+      },
+      () => undefined, // may have been added or not
+    );
+  }
+}
