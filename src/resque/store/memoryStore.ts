@@ -240,12 +240,11 @@ export class MemoryStore implements QueueStore {
   }
 
   findDisconnected(processes: readonly string[]): Promise<string[]> {
-    const { isConnected } = this.options;
-    if (!isConnected) return Promise.resolve([]);
+    const { isConnected = () => true } = this.options;
     return this.run((data) =>
       processes.filter((id) => {
-        const registered = data.processes.get(id);
-        return registered && !isConnected(registered.connection);
+        const connection = data.processes.get(id)?.connection;
+        return connection === "" || (connection && !isConnected(connection));
       }),
     );
   }
