@@ -27,6 +27,8 @@ export class Ledger {
   /** Processes that were told to stop: their jobs go back when the time is over. */
   readonly stopping = new Set<SimProcess>();
   isDirty = false;
+  /** Kept, because the engine takes what is thrown in a body for a failure of the job. */
+  private violation?: Violation;
   private processed = 0;
   private failed = 0;
 
@@ -109,6 +111,7 @@ export class Ledger {
 
   /** What must hold after every step. */
   check(): void {
+    if (this.violation) throw this.violation;
     if (!this.isDirty) return;
     this.isDirty = false;
     const places = this.places();
@@ -164,7 +167,8 @@ export class Ledger {
 
   fail(text: string): never {
     this.world.note(`VIOLATION: ${text}`);
-    throw new Violation(text);
+    this.violation = new Violation(text);
+    throw this.violation;
   }
 }
 

@@ -15,7 +15,7 @@ import { SimProcess, World } from "./world";
 
 const LEASE_MS = 400;
 /** How long things go wrong, and how long they are given to come right again, in ms. */
-const CHAOS_MS = 3_000;
+const CHAOS_MS = 2_000;
 const DRAIN_MS = 12_000;
 const PATIENCE_MS = 150;
 
@@ -28,12 +28,6 @@ interface Node {
   scheduler: Scheduler;
 }
 
-/** What a planted fault may change before anything runs. */
-export interface Parts {
-  store: MemoryStore;
-  world: World;
-}
-
 export interface Result {
   seed: number;
   steps: number;
@@ -43,9 +37,9 @@ export interface Result {
 
 export async function simulate(
   seed: number,
-  plant: (parts: Parts) => void = () => undefined,
+  changeStore: (store: MemoryStore) => void = () => undefined,
 ): Promise<Result> {
-  const simulation = new Simulation(seed, plant);
+  const simulation = new Simulation(seed, changeStore);
   const { world } = simulation;
   let violation: string | undefined;
   try {
@@ -67,7 +61,7 @@ class Simulation {
   private started = 0;
   private numbers = 0;
 
-  constructor(seed: number, plant: (parts: Parts) => void) {
+  constructor(seed: number, changeStore: (store: MemoryStore) => void) {
     this.random = new Random(seed);
     const world = new World(this.random);
     this.world = world;
@@ -77,12 +71,12 @@ class Simulation {
       isConnected: () => false,
     });
     this.ledger = new Ledger(world, this.store);
-    plant({ store: this.store, world });
+    changeStore(this.store);
     this.network = new Network(world, this.store, this.ledger);
   }
 
   async run(): Promise<void> {
-    const { world, random } = this;
+    const { world } = this;
     this.planChaos();
     await this.advance(CHAOS_MS);
     world.note("everything heals");
@@ -92,7 +86,6 @@ class Simulation {
     await this.advance(DRAIN_MS, () => this.isDrained());
     if (!this.isDrained())
       this.ledger.fail(`never ended: ${this.ledger.unfinished().join(", ")}`);
-    void random;
   }
 
   private async advance(ms: number, until?: () => boolean): Promise<void> {
@@ -108,7 +101,6 @@ class Simulation {
 
   private planChaos(): void {
     const { world, random } = this;
-    const { faults } = this.network;
     if (random.chance(0.7))
       this.network.faults = {
         lostRequests: random.pick([0, 0.02, 0.1]),
@@ -117,13 +109,16 @@ class Simulation {
         late: random.pick([0, 0.05, 0.2]),
         lateMs: random.pick([20, 150, 400]),
       };
-    void faults;
     const nodes = random.between(1, 3);
     for (let i = 0; i < nodes; i++)
       world.schedule(random.between(0, 100), () => this.startNode());
-    const jobs = random.between(5, 30);
-    for (let i = 0; i < jobs; i++)
-      world.schedule(random.between(0, CHAOS_MS - 500), () => this.enqueue());
+    const bursts = random.between(2, 10);
+    for (let i = 0; i < bursts; i++) {
+      const size = random.pick([1, 1, 2, 10]);
+      world.schedule(random.between(0, CHAOS_MS - 500), () => {
+        for (let n = 0; n < size; n++) this.enqueue();
+      });
+    }
     const mishaps = random.between(0, 8);
     for (let i = 0; i < mishaps; i++)
       world.schedule(random.between(50, CHAOS_MS), () => this.mishap());
@@ -138,7 +133,8 @@ class Simulation {
     const mishaps: (() => void)[] = [
       () => this.crash(node),
       () => process.freeze(ms),
-      () => process.freeze(ms),
+      () => this.stall(process),
+      () => this.stall(process),
       () => network.cut(process, ms),
       () => network.outage(ms),
       () => this.stop(node),
@@ -151,6 +147,13 @@ class Simulation {
       () => void this.pauseQueue(ms),
     ];
     random.pick(mishaps)();
+  }
+
+  /** The event loop is busy again and again, so that the number of workers goes down. */
+  private stall(process: SimProcess): void {
+    this.world.note(`${process.name} stalls`);
+    for (let n = 0; n < 10; n++)
+      this.world.schedule(50 * n, () => process.freeze(30, false));
   }
 
   private crash(node: Node): void {
@@ -206,10 +209,10 @@ class Simulation {
         connection,
         environment,
         queues: random.pick([["high", "low"], ["*"], ["low", "*"]]),
-        minTaskProcessors: 1,
-        maxTaskProcessors: random.between(1, 4),
+        minTaskProcessors: random.between(1, 3),
+        maxTaskProcessors: 4,
         checkTimeout: 60,
-        maxEventLoopDelay: 50,
+        maxEventLoopDelay: 10,
         timeout: 200,
         heartbeatTimeout: LEASE_MS,
         shutdownTimeout: PATIENCE_MS,
@@ -302,7 +305,7 @@ class Simulation {
     if (!node) return;
     const kind = random.pick(KINDS);
     const queue = random.pick(QUEUES);
-    const ms = random.pick([1, 10, 40, 300]);
+    const ms = random.pick([1, 5, 10, 40, 400]);
     const isUnique = kind === "unique";
     const uid = isUnique ? `#u${random.between(1, 2)}#` : `#${++this.numbers}#`;
     const raw = encode(isUnique ? "high" : queue, kind, [

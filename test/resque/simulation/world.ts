@@ -74,7 +74,7 @@ export class World {
 }
 
 /** How many promises that wait for each other one event may settle; a chain that is longer goes on with the next event. */
-const LONGEST_CHAIN = 40;
+const LONGEST_CHAIN = 20;
 
 /** The promises that are ready have been served; a turn of the event loop for each step would cost ten times as much. */
 async function settled(): Promise<void> {
@@ -99,9 +99,9 @@ export class SimProcess {
     this.world.note(`${this.name} crashes`);
   }
 
-  freeze(ms: number): void {
-    this.frozenUntil = this.world.now + ms;
-    this.world.note(`${this.name} freezes for ${ms} ms`);
+  freeze(ms: number, isNoted = true): void {
+    this.frozenUntil = Math.max(this.frozenUntil, this.world.now + ms);
+    if (isNoted) this.world.note(`${this.name} freezes for ${ms} ms`);
   }
 
   thaw(): void {
