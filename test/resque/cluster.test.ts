@@ -4,7 +4,6 @@ import type { Cluster, Redis } from "ioredis";
 import * as resque from "node-resque";
 import { Connection } from "../../src/resque/connection";
 import { Queue } from "../../src/resque/queue";
-import { reap } from "../../src/resque/steps/lease";
 import type { Jobs } from "../../src/resque/types";
 import { Worker } from "../../src/resque/worker";
 import { RedisCluster } from "../support/redisCluster";
@@ -109,8 +108,9 @@ describeOnRedis("on a Redis Cluster", () => {
     const queue = await bench.queue();
     await queue.enqueue("q", "wait", [1]);
     await until(() => worker.working);
-    const owner = await redis.get(`{resque}:ah:owner:${worker.member}`);
-    expect(await reap(queue.connection, owner!, 0)).toBeUndefined();
+    const owner = await redis.get(`{resque}:ah:owner:${worker.name}:q`);
+    const { store } = queue.connection;
+    expect(await store.reap(owner!, 0)).toBeUndefined();
 
     const other = await bench.startedWorker(
       { wait: () => 1 },

@@ -239,12 +239,8 @@ describeOnEachEngine("declared features", (engine) => {
     await until(async () => (await queue.job(other))?.state === "failed");
     expect((await queue.job(other))!.error).toBe("no");
     expect(await queue.job("none")).toBeUndefined();
-    const later = await queue.enqueueTracked(
-      "q",
-      "long",
-      [1],
-      Date.now() + 9e4,
-    );
+    const at = Date.now() + 9e4;
+    const later = await queue.enqueueTracked("q", "long", [1], { at });
     expect((await queue.job(later!))!.state).toBe("delayed");
   });
 

@@ -3,7 +3,6 @@ import * as fc from "fast-check";
 import type { Redis } from "ioredis";
 import { Queue } from "../../src/resque/queue";
 import { Scheduler } from "../../src/resque/scheduler";
-import { reap } from "../../src/resque/steps/lease";
 import type { Jobs } from "../../src/resque/types";
 import { Worker } from "../../src/resque/worker";
 import { describeOnEachEngine, type Engine } from "../support/engines";
@@ -126,19 +125,22 @@ class World {
 
   /** Lists of jobs that are not empty, and records of jobs that run. */
   private async unfinished(): Promise<string[]> {
-    const { redis } = this.queue.connection;
-    const names = (await redis.keys("resque:*")).filter((name) =>
-      /^resque:(queue:|delayed:|ah:parked:|worker:m:\d+:q$|timestamps|ah:(due|limit:|held))/.test(
-        name,
-      ),
-    );
-    // one look, so that no job moves behind it
-    if (!this.engine.embedded) return names;
-    // the embedded engine keeps keys of empty lists
-    const kept: string[] = [];
-    for (const name of [...names, ...names])
-      if ((await sizeOf(redis, name)) > 0) kept.push(name);
-    return kept;
+    const { redis, store } = this.queue.connection;
+    if (!this.engine.embedded)
+      // one look, so that no job moves behind it
+      return (await redis.keys("resque:*")).filter((name) =>
+        /^resque:(queue:|delayed:|ah:parked:|worker:m:\d+:q$|timestamps|ah:(due|limit:|held|waiting))/.test(
+          name,
+        ),
+      );
+    const { queued, waiting } = (await store.lengths(["q"])).q!;
+    const records = await store.records(await store.workers());
+    return [
+      ...Array<string>(queued + waiting).fill("a job"),
+      ...(await store.delayedSeconds()).map((second) => `delayed ${second}`),
+      ...records.flatMap(({ record }) => record ?? []),
+      ...Object.keys(await store.locks()),
+    ];
   }
 
   async check(): Promise<void> {
@@ -206,12 +208,14 @@ class World {
     actor.isDead = true;
     actor.running.clear();
     const { redis } = this.queue.connection;
-    const owner = await redis.get(`resque:ah:owner:${actor.worker.member}`);
+    const owner = await redis.get(`resque:ah:owner:${actor.worker.name}:q`);
     if (owner) this.deadIds.push(owner);
     actor.redis.disconnect();
     // the process would be gone: nothing of it may stay in this one
-    (actor.worker as any).session.taker.close();
-    clearInterval((actor.worker as any).session.heart);
+    const { process } = actor.worker as any;
+    process.isClosed = true;
+    process.heart?.cancel();
+    process.waiting?.stop();
     if (which % 2 === 0) await this.reapTheDead();
   }
 
@@ -219,7 +223,8 @@ class World {
     const { connection } = this.queue;
     for (const id of this.deadIds.splice(0)) {
       await connection.redis.zadd("resque:ah:procs", 0, id);
-      if (!(await reap(connection, id, 0))) this.problems.push("not reaped");
+      if (!(await connection.store.reap(id, 0)))
+        this.problems.push("not reaped");
     }
   }
 
@@ -276,21 +281,6 @@ class World {
     Object.assign(jobs.shaky, { retry: { attempts: 2, backoff: [5] } });
     Object.assign(jobs.unique, { unique: true });
     return jobs;
-  }
-}
-
-async function sizeOf(redis: Redis, key: string): Promise<number> {
-  switch (await redis.type(key)) {
-    case "list":
-      return redis.llen(key);
-    case "set":
-      return redis.scard(key);
-    case "zset":
-      return redis.zcard(key);
-    case "hash":
-      return redis.hlen(key);
-    default:
-      return redis.exists(key);
   }
 }
 

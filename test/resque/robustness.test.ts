@@ -4,8 +4,6 @@ import * as v8 from "node:v8";
 import * as vm from "node:vm";
 import { Redis } from "ioredis";
 import { Queue } from "../../src/resque/queue";
-import { promoteJobs } from "../../src/resque/steps/delay";
-import { takeBatch, type SlotRequest } from "../../src/resque/steps/take";
 import type { Jobs } from "../../src/resque/types";
 import { Worker } from "../../src/resque/worker";
 import { describeOnEachEngine } from "../support/engines";
@@ -99,7 +97,7 @@ describeOnEachEngine("loads", (engine) => {
     await queue.enqueueAt(due, "q", "x", [1]);
     await queue.enqueueAt(due + 5000, "q", "x", [1]);
     expect((await queue.delDelayed("q", "x", [1])).sort()).toEqual(
-      [due, due + 5000].map((ms) => Math.ceil(ms / 1000)),
+      [due, due + 5000].map((ms) => Math.round(ms / 1000)),
     );
     expect(await queue.scheduledAt("q", "x", [1])).toEqual([]);
     expect(await bench.redis.zcard("resque:ah:due")).toBe(0);
@@ -111,8 +109,9 @@ describeOnEachEngine("loads", (engine) => {
     const due = Date.now() - 60_000;
     const jobs = 500; // as many as are moved at once
     for (let n = 0; n < jobs; n++) await queue.enqueueAt(due, "q", "x", [n]);
-    const { moved } = await promoteJobs(queue.connection, Date.now());
+    const { moved } = await queue.connection.store.promote(jobs);
     expect(moved).toHaveLength(jobs);
+    expect(await queue.timestamps()).toEqual([]);
     expect(await bench.redis.zcard("resque:ah:due")).toBe(0);
     expect(await bench.redis.zcard("resque:delayed_queue_schedule")).toBe(0);
   });
@@ -265,56 +264,21 @@ describeOnRedis("connections and clocks", () => {
     await proxy.stop();
   });
 
-  test("a lock that redis takes only after the worker gave up is held by nobody", async () => {
+  test("a lock that redis was asked for in vain is not taken later", async () => {
     const client = new Redis(server.url, { commandTimeout: 300 });
-    const worker = new Worker({ connection: { redis: client } }, {});
-    await worker.connect();
-    await worker.takeLock("known", "1", 60); // redis has the scripts
-    await worker.releaseLock("known");
+    const queue = new Queue({ connection: { redis: client } });
+    await queue.connect();
+    const { store } = queue.connection;
+    const known = (await store.takeLock({ key: "known", seconds: 60 }))!; // redis has the scripts
+    await store.releaseLock(known);
     await redis.client("PAUSE", 60_000, "WRITE");
-    await expect(worker.takeLock("late", "2", 60)).rejects.toThrow();
+    const late = store.takeLock({ key: "late", seconds: 60 });
+    await expect(late).rejects.toThrow("Command timed out");
     await redis.client("UNPAUSE");
     await client.ping(); // what was sent before it is done
     expect(await redis.exists("late")).toBe(0);
-    await worker.end();
+    await queue.end();
     client.disconnect();
-  });
-
-  test("a call that is repeated is answered again, and one that comes late changes nothing", async () => {
-    const queue = await bench.queue();
-    for (const n of [1, 2, 3]) await queue.enqueue("q", "x", [n]);
-    const { connection } = queue;
-    const process = connection.key("ah:proc", "p");
-    await redis.hset(process, "call", "0");
-    const request: SlotRequest = {
-      slot: {
-        name: "w",
-        record: "rec",
-        processed: "sp",
-        failed: "sf",
-        head: '{"worker":"w"',
-      },
-      outcome: { kind: "success" },
-      want: true,
-    };
-    const call = (number: number) =>
-      takeBatch(connection, {
-        process,
-        number,
-        queues: ["q"],
-        slots: [request],
-      });
-    const first = await call(1);
-    expect(await call(1)).toEqual(first);
-    const second = await call(2);
-    expect(second).not.toEqual(first);
-    expect(await call(1)).toBe("fenced"); // nobody waits for this answer any more
-    expect(await call(2)).toEqual(second);
-    expect(await queue.length("q")).toBe(1);
-    expect((await queue.stats()).processed).toBe("2");
-    await redis.del(process);
-    expect(await call(3)).toBe("fenced");
-    expect((await queue.stats()).processed).toBe("2");
   });
 
   test("wake-ups are not lost with the connection that waits for them", async () => {
