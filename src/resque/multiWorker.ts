@@ -3,9 +3,15 @@ import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import { Connection, processToken } from "./connection";
 import { systemEnvironment, type Environment, type Timer } from "./environment";
+import { startHeartbeat, type Heartbeat } from "./heartbeat";
 import type { ConnectionOptions, Jobs } from "./types";
 import { SHUTDOWN_MS, Worker } from "./worker";
-import { WorkerProcess, type WorkerProcessOptions } from "./workerProcess";
+import {
+  LEASE_MS,
+  STUCK_MS,
+  WorkerProcess,
+  type WorkerProcessOptions,
+} from "./workerProcess";
 
 export interface MultiWorkerOptions extends Omit<
   WorkerProcessOptions,
@@ -140,6 +146,7 @@ export class MultiWorker extends EventEmitter {
         store: connection.store,
         environment,
         connectionName: processToken,
+        startHeartbeat: () => this.startHeartbeat(connection),
         listener: {
           outageBegan: (error) => this.report(error),
           outageEnded: (ms) => this.emit("recovered", ms),
@@ -151,6 +158,17 @@ export class MultiWorker extends EventEmitter {
       },
       { ...this.options, queues },
     );
+  }
+
+  private startHeartbeat(connection: Connection): Heartbeat | undefined {
+    if (connection.store.kind === "memory" || !connection.redis) return;
+    const { heartbeatTimeout = LEASE_MS, stuckWorkerTimeout = STUCK_MS } =
+      this.options;
+    return startHeartbeat(connection.redis, {
+      prefix: connection.namespacePrefix,
+      leaseMs: heartbeatTimeout,
+      stuckMs: stuckWorkerTimeout,
+    });
   }
 
   private everyone(): Worker[] {

@@ -4,6 +4,7 @@
  */
 import { toError } from "../errors";
 import { pause, within, type Environment, type Timer } from "./environment";
+import type { Heartbeat } from "./heartbeat";
 import {
   isActive,
   nextState,
@@ -96,10 +97,12 @@ export interface ProcessParts {
   listener: ProcessListener;
   /** Names the connections of this process (`CLIENT SETNAME`), by which others see that it lives. */
   connectionName: string;
+  /** Renews the lease while the event loop is blocked; not every store can have one. */
+  startHeartbeat?: () => Heartbeat | undefined;
 }
 
-const DEFAULT_LEASE_MS = 30_000;
-const DEFAULT_STUCK_MS = 3_600_000;
+export const LEASE_MS = 30_000;
+export const STUCK_MS = 3_600_000;
 const DEFAULT_POLL_MS = 5_000;
 /** Other producers push no wake-up token, so the queues are polled at least this often. */
 const IDLE_POLL_MS = 1_000;
@@ -107,6 +110,8 @@ const MAX_BATCH = 64;
 /** A store in this process answers without a pause for anything else; after so many calls there is one. */
 const CALLS_PER_TURN = 16;
 const NAME_TRIES = 5;
+/** A process that ends before this needs no thread, in ms. */
+const HEARTBEAT_AFTER_MS = 1_000;
 /** How long the end of the registration may take once no job runs, in ms. */
 export const CLOSE_MS = 900;
 
@@ -170,6 +175,7 @@ export class WorkerProcess {
   private problems = new Set<string>();
 
   private heart?: Timer;
+  private heartbeat?: Heartbeat;
   private renewing?: Promise<Renewal | undefined>;
   /** Until then the lease surely holds, by the monotonic clock. */
   private leaseUntil = -Infinity;
@@ -242,6 +248,7 @@ export class WorkerProcess {
     for (const member of this.members) this.move(member, "cut");
     this.isClosed = true;
     this.heart?.cancel();
+    this.heartbeat?.stop();
     this.waiting?.stop();
     if (isClean && this.id !== "") await this.deregister(deadline);
   }
@@ -470,6 +477,7 @@ export class WorkerProcess {
     this.number = 0;
     this.renewed(sentAt, renewal);
     this.steadySince = environment.monotonic();
+    this.heartbeat?.follow(id);
     if (!this.heart) this.scheduleBeat();
   }
 
@@ -532,7 +540,15 @@ export class WorkerProcess {
   // ---------------------------------------------------------------- lease
 
   private get leaseMs(): number {
-    return this.options.heartbeatTimeout ?? DEFAULT_LEASE_MS;
+    return this.options.heartbeatTimeout ?? LEASE_MS;
+  }
+
+  private isLeaseSure(): boolean {
+    const now = this.environment.monotonic();
+    return (
+      now < this.leaseUntil ||
+      (this.id !== "" && now < (this.heartbeat?.leaseUntil() ?? -Infinity))
+    );
   }
 
   /** Whether the worker runs a job that is its own. */
@@ -544,8 +560,7 @@ export class WorkerProcess {
 
   private leaseOf(member: Member): JobLease {
     const { environment } = this;
-    const isSure = () =>
-      environment.monotonic() < this.leaseUntil && this.holds(member);
+    const isSure = () => this.isLeaseSure() && this.holds(member);
     const persist = async <T>(call: () => Promise<T>) => {
       while (this.holds(member) && !this.isClosed) {
         try {
@@ -578,12 +593,21 @@ export class WorkerProcess {
   }
 
   private scheduleBeat(): void {
+    const isFirst = this.heart === undefined;
     const ms = Math.max(this.leaseMs / 3, 10);
-    this.heart = this.environment.after(ms, () => void this.beat());
+    this.heart = this.environment.after(
+      isFirst ? Math.min(ms, HEARTBEAT_AFTER_MS) : ms,
+      () => void this.beat(isFirst),
+    );
   }
 
   /** Renew the lease, and look for processes that lost theirs. */
-  private async beat(): Promise<void> {
+  private async beat(isFirst: boolean): Promise<void> {
+    if (isFirst) {
+      this.heartbeat = this.parts.startHeartbeat?.();
+      this.heartbeat?.follow(this.id);
+    }
+    this.heartbeat?.alive();
     try {
       const renewal = await this.renew();
       if (renewal) await this.reapOthers(renewal.expired);
@@ -633,7 +657,7 @@ export class WorkerProcess {
     const steadyMs = this.environment.monotonic() - this.steadySince;
     if (ids.length === 0 || steadyMs < this.leaseMs) return;
     const { store, listener } = this;
-    const { stuckWorkerTimeout = DEFAULT_STUCK_MS } = this.options;
+    const { stuckWorkerTimeout = STUCK_MS } = this.options;
     const gone = await store.findDisconnected(ids);
     for (const id of ids) {
       const isGone = gone.includes(id);

@@ -7,7 +7,6 @@ import { MemoryStore } from "../../../src/resque/store/memoryStore";
 import type { Due, EnqueueOptions } from "../../../src/resque/store/store";
 import type { Jobs } from "../../../src/resque/types";
 import { uniqueKey } from "../../../src/resque/uniqueness";
-import { Connection } from "../../../src/resque/connection";
 import { Ledger, NARROW, Violation } from "./ledger";
 import { Network } from "./network";
 import { Random } from "./random";
@@ -316,7 +315,7 @@ class Simulation {
     const options: EnqueueOptions = isUnique
       ? {
           unique: {
-            key: uniqueKey(new Connection(), job.queue, raw),
+            key: uniqueKey(job.queue, raw),
             class: kind,
           },
         }
