@@ -29,8 +29,9 @@ export class Connection extends EventEmitter {
   readySince = performance.now();
   private prefix = "resque:";
   private owned = false;
+  /** Who shares a client with us reports what happens to it. */
   private readonly onError = (error: Error) => {
-    if (this.listenerCount("error") > 0) this.emit("error", error);
+    if (this.owned) this.report(error);
   };
   private readonly onReady = () => {
     this.readySince = performance.now();
@@ -138,6 +139,10 @@ export class Connection extends EventEmitter {
     });
   }
 
+  private report(error: Error): void {
+    if (this.listenerCount("error") > 0) this.emit("error", error);
+  }
+
   private build(): Redis {
     const { pkg = "ioredis", host, port, database, password } = this.options;
     const Client = (
@@ -169,7 +174,7 @@ export class Connection extends EventEmitter {
     named.add(client);
     const setName = () => {
       client.client("SETNAME", processToken).catch((error) => {
-        this.onError(toError(error)); // a host that forbids it: leases still work
+        this.report(toError(error)); // a host that forbids it: leases still work
       });
     };
     client.on("ready", setName);

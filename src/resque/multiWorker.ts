@@ -54,8 +54,8 @@ const CHECK_MS = 500;
 const BLOCKED_MS = 10;
 
 /**
- * Events: those of workers, `multiWorkerAction` (verb, delay in ms), `reaped` (id, jobs), `silent` (id), `recovered` (ms),
- * `skew` (ms), `error` (error, worker's number, queue, job).
+ * Events: those of workers, `multiWorkerAction` (verb, delay in ms), `reaped` (id, jobs), `silent` (id), `outage` (error; the
+ * same comes as `error`), `recovered` (ms), `skew` (ms), `error` (error, worker's number, queue, job).
  */
 export class MultiWorker extends EventEmitter {
   options: MultiWorkerOptions & {
@@ -148,7 +148,10 @@ export class MultiWorker extends EventEmitter {
         connectionName: processToken,
         startHeartbeat: () => this.startHeartbeat(connection),
         listener: {
-          outageBegan: (error) => this.report(error),
+          outageBegan: (error) => {
+            this.emit("outage", error);
+            this.report(error);
+          },
           outageEnded: (ms) => this.emit("recovered", ms),
           problem: (error) => this.report(error),
           reaped: (id, jobs) => this.emit("reaped", id, jobs),

@@ -37,7 +37,7 @@ let schedulers = 0;
 
 /**
  * Events: start, end, leader, poll, workingTimestamp (second), transferredJob (second, job), cleanStuckWorker (name, payload,
- * age in s), recovered (ms), skew (ms), error.
+ * age in s), outage (error; the same comes as error), recovered (ms), skew (ms), error.
  */
 export class Scheduler extends EventEmitter {
   options: SchedulerOptions;
@@ -65,7 +65,10 @@ export class Scheduler extends EventEmitter {
     this.queue = new Queue({ connection: options.connection }, jobs);
     this.queue.on("error", (error) => this.report(error));
     this.outage = new Outage(environment, {
-      began: (error) => this.report(error),
+      began: (error) => {
+        this.emit("outage", error);
+        this.report(error);
+      },
       ended: (ms) => this.emit("recovered", ms),
     });
     this.skew = new SkewWatch(environment, (ms) => this.emit("skew", ms));

@@ -152,7 +152,7 @@ async function startMultiWorker(): Promise<void> {
       timeout: tasks.timeout,
       checkTimeout: tasks.checkTimeout,
       minTaskProcessors: tasks.minTaskProcessors,
-      maxTaskProcessors: tasks.maxTaskProcessors,
+      maxTaskProcessors: mostTaskProcessors(),
       maxEventLoopDelay: tasks.maxEventLoopDelay,
       heartbeatTimeout: tasks.heartbeatTimeout,
       stuckWorkerTimeout: tasks.stuckWorkerTimeout,
@@ -169,6 +169,17 @@ async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;
   if (!multiWorker) return;
   await bounded(multiWorker.stop(), shutdownTimeout() + GIVE_BACK_MS);
+}
+
+/** `maxTaskProcessors`, and not less than `minTaskProcessors`. */
+function mostTaskProcessors(): number {
+  const { minTaskProcessors: min, maxTaskProcessors: max } = config.tasks;
+  if (!(min > max)) return max;
+  log(
+    `config.tasks.maxTaskProcessors (${max}) is below minTaskProcessors (${min}): ${min} task processors run`,
+    "warning",
+  );
+  return min;
 }
 
 /** `config.tasks.queues`: a list, or a function that finds it. */

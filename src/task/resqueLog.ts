@@ -9,8 +9,9 @@ import type { Queue } from "../resque/queue";
 import type { Scheduler } from "../resque/scheduler";
 import type { ErrorPayload, ParsedJob } from "../resque/types";
 
-/** How often the same error of redis is reported, in ms. */
-const REPEAT_MS = 10_000;
+/** What redis clients say when redis is away. Their own log (src/redis) tells that, once for all of them. */
+const AWAY =
+  /Command timed out|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|Connection is closed|Stream isn't writeable|max retries per request/;
 
 type Levels = { [key: string]: ActionheroLogLevel | undefined };
 
@@ -28,9 +29,11 @@ export function logScheduler(scheduler: Scheduler): void {
   scheduler.on("leader", () =>
     log("This node is now the Resque scheduler leader", "notice"),
   );
-  scheduler.on("error", (error) =>
-    log(String(error), "error", "[api.resque.scheduler]"),
-  );
+  const outages = nodeLog().follow(scheduler, "scheduler");
+  scheduler.on("error", (error) => {
+    if (!outages.has(error as Error))
+      log(String(error), "error", "[api.resque.scheduler]");
+  });
   scheduler.on("workingTimestamp", (timestamp: string) =>
     log(
       `resque scheduler working timestamp ${timestamp}`,
@@ -101,9 +104,9 @@ export function logMultiWorker(multiWorker: MultiWorker): void {
   multiWorker.on("failure", (workerId, queue, job, failure) =>
     api.exceptionHandlers.task(toError(failure), queue, job, workerId),
   );
-  const isRepeated = repetitions();
+  const outages = nodeLog().follow(multiWorker, "workers");
   multiWorker.on("error", (error, workerId, queue, job) => {
-    if (job || !isRepeated(String(error)))
+    if (!outages.has(error as Error))
       api.exceptionHandlers.task(toError(error), queue, job, workerId);
   });
   multiWorker.on("fenced", (workerId, queue, job: ParsedJob | null) =>
@@ -127,17 +130,63 @@ export function logMultiWorker(multiWorker: MultiWorker): void {
   );
 }
 
-/** Whether a text came up a moment ago: while redis is away, every attempt fails alike. */
-function repetitions(): (text: string) => boolean {
-  let last = "";
-  let lastAt = 0;
-  return (text) => {
-    const now = Date.now();
-    if (text === last && now - lastAt < REPEAT_MS) return true;
-    last = text;
-    lastAt = now;
-    return false;
-  };
+/** What several parts of the queue notice alike, and this node logs once. */
+class NodeLog {
+  /** Parts that cannot reach the queue. */
+  private readonly away = new Set<string>();
+  private isAwayLogged = false;
+  private isSkewLogged = false;
+
+  /** @returns the errors with which outages begin: they need no other line */
+  follow(part: MultiWorker | Scheduler, name: string): WeakSet<Error> {
+    const errors = new WeakSet<Error>();
+    this.away.delete(name);
+    part.on("outage", (error: Error) => {
+      errors.add(error);
+      if (this.away.size === 0) this.outageBegan(error);
+      this.away.add(name);
+    });
+    part.on("recovered", (ms: number) => {
+      if (this.away.delete(name) && this.away.size === 0) this.outageEnded(ms);
+    });
+    part.on("skew", (ms: number) => this.skewed(ms));
+    return errors;
+  }
+
+  private outageBegan(error: Error): void {
+    this.isAwayLogged = !AWAY.test(String(error));
+    log(
+      `the task queue does not answer: ${String(error)}`,
+      this.isAwayLogged ? "error" : "debug",
+    );
+  }
+
+  private outageEnded(ms: number): void {
+    log(
+      `the task queue answers again after ${ms} ms`,
+      this.isAwayLogged ? "notice" : "debug",
+    );
+  }
+
+  private skewed(ms: number): void {
+    if ((ms !== 0) === this.isSkewLogged) return;
+    this.isSkewLogged = ms !== 0;
+    if (ms === 0)
+      return log("the clock of this host is that of redis again", "notice");
+    const side = ms > 0 ? "ahead of" : "behind";
+    log(
+      `the clock of this host is ${Math.abs(ms)} ms ${side} that of redis: tasks follow the clock of redis`,
+      "warning",
+    );
+  }
+}
+
+const nodeLogs = new WeakMap<object, NodeLog>();
+
+function nodeLog(): NodeLog {
+  const known = nodeLogs.get(api.resque) ?? new NodeLog();
+  nodeLogs.set(api.resque, known);
+  return known;
 }
 
 function jobFields(job: ParsedJob, queue = job.queue) {
