@@ -2,6 +2,7 @@
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
 import { describeOnEachEngine, type Engine } from "../support/engines";
 import { action, api, config, specHelper, task } from "../../src/index";
+import { NO_OUTCOME, workerIdentity } from "../../src/resque/store/store";
 
 describeOnEachEngine("the task module", (engine: Engine) => {
   let app: TaskApp;
@@ -34,9 +35,7 @@ describeOnEachEngine("the task module", (engine: Engine) => {
     await task.enqueue("regular", { word: "a" });
     await task.enqueue("regular");
     const { connection } = api.resque.queue;
-    expect(
-      await connection.redis.lrange(connection.key("queue", "default"), 0, -1),
-    ).toEqual([
+    expect(await connection.store.jobs("default", 0, -1)).toEqual([
       '{"class":"regular","queue":"default","args":[{"word":"a"}]}',
       '{"class":"regular","queue":"default","args":[null]}',
     ]);
@@ -138,11 +137,15 @@ describeOnEachEngine("the task module", (engine: Engine) => {
 
   test("locks are listed by key, and removed by it", async () => {
     const { connection } = api.resque.queue;
-    await connection.redis.set(connection.key("lock:lists:q:[{}]"), "123");
-    await connection.redis.set(connection.key("workerslock:x:q:[{}]"), "456");
+    for (const name of ["lock:lists:q:[{}]", "workerslock:x:q:[{}]"])
+      await connection.store.takeLock({
+        key: connection.key(name),
+        seconds: 60,
+      });
+    const second = expect.stringMatching(/^\d{10}$/) as string;
     expect(await task.locks()).toEqual({
-      "lock:lists:q:[{}]": "123",
-      "workerslock:x:q:[{}]": "456",
+      "lock:lists:q:[{}]": second,
+      "workerslock:x:q:[{}]": second,
     });
     expect(await task.delLock("lock:lists:q:[{}]")).toBe(1);
     expect(await task.delLock("lock:lists:q:[{}]")).toBe(0);
@@ -187,19 +190,19 @@ describeOnEachEngine("the task module", (engine: Engine) => {
   });
 
   test("what a worker does is shown, and a worker that is on one job for too long is cleaned up", async () => {
-    const { connection } = api.resque.queue;
-    const { redis } = connection;
+    const { store } = api.resque.queue.connection;
     const payload = { class: "regular", queue: "default", args: [{}] };
-    await redis.sadd(connection.key("workers"), "far:1+1:default", "far:1+2:*");
-    await redis.set(
-      connection.key("worker", "far:1+1:default"),
-      JSON.stringify({
-        run_at: new Date(Date.now() - 60_000).toString(),
-        queue: "default",
-        worker: "far:1+1",
-        payload,
-      }),
-    );
+    const worker = workerIdentity("far:1+1", "default");
+    await store.register("far", 60_000, "far");
+    await store.join("far", worker, 60_000);
+    await store.join("far", workerIdentity("far:1+2", "*"), 60_000);
+    await task.enqueue("regular", {});
+    await store.exchange({
+      process: "far",
+      number: 1,
+      queues: ["default"],
+      slots: [{ worker, outcome: NO_OUTCOME, want: true }],
+    });
     expect(await task.workers()).toEqual({
       "far:1+1": "default",
       "far:1+2": "*",
@@ -211,7 +214,7 @@ describeOnEachEngine("the task module", (engine: Engine) => {
     expect(JSON.parse(text!)).toEqual(all["far:1+1"]);
 
     expect(await task.cleanOldWorkers(3_600_000)).toEqual({});
-    const cleaned = await task.cleanOldWorkers(1000);
+    const cleaned = await task.cleanOldWorkers(-1000); // whole seconds are kept
     expect(Object.keys(cleaned)).toEqual(["far:1+1"]);
     expect(cleaned["far:1+1"]).toMatchObject({ worker: "far:1+1", payload });
     expect(await task.failedCount()).toBe(1);
@@ -222,7 +225,7 @@ describeOnEachEngine("the task module", (engine: Engine) => {
   });
 
   test("failed jobs are removed, and enqueued again", async () => {
-    const { connection } = api.resque.queue;
+    const { store } = api.resque.queue.connection;
     const entry = (a: number) => ({
       worker: "far:1",
       queue: "default",
@@ -232,11 +235,22 @@ describeOnEachEngine("the task module", (engine: Engine) => {
       backtrace: ["at here"],
       failed_at: new Date().toString(),
     });
+    const worker = workerIdentity("far:1", "default");
+    await store.register("far", 60_000, "far");
+    await store.join("far", worker, 60_000);
     for (const a of [1, 2, 3])
-      await connection.redis.rpush(
-        connection.key("failed"),
-        JSON.stringify(entry(a)),
-      );
+      await store.exchange({
+        process: "far",
+        number: a,
+        queues: ["default"],
+        slots: [
+          {
+            worker,
+            outcome: { kind: "failure", entry: JSON.stringify(entry(a)) },
+            want: false,
+          },
+        ],
+      });
     expect(await task.failedCount()).toBe(3);
     const [first, second] = await task.failed(0, 1);
     expect(first).toEqual(entry(1));

@@ -1,0 +1,294 @@
+/** What only the store on redis has to promise: repeated and late calls, a full redis, keys of wrong types, other programs. */
+import { Redis } from "ioredis";
+import { RedisStore } from "../../../src/resque/store/redisStore";
+import { NO_OUTCOME } from "../../../src/resque/store/store";
+import { describeOnRedis, RedisServer } from "../../support/redisServer";
+import { Actor, jobText, movableClock, SUCCESS } from "./support";
+
+describeOnRedis("the store on redis", () => {
+  const server = new RedisServer();
+  let redis: Redis;
+  let store: RedisStore;
+
+  beforeAll(async () => {
+    await server.start();
+    redis = new Redis({ port: server.port });
+  });
+  beforeEach(async () => {
+    await redis.config("SET", "maxmemory", "0");
+    await redis.flushall();
+    store = new RedisStore(redis, { prefix: "resque:" });
+  });
+  afterEach(() => store.close());
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+
+  const job = (...args: unknown[]) => ({
+    queue: "q",
+    raw: jobText("q", "a", ...args),
+  });
+
+  describe("calls that arrive twice", () => {
+    const client = () => {
+      const twice = new Redis({ port: server.port });
+      const send = twice.evalsha.bind(twice) as (
+        ...args: unknown[]
+      ) => Promise<unknown>;
+      const sendTwice = async (...args: unknown[]) => {
+        const replies = await Promise.allSettled([
+          send(...args),
+          send(...args),
+        ]);
+        const [first, second] = replies as PromiseFulfilledResult<unknown>[];
+        if (replies[0].status === "fulfilled")
+          // the clock goes on, everything else is the same
+          expect(withoutTime(second!.value)).toEqual(withoutTime(first!.value));
+        return send(...args);
+      };
+      (twice as unknown as { evalsha: unknown }).evalsha = sendTwice;
+      return twice;
+    };
+    const withoutTime = (reply: unknown) =>
+      Array.isArray(reply) ? [reply[0], reply[2]] : reply;
+
+    test("take effect once, and are answered alike", async () => {
+      const repeating = client();
+      const other = new RedisStore(repeating, { prefix: "resque:" });
+      try {
+        await Promise.all(
+          Array.from({ length: 60 }, (_, n) => other.enqueue("q", [String(n)])),
+        );
+        expect(await redis.llen("resque:queue:q")).toBe(60);
+        expect(await other.removeJobs("q", ["1", "2"])).toBe(2);
+        const due = { inMs: 60_000 };
+        expect(await other.delay(job(), due)).toMatchObject({ state: "added" });
+        expect(await other.removeDelayed(job().raw)).toHaveLength(1);
+        expect(await other.countRetry("resque-retry:a")).toBe(0);
+        expect(await other.countRetry("resque-retry:a")).toBe(1);
+        const lock = { key: "resque:lock:a", seconds: 10 };
+        expect(await other.takeLock(lock)).toBeDefined();
+        const [ops] = await redis.keys("resque:ah:ops:*");
+        // only what may still be asked for is remembered
+        expect(await redis.hlen(ops!)).toBeLessThanOrEqual(2);
+        expect(await redis.pttl(ops!)).toBeGreaterThan(10_000);
+        expect(await redis.pttl(ops!)).toBeLessThanOrEqual(20_000);
+      } finally {
+        other.close();
+        repeating.disconnect();
+      }
+    });
+  });
+
+  describe("calls that arrive late", () => {
+    test("have no effect once they were answered with a time-out", async () => {
+      const hasty = new Redis({ port: server.port, commandTimeout: 200 });
+      const other = new RedisStore(hasty, { prefix: "resque:" });
+      try {
+        await other.enqueue("q", ["before"]);
+        server.pause();
+        const late = [
+          other.enqueue("q", ["late"]),
+          other.delay(job(), { inMs: 1 }),
+          other.updateJob("x", { state: "done" }),
+        ];
+        for (const call of late)
+          await expect(call).rejects.toThrow("Command timed out");
+        hasty.disconnect(true); // what has no answer is sent again
+        server.resume();
+        await other.enqueue("q", ["after"]);
+        expect(await redis.lrange("resque:queue:q", 0, -1)).toEqual([
+          "before",
+          "after",
+        ]);
+        expect(await redis.zcard("resque:ah:due")).toBe(0);
+      } finally {
+        server.resume();
+        other.close();
+        hasty.disconnect();
+      }
+    });
+
+    test("are sent again when only the measured clock was wrong", async () => {
+      const moved = new RedisStore(redis, {
+        prefix: "resque:",
+        clock: movableClock("resque:"),
+      });
+      await moved.enqueue("q", ["a"]);
+      await redis.set("resque:test:skew", 3_600_000);
+      await moved.enqueue("q", ["b"]);
+      expect(await redis.llen("resque:queue:q")).toBe(2);
+      moved.close();
+    });
+  });
+
+  test("a full redis refuses producers and is drained by workers", async () => {
+    const actor = await Actor.start(store, "p");
+    const worker = await actor.worker();
+    await store.enqueue("q", [job(1).raw, job(2).raw, job(3).raw]);
+    await store.delay(job(4), { atMs: 1000 });
+    await redis.config("SET", "maxmemory-policy", "noeviction");
+    await redis.config("SET", "maxmemory", "1");
+    await expect(store.enqueue("q", ["x"])).rejects.toThrow("OOM");
+    await expect(store.delay(job(9), { inMs: 5 })).rejects.toThrow("OOM");
+
+    expect(await store.lead("s", 1000)).toBe(true);
+    expect((await store.promote(10)).moved).toHaveLength(1);
+    const late = await Actor.start(store, "late");
+    expect(await late.next(await late.worker())).toEqual(job(1));
+    expect(await store.renew("p", 30_000, [worker], [])).toBeDefined();
+    expect(await actor.next(worker)).toEqual(job(2));
+    const slot = { process: "p", worker, class: "a", limit: 1, job: job(2) };
+    expect(await store.acquireSlot(slot)).toBe("acquired");
+    const key = "resque:workerslock:a";
+    expect(
+      await store.takeLock({ key, seconds: 9, owned: true, worker }),
+    ).toBeDefined();
+    const failure = { kind: "failure", entry: '{"no":1}' } as const;
+    expect(await actor.next(worker, failure)).toEqual(job(3));
+    expect(await actor.next(worker, SUCCESS)).toEqual(job(4));
+    await actor.report(worker, SUCCESS);
+    expect(await store.failedCount()).toBe(1);
+    await store.deregister("late");
+    expect((await store.lengths(["q"])).q!.queued).toBe(1);
+    await store.leave("p", worker);
+    await store.deregister("p");
+  });
+
+  describe("keys of wrong types", () => {
+    test("a queue that is no list is skipped and named, and the finished job stays finished", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job(1).raw]);
+      await store.enqueue("a", ["x"]);
+      await redis.set("resque:queue:a", "text");
+      const slots = [{ worker, outcome: NO_OUTCOME, want: true }];
+      expect(await actor.exchange(slots)).toEqual({
+        jobs: [job(1)],
+        problems: [expect.stringMatching(/^WRONGTYPE.*queue:a\)$/)],
+      });
+      await redis.zadd("resque:ah:ready", 0, "a");
+      const reply = await actor.exchange([
+        { worker, outcome: SUCCESS, want: true },
+      ]);
+      expect(reply).toMatchObject({ jobs: [undefined] });
+      expect(await redis.get("resque:stat:processed")).toBe("1");
+      expect(await redis.exists(`resque:worker:${worker.member}`)).toBe(0);
+    });
+
+    test.each([
+      "stat:processed",
+      "stat:failed",
+      "stat:processed:p:1",
+      "failed",
+      "ah:wake:q",
+      "ah:wake-any",
+      "ah:ready",
+      "ah:paused",
+      "ah:waiting",
+      "ah:limits",
+      "ah:node-queues",
+      "queues",
+      "workers",
+    ])("jobs are finished once while %s is something else", async (key) => {
+      const actor = await Actor.start(store, "p", ["q"]);
+      const worker = await actor.worker();
+      await redis.del(`resque:${key}`);
+      await redis.set(`resque:${key}`, "text");
+      await store.enqueue("q", [job(1).raw, job(2).raw, job(3).raw]);
+      expect(await actor.next(worker)).toEqual(job(1));
+      const failure = { kind: "failure", entry: '{"no":1}' } as const;
+      expect(await actor.next(worker, failure)).toEqual(job(2));
+      expect(await actor.next(worker, SUCCESS)).toEqual(job(3));
+      expect(await actor.next(worker, SUCCESS)).toBeUndefined();
+      await redis.del(`resque:${key}`);
+      await store.sweepSlots({});
+      expect(await store.failed(0, -1)).toEqual(['{"no":1}']);
+    });
+
+    test("a job that is due goes on although its bucket is something else", async () => {
+      await store.delay(job(1), { atMs: 5_000 });
+      await store.delay(job(2), { atMs: 6_000 });
+      await redis.set("resque:delayed:5", "text");
+      const moved = [
+        ...(await store.promote(10)).moved,
+        ...(await store.promote(10)).moved,
+      ];
+      expect(moved.map(({ raw }) => raw).sort()).toEqual([
+        job(1).raw,
+        job(2).raw,
+      ]);
+    });
+
+    test("an unreadable record goes to the failed list, and the other jobs of the process go back", async () => {
+      const actor = await Actor.start(store, "p");
+      const workers = [await actor.worker("p:1"), await actor.worker("p:2")];
+      await store.enqueue("q", [job(1).raw, job(2).raw]);
+      for (const worker of workers) await actor.next(worker);
+      await redis.set(`resque:worker:${workers[0]!.member}`, "no record");
+      await redis.zadd("resque:ah:procs", 0, "p");
+      const returned = (await store.reap("p", 0))!;
+      expect(returned.map(({ what }) => what).sort()).toEqual([
+        "failed",
+        "requeued",
+      ]);
+      const [entry] = await store.failed(0, -1);
+      expect(JSON.parse(entry!)).toMatchObject({ payload: "no record" });
+      expect(await store.jobs("q", 0, -1)).toEqual([job(2).raw]);
+    });
+  });
+
+  describe("jobs of other programs", () => {
+    test("delayed ones go at their whole second, beside ours of the same second", async () => {
+      const second = Math.floor((await store.now()) / 1000);
+      const theirs = jobText("q", "theirs");
+      await redis.zadd("resque:delayed_queue_schedule", second, second);
+      await redis.rpush(`resque:delayed:${second}`, theirs);
+      await redis.sadd(`resque:timestamps:${theirs}`, `delayed:${second}`);
+      await store.delay(job(1), { atMs: second * 1000 + 499 });
+      const { moved } = await store.promote(10);
+      expect(moved).toContainEqual({ second: String(second), raw: theirs });
+    });
+
+    test("queues are swept in batches, by all processes together", async () => {
+      const pipeline = redis.pipeline();
+      for (let n = 0; n < 20; n++)
+        pipeline.sadd(
+          "resque:queues",
+          ...Array.from({ length: 1000 }, (_, i) => `queue ${n} ${i}`),
+        );
+      await pipeline.exec();
+      await redis.rpush("resque:queue:queue 19 999", "theirs");
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      let found = await actor.next(worker);
+      const deadline = performance.now() + 10_000;
+      while (!found && performance.now() < deadline) {
+        const ms = await store.sweepQueues(1_000);
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        found = await actor.next(worker);
+      }
+      expect(found).toEqual({ queue: "queue 19 999", raw: "theirs" });
+    });
+
+    test("a worker of ours whose process is gone is an orphan, and its job goes back", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job(1).raw]);
+      await actor.next(worker);
+      await redis.sadd("resque:workers", "theirs:1:q");
+      await redis.set("resque:worker:theirs:1:q", "{}");
+      expect(await store.findOrphans()).toEqual([]);
+      await redis.del("resque:ah:proc:p", "resque:ah:proc:p:members");
+      await redis.zrem("resque:ah:procs", "p");
+      expect(await store.findOrphans()).toEqual([
+        { member: worker.member, record: expect.stringContaining('"payload"') },
+      ]);
+      expect(await store.repairOrphans()).toMatchObject([{ what: "requeued" }]);
+      expect(await store.findOrphans()).toEqual([]);
+      expect(await store.jobs("q", 0, -1)).toEqual([job(1).raw]);
+      expect(await store.workers()).toEqual(["theirs:1:q"]);
+    });
+  });
+});
