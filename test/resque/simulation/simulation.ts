@@ -210,7 +210,7 @@ class Simulation {
         queues: random.pick([["high", "low"], ["*"], ["low", "*"]]),
         minTaskProcessors: random.between(1, 3),
         maxTaskProcessors: 4,
-        checkTimeout: 60,
+        checkTimeout: 100,
         maxEventLoopDelay: 10,
         timeout: 200,
         heartbeatTimeout: LEASE_MS,
@@ -223,8 +223,8 @@ class Simulation {
         connection,
         environment,
         name: process.name,
-        timeout: 150,
-        leaderLockTimeout: 0.4,
+        timeout: 400,
+        leaderLockTimeout: 1,
         stuckWorkerTimeout: 0,
       },
       jobs,
@@ -240,10 +240,13 @@ class Simulation {
 
   /** A process that cannot start is started again. */
   private async startParts(node: Node): Promise<void> {
+    const { stopping } = this.ledger;
+    stopping.add(node.process); // a start that fails is a stop
     try {
       await node.scheduler.connect();
       await node.scheduler.start();
       await node.multiWorker.start();
+      if (this.nodes.includes(node)) stopping.delete(node.process);
     } catch {
       if (node.process.isDead || !this.nodes.includes(node)) return;
       this.world.note(`${node.process.name} did not start`);

@@ -51,7 +51,7 @@ export class World {
     until: () => boolean = () => false,
   ): Promise<void> {
     while (!until()) {
-      const event = this.events.pop();
+      const event = this.events.pop() ?? (await this.lastEvent());
       if (!event) return;
       if (event.isCancelled || event.process?.isDead) continue;
       if (event.at > deadline) {
@@ -66,6 +66,12 @@ export class World {
       await settled();
       afterStep();
     }
+  }
+
+  /** A longer chain of promises may still schedule something. */
+  private async lastEvent(): Promise<Event | undefined> {
+    await new Promise((resolve) => setImmediate(resolve));
+    return this.events.pop();
   }
 
   note(text: string): void {
