@@ -103,7 +103,7 @@ export interface ProcessParts {
 
 export const LEASE_MS = 30_000;
 export const STUCK_MS = 3_600_000;
-const DEFAULT_POLL_MS = 5_000;
+const POLL_MS = 5_000;
 /** Other producers push no wake-up token, so the queues are polled at least this often. */
 const IDLE_POLL_MS = 1_000;
 const MAX_BATCH = 64;
@@ -174,6 +174,7 @@ export class WorkerProcess {
   private waiting?: Waiting;
   private problems = new Set<string>();
 
+  private sweeper?: Timer;
   private heart?: Timer;
   private heartbeat?: Heartbeat;
   private renewing?: Promise<Renewal | undefined>;
@@ -248,6 +249,7 @@ export class WorkerProcess {
     for (const member of this.members) this.move(member, "cut");
     this.isClosed = true;
     this.heart?.cancel();
+    this.sweeper?.cancel();
     this.heartbeat?.stop();
     this.waiting?.stop();
     if (isClean && this.id !== "") await this.deregister(deadline);
@@ -415,7 +417,7 @@ export class WorkerProcess {
 
   private async waitForJobs(): Promise<void> {
     if (this.waiting || this.isClosed || !this.hasIdle()) return;
-    const { timeout = DEFAULT_POLL_MS, node } = this.options;
+    const { timeout = POLL_MS, node } = this.options;
     const target = { queues: this.queues, node };
     const ms = Math.min(timeout, IDLE_POLL_MS);
     this.waiting = this.store.wait(target, ms, this.mark);
@@ -423,6 +425,24 @@ export class WorkerProcess {
     this.waiting = undefined;
     if (this.isClosed) return;
     for (const member of this.members) this.move(member, "wake");
+  }
+
+  private scheduleSweep(ms: number): void {
+    const { environment } = this;
+    this.sweeper = environment.after(ms, () => void this.sweep());
+  }
+
+  /** Look for jobs of producers that wake nobody. */
+  private async sweep(): Promise<void> {
+    const { timeout = POLL_MS } = this.options;
+    let nextMs: number;
+    try {
+      nextMs = await this.store.sweepQueues(timeout);
+      this.outage.answered();
+    } catch (error) {
+      nextMs = this.outage.failed(toError(error));
+    }
+    if (!this.isClosed) this.scheduleSweep(nextMs);
   }
 
   private hasIdle(): boolean {
@@ -478,7 +498,9 @@ export class WorkerProcess {
     this.renewed(sentAt, renewal);
     this.steadySince = environment.monotonic();
     this.heartbeat?.follow(id);
-    if (!this.heart) this.scheduleBeat();
+    if (this.heart) return;
+    this.scheduleBeat();
+    if (this.queues.includes("*")) this.scheduleSweep(0);
   }
 
   private async join(member: Member): Promise<void> {
