@@ -22,9 +22,9 @@ export async function retireNode(): Promise<void> {
   await store().retireNode(id);
 }
 
-/** The ids of the nodes that work. */
-export function liveNodes(): Promise<string[]> {
-  return store().liveNodes();
+/** The queues `<prefix><node>` of the nodes that work, which no other node works. */
+export function queuesOfNodes(prefix: string): Promise<string[]> {
+  return store().assignQueues(prefix);
 }
 
 /** Drop the queues of nodes that have not been seen for an hour: nobody else may run what is in there. */

@@ -5,8 +5,9 @@ import { config } from "../config/config";
 import { ActionheroError, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { requireTask } from "./find";
+import { announceNode } from "./presence";
 import { requireQueue } from "./queueOf";
-import { ownQueue } from "./scope";
+import { ownQueue, ownQueues } from "./scope";
 import type { Task } from "./task";
 
 /** The arguments that a job without inputs can have. */
@@ -54,6 +55,8 @@ function isWorking(): boolean {
 }
 
 async function enqueuePeriodic(onlyOwn: boolean): Promise<string[]> {
+  // a queue of this node is its own before the first job is there
+  if (isWorking() && ownQueues().length > 0) await announceNode(ownQueues());
   const enqueued: string[] = [];
   for (const [name, task] of Object.entries(api.tasks.tasks)) {
     if (!isPeriodic(task)) continue;

@@ -2,7 +2,7 @@
 import { api } from "../api";
 import { id } from "../config/config";
 import { log } from "../log/log";
-import { liveNodes } from "./presence";
+import { queuesOfNodes } from "./presence";
 import type { Task } from "./task";
 
 /** The queue that only one node works. */
@@ -18,10 +18,10 @@ export function ownQueue(task: Task): string {
 /** The queues that a new job goes to: one, or that of each node that works. */
 export async function queuesOf(task: Task, queue: string): Promise<string[]> {
   if (task.scope !== "all") return [queue];
-  const nodes = await liveNodes();
-  if (nodes.length === 0)
+  const queues = await queuesOfNodes(nodeQueue(queue, ""));
+  if (queues.length === 0)
     log(`no node runs the task ${task.name}: it was not enqueued`, "warning");
-  return nodes.map((nodeId) => nodeQueue(queue, nodeId));
+  return queues;
 }
 
 /** The queues of this node alone: those of the loaded tasks that are for every node. */

@@ -275,9 +275,10 @@ describeOnEachEngine("what tasks declare", () => {
     expect(runs).toEqual([`default:node:${id}`]);
 
     const { connection } = api.resque.queue;
-    await connection.redis.sadd(connection.key("ah:nodes"), "far", "lost");
-    await connection.redis.set(connection.key("ah:node", "far"), "1");
-    await connection.redis.set(connection.key("ah:node-seen", "far"), "1");
+    const { store } = connection;
+    await store.announceNode("far", [], 60_000, 60_000);
+    await store.announceNode("lost", [], 1, 60_000);
+    await until(async () => !(await store.liveNodes()).includes("lost"));
     expect(await task.enqueue("everywhere", { a: 2 })).toBe(true);
     expect(await task.enqueueMany("everywhere", [{ a: 3 }, { a: 4 }])).toBe(4);
     await until(() => runs.length === 4);
@@ -290,7 +291,7 @@ describeOnEachEngine("what tasks declare", () => {
       "task everywhere runs on all nodes: it has no single job",
     );
     await task.delQueue("default:node:far");
-    await connection.redis.del(connection.key("ah:node", "far"));
+    await store.retireNode("far");
   });
 
   test("scope all: with a list of queues, workers have their node's queue, too", async () => {

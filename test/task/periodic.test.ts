@@ -6,6 +6,7 @@ import { until } from "../support/until";
 import { api, config, specHelper, task } from "../../src/index";
 import { dropQueuesOfLostNodes } from "../../src/task/presence";
 import { enqueueLostRecurrentTasks } from "../../src/task/recurrentUpkeep";
+import { workerIdentity } from "../../src/resque/store/store";
 
 describeOnEachEngine("periodic tasks", () => {
   let app: TaskApp;
@@ -194,8 +195,7 @@ describeOnEachEngine("periodic tasks", () => {
     // one is planned meanwhile, another one stopped on purpose
     await task.enqueueRecurrentTask("failing");
     await task.stopRecurrentTask("failingOnce");
-    const { connection } = api.resque.queue;
-    await connection.redis.del(connection.key("lock:periodic:default:[{}]"));
+    await api.resque.queue.delLock("lock:periodic:default:[{}]");
     expect(await enqueueLostRecurrentTasks(missed)).toEqual(new Set());
     const jobs = await task.queued("default", 0, -1);
     expect(jobs.map((job) => job.class)).toEqual(["periodic"]);
@@ -203,18 +203,19 @@ describeOnEachEngine("periodic tasks", () => {
   });
 
   test("one that runs is not lost", async () => {
-    const { connection } = api.resque.queue;
-    await connection.redis.sadd(connection.key("workers"), "far:1:*");
+    const { store } = api.resque.queue.connection;
+    const worker = workerIdentity("far:1", "*");
+    await store.register("far", 60_000, "far");
+    await store.join("far", worker, 60_000);
+    let number = 0;
     for (const name of ["periodic", "failing", "failingOnce", "yearly"]) {
-      await connection.redis.set(
-        connection.key("worker", "far:1:*"),
-        JSON.stringify({
-          worker: "far:1",
-          queue: "default",
-          run_at: new Date().toString(),
-          payload: { class: name, queue: "default", args: [{}] },
-        }),
-      );
+      await api.resque.queue.enqueueMany("default", name, [[{}]]);
+      await store.exchange({
+        process: "far",
+        number: ++number,
+        queues: ["default"],
+        slots: [{ worker, outcome: { kind: "success" }, want: true }],
+      });
       const missed = await enqueueLostRecurrentTasks(new Set());
       expect(missed.has(name)).toBe(false);
       expect(missed.size).toBe(3);
@@ -222,14 +223,15 @@ describeOnEachEngine("periodic tasks", () => {
   });
 
   test("the queues of nodes that are gone for good are dropped", async () => {
-    const { connection } = api.resque.queue;
-    for (const node of ["here", "far"])
-      await api.resque.queue.enqueue(`default:node:${node}`, "regular", [{}]);
-    await task.enqueue("regular");
-    await connection.redis.set(connection.key("ah:node-seen", "here"), "1");
+    const { store } = api.resque.queue.connection;
+    await store.announceNode("here", ["default:node:here"], 60_000, 60_000);
+    await store.announceNode("far", ["default:node:far"], 1, 1);
+    for (const name of ["here", "far", "anything"])
+      await api.resque.queue.enqueue(`default:node:${name}`, "regular", [{}]);
+    await until(async () => (await store.liveNodes()).length === 1);
     expect(await dropQueuesOfLostNodes()).toEqual(["default:node:far"]);
     expect(Object.keys((await task.details()).queues)).toEqual([
-      "default",
+      "default:node:anything",
       "default:node:here",
     ]);
   });

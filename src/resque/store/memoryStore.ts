@@ -573,6 +573,18 @@ export class MemoryStore implements QueueStore {
     );
   }
 
+  assignQueues(prefix: string): Promise<string[]> {
+    return this.run((data) =>
+      data.liveNodes
+        .live()
+        .map(([node]) => {
+          data.nodeOfQueue.set(prefix + node, node);
+          return prefix + node;
+        })
+        .sort(),
+    );
+  }
+
   removeQueuesOfLostNodes(): Promise<string[]> {
     return this.run((data) => {
       const lost = [...data.nodeOfQueue].filter(

@@ -497,6 +497,10 @@ export class RedisStore implements QueueStore {
     return (await this.intime("LIVE_NODES", [])) as string[];
   }
 
+  async assignQueues(prefix: string): Promise<string[]> {
+    return (await this.intime("ASSIGN_QUEUES", [prefix])) as string[];
+  }
+
   async removeQueuesOfLostNodes(): Promise<string[]> {
     return (await this.once("REMOVE_LOST", [])) as string[];
   }

@@ -450,6 +450,8 @@ export interface QueueStore {
   ): Promise<void>;
   retireNode(node: string): Promise<void>;
   liveNodes(): Promise<string[]>;
+  /** Give each live node a queue `<prefix><node>` of its own; returns their names. */
+  assignQueues(prefix: string): Promise<string[]>;
   /** Remove the queues of nodes that were not announced for their `keepMs`; returns their names. */
   removeQueuesOfLostNodes(): Promise<string[]>;
   /** Periodic tasks that were stopped by hand. */

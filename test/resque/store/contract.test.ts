@@ -199,6 +199,16 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.queues()).toEqual(["anything:node:anything"]);
     });
 
+    test("each live node is assigned a queue", async () => {
+      await store.announceNode("n1", [], 20_000, 3_600_000);
+      await store.announceNode("n2", [], 1, 3_600_000);
+      await advance(2);
+      expect(await store.assignQueues("named:")).toEqual(["named:n1"]);
+      await store.enqueue("named:n1", ["own"]);
+      const other = await Actor.start(store, "o", ["*"], "n2");
+      expect(await other.next(await other.worker())).toBeUndefined();
+    });
+
     test("a node that retires is not alive", async () => {
       await store.announceNode("n1", [], 20_000, 3_600_000);
       await store.retireNode("n1");

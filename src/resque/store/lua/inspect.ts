@@ -66,9 +66,33 @@ export const FOREIGN_PINGS = operation(
 `,
 );
 
+/** `assign(queue, node)`: from now on only that node fetches from the queue. Needs QUEUES. */
+const ASSIGN = `
+local function assign(queue, node)
+  if redis.call('HGET', ns .. 'ah:node-queues', queue) == node then return end
+  redis.call('HSET', ns .. 'ah:node-queues', queue, node)
+  try('ZREM', ns .. 'ah:ready', queue)
+  local length = try('LLEN', ns .. 'queue:' .. queue) or 0
+  if length > 0 then arrived(queue, length, length) end
+end
+`;
+
+/** `liveNodes()`: their ids; those that do not live are forgotten. */
+const LIVE = `
+local function liveNodes()
+  local result = {}
+  for _, node in ipairs(redis.call('SMEMBERS', ns .. 'ah:nodes')) do
+    if redis.call('EXISTS', ns .. 'ah:node:' .. node) == 1 then result[#result + 1] = node
+    else redis.call('SREM', ns .. 'ah:nodes', node) end
+  end
+  table.sort(result)
+  return result
+end
+`;
+
 // Arguments: node, ms that it counts as alive, ms that its queues are kept, queues...
 export const ANNOUNCE = operation(
-  [QUEUES],
+  [QUEUES, ASSIGN],
   `
   allowWhenFull()
   local node = ${A}
@@ -79,12 +103,7 @@ export const ANNOUNCE = operation(
   expire(seen, ${C})
   redis.call('SADD', ns .. 'ah:nodes', node)
   for i = ${ARG + 3}, #ARGV do
-    if redis.call('HGET', ns .. 'ah:node-queues', ARGV[i]) ~= node then
-      redis.call('HSET', ns .. 'ah:node-queues', ARGV[i], node)
-      try('ZREM', ns .. 'ah:ready', ARGV[i])
-      local length = try('LLEN', ns .. 'queue:' .. ARGV[i]) or 0
-      if length > 0 then arrived(ARGV[i], length, length) end
-    end
+    assign(ARGV[i], node)
   end
   return 1
 `,
@@ -100,17 +119,19 @@ export const RETIRE = operation(
 `,
 );
 
-// Returns the ids of the nodes that live; those that do not are forgotten.
-export const LIVE_NODES = operation(
-  [],
+// Returns the ids of the nodes that live.
+export const LIVE_NODES = operation([LIVE], "return liveNodes()");
+
+// Arguments: what the names of the queues begin with. Returns the queue of each live node.
+export const ASSIGN_QUEUES = operation(
+  [QUEUES, ASSIGN, LIVE],
   `
-  local result = {}
-  for _, node in ipairs(redis.call('SMEMBERS', ns .. 'ah:nodes')) do
-    if redis.call('EXISTS', ns .. 'ah:node:' .. node) == 1 then result[#result + 1] = node
-    else redis.call('SREM', ns .. 'ah:nodes', node) end
+  local queues = liveNodes()
+  for i, node in ipairs(queues) do
+    queues[i] = ${A} .. node
+    assign(queues[i], node)
   end
-  table.sort(result)
-  return result
+  return queues
 `,
 );
 
