@@ -11,9 +11,9 @@ const RESPONSES = {
 };
 
 interface Parameter {
-  in: "path" | "query";
+  in: "path" | "query" | "formData";
   name: string;
-  type: "string";
+  type: "string" | "file";
   required: boolean;
   default?: string | number | boolean;
 }
@@ -76,7 +76,9 @@ async function describeRoutes() {
       operations[method] ??= {
         tags: [action.name.replace(/:.*/, "")],
         summary: action.description,
-        consumes: ["application/json"],
+        consumes: [
+          hasFiles(action) ? "multipart/form-data" : "application/json",
+        ],
         produces: ["application/json"],
         parameters: await describeInputs(action, described.variables),
         responses: RESPONSES,
@@ -116,6 +118,10 @@ function describePath(route: { path: string; literal?: boolean }): {
   return { path: described.join("/") || "/", variables };
 }
 
+function hasFiles({ inputs }: Action): boolean {
+  return Object.values(inputs ?? {}).some(({ file }) => file !== undefined);
+}
+
 async function describeInputs(
   action: Action,
   variables: string[],
@@ -125,10 +131,11 @@ async function describeInputs(
   inputs.sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [name, input] of inputs) {
     const isInPath = variables.includes(name);
+    const isFile = input.file !== undefined;
     parameters.push({
-      in: isInPath ? "path" : "query",
+      in: isInPath ? "path" : isFile ? "formData" : "query",
       name,
-      type: "string",
+      type: isFile ? "file" : "string",
       required: isInPath || input.required === true,
       default: await describeDefault(input.default),
     });

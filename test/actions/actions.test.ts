@@ -3,7 +3,7 @@ import * as path from "node:path";
 
 process.env.AUTOMATIC_ROUTES = "get";
 import { startWebApp, type WebApp } from "../support/webApp";
-import { action, api, config, id } from "../../src/index";
+import { action, api, config, file, id } from "../../src/index";
 
 let app: WebApp;
 
@@ -266,6 +266,27 @@ describe("swagger", () => {
       schemes: ["http"],
       securityDefinitions: {},
     });
+  });
+
+  test("describes uploaded files as parts of a form", async () => {
+    api.actions.actions.uploading = {
+      1: {
+        name: "uploading",
+        description: "x",
+        version: 1,
+        inputs: { picture: file(), note: {} },
+      } as never,
+    };
+    api.routes.loadRoutes({ post: [{ path: "/up", action: "uploading" }] });
+    const { paths } = await document();
+    expect(paths["/up"].post).toMatchObject({
+      consumes: ["multipart/form-data"],
+      parameters: [
+        { name: "note", in: "query", type: "string" },
+        { name: "picture", in: "formData", type: "file" },
+      ],
+    });
+    delete api.actions.actions.uploading;
   });
 
   test("has a path per action", async () => {
