@@ -68,7 +68,7 @@ export const TRANSITIONS: Table = {
   withdrawing: { job: "leaving", empty: "leaving", cut: "abandoned" },
   reporting: { empty: "leaving", cut: "abandoned" },
   leaving: { left: "stopped", cut: "abandoned" },
-  abandoned: { start: "joining" },
+  abandoned: {},
 };
 
 /** @returns the next state; undefined when the event means nothing in this state */
