@@ -105,14 +105,19 @@ export class MultiWorker extends EventEmitter {
     this.connection = connection;
     try {
       await connection.connect();
+      if (!this.running) return await connection.end();
       this.process = this.openProcess(connection);
-      while (this.workers.length < this.options.minTaskProcessors)
+      // a stop meanwhile ends the start, too
+      while (
+        this.running &&
+        this.workers.length < this.options.minTaskProcessors
+      )
         await this.startWorker();
     } catch (error) {
       await this.stop();
       throw error;
     }
-    this.scheduleCheck();
+    if (this.running) this.scheduleCheck();
   }
 
   /** Finish what runs, within `shutdownTimeout`, and leave; what is left goes back to its queue. */
