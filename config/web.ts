@@ -143,7 +143,7 @@ export const DEFAULT = {
       legacyEnvelope: false,
       // errors have an HTTP status of their own, and not 200
       returnErrorCodes: true,
-      // compress answers with gzip, deflate or brotli; a proxy in front usually does it
+      // compress answers with gzip, deflate or brotli, except images and the like; a proxy in front usually does it
       compress: false,
       // which types the end of a path may give: "all", or "safe": none that browsers run (HTML, SVG, scripts, ...)
       extensionTypes: "all" as "all" | "safe",
@@ -151,6 +151,8 @@ export const DEFAULT = {
       nosniff: false,
       // wrap JSON into the call that ?callback= names; "strict": only into the name of a function; false: never
       jsonp: true as boolean | "strict",
+      // bodies with fewer bytes are not compressed
+      compressThreshold: 1024,
       // options of `qs`, which parses queries with brackets
       queryParseOptions: {} as Record<string, any>,
     };

@@ -9,6 +9,8 @@ export interface LocatedFile {
   /** The same after following symbolic links: what was checked, and so what is to be opened. */
   realPath: string;
   stats: Stats;
+  /** The name is that of a folder, and this is its index. */
+  isIndex: boolean;
 }
 
 /** How many folders an index may lead through before it is given up. */
@@ -51,10 +53,24 @@ async function follow(
   const real = await fs.realpath(candidate);
   if (!isWithin(realBase, real)) return undefined;
   const stats = await fs.stat(real);
-  if (stats.isFile()) return { path: candidate, realPath: real, stats };
+  if (stats.isFile())
+    return { path: candidate, realPath: real, stats, isIndex: depth > 0 };
   if (!stats.isDirectory() || depth >= MAX_INDEX_DEPTH) return undefined;
   const index = path.join(candidate, indexName);
   return follow(realBase, index, indexName, depth + 1);
+}
+
+/**
+ * Whether a name leads to or through something that begins with a dot, which is what keys and histories are called.
+ * `.well-known` is meant for everybody (RFC 8615).
+ * @param name relative to `root`, or absolute
+ */
+export function isDotfile(root: string, name: string): boolean {
+  if (!name.startsWith(".") && !name.includes("/.")) return false;
+  const relative = path.relative(root, path.resolve(root, name));
+  return relative
+    .split(path.sep)
+    .some((part) => /^\.(?!\.?$)/.test(part) && part !== ".well-known");
 }
 
 /** The folder itself or below it; a sibling whose name merely starts the same is not. */

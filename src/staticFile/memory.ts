@@ -14,6 +14,8 @@ export const BELIEVED_MS = 1000;
 export interface HeldFile extends FileContent {
   /** What clients see in logs: the path before following links. */
   file: string;
+  /** The name is that of a folder, and this is its index. */
+  isIndex: boolean;
   /** Milliseconds since the epoch. */
   checkedAt: number;
 }
@@ -55,9 +57,14 @@ export class FileMemory {
     return held;
   }
 
-  hold(key: string, file: string, content: FileContent): HeldFile {
+  hold(
+    key: string,
+    file: string,
+    content: FileContent,
+    isIndex = false,
+  ): HeldFile {
     this.forget(key);
-    const held = { ...content, file, checkedAt: this.now() };
+    const held = { ...content, file, isIndex, checkedAt: this.now() };
     this.files.set(key, held);
     this.bytes += sizeOf(key, held);
     for (const oldest of this.files.keys()) {

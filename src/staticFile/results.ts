@@ -1,6 +1,7 @@
 /** What a search for a file ends with. */
 import { Readable } from "node:stream";
 import type { HeldFile } from "./memory";
+import type { StoredEncoding } from "./precompressed";
 
 /** The part of a connection that serving a file needs. */
 export interface FileConnection {
@@ -8,6 +9,17 @@ export interface FileConnection {
   remoteIP: string;
   params: { [key: string]: any };
   error: any;
+}
+
+/** The compressed copies that a build puts beside files: `app.js.br`, `app.js.gz`. */
+export interface StoredCopies {
+  /** The encodings of which there is one that is not stale, the smallest first. */
+  encodingsOf(found: StaticFileResult): Promise<readonly StoredEncoding[]>;
+  /** The copy in an encoding; undefined or an error when it vanished. */
+  get(
+    found: StaticFileResult,
+    encoding: StoredEncoding,
+  ): Promise<StaticFileResult | undefined>;
 }
 
 /** A file that was found, or the error that says why not. */
@@ -25,6 +37,10 @@ export interface StaticFileResult {
   lastModified?: Date;
   /** Where it was found. */
   file?: string;
+  /** The client named a folder, and this is its index. */
+  isIndex?: boolean;
+  /** Where its compressed copies are to be had. */
+  copies?: StoredCopies;
   /** To be called by who sends `content`: it writes the log line that a stream writes at its end. */
   sent?: () => void;
 }
@@ -39,11 +55,13 @@ export class HeldFileResult implements StaticFileResult {
   length: number;
   lastModified: Date;
   file: string;
+  isIndex: boolean;
   sent: () => void;
 
   constructor(
     public connection: FileConnection,
     held: HeldFile,
+    public copies: StoredCopies,
     log: () => void,
   ) {
     this.content = held.content;
@@ -51,6 +69,7 @@ export class HeldFileResult implements StaticFileResult {
     this.length = held.length;
     this.lastModified = held.lastModified;
     this.file = held.file;
+    this.isIndex = held.isIndex;
     this.sent = log;
   }
 

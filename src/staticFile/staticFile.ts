@@ -7,13 +7,15 @@ import { errorMessage } from "../config/errorMessage";
 import { toError } from "../errors";
 import { textForLogging } from "../log/filters";
 import { log, type ActionheroLogLevel } from "../log/log";
-import { locate } from "./locate";
+import { isDotfile, locate, type LocatedFile } from "./locate";
 import { FileMemory, type HeldFile, MAX_HELD_FILE_BYTES } from "./memory";
 import { openFile, readFile } from "./open";
+import { ENDINGS, Precompressed } from "./precompressed";
 import {
   HeldFileResult,
   type FileConnection,
   type StaticFileResult,
+  type StoredCopies,
 } from "./results";
 
 export type { FileConnection, StaticFileResult } from "./results";
@@ -59,6 +61,18 @@ declare module "../api" {
 
 export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
   const memory = new FileMemory();
+  const precompressed = new Precompressed();
+  const copies: StoredCopies = {
+    encodingsOf: ({ file, lastModified }) =>
+      precompressed.encodingsOf(file!, lastModified!),
+
+    get: ({ file, connection }, encoding) =>
+      getFrom(
+        path.dirname(file!),
+        path.basename(file!) + ENDINGS[encoding],
+        connection,
+      ),
+  };
   const staticFile: StaticFileApi = {
     searchLocations,
 
@@ -83,7 +97,8 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
 
     searchPath: (counter = 0) => staticFile.searchLocations[counter],
 
-    sendFile: (file, connection) => stream(file, file, connection),
+    sendFile: (file, connection) =>
+      stream({ realPath: file, path: file, isIndex: false }, connection),
 
     async sendFileNotFound(connection, reason) {
       connection.error = new Error(reason);
@@ -139,6 +154,7 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
     name: string,
     connection: FileConnection,
   ): Promise<StaticFileResult | undefined> {
+    if (hidesDotfiles() && isDotfile(location, name)) return undefined;
     const index = indexName();
     const key = `${location}\0${index}\0${name}`;
     const believed = memory.fresh(key);
@@ -150,12 +166,13 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
       return undefined;
     }
     if (found.stats.size > MAX_HELD_FILE_BYTES)
-      return stream(found.realPath, found.path, connection);
+      return stream(found, connection);
     const known = memory.confirm(key, found.stats);
     if (known) return fromMemory(known, connection);
     try {
       const content = await readFile(found.realPath);
-      return fromMemory(memory.hold(key, found.path, content), connection);
+      const { path: file, isIndex } = found;
+      return fromMemory(memory.hold(key, file, content, isIndex), connection);
     } catch (error) {
       return unreadable(connection, error);
     }
@@ -166,7 +183,7 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
     connection: FileConnection,
   ): StaticFileResult {
     const start = Date.now();
-    return new HeldFileResult(connection, held, () =>
+    return new HeldFileResult(connection, held, copies, () =>
       staticFile.logRequest(
         held.file,
         connection,
@@ -178,8 +195,7 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
   }
 
   async function stream(
-    realPath: string,
-    file: string,
+    { realPath, path: file, isIndex }: Omit<LocatedFile, "stats">,
     connection: FileConnection,
   ): Promise<StaticFileResult> {
     const start = Date.now();
@@ -192,7 +208,7 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
         file,
         opened.length,
       );
-      return { connection, file, ...opened };
+      return { connection, file, isIndex, copies, ...opened };
     } catch (error) {
       return unreadable(connection, error);
     }
@@ -210,6 +226,11 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
   }
 
   return staticFile;
+}
+
+function hidesDotfiles(): boolean {
+  const { dotfiles } = (config.web ?? {}) as { dotfiles?: unknown };
+  return dotfiles === "ignore";
 }
 
 function indexName(): string {

@@ -1,5 +1,8 @@
 /** The contract's chapters on actions, their errors, inputs and middleware, and files. */
-import { action, api } from "../../src/index";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { action, api, config } from "../../src/index";
 import { until } from "../support/until";
 import { release, runs, started } from "./actions";
 import type { Contract } from "./contract";
@@ -281,6 +284,40 @@ export function describeFiles({ connect, able }: Contract): void {
       const next = await client.action("contractEcho", { value: 1 });
       expect(next.value).toBe(1);
     });
+
+    able(
+      "files",
+      "with `web.dotfiles` names that begin with a dot are not found, except .well-known",
+      async () => {
+        const folder = fs.mkdtempSync(path.join(os.tmpdir(), "contract-"));
+        const names = [".env", ".git/config", ".well-known/security.txt"];
+        for (const name of names) {
+          const file = path.join(folder, name);
+          fs.mkdirSync(path.dirname(file), { recursive: true });
+          fs.writeFileSync(file, "content");
+        }
+        api.staticFile.searchLocations.push(folder);
+        const client = await connect();
+        const found = async () => {
+          const answers = [];
+          for (const name of names) {
+            const { content, error } = await client.file!(name);
+            answers.push(error ?? content);
+          }
+          return answers;
+        };
+        try {
+          expect(await found()).toEqual(["content", "content", "content"]);
+          config.web.dotfiles = "ignore";
+          const missing = "that file is not found";
+          expect(await found()).toEqual([missing, missing, "content"]);
+        } finally {
+          config.web.dotfiles = "allow";
+          api.staticFile.searchLocations.pop();
+          fs.rmSync(folder, { recursive: true, force: true });
+        }
+      },
+    );
 
     for (const name of [
       "../package.json",

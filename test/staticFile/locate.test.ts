@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { locate } from "../../src/staticFile/locate";
+import { isDotfile, locate } from "../../src/staticFile/locate";
 
 let base: string;
 let root: string;
@@ -27,6 +27,23 @@ beforeAll(() => {
 });
 
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
+
+test.each([
+  [".env", true],
+  ["..env", true],
+  ["sub/.git/config", true],
+  ["sub/../.env", true],
+  ["./.env", true],
+  ["/pub/.folder/sub/.env", true],
+  ["a.txt", false],
+  ["./a.txt", false],
+  ["sub/../a.txt", false],
+  ["/pub/.folder/sub/a.txt", false],
+  [".well-known/x", false],
+  [".well-known/.env", true],
+])("%s is a dotfile: %s", (name, expected) => {
+  expect(isDotfile("/pub/.folder", name)).toBe(expected);
+});
 
 test.each([
   ["a.txt", "a.txt"],

@@ -148,6 +148,20 @@ export const production = {
   },
 
   {
+    setting: "web.dotfiles",
+    v29: '"allow"',
+    newProject: '"ignore"',
+    reason: "`.env` and `.git` are not for clients; `.well-known` is served",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'dotfiles: "allow" as',
+        replace: 'dotfiles: "ignore" as',
+      },
+    ],
+  },
+
+  {
     setting: "web.errorStatus",
     v29: "404 and 422 for what is missing, else 500",
     newProject:
@@ -249,6 +263,35 @@ export const production = {
         file: "config/web.ts",
         find: "nosniff: false,",
         replace: "nosniff: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.strictHttp",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "405 with `Allow`, redirects to folders, charsets, strong ETags: [HTTP semantics](http-semantics.md)",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "strictHttp: false,",
+        replace: "strictHttp: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.strictPaths",
+    v29: "false",
+    newProject: "true",
+    reason: "`+` in a path is a plus, and a malformed `%zz` a 400",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "strictPaths: false,",
+        replace: "strictPaths: true,",
       },
     ],
   },

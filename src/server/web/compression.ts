@@ -3,10 +3,21 @@ import * as zlib from "node:zlib";
 
 export type Encoding = "br" | "gzip" | "deflate";
 
-const SUPPORTED: readonly string[] = ["br", "gzip", "deflate"];
+const ENCODINGS: readonly string[] = ["br", "gzip", "deflate"];
 
 /** The default of 11 would cost a hundred times the CPU for a few percent. */
 const BROTLI_QUALITY = 4;
+
+/** Types of which compression makes less: texts, and formats that are not compressed by themselves. */
+const COMPRESSIBLE =
+  /^(?:text\/(?!event-stream$)|application\/(?:json|javascript|ecmascript|xml|wasm|rtf|manifest|vnd\.ms-fontobject)$|application\/.{1,64}\+(?:json|xml)$|image\/(?:svg\+xml|bmp|x-icon|vnd\.microsoft\.icon)$|font\/(?:ttf|otf|collection)$|model\/gltf\+json$)/;
+
+/** Whether bodies of this content type become smaller; images and archives do not, and streams of events must flow. */
+export function isCompressible(contentType: string | undefined): boolean {
+  if (contentType === undefined) return false;
+  const [essence = ""] = contentType.split(";", 1);
+  return COMPRESSIBLE.test(essence.trim().toLowerCase());
+}
 
 /**
  * The encoding that the client likes best; of equals the one it names first.
@@ -16,23 +27,47 @@ export function chooseEncoding(
   acceptEncoding: string | string[] | undefined,
 ): Encoding | undefined {
   if (!acceptEncoding) return undefined;
+  const qualities = qualitiesOf(acceptEncoding);
   let best: Encoding | undefined;
   let bestQuality = 0;
-  let identityQuality = 0;
+  for (const [coding, quality] of qualities) {
+    if (!ENCODINGS.includes(coding) || quality <= bestQuality) continue;
+    best = coding as Encoding;
+    bestQuality = quality;
+  }
+  return (qualities.get("identity") ?? 0) > bestQuality ? undefined : best;
+}
+
+/**
+ * The same for encodings of which there are copies already, the smallest first: of equals that one is taken.
+ * @returns undefined for none of them
+ */
+export function chooseStored<Stored extends Encoding>(
+  acceptEncoding: string | string[] | undefined,
+  stored: readonly Stored[],
+): Stored | undefined {
+  if (!acceptEncoding || stored.length === 0) return undefined;
+  const qualities = qualitiesOf(acceptEncoding);
+  let best: Stored | undefined;
+  let bestQuality = 0;
+  for (const encoding of stored) {
+    const quality = qualities.get(encoding) ?? 0;
+    if (quality <= bestQuality) continue;
+    best = encoding;
+    bestQuality = quality;
+  }
+  return (qualities.get("identity") ?? 0) > bestQuality ? undefined : best;
+}
+
+/** Codings in lower case with their q-values, in the order of the header. */
+function qualitiesOf(acceptEncoding: string | string[]): Map<string, number> {
+  const qualities = new Map<string, number>();
   for (const entry of String(acceptEncoding).split(",")) {
     const [name = "", ...parameters] = entry.split(";");
     const coding = name.trim().toLowerCase();
-    const quality = qualityOf(parameters);
-    if (coding === "identity") identityQuality = quality;
-    const supported = SUPPORTED.includes(coding)
-      ? (coding as Encoding)
-      : undefined;
-    if (supported && quality > bestQuality) {
-      best = supported;
-      bestQuality = quality;
-    }
+    if (!qualities.has(coding)) qualities.set(coding, qualityOf(parameters));
   }
-  return identityQuality > bestQuality ? undefined : best;
+  return qualities;
 }
 
 /** Compress a whole body. */

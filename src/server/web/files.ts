@@ -2,98 +2,83 @@
 import * as fs from "node:fs";
 import { pipeline, Readable } from "node:stream";
 import { toError } from "../../errors";
-import type { StaticFileResult } from "../../staticFile/staticFile";
 import { log } from "../../log/log";
-import { chooseEncoding, compressor, type Encoding } from "./compression";
-import { setFlat, valueOf } from "./headers";
+import { compressor, type Encoding } from "./compression";
+import {
+  describeFile,
+  encodingOnTheWay,
+  storedCopy,
+  validatorsOf,
+  type FileAnswer,
+} from "./fileAnswer";
+import { refuseFileRequest } from "./fileRequests";
+import { setFlat } from "./headers";
+import {
+  evaluate,
+  isFresh,
+  type Validators,
+  type Verdict,
+} from "./preconditions";
 import { pump } from "./pump";
-import { etagOf, isFresh, requestedRange, type ByteRange } from "./range";
+import { requestedRange, type ByteRange } from "./range";
 import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import {
-  addVary,
   canWrite,
   statusOf,
-  writeAsItIs,
   writeBody,
+  writeEncoded,
   writeHead,
   type Extra,
 } from "./write";
 
-export interface FileAnswer {
-  /** Why there is no file, for the client. */
-  error?: unknown;
-  /** The bytes, of a file that is held in memory. */
-  content?: Buffer;
-  fileStream?: Readable;
-  mime: string | null | undefined;
-  /** Bytes; null when it is not known. */
-  length: number | null | undefined;
-  lastModified?: Date;
-  /** Where it is, if it is a file of which size and time are known to be right. */
-  path?: string;
-  /** Called when `content` was sent. */
-  sent?: () => void;
-}
-
-const UNKNOWN_TYPE = "application/octet-stream";
-
-/** What was found in a public folder; the stream of a file in memory is not even made. */
-export function fileAnswerOf(found: StaticFileResult): FileAnswer {
-  const { error, content, mime, length, lastModified, file, sent } = found;
-  const fileStream = content ? undefined : found.fileStream;
-  return {
-    error: error as unknown,
-    content,
-    fileStream,
-    mime,
-    length,
-    lastModified,
-    path: file,
-    sent,
-  };
+/** What decides how a file is sent. */
+interface Delivery {
+  /** The encoding to compress it with on the way. */
+  encoding: Encoding | undefined;
+  range: ByteRange | undefined;
+  extra: Extra;
 }
 
 /** Resolves when the answer is on its way completely. */
 export async function answerWithFile(
   request: WebRequest,
-  file: FileAnswer,
+  original: FileAnswer,
   extra: Extra,
 ): Promise<void> {
-  const { req, res, config } = request;
-  if (file.error) return answerNotFound(request, file, extra);
-  if (!canWrite(res)) {
-    file.fileStream?.destroy();
-    return;
+  if (original.error) return answerNotFound(request, original, extra);
+  // one that cannot be opened says so before somebody reads it: that is noticed when it is read
+  original.fileStream?.on("error", () => {});
+  const isIndex = request.namesFolder || original.found?.isIndex === true;
+  const refused = original.found && refuseFileRequest(request, isIndex, extra);
+  if (refused || !canWrite(request.res)) {
+    original.fileStream?.destroy();
+    return refused;
   }
-  request.setDefault("Content-Type", file.mime || UNKNOWN_TYPE);
-  if (valueOf(request.responseHeaders, "cache-control") === undefined) {
-    const seconds =
-      config.flatFileCacheDuration ?? WEB_DEFAULTS.flatFileCacheDuration;
-    request.setDefault(
-      "Cache-Control",
-      `max-age=${seconds}, must-revalidate, public`,
-    );
-  }
-  const encoding = encodingFor(request);
-  const known = await identityOf(file, config.enableEtag === true);
-  const validators = {
-    lastModified: file.lastModified,
-    etag:
-      request.projectValueOf("etag") ??
-      (known && etagOf(known.size, known.lastModified, encoding)),
-  };
-  if (validators.etag) request.setDefault("ETag", validators.etag);
-  if (config.enableEtag !== true && file.lastModified)
-    request.setDefault("Last-Modified", file.lastModified.toUTCString());
+  const file = await storedCopy(request, original);
+  const encoding = encodingOnTheWay(request, file);
+  const validators = await validatorsOf(request, file, encoding);
+  describeFile(request, file, validators);
 
-  if (isFresh(req.headers, validators)) return answerNotModified(request, file);
+  const verdict = verdictOn(request, validators);
+  if (verdict === "fresh") return answerNotModified(request, file);
+  if (verdict === "failed") return answerFailed(request, file, extra);
   const range = rangeFor(request, file, encoding, validators);
   if (range === "unsatisfiable")
     return answerUnsatisfiable(request, file, extra);
+  const delivery = { encoding, range, extra };
   if (file.content)
-    return answerFromMemory(request, file, file.content, range, extra);
-  return answerFromStream(request, file, range, encoding, extra);
+    return answerFromMemory(request, file, file.content, delivery);
+  return answerFromStream(request, file, delivery);
+}
+
+function verdictOn(
+  { req, config, method }: WebRequest,
+  validators: Validators,
+): Verdict {
+  if (config.strictHttp === true)
+    return evaluate(req.headers, method, validators);
+  return isFresh(req.headers, validators) ? "fresh" : "send";
 }
 
 async function answerNotFound(
@@ -103,7 +88,8 @@ async function answerNotFound(
 ): Promise<void> {
   fileStream?.destroy();
   request.responseHttpCode = 404;
-  request.responseHeaders.push(["Content-Type", "text/html"]);
+  const charset = request.config.strictHttp === true ? "; charset=utf-8" : "";
+  request.responseHeaders.push(["Content-Type", `text/html${charset}`]);
   await writeBody(request, textOf(error), extra);
 }
 
@@ -115,6 +101,17 @@ function answerNotModified(request: WebRequest, { fileStream }: FileAnswer) {
   request.res.end();
 }
 
+/** If-Match or If-Unmodified-Since: the file is not the one that the client means. */
+async function answerFailed(
+  request: WebRequest,
+  { fileStream }: FileAnswer,
+  extra: Extra,
+): Promise<void> {
+  fileStream?.destroy();
+  request.responseHttpCode = 412;
+  await writeEncoded(request, "", undefined, extra);
+}
+
 async function answerUnsatisfiable(
   request: WebRequest,
   { fileStream, length }: FileAnswer,
@@ -123,40 +120,35 @@ async function answerUnsatisfiable(
   fileStream?.destroy();
   request.responseHttpCode = 416;
   request.responseHeaders.push(["Content-Range", `bytes */${length}`]);
-  await writeBody(request, "", extra);
+  await writeEncoded(request, "", undefined, extra);
 }
 
 async function answerFromMemory(
   request: WebRequest,
   file: FileAnswer,
   content: Buffer,
-  range: ByteRange | undefined,
-  extra: Extra,
+  { encoding, range, extra }: Delivery,
 ): Promise<void> {
-  announceRange(request, content.length, range);
-  if (range) {
-    const part = content.subarray(range.start, range.end + 1);
-    writeAsItIs(request, part, extra);
-  } else await writeBody(request, content, extra);
+  if (!encoding) announceRange(request, file, content.length, range);
+  const body = range ? content.subarray(range.start, range.end + 1) : content;
+  await writeEncoded(request, body, encoding, extra);
   file.sent?.();
 }
 
 async function answerFromStream(
   request: WebRequest,
   file: FileAnswer,
-  range: ByteRange | undefined,
-  encoding: Encoding | undefined,
-  extra: Extra,
+  { encoding, range, extra }: Delivery,
 ): Promise<void> {
   const { res } = request;
   const total = file.length ?? undefined;
-  if (total !== undefined && !encoding) announceRange(request, total, range);
+  if (total !== undefined && !encoding)
+    announceRange(request, file, total, range);
   const length = range ? range.end - range.start + 1 : total;
   const status = statusOf(request);
   const head = request.flatHeaders();
   if (extra.isStopping) setFlat(head, "connection", "close");
   if (encoding) setFlat(head, "content-encoding", encoding);
-  if (request.config.compress === true) addVary(head);
   setFlat(
     head,
     "content-length",
@@ -231,6 +223,7 @@ function sendCompressed(
   const source = streamOf(file);
   source.once("end", () => file.sent?.());
   return new Promise((resolve, reject) => {
+    if (source.errored) return reject(source.errored);
     source.once("error", (error) => {
       if (!res.headersSent) reject(error);
     });
@@ -253,9 +246,11 @@ function reopen(file: FileAnswer, { start, end }: ByteRange): Readable {
 
 function announceRange(
   request: WebRequest,
+  { storedEncoding }: FileAnswer,
   total: number,
   range: ByteRange | undefined,
 ): void {
+  if (storedEncoding) return; // ranges are always those of the file itself
   const headers = request.responseHeaders;
   headers.push(["Accept-Ranges", "bytes"]);
   if (!range) return;
@@ -263,43 +258,16 @@ function announceRange(
   headers.push(["Content-Range", `bytes ${range.start}-${range.end}/${total}`]);
 }
 
-/** Parts of a compressed body mean nothing to a client that asks for parts of the file. */
-function encodingFor({ req, config }: WebRequest): Encoding | undefined {
-  if (config.compress !== true || req.headers.range !== undefined)
-    return undefined;
-  return chooseEncoding(req.headers["accept-encoding"]);
-}
-
 function rangeFor(
   request: WebRequest,
-  { length }: FileAnswer,
+  { length, storedEncoding }: FileAnswer,
   encoding: Encoding | undefined,
-  validators: { lastModified: Date | undefined; etag: string | undefined },
+  validators: Validators,
 ): ByteRange | "unsatisfiable" | undefined {
-  if (request.method !== "GET" || encoding || typeof length !== "number")
-    return undefined;
+  if (request.method !== "GET" || typeof length !== "number") return undefined;
+  if (encoding || storedEncoding) return undefined;
   if (request.responseHttpCode !== 200) return undefined;
   return requestedRange(request.req.headers, length, validators);
-}
-
-/** Size and time of the file behind an answer; streams that are no files have none. */
-async function identityOf(
-  { path, length, lastModified, fileStream }: FileAnswer,
-  isWanted: boolean,
-): Promise<{ size: number; lastModified: Date } | undefined> {
-  if (!isWanted) return undefined;
-  if (path !== undefined && typeof length === "number" && lastModified)
-    return { size: length, lastModified };
-  const streamPath: unknown = (fileStream as { path?: unknown } | undefined)
-    ?.path;
-  if (typeof streamPath !== "string" && !Buffer.isBuffer(streamPath))
-    return undefined;
-  try {
-    const { size, mtime } = await fs.promises.stat(streamPath);
-    return { size, lastModified: mtime };
-  } catch {
-    return undefined; // it vanished: reading it will say so
-  }
 }
 
 function textOf(error: unknown): string {

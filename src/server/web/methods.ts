@@ -9,6 +9,9 @@ import {
 import type { WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 
+/** What files accept, if no route to a folder is for another method. */
+export const FILE_METHODS = ["get", "head"] as const;
+
 /**
  * Whether `?action=` may name this action: where no route matches, for the bare prefix (or for every path, with
  * `queryRouting`), and only an action that has a route for the method anyway (or any, with `queryRouting`).

@@ -21,6 +21,7 @@ export function pump(
   { skip, length, begin }: PumpOptions,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    if (stream.errored) return reject(stream.errored);
     let toSkip = skip;
     let left = length ?? Infinity;
     let hasBegun = false;

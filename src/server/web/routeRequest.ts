@@ -13,7 +13,13 @@ import { leaveBody } from "./discard";
 import { FileRules } from "./fileRules";
 import { valueOf } from "./headers";
 import { checkCallback } from "./jsonp";
-import { isActionOpen, mayNameAction, refuseMethod } from "./methods";
+import {
+  allowHeader,
+  FILE_METHODS,
+  isActionOpen,
+  mayNameAction,
+  refuseMethod,
+} from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
 import { requesterInformation, stringify, withoutIdentity } from "./respond";
 import type { RequestTarget } from "./target";
@@ -186,12 +192,15 @@ function answerFile(
 }
 
 /** Set `params.file` to the path that was asked for, unless a route to a folder does. */
-function nameFile(connection: Connection, { target }: WebRequest): void {
+function nameFile(connection: Connection, request: WebRequest): void {
   const { params } = connection;
+  const { target } = request;
   api.routes.processRoute(connection, target.pathParts);
   let file = String(params.file || target.pathParts.join(path.sep));
-  if (file === "" || file.endsWith("/"))
+  if (file === "" || file.endsWith("/")) {
+    request.namesFolder = true;
     file += String(allConfig.general?.directoryFileType ?? "index.html");
+  }
   try {
     params.file = decodeURIComponent(file);
   } catch (error) {
@@ -216,8 +225,14 @@ function refuseTrace(
 function answerOptions(
   server: Server,
   connection: Connection,
-  { responseHeaders }: WebRequest,
+  { responseHeaders, target, config }: WebRequest,
 ): Promise<void> {
+  if (config.strictHttp === true) {
+    const { mode, pathParts } = target;
+    const verbs: readonly string[] =
+      mode === "file" ? FILE_METHODS : api.routes.methodsFor(pathParts);
+    if (verbs.length > 0) responseHeaders.push(["Allow", allowHeader(verbs)]);
+  }
   for (const [name, value] of Object.entries(CORS_DEFAULTS)) {
     if (valueOf(responseHeaders, name.toLowerCase()) === undefined)
       responseHeaders.push([name, value]);

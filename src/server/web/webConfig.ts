@@ -83,6 +83,7 @@ export interface WebConfig {
   extensionTypes?: "all" | "safe";
   nosniff?: boolean;
   jsonp?: boolean | "strict";
+  compressThreshold?: number;
   /** Options of `qs`. */
   queryParseOptions?: Record<string, unknown>;
   maxBodyDepth?: number;
@@ -109,6 +110,7 @@ export interface WebConfig {
 export const WEB_DEFAULTS = {
   flatFileCacheDuration: 60,
   defaultErrorStatusCode: 500,
+  compressThreshold: 1024,
   httpsPort: 4443,
   ...JSON_DEFAULTS,
   maxFieldsSize: 20 * 1024 * 1024,

@@ -80,6 +80,8 @@ export class WebRequest {
   connection: Connection | undefined;
   /** The client asked whether it may send its body, and was told so. */
   saidContinue: boolean;
+  /** The path is that of a folder; its index is the answer. */
+  namesFolder: boolean;
   /** To be removed when the request ends. */
   temporaryFiles: TemporaryFiles | undefined;
 
@@ -107,6 +109,7 @@ export class WebRequest {
     this.form = undefined;
     this.connection = undefined;
     this.saidContinue = false;
+    this.namesFolder = false;
     this.temporaryFiles = undefined;
     this.pairs = undefined;
     this.defaults = undefined;

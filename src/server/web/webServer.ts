@@ -24,7 +24,8 @@ import {
   prepareFailure,
   refuseWhileBooting,
 } from "./failure";
-import { answerWithFile, fileAnswerOf, type FileAnswer } from "./files";
+import { fileAnswerOf, type FileAnswer } from "./fileAnswer";
+import { answerWithFile } from "./files";
 import { redirectToAllowedHost, refuseHost } from "./hosts";
 import {
   CLUSTER_LINGER_MS,

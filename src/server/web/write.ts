@@ -1,7 +1,12 @@
 /** Puts a finished answer on the wire. */
 import type { ServerResponse } from "node:http";
 import { log } from "../../log/log";
-import { chooseEncoding, compressBody } from "./compression";
+import {
+  chooseEncoding,
+  compressBody,
+  isCompressible,
+  type Encoding,
+} from "./compression";
 import { getFlat, setFlat, type FlatHeaders } from "./headers";
 import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
@@ -28,38 +33,64 @@ export function writeBody(
   if (!canWrite(res)) return;
   const head = request.flatHeaders();
   if (extra.isStopping) setFlat(head, "connection", "close");
-  if (config.compress === true && body.length > 0)
-    return writeCompressed(request, body, head);
+  if (config.compress === true && mayCompress(request, head)) {
+    addVary(head);
+    const encoding = encodingFor(request, body.length);
+    if (encoding) return writeCompressed(request, body, head, encoding);
+  }
   finish(request, body, head);
 }
 
 /**
- * The same, but never compressed.
+ * The same in the encoding that was decided before: of a file, its ETag depends on it.
  * @throws TypeError when one of the headers is not valid
  */
-export function writeAsItIs(
+export function writeEncoded(
   request: WebRequest,
   body: string | Buffer,
+  encoding: Encoding | undefined,
   extra: Extra,
-): void {
+): void | Promise<void> {
   if (!canWrite(request.res)) return;
   const head = request.flatHeaders();
   if (extra.isStopping) setFlat(head, "connection", "close");
+  if (encoding) return writeCompressed(request, body, head, encoding);
   finish(request, body, head);
+}
+
+/** The encoding of a body that may be compressed, or undefined when the client knows none or the body is too short. */
+export function encodingFor(
+  { req, config }: WebRequest,
+  bytes: number,
+): Encoding | undefined {
+  const threshold = config.compressThreshold ?? WEB_DEFAULTS.compressThreshold;
+  if (bytes < threshold) return undefined;
+  return chooseEncoding(req.headers["accept-encoding"]);
+}
+
+/** Only a whole body of a type that becomes smaller, which nobody has encoded or forbidden to change yet. */
+function mayCompress(request: WebRequest, head: FlatHeaders): boolean {
+  return (
+    isCompressible(getFlat(head, "content-type")) &&
+    !BODILESS.includes(statusOf(request)) &&
+    getFlat(head, "content-encoding") === undefined &&
+    getFlat(head, "content-range") === undefined &&
+    !/\bno-transform\b/i.test(getFlat(head, "cache-control") ?? "")
+  );
 }
 
 async function writeCompressed(
   request: WebRequest,
   body: string | Buffer,
   head: FlatHeaders,
+  encoding: Encoding,
 ): Promise<void> {
-  addVary(head);
-  const encoding = chooseEncoding(request.req.headers["accept-encoding"]);
-  if (!encoding || getFlat(head, "content-encoding") !== undefined)
-    return finish(request, body, head);
   const compressed = await compressBody(encoding, body);
   if (!canWrite(request.res)) return;
   setFlat(head, "content-encoding", encoding);
+  // the same bytes as before only after decoding (RFC 9110 section 8.8.1)
+  const etag = getFlat(head, "etag");
+  if (etag?.startsWith('"')) setFlat(head, "etag", `W/${etag}`);
   finish(request, compressed, head);
 }
 

@@ -38,8 +38,8 @@ describe("in development", () => {
   describe("createChatRoom", () => {
     test("is reached by POST only", async () => {
       const path = "/api/createChatRoom";
-      const { status } = await ask(port, `${path}?name=linked`);
-      expect(status).toBe(404);
+      const { status, headers } = await ask(port, `${path}?name=linked`);
+      expect([status, headers.allow]).toEqual([405, "POST, OPTIONS"]);
       const { json } = await ask(port, path, post({ name: "posted" }));
       expect(json).toMatchObject({ name: "posted", didCreate: true });
     });

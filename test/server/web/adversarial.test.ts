@@ -2,7 +2,8 @@
 import * as net from "node:net";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { config, utils } from "../../../src/index";
-import { requestedRange, isFresh } from "../../../src/server/web/range";
+import { evaluate, isFresh } from "../../../src/server/web/preconditions";
+import { requestedRange } from "../../../src/server/web/range";
 import { parseContentType } from "../../../src/server/web/contentType";
 import { parseQuery } from "../../../src/server/web/query";
 import { chooseEncoding } from "../../../src/server/web/compression";
@@ -167,6 +168,8 @@ describe("every reader of client texts takes linear time", () => {
     "if-range": value,
     "if-none-match": value,
     "if-modified-since": value,
+    "if-match": value,
+    "if-unmodified-since": value,
     "cache-control": value,
   });
   const validators = { etag: 'W/"1"', lastModified: new Date(0) };
@@ -182,6 +185,7 @@ describe("every reader of client texts takes linear time", () => {
     "requestedRange with If-Range": (value) =>
       requestedRange({ ...headers(value), range: "bytes=0-1" }, 9, validators),
     isFresh: (value) => isFresh(headers(value), validators),
+    evaluate: (value) => evaluate(headers(value), "GET", validators),
     parseHeadersForClientAddress: forwarded,
     parseIPv6URI: (value) => utils.parseIPv6URI(value),
     parseCookies: cookies,

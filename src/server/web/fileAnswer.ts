@@ -1,0 +1,175 @@
+/** A file as it is sent to one client: the copy or encoding that suits it, and the headers that describe that. */
+import * as fs from "node:fs";
+import type { Readable } from "node:stream";
+import type { StaticFileResult } from "../../staticFile/staticFile";
+import { chooseStored, isCompressible, type Encoding } from "./compression";
+import { valueOf } from "./headers";
+import { etagOf, type Validators } from "./preconditions";
+import { WEB_DEFAULTS } from "./webConfig";
+import type { WebRequest } from "./webRequest";
+import { encodingFor } from "./write";
+
+export interface FileAnswer {
+  /** Why there is no file, for the client. */
+  error?: unknown;
+  /** The bytes, of a file that is held in memory. */
+  content?: Buffer;
+  fileStream?: Readable;
+  mime: string | null | undefined;
+  /** Bytes; null when it is not known. */
+  length: number | null | undefined;
+  lastModified?: Date;
+  /** Where it is, if it is a file of which size and time are known to be right. */
+  path?: string;
+  /** Called when `content` was sent. */
+  sent?: () => void;
+  /** What was found in a public folder. */
+  found?: StaticFileResult;
+  /** The bytes are a compressed copy. */
+  storedEncoding?: Encoding;
+}
+
+const UNKNOWN_TYPE = "application/octet-stream";
+
+/** What was found in a public folder; the stream of a file in memory is not even made. */
+export function fileAnswerOf(found: StaticFileResult): FileAnswer {
+  const { error, content, mime, length, lastModified, file, sent } = found;
+  const fileStream = content ? undefined : found.fileStream;
+  return {
+    error: error as unknown,
+    content,
+    fileStream,
+    mime,
+    length,
+    lastModified,
+    path: file,
+    sent,
+    found,
+  };
+}
+
+/** The compressed copy beside the file, if there is one that the client takes; else the file. */
+export async function storedCopy(
+  request: WebRequest,
+  file: FileAnswer,
+): Promise<FileAnswer> {
+  const { config, req } = request;
+  if (config.strictHttp !== true && config.compress !== true) return file;
+  if (!mayEncode(request, file)) return file;
+  if (config.compress === true) varyByEncoding(request);
+  if (!file.found) return file;
+  const { copies } = file.found;
+  const stored = copies ? await copies.encodingsOf(file.found) : [];
+  if (stored.length === 0) return file;
+  varyByEncoding(request);
+  // parts of a compressed copy mean nothing to a client that asks for parts of the file
+  if (req.headers.range !== undefined) return file;
+  const encoding = chooseStored(req.headers["accept-encoding"], stored);
+  const copy = encoding && (await copies!.get(file.found, encoding));
+  if (!copy || copy.error) return file;
+  file.fileStream?.destroy();
+  return { ...fileAnswerOf(copy), mime: file.mime, storedEncoding: encoding };
+}
+
+/** Parts of a compressed body mean nothing to a client that asks for parts of the file. */
+export function encodingOnTheWay(
+  request: WebRequest,
+  file: FileAnswer,
+): Encoding | undefined {
+  const { config, req } = request;
+  if (config.compress !== true || file.storedEncoding) return undefined;
+  if (req.headers.range !== undefined) return undefined;
+  if (!mayEncode(request, file)) return undefined;
+  return encodingFor(request, file.length ?? Infinity);
+}
+
+/** A type that becomes smaller, unless the project has encoded the file itself or forbids it (`no-transform`). */
+function mayEncode(request: WebRequest, { mime }: FileAnswer): boolean {
+  if (!isCompressible(mime ?? undefined)) return false;
+  if (request.projectValueOf("content-encoding") !== undefined) return false;
+  const cacheControl = request.projectValueOf("cache-control") ?? "";
+  return !/\bno-transform\b/i.test(cacheControl);
+}
+
+export async function validatorsOf(
+  request: WebRequest,
+  file: FileAnswer,
+  encoding: Encoding | undefined,
+): Promise<Validators> {
+  const { config } = request;
+  const { lastModified } = file;
+  const etag = request.projectValueOf("etag");
+  if (etag !== undefined) return { etag, lastModified };
+  const known = await identityOf(file, config.enableEtag === true);
+  if (!known) return { etag: undefined, lastModified };
+  const options = {
+    encoding: encoding ?? file.storedEncoding,
+    // what is compressed on the way is not the same everywhere
+    isStrong: config.strictHttp === true && !encoding,
+  };
+  return {
+    etag: etagOf(known.size, known.lastModified, options),
+    lastModified,
+  };
+}
+
+/** The headers that a file has, whatever the status will be. */
+export function describeFile(
+  request: WebRequest,
+  file: FileAnswer,
+  { etag, lastModified }: Validators,
+): void {
+  const { config, responseHeaders } = request;
+  request.setDefault("Content-Type", contentTypeOf(request, file));
+  if (file.storedEncoding)
+    responseHeaders.push(["Content-Encoding", file.storedEncoding]);
+  if (valueOf(responseHeaders, "cache-control") === undefined) {
+    const seconds =
+      config.flatFileCacheDuration ?? WEB_DEFAULTS.flatFileCacheDuration;
+    request.setDefault(
+      "Cache-Control",
+      `max-age=${seconds}, must-revalidate, public`,
+    );
+  }
+  if (etag) request.setDefault("ETag", etag);
+  const isDated = config.strictHttp === true || config.enableEtag !== true;
+  if (isDated && lastModified)
+    request.setDefault("Last-Modified", lastModified.toUTCString());
+}
+
+/** Public files are UTF-8, which browsers do not assume. */
+function contentTypeOf(
+  { config }: WebRequest,
+  { mime, found }: FileAnswer,
+): string {
+  const type = mime || UNKNOWN_TYPE;
+  const isText = /^(?:text\/|application\/javascript$)[^;]*$/.test(type);
+  return config.strictHttp === true && found && isText
+    ? `${type}; charset=utf-8`
+    : type;
+}
+
+/** Caches must tell the encodings of this file apart, in whichever it is sent now. */
+function varyByEncoding({ responseHeaders }: WebRequest): void {
+  responseHeaders.push(["Vary", "Accept-Encoding"]);
+}
+
+/** Size and time of the file behind an answer; streams that are no files have none. */
+async function identityOf(
+  { path, length, lastModified, fileStream }: FileAnswer,
+  isWanted: boolean,
+): Promise<{ size: number; lastModified: Date } | undefined> {
+  if (!isWanted) return undefined;
+  if (path !== undefined && typeof length === "number" && lastModified)
+    return { size: length, lastModified };
+  const streamPath: unknown = (fileStream as { path?: unknown } | undefined)
+    ?.path;
+  if (typeof streamPath !== "string" && !Buffer.isBuffer(streamPath))
+    return undefined;
+  try {
+    const { size, mtime } = await fs.promises.stat(streamPath);
+    return { size, lastModified: mtime };
+  } catch {
+    return undefined; // it vanished: reading it will say so
+  }
+}

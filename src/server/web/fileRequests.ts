@@ -1,0 +1,51 @@
+/** What `strictHttp` asks of URLs that name a file, before the file is sent: the method, and the slash of folders. */
+import { allowHeader, FILE_METHODS } from "./methods";
+import type { WebRequest } from "./webRequest";
+import { writeBody, type Extra } from "./write";
+
+/**
+ * Answer a request for a file that exists, but not for this method or under this path.
+ * @param isIndex the file is the index of a folder that the path names
+ * @returns undefined when the file is to be sent
+ */
+export function refuseFileRequest(
+  request: WebRequest,
+  isIndex: boolean,
+  extra: Extra,
+): Promise<void> | undefined {
+  const { config, target, method, connection } = request;
+  // what an action sends has its own URL
+  if (config.strictHttp !== true || target.mode !== "file") return undefined;
+  const isRead = method === "GET" || method === "HEAD";
+  if (!isRead && connection?.matchedRoute?.dir === undefined)
+    return refuseMethod(request, extra);
+  if (isRead && isIndex && !target.pathname.endsWith("/"))
+    return redirectToFolder(request, extra);
+  return undefined;
+}
+
+/** RFC 9110 section 15.5.6. */
+async function refuseMethod(request: WebRequest, extra: Extra): Promise<void> {
+  request.responseHttpCode = 405;
+  request.responseHeaders.push(
+    ["Allow", allowHeader(FILE_METHODS)],
+    ["Content-Type", "text/plain; charset=utf-8"],
+  );
+  await writeBody(request, "files are only for GET and HEAD", extra);
+}
+
+/** Relative links in the index of a folder are meant from within the folder. */
+async function redirectToFolder(
+  request: WebRequest,
+  extra: Extra,
+): Promise<void> {
+  const { pathname, search } = request.target;
+  // `//host/` would lead to another site
+  const location = `/${pathname.replace(/^\/+/, "")}/${search}`;
+  request.responseHttpCode = 301;
+  request.responseHeaders.push(
+    ["Location", location],
+    ["Content-Type", "text/plain; charset=utf-8"],
+  );
+  await writeBody(request, "", extra);
+}

@@ -1,0 +1,135 @@
+/** Validators of files, and the conditions that clients attach to requests for them (RFC 9110 sections 8.8 and 13). */
+import type { IncomingHttpHeaders } from "node:http";
+
+export interface Validators {
+  etag: string | undefined;
+  lastModified: Date | undefined;
+}
+
+/** Send the file, "not modified" (304), or "precondition failed" (412). */
+export type Verdict = "send" | "fresh" | "failed";
+
+export interface EtagOptions {
+  /** Each content encoding of a file has a tag of its own. */
+  encoding?: string;
+  /** The same tag means the same bytes, so that parts of the file can be put together. */
+  isStrong?: boolean;
+}
+
+/** `W/"<size>-<mtime>"` in hex, or without `W/` when it is strong. */
+export function etagOf(
+  size: number,
+  lastModified: Date,
+  { encoding, isStrong }: EtagOptions = {},
+): string {
+  const suffix = encoding ? `-${encoding}` : "";
+  const mtime = Math.floor(lastModified.getTime());
+  const tag = `"${size.toString(16)}-${mtime.toString(16)}${suffix}"`;
+  return isStrong ? tag : `W/${tag}`;
+}
+
+/** All conditions in the order of RFC 9110 section 13.2.2. Other methods than GET and HEAD read no file. */
+export function evaluate(
+  headers: IncomingHttpHeaders,
+  method: string,
+  validators: Validators,
+): Verdict {
+  if (method !== "GET" && method !== "HEAD") return "send";
+  if (!isStillTheSame(headers, validators)) return "failed";
+  const noneMatch = headers["if-none-match"];
+  if (noneMatch !== undefined) {
+    const isKnown = lists(noneMatch, validators.etag, weakly);
+    return isKnown && !wantsFresh(headers) ? "fresh" : "send";
+  }
+  return isUnmodified(headers["if-modified-since"], validators)
+    ? "fresh"
+    : "send";
+}
+
+/** As version 29 does it: If-None-Match decides alone, but only where there is an ETag; nothing else is a condition. */
+export function isFresh(
+  headers: IncomingHttpHeaders,
+  validators: Validators,
+): boolean {
+  const noneMatch = headers["if-none-match"];
+  if (noneMatch === undefined || validators.etag === undefined)
+    return isUnmodified(headers["if-modified-since"], validators);
+  return !wantsFresh(headers) && lists(noneMatch, validators.etag, weakly);
+}
+
+/** If-Match, and without it If-Unmodified-Since: whether the file is still the one that the client knows. */
+function isStillTheSame(
+  headers: IncomingHttpHeaders,
+  validators: Validators,
+): boolean {
+  const match = headers["if-match"];
+  if (match !== undefined) return lists(match, validators.etag, strongly);
+  const since = headers["if-unmodified-since"];
+  return (
+    since === undefined ||
+    Number.isNaN(Date.parse(since)) ||
+    validators.lastModified === undefined ||
+    isUnmodified(since, validators)
+  );
+}
+
+/** If-Range: a part is only good for what the client has if the file has not changed since. */
+export function isRangeValid(
+  { "if-range": ifRange }: IncomingHttpHeaders,
+  { etag, lastModified }: Validators,
+): boolean {
+  if (ifRange === undefined) return true;
+  if (typeof ifRange !== "string") return false;
+  // parts of files that are merely equivalent cannot be put together
+  if (ifRange.includes('"'))
+    return etag !== undefined && strongly(ifRange.trim(), etag);
+  return (
+    lastModified !== undefined && seconds(lastModified) === Date.parse(ifRange)
+  );
+}
+
+function isUnmodified(
+  since: string | undefined,
+  { lastModified }: Validators,
+): boolean {
+  if (since === undefined || !lastModified) return false;
+  const date = Date.parse(since);
+  return Number.isFinite(date) && seconds(lastModified) <= date;
+}
+
+/** Reloads of some clients send their validators, too. */
+function wantsFresh(headers: IncomingHttpHeaders): boolean {
+  const directives = headers["cache-control"]?.toLowerCase().split(",") ?? [];
+  return directives.some((directive) => directive.trim() === "no-cache");
+}
+
+/** `*` stands for any file that exists. */
+function lists(
+  list: string,
+  etag: string | undefined,
+  isEqual: (candidate: string, etag: string) => boolean,
+): boolean {
+  for (const entry of list.split(",")) {
+    const candidate = entry.trim();
+    if (candidate === "*") return true;
+    if (etag !== undefined && isEqual(candidate, etag)) return true;
+  }
+  return false;
+}
+
+function weakly(candidate: string, etag: string): boolean {
+  return opaque(candidate) === opaque(etag);
+}
+
+function strongly(candidate: string, etag: string): boolean {
+  return candidate === etag && !etag.startsWith("W/");
+}
+
+function opaque(etag: string): string {
+  return etag.startsWith("W/") ? etag.slice(2) : etag;
+}
+
+/** HTTP dates have no milliseconds. */
+function seconds(date: Date): number {
+  return Math.floor(date.getTime() / 1000) * 1000;
+}

@@ -1,0 +1,592 @@
+/** Every row of docs/http-semantics.md is a request here, sent in both profiles; what it answers is compared with the row. */
+import * as fs from "node:fs";
+import * as net from "node:net";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as zlib from "node:zlib";
+import { api, config, route } from "../../../src/index";
+import {
+  addActions,
+  startWebApp,
+  type Answer,
+  type Ask,
+  type WebApp,
+} from "../../support/webApp";
+
+interface Row {
+  request: string;
+  newProjects: string;
+  v29: string;
+}
+
+interface Check {
+  ask: () => Promise<Answer>;
+  /** What the answer must have beside the status, in both profiles or in one of them. */
+  both?: (answer: Answer) => void;
+  strict?: (answer: Answer) => void;
+  v29?: (answer: Answer) => void;
+}
+
+const root = path.join(__dirname, "../../..");
+const page = fs.readFileSync(path.join(root, "docs/http-semantics.md"), "utf8");
+const rows = page
+  .split("\n")
+  .filter((line) => /^\|(?! request|\s*-)/.test(line))
+  .map((line): Row => {
+    const cells = line.split("|").map((cell) => cell.trim());
+    const [, request, newProjects, v29] = cells as [string, ...string[]];
+    return { request: request!, newProjects: newProjects!, v29: v29! };
+  });
+
+const DIGITS = "0123456789";
+const LONG = "compress me ".repeat(1000);
+const SCRIPT = "console.log('a script');";
+
+let app: WebApp;
+let folder: string;
+
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "semantics-"));
+  const write = (name: string, content: string | Buffer) => {
+    const file = path.join(folder, name);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, content);
+  };
+  write("digits.txt", DIGITS);
+  write("long.txt", LONG);
+  write("image.png", Buffer.alloc(5000, "x"));
+  write("sub/index.html", "<h1>sub</h1>");
+  write(".env", "SECRET=1");
+  write(".git/config", "secret");
+  write(".well-known/security.txt", "Contact: x");
+  write("app.js", SCRIPT);
+  write("app.js.br", zlib.brotliCompressSync(SCRIPT));
+  write("app.js.gz", zlib.gzipSync(SCRIPT));
+  write("stale.js", SCRIPT);
+  write("stale.js.br", zlib.brotliCompressSync("stale"));
+  const hourAgo = new Date(Date.now() - 3_600_000);
+  fs.utimesSync(path.join(folder, "stale.js.br"), hourAgo, hourAgo);
+
+  app = await startWebApp();
+  api.staticFile.searchLocations.unshift(folder);
+  addActions({
+    echo: { run: () => ({ echoed: true }) },
+    short: { run: () => "short" },
+    nothing: {
+      run: ({ connection }) => void connection.setStatusCode(204),
+    },
+    untouched: {
+      run: ({ connection }) => {
+        connection.rawConnection.responseHeaders.push([
+          "Cache-Control",
+          "no-transform",
+        ]);
+        return { text: LONG };
+      },
+    },
+    remove: { httpMethods: ["delete"], run: () => ({}) },
+  });
+  route.registerRoute("get", "/echo/:key", "echo");
+  route.registerRoute("delete", "/elsewhere", "remove");
+});
+
+afterAll(async () => {
+  await app.stop();
+  fs.rmSync(folder, { recursive: true, force: true });
+});
+
+afterEach(() => useProfile(false));
+
+function useProfile(isNewProject: boolean): void {
+  config.web.strictHttp = isNewProject;
+  config.web.strictPaths = isNewProject;
+  config.web.dotfiles = isNewProject ? "ignore" : "allow";
+  config.web.fingerprintOptions.on = isNewProject ? "actions" : "all";
+  config.web.compress = false;
+}
+
+const get = (target: string, headers: Record<string, string> = {}) =>
+  app.ask(target, { headers });
+const withMethod = (method: string, target: string, more: Ask = {}) =>
+  app.ask(target, { method, ...more });
+const etag = async () => (await get("/digits.txt")).headers.etag!;
+const mtime = () =>
+  fs.statSync(path.join(folder, "digits.txt")).mtime.toUTCString();
+const past = new Date(0).toUTCString();
+
+/** A file under a condition that needs what the file says about itself. */
+const conditional =
+  (condition: (etag: string) => Record<string, string>) => async () =>
+    get("/digits.txt", condition(await etag()));
+
+const encoded = async (
+  target: string,
+  headers: Record<string, string> = { "Accept-Encoding": "gzip" },
+) => {
+  config.web.compress = true;
+  const answer = await get(target, headers);
+  config.web.compress = false;
+  return answer;
+};
+
+/** Lines as they are, and the status and headers that come back. */
+async function raw(...lines: string[]): Promise<Answer> {
+  const socket = net.connect(app.port, "localhost");
+  socket.write([...lines, "Connection: close", "", ""].join("\r\n"));
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  const [head = "", body = ""] = text.split("\r\n\r\n");
+  const [first = "", ...rest] = head.split("\r\n");
+  const headers = Object.fromEntries(
+    rest.map((line) => {
+      const [name = "", ...value] = line.split(": ");
+      return [name.toLowerCase(), value.join(": ")];
+    }),
+  );
+  const answer = { status: Number(first.split(" ")[1]), headers, text: body };
+  return answer as unknown as Answer;
+}
+
+const has =
+  (expected: Record<string, unknown>, body?: string) => (answer: Answer) => {
+    for (const [name, value] of Object.entries(expected))
+      expect([name, answer.headers[name]]).toEqual([name, value]);
+    if (body !== undefined) expect(answer.text).toBe(body);
+  };
+
+const anyText: unknown = expect.any(String);
+const FILE_ALLOW = { allow: "GET, HEAD, OPTIONS" };
+const VARY = { vary: "Accept-Encoding" };
+const PLAIN = { "content-encoding": undefined };
+
+const checks: Record<string, Check> = {
+  // methods
+  "GET of an action": { ask: () => get("/api/echo") },
+  "HEAD of an action": {
+    ask: () => withMethod("HEAD", "/api/echo"),
+    both: has({ "content-length": anyText }, ""),
+  },
+  "another method than the routes of a path have": {
+    ask: () => withMethod("PUT", "/api/echo"),
+    both: ({ json }) =>
+      expect(json.error).toContain("unknown action or invalid apiVersion"),
+    strict: has({ allow: "HEAD, GET, POST, OPTIONS" }),
+    v29: has({ allow: undefined }),
+  },
+  "`?action=` with a method that `httpMethods` leaves out": {
+    ask: () => get("/api?action=remove"),
+    strict: has({ allow: "DELETE, OPTIONS" }),
+    v29: has({ allow: undefined }),
+  },
+  "a path that no route matches": {
+    ask: () => get("/api/what/ever"),
+    both: has({ allow: undefined }),
+  },
+  "GET of a file": { ask: () => get("/digits.txt"), both: has({}, DIGITS) },
+  "HEAD of a file": {
+    ask: () => withMethod("HEAD", "/digits.txt"),
+    both: has({ "content-length": "10", etag: anyText }, ""),
+  },
+  "POST to a file": {
+    ask: () => withMethod("POST", "/digits.txt"),
+    strict: has(FILE_ALLOW, "files are only for GET and HEAD"),
+    v29: has({ allow: undefined }, DIGITS),
+  },
+  "DELETE of a file": {
+    ask: () => withMethod("DELETE", "/public/sub"),
+    strict: has(FILE_ALLOW),
+    v29: has({}, "<h1>sub</h1>"),
+  },
+  "POST to a file that does not exist": {
+    ask: () => withMethod("POST", "/missing.txt"),
+    both: has({ allow: undefined }, "that file is not found"),
+  },
+  "OPTIONS of a path with routes": {
+    ask: () => withMethod("OPTIONS", "/api/echo"),
+    strict: has({ allow: "HEAD, GET, POST, OPTIONS" }),
+    v29: has({ allow: undefined }),
+  },
+  "OPTIONS of a file": {
+    ask: () => withMethod("OPTIONS", "/digits.txt"),
+    strict: has(FILE_ALLOW),
+    v29: has({ allow: undefined }),
+  },
+
+  // paths and hosts
+  "a literal part in another encoding (`/api/%65cho`)": {
+    ask: () => get("/api/%65cho"),
+    both: ({ json }) => expect(json.echoed).toBe(true),
+  },
+  "a malformed encoding (`/api/echo/%zz`)": {
+    ask: () => get("/api/what/%zz"),
+  },
+  "a folder without its slash (`/sub?a=b`)": {
+    ask: () => get("/sub?a=b"),
+    strict: has({ location: "/sub/?a=b" }, ""),
+    v29: has({ location: undefined }, "<h1>sub</h1>"),
+  },
+  "a folder with its slash": {
+    ask: () => get("/sub/"),
+    both: has({}, "<h1>sub</h1>"),
+  },
+  "a file whose name begins with a dot, or below such a folder": {
+    ask: async () => {
+      const answer = await get("/public/.git/config");
+      expect((await get("/.env")).status).toBe(answer.status);
+      return answer;
+    },
+    strict: has({}, "that file is not found"),
+    v29: has({}, "secret"),
+  },
+  "a file below `/.well-known/`": {
+    ask: () => get("/.well-known/security.txt"),
+    both: has({}, "Contact: x"),
+  },
+  "an absolute URL in the request line": {
+    ask: () => raw("GET http://a/api/echo HTTP/1.1", "Host: b"),
+    both: ({ text }) => expect(JSON.parse(text).echoed).toBe(true),
+  },
+  "several `Host` headers": {
+    ask: () => raw("GET /api/echo HTTP/1.1", "Host: a", "Host: a"),
+    both: has({ connection: "close" }),
+  },
+
+  // headers of files and responses
+  "a text file": {
+    ask: () => get("/digits.txt"),
+    strict: has({ "content-type": "text/plain; charset=utf-8" }),
+    v29: has({ "content-type": "text/plain" }),
+  },
+  "the validators of a file": {
+    ask: () => get("/digits.txt"),
+    strict: ({ headers }) => {
+      expect(headers.etag).toMatch(/^"[\da-f]+-[\da-f]+"$/);
+      expect(headers["last-modified"]).toBe(mtime());
+    },
+    v29: ({ headers }) => {
+      expect(headers.etag).toMatch(/^W\/"[\da-f]+-[\da-f]+"$/);
+      expect(headers["last-modified"]).toBeUndefined();
+    },
+  },
+  "how long a file may be kept": {
+    ask: () => get("/digits.txt", { Cookie: "sessionID=1" }),
+    both: has({ "cache-control": "max-age=60, must-revalidate, public" }),
+  },
+  "a file for a client without a session cookie": {
+    ask: () => get("/digits.txt"),
+    strict: has({
+      "cache-control": "max-age=60, must-revalidate, public",
+      "set-cookie": undefined,
+    }),
+    v29: has({
+      "cache-control": "max-age=60, must-revalidate, private",
+      "set-cookie": [anyText],
+    }),
+  },
+  "an action that answers 204": {
+    ask: () => encoded("/api/nothing"),
+    both: has({ ...PLAIN, "content-length": undefined }, ""),
+  },
+
+  // conditional requests
+  "`If-None-Match` with the `ETag`": {
+    ask: conditional((tag) => ({ "If-None-Match": `"x", ${tag}` })),
+    both: has({ etag: anyText, "content-length": undefined }, ""),
+  },
+  "`If-None-Match: *`": { ask: conditional(() => ({ "If-None-Match": "*" })) },
+  "`If-None-Match` with the `ETag`, weak": {
+    ask: conditional((tag) => ({ "If-None-Match": weak(tag) })),
+  },
+  "`If-None-Match` with another `ETag`": {
+    ask: conditional(() => ({ "If-None-Match": '"x"' })),
+  },
+  "`If-Modified-Since` with the time of the file": {
+    ask: conditional(() => ({ "If-Modified-Since": mtime() })),
+  },
+  "`If-Modified-Since` with an earlier time": {
+    ask: conditional(() => ({ "If-Modified-Since": past })),
+  },
+  "`If-None-Match` with another `ETag`, and `If-Modified-Since`": {
+    ask: conditional(() => ({
+      "If-None-Match": '"x"',
+      "If-Modified-Since": mtime(),
+    })),
+  },
+  "`If-Match` with the `ETag`": {
+    ask: conditional((tag) => ({ "If-Match": `"x", ${tag}` })),
+    both: has({}, DIGITS),
+  },
+  "`If-Match: *`": { ask: conditional(() => ({ "If-Match": "*" })) },
+  "`If-Match` with another `ETag`": {
+    ask: conditional(() => ({ "If-Match": '"x"' })),
+    strict: has({}, ""),
+    v29: has({}, DIGITS),
+  },
+  "`If-Match` with the `ETag`, weak": {
+    ask: conditional((tag) => ({ "If-Match": weak(tag) })),
+  },
+  "`If-Unmodified-Since` with the time of the file": {
+    ask: conditional(() => ({ "If-Unmodified-Since": mtime() })),
+  },
+  "`If-Unmodified-Since` with an earlier time": {
+    ask: conditional(() => ({ "If-Unmodified-Since": past })),
+  },
+  "`If-Match` with another `ETag`, and `If-None-Match: *`": {
+    ask: conditional(() => ({ "If-Match": '"x"', "If-None-Match": "*" })),
+  },
+  "a condition on a file that does not exist": {
+    ask: () => get("/missing.txt", { "If-Match": "*", "If-None-Match": "*" }),
+  },
+
+  // ranges
+  "`Range: bytes=0-3`": {
+    ask: () => get("/digits.txt", { Range: "bytes=0-3" }),
+    both: has({ "content-range": "bytes 0-3/10" }, "0123"),
+  },
+  "`Range: bytes=-2`": {
+    ask: () => get("/digits.txt", { Range: "bytes=-2" }),
+    both: has({ "content-range": "bytes 8-9/10" }, "89"),
+  },
+  "`Range` beyond the end": {
+    ask: () => get("/digits.txt", { Range: "bytes=10-" }),
+    both: has({ "content-range": "bytes */10" }, ""),
+  },
+  "several ranges": {
+    ask: () => get("/digits.txt", { Range: "bytes=0-1,3-4" }),
+    both: has({ "content-range": undefined }, DIGITS),
+  },
+  "a unit other than bytes": {
+    ask: () => get("/digits.txt", { Range: "lines=0-1" }),
+    both: has({}, DIGITS),
+  },
+  "`Range` with HEAD": {
+    ask: () =>
+      withMethod("HEAD", "/digits.txt", { headers: { Range: "bytes=0-1" } }),
+    both: has({ "content-length": "10" }),
+  },
+  "`Range` and `If-Range` with the `ETag`": {
+    ask: conditional((tag) => ({ Range: "bytes=4-", "If-Range": tag })),
+    strict: has({}, "456789"),
+    v29: has({}, DIGITS),
+  },
+  "`Range` and `If-Range` with another `ETag`": {
+    ask: conditional(() => ({ Range: "bytes=4-", "If-Range": '"x"' })),
+    both: has({}, DIGITS),
+  },
+  "`Range` and `If-Range` with the time of the file": {
+    ask: conditional(() => ({ Range: "bytes=4-", "If-Range": mtime() })),
+    both: has({}, "456789"),
+  },
+  "`Range` and `If-None-Match` with the `ETag`": {
+    ask: conditional((tag) => ({ Range: "bytes=4-", "If-None-Match": tag })),
+  },
+
+  // content encodings
+  "`Accept-Encoding: gzip` of a long text file": {
+    ask: () => encoded("/long.txt"),
+    both: (answer) => {
+      has({ ...VARY, "content-encoding": "gzip" })(answer);
+      expect(answer.headers.etag).toMatch(/^W\/"/);
+      expect(zlib.gunzipSync(answer.bytes).toString()).toBe(LONG);
+    },
+  },
+  "no `Accept-Encoding`": {
+    ask: () => encoded("/long.txt", {}),
+    both: has({ ...VARY, ...PLAIN }, LONG),
+  },
+  "`Accept-Encoding: gzip;q=0`": {
+    ask: () => encoded("/long.txt", { "Accept-Encoding": "gzip;q=0" }),
+    both: has({ ...VARY, ...PLAIN }, LONG),
+  },
+  "a file that the client has, encoded": {
+    ask: async () => {
+      const { headers } = await encoded("/long.txt");
+      return encoded("/long.txt", {
+        "Accept-Encoding": "gzip",
+        "If-None-Match": headers.etag!,
+      });
+    },
+    both: has(VARY),
+  },
+  "`Range` of a file that could be encoded": {
+    ask: () =>
+      encoded("/long.txt", { "Accept-Encoding": "gzip", Range: "bytes=0-7" }),
+    both: has({ ...VARY, ...PLAIN }, "compress"),
+  },
+  "an action whose response is shorter than `compressThreshold`": {
+    ask: () => encoded("/api/echo"),
+    both: has({ ...VARY, ...PLAIN }),
+  },
+  "an image": {
+    ask: () => encoded("/image.png"),
+    both: has({ vary: undefined, ...PLAIN }),
+  },
+  "a response with `Cache-Control: no-transform`": {
+    ask: () => encoded("/api/untouched"),
+    both: has(PLAIN),
+  },
+  "`Accept-Encoding: gzip, br` of a file with copies": {
+    ask: () => get("/app.js", { "Accept-Encoding": "gzip, br" }),
+    strict: (answer) => {
+      has({ ...VARY, "content-encoding": "br" })(answer);
+      expect(answer.headers["content-type"]).toMatch(/javascript/);
+      expect(answer.headers.etag).toMatch(/^"[^"]+-br"$/);
+      expect(zlib.brotliDecompressSync(answer.bytes).toString()).toBe(SCRIPT);
+    },
+    v29: has({ ...PLAIN, vary: undefined }, SCRIPT),
+  },
+  "`Accept-Encoding: gzip` of a file with copies": {
+    ask: () => get("/app.js", { "Accept-Encoding": "gzip, br;q=0" }),
+    strict: (answer) => {
+      has({ ...VARY, "content-encoding": "gzip" })(answer);
+      expect(zlib.gunzipSync(answer.bytes).toString()).toBe(SCRIPT);
+    },
+    v29: has(PLAIN, SCRIPT),
+  },
+  "`Accept-Encoding: br` of a file whose copy is older": {
+    ask: () => get("/stale.js", { "Accept-Encoding": "br" }),
+    both: has(PLAIN, SCRIPT),
+  },
+};
+
+function weak(tag: string): string {
+  return tag.startsWith("W/") ? tag : `W/${tag}`;
+}
+
+test("every row of the page is checked, and every check is a row", () => {
+  expect(rows.map(({ request }) => request).sort()).toEqual(
+    Object.keys(checks).sort(),
+  );
+});
+
+describe("in new projects", () => {
+  beforeEach(() => useProfile(true));
+
+  test.each([
+    ["//sub", "/sub/"],
+    ["/public", "/public/"],
+    ["/public/sub", "/public/sub/"],
+    ["/%73ub?x=//y", "/%73ub/?x=//y"],
+    ["/of-a-route", "/of-a-route/"],
+    ["/of-a-route/sub", "/of-a-route/sub/"],
+  ])(
+    "the folder %s redirects to %s, on this host",
+    async (target, location) => {
+      if (!api.routes.methodsFor(["of-a-route"]).includes("get"))
+        route.registerRoute("get", "/of-a-route", "", undefined, true, folder);
+      fs.writeFileSync(path.join(folder, "index.html"), "<h1>index</h1>");
+      const answer = await get(target);
+      expect([answer.status, answer.headers.location]).toEqual([301, location]);
+      expect((await get(location)).status).toBe(200);
+    },
+  );
+
+  test("a route to a folder accepts the method that it is declared for", async () => {
+    route.registerRoute("post", "/posted", "", undefined, true, folder);
+    const { status, text } = await withMethod("POST", "/posted/digits.txt");
+    expect([status, text]).toEqual([200, DIGITS]);
+  });
+
+  test("what an action sends is no URL of a file: any method, no redirect", async () => {
+    addActions({
+      sendSub: {
+        run: async (data) => {
+          data.toRender = false;
+          await data.connection.sendFile("sub");
+        },
+      },
+    });
+    const { status, text } = await withMethod("POST", "/api/sendSub", {
+      headers: { "If-Match": '"x"' },
+    });
+    expect([status, text]).toEqual([200, "<h1>sub</h1>"]);
+  });
+
+  test("files that are streamed have the same rules", async () => {
+    const content = "0123456789".repeat(30_000);
+    const file = path.join(folder, "streamed.txt");
+    fs.writeFileSync(file, content);
+    fs.writeFileSync(`${file}.gz`, zlib.gzipSync(content));
+    const { headers } = await get("/streamed.txt");
+    expect(headers["content-type"]).toBe("text/plain; charset=utf-8");
+    expect(headers.vary).toBe("Accept-Encoding");
+    const copy = await get("/streamed.txt", { "Accept-Encoding": "gzip" });
+    expect(copy.headers["content-encoding"]).toBe("gzip");
+    expect(zlib.gunzipSync(copy.bytes).toString()).toBe(content);
+    const condition = (name: string, tag = headers.etag!) =>
+      get("/streamed.txt", { [name]: tag, Range: "bytes=0-3" });
+    const answers = await Promise.all([
+      condition("If-Range"),
+      condition("If-Match"),
+      condition("If-Match", '"x"'),
+      condition("If-None-Match"),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([206, 206, 412, 304]);
+    for (const { headers } of answers)
+      expect(headers.vary).toBe("Accept-Encoding");
+  });
+
+  test("Allow names the methods of the version that the client asked for", async () => {
+    const run = () => ({});
+    const template = { name: "versioned", description: "x", run };
+    api.actions.actions.versioned = {
+      1: { ...template, version: 1, httpMethods: ["get"] },
+      2: { ...template, version: 2, httpMethods: ["put", "delete"] },
+    } as never;
+    api.actions.versions.versioned = [1, 2];
+    const { routes } = api.routes;
+    api.routes.routes = { ...routes, get: [], put: [], delete: [] };
+    config.web.automaticRoutes = ["get", "put", "delete"];
+    api.routes.loadRoutes({});
+    config.web.automaticRoutes = [];
+    const { status, headers } = await get("/api/versioned");
+    expect([status, headers.allow]).toEqual([405, "PUT, DELETE, OPTIONS"]);
+    const older = await withMethod("PUT", "/api/versioned?apiVersion=1");
+    api.routes.routes = routes;
+    expect(older.headers.allow).toBe("HEAD, GET, OPTIONS");
+  });
+
+  test("without returnErrorCodes the status stays 200, with Allow", async () => {
+    config.web.returnErrorCodes = false;
+    const { status, headers } = await withMethod("PUT", "/api/echo");
+    config.web.returnErrorCodes = true;
+    expect([status, headers.allow]).toEqual([200, "HEAD, GET, POST, OPTIONS"]);
+  });
+});
+
+test("an ETag of an action is weak when its response was compressed on the way", async () => {
+  addActions({
+    tagged: {
+      run: ({ connection }) => {
+        connection.rawConnection.responseHeaders.push(["ETag", '"1"']);
+        return { text: LONG };
+      },
+    },
+  });
+  expect((await encoded("/api/tagged")).headers.etag).toBe('W/"1"');
+  expect((await encoded("/api/tagged", {})).headers.etag).toBe('"1"');
+});
+
+describe.each(rows)("$request", ({ request, newProjects, v29 }) => {
+  const { ask, both, strict, v29: old } = checks[request] ?? {};
+  const statusIn = (cell: string) => Number(/^\d{3}/.exec(cell)?.[0]);
+
+  test(`in new projects: ${newProjects}`, async () => {
+    useProfile(true);
+    const answer = await ask!();
+    expect(answer.status).toBe(statusIn(newProjects));
+    both?.(answer);
+    strict?.(answer);
+  });
+
+  test(`in the version 29 profile: ${v29}`, async () => {
+    useProfile(false);
+    const answer = await ask!();
+    expect(answer.status).toBe(
+      statusIn(v29 === "the same" ? newProjects : v29),
+    );
+    both?.(answer);
+    old?.(answer);
+  });
+});
