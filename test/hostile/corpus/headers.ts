@@ -1,0 +1,181 @@
+/** Request headers, one hostile line each, and whole heads. */
+
+export interface HostileHeader {
+  name: string;
+  lines: string[];
+}
+
+const KB16 = 15_000;
+const one = (name: string, line: string): HostileHeader => ({
+  name,
+  lines: [line],
+});
+
+/** Headers whose value something parses. */
+const PARSED = [
+  "Accept",
+  "Accept-Encoding",
+  "Accept-Language",
+  "Authorization",
+  "Cache-Control",
+  "Content-Disposition",
+  "Content-Encoding",
+  "Content-Type",
+  "Cookie",
+  "Expect",
+  "Forwarded",
+  "Host",
+  "If-Match",
+  "If-Modified-Since",
+  "If-None-Match",
+  "If-Range",
+  "Origin",
+  "Range",
+  "Referer",
+  "Sec-WebSocket-Key",
+  "TE",
+  "Upgrade",
+  "User-Agent",
+  "X-Forwarded-For",
+  "X-Forwarded-Host",
+  "X-Forwarded-Port",
+  "X-Forwarded-Proto",
+  "X-HTTP-Method-Override",
+  "X-Real-IP",
+  "X-SessionID",
+];
+
+const FILLINGS: [string, (bytes: number) => string][] = [
+  ["spaces", (bytes) => `a${" ".repeat(bytes)}b`],
+  ["commas", (bytes) => ",".repeat(bytes)],
+  ["semicolons", (bytes) => ";".repeat(bytes)],
+  ["quotes", (bytes) => '"'.repeat(bytes)],
+  ["colons", (bytes) => ":".repeat(bytes)],
+  ["equals signs", (bytes) => "=".repeat(bytes)],
+  ["brackets", (bytes) => "[".repeat(bytes)],
+  ["digits", (bytes) => "1".repeat(bytes)],
+  ["tabs", (bytes) => `a${"\t".repeat(bytes)}b`],
+  ["percent signs", (bytes) => "%".repeat(bytes)],
+];
+
+export const HEADERS: HostileHeader[] = [
+  ...PARSED.flatMap((name) =>
+    FILLINGS.map(([filling, fill]) =>
+      one(`${name} of ${filling}`, `${name}: ${fill(KB16)}`),
+    ),
+  ),
+  one(
+    "a range of spaces",
+    `Range: bytes=${" ".repeat(7_000)}-${" ".repeat(7_000)}x`,
+  ),
+  one("many ranges", `Range: bytes=${"0-1,".repeat(3_000)}0-1`),
+  one("a range beyond every number", `Range: bytes=0-${"9".repeat(400)}`),
+  one("a negative range", "Range: bytes=-99999999999999999999"),
+  one("many etags", `If-None-Match: ${'W/"a",'.repeat(2_000)}*`),
+  one("many cookies", `Cookie: ${"a=b; ".repeat(2_500)}`),
+  one("cookies of the same name", `Cookie: ${"sessionID=x; ".repeat(1_000)}`),
+  one("a cookie called __proto__", "Cookie: __proto__=polluted; constructor=x"),
+  one("a session of control characters", "Cookie: sessionID=\x01\x02\x7f"),
+  one("a long session", `Cookie: sessionID=${"a".repeat(10_000)}`),
+  one("a session with a dash", "Cookie: sessionID=a-b-c-d"),
+  one(
+    "an address that is none",
+    "X-Forwarded-For: <script>, ::::::::, 999.999.999.999",
+  ),
+  one("an address in brackets", `X-Forwarded-For: [${":".repeat(10_000)}`),
+  one("a port that is none", "X-Forwarded-Port: -1e99"),
+  one(
+    "an encoding that is refused",
+    "Accept-Encoding: *;q=0, identity;q=0, gzip;q=x",
+  ),
+  one("a content type without a type", "Content-Type: ;"),
+  one("a boundary that is missing", "Content-Type: multipart/form-data"),
+  one(
+    "a long boundary",
+    `Content-Type: multipart/form-data; boundary=${"a".repeat(10_000)}`,
+  ),
+  one(
+    "a charset that is unknown",
+    "Content-Type: application/json; charset=nonsense",
+  ),
+  one("an unknown expectation", "Expect: 200-ok"),
+  one("bytes above ASCII", "X-Latin: \xe9\xff"),
+  one("a name without a value", "X-Empty:"),
+  one("a line without a colon", "nonsense"),
+  one("a name of spaces", "X A: b"),
+  one("a null byte in a value", "X-Null: a\0b"),
+  { name: "two hosts", lines: ["Host: b"] },
+  {
+    name: "many headers",
+    lines: Array.from({ length: 3_000 }, (_, i) => `X-${i}: a`),
+  },
+  {
+    name: "a head that is too long",
+    lines: [`X-Long: ${"a".repeat(100_000)}`],
+  },
+  {
+    name: "one name many times",
+    lines: Array.from({ length: 500 }, () => "X-Same: a"),
+  },
+  {
+    name: "__proto__ as a name",
+    lines: ["__proto__: polluted", "constructor: polluted"],
+  },
+];
+
+/** What follows `GET`. */
+export const TARGETS: string[] = [
+  "*",
+  "",
+  "http://",
+  "http://[",
+  "http://a:b@c:d/e",
+  "http://evil.test/api/echo",
+  "//evil.test/api/echo",
+  "a:80",
+  "/api/echo?",
+  "/api/echo?&&&&",
+  "/api/echo?=",
+  "/api/echo?text",
+  `/api/echo?${"&".repeat(15_000)}`,
+  `/api/echo?${"a=1&".repeat(3_500)}`,
+  `/api/echo?${"a[]=1&".repeat(2_400)}`,
+  `/api/echo?${"a[b]".repeat(3_000)}=1`,
+  `/api/echo?a${"[a]".repeat(4_500)}=1`,
+  `/api/echo?object${"[".repeat(10_000)}`,
+  "/api/echo?text[__proto__][polluted]=1",
+  "/api/echo?__proto__[polluted]=1",
+  "/api/echo?constructor[prototype][polluted]=1",
+  "/api/echo?list[99999999]=1",
+  "/api/echo?text=%",
+  "/api/echo?text=%ff",
+  "/api/echo?text=%00",
+  "/api/echo?text=%0d%0aX-Injected:%20yes",
+  "/api/echo?%zz=1",
+  "/api/echo#a",
+  "/api/echo?text=a#b",
+  "/api/%65cho",
+  "/api/echo/%2e%2e/canary",
+  `/api/${"x/".repeat(7_000)}`,
+  `/${"/".repeat(14_000)}`,
+  "/api/echo?action=canary",
+  "/api?action=constructor",
+  "/api?action[]=echo",
+  "/api/echo?apiVersion=x",
+  "/api/echo?apiVersion[a]=1",
+  "/api/echo?apiVersion=__proto__",
+  "/api/echo?callback=alert(1)",
+  "/api/echo?callback=<script>",
+  "/api/echo?messageId=%0a",
+  "/api/echo?file=../../.env",
+  "/api/echo.html?text=<b>",
+  "/api/reflect.svg?text=<svg>",
+  `/api/${"%2e".repeat(4_000)}`,
+  "/api/user:show",
+  "/API/ECHO",
+  "/api//echo",
+  "/primus",
+  "/primus/..",
+  "/primus/../api/echo",
+  "/primus?a=%",
+];

@@ -1,0 +1,66 @@
+/** Paths that leave a public folder, or name what no client may see. */
+
+const UP = [
+  "..",
+  "%2e%2e",
+  "%2E.",
+  ".%2e",
+  "%252e%252e",
+  "..%00",
+  "..%5c..",
+  "..\\..",
+  "%c0%ae%c0%ae",
+  "..;",
+  "...",
+  "..%2f..",
+  "..%252f..",
+];
+
+const SECRETS = [
+  "secret.txt",
+  "public-secrets/secret.txt",
+  ".env",
+  "package.json",
+  "src/config/web.ts",
+  "etc/passwd",
+];
+
+export const TRAVERSALS: string[] = [
+  ...UP.flatMap((up) =>
+    SECRETS.flatMap((secret) => [
+      `/public/${up}/${secret}`,
+      `/${up}/${secret}`,
+      `/public/css/${up}/${up}/${secret}`,
+      `/public/${up}%2f${secret}`,
+    ]),
+  ),
+  "/public/link.txt",
+  "/public/link.txt/",
+  "/public//etc/passwd",
+  "//etc/passwd",
+  "///etc/passwd",
+  "/public/%2fetc%2fpasswd",
+  "/public/file:///etc/passwd",
+  "/public/C:%5cwindows%5cwin.ini",
+  "/.env",
+  "/public/.env",
+  "/.git/config",
+  "/public/.git/config",
+  "/public/%2eenv",
+  "/public/index.html%00.png",
+  "/public/index.html/",
+  "/public/index.html/../../.env",
+  "/public/../public-secrets/secret.txt",
+  "/public-secrets/secret.txt",
+  "/public/..%2fpublic-secrets/secret.txt",
+  `/public/${"../".repeat(500)}etc/passwd`,
+  `/public/${"a/".repeat(2_000)}`,
+  `/public/${"a".repeat(5_000)}`,
+  "/public/%",
+  "/public/%zz",
+  "/public/%ff%fe",
+  "/public/aux",
+  "/public/.",
+  "/public/..",
+  "/public/./././index.html",
+];

@@ -1,0 +1,198 @@
+/** A generated project, built, in production, with a small heap: what the corpora and the fuzzer attack. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { ask } from "../support/ask";
+import { freePort } from "../support/freePort";
+import { generatedProject } from "../support/generatedProject";
+import { runOk } from "../support/runCli";
+import { Service } from "../support/service";
+import {
+  repositoryRoot,
+  type TemporaryProject,
+} from "../support/temporaryProject";
+
+const HEAP_MB = 128;
+
+/** Lies beside the public folder, and must never be sent. */
+export const SECRET = "the-secret-of-the-project";
+
+/** What the process says of itself. */
+export interface Probe {
+  rssMb: number;
+  connections: number;
+  /** Requests that nobody may have sent but a smuggler. */
+  canaries: number;
+  /** CPU time between two turns of the event loop at most, since the last probe: a stalled machine uses none, in ms. */
+  blockedMs: number;
+  /** Whether an object has a property that it was not given. */
+  isPolluted: boolean;
+  temporaryFiles: number;
+}
+
+export interface Target {
+  ports: { http: number; tcp: number };
+  service: Service;
+  probe: () => Promise<Probe>;
+  stop: () => Promise<number | null>;
+}
+
+const ACTIONS = `
+import * as fs from "node:fs";
+import { api, Action, type ActionProcessor } from "actionhero";
+
+let canaries = 0;
+let blockedMs = 0;
+let before = process.cpuUsage();
+setInterval(() => {
+  const { user, system } = process.cpuUsage(before);
+  before = process.cpuUsage();
+  blockedMs = Math.max(blockedMs, (user + system) / 1000);
+}, 20).unref();
+
+abstract class HostileAction extends Action {
+  constructor(name: string) {
+    super();
+    this.name = name;
+    this.description = name;
+  }
+}
+
+export class Echo extends HostileAction {
+  inputs = { text: {}, list: {}, object: {}, number: { formatter: Number } };
+  constructor() {
+    super("echo");
+  }
+  async run({ params }: ActionProcessor<Echo>) {
+    const { text, list, object, number } = params;
+    return { text, list, object, number };
+  }
+}
+
+export class Reflect extends HostileAction {
+  inputs = { text: {} };
+  constructor() {
+    super("reflect");
+  }
+  async run({ connection, params }: ActionProcessor<Reflect>) {
+    if (connection.type === "web") {
+      await connection.setHeader!("X-Reflected", params.text);
+      connection.rawConnection.responseHeaders.push(["X-Pushed", params.text]);
+    }
+    return { text: params.text };
+  }
+}
+
+export class Careless extends HostileAction {
+  inputs = { text: {} };
+  constructor() {
+    super("careless");
+  }
+  async run({ connection, params }: ActionProcessor<Careless>) {
+    void connection.setHeader?.("X-Reflected", params.text);
+    return { text: params.text };
+  }
+}
+
+export class Upload extends HostileAction {
+  inputs = { picture: {} };
+  constructor() {
+    super("upload");
+  }
+  async run({ params }: ActionProcessor<Upload>) {
+    return { size: (params.picture as { size?: number } | undefined)?.size };
+  }
+}
+
+export class Canary extends HostileAction {
+  constructor() {
+    super("canary");
+  }
+  async run() {
+    return { canaries: ++canaries };
+  }
+}
+
+export class Probe extends HostileAction {
+  constructor() {
+    super("probe");
+  }
+  async run({ connection }: ActionProcessor<Probe>) {
+    const blocked = Math.round(blockedMs);
+    blockedMs = 0;
+    return {
+      rssMb: Math.round(process.memoryUsage.rss() / 1024 / 1024),
+      connections: Object.keys(api.connections.connections).filter(
+        (id) => id !== connection.id,
+      ).length,
+      canaries,
+      blockedMs: blocked,
+      isPolluted: "polluted" in {},
+      temporaryFiles: fs.readdirSync(process.env.TMPDIR!).length,
+    };
+  }
+}
+`;
+
+/** Compile the framework and the project, as `npm run build` does. */
+export async function buildTarget(): Promise<TemporaryProject> {
+  const project = generatedProject({}, { ".env": "SECRET=" + SECRET });
+  project.write("src/actions/hostile.ts", ACTIONS);
+  project.write("secret.txt", SECRET);
+  project.write("public-secrets/secret.txt", SECRET);
+  fs.mkdirSync(project.path("uploads"));
+  const socket = project.path("src/config/socket.ts");
+  const text = fs.readFileSync(socket, "utf8");
+  const portFromEnv = text.replace("port: 5000", "port: process.env.TCP_PORT");
+  if (portFromEnv === text) throw new Error("config/socket.ts has no port");
+  fs.writeFileSync(socket, portFromEnv);
+  fs.symlinkSync(project.path("secret.txt"), project.path("public/link.txt"));
+
+  const framework = project.path("node_modules/actionhero");
+  fs.rmSync(framework, { recursive: true });
+  fs.mkdirSync(framework);
+  for (const name of ["package.json", "public", "src/assets", "bin/templates"])
+    fs.cpSync(path.join(repositoryRoot, name), path.join(framework, name), {
+      recursive: true,
+    });
+  fs.symlinkSync(
+    path.join(repositoryRoot, "node_modules"),
+    path.join(framework, "node_modules"),
+  );
+  fs.symlinkSync(
+    path.join(repositoryRoot, "node_modules/@types"),
+    project.path("node_modules/@types"),
+  );
+  const tsc = require.resolve("typescript/bin/tsc");
+  const compile = (args: string[], cwd: string) =>
+    runOk(process.execPath, [tsc, ...args, "--noCheck"], { cwd });
+  await compile(["--outDir", path.join(framework, "dist")], repositoryRoot);
+  await compile(["-p", "."], project.root);
+  return project;
+}
+
+export async function startTarget(project: TemporaryProject): Promise<Target> {
+  const ports = { http: await freePort(), tcp: await freePort() };
+  const heap = `--max-old-space-size=${HEAP_MB}`;
+  const service = new Service(process.execPath, [heap, "dist/server.js"], {
+    cwd: project.root,
+    env: {
+      NODE_ENV: "production",
+      PORT: String(ports.http),
+      ENABLE_TCP_SERVER: "true",
+      TCP_PORT: String(ports.tcp),
+      TMPDIR: project.path("uploads"),
+      ACTIONHERO_SERVER_TOKEN: "d9c3f7a1b5e8462f9d0c1a7b3e5f8d24",
+      SERVER_TOKEN: "d9c3f7a1b5e8462f9d0c1a7b3e5f8d24",
+      AUTOMATIC_ROUTES: undefined,
+      REDIS_URL: undefined,
+      REDIS_HOST: undefined,
+    },
+  });
+  await service.saw(/\*\*\* .* Started \*\*\*/);
+  return {
+    ports,
+    service,
+    probe: async () => (await ask(ports.http, "/api/probe")).json as Probe,
+    stop: () => service.stop(),
+  };
+}
