@@ -25,6 +25,21 @@ export function lockKey(key: string): string {
   return lockPrefix() + key;
 }
 
+/** The lock of `cache.wrap`; not that of `cache.lock`: while a new value is computed, the old one can be read. */
+export function computingKey(key: string): string {
+  return lockKey(`wrap:${key}`);
+}
+
+/**
+ * A text as a pattern of SCAN that stands for itself. With brackets: the embedded engine knows no backslash outside of
+ * them, and takes `)` for part of an expression.
+ */
+export function escapeGlob(text: string): string {
+  return text.replace(/[*?[\\)]/g, (character) =>
+    character === "\\" ? "[\\\\]" : `[${character}]`,
+  );
+}
+
 /** Whether one command or script may touch all of `keys`. */
 export function shareSlot(client: Redis, keys: readonly string[]): boolean {
   if (!isCluster(client) || keys.length < 2) return true;

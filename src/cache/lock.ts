@@ -4,6 +4,7 @@ import { config, id } from "../config/config";
 import { commandClient } from "../redis/clients";
 import { sleep } from "../utils/sleep";
 import { lockKey } from "./keys";
+import { wholeMs } from "./record";
 import { releaseLock, takeLock } from "./steps";
 
 const DEFAULT_LOCK_DURATION_MS = 10_000;
@@ -41,12 +42,13 @@ export function client(): Redis {
  * Hold `key` for this process, so that others cannot write, read or remove it.
  * @param expireTimeMS ms until the lock frees itself, in whole seconds, rounded up (default `config.general.lockDuration`)
  * @returns false when somebody holds the key, this process included
+ * @throws ActionheroError AH_CACHE_EXPIRY for a time that is no number of ms
  */
 export async function lock(
   key: string,
   expireTimeMS: number = lockDuration(),
 ): Promise<boolean> {
-  const wholeSeconds = Math.max(Math.ceil(expireTimeMS / 1000), 1);
+  const wholeSeconds = Math.max(Math.ceil(wholeMs(expireTimeMS) / 1000), 1);
   return takeLock(
     client(),
     lockKey(key),

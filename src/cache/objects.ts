@@ -1,17 +1,19 @@
 /** Objects and lists of the cache: save, load, remove. */
 import type { Redis } from "ioredis";
-import { ActionheroError } from "../errors";
 import { readObject, writeObject } from "./batches";
-import { cacheKey, lockKey } from "./keys";
+import { cacheKey, computingKey, lockKey } from "./keys";
 import { client, isMine, lockSettings, waitForLock } from "./lock";
+import { forgetLookUps } from "./lookUps";
 import {
   decodeRecord,
   encodeRecord,
   lockedError,
   notFoundError,
+  wholeMs,
   type CacheObject,
 } from "./record";
 import {
+  cancelComputing,
   readAndTouch,
   readTexts,
   removeObject,
@@ -44,14 +46,13 @@ export async function save(
   value: any,
   expireTimeMS?: number | null,
 ): Promise<true> {
-  const written = await writeObject(client(), {
-    lockKey: lockKey(key),
-    cacheKey: cacheKey(key),
-    owner: lockSettings.lockName(),
-    text: encodeRecord(value),
-    lifetimeMs: wholeMs(expireTimeMS ?? 0),
-  });
+  const redis = client();
+  const write = writeOf({ key, value, expireTimeMS });
+  if (write.lifetimeMs < 0) await cancelComputing(redis, [computingKey(key)]);
+  const owner = lockSettings.lockName();
+  const written = await writeObject(redis, { ...write, owner });
   if (!written) throw lockedError();
+  forgetLookUps(redis, [write.cacheKey]);
   return true;
 }
 
@@ -61,9 +62,19 @@ export async function save(
  * @throws ActionheroError AH_CACHE_LOCKED
  */
 export async function saveMany(entries: readonly CacheEntry[]): Promise<true> {
+  const redis = client();
   const writes = entries.map(writeOf);
-  if (!(await writeObjects(client(), writes, lockSettings.lockName())))
+  const removed = entries.filter((_entry, i) => writes[i]!.lifetimeMs < 0);
+  await cancelComputing(
+    redis,
+    removed.map(({ key }) => computingKey(key)),
+  );
+  if (!(await writeObjects(redis, writes, lockSettings.lockName())))
     throw lockedError();
+  forgetLookUps(
+    redis,
+    writes.map((write) => write.cacheKey),
+  );
   return true;
 }
 
@@ -74,16 +85,6 @@ function writeOf({ key, value, expireTimeMS }: CacheEntry): Write {
     text: encodeRecord(value),
     lifetimeMs: wholeMs(expireTimeMS ?? 0),
   };
-}
-
-/** Redis takes whole ms only; a fraction must not turn into "for ever". */
-function wholeMs(ms: number): number {
-  if (!Number.isFinite(ms))
-    throw new ActionheroError(
-      "AH_CACHE_EXPIRY",
-      `expireTimeMS is not a number of ms (${ms})`,
-    );
-  return ms < 0 ? Math.floor(ms) : Math.ceil(ms);
 }
 
 /**
@@ -157,18 +158,20 @@ export async function loadMany(
 }
 
 /**
- * Remove an object or a list.
+ * Remove an object or a list. What `wrap` computes at the moment is not saved.
  * @returns whether it was there
  * @throws ActionheroError AH_CACHE_LOCKED
  */
 export async function destroy(key: string): Promise<boolean> {
-  const removed = await removeObject(
-    client(),
-    lockKey(key),
-    cacheKey(key),
-    lockSettings.lockName(),
-  );
+  const redis = client();
+  const removed = await removeObject(redis, {
+    lockKey: lockKey(key),
+    cacheKey: cacheKey(key),
+    computingLock: computingKey(key),
+    owner: lockSettings.lockName(),
+  });
   if (removed === -1) throw lockedError();
+  forgetLookUps(redis, [cacheKey(key)]);
   return removed === 1;
 }
 

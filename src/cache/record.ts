@@ -39,6 +39,19 @@ export function decodeRecord(text: string | null): CacheRecord | undefined {
   }
 }
 
+/**
+ * Redis takes whole ms only; a fraction must not turn into "for ever".
+ * @throws ActionheroError AH_CACHE_EXPIRY for NaN and what is beyond whole numbers
+ */
+export function wholeMs(ms: number): number {
+  const whole = ms < 0 ? Math.floor(ms) : Math.ceil(ms);
+  if (Number.isSafeInteger(whole)) return whole;
+  throw new ActionheroError(
+    "AH_CACHE_EXPIRY",
+    `expireTimeMS is not a number of ms (${ms})`,
+  );
+}
+
 export function lockedError(): ActionheroError {
   return new ActionheroError("AH_CACHE_LOCKED", CacheErrorMessages.locked);
 }

@@ -2,8 +2,16 @@
 import type { Redis } from "ioredis";
 import { config } from "../config/config";
 import { keyHolders } from "../redis/engine";
-import { cachePrefix, lockPrefix, slotGroups } from "./keys";
+import {
+  cachePrefix,
+  computingKey,
+  escapeGlob,
+  lockPrefix,
+  slotGroups,
+} from "./keys";
 import { client } from "./lock";
+import { forgetAllLookUps } from "./lookUps";
+import { cancelComputing } from "./steps";
 
 const DEFAULT_SCAN_COUNT = 1000;
 /** How many keys one DEL removes; longer ones would keep redis busy for too long. */
@@ -61,25 +69,28 @@ async function collect(
 
 /** The redis keys of all objects and lists, or of those whose key begins with the given text. */
 export async function keys(optionalScopePrefix = ""): Promise<string[]> {
-  return getKeys(`${cachePrefix()}${optionalScopePrefix}*`);
+  return getKeys(`${escapeGlob(cachePrefix() + optionalScopePrefix)}*`);
 }
 
 /** The redis keys of all locks, or of those whose key begins with the given text. */
 export async function locks(optionalScopePrefix = ""): Promise<string[]> {
-  return getKeys(`${lockPrefix()}${optionalScopePrefix}*`);
+  return getKeys(`${escapeGlob(lockPrefix() + optionalScopePrefix)}*`);
 }
 
 /** How many redis keys match (default: all of the cache). */
-export async function size(pattern = `${cachePrefix()}*`): Promise<number> {
+export async function size(pattern = allObjects()): Promise<number> {
   return (await getKeys(pattern)).length;
 }
 
 /**
- * Remove all redis keys that match (default: all of the cache), whoever holds them. Locks stay.
+ * Remove all redis keys that match (default: all of the cache), whoever holds them. Locks stay, but what `wrap`
+ * computes at the moment is not saved.
  * @returns the removed keys
  */
-export async function clear(pattern = `${cachePrefix()}*`): Promise<string[]> {
+export async function clear(pattern = allObjects()): Promise<string[]> {
   const redis = client();
+  await cancelComputing(redis, await getKeys(computingLocks(pattern)));
+  forgetAllLookUps(redis);
   const found = await getKeys(pattern);
   const batches = slotGroups(redis, found, (key) => key).flatMap((group) =>
     batchesOf(group, DELETE_BATCH),
@@ -87,6 +98,18 @@ export async function clear(pattern = `${cachePrefix()}*`): Promise<string[]> {
   for (const some of batchesOf(batches, DELETES_AT_ONCE))
     await Promise.all(some.map((batch) => redis.del(batch)));
   return found;
+}
+
+function allObjects(): string {
+  return `${escapeGlob(cachePrefix())}*`;
+}
+
+/** The computing locks of the objects that a pattern is about; of all when it does not begin with the prefix. */
+function computingLocks(pattern: string): string {
+  const prefixes = [escapeGlob(cachePrefix()), cachePrefix()];
+  const prefix = prefixes.find((known) => pattern.startsWith(known));
+  const rest = prefix === undefined ? "*" : pattern.slice(prefix.length);
+  return escapeGlob(computingKey("")) + rest;
 }
 
 /** `items` in lists of at most `length`. */

@@ -45,11 +45,13 @@ if found[2] and (not found[1] or found[1] == ARGV[1]) then
 end
 return found`);
 
-// KEYS: lock, object. ARGV: owner.
+// KEYS: lock, object, computing lock. ARGV: owner.
 // Returns how many objects were removed, or -1 when somebody else holds the lock.
+// One step, because what is computed at the moment must not be saved afterwards.
 const REMOVE = defineScript(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return -1 end
+redis.call('DEL', KEYS[3])
 return redis.call('DEL', KEYS[2])`);
 
 // KEYS: lock. ARGV: owner.
@@ -67,13 +69,16 @@ const RENEW = defineScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
-// KEYS: computing lock, lock, object. ARGV: token, owner, text, lifetime in ms (0: for ever).
-// Returns whether it was written: the computing lock is the token's, and nobody but the owner holds the lock.
+// KEYS: computing lock, lock, object. ARGV: token, owner, text, lifetime in ms (0: for ever), text before or "".
+// Returns whether it was written: the computing lock is the token's, nobody but the owner holds the lock, and the
+// object is the one from before, or has expired.
 // One step, because a computing lock that runs out in between belongs to somebody with a newer value.
 const WRITE_COMPUTED = defineScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[2] then return 0 end
+local current = redis.call('MGET', KEYS[3])[1]
+if current and current ~= ARGV[5] then return 0 end
 if tonumber(ARGV[4]) > 0 then
   redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
 else
@@ -125,23 +130,34 @@ function writeOne(client: Redis, write: Write): Promise<unknown> {
   return client.set(cacheKey, text);
 }
 
-/** Write what was computed under a lock, unless that lock is lost or somebody else holds the key. */
+/** What was computed under a lock, and the text of the object when it began. */
+export interface ComputedWrite extends Write {
+  computingLock: string;
+  token: string;
+  owner: string;
+  before: string | null;
+}
+
+/** Write it, unless that lock is lost, somebody else holds the key, or the object is another by now. */
 export async function writeComputed(
   client: Redis,
-  write: Write & { computingLock: string; token: string; owner: string },
+  write: ComputedWrite,
 ): Promise<boolean> {
-  const { computingLock, token, owner, lockKey, cacheKey } = write;
+  const { computingLock, token, owner, before, lockKey, cacheKey } = write;
   const written = await runStep(client, {
     script: WRITE_COMPUTED,
     keys: [computingLock, lockKey, cacheKey],
-    args: [token, owner, write.text, write.lifetimeMs],
+    args: [token, owner, write.text, write.lifetimeMs, before ?? ""],
     plain: async () => {
-      const [computing, holder] = await readTexts(client, [
+      const [computing, holder, current] = await readTexts(client, [
         computingLock,
         lockKey,
+        cacheKey,
       ]);
       if (computing !== token) return 0;
       if (holder != null && holder !== owner) return 0;
+      // the embedded engine gives lists, too, where redis says null
+      if (typeof current === "string" && current !== before) return 0;
       await writeOne(client, write);
       return 1;
     },
@@ -194,23 +210,46 @@ export function readAndTouch(
   });
 }
 
-/** @returns how many objects were removed, or -1 when somebody else holds the lock */
+/**
+ * Remove an object, and keep what is computed for it at the moment from being saved.
+ * @returns how many objects were removed, or -1 when somebody else holds the lock
+ */
 export function removeObject(
   client: Redis,
-  lockKey: string,
-  cacheKey: string,
-  owner: string,
+  {
+    lockKey,
+    cacheKey,
+    computingLock,
+    owner,
+  }: Pick<ComputedWrite, "lockKey" | "cacheKey" | "computingLock" | "owner">,
 ): Promise<number> {
   return runStep(client, {
     script: REMOVE,
-    keys: [lockKey, cacheKey],
+    keys: [lockKey, cacheKey, computingLock],
     args: [owner],
     plain: async () => {
       const holder = await client.get(lockKey);
       if (holder !== null && holder !== owner) return -1;
+      await client.del(computingLock);
       return client.del(cacheKey);
     },
   });
+}
+
+/** Keep what is computed under these locks from being saved: whoever asks next computes anew. */
+export async function cancelComputing(
+  client: Redis,
+  computingLocks: readonly string[],
+): Promise<void> {
+  if (computingLocks.length === 0) return;
+  const cancel = () =>
+    Promise.all(
+      slotGroups(client, computingLocks, (lock) => lock).map((group) =>
+        client.del(group),
+      ),
+    );
+  // in the queue of the steps, so that it falls between none of their commands
+  await (isEmbedded(client) ? runExclusive(cancel) : cancel());
 }
 
 /** @returns false when somebody else holds the lock */

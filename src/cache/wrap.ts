@@ -12,8 +12,9 @@ import { log } from "../log/log";
 import { within } from "../redis/bounded";
 import { sleep } from "../utils/sleep";
 import { readObject } from "./batches";
-import { cacheKey, lockKey } from "./keys";
+import { cacheKey, computingKey, lockKey } from "./keys";
 import { client, isMine, lockDuration, lockSettings } from "./lock";
+import { lookUpsOf, type LookUp } from "./lookUps";
 import {
   CacheErrorMessages,
   decodeRecord,
@@ -57,16 +58,18 @@ interface Plan extends Required<Omit<WrapOptions, "expireTimeMS">> {
   producer: () => unknown;
 }
 
-type Found = { text: string; isFresh: boolean } | undefined;
-
-interface LookUp {
-  text: Promise<string>;
-  /** Resolves when it begins to compute. */
-  computing: Promise<void>;
+/** What redis has for the key; `found` unless it is nothing that the cache wrote. */
+interface Seen {
+  text: string | null;
+  found: { text: string; isFresh: boolean } | undefined;
 }
 
-/** The look-ups under way, by client and key: what one finds out, all callers get. */
-const lookUps = new WeakMap<Redis, Map<string, LookUp>>();
+/** What was computed, and what redis had for the key before. */
+interface Computed {
+  token: string;
+  before: string | null;
+  write: Write;
+}
 
 /**
  * The value of `key`, or what `producer` returns, which is then saved. Everybody gets it as JSON gives it back.
@@ -115,16 +118,18 @@ function planOf(
 }
 
 function sharedLookUp(plan: Plan): Promise<string> {
-  let ofClient = lookUps.get(plan.redis);
-  if (!ofClient) lookUps.set(plan.redis, (ofClient = new Map()));
+  const ofClient = lookUpsOf(plan.redis);
   const name = cacheKey(plan.key);
   const running = ofClient.get(name);
   if (running) return share(running, plan.waitTimeMS);
 
   let onCompute!: () => void;
   const computing = new Promise<void>((resolve) => (onCompute = resolve));
-  const text = lookUp(plan, onCompute).finally(() => ofClient.delete(name));
-  ofClient.set(name, { text, computing });
+  const text = lookUp(plan, onCompute).finally(() => {
+    if (ofClient.get(name) === mine) ofClient.delete(name);
+  });
+  const mine: LookUp = { text, computing };
+  ofClient.set(name, mine);
   return text;
 }
 
@@ -140,7 +145,7 @@ async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
   const deadline = Date.now() + plan.waitTimeMS;
   const token = randomUUID();
   for (let pause = FIRST_PAUSE_MS; ; pause = longer(pause)) {
-    const found = await find(plan);
+    const { found } = await look(plan);
     if (found?.isFresh) return found.text;
     if (await takeComputingLock(plan, token)) {
       if (found) return refresh(plan, token, found.text);
@@ -160,7 +165,7 @@ function longer(pause: number): number {
 /** When redis does not answer in time, it may take the lock later, for nobody: then it is freed at once. */
 async function takeComputingLock(plan: Plan, token: string): Promise<boolean> {
   const { redis, lockTimeMS } = plan;
-  const lock = computingLock(plan);
+  const lock = computingKey(plan.key);
   try {
     return await takeLock(redis, lock, token, lockTimeMS);
   } catch (error) {
@@ -169,18 +174,17 @@ async function takeComputingLock(plan: Plan, token: string): Promise<boolean> {
   }
 }
 
-/** Not the lock of `cache.lock`: while a new value is computed, the old one can be read. */
-function computingLock({ key }: Plan): string {
-  return lockKey(`wrap:${key}`);
-}
-
-async function find({ redis, key }: Plan): Promise<Found> {
-  const [holder, text] = await readObject(redis, lockKey(key), cacheKey(key));
+async function look({ redis, key }: Plan): Promise<Seen> {
+  const [holder, text = null] = await readObject(
+    redis,
+    lockKey(key),
+    cacheKey(key),
+  );
   if (!isMine(holder)) throw lockedError();
-  const record = decodeRecord(text ?? null);
-  if (!record) return undefined;
+  const record = decodeRecord(text);
+  if (!record) return { text, found: undefined };
   const { freshUntil = Infinity } = record;
-  return { text: text!, isFresh: Date.now() < freshUntil };
+  return { text, found: { text: text!, isFresh: Date.now() < freshUntil } };
 }
 
 /** Give the stale value at once and compute behind the caller's back; a failure is logged, and the next caller tries. */
@@ -196,7 +200,7 @@ function refresh(plan: Plan, token: string, stale: string): string {
 /** Run the producer under the lock that `token` holds, save, free the lock. */
 async function compute(plan: Plan, token: string): Promise<string> {
   const { redis, lockTimeMS } = plan;
-  const lock = computingLock(plan);
+  const lock = computingKey(plan.key);
   const renew = () =>
     void renewLock(redis, lock, token, lockTimeMS).catch(() => undefined); // the next one may find redis again
   const renewal = setInterval(renew, Math.max(lockTimeMS / RENEWALS, 1));
@@ -204,11 +208,11 @@ async function compute(plan: Plan, token: string): Promise<string> {
   let isAnswering = false;
   try {
     // another process may have saved between our look and our lock
-    const saved = await find(plan);
+    const before = await look(plan);
     isAnswering = true;
-    if (saved?.isFresh) return saved.text;
+    if (before.found?.isFresh) return before.found.text;
     const write = writeOf(plan, await plan.producer());
-    isAnswering = await store(plan, token, write);
+    isAnswering = await store(plan, { token, before: before.text, write });
     return write.text;
   } finally {
     clearInterval(renewal);
@@ -230,21 +234,22 @@ function writeOf(plan: Plan, value: unknown): Write {
 }
 
 /**
- * Save, if the lock is still ours: one that ran out may be another's by now, whose value is the newer one.
+ * Save, if the lock is still ours (one that ran out may be another's by now, whose value is the newer one, and
+ * `cache.destroy` frees it), and if nobody has saved anything meanwhile.
  * @returns whether redis answered; the callers get their value all the same
  */
 async function store(
   plan: Plan,
-  token: string,
-  write: Write,
+  { token, before, write }: Computed,
 ): Promise<boolean> {
   const owner = lockSettings.lockName();
   try {
     await writeComputed(plan.redis, {
       ...write,
-      computingLock: computingLock(plan),
+      computingLock: computingKey(plan.key),
       token,
       owner,
+      before,
     });
     return true;
   } catch (error) {

@@ -3,6 +3,7 @@ import { api } from "../api";
 import { config, id } from "../config/config";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
+import { publishHeard } from "../redis/pubsub";
 import { redis } from "../redis/redis";
 import { sendWithinLimit, transportOf } from "./backlog";
 import { chatError } from "./errors";
@@ -19,7 +20,9 @@ import type {
 /**
  * Say something to all members of a room, wherever they are.
  * @param sender null, or an object without `rooms`, for the server itself
- * @throws Error when room or message are missing, the sender is not in the room, or redis is away
+ * @param message anything that JSON can hold, also 0, false and an empty text; not null
+ * @throws Error when room or message are missing, the sender is not in the room, or redis is away: then it may have
+ *   reached a part of the members
  */
 export async function broadcast(
   sender: ChatSender | null | undefined,
@@ -27,7 +30,7 @@ export async function broadcast(
   message: any,
 ): Promise<void> {
   const connection = sender ?? {};
-  if (!room || !message)
+  if (!room || message === undefined || message === null)
     throw await chatError("connectionRoomAndMessage", connection);
   if (connection.rooms !== undefined && !connection.rooms.includes(room))
     throw await chatError("connectionNotInRoom", connection, room);
@@ -49,9 +52,11 @@ export async function broadcast(
     accepted.from,
     accepted.room,
   );
-  const receivers = config.redis?.chatChannelPerRoom
-    ? await publishToRoom(envelope)
-    : await redis.publish(envelope);
+  const receivers = await publishHeard(() =>
+    config.redis?.chatChannelPerRoom
+      ? publishToRoom(envelope)
+      : redis.publish(envelope),
+  );
   if (receivers === undefined)
     throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
 }

@@ -33,7 +33,8 @@ export const roomVerbs = {
   roomChange: changeRoom,
   say: async (connection, words) => {
     const { room, message } = spokenTo(connection, words);
-    await rooms().broadcast(connection, room, message);
+    // nothing after the room is no message, as version 29 has it; code may send an empty text
+    await rooms().broadcast(connection, room, message || undefined);
   },
 } satisfies Record<string, VerbHandler>;
 

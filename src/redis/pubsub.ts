@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { config } from "../config/config";
-import { toError } from "../errors";
+import { ActionheroError, toError } from "../errors";
 import { log, willLog } from "../log/log";
 import type { PubSubMessage } from "./types";
 
@@ -11,6 +11,8 @@ const SHOWN_LENGTH = 200;
 
 /** Subscribers that were cut off and may not be subscribed again yet. */
 const deaf = new WeakSet<Redis>();
+/** How often each subscriber was cut off. */
+const cuts = new WeakMap<Redis, number>();
 
 /** Take the messages of the cluster's channel. */
 export async function openSubscription(): Promise<void> {
@@ -18,7 +20,10 @@ export async function openSubscription(): Promise<void> {
   if (status.subscribed) return;
   const { subscriber } = clients;
   subscriber.on("message", receive);
-  subscriber.on("close", () => deaf.add(subscriber));
+  subscriber.on("close", () => {
+    deaf.add(subscriber);
+    cuts.set(subscriber, (cuts.get(subscriber) ?? 0) + 1);
+  });
   await subscriber.subscribe(config.general.channel);
   status.subscribed = true;
 }
@@ -29,6 +34,21 @@ export async function untilHearing(): Promise<void> {
   if (!deaf.has(subscriber)) return;
   await subscriber.ping(); // answered after the subscriptions, which are renewed first
   deaf.delete(subscriber);
+}
+
+/**
+ * Publish only while this node is subscribed: the connection that publishes may be back before the one that listens,
+ * and what redis accepts in between reaches none of the members here.
+ * @throws ActionheroError AH_REDIS_TIMEOUT when the subscriber was cut off meanwhile, or does not come back in time
+ */
+export async function publishHeard<T>(publish: () => Promise<T>): Promise<T> {
+  await untilHearing();
+  const { subscriber } = api.redis.clients;
+  const before = cuts.get(subscriber);
+  const receivers = await publish();
+  if (cuts.get(subscriber) !== before)
+    throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
+  return receivers;
 }
 
 /** Take no more messages, of any channel. */

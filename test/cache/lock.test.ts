@@ -29,6 +29,16 @@ describeOnEachEngine("cache: locks", (engine) => {
     expect(ttl).toBeLessThanOrEqual(cache.lockDuration);
   });
 
+  test.each([NaN, Infinity, -Infinity, 1e300])(
+    "a time of %p is refused, and nothing is locked",
+    async (ms) => {
+      await expect(cache.lock("key", ms)).rejects.toMatchObject({
+        code: "AH_CACHE_EXPIRY",
+      });
+      expect(await cache.locks()).toEqual([]);
+    },
+  );
+
   test("it is not re-entrant", async () => {
     expect(await cache.lock("key")).toBe(true);
     expect(await cache.lock("key")).toBe(false);

@@ -1,5 +1,6 @@
 import { api } from "../../src/api";
 import { cache } from "../../src/cache/cache";
+import { config } from "../../src/config/config";
 import { describeOnEachEngine } from "../support/engines";
 import { useRedisApi } from "../support/redisApi";
 
@@ -173,6 +174,54 @@ describeOnEachEngine("cache: objects and lists", (engine) => {
     expect(await cache.clear()).toHaveLength(2_500);
     expect(await cache.size()).toBe(0);
     expect(await cache.locks()).toHaveLength(1);
+  });
+});
+
+describeOnEachEngine("cache: keys", (engine) => {
+  useRedisApi();
+  beforeEach(() => engine.flush());
+
+  test("the beginning of a key is no pattern", async () => {
+    const names = [
+      "us*r:1",
+      "user:1",
+      "a?c",
+      "abc",
+      "[x]",
+      "x",
+      "a\\b",
+      "a^-b",
+      "a)b",
+      "a.b",
+    ];
+    for (const name of names) {
+      await cache.save(name, 1);
+      await cache.lock(name);
+    }
+    for (const start of ["us*r", "a?c", "[x]", "a\\", "a^-", "a)", "a."]) {
+      const expected = names.filter((name) => name.startsWith(start));
+      expect(await cache.keys(start)).toEqual(
+        expected.map((name) => `actionhero:cache:${name}`),
+      );
+      expect(await cache.locks(start)).toEqual(
+        expected.map((name) => `actionhero:lock:${name}`),
+      );
+    }
+  });
+
+  test("neither is the prefix of the configuration", async () => {
+    const { cachePrefix } = config.general;
+    await cache.save("outside", 1);
+    config.general.cachePrefix = "actionhero:cach?:[1]:";
+    try {
+      await cache.save("inside", 1);
+      expect(await cache.keys()).toEqual(["actionhero:cach?:[1]:inside"]);
+      expect(await cache.size()).toBe(1);
+      expect(await cache.clear()).toEqual(["actionhero:cach?:[1]:inside"]);
+    } finally {
+      config.general.cachePrefix = cachePrefix;
+    }
+    expect((await cache.load("outside")).value).toBe(1);
   });
 });
 

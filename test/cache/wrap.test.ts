@@ -48,6 +48,102 @@ describeOnEachEngine("cache: wrap", (engine) => {
     expect(await cache.wrap("key", {}, produce)).toEqual(first);
   });
 
+  describe("while a value is computed", () => {
+    const compute = async (options = {}) => {
+      const { produce, open, started } = gate("computed");
+      const value = cache.wrap("key", options, produce);
+      await started;
+      return {
+        finish: () => {
+          open();
+          return value;
+        },
+      };
+    };
+    const found = async () => {
+      const object = await cache.load("key").catch(() => undefined);
+      return object?.value;
+    };
+
+    test("a save is newer: it stays, and is what later callers get", async () => {
+      const { finish } = await compute();
+      await cache.save("key", "saved");
+      expect(await cache.wrap("key", {}, () => "other")).toBe("saved");
+      expect(await finish()).toBe("computed");
+      expect(await found()).toBe("saved");
+    });
+
+    test("so is one of saveMany", async () => {
+      const { finish } = await compute();
+      await cache.saveMany([{ key: "key", value: "saved" }]);
+      await finish();
+      expect(await found()).toBe("saved");
+    });
+
+    const removals: Record<string, () => Promise<unknown>> = {
+      destroy: () => cache.destroy("key"),
+      "a save that has expired": () => cache.save("key", "x", -1),
+      "saveMany of what has expired": () =>
+        cache.saveMany([{ key: "key", value: "x", expireTimeMS: -1 }]),
+      clear: () => cache.clear(),
+      "clear of a pattern": () => cache.clear("actionhero:cache:ke*"),
+    };
+
+    test.each(Object.keys(removals))(
+      "%s is not undone, and who asks then computes anew",
+      async (name) => {
+        const { finish } = await compute();
+        await removals[name]!();
+        const anew = cache.wrap("key", {}, () => "anew");
+        expect(await anew).toBe("anew");
+        expect(await finish()).toBe("computed");
+        expect(await found()).toBe("anew");
+
+        await cache.destroy("key");
+        const second = await compute();
+        await removals[name]!();
+        await second.finish();
+        expect(await found()).toBeUndefined();
+        expect(await cache.locks()).toEqual([]);
+      },
+    );
+
+    test("a removal of other keys changes nothing", async () => {
+      const { finish } = await compute();
+      await cache.destroy("other");
+      await cache.clear("actionhero:cache:other*");
+      await finish();
+      expect(await found()).toBe("computed");
+    });
+
+    test("an old value that expires meanwhile is replaced", async () => {
+      await cache.wrap("key", { expireTimeMS: 1, staleTimeMS: 500 }, () => 1);
+      await sleep(5);
+      const { produce, open, started } = gate("computed");
+      await cache.wrap("key", { staleTimeMS: 500 }, produce);
+      await started;
+      await until(async () => (await found()) === undefined);
+      open();
+      await until(async () => (await found()) === "computed");
+    });
+
+    test("a save during the refresh of a stale value stays", async () => {
+      await cache.wrap(
+        "key",
+        { expireTimeMS: 1, staleTimeMS: 60_000 },
+        () => 1,
+      );
+      await sleep(5);
+      const { produce, open, started } = gate("computed");
+      expect(await cache.wrap("key", {}, produce)).toBe(1);
+      await started;
+      await cache.save("key", "saved");
+      open();
+      await until(async () => (await cache.locks()).length === 0);
+      expect(await found()).toBe("saved");
+    });
+  });
+
   test("a thousand misses at once run the producer once", async () => {
     const { produce, open, started } = gate("value");
     const all = Array.from({ length: 1_000 }, () =>

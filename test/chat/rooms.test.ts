@@ -288,11 +288,62 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(messages.map(({ from }) => from)).toEqual(["0", "0"]);
     });
 
+    test("0, false and an empty text are messages", async () => {
+      const member = await connect("defaultRoom");
+      for (const message of [0, false, ""])
+        await chatRoom.broadcast(null, "defaultRoom", message);
+      await member.received(3);
+      expect(member.said).toEqual([0, false, ""]);
+    });
+
+    test("what is acknowledged reaches the members here, also while the subscriber comes back", async () => {
+      if (engine.embedded) return; // it has no connection that could be cut
+      const member = await connect("defaultRoom");
+      const { subscriber } = api.redis.clients;
+      const { retryStrategy } = subscriber.options;
+      subscriber.options.retryStrategy = () => 300;
+      const closed = new Promise((resolve) =>
+        subscriber.once("close", resolve),
+      );
+      await engine.client().call("CLIENT", "KILL", "TYPE", "pubsub");
+      await closed;
+      await Promise.all(
+        Array.from({ length: 20 }, (_, i) =>
+          chatRoom.broadcast(null, "defaultRoom", i),
+        ),
+      );
+      subscriber.options.retryStrategy = retryStrategy;
+      await member.received(20);
+      expect(member.said).toHaveLength(20);
+    });
+
+    test("what is published while the subscriber is cut off is not acknowledged", async () => {
+      if (engine.embedded) return; // it has no connection that could be cut
+      const { subscriber, client } = api.redis.clients;
+      const publish = jest
+        .spyOn(client, "publish")
+        .mockImplementation(async () => {
+          subscriber.emit("close");
+          return 1;
+        });
+      const said = chatRoom.broadcast(null, "defaultRoom", "lost");
+      await expect(said).rejects.toMatchObject({ code: "AH_REDIS_TIMEOUT" });
+      publish.mockRestore();
+      const member = await connect("defaultRoom");
+      await chatRoom.broadcast(null, "defaultRoom", "heard");
+      await member.received(1);
+      expect(member.said).toEqual(["heard"]);
+    });
+
     test("room and message are asked for, and who is not in cannot talk", async () => {
       const client = await connect("otherRoom");
       const both = "both room and message are required";
       await expect(chatRoom.broadcast({}, "", "a")).rejects.toThrow(both);
-      await expect(chatRoom.broadcast({}, "a", "")).rejects.toThrow(both);
+      for (const message of [null, undefined])
+        await expect(chatRoom.broadcast({}, "a", message)).rejects.toThrow(
+          both,
+        );
+      await expect(client.verb("say", "otherRoom", "")).rejects.toThrow(both);
       await expect(client.verb("say", "otherRoom")).rejects.toThrow(both);
       await expect(client.verb("say")).rejects.toThrow(both);
       await expect(client.verb("say", "defaultRoom", "hi")).rejects.toThrow(
