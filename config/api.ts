@@ -59,7 +59,8 @@ export const DEFAULT = {
       disableParamScrubbing: false,
       // add the response to the log line of each action
       enableResponseLogging: false,
-      // params (dotted paths) whose values never reach a log
+      // params whose values never reach a log: dotted paths, which go through lists; "*" in a name is any characters, in upper
+      // and lower case, and the step "**" any number of levels
       filteredParams: [] as string[] | (() => string[]),
       // the same for responses
       filteredResponse: [] as string[] | (() => string[]),

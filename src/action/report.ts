@@ -1,6 +1,7 @@
 /** The log line of an action, and the report of its error. */
 import { api } from "../api";
 import { config } from "../config/config";
+import { escapeFields } from "../log/escape";
 import {
   filterObjectForLogging,
   filterResponseForLogging,
@@ -65,7 +66,7 @@ function report(
   const line = buildLine(data);
   if (errorFields) Object.assign(line, errorFields);
   if (errorId !== undefined) line.errorId = errorId;
-  log(`[ action @ ${data.connection.type} ]`, level, line);
+  log(`[ action @ ${data.connection.type} ]`, level, escapeFields(line));
   if (toReport)
     api.exceptionHandlers?.action(error as NodeJS.ErrnoException, line);
 }

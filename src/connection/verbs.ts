@@ -86,8 +86,8 @@ export async function runVerb(
   const allowed = server?.attributes?.verbs as string[] | undefined;
   if (willLog("debug")) {
     log(`[server: ${connection.type}] verb`, "debug", {
-      verb,
-      to: connection.remoteIP,
+      verb: textForLogging(verb),
+      to: textForLogging(connection.remoteIP),
       params: textForLogging(withoutSecrets(verb, words)),
     });
   }

@@ -1,6 +1,7 @@
 /** Where errors are reported: a list of reporters, the console's first. */
 import { api } from "../api";
 import { config } from "../config/config";
+import { escapeControls, escapeFields } from "./escape";
 import { log, loggers, type ActionheroLogLevel } from "./log";
 
 /** Called with every error that the framework catches. */
@@ -118,7 +119,7 @@ const consoleReporter: ExceptionReporter = (
     string,
     unknown
   >;
-  const message = describe(data, error, type, name, objects);
+  const message = escapeControls(describe(data, error, type, name, objects));
   data.stack = error?.stack ?? error?.message ?? String(error);
   // a broken configuration may leave no logger, and an error that ends the process must be seen
   if (loggers.length === 0 && ENDING_TYPES.has(type)) {
@@ -126,7 +127,7 @@ const consoleReporter: ExceptionReporter = (
     return;
   }
   try {
-    log(message, severity, data);
+    log(message, severity, escapeFields(data));
   } catch {
     console.log(message, data);
   }

@@ -2,6 +2,8 @@
 import { config } from "../config/config";
 import { hasPath, replacePath } from "../utils/dottedPath";
 import { isPlainObject } from "../utils/isPlainObject";
+import { escapeControls, escapeJson } from "./escape";
+import { redact } from "./redact";
 
 type Hash = Record<string, unknown>;
 /** Dotted paths, or a function that names them when asked. */
@@ -10,7 +12,10 @@ type PathList = string[] | (() => string[]) | undefined;
 /** What one log line shows of params or a response at most: a client can nest megabytes. */
 const MAX_JSON_LENGTH = 64 * 1024;
 
-/** Params with long values cut and every path of `config.general.filteredParams` replaced by `[FILTERED]`. */
+/**
+ * Params with long values cut, and what the paths of `config.general.filteredParams` name (`*`, `**`: see `redact`)
+ * replaced by `[FILTERED]`.
+ */
 export function filterObjectForLogging(params: object): {
   [key: string]: any; // v29's type: callers read into it
 } {
@@ -32,7 +37,7 @@ export function filterResponseForLogging(response: object): {
 export function textForLogging(value: unknown): string | null | undefined {
   if (value === undefined || value === null) return value;
   const max = config.logger?.maxLogStringLength as number | undefined;
-  if (typeof value === "string") return value.slice(0, max);
+  if (typeof value === "string") return escapeControls(value.slice(0, max));
   const shown = isPlainObject(value) ? filterObjectForLogging(value) : value;
   return jsonForLogging(shown)?.slice(0, max);
 }
@@ -40,9 +45,10 @@ export function textForLogging(value: unknown): string | null | undefined {
 /** JSON, or at least a text; cut, as texts deep inside of it are not. */
 export function jsonForLogging(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value)?.slice(0, MAX_JSON_LENGTH);
+    const text = JSON.stringify(value)?.slice(0, MAX_JSON_LENGTH);
+    return text && escapeJson(text);
   } catch {
-    return String(value); // circular, or a throwing toJSON: a log line must not fail a request
+    return escapeControls(String(value)); // circular, or a throwing toJSON: a log line must not fail a request
   }
 }
 
@@ -63,7 +69,7 @@ function filter(
     const steps = dotted.split(".");
     if (hasPath(copy, steps)) copy = replacePath(copy, steps, "[FILTERED]");
   }
-  return copy;
+  return paths && paths.length > 0 ? (redact(copy, paths) as Hash) : copy;
 }
 
 function shorten(value: unknown): unknown {

@@ -2,6 +2,7 @@
 import * as winston from "winston";
 import Transport = require("winston-transport");
 import { BufferedOutput } from "./bufferedOutput";
+import { escapeField, escapeJson } from "./escape";
 import { consoleHasColors, consoleSink, fileSink } from "./sinks";
 import { inStyles, STYLES, type LogStyle } from "./styles";
 
@@ -22,10 +23,15 @@ const COLORS: Record<string, number> = {
   debug: 34,
 };
 
+export interface ConsoleOptions {
+  /** Put values with spaces, quotes or `=` in quotation marks, as JSON (default false). */
+  quote?: boolean;
+}
+
 /** Handed to each builder in `config.logger.loggers` as its second argument. */
 export interface LoggerTools {
   /** `<ISO time> - <level>: <message> <key=value ...>`, the level coloured at a terminal. */
-  consoleFormat: () => winston.Logform.Format;
+  consoleFormat: (options?: ConsoleOptions) => winston.Logform.Format;
   /** One JSON document per line, with `timestamp`. */
   jsonFormat: () => winston.Logform.Format;
   /** Lines to stdout, collected into few asynchronous writes and flushed on exit. */
@@ -70,7 +76,8 @@ export function isOwnTransport(transport: object): boolean {
 }
 
 export const loggerTools: LoggerTools = {
-  consoleFormat: () => lineFormat(toConsoleLine),
+  consoleFormat: ({ quote = false } = {}) =>
+    lineFormat((info) => toConsoleLine(info, quote)),
   jsonFormat: () => lineFormat(toJsonLine),
   ConsoleTransport,
   FileTransport,
@@ -88,7 +95,7 @@ function lineFormat(toLine: (info: LogInfo) => string): winston.Logform.Format {
   })();
 }
 
-function toConsoleLine(info: LogInfo): string {
+function toConsoleLine(info: LogInfo, isQuoting: boolean): string {
   const color = consoleHasColors() ? COLORS[info.level] : undefined;
   const level =
     color === undefined
@@ -104,7 +111,9 @@ function toConsoleLine(info: LogInfo): string {
     if (key === "message" || key === "level" || key === "timestamp") continue;
     const value = info[key];
     if (value === undefined || value === null || value === "") continue;
-    line += `${key}=${asText(value)} `;
+    const shown = escapeField(key, asText(value));
+    const isQuoted = isQuoting && key !== "stack" && /[\s"=]/.test(shown);
+    line += `${key}=${isQuoted ? JSON.stringify(shown) : shown} `;
   }
   return line;
 }
@@ -112,7 +121,7 @@ function toConsoleLine(info: LogInfo): string {
 function toJsonLine(info: LogInfo): string {
   info.timestamp ??= timestamp();
   try {
-    return JSON.stringify(info);
+    return escapeJson(JSON.stringify(info));
   } catch (error) {
     const { level, message } = info;
     const unprintable = `cannot be shown: ${String(error)}`;

@@ -7,6 +7,7 @@ import { wasAnswered, type FailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { isThenable } from "../input/field";
 import { shownToClients } from "../log/exposure";
+import { escapeControls, escapeFields } from "../log/escape";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { connectionClassFor } from "./connectionClass";
 
@@ -247,7 +248,13 @@ export abstract class Server extends EventEmitter {
 
   /** Log with this server's name before the message. */
   log(message: string, severity?: ActionheroLogLevel, data?: any): void {
-    log(`[server: ${this.type}] ${message}`, severity, data);
+    // most messages and data of servers hold something that a client sent
+    const isFields = typeof data === "object" && data !== null;
+    log(
+      escapeControls(`[server: ${this.type}] ${message}`),
+      severity,
+      isFields ? escapeFields(data as object) : data,
+    );
   }
 
   private announce(connection: Connection): Connection {

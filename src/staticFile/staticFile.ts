@@ -5,6 +5,7 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { errorMessage } from "../config/errorMessage";
 import { toError } from "../errors";
+import { escapeControls, escapeFields } from "../log/escape";
 import { textForLogging } from "../log/filters";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { isDotfile, locate, type LocatedFile } from "./locate";
@@ -116,8 +117,8 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
       const level = (config.general?.fileRequestLogLevel ??
         "info") as ActionheroLogLevel;
       log(`[ file @ ${connection.type} ]`, level, {
-        to: connection.remoteIP,
-        file,
+        to: textForLogging(connection.remoteIP),
+        file: file && escapeControls(file),
         requestedFile: textForLogging(connection.params.file),
         size: length,
         duration,
@@ -136,7 +137,11 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
         ),
       );
       fileStream.once("error", (error) => {
-        log(`error reading file: ${error.message}`, "error", { file });
+        log(
+          escapeControls(`error reading file: ${error.message}`),
+          "error",
+          escapeFields({ file }),
+        );
         staticFile.logRequest(
           file,
           connection,

@@ -21,6 +21,21 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
   createChatRoomRow,
 
   {
+    setting: "config/logger.ts",
+    v29: "values are printed as they are",
+    newProject: "values with spaces are quoted on the console",
+    reason: "a value cannot look like several",
+    paths: ["logger.loggers"],
+    edits: [
+      {
+        file: "config/logger.ts",
+        find: "format: consoleFormat(),",
+        replace: "format: consoleFormat({ quote: true }),",
+      },
+    ],
+  },
+
+  {
     setting: "errors.exposeMessages",
     v29: '"all"',
     newProject: '"intended"',
@@ -57,6 +72,35 @@ export const production = {
         file: "config/api.ts",
         find: "exitOnUnhandledRejection: true,",
         replace: "exitOnUnhandledRejection: false,",
+      },
+    ],
+  },
+
+  {
+    setting: "general.filteredParams",
+    v29: "none",
+    newProject:
+      "names with `password`, `passwd`, `passphrase`, `token`, `secret`, `authorization`, `cookie`, `apikey`, `api_key`, `creditcard`, `card` and `number`, `cvc`, `cvv`, on any level",
+    reason: "secrets must not be in logs",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "filteredParams: [] as string[] | (() => string[]),",
+        replace: `filteredParams: [
+        "**.*password*",
+        "**.*passwd*",
+        "**.*passphrase*",
+        "**.*token*",
+        "**.*secret*",
+        "**.*authorization*",
+        "**.*cookie*",
+        "**.*apikey*",
+        "**.*api_key*",
+        "**.*creditcard*",
+        "**.*card*number*",
+        "**.*cvc*",
+        "**.*cvv*",
+      ] as string[] | (() => string[]),`,
       },
     ],
   },

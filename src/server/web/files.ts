@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import { pipeline, Readable } from "node:stream";
 import { toError } from "../../errors";
+import { escapeControls } from "../../log/escape";
 import { log } from "../../log/log";
 import { compressor, type Encoding } from "./compression";
 import {
@@ -189,7 +190,7 @@ async function answerBroken(
   extra: Extra,
 ): Promise<void> {
   const { message } = toError(error);
-  log(`error reading file: ${message}`, "error");
+  log(escapeControls(`error reading file: ${message}`), "error");
   if (!canWrite(request.res)) return;
   request.responseHeaders = request.responseHeaders.filter(
     ([name]) =>

@@ -1,0 +1,55 @@
+/** Makes text of clients harmless for logs: no forged lines, no sequences that a terminal obeys. */
+
+/** C0 and C1 control characters, DEL, and the line separators of Unicode. */
+// eslint-disable-next-line no-control-regex -- they are what it is about
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+const CONTROLS = new RegExp(CONTROL, "g");
+/** In a stack, all but the line breaks before its frames, which are indented and so forge nothing. */
+const CONTROLS_OF_STACK = new RegExp(`(?!\\n {4}at )${CONTROL.source}`, "g");
+
+const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/** The text with each control character written as its escape sequence, such as `\n` or `\x1b`. */
+export function escapeControls(text: string): string {
+  return CONTROL.test(text) ? text.replace(CONTROLS, escapeOne) : text;
+}
+
+/** The same for the fields of a log line; a `stack` keeps its lines. */
+export function escapeFields(fields: object): object {
+  const source = fields as Record<string, unknown>;
+  let escaped: Record<string, unknown> | undefined;
+  for (const key of Object.keys(source)) {
+    const value = source[key];
+    if (typeof value !== "string" || !CONTROL.test(value)) continue;
+    escaped ??= { ...source };
+    escaped[key] = escapeField(key, value);
+  }
+  return escaped ?? fields;
+}
+
+/** One field of a log line as text. */
+export function escapeField(name: string, text: string): string {
+  return name === "stack"
+    ? text.replace(CONTROLS_OF_STACK, escapeOne)
+    : escapeControls(text);
+}
+
+/** JSON leaves DEL, C1 and the line separators as they are; escaped, it means the same. */
+export function escapeJson(json: string): string {
+  return CONTROL.test(json)
+    ? json.replace(
+        CONTROLS,
+        (character) =>
+          `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      )
+    : json;
+}
+
+function escapeOne(character: string): string {
+  const code = character.charCodeAt(0);
+  const hex = code.toString(16);
+  return (
+    SHORT[character] ??
+    (code < 0x100 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex}`)
+  );
+}
