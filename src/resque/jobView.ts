@@ -65,24 +65,32 @@ export type JobViewClass = new (
 
 /** The class of the views of a worker: they inherit from the worker itself. */
 export function viewClassOf(worker: Worker): JobViewClass {
+  // fields are assigned, as definitions of fields on so many classes are slow
   class View {
-    error: Error | null = null;
-    result: unknown = null;
-    readonly queue: string;
-    readonly raw: string;
-    isRetried = false;
-    isPostponed = false;
-    isOver = false;
-    private effects: Effect[] = [];
-    private aborter?: AbortController;
+    declare error: Error | null;
+    declare result: unknown;
+    declare readonly job: ParsedJob;
+    declare readonly queue: string;
+    declare readonly raw: string;
+    declare readonly lease: JobLease;
+    declare isRetried: boolean;
+    declare isPostponed: boolean;
+    declare isOver: boolean;
+    declare private effects: Effect[];
+    declare private aborter: AbortController | undefined;
 
-    constructor(
-      readonly job: ParsedJob,
-      { queue, raw }: QueuedJob,
-      readonly lease: JobLease,
-    ) {
+    constructor(job: ParsedJob, { queue, raw }: QueuedJob, lease: JobLease) {
+      this.error = null;
+      this.result = null;
+      this.job = job;
       this.queue = queue;
       this.raw = raw;
+      this.lease = lease;
+      this.isRetried = false;
+      this.isPostponed = false;
+      this.isOver = false;
+      this.effects = [];
+      this.aborter = undefined;
     }
 
     get signal(): AbortSignal {

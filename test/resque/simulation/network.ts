@@ -123,6 +123,7 @@ export class Network {
       const settle = (work: () => void) => () => {
         if (isOver) return;
         isOver = true;
+        timer.isCancelled = true;
         work();
       };
       const arrive = () => {
@@ -139,7 +140,7 @@ export class Network {
       const late = settle(() => {
         reject(new Error(`${name}: Command timed out`));
       });
-      world.schedule(TIMEOUT_MS, late, process);
+      const timer = world.schedule(TIMEOUT_MS, late, process);
     });
   }
 

@@ -14,7 +14,7 @@ import { SimProcess, World } from "./world";
 
 const LEASE_MS = 400;
 /** How long things go wrong, and how long they are given to come right again, in ms. */
-const CHAOS_MS = 2_000;
+const CHAOS_MS = 1_500;
 const DRAIN_MS = 12_000;
 const PATIENCE_MS = 150;
 

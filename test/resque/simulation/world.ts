@@ -63,7 +63,8 @@ export class World {
       if (event.process?.hold(event)) continue;
       this.steps++;
       event.work();
-      await settled();
+      // at the store and in the network nothing waits for a promise
+      if (event.process) await settled();
       afterStep();
     }
   }
