@@ -35,6 +35,10 @@ function defineWebsocketClient(environment) {
   const UNREACHABLE = "the server cannot be reached";
   const FULL = "too many requests wait for the connection";
 
+  // what has waited goes out bit by bit: servers bound how many messages a second may have
+  const FLUSH_COUNT = 100;
+  const FLUSH_PAUSE_MS = 1000;
+
   function noop() {}
 
   function failed(response) {
@@ -75,6 +79,7 @@ function defineWebsocketClient(environment) {
       this._opening = null;
       this._hasConnected = false;
       this._lastError = undefined;
+      this._flushing = undefined;
     }
 
     /**
@@ -152,7 +157,8 @@ function defineWebsocketClient(environment) {
      * @param {function(object)} [callback] gets the response
      */
     send(args, callback) {
-      const isWaiting = this.state !== "connected";
+      // what still waits goes first
+      const isWaiting = this.state !== "connected" || this._queue.length > 0;
       const id = this._prepare(args, callback);
       if (!isWaiting) this.client.write(args);
       else if (this._queue.length < this.options.queueSize)
@@ -423,9 +429,12 @@ function defineWebsocketClient(environment) {
     }
 
     _flush() {
-      const waiting = this._queue;
-      this._queue = [];
-      for (const args of waiting) this.client.write(args);
+      clearTimeout(this._flushing);
+      if (this.state !== "connected") return;
+      const ready = this._queue.splice(0, FLUSH_COUNT);
+      for (const args of ready) this.client.write(args);
+      if (this._queue.length > 0)
+        this._flushing = setTimeout(() => this._flush(), FLUSH_PAUSE_MS);
     }
 
     /** What was sent has no answer any more; what waits goes on waiting. */
@@ -441,6 +450,7 @@ function defineWebsocketClient(environment) {
 
     _ended() {
       this._lost();
+      clearTimeout(this._flushing);
       this._queue = [];
       for (const id of [...this._sent]) this._settle(id, CLOSED);
       this._abandon(new Error(CLOSED));

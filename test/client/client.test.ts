@@ -4,7 +4,7 @@ process.env.AUTOMATIC_ROUTES = "get,post";
 
 import * as net from "node:net";
 import type { Connection } from "../../src/index";
-import { api } from "../../src/index";
+import { api, config } from "../../src/index";
 import type {
   ActionheroWebsocketClient as Client,
   ClientOptions,
@@ -444,6 +444,25 @@ describe("a lost connection", () => {
     const heard = event(client, "say");
     await client.say("defaultRoom", "meanwhile");
     expect((await heard)[0].message).toBe("meanwhile");
+  });
+
+  test("what waits goes out bit by bit, in order, where the server bounds the messages of a second", async () => {
+    const client = await connected();
+    config.websocket.maxMessagesPerSecond = 200;
+    try {
+      const heard: number[] = [];
+      cut();
+      await event(client, "reconnecting");
+      const answers = Array.from({ length: 250 }, (_, n) =>
+        client.detailsView().then(() => heard.push(n)),
+      );
+      await event(client, "reconnect");
+      answers.push(client.detailsView().then(() => heard.push(250)));
+      await Promise.all(answers);
+      expect(heard).toEqual(Array.from({ length: 251 }, (_, n) => n));
+    } finally {
+      config.websocket.maxMessagesPerSecond = 0;
+    }
   });
 
   test("only so much waits", async () => {

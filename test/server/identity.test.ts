@@ -6,6 +6,8 @@ import { once } from "node:events";
 import { WebSocket } from "ws";
 import { api, config, type Connection } from "../../src/index";
 import type { FingerprintOptions } from "../../src/server/identity";
+import type { Browser } from "playwright-core";
+import { describeInBrowser, startBrowser } from "../support/browser";
 import { certificate } from "../support/certificate";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
@@ -222,6 +224,21 @@ describe("where the cookie is sent", () => {
     expect((await upgradeHeaders())["set-cookie"]).toBeUndefined();
   });
 
+  test('on: "all" lets no shared cache keep a response with the cookie', async () => {
+    use({ on: "all" });
+    for (const path of ["/api/who", "/public/simple.html"]) {
+      const { headers } = await app.ask(path);
+      expect(headers["set-cookie"]).toHaveLength(1);
+      expect(headers["cache-control"]).toMatch(/\bprivate\b/);
+      expect(headers["cache-control"]).not.toMatch(/\bpublic\b/);
+    }
+    const Cookie = "sessionID=known";
+    const { headers } = await app.ask("/public/simple.html", {
+      headers: { Cookie },
+    });
+    expect(headers["cache-control"]).toMatch(/\bpublic\b/);
+  });
+
   test('on: "actions" keeps it off files, preflights and TRACE', async () => {
     use({ on: "actions" });
     expect(await cookieOf("/api/who")).toHaveLength(1);
@@ -340,6 +357,13 @@ describe("rotateFingerprint", () => {
     },
   );
 
+  test("a client without a cookie gets the last one alone", async () => {
+    const { json, headers } = await app.ask("/api/signIn");
+    expect(headers["set-cookie"]).toHaveLength(1);
+    expect(headers["set-cookie"]![0]).toContain(`sessionID=${json.rotated};`);
+    expect(headers["cache-control"]).toBe("private");
+  });
+
   test("without toSetCookie the action alone learns the id", async () => {
     use({ toSetCookie: false });
     const { json, headers } = await app.ask("/api/signIn");
@@ -363,5 +387,50 @@ describe("rotateFingerprint", () => {
     expect(lateError!.message).toBe(
       "the answer has begun: its cookie cannot change any more",
     );
+  });
+});
+
+describeInBrowser("with the cookie of new projects, in a browser", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await startBrowser();
+  });
+  afterAll(() => browser.close());
+
+  test("scripts do not see it, and the websocket, actions and a sign-in share it", async () => {
+    use({
+      on: "actions",
+      signed: true,
+      settings: { path: "/", HttpOnly: true, SameSite: "Lax", Secure: "auto" },
+    });
+    const page = await browser.newPage();
+    await page.goto(`${app.url}/public/simple.html`);
+    await page.addScriptTag({
+      url: `${app.url}/public/javascript/ActionheroWebsocketClient.js`,
+    });
+    const seen: Record<string, string> = await page.evaluate(async () => {
+      const page = globalThis as any;
+      const connect = async () => {
+        const client = new page.ActionheroWebsocketClient();
+        await client.connect();
+        client.disconnect();
+        return client.fingerprint;
+      };
+      const ask = async (path: string): Promise<any> =>
+        (await fetch(path)).json();
+      const first = await connect();
+      const overHttp = (await ask("/api/who")).fingerprint;
+      const again = await connect();
+      const rotated = (await ask("/api/signIn")).rotated;
+      const after = await connect();
+      const { cookie } = page.document;
+      return { first, overHttp, again, rotated, after, cookie };
+    });
+    expect(seen.cookie).toBe("");
+    expect(seen.first).toMatch(SIGNED);
+    expect(seen.overHttp).toBe(seen.first);
+    expect(seen.again).toBe(seen.first);
+    expect(seen.rotated).not.toBe(seen.first);
+    expect(seen.after).toBe(seen.rotated);
   });
 });

@@ -126,6 +126,21 @@ export const production = {
   },
 
   {
+    setting: "general.maxConnectionsPerAddress",
+    v29: "0",
+    newProject: "1000",
+    reason:
+      "one client must not take all connections; set it to 0 behind a proxy, whose address all clients have",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "maxConnectionsPerAddress: 0,",
+        replace: "maxConnectionsPerAddress: 1000,",
+      },
+    ],
+  },
+
+  {
     setting: "general.refuseUntilBooted",
     v29: "false",
     newProject: "true",
@@ -242,6 +257,58 @@ export const production = {
   },
 
   {
+    setting: "web.fingerprintOptions.on",
+    v29: '"all"',
+    newProject: '"actions"',
+    reason: "a shared cache must not give one visitor's cookie to all",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'on: "all" as "all" | "actions",',
+        replace: 'on: "actions" as "all" | "actions",',
+      },
+    ],
+  },
+
+  {
+    setting: "web.fingerprintOptions.settings",
+    v29: "`path`, `expires`",
+    newProject: 'also `HttpOnly`, `SameSite: "Lax"`, `Secure` on TLS',
+    reason:
+      "scripts and other sites cannot use the cookie; the websocket has it from its upgrade",
+    paths: ["HttpOnly", "SameSite", "Secure"].map(
+      (name) => `web.fingerprintOptions.settings.${name}`,
+    ),
+    edits: [
+      {
+        file: "config/web.ts",
+        after: `          path: "/",
+          expires: 3600000,
+`,
+        insert: `          HttpOnly: true,
+          SameSite: "Lax",
+          Secure: "auto",
+`,
+      },
+    ],
+  },
+
+  {
+    setting: "web.fingerprintOptions.signed",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "nobody can plant a session of their own making in another's browser",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "signed: false,",
+        replace: "signed: true,",
+      },
+    ],
+  },
+
+  {
     setting: "web.formBrackets",
     v29: "false",
     newProject: "true",
@@ -265,6 +332,20 @@ export const production = {
         file: "config/web.ts",
         find: "jsonp: true as",
         replace: "jsonp: false as",
+      },
+    ],
+  },
+
+  {
+    setting: "web.limitPipelining",
+    v29: "false",
+    newProject: "true",
+    reason: "`general.simultaneousActions` hold over HTTP, too",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "limitPipelining: false,",
+        replace: "limitPipelining: true,",
       },
     ],
   },
@@ -341,6 +422,20 @@ export const production = {
   },
 
   {
+    setting: "web.trace",
+    v29: "true",
+    newProject: "false",
+    reason: "no client needs TRACE",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "trace: true,",
+        replace: "trace: false,",
+      },
+    ],
+  },
+
+  {
     setting: "web.uploads",
     v29: '"all"',
     newProject: '"declared"',
@@ -350,6 +445,35 @@ export const production = {
         file: "config/web.ts",
         find: 'uploads: "all" as',
         replace: 'uploads: "declared" as',
+      },
+    ],
+  },
+
+  {
+    setting: "websocket.checkHost",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "`web.allowedRequestHosts` hold for websockets, too, against DNS rebinding",
+    edits: [
+      {
+        file: "config/websocket.ts",
+        find: "checkHost: false,",
+        replace: "checkHost: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "websocket.maxMessagesPerSecond",
+    v29: "0",
+    newProject: "200",
+    reason: "the flood of one client must not hold up the others",
+    edits: [
+      {
+        file: "config/websocket.ts",
+        find: "maxMessagesPerSecond: 0,",
+        replace: "maxMessagesPerSecond: 200,",
       },
     ],
   },

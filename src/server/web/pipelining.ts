@@ -8,8 +8,12 @@ import type { WebRequest } from "./webRequest";
 /** Unless `general.simultaneousActions` says otherwise. */
 const DEFAULT_LIMIT = 5;
 
-/** After so many refusals a client is not listened to any more. */
+/**
+ * After so many refusals that wait to be sent, a client is not listened to any more; its connection ends after so many
+ * ms, as it would come back at once.
+ */
 const MAX_REFUSALS = 64;
+const DEAF_MS = 5_000;
 
 /** There is no connection, and no action. */
 const FACTS = {
@@ -21,6 +25,14 @@ const FACTS = {
 
 /** What becomes of a request. */
 export type Verdict = "serve" | "refuse" | "ignore";
+
+function stopReading(socket: Socket): void {
+  socket.pause();
+  // node resumes a socket with each of its requests that is read or answered
+  socket.resume = () => socket;
+  const timer = setTimeout(() => socket.destroy(), DEAF_MS).unref();
+  socket.once("close", () => clearTimeout(timer));
+}
 
 export class Pipelining {
   /** Refused requests of a connection whose answers wait for those before them. */
@@ -36,7 +48,7 @@ export class Pipelining {
   }
 
   /**
-   * Count a refusal. The last one ends the connection with its answer, and nothing more is read from it.
+   * Count a refusal; after the last one nothing more is read from the connection.
    * @returns what the client is told, as `config.errors` words it
    */
   async refuse({ req, res }: WebRequest): Promise<HttpError> {
@@ -44,8 +56,7 @@ export class Pipelining {
     const count = (this.refusals.get(socket) ?? 0) + 1;
     this.refusals.set(socket, count);
     if (count >= MAX_REFUSALS) {
-      res.shouldKeepAlive = false;
-      socket.pause();
+      stopReading(socket);
     } else res.once("close", () => this.settle(socket));
     const worded = await errorForStatus(
       ActionsStatus.TooManyRequests,
