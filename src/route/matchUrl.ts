@@ -94,14 +94,20 @@ export function variableValue(
 
 /**
  * What literal parts are compared by: decoded, as `%65cho` and `echo` are the same (RFC 3986 section 6.2.2.2), and in
- * lower case. A part that cannot be decoded stays as it is.
+ * lower case. A part that cannot be decoded stays as it is. A result with a percent sign is marked, so that the part of
+ * a request as it came is never equal to it: the router looks for that first.
  */
 export function literalOf(part: string): string {
   if (!part.includes("%")) return part.toLowerCase();
+  const literal = decodeOrKeep(part).toLowerCase();
+  return literal.includes("%") ? `\0${literal}` : literal;
+}
+
+function decodeOrKeep(part: string): string {
   try {
-    return decodeURIComponent(part).toLowerCase();
+    return decodeURIComponent(part);
   } catch {
-    return part.toLowerCase();
+    return part;
   }
 }
 

@@ -23,6 +23,8 @@ interface Entry {
   path: CompiledPath;
   /** Position in the table: the lowest that matches wins. */
   index: number;
+  /** As in RouteMatch. */
+  depth: number;
 }
 
 /** Routes with the same beginning share nodes; variables are told apart by prefix and pattern, not by name. */
@@ -53,7 +55,7 @@ export class Router {
     this.actions = new Set(routes.map(({ action }) => action));
     for (const [index, route] of routes.entries()) {
       const path = tryCompile(route);
-      if (path) this.add({ route, path, index });
+      if (path) this.add({ route, path, index, depth: depthOf(path) });
     }
   }
 
@@ -66,7 +68,7 @@ export class Router {
       best && {
         route: best.route,
         params: variablesOf(best, parts),
-        depth: depthOf(best.path),
+        depth: best.depth,
       }
     );
   }
@@ -151,9 +153,7 @@ function visit(node: Node, depth: number, search: Search): void {
     if (variableValue(segment, rest) !== undefined) consider(entry, search);
   }
   if (node.literals.size > 0) {
-    const child = part.includes("%")
-      ? node.literals.get(literalOf(part))
-      : (node.literals.get(part) ?? node.literals.get(part.toLowerCase()));
+    const child = node.literals.get(part) ?? node.literals.get(literalOf(part));
     if (child) visit(child, depth + 1, search);
   }
   for (const { segment, node: child } of node.variables) {
