@@ -49,7 +49,7 @@ function nextEvent(event: string): Promise<any[]> {
   });
 }
 
-describeOnEachEngine("api.resque", () => {
+describeOnEachEngine("api.resque", (engine) => {
   describe("start and stop", () => {
     let app: TaskApp;
 
@@ -349,11 +349,12 @@ describeOnEachEngine("api.resque", () => {
       const { connection } = api.resque.queue;
       for (const args of ["[]", "[null]", '["text",2]', "[[1,2]]"]) {
         const done = nextEvent("success");
-        await connection.redis.rpush(
-          connection.key("queue", "default"),
-          `{"class":"work","args":${args}}`,
-        );
-        await connection.redis.sadd(connection.key("queues"), "default");
+        const raw = `{"class":"work","args":${args}}`;
+        if (engine.embedded) await connection.store.enqueue("default", [raw]);
+        else {
+          await connection.redis.rpush(connection.key("queue:default"), raw);
+          await connection.redis.sadd(connection.key("queues"), "default");
+        }
         expect((await done)[3]).toEqual({ got: undefined });
       }
       expect(await task.failedCount()).toBe(0);
@@ -408,9 +409,11 @@ describeOnEachEngine("api.resque", () => {
 
   describe("shutdown", () => {
     let release: () => void;
+    let hasBegun: boolean;
     let app: TaskApp;
 
     const startSlow = async (shutdownTimeout: number) => {
+      hasBegun = false;
       app = await startTaskApp({
         tasks: { minTaskProcessors: 1, maxTaskProcessors: 1 },
         before: () => {
@@ -420,6 +423,7 @@ describeOnEachEngine("api.resque", () => {
             run: () =>
               new Promise((resolve) => {
                 release = () => resolve("released");
+                hasBegun = true;
               }),
           });
         },
@@ -427,9 +431,8 @@ describeOnEachEngine("api.resque", () => {
       await api.resque.queue.connection.redis.flushdb();
       await api.resque.stopMultiWorker();
       await api.resque.startMultiWorker();
-      const begun = nextEvent("job");
       await task.enqueue("slow", { a: 1 });
-      await begun;
+      await until(() => hasBegun);
     };
 
     test("a running job is waited for", async () => {
