@@ -133,7 +133,7 @@ class World {
           name,
         ),
       );
-    const { queued, waiting } = (await store.lengths(["q"])).q!;
+    const { queued, waiting } = (await store.lengths(["q"])).q;
     const records = await store.records(await store.workers());
     return [
       ...Array<string>(queued + waiting).fill("a job"),

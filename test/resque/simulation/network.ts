@@ -97,7 +97,7 @@ export class Network {
         if (operation === undefined) {
           operation = (...args: unknown[]) =>
             this.call(process, String(name), args, () =>
-              operations[String(name)]!(...args),
+              operations[String(name)](...args),
             );
           known.set(name, operation);
         }
@@ -156,7 +156,7 @@ export class Network {
     try {
       answer = Promise.resolve(operation());
     } catch (error) {
-      answer = Promise.reject(error as Error);
+      answer = Promise.reject(error);
     }
     answer.catch(() => undefined); // its reply may be lost
     hasRun();

@@ -191,7 +191,7 @@ class Heap {
     let at = list.push(event) - 1;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (isBefore(list[parent]!, event)) break;
+      if (isBefore(list[parent], event)) break;
       list[at] = list[parent]!;
       at = parent;
     }
@@ -207,9 +207,9 @@ class Heap {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= list.length) break;
-      if (child + 1 < list.length && isBefore(list[child + 1]!, list[child]!))
+      if (child + 1 < list.length && isBefore(list[child + 1], list[child]))
         child++;
-      if (isBefore(last, list[child]!)) break;
+      if (isBefore(last, list[child])) break;
       list[at] = list[child]!;
       at = child;
     }

@@ -44,7 +44,7 @@ describeOnRedis("the store on redis", () => {
         const [first, second] = replies as PromiseFulfilledResult<unknown>[];
         if (replies[0].status === "fulfilled")
           // the clock goes on, everything else is the same
-          expect(withoutTime(second!.value)).toEqual(withoutTime(first!.value));
+          expect(withoutTime(second.value)).toEqual(withoutTime(first.value));
         return send(...args);
       };
       (twice as unknown as { evalsha: unknown }).evalsha = sendTwice;
@@ -71,9 +71,9 @@ describeOnRedis("the store on redis", () => {
         expect(await other.takeLock(lock)).toBeDefined();
         const [ops] = await redis.keys("resque:ah:ops:*");
         // only what may still be asked for is remembered
-        expect(await redis.hlen(ops!)).toBeLessThanOrEqual(2);
-        expect(await redis.pttl(ops!)).toBeGreaterThan(10_000);
-        expect(await redis.pttl(ops!)).toBeLessThanOrEqual(20_000);
+        expect(await redis.hlen(ops)).toBeLessThanOrEqual(2);
+        expect(await redis.pttl(ops)).toBeGreaterThan(10_000);
+        expect(await redis.pttl(ops)).toBeLessThanOrEqual(20_000);
       } finally {
         other.close();
         repeating.disconnect();
@@ -151,7 +151,7 @@ describeOnRedis("the store on redis", () => {
     await actor.report(worker, SUCCESS);
     expect(await store.failedCount()).toBe(1);
     await store.deregister("late");
-    expect((await store.lengths(["q"])).q!.queued).toBe(1);
+    expect((await store.lengths(["q"])).q.queued).toBe(1);
     await store.leave("p", worker);
     await store.deregister("p");
   });
@@ -226,7 +226,7 @@ describeOnRedis("the store on redis", () => {
       const workers = [await actor.worker("p:1"), await actor.worker("p:2")];
       await store.enqueue("q", [job(1).raw, job(2).raw]);
       for (const worker of workers) await actor.next(worker);
-      await redis.set(`resque:worker:${workers[0]!.member}`, "no record");
+      await redis.set(`resque:worker:${workers[0].member}`, "no record");
       await redis.zadd("resque:ah:procs", 0, "p");
       const returned = (await store.reap("p", 0))!;
       expect(returned.map(({ what }) => what).sort()).toEqual([
@@ -234,7 +234,7 @@ describeOnRedis("the store on redis", () => {
         "requeued",
       ]);
       const [entry] = await store.failed(0, -1);
-      expect(JSON.parse(entry!)).toMatchObject({ payload: "no record" });
+      expect(JSON.parse(entry)).toMatchObject({ payload: "no record" });
       expect(await store.jobs("q", 0, -1)).toEqual([job(2).raw]);
     });
   });
