@@ -7,6 +7,9 @@ const MIN_LIMIT = 64;
 /**
  * Have the commands of a client share one timer for its `commandTimeout`. ioredis starts and clears one for each, which
  * costs a twentieth of a round trip (bench/cache.ts, 1 in flight). Clients that are duplicated from this one do that.
+ *
+ * A command that was given up is not sent any more: ioredis would do so when a connection is there, or again over the next
+ * one, and what its caller takes for failed would happen. What is on its way already cannot be called back.
  */
 export function shareTimeouts(client: Redis): void {
   const deadlines = new Deadlines();
@@ -17,6 +20,7 @@ export function shareTimeouts(client: Redis): void {
   };
   const send = client.sendCommand.bind(client);
   client.sendCommand = (command, stream) => {
+    if (deadlines.givenUp.has(command)) return command.promise;
     // another ioredis, that a project brings, may not tell which commands have their answer
     if (command.isResolved === false) command.setTimeout = setTimeout;
     return send(command, stream);
@@ -30,6 +34,8 @@ interface Deadline {
 }
 
 class Deadlines {
+  /** Commands whose callers were told that they failed. */
+  readonly givenUp = new WeakSet<Command>();
   private pending: Deadline[] = [];
   private limit = MIN_LIMIT;
   private timer: NodeJS.Timeout | undefined;
@@ -55,6 +61,7 @@ class Deadlines {
       const { command, due } = deadline;
       if (command.isResolved) continue;
       if (due <= now) {
+        this.givenUp.add(command);
         command.reject(new Error("Command timed out"));
         continue;
       }

@@ -63,6 +63,20 @@ describeOnRedis("commands that share a timer", () => {
     await close(early);
   });
 
+  test("what was given up is not sent again over the next connection", async () => {
+    server.pause();
+    await expect(redis.rpush("list", "x")).rejects.toThrow("Command timed out");
+    redis.disconnect(true);
+    await once(redis, "close");
+    const queued = redis.rpush("queued", "x");
+    await expect(queued).rejects.toThrow("Command timed out");
+    server.resume();
+    await until(() => redis.status === "ready");
+    // the first connection may have delivered it before
+    expect(await redis.llen("list")).toBeLessThanOrEqual(1);
+    expect(await redis.llen("queued")).toBe(0);
+  });
+
   test("a client that is duplicated has its timeouts as ever", async () => {
     const copy = redis.duplicate();
     await copy.ping();

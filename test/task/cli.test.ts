@@ -45,12 +45,9 @@ describeOnEachEngine("commands for tasks", (engine) => {
   });
 
   async function fail(entries: object[]): Promise<void> {
-    const { connection } = api.resque.queue;
+    const { store } = api.resque.queue.connection;
     for (const entry of entries)
-      await connection.redis.rpush(
-        connection.key("failed"),
-        JSON.stringify(entry),
-      );
+      await store.removeWorker("far:1:*", "far:1", JSON.stringify(entry));
   }
 
   async function printed(
