@@ -116,8 +116,7 @@ export class WebRequest {
     this.parsedCookies = undefined;
     this.parsed = undefined;
     if (res instanceof WebResponse) {
-      const early = ownHeaders(res);
-      if (early.length > 0) this.responseHeaders.push(...early);
+      if (res.isTouched) this.responseHeaders.push(...ownHeaders(res));
       res.owner = this;
     }
   }

@@ -4,9 +4,9 @@ import type { FlatHeaders, HeaderPairs } from "./headers";
 
 export class WebResponse extends ServerResponse {
   /** Whose list it is; undefined before there is a request, and once its headers are written. */
-  owner: { responseHeaders: HeaderPairs } | undefined = undefined;
+  declare owner: { responseHeaders: HeaderPairs } | undefined;
   /** Whether it has, or had, headers of its own. */
-  isTouched = false;
+  declare isTouched: boolean;
 
   override setHeader(
     name: string,
@@ -36,6 +36,10 @@ export class WebResponse extends ServerResponse {
       if (String(pairs[i]![0]).toLowerCase() === lower) pairs.splice(i, 1);
   }
 }
+
+// on the prototype: fields would make each response's construction slower (bench/http.ts)
+WebResponse.prototype.owner = undefined;
+WebResponse.prototype.isTouched = false;
 
 /** The headers that were set on a response itself, in order. */
 export function ownHeaders(res: ServerResponse): HeaderPairs {
