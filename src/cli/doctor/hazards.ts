@@ -27,15 +27,31 @@ const isEmpty = (value: unknown) => Array.isArray(value) && value.length === 0;
 
 export const hazards: readonly Hazard[] = [
   {
+    setting: "errors.exposeMessages",
+    isUnsafe: is("all"),
+    message:
+      'is "all": clients read paths, queries and hosts in unexpected errors',
+  },
+  {
+    setting: "general.filteredParams",
+    isUnsafe: isEmpty,
+    message: "is empty: passwords and tokens reach the log",
+  },
+  {
     setting: "general.introspection",
     isUnsafe: is(true),
     message: "is on: clients see versions, memory, queues and every action",
   },
   {
+    setting: "general.maxConnectionsPerAddress",
+    isUnsafe: is(0),
+    message: "is 0: one address can take all connections",
+  },
+  {
     setting: "redis",
     isUnsafe: (value) => contains(value, "rejectUnauthorized", false),
     message:
-      "has rejectUnauthorized: false: who can answer for the server reads everything, TLS or not",
+      "has rejectUnauthorized: false: whoever is on the way can read and change everything, TLS or not",
   },
   {
     setting: "web.allowedRequestHosts",
@@ -45,9 +61,31 @@ export const hazards: readonly Hazard[] = [
     decidedByOwner: true,
   },
   {
+    setting: "web.dotfiles",
+    isUnsafe: is("allow"),
+    message: 'is "allow": .env and .git in a public folder are served',
+  },
+  {
     setting: "web.extensionTypes",
     isUnsafe: is("all"),
     message: 'is "all": a link can make browsers run what an action answers',
+  },
+  {
+    setting: "web.fingerprintOptions.on",
+    isUnsafe: is("all"),
+    message:
+      'is "all": the cookie is on files, too, and a shared cache may give it to others',
+  },
+  {
+    setting: "web.fingerprintOptions.settings",
+    isUnsafe: (value) => !hasCookieFlags(value),
+    message:
+      "lacks HttpOnly, SameSite or Secure: scripts can read the cookie, other sites can use it",
+  },
+  {
+    setting: "web.fingerprintOptions.signed",
+    isUnsafe: is(false),
+    message: "is off: clients choose the id by which they are known",
   },
   {
     setting: "web.jsonp",
@@ -56,14 +94,34 @@ export const hazards: readonly Hazard[] = [
       "is on: pages of other sites read what an action answers to their visitor's cookie",
   },
   {
+    setting: "web.limitPipelining",
+    isUnsafe: is(false),
+    message: "is off: one connection can have any number of requests pending",
+  },
+  {
     setting: "web.nosniff",
     isUnsafe: is(false),
     message: "is off: browsers may take an answer for a script or a page",
   },
   {
+    setting: "web.trace",
+    isUnsafe: is(true),
+    message: "is on: TRACE answers what proxies added to the request",
+  },
+  {
     setting: "web.uploads",
     isUnsafe: is("all"),
     message: 'is "all": actions that want no files take them',
+  },
+  {
+    setting: "websocket.checkHost",
+    isUnsafe: is(false),
+    message: "is off: web.allowedRequestHosts does not hold for websockets",
+  },
+  {
+    setting: "websocket.maxMessagesPerSecond",
+    isUnsafe: is(0),
+    message: "is 0: one client can send any number of messages",
   },
 ];
 
@@ -87,6 +145,16 @@ function isInUse(config: Settings, setting: string): boolean {
   if (SERVERS.includes(namespace) && config[namespace]?.enabled !== true)
     return false;
   return valueAt(config, setting) !== undefined;
+}
+
+const COOKIE_FLAGS = ["httponly", "samesite", "secure"];
+
+/** Whether the attributes of a cookie have all flags, however they are written. */
+function hasCookieFlags(settings: unknown): boolean {
+  const names = Object.entries(Object(settings) as object)
+    .filter(([, value]) => value !== false && value !== undefined)
+    .map(([name]) => name.toLowerCase());
+  return COOKIE_FLAGS.every((flag) => names.includes(flag));
 }
 
 function valueAt(config: Settings, setting: string): unknown {

@@ -1,0 +1,276 @@
+/** The rows of `newProjectSettings.ts` about the web and websocket servers. */
+import type { NewProjectSetting } from "./newProjectSetting";
+
+export const webSettings: readonly NewProjectSetting[] = [
+  {
+    setting: "web.dotfiles",
+    v29: '"allow"',
+    newProject: '"ignore"',
+    reason: "`.env` and `.git` are not for clients; `.well-known` is served",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'dotfiles: "allow" as',
+        replace: 'dotfiles: "ignore" as',
+      },
+    ],
+  },
+
+  {
+    setting: "web.errorStatus",
+    v29: "404 and 422 for what is missing, else 500",
+    newProject:
+      "also 422 `invalidParams`, 403 `unsupportedServerType`, 429 `tooManyPendingActions`, 503 `serverShuttingDown` and `redisAway`",
+    reason:
+      "clients and proxies can tell whose fault it is, and when to try again",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "errorStatus: {} as Record<string, number>,",
+        replace: `errorStatus: {
+        invalidParams: 422,
+        redisAway: 503,
+        serverShuttingDown: 503,
+        tooManyPendingActions: 429,
+        unsupportedServerType: 403,
+      } as Record<string, number>,`,
+      },
+    ],
+  },
+
+  {
+    setting: "web.extensionTypes",
+    v29: '"all"',
+    newProject: '"safe"',
+    reason: "the end of a path never makes a page or a script of a response",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'extensionTypes: "all" as',
+        replace: 'extensionTypes: "safe" as',
+      },
+    ],
+  },
+
+  {
+    setting: "web.fingerprintOptions.on",
+    v29: '"all"',
+    newProject: '"actions"',
+    reason: "a shared cache must not give one visitor's cookie to all",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'on: "all" as "all" | "actions",',
+        replace: 'on: "actions" as "all" | "actions",',
+      },
+    ],
+  },
+
+  {
+    setting: "web.fingerprintOptions.settings",
+    v29: "`path`, `expires`",
+    newProject: 'also `HttpOnly`, `SameSite: "Lax"`, `Secure` on TLS',
+    reason:
+      "scripts and other sites cannot use the cookie; the websocket has it from its upgrade",
+    paths: ["HttpOnly", "SameSite", "Secure"].map(
+      (name) => `web.fingerprintOptions.settings.${name}`,
+    ),
+    edits: [
+      {
+        file: "config/web.ts",
+        after: `          path: "/",
+          expires: 3600000,
+`,
+        insert: `          HttpOnly: true,
+          SameSite: "Lax",
+          Secure: "auto",
+`,
+      },
+    ],
+  },
+
+  {
+    setting: "web.fingerprintOptions.signed",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "nobody can plant a session of their own making in another's browser",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "signed: false,",
+        replace: "signed: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.formBrackets",
+    v29: "false",
+    newProject: "true",
+    reason: "names with brackets mean the same in forms as in queries",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "formBrackets: false,",
+        replace: "formBrackets: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.jsonp",
+    v29: "true",
+    newProject: "false",
+    reason: "any web site can read JSONP with the visitor's cookie",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "jsonp: true as",
+        replace: "jsonp: false as",
+      },
+    ],
+  },
+
+  {
+    setting: "web.limitPipelining",
+    v29: "false",
+    newProject: "true",
+    reason: "`general.simultaneousActions` hold over HTTP, too",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "limitPipelining: false,",
+        replace: "limitPipelining: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.maxArrayItems",
+    v29: "1000000",
+    newProject: "10000",
+    reason: "a list of a million objects takes seconds and hundreds of MiB",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "maxArrayItems: 1000000,",
+        replace: "maxArrayItems: 10000,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.maxJsonSize",
+    v29: "`formOptions.maxFieldsSize`, 20 MiB",
+    newProject: "1048576",
+    reason: "parsing 20 MiB of JSON stops a server",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "maxJsonSize: null as number | null,",
+        replace: "maxJsonSize: 1048576 as number | null,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.nosniff",
+    v29: "false",
+    newProject: "true",
+    reason: "browsers take no response for another type than it has",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "nosniff: false,",
+        replace: "nosniff: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.strictHttp",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "405 with `Allow`, redirects to folders, charsets, strong ETags: [HTTP semantics](http-semantics.md)",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "strictHttp: false,",
+        replace: "strictHttp: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.strictPaths",
+    v29: "false",
+    newProject: "true",
+    reason: "`+` in a path is a plus, and a malformed `%zz` a 400",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "strictPaths: false,",
+        replace: "strictPaths: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.trace",
+    v29: "true",
+    newProject: "false",
+    reason: "no client needs TRACE",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "trace: true,",
+        replace: "trace: false,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.uploads",
+    v29: '"all"',
+    newProject: '"declared"',
+    reason: "files fill the disk for actions that never look at them",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'uploads: "all" as',
+        replace: 'uploads: "declared" as',
+      },
+    ],
+  },
+
+  {
+    setting: "websocket.checkHost",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "`web.allowedRequestHosts` hold for websockets, too, against DNS rebinding",
+    edits: [
+      {
+        file: "config/websocket.ts",
+        find: "checkHost: false,",
+        replace: "checkHost: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "websocket.maxMessagesPerSecond",
+    v29: "0",
+    newProject: "200",
+    reason: "the flood of one client must not hold up the others",
+    edits: [
+      {
+        file: "config/websocket.ts",
+        find: "maxMessagesPerSecond: 0,",
+        replace: "maxMessagesPerSecond: 200,",
+      },
+    ],
+  },
+];
