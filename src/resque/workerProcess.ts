@@ -714,8 +714,8 @@ function isRequesting(state: WorkerState): boolean {
   );
 }
 
-function untilDrained(member: Member): Promise<void> | undefined {
-  if (member.state !== "draining") return undefined;
+function untilDrained(member: Member): Promise<void> {
+  if (member.state !== "draining") return Promise.resolve();
   return new Promise((resolve) => {
     member.drained = resolve;
   });

@@ -310,7 +310,7 @@ function buildAttributes(
     else if (!value || value === true) text += `${name};`;
     else if (name === "expires")
       text += `expires=${new Date(now + Number(value)).toUTCString()};`;
-    else text += `${name}=${String(value as string | number)};`;
+    else text += `${name}=${value as string};`;
   }
   const until = now - (now % 1000) + 1000;
   return { settings, values: entries.flat(), isSecure, until, text };

@@ -93,7 +93,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
       "%s is not undone, and who asks then computes anew",
       async (name) => {
         const { finish } = await compute();
-        await removals[name]!();
+        await removals[name]();
         const anew = cache.wrap("key", {}, () => "anew");
         expect(await anew).toBe("anew");
         expect(await finish()).toBe("computed");
@@ -101,7 +101,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
 
         await cache.destroy("key");
         const second = await compute();
-        await removals[name]!();
+        await removals[name]();
         await second.finish();
         expect(await found()).toBeUndefined();
         expect(await cache.locks()).toEqual([]);

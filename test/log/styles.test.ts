@@ -87,7 +87,7 @@ describe("log", () => {
     log("good 100%", "green");
     log("both", ["bold", "red"], { a: 1, message: "other", level: "debug" });
     log("text", "red", "no object");
-    log("unknown", "nonsense" as "info");
+    log("unknown", "nonsense");
     await flushLogs();
     const [green, both, text, unknown] = lines("console");
     expect(green).toMatch(/: \u001b\[32mgood 100%\u001b\[39m\s*$/); // eslint-disable-line no-control-regex

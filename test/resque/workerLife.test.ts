@@ -134,7 +134,7 @@ describeOnEachEngine("workers", (engine) => {
     const multiWorker = bench.multiWorker(
       {
         echo: {
-          plugins: [Change as never],
+          plugins: [Change],
           perform: (n: number) =>
             new Promise((resolve) => setImmediate(resolve, n)),
         },

@@ -1,5 +1,5 @@
 /** Who a client is, over HTTP and over websockets: one rule for both. */
-import * as http from "node:http";
+import type * as http from "node:http";
 import * as https from "node:https";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";

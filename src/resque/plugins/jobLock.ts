@@ -1,4 +1,4 @@
-import { lockKey, LOCK_SECONDS } from "../locks";
+import { lockKey } from "../locks";
 import { Plugin } from "../plugin";
 
 /** A worker renews its locks; one that died leaves them no longer than this, in s. */

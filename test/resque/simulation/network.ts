@@ -1,4 +1,5 @@
 /** The network between simulated processes and their store: it delays, repeats, drops, and answers late. */
+import { toError } from "../../../src/errors";
 import type {
   QueueStore,
   Waiting,
@@ -156,7 +157,7 @@ export class Network {
     try {
       answer = Promise.resolve(operation());
     } catch (error) {
-      answer = Promise.reject(error);
+      answer = Promise.reject(toError(error));
     }
     answer.catch(() => undefined); // its reply may be lost
     hasRun();

@@ -8,9 +8,9 @@ import { WorkerProcess, type Member } from "../../../src/resque/workerProcess";
 export interface PlantedFault {
   name: string;
   /** Changes the engine. @returns takes the change back */
-  plant(): () => void;
+  plant: () => () => void;
   /** Changes the store of one run. */
-  changeStore?(store: MemoryStore): void;
+  changeStore?: (store: MemoryStore) => void;
 }
 
 export const PLANTED: readonly PlantedFault[] = [
@@ -63,7 +63,7 @@ export const PLANTED: readonly PlantedFault[] = [
     name: "a key of a wrong type that spoils every fetch",
     plant: () => () => undefined,
     changeStore(store) {
-      const exchange = store.exchange.bind(store) as QueueStore["exchange"];
+      const exchange: QueueStore["exchange"] = store.exchange.bind(store);
       store.exchange = (call: ExchangeCall) =>
         call.queues.includes("*")
           ? Promise.reject(new Error("WRONGTYPE queue:zzz"))

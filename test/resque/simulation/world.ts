@@ -85,7 +85,7 @@ const LONGEST_CHAIN = 20;
 
 /** The promises that are ready have been served; a turn of the event loop for each step would cost ten times as much. */
 async function settled(): Promise<void> {
-  for (let i = 0; i < LONGEST_CHAIN; i++) await undefined;
+  for (let i = 0; i < LONGEST_CHAIN; i++) await Promise.resolve();
 }
 
 /** A process of the simulation. Its awaits end through events of the world, so a crash between two events is one at an await. */

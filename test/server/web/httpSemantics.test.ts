@@ -35,7 +35,7 @@ const rows = page
   .map((line): Row => {
     const cells = line.split("|").map((cell) => cell.trim());
     const [, request, newProjects, v29] = cells as [string, ...string[]];
-    return { request: request!, newProjects: newProjects!, v29: v29! };
+    return { request: request, newProjects: newProjects, v29: v29 };
   });
 
 const DIGITS = "0123456789";
@@ -574,7 +574,7 @@ describe.each(rows)("$request", ({ request, newProjects, v29 }) => {
 
   test(`in new projects: ${newProjects}`, async () => {
     useProfile(true);
-    const answer = await ask!();
+    const answer = await ask();
     expect(answer.status).toBe(statusIn(newProjects));
     both?.(answer);
     strict?.(answer);
@@ -582,7 +582,7 @@ describe.each(rows)("$request", ({ request, newProjects, v29 }) => {
 
   test(`in the version 29 profile: ${v29}`, async () => {
     useProfile(false);
-    const answer = await ask!();
+    const answer = await ask();
     expect(answer.status).toBe(
       statusIn(v29 === "the same" ? newProjects : v29),
     );

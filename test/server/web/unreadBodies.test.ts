@@ -64,7 +64,7 @@ class Client {
 
   /** Statuses of the responses so far. */
   get statuses(): string[] {
-    return [...this.text.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, s]) => s!);
+    return [...this.text.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, s]) => s);
   }
 
   get isClosing(): boolean {
@@ -226,7 +226,7 @@ test("variables of a route win over the body, and its version is only a default"
       run: (data: any) => void (params = data.params),
     },
   });
-  api.actions.actions.versioned![2] = api.actions.actions.versioned![1]!;
+  api.actions.actions.versioned[2] = api.actions.actions.versioned[1]!;
   api.routes.routes.post.push({
     path: "/versioned/:id",
     action: "versioned",
