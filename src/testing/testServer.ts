@@ -9,6 +9,7 @@ import type { Connection } from "../connection/connection";
 import { connectionVerbs } from "../connection/verbs";
 import { toError } from "../errors";
 import { log } from "../log/log";
+import { withoutErrors } from "./withoutErrors";
 import { Server } from "../server/server";
 
 /** Called with the answer to one request. */
@@ -143,7 +144,8 @@ export class TestServer extends Server {
     } catch (failure) {
       message = { error: toError(failure) }; // the project's serializer is broken
     }
-    await this.sendMessage(data.connection, message, data.messageId);
+    const { connection, messageId } = data;
+    await this.sendMessage(connection, withoutErrors(message), messageId);
   }
 }
 

@@ -80,6 +80,24 @@ beforeAll(async () => {
       },
     },
     inner: { run: () => action.run("fail") },
+    contain: {
+      run: async () => ({
+        results: [toThrow, { deep: toThrow }],
+        settled: await Promise.allSettled([Promise.reject(toThrow)]),
+      }),
+    },
+    causes: {
+      run: ({ response }) => {
+        response.error = { cause: toThrow };
+      },
+    },
+    send: {
+      run: async (data) => {
+        data.toRender = false;
+        const { connection } = data;
+        await connection.sendMessage({ results: [toThrow] }, data.messageId);
+      },
+    },
     checked: {
       inputs: {
         key: {
@@ -170,6 +188,26 @@ describe.each(TRANSPORTS)(
       ).toBe(true);
     });
 
+    test("an Error anywhere in the response is hidden, and its id is in the log", async () => {
+      toThrow = enoent();
+      for (const name of ["contain", "causes"]) {
+        const answer = await request(name);
+        expect(JSON.stringify(answer)).not.toContain("secret.json");
+        const text = answer.results?.[0] ?? answer.error.cause;
+        const [, id] = HIDDEN.exec(text)!;
+        const [line] = lines.lines.filter(({ errorId }) => errorId === id);
+        expect(line.message).toContain(SECRET);
+      }
+    });
+
+    test("an intended Error in the response is shown", async () => {
+      toThrow = new HttpError(409, "taken", { headers: { "X-Secret": "1" } });
+      expect((await request("contain")).results).toEqual([
+        "taken",
+        { deep: "taken" },
+      ]);
+    });
+
     test("a text in the response is shown", async () => {
       toThrow = "not today";
       expect((await request("respond")).error).toBe("not today");
@@ -209,6 +247,31 @@ describe.each(TRANSPORTS)("with all messages, over %s", (where, request) => {
   test.each(UNEXPECTED.slice(0, 2))("%s is shown", async (_what, error) => {
     toThrow = error;
     expect((await request("fail")).error).toContain(SECRET);
+  });
+
+  test("an Error anywhere in the response is its message", async () => {
+    const error = (toThrow = enoent());
+    const { message } = error;
+    const answer = await request("contain");
+    expect(answer).toMatchObject({
+      results: [message, { deep: message }],
+      settled: [{ status: "rejected", reason: message }],
+    });
+    expect((await request("causes")).error).toEqual({ cause: message });
+  });
+
+  test("a class of errors with a toJSON of its own says what is shown", async () => {
+    class Taken extends Error {
+      toJSON() {
+        return { taken: true };
+      }
+    }
+    toThrow = new Taken("no");
+    const { results } = await request("contain");
+    expect(JSON.parse(JSON.stringify(results))).toEqual([
+      { taken: true },
+      { deep: { taken: true } },
+    ]);
   });
 
   test("an Error without a message is its name, and not its fields", async () => {
@@ -275,6 +338,15 @@ test("an error outside of actions is hidden over HTTP", async () => {
   expect(status).toBe(500);
   expect(text).not.toContain(SECRET);
   expect(lines.lines.some(({ errorId }) => errorId)).toBe(true);
+});
+
+test.each([
+  ["a websocket", overWebsocket],
+  ["TCP", overTcp],
+])("an Error in a message over %s is its message", async (_where, request) => {
+  toThrow = enoent();
+  const { results } = await request("send");
+  expect(results).toEqual([(toThrow as Error).message]);
 });
 
 test("a validator's error is shown", async () => {

@@ -1,6 +1,7 @@
 /** What the lines of socket clients ask for, and what the answers look like. Knows no sockets. */
 import { serializeError } from "../../config/serializeError";
 import { isThenable } from "../../input/field";
+import { jsonForClients } from "../../log/clientJson";
 import {
   describeJsonLimit,
   JsonLimitError,
@@ -152,7 +153,7 @@ export function encodeActionReply(
   if (Object.getPrototypeOf(response) !== Object.prototype) return undefined;
   if ("error" in response || "context" in response || "messageId" in response)
     return undefined;
-  const text = JSON.stringify(response);
+  const text = jsonForClients(response);
   if (text === undefined || text.charCodeAt(0) !== OPENING_BRACE)
     return undefined; // it has a toJSON of its own
   const id =
@@ -181,7 +182,7 @@ export function errorReply(error: unknown, messageId: MessageId): object {
 export function encodeMessage(message: unknown): string | Promise<string> {
   const error = (message as { error?: unknown } | null)?.error;
   if (!error || typeof message !== "object")
-    return `${JSON.stringify(message ?? null)}\r\n`;
+    return `${jsonForClients(message ?? null)}\r\n`;
   const text = serializeError("socket", error);
   if (isThenable(text))
     return Promise.resolve(text).then((settled) => encode(message, settled));
@@ -189,5 +190,5 @@ export function encodeMessage(message: unknown): string | Promise<string> {
 }
 
 function encode(message: object | null, error: unknown): string {
-  return `${JSON.stringify({ ...message, error })}\r\n`;
+  return `${jsonForClients({ ...message, error })}\r\n`;
 }

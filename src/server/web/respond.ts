@@ -8,6 +8,7 @@ import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf } from "../../errors";
 import { isThenable } from "../../input/field";
+import { jsonForClients } from "../../log/clientJson";
 import { originalOf } from "../../log/exposure";
 import { isRedisAway } from "../../redis/away";
 import { isActiveType } from "./activeTypes";
@@ -304,5 +305,5 @@ function asBody(response: unknown, config: WebConfig): string | Buffer {
 
 /** @throws TypeError for what JSON cannot hold: circles, BigInt */
 export function stringify(value: unknown, { padding }: WebConfig): string {
-  return padding ? JSON.stringify(value, null, padding) : JSON.stringify(value);
+  return jsonForClients(value, padding);
 }

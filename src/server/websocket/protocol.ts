@@ -1,4 +1,5 @@
 /** The wire format of Primus, as data: what a frame's text means, and the texts of what is sent. Knows no sockets. */
+import { jsonForClients } from "../../log/clientJson";
 import { JsonLimitError, parseJsonRequest } from "../jsonRequest";
 
 /** What a client asks for, before anything of it is checked. */
@@ -44,7 +45,7 @@ export function decode(text: string): Request | string | undefined {
  * @throws TypeError for what JSON cannot express
  */
 export function encode(value: unknown): string {
-  const text = JSON.stringify(value) ?? "null";
+  const text = jsonForClients(value) ?? "null";
   return /[\u2028\u2029]/.test(text)
     ? text.replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")
     : text;
