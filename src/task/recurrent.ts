@@ -1,9 +1,9 @@
 /** Tasks that run by themselves, after a time or by a calendar. */
-import { Cron } from "croner";
 import { api } from "../api";
 import { config } from "../config/config";
-import { ActionheroError, toError } from "../errors";
+import { toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
+import { nextCronTime } from "./cronTimes";
 import { requireTask } from "./find";
 import { announceNode } from "./presence";
 import { requireQueue } from "./queueOf";
@@ -12,9 +12,6 @@ import type { Task } from "./task";
 
 /** The arguments that a job without inputs can have. */
 export const NO_INPUTS = [[null], [{}], []];
-
-/** A foreign scheduler starts jobs up to half a second early; that run must not come again, in ms. */
-const EARLY_MS = 600;
 
 export function isPeriodic(task: Task): boolean {
   return task.frequency > 0 || task.cron !== undefined;
@@ -27,10 +24,14 @@ export function isPeriodic(task: Task): boolean {
 export async function enqueueRecurrentTask(taskName: string): Promise<void> {
   const task = requireTask(taskName);
   if (!isPeriodic(task)) return;
-  const due = nextRun(task);
+  const queue = requireQueue();
   const name = ownQueue(task);
+  const due = await nextCronRun(task);
+  if (due === "never") return warnOfNoRun(task);
   await removeWaiting(task);
-  await requireQueue().enqueueAt(due, name, taskName, [{}], true);
+  if (due === undefined)
+    await queue.enqueueIn(task.frequency, name, taskName, [{}], true);
+  else await queue.enqueueAt(due, name, taskName, [{}], true);
   await markStopped(task, false);
   log(`re-enqueued recurrent job ${taskName}`, levelOf("reEnqueue"));
 }
@@ -64,6 +65,10 @@ async function enqueuePeriodic(onlyOwn: boolean): Promise<string[]> {
     if (task.scope !== "all" && onlyOwn) continue;
     try {
       await markStopped(task, false);
+      if ((await nextCronRun(task)) === "never") {
+        warnOfNoRun(task);
+        continue;
+      }
       if (!(await enqueueFirst(task))) continue;
       log(`enqueuing periodic task: ${name}`, levelOf("enqueue"));
       enqueued.push(name);
@@ -109,14 +114,15 @@ async function markStopped({ name }: Task, isStopped: boolean): Promise<void> {
 export async function enqueueFirst(task: Task): Promise<boolean> {
   const queue = requireQueue();
   const queueName = ownQueue(task);
-  if (task.cron === undefined) return queue.enqueue(queueName, task.name, [{}]);
+  const due = await nextCronRun(task);
+  if (due === undefined) return queue.enqueue(queueName, task.name, [{}]);
+  if (due === "never") return false;
 
-  const due = nextRun(task);
-  const now = Date.now();
   const times: number[] = [];
   for (const args of NO_INPUTS)
     times.push(...(await queue.scheduledAt(queueName, task.name, args)));
   // one that is overdue runs as soon as a scheduler comes to it
+  const now = await queue.connection.store.now();
   if (times.some((s) => s * 1000 <= now || s * 1000 === due)) return false;
   // the expression was changed
   if (times.length > 0) await removeWaiting(task);
@@ -125,15 +131,21 @@ export async function enqueueFirst(task: Task): Promise<boolean> {
   );
 }
 
-/** When a periodic task runs next, in ms since the epoch. */
-function nextRun({ name, frequency, cron, timeZone }: Task): number {
-  if (cron === undefined) return Date.now() + frequency;
-  const next = new Cron(cron, { paused: true, timezone: timeZone }).nextRun(
-    new Date(Date.now() + EARLY_MS),
-  );
-  if (!next)
-    throw new ActionheroError("AH_TASK", `task ${name} has no next run`);
-  return next.getTime();
+/**
+ * When a task with a `cron` runs next by the clock of the store, in ms since the epoch.
+ * @returns undefined for one without a `cron`, "never" when its expression has no time to come
+ */
+async function nextCronRun({
+  cron,
+  timeZone,
+}: Task): Promise<number | "never" | undefined> {
+  if (cron === undefined) return undefined;
+  const now = await requireQueue().connection.store.now();
+  return nextCronTime(cron, timeZone, now) ?? "never";
+}
+
+function warnOfNoRun({ name, cron }: Task): void {
+  log(`task ${name} is not planned: "${cron}" has no next time`, "warning");
 }
 
 async function removeWaiting(task: Task): Promise<number> {

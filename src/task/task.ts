@@ -43,7 +43,10 @@ export abstract class Task {
   /** A periodic task goes on after a run that failed (default true). */
   reEnqueuePeriodicTaskIfException = true;
 
-  /** When it runs by itself, as a cron expression (5 fields, or 6 with seconds first); instead of `frequency`. */
+  /**
+   * When it runs by itself, as a cron expression (5 fields, or 6 with seconds first); instead of `frequency`. A fixed hour is
+   * due once on each day, also when the clocks change; an hour field that begins with `*` is due by elapsed time.
+   */
   cron?: string;
   /** The time zone of `cron`, e.g. `"Europe/Paris"` (default: that of the process). */
   timeZone?: string;

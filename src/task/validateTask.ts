@@ -1,5 +1,5 @@
 /** The checks of a task's own definition. */
-import { Cron } from "croner";
+import { nextCronTime } from "./cronTimes";
 import type { Task } from "./task";
 
 /** Slots of a limit are looked through one by one. */
@@ -33,7 +33,7 @@ function checkCron({ cron, timeZone, frequency }: Task, of: string): void {
   if (frequency > 0)
     throw new Error(`frequency and cron exclude each other ${of}`);
   try {
-    new Cron(cron, { paused: true, timezone: timeZone }).nextRun();
+    nextCronTime(cron, timeZone, Date.now());
   } catch (error) {
     throw new Error(`cron is not valid ${of}: ${(error as Error).message}`, {
       cause: error,

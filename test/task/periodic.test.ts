@@ -1,7 +1,13 @@
 /** Tasks that run by themselves. */
-import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
+import {
+  addTask,
+  removeTask,
+  startTaskApp,
+  type TaskApp,
+} from "../support/taskApp";
 import { describeOnEachEngine } from "../support/engines";
 import { timed } from "../support/stopwatch";
+import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { api, config, specHelper, task } from "../../src/index";
 import { dropQueuesOfLostNodes } from "../../src/task/presence";
@@ -98,6 +104,40 @@ describeOnEachEngine("periodic tasks", () => {
     expect(await at("Europe/Paris")).toBe("07-01T10:30");
     expect(await at("Asia/Kolkata")).toBe("07-01T07:00");
     delete api.tasks.tasks.zoned;
+  });
+
+  test("the clock of the store decides, and a time that is a moment away is not left out", async () => {
+    const due = new Date(2027, 5, 1, 3).getTime();
+    const { store } = api.resque.queue.connection;
+    const clock = jest.spyOn(store, "now").mockResolvedValue(due - 599);
+    try {
+      addTask({ name: "nightly", cron: "0 3 * * *" });
+      expect(await task.enqueueAllRecurrentTasks()).toContain("nightly");
+      expect((await delayed()).nightly).toEqual([due]);
+      await task.stopRecurrentTask("nightly");
+      await task.enqueueRecurrentTask("nightly");
+      expect((await delayed()).nightly).toEqual([due]);
+    } finally {
+      clock.mockRestore();
+      await task.stopRecurrentTask("nightly");
+      removeTask("nightly");
+    }
+  });
+
+  test("a calendar without a time to come is warned of and not planned, and its run is a success", async () => {
+    const logged = new LogLines();
+    addTask({ name: "never", cron: "0 0 30 2 *", run: async () => "fine" });
+    try {
+      expect(await task.enqueueAllRecurrentTasks()).not.toContain("never");
+      expect(logged.at("warning", /never/)).toEqual([
+        'task never is not planned: "0 0 30 2 *" has no next time',
+      ]);
+      expect(await specHelper.runFullTask("never", {})).toBe("fine");
+      expect(await delayed()).not.toHaveProperty("never");
+    } finally {
+      logged.stop();
+      removeTask("never");
+    }
   });
 
   test("enqueueRecurrentTask plans one run, however often it is called", async () => {
