@@ -7,7 +7,8 @@ import { ActionheroError, toError } from "../errors";
 import type { Task, TaskInputs } from "./task";
 
 /**
- * Fill in defaults and check what the task declares.
+ * Fill in defaults and check what the task declares. Defaults are written into the caller's object, unless nothing can be
+ * added to it, as to the inputs of a running task.
  * @returns the inputs to enqueue; undefined when there are none
  * @throws Error of a validator, or naming what is missing
  */
@@ -18,9 +19,10 @@ export async function validateInputs(
   const declared = task.inputs ?? {};
   const names = Object.keys(declared);
   if (names.length === 0) return inputs;
-  const values = inputs ?? {};
+  const isOpen = inputs != null && Object.isExtensible(inputs);
+  const values = isOpen ? inputs : { ...inputs };
   for (const name of names) await check(task, name, declared[name]!, values);
-  return inputs ?? (Object.keys(values).length > 0 ? values : inputs);
+  return inputs || Object.keys(values).length > 0 ? values : inputs;
 }
 
 async function check(

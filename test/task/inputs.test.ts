@@ -1,6 +1,6 @@
 /** What is checked when a task is loaded, and when a job is enqueued. */
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
-import { api, Task, task } from "../../src/index";
+import { api, specHelper, Task, task } from "../../src/index";
 
 let app: TaskApp;
 
@@ -41,6 +41,30 @@ describe("inputs", () => {
     expect(await enqueued(inputs)).toEqual({ a: "one", b: "two", c: 0 });
     expect(inputs).toEqual({ a: "one", b: "two", c: 0 });
     expect(await enqueued()).toEqual({ a: "one", b: "two", c: 3 });
+  });
+
+  test("a task hands its frozen inputs on to another one that has defaults", async () => {
+    addTask({ name: "checked", inputs: { a: { default: "one" }, c: {} } });
+    addTask({
+      name: "first",
+      run: async (params) => {
+        await task.enqueue("checked", params);
+        await task.enqueueIn(1, "checked", params);
+        await task.enqueueMany("checked", [params]);
+        await task.enqueueJob("checked", params);
+      },
+    });
+    const frozen = Object.freeze({ c: 3 });
+    await specHelper.runFullTask("first", frozen);
+    const jobs = await task.queued("default", 0, -1);
+    expect(jobs.map(({ args }) => args[0])).toEqual(
+      Array.from({ length: 3 }, () => ({ a: "one", c: 3 })),
+    );
+    expect(Object.values(await task.allDelayed()).flat()[0]!.args[0]).toEqual({
+      a: "one",
+      c: 3,
+    });
+    expect(frozen).toEqual({ c: 3 });
   });
 
   test("validators are functions of the value, or named", async () => {
