@@ -140,12 +140,11 @@ export class TestServer extends Server {
     if (data.toRender !== true) return;
     let message: unknown;
     try {
-      message = await render(data);
+      message = withoutErrors(await render(data));
     } catch (failure) {
       message = { error: toError(failure) }; // the project's serializer is broken
     }
-    const { connection, messageId } = data;
-    await this.sendMessage(connection, withoutErrors(message), messageId);
+    await this.sendMessage(data.connection, message, data.messageId);
   }
 }
 
