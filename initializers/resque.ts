@@ -1,16 +1,9 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
-import {
-  beginStop,
-  createResqueApi,
-  startWorking,
-} from "../src/task/resqueApi";
-import { Upkeep } from "../src/task/upkeep";
+import { beginStop, createResqueApi, prepareWork } from "../src/task/resqueApi";
 
-/** Runs jobs: the workers and the scheduler of this process. `tasks` waits for their end. */
+/** The workers and the scheduler of this process. `resqueWorkers` lets them run, `tasks` waits for their end. */
 export class ResqueInitializer extends Initializer {
-  private readonly upkeep = new Upkeep();
-
   constructor() {
     super();
     this.name = "resque";
@@ -25,12 +18,11 @@ export class ResqueInitializer extends Initializer {
   }
 
   override async start() {
-    await startWorking();
-    await this.upkeep.start();
+    await prepareWork();
   }
 
-  override async stop() {
-    await this.upkeep.stop();
+  override stop(): Promise<void> {
     beginStop();
+    return Promise.resolve();
   }
 }

@@ -1,7 +1,6 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
 import { endStop } from "../src/task/resqueApi";
-import { startRecurrentTasks } from "../src/task/recurrent";
 import { createTasksApi } from "../src/task/registry";
 
 /** Loads tasks; the queue is connected with them, so that commands can enqueue without a started server. */
@@ -18,11 +17,6 @@ export class TasksInitializer extends Initializer {
     api.tasks = createTasksApi();
     await api.tasks.loadTasks(false);
     await api.resque.startQueue();
-  }
-
-  /** The workers run already. */
-  override async start() {
-    await startRecurrentTasks();
   }
 
   /** Servers may have enqueued to their last request. */

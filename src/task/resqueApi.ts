@@ -65,13 +65,18 @@ export function createResqueApi(): ResqueApi {
   };
 }
 
-/** Start what the configuration asks of this process. */
-export async function startWorking(): Promise<void> {
+/** Start the scheduler, and make the workers that the configuration asks of this process; they do not run yet. */
+export async function prepareWork(): Promise<void> {
   const { tasks } = config;
   if (tasks && tasks.minTaskProcessors === 0 && tasks.maxTaskProcessors > 0)
     tasks.minTaskProcessors = 1;
   await api.resque.startScheduler();
-  await api.resque.startMultiWorker();
+  await createMultiWorker();
+}
+
+/** Let the workers run that `prepareWork` made. */
+export async function beginWork(): Promise<void> {
+  if (config.tasks.minTaskProcessors > 0) await api.resque.multiWorker.start();
 }
 
 const stops = new WeakMap<ResqueApi, Promise<void>>();
@@ -141,6 +146,11 @@ async function stopScheduler(): Promise<void> {
 }
 
 async function startMultiWorker(): Promise<void> {
+  await createMultiWorker();
+  await beginWork();
+}
+
+async function createMultiWorker(): Promise<void> {
   const { tasks } = config;
   const MultiWorkerClass = overrides().multiWorker ?? MultiWorker;
   const multiWorker = new MultiWorkerClass(
@@ -162,7 +172,6 @@ async function startMultiWorker(): Promise<void> {
   );
   api.resque.multiWorker = multiWorker;
   logMultiWorker(multiWorker);
-  if (tasks.minTaskProcessors > 0) await multiWorker.start();
 }
 
 async function stopMultiWorker(): Promise<void> {
