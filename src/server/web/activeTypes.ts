@@ -1,8 +1,12 @@
 /** Media types whose documents browsers or plug-ins run, or read secrets out of. */
+import { essenceOf, isMediaType } from "../../input/mediaType";
 
 const SUBTYPES = [
   "[^/]*html", // xhtml+xml, too
-  "(?:.+\\+)?xml(?:[-.].*)?", // svg, feeds, MathML, stylesheets: all may hold scripts
+  "(?:.+\\+|x-)?xml(?:[-.].*)?", // svg, feeds, MathML, stylesheets: all may hold scripts
+  "(?:x-)?xslt?", // browsers parse these as XML, too
+  "rdf",
+  "unknown", // browsers guess what it is
   "(?:x-)?(?:java|ecma|j|live|vb)script.*",
   "css",
   "x-component",
@@ -17,8 +21,10 @@ const SUBTYPES = [
 
 const ACTIVE = new RegExp(`^(?:multipart/.*|[^/]+/(?:${SUBTYPES}))$`);
 
-/** @param type as in the header `Content-Type`, with or without parameters */
+/**
+ * Whatever is not clearly one media type is active: of a list, browsers take the last.
+ * @param type as in the header `Content-Type`, with or without parameters
+ */
 export function isActiveType(type: string): boolean {
-  const [essence = ""] = type.split(";", 1);
-  return ACTIVE.test(essence.trim().toLowerCase());
+  return !isMediaType(type) || ACTIVE.test(essenceOf(type));
 }

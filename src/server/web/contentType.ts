@@ -1,5 +1,6 @@
 /** What a body is, by the essence of its `Content-Type` (RFC 9110 section 8.3) and not by what else the header says. */
 import { TextDecoder } from "node:util";
+import { essenceOf } from "../../input/mediaType";
 import { BodyError } from "./bodyError";
 
 export type BodyKind = "json" | "form" | "multipart" | "file" | "other";
@@ -46,13 +47,6 @@ export function decoderFor(charset: string): TextDecoder {
       `the charset ${JSON.stringify(charset.slice(0, 40))} of the request body is unknown`,
     );
   }
-}
-
-/** Type and subtype of a media type, in lower case. */
-export function essenceOf(mediaType: string): string {
-  const semicolon = mediaType.indexOf(";");
-  const essence = semicolon === -1 ? mediaType : mediaType.slice(0, semicolon);
-  return essence.trim().toLowerCase();
 }
 
 function parse(header: string): ContentType {

@@ -259,10 +259,9 @@ function serialize(
   const { config } = request;
   if (request.hasOwnHeaders || hasContentType(config)) {
     const type = valueOf(request.responseHeaders, "content-type") ?? "";
-    if (!type.includes("json")) {
-      if (mayHaveType(type, outcome)) return asBody(response, config);
+    if (!mayHaveType(type, outcome))
       request.responseHeaders.push(["Content-Type", JSON_TYPE]);
-    }
+    else if (!type.includes("json")) return asBody(response, config);
   }
   const json = stringify(response, config);
   const callback = callbackOf(config, outcome.params);

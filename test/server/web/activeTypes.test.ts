@@ -61,6 +61,13 @@ beforeAll(async () => {
       data.response = "begun";
       throw new Error(data.params.name);
     }),
+    ownType: {
+      inputs: { name: {}, type: {} },
+      run: async ({ params, connection }) => {
+        await connection!.setHeader("Content-Type", params.type);
+        return { name: params.name };
+      },
+    },
     explicit: {
       inputs,
       matchExtensionMimeType: true,
@@ -140,6 +147,28 @@ describe.each(["all", "safe"] as const)("web.extensionTypes: %s", (setting) => {
       "text/html",
       "<p>own</p>",
     ]);
+  });
+
+  test.each([
+    "application/json,text/html",
+    "text/html; a=json",
+    "image/png, text/html",
+    "image/png; a=json, text/html",
+    "*/*, text/html",
+    "text/xsl",
+  ])("JSON never has the type %s", async (type) => {
+    const { headers, json } = await app.ask(
+      `/api/ownType?type=${encodeURIComponent(type)}&name=${URL_ATTACK}`,
+    );
+    expect(headers["content-type"]).toBe(JSON_TYPE);
+    expect(json.name).toBe(ATTACK);
+  });
+
+  test("JSON has a passive type that the project set", async () => {
+    const type = "application/ld+json; profile=a";
+    expect(await typeOf(`/api/ownType?type=${encodeURIComponent(type)}`)).toBe(
+      type,
+    );
   });
 
   test.each(["objectPage", "failedPage", "failedTextPage"])(
@@ -250,7 +279,26 @@ test.each([
     false,
   ],
   ["application/octet-stream", false],
-  ["", false],
+  ["", true], // browsers guess
+  ["*/*", true],
+  ["application/unknown", true],
+  ["image", true],
+  ["image/", true],
+  ["image/png/x", true],
+  ["image/png, text/html", true],
+  ["application/json,text/html", true],
+  ["*/*, text/html", true],
+  ["image/png; a=b, text/html", true],
+  ['image/png; a="b", text/html', true],
+  ['image/png; a="\\", text/html; b="', true],
+  ["text/html json", true],
+  ["text/xsl", true],
+  ["text/xsl; charset=utf-8", true],
+  ["text/x-xml", true],
+  ["text/rdf", true],
+  ['video/mp4; codecs="a, b"', false],
+  ["application/json; charset=utf-8;", false],
+  ["application/ld+json ; profile=a", false],
 ])("%s is active: %s", (type, isActive) => {
   expect(isActiveType(type)).toBe(isActive);
 });
