@@ -8,6 +8,7 @@ import { findTask } from "./find";
 import { middlewarePlugin } from "./middlewarePlugin";
 import { enqueueRecurrentTask, isPeriodic } from "./recurrent";
 import type { Task } from "./task";
+import { withDefaults } from "./validateInputs";
 
 /** One run at a time, and one job in all: what keeps a periodic task from piling up. */
 const PERIODIC_PLUGINS = ["JobLock", "QueueLock", "DelayQueueLock"];
@@ -66,8 +67,20 @@ async function planNext(task: Task): Promise<void> {
 }
 
 /** Jobs of other producers may have no inputs, or several; omitted ones are `null` in the queue. */
-function run(task: Task, args: unknown[], worker: JobView): Promise<unknown> {
-  const [inputs, ...others] = args;
+async function run(
+  task: Task,
+  args: unknown[],
+  worker: JobView,
+): Promise<unknown> {
+  const [given, ...others] = args;
+  const inputs = isPeriodic(task) ? await completed(task, given) : given;
   const call = task.run.bind(task) as (...args: unknown[]) => Promise<unknown>;
   return call(inputs ?? {}, ...others, worker, contextOf(worker));
+}
+
+/** A run that was planned has only the defaults that are the same each time. */
+async function completed(task: Task, given: unknown): Promise<unknown> {
+  if (typeof given !== "object" || Object.keys(task.inputs ?? {}).length === 0)
+    return given;
+  return Object.freeze(await withDefaults(task, given ?? {}));
 }

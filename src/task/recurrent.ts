@@ -8,10 +8,23 @@ import { requireTask } from "./find";
 import { announceNode } from "./presence";
 import { requireQueue } from "./queueOf";
 import { ownQueue, ownQueues } from "./scope";
-import type { Task } from "./task";
+import type { Task, TaskInputs } from "./task";
+import { fixedDefaults } from "./validateInputs";
 
 /** The arguments that a job without inputs can have. */
-export const NO_INPUTS = [[null], [{}], []];
+const NO_INPUTS = [[null], [{}], []];
+
+/** The arguments of a planned run: those of `task.enqueue(name, {})`, so that both are one job to the locks. */
+function plannedArgs(task: Task): [TaskInputs] {
+  return [fixedDefaults(task)];
+}
+
+/** The arguments that a run without inputs of its own can have. */
+export function argsOfRuns(task: Task): unknown[][] {
+  const planned = plannedArgs(task);
+  const hasDefaults = Object.keys(planned[0]).length > 0;
+  return hasDefaults ? [planned, ...NO_INPUTS] : NO_INPUTS;
+}
 
 export function isPeriodic(task: Task): boolean {
   return task.frequency > 0 || task.cron !== undefined;
@@ -30,8 +43,14 @@ export async function enqueueRecurrentTask(taskName: string): Promise<void> {
   if (due === "never") return warnOfNoRun(task);
   await removeWaiting(task);
   if (due === undefined)
-    await queue.enqueueIn(task.frequency, name, taskName, [{}], true);
-  else await queue.enqueueAt(due, name, taskName, [{}], true);
+    await queue.enqueueIn(
+      task.frequency,
+      name,
+      taskName,
+      plannedArgs(task),
+      true,
+    );
+  else await queue.enqueueAt(due, name, taskName, plannedArgs(task), true);
   await markStopped(task, false);
   log(`re-enqueued recurrent job ${taskName}`, levelOf("reEnqueue"));
 }
@@ -94,7 +113,7 @@ export async function stopRecurrentTask(
   await markStopped(task, true);
   const removed = await removeWaiting(task);
   const queue = requireQueue();
-  for (const args of NO_INPUTS)
+  for (const args of argsOfRuns(task))
     await queue.delLock(
       `lock:${taskName}:${ownQueue(task)}:${JSON.stringify(args)}`,
     );
@@ -115,11 +134,12 @@ export async function enqueueFirst(task: Task): Promise<boolean> {
   const queue = requireQueue();
   const queueName = ownQueue(task);
   const due = await nextCronRun(task);
-  if (due === undefined) return queue.enqueue(queueName, task.name, [{}]);
+  if (due === undefined)
+    return queue.enqueue(queueName, task.name, plannedArgs(task));
   if (due === "never") return false;
 
   const times: number[] = [];
-  for (const args of NO_INPUTS)
+  for (const args of argsOfRuns(task))
     times.push(...(await queue.scheduledAt(queueName, task.name, args)));
   // one that is overdue runs as soon as a scheduler comes to it
   const now = await queue.connection.store.now();
@@ -127,7 +147,13 @@ export async function enqueueFirst(task: Task): Promise<boolean> {
   // the expression was changed
   if (times.length > 0) await removeWaiting(task);
   return (
-    (await queue.enqueueAt(due, queueName, task.name, [{}], true)) === true
+    (await queue.enqueueAt(
+      due,
+      queueName,
+      task.name,
+      plannedArgs(task),
+      true,
+    )) === true
   );
 }
 
@@ -152,7 +178,7 @@ async function removeWaiting(task: Task): Promise<number> {
   const queue = requireQueue();
   const queueName = ownQueue(task);
   let removed = 0;
-  for (const args of NO_INPUTS) {
+  for (const args of argsOfRuns(task)) {
     removed += await queue.del(queueName, task.name, args);
     removed += (await queue.delDelayed(queueName, task.name, args)).length;
   }

@@ -2,7 +2,7 @@
 import { api } from "../api";
 import { log } from "../log/log";
 import { requireQueue } from "./queueOf";
-import { enqueueFirst, isPeriodic, isStopped, NO_INPUTS } from "./recurrent";
+import { enqueueFirst, isPeriodic, isStopped, argsOfRuns } from "./recurrent";
 import { ownQueue } from "./scope";
 import type { Task } from "./task";
 
@@ -40,7 +40,7 @@ async function runningTasks(): Promise<Set<string>> {
 async function isWaiting(task: Task): Promise<boolean> {
   const queue = requireQueue();
   const name = ownQueue(task);
-  for (const args of NO_INPUTS)
+  for (const args of argsOfRuns(task))
     if ((await queue.scheduledAt(name, task.name, args)).length > 0)
       return true;
   const jobs = await queue.queued(name, 0, SEARCH_LENGTH - 1);

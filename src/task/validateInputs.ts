@@ -25,23 +25,52 @@ export async function validateInputs(
   return inputs || Object.keys(values).length > 0 ? values : inputs;
 }
 
+/** The defaults of a task that are the same each time. */
+export function fixedDefaults(task: Task): TaskInputs {
+  const values: TaskInputs = {};
+  for (const [name, input] of Object.entries(task.inputs ?? {}))
+    if (input.default !== undefined && typeof input.default !== "function")
+      values[name] = input.default;
+  return values;
+}
+
+/** The inputs with what defaults say of those that are missing; they are not checked. */
+export async function withDefaults(
+  task: Task,
+  inputs: TaskInputs,
+): Promise<TaskInputs> {
+  const values = { ...inputs };
+  for (const [name, input] of Object.entries(task.inputs ?? {}))
+    await fillIn(name, input, values);
+  return values;
+}
+
+/** @returns the value that the input has now */
+async function fillIn(
+  name: string,
+  input: Input,
+  values: TaskInputs,
+): Promise<unknown> {
+  const value: unknown = Object.hasOwn(values, name) ? values[name] : undefined;
+  if (value !== undefined || input.default === undefined) return value;
+  const filled: unknown =
+    typeof input.default === "function"
+      ? await (input.default as (...args: unknown[]) => unknown).call(
+          api,
+          value,
+        )
+      : input.default;
+  values[name] = filled;
+  return filled;
+}
+
 async function check(
   task: Task,
   name: string,
   input: Input,
   values: TaskInputs,
 ): Promise<void> {
-  let value: unknown = Object.hasOwn(values, name) ? values[name] : undefined;
-  if (value === undefined && input.default !== undefined) {
-    value =
-      typeof input.default === "function"
-        ? await (input.default as (...args: unknown[]) => unknown).call(
-            api,
-            value,
-          )
-        : input.default;
-    values[name] = value;
-  }
+  const value = await fillIn(name, input, values);
   if (value !== undefined && input.validator !== undefined) {
     for (const method of [input.validator].flat())
       await judge(task, name, method, value);

@@ -12,6 +12,7 @@ import { until } from "../support/until";
 import { api, config, specHelper, task } from "../../src/index";
 import { dropQueuesOfLostNodes } from "../../src/task/presence";
 import { enqueueLostRecurrentTasks } from "../../src/task/recurrentUpkeep";
+import { Worker } from "../../src/resque/worker";
 import { workerIdentity } from "../../src/resque/store/store";
 
 describeOnEachEngine("periodic tasks", () => {
@@ -137,6 +138,57 @@ describeOnEachEngine("periodic tasks", () => {
     } finally {
       logged.stop();
       removeTask("never");
+    }
+  });
+
+  test("a planned run has the defaults, and is the same job as one that is enqueued without inputs", async () => {
+    const seen: unknown[] = [];
+    addTask({
+      name: "counting",
+      frequency: 100_000,
+      inputs: {
+        count: { default: 7 },
+        at: { default: () => seen.length },
+        other: {},
+      },
+      run: async (params) => seen.push(params),
+    });
+    try {
+      await api.resque.queue.enqueue("default", "counting", [{}]);
+      expect(await task.stopRecurrentTask("counting")).toBe(1);
+      api.tasks.tasks.counting.inputs = { count: { default: 7 } };
+      expect(await task.enqueueAllRecurrentTasks()).toContain("counting");
+      expect(await task.enqueue("counting", {})).toBe(false);
+      const jobs = await task.queued("default", 0, -1);
+      expect(
+        jobs.filter((job) => job.class === "counting").map((job) => job.args),
+      ).toEqual([[{ count: 7 }]]);
+      expect(await task.stopRecurrentTask("counting")).toBe(1);
+      await task.enqueueRecurrentTask("counting");
+      expect(await task.enqueue("counting", {})).toBe(false);
+      expect(
+        await task.scheduledAt("default", "counting", { count: 7 }),
+      ).toHaveLength(1);
+      expect(await enqueueLostRecurrentTasks(new Set())).not.toContain(
+        "counting",
+      );
+
+      api.tasks.tasks.counting.inputs = {
+        count: { default: 7 },
+        at: { default: () => 1 },
+      };
+      await api.resque.queue.delLock('lock:counting:default:[{"count":7}]');
+      const worker = new Worker(
+        { connection: api.resque.connectionDetails, queues: ["default"] },
+        api.tasks.jobs,
+      );
+      await worker.connect();
+      await worker.performInline("counting", [{ count: 7 }]);
+      await worker.end();
+      expect(seen).toEqual([{ count: 7, at: 1 }]);
+    } finally {
+      await task.stopRecurrentTask("counting");
+      removeTask("counting");
     }
   });
 
