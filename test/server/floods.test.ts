@@ -12,6 +12,9 @@ import { addActions, startWebApp, type WebApp } from "../support/webApp";
 let app: WebApp;
 let running = 0;
 let mostRunning = 0;
+let quickRun = 0;
+/** How many of the action `quick` had run when `honest` did. */
+let honestAt = 0;
 let release: () => void = () => undefined;
 let released: Promise<void>;
 
@@ -61,7 +64,18 @@ beforeAll(async () => {
       },
       inputs: { n: {} },
     },
-    quick: { run: () => ({ quick: true }) },
+    quick: {
+      run: () => {
+        quickRun++;
+        return { quick: true };
+      },
+    },
+    honest: {
+      run: () => {
+        honestAt = quickRun;
+        return { honest: true };
+      },
+    },
   });
 });
 
@@ -129,6 +143,68 @@ describe("requests before their answers", () => {
     release();
     await until(() => client.statuses().length === 20);
     expect(new Set(client.statuses())).toEqual(new Set([200]));
+  });
+
+  test("run 64 at a time, and no more is read meanwhile; all are answered in order", async () => {
+    hold();
+    const client = await Client.connect(app.port);
+    client.socket.write(getHeld(5_000));
+    await until(() => running === 64);
+    const [server] = Object.values(webServer().sockets);
+    await until(() => server.isPaused());
+    const before = server.bytesRead;
+    expect(before).toBeLessThanOrEqual(2 * 64 * 1024);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(server.bytesRead).toBe(before);
+    expect(mostRunning).toBe(64);
+
+    release();
+    await until(() => /"answered": "4999"/.test(client.text.slice(-1_000)));
+    expect(mostRunning).toBe(64);
+    expect(client.statuses()).toEqual(Array<number>(5_000).fill(200));
+    const order = [...client.text.matchAll(/"answered": "(\d+)"/g)];
+    expect(order.map(([, n]) => Number(n))).toEqual([...Array(5_000).keys()]);
+  });
+
+  test("a body that comes in pieces behind 64 of them is read to its end", async () => {
+    hold();
+    const client = await Client.connect(app.port);
+    const post = `POST /api/quick HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"some":`;
+    client.socket.write(getHeld(64) + post);
+    await until(() => running === 64);
+    client.socket.write('"text"}' + get("/api/held?n=last"));
+    release();
+    await until(() => client.text.includes('"answered": "last"'));
+    expect(client.statuses()).toEqual(Array<number>(66).fill(200));
+  });
+
+  test("of many cheap ones of a client do not keep another client waiting", async () => {
+    const [flood, honest] = [
+      await Client.connect(app.port),
+      await Client.connect(app.port),
+    ];
+    const before = quickRun;
+    flood.socket.write(get("/api/quick").repeat(40_000));
+    await until(() => quickRun > before);
+    honest.socket.write(get("/api/honest"));
+    await honest.saw(/"honest": true/);
+    expect(honestAt - before).toBeLessThan(1_000);
+    flood.socket.destroy();
+  });
+
+  test("with limitPipelining, a flood in one piece is not read on", async () => {
+    config.web.limitPipelining = true;
+    hold();
+    const client = await Client.connect(app.port);
+    client.socket.write(getHeld(40_000));
+    await until(() => running === 5);
+    const [server] = Object.values(webServer().sockets);
+    await until(() => server.isPaused());
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(server.bytesRead).toBeLessThanOrEqual(2 * 64 * 1024);
+    release();
+    await client.closed;
+    expect(client.statuses()).toHaveLength(5 + 64);
   });
 
   test("with limitPipelining, simultaneousActions run and the others are refused, in order", async () => {

@@ -8,8 +8,14 @@ export class Activity {
   private readonly bySocket = new Map<Socket, Set<WebRequest>>();
   private readonly foreign = new Map<Socket, number>();
 
-  /** @param onAbort called for each request that was in flight when its client went away */
-  constructor(private readonly onAbort: (request: WebRequest) => void) {}
+  /**
+   * @param onAbort called for each request that was in flight when its client went away
+   * @param onSettled called when a request of a connection is not worked on any more
+   */
+  constructor(
+    private readonly onAbort: (request: WebRequest) => void,
+    private readonly onSettled: (socket: Socket) => void,
+  ) {}
 
   begin(socket: Socket, request: WebRequest): void {
     const requests = this.bySocket.get(socket);
@@ -19,6 +25,7 @@ export class Activity {
 
   end(socket: Socket, request: WebRequest): void {
     this.bySocket.get(socket)?.delete(request);
+    this.onSettled(socket);
   }
 
   /** Count a request that somebody else answers. */
@@ -28,6 +35,7 @@ export class Activity {
       const count = (this.foreign.get(socket) ?? 1) - 1;
       if (count > 0) this.foreign.set(socket, count);
       else this.foreign.delete(socket);
+      this.onSettled(socket);
     });
   }
 

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { ActionsStatus, errorForStatus } from "../../action/status";
 import { config as allConfig } from "../../config/config";
 import { HttpError, toError } from "../../errors";
+import { stopReading } from "./reading";
 import type { WebRequest } from "./webRequest";
 
 /** Unless `general.simultaneousActions` says otherwise. */
@@ -26,10 +27,8 @@ const FACTS = {
 /** What becomes of a request. */
 export type Verdict = "serve" | "refuse" | "ignore";
 
-function stopReading(socket: Socket): void {
-  socket.pause();
-  // node resumes a socket with each of its requests that is read or answered
-  socket.resume = () => socket;
+function endSoon(socket: Socket): void {
+  stopReading(socket);
   const timer = setTimeout(() => socket.destroy(), DEAF_MS).unref();
   socket.once("close", () => clearTimeout(timer));
 }
@@ -41,8 +40,13 @@ export class Pipelining {
   /** @param inFlight how many requests of a connection are worked on */
   constructor(private readonly inFlight: (socket: Socket) => number) {}
 
+  /** Whether a connection is not listened to any more. */
+  isDeaf(socket: Socket): boolean {
+    return (this.refusals.get(socket) ?? 0) >= MAX_REFUSALS;
+  }
+
   judge(socket: Socket): Verdict {
-    if ((this.refusals.get(socket) ?? 0) >= MAX_REFUSALS) return "ignore";
+    if (this.isDeaf(socket)) return "ignore";
     const limit = allConfig.general?.simultaneousActions ?? DEFAULT_LIMIT;
     return this.inFlight(socket) >= limit ? "refuse" : "serve";
   }
@@ -56,7 +60,7 @@ export class Pipelining {
     const count = (this.refusals.get(socket) ?? 0) + 1;
     this.refusals.set(socket, count);
     if (count >= MAX_REFUSALS) {
-      stopReading(socket);
+      endSoon(socket);
     } else res.once("close", () => this.settle(socket));
     const worded = await errorForStatus(
       ActionsStatus.TooManyRequests,

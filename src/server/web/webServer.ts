@@ -27,6 +27,7 @@ import {
 import { fileAnswerOf, type FileAnswer } from "./fileAnswer";
 import { answerWithFile } from "./files";
 import { redirectToAllowedHost, refuseHost } from "./hosts";
+import { Intake } from "./intake";
 import {
   CLUSTER_LINGER_MS,
   drainAll,
@@ -66,10 +67,18 @@ export class WebServer extends Server {
   /** What uploads share. */
   readonly uploadDisk = new UploadDisk(() => this.config);
 
-  private readonly activity = new Activity((request) => this.end(request));
+  private readonly activity = new Activity(
+    (request) => this.end(request),
+    (socket) => this.intake.settled(socket),
+  );
   private readonly pipelining = new Pipelining((socket) =>
     this.activity.countOf(socket),
   );
+  private readonly intake = new Intake({
+    begin: (req, res) => this.begin(req, res),
+    inFlight: (socket) => this.activity.countOf(socket),
+    isDeaf: (socket) => this.pipelining.isDeaf(socket),
+  });
   private readonly extra = { isStopping: false };
   private readonly socketTable = new Sockets();
 
@@ -126,7 +135,8 @@ export class WebServer extends Server {
     this.socketTable.destroyHandshakes();
     const options: DrainOptions = {
       sockets: () => Object.values(this.sockets),
-      isBusy: (socket) => this.activity.isBusy(socket),
+      isBusy: (socket) =>
+        this.activity.isBusy(socket) || this.intake.isWaiting(socket),
       timeoutMs,
       lingerMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
     };
@@ -182,8 +192,13 @@ export class WebServer extends Server {
     // connections end with their request, and sockets by keep-alive
   }
 
-  /** Take a request; whatever goes wrong with it is answered, too. */
+  /** Take a request, as soon as its connection has room for it. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
+    this.intake.take(req, res);
+  }
+
+  /** Work on a request; whatever goes wrong with it is answered, too. */
+  private begin(req: IncomingMessage, res: ServerResponse): void {
     try {
       if (refuseWhileBooting(req, res)) return;
       if (this.config.limitPipelining === true) {
