@@ -99,7 +99,7 @@ async function startFlood(code: string): Promise<ChildProcess> {
     cwd: repositoryRoot,
     stdio: ["ignore", "pipe", "inherit"],
   });
-  await once(child.stdout!, "data");
+  await once(child.stdout, "data");
   return child;
 }
 
