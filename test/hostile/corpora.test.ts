@@ -1,4 +1,5 @@
 /** What attackers are known to send, on every transport, against a built project in production with a small heap. */
+import { escapeControls } from "../../src/log/escape";
 import { clientFrame } from "../support/frames";
 import type { TemporaryProject } from "../support/temporaryProject";
 import { until } from "../support/until";
@@ -33,6 +34,10 @@ const MAX_RSS_MB = 450;
 const KEPT_ALIVE_MS = 400;
 
 const DONE = "the attack is over";
+
+/** C0 without the line break, DEL, C1, and the line separators of Unicode. */
+// eslint-disable-next-line no-control-regex -- they are what it is about
+const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/;
 
 let project: TemporaryProject;
 let target: Target;
@@ -301,6 +306,16 @@ describe("after all of it", () => {
       /^(?:X-Injected|FLUSHALL|HTTP\/1)/.test(line),
     );
     expect(forged).toEqual([]);
+  });
+
+  test("the log has no control character that a terminal or a reader of lines obeys", () => {
+    const raw = target.service.printed
+      .split("\n")
+      .filter((line) => CONTROL.test(line))
+      .map((line) => escapeControls(line.slice(0, 300)));
+    expect(raw).toEqual([]);
+    // what was sent is there, escaped
+    expect(target.service.printed).toMatch(/\\(?:x|u00)1b/);
   });
 
   test("the process stops in order", async () => {

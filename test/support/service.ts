@@ -16,6 +16,8 @@ export interface ServiceOptions {
 
 export class Service {
   readonly lines: string[] = [];
+  /** All that it printed, with what readline takes for the end of a line. */
+  printed = "";
   readonly child: ChildProcess;
   /** Exit code and signal. */
   readonly exit: Promise<[number | null, NodeJS.Signals | null]>;
@@ -33,11 +35,15 @@ export class Service {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.exit = once(this.child, "close") as typeof this.exit;
-    for (const input of [this.child.stdout!, this.child.stderr!])
+    for (const input of [this.child.stdout!, this.child.stderr!]) {
+      input.setEncoding("utf8").on("data", (text: string) => {
+        this.printed += text;
+      });
       readline.createInterface({ input }).on("line", (line) => {
         this.lines.push(line);
         this.output.emit("line");
       });
+    }
   }
 
   /** Wait until this many lines match; fails when the program ends before. */
