@@ -9,6 +9,7 @@ import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { Output, type OutputLimits, type OutputOwner } from "./output";
 import {
   errorReply,
+  isHttp,
   ownMessageId,
   parseRequest,
   verbReply,
@@ -216,6 +217,7 @@ export class SocketClient implements OutputOwner {
     const messageId = ownMessageId(connection.params) ?? this.count;
     if (typeof line !== "string") return this.refuse(line, messageId);
 
+    if (isHttp(line, this.count)) return this.refuseHttp();
     const request = parseRequest(line, this.server.requestNames());
     if (request.kind === "action") {
       this.runAction(connection, request, messageId);
@@ -315,6 +317,13 @@ export class SocketClient implements OutputOwner {
     }
     await this.track(refuseLength(this, fault.received, messageId));
     if (fault.kind === "endless") this.destroy();
+  }
+
+  private refuseHttp(): undefined {
+    this.server.log("cut a client that speaks HTTP", "warning", {
+      to: this.connection?.remoteIP,
+    });
+    this.destroy();
   }
 
   private settle(): void {

@@ -41,6 +41,18 @@ export interface RequestNames {
   isAction: (name: string) => boolean;
 }
 
+const HTTP_REQUEST = /^\n*[A-Z]+ \S+ HTTP\/\d/;
+const HOST_HEADER = /^\n*host:/i;
+
+/**
+ * Whether a line was written by an HTTP client: pages of any site can make a browser send a form to this port, and lines
+ * of its body would be run.
+ * @param count which line of its connection it is, from 1
+ */
+export function isHttp(line: string, count: number): boolean {
+  return HOST_HEADER.test(line) || (count === 1 && HTTP_REQUEST.test(line));
+}
+
 /** Read a line that is not empty: `file`, a verb, a JSON object, or else the name of an action. */
 export function parseRequest(
   line: string,

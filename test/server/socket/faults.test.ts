@@ -60,6 +60,42 @@ const tooLong = (max: number, received: number, messageId: unknown) => ({
   messageId,
 });
 
+describe("a client that speaks HTTP", () => {
+  const attack = `${JSON.stringify({ action: "echo", params: { key: "ran" } })}\r\n`;
+
+  test.each([
+    ["a request line", `POST / HTTP/1.1\r\nAccept: *\r\n\r\n${attack}`],
+    ["a Host header", `# /\r\nHost: localhost:5000\r\n\r\n${attack}`],
+    ["a host header", `# /\r\nhost: localhost:5000\r\n\r\n${attack}`],
+  ])("is cut at %s, and nothing of its body runs", async (_name, bytes) => {
+    const log = jest.spyOn(socketServer(), "log");
+    const peer = await welcomed();
+    peer.socket.write(bytes);
+    await peer.ended;
+    expect(peer.text).not.toContain("ran");
+    expect(log.mock.calls.map(([message]) => message)).toContain(
+      "cut a client that speaks HTTP",
+    );
+    await allGone();
+  });
+
+  test("is cut with a delimiter of its own, too", async () => {
+    config.socket.delimiter = "|";
+    const peer = await welcomed();
+    peer.socket.write(`POST / HTTP/1.1\r\nHost: localhost\r\n\r\n|${attack}|`);
+    await peer.ended;
+    expect(peer.text).not.toContain("ran");
+  });
+
+  test("is not anybody who says such words later", async () => {
+    const peer = await welcomed();
+    await peer.ask("detailsView");
+    const { error } = await peer.ask("GET / HTTP/1.1");
+    expect(error).toBeDefined();
+    expect(await peer.ask(attack.trim())).toMatchObject({ key: "ran" });
+  });
+});
+
 describe("the limit of a line", () => {
   test("a whole line over it is answered, and the connection stays", async () => {
     const peer = await welcomed();
