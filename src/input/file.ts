@@ -1,5 +1,6 @@
 /** Inputs that are uploaded files. */
 import { HttpError } from "../errors";
+import { essenceOf, isEssence } from "./mediaType";
 import { UploadedFile } from "./uploadedFile";
 
 /** Which files an input takes. */
@@ -72,8 +73,8 @@ export function isTypeAllowed(
   mediaType: string | null,
 ): boolean {
   if (types === undefined) return true;
-  const [essence = ""] = (mediaType ?? "").toLowerCase().split(";", 1);
-  const type = essence.trim();
+  const type = essenceOf(mediaType ?? "");
+  if (!isEssence(type)) return false;
   return types.some((allowed) =>
     allowed.endsWith("/*")
       ? type.startsWith(allowed.slice(0, -1))

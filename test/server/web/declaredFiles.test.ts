@@ -33,6 +33,7 @@ beforeAll(async () => {
       run,
     },
     album: { inputs: { pictures: file({ maxFiles: 2 }) }, run },
+    image: { inputs: { picture: file({ types: ["image/*"] }) }, run },
     octets: { inputs: { file: file({ maxSize: 1000 }) }, run },
     old: { inputs: { upload: {}, nested: {} }, run },
     slow: {
@@ -136,6 +137,21 @@ describe("a declared file", () => {
       expect(answer.error).toBe(
         '"picture" takes only files of the type image/png, text/*',
       );
+    expect(seen === undefined).toBe(status === 415);
+  });
+
+  test.each([
+    ["image/png", 200],
+    ["image/png; a=b", 200],
+    ["image/svg+xml", 200],
+    ["image/", 415],
+    ["image/*", 415],
+    ["image/png/x", 415],
+    ["image/png, text/html", 415],
+    ["image/png text/html", 415],
+  ])("of image/* and the type %s is a %d", async (type, status) => {
+    const answer = await post("image", form([["picture", "x", type]]));
+    expect(answer.status).toBe(status);
     expect(seen === undefined).toBe(status === 415);
   });
 
