@@ -68,6 +68,7 @@ export function receiveMultipart(
 
     parser.on("field", (name, value, nameTruncated, valueTruncated) =>
       guard(() => {
+        requireName(name);
         count.addField(name, value, nameTruncated || valueTruncated);
         append(form.fields, name, value);
       }),
@@ -79,6 +80,7 @@ export function receiveMultipart(
         return;
       }
       guard(() => {
+        requireName(name);
         const field = intake.fieldOf(name);
         count.addFile(field, mimetype);
         const file = newUpload(intake.options, filename, mimetype);
@@ -255,6 +257,12 @@ function openParser(req: IncomingMessage, { options }: Intake): BusboyInstance {
   } catch (error) {
     throw BodyError.malformed(error);
   }
+}
+
+/** The parser's types do not tell that a part may have none. @throws BodyError */
+function requireName(name: string | undefined): void {
+  if (name === undefined)
+    throw BodyError.malformed(new Error("a part of the form has no name"));
 }
 
 function append<T>(lists: Map<string, T[]>, name: string, value: T): void {

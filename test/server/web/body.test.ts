@@ -59,6 +59,11 @@ const send = (
   query = "",
 ) => app.ask(`/api/take${query}`, { method: "POST", headers, body });
 
+/** A form with one part that has no name. */
+function unnamed(more: string): string {
+  return `--${boundary}\r\nContent-Disposition: form-data${more}\r\n\r\nx\r\n--${boundary}--\r\n`;
+}
+
 function form(
   parts: [name: string, content: string | Buffer, filename?: string][],
 ): Buffer {
@@ -426,10 +431,20 @@ describe("files", () => {
       form([["a", "b", "c"]]).subarray(0, -20),
       multipart,
     ],
+    ["a file without a name", unnamed('; filename="a"'), multipart],
+    ["a field without a name", unnamed(""), multipart],
   ])("malformed: %s", async (_what, body, headers) => {
     const { status, json: answer } = await send(body, headers);
     expect(status).toBe(400);
     expect(answer.error).toBe("There was an error processing this form.");
+    await uploadsGone();
+  });
+
+  test("malformed: a file without a name where brackets have a meaning", async () => {
+    config.web.formBrackets = true;
+    const answer = await send(unnamed('; filename="a"'), multipart);
+    config.web.formBrackets = false;
+    expect(answer.status).toBe(400);
     await uploadsGone();
   });
 
