@@ -9,22 +9,31 @@ const ABSOLUTE_FORM = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#@]*@)?([^/?#]*)/i;
 const MAX_HOST_LENGTH = 262;
 const NOT_IN_HOSTS = /[\s/\\?#@]/;
 
+const NOT_ONE_HOST = "the request must name one host";
+const NO_TARGET = "the target of the request must be a path or a URL";
+
 /**
  * Put the target into the form that everything else reads: of an absolute URL, as proxies send them, `req.url` keeps
  * path and query, and its host takes the place of the header (RFC 9112 section 3.2.2).
- * @returns false when the request does not say clearly which host it is for (RFC 9112 section 3.2): 400
+ * @returns why it is a 400: the request does not say clearly what it is for (RFC 9112 section 3.2)
  */
-export function normalizeTarget(req: IncomingMessage): boolean {
+export function normalizeTarget(req: IncomingMessage): string | undefined {
   const { url = "/", headers, rawHeaders } = req;
-  if (url.charCodeAt(0) !== SLASH) {
+  if (url.charCodeAt(0) !== SLASH && !isForServer(req)) {
     const match = ABSOLUTE_FORM.exec(url);
-    if (match) {
-      const rest = url.slice(match[0].length);
-      req.url = rest.startsWith("/") ? rest : `/${rest}`;
-      headers.host = match[1];
-    }
+    if (!match) return NO_TARGET;
+    const rest = url.slice(match[0].length);
+    req.url = rest.startsWith("/") ? rest : `/${rest}`;
+    headers.host = match[1];
   }
-  return isHostValid(headers.host) && hasOneHost(rawHeaders);
+  return isHostValid(headers.host) && hasOneHost(rawHeaders)
+    ? undefined
+    : NOT_ONE_HOST;
+}
+
+/** `OPTIONS *` asks about the server as a whole (RFC 9112 section 3.2.4). */
+function isForServer({ method, url }: IncomingMessage): boolean {
+  return url === "*" && method === "OPTIONS";
 }
 
 /** HTTP/1.0 has no such header; node refuses later versions without one. */

@@ -1,4 +1,4 @@
-/** Answers requests that name no host clearly, or one that is not allowed. */
+/** Answers requests that name no target or host clearly, or a host that is not allowed. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isAllowedHost } from "../requestHost";
 import { leaveBody } from "./discard";
@@ -6,10 +6,14 @@ import { JSON_TYPE, NOSNIFF } from "./headers";
 import type { WebConfig } from "./webConfig";
 
 /** Answer a request that `normalizeTarget` does not accept. */
-export function refuseHost(res: ServerResponse, { nosniff }: WebConfig): void {
+export function refuseTarget(
+  res: ServerResponse,
+  fault: string,
+  { nosniff }: WebConfig,
+): void {
   if (nosniff === true) res.setHeader(...NOSNIFF);
   res.writeHead(400, { "content-type": JSON_TYPE, connection: "close" });
-  res.end('{"error":"the request must name one host"}');
+  res.end(JSON.stringify({ error: fault }));
 }
 
 /**
@@ -24,7 +28,9 @@ export function redirectToAllowedHost(
   const allowed = config.allowedRequestHosts;
   if (isAllowedHost(req, allowed)) return false;
 
-  const location = `${allowed![0]}${req.url}`;
+  // whatever does not begin with a slash would continue the name of the host
+  const path = req.url === "*" ? "/" : req.url;
+  const location = `${allowed![0]}${path}`;
   if (config.nosniff === true) res.setHeader(...NOSNIFF);
   const redirect = () => {
     res.writeHead(302, { Location: location });

@@ -26,7 +26,7 @@ import {
 } from "./failure";
 import { fileAnswerOf, type FileAnswer } from "./fileAnswer";
 import { answerWithFile } from "./files";
-import { redirectToAllowedHost, refuseHost } from "./hosts";
+import { redirectToAllowedHost, refuseTarget } from "./hosts";
 import { Intake } from "./intake";
 import {
   CLUSTER_LINGER_MS,
@@ -206,7 +206,8 @@ export class WebServer extends Server {
         if (verdict === "ignore") return;
         if (verdict === "refuse") return this.refuseOneTooMany(req, res);
       }
-      if (!normalizeTarget(req)) return refuseHost(res, this.config);
+      const fault = normalizeTarget(req);
+      if (fault !== undefined) return refuseTarget(res, fault, this.config);
       for (const intercept of this.interceptors)
         if (intercept(req, res)) return this.activity.lend(req.socket, res);
       if (redirectToAllowedHost(req, res, this.config)) return;

@@ -66,8 +66,8 @@ export class UpgradeListener {
 
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { primusOptions: options } = this.host;
-    if (!normalizeTarget(req))
-      return refuse(socket, 400, "the request must name one host");
+    const fault = normalizeTarget(req);
+    if (fault !== undefined) return refuse(socket, 400, fault);
     const isWebsocket = asksForWebsocket(req);
     if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
       return this.leave(req, socket, head, isWebsocket);

@@ -60,6 +60,38 @@ describe("a request that does not name one host is a 400", () => {
   });
 });
 
+describe("a target that is no path", () => {
+  beforeEach(() => {
+    config.web.allowedRequestHosts = ["http://site.com"];
+  });
+  afterEach(() => {
+    config.web.allowedRequestHosts = [];
+  });
+
+  test.each([
+    "GET *@evil.com/",
+    "GET *",
+    "GET *.evil.com/",
+    "OPTIONS *@evil.com/",
+  ])("%s is a 400, and redirects nobody", async (start) => {
+    for (const host of ["site.com", "other.com"]) {
+      const answer = await raw(`${start} HTTP/1.1`, `Host: ${host}`);
+      expect(statusOf(answer)).toBe(400);
+      expect(answer).not.toMatch(/^location:/im);
+    }
+    const upgrade = await raw(`${start} HTTP/1.1`, "Host: a", ...UPGRADE);
+    expect(statusOf(upgrade)).toBe(400);
+  });
+
+  test("OPTIONS * asks about the whole server", async () => {
+    const star = (host: string) => raw("OPTIONS * HTTP/1.1", `Host: ${host}`);
+    expect(statusOf(await star("site.com"))).toBe(200);
+    expect(await star("other.com")).toMatch(
+      /^location: http:\/\/site\.com\/\r$/im,
+    );
+  });
+});
+
 describe("a target in absolute form", () => {
   test("is the path and the query of its URL", async () => {
     for (const url of [
