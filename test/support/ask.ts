@@ -3,6 +3,7 @@ import * as http from "node:http";
 
 export interface Answer {
   status: number;
+  statusMessage: string;
   headers: http.IncomingHttpHeaders;
   rawHeaders: string[];
   bytes: Buffer;
@@ -39,6 +40,7 @@ export function ask(
           const bytes = Buffer.concat(chunks);
           resolve({
             status: response.statusCode!,
+            statusMessage: response.statusMessage!,
             headers: response.headers,
             rawHeaders: response.rawHeaders,
             bytes,

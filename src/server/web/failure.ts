@@ -35,6 +35,7 @@ export async function prepareFailure(
     // one of them may be what is wrong
     request.responseHeaders = request.responseHeaders.filter(isValidPair);
     request.responseHeaders.push(["Content-Type", JSON_TYPE]);
+    forgetStatusMessage(request.res);
   }
   return {
     response: { error: toError(shown.error) },
@@ -101,8 +102,14 @@ export function answerPlainly(
   const head = ["content-type", JSON_TYPE];
   if ((server.config as WebConfig | undefined)?.nosniff === true)
     head.push("x-content-type-options", "nosniff");
+  forgetStatusMessage(res);
   writeExactly(res, 500, head);
   res.end('{"error":"the request could not be answered"}');
+}
+
+/** An attempt to write the head has left its own, or the project has set one that cannot be written. */
+function forgetStatusMessage(res: ServerResponse): void {
+  res.statusMessage = "";
 }
 
 /** An error with what caused it, for logs. */

@@ -88,12 +88,13 @@ function hasChanged({ source, values }: Prepared): boolean {
 
 /**
  * The one rule of response headers: of each name the last value, except that cookies add up, the last one first, and
- * the values of `Vary` are merged. A response with a cookie is private.
+ * the values of `Vary` are merged. A response with a cookie is private. `Trailer` announces what only the server could
+ * send, and is left out.
  * @throws TypeError for names and values that would not be valid on the wire, e.g. with a line break
  */
 export function mergeHeaders(pairs: HeaderPairs): FlatHeaders {
   const flat: FlatHeaders = [];
-  const seen = new Set<string>();
+  const seen = new Set<string>(["trailer"]);
   const cookies = new Set<string>();
   let vary: string | undefined;
   for (let i = pairs.length - 1; i >= 0; i--) {

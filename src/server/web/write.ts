@@ -13,7 +13,7 @@ import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
 
 /** Answers without a body, and without the headers that would describe one. */
-const BODILESS = [204, 304];
+const BODILESS = [204, 205, 304];
 
 /** Headers that go out with this answer, whatever the request's list says. */
 export interface Extra {
@@ -102,7 +102,9 @@ function finish(
   const { res } = request;
   const status = statusOf(request);
   if (BODILESS.includes(status)) {
-    setFlat(head, "content-length", undefined);
+    setFlat(head, "transfer-encoding", undefined);
+    // clients wait for the body of a 205 unless it says that it has none (RFC 9112 section 6.3)
+    setFlat(head, "content-length", status === 205 ? "0" : undefined);
     writeHead(request, status, head);
     res.end();
     return;

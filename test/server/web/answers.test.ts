@@ -53,6 +53,25 @@ beforeAll(async () => {
         connection.rawConnection.responseHttpCode = 204;
       },
     },
+    status205: {
+      run: ({ connection }) => {
+        connection.rawConnection.responseHttpCode = 205;
+      },
+    },
+    trailer: {
+      run: ({ connection }) => connection.setHeader("Trailer", "X-Sum"),
+    },
+    pipedTrailer: {
+      run: async (data) => {
+        data.toRender = false;
+        await data.connection.pipe("piped", { Trailer: "X-Sum" });
+      },
+    },
+    badStatusMessage: {
+      run: ({ connection }) => {
+        connection.rawConnection.res.statusMessage = "a\nb";
+      },
+    },
     text: {
       run: (data) => {
         data.connection.rawConnection.responseHeaders.push([
@@ -237,6 +256,20 @@ describe("status and error", () => {
     ]);
   });
 
+  test("205 has no body, and says so", async () => {
+    const { status, headers, text } = await app.ask("/api/status205");
+    expect([status, headers["content-length"], text]).toEqual([205, "0", ""]);
+    expect(headers["transfer-encoding"]).toBeUndefined();
+  });
+
+  test("a status line that cannot be written is a whole 500", async () => {
+    const { status, statusMessage, headers } = await app.ask(
+      "/api/badStatusMessage",
+    );
+    expect([status, statusMessage]).toEqual([500, "Internal Server Error"]);
+    expect(headers["x-powered-by"]).toBeDefined();
+  });
+
   test("what JSON cannot hold is an answer, not a hanging request", async () => {
     const { status, json } = await app.ask("/api/circle");
     expect(status).toBe(500);
@@ -296,6 +329,15 @@ describe("headers", () => {
     );
     expect(json.cookies).toEqual({ a: "1", other: "a=b" });
   });
+
+  test.each(["trailer", "pipedTrailer"])(
+    "Trailer belongs to the server: %s",
+    async (action) => {
+      const { status, headers } = await app.ask(`/api/${action}`);
+      expect(status).toBe(200);
+      expect(headers.trailer).toBeUndefined();
+    },
+  );
 
   test("line breaks in headers are refused", async () => {
     for (const action of ["injection", "setHeader"]) {
