@@ -24,6 +24,19 @@ export function refuseFileRequest(
   return undefined;
 }
 
+/** Whether the URL names a folder, but there is a file: relative links in it would be meant from within a folder. */
+export function isFileAsFolder(
+  { config, target }: WebRequest,
+  isIndex: boolean,
+): boolean {
+  return (
+    config.strictHttp === true &&
+    target.mode === "file" &&
+    !isIndex &&
+    target.pathname.endsWith("/")
+  );
+}
+
 /** RFC 9110 section 15.5.6. */
 async function refuseMethod(request: WebRequest, extra: Extra): Promise<void> {
   request.responseHttpCode = 405;

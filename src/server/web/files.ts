@@ -1,6 +1,7 @@
 /** Answers requests for files: validators, ranges, compression, streams. */
 import * as fs from "node:fs";
 import { pipeline, Readable } from "node:stream";
+import { api } from "../../api";
 import { toError } from "../../errors";
 import { escapeControls } from "../../log/escape";
 import { log } from "../../log/log";
@@ -8,11 +9,12 @@ import { compressor, type Encoding } from "./compression";
 import {
   describeFile,
   encodingOnTheWay,
+  fileAnswerOf,
   storedCopy,
   validatorsOf,
   type FileAnswer,
 } from "./fileAnswer";
-import { refuseFileRequest } from "./fileRequests";
+import { isFileAsFolder, refuseFileRequest } from "./fileRequests";
 import { setFlat } from "./headers";
 import {
   evaluate,
@@ -51,6 +53,14 @@ export async function answerWithFile(
   // one that cannot be opened says so before somebody reads it: that is noticed when it is read
   original.fileStream?.on("error", () => {});
   const isIndex = request.namesFolder || original.found?.isIndex === true;
+  if (original.found && isFileAsFolder(request, isIndex)) {
+    original.fileStream?.destroy();
+    const missing = await api.staticFile.sendFileNotFound(
+      original.found.connection,
+      "a file is not a folder",
+    );
+    return answerNotFound(request, fileAnswerOf(missing), extra);
+  }
   const refused = original.found && refuseFileRequest(request, isIndex, extra);
   if (refused || !canWrite(request.res)) {
     original.fileStream?.destroy();

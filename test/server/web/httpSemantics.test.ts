@@ -75,6 +75,7 @@ beforeAll(async () => {
     nothing: {
       run: ({ connection }) => void connection.setStatusCode(204),
     },
+    reset: { run: ({ connection }) => void connection.setStatusCode(205) },
     untouched: {
       run: ({ connection }) => {
         connection.rawConnection.responseHeaders.push([
@@ -230,6 +231,11 @@ const checks: Record<string, Check> = {
     ask: () => get("/sub/"),
     both: has({}, "<h1>sub</h1>"),
   },
+  "a file with a slash after its name (`/sub/index.html/`)": {
+    ask: () => get("/sub/index.html/"),
+    strict: has({}, "that file is not found"),
+    v29: has({}, "<h1>sub</h1>"),
+  },
   "a file whose name begins with a dot, or below such a folder": {
     ask: async () => {
       const answer = await get("/public/.git/config");
@@ -246,6 +252,10 @@ const checks: Record<string, Check> = {
   "an absolute URL in the request line": {
     ask: () => raw("GET http://a/api/echo HTTP/1.1", "Host: b"),
     both: ({ text }) => expect(JSON.parse(text).echoed).toBe(true),
+  },
+  "another target than a path or an absolute URL (`*@evil.test/`)": {
+    ask: () => raw("GET *@evil.test/ HTTP/1.1", "Host: a"),
+    both: has({ connection: "close" }),
   },
   "several `Host` headers": {
     ask: () => raw("GET /api/echo HTTP/1.1", "Host: a", "Host: a"),
@@ -287,6 +297,11 @@ const checks: Record<string, Check> = {
   "an action that answers 204": {
     ask: () => encoded("/api/nothing"),
     both: has({ ...PLAIN, "content-length": undefined }, ""),
+  },
+
+  "an action that answers 205": {
+    ask: () => encoded("/api/reset"),
+    both: has({ ...PLAIN, "content-length": "0" }, ""),
   },
 
   // conditional requests
