@@ -51,7 +51,7 @@ test("where the prototype is frozen, errors are their messages, too", () => {
   jest.isolateModules(() => {
     const define = jest.spyOn(Reflect, "defineProperty");
     define.mockImplementation(() => false);
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- once more, as at the start of a process
+    // once more, as at the start of a process
     const frozen = require("../../src/log/clientJson") as {
       jsonForClients: typeof jsonForClients;
     };

@@ -83,7 +83,7 @@ beforeAll(async () => {
     contain: {
       run: async () => ({
         results: [toThrow, { deep: toThrow }],
-        settled: await Promise.allSettled([Promise.reject(toThrow)]),
+        settled: await Promise.allSettled([Promise.reject(toThrow as Error)]),
       }),
     },
     causes: {

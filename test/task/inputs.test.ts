@@ -60,7 +60,7 @@ describe("inputs", () => {
     expect(jobs.map(({ args }) => args[0])).toEqual(
       Array.from({ length: 3 }, () => ({ a: "one", c: 3 })),
     );
-    expect(Object.values(await task.allDelayed()).flat()[0]!.args[0]).toEqual({
+    expect(Object.values(await task.allDelayed()).flat()[0].args[0]).toEqual({
       a: "one",
       c: 3,
     });
