@@ -47,15 +47,6 @@ export async function replaceTasks(
     delete tasks[name];
     delete jobs[name];
   }
-  handToWorkers();
-}
-
-/** Each worker has its own copy of the jobs, made when it started. */
-function handToWorkers(): void {
-  for (const { jobs } of api.resque?.multiWorker?.workers ?? []) {
-    for (const name of Object.keys(jobs)) delete jobs[name];
-    Object.assign(jobs, api.tasks.jobs);
-  }
 }
 
 function isMadeFrom(instance: object, exported: OldExports): boolean {

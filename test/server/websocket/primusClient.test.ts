@@ -87,8 +87,11 @@ describe.each([
       context: "api",
     });
     const [{ id }] = api.servers.servers.websocket.connections();
-    expect(data[1].data.id).toBe(id);
-    expect(data[2]).toEqual({ id, context: "response", messageId: 2 });
+    // verbs and actions run side by side: a reply belongs to the request with its messageId
+    const replyTo = (wanted: number) =>
+      data.find(({ messageId }) => messageId === wanted);
+    expect(replyTo(1).data.id).toBe(id);
+    expect(replyTo(2)).toEqual({ id, context: "response", messageId: 2 });
     const told = await new Promise((resolve) => client.id(resolve));
     const [{ rawConnection }] = api.servers.servers.websocket.connections();
     expect(told).toBe(rawConnection.id);
