@@ -60,6 +60,7 @@ async function performJob(view: JobView): Promise<Outcome> {
   }
   const duration = Math.round(environment.monotonic() - begin);
   if (view.error && job?.retry) planRetry(view, job);
+  await finish(view, job);
   const { error } = view;
   if (!error) {
     if (!view.isRetried || job?.retry === undefined)
@@ -118,6 +119,16 @@ export async function runBody(view: JobView, job: Job): Promise<void> {
   } catch (error) {
     if (error instanceof LeaseEnded) throw error;
     view.error = toError(error);
+  }
+}
+
+/** Let the definition of a job see how its run ended. */
+export async function finish(view: JobView, job?: Job): Promise<void> {
+  if (!job?.finished || view.isPostponed) return;
+  try {
+    await job.finished(view);
+  } catch (error) {
+    view.report(toError(error));
   }
 }
 

@@ -34,6 +34,11 @@ export interface Job {
   plugins?: PluginReference[];
   pluginOptions?: { [pluginName: string]: any };
   perform: (this: JobView, ...args: any[]) => any;
+  /**
+   * Called when a run has ended, well or not, before that is reported; not when a plugin refused it. What it throws is
+   * reported, and changes nothing for the job.
+   */
+  finished?: (view: JobView) => Promise<void>;
   /** Try again after a failure, in the same step that reports it. */
   retry?: RetryRule;
   /** A run that lasts longer fails, and `worker.signal` is aborted, in ms. */

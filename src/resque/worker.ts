@@ -8,7 +8,7 @@ import { viewClassOf, type JobView, type JobViewClass } from "./jobView";
 import { runHooks } from "./pluginRunner";
 import { Queue } from "./queue";
 import { resolveQueues } from "./queueOrder";
-import { definitionOf, openJob, runBody, runJob } from "./run";
+import { definitionOf, finish, openJob, runBody, runJob } from "./run";
 import {
   workerIdentity,
   type Outcome,
@@ -151,6 +151,10 @@ export class Worker extends EventEmitter {
       if (!(await runHooks(view, "beforePerform", job, parsed)))
         return undefined;
       await runBody(view, job);
+      await finish(view, job);
+    } catch (thrown) {
+      view.error = toError(thrown);
+      await finish(view, job);
     } finally {
       view.isOver = true;
       const effects = view.takeEffects();
@@ -188,6 +192,9 @@ export class Worker extends EventEmitter {
       this.working = true;
       this.queue = taken.queue;
       this.job = view.job;
+      // a hook that deletes the error of its view must not uncover that of the run before
+      this.error = null;
+      this.result = null;
       const outcome = await runJob(view);
       this.error = view.error;
       this.result = view.result;

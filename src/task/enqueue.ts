@@ -3,6 +3,7 @@ import type { JobInfo } from "../resque/types";
 import { ActionheroError } from "../errors";
 import { requireTask } from "./find";
 import { requireQueue } from "./queueOf";
+import { resumeRecurrentTask } from "./recurrent";
 import { queuesOf } from "./scope";
 import type { TaskInputs } from "./task";
 import { validateInputs } from "./validateInputs";
@@ -20,6 +21,7 @@ export async function enqueue(
 ): Promise<boolean> {
   const task = requireTask(taskName);
   const args = [await validateInputs(task, inputs)];
+  await resumeRecurrentTask(task);
   const name = queue ?? task.queue;
   if (task.scope !== "all") return requireQueue().enqueue(name, taskName, args);
 
@@ -86,6 +88,7 @@ async function enqueueLater(
 ): Promise<true | undefined> {
   const task = requireTask(taskName);
   const args = [await validateInputs(task, inputs)];
+  await resumeRecurrentTask(task);
   let isEnqueued: true | undefined;
   for (const name of await queuesOf(task, queue ?? task.queue))
     isEnqueued = (await add(name, args)) ?? isEnqueued;
@@ -120,6 +123,7 @@ export async function enqueueJob(
       `task ${taskName} runs on all nodes: it has no single job`,
     );
   const args = [await validateInputs(task, inputs)];
+  await resumeRecurrentTask(task);
   const { at, in: inMs, idempotencyKey } = options;
   return requireQueue().enqueueTracked(
     options.queue ?? task.queue,

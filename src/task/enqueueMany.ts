@@ -3,6 +3,7 @@ import { api } from "../api";
 import type { PluginReference } from "../resque/plugin";
 import { requireTask } from "./find";
 import { requireQueue } from "./queueOf";
+import { resumeRecurrentTask } from "./recurrent";
 import { queuesOf } from "./scope";
 import type { Task, TaskInputs } from "./task";
 import { validateInputs } from "./validateInputs";
@@ -27,6 +28,7 @@ export async function enqueueMany(
   for (const inputs of inputsOfJobs)
     argsOfJobs.push([await validateInputs(task, inputs)]);
 
+  await resumeRecurrentTask(task);
   let enqueued = 0;
   for (const name of await queuesOf(task, queue ?? task.queue))
     enqueued += await addAll(task, name, argsOfJobs);

@@ -6,7 +6,12 @@ import type { Job } from "../resque/types";
 import { contextOf } from "./context";
 import { findTask } from "./find";
 import { middlewarePlugin } from "./middlewarePlugin";
-import { enqueueRecurrentTask, isPeriodic } from "./recurrent";
+import {
+  endRecurrentTask,
+  enqueueRecurrentTask,
+  isPeriodic,
+  isStopped,
+} from "./recurrent";
 import type { Task } from "./task";
 import { withDefaults } from "./validateInputs";
 
@@ -31,6 +36,7 @@ export function wrapTask(task: Task): Job {
     plugins,
     pluginOptions,
     perform: bodyOf(task),
+    finished: isPeriodic(task) ? (view) => afterRun(task, view) : undefined,
     retry,
     timeout,
     concurrency,
@@ -47,17 +53,20 @@ function middlewareOf(task: Task): string[] {
 }
 
 function bodyOf(task: Task): Job["perform"] {
-  return async function perform(this: JobView, ...args: unknown[]) {
-    let result: unknown;
-    try {
-      result = await run(task, args, this);
-    } catch (error) {
-      if (task.reEnqueuePeriodicTaskIfException !== false) await planNext(task);
-      throw error;
-    }
-    await planNext(task);
-    return result;
+  return function perform(this: JobView, ...args: unknown[]) {
+    return run(task, args, this);
   };
+}
+
+/** What a run that ended, well or not, means for the next one. */
+async function afterRun(task: Task, view: JobView): Promise<void> {
+  const hasFailed = Boolean(view.error) || view.isRetried;
+  const isLast = task.reEnqueuePeriodicTaskIfException === false;
+  if (hasFailed && isLast) return endRecurrentTask(task);
+  // one by hand, or tried again after it was ended above, begins anew
+  const isResumed =
+    view.lease.worker === undefined || (isLast && (view.job.attempt ?? 1) > 1);
+  if (isResumed || !(await isStopped(task.name))) await planNext(task);
 }
 
 /** A task that was removed from the code meanwhile ends with this run. */

@@ -70,7 +70,7 @@ export async function startRecurrentTasks(): Promise<void> {
   if (isScheduler || isWorking()) await enqueuePeriodic(!isScheduler);
 }
 
-function isWorking(): boolean {
+export function isWorking(): boolean {
   return api.resque.multiWorker?.running === true;
 }
 
@@ -101,8 +101,8 @@ async function enqueuePeriodic(onlyOwn: boolean): Promise<string[]> {
 }
 
 /**
- * Take a periodic task out of its queue and the schedule. A run that goes on plans the next one; so does the start of a
- * scheduler.
+ * Take a periodic task out of its queue and the schedule. A run that goes on is the last one; the next start of a scheduler, or
+ * a job that is enqueued by hand, begins anew.
  * @returns how many jobs were removed; undefined for a task that is not periodic
  */
 export async function stopRecurrentTask(
@@ -123,6 +123,16 @@ export async function stopRecurrentTask(
 /** Whether `stopRecurrentTask` was the last word about it. */
 export function isStopped(taskName: string): Promise<boolean> {
   return requireQueue().connection.store.isStopped(taskName);
+}
+
+/** A run was the last one: nobody is to take the task for lost. */
+export async function endRecurrentTask(task: Task): Promise<void> {
+  await markStopped(task, true);
+}
+
+/** A job that is enqueued by hand plans the next one, also after `stopRecurrentTask`. */
+export async function resumeRecurrentTask(task: Task): Promise<void> {
+  if (isPeriodic(task)) await markStopped(task, false);
 }
 
 async function markStopped({ name }: Task, isStopped: boolean): Promise<void> {

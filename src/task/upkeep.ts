@@ -29,8 +29,7 @@ export class Upkeep {
       await this.announce();
       this.every(PRESENCE_MS, () => this.announce());
     }
-    if (config.tasks?.scheduler === true)
-      this.every(SEARCH_MS, () => this.search());
+    if (isScheduler() || isWorking) this.every(SEARCH_MS, () => this.search());
   }
 
   /** End, before the workers do. */
@@ -49,7 +48,8 @@ export class Upkeep {
   }
 
   private async search(): Promise<void> {
-    this.missed = await enqueueLostRecurrentTasks(this.missed);
+    this.missed = await enqueueLostRecurrentTasks(this.missed, !isScheduler());
+    if (!isScheduler()) return;
     for (const queue of await dropQueuesOfLostNodes())
       log(`dropped the queue ${queue} of a node that is gone`, "warning");
   }
@@ -68,6 +68,10 @@ export class Upkeep {
     timer.unref();
     this.timers.push(timer);
   }
+}
+
+function isScheduler(): boolean {
+  return config.tasks?.scheduler === true;
 }
 
 /** Redis is away: the next time may be better. */

@@ -9,7 +9,7 @@ import { describeOnEachEngine } from "../support/engines";
 import { timed } from "../support/stopwatch";
 import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
-import { api, config, specHelper, task } from "../../src/index";
+import { api, config, specHelper, task, type Task } from "../../src/index";
 import { dropQueuesOfLostNodes } from "../../src/task/presence";
 import { enqueueLostRecurrentTasks } from "../../src/task/recurrentUpkeep";
 import { Worker } from "../../src/resque/worker";
@@ -326,6 +326,125 @@ describeOnEachEngine("periodic tasks", () => {
       "default:node:anything",
       "default:node:here",
     ]);
+  });
+
+  describe("on workers", () => {
+    const HOUR_MS = 3_600_000;
+    const ended: string[] = [];
+
+    beforeAll(async () => {
+      Object.assign(config.tasks, {
+        minTaskProcessors: 1,
+        maxTaskProcessors: 1,
+      });
+      await api.resque.stopMultiWorker();
+    });
+
+    beforeEach(async () => {
+      ended.length = 0;
+      await api.resque.startMultiWorker();
+      for (const event of ["success", "failure"])
+        api.resque.multiWorker.on(event, (_id, _queue, job) =>
+          ended.push(`${job.class} ${event}`),
+        );
+    });
+
+    afterEach(async () => {
+      await api.resque.stopMultiWorker();
+      removeTask("one");
+      api.tasks.middleware = {};
+    });
+
+    afterAll(() => {
+      Object.assign(config.tasks, {
+        minTaskProcessors: 0,
+        maxTaskProcessors: 0,
+      });
+    });
+
+    async function runOnce(definition: Partial<Task>): Promise<void> {
+      addTask({ name: "one", frequency: HOUR_MS, ...definition });
+      await task.enqueue("one", {});
+      await until(() => ended.length === 1);
+    }
+
+    async function isLost(): Promise<boolean> {
+      return (await enqueueLostRecurrentTasks(new Set())).has("one");
+    }
+
+    test("a run that takes too long plans the next one", async () => {
+      let release!: () => void;
+      await runOnce({
+        timeout: 50,
+        run: () => new Promise<void>((resolve) => (release = resolve)),
+      });
+      expect(ended).toEqual(["one failure"]);
+      await until(async () => (await delayed()).one?.length === 1);
+      const [due] = (await delayed()).one;
+      expect(due - Date.now()).toBeGreaterThan(HOUR_MS - 60_000);
+      release();
+    });
+
+    test("a run whose middleware throws plans the next one", async () => {
+      await task.addMiddleware({
+        name: "throwing",
+        global: false,
+        preProcessor: () => {
+          throw new Error("not today");
+        },
+      });
+      await runOnce({ middleware: ["throwing"], run: async () => null });
+      expect(ended).toEqual(["one failure"]);
+      await until(async () => (await delayed()).one?.length === 1);
+    });
+
+    test("a run that fails for good is not taken for lost, and begins anew by hand", async () => {
+      let isBroken = true;
+      await runOnce({
+        reEnqueuePeriodicTaskIfException: false,
+        run: async () => {
+          if (isBroken) throw new Error("broken");
+        },
+      });
+      expect(ended).toEqual(["one failure"]);
+      await until(async () => Object.keys(await task.locks()).length === 0);
+      expect(await delayed()).not.toHaveProperty("one");
+      expect(await isLost()).toBe(false);
+      isBroken = false;
+      await task.enqueue("one", {});
+      await until(async () => (await delayed()).one?.length === 1);
+    });
+
+    test("a task that is stopped while it runs does not run again", async () => {
+      await runOnce({
+        run: async () => {
+          await task.stopRecurrentTask("one");
+        },
+      });
+      await until(async () => Object.keys(await task.locks()).length === 0);
+      expect(await delayed()).not.toHaveProperty("one");
+      expect(await isLost()).toBe(false);
+      await task.enqueueRecurrentTask("one");
+      expect((await delayed()).one).toHaveLength(1);
+    });
+
+    test("a task of all nodes comes back after redis lost its data", async () => {
+      addTask({
+        name: "one",
+        scope: "all",
+        frequency: HOUR_MS,
+        run: async () => null,
+      });
+      await api.resque.queue.connection.redis.flushdb();
+      const missed = await enqueueLostRecurrentTasks(new Set(), true);
+      expect([...missed]).toEqual(["one"]);
+      const logged = new LogLines();
+      expect(await enqueueLostRecurrentTasks(missed, true)).toEqual(new Set());
+      logged.stop();
+      expect(logged.at("warning", /which was lost/)).toEqual([
+        "enqueued the periodic task one, which was lost",
+      ]);
+    });
   });
 
   test("they run again and again on workers", async () => {
