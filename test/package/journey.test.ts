@@ -21,6 +21,9 @@ import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 import { hasTerminal, Terminal } from "../support/terminal";
 import { until } from "../support/until";
 
+// the tests of the projects that are made here start servers beside those of this run, which take the ports of the workers
+process.env.PORT = "0";
+
 const OLDER_COMPILERS = ["~5.4.5", "~5.9.3"];
 
 /** `npm install actionhero` finds the packed package in it. */
