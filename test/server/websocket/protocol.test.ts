@@ -71,7 +71,12 @@ describe("messages", () => {
     expect(encode(value)).toBe('{"text":"a\\u2028b\\u2029c"}');
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (any) => {
-        expect(decode(encode(any))).toEqual(JSON.parse(JSON.stringify(any)));
+        // keys that could change what an object inherits are dropped
+        const safe: unknown = JSON.parse(
+          JSON.stringify(any),
+          (key, value: unknown) => (key === "__proto__" ? undefined : value),
+        );
+        expect(decode(encode(any))).toEqual(safe);
       }),
     );
   });
