@@ -226,6 +226,7 @@ describeOnEachEngine("the task module", (engine: Engine) => {
 
   test("failed jobs are removed, and enqueued again", async () => {
     const { store } = api.resque.queue.connection;
+    const failedAt = new Date().toString();
     const entry = (a: number) => ({
       worker: "far:1",
       queue: "default",
@@ -233,7 +234,7 @@ describeOnEachEngine("the task module", (engine: Engine) => {
       exception: "Error",
       error: "oh no",
       backtrace: ["at here"],
-      failed_at: new Date().toString(),
+      failed_at: failedAt,
     });
     const worker = workerIdentity("far:1", "default");
     await store.register("far", 60_000, "far");
