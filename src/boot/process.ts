@@ -4,7 +4,7 @@ import { config, env, id, rebuildConfig } from "../config/config";
 import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
 import { log } from "../log/log";
-import { beginBoot, endBoot } from "../server/booting";
+import { beginBoot, endBoot, failBoot } from "../server/booting";
 import type { Initializer } from "./initializer";
 import {
   loadInitializers,
@@ -223,6 +223,7 @@ export class Process {
   private async abandonStart(error: Error): Promise<void> {
     this.stopReasons = [error.message];
     this.state = "stopping";
+    failBoot();
     await this.runStoppers().catch((stopError: unknown) =>
       reportError(toError(stopError), "initializer", "stop"),
     );

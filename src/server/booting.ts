@@ -1,4 +1,5 @@
 /** With `general.refuseUntilBooted`: clients are refused until the boot is complete, but not this process itself. */
+import cluster from "node:cluster";
 import * as diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import { config } from "../config/config";
@@ -10,8 +11,16 @@ export const RETRY_AFTER_SECONDS = "1";
 /** Node announces every socket here that this process opens to a server. */
 const CHANNEL = "net.client.socket";
 
+/** How long a worker of a cluster holds a client at most, in ms, and how many clients it holds. */
+const HOLD_MS = 10_000;
+const MAX_HELD = 1_000;
+
 /** Sockets that this process opened since the boot began; undefined: no boot is going on. */
 let own: Set<Socket> | undefined;
+
+/** Clients that wait for the end of the boot. */
+const held = new Set<(isServed: boolean) => void>();
+let mayHold = true;
 
 /** The servers are about to listen, and the boot goes on. */
 export function beginBoot(): void {
@@ -20,11 +29,19 @@ export function beginBoot(): void {
   diagnostics.subscribe(CHANNEL, remember);
 }
 
-/** The boot is complete, or has failed. */
+/** The boot has failed: what has started stops, and clients are refused until it has. */
+export function failBoot(): void {
+  mayHold = false;
+  release(false);
+}
+
+/** The boot is complete, or what had started has stopped. */
 export function endBoot(): void {
   if (!own) return;
   diagnostics.unsubscribe(CHANNEL, remember);
   own = undefined;
+  mayHold = true;
+  release(true);
 }
 
 export function isBooting(): boolean {
@@ -32,24 +49,52 @@ export function isBooting(): boolean {
 }
 
 /**
- * Whether a client is to be refused: the boot goes on, and the other end of its socket is not in this process. Ask
- * when the client has sent something, or a turn of the event loop after it connected: then both ends are connected.
+ * Serve a client or refuse it. A worker of a cluster holds it until the boot ends instead: the primary has given it a
+ * client that another worker could have served. Call it when the client has sent something, or a turn of the event
+ * loop after it connected: then both ends of a connection from this process itself are known.
  */
-export function isRefused(
+export function admit(
   client: Pick<Socket, "remoteAddress" | "remotePort">,
-) {
-  if (!own) return false;
+  serve: () => void,
+  refuse: () => void,
+): void {
+  if (!own || isOwn(client, own)) serve();
+  else if (cluster.isWorker && mayHold && held.size < MAX_HELD)
+    hold(serve, refuse);
+  else refuse();
+}
+
+function hold(serve: () => void, refuse: () => void): void {
+  const end = (isServed: boolean) => {
+    clearTimeout(timer);
+    held.delete(end);
+    if (isServed) serve();
+    else refuse();
+  };
+  const timer = setTimeout(end, HOLD_MS, false).unref();
+  held.add(end);
+}
+
+function release(isServed: boolean): void {
+  for (const end of [...held]) end(isServed);
+}
+
+/** Whether the other end of the client's socket is in this process. */
+function isOwn(
+  client: Pick<Socket, "remoteAddress" | "remotePort">,
+  sockets: ReadonlySet<Socket>,
+): boolean {
   const { remotePort } = client;
   const remoteAddress = withoutPrefix(client.remoteAddress);
-  for (const socket of own) {
+  for (const socket of sockets) {
     if (
       !socket.connecting &&
       socket.localPort === remotePort &&
       withoutPrefix(socket.localAddress) === remoteAddress
     )
-      return false;
+      return true;
   }
-  return true;
+  return false;
 }
 
 function remember(message: unknown): void {

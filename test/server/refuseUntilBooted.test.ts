@@ -1,7 +1,9 @@
 // first: it enables the socket server before the configuration is built
 import { closeAll, SocketPeer, socketPort } from "../support/socketApp";
 import { execFile } from "node:child_process";
+import cluster from "node:cluster";
 import { promisify } from "node:util";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "../support/ask";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { api, config, Process } from "../../src/index";
@@ -9,37 +11,56 @@ import { api, config, Process } from "../../src/index";
 const run = promisify(execFile);
 const TEXT = "the server is starting";
 
-/** What another process gets: HTTP status and headers, the response to an upgrade, the first line over TCP. */
-async function fromOutside(): Promise<{
+interface Outcome {
   http: { status: number; retryAfter: string | null; text: string };
   upgrade: string;
   tcp: string;
-}> {
+}
+
+/**
+ * What another process gets: HTTP status and headers, the response to an upgrade, the first line over TCP.
+ * @param onSent called once all three have been sent
+ */
+async function fromOutside(onSent?: () => void): Promise<Outcome> {
   const script = `
     const net = require("node:net");
-    const first = (port, text, host = "127.0.0.1") => new Promise((resolve) => {
-      const socket = net.connect(port, host);
+    const http = require("node:http");
+    const open = (port, text) => {
+      const socket = net.connect(port, "127.0.0.1");
       let received = "";
-      socket.on("error", () => undefined);
-      socket.on("data", (data) => {
-        received += data;
-        if (text === "") socket.destroy();
+      const answer = new Promise((resolve) => {
+        socket.on("error", () => undefined);
+        socket.on("data", (data) => {
+          received += data;
+          if (text === "" || received.includes(" 101 ")) socket.destroy();
+        });
+        socket.on("close", () => resolve(received));
       });
-      socket.on("close", () => resolve(received));
       socket.write(text);
-      setTimeout(() => socket.destroy(), 1000);
-    });
+      setTimeout(() => socket.destroy(), 20_000).unref();
+      return { answer, sent: new Promise((resolve) => socket.once("connect", resolve)) };
+    };
     (async () => {
-      const response = await fetch("http://127.0.0.1:${webPort()}/api/status");
-      const http = { status: response.status, retryAfter: response.headers.get("retry-after"), text: await response.text() };
-      const upgrade = await first(${webPort()}, [
+      const request = http.get("http://127.0.0.1:${webPort()}/api/status");
+      const answer = new Promise((resolve, reject) => {
+        request.on("error", reject);
+        request.on("response", async (response) => {
+          let text = "";
+          for await (const chunk of response) text += chunk;
+          resolve({ status: response.statusCode, retryAfter: response.headers["retry-after"] ?? null, text });
+        });
+      });
+      const upgrade = open(${webPort()}, [
         "GET /primus HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade",
         "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""].join("\\r\\n"));
-      const tcp = await first(${socketPort()}, "");
-      console.log(JSON.stringify({ http, upgrade, tcp }));
+      const tcp = open(${socketPort()}, "");
+      await Promise.all([upgrade.sent, tcp.sent, new Promise((resolve) => request.once("finish", resolve))]);
+      console.error("sent");
+      console.log(JSON.stringify({ http: await answer, upgrade: await upgrade.answer, tcp: await tcp.answer }));
     })();`;
-  const { stdout } = await run(process.execPath, ["-e", script]);
-  return JSON.parse(stdout);
+  const running = run(process.execPath, ["-e", script]);
+  running.child.stderr!.once("data", () => onSent?.());
+  return JSON.parse((await running).stdout);
 }
 
 let app: Process;
@@ -60,7 +81,7 @@ afterEach(async () => {
 function duringBoot<T>(act: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     app.startInitializers.push(async () => {
-      await act().then(resolve, reject);
+      resolve(await act());
     });
     app.start().catch(reject);
   });
@@ -84,6 +105,40 @@ test("clients are refused on every transport until the boot is complete", async 
   expect(after.http.status).toBe(200);
   expect(after.upgrade).toMatch(/^HTTP\/1.1 101 /);
   expect(JSON.parse(after.tcp).welcome).toBeDefined();
+});
+
+describe("in a worker of a cluster", () => {
+  beforeEach(() => {
+    config.general.refuseUntilBooted = true;
+    jest.replaceProperty(cluster, "isWorker", true);
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  test("clients are held until the boot is complete, and served", async () => {
+    let outside: Promise<Outcome> | undefined;
+    await duringBoot(async () => {
+      await new Promise<void>((sent) => (outside = fromOutside(sent)));
+      await sleep(200);
+    });
+    const { http, upgrade, tcp } = await outside!;
+    expect(http.status).toBe(200);
+    expect(upgrade).toMatch(/^HTTP\/1.1 101 /);
+    expect(JSON.parse(tcp).welcome).toBeDefined();
+  });
+
+  test("a boot that fails refuses those who were held", async () => {
+    let outside: Promise<Outcome> | undefined;
+    const failed = duringBoot(async () => {
+      await new Promise<void>((sent) => (outside = fromOutside(sent)));
+      await sleep(200);
+      throw new Error("no");
+    });
+    await expect(failed).rejects.toThrow("no");
+    const { http, upgrade, tcp } = await outside!;
+    expect(http.status).toBe(503);
+    expect(upgrade).toMatch(/^HTTP\/1.1 503 /);
+    expect(JSON.parse(tcp)).toEqual({ error: TEXT, context: "api" });
+  });
 });
 
 test("this process is served while it boots", async () => {

@@ -1,7 +1,7 @@
 /** The listening side: makes the TCP or TLS server, and knows every socket from its first packet on. */
 import * as net from "node:net";
 import * as tls from "node:tls";
-import { isBooting, isRefused, STARTING_TEXT } from "../booting";
+import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../connectionCounts";
 import { Certificates } from "./certificates";
 import type { SocketServerOptions } from "./socketConfig";
@@ -88,13 +88,12 @@ export class Listener {
   private introduce(socket: net.Socket): void {
     if (!isBooting()) return this.events.onClient(socket);
     socket.on("error", ignore);
-    setImmediate(() => {
-      if (isRefused(socket)) socket.end(STARTING, () => socket.destroy());
-      else {
-        socket.off("error", ignore);
-        this.events.onClient(socket);
-      }
-    });
+    const serve = () => {
+      socket.off("error", ignore);
+      if (!socket.destroyed) this.events.onClient(socket);
+    };
+    const refuse = () => socket.end(STARTING, () => socket.destroy());
+    setImmediate(() => admit(socket, serve, refuse));
   }
 
   private admit(socket: net.Socket): boolean {

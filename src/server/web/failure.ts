@@ -4,7 +4,7 @@ import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, toError } from "../../errors";
 import { shownToClients } from "../../log/exposure";
-import { isRefused, RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
+import { RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
 import { leaveBody } from "./discard";
@@ -45,22 +45,14 @@ export async function prepareFailure(
   };
 }
 
-/**
- * Refuse a request while the boot goes on.
- * @returns false when it may go on
- */
-export function refuseWhileBooting(
-  { socket }: IncomingMessage,
-  res: ServerResponse,
-): boolean {
-  if (!isRefused(socket)) return false;
+/** Refuse a request while the boot goes on. */
+export function refuseWhileBooting(res: ServerResponse): void {
   res.writeHead(503, {
     "content-type": JSON_TYPE,
     "retry-after": RETRY_AFTER_SECONDS,
     connection: "close",
   });
   res.end(JSON.stringify({ error: STARTING_TEXT }));
-  return true;
 }
 
 /** Nothing is wrong here: the client may not have what it asks for. */

@@ -11,6 +11,7 @@ import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
+import { admit, isBooting } from "../booting";
 import { identify, type Identity } from "../identity";
 import { normalizeTarget } from "../requestTarget";
 import { Server } from "../server";
@@ -197,10 +198,18 @@ export class WebServer extends Server {
     this.intake.take(req, res);
   }
 
-  /** Work on a request; whatever goes wrong with it is answered, too. */
   private begin(req: IncomingMessage, res: ServerResponse): void {
+    if (!isBooting()) return this.work(req, res);
+    admit(
+      req.socket,
+      () => this.work(req, res),
+      () => refuseWhileBooting(res),
+    );
+  }
+
+  /** Work on a request; whatever goes wrong with it is answered, too. */
+  private work(req: IncomingMessage, res: ServerResponse): void {
     try {
-      if (refuseWhileBooting(req, res)) return;
       if (this.config.limitPipelining === true) {
         const verdict = this.pipelining.judge(req.socket);
         if (verdict === "ignore") return;

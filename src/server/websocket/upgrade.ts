@@ -2,7 +2,12 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { normalizeTarget } from "../requestTarget";
-import { isRefused, RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
+import {
+  admit,
+  isBooting,
+  RETRY_AFTER_SECONDS,
+  STARTING_TEXT,
+} from "../booting";
 import { isBelow, pathnameOf } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
 import { refuse, serveWithoutUpgrade } from "./refuse";
@@ -71,10 +76,24 @@ export class UpgradeListener {
     const isWebsocket = asksForWebsocket(req);
     if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
       return this.leave(req, socket, head, isWebsocket);
-    if (isRefused(req.socket))
-      return refuse(socket, 503, STARTING_TEXT, {
-        "Retry-After": RETRY_AFTER_SECONDS,
-      });
+    if (!isBooting()) return this.decide(req, socket, head);
+    const onError = () => socket.destroy();
+    socket.on("error", onError);
+    admit(
+      req.socket,
+      () => {
+        socket.off("error", onError);
+        if (!socket.destroyed) this.decide(req, socket, head);
+      },
+      () =>
+        refuse(socket, 503, STARTING_TEXT, {
+          "Retry-After": RETRY_AFTER_SECONDS,
+        }),
+    );
+  }
+
+  private decide(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { primusOptions: options } = this.host;
     if (this.isStopping)
       return refuse(socket, 503, "the server is shutting down");
     if (!this.host.allowsHost(req))
