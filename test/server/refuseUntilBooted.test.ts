@@ -117,7 +117,9 @@ describe("in a worker of a cluster", () => {
   test("clients are held until the boot is complete, and served", async () => {
     let outside: Promise<Outcome> | undefined;
     await duringBoot(async () => {
-      await new Promise<void>((sent) => (outside = fromOutside(sent)));
+      await new Promise<void>((sent) => {
+        outside = fromOutside(sent);
+      });
       await sleep(200);
     });
     const { http, upgrade, tcp } = await outside!;
@@ -129,7 +131,9 @@ describe("in a worker of a cluster", () => {
   test("a boot that fails refuses those who were held", async () => {
     let outside: Promise<Outcome> | undefined;
     const failed = duringBoot(async () => {
-      await new Promise<void>((sent) => (outside = fromOutside(sent)));
+      await new Promise<void>((sent) => {
+        outside = fromOutside(sent);
+      });
       await sleep(200);
       throw new Error("no");
     });

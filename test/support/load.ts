@@ -39,11 +39,14 @@ export class Load {
     return new Promise((resolve) => {
       const target = { port: this.port, path: this.url, agent };
       const request = http.get(target, (response) => {
-        response.resume();
+        let text = "";
+        response.on("data", (data) => (text += data));
         response.on("error", (error) => resolve(error.message));
         response.on("end", () => {
           const { statusCode } = response;
-          resolve(statusCode === 200 ? undefined : `status ${statusCode}`);
+          resolve(
+            statusCode === 200 ? undefined : `status ${statusCode}: ${text}`,
+          );
         });
       });
       request.on("error", (error) => resolve(error.message));
