@@ -1,4 +1,5 @@
 /** Random histories of processes that fail, in simulated time: no job is lost, none runs twice at once. */
+import { memoryBackend } from "./simulation/memoryBackend";
 import { PLANTED } from "./simulation/planted";
 import {
   expectNoViolation,
@@ -27,7 +28,7 @@ describe("simulated processes on a simulated network", () => {
       const takeBack = plant();
       try {
         const found = await findViolation(1, ENOUGH, (seed) =>
-          simulate(seed, changeStore),
+          simulate(seed, memoryBackend(changeStore)),
         );
         expect(found?.violation).toBeDefined();
       } finally {

@@ -1,8 +1,7 @@
 /** Sends the scripts that write: once each, and not after their deadline. */
-import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import { runScript, type Script } from "../../redis/script";
-import { within } from "../../redis/bounded";
+import type { Environment } from "../environment";
 import { DONE } from "./lua/operation";
 
 export interface OperationsOptions {
@@ -11,18 +10,19 @@ export interface OperationsOptions {
   timeoutMs: number;
   /** Returns the time of the store. */
   clock: Script;
+  environment: Environment;
 }
 
 const TIMED_OUT = "Command timed out";
 
 export class Operations {
   /** Names this process at the store: its repeated calls are told from others by it. */
-  private readonly caller = randomBytes(9).toString("base64url");
+  private readonly caller: string;
   private number = 0;
   /** Numbers of the calls that somebody waits for, ascending. */
   private readonly waiting = new Set<number>();
   /**
-   * The store's clock minus `performance.now()`, or less: what was read is older when it arrives. So a deadline is never
+   * The store's clock minus the monotonic one of this process, or less: what was read is older when it arrives. So a deadline is never
    * later than the end of the wait.
    */
   private offset?: number;
@@ -31,6 +31,7 @@ export class Operations {
     private readonly redis: Redis,
     private readonly options: OperationsOptions,
   ) {
+    this.caller = options.environment.token(9);
     // another server may have answered before, with another clock
     redis.on("ready", () => {
       this.offset = undefined;
@@ -39,9 +40,10 @@ export class Operations {
 
   /** The store's time as far as it is known, in ms. */
   estimate(): number {
+    const { environment } = this.options;
     return this.offset === undefined
-      ? Date.now()
-      : performance.now() + this.offset;
+      ? environment.now()
+      : environment.monotonic() + this.offset;
   }
 
   /** The store's time, asked anew. */
@@ -77,8 +79,8 @@ export class Operations {
     args: readonly (string | number)[],
     number: number,
   ): Promise<unknown> {
-    const { prefix, timeoutMs } = this.options;
-    const deadline = performance.now() + timeoutMs;
+    const { prefix, timeoutMs, environment } = this.options;
+    const deadline = environment.monotonic() + timeoutMs;
     const caller = number === 0 ? "" : this.caller;
     for (let isFirst = true; ; isFirst = false) {
       const offset = this.offset ?? (await this.measureOffset());
@@ -98,11 +100,11 @@ export class Operations {
       );
       const [state, time, reply] = (await (isFirst
         ? call
-        : until(deadline, call))) as [number, number, unknown];
+        : until(environment, deadline, call))) as [number, number, unknown];
       this.read(time);
       if (state === DONE) return reply;
       // the offset was too low, e.g. because this process stood still: measured anew, with the same number
-      if (performance.now() >= deadline) throw new Error(TIMED_OUT);
+      if (environment.monotonic() >= deadline) throw new Error(TIMED_OUT);
     }
   }
 
@@ -112,7 +114,7 @@ export class Operations {
   }
 
   private read(time: number): number {
-    this.offset = time - performance.now();
+    this.offset = time - this.options.environment.monotonic();
     return this.offset;
   }
 
@@ -122,10 +124,17 @@ export class Operations {
   }
 }
 
+/** The outcome of `call`, or a rejection after the deadline. */
 function until<Result>(
+  environment: Environment,
   deadline: number,
   call: Promise<Result>,
 ): Promise<Result> {
-  const ms = Math.max(deadline - performance.now(), 1);
-  return within(ms, call, "AH_REDIS_TIMEOUT", () => TIMED_OUT);
+  return new Promise((resolve, reject) => {
+    const ms = Math.max(deadline - environment.monotonic(), 1);
+    const giveUp = () => reject(new Error(TIMED_OUT));
+    // an answer may be there already: when this process stood still, timers come before what has arrived
+    const timer = environment.after(ms, () => environment.soon(giveUp));
+    call.then(resolve, reject).finally(() => timer.cancel());
+  });
 }

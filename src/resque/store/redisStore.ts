@@ -2,10 +2,11 @@
  * The store on redis. Every operation is one script; `docs/wire-protocol-tasks.md` says what it keeps. The redis may be a
  * Redis Cluster when the prefix has a hash tag.
  */
-import { createHash, randomInt } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { keyHolders } from "../../redis/engine";
 import { runScript } from "../../redis/script";
+import { systemEnvironment, type Environment } from "../environment";
 import type { JobInfo } from "../types";
 import { SEARCH_LENGTH } from "./limits";
 import { scriptsFor, type ScriptName, type Scripts } from "./lua";
@@ -50,6 +51,8 @@ export interface RedisStoreOptions {
   /** The name of this process's connections: one that is not listed itself cannot tell who is gone. */
   connectionName?: string;
   scanCount?: number;
+  /** The machine that it runs on (default this one). */
+  environment?: Environment;
 }
 
 /** Jobs in one call: the arguments of a Lua call are limited, and redis does nothing else meanwhile. */
@@ -65,15 +68,17 @@ export class RedisStore implements QueueStore {
   private readonly scripts: Scripts;
   private readonly operations: Operations;
   private readonly wakeUps: RedisWakeUps;
+  private readonly environment: Environment;
 
   constructor(
     private readonly redis: Redis,
     private readonly options: RedisStoreOptions,
   ) {
-    const { prefix, clock } = options;
+    const { prefix, clock, environment = systemEnvironment } = options;
     this.prefix = prefix;
+    this.environment = environment;
     this.scripts = scriptsFor(clock);
-    const shared = sharedParts(redis, options, this.scripts);
+    const shared = sharedParts(redis, options, this.scripts, environment);
     this.operations = shared.operations;
     this.wakeUps = shared.wakeUps;
     this.wakeUps.open();
@@ -295,7 +300,7 @@ export class RedisStore implements QueueStore {
     const args = [
       key,
       seconds,
-      owned ? randomInt(2 ** 32) : "",
+      owned ? parseInt(this.environment.token(4), 16) : "",
       worker?.member ?? "",
     ];
     const value = (await this.once("TAKE_LOCK", args)) as string | null;
@@ -615,6 +620,7 @@ function sharedParts(
   redis: Redis,
   { prefix, operationTimeoutMs, clock }: RedisStoreOptions,
   scripts: Scripts,
+  environment: Environment,
 ): SharedParts {
   const ofClient = parts.get(redis) ?? new Map<string, SharedParts>();
   parts.set(redis, ofClient);
@@ -628,8 +634,9 @@ function sharedParts(
         prefix,
         timeoutMs,
         clock: scripts.CLOCK,
+        environment,
       }),
-      wakeUps: new RedisWakeUps(redis),
+      wakeUps: new RedisWakeUps(redis, environment),
     };
     ofClient.set(key, found);
   }

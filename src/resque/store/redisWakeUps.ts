@@ -3,6 +3,12 @@ import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
 import { disconnect } from "../../redis/disconnect";
 import { isCluster, keyHolders } from "../../redis/engine";
+import {
+  pause,
+  systemEnvironment,
+  type Environment,
+  type Timer,
+} from "../environment";
 import type { Waiting } from "./store";
 
 /** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
@@ -10,7 +16,6 @@ const BLOCK_SECONDS = 1;
 const RETRY_MS = 200;
 /** A connection that is silent for so much longer than one wait is dead, and opened anew. */
 const DEAD_AFTER_MS = 5_000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 interface Waiter {
   keys: readonly string[];
@@ -23,7 +28,10 @@ export class RedisWakeUps {
   private listening = false;
   private users = 0;
 
-  constructor(private readonly redis: Redis) {}
+  constructor(
+    private readonly redis: Redis,
+    private readonly environment: Environment = systemEnvironment,
+  ) {}
 
   /** Wait until something was added to one of the lists `keys`, at most `timeoutMs`. */
   wait(keys: readonly string[], timeoutMs: number): Waiting {
@@ -32,13 +40,12 @@ export class RedisWakeUps {
       const waiter: Waiter = {
         keys,
         wake: (isCalled) => {
-          clearTimeout(timer);
+          timer.cancel();
           this.waiters.delete(waiter);
           resolve(isCalled);
         },
       };
-      const ms = Math.min(Math.max(timeoutMs, 0), LONGEST_TIMER_MS);
-      const timer = setTimeout(waiter.wake, ms, false);
+      const timer = this.environment.after(timeoutMs, () => waiter.wake(false));
       this.waiters.add(waiter);
       stop = () => waiter.wake(false);
     });
@@ -68,11 +75,11 @@ export class RedisWakeUps {
     while (!this.closed && this.waiters.size > 0) {
       const keys = [...new Set([...this.waiters].flatMap(({ keys }) => keys))];
       try {
-        const token = await takeToken(this.blockingClient(), keys);
+        const token = await this.takeToken(keys);
         if (token) await this.handOut(token[0]);
       } catch {
         // the connection was lost; it comes back by itself, and polling goes on meanwhile
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
+        await pause(this.environment, RETRY_MS);
       }
     }
     this.listening = false;
@@ -85,21 +92,29 @@ export class RedisWakeUps {
     if (!this.closed) await this.redis.rpush(key, "1");
   }
 
+  private async takeToken(keys: string[]): Promise<[string, string] | null> {
+    const client = this.blockingClient();
+    let reopening: Timer | undefined;
+    const watch = () => {
+      reopening = this.environment.after(DEAD_AFTER_MS, () => {
+        reopen(client);
+        watch();
+      });
+    };
+    watch();
+    try {
+      return await client.blpop(keys, BLOCK_SECONDS);
+    } finally {
+      reopening?.cancel();
+    }
+  }
+
   private blockingClient(): Redis {
     if (!this.client) {
       this.client = duplicate(this.redis);
       this.client.on("error", () => undefined); // the main connection reports
     }
     return this.client;
-  }
-}
-
-async function takeToken(client: Redis, keys: string[]) {
-  const reopening = setInterval(() => reopen(client), DEAD_AFTER_MS).unref();
-  try {
-    return await client.blpop(keys, BLOCK_SECONDS);
-  } finally {
-    clearInterval(reopening);
   }
 }
 

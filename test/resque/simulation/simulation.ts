@@ -3,12 +3,18 @@ import { encode } from "../../../src/resque/encode";
 import type { JobView } from "../../../src/resque/jobView";
 import { MultiWorker } from "../../../src/resque/multiWorker";
 import { Scheduler } from "../../../src/resque/scheduler";
-import { MemoryStore } from "../../../src/resque/store/memoryStore";
-import type { Due, EnqueueOptions } from "../../../src/resque/store/store";
+import type {
+  Due,
+  EnqueueOptions,
+  QueueStore,
+} from "../../../src/resque/store/store";
 import type { Jobs } from "../../../src/resque/types";
 import { uniqueKey } from "../../../src/resque/uniqueness";
+import type { Backend, OpenBackend } from "./backend";
 import { Ledger, NARROW, Violation } from "./ledger";
+import { memoryBackend } from "./memoryBackend";
 import { Network } from "./network";
+import { PeriodicTasks, WATCH_MS } from "./periodic";
 import { Random } from "./random";
 import { SimProcess, World } from "./world";
 
@@ -17,12 +23,15 @@ const LEASE_MS = 400;
 const CHAOS_MS = 1_500;
 const DRAIN_MS = 12_000;
 const PATIENCE_MS = 150;
+/** The share of the histories that have periodic tasks. */
+const PERIODIC = 0.15;
 
 const KINDS = ["plain", "failing", "shaky", "locked", "narrow", "unique"];
-const QUEUES = ["high", "low"];
+export const QUEUES = ["high", "low"];
 
 interface Node {
   process: SimProcess;
+  store: QueueStore;
   multiWorker: MultiWorker;
   scheduler: Scheduler;
 }
@@ -36,13 +45,16 @@ export interface Result {
 
 export async function simulate(
   seed: number,
-  changeStore: (store: MemoryStore) => void = () => undefined,
+  openBackend: OpenBackend = memoryBackend(),
 ): Promise<Result> {
-  const simulation = new Simulation(seed, changeStore);
-  const { world } = simulation;
+  const world = new World(new Random(seed));
+  const network = new Network(world);
+  const ledger = new Ledger(world);
+  const backend = await openBackend(world, network, ledger);
+  ledger.state = backend.state;
   let violation: string | undefined;
   try {
-    await simulation.run();
+    await new Simulation(world, network, ledger, backend).run();
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     violation = error.message;
@@ -51,27 +63,21 @@ export async function simulate(
 }
 
 class Simulation {
-  readonly world: World;
   private readonly random: Random;
-  private readonly store: MemoryStore;
-  private readonly network: Network;
-  private readonly ledger: Ledger;
   private readonly nodes: Node[] = [];
+  private readonly periodic?: PeriodicTasks;
   private started = 0;
   private numbers = 0;
 
-  constructor(seed: number, changeStore: (store: MemoryStore) => void) {
-    this.random = new Random(seed);
-    const world = new World(this.random);
-    this.world = world;
-    this.store = new MemoryStore({
-      clock: () => world.now,
-      // a lease that ended is all that others know of a process
-      isConnected: () => false,
-    });
-    this.ledger = new Ledger(world, this.store);
-    changeStore(this.store);
-    this.network = new Network(world, this.store, this.ledger);
+  constructor(
+    private readonly world: World,
+    private readonly network: Network,
+    private readonly ledger: Ledger,
+    private readonly backend: Backend,
+  ) {
+    this.random = world.random;
+    if (this.random.chance(PERIODIC))
+      this.periodic = new PeriodicTasks(world, ledger);
   }
 
   async run(): Promise<void> {
@@ -80,11 +86,23 @@ class Simulation {
     await this.advance(CHAOS_MS);
     world.note("everything heals");
     this.network.heal();
+    this.periodic?.forget();
     for (const node of this.nodes) node.process.thaw();
     while (this.nodes.length < 2) this.startNode();
     await this.advance(DRAIN_MS, () => this.isDrained());
     if (!this.isDrained())
       this.ledger.fail(`never ended: ${this.ledger.unfinished().join(", ")}`);
+    if (this.periodic) await this.watch(this.periodic);
+  }
+
+  /** Periodic tasks still run, and at their times. */
+  private async watch(periodic: PeriodicTasks): Promise<void> {
+    await this.advance(DRAIN_MS, () => periodic.areAllRunning());
+    if (!periodic.areAllRunning())
+      this.ledger.fail(`never ran again: ${periodic.notRunning().join(", ")}`);
+    periodic.forget();
+    await this.advance(WATCH_MS);
+    periodic.check();
   }
 
   private async advance(ms: number, until?: () => boolean): Promise<void> {
@@ -123,13 +141,13 @@ class Simulation {
       world.schedule(random.between(50, CHAOS_MS), () => this.mishap());
   }
 
-  private mishap(): void {
+  private mishap(): void | Promise<void> {
     const { random, network } = this;
     const node = random.pick(this.nodes);
     if (!node) return this.startNode();
     const { process, multiWorker } = node;
     const ms = random.pick([50, 200, 600, 1500]);
-    const mishaps: (() => void)[] = [
+    const mishaps: (() => void | Promise<void>)[] = [
       () => this.crash(node),
       () => process.freeze(ms),
       () => this.stall(process),
@@ -143,9 +161,9 @@ class Simulation {
         process.setClock(random.pick([-86_400_000, -5_000, 5_000, 86_400_000])),
       () => this.scale(multiWorker, process),
       () => this.scale(multiWorker, process),
-      () => void this.pauseQueue(ms),
+      () => this.pauseQueue(ms),
     ];
-    random.pick(mishaps)();
+    return random.pick(mishaps)();
   }
 
   /** The event loop is busy again and again, so that the number of workers goes down. */
@@ -183,8 +201,9 @@ class Simulation {
   private async pauseQueue(ms: number): Promise<void> {
     const queue = this.random.pick(QUEUES);
     this.world.note(`${queue} is paused for ${ms} ms`);
-    await this.store.pause(queue);
-    this.world.schedule(ms, () => void this.store.resume(queue));
+    const { store } = this.backend;
+    await store.pause(queue);
+    this.world.schedule(ms, () => store.resume(queue));
   }
 
   private forget(node: Node): void {
@@ -200,9 +219,14 @@ class Simulation {
     const process = new SimProcess(world, `p${number}`, number);
     process.skewMs = random.pick([0, 0, 0, 5_000, -3_600_000]);
     world.note(`${process.name} starts`);
-    const connection = { store: this.network.connect(process) };
+    const store = this.backend.connect(process);
+    const connection = { store };
     const { environment } = process;
     const jobs = this.jobsOf(process);
+    const defined = this.periodic?.define(process, (kind, view, uid) =>
+      this.work(process, kind, view, uid, random.between(5, 40)),
+    );
+    Object.assign(jobs, defined?.jobs);
     const multiWorker = new MultiWorker(
       {
         connection,
@@ -229,23 +253,32 @@ class Simulation {
       },
       jobs,
     );
-    const node = { process, multiWorker, scheduler };
+    const node = { process, store, multiWorker, scheduler };
     for (const part of [multiWorker, scheduler])
       part.on("error", (error) =>
         world.note(`${process.name} reports ${String(error)}`),
       );
     this.nodes.push(node);
-    void this.startParts(node);
+    const startPeriodic = async () => {
+      const tasks = defined?.tasks ?? {};
+      const parts = { store, multiWorker, jobs, tasks };
+      await this.periodic?.start(process, parts);
+    };
+    world.schedule(0, () => void this.startParts(node, startPeriodic), process);
   }
 
   /** A process that cannot start is started again. */
-  private async startParts(node: Node): Promise<void> {
+  private async startParts(
+    node: Node,
+    startPeriodic: () => Promise<void>,
+  ): Promise<void> {
     const { stopping } = this.ledger;
     stopping.add(node.process); // a start that fails is a stop
     try {
       await node.scheduler.connect();
       await node.scheduler.start();
       await node.multiWorker.start();
+      await startPeriodic();
       if (this.nodes.includes(node)) stopping.delete(node.process);
     } catch {
       if (node.process.isDead || !this.nodes.includes(node)) return;
@@ -256,21 +289,25 @@ class Simulation {
     }
   }
 
+  /** The body of every job. */
+  private async work(
+    process: SimProcess,
+    kind: string,
+    view: JobView,
+    uid: string,
+    ms: number,
+  ): Promise<void> {
+    const run = { process, view, uid, kind, key: uid.slice(0, 3) };
+    this.ledger.begin(run);
+    await new Promise<void>((resolve) => {
+      process.environment.after(ms, resolve);
+    });
+    this.ledger.end(run);
+  }
+
   private jobsOf(process: SimProcess): Jobs {
-    const { ledger } = this;
-    const work = async (
-      kind: string,
-      view: JobView,
-      uid: string,
-      ms: number,
-    ) => {
-      const run = { process, view, uid, kind, key: uid.slice(0, 3) };
-      ledger.begin(run);
-      await new Promise<void>((resolve) => {
-        process.environment.after(ms, resolve);
-      });
-      ledger.end(run);
-    };
+    const work = (kind: string, view: JobView, uid: string, ms: number) =>
+      this.work(process, kind, view, uid, ms);
     const body = (kind: string) =>
       function (this: JobView, uid: string, ms: number) {
         return work(kind, this, uid, ms);
@@ -323,7 +360,7 @@ class Simulation {
           },
         }
       : {};
-    const store = this.network.connect(node.process);
+    const { store } = node;
     const due: Due = random.chance(0.5)
       ? { inMs: random.between(0, 600) }
       : { atMs: this.world.now + random.between(-100, 600) };
@@ -334,9 +371,11 @@ class Simulation {
       ({ state }) => {
         if (state !== "added") return;
         this.world.note(`${uid} ${kind} was added to ${job.queue}`);
-        ledger.acknowledged.set(uid, kind);
+        ledger.acknowledge(uid);
       },
-      () => undefined, // may have been added or not
+      () => {
+        if (!isUnique) ledger.refuse(uid);
+      },
     );
   }
 }

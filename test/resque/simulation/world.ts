@@ -7,9 +7,12 @@ interface Event {
   /** Decides among events of one moment. */
   order: number;
   process?: SimProcess;
-  work: () => void;
+  work: Work;
   isCancelled: boolean;
 }
+
+/** What an event does; while a promise of it is pending the world stands still. */
+export type Work = () => void | Promise<unknown>;
 
 /** One run of the simulation: what a seed decides is what happens. */
 export class World {
@@ -19,13 +22,15 @@ export class World {
   /** Number of events that happened. */
   steps = 0;
   readonly history: string[] = [];
+  /** The process whose code runs. */
+  current?: SimProcess;
   private readonly events = new Heap();
   private order = 0;
 
   constructor(readonly random: Random) {}
 
   /** Something that happens later; in a process that crashed it does not, in a frozen one it waits. */
-  schedule(ms: number, work: () => void, process?: SimProcess): Event {
+  schedule(ms: number, work: Work, process?: SimProcess): Event {
     const at = this.now + Math.max(ms, 0);
     const event: Event = {
       at,
@@ -51,7 +56,7 @@ export class World {
     until: () => boolean = () => false,
   ): Promise<void> {
     while (!until()) {
-      const event = this.events.pop() ?? (await this.lastEvent());
+      const event = this.events.pop();
       if (!event) return;
       if (event.isCancelled || event.process?.isDead) continue;
       if (event.at > deadline) {
@@ -62,17 +67,12 @@ export class World {
       this.now = event.at;
       if (event.process?.hold(event)) continue;
       this.steps++;
-      event.work();
-      // at the store and in the network nothing waits for a promise
-      if (event.process) await settled();
+      this.current = event.process;
+      const pending = event.work();
+      if (pending) await pending;
+      await settled();
       afterStep();
     }
-  }
-
-  /** A longer chain of promises may still schedule something. */
-  private async lastEvent(): Promise<Event | undefined> {
-    await new Promise((resolve) => setImmediate(resolve));
-    return this.events.pop();
   }
 
   note(text: string): void {
@@ -80,12 +80,9 @@ export class World {
   }
 }
 
-/** How many promises that wait for each other one event may settle; a chain that is longer goes on with the next event. */
-const LONGEST_CHAIN = 20;
-
-/** The promises that are ready have been served; a turn of the event loop for each step would cost ten times as much. */
-async function settled(): Promise<void> {
-  for (let i = 0; i < LONGEST_CHAIN; i++) await Promise.resolve();
+/** Every promise that is ready has been served: Node runs a tick when no microtask is left. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 /** A process of the simulation. Its awaits end through events of the world, so a crash between two events is one at an await. */

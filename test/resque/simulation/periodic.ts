@@ -1,0 +1,173 @@
+/** Periodic tasks of simulated processes, run by the real `src/task`: what it reads from `api` is that of the process. */
+import { api } from "../../../src/api";
+import { config } from "../../../src/config/config";
+import type { JobView } from "../../../src/resque/jobView";
+import type { MultiWorker } from "../../../src/resque/multiWorker";
+import { loggers } from "../../../src/log/log";
+import { Queue } from "../../../src/resque/queue";
+import type { QueueStore } from "../../../src/resque/store/store";
+import type { Jobs } from "../../../src/resque/types";
+import { wrapTask } from "../../../src/task/jobWrapper";
+import { startRecurrentTasks } from "../../../src/task/recurrent";
+import { enqueueLostRecurrentTasks } from "../../../src/task/recurrentUpkeep";
+import type { Task } from "../../../src/task/task";
+import type { Ledger } from "./ledger";
+import type { SimProcess, World } from "./world";
+
+/** The wait between two runs of `every`, in ms. */
+const FREQUENCY_MS = 300;
+/** How often a process looks for periodic tasks that were lost, in ms. */
+const UPKEEP_MS = 400;
+/** A run begins so much after its time at most when nothing is wrong: a poll, and what calls take, in ms. */
+const LATE_MS = 600;
+/** How long runs are compared with their times once all goes well, in ms. */
+export const WATCH_MS = 3_000;
+
+/** What a process of the simulation has of `api`. */
+interface Node {
+  queue: Queue;
+  multiWorker: MultiWorker;
+  tasks: Record<string, Task>;
+}
+
+interface PeriodicRun {
+  start: number;
+  end?: number;
+}
+
+type Work = (kind: string, view: JobView, uid: string) => Promise<void>;
+
+export class PeriodicTasks {
+  private readonly nodes = new WeakMap<SimProcess, Node>();
+  private runs: Record<string, PeriodicRun[]> = {};
+
+  constructor(
+    private readonly world: World,
+    private readonly ledger: Ledger,
+  ) {
+    const current = () => this.nodes.get(world.current!)!;
+    Object.assign(api, {
+      tasks: {
+        get tasks() {
+          return current().tasks;
+        },
+        middleware: {},
+        globalMiddleware: [],
+      },
+      resque: {
+        get queue() {
+          return current().queue;
+        },
+        get multiWorker() {
+          return current().multiWorker;
+        },
+      },
+    });
+    config.tasks.scheduler = true;
+    for (const logger of loggers) logger.silent = true;
+    this.forget();
+  }
+
+  /** The jobs of a process: they call `work`. */
+  define(
+    process: SimProcess,
+    work: Work,
+  ): { jobs: Jobs; tasks: Node["tasks"] } {
+    const body = (name: string) => (_params: unknown, view: unknown) => {
+      const run: PeriodicRun = { start: this.world.now };
+      this.runs[name].push(run);
+      return work(name, view as JobView, `@${name}`).finally(() => {
+        run.end = this.world.now;
+      });
+    };
+    const tasks: Node["tasks"] = {
+      every: task("every", { frequency: FREQUENCY_MS, run: body("every") }),
+      calendar: task("calendar", {
+        cron: "* * * * * *",
+        run: body("calendar"),
+      }),
+    };
+    const jobs: Jobs = {};
+    for (const [name, one] of Object.entries(tasks)) jobs[name] = wrapTask(one);
+    return { jobs, tasks };
+  }
+
+  /** What a process does when its workers run. Called by the process itself. */
+  async start(
+    process: SimProcess,
+    parts: {
+      store: QueueStore;
+      multiWorker: MultiWorker;
+      jobs: Jobs;
+      tasks: Node["tasks"];
+    },
+  ): Promise<void> {
+    const { store, multiWorker, jobs, tasks } = parts;
+    const queue = new Queue({ connection: { store } }, jobs);
+    await queue.connect();
+    this.nodes.set(process, { queue, multiWorker, tasks });
+    await startRecurrentTasks();
+    this.upkeep(process, new Set());
+  }
+
+  private upkeep(process: SimProcess, missed: ReadonlySet<string>): void {
+    process.environment.after(UPKEEP_MS, () => {
+      enqueueLostRecurrentTasks(missed).then(
+        (now) => this.upkeep(process, now),
+        () => this.upkeep(process, missed),
+      );
+    });
+  }
+
+  // ----------------------------------------------------------------- checks
+
+  forget(): void {
+    this.runs = { every: [], calendar: [] };
+  }
+
+  /** Whether each task ran twice since `forget`. */
+  areAllRunning(): boolean {
+    return Object.values(this.runs).every((runs) => runs.length >= 2);
+  }
+
+  notRunning(): string[] {
+    return Object.keys(this.runs).filter((name) => this.runs[name].length < 2);
+  }
+
+  /** Compare the runs since `forget` with their times. */
+  check(): void {
+    const { every, calendar } = this.runs;
+    for (const [before, run] of pairs(every)) {
+      const waited = run.start - before.end!;
+      if (waited < FREQUENCY_MS || waited > FREQUENCY_MS + LATE_MS)
+        this.ledger.fail(`@every ran again after ${waited} ms`);
+    }
+    for (const [before, run] of pairs(calendar)) {
+      const seconds = secondOf(run) - secondOf(before);
+      if (seconds !== 1)
+        this.ledger.fail(`@calendar ran again ${seconds} seconds later`);
+      if (run.start % 1000 > LATE_MS)
+        this.ledger.fail(`@calendar ran ${run.start % 1000} ms late`);
+    }
+  }
+}
+
+function task(name: string, definition: Partial<Task>): Task {
+  const defaults = { queue: "high", frequency: 0, inputs: {}, middleware: [] };
+  return {
+    name,
+    description: name,
+    plugins: [],
+    pluginOptions: {},
+    ...defaults,
+    ...definition,
+  } as unknown as Task;
+}
+
+function secondOf({ start }: PeriodicRun): number {
+  return Math.floor(start / 1000);
+}
+
+function pairs<Item>(list: readonly Item[]): [Item, Item][] {
+  return list.slice(1).map((item, index) => [list[index], item]);
+}

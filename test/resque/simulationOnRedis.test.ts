@@ -1,0 +1,35 @@
+/** The same histories on a real redis-server, whose scripts read the simulated clock. */
+import { Redis } from "ioredis";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { redisBackend } from "./simulation/redisBackend";
+import {
+  expectNoViolation,
+  FIRST,
+  REDIS_LIMIT_MS,
+  REDIS_SEEDS,
+} from "./simulation/seeds";
+import { QUEUES, simulate } from "./simulation/simulation";
+
+describeOnRedis("simulated processes on a real redis", () => {
+  const server = new RedisServer();
+  let redis: Redis;
+  beforeAll(async () => {
+    await server.start();
+    redis = new Redis({ port: server.port, host: "127.0.0.1" });
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+
+  const run = (seed: number) => simulate(seed, redisBackend(redis, QUEUES));
+
+  test("every job ends once, whatever happens", async () => {
+    await expectNoViolation(FIRST, REDIS_SEEDS, run, REDIS_LIMIT_MS);
+  }, 3_600_000);
+
+  test("a seed decides everything", async () => {
+    const first = await run(7);
+    expect((await run(7)).history).toEqual(first.history);
+  });
+});
