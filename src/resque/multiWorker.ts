@@ -31,6 +31,10 @@ export interface MultiWorkerOptions extends Omit<
   maxEventLoopDelay?: number;
   /** How long `stop()` waits for running jobs before they go back to their queues, in ms (default 10,000). */
   shutdownTimeout?: number;
+  /** What becomes of a job that nobody here defines: it fails, or it waits for a worker that does (default `fail`). */
+  unknownJobs?: "fail" | "wait";
+  /** How long it waits before it fails, in ms (default 600,000). */
+  unknownJobTimeout?: number;
   /** The machine that it runs on (default this one). */
   environment?: Environment;
 }
@@ -48,13 +52,15 @@ const WORKER_EVENTS = new Set([
   "failure",
   "pause",
   "fenced",
+  "unknown",
+  "overlap",
 ]);
 
 const CHECK_MS = 500;
 const BLOCKED_MS = 10;
 
 /**
- * Events: those of workers, `multiWorkerAction` (verb, delay in ms), `reaped` (id, jobs), `silent` (id), `outage` (error; the
+ * Events: those of workers, `multiWorkerAction` (verb, delay in ms), `reaped` (id, jobs), `repaired` (jobs), `silent` (id), `outage` (error; the
  * same comes as `error`), `recovered` (ms), `skew` (ms), `error` (error, worker's number, queue, job).
  */
 export class MultiWorker extends EventEmitter {
@@ -160,6 +166,7 @@ export class MultiWorker extends EventEmitter {
           outageEnded: (ms) => this.emit("recovered", ms),
           problem: (error) => this.report(error),
           reaped: (id, jobs) => this.emit("reaped", id, jobs),
+          repaired: (jobs) => this.emit("repaired", jobs),
           silent: (id) => this.emit("silent", id),
           skewed: (ms) => this.emit("skew", ms),
         },

@@ -169,7 +169,7 @@ export class Queue extends EventEmitter {
     return this.store.pausedQueues();
   }
 
-  /** Workers that are listed although their process is gone; a worker repairs them within a lease. */
+  /** Workers that are listed although their process is gone; other processes repair them within two leases. */
   orphans(): Promise<Orphan[]> {
     return this.store.findOrphans();
   }

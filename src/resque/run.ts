@@ -9,6 +9,7 @@ import { NO_OUTCOME, type Outcome, type QueuedJob } from "./store/store";
 import { finalFields } from "./jobFields";
 import type { Job, Jobs, ParsedJob } from "./types";
 import { uniqueKey } from "./uniqueness";
+import { postponeUnknown } from "./unknownJobs";
 import type { JobLease } from "./workerProcess";
 
 /** @returns the view of a job that is about to run */
@@ -41,6 +42,10 @@ async function performJob(view: JobView): Promise<Outcome> {
   let job: Job | undefined;
   try {
     if (view.error) throw view.error;
+    if (!jobOf(view.jobs, parsed.class)) {
+      const postponed = await postponeUnknown(view);
+      if (postponed) return postponed;
+    }
     job = definitionOf(view.jobs, parsed);
     await checkLease(view);
     // the job waits for a slot, or was given to another worker already

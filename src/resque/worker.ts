@@ -32,6 +32,10 @@ export interface WorkerOptions extends Omit<WorkerProcessOptions, "queues"> {
   queues?: string | string[];
   /** How long `end()` waits for the running job before it goes back to its queue, in ms (default 10,000). */
   shutdownTimeout?: number;
+  /** What becomes of a job that nobody here defines: it fails, or it waits for a worker that does (default `fail`). */
+  unknownJobs?: "fail" | "wait";
+  /** How long it waits before it fails, in ms (default 600,000). */
+  unknownJobTimeout?: number;
   /** Workers of one process share it. */
   process?: WorkerProcess;
   /** The machine that it runs on (default this one). */
@@ -42,8 +46,8 @@ export const SHUTDOWN_MS = 10_000;
 
 /**
  * Events: start, end, poll (queue), pause, job (queue, job), success (queue, job, result, ms), failure (queue, job, error, ms),
- * reEnqueue (queue, job, info), fenced (queue, job), reaped (id, jobs), silent (id), recovered (ms), skew (ms),
- * error (error, queue, job).
+ * reEnqueue (queue, job, info), unknown (queue, job, ms), overlap (queue, job), fenced (queue, job), reaped (id, jobs),
+ * repaired (jobs), silent (id), recovered (ms), skew (ms), error (error, queue, job).
  */
 export class Worker extends EventEmitter {
   options: WorkerOptions;
@@ -244,6 +248,7 @@ export class Worker extends EventEmitter {
           outageEnded: (ms) => this.notify("recovered", ms),
           problem: (error) => this.report(error),
           reaped: (id, jobs) => this.notify("reaped", id, jobs),
+          repaired: (jobs) => this.notify("repaired", jobs),
           silent: (id) => this.notify("silent", id),
           skewed: (ms) => this.notify("skew", ms),
         },

@@ -85,6 +85,8 @@ export interface ProcessListener {
   problem(error: Error): void;
   /** The registration of another process was taken away. */
   reaped(process: string, jobs: readonly Returned[]): void;
+  /** Jobs of workers that were listed although their process was gone were given back. */
+  repaired(jobs: readonly Returned[]): void;
   /** Another process does not renew its lease, and is still connected. */
   silent(process: string): void;
   /** The clock of this machine is `ms` ahead of the store's (behind when negative); 0 when it is right again. */
@@ -633,6 +635,7 @@ export class WorkerProcess {
     try {
       const renewal = await this.renew();
       if (renewal) await this.reapOthers(renewal.expired);
+      if (this.isSteady()) await this.repairOrphans();
       this.outage.answered();
     } catch (error) {
       this.outage.failed(toError(error));
@@ -674,10 +677,19 @@ export class WorkerProcess {
     this.skew.measured(nowMs, sentAt);
   }
 
+  private isSteady(): boolean {
+    return this.environment.monotonic() - this.steadySince >= this.leaseMs;
+  }
+
+  /** One process of the cluster does it, once in a lease. */
+  private async repairOrphans(): Promise<void> {
+    const jobs = await this.store.repairOrphans(this.leaseMs);
+    if (jobs.length > 0) this.listener.repaired(jobs);
+  }
+
   private async reapOthers(expired: readonly string[]): Promise<void> {
     const ids = expired.filter((id) => id !== this.id);
-    const steadyMs = this.environment.monotonic() - this.steadySince;
-    if (ids.length === 0 || steadyMs < this.leaseMs) return;
+    if (ids.length === 0 || !this.isSteady()) return;
     const { store, listener } = this;
     const { stuckWorkerTimeout = STUCK_MS } = this.options;
     const gone = await store.findDisconnected(ids);

@@ -12,3 +12,5 @@ export const UNIQUE_SECONDS = 30 * 86_400;
 export const SEARCH_LENGTH = 10_000;
 /** Expired processes that one renewal returns. */
 export const MAX_EXPIRED = 20;
+/** A job that no worker without its definition fetched for so long is not counted as unknown any more. */
+export const UNKNOWN_SECONDS = 120;

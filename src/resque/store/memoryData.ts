@@ -44,6 +44,15 @@ export interface ClassSlots {
   waiting: QueuedJob[];
 }
 
+export interface StoredPlan {
+  task: string;
+  /** Empty for a task that one worker of the cluster runs. */
+  ofNode: string;
+  plan: string;
+  by: string;
+  sinceMs: number;
+}
+
 export class MemoryData {
   readonly knownQueues = new Set<string>();
   readonly lists = new Map<string, JobList>();
@@ -54,18 +63,23 @@ export class MemoryData {
   readonly slots = new Map<string, ClassSlots>();
   readonly nodeOfQueue = new Map<string, string>();
   readonly stopped = new Set<string>();
+  readonly plans = new Map<string, StoredPlan>();
+  readonly planners: ExpiringMap<true>;
   readonly uniques: ExpiringMap<string>;
   readonly locks: ExpiringMap<string>;
   readonly crashes: ExpiringMap<number>;
   readonly tracked: ExpiringMap<Record<string, string>>;
   readonly idempotent: ExpiringMap<string>;
   readonly retries: ExpiringMap<number>;
+  /** Since when jobs have been unknown. */
+  readonly unknown: ExpiringMap<number>;
   readonly liveNodes: ExpiringMap<true>;
   readonly seenNodes: ExpiringMap<true>;
   failed: string[] = [];
   readonly failedOfClass = new Map<string, string[]>();
   processedCount = 0;
   failedCount = 0;
+  orphansRepairedAt = -Infinity;
   leading?: { name: string; until: number };
   private readyNames?: string[];
 
@@ -81,8 +95,10 @@ export class MemoryData {
     this.tracked = expiring();
     this.idempotent = expiring();
     this.retries = expiring();
+    this.unknown = expiring();
     this.liveNodes = expiring();
     this.seenNodes = expiring();
+    this.planners = expiring();
   }
 
   emptied(): MemoryData {
@@ -91,10 +107,12 @@ export class MemoryData {
 
   /** Free what has ended. */
   purge(): void {
-    const { uniques, locks, crashes, tracked } = this;
-    const { idempotent, retries, liveNodes, seenNodes } = this;
+    const { uniques, locks, crashes, tracked, unknown } = this;
+    const { idempotent, retries, liveNodes, seenNodes, planners } = this;
     for (const map of [uniques, locks, crashes, tracked]) map.purge();
-    for (const map of [idempotent, retries, liveNodes, seenNodes]) map.purge();
+    unknown.purge();
+    for (const map of [idempotent, retries, planners]) map.purge();
+    for (const map of [liveNodes, seenNodes]) map.purge();
   }
 
   /** Names of queues with jobs, sorted. */

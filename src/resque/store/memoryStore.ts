@@ -1,6 +1,6 @@
 /** The store of the embedded engine: plain maps in this process. Every operation is synchronous inside, and so atomic. */
 import type { JobInfo } from "../types";
-import { KEEP_JOB_SECONDS, MAX_EXPIRED } from "./limits";
+import { KEEP_JOB_SECONDS, MAX_EXPIRED, UNKNOWN_SECONDS } from "./limits";
 import { MemoryData, type ListedWorker } from "./memoryData";
 import type {
   Due,
@@ -14,6 +14,8 @@ import type {
   JobFields,
   LockRequest,
   Orphan,
+  PlanChange,
+  PlannedTask,
   Promotion,
   QueuedJob,
   QueueLength,
@@ -258,12 +260,15 @@ export class MemoryStore implements QueueStore {
     );
   }
 
-  repairOrphans(): Promise<Returned[]> {
-    return this.run((data) =>
-      orphansOf(data).map(({ identity }) =>
+  repairOrphans(periodMs = 0): Promise<Returned[]> {
+    return this.run((data) => {
+      const now = this.clock();
+      if (periodMs > 0 && now < data.orphansRepairedAt + periodMs) return [];
+      if (periodMs > 0) data.orphansRepairedAt = now;
+      return orphansOf(data).map(({ identity }) =>
         data.giveBack(identity.member, true),
-      ),
-    );
+      );
+    });
   }
 
   // ------------------------------------------------------------------ fetch
@@ -356,6 +361,20 @@ export class MemoryStore implements QueueStore {
 
   updateJob(id: string, fields: JobFields): Promise<void> {
     return this.run((data) => data.updateJob(id, fields));
+  }
+
+  waitUnknown(
+    { queue, raw }: QueuedJob,
+    timeoutMs: number,
+  ): Promise<number | undefined> {
+    return this.run(({ unknown }) => {
+      const key = `${queue}:${raw}`;
+      const now = this.clock();
+      const since = unknown.get(key) ?? now;
+      if (now - since >= timeoutMs) return void unknown.delete(key);
+      unknown.set(key, since, UNKNOWN_SECONDS * 1000);
+      return now - since;
+    });
   }
 
   countRetry(key: string): Promise<number> {
@@ -503,7 +522,7 @@ export class MemoryStore implements QueueStore {
       Object.fromEntries(
         locks
           .live()
-          .filter(([key]) => key.startsWith(prefix))
+          .filter(([key]) => isJobLock(key, prefix))
           .map(([key, value]) => [
             key.slice(prefix.length),
             value.split(".")[0]!,
@@ -595,6 +614,50 @@ export class MemoryStore implements QueueStore {
         data.nodeOfQueue.delete(queue);
       }
       return lost.map(([queue]) => queue);
+    });
+  }
+
+  // --------------------------------------------------------- periodic tasks
+
+  plans(
+    node = "",
+    asker?: { by: string; liveMs: number },
+  ): Promise<Record<string, PlannedTask>> {
+    return this.run(({ plans, planners }) => {
+      if (asker) planners.set(asker.by, true, asker.liveMs);
+      return Object.fromEntries(
+        [...plans]
+          .filter(([, { ofNode }]) => ofNode === node)
+          .map(([, { task, plan, by, sinceMs }]) => [
+            task,
+            { plan, by, isLive: planners.get(by) === true, sinceMs },
+          ]),
+      );
+    });
+  }
+
+  plan(change: PlanChange): Promise<number> {
+    return this.run((data) => {
+      const { task, node = "", declare, remove, next } = change;
+      let removed = 0;
+      for (const job of remove)
+        removed +=
+          removeJob(data, job, 0) + data.delayed.remove(job.raw).length;
+      const key = `${node}\n${task}`;
+      const known = data.plans.get(key);
+      const declared = declare ?? known;
+      let sinceMs = known?.sinceMs ?? 0;
+      if (next) {
+        data.delayed.remove(next.raw);
+        data.delay(next, data.dueMs(next.due));
+        data.stopped.delete(task);
+        sinceMs = this.clock();
+      }
+      if (declared) {
+        const { plan, by } = declared;
+        data.plans.set(key, { task, ofNode: node, plan, by, sinceMs });
+      }
+      return removed;
     });
   }
 
@@ -747,6 +810,13 @@ function rest(
     ...(node === undefined ? [] : own),
     ...ready.filter((queue) => !nodeOfQueue.has(queue)),
   ];
+}
+
+/** Other locks are of the engine itself. */
+function isJobLock(key: string, prefix: string): boolean {
+  return ["lock:", "workerslock:"].some((kind) =>
+    key.startsWith(prefix + kind),
+  );
 }
 
 function slotsOf(data: MemoryData, jobClass: string) {

@@ -25,6 +25,8 @@ import type {
   JobFields,
   LockRequest,
   Orphan,
+  PlanChange,
+  PlannedTask,
   Outcome,
   Promotion,
   QueuedJob,
@@ -111,9 +113,7 @@ export class RedisStore implements QueueStore {
     due: Due,
     options: EnqueueOptions = {},
   ): Promise<EnqueueResult> {
-    const when: [string, number] =
-      "atMs" in due ? ["at", due.atMs] : ["in", due.inMs];
-    return this.produce(job, when, options);
+    return this.produce(job, dueArgs(due), options);
   }
 
   async retryFailed(
@@ -237,8 +237,9 @@ export class RedisStore implements QueueStore {
     return orphans;
   }
 
-  async repairOrphans(): Promise<Returned[]> {
-    return returnedOf(await this.once("REPAIR_ORPHANS", [this.date()]));
+  async repairOrphans(periodMs = 0): Promise<Returned[]> {
+    const args = [this.date(), periodMs];
+    return returnedOf(await this.once("REPAIR_ORPHANS", args));
   }
 
   // ------------------------------------------------------------------ fetch
@@ -323,6 +324,15 @@ export class RedisStore implements QueueStore {
 
   async updateJob(id: string, fields: JobFields): Promise<void> {
     await this.intime("UPDATE_JOB", [id, ...flatFields(fields)]);
+  }
+
+  async waitUnknown(
+    { queue, raw }: QueuedJob,
+    timeoutMs: number,
+  ): Promise<number | undefined> {
+    const args = [queue, raw, timeoutMs];
+    const ms = (await this.once("WAIT_UNKNOWN", args)) as number;
+    return ms < 0 ? undefined : ms;
   }
 
   async countRetry(key: string): Promise<number> {
@@ -510,6 +520,43 @@ export class RedisStore implements QueueStore {
     return (await this.once("REMOVE_LOST", [])) as string[];
   }
 
+  // --------------------------------------------------------- periodic tasks
+
+  async plans(
+    node = "",
+    asker = { by: "", liveMs: 0, keepMs: 0 },
+  ): Promise<Record<string, PlannedTask>> {
+    const args = [node, asker.by, asker.liveMs, asker.keepMs];
+    const reply = (await this.intime("PLANS_OF", args)) as string[];
+    const result: Record<string, PlannedTask> = {};
+    for (let i = 0; i < reply.length; i += 5) {
+      const [task, by, lives, since, plan] = reply.slice(i, i + 5) as [
+        string,
+        string,
+        string,
+        string,
+        string,
+      ];
+      const sinceMs = Number(since);
+      result[task] = { plan, by, isLive: lives === "1", sinceMs };
+    }
+    return result;
+  }
+
+  async plan(change: PlanChange): Promise<number> {
+    const { task, node = "", declare, remove, next } = change;
+    const args: (string | number)[] = [
+      task,
+      node,
+      declare?.by ?? "",
+      declare?.plan ?? "",
+      remove.length,
+    ];
+    for (const { queue, raw } of remove) args.push(queue, raw);
+    if (next) args.push(next.queue, next.raw, ...dueArgs(next.due));
+    return (await this.once("PLAN", args)) as number;
+  }
+
   async markStopped(task: string, isStopped: boolean): Promise<void> {
     await this.intime("MARK_STOPPED", [isStopped ? "1" : "0", task]);
   }
@@ -641,6 +688,10 @@ function sharedParts(
     ofClient.set(key, found);
   }
   return found;
+}
+
+function dueArgs(due: Due): [kind: string, ms: number] {
+  return "atMs" in due ? ["at", due.atMs] : ["in", due.inMs];
 }
 
 /** At most `MAX_JOBS` in a call, and `MAX_BYTES` unless one alone has more. */

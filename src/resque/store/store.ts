@@ -214,6 +214,30 @@ export interface Waiting {
   stop: () => void;
 }
 
+/** A periodic task, as the scheduler says that declared it last. */
+export interface PlannedTask {
+  /** How it runs, in the words of the caller. */
+  plan: string;
+  /** Who declared it. */
+  by: string;
+  /** Whether that one asked for plans within its `liveMs`. */
+  isLive: boolean;
+  /** When its next run was planned last; 0 before the first time. */
+  sinceMs: number;
+}
+
+export interface PlanChange {
+  task: string;
+  /** Of a task that each node runs. */
+  node?: string;
+  /** From now on the task runs like this. */
+  declare?: { by: string; plan: string };
+  /** Jobs that are taken out of their queues and the schedule. */
+  remove: readonly QueuedJob[];
+  /** The next run; the task counts as stopped no more. */
+  next?: QueuedJob & { due: Due };
+}
+
 /** A listed worker whose process is gone, with what its record says it ran. */
 export interface Orphan {
   member: string;
@@ -336,8 +360,11 @@ export interface QueueStore {
   findDisconnected(processes: readonly string[]): Promise<string[]>;
   /** Workers of ours that are listed although their process is gone. */
   findOrphans(): Promise<Orphan[]>;
-  /** Reap them. */
-  repairOrphans(): Promise<Returned[]>;
+  /**
+   * Reap them.
+   * @param periodMs do nothing when any process did it within this time
+   */
+  repairOrphans(periodMs?: number): Promise<Returned[]>;
 
   // ------------------------------------------------------------------ fetch
 
@@ -372,6 +399,12 @@ export interface QueueStore {
   takeQueueLock(request: QueueLockRequest): Promise<boolean>;
   /** Changes of a tracked job beside its report: that it runs, its progress. */
   updateJob(id: string, fields: JobFields): Promise<void>;
+  /**
+   * A job was fetched that nobody here defines.
+   * @param timeoutMs how long it may be so
+   * @returns for how long it has been so, in ms; undefined when that is too long, and it counts anew from then on
+   */
+  waitUnknown(job: QueuedJob, timeoutMs: number): Promise<number | undefined>;
   /** Count an attempt for the Retry plugin: 0 for the first. */
   countRetry(key: string): Promise<number>;
   forgetRetry(key: string): Promise<void>;
@@ -454,6 +487,18 @@ export interface QueueStore {
   assignQueues(prefix: string): Promise<string[]>;
   /** Remove the queues of nodes that were not announced for their `keepMs`; returns their names. */
   removeQueuesOfLostNodes(): Promise<string[]>;
+  // --------------------------------------------------------- periodic tasks
+
+  /**
+   * Periodic tasks that were declared, by name.
+   * @param asker `by` declares and lives for `liveMs`; the plans of a node are kept for `keepMs`
+   */
+  plans(
+    node?: string,
+    asker?: { by: string; liveMs: number; keepMs: number },
+  ): Promise<Record<string, PlannedTask>>;
+  /** @returns how many jobs were removed */
+  plan(change: PlanChange): Promise<number>;
   /** Periodic tasks that were stopped by hand. */
   markStopped(task: string, isStopped: boolean): Promise<void>;
   isStopped(task: string): Promise<boolean>;

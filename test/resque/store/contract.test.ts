@@ -788,6 +788,118 @@ describeOnEachStore("the store of the queue", (context) => {
     });
   });
 
+  describe("jobs that nobody defines", () => {
+    test("the store tells for how long, until that is too long", async () => {
+      expect(await store.waitUnknown(job("a"), 60_000)).toBe(0);
+      await advance(40_000);
+      const ms = await store.waitUnknown(job("a"), 60_000);
+      expect(ms).toBeGreaterThanOrEqual(40_000);
+      expect(await store.waitUnknown(job("b"), 60_000)).toBe(0);
+      await advance(20_000);
+      expect(await store.waitUnknown(job("a"), 60_000)).toBeUndefined();
+      expect(await store.waitUnknown(job("a"), 60_000)).toBe(0);
+    });
+
+    test("one that was not seen for a while counts anew", async () => {
+      expect(await store.waitUnknown(job("a"), 600_000)).toBe(0);
+      await advance(121_000);
+      expect(await store.waitUnknown(job("a"), 600_000)).toBe(0);
+    });
+  });
+
+  describe("periodic tasks", () => {
+    const next = (inMs: number) => ({ ...job("tick"), due: { inMs } });
+    const asker = (by: string) => ({ by, liveMs: 60_000, keepMs: 3_600_000 });
+
+    test("a plan is declared with its next run, and both are replaced in one step", async () => {
+      const declare = { by: "a", plan: '{"every":1}' };
+      await store.plan({
+        task: "tick",
+        declare,
+        remove: [],
+        next: next(10_000),
+      });
+      const plans = await store.plans(undefined, asker("a"));
+      expect(plans).toEqual({
+        tick: { ...declare, isLive: true, sinceMs: expect.any(Number) },
+      });
+      const { sinceMs } = plans.tick;
+      expect(Math.abs((await store.now()) - sinceMs)).toBeLessThan(30_000);
+
+      await store.enqueue("q", [job("tick").raw]);
+      await store.enqueue("q", [job("tick", null).raw]);
+      const other = { queue: "r", raw: jobText("r", "tick") };
+      const replacing = { by: "b", plan: '{"every":2}' };
+      const removed = await store.plan({
+        task: "tick",
+        declare: replacing,
+        remove: [job("tick"), job("tick", null)],
+        next: { ...other, due: { inMs: 5000 } },
+      });
+      expect(removed).toBe(3);
+      expect(await store.jobs("q", 0, -1)).toEqual([]);
+      expect(await store.scheduledAt(job("tick").raw)).toEqual([]);
+      expect(await store.scheduledAt(other.raw)).toHaveLength(1);
+      expect((await store.plans()).tick).toMatchObject({
+        ...replacing,
+        isLive: false,
+      });
+      await advance(5000);
+      expect((await store.promote(10)).moved).toHaveLength(1);
+    });
+
+    test("a task has one next run, however often it is planned", async () => {
+      for (const inMs of [1000, 8000, 3000])
+        await store.plan({ task: "tick", remove: [], next: next(inMs) });
+      expect(await store.scheduledAt(job("tick").raw)).toHaveLength(1);
+      // nobody declared it
+      expect(await store.plans()).toEqual({});
+    });
+
+    test("planning says when it was, and leaves the declaration", async () => {
+      const declare = { by: "a", plan: "{}" };
+      await store.plan({ task: "tick", declare, remove: [] });
+      expect((await store.plans()).tick).toMatchObject({ sinceMs: 0 });
+      await store.plan({ task: "tick", remove: [], next: next(1) });
+      const first = (await store.plans()).tick;
+      expect(first).toMatchObject(declare);
+      await advance(7000);
+      await store.plan({ task: "tick", remove: [], next: next(1) });
+      const { sinceMs } = (await store.plans()).tick;
+      expect(sinceMs - first.sinceMs).toBeGreaterThanOrEqual(7000);
+    });
+
+    test("who declared it is alive while it asks", async () => {
+      await store.plan({
+        task: "tick",
+        declare: { by: "a", plan: "{}" },
+        remove: [],
+      });
+      expect((await store.plans()).tick.isLive).toBe(false);
+      await store.plans(undefined, asker("a"));
+      await advance(59_000);
+      expect((await store.plans()).tick.isLive).toBe(true);
+      await advance(1001);
+      expect((await store.plans()).tick.isLive).toBe(false);
+    });
+
+    test("plans of a node are its own", async () => {
+      const declare = { by: "n", plan: '{"of":"n"}' };
+      await store.plan({ task: "tick", node: "n", declare, remove: [] });
+      expect(await store.plans()).toEqual({});
+      expect(await store.plans("m")).toEqual({});
+      expect((await store.plans("n", asker("n"))).tick).toMatchObject(declare);
+    });
+
+    test("a task that is planned counts as stopped no more", async () => {
+      await store.markStopped("tick", true);
+      await store.plan({ task: "tick", remove: [job("tick")] });
+      expect(await store.isStopped("tick")).toBe(true);
+      await store.plan({ task: "tick", remove: [], next: next(1) });
+      expect(await store.isStopped("tick")).toBe(false);
+    });
+  });
+
   describe("waiting", () => {
     test("a job ends the wait for its queue", async () => {
       for (const queues of [["q"], ["*"], ["other", "*"]]) {

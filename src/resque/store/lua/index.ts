@@ -2,19 +2,26 @@
 import { defineScript, type Script } from "../../../redis/script";
 import { EXCHANGE } from "./exchange";
 import * as inspect from "./inspect";
+import * as periodic from "./periodic";
 import * as processes from "./processes";
 import * as producers from "./producers";
 import * as scheduler from "./scheduler";
 import { REDIS_CLOCK } from "./shared";
 
 const { APPLY_PARTS: _parts, ...processScripts } = processes;
-const { REMOVE_QUEUE_PART: _part, ...producerScripts } = producers;
+const {
+  REMOVE_QUEUE_PART: _queue,
+  REMOVE_JOBS_PART: _jobs,
+  REMOVE_DELAYED_PART: _delayed,
+  ...producerScripts
+} = producers;
 
 const SOURCES = {
   ...processScripts,
   ...producerScripts,
   ...scheduler,
   ...inspect,
+  ...periodic,
   EXCHANGE,
 };
 

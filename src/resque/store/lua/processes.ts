@@ -1,5 +1,5 @@
 /** Scripts of processes and their workers: registration, leases, and what the dead held. */
-import { MAX_EXPIRED } from "../limits";
+import { MAX_EXPIRED, UNKNOWN_SECONDS } from "../limits";
 import { A, ARG, B, C, D, E, operation } from "./operation";
 import {
   DELAY,
@@ -162,12 +162,17 @@ export const FIND_ORPHANS = operation(
 `,
 );
 
-// Arguments: date. Returns what, member, queue and job per worker.
+// Arguments: date, ms in which it is done once, or 0. Returns what, member, queue and job per worker.
 export const REPAIR_ORPHANS = operation(
   [...RETURNING, ORPHANS],
   `
   allowWhenFull()
-  local result = {}
+  local result, done = {}, ns .. 'ah:orphans-repaired'
+  if ${B} ~= '0' then
+    if redis.call('EXISTS', done) == 1 then return result end
+    redis.call('SET', done, '1')
+    expire(done, ${B})
+  end
   for _, orphan in ipairs(orphans()) do
     local name = string.match(orphan[1], '^[^:]*:[^:]*') or orphan[1]
     for _, part in ipairs(giveBack(orphan[2], orphan[1], name, true, ${A})) do result[#result + 1] = part end
@@ -280,6 +285,21 @@ export const TAKE_QUEUE_LOCK = operation(
   redis.call('SET', key, text(now + seconds + 1))
   expire(key, seconds * 1000)
   return 1
+`,
+);
+
+// Arguments: queue, job, how long it may be unknown in ms. Returns for how long it has been so; -1 when that is too long.
+// A job that is known again is not seen here, and forgotten soon.
+export const WAIT_UNKNOWN = operation(
+  [],
+  `
+  allowWhenFull()
+  local key = ns .. 'ah:unknown:' .. redis.sha1hex(${A} .. ':' .. ${B})
+  local elapsed = time - (tonumber(try('GET', key) or '') or time)
+  if elapsed >= tonumber(${C}) then redis.call('DEL', key) return -1 end
+  redis.call('SET', key, text(time - elapsed))
+  expire(key, ${UNKNOWN_SECONDS * 1000})
+  return elapsed
 `,
 );
 

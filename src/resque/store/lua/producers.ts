@@ -78,24 +78,28 @@ export const RETRY_FAILED = operation(
 `,
 );
 
+/** `removeJobs(queue, count, raw)`: how many were removed, of those that wait for a slot, too. Needs SLOTS. */
+export const REMOVE_JOBS_PART = `
+local function removeJobs(queue, count, raw)
+  local own = redis.call('LREM', ns .. 'queue:' .. queue, count, raw)
+  if not try('HGET', ns .. 'ah:waiting', queue) then return own end
+  for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
+    if count ~= 0 and own >= math.abs(count) then break end
+    local left = count == 0 and 0 or math.abs(count) - own
+    local found = try('LREM', ns .. 'ah:parked:' .. class, left, #queue .. ':' .. queue .. raw) or 0
+    if found > 0 then countWaiting(queue, -found) end
+    own = own + found
+  end
+  return own
+end
+`;
+
 // Arguments: queue, count, jobs... Returns how many were removed.
 export const REMOVE_JOBS = operation(
-  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS],
+  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REMOVE_JOBS_PART],
   `
-  local queue, count, removed = ${A}, tonumber(${B}), 0
-  local waiting = try('HGET', ns .. 'ah:waiting', queue)
-  local classes = waiting and try('SMEMBERS', ns .. 'ah:limits') or {}
-  for i = ${ARG + 2}, #ARGV do
-    local own = redis.call('LREM', ns .. 'queue:' .. queue, count, ARGV[i])
-    for _, class in ipairs(classes) do
-      if count ~= 0 and own >= math.abs(count) then break end
-      local left = count == 0 and 0 or math.abs(count) - own
-      local found = try('LREM', ns .. 'ah:parked:' .. class, left, #queue .. ':' .. queue .. ARGV[i]) or 0
-      if found > 0 then countWaiting(queue, -found) end
-      own = own + found
-    end
-    removed = removed + own
-  end
+  local removed = 0
+  for i = ${ARG + 2}, #ARGV do removed = removed + removeJobs(${A}, tonumber(${B}), ARGV[i]) end
   return removed
 `,
 );
@@ -128,12 +132,10 @@ export const REMOVE_QUEUE = operation(
 `,
 );
 
-// Arguments: job. Returns the seconds it was due at.
-export const REMOVE_DELAYED = operation(
-  [],
-  `
-  local raw, result = ${A}, {}
-  local times, schedule = ns .. 'timestamps:' .. raw, ns .. 'delayed_queue_schedule'
+/** `removeDelayed(raw)`: the seconds it was due at. Needs BASE. */
+export const REMOVE_DELAYED_PART = `
+local function removeDelayed(raw)
+  local result, times, schedule = {}, ns .. 'timestamps:' .. raw, ns .. 'delayed_queue_schedule'
   for _, member in ipairs(redis.call('SMEMBERS', times)) do
     local second = string.match(member, '([^:]*)$')
     local bucket = ns .. 'delayed:' .. second
@@ -146,7 +148,13 @@ export const REMOVE_DELAYED = operation(
   end
   redis.call('DEL', times)
   return result
-`,
+end
+`;
+
+// Arguments: job. Returns the seconds it was due at.
+export const REMOVE_DELAYED = operation(
+  [REMOVE_DELAYED_PART],
+  `return removeDelayed(${A})`,
 );
 
 // Arguments: entry. Returns how many were removed.

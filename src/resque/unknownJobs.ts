@@ -1,0 +1,36 @@
+/** Jobs that nobody here defines: in a rolling deploy another worker may do so already. */
+import type { JobView } from "./jobView";
+import { LeaseEnded } from "./jobView";
+import type { Effect, Outcome } from "./store/store";
+
+const TIMEOUT_MS = 600_000;
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 15_000;
+
+/**
+ * Let a job wait for a worker that defines it.
+ * @returns undefined when it has to fail
+ * @throws LeaseEnded
+ */
+export async function postponeUnknown(
+  view: JobView,
+): Promise<Outcome | undefined> {
+  const { options, lease, store, job, queue, raw } = view;
+  if (options.unknownJobs !== "wait") return undefined;
+  const { unknownJobTimeout: timeoutMs = TIMEOUT_MS } = options;
+  const reply = await lease.persist(async () => ({
+    ms: await store.waitUnknown({ queue, raw }, timeoutMs),
+  }));
+  if (!reply) throw new LeaseEnded();
+  if (reply.ms === undefined) return undefined;
+  view.notify("unknown", queue, job, reply.ms);
+  const inMs = Math.min(
+    Math.max(Math.round(reply.ms / 4), FIRST_WAIT_MS),
+    LONGEST_WAIT_MS,
+    timeoutMs - reply.ms,
+  );
+  const effects: Effect[] = [{ do: "delay", queue, raw, due: { inMs } }];
+  if (job.id)
+    effects.push({ do: "updateJob", id: job.id, fields: { state: "delayed" } });
+  return { kind: "uncounted", effects };
+}
