@@ -6,12 +6,8 @@ import type { Job } from "../resque/types";
 import { contextOf } from "./context";
 import { findTask } from "./find";
 import { middlewarePlugin } from "./middlewarePlugin";
-import {
-  endRecurrentTask,
-  enqueueRecurrentTask,
-  isPeriodic,
-  isStopped,
-} from "./recurrent";
+import { isPeriodic, keepLoadedPlan } from "./plans";
+import { endRecurrentTask, enqueueRecurrentTask, isStopped } from "./recurrent";
 import type { Task } from "./task";
 import { withDefaults } from "./validateInputs";
 
@@ -20,6 +16,7 @@ const PERIODIC_PLUGINS = ["JobLock", "QueueLock", "DelayQueueLock"];
 
 /** The job of a task; the task itself stays as it is. */
 export function wrapTask(task: Task): Job {
+  keepLoadedPlan(task);
   const pluginOptions = { ...task.pluginOptions };
   const plugins: PluginReference[] = [...(task.plugins ?? [])];
   if (isPeriodic(task)) {

@@ -1,34 +1,29 @@
 /** Tasks that run by themselves, after a time or by a calendar. */
 import { api } from "../api";
-import { config } from "../config/config";
-import { toError } from "../errors";
+import { config, id } from "../config/config";
 import { log, type ActionheroLogLevel } from "../log/log";
-import { nextCronTime } from "./cronTimes";
+import type { PlanChange, PlannedTask } from "../resque/store/store";
 import { requireTask } from "./find";
+import {
+  argsOfRuns,
+  declaredPlans,
+  isPeriodic,
+  jobsOf,
+  loadedPlan,
+  nextDue,
+  nextJob,
+  NO_PLAN,
+  nodeOf,
+  openPlan,
+  planInForce,
+  planOf,
+  renewDeclarations,
+  type Plan,
+} from "./plans";
 import { announceNode } from "./presence";
 import { requireQueue } from "./queueOf";
-import { ownQueue, ownQueues } from "./scope";
-import type { Task, TaskInputs } from "./task";
-import { fixedDefaults } from "./validateInputs";
-
-/** The arguments that a job without inputs can have. */
-const NO_INPUTS = [[null], [{}], []];
-
-/** The arguments of a planned run: those of `task.enqueue(name, {})`, so that both are one job to the locks. */
-function plannedArgs(task: Task): [TaskInputs] {
-  return [fixedDefaults(task)];
-}
-
-/** The arguments that a run without inputs of its own can have. */
-export function argsOfRuns(task: Task): unknown[][] {
-  const planned = plannedArgs(task);
-  const hasDefaults = Object.keys(planned[0]).length > 0;
-  return hasDefaults ? [planned, ...NO_INPUTS] : NO_INPUTS;
-}
-
-export function isPeriodic(task: Task): boolean {
-  return task.frequency > 0 || task.cron !== undefined;
-}
+import { ownQueues } from "./scope";
+import type { Task } from "./task";
 
 /**
  * Schedule the next run of a periodic task, instead of any other that waits.
@@ -37,28 +32,33 @@ export function isPeriodic(task: Task): boolean {
 export async function enqueueRecurrentTask(taskName: string): Promise<void> {
   const task = requireTask(taskName);
   if (!isPeriodic(task)) return;
-  const queue = requireQueue();
-  const name = ownQueue(task);
-  const due = await nextCronRun(task);
-  if (due === "never") return warnOfNoRun(task);
-  await removeWaiting(task);
-  if (due === undefined)
-    await queue.enqueueIn(
-      task.frequency,
-      name,
-      taskName,
-      plannedArgs(task),
-      true,
-    );
-  else await queue.enqueueAt(due, name, taskName, plannedArgs(task), true);
-  await markStopped(task, false);
-  log(`re-enqueued recurrent job ${taskName}`, levelOf("reEnqueue"));
+  const plan = await planInForce(task);
+  if (!plan) return; // newer code has no such periodic task
+  if (await planNextRun(task, plan))
+    log(`re-enqueued recurrent job ${taskName}`, levelOf("reEnqueue"));
+}
+
+/** @returns false when it has no time to come */
+async function planNextRun(task: Task, plan: Plan): Promise<boolean> {
+  const due = await nextDue(plan);
+  if (due === "never") {
+    warnOfNoRun(task);
+    return false;
+  }
+  const waiting = [plan, planOf(task)].flatMap((one) => jobsOf(task.name, one));
+  await change({
+    task: task.name,
+    node: nodeOf(task),
+    remove: waiting,
+    next: { ...nextJob(task.name, plan), due },
+  });
+  return true;
 }
 
 /**
  * Enqueue all periodic tasks: those with a `frequency` now, those with a `cron` for their next time; those for all nodes
- * only when this one works.
- * @returns the names of those that were not there yet
+ * only when this one works. One that was changed in the code is planned anew.
+ * @returns the names of those that were not there yet, or not so
  */
 export function enqueueAllRecurrentTasks(): Promise<string[]> {
   return enqueuePeriodic(false);
@@ -74,30 +74,93 @@ export function isWorking(): boolean {
   return api.resque.multiWorker?.running === true;
 }
 
+/** A task that this node plans, periodic or not any more. */
+export interface Planned {
+  task: Task;
+  /** Where its plan lies. */
+  node: string | undefined;
+  /** How the code of this process runs it. */
+  own: string;
+  declared?: PlannedTask;
+}
+
+/**
+ * The tasks that this node plans: as a scheduler those of the cluster, as a worker those of all nodes. What it declared counts
+ * for another while.
+ */
+export async function plannedHere(onlyOwn: boolean): Promise<Planned[]> {
+  const nodes = [...(onlyOwn ? [] : [undefined]), ...(isWorking() ? [id] : [])];
+  const found: Planned[] = [];
+  for (const node of nodes) {
+    const plans = await renewDeclarations(node);
+    for (const task of Object.values(api.tasks.tasks)) {
+      const declared = Object.hasOwn(plans, task.name)
+        ? plans[task.name]
+        : undefined;
+      const own = nodeOf(task) === node ? loadedPlan(task) : NO_PLAN;
+      const isOurs = declared !== undefined || own !== NO_PLAN;
+      if (isOurs) found.push({ task, node, own, declared });
+    }
+  }
+  return found;
+}
+
+export function isChanged({ own, declared }: Planned): boolean {
+  return declared !== undefined && declared.plan !== own;
+}
+
 async function enqueuePeriodic(onlyOwn: boolean): Promise<string[]> {
   // a queue of this node is its own before the first job is there
   if (isWorking() && ownQueues().length > 0) await announceNode(ownQueues());
   const enqueued: string[] = [];
-  for (const [name, task] of Object.entries(api.tasks.tasks)) {
-    if (!isPeriodic(task)) continue;
-    if (task.scope === "all" && !isWorking()) continue;
-    if (task.scope !== "all" && onlyOwn) continue;
-    try {
-      await markStopped(task, false);
-      if ((await nextCronRun(task)) === "never") {
-        warnOfNoRun(task);
-        continue;
-      }
-      if (!(await enqueueFirst(task))) continue;
-      log(`enqueuing periodic task: ${name}`, levelOf("enqueue"));
-      enqueued.push(name);
-    } catch (thrown) {
-      const error = toError(thrown);
-      if (!/already enqueued at this time/.test(error.message)) throw error;
-      log(`not enqueuing periodic task ${name} - ${String(error)}`, "warning");
-    }
-  }
+  for (const planned of await plannedHere(onlyOwn))
+    if (await enqueueAtStart(planned)) enqueued.push(planned.task.name);
   return enqueued;
+}
+
+async function enqueueAtStart(planned: Planned): Promise<boolean> {
+  if (isChanged(planned)) return declareAnew(planned);
+  await declare(planned);
+  const { task, own } = planned;
+  if (own === NO_PLAN) return false;
+  await markStopped(task, false);
+  if (!(await enqueueFirst(task))) return false;
+  log(`enqueuing periodic task: ${task.name}`, levelOf("enqueue"));
+  return true;
+}
+
+/** From now on the task runs as the code of this process says. */
+export async function declare({ task, node, own }: Planned): Promise<void> {
+  const declaration = { by: id, plan: own };
+  await change({ task: task.name, node, declare: declaration, remove: [] });
+}
+
+/**
+ * As `declare`, for a task that was changed: what waits is replaced. The wait of a `frequency` begins when the last run was
+ * planned.
+ * @returns false when it has no next run
+ */
+export async function declareAnew(planned: Planned): Promise<boolean> {
+  const { task, node, own, declared } = planned;
+  const { name } = task;
+  const before = openPlan(declared!.plan);
+  const plan = openPlan(own);
+  const due = plan && (await nextDue(plan, declared!.sinceMs));
+  const next =
+    plan && due && due !== "never"
+      ? { ...nextJob(name, plan), due }
+      : undefined;
+  await change({
+    task: name,
+    node,
+    declare: { by: id, plan: own },
+    remove: [before, plan].flatMap((one) => jobsOf(name, one)),
+    next,
+  });
+  if (due === "never") warnOfNoRun(task);
+  else if (plan) log(`the periodic task ${name} was changed: planned anew`);
+  else log(`the task ${name} is not periodic any more: its next run is off`);
+  return next !== undefined;
 }
 
 /**
@@ -109,13 +172,18 @@ export async function stopRecurrentTask(
   taskName: string,
 ): Promise<number | undefined> {
   const task = requireTask(taskName);
-  if (!isPeriodic(task)) return undefined;
+  const own = planOf(task);
+  if (!own) return undefined;
   await markStopped(task, true);
-  const removed = await removeWaiting(task);
+  const declared = (await declaredPlans(nodeOf(task)))[taskName];
+  const plans = [own, declared && openPlan(declared.plan)];
+  const remove = plans.flatMap((plan) => jobsOf(taskName, plan));
+  const node = nodeOf(task);
+  const removed = await change({ task: taskName, node, remove });
   const queue = requireQueue();
-  for (const args of argsOfRuns(task))
+  for (const args of argsOfRuns(own))
     await queue.delLock(
-      `lock:${taskName}:${ownQueue(task)}:${JSON.stringify(args)}`,
+      `lock:${taskName}:${own.queue}:${JSON.stringify(args)}`,
     );
   return removed;
 }
@@ -139,60 +207,35 @@ async function markStopped({ name }: Task, isStopped: boolean): Promise<void> {
   await requireQueue().connection.store.markStopped(name, isStopped);
 }
 
-/** @returns false when it was there */
+/** @returns false when it was there, or has no time to come */
 export async function enqueueFirst(task: Task): Promise<boolean> {
+  const plan = planOf(task);
+  if (!plan) return false;
   const queue = requireQueue();
-  const queueName = ownQueue(task);
-  const due = await nextCronRun(task);
-  if (due === undefined)
-    return queue.enqueue(queueName, task.name, plannedArgs(task));
-  if (due === "never") return false;
-
+  const [args] = argsOfRuns(plan);
+  if (plan.cron === undefined)
+    return queue.enqueue(plan.queue, task.name, args);
+  const due = await nextDue(plan);
+  if (due === "never") {
+    warnOfNoRun(task);
+    return false;
+  }
+  const { atMs } = due as { atMs: number };
   const times: number[] = [];
-  for (const args of argsOfRuns(task))
-    times.push(...(await queue.scheduledAt(queueName, task.name, args)));
+  for (const list of argsOfRuns(plan))
+    times.push(...(await queue.scheduledAt(plan.queue, task.name, list)));
   // one that is overdue runs as soon as a scheduler comes to it
   const now = await queue.connection.store.now();
-  if (times.some((s) => s * 1000 <= now || s * 1000 === due)) return false;
-  // the expression was changed
-  if (times.length > 0) await removeWaiting(task);
-  return (
-    (await queue.enqueueAt(
-      due,
-      queueName,
-      task.name,
-      plannedArgs(task),
-      true,
-    )) === true
-  );
+  if (times.some((s) => s * 1000 <= now || s * 1000 === atMs)) return false;
+  return planNextRun(task, plan);
 }
 
-/**
- * When a task with a `cron` runs next by the clock of the store, in ms since the epoch.
- * @returns undefined for one without a `cron`, "never" when its expression has no time to come
- */
-async function nextCronRun({
-  cron,
-  timeZone,
-}: Task): Promise<number | "never" | undefined> {
-  if (cron === undefined) return undefined;
-  const now = await requireQueue().connection.store.now();
-  return nextCronTime(cron, timeZone, now) ?? "never";
+function change(planChange: PlanChange): Promise<number> {
+  return requireQueue().connection.store.plan(planChange);
 }
 
 function warnOfNoRun({ name, cron }: Task): void {
   log(`task ${name} is not planned: "${cron}" has no next time`, "warning");
-}
-
-async function removeWaiting(task: Task): Promise<number> {
-  const queue = requireQueue();
-  const queueName = ownQueue(task);
-  let removed = 0;
-  for (const args of argsOfRuns(task)) {
-    removed += await queue.del(queueName, task.name, args);
-    removed += (await queue.delDelayed(queueName, task.name, args)).length;
-  }
-  return removed;
 }
 
 function levelOf(key: "enqueue" | "reEnqueue"): ActionheroLogLevel | undefined {

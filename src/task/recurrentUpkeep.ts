@@ -1,13 +1,19 @@
-/** Finds periodic tasks that neither wait nor run, e.g. because every worker died of them, and enqueues them again. */
-import { api } from "../api";
+/**
+ * Keeps the periodic tasks as they are declared: those that neither wait nor run, e.g. because every worker died of them, are
+ * enqueued again, and what a scheduler declared that is gone gives way to what this one's code says.
+ */
+import { id } from "../config/config";
 import { log } from "../log/log";
+import { argsOfRuns, NO_PLAN, planOf } from "./plans";
 import { requireQueue } from "./queueOf";
 import {
+  declare,
+  declareAnew,
   enqueueFirst,
-  isPeriodic,
+  isChanged,
   isStopped,
-  isWorking,
-  argsOfRuns,
+  plannedHere,
+  type Planned,
 } from "./recurrent";
 import { ownQueue } from "./scope";
 import type { Task } from "./task";
@@ -27,16 +33,29 @@ export async function enqueueLostRecurrentTasks(
 ): Promise<Set<string>> {
   const missed = new Set<string>();
   const running = await runningTasks();
-  for (const [name, task] of Object.entries(api.tasks.tasks)) {
-    if (!isPeriodic(task)) continue;
-    if (task.scope === "all" ? !isWorking() : onlyOwn) continue;
-    if (running.has(runOf(task)) || (await isWaiting(task))) continue;
-    if (await isStopped(name)) continue;
-    if (!missedBefore.has(name)) missed.add(name);
+  for (const planned of await plannedHere(onlyOwn)) {
+    const { task } = planned;
+    if (!(await isInForce(planned)) || running.has(runOf(task))) continue;
+    if ((await isWaiting(task)) || (await isStopped(task.name))) continue;
+    if (!missedBefore.has(task.name)) missed.add(task.name);
     else if (await enqueueFirst(task))
-      log(`enqueued the periodic task ${name}, which was lost`, "warning");
+      log(`enqueued the periodic task ${task.name}, which was lost`, "warning");
   }
   return missed;
+}
+
+/** Whether the task runs by itself, as the code of this process says; it does from now on if nobody else says otherwise. */
+async function isInForce(planned: Planned): Promise<boolean> {
+  const { task, own, declared } = planned;
+  if (!isChanged(planned)) {
+    if (!declared?.isLive) await declare(planned);
+    return own !== NO_PLAN;
+  }
+  // newer code, or older one that started later; ours counts when that one is gone. A file may have been loaded again here.
+  if (declared!.isLive && declared!.by !== id) return false;
+  if (await isStopped(task.name)) await declare(planned);
+  else await declareAnew(planned);
+  return false;
 }
 
 /** What runs: of a task for all nodes, the run of this one. */
@@ -56,12 +75,13 @@ async function runningTasks(): Promise<Set<string>> {
 }
 
 async function isWaiting(task: Task): Promise<boolean> {
+  const plan = planOf(task);
+  if (!plan) return true; // it was changed here
   const queue = requireQueue();
-  const name = ownQueue(task);
-  for (const args of argsOfRuns(task))
-    if ((await queue.scheduledAt(name, task.name, args)).length > 0)
+  for (const args of argsOfRuns(plan))
+    if ((await queue.scheduledAt(plan.queue, task.name, args)).length > 0)
       return true;
-  const jobs = await queue.queued(name, 0, SEARCH_LENGTH - 1);
+  const jobs = await queue.queued(plan.queue, 0, SEARCH_LENGTH - 1);
   return (
     jobs.length === SEARCH_LENGTH || jobs.some((job) => job.class === task.name)
   );

@@ -1,0 +1,146 @@
+/** How periodic tasks run by themselves: what the code says, and what the scheduler declared that started last. */
+import { id } from "../config/config";
+import { encode } from "../resque/encode";
+import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
+import { wholeMs } from "../resque/delayed";
+import { nextCronTime } from "./cronTimes";
+import { requireQueue } from "./queueOf";
+import { ownQueue } from "./scope";
+import type { Task, TaskInputs } from "./task";
+import { fixedDefaults } from "./validateInputs";
+
+/** A plan is stored as its JSON, so equal plans have their keys in one order. */
+export interface Plan {
+  queue: string;
+  /** Of each run. */
+  inputs: TaskInputs;
+  /** In ms, as the task says it. */
+  frequency?: number;
+  cron?: string;
+  timeZone?: string;
+}
+
+/** The stored text for a task that does not run by itself any more. */
+export const NO_PLAN = "null";
+/** A scheduler that has not asked for this long is gone, and what it declared with it, in ms. */
+const LIVE_MS = 60_000;
+/** Plans of a node that works no more are kept as long as its queue, in ms. */
+const KEEP_MS = 3_600_000;
+
+/** The arguments that a job without inputs can have. */
+const NO_INPUTS = [[{}], [null], []];
+
+export function isPeriodic(task: Task): boolean {
+  return task.frequency > 0 || task.cron !== undefined;
+}
+
+/** The plan that the task itself says; undefined when it does not run by itself. */
+export function planOf(task: Task): Plan | undefined {
+  if (!isPeriodic(task)) return undefined;
+  const { cron, timeZone } = task;
+  // those of `task.enqueue(name, {})`, so that both are one job to the locks
+  const plan: Plan = { queue: ownQueue(task), inputs: fixedDefaults(task) };
+  if (cron === undefined) plan.frequency = task.frequency;
+  else Object.assign(plan, { cron, timeZone });
+  return plan;
+}
+
+export function textOf(plan: Plan | undefined): string {
+  return plan ? JSON.stringify(plan) : NO_PLAN;
+}
+
+/** @returns undefined for a task that does not run by itself, and for what nobody here can read */
+export function openPlan(text: string): Plan | undefined {
+  try {
+    return (JSON.parse(text) as Plan | null) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the task said when it was loaded; its properties may change while the process runs. */
+const loaded = new WeakMap<Task, string>();
+
+/** Remember what a task says that was just loaded. */
+export function keepLoadedPlan(task: Task): void {
+  if (!loaded.has(task)) loaded.set(task, textOf(planOf(task)));
+}
+
+export function loadedPlan(task: Task): string {
+  return loaded.get(task) ?? textOf(planOf(task));
+}
+
+/** Where the plan of a task lies: tasks of all nodes have one on each. */
+export function nodeOf(task: Task): string | undefined {
+  return task.scope === "all" ? id : undefined;
+}
+
+/** What was declared, by task. */
+export function declaredPlans(
+  node: string | undefined,
+): Promise<Record<string, PlannedTask>> {
+  return store().plans(node);
+}
+
+/** As `declaredPlans`; what this process declared counts for another while. */
+export function renewDeclarations(
+  node: string | undefined,
+): Promise<Record<string, PlannedTask>> {
+  const asker = { by: id, liveMs: LIVE_MS, keepMs: KEEP_MS };
+  return store().plans(node, asker);
+}
+
+/**
+ * The plan of the next run. That is the declared one: in a rolling deploy a process that runs the old code plans what the new
+ * code says. A task that was changed while this process runs is planned as it says now.
+ */
+export async function planInForce(task: Task): Promise<Plan | undefined> {
+  const own = planOf(task);
+  if (textOf(own) !== loadedPlan(task)) return own;
+  const declared = (await declaredPlans(nodeOf(task)))[task.name];
+  return declared ? openPlan(declared.plan) : own;
+}
+
+/** The arguments that a run without inputs of its own can have; those of the next one are the first. */
+export function argsOfRuns({ inputs }: Plan): unknown[][] {
+  const hasDefaults = Object.keys(inputs).length > 0;
+  return hasDefaults ? [[inputs], ...NO_INPUTS] : NO_INPUTS;
+}
+
+/** The jobs of runs without inputs of their own. */
+export function jobsOf(taskName: string, plan: Plan | undefined): QueuedJob[] {
+  if (!plan) return [];
+  const { queue } = plan;
+  return argsOfRuns(plan).map((args) => ({
+    queue,
+    raw: encode(queue, taskName, args),
+  }));
+}
+
+export function nextJob(taskName: string, { queue, inputs }: Plan): QueuedJob {
+  return { queue, raw: encode(queue, taskName, [inputs]) };
+}
+
+/**
+ * When a plan is due next by the clock of the store.
+ * @param sinceMs when the last run was planned
+ * @returns "never" when its cron expression has no time to come
+ */
+export async function nextDue(
+  plan: Plan,
+  sinceMs?: number,
+): Promise<Due | "never"> {
+  const { cron, timeZone } = plan;
+  if (cron === undefined) {
+    const frequency = wholeMs(plan.frequency, "the frequency of a task");
+    return sinceMs === undefined
+      ? { inMs: frequency }
+      : { atMs: sinceMs + frequency };
+  }
+  const atMs = nextCronTime(cron, timeZone, await store().now());
+  return atMs === undefined ? "never" : { atMs };
+}
+
+function store() {
+  return requireQueue().connection.store;
+}
