@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { parseIPv6URI } from "./parseIPv6URI";
 
 export interface ClientAddress {
@@ -5,24 +6,40 @@ export interface ClientAddress {
   port?: number | string;
 }
 
+/** Proxies may also write names, such as `unknown`. */
+const HOST_NAME = /^[\w.-]{1,253}$/;
+const PORT = /^\d{1,5}$/;
+const MAX_PORT = 65_535;
+
 type Headers = Record<string, string | string[] | undefined>;
 
 /**
  * The client's address as proxies report it: `X-Forwarded-For` (first entry), `X-Forwarded-Port`, `X-Real-IP` (wins).
- * Parts that no header tells are undefined; so is an address that cannot be parsed.
+ * Parts that no header tells are undefined; so are those that are no IP address, name of a host, or number of a port:
+ * clients can write these headers, too, and the parts go to the log.
  */
 export function parseHeadersForClientAddress(headers: Headers): ClientAddress {
   const address: ClientAddress = { ip: undefined, port: undefined };
 
   const forwardedFor = first(headers["x-forwarded-for"]);
   if (forwardedFor) {
-    Object.assign(address, parseForwarded(forwardedFor.split(",")[0]!.trim()));
+    const { ip, port } = parseForwarded(forwardedFor.split(",")[0]!.trim());
+    if (ip !== undefined && isHost(ip)) address.ip = ip;
+    if (port !== undefined && isPort(String(port))) address.port = port;
   }
   const port = first(headers["x-forwarded-port"]);
-  if (port) address.port = port;
+  if (port !== undefined && isPort(port)) address.port = port;
   const realIp = first(headers["x-real-ip"]);
-  if (realIp) address.ip = realIp;
+  if (realIp !== undefined && isHost(realIp)) address.ip = realIp;
   return address;
+}
+
+function isHost(text: string): boolean {
+  return isIP(text) !== 0 || HOST_NAME.test(text);
+}
+
+function isPort(text: string): boolean {
+  return PORT.test(text) && Number(text) <= MAX_PORT;
 }
 
 function parseForwarded(text: string): ClientAddress {

@@ -154,6 +154,34 @@ describe("utils", () => {
       },
     );
 
+    test.each([
+      "a to=FORGED action=admin",
+      "1.2.3.4 to=FORGED",
+      "a\tb",
+      '"quoted"',
+      "fe80::1%eth0 to=FORGED",
+      "[zzz:1",
+      "x".repeat(1_000),
+    ])("%p is no address, in any header", (value) => {
+      const none = { ip: undefined, port: undefined };
+      expect(parse({ "x-forwarded-for": value }).ip).toBe(undefined);
+      expect(parse({ "x-real-ip": value })).toEqual(none);
+      expect(parse({ "x-forwarded-port": value })).toEqual(none);
+      expect(
+        parse({ "x-forwarded-for": "1.1.1.1", "x-real-ip": value }).ip,
+      ).toBe("1.1.1.1");
+    });
+
+    test("names of hosts and scoped addresses are taken as they are", () => {
+      for (const ip of ["unknown", "a-b.example.test", "localhost"])
+        expect(parse({ "x-forwarded-for": ip }).ip).toBe(ip);
+      expect(parse({ "x-real-ip": "fe80::1%eth0" }).ip).toBe("fe80::1%eth0");
+      expect(parse({ "x-forwarded-for": "1.1.1.1:99999" })).toEqual({
+        ip: "1.1.1.1",
+        port: undefined,
+      });
+    });
+
     test("a malformed address is ignored instead of failing the request", () => {
       expect(parse({ "x-forwarded-for": "[zzz:1" }).port).toBe(80);
       expect(parse({ "x-forwarded-for": "[:::::]" })).toEqual({

@@ -96,6 +96,14 @@ describe("address", () => {
     expect((await who(headers)).json.remoteIP).toBe(ip);
   });
 
+  test("text that is no address is not taken for one", async () => {
+    const { remoteIP } = (await who()).json;
+    for (const name of ["X-Forwarded-For", "X-Real-IP"]) {
+      const forged = { [name]: "a to=FORGED action=admin" };
+      expect((await who(forged)).json.remoteIP).toBe(remoteIP);
+    }
+  });
+
   test("without a proxy it is the socket's", async () => {
     const { remoteIP, remotePort } = (await who()).json;
     expect(remoteIP).toMatch(/^(?:::1|(?:::ffff:)?127\.0\.0\.1)$/);
