@@ -1,6 +1,8 @@
 /** The log line of an action, and the report of its error. */
 import { api } from "../api";
 import { config } from "../config/config";
+import type { Connection } from "../connection/connection";
+import { httpFactsOf } from "../errors";
 import { escapeFields } from "../log/escape";
 import {
   filterObjectForLogging,
@@ -9,6 +11,7 @@ import {
   textForLogging,
 } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
+import { isRefusalLogged, type RefusalKind } from "../log/refusals";
 import type { ActionProcessor } from "./actionProcessor";
 import { ActionsStatus } from "./status";
 
@@ -17,6 +20,9 @@ export interface ErrorLogLine {
   errorFields: Record<string, unknown>;
   logLevel?: ActionheroLogLevel;
 }
+
+const REFUSED_ACTIONS: RefusalKind = { what: "actions", level: "error" };
+const TOO_MANY_REQUESTS = 429;
 
 interface LogLine {
   [field: string]: unknown;
@@ -61,12 +67,14 @@ function report(
     errorFields = formatted.errorFields;
   }
   const toReport = failed && isReported(data);
-  if (!toReport && !willLog(level)) return;
+  const toLog = willLog(level) && !(failed && isOnlyCounted(data, error));
+  if (!toReport && !toLog) return;
 
   const line = buildLine(data);
   if (errorFields) Object.assign(line, errorFields);
   if (errorId !== undefined) line.errorId = errorId;
-  log(`[ action @ ${data.connection.type} ]`, level, escapeFields(line));
+  if (toLog)
+    log(`[ action @ ${data.connection.type} ]`, level, escapeFields(line));
   if (toReport)
     api.exceptionHandlers?.action(error as NodeJS.ErrnoException, line);
 }
@@ -104,6 +112,28 @@ function isSeen(data: ActionProcessor): boolean {
   return (
     typeof ownFormatter() === "function" || isReported(data) || willLog("error")
   );
+}
+
+/** Whether the client asks for too much, and has a line about that already. */
+function isOnlyCounted(
+  { actionStatus, connection }: ActionProcessor,
+  error: unknown,
+): boolean {
+  const isTooMuch =
+    actionStatus === ActionsStatus.TooManyRequests ||
+    httpFactsOf(error).status === TOO_MANY_REQUESTS;
+  if (!isTooMuch) return false;
+  const { type, remoteIP: to } = connection;
+  const client = { type, source: sourceOf(connection), to };
+  return !isRefusalLogged(client, REFUSED_ACTIONS);
+}
+
+/** Every request over HTTP has a connection of its own: there, the socket is what a client keeps. */
+function sourceOf(connection: Connection): object {
+  const { req } = (connection.rawConnection ?? {}) as {
+    req?: { socket?: object };
+  };
+  return req?.socket ?? connection;
 }
 
 function isReported(data: ActionProcessor): boolean {

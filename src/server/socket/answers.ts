@@ -5,6 +5,7 @@ import { encodeOnce } from "../../chat/payload";
 import { errorMessage } from "../../config/errorMessage";
 import { httpFactsOf, toError } from "../../errors";
 import { shownToClients } from "../../log/exposure";
+import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import type { SocketClient } from "./client";
 import { inLegacyForm } from "./legacyReplies";
@@ -17,6 +18,8 @@ import {
 import { SOCKET_DEFAULTS } from "./socketConfig";
 
 type MessageId = string | number;
+
+const REFUSED_LINES: RefusalKind = { what: "lines", level: "error" };
 
 function isLegacy({ server }: SocketClient): boolean {
   return server.config.legacyReplies === true;
@@ -110,7 +113,10 @@ export async function refuseLength(
     (await errorMessage("dataLengthTooLarge")?.(max, received)) ??
     `data length is too big (${max} received/${received} max)`;
   const error = typeof worded === "string" ? worded : toError(worded).message;
-  server.log(error, "error", { to: client.connection?.remoteIP });
+  const to = client.connection?.remoteIP;
+  const refused = { type: server.type, source: client, to };
+  if (isRefusalLogged(refused, REFUSED_LINES))
+    server.log(error, REFUSED_LINES.level, { to });
   send(client, { status: "error", ...errorReply(error, messageId) });
 }
 

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { countFile, countVerb } from "../../action/rateLimit";
 import { endWithin, type Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
+import { isCutLogged } from "../../log/refusals";
 import { refuseLength, send, sendFailure, shownFailure } from "./answers";
 import { legacyFields } from "./legacyReplies";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
@@ -86,9 +87,7 @@ export class SocketClient implements OutputOwner {
   }
 
   onCut(reason: string): void {
-    this.server.log(`cut a client that does not read: ${reason}`, "warning", {
-      to: this.connection?.remoteIP,
-    });
+    this.logCut(`cut a client that does not read: ${reason}`);
   }
 
   ping(serverTime: number): void {
@@ -320,10 +319,14 @@ export class SocketClient implements OutputOwner {
   }
 
   private refuseHttp(): undefined {
-    this.server.log("cut a client that speaks HTTP", "warning", {
-      to: this.connection?.remoteIP,
-    });
+    this.logCut("cut a client that speaks HTTP");
     this.destroy();
+  }
+
+  private logCut(message: string): void {
+    const { server, socket, connection } = this;
+    if (isCutLogged(server.type, socket, "warning"))
+      server.log(message, "warning", { to: connection?.remoteIP });
   }
 
   private settle(): void {

@@ -1,12 +1,15 @@
 /** The listening side: makes the TCP or TLS server, and knows every socket from its first packet on. */
 import * as net from "node:net";
 import * as tls from "node:tls";
+import { isCutLogged } from "../../log/refusals";
 import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../connectionCounts";
 import { Certificates } from "./certificates";
 import type { SocketServerOptions } from "./socketConfig";
 
 export interface ListenerEvents {
+  /** The type of the server. */
+  type: string;
   /** A client is there; over TLS after its handshake. */
   onClient(socket: net.Socket): void;
   /** How many sockets there may be; 0 for any number. */
@@ -77,9 +80,7 @@ export class Listener {
     });
     server.on("secureConnection", (socket) => this.introduce(socket));
     server.on("tlsClientError", (error, socket) => {
-      this.events.log(`TLS handshake failed: ${explain(error)}`, "warning", {
-        to: socket.remoteAddress,
-      });
+      this.logCut(socket, `TLS handshake failed: ${explain(error)}`);
       socket.destroy();
     });
   }
@@ -99,10 +100,9 @@ export class Listener {
   private admit(socket: net.Socket): boolean {
     const max = this.events.maxConnections();
     if (max > 0 && this.sockets.size >= max) {
-      this.events.log(
+      this.logCut(
+        socket,
         `refused a client: there are ${max} already (maxConnections)`,
-        "warning",
-        { to: socket.remoteAddress },
       );
       socket.on("error", ignore);
       return false;
@@ -114,6 +114,12 @@ export class Listener {
     this.sockets.add(socket);
     socket.once("close", () => this.sockets.delete(socket));
     return true;
+  }
+
+  private logCut(socket: net.Socket, message: string): void {
+    const { remoteAddress: to } = socket;
+    if (isCutLogged(this.events.type, socket, "warning"))
+      this.events.log(message, "warning", { to });
   }
 }
 

@@ -9,6 +9,7 @@ import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
+import { isCutLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { listen } from "../listen";
 import { Server } from "../server";
@@ -247,6 +248,7 @@ export class SocketServer extends Server {
     const { serverOptions = {} } = this.config;
     try {
       return new Listener(serverOptions, isSecure(this.config), {
+        type: this.type,
         onClient: (socket) => this.accept(socket),
         maxConnections: () => this.config.maxConnections ?? 0,
         log: (message, severity, data) => this.log(message, severity, data),
@@ -297,9 +299,9 @@ export class SocketServer extends Server {
     opened.then(
       (connection) => this.opened(client, connection),
       (error: unknown) => {
-        this.log(
+        this.logCut(
+          socket,
           `cannot open a connection: ${toError(error).toString()}`,
-          "error",
         );
         client.output.end(GOODBYE);
       },
@@ -331,7 +333,11 @@ export class SocketServer extends Server {
     if (client.output.hasEnded) return; // it has left already
     const what =
       error.syscall === "write" ? "socket write error" : "socket error";
-    this.log(`${what}: ${error.toString()}`, "error");
+    this.logCut(client.socket, `${what}: ${error.toString()}`);
+  }
+
+  private logCut(socket: Socket, message: string): void {
+    if (isCutLogged(this.type, socket, "error")) this.log(message, "error");
   }
 }
 

@@ -4,16 +4,38 @@ import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, toError } from "../../errors";
 import { shownToClients } from "../../log/exposure";
+import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
 import { RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
-import { leaveBody } from "./discard";
+import { leaveBody, respondUnread } from "./discard";
 import { isValidPair, JSON_TYPE } from "./headers";
 import { applyErrorStatus, stringify, type Outcome } from "./respond";
 import type { WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
 import { canWrite, writeBody, type Extra } from "./write";
+
+/** Lines of errors that a client can repeat as often as it likes. */
+interface Refusal extends RefusalKind {
+  message: string;
+}
+
+const REFUSED_BODY: Refusal = {
+  message: "error processing form",
+  what: "bodies",
+  level: "error",
+};
+const REFUSED_REQUEST: Refusal = {
+  message: "refused a request",
+  what: "requests",
+  level: "info",
+};
+const FAILED_REQUEST: Refusal = {
+  message: "cannot answer a request",
+  what: "requests",
+  level: "error",
+};
 
 /** Log the error, and make the outcome that tells the client of it. */
 export async function prepareFailure(
@@ -27,9 +49,9 @@ export async function prepareFailure(
   const shown = shownToClients(error);
   const facts = shown.id === undefined ? undefined : { errorId: shown.id };
   if (error instanceof BodyError) {
-    server.log(`error processing form: ${describe(error)}`, "error");
+    logRefusal(server, request.req, error, REFUSED_BODY);
   } else if (isRefusal(error)) {
-    server.log(`refused a request: ${describe(error)}`, "info");
+    logRefusal(server, request.req, error, REFUSED_REQUEST);
   } else {
     server.log(`cannot answer a request: ${describe(error)}`, "error", facts);
     // one of them may be what is wrong
@@ -46,13 +68,18 @@ export async function prepareFailure(
 }
 
 /** Refuse a request while the boot goes on. */
-export function refuseWhileBooting(res: ServerResponse): void {
-  res.writeHead(503, {
-    "content-type": JSON_TYPE,
-    "retry-after": RETRY_AFTER_SECONDS,
-    connection: "close",
+export function refuseWhileBooting(
+  req: IncomingMessage,
+  res: ServerResponse,
+): void {
+  respondUnread({ req, res, saidContinue: false }, () => {
+    res.writeHead(503, {
+      "content-type": JSON_TYPE,
+      "retry-after": RETRY_AFTER_SECONDS,
+      connection: "close",
+    });
+    res.end(JSON.stringify({ error: STARTING_TEXT }));
   });
-  res.end(JSON.stringify({ error: STARTING_TEXT }));
 }
 
 /** Nothing is wrong here: the client may not have what it asks for. */
@@ -74,7 +101,7 @@ export async function answerRefused(
   const { status = 0 } = httpFactsOf(error);
   if (status < 400 || !canWrite(request.res))
     return answerPlainly(server, request.res, error);
-  server.log(`refused a request: ${describe(error)}`, "info");
+  logRefusal(server, request.req, error, REFUSED_REQUEST);
   applyErrorStatus(request, null, error);
   const body = { error: await serializeError("web", error) };
   await writeBody(request, stringify(body, request.config), extra);
@@ -90,13 +117,25 @@ export function answerPlainly(
     res.destroy();
     return;
   }
-  server.log(`cannot answer a request: ${describe(error)}`, "error");
+  logRefusal(server, res.req, error, FAILED_REQUEST);
   const head = ["content-type", JSON_TYPE];
   if ((server.config as WebConfig | undefined)?.nosniff === true)
     head.push("x-content-type-options", "nosniff");
   forgetStatusMessage(res);
   writeExactly(res, 500, head);
   res.end('{"error":"the request could not be answered"}');
+}
+
+function logRefusal(
+  server: Server,
+  { socket }: IncomingMessage,
+  error: unknown,
+  refusal: Refusal,
+): void {
+  const { type } = server;
+  const client = { type, source: socket, to: socket.remoteAddress };
+  if (isRefusalLogged(client, refusal))
+    server.log(`${refusal.message}: ${describe(error)}`, refusal.level);
 }
 
 /** An attempt to write the head has left its own, or the project has set one that cannot be written. */

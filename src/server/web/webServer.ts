@@ -203,7 +203,7 @@ export class WebServer extends Server {
     admit(
       req.socket,
       () => this.work(req, res),
-      () => refuseWhileBooting(res),
+      () => refuseWhileBooting(req, res),
     );
   }
 

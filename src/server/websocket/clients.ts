@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { endWithin, type Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
+import { isCutLogged } from "../../log/refusals";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import {
   describeJsonLimit,
@@ -28,6 +29,7 @@ import {
 
 /** The part of the server that clients need. */
 export interface ClientsHost extends RequestServer {
+  readonly type: string;
   readonly config: WebsocketConfig;
   readonly primusOptions: PrimusOptions;
   openConnection(data: BuildConnectionData): Connection | Promise<Connection>;
@@ -127,7 +129,8 @@ export class Clients implements SparkOwner {
 
   onCut(spark: Spark, { code, reason }: CloseReason): void {
     const to = spark.address.ip;
-    this.host.log(`cutting a client: ${reason}`, "warning", { to, code });
+    if (isCutLogged(this.host.type, spark.socket, "warning"))
+      this.host.log(`cutting a client: ${reason}`, "warning", { to, code });
     this.leave(spark);
   }
 
@@ -184,7 +187,8 @@ export class Clients implements SparkOwner {
     fingerprint: string | undefined,
   ): Connection | undefined | Promise<Connection | undefined> {
     const fail = (error: unknown) => {
-      this.host.log(`cannot make a connection: ${String(error)}`, "error");
+      if (isCutLogged(this.host.type, spark.socket, "error"))
+        this.host.log(`cannot make a connection: ${String(error)}`, "error");
       return undefined;
     };
     try {

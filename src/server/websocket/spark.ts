@@ -61,7 +61,7 @@ export class Spark extends EventEmitter {
   readonly verbs = new Sequence();
   readonly files = new Sequence();
 
-  private readonly socket: Socket;
+  readonly socket: Socket;
   private readonly url: string;
   readonly isCompressed: boolean;
   private ownId: string | undefined = undefined;

@@ -1,0 +1,127 @@
+/**
+ * Bounds the log lines about what clients are refused: a refusal costs a client nothing, and one line for each would let
+ * it fill the disk. The first refusals of a client have their lines; those that follow are counted, once per second.
+ */
+import { networkOf } from "../utils/networkOf";
+import { escapeFields } from "./escape";
+import { log, type ActionheroLogLevel } from "./log";
+
+export interface RefusedClient {
+  /** The type of its server. */
+  type: string;
+  /** What refusals are counted by: a connection or a socket; a text: the address of clients that have neither. */
+  source: object | string;
+  /** The address that the line of the count names. */
+  to: string | undefined;
+}
+
+/** What is refused, in the plural, and the level of its lines. */
+export interface RefusalKind {
+  what: "actions" | "bodies" | "connections" | "lines" | "requests";
+  level: ActionheroLogLevel;
+}
+
+const INTERVAL_MS = 1_000;
+
+/** How many refusals have lines before the rest is counted; many clients may come from one address. */
+const LINES_OF_CLIENT = 1;
+const LINES_OF_ADDRESS = 10;
+
+/** More clients than this share one count. */
+const MAX_SOURCES = 1_000;
+const OTHERS = "several clients";
+
+interface Count {
+  readonly client: RefusedClient;
+  readonly kind: RefusalKind;
+  /** Lines of single refusals so far. */
+  lines: number;
+  /** Refusals without a line since the last line of a count. */
+  counted: number;
+}
+
+class RefusalCounts {
+  private readonly counts = new Map<object | string, Count[]>();
+  private timer: NodeJS.Timeout | undefined;
+
+  /** Take note of a refusal; false when it is only counted. */
+  admit(client: RefusedClient, kind: RefusalKind): boolean {
+    const count = this.countOf(client, kind);
+    const { source } = count.client;
+    const max = typeof source === "string" ? LINES_OF_ADDRESS : LINES_OF_CLIENT;
+    if (count.lines < max) {
+      count.lines++;
+      return true;
+    }
+    count.counted++;
+    return false;
+  }
+
+  private countOf(client: RefusedClient, kind: RefusalKind): Count {
+    const isKnown =
+      this.counts.has(client.source) || this.counts.size < MAX_SOURCES;
+    const owner = isKnown ? client : { ...client, source: OTHERS, to: OTHERS };
+    let counts = this.counts.get(owner.source);
+    if (!counts) this.counts.set(owner.source, (counts = []));
+    let count = counts.find(
+      (one) =>
+        one.kind.what === kind.what &&
+        one.kind.level === kind.level &&
+        one.client.type === client.type,
+    );
+    if (!count)
+      counts.push((count = { client: owner, kind, lines: 0, counted: 0 }));
+    this.timer ??= setInterval(() => this.report(), INTERVAL_MS).unref();
+    return count;
+  }
+
+  /** Write the counts; a client that was refused nothing since the last time begins anew. */
+  private report(): void {
+    for (const [source, counts] of this.counts) {
+      const going = counts.filter(({ counted }) => counted > 0);
+      if (going.length > 0) this.counts.set(source, going);
+      else this.counts.delete(source);
+      for (const count of going) writeCount(count);
+    }
+    if (this.counts.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+}
+
+function writeCount(count: Count): void {
+  const { client, kind, counted } = count;
+  count.counted = 0;
+  log(
+    `[server: ${client.type}] refused more ${kind.what} of a client`,
+    kind.level,
+    escapeFields({ to: client.to, count: counted }),
+  );
+}
+
+const refusals = new RefusalCounts();
+
+/**
+ * Ask before writing the line of a refusal.
+ * @returns false when it must not be written, and has been counted instead
+ */
+export function isRefusalLogged(
+  client: RefusedClient,
+  kind: RefusalKind,
+): boolean {
+  return refusals.admit(client, kind);
+}
+
+/**
+ * The same for a connection that is refused or cut. A client can make one after the other: they count by the address, or
+ * the /64 of it, that they come from.
+ */
+export function isCutLogged(
+  type: string,
+  { remoteAddress }: { remoteAddress?: string },
+  level: ActionheroLogLevel,
+): boolean {
+  const source = networkOf(remoteAddress ?? "") ?? "";
+  const client = { type, source, to: remoteAddress };
+  return refusals.admit(client, { what: "connections", level });
+}

@@ -1,0 +1,186 @@
+/** The log of a client that is refused again and again: one line, and a count per second. */
+// first: it enables the socket server before the configuration is built
+import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
+import * as net from "node:net";
+import { resetMiddleware } from "../support/app";
+import { LogLines } from "../support/logLines";
+import { until } from "../support/until";
+import { addActions } from "../support/webApp";
+import { connectWebsocket, webPort } from "../support/websocketClient";
+import { api, config, HttpError, type Process } from "../../src/index";
+
+const FLOOD = 200;
+
+let app: Process;
+let logged: LogLines;
+let release: () => void = () => undefined;
+let released: Promise<void>;
+
+beforeAll(async () => {
+  app = await startSocketApp();
+  addActions({
+    held: { run: () => released },
+    limited: {
+      run: () => {
+        throw new HttpError(429, "not so fast");
+      },
+    },
+  });
+});
+
+beforeEach(() => {
+  released = new Promise((resolve) => (release = resolve));
+  logged = new LogLines();
+});
+
+afterEach(async () => {
+  release();
+  logged.stop();
+  config.web.limitPipelining = false;
+  config.socket.maxDataLength = 1024 * 1024;
+  resetMiddleware();
+  await closeAll();
+});
+
+afterAll(() => app.stop());
+
+/** Refusals that the log tells of: lines of their own, and the sum of the counts. */
+function told(line: RegExp, what: string) {
+  const counts = logged.lines.filter(({ message }) =>
+    message.endsWith(`refused more ${what} of a client`),
+  );
+  const counted = counts.reduce((sum, { count }) => sum + Number(count), 0);
+  const lines = logged.lines.filter(({ message, error }) =>
+    line.test(`${message} ${String(error)}`),
+  );
+  return { lines: lines.length, counted };
+}
+
+/** All refusals of a flood are told of, most of them in counts; each pause of a slow machine begins anew with lines. */
+async function expectBounded(line: RegExp, what: string, total: number) {
+  await until(() => {
+    const { lines, counted } = told(line, what);
+    return lines + counted === total;
+  });
+  expect(told(line, what).lines).toBeLessThan(total / 2);
+}
+
+async function rawHttp(bytes: string, done: (text: string) => boolean) {
+  const socket = net.connect(webPort(), "localhost");
+  let text = "";
+  socket.on("data", (data) => (text += data.toString()));
+  socket.on("error", () => undefined);
+  socket.write(bytes);
+  await until(() => done(text));
+  socket.destroy();
+}
+
+const request = (path: string) =>
+  `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+
+const statuses = (text: string, status: number) =>
+  text.split(`HTTP/1.1 ${status} `).length - 1;
+
+test("too many pending actions of a websocket", async () => {
+  const client = await connectWebsocket();
+  for (let i = 0; i < 5 + FLOOD; i++)
+    client.send({ event: "action", params: { action: "held" }, messageId: i });
+  await until(() => client.received.filter((m) => m.error).length === FLOOD);
+  await expectBounded(/^\[ action @ websocket \].*pending/, "actions", FLOOD);
+  client.ws.terminate();
+});
+
+test("too many pending actions of a TCP client", async () => {
+  const peer = await SocketPeer.connect();
+  for (let i = 0; i < 5 + FLOOD; i++) peer.send("held");
+  await until(() => peer.text.split("too many pending").length === FLOOD + 1);
+  await expectBounded(/^\[ action @ socket \].*pending/, "actions", FLOOD);
+});
+
+test("too long lines of a TCP client", async () => {
+  const peer = await SocketPeer.connect();
+  await peer.next();
+  config.socket.maxDataLength = 64;
+  for (let i = 0; i < FLOOD; i++) peer.send("x".repeat(100));
+  await until(
+    () => peer.text.split("data length is too big").length === FLOOD + 1,
+  );
+  await expectBounded(/data length is too big/, "lines", FLOOD);
+});
+
+test("pipelined requests that are too many", async () => {
+  config.web.limitPipelining = true;
+  const bytes = request("/api/held").repeat(5 + 50); // 64 are worked on at a time
+  const done = rawHttp(bytes, (text) => statuses(text, 429) === 50);
+  await expectBounded(/refused a request.*pending/, "requests", 50);
+  release();
+  await done;
+});
+
+test("actions over HTTP whose errors have the status 429", async () => {
+  const bytes = request("/api/limited").repeat(60);
+  await rawHttp(bytes, (text) => statuses(text, 429) === 60);
+  await expectBounded(/^\[ action @ web \].*not so fast/, "actions", 60);
+});
+
+test("bodies that cannot be read", async () => {
+  const post =
+    "POST /api/limited HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{";
+  await rawHttp(post.repeat(60), (text) => statuses(text, 400) === 60);
+  await expectBounded(/error processing form/, "bodies", 60);
+});
+
+describe("connections that middleware refuses", () => {
+  beforeEach(() => {
+    api.connections.middleware.refuse = {
+      name: "refuse",
+      create: () => {
+        throw new Error("not you");
+      },
+    };
+    api.connections.globalMiddleware.push("refuse");
+  });
+
+  test("websockets", async () => {
+    for (let i = 0; i < FLOOD / 2; i++) {
+      const client = await connectWebsocket({ welcome: false });
+      await client.closed;
+    }
+    await expectBounded(
+      /cannot make a connection.*not you/,
+      "connections",
+      FLOOD / 2,
+    );
+  });
+
+  test("TCP", async () => {
+    for (let i = 0; i < FLOOD / 2; i++) {
+      const peer = await SocketPeer.connect();
+      await peer.ended;
+    }
+    await expectBounded(
+      /cannot open a connection.*not you/,
+      "connections",
+      FLOOD / 2,
+    );
+  });
+
+  test("HTTP requests", async () => {
+    const bytes = request("/api/limited").repeat(60);
+    await rawHttp(bytes, (text) => statuses(text, 500) === 60);
+    await expectBounded(/cannot answer a request.*not you/, "requests", 60);
+  });
+});
+
+test("TCP clients that are cut, one after the other", async () => {
+  for (let i = 0; i < FLOOD / 2; i++) {
+    const peer = await SocketPeer.connect();
+    peer.send("GET / HTTP/1.1");
+    await peer.ended;
+  }
+  await expectBounded(
+    /cut a client that speaks HTTP/,
+    "connections",
+    FLOOD / 2,
+  );
+});
