@@ -1,4 +1,4 @@
-/** The target and host of an HTTP request, checked before anything else reads them. */
+/** The version, target and host of an HTTP request, checked before anything else reads them. */
 import type { IncomingMessage } from "node:http";
 
 const SLASH = 47;
@@ -11,13 +11,28 @@ const NOT_IN_HOSTS = /[\s/\\?#@]/;
 
 const NOT_ONE_HOST = "the request must name one host";
 const NO_TARGET = "the target of the request must be a path or a URL";
+const NO_VERSION = "the request must be HTTP/1.0 or HTTP/1.1";
+
+/** Why a request is not worked on. */
+export interface TargetFault {
+  status: 400 | 505;
+  text: string;
+}
 
 /**
  * Put the target into the form that everything else reads: of an absolute URL, as proxies send them, `req.url` keeps
  * path and query, and its host takes the place of the header (RFC 9112 section 3.2.2).
- * @returns why it is a 400: the request does not say clearly what it is for (RFC 9112 section 3.2)
+ * @returns what is wrong when the request does not say clearly what it is for (RFC 9112 sections 2.3 and 3)
  */
-export function normalizeTarget(req: IncomingMessage): string | undefined {
+export function normalizeTarget(req: IncomingMessage): TargetFault | undefined {
+  // node serves request lines without a version, as HTTP/0.9 had them, and those of HTTP/2
+  if (req.httpVersionMajor !== 1)
+    return { status: req.httpVersionMajor < 1 ? 400 : 505, text: NO_VERSION };
+  const text = faultOfTarget(req);
+  return text === undefined ? undefined : { status: 400, text };
+}
+
+function faultOfTarget(req: IncomingMessage): string | undefined {
   const { url = "/", headers, rawHeaders } = req;
   if (url.charCodeAt(0) !== SLASH && !isForServer(req)) {
     const match = ABSOLUTE_FORM.exec(url);

@@ -47,6 +47,13 @@ export function leaveBody(exchange: Exchange): Promise<void> | undefined {
   return undefined;
 }
 
+/** Leave the body unread, and respond as soon as it is known how the connection goes on. */
+export function respondUnread(exchange: Exchange, respond: () => void): void {
+  const left = leaveBody(exchange);
+  if (left) void left.then(respond);
+  else respond();
+}
+
 function discardChunks(
   req: IncomingMessage,
   res: ServerResponse,

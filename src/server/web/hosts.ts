@@ -1,19 +1,23 @@
 /** Answers requests that name no target or host clearly, or a host that is not allowed. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isAllowedHost } from "../requestHost";
-import { leaveBody } from "./discard";
+import type { TargetFault } from "../requestTarget";
+import { respondUnread } from "./discard";
 import { JSON_TYPE, NOSNIFF } from "./headers";
 import type { WebConfig } from "./webConfig";
 
 /** Answer a request that `normalizeTarget` does not accept. */
 export function refuseTarget(
+  req: IncomingMessage,
   res: ServerResponse,
-  fault: string,
+  { status, text }: TargetFault,
   { nosniff }: WebConfig,
 ): void {
   if (nosniff === true) res.setHeader(...NOSNIFF);
-  res.writeHead(400, { "content-type": JSON_TYPE, connection: "close" });
-  res.end(JSON.stringify({ error: fault }));
+  respondUnread({ req, res, saidContinue: false }, () => {
+    res.writeHead(status, { "content-type": JSON_TYPE, connection: "close" });
+    res.end(JSON.stringify({ error: text }));
+  });
 }
 
 /**
@@ -32,13 +36,10 @@ export function redirectToAllowedHost(
   const path = req.url === "*" ? "/" : req.url;
   const location = `${allowed![0]}${path}`;
   if (config.nosniff === true) res.setHeader(...NOSNIFF);
-  const redirect = () => {
+  respondUnread({ req, res, saidContinue: false }, () => {
     res.writeHead(302, { Location: location });
     res.end(`You are being redirected to ${location}\r\n`);
-  };
-  const left = leaveBody({ req, res, saidContinue: false });
-  if (left) void left.then(redirect);
-  else redirect();
+  });
   return true;
 }
 

@@ -216,7 +216,8 @@ export class WebServer extends Server {
         if (verdict === "refuse") return this.refuseOneTooMany(req, res);
       }
       const fault = normalizeTarget(req);
-      if (fault !== undefined) return refuseTarget(res, fault, this.config);
+      if (fault !== undefined)
+        return refuseTarget(req, res, fault, this.config);
       for (const intercept of this.interceptors)
         if (intercept(req, res)) return this.activity.lend(req.socket, res);
       if (redirectToAllowedHost(req, res, this.config)) return;

@@ -72,7 +72,7 @@ export class UpgradeListener {
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { primusOptions: options } = this.host;
     const fault = normalizeTarget(req);
-    if (fault !== undefined) return refuse(socket, 400, fault);
+    if (fault) return refuse(socket, fault.status, fault.text);
     const isWebsocket = asksForWebsocket(req);
     if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
       return this.leave(req, socket, head, isWebsocket);

@@ -168,8 +168,13 @@ export const SMUGGLED: RawRequest[] = [
     name: "a body that is refused unread",
     bytes: `POST /api/unknown HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${LENGTH}\r\n\r\n${CANARY}`,
   },
-  { name: "HTTP/0.9", bytes: "GET /api/echo\r\n\r\n", responses: 1 },
+  { name: "HTTP/0.9", bytes: "GET /api/echo\r\n\r\n", responses: 0 },
   { name: "HTTP/2.0", bytes: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" },
+  {
+    name: "HTTP/2.0 for an action",
+    bytes: "GET /api/echo HTTP/2.0\r\nHost: a\r\n\r\n",
+    responses: 0,
+  },
   {
     name: "HTTP/1.1 in small letters",
     bytes: "GET /api/echo http/1.1\r\nHost: a\r\n\r\n",

@@ -60,6 +60,31 @@ describe("a request that does not name one host is a 400", () => {
   });
 });
 
+describe("a request line", () => {
+  test.each([
+    ["without a version", "GET /api/hello", 400],
+    ["of a file without a version", "GET /", 400],
+    ["of HTTP/0.9", "POST /api/hello HTTP/0.9", 400],
+    ["of HTTP/2", "GET /api/hello HTTP/2.0", 505],
+    ["of an upgrade without a version", "GET /primus", 400],
+  ])(
+    "%s is not served, and ends the connection",
+    async (name, line, status) => {
+      const headers = name.includes("upgrade") ? UPGRADE : [];
+      const answer = await raw(line, "Host: a", ...headers);
+      expect(statusOf(answer)).toBe(status);
+      expect(answer).toMatch(/connection: close/i);
+      expect(answer).toContain("the request must be HTTP/1.0 or HTTP/1.1");
+    },
+  );
+
+  test("without a version is answered before a long body is read", async () => {
+    const length = 50 * 1024 * 1024;
+    const answer = await raw("POST /api/hello", `Content-Length: ${length}`);
+    expect(statusOf(answer)).toBe(400);
+  });
+});
+
 describe("a target that is no path", () => {
   beforeEach(() => {
     config.web.allowedRequestHosts = ["http://site.com"];

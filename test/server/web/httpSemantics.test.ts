@@ -262,6 +262,15 @@ const checks: Record<string, Check> = {
     both: has({ connection: "close" }),
   },
 
+  "a request line without a version": {
+    ask: () => raw("GET /api/echo", "Host: a"),
+    both: has({ connection: "close" }),
+  },
+  "a request line of HTTP/2": {
+    ask: () => raw("GET /api/echo HTTP/2.0", "Host: a"),
+    both: has({ connection: "close" }),
+  },
+
   // headers of files and responses
   "a text file": {
     ask: () => get("/digits.txt"),
