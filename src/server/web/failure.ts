@@ -1,5 +1,5 @@
 /** Answers requests that could not be worked on. */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, toError } from "../../errors";
