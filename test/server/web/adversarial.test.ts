@@ -89,15 +89,26 @@ async function exchange(text: string): Promise<string> {
 
 describe("each header with 15 KiB of an adversarial value", () => {
   let plain: number;
+  const plainText = requestOf([
+    ["Host", "localhost"],
+    ["X-Padding", fill("x", HEADER_BYTES)],
+  ]);
+  const measurePlain = () => fastest(() => exchange(plainText), 15);
 
   beforeAll(async () => {
-    const padding: [string, string][] = [
-      ["Host", "localhost"],
-      ["X-Padding", fill("x", HEADER_BYTES)],
-    ];
-    expect(await exchange(requestOf(padding))).toMatch(/^HTTP\/1.1 200/);
-    plain = await fastest(() => exchange(requestOf(padding)), 15);
+    expect(await exchange(plainText)).toMatch(/^HTTP\/1.1 200/);
+    plain = await measurePlain();
   });
+
+  /** What seems to take long is tried again, next to plain requests: the machine may be busy at the moment. */
+  async function expectQuick(what: string, text: string): Promise<void> {
+    let took = await fastest(() => exchange(text), 3);
+    for (let i = 0; i < 5 && took > 5 * plain + 30; i++) {
+      plain = await measurePlain();
+      took = await fastest(() => exchange(text), 5);
+    }
+    if (took > 5 * plain + 30) throw new Error(`${what}: ${took} ms`);
+  }
 
   test.each([
     "Accept",
@@ -133,9 +144,7 @@ describe("each header with 15 KiB of an adversarial value", () => {
       ];
       if (name === "If-Range") headers.push(["Range", "bytes=0-1"]);
       for (const target of ["/public/index.html", "/api/take"]) {
-        const text = requestOf(headers, target);
-        const took = await fastest(() => exchange(text), 3);
-        if (took > 5 * plain + 30) throw new Error(`${shape}: ${took} ms`);
+        await expectQuick(shape, requestOf(headers, target));
       }
     }
   });
@@ -153,10 +162,10 @@ describe("each header with 15 KiB of an adversarial value", () => {
         `/api/take.${value}`,
         `/primus/${value}`,
       ]) {
-        const text = requestOf([["Host", "localhost"]], target);
-        const took = await fastest(() => exchange(text), 3);
-        if (took > 5 * plain + 30)
-          throw new Error(`${target.slice(0, 30)}, ${shape}: ${took} ms`);
+        await expectQuick(
+          `${target.slice(0, 30)}, ${shape}`,
+          requestOf([["Host", "localhost"]], target),
+        );
       }
     }
   });
