@@ -28,7 +28,8 @@ Next:
   npm install        installs the dependencies and compiles
   npm run dev        starts, and restarts when a file changes
   npm test           runs the tests
-`;
+
+❤️  the Actionhero Team`;
 
 export class Generate extends CLI {
   static readonly needsProject = false;

@@ -2,6 +2,8 @@ import { CLI } from "../../src/cli/cli";
 import { framework } from "../framework";
 
 export class Start extends CLI {
+  static readonly isServer = true;
+
   constructor() {
     super();
     this.name = "start";

@@ -1,7 +1,7 @@
 /** Runs one command: in a project that is loaded or started first, if it wants that, and ends the process after it. */
 import type { Process } from "../boot/process";
 import { toError } from "../errors";
-import { keepStdoutForData } from "../log/sinks";
+import { beCommand, keepStdoutForData } from "../log/sinks";
 import type { CLI } from "./cli";
 import type { CommandClass } from "./find";
 import { withProgress } from "./progress";
@@ -14,7 +14,9 @@ export async function execute(
   command: CLI,
   params: { [key: string]: unknown },
 ): Promise<void> {
-  if ((command.constructor as CommandClass).printsData) keepStdoutForData();
+  const { printsData, isServer } = command.constructor as CommandClass;
+  if (printsData) keepStdoutForData();
+  if (!isServer) beCommand();
   let app: Process | undefined;
   try {
     app = await prepare(command);

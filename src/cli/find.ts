@@ -11,6 +11,8 @@ export type CommandClass = (new () => CLI) & {
   needsProject?: boolean;
   /** True when programs read what it prints: log lines go to stderr then. */
   printsData?: boolean;
+  /** True for a command that serves until it is stopped. */
+  isServer?: boolean;
 };
 
 /**

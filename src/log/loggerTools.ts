@@ -3,7 +3,12 @@ import * as winston from "winston";
 import Transport = require("winston-transport");
 import { BufferedOutput } from "./bufferedOutput";
 import { escapeField, escapeJson } from "./escape";
-import { consoleHasColors, consoleSink, fileSink } from "./sinks";
+import {
+  consoleHasColors,
+  consoleSink,
+  fileSink,
+  isCommandRunning,
+} from "./sinks";
 import { inStyles, STYLES, type LogStyle } from "./styles";
 
 type LogInfo = winston.Logform.TransformableInfo;
@@ -32,12 +37,18 @@ export interface ConsoleOptions {
 export interface LoggerTools {
   /** `<ISO time> - <level>: <message> <key=value ...>`, the level coloured at a terminal. */
   consoleFormat: (options?: ConsoleOptions) => winston.Logform.Format;
-  /** One JSON document per line, with `timestamp`. */
-  jsonFormat: () => winston.Logform.Format;
+  /** One JSON document per line, with `timestamp` and the given fields. */
+  jsonFormat: (fields?: { [name: string]: string }) => winston.Logform.Format;
   /** Lines to stdout, collected into few asynchronous writes and flushed on exit. */
   ConsoleTransport: new () => Transport;
   /** The same to a file, whose folder is made when needed. */
-  FileTransport: new (options: { filename: string }) => Transport;
+  FileTransport: new (options: FileTransportOptions) => Transport;
+}
+
+export interface FileTransportOptions {
+  filename: string;
+  /** Whether the lines of commands are written, too, and not only those of servers (default true). */
+  commands?: boolean;
 }
 
 const outputs = new Set<BufferedOutput>();
@@ -65,8 +76,16 @@ class ConsoleTransport extends BufferedTransport {
 }
 
 class FileTransport extends BufferedTransport {
-  constructor({ filename }: { filename: string }) {
+  private readonly takesCommands: boolean;
+
+  constructor({ filename, commands = true }: FileTransportOptions) {
     super(new BufferedOutput(fileSink(filename)));
+    this.takesCommands = commands;
+  }
+
+  override log(info: LogInfo, next: () => void): void {
+    if (!this.takesCommands && isCommandRunning()) next();
+    else super.log(info, next);
   }
 }
 
@@ -78,7 +97,8 @@ export function isOwnTransport(transport: object): boolean {
 export const loggerTools: LoggerTools = {
   consoleFormat: ({ quote = false } = {}) =>
     lineFormat((info) => toConsoleLine(info, quote)),
-  jsonFormat: () => lineFormat(toJsonLine),
+  jsonFormat: (fields) =>
+    lineFormat((info) => toJsonLine(Object.assign(info, fields))),
   ConsoleTransport,
   FileTransport,
 };

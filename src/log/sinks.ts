@@ -6,6 +6,18 @@ import type { OutputSink } from "./bufferedOutput";
 /** The stream for people: stdout, unless a command has claimed that for its data. */
 let console: NodeJS.WriteStream = process.stdout;
 
+/** Whether this process runs a command of the command line, not a server. */
+let isCommand = false;
+
+/** From now on, the lines of this process are those of a command. */
+export function beCommand(): void {
+  isCommand = true;
+}
+
+export function isCommandRunning(): boolean {
+  return isCommand;
+}
+
 /** Whether that stream gets colours; looked up once, since every line asks. */
 let colored: boolean | undefined;
 

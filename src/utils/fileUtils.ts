@@ -27,7 +27,7 @@ export function createDirSafely(dir: string): string {
   const target = path.normalize(dir);
   if (dirExists(dir))
     throw codedError(`directory '${target}' already exists`, "EEXIST");
-  fs.mkdirSync(target, "0766");
+  fs.mkdirSync(target);
   return `created directory '${target}'`;
 }
 

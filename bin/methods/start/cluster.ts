@@ -19,6 +19,8 @@ interface Params {
 }
 
 export class StartCluster extends CLI {
+  static readonly isServer = true;
+
   constructor() {
     super();
     this.name = "start-cluster";

@@ -1,17 +1,18 @@
 /** Checks of the machine and the project's folder. */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { satisfies } from "semver";
 import { packageRoot } from "../../environment/paths";
 import { listSourceFiles } from "../../utils/listSourceFiles";
 import { fail, ok, warn, type Finding } from "./finding";
-import { satisfies } from "./versionRange";
 
 /** The running Node against what the framework and the project ask for. */
 export function checkNode(
   projectRoot: string,
   version = process.versions.node,
+  frameworkRoot = packageRoot,
 ): Finding {
-  for (const folder of [packageRoot, projectRoot]) {
+  for (const folder of [frameworkRoot, projectRoot]) {
     const { name, range } = readEngine(folder);
     if (range && !satisfies(version, range))
       return fail("node", `${version} is not ${range}, which ${name} asks for`);

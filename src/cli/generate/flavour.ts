@@ -66,8 +66,7 @@ export function jestConfig(flavour: Flavour): Record<string, unknown> {
     ignoreDeprecations: "6.0",
     esModuleInterop: true,
     target: "es2022",
-    noImplicitAny: true,
-    strict: false,
+    strict: true,
     types: ["node", "jest"],
   };
   return {

@@ -174,6 +174,32 @@ export const production = {
   serverTokenRow,
 
   {
+    setting: "logger.loggers",
+    v29: "each start, of servers and commands, writes `<id>-<env>.log`",
+    newProject:
+      "servers write `<env>.log`, whose lines have their `id`; commands write none",
+    reason: "twenty restarts leave one file",
+    edits: [
+      {
+        file: "config/logger.ts",
+        find: "format: jsonFormat(),",
+        replace: "format: jsonFormat({ id }),",
+      },
+      {
+        file: "config/logger.ts",
+        find: "per line in `<folder>/<id>-<env>.log`. */",
+        replace: "per line in `<folder>/<env>.log`. */",
+      },
+      {
+        file: "config/logger.ts",
+        find: "filename: path.join(folder, `${id}-${env}.log`),",
+        replace:
+          "filename: path.join(folder, `${env}.log`),\n          commands: false,",
+      },
+    ],
+  },
+
+  {
     setting: "redis.rejectUnauthorized",
     v29: "false",
     newProject: "true",

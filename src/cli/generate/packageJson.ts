@@ -24,35 +24,58 @@ const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 /** Restarts the server also for files that it has not loaded yet, such as a new action. */
 export const WATCH = 'tsx watch --include "./src/**/*.ts"';
 
-/** What a new project's package.json holds. */
+/** Compiles into an empty `dist`, so that what was deleted in `src` is gone. */
+const BUILD =
+  "node -e \"fs.rmSync('dist', { recursive: true, force: true })\" && tsc --sourceMap false --declaration";
+
+const LINT = 'prettier --check "src/*/**" "__tests__/*/**"';
+
+/** What `npm init` writes for want of a better script. */
+const PLACEHOLDER_TEST = 'echo "Error: no test specified" && exit 1';
+
+/** What a new project's package.json holds. No script calls npm: each works under any package manager. */
 export function projectPackageJson(
   folder: string,
   flavour: Flavour,
 ): PackageJson {
   return {
-    name: "my_actionhero_project",
-    description: "my actionhero project",
+    name: packageName(path.basename(path.resolve(folder))),
+    description: "an actionhero project",
     version: "0.1.0",
     ...(flavour === "esm" && { type: "module" }),
     engines: { node: String(ownPackage().engines.node) },
     // the command line loads .env, as src/server.ts does
     actionhero: { env: true },
     scripts: {
-      postinstall: "npm run build",
+      postinstall: BUILD,
       dev: `${WATCH} ./src/server.ts`,
       debug: `${WATCH} --inspect ./src/server.ts`,
       start: "node ./dist/server.js",
       actionhero: "actionhero",
       test: "jest",
-      pretest: "npm run build && npm run lint",
-      build: "tsc --sourceMap false --declaration",
-      lint: 'prettier --check "src/*/**" "__tests__/*/**"',
+      pretest: BUILD,
+      build: BUILD,
+      check: `tsc --noEmit && ${LINT}`,
+      lint: LINT,
       pretty: 'prettier --write "src/*/**" "__tests__/*/**"',
     },
     dependencies: { actionhero: ownSpec(folder), ...ranges(DEPENDENCIES) },
     devDependencies: ranges([...DEV_DEPENDENCIES, ...JEST_DEPENDENCIES]),
     jest: jestConfig(flavour),
   };
+}
+
+/** A folder's name as npm takes it; a name that npm refuses becomes `my_actionhero_project`. */
+export function packageName(folder: string): string {
+  const name = folder
+    .toLowerCase()
+    .replace(/[^a-z0-9._~-]+/g, "-")
+    .replace(/^[._-]+|-+$/g, "")
+    .slice(0, 214);
+  const isRefused = ["", "node_modules", "favicon.ico", "actionhero"].includes(
+    name,
+  );
+  return isRefused ? "my_actionhero_project" : name;
 }
 
 /** Versions as the framework itself was tested with. */
@@ -80,10 +103,12 @@ export function mergePackageJson(
   present: PackageJson,
   wanted: PackageJson,
 ): { merged: PackageJson; keptScripts: string[] } {
+  const scripts = { ...present.scripts };
+  if (scripts.test === PLACEHOLDER_TEST) delete scripts.test;
   const merged: PackageJson = {
     ...wanted,
     ...present,
-    scripts: { ...wanted.scripts, ...present.scripts },
+    scripts: { ...wanted.scripts, ...scripts },
     ...(wanted.actionhero && {
       actionhero: { ...wanted.actionhero, ...present.actionhero },
     }),

@@ -57,7 +57,7 @@ function pluginPackageJson(folder: string, name: string) {
     actionhero: { config: true },
     scripts: {
       build: "tsc",
-      prepare: "npm run build",
+      prepare: "tsc",
       lint: `prettier --check ${sources} --no-error-on-unmatched-pattern`,
       pretty: `prettier --write ${sources} --no-error-on-unmatched-pattern`,
     },

@@ -8,6 +8,7 @@ import {
   startProject,
   type StartedProject,
 } from "../../support/generatedProject";
+import { runCli } from "../../support/runCli";
 import { buildConfigs } from "../../support/profiles";
 
 const project = generatedProject();
@@ -52,6 +53,28 @@ describe("in development", () => {
       expect(json.error).toBe("name must have at most 256 bytes");
     });
   });
+});
+
+test("servers share a log file, and commands write to none", async () => {
+  const logged = generatedProject();
+  const lines = () =>
+    fs
+      .readFileSync(logged.path("log/development.log"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { id: string });
+  try {
+    await runCli(["task", "list"], { cwd: logged.root });
+    expect(fs.existsSync(logged.path("log/development.log"))).toBe(false);
+    for (const id of ["a", "b"]) {
+      const { service } = await startProject(logged, { ACTIONHERO_TITLE: id });
+      await service.stop();
+    }
+    expect(fs.readdirSync(logged.path("log"))).toEqual(["development.log"]);
+    expect(new Set(lines().map(({ id }) => id))).toEqual(new Set(["a", "b"]));
+  } finally {
+    logged.remove();
+  }
 });
 
 describe("in production", () => {
