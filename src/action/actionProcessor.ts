@@ -108,7 +108,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
           let response: unknown = this.actionTemplate!.run(this);
           if (isThenable(response)) response = await response;
           if (response !== undefined && response !== null)
-            Object.assign((this.response ??= {}), response);
+            this.addToResponse(response);
           if (middleware) await this.runMiddleware(middleware, "postProcessor");
           status = ActionsStatus.Complete;
         }
@@ -249,11 +249,19 @@ export class ActionProcessor<ActionClass extends Action = any> {
     }
   }
 
+  /** What an action returns joins its response; an Error, whose fields are not for clients, is the error in it. */
+  private addToResponse(returned: object): void {
+    if (returned instanceof Error) this.attachError(returned);
+    else Object.assign((this.response ??= {}), returned);
+  }
+
   /**
    * An Error that the action put into its response by itself may not be meant for clients either.
    * @returns the id of the original in the log
    */
   private hideOwnError(): string | undefined {
+    if (this.response instanceof Error)
+      this.response = { error: this.response as Error };
     if (config.errors?.exposeMessages !== "intended") return undefined;
     const { error } = (this.response ?? {}) as { error?: unknown };
     if (!(error instanceof Error)) return undefined;
@@ -291,6 +299,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   private attachError(error: unknown): void {
     if (error === undefined || error === null) return;
+    if (this.response instanceof Error) this.response = {};
     if (typeof this.response === "string" || Array.isArray(this.response)) {
       this.response = `${error as string}`;
       return;

@@ -4,6 +4,7 @@
  */
 import { api } from "../api";
 import { config } from "../config/config";
+import { jsonForClients } from "../log/clientJson";
 import { addChannel, removeChannel } from "../redis/pubsub";
 import type { ChatPubSubMessage } from "./types";
 
@@ -22,7 +23,7 @@ export async function publishToRoom(
   envelope: ChatPubSubMessage,
 ): Promise<number> {
   const channel = channelOf(envelope.connection.room);
-  return api.redis.clients.client.publish(channel, JSON.stringify(envelope));
+  return api.redis.clients.client.publish(channel, jsonForClients(envelope));
 }
 
 /** Listen to a room; awaited before a member hears that it is in, so that it misses nothing. */

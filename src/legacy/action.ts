@@ -56,6 +56,7 @@ export function fromLegacyAction(legacy: LegacyAction): new () => Action {
       );
       const [, toRender] = outcome as [unknown, unknown];
       if (toRender === false) data.toRender = false;
+      if (connection.response instanceof Error) throw connection.response;
       Object.assign(data.response as object, connection.response);
       const { error } = connection;
       if (error) throw typeof error === "object" ? error : toError(error);

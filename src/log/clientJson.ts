@@ -1,7 +1,8 @@
 /**
- * JSON for clients: an Error anywhere in it is its message and never its fields, as libraries give them paths and hosts.
- * A walk over the value before it is encoded would cost a tenth of the encoding, and a replacer several times as much.
- * So errors get a `toJSON` of their own while a value is encoded, which costs nothing where there are none.
+ * JSON for clients: an Error anywhere in it is its message and never its fields, as libraries give them paths, hosts and
+ * whole requests. A replacer would multiply the time of the encoding. So errors get a `toJSON` while a value is encoded,
+ * which costs nothing where there are none. That leaves classes of errors with a `toJSON` of their own: a walk looks for
+ * them, which costs a tenth of the encoding, and only a value that has one is encoded with the replacer.
  */
 import { shownToClients } from "./exposure";
 import { log } from "./log";
@@ -12,7 +13,7 @@ const prototype = Error.prototype as Error & { toJSON?: unknown };
 let isWritable: boolean | undefined;
 
 /**
- * An error class with a `toJSON` of its own says itself what is shown.
+ * An error that is meant for clients (`expose` is true) and has a `toJSON` says itself what is shown.
  * @param padding as the third parameter of JSON.stringify
  * @returns undefined for what JSON leaves out: undefined, functions
  * @throws TypeError for what JSON cannot hold: circles, BigInt
@@ -22,7 +23,7 @@ export function jsonForClients(
   padding?: number | string | null,
 ): string {
   isWritable ??= makeWritable();
-  if (!isWritable)
+  if (!isWritable || isTelling(value))
     return JSON.stringify(value, replaceError, padding ?? undefined);
   const { toJSON } = prototype;
   prototype.toJSON = errorText;
@@ -41,18 +42,40 @@ export function errorTextForClients(contained: Error): string {
   if (id !== undefined)
     // later: loggers, too, encode errors
     queueMicrotask(() =>
-      log(`a response contains an error: ${String(contained)}`, "error", {
-        errorId: id,
-        stack: contained.stack,
-      }),
+      logHidden("a response contains an error", contained, id),
     );
   const { message, name } = error as Error;
   return message || name;
 }
 
-/** Whether an error's class, and not a project for all errors, says how it is encoded. */
-export function hasOwnJson(error: Error & { toJSON?: unknown }): boolean {
-  return error.toJSON !== prototype.toJSON;
+function logHidden(what: string, error: Error, errorId: string): void {
+  const { stack } = error;
+  log(`${what}: ${String(error)}`, "error", { errorId, stack });
+}
+
+/** Whether an error that is meant for clients, or its class, says how it is encoded. */
+export function saysItself(
+  error: Error & { toJSON?: unknown; expose?: unknown },
+): boolean {
+  return error.expose === true && error.toJSON !== prototype.toJSON;
+}
+
+/**
+ * A message of a project for a client: an Error is the error of an otherwise empty one, and one that is not meant for
+ * clients goes to the log.
+ */
+export function messageForClients(message: unknown): unknown {
+  if (message instanceof Error) return { error: shownError(message) };
+  const { error } = (message ?? {}) as { error?: unknown };
+  if (!(error instanceof Error)) return message;
+  const shown = shownError(error);
+  return shown === error ? message : { ...(message as object), error: shown };
+}
+
+function shownError(original: Error): unknown {
+  const { error, id } = shownToClients(original);
+  if (id !== undefined) logHidden("a message is an error", original, id);
+  return error;
 }
 
 function errorText(this: Error): string {
@@ -62,9 +85,40 @@ function errorText(this: Error): string {
 /** Where the built-in prototypes are frozen. */
 function replaceError(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Record<string, unknown>)[key];
-  return original instanceof Error && !hasOwnJson(original)
+  return original instanceof Error && !saysItself(original)
     ? errorTextForClients(original)
     : value;
+}
+
+/** Deeper values may be circles, and are left to the encoder. */
+const MAX_DEPTH = 100;
+
+/** Whether a value contains an Error that would be encoded by a `toJSON` that is not meant for clients. */
+function isTelling(value: unknown, depth = 0): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (depth > MAX_DEPTH) return true;
+  if (Array.isArray(value)) {
+    for (const item of value as unknown[])
+      if (
+        typeof item === "object" &&
+        item !== null &&
+        isTelling(item, depth + 1)
+      )
+        return true;
+    return false;
+  }
+  if (hasJson(value)) return value instanceof Error && !saysItself(value);
+  if (value instanceof Error || ArrayBuffer.isView(value)) return false;
+  for (const key in value) {
+    const item = (value as Record<string, unknown>)[key];
+    if (typeof item === "object" && item !== null && isTelling(item, depth + 1))
+      return true;
+  }
+  return false;
+}
+
+function hasJson(value: object): boolean {
+  return typeof (value as { toJSON?: unknown }).toJSON === "function";
 }
 
 /** What a project put there stays what it is, and what is new does not appear in loops over the fields of errors. */

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { api } from "../api";
 import { config, id } from "../config/config";
 import { ActionheroError, toError } from "../errors";
+import { jsonForClients } from "../log/clientJson";
 import { log } from "../log/log";
 import { untilHearing } from "./pubsub";
 import { awaitAnswer, failCall, isAwaited } from "./rpc";
@@ -23,7 +24,10 @@ async function publish(payload: object | any[]): Promise<number | undefined> {
     });
     return undefined;
   }
-  return client.publish(channel, JSON.stringify(payload));
+  // clients read what is said in rooms
+  const isForClients = (payload as Partial<Message>).messageType === "chat";
+  const text = isForClients ? jsonForClients(payload) : JSON.stringify(payload);
+  return client.publish(channel, text);
 }
 
 /**

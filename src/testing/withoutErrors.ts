@@ -1,5 +1,5 @@
 /** What tests get of a response is no JSON, but has the texts of errors as clients do. */
-import { errorTextForClients, hasOwnJson } from "../log/clientJson";
+import { errorTextForClients, saysItself } from "../log/clientJson";
 
 /**
  * A value with a text in place of each Error that its plain objects and lists contain.
@@ -11,7 +11,7 @@ export function withoutErrors(value: unknown): unknown {
 
 function replaceIn(value: unknown, seen: Map<object, unknown>): unknown {
   if (value instanceof Error)
-    return hasOwnJson(value) ? value : errorTextForClients(value);
+    return saysItself(value) ? value : errorTextForClients(value);
   if (!isWalked(value)) return value;
   if (seen.has(value)) return seen.get(value);
   seen.set(value, value); // a circle stays one

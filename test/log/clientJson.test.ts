@@ -24,6 +24,36 @@ test("errors are their messages, or else their names", () => {
   });
 });
 
+test("an error with a toJSON of its own is its message, unless it is meant for clients", () => {
+  class Telling extends Error {
+    constructor(readonly expose: boolean) {
+      super("no");
+    }
+    toJSON() {
+      return { config: "secret" };
+    }
+  }
+  const list = [{ a: [new Telling(false)] }, new Telling(true), broken()];
+  const shown = [{ a: ["no"] }, { config: "secret" }, "no"];
+  expect(JSON.parse(jsonForClients(list, 2))).toEqual(shown);
+  expect(jsonForClients(new Telling(false))).toBe('"no"');
+  let deep: unknown = new Telling(false);
+  for (let i = 0; i < 500; i++) deep = { deep };
+  expect(jsonForClients(deep)).toMatch(/:"no"\}+$/);
+});
+
+test("values that say themselves what they are in JSON do so, once", () => {
+  let asked = 0;
+  const model = { toJSON: () => ({ asked: ++asked }), hidden: 1 };
+  const value = { model, at: new Date(0), bytes: Buffer.from("a"), n: null };
+  expect(JSON.parse(jsonForClients(value))).toEqual({
+    model: { asked: 1 },
+    at: "1970-01-01T00:00:00.000Z",
+    bytes: { type: "Buffer", data: [97] },
+    n: null,
+  });
+});
+
 test("other encodings of errors stay what they are, also after a failure", () => {
   const circle: { self?: object } = {};
   circle.self = circle;

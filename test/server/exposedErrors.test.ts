@@ -8,6 +8,7 @@ import {
   action,
   ActionheroError,
   api,
+  chatRoom,
   config,
   HttpError,
   specHelper,
@@ -85,6 +86,30 @@ beforeAll(async () => {
         results: [toThrow, { deep: toThrow }],
         settled: await Promise.allSettled([Promise.reject(toThrow as Error)]),
       }),
+    },
+    returned: { run: () => toThrow },
+    replaced: {
+      run: (data) => {
+        data.response = toThrow;
+      },
+    },
+    failed: {
+      run: (data) => {
+        data.response = Object.assign(new Error("first"), { path: SECRET });
+        throw new HttpError(409, "taken");
+      },
+    },
+    message: {
+      run: async (data) => {
+        data.toRender = false;
+        await data.connection.sendMessage(toThrow);
+      },
+    },
+    errorMessage: {
+      run: async (data) => {
+        data.toRender = false;
+        await data.connection.sendMessage({ error: toThrow });
+      },
     },
     causes: {
       run: ({ response }) => {
@@ -260,8 +285,9 @@ describe.each(TRANSPORTS)("with all messages, over %s", (where, request) => {
     expect((await request("causes")).error).toEqual({ cause: message });
   });
 
-  test("a class of errors with a toJSON of its own says what is shown", async () => {
+  test("an exposed error with a toJSON of its own says what is shown", async () => {
     class Taken extends Error {
+      expose = true;
       toJSON() {
         return { taken: true };
       }
@@ -272,6 +298,41 @@ describe.each(TRANSPORTS)("with all messages, over %s", (where, request) => {
       { taken: true },
       { deep: { taken: true } },
     ]);
+  });
+
+  test("the toJSON of other errors, as libraries have it, is not asked", async () => {
+    class RequestFailed extends Error {
+      toJSON() {
+        return { message: this.message, config: { password: SECRET } };
+      }
+    }
+    toThrow = new RequestFailed("status 500");
+    for (const name of ["contain", "causes", "returned", "replaced"]) {
+      const answer = await request(name);
+      expect(JSON.stringify(answer)).not.toContain(SECRET);
+      expect(JSON.stringify(answer)).toContain("status 500");
+    }
+  });
+
+  test.each(["returned", "replaced"])(
+    "an Error that is the whole response (%s) is its error, without its fields",
+    async (name) => {
+      toThrow = Object.assign(new Error("no"), {
+        config: SECRET,
+        sql: SECRET,
+        toString: undefined,
+      });
+      const answer = await request(name);
+      expect(JSON.stringify(answer)).not.toContain(SECRET);
+      expect(answer.error).toMatch(/^(?:Error: )?no$/);
+      expect(Object.keys(answer)).not.toContain("toString");
+    },
+  );
+
+  test("what is thrown wins over an Error that is the response", async () => {
+    const answer = await request("failed");
+    expect(answer.error).toMatch(/taken$/);
+    expect(JSON.stringify(answer)).not.toContain(SECRET);
   });
 
   test("an Error without a message is its name, and not its fields", async () => {
@@ -301,6 +362,64 @@ describe.each(TRANSPORTS)("with all messages, over %s", (where, request) => {
     }
   });
 });
+
+test("a returned Error has the status that its class says", async () => {
+  toThrow = new HttpError(409, "taken");
+  for (const name of ["returned", "replaced"])
+    expect((await get(name)).status).toBe(409);
+  toThrow = enoent();
+  expect((await get("returned")).status).toBe(500);
+});
+
+describe("an Error that is sent as a message", () => {
+  const texts = {
+    HTTP: async (name: string) => (await get(name)).text,
+    websocket: async (name: string) =>
+      JSON.stringify(await overWebsocket(name)),
+    TCP: async (name: string) => JSON.stringify(await overTcp(name)),
+  };
+
+  test.each(Object.entries(texts))(
+    "over %s is its message, or hidden",
+    async (where, request) => {
+      toThrow = Object.assign(new Error("no"), { context: "api", sql: SECRET });
+      const names =
+        where === "HTTP" ? ["message"] : ["message", "errorMessage"];
+      for (const name of names) {
+        const all = await request(name);
+        expect(all).toContain("no");
+        expect(all).not.toContain(SECRET);
+        config.errors.exposeMessages = "intended";
+        expect(await request(name)).toMatch(/internal error \([0-9a-f]{12}\)/);
+        expect(lines.lines.some(({ errorId }) => errorId)).toBe(true);
+        config.errors.exposeMessages = "all";
+      }
+    },
+  );
+});
+
+describe.each([false, true])(
+  "an Error in what is said in a room (a channel per room: %s)",
+  (perRoom) => {
+    test("is its message for all members", async () => {
+      const before = config.redis.chatChannelPerRoom;
+      config.redis.chatChannelPerRoom = perRoom;
+      await chatRoom.add("errors");
+      const client = await connectWebsocket();
+      await client.request({ event: "roomAdd", room: "errors" });
+      const said = Object.assign(new Error("no"), { sql: SECRET });
+      await api.chatRoom.broadcast(null, "errors", { said, list: [said] });
+      const heard = await client.next(
+        "the message",
+        (m) => m?.room === "errors",
+      );
+      expect(heard.message).toEqual({ said: "no", list: ["no"] });
+      client.close();
+      await chatRoom.destroy("errors");
+      config.redis.chatChannelPerRoom = before;
+    });
+  },
+);
 
 describe("a verb that fails unexpectedly", () => {
   beforeEach(() => {

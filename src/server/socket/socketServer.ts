@@ -9,6 +9,7 @@ import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
+import { messageForClients } from "../../log/clientJson";
 import { isCutLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { listen } from "../listen";
@@ -157,11 +158,12 @@ export class SocketServer extends Server {
 
   async sendMessage(
     connection: Connection,
-    message: any,
+    sent: any,
     messageId?: string | number,
   ): Promise<void> {
     const client = this.clientOf(connection);
     if (!client) return;
+    const message = messageForClients(sent);
     const { context, messageId: own } = (message ?? {}) as {
       context?: unknown;
       messageId?: unknown;
@@ -171,7 +173,7 @@ export class SocketServer extends Server {
       send(client, { ...(message as object), messageId: id });
       return;
     }
-    send(client, message as unknown);
+    send(client, message);
   }
 
   /** Send the bytes of a file and nothing else, or the error that there is instead. */

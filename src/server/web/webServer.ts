@@ -10,6 +10,7 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
+import { messageForClients } from "../../log/clientJson";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import { admit, isBooting } from "../booting";
 import { identify, type Identity } from "../identity";
@@ -151,9 +152,9 @@ export class WebServer extends Server {
   }
 
   /** Answer a request with a text or bytes. */
-  async sendMessage(connection: Connection, message: any): Promise<void> {
+  async sendMessage(connection: Connection, sent: any): Promise<void> {
     const request = connection.rawConnection as WebRequest;
-    const body = Buffer.isBuffer(message) ? message : String(message as string);
+    const body = Buffer.isBuffer(sent) ? sent : textOf(sent);
     await this.write(request, body);
   }
 
@@ -369,4 +370,11 @@ export class WebServer extends Server {
         this.log(`cannot end a connection: ${describe(error)}`, "error");
       });
   }
+}
+
+/** The text of a message; of an Error, what clients may read of it. */
+function textOf(sent: unknown): string {
+  if (!(sent instanceof Error)) return String(sent);
+  const { error } = messageForClients(sent) as { error: unknown };
+  return String(error);
 }

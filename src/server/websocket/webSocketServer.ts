@@ -11,6 +11,7 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
+import { messageForClients } from "../../log/clientJson";
 import { identifyUpgrade, type Identity } from "../identity";
 import { isAllowedHost } from "../requestHost";
 import { Server } from "../server";
@@ -171,10 +172,11 @@ export class WebSocketServer
   /** Hands the message to the socket before it returns, unless an error's serializer takes its time. */
   async sendMessage(
     connection: Connection,
-    message: any,
+    sent: any,
     messageId: string | number = connection.messageId,
   ): Promise<void> {
     const spark = connection.rawConnection as Spark;
+    const message = messageForClients(sent);
     if (
       typeof message !== "object" ||
       message === null ||
