@@ -261,7 +261,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
    */
   private hideOwnError(): string | undefined {
     if (this.response instanceof Error)
-      this.response = { error: this.response as Error };
+      this.response = { error: this.response };
     if (config.errors?.exposeMessages !== "intended") return undefined;
     const { error } = (this.response ?? {}) as { error?: unknown };
     if (!(error instanceof Error)) return undefined;

@@ -29,7 +29,7 @@ import { Heartbeat } from "./heartbeat";
 import { browserLibrary, nodeClientClass } from "./library";
 import { mayUseCookie } from "./origin";
 import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
-import { asObject, completed, type Message } from "./replies";
+import { asObject, completed } from "./replies";
 import { Shutdown, type ShutdownHost } from "./shutdown";
 import type { CloseReason, Spark, SparkAddress } from "./spark";
 import type { SparkSocket } from "./sparkSocket";
@@ -185,7 +185,7 @@ export class WebSocketServer
       spark.write(message);
       return;
     }
-    const outgoing = completed(message as Message, messageId);
+    const outgoing = completed(message, messageId);
     if (outgoing.error) {
       const shown = serializeError("websocket", outgoing.error);
       outgoing.error = isThenable(shown) ? await shown : shown;
