@@ -82,6 +82,8 @@ export const DEFAULT = {
       shutdownTimeout: 10 * 1000,
       // stop the process when a promise of the project is rejected and nobody handles it; it is reported either way
       exitOnUnhandledRejection: true,
+      // say in three lines why a boot failed: what, where and the remedy; the stack is shown with LOG_LEVEL=debug
+      explainBootErrors: false,
       // refuse clients (HTTP 503) until the boot is complete; requests that this process makes to itself are served
       refuseUntilBooted: false,
       // take changed actions, tasks and routes into the running server; never in tests

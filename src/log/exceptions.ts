@@ -1,6 +1,7 @@
 /** Where errors are reported: a list of reporters, the console's first. */
 import { api } from "../api";
 import { config } from "../config/config";
+import { explainBootError } from "./bootErrors";
 import { escapeControls, escapeFields } from "./escape";
 import { log, loggers, type ActionheroLogLevel } from "./log";
 
@@ -115,6 +116,11 @@ const consoleReporter: ExceptionReporter = (
   severity,
 ) => {
   if (type === "action") return;
+  if (type === "initializer" && isExplaining()) {
+    for (const line of explainBootError(error))
+      log(escapeControls(line), severity);
+    return;
+  }
   const data = ((error as { data?: object } | null)?.data ?? {}) as Record<
     string,
     unknown
@@ -132,6 +138,15 @@ const consoleReporter: ExceptionReporter = (
     console.log(message, data);
   }
 };
+
+/** With `general.explainBootErrors`; the stack is for those who debug. */
+function isExplaining(): boolean {
+  return (
+    config.general?.explainBootErrors === true &&
+    process.env.LOG_LEVEL !== "debug" &&
+    loggers.length > 0
+  );
+}
 
 /** The line's text; facts beside it are put on `data`. */
 function describe(

@@ -39,10 +39,7 @@ export async function listen(
       return;
     } catch (thrown) {
       const error = toError(thrown);
-      if (attempt >= attempts)
-        throw new ActionheroError("AH_SERVER_START", describe(error), {
-          cause: error,
-        });
+      if (attempt >= attempts) throw startFailure(type, describe(error), error);
       log(
         `cannot boot ${type} server; trying again [${error.toString()}]`,
         "error",
@@ -52,6 +49,12 @@ export async function listen(
       log("attempting to boot again..", "warning");
     }
   }
+}
+
+function startFailure(server: string, message: string, cause: Error): Error {
+  const error = new ActionheroError("AH_SERVER_START", message, { cause });
+  error.data = { server };
+  return error;
 }
 
 function listenOnce(

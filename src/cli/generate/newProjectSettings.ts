@@ -79,6 +79,21 @@ export const production = {
   },
 
   {
+    setting: "general.explainBootErrors",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "a taken port takes three lines, not sixty; `LOG_LEVEL=debug` shows the stack",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "explainBootErrors: false,",
+        replace: "explainBootErrors: true,",
+      },
+    ],
+  },
+
+  {
     setting: "general.filteredParams",
     v29: "none",
     newProject:

@@ -1,7 +1,10 @@
 /** What a new project does differently from a v29 project, as its clients see it. */
+import { once } from "events";
 import * as fs from "fs";
+import * as net from "net";
 import { parseEnv } from "util";
 import { ask } from "../../support/ask";
+import { freePort } from "../../support/freePort";
 import {
   generatedProject,
   runProject,
@@ -75,6 +78,92 @@ test("servers share a log file, and commands write to none", async () => {
   } finally {
     logged.remove();
   }
+});
+
+describe("a boot that fails says why in three lines", () => {
+  /** The last three lines, without time and level, and whether there is a stack anywhere. */
+  async function failure(
+    files: Record<string, string>,
+    env: Record<string, string> = {},
+  ) {
+    const failing = generatedProject();
+    try {
+      for (const [file, content] of Object.entries(files))
+        failing.write(file, content);
+      const service = runProject(failing, { PORT: "0", ...env });
+      const [exitCode] = await service.exit;
+      return {
+        exitCode,
+        reason: service.lines
+          .filter((line) => / - error: /.test(line))
+          .map((line) => line.replace(/^.* - error: /, "").trimEnd()),
+        hasStack: service.lines.some((line) => /^\s+at /.test(line)),
+      };
+    } finally {
+      failing.remove();
+    }
+  }
+
+  test("when the port is taken", async () => {
+    const taken = net.createServer().listen(0);
+    await once(taken, "listening");
+    const { port } = taken.address() as net.AddressInfo;
+    const { exitCode, reason, hasStack } = await failure(
+      {},
+      { PORT: String(port) },
+    );
+    taken.close();
+    expect(reason).toEqual([
+      expect.stringMatching(
+        new RegExp(`^cannot start: cannot start web server @ .*${port}`),
+      ),
+      "  in config/web.ts",
+      "  stop the program that has this port, or choose another one: PORT=8081 npm start",
+    ]);
+    expect([exitCode, hasStack]).toEqual([1, false]);
+  });
+
+  test("when an action is broken", async () => {
+    const { exitCode, reason, hasStack } = await failure({
+      "src/actions/broken.ts": `import { Action } from "actionhero";
+export class Broken extends Action {
+  constructor() {
+    super();
+    this.name = "broken";
+    throw new Error("oops");
+  }
+  async run() {}
+}
+`,
+    });
+    expect(reason).toEqual([
+      "cannot start: oops",
+      expect.stringMatching(/^ {2}in src\/actions\/broken\.ts(:6:\d+)?$/),
+      "  correct this file; LOG_LEVEL=debug shows the stack",
+    ]);
+    expect([exitCode, hasStack]).toEqual([1, false]);
+  });
+
+  test("when there is no redis", async () => {
+    const { exitCode, reason } = await failure(
+      {},
+      { REDIS_URL: `redis://127.0.0.1:${await freePort()}` },
+    );
+    expect(reason).toEqual([
+      expect.stringMatching(/^cannot start: cannot reach redis .*ECONNREFUSED/),
+      "  in config/redis.ts",
+      "  start the redis server, or correct REDIS_URL or REDIS_HOST; without them a redis inside the process is used",
+    ]);
+    expect(exitCode).toBe(1);
+  });
+
+  test("and shows the stack to those who debug", async () => {
+    const { hasStack } = await failure(
+      { "src/actions/broken.ts": 'throw new Error("oops");\n' },
+      { LOG_LEVEL: "debug" },
+    );
+    expect(hasStack).toBe(true);
+  });
 });
 
 describe("in production", () => {
