@@ -5,17 +5,27 @@ import { findProjectRoot } from "../environment/paths";
 
 /**
  * Load `.env` of the project into the environment, when its package.json says `"actionhero": { "env": true }` as those
- * of new projects do. Variables that are set win.
+ * of new projects do. Variables that are set win. A project in a folder of a package has the package.json above it, and
+ * the `.env` there if it has none of its own.
  */
 export function loadProjectEnv(): void {
   const root = findProjectRoot();
-  const file = path.join(root, ".env");
-  if (fs.existsSync(file) && wantsEnv(path.join(root, "package.json")))
-    process.loadEnvFile(file);
+  const manifest = findAbove(path.resolve(root), "package.json");
+  if (manifest === undefined || !wantsEnv(manifest)) return;
+  const file = [root, path.dirname(manifest)]
+    .map((folder) => path.join(folder, ".env"))
+    .find((candidate) => fs.existsSync(candidate));
+  if (file !== undefined) process.loadEnvFile(file);
+}
+
+function findAbove(folder: string, name: string): string | undefined {
+  const file = path.join(folder, name);
+  if (fs.existsSync(file)) return file;
+  const parent = path.dirname(folder);
+  return parent === folder ? undefined : findAbove(parent, name);
 }
 
 function wantsEnv(manifest: string): boolean {
-  if (!fs.existsSync(manifest)) return false;
   const { actionhero } = JSON.parse(fs.readFileSync(manifest, "utf8")) as {
     actionhero?: { env?: unknown };
   };

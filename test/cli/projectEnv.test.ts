@@ -1,4 +1,5 @@
 /** Commands of a project that asks for it read its file `.env`. */
+import * as os from "os";
 import * as path from "path";
 import { runCli } from "../support/runCli";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
@@ -8,17 +9,14 @@ const sources = JSON.stringify(path.join(repositoryRoot, "src"));
 let project: TemporaryProject;
 afterEach(() => project.remove());
 
-/** What the configuration and a command see of the variables. */
-async function show(
-  actionhero: object | undefined,
-  env: Record<string, string> = {},
-): Promise<string> {
+/** @param folder where in the package the project is, with a slash at the end */
+function makeProject(actionhero: object | undefined, folder = ""): void {
   project = new TemporaryProject({
     "package.json": JSON.stringify({ name: "p", version: "1.0.0", actionhero }),
     ".env": "FROM_FILE=file\nALREADY_SET=file\nNODE_ENV=staging\n",
-    "src/config/seen.js":
+    [`${folder}src/config/seen.js`]:
       "exports.staging = { seen: () => ({ value: process.env.FROM_FILE }) };",
-    "src/bin/show.js": `
+    [`${folder}src/bin/show.js`]: `
       const { CLI } = require(${cliModule});
       exports.Show = class extends CLI {
         name = "show";
@@ -30,10 +28,22 @@ async function show(
           console.log(JSON.stringify([FROM_FILE, ALREADY_SET, config.seen?.value]));
         }
       };`,
-    "src/config/paths.js": `exports.DEFAULT = { general: () => ({
+    [`${folder}src/config/paths.js`]: `exports.DEFAULT = { general: () => ({
       paths: { cli: [require("path").join(__dirname, "..", "bin")] } }) };`,
   });
-  const { stdout, stderr } = await runCli(["show"], { cwd: project.root, env });
+}
+
+/** What the configuration and a command see of the variables. */
+async function show(
+  actionhero: object | undefined,
+  env: Record<string, string> = {},
+): Promise<string> {
+  makeProject(actionhero);
+  return run(project.root, env);
+}
+
+async function run(cwd: string, env = {}): Promise<string> {
+  const { stdout, stderr } = await runCli(["show"], { cwd, env });
   expect(stderr).toBe("");
   return JSON.parse(stdout) as string;
 }
@@ -49,3 +59,17 @@ test.each([undefined, {}, { env: "true" }])(
     expect(await show(actionhero)).toEqual([null, null, null]);
   },
 );
+
+test("PROJECT_ROOT says where the file is, and not the working directory", async () => {
+  makeProject({ env: true });
+  const env = { PROJECT_ROOT: project.root };
+  expect(await run(os.tmpdir(), env)).toEqual(["file", "file", "file"]);
+});
+
+test("a project in a folder of a package has the package.json and the file above it, or a file of its own", async () => {
+  makeProject({ env: true }, "api/");
+  const api = project.path("api");
+  expect(await run(api)).toEqual(["file", "file", "file"]);
+  project.write("api/.env", "FROM_FILE=own\nNODE_ENV=staging\n");
+  expect(await run(api)).toEqual(["own", null, "own"]);
+});

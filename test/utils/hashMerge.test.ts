@@ -57,6 +57,15 @@ describe("hashMerge", () => {
     });
   });
 
+  test("an object marked _toExpand:false replaces one that is marked, too, as in version 29", () => {
+    const [keep, other] = [() => "kept", () => "other"];
+    const merged = hashMerge(
+      { redis: { _toExpand: false, keep, client: { keep } } },
+      { redis: () => ({ _toExpand: false, client: { other } }) },
+    );
+    expect(merged.redis).toEqual({ _toExpand: false, client: { other } });
+  });
+
   test("a __proto__ key never changes what the result inherits", () => {
     const hostile = JSON.parse('{"__proto__": {"polluted": true}}') as object;
     const merged = hashMerge({}, hostile) as { polluted?: boolean };
