@@ -4,6 +4,7 @@ import { newFingerprint, sessionCookie } from "../identity";
 import { setFlat } from "./headers";
 import type { WebRequest } from "./webRequest";
 import { replaceHeaders } from "./webResponse";
+import { describeNoBody, finalStatus, isBodiless } from "./write";
 
 export const customMethods = {
   /** Set a header; the same as pushing to `rawConnection.responseHeaders`. */
@@ -44,12 +45,18 @@ export const customMethods = {
     for (const [name, value] of Object.entries(headers))
       res.setHeader(name, value);
     const bytes = Buffer.from(buffer as string);
-    if (!res.headersSent) {
-      const head = request.flatProjectHeaders();
+    if (res.headersSent) {
+      res.end(bytes);
+      return;
+    }
+    const status = (res.statusCode = finalStatus(res.statusCode));
+    const hasBody = !isBodiless(status);
+    const head = request.flatProjectHeaders();
+    if (hasBody) {
       setFlat(head, "transfer-encoding", undefined);
       setFlat(head, "content-length", String(bytes.length));
-      replaceHeaders(res, head);
-    }
-    res.end(bytes);
+    } else describeNoBody(status, head);
+    replaceHeaders(res, head);
+    res.end(hasBody ? bytes : undefined);
   },
 };

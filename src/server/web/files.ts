@@ -28,6 +28,8 @@ import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import {
   canWrite,
+  endBodiless,
+  isBodiless,
   statusOf,
   writeBody,
   writeEncoded,
@@ -106,10 +108,7 @@ async function answerNotFound(
 
 function answerNotModified(request: WebRequest, { fileStream }: FileAnswer) {
   fileStream?.destroy();
-  const head = request.flatHeaders();
-  setFlat(head, "content-length", undefined);
-  writeHead(request, 304, head);
-  request.res.end();
+  endBodiless(request, 304, request.flatHeaders());
 }
 
 /** If-Match or If-Unmodified-Since: the file is not the one that the client means. */
@@ -159,6 +158,10 @@ async function answerFromStream(
   const status = statusOf(request);
   const head = request.flatHeaders();
   if (extra.isStopping) setFlat(head, "connection", "close");
+  if (isBodiless(status)) {
+    file.fileStream?.destroy();
+    return endBodiless(request, status, head);
+  }
   if (encoding) setFlat(head, "content-encoding", encoding);
   setFlat(
     head,

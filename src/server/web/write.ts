@@ -54,8 +54,21 @@ export function writeEncoded(
   if (!canWrite(request.res)) return;
   const head = request.flatHeaders();
   if (extra.isStopping) setFlat(head, "connection", "close");
-  if (encoding) return writeCompressed(request, body, head, encoding);
+  if (encoding && !isBodiless(statusOf(request)))
+    return writeCompressed(request, body, head, encoding);
   finish(request, body, head);
+}
+
+/** Whether a response with this status has no body, whatever there was to send (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5). */
+export function isBodiless(status: number): boolean {
+  return BODILESS.includes(status);
+}
+
+/** The headers of a response without a body. */
+export function describeNoBody(status: number, head: FlatHeaders): void {
+  setFlat(head, "transfer-encoding", undefined);
+  // clients wait for the body of a 205 unless it says that it has none (RFC 9112 section 6.3)
+  setFlat(head, "content-length", status === 205 ? "0" : undefined);
 }
 
 /** The encoding of a body that may be compressed, or undefined when the client knows none or the body is too short. */
@@ -72,7 +85,7 @@ export function encodingFor(
 function mayCompress(request: WebRequest, head: FlatHeaders): boolean {
   return (
     isCompressible(getFlat(head, "content-type")) &&
-    !BODILESS.includes(statusOf(request)) &&
+    !isBodiless(statusOf(request)) &&
     getFlat(head, "content-encoding") === undefined &&
     getFlat(head, "content-range") === undefined &&
     !/\bno-transform\b/i.test(getFlat(head, "cache-control") ?? "")
@@ -101,14 +114,7 @@ function finish(
 ): void {
   const { res } = request;
   const status = statusOf(request);
-  if (BODILESS.includes(status)) {
-    setFlat(head, "transfer-encoding", undefined);
-    // clients wait for the body of a 205 unless it says that it has none (RFC 9112 section 6.3)
-    setFlat(head, "content-length", status === 205 ? "0" : undefined);
-    writeHead(request, status, head);
-    res.end();
-    return;
-  }
+  if (isBodiless(status)) return endBodiless(request, status, head);
   const bytes =
     typeof body === "string" ? Buffer.byteLength(body) : body.length;
   const length = String(bytes);
@@ -120,6 +126,17 @@ function finish(
   if (request.method === "HEAD" || bytes === 0) res.end();
   else endWith(res, body, bytes === body.length);
   boundSending(request);
+}
+
+/** End a response without a body. */
+export function endBodiless(
+  request: WebRequest,
+  status: number,
+  head: FlatHeaders,
+): void {
+  describeNoBody(status, head);
+  writeHead(request, status, head);
+  request.res.end();
 }
 
 /** Write the status line and headers; one that node does not take is answered with a plain 500. */
@@ -167,13 +184,15 @@ export function canWrite(res: ServerResponse): boolean {
 
 /** The status that the action set; 500 for one that cannot end a response. */
 export function statusOf({ responseHttpCode }: WebRequest): number {
-  if (responseHttpCode === 200) return 200;
+  return responseHttpCode === 200 ? 200 : finalStatus(responseHttpCode);
+}
+
+/** The status as a number; 500 for one that cannot end a response. */
+export function finalStatus(code: number | string): number {
   const status =
-    typeof responseHttpCode === "number"
-      ? Math.trunc(responseHttpCode)
-      : parseInt(responseHttpCode, 10);
+    typeof code === "number" ? Math.trunc(code) : parseInt(code, 10);
   if (status >= 200 && status <= 999) return status;
-  log(`${responseHttpCode} is not the status of an answer`, "error");
+  log(`${code} is not the status of an answer`, "error");
   return WEB_DEFAULTS.defaultErrorStatusCode;
 }
 

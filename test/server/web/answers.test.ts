@@ -1,7 +1,20 @@
+import * as net from "node:net";
+import { Readable } from "node:stream";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
 
 let app: WebApp;
+
+/** All bytes of one response, on a connection that ends with it. */
+async function rawGet(path: string): Promise<string> {
+  const socket = net.connect(app.port, "localhost");
+  socket.write(
+    `GET ${path} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n`,
+  );
+  let text = "";
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
 
 beforeAll(async () => {
   app = await startWebApp();
@@ -56,6 +69,28 @@ beforeAll(async () => {
     status205: {
       run: ({ connection }) => {
         connection.rawConnection.responseHttpCode = 205;
+      },
+    },
+    bodiless: {
+      inputs: { code: { formatter: Number }, way: {} },
+      run: async (data) => {
+        const { connection, params } = data;
+        const { rawConnection } = connection;
+        rawConnection.responseHttpCode = params.code;
+        data.toRender = params.way === "render";
+        if (data.toRender) return { text: "x".repeat(5_000) };
+        if (params.way === "pipe") {
+          rawConnection.res.statusCode = params.code;
+          await connection.pipe("a body", { "Content-Type": "text/plain" });
+        } else if (params.way === "file") {
+          await connection.sendFile("simple.html");
+        } else {
+          const stream = Readable.from(["a ", "body"]);
+          const { web } = api.servers.servers;
+          const at = new Date(0);
+          const length = params.way === "stream" ? 6 : undefined;
+          await web.sendFile(connection, null, stream, "text/x", length!, at);
+        }
       },
     },
     trailer: {
@@ -260,6 +295,36 @@ describe("status and error", () => {
     const { status, headers, text } = await app.ask("/api/status205");
     expect([status, headers["content-length"], text]).toEqual([205, "0", ""]);
     expect(headers["transfer-encoding"]).toBeUndefined();
+  });
+
+  describe.each(["render", "pipe", "file", "stream", "endless stream"])(
+    "a response without a body (%s)",
+    (way) => {
+      afterEach(() => {
+        config.web.compress = false;
+      });
+
+      test.each([204, 205, 304])("with status %d", async (code) => {
+        for (const compress of [false, true]) {
+          config.web.compress = compress;
+          const url = `/api/bodiless?code=${code}&way=${encodeURIComponent(way)}`;
+          const [head = "", ...rest] = (await rawGet(url)).split("\r\n\r\n");
+          expect(head).toMatch(new RegExp(`^HTTP/1.1 ${code} `));
+          expect(rest).toEqual([""]);
+          expect(head).not.toMatch(
+            /^(?:transfer-encoding|content-encoding):/im,
+          );
+          const length = /^content-length: (.*)$/im.exec(head)?.[1];
+          expect(length).toBe(code === 205 ? "0" : undefined);
+        }
+      });
+    },
+  );
+
+  test("pipe with a status that ends no response is a whole 500", async () => {
+    const text = await rawGet("/api/bodiless?code=103&way=pipe");
+    expect(text).toMatch(/^HTTP\/1.1 500 /);
+    expect(text).toMatch(/a body$/);
   });
 
   test("a status line that cannot be written is a whole 500", async () => {
