@@ -79,6 +79,43 @@ describeOnRedis("the store on redis", () => {
         repeating.disconnect();
       }
     });
+
+    test("are remembered when an earlier call arrives after them", async () => {
+      const late = new Redis({ port: server.port });
+      const send = late.evalsha.bind(late) as (
+        ...args: unknown[]
+      ) => Promise<unknown>;
+      const other = new RedisStore(late, { prefix: "resque:" });
+      try {
+        await other.enqueue("q", ["before"]);
+        const calls: unknown[][] = [];
+        let release!: () => void;
+        const released = new Promise<void>((resolve) => (release = resolve));
+        (late as unknown as { evalsha: unknown }).evalsha = async (
+          ...args: unknown[]
+        ) => {
+          if (calls.push(args) === 1) await released;
+          return send(...args);
+        };
+        const first = other.enqueue("q", ["1"]);
+        await Promise.all([
+          other.enqueue("q", ["2"]),
+          other.enqueue("q", ["3"]),
+        ]);
+        release();
+        await first;
+        for (const call of calls) await send(...call);
+        expect(await redis.lrange("resque:queue:q", 0, -1)).toEqual([
+          "before",
+          "2",
+          "3",
+          "1",
+        ]);
+      } finally {
+        other.close();
+        late.disconnect();
+      }
+    });
   });
 
   describe("calls that arrive late", () => {

@@ -41,11 +41,7 @@ if known[1] then return {${DONE}, time, cmsgpack.unpack(known[1])} end
 local before = tonumber(known[2] or ARGV[4])
 if tonumber(number) < before then return {${REFUSED}, time} end
 local reply = run()
-if ARGV[4] == number then
-  redis.call('DEL', ops)
-else
-  for old = before, low - 1 do redis.call('HDEL', ops, text(old)) end
-end
+for old = before, low - 1 do redis.call('HDEL', ops, text(old)) end
 redis.call('HSET', ops, number, cmsgpack.pack(reply), 'low', text(math.max(low, before)))
 expire(ops, ARGV[6])
 return {${DONE}, time, reply}
