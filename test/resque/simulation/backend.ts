@@ -9,6 +9,8 @@ export interface Backend {
   readonly state: StoreState;
   /** The store as a process sees it. */
   connect(process: SimProcess): QueueStore;
+  /** The store loses its data. */
+  flush(): Promise<void>;
 }
 
 /** What the store holds after the last operation. */

@@ -15,6 +15,8 @@ export interface Run {
 
 export class Violation extends Error {}
 
+export const LEASE_MS = 400;
+
 /** How many jobs of the class `narrow` run at a time. */
 export const NARROW = 2;
 
@@ -29,6 +31,12 @@ export class Ledger implements Witness {
   private readonly open = new Set<string>();
   /** Jobs that were not there when their producer was told that they were not added. */
   private readonly refused = new Set<string>();
+  /** When each delayed job is due at the earliest. */
+  private readonly due = new Map<string, number>();
+  /** The store lost its data: what was enqueued before may be gone, or come again. */
+  private readonly forgiven = new Set<string>();
+  private readonly known = new Set<string>();
+  private flushedAt = -Infinity;
   private places = new Map<string, string>();
   private isDirty = true;
   private stamp = "";
@@ -54,7 +62,10 @@ export class Ledger implements Witness {
       this.state.lastCall(registration) !== undefined &&
       listed?.owner === registration &&
       uidOf(listed.raw) === uid;
-    if (!isHeld) this.fail(`${uid} starts without its lease`);
+    if (!isHeld && !this.wasFlushed(uid))
+      this.fail(`${uid} starts without its lease`);
+    if (this.world.now < (this.due.get(uid) ?? 0))
+      this.fail(`${uid} starts before its time`);
     const others = [...this.runs].filter((other) => this.isLive(other));
     if (others.some((other) => other.uid === uid))
       this.fail(`${uid} runs twice at once`);
@@ -64,6 +75,12 @@ export class Ledger implements Witness {
     if (run.kind === "narrow" && alike.length >= NARROW)
       this.fail(`${uid} has no concurrency slot`);
     this.runs.add(run);
+  }
+
+  /** A process that does not know yet that its registration is gone with all data still starts what it fetched. */
+  private wasFlushed(uid: string): boolean {
+    if (this.forgiven.has(uid)) return true;
+    return isPeriodic(uid) && this.world.now - this.flushedAt < LEASE_MS;
   }
 
   end(run: Run): void {
@@ -79,18 +96,35 @@ export class Ledger implements Witness {
 
   // ------------------------------------------------------------- producers
 
+  /** A job is about to be enqueued. @param due when it is due at the earliest */
+  enqueues(uid: string, due?: number): void {
+    if (!isUnique(uid) && due !== undefined) this.due.set(uid, due);
+    this.known.add(uid);
+  }
+
   /** A producer was told that its job was added. */
   acknowledge(uid: string): void {
-    if (!this.ended.has(uid)) this.open.add(uid);
+    if (!this.ended.has(uid) && !this.forgiven.has(uid)) this.open.add(uid);
   }
 
   /** A producer was told that its call failed: what has not happened by now must not happen any more. */
   refuse(uid: string): void {
     this.refresh();
-    if (!this.places.has(uid) && !this.ended.has(uid)) this.refused.add(uid);
+    if (this.places.has(uid) || this.ended.has(uid)) return;
+    if (!isUnique(uid) && !this.forgiven.has(uid)) this.refused.add(uid);
   }
 
   // ----------------------------------------------------------------- store
+
+  /** All data of the store is gone. */
+  forget(): void {
+    for (const uid of this.known) this.forgiven.add(uid);
+    for (const set of [this.open, this.ended, this.refused]) set.clear();
+    this.processed = 0;
+    this.failed = 0;
+    this.flushedAt = this.world.now;
+    this.isDirty = true;
+  }
 
   changed(): void {
     this.isDirty = true;
@@ -111,7 +145,7 @@ export class Ledger implements Witness {
       if (kind === "none" || kind === "failure" || isDelayed) continue;
       if (uid === undefined) this.fail(`a job was reported that nobody has`);
       this.world.note(`${uid} ends as ${kind}`);
-      if (isPeriodic(uid)) continue;
+      if (isPeriodic(uid) || this.forgiven.has(uid)) continue;
       if (this.ended.has(uid)) this.fail(`${uid} was counted twice`);
       this.ended.add(uid);
       this.open.delete(uid);
@@ -169,7 +203,8 @@ export class Ledger implements Witness {
     const places = new Map<string, string>();
     this.state.forEachJob((raw, place) => {
       const uid = uidOf(raw);
-      if (uid === undefined || isPeriodic(uid)) return;
+      if (uid === undefined || isPeriodic(uid) || this.forgiven.has(uid))
+        return;
       const other = places.get(uid);
       if (other !== undefined)
         this.fail(`${uid} is in two places: ${other}, ${place}`);

@@ -76,6 +76,11 @@ class MemoryBackend implements Backend {
     });
   }
 
+  flush(): Promise<void> {
+    this.store["data"] = this.store["data"].emptied();
+    return Promise.resolve();
+  }
+
   /** The rules that `redisStore` keeps: a call is refused after its deadline, and a repetition of it changes nothing. */
   private call(
     process: SimProcess,

@@ -1,6 +1,8 @@
 /** Faults that the engine once had, planted again for one run: the simulation has to find each of them. */
 import { TRANSITIONS } from "../../../src/resque/lifecycle";
 import { MultiWorker } from "../../../src/resque/multiWorker";
+import { Queue } from "../../../src/resque/queue";
+import type { MemoryData } from "../../../src/resque/store/memoryData";
 import type { MemoryStore } from "../../../src/resque/store/memoryStore";
 import type { ExchangeCall, QueueStore } from "../../../src/resque/store/store";
 import { WorkerProcess, type Member } from "../../../src/resque/workerProcess";
@@ -70,8 +72,145 @@ export const PLANTED: readonly PlantedFault[] = [
           : exchange(call);
     },
   },
+  {
+    name: "a report that is sent again counts again",
+    plant: () => () => undefined,
+    changeStore(store) {
+      const exchange: QueueStore["exchange"] = store.exchange.bind(store);
+      store.exchange = (call: ExchangeCall) => {
+        const last = store["data"].processes.get(call.process)?.call ?? 0;
+        return exchange({ ...call, number: Math.max(call.number, last + 1) });
+      };
+    },
+  },
+  {
+    name: "a process that stood still starts what it fetched before",
+    plant: () =>
+      patch(
+        WorkerProcess.prototype as unknown as { isLeaseSure: () => boolean },
+        "isLeaseSure",
+        () => true,
+      ),
+  },
+  {
+    name: "a process whose jobs were given back may still report them",
+    plant: () => () => undefined,
+    changeStore(store) {
+      const reap: QueueStore["reap"] = store.reap.bind(store);
+      store.reap = async (process, graceMs) => {
+        const { processes, workers } = store["data"];
+        const registered = processes.get(process);
+        const kept = [...(registered?.members ?? [])].map(
+          (member) => [member, workers.get(member)!] as const,
+        );
+        const returned = await reap(process, graceMs);
+        if (!returned || !registered) return returned;
+        processes.set(process, registered);
+        for (const [member, listed] of kept) workers.set(member, listed);
+        return returned;
+      };
+    },
+  },
+  {
+    name: "the concurrency slots of the dead are never free again",
+    plant: () => () => undefined,
+    changeStore(store) {
+      const reap: QueueStore["reap"] = store.reap.bind(store);
+      store.reap = async (process, graceMs) => {
+        const { data } = store as unknown as { data: MemoryData };
+        const releaseSlot = data.releaseSlot.bind(data);
+        data.releaseSlot = () => undefined;
+        const returned = await reap(process, graceMs);
+        data.releaseSlot = releaseSlot;
+        return returned;
+      };
+      store.sweepSlots = () => Promise.resolve();
+    },
+  },
+  {
+    name: "delayed jobs go at the nearest second",
+    plant: () => () => undefined,
+    changeStore(store) {
+      const delay: QueueStore["delay"] = store.delay.bind(store);
+      store.delay = (job, due, options) => {
+        const dueMs = store["data"].dueMs(due);
+        const atMs = Math.round(dueMs / 1000) * 1000;
+        return delay(job, { atMs }, options);
+      };
+    },
+  },
+  {
+    name: "a periodic task that runs is taken for one that was stopped",
+    plant: () => () => undefined,
+    changeStore(store) {
+      store.isStopped = () => Promise.resolve(true);
+    },
+  },
+  {
+    name: "the waits of periodic tasks follow the clocks of the processes",
+    plant: () =>
+      patch(
+        Queue.prototype,
+        "enqueueIn",
+        function (this: Queue, ms, queue, func, args, isSuppressed) {
+          const now = 1_800_000_000_000; // a clock that stands still
+          return this.enqueueAt(
+            now + Number(ms),
+            queue,
+            func,
+            args,
+            isSuppressed,
+          );
+        },
+      ),
+  },
 ];
 
+/** Faults of the scripts: each changes the text of some. */
+export const PLANTED_SCRIPTS: readonly {
+  name: string;
+  change: (name: string, lua: string) => string;
+}[] = [
+  {
+    name: "what is too late takes effect",
+    change: (_name, lua) =>
+      lua.replace("if time > tonumber(ARGV[5]) then", "if false then"),
+  },
+  {
+    name: "an enqueue that is sent again adds the job again",
+    change: (name, lua) =>
+      name === "ENQUEUE" || name === "PRODUCE"
+        ? lua.replace("if caller == '' then", "if true then")
+        : lua,
+  },
+  {
+    name: "a report that is sent again counts again",
+    change: (name, lua) =>
+      name === "EXCHANGE"
+        ? lua.replace(
+            "local isRepeated = call == last",
+            "local isRepeated = false",
+          )
+        : lua,
+  },
+  {
+    name: "the registration of a process ends without its jobs",
+    change: (name, lua) =>
+      name === "DEREGISTER"
+        ? lua.replace("for i = 1, #members, 2 do", "for i = 1, 0 do")
+        : lua,
+  },
+  {
+    name: "a job that waits for a slot stays in its record",
+    change: (name, lua) =>
+      name === "ACQUIRE_SLOT"
+        ? lua.replace(
+            "redis.call('DEL', record)\n  return 'waiting'",
+            "return 'waiting'",
+          )
+        : lua,
+  },
+];
 /** Ends what has started, and does not wait for what is starting. */
 async function hastyClose(this: WorkerProcess, ms: number): Promise<void> {
   const process = this as unknown as {

@@ -174,6 +174,13 @@ class RedisBackend implements Backend {
     return store;
   }
 
+  async flush(): Promise<void> {
+    await this.run((pipeline) => {
+      pipeline.flushall();
+      pipeline.set("simulated:now", this.world.now);
+    });
+  }
+
   /** What the store uses of ioredis. */
   private clientOf(process: SimProcess): Redis {
     const send = (name: string, work: (pipeline: ChainableCommander) => void) =>

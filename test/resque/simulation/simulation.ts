@@ -11,14 +11,13 @@ import type {
 import type { Jobs } from "../../../src/resque/types";
 import { uniqueKey } from "../../../src/resque/uniqueness";
 import type { Backend, OpenBackend } from "./backend";
-import { Ledger, NARROW, Violation } from "./ledger";
+import { LEASE_MS, Ledger, NARROW, Violation } from "./ledger";
 import { memoryBackend } from "./memoryBackend";
 import { Network } from "./network";
 import { PeriodicTasks, WATCH_MS } from "./periodic";
 import { Random } from "./random";
 import { SimProcess, World } from "./world";
 
-const LEASE_MS = 400;
 /** How long things go wrong, and how long they are given to come right again, in ms. */
 const CHAOS_MS = 1_500;
 const DRAIN_MS = 12_000;
@@ -162,6 +161,7 @@ class Simulation {
       () => this.scale(multiWorker, process),
       () => this.scale(multiWorker, process),
       () => this.pauseQueue(ms),
+      () => this.loseData(),
     ];
     return random.pick(mishaps)();
   }
@@ -204,6 +204,14 @@ class Simulation {
     const { store } = this.backend;
     await store.pause(queue);
     this.world.schedule(ms, () => store.resume(queue));
+  }
+
+  /** Periodic tasks and registrations come back; what was enqueued is gone. */
+  private async loseData(): Promise<void> {
+    if (!this.random.chance(0.3)) return;
+    this.world.note("the store loses its data");
+    await this.backend.flush();
+    this.ledger.forget();
   }
 
   private forget(node: Node): void {
@@ -364,7 +372,10 @@ class Simulation {
     const due: Due = random.chance(0.5)
       ? { inMs: random.between(0, 600) }
       : { atMs: this.world.now + random.between(-100, 600) };
-    const call = random.chance(0.6)
+    const isNow = random.chance(0.6);
+    const dueMs = "atMs" in due ? due.atMs : this.world.now + due.inMs;
+    ledger.enqueues(uid, isNow ? undefined : dueMs);
+    const call = isNow
       ? store.enqueue(job.queue, [raw], options)
       : store.delay(job, due, options);
     call.then(
@@ -373,9 +384,7 @@ class Simulation {
         this.world.note(`${uid} ${kind} was added to ${job.queue}`);
         ledger.acknowledge(uid);
       },
-      () => {
-        if (!isUnique) ledger.refuse(uid);
-      },
+      () => ledger.refuse(uid),
     );
   }
 }
