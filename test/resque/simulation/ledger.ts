@@ -27,6 +27,8 @@ export class Ledger implements Witness {
   /** Processes that were told to stop: their jobs go back when the time is over. */
   readonly stopping = new Set<SimProcess>();
   state!: StoreState;
+  /** Called with the pid of a process that fetches jobs. */
+  onFetch: (pid: number) => void = () => undefined;
   /** Jobs whose enqueueing was confirmed and that have not ended. */
   private readonly open = new Set<string>();
   /** Jobs that were not there when their producer was told that they were not added. */
@@ -134,6 +136,7 @@ export class Ledger implements Witness {
   reported(call: ExchangeCall): void {
     const last = this.state.lastCall(call.process);
     if (last === undefined || call.number <= last) return;
+    this.onFetch(Number(call.process.split(":")[1]));
     for (const { worker, outcome } of call.slots) {
       const listed = this.state.worker(worker.member);
       if (listed?.owner !== call.process) continue;

@@ -1,7 +1,6 @@
 /** Faults that the engine once had, planted again for one run: the simulation has to find each of them. */
 import { TRANSITIONS } from "../../../src/resque/lifecycle";
 import { MultiWorker } from "../../../src/resque/multiWorker";
-import { Queue } from "../../../src/resque/queue";
 import type { MemoryData } from "../../../src/resque/store/memoryData";
 import type { MemoryStore } from "../../../src/resque/store/memoryStore";
 import type { ExchangeCall, QueueStore } from "../../../src/resque/store/store";
@@ -148,21 +147,17 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: "the waits of periodic tasks follow the clocks of the processes",
-    plant: () =>
-      patch(
-        Queue.prototype,
-        "enqueueIn",
-        function (this: Queue, ms, queue, func, args, isSuppressed) {
-          const now = 1_800_000_000_000; // a clock that stands still
-          return this.enqueueAt(
-            now + Number(ms),
-            queue,
-            func,
-            args,
-            isSuppressed,
-          );
-        },
-      ),
+    plant: () => () => undefined,
+    changeStore(store) {
+      const plan: QueueStore["plan"] = store.plan.bind(store);
+      const atMs = 1_800_000_000_000; // a clock that stands still
+      store.plan = (change) => {
+        const { next } = change;
+        return next && "inMs" in next.due
+          ? plan({ ...change, next: { ...next, due: { atMs } } })
+          : plan(change);
+      };
+    },
   },
 ];
 

@@ -149,6 +149,7 @@ class Simulation {
     const mishaps: (() => void | Promise<void>)[] = [
       () => this.crash(node),
       () => process.freeze(ms),
+      () => this.freezeAtFetch(process, ms),
       () => this.stall(process),
       () => this.stall(process),
       () => network.cut(process, ms),
@@ -164,6 +165,15 @@ class Simulation {
       () => this.loseData(),
     ];
     return random.pick(mishaps)();
+  }
+
+  /** The process stands still while its next jobs are on their way to it. */
+  private freezeAtFetch(process: SimProcess, ms: number): void {
+    this.ledger.onFetch = (pid) => {
+      if (pid !== process.pid) return;
+      process.freeze(ms);
+      this.ledger.onFetch = () => undefined;
+    };
   }
 
   /** The event loop is busy again and again, so that the number of workers goes down. */
