@@ -34,6 +34,10 @@ export const DEFAULT = {
       heartbeatTimeout: 30 * 1000,
       // the same for a worker that is still connected, and for workers of other programs, in ms
       stuckWorkerTimeout: 60 * 60 * 1000,
+      // what becomes of a job that no task of this process is there for: "fail", or "wait" for a process that has it
+      unknownJobs: "fail" as "fail" | "wait",
+      // it waits at most this long, then it fails, in ms
+      unknownJobTimeout: 10 * 60 * 1000,
       // tasks of the framework to load: "cleanLogFiles"
       builtin: [] as string[],
       // enqueue the jobs of such workers of other programs again

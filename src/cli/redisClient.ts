@@ -5,6 +5,8 @@ import { isEmbedded } from "../redis/engine";
 export interface RedisClient {
   info(): Promise<string>;
   config(command: "GET", setting: string): Promise<string[]>;
+  /** Seconds and microseconds. */
+  time?(): Promise<(string | number)[]>;
   disconnect(): void;
   on(event: "error", listener: (error: Error) => void): void;
 }

@@ -37,6 +37,8 @@ export interface JobView extends Worker {
   isPostponed: boolean;
   /** The run has ended, though its body may go on. */
   isOver: boolean;
+  /** The body, when its `timeout` is over and it goes on. */
+  overrun?: Promise<unknown>;
   /** Aborted when the job is to end: its `timeout` is over, its worker leaves, or it was given to another worker. */
   readonly signal: AbortSignal;
   abort(reason: string): void;
@@ -76,6 +78,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
     declare isRetried: boolean;
     declare isPostponed: boolean;
     declare isOver: boolean;
+    declare overrun: Promise<unknown> | undefined;
     declare private effects: Effect[];
     declare private aborter: AbortController | undefined;
 
@@ -89,6 +92,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
       this.isRetried = false;
       this.isPostponed = false;
       this.isOver = false;
+      this.overrun = undefined;
       this.effects = [];
       this.aborter = undefined;
     }

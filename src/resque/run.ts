@@ -4,12 +4,13 @@ import { jobOf } from "./encode";
 import { failedEntry, parseJob } from "./failure";
 import { LeaseEnded, type JobView, type JobViewClass } from "./jobView";
 import { runHooks } from "./pluginRunner";
+import { keepOverrun, mayOverlap, warnOfOverrun } from "./overrun";
 import { nextAttempt } from "./retry";
 import { NO_OUTCOME, type Outcome, type QueuedJob } from "./store/store";
 import { finalFields } from "./jobFields";
 import type { Job, Jobs, ParsedJob } from "./types";
 import { uniqueKey } from "./uniqueness";
-import { postponeUnknown } from "./unknownJobs";
+import { isUnknown, postponeUnknown } from "./unknownJobs";
 import type { JobLease } from "./workerProcess";
 
 /** @returns the view of a job that is about to run */
@@ -42,16 +43,15 @@ async function performJob(view: JobView): Promise<Outcome> {
   let job: Job | undefined;
   try {
     if (view.error) throw view.error;
-    if (!jobOf(view.jobs, parsed.class)) {
-      const postponed = await postponeUnknown(view);
-      if (postponed) return postponed;
-    }
+    const postponed = isUnknown(view) && (await postponeUnknown(view));
+    if (postponed) return postponed;
     job = definitionOf(view.jobs, parsed);
     await checkLease(view);
     // the job waits for a slot, or was given to another worker already
     if (job.concurrency && !(await acquireSlot(view, job.concurrency)))
       return NO_OUTCOME;
     if (parsed.id) showRunning(view, parsed.id);
+    if (mayOverlap(view, job)) await warnOfOverrun(view);
     view.notify("job", queue, parsed);
     if (!(await runHooks(view, "beforePerform", job, parsed)))
       return ended(view, job, { kind: "uncounted" });
@@ -65,6 +65,7 @@ async function performJob(view: JobView): Promise<Outcome> {
   }
   const duration = Math.round(environment.monotonic() - begin);
   if (view.error && job?.retry) planRetry(view, job);
+  if (job && view.overrun) await keepOverrun(view, job);
   await finish(view, job);
   const { error } = view;
   if (!error) {
@@ -146,23 +147,30 @@ export function definitionOf(jobs: Jobs, parsed: ParsedJob): Job {
   return job;
 }
 
-/** A body that goes on after its time is told so by `signal`; its result is not waited for. */
+/** A body that goes on after its time is told so by `signal`; its result does not count. */
 async function runWithin(
   view: JobView,
   job: Job,
   ms: number,
 ): Promise<unknown> {
+  const message = `the task ${view.job.class} took longer than ${ms} ms`;
+  const expiry = new ActionheroError("AH_TASK", message);
   let late!: (error: Error) => void;
   const deadline = new Promise<never>((_, reject) => (late = reject));
   const timer = view.environment.after(ms, () => {
-    const message = `the task ${view.job.class} took longer than ${ms} ms`;
     view.abort(message);
-    late(new ActionheroError("AH_TASK", message));
+    late(expiry);
   });
   const run = async () =>
     (await job.perform.apply(view, view.job.args)) as unknown;
+  const body = run();
   try {
-    return await Promise.race([run(), deadline]);
+    return await Promise.race([body, deadline]);
+  } catch (error) {
+    if (error !== expiry) throw error;
+    if (job.afterTimeout === "wait") await body.catch(() => undefined);
+    else view.overrun = body;
+    throw error;
   } finally {
     timer.cancel();
   }

@@ -43,6 +43,11 @@ export interface Job {
   retry?: RetryRule;
   /** A run that lasts longer fails, and `worker.signal` is aborted, in ms. */
   timeout?: number;
+  /**
+   * What happens to a run whose `timeout` is over and that goes on: its worker takes the next job, or it waits for the end of
+   * the run, so that no other attempt runs beside it (default `leave`).
+   */
+  afterTimeout?: "leave" | "wait";
   /** How many jobs of this class run at a time, on all workers together. */
   concurrency?: number;
   /** Not enqueued while a job with the same arguments is queued, delayed or running. */

@@ -1,22 +1,26 @@
 /** Jobs that nobody here defines: in a rolling deploy another worker may do so already. */
-import type { JobView } from "./jobView";
-import { LeaseEnded } from "./jobView";
+import { jobOf } from "./encode";
+import { LeaseEnded, type JobView } from "./jobView";
 import type { Effect, Outcome } from "./store/store";
 
 const TIMEOUT_MS = 600_000;
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 15_000;
 
+/** Whether nobody here defines the class of a job, and it is to wait for who does. */
+export function isUnknown({ options, jobs, job }: JobView): boolean {
+  return options.unknownJobs === "wait" && !jobOf(jobs, job.class);
+}
+
 /**
  * Let a job wait for a worker that defines it.
- * @returns undefined when it has to fail
+ * @returns undefined when it has waited for too long
  * @throws LeaseEnded
  */
 export async function postponeUnknown(
   view: JobView,
 ): Promise<Outcome | undefined> {
   const { options, lease, store, job, queue, raw } = view;
-  if (options.unknownJobs !== "wait") return undefined;
   const { unknownJobTimeout: timeoutMs = TIMEOUT_MS } = options;
   const reply = await lease.persist(async () => ({
     ms: await store.waitUnknown({ queue, raw }, timeoutMs),

@@ -28,7 +28,8 @@ export function wrapTask(task: Task): Job {
   const next = () => planNext(task);
   for (const name of middlewareOf(task))
     plugins.push(middlewarePlugin(name, next));
-  const { retry, timeout, concurrency, unique, maxFailed } = task;
+  const { retry, timeout, afterTimeout } = task;
+  const { concurrency, unique, maxFailed } = task;
   return {
     plugins,
     pluginOptions,
@@ -36,6 +37,7 @@ export function wrapTask(task: Task): Job {
     finished: isPeriodic(task) ? (view) => afterRun(task, view) : undefined,
     retry,
     timeout,
+    afterTimeout,
     concurrency,
     unique,
     maxFailed,

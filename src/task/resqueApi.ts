@@ -2,6 +2,7 @@
 import { api } from "../api";
 import { config, id } from "../config/config";
 import { shutdownTimeout } from "../config/shutdown";
+import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { isEmbedded } from "../redis/engine";
 import { bounded } from "../resque/bounded";
@@ -123,6 +124,7 @@ async function stopQueue(): Promise<void> {
 async function startScheduler(): Promise<void> {
   const { tasks } = config;
   if (tasks?.scheduler !== true) return;
+  checkSettings();
   const SchedulerClass = overrides().scheduler ?? Scheduler;
   const scheduler = new SchedulerClass(
     {
@@ -152,6 +154,7 @@ async function startMultiWorker(): Promise<void> {
 
 async function createMultiWorker(): Promise<void> {
   const { tasks } = config;
+  checkSettings();
   const MultiWorkerClass = overrides().multiWorker ?? MultiWorker;
   const multiWorker = new MultiWorkerClass(
     {
@@ -166,6 +169,8 @@ async function createMultiWorker(): Promise<void> {
       maxEventLoopDelay: tasks.maxEventLoopDelay,
       heartbeatTimeout: tasks.heartbeatTimeout,
       stuckWorkerTimeout: tasks.stuckWorkerTimeout,
+      unknownJobs: tasks.unknownJobs,
+      unknownJobTimeout: tasks.unknownJobTimeout,
       shutdownTimeout: shutdownTimeout(),
     },
     api.tasks.jobs,
@@ -178,6 +183,22 @@ async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;
   if (!multiWorker) return;
   await bounded(multiWorker.stop(), shutdownTimeout() + GIVE_BACK_MS);
+}
+
+/** @throws ActionheroError AH_CONFIG that names a setting which would only fail, or wait for nothing, later */
+function checkSettings(): void {
+  for (const [name, value] of Object.entries(config.tasks ?? {}))
+    if (Number.isNaN(value))
+      throw new ActionheroError(
+        "AH_CONFIG",
+        `config.tasks.${name} is NaN, not a number`,
+      );
+  const { unknownJobs = "fail" } = config.tasks as { unknownJobs?: string };
+  if (!["fail", "wait"].includes(unknownJobs))
+    throw new ActionheroError(
+      "AH_CONFIG",
+      `config.tasks.unknownJobs is "fail" or "wait", not ${unknownJobs}`,
+    );
 }
 
 /** `maxTaskProcessors`, and not less than `minTaskProcessors`. */

@@ -7,11 +7,15 @@ import { log, willLog, type ActionheroLogLevel } from "../log/log";
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Queue } from "../resque/queue";
 import type { Scheduler } from "../resque/scheduler";
+import type { Returned } from "../resque/store/store";
 import type { ErrorPayload, ParsedJob } from "../resque/types";
 
 /** What redis clients say when redis is away. Their own log (src/redis) tells that, once for all of them. */
 const AWAY =
   /Command timed out|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|Connection is closed|Stream isn't writeable|max retries per request/;
+
+/** Unknown classes that are told of: producers can make up any number. */
+const MOST_UNKNOWN = 100;
 
 type Levels = { [key: string]: ActionheroLogLevel | undefined };
 
@@ -116,18 +120,48 @@ export function logMultiWorker(multiWorker: MultiWorker): void {
       { workerId, queue, class: job?.class },
     ),
   );
+  const unknown = new Set<string>();
+  multiWorker.on("unknown", (workerId, queue, job: ParsedJob) => {
+    if (unknown.has(job.class) || unknown.size === MOST_UNKNOWN) return;
+    unknown.add(job.class);
+    log(
+      `[ worker ] this process has no task ${job.class}: its jobs wait for one that has it`,
+      "warning",
+      { workerId, queue },
+    );
+  });
+  multiWorker.on("overlap", (workerId, queue, job: ParsedJob) =>
+    log(
+      `[ worker ] attempt ${job.attempt} of the task ${job.class} starts while an earlier one, whose timeout is over, still runs`,
+      "warning",
+      { workerId, queue },
+    ),
+  );
+  multiWorker.on("repaired", (jobs: readonly Returned[]) =>
+    log("[ worker ] cleaned up after workers without a process", "warning", {
+      workers: jobs.map(({ member }) => member),
+      ...countsOf(jobs),
+    }),
+  );
   multiWorker.on("silent", (id) =>
     log(
       `[ worker ] the process ${id} is connected but gives no sign`,
       "notice",
     ),
   );
-  multiWorker.on("reaped", (id, jobs: readonly { what: string }[]) =>
-    log(`[ worker ] cleaned up after the dead process ${id}`, "warning", {
-      requeued: jobs.filter(({ what }) => what === "requeued").length,
-      failed: jobs.filter(({ what }) => what === "failed").length,
-    }),
+  multiWorker.on("reaped", (id, jobs: readonly Returned[]) =>
+    log(
+      `[ worker ] cleaned up after the dead process ${id}`,
+      "warning",
+      countsOf(jobs),
+    ),
   );
+}
+
+function countsOf(jobs: readonly Returned[]) {
+  const count = (kind: Returned["what"]) =>
+    jobs.filter(({ what }) => what === kind).length;
+  return { requeued: count("requeued"), failed: count("failed") };
 }
 
 /** What several parts of the queue notice alike, and this node logs once. */

@@ -54,6 +54,11 @@ export abstract class Task {
   retry?: RetryRule;
   /** A run that takes longer than this fails, in ms; its `signal` is aborted (default: no limit). */
   timeout?: number;
+  /**
+   * What happens to a run whose `timeout` is over and that goes on: `"leave"`: its worker takes the next job, and the next
+   * attempt may run beside it; `"wait"`: the worker waits for its end, however long it takes (default `"leave"`).
+   */
+  afterTimeout?: "leave" | "wait";
   /** Refuse a job while one with the same inputs is queued, delayed or running (default false). */
   unique?: boolean;
   /** How many of its jobs run at the same time in the whole cluster (default: no limit). */

@@ -24,6 +24,8 @@ export function validateTask(task: Task): void {
   checkNumber(task.maxFailed, "maxFailed", of, 0, Infinity);
   if (task.priority !== undefined && !Number.isFinite(task.priority))
     throw new Error(`priority must be a number ${of}`);
+  if (!["leave", "wait", undefined].includes(task.afterTimeout))
+    throw new Error(`afterTimeout must be "leave" or "wait" ${of}`);
   if (!["any", "all", undefined].includes(task.scope))
     throw new Error(`scope must be "any" or "all" ${of}`);
 }

@@ -27,6 +27,7 @@ const rows = section
 const NOT_ABOUT_SECURITY: Record<string, string> = {
   "general.refuseUntilBooted": "clients wait for a complete boot",
   routes: "examples to start from",
+  "tasks.unknownJobs": "jobs wait for the processes of a new version",
   "web.errorStatus": "clients and proxies see whose fault an error is",
   "web.formBrackets": "forms mean the same as queries",
 };

@@ -21,6 +21,8 @@ const DIFFERENCES = {
       OUTAGE,
     "commands for tasks > the programs: run, list and failed, in both spellings":
       "programs of their own see the queue of the test on a server only",
+    "the task module > enqueueMany sends few calls, each with a bounded number of bytes":
+      "the embedded engine makes no calls",
     "the rate limit > while redis is away everybody is let in, and soon":
       OUTAGE,
     "many members > four times as many cost four times the work":

@@ -84,6 +84,21 @@ describeOnEachEngine("commands for tasks", (engine) => {
     });
   });
 
+  test("task-list shows workers whose process is gone", async () => {
+    expect(await printed(new TaskList())).not.toContain("process is gone");
+    const orphans = jest
+      .spyOn(api.resque.queue, "orphans")
+      .mockResolvedValue([
+        { member: "far:1+1:*" },
+        { member: "far:1+2:*", record: '{"queue":"q"}' },
+      ]);
+    const text = await printed(new TaskList());
+    expect(text).toMatch(/^far:1\+1:\* +no job$/m);
+    expect(text).toMatch(/^far:1\+2:\* +\{"queue":"q"\}$/m);
+    expect((await task.details()).orphans).toEqual(["far:1+1:*", "far:1+2:*"]);
+    orphans.mockRestore();
+  });
+
   test("task-failed lists, oldest first, by task and up to a limit", async () => {
     expect(await printed(new TaskFailed(), { limit: 100 })).toBe("(none)");
     await fail([

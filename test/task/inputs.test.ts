@@ -196,6 +196,7 @@ describe("definitions", () => {
     [{ maxFailed: -1 }, /^maxFailed must be/],
     [{ priority: "high" }, /^priority must be/],
     [{ scope: "some" }, /^scope must be/],
+    [{ afterTimeout: "go" }, /^afterTimeout must be "leave" or "wait"/],
   ])("%j is refused", (changes, message) => {
     expect(validate(changes)).toThrow(message);
   });

@@ -10,7 +10,7 @@ import * as winston from "winston";
 import { describeOnEachEngine } from "../support/engines";
 import { timed } from "../support/stopwatch";
 import { until } from "../support/until";
-import { api, config, loggers, task } from "../../src/index";
+import { api, config, loggers, specHelper, task } from "../../src/index";
 import { MultiWorker } from "../../src/resque/multiWorker";
 import { Queue } from "../../src/resque/queue";
 import { Scheduler } from "../../src/resque/scheduler";
@@ -91,6 +91,8 @@ describeOnEachEngine("api.resque", (engine) => {
         timeout: 5000,
         checkTimeout: 500,
         heartbeatTimeout: 30_000,
+        unknownJobs: "fail",
+        unknownJobTimeout: 600_000,
         resque_overrides: { queue: null, multiWorker: null, scheduler: null },
         connectionOptions: { tasks: {} },
       });
@@ -141,6 +143,37 @@ describeOnEachEngine("api.resque", (engine) => {
       expect(Object.values(await task.workers())).toEqual(["high,low"]);
       await api.resque.stopMultiWorker();
       config.tasks.queues = ["*"];
+    });
+
+    test.each(["timeout", "heartbeatTimeout", "maxTaskProcessors"] as const)(
+      "a setting that is NaN is named: %s",
+      async (name) => {
+        const saved = config.tasks[name];
+        config.tasks[name] = NaN;
+        const message = `config.tasks.${name} is NaN, not a number`;
+        config.tasks.scheduler = true;
+        await expect(api.resque.startScheduler()).rejects.toThrow(message);
+        await expect(api.resque.startMultiWorker()).rejects.toThrow(message);
+        config.tasks.scheduler = false;
+        config.tasks[name] = saved;
+      },
+    );
+
+    test("the settings of jobs that nobody defines reach the workers", async () => {
+      config.tasks.unknownJobs = "wait";
+      config.tasks.unknownJobTimeout = 5;
+      await api.resque.startMultiWorker();
+      expect(api.resque.multiWorker.options).toMatchObject({
+        unknownJobs: "wait",
+        unknownJobTimeout: 5,
+      });
+      await api.resque.stopMultiWorker();
+      config.tasks.unknownJobs = "later" as "wait";
+      await expect(api.resque.startMultiWorker()).rejects.toThrow(
+        'config.tasks.unknownJobs is "fail" or "wait", not later',
+      );
+      config.tasks.unknownJobs = "fail";
+      config.tasks.unknownJobTimeout = 600_000;
     });
 
     test("classes of one's own take the place of the framework's", async () => {
@@ -343,6 +376,33 @@ describeOnEachEngine("api.resque", (engine) => {
       expect(await task.retryAndRemoveFailed(failed)).toBe(true);
       expect((await done)[3]).toBe("ran");
       expect(await task.failedCount()).toBe(0);
+    });
+
+    test("a task that is not there yet waits for a process that has it, and the log says so once", async () => {
+      const { multiWorker } = api.resque;
+      for (const worker of multiWorker.workers)
+        worker.options.unknownJobs = "wait";
+      try {
+        for (let n = 0; n < 2; n++)
+          await api.resque.queue.enqueue("default", "fresh", [{ n }]);
+        await lineOf(/this process has no task fresh: its jobs wait/);
+        await until(
+          async () =>
+            (await specHelper.findEnqueuedTasks("fresh")).length === 2,
+        );
+        const lines = kept.lines.filter(({ message }) => /fresh/.test(message));
+        expect(lines.map(({ level }) => level)).toEqual(["warning"]);
+        addTask({ name: "fresh", run: async (params: any) => params.n });
+        const done = [nextEvent("success")];
+        done.push(done[0].then(() => nextEvent("success")));
+        expect((await Promise.all(done)).map((args) => args[3]).sort()).toEqual(
+          [0, 1],
+        );
+      } finally {
+        for (const worker of multiWorker.workers)
+          worker.options.unknownJobs = "fail";
+        removeTask("fresh");
+      }
     });
 
     test("jobs of other producers have any arguments, and none", async () => {

@@ -278,6 +278,80 @@ describeOnEachEngine("the task module", (engine: Engine) => {
     );
   });
 
+  if (!engine.embedded)
+    test("enqueueMany sends few calls, each with a bounded number of bytes", async () => {
+      const client = api.redis.clients.tasks as unknown as {
+        sendCommand(command: { args: unknown[] }): unknown;
+      };
+      const sizes: number[] = [];
+      const send = jest.spyOn(client, "sendCommand");
+      const blob = "x".repeat(300_000);
+      const inputs = Array.from({ length: 10 }, (_, a) => ({ a, blob }));
+      inputs.push({ a: 10, blob: "y".repeat(1_500_000) });
+      await task.enqueueMany("regular", inputs);
+      for (const [{ args }] of send.mock.calls)
+        sizes.push(
+          args.reduce((sum: number, arg) => sum + String(arg).length, 0),
+        );
+      send.mockRestore();
+      const large = sizes.filter((size) => size > 100_000);
+      // three together, the last one alone as it is longer than a call may be
+      expect(large).toHaveLength(5);
+      expect(Math.max(...large.slice(0, -1))).toBeLessThan(1_100_000);
+      const jobs = await task.queued("default", 0, -1);
+      expect(jobs.map(({ args }) => args[0].a)).toEqual(
+        inputs.map(({ a }) => a),
+      );
+    });
+
+  test("inputs of a unique task are the same in any order of their keys", async () => {
+    addTask({ name: "single", unique: true, run: async () => null });
+    const other = { b: { d: 1, c: [1, 2] }, a: 1 };
+    expect(await task.enqueue("single", { a: 1, b: { c: [1, 2], d: 1 } })).toBe(
+      true,
+    );
+    expect(await task.enqueue("single", other)).toBe(false);
+    expect(await task.enqueueIn(1000, "single", other)).toBeUndefined();
+    expect(await task.enqueueJob("single", other)).toBeUndefined();
+    expect(await task.enqueueMany("single", [other])).toBe(0);
+    // lists have an order
+    expect(await task.enqueue("single", { a: 1, b: { c: [2, 1], d: 1 } })).toBe(
+      true,
+    );
+  });
+
+  test("an idempotency key enqueues one job, now or for later", async () => {
+    const idempotencyKey = "order 7";
+    const first = await task.enqueueJob(
+      "regular",
+      { a: 1 },
+      { idempotencyKey },
+    );
+    expect(
+      await task.enqueueJob("regular", { a: 2 }, { idempotencyKey, in: 1000 }),
+    ).toBe(first);
+    expect(await task.queued("default")).toHaveLength(1);
+    expect(await task.timestamps()).toEqual([]);
+    expect(await task.job(first!)).toMatchObject({ state: "queued" });
+    const other = { idempotencyKey: "order 8" };
+    expect(await task.enqueueJob("regular", { a: 1 }, other)).not.toBe(first);
+    expect(await task.queued("default")).toHaveLength(2);
+  });
+
+  test("paused queues are listed and shown, and producers go on", async () => {
+    await task.pause("default");
+    await task.pause("otherQueue");
+    expect(await task.enqueue("regular", {})).toBe(true);
+    expect(await task.pausedQueues()).toEqual(["default", "otherQueue"]);
+    expect((await task.details()).queues).toEqual({
+      default: { length: 1, paused: true },
+    });
+    await task.resume("default");
+    expect(await task.pausedQueues()).toEqual(["otherQueue"]);
+    expect((await task.details()).queues).toEqual({ default: { length: 1 } });
+    await task.resume("otherQueue");
+  });
+
   test("specHelper finds and deletes what is enqueued", async () => {
     await task.enqueue("regular", { a: 1 });
     await task.enqueueIn(60_000, "regular", { a: 1 });

@@ -34,8 +34,18 @@ export class TaskList extends CLI {
         })),
       ),
     );
+    await tellOrphans();
     return true;
   }
+}
+
+/** Behind the table: what a worker of any node repairs within two leases. */
+async function tellOrphans(): Promise<void> {
+  const orphans = await api.resque.queue.orphans();
+  if (orphans.length === 0) return;
+  console.log("\nWorkers that are listed although their process is gone:");
+  for (const { member, record } of orphans)
+    console.log(`${member}  ${record === undefined ? "no job" : record}`);
 }
 
 function whenItRuns({ frequency, cron, timeZone }: Task): string {
@@ -47,7 +57,7 @@ function whenItRuns({ frequency, cron, timeZone }: Task): string {
 /** What the task declares; functions have no JSON. */
 function describeTask(task: Task): Record<string, unknown> {
   const { name, description, queue, frequency, cron, timeZone } = task;
-  const { inputs, middleware, retry, timeout, unique } = task;
+  const { inputs, middleware, retry, timeout, afterTimeout, unique } = task;
   const { concurrency, priority, maxFailed, scope } = task;
   return {
     name,
@@ -60,6 +70,7 @@ function describeTask(task: Task): Record<string, unknown> {
     priority,
     retry,
     timeout,
+    afterTimeout,
     unique,
     concurrency,
     maxFailed,

@@ -6,6 +6,8 @@ import { fail, ok, warn, type Finding } from "./finding";
 
 /** How long redis may take to answer all questions, in ms. */
 const LIMIT_MS = 5000;
+/** A clock that differs by more than this is told, in ms. */
+const SKEW_LIMIT_MS = 1000;
 /** The oldest version that is tested against. */
 const OLDEST_MAJOR = 6;
 
@@ -61,7 +63,51 @@ async function askRedis(client: RedisClient): Promise<Finding[]> {
     findings.push(
       warn("redis memory", `${policy} may throw away enqueued tasks`),
     );
+  findings.push(...(await askClock(client)), ...(await askKeepAlive(client)));
   return findings;
+}
+
+/** Tasks follow the clock of redis, whatever that of this host says. */
+async function askClock(client: RedisClient): Promise<Finding[]> {
+  const sentAt = performance.now();
+  const time = await client.time?.().catch(() => undefined); // a host may refuse it
+  if (!time) return [];
+  const tookMs = performance.now() - sentAt;
+  const [seconds, microseconds] = time.map(Number) as [number, number];
+  const redisMs = seconds * 1000 + microseconds / 1000;
+  const skewMs = Math.round(Date.now() - tookMs / 2 - redisMs);
+  if (Math.abs(skewMs) - tookMs / 2 <= SKEW_LIMIT_MS)
+    return [ok("redis clock", "that of this host agrees with it")];
+  const side = skewMs > 0 ? "ahead of" : "behind";
+  return [
+    warn(
+      "redis clock",
+      `that of this host is ${Math.abs(skewMs)} ms ${side} it: tasks follow the clock of redis`,
+    ),
+  ];
+}
+
+/** How long the connections of a host that lost its power count as open. */
+async function askKeepAlive(client: RedisClient): Promise<Finding[]> {
+  const [name, text] = await configOf(client, "tcp-keepalive");
+  const seconds = Number(text);
+  if (name !== "tcp-keepalive" || !Number.isFinite(seconds)) return [];
+  return seconds > 0
+    ? [ok("redis tcp-keepalive", `${seconds} s`)]
+    : [
+        warn(
+          "redis tcp-keepalive",
+          "0: connections of a host that lost its power stay open for good",
+        ),
+      ];
+}
+
+async function configOf(client: RedisClient, name: string): Promise<string[]> {
+  try {
+    return await client.config("GET", name);
+  } catch {
+    return [];
+  }
 }
 
 /** Hosted servers refuse CONFIG: then nobody can tell, and they mostly persist. */

@@ -249,5 +249,20 @@ export const production = {
     ],
   },
 
+  {
+    setting: "tasks.unknownJobs",
+    v29: '"fail"',
+    newProject: '"wait"',
+    reason:
+      "in a rolling deploy jobs of a new task reach processes that do not have it yet",
+    edits: [
+      {
+        file: "config/tasks.ts",
+        find: 'unknownJobs: "fail" as "fail" | "wait",',
+        replace: 'unknownJobs: "wait" as "fail" | "wait",',
+      },
+    ],
+  },
+
   ...webSettings,
 ];

@@ -249,6 +249,45 @@ describe("redis", () => {
     ]);
   });
 
+  test("has the time of this host, or the finding says how far it is off", async () => {
+    const checkClock = async (offMs: number) => {
+      const redis = redisThat("redis_version:7.2.1\naof_enabled:1");
+      const { konstructor } = redis.client as any;
+      konstructor.prototype.time = async () => {
+        const ms = Date.now() + offMs;
+        return [String(Math.floor(ms / 1000)), String((ms % 1000) * 1000)];
+      };
+      const findings = await checkRedis(redis, "production");
+      return findings.find(({ check }) => check === "redis clock");
+    };
+    expect(await checkClock(0)).toMatchObject({ verdict: "ok" });
+    expect(await checkClock(3_600_000)).toMatchObject({
+      verdict: "warn",
+      message: expect.stringMatching(
+        /^that of this host is (3599|3600)\d\d\d ms behind it/,
+      ),
+    });
+    expect((await checkClock(-3_600_000))!.message).toContain("ms ahead of it");
+  });
+
+  test("notices hosts that vanish, unless tcp-keepalive is off", async () => {
+    const checkKeepAlive = async (seconds: string) => {
+      const redis = redisThat("redis_version:7.2.1\naof_enabled:1");
+      const { konstructor } = redis.client as any;
+      konstructor.prototype.config = async (_get: string, name: string) => [
+        name,
+        name === "tcp-keepalive" ? seconds : "3600 1",
+      ];
+      const findings = await checkRedis(redis, "production");
+      return findings.find(({ check }) => check === "redis tcp-keepalive");
+    };
+    expect(await checkKeepAlive("300")).toMatchObject({
+      verdict: "ok",
+      message: "300 s",
+    });
+    expect(await checkKeepAlive("0")).toMatchObject({ verdict: "warn" });
+  });
+
   test("may throw away tasks when its memory is full", async () => {
     const info =
       "redis_version:7.2.1\naof_enabled:1\nmaxmemory:100\nmaxmemory_policy:allkeys-lru";

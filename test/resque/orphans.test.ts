@@ -1,0 +1,76 @@
+/** Workers that are listed although their process is gone. */
+import { once } from "node:events";
+import { Redis } from "ioredis";
+import type { Returned } from "../../src/resque/store/store";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { Bench, until } from "./support";
+
+describeOnRedis("workers without a process", () => {
+  const server = new RedisServer();
+  let redis: Redis;
+  let bench: Bench;
+
+  beforeAll(async () => {
+    await server.start();
+    redis = new Redis({ port: server.port });
+  });
+
+  beforeEach(() => {
+    bench = new Bench({ client: () => redis });
+  });
+
+  afterEach(() => bench.close());
+
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+
+  test("are shown, and other processes give their jobs back", async () => {
+    const queue = await bench.queue();
+    const { store } = queue.connection;
+    const worker = {
+      name: "gone:1+1",
+      queues: "q",
+      member: "gone:1+1:q",
+      quoted: '"gone:1+1"',
+    };
+    await store.register("gone", 60_000, "gone");
+    await store.join("gone", worker, 60_000);
+    await queue.enqueue("q", "x", [1]);
+    await store.exchange({
+      process: "gone",
+      number: 1,
+      queues: ["q"],
+      slots: [{ worker, outcome: { kind: "none" }, want: true }],
+    });
+    // a part of the data was lost
+    await redis.del("resque:ah:proc:gone", "resque:ah:proc:gone:members");
+    await redis.zrem("resque:ah:procs", "gone");
+    expect(await queue.orphans()).toMatchObject([{ member: "gone:1+1:q" }]);
+
+    const ran: number[] = [];
+    const finder = await bench.worker(
+      { x: (n: number) => void ran.push(n) },
+      { name: "finder:1", queues: "q", heartbeatTimeout: 300 },
+    );
+    const repaired = once(finder, "repaired");
+    await finder.start();
+    const [jobs] = (await repaired) as [Returned[]];
+    expect(jobs).toMatchObject([{ what: "requeued", member: "gone:1+1:q" }]);
+    await until(() => ran.length === 1);
+    expect(await queue.orphans()).toEqual([]);
+    expect(Object.keys(await queue.workers())).toEqual(["finder:1"]);
+  });
+
+  test("are looked for once in a lease, whoever does it", async () => {
+    const { store } = (await bench.queue()).connection;
+    expect(await store.repairOrphans(60_000)).toEqual([]);
+    const ttl = await redis.pttl("resque:ah:orphans-repaired");
+    expect(ttl).toBeGreaterThan(0);
+    expect(await store.repairOrphans(60_000)).toEqual([]);
+    expect(await redis.pttl("resque:ah:orphans-repaired")).toBeLessThanOrEqual(
+      ttl,
+    );
+  });
+});
