@@ -1,6 +1,8 @@
 /** Gets the listeners of the web server going: whom each lets in, who answers, and where it listens. */
 import type { RequestListener } from "node:http";
+import type { Socket } from "node:net";
 import type { ActionheroLogLevel } from "../../log/log";
+import { watchHandOvers } from "../handOver";
 import { listen } from "../listen";
 import { guardConnections } from "./guard";
 import { isSecure } from "./hosts";
@@ -12,6 +14,8 @@ import type { WebConfig } from "./webConfig";
 export interface ListeningHost {
   readonly type: string;
   handleRequest: RequestListener;
+  /** Whether requests of a connection are worked on. */
+  isBusy(socket: Socket): boolean;
   log(message: string, severity?: ActionheroLogLevel): void;
 }
 
@@ -25,6 +29,7 @@ export function prepareListener(
   const server = createListener(settings, handle);
   sockets.watch(server, isSecure(settings));
   guardConnections(server, isSecure(settings));
+  watchHandOvers(server, { isBusy: (socket) => host.isBusy(socket) });
   // whether the client may send its body is decided when the body is wanted
   server.on("checkContinue", handle);
   return server;

@@ -37,8 +37,14 @@ export class Sockets {
   private add(socket: Socket): void {
     if (this.known.has(socket)) return; // handed to the server again, after an upgrade that was none
     this.known.add(socket);
+    // node's own listener goes when the socket is handed over (upgrade, CONNECT), and nobody else may have one
+    socket.on("error", ignore);
     const id = String(this.count++);
     this.open[id] = socket;
     socket.once("close", () => delete this.open[id]);
   }
+}
+
+function ignore(): void {
+  // "close" follows
 }

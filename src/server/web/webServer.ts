@@ -137,8 +137,7 @@ export class WebServer extends Server {
     this.socketTable.destroyHandshakes();
     const options: DrainOptions = {
       sockets: () => Object.values(this.sockets),
-      isBusy: (socket) =>
-        this.activity.isBusy(socket) || this.intake.isWaiting(socket),
+      isBusy: (socket) => this.isBusy(socket),
       timeoutMs,
       lingerMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
     };
@@ -197,6 +196,10 @@ export class WebServer extends Server {
   /** Take a request, as soon as its connection has room for it. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
     this.intake.take(req, res);
+  }
+
+  isBusy(socket: Socket): boolean {
+    return this.activity.isBusy(socket) || this.intake.isWaiting(socket);
   }
 
   private begin(req: IncomingMessage, res: ServerResponse): void {

@@ -8,10 +8,12 @@ import {
   RETRY_AFTER_SECONDS,
   STARTING_TEXT,
 } from "../booting";
+import { hasOtherTakers } from "../handOver";
+import { refuseSocket as refuse } from "../refuseSocket";
 import { isBelow, pathnameOf } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
-import { refuse, serveWithoutUpgrade } from "./refuse";
 import { queryOf } from "./query";
+import { serveWithoutUpgrade } from "./serveWithoutUpgrade";
 import type { SparkAddress } from "./spark";
 import type { AuthorizationRequest, PrimusOptions } from "./websocketConfig";
 
@@ -66,7 +68,7 @@ export class UpgradeListener {
 
   /** Whether others listen for upgrades, too. */
   private hasOthers(): boolean {
-    return this.server.listenerCount("upgrade") > 1;
+    return hasOtherTakers(this.server, this.listener);
   }
 
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -105,7 +107,7 @@ export class UpgradeListener {
     this.authorize(req, socket, head);
   }
 
-  /** Not ours: another listener's, if there is one. */
+  /** Not ours: another listener's, if there is one. The web server refuses what no listener takes. */
   private leave(
     req: IncomingMessage,
     socket: Duplex,

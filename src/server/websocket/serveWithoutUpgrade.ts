@@ -1,30 +1,6 @@
-/** Answers to upgrades that do not become websockets. */
-import { STATUS_CODES, type IncomingMessage, type Server } from "node:http";
+/** Requests that offer to change the protocol, and are answered in HTTP/1 instead. */
+import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-
-/** How long a refused client may take to read why, in ms. */
-const REFUSAL_MS = 5_000;
-
-/** Answer an upgrade with an HTTP status and a text, and end its socket. */
-export function refuse(
-  socket: Duplex,
-  status: number,
-  body: string,
-  headers: Record<string, string> = {},
-): void {
-  const lines = Object.entries({
-    "Content-Type": "text/plain",
-    ...headers,
-    Connection: "close",
-    "Content-Length": String(Buffer.byteLength(body)),
-  }).map(([name, value]) => `${name}: ${value.replace(/[\r\n]/g, " ")}\r\n`);
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`;
-  socket.on("error", () => undefined);
-  const timer = setTimeout(() => socket.destroy(), REFUSAL_MS).unref();
-  socket.once("close", () => clearTimeout(timer));
-  socket.once("finish", () => socket.destroy());
-  socket.end(`${head}${lines.join("")}\r\n${body}`);
-}
 
 /**
  * Let the HTTP server treat a request as if it had not asked for an upgrade, as it does when nobody listens for any:

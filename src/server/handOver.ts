@@ -1,0 +1,98 @@
+/** Sockets that node's HTTP server hands over to whoever listens for `upgrade` or `connect`: someone must take them. */
+import type { IncomingMessage, Server } from "node:http";
+import type { Socket } from "node:net";
+import { refuseSocket } from "./refuseSocket";
+
+const TAKE_MS = 10_000;
+
+type HandOver = "upgrade" | "connect";
+
+const watches = new WeakSet<object>();
+
+export interface HandOverOptions {
+  /** Whether responses to earlier requests of a connection are still to come. */
+  isBusy: (socket: Socket) => boolean;
+  /** How long a listener may think before it takes a socket, in ms (default 10 s). */
+  takeMs?: number;
+}
+
+/**
+ * Refuse, with a 404, the sockets that no listener takes: nobody has written to them, reads them or listens for their
+ * end after `takeMs`. While an event has no listener, node treats its requests as it does without this.
+ */
+export function watchHandOvers(server: Server, options: HandOverOptions): void {
+  const watch = (_req: IncomingMessage, socket: Socket) =>
+    watchSocket(socket, options);
+  watches.add(watch);
+  server.on("newListener", (event: string, listener: unknown) => {
+    if (!isHandOver(event) || listener === watch) return;
+    if (!server.listeners(event).includes(watch)) server.on(event, watch);
+  });
+  server.on("removeListener", (event: string) => {
+    if (isHandOver(event) && !hasOtherTakers(server, undefined, event))
+      server.off(event, watch);
+  });
+}
+
+/** Whether anyone beside `own` listens for the sockets of an event. */
+export function hasOtherTakers(
+  server: Server,
+  own: object | undefined,
+  event: HandOver = "upgrade",
+): boolean {
+  return server
+    .listeners(event)
+    .some((listener) => listener !== own && !watches.has(listener));
+}
+
+function isHandOver(event: string): event is HandOver {
+  return event === "upgrade" || event === "connect";
+}
+
+function watchSocket(
+  socket: Socket,
+  { isBusy, takeMs = TAKE_MS }: HandOverOptions,
+): void {
+  const watched = sockets.get(socket) ?? new HandedSocket(socket);
+  sockets.set(socket, watched);
+  watched.begin(takeMs, isBusy(socket));
+}
+
+/** A connection may be handed over more than once: see `serveWithoutUpgrade`. */
+const sockets = new WeakMap<Socket, HandedSocket>();
+
+class HandedSocket {
+  private timer: NodeJS.Timeout | undefined;
+  /** More than these are written by whoever took the socket. */
+  private bytesWritten = 0;
+  private listeners = 0;
+
+  constructor(private readonly socket: Socket) {
+    socket.once("close", () => clearTimeout(this.timer));
+  }
+
+  begin(takeMs: number, isBusy: boolean): void {
+    clearTimeout(this.timer);
+    this.bytesWritten = isBusy ? Infinity : this.socket.bytesWritten;
+    this.listeners = this.countListeners();
+    this.timer = setTimeout(() => this.refuseIfLeft(), takeMs).unref();
+  }
+
+  private refuseIfLeft(): void {
+    const { socket } = this;
+    const isTaken =
+      socket.bytesWritten > this.bytesWritten ||
+      socket.readableFlowing !== null ||
+      this.countListeners() > this.listeners;
+    if (!isTaken) refuseSocket(socket, 404, "there is nothing to upgrade to");
+  }
+
+  private countListeners(): number {
+    const { socket } = this;
+    return (
+      socket.listenerCount("readable") +
+      socket.listenerCount("error") +
+      socket.listenerCount("close")
+    );
+  }
+}
