@@ -7,6 +7,7 @@ import { within } from "./bounded";
 import { addressOf, ConnectionLog } from "./connectionLog";
 import { disconnect } from "./disconnect";
 import { isCluster, isEmbedded } from "./engine";
+import { followFailover } from "./failover";
 import { shareTimeouts } from "./sharedTimeouts";
 
 /** The connections, by the names that `config.redis` gives them. */
@@ -87,7 +88,10 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
 /** Without these a redis that stops answering would keep its callers for ever; what the user set stays. */
 function boundWaits(client: Redis): void {
   if (isEmbedded(client)) return;
-  if (!isCluster(client)) return bound(client);
+  if (!isCluster(client)) {
+    followFailover(client);
+    return bound(client);
+  }
   // the connections of a Cluster are made from then on
   client.on("+node", bound);
 }

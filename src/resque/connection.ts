@@ -5,6 +5,7 @@ import * as os from "node:os";
 import type { Cluster, Redis } from "ioredis";
 import { toError } from "../errors";
 import { isCluster, isEmbedded, keyHolders } from "../redis/engine";
+import { followFailover } from "../redis/failover";
 import { memoryOf } from "../redis/memorySpace";
 import { MemoryStore } from "./store/memoryStore";
 import { RedisStore } from "./store/redisStore";
@@ -148,13 +149,15 @@ export class Connection extends EventEmitter {
     const Client = (
       pkg === "ioredis-mock" ? require("ioredis-mock") : require("ioredis")
     ) as new (options: object) => Redis;
-    return new Client({
+    const client = new Client({
       host: host ?? "127.0.0.1",
       port: port ?? 6379,
       db: database ?? 0,
       password,
       ...this.options.options,
     });
+    if (!isEmbedded(client)) followFailover(client);
+    return client;
   }
 
   private name(): void {

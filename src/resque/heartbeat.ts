@@ -146,6 +146,7 @@ function beat(
     const keys = [`${prefix}ah:procs`, `${prefix}ah:proc:${id}`];
     const args = [prefix, id, String(leaseMs)];
     send(["EVAL", script, "2", ...keys, ...args], (reply) => {
+      if (reply.includes("READONLY")) socket?.destroy(); // the master is elsewhere now
       if (reply !== ":1" || renewed !== id) return;
       Atomics.store(shared, 0, now + BigInt(leaseMs) * 1_000_000n);
     });

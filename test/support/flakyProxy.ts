@@ -15,8 +15,14 @@ export class FlakyProxy {
   private listener?: net.Server;
   private stalled = false;
 
-  /** @param targetPort where the real server listens, on 127.0.0.1 */
-  constructor(private readonly targetPort: number) {}
+  /**
+   * @param targetPort where the real server listens, on 127.0.0.1; another one is for new connections
+   * @param delayMs how long bytes are under way, in each direction
+   */
+  constructor(
+    public targetPort: number,
+    private readonly delayMs = 0,
+  ) {}
 
   get open(): number {
     return this.pairs.size;
@@ -81,8 +87,8 @@ export class FlakyProxy {
     const server = net.connect(this.targetPort, "127.0.0.1");
     const pair = { client, server };
     this.pairs.add(pair);
-    client.on("data", (bytes) => server.write(bytes));
-    server.on("data", (bytes) => client.write(bytes));
+    client.on("data", (bytes) => this.pass(bytes, server));
+    server.on("data", (bytes) => this.pass(bytes, client));
     for (const [one, other] of [
       [client, server],
       [server, client],
@@ -94,6 +100,12 @@ export class FlakyProxy {
       });
     }
     if (this.stalled) setFlow(pair, false);
+  }
+
+  /** Timers of one length keep their order. */
+  private pass(bytes: Buffer, to: net.Socket): void {
+    if (this.delayMs === 0) to.write(bytes);
+    else setTimeout(() => to.write(bytes), this.delayMs);
   }
 }
 

@@ -1,5 +1,7 @@
 /** A process of a fault test: workers or a scheduler, as its first argument says. Its events go to its parent. */
 import { Redis } from "ioredis";
+import { followFailover } from "../../../src/redis/failover";
+import { shareTimeouts } from "../../../src/redis/sharedTimeouts";
 import { MultiWorker } from "../../../src/resque/multiWorker";
 import { Scheduler } from "../../../src/resque/scheduler";
 import type { Jobs } from "../../../src/resque/types";
@@ -7,15 +9,37 @@ import type { Jobs } from "../../../src/resque/types";
 export interface NodeOptions {
   role: "workers" | "scheduler";
   port: number;
+  /** Where runs and effects are written (default: the same redis). */
+  ledgerPort?: number;
+  /** Default: `q`. */
+  queues?: string[];
   slots?: number;
+  /** How many workers it scales down to: its event loop counts as blocked all the time. */
+  scaleTo?: number;
+  shutdownTimeout?: number;
+  /** How long a command may take, in ms (default: any time). */
+  commandTimeout?: number;
+  /** How far its clock is ahead, in ms. */
+  skewMs?: number;
   heartbeatTimeout?: number;
   stuckWorkerTimeout?: number;
   leaderLockTimeout?: number;
 }
 
 const options = JSON.parse(process.argv[2]) as NodeOptions;
-const redis = new Redis({ port: options.port, host: "127.0.0.1" });
+const redis = new Redis({
+  port: options.port,
+  host: "127.0.0.1",
+  maxRetriesPerRequest: null,
+  commandTimeout: options.commandTimeout,
+});
 redis.on("error", () => undefined); // it is restarted under us
+followFailover(redis);
+if (options.commandTimeout !== undefined) shareTimeouts(redis);
+const ledger =
+  options.ledgerPort === undefined
+    ? redis
+    : new Redis({ port: options.ledgerPort, host: "127.0.0.1" });
 
 const tell = (event: string, ...details: unknown[]) =>
   process.send?.({ event, details });
@@ -24,15 +48,21 @@ const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Each run and each effect leaves a trace of its number. */
 const jobs: Jobs = {
   async effect(n: number, ms: number) {
-    await redis.rpush("runs", n);
+    await ledger.rpush("runs", n);
     await wait(ms);
-    await redis.rpush("effects", n);
+    await ledger.rpush("effects", n);
+  },
+  async timed(n: number) {
+    const [seconds, micros] = await ledger.time();
+    await ledger.hset("times", n, seconds * 1000 + micros / 1000);
+    await ledger.rpush("runs", n);
+    await ledger.rpush("effects", n);
   },
   async block(n: number, ms: number) {
-    await redis.rpush("runs", n);
+    await ledger.rpush("runs", n);
     const end = performance.now() + ms;
     while (performance.now() < end);
-    await redis.rpush("effects", n);
+    await ledger.rpush("effects", n);
   },
   poison() {
     process.kill(process.pid, "SIGKILL");
@@ -54,21 +84,28 @@ async function workers(): Promise<void> {
   const multiWorker = new MultiWorker(
     {
       connection: { redis },
-      queues: ["q"],
+      queues: options.queues ?? ["q"],
       minTaskProcessors: slots,
       maxTaskProcessors: slots,
       maxEventLoopDelay: 60_000,
       heartbeatTimeout: options.heartbeatTimeout,
       stuckWorkerTimeout: options.stuckWorkerTimeout,
+      shutdownTimeout: options.shutdownTimeout,
     },
     jobs,
   );
   for (const event of ["fenced", "reaped", "silent"])
     multiWorker.on(event, (...details) => tell(event, ...details));
-  await multiWorker.start();
+  multiWorker.on("error", () => undefined); // redis is away
   process.on("SIGTERM", () => {
     void multiWorker.stop().then(() => process.exit(0));
   });
+  process.on("message", () => {
+    multiWorker.options.minTaskProcessors = options.scaleTo ?? slots;
+    multiWorker.options.maxEventLoopDelay = -1;
+  });
+  tell("starting");
+  await multiWorker.start();
 }
 
 async function schedule(): Promise<void> {

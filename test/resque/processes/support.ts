@@ -21,9 +21,12 @@ const SOURCES = [
   "src/redis/bounded.ts",
   "src/redis/disconnect.ts",
   "src/redis/engine.ts",
+  "src/redis/failover.ts",
   "src/redis/memorySpace.ts",
   "src/redis/script.ts",
+  "src/redis/sharedTimeouts.ts",
   "src/resque",
+  "test/resque/processes/clock.ts",
   "test/resque/processes/node.ts",
 ];
 let compiled: string | undefined;
@@ -79,13 +82,23 @@ export class Node {
     );
   }
 
-  static async start(options: NodeOptions): Promise<Node> {
-    const child = fork(compile(), [JSON.stringify(options)], {
-      execArgv: [],
-      env: { ...process.env, NODE_OPTIONS: "" },
+  /** @param event what the process says when it has come so far */
+  static async start(
+    options: NodeOptions,
+    event: "starting" | "ready" = "ready",
+  ): Promise<Node> {
+    const script = compile();
+    const clock = path.join(path.dirname(script), "clock.js");
+    const child = fork(script, [JSON.stringify(options)], {
+      execArgv: options.skewMs === undefined ? [] : ["--require", clock],
+      env: {
+        ...process.env,
+        NODE_OPTIONS: "",
+        CLOCK_SKEW_MS: String(options.skewMs ?? 0),
+      },
     });
     const node = new Node(child);
-    await until(() => node.count("ready") > 0, 30_000);
+    await until(() => node.count(event) > 0, 30_000);
     return node;
   }
 

@@ -1,0 +1,464 @@
+/**
+ * What operators meet, with real processes: for each fault, how many jobs are lost and how many run twice. Runs are counted in
+ * a second redis. `FAULTS=long npx jest test/resque/faultTable` takes the real times (a lease of 30 s) and prints the table.
+ */
+import { Redis } from "ioredis";
+import { followFailover } from "../../src/redis/failover";
+import { shareTimeouts } from "../../src/redis/sharedTimeouts";
+import { Queue } from "../../src/resque/queue";
+import { FlakyProxy } from "../support/flakyProxy";
+import {
+  describeOnRedis,
+  RedisServer,
+  type RedisServerOptions,
+} from "../support/redisServer";
+import type { NodeOptions } from "./processes/node";
+import { Cluster, Node, removeCompiled } from "./processes/support";
+import { until } from "./support";
+
+const isLong = process.env.FAULTS === "long";
+/** How long the jobs of a row may take until they have ended, in ms. */
+const PATIENCE_MS = isLong ? 300_000 : 45_000;
+
+interface Row {
+  fault: string;
+  redis?: RedisServerOptions;
+  /** @returns how many jobs may run twice (default 0) */
+  run: (bench: Bench) => Promise<number | void>;
+}
+
+/** A redis for the queue, one for the ledger, and processes. */
+class Bench {
+  readonly cluster = new Cluster();
+  readonly proxies: FlakyProxy[] = [];
+  private readonly ledger = new RedisServer();
+  private readonly clients: Redis[] = [];
+  private readonly servers: RedisServer[] = [];
+  private book!: Redis;
+  private added: number[] = [];
+  private number = 0;
+
+  async open(options?: RedisServerOptions): Promise<this> {
+    await this.cluster.open(options);
+    await this.ledger.start();
+    this.book = this.client(this.ledger.port);
+    return this;
+  }
+
+  get queue(): Queue {
+    return this.cluster.queue;
+  }
+
+  get redis(): Redis {
+    return this.cluster.redis;
+  }
+
+  get server(): RedisServer {
+    return this.cluster.server;
+  }
+
+  /** How many jobs were added. */
+  get jobs(): number {
+    return this.added.length;
+  }
+
+  client(port: number, commandTimeout?: number): Redis {
+    const client = new Redis({
+      port,
+      host: "127.0.0.1",
+      maxRetriesPerRequest: null,
+      commandTimeout,
+    });
+    client.on("error", () => undefined); // it is ended under us
+    followFailover(client);
+    if (commandTimeout !== undefined) shareTimeouts(client);
+    this.clients.push(client);
+    return client;
+  }
+
+  async proxy(delayMs = 0): Promise<FlakyProxy> {
+    const proxy = await new FlakyProxy(this.server.port, delayMs).start();
+    this.proxies.push(proxy);
+    return proxy;
+  }
+
+  async otherServer(options: RedisServerOptions): Promise<RedisServer> {
+    const server = await new RedisServer().start(options);
+    this.servers.push(server);
+    return server;
+  }
+
+  async node(
+    options: Partial<NodeOptions> = {},
+    event?: "starting",
+  ): Promise<Node> {
+    const node = await Node.start(
+      {
+        role: "workers",
+        port: this.server.port,
+        ledgerPort: this.ledger.port,
+        ...options,
+      },
+      event,
+    );
+    this.cluster.nodes.push(node);
+    return node;
+  }
+
+  /** Numbers for jobs. */
+  numbers(count: number): number[] {
+    return Array.from({ length: count }, () => ++this.number);
+  }
+
+  async enqueue(count: number, ms: number): Promise<number[]> {
+    const numbers = this.numbers(count);
+    await this.queue.enqueueMany(
+      "q",
+      "effect",
+      numbers.map((n) => [n, ms]),
+    );
+    this.add(...numbers);
+    return numbers;
+  }
+
+  /** Jobs whose enqueueing was confirmed. */
+  add(...numbers: number[]): void {
+    this.added.push(...numbers);
+  }
+
+  /** What was added so far may be gone. */
+  forget(): void {
+    this.added = [];
+  }
+
+  async counts(list: "runs" | "effects"): Promise<Map<number, number>> {
+    const counts = new Map<number, number>();
+    for (const text of await this.book.lrange(list, 0, -1))
+      counts.set(Number(text), (counts.get(Number(text)) ?? 0) + 1);
+    return counts;
+  }
+
+  /** By the clock of redis, in ms. */
+  async times(): Promise<Map<number, number>> {
+    const times = await this.book.hgetall("times");
+    return new Map(
+      Object.entries(times).map(([n, ms]) => [Number(n), Number(ms)]),
+    );
+  }
+
+  async untilRuns(count: number): Promise<void> {
+    await until(
+      async () => (await this.counts("runs")).size >= count,
+      PATIENCE_MS,
+    );
+  }
+
+  /** Numbers of the jobs that a process runs, by its records. */
+  async jobsOf(node: Node): Promise<number[]> {
+    const working = await this.queue.allWorkingOn();
+    return Object.entries(working).flatMap(([name, work]) =>
+      work !== "started" && name.includes(`:${node.child.pid}+`)
+        ? [(work.payload.args as number[])[0]]
+        : [],
+    );
+  }
+
+  /** Wait until everything has ended. @returns lost jobs, and those that ran more than once */
+  async tally(): Promise<{ lost: number[]; twice: number[] }> {
+    const unfinished = async () => {
+      const effects = await this.counts("effects");
+      return this.added.filter((n) => !effects.has(n));
+    };
+    await until(
+      async () => (await unfinished()).length === 0,
+      PATIENCE_MS,
+    ).catch(() => undefined);
+    // what is to run again does so now
+    await until(async () => {
+      const working = Object.values(await this.queue.allWorkingOn());
+      const isIdle = working.every((work) => work === "started");
+      return isIdle && (await this.queue.length("q")) === 0;
+    }, PATIENCE_MS).catch(() => undefined);
+    const runs = await this.counts("runs");
+    return {
+      lost: await unfinished(),
+      twice: [...runs].filter(([, count]) => count > 1).map(([n]) => n),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.server.resume();
+    await this.cluster.close();
+    for (const client of this.clients) client.disconnect();
+    for (const proxy of this.proxies) await proxy.stop();
+    for (const server of [this.ledger, ...this.servers]) await server.stop();
+  }
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Keys of ours, with a type that they do not have. */
+const KEYS: Record<string, "string" | "set"> = {
+  queues: "string",
+  workers: "string",
+  failed: "string",
+  delayed_queue_schedule: "string",
+  "stat:processed": "set",
+  "stat:failed": "set",
+  resque_scheduler_leader_lock: "set",
+  "queue:other": "string",
+  "ah:due": "string",
+  "ah:due-count": "string",
+  "ah:failed-aside": "string",
+  "ah:full": "string",
+  "ah:limits": "string",
+  "ah:node-queues": "string",
+  "ah:nodes": "string",
+  "ah:paused": "string",
+  "ah:procs": "string",
+  "ah:ready": "string",
+  "ah:stopped": "string",
+  "ah:sweep": "string",
+  "ah:waiting": "string",
+  "ah:wake-any": "string",
+  "ah:wake:q": "string",
+};
+
+async function stand(bench: Bench, ms: number, lease: number): Promise<number> {
+  const options = { slots: 3, heartbeatTimeout: lease };
+  const [frozen] = await Promise.all([
+    bench.node(options),
+    bench.node(options),
+  ]);
+  await bench.enqueue(isLong ? 1_500 : 150, isLong ? 200 : 30);
+  await bench.untilRuns(20);
+  frozen.child.kill("SIGSTOP");
+  // what it has told so far has arrived
+  await sleep(100);
+  const held = await bench.jobsOf(frozen);
+  await sleep(ms);
+  frozen.child.kill("SIGCONT");
+  const { twice } = await bench.tally();
+  // only those that were running when the lease ended
+  expect(held).toEqual(expect.arrayContaining(twice));
+  return ms > lease ? held.length : 0;
+}
+
+const ROWS: Row[] = [
+  {
+    fault: "stops under backlog, redis 20 ms away",
+    async run(bench) {
+      const { port } = await bench.proxy(10);
+      await bench.enqueue(isLong ? 3_000 : 300, 30);
+      if (isLong) await bench.enqueue(30, 5_000);
+      for (let i = 0; i < (isLong ? 30 : 4); i++) {
+        const node = await bench.node({ port, slots: 5 }, "starting");
+        await sleep(isLong ? (i * 131) % 4_000 : (i * 131) % 500);
+        await node.kill("SIGTERM");
+        expect(node.child.exitCode).toBe(0);
+      }
+      await bench.node({ slots: 20 });
+    },
+  },
+  {
+    fault: "a scale-down under jobs that take longer than shutdownTimeout",
+    async run(bench) {
+      const shutdownTimeout = isLong ? 10_000 : 200;
+      const node = await bench.node({ slots: 8, scaleTo: 1, shutdownTimeout });
+      await bench.enqueue(8, isLong ? 13_000 : 1_500);
+      await bench.untilRuns(8);
+      node.child.send("scale");
+    },
+  },
+  {
+    fault: "SIGSTOP for less than the lease",
+    run: (bench) =>
+      isLong ? stand(bench, 10_000, 30_000) : stand(bench, 200, 20_000),
+  },
+  {
+    fault: "SIGSTOP for more than the lease",
+    run: (bench) =>
+      isLong ? stand(bench, 40_000, 30_000) : stand(bench, 3_000, 1_000),
+  },
+  {
+    fault: "redis hangs for longer than operationTimeout",
+    async run(bench) {
+      const commandTimeout = isLong ? 10_000 : 500;
+      await bench.node({ slots: 3, commandTimeout });
+      const { port } = bench.server;
+      const redis = bench.client(port, commandTimeout);
+      const queue = new Queue({ connection: { redis } });
+      await queue.connect();
+      await bench.enqueue(20, 100);
+      await bench.untilRuns(5);
+      bench.server.pause();
+      const numbers = bench.numbers(20);
+      const calls = numbers.map((n) => queue.enqueue("q", "effect", [n, 1]));
+      const replies = await Promise.allSettled([
+        ...calls,
+        sleep(isLong ? 16_000 : 1_500),
+      ]);
+      bench.server.resume();
+      numbers.forEach((n, i) => {
+        if (replies[i].status === "fulfilled") bench.add(n);
+      });
+      await bench.enqueue(5, 1);
+      await bench.tally();
+      const refused = numbers.filter(
+        (_, i) => replies[i].status !== "fulfilled",
+      );
+      const runs = await bench.counts("runs");
+      expect(refused.length).toBeGreaterThan(0);
+      expect(refused.filter((n) => runs.has(n))).toEqual([]);
+      await queue.end();
+    },
+  },
+  {
+    fault: "redis is full",
+    redis: { config: { "maxmemory-policy": "noeviction" } },
+    async run(bench) {
+      await bench.enqueue(isLong ? 5_000 : 300, 5);
+      await bench.redis.config("SET", "maxmemory", "1mb");
+      await bench.node({ slots: 5 });
+      await expect(bench.enqueue(1, 1)).rejects.toThrow("OOM");
+    },
+  },
+  {
+    fault: "redis is emptied (counted: jobs from then on)",
+    async run(bench) {
+      await bench.node({ slots: 3, heartbeatTimeout: 1_000 });
+      await bench.enqueue(100, 30);
+      await bench.untilRuns(20);
+      await bench.redis.flushall();
+      bench.forget();
+      await bench.enqueue(50, 5);
+    },
+  },
+  {
+    fault: "redis is killed and restarted with its data",
+    redis: { config: { appendonly: "yes", appendfsync: "always" } },
+    async run(bench) {
+      const heartbeatTimeout = isLong ? 30_000 : 10_000;
+      await Promise.all([
+        bench.node({ slots: 5, heartbeatTimeout }),
+        bench.node({ slots: 5, heartbeatTimeout }),
+      ]);
+      for (let i = 1; i <= (isLong ? 5 : 2); i++) {
+        await bench.enqueue(100, 20);
+        await bench.untilRuns(100 * i - 80);
+        await bench.server.kill();
+        await bench.server.restart();
+      }
+    },
+  },
+  {
+    fault: "a failover behind one address",
+    async run(bench) {
+      const { port } = bench.server;
+      const replica = await bench.otherServer({
+        config: { replicaof: `127.0.0.1 ${port}` },
+      });
+      const proxy = await bench.proxy();
+      await bench.node({ slots: 5, port: proxy.port });
+      const redis = bench.client(proxy.port);
+      const queue = new Queue({ connection: { redis } });
+      await queue.connect();
+      await bench.enqueue(200, 30);
+      await bench.untilRuns(30);
+      expect(await bench.redis.wait(1, 10_000)).toBe(1);
+      await bench.redis.call("FAILOVER", "TO", "127.0.0.1", replica.port);
+      proxy.targetPort = replica.port; // those that are open stay where they are
+      const [number] = bench.numbers(1);
+      await queue.enqueue("q", "effect", [number, 1]);
+      bench.add(number);
+      await until(
+        async () => (await bench.counts("effects")).size === bench.jobs,
+        PATIENCE_MS,
+      );
+      expect(await redis.llen("resque:queue:q")).toBe(0);
+      await queue.end();
+    },
+  },
+  {
+    fault: "a wrong type at each key in turn",
+    async run(bench) {
+      const { redis } = bench;
+      const queues = ["*"];
+      await bench.node({ slots: 3, heartbeatTimeout: 2_000, queues });
+      await bench.node({ role: "scheduler" });
+      for (const [name, type] of Object.entries(KEYS)) {
+        const key = `resque:${name}`;
+        await bench.enqueue(5, 5);
+        const spoil =
+          type === "string"
+            ? redis.multi().del(key).set(key, "x")
+            : redis.multi().del(key).sadd(key, "x");
+        await spoil.exec();
+        await sleep(isLong ? 1_000 : 50);
+        await redis.del(key);
+        await bench.enqueue(5, 5).catch(() => undefined);
+      }
+    },
+  },
+  {
+    fault: "the leader is killed while it moves delayed jobs",
+    async run(bench) {
+      await bench.node({ slots: 10 });
+      const numbers = bench.numbers(isLong ? 4_000 : 600);
+      await Promise.all(
+        numbers.map((n) => bench.queue.enqueueIn(1_500, "q", "effect", [n, 1])),
+      );
+      bench.add(...numbers);
+      const scheduler = { role: "scheduler", leaderLockTimeout: 1 } as const;
+      const leader = await bench.node(scheduler);
+      const next = bench.node(scheduler);
+      await bench.untilRuns(10);
+      await leader.kill();
+      await next;
+    },
+  },
+  ...[5_000, 86_400_000, -3_600_000].map((skewMs): Row => ({
+    fault: `clocks of scheduler and workers ${skewMs / 1000} s ahead`,
+    async run(bench) {
+      const waitMs = 2_000;
+      await Promise.all([
+        bench.node({ slots: 3, skewMs }),
+        bench.node({ role: "scheduler", skewMs }),
+      ]);
+      const numbers = bench.numbers(20);
+      const begin = Date.now();
+      for (const n of numbers)
+        await bench.queue.enqueueIn(waitMs, "q", "timed", [n]);
+      bench.add(...numbers);
+      await bench.tally();
+      const times = [...(await bench.times()).values()];
+      expect(times).toHaveLength(numbers.length);
+      expect(Math.min(...times) - begin).toBeGreaterThanOrEqual(waitMs - 1);
+    },
+  })),
+];
+
+describeOnRedis("lost and doubled jobs", () => {
+  const table: string[] = [];
+  let bench: Bench;
+  afterEach(() => bench.close());
+  afterAll(() => {
+    removeCompiled();
+    if (isLong) process.stderr.write(`${table.join("\n")}\n`);
+  });
+
+  test.each(ROWS)(
+    "none: $fault",
+    async ({ fault, redis, run }) => {
+      bench = await new Bench().open(redis);
+      const mayRepeat = (await run(bench)) ?? 0;
+      const { lost, twice } = await bench.tally();
+      table.push(
+        `| ${fault} | ${bench.jobs} | ${lost.length} | ${twice.length} | ${mayRepeat} |`,
+      );
+      expect(lost).toEqual([]);
+      expect(twice.length).toBeLessThanOrEqual(mayRepeat);
+    },
+    2 * PATIENCE_MS + 60_000,
+  );
+});
