@@ -61,8 +61,16 @@ function EmbeddedRedis(...args: unknown[]): object {
   return new Client(...args);
 }
 
+function redisUrl(): URL | null {
+  const { REDIS_URL } = process.env;
+  if (!REDIS_URL) return null;
+  if (!URL.canParse(REDIS_URL))
+    throw new Error("REDIS_URL is no URL such as redis://localhost:6379/0");
+  return new URL(REDIS_URL);
+}
+
 function connectionOptions() {
-  const url = process.env.REDIS_URL ? new URL(process.env.REDIS_URL) : null;
+  const url = redisUrl();
   const isSecure = url
     ? url.protocol === "rediss:"
     : Boolean(process.env.REDIS_SSL);

@@ -1,5 +1,8 @@
 /** The public exports of actionhero. Nothing inside `src` imports this file. */
 import { api as coreApi, type Api } from "./api";
+import { requireNode } from "./environment/nodeVersion";
+
+requireNode();
 
 /** The shared object of this process; users may hang anything on it. */
 export const api = coreApi as Api & { [key: string]: any };

@@ -1,10 +1,7 @@
 import { CLI } from "../../src/cli/cli";
+import { checkBuild } from "../../src/cli/doctor/build";
 import { checkCode } from "../../src/cli/doctor/code";
-import {
-  checkBuild,
-  checkFolders,
-  checkNode,
-} from "../../src/cli/doctor/environment";
+import { checkFolders, checkNode } from "../../src/cli/doctor/environment";
 import { fail, ok, type Finding } from "../../src/cli/doctor/finding";
 import { checkPort, type ListenSettings } from "../../src/cli/doctor/ports";
 import { checkRedis } from "../../src/cli/doctor/redis";

@@ -89,6 +89,9 @@ export function orderPhase(
     .map(({ entry }) => wrapPhase(entry, phase));
 }
 
+/** When a phase of an initializer is named in the log, because everything else waits for it, in ms. */
+const SLOW_PHASE_MS = 10_000;
+
 function wrapPhase(
   { initializer, file }: LoadedInitializer,
   phase: Phase,
@@ -97,10 +100,20 @@ function wrapPhase(
   const { name } = initializer;
   return async () => {
     log(`${before}: ${name}`, "debug", { file });
+    const timer = setTimeout(() => {
+      const seconds = SLOW_PHASE_MS / 1000;
+      log(
+        `still waiting for \`${phase}\` of the initializer \`${name}\`, after ${seconds} s`,
+        "warning",
+        { file },
+      );
+    }, SLOW_PHASE_MS).unref();
     try {
       await initializer[phase]!();
     } catch (error) {
       throw describeFailure(error, { name, file, type: phase });
+    } finally {
+      clearTimeout(timer);
     }
     log(`${after}: ${name}`, "debug", { file });
   };

@@ -1,8 +1,11 @@
 /** Runs one command: in a project that is loaded or started first, if it wants that, and ends the process after it. */
 import type { Process } from "../boot/process";
+import { findProjectRoot } from "../environment/paths";
+import { detectTypescript } from "../environment/typescript";
 import { toError } from "../errors";
 import { beCommand, keepStdoutForData } from "../log/sinks";
 import type { CLI } from "./cli";
+import { checkBuild } from "./doctor/build";
 import type { CommandClass } from "./find";
 import { withProgress } from "./progress";
 
@@ -34,6 +37,7 @@ export async function execute(
 async function prepare(command: CLI): Promise<Process | undefined> {
   const { initialize, start } = command;
   if (initialize === false && start !== true) return undefined;
+  warnOfStaleBuild();
 
   // loaded here, because commands that need no server should start at once
   const boot = require("../boot/process") as typeof import("../boot/process");
@@ -45,6 +49,13 @@ async function prepare(command: CLI): Promise<Process | undefined> {
     if (start) await app.start();
     return app;
   });
+}
+
+/** What is compiled runs; what was changed since does not. */
+function warnOfStaleBuild(): void {
+  if (detectTypescript()) return;
+  const { verdict, message } = checkBuild(findProjectRoot());
+  if (verdict === "warn") console.error(`warning: ${message}`);
 }
 
 /** A server that was only initialized has nothing to finish: its connections end with the process. */

@@ -1,6 +1,7 @@
 /** The `actionhero` program: built-in commands and those of the project and its plugins, as commander commands. */
 import * as path from "node:path";
 import { Command, Option } from "commander";
+import { requireNode } from "../environment/nodeVersion";
 import { FRAMEWORK_FLAGS } from "../environment/argv";
 import { defaultsRoot } from "../environment/paths";
 import { toError } from "../errors";
@@ -34,6 +35,7 @@ const V29_COMMANDS = [
 /** Run the command that `argv` (node and script included) names; ends the process. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
   try {
+    requireNode();
     loadProjectEnv(); // before anything reads the environment
     const state = inspectProject();
     if (state.broken) console.error(state.problem!.toString());

@@ -75,8 +75,21 @@ export function buildLoggers(): winston.Logger[] {
   const builders = (config.logger?.loggers ?? []) as LoggerBuilder[];
   return builders.map((build) => {
     const built = build(config, loggerTools);
-    return isLogger(built) ? built : winston.createLogger(built);
+    const logger = isLogger(built) ? built : winston.createLogger(built);
+    return withKnownLevel(logger);
   });
+}
+
+/** A level that the logger does not know, such as a misspelt `LOG_LEVEL`, would silence it: it becomes `info`. */
+function withKnownLevel(logger: winston.Logger): winston.Logger {
+  const { level, levels } = logger;
+  if (level === undefined || levels[level] !== undefined) return logger;
+  logger.level = "info";
+  logger.log(
+    "warning" in levels ? "warning" : "warn",
+    `there is no log level \`${level}\`: \`info\` is used. The levels are ${Object.keys(levels).join(", ")}`,
+  );
+  return logger;
 }
 
 function isLogger(

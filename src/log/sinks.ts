@@ -42,11 +42,27 @@ export function wantsColors(
   return isTerminal && !NO_COLOR && TERM !== "dumb";
 }
 
+/** What a prompt does around lines that are written while it waits for input. */
+export interface Surroundings {
+  before(): void;
+  after(): void;
+}
+
+let surroundings: Surroundings | undefined;
+
+/** @returns ends it */
+export function aroundConsole(theirs: Surroundings): () => void {
+  surroundings = theirs;
+  return () => (surroundings = undefined);
+}
+
 /** Writes to this process' stdout, or to stderr after `keepStdoutForData`. */
 export const consoleSink: OutputSink = {
   write: (text) =>
     new Promise((resolve, reject) => {
+      surroundings?.before();
       console.write(text, (error) => (error ? reject(error) : resolve()));
+      surroundings?.after();
     }),
   writeSync: (text) => writeFully(console === process.stderr ? 2 : 1, text),
 };

@@ -109,6 +109,15 @@ function addressOf(server: Server): string {
     port?: number | string;
   };
   if (!bindIP) return "";
-  const scheme = server.type === "web" ? "http://" : "";
-  return `@ ${scheme}${bindIP}${port ? `:${port}` : ""}`;
+  const portSuffix = port ? `:${port}` : "";
+  if (server.type !== "web") return `@ ${bindIP}${portSuffix}`;
+  const { secure = false } = server.config as { secure?: boolean };
+  const scheme = secure === false ? "http" : "https";
+  return `@ ${scheme}://${hostInUrl(bindIP)}${portSuffix}`;
+}
+
+/** A host that a browser can open: a server on all addresses is on this one, too. */
+function hostInUrl(bindIP: string): string {
+  if (bindIP === "::" || bindIP === "0.0.0.0") return "localhost";
+  return bindIP.includes(":") ? `[${bindIP}]` : bindIP;
 }

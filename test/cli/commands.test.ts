@@ -185,6 +185,7 @@ describe("generators", () => {
 
   test("what they write holds what was asked for", () => {
     expect(read("src/actions/deep.ts")).toContain('this.name = "deep"');
+    expect(read("src/actions/deep.ts")).toContain("class Deep extends Action");
     expect(read("src/actions/deep.ts")).toContain('"it\'s deep"');
     expect(read("src/tasks/work.ts")).toContain("this.frequency = 60000;");
     expect(read("src/tasks/work.ts")).toContain('this.queue = "low"');
@@ -216,6 +217,9 @@ describe("generators", () => {
     ],
     [["generate-action", "--name=../../up"], "is not a name"],
     [["generate-action", "--name="], "is not a name"],
+    [["generate-action", "--name=say"], "is a verb of connections"],
+    [["generate-action", "--name=user:show"], "on every system"],
+    [["generate-task", "--name=sub/con"], "on every system"],
   ])("%j is refused", async (words, expected) => {
     const { stderr, exitCode } = await generate(...words);
     expect(stderr).toContain(expected);

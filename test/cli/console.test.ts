@@ -33,6 +33,11 @@ if (hasTerminal) {
     await terminal.type(".actions", /\nstatus\r?\nswagger/);
     await terminal.type(".tasks", /runAction/);
     await terminal.type(".routes", /GET +\/status -> status/);
+    await terminal.type(
+      "(await action.run('randomNumber')).randomNumber < 1",
+      /true/,
+    );
+    await terminal.type("typeof api.id", /string/);
     await terminal.type("throw new Error('mine')", /Uncaught Error: mine/);
     await terminal.type(".help", /\.actions +List the actions/);
     await terminal.type(".exit", /./);
@@ -54,5 +59,15 @@ test("from a pipe it runs what it reads, and ends", async () => {
     input: "1 + 1\n",
   });
   expect(stdout).toContain("2\n");
+  expect(exitCode).toBe(0);
+});
+
+test("from a pipe it waits for what it has begun", async () => {
+  const { stdout, exitCode } = await runCli(["console"], {
+    cwd: repositoryRoot,
+    env,
+    input: "(await action.run('randomNumber')).stringRandomNumber\n",
+  });
+  expect(stdout).toContain("Your random number is");
   expect(exitCode).toBe(0);
 });

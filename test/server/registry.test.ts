@@ -82,7 +82,7 @@ test("each start is logged, with the address where there is one", () => {
   ]);
   expect(lines).toContainEqual(["notice", "Starting server: `two` "]);
   const web = lines.find(([, message]) => message.includes("`web`"));
-  expect(web![1]).toMatch(/^Starting server: `web` @ http:\/\/::/);
+  expect(web![1]).toMatch(/^Starting server: `web` @ http:\/\/localhost/);
   expect(lines).toContainEqual(["debug", "Server started: one"]);
 });
 

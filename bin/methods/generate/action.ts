@@ -1,4 +1,5 @@
 import { CLI } from "../../../src/cli/cli";
+import { connectionVerbs } from "../../../src/connection/verbs";
 import { generateComponent } from "../../../src/cli/generate/component";
 
 export class GenerateAction extends CLI {
@@ -26,6 +27,10 @@ export class GenerateAction extends CLI {
 
   async run({ params }: { params: { name: string; description: string } }) {
     const { name, description } = params;
+    if ((connectionVerbs as readonly string[]).includes(name))
+      throw new Error(
+        `\`${name}\` is a verb of connections: choose another name`,
+      );
     generateComponent(
       [
         { template: "action.ts", path: "action" },

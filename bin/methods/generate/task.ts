@@ -24,8 +24,9 @@ export class GenerateTask extends CLI {
         description: "the name of the task, and of its file",
       },
       queue: {
-        required: true,
         letter: "q",
+        default: "default",
+        requiredValue: true,
         description: "the queue that the task waits in",
       },
       description: {

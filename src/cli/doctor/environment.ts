@@ -3,8 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { satisfies } from "semver";
 import { packageRoot } from "../../environment/paths";
-import { listSourceFiles } from "../../utils/listSourceFiles";
-import { fail, ok, warn, type Finding } from "./finding";
+import { fail, ok, type Finding } from "./finding";
 
 /** The running Node against what the framework and the project ask for. */
 export function checkNode(
@@ -18,26 +17,6 @@ export function checkNode(
       return fail("node", `${version} is not ${range}, which ${name} asks for`);
   }
   return ok("node", version);
-}
-
-/** Compiled code that is older than its sources runs something else than what one reads. */
-export function checkBuild(projectRoot: string): Finding {
-  const source = path.join(projectRoot, "src");
-  const compiled = path.join(projectRoot, "dist");
-  if (!fs.existsSync(source)) return ok("build", "there is no src to compile");
-  if (!fs.existsSync(compiled))
-    return fail("build", "dist is missing: run `npm run build`");
-
-  const stale = listSourceFiles(source, [".ts"]).find((file) => {
-    const target = path
-      .join(compiled, path.relative(source, file))
-      .replace(/\.ts$/, ".js");
-    const made = fs.statSync(target, { throwIfNoEntry: false });
-    return !made || made.mtimeMs < fs.statSync(file).mtimeMs;
-  });
-  if (!stale) return ok("build", "dist is as new as src");
-  const name = path.relative(projectRoot, stale);
-  return warn("build", `${name} is newer than dist: run \`npm run build\``);
 }
 
 /** The server writes its log and its pid file. */

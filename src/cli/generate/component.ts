@@ -29,12 +29,14 @@ export function generateComponent(
   values: ComponentValues,
 ): void {
   refuseStrangeName(values.name);
-  const code = Object.fromEntries(
-    Object.entries(values).map(([key, value]) => [
-      key,
-      typeof value === "string" ? stringLiteral(value) : value,
-    ]),
-  );
+  const texts = Object.entries(values).map(([key, value]) => [
+    key,
+    typeof value === "string" ? stringLiteral(value) : value,
+  ]);
+  const code = {
+    ...(Object.fromEntries(texts) as Record<string, string | number>),
+    className: className(values.name, files[0]!.template),
+  };
   const targets = files.map((file) =>
     path.join(folderOf(file.path), file.folder ?? "", `${values.name}.ts`),
   );
@@ -62,11 +64,50 @@ function importPath(from: string, to: string): string {
   return stringLiteral(name.startsWith(".") ? name : `./${name}`);
 }
 
+/** The class is named after the thing: `listUsers` and `list-users` are `ListUsers`. */
+export function className(name: string, template: string): string {
+  const words = path.posix
+    .basename(name)
+    .split(/[^\p{L}\p{N}_$]+/u)
+    .filter((word) => word !== "");
+  const joined = words
+    .map((word) => word[0]!.toUpperCase() + word.slice(1))
+    .join("");
+  const isUsable = /^[\p{L}_$]/u.test(joined) && !IMPORTED.includes(joined);
+  return isUsable ? joined : `My${base(template)}${joined}`;
+}
+
+/** What templates import: a class of the same name would hide it. */
+const IMPORTED = [
+  "Action",
+  "ActionProcessor",
+  "CLI",
+  "Connection",
+  "Initializer",
+  "ParamsFrom",
+  "Process",
+  "Server",
+  "Task",
+];
+
+function base(template: string): string {
+  const kind = path.basename(template, ".ts");
+  return kind === "cli" ? "Command" : kind[0]!.toUpperCase() + kind.slice(1);
+}
+
+/** Characters and names that no file can have on Windows. */
+const IMPOSSIBLE = /[<>:"|?*]|\p{Cc}|[. ]$/u;
+const DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)$/i;
+
 /** The name is that of a file; it may have folders in front, and stays below its own. */
 function refuseStrangeName(name: string): void {
   const parts = name.split(/[\\/]/);
   if (parts.some((part) => part === "" || part === "." || part === ".."))
     throw new Error(`\`${name}\` is not a name`);
+  if (parts.some((part) => IMPOSSIBLE.test(part) || DEVICES.test(part)))
+    throw new Error(
+      `\`${name}\` cannot be the name of a file on every system: generate it under another name, and change \`name\` in the file`,
+    );
 }
 
 /** Generated code belongs to the sources, also when the compiled project runs. */

@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
+import { toError } from "../../errors";
 import { fileExists } from "../../utils/fileUtils";
 import { jestConfig, type Flavour } from "./flavour";
 import { ownSpec } from "./ownSpec";
@@ -91,7 +92,13 @@ export function ranges(names: readonly string[]): Record<string, string> {
 export function readPackageJson(folder: string): PackageJson | undefined {
   const file = path.join(folder, "package.json");
   if (!fileExists(file)) return undefined;
-  return JSON.parse(fs.readFileSync(file, "utf8")) as PackageJson;
+  try {
+    return JSON.parse(fs.readFileSync(file, "utf8")) as PackageJson;
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${toError(error).message}`, {
+      cause: error,
+    });
+  }
 }
 
 /**

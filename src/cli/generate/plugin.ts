@@ -32,12 +32,13 @@ const TEMPLATES = {
  * @throws Error `file '<path>' already exists` when the folder has a package.json
  */
 export function generatePlugin(folder: string, name: string): void {
-  const scaffold = new Scaffold(folder);
-  scaffold.directories(DIRECTORIES);
   const content = JSON.stringify(pluginPackageJson(folder, name), null, 2);
+  // first, since it refuses a folder that is a package: nothing is left behind then
   console.log(
     createFileSafely(path.join(folder, "package.json"), `${content}\n`),
   );
+  const scaffold = new Scaffold(folder);
+  scaffold.directories(DIRECTORIES);
   for (const [template, target] of Object.entries(TEMPLATES)) {
     const text = readTemplate(`plugin/${template}`);
     scaffold.write(target, fillTemplate(text, { name }));

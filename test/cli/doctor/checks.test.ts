@@ -1,12 +1,9 @@
 import * as fs from "fs";
 import * as net from "net";
 import { once } from "events";
+import { checkBuild } from "../../../src/cli/doctor/build";
 import { checkCode } from "../../../src/cli/doctor/code";
-import {
-  checkBuild,
-  checkFolders,
-  checkNode,
-} from "../../../src/cli/doctor/environment";
+import { checkFolders, checkNode } from "../../../src/cli/doctor/environment";
 import { checkPort, type ListenSettings } from "../../../src/cli/doctor/ports";
 import { checkRedis } from "../../../src/cli/doctor/redis";
 import { checkSettings } from "../../../src/cli/doctor/settings";

@@ -1,0 +1,25 @@
+/** Whether what runs is what one reads. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { listSourceFiles } from "../../utils/listSourceFiles";
+import { fail, ok, warn, type Finding } from "./finding";
+
+/** Compiled code that is older than its sources runs something else than what one reads. */
+export function checkBuild(projectRoot: string): Finding {
+  const source = path.join(projectRoot, "src");
+  const compiled = path.join(projectRoot, "dist");
+  if (!fs.existsSync(source)) return ok("build", "there is no src to compile");
+  if (!fs.existsSync(compiled))
+    return fail("build", "dist is missing: run `npm run build`");
+
+  const stale = listSourceFiles(source, [".ts"]).find((file) => {
+    const target = path
+      .join(compiled, path.relative(source, file))
+      .replace(/\.ts$/, ".js");
+    const made = fs.statSync(target, { throwIfNoEntry: false });
+    return !made || made.mtimeMs < fs.statSync(file).mtimeMs;
+  });
+  if (!stale) return ok("build", "dist is as new as src");
+  const name = path.relative(projectRoot, stale);
+  return warn("build", `${name} is newer than dist: run \`npm run build\``);
+}
