@@ -58,10 +58,11 @@ function trackEvaluations(prompt: repl.REPLServer): ReadonlySet<Promise<void>> {
 
 /** Inside quotes, the tab key completes the names of actions and tasks. */
 function completeNames(prompt: repl.REPLServer): void {
-  const complete = prompt.completer;
+  const complete: unknown = prompt.completer;
   const completer: AsyncCompleter = (line, done) => {
     const begun = /["'`]([\w:.-]*)$/.exec(line)?.[1];
-    if (begun === undefined) return complete.call(prompt, line, done);
+    if (begun === undefined)
+      return (complete as AsyncCompleter).call(prompt, line, done);
     const names = [
       ...Object.keys(api.actions.actions),
       ...Object.keys(api.tasks.tasks),
