@@ -15,6 +15,9 @@ import {
 const MAX_MEMORY_MB = Number(process.env.maxMemoryAlloted || 500);
 const MAX_QUEUE_LENGTH = Number(process.env.maxResqueQueueLength || 1000);
 
+/** How long redis may take, in ms: those who check the health of servers wait for a few seconds. */
+const REDIS_TIMEOUT_MS = 1_000;
+
 /** All of it, unless `general.introspection` is off: then `status` alone. */
 interface StatusResponse {
   status?: "healthy" | "unhealthy";
@@ -80,8 +83,10 @@ async function describeNode() {
   if (consumedMemoryMB > MAX_MEMORY_MB)
     problems.push(`Using more than ${MAX_MEMORY_MB} MB of RAM/HEAP`);
 
-  const resqueTotalQueueLength = await totalQueueLength();
-  if (resqueTotalQueueLength > MAX_QUEUE_LENGTH)
+  const resqueTotalQueueLength = await inTime(totalQueueLength());
+  if (resqueTotalQueueLength === undefined)
+    problems.push("redis does not answer");
+  else if (resqueTotalQueueLength > MAX_QUEUE_LENGTH)
     problems.push(`Resque Queues over ${MAX_QUEUE_LENGTH} jobs`);
 
   return {
@@ -120,4 +125,21 @@ async function totalQueueLength(): Promise<number> {
     names.map((name) => queue.length(name)),
   );
   return lengths.reduce((sum, length) => sum + length, 0);
+}
+
+/** What redis answers, or undefined when it fails or takes too long. */
+async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), REDIS_TIMEOUT_MS);
+  });
+  const failed = (error: unknown) => {
+    log(`cannot count the jobs: ${String(error)}`, "debug");
+    return undefined;
+  };
+  try {
+    return await Promise.race([answer.catch(failed), tooLate]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -28,6 +28,10 @@ export const DEFAULT = {
       internalError: (id: string): any =>
         `The server experienced an internal error (${id})`,
 
+      // in place of an error that redis could not be reached, whichever way it was noticed; null: as other errors.
+      // (id) => text, whose id is in the log beside the error
+      redisAway: null as null | ((id: string) => any),
+
       // how errors are shown to clients, and in logs
       serializers: {
         servers: {

@@ -129,6 +129,26 @@ function isRecord(value: unknown): value is HttpErrorHeaders {
   return typeof value === "object" && value !== null;
 }
 
+const REDIS_AWAY: readonly unknown[] = [
+  "AH_REDIS_CONNECT",
+  "AH_REDIS_TIMEOUT",
+] satisfies ErrorCode[];
+
+/** How many causes of an error are looked at: they may go round in circles. */
+const MAX_CAUSES = 5;
+
+/** Whether an error, or what caused it, is that redis cannot be reached. */
+export function isRedisAway(error: unknown): boolean {
+  let current = error;
+  for (let i = 0; i <= MAX_CAUSES; i++) {
+    if (typeof current !== "object" || current === null) return false;
+    const { code, cause } = current as { code?: unknown; cause?: unknown };
+    if (REDIS_AWAY.includes(code)) return true;
+    current = cause;
+  }
+  return false;
+}
+
 /** Whatever was thrown, as an Error. */
 export function toError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown;

@@ -1,8 +1,8 @@
 /** Which errors clients may read, by `config.errors.exposeMessages`. */
 import { randomBytes } from "node:crypto";
 import { config } from "../config/config";
-import { errorMessage } from "../config/errorMessage";
-import { ActionheroError, type ErrorCode } from "../errors";
+import { errorMessage, type ErrorMessage } from "../config/errorMessage";
+import { ActionheroError, isRedisAway, type ErrorCode } from "../errors";
 
 /** The framework's own errors whose texts are about what the client asked for. */
 const INTENDED_CODES: readonly ErrorCode[] = [
@@ -44,10 +44,14 @@ export function wordedForClients<E>(error: E): E {
 
 /** What clients get to read of an error; who hides it (`id`) has to log the original with the id. */
 export function shownToClients(error: unknown): ShownError {
-  if (config.errors?.exposeMessages !== "intended" || isIntended(error))
+  const away = awayMessage(error);
+  if (
+    !away &&
+    (config.errors?.exposeMessages !== "intended" || isIntended(error))
+  )
     return { error };
   const id = randomBytes(6).toString("hex");
-  const text = errorMessage("internalError")?.(id);
+  const text = (away ?? errorMessage("internalError"))?.(id);
   const message =
     typeof text === "string"
       ? text
@@ -55,9 +59,18 @@ export function shownToClients(error: unknown): ShownError {
   return { error: new HiddenError(message, error), id };
 }
 
-/** The error behind what clients get. */
+/** The error behind what clients get, also of an action that another one ran. */
 export function originalOf(error: unknown): unknown {
-  return HiddenError.originalOf(error);
+  const isInline =
+    error instanceof ActionheroError && error.cause instanceof HiddenError;
+  return HiddenError.originalOf(isInline ? error.cause : error);
+}
+
+/** `config.errors.redisAway`, for errors that are about nothing else: one text for all the ways in which commands fail. */
+function awayMessage(error: unknown): ErrorMessage | undefined {
+  const worded = errorMessage("redisAway");
+  if (!worded || !isRedisAway(error)) return undefined;
+  return error instanceof HiddenError || isIntended(error) ? undefined : worded;
 }
 
 function isIntended(error: unknown): boolean {

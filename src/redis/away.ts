@@ -1,19 +1,61 @@
-/** Whether an error means that redis cannot be reached. */
+/** Gives the errors of commands that fail because redis is away the code that `isRedisAway` decides on. */
+import type { Command, Redis } from "ioredis";
 import type { ErrorCode } from "../errors";
 
-const AWAY_CODES: readonly ErrorCode[] = [
-  "AH_REDIS_CONNECT",
-  "AH_REDIS_TIMEOUT",
-];
+const CODE: ErrorCode = "AH_REDIS_TIMEOUT";
+const TIMED_OUT = "Command timed out";
 
-/** The framework's own errors, and those of ioredis for commands that a lost connection takes along. */
-export function isRedisAway(error: unknown): boolean {
-  const { code, name, message } = (error ?? {}) as Partial<
-    Record<"code" | "name" | "message", unknown>
-  >;
-  return (
-    AWAY_CODES.includes(code as ErrorCode) ||
-    name === "MaxRetriesPerRequestError" ||
-    message === "Connection is closed."
-  );
+/** What ioredis says of a command that has no connection, or loses it. Its classes differ between versions, its texts do not. */
+const LOST = new RegExp(
+  [
+    `^${TIMED_OUT}$`,
+    "^Connection is closed\\.$",
+    "^Command aborted due to connection close$",
+    "^Reached the max retries per request limit",
+    "^Stream isn't writeable",
+    "^Ready check failed: ",
+    // of a Cluster
+    "^Cluster isn't ready",
+    "^Cluster is ended\\.$",
+    "^Failed to refresh slots cache\\.$",
+    "^None of startup nodes is available$",
+    "^Too many Cluster redirections\\.",
+  ].join("|"),
+);
+
+/** Replies of a server that is there, and does not work on commands, or not on those that write. */
+const UNAVAILABLE =
+  /^(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS) /;
+
+const marking = new WeakSet<object>();
+
+/** Mark the errors with which commands of this client fail. */
+export function markFailures(client: Redis): void {
+  if (typeof client.sendCommand !== "function" || marking.has(client)) return;
+  marking.add(client);
+  const marked = new WeakSet<Command>(); // a command is sent again over the next connection
+  const send = client.sendCommand.bind(client);
+  client.sendCommand = (command, stream) => {
+    const { reject } = command;
+    if (typeof reject === "function" && !marked.has(command)) {
+      marked.add(command);
+      command.reject = (error) => reject.call(command, markIfAway(error));
+    }
+    return send(command, stream);
+  };
+}
+
+/** The error of a command without an answer in time. */
+export function commandTimedOut(): Error {
+  return markIfAway(new Error(TIMED_OUT));
+}
+
+/** The same error, as its text is what callers and ioredis itself may compare. */
+function markIfAway<E extends Error>(error: E): E {
+  const { name, message, code } = error as E & { code?: unknown };
+  const isAway =
+    name === "ReplyError" ? UNAVAILABLE.test(message) : LOST.test(message);
+  if (isAway && code === undefined && Object.isExtensible(error))
+    Object.assign(error, { code: CODE });
+  return error;
 }

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import { config } from "../config/config";
 import { ActionheroError, toError } from "../errors";
+import { markFailures } from "./away";
 import { within } from "./bounded";
 import { addressOf, ConnectionLog } from "./connectionLog";
 import { disconnect } from "./disconnect";
@@ -75,6 +76,7 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
 
   if (buildNew !== true) {
     const client = (konstructor as (args: unknown) => Redis)(args);
+    if (!isEmbedded(client)) markFailures(client);
     connectionLog.followErrors(name, client);
     return client;
   }
@@ -88,6 +90,7 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
 /** Without these a redis that stops answering would keep its callers for ever; what the user set stays. */
 function boundWaits(client: Redis): void {
   if (isEmbedded(client)) return;
+  markFailures(client);
   if (!isCluster(client)) {
     followFailover(client);
     return bound(client);

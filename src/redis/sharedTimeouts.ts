@@ -1,5 +1,6 @@
 /** Commands that get no answer in time are given up, without a timer for each of them. */
 import type { Command, Redis } from "ioredis";
+import { commandTimedOut } from "./away";
 
 /** How many commands are kept before those that have their answer are looked for. */
 const MIN_LIMIT = 64;
@@ -62,7 +63,7 @@ class Deadlines {
       if (command.isResolved) continue;
       if (due <= now) {
         this.givenUp.add(command);
-        command.reject(new Error("Command timed out"));
+        command.reject(commandTimedOut());
         continue;
       }
       left.push(deadline);

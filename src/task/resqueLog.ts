@@ -1,7 +1,7 @@
 /** The log lines of the queue, the scheduler and the workers. */
 import { api } from "../api";
 import { config } from "../config/config";
-import { toError } from "../errors";
+import { isRedisAway, toError } from "../errors";
 import { filterObjectForLogging } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
 import type { MultiWorker } from "../resque/multiWorker";
@@ -10,9 +10,8 @@ import type { Scheduler } from "../resque/scheduler";
 import type { Returned } from "../resque/store/store";
 import type { ErrorPayload, ParsedJob } from "../resque/types";
 
-/** What redis clients say when redis is away. Their own log (src/redis) tells that, once for all of them. */
-const AWAY =
-  /Command timed out|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|Connection is closed|Stream isn't writeable|max retries per request/;
+/** Errors of sockets. Like those of commands without a redis, they are in the log of the clients (src/redis), once for all. */
+const NETWORK = /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND/;
 
 /** Unknown classes that are told of: producers can make up any number. */
 const MOST_UNKNOWN = 100;
@@ -188,7 +187,7 @@ class NodeLog {
   }
 
   private outageBegan(error: Error): void {
-    this.isAwayLogged = !AWAY.test(String(error));
+    this.isAwayLogged = !isRedisAway(error) && !NETWORK.test(String(error));
     log(
       `the task queue does not answer: ${String(error)}`,
       this.isAwayLogged ? "error" : "debug",

@@ -25,7 +25,10 @@ const rows = section
 
 /** Differences that protect from nobody, and why there is a difference at all. */
 const NOT_ABOUT_SECURITY: Record<string, string> = {
+  "errors.redisAway": "an outage is one answer",
+  "general.explainBootErrors": "a failed boot says why",
   "general.refuseUntilBooted": "clients wait for a complete boot",
+  "logger.loggers": "restarts leave one file",
   routes: "examples to start from",
   "tasks.unknownJobs": "jobs wait for the processes of a new version",
   "web.errorStatus": "clients and proxies see whose fault an error is",

@@ -65,6 +65,22 @@ export const production = {
   },
 
   {
+    setting: "errors.redisAway",
+    v29: "texts of ioredis",
+    newProject: "`the server is temporarily unavailable, try again later`",
+    reason:
+      "an outage of redis is one answer, and not the text of whichever command failed; the log has the error",
+    edits: [
+      {
+        file: "config/errors.ts",
+        find: "redisAway: null as null | ((id: string) => any),",
+        replace: `redisAway: (_id: string): any =>
+        "the server is temporarily unavailable, try again later",`,
+      },
+    ],
+  },
+
+  {
     setting: "general.exitOnUnhandledRejection",
     v29: "true",
     newProject: "false",

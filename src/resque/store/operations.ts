@@ -1,5 +1,6 @@
 /** Sends the scripts that write: once each, and not after their deadline. */
 import type { Redis } from "ioredis";
+import { commandTimedOut } from "../../redis/away";
 import { runScript, type Script } from "../../redis/script";
 import type { Environment } from "../environment";
 import { DONE } from "./lua/operation";
@@ -12,8 +13,6 @@ export interface OperationsOptions {
   clock: Script;
   environment: Environment;
 }
-
-const TIMED_OUT = "Command timed out";
 
 export class Operations {
   /** Names this process at the store: its repeated calls are told from others by it. */
@@ -104,7 +103,7 @@ export class Operations {
       this.read(time);
       if (state === DONE) return reply;
       // the offset was too low, e.g. because this process stood still: measured anew, with the same number
-      if (environment.monotonic() >= deadline) throw new Error(TIMED_OUT);
+      if (environment.monotonic() >= deadline) throw commandTimedOut();
     }
   }
 
@@ -132,7 +131,7 @@ function until<Result>(
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     const ms = Math.max(deadline - environment.monotonic(), 1);
-    const giveUp = () => reject(new Error(TIMED_OUT));
+    const giveUp = () => reject(commandTimedOut());
     // an answer may be there already: when this process stood still, timers come before what has arrived
     const timer = environment.after(ms, () => environment.soon(giveUp));
     call.then(resolve, reject).finally(() => timer.cancel());

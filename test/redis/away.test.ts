@@ -1,0 +1,169 @@
+/** A command that fails because redis is away has one code, in whichever way it fails. */
+process.env.LOG_LEVEL = "emerg"; // what is logged is not looked at
+
+import * as net from "node:net";
+import { Cluster, Redis } from "ioredis";
+import { api } from "../../src/api";
+import { config } from "../../src/config/config";
+import { ActionheroError, HttpError, isRedisAway } from "../../src/errors";
+import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
+import { markFailures } from "../../src/redis/away";
+import { useRedisClients, useRedisVariables } from "../support/redisConfig";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { until } from "../support/until";
+
+const saved = { ...process.env };
+
+function failureOf(work: Promise<unknown>): Promise<any> {
+  return work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+describeOnRedis("commands that fail because redis is away", () => {
+  const server = new RedisServer();
+
+  beforeAll(async () => {
+    jest.spyOn(console, "error").mockImplementation(() => undefined); // the line of the retry strategy
+    await server.start();
+  });
+
+  beforeEach(() => useRedisVariables({ REDIS_URL: server.url }));
+
+  afterEach(async () => {
+    server.resume();
+    await leaveCluster();
+  });
+
+  afterAll(async () => {
+    await server.stop();
+    process.env = saved;
+  });
+
+  async function expectAway(work: Promise<unknown>, text: string | RegExp) {
+    const error = await failureOf(work);
+    expect(error).toMatchObject({ code: "AH_REDIS_TIMEOUT" });
+    expect(error.message).toMatch(text); // that of ioredis, which callers may compare
+    expect(isRedisAway(error)).toBe(true);
+  }
+
+  test("no answer in time, also in a pipeline", async () => {
+    config.redis.operationTimeout = 500;
+    await connectRedis();
+    server.pause();
+    const { client } = api.redis.clients;
+    const piped = client.pipeline().get("a").exec();
+    await expectAway(client.get("a"), "Command timed out");
+    for (const [error] of (await piped)!) expect(isRedisAway(error)).toBe(true);
+  });
+
+  test("no connection: the attempts are over", async () => {
+    const options = { maxRetriesPerRequest: 1, retryStrategy: () => 10 };
+    useRedisClients(Redis, [server.url, options]);
+    await connectRedis();
+    await server.kill();
+    try {
+      const { client } = api.redis.clients;
+      await expectAway(client.get("a"), /^Reached the max retries/);
+    } finally {
+      await server.restart();
+      for (const client of Object.values(api.redis.clients))
+        await until(() => client.status === "ready");
+    }
+  });
+
+  test("no connection: it is not waited for", async () => {
+    useRedisClients(Redis, [server.url, { retryStrategy: () => 60_000 }]);
+    await connectRedis();
+    const { client } = api.redis.clients;
+    client.options.enableOfflineQueue = false;
+    client.disconnect(true);
+    await until(() => client.status === "reconnecting");
+    await expectAway(client.get("a"), /^Stream isn't writeable/);
+  });
+
+  test("the connection is closed, of a client that a project makes itself", async () => {
+    useRedisClients(() => new Redis(server.url), [], false);
+    await connectRedis();
+    const { client } = api.redis.clients;
+    client.disconnect();
+    await until(() => client.status === "end");
+    await expectAway(client.get("a"), /^Connection is closed\.$/);
+  });
+
+  test("other errors keep what they are", async () => {
+    await connectRedis();
+    const { client } = api.redis.clients;
+    await client.set("text", "x");
+    const error = await failureOf(client.incr("text"));
+    expect([error.name, error.code]).toEqual(["ReplyError", undefined]);
+    expect(isRedisAway(error)).toBe(false);
+  });
+});
+
+describe("replies", () => {
+  let listener: net.Server;
+  let client: Redis;
+  let reply = "ERR";
+
+  beforeAll(async () => {
+    listener = net.createServer((socket) => {
+      socket.on("error", () => undefined);
+      // one for each command: several may come at once
+      socket.on("data", (bytes) => {
+        for (const _ of String(bytes).matchAll(/^\*/gm))
+          socket.write(`-${reply}\r\n`);
+      });
+    });
+    await new Promise<void>((resolve) => listener.listen(0, resolve));
+    const { port } = listener.address() as net.AddressInfo;
+    client = new Redis({ port, enableReadyCheck: false });
+    client.on("error", () => undefined);
+    markFailures(client);
+    markFailures(client); // one client may be all three connections
+  });
+
+  afterAll(async () => {
+    client.disconnect();
+    await new Promise((resolve) => listener.close(resolve));
+  });
+
+  test.each([
+    ["LOADING Redis is loading the dataset in memory", true],
+    ["READONLY You can't write against a read only replica.", true],
+    ["MASTERDOWN Link with MASTER is down", true],
+    ["CLUSTERDOWN The cluster is down", true],
+    ["BUSY Redis is busy running a script.", true],
+    ["BUSYGROUP Consumer Group name already exists", false],
+    ["ERR unknown command", false],
+  ])("%s", async (text, isAway) => {
+    reply = text;
+    const error = await failureOf(client.get("a"));
+    expect(error.message).toBe(text);
+    expect(isRedisAway(error)).toBe(isAway);
+  });
+});
+
+test("commands of a Cluster that cannot be reached have the code, too", async () => {
+  const cluster = new Cluster([{ host: "127.0.0.1", port: 1 }], {
+    clusterRetryStrategy: () => null,
+  });
+  cluster.on("error", () => undefined);
+  markFailures(cluster as never);
+  expect(await failureOf(cluster.get("a"))).toMatchObject({
+    code: "AH_REDIS_TIMEOUT",
+  });
+  cluster.disconnect();
+});
+
+test("an error that has one of them as its cause counts, and no other", () => {
+  const away = new ActionheroError("AH_REDIS_TIMEOUT", "away");
+  const inline = new ActionheroError("AH_ACTION", "x", { cause: away });
+  expect(isRedisAway(inline)).toBe(true);
+  expect(isRedisAway(new HttpError(404, "x"))).toBe(false);
+  expect(isRedisAway("AH_REDIS_TIMEOUT")).toBe(false);
+  const circle: { cause?: unknown } = {};
+  circle.cause = circle;
+  expect(isRedisAway(circle)).toBe(false);
+});

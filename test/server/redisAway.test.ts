@@ -1,0 +1,109 @@
+/** What clients read while redis is away, in both profiles. */
+process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
+process.env.AUTOMATIC_ROUTES = "get";
+
+import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { LogLines } from "../support/logLines";
+import { useRedisVariables } from "../support/redisConfig";
+import { addActions, startWebApp, type WebApp } from "../support/webApp";
+import { action, api, cache, config, HttpError } from "../../src/index";
+
+const AWAY = "the server is temporarily unavailable";
+
+describeOnRedis("while redis is away", () => {
+  const server = new RedisServer();
+  let app: WebApp;
+  let lines: LogLines;
+
+  beforeAll(async () => {
+    jest.spyOn(console, "error").mockImplementation(() => undefined); // the line of the retry strategy
+    lines = new LogLines();
+    await server.start();
+    useRedisVariables({ REDIS_URL: server.url });
+    app = await startWebApp();
+    // the boot may take longer
+    for (const client of Object.values(api.redis.clients))
+      client.options.commandTimeout = 500;
+    addActions({
+      given: { run: () => Promise.reject(new HttpError(404, "no such thing")) },
+      inline: { run: () => action.run("cacheTest", 1, KEYS) },
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await app.stop();
+    await server.stop();
+    lines.stop();
+  });
+
+  afterEach(() => {
+    server.resume();
+    config.web.errorStatus = {};
+    config.errors.redisAway = null;
+    config.errors.exposeMessages = "all";
+    config.general.introspection = true;
+  });
+
+  const KEYS = { key: "abc", value: "def" };
+  const CACHE_TEST = "/api/cacheTest?key=abc&value=def";
+
+  test("version 29's text and status are those of the command that failed", async () => {
+    server.pause();
+    const { status, json } = await app.ask(CACHE_TEST);
+    expect([status, json.error]).toEqual([500, "Command timed out"]);
+  }, 60_000);
+
+  test.each(["all", "intended"] as const)(
+    "one status and one text, however a command fails (exposeMessages: %s)",
+    async (exposeMessages) => {
+      config.errors.exposeMessages = exposeMessages;
+      config.errors.redisAway = () => AWAY;
+      config.web.errorStatus = { redisAway: 503 };
+      const closed = new Error("Connection is closed."); // as `markFailures` leaves it
+      Object.assign(closed, { code: "AH_REDIS_TIMEOUT" });
+      server.pause();
+      lines.lines.length = 0;
+      const slow = await app.ask(CACHE_TEST);
+      const inline = await app.ask("/api/inline");
+      const load = jest.spyOn(cache, "save").mockRejectedValue(closed);
+      const lost = await app.ask(CACHE_TEST);
+      load.mockRestore();
+      for (const { status, json } of [slow, lost])
+        expect([status, json.error]).toEqual([503, AWAY]);
+      expect([inline.status, inline.json.error]).toEqual([
+        503,
+        `Error: ${AWAY}`, // as for all errors of actions that others run
+      ]);
+      // the log has what it was
+      const logged = lines.lines.filter(({ errorId }) => errorId);
+      expect(logged.map(({ error }) => error)).toEqual(
+        expect.arrayContaining([
+          "Error: Command timed out",
+          "Error: Connection is closed.",
+        ]),
+      );
+      const other = await app.ask("/api/given");
+      expect([other.status, other.json.error]).toEqual([404, "no such thing"]);
+    },
+    60_000,
+  );
+
+  test("status says so before the command has failed", async () => {
+    api.redis.clients.tasks.options.commandTimeout = 60_000;
+    server.pause();
+    try {
+      const { status, json } = await app.ask("/api/status");
+      expect(status).toBe(200);
+      expect(json).toMatchObject({
+        nodeStatus: "Node Unhealthy",
+        problems: ["redis does not answer"],
+      });
+      expect(json.resqueTotalQueueLength).toBeUndefined();
+      config.general.introspection = false;
+      const bare = await app.ask("/api/status");
+      expect([bare.status, bare.json.status]).toEqual([503, "unhealthy"]);
+    } finally {
+      api.redis.clients.tasks.options.commandTimeout = 500;
+    }
+  }, 30_000);
+});
