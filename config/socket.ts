@@ -21,7 +21,7 @@ export const DEFAULT = {
       serverOptions: {} as Record<string, any>,
       // a port, or the path of a unix socket
       port: 5000 as number | string,
-      // the address to listen on; null for unix sockets
+      // the address to listen on; null is every one; it does not count for a unix socket
       bindIP: "0.0.0.0" as string | null,
       // let the operating system look after silent clients, so that dead ones are noticed
       setKeepAlive: true,

@@ -26,7 +26,7 @@ export const DEFAULT = {
         : ([] as string[]),
       // a port, or the path of a unix socket
       port: (process.env.PORT || 8080) as number | string,
-      // the address to listen on; "::" is every one, null for unix sockets
+      // the address to listen on; "::" and null are every one; it does not count for a unix socket
       bindIP: "::" as string | null,
       // a second listener for HTTPS, beside the first: { enabled: true, keyFile, certFile, port: 4443, bindIP }
       https: { enabled: false } as {

@@ -2,10 +2,11 @@
 import * as fs from "node:fs";
 import type { Server as NetServer } from "node:net";
 import { ActionheroError, toError } from "../errors";
+import { ownSocketFile, removeStaleSocket } from "./staleSocket";
 
 /** The settings of a server that say where it listens. */
 export interface ListenSettings {
-  /** A port, or the path of a unix socket when there is no `bindIP`. */
+  /** A port, or the path of a unix socket, which has no `bindIP`. */
   port?: number | string;
   bindIP?: string | null;
   /** How often to try (default 1). */
@@ -30,12 +31,13 @@ const RETRY_MS = 1000;
 export async function listen(
   server: NetServer,
   settings: ListenSettings,
-  { type, log, describe }: ListenOptions,
+  options: ListenOptions,
 ): Promise<void> {
+  const { type, log, describe } = options;
   const attempts = settings.bootAttempts ?? 1;
   for (let attempt = 1; ; attempt++) {
     try {
-      await listenOnce(server, settings);
+      await listenOnFreePath(server, settings, options);
       return;
     } catch (thrown) {
       const error = toError(thrown);
@@ -44,7 +46,6 @@ export async function listen(
         `cannot boot ${type} server; trying again [${error.toString()}]`,
         "error",
       );
-      if (attempt === 1) removeStaleSocket(settings, log);
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       log("attempting to boot again..", "warning");
     }
@@ -55,6 +56,41 @@ function startFailure(server: string, message: string, cause: Error): Error {
   const error = new ActionheroError("AH_SERVER_START", message, { cause });
   error.data = { server };
   return error;
+}
+
+/** Listen; a socket that a killed process has left at the path is removed before. */
+async function listenOnFreePath(
+  server: NetServer,
+  settings: ListenSettings,
+  options: ListenOptions,
+): Promise<void> {
+  try {
+    await listenOnce(server, settings);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EADDRINUSE" || !(await freePath(settings, options)))
+      throw error;
+    await listenOnce(server, settings);
+  }
+}
+
+async function freePath(
+  settings: ListenSettings,
+  { log }: ListenOptions,
+): Promise<boolean> {
+  const socketPath = unixSocketOf(settings);
+  if (!socketPath) return false;
+  try {
+    const isFree = await removeStaleSocket(socketPath);
+    if (isFree) log(`removed stale unix socket @ ${socketPath}`, "warning");
+    return isFree;
+  } catch (error) {
+    log(
+      `cannot remove stale socket @ ${socketPath}: ${toError(error).toString()}`,
+      "error",
+    );
+    return false;
+  }
 }
 
 function listenOnce(
@@ -72,41 +108,22 @@ function listenOnce(
     const onListening = () =>
       settle(() => {
         const socketPath = unixSocketOf(settings);
-        if (socketPath) fs.chmodSync(socketPath, 0o777);
+        if (socketPath) {
+          fs.chmodSync(socketPath, 0o777);
+          ownSocketFile(server, socketPath);
+        }
         resolve();
       });
     server.once("error", onError);
     server.once("listening", onListening);
+    const { port, bindIP } = settings;
     const socketPath = unixSocketOf(settings);
     if (socketPath) server.listen(socketPath);
-    else server.listen(Number(settings.port ?? 0), hostOf(settings));
+    else server.listen(Number(port ?? 0), bindIP || undefined);
   });
 }
 
-function hostOf({ bindIP }: ListenSettings): string | undefined {
-  return bindIP || undefined;
-}
-
 /** A port that is a path is a unix socket. */
-function unixSocketOf({ bindIP, port }: ListenSettings): string | undefined {
-  return !bindIP && typeof port === "string" && port.includes("/")
-    ? port
-    : undefined;
-}
-
-function removeStaleSocket(
-  settings: ListenSettings,
-  log: ListenOptions["log"],
-): void {
-  const socketPath = unixSocketOf(settings);
-  if (!socketPath) return;
-  try {
-    fs.unlinkSync(socketPath);
-    log(`removed stale unix socket @ ${socketPath}`, "warning");
-  } catch (error) {
-    log(
-      `cannot remove stale socket @ ${socketPath}: ${toError(error).toString()}`,
-      "error",
-    );
-  }
+function unixSocketOf({ port }: ListenSettings): string | undefined {
+  return typeof port === "string" && port.includes("/") ? port : undefined;
 }

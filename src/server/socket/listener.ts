@@ -4,6 +4,7 @@ import * as tls from "node:tls";
 import { isCutLogged } from "../../log/refusals";
 import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../connectionCounts";
+import { stopListening } from "../staleSocket";
 import { Certificates } from "./certificates";
 import type { SocketServerOptions } from "./socketConfig";
 
@@ -67,7 +68,7 @@ export class Listener {
 
   /** Stop listening; resolves when the last socket is closed. */
   close(): Promise<void> {
-    return new Promise((resolve) => this.server.close(() => resolve()));
+    return new Promise((resolve) => stopListening(this.server, resolve));
   }
 
   destroySockets(): void {

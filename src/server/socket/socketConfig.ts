@@ -31,7 +31,6 @@ export interface SocketConfig extends ListenSettings {
 /** Used when a project's `config.socket` lacks the key; config/socket.ts says what each means. */
 export const SOCKET_DEFAULTS = {
   port: 5000,
-  bindIP: "0.0.0.0",
   delimiter: "\n",
   maxDataLength: 1024 * 1024,
   maxBufferedBytes: 16 * 1024 * 1024,

@@ -267,12 +267,9 @@ export class SocketServer extends Server {
   }
 
   private address() {
-    const { port, bindIP, bootAttempts } = this.config;
-    return {
-      port: port ?? SOCKET_DEFAULTS.port,
-      bindIP: bindIP === undefined ? SOCKET_DEFAULTS.bindIP : bindIP,
-      bootAttempts,
-    };
+    // a null of the project deletes the key, so without it there is no address
+    const { port, bindIP = null, bootAttempts } = this.config;
+    return { port: port ?? SOCKET_DEFAULTS.port, bindIP, bootAttempts };
   }
 
   /** Nobody asked for it: a second project on a developer's machine starts without it. */

@@ -1,9 +1,10 @@
 /** Makes the http(s) server, and takes it down without cutting what runs. */
 import * as http from "node:http";
 import * as https from "node:https";
-import { Server as NetServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { sleep } from "../../utils/sleep";
 import { readCertificateFiles } from "../certificateFiles";
+import { stopListening } from "../staleSocket";
 import { isSecure } from "./hosts";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
 import { WebResponse } from "./webResponse";
@@ -68,10 +69,7 @@ async function drain(
   server: HttpServer,
   { sockets, isBusy, timeoutMs, lingerMs }: DrainOptions,
 ): Promise<number> {
-  // not http's own `close`, which would end idle connections, too
-  const closed = new Promise<void>((resolve) => {
-    NetServer.prototype.close.call(server, () => resolve());
-  });
+  const closed = new Promise<void>((resolve) => stopListening(server, resolve));
   if (lingerMs > 0) await sleep(Math.min(lingerMs, timeoutMs));
   server.close(); // now those that are idle, and http's own timer
   for (const socket of sockets()) if (!isBusy(socket)) socket.destroySoon();

@@ -139,7 +139,7 @@ export function httpsSettings(config: WebConfig): WebConfig | undefined {
     secure: true,
     serverOptions: { ...certificate, ...serverOptions },
     port: port ?? WEB_DEFAULTS.httpsPort,
-    bindIP: bindIP === undefined ? config.bindIP : bindIP,
+    bindIP: bindIP ?? config.bindIP,
   };
 }
 

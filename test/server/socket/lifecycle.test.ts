@@ -12,6 +12,7 @@ import {
   socketServer,
   startSocketApp,
 } from "../../support/socketApp";
+import { leaveStaleSocket } from "../../support/staleSocket";
 import { unstalled } from "../../support/stopwatch";
 import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
@@ -360,8 +361,8 @@ describe("listening", () => {
   test("a unix socket, with a stale one in its place", async () => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), "socket-"));
     const file = path.join(folder, "tcp.sock");
-    fs.writeFileSync(file, "stale");
-    await restart({ port: file, bindIP: null, bootAttempts: 2 });
+    await leaveStaleSocket(file);
+    await restart({ port: file, bindIP: null });
     expect(fs.statSync(file).mode & 0o777).toBe(0o777);
     const peer = await SocketPeer.connect(file);
     await peer.next();
@@ -370,7 +371,6 @@ describe("listening", () => {
     await allGone();
     await socketServer().stop();
     fs.rmSync(folder, { recursive: true });
-    delete (config.socket as { bootAttempts?: number }).bootAttempts;
   });
 });
 

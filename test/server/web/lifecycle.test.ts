@@ -4,6 +4,7 @@ import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { once } from "node:events";
+import { leaveStaleSocket } from "../../support/staleSocket";
 import {
   addActions,
   ask,
@@ -233,8 +234,8 @@ describe("start", () => {
     await web().stop();
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), "socket-"));
     const file = path.join(folder, "web.sock");
-    fs.writeFileSync(file, "stale");
-    Object.assign(config.web, { port: file, bindIP: null, bootAttempts: 2 });
+    await leaveStaleSocket(file);
+    Object.assign(config.web, { port: file, bindIP: null });
     await web().start();
     expect(fs.statSync(file).mode & 0o777).toBe(0o777);
     expect((await ask(file, "/api/quick")).json.quick).toBe(true);
