@@ -2,7 +2,7 @@
  * What a job costs: CPU time of the process that enqueues or works, and of redis, per job, against BullMQ, node-resque
  * and actionhero 29. All use one redis-server of the bench's own, each its database, in short slices that alternate.
  *
- * Options: --rounds=5 --scale=1 --only=enqueue,work,idle,late --peers=a;b
+ * Options: --rounds=5 --scale=1 --only=enqueue,work,queues,idle,late --peers=a;b --other=/another/build/of/this/package
  */
 import {
   execFileSync,
@@ -39,6 +39,8 @@ interface Peer {
   script: string;
   cwd?: string;
   child?: ChildProcess;
+  /** The build that is measured (default: this one). */
+  root?: string;
   /** Polls every 5 s, so there is time for few jobs only. */
   isSlow?: boolean;
 }
@@ -50,6 +52,12 @@ const PEERS: Peer[] = [
   { name: "node-resque", script: "nodeResque", isSlow: true },
   { name: "actionhero 29", script: "actionhero", isSlow: true },
 ];
+const other = option("other", "");
+if (other !== "")
+  PEERS.push(
+    { name: "other build, queue only", script: "ours", root: other },
+    { name: "other build", script: "actionhero", root: other },
+  );
 
 async function freePort(): Promise<number> {
   const probe = net.createServer().listen(0, "127.0.0.1");
@@ -122,7 +130,7 @@ async function start(peer: Peer, port: number, db: number): Promise<void> {
   if (["actionhero", "ours"].includes(peer.script))
     peer.cwd = project(
       `project${db}`,
-      peer.isSlow ? path.join(peersFolder, "actionhero") : root,
+      peer.isSlow ? path.join(peersFolder, "actionhero") : (peer.root ?? root),
     );
   const output = fs.openSync(path.join(scratch, `${db}.out`), "w");
   const child = fork(
@@ -134,6 +142,7 @@ async function start(peer: Peer, port: number, db: number): Promise<void> {
       env: {
         ...process.env,
         NODE_ENV: "production",
+        BENCH_ACTIONHERO: peer.root ?? root,
         REDIS_HOST: "127.0.0.1",
         REDIS_PORT: String(port),
         REDIS_DB: String(db),
@@ -235,7 +244,7 @@ async function distribution(
 }
 
 async function main(): Promise<void> {
-  const only = option("only", "enqueue,work,idle,late").split(",");
+  const only = option("only", "enqueue,work,queues,idle,late").split(",");
   const wanted = option("peers", "");
   const peers = PEERS.filter(
     ({ name }) => wanted === "" || wanted.split(";").includes(name),
@@ -278,6 +287,16 @@ async function main(): Promise<void> {
             command: "work",
             concurrency,
             count: count(n),
+          }),
+        );
+    if (only.includes("queues"))
+      for (const known of [10, 50_000])
+        show(
+          `work, jobs in 10 of ${known} known queues`,
+          await compare(peers, {
+            command: "queues",
+            known,
+            count: count(20_000),
           }),
         );
     if (only.includes("idle"))

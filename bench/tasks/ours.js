@@ -18,6 +18,7 @@ exports.create = async function create({ port, db }) {
   let scheduler;
   return {
     enqueue: (data) => queue.enqueue("bench", "job", [data]),
+    enqueueTo: (name, data) => queue.enqueue(name, "job", [data]),
     enqueueMany: (list) =>
       queue.enqueueMany(
         "bench",
@@ -25,12 +26,12 @@ exports.create = async function create({ port, db }) {
         list.map((data) => [data]),
       ),
     enqueueIn: (ms, data) => queue.enqueueIn(ms, "bench", "job", [data]),
-    async start(concurrency, listener) {
+    async start(concurrency, listener, queues = ["bench"]) {
       onJob = listener;
       multiWorker = new MultiWorker(
         {
           connection,
-          queues: ["bench"],
+          queues,
           minTaskProcessors: concurrency,
           maxTaskProcessors: concurrency,
         },

@@ -41,6 +41,25 @@ async function fill(count) {
   await inFlight(count, 100, (n) => peer.enqueue(payload(n)));
 }
 
+/** The first part of the jobs warms up. */
+async function work(concurrency, count, queues) {
+  const warmUp = Math.floor(count * 0.3);
+  let done = 0;
+  let before;
+  const after = new Promise((resolve) => {
+    onJob = () => {
+      done++;
+      if (done === warmUp) before = cpu();
+      if (done === count) resolve(cpu());
+    };
+  });
+  await peer.start(concurrency, () => onJob(), queues);
+  const end = await after;
+  const result = since(await before, end, count - warmUp);
+  await peer.stop();
+  return result;
+}
+
 const commands = {
   async enqueue({ how, count }) {
     await redis.flushdb();
@@ -60,25 +79,23 @@ const commands = {
     return result;
   },
 
-  /** The first part of the jobs warms up. */
   async work({ concurrency, count }) {
     await redis.flushdb();
     await fill(count);
-    const warmUp = Math.floor(count * 0.3);
-    let done = 0;
-    let before;
-    const after = new Promise((resolve) => {
-      onJob = () => {
-        done++;
-        if (done === warmUp) before = cpu();
-        if (done === count) resolve(cpu());
-      };
-    });
-    await peer.start(concurrency, () => onJob());
-    const end = await after;
-    const result = since(await before, end, count - warmUp);
-    await peer.stop();
-    return result;
+    return work(concurrency, count);
+  },
+
+  /** Jobs in ten queues out of `known`, for workers on all queues. */
+  async queues({ known, count }) {
+    if (!peer.enqueueTo) return null;
+    await redis.flushdb();
+    const names = Array.from({ length: known }, (_, n) => `queue ${n}`);
+    for (let first = 0; first < known; first += 1000)
+      await redis.sadd("resque:queues", ...names.slice(first, first + 1000));
+    await inFlight(count, 100, (n) =>
+      peer.enqueueTo(names[n % 10], payload(n)),
+    );
+    return work(10, count, ["*"]);
   },
 
   /** From the call of enqueue to the start of the job, on an idle queue, in ms. */

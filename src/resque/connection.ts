@@ -157,6 +157,7 @@ export class Connection extends EventEmitter {
       ...this.options.options,
     });
     if (!isEmbedded(client)) followFailover(client);
+    client.setMaxListeners?.(0); // each worker that shares it listens
     return client;
   }
 

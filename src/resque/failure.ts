@@ -5,17 +5,17 @@ import type { ParsedJob } from "./types";
 /** Longest part of an odd class name that an error shows, in characters. */
 const MAX_CLASS_LENGTH = 200;
 
-/** A job from its text. It never throws; a job that cannot be read has a `problem`. */
+/** A job from its text. It never throws; there is a `problem` when the job cannot be read. */
 export function parseJob(
   raw: string,
   queue: string,
-): ParsedJob & { problem?: string } {
+): { job: ParsedJob; problem?: string } {
   let parsed: unknown;
   try {
     parsed = JSON.parse(raw);
   } catch (error) {
     const problem = `the job is not valid JSON: ${(error as Error).message}`;
-    return { class: "", queue, args: [], problem };
+    return { job: { class: "", queue, args: [] }, problem };
   }
   const fields = (parsed ?? {}) as { [name: string]: unknown };
   const { args, notes } = openArgs(fields.args);
@@ -28,7 +28,7 @@ export function parseJob(
   if (typeof notes?.id === "string" && notes.id !== "") job.id = notes.id;
   if (Number.isSafeInteger(notes?.attempt) && notes!.attempt! > 0)
     job.attempt = notes!.attempt;
-  return job;
+  return { job };
 }
 
 /** Producers of other kinds write what they like; an object may not even have a text. */

@@ -113,12 +113,10 @@ export class MultiWorker extends EventEmitter {
       await connection.connect();
       if (!this.running) return await connection.end();
       this.process = this.openProcess(connection);
-      // a stop meanwhile ends the start, too
-      while (
-        this.running &&
-        this.workers.length < this.options.minTaskProcessors
-      )
-        await this.startWorker();
+      const { minTaskProcessors: count } = this.options;
+      const starts = Array.from({ length: count }, () => this.startWorker());
+      for (const result of await Promise.allSettled(starts))
+        if (result.status === "rejected") throw result.reason;
     } catch (error) {
       await this.stop();
       throw error;
@@ -249,6 +247,7 @@ export class MultiWorker extends EventEmitter {
       await worker.connect();
       // it may have been stopped meanwhile
       if (this.workers.includes(worker)) await worker.start();
+      else await worker.queueObject.end();
     } catch (error) {
       this.workers = this.workers.filter((other) => other !== worker);
       this.takenIds.delete(id);

@@ -1,4 +1,5 @@
 /** The order in which workers look for jobs. */
+import type { QueueStore } from "./store/store";
 
 /**
  * Queues in order of preference. The order given counts; `*` stands for the queues that are not named beside it, and
@@ -35,6 +36,15 @@ export function resolveQueues(
   return order.flatMap((queue) =>
     queue === "*" ? rest.sort(compareNames) : [queue],
   );
+}
+
+/** The queues that an order means at the moment. */
+export async function listQueues(
+  store: Pick<QueueStore, "queues">,
+  order: readonly string[],
+): Promise<string[]> {
+  const known = order.includes("*") ? await store.queues() : [];
+  return resolveQueues(order, known);
 }
 
 function compareNames(a: string, b: string): number {

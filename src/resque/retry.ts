@@ -24,7 +24,7 @@ export function nextAttempt(
   if (parsed.id) notes.id = parsed.id;
   else notes.salt = environment.token(4);
   // hooks may have changed the arguments of this run
-  const { args, queue } = parseJob(view.raw, view.queue);
+  const { args, queue } = parseJob(view.raw, view.queue).job;
   const raw = encode(queue, parsed.class, withNotes(args, notes));
   const effects: Effect[] = [{ do: "delay", queue, raw, due: { inMs: delay } }];
   if (unique)

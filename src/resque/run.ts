@@ -19,7 +19,7 @@ export function openJob(
   taken: QueuedJob,
   lease: JobLease,
 ): JobView {
-  const { problem, ...job } = parseJob(taken.raw, taken.queue);
+  const { job, problem } = parseJob(taken.raw, taken.queue);
   const view = new View(job, taken, lease);
   if (problem !== undefined) view.error = new Error(problem);
   return view;
@@ -87,8 +87,12 @@ function failureOf(view: JobView, error: Error): Outcome {
  * A process that stood still may have lost its jobs meanwhile: what was fetched before must not start any more.
  * @throws LeaseEnded
  */
-async function checkLease({ lease }: JobView): Promise<void> {
-  if (!lease.isSure() && !(await lease.confirm())) throw new LeaseEnded();
+function checkLease({ lease }: JobView): Promise<void> | undefined {
+  return lease.isSure() ? undefined : confirmLease(lease);
+}
+
+async function confirmLease(lease: JobLease): Promise<void> {
+  if (!(await lease.confirm())) throw new LeaseEnded();
 }
 
 async function acquireSlot(view: JobView, limit: number): Promise<boolean> {

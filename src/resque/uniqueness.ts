@@ -9,7 +9,7 @@ import type { Job } from "./types";
  * notes of the engine.
  */
 export function uniqueKey(queue: string, raw: string): string {
-  const job = parseJob(raw, queue);
+  const { job } = parseJob(raw, queue);
   const text = JSON.stringify([queue, job.class, job.args], sortKeys);
   return createHash("sha1").update(text).digest("hex");
 }

@@ -7,7 +7,7 @@ import { systemEnvironment, type Environment } from "./environment";
 import { viewClassOf, type JobView, type JobViewClass } from "./jobView";
 import { runHooks } from "./pluginRunner";
 import { Queue } from "./queue";
-import { resolveQueues } from "./queueOrder";
+import { listQueues } from "./queueOrder";
 import { definitionOf, finish, openJob, runBody, runJob } from "./run";
 import {
   workerIdentity,
@@ -104,8 +104,10 @@ export class Worker extends EventEmitter {
 
   async connect(): Promise<void> {
     await this.queueObject.connect();
-    const known = this.given.includes("*") ? await this.store.queues() : [];
-    this.queues = resolveQueues(this.given, known);
+    const { process } = this.options;
+    this.queues = process
+      ? await process.knownQueues()
+      : await listQueues(this.store, this.given);
     this.ready = true;
   }
 

@@ -12,7 +12,7 @@ import {
   type WorkerState,
 } from "./lifecycle";
 import { Outage } from "./outage";
-import { queueOrder } from "./queueOrder";
+import { listQueues, queueOrder } from "./queueOrder";
 import { SkewWatch } from "./skew";
 import {
   NO_OUTCOME,
@@ -160,6 +160,8 @@ export class WorkerProcess {
   readonly store: QueueStore;
   private readonly listener: ProcessListener;
   private readonly queues: readonly string[];
+  private known: Promise<string[]> = Promise.resolve([]);
+  private knownUntil = -Infinity;
   private readonly members = new Set<Member>();
   private registering?: Promise<void>;
 
@@ -206,6 +208,22 @@ export class WorkerProcess {
     this.skew = new SkewWatch(environment, (ms) => listener.skewed(ms));
   }
 
+  /** The queues of all workers, as they were when one of them asked within the last poll interval: there may be many. */
+  async knownQueues(): Promise<string[]> {
+    const { environment, options, store } = this;
+    const now = environment.monotonic();
+    if (now >= this.knownUntil) {
+      this.knownUntil = now + (options.timeout ?? POLL_MS);
+      this.known = listQueues(store, options.queues);
+    }
+    try {
+      return [...(await this.known)];
+    } catch (error) {
+      this.knownUntil = -Infinity;
+      throw error;
+    }
+  }
+
   /** Make the worker known here; `start` registers it. */
   add(runner: JobRunner, name: string, queues: string): Member {
     const member = new Member(runner, name, queues);
@@ -218,11 +236,15 @@ export class WorkerProcess {
     if (this.isClosed) throw new Error("the process has ended");
     this.members.add(member);
     this.move(member, "start");
-    try {
-      while (this.isUnlisted(member)) await this.ensureRegistered();
-    } catch (error) {
-      this.move(member, "refused");
-      throw error;
+    while (isJoining(member)) {
+      try {
+        await this.ensureRegistered();
+      } catch (error) {
+        // it may be another worker that was not registered
+        if (!isJoining(member)) return;
+        this.move(member, "refused");
+        throw error;
+      }
     }
   }
 
@@ -482,9 +504,12 @@ export class WorkerProcess {
   private async registerAll(): Promise<void> {
     for (;;) {
       if (this.id === "") await this.register();
-      const member = this.unregistered();
-      if (!member) return;
-      await this.join(member);
+      if (this.unregistered() === undefined) return;
+      const members = [...this.members].filter((m) => this.isUnlisted(m));
+      // all have ended before one is tried again: no worker is listed under two names
+      const joins = members.map((member) => this.join(member));
+      for (const result of await Promise.allSettled(joins))
+        if (result.status === "rejected") throw result.reason;
     }
   }
 
@@ -706,6 +731,10 @@ const DONE = Promise.resolve();
 
 interface Call extends ExchangeCall {
   readonly members: readonly Member[];
+}
+
+function isJoining({ state }: Member): boolean {
+  return state === "joining" || state === "cancelling";
 }
 
 /** Whether a worker in this state is to be listed under the present registration. */

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { commandTimedOut } from "../../redis/away";
 import { runScript, type Script } from "../../redis/script";
 import type { Environment } from "../environment";
-import { DONE } from "./lua/operation";
+import { CALLS_PER_NAME } from "./lua/operation";
 
 export interface OperationsOptions {
   prefix: string;
@@ -13,6 +13,9 @@ export interface OperationsOptions {
   clock: Script;
   environment: Environment;
 }
+
+/** The time when the reply is 1, the negative time when the call was refused, else time and reply. */
+type Answer = number | [time: number, reply: unknown];
 
 export class Operations {
   /** Names this process at the store: its repeated calls are told from others by it. */
@@ -80,7 +83,9 @@ export class Operations {
   ): Promise<unknown> {
     const { prefix, timeoutMs, environment } = this.options;
     const deadline = environment.monotonic() + timeoutMs;
-    const caller = number === 0 ? "" : this.caller;
+    const generation = Math.floor(number / CALLS_PER_NAME);
+    const first = generation * CALLS_PER_NAME;
+    const name = number === 0 ? "" : `${this.caller}:${generation}`;
     for (let isFirst = true; ; isFirst = false) {
       const offset = this.offset ?? (await this.measureOffset());
       const call = runScript(
@@ -89,19 +94,21 @@ export class Operations {
         [`${prefix}queues`],
         [
           prefix,
-          caller,
-          number,
-          this.lowest(number),
+          name,
+          number - first,
+          this.lowest(number) - first,
           Math.floor(deadline + offset),
           2 * timeoutMs,
           ...args,
         ],
       );
-      const [state, time, reply] = (await (isFirst
+      const answer = (await (isFirst
         ? call
-        : until(environment, deadline, call))) as [number, number, unknown];
-      this.read(time);
-      if (state === DONE) return reply;
+        : until(environment, deadline, call))) as Answer;
+      const time = typeof answer === "number" ? answer : answer[0];
+      this.read(Math.abs(time));
+      if (typeof answer !== "number") return answer[1];
+      if (time > 0) return 1;
       // the offset was too low, e.g. because this process stood still: measured anew, with the same number
       if (environment.monotonic() >= deadline) throw commandTimedOut();
     }

@@ -11,7 +11,7 @@ import type { JobInfo } from "../types";
 import { SEARCH_LENGTH } from "./limits";
 import { scriptsFor, type ScriptName, type Scripts } from "./lua";
 import { encodeEffects } from "./lua/effects";
-import { JOB, RECORD } from "./lua/exchange";
+import { JOB, NEXT_JOB, NO_FETCH, RECORD, WITH_EFFECTS } from "./lua/exchange";
 import { Operations } from "./operations";
 import { RedisWakeUps } from "./redisWakeUps";
 import type {
@@ -21,13 +21,13 @@ import type {
   EnqueueResult,
   ExchangeCall,
   ExchangeResult,
+  ExchangeSlot,
   HeldLock,
   JobFields,
   LockRequest,
   Orphan,
   PlanChange,
   PlannedTask,
-  Outcome,
   Promotion,
   QueuedJob,
   QueueLength,
@@ -256,10 +256,9 @@ export class RedisStore implements QueueStore {
       ...queues,
     ];
     for (const { worker } of slots) args.push(worker.member);
-    for (const { worker, outcome, want } of slots) {
-      args.push(worker.name, worker.quoted, codeOf(outcome), want ? "1" : "");
-      encodeEffects(outcome.effects, args);
-    }
+    for (const slot of slots) args.push(codeOf(slot));
+    for (const { outcome } of slots)
+      if (outcome.effects) encodeEffects(outcome.effects, args);
     const reply = (await runScript(
       this.redis,
       this.scripts.EXCHANGE,
@@ -596,7 +595,7 @@ export class RedisStore implements QueueStore {
     [kind, ms]: [string, number | string],
     { unique, track, idempotencyKey }: EnqueueOptions,
   ): Promise<EnqueueResult> {
-    const [state, id] = (await this.once("PRODUCE", [
+    const reply = await this.once("PRODUCE", [
       queue,
       raw,
       kind,
@@ -605,7 +604,9 @@ export class RedisStore implements QueueStore {
       track?.class ?? unique?.class ?? "",
       track?.id ?? "",
       idempotencyKey === undefined ? "" : sha1(idempotencyKey),
-    ])) as ["known", string];
+    ]);
+    if (reply === 1) return { state: "added" };
+    const [state, id] = reply as ["known", string];
     return { state, id };
   }
 
@@ -732,8 +733,11 @@ function returnedOf(reply: unknown): Returned[] {
 
 const CODES = { none: "", success: "p", uncounted: "n", retried: "r" };
 
-function codeOf(outcome: Outcome): string {
-  return outcome.kind === "failure" ? outcome.entry : CODES[outcome.kind];
+function codeOf({ outcome, want }: ExchangeSlot): string {
+  const code =
+    outcome.kind === "failure" ? `f${outcome.entry}` : CODES[outcome.kind];
+  if (want && !outcome.effects) return code;
+  return `${want ? "" : NO_FETCH}${outcome.effects ? WITH_EFFECTS : ""}${code}`;
 }
 
 function openExchange(
@@ -743,10 +747,12 @@ function openExchange(
   const problems = reply[0] === "" ? [] : String(reply[0]).split("\n");
   const jobs: (QueuedJob | undefined)[] = [];
   let at = 1;
+  let queue = "";
   for (let i = 0; i < count; i++) {
     const kind = reply[at++];
-    if (kind === JOB)
-      jobs.push({ queue: reply[at++] as string, raw: reply[at++] as string });
+    if (kind === JOB) queue = reply[at++] as string;
+    if (kind === JOB || kind === NEXT_JOB)
+      jobs.push({ queue, raw: reply[at++] as string });
     else if (kind === RECORD) jobs.push(openRecord(reply[at++] as string));
     else jobs.push(undefined);
   }

@@ -51,7 +51,7 @@ describeOnRedis("the store on redis", () => {
       return twice;
     };
     const withoutTime = (reply: unknown) =>
-      Array.isArray(reply) ? [reply[0], reply[2]] : reply;
+      Array.isArray(reply) ? (reply[1] as unknown) : Math.sign(reply as number);
 
     test("take effect once, and are answered alike", async () => {
       const repeating = client();
@@ -274,6 +274,30 @@ describeOnRedis("the store on redis", () => {
       expect(JSON.parse(entry)).toMatchObject({ payload: "no record" });
       expect(await store.jobs("q", 0, -1)).toEqual([job(2).raw]);
     });
+  });
+
+  test("a fetch costs as much with 50,000 known queues as with 10", async () => {
+    const commandsOfFetches = async (known: number) => {
+      await redis.flushall();
+      const names = Array.from({ length: known }, (_, n) => `queue ${n}`);
+      for (let first = 0; first < known; first += 1000)
+        await redis.sadd("resque:queues", names.slice(first, first + 1000));
+      for (const name of names.slice(0, 10))
+        await store.enqueue(name, ["a", "b"]);
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await redis.config("RESETSTAT");
+      let jobs = 0;
+      while (await actor.next(worker, SUCCESS)) jobs++;
+      expect(jobs).toBe(20);
+      const stats = await redis.info("commandstats");
+      const calls = [...stats.matchAll(/calls=(\d+)/g)].map(([, n]) =>
+        Number(n),
+      );
+      return calls.reduce((sum, n) => sum + n, 0);
+    };
+    const few = await commandsOfFetches(10);
+    expect(await commandsOfFetches(50_000)).toBeLessThanOrEqual(1.2 * few);
   });
 
   describe("jobs of other programs", () => {

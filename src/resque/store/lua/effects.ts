@@ -5,13 +5,9 @@ import { flatFields } from "../texts";
 
 /** The effects of one job, flat: their number, then a letter and the arguments of each. */
 export function encodeEffects(
-  effects: readonly Effect[] | undefined,
+  effects: readonly Effect[],
   out: (string | number)[],
 ): void {
-  if (!effects) {
-    out.push(0);
-    return;
-  }
   out.push(effects.length);
   for (const effect of effects) encode(effect, out);
 }

@@ -5,35 +5,92 @@ import { BASE, DELAY, FAIL, JSON_TEXT, QUEUES, REQUEUE, SLOTS } from "./shared";
 /** Names of queues that are read at once for workers on all of them. */
 const PAGE = 100;
 
-/** In a reply: no job; a queue and a job; the record of the job that the worker has; a worker that is not ours any more. */
+/** In a reply: no job; a queue and a job; the record of the job that the worker has; a job of the queue named last. */
 export const NOTHING = 0;
 export const JOB = 1;
 export const RECORD = 2;
+export const NEXT_JOB = 3;
 
-// KEYS: process. ARGV: prefix, call number, run_at, node, number of queues, number of workers, queues..., members..., then
-// per worker name, name as JSON, outcome ('' none, 'p' success, 'n' uncounted, 'r' retried, else entry of the failed list),
-// '1' to fetch, effects.
+/** In an argument, before the outcome: the worker fetches no job; its outcome has effects. */
+export const NO_FETCH = "-";
+export const WITH_EFFECTS = "+";
+
+/** Whether `code` begins with `mark`. */
+const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
+
+// KEYS: process. ARGV: prefix, call number, run_at, node, number of queues, number of workers, queues..., members...,
+// outcomes ('' none, 'p' success, 'n' uncounted, 'r' retried, 'f' and an entry of the failed list), effects of those that
+// have any.
 // Returns nil when the process is not registered, or the call is older than the last one; else what is wrong with the data,
 // then per worker what it has now.
 //
 // A job is in a queue or in a record at every moment, and counted when its record goes. Wake-ups are not lost: the tokens
 // go in the step that sees the queues empty, and jobs that are left get one.
+//
+// Each function that a script defines costs it some 0.2 us, so what few jobs need is defined when it is needed.
 export const EXCHANGE = `
 local ns, process = ARGV[1], KEYS[1]
-${BASE}${JSON_TEXT}${QUEUES}${FAIL}${REQUEUE}${SLOTS}${DELAY}${EFFECTS}
+${BASE}${JSON_TEXT}
 allowWhenFull()
 local call, queueCount, workerCount = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local last = tonumber(try('HGET', process, 'call') or '-1')
 if last == -1 or call < last then return false end
 local firstMember = 7 + queueCount
-local names = try('HMGET', process .. ':members', unpack(ARGV, firstMember, firstMember + workerCount - 1))
+local firstCode = firstMember + workerCount
+local names = try('HMGET', process .. ':members', unpack(ARGV, firstMember, firstCode - 1))
 if not names then return false end
 local isRepeated = call == last
 if not isRepeated then redis.call('HSET', process, 'call', ARGV[2]) end
 
+local fail, apply, skip
+local function defineRare()
+${QUEUES}${FAIL}${REQUEUE}${SLOTS}${DELAY}${EFFECTS}
+  return fail, apply, skip
+end
+
+local processed, failures, missing, effects = 0, 0, 0, firstCode + workerCount
+local wants, finished, present = {}, {}, {}
+for worker = 1, workerCount do
+  local name, code, want, hasEffects = names[worker], ARGV[firstCode + worker - 1], true, false
+  if ${begins(NO_FETCH)} then
+    want = false
+    code = string.sub(code, 2)
+  end
+  if ${begins(WITH_EFFECTS)} then
+    hasEffects = true
+    code = string.sub(code, 2)
+  end
+  if name and isRepeated then
+    if want then present[worker] = try('GET', ns .. 'worker:' .. ARGV[firstMember + worker - 1]) end
+  elseif name then
+    if code == 'p' then
+      processed = processed + 1
+      try('INCR', ns .. 'stat:processed:' .. name)
+    elseif code == '' then
+      if want then present[worker] = try('GET', ns .. 'worker:' .. ARGV[firstMember + worker - 1]) end
+    elseif code ~= 'n' then
+      failures = failures + 1
+      try('INCR', ns .. 'stat:failed:' .. name)
+      if code ~= 'r' then
+        if not fail then fail, apply, skip = defineRare() end
+        fail(string.sub(code, 2))
+      end
+    end
+    finished[worker] = code ~= ''
+    if want and not present[worker] then
+      wants[worker] = true
+      missing = missing + 1
+    end
+  end
+  if hasEffects and not isRepeated then
+    if not fail then fail, apply, skip = defineRare() end
+    if name then effects = apply(ARGV[firstMember + worker - 1], effects) else effects = skip(effects) end
+  end
+end
+if processed > 0 then try('INCRBY', ns .. 'stat:processed', processed) end
+if failures > 0 then try('INCRBY', ns .. 'stat:failed', failures) end
+
 local node, paused, named = ARGV[4], {}, {}
-for _, queue in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do paused[queue] = true end
-for i = 7, firstMember - 1 do named[ARGV[i]] = true end
 local nextName, index, page, at, isAny, wakeAny = 7, nil, nil, 1, false, nil
 local queue, wakeList
 -- the next queue in order of preference: nil when there is none
@@ -70,60 +127,65 @@ local function advance()
     end
   end
 end
+-- as many jobs as are missing, of one queue: none when there are none
 local function fetch()
   while queue do
-    local raw = try('LPOP', ns .. 'queue:' .. queue)
-    if raw then return raw end
+    local list, jobs = ns .. 'queue:' .. queue, nil
+    if missing == 1 then
+      local raw = try('LPOP', list)
+      if raw then return {raw} end
+    else
+      jobs = try('LRANGE', list, 0, missing - 1)
+      if jobs and jobs[1] then
+        redis.call('LTRIM', list, #jobs, -1)
+        return jobs
+      end
+    end
     if page then redis.call('ZREM', index, queue) end
     advance()
   end
-  return false
+  return {}
 end
 
-local reply, processed, failures, wanted = {''}, 0, 0, false
-local arg = firstMember + workerCount
-for worker = 1, workerCount do
-  local member, outcome, want = ARGV[firstMember + worker - 1], ARGV[arg + 2], ARGV[arg + 3] == '1'
-  local record, isOurs = ns .. 'worker:' .. member, names[worker]
-  local present = false
-  if want and isOurs and (isRepeated or outcome == '') then present = try('GET', record) end
-  if isOurs and not isRepeated then
-    if outcome == 'p' then
-      processed = processed + 1
-      try('INCR', ns .. 'stat:processed:' .. ARGV[arg])
-    elseif outcome ~= '' and outcome ~= 'n' then
-      failures = failures + 1
-      try('INCR', ns .. 'stat:failed:' .. ARGV[arg])
-      if outcome ~= 'r' then fail(outcome) end
-    end
-  end
-  if present then
-    reply[#reply + 1] = ${RECORD}
-    reply[#reply + 1] = present
-  else
-    local raw = false
-    if isOurs and not isRepeated and want then
-      if not wanted then
-        wanted = true
-        advance()
-      end
-      raw = fetch()
-    end
-    if raw then
-      redis.call('SET', record, '{"worker":' .. ARGV[arg + 1] .. ',"queue":' .. json(queue) .. ',"run_at":' .. ARGV[3] .. ',"payload":' .. raw .. '}')
-      reply[#reply + 1] = ${JOB}
-      reply[#reply + 1] = queue
-      reply[#reply + 1] = raw
-    else
-      if isOurs and not isRepeated and outcome ~= '' then redis.call('DEL', record) end
-      reply[#reply + 1] = ${NOTHING}
-    end
-  end
-  if isOurs and not isRepeated then arg = apply(member, arg + 4)
-  else arg = skip(arg + 4) end
+local wanted = missing > 0
+if wanted then
+  for _, name in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do paused[name] = true end
+  for i = 7, firstMember - 1 do named[ARGV[i]] = true end
+  advance()
 end
-if processed > 0 then try('INCRBY', ns .. 'stat:processed', processed) end
-if failures > 0 then try('INCRBY', ns .. 'stat:failed', failures) end
+local reply, size, jobs, taken, kind, middle = {''}, 1, {}, 0, nil, nil
+for worker = 1, workerCount do
+  local raw = nil
+  if wants[worker] then
+    if taken == #jobs then jobs, taken, kind = fetch(), 0, ${JOB} end
+    taken = taken + 1
+    raw = jobs[taken]
+  end
+  if raw then
+    missing = missing - 1
+    if kind == ${JOB} then
+      middle = ',"queue":' .. json(queue) .. ',"run_at":' .. ARGV[3] .. ',"payload":'
+      reply[size + 1] = ${JOB}
+      reply[size + 2] = queue
+      reply[size + 3] = raw
+      size = size + 3
+      kind = ${NEXT_JOB}
+    else
+      reply[size + 1] = ${NEXT_JOB}
+      reply[size + 2] = raw
+      size = size + 2
+    end
+    redis.call('SET', ns .. 'worker:' .. ARGV[firstMember + worker - 1], '{"worker":' .. json(names[worker]) .. middle .. raw .. '}')
+  elseif present[worker] then
+    reply[size + 1] = ${RECORD}
+    reply[size + 2] = present[worker]
+    size = size + 2
+  else
+    if finished[worker] then redis.call('DEL', ns .. 'worker:' .. ARGV[firstMember + worker - 1]) end
+    size = size + 1
+    reply[size] = ${NOTHING}
+  end
+end
 if wanted then
   if not queue then
     for i = 7, firstMember - 1 do

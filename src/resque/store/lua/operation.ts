@@ -1,13 +1,15 @@
 /**
  * The frame of every script that writes: it refuses what comes after its deadline, and answers a repetition without doing
- * anything again. ARGV: prefix, caller, number, lowest number that the caller still waits for, deadline in ms of this
- * clock, how long to remember in ms; the script's own arguments follow, from `ARG` on.
+ * anything again. ARGV: prefix, name of the caller's calls or '', number of the call, lowest number that the caller still
+ * waits for, deadline in ms of this clock, how long to remember in ms; the script's own arguments follow, from `ARG` on.
  *
- * `ah:ops:<caller>` holds the replies that a caller may still ask for, by number, and in `low` the lowest number. Older
- * ones were answered or given up, so that a copy which is still on its way is refused. The key ends when a copy would be
- * too late in any case.
+ * `ah:ops:<name>` is a bitmap of the calls that took effect. A caller has a name for every `CALLS_PER_NAME` calls. Nearly all
+ * replies are 1; the others are kept in `ah:ops:<name>:replies` while the caller waits for one of them. Both end when a copy of
+ * the last call would be too late in any case.
  *
- * A script without a caller has a deadline only: to run it twice changes nothing.
+ * A script without a name has a deadline only: to run it twice changes nothing.
+ *
+ * Returns the time when the reply is 1, the negative time when the call is refused, else time and reply.
  */
 import { BASE } from "./shared";
 
@@ -20,30 +22,50 @@ export const [A, B, C, D, E, F, G, H] = Array.from(
   (_, index) => `ARGV[${ARG + index}]`,
 );
 
-export const REFUSED = 0;
-export const DONE = 1;
+/** One bit each: a name has 1 KB. */
+export const CALLS_PER_NAME = 8192;
 
 /** @param body Lua that returns something other than nil; `time` is the store's, in ms */
 export function operation(parts: readonly string[], body: string): string {
+  return frame(`${BASE}${parts.join("")}`, body);
+}
+
+/** The same for a script that often needs nothing else: a function that it defines costs it some 0.2 us. */
+export function frame(functions: string, body: string): string {
   return `
-local ns, caller, low = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local ns, ops, number = ARGV[1], ARGV[2], ARGV[3]
 local time = now()
-if time > tonumber(ARGV[5]) then return {${REFUSED}, time} end
-${BASE}
-${parts.join("")}
+if time > tonumber(ARGV[5]) then return -time end
+if ops ~= '' then
+  ops = ns .. 'ah:ops:' .. ops
+  if redis.call('GETBIT', ops, number) == 1 then
+    local known = redis.call('HGET', ops .. ':replies', number)
+    if known then return {time, cmsgpack.unpack(known)} end
+    return time
+  end
+end
+${functions}
 local function run()
 ${body}
 end
-if caller == '' then return {${DONE}, time, run()} end
-local ops, number = ns .. 'ah:ops:' .. caller, ARGV[3]
-local known = redis.call('HMGET', ops, number, 'low')
-if known[1] then return {${DONE}, time, cmsgpack.unpack(known[1])} end
-local before = tonumber(known[2] or ARGV[4])
-if tonumber(number) < before then return {${REFUSED}, time} end
 local reply = run()
-for old = before, low - 1 do redis.call('HDEL', ops, text(old)) end
-redis.call('HSET', ops, number, cmsgpack.pack(reply), 'low', text(math.max(low, before)))
+if ops == '' then
+  if reply == 1 then return time end
+  return {time, reply}
+end
+if reply ~= 1 then
+  -- a full redis refuses a first write that needs memory
+  redis.call('HDEL', ns .. 'ah:full', '')
+  local replies, low = ops .. ':replies', tonumber(ARGV[4])
+  for _, old in ipairs(redis.call('HKEYS', replies)) do
+    if tonumber(old) < low then redis.call('HDEL', replies, old) end
+  end
+  redis.call('HSET', replies, number, cmsgpack.pack(reply))
+  expire(replies, ARGV[6])
+end
+redis.call('SETBIT', ops, number, 1)
 expire(ops, ARGV[6])
-return {${DONE}, time, reply}
+if reply == 1 then return time end
+return {time, reply}
 `;
 }

@@ -1,10 +1,12 @@
 /** Scripts of producers: jobs are added, delayed and removed. */
 import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../limits";
-import { A, ARG, B, C, D, E, F, G, H, operation } from "./operation";
+import { A, ARG, B, C, D, E, F, frame, G, H, operation } from "./operation";
 import {
+  BASE,
   DELAY,
   FAIL,
   JSON_TEXT,
+  MAX_TOKENS,
   QUEUES,
   REQUEUE,
   SLOTS,
@@ -12,20 +14,23 @@ import {
 } from "./shared";
 
 // Arguments: queue, jobs... Returns 1. The queue is known whenever it has jobs, and no job is without a token.
-export const ENQUEUE = operation(
-  [QUEUES],
+export const ENQUEUE = frame(
+  "",
   `
   local queue, count = ${A}, #ARGV - ${ARG}
   local length = redis.call('RPUSH', ns .. 'queue:' .. queue, unpack(ARGV, ${ARG + 1}))
-  arrived(queue, length, count)
+  if length - count < ${MAX_TOKENS} then
+    ${BASE}${QUEUES}
+    arrived(queue, length, count)
+  end
   return 1
 `,
 );
 
 // Arguments: queue, job, '' or 'at' or 'in', ms, name of the unique lock or '', class, id to track or '', idempotency key
-// or ''. Returns state and id. A crash cannot leave a lock or a state without a job, and two producers cannot both add one.
-export const PRODUCE = operation(
-  [QUEUES, DELAY, UNIQUE],
+// or ''. Returns 1 when it was added, else state and id. A crash cannot leave a lock or a state without a job, and two producers cannot both add one.
+export const PRODUCE = frame(
+  BASE,
   `
   local queue, raw, kind, unique, class, id, key = ${A}, ${B}, ${C}, ${E}, ${F}, ${G}, ${H}
   local idempotent = ns .. 'ah:idempotent:' .. key
@@ -34,10 +39,18 @@ export const PRODUCE = operation(
     if known then return {'known', known} end
   end
   local lock = ns .. 'ah:unique:' .. unique
-  if unique ~= '' and isUniqueHeld(lock, queue, class) then return {'held'} end
+  if unique ~= '' then
+    ${UNIQUE}
+    if isUniqueHeld(lock, queue, class) then return {'held'} end
+  end
   if kind == '' then
-    arrived(queue, redis.call('RPUSH', ns .. 'queue:' .. queue, raw), 1)
+    local length = redis.call('RPUSH', ns .. 'queue:' .. queue, raw)
+    if length <= ${MAX_TOKENS} then
+      ${QUEUES}
+      arrived(queue, length, 1)
+    end
   else
+    ${DELAY}
     local due = tonumber(${D})
     if kind == 'in' then due = time + due end
     if not delay(due, raw, 0) then return {'duplicate'} end
@@ -55,7 +68,7 @@ export const PRODUCE = operation(
       expire(idempotent, ${KEEP_JOB_SECONDS * 1000})
     end
   end
-  return {'added'}
+  return 1
 `,
 );
 

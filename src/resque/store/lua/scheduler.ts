@@ -187,8 +187,9 @@ export const SWEEP_SLOTS = operation(
 `,
 );
 
-/** Queues that one sweep looks at, at least. */
+/** Queues that one sweep looks at, at least and, unless they are a smaller share of all, at most. */
 const SWEEP = 1000;
+const LARGEST_SHARE = 0.02;
 
 // Arguments: ms in which all queues are looked at. Returns the ms until the next call.
 // The cursor is everybody's: what one process has looked at, the others need not.
@@ -203,7 +204,8 @@ export const SWEEP_QUEUES = operation(
   local elapsed = time - tonumber(known[2] or '0')
   if elapsed < 0 or elapsed > period then elapsed = period end
   local least = math.min(count, ${SWEEP})
-  local share = math.ceil(count * elapsed / period)
+  local most = math.max(${SWEEP}, math.ceil(count * ${LARGEST_SHARE}))
+  local share = math.min(math.ceil(count * elapsed / period), most)
   if share < least then return math.max(1, math.ceil((least - share) * period / count)) end
   local reply = count > 0 and redis.call('SSCAN', queues, known[1] or '0', 'COUNT', share) or {'0', {}}
   for _, queue in ipairs(reply[2]) do
@@ -215,6 +217,6 @@ export const SWEEP_QUEUES = operation(
   end
   redis.call('HSET', state, 'cursor', reply[1], 'at', text(time))
   if count <= ${SWEEP} then return period end
-  return math.max(1, math.ceil(period * ${SWEEP} / count))
+  return math.max(1, math.ceil(period * most / count))
 `,
 );

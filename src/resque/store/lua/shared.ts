@@ -45,9 +45,9 @@ end
 `;
 
 /**
- * - `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it becomes known, and workers
- *   that name it or take any are woken. Needs BASE.
- * - `push(command, queue, raw)`: add a job at one end; one that finds no list there goes to the failed list.
+ * `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it becomes known, and workers that
+ * name it or take any are woken. A queue that had `MAX_TOKENS` jobs before has its tokens, or a worker that was woken by one
+ * leaves another for the jobs that it leaves. Needs BASE.
  */
 export const QUEUES = `
 local function token(list, count)
@@ -55,6 +55,7 @@ local function token(list, count)
   for _ = 1, math.min(free, count) do try('RPUSH', list, '1') end
 end
 local function arrived(queue, length, count)
+  if length - count >= ${MAX_TOKENS} then return end
   local node = try('HGET', ns .. 'ah:node-queues', queue)
   local suffix = node and ':' .. node or ''
   if length == count then
