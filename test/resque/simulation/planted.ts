@@ -175,7 +175,10 @@ export const PLANTED_SCRIPTS: readonly {
     name: "an enqueue that is sent again adds the job again",
     change: (name, lua) =>
       name === "ENQUEUE" || name === "PRODUCE"
-        ? lua.replace("if caller == '' then", "if true then")
+        ? lua.replace(
+            "if redis.call('GETBIT', ops, number) == 1 then",
+            "if false then",
+          )
         : lua,
   },
   {
