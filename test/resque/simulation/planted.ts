@@ -192,10 +192,10 @@ export const PLANTED_SCRIPTS: readonly {
         : lua,
   },
   {
-    name: "the registration of a process ends without its jobs",
+    name: "a worker leaves and does not give its job back",
     change: (name, lua) =>
-      name === "DEREGISTER"
-        ? lua.replace("for i = 1, #members, 2 do", "for i = 1, 0 do")
+      name === "LEAVE"
+        ? lua.replace("      requeue(queue, raw)\n      result", "      result")
         : lua,
   },
   {
