@@ -65,6 +65,22 @@ test("it takes a body", async () => {
   expect(json.greeting).toBe("Hello Ada! Hello Ada! ");
 });
 
+test.each([
+  [{ name: 5 }, "names have at least 3 letters"],
+  [{ name: { length: 9 } }, "names have at least 3 letters"],
+  [{ name: ["Ada", "Eve", "Joe"] }, "names have at least 3 letters"],
+  [{ name: "Ada", times: 1e9 }, "times is from 1 to 10"],
+  [{ name: "Ada", times: {} }, "times is from 1 to 10"],
+])("it refuses %j", async (params, error) => {
+  const { json } = await app.ask("/api/greet", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(params),
+  });
+  expect(json.error).toBe(error);
+  expect(json.greeting).toBeUndefined();
+});
+
 test("it answers over TCP, as the session shows", async () => {
   const [, session] = /^\$ telnet localhost 5000\n(.*?)^```/ms.exec(readme)!;
   const { general } = actionhero.config;

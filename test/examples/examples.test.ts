@@ -135,6 +135,31 @@ test("session-auth: up, in, who, out", async () => {
   expect((await session("GET", cookie)).json.error).toBe("please sign in");
 }, 60_000);
 
+test("session-auth: only texts are names and passwords", async () => {
+  const port = await start("session-auth");
+  const post = (path: string, body: object) =>
+    ask(port, path, { method: "POST", ...json(body) });
+  const password = "correct horse";
+  await post("/api/users", { name: "ada", password });
+  const strange = [
+    { name: { x: 1 }, password },
+    { name: ["ada"], password },
+    { name: 5, password },
+    { name: "ada", password: 12345678 },
+    { name: "ada", password: { length: 9 } },
+    { name: "ada", password: ["correct horse"] },
+  ];
+  for (const path of ["/api/users", "/api/session"])
+    for (const body of strange) {
+      const { status, json } = await post(path, body);
+      expect([body, status, json.error]).toEqual([
+        body,
+        422,
+        expect.stringMatching(/^a (name|password) is a text/),
+      ]);
+    }
+}, 60_000);
+
 test("session-auth: a cookie that was planted before the sign-in is worth nothing", async () => {
   const port = await start("session-auth");
   const user = { name: "eve", password: "correct horse" };

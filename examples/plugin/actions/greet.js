@@ -5,7 +5,12 @@ exports.PluginGreet = class PluginGreet extends Action {
     super();
     this.name = "pluginGreet";
     this.description = "greets with the word of the settings";
-    this.inputs = { name: { required: true } };
+    this.inputs = {
+      name: {
+        required: true,
+        validator: (name) => typeof name === "string" || "name must be a text",
+      },
+    };
   }
 
   async run({ params }) {

@@ -17,8 +17,9 @@ export const createChatRoomRow: NewProjectSetting = {
       replace: `/** The longest accepted name, in bytes. */
 const MAX_NAME_BYTES = 256;
 
-function checkName(name: string) {
-  if (Buffer.byteLength(String(name)) > MAX_NAME_BYTES)
+function checkName(name: unknown) {
+  if (typeof name !== "string") return "name must be a text";
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES)
     return \`name must have at most \${MAX_NAME_BYTES} bytes\`;
   return true;
 }

@@ -54,6 +54,11 @@ describe("in development", () => {
       expect((await create("é".repeat(128))).json.didCreate).toBe(true);
       const { json } = await create("é".repeat(128) + "x");
       expect(json.error).toBe("name must have at most 256 bytes");
+      const odd = await create({ x: 1 });
+      expect([odd.status, odd.json.error]).toEqual([
+        422,
+        "name must be a text",
+      ]);
     });
   });
 });

@@ -2,7 +2,13 @@ import { Action, chatRoom, type ParamsFrom } from "actionhero";
 
 /** Who is in a room, for those who only speak HTTP. */
 export class Members extends Action {
-  override inputs = { room: { required: true as const } };
+  override inputs = {
+    room: {
+      required: true as const,
+      validator: (room: unknown) =>
+        typeof room === "string" || "room must be a text",
+    },
+  };
 
   constructor() {
     super();

@@ -1,11 +1,24 @@
 import { Action, api, HttpError, type ActionProcessor } from "actionhero";
 
+/** Whatever JSON can hold may come in place of a text. */
+function isText(value: unknown, shortest: number, longest: number) {
+  return (
+    typeof value === "string" &&
+    value.length >= shortest &&
+    value.length <= longest
+  );
+}
+
 const credentials = {
-  name: { required: true as const },
+  name: {
+    required: true as const,
+    validator: (name: unknown) =>
+      isText(name, 1, 100) || "a name is a text of at most 100 letters",
+  },
   password: {
     required: true as const,
-    validator: (password: string) =>
-      password.length < 8 ? "passwords have at least 8 letters" : true,
+    validator: (password: unknown) =>
+      isText(password, 8, 1000) || "a password is a text of 8 to 1000 letters",
   },
 };
 

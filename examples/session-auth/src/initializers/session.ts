@@ -14,6 +14,10 @@ export interface Session {
   user: string;
 }
 
+function isNotFound(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "AH_CACHE_NOT_FOUND";
+}
+
 /** The fingerprint of a connection comes from its cookie, so it tells browsers apart. */
 class Sessions {
   /** Under a new fingerprint: somebody may have planted a cookie in the browser to share the session. */
@@ -28,8 +32,9 @@ class Sessions {
         expireTimeMS: LIFE_MS, // every use makes it live on
       });
       return value as Session;
-    } catch {
-      return undefined; // there is none, or it is too old
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error; // redis is away
     }
   }
 

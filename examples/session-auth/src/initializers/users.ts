@@ -41,10 +41,15 @@ class Users {
     try {
       const { value } = await cache.load(PREFIX + name);
       return value as StoredUser;
-    } catch {
-      return undefined;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error; // redis is away
     }
   }
+}
+
+function isNotFound(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "AH_CACHE_NOT_FOUND";
 }
 
 function toBytes(hex: string): Buffer {
