@@ -5,15 +5,25 @@ import { goOnReading, stopReading } from "./reading";
 
 /** So many requests of a connection are worked on at a time. */
 const MAX_IN_FLIGHT = 64;
+/** So many responses of a connection are to be made, or wait for a client that reads slowly. */
+const MAX_UNSENT = 128;
 /** So many requests of a connection are begun in one turn of the event loop. */
 const MAX_PER_TURN = 16;
+/**
+ * So many requests of all connections wait to be begun; node makes all that it finds in one chunk, more than a thousand,
+ * and each has some 4 KB.
+ */
+const MAX_WAITING = 10_000;
 
 type Arrival = [req: IncomingMessage, res: ServerResponse];
 
 /** Requests of a connection that have been read and wait to be begun; nothing more is read meanwhile. */
 interface Queue {
-  readonly arrivals: Arrival[];
+  /** Undefined: it has been begun. */
+  readonly arrivals: (Arrival | undefined)[];
   next: number;
+  /** Responses that the client has not taken: it may send requests, and not read. */
+  unsent: number;
   isScheduled: boolean;
 }
 
@@ -24,6 +34,8 @@ export interface IntakeHost {
   inFlight(socket: Socket): number;
   /** Whether nothing more may be read from a connection. */
   isDeaf(socket: Socket): boolean;
+  /** A connection ends because too many requests wait, most of them its own. */
+  onCut(socket: Socket): void;
 }
 
 export class Intake {
@@ -31,15 +43,19 @@ export class Intake {
   private lastSocket?: Socket;
   /** Requests of the last socket in a row. */
   private inRow = 0;
+  /** Requests in all queues that have not been begun. */
+  private waiting = 0;
 
   constructor(private readonly host: IntakeHost) {}
 
   take(req: IncomingMessage, res: ServerResponse): void {
     const { socket } = req;
+    if (socket.destroyed) return; // what is left of the chunk that it was cut for
     const queue = this.queues.get(socket);
     if (queue) queue.arrivals.push([req, res]);
-    else if (this.hasRoom(socket)) this.host.begin(req, res);
+    else if (this.hasRoom(socket)) return this.host.begin(req, res);
     else this.open(socket, [req, res]);
+    if (++this.waiting > MAX_WAITING) this.cutLongest();
   }
 
   /** Whether requests of a connection wait to be begun. */
@@ -65,10 +81,15 @@ export class Intake {
   }
 
   private open(socket: Socket, arrival: Arrival): void {
-    const queue = { arrivals: [arrival], next: 0, isScheduled: false };
+    const queue: Queue = {
+      arrivals: [arrival],
+      next: 0,
+      unsent: 0,
+      isScheduled: false,
+    };
     this.inRow = 0;
     this.queues.set(socket, queue);
-    socket.once("close", () => this.queues.delete(socket));
+    socket.once("close", () => this.close(socket, queue));
     stopReading(socket);
     this.schedule(socket, queue);
   }
@@ -86,12 +107,43 @@ export class Intake {
     const { host } = this;
     const { arrivals } = queue;
     const end = Math.min(arrivals.length, queue.next + MAX_PER_TURN);
-    const mayBegin = () => host.inFlight(socket) < MAX_IN_FLIGHT;
-    while (queue.next < end && mayBegin())
-      host.begin(...arrivals[queue.next++]!);
+    const mayBegin = () =>
+      host.inFlight(socket) < MAX_IN_FLIGHT && queue.unsent < MAX_UNSENT;
+    while (queue.next < end && mayBegin()) this.beginNext(socket, queue);
     if (!mayBegin()) return; // the next one that is done goes on
     if (queue.next < arrivals.length) return this.schedule(socket, queue);
-    this.queues.delete(socket);
+    this.close(socket, queue);
     if (!host.isDeaf(socket)) goOnReading(socket);
+  }
+
+  private beginNext(socket: Socket, queue: Queue): void {
+    const [req, res] = queue.arrivals[queue.next]!;
+    queue.arrivals[queue.next++] = undefined;
+    this.waiting--;
+    queue.unsent++;
+    res.once("close", () => {
+      queue.unsent--;
+      if (this.queues.get(socket) === queue) this.schedule(socket, queue);
+    });
+    this.host.begin(req, res);
+  }
+
+  private close(socket: Socket, queue: Queue): void {
+    if (this.queues.get(socket) !== queue) return;
+    this.queues.delete(socket);
+    this.waiting -= queue.arrivals.length - queue.next;
+  }
+
+  private cutLongest(): void {
+    let longest: [Socket, Queue] | undefined;
+    let most = 0;
+    for (const entry of this.queues) {
+      const length = entry[1].arrivals.length - entry[1].next;
+      if (length > most) [longest, most] = [entry, length];
+    }
+    if (!longest) return;
+    this.close(...longest);
+    this.host.onCut(longest[0]);
+    longest[0].destroy();
   }
 }

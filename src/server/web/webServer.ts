@@ -11,6 +11,7 @@ import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { messageForClients } from "../../log/clientJson";
+import { isCutLogged } from "../../log/refusals";
 import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import { admit, isBooting } from "../booting";
 import { identify, type Identity } from "../identity";
@@ -80,6 +81,7 @@ export class WebServer extends Server {
     begin: (req, res) => this.begin(req, res),
     inFlight: (socket) => this.activity.countOf(socket),
     isDeaf: (socket) => this.pipelining.isDeaf(socket),
+    onCut: (socket) => this.logCut(socket),
   });
   private readonly extra = { isStopping: false };
   private readonly socketTable = new Sockets();
@@ -229,6 +231,14 @@ export class WebServer extends Server {
     } catch (error) {
       answerPlainly(this, res, error);
     }
+  }
+
+  private logCut(socket: Socket): void {
+    const { remoteAddress: to } = socket;
+    if (isCutLogged(this.type, socket, "warning"))
+      this.log("cut a client that does not wait for answers", "warning", {
+        to,
+      });
   }
 
   private refuseOneTooMany(req: IncomingMessage, res: ServerResponse): void {
