@@ -45,6 +45,16 @@ export function hasOtherTakers(
     .some((listener) => listener !== own && !watches.has(listener));
 }
 
+/** Whether a socket is no more the HTTP server's. */
+export function isHandedOver(socket: Socket): boolean {
+  return sockets.get(socket)?.isOut === true;
+}
+
+/** The HTTP server goes on with a socket that it had handed over. */
+export function takeBack(socket: Socket): void {
+  sockets.get(socket)?.end();
+}
+
 function isHandOver(event: string): event is HandOver {
   return event === "upgrade" || event === "connect";
 }
@@ -62,20 +72,27 @@ function watchSocket(
 const sockets = new WeakMap<Socket, HandedSocket>();
 
 class HandedSocket {
+  isOut = false;
   private timer: NodeJS.Timeout | undefined;
   /** More than these are written by whoever took the socket. */
   private bytesWritten = 0;
   private listeners = 0;
 
   constructor(private readonly socket: Socket) {
-    socket.once("close", () => clearTimeout(this.timer));
+    socket.once("close", () => this.end());
   }
 
   begin(takeMs: number, isBusy: boolean): void {
-    clearTimeout(this.timer);
+    this.end();
+    this.isOut = true;
     this.bytesWritten = isBusy ? Infinity : this.socket.bytesWritten;
     this.listeners = this.countListeners();
     this.timer = setTimeout(() => this.refuseIfLeft(), takeMs).unref();
+  }
+
+  end(): void {
+    clearTimeout(this.timer);
+    this.isOut = false;
   }
 
   private refuseIfLeft(): void {

@@ -60,19 +60,24 @@ export async function startServers(): Promise<void> {
 }
 
 /**
- * Stop all servers in the reverse order, so that those that use another's listener stop before it. Every one is
+ * Stop all servers: they begin together, so that all have one deadline, and are waited for in the reverse order, so that those that use another's listener stop before it. Every one is
  * stopped even if another fails.
  * @throws the first failure
  */
 export async function stopServers(): Promise<void> {
   let failure: unknown;
-  for (const [type, server] of Object.entries(api.servers.servers).reverse()) {
-    log(`Stopping server: ${type}`, "notice");
+  const servers = Object.entries(api.servers.servers).reverse();
+  const attempt = async (work: () => void | Promise<void>) => {
     try {
-      await server.stop();
+      await work();
     } catch (error) {
       failure ??= error;
     }
+  };
+  for (const [, server] of servers) await attempt(() => server.beginStop?.());
+  for (const [type, server] of servers) {
+    log(`Stopping server: ${type}`, "notice");
+    await attempt(() => server.stop());
     server.removeAllListeners();
     log(`Server stopped: ${type}`, "debug");
   }

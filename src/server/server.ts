@@ -95,6 +95,11 @@ export abstract class Server extends EventEmitter {
   abstract initialize(): Promise<void>;
   /** Listen. */
   abstract start(): Promise<void>;
+  /**
+   * Called on all servers before the first of them is stopped, so that none takes clients while others still wait for
+   * theirs: stop listening, and do what else does not wait. `stop` follows.
+   */
+  beginStop?(): void;
   /** Stop listening, let what runs finish within `config.general.shutdownTimeout`, end the connections. */
   abstract stop(): Promise<void>;
   abstract sendMessage(

@@ -42,6 +42,8 @@ export class SocketServer extends Server {
     }),
   );
   private listener?: Listener;
+  /** Settles when the last client is gone. */
+  private stopping?: Promise<void>;
   private readonly names: RequestNames = {
     verbs: [],
     isAction: (name) => Object.hasOwn(api.actions.actions, name),
@@ -111,11 +113,21 @@ export class SocketServer extends Server {
     this.upkeep.start();
   }
 
-  /** Tell every client; those that wait for an answer get it first, within `general.shutdownTimeout`. */
-  async stop(): Promise<void> {
+  override beginStop(): void {
     const { listener } = this;
     if (!listener) return;
     this.listener = undefined;
+    this.stopping = this.end(listener);
+    this.stopping.catch(() => undefined); // `stop` throws it
+  }
+
+  /** Tell every client; those that wait for an answer get it first, within `general.shutdownTimeout`. */
+  async stop(): Promise<void> {
+    this.beginStop();
+    await this.stopping;
+  }
+
+  private async end(listener: Listener): Promise<void> {
     this.isDraining = true;
     this.upkeep.stop();
     process.off("SIGHUP", this.onHangUp);

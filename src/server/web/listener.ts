@@ -4,6 +4,7 @@ import * as https from "node:https";
 import type { Socket } from "node:net";
 import { sleep } from "../../utils/sleep";
 import { readCertificateFiles } from "../certificateFiles";
+import { isHandedOver } from "../handOver";
 import { stopListening } from "../staleSocket";
 import { isSecure } from "./hosts";
 import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
@@ -41,8 +42,6 @@ export interface DrainOptions {
   sockets: () => Iterable<Socket>;
   /** Whether a request is in flight on a connection. */
   isBusy: (socket: Socket) => boolean;
-  /** What is left after this long is cut, in ms. */
-  timeoutMs: number;
   /**
    * How long connections without a request in flight may still bring one, which is answered with
    * `Connection: close`, in ms. 0 ends them at once.
@@ -50,41 +49,61 @@ export interface DrainOptions {
   lingerMs: number;
 }
 
-/** Drain several servers side by side. */
-export async function drainAll(
-  servers: readonly HttpServer[],
-  options: DrainOptions,
-): Promise<number> {
-  const cuts = await Promise.all(
-    servers.map((server) => drain(server, options)),
-  );
-  return cuts.reduce((sum, cut) => sum + cut);
-}
+/** Listeners that take no more connections, and let requests in flight finish. */
+export class Drain {
+  private readonly closed: Promise<unknown>;
+  private readonly idleEnded: Promise<void>;
 
-/**
- * Stop taking connections, let those with a request in flight finish, and cut what is left at the deadline.
- * @returns how many connections were cut
- */
-async function drain(
-  server: HttpServer,
-  { sockets, isBusy, timeoutMs, lingerMs }: DrainOptions,
-): Promise<number> {
-  const closed = new Promise<void>((resolve) => stopListening(server, resolve));
-  if (lingerMs > 0) await sleep(Math.min(lingerMs, timeoutMs));
-  server.close(); // now those that are idle, and http's own timer
-  for (const socket of sockets()) if (!isBusy(socket)) socket.destroySoon();
+  constructor(
+    private readonly servers: readonly HttpServer[],
+    private readonly options: DrainOptions,
+  ) {
+    this.closed = Promise.all(
+      servers.map(
+        (server) =>
+          new Promise<void>((resolve) => stopListening(server, resolve)),
+      ),
+    );
+    this.idleEnded = this.endIdle();
+  }
 
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<"deadline">((resolve) => {
-    timer = setTimeout(() => resolve("deadline"), timeoutMs);
-  });
-  const outcome = await Promise.race([closed, deadline]);
-  clearTimeout(timer);
-  if (outcome !== "deadline") return 0;
+  /**
+   * Wait for the requests in flight, and cut what is left at the deadline.
+   * @param timeoutMs from now on
+   * @returns how many connections were cut
+   */
+  async finish(timeoutMs: number): Promise<number> {
+    const { isBusy } = this.options;
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<"deadline">((resolve) => {
+      timer = setTimeout(() => resolve("deadline"), timeoutMs);
+    });
+    const drained = this.idleEnded.then(() => {
+      // those that others have taken over, too
+      for (const socket of this.sockets())
+        if (!isBusy(socket)) socket.destroySoon();
+      return this.closed;
+    });
+    const outcome = await Promise.race([drained, deadline]);
+    clearTimeout(timer);
+    if (outcome !== "deadline") return 0;
 
-  const left = [...sockets()].filter((socket) => !socket.destroyed);
-  for (const socket of left) socket.destroy();
-  server.closeAllConnections();
-  await closed;
-  return left.length;
+    const left = this.sockets().filter((socket) => !socket.destroyed);
+    for (const socket of left) socket.destroy();
+    for (const server of this.servers) server.closeAllConnections();
+    await this.closed;
+    return left.length;
+  }
+
+  private async endIdle(): Promise<void> {
+    const { isBusy, lingerMs } = this.options;
+    if (lingerMs > 0) await sleep(lingerMs);
+    for (const server of this.servers) server.close(); // those that are idle, and http's own timer
+    for (const socket of this.sockets())
+      if (!isBusy(socket) && !isHandedOver(socket)) socket.destroySoon();
+  }
+
+  private sockets(): Socket[] {
+    return [...this.options.sockets()];
+  }
 }

@@ -31,12 +31,7 @@ import { fileAnswerOf, type FileAnswer } from "./fileAnswer";
 import { answerWithFile } from "./files";
 import { redirectToAllowedHost, refuseTarget } from "./hosts";
 import { Intake } from "./intake";
-import {
-  CLUSTER_LINGER_MS,
-  drainAll,
-  type DrainOptions,
-  type HttpServer,
-} from "./listener";
+import { CLUSTER_LINGER_MS, Drain, type HttpServer } from "./listener";
 import { listenOn, prepareListener } from "./listening";
 import { Pipelining } from "./pipelining";
 import { isForAction, routeRequest } from "./routeRequest";
@@ -84,6 +79,7 @@ export class WebServer extends Server {
     onCut: (socket) => this.logCut(socket),
   });
   private readonly extra = { isStopping: false };
+  private drain?: Drain;
   private readonly socketTable = new Sockets();
 
   constructor() {
@@ -131,20 +127,26 @@ export class WebServer extends Server {
     this.log(`HTTPS, too, @ ${second.bindIP}:${second.port}`, "notice");
   }
 
-  async stop(): Promise<void> {
+  override beginStop(): void {
     const server = this.server as HttpServer | undefined;
     if (!server?.listening) return;
     this.extra.isStopping = true;
-    const timeoutMs = shutdownTimeLeft();
     this.socketTable.destroyHandshakes();
-    const options: DrainOptions = {
+    const listeners = this.httpsServer ? [server, this.httpsServer] : [server];
+    this.drain = new Drain(listeners, {
       sockets: () => Object.values(this.sockets),
       isBusy: (socket) => this.isBusy(socket),
-      timeoutMs,
       lingerMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
-    };
-    const listeners = this.httpsServer ? [server, this.httpsServer] : [server];
-    const cut = await drainAll(listeners, options);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.beginStop();
+    const { drain } = this;
+    if (!drain) return;
+    this.drain = undefined;
+    const timeoutMs = shutdownTimeLeft();
+    const cut = await drain.finish(timeoutMs);
     if (cut > 0)
       this.log(
         `cut ${cut} connections that did not finish within ${timeoutMs} ms`,

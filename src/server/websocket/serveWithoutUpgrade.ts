@@ -1,6 +1,8 @@
 /** Requests that offer to change the protocol, and are answered in HTTP/1 instead. */
 import type { IncomingMessage, Server } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { takeBack } from "../handOver";
 
 /**
  * Let the HTTP server treat a request as if it had not asked for an upgrade, as it does when nobody listens for any:
@@ -30,6 +32,7 @@ export function serveWithoutUpgrade(
   }
   const bytes = Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
   socket.unshift(Buffer.concat([bytes, head]));
+  takeBack(socket as Socket);
   const isSecure = "encrypted" in socket;
   server.emit(isSecure ? "secureConnection" : "connection", socket);
 }

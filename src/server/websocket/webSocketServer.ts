@@ -64,6 +64,8 @@ export class WebSocketServer
     spark.terminate(),
   );
   private gate: Gate | undefined;
+  /** Settles when the last client is gone. */
+  private stopping: Promise<void> | undefined;
   private shutdown: Shutdown | undefined;
 
   constructor() {
@@ -141,11 +143,21 @@ export class WebSocketServer
     this.log(`webSockets bound to ${bindIP}:${port}`, "debug");
   }
 
-  /** Clients whose requests are being worked on get their answers first, within `general.shutdownTimeout`. */
-  async stop(): Promise<void> {
+  override beginStop(): void {
     const { gate } = this;
     if (!gate) return;
     this.gate = undefined;
+    this.stopping = this.endAll(gate);
+    this.stopping.catch(() => undefined); // `stop` throws it
+  }
+
+  /** Clients whose requests are being worked on get their answers first, within `general.shutdownTimeout`. */
+  async stop(): Promise<void> {
+    this.beginStop();
+    await this.stopping;
+  }
+
+  private async endAll(gate: Gate): Promise<void> {
     this.isDraining = true;
     gate.refuse();
     this.heartbeat.stop();

@@ -69,7 +69,7 @@ describe("a client that resets a connection which nobody has taken", () => {
     const client = net.connect(webPort(), "localhost");
     client.write(request);
     await once(api.servers.servers.web.server as http.Server, event);
-    const closed = closeOf(handed[0]!);
+    const closed = closeOf(handed[0]);
     client.resetAndDestroy();
     await closed;
     expect((await app.ask("/api/quick")).json.quick).toBe(true);
@@ -88,7 +88,7 @@ describe("a client that resets a connection which nobody has taken", () => {
     client.on("error", () => undefined);
     client.write(UPGRADE);
     await once(web.server as http.Server, "upgrade");
-    const closed = closeOf(handed[0]!);
+    const closed = closeOf(handed[0]);
     plain.resetAndDestroy();
     await closed;
     stop();
