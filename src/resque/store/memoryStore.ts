@@ -165,11 +165,12 @@ export class MemoryStore implements QueueStore {
     connectionName: string,
   ): Promise<Renewal> {
     return this.run((data) => {
+      const known = data.processes.get(process);
       data.processes.set(process, {
-        call: 0,
+        call: known?.call ?? 0,
         connection: connectionName,
         deadline: this.clock() + ttlMs,
-        members: new Set(),
+        members: known?.members ?? new Set(),
       });
       return this.renewal(data);
     });

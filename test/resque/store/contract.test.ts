@@ -60,6 +60,18 @@ describeOnEachStore("the store of the queue", (context) => {
       expect((await store.stats()).processed).toBe("1");
     });
 
+    test("a repeated registration leaves the calls of the process as they are", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw, job("b").raw]);
+      await actor.next(worker);
+      const slots = [{ worker, outcome: SUCCESS, want: true }];
+      const first = await actor.exchange(slots);
+      await store.register("p", 30_000, "connection p");
+      expect(await actor.exchange(slots, actor.number)).toEqual(first);
+      expect((await store.stats()).processed).toBe("1");
+    });
+
     test("an older call and one of an unknown process are fenced", async () => {
       const actor = await Actor.start(store, "p");
       const worker = await actor.worker();

@@ -30,13 +30,14 @@ end
 `;
 
 // Arguments: id, ms, name of its connections. Returns the time and the ids whose lease is over.
-// Nobody sees a process without its lease.
+// Nobody sees a process without its lease. A repetition leaves the number of its last call as it is.
 export const REGISTER = operation(
   [EXPIRED],
   `
   allowWhenFull()
   redis.call('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
-  redis.call('HSET', ns .. 'ah:proc:' .. ${A}, 'call', '0', 'connection', ${C})
+  redis.call('HSETNX', ns .. 'ah:proc:' .. ${A}, 'call', '0')
+  redis.call('HSET', ns .. 'ah:proc:' .. ${A}, 'connection', ${C})
   return expired()
 `,
 );
