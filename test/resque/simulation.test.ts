@@ -5,6 +5,7 @@ import {
   expectNoViolation,
   findViolation,
   FIRST,
+  LIMIT_MS,
   SEEDS,
 } from "./simulation/seeds";
 import { simulate } from "./simulation/simulation";
@@ -14,7 +15,7 @@ const ENOUGH = 1_000;
 
 describe("simulated processes on a simulated network", () => {
   test("every job ends once, whatever happens", async () => {
-    await expectNoViolation(FIRST, Math.ceil(SEEDS / 2));
+    await expectNoViolation(FIRST, Math.ceil(SEEDS / 2), LIMIT_MS);
   }, 3_600_000);
 
   test("a seed decides everything", async () => {
@@ -27,7 +28,7 @@ describe("simulated processes on a simulated network", () => {
     async ({ plant, changeStore }) => {
       const takeBack = plant();
       try {
-        const found = await findViolation(1, ENOUGH, (seed) =>
+        const { found } = await findViolation(1, ENOUGH, (seed) =>
           simulate(seed, memoryBackend(changeStore)),
         );
         expect(found?.violation).toBeDefined();

@@ -38,7 +38,7 @@ describeOnRedis("simulated processes on a real redis", () => {
   const run = (seed: number) => simulate(seed, redisBackend(redis, QUEUES));
 
   test("every job ends once, whatever happens", async () => {
-    await expectNoViolation(FIRST, REDIS_SEEDS, run, REDIS_LIMIT_MS);
+    await expectNoViolation(FIRST, REDIS_SEEDS, REDIS_LIMIT_MS, run);
   }, 3_600_000);
 
   test("a seed decides everything", async () => {
@@ -50,7 +50,7 @@ describeOnRedis("simulated processes on a real redis", () => {
     "a planted fault is found: $name",
     async ({ change }) => {
       expect(changedScripts(change)).not.toEqual([]);
-      const found = await findViolation(1, ENOUGH, (seed) =>
+      const { found } = await findViolation(1, ENOUGH, (seed) =>
         simulate(seed, redisBackend(redis, QUEUES, change)),
       );
       expect(found?.violation).toBeDefined();

@@ -2,8 +2,8 @@
  * The seam between the task engine and what keeps its data. Two implementations: `redisStore`, whose every operation is one
  * Lua script, and `memoryStore`, for one process alone.
  *
- * Every operation is atomic. An operation that rejects with "Command timed out" has not taken effect and never will; one
- * that is sent twice, because a connection was lost, takes effect once. All times are those of the store's clock.
+ * Every operation is atomic. An operation takes no effect after it was rejected with "Command timed out"; it may have
+ * before, when only its reply was lost. One that is sent twice, because a connection was lost, takes effect once. All times are those of the store's clock.
  */
 import type { JobInfo } from "../types";
 

@@ -23,7 +23,7 @@ const CHAOS_MS = 1_500;
 const DRAIN_MS = 12_000;
 const PATIENCE_MS = 150;
 /** The share of the histories that have periodic tasks. */
-const PERIODIC = 0.15;
+const PERIODIC = 0.1;
 
 const KINDS = ["plain", "failing", "shaky", "locked", "narrow", "unique"];
 export const QUEUES = ["high", "low"];
