@@ -13,6 +13,9 @@ export interface LocatedFile {
   isIndex: boolean;
 }
 
+/** No system takes longer paths (PATH_MAX is 4,096 on Linux): looking at a longer name is not worth the time. */
+export const MAX_NAME_LENGTH = 4096;
+
 /** How many folders an index may lead through before it is given up. */
 const MAX_INDEX_DEPTH = 8;
 

@@ -8,7 +8,7 @@ import { toError } from "../errors";
 import { escapeControls, escapeFields } from "../log/escape";
 import { textForLogging } from "../log/filters";
 import { log, type ActionheroLogLevel } from "../log/log";
-import { isDotfile, locate, type LocatedFile } from "./locate";
+import { isDotfile, locate, MAX_NAME_LENGTH, type LocatedFile } from "./locate";
 import { FileMemory, type HeldFile, MAX_HELD_FILE_BYTES } from "./memory";
 import { openFile, readFile } from "./open";
 import { ENDINGS, Precompressed } from "./precompressed";
@@ -159,6 +159,7 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
     name: string,
     connection: FileConnection,
   ): Promise<StaticFileResult | undefined> {
+    if (name.length > MAX_NAME_LENGTH) return undefined;
     if (hidesDotfiles() && isDotfile(location, name)) return undefined;
     const index = indexName();
     const key = `${location}\0${index}\0${name}`;

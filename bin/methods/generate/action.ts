@@ -1,5 +1,4 @@
 import { CLI } from "../../../src/cli/cli";
-import { connectionVerbs } from "../../../src/connection/verbs";
 import { generateComponent } from "../../../src/cli/generate/component";
 
 export class GenerateAction extends CLI {
@@ -27,6 +26,9 @@ export class GenerateAction extends CLI {
 
   async run({ params }: { params: { name: string; description: string } }) {
     const { name, description } = params;
+    // loaded here, because loading it is what builds the configuration
+    const { connectionVerbs } =
+      require("../../../src/connection/verbs") as typeof import("../../../src/connection/verbs");
     if ((connectionVerbs as readonly string[]).includes(name))
       throw new Error(
         `\`${name}\` is a verb of connections: choose another name`,

@@ -119,6 +119,20 @@ export const webSettings: readonly NewProjectSetting[] = [
   },
 
   {
+    setting: "web.formOptions.maxFieldsSize",
+    v29: "20971520",
+    newProject: "1048576",
+    reason: "twenty forms of 20 MiB fill a heap of 256 MiB",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "maxFieldsSize: 1024 * 1024 * 20,",
+        replace: "maxFieldsSize: 1024 * 1024,",
+      },
+    ],
+  },
+
+  {
     setting: "web.jsonp",
     v29: "true",
     newProject: "false",
@@ -270,6 +284,21 @@ export const webSettings: readonly NewProjectSetting[] = [
         file: "config/websocket.ts",
         find: "maxMessagesPerSecond: 0,",
         replace: "maxMessagesPerSecond: 200,",
+      },
+    ],
+  },
+
+  {
+    setting: "websocket.server.maxLength",
+    v29: "10 MiB",
+    newProject: "1 MiB",
+    reason: "messages of 10 MiB from a few clients fill the memory",
+    paths: ["websocket.server"],
+    edits: [
+      {
+        file: "config/websocket.ts",
+        find: "server: {} as Record<string, any>,",
+        replace: "server: { maxLength: 1048576 } as Record<string, any>,",
       },
     ],
   },

@@ -92,6 +92,9 @@ export function receiveMultipart(
       });
       if (isOver) stream.resume();
     });
+    parser.on("partsLimit", () =>
+      fail(BodyError.tooComplex("web.maxParams", maxPartsOf(intake), "parts")),
+    );
     parser.on("error", (error) => fail(BodyError.malformed(error)));
     parser.on("finish", () => {
       if (isOver) return;
@@ -239,8 +242,15 @@ class FormCount {
   }
 }
 
-function openParser(req: IncomingMessage, { options }: Intake): BusboyInstance {
-  const { maxFieldsSize = WEB_DEFAULTS.maxFieldsSize } = options;
+/** How many parts a form may have: fields, files, and those that are neither. */
+function maxPartsOf({ options, maxParams }: Intake): number {
+  const maxFiles = options.maxFiles ?? WEB_DEFAULTS.maxFiles;
+  return (options.maxFields || maxParams) + maxFiles;
+}
+
+function openParser(req: IncomingMessage, intake: Intake): BusboyInstance {
+  const { maxFieldsSize = WEB_DEFAULTS.maxFieldsSize } = intake.options;
+  const maxParts = maxPartsOf(intake);
   // loaded here, because many servers never get a form
   const { Busboy } =
     require("@fastify/busboy") as typeof import("@fastify/busboy");
@@ -252,6 +262,8 @@ function openParser(req: IncomingMessage, { options }: Intake): BusboyInstance {
       limits: {
         fieldNameSize: 1024,
         fieldSize: maxFieldsSize,
+        // parts without a name or content are dropped, but not for nothing
+        parts: maxParts,
       },
     });
   } catch (error) {

@@ -484,3 +484,33 @@ describe("files", () => {
     expect(answer.params.key).toBe("a");
   });
 });
+
+describe("parts of a form that are neither a field nor a file", () => {
+  const parts = (head: string, count: number) =>
+    `--${boundary}\r\n${head}\r\n\r\n`.repeat(count) + `--${boundary}--\r\n`;
+  const nothingChosen =
+    'Content-Disposition: form-data; name="f"; filename=""\r\nContent-Type: application/octet-stream\r\n';
+
+  beforeEach(() => {
+    config.web.maxParams = 20;
+    config.web.formOptions.maxFiles = 5;
+  });
+  afterEach(() => {
+    config.web.maxParams = 10_000;
+    delete config.web.formOptions.maxFiles;
+  });
+
+  test.each([
+    ["without headers", ""],
+    ["of a file input that nothing was chosen for", nothingChosen],
+  ])("%s count", async (_which, head) => {
+    const { status, json } = await send(parts(head, 40), multipart);
+    expect(status).toBe(400);
+    expect(json.error).toContain("too many parts");
+  });
+
+  test("a few of them are passed over", async () => {
+    const { status } = await send(parts(nothingChosen, 3), multipart);
+    expect(status).toBe(200);
+  });
+});
