@@ -9,6 +9,8 @@ const MAX_IN_FLIGHT = 64;
 const MAX_UNSENT = 128;
 /** So many requests of a connection are begun in one turn of the event loop. */
 const MAX_PER_TURN = 16;
+/** So many waiting requests of all connections are begun in one turn: others are served between the turns. */
+const MAX_QUEUED_PER_TURN = 64;
 /**
  * So many requests of all connections wait to be begun; node makes all that it finds in one chunk, more than a thousand,
  * and each has some 4 KB.
@@ -24,7 +26,6 @@ interface Queue {
   next: number;
   /** Responses that the client has not taken: it may send requests, and not read. */
   unsent: number;
-  isScheduled: boolean;
 }
 
 export interface IntakeHost {
@@ -45,6 +46,9 @@ export class Intake {
   private inRow = 0;
   /** Requests in all queues that have not been begun. */
   private waiting = 0;
+  /** Queues whose next request may be begun, in the order of their turns. */
+  private readonly ready = new Map<Socket, Queue>();
+  private isScheduled = false;
 
   constructor(private readonly host: IntakeHost) {}
 
@@ -85,7 +89,6 @@ export class Intake {
       arrivals: [arrival],
       next: 0,
       unsent: 0,
-      isScheduled: false,
     };
     this.inRow = 0;
     this.queues.set(socket, queue);
@@ -95,12 +98,24 @@ export class Intake {
   }
 
   private schedule(socket: Socket, queue: Queue): void {
-    if (queue.isScheduled) return;
-    queue.isScheduled = true;
-    setImmediate(() => {
-      queue.isScheduled = false;
-      if (!socket.destroyed) this.proceed(socket, queue);
-    });
+    this.ready.set(socket, queue);
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    setImmediate(() => this.takeTurns());
+  }
+
+  /** Go through the queues until they, or what may be begun in this turn, are at their end. */
+  private takeTurns(): void {
+    this.isScheduled = false;
+    const before = this.waiting;
+    for (const [socket, queue] of [...this.ready]) {
+      if (before - this.waiting >= MAX_QUEUED_PER_TURN) break;
+      this.ready.delete(socket); // the next turn of it comes after those of the others
+      if (!socket.destroyed && this.queues.get(socket) === queue)
+        this.proceed(socket, queue);
+    }
+    const [next] = this.ready;
+    if (next) this.schedule(...next);
   }
 
   private proceed(socket: Socket, queue: Queue): void {
@@ -131,6 +146,7 @@ export class Intake {
   private close(socket: Socket, queue: Queue): void {
     if (this.queues.get(socket) !== queue) return;
     this.queues.delete(socket);
+    this.ready.delete(socket);
     this.waiting -= queue.arrivals.length - queue.next;
   }
 
