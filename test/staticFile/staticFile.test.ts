@@ -224,6 +224,6 @@ test("it has the members that projects know", () => {
 test("a name that is longer than any path is not looked for", async () => {
   const look = jest.spyOn(fs.promises, "realpath");
   const { error } = await staticFile.get(connectionFor("a/".repeat(4_000_000)));
-  expect(error).toBe("That file is not found");
+  expect(error).toBe("that file is not found");
   expect(look).not.toHaveBeenCalled();
 });
