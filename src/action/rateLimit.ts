@@ -8,8 +8,8 @@ import type { Connection } from "../connection/connection";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { registerMiddleware } from "../middleware/stack";
-import { isEmbedded, runExclusive } from "../redis/engine";
-import { defineScript, runScript } from "../redis/script";
+import { A, defineOperation } from "../redis/operationScript";
+import { runStep } from "../redis/step";
 import type { ActionProcessor } from "./actionProcessor";
 import { clientNetwork } from "./clientAddress";
 import { withoutStack } from "./status";
@@ -50,12 +50,12 @@ const LEAVING = ["quit", "exit"];
 
 // KEYS: counter. ARGV: span in ms. Returns {count, ms until the counter goes}.
 // One step, because a counter that was left without an end would refuse its client for ever.
-const COUNT = defineScript(`
+const COUNT = defineOperation(`
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-  left = tonumber(ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ${A})
+  left = tonumber(${A})
 end
 return {count, left}`);
 
@@ -202,9 +202,13 @@ async function countOne(
   key: string,
   perMs: number,
 ): Promise<Use> {
-  const [count, resetMs] = isEmbedded(client)
-    ? await runExclusive(() => countPlainly(client, key, perMs))
-    : ((await runScript(client, COUNT, [key], [perMs])) as [number, number]);
+  const [count, resetMs] = await runStep<[number, number]>(client, {
+    script: COUNT,
+    keys: [key],
+    args: [perMs],
+    isOnce: true,
+    plain: () => countPlainly(client, key, perMs),
+  });
   return { count, resetMs };
 }
 

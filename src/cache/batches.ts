@@ -1,9 +1,10 @@
 /** Reading and writing single objects, those of one turn of the event loop in one command. */
 import type { Redis } from "ioredis";
-import { isCluster, isEmbedded } from "../redis/engine";
-import { defineScript, runScript } from "../redis/script";
+import { isCluster } from "../redis/engine";
+import { A, ARG, B, C, defineOperation } from "../redis/operationScript";
+import { runStep } from "../redis/step";
 import { Batcher } from "./batcher";
-import { readTexts, writeObjects, type Write } from "./steps";
+import { readTexts, writeObjects, writePlainly, type Write } from "./steps";
 
 /** How many objects one command writes or reads, and how long their texts may be together. */
 const MAX_BATCH = 100;
@@ -12,36 +13,36 @@ const MAX_BATCH_LENGTH = 1024 * 1024;
 // KEYS: lock, object. ARGV: owner, text, lifetime in ms.
 // Returns 1, or 0 when somebody else holds the lock.
 // One step, as WRITE is; apart from WRITE_EACH, as it is less work for redis (bench/cache.ts, 1 in flight).
-const WRITE_ONE = defineScript(`
+const WRITE_ONE = defineOperation(`
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-if ARGV[3] == '0' then
-  redis.call('SET', KEYS[2], ARGV[2])
-elseif string.byte(ARGV[3]) == 45 then
+if holder and holder ~= ${A} then return 0 end
+if ${C} == '0' then
+  redis.call('SET', KEYS[2], ${B})
+elseif string.byte(${C}) == 45 then
   redis.call('DEL', KEYS[2])
 else
-  redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+  redis.call('SET', KEYS[2], ${B}, 'PX', ${C})
 end
 return 1`);
 
 // KEYS: lock and object of each. ARGV: owner, text and lifetime of each.
 // Returns for each 1, or 0 when somebody else holds its lock; one that is not written leaves the others alone.
 // One step, as WRITE is.
-const WRITE_EACH = defineScript(`
+const WRITE_EACH = defineOperation(`
 local results = {}
 for i = 1, #KEYS / 2 do
   local holder = redis.call('GET', KEYS[2 * i - 1])
-  if holder and holder ~= ARGV[3 * i - 2] then
+  if holder and holder ~= ARGV[${ARG} + 3 * i - 3] then
     results[i] = 0
   else
     local key = KEYS[2 * i]
-    local lifetime = tonumber(ARGV[3 * i])
+    local lifetime = tonumber(ARGV[${ARG} + 3 * i - 1])
     if lifetime > 0 then
-      redis.call('SET', key, ARGV[3 * i - 1], 'PX', lifetime)
+      redis.call('SET', key, ARGV[${ARG} + 3 * i - 2], 'PX', lifetime)
     elseif lifetime < 0 then
       redis.call('DEL', key)
     else
-      redis.call('SET', key, ARGV[3 * i - 1])
+      redis.call('SET', key, ARGV[${ARG} + 3 * i - 2])
     end
     results[i] = 1
   end
@@ -56,8 +57,7 @@ export function writeObject(
   client: Redis,
   write: OwnedWrite,
 ): Promise<boolean> {
-  if (isEmbedded(client) || isCluster(client))
-    return writeObjects(client, [write], write.owner);
+  if (isCluster(client)) return writeObjects(client, [write], write.owner);
   return batchersOf(client).write.add(write);
 }
 
@@ -69,8 +69,7 @@ export function readObject(
   lockKey: string,
   cacheKey: string,
 ): Promise<(string | null)[]> {
-  if (isEmbedded(client) || isCluster(client))
-    return readTexts(client, [lockKey, cacheKey]);
+  if (isCluster(client)) return readTexts(client, [lockKey, cacheKey]);
   return batchersOf(client).read.add({ lockKey, cacheKey });
 }
 
@@ -116,12 +115,14 @@ function batchersOf(client: Redis): Batchers {
   return found;
 }
 
-function writeOne(
-  client: Redis,
-  { lockKey, cacheKey, owner, text, lifetimeMs }: OwnedWrite,
-): Promise<boolean> {
-  const args = [owner, text, lifetimeMs];
-  return runScript(client, WRITE_ONE, [lockKey, cacheKey], args).then(isOne);
+function writeOne(client: Redis, write: OwnedWrite): Promise<boolean> {
+  const { lockKey, cacheKey, owner, text, lifetimeMs } = write;
+  return runStep<number>(client, {
+    script: WRITE_ONE,
+    keys: [lockKey, cacheKey],
+    args: [owner, text, lifetimeMs],
+    plain: () => writePlainly(client, [write], owner),
+  }).then(isOne);
 }
 
 async function writeEach(
@@ -134,8 +135,16 @@ async function writeEach(
     keys.push(lockKey, cacheKey);
     args.push(owner, text, lifetimeMs);
   }
-  const written = await runScript(client, WRITE_EACH, keys, args);
-  return (written as number[]).map(isOne);
+  const written = await runStep<number[]>(client, {
+    script: WRITE_EACH,
+    keys,
+    args,
+    plain: () =>
+      Promise.all(
+        writes.map((write) => writePlainly(client, [write], write.owner)),
+      ),
+  });
+  return written.map(isOne);
 }
 
 function isOne(written: unknown): boolean {

@@ -1,8 +1,5 @@
-/** Where the cache keeps its things in redis, and which keys one command may hold together. */
-import type { Redis } from "ioredis";
-import calculateSlot = require("cluster-key-slot");
+/** Where the cache keeps its things in redis. */
 import { config } from "../config/config";
-import { isCluster } from "../redis/engine";
 
 const DEFAULT_CACHE_PREFIX = "actionhero:cache:";
 const DEFAULT_LOCK_PREFIX = "actionhero:lock:";
@@ -38,32 +35,4 @@ export function escapeGlob(text: string): string {
   return text.replace(/[*?[\\)]/g, (character) =>
     character === "\\" ? "[\\\\]" : `[${character}]`,
   );
-}
-
-/** Whether one command or script may touch all of `keys`. */
-export function shareSlot(client: Redis, keys: readonly string[]): boolean {
-  if (!isCluster(client) || keys.length < 2) return true;
-  const slot = calculateSlot(keys[0]!);
-  return keys.every((key) => calculateSlot(key) === slot);
-}
-
-/**
- * Split `items` so that one command may hold each group: one group, except on a Redis Cluster, where it is one per
- * slot.
- */
-export function slotGroups<T>(
-  client: Redis,
-  items: readonly T[],
-  keyOf: (item: T) => string,
-): T[][] {
-  if (items.length === 0) return [];
-  if (!isCluster(client)) return [[...items]];
-  const groups = new Map<number, T[]>();
-  for (const item of items) {
-    const slot = calculateSlot(keyOf(item));
-    const group = groups.get(slot);
-    if (group) group.push(item);
-    else groups.set(slot, [item]);
-  }
-  return [...groups.values()];
 }

@@ -14,6 +14,8 @@ import {
 } from "./record";
 import {
   cancelComputing,
+  popText,
+  pushText,
   readAndTouch,
   readTexts,
   removeObject,
@@ -177,13 +179,14 @@ export async function destroy(key: string): Promise<boolean> {
 
 /** Add an item at the end of a list; locks are not looked at. */
 export async function push(key: string, item: any): Promise<true> {
-  await client().rpush(cacheKey(key), JSON.stringify({ data: item }));
+  const text = JSON.stringify({ data: item });
+  await pushText(client(), cacheKey(key), text);
   return true;
 }
 
 /** Take the first item of a list; null when there is none. */
 export async function pop(key: string): Promise<any> {
-  const text = await client().lpop(cacheKey(key));
+  const text = await popText(client(), cacheKey(key));
   if (text === null) return null;
   return (JSON.parse(text) as { data?: unknown }).data;
 }

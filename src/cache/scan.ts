@@ -2,13 +2,8 @@
 import type { Redis } from "ioredis";
 import { config } from "../config/config";
 import { keyHolders } from "../redis/engine";
-import {
-  cachePrefix,
-  computingKey,
-  escapeGlob,
-  lockPrefix,
-  slotGroups,
-} from "./keys";
+import { slotGroups } from "../redis/slots";
+import { cachePrefix, computingKey, escapeGlob, lockPrefix } from "./keys";
 import { client } from "./lock";
 import { forgetAllLookUps } from "./lookUps";
 import { cancelComputing } from "./steps";

@@ -1,9 +1,9 @@
 /** The cache's steps that must hold together: each is one script, with its sequence of plain commands. */
 import type { Redis } from "ioredis";
-import { isCluster, isEmbedded, runExclusive } from "../redis/engine";
-import { defineScript } from "../redis/script";
-import { slotGroups } from "./keys";
-import { runStep } from "./step";
+import { isCluster } from "../redis/engine";
+import { A, ARG, B, C, D, defineOperation, E } from "../redis/operationScript";
+import { slotGroups } from "../redis/slots";
+import { runStep } from "../redis/step";
 
 /** One object to write. */
 export interface Write {
@@ -17,20 +17,20 @@ export interface Write {
 // KEYS: n locks, then n objects. ARGV: owner, then text and lifetime of each object.
 // Returns 1, or 0 when somebody else holds one of the locks; then nothing is written.
 // One step, because a lock that is taken between the check and the write would be overrun.
-const WRITE = defineScript(`
+const WRITE = defineOperation(`
 local n = #KEYS / 2
 for i = 1, n do
   local holder = redis.call('GET', KEYS[i])
-  if holder and holder ~= ARGV[1] then return 0 end
+  if holder and holder ~= ${A} then return 0 end
 end
 for i = 1, n do
-  local lifetime = tonumber(ARGV[2 * i + 1])
+  local lifetime = tonumber(ARGV[${ARG} + 2 * i])
   if lifetime > 0 then
-    redis.call('SET', KEYS[n + i], ARGV[2 * i], 'PX', lifetime)
+    redis.call('SET', KEYS[n + i], ARGV[${ARG} + 2 * i - 1], 'PX', lifetime)
   elseif lifetime < 0 then
     redis.call('DEL', KEYS[n + i])
   else
-    redis.call('SET', KEYS[n + i], ARGV[2 * i])
+    redis.call('SET', KEYS[n + i], ARGV[${ARG} + 2 * i - 1])
   end
 end
 return 1`);
@@ -38,51 +38,70 @@ return 1`);
 // KEYS: lock, object. ARGV: owner, lifetime in ms.
 // Returns {holder or false, text or false}; sets the object's lifetime unless somebody else holds the lock.
 // One step, because the object could be replaced between reading it and setting its lifetime.
-const READ_AND_TOUCH = defineScript(`
+const READ_AND_TOUCH = defineOperation(`
 local found = redis.call('MGET', KEYS[1], KEYS[2])
-if found[2] and (not found[1] or found[1] == ARGV[1]) then
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+if found[2] and (not found[1] or found[1] == ${A}) then
+  redis.call('PEXPIRE', KEYS[2], ${B})
 end
 return found`);
 
 // KEYS: lock, object, computing lock. ARGV: owner.
 // Returns how many objects were removed, or -1 when somebody else holds the lock.
 // One step, because what is computed at the moment must not be saved afterwards.
-const REMOVE = defineScript(`
+const REMOVE = defineOperation(`
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return -1 end
+if holder and holder ~= ${A} then return -1 end
 redis.call('DEL', KEYS[3])
 return redis.call('DEL', KEYS[2])`);
+
+// KEYS: computing locks. They go in the order of the steps, so that none falls between the commands of another one.
+const CANCEL = defineOperation(`
+for _, key in ipairs(KEYS) do redis.call('DEL', key) end
+return 1`);
+
+// KEYS: lock. ARGV: owner, time in ms.
+// Returns whether it was taken.
+const TAKE = defineOperation(`
+if redis.call('SET', KEYS[1], ${A}, 'PX', ${B}, 'NX') then return 1 end
+return 0`);
 
 // KEYS: lock. ARGV: owner.
 // Returns 0 when somebody else holds it, else 1, and it is free.
 // One step, because the lock may expire and be taken between the check and the removal.
-const UNLOCK = defineScript(`
+const UNLOCK = defineOperation(`
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+if holder and holder ~= ${A} then return 0 end
 redis.call('DEL', KEYS[1])
 return 1`);
 
 // KEYS: lock. ARGV: owner, time in ms.
 // Returns whether the lock was still the owner's, and is now for that long.
-const RENEW = defineScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+const RENEW = defineOperation(`
+if redis.call('GET', KEYS[1]) ~= ${A} then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ${B})`);
+
+// KEYS: list. ARGV: text.
+const PUSH = defineOperation(`
+redis.call('RPUSH', KEYS[1], ${A})
+return 1`);
+
+// KEYS: list. Returns its first item, or false.
+const POP = defineOperation(`return redis.call('LPOP', KEYS[1])`);
 
 // KEYS: computing lock, lock, object. ARGV: token, owner, text, lifetime in ms (0: for ever), text before or "".
 // Returns whether it was written: the computing lock is the token's, nobody but the owner holds the lock, and the
 // object is the one from before, or has expired.
 // One step, because a computing lock that runs out in between belongs to somebody with a newer value.
-const WRITE_COMPUTED = defineScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+const WRITE_COMPUTED = defineOperation(`
+if redis.call('GET', KEYS[1]) ~= ${A} then return 0 end
 local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[2] then return 0 end
+if holder and holder ~= ${B} then return 0 end
 local current = redis.call('MGET', KEYS[3])[1]
-if current and current ~= ARGV[5] then return 0 end
-if tonumber(ARGV[4]) > 0 then
-  redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
+if current and current ~= ${E} then return 0 end
+if tonumber(${D}) > 0 then
+  redis.call('SET', KEYS[3], ${C}, 'PX', ${D})
 else
-  redis.call('SET', KEYS[3], ARGV[3])
+  redis.call('SET', KEYS[3], ${C})
 end
 return 1`);
 
@@ -113,14 +132,21 @@ function writeGroup(
     script: WRITE,
     keys: [...locks, ...objects],
     args: [owner, ...writes.flatMap((one) => [one.text, one.lifetimeMs])],
-    plain: async () => {
-      const holders = await readTexts(client, locks);
-      if (holders.some((holder) => holder !== null && holder !== owner))
-        return 0;
-      await Promise.all(writes.map((write) => writeOne(client, write)));
-      return 1;
-    },
+    plain: () => writePlainly(client, writes, owner),
   });
+}
+
+/** The commands of such a step. */
+export async function writePlainly(
+  client: Redis,
+  writes: readonly Write[],
+  owner: string,
+): Promise<0 | 1> {
+  const locks = writes.map((write) => write.lockKey);
+  const holders = await readTexts(client, locks);
+  if (holders.some((holder) => holder !== null && holder !== owner)) return 0;
+  await Promise.all(writes.map((write) => writeOne(client, write)));
+  return 1;
 }
 
 function writeOne(client: Redis, write: Write): Promise<unknown> {
@@ -242,14 +268,42 @@ export async function cancelComputing(
   computingLocks: readonly string[],
 ): Promise<void> {
   if (computingLocks.length === 0) return;
-  const cancel = () =>
-    Promise.all(
-      slotGroups(client, computingLocks, (lock) => lock).map((group) =>
-        client.del(group),
-      ),
-    );
-  // in the queue of the steps, so that it falls between none of their commands
-  await (isEmbedded(client) ? runExclusive(cancel) : cancel());
+  await Promise.all(
+    slotGroups(client, computingLocks, (lock) => lock).map((keys) =>
+      runStep(client, {
+        script: CANCEL,
+        keys,
+        args: [],
+        plain: () => client.del(keys),
+      }),
+    ),
+  );
+}
+
+/** Add a text at the end of a list. */
+export async function pushText(
+  client: Redis,
+  key: string,
+  text: string,
+): Promise<void> {
+  await runStep(client, {
+    script: PUSH,
+    keys: [key],
+    args: [text],
+    isOnce: true,
+    plain: () => client.rpush(key, text),
+  });
+}
+
+/** Take the first text of a list; null when there is none. */
+export function popText(client: Redis, key: string): Promise<string | null> {
+  return runStep(client, {
+    script: POP,
+    keys: [key],
+    args: [],
+    isOnce: true,
+    plain: () => client.lpop(key),
+  });
 }
 
 /** @returns false when somebody else holds the lock */
@@ -270,21 +324,6 @@ export async function releaseLock(
     },
   });
   return released === 1;
-}
-
-/**
- * Release a lock as soon as redis answers again. A connection keeps what its callers gave up waiting for, in order, so
- * that this comes after the taking. With the script's text: nobody is left to send it when redis does not know the hash.
- */
-export function releaseLockLater(
-  client: Redis,
-  lockKey: string,
-  owner: string,
-): void {
-  const released = isEmbedded(client)
-    ? releaseLock(client, lockKey, owner)
-    : client.eval(UNLOCK.lua, 1, lockKey, owner);
-  released.catch(() => undefined); // it frees itself
 }
 
 /** @returns false when the lock is not the owner's any more */
@@ -313,8 +352,15 @@ export async function takeLock(
   owner: string,
   timeMs: number,
 ): Promise<boolean> {
-  const take = () => client.set(lockKey, owner, "PX", timeMs, "NX");
-  // in the queue of the steps, so that it falls between none of their commands
-  const answer = isEmbedded(client) ? await runExclusive(take) : await take();
-  return answer === "OK";
+  const taken = await runStep(client, {
+    script: TAKE,
+    keys: [lockKey],
+    args: [owner, timeMs],
+    isOnce: true,
+    plain: async () => {
+      const answer = await client.set(lockKey, owner, "PX", timeMs, "NX");
+      return answer === "OK" ? 1 : 0;
+    },
+  });
+  return taken === 1;
 }

@@ -23,7 +23,6 @@ import {
 } from "./record";
 import {
   releaseLock,
-  releaseLockLater,
   renewLock,
   takeLock,
   writeComputed,
@@ -162,14 +161,14 @@ function longer(pause: number): number {
   return Math.min(pause * 2, LONGEST_PAUSE_MS);
 }
 
-/** When redis does not answer in time, it may take the lock later, for nobody: then it is freed at once. */
+/** When the connection was lost, the lock may have been taken, for nobody: then it is freed at once. */
 async function takeComputingLock(plan: Plan, token: string): Promise<boolean> {
   const { redis, lockTimeMS } = plan;
   const lock = computingKey(plan.key);
   try {
     return await takeLock(redis, lock, token, lockTimeMS);
   } catch (error) {
-    releaseLockLater(redis, lock, token);
+    releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
     throw error;
   }
 }
@@ -216,8 +215,8 @@ async function compute(plan: Plan, token: string): Promise<string> {
     return write.text;
   } finally {
     clearInterval(renewal);
-    if (!isAnswering) releaseLockLater(redis, lock, token);
-    else await releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
+    const released = releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
+    if (isAnswering) await released;
   }
 }
 

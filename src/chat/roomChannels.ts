@@ -5,6 +5,7 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { jsonForClients } from "../log/clientJson";
+import { publishText } from "../redis/publish";
 import { addChannel, removeChannel } from "../redis/pubsub";
 import type { ChatPubSubMessage } from "./types";
 
@@ -23,7 +24,11 @@ export async function publishToRoom(
   envelope: ChatPubSubMessage,
 ): Promise<number> {
   const channel = channelOf(envelope.connection.room);
-  return api.redis.clients.client.publish(channel, jsonForClients(envelope));
+  return publishText(
+    api.redis.clients.client,
+    channel,
+    jsonForClients(envelope),
+  );
 }
 
 /** Listen to a room; awaited before a member hears that it is in, so that it misses nothing. */

@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { config } from "../config/config";
 import { commandClient } from "../redis/clients";
-import { beat, read } from "./steps";
+import { beat, claim, read, release, remove } from "./steps";
 import type { ClusterNode, NodeRecord } from "./types";
 
 /** How long one node may take to clear up after another, before a third one may try, in ms. */
@@ -45,23 +45,16 @@ export async function readNodes(): Promise<{
 
 /** Strike a node off; one that lives after all finds itself missing at its next heartbeat. */
 export async function removeNode(id: string): Promise<void> {
-  await client().hdel(keyOf("nodes"), id);
+  await remove(client(), keyOf("nodes"), id);
 }
 
 /** @returns whether it is up to `owner` to clear up after the node */
-export async function claimCleanUp(
-  nodeId: string,
-  owner: string,
-): Promise<boolean> {
-  const key = keyOf(`lost:${nodeId}`);
-  if ((await client().set(key, owner, "PX", CLAIM_MS, "NX")) === "OK")
-    return true;
-  // the answer to an earlier claim of ours may have been lost
-  return (await client().get(key)) === owner;
+export function claimCleanUp(nodeId: string, owner: string): Promise<boolean> {
+  return claim(client(), keyOf(`lost:${nodeId}`), owner, CLAIM_MS);
 }
 
 export async function releaseCleanUp(nodeId: string): Promise<void> {
-  await client().del(keyOf(`lost:${nodeId}`));
+  await release(client(), keyOf(`lost:${nodeId}`));
 }
 
 /** `<ms> <JSON>`; undefined for what something else has written. */

@@ -1,48 +1,49 @@
-/** The two steps on the register of nodes that must be one: a script on a real redis, plain commands on the embedded one. */
+/** The steps on the register of nodes. */
 import type { Redis } from "ioredis";
-import { isEmbedded, runExclusive } from "../redis/engine";
-import { defineScript, runScript } from "../redis/script";
+import { A, B, defineOperation } from "../redis/operationScript";
+import { runStep } from "../redis/step";
 
-/*
- * KEYS: the register (hash: node id -> "<ms> <record>")
- * ARGV: node id, record
- * Returns what was there before, or false.
- * One step, so that the time is that of the writing and a removal by another node is never missed.
- */
-const beatScript = defineScript(`
-local time = redis.call("TIME")
-local now = string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000))
-local before = redis.call("HGET", KEYS[1], ARGV[1])
-redis.call("HSET", KEYS[1], ARGV[1], now .. " " .. ARGV[2])
-return before
-`);
+// KEYS: register (hash: node id -> "<ms> <record>"). ARGV: node id, record. Returns what was there before, or false.
+// One step, so that the time is that of the writing and a removal by another node is never missed.
+const BEAT = defineOperation(`
+local before = redis.call('HGET', KEYS[1], ${A})
+redis.call('HSET', KEYS[1], ${A}, string.format('%.0f', time) .. ' ' .. ${B})
+return before`);
 
-/*
- * KEYS: the register
- * Returns the time of redis in ms, then id and entry of each node in turn.
- * One step, so that ages are those of the moment of reading, whatever the clocks of the nodes say.
- */
-const readScript = defineScript(`
-local time = redis.call("TIME")
-local found = redis.call("HGETALL", KEYS[1])
-table.insert(found, 1, string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000)))
-return found
-`);
+// KEYS: register. Returns the time of redis in ms, then id and entry of each node in turn.
+// One step, so that ages are those of the moment of reading, whatever the clocks of the nodes say.
+const READ = defineOperation(`
+local found = redis.call('HGETALL', KEYS[1])
+table.insert(found, 1, string.format('%.0f', time))
+return found`);
+
+// KEYS: register. ARGV: node id.
+const REMOVE = defineOperation(`return redis.call('HDEL', KEYS[1], ${A})`);
+
+// KEYS: claim. ARGV: owner, ms. Returns whether it is the owner's.
+const CLAIM = defineOperation(`
+if redis.call('SET', KEYS[1], ${A}, 'PX', ${B}, 'NX') then return 1 end
+return redis.call('GET', KEYS[1]) == ${A} and 1 or 0`);
+
+// KEYS: claim.
+const RELEASE = defineOperation(`return redis.call('DEL', KEYS[1])`);
 
 /** Write a heartbeat; returns the entry that was there. */
-export async function beat(
+export function beat(
   client: Redis,
   register: string,
   id: string,
   record: string,
 ): Promise<string | null> {
-  if (!isEmbedded(client))
-    return (await runScript(client, beatScript, [register], [id, record])) as
-      string | null;
-  return runExclusive(async () => {
-    const before = await client.hget(register, id);
-    await client.hset(register, id, `${Date.now()} ${record}`);
-    return before;
+  return runStep(client, {
+    script: BEAT,
+    keys: [register],
+    args: [id, record],
+    plain: async () => {
+      const before = await client.hget(register, id);
+      await client.hset(register, id, `${Date.now()} ${record}`);
+      return before;
+    },
   });
 }
 
@@ -51,18 +52,58 @@ export async function read(
   client: Redis,
   register: string,
 ): Promise<{ now: number; entries: Map<string, string> }> {
-  if (isEmbedded(client)) {
-    const found = await client.hgetall(register);
-    return { now: Date.now(), entries: new Map(Object.entries(found)) };
-  }
-  const [now, ...flat] = (await runScript(
-    client,
-    readScript,
-    [register],
-    [],
-  )) as string[];
+  const [now, ...flat] = await runStep<string[]>(client, {
+    script: READ,
+    keys: [register],
+    args: [],
+    plain: async () => {
+      const found = await client.hgetall(register);
+      return [String(Date.now()), ...Object.entries(found).flat()];
+    },
+  });
   const entries = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2)
     entries.set(flat[i]!, flat[i + 1]!);
   return { now: Number(now), entries };
+}
+
+export async function remove(
+  client: Redis,
+  register: string,
+  id: string,
+): Promise<void> {
+  await runStep(client, {
+    script: REMOVE,
+    keys: [register],
+    args: [id],
+    plain: () => client.hdel(register, id),
+  });
+}
+
+/** @returns whether `key` belongs to `owner`, for `ms` milliseconds unless it did before */
+export async function claim(
+  client: Redis,
+  key: string,
+  owner: string,
+  ms: number,
+): Promise<boolean> {
+  const reply = await runStep<number>(client, {
+    script: CLAIM,
+    keys: [key],
+    args: [owner, ms],
+    plain: async () => {
+      if ((await client.set(key, owner, "PX", ms, "NX")) === "OK") return 1;
+      return (await client.get(key)) === owner ? 1 : 0;
+    },
+  });
+  return reply === 1;
+}
+
+export async function release(client: Redis, key: string): Promise<void> {
+  await runStep(client, {
+    script: RELEASE,
+    keys: [key],
+    args: [],
+    plain: () => client.del(key),
+  });
 }

@@ -5,6 +5,7 @@ import { config, id } from "../config/config";
 import { ActionheroError, toError } from "../errors";
 import { jsonForClients } from "../log/clientJson";
 import { log } from "../log/log";
+import { publishText } from "./publish";
 import { untilHearing } from "./pubsub";
 import { awaitAnswer, failCall, isAwaited } from "./rpc";
 import type { PubSubMessage as Message } from "./types";
@@ -27,7 +28,7 @@ async function publish(payload: object | any[]): Promise<number | undefined> {
   // clients read what is said in rooms
   const isForClients = (payload as Partial<Message>).messageType === "chat";
   const text = isForClients ? jsonForClients(payload) : JSON.stringify(payload);
-  return client.publish(channel, text);
+  return publishText(client, channel, text);
 }
 
 /**

@@ -250,7 +250,7 @@ describeOnRedis("outages of redis", () => {
       config.redis.operationTimeout = 10_000;
       await proxied.refuse();
       await until(() => logs.at("debug", /`subscriber` error/).length > 2);
-      const published = jest.spyOn(api.redis.clients.client, "publish");
+      const published = jest.spyOn(redis, "publish");
       const answer = call("heard");
       await api.redis.clients.client.ping();
       expect(published).not.toHaveBeenCalled();

@@ -215,7 +215,10 @@ class World {
     const { process } = actor.worker as any;
     process.isClosed = true;
     process.heart?.cancel();
+    process.sweeper?.cancel();
+    process.heartbeat?.stop();
     process.waiting?.stop();
+    process.store.close();
     if (which % 2 === 0) await this.reapTheDead();
   }
 

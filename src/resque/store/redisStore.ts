@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { keyHolders } from "../../redis/engine";
+import { Operations, type Place } from "../../redis/operations";
 import { runScript } from "../../redis/script";
 import { systemEnvironment, type Environment } from "../environment";
 import type { JobInfo } from "../types";
@@ -12,7 +13,6 @@ import { SEARCH_LENGTH } from "./limits";
 import { scriptsFor, type ScriptName, type Scripts } from "./lua";
 import { encodeEffects } from "./lua/effects";
 import { JOB, NEXT_JOB, NO_FETCH, RECORD, WITH_EFFECTS } from "./lua/exchange";
-import { Operations } from "./operations";
 import { RedisWakeUps } from "./redisWakeUps";
 import type {
   Due,
@@ -67,6 +67,7 @@ type Args = readonly (string | number)[];
 export class RedisStore implements QueueStore {
   readonly kind = "redis";
   private readonly prefix: string;
+  private readonly place: Place;
   private readonly scripts: Scripts;
   private readonly operations: Operations;
   private readonly wakeUps: RedisWakeUps;
@@ -79,6 +80,7 @@ export class RedisStore implements QueueStore {
     const { prefix, clock, environment = systemEnvironment } = options;
     this.prefix = prefix;
     this.environment = environment;
+    this.place = { prefix, keys: [`${prefix}queues`] };
     this.scripts = scriptsFor(clock);
     const shared = sharedParts(redis, options, this.scripts, environment);
     this.operations = shared.operations;
@@ -89,7 +91,7 @@ export class RedisStore implements QueueStore {
   // ------------------------------------------------------------------ clock
 
   now(): Promise<number> {
-    return this.operations.measure();
+    return this.operations.measure(this.place);
   }
 
   // -------------------------------------------------------------- producers
@@ -611,11 +613,11 @@ export class RedisStore implements QueueStore {
   }
 
   private once(script: ScriptName, args: Args): Promise<unknown> {
-    return this.operations.once(this.scripts[script], args);
+    return this.operations.once(this.scripts[script], this.place, args);
   }
 
   private intime(script: ScriptName, args: Args): Promise<unknown> {
-    return this.operations.intime(this.scripts[script], args);
+    return this.operations.intime(this.scripts[script], this.place, args);
   }
 
   private date(): string {
@@ -679,10 +681,9 @@ function sharedParts(
   if (!found) {
     found = {
       operations: new Operations(redis, {
-        prefix,
         timeoutMs,
         clock: scripts.CLOCK,
-        environment,
+        machine: environment,
       }),
       wakeUps: new RedisWakeUps(redis, environment),
     };

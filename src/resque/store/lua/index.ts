@@ -1,4 +1,5 @@
 /** All scripts of the redis store, by name. */
+import { REDIS_CLOCK } from "../../../redis/operationScript";
 import { defineScript, type Script } from "../../../redis/script";
 import { EXCHANGE } from "./exchange";
 import * as inspect from "./inspect";
@@ -6,7 +7,6 @@ import * as periodic from "./periodic";
 import * as processes from "./processes";
 import * as producers from "./producers";
 import * as scheduler from "./scheduler";
-import { REDIS_CLOCK } from "./shared";
 
 const { APPLY_PARTS: _parts, ...processScripts } = processes;
 const {

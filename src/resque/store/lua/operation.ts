@@ -1,71 +1,21 @@
-/**
- * The frame of every script that writes: it refuses what comes after its deadline, and answers a repetition without doing
- * anything again. ARGV: prefix, name of the caller's calls or '', number of the call, lowest number that the caller still
- * waits for, deadline in ms of this clock, how long to remember in ms; the script's own arguments follow, from `ARG` on.
- *
- * `ah:ops:<name>` is a bitmap of the calls that took effect. A caller has a name for every `CALLS_PER_NAME` calls. Nearly all
- * replies are 1; the others are kept in `ah:ops:<name>:replies` while the caller waits for one of them. Both end when a copy of
- * the last call would be too late in any case.
- *
- * A script without a name has a deadline only: to run it twice changes nothing.
- *
- * Returns the time when the reply is 1, the negative time when the call is refused, else time and reply.
- */
+/** The frame of the scripts of the queue. */
+import { frame } from "../../../redis/operationScript";
 import { BASE } from "./shared";
 
-/** Index of the first argument of the script itself. */
-export const ARG = 7;
-
-/** The script's own arguments. */
-export const [A, B, C, D, E, F, G, H] = Array.from(
-  { length: 8 },
-  (_, index) => `ARGV[${ARG + index}]`,
-);
-
-/** One bit each: a name has 1 KB. */
-export const CALLS_PER_NAME = 8192;
+export {
+  A,
+  ARG,
+  B,
+  C,
+  D,
+  E,
+  F,
+  frame,
+  G,
+  H,
+} from "../../../redis/operationScript";
 
 /** @param body Lua that returns something other than nil; `time` is the store's, in ms */
 export function operation(parts: readonly string[], body: string): string {
   return frame(`${BASE}${parts.join("")}`, body);
-}
-
-/** The same for a script that often needs nothing else: a function that it defines costs it some 0.2 us. */
-export function frame(functions: string, body: string): string {
-  return `
-local ns, ops, number = ARGV[1], ARGV[2], ARGV[3]
-local time = now()
-if time > tonumber(ARGV[5]) then return -time end
-if ops ~= '' then
-  ops = ns .. 'ah:ops:' .. ops
-  if redis.call('GETBIT', ops, number) == 1 then
-    local known = redis.call('HGET', ops .. ':replies', number)
-    if known then return {time, cmsgpack.unpack(known)} end
-    return time
-  end
-end
-${functions}
-local function run()
-${body}
-end
-local reply = run()
-if ops == '' then
-  if reply == 1 then return time end
-  return {time, reply}
-end
-if reply ~= 1 then
-  -- a full redis refuses a first write that needs memory
-  redis.call('HDEL', ns .. 'ah:full', '')
-  local replies, low = ops .. ':replies', tonumber(ARGV[4])
-  for _, old in ipairs(redis.call('HKEYS', replies)) do
-    if tonumber(old) < low then redis.call('HDEL', replies, old) end
-  end
-  redis.call('HSET', replies, number, cmsgpack.pack(reply))
-  expire(replies, ARGV[6])
-end
-redis.call('SETBIT', ops, number, 1)
-expire(ops, ARGV[6])
-if reply == 1 then return time end
-return {time, reply}
-`;
 }

@@ -5,18 +5,6 @@ import { CRASH_SECONDS, MAX_CRASHES, SEARCH_LENGTH } from "../limits";
 export const MAX_TOKENS = 32;
 
 /**
- * The time of all scripts, in ms, and the end of keys. A test may give others, which define the same two functions:
- * `now()`, and `expire(key, ms)`.
- */
-export const REDIS_CLOCK = `
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-local function expire(key, ms) redis.call('PEXPIRE', key, ms) end
-`;
-
-/**
  * - `try(...)`: a command that may fail, e.g. on a key of a wrong type, without stopping the script; false then.
  *   What is wrong is gathered in `problems`.
  * - `allowWhenFull()`: a redis that is full refuses a script at its first write if that may need memory; this one does not.

@@ -1,17 +1,48 @@
 /** Sends the scripts that write: once each, and not after their deadline. */
 import type { Redis } from "ioredis";
-import { commandTimedOut } from "../../redis/away";
-import { runScript, type Script } from "../../redis/script";
-import type { Environment } from "../environment";
-import { CALLS_PER_NAME } from "./lua/operation";
+import { randomBytes } from "node:crypto";
+import { commandTimedOut } from "./away";
+import { CALLS_PER_NAME } from "./operationScript";
+import { runScript, type Script } from "./script";
+
+/** Where a script is to run. */
+export interface Place {
+  /** Of the keys that remember calls. On a Redis Cluster they have to lie in the slot of `keys`. */
+  readonly prefix: string;
+  /** The keys of the script. */
+  readonly keys: readonly string[];
+}
+
+/** Clocks, timers and randomness; those of this machine, or of a simulated one. */
+export interface Machine {
+  /** In ms since the epoch. */
+  now(): number;
+  /** A clock that never goes back, in ms. */
+  monotonic(): number;
+  after(ms: number, work: () => void): { cancel(): void };
+  /** Call `work` when everything that is ready to run has run. */
+  soon(work: () => void): void;
+  /** Digits that nobody else has. */
+  token(bytes: number): string;
+}
+
+export const thisMachine: Machine = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after: (ms, work) => {
+    const timer = setTimeout(work, ms).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+  soon: (work) => void setImmediate(work),
+  token: (bytes) => randomBytes(bytes).toString("hex"),
+};
 
 export interface OperationsOptions {
-  prefix: string;
   /** How long a call may take, in ms. */
   timeoutMs: number;
   /** Returns the time of the store. */
   clock: Script;
-  environment: Environment;
+  machine: Machine;
 }
 
 /** The time when the reply is 1, the negative time when the call was refused, else time and reply. */
@@ -33,7 +64,7 @@ export class Operations {
     private readonly redis: Redis,
     private readonly options: OperationsOptions,
   ) {
-    this.caller = options.environment.token(9);
+    this.caller = options.machine.token(9);
     // another server may have answered before, with another clock
     redis.on("ready", () => {
       this.offset = undefined;
@@ -42,16 +73,15 @@ export class Operations {
 
   /** The store's time as far as it is known, in ms. */
   estimate(): number {
-    const { environment } = this.options;
+    const { machine } = this.options;
     return this.offset === undefined
-      ? environment.now()
-      : environment.monotonic() + this.offset;
+      ? machine.now()
+      : machine.monotonic() + this.offset;
   }
 
   /** The store's time, asked anew. */
-  async measure(): Promise<number> {
-    const { clock, prefix } = this.options;
-    const keys = [`${prefix}queues`];
+  async measure({ keys }: Place): Promise<number> {
+    const { clock } = this.options;
     const time = (await runScript(this.redis, clock, keys, [])) as number;
     this.read(time);
     return time;
@@ -60,67 +90,68 @@ export class Operations {
   /** A call that takes effect once, however often it arrives. */
   async once(
     script: Script,
+    place: Place,
     args: readonly (string | number)[],
   ): Promise<unknown> {
     const number = ++this.number;
     this.waiting.add(number);
     try {
-      return await this.send(script, args, number);
+      return await this.send(script, place, args, number);
     } finally {
       this.waiting.delete(number);
     }
   }
 
   /** A call that may arrive several times, but not late. */
-  intime(script: Script, args: readonly (string | number)[]): Promise<unknown> {
-    return this.send(script, args, 0);
+  intime(
+    script: Script,
+    place: Place,
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    return this.send(script, place, args, 0);
   }
 
   private async send(
     script: Script,
+    place: Place,
     args: readonly (string | number)[],
     number: number,
   ): Promise<unknown> {
-    const { prefix, timeoutMs, environment } = this.options;
-    const deadline = environment.monotonic() + timeoutMs;
+    const { timeoutMs, machine } = this.options;
+    const deadline = machine.monotonic() + timeoutMs;
     const generation = Math.floor(number / CALLS_PER_NAME);
     const first = generation * CALLS_PER_NAME;
     const name = number === 0 ? "" : `${this.caller}:${generation}`;
     for (let isFirst = true; ; isFirst = false) {
-      const offset = this.offset ?? (await this.measureOffset());
-      const call = runScript(
-        this.redis,
-        script,
-        [`${prefix}queues`],
-        [
-          prefix,
-          name,
-          number - first,
-          this.lowest(number) - first,
-          Math.floor(deadline + offset),
-          2 * timeoutMs,
-          ...args,
-        ],
-      );
+      const offset = this.offset ?? (await this.measureOffset(place));
+      const call = runScript(this.redis, script, place.keys, [
+        place.prefix,
+        name,
+        number - first,
+        this.lowest(number) - first,
+        Math.floor(deadline + offset),
+        2 * timeoutMs,
+        ...args,
+      ]);
       const answer = (await (isFirst
         ? call
-        : until(environment, deadline, call))) as Answer;
+        : until(machine, deadline, call))) as Answer;
       const time = typeof answer === "number" ? answer : answer[0];
       this.read(Math.abs(time));
       if (typeof answer !== "number") return answer[1];
       if (time > 0) return 1;
       // the offset was too low, e.g. because this process stood still: measured anew, with the same number
-      if (environment.monotonic() >= deadline) throw commandTimedOut();
+      if (machine.monotonic() >= deadline) throw commandTimedOut();
     }
   }
 
-  private async measureOffset(): Promise<number> {
-    const time = await this.measure();
+  private async measureOffset(place: Place): Promise<number> {
+    const time = await this.measure(place);
     return this.offset ?? this.read(time);
   }
 
   private read(time: number): number {
-    this.offset = time - this.options.environment.monotonic();
+    this.offset = time - this.options.machine.monotonic();
     return this.offset;
   }
 
@@ -132,15 +163,15 @@ export class Operations {
 
 /** The outcome of `call`, or a rejection after the deadline. */
 function until<Result>(
-  environment: Environment,
+  machine: Machine,
   deadline: number,
   call: Promise<Result>,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const ms = Math.max(deadline - environment.monotonic(), 1);
+    const ms = Math.max(deadline - machine.monotonic(), 1);
     const giveUp = () => reject(commandTimedOut());
     // an answer may be there already: when this process stood still, timers come before what has arrived
-    const timer = environment.after(ms, () => environment.soon(giveUp));
+    const timer = machine.after(ms, () => machine.soon(giveUp));
     call.then(resolve, reject).finally(() => timer.cancel());
   });
 }
