@@ -6,6 +6,7 @@ import { api } from "../../src/api";
 import { config } from "../../src/config/config";
 import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
 import { redis } from "../../src/redis/redis";
+import { FlakyProxy } from "../support/flakyProxy";
 import { freePort } from "../support/freePort";
 import { LogLines } from "../support/logLines";
 import { useRedisClients, useRedisVariables } from "../support/redisConfig";
@@ -244,6 +245,21 @@ describeOnRedis("connecting to redis", () => {
       keepAlive: 5,
     });
     await leaveCluster();
+  });
+
+  test("a server that is a replica now is left for the master behind the same address", async () => {
+    const replica = await new RedisServer().start({
+      config: { replicaof: `127.0.0.1 ${server.port}` },
+    });
+    const proxy = await new FlakyProxy(replica.port).start();
+    useRedisVariables({ REDIS_URL: `redis://127.0.0.1:${proxy.port}` });
+    await connectRedis();
+    proxy.targetPort = server.port;
+    await api.redis.clients.client.set("written", "on the master");
+    expect(await api.redis.clients.client.del("written")).toBe(1);
+    await leaveCluster();
+    await proxy.stop();
+    await replica.stop();
   });
 
   describe("a redis that stops answering", () => {
