@@ -32,6 +32,10 @@ export const DEFAULT = {
       // (id) => text, whose id is in the log beside the error
       redisAway: null as null | ((id: string) => any),
 
+      // the level of the log lines of actions that failed because of their client: 4xx errors, and params that are missing
+      // or invalid. "error": as other errors, with the stack; any other level: without
+      clientErrorLogLevel: "error" as string,
+
       // how errors are shown to clients, and in logs
       serializers: {
         servers: {

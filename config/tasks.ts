@@ -54,6 +54,7 @@ export const DEFAULT = {
         job: "debug",
         pause: "debug",
         reEnqueue: "debug",
+        retry: "warning",
         internalError: "error",
         multiWorkerAction: "debug",
       },

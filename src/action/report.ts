@@ -2,14 +2,14 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import type { Connection } from "../connection/connection";
-import { httpFactsOf } from "../errors";
+import { httpFactsOf, toError } from "../errors";
 import { escapeFields } from "../log/escape";
 import {
   filterObjectForLogging,
   filterResponseForLogging,
-  jsonForLogging as toJson,
   textForLogging,
 } from "../log/filters";
+import { jsonForLogging as toJson } from "../log/json";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
 import type { ActionProcessor } from "./actionProcessor";
@@ -21,8 +21,19 @@ export interface ErrorLogLine {
   logLevel?: ActionheroLogLevel;
 }
 
-const REFUSED_ACTIONS: RefusalKind = { what: "actions", level: "error" };
 const TOO_MANY_REQUESTS = 429;
+
+/** How an action ends because of what the client asked for, beside the errors that say so themselves. */
+const CLIENT_STATUSES: readonly (ActionsStatus | null)[] = [
+  ActionsStatus.TooManyRequests,
+  ActionsStatus.UnknownAction,
+  ActionsStatus.UnsupportedServerType,
+  ActionsStatus.MissingParams,
+  ActionsStatus.ValidatorErrors,
+];
+
+/** What a validator throws by mistake. */
+const MISTAKES = [TypeError, ReferenceError, RangeError, SyntaxError];
 
 interface LogLine {
   [field: string]: unknown;
@@ -62,12 +73,13 @@ function report(
   let errorFields: Record<string, unknown> | undefined;
   if (failed && !isSeen(data)) return;
   if (failed) {
-    const formatted = formatError(error);
+    const formatted = formatError(data, error);
     level = formatted.logLevel ?? "error";
     errorFields = formatted.errorFields;
   }
   const toReport = failed && isReported(data);
-  const toLog = willLog(level) && !(failed && isOnlyCounted(data, error));
+  const toLog =
+    willLog(level) && !(failed && isOnlyCounted(data, error, level));
   if (!toReport && !toLog) return;
 
   const line = buildLine(data);
@@ -94,11 +106,36 @@ export function errorLogLine(error: unknown): ErrorLogLine {
   return { errorFields, logLevel: "error" };
 }
 
-function formatError(error: unknown): ErrorLogLine {
+function formatError(data: ActionProcessor, error: unknown): ErrorLogLine {
   const formatter = ownFormatter();
-  return typeof formatter === "function"
-    ? formatter(error)
+  if (typeof formatter === "function") return formatter(error);
+  const level = config.errors?.clientErrorLogLevel as
+    ActionheroLogLevel | undefined;
+  return level !== undefined && level !== "error" && isOfClient(data, error)
+    ? clientErrorLogLine(error, level)
     : errorLogLine(error);
+}
+
+/** Whether an error is the client's: nothing is wrong here, so that the stack would show nothing. */
+function isOfClient({ actionStatus }: ActionProcessor, error: unknown) {
+  if (MISTAKES.some((Mistake) => error instanceof Mistake)) return false;
+  if (CLIENT_STATUSES.includes(actionStatus)) return true;
+  const { status = 0 } = httpFactsOf(error);
+  return status >= 400 && status < 500;
+}
+
+function clientErrorLogLine(
+  error: unknown,
+  logLevel: ActionheroLogLevel,
+): ErrorLogLine {
+  const { status } = httpFactsOf(error);
+  const { cause } = (error ?? {}) as { cause?: unknown };
+  const errorFields = {
+    error: error instanceof Error ? String(error) : toJson(error),
+    status,
+    cause: cause === undefined ? undefined : String(toError(cause)),
+  };
+  return { errorFields, logLevel };
 }
 
 function ownFormatter(): ((error: unknown) => ErrorLogLine) | null | undefined {
@@ -118,6 +155,7 @@ function isSeen(data: ActionProcessor): boolean {
 function isOnlyCounted(
   { actionStatus, connection }: ActionProcessor,
   error: unknown,
+  level: ActionheroLogLevel,
 ): boolean {
   const isTooMuch =
     actionStatus === ActionsStatus.TooManyRequests ||
@@ -125,7 +163,8 @@ function isOnlyCounted(
   if (!isTooMuch) return false;
   const { type, remoteIP: to } = connection;
   const client = { type, source: sourceOf(connection), to };
-  return !isRefusalLogged(client, REFUSED_ACTIONS);
+  const kind: RefusalKind = { what: "actions", level };
+  return !isRefusalLogged(client, kind);
 }
 
 /** Every request over HTTP has a connection of its own: there, the socket is what a client keeps. */

@@ -2,15 +2,13 @@
 import { config } from "../config/config";
 import { hasPath, replacePath } from "../utils/dottedPath";
 import { isPlainObject } from "../utils/isPlainObject";
-import { escapeControls, escapeJson } from "./escape";
+import { escapeControls } from "./escape";
+import { jsonForLogging } from "./json";
 import { redact } from "./redact";
 
 type Hash = Record<string, unknown>;
 /** Dotted paths, or a function that names them when asked. */
 type PathList = string[] | (() => string[]) | undefined;
-
-/** What one log line shows of params or a response at most: a client can nest megabytes. */
-const MAX_JSON_LENGTH = 64 * 1024;
 
 /**
  * Params with long values cut, and what the paths of `config.general.filteredParams` name (`*`, `**`: see `redact`)
@@ -33,6 +31,14 @@ export function filterResponseForLogging(response: object): {
   );
 }
 
+/** Any value, uncut, without what the paths of `config.general.filteredParams` name. */
+export function redactForLogging(value: unknown): unknown {
+  const paths = pathsOf(config.general?.filteredParams as PathList);
+  if (paths.length === 0 || typeof value !== "object" || value === null)
+    return value;
+  return redact(value, paths);
+}
+
 /** One value of a client as text: cut, and an object without the values that `config.general.filteredParams` names. */
 export function textForLogging(value: unknown): string | null | undefined {
   if (value === undefined || value === null) return value;
@@ -40,16 +46,6 @@ export function textForLogging(value: unknown): string | null | undefined {
   if (typeof value === "string") return escapeControls(value.slice(0, max));
   const shown = isPlainObject(value) ? filterObjectForLogging(value) : value;
   return jsonForLogging(shown)?.slice(0, max);
-}
-
-/** JSON, or at least a text; cut, as texts deep inside of it are not. */
-export function jsonForLogging(value: unknown): string | undefined {
-  try {
-    const text = JSON.stringify(value)?.slice(0, MAX_JSON_LENGTH);
-    return text && escapeJson(text);
-  } catch {
-    return escapeControls(String(value)); // circular, or a throwing toJSON: a log line must not fail a request
-  }
 }
 
 function filter(
@@ -64,12 +60,16 @@ function filter(
       copy[key] = shorten(value);
     }
   }
-  const paths = typeof pathList === "function" ? pathList() : pathList;
-  for (const dotted of paths ?? []) {
+  const paths = pathsOf(pathList);
+  for (const dotted of paths) {
     const steps = dotted.split(".");
     if (hasPath(copy, steps)) copy = replacePath(copy, steps, "[FILTERED]");
   }
-  return paths && paths.length > 0 ? (redact(copy, paths) as Hash) : copy;
+  return paths.length > 0 ? (redact(copy, paths) as Hash) : copy;
+}
+
+function pathsOf(list: PathList): string[] {
+  return (typeof list === "function" ? list() : list) ?? [];
 }
 
 function shorten(value: unknown): unknown {

@@ -3,6 +3,7 @@ import * as winston from "winston";
 import Transport = require("winston-transport");
 import { BufferedOutput } from "./bufferedOutput";
 import { escapeField, escapeJson } from "./escape";
+import { jsonForLogging, plainText } from "./json";
 import {
   consoleHasColors,
   consoleSink,
@@ -15,6 +16,9 @@ type LogInfo = winston.Logform.TransformableInfo;
 
 /** winston's well-known symbol under which a finished line is kept (https://github.com/winstonjs/triple-beam). */
 const MESSAGE = Symbol.for("message");
+
+/** How much of an object a line on the console shows, in characters. */
+const MAX_OBJECT_LENGTH = 1_000;
 
 /** Terminal colours by syslog level. */
 const COLORS: Record<string, number> = {
@@ -149,12 +153,14 @@ function toJsonLine(info: LogInfo): string {
   }
 }
 
+/** JSON for objects that have no text of their own; cut, as results of tasks may be large. */
 function asText(value: unknown): string {
-  try {
-    return String(value);
-  } catch {
-    return Object.prototype.toString.call(value); // no prototype, or a throwing toString
-  }
+  const text = plainText(value);
+  if (typeof value !== "object" || !text.includes("[object ")) return text;
+  const json = jsonForLogging(value) ?? text;
+  return json.length > MAX_OBJECT_LENGTH
+    ? `${json.slice(0, MAX_OBJECT_LENGTH)}...`
+    : json;
 }
 
 let lastMs = 0;

@@ -17,6 +17,9 @@ export interface RetryInfo {
   delay: number;
   remainingAttempts: number;
   err: Error;
+  /** By `retry` of the job, and not by a plugin: the attempt that failed, and how many there are in all. */
+  attempt?: number;
+  attempts?: number;
 }
 
 /**

@@ -33,8 +33,13 @@ export function nextAttempt(
       key: uniqueKey(queue, raw),
       raw,
     });
-  const remainingAttempts = retry.attempts - attempt;
-  return { effects, info: { delay, remainingAttempts, err: view.error! } };
+  const { attempts } = retry;
+  const remainingAttempts = attempts - attempt;
+  const err = view.error!;
+  return {
+    effects,
+    info: { delay, remainingAttempts, err, attempt, attempts },
+  };
 }
 
 /** The wait after attempt number `attempt`, in ms. */

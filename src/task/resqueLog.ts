@@ -2,8 +2,9 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { isRedisAway, toError } from "../errors";
-import { filterObjectForLogging } from "../log/filters";
+import { filterObjectForLogging, redactForLogging } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
+import type { RetryInfo } from "../resque/jobView";
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Queue } from "../resque/queue";
 import type { Scheduler } from "../resque/scheduler";
@@ -96,9 +97,15 @@ export function logMultiWorker(multiWorker: MultiWorker): void {
     "[ worker ] reEnqueue task",
     { workerId, plugin: JSON.stringify(plugin), class: job.class, queue },
   ]);
+  logRetries(multiWorker);
   follow("success", (workerId, queue, job: ParsedJob, result, duration) => [
     "[ worker ] task success",
-    { workerId, ...jobFields(job, queue), result, duration },
+    {
+      workerId,
+      ...jobFields(job, queue),
+      result: redactForLogging(result),
+      duration,
+    },
   ]);
   follow("multiWorkerAction", (verb, delay) => [
     `[ multiworker ] checked for worker status: ${verb} (event loop delay: ${delay}ms)`,
@@ -161,6 +168,24 @@ function countsOf(jobs: readonly Returned[]) {
   const count = (kind: Returned["what"]) =>
     jobs.filter(({ what }) => what === kind).length;
   return { requeued: count("requeued"), failed: count("failed") };
+}
+
+/** A task that succeeds in the end has failed nonetheless; its last failure has a line, and a stack, of its own. */
+function logRetries(multiWorker: MultiWorker): void {
+  const severity = levelOf("workerLogging", "retry") ?? "warning";
+  multiWorker.on(
+    "reEnqueue",
+    (workerId, queue, job: ParsedJob, info: RetryInfo) => {
+      const { attempt, attempts, delay, err } = info;
+      // those of plugins have the line above
+      if (attempts === undefined || !willLog(severity)) return;
+      log(
+        `[ worker ] task failed (attempt ${attempt} of ${attempts}), runs again in ${delay} ms`,
+        severity,
+        { workerId, ...jobFields(job, queue), error: String(toError(err)) },
+      );
+    },
+  );
 }
 
 /** What several parts of the queue notice alike, and this node logs once. */

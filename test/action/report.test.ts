@@ -3,6 +3,7 @@ import {
   ActionProcessor,
   api,
   config,
+  HttpError,
   loggers,
   rebuildConfig,
 } from "../../src/index";
@@ -265,4 +266,69 @@ test("nothing is built when no logger takes the level", async () => {
   } finally {
     loggers.forEach((logger, index) => (logger.level = levels[index]));
   }
+});
+
+describe("errors of clients", () => {
+  const fail = (error: unknown) => () => Promise.reject(error as Error);
+  const signIn = new HttpError(401, "please sign in", {
+    headers: { "WWW-Authenticate": "Bearer" },
+    cause: new Error("no token"),
+  });
+
+  beforeEach(() => {
+    addAction("signIn", { run: fail(signIn) });
+    addAction("strict", {
+      inputs: { a: { required: true }, b: { validator: () => "b is wrong" } },
+      run: async () => ({}),
+    });
+    addAction("broken", {
+      inputs: { a: { validator: (value: any) => value.b.c } },
+      run: async () => ({}),
+    });
+    addAction("crash", { run: fail(new Error("crash")) });
+  });
+
+  test("are errors with a stack, as in version 29", async () => {
+    const { line } = await run("signIn");
+    expect(line).toMatchObject({
+      level: "error",
+      fields: { error: "Error: please sign in", expose: true },
+    });
+    expect(line!.fields.stack).toContain("at ");
+  });
+
+  test.each([
+    ["signIn", {}, "Error: please sign in", 401],
+    [
+      "strict",
+      {},
+      "Error: a is a required parameter for this action",
+      undefined,
+    ],
+    ["strict", { a: 1, b: 1 }, "Error: b is wrong", undefined],
+    ["nothing", {}, "Error: unknown action or invalid apiVersion", undefined],
+  ])(
+    "have another level, and no stack: %s %j",
+    async (name, params, error, status) => {
+      config.errors.clientErrorLogLevel = "info";
+      const { line } = await run(name, params);
+      expect(line!.level).toBe("info");
+      expect(line!.fields).toMatchObject({ error, status });
+      expect(Object.keys(line!.fields)).not.toEqual(
+        expect.arrayContaining(["stack"]),
+      );
+      expect(line!.fields).not.toHaveProperty("headers");
+      if (name === "signIn") expect(line!.fields.cause).toBe("Error: no token");
+    },
+  );
+
+  test.each([
+    ["crash", {}, "Error: crash"],
+    ["broken", { a: 1 }, expect.stringMatching(/^TypeError: /)],
+  ])("are not those of the server: %s", async (name, params, error) => {
+    config.errors.clientErrorLogLevel = "info";
+    const { line } = await run(name, params);
+    expect(line).toMatchObject({ level: "error", fields: { error } });
+    expect(line!.fields.stack).toContain("at ");
+  });
 });

@@ -25,6 +25,7 @@ const rows = section
 
 /** Differences that protect from nobody, and why there is a difference at all. */
 const NOT_ABOUT_SECURITY: Record<string, string> = {
+  "errors.clientErrorLogLevel": "errors stand out",
   "errors.redisAway": "an outage is one answer",
   "general.explainBootErrors": "a failed boot says why",
   "general.refuseUntilBooted": "clients wait for a complete boot",

@@ -117,7 +117,7 @@ describe("log", () => {
         empty: "",
         none: null,
         list: [1, 2],
-        object: {},
+        object: { a: { b: [1] } },
       }) as unknown as Record<symbol, string>;
       return info[Symbol.for("message")];
     };
@@ -126,7 +126,7 @@ describe("log", () => {
       delete process.env.FORCE_COLOR;
       expect(process.stdout.isTTY).toBeFalsy();
       expect(line(load())).toMatch(
-        /^\S+Z - info: hello a=1 list=1,2 object=\[object Object\] $/,
+        /^\S+Z - info: hello a=1 list=1,2 object={"a":{"b":\[1\]}} $/,
       );
     });
 
@@ -182,7 +182,27 @@ describe("log", () => {
         message: "m",
         bare: Object.create(null) as object,
       }) as unknown as Record<symbol, string>;
-      expect(info[Symbol.for("message")]).toContain("bare=[object Object] ");
+      expect(info[Symbol.for("message")]).toContain("bare={} ");
+    });
+
+    test("shows objects as JSON of a limited length, and what has a text of its own as that", () => {
+      const { loggerTools } = load();
+      const circle: Record<string, unknown> = Object.create(null);
+      circle.self = circle;
+      const info = loggerTools.consoleFormat().transform({
+        level: "info",
+        message: "m",
+        objects: [{ a: "x\u0085" }],
+        circle,
+        error: new Error("an error"),
+        long: { text: "x".repeat(100_000) },
+      }) as unknown as Record<symbol, string>;
+      const line = info[Symbol.for("message")];
+      expect(line).toContain(
+        'objects=[{"a":"x\\u0085"}] circle=[object Object] error=Error: an error long={"text":"xxx',
+      );
+      expect(line).toMatch(/xxx\.\.\. $/);
+      expect(line.length).toBeLessThan(2_000);
     });
   });
 

@@ -7,6 +7,7 @@ import {
 } from "../support/taskApp";
 import { once } from "node:events";
 import { describeOnEachEngine } from "../support/engines";
+import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { api, config, id, task, type TaskContext } from "../../src/index";
 
@@ -129,9 +130,23 @@ describeOnEachEngine("what tasks declare", () => {
     const again: any[] = [];
     const count = (_job: any, info: any) => again.push(info.delay);
     app.events.on("reEnqueue:shaky", count);
+    const logs = new LogLines();
     const done = succeeded(app, "shaky");
     await task.enqueue("shaky", { until: 3 });
     expect(await done).toBe("after 3");
+    logs.stop();
+    expect(logs.at("warning", /^\[ worker \] task failed/)).toEqual([
+      "[ worker ] task failed (attempt 1 of 3), runs again in 20 ms",
+      "[ worker ] task failed (attempt 2 of 3), runs again in 30 ms",
+    ]);
+    const [line] = logs.lines.filter(({ message }) =>
+      /attempt 1/.test(message),
+    );
+    expect(line).toMatchObject({
+      class: "shaky",
+      args: '{"until":3}',
+      error: "Error: not yet",
+    });
     expect(runs).toEqual([1, 2, 3]);
     expect(again).toEqual([20, 30]);
     app.events.off("reEnqueue:shaky", count);

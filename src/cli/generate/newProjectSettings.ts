@@ -38,6 +38,21 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
   },
 
   {
+    setting: "errors.clientErrorLogLevel",
+    v29: '"error"',
+    newProject: '"info"',
+    reason:
+      "a wrong password is no fault of the server: its line has no stack, and errors stand out",
+    edits: [
+      {
+        file: "config/errors.ts",
+        find: 'clientErrorLogLevel: "error" as string,',
+        replace: 'clientErrorLogLevel: "info" as string,',
+      },
+    ],
+  },
+
+  {
     setting: "errors.exposeMessages",
     v29: '"all"',
     newProject: '"intended"',
