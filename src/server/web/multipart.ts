@@ -75,22 +75,22 @@ export function receiveMultipart(
     );
     parser.on("file", (name, stream, filename, _encoding, mimetype) => {
       stream.on("error", fail);
-      if (isOver || !filename) {
-        stream.resume(); // a file input that nothing was chosen for
-        return;
-      }
-      guard(() => {
-        requireName(name);
-        const field = intake.fieldOf(name);
-        count.addFile(field, mimetype);
-        const file = newUpload(intake.options, filename, mimetype);
-        append(form.files, field, file);
-        const write = storeFile(stream, { field, file }, intake, count);
-        writes.push(write);
-        parts.push(stream);
-        write.catch(fail);
-      });
-      if (isOver) stream.resume();
+      const take = () => {
+        guard(() => {
+          requireName(name);
+          const field = intake.fieldOf(name);
+          count.addFile(field, mimetype);
+          const file = newUpload(intake.options, filename || null, mimetype);
+          append(form.files, field, file);
+          const write = storeFile(stream, { field, file }, intake, count);
+          writes.push(write);
+          parts.push(stream);
+          write.catch(fail);
+        });
+        if (isOver) stream.resume();
+      };
+      if (filename) take();
+      else takeIfAny(stream, take);
     });
     parser.on("partsLimit", () =>
       fail(BodyError.tooComplex("web.maxParams", maxPartsOf(intake), "parts")),
@@ -118,6 +118,27 @@ export function receiveMultipart(
     source.once("error", fail);
     source.pipe(parser);
   });
+}
+
+/** A file without a name and without a byte is a file input that nothing was chosen for. */
+function takeIfAny(stream: Readable, take: () => void): void {
+  stream.once("readable", () => {
+    if (stream.readableLength > 0) take();
+    else stream.resume();
+  });
+}
+
+/** Files have a name, or a type that is no text; without either a part is a field. */
+function isPartAFile(
+  _name: string | undefined,
+  mediaType: string | undefined,
+  filename: string | undefined,
+): boolean {
+  return filename !== undefined || !isText(mediaType ?? "text/plain");
+}
+
+function isText(mediaType: string): boolean {
+  return mediaType.startsWith("text/") || mediaType === "application/json";
 }
 
 /** The param that a body of the type application/octet-stream is. */
@@ -259,6 +280,7 @@ function openParser(req: IncomingMessage, intake: Intake): BusboyInstance {
       headers: {
         "content-type": req.headers["content-type"] ?? "",
       },
+      isPartAFile,
       limits: {
         fieldNameSize: 1024,
         fieldSize: maxFieldsSize,

@@ -15,6 +15,7 @@ const BUFFERED_BYTES = 64 * 1024;
 export class TemporaryFiles {
   /** Bytes that were reserved for each path. */
   private readonly sizes = new Map<string, number>();
+  private readonly streams = new Map<string, Writable>();
 
   constructor(private readonly disk: UploadDisk) {}
 
@@ -26,7 +27,12 @@ export class TemporaryFiles {
   /** A stream into a new file; its error may be a BodyError. It is known here at once, so that it is removed whatever happens. */
   create(file: string): Writable {
     this.sizes.set(file, 0);
-    return new FileStream((chunks, isNew) => this.write(file, chunks, isNew));
+    this.disk.begin(file);
+    const stream = new FileStream((chunks, isNew) =>
+      this.write(file, chunks, isNew),
+    );
+    this.streams.set(file, stream);
+    return stream;
   }
 
   /** Remove all of them; those that were moved are gone already. Once more is harmless: a write may have come late. */
@@ -35,6 +41,7 @@ export class TemporaryFiles {
       this.sizes.set(file, 0);
       fs.unlink(file, (error) => {
         this.disk.release(bytes);
+        if (this.streams.get(file)!.closed) this.disk.forget(file); // else a write may make it again
         if (error && error.code !== "ENOENT")
           log(`cannot remove uploaded file ${file}`, "error", {
             error: String(error),

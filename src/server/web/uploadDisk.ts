@@ -9,6 +9,8 @@ export class UploadDisk {
   private bytes = 0;
   private writing = 0;
   private readonly waiting: (() => void)[] = [];
+  private readonly files = new Set<string>();
+  private onEmpty: (() => void) | undefined;
 
   /** @param config read whenever a limit is needed */
   constructor(private readonly config: () => WebConfig) {}
@@ -16,6 +18,34 @@ export class UploadDisk {
   /** Bytes of the temporary files that are not removed yet. */
   get usedBytes(): number {
     return this.bytes;
+  }
+
+  /** A temporary file comes to be; it is there until `forget`. */
+  begin(file: string): void {
+    this.files.add(file);
+  }
+
+  forget(file: string): void {
+    this.files.delete(file);
+    if (this.files.size === 0) this.onEmpty?.();
+  }
+
+  /**
+   * Wait until all temporary files are removed.
+   * @param timeoutMs not longer than this
+   * @returns how many are left
+   */
+  async allRemoved(timeoutMs: number): Promise<number> {
+    if (this.files.size > 0)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, timeoutMs);
+        this.onEmpty = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    this.onEmpty = undefined;
+    return this.files.size;
   }
 
   /** @throws BodyError 503 */

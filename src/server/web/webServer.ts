@@ -44,6 +44,9 @@ import { checkConfig, httpsSettings, type WebConfig } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { canWrite, writeBody } from "./write";
 
+/** How long a stop waits for the removal of temporary files, in ms. */
+const REMOVE_MS = 2_000;
+
 /** Looks at a request before it is routed; true means that it is answered elsewhere. */
 export type RequestInterceptor = (
   req: IncomingMessage,
@@ -147,6 +150,9 @@ export class WebServer extends Server {
     this.drain = undefined;
     const timeoutMs = shutdownTimeLeft();
     const cut = await drain.finish(timeoutMs);
+    const left = await this.uploadDisk.allRemoved(REMOVE_MS);
+    if (left > 0)
+      this.log(`${left} uploaded files were not removed in time`, "warning");
     if (cut > 0)
       this.log(
         `cut ${cut} connections that did not finish within ${timeoutMs} ms`,

@@ -435,3 +435,26 @@ describe("all uploads together", () => {
     expect(copy).toHaveLength(0);
   });
 });
+
+test("a stop that cuts an upload removes its temporary file before it ends", async () => {
+  const { general } = config;
+  const before = general.shutdownTimeout;
+  general.shutdownTimeout = 50;
+  const upload = http.request({
+    port: app.port,
+    path: "/api/picture",
+    method: "POST",
+    headers: { "Content-Type": "multipart/form-data; boundary=b" },
+  });
+  upload.on("error", () => undefined);
+  upload.write(form([["picture", "x".repeat(500), PNG]]).subarray(0, 400));
+  await until(() => fs.readdirSync(uploadDir).length === 1);
+  const web = api.servers.servers.web as WebServer;
+  const { port } = config.web;
+  await web.stop();
+  expect(fs.readdirSync(uploadDir)).toEqual([]);
+  general.shutdownTimeout = before;
+  config.web.port = app.port;
+  await web.start();
+  config.web.port = port;
+});
