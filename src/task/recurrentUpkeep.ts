@@ -37,6 +37,9 @@ export async function enqueueLostRecurrentTasks(
     const { task } = planned;
     if (!(await isInForce(planned)) || running.has(runOf(task))) continue;
     if ((await isWaiting(task)) || (await isStopped(task.name))) continue;
+    // a job that moved on meanwhile was where the search had not come yet: it is running now, or waits again
+    if ((await runningTasks()).has(runOf(task)) || (await isWaiting(task)))
+      continue;
     if (!missedBefore.has(task.name)) missed.add(task.name);
     else if (await enqueueFirst(task))
       log(`enqueued the periodic task ${task.name}, which was lost`, "warning");
