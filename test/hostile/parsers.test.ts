@@ -582,6 +582,8 @@ describe("a multipart form", () => {
         fieldOf: (name) => name,
         rules: anyFile,
         temporaryFiles,
+        hold: () => undefined,
+        stored: () => undefined,
         source: req,
         maxBytes: 10_000,
         tooLarge: () => BodyError.tooLarge("limit", 10_000),

@@ -1,6 +1,6 @@
 /** Reads and parses the body of a request, by its content type. */
-import type { IncomingMessage } from "node:http";
 import type { UploadedFile } from "../../input/uploadedFile";
+import { ByteShare } from "../heldBytes";
 import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
 import { BodyError, RequestAborted } from "./bodyError";
 import { inflate, inflating, requestEncoding } from "./contentEncoding";
@@ -115,7 +115,7 @@ async function readForm(
 async function readUnknown(request: WebRequest): Promise<ParsedBody> {
   const limit = fieldsLimit(request.config);
   askForBody(request, limit);
-  await collect(request.req, limit, keeper(request, limit.bytes));
+  await collect(request, limit, keeper(request, limit.bytes));
   return { body: {}, files: undefined };
 }
 
@@ -127,6 +127,12 @@ async function readMultipart(
   const receiving = prepareFiles(request, intake, limit);
   const form = await receiveMultipart(request.req, {
     ...receiving,
+    hold: (bytes) => hold(request, bytes),
+    stored: (bytes) => {
+      // with `saveRawBody` the bytes of files stay in memory, too
+      if (!receiving.isKept) shareOf(request).give(bytes);
+      return undefined;
+    },
     maxBytes: limit.bytes,
     tooLarge: () => tooLarge(limit),
   });
@@ -139,7 +145,10 @@ async function readSingleFile(
 ): Promise<ParsedBody> {
   const limit = formLimit(request.config);
   const receiving = prepareFiles(request, intake, limit);
-  const file = await receiveFile(request.req, receiving);
+  const file = await receiveFile(request.req, {
+    ...receiving,
+    stored: (bytes) => (receiving.isKept ? hold(request, bytes) : undefined),
+  });
   const form: Form = {
     fields: new Map(),
     files: new Map([[SINGLE_FILE, [file]]]),
@@ -159,6 +168,7 @@ function prepareFiles(
   if (keep) req.on("data", keep);
   request.temporaryFiles ??= new TemporaryFiles(disk);
   return {
+    isKept: keep !== undefined,
     options: config.formOptions ?? NO_OPTIONS,
     maxParams: maxParams(config),
     fieldOf: config.formBrackets === true ? fieldNameOf : asItIs,
@@ -225,25 +235,46 @@ function askForBody(request: WebRequest, limit: Limit): void {
 function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
   const { req, config, params } = request;
   const encoding = requestEncoding(req);
+  const announced = Number(req.headers["content-length"] ?? 0);
+  if (announced <= limit.bytes && !shareOf(request).hasRoom(announced))
+    throw BodyError.overloaded();
   askForBody(request, limit);
   const chunks: Buffer[] = [];
-  const whole = collect(req, limit, (chunk) => chunks.push(chunk)).then(() => {
+  const keep = (chunk: Buffer) => chunks.push(chunk);
+  const whole = collect(request, limit, keep).then(() => {
     const bytes =
       chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? NO_BYTES);
     if (config.saveRawBody === true) params.rawBody = bytes;
     return bytes;
   });
   if (!encoding) return whole;
-  const inflated = { limit: limit.bytes, tooLarge: () => tooLarge(limit) };
+  const inflated = {
+    limit: limit.bytes,
+    tooLarge: () => tooLarge(limit),
+    hold: (length: number) => hold(request, length),
+  };
   return whole.then((bytes) => inflate(bytes, encoding, inflated));
+}
+
+/** What of the body is in memory, until the request ends. */
+function shareOf(request: WebRequest): ByteShare {
+  return (request.held ??= new ByteShare());
+}
+
+/** Ask before bytes of the body are kept. @returns the error of the request when they must not be */
+function hold(request: WebRequest, bytes: number): Error | undefined {
+  const share = shareOf(request);
+  if (share.take(bytes)) return undefined;
+  return share.isReleased ? new RequestAborted() : BodyError.overloaded();
 }
 
 /** Follow a body to its end. */
 function collect(
-  req: IncomingMessage,
+  request: WebRequest,
   limit: Limit,
   keep: ((chunk: Buffer) => void) | undefined,
 ): Promise<void> {
+  const { req } = request;
   return new Promise((resolve, reject) => {
     let length = 0;
     const fail = (error: Error) => {
@@ -254,7 +285,10 @@ function collect(
     const onData = (chunk: Buffer) => {
       length += chunk.length;
       if (length > limit.bytes) return fail(tooLarge(limit));
-      keep?.(chunk);
+      if (!keep) return;
+      const refusal = hold(request, chunk.length);
+      if (refusal) fail(refusal);
+      else keep(chunk);
     };
     req.on("data", onData);
     req.on("end", resolve);

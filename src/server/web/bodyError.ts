@@ -1,13 +1,18 @@
 /** Why a request's body was not accepted; the action does not run then. */
 import { HttpError, type HttpErrorHeaders } from "../../errors";
+import { OVERLOADED_TEXT } from "../heldBytes";
 
 /** What v29 told clients about bodies that could not be parsed. */
 const MALFORMED = "There was an error processing this form.";
 
-/** After how long a client may try again to upload. */
+/** After how long a client may try again to upload, and to send anything. */
 const NO_ROOM_SECONDS = 10;
+const OVERLOADED_SECONDS = 5;
 
 export class BodyError extends HttpError {
+  /** The log has its line already. */
+  isLogged = false;
+
   static malformed(cause: unknown): BodyError {
     return new BodyError(400, MALFORMED, { cause });
   }
@@ -39,6 +44,14 @@ export class BodyError extends HttpError {
   /** A media type, charset or encoding that is not taken. */
   static unsupported(message: string, headers?: HttpErrorHeaders): BodyError {
     return new BodyError(415, message, { headers });
+  }
+
+  /** No room for anything large: `general.maxHeldBytes`. */
+  static overloaded(): BodyError {
+    const headers = { "Retry-After": OVERLOADED_SECONDS };
+    const error = new BodyError(503, OVERLOADED_TEXT, { headers });
+    error.isLogged = true;
+    return error;
   }
 
   /** No room for files at the moment. */

@@ -38,25 +38,42 @@ export function requestEncoding({
 /**
  * Inflate a body that is in memory.
  * @param tooLarge the error when it becomes larger than `limit`, in bytes
+ * @param hold asked for each chunk before it is kept; an error ends it
  * @throws BodyError
  */
 export function inflate(
   bytes: Buffer,
   encoding: RequestEncoding,
-  { limit, tooLarge }: { limit: number; tooLarge: () => BodyError },
+  {
+    limit,
+    tooLarge,
+    hold,
+  }: {
+    limit: number;
+    tooLarge: () => BodyError;
+    hold: (bytes: number) => Error | undefined;
+  },
 ): Promise<Buffer> {
   const most = Math.max(FREE_BYTES, bytes.length * MAX_RATIO);
+  const inflater = streamFor(encoding);
   return new Promise((resolve, reject) => {
-    const options = { maxOutputLength: Math.max(1, Math.min(limit, most)) };
-    const done = (error: NodeJS.ErrnoException | null, inflated: Buffer) => {
-      if (!error) resolve(inflated);
-      else if (error.code !== "ERR_BUFFER_TOO_LARGE")
-        reject(BodyError.malformed(error));
-      else reject(most < limit ? BodyError.bomb(MAX_RATIO) : tooLarge());
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const admit = (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > Math.min(limit, most))
+        return most < limit ? BodyError.bomb(MAX_RATIO) : tooLarge();
+      return hold(chunk.length);
     };
-    if (encoding === "gzip") zlib.gunzip(bytes, options, done);
-    else if (encoding === "deflate") zlib.inflate(bytes, options, done);
-    else zlib.brotliDecompress(bytes, options, done);
+    inflater.on("data", (chunk: Buffer) => {
+      const refusal = admit(chunk);
+      if (!refusal) return chunks.push(chunk);
+      inflater.destroy();
+      reject(refusal);
+    });
+    inflater.once("end", () => resolve(Buffer.concat(chunks, length)));
+    inflater.once("error", (error) => reject(BodyError.malformed(error)));
+    inflater.end(bytes);
   });
 }
 

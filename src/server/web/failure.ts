@@ -49,7 +49,7 @@ export async function prepareFailure(
   const shown = shownToClients(error);
   const facts = shown.id === undefined ? undefined : { errorId: shown.id };
   if (error instanceof BodyError) {
-    logRefusal(server, request.req, error, REFUSED_BODY);
+    if (!error.isLogged) logRefusal(server, request.req, error, REFUSED_BODY);
   } else if (isRefusal(error)) {
     logRefusal(server, request.req, error, REFUSED_REQUEST);
   } else {

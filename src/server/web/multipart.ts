@@ -24,11 +24,15 @@ interface Intake {
   fieldOf: (name: string) => string;
   rules: FileRules;
   temporaryFiles: TemporaryFiles;
+  /** So many bytes of a file are on their way to the disk; an error ends the request. */
+  stored: (bytes: number) => Error | undefined;
   /** The body, inflated. */
   source: Readable;
 }
 
 interface FormIntake extends Intake {
+  /** Asked for all bytes that come, before they are kept in memory; an error ends the request. */
+  hold: (bytes: number) => Error | undefined;
   /** Bytes of the whole body. */
   maxBytes: number;
   /** The error when it has more. */
@@ -110,9 +114,12 @@ export function receiveMultipart(
     let bytes = 0;
     const measure = (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= intake.maxBytes) return;
+      // the parser collects fields in memory; only the bytes of files leave it
+      const refusal =
+        bytes > intake.maxBytes ? intake.tooLarge() : intake.hold(chunk.length);
+      if (!refusal) return;
       source.off("data", measure);
-      fail(intake.tooLarge());
+      fail(refusal);
     };
     source.on("data", measure);
     source.once("error", fail);
@@ -172,7 +179,7 @@ export async function receiveFile(
 async function storeFile(
   stream: Readable,
   { field, file }: { field: string; file: UploadedFile },
-  { options, temporaryFiles }: Intake,
+  { options, temporaryFiles, stored }: Intake,
   count: FormCount,
 ): Promise<void> {
   const hash = options.hashAlgorithm
@@ -181,7 +188,8 @@ async function storeFile(
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, next) {
       file.size += chunk.length;
-      const error = count.addBytes(field, file.size, chunk.length);
+      const error =
+        count.addBytes(field, file.size, chunk.length) ?? stored(chunk.length);
       if (error) return next(error);
       hash?.update(chunk);
       next(null, chunk);

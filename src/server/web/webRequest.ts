@@ -4,6 +4,7 @@ import * as querystring from "node:querystring";
 import type { Connection } from "../../connection/connection";
 import type { UploadedFile } from "../../input/uploadedFile";
 import { parseCookies } from "../../utils/parseCookies";
+import type { ByteShare } from "../heldBytes";
 import {
   defaultPairs,
   mergeHeaders,
@@ -82,6 +83,8 @@ export class WebRequest {
   saidContinue: boolean;
   /** The path is that of a folder; its index is the answer. */
   namesFolder: boolean;
+  /** What of its body is in memory. */
+  held: ByteShare | undefined;
   /** To be removed when the request ends. */
   temporaryFiles: TemporaryFiles | undefined;
 
@@ -110,6 +113,7 @@ export class WebRequest {
     this.connection = undefined;
     this.saidContinue = false;
     this.namesFolder = false;
+    this.held = undefined;
     this.temporaryFiles = undefined;
     this.pairs = undefined;
     this.defaults = undefined;

@@ -386,6 +386,8 @@ export class WebServer extends Server {
     // again after the end of a client that left while they were being written
     request.temporaryFiles?.remove();
     const { connection } = request;
+    // an action that goes on after its client has left still has its params
+    if (!connection || connection.pendingActions === 0) request.held?.release();
     if (connection && !connection.destroyed)
       connection.destroy().catch((error: unknown) => {
         this.log(`cannot end a connection: ${describe(error)}`, "error");
