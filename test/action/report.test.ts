@@ -269,7 +269,7 @@ test("nothing is built when no logger takes the level", async () => {
 });
 
 describe("errors of clients", () => {
-  const fail = (error: unknown) => () => Promise.reject(error as Error);
+  const fail = (error: Error) => () => Promise.reject(error);
   const signIn = new HttpError(401, "please sign in", {
     headers: { "WWW-Authenticate": "Bearer" },
     cause: new Error("no token"),
