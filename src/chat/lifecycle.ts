@@ -1,6 +1,7 @@
 /** Builds, opens and closes `api.chatRoom`. */
 import { api } from "../api";
-import { log } from "../log/log";
+import { logFailure } from "../redis/connectionLog";
+import { takeLeave } from "../redis/leaving";
 import {
   broadcast,
   generateMessagePayload,
@@ -12,7 +13,12 @@ import { runMiddleware } from "./middleware";
 import { closePresence, openPresence, restoreMembers } from "./presence";
 import { forgetRoomChannels } from "./roomChannels";
 import { RoomIndex } from "./roomIndex";
-import { eraseMembers, eraseMembersOfHost, KEYS } from "./roomStore";
+import {
+  eraseMembers,
+  eraseMembersOfHost,
+  forEachRoom,
+  KEYS,
+} from "./roomStore";
 import type { ChatRoomApi } from "./types";
 
 export function createChatRoomApi(): ChatRoomApi {
@@ -47,20 +53,31 @@ export async function openChat(): Promise<void> {
 export async function closeChat(): Promise<void> {
   const { index } = api.chatRoom;
   forgetRoomChannels();
-  try {
-    closePresence();
-    for (const room of index.rooms) {
-      const members = [...index.membersOf(room)];
-      for (const member of members) {
-        index.remove(room, member);
-        member.rooms = member.rooms.filter((name) => name !== room);
-      }
-      await eraseMembers(
-        room,
-        members.map(({ id }) => id),
-      );
+  closePresence();
+  const left = new Map<string, string[]>();
+  for (const room of [...index.rooms]) {
+    const members = [...index.membersOf(room)];
+    for (const member of members) {
+      index.remove(room, member);
+      member.rooms = member.rooms.filter((name) => name !== room);
     }
+    left.set(
+      room,
+      members.map(({ id }) => id),
+    );
+  }
+  if (left.size > 0) await erase(left);
+}
+
+async function erase(left: ReadonlyMap<string, string[]>): Promise<void> {
+  const { client } = api.redis.clients;
+  try {
+    // many rooms take their time, a redis that does not answer does not
+    if (!(await takeLeave(client, () => client.ping()))) return;
+    await forEachRoom([...left.keys()], (room) =>
+      eraseMembers(room, left.get(room)!),
+    );
   } catch (error) {
-    log(`members stay listed in their rooms: ${String(error)}`, "warning");
+    logFailure(client, error, "members stay listed in their rooms", "warning");
   }
 }

@@ -2,8 +2,8 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { ActionheroError } from "../errors";
-import { log } from "../log/log";
 import { within } from "../redis/bounded";
+import { logFailure } from "../redis/connectionLog";
 import { chatError } from "./errors";
 import { closeRoomChannel, openRoomChannel } from "./roomChannels";
 import { createRoom, eraseMembers, hasRoom, writeMember } from "./roomStore";
@@ -125,7 +125,14 @@ function reportLeftBehind(
   room: string,
   cause: unknown,
 ): void {
-  log(`${connection.id} stays listed in ${room}: ${String(cause)}`, "error");
+  const { client } = api.redis.clients;
+  // the members are compared when redis is back
+  logFailure(
+    client,
+    cause,
+    `${connection.id} stays listed in ${room}`,
+    "error",
+  );
 }
 
 function movesOf(connection: ChatConnection): Map<string, Promise<true>> {

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import { config } from "../config/config";
 import { log } from "../log/log";
+import { logFailure } from "../redis/connectionLog";
 import { isCluster } from "../redis/engine";
 import { chatRoom } from "./chatRoom";
 import { leaveHere } from "./membership";
@@ -35,7 +36,12 @@ function onRedisReady(): void {
   api.chatRoom
     .restoreMembers()
     .catch((error: unknown) =>
-      log(`cannot compare the members of rooms: ${String(error)}`, "error"),
+      logFailure(
+        client(),
+        error,
+        "cannot compare the members of rooms",
+        "error",
+      ),
     );
 }
 

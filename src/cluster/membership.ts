@@ -5,7 +5,8 @@ import { api } from "../api";
 import { actionheroVersion, config, id } from "../config/config";
 import { toError } from "../errors";
 import { log } from "../log/log";
-import { within } from "../redis/bounded";
+import { logFailure, noteAnswer } from "../redis/connectionLog";
+import { takeLeave } from "../redis/leaving";
 import {
   claimCleanUp,
   readNodes,
@@ -18,8 +19,6 @@ import type { ClusterNode, LostHook, NodeRecord, ReturnHook } from "./types";
 
 const DEFAULT_INTERVAL_MS = 5_000;
 const DEFAULT_TIMEOUT_MS = 20_000;
-/** Longest time that taking leave may take, in ms. */
-const LEAVE_TIMEOUT_MS = 1_000;
 
 export class Membership {
   readonly lostHooks: LostHook[] = [];
@@ -52,17 +51,10 @@ export class Membership {
     if (this.left) return;
     this.left = true;
     clearTimeout(this.timer);
-    try {
-      await within(
-        LEAVE_TIMEOUT_MS,
-        // a heartbeat that is under way would enter it again
-        Promise.resolve(this.round).then(() => removeNode(String(id))),
-        "AH_REDIS_TIMEOUT",
-        () => "redis does not answer",
-      );
-    } catch (error) {
-      log(`left without notice: ${toError(error).message}`, "debug");
-    }
+    await takeLeave(api.redis.clients.client, async () => {
+      await this.round; // a heartbeat that is under way would enter it again
+      await removeNode(String(id));
+    });
   }
 
   private schedule(delayMs: number): void {
@@ -87,10 +79,12 @@ export class Membership {
       if (this.wasSteady()) await this.watchOthers();
       this.lastRoundAt = performance.now();
       this.isOut = false;
+      noteAnswer(api.redis.clients.client);
     } catch (error) {
-      if (!this.isOut)
-        log(`no heartbeat: ${toError(error).message}`, "warning");
-      this.isOut = true; // each of the rounds of an outage fails
+      // each of the rounds of an outage fails
+      const severity = this.isOut ? "debug" : "warning";
+      this.isOut = true;
+      logFailure(api.redis.clients.client, error, "no heartbeat", severity);
     }
   }
 
@@ -121,7 +115,9 @@ export class Membership {
   }
 
   private async comeBack(): Promise<void> {
-    log("the cluster had lost this node; it is back", "warning");
+    // after an outage it is known why
+    const severity = this.isOut ? "info" : "warning";
+    log("the cluster had lost this node; it is back", severity);
     await runHooks(this.returnHooks, (hook) => hook());
   }
 

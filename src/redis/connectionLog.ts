@@ -1,6 +1,11 @@
-/** Logs what happens to the redis connections; an outage is one line however many attempts it takes. */
+/**
+ * Logs what happens to the redis connections; an outage is one line when it begins and one when it ends, however many attempts
+ * it takes and whoever notices it.
+ */
 import type { Redis } from "ioredis";
-import { log } from "../log/log";
+import { toError } from "../errors";
+import { log, type ActionheroLogLevel } from "../log/log";
+import { isRedisAway } from "./away";
 
 /** All connections to a Sentinel or a Cluster share it, so that one outage of it is one line. */
 const NO_ONE_ADDRESS = "several addresses";
@@ -8,7 +13,7 @@ const NO_ONE_ADDRESS = "several addresses";
 interface Outage {
   /** The connections that are not back yet. */
   away: Set<string>;
-  /** When the first error was told, in ms since the epoch. */
+  /** When it was told, in ms since the epoch. */
   since?: number;
 }
 
@@ -29,31 +34,52 @@ export class ConnectionLog {
       log(tell("closed"), "debug");
     });
     client.on("end", () => {
-      this.isBack(name, address);
+      const outage = this.outages.get(address);
+      outage?.away.delete(name);
+      if (outage?.away.size === 0) this.outages.delete(address);
       log(tell("ended"), "debug");
     });
-    client.on("reconnecting", () => {
-      const isFirst = this.outageOf(address).since === undefined;
-      log(tell("reconnecting"), isFirst ? "info" : "debug");
-    });
+    client.on("reconnecting", () => log(tell("reconnecting"), "debug"));
     client.on("ready", () => {
       log(tell("ready"), "debug");
-      const since = this.isBack(name, address);
-      if (since !== undefined)
-        log(`redis is back after ${Date.now() - since} ms`, "notice");
+      this.outages.get(address)?.away.delete(name);
+      this.endOutage(address);
     });
   }
 
   /** For clients that were built elsewhere: their owner follows the rest. */
   followErrors(name: string, client: Redis): void {
     const address = addressOf(client) ?? NO_ONE_ADDRESS;
-    client.on("error", (error: Error) => {
-      const outage = this.outageOf(address);
-      const isFirst = outage.since === undefined;
-      outage.since ??= Date.now();
-      const severity = isFirst ? "alert" : "debug"; // each attempt to reconnect fails with an error of its own
-      log(`Redis connection \`${name}\` error`, severity, error);
-    });
+    followed.set(client, { connectionLog: this, address });
+    client.on("error", (error: Error) =>
+      // each attempt to reconnect fails with an error of its own
+      this.tell(address, `Redis connection \`${name}\` error`, error),
+    );
+  }
+
+  /** Say what shows that redis is away; the first one is an alert. */
+  tell(address: string, message: string, error?: Error): void {
+    const outage = this.outageOf(address);
+    const severity = outage.since === undefined ? "alert" : "debug";
+    outage.since ??= Date.now();
+    log(message, severity, error);
+  }
+
+  isTold(address: string): boolean {
+    return this.outages.get(address)?.since !== undefined;
+  }
+
+  /**
+   * Redis answers. Connections come back one after the other, and some fail once more meanwhile: it is back when none is
+   * away.
+   */
+  endOutage(address: string): void {
+    const outage = this.outages.get(address);
+    if (!outage || outage.away.size > 0) return;
+    this.outages.delete(address);
+    const { since } = outage;
+    if (since !== undefined)
+      log(`redis is back after ${Date.now() - since} ms`, "notice");
   }
 
   private outageOf(address: string): Outage {
@@ -61,18 +87,46 @@ export class ConnectionLog {
     if (!outage) this.outages.set(address, (outage = { away: new Set() }));
     return outage;
   }
+}
 
-  /**
-   * Connections come back one after the other, and some fail once more meanwhile.
-   * @returns since when there was an outage, when this was the last one
-   */
-  private isBack(name: string, address: string): number | undefined {
-    const outage = this.outages.get(address);
-    outage?.away.delete(name);
-    if (!outage || outage.away.size > 0) return undefined;
-    this.outages.delete(address);
-    return outage.since;
-  }
+const followed = new WeakMap<
+  Redis,
+  { connectionLog: ConnectionLog; address: string }
+>();
+
+/** Redis did not do what it was asked for in time; a command, or what `message` says. */
+export function noteSilence(
+  client: Redis,
+  message = "redis does not answer",
+  error?: Error,
+): void {
+  const known = followed.get(client);
+  known?.connectionLog.tell(known.address, message, error);
+}
+
+/** Whether redis is known to be away. */
+export function isSilent(client: Redis): boolean {
+  const known = followed.get(client);
+  return known?.connectionLog.isTold(known.address) === true;
+}
+
+/** Redis has answered on this connection. */
+export function noteAnswer(client: Redis): void {
+  const known = followed.get(client);
+  known?.connectionLog.endOutage(known.address);
+}
+
+/** Log that something failed. When redis is away, that is told once for all that fails, and this only at `debug`. */
+export function logFailure(
+  client: Redis,
+  thrown: unknown,
+  message: string,
+  severity: ActionheroLogLevel,
+): void {
+  const error = toError(thrown);
+  const isAway = isRedisAway(error);
+  if (isAway) noteSilence(client, "redis does not answer", error);
+  log(`${message}: ${String(error)}`, isAway ? "debug" : severity);
 }
 
 /** `host:port`; undefined when there is no one address (Sentinel, Cluster). */

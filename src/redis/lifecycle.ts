@@ -1,19 +1,15 @@
 /** Builds, opens and closes `api.redis`. */
 import { api } from "../api";
 import { id } from "../config/config";
-import { toError } from "../errors";
 import { log } from "../log/log";
-import { within } from "./bounded";
 import { closeClients, connectClients, type RedisClients } from "./clients";
 import { announceEngine } from "./engineNotice";
+import { takeLeave } from "./leaving";
 import { closeSubscription, openSubscription } from "./pubsub";
 import { redis } from "./redis";
 import { abandonCalls, settleCall } from "./rpc";
 import { answerCall } from "./rpcTarget";
 import { startWatchdog, type Watchdog } from "./watchdog";
-
-/** Longest time that taking leave of the other nodes may take, in ms. */
-const LEAVE_TIMEOUT_MS = 1_000;
 
 let watchdog: Watchdog | undefined;
 
@@ -47,21 +43,12 @@ export async function joinCluster(): Promise<void> {
 export async function leaveCluster(): Promise<void> {
   watchdog?.stop();
   watchdog = undefined;
-  try {
-    await within(
-      LEAVE_TIMEOUT_MS,
-      takeLeave(),
-      "AH_REDIS_TIMEOUT",
-      () => "redis does not answer",
-    );
-  } catch (error) {
-    log(`left without notice: ${toError(error).message}`, "debug");
-  }
+  await takeLeave(api.redis.clients.client, sayGoodbye);
   abandonCalls();
   await closeClients(api.redis.clients);
 }
 
-async function takeLeave(): Promise<void> {
+async function sayGoodbye(): Promise<void> {
   await closeSubscription();
   await redis.doCluster("api.log", [
     `actionhero member ${id} has left the cluster`,

@@ -1,8 +1,8 @@
 /** Notices connections that are open but dead, such as one whose other side lost its power, and opens them anew. */
 import type { Redis } from "ioredis";
-import { log } from "../log/log";
 import { within } from "./bounded";
 import { operationTimeout, type RedisClients } from "./clients";
+import { noteAnswer, noteSilence } from "./connectionLog";
 import { isCluster, isEmbedded } from "./engine";
 
 /** How often each connection is asked for a sign of life, unless operations may not take as long, in ms. */
@@ -37,11 +37,12 @@ async function check(name: string, client: Redis): Promise<void> {
   const timeout = operationTimeout();
   try {
     await within(timeout, client.ping(), "AH_REDIS_TIMEOUT", () => "silent");
+    noteAnswer(client);
   } catch {
     if (client.status !== "ready") return; // it has noticed by itself
-    log(
+    noteSilence(
+      client,
       `Redis connection \`${name}\` has not answered for ${timeout} ms; opening a new one`,
-      "alert",
     );
     client.disconnect(true);
   }

@@ -177,8 +177,9 @@ export class Connection extends EventEmitter {
     if (named.has(client)) return;
     named.add(client);
     const setName = () => {
-      client.client("SETNAME", processToken).catch((error) => {
-        this.report(toError(error)); // a host that forbids it: leases still work
+      client.client("SETNAME", processToken).catch((error: Error) => {
+        // a host that forbids it: leases still work; a connection that is lost again is named again
+        if (error.name === "ReplyError") this.report(error);
       });
     };
     client.on("ready", setName);

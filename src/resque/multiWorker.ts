@@ -194,7 +194,7 @@ export class MultiWorker extends EventEmitter {
     this.timer = this.environment.after(interval, () => {
       const delay = this.environment.monotonic() - begin - interval;
       this.check(Math.max(0, delay))
-        .catch((error) => this.report(error))
+        .catch((error) => this.process?.callFailed(toError(error)))
         .finally(() => {
           if (this.running) this.scheduleCheck();
         });
@@ -202,7 +202,7 @@ export class MultiWorker extends EventEmitter {
   }
 
   private async check(delay: number): Promise<void> {
-    const verb = this.decide(delay);
+    const verb = this.process?.isOut ? "x" : this.decide(delay);
     if (verb === "+") await this.startWorker();
     if (verb === "-") this.retireOne();
     this.emit("multiWorkerAction", verb, Math.round(delay));

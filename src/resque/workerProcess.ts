@@ -279,6 +279,16 @@ export class WorkerProcess {
     if (isClean && this.id !== "") await this.deregister(deadline);
   }
 
+  /** Whether the store does not answer. */
+  get isOut(): boolean {
+    return this.outage.isOpen;
+  }
+
+  /** A call to the store failed that was made for this process. */
+  callFailed(error: Error): void {
+    this.outage.failed(error);
+  }
+
   // -------------------------------------------------------- state machine
 
   /** The only place that changes the state of a worker. */

@@ -1,5 +1,6 @@
 /** Turns a task into what workers run. */
 import { api } from "../api";
+import { isRedisAway } from "../redis/away";
 import type { JobView } from "../resque/jobView";
 import type { PluginReference } from "../resque/plugin";
 import type { Job } from "../resque/types";
@@ -25,7 +26,7 @@ export function wrapTask(task: Task): Job {
     for (const name of PERIODIC_PLUGINS)
       if (!plugins.includes(name)) plugins.push(name);
   }
-  const next = () => planNext(task);
+  const next = (view: JobView) => untilAnswered(view, () => planNext(task));
   for (const name of middlewareOf(task))
     plugins.push(middlewarePlugin(name, next));
   const { retry, timeout, afterTimeout } = task;
@@ -34,7 +35,9 @@ export function wrapTask(task: Task): Job {
     plugins,
     pluginOptions,
     perform: bodyOf(task),
-    finished: isPeriodic(task) ? (view) => afterRun(task, view) : undefined,
+    finished: isPeriodic(task)
+      ? (view) => untilAnswered(view, () => afterRun(task, view))
+      : undefined,
     retry,
     timeout,
     afterTimeout,
@@ -55,6 +58,23 @@ function bodyOf(task: Task): Job["perform"] {
   return function perform(this: JobView, ...args: unknown[]) {
     return run(task, args, this);
   };
+}
+
+/** Do what comes after a run; in an outage of redis as soon as that is over, while the run is this worker's own. */
+async function untilAnswered(
+  { lease }: JobView,
+  work: () => Promise<void>,
+): Promise<void> {
+  const failure = await lease.persist(async () => {
+    try {
+      await work();
+      return undefined;
+    } catch (error) {
+      if (isRedisAway(error)) throw error;
+      return { error };
+    }
+  });
+  if (failure) throw failure.error;
 }
 
 /** What a run that ended, well or not, means for the next one. */

@@ -1,5 +1,6 @@
 /** Middleware as the queue knows it: one plugin each. */
 import { api } from "../api";
+import type { JobView } from "../resque/jobView";
 import { Plugin, type PluginClass } from "../resque/plugin";
 import type { TaskMiddleware } from "./middleware";
 
@@ -11,7 +12,7 @@ type Hook = "preEnqueue" | "postEnqueue" | "preProcessor" | "postProcessor";
  */
 export function middlewarePlugin(
   name: string,
-  refused: () => Promise<unknown>,
+  refused: (view: JobView) => Promise<void>,
 ): PluginClass {
   return class NodeResquePlugin extends Plugin {
     override beforeEnqueue(): Promise<boolean> {
@@ -24,7 +25,7 @@ export function middlewarePlugin(
 
     override async beforePerform(): Promise<boolean> {
       const goesOn = await call(this, name, "preProcessor");
-      if (!goesOn) await refused();
+      if (!goesOn) await refused(this.worker);
       return goesOn;
     }
 

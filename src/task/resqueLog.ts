@@ -4,6 +4,7 @@ import { config } from "../config/config";
 import { isRedisAway, toError } from "../errors";
 import { filterObjectForLogging, redactForLogging } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
+import { noteAnswer, noteSilence } from "../redis/connectionLog";
 import type { RetryInfo } from "../resque/jobView";
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Queue } from "../resque/queue";
@@ -192,7 +193,8 @@ function logRetries(multiWorker: MultiWorker): void {
 class NodeLog {
   /** Parts that cannot reach the queue. */
   private readonly away = new Set<string>();
-  private isAwayLogged = false;
+  /** The queue is away for a reason of its own, not with redis. */
+  private isOwnOutage = false;
   private isSkewLogged = false;
 
   /** @returns the errors with which outages begin: they need no other line */
@@ -212,18 +214,17 @@ class NodeLog {
   }
 
   private outageBegan(error: Error): void {
-    this.isAwayLogged = !isRedisAway(error) && !NETWORK.test(String(error));
-    log(
-      `the task queue does not answer: ${String(error)}`,
-      this.isAwayLogged ? "error" : "debug",
-    );
+    const { tasks } = api.redis.clients;
+    const message = `the task queue does not answer: ${String(error)}`;
+    this.isOwnOutage = !isRedisAway(error) && !NETWORK.test(String(error));
+    if (this.isOwnOutage) log(message, "error");
+    else noteSilence(tasks, message);
   }
 
   private outageEnded(ms: number): void {
-    log(
-      `the task queue answers again after ${ms} ms`,
-      this.isAwayLogged ? "notice" : "debug",
-    );
+    const message = `the task queue answers again after ${ms} ms`;
+    log(message, this.isOwnOutage ? "notice" : "debug");
+    if (!this.isOwnOutage) noteAnswer(api.redis.clients.tasks);
   }
 
   private skewed(ms: number): void {

@@ -2,7 +2,8 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { log } from "../log/log";
-import { bounded } from "../resque/bounded";
+import { logFailure } from "../redis/connectionLog";
+import { takeLeave } from "../redis/leaving";
 import {
   announceNode,
   dropQueuesOfLostNodes,
@@ -14,8 +15,6 @@ import { ownQueues } from "./scope";
 
 /** How often periodic tasks are looked for, in ms; one that is missed twice is enqueued. */
 const SEARCH_MS = 15_000;
-/** How long taking leave may take, in ms. */
-const RETIRE_MS = 1_000;
 
 export class Upkeep {
   private timers: NodeJS.Timeout[] = [];
@@ -37,7 +36,7 @@ export class Upkeep {
     for (const timer of this.timers.splice(0)) clearInterval(timer);
     if (!this.isAnnounced) return;
     this.isAnnounced = false;
-    await bounded(retireNode().catch(report), RETIRE_MS);
+    await takeLeave(api.redis.clients.tasks, retireNode);
   }
 
   private async announce(): Promise<void> {
@@ -74,7 +73,8 @@ function isScheduler(): boolean {
   return config.tasks?.scheduler === true;
 }
 
-/** Redis is away: the next time may be better. */
+/** The next time may be better. */
 function report(error: unknown): void {
-  log(`the upkeep of tasks failed: ${String(error)}`, "warning");
+  const { tasks } = api.redis.clients;
+  logFailure(tasks, error, "the upkeep of tasks failed", "warning");
 }

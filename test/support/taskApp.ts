@@ -23,6 +23,8 @@ export interface TaskApp {
 export interface TaskAppOptions {
   /** Settings over those of `config.tasks`. */
   tasks?: Partial<typeof config.tasks> & { [key: string]: unknown };
+  /** Settings over those of `config.redis`. */
+  redis?: { [key: string]: unknown };
   /** Added before the server starts. */
   before?: () => void;
 }
@@ -30,10 +32,12 @@ export interface TaskAppOptions {
 /** Start a server whose workers run; `add` tasks before or after. */
 export async function startTaskApp({
   tasks = {},
+  redis = {},
   before,
 }: TaskAppOptions = {}): Promise<TaskApp> {
   rebuildConfig();
   Object.assign(config.tasks, tasks);
+  Object.assign(config.redis, redis);
   const process = new Process();
   await process.initialize();
   before?.();

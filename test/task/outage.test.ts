@@ -1,0 +1,147 @@
+/** What a node says and does while redis is away. */
+import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
+import { LogLines } from "../support/logLines";
+import { useRedisVariables } from "../support/redisConfig";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { timed } from "../support/stopwatch";
+import { until } from "../support/until";
+import { api, cache, chatRoom, specHelper, task } from "../../src/index";
+
+const LIMIT_MS = 60_000;
+
+describeOnRedis("while redis is away", () => {
+  const saved = { ...process.env };
+  let server: RedisServer;
+  let app: TaskApp;
+  let logs: LogLines;
+  let release: (() => void) | undefined;
+  let ticks: number;
+
+  beforeEach(async () => {
+    jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
+    server = new RedisServer();
+    await server.start({
+      config: { appendonly: "yes", appendfsync: "always" },
+    });
+    useRedisVariables({ REDIS_URL: server.url });
+    release = undefined;
+    ticks = 0;
+    app = await startTaskApp({
+      tasks: {
+        scheduler: true,
+        minTaskProcessors: 1,
+        maxTaskProcessors: 10,
+        maxEventLoopDelay: 10_000,
+        heartbeatTimeout: 600_000,
+      },
+      redis: {
+        operationTimeout: 500,
+        heartbeatInterval: 300,
+        heartbeatTimeout: 600_000,
+      },
+      before: () => {
+        addTask({
+          name: "long",
+          run: () => new Promise<void>((resolve) => (release = resolve)),
+        });
+        addTask({
+          name: "ticking",
+          frequency: 50,
+          run: async () => void ticks++,
+        });
+        addTask({
+          name: "local",
+          scope: "all",
+          frequency: 70,
+          run: async () => null,
+        });
+      },
+    });
+    logs = new LogLines();
+    await task.enqueue("long", { a: 1 });
+    await until(() => release !== undefined && ticks > 3, LIMIT_MS);
+    logs.lines.length = 0;
+  }, 2 * LIMIT_MS);
+
+  afterEach(async () => {
+    logs.stop();
+    await app.stop();
+    await server.stop();
+    process.env = { ...saved };
+    jest.restoreAllMocks();
+  }, LIMIT_MS);
+
+  async function leave(how: string): Promise<void> {
+    if (how === "hangs") server.pause();
+    else await server.kill();
+  }
+
+  async function comeBack(how: string): Promise<void> {
+    if (how === "hangs") server.resume();
+    else await server.restart();
+  }
+
+  /** Lines that an operator sees. */
+  const loud = () =>
+    logs.lines
+      .filter(
+        ({ level, message }) =>
+          !["debug", "info"].includes(level) || /^Redis/.test(message),
+      )
+      .filter(({ level }) => level !== "debug");
+
+  test.each(["hangs", "is gone"])(
+    "which %s, there is one line at the begin and one at the end, and no job fails",
+    async (how) => {
+      const failures: unknown[] = [];
+      api.resque.multiWorker.on("failure", (...args) => failures.push(args));
+      const { id } = await specHelper.buildConnection();
+      await chatRoom.addMember(id, "defaultRoom");
+      await leave(how);
+      // everything that looks at redis has noticed it, some several times
+      await until(() => logs.at("debug", /no heartbeat/).length > 2, LIMIT_MS);
+      await until(
+        () => logs.matching(/upkeep of tasks failed/).length > 0,
+        LIMIT_MS,
+      );
+      await until(
+        () => logs.matching(/task queue does not/).length > 0,
+        LIMIT_MS,
+      );
+      await expect(cache.load("x")).rejects.toThrow();
+      release!();
+      await comeBack(how);
+      const before = ticks;
+      await until(() => ticks > before + 3, LIMIT_MS);
+      await until(() => logs.at("notice", /./).length > 0, LIMIT_MS);
+      await until(
+        async () => Number((await task.stats()).processed) > before,
+        LIMIT_MS,
+      );
+      expect(loud().map(({ level, message }) => [level, message])).toEqual([
+        ["alert", expect.stringMatching(/redis|Redis|task queue/)],
+        ["notice", expect.stringMatching(/^redis is back after \d+ ms$/)],
+      ]);
+      expect(failures).toEqual([]);
+      expect(await task.failedCount()).toBe(0);
+    },
+    4 * LIMIT_MS,
+  );
+
+  test.each(["hangs", "is gone"])(
+    "which %s, a stop takes about a second",
+    async (how) => {
+      release!();
+      await until(async () =>
+        Object.values(await task.allWorkingOn()).every(
+          (work) => work === "started" || work.payload.class !== "long",
+        ),
+      );
+      await leave(how);
+      const tookMs = await timed(() => app.process.stop());
+      await comeBack(how);
+      expect(tookMs).toBeLessThan(5000);
+    },
+    LIMIT_MS,
+  );
+});
