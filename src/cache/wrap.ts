@@ -7,8 +7,9 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
+import { toError } from "../errors";
+import { log } from "../log/log";
 import { within } from "../redis/bounded";
-import { logFailure } from "../redis/connectionLog";
 import { sleep } from "../utils/sleep";
 import { readObject } from "./batches";
 import { cacheKey, computingKey, lockKey } from "./keys";
@@ -188,12 +189,9 @@ async function look({ redis, key }: Plan): Promise<Seen> {
 /** Give the stale value at once and compute behind the caller's back; a failure is logged, and the next caller tries. */
 function refresh(plan: Plan, token: string, stale: string): string {
   compute(plan, token).catch((error: unknown) =>
-    logFailure(
-      plan.redis,
-      error,
-      `cannot refresh the cached value of ${plan.key}`,
-      "error",
-    ),
+    log(`cannot refresh the cached value of ${plan.key}`, "error", {
+      error: toError(error).message,
+    }),
   );
   return stale;
 }
@@ -254,12 +252,9 @@ async function store(
     });
     return true;
   } catch (error) {
-    logFailure(
-      plan.redis,
-      error,
-      `cannot save the computed value of ${plan.key}`,
-      "warning",
-    );
+    log(`cannot save the computed value of ${plan.key}`, "warning", {
+      error: toError(error).message,
+    });
     return false;
   }
 }

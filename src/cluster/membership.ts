@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import * as os from "node:os";
 import { api } from "../api";
 import { actionheroVersion, config, id } from "../config/config";
-import { toError } from "../errors";
+import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
 import { logFailure, noteAnswer } from "../redis/connectionLog";
 import { takeLeave } from "../redis/leaving";
@@ -82,9 +82,11 @@ export class Membership {
       noteAnswer(api.redis.clients.client);
     } catch (error) {
       // each of the rounds of an outage fails
-      const severity = this.isOut ? "debug" : "warning";
+      if (isRedisAway(error))
+        logFailure(api.redis.clients.client, error, "no heartbeat", "warning");
+      else if (!this.isOut)
+        log(`no heartbeat: ${toError(error).message}`, "warning");
       this.isOut = true;
-      logFailure(api.redis.clients.client, error, "no heartbeat", severity);
     }
   }
 

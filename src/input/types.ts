@@ -54,4 +54,6 @@ type ParamsOf<I> = { [Key in RequiredKeys<I>]: ItemOf<I[Key]> } & {
  * The type of `params` that follows from `inputs`: what the formatter returns, else an `UploadedFile` (or a list)
  * for `file()`, else an object for a schema, else `string`; optional unless the input says `required: true as true` (or the inputs are `as const`).
  */
-export type ParamsFrom<A extends { inputs: any }> = ParamsOf<A["inputs"]>;
+export type ParamsFrom<A extends { inputs?: any }> = ParamsOf<
+  NonNullable<A["inputs"]>
+>;

@@ -3,9 +3,8 @@
  * it takes and whoever notices it.
  */
 import type { Redis } from "ioredis";
-import { toError } from "../errors";
+import { isRedisAway, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
-import { isRedisAway } from "./away";
 
 /** All connections to a Sentinel or a Cluster share it, so that one outage of it is one line. */
 const NO_ONE_ADDRESS = "several addresses";

@@ -1,8 +1,7 @@
 /** The last that a node does on redis when it stops. */
 import type { Redis } from "ioredis";
-import { toError } from "../errors";
+import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
-import { isRedisAway } from "./away";
 import { within } from "./bounded";
 import { isSilent, noteSilence } from "./connectionLog";
 

@@ -27,7 +27,7 @@ import type {
   JobInfo,
   Jobs,
   ParsedJob,
-  WorkingOn,
+  WorkerActivity,
 } from "./types";
 import { uniqueLock } from "./uniqueness";
 import * as views from "./views";
@@ -268,7 +268,7 @@ export class Queue extends EventEmitter {
     return (await this.store.records([member]))[0]!.record;
   }
 
-  allWorkingOn(): Promise<{ [name: string]: "started" | WorkingOn }> {
+  allWorkingOn(): Promise<{ [name: string]: WorkerActivity }> {
     return views.allWorkingOn(this.store);
   }
 

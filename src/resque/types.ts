@@ -81,6 +81,17 @@ export interface WorkingOn {
   payload: ParsedJob;
 }
 
+/**
+ * What a worker is doing. The text `"started"` stands for one that waits: look for it with `===` before you read anything else.
+ * It has the type of a record beside its own, as code for version 29 reads one without asking.
+ */
+export type WorkerActivity = WorkingOn | Waiting;
+
+type Waiting = "started" & WorkingOn;
+
+/** A worker that waits. */
+export const STARTED = "started" as Waiting;
+
 /** An entry of the failed list. */
 export interface ErrorPayload {
   worker: string;

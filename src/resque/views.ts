@@ -1,7 +1,13 @@
 /** What tools show: jobs, workers and what they do. Whatever is unreadable is shown as such and hides nothing else. */
 import { openRecord } from "./store/texts";
 import type { QueueStore } from "./store/store";
-import type { ErrorPayload, ParsedJob, WorkingOn } from "./types";
+import {
+  STARTED,
+  type ErrorPayload,
+  type ParsedJob,
+  type WorkerActivity,
+  type WorkingOn,
+} from "./types";
 
 /** Worker names are `host:pid+n`; what follows in a member are the queues. */
 export function splitMember(member: string): {
@@ -61,12 +67,12 @@ export async function workers(
 
 export async function allWorkingOn(
   store: QueueStore,
-): Promise<{ [name: string]: "started" | WorkingOn }> {
-  const result: { [name: string]: "started" | WorkingOn } = {};
+): Promise<{ [name: string]: WorkerActivity }> {
+  const result: { [name: string]: WorkerActivity } = {};
   const records = await store.records(await store.workers());
   for (const { member, record } of records) {
     const { name } = splitMember(member);
-    result[name] = record === null ? "started" : readRecord(name, record);
+    result[name] = record === null ? STARTED : readRecord(name, record);
   }
   return result;
 }

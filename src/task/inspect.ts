@@ -1,5 +1,5 @@
 /** Looking into the queues, and removing jobs from them. */
-import type { ErrorPayload, ParsedJob, WorkingOn } from "../resque/types";
+import type { ErrorPayload, ParsedJob, WorkerActivity } from "../resque/types";
 import { requireQueue } from "./queueOf";
 import type { TaskInputs } from "./task";
 
@@ -8,7 +8,7 @@ export type FailedJob = ErrorPayload;
 
 export interface TaskDetails {
   queues: { [queue: string]: QueueDetails };
-  workers: { [workerName: string]: "started" | WorkingOn };
+  workers: { [workerName: string]: WorkerActivity };
   stats: { [key: string]: string };
   /** The name of the leading scheduler. */
   leader: string | null;
@@ -130,7 +130,7 @@ export function workingOn(
 
 /** What all workers are doing; `"started"` for those that wait. */
 export function allWorkingOn(): Promise<{
-  [workerName: string]: "started" | WorkingOn;
+  [workerName: string]: WorkerActivity;
 }> {
   return requireQueue().allWorkingOn();
 }

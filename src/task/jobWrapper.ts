@@ -1,6 +1,6 @@
 /** Turns a task into what workers run. */
 import { api } from "../api";
-import { isRedisAway } from "../redis/away";
+import { isRedisAway } from "../errors";
 import type { JobView } from "../resque/jobView";
 import type { PluginReference } from "../resque/plugin";
 import type { Job } from "../resque/types";

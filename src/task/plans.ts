@@ -31,7 +31,7 @@ const KEEP_MS = 3_600_000;
 const NO_INPUTS = [[{}], [null], []];
 
 export function isPeriodic(task: Task): boolean {
-  return task.frequency > 0 || task.cron !== undefined;
+  return task.frequency! > 0 || task.cron !== undefined;
 }
 
 /** The plan that the task itself says; undefined when it does not run by itself. */

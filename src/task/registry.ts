@@ -58,7 +58,7 @@ async function loadFile(fullFilePath: string, reload = false): Promise<void> {
     const exported = loadModule(fullFilePath, reload);
     for (const task of instancesOf<Task>(exported, "task")) {
       task.description ??= task.name;
-      task.validate();
+      task.validate?.();
       register(task, fullFilePath, reload);
     }
   } catch (thrown) {

@@ -2,7 +2,6 @@
 import type { Inputs } from "../input/types";
 import type { PluginReference } from "../resque/plugin";
 import type { RetryRule } from "../resque/types";
-import type { Worker } from "../resque/worker";
 import { validateTask } from "./validateTask";
 
 /** What a task is run with. */
@@ -22,6 +21,18 @@ export interface TaskContext {
   readonly progress: (value: unknown) => Promise<void>;
 }
 
+/** Who runs a task, as far as tasks may rely on it; a worker of node-resque is one, too. */
+export interface TaskWorker {
+  name: string;
+  queue: string;
+  /** The job that runs. */
+  job: any;
+  /** What the run returned; middleware and plugins may change it when it has ended. */
+  result: any;
+  error: any;
+  [property: string]: any;
+}
+
 /** Something that is done in the background, by any worker of the cluster. */
 export abstract class Task {
   /** What it is enqueued by. */
@@ -31,17 +42,17 @@ export abstract class Task {
   /** The queue that its jobs wait in (default `"default"`). */
   queue = "default";
   /** How long after one run ended the next one starts, in ms; 0 never by itself (default 0). */
-  frequency = 0;
+  frequency?: number = 0;
   /** What it takes; checked when a job is enqueued. */
-  inputs: Inputs = {};
+  inputs?: Inputs = {};
   /** Names of middleware that runs for this task, after the global one. */
-  middleware: string[] = [];
+  middleware?: string[] = [];
   /** Plugins of the queue around it: names of bundled ones, or classes. */
-  plugins: PluginReference[] = [];
+  plugins?: PluginReference[] = [];
   /** Options by the plugin's name. */
-  pluginOptions: { [pluginName: string]: any } = {};
+  pluginOptions?: { [pluginName: string]: any } = {};
   /** A periodic task goes on after a run that failed (default true). */
-  reEnqueuePeriodicTaskIfException = true;
+  reEnqueuePeriodicTaskIfException?: boolean = true;
 
   /**
    * When it runs by itself, as a cron expression (5 fields, or 6 with seconds first); instead of `frequency`. A fixed hour is
@@ -78,12 +89,12 @@ export abstract class Task {
    */
   abstract run(
     params: TaskInputs,
-    worker: Worker,
+    worker: TaskWorker,
     context?: TaskContext,
   ): Promise<any>;
 
   /** @throws Error naming what is missing or wrong */
-  validate(): void {
+  validate?(): void {
     validateTask(this);
   }
 }

@@ -32,7 +32,7 @@ export function validateTask(task: Task): void {
 
 function checkCron({ cron, timeZone, frequency }: Task, of: string): void {
   if (cron === undefined) return;
-  if (frequency > 0)
+  if (frequency! > 0)
     throw new Error(`frequency and cron exclude each other ${of}`);
   try {
     nextCronTime(cron, timeZone, Date.now());

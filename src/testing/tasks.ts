@@ -31,6 +31,11 @@ interface Resque {
   queue: Queue;
 }
 
+/** What a run gives: of a class of tasks what its `run` returns, else the type itself. */
+export type ResultOf<T> = T extends { run(...args: any[]): infer Result }
+  ? Awaited<Result>
+  : T;
+
 /**
  * Call a task's `run` and nothing else: no validation, no middleware, no queue.
  * @throws what the task throws, or Error `task <name> not found`
@@ -38,8 +43,9 @@ interface Resque {
 export async function runTask<T = any>(
   taskName: string,
   params: object | any[] = {},
-): Promise<T> {
-  return (await taskOf(taskName).run(params, undefined, contextOf())) as T;
+): Promise<ResultOf<T>> {
+  const task = taskOf(taskName);
+  return (await task.run(params, undefined, contextOf())) as ResultOf<T>;
 }
 
 /**
@@ -49,7 +55,7 @@ export async function runTask<T = any>(
 export async function runFullTask<T = any>(
   taskName: string,
   params: object | any[] = {},
-): Promise<T> {
+): Promise<ResultOf<T>> {
   const worker = new Worker(
     {
       connection: resque().connectionDetails ?? { redis: taskClient() },
@@ -60,7 +66,7 @@ export async function runFullTask<T = any>(
   try {
     await worker.connect();
     const args: unknown[] = Array.isArray(params) ? params : [params];
-    return (await worker.performInline(taskName, args)) as T;
+    return (await worker.performInline(taskName, args)) as ResultOf<T>;
   } finally {
     await worker.end();
   }

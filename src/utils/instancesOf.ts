@@ -1,8 +1,8 @@
 /** An instance of every class that a file exports. */
 
 interface Valid {
-  /** @throws when it lacks what its kind needs */
-  validate(): void;
+  /** Every one has it, though some classes declare it as v29 did. @throws when it lacks what its kind needs */
+  validate?(): void;
 }
 
 /**

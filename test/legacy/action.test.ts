@@ -170,7 +170,7 @@ describe("fromLegacyAction", () => {
 describe("fromLegacyTask", () => {
   async function resultOf(run: any): Promise<any> {
     const task_ = new (fromLegacyTask({ name: "old", run }))();
-    task_.validate();
+    task_.validate!();
     api.tasks.tasks.old = task_;
     api.tasks.jobs.old = api.tasks.jobWrapper("old");
     return task.run("old", { a: 1 });

@@ -147,7 +147,7 @@ describe("definitions", () => {
   }
 
   const validate = (changes: object) => () => {
-    Object.assign(new Complete(), changes).validate();
+    Object.assign(new Complete(), changes).validate!();
   };
 
   test("the defaults", () => {

@@ -5,9 +5,15 @@ import {
   api,
   chatRoom,
   log,
+  specHelper,
+  task,
+  Task,
   utils,
   type Connection,
+  type ParamsFrom,
 } from "../../src/index";
+import type { RunAction } from "../../tasks/runAction";
+import type { Equal, Expect } from "./expect";
 
 export function middlewareWithNarrowParameters(): void {
   action.addMiddleware({
@@ -54,3 +60,80 @@ export const write: (message: string, severity: string) => void = log;
 export const filtered: string = utils.filterObjectForLogging({
   o1: { p1: "x" },
 }).o1.p1;
+
+/** A task of which only what version 29 asked for is there. */
+export const literal: Task = {
+  name: "literal",
+  description: "an object",
+  queue: "default",
+  frequency: 0,
+  validate: () => undefined,
+  run: async () => "done",
+};
+
+/** The worker of node-resque, as far as its type tells. */
+declare class NodeResqueWorker {
+  private doPerform: (...args: any[]) => Promise<any>;
+  options: object;
+  jobs: object;
+  started: boolean;
+  name: string;
+  queues: string[] | string;
+  queue: string;
+  error: Error | null;
+  result: any;
+  job: { class: string; queue: string; args: any[] } | null;
+  id: number;
+  on(event: string, listener: (...args: any[]) => void): this;
+  start(): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** Plugins and tests hand a worker of node-resque on, and tasks name it as their parameter. */
+export async function withNodeResque(): Promise<void> {
+  await api.tasks.tasks.literal.run({}, {} as NodeResqueWorker);
+  class Working extends Task {
+    override inputs = { n: { required: true as const } };
+
+    override async run(
+      params: ParamsFrom<Working>,
+      worker: NodeResqueWorker,
+    ): Promise<{ sum: number }> {
+      return { sum: params.n.length + worker.id };
+    }
+  }
+  await api.tasks.tasks.working.run({}, new Working() as any);
+  const { sum } = await specHelper.runTask<Working>("working", { n: "1" });
+  const full = await specHelper.runFullTask<Working>("working", { n: "1" });
+  const text = await specHelper.runTask<string>("working", {});
+  const anything = await specHelper.runTask("working", {});
+  type Checks = [
+    Expect<Equal<typeof sum, number>>,
+    Expect<Equal<typeof full, { sum: number }>>,
+    Expect<Equal<typeof text, string>>,
+    Expect<Equal<typeof anything, any>>,
+  ];
+  const checks: Checks = [true, true, true, true];
+  void checks;
+}
+
+export async function resultOfTask(): Promise<number> {
+  const { randomNumber } = await specHelper.runTask<RunAction>("runAction", {
+    action: "randomNumber",
+  });
+  return randomNumber;
+}
+
+/** What workers do is read with and without asking whether they do something. */
+export async function whatWorkersDo(name: string): Promise<string[]> {
+  const working = await task.allWorkingOn();
+  const { workers } = await task.details();
+  const activity = workers[name];
+  if (activity === "started") return [];
+  return [
+    working[name].payload.class,
+    workers[name].queue,
+    activity.run_at,
+    activity.payload.class,
+  ];
+}

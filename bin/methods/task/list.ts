@@ -51,7 +51,7 @@ async function tellOrphans(): Promise<void> {
 function whenItRuns({ frequency, cron, timeZone }: Task): string {
   if (cron !== undefined)
     return timeZone === undefined ? cron : `${cron} (${timeZone})`;
-  return frequency > 0 ? `every ${frequency} ms` : "when enqueued";
+  return frequency! > 0 ? `every ${frequency} ms` : "when enqueued";
 }
 
 /** What the task declares; functions have no JSON. */
