@@ -3,7 +3,6 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as os from "node:os";
 import type { Cluster, Redis } from "ioredis";
-import { toError } from "../errors";
 import { isCluster, isEmbedded, keyHolders } from "../redis/engine";
 import { followFailover } from "../redis/failover";
 import { memoryOf } from "../redis/memorySpace";

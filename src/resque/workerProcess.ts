@@ -75,6 +75,11 @@ export interface JobLease {
   confirm(): Promise<boolean>;
   /** Repeat a call to the store until it answers; undefined when the lease ended meanwhile. */
   persist<T>(call: () => Promise<T>): Promise<T | undefined>;
+  /**
+   * Call `listener` when the worker is to end, at once when it already is.
+   * @returns how to listen no longer
+   */
+  onEnding(listener: () => void): () => void;
 }
 
 export interface ProcessListener {
@@ -133,6 +138,8 @@ class Member {
   patienceMs = Infinity;
   /** Ends its patience. */
   timer?: Timer;
+  /** Called when it is to end after the job that it runs. */
+  readonly endListeners = new Set<() => void>();
   /** Called when its last job has ended or was cut. */
   drained: () => void = () => undefined;
   lease!: JobLease;
@@ -314,7 +321,10 @@ export class WorkerProcess {
     fenced: (member) => {
       member.runner.abort("the job was given to another worker");
     },
-    draining: (member) => this.limitPatience(member),
+    draining: (member) => {
+      for (const listener of member.endListeners) listener();
+      this.limitPatience(member);
+    },
     leaving: (member) => void this.leave(member),
     stopped: (member) => this.forget(member),
     abandoned: (member) => this.forget(member),
@@ -648,6 +658,11 @@ export class WorkerProcess {
       isSure,
       confirm,
       persist,
+      onEnding: (listener) => {
+        if (member.state !== "running") listener();
+        else member.endListeners.add(listener);
+        return () => void member.endListeners.delete(listener);
+      },
     };
   }
 
