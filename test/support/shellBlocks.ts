@@ -58,7 +58,7 @@ export class ShellBlocks {
     circumstances: Circumstances,
   ): Promise<string> {
     const block = this.all.find(
-      (block) => block.page === page && linesOf(block)[0] === first,
+      (block) => block.page === page && commandOf(linesOf(block)[0]) === first,
     );
     if (!block) throw new Error(`${page} has no block that begins: ${first}`);
     const lines = linesOf(block);
@@ -135,4 +135,9 @@ export class ShellBlocks {
       : line;
     return redis ? fresh.replace(REDIS_ADDRESS, redis) : fresh;
   }
+}
+
+/** A line without the comment behind its command. */
+function commandOf(line: string): string {
+  return line.replace(/\s+#.*$/, "");
 }
