@@ -319,7 +319,7 @@ step("what the workflow runs: an install, build, lint and tests", async () => {
     jobs: { test: { steps: { run?: string }[] } };
   };
   const lines = jobs.test.steps.flatMap(({ run = [] }) => run);
-  expect(lines).toEqual(["npm ci", "npm test"]);
+  expect(lines).toEqual(["npm ci", "npm run check", "npm test"]);
   for (const line of lines) {
     if (reader.wasRun(line, project)) continue;
     const { stdout, stderr, exitCode } = await run("bash", ["-ec", line], {
@@ -657,7 +657,9 @@ step(
       const text = fs.readFileSync(path.join(source, name), "utf8");
       fs.writeFileSync(
         path.join(types, name),
-        text.replaceAll('"../../src/index"', '"actionhero"'),
+        text
+          .replaceAll('"../../src/index"', '"actionhero"')
+          .replaceAll('"../../tasks/', '"../src/tasks/'),
       );
     }
     const compilerOptions = {

@@ -42,10 +42,16 @@ $1);\n`,
     );
 }
 
-/** Relative imports of ES modules name the file as it will be compiled. */
+/** Relative imports of ES modules name the file as it will be compiled, and a module knows its place as a URL. */
 export function adaptTemplate(text: string, flavour: Flavour): string {
   if (flavour === "commonjs") return text;
-  return text.replace(/(from "\.{1,2}\/[^"]+)"/g, '$1.js"');
+  return text
+    .replace(/(from "\.{1,2}\/[^"]+)"/g, '$1.js"')
+    .replace(
+      'join(__dirname, "..", ".env")',
+      'new URL("../.env", import.meta.url)',
+    )
+    .replace('import { join } from "path";\n', "");
 }
 
 /** The server starts in a test's hook, where its files are compiled: on a busy machine for longer than jest's five seconds. */

@@ -2,6 +2,7 @@ import * as fs from "fs";
 import * as path from "path";
 import * as ts from "typescript";
 import { adaptSource } from "../../../src/cli/generate/flavour";
+import { generatedProject } from "../../support/generatedProject";
 import { repositoryRoot } from "../../support/temporaryProject";
 
 const folder = path.join(repositoryRoot, "config");
@@ -27,4 +28,22 @@ test("as CommonJS only the import of the package changes", () => {
   expect(adaptSource(text, "commonjs")).toBe(
     text.replaceAll('"../src"', '"actionhero"'),
   );
+});
+
+test("nothing that a project of ES modules has needs what only CommonJS has", () => {
+  const project = generatedProject({ esm: true });
+  try {
+    const files = fs
+      .readdirSync(project.path("src"), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"));
+    expect(files).toContain("server.ts");
+    const left = files.filter((file) =>
+      /\b__dirname\b|\brequire\(/.test(
+        fs.readFileSync(project.path(`src/${file}`), "utf8"),
+      ),
+    );
+    expect(left).toEqual([]);
+  } finally {
+    project.remove();
+  }
 });
