@@ -156,7 +156,7 @@ test("what one says, clients of every transport hear, in the same form", async (
 
 test("an action of the documentation lets HTTP clients talk", async () => {
   const member = await websocketMember();
-  const [, source] = /```ts\n([^`]*class Say [^`]*)```/.exec(
+  const [, source] = /```ts\n((?:(?!```)[^])*class Say [^]*?)```/.exec(
     fs.readFileSync(path.join(repositoryRoot, "docs/chat.md"), "utf8"),
   )!;
   const { outputText } = ts.transpileModule(source, {

@@ -24,6 +24,7 @@ test.each([
   const code = fillCode(readTemplate("action.ts"), {
     name: stringLiteral("someAction"),
     description: stringLiteral(description),
+    className: "SomeAction",
   });
   const prettier = require.resolve("prettier/bin/prettier.cjs");
   const formatted = await runOk(
