@@ -62,11 +62,11 @@ function EmbeddedRedis(...args: unknown[]): object {
 }
 
 function redisUrl(): URL | null {
-  const { REDIS_URL } = process.env;
-  if (!REDIS_URL) return null;
-  if (!URL.canParse(REDIS_URL))
+  const text = process.env.REDIS_URL;
+  if (!text) return null;
+  if (!URL.canParse(text))
     throw new Error("REDIS_URL is no URL such as redis://localhost:6379/0");
-  return new URL(REDIS_URL);
+  return new URL(text);
 }
 
 function connectionOptions() {

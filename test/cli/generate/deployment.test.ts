@@ -186,6 +186,7 @@ describe("the workflow", () => {
       "actions/checkout",
       "actions/setup-node",
       "npm ci",
+      "npm run check",
       "npm test",
     ]);
     expect(scripts).toHaveProperty("test");
