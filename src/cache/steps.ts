@@ -295,7 +295,7 @@ export async function pushText(
   });
 }
 
-/** Take the first text of a list; null when there is none. */
+/** Removes and returns the first item of a list; null when the list is empty. */
 export function popText(client: Redis, key: string): Promise<string | null> {
   return runStep(client, {
     script: POP,

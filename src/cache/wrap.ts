@@ -161,7 +161,7 @@ function longer(pause: number): number {
   return Math.min(pause * 2, LONGEST_PAUSE_MS);
 }
 
-/** When the connection was lost, the lock may have been taken, for nobody: then it is freed at once. */
+/** Takes the lock; after an error, which may hide that it was taken, releases it at once. */
 async function takeComputingLock(plan: Plan, token: string): Promise<boolean> {
   const { redis, lockTimeMS } = plan;
   const lock = computingKey(plan.key);

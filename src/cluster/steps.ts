@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { A, B, defineOperation } from "../redis/operationScript";
 import { runStep } from "../redis/step";
 
-// KEYS: register (hash: node id -> "<ms> <record>"). ARGV: node id, record. Returns what was there before, or false.
+// KEYS: register (hash: node id -> "<ms> <record>"). ARGV: node id, record. Returns the previous record, or false.
 // One step, so that the time is that of the writing and a removal by another node is never missed.
 const BEAT = defineOperation(`
 local before = redis.call('HGET', KEYS[1], ${A})

@@ -1,6 +1,6 @@
 /**
- * Bounds the log lines about what clients are refused: a refusal costs a client nothing, and one line for each would let
- * it fill the disk. The first refusals of a client have their lines; those that follow are counted, once per second.
+ * Limits log lines about refused requests: a client that is refused again and again could fill the disk otherwise. The
+ * first refusals of a client are logged one by one, later ones as one count per second.
  */
 import { networkOf } from "../utils/networkOf";
 import { escapeFields } from "./escape";

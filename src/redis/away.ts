@@ -23,7 +23,7 @@ const LOST = new RegExp(
   ].join("|"),
 );
 
-/** Replies of a server that is there, and does not work on commands, or not on those that write. */
+/** Error replies of a server that answers, but refuses all commands or all writes. */
 const UNAVAILABLE =
   /^(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS) /;
 

@@ -29,7 +29,7 @@ export async function keepOverrun(view: JobView, job: Job): Promise<void> {
   overrun.then(release, release);
 }
 
-/** Tell of it when an earlier run of the job still goes on. */
+/** Warns when an earlier run of the job has not ended yet. */
 export async function warnOfOverrun(view: JobView): Promise<void> {
   const { lease, store } = view;
   const key = keyOf(view);

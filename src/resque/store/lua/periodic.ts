@@ -4,7 +4,7 @@
  */
 import { A, ARG, B, C, D, E, operation } from "./operation";
 import { REMOVE_DELAYED_PART, REMOVE_JOBS_PART } from "./producers";
-import { DELAY, FAIL, JSON_TEXT, QUEUES, REQUEUE, SLOTS } from "./shared";
+import { APPLY_PARTS } from "./processes";
 
 const PLANS = `
 local function plansOf(node) return ns .. 'ah:plans' .. (node ~= '' and ':' .. node or '') end
@@ -41,17 +41,7 @@ export const PLANS_OF = operation(
 // then queue, text, 'at' or 'in' and ms of the next run, if there is one. Returns how many jobs were removed.
 // A task has one next run at any time, and its entry says how it was planned.
 export const PLAN = operation(
-  [
-    JSON_TEXT,
-    QUEUES,
-    FAIL,
-    REQUEUE,
-    SLOTS,
-    DELAY,
-    PLANS,
-    REMOVE_JOBS_PART,
-    REMOVE_DELAYED_PART,
-  ],
+  [...APPLY_PARTS, PLANS, REMOVE_JOBS_PART, REMOVE_DELAYED_PART],
   `
   allowWhenFull()
   local task, plans, removed, at = ${A}, plansOf(${B}), 0, ${ARG + 5}
