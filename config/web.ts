@@ -24,6 +24,16 @@ export const DEFAULT = {
       allowedRequestHosts: process.env.ALLOWED_HOSTS
         ? process.env.ALLOWED_HOSTS.split(",")
         : ([] as string[]),
+      // the proxies in front, whose X-Forwarded-For, -Proto and -Host tell the client's address, scheme and host: false for none,
+      // a number of hops, networks ("10.0.0.0/8, loopback"), or a function (address, hop) => boolean. undefined: whoever
+      // writes X-Real-IP or X-Forwarded-For is believed, as in version 29
+      trustProxy: undefined as
+        | false
+        | number
+        | string
+        | string[]
+        | ((address: string, hop: number) => boolean)
+        | undefined,
       // a port, or the path of a unix socket
       port: (process.env.PORT || 8080) as number | string,
       // the address to listen on; "::" and null are every one; it does not count for a unix socket

@@ -4,6 +4,7 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { log } from "../log/log";
 import { networkOf } from "../utils/networkOf";
+import { isTrustedPeer } from "./proxies";
 
 /** A flood is told of once in so many ms. */
 const LOG_PAUSE_MS = 10_000;
@@ -18,6 +19,7 @@ class ConnectionCounts {
     const limit = config.general?.maxConnectionsPerAddress ?? 0;
     // one that is handed to its server again, after an upgrade that was none, is counted already
     if (!(limit > 0) || this.known.has(socket)) return true;
+    if (isTrustedPeer(socket.remoteAddress)) return true; // it brings many clients
     const network = networkOf(socket.remoteAddress ?? "");
     if (network === undefined) return true; // a unix socket
     const count = this.counts.get(network) ?? 0;

@@ -13,7 +13,7 @@ import {
 import type { IncomingMessage } from "node:http";
 import type { ParsedUrlQueryInput } from "node:querystring";
 import { config } from "../config/config";
-import { schemeOf } from "./requestHost";
+import { schemeOf } from "./proxies";
 
 export interface FingerprintOptions {
   cookieKey?: string;

@@ -1,12 +1,6 @@
 /** By which name a client came, and whether it is one of the server's. */
 import type { IncomingMessage } from "node:http";
-
-/** `http` or `https`, as a proxy in front says, else as the client came. */
-export function schemeOf(req: IncomingMessage): string {
-  const forwarded = req.headers["x-forwarded-proto"];
-  if (forwarded) return String(forwarded).split(",", 1)[0]!.trim();
-  return "encrypted" in req.socket ? "https" : "http"; // TLS sockets only
-}
+import { hostOf, schemeOf } from "./proxies";
 
 /**
  * Whether a request came by an allowed name.
@@ -17,6 +11,6 @@ export function isAllowedHost(
   allowed: readonly string[] | undefined,
 ): boolean {
   if (!allowed || allowed.length === 0) return true;
-  const requested = `${schemeOf(req)}://${req.headers.host}`.toLowerCase();
+  const requested = `${schemeOf(req)}://${hostOf(req)}`.toLowerCase();
   return allowed.some((host) => host.toLowerCase() === requested);
 }

@@ -246,6 +246,20 @@ export const webSettings: readonly NewProjectSetting[] = [
   },
 
   {
+    setting: "web.trustProxy",
+    v29: "whoever writes `X-Real-IP` or `X-Forwarded-For` is believed",
+    newProject: "`TRUST_PROXY`; without it none: the address of the socket",
+    reason: "clients cannot choose their address, scheme and host",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "trustProxy: undefined as",
+        replace: "trustProxy: (process.env.TRUST_PROXY || false) as",
+      },
+    ],
+  },
+
+  {
     setting: "web.uploads",
     v29: '"all"',
     newProject: '"declared"',

@@ -3,6 +3,7 @@ import { ActionheroError } from "../../errors";
 import type { CertificateSettings } from "../certificateFiles";
 import type { FingerprintOptions } from "../identity";
 import { JSON_DEFAULTS } from "../jsonRequest";
+import type { TrustProxy } from "../proxies";
 
 export interface FormOptions {
   /** Keep every value of a repeated field, and not only the last. */
@@ -49,6 +50,7 @@ export interface WebConfig {
   secure?: boolean;
   serverOptions?: Record<string, unknown>;
   allowedRequestHosts?: string[];
+  trustProxy?: TrustProxy;
   port?: number | string;
   bindIP?: string | null;
   https?: HttpsConfig;

@@ -12,9 +12,9 @@ import type { Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { messageForClients } from "../../log/clientJson";
 import { isCutLogged } from "../../log/refusals";
-import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import { admit, isBooting } from "../booting";
 import { identify, type Identity } from "../identity";
+import { clientAddressOf, trustedProxies } from "../proxies";
 import { normalizeTarget } from "../requestTarget";
 import { Server } from "../server";
 import { Activity } from "./activity";
@@ -106,6 +106,7 @@ export class WebServer extends Server {
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
     checkConfig(this.config);
+    trustedProxies(); // a setting that cannot be understood fails the boot
     this.on("actionComplete", this.completeResponse.bind(this));
   }
 
@@ -296,15 +297,15 @@ export class WebServer extends Server {
     { fingerprint }: Identity,
   ): Connection | Promise<Connection> {
     const { req } = request;
-    const { ip, port } = parseHeadersForClientAddress(req.headers);
+    const { ip, port } = clientAddressOf(req);
     const messageId = randomUUID();
     const opened = this.openConnection({
       id: `${fingerprint}-${messageId}`,
       fingerprint,
       messageId,
       rawConnection: request,
-      remoteAddress: ip ?? req.socket.remoteAddress ?? "0.0.0.0",
-      remotePort: port ?? req.socket.remotePort ?? "0",
+      remoteAddress: ip,
+      remotePort: port,
     });
     if (!isThenable(opened)) return (request.connection = opened);
     return opened.then((connection) => (request.connection = connection));

@@ -3,12 +3,12 @@ import type { IncomingMessage } from "node:http";
 import { endWithin, type Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { isCutLogged } from "../../log/refusals";
-import { parseHeadersForClientAddress } from "../../utils/parseHeadersForClientAddress";
 import {
   describeJsonLimit,
   topLevelScalar,
   type JsonLimitError,
 } from "../jsonRequest";
+import { clientAddressOf } from "../proxies";
 import type { BuildConnectionData } from "../server";
 import { decode, ID, idText } from "./protocol";
 import { handleRequest, refuseRequest, type RequestServer } from "./requests";
@@ -71,11 +71,7 @@ export class Clients implements SparkOwner {
   }
 
   addressOf(req: IncomingMessage): SparkAddress {
-    const { ip, port } = parseHeadersForClientAddress(req.headers);
-    return {
-      ip: ip ?? req.socket.remoteAddress ?? "0.0.0.0",
-      port: port ?? req.socket.remotePort ?? "0",
-    };
+    return clientAddressOf(req);
   }
 
   onSocket(

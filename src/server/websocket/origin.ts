@@ -1,5 +1,6 @@
 /** Which web sites may use the server: the check of `Origin`, and the CORS headers of plain requests. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isSameOrigin } from "../proxies";
 import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
 
 /** Longer than any host with its scheme and port: patterns of the project are not tried on more. */
@@ -25,16 +26,12 @@ export function isAllowedOrigin(
  * browser's session by that. Which sites may is known only where they are named: `"*"` names none.
  */
 export function mayUseCookie(
-  { headers }: IncomingMessage,
+  req: IncomingMessage,
   origins: PrimusOptions["origins"],
 ): boolean {
-  const { origin, host } = headers;
+  const { origin } = req.headers;
   if (origin === undefined) return true; // no browser
-  const forwarded = headers["x-forwarded-host"];
-  const [, site] = origin.toLowerCase().split("://");
-  if (site === host?.toLowerCase()) return true;
-  if (site !== undefined && site === forwarded?.toString().toLowerCase())
-    return true;
+  if (isSameOrigin(req, origin)) return true;
   return origins !== undefined && isAllowedOrigin(origin, withoutStar(origins));
 }
 

@@ -1,0 +1,213 @@
+/**
+ * Who is behind a request: its client's address, scheme and host. Proxies report them in headers, which clients can
+ * write, too; `web.trustProxy` says whose headers count.
+ */
+import type { IncomingMessage } from "node:http";
+import { BlockList, isIP } from "node:net";
+import { config } from "../config/config";
+import { ActionheroError } from "../errors";
+import { parseHeadersForClientAddress } from "../utils/parseHeadersForClientAddress";
+
+/**
+ * Which proxies are trusted: none (`false`), a number of hops, networks (`"10.0.0.0/8"`, an address, `"loopback"`,
+ * `"linklocal"`, `"uniquelocal"`; a list, or one text with commas), or a function that gets an address and how many
+ * hops it is away. A text of digits is a number of hops, and the empty text is `false`, as from an environment variable.
+ * Undefined or null: version 29, which believes the first entry of `X-Forwarded-For`, and `X-Real-IP` before it.
+ */
+export type TrustProxy =
+  | false
+  | number
+  | string
+  | readonly string[]
+  | ((address: string, hop: number) => boolean)
+  | null
+  | undefined;
+
+type Trusts = (address: string, hop: number) => boolean;
+
+/** Names of networks that proxies are often in. */
+const NAMED_NETWORKS: Record<string, readonly string[]> = {
+  loopback: ["127.0.0.0/8", "::1/128"],
+  linklocal: ["169.254.0.0/16", "fe80::/10"],
+  uniquelocal: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
+};
+
+/** Longer lists of proxies are not looked at as a whole: only the end was written by ours. */
+const MAX_HEADER_LENGTH = 2048;
+
+/** A peer without an address is connected by a unix socket. */
+const LOCAL = "127.0.0.1";
+
+const WRONG =
+  "web.trustProxy must be false, a number of hops, networks such as 10.0.0.0/8, or a function";
+
+let compiled: { setting: TrustProxy; trusts: Trusts | undefined } = {
+  setting: undefined,
+  trusts: undefined,
+};
+
+/**
+ * The rule of the setting, compiled once for each value; undefined where version 29's rules hold.
+ * @throws ActionheroError AH_CONFIG for a setting that is none of the kinds
+ */
+export function trustedProxies(): Trusts | undefined {
+  const setting = (config.web as { trustProxy?: TrustProxy } | undefined)
+    ?.trustProxy;
+  if (compiled.setting !== setting)
+    compiled = { setting, trusts: compile(setting) };
+  return compiled.trusts;
+}
+
+/** Whether what is connected to a socket is a trusted proxy. */
+export function isTrustedPeer(remoteAddress: string | undefined): boolean {
+  return trustedProxies()?.(bare(remoteAddress ?? LOCAL), 0) === true;
+}
+
+/** The address and port of the client; the port is 0 where a trusted proxy does not report it. */
+export function clientAddressOf(req: IncomingMessage): {
+  ip: string;
+  port: number | string;
+} {
+  const trusts = trustedProxies();
+  const { remoteAddress, remotePort } = req.socket;
+  if (trusts === undefined) {
+    const { ip, port } = parseHeadersForClientAddress(req.headers);
+    return {
+      ip: ip ?? remoteAddress ?? "0.0.0.0",
+      port: port ?? remotePort ?? "0",
+    };
+  }
+  const forwarded = forwardedClient(req, trusts);
+  return (
+    forwarded ?? { ip: remoteAddress ?? "0.0.0.0", port: remotePort ?? "0" }
+  );
+}
+
+/** `http` or `https`, as a trusted proxy in front says, else as the client came. */
+export function schemeOf(req: IncomingMessage): string {
+  const forwarded = headerOf(req, "x-forwarded-proto");
+  if (trustedProxies() === undefined) {
+    if (forwarded) return forwarded.split(",", 1)[0]!.trim();
+  } else if (forwarded && isTrustedPeer(req.socket.remoteAddress)) {
+    const scheme = lastOf(forwarded).toLowerCase();
+    if (scheme === "http" || scheme === "https") return scheme;
+  }
+  return "encrypted" in req.socket ? "https" : "http"; // TLS sockets only
+}
+
+/** The host that the client named, as a trusted proxy reports it. */
+export function hostOf(req: IncomingMessage): string | undefined {
+  if (trustedProxies() !== undefined) {
+    const forwarded = headerOf(req, "x-forwarded-host");
+    if (forwarded && isTrustedPeer(req.socket.remoteAddress))
+      return lastOf(forwarded);
+  }
+  return req.headers.host;
+}
+
+/**
+ * Whether the page of an origin is one of this server itself. Without `web.trustProxy` a reported host counts, too,
+ * as in version 29.
+ */
+export function isSameOrigin(req: IncomingMessage, origin: string): boolean {
+  const [scheme, site] = origin.toLowerCase().split("://");
+  if (site === undefined) return false;
+  const trusts = trustedProxies();
+  if (site !== hostOf(req)?.toLowerCase())
+    return (
+      trusts === undefined &&
+      site === headerOf(req, "x-forwarded-host")?.toLowerCase()
+    );
+  return trusts === undefined || scheme === schemeOf(req);
+}
+
+/** The first address from the end of the list that is no trusted proxy, or the first of all. */
+function forwardedClient(
+  req: IncomingMessage,
+  trusts: Trusts,
+): { ip: string; port: number | string } | undefined {
+  if (!trusts(bare(req.socket.remoteAddress ?? LOCAL), 0)) return undefined;
+  const header = headerOf(req, "x-forwarded-for");
+  if (!header) return undefined;
+  const entries = header.slice(-MAX_HEADER_LENGTH).split(",");
+  let client: { ip: string; port: number | string } | undefined;
+  for (let i = entries.length - 1, hop = 1; i >= 0; i--, hop++) {
+    const found = parseEntry(entries[i]!.trim());
+    if (!found) break; // what no proxy of ours has written
+    client = found;
+    if (!trusts(bare(found.ip), hop)) break;
+  }
+  return client;
+}
+
+/** `1.2.3.4`, `1.2.3.4:567`, `::1`, `[::1]` or `[::1]:567`. */
+function parseEntry(text: string): { ip: string; port: number } | undefined {
+  if (isIP(text) !== 0) return { ip: text, port: 0 };
+  const [, bracketed, ipv4, port = "0"] =
+    /^(?:\[([\da-f:.]+)\]|([\d.]+))(?::(\d{1,5}))?$/i.exec(text) ?? [];
+  const ip = bracketed ?? ipv4;
+  if (ip === undefined || isIP(ip) === 0) return undefined;
+  return { ip, port: Number(port) };
+}
+
+function headerOf(req: IncomingMessage, name: string): string | undefined {
+  const value = req.headers[name];
+  return Array.isArray(value) ? value.join(",") : value;
+}
+
+/** What the nearest proxy wrote. */
+function lastOf(list: string): string {
+  return list.slice(list.lastIndexOf(",") + 1).trim();
+}
+
+/** An IPv4 address that a socket for both families shows as an IPv6 one. */
+function bare(address: string): string {
+  return /^::ffff:[\d.]+$/i.test(address) ? address.slice(7) : address;
+}
+
+function compile(setting: TrustProxy): Trusts | undefined {
+  if (setting === undefined || setting === null) return undefined;
+  if (typeof setting === "function") return setting;
+  if (setting === false) return () => false;
+  if (typeof setting === "string") return compileText(setting.trim());
+  if (typeof setting === "number") return withinHops(setting);
+  if (Array.isArray(setting)) return inNetworks(setting as string[]);
+  throw new ActionheroError("AH_CONFIG", WRONG);
+}
+
+function compileText(text: string): Trusts {
+  if (text === "" || text === "false") return () => false;
+  if (/^\d+$/.test(text)) return withinHops(Number(text));
+  return inNetworks(text.split(","));
+}
+
+function withinHops(hops: number): Trusts {
+  if (!Number.isSafeInteger(hops) || hops < 0)
+    throw new ActionheroError("AH_CONFIG", WRONG);
+  return (_address, hop) => hop < hops;
+}
+
+function inNetworks(names: readonly string[]): Trusts {
+  const list = new BlockList();
+  for (const name of names) addNetwork(list, String(name).trim());
+  return (address) => {
+    const version = isIP(address);
+    return (
+      version !== 0 && list.check(address, version === 4 ? "ipv4" : "ipv6")
+    );
+  };
+}
+
+function addNetwork(list: BlockList, name: string): void {
+  if (Object.hasOwn(NAMED_NETWORKS, name)) {
+    for (const network of NAMED_NETWORKS[name]!) addNetwork(list, network);
+    return;
+  }
+  const [address = "", bits] = name.split("/");
+  const version = isIP(address);
+  const max = version === 4 ? 32 : 128;
+  const prefix = bits === undefined ? max : Number(bits);
+  if (version === 0 || bits === "" || !(prefix >= 0 && prefix <= max))
+    throw new ActionheroError("AH_CONFIG", `${WRONG}; not ${name}`);
+  list.addSubnet(address, Math.trunc(prefix), version === 4 ? "ipv4" : "ipv6");
+}

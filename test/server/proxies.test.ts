@@ -1,0 +1,171 @@
+/** What `web.trustProxy` makes of the headers of proxies: address, scheme and host, over HTTP and websockets. */
+import type { IncomingMessage } from "node:http";
+import { api, config } from "../../src/index";
+import { clientNetwork } from "../../src/action/clientAddress";
+import {
+  clientAddressOf,
+  hostOf,
+  isSameOrigin,
+  schemeOf,
+  trustedProxies,
+  type TrustProxy,
+} from "../../src/server/proxies";
+import { rawSocket, rawUpgrade } from "../support/rawWebsocket";
+import { until } from "../support/until";
+import { addActions, startWebApp, type WebApp } from "../support/webApp";
+
+let app: WebApp;
+
+beforeAll(async () => {
+  app = await startWebApp();
+  addActions({
+    who: {
+      run: ({ connection }) => ({
+        ip: connection.remoteIP,
+        network: clientNetwork(connection, 0),
+      }),
+    },
+  });
+});
+afterAll(() => app.stop());
+afterEach(() => trust(undefined));
+
+function trust(setting: TrustProxy): void {
+  config.web.trustProxy = setting as typeof config.web.trustProxy;
+}
+
+/** A request from `peer`; undefined: by a unix socket. */
+function request(
+  peer: string | undefined,
+  headers: IncomingMessage["headers"],
+  isTls = false,
+): IncomingMessage {
+  const socket = {
+    remoteAddress: peer,
+    remotePort: 4000,
+    ...(isTls && { encrypted: true }),
+  };
+  return { headers, socket } as unknown as IncomingMessage;
+}
+
+const chain = { "x-forwarded-for": "6.6.6.6, 1.2.3.4, 10.0.0.9" };
+
+test.each<[string, TrustProxy, string, string]>([
+  ["nothing set believes the first entry", undefined, "10.0.0.1", "6.6.6.6"],
+  ["false believes the socket", false, "10.0.0.1", "10.0.0.1"],
+  ["the empty text is false", "", "10.0.0.1", "10.0.0.1"],
+  ["0 hops believe the socket", 0, "10.0.0.1", "10.0.0.1"],
+  ["1 hop is the last entry", 1, "10.0.0.1", "10.0.0.9"],
+  ["2 hops are the one before", "2", "10.0.0.1", "1.2.3.4"],
+  ["more hops than entries are the first", 9, "10.0.0.1", "6.6.6.6"],
+  ["networks end at the first stranger", "10.0.0.0/8", "10.0.0.1", "1.2.3.4"],
+  ["a list of networks", ["10.0.0.0/8", "1.2.3.4"], "10.0.0.1", "6.6.6.6"],
+  ["a name of networks", "uniquelocal, loopback", "127.0.0.1", "1.2.3.4"],
+  ["an IPv4 address in IPv6", "loopback", "::ffff:127.0.0.1", "10.0.0.9"],
+  ["a stranger is believed nothing", "10.0.0.0/8", "5.5.5.5", "5.5.5.5"],
+  [
+    "a function",
+    (ip, hop) => hop === 0 && ip === "9.9.9.9",
+    "9.9.9.9",
+    "10.0.0.9",
+  ],
+])("web.trustProxy: %s", (_name, setting, peer, expected) => {
+  trust(setting);
+  expect(clientAddressOf(request(peer, chain)).ip).toBe(expected);
+});
+
+test("a unix socket counts as loopback", () => {
+  trust("loopback");
+  expect(clientAddressOf(request(undefined, chain)).ip).toBe("10.0.0.9");
+  trust(false);
+  expect(clientAddressOf(request(undefined, chain)).ip).toBe("0.0.0.0");
+});
+
+test.each([
+  ["[::5]:77", { ip: "::5", port: 77 }],
+  ["1.2.3.4:88", { ip: "1.2.3.4", port: 88 }],
+  ["::5", { ip: "::5", port: 0 }],
+  ["6.6.6.6, unknown", { ip: "127.0.0.1", port: 4000 }],
+  ["<script>", { ip: "127.0.0.1", port: 4000 }],
+  [`${"9.9.9.9,".repeat(9000)}1.2.3.4`, { ip: "1.2.3.4", port: 0 }],
+])("the entry %#: %.20s has its address and port", (header, expected) => {
+  trust("loopback");
+  const req = request("127.0.0.1", { "x-forwarded-for": header });
+  expect(clientAddressOf(req)).toEqual(expected);
+});
+
+test("X-Real-IP counts for nothing once web.trustProxy is set", () => {
+  const headers = { "x-real-ip": "6.6.6.6" };
+  expect(clientAddressOf(request("127.0.0.1", headers)).ip).toBe("6.6.6.6");
+  trust(1);
+  expect(clientAddressOf(request("127.0.0.1", headers)).ip).toBe("127.0.0.1");
+});
+
+test("scheme and host are those that the nearest trusted proxy reports", () => {
+  const req = request("127.0.0.1", {
+    host: "inner:8080",
+    "x-forwarded-proto": "http, https",
+    "x-forwarded-host": "evil.com, site.com",
+  });
+  trust("loopback");
+  expect([schemeOf(req), hostOf(req)]).toEqual(["https", "site.com"]);
+  expect(isSameOrigin(req, "https://site.com")).toBe(true);
+  expect(isSameOrigin(req, "http://site.com")).toBe(false);
+  expect(isSameOrigin(req, "https://evil.com")).toBe(false);
+  trust(false);
+  expect([schemeOf(req), hostOf(req)]).toEqual(["http", "inner:8080"]);
+  expect(schemeOf(request("127.0.0.1", req.headers, true))).toBe("https");
+});
+
+test("a scheme that is none is not believed", () => {
+  trust("loopback");
+  const headers = { "x-forwarded-proto": "javascript" };
+  expect(schemeOf(request("127.0.0.1", headers))).toBe("http");
+});
+
+test.each([true, "everybody", ["10.0.0.0/33"], ["10.0.0.0/"], -1, 1.5, {}])(
+  "web.trustProxy %p is refused",
+  (setting) => {
+    trust(setting as TrustProxy);
+    expect(() => trustedProxies()).toThrow("web.trustProxy must be false");
+  },
+);
+
+describe("a server", () => {
+  const forwarded = { "X-Forwarded-For": "6.6.6.6, 1.2.3.4" };
+
+  test("gives an action the address that is trusted, and counts by it", async () => {
+    const before = await app.ask("/api/who", { headers: forwarded });
+    expect(before.json).toMatchObject({ ip: "6.6.6.6" });
+    expect(before.json.network).not.toBe("6.6.6.6");
+    trust("loopback");
+    const after = await app.ask("/api/who", { headers: forwarded });
+    expect(after.json).toMatchObject({ ip: "1.2.3.4", network: "1.2.3.4" });
+  });
+
+  test("gives a websocket the same address", async () => {
+    trust("loopback");
+    const raw = await rawUpgrade("/primus", forwarded);
+    expect(await raw.status()).toBe(101);
+    const connection = await until(() =>
+      api.connections.table.list().find(({ type }) => type === "websocket"),
+    );
+    expect(connection.remoteIP).toBe("1.2.3.4");
+    raw.socket.destroy();
+    await raw.closed;
+  });
+
+  test("does not count the connections of a trusted proxy", async () => {
+    config.general.maxConnectionsPerAddress = 1;
+    try {
+      const held = await rawSocket();
+      expect((await app.ask("/api/who")).status).toBe(429);
+      trust("loopback");
+      expect((await app.ask("/api/who")).status).toBe(200);
+      held.socket.destroy();
+      await held.closed;
+    } finally {
+      config.general.maxConnectionsPerAddress = 0;
+    }
+  });
+});
