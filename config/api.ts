@@ -39,8 +39,8 @@ export const DEFAULT = {
       simultaneousActions: 5,
       // how many connections to all servers of this process one address may have; 0 for any number
       maxConnectionsPerAddress: 0,
-      // bytes of bodies, messages and params that all clients together make this process hold; more are refused (HTTP 503),
-      // except those of at most 16 KiB. undefined: an eighth of the heap's limit; 0 or null for any number
+      // bytes of bodies, messages and params that all clients together make this process hold; more are refused (HTTP 503,
+      // a websocket is closed with 1013), except those of at most 16 KiB. undefined: an eighth of the heap's limit; 0 or null for any number
       maxHeldBytes: undefined as number | null | undefined,
       // how many actions one client may run: { requests: 100, perMs: 60000 }; null for any number
       rateLimit: null as null | {

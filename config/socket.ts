@@ -29,6 +29,9 @@ export const DEFAULT = {
       delimiter: "\n",
       // bytes of a line; 0 for any number
       maxDataLength: 1024 * 1024,
+      // bytes of params that a connection keeps for its next lines; those of a longer line count for that line alone. 0 for
+      // any number
+      maxParamBytes: 0,
       // how many clients there may be; 0 for any number
       maxConnections: 0,
       // how long a client may send nothing before it is told goodbye, in ms; 0 for ever

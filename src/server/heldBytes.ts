@@ -61,9 +61,15 @@ export class ByteShare {
    */
   take(bytes: number): boolean {
     if (!this.hasRoom(bytes)) return false;
+    this.add(bytes);
+    return true;
+  }
+
+  /** Count bytes that are kept already. */
+  add(bytes: number): void {
+    if (this.isReleased) return;
     this.held += bytes;
     this.count();
-    return true;
   }
 
   /** Whether so many bytes could be taken now; if not, the refusal is logged. */

@@ -281,6 +281,21 @@ export const production = {
   },
 
   {
+    setting: "socket.maxParamBytes",
+    v29: "0",
+    newProject: "65536",
+    reason:
+      "what a client leaves for its next lines must not fill the memory; longer lines are answered, and not kept",
+    edits: [
+      {
+        file: "config/socket.ts",
+        find: "maxParamBytes: 0,",
+        replace: "maxParamBytes: 64 * 1024,",
+      },
+    ],
+  },
+
+  {
     setting: "tasks.unknownJobs",
     v29: '"fail"',
     newProject: '"wait"',

@@ -1,10 +1,15 @@
 /** One client: takes its lines in order, runs what they ask for, and knows what of it is still running. */
 import type { Socket } from "node:net";
 import { countFile, countVerb } from "../../action/rateLimit";
+import { api } from "../../api";
 import { endWithin, type Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
+import { parseParamPair } from "../../connection/verbs";
+import { HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
+import { ByteShare, OVERLOADED_TEXT } from "../heldBytes";
 import { refuseLength, send, sendFailure, shownFailure } from "./answers";
+import { detached, KeptParams, paramBytes } from "./keptParams";
 import { legacyFields } from "./legacyReplies";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { Output, type OutputLimits, type OutputOwner } from "./output";
@@ -24,7 +29,16 @@ const HALF_CLOSED_MS = 1000;
 /** So many lines that wait for an earlier one stop the reading. */
 const MAX_WAITING_LINES = 64;
 
+/** What a line may leave behind without being counted. */
+const SMALL_BYTES = 1024;
+
 const QUIT_VERBS = ["quit", "exit"];
+
+/** A line that is being answered. */
+interface Asked {
+  messageId: string | number;
+  bytes: number;
+}
 
 export class SocketClient implements OutputOwner {
   connection?: Connection;
@@ -36,6 +50,10 @@ export class SocketClient implements OutputOwner {
   private readonly decoder = new LineDecoder();
   private lines: Decoded[] = [];
   private nextLine = 0;
+  /** What it makes the server hold: lines until they are answered, and params. */
+  private readonly share = new ByteShare();
+  private readonly kept = new KeptParams(this.share);
+  private unfinishedBytes = 0;
   /** How many lines it has sent: the default id of a request. */
   private count = 0;
   private running = 0;
@@ -43,6 +61,7 @@ export class SocketClient implements OutputOwner {
   private isWaiting = false;
   /** Its lines are ignored: it has taken leave. */
   private isDeaf = false;
+  private isGone = false;
   private isBlocked = false;
   private idleCallbacks: (() => void)[] = [];
 
@@ -129,6 +148,8 @@ export class SocketClient implements OutputOwner {
   /** End the connection now. */
   destroy(): void {
     this.isDeaf = true;
+    this.isGone = true;
+    this.releaseWhenDone();
     this.connection?.destroy().catch((error: unknown) => {
       this.server.log(`cannot end a connection: ${String(error)}`, "error");
     });
@@ -159,10 +180,25 @@ export class SocketClient implements OutputOwner {
       String(delimiter ?? SOCKET_DEFAULTS.delimiter),
       maxDataLength ?? SOCKET_DEFAULTS.maxDataLength,
     );
-    const lines = this.decoder.push(chunk);
+    const lines = this.admit(this.decoder.push(chunk));
     if (this.nextLine < this.lines.length) this.lines.push(...lines);
     else this.startWith(lines);
     this.proceed();
+  }
+
+  /** Count what has come; what there is no room for is refused in its place. */
+  private admit(decoded: Decoded[]): Decoded[] {
+    const { share, decoder } = this;
+    share.give(this.unfinishedBytes);
+    const lines = decoded.map((line): Decoded => {
+      const isTaken = typeof line !== "string" || share.take(line.length);
+      return isTaken ? line : { kind: "dropped" };
+    });
+    const { storedBytes } = decoder;
+    const isTaken = share.take(storedBytes);
+    if (!isTaken) decoder.dropLine();
+    this.unfinishedBytes = isTaken ? storedBytes : 0;
+    return lines;
   }
 
   private startWith(lines: Decoded[]): void {
@@ -216,24 +252,51 @@ export class SocketClient implements OutputOwner {
     const messageId = ownMessageId(connection.params) ?? this.count;
     if (typeof line !== "string") return this.refuse(line, messageId);
 
-    if (isHttp(line, this.count)) return this.refuseHttp();
-    const request = parseRequest(line, this.server.requestNames());
-    if (request.kind === "action") {
-      this.runAction(connection, request, messageId);
+    const bytes = line.length;
+    const request = isHttp(line, this.count)
+      ? this.refuseHttp()
+      : parseRequest(line, this.server.requestNames());
+    if (request?.kind === "action") {
+      this.runAction(connection, request, { messageId, bytes });
       return undefined;
     }
+    const effect = request && this.answer(request, { messageId, bytes });
+    const done = () => this.share.give(bytes);
+    if (effect) effect.then(done, done);
+    else done();
+    return effect;
+  }
+
+  /** Answer what is no action. */
+  private answer(
+    request: Exclude<SocketRequest, { kind: "action" }>,
+    asked: Asked,
+  ): Promise<unknown> | undefined {
+    const connection = this.connection!;
+    const { messageId } = asked;
     connection.messageId = messageId;
     if (request.kind === "refused") {
       send(this, errorReply(request.reason, messageId));
       return undefined;
     }
     if (request.kind === "verb")
-      return this.runVerb(connection, request, messageId);
+      return this.runVerb(connection, request, asked);
     const { legacyReplies } = this.server.config;
     const file =
       request.file ??
       (legacyReplies === true ? connection.params.fileName : undefined);
-    if (file !== undefined) connection.params.file = file;
+    if (file !== undefined) {
+      const { params } = connection;
+      const path = detached(String(file));
+      const refusal = this.refusalToKeep(params, "file", path);
+      if (refusal !== undefined) {
+        send(this, errorReply(refusal, messageId));
+        return undefined;
+      }
+      const before = paramBytes(params, "file");
+      params.file = path;
+      this.kept.grow(paramBytes(params, "file") - before);
+    }
     const counted = countFile(connection);
     return counted
       ? this.track(this.serveFile(counted, messageId))
@@ -256,7 +319,7 @@ export class SocketClient implements OutputOwner {
   private runAction(
     connection: Connection,
     { action, params }: SocketRequest & { kind: "action" },
-    messageId: string | number,
+    { messageId, bytes }: Asked,
   ): void {
     if (params) connection.params = params; // fresh from the parser: nobody else has them
     if (action !== undefined) connection.params.action = action;
@@ -265,19 +328,50 @@ export class SocketClient implements OutputOwner {
     connection.error = null;
     connection.response = {};
     this.running++;
-    this.server.processAction(connection).then(
-      () => this.settle(),
-      (error: unknown) => {
-        sendFailure(this, error, id);
-        this.settle();
-      },
-    );
+    const mayStay = params && this.mayStay(params.action, bytes);
+    const done = () => {
+      // the line's bytes are those of its params as long as they are kept
+      if (mayStay && connection.params === params) this.kept.adopt(bytes);
+      else this.share.give(bytes);
+      if (bytes > SMALL_BYTES && connection.messageId === id)
+        connection.messageId = 0;
+      this.settle();
+    };
+    this.server.processAction(connection).then(done, (error: unknown) => {
+      sendFailure(this, error, id);
+      done();
+    });
+    // the action has its params: what is left is for the next lines
+    if (mayStay === false) connection.params = {};
+    if (params) this.kept.clear();
+    else if (bytes > SMALL_BYTES) keepAction(connection, action);
+  }
+
+  /** Whether the params of a line are kept for the next ones. */
+  private mayStay(action: unknown, bytes: number): boolean {
+    const { maxParamBytes } = this;
+    if (action !== undefined && !isKnown(action)) return false;
+    return maxParamBytes <= 0 || bytes <= maxParamBytes;
+  }
+
+  /** Why a param must not be kept for the next lines. */
+  private refusalToKeep(
+    params: Connection["params"],
+    key: string,
+    value: string,
+  ): string | undefined {
+    const bytes = paramBytes({ [key]: value }, key) - paramBytes(params, key);
+    return this.kept.refusal(bytes, this.maxParamBytes);
+  }
+
+  private get maxParamBytes(): number {
+    return this.server.config.maxParamBytes ?? SOCKET_DEFAULTS.maxParamBytes;
   }
 
   private async runVerb(
     connection: Connection,
     { verb, words }: SocketRequest & { kind: "verb" },
-    messageId: string | number,
+    { messageId }: Asked,
   ): Promise<void> {
     if (QUIT_VERBS.includes(verb)) {
       this.isDeaf = true;
@@ -287,7 +381,7 @@ export class SocketClient implements OutputOwner {
     try {
       const counted = countVerb(connection, verb);
       if (counted) await counted;
-      const data: unknown = await connection.verbs(verb, words);
+      const data = await this.callVerb(connection, verb, words);
       if (!connection.destroyed) {
         const reply = verbReply(data, messageId);
         const more = answerFields(verb, connection);
@@ -300,6 +394,29 @@ export class SocketClient implements OutputOwner {
     }
   }
 
+  /** Run a verb; those that change the params that are kept change what they count for. */
+  private async callVerb(
+    connection: Connection,
+    verb: string,
+    words: string[],
+  ): Promise<unknown> {
+    if (!verb.startsWith("param"))
+      return (await connection.verbs(verb, words)) as unknown;
+    const { params } = connection;
+    const own = words.map(detached);
+    const [key = "", value] =
+      verb === "paramAdd" ? parseParamPair(own) : own.slice(0, 1);
+    if (value !== undefined) {
+      const refusal = this.refusalToKeep(params, key, value);
+      if (refusal !== undefined) throw new HttpError(400, refusal);
+    }
+    const before = paramBytes(params, key);
+    const data: unknown = await connection.verbs(verb, own);
+    if (connection.params !== params) this.kept.clear();
+    else this.kept.grow(paramBytes(params, key) - before);
+    return data;
+  }
+
   private legacyFields(verb: string, data: unknown): object {
     const { legacyReplies } = this.server.config;
     return legacyReplies === true ? legacyFields(verb, data) : {};
@@ -309,6 +426,10 @@ export class SocketClient implements OutputOwner {
     fault: LineFault,
     messageId: string | number,
   ): Promise<void> {
+    if (fault.kind === "dropped") {
+      send(this, errorReply(OVERLOADED_TEXT, messageId));
+      return;
+    }
     if (fault.kind === "break") {
       this.isDeaf = true;
       await this.leave(HALF_CLOSED_MS);
@@ -329,8 +450,14 @@ export class SocketClient implements OutputOwner {
       server.log(message, "warning", { to: connection?.remoteIP });
   }
 
+  /** Actions that go on after their client has left still have their params. */
+  private releaseWhenDone(): void {
+    if (this.isGone && this.running === 0) this.share.release();
+  }
+
   private settle(): void {
     this.running--;
+    this.releaseWhenDone();
     this.fireWhenIdle();
   }
 
@@ -353,4 +480,17 @@ export class SocketClient implements OutputOwner {
       });
     });
   }
+}
+
+function isKnown(action: unknown): boolean {
+  return (
+    typeof action === "string" && Object.hasOwn(api.actions.actions, action)
+  );
+}
+
+/** A long line leaves the name of its action for the next ones, and nothing else. */
+function keepAction({ params }: Connection, action: unknown): void {
+  if (action === undefined) return;
+  if (isKnown(action)) params.action = detached(action as string);
+  else delete params.action;
 }

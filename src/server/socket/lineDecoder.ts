@@ -9,6 +9,8 @@ export type LineFault =
   | { kind: "tooLong"; received: number }
   /** So much without a delimiter that no line can be expected any more; nothing is decoded after it. */
   | { kind: "endless"; received: number }
+  /** A line that was given up with `dropLine`. */
+  | { kind: "dropped" }
   /** Ctrl-C or Ctrl-D of a terminal; nothing is decoded after it. */
   | { kind: "break" };
 
@@ -37,6 +39,7 @@ export class LineDecoder {
   private stored = 0;
   /** Bytes of the unfinished line, kept or not. */
   private length = 0;
+  private isDropped = false;
   private isOver = false;
   private hasNewDelimiter = false;
 
@@ -53,6 +56,17 @@ export class LineDecoder {
     this.hasNewDelimiter = true;
     this.delimiter =
       delimiter === "" ? NEWLINE : Buffer.from(delimiter.replace(/\r/g, "\n"));
+  }
+
+  /** Bytes that are kept of the unfinished line. */
+  get storedBytes(): number {
+    return this.stored;
+  }
+
+  /** Keep nothing of the unfinished line: a fault comes in its place when it ends. */
+  dropLine(): void {
+    this.isDropped = true;
+    this.keepTail(this.store.subarray(0, this.stored));
   }
 
   /** @returns the lines that this chunk completes, in order */
@@ -107,13 +121,16 @@ export class LineDecoder {
     const length = this.length + end - start;
     const isWhole = this.length === 0;
     const isTooLong = this.isSkipping() || length > this.maxLineBytes;
-    const stored = this.stored;
+    const { stored, isDropped } = this;
     this.length = 0;
     this.stored = 0;
+    this.isDropped = false;
     if (length > this.maxLineBytes + MAX_SKIPPED_BYTES) return this.endless();
     if (isTooLong) {
       this.store = NOTHING;
-      return { kind: "tooLong", received: length };
+      return isDropped
+        ? { kind: "dropped" }
+        : { kind: "tooLong", received: length };
     }
     if (length === 0) return undefined;
     if (isWhole) return bytes.toString("utf8", start, end);
@@ -140,11 +157,17 @@ export class LineDecoder {
       this.store.subarray(Math.max(0, this.stored - overlap), this.stored),
       bytes.subarray(Math.max(start, bytes.length - overlap)),
     ]);
+    this.keepTail(known);
+    return false;
+  }
+
+  /** Of a line that is skipped, only what may begin a delimiter is kept. */
+  private keepTail(known: Buffer): void {
+    const overlap = this.delimiter.length - 1;
     this.store = Buffer.from(
       known.subarray(Math.max(0, known.length - overlap)),
     );
     this.stored = this.store.length;
-    return false;
   }
 
   /** Copied, so that a short rest does not keep its chunk; doubled, so that single bytes stay cheap. */
@@ -186,9 +209,9 @@ export class LineDecoder {
     return joined;
   }
 
-  /** The unfinished line is over the limit. */
+  /** The unfinished line is over the limit, or was dropped. */
   private isSkipping(): boolean {
-    return this.stored !== this.length;
+    return this.isDropped || this.stored !== this.length;
   }
 
   /** The same number for every cut of the stream. */

@@ -17,6 +17,7 @@ export interface SocketConfig extends ListenSettings {
   setKeepAlive?: boolean;
   delimiter?: string;
   maxDataLength?: number;
+  maxParamBytes?: number;
   maxConnections?: number;
   idleTimeout?: number;
   maxBufferedBytes?: number;
@@ -33,6 +34,7 @@ export const SOCKET_DEFAULTS = {
   port: 5000,
   delimiter: "\n",
   maxDataLength: 1024 * 1024,
+  maxParamBytes: 0,
   maxBufferedBytes: 16 * 1024 * 1024,
   sendTimeout: 120_000,
 } as const;

@@ -229,6 +229,21 @@ test("a short rest does not keep its chunk", () => {
   expect(made.push(Buffer.from("\n"))).toEqual(["rest"]);
 });
 
+test.each(["\n", "ENDE"])(
+  "a line that is dropped before its end (%j) leaves a fault, and the next one is whole",
+  (delimiter) => {
+    const made = decoder({ delimiter });
+    expect(made.push(Buffer.from("a".repeat(1000)))).toEqual([]);
+    made.dropLine();
+    expect(made.storedBytes).toBeLessThan(delimiter.length);
+    const rest = Buffer.from(`more${delimiter}next${delimiter}`);
+    expect([...byByte(rest)].flatMap((byte) => made.push(byte))).toEqual([
+      { kind: "dropped" },
+      "next",
+    ]);
+  },
+);
+
 test("a new delimiter counts for the line that has begun, too", () => {
   const made = decoder();
   expect(made.push(Buffer.from("a;b"))).toEqual([]);
