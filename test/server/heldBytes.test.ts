@@ -5,7 +5,10 @@ import { gzipSync } from "node:zlib";
 import { api, config } from "../../src/index";
 import { totalHeldBytes } from "../../src/server/heldBytes";
 import { LogLines } from "../support/logLines";
+import { closeAll, SocketPeer } from "../support/socketApp";
 import { until } from "../support/until";
+import { clientFrame, rawUpgrade } from "../support/rawWebsocket";
+import { connectWebsocket } from "../support/websocketClient";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 
 const KIB = 1024;
@@ -38,7 +41,7 @@ beforeAll(async () => {
         running--;
         return { held: true };
       },
-      inputs: { text: {} },
+      inputs: { text: {}, n: {} },
     },
     length: {
       run: ({ params }) => ({ length: params.text?.length }),
@@ -53,6 +56,8 @@ beforeEach(() => {
 
 afterEach(async () => {
   release();
+  config.socket.maxParamBytes = 0;
+  await closeAll();
   await until(() => totalHeldBytes() === 0);
 });
 
@@ -267,4 +272,205 @@ test("refusals are told of once, and not once each", async () => {
   expect(lines.length).toBeGreaterThan(0);
   expect(lines.length).toBeLessThan(20);
   expect(logged.at("error", /form/)).toEqual([]);
+});
+
+describe("over TCP", () => {
+  /** A client that has been welcomed. */
+  async function connect(): Promise<SocketPeer> {
+    const peer = await SocketPeer.connect();
+    expect(await peer.next()).toMatchObject({ context: "api" });
+    return peer;
+  }
+
+  const line = (action: string | undefined, text: string) =>
+    JSON.stringify({ action, params: { text } });
+
+  test("a line is refused while others take the room, and taken when they are done", async () => {
+    hold();
+    const first = await connect();
+    first.send(line("held", LARGE));
+    await until(() => running === 1);
+    const second = await connect();
+    expect(await second.ask(line("length", LARGE))).toEqual({
+      ...OVERLOADED,
+      context: "response",
+      messageId: 1,
+    });
+    expect(await second.ask(line("length", "small"))).toMatchObject({
+      length: 5,
+    });
+    release();
+    expect(await first.next()).toMatchObject({ held: true });
+    await first.close();
+    await until(() => totalHeldBytes() === 0);
+    expect(await second.ask(line("length", LARGE))).toMatchObject({
+      length: LARGE.length,
+    });
+  });
+
+  test("an unfinished line counts, and one that is too much is skipped and refused", async () => {
+    const first = await connect();
+    first.socket.write(LARGE);
+    await until(() => totalHeldBytes() >= LARGE.length);
+    const second = await connect();
+    second.socket.write(LARGE);
+    expect(await second.ask(LARGE)).toMatchObject({
+      ...OVERLOADED,
+      messageId: 1,
+    });
+    expect(await second.ask(line("length", "small"))).toMatchObject({
+      length: 5,
+      messageId: 2,
+    });
+    await first.close();
+    await until(() => totalHeldBytes() === 0);
+    expect(await second.ask(line("length", LARGE))).toMatchObject({
+      length: LARGE.length,
+    });
+  });
+
+  test("params that are kept count until others come in their place", async () => {
+    const peer = await connect();
+    await peer.ask(line("length", LARGE));
+    expect(totalHeldBytes()).toBeGreaterThanOrEqual(LARGE.length);
+    expect(await peer.ask("length")).toMatchObject({ length: LARGE.length });
+    await peer.ask(line("length", "small"));
+    await until(() => totalHeldBytes() === 0);
+    await peer.ask(line("length", LARGE));
+    expect(totalHeldBytes()).toBeGreaterThanOrEqual(LARGE.length);
+    await peer.ask("paramsDelete");
+    await until(() => totalHeldBytes() === 0);
+  });
+
+  test("params that are added one after the other count", async () => {
+    const peer = await connect();
+    const add = (name: string) =>
+      peer.ask(`paramAdd ${name}=${"a".repeat(110 * KIB)}`);
+    expect(await add("text")).toMatchObject({ status: "OK" });
+    expect(await add("text")).toMatchObject({ status: "OK" });
+    expect(await add("n")).toMatchObject({ status: "OK" });
+    expect(await add("key")).toMatchObject(OVERLOADED);
+    expect(await peer.ask("paramView key")).not.toHaveProperty("data");
+  });
+
+  test.each([
+    ["params", { params: { text: LARGE } }],
+    ["its name", { action: LARGE }],
+    ["an id", { params: { messageId: LARGE } }],
+  ])("%s of an unknown action are not kept", async (_what, request) => {
+    const peer = await connect();
+    peer.send(JSON.stringify({ action: "unknown", ...request }));
+    expect(await peer.next()).toHaveProperty("error");
+    await until(() => totalHeldBytes() === 0);
+    const [connection] = api.servers.servers.socket.connections();
+    expect(JSON.stringify(connection.params).length).toBeLessThan(KIB);
+    expect(String(connection.messageId).length).toBeLessThan(KIB);
+  });
+
+  test("socket.maxParamBytes bounds what a connection keeps, and not what a line has", async () => {
+    config.socket.maxParamBytes = 64 * KIB;
+    const peer = await connect();
+    const long = "a".repeat(65 * KIB);
+    expect(await peer.ask(line("length", long))).toMatchObject({
+      length: long.length,
+    });
+    expect(await peer.ask("length")).not.toHaveProperty("length");
+    expect(await peer.ask(`paramAdd text=${long}`)).toMatchObject({
+      error: `too many bytes of params (limit ${64 * KIB})`,
+    });
+    const shorter = "a".repeat(40 * KIB);
+    for (let added = 0; added < 3; added++)
+      expect(await peer.ask(`paramAdd text=${shorter}`)).toMatchObject({
+        status: "OK",
+      });
+    expect(await peer.ask("length")).toMatchObject({ length: shorter.length });
+    expect(await peer.ask(`paramAdd n=${shorter}`)).toHaveProperty("error");
+  });
+
+  test("what an action still works on counts when its client has left", async () => {
+    hold();
+    const peer = await connect();
+    peer.send(line("held", LARGE));
+    await until(() => running === 1);
+    await closeAll();
+    expect(totalHeldBytes()).toBeGreaterThanOrEqual(LARGE.length);
+    release();
+    await until(() => totalHeldBytes() === 0);
+  });
+});
+
+describe("over a websocket", () => {
+  /** All but the last byte of a frame with a text of that size. */
+  const unfinished = (text: string) => clientFrame(text).subarray(0, -1);
+
+  test("a message counts until its action is done, and is forgotten then", async () => {
+    hold();
+    const client = await connectWebsocket();
+    const first = client.action("held", { text: LARGE });
+    await until(() => running === 1);
+    expect(totalHeldBytes()).toBeGreaterThanOrEqual(LARGE.length);
+    const other = await connectWebsocket();
+    other.send({ event: "action", params: { action: "length", text: LARGE } });
+    expect(await other.closed).toMatchObject({ code: 1013 });
+    const small = await connectWebsocket();
+    expect(await small.action("length", { text: "small" })).toMatchObject({
+      length: 5,
+    });
+    release();
+    expect(await first).toMatchObject({ held: true });
+    await until(() => totalHeldBytes() === 0);
+    const held = api.servers.servers.websocket
+      .connections()
+      .filter(({ params }) => JSON.stringify(params).length > KIB);
+    expect(held).toEqual([]);
+    expect(await client.action("length", { text: LARGE })).toMatchObject({
+      length: LARGE.length,
+    });
+    client.close();
+    small.close();
+  });
+
+  test("an unfinished message counts, and one that is too much ends its websocket", async () => {
+    const first = await rawUpgrade();
+    expect(await first.status()).toBe(101);
+    first.socket.write(unfinished(LARGE));
+    await until(() => totalHeldBytes() >= LARGE.length);
+    const second = await rawUpgrade();
+    expect(await second.status()).toBe(101);
+    second.socket.write(unfinished(LARGE));
+    await until(() => second.text().includes(OVERLOADED.error));
+    // nothing is kept of what it still sends, and it need not answer the close
+    second.socket.on("data", () => undefined).write(unfinished(LARGE));
+    await second.closed;
+    first.socket.destroy();
+    await first.closed;
+    await until(() => totalHeldBytes() === 0);
+  });
+
+  test("fragments count together", async () => {
+    const raw = await rawUpgrade();
+    const { socket, closed } = raw;
+    expect(await raw.status()).toBe(101);
+    const part = "a".repeat(100 * KIB);
+    socket.write(clientFrame(part, { final: false }));
+    socket.write(clientFrame(part, { opcode: 0, final: false }));
+    await until(() => totalHeldBytes() >= 2 * part.length);
+    socket.write(clientFrame("", { opcode: 0 }));
+    await until(() => totalHeldBytes() === 0);
+    socket.destroy();
+    await closed;
+  });
+
+  test("answers to pings add up to nothing", async () => {
+    const raw = await rawUpgrade();
+    const { socket, closed } = raw;
+    expect(await raw.status()).toBe(101);
+    const pong = clientFrame("a".repeat(120), { opcode: 10 });
+    for (let sent = 0; sent < 500; sent++) socket.write(pong);
+    socket.write(clientFrame("the last one", { opcode: 9 }));
+    await until(() => raw.text().includes("the last one"));
+    expect(totalHeldBytes()).toBe(0);
+    socket.destroy();
+    await closed;
+  });
 });

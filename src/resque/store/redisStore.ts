@@ -22,7 +22,6 @@ import type {
   ExchangeCall,
   ExchangeResult,
   ExchangeSlot,
-  HeldJob,
   HeldLock,
   JobFields,
   LockRequest,
@@ -131,11 +130,11 @@ export class RedisStore implements QueueStore {
   // -------------------------------------------------------------- scheduler
 
   async lead(name: string, ttlMs: number): Promise<boolean> {
-    return (await this.once("LEAD", [name, ttlMs])) === 1;
+    return (await this.intime("LEAD", [name, ttlMs])) === 1;
   }
 
   async resign(name: string): Promise<void> {
-    await this.once("RESIGN", [name]);
+    await this.intime("RESIGN", [name]);
   }
 
   async promote(limit: number): Promise<Promotion> {
@@ -324,12 +323,8 @@ export class RedisStore implements QueueStore {
     return reply === 1;
   }
 
-  async updateJob(
-    { id, worker, raw }: HeldJob,
-    fields: JobFields,
-  ): Promise<void> {
-    const args = [id, worker.member, raw, ...flatFields(fields)];
-    await this.once("UPDATE_JOB", args);
+  async updateJob(id: string, fields: JobFields): Promise<void> {
+    await this.intime("UPDATE_JOB", [id, ...flatFields(fields)]);
   }
 
   async waitUnknown(
@@ -346,17 +341,17 @@ export class RedisStore implements QueueStore {
   }
 
   async forgetRetry(key: string): Promise<void> {
-    await this.once("FORGET_RETRY", [key]);
+    await this.intime("FORGET_RETRY", [key]);
   }
 
   // -------------------------------------------------------------- operators
 
   async pause(queue: string): Promise<void> {
-    await this.once("PAUSE", ["1", queue]);
+    await this.intime("PAUSE", ["1", queue]);
   }
 
   async resume(queue: string): Promise<void> {
-    await this.once("PAUSE", ["0", queue]);
+    await this.intime("PAUSE", ["0", queue]);
   }
 
   async pausedQueues(): Promise<string[]> {
@@ -564,7 +559,7 @@ export class RedisStore implements QueueStore {
   }
 
   async markStopped(task: string, isStopped: boolean): Promise<void> {
-    await this.once("MARK_STOPPED", [isStopped ? "1" : "0", task]);
+    await this.intime("MARK_STOPPED", [isStopped ? "1" : "0", task]);
   }
 
   async isStopped(task: string): Promise<boolean> {

@@ -8,6 +8,7 @@ import {
   topLevelScalar,
   type JsonLimitError,
 } from "../jsonRequest";
+import { OVERLOADED_TEXT } from "../heldBytes";
 import { clientAddressOf } from "../proxies";
 import type { BuildConnectionData } from "../server";
 import { decode, ID, idText } from "./protocol";
@@ -91,34 +92,35 @@ export class Clients implements SparkOwner {
     this.connect(spark, fingerprint);
   }
 
-  onText(spark: Spark, text: string): void {
+  onText(spark: Spark, text: string): Promise<unknown> | undefined {
     let message;
     try {
       message = decode(text);
     } catch (error) {
-      return this.refuse(spark, text, error as JsonLimitError);
+      this.refuse(spark, text, describeJsonLimit(error as JsonLimitError));
+      return undefined;
     }
-    if (message === undefined) return;
+    if (message === undefined) return undefined;
     if (spark.listenerCount("data") > 0) spark.emit("data", message);
     if (typeof message === "string") {
       if (message === ID) spark.writeText(idText(spark.id));
-      return;
+      return undefined;
     }
     const { connection } = spark;
-    if (connection && !connection.destroyed)
-      handleRequest(this.host, spark, connection, message);
+    if (!connection || connection.destroyed) return undefined;
+    return handleRequest(this.host, spark, connection, message);
+  }
+
+  onOverload(spark: Spark, text: string): void {
+    this.refuse(spark, text, OVERLOADED_TEXT);
   }
 
   /** The message was not parsed: its id is looked up in the text, so that the client knows what was refused. */
-  private refuse(
-    { connection }: Spark,
-    text: string,
-    error: JsonLimitError,
-  ): void {
+  private refuse({ connection }: Spark, text: string, reason: string): void {
     if (!connection || connection.destroyed) return;
     if (!text.trimStart().startsWith("{")) return; // no request, whatever it is
     refuseRequest(this.host, connection, {
-      reason: describeJsonLimit(error),
+      reason,
       messageId: topLevelScalar(text, "messageId"),
     });
   }

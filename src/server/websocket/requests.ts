@@ -23,12 +23,13 @@ export interface RequestServer {
   afterWork(spark: Spark): void;
 }
 
+/** @returns a promise for the end of what the request asks for */
 export function handleRequest(
   server: RequestServer,
   spark: Spark,
   connection: Connection,
   request: Request,
-): void {
+): Promise<unknown> {
   // any JSON value can be the id, and comes back as it was
   const messageId = (request.messageId || randomUUID()) as string;
   connection.messageId = messageId;
@@ -36,7 +37,7 @@ export function handleRequest(
     return runAction(server, connection, request.params, messageId);
   if (request.event === "file")
     return sendFile(server, spark, connection, request, messageId);
-  runVerb(server, spark, connection, request, messageId);
+  return runVerb(server, spark, connection, request, messageId);
 }
 
 /** Answer a request that was not even parsed. */
@@ -54,11 +55,11 @@ function runAction(
   connection: Connection,
   params: unknown,
   messageId: string,
-): void {
+): Promise<unknown> {
   connection.params = paramsOf(params);
   connection.error = null;
   connection.response = {};
-  server.processAction(connection).catch((error: unknown) => {
+  return server.processAction(connection).catch((error: unknown) => {
     server.log(`an action's answer failed: ${String(error)}`, "error");
     fail(server, connection, messageId);
   });
@@ -78,7 +79,7 @@ function sendFile(
   connection: Connection,
   { file, encoding }: Request,
   messageId: string,
-): void {
+): Promise<void> {
   connection.params = { file, encoding };
   // the next request changes the connection's params and id while this one waits
   const asOfNow = Object.create(connection) as Connection;
@@ -87,7 +88,7 @@ function sendFile(
   asOfNow.error = null;
 
   spark.beginWork();
-  spark.files.add(async () => {
+  return spark.files.add(async () => {
     try {
       await spark.drained();
       if (spark.isOpen) await serveFile(server, asOfNow);
@@ -120,10 +121,10 @@ function runVerb(
   connection: Connection,
   request: Request,
   messageId: string,
-): void {
+): Promise<void> {
   connection.params = {};
   spark.beginWork();
-  spark.verbs.add(async () => {
+  return spark.verbs.add(async () => {
     try {
       await answerVerb(server, connection, request, messageId);
     } catch (error) {

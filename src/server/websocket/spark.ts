@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Connection } from "../../connection/connection";
 import { encodeOnce } from "../../chat/payload";
+import { ByteShare, FREE_BYTES, OVERLOADED_TEXT } from "../heldBytes";
 import { textFrame } from "./frame";
 import { CLOSE_NOTICE, encode } from "./protocol";
 import { queryOf } from "./query";
@@ -30,8 +31,10 @@ export interface SparkOwner {
   readonly maxLength: number;
   /** How long a client that is behind may take nothing at all, in ms. */
   readonly stalledMs: number;
-  /** A text message. */
-  onText(spark: Spark, text: string): void;
+  /** A text message. @returns a promise for the end of what it asks for */
+  onText(spark: Spark, text: string): Promise<unknown> | undefined;
+  /** A text message that there is no room for. */
+  onOverload(spark: Spark, text: string): void;
   /** It broke a limit: to be logged, and its connection to be destroyed. */
   onCut(spark: Spark, why: CloseReason): void;
   /** The websocket is gone. */
@@ -47,6 +50,12 @@ const MAX_PENDING = 64;
 /** Bytes that wait to be read by the client before its next requests are. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 const DRAIN_CHECK_MS = 100;
+
+/** Shorter messages are not counted: how many of them wait is limited. */
+const SMALL_BYTES = 1024;
+
+/** Of the frame of a client: two bytes, and its mask. */
+const FRAME_HEAD_BYTES = 6;
 
 export class Spark extends EventEmitter {
   readonly owner: SparkOwner;
@@ -68,7 +77,14 @@ export class Spark extends EventEmitter {
   private queue: Buffer[] = [];
   private queuedBytes = 0;
   /** Messages that came before there was a connection. */
-  private early: string[] | undefined = undefined;
+  private early: [text: string, bytes: number][] | undefined = undefined;
+  /** Messages that are worked on, and the part of one that has come. */
+  private readonly share = new ByteShare();
+  private unfinishedBytes = 0;
+  /** A message ended in what is being read. */
+  private hasReceived = false;
+  /** Those of the unfinished message that are in the share. */
+  private countedBytes = 0;
   private pending = 0;
   private isPaused = false;
   private isWaiting = false;
@@ -233,6 +249,7 @@ export class Spark extends EventEmitter {
     this.queue = [];
     this.queuedBytes = 0;
     this.close(why);
+    this.ws.discardInput();
     this.owner.onCut(this, why);
   }
 
@@ -245,7 +262,7 @@ export class Spark extends EventEmitter {
   releaseMessages(): void {
     const { early } = this;
     this.early = undefined;
-    for (const text of early ?? []) this.owner.onText(this, text);
+    for (const [text, bytes] of early ?? []) this.work(text, bytes);
     this.resume();
   }
 
@@ -276,11 +293,63 @@ export class Spark extends EventEmitter {
     }
   }
 
+  /** Bytes have come, and the messages that they complete have been received: the rest is kept for the next one. */
+  arrive(bytes: number): void {
+    if (this.hasReceived) {
+      // what came after the message is not known, and at most what is read at a time
+      this.hasReceived = false;
+      return;
+    }
+    this.unfinishedBytes = Math.max(0, this.unfinishedBytes + bytes);
+    if (this.unfinishedBytes <= FREE_BYTES) return;
+    const more = this.unfinishedBytes - this.countedBytes;
+    if (this.share.take(more)) this.countedBytes += more;
+    else if (this.isOpen) this.cut({ code: 1013, reason: OVERLOADED_TEXT });
+    else this.ws.discardInput();
+  }
+
   receive(data: Buffer, isBinary: boolean): void {
+    this.hasReceived = true;
+    this.forgetUnfinished();
     if (this.isTooFast() || isBinary || !this.isOpen) return;
+    const bytes = data.length > SMALL_BYTES ? data.length : 0;
     const text = data.toString();
-    if (this.early) this.early.push(text);
-    else this.owner.onText(this, text);
+    if (bytes > 0 && !this.share.take(bytes))
+      return this.owner.onOverload(this, text);
+    if (this.early) this.early.push([text, bytes]);
+    else this.work(text, bytes);
+  }
+
+  receiveControl(bytes: number): void {
+    this.unfinishedBytes -= bytes + FRAME_HEAD_BYTES; // they are added when all is received
+    this.isTooFast();
+  }
+
+  /** The unfinished message is complete, or never will be. */
+  forgetUnfinished(): void {
+    this.unfinishedBytes = 0;
+    if (this.countedBytes === 0) return;
+    this.share.give(this.countedBytes);
+    this.countedBytes = 0;
+  }
+
+  /** @param bytes to be given back when it is done */
+  private work(text: string, bytes: number): void {
+    const before = this.connection?.params;
+    const done = this.owner.onText(this, text);
+    if (bytes === 0) return;
+    const { connection } = this;
+    const finish = () => this.share.give(bytes);
+    if (!done || !connection) return finish();
+    const { params, messageId } = connection;
+    const forget = () => {
+      finish();
+      if (bytes <= FREE_BYTES) return;
+      if (params !== before && connection.params === params)
+        connection.params = {};
+      if (connection.messageId === messageId) connection.messageId = 0;
+    };
+    done.then(forget, forget);
   }
 
   /** Count a frame; over the limit the client is cut. */
