@@ -87,6 +87,8 @@ export const DEFAULT = {
       exitOnUnhandledRejection: true,
       // say in three lines why a boot failed: what, where and the remedy; the stack is shown with LOG_LEVEL=debug
       explainBootErrors: false,
+      // in development, warn of settings that do not exist, or have values of a wrong type
+      checkSettings: false,
       // refuse clients (HTTP 503) until the boot is complete; requests that this process makes to itself are served
       refuseUntilBooted: false,
       // take changed actions, tasks and routes into the running server; never in tests

@@ -1,17 +1,9 @@
 import { CLI } from "../../src/cli/cli";
-import { checkBuild } from "../../src/cli/doctor/build";
-import { checkCode } from "../../src/cli/doctor/code";
-import { checkFolders, checkNode } from "../../src/cli/doctor/environment";
-import { fail, ok, type Finding } from "../../src/cli/doctor/finding";
-import { checkPort, type ListenSettings } from "../../src/cli/doctor/ports";
-import { checkRedis } from "../../src/cli/doctor/redis";
-import { checkSettings } from "../../src/cli/doctor/settings";
+import { checks, folderChecks, runChecks } from "../../src/cli/doctor/checks";
+import { fail, type Finding } from "../../src/cli/doctor/finding";
 import { withProgress } from "../../src/cli/progress";
 import { inspectProject } from "../../src/cli/project";
 import { findProjectRoot } from "../../src/environment/paths";
-
-/** Servers that listen on a port of their own. */
-const LISTENING = ["web", "socket"];
 
 export class Doctor extends CLI {
   static readonly needsProject = false;
@@ -48,39 +40,16 @@ async function examine(
   tell: (what: string) => void,
 ): Promise<Finding[]> {
   const { problem } = inspectProject();
-  tell("node and the build");
-  const first = [checkNode(root), checkBuild(root)];
-  if (problem) return [...first, fail("config", problem.message)];
+  const findings = await runChecks(folderChecks, root, tell);
+  if (problem) return [...findings, fail("config", problem.message)];
 
-  tell("the configuration");
   // loaded here, because loading it is what builds the configuration
   const { config, env } =
     require("../../src/config/config") as typeof import("../../src/config/config");
   const { discover } =
     require("../../src/config/discover") as typeof import("../../src/config/discover");
-  const { log = [], pid = [] } = (config.general?.paths ?? {}) as {
-    log?: string[];
-    pid?: string[];
-  };
-  const findings = [
-    ...first,
-    ok("config", `loads for ${env}`),
-    ...checkSettings(config, env),
-    checkFolders([...log, ...pid]),
-  ];
-  for (const kind of ["actions", "tasks"] as const) {
-    tell(kind);
-    findings.push(...checkCode(kind, discover(kind), root));
-  }
-  tell("redis");
-  findings.push(...(await checkRedis(config.redis, env)));
-  for (const server of LISTENING) {
-    tell(`the ${server} port`);
-    const settings = config[server] as ListenSettings | undefined;
-    const finding = await checkPort(server, settings, env);
-    if (finding) findings.push(finding);
-  }
-  return findings;
+  const project = { root, config, env, filesOf: discover };
+  return [...findings, ...(await runChecks(checks, project, tell))];
 }
 
 function line({ verdict, check, message }: Finding): string {

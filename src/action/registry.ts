@@ -6,6 +6,7 @@ import { log } from "../log/log";
 import type { MiddlewareRegistry } from "../middleware/stack";
 import { instancesOf } from "../utils/instancesOf";
 import { loadModule } from "../utils/loadModule";
+import { setOrigin } from "../utils/origin";
 import type { Action } from "./action";
 import type { ActionMiddleware } from "./actionModule";
 
@@ -88,6 +89,7 @@ function registerAction(action: Action, file: string, reload: boolean): void {
     );
   }
   known[version] = action;
+  setOrigin(action, file);
   if (!list.some((present) => String(present) === String(version)))
     list.push(version);
   list.sort(compareVersions);

@@ -12,6 +12,7 @@ import {
   type LoadedInitializer,
   type PhaseFunction,
 } from "./lifecycle";
+import { warnOfSettings, warnOfUnknownMiddleware } from "./mistakes";
 import { removePidFile, writePidFile } from "./pid";
 import { announceReady } from "./ready";
 import { checkServerToken } from "./serverToken";
@@ -208,6 +209,7 @@ export class Process {
 
     try {
       checkServerToken();
+      warnOfSettings();
       for (const start of this.startInitializers) await start();
     } catch (error) {
       await this.abandonStart(toError(error));
@@ -215,6 +217,7 @@ export class Process {
     this.bootTime = Date.now();
     this.state = "running";
     endBoot();
+    warnOfUnknownMiddleware();
     this.announceStart();
     announceReady();
   }

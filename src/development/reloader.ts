@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { api } from "../api";
+import { warnOfUnknownMiddleware } from "../boot/mistakes";
 import { projectRoot, rebuildConfig } from "../config/config";
 import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
@@ -67,6 +68,7 @@ export class Reloader {
     for (const file of affected) await this.replace(file, forgotten);
     if (kinds.has("action")) api.params.buildPostVariables();
     if (kinds.has("action") || kinds.has("routes")) reloadRoutes();
+    warnOfUnknownMiddleware();
     log(`reloaded: ${names(changed)}`, "notice");
   }
 

@@ -7,6 +7,7 @@ import type { MiddlewareRegistry } from "../middleware/stack";
 import type { Job } from "../resque/types";
 import { instancesOf } from "../utils/instancesOf";
 import { loadModule } from "../utils/loadModule";
+import { setOrigin } from "../utils/origin";
 import { configuredTasks } from "./builtin";
 import { findTask, taskNotFound } from "./find";
 import { wrapTask } from "./jobWrapper";
@@ -77,6 +78,7 @@ function register(task: Task, file: string, reload: boolean): void {
     );
   }
   tasks[task.name] = task;
+  setOrigin(task, file);
   rewrap(task.name);
   log(`task ${reload ? "(re)" : ""} loaded: ${task.name}, ${file}`, "debug");
 }

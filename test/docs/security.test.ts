@@ -27,12 +27,14 @@ const rows = section
 const NOT_ABOUT_SECURITY: Record<string, string> = {
   "errors.clientErrorLogLevel": "errors stand out",
   "errors.redisAway": "an outage is one answer",
+  "general.checkSettings": "misspelled settings are named",
   "general.explainBootErrors": "a failed boot says why",
   "general.refuseUntilBooted": "clients wait for a complete boot",
   "logger.loggers": "restarts leave one file",
   routes: "examples to start from",
   "tasks.unknownJobs": "jobs wait for the processes of a new version",
   "web.errorStatus": "clients and proxies see whose fault an error is",
+  "web.keepAliveTimeout": "load balancers are not surprised",
   "web.formBrackets": "forms mean the same as queries",
 };
 

@@ -1,15 +1,31 @@
 /** Checks of settings that are legal, and wrong in production. */
+import { problemsOfSettings } from "../../config/knownSettings";
 import { isKnownServerToken } from "../../config/serverToken";
+import type { ActionheroConfigInterface } from "../../config/types";
 import { fail, ok, warn, type Finding } from "./finding";
 import { checkHazards, type Settings } from "./hazards";
 
 /** What a server needs to speak TLS. */
 type TlsOptions = Record<string, unknown> | undefined;
 
+/** Names that nothing reads, and values of a wrong type: nobody hears of them otherwise. */
+export function checkNames(config: ActionheroConfigInterface): Finding[] {
+  const problems = problemsOfSettings(config);
+  if (problems.length === 0)
+    return [ok("setting names", "every setting is known")];
+  return problems.map(({ setting, message }) =>
+    warn("setting names", `${setting} ${message}`),
+  );
+}
+
 export function checkSettings(config: Settings, env: string): Finding[] {
   const findings = [checkToken(config, env), ...checkCertificates(config)];
   if (env === "production")
-    findings.push(...checkWorkers(config), ...checkHazards(config));
+    findings.push(
+      ...checkWorkers(config),
+      ...checkKeepAlive(config),
+      ...checkHazards(config),
+    );
   return findings;
 }
 
@@ -56,6 +72,22 @@ function checkWorkers({ tasks }: Settings): Finding[] {
     warn(
       "task workers",
       "tasks.maxTaskProcessors is 0: no enqueued task runs in this process",
+    ),
+  ];
+}
+
+/** How long load balancers keep idle connections, in ms: 60 s is the default of AWS, and of nginx for its upstreams. */
+const BALANCER_IDLE_MS = 60_000;
+
+/** The side that closes an idle connection first must be the balancer: a request may be on its way otherwise. */
+function checkKeepAlive({ web }: Settings): Finding[] {
+  const idleMs = Number(web?.keepAliveTimeout);
+  if (web?.enabled !== true || !(idleMs > 0 && idleMs <= BALANCER_IDLE_MS))
+    return [];
+  return [
+    warn(
+      "keep-alive",
+      `web.keepAliveTimeout is ${idleMs} ms: a load balancer that keeps connections longer (60 s as a rule) answers 502 now and then`,
     ),
   ];
 }

@@ -96,6 +96,20 @@ export const production = {
   },
 
   {
+    setting: "general.checkSettings",
+    v29: "false",
+    newProject: "true",
+    reason: "a misspelled setting is named at the start in development",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "checkSettings: false,",
+        replace: "checkSettings: true,",
+      },
+    ],
+  },
+
+  {
     setting: "general.exitOnUnhandledRejection",
     v29: "true",
     newProject: "false",

@@ -147,6 +147,26 @@ export const webSettings: readonly NewProjectSetting[] = [
   },
 
   {
+    setting: "web.keepAliveTimeout",
+    v29: "5000",
+    newProject: "65000",
+    environments: ["production"],
+    reason:
+      "a load balancer keeps idle connections for 60 s as a rule, and must be the side that closes them: it answers 502 otherwise",
+    edits: [
+      {
+        file: "config/web.ts",
+        after: `export const production = {
+  [namespace]: () => {
+    return {
+`,
+        insert: `      keepAliveTimeout: 65 * 1000,
+`,
+      },
+    ],
+  },
+
+  {
     setting: "web.limitPipelining",
     v29: "false",
     newProject: "true",

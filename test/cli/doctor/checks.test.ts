@@ -5,6 +5,8 @@ import { checkBuild } from "../../../src/cli/doctor/build";
 import { checkCode } from "../../../src/cli/doctor/code";
 import { checkFolders, checkNode } from "../../../src/cli/doctor/environment";
 import { checkPort, type ListenSettings } from "../../../src/cli/doctor/ports";
+import { checkBoot } from "../../../src/cli/doctor/boot";
+import { checkRoutes } from "../../../src/cli/doctor/routes";
 import { checkRedis } from "../../../src/cli/doctor/redis";
 import { checkSettings } from "../../../src/cli/doctor/settings";
 import { TemporaryProject } from "../../support/temporaryProject";
@@ -312,4 +314,69 @@ describe("redis", () => {
     expect((await checkRedis(redis, "development"))[0].verdict).toBe("ok");
     expect((await checkRedis(redis, "production"))[0].verdict).toBe("warn");
   });
+});
+
+describe("routes", () => {
+  const route = (path: string, action = "one", more = {}) => ({
+    path,
+    action,
+    ...more,
+  });
+  const verdicts = (...routes: ReturnType<typeof route>[]) =>
+    checkRoutes({ get: routes }, ["one", "two"]).map(({ message }) => message);
+
+  test.each([
+    ["/users/:id", "/users/me"],
+    ["/users/:id", "/users/:name"],
+    ["/users/:id", "/users/:id"],
+    ["/:a/:b", "/x/y"],
+    ["/Users", "/users"],
+    ["/v:apiVersion/x", "/v1/x"],
+    ["/n/:id(^\\d+$)", "/n/12"],
+    ["/n/:id(^\\d+$)", "/n/:other(^\\d+$)"],
+  ])("%s covers %s", (earlier, later) => {
+    expect(verdicts(route(earlier), route(later, "two"))).toEqual([
+      `GET ${later} is never reached: GET ${earlier} (one) comes first`,
+    ]);
+  });
+
+  test.each([
+    ["/users/me", "/users/:id"],
+    ["/users", "/users/:id"],
+    ["/users/:id", "/users"],
+    ["/n/:id(^\\d+$)", "/n/:id"],
+    ["/n/:id(^\\d+$)", "/n/abc"],
+    ["/v:apiVersion/x", "/:any/x"],
+  ])("%s leaves %s to be reached", (earlier, later) => {
+    expect(verdicts(route(earlier), route(later, "two"))).toEqual([
+      "2 can be reached",
+    ]);
+  });
+
+  test("a route that takes what follows covers longer ones", () => {
+    const rest = { matchTrailingPathParts: true };
+    expect(
+      verdicts(route("/docs/:page", "one", rest), route("/docs/a/b", "two")),
+    ).toHaveLength(1);
+    expect(
+      verdicts(route("/docs/:page"), route("/docs/:page", "two", rest)),
+    ).toEqual(["2 can be reached"]);
+  });
+
+  test("routes of several methods are told once; folders need no action", () => {
+    const files = { path: "/assets", dir: "assets", action: "" };
+    const findings = checkRoutes(
+      { all: [route("/x", "tow")], get: [route("/x", "tow"), files] },
+      ["one", "two"],
+    );
+    expect(findings.map(({ message }) => message)).toEqual([
+      'ALL /x: there is no action "tow" (did you mean "two"?)',
+    ]);
+  });
+});
+
+test("a project that does not initialize in time is stopped", async () => {
+  const [finding] = await checkBoot(1);
+  expect(finding).toMatchObject({ verdict: "fail", check: "boot" });
+  expect(finding.message).toContain("did not initialize within 0.001 s");
 });

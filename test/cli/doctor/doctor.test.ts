@@ -2,6 +2,7 @@
 import { once } from "events";
 import * as net from "net";
 import * as path from "path";
+import type { Finding } from "../../../src/cli/doctor/finding";
 import { freePort } from "../../support/freePort";
 import { runCli } from "../../support/runCli";
 import {
@@ -10,6 +11,14 @@ import {
 } from "../../support/temporaryProject";
 
 const framework = JSON.stringify(path.join(repositoryRoot, "src", "index.ts"));
+
+/** An initializer with this body of `initialize`. */
+const initializer = (body: string) => `
+const { Initializer } = require(${framework});
+exports.Database = class Database extends Initializer {
+  name = "database";
+  async initialize() { ${body} }
+};`;
 
 const action = (name: string) => `
 const { Action } = require(${framework});
@@ -28,7 +37,11 @@ const good = (port: number): Record<string, string> => ({
     exports.DEFAULT = {
       general: () => ({
         serverToken: "of my own",
-        paths: { action: below("actions"), task: below("tasks") },
+        paths: {
+          action: below("actions"),
+          task: below("tasks"),
+          initializer: below("initializers"),
+        },
       }),
       web: () => ({ port: ${port} }),
     };`,
@@ -66,12 +79,20 @@ async function doctor(
     },
   });
   project.remove();
-  const findings = JSON.parse(stdout) as { verdict: string; check: string }[];
+  const findings = JSON.parse(stdout) as Finding[];
   return { findings, stderr, exitCode };
 }
 
-test("a good project has no fault", async () => {
-  const { findings, stderr, exitCode } = await doctor({});
+test("a good project has no fault; what is worth a look is a warning", async () => {
+  const { findings, stderr, exitCode } = await doctor({
+    ...addition(`
+      web: () => ({ prot: 1 }),
+      routes: () => ({ get: [
+        { path: "/:name", action: "one" },
+        { path: "/two", action: "one" },
+        { path: "/a/b", action: "oen" },
+      ] })`),
+  });
   expect(findings.filter(({ verdict }) => verdict === "fail")).toEqual([]);
   expect(findings.map(({ check }) => check)).toEqual(
     expect.arrayContaining([
@@ -84,99 +105,92 @@ test("a good project has no fault", async () => {
       "tasks",
       "redis",
       "web port",
+      "boot",
+    ]),
+  );
+  const warnings = findings
+    .filter(({ verdict }) => verdict === "warn")
+    .map(({ check, message }) => `${check}: ${message}`);
+  expect(warnings).toEqual(
+    expect.arrayContaining([
+      'setting names: web.prot is no setting: did you mean "port"?',
+      "routes: GET /two is never reached: GET /:name (one) comes first",
+      'routes: GET /a/b: there is no action "oen" (did you mean "one"?)',
+      expect.stringContaining("keep-alive: web.keepAliveTimeout is 5000 ms"),
     ]),
   );
   expect(stderr).toBe("");
   expect(exitCode).toBe(0);
 });
 
-interface Fault {
-  files?: () => Record<string, string>;
-  env?: Record<string, string>;
-}
-
-const faults: Record<string, Fault> = {
-  node: {
-    files: () => ({
+test("every fault of a project is found at once", async () => {
+  const { findings, exitCode } = await doctor(
+    {
       "package.json": JSON.stringify({
         name: "bad",
         version: "1.0.0",
         engines: { node: ">=99" },
       }),
-    }),
-  },
-  config: { files: () => ({ "dist/config/zz.js": "throw new Error('no')" }) },
-  "server token": {
-    files: () => addition(`general: () => ({ serverToken: "change-me" })`),
-  },
-  certificate: {
-    files: () => addition("web: () => ({ secure: true, serverOptions: {} })"),
-  },
-  folders: {
-    files: () =>
-      addition(`general: () => ({ paths: { log: ["/proc/no/such"] } })`),
-  },
-  actions: { files: () => ({ "dist/actions/two.js": action("one") }) },
-  tasks: { files: () => ({ "dist/tasks/bad.js": "throw new Error('no')" }) },
-  redis: { env: { REDIS_URL: "redis://127.0.0.1:1" } },
-  "web port": {
-    files: () => addition(`web: () => ({ port: ${takenPort} })`),
-  },
-};
+      ...addition(`
+        general: () => ({ serverToken: "change-me", paths: { log: ["/proc/no/such"] } }),
+        web: () => ({ port: ${takenPort}, secure: true, serverOptions: {} })`),
+      "dist/actions/two.js": action("one"),
+      "dist/tasks/bad.js": "throw new Error('no')",
+    },
+    { REDIS_URL: "redis://127.0.0.1:1" },
+  );
+  const failed = findings.filter(({ verdict }) => verdict === "fail");
+  // a boot that is bound to fail is not tried
+  expect(failed.map(({ check }) => check)).toEqual([
+    "node",
+    "server token",
+    "certificate",
+    "folders",
+    "actions",
+    "tasks",
+    "redis",
+    "web port",
+  ]);
+  expect(exitCode).toBe(1);
+});
 
-test.each(Object.keys(faults))("a fault of %s is found", async (check) => {
-  const { files = () => ({}), env } = faults[check];
-  const { findings, exitCode } = await doctor(files(), env);
+test("a configuration that cannot be loaded is a fault", async () => {
+  const { findings, exitCode } = await doctor({
+    "dist/config/zz.js": "throw new Error('no')",
+  });
   expect(findings).toContainEqual(
-    expect.objectContaining({ verdict: "fail", check }),
+    expect.objectContaining({ verdict: "fail", check: "config" }),
   );
   expect(exitCode).toBe(1);
 });
 
-test("the boot warns of a taken socket port in development, and so does the doctor", async () => {
-  const { findings, exitCode } = await doctor(
-    addition(`socket: () => ({ port: ${takenPort} })`),
-    { NODE_ENV: "development", ENABLE_TCP_SERVER: undefined },
-  );
-  expect(findings).toContainEqual(
-    expect.objectContaining({ verdict: "warn", check: "socket port" }),
-  );
-  expect(exitCode).toBe(0);
-});
-
-test("a taken socket port is a fault when the server was asked for", async () => {
-  const { findings, exitCode } = await doctor(
-    addition(`socket: () => ({ port: ${takenPort} })`),
-    { ENABLE_TCP_SERVER: "true" },
-  );
-  expect(findings).toContainEqual(
-    expect.objectContaining({ verdict: "fail", check: "socket port" }),
-  );
-  expect(exitCode).toBe(1);
-});
-
-test("a plugin that is not there is found", async () => {
-  const { findings, exitCode } = await doctor(
-    addition(`plugins: () => ({ gone: { path: "/no/plugin" } })`),
-  );
+test.each([
+  [
+    "throws is told in three lines, as `start` tells it",
+    "throw new Error('no db')",
+    [
+      "cannot start: no db",
+      "        in dist/initializers/database.js:5:30",
+      "        LOG_LEVEL=debug shows the stack",
+    ],
+  ],
+  [
+    "ends the process is a fault of the boot",
+    "console.error('bye'); process.exit(0)",
+    [
+      "cannot start: the process ended with 0 before it had initialized",
+      "        its last line: bye",
+      "        LOG_LEVEL=debug shows what it did",
+    ],
+  ],
+])("an initializer that %s", async (_, body, lines) => {
+  const { findings, exitCode } = await doctor({
+    "dist/initializers/database.js": initializer(body),
+  });
   expect(findings).toContainEqual({
     verdict: "fail",
-    check: "config",
-    message: "plugin path does not exist: /no/plugin",
+    check: "boot",
+    message: lines.join("\n"),
   });
   expect(exitCode).toBe(1);
-});
-
-test("a missing build is a fault", async () => {
-  const project = new TemporaryProject({
-    "package.json": "{}",
-    "src/actions/a.ts": "",
-  });
-  const result = await runCli(["doctor"], {
-    cwd: project.root,
-    env: { ACTIONHERO_TYPESCRIPT_MODE: "false" },
-  });
-  project.remove();
-  expect(result.stdout).toMatch(/^fail {2}build: dist is missing/m);
-  expect(result.exitCode).toBe(1);
 });

@@ -1,0 +1,59 @@
+/** Warns of what a project has got wrong and nothing else complains about before a client or a job meets it. */
+import * as path from "node:path";
+import { api } from "../api";
+import { config, env, projectRoot } from "../config/config";
+import { problemsOfSettings } from "../config/knownSettings";
+import { log } from "../log/log";
+import { didYouMean } from "../utils/closest";
+import { originOf } from "../utils/origin";
+
+/** In development, and with `general.checkSettings`: settings that do not exist, or have values of a wrong type. */
+export function warnOfSettings(): void {
+  const { checkSettings } = config.general as { checkSettings?: unknown };
+  if (checkSettings !== true || env !== "development") return;
+  for (const { setting, message } of problemsOfSettings(config))
+    log(`config: ${setting} ${message}`, "warning");
+}
+
+/** What can name middleware. */
+interface Named {
+  name: string;
+  middleware?: unknown;
+}
+
+/** Call it once everything has started: initializers may add middleware in their `start`. */
+export function warnOfUnknownMiddleware(): void {
+  const actions = Object.values(api.actions.actions).flatMap((versions) =>
+    Object.values(versions),
+  );
+  warnOf("action", actions, Object.keys(api.actions.middleware));
+  warnOf(
+    "task",
+    Object.values(api.tasks.tasks),
+    Object.keys(api.tasks.middleware),
+  );
+}
+
+function warnOf(
+  kind: "action" | "task",
+  instances: readonly Named[],
+  known: readonly string[],
+): void {
+  for (const instance of instances) {
+    const { name, middleware } = instance;
+    if (!Array.isArray(middleware)) continue;
+    const unknown = middleware
+      .map(String)
+      .filter((one) => !known.includes(one));
+    for (const one of unknown)
+      log(
+        `the ${kind} \`${name}\`${fileOf(instance)} names the middleware \`${one}\`, which does not exist${didYouMean(one, known)}`,
+        "warning",
+      );
+  }
+}
+
+function fileOf(instance: object): string {
+  const file = originOf(instance);
+  return file === undefined ? "" : ` in ${path.relative(projectRoot, file)}`;
+}

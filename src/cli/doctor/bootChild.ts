@@ -1,0 +1,22 @@
+/** The child process of the check `boot`: initializes the project, looks at what is there, and says so to its parent. */
+import { toError } from "../../errors";
+import { explainBootError } from "../../log/bootErrors";
+import { beCommand } from "../../log/sinks";
+import type { BootReport } from "./boot";
+import { bootedChecks } from "./checks";
+
+async function boot(): Promise<BootReport> {
+  beCommand();
+  try {
+    // loaded here, because loading it is what builds the configuration
+    const { Process } =
+      require("../../boot/process") as typeof import("../../boot/process");
+    await new Process().initialize();
+  } catch (error) {
+    return { problem: explainBootError(toError(error)) };
+  }
+  return { findings: bootedChecks.flatMap((check) => check()) };
+}
+
+process.once("disconnect", () => process.exit(1)); // the parent is gone
+void boot().then((report) => process.send!(report, () => process.exit(0)));

@@ -1,0 +1,96 @@
+/** Checks of the routes: each leads to an action, and can be reached. */
+import { compilePath, variableValue } from "../../route/matchUrl";
+import type { CompiledPath, RouteSegment } from "../../route/matchUrl";
+import type { RouteType } from "../../route/types";
+import { didYouMean } from "../../utils/closest";
+import { ok, warn, type Finding } from "./finding";
+
+/** A route that the project wrote, with the method of its table. */
+interface Placed {
+  method: string;
+  route: RouteType;
+  path: CompiledPath;
+}
+
+/**
+ * @param tables per method, in the order in which routes are tried
+ * @param actionNames the actions that there are
+ */
+export function checkRoutes(
+  tables: { [method: string]: readonly RouteType[] },
+  actionNames: readonly string[],
+): Finding[] {
+  // a route for all methods is in each table: what is wrong with it is told once
+  const findings = new Map<string, Finding>();
+  let count = 0;
+  for (const [method, routes] of Object.entries(tables)) {
+    const placed = routes.map((route) => place(method, route));
+    count += placed.length;
+    for (const [index, entry] of placed.entries()) {
+      const message =
+        problemOfAction(entry, actionNames) ??
+        problemOfPlace(entry, placed.slice(0, index));
+      const key = `${entry.route.path} ${entry.route.action}`;
+      if (message && !findings.has(key))
+        findings.set(key, warn("routes", message));
+    }
+  }
+  if (findings.size > 0) return [...findings.values()];
+  return [ok("routes", `${count} can be reached`)];
+}
+
+function place(method: string, route: RouteType): Placed {
+  const { path, matchTrailingPathParts, literal } = route;
+  return {
+    method,
+    route,
+    path: compilePath(path, matchTrailingPathParts === true, literal === true),
+  };
+}
+
+function problemOfAction(
+  { method, route }: Placed,
+  actionNames: readonly string[],
+): string | undefined {
+  const { action, dir } = route;
+  if (dir || actionNames.includes(action)) return undefined;
+  return `${shown(method, route)}: there is no action "${action}"${didYouMean(action, actionNames)}`;
+}
+
+function problemOfPlace(
+  { method, route, path }: Placed,
+  earlier: readonly Placed[],
+): string | undefined {
+  const first = earlier.find((other) => covers(other.path, path));
+  if (!first) return undefined;
+  return `${shown(method, route)} is never reached: ${shown(method, first.route)} (${first.route.action || "files"}) comes first`;
+}
+
+function shown(method: string, { path }: RouteType): string {
+  return `${method.toUpperCase()} ${path}`;
+}
+
+/** Whether each path that matches `later` matches `earlier`, too. */
+function covers(earlier: CompiledPath, later: CompiledPath): boolean {
+  if (later.segments.length < earlier.segments.length) return false;
+  const isLonger = later.segments.length > earlier.segments.length;
+  if ((isLonger || later.matchTrailing) && !earlier.matchTrailing) return false;
+  const takesRest = earlier.matchTrailing ? earlier.segments.length - 1 : -1;
+  return earlier.segments.every((segment, index) => {
+    // the pattern of the last variable is tried on all the rest, which is not known
+    if (index === takesRest && segment.pattern) return false;
+    return coversSegment(segment, later.segments[index]!);
+  });
+}
+
+function coversSegment(earlier: RouteSegment, later: RouteSegment): boolean {
+  if (earlier.literal !== undefined) return earlier.literal === later.literal;
+  if (later.literal !== undefined)
+    return variableValue(earlier, later.literal) !== undefined;
+  if (earlier.pattern)
+    return (
+      earlier.prefix === later.prefix &&
+      earlier.pattern.source === later.pattern?.source
+    );
+  return later.prefix.startsWith(earlier.prefix);
+}

@@ -1,0 +1,215 @@
+/** Names of settings that do not exist, and values of a wrong type: found by comparing with the defaults. */
+import * as fs from "fs";
+import * as path from "path";
+import * as ts from "typescript";
+import { config, env, id } from "../../src";
+import {
+  findSettingProblems,
+  knownSettings,
+  SPECIAL,
+} from "../../src/config/knownSettings";
+import { newProjectSettings } from "../../src/cli/generate/newProjectSettings";
+import { repositoryRoot } from "../support/temporaryProject";
+
+const defaults = path.join(repositoryRoot, "config");
+const known = knownSettings(
+  { defaults, project: [], isOwnProject: false },
+  { ...config.process, env, id },
+);
+
+/** What is said of the defaults with some settings changed. */
+function problems(changes: Record<string, object>): string[] {
+  const changed: Record<string, object> = { ...known[0] };
+  for (const [namespace, settings] of Object.entries(changes))
+    changed[namespace] = { ...changed[namespace], ...settings };
+  return findSettingProblems(changed as never, known).map(
+    ({ setting, message }) => `${setting} ${message}`,
+  );
+}
+
+test("the defaults of every environment have no problem", () => {
+  for (const one of known) expect(findSettingProblems(one, known)).toEqual([]);
+  expect(findSettingProblems(config, known)).toEqual([]);
+});
+
+test.each([
+  [{ web: { prot: 1 } }, 'web.prot is no setting: did you mean "port"?'],
+  [{ web: { whatever: 1 } }, "web.whatever is no setting"],
+  [
+    { general: { serverTokn: "a" } },
+    'general.serverTokn is no setting: did you mean "serverToken"?',
+  ],
+  [
+    { web: { metadataOptions: { serverInfomation: true } } },
+    'web.metadataOptions.serverInfomation is no setting: did you mean "serverInformation"?',
+  ],
+  [
+    { web: { https: { enabled: true, keyfile: "a" } } },
+    'web.https.keyfile is no setting: did you mean "keyFile"?',
+  ],
+  [
+    { redis: { conectTimeout: 1 } },
+    'redis.conectTimeout is no setting: did you mean "connectTimeout"?',
+  ],
+  [{ sockets: {} }, 'sockets is no setting: did you mean "socket"?'],
+  [
+    { web: { enabled: "false" } },
+    "web.enabled is a string, and must be a boolean",
+  ],
+  [
+    { tasks: { timeout: "5000" } },
+    "tasks.timeout is a string, and must be a number",
+  ],
+  [{ tasks: { timeout: NaN } }, "tasks.timeout is NaN, and must be a number"],
+  [
+    { web: { port: true } },
+    "web.port is a boolean, and must be a number or a string",
+  ],
+  [
+    { errors: { exposeMessages: "al" } },
+    'errors.exposeMessages is "al", and must be "all" or "intended"',
+  ],
+  [
+    { general: { serverToken: 12345 } },
+    "general.serverToken is a number, and must be a string",
+  ],
+  [
+    { web: { automaticRoutes: "get" } },
+    "web.automaticRoutes is a string, and must be a list",
+  ],
+  [
+    { errors: { fileNotFound: "gone" } },
+    "errors.fileNotFound is a string, and must be a function",
+  ],
+])("%j: %s", (changes, message) => {
+  expect(problems(changes)).toEqual([message]);
+});
+
+test.each([
+  ["settings of the project's own", { general: { siteUrl: "x" }, mailer: {} }],
+  ["errors of the project's own", { errors: { cardRefused: () => "no" } }],
+  ["null and undefined", { web: { port: null, bindIP: undefined } }],
+  ["either type of two", { web: { port: "/tmp/x.sock", jsonp: "strict" } }],
+  ["headers", { web: { httpHeaders: { "X-Prot": "1" } } }],
+  ["a setting that is not there by default", { general: { defaultLimit: 9 } }],
+  ["rooms", { general: { startingChatRooms: { lobby: {} } } }],
+])("%s are accepted", (_, changes) => {
+  expect(problems(changes)).toEqual([]);
+});
+
+test("settings of the profile table are known", () => {
+  const paths = newProjectSettings
+    .flatMap(({ setting, paths = [setting] }) => paths)
+    .filter(
+      (setting) => !setting.endsWith(".ts") && !setting.includes(".args."), // options of ioredis
+    );
+  const unknown = paths.filter((setting) => {
+    const names = setting.split(".");
+    const changed = names.reduceRight<unknown>(
+      (value, name) => ({ [name]: value }),
+      null,
+    );
+    return problems(changed as Record<string, object>).length > 0;
+  });
+  expect(unknown).toEqual([]);
+});
+
+/** Types as config/*.ts declare them: the table has exactly those that the defaults do not show. */
+describe("the types of config/*.ts", () => {
+  const declared = declaredKinds();
+
+  test("are what the settings can be", () => {
+    const wrong = [...declared].filter(([setting, kinds]) => {
+      const special = SPECIAL[setting];
+      const shown = known.map((one) => valueAt(one, setting));
+      const expected = special ?? [...new Set(shown.flatMap(kindOf))];
+      const all = expected.length === 0 ? ["any"] : [...expected];
+      return kinds.sort().join() !== all.sort().join();
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test("have every entry of the table", () => {
+    expect(
+      Object.keys(SPECIAL).filter((setting) => !declared.has(setting)),
+    ).toEqual([]);
+  });
+});
+
+function kindOf(value: unknown): string[] {
+  if (value === null || value === undefined) return [];
+  return [Array.isArray(value) ? "list" : typeof value];
+}
+
+function valueAt(root: unknown, setting: string): unknown {
+  return setting.split(".").reduce<any>((value, name) => value?.[name], root);
+}
+
+/** The kinds of each setting by its path, from the types of `DEFAULT` in the configuration's files. */
+function declaredKinds(): Map<string, string[]> {
+  const files = fs
+    .readdirSync(defaults)
+    .map((name) => path.join(defaults, name));
+  const program = ts.createProgram(files, {
+    ...ts.parseConfigFileTextToJson(
+      "tsconfig.json",
+      fs.readFileSync(path.join(repositoryRoot, "tsconfig.json"), "utf8"),
+    ).config.compilerOptions,
+    module: ts.ModuleKind.CommonJS,
+    moduleResolution: undefined,
+    target: ts.ScriptTarget.ES2022,
+    lib: ["lib.es2022.d.ts"],
+    types: ["node"],
+    noEmit: true,
+    strict: true,
+    skipLibCheck: true,
+  });
+  const checker = program.getTypeChecker();
+  const found = new Map<string, string[]>();
+
+  const visit = (setting: string, type: ts.Type): void => {
+    const kinds = kindsOfType(type, checker);
+    const [namespace] = setting.split(".");
+    if (["routes", "plugins", "process"].includes(namespace)) return;
+    if (setting.includes(".")) found.set(setting, kinds);
+    if (!kinds.includes("object")) return;
+    for (const part of type.isUnion() ? type.types : [type]) {
+      if (checker.getIndexTypeOfType(part, ts.IndexKind.String)) continue;
+      if (!(part.flags & ts.TypeFlags.Object)) continue;
+      if (checker.isArrayType(part)) continue;
+      for (const property of part.getProperties()) {
+        if (property.name === "_toExpand") continue;
+        if (setting === "general.paths") continue;
+        visit(`${setting}.${property.name}`, checker.getTypeOfSymbol(property));
+      }
+    }
+  };
+
+  for (const file of files) {
+    const source = program.getSourceFile(file)!;
+    const exported = checker.getExportsOfModule(
+      checker.getSymbolAtLocation(source)!,
+    );
+    const block = exported.find(({ name }) => name === "DEFAULT")!;
+    for (const namespace of checker.getTypeOfSymbol(block).getProperties()) {
+      const [call] = checker.getTypeOfSymbol(namespace).getCallSignatures();
+      visit(namespace.name, call.getReturnType());
+    }
+  }
+  return found;
+}
+
+function kindsOfType(type: ts.Type, checker: ts.TypeChecker): string[] {
+  const parts = type.isUnion() ? type.types : [type];
+  const kinds = parts.flatMap((part) => {
+    if (part.flags & ts.TypeFlags.Any) return ["any"];
+    if (part.flags & (ts.TypeFlags.Null | ts.TypeFlags.Undefined)) return [];
+    if (part.isStringLiteral()) return [JSON.stringify(part.value)];
+    if (part.flags & ts.TypeFlags.StringLike) return ["string"];
+    if (part.flags & ts.TypeFlags.NumberLike) return ["number"];
+    if (part.flags & ts.TypeFlags.BooleanLike) return ["boolean"];
+    if (checker.isArrayType(part)) return ["list"];
+    return part.getCallSignatures().length > 0 ? ["function"] : ["object"];
+  });
+  return [...new Set(kinds)];
+}
