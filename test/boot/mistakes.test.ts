@@ -33,12 +33,12 @@ beforeAll(async () => {
   const app = new Process();
   await app.initialize();
   await api.actions.loadFile(project.path("greet.js"));
-  api.actions.middleware.signedIn = { name: "signedIn" };
+  api.actions.middleware.signedIn = { name: "signedIn", global: false };
   addTask({ name: "mail", middleware: ["loged"] });
   await task.addMiddleware({ name: "logged", global: false });
   const log = new LogLines("warning");
   app.startInitializers.push(async () => {
-    api.actions.middleware.later = { name: "later" };
+    api.actions.middleware.later = { name: "later", global: false };
   });
   await app.start();
   warnings = log.at("warning", /./);
