@@ -4,6 +4,7 @@ const os = require("node:os");
 module.exports = {
   // suites wait for processes and sockets more than they compute; a redis-server has 16 databases, one for each worker
   maxWorkers: Math.min(Math.max(os.availableParallelism(), 2), 8),
+  globalSetup: "<rootDir>/test/support/typescript.js",
   testEnvironment: "node",
   reporters: [
     "default",

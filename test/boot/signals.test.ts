@@ -1,9 +1,8 @@
 import { spawn, type ChildProcess } from "child_process";
 import * as path from "path";
+import { RUN_TYPESCRIPT } from "../support/sources";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
-// not the tsx command: its child would outlive it when it is killed
-const loader = require.resolve("tsx");
 const serverScript = path.join(repositoryRoot, "src/server.ts");
 
 /** A server process of its own, with what it printed. */
@@ -18,7 +17,7 @@ class ServerProcess {
     script: string,
   ) {
     const { JEST_WORKER_ID: _, ...inherited } = process.env;
-    this.child = spawn(process.execPath, ["--import", loader, script], {
+    this.child = spawn(process.execPath, [...RUN_TYPESCRIPT, script], {
       cwd: project.root,
       env: { ...inherited, NODE_ENV: "development", PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],

@@ -1,5 +1,6 @@
 /** Two servers as `npm start` runs them, on one redis: their clients chat with each other. */
 import * as path from "path";
+import { RUN_TYPESCRIPT } from "../support/sources";
 import { freePort } from "../support/freePort";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { Service } from "../support/service";
@@ -23,11 +24,7 @@ describeOnRedis("two processes of npm start", () => {
     const tcp = await freePort();
     const service = new Service(
       process.execPath,
-      [
-        "--import",
-        require.resolve("tsx"),
-        path.join(repositoryRoot, "src/server.ts"),
-      ],
+      [...RUN_TYPESCRIPT, path.join(repositoryRoot, "src/server.ts")],
       {
         cwd: repositoryRoot,
         env: {

@@ -2,6 +2,7 @@ import * as fs from "fs";
 import * as path from "path";
 import { runCli } from "../support/runCli";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
+import { RUN_TYPESCRIPT_TEXT } from "../support/sources";
 import { hasTerminal, Terminal } from "../support/terminal";
 
 const project = new TemporaryProject();
@@ -17,9 +18,8 @@ const prompt = /\[ AH::development \] >> /;
 
 if (hasTerminal) {
   test("at a terminal: top-level await, listings, history, a clean end", async () => {
-    const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
     const entry = path.join(repositoryRoot, "bin", "actionhero.ts");
-    const command = `"${process.execPath}" --import "${tsx}" "${entry}" console`;
+    const command = `"${process.execPath}" ${RUN_TYPESCRIPT_TEXT} "${entry}" console`;
     terminal = new Terminal(command, { cwd: repositoryRoot, env });
 
     await terminal.shows(prompt);

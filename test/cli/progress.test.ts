@@ -3,9 +3,9 @@ import * as path from "path";
 import { showsProgress } from "../../src/cli/progress";
 import { runCli } from "../support/runCli";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
+import { RUN_TYPESCRIPT_TEXT } from "../support/sources";
 import { hasTerminal, Terminal } from "../support/terminal";
 
-const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
 const entry = path.join(repositoryRoot, "bin", "actionhero.ts");
 const framework = JSON.stringify(path.join(repositoryRoot, "src", "index.ts"));
 
@@ -58,7 +58,7 @@ const env = {
 
 /** Run a command at a terminal; its screen holds all that was written to it. */
 function atTerminal(args: string, more: Record<string, string> = {}): Terminal {
-  const command = `"${process.execPath}" --import "${tsx}" "${entry}" ${args}`;
+  const command = `"${process.execPath}" ${RUN_TYPESCRIPT_TEXT} "${entry}" ${args}`;
   terminal = new Terminal(command, {
     cwd: project.root,
     env: { ...env, ...more },

@@ -9,16 +9,16 @@ import { freePort } from "../support/freePort";
 import { oldProject } from "../support/oldProject";
 import { HIDDEN, run } from "../support/runCli";
 import { repositoryRoot } from "../support/temporaryProject";
+import { RUN_TYPESCRIPT } from "../support/sources";
 import { until } from "../support/until";
 
-const tsx = require.resolve("tsx");
 const cli = path.join(repositoryRoot, "bin", "actionhero.ts");
 const profile = path.join(repositoryRoot, "src", "legacy", "config");
 const env = { ...process.env, ...HIDDEN, PROJECT_ROOT: undefined };
 const children: ChildProcess[] = [];
 
 function start(script: string, args: string[], more: object = {}) {
-  const child = spawn(process.execPath, ["--import", tsx, script, ...args], {
+  const child = spawn(process.execPath, [...RUN_TYPESCRIPT, script, ...args], {
     cwd: oldProject.root,
     env: { ...env, ...more },
     stdio: ["ignore", "pipe", "inherit"],
@@ -59,7 +59,7 @@ test("node app.js answers, with the changes of its start, and stops", async () =
 test("the command line knows such a project by its configuration", async () => {
   const listed = await run(
     process.execPath,
-    ["--import", tsx, cli, "actions-list"],
+    [...RUN_TYPESCRIPT, cli, "actions-list"],
     {
       cwd: oldProject.root,
       env: { PROJECT_ROOT: undefined, ACTIONHERO_CONFIG: profile },

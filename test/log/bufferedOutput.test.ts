@@ -1,6 +1,7 @@
 import { spawnSync } from "child_process";
 import * as path from "path";
 import { BufferedOutput } from "../../src/log/bufferedOutput";
+import { RUN_TYPESCRIPT } from "../support/sources";
 import { TemporaryProject } from "../support/temporaryProject";
 
 /** A sink that writes when the test lets it. */
@@ -99,7 +100,7 @@ describe("BufferedOutput", () => {
     });
     const { stdout, status } = spawnSync(
       process.execPath,
-      ["--import", require.resolve("tsx"), project.path("main.ts")],
+      [...RUN_TYPESCRIPT, project.path("main.ts")],
       {
         cwd: root,
         env: { ...process.env, NODE_ENV: "development", LOG_LEVEL: "info" },

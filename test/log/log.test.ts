@@ -1,5 +1,6 @@
 import * as fs from "fs";
 import { wantsColors } from "../../src/log/sinks";
+import { RUN_TYPESCRIPT_TEXT } from "../support/sources";
 import { TemporaryProject } from "../support/temporaryProject";
 import { hasTerminal, Terminal } from "../support/terminal";
 
@@ -148,9 +149,8 @@ describe("log", () => {
            loggerTools.consoleFormat().transform(info);
            console.log(JSON.stringify(info[Symbol.for("message")]));`,
         );
-        const tsx = require.resolve("tsx");
         const terminal = new Terminal(
-          `"${process.execPath}" --import "${tsx}" "${script}"`,
+          `"${process.execPath}" ${RUN_TYPESCRIPT_TEXT} "${script}"`,
           {
             cwd: project.root,
             env: { FORCE_COLOR: undefined, NO_COLOR: undefined },

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import * as http from "node:http";
 import { once } from "node:events";
+import { RUN_TYPESCRIPT } from "../support/sources";
 import { ask } from "../support/ask";
 import { freePort } from "../support/freePort";
 import { Service } from "../support/service";
@@ -56,8 +57,7 @@ let port: number;
 
 beforeAll(async () => {
   port = await freePort();
-  const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
-  server = new Service(process.execPath, ["--import", tsx, "src/server.ts"], {
+  server = new Service(process.execPath, [...RUN_TYPESCRIPT, "src/server.ts"], {
     cwd: repositoryRoot,
     env: {
       PORT: String(port),

@@ -7,6 +7,7 @@ import {
 } from "../../src/cli/generate/project";
 import { freePort } from "./freePort";
 import { Service } from "./service";
+import { RUN_TYPESCRIPT } from "./sources";
 import { repositoryRoot, TemporaryProject } from "./temporaryProject";
 
 /** Packages that the code of a new project imports. */
@@ -74,8 +75,7 @@ export function runProject(
   project: TemporaryProject,
   env: Record<string, string | undefined> = {},
 ): Service {
-  const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
-  return new Service(process.execPath, ["--import", tsx, "src/server.ts"], {
+  return new Service(process.execPath, [...RUN_TYPESCRIPT, "src/server.ts"], {
     cwd: project.root,
     env: {
       ENABLE_TCP_SERVER: "false",

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "child_process";
 import { once } from "events";
 import * as path from "path";
 import * as readline from "readline";
+import { RUN_TYPESCRIPT } from "./sources";
 import { repositoryRoot, TemporaryProject } from "./temporaryProject";
 import { until } from "./until";
 
@@ -70,7 +71,7 @@ export class RemoteNode {
   static start(options: RemoteNodeOptions): Promise<RemoteNode> {
     return RemoteNode.startProgram(
       {
-        execArgv: ["--import", require.resolve("tsx")],
+        execArgv: RUN_TYPESCRIPT,
         entry: path.join(repositoryRoot, "src", "index.ts"),
         files: { "config/plugins.js": NO_PLUGINS }, // a project has a folder of configuration
       },

@@ -1,6 +1,7 @@
 /** Runs programs as a user would and keeps what they print. */
 import { spawn } from "child_process";
 import * as path from "path";
+import { RUN_TYPESCRIPT } from "./sources";
 import { repositoryRoot } from "./temporaryProject";
 
 export interface Finished {
@@ -67,7 +68,6 @@ export function runCli(
   args: readonly string[],
   options?: RunOptions,
 ): Promise<Finished> {
-  const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
   const entry = path.join(repositoryRoot, "bin", "actionhero.ts");
-  return run(process.execPath, ["--import", tsx, entry, ...args], options);
+  return run(process.execPath, [...RUN_TYPESCRIPT, entry, ...args], options);
 }

@@ -1,5 +1,6 @@
 import * as http from "http";
 import * as path from "path";
+import { RUN_TYPESCRIPT } from "../../support/sources";
 import { freePort } from "../../support/freePort";
 import { Service } from "../../support/service";
 import {
@@ -46,10 +47,9 @@ class Cluster extends Service {
     readonly port: number,
     script = "worker.js",
   ) {
-    const tsx = require.resolve("tsx", { paths: [repositoryRoot] });
     super(
       process.execPath,
-      ["--import", tsx, folder.path("primary.ts"), folder.path(script)],
+      [...RUN_TYPESCRIPT, folder.path("primary.ts"), folder.path(script)],
       { cwd: folder.root, env: { TEST_PORT: String(port) } },
     );
   }
