@@ -106,6 +106,13 @@ export const DEFAULT = {
           expires: 3600000,
         } as Record<string, any>,
       },
+      // connection.setCookie
+      cookieOptions: {
+        // sign and encrypt cookies: the first does, all open what they sealed. None: general.serverToken
+        secrets: [] as string[],
+        // attributes of every cookie that does not say otherwise, e.g. { domain: "example.com", sameSite: "strict" }
+        settings: {} as Record<string, any>,
+      },
       // forms and uploaded files
       formOptions: {
         // keep all values of a field that comes several times

@@ -49,6 +49,9 @@ export type {
   ConnectionsApi,
 } from "./connection/registry";
 export { connectionVerbs, type ConnectionVerb } from "./connection/verbs";
+export type { CookieOptions, CookieProtection } from "./cookie/cookies";
+export type { Cookies } from "./cookie/parse";
+export type { CookieAttributes } from "./cookie/serialize";
 export {
   ActionheroError,
   HttpError,

@@ -20,7 +20,7 @@ const LAYERS: string[][] = [
   ["src/connection"],
   ["src/chat", "src/cache", "src/resque", "src/cluster"],
   ["src/redis"],
-  ["src/input", "src/middleware"],
+  ["src/input", "src/middleware", "src/cookie"],
   ["src/log"],
   ["src/config"],
   ["src/environment"],

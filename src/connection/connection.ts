@@ -2,6 +2,14 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { api } from "../api";
 import { config } from "../config/config";
+import {
+  clearing,
+  cookiesOf,
+  openCookie,
+  type CookieOptions,
+  type CookieProtection,
+} from "../cookie/cookies";
+import type { Cookies } from "../cookie/parse";
 import { isThenable } from "../input/field";
 import { log } from "../log/log";
 import { call } from "./calls";
@@ -143,6 +151,58 @@ export class Connection {
    */
   async rotateFingerprint(): Promise<string> {
     return (this.fingerprint = randomBytes(20).toString("hex"));
+  }
+
+  /**
+   * The cookies that the client's HTTP request, or the upgrade of its websocket, carried: names and decoded values. Of
+   * several of one name the first counts. Empty for other transports.
+   */
+  get cookies(): Cookies {
+    return cookiesOf(this.rawConnection);
+  }
+
+  /** Projects of version 29 may keep something of their own here. */
+  set cookies(cookies: Cookies) {
+    Object.defineProperty(this, "cookies", {
+      configurable: true,
+      enumerable: true,
+      writable: true,
+      value: cookies,
+    });
+  }
+
+  /**
+   * The value of a cookie that the client sent.
+   * @returns undefined when there is none, or when it was not signed (or encrypted) under this name by this cluster
+   */
+  getCookie(name: string, protection?: CookieProtection): string | undefined {
+    return openCookie(this.cookies, name, protection);
+  }
+
+  /**
+   * Set a cookie with the response. Web only: other transports have no response that could carry it.
+   * @param options attributes, and `signed` or `encrypted`; defaults: `web.cookieOptions.settings`, else the path `/`,
+   * `HttpOnly`, `SameSite=Lax`, and `Secure` for clients that come by TLS
+   * @throws TypeError for a cookie that browsers would not keep, and Error when the response has begun
+   */
+  setCookie(
+    name: string,
+    _value: string,
+    _options?: CookieOptions,
+  ): Promise<void> {
+    return call(this, "setCookie", () => {
+      throw new Error(
+        `cannot set the cookie ${name}: ${this.type} has no response that carries it`,
+      );
+    }) as Promise<void>;
+  }
+
+  /**
+   * Remove a cookie from the client.
+   * @param options `path` and `domain` as it was set with
+   */
+  clearCookie(name: string, options?: CookieOptions): Promise<void> {
+    return this.setCookie(name, "", clearing(options));
   }
 
   /** Set a property; other nodes can do so through `api.connections.apply(id, "set", [key, value])`. */

@@ -6,6 +6,11 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { serializeError } from "../config/serializeError";
 import type { Connection } from "../connection/connection";
+import {
+  sealCookie,
+  setCookieHeader,
+  type CookieOptions,
+} from "../cookie/cookies";
 import { connectionVerbs } from "../connection/verbs";
 import { toError } from "../errors";
 import { log } from "../log/log";
@@ -57,6 +62,7 @@ export class TestServer extends Server {
       sendWelcomeMessage: true,
       verbs: [...connectionVerbs],
     };
+    this.connectionCustomMethods = { setCookie: keepCookie };
   }
 
   async initialize(): Promise<void> {
@@ -146,6 +152,18 @@ export class TestServer extends Server {
     }
     await this.sendMessage(data.connection, message, data.messageId);
   }
+}
+
+/** As a browser does: the next action of the connection finds the cookie. */
+function keepCookie(
+  { cookies }: Connection,
+  name: string,
+  value: string,
+  options: CookieOptions = {},
+): void {
+  setCookieHeader(name, value, options, true); // throws what no browser would keep
+  if (options.maxAge === 0) delete cookies[name];
+  else cookies[name] = sealCookie(name, String(value), options);
 }
 
 /** The object behind `api.specHelper`. */

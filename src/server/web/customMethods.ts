@@ -1,6 +1,8 @@
 /** The methods that connections of the web server have beyond those of all connections. */
 import type { Connection } from "../../connection/connection";
+import { setCookieHeader, type CookieOptions } from "../../cookie/cookies";
 import { newFingerprint, sessionCookie } from "../identity";
+import { schemeOf } from "../proxies";
 import { setFlat } from "./headers";
 import type { WebRequest } from "./webRequest";
 import { replaceHeaders } from "./webResponse";
@@ -17,15 +19,27 @@ export const customMethods = {
   },
 
   /**
+   * Add a cookie to the response.
+   * @throws Error when the answer has begun: the client would not get it
+   */
+  setCookie(
+    { rawConnection }: Connection,
+    name: string,
+    value: string,
+    options?: CookieOptions,
+  ): void {
+    const { req, responseHeaders } = unsent(rawConnection as WebRequest);
+    const isTls = schemeOf(req) === "https";
+    const header = setCookieHeader(name, value, options, isTls);
+    responseHeaders.push(["Set-Cookie", header]);
+  },
+
+  /**
    * Get another fingerprint, which goes to the client as its cookie.
    * @throws Error when the answer has begun: the client would not hear of it
    */
   rotateFingerprint(connection: Connection): string {
-    const request = connection.rawConnection as WebRequest;
-    if (request.res.headersSent)
-      throw new Error(
-        "the answer has begun: its cookie cannot change any more",
-      );
+    const request = unsent(connection.rawConnection as WebRequest);
     const { fingerprintOptions } = request.config;
     const fingerprint = newFingerprint(fingerprintOptions);
     const cookie = sessionCookie(fingerprint, request.req, fingerprintOptions);
@@ -60,3 +74,10 @@ export const customMethods = {
     res.end(hasBody ? bytes : undefined);
   },
 };
+
+/** @throws Error when the head of the answer is gone */
+function unsent(request: WebRequest): WebRequest {
+  if (request.res.headersSent)
+    throw new Error("the answer has begun: its cookie cannot change any more");
+  return request;
+}

@@ -1,4 +1,5 @@
 /** What the web server reads from `config.web`: any of it may be missing when a project brings its own file. */
+import type { CookieAttributes } from "../../cookie/serialize";
 import { ActionheroError } from "../../errors";
 import type { CertificateSettings } from "../certificateFiles";
 import type { FingerprintOptions } from "../identity";
@@ -74,6 +75,7 @@ export interface WebConfig {
   saveRawBody?: boolean;
   bootAttempts?: number;
   fingerprintOptions?: FingerprintOptions;
+  cookieOptions?: { secrets?: string[]; settings?: CookieAttributes };
   formOptions?: FormOptions;
   padding?: number | string | null;
   metadataOptions?: {
