@@ -9,6 +9,16 @@ type OffsetAt = (ms: number) => number;
 /** The first match after a time on the wall, which is given in ms as if it were UTC. */
 type NextOnWall = (wallMs: number) => number | undefined;
 
+interface Calendar {
+  nextOnWall: NextOnWall;
+  offsetAt: OffsetAt;
+  hasFixedHour: boolean;
+}
+
+/** By expression and zone, as tasks declare them. */
+const calendars = new Map<string, Calendar>();
+const MAX_CALENDARS = 1000;
+
 /**
  * The next time of a cron expression. One with a fixed hour is due once on each of its days: a time that the clocks skip is
  * due right after the gap, one that they repeat at its first occurrence. One whose hour field begins with `*` is due whenever
@@ -23,13 +33,25 @@ export function nextCronTime(
   timeZone: string | undefined,
   afterMs: number,
 ): number | undefined {
-  const pattern = new Cron(cron, { paused: true, timezone: "UTC" });
-  const nextOnWall = (wallMs: number) =>
-    pattern.nextRun(new Date(wallMs))?.getTime();
-  const offsetAt = offsetsOf(timeZone);
-  return hasFixedHour(cron)
+  const { nextOnWall, offsetAt, hasFixedHour } = calendarOf(cron, timeZone);
+  return hasFixedHour
     ? nextOnceADay(nextOnWall, offsetAt, afterMs)
     : nextByElapsedTime(nextOnWall, offsetAt, afterMs);
+}
+
+function calendarOf(cron: string, timeZone: string | undefined): Calendar {
+  const key = JSON.stringify([cron, timeZone]);
+  const known = calendars.get(key);
+  if (known) return known;
+  const pattern = new Cron(cron, { paused: true, timezone: "UTC" });
+  const calendar: Calendar = {
+    nextOnWall: (wallMs) => pattern.nextRun(new Date(wallMs))?.getTime(),
+    offsetAt: offsetsOf(timeZone),
+    hasFixedHour: hasFixedHour(cron),
+  };
+  if (calendars.size >= MAX_CALENDARS) calendars.clear();
+  calendars.set(key, calendar);
+  return calendar;
 }
 
 function hasFixedHour(cron: string): boolean {

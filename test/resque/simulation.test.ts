@@ -1,40 +1,41 @@
 /** Random histories of processes that fail, in simulated time: no job is lost, none runs twice at once. */
-import { memoryBackend } from "./simulation/memoryBackend";
 import { PLANTED } from "./simulation/planted";
-import {
-  expectNoViolation,
-  findViolation,
-  FIRST,
-  LIMIT_MS,
-  SEEDS,
-} from "./simulation/seeds";
-import { simulate } from "./simulation/simulation";
+import { FIRST, LIMIT_MS, SEEDS, Simulator } from "./simulation/simulator";
 
 /** Within so many seeds a planted fault is found. */
 const ENOUGH = 1_000;
 
 describe("simulated processes on a simulated network", () => {
+  const simulators = [new Simulator(), new Simulator()];
+  const [simulator] = simulators;
+  afterAll(() => Promise.all(simulators.map((one) => one.stop())));
+
   test("every job ends once, whatever happens", async () => {
-    await expectNoViolation(FIRST, Math.ceil(SEEDS / 2), LIMIT_MS);
+    const share = Math.ceil(SEEDS / simulators.length);
+    await Promise.all(
+      simulators.map((one, index) =>
+        one.expectNoViolation({
+          first: FIRST + index * share,
+          count: Math.min(share, SEEDS - index * share),
+          limitMs: LIMIT_MS,
+        }),
+      ),
+    );
   }, 3_600_000);
 
   test("a seed decides everything", async () => {
-    const first = await simulate(7);
-    expect((await simulate(7)).history).toEqual(first.history);
+    const { last } = await simulator.run({ first: 7, count: 1 });
+    const again = await simulator.run({ first: 7, count: 1 });
+    expect(last!.history.length).toBeGreaterThan(10);
+    expect(again.last!.history).toEqual(last!.history);
   });
 
-  test.each(PLANTED)(
-    "a planted fault is found: $name",
-    async ({ plant, changeStore }) => {
-      const takeBack = plant();
-      try {
-        const { found } = await findViolation(1, ENOUGH, (seed) =>
-          simulate(seed, memoryBackend(changeStore)),
-        );
-        expect(found?.violation).toBeDefined();
-      } finally {
-        takeBack();
-      }
+  test.each(PLANTED.map(({ name }) => name))(
+    "a planted fault is found: %s",
+    async (planted) => {
+      const request = { first: 1, count: ENOUGH, planted };
+      const { last } = await simulator.run(request);
+      expect(last!.violation).toBeDefined();
     },
     120_000,
   );

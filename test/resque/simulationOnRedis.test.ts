@@ -1,17 +1,13 @@
 /** The same histories on a real redis-server, whose scripts read the simulated clock. */
-import { Redis } from "ioredis";
 import { scriptsFor } from "../../src/resque/store/lua";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { PLANTED_SCRIPTS } from "./simulation/planted";
-import { redisBackend } from "./simulation/redisBackend";
 import {
-  expectNoViolation,
-  findViolation,
   FIRST,
   REDIS_LIMIT_MS,
   REDIS_SEEDS,
-} from "./simulation/seeds";
-import { QUEUES, simulate } from "./simulation/simulation";
+  Simulator,
+} from "./simulation/simulator";
 
 /** Names of the scripts that a fault is planted in. */
 function changedScripts(change: (name: string, lua: string) => string) {
@@ -25,35 +21,41 @@ const ENOUGH = 200;
 
 describeOnRedis("simulated processes on a real redis", () => {
   const server = new RedisServer();
-  let redis: Redis;
-  beforeAll(async () => {
-    await server.start();
-    redis = new Redis({ port: server.port, host: "127.0.0.1" });
-  });
+  const simulator = new Simulator();
+  beforeAll(() => server.start());
   afterAll(async () => {
-    redis.disconnect();
+    await simulator.stop();
     await server.stop();
   });
 
-  const run = (seed: number) => simulate(seed, redisBackend(redis, QUEUES));
-
   test("every job ends once, whatever happens", async () => {
-    await expectNoViolation(FIRST, REDIS_SEEDS, REDIS_LIMIT_MS, run);
+    await simulator.expectNoViolation({
+      first: FIRST,
+      count: REDIS_SEEDS,
+      limitMs: REDIS_LIMIT_MS,
+      redisPort: server.port,
+    });
   }, 3_600_000);
 
   test("a seed decides everything", async () => {
-    const first = await run(7);
-    expect((await run(7)).history).toEqual(first.history);
+    const request = { first: 7, count: 1, redisPort: server.port };
+    const { last } = await simulator.run(request);
+    expect(last!.history.length).toBeGreaterThan(10);
+    const again = await simulator.run(request);
+    expect(again.last!.history).toEqual(last!.history);
   });
 
   test.each(PLANTED_SCRIPTS)(
     "a planted fault is found: $name",
-    async ({ change }) => {
+    async ({ name, change }) => {
       expect(changedScripts(change)).not.toEqual([]);
-      const { found } = await findViolation(1, ENOUGH, (seed) =>
-        simulate(seed, redisBackend(redis, QUEUES, change)),
-      );
-      expect(found?.violation).toBeDefined();
+      const { last } = await simulator.run({
+        first: 1,
+        count: ENOUGH,
+        redisPort: server.port,
+        plantedScript: name,
+      });
+      expect(last!.violation).toBeDefined();
     },
     600_000,
   );

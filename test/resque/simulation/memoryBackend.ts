@@ -14,6 +14,16 @@ import type { SimProcess, World } from "./world";
 /** Share of wake-ups that get lost: polls find the jobs. */
 const LOST_WAKE_UPS = 0.2;
 
+/** Operations that `redisStore` sends without an id: one that arrives twice is done twice. */
+const REPEATABLE: ReadonlySet<string> = new Set([
+  "acquireSlot",
+  "register",
+  "releaseLock",
+  "renew",
+  "sweepQueues",
+  "sweepSlots",
+]);
+
 type Operation = (...args: unknown[]) => unknown;
 type Operations = Record<string, Operation>;
 
@@ -47,6 +57,7 @@ class MemoryBackend implements Backend {
       isConnected: () => false,
     });
     this.state = new MemoryState(this.store);
+    network.isLocal = true;
     change(this.store);
   }
 
@@ -81,7 +92,7 @@ class MemoryBackend implements Backend {
     return Promise.resolve();
   }
 
-  /** The rules that `redisStore` keeps: a call is refused after its deadline, and a repetition of it changes nothing. */
+  /** The rules that `redisStore` keeps: a call is refused after its deadline, and a repetition of one with an id changes nothing. */
   private call(
     process: SimProcess,
     name: string,
@@ -94,7 +105,8 @@ class MemoryBackend implements Backend {
     let answer: Promise<unknown> | undefined;
     return network.send(process, name, () => {
       if (world.now >= deadline) return undefined;
-      answer ??= this.run(name, args, operation);
+      if (!answer || REPEATABLE.has(name))
+        answer = this.run(name, args, operation);
       return answer;
     });
   }

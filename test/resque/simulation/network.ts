@@ -27,8 +27,12 @@ export const TIMEOUT_MS = 200;
 /** Runs at the store each time that a request arrives. @returns the reply; undefined for none */
 export type Delivery = () => Promise<unknown> | undefined;
 
+const IGNORE = () => undefined;
+
 export class Network {
   faults = QUIET;
+  /** The store is in this process, and its replies need not be waited for. */
+  isLocal = false;
   private readonly cutOff = new Map<SimProcess, number>();
   private downUntil = 0;
 
@@ -75,14 +79,14 @@ export class Network {
       const arrive = () => {
         const reply = this.reaches(process) ? deliver() : undefined;
         if (!reply) return;
-        const ran = reply.catch(() => undefined); // its reply may be lost
-        if (random.chance(faults.lostReplies)) return ran;
-        world.schedule(
-          this.delay(),
-          settle(() => resolve(reply)),
-          process,
-        );
-        return ran;
+        const ran = reply.catch(IGNORE); // its reply may be lost
+        if (!random.chance(faults.lostReplies))
+          world.schedule(
+            this.delay(),
+            settle(() => resolve(reply)),
+            process,
+          );
+        return this.isLocal ? undefined : ran;
       };
       if (!random.chance(faults.lostRequests))
         world.schedule(this.delay(), arrive);
