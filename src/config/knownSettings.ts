@@ -85,6 +85,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "web.padding": ["number", "string"],
   "web.port": ["number", "string"],
   "web.rootEndpointType": ['"api"', '"file"'],
+  "web.trustProxy": ["boolean", "number", "string", "list", "function"],
   "web.uploads": ['"all"', '"declared"'],
   "websocket.bind": ['"http"', '"https"'],
 };

@@ -7,6 +7,7 @@ import { log, willLog } from "../log/log";
 import type { Connection } from "./connection";
 import { roomVerbs } from "./roomVerbs";
 import { verbError } from "./verbError";
+import { describeUse, isShown } from "./verbHelp";
 
 /** Reserved: no action can have one of these names. */
 export const connectionVerbs = [
@@ -27,7 +28,8 @@ export const connectionVerbs = [
 export type ConnectionVerb = (typeof connectionVerbs)[number];
 
 /** Verbs that servers may allow, but no reserved names. */
-type HandledVerb = ConnectionVerb | "documentation" | "roomChange";
+export type HandledVerb =
+  ConnectionVerb | "documentation" | "help" | "roomChange";
 
 type VerbHandler = (connection: Connection, words: string[]) => unknown;
 
@@ -71,6 +73,7 @@ const verbHandlers: Record<HandledVerb, VerbHandler> = {
     pendingActions: connection.pendingActions,
   }),
   documentation: () => describeActions(),
+  help: ({ type }) => describeUse(type, verbsOf(type)),
 };
 
 /**
@@ -82,8 +85,6 @@ export async function runVerb(
   verb: string,
   words: string[],
 ): Promise<unknown> {
-  const server = api.servers?.servers[connection.type];
-  const allowed = server?.attributes?.verbs as string[] | undefined;
   if (willLog("debug")) {
     log(`[server: ${connection.type}] verb`, "debug", {
       verb: textForLogging(verb),
@@ -91,16 +92,17 @@ export async function runVerb(
       params: textForLogging(withoutSecrets(verb, words)),
     });
   }
-  if (!allowed?.includes(verb) || isHidden(verb))
+  if (!verbsOf(connection.type).includes(verb) || !isShown(verb))
     throw await verbError("verbNotAllowed", connection, verb);
   if (!Object.hasOwn(verbHandlers, verb))
     throw await verbError("verbNotFound", connection, verb);
   return verbHandlers[verb as HandledVerb](connection, words);
 }
 
-/** What tells a client how the server is built can be switched off. */
-function isHidden(verb: string): boolean {
-  return verb === "documentation" && config.general?.introspection === false;
+/** The verbs that a server allows. */
+function verbsOf(type: string): readonly string[] {
+  const server = api.servers?.servers[type];
+  return (server?.attributes?.verbs as string[] | undefined) ?? [];
 }
 
 /** Key and value of `["key=value"]` (split at the first `=`) or `["key", "value"]`. */

@@ -1,9 +1,12 @@
 /** Parses the JSON that clients send, on every transport under the same limits: those of `config.web`. */
 import { config } from "../config/config";
-import type { JsonLimitError } from "../utils/boundedJson";
-import { parseBoundedJson, type JsonLimits } from "../utils/boundedJson";
+import {
+  JsonLimitError,
+  parseBoundedJson,
+  type JsonLimits,
+} from "../utils/boundedJson";
 
-export { JsonLimitError, topLevelScalar } from "../utils/boundedJson";
+export { topLevelScalar } from "../utils/boundedJson";
 
 /** Used when a project's `config.web` lacks the key. */
 export const JSON_DEFAULTS = {
@@ -11,6 +14,8 @@ export const JSON_DEFAULTS = {
   maxParams: 10_000,
   maxArrayItems: 1_000_000,
 } as const;
+
+export { JsonLimitError };
 
 type JsonSettings = { -readonly [Key in keyof typeof JSON_DEFAULTS]?: number };
 
@@ -34,6 +39,12 @@ export function parseJsonRequest(text: string): unknown {
     maxKeys: limitOf(settings, "maxParams"),
     maxItems: limitOf(settings, "maxArrayItems"),
   });
+}
+
+/** @throws JsonLimitError when a request that is no JSON has more params than `config.web.maxParams` */
+export function refuseParams(count: number): void {
+  const limit = limitOf(config.web, "maxParams");
+  if (count > limit) throw new JsonLimitError("maxKeys", limit);
 }
 
 /** What a client of a persistent connection is told that exceeded a limit. */

@@ -318,11 +318,13 @@ export class SocketClient implements OutputOwner {
 
   private runAction(
     connection: Connection,
-    { action, params }: SocketRequest & { kind: "action" },
+    { action, params, added }: SocketRequest & { kind: "action" },
     { messageId, bytes }: Asked,
   ): void {
     if (params) connection.params = params; // fresh from the parser: nobody else has them
     if (action !== undefined) connection.params.action = action;
+    const kept = connection.params;
+    if (added) connection.params = { ...kept, ...added, action };
     const id = ownMessageId(connection.params) ?? messageId;
     connection.messageId = id;
     connection.error = null;
@@ -343,6 +345,7 @@ export class SocketClient implements OutputOwner {
     });
     // the action has its params: what is left is for the next lines
     if (mayStay === false) connection.params = {};
+    else if (added) connection.params = kept;
     if (params) this.kept.clear();
     else if (bytes > SMALL_BYTES) keepAction(connection, action);
   }

@@ -2,6 +2,7 @@
 import { serializeError } from "../../config/serializeError";
 import { isThenable } from "../../input/field";
 import { jsonForClients } from "../../log/clientJson";
+import { parseInlineParams } from "./inlineParams";
 import {
   describeJsonLimit,
   JsonLimitError,
@@ -18,14 +19,17 @@ export type SocketRequest =
       action: unknown;
       /** Replace the sticky params. */
       params: Params | undefined;
+      /** Added to the sticky params for this request only. */
+      added?: Params;
     }
   | { kind: "refused"; reason: string };
 
 type Params = { [key: string]: unknown };
 type MessageId = string | number;
 
-/** Names of old documentation, for verbs. */
+/** Verbs that an action of the same name goes before: names of old documentation, and those that are new. */
 const VERB_ALIASES: { [alias: string]: string } = {
+  help: "help",
   addParam: "paramAdd",
   viewParam: "paramView",
   deleteParam: "paramDelete",
@@ -69,11 +73,10 @@ export function parseRequest(
     const [, file] = text.split(" ", 2);
     return { kind: "file", file: file || undefined };
   }
-  const verb =
-    Object.hasOwn(VERB_ALIASES, first) && !isAction(first)
-      ? VERB_ALIASES[first]!
-      : first;
-  if (verbs.includes(verb)) {
+  const verb = Object.hasOwn(VERB_ALIASES, first)
+    ? !isAction(first) && VERB_ALIASES[first]!
+    : first;
+  if (verb !== false && verbs.includes(verb)) {
     const words = space === -1 ? [] : text.slice(space + 1).split(" ");
     return { kind: "verb", verb, words };
   }
@@ -81,7 +84,9 @@ export function parseRequest(
   const trimmed = first === "" ? text.trimStart() : text;
   if (trimmed.charCodeAt(0) === OPENING_BRACE)
     return parseJsonRequest(trimmed) ?? nameOf(text);
-  return { kind: "action", action: first, params: undefined };
+  return space > 0
+    ? withInlineParams(first, text.slice(space))
+    : { kind: "action", action: first, params: undefined };
 }
 
 /** By hand: `/\n+$/` takes quadratic time for newlines in the middle of a line. */
@@ -91,6 +96,19 @@ function withoutOuterNewlines(line: string): string {
   while (line.charCodeAt(start) === NEWLINE) start++;
   while (end > start && line.charCodeAt(end - 1) === NEWLINE) end--;
   return line.slice(start, end);
+}
+
+function withInlineParams(action: string, text: string): SocketRequest {
+  try {
+    const added = parseInlineParams(text);
+    return { kind: "action", action, params: undefined, added };
+  } catch (error) {
+    const reason =
+      error instanceof JsonLimitError
+        ? describeJsonLimit(error)
+        : (error as SyntaxError).message;
+    return { kind: "refused", reason };
+  }
 }
 
 /** What cannot be read otherwise is the name of an action, up to its first space. */

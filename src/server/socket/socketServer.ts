@@ -67,7 +67,7 @@ export class SocketServer extends Server {
       logConnections: true,
       logExits: true,
       sendWelcomeMessage: true,
-      verbs: [...connectionVerbs, "documentation"],
+      verbs: [...connectionVerbs, "documentation", "help"],
     };
   }
 

@@ -41,6 +41,75 @@ test.each([
   expect(parse(line)).toEqual(expected);
 });
 
+const usage =
+  "params are key=value, with quotes around values that have spaces: ";
+
+describe("params behind the name of an action", () => {
+  test.each([
+    ["greet name=Ada times=2", { name: "Ada", times: "2" }],
+    ["greet  name=Ada ", { name: "Ada" }],
+    ['greet name="Ada Lovelace" x=1', { name: "Ada Lovelace", x: "1" }],
+    ["greet name='Ada \"L\"'", { name: 'Ada "L"' }],
+    ['greet name="say \\"hi\\""', { name: 'say "hi"' }],
+    ["greet url=http://a.b?c=d", { url: "http://a.b?c=d" }],
+    ["greet name=", { name: "" }],
+    ["greet name=it's", { name: "it's" }],
+    ['greet {"name":"Ada","tags":["a b"]}', { name: "Ada", tags: ["a b"] }],
+    ["greet {}", {}],
+  ])("%s", (line, added) => {
+    expect(parse(line)).toEqual({ kind: "action", action: "greet", added });
+  });
+
+  test.each([
+    ["greet name=Ada Lovelace", `${usage}Lovelace`],
+    ["greet name=Ada {}", `${usage}{}`],
+    ['greet name="Ada', 'a quote is not closed: "Ada'],
+    ['greet name="Ada"x', 'a quote is not closed: "Ada"x'],
+    ['greet {"name":', "the params are malformed JSON"],
+    [`greet a=1 ${"b".repeat(99)}`, `${usage}${"b".repeat(40)}...`],
+  ])("%s is refused", (line, reason) => {
+    expect(parse(line)).toEqual({ kind: "refused", reason });
+  });
+
+  test.each([
+    "greet hello there",
+    "greet hello name=Ada",
+    'greet "name=Ada"',
+    "greet [1]",
+    "greet =",
+    "greet 1 = 2",
+  ])("%s has none: the rest of the line is ignored, as in v29", (line) => {
+    expect(parse(line)).toEqual({ kind: "action", action: "greet" });
+  });
+
+  test("__proto__ is dropped", () => {
+    const { added } = parse("greet __proto__=1 a=2") as { added: object };
+    expect(Object.entries(added)).toEqual([["a", "2"]]);
+    expect(Object.getPrototypeOf(added)).toBe(Object.prototype);
+  });
+
+  test("there are at most web.maxParams, in time that grows with the line", () => {
+    const line = `greet ${"a=1 ".repeat(250_000)}`;
+    expect(parse(line)).toEqual({
+      kind: "refused",
+      reason: "the request has too many params: web.maxParams is 10000",
+    });
+    expect(parse(`greet a="${'\\"'.repeat(250_000)}"`)).toMatchObject({
+      kind: "action",
+    });
+  });
+});
+
+test("an action named help goes before the verb", () => {
+  const names = { verbs: ["help"], isAction: () => true };
+  expect(parseRequest("help", names)).toMatchObject({ kind: "action" });
+  expect(parseRequest("help", { ...names, isAction: () => false })).toEqual({
+    kind: "verb",
+    verb: "help",
+    words: [],
+  });
+});
+
 test("an action goes before the old name of a verb", () => {
   expect(parse("viewParam a", ["viewParam"])).toEqual({
     kind: "action",

@@ -270,9 +270,57 @@ describe("responses", () => {
     expect((await peer.ask("echo")).error).toBeUndefined();
   });
 
+  test("with params in the line, which are for that request only", async () => {
+    await peer.ask("paramAdd value=kept");
+    const first = await peer.ask('echo key="a b" value=now messageId=mine');
+    expect(first).toMatchObject({
+      key: "a b",
+      value: "now",
+      messageId: "mine",
+    });
+    const second = await peer.ask("echo");
+    expect(second).toMatchObject({ value: "kept", messageId: 3 });
+    expect(second.key).toBeUndefined();
+    const json = await peer.ask('echo {"list":[1,{"a":2}]}');
+    expect(json).toMatchObject({ list: [1, { a: 2 }], value: "kept" });
+    const { data } = await peer.ask("paramsView");
+    expect(data).toEqual({ action: "echo", value: "kept" });
+    expect(await peer.ask("echo key=1 oops")).toMatchObject({
+      error: expect.stringContaining("oops"),
+    });
+  });
+
+  test("with long params in the line, of which nothing is kept", async () => {
+    const key = "k".repeat(100_000);
+    expect(await peer.ask(`echo key=${key}`)).toMatchObject({ key });
+    const { data } = await peer.ask("paramsView");
+    expect(data).toEqual({ action: "echo" });
+  });
+
   test("of an action that answers by itself", async () => {
     expect(await peer.ask("silent")).toEqual({ own: true });
     expect((await peer.ask("detailsView")).messageId).toBe(2);
+  });
+
+  test("help says what can be typed, and documented actions", async () => {
+    const { data } = await peer.ask("help");
+    expect(data.requests["action key=value"]).toContain("greet name=Ada");
+    expect(data.verbs["paramAdd key=value"]).toContain("keeps a param");
+    expect(Object.keys(data.verbs)).not.toContain("roomChange room");
+    expect(Object.keys(data.actions)).toEqual(
+      expect.arrayContaining([
+        "cacheTest key=... value=...",
+        "echo [key=...] [value=...] [list=...]",
+      ]),
+    );
+  });
+
+  test("help lists no actions where clients must not know them", async () => {
+    config.general.introspection = false;
+    const { data } = await peer.ask("help");
+    config.general.introspection = true;
+    expect(Object.keys(data)).toEqual(["requests", "verbs"]);
+    expect(data.verbs.documentation).toBeUndefined();
   });
 
   test("documentation lists the actions", async () => {
