@@ -2,9 +2,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { ask } from "../support/ask";
+import { compile } from "../support/compile";
 import { freePort } from "../support/freePort";
 import { generatedProject } from "../support/generatedProject";
-import { runOk } from "../support/runCli";
 import { Service } from "../support/service";
 import {
   repositoryRoot,
@@ -133,7 +133,9 @@ export class Probe extends HostileAction {
 }
 `;
 
-/** Compile the framework and the project, as `npm run build` does. */
+const SOURCES = ["src", "bin", "config", "actions", "tasks", "initializers"];
+
+/** Compile the framework and the project. */
 export async function buildTarget(): Promise<TemporaryProject> {
   const project = generatedProject({}, { ".env": "SECRET=" + SECRET });
   project.write("src/actions/hostile.ts", ACTIONS);
@@ -158,15 +160,8 @@ export async function buildTarget(): Promise<TemporaryProject> {
     path.join(repositoryRoot, "node_modules"),
     path.join(framework, "node_modules"),
   );
-  fs.symlinkSync(
-    path.join(repositoryRoot, "node_modules/@types"),
-    project.path("node_modules/@types"),
-  );
-  const tsc = require.resolve("typescript/bin/tsc");
-  const compile = (args: string[], cwd: string) =>
-    runOk(process.execPath, [tsc, ...args, "--noCheck"], { cwd });
-  await compile(["--outDir", path.join(framework, "dist")], repositoryRoot);
-  await compile(["-p", "."], project.root);
+  await compile(repositoryRoot, SOURCES, path.join(framework, "dist"));
+  await compile(project.path("src"), ["."], project.path("dist"));
   return project;
 }
 
