@@ -118,8 +118,12 @@ export const DEFAULT = {
         string,
         Record<string, unknown>
       >,
-      // make the room that a client asks to join, when it does not exist: any client can then fill redis with rooms
+      // make the room that a client asks to join, when it does not exist
       autoCreateChatRooms: false,
+      // how many chat rooms there may be on all nodes together, beside the starting ones; 0 for any number
+      maxChatRooms: 0,
+      // how many chat rooms a client may join; 0 for any number
+      maxRoomsPerConnection: 0,
       // let clients that are in one room only say something without naming it
       sayToOwnRoom: false,
       // how many bytes of chat messages may wait for one member that does not read, before it is disconnected; 0: no limit

@@ -40,11 +40,11 @@ async function list(): Promise<string[]> {
 /**
  * Make a room.
  * @returns 1
- * @throws Error "room exists"
+ * @throws Error "room exists"; HttpError when there are `general.maxChatRooms` already
  */
 async function add(room: string): Promise<number> {
   const name = await nameOf(room);
-  const added = await store.createRoom(name);
+  const added = await store.createAnotherRoom(name);
   if (added !== 1) throw await chatError("connectionRoomExists", room);
   return added;
 }

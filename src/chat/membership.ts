@@ -6,7 +6,12 @@ import { within } from "../redis/bounded";
 import { logFailure } from "../redis/connectionLog";
 import { chatError } from "./errors";
 import { closeRoomChannel, openRoomChannel } from "./roomChannels";
-import { createRoom, eraseMembers, hasRoom, writeMember } from "./roomStore";
+import {
+  createAnotherRoom,
+  eraseMembers,
+  hasRoom,
+  writeMember,
+} from "./roomStore";
 import type { ChatConnection, MemberDetails } from "./types";
 
 /** Longest time that the leaving of a connection that has gone waits for redis, in ms. */
@@ -61,7 +66,7 @@ async function join(
   if (!(await hasRoom(room))) {
     if (config.general.autoCreateChatRooms !== true)
       throw await chatError("connectionRoomNotExist", room);
-    await createRoom(room);
+    await createAnotherRoom(room);
   }
   await api.chatRoom.runMiddleware(connection, room, "join");
 

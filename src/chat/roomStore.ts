@@ -1,7 +1,8 @@
 /** Rooms and members in redis, under the keys of v29; plain commands, so that it works on every kind of redis. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { id as serverId } from "../config/config";
+import { config, id as serverId } from "../config/config";
+import { HttpError } from "../errors";
 import { commandClient } from "../redis/clients";
 import type { MemberDetails } from "./types";
 
@@ -29,6 +30,21 @@ export function listRooms(): Promise<string[]> {
 /** @returns 1, or 0 when it was there already */
 export function createRoom(room: string): Promise<number> {
   return client().sadd(api.chatRoom.keys.rooms, room);
+}
+
+/**
+ * The same for rooms that somebody asks for, and not those that have to be there.
+ * @throws HttpError when there are `general.maxChatRooms`
+ */
+export async function createAnotherRoom(room: string): Promise<number> {
+  const limit = Number(config.general?.maxChatRooms) || 0;
+  if (limit > 0 && (await countRooms()) >= limit && !(await hasRoom(room)))
+    throw new HttpError(503, `too many chat rooms (limit ${limit})`);
+  return createRoom(room);
+}
+
+function countRooms(): Promise<number> {
+  return client().scard(api.chatRoom.keys.rooms);
 }
 
 export async function hasRoom(room: string): Promise<boolean> {

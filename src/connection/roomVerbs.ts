@@ -17,6 +17,7 @@ function rooms() {
 
 export const roomVerbs = {
   roomAdd: async (connection, [room = ""]) => {
+    checkRoomCount(connection);
     await rooms().addMember(connection.id, room);
     return true;
   },
@@ -80,6 +81,13 @@ function spokenTo(
   return config.general?.sayToOwnRoom === true && own && first !== own
     ? { room: own, message: words.join(" ") }
     : { room: first, message: rest.join(" ") };
+}
+
+/** Clients join; what the server does with `chatRoom.addMember` is its own affair. */
+function checkRoomCount({ rooms: { length } }: Connection): void {
+  const limit = Number(config.general?.maxRoomsPerConnection) || 0;
+  if (limit > 0 && length >= limit)
+    throw new HttpError(400, `too many rooms (limit ${limit})`);
 }
 
 function onlyRoomOf({ rooms: [room, ...others] }: Connection) {

@@ -142,6 +142,47 @@ describeOnEachEngine("chat rooms", (engine) => {
       }
     });
 
+    test("are not made without end: general.maxChatRooms", async () => {
+      config.general.autoCreateChatRooms = true;
+      config.general.maxChatRooms = 3; // two are there from the start
+      try {
+        await chatRoom.add("third");
+        await expect(chatRoom.add("fourth")).rejects.toThrow(
+          "too many chat rooms (limit 3)",
+        );
+        await expect(chatRoom.add("third")).rejects.toThrow("room exists");
+        await expect(connect("fourth")).rejects.toThrow(
+          "too many chat rooms (limit 3)",
+        );
+        await expect(
+          action.run("createChatRoom", 1, { name: "fourth" }),
+        ).rejects.toThrow("too many chat rooms (limit 3)");
+        expect(await chatRoom.exists("fourth")).toBe(false);
+        await connect("third");
+      } finally {
+        config.general.autoCreateChatRooms = false;
+        config.general.maxChatRooms = 0;
+      }
+    });
+
+    test("are not joined without end: general.maxRoomsPerConnection", async () => {
+      config.general.maxRoomsPerConnection = 1;
+      await chatRoom.add("other");
+      try {
+        const client = await connect("defaultRoom");
+        await expect(client.verb("roomAdd", "other")).rejects.toThrow(
+          "too many rooms (limit 1)",
+        );
+        await chatRoom.addMember(client.id, "other"); // the server knows what it does
+        expect(client.connection.rooms).toEqual(["defaultRoom", "other"]);
+        await client.verb("roomLeave", "defaultRoom");
+        await client.verb("roomLeave", "other");
+        await client.verb("roomAdd", "other");
+      } finally {
+        config.general.maxRoomsPerConnection = 0;
+      }
+    });
+
     test("createChatRoom", async () => {
       expect(await action.run("createChatRoom", 1, { name: "made" })).toEqual({
         name: "made",

@@ -188,6 +188,20 @@ export const production = {
   },
 
   {
+    setting: "general.maxChatRooms",
+    v29: "0",
+    newProject: "100000",
+    reason: "clients that make rooms must not fill redis",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "maxChatRooms: 0,",
+        replace: "maxChatRooms: 100_000,",
+      },
+    ],
+  },
+
+  {
     setting: "general.maxConnectionsPerAddress",
     v29: "0",
     newProject: "1000",
@@ -198,6 +212,20 @@ export const production = {
         file: "config/api.ts",
         find: "maxConnectionsPerAddress: 0,",
         replace: "maxConnectionsPerAddress: 1000,",
+      },
+    ],
+  },
+
+  {
+    setting: "general.maxRoomsPerConnection",
+    v29: "0",
+    newProject: "100",
+    reason: "one client must not join rooms without end",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "maxRoomsPerConnection: 0,",
+        replace: "maxRoomsPerConnection: 100,",
       },
     ],
   },
