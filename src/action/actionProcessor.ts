@@ -7,6 +7,7 @@ import { applyInputs, isThenable, reduceParams } from "../input/field";
 import type { Inputs, ParamsFrom } from "../input/types";
 import type { Action } from "./action";
 import {
+  isMistake,
   shownToClients,
   wordedForClients,
   type ShownError,
@@ -134,9 +135,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
       } catch (failure) {
         error = thrown = failure; // the project's own message function is broken
       }
-      const shown: ShownError = isThrown(error, thrown)
-        ? shownToClients(error)
-        : { error: wordedForClients(error) };
+      const shown: ShownError =
+        isThrown(error, thrown) || isMistake(error)
+          ? shownToClients(error)
+          : { error: wordedForClients(error) };
       errorId = shown.id;
       this.attachError(shown.error);
       // whoever would have answered has failed, and the client waits
@@ -226,8 +228,18 @@ export class ActionProcessor<ActionClass extends Action = any> {
   private verdict(): ActionsStatus | undefined {
     this.lockParams();
     if (this.missingParams.length > 0) return ActionsStatus.MissingParams;
-    if (this.validatorErrors.length > 0) return ActionsStatus.ValidatorErrors;
+    if (this.validatorErrors.length > 0) {
+      this.throwMistake();
+      return ActionsStatus.ValidatorErrors;
+    }
     return this.toProcess === true ? undefined : ActionsStatus.Complete;
+  }
+
+  /** A validator that is broken says nothing about the params, and its error is not for clients. */
+  private throwMistake(): void {
+    if (config.errors?.exposeMessages !== "intended") return;
+    const mistake = (this.validatorErrors as unknown[]).find(isMistake);
+    if (mistake) throw mistake;
   }
 
   private async runMiddleware(

@@ -4,6 +4,7 @@ import { config } from "../config/config";
 import type { Connection } from "../connection/connection";
 import { httpFactsOf, toError } from "../errors";
 import { escapeFields } from "../log/escape";
+import { isMistake } from "../log/exposure";
 import {
   filterObjectForLogging,
   filterResponseForLogging,
@@ -31,9 +32,6 @@ const CLIENT_STATUSES: readonly (ActionsStatus | null)[] = [
   ActionsStatus.MissingParams,
   ActionsStatus.ValidatorErrors,
 ];
-
-/** What a validator throws by mistake. */
-const MISTAKES = [TypeError, ReferenceError, RangeError, SyntaxError];
 
 interface LogLine {
   [field: string]: unknown;
@@ -118,7 +116,7 @@ function formatError(data: ActionProcessor, error: unknown): ErrorLogLine {
 
 /** Whether an error is the client's: nothing is wrong here, so that the stack would show nothing. */
 function isOfClient({ actionStatus }: ActionProcessor, error: unknown) {
-  if (MISTAKES.some((Mistake) => error instanceof Mistake)) return false;
+  if (isMistake(error)) return false;
   if (CLIENT_STATUSES.includes(actionStatus)) return true;
   const { status = 0 } = httpFactsOf(error);
   return status >= 400 && status < 500;
@@ -205,13 +203,18 @@ function paramsOf({ params }: ActionProcessor): object {
     : params;
 }
 
-function webFields(connection: { rawConnection: any }): {
+function webFields(connection: Connection): {
   method?: string;
   pathname?: string;
 } {
-  const { method, parsedURL } = connection.rawConnection as {
+  const request = connection.rawConnection as {
     method?: string;
     parsedURL?: { pathname?: string };
+    pathForLogging?(connection: Connection): string;
   };
-  return { method, pathname: parsedURL?.pathname };
+  return {
+    method: request.method,
+    pathname:
+      request.pathForLogging?.(connection) ?? request.parsedURL?.pathname,
+  };
 }

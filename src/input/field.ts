@@ -1,6 +1,7 @@
 /** The steps that every input goes through: default, formatters, validators, required; nested schemas alike. */
 import { resolveApiMethod } from "../apiMethod";
 import { config } from "../config/config";
+import { wordedForClients } from "../log/exposure";
 import { fileFailure } from "./file";
 import type { Input, InputMethods, Inputs } from "./types";
 
@@ -184,7 +185,7 @@ function failureOf(result: unknown, key: string): unknown {
     return undefined;
   if (result === false)
     return new Error(`Input for parameter "${key}" failed validation!`);
-  return result;
+  return wordedForClients(result);
 }
 
 function isSchemaObject(value: unknown): value is Params {

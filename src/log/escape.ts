@@ -7,31 +7,50 @@ const CONTROLS = new RegExp(CONTROL, "g");
 /** In a stack, all but the line breaks before its frames, which are indented and so forge nothing. */
 const CONTROLS_OF_STACK = new RegExp(`(?!\\n {4}at )${CONTROL.source}`, "g");
 
+/** What one text of a log line has at most, in characters: a client can put megabytes into the message of an error. */
+export const MAX_TEXT_LENGTH = 64 * 1024;
+
 const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/** The beginning of a text that is too long for a log line, and how long it is. */
+export function cutText(text: string, max = MAX_TEXT_LENGTH): string {
+  return text.length > max
+    ? `${text.slice(0, max)}... (${text.length} characters)`
+    : text;
+}
 
 /** The text with each control character written as its escape sequence, such as `\n` or `\x1b`. */
 export function escapeControls(text: string): string {
   return CONTROL.test(text) ? text.replace(CONTROLS, escapeOne) : text;
 }
 
-/** The same for the fields of a log line; a `stack` keeps its lines. */
+/** The same for the fields of a log line, which are also cut; a `stack` keeps its lines. */
 export function escapeFields(fields: object): object {
   const source = fields as Record<string, unknown>;
   let escaped: Record<string, unknown> | undefined;
   for (const key of Object.keys(source)) {
     const value = source[key];
-    if (typeof value !== "string" || !CONTROL.test(value)) continue;
+    if (typeof value !== "string") continue;
+    if (value.length <= MAX_TEXT_LENGTH && !CONTROL.test(value)) continue;
     escaped ??= { ...source };
     escaped[key] = escapeField(key, value);
   }
   return escaped ?? fields;
 }
 
-/** One field of a log line as text. */
-export function escapeField(name: string, text: string): string {
+/** One field of a log line as text, cut. */
+export function escapeField(name: string, value: string): string {
+  const text = cutText(value);
   return name === "stack"
     ? text.replace(CONTROLS_OF_STACK, escapeOne)
     : escapeControls(text);
+}
+
+/** A field in quotation marks; the line breaks of a stack stay. */
+export function quoteField(name: string, escaped: string): string {
+  if (name !== "stack") return JSON.stringify(escaped);
+  const lines = escaped.split("\n").map((line) => JSON.stringify(line));
+  return `"${lines.map((line) => line.slice(1, -1)).join("\n")}"`;
 }
 
 /** JSON leaves DEL, C1 and the line separators as they are; escaped, it means the same. */

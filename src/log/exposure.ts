@@ -11,6 +11,9 @@ const INTENDED_CODES: readonly ErrorCode[] = [
   "AH_CACHE_NOT_FOUND",
 ];
 
+/** What code throws by mistake, such as the property of something that is not there. */
+const MISTAKES = [TypeError, ReferenceError, RangeError, SyntaxError];
+
 /** Errors that were worded for clients, by the framework or by `config.errors`. */
 const worded = new WeakSet<object>();
 
@@ -71,6 +74,13 @@ function awayMessage(error: unknown): ErrorMessage | undefined {
   const worded = errorMessage("redisAway");
   if (!worded || !isRedisAway(error)) return undefined;
   return error instanceof HiddenError || isIntended(error) ? undefined : worded;
+}
+
+/** Whether an error was thrown by the engine, as far as one can tell, and so is a fault of the code. */
+export function isMistake(error: unknown): error is Error {
+  return (
+    MISTAKES.some((Mistake) => error instanceof Mistake) && !isIntended(error)
+  );
 }
 
 function isIntended(error: unknown): boolean {

@@ -1,13 +1,10 @@
 /** Values as texts for log lines. Knows no configuration, as formats are used without one. */
-import { escapeControls, escapeJson } from "./escape";
-
-/** What one log line shows of params or a response at most: a client can nest megabytes. */
-const MAX_JSON_LENGTH = 64 * 1024;
+import { escapeControls, escapeJson, MAX_TEXT_LENGTH } from "./escape";
 
 /** JSON, or at least a text; cut, as texts deep inside of it are not. */
 export function jsonForLogging(value: unknown): string | undefined {
   try {
-    const text = JSON.stringify(value)?.slice(0, MAX_JSON_LENGTH);
+    const text = JSON.stringify(value)?.slice(0, MAX_TEXT_LENGTH);
     return text && escapeJson(text);
   } catch {
     // circular, or a throwing toJSON: a log line must not fail a request

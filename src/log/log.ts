@@ -3,6 +3,7 @@ import * as winston from "winston";
 import { config } from "../config/config";
 import type { ActionheroConfigInterface } from "../config/types";
 import { writeDirectly } from "./directWrite";
+import { cutText } from "./escape";
 import { loggerTools, type LoggerTools } from "./loggerTools";
 import { STYLES, stylesOf, type LogStyle } from "./styles";
 
@@ -40,6 +41,7 @@ export function log(
     | readonly LogStyle[] = "info",
   data?: any,
 ): void {
+  if (typeof message === "string") message = cutText(message);
   for (const logger of loggers) {
     const level = levelOf(logger, severity);
     if (!logger.isLevelEnabled(level)) continue;

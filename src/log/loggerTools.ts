@@ -2,7 +2,7 @@
 import * as winston from "winston";
 import Transport = require("winston-transport");
 import { BufferedOutput } from "./bufferedOutput";
-import { escapeField, escapeJson } from "./escape";
+import { cutText, escapeField, escapeJson, quoteField } from "./escape";
 import { jsonForLogging, plainText } from "./json";
 import {
   consoleHasColors,
@@ -19,6 +19,12 @@ const MESSAGE = Symbol.for("message");
 
 /** How much of an object a line on the console shows, in characters. */
 const MAX_OBJECT_LENGTH = 1_000;
+
+/** A longer line of JSON is made once more, with its texts cut. */
+const MAX_JSON_LINE_LENGTH = 512 * 1024;
+
+/** What is left of the texts of such a line, in characters. */
+const CUT_LENGTH = 1_000;
 
 /** Terminal colours by syslog level. */
 const COLORS: Record<string, number> = {
@@ -128,7 +134,7 @@ function toConsoleLine(info: LogInfo, isQuoting: boolean): string {
   const styles = consoleHasColors()
     ? (info[STYLES] as LogStyle[] | undefined)
     : undefined;
-  const text = asText(info.message);
+  const text = cutText(asText(info.message));
   const message = styles ? inStyles(text, styles) : text;
   let line = `${timestamp()} - ${level}: ${message} `;
   for (const key in info) {
@@ -136,8 +142,8 @@ function toConsoleLine(info: LogInfo, isQuoting: boolean): string {
     const value = info[key];
     if (value === undefined || value === null || value === "") continue;
     const shown = escapeField(key, asText(value));
-    const isQuoted = isQuoting && key !== "stack" && /[\s"=]/.test(shown);
-    line += `${key}=${isQuoted ? JSON.stringify(shown) : shown} `;
+    const isQuoted = isQuoting && /[\s"=]/.test(shown);
+    line += `${key}=${isQuoted ? quoteField(key, shown) : shown} `;
   }
   return line;
 }
@@ -145,12 +151,31 @@ function toConsoleLine(info: LogInfo, isQuoting: boolean): string {
 function toJsonLine(info: LogInfo): string {
   info.timestamp ??= timestamp();
   try {
-    return escapeJson(JSON.stringify(info));
+    const line = escapeJson(JSON.stringify(info));
+    return line.length > MAX_JSON_LINE_LENGTH ? toShortLine(info, line) : line;
   } catch (error) {
-    const { level, message } = info;
-    const unprintable = `cannot be shown: ${String(error)}`;
-    return JSON.stringify({ level, message: asText(message), unprintable });
+    return unprintable(info, String(error));
   }
+}
+
+function toShortLine(info: LogInfo, line: string): string {
+  const shorter = JSON.stringify(info, (_key, value: unknown) =>
+    typeof value === "string" ? cutText(value, CUT_LENGTH) : value,
+  );
+  return shorter.length > MAX_JSON_LINE_LENGTH
+    ? unprintable(info, `${line.length} characters`)
+    : escapeJson(shorter);
+}
+
+function unprintable(info: LogInfo, why: string): string {
+  return escapeJson(
+    JSON.stringify({
+      level: info.level,
+      message: cutText(asText(info.message), CUT_LENGTH),
+      timestamp: info.timestamp,
+      unprintable: `cannot be shown: ${why}`,
+    }),
+  );
 }
 
 /** JSON for objects that have no text of their own; cut, as results of tasks may be large. */

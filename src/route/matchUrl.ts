@@ -103,7 +103,8 @@ export function literalOf(part: string): string {
   return literal.includes("%") ? `\0${literal}` : literal;
 }
 
-function decodeOrKeep(part: string): string {
+/** The part decoded; as it is when it cannot be. */
+export function decodeOrKeep(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {

@@ -3,6 +3,8 @@ import {
   escapeField,
   escapeFields,
   escapeJson,
+  MAX_TEXT_LENGTH,
+  quoteField,
 } from "../../src/log/escape";
 
 test.each([
@@ -31,6 +33,26 @@ test("a stack keeps the line breaks before its frames, and no others", () => {
     "Error: a\n2026 - info: forged\n    at run (a.ts:1:1)\n    at b";
   expect(escapeField("stack", stack)).toBe(
     "Error: a\\n2026 - info: forged\n    at run (a.ts:1:1)\n    at b",
+  );
+});
+
+test("a text of megabytes is cut, and its length told", () => {
+  const text = "\u001b".repeat(1_000_000);
+  for (const name of ["error", "stack"]) {
+    const { [name]: shown } = escapeFields({ [name]: text }) as Record<
+      string,
+      string
+    >;
+    expect(shown.length).toBeLessThan(5 * MAX_TEXT_LENGTH);
+    expect(shown).toMatch(/^\\x1b.*\.\.\. \(1000000 characters\)$/);
+    expect(escapeField(name, text)).toBe(shown);
+  }
+});
+
+test("a quoted stack keeps its lines, and its quotation marks are escaped", () => {
+  const stack = 'Error: a" to="b\\n    at c\n    at run (a.ts:1:1)';
+  expect(quoteField("stack", escapeField("stack", stack))).toBe(
+    '"Error: a\\" to=\\"b\\\\n    at c\n    at run (a.ts:1:1)"',
   );
 });
 

@@ -175,6 +175,43 @@ describe("log", () => {
       expect(wantsColors(isTerminal, env)).toBe(expected);
     });
 
+    test("quotes what has spaces, stacks included, when asked to", () => {
+      const { loggerTools } = load();
+      const info = loggerTools.consoleFormat({ quote: true }).transform({
+        level: "error",
+        message: "m",
+        plain: "a",
+        error: "Error: x to=10.0.0.1",
+        stack: 'Error: x" to=10.0.0.1\n    at run (a.ts:1:1)',
+      }) as unknown as Record<symbol, string>;
+      expect(info[Symbol.for("message")]).toMatch(
+        / m plain=a error="Error: x to=10\.0\.0\.1" stack="Error: x\\" to=10\.0\.0\.1\n {4}at run \(a\.ts:1:1\)" $/,
+      );
+    });
+
+    test("cuts what is megabytes long, however it is logged", () => {
+      const { loggerTools } = load();
+      const text = "x\u0085".repeat(5_000_000);
+      const formats = [loggerTools.consoleFormat(), loggerTools.jsonFormat()];
+      for (const format of formats) {
+        for (const fields of [
+          { message: text },
+          { message: "m", error: text },
+          { message: "m", stack: text },
+          { message: "m", data: { deep: [text] } },
+          { message: "m", data: Array(100_000).fill("short") },
+        ]) {
+          const info = format.transform({ level: "info", ...fields });
+          const line = (info as unknown as Record<symbol, string>)[
+            Symbol.for("message")
+          ];
+          expect(line.length).toBeLessThan(600 * 1024);
+          if (line.startsWith("{"))
+            expect(JSON.parse(line)).toMatchObject({ level: "info" });
+        }
+      }
+    });
+
     test("survives values without a prototype", () => {
       const { loggerTools } = load();
       const info = loggerTools.consoleFormat().transform({

@@ -133,6 +133,18 @@ beforeAll(async () => {
       },
       run: () => undefined,
     },
+    // what a validator written for texts does with a number
+    broken: {
+      inputs: {
+        key: {
+          validator: (key: string) => {
+            if (key === "returned") return new RangeError("not in the range");
+            (null as unknown as { [SECRET]: string })[SECRET].trim();
+          },
+        },
+      },
+      run: () => undefined,
+    },
     needy: { inputs: { key: { required: true } }, run: () => undefined },
     tcpOnly: { blockedConnectionTypes: ["web"], run: () => undefined },
   });
@@ -471,6 +483,21 @@ test.each([
 test("a validator's error is shown", async () => {
   config.errors.exposeMessages = "intended";
   expect((await get("checked?key=1")).json.error).toBe("the key is wrong");
+});
+
+test("the mistake of a broken validator is hidden, and the error that one returns is not", async () => {
+  config.web.errorStatus = { invalidParams: 422 };
+  expect((await get("broken?key=1")).json.error).toContain(SECRET);
+  config.errors.exposeMessages = "intended";
+  const { status, json } = await get("broken?key=1");
+  expect(status).toBe(500);
+  const [, id] = HIDDEN.exec(json.error)!;
+  const [line] = lines.lines.filter(({ errorId }) => errorId === id);
+  expect(line.error).toContain(SECRET);
+  expect(await get("broken?key=returned")).toMatchObject({
+    status: 422,
+    json: { error: "not in the range" },
+  });
 });
 
 test("errors have the statuses of version 29 unless web.errorStatus names others", async () => {

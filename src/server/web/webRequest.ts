@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as querystring from "node:querystring";
 import type { Connection } from "../../connection/connection";
+import type { RouteType } from "../../route/types";
 import type { UploadedFile } from "../../input/uploadedFile";
 import { parseCookies } from "../../utils/parseCookies";
 import type { ByteShare } from "../heldBytes";
@@ -13,6 +14,7 @@ import {
   type FlatHeaders,
   type HeaderPairs,
 } from "./headers";
+import { pathForLogging } from "./pathForLogging";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
 import type { TemporaryFiles } from "./temporaryFiles";
@@ -155,6 +157,14 @@ export class WebRequest {
 
   set parsedURL(parsed: ParsedURL) {
     this.parsed = parsed;
+  }
+
+  /** The path, without secrets in its variables. */
+  pathForLogging({ matchedRoute, params }: Connection): string {
+    const { pathname } = this.parsedURL;
+    return matchedRoute
+      ? pathForLogging(pathname, matchedRoute as RouteType, params)
+      : pathname;
   }
 
   /** Whether somebody looked at the list of headers, and so may have added to it. */
