@@ -1,6 +1,13 @@
 import * as fs from "fs";
 import * as path from "path";
-import { Action, api, config, HttpError, projectRoot } from "../src";
+import {
+  Action,
+  api,
+  config,
+  HttpError,
+  inputTable,
+  projectRoot,
+} from "../src";
 
 const RESPONSES = {
   200: { description: "successful operation" },
@@ -119,7 +126,9 @@ function describePath(route: { path: string; literal?: boolean }): {
 }
 
 function hasFiles({ inputs }: Action): boolean {
-  return Object.values(inputs ?? {}).some(({ file }) => file !== undefined);
+  return Object.values(inputTable(inputs)).some(
+    ({ file }) => file !== undefined,
+  );
 }
 
 async function describeInputs(
@@ -127,7 +136,7 @@ async function describeInputs(
   variables: string[],
 ): Promise<Parameter[]> {
   const parameters: Parameter[] = [];
-  const inputs = Object.entries(action.inputs ?? {});
+  const inputs = Object.entries(inputTable(action.inputs));
   inputs.sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [name, input] of inputs) {
     const isInPath = variables.includes(name);

@@ -80,6 +80,8 @@ export const DEFAULT = {
       // the HTTP status of errors that name none, by what went wrong: invalidParams, missingParams, redisAway,
       // serverShuttingDown, tooManyPendingActions, unknownAction, unsupportedServerType, genericError
       errorStatus: {} as Record<string, number>,
+      // list all missing and bad params as `errors`, also for actions whose inputs are a table and no schema
+      listErrors: false,
       // the HTTP status of all other errors
       defaultErrorStatusCode: 500,
       // how long browsers may keep files, in seconds

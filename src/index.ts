@@ -60,7 +60,15 @@ export {
 } from "./errors";
 export { file, type FileInput, type FileOptions } from "./input/file";
 export { UploadedFile } from "./input/uploadedFile";
-export type { Input, Inputs, ParamsFrom } from "./input/types";
+export { withFiles } from "./input/schemaParams";
+export { tableOf as inputTable } from "./input/schemaPlan";
+export type {
+  SchemaInput,
+  SchemaIssue,
+  SchemaOutput,
+  StandardSchema,
+} from "./input/standardSchema";
+export type { DeclaredInputs, Input, Inputs, ParamsFrom } from "./input/types";
 export { log, loggers, type ActionheroLogLevel } from "./log/log";
 export type { LogStyle } from "./log/styles";
 export type { LoggerTools } from "./log/loggerTools";

@@ -1,7 +1,8 @@
 /** The base class of actions. */
 import { api } from "../api";
 import { connectionVerbs } from "../connection/verbs";
-import type { Inputs } from "../input/types";
+import { tableOf } from "../input/schemaPlan";
+import type { DeclaredInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
 import { pagingParams } from "./paging";
@@ -19,8 +20,8 @@ export abstract class Action {
   declare description: string;
   /** Several versions of one name can exist; the highest answers clients that name none (default 1). */
   version: string | number = 1;
-  /** The params it takes; all others are removed. */
-  inputs: Inputs = {};
+  /** The params it takes, as a table or as a Standard Schema (zod, valibot, arktype, ...); all others are removed. */
+  inputs: DeclaredInputs = {};
   /** For documentation only. */
   outputExample: any = {};
   /** Names of middleware that runs for this action, after the global one. */
@@ -62,7 +63,7 @@ export abstract class Action {
     }
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
     const own: string[] = pagingParams(); // may be declared all the same
-    for (const [input, { file }] of Object.entries(this.inputs ?? {})) {
+    for (const [input, { file }] of Object.entries(tableOf(this.inputs))) {
       // a body of the type application/octet-stream is the param `file`
       const isDeclaredFile = input === "file" && file !== undefined;
       if (

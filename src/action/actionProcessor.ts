@@ -3,7 +3,16 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { takeFailedCall, forgetCalls } from "../connection/calls";
 import type { Connection } from "../connection/connection";
-import { applyInputs, isThenable, reduceParams } from "../input/field";
+import { textParamsOf } from "../connection/textParams";
+import {
+  applyInputs,
+  isThenable,
+  reduceParams,
+  type TextParams,
+} from "../input/field";
+import { applySchema } from "../input/schemaParams";
+import { planOf } from "../input/schemaPlan";
+import { isStandardSchema } from "../input/standardSchema";
 import type { Inputs, ParamsFrom } from "../input/types";
 import type { Action } from "./action";
 import {
@@ -14,6 +23,7 @@ import {
 } from "../log/exposure";
 import { log } from "../log/log";
 import { countRequest } from "./rateLimit";
+import { listErrors } from "./listErrors";
 import { latestVersion } from "./registry";
 import { errorLogLine, reportAction, type ErrorLogLine } from "./report";
 import { globalSafeParams } from "./safeParams";
@@ -31,6 +41,7 @@ type MiddlewareNames = [global: readonly string[], local: readonly string[]];
 /** A server, as far as actions need one; those of plugins may be objects without a base class. */
 interface Answering {
   hasAnswered(connection: Connection, messageId: string | number): boolean;
+  textParams(connection: Connection, params: object): TextParams;
 }
 
 /** The `data` that actions and their middleware get. */
@@ -74,7 +85,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   /** Freeze the params: what an action was asked for stays what it was asked for. */
   lockParams(): void {
-    this.params = Object.freeze(this.params);
+    this.params = Object.freeze(this.params) as typeof this.params;
   }
 
   /**
@@ -87,6 +98,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     apiVersion?: string | number,
   ): Promise<this> {
     const { connection } = this;
+    const sent = connection.params; // another request of the client may replace it
     this.actionStartTime = Date.now();
     this.working = true;
     connection.totalActions++;
@@ -102,7 +114,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
       try {
         const middleware = this.middlewareNames();
         if (middleware) await this.runMiddleware(middleware, "preProcessor");
-        const checks = this.checkParams();
+        const checks = this.checkParams(sent);
         if (checks) await checks;
         status = this.verdict();
         if (status === undefined) {
@@ -141,6 +153,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
           : { error: wordedForClients(error) };
       errorId = shown.id;
       this.attachError(shown.error);
+      if (
+        status === ActionsStatus.MissingParams ||
+        status === ActionsStatus.ValidatorErrors
+      )
+        await listErrors(this);
       // whoever would have answered has failed, and the client waits
       if (this.toRender !== true && !this.isAnswered()) this.toRender = true;
     }
@@ -212,16 +229,40 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return global.length > 0 || local.length > 0 ? [global, local] : undefined;
   }
 
-  /** @returns a promise only if a formatter, a validator or a default does */
-  private checkParams(): void | Promise<void> {
-    const inputs = this.actionTemplate!.inputs ?? NO_INPUTS;
+  /**
+   * @param sent what `connection.params` was when the request came
+   * @returns a promise only if a schema, a formatter, a validator or a default does
+   */
+  private checkParams(sent: object): void | PromiseLike<void> {
+    const inputs = (this.actionTemplate!.inputs ?? NO_INPUTS) as Inputs;
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
+    const text = () => this.textParams(sent);
+    if (isStandardSchema(inputs)) {
+      const call = { errors: this, safeParams, text: text() };
+      const checked = applySchema(planOf(inputs), this.params, call);
+      if (isThenable(checked))
+        return checked.then((params) => void (this.params = params as never));
+      this.params = checked as typeof this.params;
+      return undefined;
+    }
     this.params = reduceParams(
       this.params,
       inputs,
       safeParams,
     ) as typeof this.params;
-    return applyInputs(inputs, this.params, this, this, safeParams);
+    const call = { errors: this, scope: this, safeParams, text };
+    return applyInputs(inputs, this.params, call);
+  }
+
+  private textParams(sent: object): TextParams {
+    const { connection } = this;
+    const server = this.server();
+    return server?.textParams?.(connection, sent) ?? textParamsOf(sent);
+  }
+
+  /** In-line actions have none. */
+  private server(): Partial<Answering> | undefined {
+    return api.servers?.servers[this.connection.type];
   }
 
   /** The params are what they are now: how the action ends without being run, or undefined. */
@@ -304,9 +345,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   private isAnswered(): boolean {
     const { connection, messageId } = this;
-    const server = api.servers?.servers[connection.type] as
-      Partial<Answering> | undefined;
-    return server?.hasAnswered?.(connection, messageId) ?? false;
+    return this.server()?.hasAnswered?.(connection, messageId) ?? false;
   }
 
   private attachError(error: unknown): void {

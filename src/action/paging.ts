@@ -1,6 +1,8 @@
 /** `config.general.defaultLimit` and `defaultOffset`: two params that every action then has, as numbers. */
 import { api } from "../api";
 import { config } from "../config/config";
+import { tableOf } from "../input/schemaPlan";
+import type { DeclaredInputs } from "../input/types";
 import { registerMiddleware } from "../middleware/stack";
 import type { ActionProcessor } from "./actionProcessor";
 
@@ -30,9 +32,10 @@ export function addPaging(): void {
 }
 
 function fillIn({ params, actionTemplate }: ActionProcessor): void {
-  const inputs = (actionTemplate as { inputs?: object } | null)?.inputs ?? {};
+  const { inputs } = (actionTemplate ?? {}) as { inputs?: DeclaredInputs };
+  const declared = tableOf(inputs);
   for (const param of pagingParams()) {
-    if (Object.hasOwn(inputs, param)) continue;
+    if (Object.hasOwn(declared, param)) continue;
     params[param] = numberOf(params[param]) ?? defaultOf(param);
   }
 }

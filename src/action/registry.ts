@@ -3,6 +3,7 @@ import { api } from "../api";
 import { discover } from "../config/discover";
 import { loadFailure } from "../errors";
 import { log } from "../log/log";
+import { prepareInputs } from "../input/schemaPlan";
 import type { MiddlewareRegistry } from "../middleware/stack";
 import { instancesOf } from "../utils/instancesOf";
 import { loadModule } from "../utils/loadModule";
@@ -88,6 +89,7 @@ function registerAction(action: Action, file: string, reload: boolean): void {
       "warning",
     );
   }
+  prepareInputs(action.inputs);
   known[version] = action;
   setOrigin(action, file);
   if (!list.some((present) => String(present) === String(version)))

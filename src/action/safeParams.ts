@@ -1,5 +1,6 @@
 /** Which params reach actions: `api.params`. */
 import { api } from "../api";
+import { tableOf } from "../input/schemaPlan";
 import { pagingParams } from "./paging";
 
 /** Params of the framework itself, which every action takes and none may declare. */
@@ -33,7 +34,7 @@ export function createParamsApi(): ParamsApi {
       const names = new Set(params.globalSafeParams);
       for (const versions of Object.values(api.actions?.actions ?? {})) {
         for (const template of Object.values(versions)) {
-          for (const input of Object.keys(template.inputs ?? {}))
+          for (const input of Object.keys(tableOf(template.inputs)))
             names.add(input);
         }
       }

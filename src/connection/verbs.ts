@@ -2,10 +2,12 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { HttpError } from "../errors";
+import { tableOf } from "../input/schemaPlan";
 import { filterObjectForLogging, textForLogging } from "../log/filters";
 import { log, willLog } from "../log/log";
 import type { Connection } from "./connection";
 import { roomVerbs } from "./roomVerbs";
+import { noteTextParam } from "./textParams";
 import { verbError } from "./verbError";
 import { describeUse, isShown } from "./verbHelp";
 
@@ -50,6 +52,7 @@ const verbHandlers: Record<HandledVerb, VerbHandler> = {
     if (!Object.hasOwn(params, key) && Object.keys(params).length >= MAX_PARAMS)
       throw new HttpError(400, `too many params (limit ${MAX_PARAMS})`);
     params[key] = value;
+    noteTextParam(params, key);
   },
   paramDelete: (connection, [key = ""]) => {
     delete connection.params[key];
@@ -143,7 +146,7 @@ function describeActions(): { documentation: Record<string, unknown> } {
         name,
         version: action.version ?? version,
         description,
-        inputs: inputs ?? {},
+        inputs: tableOf(inputs),
         outputExample: outputExample ?? {},
       };
     }

@@ -3,6 +3,10 @@ import { resolveApiMethod } from "../apiMethod";
 import { config } from "../config/config";
 import { wordedForClients } from "../log/exposure";
 import { fileFailure } from "./file";
+import { noteProblem } from "./problem";
+import { checkValue } from "./schemaCheck";
+import { planOf } from "./schemaPlan";
+import { isStandardSchema, type StandardSchema } from "./standardSchema";
 import type { Input, InputMethods, Inputs } from "./types";
 
 type Params = Record<string, any>;
@@ -18,30 +22,37 @@ export interface InputErrors {
 /** Names that every action takes, whatever its inputs are. */
 export type SafeParams = readonly string[];
 
+/** Which params of a call came as text, and so may stand for numbers, lists and the like. */
+export interface TextParams {
+  has(name: string): boolean;
+}
+
+export const NO_TEXT: TextParams = { has: () => false };
+
+/** How the inputs of a call are applied. */
+export interface InputCall {
+  errors: InputErrors;
+  /** `this` of formatters, validators and default functions. */
+  scope: unknown;
+  /** Names that stay in nested objects although no input declares them. */
+  safeParams?: SafeParams;
+  /** Asked only for the schemas of inputs (default: none). */
+  text?: () => TextParams;
+}
+
 /**
  * Apply all inputs to `params`, in the order of declaration; every input is looked at even after an error.
- * @param scope `this` of formatters, validators and default functions
- * @param safeParams names that stay in nested objects although no input declares them
  * @returns a promise only if one of those functions does
  * @throws what a formatter or a default function throws
  */
 export function applyInputs(
   inputs: Inputs,
   params: Params,
-  errors: InputErrors,
-  scope: unknown,
-  safeParams: SafeParams = [],
+  call: InputCall,
 ): void | Promise<void> {
-  const steps = stepsOf(inputs, params, { errors, scope, safeParams }, "");
+  const steps = stepsOf(inputs, params, call, "");
   const first = steps.next();
   return first.done ? undefined : finish(steps, first.value);
-}
-
-/** What stays the same for all inputs of one call. */
-interface Call {
-  errors: InputErrors;
-  scope: unknown;
-  safeParams: SafeParams;
 }
 
 /** Yields what has to be waited for, and is told the outcome: most calls wait for nothing. */
@@ -65,10 +76,10 @@ async function finish(
 function* stepsOf(
   inputs: Inputs,
   params: Params,
-  context: Call,
+  context: InputCall,
   prefix: string,
 ): Steps {
-  const { errors, scope, safeParams } = context;
+  const { errors, scope } = context;
   for (const key of Object.keys(inputs)) {
     const input = inputs[key]!;
     const name = prefix + key;
@@ -88,7 +99,7 @@ function* stepsOf(
     }
     if (value !== undefined && input.file !== undefined) {
       const failure = fileFailure(input.file, value, name);
-      if (failure !== undefined) errors.validatorErrors.push(failure);
+      if (failure !== undefined) noteBad(errors, name, failure);
     }
     if (value !== undefined && input.validator !== undefined) {
       for (const method of listOf(input.validator)) {
@@ -100,23 +111,57 @@ function* stepsOf(
         } catch (error) {
           failure = error ?? failureOf(false, key);
         }
-        if (failure !== undefined) errors.validatorErrors.push(failure);
+        if (failure !== undefined) noteBad(errors, name, failure);
       }
     }
-    if (input.required === true && isMissing(value))
-      errors.missingParams.push(name);
-    if (!input.schema || !value) continue;
+    if (input.required === true && isMissing(value)) noteMissing(errors, name);
+    if (!input.schema || value === undefined) continue;
 
-    if (!isSchemaObject(value)) {
-      errors.validatorErrors.push(
-        new Error(`Input for parameter "${name}" is not an object`),
-      );
+    if (isStandardSchema(input.schema)) {
+      let checked = checkBySchema(input.schema, value, context, name);
+      if (isThenable(checked)) checked = yield checked;
+      setOwn(params, key, checked);
       continue;
     }
-    const nested = reduceParams(value, input.schema, safeParams);
+    if (!value) continue;
+    if (!isSchemaObject(value)) {
+      const text = `Input for parameter "${name}" is not an object`;
+      noteBad(errors, name, new Error(text));
+      continue;
+    }
+    const nested = reduceParams(value, input.schema, context.safeParams ?? []);
     setOwn(params, key, nested);
     yield* stepsOf(input.schema, nested, context, `${name}.`);
   }
+}
+
+/** @returns what the schema makes of the value; the value itself when it is bad */
+function checkBySchema(
+  schema: StandardSchema,
+  value: unknown,
+  { errors, text }: InputCall,
+  name: string,
+): unknown {
+  const plan = planOf(schema);
+  const [topLevel] = name.split(".", 1);
+  const given =
+    plan.whole && text?.().has(topLevel!) ? plan.whole(value) : value;
+  const checked = checkValue(plan, given, errors, `${name}.`);
+  return isThenable(checked)
+    ? checked.then((settled) => (settled.isGood ? settled.value : given))
+    : checked.isGood
+      ? checked.value
+      : given;
+}
+
+function noteMissing(errors: InputErrors, path: string): void {
+  errors.missingParams.push(path);
+  noteProblem(errors, { path, code: "missing", error: undefined });
+}
+
+function noteBad(errors: InputErrors, path: string, error: unknown): void {
+  errors.validatorErrors.push(error);
+  noteProblem(errors, { path, code: "invalid", error });
 }
 
 /**

@@ -33,6 +33,12 @@ export interface FileInput<Options extends FileOptions> {
   required: Options extends { required: true } ? true : false;
 }
 
+/** Any of them. */
+export interface AnyFileInput {
+  file: FileRule;
+  required: boolean;
+}
+
 /**
  * Declare an input that takes uploaded files: `inputs = { picture: file({ maxSize: 1024 ** 2, types: ["image/*"] }) }`.
  * Whatever else a client sends by this name is refused, on every transport.

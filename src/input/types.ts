@@ -1,6 +1,7 @@
 /** How actions, tasks and commands declare what they take, and the types of what they then get. */
 
 import type { FileRule } from "./file";
+import type { SchemaOutput, StandardSchema } from "./standardSchema";
 import type { UploadedFile } from "./uploadedFile";
 
 /** Called with the value and its key; `this` is the running action or task. */
@@ -19,8 +20,8 @@ export interface Input {
   formatter?: InputMethods;
   /** Returns nothing or true for a good value; false, or what is to be the error, for a bad one; or throws. */
   validator?: InputMethods;
-  /** For a value that is an object: its own inputs, to any depth. */
-  schema?: { [key: string]: any };
+  /** For a value that is an object: its own inputs, to any depth. For any value: a Standard Schema. */
+  schema?: { [key: string]: any } | StandardSchema;
   /** Made by `file()`: the value is an uploaded file. */
   file?: FileRule;
 }
@@ -30,6 +31,12 @@ export interface Inputs {
   [key: string]: Input;
 }
 
+/**
+ * What `inputs` of an action or a task may be: a table, or a Standard Schema of the whole params (of zod, valibot, arktype,
+ * ...). Code that reads a property of it gets `any`, as the table of any action.
+ */
+export type DeclaredInputs = Inputs | (StandardSchema & { [key: string]: any });
+
 type ValueOf<I> = I extends { formatter: (...args: any[]) => infer Result }
   ? Awaited<Result>
   : I extends { file: { isList: infer IsList } }
@@ -37,7 +44,9 @@ type ValueOf<I> = I extends { formatter: (...args: any[]) => infer Result }
       ? UploadedFile[]
       : UploadedFile
     : I extends { schema: infer Schema }
-      ? ParamsOf<Schema>
+      ? Schema extends StandardSchema
+        ? SchemaOutput<Schema>
+        : ParamsOf<Schema>
       : string;
 
 type ItemOf<I> = I extends { variadic: true } ? ValueOf<I>[] : ValueOf<I>;
@@ -50,10 +59,21 @@ type ParamsOf<I> = { [Key in RequiredKeys<I>]: ItemOf<I[Key]> } & {
   [Key in Exclude<keyof I, RequiredKeys<I>>]?: ItemOf<I[Key]>;
 };
 
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+/** The type of the params that follows from inputs. */
+export type ParamsOfInputs<I> =
+  IsAny<I> extends true
+    ? ParamsOf<any>
+    : I extends StandardSchema
+      ? SchemaOutput<I>
+      : ParamsOf<I>;
+
 /**
- * The type of `params` that follows from `inputs`: what the formatter returns, else an `UploadedFile` (or a list)
- * for `file()`, else an object for a schema, else `string`; optional unless the input says `required: true as true` (or the inputs are `as const`).
+ * The type of `params` that follows from `inputs`: what a Standard Schema makes of them; in a table, what the formatter
+ * returns, else an `UploadedFile` (or a list) for `file()`, else an object for a schema, else `string`; optional unless the
+ * input says `required: true as true` (or the inputs are `as const`).
  */
-export type ParamsFrom<A extends { inputs?: any }> = ParamsOf<
+export type ParamsFrom<A extends { inputs?: any }> = ParamsOfInputs<
   NonNullable<A["inputs"]>
 >;

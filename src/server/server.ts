@@ -5,7 +5,8 @@ import { api } from "../api";
 import { config } from "../config/config";
 import { wasAnswered, type FailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";
-import { isThenable } from "../input/field";
+import { textParamsOf } from "../connection/textParams";
+import { isThenable, type TextParams } from "../input/field";
 import { shownToClients } from "../log/exposure";
 import { escapeControls, escapeFields } from "../log/escape";
 import { log, type ActionheroLogLevel } from "../log/log";
@@ -203,6 +204,14 @@ export abstract class Server extends EventEmitter {
    */
   hasAnswered(connection: Connection, messageId: string | number): boolean {
     return wasAnswered(connection, messageId);
+  }
+
+  /**
+   * Which params of a request came as text: schemas coerce those. By default the ones that the client set by `paramAdd`.
+   * @param params what `connection.params` was when the request came
+   */
+  textParams(_connection: Connection, params: object): TextParams {
+    return textParamsOf(params);
   }
 
   /**

@@ -6,11 +6,13 @@ import type { JobView } from "../resque/jobView";
 import type { PluginReference } from "../resque/plugin";
 import type { Job } from "../resque/types";
 import { contextOf } from "./context";
+import { isStandardSchema } from "../input/standardSchema";
 import { findTask } from "./find";
 import { middlewarePlugin } from "./middlewarePlugin";
 import { isPeriodic, keepLoadedPlan } from "./plans";
 import { endRecurrentTask, enqueueRecurrentTask, isStopped } from "./recurrent";
-import type { Task } from "./task";
+import { parseInputs } from "./schemaInputs";
+import type { Task, TaskInputs } from "./task";
 import { withDefaults } from "./validateInputs";
 
 /** One run at a time, and one job in all: what keeps a periodic task from piling up. */
@@ -112,9 +114,17 @@ async function run(
   worker: JobView,
 ): Promise<unknown> {
   const [given, ...others] = args;
-  const inputs = isPeriodic(task) ? await completed(task, given) : given;
+  const inputs = await preparedInputs(task, given);
   const call = task.run.bind(task) as (...args: unknown[]) => Promise<unknown>;
   return call(inputs ?? {}, ...others, worker, contextOf(worker));
+}
+
+/** What the schema makes of them; periodic tasks with a table of inputs get their defaults. */
+async function preparedInputs(task: Task, given: unknown): Promise<unknown> {
+  const { inputs } = task;
+  if (isStandardSchema(inputs))
+    return Object.freeze(await parseInputs(task, inputs, given as TaskInputs));
+  return isPeriodic(task) ? completed(task, given) : given;
 }
 
 /** A run that was planned has only the defaults that are the same each time. */

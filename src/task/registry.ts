@@ -3,6 +3,7 @@ import { api } from "../api";
 import { discover } from "../config/discover";
 import { loadFailure } from "../errors";
 import { log } from "../log/log";
+import { prepareInputs } from "../input/schemaPlan";
 import type { MiddlewareRegistry } from "../middleware/stack";
 import type { Job } from "../resque/types";
 import { instancesOf } from "../utils/instancesOf";
@@ -77,6 +78,7 @@ function register(task: Task, file: string, reload: boolean): void {
       "crit",
     );
   }
+  prepareInputs(task.inputs);
   tasks[task.name] = task;
   setOrigin(task, file);
   rewrap(task.name);

@@ -1,5 +1,5 @@
 /** The base class of tasks. */
-import type { Inputs } from "../input/types";
+import type { DeclaredInputs } from "../input/types";
 import type { PluginReference } from "../resque/plugin";
 import type { RetryRule } from "../resque/types";
 import { validateTask } from "./validateTask";
@@ -43,8 +43,8 @@ export abstract class Task {
   queue = "default";
   /** How long after one run ended the next one starts, in ms; 0 never by itself (default 0). */
   frequency?: number = 0;
-  /** What it takes; checked when a job is enqueued. */
-  inputs?: Inputs = {};
+  /** What it takes, as a table or as a Standard Schema; checked when a job is enqueued. */
+  inputs?: DeclaredInputs = {};
   /** Names of middleware that runs for this task, after the global one. */
   middleware?: string[] = [];
   /** Plugins of the queue around it: names of bundled ones, or classes. */

@@ -2,8 +2,10 @@
 import { api } from "../api";
 import { resolveApiMethod } from "../apiMethod";
 import { isMissing } from "../input/field";
-import type { Input } from "../input/types";
+import { isStandardSchema } from "../input/standardSchema";
+import type { Input, Inputs } from "../input/types";
 import { ActionheroError, toError } from "../errors";
+import { knownInputs, parseInputs } from "./schemaInputs";
 import type { Task, TaskInputs } from "./task";
 
 /**
@@ -16,7 +18,11 @@ export async function validateInputs(
   task: Task,
   inputs: TaskInputs | null | undefined,
 ): Promise<TaskInputs | null | undefined> {
-  const declared = task.inputs ?? {};
+  const declared = (task.inputs ?? {}) as Inputs;
+  if (isStandardSchema(declared)) {
+    await parseInputs(task, declared, inputs);
+    return inputs && knownInputs(declared, inputs);
+  }
   const names = Object.keys(declared);
   if (names.length === 0) return inputs;
   const isOpen = inputs != null && Object.isExtensible(inputs);
@@ -28,7 +34,7 @@ export async function validateInputs(
 /** The defaults of a task that are the same each time. */
 export function fixedDefaults(task: Task): TaskInputs {
   const values: TaskInputs = {};
-  for (const [name, input] of Object.entries(task.inputs ?? {}))
+  for (const [name, input] of fieldsOf(task))
     if (input.default !== undefined && typeof input.default !== "function")
       values[name] = input.default;
   return values;
@@ -40,9 +46,13 @@ export async function withDefaults(
   inputs: TaskInputs,
 ): Promise<TaskInputs> {
   const values = { ...inputs };
-  for (const [name, input] of Object.entries(task.inputs ?? {}))
-    await fillIn(name, input, values);
+  for (const [name, input] of fieldsOf(task)) await fillIn(name, input, values);
   return values;
+}
+
+/** Those of a schema get their defaults when the job runs. */
+function fieldsOf({ inputs }: Task): [string, Input][] {
+  return isStandardSchema(inputs) ? [] : Object.entries(inputs ?? {});
 }
 
 /** @returns the value that the input has now */

@@ -46,6 +46,8 @@ const ADDED = [
   "connectionVerbs",
   "encodeOnce",
   "file",
+  "inputTable",
+  "withFiles",
 ];
 
 test("the exports", () => {

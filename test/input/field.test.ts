@@ -14,7 +14,11 @@ async function apply(
   scope: unknown = {},
 ): Promise<InputErrors & { params: Record<string, any> }> {
   const errors: InputErrors = { missingParams: [], validatorErrors: [] };
-  await applyInputs(inputs, params, errors, scope, ["action"]);
+  await applyInputs(inputs, params, {
+    errors,
+    scope,
+    safeParams: ["action"],
+  });
   return { ...errors, params };
 }
 

@@ -10,7 +10,10 @@ import {
   type Inputs,
   type ParamsFrom,
   type UploadedFile,
+  withFiles,
 } from "../../src/index";
+import * as v from "valibot";
+import { z } from "zod";
 import type { Equal, Expect } from "./expect";
 
 /** The ways in which v29 projects write inputs. */
@@ -127,6 +130,58 @@ class Work extends Task {
     const id: number = params.id;
     return id;
   }
+}
+
+/** Inputs that are schemas. */
+class Schemed extends Action {
+  override name = "schemed";
+  override description = "a schema as inputs";
+  override inputs = z.object({
+    id: z.int(),
+    on: z.boolean().default(true),
+    at: z.coerce.date().optional(),
+  });
+
+  override async run({ params }: ActionProcessor<Schemed>) {
+    return { next: params.id + 1, on: params.on };
+  }
+}
+
+class SchemedWithFiles extends Action {
+  override name = "schemedWithFiles";
+  override description = "a schema, and files";
+  override inputs = withFiles(v.object({ title: v.string() }), {
+    picture: file({ required: true }),
+    more: file({ maxFiles: 2 }),
+  });
+  override async run() {}
+}
+
+class SchemedParam extends Action {
+  override name = "schemedParam";
+  override description = "a schema within a table";
+  override inputs = {
+    where: { required: true as const, schema: z.object({ zip: z.number() }) },
+  };
+  override async run() {}
+}
+
+export type Schemas = [
+  Expect<Equal<ParamsFrom<Schemed>["id"], number>>,
+  Expect<Equal<ParamsFrom<Schemed>["on"], boolean>>,
+  Expect<Equal<ParamsFrom<Schemed>["at"], Date | undefined>>,
+  Expect<Equal<ParamsFrom<SchemedWithFiles>["title"], string>>,
+  Expect<Equal<ParamsFrom<SchemedWithFiles>["picture"], UploadedFile>>,
+  Expect<
+    Equal<ParamsFrom<SchemedWithFiles>["more"], UploadedFile[] | undefined>
+  >,
+  Expect<Equal<ParamsFrom<SchemedParam>["where"], { zip: number }>>,
+  Expect<Equal<ReturnType<typeof anyAction>, any>>,
+];
+
+/** Code of version 29 reads the inputs of all actions. */
+export function anyAction(action: Action) {
+  return Object.keys(action.inputs).map((name) => action.inputs[name])[0];
 }
 
 type TypedParams = ParamsFrom<Typed>;

@@ -1,9 +1,11 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
+import { tableOf } from "../../../src/input/schemaPlan";
+import type { DeclaredInputs } from "../../../src/input/types";
 
 interface ListedAction {
   description?: string;
-  inputs?: Record<string, unknown>;
+  inputs?: DeclaredInputs;
 }
 
 export class ActionsList extends CLI {
@@ -33,7 +35,7 @@ export class ActionsList extends CLI {
         console.log(`  version: ${version}`);
         console.log(`    ${action.description}`);
         console.log("    inputs:");
-        for (const [input, settings] of Object.entries(action.inputs ?? {}))
+        for (const [input, settings] of Object.entries(tableOf(action.inputs)))
           console.log(`      ${input}: ${JSON.stringify(settings)}`);
       }
     }
@@ -44,7 +46,7 @@ export class ActionsList extends CLI {
 function describeVersions(name: string) {
   return api.actions.versions[name]!.map((version) => {
     const action: ListedAction = api.actions.actions[name]![version]!;
-    const { description, inputs = {} } = action;
-    return { name, version, description, inputs };
+    const { description, inputs } = action;
+    return { name, version, description, inputs: tableOf(inputs) };
   });
 }

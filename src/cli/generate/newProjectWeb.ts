@@ -181,6 +181,20 @@ export const webSettings: readonly NewProjectSetting[] = [
   },
 
   {
+    setting: "web.listErrors",
+    v29: "false",
+    newProject: "true",
+    reason: "a form can show all its errors at once, each at its field",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "listErrors: false,",
+        replace: "listErrors: true,",
+      },
+    ],
+  },
+
+  {
     setting: "web.maxArrayItems",
     v29: "1000000",
     newProject: "10000",

@@ -8,6 +8,7 @@ import {
   wrongType,
   type FileRule,
 } from "../../input/file";
+import { tableOf } from "../../input/schemaPlan";
 import { BodyError } from "./bodyError";
 import type { WebConfig } from "./webConfig";
 
@@ -31,7 +32,7 @@ export class FileRules {
         ? Object.values(actions[action]!)
         : [];
     for (const { inputs } of versions) {
-      for (const [name, { file }] of Object.entries(inputs ?? {})) {
+      for (const [name, { file }] of Object.entries(tableOf(inputs))) {
         if (!file) continue;
         const other = declared.get(name);
         declared.set(name, other ? widest(file, other) : file);

@@ -136,6 +136,7 @@ function runAction(
   routed: ConnectionParams,
 ): Promise<unknown> {
   const { params } = connection;
+  request.routed = routed;
   const named: unknown = params.action;
   params.action = null; // routes decide, not what a client puts into its query or body
   applyRoute(connection, routed);

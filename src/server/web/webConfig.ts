@@ -69,6 +69,8 @@ export interface WebConfig {
   /** Answer TRACE; otherwise with 405. */
   trace?: boolean;
   legacyEnvelope?: boolean;
+  /** List all missing and bad params as `errors`, also for actions without a schema. */
+  listErrors?: boolean;
   defaultErrorStatusCode?: number;
   flatFileCacheDuration?: number;
   enableEtag?: boolean;

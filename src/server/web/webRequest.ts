@@ -64,6 +64,8 @@ export class ParsedURL {
   }
 }
 
+const NOTHING = Object.freeze({});
+
 /**
  * Cookies, the parsed URL and the list of headers are built when somebody looks: most requests need none of them.
  */
@@ -80,6 +82,8 @@ export class WebRequest {
   responseHttpCode: number | string;
   /** The fields and files of the body, as they were parsed. */
   form: unknown;
+  /** The params that the path gives. */
+  routed: Connection["params"];
   connection: Connection | undefined;
   /** The client asked whether it may send its body, and was told so. */
   saidContinue: boolean;
@@ -112,6 +116,7 @@ export class WebRequest {
     this.params = {};
     this.responseHttpCode = 200;
     this.form = undefined;
+    this.routed = NOTHING;
     this.connection = undefined;
     this.saidContinue = false;
     this.namesFolder = false;

@@ -9,7 +9,7 @@ import { api } from "../../api";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
-import { isThenable } from "../../input/field";
+import { isThenable, type TextParams } from "../../input/field";
 import { messageForClients } from "../../log/clientJson";
 import { isCutLogged } from "../../log/refusals";
 import { admit, isBooting } from "../booting";
@@ -38,6 +38,7 @@ import { isForAction, routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
+import { textParamsOf } from "./textParams";
 import { UploadDisk } from "./uploadDisk";
 import { removeLeftovers, uploadFolder } from "./uploads";
 import { checkConfig, httpsSettings, type WebConfig } from "./webConfig";
@@ -353,6 +354,10 @@ export class WebServer extends Server {
     await answerWithFile(request, file, this.extra).finally(() =>
       this.endWhenClosed(request),
     );
+  }
+
+  override textParams(connection: Connection): TextParams {
+    return textParamsOf(connection);
   }
 
   /** Answer a request that could not be worked on, as far as it still can be answered. */

@@ -1,0 +1,277 @@
+/**
+ * Turns texts of queries, paths, forms and command lines into the types that a JSON Schema names. Compiled once for each
+ * schema. A text that is no such value stays what it is, so that the schema's own error tells the client.
+ */
+import type { JsonSchema } from "./standardSchema";
+
+/** @returns the value, or what its text means; the given objects and lists are not changed */
+export type Coercion = (value: unknown) => unknown;
+
+/** The value is what it is. */
+const KEEP: Coercion = (value) => value;
+
+const NUMBER = /^-?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d{1,3})?$/i;
+const WHOLE = /^-?\d+$/;
+
+/** Nested types that a `$ref` or a list may repeat; deeper values stay what they are. */
+const MAX_DEPTH = 64;
+
+/** The coercion of one schema, and what its parts refer to. */
+interface Document {
+  root: JsonSchema;
+  /** Of recursive schemas. */
+  known: Map<JsonSchema, Coercion>;
+}
+
+/**
+ * @param root what a `$ref` of the schema is relative to
+ * @returns undefined when nothing of the schema has another type than text
+ */
+export function compileCoercion(
+  schema: unknown,
+  root: JsonSchema,
+): Coercion | undefined {
+  const coercion = compile(schema, { root, known: new Map() }, 0);
+  return coercion === KEEP ? undefined : coercion;
+}
+
+/** The schema that a local `$ref` names, followed to its end; undefined for one that leads nowhere. */
+export function resolveRef(
+  schema: unknown,
+  root: JsonSchema,
+): JsonSchema | undefined {
+  let current = schema;
+  for (let hops = 0; hops < MAX_DEPTH; hops++) {
+    if (!isObject(current)) return undefined;
+    const { $ref } = current;
+    if (typeof $ref !== "string") return current;
+    current = pointed($ref, root);
+  }
+  return undefined;
+}
+
+function pointed(ref: string, root: JsonSchema): unknown {
+  if (!ref.startsWith("#")) return undefined;
+  let current: unknown = root;
+  for (const part of ref.slice(1).split("/").filter(Boolean)) {
+    const key = decodePart(part);
+    current =
+      isObject(current) && Object.hasOwn(current, key)
+        ? current[key]
+        : undefined;
+  }
+  return current;
+}
+
+function decodePart(part: string): string {
+  const plain = part.replaceAll("~1", "/").replaceAll("~0", "~");
+  try {
+    return decodeURIComponent(plain);
+  } catch {
+    return plain;
+  }
+}
+
+function compile(schema: unknown, of: Document, depth: number): Coercion {
+  const resolved = resolveRef(schema, of.root);
+  if (!resolved || depth > MAX_DEPTH) return KEEP;
+  const known = of.known.get(resolved);
+  if (known) return known;
+  let compiled: Coercion = KEEP;
+  // a schema that refers to itself finds this one, which knows the outcome by the time that a value comes
+  of.known.set(resolved, (value) => compiled(value));
+  compiled = compileResolved(resolved, of, depth);
+  of.known.set(resolved, compiled);
+  return compiled;
+}
+
+function compileResolved(
+  schema: JsonSchema,
+  of: Document,
+  depth: number,
+): Coercion {
+  const steps: Coercion[] = [];
+  for (const part of listOf(schema.allOf))
+    steps.push(compile(part, of, depth + 1));
+  const options = listOf(schema.anyOf ?? schema.oneOf);
+  if (options.length > 0) steps.push(oneOf(options, of, depth));
+  if ("const" in schema || Array.isArray(schema.enum))
+    steps.push(memberOf(schema));
+  else {
+    const types = typesOf(schema);
+    if (!types.includes("string"))
+      for (const type of types) steps.push(ofType(type, schema, of, depth));
+  }
+  const needed = steps.filter((step) => step !== KEEP);
+  if (needed.length < 2) return needed[0] ?? KEEP;
+  return (value) => needed.reduce((result, step) => step(result), value);
+}
+
+function typesOf({ type, properties, items }: JsonSchema): string[] {
+  if (typeof type === "string") return [type];
+  if (Array.isArray(type)) return type as string[];
+  if (properties !== undefined) return ["object"];
+  return items === undefined ? [] : ["array"];
+}
+
+function ofType(
+  type: string,
+  schema: JsonSchema,
+  of: Document,
+  depth: number,
+): Coercion {
+  switch (type) {
+    case "integer":
+    case "number":
+      return toNumber;
+    case "boolean":
+      return toBoolean;
+    case "null":
+      return (value) => (value === "null" ? null : value);
+    case "array":
+      return toList(schema, of, depth);
+    case "object":
+      return toObject(schema, of, depth);
+    default:
+      return KEEP;
+  }
+}
+
+function toNumber(value: unknown): unknown {
+  if (typeof value !== "string" || !NUMBER.test(value)) return value;
+  const number = Number(value);
+  if (!Number.isFinite(number)) return value;
+  // 9007199254740993 would become another number
+  return WHOLE.test(value) && !Number.isSafeInteger(number) ? value : number;
+}
+
+function toBoolean(value: unknown): unknown {
+  if (value === "true" || value === "1") return true;
+  if (value === "false" || value === "0") return false;
+  return value;
+}
+
+/** Of `const` and `enum`: the member with this text, unless a text is one itself. */
+function memberOf(schema: JsonSchema): Coercion {
+  const members = fixedValues(schema);
+  const others = new Map(
+    members
+      .filter((member) => typeof member !== "string")
+      .map((member) => [String(member), member]),
+  );
+  if (others.size === 0) return KEEP;
+  return (value) =>
+    typeof value === "string" && !members.includes(value) && others.has(value)
+      ? others.get(value)
+      : value;
+}
+
+function toList(schema: JsonSchema, of: Document, depth: number): Coercion {
+  const first = listOf(schema.prefixItems).map((item) =>
+    compile(item, of, depth + 1),
+  );
+  const others = compile(schema.items, of, depth + 1);
+  return (value) => {
+    if (value === undefined || value === null) return value;
+    return listFrom(value).map((item, index) => (first[index] ?? others)(item));
+  };
+}
+
+/** One value is a list of one; `qs` gives long lists as objects with the keys "0" to "n-1". */
+function listFrom(value: unknown): unknown[] {
+  if (Array.isArray(value)) return value;
+  if (!isObject(value)) return [value];
+  const keys = Object.keys(value);
+  const isList =
+    keys.length > 0 && keys.every((key, index) => key === String(index));
+  return isList ? Object.values(value) : [value];
+}
+
+function toObject(schema: JsonSchema, of: Document, depth: number): Coercion {
+  const properties = new Map<string, Coercion>();
+  const declared = isObject(schema.properties) ? schema.properties : {};
+  for (const [name, property] of Object.entries(declared))
+    properties.set(name, compile(property, of, depth + 1));
+  const others = compile(schema.additionalProperties, of, depth + 1);
+  const isKept =
+    others === KEEP && [...properties.values()].every((one) => one === KEEP);
+  if (isKept) return KEEP;
+  return (value) => {
+    if (!isPlain(value)) return value;
+    const result: Record<string, unknown> = {};
+    for (const key of Object.keys(value)) {
+      if (key === "__proto__") continue;
+      result[key] = (properties.get(key) ?? others)(value[key]);
+    }
+    return result;
+  };
+}
+
+/** A text stays one if any of the options takes texts; an object goes by the option whose fixed properties it has. */
+function oneOf(options: unknown[], of: Document, depth: number): Coercion {
+  const schemas = options
+    .map((option) => resolveRef(option, of.root))
+    .filter((option) => option !== undefined);
+  const takesText = schemas.some(isForText);
+  const texts = new Set(schemas.flatMap(fixedValues));
+  const compiled = schemas.map((option) => compile(option, of, depth + 1));
+  if (compiled.every((coercion) => coercion === KEEP)) return KEEP;
+  return (value) => {
+    if (typeof value === "string") {
+      if (takesText || texts.has(value)) return value;
+      for (const coercion of compiled) {
+        const result = coercion(value);
+        if (result !== value) return result;
+      }
+      return value;
+    }
+    if (!isPlain(value)) {
+      const list = schemas.findIndex((one) => typesOf(one).includes("array"));
+      return Array.isArray(value) && list >= 0 ? compiled[list]!(value) : value;
+    }
+    const index = schemas.findIndex((one) => hasConstants(one, value, of));
+    return index === -1 ? value : compiled[index]!(value);
+  };
+}
+
+function isForText(schema: JsonSchema): boolean {
+  return fixedValues(schema).length === 0 && typesOf(schema).includes("string");
+}
+
+/** The members of `const` and `enum`. */
+function fixedValues(schema: JsonSchema): unknown[] {
+  return "const" in schema ? [schema.const] : listOf(schema.enum);
+}
+
+/** Whether an object may be of an option: each property with one fixed text has it. */
+function hasConstants(
+  schema: JsonSchema,
+  value: Record<string, unknown>,
+  of: Document,
+): boolean {
+  if (!typesOf(schema).includes("object")) return false;
+  const properties = isObject(schema.properties) ? schema.properties : {};
+  return Object.entries(properties).every(([name, property]) => {
+    const resolved = resolveRef(property, of.root);
+    return (
+      !resolved ||
+      !("const" in resolved) ||
+      String(value[name]) === String(resolved.const)
+    );
+  });
+}
+
+export function listOf(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Objects of parsers; files and other instances are what they are. */
+export function isPlain(value: unknown): value is Record<string, unknown> {
+  if (!isObject(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}

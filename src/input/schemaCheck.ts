@@ -1,0 +1,87 @@
+/** Checks values by a Standard Schema. */
+import type { InputErrors } from "./field";
+import { HttpError } from "../errors";
+import { MAX_LISTED, noteProblem, SchemaError } from "./problem";
+import type { SchemaPlan } from "./schemaPlan";
+import type { SchemaIssue, SchemaResult } from "./standardSchema";
+
+/** What a schema made of a value. */
+export type Checked = { isGood: true; value: unknown } | { isGood: false };
+
+const BAD: Checked = { isGood: false };
+
+/**
+ * Check a value; what is wrong is added to `errors`.
+ * @param prefix the dotted path of the value, with a dot at its end
+ * @returns a promise only if the schema is asynchronous
+ * @throws what the schema throws
+ */
+export function checkValue(
+  { schema }: SchemaPlan,
+  value: unknown,
+  errors: InputErrors,
+  prefix: string,
+): Checked | Promise<Checked> {
+  const result = schema["~standard"].validate(value);
+  return "then" in result
+    ? result.then((settled) => conclude(settled, value, errors, prefix))
+    : conclude(result, value, errors, prefix);
+}
+
+function conclude(
+  result: SchemaResult<unknown>,
+  value: unknown,
+  errors: InputErrors,
+  prefix: string,
+): Checked {
+  if (!result.issues) return { isGood: true, value: result.value };
+  for (const issue of result.issues.slice(0, MAX_LISTED))
+    noteIssue(issue, value, errors, prefix);
+  return BAD;
+}
+
+function noteIssue(
+  issue: SchemaIssue,
+  value: unknown,
+  errors: InputErrors,
+  prefix: string,
+): void {
+  const keys = keysOf(issue);
+  const path = prefix + keys.map(String).join(".");
+  const name = path.endsWith(".") ? path.slice(0, -1) : path;
+  if (name !== "" && at(value, keys) === undefined) {
+    errors.missingParams.push(name);
+    noteProblem(errors, { path: name, code: "missing", error: undefined });
+    return;
+  }
+  const { cause } = issue as { cause?: unknown };
+  const error =
+    cause instanceof HttpError ? cause : new SchemaError(name, issue.message);
+  errors.validatorErrors.push(error);
+  noteProblem(errors, { path: name, code: codeOf(issue), error });
+}
+
+function keysOf({ path }: SchemaIssue): PropertyKey[] {
+  return (path ?? []).map((segment) =>
+    typeof segment === "object" ? segment.key : segment,
+  );
+}
+
+/** The value below own keys, or undefined. */
+function at(value: unknown, keys: readonly PropertyKey[]): unknown {
+  let current = value;
+  for (const key of keys) {
+    if (typeof current !== "object" || current === null) return undefined;
+    current = Object.hasOwn(current, key)
+      ? (current as Record<PropertyKey, unknown>)[key]
+      : undefined;
+  }
+  return current;
+}
+
+/** zod and arktype say `code`, valibot `type`. */
+function codeOf(issue: SchemaIssue): string {
+  const { code, type } = issue as { code?: unknown; type?: unknown };
+  if (typeof code === "string") return code;
+  return typeof type === "string" ? type : "invalid";
+}

@@ -1,0 +1,127 @@
+/** Inputs that are one schema of all params. */
+import { fileFailure, type AnyFileInput } from "./file";
+import { config } from "../config/config";
+import { isPlain } from "./coercion";
+import { isThenable, type InputErrors, type TextParams } from "./field";
+import { checkValue, type Checked } from "./schemaCheck";
+import { declareFiles, type SchemaPlan } from "./schemaPlan";
+import type {
+  SchemaInput,
+  SchemaIssue,
+  SchemaOutput,
+  SchemaResult,
+  StandardSchema,
+} from "./standardSchema";
+import type { ParamsOfInputs } from "./types";
+
+type Params = Record<string, any>;
+
+/** How the params of a call are checked by its schema. */
+export interface SchemaCall {
+  errors: InputErrors;
+  /** Names of the framework's own params, which the schema gets only if it declares them. */
+  safeParams: readonly string[];
+  text: TextParams;
+}
+
+/**
+ * Check and convert the params: those that the schema does not know are dropped if its JSON Schema tells its properties,
+ * those that came as text are coerced, and the schema does the rest.
+ * @returns what the schema makes, with the framework's own params; the given ones when they are bad
+ * @throws what the schema throws; TypeError when it makes no object
+ */
+export function applySchema(
+  plan: SchemaPlan,
+  params: Params,
+  { errors, safeParams, text }: SchemaCall,
+): Params | PromiseLike<Params> {
+  const own: Params = {};
+  const given: Params = {};
+  const isOpen = config.general?.disableParamScrubbing === true;
+  for (const name of Object.keys(params)) {
+    const value: unknown = params[name];
+    if (name === "__proto__") continue;
+    const isDeclared = Object.hasOwn(plan.table, name);
+    if (!isDeclared && safeParams.includes(name)) own[name] = value;
+    else if (isDeclared || isOpen || plan.names === undefined)
+      given[name] = text.has(name) ? coerced(plan, name, value) : value;
+  }
+  const finish = (checked: Checked): Params => {
+    if (!checked.isGood) return { ...given, ...own };
+    if (!isPlain(checked.value))
+      throw new TypeError("the schema of the inputs makes no object");
+    return { ...checked.value, ...own };
+  };
+  const checked = checkValue(plan, given, errors, "");
+  return isThenable(checked) ? checked.then(finish) : finish(checked);
+}
+
+function coerced(
+  { properties, others, table }: SchemaPlan,
+  name: string,
+  value: unknown,
+): unknown {
+  const coercion =
+    properties.get(name) ?? (Object.hasOwn(table, name) ? undefined : others);
+  return coercion ? coercion(value) : value;
+}
+
+/**
+ * Inputs of a schema, and uploaded files beside it:
+ * `inputs = withFiles(z.object({ title: z.string() }), { picture: file({ maxSize: 1024 ** 2, required: true }) })`.
+ */
+export function withFiles<
+  S extends StandardSchema,
+  Files extends Record<string, AnyFileInput>,
+>(
+  schema: S,
+  files: Files,
+): StandardSchema<SchemaInput<S>, SchemaOutput<S> & ParamsOfInputs<Files>> {
+  const inner = schema["~standard"];
+  const combined = {
+    "~standard": {
+      version: 1 as const,
+      jsonSchema: (inner as { jsonSchema?: unknown }).jsonSchema,
+      vendor: "actionhero",
+      validate(value: unknown) {
+        const { fields, taken, issues } = split(value, files);
+        const result = inner.validate(fields);
+        return isThenable(result)
+          ? result.then((settled) => merge(settled, taken, issues))
+          : merge(result, taken, issues);
+      },
+    },
+  };
+  declareFiles(combined, files);
+  return combined as never;
+}
+
+function split(value: unknown, files: Record<string, AnyFileInput>) {
+  const fields: Params = { ...(value as Params) };
+  const taken: Params = {};
+  const issues: SchemaIssue[] = [];
+  for (const [name, { file, required }] of Object.entries(files)) {
+    const given: unknown = fields[name];
+    delete fields[name];
+    if (given === undefined) {
+      if (required === true)
+        issues.push({ path: [name], message: "a file is required" });
+      continue;
+    }
+    const cause = fileFailure(file, given, name);
+    if (cause)
+      issues.push({ path: [name], message: cause.message, cause } as never);
+    else taken[name] = given;
+  }
+  return { fields, taken, issues };
+}
+
+function merge(
+  result: SchemaResult<unknown>,
+  files: Params,
+  issues: SchemaIssue[],
+): SchemaResult<unknown> {
+  if (result.issues || issues.length > 0)
+    return { issues: [...issues, ...(result.issues ?? [])] };
+  return { value: { ...(result.value as Params), ...files } };
+}

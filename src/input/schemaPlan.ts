@@ -1,0 +1,162 @@
+/** What is known of a Standard Schema before a value comes, and how values pass it. */
+import {
+  compileCoercion,
+  isObject,
+  listOf,
+  resolveRef,
+  type Coercion,
+} from "./coercion";
+import type { AnyFileInput } from "./file";
+import {
+  isStandardSchema,
+  jsonSchemaOf,
+  type JsonSchema,
+  type StandardSchema,
+} from "./standardSchema";
+import type { DeclaredInputs, Inputs } from "./types";
+
+export interface SchemaPlan {
+  readonly schema: StandardSchema;
+  /** Of the values that it takes; undefined when its library gives none. */
+  readonly json: JsonSchema | undefined;
+  /** Its properties; undefined when it takes others, too, or does not say. */
+  readonly names: ReadonlySet<string> | undefined;
+  /** The same as a table of inputs, for documentation and the names of params. */
+  readonly table: Inputs;
+  /** For a whole value that came as text. */
+  readonly whole: Coercion | undefined;
+  /** For the properties that came as text. */
+  readonly properties: ReadonlyMap<string, Coercion>;
+  /** For properties that have no name of their own. */
+  readonly others: Coercion | undefined;
+}
+
+/** The properties of a schema of objects, through unions and intersections. */
+interface Shape {
+  /** All schemas of each name. */
+  properties: Map<string, unknown[]>;
+  required: Set<string>;
+  isClosed: boolean;
+  others: unknown;
+}
+
+const NO_INPUTS: Inputs = Object.freeze({});
+const MAX_DEPTH = 16;
+
+const plans = new WeakMap<StandardSchema, SchemaPlan>();
+const filesOf = new WeakMap<StandardSchema, Record<string, AnyFileInput>>();
+
+/** Compiled when an action or a task is registered, or when a schema is first used. */
+export function planOf(schema: StandardSchema): SchemaPlan {
+  let plan = plans.get(schema);
+  if (!plan) plans.set(schema, (plan = compile(schema)));
+  return plan;
+}
+
+/** The inputs as a table, also when they are a schema: its properties, and which of them are required. */
+export function tableOf(inputs: DeclaredInputs | null | undefined): Inputs {
+  if (!inputs) return NO_INPUTS;
+  return isStandardSchema(inputs) ? planOf(inputs).table : inputs;
+}
+
+/** Compile the schemas of inputs, so that no request has to wait for it. */
+export function prepareInputs(inputs: DeclaredInputs | null | undefined): void {
+  if (isStandardSchema(inputs)) planOf(inputs);
+  for (const { schema } of Object.values(tableOf(inputs))) {
+    if (isStandardSchema(schema)) planOf(schema);
+  }
+}
+
+/** The files that a schema takes beside what its JSON Schema tells. */
+export function declareFiles(
+  schema: StandardSchema,
+  files: Record<string, AnyFileInput>,
+): void {
+  filesOf.set(schema, files);
+}
+
+function compile(schema: StandardSchema): SchemaPlan {
+  const json = jsonSchemaOf(schema, "input");
+  const shape = json && shapeOf(json, json, 0);
+  const files = filesOf.get(schema) ?? {};
+  const table: Inputs = {};
+  const properties = new Map<string, Coercion>();
+  for (const [name, schemas] of shape?.properties ?? []) {
+    if (name === "__proto__") continue;
+    table[name] = describe(name, schemas, shape!);
+    const coercion = compileCoercion(united(schemas), json!);
+    if (coercion) properties.set(name, coercion);
+  }
+  Object.assign(table, files);
+  return {
+    schema,
+    json,
+    names: shape?.isClosed ? new Set(Object.keys(table)) : undefined,
+    table,
+    whole: json && compileCoercion(json, json),
+    properties,
+    others: json && compileCoercion(shape?.others, json),
+  };
+}
+
+function describe(name: string, schemas: unknown[], { required }: Shape) {
+  const { default: value } = (schemas[0] ?? {}) as { default?: unknown };
+  return value === undefined
+    ? { required: required.has(name) }
+    : { required: required.has(name), default: value };
+}
+
+function united(schemas: unknown[]): unknown {
+  return schemas.length === 1 ? schemas[0] : { anyOf: schemas };
+}
+
+function shapeOf(
+  schema: unknown,
+  root: JsonSchema,
+  depth: number,
+): Shape | undefined {
+  const resolved = resolveRef(schema, root);
+  if (!resolved || depth > MAX_DEPTH) return undefined;
+  const options = listOf(resolved.anyOf ?? resolved.oneOf);
+  const parts = [...listOf(resolved.allOf), ...options];
+  const isUnion = options.length > 0;
+  if (parts.length > 0 && resolved.properties === undefined) {
+    const shapes = parts.map((part) => shapeOf(part, root, depth + 1));
+    return shapes.every((shape) => shape !== undefined)
+      ? join(shapes, isUnion)
+      : undefined;
+  }
+  if (resolved.type !== "object" && !isObject(resolved.properties))
+    return undefined;
+  const { additionalProperties: others, patternProperties } = resolved;
+  const isOpen = others !== undefined && others !== false;
+  return {
+    properties: new Map(
+      Object.entries((resolved.properties ?? {}) as object).map(
+        ([name, property]) => [name, [property]],
+      ),
+    ),
+    required: new Set(listOf(resolved.required) as string[]),
+    isClosed: !isOpen && patternProperties === undefined,
+    others,
+  };
+}
+
+/** @param isUnion a property is required only if all of them require it */
+function join(shapes: Shape[], isUnion: boolean): Shape {
+  const properties = new Map<string, unknown[]>();
+  const required = new Set<string>();
+  for (const shape of shapes) {
+    for (const [name, schemas] of shape.properties)
+      properties.set(name, [...(properties.get(name) ?? []), ...schemas]);
+    for (const name of shape.required)
+      if (!isUnion || shapes.every((other) => other.required.has(name)))
+        required.add(name);
+  }
+  return {
+    properties,
+    required,
+    isClosed: shapes.every(({ isClosed }) => isClosed),
+    others: shapes.find(({ others }) => isObject(others))?.others,
+  };
+}

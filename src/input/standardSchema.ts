@@ -1,0 +1,83 @@
+/** Schemas of any library that implements Standard Schema (standardschema.dev), and the JSON Schema that some of them give. */
+
+/** One thing that is wrong with a value. */
+export interface SchemaIssue {
+  readonly message: string;
+  /** Keys from the root to the bad value; a segment is a key, or an object that has one. */
+  readonly path?:
+    readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+export type SchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+
+/** What a JSON Schema is asked for: the dialect, and options of the library. */
+interface JsonSchemaOptions {
+  readonly target: string;
+  readonly libraryOptions?: Record<string, unknown> | undefined;
+}
+
+/** A schema of zod, valibot, arktype or another library. */
+export interface StandardSchema<Input = any, Output = any> {
+  readonly "~standard": {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (
+      value: unknown,
+    ) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
+    readonly types?:
+      { readonly input: Input; readonly output: Output } | undefined;
+  };
+}
+
+/** The type of the values that a schema takes. */
+export type SchemaInput<S extends StandardSchema> = NonNullable<
+  S["~standard"]["types"]
+>["input"];
+
+/** The type of the values that a schema makes of them. */
+export type SchemaOutput<S extends StandardSchema> = NonNullable<
+  S["~standard"]["types"]
+>["output"];
+
+/** A JSON Schema, as far as it is an object. */
+export type JsonSchema = Record<string, any>;
+
+interface Converter {
+  input(options: JsonSchemaOptions): JsonSchema;
+  output(options: JsonSchemaOptions): JsonSchema;
+}
+
+const TARGET = "draft-2020-12";
+
+export function isStandardSchema(value: unknown): value is StandardSchema {
+  if (value === null) return false;
+  if (typeof value !== "object" && typeof value !== "function") return false;
+  const standard = (value as { "~standard"?: { validate?: unknown } })[
+    "~standard"
+  ];
+  return typeof standard?.validate === "function";
+}
+
+/**
+ * The JSON Schema (2020-12) of the values that a schema takes, or of those that it makes.
+ * @returns undefined when its library has none to give, or not for this schema
+ */
+export function jsonSchemaOf(
+  schema: StandardSchema,
+  side: "input" | "output",
+): JsonSchema | undefined {
+  const { jsonSchema } = schema["~standard"] as { jsonSchema?: Converter };
+  if (typeof jsonSchema?.[side] !== "function") return undefined;
+  // zod: what JSON cannot express, such as a Date, is then anything, and the rest of the schema is still described
+  const lenient = { unrepresentable: "any" };
+  for (const libraryOptions of [lenient, undefined]) {
+    try {
+      return jsonSchema[side]({ target: TARGET, libraryOptions });
+    } catch {
+      // the library refuses these options, or this schema
+    }
+  }
+  return undefined;
+}
