@@ -1,6 +1,6 @@
 /** The worker as the hooks and the body of one job see it. */
 import { shortJson } from "./jobFields";
-import type { Effect, QueuedJob } from "./store/store";
+import type { Effect, HeldJob, QueuedJob } from "./store/store";
 import type { ParsedJob } from "./types";
 import type { Worker } from "./worker";
 import type { JobLease } from "./workerProcess";
@@ -60,6 +60,15 @@ export interface JobView extends Worker {
   progress(progress: unknown): Promise<void>;
   /** For `run.ts`: the effects of the run, with the release of all locks. */
   takeEffects(): Effect[];
+}
+
+/** @returns undefined for a job without an id, or outside of any queue */
+export function heldJob({
+  job: { id },
+  lease: { worker },
+  raw,
+}: Pick<JobView, "job" | "lease" | "raw">): HeldJob | undefined {
+  return id && worker ? { id, worker, raw } : undefined;
 }
 
 export type JobViewClass = new (
@@ -139,9 +148,9 @@ export function viewClassOf(worker: Worker): JobViewClass {
     }
 
     async progress(progress: unknown): Promise<void> {
-      const { id } = this.job;
-      if (id && !this.isOver)
-        await worker.store.updateJob(id, { progress: shortJson(progress) });
+      const held = heldJob(this);
+      if (held && !this.isOver)
+        await worker.store.updateJob(held, { progress: shortJson(progress) });
     }
 
     takeEffects(): Effect[] {

@@ -2,7 +2,12 @@
 import { ActionheroError, toError } from "../errors";
 import { jobOf } from "./encode";
 import { failedEntry, parseJob } from "./failure";
-import { LeaseEnded, type JobView, type JobViewClass } from "./jobView";
+import {
+  heldJob,
+  LeaseEnded,
+  type JobView,
+  type JobViewClass,
+} from "./jobView";
 import { runHooks } from "./pluginRunner";
 import { keepOverrun, mayOverlap, warnOfOverrun } from "./overrun";
 import { nextAttempt } from "./retry";
@@ -50,7 +55,7 @@ async function performJob(view: JobView): Promise<Outcome> {
     // the job waits for a slot, or was given to another worker already
     if (job.concurrency && !(await acquireSlot(view, job.concurrency)))
       return NO_OUTCOME;
-    if (parsed.id) showRunning(view, parsed.id);
+    showRunning(view);
     if (mayOverlap(view, job)) await warnOfOverrun(view);
     view.notify("job", queue, parsed);
     if (!(await runHooks(view, "beforePerform", job, parsed)))
@@ -109,9 +114,12 @@ async function acquireSlot(view: JobView, limit: number): Promise<boolean> {
 }
 
 /** Not waited for: the job does not depend on it. */
-function showRunning(view: JobView, id: string): void {
-  const fields = { state: "running", attempt: view.job.attempt ?? 1 } as const;
-  view.store.updateJob(id, fields).catch(() => undefined); // its report says what became of it
+function showRunning(view: JobView): void {
+  const { job, store } = view;
+  const held = heldJob(view);
+  if (!held) return;
+  const fields = { state: "running", attempt: job.attempt ?? 1 } as const;
+  store.updateJob(held, fields).catch(() => undefined); // its report says what became of it
 }
 
 /** Plugins may change `view.error` and `view.result` after the body. */

@@ -1,8 +1,10 @@
 /** What jobs declare: retry, timeout, concurrency, unique, maxFailed; ids, progress and results. */
 import { once } from "node:events";
+import { Redis } from "ioredis";
 import { delayBefore } from "../../src/resque/retry";
 import type { Jobs } from "../../src/resque/types";
 import { describeOnEachEngine } from "../support/engines";
+import { FlakyProxy } from "../support/flakyProxy";
 import { Bench, until } from "./support";
 
 describeOnEachEngine("declared features", (engine) => {
@@ -242,6 +244,30 @@ describeOnEachEngine("declared features", (engine) => {
     const at = Date.now() + 9e4;
     const later = await queue.enqueueTracked("q", "long", [1], { at });
     expect((await queue.job(later!))!.state).toBe("delayed");
+  });
+
+  test("a job that is over is not shown as running, though redis is far and has lost its scripts", async () => {
+    const proxy = engine.server && new FlakyProxy(engine.server.port, 10);
+    await proxy?.start();
+    const client = () =>
+      proxy ? new Redis({ port: proxy.port }) : engine.client();
+    const far = new Bench({ client });
+    try {
+      const jobs: Jobs = { short: () => "result" };
+      const queue = await far.queue(jobs);
+      const worker = await far.startedWorker(jobs);
+      const over = once(worker, "success");
+      // what redis does not know by its hash is sent again, after what was sent meanwhile
+      if (proxy) await bench.redis.script("FLUSH");
+      const id = (await queue.enqueueTracked("q", "short", [1]))!;
+      await over;
+      await worker.end();
+      expect(await queue.job(id)).toMatchObject({ state: "done" });
+    } finally {
+      await far.close();
+      if (proxy) far.redis.disconnect();
+      await proxy?.stop();
+    }
   });
 
   test("enqueueMany adds many jobs in order", async () => {

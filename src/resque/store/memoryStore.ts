@@ -10,6 +10,7 @@ import type {
   ExchangeCall,
   ExchangeResult,
   ExchangeSlot,
+  HeldJob,
   HeldLock,
   JobFields,
   LockRequest,
@@ -307,7 +308,7 @@ export class MemoryStore implements QueueStore {
       if (listed?.owner !== process) return "lost";
       const slots = slotsOf(data, request.class);
       if (slots.members.has(worker.member)) return "acquired";
-      if (!listed.job) return "waiting";
+      if (listed.job?.raw !== job.raw) return "waiting";
       const free = limit - slots.members.size;
       if (free > 0) {
         slots.members.add(worker.member);
@@ -360,8 +361,11 @@ export class MemoryStore implements QueueStore {
     });
   }
 
-  updateJob(id: string, fields: JobFields): Promise<void> {
-    return this.run((data) => data.updateJob(id, fields));
+  updateJob({ id, worker, raw }: HeldJob, fields: JobFields): Promise<void> {
+    return this.run((data) => {
+      const held = data.workers.get(worker.member)?.job;
+      if (held?.raw === raw) data.updateJob(id, fields);
+    });
   }
 
   waitUnknown(

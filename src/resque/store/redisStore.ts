@@ -22,6 +22,7 @@ import type {
   ExchangeCall,
   ExchangeResult,
   ExchangeSlot,
+  HeldJob,
   HeldLock,
   JobFields,
   LockRequest,
@@ -130,11 +131,11 @@ export class RedisStore implements QueueStore {
   // -------------------------------------------------------------- scheduler
 
   async lead(name: string, ttlMs: number): Promise<boolean> {
-    return (await this.intime("LEAD", [name, ttlMs])) === 1;
+    return (await this.once("LEAD", [name, ttlMs])) === 1;
   }
 
   async resign(name: string): Promise<void> {
-    await this.intime("RESIGN", [name]);
+    await this.once("RESIGN", [name]);
   }
 
   async promote(limit: number): Promise<Promotion> {
@@ -323,8 +324,12 @@ export class RedisStore implements QueueStore {
     return reply === 1;
   }
 
-  async updateJob(id: string, fields: JobFields): Promise<void> {
-    await this.intime("UPDATE_JOB", [id, ...flatFields(fields)]);
+  async updateJob(
+    { id, worker, raw }: HeldJob,
+    fields: JobFields,
+  ): Promise<void> {
+    const args = [id, worker.member, raw, ...flatFields(fields)];
+    await this.once("UPDATE_JOB", args);
   }
 
   async waitUnknown(
@@ -341,17 +346,17 @@ export class RedisStore implements QueueStore {
   }
 
   async forgetRetry(key: string): Promise<void> {
-    await this.intime("FORGET_RETRY", [key]);
+    await this.once("FORGET_RETRY", [key]);
   }
 
   // -------------------------------------------------------------- operators
 
   async pause(queue: string): Promise<void> {
-    await this.intime("PAUSE", ["1", queue]);
+    await this.once("PAUSE", ["1", queue]);
   }
 
   async resume(queue: string): Promise<void> {
-    await this.intime("PAUSE", ["0", queue]);
+    await this.once("PAUSE", ["0", queue]);
   }
 
   async pausedQueues(): Promise<string[]> {
@@ -559,7 +564,7 @@ export class RedisStore implements QueueStore {
   }
 
   async markStopped(task: string, isStopped: boolean): Promise<void> {
-    await this.intime("MARK_STOPPED", [isStopped ? "1" : "0", task]);
+    await this.once("MARK_STOPPED", [isStopped ? "1" : "0", task]);
   }
 
   async isStopped(task: string): Promise<boolean> {

@@ -184,6 +184,13 @@ export interface QueueLockRequest {
   job: QueuedJob;
 }
 
+/** A tracked job that a worker runs. */
+export interface HeldJob {
+  id: string;
+  worker: WorkerIdentity;
+  raw: string;
+}
+
 export interface HeldLock {
   key: string;
   value: string;
@@ -397,8 +404,11 @@ export interface QueueStore {
    * queued, delayed or waiting; else it is taken over.
    */
   takeQueueLock(request: QueueLockRequest): Promise<boolean>;
-  /** Changes of a tracked job beside its report: that it runs, its progress. */
-  updateJob(id: string, fields: JobFields): Promise<void>;
+  /**
+   * Changes of a tracked job beside its report: that it runs, its progress. A call that arrives after the report, or
+   * again, changes nothing.
+   */
+  updateJob(job: HeldJob, fields: JobFields): Promise<void>;
   /**
    * A job was fetched that nobody here defines.
    * @param timeoutMs how long it may be so

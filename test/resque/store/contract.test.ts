@@ -383,18 +383,15 @@ describeOnEachStore("the store of the queue", (context) => {
         queue: "q",
         attempt: 1,
       });
-      await store.updateJob("1", { state: "running", progress: '{"at":5}' });
       const actor = await Actor.start(store, "p");
-      await actor.report(await actor.worker(), {
-        kind: "success",
-        effects: [
-          {
-            do: "updateJob",
-            id: "1",
-            fields: { state: "done", result: "[1]" },
-          },
-        ],
-      });
+      const worker = await actor.worker();
+      const { raw } = (await actor.next(worker))!;
+      const held = { id: "1", worker, raw };
+      await store.updateJob(held, { state: "running", progress: '{"at":5}' });
+      expect(await store.jobInfo("1")).toMatchObject({ state: "running" });
+      const fields = { state: "done", result: "[1]" } as const;
+      const effects: Effect[] = [{ do: "updateJob", id: "1", fields }];
+      await actor.report(worker, { kind: "success", effects });
       expect(await store.jobInfo("1")).toMatchObject({
         state: "done",
         result: [1],
@@ -405,8 +402,28 @@ describeOnEachStore("the store of the queue", (context) => {
     });
 
     test("a change of an unknown job leaves nothing behind", async () => {
-      await store.updateJob("ghost", { state: "running" });
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", [job("a").raw]);
+      const { raw } = (await actor.next(worker))!;
+      await store.updateJob({ id: "ghost", worker, raw }, { state: "running" });
       expect(await store.jobInfo("ghost")).toBeUndefined();
+    });
+
+    test("a change that comes after the report of the job has no effect", async () => {
+      const track = { id: "1", class: "a" };
+      await store.enqueue("q", [job("a").raw], { track });
+      await store.enqueue("q", [job("b").raw]);
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const { raw } = (await actor.next(worker))!;
+      const fields = { state: "done" } as const;
+      await actor.next(worker, {
+        kind: "success",
+        effects: [{ do: "updateJob", id: "1", fields }],
+      });
+      await store.updateJob({ id: "1", worker, raw }, { state: "running" });
+      expect(await store.jobInfo("1")).toMatchObject({ state: "done" });
     });
 
     test("an idempotency key adds one job in a day", async () => {
@@ -454,6 +471,19 @@ describeOnEachStore("the store of the queue", (context) => {
         effects: [{ do: "releaseSlot", class: "a" }],
       });
       expect(await actor.next(workers[1])).toEqual(job("a", 2));
+    });
+
+    test("a call that comes again after its job leaves the next job of the worker alone", async () => {
+      const { actor, workers, acquire } = await twoWorkers();
+      await acquire(0);
+      await store.enqueue("q", [job("b").raw]);
+      expect(await actor.next(workers[1], SUCCESS)).toEqual(job("b"));
+      expect(await acquire(1)).toBe("waiting");
+      expect(await store.lengths(["q"])).toEqual({
+        q: { queued: 0, waiting: 0 },
+      });
+      const [record] = await store.records([workers[1].member]);
+      expect(record.record).toContain(job("b").raw);
     });
 
     test("waiting jobs are listed, counted and removed with those of their queue", async () => {

@@ -132,7 +132,7 @@ describeOnRedis("the store on redis", () => {
         const late = [
           other.enqueue("q", ["late"]),
           other.delay(job(), { inMs: 1 }),
-          other.updateJob("x", { state: "done" }),
+          other.pause("x"),
         ];
         for (const call of late)
           await expect(call).rejects.toThrow("Command timed out");
@@ -144,6 +144,7 @@ describeOnRedis("the store on redis", () => {
           "after",
         ]);
         expect(await redis.zcard("resque:ah:due")).toBe(0);
+        expect(await redis.exists("resque:ah:paused")).toBe(0);
       } finally {
         server.resume();
         other.close();

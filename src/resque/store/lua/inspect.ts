@@ -151,12 +151,15 @@ export const REMOVE_LOST = operation(
 `,
 );
 
-// Arguments: id, fields...
+// Arguments: id, member, job, fields... A worker that does not have the job any more has reported what became of it.
 export const UPDATE_JOB = operation(
   [...APPLY_PARTS, EFFECTS],
   `
+  local tail = ',"payload":' .. ${C} .. '}'
+  local record = try('GET', ns .. 'worker:' .. ${B})
+  if not record or string.sub(record, -#tail) ~= tail then return 1 end
   allowWhenFull()
-  updateJob(${A}, ${ARG + 1}, #ARGV)
+  updateJob(${A}, ${ARG + 3}, #ARGV)
   return 1
 `,
 );

@@ -211,7 +211,10 @@ export const ACQUIRE_SLOT = operation(
   local slots, record = ns .. 'ah:limit:' .. class, ns .. 'worker:' .. member
   if redis.call('GET', ns .. 'ah:owner:' .. member) ~= process then return 'lost' end
   if redis.call('SISMEMBER', slots, member) == 1 then return 'acquired' end
-  if redis.call('EXISTS', record) == 0 then return 'waiting' end
+  -- a repetition that comes late must not touch the next job of the worker
+  local _, raw = openWaiting(${E})
+  local tail = ',"payload":' .. raw .. '}'
+  if string.sub(try('GET', record) or '', -#tail) ~= tail then return 'waiting' end
   allowWhenFull()
   redis.call('SADD', ns .. 'ah:limits', class)
   local free = tonumber(${D}) - redis.call('SCARD', slots)
