@@ -25,14 +25,17 @@ export const DEFAULT = {
         ? process.env.ALLOWED_HOSTS.split(",")
         : ([] as string[]),
       // the proxies in front, whose X-Forwarded-For, -Proto and -Host tell the client's address, scheme and host: false for none,
-      // a number of hops, networks ("10.0.0.0/8, loopback"), or a function (address, hop) => boolean. undefined: whoever
-      // writes X-Real-IP or X-Forwarded-For is believed, as in version 29
+      // a number of hops, networks ("10.0.0.0/8, loopback"), or { _toExpand: false, trusts: (address, hop) => boolean }.
+      // undefined: whoever writes X-Real-IP or X-Forwarded-For is believed, as in version 29
       trustProxy: undefined as
         | false
         | number
         | string
         | string[]
-        | ((address: string, hop: number) => boolean)
+        | {
+            _toExpand: false;
+            trusts: (address: string, hop: number) => boolean;
+          }
         | undefined,
       // a port, or the path of a unix socket
       port: (process.env.PORT || 8080) as number | string,
@@ -57,6 +60,23 @@ export const DEFAULT = {
         "Access-Control-Allow-Headers": "Content-Type",
         "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
       } as Record<string, any>,
+      // pages of which other sites may read responses; undefined: those that httpHeaders say, for all. Else an object:
+      // origins ("*", a list of origins, RegExps, or with _toExpand: false a function), credentials (false), methods,
+      // headers (those asked for), exposed ([]), maxAge (600 s). Access-Control-* of httpHeaders are not sent then
+      cors: undefined as
+        | {
+            origins: any; // string, RegExp, a list of them, or (origin: string) => boolean
+            credentials?: boolean;
+            methods?: string[];
+            headers?: string[];
+            exposed?: string[];
+            maxAge?: number;
+            _toExpand?: false;
+          }
+        | undefined,
+      // refuse (403) requests and websockets that pages of other sites send with the cookies of this one, except those of
+      // cors.origins with credentials, and of GET, HEAD, OPTIONS and TRACE
+      csrf: false,
       // the prefix of actions; may have several parts, or be null for none
       urlPathForActions: "api" as string | null,
       // the prefix of files

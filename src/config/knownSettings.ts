@@ -29,7 +29,15 @@ export type KnownSettings = readonly ActionheroConfigInterface[];
 const ENVIRONMENTS = ["development", "test", "production"];
 
 /** Namespaces whose unknown names are mistakes; projects keep settings of their own in the others. */
-const CLOSED = ["web", "websocket", "socket", "redis", "tasks", "logger"];
+const CLOSED = [
+  "web",
+  "securityHeaders",
+  "websocket",
+  "socket",
+  "redis",
+  "tasks",
+  "logger",
+];
 
 /** Parts with names that a project chooses. Settings whose default is an empty object are such parts, too. */
 const OPEN = [
@@ -38,6 +46,8 @@ const OPEN = [
   "plugins",
   "process",
   "routes",
+  "securityHeaders.headers",
+  "securityHeaders.tlsHeaders",
   "web.fingerprintOptions.settings",
   "web.formOptions",
   "web.httpHeaders",
@@ -72,6 +82,13 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "tasks.resque_overrides.queue": [],
   "tasks.resque_overrides.scheduler": [],
   "tasks.unknownJobs": ['"fail"', '"wait"'],
+  "web.cors": ["object"],
+  "web.cors.credentials": ["boolean"],
+  "web.cors.exposed": ["list"],
+  "web.cors.headers": ["list"],
+  "web.cors.maxAge": ["number"],
+  "web.cors.methods": ["list"],
+  "web.cors.origins": [],
   "web.dotfiles": ['"allow"', '"ignore"'],
   "web.extensionTypes": ['"all"', '"safe"'],
   "web.fingerprintOptions.on": ['"all"', '"actions"'],
@@ -85,7 +102,8 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "web.padding": ["number", "string"],
   "web.port": ["number", "string"],
   "web.rootEndpointType": ['"api"', '"file"'],
-  "web.trustProxy": ["boolean", "number", "string", "list", "function"],
+  "web.trustProxy": ["boolean", "list", "number", "object", "string"],
+  "web.trustProxy.trusts": ["function"],
   "web.uploads": ['"all"', '"declared"'],
   "websocket.bind": ['"http"', '"https"'],
 };

@@ -8,10 +8,12 @@ import { config } from "../config/config";
 import { ActionheroError } from "../errors";
 import { parseHeadersForClientAddress } from "../utils/parseHeadersForClientAddress";
 
+type Trusts = (address: string, hop: number) => boolean;
+
 /**
  * Which proxies are trusted: none (`false`), a number of hops, networks (`"10.0.0.0/8"`, an address, `"loopback"`,
  * `"linklocal"`, `"uniquelocal"`; a list, or one text with commas), or a function that gets an address and how many
- * hops it is away. A text of digits is a number of hops, and the empty text is `false`, as from an environment variable.
+ * hops it is away (in a configuration file as `{ _toExpand: false, trusts }`: other functions are called there). A text of digits is a number of hops, and the empty text is `false`, as from an environment variable.
  * Undefined or null: version 29, which believes the first entry of `X-Forwarded-For`, and `X-Real-IP` before it.
  */
 export type TrustProxy =
@@ -19,11 +21,10 @@ export type TrustProxy =
   | number
   | string
   | readonly string[]
-  | ((address: string, hop: number) => boolean)
+  | Trusts
+  | { _toExpand: false; trusts: Trusts }
   | null
   | undefined;
-
-type Trusts = (address: string, hop: number) => boolean;
 
 /** Names of networks that proxies are often in. */
 const NAMED_NETWORKS: Record<string, readonly string[]> = {
@@ -106,19 +107,17 @@ export function hostOf(req: IncomingMessage): string | undefined {
 }
 
 /**
- * Whether the page of an origin is one of this server itself. Without `web.trustProxy` a reported host counts, too,
- * as in version 29.
+ * Whether the page of an origin is one of this server itself: of its host, as a proxy may hide the scheme. Without
+ * `web.trustProxy` a reported host counts, too, as in version 29.
  */
 export function isSameOrigin(req: IncomingMessage, origin: string): boolean {
-  const [scheme, site] = origin.toLowerCase().split("://");
+  const [, site] = origin.toLowerCase().split("://");
   if (site === undefined) return false;
-  const trusts = trustedProxies();
-  if (site !== hostOf(req)?.toLowerCase())
-    return (
-      trusts === undefined &&
-      site === headerOf(req, "x-forwarded-host")?.toLowerCase()
-    );
-  return trusts === undefined || scheme === schemeOf(req);
+  if (site === hostOf(req)?.toLowerCase()) return true;
+  return (
+    trustedProxies() === undefined &&
+    site === headerOf(req, "x-forwarded-host")?.toLowerCase()
+  );
 }
 
 /** The first address from the end of the list that is no trusted proxy, or the first of all. */
@@ -172,7 +171,12 @@ function compile(setting: TrustProxy): Trusts | undefined {
   if (typeof setting === "string") return compileText(setting.trim());
   if (typeof setting === "number") return withinHops(setting);
   if (Array.isArray(setting)) return inNetworks(setting as string[]);
+  if (isWrapped(setting)) return setting.trusts;
   throw new ActionheroError("AH_CONFIG", WRONG);
+}
+
+function isWrapped(setting: unknown): setting is { trusts: Trusts } {
+  return typeof (setting as { trusts?: unknown }).trusts === "function";
 }
 
 function compileText(text: string): Trusts {

@@ -20,6 +20,10 @@ describeInBrowser("the pages with the websocket client", () => {
   let browser: Browser;
 
   beforeAll(async () => {
+    // as in new projects
+    config.securityHeaders.enabled = true;
+    config.web.cors = { origins: [] };
+    config.web.csrf = true;
     browser = await startBrowser();
   });
 

@@ -25,6 +25,12 @@ describeInBrowser("the pages in a browser", () => {
   const errors: string[] = [];
 
   beforeAll(async () => {
+    // as in new projects
+    config.securityHeaders.enabled = true;
+    config.securityHeaders.headers["Content-Security-Policy"] +=
+      "; script-src 'self' 'unsafe-eval'"; // the texts that this suite evaluates
+    config.web.cors = { origins: [] };
+    config.web.csrf = true;
     [app, browser] = await Promise.all([startWebApp(), startBrowser()]);
   });
 
@@ -32,6 +38,10 @@ describeInBrowser("the pages in a browser", () => {
     errors.length = 0;
     page = await browser.newPage({ viewport: { width: 360, height: 740 } });
     page.on("pageerror", (error) => errors.push(error.message));
+    page.on("console", (line) => {
+      if (line.text().includes("Content Security Policy"))
+        errors.push(line.text());
+    });
   });
 
   afterEach(async () => {

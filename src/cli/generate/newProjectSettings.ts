@@ -323,6 +323,27 @@ export const production = {
   },
 
   {
+    setting: "securityHeaders.enabled",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "pages load only what the server has, no frame of another site shows them; `Strict-Transport-Security` only over TLS",
+    edits: [
+      {
+        file: "config/securityHeaders.ts",
+        find: "enabled: false,",
+        replace: "enabled: true,",
+      },
+      {
+        file: "config/web.ts",
+        find: `        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+`,
+        replace: "",
+      },
+    ],
+  },
+
+  {
     setting: "socket.maxParamBytes",
     v29: "0",
     newProject: "65536",

@@ -3,6 +3,43 @@ import type { NewProjectSetting } from "./newProjectSetting";
 
 export const webSettings: readonly NewProjectSetting[] = [
   {
+    setting: "web.cors",
+    v29: "`Access-Control-Allow-Origin: *`",
+    newProject: "`CORS_ORIGINS`, a list with commas; without it no other site",
+    reason: "pages of other sites must not read what a visitor may",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "cors: undefined as",
+        replace: `cors: { origins: process.env.CORS_ORIGINS || "" } as`,
+      },
+      {
+        file: "config/web.ts",
+        find: `        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods":
+          "HEAD, GET, POST, PUT, PATCH, DELETE, OPTIONS, TRACE",
+        "Access-Control-Allow-Headers": "Content-Type",
+`,
+        replace: "",
+      },
+    ],
+  },
+
+  {
+    setting: "web.csrf",
+    v29: "false",
+    newProject: "true",
+    reason: "pages of other sites must not act with the visitor's cookies",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "csrf: false,",
+        replace: "csrf: true,",
+      },
+    ],
+  },
+
+  {
     setting: "web.dotfiles",
     v29: '"allow"',
     newProject: '"ignore"',

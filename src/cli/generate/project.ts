@@ -47,6 +47,7 @@ const SOURCES = [
   "config/plugins.ts",
   "config/redis.ts",
   "config/routes.ts",
+  "config/securityHeaders.ts",
   "config/socket.ts",
   "config/tasks.ts",
   "config/web.ts",

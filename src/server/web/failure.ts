@@ -6,6 +6,7 @@ import { httpFactsOf, toError } from "../../errors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
 import { RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
+import { securityPairsFor } from "../securityHeaders";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
 import { leaveBody, respondUnread } from "./discard";
@@ -72,6 +73,7 @@ export function refuseWhileBooting(
   req: IncomingMessage,
   res: ServerResponse,
 ): void {
+  for (const [name, value] of securityPairsFor(req)) res.setHeader(name, value);
   respondUnread({ req, res, saidContinue: false }, () => {
     res.writeHead(503, {
       "content-type": JSON_TYPE,
@@ -118,7 +120,7 @@ export function answerPlainly(
     return;
   }
   logRefusal(server, res.req, error, FAILED_REQUEST);
-  const head = ["content-type", JSON_TYPE];
+  const head = ["content-type", JSON_TYPE, ...securityPairsFor(res.req).flat()];
   if ((server.config as WebConfig | undefined)?.nosniff === true)
     head.push("x-content-type-options", "nosniff");
   forgetStatusMessage(res);

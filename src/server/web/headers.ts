@@ -1,5 +1,18 @@
 /** The headers of responses: the prepared default list, and merging what actions add. */
-import { validateHeaderName, validateHeaderValue } from "node:http";
+import {
+  validateHeaderName,
+  validateHeaderValue,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
+import { currentCors, type Cors } from "../cors";
+import { schemeOf } from "../proxies";
+import {
+  currentSecurityHeaders,
+  securityPairs,
+  securityPairsFor,
+  type SecurityHeaders,
+} from "../securityHeaders";
 import type { WebConfig } from "./webConfig";
 
 /** `[name, value]` in the order in which they were pushed: the last one of a name wins. */
@@ -16,74 +29,167 @@ export const NOSNIFF = ["X-Content-Type-Options", "nosniff"] as const;
 /** The settings that the default headers are made from. */
 export type HeaderSettings = Pick<WebConfig, "httpHeaders" | "nosniff">;
 
-interface Prepared {
-  source: WebConfig["httpHeaders"];
-  nosniff: boolean | undefined;
+/** What else the default headers are made from; undefined while all of it is switched off. */
+export interface HeaderPolicy {
+  cors: Cors | undefined;
+  security: SecurityHeaders | undefined;
+  /** Whether the client came by TLS; looked up only for `security`. */
+  isTls: boolean;
+}
+
+/** The record of a setting, with its names and values in turn, to notice a change in place. */
+interface Snapshot {
+  record: Record<string, unknown> | undefined;
   values: unknown[];
+}
+
+interface Prepared {
+  nosniff: boolean | undefined;
+  cors: Cors | undefined;
+  sources: readonly Snapshot[];
   flat: FlatHeaders;
   /** The same beside a cookie. */
   withCookie: FlatHeaders;
 }
 
-let prepared: Prepared | undefined;
+/** For clients without TLS, and for those with it. */
+const prepared: [Prepared | undefined, Prepared | undefined] = [
+  undefined,
+  undefined,
+];
+
+/** The policy for a request. */
+export function policyFor(req: IncomingMessage): HeaderPolicy | undefined {
+  const cors = currentCors();
+  const security = currentSecurityHeaders();
+  if (cors === undefined && security === undefined) return undefined;
+  const isTls = security !== undefined && schemeOf(req) === "https";
+  return { cors, security, isTls };
+}
 
 /** The default headers as pairs, for requests whose list somebody looks at or adds to. */
 export function defaultPairs(
   { httpHeaders, nosniff }: HeaderSettings,
   setCookie: string | undefined,
+  policy?: HeaderPolicy,
 ): HeaderPairs {
   const pairs: HeaderPairs = [];
   if (setCookie !== undefined) pairs.push(["Set-Cookie", setCookie]);
   pairs.push(["Content-Type", JSON_TYPE]);
   if (nosniff === true) pairs.push([...NOSNIFF]);
+  if (policy) pairs.push(...policyPairs(policy));
   for (const name of Object.keys(httpHeaders ?? {})) {
     const value = httpHeaders![name];
-    if (value) pairs.push([name, value]);
+    if (value && !(policy && isReplaced(name, policy)))
+      pairs.push([name, value]);
   }
   return pairs;
+}
+
+/** What a policy sends whoever asks. */
+function policyPairs({ cors, security, isTls }: HeaderPolicy): HeaderPairs {
+  const pairs: HeaderPairs = security ? securityPairs(security, isTls) : [];
+  if (cors?.isForAll === true) pairs.push(...allowOrigin(cors, "*"));
+  else if (cors) pairs.push(["Vary", "Origin"]);
+  return pairs;
+}
+
+/** Whether a policy takes the place of a header of `web.httpHeaders`. */
+function isReplaced(
+  name: string,
+  { cors, security, isTls }: HeaderPolicy,
+): boolean {
+  const lower = name.toLowerCase();
+  if (cors && lower.startsWith("access-control-")) return true;
+  return (
+    !isTls &&
+    Object.keys(security?.tlsHeaders ?? {}).some(
+      (secure) => secure.toLowerCase() === lower,
+    )
+  );
+}
+
+/** Let scripts of an origin read the response. */
+export function allowOrigin(
+  { credentials, exposed }: Cors,
+  origin: string,
+): HeaderPairs {
+  const pairs: HeaderPairs = [["Access-Control-Allow-Origin", origin]];
+  if (credentials) pairs.push(["Access-Control-Allow-Credentials", "true"]);
+  if (exposed) pairs.push(["Access-Control-Expose-Headers", exposed]);
+  return pairs;
+}
+
+/** For responses of the server itself, which have no other default headers: what browsers are told in any case. */
+export function setPolicyHeaders(
+  req: IncomingMessage,
+  res: ServerResponse,
+  nosniff: boolean | undefined,
+): void {
+  if (nosniff === true) res.setHeader(...NOSNIFF);
+  for (const [name, value] of securityPairsFor(req)) res.setHeader(name, value);
 }
 
 /** The default headers ready to be written, and the session cookie if there is one: a list of one's own. */
 export function preparedHeaders(
   settings: HeaderSettings,
   setCookie: string | undefined,
+  policy?: HeaderPolicy,
 ): FlatHeaders {
-  const { flat, withCookie } = prepare(settings);
+  const { flat, withCookie } = prepare(settings, policy);
   return setCookie === undefined
     ? flat.slice()
     : ["set-cookie", setCookie, ...withCookie];
 }
 
-/** Built once, and again when `config.web.httpHeaders` changed. */
-function prepare(settings: HeaderSettings): Prepared {
+/** Built once, and again when one of the settings changed. */
+function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
+  const slot = policy?.isTls === true ? 1 : 0;
+  const known = prepared[slot];
+  if (known && isCurrent(known, settings, policy)) return known;
   const { httpHeaders, nosniff } = settings;
-  if (
-    !prepared ||
-    prepared.source !== httpHeaders ||
-    prepared.nosniff !== nosniff ||
-    hasChanged(prepared)
-  ) {
-    const flat = mergeHeaders(defaultPairs(settings, undefined));
-    const withCookie = flat.slice();
-    makePrivate(withCookie);
-    prepared = {
-      source: httpHeaders,
-      nosniff,
-      values: Object.entries(httpHeaders ?? {}).flat(),
-      flat,
-      withCookie,
-    };
-  }
-  return prepared;
+  const { headers, tlsHeaders } = policy?.security ?? {};
+  const flat = mergeHeaders(defaultPairs(settings, undefined, policy));
+  const withCookie = flat.slice();
+  makePrivate(withCookie);
+  return (prepared[slot] = {
+    nosniff,
+    cors: policy?.cors,
+    sources: [httpHeaders, headers, tlsHeaders].map((record) => ({
+      record,
+      values: Object.entries(record ?? {}).flat(),
+    })),
+    flat,
+    withCookie,
+  });
+}
+
+function isCurrent(
+  { nosniff, cors, sources }: Prepared,
+  settings: HeaderSettings,
+  policy: HeaderPolicy | undefined,
+): boolean {
+  const [own, security, tls] = sources;
+  return (
+    nosniff === settings.nosniff &&
+    cors === policy?.cors &&
+    isUnchanged(own!, settings.httpHeaders) &&
+    isUnchanged(security!, policy?.security?.headers) &&
+    isUnchanged(tls!, policy?.security?.tlsHeaders)
+  );
 }
 
 /** Configurations are changed in place, by tests above all. */
-function hasChanged({ source, values }: Prepared): boolean {
+function isUnchanged(
+  { record, values }: Snapshot,
+  now: Record<string, unknown> | undefined,
+): boolean {
+  if (record !== now) return false;
   let i = 0;
-  for (const name in source) {
-    if (values[i++] !== name || values[i++] !== source[name]) return true;
+  for (const name in now) {
+    if (values[i++] !== name || values[i++] !== now[name]) return false;
   }
-  return i !== values.length;
+  return i === values.length;
 }
 
 /**

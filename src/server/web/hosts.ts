@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isAllowedHost } from "../requestHost";
 import type { TargetFault } from "../requestTarget";
 import { respondUnread } from "./discard";
-import { JSON_TYPE, NOSNIFF } from "./headers";
+import { JSON_TYPE, setPolicyHeaders } from "./headers";
 import type { WebConfig } from "./webConfig";
 
 /** Answer a request that `normalizeTarget` does not accept. */
@@ -13,7 +13,7 @@ export function refuseTarget(
   { status, text }: TargetFault,
   { nosniff }: WebConfig,
 ): void {
-  if (nosniff === true) res.setHeader(...NOSNIFF);
+  setPolicyHeaders(req, res, nosniff);
   respondUnread({ req, res, saidContinue: false }, () => {
     res.writeHead(status, { "content-type": JSON_TYPE, connection: "close" });
     res.end(JSON.stringify({ error: text }));
@@ -35,7 +35,7 @@ export function redirectToAllowedHost(
   // whatever does not begin with a slash would continue the name of the host
   const path = req.url === "*" ? "/" : req.url;
   const location = `${allowed![0]}${path}`;
-  if (config.nosniff === true) res.setHeader(...NOSNIFF);
+  setPolicyHeaders(req, res, config.nosniff);
   respondUnread({ req, res, saidContinue: false }, () => {
     res.writeHead(302, { Location: location });
     res.end(`You are being redirected to ${location}\r\n`);

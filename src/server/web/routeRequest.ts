@@ -9,6 +9,7 @@ import { isMethodAccepted } from "../../route/httpMethods";
 import type { Server } from "../server";
 import { hasBody } from "./body";
 import { BodyError } from "./bodyError";
+import { answerPreflight, refuseForged } from "./crossOrigin";
 import { leaveBody } from "./discard";
 import { FileRules } from "./fileRules";
 import { valueOf } from "./headers";
@@ -55,6 +56,7 @@ export function routeRequest(
 ): Promise<unknown> {
   const { extension, pathname } = request.target;
   connection.extension = extension;
+  if (request.config.csrf === true) refuseForged(request);
   if (request.config.strictPaths === true) checkEncoding(pathname);
   const answer = answerOf(request);
   if (!answer) return routeToAction(server, connection, request);
@@ -226,14 +228,17 @@ function refuseTrace(
 function answerOptions(
   server: Server,
   connection: Connection,
-  { responseHeaders, target, config }: WebRequest,
+  request: WebRequest,
 ): Promise<void> {
+  const { responseHeaders, target, config } = request;
+  if (answerPreflight(request)) return server.sendMessage(connection, "");
   if (config.strictHttp === true) {
     const { mode, pathParts } = target;
     const verbs: readonly string[] =
       mode === "file" ? FILE_METHODS : api.routes.methodsFor(pathParts);
     if (verbs.length > 0) responseHeaders.push(["Allow", allowHeader(verbs)]);
   }
+  if (config.cors) return server.sendMessage(connection, "");
   for (const [name, value] of Object.entries(CORS_DEFAULTS)) {
     if (valueOf(responseHeaders, name.toLowerCase()) === undefined)
       responseHeaders.push([name, value]);

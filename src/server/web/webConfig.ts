@@ -3,6 +3,7 @@ import type { CookieAttributes } from "../../cookie/serialize";
 import { ActionheroError } from "../../errors";
 import type { CertificateSettings } from "../certificateFiles";
 import type { FingerprintOptions } from "../identity";
+import type { CorsOptions } from "../cors";
 import { JSON_DEFAULTS } from "../jsonRequest";
 import type { TrustProxy } from "../proxies";
 
@@ -77,6 +78,8 @@ export interface WebConfig {
   saveRawBody?: boolean;
   bootAttempts?: number;
   fingerprintOptions?: FingerprintOptions;
+  cors?: CorsOptions | null;
+  csrf?: boolean;
   cookieOptions?: { secrets?: string[]; settings?: CookieAttributes };
   formOptions?: FormOptions;
   padding?: number | string | null;

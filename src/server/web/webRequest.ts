@@ -9,6 +9,7 @@ import type { ByteShare } from "../heldBytes";
 import {
   defaultPairs,
   mergeHeaders,
+  policyFor,
   preparedHeaders,
   valueOf,
   type FlatHeaders,
@@ -138,7 +139,8 @@ export class WebRequest {
    */
   get responseHeaders(): HeaderPairs {
     if (this.pairs === undefined) {
-      this.pairs = defaultPairs(this.config, this.setCookie);
+      const policy = policyFor(this.req);
+      this.pairs = defaultPairs(this.config, this.setCookie, policy);
       this.defaults = this.pairs.slice();
     }
     return this.pairs;
@@ -203,7 +205,7 @@ export class WebRequest {
       if (own.length > 0) this.responseHeaders.push(...own);
     }
     return this.pairs === undefined
-      ? preparedHeaders(this.config, this.setCookie)
+      ? preparedHeaders(this.config, this.setCookie, policyFor(this.req))
       : mergeHeaders(this.pairs);
   }
 

@@ -13,12 +13,14 @@ import { isThenable, type TextParams } from "../../input/field";
 import { messageForClients } from "../../log/clientJson";
 import { isCutLogged } from "../../log/refusals";
 import { admit, isBooting } from "../booting";
+import { currentCors } from "../cors";
 import { identify, type Identity } from "../identity";
 import { clientAddressOf, trustedProxies } from "../proxies";
 import { normalizeTarget } from "../requestTarget";
 import { Server } from "../server";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
+import { addCorsHeaders } from "./crossOrigin";
 import { customMethods } from "./customMethods";
 import {
   answerPlainly,
@@ -107,7 +109,9 @@ export class WebServer extends Server {
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
     checkConfig(this.config);
-    trustedProxies(); // a setting that cannot be understood fails the boot
+    // settings that cannot be understood fail the boot
+    trustedProxies();
+    currentCors();
     this.on("actionComplete", this.completeResponse.bind(this));
   }
 
@@ -255,6 +259,7 @@ export class WebServer extends Server {
     const { config } = this;
     const target = parseTarget(req.url ?? "/", config);
     const request = new WebRequest(req, res, target, config, undefined);
+    addCorsHeaders(request);
     this.activity.begin(req.socket, request);
     this.pipelining.refuse(request).then(
       (error) => this.fail(request, error),
@@ -277,6 +282,7 @@ export class WebServer extends Server {
       config,
       identity.setCookie,
     );
+    addCorsHeaders(request);
     this.activity.begin(req.socket, request);
     this.handleSafely(request, identity);
   }

@@ -35,6 +35,7 @@ export interface GateHost {
   addressOf(req: IncomingMessage): SparkAddress;
   /** Whether the request came by a name that websockets may be reached by. */
   allowsHost(req: IncomingMessage): boolean;
+  isForged(req: IncomingMessage): boolean;
   /** Who upgrades, and the cookie that the answer carries; either may be missing. */
   identify(req: IncomingMessage): Partial<Identity>;
   /** The source of the browser library. */

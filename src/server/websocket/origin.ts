@@ -1,10 +1,9 @@
 /** Which web sites may use the server: the check of `Origin`, and the CORS headers of plain requests. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { mayHaveCredentials } from "../csrf";
+import { matchesOrigin, MAX_ORIGIN_LENGTH } from "../origins";
 import { isSameOrigin } from "../proxies";
 import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
-
-/** Longer than any host with its scheme and port: patterns of the project are not tried on more. */
-const MAX_ORIGIN_LENGTH = 512;
 
 /**
  * Whether a request may come from where it comes from. Browsers always tell the origin of a websocket; what tells none
@@ -31,7 +30,7 @@ export function mayUseCookie(
 ): boolean {
   const { origin } = req.headers;
   if (origin === undefined) return true; // no browser
-  if (isSameOrigin(req, origin)) return true;
+  if (isSameOrigin(req, origin) || mayHaveCredentials(origin)) return true;
   return origins !== undefined && isAllowedOrigin(origin, withoutStar(origins));
 }
 
@@ -79,23 +78,13 @@ function listOf(
   return origins instanceof RegExp ? [origins] : origins.split(",");
 }
 
-/** `"*"`, an origin, one with a star for a part (`https://*.site.com`), or a pattern. */
+/** A pattern is tried as Primus does: it may match a part of the origin. */
 function matches(origin: string, allowed: string | RegExp): boolean {
   if (allowed instanceof RegExp) {
     allowed.lastIndex = 0;
     return allowed.test(origin);
   }
-  const wanted = allowed.trim().replace(/\/$/, "").toLowerCase();
-  if (wanted === "*") return true;
-  const [before = "", after] = wanted.split("*");
-  const given = origin.toLowerCase();
-  if (after === undefined) return given === wanted;
-  return (
-    given.length > before.length + after.length &&
-    given.startsWith(before) &&
-    given.endsWith(after) &&
-    /^[a-z0-9.-]+$/.test(given.slice(before.length, -after.length || undefined))
-  );
+  return matchesOrigin(origin, allowed);
 }
 
 function namesOf(names: boolean | string | string[] | undefined): string {

@@ -25,6 +25,8 @@ export interface UpgradeHost {
   readonly primusOptions: PrimusOptions;
   addressOf(req: IncomingMessage): SparkAddress;
   allowsHost(req: IncomingMessage): boolean;
+  /** Whether a page of another site makes the browser send its cookies. */
+  isForged(req: IncomingMessage): boolean;
 }
 
 type UpgradeHandler = (
@@ -100,7 +102,10 @@ export class UpgradeListener {
       return refuse(socket, 503, "the server is shutting down");
     if (!this.host.allowsHost(req))
       return refuse(socket, 403, "this host is not allowed");
-    if (!isAllowedOrigin(req.headers.origin, options.origins))
+    if (
+      !isAllowedOrigin(req.headers.origin, options.origins) ||
+      this.host.isForged(req)
+    )
       return refuse(socket, 403, "this origin is not allowed");
     if (typeof options.authorization !== "function")
       return this.accept(req, socket, head);

@@ -12,6 +12,7 @@ import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
 import { messageForClients } from "../../log/clientJson";
+import { isGuarded } from "../csrf";
 import { identifyUpgrade, type Identity } from "../identity";
 import { isAllowedHost } from "../requestHost";
 import { Server } from "../server";
@@ -282,6 +283,10 @@ export class WebSocketServer
   allowsHost(req: IncomingMessage): boolean {
     const { checkHost = DEFAULTS.checkHost } = this.config;
     return !checkHost || isAllowedHost(req, allConfig.web?.allowedRequestHosts);
+  }
+
+  isForged(req: IncomingMessage): boolean {
+    return isGuarded(req) && !mayUseCookie(req, this.primusOptions.origins);
   }
 
   identify(req: IncomingMessage): Partial<Identity> {

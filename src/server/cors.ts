@@ -1,0 +1,76 @@
+/** `web.cors`: pages of which other sites may read responses, and send cookies along. */
+import { config } from "../config/config";
+import { ActionheroError } from "../errors";
+import { compileOrigins, isEverybody, type AllowedOrigins } from "./origins";
+
+export interface CorsOptions {
+  /** `"*"`, origins (also with a star for a part: `https://*.site.com`), patterns of whole origins, or a function. */
+  origins: AllowedOrigins;
+  /** Let them send cookies along (default false). */
+  credentials?: boolean;
+  /** Default: GET, HEAD, POST, PUT, PATCH, DELETE. */
+  methods?: readonly string[];
+  /** Headers that they may send; default: those that they ask for. */
+  headers?: readonly string[];
+  /** Headers of responses that their scripts may read (default: none beyond the usual ones). */
+  exposed?: readonly string[];
+  /** Seconds for which browsers keep the answer to a preflight request (default 600). */
+  maxAge?: number;
+}
+
+/** A rule that is ready to be applied. */
+export interface Cors {
+  /** Everybody may, and nobody with cookies: responses do not depend on the origin. */
+  isForAll: boolean;
+  allows: (origin: string) => boolean;
+  credentials: boolean;
+  methods: string;
+  headers: string | undefined;
+  exposed: string | undefined;
+  maxAge: string;
+}
+
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+const MAX_AGE_SECONDS = 600;
+
+let compiled: { options: CorsOptions | undefined; cors: Cors | undefined } = {
+  options: undefined,
+  cors: undefined,
+};
+
+/**
+ * The rule of `web.cors`, compiled once for each value; undefined when it is not set.
+ * @throws ActionheroError AH_CONFIG for every origin with credentials
+ */
+export function currentCors(): Cors | undefined {
+  const { cors } = (config.web ?? {}) as { cors?: CorsOptions | null };
+  const options = cors ?? undefined;
+  if (compiled.options !== options)
+    compiled = { options, cors: options && compile(options) };
+  return compiled.cors;
+}
+
+function compile({
+  origins,
+  credentials = false,
+  methods = METHODS,
+  headers,
+  exposed = [],
+  maxAge = MAX_AGE_SECONDS,
+}: CorsOptions): Cors {
+  const isForAll = isEverybody(origins);
+  if (isForAll && credentials)
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "web.cors cannot allow every origin with credentials: every web site could act for its visitors",
+    );
+  return {
+    isForAll,
+    allows: compileOrigins(origins),
+    credentials,
+    methods: methods.map((method) => method.toUpperCase()).join(", "),
+    headers: headers?.join(", "),
+    exposed: exposed.length > 0 ? exposed.join(", ") : undefined,
+    maxAge: String(maxAge),
+  };
+}

@@ -1,0 +1,35 @@
+/** `web.csrf`: browsers send the cookies of a site along, whichever site the page is of that sends the request. */
+import type { IncomingMessage } from "node:http";
+import { config } from "../config/config";
+import { currentCors } from "./cors";
+import { isSameOrigin } from "./proxies";
+
+/** RFC 9110 section 9.2.1: what they do must not matter. */
+const SAFE_METHODS = ["GET", "HEAD", "OPTIONS", "TRACE"];
+
+/** What browsers say of requests of the server's own pages, and of those that the user began. */
+const OWN = ["same-origin", "none"];
+
+/** Whether a request may change something with cookies that a page of another site made the browser send. */
+export function isForgedRequest(req: IncomingMessage): boolean {
+  const { headers, method = "GET" } = req;
+  if (SAFE_METHODS.includes(method) || !isGuarded(req)) return false;
+  const site = headers["sec-fetch-site"];
+  if (typeof site === "string" && OWN.includes(site)) return false;
+  const { origin } = headers;
+  if (origin === undefined) return site !== undefined; // only browsers tell either
+  if (site === undefined && isSameOrigin(req, origin)) return false;
+  return !mayHaveCredentials(origin);
+}
+
+/** Whether a request brings cookies that are to be guarded. */
+export function isGuarded({ headers }: IncomingMessage): boolean {
+  const { csrf } = (config.web ?? {}) as { csrf?: boolean };
+  return csrf === true && headers.cookie !== undefined;
+}
+
+/** Whether `web.cors` lets pages of an origin send cookies along. */
+export function mayHaveCredentials(origin: string): boolean {
+  const cors = currentCors();
+  return cors?.credentials === true && cors.allows(origin);
+}

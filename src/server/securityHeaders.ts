@@ -1,0 +1,37 @@
+/** `config.securityHeaders`: what browsers are told about the pages of this server. */
+import type { IncomingMessage } from "node:http";
+import { config } from "../config/config";
+import { schemeOf } from "./proxies";
+
+type Headers = Record<string, string | null | undefined>;
+
+export interface SecurityHeaders {
+  enabled?: boolean;
+  /** Of every response; null leaves one out. */
+  headers?: Headers;
+  /** Of responses to clients that came by TLS. */
+  tlsHeaders?: Headers;
+}
+
+/** The settings while they are switched on. */
+export function currentSecurityHeaders(): SecurityHeaders | undefined {
+  const { securityHeaders } = config as { securityHeaders?: SecurityHeaders };
+  return securityHeaders?.enabled === true ? securityHeaders : undefined;
+}
+
+/** Names and values for a client. */
+export function securityPairs(
+  { headers, tlsHeaders }: SecurityHeaders,
+  isTls: boolean,
+): [string, string][] {
+  const all = isTls ? { ...headers, ...tlsHeaders } : (headers ?? {});
+  return Object.entries(all).filter(
+    (pair): pair is [string, string] => typeof pair[1] === "string",
+  );
+}
+
+/** The same for a request; none while they are switched off. */
+export function securityPairsFor(req: IncomingMessage): [string, string][] {
+  const settings = currentSecurityHeaders();
+  return settings ? securityPairs(settings, schemeOf(req) === "https") : [];
+}

@@ -1,0 +1,59 @@
+/** Requests of pages of other sites: the headers of CORS, preflight requests, and those that are forged. */
+import { HttpError } from "../../errors";
+import { currentCors, type Cors } from "../cors";
+import { isForgedRequest } from "../csrf";
+import { allowOrigin } from "./headers";
+import type { WebRequest } from "./webRequest";
+
+/** The names of headers that a script asks to send. */
+const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]{1,1024}$/;
+
+/** With `web.cors`: let the origin of the request read the response, if it may. */
+export function addCorsHeaders(request: WebRequest): void {
+  const cors = currentCors();
+  if (cors === undefined || cors.isForAll) return; // the same for everybody: a default header
+  const { origin } = request.req.headers;
+  if (origin === undefined || !cors.allows(origin)) return;
+  // with the project's own headers: `pipe` sends no others
+  request.responseHeaders.push(
+    ["Vary", "Origin"],
+    ...allowOrigin(cors, origin),
+  );
+}
+
+/**
+ * With `web.cors`: the answer to a preflight request.
+ * @returns false for any other OPTIONS request, and without `web.cors`
+ */
+export function answerPreflight(request: WebRequest): boolean {
+  const cors = currentCors();
+  const { headers } = request.req;
+  const { origin } = headers;
+  if (cors === undefined || origin === undefined) return false;
+  if (headers["access-control-request-method"] === undefined) return false;
+  request.responseHttpCode = 204;
+  if (cors.allows(origin)) addPermissions(request, cors);
+  return true;
+}
+
+function addPermissions(
+  { req, responseHeaders }: WebRequest,
+  { methods, headers, maxAge }: Cors,
+): void {
+  const wanted = String(req.headers["access-control-request-headers"] ?? "");
+  const allowed = headers ?? (HEADER_NAMES.test(wanted) ? wanted : undefined);
+  responseHeaders.push(
+    ["Access-Control-Allow-Methods", methods],
+    ["Access-Control-Max-Age", maxAge],
+  );
+  if (allowed) responseHeaders.push(["Access-Control-Allow-Headers", allowed]);
+}
+
+/**
+ * With `web.csrf`: a page of another site must not act with the visitor's cookies.
+ * @throws HttpError 403
+ */
+export function refuseForged({ req }: WebRequest): void {
+  if (isForgedRequest(req))
+    throw new HttpError(403, "requests of other sites are not allowed");
+}
