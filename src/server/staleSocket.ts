@@ -45,9 +45,22 @@ export function ownSocketFile(server: net.Server, file: string): void {
 export function stopListening(server: net.Server, onClosed: () => void): void {
   const file = files.get(server);
   const kept = file && keepOther(file);
-  // not http's own `close`, which would end idle connections, too
-  net.Server.prototype.close.call(server, onClosed);
+  closeKeepingIdle(server, onClosed);
   if (kept !== undefined) fs.renameSync(kept, file!.path);
+}
+
+/** `close` of an HTTP server ends idle connections, too, which may be about to bring a request. */
+function closeKeepingIdle(
+  server: net.Server & { closeIdleConnections?: () => void },
+  onClosed: () => void,
+): void {
+  if (server.closeIdleConnections) server.closeIdleConnections = keepThem;
+  server.close(onClosed);
+  Reflect.deleteProperty(server, "closeIdleConnections"); // the class's own is seen again
+}
+
+function keepThem(): void {
+  // who stops the server ends them
 }
 
 /** @returns another name of the file at the path, if it is not ours */

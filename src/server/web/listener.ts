@@ -98,7 +98,7 @@ export class Drain {
   private async endIdle(): Promise<void> {
     const { isBusy, lingerMs } = this.options;
     if (lingerMs > 0) await sleep(lingerMs);
-    for (const server of this.servers) server.close(); // those that are idle, and http's own timer
+    for (const server of this.servers) server.closeIdleConnections();
     for (const socket of this.sockets())
       if (!isBusy(socket) && !isHandedOver(socket)) socket.destroySoon();
   }

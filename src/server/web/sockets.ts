@@ -2,17 +2,15 @@
 import type { Socket } from "node:net";
 import type { HttpServer } from "./listener";
 
-/** Node names the plain socket below a TLS socket only so; addresses are not there on unix sockets. */
-type Layered = Socket & { _parent?: Socket };
-
 /**
- * Those that can carry requests, by a running number. Over TLS these come to be when the handshake is done; until then
- * the plain socket is only known here, so that a stop need not wait for clients that never finish one.
+ * Open sockets that can carry requests, keyed by an incrementing id. Over TLS they exist once the handshake is done; until
+ * then the plain socket below is known only here, so that a stop need not wait for clients that never finish one.
  */
 export class Sockets {
   readonly open: { [id: string]: Socket } = {};
   private readonly known = new WeakSet<Socket>();
-  private readonly handshakes = new Set<Socket>();
+  /** Plain sockets below TLS by the client's address; on unix sockets all have the same. */
+  private readonly handshakes = new Map<string, Set<Socket>>();
   private count = 0;
 
   watch(server: HttpServer, isSecure: boolean): void {
@@ -21,17 +19,28 @@ export class Sockets {
       return;
     }
     server.on("connection", (socket: Socket) => {
-      this.handshakes.add(socket);
-      socket.once("close", () => this.handshakes.delete(socket));
+      const key = addressOf(socket);
+      const sockets = this.handshakes.get(key) ?? new Set();
+      this.handshakes.set(key, sockets.add(socket));
+      socket.once("close", () => this.endHandshake(key, socket));
     });
-    server.on("secureConnection", (socket: Layered) => {
-      if (socket._parent) this.handshakes.delete(socket._parent);
+    server.on("secureConnection", (socket: Socket) => {
+      this.endHandshake(addressOf(socket));
       this.add(socket);
     });
   }
 
   destroyHandshakes(): void {
-    for (const socket of this.handshakes) socket.destroy();
+    for (const sockets of [...this.handshakes.values()])
+      for (const socket of sockets) socket.destroy();
+  }
+
+  /** @param socket default: the one of this address that has received most, which a handshake without an end has not */
+  private endHandshake(key: string, socket?: Socket): void {
+    const sockets = this.handshakes.get(key);
+    if (!sockets) return;
+    sockets.delete(socket ?? mostRead(sockets));
+    if (sockets.size === 0) this.handshakes.delete(key);
   }
 
   private add(socket: Socket): void {
@@ -43,6 +52,16 @@ export class Sockets {
     this.open[id] = socket;
     socket.once("close", () => delete this.open[id]);
   }
+}
+
+function mostRead(sockets: ReadonlySet<Socket>): Socket {
+  return [...sockets].reduce((most, one) =>
+    one.bytesRead > most.bytesRead ? one : most,
+  );
+}
+
+function addressOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function ignore(): void {
