@@ -43,7 +43,8 @@ export function projectPackageJson(
     name: packageName(path.basename(path.resolve(folder))),
     description: "an actionhero project",
     version: "0.1.0",
-    ...(flavour === "esm" && { type: "module" }),
+    // said in either case: Deno takes a file for an ES module otherwise
+    type: flavour === "esm" ? "module" : "commonjs",
     engines: { node: String(ownPackage().engines.node) },
     // the command line loads .env, as src/server.ts does
     actionhero: { env: true },
