@@ -80,6 +80,8 @@ function defineWebsocketClient(environment) {
       this._hasConnected = false;
       this._lastError = undefined;
       this._flushing = undefined;
+      this._isAway = false;
+      this._unwatchPage = noop;
     }
 
     /**
@@ -104,6 +106,7 @@ function defineWebsocketClient(environment) {
         );
       this._attach();
       if (this.externalClient) this.client.open();
+      this._watchPage();
 
       if (typeof callback !== "function") return quiet(opened);
       opened.then((details) => callback(null, details), callback);
@@ -115,6 +118,38 @@ function defineWebsocketClient(environment) {
       this._detach();
       if (this.client) this.client.end();
       this._ended();
+    }
+
+    /** Browsers keep a page that is left, with its connection, to show it again: meanwhile it is in no rooms. */
+    _watchPage() {
+      this._unwatchPage();
+      this._isAway = false;
+      if (typeof window === "undefined" || !window.addEventListener) return;
+      const hide = () => this._pause();
+      const show = () => this._resume();
+      window.addEventListener("pagehide", hide);
+      window.addEventListener("pageshow", show);
+      this._unwatchPage = () => {
+        window.removeEventListener("pagehide", hide);
+        window.removeEventListener("pageshow", show);
+        this._unwatchPage = noop;
+      };
+    }
+
+    _pause() {
+      if (this._isAway) return;
+      this._isAway = true;
+      this._detach();
+      this.client.end();
+      this._lost();
+      this.state = "reconnecting"; // as far as the page knows
+    }
+
+    _resume() {
+      if (!this._isAway) return;
+      this._isAway = false;
+      this._attach();
+      this.client.open();
     }
 
     /** The URL, with the session of the page's cookie. */
@@ -449,6 +484,8 @@ function defineWebsocketClient(environment) {
     }
 
     _ended() {
+      this._unwatchPage();
+      this._isAway = false;
       this._lost();
       clearTimeout(this._flushing);
       this._queue = [];

@@ -136,6 +136,30 @@ describeInBrowser("the pages with the websocket client", () => {
       expect(await one.locator(".theirs").count()).toBe(1);
     });
 
+    test("a page that is left leaves the room, and is there again when the browser shows it again", async () => {
+      const one = await openChat();
+      const two = await openChat();
+      await one.locator("#count", { hasText: "2" }).waitFor();
+      const happens = (event: string) =>
+        two.evaluate(
+          `dispatchEvent(new PageTransitionEvent("${event}", { persisted: true }))`,
+        );
+      await happens("pagehide");
+      await until(() => websockets() === 1);
+      await one.locator("#count", { hasText: "1" }).waitFor();
+      await happens("pageshow");
+      await two.locator("#state[data-state=good]").waitFor();
+      await one.locator("#count", { hasText: "2" }).waitFor();
+      await say(one, "welcome back");
+      await two.locator(".theirs", { hasText: "welcome back" }).waitFor();
+
+      await two.evaluate("client.disconnect()");
+      await happens("pagehide");
+      await happens("pageshow");
+      await until(() => websockets() === 1);
+      expect(await two.evaluate("client.state")).toBe("disconnected");
+    });
+
     test("the field to write in is on a phone's screen", async () => {
       const page = await openChat();
       for (let i = 0; i < 30; i++)
