@@ -198,7 +198,14 @@ function defineWebsocketClient(environment) {
       if (!isWaiting) this.client.write(args);
       else if (this._queue.length < this.options.queueSize)
         this._queue.push(args);
-      else this._settle(id, FULL);
+      else this._settle(id, FULL, "UNREACHABLE");
+    }
+
+    /** Nobody waits for this request any more; it is not sent if it still waits. */
+    forget(messageId) {
+      this._queue = this._queue.filter((args) => args.messageId !== messageId);
+      this._sent.delete(messageId);
+      delete this.callbacks[messageId];
     }
 
     /** Run an action, over HTTP while there is no connection. */
@@ -304,7 +311,7 @@ function defineWebsocketClient(environment) {
       const { requestTimeout } = this.options;
       const late = () => {
         this._queue = this._queue.filter((waiting) => waiting !== args);
-        if (this.callbacks[id] === settle) this._settle(id, LATE);
+        if (this.callbacks[id] === settle) this._settle(id, LATE, "TIMEOUT");
         else callback({ error: LATE, messageId: id, context: "response" });
       };
       const timer = requestTimeout > 0 && setTimeout(late, requestTimeout);
@@ -317,9 +324,11 @@ function defineWebsocketClient(environment) {
       return id;
     }
 
-    /** Answer a request ourselves. */
-    _settle(id, error) {
-      this._respond({ error, messageId: id, context: "response" });
+    /** Answer a request ourselves; `failure` tells why, and is not seen by those who list the keys of a response. */
+    _settle(id, error, failure) {
+      const response = { error, messageId: id, context: "response" };
+      Object.defineProperty(response, "failure", { value: failure });
+      this._respond(response);
     }
 
     _respond(response) {
@@ -414,7 +423,10 @@ function defineWebsocketClient(environment) {
         this.state = "reconnecting";
         this.emit("reconnecting", progress);
       });
-      on("end", () => this._ended());
+      on("end", () => {
+        this._ended();
+        this.emit("end");
+      });
     }
 
     _detach() {
@@ -476,7 +488,7 @@ function defineWebsocketClient(environment) {
     _lost() {
       const queued = new Set(this._queue.map((args) => args.messageId));
       for (const id of [...this._sent]) {
-        if (!queued.has(id)) this._settle(id, LOST);
+        if (!queued.has(id)) this._settle(id, LOST, "CONNECTION_LOST");
       }
       if (this.state !== "connected") return;
       this.state = "disconnected";
@@ -489,7 +501,7 @@ function defineWebsocketClient(environment) {
       this._lost();
       clearTimeout(this._flushing);
       this._queue = [];
-      for (const id of [...this._sent]) this._settle(id, CLOSED);
+      for (const id of [...this._sent]) this._settle(id, CLOSED, "CLOSED");
       this._abandon(new Error(CLOSED));
       if (this.state === "disconnected") return;
       this.state = "disconnected";

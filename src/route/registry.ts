@@ -105,10 +105,7 @@ export function createRoutesApi(): RoutesApi {
     },
 
     methodsFor: (pathParts) =>
-      requestMethods.filter((method) => {
-        const match = find(method, pathParts);
-        return match !== undefined && match.route.dir === undefined;
-      }),
+      requestMethods.filter((method) => find(method, pathParts) !== undefined),
 
     hasRoute: (action, method) =>
       routerOf(method)?.actions.has(action) === true ||

@@ -1,5 +1,4 @@
 /** Holds small files in memory, so that most requests for files cost no disk access. */
-import type { Stats } from "node:fs";
 import type { FileContent } from "./open";
 
 /** Longer files are streamed from the disk. */
@@ -20,9 +19,6 @@ export interface HeldFile extends FileContent {
   /** Milliseconds since the epoch. */
   checkedAt: number;
 }
-
-/** What tells a file from what it was. */
-type FileStats = Pick<Stats, "size" | "mtimeMs" | "ctimeMs" | "ino">;
 
 /** Files by the name under which they were asked for, in the order of their last use. */
 export class FileMemory {
@@ -45,15 +41,12 @@ export class FileMemory {
   /** The file that was read before, if the disk still has the same one; it is believed again from now. */
   confirm(
     key: string,
-    { size, mtimeMs, ctimeMs, ino }: FileStats,
+    { size, mtimeMs, ino }: { size: number; mtimeMs: number; ino: number },
   ): HeldFile | undefined {
     const held = this.files.get(key);
     if (held === undefined) return undefined;
     const isSame =
-      held.length === size &&
-      held.mtimeMs === mtimeMs &&
-      held.ctimeMs === ctimeMs &&
-      held.ino === ino;
+      held.length === size && held.mtimeMs === mtimeMs && held.ino === ino;
     if (!isSame) {
       this.forget(key);
       return undefined;

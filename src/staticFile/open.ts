@@ -8,8 +8,6 @@ export interface OpenedFile {
   mime: string;
   length: number;
   lastModified: Date;
-  /** When anything of it changed, in ms since the epoch: unlike `lastModified`, no program can set it. */
-  ctimeMs: number;
 }
 
 /** A whole file. */
@@ -20,7 +18,6 @@ export interface FileContent {
   lastModified: Date;
   /** As exact as the disk has it. */
   mtimeMs: number;
-  ctimeMs: number;
   /** Tells a file from another that took its name. */
   ino: number;
 }
@@ -38,13 +35,12 @@ export function mimeOf(file: string): string {
 export async function openFile(file: string): Promise<OpenedFile> {
   const handle = await fs.promises.open(file, READ_FLAGS);
   try {
-    const { size, mtime, ctimeMs } = await handle.stat();
+    const { size, mtime } = await handle.stat();
     return {
       fileStream: fs.createReadStream(file, { fd: handle }),
       mime: mimeOf(file),
       length: size,
       lastModified: mtime,
-      ctimeMs,
     };
   } catch (error) {
     await handle.close();
@@ -56,7 +52,7 @@ export async function openFile(file: string): Promise<OpenedFile> {
 export async function readFile(file: string): Promise<FileContent> {
   const handle = await fs.promises.open(file, READ_FLAGS);
   try {
-    const { mtime, mtimeMs, ctimeMs, ino } = await handle.stat();
+    const { mtime, mtimeMs, ino } = await handle.stat();
     const content = await handle.readFile();
     return {
       content,
@@ -64,7 +60,6 @@ export async function readFile(file: string): Promise<FileContent> {
       length: content.length,
       lastModified: mtime,
       mtimeMs,
-      ctimeMs,
       ino,
     };
   } finally {

@@ -9,15 +9,11 @@ import type {
   ActionheroWebsocketClient as Client,
   ClientOptions,
 } from "../../src/assets/client/index";
+import { ActionheroWebsocketClient } from "../../src/client/node";
 import { freePort } from "../support/freePort";
 import { unstalled } from "../support/stopwatch";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
-
-const { ActionheroWebsocketClient } =
-  require("../../src/assets/client/node.js") as {
-    ActionheroWebsocketClient: typeof Client;
-  };
 
 const LOST = "the connection was lost before the server answered";
 const QUICK = { min: 10, max: 50 };

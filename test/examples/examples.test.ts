@@ -34,7 +34,7 @@ beforeAll(() => {
   );
   folder.write(
     "node_modules/actionhero/client.js",
-    `module.exports = require(${source("assets/client/node.js")});`,
+    `module.exports = require(${source("client/node.ts")});`,
   );
 });
 

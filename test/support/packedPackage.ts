@@ -25,6 +25,8 @@ export async function packPackage(folder: string): Promise<string> {
   await runOk(process.execPath, [tsc, "--outDir", outDir], {
     cwd: repositoryRoot,
   });
+  const bundle = path.join(repositoryRoot, "scripts/buildClient.js");
+  await runOk(process.execPath, [bundle, outDir]);
   const packed = await runOk(
     "npm",
     ["pack", "--ignore-scripts", "--json", "--pack-destination", folder],

@@ -4,7 +4,7 @@ import type { Readable } from "node:stream";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { chooseStored, isCompressible, type Encoding } from "./compression";
 import { valueOf } from "./headers";
-import { etagOf, type FileIdentity, type Validators } from "./preconditions";
+import { etagOf, type Validators } from "./preconditions";
 import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import { encodingFor } from "./write";
@@ -19,8 +19,6 @@ export interface FileAnswer {
   /** Bytes; null when it is not known. */
   length: number | null | undefined;
   lastModified?: Date;
-  /** When anything of the file changed, in ms since the epoch. */
-  ctimeMs?: number;
   /** Where it is, if it is a file of which size and time are known to be right. */
   path?: string;
   /** Called when `content` was sent. */
@@ -35,8 +33,7 @@ const UNKNOWN_TYPE = "application/octet-stream";
 
 /** What was found in a public folder; the stream of a file in memory is not even made. */
 export function fileAnswerOf(found: StaticFileResult): FileAnswer {
-  const { error, content, mime, length, lastModified, ctimeMs } = found;
-  const { file, sent } = found;
+  const { error, content, mime, length, lastModified, file, sent } = found;
   const fileStream = content ? undefined : found.fileStream;
   return {
     error: error as unknown,
@@ -45,7 +42,6 @@ export function fileAnswerOf(found: StaticFileResult): FileAnswer {
     mime,
     length,
     lastModified,
-    ctimeMs,
     path: file,
     sent,
     found,
@@ -112,7 +108,7 @@ export async function validatorsOf(
     isStrong: config.strictHttp === true && !encoding,
   };
   return {
-    etag: etagOf(known, options),
+    etag: etagOf(known.size, known.lastModified, options),
     lastModified,
   };
 }
@@ -158,21 +154,21 @@ function varyByEncoding({ responseHeaders }: WebRequest): void {
   responseHeaders.push(["Vary", "Accept-Encoding"]);
 }
 
-/** Size and times of the file behind an answer; streams that are no files have none. */
+/** Size and time of the file behind an answer; streams that are no files have none. */
 async function identityOf(
-  { path, length, lastModified, ctimeMs = 0, fileStream }: FileAnswer,
+  { path, length, lastModified, fileStream }: FileAnswer,
   isWanted: boolean,
-): Promise<FileIdentity | undefined> {
+): Promise<{ size: number; lastModified: Date } | undefined> {
   if (!isWanted) return undefined;
   if (path !== undefined && typeof length === "number" && lastModified)
-    return { size: length, lastModified, ctimeMs };
+    return { size: length, lastModified };
   const streamPath: unknown = (fileStream as { path?: unknown } | undefined)
     ?.path;
   if (typeof streamPath !== "string" && !Buffer.isBuffer(streamPath))
     return undefined;
   try {
-    const { size, mtime, ctimeMs } = await fs.promises.stat(streamPath);
-    return { size, lastModified: mtime, ctimeMs };
+    const { size, mtime } = await fs.promises.stat(streamPath);
+    return { size, lastModified: mtime };
   } catch {
     return undefined; // it vanished: reading it will say so
   }

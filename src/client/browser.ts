@@ -1,0 +1,33 @@
+/** `actionhero/client` in pages, and wherever there are the APIs of pages. */
+import { client, httpClient } from "./client";
+import { definePageClient } from "./pageClient";
+import type {
+  AnyActions,
+  Client,
+  CreateClientOptions,
+  HttpClient,
+  HttpOptions,
+} from "./types";
+
+export * from "./public";
+
+/** The client of version 29; its types are in `src/assets/client/index.d.ts`. */
+export const ActionheroWebsocketClient = /* @__PURE__ */ (() =>
+  definePageClient((globalThis as { WebSocket?: unknown }).WebSocket))();
+
+/** A client over HTTP alone, which a bundler makes small: it leaves out the websocket. */
+export function createHttpClient<Actions = AnyActions>(
+  options: HttpOptions,
+): HttpClient<Actions> {
+  return httpClient<Actions>(options, undefined);
+}
+
+/** A client of the server at `url`: `http(s)://` or `ws(s)://`. */
+export function createClient<Actions = AnyActions, Rooms = object>(
+  options: CreateClientOptions,
+): Client<Actions, Rooms> {
+  return client<Actions, Rooms>(options, {
+    websocketClass: ({ WebSocket }) =>
+      WebSocket ?? (globalThis as { WebSocket?: unknown }).WebSocket,
+  });
+}

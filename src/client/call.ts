@@ -1,0 +1,142 @@
+/** One call, from its name to its response, over any transport. */
+import { ActionError, ClientError } from "./errors";
+import type { CallOptions } from "./types";
+
+export interface Call {
+  name: string;
+  params: Record<string, unknown>;
+  options: CallOptions;
+  /** Aborted when nobody waits any more; its reason is what the call fails with. */
+  signal: AbortSignal;
+}
+
+/** What a transport brings from the server. */
+export interface Answer {
+  body: unknown;
+  /** Of HTTP. */
+  status?: number;
+}
+
+export type Send = (call: Call) => Promise<Answer>;
+
+/** What the server adds to the response of an action. */
+const METADATA = [
+  "context",
+  "messageId",
+  "serverInformation",
+  "requesterInformation",
+];
+
+/** @param timeout how long a call may take unless it says so itself, in ms; 0 for any time */
+export function makeCall(send: Send, timeout: number) {
+  return async (
+    name: string,
+    params: Record<string, unknown> = {},
+    options: CallOptions = {},
+  ): Promise<unknown> => {
+    const controller = new AbortController();
+    const { signal } = options;
+    const follow = () => controller.abort(signal!.reason);
+    if (signal?.aborted) throw signal.reason;
+    signal?.addEventListener("abort", follow, { once: true });
+    const ms = options.timeout ?? timeout;
+    const timer =
+      ms > 0 && ms < Infinity
+        ? setTimeout(() => controller.abort(late(name, ms)), ms)
+        : undefined;
+    try {
+      const answer = await send({
+        ...versioned(name, params),
+        options,
+        signal: controller.signal,
+      });
+      return responseOf(answer);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", follow);
+    }
+  };
+}
+
+function late(name: string, ms: number): ClientError {
+  return new ClientError("TIMEOUT", `${name} was not answered in ${ms} ms`);
+}
+
+/** The part behind the last `@` is the version. */
+function versioned(name: string, params: Record<string, unknown>) {
+  const at = name.lastIndexOf("@");
+  if (at < 1) return { name, params: { ...params } };
+  const version = name.slice(at + 1);
+  const apiVersion = /^\d+$/.test(version) ? Number(version) : version;
+  return { name: name.slice(0, at), params: { ...params, apiVersion } };
+}
+
+function responseOf({ body, status }: Answer): unknown {
+  const isObject = typeof body === "object" && body !== null;
+  const { error } = (isObject ? body : {}) as { error?: unknown };
+  if (error !== undefined && error !== null)
+    throw new ActionError(body, status);
+  if (status !== undefined && status >= 400)
+    throw new ActionError(body, status);
+  if (!isObject || Array.isArray(body)) return body;
+  const response = { ...body } as Record<string, unknown>;
+  for (const key of METADATA) delete response[key];
+  return response;
+}
+
+/** Settle with `work`, or fail with the signal's reason; `release` is called when the signal came first. */
+export function abortable<Value>(
+  signal: AbortSignal,
+  work: (
+    resolve: (value: Value) => void,
+    reject: (error: Error) => void,
+  ) => () => void,
+): Promise<Value> {
+  return new Promise<Value>((resolve, reject) => {
+    const settle =
+      <Result>(end: (result: Result) => void) =>
+      (result: Result) => {
+        signal.removeEventListener("abort", abort);
+        end(result);
+      };
+    const release = work(settle(resolve), settle(reject));
+    const abort = () => {
+      release();
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** Wait, unless the signal comes first. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return abortable<void>(signal, (resolve) => {
+    const timer = setTimeout(resolve, ms);
+    return () => clearTimeout(timer);
+  });
+}
+
+/** `client.user.show(params)` for `client.call("user:show", params)`; what the client has itself goes first. */
+export function withNames<Methods extends object>(
+  methods: Methods,
+  call: (name: string, ...args: never[]) => unknown,
+): Methods {
+  const branch = (name: string): unknown =>
+    new Proxy(() => undefined, {
+      apply: (_target, _this, args: never[]) => call(name, ...args),
+      get: (_target, key) =>
+        isName(key) ? branch(`${name}:${key}`) : undefined,
+    });
+  return new Proxy(methods, {
+    get: (target, key) => {
+      if (key in target || !isName(key)) return Reflect.get(target, key);
+      return branch(key);
+    },
+  });
+}
+
+/** `then` would make a client that is awaited look like a promise. */
+function isName(key: string | symbol): key is string {
+  return typeof key === "string" && key !== "then" && key !== "toJSON";
+}

@@ -1,0 +1,80 @@
+/** Clients of a server, made from its URL. */
+import { makeCall, withNames, type Send } from "./call";
+import {
+  connectionless,
+  DEFAULT_TIMEOUT,
+  roomsOf,
+  type Connection,
+} from "./connection";
+import { ClientError } from "./errors";
+import { httpSender, type CookieStore } from "./http";
+import type {
+  AnyActions,
+  Client,
+  ClientMethods,
+  CreateClientOptions,
+  HttpClient,
+  HttpOptions,
+} from "./types";
+import { websocketConnection } from "./websocket";
+
+/** What differs between pages and node. */
+export interface Environment {
+  cookies?: () => CookieStore;
+  /** The class to connect with, with these headers where it takes some. */
+  websocketClass: (
+    options: CreateClientOptions,
+    cookies?: CookieStore,
+  ) => unknown;
+  socket?: (url: string, options: CreateClientOptions) => Connection;
+}
+
+export function httpClient<Actions = AnyActions>(
+  options: HttpOptions,
+  cookies: CookieStore | undefined,
+): HttpClient<Actions> {
+  const call = makeCall(
+    httpSender(options, cookies),
+    options.timeout ?? DEFAULT_TIMEOUT,
+  );
+  return withNames({ call }, call) as unknown as HttpClient<Actions>;
+}
+
+export function client<Actions, Table>(
+  options: CreateClientOptions,
+  environment: Environment,
+): Client<Actions, Table> {
+  const connection = connectionOf(options, environment);
+  const call = makeCall(connection.send, options.timeout ?? DEFAULT_TIMEOUT);
+  const methods = {
+    call,
+    rooms: roomsOf(connection),
+    get state() {
+      return connection.state;
+    },
+    connect: () => connection.connect(),
+    close: () => connection.close(),
+    on: connection.events.on.bind(connection.events),
+  } as unknown as ClientMethods<Actions, Table>;
+  return withNames(methods, call) as Client<Actions, Table>;
+}
+
+function connectionOf(
+  options: CreateClientOptions,
+  environment: Environment,
+): Connection {
+  const { url } = options;
+  const scheme = /^([a-z]+):/i.exec(url)?.[1]?.toLowerCase() ?? "http";
+  const cookies = environment.cookies?.();
+  const http = (base: string): Send =>
+    httpSender({ ...options, url: base }, cookies);
+  if (scheme === "http" || scheme === "https") return connectionless(http(url));
+  if (scheme === "ws" || scheme === "wss")
+    return websocketConnection(url, options, {
+      WebSocket: environment.websocketClass(options, cookies),
+      upload: http(url.replace(/^ws/i, "http")),
+    });
+  if ((scheme === "tcp" || scheme === "tls") && environment.socket)
+    return environment.socket(url, options);
+  throw new ClientError("UNSUPPORTED", `no client speaks ${scheme}: here`);
+}

@@ -1,0 +1,247 @@
+/** Calls over TCP and TLS, for node: lines of JSON (docs/wire-protocol-socket.md). */
+import * as net from "node:net";
+import * as tls from "node:tls";
+import { abortable, type Answer, type Call } from "./call";
+import { Events, untilConnected, type Connection } from "./connection";
+import { ActionError, ClientError } from "./errors";
+import { hasFiles } from "./multipart";
+import type { CreateClientOptions, ConnectionState } from "./types";
+
+const DEFAULT_PORT = 5000;
+const QUEUE_SIZE = 1_000;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+/** How long one attempt to connect may take, in ms. */
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A longer line is no answer of an actionhero server, in characters. */
+const MAX_LINE = 64 * 1024 * 1024;
+
+interface Pending {
+  line: string;
+  resolve: (response: Record<string, unknown>) => void;
+  reject: (error: Error) => void;
+}
+
+export function socketConnection(
+  url: string,
+  options: CreateClientOptions,
+): Connection {
+  return new SocketConnection(new URL(url), options);
+}
+
+class SocketConnection implements Connection {
+  readonly events = new Events();
+  state: ConnectionState = "disconnected";
+
+  readonly #url: URL;
+  readonly #options: CreateClientOptions;
+  #socket: net.Socket | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #attempt = 0;
+  #text = "";
+  /** Lines that were sent on this connection: the number of a line is the id of its answer. */
+  #lines = 0;
+  readonly #sent = new Map<number, Pending>();
+  #waiting: Pending[] = [];
+  readonly #rooms = new Set<string>();
+
+  constructor(url: URL, options: CreateClientOptions) {
+    this.#url = url;
+    this.#options = options;
+  }
+
+  send = async ({ name, params, signal }: Call): Promise<Answer> => {
+    if (hasFiles(params))
+      throw new ClientError("UNSUPPORTED", "files go over HTTP");
+    // the id of an answer is the number of its line, and a param of this name would take its place
+    const { messageId: _, ...rest } = params;
+    const line = JSON.stringify({ action: name, params: rest });
+    return { body: await this.#ask(line, signal) };
+  };
+
+  connect(): Promise<void> {
+    this.#open();
+    if (this.state === "connected") return Promise.resolve();
+    return untilConnected(this.events, this.#options.timeout);
+  }
+
+  close(): void {
+    clearTimeout(this.#retry);
+    this.#rooms.clear();
+    this.#fail("CLOSED", "the client is closed");
+    for (const { reject } of this.#waiting.splice(0))
+      reject(new ClientError("CLOSED", "the client is closed"));
+    this.#drop()?.end("quit\n");
+    this.#moveTo("disconnected");
+  }
+
+  async verb(name: string, room: string): Promise<unknown> {
+    if (name === "roomLeave") this.#rooms.delete(room);
+    const { data } = await this.#checked(`${name} ${oneLine(room)}`);
+    if (name === "roomAdd") this.#rooms.add(room);
+    return data;
+  }
+
+  async say(room: string, message: unknown): Promise<void> {
+    const text =
+      typeof message === "string" ? message : JSON.stringify(message);
+    await this.#checked(`say ${oneLine(room)} ${oneLine(text)}`);
+  }
+
+  async #checked(line: string): Promise<Record<string, unknown>> {
+    const { timeout = 60_000 } = this.#options;
+    const signal =
+      timeout > 0 ? AbortSignal.timeout(timeout) : new AbortController().signal;
+    const response = await this.#ask(line, signal);
+    if (response.error !== undefined) throw new ActionError(response);
+    return response;
+  }
+
+  #ask(line: string, signal: AbortSignal): Promise<Record<string, unknown>> {
+    this.#open();
+    return abortable(signal, (resolve, reject) => {
+      const pending = { line, resolve, reject };
+      if (this.state === "connected") this.#write(pending);
+      else if (this.#waiting.length < (this.#options.queueSize ?? QUEUE_SIZE))
+        this.#waiting.push(pending);
+      else
+        reject(
+          new ClientError(
+            "UNREACHABLE",
+            "too many calls wait for the connection",
+          ),
+        );
+      return () => {
+        this.#waiting = this.#waiting.filter((one) => one !== pending);
+      };
+    });
+  }
+
+  #write(pending: Pending): void {
+    this.#sent.set(++this.#lines, pending);
+    this.#socket!.write(`${pending.line}\n`);
+  }
+
+  #open(): void {
+    if (this.#socket || this.#retry) return;
+    this.#connect();
+  }
+
+  #connect(): void {
+    this.#retry = undefined;
+    this.#moveTo("connecting");
+    const { hostname, port, protocol } = this.#url;
+    const address = {
+      host: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port) || DEFAULT_PORT,
+    };
+    const socket =
+      protocol === "tls:"
+        ? tls.connect({
+            servername: net.isIP(address.host) ? "" : address.host,
+            ...this.#options.tls,
+            ...address,
+          })
+        : net.connect(address);
+    this.#socket = socket;
+    this.#text = "";
+    this.#lines = 0;
+    socket.setEncoding("utf8");
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 30_000);
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () =>
+      socket.destroy(new Error("the server does not answer")),
+    );
+    socket.on("data", (text) => this.#receive(String(text)));
+    socket.on("error", (error) => this.events.emit("error", error));
+    socket.on("close", () => {
+      if (this.#socket === socket) this.#lost();
+    });
+  }
+
+  /** The welcome says that the server takes requests. */
+  #welcomed(): void {
+    this.#socket!.setTimeout(0);
+    this.#attempt = 0;
+    for (const room of this.#rooms)
+      this.#write({
+        line: `roomAdd ${oneLine(room)}`,
+        resolve: () => undefined,
+        reject: () => undefined,
+      });
+    for (const pending of this.#waiting.splice(0)) this.#write(pending);
+    this.#moveTo("connected");
+  }
+
+  #receive(text: string): void {
+    const parts = (this.#text + text).split("\n");
+    this.#text = parts.pop()!;
+    for (const part of parts) {
+      if (!this.#socket) return;
+      if (part.trim() !== "") this.#message(part);
+    }
+    if (this.#text.length > MAX_LINE)
+      this.#socket?.destroy(new Error("a line of the server is too long"));
+  }
+
+  #message(line: string): void {
+    let message: Record<string, unknown>;
+    try {
+      message = Object(JSON.parse(line)) as Record<string, unknown>;
+    } catch {
+      this.#socket!.destroy(new Error("the server does not speak JSON"));
+      return;
+    }
+    const { context, messageId } = message;
+    if (context === "response") {
+      const pending = this.#sent.get(messageId as number);
+      this.#sent.delete(messageId as number);
+      pending?.resolve(message);
+      return;
+    }
+    if (context === "api" && "welcome" in message) this.#welcomed();
+    this.events.receive(message);
+  }
+
+  /** Try again, later and later, by chance a little sooner: others were cut off at the same time. */
+  #lost(): void {
+    this.#drop();
+    this.#fail(
+      "CONNECTION_LOST",
+      "the connection was lost before the server answered",
+    );
+    this.#moveTo("connecting");
+    const { min = FIRST_PAUSE_MS, max = LONGEST_PAUSE_MS } =
+      this.#options.reconnect ?? {};
+    const longest = Math.min(max, min * 2 ** this.#attempt++);
+    this.#retry = setTimeout(
+      () => this.#connect(),
+      longest * (0.5 + Math.random() / 2),
+    );
+  }
+
+  #fail(code: "CLOSED" | "CONNECTION_LOST", text: string): void {
+    const lost = [...this.#sent.values()];
+    this.#sent.clear();
+    for (const { reject } of lost) reject(new ClientError(code, text));
+  }
+
+  #drop(): net.Socket | undefined {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.removeAllListeners("data");
+    return socket;
+  }
+
+  #moveTo(state: ConnectionState): void {
+    const before = this.state;
+    this.state = state;
+    if (state === "connected") this.events.emit("connected");
+    else if (before === "connected") this.events.emit("disconnected");
+  }
+}
+
+/** A line break would begin another request. */
+function oneLine(text: string): string {
+  return text.replace(/[\r\n]+/g, " ");
+}

@@ -1,0 +1,142 @@
+/** Calls over a websocket, by the client that pages use, too. */
+import { abortable, type Answer, type Call, type Send } from "./call";
+import { Events, untilConnected, type Connection } from "./connection";
+import { ActionError, ClientError } from "./errors";
+import { hasFiles } from "./multipart";
+import { definePageClient } from "./pageClient";
+import type { CreateClientOptions } from "./types";
+
+const CLOSED = "the client is closed";
+
+interface Response {
+  error?: unknown;
+  data?: unknown;
+  /** Why there is no response of the server. */
+  failure?: "CONNECTION_LOST" | "CLOSED" | "UNREACHABLE";
+}
+
+interface Request {
+  event: string;
+  messageId?: number;
+  [key: string]: unknown;
+}
+
+/** The part of `ActionheroWebsocketClient` that is used here. */
+interface WebsocketClient {
+  state: string;
+  rooms: string[];
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  send(request: Request, callback: (response: Response) => void): void;
+  forget(messageId: number): void;
+  roomAdd(room: string, callback: (response: Response) => void): void;
+  roomLeave(room: string, callback: (response: Response) => void): void;
+  roomView(room: string, callback: (response: Response) => void): void;
+  on(event: string, listener: (argument: never) => void): void;
+}
+
+/** @param upload calls with files go over HTTP */
+export function websocketConnection(
+  url: string,
+  options: CreateClientOptions,
+  { WebSocket, upload }: { WebSocket: unknown; upload: Send },
+): Connection {
+  const Client = definePageClient(WebSocket) as unknown as new (
+    options: object,
+  ) => WebsocketClient;
+  const { pathname, queueSize, reconnect } = options;
+  const client = new Client({
+    url: url.replace(/^ws/, "http"),
+    timeout: 0,
+    requestTimeout: 0, // calls have deadlines of their own
+    ...(pathname !== undefined && { pathname }),
+    ...(queueSize !== undefined && { queueSize }),
+    ...(reconnect !== undefined && { reconnect }),
+  });
+  const events = new Events();
+  client.on("connected", () => events.emit("connected"));
+  client.on("reconnect", () => events.emit("connected"));
+  client.on("disconnected", () => events.emit("disconnected"));
+  client.on("error", (error: Error) => events.emit("error", error));
+  client.on("message", (message: { context?: string }) => {
+    if (message?.context !== "response") events.receive(message);
+  });
+
+  let isOpen = false;
+  let isClosing = false;
+  const failureOf = (response: Response): Error | undefined => {
+    const { error, failure } = response;
+    if (failure && isClosing) return new ClientError("CLOSED", CLOSED);
+    if (failure) return new ClientError(failure, String(error));
+    return error === undefined ? undefined : new ActionError(response);
+  };
+  client.on("end", () => (isOpen = false)); // the server says that it is for good: the next call connects anew
+  const open = () => {
+    if (isOpen) return;
+    isOpen = true;
+    client.connect().catch(() => undefined);
+  };
+
+  const ask = (start: (callback: (response: Response) => void) => void) => {
+    open();
+    return new Promise<Response>((resolve, reject) =>
+      start((response) => {
+        const failure = failureOf(response);
+        if (failure) reject(failure);
+        else resolve(response);
+      }),
+    );
+  };
+
+  return {
+    events,
+    get state() {
+      if (client.state === "connected") return "connected";
+      return isOpen ? "connecting" : "disconnected";
+    },
+    send: (call) => {
+      if (hasFiles(call.params)) return upload(call);
+      open();
+      return sendAction(client, call, failureOf);
+    },
+    connect: () => {
+      open();
+      if (client.state === "connected") return Promise.resolve();
+      return untilConnected(events, options.timeout);
+    },
+    close: () => {
+      isOpen = false;
+      isClosing = true;
+      client.disconnect();
+      isClosing = false;
+    },
+    verb: async (name, room) => {
+      const verb = name as "roomAdd" | "roomLeave" | "roomView";
+      return (await ask((callback) => client[verb](room, callback))).data;
+    },
+    say: async (room, message) => {
+      await ask((callback) =>
+        client.send({ event: "say", room, message }, callback),
+      );
+    },
+  };
+}
+
+function sendAction(
+  client: WebsocketClient,
+  { name, params, signal }: Call,
+  failureOf: (response: Response) => Error | undefined,
+): Promise<Answer> {
+  return abortable<Answer>(signal, (resolve, reject) => {
+    const { messageId: _, ...rest } = params;
+    const request: Request = {
+      event: "action",
+      params: { ...rest, action: name },
+    };
+    client.send(request, (response) => {
+      if (response.failure) reject(failureOf(response)!);
+      else resolve({ body: response });
+    });
+    return () => client.forget(request.messageId!);
+  });
+}

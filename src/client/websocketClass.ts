@@ -1,0 +1,54 @@
+/** Websockets of node, which take headers. */
+import { WebSocket } from "ws";
+import type { CookieStore } from "./http";
+import type { CreateClientOptions } from "./types";
+
+type Listener = ((event: never) => void) | null;
+
+/** A class for the connection code: it has the headers of this moment at each attempt. */
+export function websocketClass(
+  { headers, WebSocket: own }: CreateClientOptions,
+  cookies?: CookieStore,
+): unknown {
+  if (own) return own;
+  if (headers === undefined && !cookies) return WebSocket;
+
+  return class {
+    onopen: Listener = null;
+    onmessage: Listener = null;
+    onerror: Listener = null;
+    onclose: Listener = null;
+    #socket: WebSocket | undefined;
+    #isClosed = false;
+
+    constructor(address: string) {
+      this.#open(address).catch((error: unknown) => {
+        this.onerror?.({ error } as never);
+        this.onclose?.({} as never);
+      });
+    }
+
+    async #open(address: string): Promise<void> {
+      const cookie = cookies?.header();
+      const own = typeof headers === "function" ? await headers() : headers;
+      if (this.#isClosed) return;
+      const socket = new WebSocket(address, {
+        headers: { ...(cookie && { Cookie: cookie }), ...own },
+      });
+      this.#socket = socket;
+      socket.onopen = (event) => this.onopen?.(event as never);
+      socket.onmessage = (event) => this.onmessage?.(event as never);
+      socket.onerror = (event) => this.onerror?.(event as never);
+      socket.onclose = (event) => this.onclose?.(event as never);
+    }
+
+    send(text: string): void {
+      this.#socket?.send(text);
+    }
+
+    close(): void {
+      this.#isClosed = true;
+      this.#socket?.close();
+    }
+  };
+}

@@ -1,0 +1,438 @@
+/** `createClient` over HTTP, websocket and TCP, against a real server. */
+process.env.PORT = "0";
+process.env.AUTOMATIC_ROUTES = "get,post";
+
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as http from "node:http";
+import type * as net from "node:net";
+import * as os from "node:os";
+import * as path from "node:path";
+import type { AddressInfo } from "node:net";
+import {
+  ActionError,
+  ClientError,
+  createClient,
+  createHttpClient,
+  type Client,
+  type CreateClientOptions,
+} from "../../src/client/node";
+import { api, config, type Connection } from "../../src/index";
+import { freePort } from "../support/freePort";
+import { until } from "../support/until";
+import { addActions, startWebApp, type WebApp } from "../support/webApp";
+
+let app: WebApp;
+let tcpPort: number;
+let release: (() => void) | undefined;
+const clients: { close(): void }[] = [];
+const servers: net.Server[] = [];
+
+beforeAll(async () => {
+  Object.assign(config.socket, {
+    enabled: true,
+    port: 0,
+    bindIP: "127.0.0.1",
+  });
+  app = await startWebApp();
+  tcpPort = (api.servers.servers.socket.server!.address() as AddressInfo).port;
+  addActions({
+    echo: {
+      inputs: { text: { required: true }, list: {}, nested: {} },
+      run: ({ params }) => ({
+        text: params.text,
+        list: params.list,
+        nested: params.nested,
+      }),
+    },
+    "user:show": {
+      inputs: { id: { formatter: Number } },
+      run: ({ params }) => ({ id: params.id }),
+    },
+    held: { run: () => new Promise<void>((resolve) => (release = resolve)) },
+    refuses: {
+      run: () => {
+        throw Object.assign(new Error("not today"), { code: 418 });
+      },
+    },
+    upload: {
+      inputs: { picture: {}, pictures: {}, title: {} },
+      run: ({ params }) => {
+        const contentOf = (upload: { filepath: string } | undefined) =>
+          upload && fs.readFileSync(upload.filepath, "utf8");
+        return {
+          title: params.title,
+          name: params.picture?.originalFilename,
+          content: contentOf(params.picture),
+        };
+      },
+    },
+    cookie: {
+      run: ({ connection }) => {
+        const { req, res } = connection.rawConnection;
+        const before = req.headers.cookie ?? null;
+        res.setHeader("Set-Cookie", "visited=yes; Path=/");
+        return { before, token: req.headers["x-token"] ?? null };
+      },
+    },
+  });
+});
+
+afterEach(async () => {
+  release?.();
+  for (const client of clients.splice(0)) client.close();
+  for (const server of servers.splice(0))
+    await new Promise((resolve) => server.close(resolve));
+});
+
+afterAll(() => app.stop());
+
+function open(
+  url: string,
+  options: Partial<CreateClientOptions> = {},
+): Client<any, object> {
+  const client = createClient<any>({
+    url,
+    reconnect: { min: 10, max: 50 },
+    ...options,
+  });
+  clients.push(client);
+  return client;
+}
+
+/** A server that is none of ours. */
+async function serve(listener: http.RequestListener): Promise<string> {
+  const server = http.createServer(listener).listen(0, "127.0.0.1");
+  servers.push(server);
+  await new Promise((resolve) => server.once("listening", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const urls = {
+  http: () => app.url,
+  ws: () => app.url.replace("http", "ws"),
+  tcp: () => `tcp://127.0.0.1:${tcpPort}`,
+};
+
+describe.each(Object.entries(urls))("over %s", (scheme, url) => {
+  test("a call gives the response, without what the server adds", async () => {
+    const client = open(url());
+    const params = { text: "a&b=ü", list: [1], nested: { a: { b: "c" } } };
+    await expect(client.call("echo", params)).resolves.toEqual(params);
+  });
+
+  test("names are properties, a colon a level", async () => {
+    const client = open(url());
+    await expect(client.echo({ text: "x" })).resolves.toEqual({ text: "x" });
+    await expect(client.user.show({ id: "7" })).resolves.toEqual({ id: 7 });
+    await expect(client.call("user:show@1", { id: 8 })).resolves.toEqual({
+      id: 8,
+    });
+  });
+
+  test("a version that does not exist is an error", async () => {
+    const call = open(url()).call("echo@9", { text: "x" });
+    await expect(call).rejects.toThrow("unknown action or invalid apiVersion");
+  });
+
+  test("an error of the server is an ActionError", async () => {
+    const client = open(url());
+    const error = await client.call("refuses").catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(ActionError);
+    expect(error).toMatchObject({ message: "not today", errors: [] });
+    expect((error as ActionError).response).toMatchObject({
+      error: "not today",
+    });
+    if (scheme === "http") expect(error).toMatchObject({ status: 418 });
+    await expect(client.call("echo")).rejects.toThrow(
+      "text is a required parameter for this action",
+    );
+  });
+
+  test("an abort in flight rejects with its reason, and others go on", async () => {
+    const client = open(url());
+    const controller = new AbortController();
+    const held = client.call("held", {}, { signal: controller.signal });
+    await until(() => release !== undefined);
+    controller.abort(new Error("enough"));
+    await expect(held).rejects.toThrow("enough");
+    await expect(client.echo({ text: "x" })).resolves.toEqual({ text: "x" });
+    const late = client.call("echo", {}, { signal: controller.signal });
+    await expect(late).rejects.toThrow("enough");
+  });
+
+  test("no answer in time is an error", async () => {
+    const held = open(url()).call("held", {}, { timeout: 50 });
+    await expect(held).rejects.toMatchObject({
+      name: "ClientError",
+      code: "TIMEOUT",
+    });
+  });
+
+  test("a server that is away is an error, with its cause", async () => {
+    const port = await freePort();
+    const away = url().replace(/:\d+$/, `:${port}`);
+    const client = open(away, { timeout: 300, retries: 0 });
+    const error = await client.call("echo").catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(ClientError);
+    expect(["UNREACHABLE", "TIMEOUT"]).toContain((error as ClientError).code);
+    if (scheme === "http") return;
+    await expect(client.connect()).rejects.toMatchObject({
+      code: "UNREACHABLE",
+      cause: expect.objectContaining({ message: expect.any(String) }),
+    });
+  });
+
+  test("an await of the client itself is not a call", async () => {
+    const client = open(url());
+    expect(await Promise.resolve(client)).toBe(client);
+  });
+});
+
+describe.each(Object.entries(urls).slice(1))(
+  "a connection over %s",
+  (_scheme, url) => {
+    test("is in rooms: what others say arrives", async () => {
+      const [alice, bob] = [open(url()), open(url())];
+      const heard: unknown[] = [];
+      const end = alice.rooms.on("defaultRoom", (said) => heard.push(said));
+      await alice.rooms.join("defaultRoom");
+      await bob.rooms.join("defaultRoom");
+      const { membersCount } = await bob.rooms.view("defaultRoom");
+      expect(membersCount).toBe(2);
+      await bob.rooms.say("defaultRoom", "hello there");
+      await until(() => heard.length === 1);
+      expect(heard[0]).toMatchObject({
+        message: "hello there",
+        room: "defaultRoom",
+      });
+      end();
+      await alice.rooms.leave("defaultRoom");
+      expect((await bob.rooms.view("defaultRoom")).membersCount).toBe(1);
+    });
+
+    test("refuses a room that does not exist", async () => {
+      await expect(open(url()).rooms.join("nowhere")).rejects.toBeInstanceOf(
+        ActionError,
+      );
+    });
+
+    test("comes back by itself, in its rooms; what was under way fails", async () => {
+      const client = open(url());
+      await client.rooms.join("defaultRoom");
+      const events: string[] = [];
+      client.on("disconnected", () => events.push("disconnected"));
+      client.on("connected", () => events.push("connected"));
+      release = undefined;
+      const held = client.call("held");
+      await until(() => release !== undefined);
+      cutAll();
+      await expect(held).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+      await until(() => events.includes("connected"));
+      expect(events).toEqual(["disconnected", "connected"]);
+      const { membersCount } = await client.rooms.view("defaultRoom");
+      expect(membersCount).toBe(1);
+      expect(client.state).toBe("connected");
+    });
+
+    test("closed, it fails what waits, and connects anew for the next call", async () => {
+      const client = open(url());
+      await client.connect();
+      release = undefined;
+      const held = client.call("held");
+      await until(() => release !== undefined);
+      client.close();
+      await expect(held).rejects.toMatchObject({ code: "CLOSED" });
+      expect(client.state).toBe("disconnected");
+      await expect(client.echo({ text: "x" })).resolves.toEqual({ text: "x" });
+    });
+  },
+);
+
+function onServer(): Connection[] {
+  return Object.values(api.connections.connections);
+}
+
+/** Close all connections as a network that is gone. */
+function cutAll(): void {
+  for (const connection of onServer()) {
+    const { rawConnection } = connection;
+    if (connection.type === "socket") rawConnection.destroy();
+    if (connection.type === "websocket")
+      rawConnection.end(undefined, { reconnect: true });
+  }
+}
+
+describe("files", () => {
+  test.each(["http", "ws"] as const)(
+    "go over HTTP from a client over %s",
+    async (scheme) => {
+      const client = open(urls[scheme]());
+      const picture = new File(["the content"], "über.txt", {
+        type: "text/plain",
+      });
+      await expect(
+        client.call("upload", { picture, title: "a title" }),
+      ).resolves.toEqual({
+        title: "a title",
+        name: "über.txt",
+        content: "the content",
+      });
+    },
+  );
+
+  test("go as a stream", async () => {
+    async function* chunks() {
+      yield Buffer.from("the ");
+      yield Buffer.from("content");
+    }
+    const picture = { stream: chunks(), name: 'a"b.txt', type: "text/plain" };
+    await expect(
+      open(app.url).call("upload", { picture, title: "x" }),
+    ).resolves.toMatchObject({ content: "the content", title: "x" });
+  });
+
+  test("do not go over TCP", async () => {
+    const picture = new Blob(["x"]);
+    await expect(
+      open(urls.tcp()).call("upload", { picture }),
+    ).rejects.toMatchObject({ code: "UNSUPPORTED" });
+  });
+});
+
+describe("HTTP", () => {
+  test("cookies of the server come back, and headers are asked for each time", async () => {
+    let token = 0;
+    const client = open(app.url, {
+      headers: () => Promise.resolve({ "X-Token": `token ${++token}` }),
+    });
+    const first = await client.call("cookie");
+    expect(first).toEqual({ before: null, token: "token 1" });
+    const { before, token: second } = await client.call("cookie");
+    expect(before).toContain("visited=yes");
+    expect(second).toBe("token 2");
+  });
+
+  test("a route is asked for as it is written", async () => {
+    const seen: string[] = [];
+    const url = await serve((req, res) => {
+      seen.push(`${req.method} ${req.url}`);
+      res.end("{}");
+    });
+    const client = open(url, {
+      routes: {
+        "user:show": ["get", "/users/:id"],
+        search: ["get", "/search"],
+      },
+    });
+    await client.call("user:show", { id: "a/b", tags: ["x", "y"] });
+    await client.call("search", {
+      where: { city: "Rome" },
+      nothing: undefined,
+    });
+    await client.call("user:show", {});
+    await client.call("other", {});
+    expect(seen).toEqual([
+      "GET /api/users/a%2Fb?tags%5B%5D=x&tags%5B%5D=y",
+      "GET /api/search?where%5Bcity%5D=Rome",
+      "POST /api?action=user%3Ashow",
+      "POST /api?action=other",
+    ]);
+  });
+
+  test("what is safe is tried again while the server is busy", async () => {
+    let count = 0;
+    const url = await serve((_req, res) => {
+      if (++count % 3 === 0) return res.end('{"ok":true}');
+      res.writeHead(503, { "Retry-After": "0" }).end('{"error":"busy"}');
+    });
+    const routes = { read: ["get", "/read"] } as const;
+    const client = open(url, { routes });
+    await expect(client.call("read")).resolves.toEqual({ ok: true });
+    expect(count).toBe(3);
+    await expect(client.call("write")).rejects.toMatchObject({ status: 503 });
+    expect(count).toBe(4);
+    const safely = client.call("write", {}, { idempotencyKey: "k" });
+    await expect(safely).resolves.toEqual({ ok: true });
+    expect(count).toBe(6);
+  });
+
+  test("HTML is an error that shows its beginning", async () => {
+    const url = await serve((_req, res) =>
+      res.writeHead(502).end("<html><h1>Bad Gateway</h1>"),
+    );
+    await expect(open(url).call("write")).rejects.toMatchObject({
+      code: "INVALID_RESPONSE",
+      status: 502,
+      message: expect.stringContaining("<h1>Bad Gateway"),
+    });
+  });
+
+  test("an answer that ends too early is an error", async () => {
+    const url = await serve((_req, res) => {
+      res.writeHead(200, { "Content-Length": "100" }).write("{");
+      setImmediate(() => res.destroy());
+    });
+    await expect(open(url).call("write")).rejects.toMatchObject({
+      code: "CONNECTION_LOST",
+    });
+  });
+
+  test("rooms need another transport", async () => {
+    await expect(open(app.url).rooms.join("x")).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+    });
+  });
+
+  test("a scheme that nobody speaks is refused at once", () => {
+    expect(() => createClient({ url: "gopher://x" })).toThrow("gopher");
+  });
+});
+
+test("createHttpClient has calls alone", async () => {
+  const client = createHttpClient({ url: app.url });
+  await expect(client.call("echo", { text: "x" })).resolves.toEqual({
+    text: "x",
+  });
+  expect(Object.keys(client)).toEqual(["call"]);
+});
+
+test("a websocket is opened with the headers of that moment", async () => {
+  const client = open(urls.ws(), { headers: { "X-Token": "abc" } });
+  await client.connect();
+  const [connection] = onServer().filter(({ type }) => type === "websocket");
+  expect(connection.rawConnection.request.headers["x-token"]).toBe("abc");
+});
+
+test("bundles for pages stay small, and HTTP alone leaves the websocket out", () => {
+  const root = path.join(__dirname, "..", "..");
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ah-client-"));
+  try {
+    execFileSync(process.execPath, [
+      path.join(root, "scripts/buildClient.js"),
+      folder,
+    ]);
+    const sizeOf = (name: string) => {
+      const file = path.join(folder, `${name}.js`);
+      const source = path.join(folder, "client/browser.mjs");
+      fs.writeFileSync(
+        file,
+        `import { ${name} } from ${JSON.stringify(source)}; globalThis.made = ${name};`,
+      );
+      const { buildSync } = require("esbuild") as typeof import("esbuild");
+      const { outputFiles } = buildSync({
+        entryPoints: [file],
+        bundle: true,
+        minify: true,
+        format: "esm",
+        write: false,
+      });
+      const { gzipSync } = require("node:zlib") as typeof import("node:zlib");
+      return gzipSync(outputFiles[0].contents).length;
+    };
+    expect(sizeOf("createHttpClient")).toBeLessThan(6 * 1024);
+    expect(sizeOf("createClient")).toBeLessThan(12 * 1024);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});

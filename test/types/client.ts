@@ -1,0 +1,73 @@
+/** What the types of `createClient` are. Checked by `npm run lint`, never run. */
+import {
+  createClient,
+  createHttpClient,
+  type ActionError,
+} from "../../src/client/node";
+import type { Equal, Expect } from "./expect";
+
+interface Actions {
+  "user:show": {
+    params: { id: number; with?: string };
+    response: { name: string };
+  };
+  "user:show@2": { params: { id: string }; response: { names: string[] } };
+  "user:admin:list": { params: object; response: string[] };
+  user: { params: object; response: boolean };
+  ping: { params: { at?: number }; response: { ok: true } };
+}
+
+interface Rooms {
+  news: { title: string };
+}
+
+export async function typedCalls(signal: AbortSignal) {
+  const api = createClient<Actions, Rooms>({ url: "" });
+  const shown = await api.call("user:show", { id: 1 }, { signal });
+  const nested = await api.user.show({ id: 1, with: "all" });
+  const second = await api.call("user:show@2", { id: "a" });
+  const list = await api.user.admin.list();
+  const both = await api.user();
+  const ping = await api.ping();
+
+  // @ts-expect-error -- id is missing
+  await api.call("user:show");
+  // @ts-expect-error -- id is a number
+  await api.user.show({ id: "1" });
+  // @ts-expect-error -- there is no such action
+  await api.call("user:delete", {});
+  // @ts-expect-error -- nor such a name
+  await api.nobody();
+  // @ts-expect-error -- the message has a title
+  await api.rooms.say("news", { text: "x" });
+  // @ts-expect-error -- there is no such room
+  await api.rooms.join("others");
+  api.rooms.on("news", ({ message }) => message.title.toUpperCase());
+
+  const http = createHttpClient<Actions>({ url: "" });
+  await http.ping({ at: 1 });
+  // @ts-expect-error -- over HTTP there are no rooms
+  await http.rooms.join("news");
+
+  const any = createClient({ url: "" });
+  const answer = await any.call("whatever", { it: "takes" });
+  const path = (error: ActionError): string => error.errors[0].path;
+  return { shown, nested, second, list, both, ping, answer, path };
+}
+
+export type Checks = [
+  Expect<
+    Equal<
+      Omit<Awaited<ReturnType<typeof typedCalls>>, "path">,
+      {
+        shown: { name: string };
+        nested: { name: string };
+        second: { names: string[] };
+        list: string[];
+        both: boolean;
+        ping: { ok: true };
+        answer: any;
+      }
+    >
+  >,
+];
