@@ -105,7 +105,10 @@ export function createRoutesApi(): RoutesApi {
     },
 
     methodsFor: (pathParts) =>
-      requestMethods.filter((method) => find(method, pathParts) !== undefined),
+      requestMethods.filter((method) => {
+        const match = find(method, pathParts);
+        return match !== undefined && match.route.dir === undefined;
+      }),
 
     hasRoute: (action, method) =>
       routerOf(method)?.actions.has(action) === true ||

@@ -1,4 +1,5 @@
 /** Holds small files in memory, so that most requests for files cost no disk access. */
+import type { Stats } from "node:fs";
 import type { FileContent } from "./open";
 
 /** Longer files are streamed from the disk. */
@@ -19,6 +20,9 @@ export interface HeldFile extends FileContent {
   /** Milliseconds since the epoch. */
   checkedAt: number;
 }
+
+/** What tells a file from what it was. */
+type FileStats = Pick<Stats, "size" | "mtimeMs" | "ctimeMs" | "ino">;
 
 /** Files by the name under which they were asked for, in the order of their last use. */
 export class FileMemory {
@@ -41,12 +45,15 @@ export class FileMemory {
   /** The file that was read before, if the disk still has the same one; it is believed again from now. */
   confirm(
     key: string,
-    { size, mtimeMs, ino }: { size: number; mtimeMs: number; ino: number },
+    { size, mtimeMs, ctimeMs, ino }: FileStats,
   ): HeldFile | undefined {
     const held = this.files.get(key);
     if (held === undefined) return undefined;
     const isSame =
-      held.length === size && held.mtimeMs === mtimeMs && held.ino === ino;
+      held.length === size &&
+      held.mtimeMs === mtimeMs &&
+      held.ctimeMs === ctimeMs &&
+      held.ino === ino;
     if (!isSame) {
       this.forget(key);
       return undefined;

@@ -8,6 +8,8 @@ export interface OpenedFile {
   mime: string;
   length: number;
   lastModified: Date;
+  /** When anything of it changed, in ms since the epoch: unlike `lastModified`, no program can set it. */
+  ctimeMs: number;
 }
 
 /** A whole file. */
@@ -18,6 +20,7 @@ export interface FileContent {
   lastModified: Date;
   /** As exact as the disk has it. */
   mtimeMs: number;
+  ctimeMs: number;
   /** Tells a file from another that took its name. */
   ino: number;
 }
@@ -35,12 +38,13 @@ export function mimeOf(file: string): string {
 export async function openFile(file: string): Promise<OpenedFile> {
   const handle = await fs.promises.open(file, READ_FLAGS);
   try {
-    const { size, mtime } = await handle.stat();
+    const { size, mtime, ctimeMs } = await handle.stat();
     return {
       fileStream: fs.createReadStream(file, { fd: handle }),
       mime: mimeOf(file),
       length: size,
       lastModified: mtime,
+      ctimeMs,
     };
   } catch (error) {
     await handle.close();
@@ -52,7 +56,7 @@ export async function openFile(file: string): Promise<OpenedFile> {
 export async function readFile(file: string): Promise<FileContent> {
   const handle = await fs.promises.open(file, READ_FLAGS);
   try {
-    const { mtime, mtimeMs, ino } = await handle.stat();
+    const { mtime, mtimeMs, ctimeMs, ino } = await handle.stat();
     const content = await handle.readFile();
     return {
       content,
@@ -60,6 +64,7 @@ export async function readFile(file: string): Promise<FileContent> {
       length: content.length,
       lastModified: mtime,
       mtimeMs,
+      ctimeMs,
       ino,
     };
   } finally {

@@ -35,6 +35,8 @@ export interface StaticFileResult {
   /** Bytes. */
   length: number | null;
   lastModified?: Date;
+  /** When anything of the file changed, in ms since the epoch. */
+  ctimeMs?: number;
   /** Where it was found. */
   file?: string;
   /** The client named a folder, and this is its index. */
@@ -54,6 +56,7 @@ export class HeldFileResult implements StaticFileResult {
   mime: string;
   length: number;
   lastModified: Date;
+  ctimeMs: number;
   file: string;
   isIndex: boolean;
   sent: () => void;
@@ -68,6 +71,7 @@ export class HeldFileResult implements StaticFileResult {
     this.mime = held.mime;
     this.length = held.length;
     this.lastModified = held.lastModified;
+    this.ctimeMs = held.ctimeMs;
     this.file = held.file;
     this.isIndex = held.isIndex;
     this.sent = log;

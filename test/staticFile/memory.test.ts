@@ -12,6 +12,7 @@ function contentOf(text: string, ino = 1, mtimeMs = 1000) {
     length: content.length,
     lastModified: new Date(mtimeMs),
     mtimeMs,
+    ctimeMs: 1000,
     ino,
   };
 }
@@ -24,7 +25,7 @@ test("a file is believed for a while, and then has to be confirmed", () => {
   expect(memory.fresh("k")?.content.toString()).toBe("abc");
   now += 1;
   expect(memory.fresh("k")).toBeUndefined();
-  const stats = { size: 3, mtimeMs: 1000, ino: 1 };
+  const stats = { size: 3, mtimeMs: 1000, ctimeMs: 1000, ino: 1 };
   expect(memory.confirm("k", stats)?.content.toString()).toBe("abc");
   expect(memory.fresh("k")).toBeDefined();
 });
@@ -38,10 +39,12 @@ test("a clock that goes backwards makes nothing believed for long", () => {
 });
 
 test.each([
-  ["size", { size: 4, mtimeMs: 1000, ino: 1 }],
-  ["time", { size: 3, mtimeMs: 2000, ino: 1 }],
-  ["identity", { size: 3, mtimeMs: 1000, ino: 2 }],
-])("another %s is another file", (_what, stats) => {
+  ["size", { size: 4 }],
+  ["time", { mtimeMs: 2000 }],
+  ["time of its last change", { ctimeMs: 2000 }],
+  ["identity", { ino: 2 }],
+])("another %s is another file", (_what, other) => {
+  const stats = { size: 3, mtimeMs: 1000, ctimeMs: 1000, ino: 1, ...other };
   const memory = new FileMemory();
   memory.hold("k", "/a", contentOf("abc"));
   expect(memory.confirm("k", stats)).toBeUndefined();
@@ -52,7 +55,7 @@ test("the longest unused file goes first when there is too much", () => {
   const memory = new FileMemory(2 * (ENTRY_BYTES + 7));
   memory.hold("a", "/a", contentOf("aaaa"));
   memory.hold("b", "/b", contentOf("bbbb"));
-  memory.confirm("a", { size: 4, mtimeMs: 1000, ino: 1 });
+  memory.confirm("a", { size: 4, mtimeMs: 1000, ctimeMs: 1000, ino: 1 });
   memory.hold("c", "/c", contentOf("cccc"));
   expect(memory.fresh("a")).toBeDefined();
   expect(memory.fresh("b")).toBeUndefined();

@@ -4,7 +4,7 @@ import type { Readable } from "node:stream";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { chooseStored, isCompressible, type Encoding } from "./compression";
 import { valueOf } from "./headers";
-import { etagOf, type Validators } from "./preconditions";
+import { etagOf, type FileIdentity, type Validators } from "./preconditions";
 import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import { encodingFor } from "./write";
@@ -19,6 +19,8 @@ export interface FileAnswer {
   /** Bytes; null when it is not known. */
   length: number | null | undefined;
   lastModified?: Date;
+  /** When anything of the file changed, in ms since the epoch. */
+  ctimeMs?: number;
   /** Where it is, if it is a file of which size and time are known to be right. */
   path?: string;
   /** Called when `content` was sent. */
@@ -33,7 +35,8 @@ const UNKNOWN_TYPE = "application/octet-stream";
 
 /** What was found in a public folder; the stream of a file in memory is not even made. */
 export function fileAnswerOf(found: StaticFileResult): FileAnswer {
-  const { error, content, mime, length, lastModified, file, sent } = found;
+  const { error, content, mime, length, lastModified, ctimeMs } = found;
+  const { file, sent } = found;
   const fileStream = content ? undefined : found.fileStream;
   return {
     error: error as unknown,
@@ -42,6 +45,7 @@ export function fileAnswerOf(found: StaticFileResult): FileAnswer {
     mime,
     length,
     lastModified,
+    ctimeMs,
     path: file,
     sent,
     found,
@@ -108,7 +112,7 @@ export async function validatorsOf(
     isStrong: config.strictHttp === true && !encoding,
   };
   return {
-    etag: etagOf(known.size, known.lastModified, options),
+    etag: etagOf(known, options),
     lastModified,
   };
 }
@@ -154,21 +158,21 @@ function varyByEncoding({ responseHeaders }: WebRequest): void {
   responseHeaders.push(["Vary", "Accept-Encoding"]);
 }
 
-/** Size and time of the file behind an answer; streams that are no files have none. */
+/** Size and times of the file behind an answer; streams that are no files have none. */
 async function identityOf(
-  { path, length, lastModified, fileStream }: FileAnswer,
+  { path, length, lastModified, ctimeMs = 0, fileStream }: FileAnswer,
   isWanted: boolean,
-): Promise<{ size: number; lastModified: Date } | undefined> {
+): Promise<FileIdentity | undefined> {
   if (!isWanted) return undefined;
   if (path !== undefined && typeof length === "number" && lastModified)
-    return { size: length, lastModified };
+    return { size: length, lastModified, ctimeMs };
   const streamPath: unknown = (fileStream as { path?: unknown } | undefined)
     ?.path;
   if (typeof streamPath !== "string" && !Buffer.isBuffer(streamPath))
     return undefined;
   try {
-    const { size, mtime } = await fs.promises.stat(streamPath);
-    return { size, lastModified: mtime };
+    const { size, mtime, ctimeMs } = await fs.promises.stat(streamPath);
+    return { size, lastModified: mtime, ctimeMs };
   } catch {
     return undefined; // it vanished: reading it will say so
   }

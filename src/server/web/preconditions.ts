@@ -16,15 +16,26 @@ export interface EtagOptions {
   isStrong?: boolean;
 }
 
-/** `W/"<size>-<mtime>"` in hex, or without `W/` when it is strong. */
+/** What tells the content of a file from what it was. */
+export interface FileIdentity {
+  size: number;
+  lastModified: Date;
+  /** When anything of it changed, in ms since the epoch, with fractions. */
+  ctimeMs: number;
+}
+
+/**
+ * `W/"<size>-<mtime>"` in hex, as version 29 has it. A strong one also has the time of the last change of the file, in
+ * microseconds: who replaces a file can give the new one the size and the `mtime` of the old one.
+ */
 export function etagOf(
-  size: number,
-  lastModified: Date,
+  { size, lastModified, ctimeMs }: FileIdentity,
   { encoding, isStrong }: EtagOptions = {},
 ): string {
   const suffix = encoding ? `-${encoding}` : "";
-  const mtime = Math.floor(lastModified.getTime());
-  const tag = `"${size.toString(16)}-${mtime.toString(16)}${suffix}"`;
+  const facts = [size, Math.floor(lastModified.getTime())];
+  if (isStrong) facts.push(Math.round(ctimeMs * 1000));
+  const tag = `"${facts.map((fact) => fact.toString(16)).join("-")}${suffix}"`;
   return isStrong ? tag : `W/${tag}`;
 }
 

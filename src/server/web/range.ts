@@ -23,10 +23,9 @@ export function requestedRange(
   if (!spec) return undefined; // several ranges, or none that we know: all of the file is always right
   const { first, last } = spec;
   if (first === "") {
-    const count = Math.min(Number(last), length);
-    return count === 0
-      ? "unsatisfiable"
-      : { start: length - count, end: length - 1 };
+    if (Number(last) === 0) return "unsatisfiable";
+    if (length === 0) return undefined; // all of it, as it is shorter than the suffix
+    return { start: Math.max(0, length - Number(last)), end: length - 1 };
   }
   const start = Number(first);
   const end = last === "" ? length - 1 : Math.min(Number(last), length - 1);

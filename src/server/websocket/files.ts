@@ -26,11 +26,14 @@ export interface FileSource {
 export interface FileWish {
   /** `"base64"` when the client wants bytes, whatever they are. */
   encoding: unknown;
-  /** Longer files are refused; 0: none is. */
+  /** Files that are longer, as they come or as a message, are refused; 0: none is. */
   maxBytes: number;
   /** Asked after each piece; once it says no, the file is given up. */
   isWanted: () => boolean;
 }
+
+/** A byte in JSON takes at most so many: control characters are `\u001f`. */
+const MAX_GROWTH = 6;
 
 /** The message for a file, or for the reason why there is none. */
 export async function answerOf(
@@ -44,11 +47,23 @@ export async function answerOf(
   const content = isTooLong() ? undefined : await collect(fileStream, wish);
   if (!content)
     return { error: tooLong(wish.maxBytes), content: null, ...facts };
-  return { ...asText(content, wish.encoding), ...facts };
+  const answer = { ...asText(content, wish.encoding), ...facts };
+  return isTooLongAsMessage(answer, content.length, wish.maxBytes)
+    ? { error: tooLong(wish.maxBytes), content: null, ...facts }
+    : answer;
 }
 
 function tooLong(maxBytes: number): string {
   return `the file is longer than ${maxBytes} bytes, get it over HTTP`;
+}
+
+function isTooLongAsMessage(
+  { content }: { content: string },
+  bytes: number,
+  maxBytes: number,
+): boolean {
+  if (maxBytes <= 0 || bytes * MAX_GROWTH <= maxBytes) return false;
+  return Buffer.byteLength(JSON.stringify(content)) > maxBytes;
 }
 
 function asText(content: Buffer, encoding: unknown) {

@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 import { Server as TlsServer } from "node:tls";
 import { WebSocketServer as WsServer } from "ws";
 import { ActionheroError } from "../../errors";
+import type { ActionheroLogLevel } from "../../log/log";
 import type { Identity } from "../identity";
 import { answerPlainRequest } from "./plainRequests";
 import type { SparkAddress } from "./spark";
@@ -36,6 +37,7 @@ export interface GateHost {
   /** Whether the request came by a name that websockets may be reached by. */
   allowsHost(req: IncomingMessage): boolean;
   isForged(req: IncomingMessage): boolean;
+  log(message: string, severity?: ActionheroLogLevel, data?: any): void;
   /** Who upgrades, and the cookie that the answer carries; either may be missing. */
   identify(req: IncomingMessage): Partial<Identity>;
   /** The source of the browser library. */

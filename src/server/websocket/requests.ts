@@ -19,6 +19,8 @@ export interface RequestServer {
     messageId?: string | number,
   ): Promise<void>;
   log(message: string, severity?: ActionheroLogLevel, data?: any): void;
+  /** Resolves when the actions and files of a client are answered, or after `general.shutdownTimeout`. */
+  answered(spark: Spark): Promise<void>;
   /** A request is done: whoever waits for the client to be idle looks again. */
   afterWork(spark: Spark): void;
 }
@@ -88,6 +90,7 @@ function sendFile(
   asOfNow.error = null;
 
   spark.beginWork();
+  spark.unsentFiles++;
   return spark.files.add(async () => {
     try {
       await spark.drained();
@@ -96,6 +99,7 @@ function sendFile(
       server.log(`sending a file failed: ${String(error)}`, "error", { file });
       fail(server, connection, messageId);
     }
+    spark.unsentFiles--;
     done(server, spark);
   });
 }
@@ -114,6 +118,12 @@ async function serveFile(
   await server.processFile(connection);
 }
 
+interface Client {
+  server: RequestServer;
+  spark: Spark;
+  connection: Connection;
+}
+
 /** In the order in which they come: a client may say something in a room that it has just asked to join. */
 function runVerb(
   server: RequestServer,
@@ -126,7 +136,7 @@ function runVerb(
   spark.beginWork();
   return spark.verbs.add(async () => {
     try {
-      await answerVerb(server, connection, request, messageId);
+      await answerVerb({ server, spark, connection }, request, messageId);
     } catch (error) {
       server.log(`the answer of a verb failed: ${String(error)}`, "error");
       fail(server, connection, messageId);
@@ -136,8 +146,7 @@ function runVerb(
 }
 
 async function answerVerb(
-  server: RequestServer,
-  connection: Connection,
+  { server, spark, connection }: Client,
   request: Request,
   messageId: string,
 ): Promise<void> {
@@ -148,6 +157,7 @@ async function answerVerb(
   try {
     const counted = countVerb(connection, String(verb));
     if (counted) await counted;
+    if (verb === "quit" || verb === "exit") await server.answered(spark);
     const data: unknown = await connection.verbs(String(verb), words);
     reply = { ...verbSuccess(data), ...answerFields(verb, connection) };
   } catch (error) {

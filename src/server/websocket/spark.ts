@@ -69,6 +69,8 @@ export class Spark extends EventEmitter {
   /** Requests that are done one after the other. */
   readonly verbs = new Sequence();
   readonly files = new Sequence();
+  /** How many of them are not done. */
+  unsentFiles = 0;
 
   readonly socket: Socket;
   private readonly url: string;
@@ -76,6 +78,8 @@ export class Spark extends EventEmitter {
   private ownId: string | undefined = undefined;
   private queue: Buffer[] = [];
   private queuedBytes = 0;
+  /** A file, which may be as long as all that may wait, is among what waits to be read. */
+  private hasFileQueued = false;
   /** Messages that came before there was a connection. */
   private early: [text: string, bytes: number][] | undefined = undefined;
   /** Messages that are worked on, and the part of one that has come. */
@@ -181,6 +185,11 @@ export class Spark extends EventEmitter {
     this.queuedBytes += frame.length;
   }
 
+  /** A file was sent: the answers after it are no reason to cut a client that is still reading it. */
+  noteFile(): void {
+    this.hasFileQueued = true;
+  }
+
   /** The compressor works on its own time, and keeps the order. */
   private sendText(text: string): void {
     if (this.hasRoom()) this.ws.send(text);
@@ -191,7 +200,8 @@ export class Spark extends EventEmitter {
     if (!this.isOpen) return false;
     const waiting = this.bufferedBytes;
     const limit = this.owner.maxBufferedBytes;
-    if (limit > 0 && waiting > limit) {
+    if (waiting <= HIGH_WATER_BYTES) this.hasFileQueued = false;
+    if (limit > 0 && waiting > (this.hasFileQueued ? 2 * limit : limit)) {
       this.cut({ code: 1008, reason: `${waiting} bytes wait unread` });
       return false;
     }

@@ -1,6 +1,10 @@
 /** Decides which upgrade requests become websockets. */
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
+import { httpFactsOf, toError, type HttpErrorHeaders } from "../../errors";
+import { isThenable } from "../../input/field";
+import { shownToClients } from "../../log/exposure";
+import type { ActionheroLogLevel } from "../../log/log";
 import { normalizeTarget } from "../requestTarget";
 import {
   admit,
@@ -27,6 +31,7 @@ export interface UpgradeHost {
   allowsHost(req: IncomingMessage): boolean;
   /** Whether a page of another site makes the browser send its cookies. */
   isForged(req: IncomingMessage): boolean;
+  log(message: string, severity?: ActionheroLogLevel, data?: any): void;
 }
 
 type UpgradeHandler = (
@@ -154,11 +159,13 @@ export class UpgradeListener {
         if (!error) this.accept(req, socket, head);
         else refuseUnauthorized(socket, error);
       });
+    const fail = (error: unknown) =>
+      decide(() => refuseFailed(socket, error, this.host));
     try {
       const promise = this.host.primusOptions.authorization!(req, done);
-      if (promise instanceof Promise) promise.catch(done);
+      if (isThenable(promise)) promise.then(undefined, fail);
     } catch (error) {
-      done(error as Error);
+      fail(error);
     }
   }
 }
@@ -167,18 +174,34 @@ function asksForWebsocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.toLowerCase() === "websocket";
 }
 
+/** The hook has failed instead of deciding: what clients read of that is what they read of any error. */
+function refuseFailed(socket: Duplex, thrown: unknown, host: UpgradeHost) {
+  const { error, id } = shownToClients(thrown);
+  const { message } = toError(error);
+  const { status, headers } = httpFactsOf(error);
+  if (id === undefined)
+    return refuseUnauthorized(socket, { message, statusCode: status }, headers);
+  host.log(`the authorization failed: ${String(thrown)}`, "error", {
+    errorId: id,
+    stack: (thrown as Error | null)?.stack,
+  });
+  refuseUnauthorized(socket, { message, statusCode: 500 });
+}
+
 function refuseUnauthorized(
   socket: Duplex,
   error:
     string | { message?: string; statusCode?: number; authenticate?: string },
+  more: HttpErrorHeaders = {},
 ): void {
   const { message, statusCode, authenticate } =
     typeof error === "string"
       ? { message: error }
       : { ...error, message: error.message };
-  const headers: Record<string, string> = {
-    "Content-Type": "application/json",
-  };
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(more))
+    headers[name] = String(value);
+  headers["Content-Type"] = "application/json";
   if (authenticate) headers["WWW-Authenticate"] = authenticate;
   const status = Number(statusCode);
   const body = JSON.stringify({ error: message ?? "not authorized" });

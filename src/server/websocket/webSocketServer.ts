@@ -68,6 +68,8 @@ export class WebSocketServer
   /** Settles when the last client is gone. */
   private stopping: Promise<void> | undefined;
   private shutdown: Shutdown | undefined;
+  /** Clients that want to go, and what is to be called when some work for one is done. */
+  private readonly leaving = new Map<Spark, () => void>();
 
   constructor() {
     super();
@@ -215,6 +217,7 @@ export class WebSocketServer
     lastModified: Date,
   ): Promise<void> {
     const { messageId, params } = connection;
+    const spark = connection.rawConnection as Spark;
     const source = {
       error: error as unknown,
       fileStream: fileStream as Readable,
@@ -225,10 +228,11 @@ export class WebSocketServer
       {
         encoding: params.encoding as unknown,
         maxBytes: this.clients.maxBufferedBytes,
-        isWanted: () => (connection.rawConnection as Spark).isOpen,
+        isWanted: () => spark.isOpen,
       },
     );
     await this.sendMessage(connection, message, messageId);
+    if (message.content !== null) spark.noteFile();
   }
 
   /** End a client for good. */
@@ -322,6 +326,21 @@ export class WebSocketServer
 
   afterWork(spark: Spark): void {
     this.shutdown?.look(spark);
+    this.leaving.get(spark)?.();
+  }
+
+  async answered(spark: Spark): Promise<void> {
+    const isAnswered = () => !spark.isOpen || !isAnswering(spark);
+    if (isAnswered()) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, shutdownTimeLeft());
+      this.leaving.set(spark, () => {
+        if (!isAnswered()) return;
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    this.leaving.delete(spark);
   }
 
   protected override async refuseConnection(
@@ -348,4 +367,8 @@ export class WebSocketServer
       .then(() => this.afterWork(spark))
       .catch(() => undefined); // the serializer of errors is broken, and says so in its own line
   }
+}
+
+function isAnswering({ connection, unsentFiles }: Spark): boolean {
+  return unsentFiles > 0 || (connection?.pendingActions ?? 0) > 0;
 }

@@ -4,6 +4,7 @@ import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as zlib from "node:zlib";
+import { until } from "../../support/until";
 import { api, config, route } from "../../../src/index";
 import {
   addActions,
@@ -53,6 +54,7 @@ beforeAll(async () => {
     fs.writeFileSync(file, content);
   };
   write("digits.txt", DIGITS);
+  write("empty.txt", "");
   write("long.txt", LONG);
   write("image.png", Buffer.alloc(5000, "x"));
   write("sub/index.html", "<h1>sub</h1>");
@@ -280,7 +282,7 @@ const checks: Record<string, Check> = {
   "the validators of a file": {
     ask: () => get("/digits.txt"),
     strict: ({ headers }) => {
-      expect(headers.etag).toMatch(/^"[\da-f]+-[\da-f]+"$/);
+      expect(headers.etag).toMatch(/^"[\da-f]+-[\da-f]+-[\da-f]+"$/);
       expect(headers["last-modified"]).toBe(mtime());
     },
     v29: ({ headers }) => {
@@ -375,6 +377,10 @@ const checks: Record<string, Check> = {
   "`Range` beyond the end": {
     ask: () => get("/digits.txt", { Range: "bytes=10-" }),
     both: has({ "content-range": "bytes */10" }, ""),
+  },
+  "`Range: bytes=-2` of an empty file": {
+    ask: () => get("/empty.txt", { Range: "bytes=-2" }),
+    both: has({ "content-range": undefined, "content-length": "0" }, ""),
   },
   "several ranges": {
     ask: () => get("/digits.txt", { Range: "bytes=0-1,3-4" }),
@@ -505,6 +511,35 @@ describe("in new projects", () => {
       expect((await get(location)).status).toBe(200);
     },
   );
+
+  test("a route to a folder is none for actions: below the prefix of actions there is nothing", async () => {
+    route.registerRoute("get", "/as-files", "", undefined, true, folder);
+    const { status, headers, json } = await get("/api/as-files/digits.txt");
+    expect([status, headers.allow]).toEqual([404, undefined]);
+    expect(json.error).toBe("unknown action or invalid apiVersion");
+    expect((await get("/as-files/digits.txt")).text).toBe(DIGITS);
+  });
+
+  test("a file that takes the place of another, with its size and time, is another one", async () => {
+    const file = path.join(folder, "replaced.txt");
+    const time = new Date("2026-01-02T03:04:05Z");
+    fs.writeFileSync(file, "old one");
+    fs.utimesSync(file, time, time);
+    const { headers } = await get("/replaced.txt");
+    fs.writeFileSync(`${file}.new`, "new one");
+    fs.utimesSync(`${file}.new`, time, time);
+    fs.renameSync(`${file}.new`, file);
+    const isSeen = async () => (await get("/replaced.txt")).text === "new one";
+    await until(isSeen); // a file in memory is believed for a second
+    const answers = await Promise.all([
+      get("/replaced.txt", { "If-None-Match": headers.etag! }),
+      get("/replaced.txt", { Range: "bytes=4-", "If-Range": headers.etag! }),
+    ]);
+    expect(answers.map(({ status, text }) => [status, text])).toEqual([
+      [200, "new one"],
+      [200, "new one"],
+    ]);
+  });
 
   test("a route to a folder accepts the method that it is declared for", async () => {
     route.registerRoute("post", "/posted", "", undefined, true, folder);

@@ -1,4 +1,4 @@
-/** Parts of forms without a file name: which are files, which are fields, and which are nothing. */
+/** Names of parts, and parts without one: which are files, which are fields, and which are nothing. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -115,4 +115,36 @@ test.each([
 ])("text without a filename is a field (%j)", async (type, text) => {
   const sent = await seen("", type, Buffer.from(text));
   expect(sent).toEqual({ part: text, after: "last" });
+});
+
+test.each([
+  [
+    "as browsers and curl send them",
+    'filename="süß 漢 😀.txt"',
+    "süß 漢 😀.txt",
+  ],
+  [
+    "with a quotation mark, as browsers send it",
+    'filename="a%22b.txt"',
+    "a%22b.txt",
+  ],
+  [
+    "with a quotation mark, as curl sends it",
+    'filename="a\\"b.txt"',
+    'a"b.txt',
+  ],
+  ["in the form of RFC 8187", "filename*=UTF-8''s%C3%BC%C3%9F.txt", "süß.txt"],
+  // RFC 7578 section 4.2 forbids the second form
+  [
+    "in both forms, as the first says",
+    "filename=\"suess.txt\"; filename*=utf-8''s%C3%BC%C3%9F.txt",
+    "suess.txt",
+  ],
+])("file names %s are understood", async (_what, filename, name) => {
+  const type = `Content-Type: ${OCTETS}\r\n`;
+  const sent = await seen(`; ${filename}`, type, BYTES);
+  expect(sent).toMatchObject({
+    bytes: BYTES.toString("hex"),
+    originalFilename: name,
+  });
 });

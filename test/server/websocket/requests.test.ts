@@ -177,6 +177,32 @@ test("the transcript of version 29", async () => {
   expect(client.received.at(-1)).toBe("primus::server::close");
 });
 
+test.each(["quit", "exit"])(
+  "the answers that a client waits for are sent before its %s ends it",
+  async (event) => {
+    client.send({ event: "action", params: { action: "held", key: 5 } });
+    client.send({ event: "file", file: "long.txt" });
+    client.send({ event });
+    await until(() => held.length === 1);
+    const { length } = await client.next("the file", (m) => m.content);
+    expect(length).toBe(400_000);
+    held.pop()!();
+    await client.closed;
+    expect(client.received.at(-2)).toMatchObject({ key: 5 });
+    expect(client.received.at(-1)).toBe("primus::server::close");
+  },
+);
+
+test("an action that does not end holds a client that quits for general.shutdownTimeout", async () => {
+  const before = config.general.shutdownTimeout;
+  config.general.shutdownTimeout = 50;
+  client.send({ event: "action", params: { action: "held" } });
+  client.send({ event: "quit" });
+  await client.closed;
+  config.general.shutdownTimeout = before;
+  held.pop()!();
+});
+
 describe("message ids", () => {
   test.each([["text"], [7], [{ any: ["json"] }], [true]])(
     "%j comes back as it is",
@@ -384,6 +410,48 @@ describe("files", () => {
       "the file is longer than 300000 bytes, get it over HTTP",
     );
     expect(content).toBeNull();
+  });
+
+  test.each([
+    ["bytes, in base64", "bytes.bin", Buffer.alloc(300_000, 0xff)],
+    ["control characters, escaped", "controls.txt", "\u0001".repeat(100_000)],
+  ])(
+    "one that is too long as a message (%s) is refused",
+    async (_what, name, content) => {
+      fs.writeFileSync(path.join(folder, name), content);
+      const before = config.websocket.maxBufferedBytes;
+      config.websocket.maxBufferedBytes = 390_000;
+      const { error } = await ask(name);
+      config.websocket.maxBufferedBytes = before;
+      expect(error).toBe(
+        "the file is longer than 390000 bytes, get it over HTTP",
+      );
+    },
+  );
+
+  test("a client that still reads one is not cut for the answers after it", async () => {
+    const before = config.websocket.maxBufferedBytes;
+    const limit = 8 * 1024 * 1024;
+    config.websocket.maxBufferedBytes = limit;
+    fs.writeFileSync(path.join(folder, "large.txt"), "z".repeat(limit - 100));
+    const raw = await rawUpgrade();
+    expect(await raw.status()).toBe(101);
+    const [connection] = await until(() => {
+      const all = api.servers.servers.websocket.connections();
+      return all.length === 2 && [all[1]];
+    });
+    raw.socket.pause();
+    raw.socket.write(
+      clientFrame(JSON.stringify({ event: "file", file: "large.txt" })),
+    );
+    const spark = connection.rawConnection;
+    await until(() => spark.bufferedBytes > 1024 * 1024);
+    while (spark.isOpen && spark.bufferedBytes < limit + 1_000_000)
+      await connection.sendMessage({ text: "a".repeat(400_000) });
+    config.websocket.maxBufferedBytes = before;
+    expect(spark.readyState).toBe(1);
+    raw.socket.destroy();
+    await raw.closed;
   });
 
   test("an action sends a stream, and a file with connection.sendFile", async () => {

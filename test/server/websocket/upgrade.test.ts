@@ -11,7 +11,8 @@ import {
   websocketUrl,
   type WebsocketClient,
 } from "../../support/websocketClient";
-import { api, config } from "../../../src/index";
+import { LogLines } from "../../support/logLines";
+import { api, config, HttpError } from "../../../src/index";
 import type { PrimusOptions } from "../../../src/server/websocket/websocketConfig";
 
 let app: WebApp;
@@ -312,6 +313,58 @@ describe("authorization", () => {
   ])("refuses with %s", async (_what, authorization, status, text) => {
     options().authorization = authorization;
     expect(await refusal("/primus")).toMatchObject({ status, text });
+  });
+
+  test.each<[string, PrimusOptions["authorization"]]>([
+    [
+      "throws",
+      () => {
+        throw new Error("no /srv/secret");
+      },
+    ],
+    ["rejects", async () => Promise.reject(new Error("no /srv/secret"))],
+  ])(
+    "one that %s has failed, and what it says is not for clients when only intended messages are",
+    async (_what, authorization) => {
+      config.errors.exposeMessages = "intended";
+      const lines = new LogLines("error");
+      options().authorization = authorization;
+      const { status, text } = await refusal("/primus");
+      config.errors.exposeMessages = "all";
+      lines.stop();
+      expect(status).toBe(500);
+      const [, id] = /internal error \((\w+)\)/.exec(text)!;
+      const [line] = lines.lines.filter(({ errorId }) => errorId === id);
+      expect(line.message).toContain("no /srv/secret");
+    },
+  );
+
+  test.each<[string, PrimusOptions["authorization"]]>([
+    [
+      "throws",
+      () => {
+        throw new HttpError(403, "not you", { headers: { "X-Why": "a" } });
+      },
+    ],
+    ["rejects with", async () => Promise.reject(new HttpError(403, "not you"))],
+  ])(
+    "an HttpError that it %s decides the answer",
+    async (what, authorization) => {
+      config.errors.exposeMessages = "intended";
+      options().authorization = authorization;
+      const { status, text, headers } = await refusal("/primus");
+      config.errors.exposeMessages = "all";
+      expect([status, text]).toEqual([403, '{"error":"not you"}']);
+      if (what === "throws") expect(headers["x-why"]).toBe("a");
+    },
+  );
+
+  test("a status without a name is sent with the space before it", async () => {
+    options().authorization = (_req, done) =>
+      done({ message: "no", statusCode: 499 });
+    const raw = await rawUpgrade();
+    await raw.closed;
+    expect(raw.text()).toMatch(/^HTTP\/1\.1 499 \r\n/);
   });
 
   test("can ask for credentials; no header can be smuggled in", async () => {
