@@ -10,6 +10,18 @@ export const api = coreApi as Api & { [key: string]: any };
 export { Api, type ProcessCommands } from "./api";
 export { Action, type ActionResponse } from "./action/action";
 export * as action from "./action/actionModule";
+export {
+  defineAction,
+  type ActionData,
+  type ActionDefinition,
+  type ActionRoute,
+  type DefinedAction,
+} from "./action/defineAction";
+export {
+  defineMiddleware,
+  type DefinedMiddleware,
+  type MiddlewareDefinition,
+} from "./action/defineMiddleware";
 export { ActionProcessor } from "./action/actionProcessor";
 export type { ActionsApi } from "./action/registry";
 export type { ParamsApi } from "./action/safeParams";
@@ -102,6 +114,11 @@ export * as specHelper from "./testing/specHelper";
 export type { SpecHelperApi, SpecHelperConnection } from "./testing/testServer";
 export type { RetryRule } from "./resque/types";
 export { builtinTasks } from "./task/builtin";
+export {
+  defineTask,
+  type DefinedTask,
+  type TaskDefinition,
+} from "./task/defineTask";
 export { Task, type TaskContext, type TaskInputs } from "./task/task";
 export * as task from "./task/taskModule";
 export type { TasksApi } from "./task/registry";

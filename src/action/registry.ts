@@ -4,7 +4,11 @@ import { discover } from "../config/discover";
 import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import { prepareInputs } from "../input/schemaPlan";
-import type { MiddlewareRegistry } from "../middleware/stack";
+import { definedMiddleware } from "./defineAction";
+import {
+  registerMiddleware,
+  type MiddlewareRegistry,
+} from "../middleware/stack";
 import { instancesOf } from "../utils/instancesOf";
 import { loadModule } from "../utils/loadModule";
 import { setOrigin } from "../utils/origin";
@@ -58,6 +62,14 @@ export function mayRunAction(name: string, connectionType: string): boolean {
   );
 }
 
+const files = new WeakMap<Action, string>();
+
+/** The name of an action and the file that it was loaded from, for errors. */
+export function placeOf(action: Action): string {
+  const file = files.get(action);
+  return file === undefined ? action.name : `${action.name} (${file})`;
+}
+
 async function loadFile(fullFilePath: string, reload = false): Promise<void> {
   try {
     const exported = loadModule(fullFilePath, reload);
@@ -90,6 +102,15 @@ function registerAction(action: Action, file: string, reload: boolean): void {
     );
   }
   prepareInputs(action.inputs);
+  files.set(action, file);
+  for (const middleware of definedMiddleware(action)) {
+    const present = api.actions.middleware[middleware.name];
+    if (present && present !== middleware && !reload)
+      throw new Error(
+        `there is another middleware \`${middleware.name}\` than that of the action \`${name}\``,
+      );
+    registerMiddleware(api.actions, middleware, false);
+  }
   known[version] = action;
   setOrigin(action, file);
   if (!list.some((present) => String(present) === String(version)))

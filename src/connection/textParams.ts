@@ -9,6 +9,15 @@ export function noteTextParam(params: object, name: string): void {
   else names.set(params, new Set([name]));
 }
 
+/** The params of one request are those that the client keeps, and others over them. */
+export function joinTextParams(all: object, kept: object, added: object): void {
+  const [keptText, addedText] = [names.get(kept), names.get(added)];
+  if (!keptText && !addedText) return;
+  const isText = (name: string) =>
+    (Object.hasOwn(added, name) ? addedText : keptText)?.has(name);
+  names.set(all, new Set(Object.keys(all).filter(isText)));
+}
+
 /** @param params the object that `connection.params` was when the request came */
 export function textParamsOf(params: object): TextParams {
   return names.get(params) ?? NO_TEXT;

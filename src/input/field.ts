@@ -7,7 +7,7 @@ import { noteProblem } from "./problem";
 import { checkValue } from "./schemaCheck";
 import { planOf } from "./schemaPlan";
 import { isStandardSchema, type StandardSchema } from "./standardSchema";
-import type { Input, InputMethods, Inputs } from "./types";
+import type { Input, InputMethod, InputMethods, Inputs } from "./types";
 
 type Params = Record<string, any>;
 
@@ -205,14 +205,14 @@ function defaultOf(input: Input, scope: unknown): unknown {
   );
 }
 
-function listOf(
-  methods: InputMethods,
-): readonly Exclude<InputMethods, any[]>[] {
-  return Array.isArray(methods) ? methods : [methods];
+function listOf(methods: InputMethods): readonly (InputMethod | string)[] {
+  return typeof methods === "function" || typeof methods === "string"
+    ? [methods]
+    : methods;
 }
 
 function call(
-  method: Exclude<InputMethods, any[]>,
+  method: InputMethod | string,
   scope: unknown,
   value: unknown,
   key: string,

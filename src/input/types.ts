@@ -8,7 +8,8 @@ import type { UploadedFile } from "./uploadedFile";
 export type InputMethod = (...args: any[]) => any;
 
 /** A function, the dotted name of one below `api` (`"api.my.method"`), or several of them in order. */
-export type InputMethods = InputMethod | string | (InputMethod | string)[];
+export type InputMethods =
+  InputMethod | string | readonly (InputMethod | string)[];
 
 /** One parameter. */
 export interface Input {

@@ -1,6 +1,7 @@
 /** The routes of this process: `api.routes`. */
 import * as path from "node:path";
 import { api } from "../api";
+import { declaredRoutes, isRouted } from "./actionRoutes";
 import { config } from "../config/config";
 import { log } from "../log/log";
 import { automaticRoute, isRouteMethod, requestMethods } from "./httpMethods";
@@ -127,6 +128,7 @@ export function createRoutesApi(): RoutesApi {
           count++;
         }
       }
+      if (!rawRoutes) count += addActionRoutes();
       addAutomaticRoutes();
       log("routes:", "debug", routes.routes);
       return count;
@@ -196,6 +198,15 @@ function fileBelow(folder: string, rest: string): string | undefined {
       candidate.startsWith(prefix) || `${candidate}${path.sep}` === prefix,
   );
   return isBelow ? file : undefined;
+}
+
+/** The routes that actions declare, behind those of `config/routes`. */
+function addActionRoutes(): number {
+  const missing = declaredRoutes().filter(
+    (declared) => !isRouted(declared, api.routes.routes[declared.method]),
+  );
+  for (const { method, route } of missing) addRoute(method, route, "action");
+  return missing.length;
 }
 
 /** `/<action>` for every action and every verb of `config.web.automaticRoutes`. */

@@ -9,8 +9,8 @@ import {
   type RouteType,
 } from "./types";
 
-/** `config.routes`, `config.web.automaticRoutes`, or code that called `route.registerRoute`. */
-export type RouteSource = "config" | "automatic" | "code";
+/** `config.routes`, the `route` of an action, `config.web.automaticRoutes`, or code that called `route.registerRoute`. */
+export type RouteSource = "config" | "action" | "automatic" | "code";
 
 const sources = new WeakMap<RouteType, RouteSource>();
 

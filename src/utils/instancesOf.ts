@@ -1,4 +1,4 @@
-/** An instance of every class that a file exports. */
+/** An instance of every class that a file exports, and the objects that it exports instead of classes. */
 
 interface Valid {
   /** Every one has it, though some classes declare it as v29 did. @throws when it lacks what its kind needs */
@@ -13,14 +13,17 @@ export function instancesOf<T extends Valid>(
   exported: Record<string, unknown>,
   kind: string,
 ): T[] {
-  return Object.entries(exported).map(([name, value]) => {
-    const instance = isConstructor(value) ? (new value() as T) : undefined;
+  const instances = Object.entries(exported).map(([name, value]) => {
+    const instance = isConstructor(value)
+      ? (new value() as T)
+      : (value as T | null | undefined);
     if (typeof instance?.validate !== "function")
       throw new Error(
         `its export \`${name}\` is no class of ${kind}s, and such a file exports nothing else`,
       );
     return instance;
   });
+  return [...new Set(instances)]; // the default export may have a name, too
 }
 
 /** Arrow functions and async ones have no prototype. */

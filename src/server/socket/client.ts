@@ -4,6 +4,7 @@ import { countFile, countVerb } from "../../action/rateLimit";
 import { api } from "../../api";
 import { endWithin, type Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
+import { joinTextParams } from "../../connection/textParams";
 import { parseParamPair } from "../../connection/verbs";
 import { HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
@@ -324,7 +325,10 @@ export class SocketClient implements OutputOwner {
     if (params) connection.params = params; // fresh from the parser: nobody else has them
     if (action !== undefined) connection.params.action = action;
     const kept = connection.params;
-    if (added) connection.params = { ...kept, ...added, action };
+    if (added) {
+      connection.params = { ...kept, ...added, action };
+      joinTextParams(connection.params, kept, added);
+    }
     const id = ownMessageId(connection.params) ?? messageId;
     connection.messageId = id;
     connection.error = null;

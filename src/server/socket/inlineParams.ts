@@ -1,4 +1,5 @@
 /** Reads the params behind the name of an action: `greet name=Ada title="Dr. h. c."`, or an object of JSON. */
+import { noteTextParam } from "../../connection/textParams";
 import { JsonLimitError, parseJsonRequest, refuseParams } from "../jsonRequest";
 
 type Params = { [key: string]: unknown };
@@ -39,7 +40,10 @@ function parsePairs(text: string): Params {
       );
     refuseParams(++count);
     const { value, end } = readValue(text, equals + 1);
-    if (key !== "__proto__") params[key] = value;
+    if (key !== "__proto__") {
+      params[key] = value;
+      noteTextParam(params, key);
+    }
     at = end;
     while (at < text.length && SPACE.test(text[at]!)) at++;
   }

@@ -1,0 +1,138 @@
+/** Actions without a class: all that `run` gets is typed by the definition. */
+import type {
+  SchemaInput,
+  SchemaOutput,
+  StandardSchema,
+} from "../input/standardSchema";
+import type { DeclaredInputs, ParamsOfInputs } from "../input/types";
+import type { ActionheroLogLevel } from "../log/log";
+import { Action, type ActionResponse } from "./action";
+import type { ActionProcessor } from "./actionProcessor";
+import type { DefinedMiddleware } from "./defineMiddleware";
+
+/** By value, or by the name under which it was added. */
+export type NamedOrDefined = string | DefinedMiddleware;
+
+/** `"get /users/:id"`: a method, or `all`, and a path. */
+export type ActionRoute = `${string} /${string}`;
+
+/** What a list of middleware adds to the session: all of its parts together. */
+export type SessionOf<M extends readonly NamedOrDefined[]> = (
+  M[number] extends infer One
+    ? One extends DefinedMiddleware<string, infer Part>
+      ? (part: Part extends object ? Part : unknown) => void
+      : never
+    : never
+) extends (all: infer All) => void
+  ? All
+  : unknown;
+
+/** What `run` of a defined action gets: the request, with typed params and session. */
+export type ActionData<Params = any, Session = unknown> = Omit<
+  ActionProcessor,
+  "params" | "session"
+> & {
+  /** Frozen. */
+  readonly params: Params;
+  session: Session & { [key: string]: any };
+};
+
+/** What `run` may return: any object, or what the output schema takes. */
+type Returned<Output> = Output extends StandardSchema
+  ? SchemaInput<Output> | Promise<SchemaInput<Output>>
+  : ActionResponse | Promise<ActionResponse>;
+
+export interface ActionDefinition<
+  Name extends string,
+  I extends DeclaredInputs,
+  M extends readonly NamedOrDefined[],
+  Output,
+  R,
+> {
+  /** What clients call it. */
+  name: Name;
+  /** For documentation (default: the name). */
+  description?: string;
+  /** Default 1. */
+  version?: string | number;
+  /** A Standard Schema, or a table of inputs; all other params are removed. */
+  inputs?: I;
+  /** A Standard Schema of the response. */
+  output?: Output;
+  outputExample?: object;
+  middleware?: M;
+  /** Paths of its own, below the prefix of actions. */
+  route?: ActionRoute | readonly ActionRoute[];
+  /** The HTTP methods of its automatic routes (default: all of them). */
+  httpMethods?: readonly string[];
+  blockedConnectionTypes?: string[];
+  logLevel?: ActionheroLogLevel;
+  matchExtensionMimeType?: boolean;
+  toDocument?: boolean;
+  run: (data: ActionData<ParamsOfInputs<I>, SessionOf<M>>) => R;
+}
+
+/** An action as `defineAction` makes it. */
+export interface DefinedAction<
+  Name extends string = string,
+  I extends DeclaredInputs = any,
+  Output = any,
+  R = any,
+> extends Action {
+  name: Name;
+  inputs: I;
+  output?: Output;
+  run(
+    data: any,
+  ): Output extends StandardSchema ? Promise<SchemaOutput<Output>> : R & object;
+}
+
+/** The middleware that defined actions name by value, to be registered with them. */
+const middlewareOf = new WeakMap<Action, DefinedMiddleware[]>();
+
+/** @returns those that an action names by value */
+export function definedMiddleware(action: Action): DefinedMiddleware[] {
+  return middlewareOf.get(action) ?? [];
+}
+
+/** A file below `src/actions` exports the result, as it exports classes. */
+export function defineAction<
+  const Name extends string,
+  const I extends DeclaredInputs = {}, // eslint-disable-line @typescript-eslint/no-empty-object-type -- no inputs
+  const M extends readonly NamedOrDefined[] = [],
+  Output extends StandardSchema | undefined = undefined,
+  R extends Returned<Output> = Returned<Output>,
+>(
+  definition: ActionDefinition<Name, I, M, Output, R>,
+): DefinedAction<Name, I, Output, R> {
+  return new FunctionAction(definition as never) as never;
+}
+
+class FunctionAction extends Action {
+  constructor(
+    definition: ActionDefinition<
+      string,
+      DeclaredInputs,
+      readonly NamedOrDefined[],
+      unknown,
+      ActionResponse
+    >,
+  ) {
+    super();
+    const { middleware = [], description, name, ...rest } = definition;
+    for (const [key, value] of Object.entries(rest))
+      if (value !== undefined) (this as Record<string, unknown>)[key] = value;
+    this.name = name;
+    this.description = description ?? name;
+    this.middleware = middleware.map((one) =>
+      typeof one === "string" ? one : one.name,
+    );
+    const values = middleware.filter((one) => typeof one !== "string");
+    if (values.length > 0) middlewareOf.set(this, values);
+  }
+
+  override run(_data: unknown): ActionResponse {
+    // each definition has a run of its own, which hides this one
+    throw new Error(`the action ${this.name} has no run`);
+  }
+}
