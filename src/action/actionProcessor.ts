@@ -22,6 +22,7 @@ import {
   type ShownError,
 } from "../log/exposure";
 import { log } from "../log/log";
+import { fitted, outputOf } from "./output";
 import { countRequest } from "./rateLimit";
 import { listErrors } from "./listErrors";
 import { latestVersion } from "./registry";
@@ -120,6 +121,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
         if (status === undefined) {
           let response: unknown = this.actionTemplate!.run(this);
           if (isThenable(response)) response = await response;
+          const output = outputOf(this.actionTemplate!);
+          if (output) {
+            response = fitted(this.actionTemplate!, output, response);
+            if (isThenable(response)) response = await response;
+          }
           if (response !== undefined && response !== null)
             this.addToResponse(response);
           if (middleware) await this.runMiddleware(middleware, "postProcessor");

@@ -1,9 +1,5 @@
 /** Actions without a class: all that `run` gets is typed by the definition. */
-import type {
-  SchemaInput,
-  SchemaOutput,
-  StandardSchema,
-} from "../input/standardSchema";
+import type { SchemaInput, StandardSchema } from "../input/standardSchema";
 import type { DeclaredInputs, ParamsOfInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import { Action, type ActionResponse } from "./action";
@@ -84,7 +80,7 @@ export interface DefinedAction<
   output?: Output;
   run(
     data: any,
-  ): Output extends StandardSchema ? Promise<SchemaOutput<Output>> : R & object;
+  ): Output extends StandardSchema ? Promise<SchemaInput<Output>> : R & object;
 }
 
 /** The middleware that defined actions name by value, to be registered with them. */

@@ -1,12 +1,7 @@
 /** What is known of a Standard Schema before a value comes, and how values pass it. */
-import {
-  compileCoercion,
-  isObject,
-  listOf,
-  resolveRef,
-  type Coercion,
-} from "./coercion";
+import { compileCoercion, type Coercion } from "./coercion";
 import type { AnyFileInput } from "./file";
+import { shapeOf, united, type Shape } from "./schemaShape";
 import {
   isStandardSchema,
   jsonSchemaOf,
@@ -31,17 +26,7 @@ export interface SchemaPlan {
   readonly others: Coercion | undefined;
 }
 
-/** The properties of a schema of objects, through unions and intersections. */
-interface Shape {
-  /** All schemas of each name. */
-  properties: Map<string, unknown[]>;
-  required: Set<string>;
-  isClosed: boolean;
-  others: unknown;
-}
-
 const NO_INPUTS: Inputs = Object.freeze({});
-const MAX_DEPTH = 16;
 
 const plans = new WeakMap<StandardSchema, SchemaPlan>();
 const filesOf = new WeakMap<StandardSchema, Record<string, AnyFileInput>>();
@@ -77,7 +62,7 @@ export function declareFiles(
 
 function compile(schema: StandardSchema): SchemaPlan {
   const json = jsonSchemaOf(schema, "input");
-  const shape = json && shapeOf(json, json, 0);
+  const shape = json && shapeOf(json, json);
   const files = filesOf.get(schema) ?? {};
   const table: Inputs = {};
   const properties = new Map<string, Coercion>();
@@ -104,59 +89,4 @@ function describe(name: string, schemas: unknown[], { required }: Shape) {
   return value === undefined
     ? { required: required.has(name) }
     : { required: required.has(name), default: value };
-}
-
-function united(schemas: unknown[]): unknown {
-  return schemas.length === 1 ? schemas[0] : { anyOf: schemas };
-}
-
-function shapeOf(
-  schema: unknown,
-  root: JsonSchema,
-  depth: number,
-): Shape | undefined {
-  const resolved = resolveRef(schema, root);
-  if (!resolved || depth > MAX_DEPTH) return undefined;
-  const options = listOf(resolved.anyOf ?? resolved.oneOf);
-  const parts = [...listOf(resolved.allOf), ...options];
-  const isUnion = options.length > 0;
-  if (parts.length > 0 && resolved.properties === undefined) {
-    const shapes = parts.map((part) => shapeOf(part, root, depth + 1));
-    return shapes.every((shape) => shape !== undefined)
-      ? join(shapes, isUnion)
-      : undefined;
-  }
-  if (resolved.type !== "object" && !isObject(resolved.properties))
-    return undefined;
-  const { additionalProperties: others, patternProperties } = resolved;
-  const isOpen = others !== undefined && others !== false;
-  return {
-    properties: new Map(
-      Object.entries((resolved.properties ?? {}) as object).map(
-        ([name, property]) => [name, [property]],
-      ),
-    ),
-    required: new Set(listOf(resolved.required) as string[]),
-    isClosed: !isOpen && patternProperties === undefined,
-    others,
-  };
-}
-
-/** @param isUnion a property is required only if all of them require it */
-function join(shapes: Shape[], isUnion: boolean): Shape {
-  const properties = new Map<string, unknown[]>();
-  const required = new Set<string>();
-  for (const shape of shapes) {
-    for (const [name, schemas] of shape.properties)
-      properties.set(name, [...(properties.get(name) ?? []), ...schemas]);
-    for (const name of shape.required)
-      if (!isUnion || shapes.every((other) => other.required.has(name)))
-        required.add(name);
-  }
-  return {
-    properties,
-    required,
-    isClosed: shapes.every(({ isClosed }) => isClosed),
-    others: shapes.find(({ others }) => isObject(others))?.others,
-  };
 }

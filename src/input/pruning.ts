@@ -1,0 +1,115 @@
+/** Leaves out of a value what a JSON Schema does not name. Compiled once for each schema. */
+import { isObject, listOf, resolveRef } from "./coercion";
+import { joinShapes, shapeOf, united } from "./schemaShape";
+import type { JsonSchema } from "./standardSchema";
+
+/** @returns a copy without unnamed properties; the value itself where the schema says nothing */
+export type Pruner = (value: unknown, depth: number) => unknown;
+
+const KEEP: Pruner = (value) => value;
+
+/** As deep as a schema is looked into, and as deep as a value may be that a recursive schema describes. */
+const MAX_SCHEMA_DEPTH = 64;
+const MAX_VALUE_DEPTH = 500;
+
+interface Document {
+  root: JsonSchema;
+  /** Of recursive schemas. */
+  known: Map<JsonSchema, Pruner>;
+}
+
+/** @throws TypeError (when it is called) for circles */
+export function compilePruner(root: JsonSchema): (value: unknown) => unknown {
+  const prune = compile(root, { root, known: new Map() }, 0);
+  return (value) => prune(value, 0);
+}
+
+function compile(schema: unknown, of: Document, depth: number): Pruner {
+  const resolved = resolveRef(schema, of.root);
+  if (!resolved || depth > MAX_SCHEMA_DEPTH) return KEEP;
+  const known = of.known.get(resolved);
+  if (known) return known;
+  let compiled: Pruner = KEEP;
+  // a schema that refers to itself finds this one, which knows the outcome by the time that a value comes
+  of.known.set(resolved, (value, level) => compiled(value, level));
+  const options = optionsOf(resolved, of.root, 0);
+  const ofLists = listPruner(options, of, depth);
+  const ofObjects = objectPruner(options, of, depth);
+  compiled = (value, level) => {
+    if (typeof value !== "object" || value === null) return value;
+    if (level > MAX_VALUE_DEPTH)
+      throw new TypeError("the response is nested too deep, or in a circle");
+    return Array.isArray(value)
+      ? ofLists(value, level)
+      : ofObjects(value, level);
+  };
+  of.known.set(resolved, compiled);
+  return compiled;
+}
+
+/** The schemas of a union, through unions within it. */
+function optionsOf(
+  schema: unknown,
+  root: JsonSchema,
+  depth: number,
+): JsonSchema[] {
+  const resolved = resolveRef(schema, root);
+  if (!resolved || depth > MAX_SCHEMA_DEPTH) return [];
+  const options = listOf(resolved.anyOf ?? resolved.oneOf);
+  return options.length === 0
+    ? [resolved]
+    : options.flatMap((option) => optionsOf(option, root, depth + 1));
+}
+
+function listPruner(
+  options: JsonSchema[],
+  of: Document,
+  depth: number,
+): (list: unknown[], level: number) => unknown {
+  const schema = options.find(({ items, prefixItems }) => items ?? prefixItems);
+  if (!schema) return KEEP;
+  const others = compile(schema.items, of, depth + 1);
+  const first = listOf(schema.prefixItems).map((item) =>
+    compile(item, of, depth + 1),
+  );
+  return (list, level) =>
+    list.map((item, index) => (first[index] ?? others)(item, level + 1));
+}
+
+function objectPruner(
+  options: JsonSchema[],
+  of: Document,
+  depth: number,
+): (value: object, level: number) => unknown {
+  const shapes = options
+    .map((option) => shapeOf(option, of.root))
+    .filter((shape) => shape !== undefined);
+  if (shapes.length === 0) return KEEP;
+  const shape = joinShapes(shapes, true);
+  const properties = new Map<string, Pruner>();
+  for (const [name, schemas] of shape.properties)
+    if (name !== "__proto__")
+      properties.set(name, compile(united(schemas), of, depth + 1));
+  const others = shape.isClosed
+    ? undefined
+    : compile(shape.others, of, depth + 1);
+  return (value, level) => {
+    // objects of classes say themselves what is sent of them
+    const source = asSent(value);
+    if (!isObject(source)) return source;
+    const result: Record<string, unknown> = {};
+    for (const key of Object.keys(source)) {
+      const prune = properties.get(key) ?? others;
+      if (prune && key !== "__proto__")
+        result[key] = prune(source[key], level + 1);
+    }
+    return result;
+  };
+}
+
+function asSent(value: object): unknown {
+  const { toJSON } = value as { toJSON?: unknown };
+  return typeof toJSON === "function"
+    ? (toJSON as (key: string) => unknown).call(value, "")
+    : value;
+}
