@@ -81,6 +81,9 @@ export const DEFAULT = {
       channel: "actionhero",
       // how long a call to another node may take, in ms
       rpcTimeout: 5000,
+      // how long a server that got SIGTERM serves on before it stops, in ms: /readyz is 503 meanwhile, so that load balancers
+      // send no more requests when it does
+      drainDelay: 0,
       // how long stop() waits for what is running, in ms
       shutdownTimeout: 10 * 1000,
       // stop the process when a promise of the project is rejected and nobody handles it; it is reported either way

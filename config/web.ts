@@ -39,6 +39,8 @@ export const DEFAULT = {
         | undefined,
       // a port, or the path of a unix socket
       port: (process.env.PORT || 8080) as number | string,
+      // a port for /healthz and /readyz alone (config/health.ts); undefined: they are on `port`
+      healthPort: undefined as number | undefined,
       // the address to listen on; "::" and null are every one; it does not count for a unix socket
       bindIP: "::" as string | null,
       // a second listener for HTTPS, beside the first: { enabled: true, keyFile, certFile, port: 4443, bindIP }

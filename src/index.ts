@@ -54,6 +54,9 @@ export type {
   PluginConfig,
   PluginConfigRecord,
 } from "./config/types";
+export * as health from "./health/module";
+export type { HealthApi } from "./health/health";
+export type { Check, CheckOptions } from "./health/checks";
 export type { ClusterApi, ClusterNode } from "./cluster/types";
 export { Connection, type ConnectionData } from "./connection/connection";
 export type {

@@ -18,7 +18,7 @@ const LAYERS: string[][] = [
   ["src/task", "src/route"],
   ["src/action", "src/staticFile"],
   ["src/connection"],
-  ["src/chat", "src/cache", "src/resque", "src/cluster"],
+  ["src/chat", "src/cache", "src/resque", "src/cluster", "src/health"],
   ["src/redis"],
   ["src/input", "src/middleware", "src/cookie"],
   ["src/log"],

@@ -53,6 +53,10 @@ export class Process {
   startInitializers: PhaseFunction[] = [];
   stopInitializers: PhaseFunction[] = [];
 
+  /** It is about to stop, and serves on until load balancers have noticed (`general.drainDelay`). */
+  isDraining = false;
+
+  private endDrain?: () => void;
   private initializePromise?: Promise<void>;
   private startPromise?: Promise<void>;
   private stopPromise?: Promise<void>;
@@ -125,6 +129,26 @@ export class Process {
       this.stopPromise = undefined;
     });
     return this.stopPromise;
+  }
+
+  /**
+   * Before a stop: say at once that this process is not ready any more, and serve on for `general.drainDelay` ms.
+   * A second call, or a stop, ends the wait.
+   */
+  async drain(): Promise<void> {
+    if (this.endDrain) return this.endDrain();
+    const delayMs = Number(config.general?.drainDelay ?? 0);
+    if (this.state !== "running" || !(delayMs > 0)) return;
+    this.isDraining = true;
+    log(`serving on for ${delayMs} ms before the stop`, "notice");
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, delayMs);
+      this.endDrain = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.endDrain = undefined;
   }
 
   /** Stop, read the configuration anew, start; a process that is not running is just started. */
@@ -254,6 +278,7 @@ export class Process {
       );
       if (!started) return;
     }
+    this.endDrain?.();
     this.state = "stopping";
     this.stoppingSince = Date.now();
     log("stopping process...", "notice");
@@ -286,6 +311,7 @@ export class Process {
     removePidFile();
     this.stoppingSince = undefined;
     this.initializers = {};
+    this.isDraining = false;
     api.running = false;
     this.state = "stopped";
     log(`*** ${serverName()} Stopped ***`, "notice");

@@ -33,6 +33,7 @@ export function registerSignals(
   const stopForSignal = (signal: NodeJS.Signals) => {
     log(`[ SIGNAL ] - ${signal}`, "notice");
     if (server.shuttingDown) return; // the first signal's stop will call back
+    if (server.isDraining) return void server.drain(); // which ends it
     void stopWithin(server, [signal], () => stopCallback(0));
   };
   const restartForSignal = (signal: NodeJS.Signals) => {
@@ -68,6 +69,7 @@ async function stopWithin(
 ): Promise<void> {
   const timer = armHardStop();
   try {
+    if (reasons[0] === "SIGTERM") await server.drain();
     if (server.running) await server.stop(reasons);
   } catch {
     // already reported by the process; exiting is what is left to do

@@ -31,6 +31,7 @@ const ENVIRONMENTS = ["development", "test", "production"];
 /** Namespaces whose unknown names are mistakes; projects keep settings of their own in the others. */
 const CLOSED = [
   "web",
+  "health",
   "securityHeaders",
   "websocket",
   "socket",
@@ -92,6 +93,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "web.dotfiles": ['"allow"', '"ignore"'],
   "web.extensionTypes": ['"all"', '"safe"'],
   "web.fingerprintOptions.on": ['"all"', '"actions"'],
+  "web.healthPort": ["number"],
   "web.https.bindIP": ["string"],
   "web.https.certFile": ["string"],
   "web.https.keyFile": ["string"],

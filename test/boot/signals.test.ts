@@ -114,6 +114,19 @@ describe("signals", () => {
     expect(running.output).toContain("*** signalled Stopped ***");
   });
 
+  test("with general.drainDelay SIGTERM waits before the stop, and a second one does not", async () => {
+    const running = run({
+      "src/config/drain.js": `exports.DEFAULT = { general: () => ({ drainDelay: 600_000 }) };`,
+    });
+    await running.printed("*** signalled Started ***");
+    running.kill("SIGTERM");
+    await running.printed("serving on for 600000 ms before the stop");
+    expect(running.output).not.toContain("stopping process...");
+    running.kill("SIGTERM");
+    expect((await running.exited).code).toBe(0);
+    expect(running.output).toContain("*** signalled Stopped ***");
+  });
+
   test("a worker of a cluster takes leave of its primary before it exits", async () => {
     const primary = `
       const cluster = require("node:cluster");

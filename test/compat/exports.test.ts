@@ -49,6 +49,7 @@ const ADDED = [
   "defineTask",
   "encodeOnce",
   "file",
+  "health",
   "inputTable",
   "withFiles",
 ];

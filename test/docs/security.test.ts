@@ -30,6 +30,8 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "general.checkSettings": "misspelled settings are named",
   "general.explainBootErrors": "a failed boot says why",
   "general.refuseUntilBooted": "clients wait for a complete boot",
+  "general.drainDelay": "load balancers notice a stop before it happens",
+  "health.enabled": "load balancers and containers ask how the process is",
   "logger.loggers": "restarts leave one file",
   routes: "examples to start from",
   "tasks.unknownJobs": "jobs wait for the processes of a new version",

@@ -48,10 +48,21 @@ export const hazards: readonly Hazard[] = [
     message: "is 0: one address can take all connections",
   },
   {
+    setting: "health.enabled",
+    isUnsafe: is(false),
+    message:
+      "is off: load balancers cannot tell whether this process is to get requests",
+  },
+  {
     setting: "redis",
     isUnsafe: (value) => contains(value, "rejectUnauthorized", false),
     message:
       "has rejectUnauthorized: false: whoever is on the way can read and change everything, TLS or not",
+  },
+  {
+    setting: "securityHeaders.enabled",
+    isUnsafe: is(false),
+    message: "is off: frames of other sites and injected scripts are possible",
   },
   {
     setting: "web.allowedRequestHosts",
@@ -59,6 +70,11 @@ export const hazards: readonly Hazard[] = [
     message:
       "is empty: pages of other sites can come by a name of theirs (set ALLOWED_HOSTS)",
     decidedByOwner: true,
+  },
+  {
+    setting: "web.csrf",
+    isUnsafe: is(false),
+    message: "is off: pages of other sites can act with the visitor's cookies",
   },
   {
     setting: "web.dotfiles",

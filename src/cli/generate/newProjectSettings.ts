@@ -110,6 +110,26 @@ export const production = {
   },
 
   {
+    setting: "general.drainDelay",
+    v29: "0",
+    newProject: "5000",
+    environments: ["production"],
+    reason:
+      "load balancers stop sending before the server stops listening (SIGTERM)",
+    edits: [
+      {
+        file: "config/api.ts",
+        after: `export const production = {
+  [namespace]: () => {
+    return {
+`,
+        insert: `      drainDelay: 5000,
+`,
+      },
+    ],
+  },
+
+  {
     setting: "general.exitOnUnhandledRejection",
     v29: "true",
     newProject: "false",
@@ -260,6 +280,20 @@ export const production = {
   },
 
   serverTokenRow,
+
+  {
+    setting: "health.enabled",
+    v29: "false",
+    newProject: "true",
+    reason: "load balancers and containers ask `/readyz` and `/healthz`",
+    edits: [
+      {
+        file: "config/health.ts",
+        find: "enabled: false,",
+        replace: "enabled: true,",
+      },
+    ],
+  },
 
   {
     setting: "logger.loggers",

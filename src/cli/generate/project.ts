@@ -43,6 +43,7 @@ const DIRECTORIES = [
 const SOURCES = [
   "config/api.ts",
   "config/errors.ts",
+  "config/health.ts",
   "config/logger.ts",
   "config/plugins.ts",
   "config/redis.ts",

@@ -54,6 +54,7 @@ export interface WebConfig {
   allowedRequestHosts?: string[];
   trustProxy?: TrustProxy;
   port?: number | string;
+  healthPort?: number | null;
   bindIP?: string | null;
   https?: HttpsConfig;
   httpHeaders?: Record<string, string | number | string[] | null | undefined>;

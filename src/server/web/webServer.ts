@@ -10,6 +10,7 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
 import { isThenable, type TextParams } from "../../input/field";
+import type { HealthApi } from "../../health/health";
 import { messageForClients } from "../../log/clientJson";
 import { isCutLogged } from "../../log/refusals";
 import { admit, isBooting } from "../booting";
@@ -219,6 +220,9 @@ export class WebServer extends Server {
   }
 
   private begin(req: IncomingMessage, res: ServerResponse): void {
+    const { health } = api as { health?: HealthApi };
+    if (health?.answer?.(req, res) === true)
+      return this.activity.lend(req.socket, res);
     if (!isBooting()) return this.work(req, res);
     admit(
       req.socket,

@@ -1,0 +1,193 @@
+/** `/healthz` and `/readyz`: what load balancers and supervisors are told of this process. */
+import * as http from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { api } from "../api";
+import { config } from "../config/config";
+import { ActionheroError } from "../errors";
+import { log } from "../log/log";
+import { Checks, type Check, type CheckOptions } from "./checks";
+import { Pulse } from "./pulse";
+
+/** `api.health` */
+export interface HealthApi {
+  /** The checks of readiness. */
+  checks: Checks;
+  /** Set while `health.enabled` is: answers a request for one of the two paths; false for all others. */
+  answer?: (req: IncomingMessage, res: ServerResponse) => boolean;
+}
+
+declare module "../api" {
+  interface Api {
+    health: HealthApi;
+  }
+}
+
+interface HealthSettings {
+  enabled?: boolean;
+  livePath?: string;
+  readyPath?: string;
+  cacheFor?: number;
+  timeout?: number;
+}
+
+const DEFAULTS = {
+  livePath: "/healthz",
+  readyPath: "/readyz",
+  cacheFor: 1_000,
+  timeout: 1_000,
+};
+
+/** Clients of the port of its own that do not send their request, in ms. */
+const REQUEST_MS = 5_000;
+
+const HEAD = {
+  "content-type": "application/json; charset=utf-8",
+  "cache-control": "no-store",
+};
+
+function settings(): HealthSettings & typeof DEFAULTS {
+  const { health } = config as { health?: HealthSettings };
+  return { ...DEFAULTS, ...health };
+}
+
+export function createHealthApi(): HealthApi {
+  const checks = new Checks(settings);
+  checks.add("redis", () => api.redis.clients.client?.ping());
+  return { checks };
+}
+
+/**
+ * Add a check of readiness, in an initializer: of a database, a disk, another service.
+ * @param check fails by throwing, rejecting, returning false, or taking too long
+ */
+export function addCheck(
+  name: string,
+  check: Check,
+  options?: CheckOptions,
+): void {
+  api.health.checks.add(name, check, options);
+}
+
+export function removeCheck(name: string): void {
+  api.health.checks.remove(name);
+}
+
+let pulse: Pulse | undefined;
+let listener: http.Server | undefined;
+
+/**
+ * Begin to answer, on `web.healthPort` if it is set, else on the web server's port.
+ * @throws ActionheroError AH_SERVER_START when that port is taken
+ */
+export async function startHealth(): Promise<void> {
+  if (settings().enabled !== true) return;
+  pulse = new Pulse();
+  const { healthPort: port, bindIP } = (config.web ?? {}) as {
+    healthPort?: number | null;
+    bindIP?: string | null;
+  };
+  if (port === undefined || port === null) {
+    api.health.answer = answer;
+    return;
+  }
+  listener = http.createServer(
+    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
+    (req, res) => {
+      if (!answer(req, res)) res.writeHead(404, HEAD).end("{}");
+    },
+  );
+  await listen(listener, port, bindIP ?? undefined);
+  log(`health checks @ ${bindIP ?? "::"}:${port}`, "notice");
+}
+
+export async function stopHealth(): Promise<void> {
+  pulse?.stop();
+  pulse = undefined;
+  delete api.health.answer;
+  const open = listener;
+  listener = undefined;
+  if (!open) return;
+  open.closeAllConnections();
+  await new Promise((resolve) => open.close(resolve));
+}
+
+function listen(
+  server: http.Server,
+  port: number,
+  host: string | undefined,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) =>
+      reject(
+        new ActionheroError(
+          "AH_SERVER_START",
+          `cannot listen for health checks @ ${host ?? "::"}:${port} => ${String(cause)}`,
+          { cause },
+        ),
+      ),
+    );
+    server.listen(port, host, () => resolve());
+  });
+}
+
+function answer(req: IncomingMessage, res: ServerResponse): boolean {
+  const { livePath, readyPath } = settings();
+  const { url = "", method } = req;
+  const [path] = url.split("?", 1);
+  if (path !== livePath && path !== readyPath) return false;
+  if (method !== "GET" && method !== "HEAD") return false;
+  req.resume();
+  if (path === livePath) send(req, res, live());
+  else
+    void ready().then(
+      (report) => send(req, res, report),
+      () => res.destroy(),
+    );
+  return true;
+}
+
+interface Report {
+  isGood: boolean;
+  body: object;
+}
+
+function live(): Report {
+  const isGood = pulse?.isAlive() !== false;
+  return { isGood, body: { status: isGood ? "alive" : "blocked" } };
+}
+
+/** The state of the process is never cached: a stop is known at once. */
+async function ready(): Promise<Report> {
+  const state = stateOf();
+  if (state !== "running") return { isGood: false, body: { status: state } };
+  const { isReady, results } = await api.health.checks.run();
+  const now = stateOf();
+  const isGood = isReady && now === "running";
+  const status = isGood ? "ready" : now === "running" ? "failing" : now;
+  return { isGood, body: { status, checks: results } };
+}
+
+function stateOf(): "starting" | "running" | "stopping" {
+  const { process } = api as {
+    process?: { started: boolean; running: boolean; isDraining: boolean };
+  };
+  if (process?.isDraining === true) return "stopping";
+  if (process?.started === true) return "running";
+  return process?.running === true ? "starting" : "stopping";
+}
+
+function send(
+  { method }: IncomingMessage,
+  res: ServerResponse,
+  { isGood, body }: Report,
+): void {
+  if (res.headersSent || res.destroyed) return;
+  const text = JSON.stringify(body);
+  const head: http.OutgoingHttpHeaders = {
+    ...HEAD,
+    "content-length": Buffer.byteLength(text),
+  };
+  if (!isGood) head["retry-after"] = "1";
+  res.writeHead(isGood ? 200 : 503, head);
+  res.end(method === "HEAD" ? undefined : text);
+}

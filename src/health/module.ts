@@ -1,0 +1,2 @@
+/** `health`, as the package exports it. */
+export { addCheck, removeCheck } from "./health";
