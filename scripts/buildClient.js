@@ -65,10 +65,16 @@ async function main() {
     path.join(target, "node.mjs"),
     `import client from "./node.js";\nexport const { ${names.join(", ")} } = client;\n`,
   );
+  // the compiler copies no declarations
+  const assets = path.join(dist, "src", "assets");
+  for (const name of ["primus.d.ts", "websocketClient.d.ts", "client"])
+    fs.cpSync(path.join(root, "src", "assets", name), path.join(assets, name), {
+      recursive: true,
+    });
   const types = [
     'export * from "../src/client/node.js";',
-    'export * from "../../src/assets/client/index.js";',
-    'export { ActionheroWebsocketClient } from "../../src/assets/client/index.js";',
+    'export * from "../src/assets/client/index.js";',
+    'export { ActionheroWebsocketClient } from "../src/assets/client/index.js";',
   ].join("\n");
   for (const name of ["node.d.ts", "node.d.mts"])
     fs.writeFileSync(path.join(target, name), `${types}\n`);
