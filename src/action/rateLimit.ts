@@ -6,8 +6,8 @@ import { config } from "../config/config";
 import { errorMessage } from "../config/errorMessage";
 import type { Connection } from "../connection/connection";
 import { ActionheroError } from "../errors";
-import { log } from "../log/log";
 import { registerMiddleware } from "../middleware/stack";
+import { logFailure, noteAnswer } from "../redis/connectionLog";
 import { A, defineOperation } from "../redis/operationScript";
 import { runStep } from "../redis/step";
 import type { ActionProcessor } from "./actionProcessor";
@@ -162,15 +162,13 @@ async function count(key: string, perMs: number): Promise<Use | undefined> {
   }
   try {
     const use = await inTime(countOne(client, key, perMs));
-    if (outage.isOut) log("general.rateLimit is in force again", "notice");
+    if (outage.isOut) noteAnswer(client);
     outage.isOut = false;
     return use;
   } catch (error) {
     outage.askAgainAt = Date.now() + OUTAGE_PAUSE_MS;
     if (!outage.isOut)
-      log("general.rateLimit is not in force: redis is away", "error", {
-        error: String(error),
-      });
+      logFailure(client, error, "general.rateLimit is not in force", "error");
     outage.isOut = true;
     return undefined;
   }

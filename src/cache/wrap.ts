@@ -7,9 +7,8 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
-import { toError } from "../errors";
-import { log } from "../log/log";
 import { within } from "../redis/bounded";
+import { logFailure } from "../redis/connectionLog";
 import { sleep } from "../utils/sleep";
 import { readObject } from "./batches";
 import { cacheKey, computingKey, lockKey } from "./keys";
@@ -188,10 +187,9 @@ async function look({ redis, key }: Plan): Promise<Seen> {
 
 /** Give the stale value at once and compute behind the caller's back; a failure is logged, and the next caller tries. */
 function refresh(plan: Plan, token: string, stale: string): string {
+  const message = `cannot refresh the cached value of ${plan.key}`;
   compute(plan, token).catch((error: unknown) =>
-    log(`cannot refresh the cached value of ${plan.key}`, "error", {
-      error: toError(error).message,
-    }),
+    logFailure(plan.redis, error, message, "error"),
   );
   return stale;
 }
@@ -252,9 +250,8 @@ async function store(
     });
     return true;
   } catch (error) {
-    log(`cannot save the computed value of ${plan.key}`, "warning", {
-      error: toError(error).message,
-    });
+    const message = `cannot save the computed value of ${plan.key}`;
+    logFailure(plan.redis, error, message, "warning");
     return false;
   }
 }

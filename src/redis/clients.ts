@@ -54,7 +54,7 @@ export function commandClient(user: string): Redis {
  * @throws ActionheroError AH_REDIS_CONNECT after `config.redis.connectTimeout` ms, or at once when redis refuses us
  */
 export async function connectClients(clients: RedisClients): Promise<void> {
-  const connectionLog = new ConnectionLog();
+  const connectionLog = new ConnectionLog(operationTimeout());
   const timeout = config.redis?.connectTimeout ?? DEFAULT_TIMEOUT_MS;
   const deadline = Date.now() + timeout;
   try {

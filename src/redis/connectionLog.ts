@@ -20,6 +20,11 @@ interface Outage {
 export class ConnectionLog {
   /** By address. */
   private readonly outages = new Map<string, Outage>();
+  /** Until when operations may fail that began before the last outage ended, by address, in ms of the monotonic clock. */
+  private readonly lateUntil = new Map<string, number>();
+
+  /** @param timeoutMs how long an operation takes at most */
+  constructor(private readonly timeoutMs: number) {}
 
   /** @param name how the connection is called in `config.redis` */
   follow(name: string, client: Redis): void {
@@ -64,6 +69,13 @@ export class ConnectionLog {
     log(message, severity, error);
   }
 
+  /** As `tell`, for an operation that failed: one that began in the last outage says nothing about a new one. */
+  tellFailure(address: string, message: string, error?: Error): void {
+    const isLate = performance.now() < (this.lateUntil.get(address) ?? 0);
+    if (isLate && !this.isTold(address)) log(message, "debug", error);
+    else this.tell(address, message, error);
+  }
+
   isTold(address: string): boolean {
     return this.outages.get(address)?.since !== undefined;
   }
@@ -77,8 +89,9 @@ export class ConnectionLog {
     if (!outage || outage.away.size > 0) return;
     this.outages.delete(address);
     const { since } = outage;
-    if (since !== undefined)
-      log(`redis is back after ${Date.now() - since} ms`, "notice");
+    if (since === undefined) return;
+    this.lateUntil.set(address, performance.now() + this.timeoutMs);
+    log(`redis is back after ${Date.now() - since} ms`, "notice");
   }
 
   private outageOf(address: string): Outage {
@@ -100,7 +113,7 @@ export function noteSilence(
   error?: Error,
 ): void {
   const known = followed.get(client);
-  known?.connectionLog.tell(known.address, message, error);
+  known?.connectionLog.tellFailure(known.address, message, error);
 }
 
 /** Whether redis is known to be away. */

@@ -268,5 +268,4 @@ class InlineLease implements JobLease {
   readonly isSure = () => true;
   readonly confirm = () => Promise.resolve(true);
   readonly persist = <T>(call: () => Promise<T>) => call();
-  readonly onEnding = () => () => undefined;
 }

@@ -73,13 +73,11 @@ export interface JobLease {
   isSure(): boolean;
   /** Ask the store. @returns false when the job was given to another worker */
   confirm(): Promise<boolean>;
-  /** Repeat a call to the store until it answers; undefined when the lease ended meanwhile. */
-  persist<T>(call: () => Promise<T>): Promise<T | undefined>;
   /**
-   * Call `listener` when the worker is to end, at once when it already is.
-   * @returns how to listen no longer
+   * Repeat a call to the store until it answers. Undefined when the lease ended meanwhile, or the worker is to end and the
+   * store does not answer for another `LAST_MS`: the job goes to another worker.
    */
-  onEnding(listener: () => void): () => void;
+  persist<T>(call: () => Promise<T>): Promise<T | undefined>;
 }
 
 export interface ProcessListener {
@@ -121,6 +119,10 @@ const NAME_TRIES = 5;
 const HEARTBEAT_AFTER_MS = 1_000;
 /** How long the end of the registration may take once no job runs, in ms. */
 export const CLOSE_MS = 900;
+/** How long a job may wait for the store when its worker is to end, in ms. */
+const LAST_MS = 500;
+/** The same two, while the store is known not to answer. */
+const SILENT_MS = 100;
 
 /** One worker, as its process knows it. Each start makes a new one. */
 class Member {
@@ -267,14 +269,16 @@ export class WorkerProcess {
     return member.ended;
   }
 
-  /** End all workers and the registration. Without redis this takes `CLOSE_MS` once no job runs. */
+  /** End all workers and the registration. Without redis this takes `CLOSE_MS` at most once no job runs. */
   async close(patienceMs: number): Promise<void> {
     if (this.isClosed) return;
     const members = [...this.members];
     const ended = members.map((member) => this.end(member, patienceMs));
     await Promise.all(members.map(untilDrained));
-    const deadline = this.environment.monotonic() + CLOSE_MS;
-    await within(this.environment, Promise.all(ended), CLOSE_MS);
+    // what came of a job is worth a wait: it runs again when nobody hears of it
+    const ms = this.isOut && !this.hasOutcomes() ? SILENT_MS : CLOSE_MS;
+    const deadline = this.environment.monotonic() + ms;
+    await within(this.environment, Promise.all(ended), ms);
     // what redis holds for the others goes back when the lease ends
     const isClean = this.members.size === 0;
     for (const member of this.members) this.move(member, "cut");
@@ -489,6 +493,12 @@ export class WorkerProcess {
     if (!this.isClosed) this.scheduleSweep(nextMs);
   }
 
+  private hasOutcomes(): boolean {
+    for (const { outcome } of this.members)
+      if (outcome !== NO_OUTCOME) return true;
+    return false;
+  }
+
   private hasIdle(): boolean {
     for (const { state } of this.members) if (state === "idle") return true;
     return false;
@@ -628,23 +638,13 @@ export class WorkerProcess {
   }
 
   private leaseOf(member: Member): JobLease {
-    const { environment } = this;
     const isSure = () => this.isLeaseSure() && this.holds(member);
-    const persist = async <T>(call: () => Promise<T>) => {
-      while (this.holds(member) && !this.isClosed) {
-        try {
-          const result = await call();
-          this.outage.answered();
-          return this.holds(member) ? result : undefined;
-        } catch (error) {
-          await pause(environment, this.outage.failed(toError(error)));
-        }
-      }
-      return undefined;
-    };
+    const persist = <T>(call: () => Promise<T>) => this.persist(member, call);
     const confirm = async () => {
-      while (this.holds(member) && !isSure() && !this.isClosed)
-        await persist(() => this.renew());
+      while (this.holds(member) && !isSure() && !this.isClosed) {
+        const reply = await persist(async () => ({ is: await this.renew() }));
+        if (!reply) return false;
+      }
       return isSure();
     };
     return {
@@ -658,12 +658,39 @@ export class WorkerProcess {
       isSure,
       confirm,
       persist,
-      onEnding: (listener) => {
-        if (member.state !== "running") listener();
-        else member.endListeners.add(listener);
-        return () => void member.endListeners.delete(listener);
-      },
     };
+  }
+
+  private async persist<T>(
+    member: Member,
+    call: () => Promise<T>,
+  ): Promise<T | undefined> {
+    const { environment } = this;
+    let isGivenUp = false;
+    const repeat = async () => {
+      while (this.holds(member) && !this.isClosed && !isGivenUp) {
+        try {
+          const result = await call();
+          this.outage.answered();
+          return this.holds(member) ? result : undefined;
+        } catch (error) {
+          await pause(environment, this.outage.failed(toError(error)));
+        }
+      }
+      return undefined;
+    };
+    const reply = repeat();
+    let stopListening!: () => void;
+    const ending = new Promise<void>((resolve) => {
+      stopListening = onEnding(member, resolve);
+    });
+    const late = ending.then(() =>
+      within(environment, reply, this.isOut ? SILENT_MS : LAST_MS),
+    );
+    const result = await Promise.race([reply, late.then(() => undefined)]);
+    stopListening();
+    isGivenUp = true;
+    return result;
   }
 
   private scheduleBeat(): void {
@@ -778,6 +805,16 @@ function isRequesting(state: WorkerState): boolean {
   return (
     state === "fetching" || state === "withdrawing" || state === "reporting"
   );
+}
+
+/**
+ * Call `listener` when the worker is to end, at once when it already is.
+ * @returns how to listen no longer
+ */
+function onEnding(member: Member, listener: () => void): () => void {
+  if (member.state !== "running") listener();
+  else member.endListeners.add(listener);
+  return () => void member.endListeners.delete(listener);
 }
 
 function untilDrained(member: Member): Promise<void> {

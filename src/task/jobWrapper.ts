@@ -1,7 +1,6 @@
 /** Turns a task into what workers run. */
 import { api } from "../api";
 import { isRedisAway } from "../errors";
-import { bounded } from "../resque/bounded";
 import type { JobView } from "../resque/jobView";
 import type { PluginReference } from "../resque/plugin";
 import type { Job } from "../resque/types";
@@ -63,15 +62,15 @@ function bodyOf(task: Task): Job["perform"] {
   };
 }
 
-/** What is done after a run may take so long when the worker is to end, in ms; then the upkeep plans the next run. */
-const LAST_MS = 500;
-
-/** Do what comes after a run; in an outage of redis as soon as that is over, while the run is this worker's own. */
+/**
+ * Do what comes after a run; in an outage of redis as soon as that is over, while the run is this worker's own. When the worker
+ * ends first, the upkeep plans the next run.
+ */
 async function untilAnswered(
   { lease }: JobView,
   work: () => Promise<void>,
 ): Promise<void> {
-  const doing = lease.persist(async () => {
+  const failure = await lease.persist(async () => {
     try {
       await work();
       return undefined;
@@ -80,13 +79,6 @@ async function untilAnswered(
       return { error };
     }
   });
-  let stopListening!: () => void;
-  const isEnding = new Promise<void>((resolve) => {
-    stopListening = lease.onEnding(resolve);
-  });
-  const cut = isEnding.then(() => bounded(doing, LAST_MS));
-  const failure = await Promise.race([doing, cut]);
-  stopListening();
   if (failure) throw failure.error;
 }
 

@@ -2,23 +2,31 @@ process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 
 import { EventEmitter } from "node:events";
 import type { Redis } from "ioredis";
-import { ConnectionLog } from "../../src/redis/connectionLog";
+import {
+  ConnectionLog,
+  isSilent,
+  noteAnswer,
+  noteSilence,
+} from "../../src/redis/connectionLog";
 import { LogLines } from "../support/logLines";
+
+/** How long an operation takes at most. */
+const LATE_MS = 60_000;
 
 let logs: LogLines;
 let connectionLog: ConnectionLog;
 beforeEach(() => {
   logs = new LogLines();
-  connectionLog = new ConnectionLog();
+  connectionLog = new ConnectionLog(LATE_MS);
 });
 afterEach(() => logs.stop());
 
 /** A connection that only says what happens to it. */
-function connection(name: string): EventEmitter {
+function connection(name: string): Redis {
   const client = Object.assign(new EventEmitter(), {
     options: { host: "127.0.0.1", port: 1 },
-  });
-  connectionLog.follow(name, client as unknown as Redis);
+  }) as unknown as Redis;
+  connectionLog.follow(name, client);
   return client;
 }
 
@@ -57,4 +65,28 @@ test("each outage is told of; what opens at once again is none", () => {
   one.emit("close");
   one.emit("ready");
   expect([alerts(), notices()]).toEqual([2, 2]);
+});
+
+test("an operation that fails after the outage it began in tells of no other one", () => {
+  const one = connection("one");
+  noteSilence(one);
+  noteAnswer(one);
+  noteSilence(one);
+  expect(isSilent(one)).toBe(false);
+  expect([alerts(), notices()]).toEqual([1, 1]);
+});
+
+test("an operation that fails long after an outage tells of the next one", () => {
+  jest.useFakeTimers({ now: 0 });
+  try {
+    const one = connection("one");
+    noteSilence(one);
+    noteAnswer(one);
+    jest.advanceTimersByTime(LATE_MS + 1);
+    noteSilence(one);
+    noteAnswer(one);
+    expect([alerts(), notices()]).toEqual([2, 2]);
+  } finally {
+    jest.useRealTimers();
+  }
 });

@@ -25,6 +25,8 @@ export interface TaskAppOptions {
   tasks?: Partial<typeof config.tasks> & { [key: string]: unknown };
   /** Settings over those of `config.redis`. */
   redis?: { [key: string]: unknown };
+  /** Settings over those of `config.general`. */
+  general?: { [key: string]: unknown };
   /** Added before the server starts. */
   before?: () => void;
 }
@@ -33,11 +35,13 @@ export interface TaskAppOptions {
 export async function startTaskApp({
   tasks = {},
   redis = {},
+  general = {},
   before,
 }: TaskAppOptions = {}): Promise<TaskApp> {
   rebuildConfig();
   Object.assign(config.tasks, tasks);
   Object.assign(config.redis, redis);
+  Object.assign(config.general, general);
   const process = new Process();
   await process.initialize();
   before?.();
