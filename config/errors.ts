@@ -64,9 +64,11 @@ export const DEFAULT = {
       missingParams: (_data: any, missingParams: string[]): any =>
         `${missingParams[0]} is a required parameter for this action`,
 
-      // no such action, or not in this version
-      unknownAction: (_data: any): any =>
-        "unknown action or invalid apiVersion",
+      // no such action, or not in this version; over HTTP perhaps with another method
+      unknownAction: (data: any): any =>
+        data?.connection?.otherMethods
+          ? `unknown action or invalid apiVersion (with this method: use ${data.connection.otherMethods.join(", ")})`
+          : "unknown action or invalid apiVersion",
 
       // the action does not take this kind of connection
       unsupportedServerType: (data: any): any =>

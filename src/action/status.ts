@@ -18,7 +18,7 @@ export enum ActionsStatus {
 export interface StatusFacts {
   missingParams: string[];
   validatorErrors: any[];
-  connection: { type: string };
+  connection: { type: string; otherMethods?: string[] };
 }
 
 /** Used when a project's `config.errors` lacks an entry. */
@@ -26,7 +26,10 @@ const DEFAULT_MESSAGES: Record<string, ErrorMessage> = {
   genericError: (_data, error) => error as unknown,
   serverShuttingDown: () => "the server is shutting down",
   tooManyPendingActions: () => "you have too many pending requests",
-  unknownAction: () => "unknown action or invalid apiVersion",
+  unknownAction: ({ connection: { otherMethods } }: StatusFacts) =>
+    otherMethods
+      ? `unknown action or invalid apiVersion (with this method: use ${otherMethods.join(", ")})`
+      : "unknown action or invalid apiVersion",
   unsupportedServerType: (data: StatusFacts) =>
     `this action does not support the ${data.connection.type} connection type`,
   missingParams: (_data, missing: string[]) =>

@@ -66,6 +66,8 @@ export class Connection {
   totalActions: number;
   canChat: boolean;
   destroyed: boolean;
+  /** Web: the methods with which the request would have reached an action; only with `web.strictHttp`. */
+  otherMethods?: string[];
   /** Web: the extension of the requested path. */
   extension?: string;
   response?: any;

@@ -97,7 +97,7 @@ function parseDocument(text: string): unknown {
   } catch (error) {
     throw error instanceof JsonLimitError
       ? new BodyError(400, limitText(error))
-      : BodyError.malformed(error);
+      : BodyError.malformedJson(error);
   }
 }
 

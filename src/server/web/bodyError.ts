@@ -5,6 +5,9 @@ import { OVERLOADED_TEXT } from "../heldBytes";
 /** What v29 told clients about bodies that could not be parsed. */
 const MALFORMED = "There was an error processing this form.";
 
+/** JSON is no form, and its clients are programs, whose authors are helped by the word. */
+const MALFORMED_JSON = "the request body is not valid JSON";
+
 /** After how long a client may try again to upload, and to send anything. */
 const NO_ROOM_SECONDS = 10;
 const OVERLOADED_SECONDS = 5;
@@ -15,6 +18,10 @@ export class BodyError extends HttpError {
 
   static malformed(cause: unknown): BodyError {
     return new BodyError(400, MALFORMED, { cause });
+  }
+
+  static malformedJson(cause: unknown): BodyError {
+    return new BodyError(400, MALFORMED_JSON, { cause });
   }
 
   /** Too many bytes, or too many files. */

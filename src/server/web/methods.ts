@@ -47,6 +47,7 @@ export function refuseMethod(
 ): void {
   const allowed = acceptedMethods(connection, request, named);
   if (allowed.length === 0) return;
+  connection.otherMethods = allowed.map((verb) => verb.toUpperCase());
   if (request.config.returnErrorCodes === true) request.responseHttpCode = 405;
   request.responseHeaders.push(["Allow", allowHeader(allowed)]);
 }

@@ -128,7 +128,7 @@ describe("JSON", () => {
     async (body) => {
       const { status, json: answer } = await send(body);
       expect(status).toBe(400);
-      expect(answer.error).toBe("There was an error processing this form.");
+      expect(answer.error).toBe("the request body is not valid JSON");
       expect(answer.requesterInformation).toBeDefined();
     },
   );
