@@ -224,10 +224,19 @@ export async function enqueueFirst(task: Task): Promise<boolean> {
   const times: number[] = [];
   for (const list of argsOfRuns(plan))
     times.push(...(await queue.scheduledAt(plan.queue, task.name, list)));
+  // one that waits in its queue plans the next one
+  if (times.length === 0 && (await isQueued(task, plan))) return false;
   // one that is overdue runs as soon as a scheduler comes to it
   const now = await queue.connection.store.now();
   if (times.some((s) => s * 1000 <= now || s * 1000 === atMs)) return false;
   return planNextRun(task, plan);
+}
+
+async function isQueued({ name }: Task, plan: Plan): Promise<boolean> {
+  const { store } = requireQueue().connection;
+  for (const { queue, raw } of jobsOf(name, plan))
+    if (await store.isQueued(queue, raw)) return true;
+  return false;
 }
 
 function change(planChange: PlanChange): Promise<number> {

@@ -60,6 +60,17 @@ describeOnEachEngine("a periodic task that was changed", () => {
     );
   }
 
+  test("a run that waits in its queue is not taken for the next one when a scheduler starts", async () => {
+    const cron = "0 0 1 1 *";
+    await boot({ cron });
+    const [second] = await store().delayedSeconds();
+    const [raw] = await store().delayedJobs(second);
+    await store().removeDelayed(raw);
+    await store().enqueue("default", [raw]); // it is due, and all workers are busy
+    expect(await boot({ cron })).toEqual([]);
+    expect(await waiting()).toEqual([{ queue: "default" }]);
+  });
+
   test("its new frequency counts from the last run on", async () => {
     await bootAndRun({ frequency: HOUR_MS });
     expect(await waiting()).toEqual([{ queue: "default", hours: 1 }]);
