@@ -102,6 +102,14 @@ export const DEFAULT = {
       // the HTTP status of errors that name none, by what went wrong: invalidParams, missingParams, redisAway,
       // serverShuttingDown, tooManyPendingActions, unknownAction, unsupportedServerType, genericError
       errorStatus: {} as Record<string, number>,
+      // describe the API as an OpenAPI 3.1 document at /api/openapi.json; an object adds to it: info, securitySchemes, security
+      openapi: false as
+        | boolean
+        | {
+            info?: Record<string, any>;
+            securitySchemes?: Record<string, any>;
+            security?: Record<string, string[]>[];
+          },
       // list all missing and bad params as `errors`, also for actions whose inputs are a table and no schema
       listErrors: false,
       // the HTTP status of all other errors

@@ -1,6 +1,7 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
 import { createRoutesApi } from "../src/route/registry";
+import { addOpenApi } from "../src/server/web/openapiAction";
 
 export class Routes extends Initializer {
   constructor() {
@@ -10,6 +11,7 @@ export class Routes extends Initializer {
   }
 
   override async initialize() {
+    addOpenApi();
     api.routes = createRoutesApi();
     api.routes.loadRoutes();
   }

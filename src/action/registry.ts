@@ -86,6 +86,13 @@ async function loadFile(fullFilePath: string, reload = false): Promise<void> {
   }
 }
 
+/** Add an action that comes with the framework. @param source what asks for it, for the log */
+export function addAction(action: Action, source: string): void {
+  action.validate();
+  registerAction(action, source, false);
+  api.params.buildPostVariables();
+}
+
 function registerAction(action: Action, file: string, reload: boolean): void {
   const { actions, versions } = api.actions;
   const { name, version } = action;

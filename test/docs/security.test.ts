@@ -35,6 +35,7 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "logger.loggers": "restarts leave one file",
   routes: "examples to start from",
   "tasks.unknownJobs": "jobs wait for the processes of a new version",
+  "web.openapi": "in production it is off as before",
   "web.listErrors": "it tells no more than one error at a time does",
   "web.errorStatus": "clients and proxies see whose fault an error is",
   "web.keepAliveTimeout": "load balancers are not surprised",

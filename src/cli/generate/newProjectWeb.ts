@@ -274,6 +274,27 @@ export const webSettings: readonly NewProjectSetting[] = [
   },
 
   {
+    setting: "web.openapi",
+    v29: "false",
+    newProject: "true",
+    environments: ["development", "test"],
+    reason: "`/api/openapi.json` describes the API while it is developed",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "openapi: false as",
+        replace: "openapi: true as",
+      },
+      {
+        file: "config/web.ts",
+        find: "      padding: null as number | null,\n      metadataOptions",
+        replace:
+          "      openapi: false,\n      padding: null as number | null,\n      metadataOptions",
+      },
+    ],
+  },
+
+  {
     setting: "web.strictHttp",
     v29: "false",
     newProject: "true",

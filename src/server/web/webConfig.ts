@@ -4,6 +4,7 @@ import { ActionheroError } from "../../errors";
 import type { CertificateSettings } from "../certificateFiles";
 import type { FingerprintOptions } from "../identity";
 import type { CorsOptions } from "../cors";
+import type { OpenApiSettings } from "./openapi";
 import { JSON_DEFAULTS } from "../jsonRequest";
 import type { TrustProxy } from "../proxies";
 
@@ -71,6 +72,8 @@ export interface WebConfig {
   /** Answer TRACE; otherwise with 405. */
   trace?: boolean;
   legacyEnvelope?: boolean;
+  /** Describe the API at `/api/openapi.json`; an object adds to the document. */
+  openapi?: boolean | OpenApiSettings;
   /** List all missing and bad params as `errors`, also for actions without a schema. */
   listErrors?: boolean;
   defaultErrorStatusCode?: number;

@@ -1,0 +1,51 @@
+import * as fs from "node:fs";
+import { CLI } from "../../src/cli/cli";
+
+interface Params {
+  out?: string;
+  check?: string;
+}
+
+export class OpenApi extends CLI {
+  static readonly printsData = true;
+
+  constructor() {
+    super();
+    this.name = "openapi";
+    this.description =
+      "describe the API as an OpenAPI 3.1 document, or check it against an older one";
+    this.example = "actionhero openapi --out=openapi.json";
+    this.inputs = {
+      out: {
+        letter: "o",
+        requiredValue: true,
+        description: "the file to write (default: print it)",
+      },
+      check: {
+        letter: "c",
+        requiredValue: true,
+        description:
+          "an older document: print what breaks its clients, and fail if anything does",
+      },
+    };
+  }
+
+  async run({ params: { out, check } }: { params: Params }) {
+    // loaded here, because loading it is what builds the configuration
+    const { describeApi } =
+      require("../../src/server/web/openapi") as typeof import("../../src/server/web/openapi");
+    const { breakingChanges } =
+      require("../../src/server/web/openapiChanges") as typeof import("../../src/server/web/openapiChanges");
+    const document = describeApi();
+    if (check !== undefined) {
+      const before = JSON.parse(fs.readFileSync(check, "utf8")) as object;
+      const changes = breakingChanges(before, document);
+      for (const change of changes) console.log(change);
+      if (changes.length > 0) process.exitCode = 1;
+    }
+    const text = JSON.stringify(document, null, 2);
+    if (out !== undefined) fs.writeFileSync(out, `${text}\n`);
+    else if (check === undefined) console.log(text);
+    return true;
+  }
+}

@@ -1,0 +1,344 @@
+/** Describes the actions and their routes as an OpenAPI 3.1 document. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import type { Action } from "../../action/action";
+import { outputOf } from "../../action/output";
+import { latestVersion } from "../../action/registry";
+import { api } from "../../api";
+import { config, projectRoot } from "../../config/config";
+import { planOf, tableOf } from "../../input/schemaPlan";
+import { shapeOf, united } from "../../input/schemaShape";
+import {
+  isStandardSchema,
+  jsonSchemaOf,
+  type JsonSchema,
+} from "../../input/standardSchema";
+import type { Input } from "../../input/types";
+import { requestMethods, takesMethod } from "../../route/httpMethods";
+import { routeSource } from "../../route/tables";
+import type { RouteType } from "../../route/types";
+
+/** What a project adds to the document: `config.web.openapi`. */
+export interface OpenApiSettings {
+  info?: Record<string, unknown>;
+  securitySchemes?: Record<string, unknown>;
+  security?: Record<string, string[]>[];
+}
+
+interface Operation {
+  operationId: string;
+  summary: string;
+  tags: string[];
+  parameters: object[];
+  requestBody?: object;
+  responses: Record<string, object>;
+}
+
+/** What the parts of the document share. */
+interface Document {
+  schemas: Record<string, JsonSchema>;
+  operationIds: Set<string>;
+}
+
+const METHODS_WITH_BODY = ["post", "put", "patch"];
+
+const ERROR: JsonSchema = {
+  type: "object",
+  required: ["error"],
+  properties: {
+    error: { type: "string" },
+    errors: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["path", "message", "code"],
+        properties: {
+          path: { type: "string" },
+          message: { type: "string" },
+          code: { type: "string" },
+        },
+      },
+    },
+  },
+};
+
+/** The document of the routes as they are now. */
+export function describeApi(): Record<string, unknown> {
+  const document: Document = {
+    schemas: { Error: ERROR },
+    operationIds: new Set(),
+  };
+  const paths: Record<string, Record<string, Operation>> = {};
+  const routed = actionsWithRoutes();
+  for (const method of requestMethods) {
+    for (const route of api.routes.routes[method] ?? []) {
+      if (routeSource(route) === "automatic" && routed.has(route.action))
+        continue;
+      const action = actionOf(route, method);
+      if (!action) continue;
+      const { template, variables } = describePath(route);
+      const operations = (paths[template] ??= {});
+      // the first match wins when a request comes; GET answers HEAD, too
+      operations[method] ??= operationOf(action, method, variables, document);
+    }
+  }
+  const settings = (config.web as { openapi?: unknown } | undefined)?.openapi;
+  const own = (typeof settings === "object" ? settings : {}) as OpenApiSettings;
+  const { securitySchemes, security = [], info } = own;
+  return {
+    openapi: "3.1.0",
+    info: { ...projectInfo(), ...info },
+    servers: [{ url: serverUrl() }],
+    security,
+    paths,
+    components: {
+      schemas: document.schemas,
+      ...(securitySchemes && { securitySchemes }),
+    },
+  };
+}
+
+/** Those that have a path of their own: their automatic ones are not shown. */
+function actionsWithRoutes(): Set<string> {
+  const names = new Set<string>();
+  for (const method of requestMethods)
+    for (const route of api.routes.routes[method] ?? [])
+      if (routeSource(route) !== "automatic") names.add(route.action);
+  return names;
+}
+
+/** The version that the route names, else the one that clients get who name none. */
+function actionOf(route: RouteType, method: string): Action | undefined {
+  const { actions } = api.actions;
+  const { action: name, dir, apiVersion } = route;
+  if (dir || !Object.hasOwn(actions, name)) return undefined;
+  const version = apiVersion ?? latestVersion(name) ?? 1;
+  const action = actions[name]![version];
+  if (!action || action.toDocument === false) return undefined;
+  return takesMethod(action, method) || routeSource(route) !== "automatic"
+    ? action
+    : undefined;
+}
+
+/** `/v:apiVersion/users/:id(^\d+$)` is `/v{apiVersion}/users/{id}`. */
+function describePath({ path: pattern, literal }: RouteType) {
+  const variables: string[] = [];
+  if (literal) return { template: pattern, variables };
+  const parts = pattern.split("/").map((part) =>
+    part.replace(/:(\w+)(\(.*\))?$/, (_match, name: string) => {
+      variables.push(name);
+      return `{${name}}`;
+    }),
+  );
+  return { template: parts.join("/") || "/", variables };
+}
+
+function operationOf(
+  action: Action,
+  method: string,
+  variables: string[],
+  document: Document,
+): Operation {
+  const { name, description } = action;
+  const { properties, required } = describeInputs(action, document);
+  const hasBody = METHODS_WITH_BODY.includes(method);
+  const others = [...properties.keys()].filter(
+    (key) => !variables.includes(key),
+  );
+  const parameters: object[] = variables.map((variable) => ({
+    name: variable,
+    in: "path",
+    required: true,
+    schema: properties.get(variable) ?? { type: "string" },
+  }));
+  if (!hasBody)
+    for (const key of others)
+      parameters.push({
+        name: key,
+        in: "query",
+        required: required.has(key),
+        schema: properties.get(key),
+      });
+  const operation: Operation = {
+    operationId: operationId(name, method, document),
+    summary: description,
+    tags: [name.replace(/:.*/, "")],
+    parameters,
+    responses: {
+      200: describeResponse(action, document),
+      default: {
+        description: "What went wrong",
+        content: jsonContent({ $ref: "#/components/schemas/Error" }),
+      },
+    },
+  };
+  if (hasBody && others.length > 0) {
+    const isRequired = others.filter((key) => required.has(key));
+    const schema = {
+      type: "object",
+      properties: Object.fromEntries(
+        others.map((key) => [key, properties.get(key)]),
+      ),
+      required: isRequired,
+    };
+    const hasFiles = Object.values(tableOf(action.inputs)).some(
+      ({ file }) => file !== undefined,
+    );
+    operation.requestBody = {
+      required: isRequired.length > 0,
+      content: hasFiles
+        ? { "multipart/form-data": { schema } }
+        : jsonContent(schema),
+    };
+  }
+  return operation;
+}
+
+function jsonContent(schema: object, example?: unknown) {
+  return {
+    "application/json":
+      example === undefined ? { schema } : { schema, example },
+  };
+}
+
+function operationId(name: string, method: string, { operationIds }: Document) {
+  let id = name;
+  if (operationIds.has(id)) id = `${name}.${method}`;
+  for (let count = 2; operationIds.has(id); count++)
+    id = `${name}.${method}.${count}`;
+  operationIds.add(id);
+  return id;
+}
+
+function describeResponse(action: Action, document: Document): object {
+  const schema = outputOf(action);
+  const json = schema && jsonSchemaOf(schema, "output");
+  const { outputExample } = action as { outputExample?: object };
+  const hasExample = Object.keys(outputExample ?? {}).length > 0;
+  let described: object = { type: "object" };
+  if (json) {
+    // metadata of the server may stand beside what the action responds
+    const { additionalProperties, ...open } = json;
+    const root = additionalProperties === false ? open : json;
+    described = reference(`${componentName(action)}.output`, root, document);
+  }
+  return {
+    description: "The response",
+    content: jsonContent(described, hasExample ? outputExample : undefined),
+  };
+}
+
+function describeInputs(action: Action, document: Document) {
+  const table = tableOf(action.inputs);
+  const properties = new Map<string, JsonSchema>();
+  const required = new Set<string>();
+  const json = isStandardSchema(action.inputs)
+    ? planOf(action.inputs).json
+    : undefined;
+  const shape = json && shapeOf(json, json);
+  const component = `${componentName(action)}.input`;
+  if (json && shape) reference(component, json, document);
+  for (const [name, input] of Object.entries(table)) {
+    const schemas = shape?.properties.get(name);
+    properties.set(
+      name,
+      schemas
+        ? (relocated(united(schemas), component) as JsonSchema)
+        : describeInput(input, component, document),
+    );
+    if (input.required === true) required.add(name);
+  }
+  return { properties, required };
+}
+
+/** An input of a table, as far as it says what it is. */
+function describeInput(
+  input: Input,
+  component: string,
+  document: Document,
+): JsonSchema {
+  if (input.file) {
+    const one = {
+      type: "string",
+      contentMediaType: "application/octet-stream",
+    };
+    return input.file.isList ? { type: "array", items: one } : one;
+  }
+  if (isStandardSchema(input.schema)) {
+    const { json } = planOf(input.schema);
+    return json ? reference(component, json, document) : {};
+  }
+  if (input.schema) {
+    const nested = Object.entries(input.schema);
+    return {
+      type: "object",
+      properties: Object.fromEntries(
+        nested.map(([name, one]) => [
+          name,
+          describeInput(one, `${component}.${name}`, document),
+        ]),
+      ),
+      required: nested
+        .filter(([, one]) => one.required === true)
+        .map(([name]) => name),
+    };
+  }
+  const { default: value } = input as { default?: unknown };
+  const type = typeof value;
+  if (type === "number" || type === "boolean" || type === "string")
+    return { type, default: value };
+  // a formatter may take more than texts
+  return input.formatter === undefined ? { type: "string" } : {};
+}
+
+/** Put a schema among the components. @returns what refers to it */
+function reference(
+  name: string,
+  schema: JsonSchema,
+  { schemas }: Document,
+): JsonSchema {
+  const { $schema: _, ...rest } = schema;
+  schemas[name] = relocated(rest, name) as JsonSchema;
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+/** The same schema, whose references start at its component. */
+function relocated(schema: unknown, component: string): unknown {
+  if (Array.isArray(schema))
+    return schema.map((item) => relocated(item, component));
+  if (typeof schema !== "object" || schema === null) return schema;
+  return Object.fromEntries(
+    Object.entries(schema).map(([key, value]) => [
+      key,
+      key === "$ref" && typeof value === "string" && value.startsWith("#")
+        ? `#/components/schemas/${component}${value.slice(1)}`
+        : relocated(value, component),
+    ]),
+  );
+}
+
+function componentName({ name, version }: Action): string {
+  const several = Object.keys(api.actions.actions[name] ?? {}).length > 1;
+  const full = several ? `${name}.v${version}` : name;
+  return full.replace(/[^\w.-]/g, "_");
+}
+
+function serverUrl(): string {
+  const { urlPathForActions, allowedRequestHosts } = config.web as {
+    urlPathForActions?: string | null;
+    allowedRequestHosts?: string[];
+  };
+  const prefix = `/${urlPathForActions ?? ""}`.replace(/\/{2,}/g, "/");
+  return `${allowedRequestHosts?.[0] ?? ""}${prefix}`;
+}
+
+function projectInfo(): Record<string, unknown> {
+  const file = path.join(projectRoot, "package.json");
+  const read = JSON.parse(fs.readFileSync(file, "utf8")) as {
+    [key: string]: unknown;
+  };
+  const { name = "api", version = "1.0.0", description } = read;
+  return description === undefined
+    ? { title: name, version }
+    : { title: name, version, description };
+}

@@ -1,0 +1,269 @@
+/** The OpenAPI document: what it says of routes, inputs and responses, and that it is valid. */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import SwaggerParser = require("@apidevtools/swagger-parser");
+import { z } from "zod";
+import { startWebApp, type WebApp } from "../../support/webApp";
+import {
+  action,
+  api,
+  config,
+  defineAction,
+  file,
+  rebuildConfig,
+  withFiles,
+} from "../../../src/index";
+import { OpenApi } from "../../../bin/methods/openapi";
+import { addAction } from "../../../src/action/registry";
+import { addRoute, reloadRoutes } from "../../../src/route/tables";
+import { addOpenApi } from "../../../src/server/web/openapiAction";
+import { breakingChanges } from "../../../src/server/web/openapiChanges";
+
+let app: WebApp;
+
+const node = z.object({
+  id: z.int(),
+  get children() {
+    return z.array(node).optional();
+  },
+});
+
+beforeAll(async () => {
+  config.web.openapi = {
+    info: { title: "Things" },
+    securitySchemes: { token: { type: "http", scheme: "bearer" } },
+    security: [{ token: [] }],
+  };
+  app = await startWebApp();
+  const actions = [
+    defineAction({
+      name: "thing:show",
+      description: "One thing",
+      inputs: z.object({ id: z.int(), full: z.boolean().default(false) }),
+      output: z.object({ thing: node }),
+      outputExample: { thing: { id: 1 } },
+      route: "get /things/:id",
+      run: () => ({ thing: { id: 1 } }),
+    }),
+    defineAction({
+      name: "thing:add",
+      inputs: z.object({ id: z.int(), node, note: z.string().optional() }),
+      route: "post /things/:id",
+      run: () => ({}),
+    }),
+    defineAction({
+      name: "table",
+      inputs: {
+        id: { required: true },
+        count: { default: 5 },
+        any: { formatter: Number },
+        address: { schema: { city: { required: true }, zip: {} } },
+        nested: { schema: node },
+      },
+      route: ["get /table", "post /table"],
+      run: () => ({}),
+    }),
+    defineAction({
+      name: "picture",
+      inputs: withFiles(z.object({ title: z.string() }), {
+        picture: file({ required: true }),
+        more: file({ maxFiles: 2 }),
+      }),
+      route: "post /pictures",
+      run: () => ({}),
+    }),
+    defineAction({
+      name: "hidden",
+      toDocument: false,
+      route: "get /hidden",
+      run: () => ({}),
+    }),
+    defineAction({
+      name: "old",
+      version: 1,
+      inputs: { a: {} },
+      run: () => ({}),
+    }),
+    defineAction({
+      name: "old",
+      version: 2,
+      inputs: { b: {} },
+      run: () => ({}),
+    }),
+  ];
+  for (const one of actions) addAction(one, "test");
+  addRoute("get", { path: "/v:apiVersion/old", action: "old" }, "code");
+  reloadRoutes();
+});
+
+afterAll(async () => {
+  await app.stop();
+  rebuildConfig();
+});
+
+async function described(): Promise<any> {
+  return (await app.ask("/api/openapi.json")).json;
+}
+
+test("GET /api/openapi.json is a valid OpenAPI 3.1 document and nothing else", async () => {
+  const { status, headers, json } = await app.ask("/api/openapi.json");
+  expect(status).toBe(200);
+  expect(headers["content-type"]).toBe("application/json; charset=utf-8");
+  expect(Object.keys(json)).toEqual([
+    "openapi",
+    "info",
+    "servers",
+    "security",
+    "paths",
+    "components",
+  ]);
+  expect(json.openapi).toBe("3.1.0");
+  expect(json.info.title).toBe("Things");
+  expect(json.servers).toEqual([{ url: "/api" }]);
+  await SwaggerParser.validate(json);
+});
+
+test("a document that is not valid is refused by the validator", async () => {
+  const json = await described();
+  json.paths["/status"].get.parameters = [{ in: "nowhere" }];
+  await expect(SwaggerParser.validate(json)).rejects.toThrow();
+});
+
+test("params are in the path, the query or the body", async () => {
+  const { paths } = await described();
+  const { get, post } = paths["/things/{id}"];
+  expect(get).toMatchObject({
+    operationId: "thing:show",
+    summary: "One thing",
+    tags: ["thing"],
+    parameters: [
+      { name: "id", in: "path", required: true, schema: { type: "integer" } },
+      {
+        name: "full",
+        in: "query",
+        required: false,
+        schema: { type: "boolean", default: false },
+      },
+    ],
+  });
+  expect(get).not.toHaveProperty("requestBody");
+  expect(post.parameters).toHaveLength(1);
+  const { schema } = post.requestBody.content["application/json"];
+  expect(Object.keys(schema.properties)).toEqual(["node", "note"]);
+  expect(schema.required).toEqual(["node"]);
+});
+
+test("responses have the output schema, the example, and the form of errors", async () => {
+  const { paths, components } = await described();
+  const { responses } = paths["/things/{id}"].get;
+  expect(responses[200].content["application/json"]).toEqual({
+    schema: { $ref: "#/components/schemas/thing_show.output" },
+    example: { thing: { id: 1 } },
+  });
+  expect(responses.default.content["application/json"].schema.$ref).toBe(
+    "#/components/schemas/Error",
+  );
+  expect(components.schemas["thing_show.output"].properties).toHaveProperty(
+    "thing",
+  );
+  expect(components.schemas.Error.required).toEqual(["error"]);
+  expect(components.securitySchemes).toHaveProperty("token");
+});
+
+test("tables are described as far as they say what they are", async () => {
+  const { paths } = await described();
+  const { get, post } = paths["/table"];
+  const params = Object.fromEntries(
+    get.parameters.map(({ name, schema }: any) => [name, schema]),
+  );
+  expect(params).toMatchObject({
+    id: { type: "string" },
+    count: { type: "number", default: 5 },
+    any: {},
+    address: { type: "object", required: ["city"] },
+    nested: { $ref: "#/components/schemas/table.input" },
+  });
+  expect([get.operationId, post.operationId]).toEqual(["table", "table.post"]);
+  const { content } = paths["/pictures"].post.requestBody;
+  expect(content["multipart/form-data"].schema.properties).toMatchObject({
+    title: { type: "string" },
+    picture: { contentMediaType: "application/octet-stream" },
+    more: { type: "array" },
+  });
+});
+
+test("hidden actions, the document itself and automatic routes beside others are left out", async () => {
+  const { paths } = await described();
+  expect(Object.keys(paths)).toEqual(
+    expect.arrayContaining(["/status", "/v{apiVersion}/old"]),
+  );
+  for (const path of ["/hidden", "/openapi.json", "/thing:show"])
+    expect(paths).not.toHaveProperty([path]);
+});
+
+test("clients of other transports get the same document as a response", async () => {
+  const { openapi, paths } = await action.run("openapi");
+  expect(openapi).toBe("3.1.0");
+  expect(Object.keys(paths)).toEqual(Object.keys((await described()).paths));
+});
+
+test("general.introspection switches it off, and it is off by default", async () => {
+  config.general.introspection = false;
+  expect((await app.ask("/api/openapi.json")).status).toBe(404);
+  config.general.introspection = true;
+  const { openapi } = config.web;
+  delete api.actions.actions.openapi;
+  config.web.openapi = false;
+  addOpenApi();
+  expect(api.actions.actions).not.toHaveProperty("openapi");
+  config.web.openapi = openapi;
+  addOpenApi();
+  expect(api.actions.actions).toHaveProperty("openapi");
+});
+
+describe("the command", () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "openapi-"));
+  const out = path.join(folder, "openapi.json");
+  afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+  test("writes the document, and finds what breaks clients of an older one", async () => {
+    const command = new OpenApi();
+    await command.run({ params: { out } });
+    const before = JSON.parse(fs.readFileSync(out, "utf8"));
+    expect(before).toEqual(await described());
+
+    const log = jest.spyOn(console, "log").mockReturnValue();
+    await command.run({ params: { check: out } });
+    expect(log).not.toHaveBeenCalled();
+    expect(process.exitCode).toBeUndefined();
+
+    before.paths["/gone"] = { get: {} };
+    fs.writeFileSync(out, JSON.stringify(before));
+    await command.run({ params: { check: out } });
+    expect(log.mock.calls).toEqual([["GET /gone is gone"]]);
+    expect(process.exitCode).toBe(1);
+    process.exitCode = undefined;
+    log.mockRestore();
+  });
+
+  test("what breaks clients is listed, and nothing else", async () => {
+    const before = await described();
+    const after = structuredClone(before);
+    const { get, post } = after.paths["/things/{id}"];
+    get.parameters[1].required = true;
+    get.parameters.push({ name: "extra", in: "query", schema: {} });
+    const body = post.requestBody.content["application/json"].schema;
+    body.properties.note.type = "number";
+    body.required.push("must");
+    body.properties.must = { type: "string" };
+    const output = after.components.schemas["thing_show.output"];
+    output.properties = { more: {} };
+    expect(breakingChanges(before, after)).toEqual([
+      "GET /things/{id} requires full",
+      "GET /things/{id} responds without thing",
+      'POST /things/{id} takes note as "number", which was "string"',
+      "POST /things/{id} requires must",
+    ]);
+  });
+});
