@@ -3,10 +3,16 @@ import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
 import type { Change } from "../../src/cli/upgrade/change";
 import { compilerChanges } from "../../src/cli/upgrade/compiler";
+import { installedChanges } from "../../src/cli/upgrade/installed";
 import { manifestChanges } from "../../src/cli/upgrade/manifest";
 import { withProgress } from "../../src/cli/progress";
 import { sourceChanges } from "../../src/cli/upgrade/sources";
 import { findProjectRoot } from "../../src/environment/paths";
+
+/** What reading files does not show. */
+const NOT_READ = `
+Not seen by reading: what plugins do, names that are built at run time, clients that match on texts,
+and jobs of version 29 that wait in redis. Run the tests, then \`npx actionhero doctor\`.`;
 
 export class Upgrade extends CLI {
   static readonly needsProject = false;
@@ -28,6 +34,7 @@ export class Upgrade extends CLI {
     const changes = await withProgress(
       (progress) => [
         ...manifestChanges(root),
+        ...installedChanges(root),
         ...compilerChanges(root),
         ...sourceChanges(root, (file) => progress.show(`reading ${file}`)),
       ],
@@ -45,6 +52,7 @@ export class Upgrade extends CLI {
     else
       for (const { state, file, message } of listed)
         console.log(`${state.padEnd(7)} ${file}: ${message}`);
+    if (!params.json) console.log(NOT_READ);
     return true;
   }
 }

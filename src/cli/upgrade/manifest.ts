@@ -26,6 +26,13 @@ const KNOWN = [
   "ws",
 ];
 
+/** Where a project or a plugin can name the framework. */
+const SECTIONS = [
+  "dependencies",
+  "devDependencies",
+  "peerDependencies",
+] as const;
+
 /** Changes of package.json; none when it is up to date. */
 export function manifestChanges(root: string): Change[] {
   const manifest = readPackageJson(root);
@@ -40,8 +47,8 @@ export function manifestChanges(root: string): Change[] {
 }
 
 function frameworkRange(root: string, manifest: PackageJson): Change[] {
-  const present = manifest.dependencies?.actionhero;
-  if (present === undefined)
+  const section = SECTIONS.find((one) => manifest[one]?.actionhero);
+  if (section === undefined)
     return [
       {
         file: MANIFEST,
@@ -51,15 +58,18 @@ function frameworkRange(root: string, manifest: PackageJson): Change[] {
         }),
       },
     ];
+  const present = manifest[section]!.actionhero!;
+  // a plugin that works with several versions says so in its own way
+  if (section === "peerDependencies" && /\|\||>=|\*/.test(present)) return [];
   const major = /^[\^~>=v]*(\d+)/.exec(present)?.[1];
   if (major === undefined || Number(major) >= 30) return [];
   const wanted = `^${ownVersion()}`;
   return [
     {
       file: MANIFEST,
-      message: `dependencies.actionhero: "${present}" -> "${wanted}"`,
+      message: `${section}.actionhero: "${present}" -> "${wanted}"`,
       apply: edit((json) => {
-        json.dependencies!.actionhero = wanted;
+        json[section]!.actionhero = wanted;
       }),
     },
   ];
@@ -84,7 +94,9 @@ function nodeVersion(manifest: PackageJson): Change[] {
 function latestRanges(manifest: PackageJson): Change[] {
   return (["dependencies", "devDependencies"] as const).flatMap((section) =>
     Object.entries(manifest[section] ?? {})
-      .filter(([, range]) => range === "latest")
+      .filter(
+        ([name, range]) => range === "latest" && !isLeaving(name, manifest),
+      )
       .map(([name]): Change => {
         const wanted = KNOWN.includes(name) ? ranges([name])[name] : undefined;
         if (wanted === undefined)
@@ -100,6 +112,14 @@ function latestRanges(manifest: PackageJson): Change[] {
           }),
         };
       }),
+  );
+}
+
+/** Whether `developmentLoop` takes the package out. */
+function isLeaving(name: string, { scripts = {} }: PackageJson): boolean {
+  return (
+    name === "ts-node-dev" &&
+    Object.values(scripts).some((script) => script.includes(name))
   );
 }
 

@@ -27,8 +27,65 @@ const CAME_ALONG: Record<string, string> = {
   yargs: "^17.7.2",
 };
 
-/** Names that were only reachable by deep paths, and are exported now. */
-const EXPORTED_NOW = ["ActionsStatus", "connectionVerbs"];
+/** Names that projects took from deep paths, and that the package itself exports. */
+export const EXPORTED_NOW = [
+  "Action",
+  "ActionProcessor",
+  "ActionheroConfigInterface",
+  "ActionheroLogLevel",
+  "ActionsStatus",
+  "Api",
+  "CLI",
+  "Connection",
+  "ExceptionReporter",
+  "Initializer",
+  "Input",
+  "Inputs",
+  "ParamsFrom",
+  "PluginConfig",
+  "PluginConfigRecord",
+  "Process",
+  "RouteMethod",
+  "RouteType",
+  "RoutesConfig",
+  "Server",
+  "Task",
+  "WebServer",
+  "api",
+  "cache",
+  "chatRoom",
+  "config",
+  "connectionVerbs",
+  "env",
+  "id",
+  "log",
+  "loggers",
+  "rebuildConfig",
+  "redis",
+  "route",
+  "specHelper",
+  "task",
+  "utils",
+];
+
+/** What is left of versions before 29 in some projects. */
+const REMOVED: { pattern: RegExp; message: string }[] = [
+  {
+    pattern: /\bPrimus\b|servers\.websocket\.server\b/,
+    message:
+      "uses the Primus server object: the websocket server no longer has one",
+  },
+  {
+    pattern: /\bconnection\.localize\b|\bapi\.i18n\b|\bi18n\.localize\b/,
+    message:
+      "uses localization, which went with version 26: use a package such as i18n",
+  },
+  {
+    pattern: /^\s*(?:module\.)?exports\.\w+\s*=\s*DEFAULT\.\w+\(/m,
+    message:
+      "the block of an environment is DEFAULT.x(...), which are settings: a block holds namespaces, { x: () => ({ ... }) }",
+  },
+];
 
 const IMPORT =
   /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\(\s*)["']([^"'\n]+)["']/g;
@@ -46,7 +103,11 @@ export function sourceChanges(
   const declared = new Set(
     Object.keys(
       manifest
-        ? { ...manifest.dependencies, ...manifest.devDependencies }
+        ? {
+            ...manifest.dependencies,
+            ...manifest.devDependencies,
+            ...manifest.peerDependencies,
+          }
         : CAME_ALONG,
     ),
   );
@@ -78,11 +139,13 @@ function changesIn(
     declared.add(name);
     changes.push(newDependency(name, CAME_ALONG[name]!, shown));
   }
-  if (/\bPrimus\b|servers\.websocket\.server\b/.test(text))
+  for (const { pattern, message } of REMOVED)
+    if (pattern.test(text)) changes.push({ file: shown, message });
+  if (/[\\/]config[\\/]servers[\\/]/.test(shown))
     changes.push({
       file: shown,
       message:
-        "uses the Primus server object: the websocket server no longer has one",
+        "config/servers belongs to versions before 28: move the settings to config/web.ts, websocket.ts or socket.ts",
     });
   return changes;
 }

@@ -1,5 +1,6 @@
 import * as fs from "fs";
 import * as path from "path";
+import { EXPORTED_NOW } from "../../../src/cli/upgrade/sources";
 import { runCli } from "../../support/runCli";
 import {
   repositoryRoot,
@@ -93,4 +94,62 @@ test("makes the changes with --write; a second run finds only what is to be done
 
   const left = await upgrade();
   expect(left.map(({ state }) => state)).toEqual(Array(3).fill("by hand"));
+});
+
+test("what is left of older versions is named, and a plugin keeps its range", async () => {
+  project.write(
+    "package.json",
+    JSON.stringify({
+      name: "plugin",
+      peerDependencies: { actionhero: ">=27" },
+      devDependencies: { "ts-node-dev": "latest" },
+      scripts: { dev: "ts-node-dev ./src/server" },
+    }),
+  );
+  project.write(
+    "node_modules/typescript/package.json",
+    JSON.stringify({ version: "4.4.4" }),
+  );
+  project.write(
+    "package-lock.json",
+    JSON.stringify({
+      packages: { "node_modules/@types/node": { version: "14.18.0" } },
+    }),
+  );
+  project.write("src/config/servers/web.ts", "");
+  project.write(
+    "src/config/mine.ts",
+    "const DEFAULT = { mine: () => ({}) };\nmodule.exports.production = DEFAULT.mine();\n",
+  );
+  project.write(
+    "src/actions/a.ts",
+    `import { Action } from "actionhero/dist/classes/action";
+connection.localize("hello");
+`,
+  );
+  const listed = await upgrade();
+  const messages = listed.map(({ message }) => message);
+  expect(messages).toEqual(
+    expect.arrayContaining([
+      expect.stringContaining("typescript 4.4.4 is installed: 5.4.0"),
+      expect.stringContaining("@types/node 14.18.0 is installed: 20.0.0"),
+      '"actionhero/dist/classes/action" -> "actionhero"',
+      expect.stringContaining("uses localization"),
+      expect.stringContaining("the block of an environment is DEFAULT.x(...)"),
+      expect.stringContaining("config/servers belongs to versions before 28"),
+    ]),
+  );
+  expect(messages.join("\n")).not.toContain("actionhero is missing");
+  expect(messages.join("\n")).not.toContain('"latest" should be a range');
+});
+
+test("what is said to be exported is exported", () => {
+  const index = fs.readFileSync(
+    path.join(repositoryRoot, "src", "index.ts"),
+    "utf8",
+  );
+  const missing = EXPORTED_NOW.filter(
+    (name) => !new RegExp(`\\b${name}\\b`).test(index),
+  );
+  expect(missing).toEqual([]);
 });

@@ -1,0 +1,56 @@
+/** The versions of packages that compile a project made for v29: those installed, else those of the lock file. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { coerce, lt } from "semver";
+import type { Change } from "./change";
+
+/** The oldest version that the framework's types are compiled with in tests, and why an older one is too old. */
+const OLDEST: Record<string, { version: string; why: string }> = {
+  typescript: {
+    version: "5.4.0",
+    why: "the types of this version are not tested with older ones",
+  },
+  "@types/node": {
+    version: "20.0.0",
+    why: "older ones lack what the types of this version name",
+  },
+};
+
+export function installedChanges(root: string): Change[] {
+  return Object.entries(OLDEST).flatMap(([name, { version, why }]) => {
+    const found = installedVersion(root, name);
+    if (found === undefined || !lt(found, version)) return [];
+    const message = `${name} ${found} is installed: ${version} or newer is needed (${why})`;
+    return [{ file: "package.json", message }];
+  });
+}
+
+function installedVersion(root: string, name: string): string | undefined {
+  const installed = readVersion(
+    path.join(root, "node_modules", name, "package.json"),
+    ({ version }) => version,
+  );
+  const locked = () =>
+    readVersion(
+      path.join(root, "package-lock.json"),
+      ({ packages }) => packages?.[`node_modules/${name}`]?.version,
+    );
+  return coerce(installed ?? locked())?.version;
+}
+
+interface Versions {
+  version?: string;
+  packages?: Record<string, { version?: string } | undefined>;
+}
+
+function readVersion(
+  file: string,
+  pick: (json: Versions) => string | undefined,
+): string | undefined {
+  if (!fs.existsSync(file)) return undefined;
+  try {
+    return pick(JSON.parse(fs.readFileSync(file, "utf8")) as Versions);
+  } catch {
+    return undefined; // npm will say what is wrong with it
+  }
+}
