@@ -1,6 +1,8 @@
 /** How much all clients together make the server hold in memory: `general.maxHeldBytes`. */
 import { once } from "node:events";
 import * as http from "node:http";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { api, config } from "../../src/index";
 import { totalHeldBytes } from "../../src/server/heldBytes";
@@ -385,6 +387,23 @@ describe("over TCP", () => {
       });
     expect(await peer.ask("length")).toMatchObject({ length: shorter.length });
     expect(await peer.ask(`paramAdd n=${shorter}`)).toHaveProperty("error");
+  });
+
+  test("lines that are answered are not in memory any more, though their clients stay", async () => {
+    config.general.maxHeldBytes = 0;
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const mib = "a".repeat(1000 * KIB);
+    const heap = () => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = heap();
+    for (let count = 0; count < 40; count++) {
+      const peer = await connect();
+      expect(await peer.ask(line("unknown", mib))).toHaveProperty("error");
+    }
+    expect(heap() - before).toBeLessThan(20 * KIB * KIB);
   });
 
   test("what an action still works on counts when its client has left", async () => {

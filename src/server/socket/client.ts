@@ -217,7 +217,10 @@ export class SocketClient implements OutputOwner {
         this.startWith([]);
         break;
       }
-      const effect = this.handle(this.lines[this.nextLine++]!);
+      const at = this.nextLine++;
+      const line = this.lines[at]!;
+      this.lines[at] = ""; // the list stays until there are others
+      const effect = this.handle(line);
       if (effect) this.waitFor(effect);
     }
     this.updateReading();
