@@ -67,9 +67,9 @@ async function stopWithin(
   reasons: string[],
   done: () => void,
 ): Promise<void> {
-  const timer = armHardStop();
+  if (reasons[0] === "SIGTERM") await server.drain();
+  const timer = armHardStop(); // the wait before is no part of the stop
   try {
-    if (reasons[0] === "SIGTERM") await server.drain();
     if (server.running) await server.stop(reasons);
   } catch {
     // already reported by the process; exiting is what is left to do
