@@ -91,6 +91,7 @@ function problemsOf(checked: Snippet[]): string[] {
     paths: {
       actionhero: [path.join(root, "src", "index.ts")],
       "actionhero/legacy": [path.join(root, "src", "legacy", "index.ts")],
+      "actionhero/client": [path.join(root, "src", "client", "node.ts")],
     },
     types: ["node", "jest"],
     typeRoots: [path.join(root, "node_modules", "@types")],
