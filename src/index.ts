@@ -10,6 +10,13 @@ export const api = coreApi as Api & { [key: string]: any };
 export { Api, type ProcessCommands } from "./api";
 export { Action, type ActionResponse } from "./action/action";
 export * as action from "./action/actionModule";
+export type {
+  ActionName,
+  ActionRegistry,
+  ActionSignature,
+  AnySignature,
+  TaskSignature,
+} from "./action/actionTypes";
 export {
   defineAction,
   type ActionData,
@@ -124,5 +131,6 @@ export {
 } from "./task/defineTask";
 export { Task, type TaskContext, type TaskInputs } from "./task/task";
 export * as task from "./task/taskModule";
+export type { TaskName, TaskRegistry } from "./task/taskTypes";
 export type { TasksApi } from "./task/registry";
 export type { ResqueApi } from "./task/resqueApi";

@@ -9,6 +9,14 @@ import {
 } from "../middleware/stack";
 import type { Action } from "./action";
 import { ActionProcessor } from "./actionProcessor";
+import type {
+  ActionName,
+  RunArguments,
+  RunResult,
+  VersionOf,
+} from "./actionTypes";
+
+export type { ResponseOf } from "./actionTypes";
 
 /** Runs before and after actions; either function may be async and throws to end the action with an error. */
 export interface ActionMiddleware extends NamedMiddleware {
@@ -17,15 +25,6 @@ export interface ActionMiddleware extends NamedMiddleware {
   preProcessor?: Hook<(data: ActionProcessor<any>) => any>;
   postProcessor?: Hook<(data: ActionProcessor<any>) => any>;
 }
-
-/** The response of an action class, or anything for one that is not named. */
-export type ResponseOf<A> = A extends Action
-  ? Exclude<Awaited<ReturnType<A["run"]>>, void | null> extends infer R
-    ? [R] extends [never]
-      ? { [key: string]: any }
-      : R
-    : never
-  : any;
 
 /**
  * Add middleware for actions.
@@ -36,17 +35,27 @@ export function addMiddleware(data: ActionMiddleware): void {
 }
 
 /**
- * Run an action from inside the server, with its middleware and checks, and get its response.
+ * Run an action from inside the server, with its middleware and checks, and get its response. Names, params and the response
+ * are typed by the project's `actions.gen.ts`, if it has one; naming the action's class takes any params.
  * @param actionVersion default: the latest
- * @param connectionProperties put on the connection that the action sees, e.g. `session`
+ * @param args the params, and what is put on the connection that the action sees, e.g. `{ session }`
  * @throws ActionheroError AH_ACTION when the response has an error; the original is its `cause`
  */
-export async function run<ActionClass extends Action | void = void>(
+export function run<
+  ActionClass extends Action | void = void,
+  Name extends ActionName = ActionName,
+  Version extends VersionOf<Name> | undefined = VersionOf<Name> | undefined,
+>(
+  actionName: Name,
+  actionVersion?: Version,
+  ...args: RunArguments<ActionClass, Name, Version>
+): Promise<RunResult<ActionClass, Name, Version>>;
+export async function run(
   actionName: string,
   actionVersion?: string | number,
   params: { [key: string]: any } | null = {},
   connectionProperties: { [key: string]: any } = {},
-): Promise<ResponseOf<ActionClass>> {
+): Promise<any> {
   const connection = await Connection.createAsync({
     type: "in-line-action",
     remotePort: "0",
@@ -61,7 +70,7 @@ export async function run<ActionClass extends Action | void = void>(
     const { response } = await data.processAction(actionName, actionVersion);
     const error = (response as { error?: unknown } | undefined)?.error;
     if (error) throw inlineError(error);
-    return response as ResponseOf<ActionClass>;
+    return response;
   } finally {
     await connection.destroy();
   }

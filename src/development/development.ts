@@ -2,6 +2,7 @@
 import { api } from "../api";
 import { config, env } from "../config/config";
 import { log } from "../log/log";
+import { keepTypes } from "./actionTypes";
 import { Reloader } from "./reloader";
 import { sourceFolders, watchedRoots } from "./sources";
 import { SourceWatcher } from "./sourceWatcher";
@@ -11,6 +12,7 @@ export class DevelopmentMode {
 
   /** Watch the project's code, if the configuration says so; never in tests. */
   start(): void {
+    keepTypes();
     if (!config.general?.developmentMode || env === "test") return;
     const folders = sourceFolders();
     const watcher = new SourceWatcher(watchedRoots(folders), (changed) => {

@@ -9,6 +9,7 @@ import { reportError } from "../log/exceptions";
 import { log } from "../log/log";
 import { reloadRoutes } from "../route/tables";
 import { loadModule } from "../utils/loadModule";
+import { isTypesFile, keepTypes } from "./actionTypes";
 import {
   dependentsOf,
   forget,
@@ -48,7 +49,9 @@ export class Reloader {
     return this.work;
   }
 
-  private async reload(changed: readonly string[]): Promise<void> {
+  private async reload(files: readonly string[]): Promise<void> {
+    const changed = files.filter((file) => !isTypesFile(file));
+    if (changed.length === 0) return;
     for (const file of changed) this.waiting.add(file);
     const within = new Set([...this.knownFiles(), ...this.waiting]);
     const affected = [...dependentsOf(this.waiting, within)];
@@ -69,6 +72,7 @@ export class Reloader {
     if (kinds.has("action")) api.params.buildPostVariables();
     if (kinds.has("action") || kinds.has("routes")) reloadRoutes();
     warnOfUnknownMiddleware();
+    keepTypes();
     log(`reloaded: ${names(changed)}`, "notice");
   }
 

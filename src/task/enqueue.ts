@@ -6,14 +6,20 @@ import { requireQueue } from "./queueOf";
 import { resumeRecurrentTask } from "./recurrent";
 import { queuesOf } from "./scope";
 import type { TaskInputs } from "./task";
+import type { JobArguments, TaskName } from "./taskTypes";
 import { validateInputs } from "./validateInputs";
 
 /**
- * Put a task into its queue, to run as soon as a worker is free.
- * @param queue default: the task's own
+ * Put a task into its queue, to run as soon as a worker is free. Names and inputs are typed by the project's `actions.gen.ts`,
+ * if it has one.
+ * @param args its inputs, and the queue (default: the task's own)
  * @returns false when middleware or a plugin refused it, or the task is `unique` and there
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`
  */
+export function enqueue<Name extends TaskName>(
+  taskName: Name,
+  ...args: JobArguments<Name, [queue?: string]>
+): Promise<boolean>;
 export async function enqueue(
   taskName: string,
   inputs?: TaskInputs,
@@ -36,10 +42,19 @@ export async function enqueue(
 /**
  * Run a task at a time, or soon after.
  * @param timestamp ms since the epoch, text that begins with a number, or a Date; one in the past is due at once
- * @param suppressDuplicateTaskError the same job at the same second is no error, but does not come twice
+ * @param args its inputs, the queue (default: the task's own), and `suppressDuplicateTaskError`: the same job at the same
+ *   second is no error, but does not come twice
  * @returns undefined when the job is there, and that is no error
  * @throws ActionheroError AH_TASK for a time that is none, e.g. NaN or Infinity; nothing is enqueued then
  */
+export function enqueueAt<Name extends TaskName>(
+  timestamp: number | string | Date,
+  taskName: Name,
+  ...args: JobArguments<
+    Name,
+    [queue?: string, suppressDuplicateTaskError?: boolean]
+  >
+): Promise<true | undefined>;
 export function enqueueAt(
   timestamp: number | string | Date,
   taskName: string,
@@ -62,6 +77,14 @@ export function enqueueAt(
  * Run a task after a time, by the clock of redis.
  * @param time ms from now, or text that begins with a number; a negative one means now
  */
+export function enqueueIn<Name extends TaskName>(
+  time: number | string,
+  taskName: Name,
+  ...args: JobArguments<
+    Name,
+    [queue?: string, suppressDuplicateTaskError?: boolean]
+  >
+): Promise<true | undefined>;
 export function enqueueIn(
   time: number | string,
   taskName: string,
@@ -111,6 +134,10 @@ export interface EnqueueOptions {
  * @returns its id; undefined when middleware or a plugin refused it, or the task is `unique` and there
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`, or for a task of all nodes
  */
+export function enqueueJob<Name extends TaskName>(
+  taskName: Name,
+  ...args: JobArguments<Name, [options?: EnqueueOptions]>
+): Promise<string | undefined>;
 export async function enqueueJob(
   taskName: string,
   inputs?: TaskInputs,

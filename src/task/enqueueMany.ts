@@ -6,6 +6,7 @@ import { requireQueue } from "./queueOf";
 import { resumeRecurrentTask } from "./recurrent";
 import { queuesOf } from "./scope";
 import type { Task, TaskInputs } from "./task";
+import type { JobInputs, TaskName } from "./taskTypes";
 import { validateInputs } from "./validateInputs";
 
 /** Bundled plugins that have a say when a job is enqueued. */
@@ -18,6 +19,11 @@ const ENQUEUE_PLUGINS = ["QueueLock", "DelayQueueLock"];
  * @returns how many were enqueued; the others were refused by middleware or a plugin
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`
  */
+export function enqueueMany<Name extends TaskName>(
+  taskName: Name,
+  inputsOfJobs: readonly (JobInputs<Name> | undefined)[],
+  queue?: string,
+): Promise<number>;
 export async function enqueueMany(
   taskName: string,
   inputsOfJobs: readonly (TaskInputs | undefined)[],

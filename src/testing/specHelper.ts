@@ -1,7 +1,11 @@
 /** The exported `specHelper`: runs actions, files and tasks from tests, without a network. */
 import { randomUUID } from "node:crypto";
 import type { Action } from "../action/action";
-import type { ResponseOf } from "../action/actionModule";
+import type {
+  ActionName,
+  HelperArguments,
+  RunResult,
+} from "../action/actionTypes";
 import { api } from "../api";
 import type {
   RequesterInformation,
@@ -31,15 +35,23 @@ export async function buildConnection(): Promise<SpecHelperConnection> {
 }
 
 /**
- * Run an action as a client would, and get what the client would get.
- * @param input the params (`params.action` is written into it), or a connection from `buildConnection`
+ * Run an action as a client would, and get what the client would get. Names and params are typed by the project's
+ * `actions.gen.ts`, if it has one; naming the action's class takes any params.
+ * @param args the params (`params.action` is written into them), or a connection from `buildConnection`
  * @returns the answer; an action's error is in its `error`, nothing is thrown. An action that sets `toRender` to
  *   false and sends no file answers never
  */
-export async function runAction<A extends Action | void = void>(
+export function runAction<
+  A extends Action | void = void,
+  Name extends ActionName = ActionName,
+>(
+  actionName: Name,
+  ...args: HelperArguments<A, Name, SpecHelperConnection>
+): Promise<RunResult<A, Name> & ActionMetadata>;
+export async function runAction(
   actionName: string,
   input: Partial<SpecHelperConnection> | { [key: string]: any } = {},
-): Promise<ResponseOf<A> & ActionMetadata> {
+): Promise<any> {
   const connection = isConnection(input) ? input : await connectionWith(input);
   connection.params.action = actionName;
   connection.messageId =

@@ -76,6 +76,7 @@ beforeAll(async () => {
     "src/config/routes.ts": routes("/old"),
     "src/modules/name.ts": `export const name = "Ada";`,
     "src/actions/greet.ts": greeting("hello"),
+    "src/actions.gen.ts": "",
     "src/tasks/report.ts": reporter("early"),
     "src/actions/work.ts": `
       import { Action, task } from ${framework};
@@ -185,6 +186,17 @@ test("a new file brings a new action with its route, and takes them away again",
   expect((await ask("/bye")).greeting).toBe("bye Cy");
   await change(() => fs.rmSync(project.path(file)));
   expect((await ask("/bye")).error).toMatch(/unknown action/);
+});
+
+test("the types of the actions are kept, in a project that has their file", async () => {
+  const types = () =>
+    fs.readFileSync(project.path("src/actions.gen.ts"), "utf8");
+  expect(types()).toContain('  "greet": Actions["greet@1"];\n');
+  const file = "src/actions/typed.ts";
+  await change(() => project.write(file, greeting("hi", "typed")));
+  expect(types()).toContain('  "typed": Actions["typed@1"];\n');
+  await change(() => fs.rmSync(project.path(file)));
+  expect(types()).not.toContain("typed@1");
 });
 
 test("a new folder is watched, too", async () => {

@@ -6,6 +6,7 @@ import {
   CLI,
   file,
   specHelper,
+  task,
   Task,
   type Inputs,
   type ParamsFrom,
@@ -239,6 +240,23 @@ export async function responses() {
     open,
     result,
   ];
+}
+
+/** Helpers of tests, whose names and classes are known to their callers only. */
+export async function generic<A extends Action, Name extends string>(
+  name: Name,
+  params: Record<string, unknown>,
+  inputs?: { [key: string]: any },
+) {
+  const version: string | number = 1;
+  const ran = await action.run<A>(name, version, params, { session: {} });
+  const helped = await specHelper.runAction<A>(name, params);
+  const connection = await specHelper.buildConnection();
+  await specHelper.runAction<A>(name, connection);
+  await task.enqueue(name, inputs, "default");
+  await task.enqueueIn(1, name, inputs, "default", true);
+  await task.enqueueMany(name, [inputs, undefined]);
+  return [ran, helped.error];
 }
 
 /** Literals of the wrong shape are refused. */

@@ -1,0 +1,249 @@
+/** The types of calls of actions by name, from what `actionhero types` writes. */
+import type { SchemaInput, StandardSchema } from "../input/standardSchema";
+import type { UploadedFile } from "../input/uploadedFile";
+import type { Action } from "./action";
+
+/** Signatures by name, and by name and version (`user:show@2`); empty unless a project has its `actions.gen.ts`. */
+export interface ActionRegistry {} // eslint-disable-line @typescript-eslint/no-empty-object-type -- projects add to it
+
+/** What is known about calls of one action or task. */
+export interface Signature {
+  /** What callers give. */
+  params: object;
+  /** What clients get, as JSON. */
+  response: any;
+  /** What callers in the process get. */
+  result: any;
+}
+
+/** Of an action whose types are not known, such as one of a plugin. */
+export interface AnySignature extends Signature {
+  params: Record<string, any>;
+}
+
+/**
+ * What an action file exports: a class, or what `defineAction` made. The types of the members are found when they are used: those
+ * of actions that call each other would need themselves otherwise.
+ */
+export type ActionSignature<Exported> =
+  InstanceOf<Exported> extends infer A
+    ? A extends { run(...args: any[]): any }
+      ? SignatureOf<A, ResponseOf<A>>
+      : AnySignature
+    : never;
+
+/** The same of what a task file exports. */
+export type TaskSignature<Exported> =
+  InstanceOf<Exported> extends infer T
+    ? T extends { run(...args: any[]): infer Result }
+      ? SignatureOf<T, Awaited<Result>>
+      : AnySignature
+    : never;
+
+type InstanceOf<Exported> = Exported extends abstract new (
+  ...args: any
+) => infer Instance
+  ? Instance
+  : Exported;
+
+interface SignatureOf<Declared, Result> {
+  params: CallerParams<
+    Declared extends { inputs?: infer I } ? NonNullable<I> : any
+  >;
+  response: Jsonified<Result>;
+  result: Result;
+}
+
+/** The response of an action class, or anything for one that is not named. */
+export type ResponseOf<A> = A extends Action
+  ? Exclude<Awaited<ReturnType<A["run"]>>, void | null> extends infer R
+    ? [R] extends [never]
+      ? { [key: string]: any }
+      : R
+    : never
+  : any;
+
+/**
+ * What callers give for inputs: what a schema takes; in a table, what the formatter takes, else a text. Without a known
+ * type it is anything.
+ */
+export type CallerParams<I> =
+  Given<I> extends infer P
+    ? unknown extends P
+      ? Record<string, any>
+      : { [Key in keyof P]: WithFiles<P[Key]> }
+    : never;
+
+/** Distributes over the two kinds of inputs, of which one is anything when the class says no more. */
+type Given<I> = I extends StandardSchema
+  ? SchemaInput<I>
+  : string extends keyof I
+    ? any
+    : { [Key in MandatoryKeys<I>]: GivenValue<I[Key]> } & {
+        [Key in Exclude<keyof I, MandatoryKeys<I>>]?: GivenValue<I[Key]>;
+      };
+
+type MandatoryKeys<I> = {
+  [Key in keyof I]: I[Key] extends { default: any }
+    ? never
+    : I[Key] extends { required: true }
+      ? Key
+      : never;
+}[keyof I];
+
+type GivenValue<I> = I extends { formatter: infer Formatter }
+  ? Formatter extends (value: infer Value, ...more: any[]) => any
+    ? unknown extends Value
+      ? any
+      : Value
+    : any
+  : I extends { file: { isList: infer IsList } }
+    ? IsList extends true
+      ? UploadedFile[]
+      : UploadedFile
+    : I extends { schema: infer Schema }
+      ? Given<Schema>
+      : string;
+
+/** What clients send where an action gets an `UploadedFile`: a `File`, a `Blob`, or a stream with a name. */
+export type FileParam =
+  | { readonly size: number; arrayBuffer(): Promise<ArrayBuffer> }
+  | { stream: AsyncIterable<Uint8Array>; name: string; type?: string };
+
+type WithFiles<Value> = Value extends UploadedFile
+  ? Value | FileParam
+  : Value extends UploadedFile[]
+    ? Value | FileParam[]
+    : Value;
+
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+/** What is left of a value that was sent as JSON. */
+export type Jsonified<T> =
+  IsAny<T> extends true
+    ? any
+    : T extends string | number | boolean | bigint | null | undefined
+      ? T
+      : T extends { toJSON(...args: any[]): infer Json }
+        ? Jsonified<Json>
+        : T extends object
+          ? { [Key in keyof T]: Jsonified<T[Key]> }
+          : T;
+
+/** What a project with a registry has, else what one without it has. */
+export type IfKnown<Registry, Known, Unknown> = [keyof Registry] extends [never]
+  ? Unknown
+  : Known;
+
+/** Names that the server's own calls take: those of the registry, or any without one. */
+export type NameIn<Registry> = IfKnown<
+  Registry,
+  Exclude<keyof Registry & string, `${string}@${string}`>,
+  string
+>;
+
+/** The names of actions, when `actions.gen.ts` tells them. */
+export type ActionName = NameIn<ActionRegistry>;
+
+/** The versions of an action, as numbers and as texts. */
+export type VersionOf<Name extends string> = IfKnown<
+  ActionRegistry,
+  VersionIn<keyof ActionRegistry, Name>,
+  string | number
+>;
+
+type VersionIn<Key, Name extends string> = Key extends `${Name}@${infer Text}`
+  ? Text extends `${infer Value extends number}`
+    ? Text | Value
+    : Text
+  : never;
+
+type Versioned<
+  Name extends string,
+  Version extends string | number | undefined,
+> = `${Name}@${Version}` extends keyof ActionRegistry
+  ? `${Name}@${Version}`
+  : Name;
+
+type ActionMember<
+  Name extends string,
+  Version extends string | number | undefined,
+  Part extends keyof Signature,
+> = MemberOf<ActionRegistry, Versioned<Name, Version>, Part>;
+
+/** One part of a signature; of a name that is not there, anything. */
+export type MemberOf<
+  Registry,
+  Name,
+  Part extends keyof Signature,
+> = Name extends keyof Registry
+  ? Registry[Name] extends Record<Part, infer Value>
+    ? Value
+    : AnySignature[Part]
+  : AnySignature[Part];
+
+/** True when a call may leave the params out. */
+export type IsOptional<Params> = string extends keyof Params
+  ? true
+  : object extends Params
+    ? true
+    : false;
+
+/** What follows name and version in `action.run`: params that must be given, unless the class of the action is named. */
+export type RunArguments<
+  ActionClass,
+  Name extends string,
+  Version extends string | number | undefined,
+> = IfKnown<
+  ActionRegistry,
+  [ActionClass] extends [Action]
+    ? AnyRunArguments
+    : ActionMember<Name, Version, "params"> extends infer Params
+      ? KnownRunArguments<Params>
+      : never,
+  AnyRunArguments
+>;
+
+type AnyRunArguments = [
+  params?: { [key: string]: any } | null,
+  connectionProperties?: { [key: string]: any },
+];
+
+type KnownRunArguments<Params> =
+  IsOptional<Params> extends true
+    ? [params?: Params | null, connectionProperties?: { [key: string]: any }]
+    : [params: Params, connectionProperties?: { [key: string]: any }];
+
+/** What `action.run` resolves to: by the class of the action, else by its name. */
+export type RunResult<
+  ActionClass,
+  Name extends string,
+  Version extends string | number | undefined = undefined,
+> = IfKnown<
+  ActionRegistry,
+  [ActionClass] extends [Action]
+    ? ResponseOf<ActionClass>
+    : ActionMember<Name, Version, "result">,
+  ResponseOf<ActionClass>
+>;
+
+/** What follows the name in `specHelper.runAction`: params or a connection. */
+export type HelperArguments<ActionClass, Name extends string, Client> = IfKnown<
+  ActionRegistry,
+  [ActionClass] extends [Action]
+    ? AnyHelperArguments<Client>
+    : ActionMember<Name, undefined, "params"> extends infer Params
+      ? KnownHelperArguments<Params, Client>
+      : never,
+  AnyHelperArguments<Client>
+>;
+
+type AnyHelperArguments<Client> = [
+  input?: Partial<Client> | { [key: string]: any },
+];
+
+type KnownHelperArguments<Params, Client> = string extends keyof Params
+  ? AnyHelperArguments<Client>
+  : IsOptional<Params> extends true
+    ? [input?: Params | Client]
+    : [input: Params | Client];

@@ -1,0 +1,241 @@
+/** `actionhero types` in a generated project: what it writes, and what the compiler then says of callers. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import * as ts from "typescript";
+import { generatedProject } from "../support/generatedProject";
+import { runCli } from "../support/runCli";
+import {
+  repositoryRoot,
+  type TemporaryProject,
+} from "../support/temporaryProject";
+
+const USERS = `
+import { action, Action, defineAction, file } from "actionhero";
+import { z } from "zod";
+
+export const show = defineAction({
+  name: "user:show",
+  inputs: z.object({ id: z.int(), full: z.boolean().default(false) }),
+  output: z.object({ id: z.number(), at: z.date() }),
+  run: ({ params }) => ({ id: params.id, at: new Date() }),
+});
+
+export class ShowUser extends Action {
+  name = "user:show";
+  description = "the second version";
+  version = 2;
+  inputs = { id: { required: true as const }, picture: file(), count: { formatter: (n: number) => n } };
+  async run() { return { names: ["Ada"] }; }
+}
+
+export const list = defineAction({
+  name: "user:list",
+  route: ["get /users", "post /users/search"],
+  run: async () => ({ first: await action.run("user:show", 1, { id: 1 }) }),
+});
+
+export default class DeleteUser extends Action {
+  name = "deleteUser";
+  description = "has no route of its own, and refuses POST";
+  httpMethods = ["delete"];
+  constructor() { super(); this.inputs = { id: { required: true } }; }
+  async run() { return { deleted: true }; }
+}
+`;
+
+const MAIL = `
+import { defineTask, task } from "actionhero";
+import { z } from "zod";
+
+export const mail = defineTask({
+  name: "mail",
+  inputs: z.object({ to: z.string(), at: z.coerce.date().optional() }),
+  run: async ({ to }) => { await task.enqueue("runAction"); return to; },
+});
+`;
+
+const CALLERS = `
+import { action, specHelper, task } from "actionhero";
+import { createClient } from "actionhero/client";
+import { ShowUser } from "./actions/users";
+import { routes, type Actions } from "./actions.gen";
+
+export async function inTheServer(anything: any) {
+  const at: Date = (await action.run("user:show", 1, { id: 1 })).at;
+  const names: string[] = (await action.run("user:show", undefined, { id: "a", count: 1 })).names; // breaks
+  const first: number = (await action.run("user:list")).first.id; // breaks
+  const deleted: boolean = (await action.run("deleteUser", 1, { id: 1, any: 1 })).deleted;
+  const named = await action.run<ShowUser>("user:show", 2, { wrong: true });
+  await action.run(anything, anything, anything, { session: {} });
+  // @ts-expect-error there is no such action
+  await action.run("user:shown");
+  // @ts-expect-error nor such a version
+  await action.run("user:show", 3, { id: 1 });
+  // @ts-expect-error the id is missing
+  await action.run("user:show", 1);
+  // @ts-expect-error the id of the first version is a number
+  await action.run("user:show", 1, { id: "1" });
+  // @ts-expect-error that of the last is a text
+  await action.run("user:show", undefined, { id: 1 });
+  // @ts-expect-error the response has no such property
+  void (await action.run("user:list")).last;
+  return [at, names, first, deleted, named.names[0].length]; // breaks
+}
+
+export async function inTests() {
+  const connection = await specHelper.buildConnection();
+  const { names, error } = await specHelper.runAction("user:show", { id: "a" }); // breaks
+  await specHelper.runAction("user:show", connection);
+  await specHelper.runAction("deleteUser");
+  await specHelper.runAction<ShowUser>("user:show", {});
+  // @ts-expect-error the id is a text
+  await specHelper.runAction("user:show", { id: 1 });
+  // @ts-expect-error the id is missing
+  await specHelper.runAction("user:show");
+  // @ts-expect-error there is no such action
+  await specHelper.runAction("user:shown");
+  return [names.length, error];
+}
+
+export async function ofTasks() {
+  await task.enqueue("mail", { to: "a" }, "default");
+  await task.enqueueIn(1, "mail", { to: "a", at: new Date() }, "default", true);
+  await task.enqueueAt(1, "runAction", { action: "status" });
+  await task.enqueueJob("mail", { to: "a" }, { in: 5 });
+  await task.enqueueMany("mail", [{ to: "a" }, { to: "b" }]);
+  // @ts-expect-error there is no such task
+  await task.enqueue("male", { to: "a" });
+  // @ts-expect-error somebody gets the mail
+  await task.enqueue("mail");
+  // @ts-expect-error by a name
+  await task.enqueueIn(1, "mail", { to: 1 });
+  // @ts-expect-error each of them
+  await task.enqueueMany("mail", [{ to: "a" }, {}]);
+}
+
+export async function inClients(picture: File) {
+  const api = createClient<Actions>({ url: "", routes });
+  const at: string = (await api.call("user:show@1", { id: 1 })).at;
+  const names: string[] = (await api.user.show({ id: "a", picture })).names; // breaks
+  const inJson: string = (await api.user.list()).first.at; // breaks
+  await api.deleteUser({ id: 1 });
+  // @ts-expect-error there is no such action
+  await api.call("user:shown", { id: 1 });
+  // @ts-expect-error the id is missing
+  await api.user.show();
+  return [at, names, inJson];
+}
+`;
+
+let project: TemporaryProject;
+let program: ts.Program | undefined;
+
+const types = (...words: string[]) =>
+  runCli(["types", ...words], { cwd: project.root });
+const written = () =>
+  fs.readFileSync(project.path("src/actions.gen.ts"), "utf8");
+
+beforeAll(async () => {
+  project = generatedProject();
+  fs.symlinkSync(
+    path.join(repositoryRoot, "node_modules", "zod"),
+    project.path("node_modules/zod"),
+  );
+  project.write("src/actions/users.ts", USERS);
+  project.write("src/tasks/mail.ts", MAIL);
+  const { stdout, stderr, exitCode } = await types();
+  expect([exitCode, stderr]).toEqual([0, expect.not.stringContaining("Error")]);
+  expect(stdout).toContain(`written: ${project.path("src/actions.gen.ts")}`);
+}, 60_000);
+
+afterAll(() => project.remove());
+
+test("every version of an action is named, and the name alone is the last of them", () => {
+  const file = written();
+  expect(file).toMatch(
+    /^import type \* as (m\d+) from "\.\/actions\/users";$/m,
+  );
+  for (const line of [
+    /^ {2}"user:show": Actions\["user:show@2"\];$/m,
+    /^ {2}"user:show@1": ActionSignature<\(typeof m\d+\)\["show"\]>;$/m,
+    /^ {2}"user:show@2": ActionSignature<\(typeof m\d+\)\["ShowUser"\]>;$/m,
+    /^ {2}"deleteUser@1": ActionSignature<\(typeof m\d+\)\["default"\]>;$/m,
+    /^ {2}"mail": TaskSignature<\(typeof m\d+\)\["mail"\]>;$/m,
+  ])
+    expect(file).toMatch(line);
+  expect(file).not.toContain('"openapi"'); // the framework's, in development only
+});
+
+test("the routes are those that clients can use", () => {
+  const file = written();
+  expect(file).toContain('  "user:list": ["get", "/users"],\n');
+  expect(file).toContain('  "deleteUser": ["delete", "/deleteUser"],\n');
+  expect(file).not.toContain('  "user:show": [');
+});
+
+test("calls in the server, in tests and in clients are typed, and those of a generated project compile", () => {
+  project.write("src/callers.ts", CALLERS);
+  expect(problems()).toEqual([]);
+}, 60_000);
+
+test("a renamed action, and a renamed property of a response, are errors in every caller", async () => {
+  expect((await types("--check")).exitCode).toBe(0);
+  const renamed = USERS.replace('"user:list"', '"user:all"');
+  project.write(
+    "src/actions/users.ts",
+    renamed.replace('names: ["Ada"]', 'titles: ["Ada"]'),
+  );
+  const before = written();
+  const { stderr, exitCode } = await types("--check");
+  expect([exitCode, written()]).toEqual([1, before]);
+  expect(stderr).toContain("is out of date: run `actionhero types`");
+
+  await types();
+  const callers = CALLERS.split("\n").flatMap((line, index) =>
+    line.endsWith("// breaks") ? [`callers.ts:${index + 1}`] : [],
+  );
+  expect(callers).toHaveLength(6);
+  expect(problems()).toEqual(callers);
+}, 90_000);
+
+/** Where the compiler has something to say about the code of the project, with the settings that it was generated with. */
+function problems(): string[] {
+  const { config } = ts.readConfigFile(
+    project.path("tsconfig.json"),
+    ts.sys.readFile,
+  );
+  const { options, fileNames } = ts.parseJsonConfigFileContent(
+    config,
+    ts.sys,
+    project.root,
+  );
+  const source = (name: string) => [path.join(repositoryRoot, "src", name)];
+  program = ts.createProgram(
+    fileNames,
+    {
+      ...options,
+      rootDir: undefined,
+      noEmit: true,
+      typeRoots: [path.join(repositoryRoot, "node_modules", "@types")],
+      paths: {
+        actionhero: source("index.ts"),
+        "actionhero/client": source("client/node.ts"),
+      },
+    },
+    undefined,
+    program,
+  );
+  const own = program
+    .getSourceFiles()
+    .filter(({ fileName }) => fileName.startsWith(project.path("src")));
+  expect(own.length).toBeGreaterThan(15);
+  const found = own.flatMap((file) => [
+    ...program!.getSyntacticDiagnostics(file),
+    ...program!.getSemanticDiagnostics(file),
+  ]);
+  const places = found.map(({ file, start }) => {
+    const { line } = file!.getLineAndCharacterOfPosition(start!);
+    return `${path.basename(file!.fileName)}:${line + 1}`;
+  });
+  return [...new Set(places)];
+}
