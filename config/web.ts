@@ -99,6 +99,8 @@ export const DEFAULT = {
       strictHttp: false,
       // "ignore" answers files and folders whose name begins with a dot as missing, except .well-known
       dotfiles: "allow" as "allow" | "ignore",
+      // respond to requests for missing files with a page if the client prefers text/html, otherwise with a text
+      errorPages: false,
       // the HTTP status of errors that name none, by what went wrong: invalidParams, missingParams, redisAway,
       // serverShuttingDown, tooManyPendingActions, unknownAction, unsupportedServerType, genericError
       errorStatus: {} as Record<string, number>,

@@ -37,6 +37,7 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "tasks.unknownJobs": "jobs wait for the processes of a new version",
   "web.openapi": "in production it is off as before",
   "web.listErrors": "it tells no more than one error at a time does",
+  "web.errorPages": "people read a page where a file is missing",
   "web.errorStatus": "clients and proxies see whose fault an error is",
   "web.keepAliveTimeout": "load balancers are not surprised",
   "web.formBrackets": "forms mean the same as queries",

@@ -29,6 +29,7 @@ describeInBrowser("the pages in a browser", () => {
     config.securityHeaders.enabled = true;
     config.securityHeaders.headers["Content-Security-Policy"] +=
       "; script-src 'self' 'unsafe-eval'"; // the texts that this suite evaluates
+    config.web.errorPages = true;
     config.web.cors = { origins: [] };
     config.web.csrf = true;
     [app, browser] = await Promise.all([startWebApp(), startBrowser()]);
@@ -148,13 +149,39 @@ describeInBrowser("the pages in a browser", () => {
     }
   });
 
-  test.each(["light", "dark"] as const)("%s as the system is", async (mode) => {
-    await page.emulateMedia({ colorScheme: mode });
+  test("a missing file is a page that leads to the index", async () => {
+    const response = await page.goto(`${app.url}/folder/missing.html`);
+    expect(response!.status()).toBe(404);
+    expect(await page.textContent("h1")).toBe("404 Not Found");
+    expect(await page.textContent("main")).toContain("that file is not found");
+    expect(await isWiderThanScreen()).toBe(false);
+    await page.click("a");
+    await page.locator("#state").waitFor();
+    expect(new URL(page.url()).pathname).toBe("/");
+  });
+
+  test("a missing image is a text", async () => {
     await page.goto(`${app.url}/`);
+    const [response] = await Promise.all([
+      page.waitForResponse("**/missing.png"),
+      page.evaluate("new Image().src = '/missing.png'"),
+    ]);
+    expect(await response.text()).toBe("that file is not found");
+  });
+
+  test.each([
+    ["/", "light"],
+    ["/", "dark"],
+    ["/missing.html", "light"],
+    ["/missing.html", "dark"],
+  ] as const)("%s is %s as the system is", async (target, mode) => {
+    await page.emulateMedia({ colorScheme: mode });
+    await page.goto(app.url + target);
     const ground: string = await page.evaluate(
       "getComputedStyle(document.body).backgroundColor",
     );
-    const [red] = ground.match(/\d+/)!.map(Number);
-    expect(red > 128).toBe(mode === "light");
+    expect(ground).toBe(
+      mode === "light" ? "rgb(246, 247, 251)" : "rgb(18, 20, 29)",
+    );
   });
 });

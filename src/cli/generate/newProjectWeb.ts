@@ -54,6 +54,20 @@ export const webSettings: readonly NewProjectSetting[] = [
   },
 
   {
+    setting: "web.errorPages",
+    v29: "false",
+    newProject: "true",
+    reason: "people read a page, and programs a text, where a file is missing",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "errorPages: false,",
+        replace: "errorPages: true,",
+      },
+    ],
+  },
+
+  {
     setting: "web.errorStatus",
     v29: "404 and 422 for what is missing, else 500",
     newProject:

@@ -1,5 +1,6 @@
 /** Chooses and applies the content encoding of responses. */
 import * as zlib from "node:zlib";
+import { qualitiesOf } from "./qualities";
 
 export type Encoding = "br" | "gzip" | "deflate";
 
@@ -59,17 +60,6 @@ export function chooseStored<Stored extends Encoding>(
   return (qualities.get("identity") ?? 0) > bestQuality ? undefined : best;
 }
 
-/** Codings in lower case with their q-values, in the order of the header. */
-function qualitiesOf(acceptEncoding: string | string[]): Map<string, number> {
-  const qualities = new Map<string, number>();
-  for (const entry of String(acceptEncoding).split(",")) {
-    const [name = "", ...parameters] = entry.split(";");
-    const coding = name.trim().toLowerCase();
-    if (!qualities.has(coding)) qualities.set(coding, qualityOf(parameters));
-  }
-  return qualities;
-}
-
 /** Compress a whole body. */
 export function compressBody(
   encoding: Encoding,
@@ -95,15 +85,4 @@ export function compressor(
 
 function brotliOptions(): zlib.BrotliOptions {
   return { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } };
-}
-
-/** `;q=0.5`; without it 1, and 0 means "not this one". */
-function qualityOf(parameters: readonly string[]): number {
-  for (const parameter of parameters) {
-    const [name = "", value = ""] = parameter.split("=");
-    if (name.trim().toLowerCase() !== "q") continue;
-    const quality = Number(value.trim());
-    return Number.isFinite(quality) ? Math.min(Math.max(quality, 0), 1) : 0;
-  }
-  return 1;
 }

@@ -1,4 +1,5 @@
 /** What `strictHttp` asks of URLs that name a file, before the file is sent: the method, and the slash of folders. */
+import { answerFileError } from "./errorPage";
 import { allowHeader, FILE_METHODS } from "./methods";
 import type { WebRequest } from "./webRequest";
 import { writeBody, type Extra } from "./write";
@@ -39,12 +40,13 @@ export function isFileAsFolder(
 
 /** RFC 9110 section 15.5.6. */
 async function refuseMethod(request: WebRequest, extra: Extra): Promise<void> {
-  request.responseHttpCode = 405;
-  request.responseHeaders.push(
-    ["Allow", allowHeader(FILE_METHODS)],
-    ["Content-Type", "text/plain; charset=utf-8"],
-  );
-  await writeBody(request, "files are only for GET and HEAD", extra);
+  request.responseHeaders.push(["Allow", allowHeader(FILE_METHODS)]);
+  const refusal = {
+    status: 405,
+    text: "files are only for GET and HEAD",
+    type: "text/plain; charset=utf-8",
+  };
+  await answerFileError(request, refusal, extra);
 }
 
 /** Relative links in the index of a folder are meant from within the folder. */

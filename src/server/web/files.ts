@@ -14,6 +14,7 @@ import {
   validatorsOf,
   type FileAnswer,
 } from "./fileAnswer";
+import { answerFileError } from "./errorPage";
 import { isFileAsFolder, refuseFileRequest } from "./fileRequests";
 import { setFlat } from "./headers";
 import {
@@ -31,7 +32,6 @@ import {
   endBodiless,
   isBodiless,
   statusOf,
-  writeBody,
   writeEncoded,
   writeHead,
   type Extra,
@@ -100,10 +100,10 @@ async function answerNotFound(
   extra: Extra,
 ): Promise<void> {
   fileStream?.destroy();
-  request.responseHttpCode = 404;
   const charset = request.config.strictHttp === true ? "; charset=utf-8" : "";
-  request.responseHeaders.push(["Content-Type", `text/html${charset}`]);
-  await writeBody(request, textOf(error), extra);
+  const type = `text/html${charset}`;
+  const text = textOf(error);
+  await answerFileError(request, { status: 404, text, type }, extra);
 }
 
 function answerNotModified(request: WebRequest, { fileStream }: FileAnswer) {

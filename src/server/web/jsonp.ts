@@ -1,14 +1,7 @@
 /** Wraps JSON into the call that old browsers asked for with `?callback=`: `config.web.jsonp`. */
 import { BodyError } from "./bodyError";
+import { escapeHtml } from "./html";
 import type { WebConfig } from "./webConfig";
-
-const ENTITIES: Record<string, string> = {
-  "&": "&amp;",
-  '"': "&quot;",
-  "'": "&#39;",
-  "<": "&lt;",
-  ">": "&gt;",
-};
 
 /** What a function is called by, at most: `app.callbacks[1]`. */
 const STRICT = /^[\w$.[\]]{1,128}$/;
@@ -53,7 +46,5 @@ export function padJsonp(
 
 /** No calls, assignments, templates or blocks: what is left can name a function, and do nothing else. */
 function sanitizeCallback(callback: string): string {
-  return callback
-    .replace(/[()`={}\\\r\n]/g, "")
-    .replace(/[&"'<>]/g, (character) => ENTITIES[character]!);
+  return escapeHtml(callback.replace(/[()`={}\\\r\n]/g, ""));
 }

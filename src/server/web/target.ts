@@ -107,7 +107,10 @@ function prefixesOf({ urlPathForActions, urlPathForFiles }: WebConfig) {
   return prefixes;
 }
 
-function prefixParts(prefix: string | null | undefined): string[] | undefined {
+/** The parts of a prefix of paths; undefined when there are none. */
+export function prefixParts(
+  prefix: string | null | undefined,
+): string[] | undefined {
   const parts = (prefix ?? "").split("/").filter((part) => part !== "");
   return parts.length > 0 ? parts : undefined;
 }

@@ -66,6 +66,8 @@ export interface WebConfig {
   queryRouting?: boolean;
   strictPaths?: boolean;
   strictHttp?: boolean;
+  /** Pages for people in place of the texts of errors about files. */
+  errorPages?: boolean;
   dotfiles?: "allow" | "ignore";
   /** Bound the requests that a connection may have in flight by `general.simultaneousActions`. */
   limitPipelining?: boolean;

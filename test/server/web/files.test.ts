@@ -116,6 +116,121 @@ describe("finding", () => {
   });
 });
 
+describe("web.errorPages", () => {
+  const BROWSER =
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8";
+  const { fileNotFound } = config.errors;
+  const askFor = (Accept: string, more: object = {}, target = "/missing.txt") =>
+    app.ask(target, { headers: { Accept }, ...more });
+
+  beforeEach(() => {
+    config.web.errorPages = true;
+  });
+
+  afterEach(() => {
+    config.web.errorPages = false;
+    config.web.strictHttp = false;
+    config.errors.fileNotFound = fileNotFound;
+  });
+
+  test.each([BROWSER, "text/html", "TEXT/HTML;level=1, */*;q=0.1"])(
+    "a missing file is a page for %s",
+    async (accept) => {
+      const { status, text, headers } = await askFor(accept);
+      expect(status).toBe(404);
+      expect(headers).toMatchObject({
+        "content-type": "text/html; charset=utf-8",
+        "content-length": String(Buffer.byteLength(text)),
+        vary: "Accept",
+      });
+      expect(text).toMatch(/^<!doctype html>/);
+      expect(text).toContain("<h1>404 Not Found</h1>");
+      expect(text).toContain("<p>that file is not found</p>");
+      expect(text).toContain('href="/public/css/actionhero.css"');
+      expect(text).not.toMatch(/<script|<style|style=|\son\w+=/);
+    },
+  );
+
+  test.each([
+    "*/*",
+    "text/*",
+    "image/avif,image/webp,*/*;q=0.8",
+    "application/json, text/html",
+    "text/html;q=0.5, application/json",
+    "text/html;q=0",
+    ",;q=,",
+  ])("a missing file is a text for %s", async (accept) => {
+    const { status, text, headers } = await askFor(accept);
+    expect([status, text]).toEqual([404, "that file is not found"]);
+    expect(headers).toMatchObject({
+      "content-type": "text/html",
+      vary: "Accept",
+    });
+  });
+
+  test("HEAD has the headers of GET", async () => {
+    const get = await askFor(BROWSER);
+    const head = await askFor(BROWSER, { method: "HEAD" });
+    expect([head.status, head.text]).toEqual([404, ""]);
+    for (const name of ["content-type", "content-length", "vary"])
+      expect(head.headers[name]).toBe(get.headers[name]);
+  });
+
+  test("a method that files do not have is a page, too", async () => {
+    config.web.strictHttp = true;
+    const { status, text, headers } = await askFor(
+      BROWSER,
+      { method: "POST" },
+      "/digits.txt",
+    );
+    expect(status).toBe(405);
+    expect(headers).toMatchObject({
+      allow: "GET, HEAD, OPTIONS",
+      "content-type": "text/html; charset=utf-8",
+    });
+    expect(text).toContain("<h1>405 Method Not Allowed</h1>");
+    expect(text).toContain("<p>files are only for GET and HEAD</p>");
+  });
+
+  test("the text of the project is escaped", async () => {
+    config.errors.fileNotFound = () => `<b onclick="x('&')">gone</b>`;
+    const { text } = await askFor(BROWSER);
+    expect(text).toContain(
+      "<p>&lt;b onclick=&quot;x(&#39;&amp;&#39;)&quot;&gt;gone&lt;/b&gt;</p>",
+    );
+  });
+
+  test("nothing of the request is in the page", async () => {
+    const target = `/"><script>alert(1)</script>?a=<b>`;
+    const { text } = await askFor(BROWSER, {}, encodeURI(target));
+    expect(text).toBe((await askFor(BROWSER)).text);
+  });
+
+  test("the style sheet is found under another prefix of files", async () => {
+    const { urlPathForFiles } = config.web;
+    config.web.urlPathForFiles = "my/files";
+    try {
+      const { text } = await askFor(BROWSER);
+      expect(text).toContain('href="/my/files/css/actionhero.css"');
+    } finally {
+      config.web.urlPathForFiles = urlPathForFiles;
+    }
+  });
+
+  test("errors of actions stay JSON", async () => {
+    const { status, json } = await askFor(BROWSER, {}, "/api/missing");
+    expect(status).toBe(404);
+    expect(json.error).toBe("unknown action or invalid apiVersion");
+  });
+
+  test("without it browsers get the text", async () => {
+    config.web.errorPages = false;
+    const { text, headers } = await askFor(BROWSER);
+    expect(text).toBe("that file is not found");
+    expect(headers.vary).toBeUndefined();
+  });
+});
+
 describe("headers", () => {
   test("type, length, cache and etag", async () => {
     const { headers } = await app.ask("/digits.txt", {

@@ -104,6 +104,7 @@ function useProfile(isNewProject: boolean): void {
   config.web.strictHttp = isNewProject;
   config.web.strictPaths = isNewProject;
   config.web.dotfiles = isNewProject ? "ignore" : "allow";
+  config.web.errorPages = isNewProject;
   config.web.fingerprintOptions.on = isNewProject ? "actions" : "all";
   config.web.compress = false;
 }
@@ -210,6 +211,14 @@ const checks: Record<string, Check> = {
   "POST to a file that does not exist": {
     ask: () => withMethod("POST", "/missing.txt"),
     both: has({ allow: undefined }, "that file is not found"),
+  },
+  "a file that does not exist, where `Accept` prefers HTML": {
+    ask: () => get("/missing.txt", { accept: "text/html, */*;q=0.5" }),
+    strict: ({ text, headers }) => {
+      expect(text).toContain("<h1>404 Not Found</h1>");
+      expect(headers.vary).toBe("Accept");
+    },
+    v29: has({ vary: undefined }, "that file is not found"),
   },
   "OPTIONS of a path with routes": {
     ask: () => withMethod("OPTIONS", "/api/echo"),
