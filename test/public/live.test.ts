@@ -130,6 +130,7 @@ describeInBrowser("the pages with the websocket client", () => {
 
       for (const page of [one, two])
         await page.locator("#state[data-state=good]").waitFor();
+      await one.locator("#text:focus").waitFor();
       await two.locator("#count", { hasText: "2" }).waitFor();
       await say(two, "still here");
       await one.locator(".theirs", { hasText: "still here" }).waitFor();
@@ -171,6 +172,83 @@ describeInBrowser("the pages with the websocket client", () => {
           "document.documentElement.scrollWidth <= window.innerWidth",
         ),
       ).toBe(true);
+    });
+
+    if (scheme === "https") return; // the other tests do not depend on the scheme
+
+    test("the field to write in has the focus, and everything has a name", async () => {
+      const page = await openChat();
+      await page.locator("#text:focus").waitFor();
+      await page.getByRole("textbox", { name: "Your message" }).waitFor();
+      await page.getByRole("textbox", { name: "Your name" }).waitFor();
+      await page.getByRole("button", { name: "Send" }).waitFor();
+      await page.getByRole("log", { name: "Messages" }).waitFor();
+      await page.getByRole("list", { name: "In the room (1)" }).waitFor();
+      await page
+        .locator("#log[aria-live=polite]", { has: page.locator("#messages") })
+        .waitFor();
+    });
+
+    test("a nickname is told to others and kept in the browser", async () => {
+      const one = await openChat();
+      const two = await openChat();
+      await two.locator("#count", { hasText: "2" }).waitFor();
+      await one.fill("#nickname", " <i>Ann</i> ");
+      await one.press("#nickname", "Enter");
+      await one.locator("#text:focus").waitFor();
+      await say(one, "hello from Ann");
+      await two.locator(".theirs", { hasText: "hello from Ann" }).waitFor();
+      expect(await two.locator(".theirs small").textContent()).toMatch(
+        /^<i>Ann<\/i> \(\w+\), /,
+      );
+      await two.locator("#people", { hasText: "<i>Ann</i> (" }).waitFor();
+
+      await one.reload();
+      await one.locator("#state[data-state=good]").waitFor();
+      expect(await one.inputValue("#nickname")).toBe("<i>Ann</i>");
+
+      await one.fill("#nickname", "");
+      await say(one, `{"name":1,"text":"odd"}`);
+      const odd = two.locator(".theirs", { hasText: `{"name":1,` });
+      await odd.waitFor();
+      expect(await odd.locator("small").textContent()).toMatch(/^guest \w+, /);
+    });
+
+    test("the last messages are there again after a reload", async () => {
+      const one = await openChat();
+      const two = await openChat();
+      await two.locator("#count", { hasText: "2" }).waitFor();
+      await say(two, "from two");
+      await one.locator(".theirs", { hasText: "from two" }).waitFor();
+      await one.evaluate(
+        "for (let i = 1; i <= 50; i++) client.say(ROOM, `<b>line ${i}</b>`)",
+      );
+      await one.locator(".mine", { hasText: "<b>line 50</b>" }).waitFor();
+
+      await one.reload();
+      await one.locator("#state[data-state=good]").waitFor();
+      const lines = one.locator("#messages li:not(.note)");
+      expect(await lines.count()).toBe(50);
+      expect(await lines.first().textContent()).toMatch(
+        /^you, .*<b>line 1<\/b>$/,
+      );
+      expect(await lines.last().getAttribute("class")).toBe("mine");
+
+      await one.evaluate(
+        `sessionStorage.setItem("actionhero.chat.messages", '[null, {"text": 1}]')`,
+      );
+      await one.reload();
+      await one.locator("#state[data-state=good]").waitFor();
+      expect(await lines.count()).toBe(0);
+    });
+
+    test("a flood leaves a bounded list", async () => {
+      const page = await openChat();
+      await page.evaluate(
+        "for (let i = 0; i < 600; i++) client.emit('welcome', { welcome: 'line ' + i })",
+      );
+      expect(await page.locator("#messages li").count()).toBe(500);
+      await page.locator("#messages li", { hasText: "line 599" }).waitFor();
     });
   });
 
