@@ -227,6 +227,16 @@ describe("generators", () => {
   });
 });
 
+test("the last line of generate is the one on which tests of projects rely", async () => {
+  const empty = new TemporaryProject();
+  try {
+    const { stdout } = await runCli(["generate"], { cwd: empty.root });
+    expect(stdout.trimEnd().split("\n").at(-1)).toBe("❤️  the Actionhero Team");
+  } finally {
+    empty.remove();
+  }
+});
+
 describe("start", () => {
   test("shows why a server cannot start, and ends with 1", async () => {
     const { exitCode, stdout } = await runCli(["start"], {
