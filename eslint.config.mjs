@@ -71,6 +71,8 @@ export default tseslint.config(
         __filename: "readonly",
         fetch: "readonly",
         URL: "readonly",
+        URLSearchParams: "readonly",
+        location: "readonly",
         window: "readonly",
         AbortSignal: "readonly",
         document: "readonly",
