@@ -9,12 +9,7 @@ import {
 } from "../middleware/stack";
 import type { Action } from "./action";
 import { ActionProcessor } from "./actionProcessor";
-import type {
-  ActionName,
-  RunArguments,
-  RunResult,
-  VersionOf,
-} from "./actionTypes";
+import type { ActionName, RunArguments, RunResult } from "./actionTypes";
 
 export type { ResponseOf } from "./actionTypes";
 
@@ -44,7 +39,7 @@ export function addMiddleware(data: ActionMiddleware): void {
 export function run<
   ActionClass extends Action | void = void,
   Name extends ActionName = ActionName,
-  Version extends VersionOf<Name> | undefined = VersionOf<Name> | undefined,
+  Version extends string | number | undefined = string | number | undefined,
 >(
   actionName: Name,
   actionVersion?: Version,

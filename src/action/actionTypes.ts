@@ -145,31 +145,17 @@ export type NameIn<Registry> = IfKnown<
 /** The names of actions, when `actions.gen.ts` tells them. */
 export type ActionName = NameIn<ActionRegistry>;
 
-/** The versions of an action, as numbers and as texts. */
-export type VersionOf<Name extends string> = IfKnown<
-  ActionRegistry,
-  VersionIn<keyof ActionRegistry, Name>,
-  string | number
->;
-
-type VersionIn<Key, Name extends string> = Key extends `${Name}@${infer Text}`
-  ? Text extends `${infer Value extends number}`
-    ? Text | Value
-    : Text
-  : never;
-
-type Versioned<
+/** Its key in the registry; a lookup for each call, since a search through all keys would take the compiler long. */
+type KeyOf<
   Name extends string,
   Version extends string | number | undefined,
-> = `${Name}@${Version}` extends keyof ActionRegistry
-  ? `${Name}@${Version}`
-  : Name;
+> = undefined extends Version ? Name : `${Name}@${Version}`;
 
 type ActionMember<
   Name extends string,
   Version extends string | number | undefined,
   Part extends keyof Signature,
-> = MemberOf<ActionRegistry, Versioned<Name, Version>, Part>;
+> = MemberOf<ActionRegistry, KeyOf<Name, Version>, Part>;
 
 /** One part of a signature; of a name that is not there, anything. */
 export type MemberOf<
@@ -198,9 +184,11 @@ export type RunArguments<
   ActionRegistry,
   [ActionClass] extends [Action]
     ? AnyRunArguments
-    : ActionMember<Name, Version, "params"> extends infer Params
-      ? KnownRunArguments<Params>
-      : never,
+    : KeyOf<Name, Version> extends keyof ActionRegistry
+      ? ActionMember<Name, Version, "params"> extends infer Params
+        ? KnownRunArguments<Params>
+        : never
+      : [noSuchVersion: never],
   AnyRunArguments
 >;
 
