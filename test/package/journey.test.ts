@@ -660,13 +660,21 @@ step(
         path.join(types, name),
         text
           .replaceAll('"../../src/index"', '"actionhero"')
+          .replaceAll('"../../src/client/node"', '"actionhero/client"')
           .replaceAll('"../../tasks/', '"../src/tasks/'),
       );
     }
+    fs.mkdirSync(path.join(types, "node_modules"));
+    for (const name of ["valibot", "zod"])
+      fs.symlinkSync(
+        path.join(repositoryRoot, "node_modules", name),
+        path.join(types, "node_modules", name),
+      );
     const compilerOptions = {
       module: "commonjs",
       target: "es2022",
       strict: true,
+      esModuleInterop: true, // the declarations of zod ask for it
       noEmit: true,
       types: ["node"],
     };
