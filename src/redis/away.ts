@@ -27,6 +27,9 @@ const LOST = new RegExp(
 const UNAVAILABLE =
   /^(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS) /;
 
+/** ioredis subscribes anew over each connection, and nobody waits for that: a failure must not end the process. */
+const SUBSCRIBES = /^[ps]?subscribe$/i;
+
 const marking = new WeakSet<object>();
 
 /** Mark the errors with which commands of this client fail. */
@@ -40,6 +43,7 @@ export function markFailures(client: Redis): void {
     if (typeof reject === "function" && !marked.has(command)) {
       marked.add(command);
       command.reject = (error) => reject.call(command, markIfAway(error));
+      if (SUBSCRIBES.test(command.name)) command.promise.catch(() => undefined);
     }
     return send(command, stream);
   };

@@ -167,3 +167,54 @@ test("an error that has one of them as its cause counts, and no other", () => {
   circle.cause = circle;
   expect(isRedisAway(circle)).toBe(false);
 });
+
+test("a subscription that fails over a new connection is nobody's unhandled rejection", async () => {
+  let subscriptions = 0;
+  const server = net.createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.on("data", (data) => {
+      const commands = data.toString().matchAll(/\*\d+\r\n\$\d+\r\n(\w+)/g);
+      for (const [, name] of commands) {
+        if (name !== "subscribe")
+          socket.write(name === "info" ? "$0\r\n\r\n" : "+OK\r\n");
+        else if (++subscriptions === 1)
+          socket.write("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+      }
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await until(() => server.listening);
+  const { port } = server.address() as net.AddressInfo;
+  const client = new Redis(port, "127.0.0.1", {
+    commandTimeout: 50,
+    retryStrategy: () => 1,
+  });
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => unhandled.push(error);
+  process.on("unhandledRejection", note);
+  try {
+    markFailures(client);
+    await client.subscribe("a");
+    const failures: boolean[] = [];
+    const send = client.sendCommand.bind(client);
+    client.sendCommand = (command, stream) => {
+      const { reject } = command;
+      command.reject = (error) => {
+        reject.call(command, error);
+        if (command.name === "subscribe")
+          setImmediate(() => failures.push(true));
+      };
+      return send(command, stream);
+    };
+    client.stream.destroy();
+    await until(() => failures.length > 0);
+    expect(subscriptions).toBe(2);
+    expect(unhandled).toEqual([]);
+    // one that somebody waits for tells them
+    await expect(client.subscribe("b")).rejects.toThrow("Command timed out");
+  } finally {
+    process.off("unhandledRejection", note);
+    client.disconnect();
+    server.close();
+  }
+});
