@@ -33,6 +33,7 @@ function defineWebsocketClient(environment) {
   const LATE = "the server did not answer in time";
   const CLOSED = "the client is disconnected";
   const UNREACHABLE = "the server cannot be reached";
+  const UNSENDABLE = "the request cannot be written as JSON";
   const FULL = "too many requests wait for the connection";
 
   // what has waited goes out bit by bit: servers bound how many messages a second may have
@@ -195,17 +196,25 @@ function defineWebsocketClient(environment) {
       // what still waits goes first
       const isWaiting = this.state !== "connected" || this._queue.length > 0;
       const id = this._prepare(args, callback);
-      if (!isWaiting) this.client.write(args);
+      if (!isWaiting) this._transmit(args);
       else if (this._queue.length < this.options.queueSize)
         this._queue.push(args);
       else this._settle(id, FULL, "UNREACHABLE");
     }
 
-    /** Nobody waits for this request any more; it is not sent if it still waits. */
+    /** A client of one's own may return nothing. */
+    _transmit(args) {
+      if (this.client.write(args) === false)
+        this._settle(args.messageId, UNSENDABLE, "UNSUPPORTED");
+    }
+
+    /** Nobody waits for this request any more. @returns whether it waited for the connection; it is not sent then */
     forget(messageId) {
+      const waited = this._queue.some((args) => args.messageId === messageId);
       this._queue = this._queue.filter((args) => args.messageId !== messageId);
       this._sent.delete(messageId);
       delete this.callbacks[messageId];
+      return waited;
     }
 
     /** Run an action, over HTTP while there is no connection. */
@@ -479,7 +488,7 @@ function defineWebsocketClient(environment) {
       clearTimeout(this._flushing);
       if (this.state !== "connected") return;
       const ready = this._queue.splice(0, FLUSH_COUNT);
-      for (const args of ready) this.client.write(args);
+      for (const args of ready) this._transmit(args);
       if (this._queue.length > 0)
         this._flushing = setTimeout(() => this._flush(), FLUSH_PAUSE_MS);
     }

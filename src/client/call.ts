@@ -84,28 +84,54 @@ function responseOf({ body, status }: Answer): unknown {
   return response;
 }
 
-/** Settle with `work`, or fail with the signal's reason; `release` is called when the signal came first. */
+/** @throws {ClientError} UNSUPPORTED for a BigInt or a circle */
+export function jsonOf(name: string, params: unknown): string {
+  try {
+    return JSON.stringify(params);
+  } catch (cause) {
+    const text = `the params of ${name} cannot be written as JSON`;
+    throw new ClientError("UNSUPPORTED", text, { cause });
+  }
+}
+
+/** What a call that never left fails with: unlike one that was sent, the server has not done it. */
+export function unsent(
+  signal: AbortSignal,
+  cause: Error | undefined,
+): ClientError | undefined {
+  const reason: unknown = signal.reason;
+  if (!(reason instanceof ClientError && reason.code === "TIMEOUT"))
+    return undefined;
+  const text = `${reason.message}: there was no connection`;
+  return new ClientError("UNREACHABLE", text, { cause });
+}
+
+/**
+ * Settle with `work`, or fail with the signal's reason.
+ * @param work returns what is called when the signal came first, and may know a better reason
+ */
 export function abortable<Value>(
   signal: AbortSignal,
   work: (
     resolve: (value: Value) => void,
     reject: (error: Error) => void,
-  ) => () => void,
+  ) => () => Error | undefined | void,
 ): Promise<Value> {
   return new Promise<Value>((resolve, reject) => {
+    let isSettled = false;
     const settle =
       <Result>(end: (result: Result) => void) =>
       (result: Result) => {
+        isSettled = true;
         signal.removeEventListener("abort", abort);
         end(result);
       };
+    const abort = () => reject(release() ?? (signal.reason as Error));
+    // it may settle at once
     const release = work(settle(resolve), settle(reject));
-    const abort = () => {
-      release();
-      reject(signal.reason as Error);
-    };
     if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
+    else if (!isSettled)
+      signal.addEventListener("abort", abort, { once: true });
   });
 }
 

@@ -29,6 +29,8 @@ type Said = (message: RoomMessage) => void;
 export class Events {
   readonly #listeners = new Map<string, Set<(...args: never[]) => void>>();
   readonly #rooms = new Map<string, Set<Said>>();
+  /** Why there is no connection; undefined while there is one. */
+  lastError: Error | undefined;
 
   on<Event extends keyof ConnectionEvents>(
     event: Event,
@@ -45,6 +47,8 @@ export class Events {
     event: Event,
     ...args: Parameters<ConnectionEvents[Event]>
   ): void {
+    if (event === "error") this.lastError = args[0] as Error;
+    if (event === "connected") this.lastError = undefined;
     for (const listener of [...(this.#listeners.get(event) ?? [])])
       listener(...(args as never[]));
   }
@@ -92,22 +96,20 @@ export function untilConnected(
   timeout = DEFAULT_TIMEOUT,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    let cause: Error | undefined;
-    const ends = [
-      events.on("connected", () => settle(resolve)),
-      events.on("error", (error) => (cause = error)),
-    ];
+    const end = events.on("connected", () => settle(resolve));
     const timer =
       timeout > 0
         ? setTimeout(() => {
             const text = `no connection in ${timeout} ms`;
-            const error = new ClientError("UNREACHABLE", text, { cause });
+            const error = new ClientError("UNREACHABLE", text, {
+              cause: events.lastError,
+            });
             settle(() => reject(error));
           }, timeout)
         : undefined;
     const settle = (how: () => void) => {
       clearTimeout(timer);
-      for (const end of ends) end();
+      end();
       how();
     };
   });

@@ -1,5 +1,5 @@
 /** Calls by fetch. */
-import { pause, type Answer, type Call, type Send } from "./call";
+import { jsonOf, pause, type Answer, type Call, type Send } from "./call";
 import { ClientError } from "./errors";
 import { pairsOf } from "./fields";
 import { hasFiles, multipart } from "./multipart";
@@ -116,7 +116,7 @@ async function requestOf(
     : files
       ? multipart(rest)
       : {
-          content: JSON.stringify(rest),
+          content: jsonOf(name, rest),
           headers: { "Content-Type": "application/json" },
         };
   const cookie = cookies?.header();

@@ -1,7 +1,7 @@
 /** Calls over TCP and TLS, for node: lines of JSON (docs/wire-protocol-socket.md). */
 import * as net from "node:net";
 import * as tls from "node:tls";
-import { abortable, type Answer, type Call } from "./call";
+import { abortable, jsonOf, unsent, type Answer, type Call } from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
 import { ActionError, ClientError } from "./errors";
 import { hasFiles } from "./multipart";
@@ -55,7 +55,7 @@ class SocketConnection implements Connection {
       throw new ClientError("UNSUPPORTED", "files go over HTTP");
     // the id of an answer is the number of its line, and a param of this name would take its place
     const { messageId: _, ...rest } = params;
-    const line = JSON.stringify({ action: name, params: rest });
+    const line = jsonOf(name, { action: name, params: rest });
     return { body: await this.#ask(line, signal) };
   };
 
@@ -112,7 +112,10 @@ class SocketConnection implements Connection {
           ),
         );
       return () => {
+        const before = this.#waiting.length;
         this.#waiting = this.#waiting.filter((one) => one !== pending);
+        if (this.#waiting.length === before) return undefined;
+        return unsent(signal, this.events.lastError);
       };
     });
   }

@@ -1,5 +1,5 @@
 /** Calls over a websocket, by the client that pages use, too. */
-import { abortable, type Answer, type Call, type Send } from "./call";
+import { abortable, unsent, type Answer, type Call, type Send } from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
 import { ActionError, ClientError } from "./errors";
 import { hasFiles } from "./multipart";
@@ -12,7 +12,7 @@ interface Response {
   error?: unknown;
   data?: unknown;
   /** Why there is no response of the server. */
-  failure?: "CONNECTION_LOST" | "CLOSED" | "UNREACHABLE";
+  failure?: "CONNECTION_LOST" | "CLOSED" | "UNREACHABLE" | "UNSUPPORTED";
 }
 
 interface Request {
@@ -28,7 +28,8 @@ interface WebsocketClient {
   connect(): Promise<unknown>;
   disconnect(): void;
   send(request: Request, callback: (response: Response) => void): void;
-  forget(messageId: number): void;
+  /** @returns whether it still waited for the connection */
+  forget(messageId: number): boolean;
   roomAdd(room: string, callback: (response: Response) => void): void;
   roomLeave(room: string, callback: (response: Response) => void): void;
   roomView(room: string, callback: (response: Response) => void): void;
@@ -97,7 +98,10 @@ export function websocketConnection(
     send: (call) => {
       if (hasFiles(call.params)) return upload(call);
       open();
-      return sendAction(client, call, failureOf);
+      return sendAction(client, call, {
+        failureOf,
+        lastError: () => events.lastError,
+      });
     },
     connect: () => {
       open();
@@ -125,7 +129,13 @@ export function websocketConnection(
 function sendAction(
   client: WebsocketClient,
   { name, params, signal }: Call,
-  failureOf: (response: Response) => Error | undefined,
+  {
+    failureOf,
+    lastError,
+  }: {
+    failureOf: (response: Response) => Error | undefined;
+    lastError: () => Error | undefined;
+  },
 ): Promise<Answer> {
   return abortable<Answer>(signal, (resolve, reject) => {
     const { messageId: _, ...rest } = params;
@@ -137,6 +147,9 @@ function sendAction(
       if (response.failure) reject(failureOf(response)!);
       else resolve({ body: response });
     });
-    return () => client.forget(request.messageId!);
+    return () => {
+      if (client.forget(request.messageId!)) return unsent(signal, lastError());
+      return undefined;
+    };
   });
 }
