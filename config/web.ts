@@ -62,7 +62,7 @@ export const DEFAULT = {
         "Access-Control-Allow-Headers": "Content-Type",
         "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
       } as Record<string, any>,
-      // pages of which other sites may read responses; undefined: those that httpHeaders say, for all. Else an object:
+      // Other sites whose pages may read responses. Undefined: httpHeaders decides, for every site. Otherwise an object:
       // origins ("*", a list of origins, RegExps, or with _toExpand: false a function), credentials (false), methods,
       // headers (those asked for), exposed ([]), maxAge (600 s). Access-Control-* of httpHeaders are not sent then
       cors: undefined as

@@ -118,7 +118,7 @@ type WithFiles<Value> = Value extends UploadedFile
 
 type IsAny<T> = 0 extends 1 & T ? true : false;
 
-/** What is left of a value that was sent as JSON. */
+/** The type of a value after a round trip through JSON. */
 export type Jsonified<T> =
   IsAny<T> extends true
     ? any

@@ -86,7 +86,7 @@ export interface DefinedAction<
 /** The middleware that defined actions name by value, to be registered with them. */
 const middlewareOf = new WeakMap<Action, DefinedMiddleware[]>();
 
-/** @returns those that an action names by value */
+/** @returns the middleware that an action lists by value */
 export function definedMiddleware(action: Action): DefinedMiddleware[] {
   return middlewareOf.get(action) ?? [];
 }

@@ -1,4 +1,4 @@
-/** `web.cors`: pages of which other sites may read responses, and send cookies along. */
+/** `web.cors`: other sites whose pages may read responses and send cookies. */
 import { config } from "../config/config";
 import { ActionheroError } from "../errors";
 import { compileOrigins, isEverybody, type AllowedOrigins } from "./origins";

@@ -7,7 +7,8 @@ import { Service } from "./service";
 import { until } from "./until";
 
 /** What serves until Ctrl-C. */
-const SERVES = /\bnpm (?:start|run dev)\b|\bactionhero start(?:-cluster)?\b/;
+const SERVES =
+  /\bnpm (?:start|run dev)\b|\bnode dist\/server\.js|\bactionhero start(?:-cluster)?\b/;
 /** The redis of the documents; that of the test takes its place. */
 const REDIS_ADDRESS = /redis:\/\/[\w.-]+(?::\d+)?/g;
 /** A line may install a whole project, on a machine with other work. */
