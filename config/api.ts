@@ -71,6 +71,9 @@ export const DEFAULT = {
       missingParamChecks: [null, "", undefined] as unknown[],
       // the file that is served for a directory
       directoryFileType: "index.html",
+      // keep a context for each request, message, job and in-line call: `context()`, an id in every log line of it, and the
+      // header X-Request-Id
+      context: false,
       // the level of the log line of each file
       fileRequestLogLevel: "info",
       // bytes of a log file that the task "cleanLogFiles" (tasks.builtin) leaves alone

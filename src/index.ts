@@ -61,6 +61,11 @@ export type {
   PluginConfig,
   PluginConfigRecord,
 } from "./config/types";
+export {
+  context,
+  type ContextLogger,
+  type WorkContext,
+} from "./context/context";
 export * as health from "./health/module";
 export type { HealthApi } from "./health/health";
 export type { Check, CheckOptions } from "./health/checks";

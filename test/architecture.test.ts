@@ -17,6 +17,7 @@ const LAYERS: string[][] = [
   ["src/server"],
   ["src/task", "src/route"],
   ["src/action", "src/staticFile"],
+  ["src/context"],
   ["src/connection"],
   ["src/chat", "src/cache", "src/resque", "src/cluster", "src/health"],
   ["src/redis"],

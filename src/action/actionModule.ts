@@ -1,6 +1,7 @@
 /** The exported `action`: middleware, and running an action from inside the server. */
 import { api } from "../api";
 import { Connection } from "../connection/connection";
+import { continueContext } from "../context/context";
 import { ActionheroError } from "../errors";
 import {
   registerMiddleware,
@@ -62,7 +63,9 @@ export async function run(
     connection.params = params ?? {};
     Object.assign(connection, connectionProperties);
     const data = new ActionProcessor(connection);
-    const { response } = await data.processAction(actionName, actionVersion);
+    const { response } = await continueContext({ connection }, () =>
+      data.processAction(actionName, actionVersion),
+    );
     const error = (response as { error?: unknown } | undefined)?.error;
     if (error) throw inlineError(error);
     return response;

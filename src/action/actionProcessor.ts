@@ -4,6 +4,7 @@ import { config } from "../config/config";
 import { takeFailedCall, forgetCalls } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
+import { nameAction } from "../context/context";
 import {
   applyInputs,
   isThenable,
@@ -192,8 +193,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
     // a client may send an object, which perhaps cannot even be made into a key
     if (typeof version !== "string" && typeof version !== "number") return;
     if (!params.apiVersion) params.apiVersion = version;
-    if (Object.hasOwn(versions, version))
-      this.actionTemplate = versions[version] as unknown as ActionClass;
+    if (!Object.hasOwn(versions, version)) return;
+    this.actionTemplate = versions[version] as unknown as ActionClass;
+    nameAction(this.connection, action);
   }
 
   /** The reason not to even begin, or undefined. */

@@ -1,6 +1,7 @@
 /** The server process: one state machine that loads, starts and stops everything. */
 import { api } from "../api";
 import { config, env, id, rebuildConfig } from "../config/config";
+import { switchContext } from "../context/context";
 import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
 import { log } from "../log/log";
@@ -201,6 +202,8 @@ export class Process {
 
   private async runInitialize(): Promise<void> {
     this.state = "initializing";
+    const { context } = (config.general ?? {}) as { context?: unknown };
+    switchContext(context === true);
     try {
       const loaded = loadInitializers();
       this.keep(loaded);

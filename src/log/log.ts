@@ -6,6 +6,7 @@ import { writeDirectly } from "./directWrite";
 import { cutText } from "./escape";
 import { loggerTools, type LoggerTools } from "./loggerTools";
 import { STYLES, stylesOf, type LogStyle } from "./styles";
+import { currentWork, withRequestId } from "./work";
 
 /** The syslog levels, most severe first. */
 export type ActionheroLogLevel =
@@ -42,18 +43,37 @@ export function log(
   data?: any,
 ): void {
   if (typeof message === "string") message = cutText(message);
+  let requestId = currentWork.id?.();
   for (const logger of loggers) {
     const level = levelOf(logger, severity);
     if (!logger.isLevelEnabled(level)) continue;
+    if (requestId !== undefined) {
+      data = withRequestId(data, requestId);
+      requestId = undefined;
+    }
     const styles = level === severity ? undefined : stylesOf(severity);
-    if (styles) {
-      const fields = typeof data === "object" ? (data as object) : undefined;
-      logger.log({ ...fields, level, message, [STYLES]: styles });
-    } else if (typeof data === "object" && data !== null) {
-      if (!writeDirectly(logger, level, message, data as object))
-        logger.log(level, message, data);
-    } else logger.log(level, message);
+    write(logger, { level, message, styles }, data);
   }
+}
+
+interface Line {
+  level: string;
+  message: string;
+  styles: readonly LogStyle[] | undefined;
+}
+
+function write(
+  logger: winston.Logger,
+  { level, message, styles }: Line,
+  data: unknown,
+): void {
+  if (styles) {
+    const fields = typeof data === "object" ? data : undefined;
+    logger.log({ ...fields, level, message, [STYLES]: styles });
+  } else if (typeof data === "object" && data !== null) {
+    if (!writeDirectly(logger, level, message, data))
+      logger.log(level, message, data);
+  } else logger.log(level, message);
 }
 
 /** Whether any logger takes this level: ask before building what is costly to build. */

@@ -5,6 +5,7 @@
 import { networkOf } from "../utils/networkOf";
 import { escapeFields } from "./escape";
 import { log, type ActionheroLogLevel } from "./log";
+import { outsideOfWork } from "./work";
 
 export interface RefusedClient {
   /** The type of its server. */
@@ -71,7 +72,9 @@ class RefusalCounts {
     );
     if (!count)
       counts.push((count = { client: owner, kind, lines: 0, counted: 0 }));
-    this.timer ??= setInterval(() => this.report(), INTERVAL_MS).unref();
+    this.timer ??= outsideOfWork(() =>
+      setInterval(() => this.report(), INTERVAL_MS).unref(),
+    );
     return count;
   }
 

@@ -20,7 +20,8 @@ export async function retryFailed(
   const { store } = host.connection;
   const { queue, payload } = failedJob;
   const { args, notes } = openArgs(payload.args);
-  const list = notes?.id ? withNotes(args, { id: notes.id }) : args;
+  const { id, request } = notes ?? {};
+  const list = id ? withNotes(args, { id, request }) : args;
   const job = jobOf(host.jobs, payload.class);
   const parsed = { class: payload.class, queue, args };
   const raw = encode(queue, payload.class, list);

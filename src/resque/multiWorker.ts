@@ -4,7 +4,7 @@ import { toError } from "../errors";
 import { Connection, processToken } from "./connection";
 import { systemEnvironment, type Environment, type Timer } from "./environment";
 import { startHeartbeat, type Heartbeat } from "./heartbeat";
-import type { ConnectionOptions, Jobs } from "./types";
+import type { Around, ConnectionOptions, Jobs } from "./types";
 import { SHUTDOWN_MS, Worker } from "./worker";
 import {
   LEASE_MS,
@@ -35,6 +35,8 @@ export interface MultiWorkerOptions extends Omit<
   unknownJobs?: "fail" | "wait";
   /** How long it waits before it fails, in ms (default 600,000). */
   unknownJobTimeout?: number;
+  /** Called around each job of a queue, with its hooks and events. */
+  around?: Around;
   /** The machine that it runs on (default this one). */
   environment?: Environment;
 }

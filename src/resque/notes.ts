@@ -3,6 +3,8 @@
 export interface Notes {
   /** Of a job that can be looked up. */
   id?: string;
+  /** Of such a job: the id of the request or other work that it was enqueued for. */
+  request?: string;
   /** Counts from 1. */
   attempt?: number;
   /** Tells apart jobs that are alike otherwise. */

@@ -43,6 +43,8 @@ export interface TrackedOptions {
   in?: number | string;
   /** A second call with the same key within a day adds nothing, and returns the id of the first job. */
   idempotencyKey?: string;
+  /** What it is enqueued for: the job has it as `requestId`. */
+  requestId?: string;
 }
 
 export class Queue extends EventEmitter {
@@ -88,8 +90,8 @@ export class Queue extends EventEmitter {
     options: TrackedOptions = {},
   ): Promise<string | undefined> {
     const id = randomUUID();
-    const list = withNotes([args].flat(), { id });
-    const { idempotencyKey } = options;
+    const { idempotencyKey, requestId: request } = options;
+    const list = withNotes([args].flat(), { id, request });
     const due = dueOf(options);
     const tracking = { track: { id, class: func }, idempotencyKey };
     const added =

@@ -23,6 +23,7 @@ export function nextAttempt(
   // without it two jobs alike would be one in the bucket of a second
   if (parsed.id) notes.id = parsed.id;
   else notes.salt = environment.token(4);
+  if (parsed.requestId) notes.request = parsed.requestId;
   // hooks may have changed the arguments of this run
   const { args, queue } = parseJob(view.raw, view.queue).job;
   const raw = encode(queue, parsed.class, withNotes(args, notes));

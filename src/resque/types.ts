@@ -13,7 +13,12 @@ export interface ParsedJob {
   id?: string;
   /** Counts from 1; set from the second attempt of a job with `retry`. */
   attempt?: number;
+  /** Of a job with an `id`: what it was enqueued for, if that had an id. */
+  requestId?: string;
 }
+
+/** Runs a job, with something of the embedder around it; it must call `run` once, and return its result. */
+export type Around = <T>(job: ParsedJob, run: () => T) => T;
 
 /** How a failed job is tried again. */
 export interface RetryRule {

@@ -15,7 +15,7 @@ import {
   type QueuedJob,
   type QueueStore,
 } from "./store/store";
-import type { ConnectionOptions, Jobs, ParsedJob } from "./types";
+import type { Around, ConnectionOptions, Jobs, ParsedJob } from "./types";
 import {
   WorkerProcess,
   type JobLease,
@@ -36,6 +36,8 @@ export interface WorkerOptions extends Omit<WorkerProcessOptions, "queues"> {
   unknownJobs?: "fail" | "wait";
   /** How long it waits before it fails, in ms (default 600,000). */
   unknownJobTimeout?: number;
+  /** Called around each job of a queue, with its hooks and events. */
+  around?: Around;
   /** Workers of one process share it. */
   process?: WorkerProcess;
   /** The machine that it runs on (default this one). */
@@ -201,7 +203,10 @@ export class Worker extends EventEmitter {
       // a hook that deletes the error of its view must not uncover that of the run before
       this.error = null;
       this.result = null;
-      const outcome = await runJob(view);
+      const { around } = this.options;
+      const outcome = await (around
+        ? around(view.job, () => runJob(view))
+        : runJob(view));
       this.error = view.error;
       this.result = view.result;
       return outcome;

@@ -6,6 +6,7 @@ import { config } from "../config/config";
 import { wasAnswered, type FailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
+import { continueContext, isContextOn, joinContext } from "../context/context";
 import { isThenable, type TextParams } from "../input/field";
 import { shownToClients } from "../log/exposure";
 import { escapeControls, escapeFields } from "../log/escape";
@@ -156,6 +157,7 @@ export abstract class Server extends EventEmitter {
       },
       false,
     );
+    joinContext(connection);
     try {
       const middleware = connection.runCreateMiddleware();
       if (!isThenable(middleware)) return this.introduce(connection);
@@ -191,11 +193,10 @@ export abstract class Server extends EventEmitter {
   }
 
   /** Run the action that `connection.params` names; resolves when `actionComplete` was emitted. */
-  async processAction(connection: Connection): Promise<ActionProcessor<any>> {
-    const data = new ActionProcessor<any>(connection);
-    await data.processAction();
-    this.emit("actionComplete", data);
-    return data;
+  processAction(connection: Connection): Promise<ActionProcessor<any>> {
+    return isContextOn()
+      ? continueContext({ connection }, () => completeAction(this, connection))
+      : completeAction(this, connection);
   }
 
   /**
@@ -307,6 +308,16 @@ export abstract class Server extends EventEmitter {
 }
 
 Object.assign(Server.prototype, FLAG_DEFAULTS);
+
+async function completeAction(
+  server: Server,
+  connection: Connection,
+): Promise<ActionProcessor<any>> {
+  const data = new ActionProcessor<any>(connection);
+  await data.processAction();
+  server.emit("actionComplete", data);
+  return data;
+}
 
 /** Whether a member is the instance's or a subclass's, and not that of `Server`. */
 function isOverridden(server: Server, name: string): boolean {

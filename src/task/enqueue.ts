@@ -1,4 +1,5 @@
 /** Putting jobs into queues, now or for later. */
+import { context } from "../context/context";
 import type { JobInfo } from "../resque/types";
 import { ActionheroError } from "../errors";
 import { requireTask } from "./find";
@@ -156,7 +157,7 @@ export async function enqueueJob(
     options.queue ?? task.queue,
     taskName,
     args,
-    { at, in: inMs, idempotencyKey },
+    { at, in: inMs, idempotencyKey, requestId: context()?.id },
   );
 }
 

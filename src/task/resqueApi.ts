@@ -2,6 +2,7 @@
 import { api } from "../api";
 import { config, id } from "../config/config";
 import { shutdownTimeout } from "../config/shutdown";
+import { beginContext, isContextOn } from "../context/context";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { isEmbedded } from "../redis/engine";
@@ -9,7 +10,7 @@ import { bounded } from "../resque/bounded";
 import { MultiWorker, type MultiWorkerOptions } from "../resque/multiWorker";
 import { Queue, type QueueOptions } from "../resque/queue";
 import { Scheduler, type SchedulerOptions } from "../resque/scheduler";
-import type { ConnectionOptions, Jobs } from "../resque/types";
+import type { Around, ConnectionOptions, Jobs } from "../resque/types";
 import { queuePriorities, withOwnQueues } from "./scope";
 import { logMultiWorker, logQueue, logScheduler } from "./resqueLog";
 
@@ -172,12 +173,17 @@ async function createMultiWorker(): Promise<void> {
       unknownJobs: tasks.unknownJobs,
       unknownJobTimeout: tasks.unknownJobTimeout,
       shutdownTimeout: shutdownTimeout(),
+      around: isContextOn() ? inContext : undefined,
     },
     api.tasks.jobs,
   );
   api.resque.multiWorker = multiWorker;
   logMultiWorker(multiWorker);
 }
+
+/** A job that can be looked up goes on with the id of the work that enqueued it; any other has one of its own. */
+const inContext: Around = ({ class: task, requestId: id }, run) =>
+  beginContext({ task, id }, run);
 
 async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;

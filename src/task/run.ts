@@ -1,5 +1,6 @@
 /** Running a task without a queue. */
 import { api } from "../api";
+import { continueContext } from "../context/context";
 import { Worker } from "../resque/worker";
 import { requireTask } from "./find";
 import type { TaskInputs } from "./task";
@@ -23,7 +24,9 @@ export async function run<Result = any>(
   );
   try {
     await worker.connect();
-    return (await worker.performInline(taskName, args)) as Result;
+    return (await continueContext({ task: taskName }, () =>
+      worker.performInline(taskName, args),
+    )) as Result;
   } finally {
     await worker.end();
   }

@@ -44,6 +44,7 @@ const ADDED = [
   "UploadedFile",
   "builtinTasks",
   "connectionVerbs",
+  "context",
   "defineAction",
   "defineMiddleware",
   "defineTask",

@@ -74,6 +74,49 @@ describeOnEachEngine("declared features", (engine) => {
     await until(async () => (await queue.failedCount()) === 1);
   });
 
+  test("a job with an id keeps what it was enqueued for in each attempt, also by hand, and another has nothing more in its text", async () => {
+    const ran: unknown[] = [];
+    const around: unknown[] = [];
+    const jobs: Jobs = {
+      broken: {
+        retry: { attempts: 2, backoff: "fixed", delay: 10 },
+        perform(...args) {
+          ran.push([args, this.job.requestId]);
+          throw new Error("never");
+        },
+      },
+      plain: () => "done",
+    };
+    const queue = await bench.queue(jobs);
+    await queue.enqueue("texts", "plain", [1]);
+    await queue.enqueueTracked("texts", "plain", [1]);
+    const texts = JSON.stringify(await queue.queued("texts", 0, -1));
+    expect(texts).not.toContain("request");
+
+    await bench.scheduler();
+    await bench.startedWorker(jobs, {
+      queues: "q",
+      around: (job, run) => {
+        around.push([job.class, job.requestId]);
+        return run();
+      },
+    });
+    await queue.enqueueTracked("q", "broken", [1], { requestId: "r1" });
+    await until(async () => (await queue.failedCount()) === 1);
+    const [failed] = await queue.failed(0, 0);
+    await queue.retryAndRemoveFailed(failed);
+    await until(() => ran.length === 4);
+    expect(ran).toEqual(Array(4).fill([[1], "r1"]));
+    expect(around).toEqual(Array(4).fill(["broken", "r1"]));
+    await until(async () => (await queue.failedCount()) === 1);
+
+    const long = "a".repeat(129);
+    await queue.enqueueTracked("q", "broken", [1], { requestId: long });
+    await until(() => ran.length > 4);
+    expect(ran[4]).toEqual([[1], undefined]);
+    await until(async () => (await queue.failedCount()) === 2);
+  });
+
   test("a job that takes too long fails, and is told so", async () => {
     const aborted = jest.fn();
     const jobs: Jobs = {

@@ -110,6 +110,21 @@ export const production = {
   },
 
   {
+    setting: "general.context",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "all log lines of one request have its id, which the client gets as `X-Request-Id`",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "context: false,",
+        replace: "context: true,",
+      },
+    ],
+  },
+
+  {
     setting: "general.drainDelay",
     v29: "0",
     newProject: "5000",

@@ -6,6 +6,7 @@ import { endWithin, type Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { joinTextParams } from "../../connection/textParams";
 import { parseParamPair } from "../../connection/verbs";
+import { beginContext, isContextOn } from "../../context/context";
 import { HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
 import { ByteShare, OVERLOADED_TEXT } from "../heldBytes";
@@ -220,7 +221,9 @@ export class SocketClient implements OutputOwner {
       const at = this.nextLine++;
       const line = this.lines[at]!;
       this.lines[at] = ""; // the list stays until there are others
-      const effect = this.handle(line);
+      const effect = isContextOn()
+        ? beginContext({ connection: this.connection }, () => this.handle(line))
+        : this.handle(line);
       if (effect) this.waitFor(effect);
     }
     this.updateReading();

@@ -1,6 +1,7 @@
 /** Answers requests that could not be worked on. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
+import { context } from "../../context/context";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, toError } from "../../errors";
 import { shownToClients } from "../../log/exposure";
@@ -10,7 +11,7 @@ import { securityPairsFor } from "../securityHeaders";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
 import { leaveBody, respondUnread } from "./discard";
-import { isValidPair, JSON_TYPE } from "./headers";
+import { addRequestId, isValidPair, JSON_TYPE } from "./headers";
 import { applyErrorStatus, stringify, type Outcome } from "./respond";
 import type { WebConfig } from "./webConfig";
 import type { WebRequest } from "./webRequest";
@@ -123,6 +124,7 @@ export function answerPlainly(
   const head = ["content-type", JSON_TYPE, ...securityPairsFor(res.req).flat()];
   if ((server.config as WebConfig | undefined)?.nosniff === true)
     head.push("x-content-type-options", "nosniff");
+  addRequestId(head, context()?.id);
   forgetStatusMessage(res);
   writeExactly(res, 500, head);
   res.end('{"error":"the request could not be answered"}');

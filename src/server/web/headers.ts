@@ -325,6 +325,12 @@ export function setFlat(
   if (value !== undefined) flat.push(name, value);
 }
 
+/** Name the request, unless the project has done so itself. */
+export function addRequestId(flat: FlatHeaders, id: string | undefined): void {
+  if (id !== undefined && getFlat(flat, "x-request-id") === undefined)
+    flat.push("x-request-id", id);
+}
+
 /** The value of a name (in lower case) in a flat list. */
 export function getFlat(
   flat: readonly string[],

@@ -2,11 +2,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as querystring from "node:querystring";
 import type { Connection } from "../../connection/connection";
+import { context } from "../../context/context";
 import type { RouteType } from "../../route/types";
 import type { UploadedFile } from "../../input/uploadedFile";
 import { parseCookies } from "../../utils/parseCookies";
 import type { ByteShare } from "../heldBytes";
 import {
+  addRequestId,
   defaultPairs,
   mergeHeaders,
   policyFor,
@@ -76,6 +78,8 @@ export class WebRequest {
   readonly target: RequestTarget;
   readonly config: WebConfig;
   readonly setCookie: string | undefined;
+  /** Sent as `X-Request-Id`; undefined without `general.context`. */
+  readonly requestId: string | undefined;
   /** In upper case. */
   method: string;
   params: RequestParams;
@@ -113,6 +117,7 @@ export class WebRequest {
     this.target = target;
     this.config = config;
     this.setCookie = setCookie;
+    this.requestId = context()?.id;
     this.method = req.method ?? "GET"; // node's parser takes only upper-case methods
     this.params = {};
     this.responseHttpCode = 200;
@@ -204,9 +209,12 @@ export class WebRequest {
       const own = ownHeaders(res);
       if (own.length > 0) this.responseHeaders.push(...own);
     }
-    return this.pairs === undefined
-      ? preparedHeaders(this.config, this.setCookie, policyFor(this.req))
-      : mergeHeaders(this.pairs);
+    const head =
+      this.pairs === undefined
+        ? preparedHeaders(this.config, this.setCookie, policyFor(this.req))
+        : mergeHeaders(this.pairs);
+    addRequestId(head, this.requestId);
+    return head;
   }
 
   /**

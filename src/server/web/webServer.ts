@@ -9,6 +9,7 @@ import { api } from "../../api";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
+import { beginContext, isContextOn } from "../../context/context";
 import { isThenable, type TextParams } from "../../input/field";
 import type { HealthApi } from "../../health/health";
 import { messageForClients } from "../../log/clientJson";
@@ -17,6 +18,7 @@ import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
 import { identify, type Identity } from "../identity";
 import { clientAddressOf, trustedProxies } from "../proxies";
+import { requestIdOf } from "../requestId";
 import { normalizeTarget } from "../requestTarget";
 import { Server } from "../server";
 import { Activity } from "./activity";
@@ -231,8 +233,13 @@ export class WebServer extends Server {
     );
   }
 
-  /** Work on a request; whatever goes wrong with it is answered, too. */
   private work(req: IncomingMessage, res: ServerResponse): void {
+    if (!isContextOn()) return this.answerSafely(req, res);
+    beginContext({ id: requestIdOf(req) }, () => this.answerSafely(req, res));
+  }
+
+  /** Whatever goes wrong with a request is answered, too. */
+  private answerSafely(req: IncomingMessage, res: ServerResponse): void {
     try {
       if (this.config.limitPipelining === true) {
         const verdict = this.pipelining.judge(req.socket);

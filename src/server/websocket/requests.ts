@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { countFile, countVerb } from "../../action/rateLimit";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
+import { beginContext, isContextOn } from "../../context/context";
 import { shownToClients } from "../../log/exposure";
 import type { ActionheroLogLevel } from "../../log/log";
 import { wordsOf, type Request } from "./protocol";
@@ -27,6 +28,19 @@ export interface RequestServer {
 
 /** @returns a promise for the end of what the request asks for */
 export function handleRequest(
+  server: RequestServer,
+  spark: Spark,
+  connection: Connection,
+  request: Request,
+): Promise<unknown> {
+  return isContextOn()
+    ? beginContext({ connection }, () =>
+        answer(server, spark, connection, request),
+      )
+    : answer(server, spark, connection, request);
+}
+
+function answer(
   server: RequestServer,
   spark: Spark,
   connection: Connection,

@@ -1,0 +1,30 @@
+/** The request, message or job that log lines belong to: `src/context` says which one it is at the moment. */
+import { AsyncResource } from "node:async_hooks";
+import { types } from "node:util";
+
+const KEY = Symbol.for("actionhero.log.work");
+
+interface CurrentWork {
+  /** The id of what is worked on; not there unless `general.context` is on. */
+  id?: () => string | undefined;
+}
+
+/** On `globalThis`, as several copies of the package log for one server. */
+const host = globalThis as { [KEY]?: CurrentWork };
+
+export const currentWork: CurrentWork = (host[KEY] ??= {});
+
+/** Do what belongs to no work in particular, such as starting a timer that all share. */
+export const outsideOfWork: <T>(run: () => T) => T = AsyncResource.bind(
+  <T>(run: () => T) => run(),
+);
+
+/** The fields of a line with the id as `requestId`, unless they have a field of this name. */
+export function withRequestId(data: unknown, requestId: string): object {
+  if (typeof data !== "object" || data === null) return { requestId };
+  if (Object.hasOwn(data, "requestId")) return data;
+  // winston reads the message, stack and cause of errors, which are no fields that a copy would have
+  if (types.isNativeError(data))
+    return Object.assign(Object.create(data) as object, data, { requestId });
+  return { ...data, requestId };
+}

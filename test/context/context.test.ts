@@ -1,0 +1,505 @@
+/** `context()` over each transport, in jobs and in-line calls: one id in the log lines, the response and what goes on. */
+import { EventEmitter, once } from "node:events";
+import { Agent } from "node:http";
+import { setImmediate as turn } from "node:timers/promises";
+import {
+  closeAll,
+  SocketPeer,
+  startSocketApp,
+  socketPort,
+} from "../support/socketApp";
+import { addTask, removeTask } from "../support/taskApp";
+import { LogLines } from "../support/logLines";
+import { until } from "../support/until";
+import { addActions, ask } from "../support/webApp";
+import { connectWebsocket, webPort } from "../support/websocketClient";
+import {
+  action,
+  api,
+  chatRoom,
+  config,
+  context,
+  HttpError,
+  log,
+  specHelper,
+  task,
+  type Process,
+  type WorkContext,
+} from "../../src/index";
+
+const UUID = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}$/;
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+const traceparent = `00-${TRACE}-00f067aa0ba902b7-01`;
+
+let app: Process;
+let lines: LogLines;
+const jobs = new EventEmitter();
+
+/** What code sees that is called without any argument. */
+function seen() {
+  const now = context();
+  return now && { id: now.id, action: now.action, task: now.task };
+}
+
+const actions = {
+  tell: {
+    inputs: { word: {}, bulk: {} },
+    run: async ({ connection, params }: any) => {
+      const before = context();
+      await turn();
+      log(`the word is ${params.word}`);
+      connection.session.word = params.word;
+      return {
+        ...seen(),
+        isSame: before === context(),
+        isOfConnection: context()?.connection === connection,
+        isSession: context()?.session === connection.session,
+      };
+    },
+  },
+  outer: {
+    run: async () => {
+      const inner = await action.run("tell", undefined, { word: "inner" });
+      const inline = await task.run<object>("seenInTask");
+      return { inner, inline, outer: seen() };
+    },
+  },
+  fail: {
+    run: () => {
+      throw new Error("this went wrong");
+    },
+  },
+  named: {
+    run: ({ connection }: any) => {
+      connection.setHeader("x-request-id", "mine");
+      return {};
+    },
+  },
+  enqueue: {
+    run: async () => {
+      const { id } = context()!;
+      const job = await task.enqueueJob("seenInTask", { word: "linked" });
+      await task.enqueue("seenInTask", { word: "alone" });
+      return { id, job };
+    },
+  },
+};
+
+const web = (path: string, headers = {}, method = "GET", body?: string) =>
+  ask(webPort(), `/api${path}`, { headers, method, body });
+
+/** The log lines of one id. */
+const linesOf = (id: string) =>
+  lines.lines.filter(({ requestId }) => requestId === id);
+
+async function start(isOn: boolean): Promise<void> {
+  config.general.context = isOn;
+  Object.assign(config.tasks, {
+    scheduler: true,
+    timeout: 20,
+    minTaskProcessors: 1,
+    maxTaskProcessors: 1,
+  });
+  app = await startSocketApp();
+  lines = new LogLines();
+  addActions(actions);
+  addTask({
+    name: "seenInTask",
+    inputs: { word: { required: false } },
+    retry: { attempts: 2, delay: 1 },
+    run: async ({ word }: any, worker: any) => {
+      await turn();
+      const now = { ...seen(), attempt: worker.job?.attempt ?? 1 };
+      if (word === "again" && now.attempt === 1)
+        throw new Error("not the first time");
+      jobs.emit(`ran:${word}`, now);
+      return now;
+    },
+  });
+}
+
+async function stop(): Promise<void> {
+  lines.stop();
+  await closeAll();
+  removeTask("seenInTask");
+  await app.stop();
+}
+
+describe("with general.context", () => {
+  beforeAll(() => start(true));
+  afterAll(stop);
+  afterEach(() => {
+    config.web.trustProxy = undefined;
+  });
+
+  test("an action over HTTP, its log lines and its response have one id", async () => {
+    const { headers, json } = await web("/tell?word=plain");
+    expect(json).toMatchObject({
+      action: "tell",
+      isSame: true,
+      isOfConnection: true,
+      isSession: true,
+    });
+    expect(json.id).toMatch(UUID);
+    expect(headers["x-request-id"]).toBe(json.id);
+    const own = await until(() => {
+      const found = linesOf(json.id);
+      return found.length === 2 && found;
+    });
+    expect(own.map(({ message }) => message)).toEqual([
+      "the word is plain",
+      "[ action @ web ]",
+    ]);
+  });
+
+  test("the context is there after a body was read", async () => {
+    const body = JSON.stringify({ word: "body", bulk: "x".repeat(200_000) });
+    const headers = { "content-type": "application/json" };
+    const answer = await web("/tell", headers, "POST", body);
+    expect(answer.json.id).toBe(answer.headers["x-request-id"]);
+    expect(answer.json.isSame).toBe(true);
+  });
+
+  test("requests at the same time do not see each other's context", async () => {
+    const words = Array.from({ length: 20 }, (_, i) => `w${i}`);
+    const answers = await Promise.all(
+      words.map((word) => web(`/tell?word=${word}`)),
+    );
+    expect(new Set(answers.map(({ json }) => json.id)).size).toBe(20);
+    for (const [i, { json, headers }] of answers.entries()) {
+      expect(headers["x-request-id"]).toBe(json.id);
+      expect(linesOf(json.id)[0].message).toBe(`the word is ${words[i]}`);
+    }
+  });
+
+  test("errors, files, unknown actions, HEAD and OPTIONS have an X-Request-Id", async () => {
+    const { port } = { port: webPort() };
+    const answers = await Promise.all([
+      web("/fail"),
+      web("/nothing"),
+      ask(port, "/public/none.html"),
+      ask(port, "/index.html"),
+      ask(port, "/api/tell", { method: "HEAD" }),
+      ask(port, "/api/tell", { method: "OPTIONS" }),
+    ]);
+    const ids = answers.map(({ headers }) => headers["x-request-id"]);
+    for (const id of ids) expect(id).toMatch(UUID);
+    expect(new Set(ids).size).toBe(answers.length);
+    const [failed] = ids as [string];
+    const line = await until(() => linesOf(failed)[0]);
+    expect(line).toMatchObject({
+      level: "error",
+      error: "Error: this went wrong",
+    });
+  });
+
+  test("an X-Request-Id that the action sets stays", async () => {
+    const { headers } = await web("/named");
+    expect(headers["x-request-id"]).toBe("mine");
+  });
+
+  test("the connection is in the context of its create middleware", async () => {
+    const found: unknown[] = [];
+    api.connections.addMiddleware({
+      name: "looks",
+      create: async (connection) => {
+        await turn();
+        found.push(context()?.connection === connection);
+      },
+    });
+    const { json } = await web("/tell");
+    api.connections.globalMiddleware.length = 0;
+    delete api.connections.middleware.looks;
+    expect(found).toEqual([true]);
+    expect(json.isSame).toBe(true);
+  });
+
+  describe("behind a trusted proxy", () => {
+    beforeEach(() => {
+      config.web.trustProxy = "loopback";
+    });
+
+    test.each<[string, Record<string, string | string[]>, string]>([
+      [
+        "an X-Request-Id",
+        { "X-Request-Id": "Root=1-67891233-ab/c" },
+        "Root=1-67891233-ab/c",
+      ],
+      ["a traceparent", { traceparent }, TRACE],
+      [
+        "an X-Request-Id before a traceparent",
+        { "x-request-id": "a", traceparent },
+        "a",
+      ],
+      [
+        "a traceparent beside a useless X-Request-Id",
+        { "x-request-id": "a b", traceparent },
+        TRACE,
+      ],
+      [
+        "a traceparent of a later version",
+        { traceparent: `01${traceparent.slice(2)}-more` },
+        TRACE,
+      ],
+    ])("%s is taken over", async (_what, headers, id) => {
+      const answer = await web("/tell", headers);
+      expect(answer.headers["x-request-id"]).toBe(id);
+      expect(answer.json.id).toBe(id);
+    });
+
+    test.each<[string, Record<string, string | string[]>]>([
+      ["an empty id", { "x-request-id": "" }],
+      ["a long id", { "x-request-id": "a".repeat(129) }],
+      ["an id with quotes", { "x-request-id": '"a"' }],
+      ["an id with non-ASCII characters", { "x-request-id": "\u00e9" }],
+      ["an X-Request-Id that came twice", { "x-request-id": ["a", "b"] }],
+      [
+        "a trace of zeros",
+        { traceparent: `00-${"0".repeat(32)}-00f067aa0ba902b7-01` },
+      ],
+      ["a span of zeros", { traceparent: `00-${TRACE}-${"0".repeat(16)}-01` }],
+      ["the version ff", { traceparent: `ff${traceparent.slice(2)}` }],
+      [
+        "a traceparent in upper case",
+        { traceparent: traceparent.toUpperCase() },
+      ],
+      [
+        "a traceparent that is too long",
+        { traceparent: `${traceparent}-more` },
+      ],
+      [
+        "a traceparent that is too short",
+        { traceparent: traceparent.slice(0, -1) },
+      ],
+    ])("%s is replaced by a new id", async (_what, headers) => {
+      const answer = await web("/tell", headers);
+      expect(answer.headers["x-request-id"]).toMatch(UUID);
+    });
+  });
+
+  test.each<[typeof config.web.trustProxy]>([
+    [undefined],
+    [false],
+    ["192.0.2.0/24"],
+  ])(
+    "with web.trustProxy %j the ids of clients are ignored",
+    async (trustProxy) => {
+      config.web.trustProxy = trustProxy;
+      const headers = { "x-request-id": "a", traceparent };
+      const answer = await web("/tell", headers);
+      expect(answer.headers["x-request-id"]).toMatch(UUID);
+    },
+  );
+
+  test("action.run and task.run keep the id, and have an action and a task of their own", async () => {
+    const { headers, json } = await web("/outer");
+    const id = headers["x-request-id"];
+    expect(json.inner).toMatchObject({
+      id,
+      action: "tell",
+      isOfConnection: true,
+    });
+    expect(json.inline).toMatchObject({ id, task: "seenInTask" });
+    expect(json.inline.action).toBeUndefined();
+    expect(json.outer).toEqual({ id, action: "outer" });
+  });
+
+  test("action.run outside of any work has a context of its own", async () => {
+    expect(context()).toBeUndefined();
+    const response = await action.run("tell");
+    expect(response).toMatchObject({ action: "tell", isOfConnection: true });
+    expect(response.id).toMatch(UUID);
+    expect(context()).toBeUndefined();
+  });
+
+  test("an action of the specHelper has a context", async () => {
+    const response: any = await specHelper.runAction("tell");
+    expect(response).toMatchObject({ action: "tell", isOfConnection: true });
+  });
+
+  test("each message of a websocket has an id of its own, also at the same time", async () => {
+    const client = await connectWebsocket();
+    const answers = await Promise.all(
+      ["a", "b", "c"].map((word) => client.action("tell", { word })),
+    );
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(3);
+    for (const [i, answer] of answers.entries()) {
+      expect(answer).toMatchObject({
+        action: "tell",
+        isSame: true,
+        isOfConnection: true,
+      });
+      expect(linesOf(answer.id)[0].message).toBe(`the word is ${"abc"[i]}`);
+    }
+    client.close();
+  });
+
+  test("each line of a TCP client has an id of its own, also at the same time", async () => {
+    const peer = await SocketPeer.connect(socketPort());
+    await peer.next();
+    for (const word of ["a", "b", "c"])
+      peer.send(JSON.stringify({ action: "tell", params: { word } }));
+    const answers = [await peer.next(), await peer.next(), await peer.next()];
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(3);
+    for (const answer of answers) {
+      expect(answer).toMatchObject({
+        action: "tell",
+        isSame: true,
+        isOfConnection: true,
+      });
+      const [{ message }] = linesOf(answer.id);
+      expect(message).toMatch(/^the word is [abc]$/);
+    }
+  });
+
+  test("verbs over websockets and TCP have a context", async () => {
+    const found: (WorkContext | undefined)[] = [];
+    await chatRoom.addMiddleware({
+      name: "looks",
+      join: async () => {
+        await turn();
+        found.push(context());
+      },
+    });
+    const client = await connectWebsocket();
+    await client.request({ event: "roomAdd", room: "defaultRoom" });
+    client.close();
+    const peer = await SocketPeer.connect(socketPort());
+    await peer.next();
+    await peer.ask("roomAdd defaultRoom");
+    api.chatRoom.globalMiddleware.length = 0;
+    delete api.chatRoom.middleware.looks;
+    const types = found.map((now) => now?.connection?.type);
+    expect(types).toEqual(["websocket", "socket"]);
+    expect(found[0]!.id).not.toBe(found[1]!.id);
+  });
+
+  test("a job of enqueueJob goes on with the id of its request, and a job of enqueue has its own", async () => {
+    const linked = once(jobs, "ran:linked");
+    const alone = once(jobs, "ran:alone");
+    const { json } = await web("/enqueue");
+    const [[first], [second]] = await Promise.all([linked, alone]);
+    expect(first).toEqual({ id: json.id, task: "seenInTask", attempt: 1 });
+    expect(second.task).toBe("seenInTask");
+    expect(second.id).toMatch(UUID);
+    expect(second.id).not.toBe(json.id);
+    const line = await until(() =>
+      linesOf(json.id).find(({ message }) => /task success/.test(message)),
+    );
+    expect(line.class).toBe("seenInTask");
+  });
+
+  test("a job that is tried again keeps the id, and its failure has it in the log", async () => {
+    const ran = once(jobs, "ran:again");
+    const { id } = await new Promise<{ id: string }>((resolve, reject) => {
+      addActions({
+        again: {
+          run: async () => {
+            await task.enqueueJob("seenInTask", { word: "again" });
+            return { id: context()!.id };
+          },
+        },
+      });
+      web("/again").then(({ json }) => resolve(json), reject);
+    });
+    const [now] = await ran;
+    expect(now).toEqual({ id, task: "seenInTask", attempt: 2 });
+    const messages = linesOf(id).map((line) => JSON.stringify(line));
+    expect(messages.join("\n")).toContain("not the first time");
+  });
+
+  test("a logger that is kept writes the id from anywhere", async () => {
+    let kept: WorkContext | undefined;
+    addActions({
+      keep: {
+        run: () => {
+          kept = context();
+        },
+      },
+    });
+    const { headers } = await web("/keep");
+    expect(context()).toBeUndefined();
+    kept!.logger.warning("later", { a: 1 });
+    const line = lines.lines.find(({ message }) => message === "later");
+    expect(line).toMatchObject({
+      level: "warning",
+      a: 1,
+      requestId: headers["x-request-id"],
+    });
+  });
+
+  test("fields of log lines stay what they are", async () => {
+    const error = Object.assign(new Error("broken"), { code: "E1" });
+    addActions({
+      speak: {
+        run: () => {
+          log("an error", "error", error);
+          log("no fields", "notice", "text");
+          log("own field", "notice", { requestId: "own" });
+          log("styled", ["bold"], { a: 1 });
+        },
+      },
+    });
+    const { headers } = await web("/speak");
+    const requestId = headers["x-request-id"];
+    const line = (message: string) =>
+      lines.lines.find((one) => one.message.startsWith(message));
+    expect(line("an error")).toMatchObject({
+      message: "an error broken",
+      code: "E1",
+      stack: error.stack,
+      requestId,
+    });
+    expect(Object.keys(error)).toEqual(["code"]);
+    expect(line("no fields")).toMatchObject({ requestId });
+    expect(line("own field")).toMatchObject({ requestId: "own" });
+    expect(line("styled")).toMatchObject({ a: 1, requestId });
+  });
+
+  test("a count of refusals, which are those of several requests, has no id", async () => {
+    addActions({
+      refuse: {
+        run: () => {
+          throw new HttpError(429, "not so fast");
+        },
+      },
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const line = await until(async () => {
+      await ask(webPort(), "/api/refuse", { agent });
+      return lines.lines.find(({ message }) =>
+        /refused more actions/.test(message),
+      );
+    });
+    agent.destroy();
+    expect(line).not.toHaveProperty("requestId");
+  });
+
+  test("the lines of the process itself have no id", () => {
+    log("by itself", "notice", { a: 1 });
+    const line = lines.lines.find(({ message }) => message === "by itself");
+    expect(line).not.toHaveProperty("requestId");
+  });
+});
+
+describe("without general.context", () => {
+  beforeAll(() => start(false));
+  afterAll(stop);
+
+  test("there is no context, no header and no field, also when the setting changes later", async () => {
+    config.general.context = true;
+    config.web.trustProxy = "loopback";
+    const ran = once(jobs, "ran:alone");
+    const { json, headers } = await web("/tell?word=off", {
+      "x-request-id": "a",
+    });
+    expect(headers).not.toHaveProperty("x-request-id");
+    expect(json.id).toBeUndefined();
+    await task.enqueue("seenInTask", { word: "alone" });
+    expect((await ran)[0]).toEqual({ attempt: 1 });
+    expect(lines.matching(/the word is off/)).toHaveLength(1);
+    for (const line of lines.lines)
+      expect(line).not.toHaveProperty("requestId");
+    config.web.trustProxy = undefined;
+  });
+});
