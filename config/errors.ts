@@ -32,8 +32,9 @@ export const DEFAULT = {
       // (id) => text, whose id is in the log beside the error
       redisAway: null as null | ((id: string) => any),
 
-      // the level of the log lines of actions that failed because of their client: 4xx errors, and params that are missing
-      // or invalid. "error": as other errors, with the stack; any other level: without
+      // the level of log lines about what clients do wrong: actions that fail with a 4xx error or because of params that are
+      // missing or invalid, bodies, lines and connections that are refused. "error": as other errors, with the stack; any
+      // other level: without
       clientErrorLogLevel: "error" as string,
 
       // how errors are shown to clients, and in logs

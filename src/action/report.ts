@@ -3,6 +3,7 @@ import { api } from "../api";
 import { config } from "../config/config";
 import type { Connection } from "../connection/connection";
 import { httpFactsOf, toError } from "../errors";
+import { clientErrorLevel, isClientError } from "../log/clientErrors";
 import { escapeFields } from "../log/escape";
 import { isMistake } from "../log/exposure";
 import {
@@ -107,9 +108,8 @@ export function errorLogLine(error: unknown): ErrorLogLine {
 function formatError(data: ActionProcessor, error: unknown): ErrorLogLine {
   const formatter = ownFormatter();
   if (typeof formatter === "function") return formatter(error);
-  const level = config.errors?.clientErrorLogLevel as
-    ActionheroLogLevel | undefined;
-  return level !== undefined && level !== "error" && isOfClient(data, error)
+  const level = clientErrorLevel();
+  return level !== "error" && isOfClient(data, error)
     ? clientErrorLogLine(error, level)
     : errorLogLine(error);
 }
@@ -117,9 +117,7 @@ function formatError(data: ActionProcessor, error: unknown): ErrorLogLine {
 /** Whether an error is the client's: nothing is wrong here, so that the stack would show nothing. */
 function isOfClient({ actionStatus }: ActionProcessor, error: unknown) {
   if (isMistake(error)) return false;
-  if (CLIENT_STATUSES.includes(actionStatus)) return true;
-  const { status = 0 } = httpFactsOf(error);
-  return status >= 400 && status < 500;
+  return CLIENT_STATUSES.includes(actionStatus) || isClientError(error);
 }
 
 function clientErrorLogLine(

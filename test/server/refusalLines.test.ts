@@ -184,3 +184,111 @@ test("TCP clients that are cut, one after the other", async () => {
     FLOOD / 2,
   );
 });
+
+describe("what clients do wrong is logged at errors.clientErrorLogLevel", () => {
+  const post = (body: string, type: string) =>
+    `POST /api/held HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const refused = (bytes: string) =>
+    rawHttp(bytes, (text) => statuses(text, 400) === 1);
+  const forbid = () => {
+    api.connections.middleware.refuse = {
+      name: "refuse",
+      create: () => {
+        throw new HttpError(403, "not you");
+      },
+    };
+    api.connections.globalMiddleware.push("refuse");
+  };
+
+  const mistakes: [string, RegExp, () => Promise<unknown>][] = [
+    [
+      "a body that is not JSON",
+      /refused a request: .*not valid JSON/,
+      () => refused(post("{", "application/json")),
+    ],
+    [
+      "a multipart body without a boundary",
+      /refused a request: .*error processing this form/,
+      () => refused(post("a", "multipart/form-data")),
+    ],
+    [
+      "a path that cannot be decoded",
+      /refused a request: .*not encoded correctly/,
+      () => refused(request("/api/held/%zz")),
+    ],
+    [
+      "a callback that is no name",
+      /refused a request: .*not the name of a function/,
+      () => refused(request("/api/limited?callback=a()")),
+    ],
+    [
+      "a TCP line that is too long",
+      /data length is too big/,
+      async () => {
+        const peer = await SocketPeer.connect();
+        await peer.next();
+        config.socket.maxDataLength = 64;
+        peer.send("x".repeat(100));
+        await peer.next();
+      },
+    ],
+    [
+      "a TCP connection that is reset",
+      /socket error: .*ECONNRESET/,
+      async () => {
+        const peer = await SocketPeer.connect();
+        await peer.next();
+        peer.socket.resetAndDestroy();
+        await until(() => logged.matching(/socket error/).length > 0);
+      },
+    ],
+    [
+      "a TCP connection that middleware forbids",
+      /cannot open a connection.*not you/,
+      async () => {
+        forbid();
+        await (await SocketPeer.connect()).ended;
+      },
+    ],
+    [
+      "a websocket that middleware forbids",
+      /cannot make a connection.*not you/,
+      async () => {
+        forbid();
+        await (await connectWebsocket({ welcome: false })).closed;
+      },
+    ],
+    [
+      "a request that middleware forbids",
+      /refused a request: .*not you/,
+      async () => {
+        forbid();
+        await rawHttp(
+          request("/api/held"),
+          (text) => statuses(text, 403) === 1,
+        );
+      },
+    ],
+  ];
+
+  beforeEach(() => {
+    config.errors.clientErrorLogLevel = "info";
+    config.web.strictPaths = true;
+    config.web.jsonp = "strict";
+  });
+
+  afterEach(() => {
+    config.errors.clientErrorLogLevel = "error";
+    config.web.strictPaths = false;
+    config.web.jsonp = true;
+  });
+
+  test.each(mistakes)("%s", async (_what, line, err) => {
+    await err();
+    await until(() => logged.matching(line).length > 0);
+    expect(logged.at("info", line)).toHaveLength(1);
+    const isSerious = ({ level }: { level: string }) =>
+      !["info", "debug"].includes(level);
+    expect(logged.lines.filter(isSerious)).toEqual([]);
+  });
+});

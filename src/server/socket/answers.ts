@@ -4,8 +4,9 @@ import { ActionsStatus } from "../../action/status";
 import { encodeOnce } from "../../chat/payload";
 import { errorMessage } from "../../config/errorMessage";
 import { httpFactsOf, toError } from "../../errors";
+import { clientErrorLevel } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
-import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
+import { isRefusalLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import type { SocketClient } from "./client";
 import { inLegacyForm } from "./legacyReplies";
@@ -18,8 +19,6 @@ import {
 import { SOCKET_DEFAULTS } from "./socketConfig";
 
 type MessageId = string | number;
-
-const REFUSED_LINES: RefusalKind = { what: "lines", level: "error" };
 
 function isLegacy({ server }: SocketClient): boolean {
   return server.config.legacyReplies === true;
@@ -115,8 +114,9 @@ export async function refuseLength(
   const error = typeof worded === "string" ? worded : toError(worded).message;
   const to = client.connection?.remoteIP;
   const refused = { type: server.type, source: client, to };
-  if (isRefusalLogged(refused, REFUSED_LINES))
-    server.log(error, REFUSED_LINES.level, { to });
+  const level = clientErrorLevel();
+  if (isRefusalLogged(refused, { what: "lines", level }))
+    server.log(error, level, { to });
   send(client, { status: "error", ...errorReply(error, messageId) });
 }
 

@@ -10,6 +10,8 @@ import { connectionVerbs } from "../../connection/verbs";
 import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../input/field";
 import { messageForClients } from "../../log/clientJson";
+import { clientErrorLevel, levelOf } from "../../log/clientErrors";
+import type { ActionheroLogLevel } from "../../log/log";
 import { isCutLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { listen } from "../listen";
@@ -313,6 +315,7 @@ export class SocketServer extends Server {
         this.logCut(
           socket,
           `cannot open a connection: ${toError(error).toString()}`,
+          levelOf(error),
         );
         client.output.end(GOODBYE);
       },
@@ -344,11 +347,16 @@ export class SocketServer extends Server {
     if (client.output.hasEnded) return; // it has left already
     const what =
       error.syscall === "write" ? "socket write error" : "socket error";
-    this.logCut(client.socket, `${what}: ${error.toString()}`);
+    const message = `${what}: ${error.toString()}`;
+    this.logCut(client.socket, message, clientErrorLevel());
   }
 
-  private logCut(socket: Socket, message: string): void {
-    if (isCutLogged(this.type, socket, "error")) this.log(message, "error");
+  private logCut(
+    socket: Socket,
+    message: string,
+    level: ActionheroLogLevel,
+  ): void {
+    if (isCutLogged(this.type, socket, level)) this.log(message, level);
   }
 }
 

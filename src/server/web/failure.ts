@@ -4,6 +4,7 @@ import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, toError } from "../../errors";
+import { isClientError, levelOf } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
 import { RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
@@ -23,6 +24,7 @@ interface Refusal extends RefusalKind {
   message: string;
 }
 
+/** As version 29 has it. */
 const REFUSED_BODY: Refusal = {
   message: "error processing form",
   what: "bodies",
@@ -51,8 +53,9 @@ export async function prepareFailure(
   const shown = shownToClients(error);
   const facts = shown.id === undefined ? undefined : { errorId: shown.id };
   if (error instanceof BodyError) {
-    if (!error.isLogged) logRefusal(server, request.req, error, REFUSED_BODY);
-  } else if (isRefusal(error)) {
+    if (!error.isLogged)
+      logRefusal(server, request.req, error, bodyRefusal(error));
+  } else if (isClientError(error)) {
     logRefusal(server, request.req, error, REFUSED_REQUEST);
   } else {
     server.log(`cannot answer a request: ${describe(error)}`, "error", facts);
@@ -85,10 +88,12 @@ export function refuseWhileBooting(
   });
 }
 
-/** Nothing is wrong here: the client may not have what it asks for. */
-function isRefusal(error: unknown): boolean {
-  const { status = 0 } = httpFactsOf(error);
-  return status >= 400 && status < 500;
+/** A body that the client could have sent right is refused like any request, unless the project wants version 29's line. */
+function bodyRefusal(error: BodyError): Refusal {
+  const level = levelOf(error);
+  return level === "error"
+    ? REFUSED_BODY
+    : { ...REFUSED_REQUEST, what: "bodies", level };
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Wraps JSON into the call that old browsers asked for with `?callback=`: `config.web.jsonp`. */
-import { BodyError } from "./bodyError";
+import { HttpError } from "../../errors";
 import { escapeHtml } from "./html";
 import type { WebConfig } from "./webConfig";
 
@@ -19,14 +19,14 @@ export function callbackOf(
   return jsonp === "strict" && !STRICT.test(callback) ? undefined : callback;
 }
 
-/** @throws BodyError for a callback that `"strict"` does not allow */
+/** @throws HttpError for a callback that `"strict"` does not allow */
 export function checkCallback(
   { jsonp }: Settings,
   { callback }: { callback?: unknown },
 ): void {
   if (jsonp !== "strict" || !callback) return;
   if (typeof callback !== "string" || !STRICT.test(callback))
-    throw new BodyError(400, "callback is not the name of a function");
+    throw new HttpError(400, "callback is not the name of a function");
 }
 
 /** @param isStrict the name was checked; the comment keeps other programs from reading the start as a file of theirs */

@@ -4,11 +4,11 @@ import { mayRunAction } from "../../action/registry";
 import { countFile } from "../../action/rateLimit";
 import { api } from "../../api";
 import { config as allConfig } from "../../config/config";
+import { HttpError } from "../../errors";
 import type { Connection } from "../../connection/connection";
 import { isMethodAccepted } from "../../route/httpMethods";
 import type { Server } from "../server";
 import { hasBody } from "./body";
-import { BodyError } from "./bodyError";
 import { answerPreflight, refuseForged } from "./crossOrigin";
 import { leaveBody } from "./discard";
 import { FileRules } from "./fileRules";
@@ -48,7 +48,7 @@ export function isForAction(
   return mode === "api" && method !== "OPTIONS" && method !== "TRACE";
 }
 
-/** @throws BodyError, RequestAborted, and whatever goes wrong on the way, at once or later */
+/** @throws HttpError, RequestAborted, and whatever goes wrong on the way, at once or later */
 export function routeRequest(
   server: Host,
   connection: Connection,
@@ -171,14 +171,14 @@ function applyRoute(
 
 /**
  * With `strictPaths` a path that cannot be decoded names nothing (RFC 3986 section 2.1).
- * @throws BodyError
+ * @throws HttpError
  */
 function checkEncoding(pathname: string): void {
   if (!pathname.includes("%")) return;
   try {
     decodeURIComponent(pathname);
   } catch (cause) {
-    throw new BodyError(400, "the path is not encoded correctly", { cause });
+    throw new HttpError(400, "the path is not encoded correctly", { cause });
   }
 }
 

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { endWithin, type Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
+import { levelOf } from "../../log/clientErrors";
 import { isCutLogged } from "../../log/refusals";
 import {
   describeJsonLimit,
@@ -185,8 +186,9 @@ export class Clients implements SparkOwner {
     fingerprint: string | undefined,
   ): Connection | undefined | Promise<Connection | undefined> {
     const fail = (error: unknown) => {
-      if (isCutLogged(this.host.type, spark.socket, "error"))
-        this.host.log(`cannot make a connection: ${String(error)}`, "error");
+      const level = levelOf(error);
+      if (isCutLogged(this.host.type, spark.socket, level))
+        this.host.log(`cannot make a connection: ${String(error)}`, level);
       return undefined;
     };
     try {

@@ -1,0 +1,22 @@
+/** The level of log lines about what clients do wrong: `config.errors.clientErrorLogLevel`. */
+import { config } from "../config/config";
+import { httpFactsOf } from "../errors";
+import type { ActionheroLogLevel } from "./log";
+
+/** `"error"` in the version 29 profile. */
+export function clientErrorLevel(): ActionheroLogLevel {
+  const level = config.errors?.clientErrorLogLevel as
+    ActionheroLogLevel | undefined;
+  return level ?? "error";
+}
+
+/** Whether an error says that the client is at fault: its status is from 400 to 499. */
+export function isClientError(error: unknown): boolean {
+  const { status = 0 } = httpFactsOf(error);
+  return status >= 400 && status < 500;
+}
+
+/** The level of the line about an error that ends a request or a connection. */
+export function levelOf(error: unknown): ActionheroLogLevel {
+  return isClientError(error) ? clientErrorLevel() : "error";
+}
