@@ -27,7 +27,8 @@ export interface FileContent {
 
 const DEFAULT_MIME = "application/octet-stream";
 // a name that became a pipe since it was checked must not hold the process
-const READ_FLAGS = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
+export const READ_FLAGS =
+  fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
 
 /** The mime type for a path's extension; `application/octet-stream` when it is not known. */
 export function mimeOf(file: string): string {

@@ -247,7 +247,9 @@ describe("what clients do wrong is logged at errors.clientErrorLogLevel", () => 
       /cannot open a connection.*not you/,
       async () => {
         forbid();
-        await (await SocketPeer.connect()).ended;
+        await (
+          await SocketPeer.connect()
+        ).ended;
       },
     ],
     [
@@ -255,7 +257,9 @@ describe("what clients do wrong is logged at errors.clientErrorLogLevel", () => 
       /cannot make a connection.*not you/,
       async () => {
         forbid();
-        await (await connectWebsocket({ welcome: false })).closed;
+        await (
+          await connectWebsocket({ welcome: false })
+        ).closed;
       },
     ],
     [

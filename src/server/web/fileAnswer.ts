@@ -1,10 +1,15 @@
 /** A file as it is sent to one client: the copy or encoding that suits it, and the headers that describe that. */
 import * as fs from "node:fs";
 import type { Readable } from "node:stream";
+import {
+  ContentTags,
+  tagOfContent,
+  type FileIdentity,
+} from "../../staticFile/contentTag";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { chooseStored, isCompressible, type Encoding } from "./compression";
 import { valueOf } from "./headers";
-import { etagOf, type FileIdentity, type Validators } from "./preconditions";
+import { etagOf, versionOf, type Validators } from "./preconditions";
 import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import { encodingFor } from "./write";
@@ -30,6 +35,8 @@ export interface FileAnswer {
   /** The bytes are a compressed copy. */
   storedEncoding?: Encoding;
 }
+
+const contentTags = new ContentTags();
 
 const UNKNOWN_TYPE = "application/octet-stream";
 
@@ -104,17 +111,18 @@ export async function validatorsOf(
   const { lastModified } = file;
   const etag = request.projectValueOf("etag");
   if (etag !== undefined) return { etag, lastModified };
-  const known = await identityOf(file, config.enableEtag === true);
-  if (!known) return { etag: undefined, lastModified };
+  const isStrict = config.strictHttp === true;
+  const version =
+    config.enableEtag === true
+      ? await (isStrict ? contentOf(file) : datedVersionOf(file))
+      : undefined;
+  if (version === undefined) return { etag: undefined, lastModified };
   const options = {
     encoding: encoding ?? file.storedEncoding,
     // what is compressed on the way is not the same everywhere
-    isStrong: config.strictHttp === true && !encoding,
+    isStrong: isStrict && !encoding,
   };
-  return {
-    etag: etagOf(known, options),
-    lastModified,
-  };
+  return { etag: etagOf(version, options), lastModified };
 }
 
 /** The headers that a file has, whatever the status will be. */
@@ -158,21 +166,34 @@ function varyByEncoding({ responseHeaders }: WebRequest): void {
   responseHeaders.push(["Vary", "Accept-Encoding"]);
 }
 
-/** Size and times of the file behind an answer; streams that are no files have none. */
-async function identityOf(
-  { path, length, lastModified, ctimeMs = 0, fileStream }: FileAnswer,
-  isWanted: boolean,
-): Promise<FileIdentity | undefined> {
-  if (!isWanted) return undefined;
+/** Who replaces a file can give the new one the size and the time of the old one, but not its bytes. */
+async function contentOf(file: FileAnswer): Promise<string | undefined> {
+  if (file.content) return tagOfContent(file.content);
+  const known = await identityOf(file);
+  return known && contentTags.of(known.path, known);
+}
+
+async function datedVersionOf(file: FileAnswer): Promise<string | undefined> {
+  const known = await identityOf(file);
+  return known && versionOf(known.size, known.lastModified);
+}
+
+/** Place, size and times of the file behind an answer; streams that are no files have none. */
+async function identityOf({
+  path,
+  length,
+  lastModified,
+  ctimeMs = 0,
+  fileStream,
+}: FileAnswer): Promise<(FileIdentity & { path: string }) | undefined> {
   if (path !== undefined && typeof length === "number" && lastModified)
-    return { size: length, lastModified, ctimeMs };
-  const streamPath: unknown = (fileStream as { path?: unknown } | undefined)
-    ?.path;
+    return { path, size: length, lastModified, ctimeMs };
+  const streamPath = (fileStream as { path?: unknown } | undefined)?.path;
   if (typeof streamPath !== "string" && !Buffer.isBuffer(streamPath))
     return undefined;
   try {
     const { size, mtime, ctimeMs } = await fs.promises.stat(streamPath);
-    return { size, lastModified: mtime, ctimeMs };
+    return { path: String(streamPath), size, lastModified: mtime, ctimeMs };
   } catch {
     return undefined; // it vanished: reading it will say so
   }

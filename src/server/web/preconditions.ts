@@ -16,26 +16,17 @@ export interface EtagOptions {
   isStrong?: boolean;
 }
 
-/** What tells the content of a file from what it was. */
-export interface FileIdentity {
-  size: number;
-  lastModified: Date;
-  /** When anything of it changed, in ms since the epoch, with fractions. */
-  ctimeMs: number;
+/** What version 29 tells versions of a file apart by: `<size>-<mtime>` in hex. */
+export function versionOf(size: number, lastModified: Date): string {
+  return `${size.toString(16)}-${Math.floor(lastModified.getTime()).toString(16)}`;
 }
 
-/**
- * `W/"<size>-<mtime>"` in hex, as version 29 has it. A strong one also has the time of the last change of the file, in
- * microseconds: who replaces a file can give the new one the size and the `mtime` of the old one.
- */
+/** The tag of one version of a file. */
 export function etagOf(
-  { size, lastModified, ctimeMs }: FileIdentity,
+  version: string,
   { encoding, isStrong }: EtagOptions = {},
 ): string {
-  const suffix = encoding ? `-${encoding}` : "";
-  const facts = [size, Math.floor(lastModified.getTime())];
-  if (isStrong) facts.push(Math.round(ctimeMs * 1000));
-  const tag = `"${facts.map((fact) => fact.toString(16)).join("-")}${suffix}"`;
+  const tag = encoding ? `"${version}-${encoding}"` : `"${version}"`;
   return isStrong ? tag : `W/${tag}`;
 }
 
