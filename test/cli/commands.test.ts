@@ -184,11 +184,11 @@ describe("generators", () => {
   });
 
   test("what they write holds what was asked for", () => {
-    expect(read("src/actions/deep.ts")).toContain('this.name = "deep"');
-    expect(read("src/actions/deep.ts")).toContain("class Deep extends Action");
+    expect(read("src/actions/deep.ts")).toContain('name: "deep"');
+    expect(read("src/actions/deep.ts")).toContain("const deep = defineAction(");
     expect(read("src/actions/deep.ts")).toContain('"it\'s deep"');
-    expect(read("src/tasks/work.ts")).toContain("this.frequency = 60000;");
-    expect(read("src/tasks/work.ts")).toContain('this.queue = "low"');
+    expect(read("src/tasks/work.ts")).toContain("frequency: 60000,");
+    expect(read("src/tasks/work.ts")).toContain('queue: "low"');
     const initializer = read("src/initializers/setup.ts");
     expect(initializer).toContain("this.loadPriority = 7;");
     expect(initializer).toContain("this.stopPriority = 1000;");
@@ -196,6 +196,34 @@ describe("generators", () => {
     expect(read("__tests__/bin/say-hi.ts")).toContain(
       'from "../../src/bin/say-hi"',
     );
+  });
+
+  test("with --class they write the form of version 29", async () => {
+    await generate("generate-action", "--name=old-form", "--class");
+    const action = read("src/actions/old-form.ts");
+    expect(action).toContain("export class OldForm extends Action {");
+    expect(action).toContain('this.name = "old-form";');
+    await generate("generate-task", "--name=oldTask", "-f", "60000", "-c");
+    const task = read("src/tasks/oldTask.ts");
+    expect(task).toContain("export class OldTask extends Task {");
+    expect(task).toContain("this.frequency = 60000;");
+  });
+
+  test.each([
+    ["^4.1.0", true],
+    ["latest", true],
+    ["^3.25.0", false],
+  ])("with zod %s in the project, schemas: %s", async (range, isUsed) => {
+    const packageJson = { name: "made", dependencies: { zod: range } };
+    project.write("package.json", JSON.stringify(packageJson));
+    const name = `zod${range.replace(/\W/g, "")}`;
+    await generate("generate-action", `--name=${name}`);
+    const action = read(`src/actions/${name}.ts`);
+    expect(action).toContain("defineAction");
+    expect(action.includes("inputs: z.object(")).toBe(isUsed);
+    if (!isUsed) return;
+    await generate("generate-task", `--name=${name}`);
+    expect(read(`src/tasks/${name}.ts`)).toContain("inputs: z.object(");
   });
 
   test("they never overwrite, and write all files or none", async () => {

@@ -137,10 +137,6 @@ const written = () =>
 
 beforeAll(async () => {
   project = generatedProject();
-  fs.symlinkSync(
-    path.join(repositoryRoot, "node_modules", "zod"),
-    project.path("node_modules/zod"),
-  );
   project.write("src/actions/users.ts", USERS);
   project.write("src/tasks/mail.ts", MAIL);
   const [first, check] = await Promise.all([

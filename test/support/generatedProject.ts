@@ -11,7 +11,7 @@ import { RUN_TYPESCRIPT } from "./sources";
 import { repositoryRoot, TemporaryProject } from "./temporaryProject";
 
 /** Packages that the code of a new project imports. */
-const PACKAGES = ["ioredis", "ioredis-mock", "winston", "ws"];
+const PACKAGES = ["ioredis", "ioredis-mock", "winston", "ws", "zod"];
 
 /** A folder in which `actionhero` is this repository's `src`, as `npm install` would put it there. */
 export function linkedProject(

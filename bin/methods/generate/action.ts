@@ -1,5 +1,12 @@
 import { CLI } from "../../../src/cli/cli";
 import { generateComponent } from "../../../src/cli/generate/component";
+import { classInput, templateOf } from "../../../src/cli/generate/form";
+
+interface Params {
+  name: string;
+  description: string;
+  class?: boolean;
+}
 
 export class GenerateAction extends CLI {
   constructor() {
@@ -21,10 +28,11 @@ export class GenerateAction extends CLI {
         requiredValue: true,
         description: "what the action does",
       },
+      class: classInput,
     };
   }
 
-  async run({ params }: { params: { name: string; description: string } }) {
+  async run({ params }: { params: Params }) {
     const { name, description } = params;
     // loaded here, because loading it is what builds the configuration
     const { connectionVerbs } =
@@ -35,7 +43,7 @@ export class GenerateAction extends CLI {
       );
     generateComponent(
       [
-        { template: "action.ts", path: "action" },
+        { template: templateOf("action", params.class), path: "action" },
         { template: "test/action.ts", path: "test", folder: "actions" },
       ],
       { name, description, testTitle: `Action: ${name}` },

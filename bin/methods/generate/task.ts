@@ -1,5 +1,6 @@
 import { CLI } from "../../../src/cli/cli";
 import { generateComponent } from "../../../src/cli/generate/component";
+import { classInput, templateOf } from "../../../src/cli/generate/form";
 import { wholeNumber } from "../../../src/cli/wholeNumber";
 
 interface Params {
@@ -7,6 +8,7 @@ interface Params {
   queue: string;
   description: string;
   frequency: string;
+  class?: boolean;
 }
 
 export class GenerateTask extends CLI {
@@ -41,6 +43,7 @@ export class GenerateTask extends CLI {
         requiredValue: true,
         description: "how often it runs by itself, in ms; 0 for never",
       },
+      class: classInput,
     };
   }
 
@@ -48,7 +51,7 @@ export class GenerateTask extends CLI {
     const { name, queue, description } = params;
     generateComponent(
       [
-        { template: "task.ts", path: "task" },
+        { template: templateOf("task", params.class), path: "task" },
         { template: "test/task.ts", path: "test", folder: "tasks" },
       ],
       {

@@ -2,6 +2,7 @@ import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
 import { formatTable } from "../../../src/cli/table";
 import type { Task } from "../../../src";
+import { tableOf } from "../../../src/input/schemaPlan";
 
 export class TaskList extends CLI {
   static readonly printsData = true;
@@ -75,6 +76,6 @@ function describeTask(task: Task): Record<string, unknown> {
     concurrency,
     maxFailed,
     middleware,
-    inputs,
+    inputs: inputs && tableOf(inputs),
   };
 }

@@ -36,6 +36,7 @@ export function generateComponent(
   const code = {
     ...(Object.fromEntries(texts) as Record<string, string | number>),
     className: className(values.name, files[0]!.template),
+    valueName: valueName(values.name, files[0]!.template),
   };
   const targets = files.map((file) =>
     path.join(folderOf(file.path), file.folder ?? "", `${values.name}.ts`),
@@ -66,15 +67,32 @@ function importPath(from: string, to: string): string {
 
 /** The class is named after the thing: `listUsers` and `list-users` are `ListUsers`. */
 export function className(name: string, template: string): string {
-  const words = path.posix
+  const joined = joinWords(name);
+  return isIdentifier(joined) ? joined : `My${base(template)}${joined}`;
+}
+
+/** So is the constant of a definition: `list-users` is `listUsers`. */
+export function valueName(name: string, template: string): string {
+  const joined = joinWords(name);
+  const camelCase = joined.slice(0, 1).toLowerCase() + joined.slice(1);
+  return isIdentifier(camelCase) ? camelCase : `my${base(template)}${joined}`;
+}
+
+function joinWords(name: string): string {
+  return path.posix
     .basename(name)
     .split(/[^\p{L}\p{N}_$]+/u)
-    .filter((word) => word !== "");
-  const joined = words
+    .filter((word) => word !== "")
     .map((word) => word[0]!.toUpperCase() + word.slice(1))
     .join("");
-  const isUsable = /^[\p{L}_$]/u.test(joined) && !IMPORTED.includes(joined);
-  return isUsable ? joined : `My${base(template)}${joined}`;
+}
+
+function isIdentifier(name: string): boolean {
+  return (
+    /^[\p{L}_$]/u.test(name) &&
+    !IMPORTED.includes(name) &&
+    !RESERVED.includes(name)
+  );
 }
 
 /** What templates import: a class of the same name would hide it. */
@@ -88,10 +106,20 @@ const IMPORTED = [
   "Process",
   "Server",
   "Task",
+  "defineAction",
+  "defineTask",
+  "z",
 ];
 
+/** Words that name no constant of a module. */
+const RESERVED =
+  "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof undefined var void while with yield".split(
+    " ",
+  );
+
+/** `"action.schema.ts"` is a template of actions. */
 function base(template: string): string {
-  const kind = path.basename(template, ".ts");
+  const [kind] = path.basename(template).split(".") as [string];
   return kind === "cli" ? "Command" : kind[0]!.toUpperCase() + kind.slice(1);
 }
 

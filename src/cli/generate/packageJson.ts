@@ -20,6 +20,8 @@ export interface PackageJson {
 
 /** Packages that the code of a new project imports; their ranges are the framework's own. */
 const DEPENDENCIES = ["ioredis", "ioredis-mock", "winston", "ws"];
+/** What the example actions describe their params with. */
+const EXAMPLE_DEPENDENCIES = ["zod"];
 const DEV_DEPENDENCIES = ["@types/node", "prettier", "tsx", "typescript"];
 const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 
@@ -39,7 +41,9 @@ const PLACEHOLDER_TEST = 'echo "Error: no test specified" && exit 1';
 export function projectPackageJson(
   folder: string,
   flavour: Flavour,
+  minimal = false,
 ): PackageJson {
+  const examples = minimal ? [] : EXAMPLE_DEPENDENCIES;
   return {
     name: packageName(path.basename(path.resolve(folder))),
     description: "an actionhero project",
@@ -62,7 +66,10 @@ export function projectPackageJson(
       lint: LINT,
       pretty: 'prettier --write "src/*/**" "__tests__/*/**"',
     },
-    dependencies: { actionhero: ownSpec(folder), ...ranges(DEPENDENCIES) },
+    dependencies: {
+      actionhero: ownSpec(folder),
+      ...ranges([...DEPENDENCIES, ...examples]),
+    },
     devDependencies: ranges([...DEV_DEPENDENCIES, ...JEST_DEPENDENCIES]),
     jest: jestConfig(flavour),
   };

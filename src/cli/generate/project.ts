@@ -7,6 +7,7 @@ import {
   mergePackageJson,
   projectPackageJson,
   readPackageJson,
+  type PackageJson,
 } from "./packageJson";
 import { Scaffold } from "./scaffold";
 import { writeSecrets } from "./secrets";
@@ -58,11 +59,7 @@ const SOURCES = [
   "actions/swagger.ts",
 ];
 
-const EXAMPLE_SOURCES = [
-  "actions/cacheTest.ts",
-  "actions/randomNumber.ts",
-  "tasks/runAction.ts",
-];
+const EXAMPLE_SOURCES = ["tasks/runAction.ts"];
 
 /** Template below `bin/templates/project`, file in the project. */
 const TEMPLATES = {
@@ -73,6 +70,8 @@ const TEMPLATES = {
 };
 
 const EXAMPLE_TEMPLATES = {
+  "cacheTest.ts": "src/actions/cacheTest.ts",
+  "randomNumber.ts": "src/actions/randomNumber.ts",
   "buildInfo.ts": "src/initializers/buildInfo.ts",
   "env.example": ".env.example",
   Dockerfile: "Dockerfile",
@@ -103,7 +102,8 @@ export function generateProject(
   for (const source of sources) scaffold.copySource(source, `src/${source}`);
   scaffold.copyFolder("public", ["javascript"]);
 
-  writePackageJson(folder, scaffold, flavour);
+  const wanted = projectPackageJson(folder, flavour, minimal);
+  writePackageJson(folder, scaffold, wanted);
   const name = String(readPackageJson(folder)?.name);
   const templates = minimal
     ? TEMPLATES
@@ -131,9 +131,8 @@ function newProjectSource(
 function writePackageJson(
   folder: string,
   scaffold: Scaffold,
-  flavour: Flavour,
+  wanted: PackageJson,
 ): void {
-  const wanted = projectPackageJson(folder, flavour);
   const present = readPackageJson(folder);
   if (!present) {
     scaffold.write("package.json", toText(wanted));

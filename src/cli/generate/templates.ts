@@ -48,5 +48,5 @@ export function stringLiteral(value: string): string {
 
 function breakLongAssignment(line: string): string {
   if (line.length <= PRINT_WIDTH) return line;
-  return line.replace(/^( *)(this\.\w+ =) (["'].*)$/, "$1$2\n$1  $3");
+  return line.replace(/^( *)(this\.\w+ =|\w+:) (["'].*)$/, "$1$2\n$1  $3");
 }

@@ -11,20 +11,25 @@ test("every placeholder needs a value", () => {
   expect(() => fillTemplate("%%c%%", { a: "x" })).toThrow("%%c%%");
 });
 
+const descriptions = [
+  "plain",
+  'with "quotes"',
+  "it's",
+  `both "quotes" and it's`,
+  "back\\slash and\nnew line",
+  "a text that is so long that the assignment does not fit on one line of code",
+];
+const forms = ["action.ts", "action.schema.ts", "action.class.ts"];
+
 test.each([
-  ["plain"],
-  ['with "quotes"'],
-  ["it's"],
-  [`both "quotes" and it's`],
-  ["back\\slash and\nnew line"],
-  [
-    "a text that is so long that the assignment does not fit on one line of code",
-  ],
-])("%j is written as prettier writes it", async (description) => {
-  const code = fillCode(readTemplate("action.ts"), {
+  ...descriptions.map((description) => [description, forms[0]]),
+  ...forms.slice(1).map((form) => [descriptions.at(-1)!, form]),
+])("%j in %s is written as prettier writes it", async (description, form) => {
+  const code = fillCode(readTemplate(form), {
     name: stringLiteral("someAction"),
     description: stringLiteral(description),
     className: "SomeAction",
+    valueName: "someAction",
   });
   const prettier = require.resolve("prettier/bin/prettier.cjs");
   const formatted = await runOk(
@@ -33,6 +38,6 @@ test.each([
     { input: code },
   );
   expect(formatted).toBe(code);
-  const written = /this\.description =\s+(.*);/.exec(code)![1];
+  const written = /\bdescription(?: =|:)\s+(.*)[;,]$/m.exec(code)![1];
   expect(JSON.parse(JSON.stringify(eval(written)))).toBe(description);
 });
