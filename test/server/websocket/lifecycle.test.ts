@@ -143,7 +143,9 @@ describe("heartbeat", () => {
 
   test("leaves a client that is slow, as long as it reads", async () => {
     config.websocket.maxBufferedBytes = 0;
-    await beat(300);
+    const intervalMs = 2000;
+    const pauseMs = 300; // also on a busy machine far below the interval
+    await beat(intervalMs);
     const client = await connect();
     client.ws.pause();
     const [connection] = server().connections();
@@ -152,11 +154,11 @@ describe("heartbeat", () => {
       // more than the system's buffers take
       await connection.sendMessage({ context: "alert", text });
     // it reads a little now and then, and answers pings only when it has read all
-    for (let i = 1; i < 8; i++) {
+    for (let i = 1; i * pauseMs < 1.2 * intervalMs; i++) {
       client.ws.resume();
       await until(() => client.messages.length > i);
       client.ws.pause();
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
     expect(connection.destroyed).toBe(false);
     answering(client);
