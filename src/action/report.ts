@@ -55,6 +55,7 @@ export function reportAction(
       `cannot report the action \`${textForLogging(data.action)}\``,
       "error",
       {
+        to: data.connection.remoteIP,
         error: String(failure),
         stack: (failure as Error | undefined)?.stack,
       },
