@@ -758,7 +758,7 @@ export class WorkerProcess {
     return this.environment.monotonic() - this.steadySince >= this.leaseMs;
   }
 
-  /** One process of the cluster does it, once in a lease. */
+  /** All processes together look at each worker once in a lease. */
   private async repairOrphans(): Promise<void> {
     const jobs = await this.store.repairOrphans(this.leaseMs);
     if (jobs.length > 0) this.listener.repaired(jobs);

@@ -233,16 +233,28 @@ export class RedisStore implements QueueStore {
   }
 
   async findOrphans(): Promise<Orphan[]> {
-    const reply = (await this.intime("FIND_ORPHANS", [])) as string[];
     const orphans: Orphan[] = [];
-    for (let i = 0; i < reply.length; i += 2)
-      orphans.push({ member: reply[i]!, record: reply[i + 1] || undefined });
+    let cursor = "0";
+    do {
+      const reply = (await this.intime("FIND_ORPHANS", [cursor])) as string[];
+      for (let i = 1; i < reply.length; i += 2)
+        orphans.push({ member: reply[i]!, record: reply[i + 1] || undefined });
+      cursor = reply[0]!;
+    } while (cursor !== "0");
     return orphans;
   }
 
-  async repairOrphans(periodMs = 0): Promise<Returned[]> {
-    const args = [this.date(), periodMs];
-    return returnedOf(await this.once("REPAIR_ORPHANS", args));
+  async repairOrphans(periodMs?: number): Promise<Returned[]> {
+    if (periodMs !== undefined)
+      return (await this.repairPage("", periodMs)).returned;
+    const returned: Returned[] = [];
+    let cursor = "0";
+    do {
+      const page = await this.repairPage(cursor);
+      returned.push(...page.returned);
+      ({ cursor } = page);
+    } while (cursor !== "0");
+    return returned;
   }
 
   // ------------------------------------------------------------------ fetch
@@ -615,6 +627,12 @@ export class RedisStore implements QueueStore {
     if (reply === 1) return { state: "added" };
     const [state, id] = reply as ["known", string];
     return { state, id };
+  }
+
+  private async repairPage(cursor: string, periodMs = 0) {
+    const args = [this.date(), cursor, periodMs];
+    const reply = (await this.once("REPAIR_ORPHANS", args)) as string[];
+    return { cursor: reply[0]!, returned: returnedOf(reply.slice(1)) };
   }
 
   private once(script: ScriptName, args: Args): Promise<unknown> {

@@ -369,7 +369,8 @@ export interface QueueStore {
   findOrphans(): Promise<Orphan[]>;
   /**
    * Reap them.
-   * @param periodMs do nothing when any process did it within this time
+   * @param periodMs look at a share of the workers only, so that calls from any number of processes look at each worker once
+   * in this time (default: at all of them)
    */
   repairOrphans(periodMs?: number): Promise<Returned[]>;
 

@@ -139,23 +139,28 @@ export const REAP = operation(
 `,
 );
 
+/** Workers that one call looks at. */
+const ORPHAN_PAGE = 200;
+
+/** `orphansFrom(cursor)`: the next cursor, '0' at the end, and member and owner of each that was found. Needs BASE. */
 const ORPHANS = `
-local function orphans()
-  local found = {}
-  for _, member in ipairs(try('SMEMBERS', ns .. 'workers') or {}) do
+local function orphansFrom(cursor)
+  local page, found = try('SSCAN', ns .. 'workers', cursor, 'COUNT', ${ORPHAN_PAGE}) or {'0', {}}, {}
+  for _, member in ipairs(page[2]) do
     local owner = try('GET', ns .. 'ah:owner:' .. member)
     if owner and redis.call('EXISTS', ns .. 'ah:proc:' .. owner) == 0 then found[#found + 1] = {member, owner} end
   end
-  return found
+  return page[1], found
 end
 `;
 
-// Returns member and record ('' for none) of each.
+// Arguments: cursor. Returns the next one, then member and record ('' for none) of each.
 export const FIND_ORPHANS = operation(
   [ORPHANS],
   `
-  local result = {}
-  for _, orphan in ipairs(orphans()) do
+  local cursor, orphans = orphansFrom(${A})
+  local result = {cursor}
+  for _, orphan in ipairs(orphans) do
     result[#result + 1] = orphan[1]
     result[#result + 1] = try('GET', ns .. 'worker:' .. orphan[1]) or ''
   end
@@ -163,21 +168,30 @@ export const FIND_ORPHANS = operation(
 `,
 );
 
-// Arguments: date, ms in which it is done once, or 0. Returns what, member, queue and job per worker.
+// Arguments: date, cursor or '', ms in which all workers are looked at. Returns the next cursor, then what, member, queue and
+// job per worker. Without a cursor it is everybody's: what one process has looked at, the others need not.
 export const REPAIR_ORPHANS = operation(
   [...RETURNING, ORPHANS],
   `
   allowWhenFull()
-  local result, done = {}, ns .. 'ah:orphans-repaired'
-  if ${B} ~= '0' then
-    if redis.call('EXISTS', done) == 1 then return result end
-    redis.call('SET', done, '1')
-    expire(done, ${B})
+  local state, cursor = ns .. 'ah:orphan-sweep', ${B}
+  local isShared = cursor == ''
+  if isShared then
+    local known = try('HMGET', state, 'cursor', 'at')
+    if not known then redis.call('DEL', state) known = {} end
+    local count, elapsed = try('SCARD', ns .. 'workers') or 0, time - tonumber(known[2] or '0')
+    -- a page of a small set is all of it
+    local waitMs = count <= ${ORPHAN_PAGE} and tonumber(${C}) or ${C} * ${ORPHAN_PAGE} / count
+    if elapsed >= 0 and elapsed < waitMs then return {''} end
+    cursor = known[1] or '0'
   end
-  for _, orphan in ipairs(orphans()) do
+  local nextCursor, orphans = orphansFrom(cursor)
+  local result = {nextCursor}
+  for _, orphan in ipairs(orphans) do
     local name = string.match(orphan[1], '^[^:]*:[^:]*') or orphan[1]
     for _, part in ipairs(giveBack(orphan[2], orphan[1], name, true, ${A})) do result[#result + 1] = part end
   end
+  if isShared then redis.call('HSET', state, 'cursor', nextCursor, 'at', text(time)) end
   return result
 `,
 );
