@@ -2,7 +2,7 @@
 import { api } from "../api";
 import { config, id } from "../config/config";
 import { log, type ActionheroLogLevel } from "../log/log";
-import type { PlanChange, PlannedTask } from "../resque/store/store";
+import type { Due, PlanChange, PlannedTask } from "../resque/store/store";
 import { requireTask } from "./find";
 import {
   argsOfRuns,
@@ -34,13 +34,16 @@ export async function enqueueRecurrentTask(taskName: string): Promise<void> {
   if (!isPeriodic(task)) return;
   const plan = await planInForce(task);
   if (!plan) return; // newer code has no such periodic task
-  if (await planNextRun(task, plan))
+  if (await planNextRun(task, plan, await nextDue(plan)))
     log(`re-enqueued recurrent job ${taskName}`, levelOf("reEnqueue"));
 }
 
 /** @returns false when it has no time to come */
-async function planNextRun(task: Task, plan: Plan): Promise<boolean> {
-  const due = await nextDue(plan);
+async function planNextRun(
+  task: Task,
+  plan: Plan,
+  due: Due | "never",
+): Promise<boolean> {
   if (due === "never") {
     warnOfNoRun(task);
     return false;
@@ -124,7 +127,7 @@ async function enqueueAtStart(planned: Planned): Promise<boolean> {
   const { task, own } = planned;
   if (own === NO_PLAN) return false;
   await markStopped(task, false);
-  if (!(await enqueueFirst(task))) return false;
+  if (!(await enqueueFirst(planned))) return false;
   log(`enqueuing periodic task: ${task.name}`, levelOf("enqueue"));
   return true;
 }
@@ -208,7 +211,10 @@ async function markStopped({ name }: Task, isStopped: boolean): Promise<void> {
 }
 
 /** @returns false when it was there, or has no time to come */
-export async function enqueueFirst(task: Task): Promise<boolean> {
+export async function enqueueFirst({
+  task,
+  declared,
+}: Planned): Promise<boolean> {
   const plan = planOf(task);
   if (!plan) return false;
   const queue = requireQueue();
@@ -229,7 +235,9 @@ export async function enqueueFirst(task: Task): Promise<boolean> {
   // one that is overdue runs as soon as a scheduler comes to it
   const now = await queue.connection.store.now();
   if (times.some((s) => s * 1000 <= now || s * 1000 === atMs)) return false;
-  return planNextRun(task, plan);
+  // the time may have come meanwhile: a run that was planned before runs at present, the first one of all is due at once
+  const isOver = now >= atMs && Boolean(declared?.sinceMs);
+  return planNextRun(task, plan, isOver ? await nextDue(plan) : due);
 }
 
 async function isQueued({ name }: Task, plan: Plan): Promise<boolean> {

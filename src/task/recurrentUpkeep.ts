@@ -41,7 +41,7 @@ export async function enqueueLostRecurrentTasks(
     if ((await runningTasks()).has(runOf(task)) || (await isWaiting(task)))
       continue;
     if (!missedBefore.has(task.name)) missed.add(task.name);
-    else if (await enqueueFirst(task))
+    else if (await enqueueFirst(planned))
       log(`enqueued the periodic task ${task.name}, which was lost`, "warning");
   }
   return missed;

@@ -71,6 +71,20 @@ describeOnEachEngine("a periodic task that was changed", () => {
     expect(await waiting()).toEqual([{ queue: "default" }]);
   });
 
+  test("a scheduler that starts for the first time right before a cron time does not drop that run", async () => {
+    const nextYear = new Date(new Date().getFullYear() + 1, 0, 1).getTime();
+    const clock = jest
+      .spyOn(store(), "now")
+      .mockResolvedValueOnce(nextYear - 1)
+      .mockResolvedValue(nextYear + 1);
+    try {
+      expect(await boot({ cron: "0 0 1 1 *" })).toEqual(["tick"]);
+    } finally {
+      clock.mockRestore();
+    }
+    expect(await store().delayedSeconds()).toEqual([nextYear / 1000]);
+  });
+
   test("its new frequency counts from the last run on", async () => {
     await bootAndRun({ frequency: HOUR_MS });
     expect(await waiting()).toEqual([{ queue: "default", hours: 1 }]);
