@@ -9,6 +9,8 @@ import {
   applyInputs,
   isThenable,
   reduceParams,
+  type InputCall,
+  type SafeParams,
   type TextParams,
 } from "../input/field";
 import { applySchema } from "../input/schemaParams";
@@ -44,6 +46,10 @@ type MiddlewareNames = [global: readonly string[], local: readonly string[]];
 interface Answering {
   hasAnswered(connection: Connection, messageId: string | number): boolean;
   textParams(connection: Connection, params: object): TextParams;
+}
+
+interface Emitter {
+  emit(event: "actionComplete", data: ActionProcessor): boolean;
 }
 
 /** The `data` that actions and their middleware get. */
@@ -91,11 +97,23 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /**
-   * Run the action named by the arguments, else by the params. One function waits for all that takes its time: each
-   * `async` one on the way of every request costs a hundredth of it.
+   * Run the action named by the arguments, else by the params.
    * @returns this, when the response is complete; an action's error is in `response.error`, nothing is thrown
    */
-  async processAction(
+  processAction(
+    actionName?: string,
+    apiVersion?: string | number,
+  ): Promise<this> {
+    return this.process(undefined, actionName, apiVersion);
+  }
+
+  /**
+   * One function waits for all that takes its time: each `async` one on the way of every request costs a hundredth of it.
+   * @param server emits `actionComplete` as soon as the response is complete
+   * @throws what the listeners of the event throw
+   */
+  private async process(
+    server: Emitter | undefined,
     actionName?: string,
     apiVersion?: string | number,
   ): Promise<this> {
@@ -169,7 +187,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
       if (this.toRender !== true && !this.isAnswered()) this.toRender = true;
     }
     this.complete(status, error, errorId ?? this.hideOwnError());
+    server?.emit("actionComplete", this);
     return this;
+  }
+
+  /** Run the action that the params of a connection name; the server emits `actionComplete` when the response is complete. */
+  static runFor<Data extends ActionProcessor>(
+    server: Emitter,
+    data: Data,
+  ): Promise<Data> {
+    // a project may have put a function of its own around this one
+    if (data.processAction === processAction) return data.process(server);
+    return data.processAction().then(() => {
+      server.emit("actionComplete", data);
+      return data;
+    });
   }
 
   /** The fields that the built-in formatter adds to the log line of an error. */
@@ -244,9 +276,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
   private checkParams(sent: object): void | PromiseLike<void> {
     const inputs = (this.actionTemplate!.inputs ?? NO_INPUTS) as Inputs;
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
-    const text = () => this.textParams(sent);
     if (isStandardSchema(inputs)) {
-      const call = { errors: this, safeParams, text: text() };
+      const text = textOf(this.connection, sent);
+      const call = { errors: this, safeParams, text };
       const checked = applySchema(planOf(inputs), this.params, call);
       if (isThenable(checked))
         return checked.then((params) => void (this.params = params as never));
@@ -258,19 +290,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
       inputs,
       safeParams,
     ) as typeof this.params;
-    const call = { errors: this, scope: this, safeParams, text };
+    const call = new ParamsCall(this, safeParams, sent);
     return applyInputs(inputs, this.params, call);
-  }
-
-  private textParams(sent: object): TextParams {
-    const { connection } = this;
-    const server = this.server();
-    return server?.textParams?.(connection, sent) ?? textParamsOf(sent);
-  }
-
-  /** In-line actions have none. */
-  private server(): Partial<Answering> | undefined {
-    return api.servers?.servers[this.connection.type];
   }
 
   /** The params are what they are now: how the action ends without being run, or undefined. */
@@ -353,7 +374,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   private isAnswered(): boolean {
     const { connection, messageId } = this;
-    return this.server()?.hasAnswered?.(connection, messageId) ?? false;
+    return serverOf(connection)?.hasAnswered?.(connection, messageId) ?? false;
   }
 
   private attachError(error: unknown): void {
@@ -371,6 +392,36 @@ export class ActionProcessor<ActionClass extends Action = any> {
     } catch {
       this.response = withError(response, error); // frozen, or its `error` has only a getter
     }
+  }
+}
+
+const { processAction } = ActionProcessor.prototype;
+
+/** In-line actions have none. */
+function serverOf({ type }: Connection): Partial<Answering> | undefined {
+  return api.servers?.servers[type];
+}
+
+/** Which params of a request came as text. */
+function textOf(connection: Connection, sent: object): TextParams {
+  const server = serverOf(connection);
+  return server?.textParams?.(connection, sent) ?? textParamsOf(sent);
+}
+
+/** How the inputs of an action are applied to the params of a request. */
+class ParamsCall implements InputCall {
+  readonly scope: unknown;
+
+  constructor(
+    readonly errors: ActionProcessor,
+    readonly safeParams: SafeParams,
+    private readonly sent: object,
+  ) {
+    this.scope = errors;
+  }
+
+  text(): TextParams {
+    return textOf(this.errors.connection, this.sent);
   }
 }
 

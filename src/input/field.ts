@@ -49,89 +49,174 @@ export function applyInputs(
   inputs: Inputs,
   params: Params,
   call: InputCall,
-): void | Promise<void> {
-  const steps = stepsOf(inputs, params, call, "");
-  const first = steps.next();
-  return first.done ? undefined : finish(steps, first.value);
+): Outcome {
+  return new Application(inputs, params, call, "").run(0);
 }
 
-/** Yields what has to be waited for, and is told the outcome: most calls wait for nothing. */
-type Steps = Generator<PromiseLike<unknown>, void, unknown>;
+/** A promise only if something on the way takes its time. */
+type Outcome = void | Promise<void>;
 
-async function finish(
-  steps: Steps,
-  pending: PromiseLike<unknown>,
-): Promise<void> {
-  for (;;) {
-    const next = await pending.then(
-      (value) => steps.next(value),
-      (error: unknown) => steps.throw(error),
-    );
-    if (next.done) return;
-    pending = next.value;
+/**
+ * Takes the inputs of one object through their steps. Each step calls the next one, and only those that wait make a
+ * promise and a closure: most calls wait for nothing, and are on the way of every request (bench/http.ts).
+ */
+class Application {
+  private readonly names: readonly string[];
+
+  /** @param prefix the dotted path of `params`, for names in errors */
+  constructor(
+    private readonly inputs: Inputs,
+    private readonly params: Params,
+    private readonly call: InputCall,
+    private readonly prefix: string,
+  ) {
+    this.names = Object.keys(inputs);
   }
-}
 
-/** @param prefix the dotted path of `params`, for names in errors */
-function* stepsOf(
-  inputs: Inputs,
-  params: Params,
-  context: InputCall,
-  prefix: string,
-): Steps {
-  const { errors, scope } = context;
-  for (const key of Object.keys(inputs)) {
-    const input = inputs[key]!;
-    const name = prefix + key;
-    let value: unknown = Object.hasOwn(params, key) ? params[key] : undefined;
-
-    if (value === undefined && input.default !== undefined) {
-      value = defaultOf(input, scope);
-      if (isThenable(value)) value = yield value;
-      setOwn(params, key, value);
+  /** @param first the position of the first input that is left */
+  run(first: number): Outcome {
+    const { names } = this;
+    for (let i = first; i < names.length; i++) {
+      const name = names[i]!;
+      const pending = this.apply(this.inputs[name]!, name);
+      if (pending) return pending.then(() => this.run(i + 1));
     }
-    if (value !== undefined && input.formatter !== undefined) {
-      for (const method of listOf(input.formatter)) {
-        value = call(method, scope, value, key);
-        if (isThenable(value)) value = yield value;
+  }
+
+  private apply(input: Input, key: string): Outcome {
+    const { params } = this;
+    const value: unknown = Object.hasOwn(params, key) ? params[key] : undefined;
+    if (value !== undefined || input.default === undefined)
+      return this.format(input, key, value);
+    const settled = defaultOf(input, this.call.scope);
+    return isThenable(settled)
+      ? Promise.resolve(settled).then((late) =>
+          this.takeDefault(input, key, late),
+        )
+      : this.takeDefault(input, key, settled);
+  }
+
+  private takeDefault(input: Input, key: string, value: unknown): Outcome {
+    setOwn(this.params, key, value);
+    return this.format(input, key, value);
+  }
+
+  private format(input: Input, key: string, value: unknown): Outcome {
+    return value === undefined || input.formatter === undefined
+      ? this.checkFile(input, key, value)
+      : this.runFormatters(input, key, value, 0);
+  }
+
+  /** @param first the position of the first formatter that is left */
+  private runFormatters(
+    input: Input,
+    key: string,
+    given: unknown,
+    first: number,
+  ): Outcome {
+    const methods = listOf(input.formatter!);
+    let value = given;
+    for (let i = first; i < methods.length; i++) {
+      value = invoke(methods[i]!, this.call.scope, value, key);
+      if (isThenable(value))
+        return Promise.resolve(value).then((late) =>
+          this.runFormatters(input, key, late, i + 1),
+        );
+    }
+    setOwn(this.params, key, value);
+    return this.checkFile(input, key, value);
+  }
+
+  private checkFile(input: Input, key: string, value: unknown): Outcome {
+    const { file, validator } = input;
+    if (value === undefined) return this.conclude(input, key, value);
+    if (file !== undefined) {
+      const failure = fileFailure(file, value, this.prefix + key);
+      if (failure !== undefined) this.noteBad(key, failure);
+    }
+    return validator === undefined
+      ? this.conclude(input, key, value)
+      : this.runValidators(input, key, value, 0);
+  }
+
+  /** @param first the position of the first validator that is left */
+  private runValidators(
+    input: Input,
+    key: string,
+    value: unknown,
+    first: number,
+  ): Outcome {
+    const methods = listOf(input.validator!);
+    for (let i = first; i < methods.length; i++) {
+      try {
+        const result = invoke(methods[i]!, this.call.scope, value, key);
+        if (isThenable(result))
+          return this.awaitValidator(key, result).then(() =>
+            this.runValidators(input, key, value, i + 1),
+          );
+        this.noteResult(key, result);
+      } catch (error) {
+        this.noteThrown(key, error);
       }
-      setOwn(params, key, value);
     }
-    if (value !== undefined && input.file !== undefined) {
-      const failure = fileFailure(input.file, value, name);
-      if (failure !== undefined) noteBad(errors, name, failure);
-    }
-    if (value !== undefined && input.validator !== undefined) {
-      for (const method of listOf(input.validator)) {
-        let failure: unknown;
-        try {
-          let result = call(method, scope, value, key);
-          if (isThenable(result)) result = yield result;
-          failure = failureOf(result, key);
-        } catch (error) {
-          failure = error ?? failureOf(false, key);
-        }
-        if (failure !== undefined) noteBad(errors, name, failure);
-      }
-    }
-    if (input.required === true && isMissing(value)) noteMissing(errors, name);
-    if (!input.schema || value === undefined) continue;
+    return this.conclude(input, key, value);
+  }
 
-    if (isStandardSchema(input.schema)) {
-      let checked = checkBySchema(input.schema, value, context, name);
-      if (isThenable(checked)) checked = yield checked;
-      setOwn(params, key, checked);
-      continue;
+  private async awaitValidator(
+    key: string,
+    pending: PromiseLike<unknown>,
+  ): Promise<void> {
+    try {
+      this.noteResult(key, await pending);
+    } catch (error) {
+      this.noteThrown(key, error);
     }
-    if (!value) continue;
+  }
+
+  private noteResult(key: string, result: unknown): void {
+    const failure = failureOf(result, key);
+    if (failure !== undefined) this.noteBad(key, failure);
+  }
+
+  private noteThrown(key: string, error: unknown): void {
+    this.noteBad(key, error ?? failureOf(false, key));
+  }
+
+  private noteBad(key: string, error: unknown): void {
+    noteBad(this.call.errors, this.prefix + key, error);
+  }
+
+  private conclude(input: Input, key: string, value: unknown): Outcome {
+    const { required, schema } = input;
+    if (required === true && isMissing(value))
+      noteMissing(this.call.errors, this.prefix + key);
+    if (!schema || value === undefined) return;
+
+    if (isStandardSchema(schema)) {
+      const name = this.prefix + key;
+      const checked = checkBySchema(schema, value, this.call, name);
+      if (isThenable(checked))
+        return Promise.resolve(checked).then((late) =>
+          setOwn(this.params, key, late),
+        );
+      setOwn(this.params, key, checked);
+      return;
+    }
+    if (value) return this.descend(key, value, schema);
+  }
+
+  /** The inputs of an object in the params. */
+  private descend(key: string, value: unknown, inputs: Inputs): Outcome {
+    const name = this.prefix + key;
     if (!isSchemaObject(value)) {
       const text = `Input for parameter "${name}" is not an object`;
-      noteBad(errors, name, new Error(text));
-      continue;
+      this.noteBad(key, new Error(text));
+      return;
     }
-    const nested = reduceParams(value, input.schema, context.safeParams ?? []);
-    setOwn(params, key, nested);
-    yield* stepsOf(input.schema, nested, context, `${name}.`);
+    const safeParams = this.call.safeParams ?? [];
+    const nested = reduceParams(value, inputs, safeParams);
+    setOwn(this.params, key, nested);
+    return new Application(inputs, nested, this.call, `${name}.`).run(0);
   }
 }
 
@@ -139,14 +224,14 @@ function* stepsOf(
 function checkBySchema(
   schema: StandardSchema,
   value: unknown,
-  { errors, text }: InputCall,
+  call: InputCall,
   name: string,
 ): unknown {
   const plan = planOf(schema);
   const [topLevel] = name.split(".", 1);
   const given =
-    plan.whole && text?.().has(topLevel!) ? plan.whole(value) : value;
-  const checked = checkValue(plan, given, errors, `${name}.`);
+    plan.whole && call.text?.().has(topLevel!) ? plan.whole(value) : value;
+  const checked = checkValue(plan, given, call.errors, `${name}.`);
   return isThenable(checked)
     ? checked.then((settled) => (settled.isGood ? settled.value : given))
     : checked.isGood
@@ -211,7 +296,7 @@ function listOf(methods: InputMethods): readonly (InputMethod | string)[] {
     : methods;
 }
 
-function call(
+function invoke(
   method: InputMethod | string,
   scope: unknown,
   value: unknown,

@@ -62,7 +62,12 @@ function hasOneHost(rawHeaders: readonly string[]): boolean {
   let count = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!;
-    if (name.length === 4 && name.toLowerCase() === "host") count++;
+    if (name.length === 4 && isHost(name)) count++;
   }
   return count <= 1;
+}
+
+/** Most clients write it in one of two ways, and a text in lower case is a new one. */
+function isHost(name: string): boolean {
+  return name === "Host" || name === "host" || name.toLowerCase() === "host";
 }

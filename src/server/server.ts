@@ -195,8 +195,8 @@ export abstract class Server extends EventEmitter {
   /** Run the action that `connection.params` names; resolves when `actionComplete` was emitted. */
   processAction(connection: Connection): Promise<ActionProcessor<any>> {
     return isContextOn()
-      ? continueContext({ connection }, () => completeAction(this, connection))
-      : completeAction(this, connection);
+      ? continueContext({ connection }, () => runAction(this, connection))
+      : runAction(this, connection);
   }
 
   /**
@@ -309,14 +309,11 @@ export abstract class Server extends EventEmitter {
 
 Object.assign(Server.prototype, FLAG_DEFAULTS);
 
-async function completeAction(
+function runAction(
   server: Server,
   connection: Connection,
 ): Promise<ActionProcessor<any>> {
-  const data = new ActionProcessor<any>(connection);
-  await data.processAction();
-  server.emit("actionComplete", data);
-  return data;
+  return ActionProcessor.runFor(server, new ActionProcessor<any>(connection));
 }
 
 /** Whether a member is the instance's or a subclass's, and not that of `Server`. */

@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { api, config, rebuildConfig } from "../../src/index";
 import {
   applyInputs,
@@ -345,4 +346,85 @@ describe("reduceParams", () => {
   test("an inherited name is not a declared one", () => {
     expect(reduceParams({ constructor: 1 }, {}, [])).toEqual({});
   });
+});
+
+/** Functions of inputs that throw, judge or change: at once, or when somebody has waited for them. */
+const METHODS: Record<string, (value: any) => unknown> = {
+  double: (value) => `${value}${value}`,
+  clear: () => undefined,
+  accept: () => true,
+  refuse: () => false,
+  complain: () => "a text",
+  fail: () => {
+    throw new Error("failed");
+  },
+};
+
+function inputsOf(specs: Spec[], isLate: boolean): Inputs {
+  const methodsOf = (names: readonly string[]) =>
+    names.map((name) =>
+      isLate ? async (value: any) => METHODS[name]!(value) : METHODS[name]!,
+    );
+  return Object.fromEntries(
+    specs.map(({ formatters, validators, given, nested }, i) => [
+      `input${i}`,
+      {
+        required: i % 2 === 0,
+        default: given
+          ? undefined
+          : isLate
+            ? async () => "default"
+            : () => "default",
+        formatter: methodsOf(formatters) as never,
+        validator: methodsOf(validators) as never,
+        schema: nested
+          ? { inner: { validator: methodsOf(["refuse"]) } }
+          : undefined,
+      },
+    ]),
+  ) as Inputs;
+}
+
+interface Spec {
+  formatters: string[];
+  validators: string[];
+  given: boolean;
+  nested: boolean;
+}
+
+test("functions that answer later lead to the same params and errors as those that answer at once", async () => {
+  const spec = fc.record({
+    formatters: fc.array(fc.constantFrom("double", "clear", "accept", "fail"), {
+      maxLength: 3,
+    }),
+    validators: fc.array(
+      fc.constantFrom("accept", "refuse", "complain", "fail"),
+      { maxLength: 3 },
+    ),
+    given: fc.boolean(),
+    nested: fc.boolean(),
+  });
+  const outcomeOf = (specs: Spec[], isLate: boolean) =>
+    apply(
+      inputsOf(specs, isLate),
+      Object.fromEntries(
+        specs.flatMap(({ given, nested }, i) =>
+          given
+            ? [[`input${i}`, nested ? { inner: i, other: i } : `value${i}`]]
+            : [],
+        ),
+      ),
+    ).then(
+      (result) =>
+        JSON.stringify(result, (_key, value: unknown) =>
+          value instanceof Error ? String(value) : value,
+        ),
+      String,
+    );
+  await fc.assert(
+    fc.asyncProperty(fc.array(spec, { maxLength: 4 }), async (specs) => {
+      expect(await outcomeOf(specs, true)).toBe(await outcomeOf(specs, false));
+    }),
+    { numRuns: 200 },
+  );
 });

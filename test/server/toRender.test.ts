@@ -3,11 +3,7 @@ import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
 import { ask } from "../support/ask";
 import { addActions } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
-import {
-  specHelper,
-  type ActionProcessor,
-  type Process,
-} from "../../src/index";
+import { ActionProcessor, specHelper, type Process } from "../../src/index";
 
 type Data = ActionProcessor<any>;
 
@@ -168,4 +164,26 @@ test("requests that failed without rendering do not hold the stop", async () => 
   await app.stop();
   expect(Date.now() - begin).toBeLessThan(5000);
   await app.start();
+});
+
+test("a function that a project puts around processAction sees the action before it is answered", async () => {
+  const seen: unknown[] = [];
+  const { processAction } = ActionProcessor.prototype;
+  const around = jest
+    .spyOn(ActionProcessor.prototype, "processAction")
+    .mockImplementation(async function (this: Data, ...names) {
+      await processAction.apply(this, names);
+      seen.push(this.response);
+      this.response.seen = true;
+      return this;
+    });
+  try {
+    expect((await get("hello")).json).toMatchObject({ seen: true });
+    const client = await connectWebsocket();
+    expect(await client.action("hello")).toMatchObject({ seen: true });
+    client.close();
+    expect(seen).toHaveLength(2);
+  } finally {
+    around.mockRestore();
+  }
 });

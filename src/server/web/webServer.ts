@@ -1,6 +1,5 @@
 /** The HTTP server: takes requests to actions and files, and their answers back. */
 import cluster from "node:cluster";
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -40,6 +39,7 @@ import { CLUSTER_LINGER_MS, Drain, type HttpServer } from "./listener";
 import { listenOn, prepareListener } from "./listening";
 import { Pipelining } from "./pipelining";
 import { isForAction, routeRequest } from "./routeRequest";
+import { newMessageId } from "./messageIds";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
@@ -316,7 +316,7 @@ export class WebServer extends Server {
   ): Connection | Promise<Connection> {
     const { req } = request;
     const { ip, port } = clientAddressOf(req);
-    const messageId = randomUUID();
+    const messageId = newMessageId();
     const opened = this.openConnection({
       id: `${fingerprint}-${messageId}`,
       fingerprint,
