@@ -78,7 +78,7 @@ export type {
 export { connectionVerbs, type ConnectionVerb } from "./connection/verbs";
 export type { CookieOptions, CookieProtection } from "./cookie/cookies";
 export type { Cookies } from "./cookie/parse";
-export type { CookieAttributes } from "./cookie/serialize";
+export type { CookieAttributes } from "./config/settingTypes";
 export {
   ActionheroError,
   HttpError,

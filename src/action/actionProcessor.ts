@@ -1,6 +1,6 @@
 /** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { takeFailedCall, forgetCalls } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
@@ -34,7 +34,6 @@ import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";
 
 /** How many actions of one connection may be pending unless the configuration says otherwise. */
-const DEFAULT_SIMULTANEOUS_ACTIONS = 5;
 
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
@@ -235,8 +234,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const { connection, actionTemplate } = this;
     if (api.running !== true || isDraining(connection))
       return ActionsStatus.ServerShuttingDown;
-    const limit =
-      config.general?.simultaneousActions ?? DEFAULT_SIMULTANEOUS_ACTIONS;
+    const limit = settings().general.simultaneousActions;
     if (connection.pendingActions > limit) return ActionsStatus.TooManyRequests;
     if (!actionTemplate) return ActionsStatus.UnknownAction;
     if (actionTemplate.blockedConnectionTypes?.includes(connection.type))
@@ -307,7 +305,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   /** A validator that is broken says nothing about the params, and its error is not for clients. */
   private throwMistake(): void {
-    if (config.errors?.exposeMessages !== "intended") return;
+    if (settings().errors.exposeMessages !== "intended") return;
     const mistake = (this.validatorErrors as unknown[]).find(isMistake);
     if (mistake) throw mistake;
   }
@@ -344,7 +342,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   private hideOwnError(): string | undefined {
     if (this.response instanceof Error)
       this.response = { error: this.response };
-    if (config.errors?.exposeMessages !== "intended") return undefined;
+    if (settings().errors.exposeMessages !== "intended") return undefined;
     const { error } = (this.response ?? {}) as { error?: unknown };
     if (!(error instanceof Error)) return undefined;
     const shown = shownToClients(error);

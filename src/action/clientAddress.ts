@@ -1,5 +1,5 @@
 /** The address of a client, as far as it can be trusted. */
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { networkOf } from "../utils/networkOf";
 
@@ -20,7 +20,7 @@ const MAX_HEADER_LENGTH = 2048;
  * @param proxies how many proxies are in front of the server; 0: clients connect to it
  */
 export function clientNetwork(connection: Connection, proxies: number): string {
-  const { trustProxy } = (config.web ?? {}) as { trustProxy?: unknown };
+  const { trustProxy } = settings().web;
   if (trustProxy !== undefined && trustProxy !== null)
     return networkOrText(connection.remoteIP);
   const request = requestOf(connection);

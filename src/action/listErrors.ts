@@ -1,5 +1,5 @@
 /** The list of all that is wrong with the params of a request: `errors` in its response. */
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { problemsOf, SchemaError, type InputProblem } from "../input/problem";
 import { tableOf } from "../input/schemaPlan";
 import { isStandardSchema } from "../input/standardSchema";
@@ -28,7 +28,7 @@ export async function listErrors(data: ActionProcessor): Promise<void> {
 }
 
 function isListed({ actionTemplate }: ActionProcessor): boolean {
-  const { listErrors: isOn } = (config.web ?? {}) as { listErrors?: boolean };
+  const { listErrors: isOn } = settings().web;
   if (isOn === true) return true;
   const { inputs } = actionTemplate as { inputs?: DeclaredInputs };
   return (

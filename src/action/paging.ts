@@ -1,6 +1,6 @@
 /** `config.general.defaultLimit` and `defaultOffset`: two params that every action then has, as numbers. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { tableOf } from "../input/schemaPlan";
 import type { DeclaredInputs } from "../input/types";
 import { registerMiddleware } from "../middleware/stack";
@@ -49,6 +49,6 @@ function numberOf(value: unknown): number | undefined {
 }
 
 function defaultOf(param: PagingParam): number | undefined {
-  const value: unknown = config.general?.[SETTINGS[param]];
+  const value: unknown = settings().general[SETTINGS[param]];
   return typeof value === "number" ? value : undefined;
 }

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
+import type { RateLimit } from "../config/settingTypes";
 import { errorMessage } from "../config/errorMessage";
 import type { Connection } from "../connection/connection";
 import { ActionheroError } from "../errors";
@@ -13,19 +14,6 @@ import { runStep } from "../redis/step";
 import type { ActionProcessor } from "./actionProcessor";
 import { clientNetwork } from "./clientAddress";
 import { withoutStack } from "./status";
-
-export interface RateLimit {
-  /** How many actions, verbs and requests for actions that do not exist are allowed in `perMs`. */
-  requests: number;
-  /** ms. */
-  perMs: number;
-  /** What tells clients apart: their address, or their fingerprint, which they can choose (default `"address"`). */
-  by?: "address" | "fingerprint";
-  /** How many proxies that write `X-Forwarded-For` are in front of the server (default 0). */
-  proxies?: number;
-  /** Count requests for files, too (default false). */
-  files?: boolean;
-}
 
 /** What a client has used of its limit. */
 interface Use {
@@ -63,7 +51,7 @@ const remaining = new WeakMap<Connection, number>();
 
 /** How many actions this client has left; undefined when nobody counts. */
 export function requestsRemaining(connection: Connection): number | undefined {
-  return config.general?.rateLimit ? remaining.get(connection) : undefined;
+  return settings().general.rateLimit ? remaining.get(connection) : undefined;
 }
 
 /**
@@ -71,7 +59,7 @@ export function requestsRemaining(connection: Connection): number | undefined {
  * @throws ActionheroError AH_CONFIG
  */
 export function addRateLimit(): void {
-  const limit = settings();
+  const limit = settings().general.rateLimit;
   if (!limit) return;
   checkSettings(limit);
   registerMiddleware(
@@ -94,14 +82,16 @@ export function addRateLimit(): void {
 export function countRequest(
   connection: Connection,
 ): Promise<void> | undefined {
-  const limit = settings();
+  const limit = settings().general.rateLimit;
   if (!limit || connection.type === IN_LINE) return undefined;
   return admit(connection, limit);
 }
 
 /** The same for a file, which counts with `files` only. */
 export function countFile(connection: Connection): Promise<void> | undefined {
-  return settings()?.files === true ? countRequest(connection) : undefined;
+  return settings().general.rateLimit?.files === true
+    ? countRequest(connection)
+    : undefined;
 }
 
 /** The same for a verb; a client may always take its leave. */
@@ -110,10 +100,6 @@ export function countVerb(
   verb: string,
 ): Promise<void> | undefined {
   return LEAVING.includes(verb) ? undefined : countRequest(connection);
-}
-
-function settings(): RateLimit | undefined {
-  return config.general?.rateLimit ?? undefined;
 }
 
 function checkSettings({ requests, perMs, by, proxies = 0 }: RateLimit): void {

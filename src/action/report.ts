@@ -1,6 +1,7 @@
 /** The log line of an action, and the report of its error. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
+import type { ErrorFormatter } from "../config/settingTypes";
 import type { Connection } from "../connection/connection";
 import { httpFactsOf, toError } from "../errors";
 import { clientErrorLevel, isClientError } from "../log/clientErrors";
@@ -18,10 +19,7 @@ import type { ActionProcessor } from "./actionProcessor";
 import { ActionsStatus } from "./status";
 
 /** What `config.errors.serializers.actionProcessor` answers. */
-export interface ErrorLogLine {
-  errorFields: Record<string, unknown>;
-  logLevel?: ActionheroLogLevel;
-}
+export type ErrorLogLine = ReturnType<ErrorFormatter>;
 
 const TOO_MANY_REQUESTS = 429;
 
@@ -107,7 +105,7 @@ export function errorLogLine(error: unknown): ErrorLogLine {
 }
 
 function formatError(data: ActionProcessor, error: unknown): ErrorLogLine {
-  const formatter = ownFormatter();
+  const formatter = settings().errors.serializers.actionProcessor;
   if (typeof formatter === "function") return formatter(error);
   const level = clientErrorLevel();
   return level !== "error" && isOfClient(data, error)
@@ -135,16 +133,12 @@ function clientErrorLogLine(
   return { errorFields, logLevel };
 }
 
-function ownFormatter(): ((error: unknown) => ErrorLogLine) | null | undefined {
-  const serializers = config.errors?.serializers as
-    { actionProcessor?: ((error: unknown) => ErrorLogLine) | null } | undefined;
-  return serializers?.actionProcessor;
-}
-
 /** Whether anybody gets to know of the error: reading its stack costs more than answering a 404. */
 function isSeen(data: ActionProcessor): boolean {
   return (
-    typeof ownFormatter() === "function" || isReported(data) || willLog("error")
+    typeof settings().errors.serializers.actionProcessor === "function" ||
+    isReported(data) ||
+    willLog("error")
   );
 }
 
@@ -174,7 +168,7 @@ function sourceOf(connection: Connection): object {
 
 function isReported(data: ActionProcessor): boolean {
   if (data.actionStatus !== ActionsStatus.UnknownAction) return true;
-  return Boolean(config.errors?.reportUnknownActions);
+  return settings().errors.reportUnknownActions;
 }
 
 function buildLine(data: ActionProcessor): LogLine {
@@ -188,7 +182,7 @@ function buildLine(data: ActionProcessor): LogLine {
     method: web?.method,
     pathname: web?.pathname,
     error: "",
-    response: config.general?.enableResponseLogging
+    response: settings().general.enableResponseLogging
       ? toJson(filterResponseForLogging(data.response as object))
       : undefined,
   };

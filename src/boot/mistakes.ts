@@ -2,6 +2,7 @@
 import * as path from "node:path";
 import { api } from "../api";
 import { config, env, projectRoot } from "../config/config";
+import { settings } from "../config/settings";
 import { problemsOfSettings } from "../config/knownSettings";
 import { log } from "../log/log";
 import { didYouMean } from "../utils/closest";
@@ -9,7 +10,7 @@ import { originOf } from "../utils/origin";
 
 /** In development, and with `general.checkSettings`: settings that do not exist, or have values of a wrong type. */
 export function warnOfSettings(): void {
-  const { checkSettings } = config.general as { checkSettings?: unknown };
+  const { checkSettings } = settings().general;
   if (checkSettings !== true || env !== "development") return;
   for (const { setting, message } of problemsOfSettings(config))
     log(`config: ${setting} ${message}`, "warning");

@@ -1,11 +1,12 @@
 /** The file that tells which process runs this server. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { config, id } from "../config/config";
+import { id } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 
 function pidFile(): string | undefined {
-  const paths = config.general?.paths as { pid?: string[] } | undefined;
+  const { paths } = settings().general;
   const folder = paths?.pid?.[0];
   if (folder === undefined) return undefined;
   const title = id.trim().replaceAll(":", "-").replaceAll(" ", "_");

@@ -1,6 +1,7 @@
 /** The server process: one state machine that loads, starts and stops everything. */
 import { api } from "../api";
-import { config, env, id, rebuildConfig } from "../config/config";
+import { env, id, rebuildConfig } from "../config/config";
+import { settings } from "../config/settings";
 import { switchContext } from "../context/context";
 import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
@@ -138,7 +139,7 @@ export class Process {
    */
   async drain(): Promise<void> {
     if (this.endDrain) return this.endDrain();
-    const delayMs = Number(config.general?.drainDelay ?? 0);
+    const delayMs = settings().general.drainDelay;
     if (this.state !== "running" || !(delayMs > 0)) return;
     this.isDraining = true;
     log(`serving on for ${delayMs} ms before the stop`, "notice");
@@ -202,7 +203,7 @@ export class Process {
 
   private async runInitialize(): Promise<void> {
     this.state = "initializing";
-    const { context } = (config.general ?? {}) as { context?: unknown };
+    const { context } = settings().general;
     switchContext(context === true);
     try {
       const loaded = loadInitializers();
@@ -330,5 +331,5 @@ export class Process {
 }
 
 function serverName(): string {
-  return String(config.general?.serverName ?? "actionhero");
+  return String(settings().general.serverName ?? "actionhero");
 }

@@ -1,5 +1,6 @@
 /** Refuses to start without a secret of the cluster's own, or warns. */
-import { config, env } from "../config/config";
+import { env } from "../config/config";
+import { settings } from "../config/settings";
 import { isKnownServerToken } from "../config/serverToken";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
@@ -12,7 +13,7 @@ const PRIVATE_ENVIRONMENTS = ["development", "test"];
  * @throws ActionheroError AH_CONFIG when it is missing and `general.requireServerToken` is on
  */
 export function checkServerToken(): void {
-  const { serverToken, requireServerToken } = config.general ?? {};
+  const { serverToken, requireServerToken } = settings().general;
   if (!isKnownServerToken(serverToken)) return;
   if (requireServerToken === true && !PRIVATE_ENVIRONMENTS.includes(env)) {
     throw new ActionheroError(

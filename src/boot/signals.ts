@@ -1,5 +1,5 @@
 /** What operating system signals and uncaught errors do to a Process. */
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { toError } from "../errors";
 import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
@@ -53,7 +53,7 @@ export function registerSignals(
     stopForError("Exception");
   });
   process.on("unhandledRejection", (reason) => {
-    const isToStop = config.general?.exitOnUnhandledRejection !== false;
+    const isToStop = settings().general.exitOnUnhandledRejection;
     reportOnce(reason, "Rejection", isToStop ? "emerg" : "error");
     if (isToStop) stopForError("Rejection");
   });

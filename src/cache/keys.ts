@@ -1,17 +1,14 @@
 /** Where the cache keeps its things in redis. */
-import { config } from "../config/config";
-
-const DEFAULT_CACHE_PREFIX = "actionhero:cache:";
-const DEFAULT_LOCK_PREFIX = "actionhero:lock:";
+import { settings } from "../config/settings";
 
 /** `config.general.cachePrefix`, read anew each time: it may change with a restart. */
 export function cachePrefix(): string {
-  return config.general?.cachePrefix ?? DEFAULT_CACHE_PREFIX;
+  return settings().general.cachePrefix;
 }
 
 /** `config.general.lockPrefix`. */
 export function lockPrefix(): string {
-  return config.general?.lockPrefix ?? DEFAULT_LOCK_PREFIX;
+  return settings().general.lockPrefix;
 }
 
 export function cacheKey(key: string): string {

@@ -1,13 +1,13 @@
 /** Locks on cache keys: held under a name, freed by that name or by time. */
 import type { Redis } from "ioredis";
-import { config, id } from "../config/config";
+import { id } from "../config/config";
+import { settings } from "../config/settings";
 import { commandClient } from "../redis/clients";
 import { sleep } from "../utils/sleep";
 import { lockKey } from "./keys";
 import { wholeMs } from "./record";
 import { releaseLock, takeLock } from "./steps";
 
-const DEFAULT_LOCK_DURATION_MS = 10_000;
 /** Between two looks at a lock that somebody else holds, in ms. */
 const LOCK_RETRY_MS = 100;
 
@@ -30,7 +30,7 @@ export function overrideLockName(name: string): void {
 
 /** `config.general.lockDuration`, in ms. */
 export function lockDuration(): number {
-  return config.general?.lockDuration ?? DEFAULT_LOCK_DURATION_MS;
+  return settings().general.lockDuration;
 }
 
 /** The client of the cache. */

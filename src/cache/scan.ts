@@ -1,6 +1,6 @@
 /** Searches of the cache's keys; always with SCAN, which does not stop redis for others as KEYS would. */
 import type { Redis } from "ioredis";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { keyHolders } from "../redis/engine";
 import { slotGroups } from "../redis/slots";
 import { cachePrefix, computingKey, escapeGlob, lockPrefix } from "./keys";
@@ -8,7 +8,6 @@ import { client } from "./lock";
 import { forgetAllLookUps } from "./lookUps";
 import { cancelComputing } from "./steps";
 
-const DEFAULT_SCAN_COUNT = 1000;
 /** How many keys one DEL removes; longer ones would keep redis busy for too long. */
 const DELETE_BATCH = 1000;
 /** How many such commands are on their way together: on a Redis Cluster a key is often alone in its slot. */
@@ -16,7 +15,7 @@ const DELETES_AT_ONCE = 100;
 
 /** `config.redis.scanCount`. */
 export function scanCount(): number {
-  return config.redis?.scanCount || DEFAULT_SCAN_COUNT;
+  return settings().redis.scanCount;
 }
 
 /**

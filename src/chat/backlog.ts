@@ -2,7 +2,7 @@
  * Bounds the memory that a member can occupy by not reading: chat messages come from others, so nobody waits for it.
  */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import type { ChatConnection } from "./types";
 
@@ -51,7 +51,7 @@ export function sendWithinLimit(
 ): void {
   const before = transport.bufferedBytes(connection);
   const ours = before > 0 ? Math.min(waiting.get(connection) ?? 0, before) : 0;
-  const limit = config.general.chatBacklogLimit ?? DEFAULT_LIMIT_BYTES;
+  const limit = settings().general.chatBacklogLimit;
   if (limit > 0 && ours > limit) return disconnect(connection, ours, limit);
 
   send(connection, payload);

@@ -1,6 +1,7 @@
 /** Says things in rooms, and delivers what was said anywhere in the cluster to the members here. */
 import { api } from "../api";
-import { config, id } from "../config/config";
+import { id } from "../config/config";
+import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { publishHeard } from "../redis/pubsub";
@@ -53,7 +54,7 @@ export async function broadcast(
     accepted.room,
   );
   const receivers = await publishHeard(() =>
-    config.redis?.chatChannelPerRoom
+    settings().redis.chatChannelPerRoom
       ? publishToRoom(envelope)
       : redis.publish(envelope),
   );
@@ -69,7 +70,7 @@ function envelopeOf(
 ): ChatPubSubMessage {
   return {
     messageType: "chat",
-    serverToken: config.general.serverToken,
+    serverToken: settings().general.serverToken,
     serverId: id,
     message,
     sentAt,

@@ -1,6 +1,6 @@
 /** Joining and leaving of the connections of this process. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { within } from "../redis/bounded";
 import { logFailure } from "../redis/connectionLog";
@@ -64,7 +64,7 @@ async function join(
   describe: () => Promise<MemberDetails>,
 ): Promise<true> {
   if (!(await hasRoom(room))) {
-    if (config.general.autoCreateChatRooms !== true)
+    if (!settings().general.autoCreateChatRooms)
       throw await chatError("connectionRoomNotExist", room);
     await createAnotherRoom(room);
   }

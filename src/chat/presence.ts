@@ -1,7 +1,7 @@
 /** Keeps what redis says of this node's members true: after a start, and when redis was away or has lost its data. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { logFailure } from "../redis/connectionLog";
 import { isCluster } from "../redis/engine";
@@ -70,7 +70,7 @@ export async function restoreMembers(): Promise<void> {
 }
 
 function startingRooms(): string[] {
-  const { startingChatRooms, defaultChatRoom } = config.general;
+  const { startingChatRooms, defaultChatRoom } = settings().general;
   const rooms = Object.keys(startingChatRooms ?? {});
   return defaultChatRoom ? [defaultChatRoom, ...rooms] : rooms;
 }

@@ -3,7 +3,7 @@
  * Every node of the cluster must have it on, and nodes of v29 cannot.
  */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { jsonForClients } from "../log/clientJson";
 import { publishText } from "../redis/publish";
 import { addChannel, removeChannel } from "../redis/pubsub";
@@ -13,7 +13,7 @@ import type { ChatPubSubMessage } from "./types";
 const openings = new Map<string, Promise<void>>();
 
 function channelOf(room: string): string {
-  return `${config.general.channel}:chat:${room}`;
+  return `${settings().general.channel}:chat:${room}`;
 }
 
 /**
@@ -33,7 +33,7 @@ export async function publishToRoom(
 
 /** Listen to a room; awaited before a member hears that it is in, so that it misses nothing. */
 export async function openRoomChannel(room: string): Promise<void> {
-  if (!config.redis?.chatChannelPerRoom) return;
+  if (!settings().redis.chatChannelPerRoom) return;
   let opening = openings.get(room);
   if (!opening) {
     opening = addChannel(channelOf(room));

@@ -1,7 +1,8 @@
 /** Rooms and members in redis, under the keys of v29; plain commands, so that it works on every kind of redis. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { config, id as serverId } from "../config/config";
+import { id as serverId } from "../config/config";
+import { settings } from "../config/settings";
 import { HttpError } from "../errors";
 import { commandClient } from "../redis/clients";
 import type { MemberDetails } from "./types";
@@ -37,7 +38,7 @@ export function createRoom(room: string): Promise<number> {
  * @throws HttpError when there are `general.maxChatRooms`
  */
 export async function createAnotherRoom(room: string): Promise<number> {
-  const limit = Number(config.general?.maxChatRooms) || 0;
+  const limit = settings().general.maxChatRooms;
   if (limit > 0 && (await countRooms()) >= limit && !(await hasRoom(room)))
     throw new HttpError(503, `too many chat rooms (limit ${limit})`);
   return createRoom(room);

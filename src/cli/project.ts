@@ -48,15 +48,15 @@ export function inspectProject(): ProjectState {
 
 function readProject(typescript: boolean): ProjectState {
   // loaded here, because loading it is what builds the configuration
-  const { config } =
-    require("../config/config") as typeof import("../config/config");
+  const { settings } =
+    require("../config/settings") as typeof import("../config/settings");
   const { pluginFolders, projectFolders } =
     require("../config/discover") as typeof import("../config/discover");
   return {
     folders: projectFolders("cli"),
     extensions: typescript ? [".js", ".ts"] : [".js"],
     pluginFolders: pluginFolders("cli"),
-    includeInternal: config.general?.cliIncludeInternal !== false,
+    includeInternal: settings().general.cliIncludeInternal,
     broken: false,
   };
 }

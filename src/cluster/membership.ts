@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import * as os from "node:os";
 import { api } from "../api";
-import { actionheroVersion, config, id } from "../config/config";
+import { actionheroVersion, id } from "../config/config";
+import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
 import { logFailure, noteAnswer } from "../redis/connectionLog";
@@ -16,9 +17,6 @@ import {
 } from "./register";
 import { hasEnded, Namesake } from "./namesake";
 import type { ClusterNode, LostHook, NodeRecord, ReturnHook } from "./types";
-
-const DEFAULT_INTERVAL_MS = 5_000;
-const DEFAULT_TIMEOUT_MS = 20_000;
 
 export class Membership {
   readonly lostHooks: LostHook[] = [];
@@ -150,7 +148,7 @@ export class Membership {
       pid: process.pid,
       version: actionheroVersion,
       startedAt: this.startedAt,
-      timeout: config.redis.heartbeatTimeout ?? DEFAULT_TIMEOUT_MS,
+      timeout: settings().redis.heartbeatTimeout,
       connections: countConnections(),
     };
   }
@@ -161,7 +159,7 @@ export function isAlive({ seenAt, timeout }: ClusterNode, now: number) {
 }
 
 function interval(): number {
-  return config.redis.heartbeatInterval ?? DEFAULT_INTERVAL_MS;
+  return settings().redis.heartbeatInterval;
 }
 
 function countConnections(): number {

@@ -1,6 +1,6 @@
 /** The register of nodes in redis: who is there, and when each was last seen. */
 import type { Redis } from "ioredis";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { commandClient } from "../redis/clients";
 import { beat, claim, read, release, remove } from "./steps";
 import type { ClusterNode, NodeRecord } from "./types";
@@ -10,7 +10,7 @@ const CLAIM_MS = 60_000;
 
 /** The braces put all keys of the register into one slot of a Redis Cluster. */
 function keyOf(part: string): string {
-  return `{actionhero:cluster}:${config.general.channel}:${part}`;
+  return `{actionhero:cluster}:${settings().general.channel}:${part}`;
 }
 
 function client(): Redis {

@@ -5,7 +5,7 @@ import { defaultsRoot } from "../environment/paths";
 import { ActionheroError } from "../errors";
 import { arrayUnique } from "../utils/arrayUnique";
 import { listSourceFiles } from "../utils/listSourceFiles";
-import { config } from "./config";
+import { settings } from "./settings";
 import type { PluginSection } from "./types";
 
 /** The kinds of code that are found by folder, with the key of `config.general.paths` that names the folders. */
@@ -49,13 +49,8 @@ export function discover(kind: DiscoverableKind): string[] {
 
 /** The project's own folders of one kind, from `config.general.paths`. */
 export function projectFolders(kind: DiscoverableKind): string[] {
-  const paths = config.general?.paths as
-    Partial<Record<string, unknown>> | undefined;
-  return arrayUnique(
-    ((paths?.[PATH_KEYS[kind]] ?? []) as string[]).map((folder) =>
-      path.resolve(folder),
-    ),
-  );
+  const folders = settings().general.paths[PATH_KEYS[kind]] ?? [];
+  return arrayUnique(folders.map((folder) => path.resolve(folder)));
 }
 
 /**
@@ -73,7 +68,7 @@ export function pluginFolders(section: PluginSection): string[] {
 }
 
 function pluginPaths(section: PluginSection): string[] {
-  const plugins = config.plugins ?? {};
+  const { plugins } = settings();
   return Object.values(plugins).flatMap((plugin) => {
     const root = path.normalize(plugin.path);
     if (!fs.existsSync(root)) {
@@ -88,7 +83,8 @@ function pluginPaths(section: PluginSection): string[] {
 
 /** The folders that static files are served from: the project's, then those of its plugins. */
 export function publicFolders(): string[] {
-  const paths = config.general?.paths as { public?: string[] } | undefined;
-  const project = (paths?.public ?? []).map((folder) => path.normalize(folder));
+  const project = (settings().general.paths.public ?? []).map((folder) =>
+    path.normalize(folder),
+  );
   return [...new Set([...project, ...pluginFolders("public")])];
 }

@@ -1,7 +1,7 @@
-import { config } from "./config";
+import { settings } from "./settings";
 
 /** The source path of a compiled one, by `config.general.paths.dist` and `.src` (first occurrence). */
 export function replaceDistWithSrc(file: string): string {
-  const paths = config.general.paths as { dist: string; src: string };
-  return file.replace(paths.dist, paths.src);
+  const { dist, src } = settings().general.paths;
+  return file.replace(dist as string, src as string);
 }

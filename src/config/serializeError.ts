@@ -1,7 +1,5 @@
 /** Errors as `config.errors.serializers.servers` shows them to the clients of one server. */
-import { config } from "./config";
-
-type Serializer = (error: unknown) => unknown;
+import { settings } from "./settings";
 
 /**
  * What is sent for an error: what the project's serializer for this server returns, else the error's message.
@@ -9,9 +7,7 @@ type Serializer = (error: unknown) => unknown;
  * @returns a promise only if the serializer does
  */
 export function serializeError(server: string, error: unknown): unknown {
-  const serializers = config.errors?.serializers as
-    { servers?: Record<string, Serializer | undefined> } | undefined;
-  const serializer = serializers?.servers?.[server];
+  const serializer = settings().errors.serializers.servers[server];
   if (typeof serializer !== "function") return textOf(error);
   const serialized = serializer(error);
   return isPromise(serialized)

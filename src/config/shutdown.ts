@@ -1,19 +1,13 @@
 /** The one deadline of a stop: what the servers and the workers wait for together. */
 import { api } from "../api";
-import { config } from "./config";
+import { settings } from "./settings";
 
-const DEFAULT_MS = 10_000;
 /** Each part has at least this long, also when an earlier one used up the time, in ms. */
 const LEAST_MS = 1_000;
 
-/** `config.general.shutdownTimeout`, in ms. */
-export function shutdownTimeout(): number {
-  return Number(config.general?.shutdownTimeout ?? DEFAULT_MS);
-}
-
-/** How much of it is left in the present stop; all of it while none goes on. */
+/** How much of `general.shutdownTimeout` is left, in ms, in the present stop; all of it while none goes on. */
 export function shutdownTimeLeft(): number {
-  const whole = shutdownTimeout();
+  const whole = settings().general.shutdownTimeout;
   const { process } = api as { process?: { stoppingSince?: number } };
   if (process?.stoppingSince === undefined) return whole;
   const left = process.stoppingSince + whole - Date.now();

@@ -1,7 +1,7 @@
 /** One client, over whatever transport it came. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import {
   clearing,
   cookiesOf,
@@ -321,7 +321,7 @@ function checkData(data: ConnectionData): void {
     throw new Error("__proto__ cannot be the id of a connection");
   demand(data, "type");
   demand(data, "rawConnection");
-  if (config.general?.enforceConnectionProperties !== false) {
+  if (settings().general.enforceConnectionProperties) {
     demand(data, "remotePort");
     demand(data, "remoteIP");
   }

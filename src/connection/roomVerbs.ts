@@ -1,7 +1,7 @@
 /** The verbs about chat rooms. */
 import { api } from "../api";
 import { chatRoom } from "../chat/chatRoom";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { HttpError } from "../errors";
 import type { Connection } from "./connection";
 import { verbError } from "./verbError";
@@ -78,14 +78,14 @@ function spokenTo(
 ): { room: string; message: string } {
   const [first = "", ...rest] = words;
   const own = onlyRoomOf(connection);
-  return config.general?.sayToOwnRoom === true && own && first !== own
+  return settings().general.sayToOwnRoom && own && first !== own
     ? { room: own, message: words.join(" ") }
     : { room: first, message: rest.join(" ") };
 }
 
 /** Clients join; what the server does with `chatRoom.addMember` is its own affair. */
 function checkRoomCount({ rooms: { length } }: Connection): void {
-  const limit = Number(config.general?.maxRoomsPerConnection) || 0;
+  const limit = settings().general.maxRoomsPerConnection;
   if (limit > 0 && length >= limit)
     throw new HttpError(400, `too many rooms (limit ${limit})`);
 }

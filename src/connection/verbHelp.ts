@@ -1,6 +1,6 @@
 /** What `help` says to people who are connected by hand. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import type { HandledVerb } from "./verbs";
 
 /** How each verb is written, and what it does. */
@@ -45,7 +45,7 @@ export function describeUse(
 
 /** What tells clients how the server is built can be switched off. */
 export function isShown(verb: string): boolean {
-  return verb !== "documentation" || config.general?.introspection !== false;
+  return verb !== "documentation" || settings().general.introspection;
 }
 
 /** The latest version of every documented action that this kind of client may run, with its inputs. */

@@ -1,6 +1,6 @@
 /** What persistent clients can ask of their connection, beside actions and files. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { HttpError } from "../errors";
 import { tableOf } from "../input/schemaPlan";
 import { filterObjectForLogging, textForLogging } from "../log/filters";
@@ -130,7 +130,7 @@ function withoutSecrets(verb: string, words: string[]): string[] {
 /** Params that no action takes are not kept, so that a client cannot fill the memory with them. */
 function isAllowedParam(key: string): boolean {
   if (key === "" || key === "__proto__") return false;
-  if (config.general?.disableParamScrubbing === true) return true;
+  if (settings().general.disableParamScrubbing) return true;
   return api.params.postVariables.includes(key);
 }
 

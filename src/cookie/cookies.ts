@@ -1,9 +1,10 @@
 /** The cookies of a client: those that its request carried, and those that are set in the response. */
 import type { IncomingHttpHeaders } from "node:http";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
+import type { CookieAttributes } from "../config/settingTypes";
 import { parseCookieHeader, type Cookies } from "./parse";
 import { decrypt, encrypt, sign, unsign } from "./seal";
-import { serializeCookie, type CookieAttributes } from "./serialize";
+import { serializeCookie } from "./serialize";
 
 /** How the value of a cookie is protected. */
 export interface CookieProtection {
@@ -92,8 +93,5 @@ export function clearing(options: CookieOptions | undefined): CookieOptions {
 }
 
 function defaultAttributes(): CookieAttributes {
-  const { cookieOptions } = (config.web ?? {}) as {
-    cookieOptions?: { settings?: CookieAttributes };
-  };
-  return cookieOptions?.settings ?? {};
+  return settings().web.cookieOptions.settings;
 }

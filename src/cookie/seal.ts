@@ -7,7 +7,8 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto";
-import { config, env } from "../config/config";
+import { env } from "../config/config";
+import { settings } from "../config/settings";
 import { isKnownServerToken } from "../config/serverToken";
 import { ActionheroError } from "../errors";
 
@@ -102,13 +103,10 @@ function currentKeys(): Keys[] {
   return derived.keys;
 }
 
-function secretsOf(): string[] {
-  const { cookieOptions } = (config.web ?? {}) as {
-    cookieOptions?: { secrets?: string[] };
-  };
-  const secrets = cookieOptions?.secrets ?? [];
+function secretsOf(): readonly string[] {
+  const { secrets } = settings().web.cookieOptions;
   if (secrets.length > 0 && !secrets.some(isKnownServerToken)) return secrets;
-  const { serverToken } = config.general ?? {};
+  const { serverToken } = settings().general;
   if (isKnownServerToken(serverToken) && !PRIVATE_ENVIRONMENTS.includes(env))
     throw new ActionheroError(
       "AH_CONFIG",

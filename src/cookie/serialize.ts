@@ -1,22 +1,5 @@
 /** Writes the header `Set-Cookie` (RFC 6265bis section 4.1), and refuses what browsers would drop silently. */
-
-export interface CookieAttributes {
-  /** Default `"/"`. */
-  path?: string;
-  /** Hosts that the cookie is sent to; default: only the host that set it. */
-  domain?: string;
-  /** Seconds until it expires; 0 removes it. Without it and `expires` it lasts as long as the browser runs. */
-  maxAge?: number;
-  expires?: Date;
-  /** Scripts of pages cannot read it (default true). */
-  httpOnly?: boolean;
-  /** Sent over TLS only; `"auto"`, the default, when the client came by TLS. */
-  secure?: boolean | "auto";
-  /** Whether requests from pages of other sites carry it (default `"lax"`: only links do). */
-  sameSite?: "strict" | "lax" | "none";
-  /** A jar of its own for each top-level site (CHIPS). */
-  partitioned?: boolean;
-}
+import type { CookieAttributes } from "../config/settingTypes";
 
 /** RFC 9110 section 5.6.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;

@@ -1,6 +1,7 @@
 /** `config.general.developmentMode`: code that changes is taken into the running server. */
 import { api } from "../api";
-import { config, env } from "../config/config";
+import { env } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { keepTypes } from "./actionTypes";
 import { Reloader } from "./reloader";
@@ -13,7 +14,7 @@ export class DevelopmentMode {
   /** Watch the project's code, if the configuration says so; never in tests. */
   start(): void {
     keepTypes();
-    if (!config.general?.developmentMode || env === "test") return;
+    if (!settings().general.developmentMode || env === "test") return;
     const folders = sourceFolders();
     const watcher = new SourceWatcher(watchedRoots(folders), (changed) => {
       void reloader.take(changed);

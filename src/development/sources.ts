@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { config, projectRoot, typescript } from "../config/config";
+import { settings } from "../config/settings";
 import { pluginFolders, projectFolders } from "../config/discover";
 import { locateConfigDirectories } from "../config/locate";
 import { pluginConfigFolders } from "../config/pluginConfig";
@@ -23,7 +24,7 @@ export interface SourceFolders {
 export function sourceFolders(): SourceFolders {
   const found = locateConfigDirectories(projectRoot, typescript);
   const own = found.isOwnProject ? [found.defaults] : [];
-  const plugins = pluginConfigFolders(config.plugins ?? {});
+  const plugins = pluginConfigFolders(settings().plugins);
   return {
     actions: foldersOf("actions"),
     tasks: foldersOf("tasks"),

@@ -2,7 +2,7 @@
 import * as http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { Checks, type Check, type CheckOptions } from "./checks";
@@ -22,21 +22,6 @@ declare module "../api" {
   }
 }
 
-interface HealthSettings {
-  enabled?: boolean;
-  livePath?: string;
-  readyPath?: string;
-  cacheFor?: number;
-  timeout?: number;
-}
-
-const DEFAULTS = {
-  livePath: "/healthz",
-  readyPath: "/readyz",
-  cacheFor: 1_000,
-  timeout: 1_000,
-};
-
 /** Clients of the port of its own that do not send their request, in ms. */
 const REQUEST_MS = 5_000;
 
@@ -45,13 +30,8 @@ const HEAD = {
   "cache-control": "no-store",
 };
 
-function settings(): HealthSettings & typeof DEFAULTS {
-  const { health } = config as { health?: HealthSettings };
-  return { ...DEFAULTS, ...health };
-}
-
 export function createHealthApi(): HealthApi {
-  const checks = new Checks(settings);
+  const checks = new Checks(() => settings().health);
   checks.add("redis", () => api.redis.clients.client?.ping());
   return { checks };
 }
@@ -80,13 +60,10 @@ let listener: http.Server | undefined;
  * @throws ActionheroError AH_SERVER_START when that port is taken
  */
 export async function startHealth(): Promise<void> {
-  if (settings().enabled !== true) return;
+  if (!settings().health.enabled) return;
   pulse = new Pulse();
-  const { healthPort: port, bindIP } = (config.web ?? {}) as {
-    healthPort?: number | null;
-    bindIP?: string | null;
-  };
-  if (port === undefined || port === null) {
+  const { healthPort: port, bindIP } = settings().web;
+  if (port === undefined) {
     api.health.answer = answer;
     return;
   }
@@ -131,7 +108,7 @@ function listen(
 }
 
 function answer(req: IncomingMessage, res: ServerResponse): boolean {
-  const { livePath, readyPath } = settings();
+  const { livePath, readyPath } = settings().health;
   const { url = "", method } = req;
   const [path] = url.split("?", 1);
   if (path !== livePath && path !== readyPath) return false;

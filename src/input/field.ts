@@ -1,6 +1,6 @@
 /** The steps that every input goes through: default, formatters, validators, required; nested schemas alike. */
 import { resolveApiMethod } from "../apiMethod";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { wordedForClients } from "../log/exposure";
 import { fileFailure } from "./file";
 import { noteProblem } from "./problem";
@@ -258,7 +258,7 @@ export function reduceParams(
   inputs: { [key: string]: unknown },
   safeParams: SafeParams,
 ): Params {
-  if (config.general?.disableParamScrubbing === true) return { ...params };
+  if (settings().general.disableParamScrubbing) return { ...params };
   const reduced: Params = {};
   for (const key of Object.keys(params)) {
     if (Object.hasOwn(inputs, key) || safeParams.includes(key))
@@ -269,8 +269,7 @@ export function reduceParams(
 
 /** Whether a required param with this value counts as absent. */
 export function isMissing(value: unknown): boolean {
-  const checks = config.general?.missingParamChecks as unknown[] | undefined;
-  return (checks ?? [null, "", undefined]).includes(value);
+  return settings().general.missingParamChecks.includes(value);
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

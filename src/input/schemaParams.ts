@@ -1,6 +1,6 @@
 /** Inputs that are one schema of all params. */
 import { fileFailure, type AnyFileInput } from "./file";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { isPlain } from "./coercion";
 import { isThenable, type InputErrors, type TextParams } from "./field";
 import { checkValue, type Checked } from "./schemaCheck";
@@ -37,7 +37,7 @@ export function applySchema(
 ): Params | PromiseLike<Params> {
   const own: Params = {};
   const given: Params = {};
-  const isOpen = config.general?.disableParamScrubbing === true;
+  const isOpen = settings().general.disableParamScrubbing;
   for (const name of Object.keys(params)) {
     const value: unknown = params[name];
     if (name === "__proto__") continue;

@@ -3,6 +3,7 @@ import { api as core } from "../api";
 import { chatRoom } from "../chat/chatRoom";
 import type { RoomStatus } from "../chat/types";
 import { config, projectRoot } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { utils } from "../publicUtils";
 import * as task from "../task/taskModule";
@@ -60,7 +61,7 @@ function socketRoomBroadcast(
 ): Promise<void> {
   const room = connection
     ? connection.rooms[0]
-    : config.general.defaultChatRoom;
+    : settings().general.defaultChatRoom;
   return logFailure(chatRoom.broadcast(connection ?? {}, room ?? "", message));
 }
 

@@ -1,6 +1,6 @@
 /** `api.cache` of version 3, on the cache of today. */
 import { cache } from "../cache/cache";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import type { ActionheroError } from "../errors";
 import { tell } from "./callbacks";
 
@@ -87,7 +87,7 @@ async function exchangeReadAt(
   key: string,
   leftMs: number,
 ): Promise<number | null> {
-  const { cacheTrackReads } = config.general as { cacheTrackReads?: boolean };
+  const { cacheTrackReads } = settings().general;
   if (cacheTrackReads !== true) return null;
   const name = cache.redisPrefix + key + READ_SUFFIX;
   const redis = cache.client();

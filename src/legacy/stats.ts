@@ -3,7 +3,7 @@ import type { ActionProcessor } from "../action/actionProcessor";
 import { addMiddleware } from "../action/actionModule";
 import { api } from "../api";
 import { cache } from "../cache/cache";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import * as task from "../task/taskModule";
 
 interface ServerStats {
@@ -15,7 +15,7 @@ interface ServerStats {
 
 /** Count from now on, if the configuration says so. */
 export function addLegacyStats(): void {
-  const { legacyStats } = config.general as { legacyStats?: boolean };
+  const { legacyStats } = settings().general;
   if (legacyStats !== true) return;
   const requests = new Map<string, number>();
   addMiddleware({

@@ -1,13 +1,11 @@
 /** The level of log lines about what clients do wrong: `config.errors.clientErrorLogLevel`. */
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { httpFactsOf } from "../errors";
 import type { ActionheroLogLevel } from "./log";
 
 /** `"error"` in the version 29 profile. */
 export function clientErrorLevel(): ActionheroLogLevel {
-  const level = config.errors?.clientErrorLogLevel as
-    ActionheroLogLevel | undefined;
-  return level ?? "error";
+  return settings().errors.clientErrorLogLevel;
 }
 
 /** Whether an error says that the client is at fault: its status is from 400 to 499. */

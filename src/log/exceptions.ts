@@ -1,6 +1,6 @@
 /** Where errors are reported: a list of reporters, the console's first. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { explainBootError } from "./bootErrors";
 import { escapeControls, escapeFields } from "./escape";
 import { log, loggers, type ActionheroLogLevel } from "./log";
@@ -74,10 +74,9 @@ export function createExceptionHandlers(): ExceptionHandlerAPI {
     task(error, queue, task, workerId) {
       const taskClass = (task as { class?: string } | undefined)?.class;
       const name = taskClass ? `task:${taskClass}` : error.message;
-      const levels = config.tasks?.workerLogging as
-        { failure?: ActionheroLogLevel } | undefined;
+      const { failure = "error" } = settings().tasks.workerLogging;
       const objects = { task, queue, workerId };
-      handlers.report(error, "task", name, objects, levels?.failure ?? "error");
+      handlers.report(error, "task", name, objects, failure);
     },
   };
   return handlers;
@@ -142,7 +141,7 @@ const consoleReporter: ExceptionReporter = (
 /** With `general.explainBootErrors`; the stack is for those who debug. */
 function isExplaining(): boolean {
   return (
-    config.general?.explainBootErrors === true &&
+    settings().general.explainBootErrors &&
     process.env.LOG_LEVEL !== "debug" &&
     loggers.length > 0
   );

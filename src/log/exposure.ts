@@ -1,6 +1,6 @@
 /** Which errors clients may read, by `config.errors.exposeMessages`. */
 import { randomBytes } from "node:crypto";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { errorMessage, type ErrorMessage } from "../config/errorMessage";
 import { ActionheroError, isRedisAway, type ErrorCode } from "../errors";
 
@@ -50,7 +50,7 @@ export function shownToClients(error: unknown): ShownError {
   const away = awayMessage(error);
   if (
     !away &&
-    (config.errors?.exposeMessages !== "intended" || isIntended(error))
+    (settings().errors.exposeMessages !== "intended" || isIntended(error))
   )
     return { error };
   const id = randomBytes(6).toString("hex");

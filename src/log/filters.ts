@@ -1,5 +1,5 @@
 /** Copies of params and responses that are safe and short enough for a log line. */
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { hasPath, replacePath } from "../utils/dottedPath";
 import { isPlainObject } from "../utils/isPlainObject";
 import { escapeControls } from "./escape";
@@ -17,7 +17,7 @@ type PathList = string[] | (() => string[]) | undefined;
 export function filterObjectForLogging(params: object): {
   [key: string]: any; // v29's type: callers read into it
 } {
-  const paths = config.general?.filteredParams as PathList;
+  const paths = settings().general.filteredParams as PathList;
   return filter(params as Hash, paths, (value) => value);
 }
 
@@ -25,7 +25,7 @@ export function filterObjectForLogging(params: object): {
 export function filterResponseForLogging(response: object): {
   [key: string]: any;
 } {
-  const paths = config.general?.filteredResponse as PathList;
+  const paths = settings().general.filteredResponse as PathList;
   return filter(response as Hash, paths, (value) =>
     value instanceof Error ? value.message : value,
   );
@@ -33,7 +33,7 @@ export function filterResponseForLogging(response: object): {
 
 /** Any value, uncut, without what the paths of `config.general.filteredParams` name. */
 export function redactForLogging(value: unknown): unknown {
-  const paths = pathsOf(config.general?.filteredParams);
+  const paths = pathsOf(settings().general.filteredParams as PathList);
   if (paths.length === 0 || typeof value !== "object" || value === null)
     return value;
   return redact(value, paths);
@@ -42,7 +42,7 @@ export function redactForLogging(value: unknown): unknown {
 /** One value of a client as text: cut, and an object without the values that `config.general.filteredParams` names. */
 export function textForLogging(value: unknown): string | null | undefined {
   if (value === undefined || value === null) return value;
-  const max = config.logger?.maxLogStringLength as number | undefined;
+  const { maxLogStringLength: max } = settings().logger;
   if (typeof value === "string") return escapeControls(value.slice(0, max));
   const shown = isPlainObject(value) ? filterObjectForLogging(value) : value;
   return jsonForLogging(shown)?.slice(0, max);
@@ -73,10 +73,10 @@ function pathsOf(list: PathList): string[] {
 }
 
 function shorten(value: unknown): unknown {
-  const maxString = config.logger?.maxLogStringLength as number | undefined;
-  const maxArray = config.logger?.maxLogArrayLength as number | undefined;
+  const { maxLogStringLength: maxString, maxLogArrayLength: maxArray } =
+    settings().logger;
   if (typeof value === "string") return value.slice(0, maxString);
-  if (Array.isArray(value) && value.length > (maxArray ?? 10))
+  if (Array.isArray(value) && value.length > maxArray)
     return `${value.length} items`;
   if (isPlainObject(value)) return { ...value };
   return value;

@@ -1,6 +1,8 @@
 /** The loggers of `config.logger` and `log`, which writes to all of them. */
 import * as winston from "winston";
 import { config } from "../config/config";
+import { settings } from "../config/settings";
+import type { ActionheroLogLevel } from "../config/settingTypes";
 import type { ActionheroConfigInterface } from "../config/types";
 import { writeDirectly } from "./directWrite";
 import { cutText } from "./escape";
@@ -8,16 +10,7 @@ import { loggerTools, type LoggerTools } from "./loggerTools";
 import { STYLES, stylesOf, type LogStyle } from "./styles";
 import { currentWork, withRequestId } from "./work";
 
-/** The syslog levels, most severe first. */
-export type ActionheroLogLevel =
-  | "emerg"
-  | "alert"
-  | "crit"
-  | "error"
-  | "warning"
-  | "notice"
-  | "info"
-  | "debug";
+export type { ActionheroLogLevel };
 
 type LoggerBuilder = (
   config: ActionheroConfigInterface,
@@ -94,7 +87,7 @@ function levelOf(logger: winston.Logger, severity: unknown): string {
 
 /** One for each entry of the configuration. */
 export function buildLoggers(): winston.Logger[] {
-  const builders = (config.logger?.loggers ?? []) as LoggerBuilder[];
+  const builders = settings().logger.loggers as LoggerBuilder[];
   return builders.map((build) => {
     const built = build(config, loggerTools);
     const logger = isLogger(built) ? built : winston.createLogger(built);

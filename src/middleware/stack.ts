@@ -1,5 +1,5 @@
 /** Named middleware with priorities, as actions, connections, chat rooms and tasks have it. */
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { sortGlobalMiddleware } from "../utils/sortGlobalMiddleware";
 
 /**
@@ -33,7 +33,7 @@ export function registerMiddleware<M extends NamedMiddleware>(
 ): void {
   if (!data.name) throw new Error("middleware.name is required");
   data.priority = Number(
-    data.priority ?? config.general?.defaultMiddlewarePriority ?? 100,
+    data.priority ?? settings().general.defaultMiddlewarePriority,
   );
   registry.middleware[data.name] = data;
   if (!isGlobal) return;

@@ -1,7 +1,8 @@
 /** Builds, checks and closes the redis connections of this process: `client`, `subscriber` and `tasks`. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
+import type { RedisEntry } from "../config/settingTypes";
 import { ActionheroError, toError } from "../errors";
 import { markFailures } from "./away";
 import { within } from "./bounded";
@@ -23,20 +24,12 @@ export interface RedisClients {
 }
 
 const NAMES = ["client", "subscriber", "tasks"] as const;
-const DEFAULT_TIMEOUT_MS = 10_000;
-const DEFAULT_STOP_TIMEOUT_MS = 100;
 /** Silence after which the system probes whether the other side is there. */
 const KEEP_ALIVE_MS = 15_000;
 
-interface ClientConfig {
-  konstructor: unknown;
-  args?: unknown[];
-  buildNew?: boolean;
-}
-
 /** How long one operation on redis may take, in ms. */
 export function operationTimeout(): number {
-  return config.redis?.operationTimeout ?? DEFAULT_TIMEOUT_MS;
+  return settings().redis.operationTimeout;
 }
 
 /**
@@ -55,7 +48,7 @@ export function commandClient(user: string): Redis {
  */
 export async function connectClients(clients: RedisClients): Promise<void> {
   const connectionLog = new ConnectionLog(operationTimeout());
-  const timeout = config.redis?.connectTimeout ?? DEFAULT_TIMEOUT_MS;
+  const timeout = settings().redis.connectTimeout;
   const deadline = Date.now() + timeout;
   try {
     for (const name of NAMES) {
@@ -70,9 +63,9 @@ export async function connectClients(clients: RedisClients): Promise<void> {
 }
 
 function build(name: string, connectionLog: ConnectionLog): Redis {
-  const { konstructor, args, buildNew } = config.redis[
+  const { konstructor, args, buildNew } = settings().redis[
     name as (typeof NAMES)[number]
-  ] as ClientConfig;
+  ] as RedisEntry;
 
   if (buildNew !== true) {
     const client = (konstructor as (args: unknown) => Redis)(args);
@@ -165,7 +158,7 @@ function reasonOf(error: Error): string {
 
 /** Take leave of redis; what does not answer within `config.redis.stopTimeout` ms is cut. */
 export async function closeClients(clients: RedisClients): Promise<void> {
-  const grace = config.redis?.stopTimeout ?? DEFAULT_STOP_TIMEOUT_MS;
+  const grace = settings().redis.stopTimeout;
   await Promise.all(Object.values(clients).map((one) => close(one, grace)));
 }
 

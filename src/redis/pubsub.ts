@@ -1,7 +1,7 @@
 /** Receives the cluster's messages and hands each to the handler of its type. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { ActionheroError, toError } from "../errors";
 import { log, willLog } from "../log/log";
 import type { PubSubMessage } from "./types";
@@ -24,7 +24,7 @@ export async function openSubscription(): Promise<void> {
     deaf.add(subscriber);
     cuts.set(subscriber, (cuts.get(subscriber) ?? 0) + 1);
   });
-  await subscriber.subscribe(config.general.channel);
+  await subscriber.subscribe(settings().general.channel);
   status.subscribed = true;
 }
 
@@ -72,11 +72,14 @@ export async function removeChannel(channel: string): Promise<void> {
 
 /** Users subscribe to channels of their own on the same connection, so most of what is not ours is no error. */
 function receive(channel: string, raw: string): void {
-  if (channel !== config.general.channel && !api.redis.channels.has(channel))
+  if (
+    channel !== settings().general.channel &&
+    !api.redis.channels.has(channel)
+  )
     return;
 
   const message = parse(raw);
-  if (message?.serverToken !== config.general.serverToken) {
+  if (message?.serverToken !== settings().general.serverToken) {
     ignore("malformed or of another cluster", channel, raw);
     return;
   }

@@ -1,7 +1,8 @@
 /** The exported `redis`: publish to the cluster, and call methods on its nodes. */
 import { randomUUID } from "node:crypto";
 import { api } from "../api";
-import { config, id } from "../config/config";
+import { id } from "../config/config";
+import { settings } from "../config/settings";
 import { ActionheroError, toError } from "../errors";
 import { jsonForClients } from "../log/clientJson";
 import { log } from "../log/log";
@@ -17,7 +18,7 @@ import type { PubSubMessage as Message } from "./types";
  */
 async function publish(payload: object | any[]): Promise<number | undefined> {
   const { client } = api.redis.clients;
-  const { channel } = config.general;
+  const { channel } = settings().general;
   if (client.status === "close" || client.status === "end") {
     log("cannot send message, redis disconnected", "error", {
       channel,
@@ -49,7 +50,7 @@ async function doCluster<T>(
   const payload = {
     messageType: "do",
     serverId: id,
-    serverToken: config.general.serverToken,
+    serverToken: settings().general.serverToken,
     messageId,
     method,
     connectionId,
@@ -80,7 +81,7 @@ async function respondCluster(
   await redis.publish({
     messageType: "doResponse",
     serverId: id,
-    serverToken: config.general.serverToken,
+    serverToken: settings().general.serverToken,
     messageId,
     response,
   });

@@ -1,10 +1,8 @@
 /** The waiting side of calls to other nodes. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { ActionheroError, ERROR_CODES, type ErrorCode } from "../errors";
 import type { PubSubMessage } from "./types";
-
-const DEFAULT_RPC_TIMEOUT_MS = 5_000;
 
 /** Resolves with the first answer to the message, or rejects with its error or after `config.general.rpcTimeout` ms. */
 export function awaitAnswer(messageId: string): Promise<unknown> {
@@ -14,7 +12,7 @@ export function awaitAnswer(messageId: string): Promise<unknown> {
     // the answer may be there already: when this process stood still, timers come before what has arrived
     const timer = setTimeout(
       () => setImmediate(giveUp),
-      config.general.rpcTimeout ?? DEFAULT_RPC_TIMEOUT_MS,
+      settings().general.rpcTimeout,
     );
     api.redis.rpcCallbacks[messageId] = { timer, resolve, reject };
   });

@@ -1,7 +1,8 @@
 /** The answering side of calls from other nodes: runs the method and always answers, with its result or its error. */
 import { api } from "../api";
 import { resolveApiMethod } from "../apiMethod";
-import { config, id } from "../config/config";
+import { id } from "../config/config";
+import { settings } from "../config/settings";
 import { toError } from "../errors";
 import { log } from "../log/log";
 import { redis } from "./redis";
@@ -48,7 +49,7 @@ async function answerWithError(messageId: string, error: Error): Promise<void> {
   await redis.publish({
     messageType: "doResponse",
     serverId: id,
-    serverToken: config.general.serverToken,
+    serverToken: settings().general.serverToken,
     messageId,
     error: remote,
   });

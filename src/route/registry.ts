@@ -3,6 +3,7 @@ import * as path from "node:path";
 import { api } from "../api";
 import { declaredRoutes, isRouted } from "./actionRoutes";
 import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { automaticRoute, isRouteMethod, requestMethods } from "./httpMethods";
 import { matchURL, type UrlMatch } from "./matchUrl";
@@ -120,7 +121,7 @@ export function createRoutesApi(): RoutesApi {
 
     loadRoutes(rawRoutes) {
       const source = rawRoutes ? "code" : "config";
-      const wanted = rawRoutes ?? config.routes ?? {};
+      const wanted = rawRoutes ?? settings().routes;
       let count = 0;
       for (const [method, list] of Object.entries(wanted)) {
         for (const route of list ?? []) {
@@ -176,7 +177,7 @@ function applyMatch(
 /** @returns undefined for a malformed encoding: that variable is left out */
 function decode(text: string): string | undefined {
   if (!text.includes("%") && !text.includes("+")) return text;
-  const { strictPaths } = (config.web ?? {}) as { strictPaths?: boolean };
+  const { strictPaths } = settings().web;
   try {
     // a `+` is a space in forms only (RFC 3986 has no such rule), but version 29 took it for one here, too
     return decodeURIComponent(
@@ -211,14 +212,13 @@ function addActionRoutes(): number {
 
 /** `/<action>` for every action and every verb of `config.web.automaticRoutes`. */
 function addAutomaticRoutes(): void {
-  const verbs = (config.web as { automaticRoutes?: unknown } | undefined)
-    ?.automaticRoutes;
-  if (!Array.isArray(verbs) || verbs.length === 0) return;
+  const { automaticRoutes: verbs } = settings().web;
+  if (verbs.length === 0) return;
   const names = verbs.map((verb) => String(verb).toUpperCase()).join(", ");
   log(
     `creating routes automatically for all actions responding to ${names} HTTP verb${verbs.length > 1 ? "s" : ""}`,
   );
-  for (const verb of verbs as string[]) {
+  for (const verb of verbs) {
     if (!isRouteMethod(verb)) throw new Error(`${verb} is not an HTTP verb`);
     const present = new Set(
       api.routes.routes[verb].map(({ path, action }) => `${path} ${action}`),

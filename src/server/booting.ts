@@ -2,7 +2,7 @@
 import cluster from "node:cluster";
 import * as diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 
 /** What refused clients read, on every transport. */
 export const STARTING_TEXT = "the server is starting";
@@ -24,7 +24,7 @@ let mayHold = true;
 
 /** The servers are about to listen, and the boot goes on. */
 export function beginBoot(): void {
-  if (config.general?.refuseUntilBooted !== true || own) return;
+  if (!settings().general.refuseUntilBooted || own) return;
   own = new Set();
   diagnostics.subscribe(CHANNEL, remember);
 }

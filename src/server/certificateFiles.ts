@@ -1,15 +1,6 @@
 /** Keys and certificates that settings name by their files. */
 import * as fs from "node:fs";
-import type { SecureContextOptions } from "node:tls";
-
-/** A certificate and its key, in memory (`key`, `cert`, ...) or by the names of files. */
-export interface CertificateSettings extends SecureContextOptions {
-  /** Path of a PEM file. */
-  keyFile?: string;
-  certFile?: string;
-  /** Whose client certificates are accepted. */
-  caFile?: string;
-}
+import type { CertificateSettings } from "../config/settingTypes";
 
 /**
  * The same settings with the contents of the named files.

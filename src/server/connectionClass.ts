@@ -1,5 +1,4 @@
 /** The connection class of each server: its own ways to send, and its custom methods. */
-import { config } from "../config/config";
 import { call, noteMessage } from "../connection/calls";
 import { Connection } from "../connection/connection";
 import { newFingerprint } from "./identity";
@@ -56,7 +55,7 @@ function buildClass(server: Server): typeof Connection {
     return server.processFile(connection);
   });
   add("rotateFingerprint", (connection) => {
-    const fingerprint = newFingerprint(config.web?.fingerprintOptions);
+    const fingerprint = newFingerprint();
     return (connection.fingerprint = fingerprint);
   });
   for (const name of Object.keys(server.connectionCustomMethods)) {

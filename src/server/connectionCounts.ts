@@ -1,7 +1,7 @@
 /** How many connections each client address has to this process: `general.maxConnectionsPerAddress`. */
 import type { Socket } from "node:net";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { networkOf } from "../utils/networkOf";
 import { isTrustedPeer } from "./proxies";
@@ -16,7 +16,7 @@ class ConnectionCounts {
 
   /** Count a socket until it closes; false when its address has too many already. */
   admit(socket: Socket): boolean {
-    const limit = config.general?.maxConnectionsPerAddress ?? 0;
+    const limit = settings().general.maxConnectionsPerAddress;
     // one that is handed to its server again, after an upgrade that was none, is counted already
     if (!(limit > 0) || this.known.has(socket)) return true;
     if (isTrustedPeer(socket.remoteAddress)) return true; // it brings many clients

@@ -1,22 +1,8 @@
 /** `web.cors`: other sites whose pages may read responses and send cookies. */
-import { config } from "../config/config";
+import { settings } from "../config/settings";
+import type { CorsOptions } from "../config/settingTypes";
 import { ActionheroError } from "../errors";
-import { compileOrigins, isEverybody, type AllowedOrigins } from "./origins";
-
-export interface CorsOptions {
-  /** `"*"`, origins (also with a star for a part: `https://*.site.com`), patterns of whole origins, or a function. */
-  origins: AllowedOrigins;
-  /** Let them send cookies along (default false). */
-  credentials?: boolean;
-  /** Default: GET, HEAD, POST, PUT, PATCH, DELETE. */
-  methods?: readonly string[];
-  /** Headers that they may send; default: those that they ask for. */
-  headers?: readonly string[];
-  /** Headers of responses that their scripts may read (default: none beyond the usual ones). */
-  exposed?: readonly string[];
-  /** Seconds for which browsers keep the answer to a preflight request (default 600). */
-  maxAge?: number;
-}
+import { compileOrigins, isEverybody } from "./origins";
 
 /** A rule that is ready to be applied. */
 export interface Cors {
@@ -43,8 +29,7 @@ let compiled: { options: CorsOptions | undefined; cors: Cors | undefined } = {
  * @throws ActionheroError AH_CONFIG for every origin with credentials
  */
 export function currentCors(): Cors | undefined {
-  const { cors } = (config.web ?? {}) as { cors?: CorsOptions | null };
-  const options = cors ?? undefined;
+  const options = settings().web.cors;
   if (compiled.options !== options)
     compiled = { options, cors: options && compile(options) };
   return compiled.cors;

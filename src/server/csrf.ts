@@ -1,6 +1,6 @@
 /** `web.csrf`: browsers send the cookies of a site along, whichever site the page is of that sends the request. */
 import type { IncomingMessage } from "node:http";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { currentCors } from "./cors";
 import { isSameOrigin } from "./proxies";
 
@@ -24,8 +24,8 @@ export function isForgedRequest(req: IncomingMessage): boolean {
 
 /** Whether a request brings cookies that are to be guarded. */
 export function isGuarded({ headers }: IncomingMessage): boolean {
-  const { csrf } = (config.web ?? {}) as { csrf?: boolean };
-  return csrf === true && headers.cookie !== undefined;
+  const { csrf } = settings().web;
+  return csrf && headers.cookie !== undefined;
 }
 
 /** Whether `web.cors` lets pages of an origin send cookies along. */

@@ -1,6 +1,5 @@
 /** One limit on the bytes that clients make this process hold: bodies, messages, lines and the params made of them. */
-import { getHeapStatistics } from "node:v8";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 
 /** What each request or connection may hold in any case: those that are small pass when the limit is reached. */
@@ -9,9 +8,6 @@ export const FREE_BYTES = 16 * 1024;
 /** What clients read of a request that is one too many. */
 export const OVERLOADED_TEXT =
   "the server holds too much at the moment, try again later";
-
-/** Bytes take several times their size while they are parsed, and the project needs memory, too. */
-const DEFAULT_LIMIT = Math.floor(getHeapStatistics().heap_size_limit / 8);
 
 /** Refusals are told of once in so many ms. */
 const LOG_PAUSE_MS = 10_000;
@@ -23,7 +19,7 @@ class HeldBytes {
   private silentUntil = 0;
 
   hasRoom(bytes: number): boolean {
-    return this.total + bytes <= limit();
+    return this.total + bytes <= settings().general.maxHeldBytes;
   }
 
   refuse(): void {
@@ -32,7 +28,7 @@ class HeldBytes {
     if (now < this.silentUntil) return;
     this.silentUntil = now + LOG_PAUSE_MS;
     log(
-      `refusing requests: clients make the server hold ${this.total} bytes already (general.maxHeldBytes is ${limit()})`,
+      `refusing requests: clients make the server hold ${this.total} bytes already (general.maxHeldBytes is ${settings().general.maxHeldBytes})`,
       "warning",
       { count: this.refused },
     );
@@ -101,9 +97,4 @@ export class ByteShare {
     heldBytes.total += counted - this.counted;
     this.counted = counted;
   }
-}
-
-function limit(): number {
-  const { maxHeldBytes = DEFAULT_LIMIT } = config.general ?? {};
-  return maxHeldBytes || Infinity;
 }

@@ -12,20 +12,9 @@ import {
 } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { ParsedUrlQueryInput } from "node:querystring";
-import { config } from "../config/config";
+import type { FingerprintOptions } from "../config/settingTypes";
+import { settings } from "../config/settings";
 import { schemeOf } from "./proxies";
-
-export interface FingerprintOptions {
-  cookieKey?: string;
-  toSetCookie?: boolean;
-  onlyStaticElements?: boolean;
-  /** Which responses carry the cookie: all of the web server's, or those of actions and of websocket upgrades. */
-  on?: "all" | "actions";
-  /** Take only ids that a node with the same `general.serverToken` has made. */
-  signed?: boolean;
-  /** Cookie attributes; `expires` in ms from now, `Secure: "auto"` for clients that come by TLS. */
-  settings?: ParsedUrlQueryInput | string;
-}
 
 export interface Identity {
   fingerprint: string;
@@ -41,10 +30,7 @@ interface IdentitySources {
   cookie: boolean;
 }
 
-type Options = FingerprintOptions | undefined;
 type Accepts = (value: string) => boolean;
-
-const DEFAULT_COOKIE_KEY = "sessionID";
 
 /** Longer ones are not ours: the value becomes part of ids and log lines. */
 const MAX_LENGTH = 256;
@@ -66,18 +52,13 @@ const FROM_COOKIE: IdentitySources = { cookie: true };
  * The identity of a client of the web server: the one that it brings, else a new one.
  * @param isAction whether an action is asked for
  */
-export function identify(
-  req: IncomingMessage,
-  options: Options,
-  isAction = true,
-): Identity {
-  const known = knownFingerprint(req, options, FROM_COOKIE);
+export function identify(req: IncomingMessage, isAction = true): Identity {
+  const { on, cookieKey } = settings().web.fingerprintOptions;
+  const known = knownFingerprint(req, cookieKey, FROM_COOKIE);
   if (known !== undefined) return { fingerprint: known, setCookie: undefined };
-  const fingerprint = newFingerprint(options, req);
-  const isSent = isAction || options?.on !== "actions";
-  const setCookie = isSent
-    ? sessionCookie(fingerprint, req, options)
-    : undefined;
+  const fingerprint = newFingerprint(req);
+  const isSent = isAction || on !== "actions";
+  const setCookie = isSent ? sessionCookie(fingerprint, req) : undefined;
   return { fingerprint, setCookie };
 }
 
@@ -88,15 +69,16 @@ export function identify(
  */
 export function identifyUpgrade(
   req: IncomingMessage,
-  options: Options,
   mayUseCookie: boolean,
 ): Partial<Identity> {
+  const { web, websocket } = settings();
+  const { cookieKey } = websocket;
   const sources = { url: req.url, cookie: mayUseCookie };
-  const known = knownFingerprint(req, options, sources);
+  const known = knownFingerprint(req, cookieKey, sources);
   if (known !== undefined) return { fingerprint: known };
-  if (options?.on !== "actions" || !mayUseCookie) return {};
-  const fingerprint = newFingerprint(options, req);
-  const setCookie = sessionCookie(fingerprint, req, options);
+  if (web.fingerprintOptions.on !== "actions" || !mayUseCookie) return {};
+  const fingerprint = newFingerprint(req);
+  const setCookie = sessionCookie(fingerprint, req, cookieKey);
   return setCookie === undefined ? {} : { fingerprint, setCookie };
 }
 
@@ -106,11 +88,10 @@ export function identifyUpgrade(
  */
 function knownFingerprint(
   req: IncomingMessage,
-  options: Options,
+  cookieKey: string,
   { url, cookie }: IdentitySources,
 ): string | undefined {
-  const cookieKey = options?.cookieKey || DEFAULT_COOKIE_KEY;
-  const accepts = options?.signed === true ? isOurs : isUsable;
+  const accepts = settings().web.fingerprintOptions.signed ? isOurs : isUsable;
   if (url !== undefined) {
     const found = paramValue(url, cookieKey, accepts);
     if (found !== undefined) return found;
@@ -128,27 +109,22 @@ function knownFingerprint(
  * An id that nobody has yet.
  * @param req of the client whose traits it is derived from with `onlyStaticElements`
  */
-export function newFingerprint(
-  options: Options,
-  req?: IncomingMessage,
-): string {
-  const id =
-    req && options?.onlyStaticElements === true
-      ? hashOfTraits(req)
-      : randomHex();
-  return options?.signed === true ? id + signatureOf(id) : id;
+export function newFingerprint(req?: IncomingMessage): string {
+  const { onlyStaticElements, signed } = settings().web.fingerprintOptions;
+  const id = req && onlyStaticElements ? hashOfTraits(req) : randomHex();
+  return signed ? id + signatureOf(id) : id;
 }
 
 /** The `Set-Cookie` header that tells a client its id; undefined without `toSetCookie`. */
 export function sessionCookie(
   fingerprint: string,
   req: IncomingMessage,
-  options: Options,
+  cookieKey = settings().web.fingerprintOptions.cookieKey,
 ): string | undefined {
-  if (options?.toSetCookie === false) return undefined;
-  const cookieKey = options?.cookieKey || DEFAULT_COOKIE_KEY;
-  const attributes = attributesOf(options?.settings, req);
-  return `${cookieKey}=${fingerprint}${attributes}`;
+  const { toSetCookie, settings: attributes } =
+    settings().web.fingerprintOptions;
+  if (!toSetCookie) return undefined;
+  return `${cookieKey}=${fingerprint}${attributesOf(attributes, req)}`;
 }
 
 /** The value of the first cookie of a name that is accepted, without parsing the others. */
@@ -210,7 +186,7 @@ interface Signer {
 let signer: Signer | undefined;
 
 function currentSigner(): Signer {
-  const token = String(config.general?.serverToken ?? "");
+  const token = String(settings().general.serverToken ?? "");
   if (signer?.token !== token) {
     const key = createSecretKey(Buffer.from(token));
     signer = { token, key, verified: new Set() };

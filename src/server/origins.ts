@@ -1,10 +1,5 @@
 /** Which web sites are meant by a setting: origins, patterns, functions. */
-
-export type AllowedOrigins =
-  | string
-  | RegExp
-  | readonly (string | RegExp)[]
-  | ((origin: string) => boolean);
+import type { AllowedOrigins } from "../config/settingTypes";
 
 /** Longer than any host with its scheme and port: patterns of the project are not tried on more. */
 export const MAX_ORIGIN_LENGTH = 512;

@@ -4,27 +4,10 @@
  */
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
+import type { TrustProxy, Trusts } from "../config/settingTypes";
 import { ActionheroError } from "../errors";
 import { parseHeadersForClientAddress } from "../utils/parseHeadersForClientAddress";
-
-type Trusts = (address: string, hop: number) => boolean;
-
-/**
- * Which proxies are trusted: none (`false`), a number of hops, networks (`"10.0.0.0/8"`, an address, `"loopback"`,
- * `"linklocal"`, `"uniquelocal"`; a list, or one text with commas), or a function that gets an address and how many
- * hops it is away (in a configuration file as `{ _toExpand: false, trusts }`: other functions are called there). A text of digits is a number of hops, and the empty text is `false`, as from an environment variable.
- * Undefined or null: version 29, which believes the first entry of `X-Forwarded-For`, and `X-Real-IP` before it.
- */
-export type TrustProxy =
-  | false
-  | number
-  | string
-  | readonly string[]
-  | Trusts
-  | { _toExpand: false; trusts: Trusts }
-  | null
-  | undefined;
 
 /** Names of networks that proxies are often in. */
 const NAMED_NETWORKS: Record<string, readonly string[]> = {
@@ -52,8 +35,7 @@ let compiled: { setting: TrustProxy; trusts: Trusts | undefined } = {
  * @throws ActionheroError AH_CONFIG for a setting that is none of the kinds
  */
 export function trustedProxies(): Trusts | undefined {
-  const setting = (config.web as { trustProxy?: TrustProxy } | undefined)
-    ?.trustProxy;
+  const setting = settings().web.trustProxy;
   if (compiled.setting !== setting)
     compiled = { setting, trusts: compile(setting) };
   return compiled.trusts;

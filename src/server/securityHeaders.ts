@@ -1,22 +1,14 @@
 /** `config.securityHeaders`: what browsers are told about the pages of this server. */
 import type { IncomingMessage } from "node:http";
-import { config } from "../config/config";
+import { settings, type Settings } from "../config/settings";
 import { schemeOf } from "./proxies";
 
-type Headers = Record<string, string | null | undefined>;
-
-export interface SecurityHeaders {
-  enabled?: boolean;
-  /** Of every response; null leaves one out. */
-  headers?: Headers;
-  /** Of responses to clients that came by TLS. */
-  tlsHeaders?: Headers;
-}
+export type SecurityHeaders = Settings["securityHeaders"];
 
 /** The settings while they are switched on. */
 export function currentSecurityHeaders(): SecurityHeaders | undefined {
-  const { securityHeaders } = config as { securityHeaders?: SecurityHeaders };
-  return securityHeaders?.enabled === true ? securityHeaders : undefined;
+  const { securityHeaders } = settings();
+  return securityHeaders.enabled ? securityHeaders : undefined;
 }
 
 /** Names and values for a client. */

@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { ActionProcessor } from "../action/actionProcessor";
 import { api } from "../api";
 import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { wasAnswered, type FailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
@@ -172,7 +173,7 @@ export abstract class Server extends EventEmitter {
 
   /** Into `config.general.defaultChatRoom`, if there is one and the connection can chat; then it is announced. */
   private introduce(connection: Connection): Connection | Promise<Connection> {
-    const room = config.general?.defaultChatRoom;
+    const room = settings().general.defaultChatRoom;
     if (!room || !connection.canChat || this.type === TEST_SERVER)
       return this.announce(connection);
     return api.chatRoom
@@ -288,7 +289,7 @@ export abstract class Server extends EventEmitter {
   }
 
   private welcome(connection: Connection): void {
-    const { welcomeMessage: welcome, defaultChatRoom } = config.general ?? {};
+    const { welcomeMessage: welcome, defaultChatRoom } = settings().general;
     const room = connection.rooms.find((name) => name === defaultChatRoom);
     const complain = (error: unknown) =>
       this.log(`cannot send welcome message: ${String(error)}`, "error");

@@ -2,7 +2,7 @@
 import * as path from "node:path";
 import type { Readable } from "node:stream";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { errorMessage } from "../config/errorMessage";
 import { toError } from "../errors";
 import { escapeControls, escapeFields } from "../log/escape";
@@ -114,8 +114,7 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
     },
 
     logRequest(file, connection, length, duration, success) {
-      const level = (config.general?.fileRequestLogLevel ??
-        "info") as ActionheroLogLevel;
+      const level = settings().general.fileRequestLogLevel;
       log(`[ file @ ${connection.type} ]`, level, {
         to: textForLogging(connection.remoteIP),
         file: file && escapeControls(file),
@@ -235,12 +234,12 @@ export function createStaticFileApi(searchLocations: string[]): StaticFileApi {
 }
 
 function hidesDotfiles(): boolean {
-  const { dotfiles } = (config.web ?? {}) as { dotfiles?: unknown };
+  const { dotfiles } = settings().web;
   return dotfiles === "ignore";
 }
 
 function indexName(): string {
-  return String(config.general?.directoryFileType ?? "index.html");
+  return settings().general.directoryFileType;
 }
 
 const DEFAULT_TEXTS: Record<string, (error?: Error) => string> = {

@@ -1,6 +1,6 @@
 /** Tasks that come with the framework, and are loaded when `config.tasks.builtin` names them. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { CleanLogFiles } from "./cleanLogFiles";
 import type { Task } from "./task";
@@ -13,7 +13,7 @@ export const builtinTasks = { CleanLogFiles };
  * @throws ActionheroError AH_CONFIG for a name that is none
  */
 export function configuredTasks(): Task[] {
-  const names = (config.tasks?.builtin ?? []) as unknown[];
+  const names = settings().tasks.builtin;
   const tasks: Task[] = Object.values(builtinTasks).map((Class) => new Class());
   return names
     .map((name) => {

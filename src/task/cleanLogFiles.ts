@@ -1,11 +1,9 @@
 /** Removes log files that have become too large. */
 import * as fs from "node:fs/promises";
 import * as path from "node:path";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { Task } from "./task";
-
-const DEFAULT_MAX_BYTES = 10 * 1024 * 1024;
 
 /**
  * Every node looks once a minute at the folders of `config.general.paths.log`, and removes files of more than
@@ -23,7 +21,7 @@ export class CleanLogFiles extends Task {
 
   /** @returns the paths of the removed files */
   async run(): Promise<string[]> {
-    const { paths, maxLogFileSize = DEFAULT_MAX_BYTES } = config.general;
+    const { paths, maxLogFileSize } = settings().general;
     const removed: string[] = [];
     for (const folder of new Set(paths.log)) {
       for (const name of await namesIn(folder)) {

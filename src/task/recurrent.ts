@@ -1,6 +1,7 @@
 /** Tasks that run by themselves, after a time or by a calendar. */
 import { api } from "../api";
-import { config, id } from "../config/config";
+import { id } from "../config/config";
+import { settings } from "../config/settings";
 import { log, type ActionheroLogLevel } from "../log/log";
 import type { Due, PlanChange, PlannedTask } from "../resque/store/store";
 import { requireTask } from "./find";
@@ -69,7 +70,7 @@ export function enqueueAllRecurrentTasks(): Promise<string[]> {
 
 /** What a node does when it starts: as a scheduler all of them, as a worker its own runs of those for all nodes. */
 export async function startRecurrentTasks(): Promise<void> {
-  const isScheduler = config.tasks?.scheduler === true;
+  const isScheduler = settings().tasks.scheduler;
   if (isScheduler || isWorking()) await enqueuePeriodic(!isScheduler);
 }
 
@@ -256,7 +257,5 @@ function warnOfNoRun({ name, cron }: Task): void {
 }
 
 function levelOf(key: "enqueue" | "reEnqueue"): ActionheroLogLevel | undefined {
-  const levels = config.tasks?.schedulerLogging as
-    Partial<Record<string, ActionheroLogLevel>> | undefined;
-  return levels?.[key];
+  return settings().tasks.schedulerLogging[key];
 }

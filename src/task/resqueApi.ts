@@ -1,7 +1,7 @@
 /** The parts of the queue that run in this process: `api.resque`. */
 import { api } from "../api";
 import { config, id } from "../config/config";
-import { shutdownTimeout } from "../config/shutdown";
+import { settings } from "../config/settings";
 import { beginContext, isContextOn } from "../context/context";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
@@ -54,7 +54,7 @@ export function createResqueApi(): ResqueApi {
     multiWorker: null!,
     scheduler: null!,
     connectionDetails: {
-      ...config.tasks?.connectionOptions?.tasks,
+      ...settings().tasks.connectionOptions.tasks,
       redis,
       pkg: isEmbedded(redis) ? "ioredis-mock" : "ioredis",
     },
@@ -78,7 +78,8 @@ export async function prepareWork(): Promise<void> {
 
 /** Let the workers run that `prepareWork` made. */
 export async function beginWork(): Promise<void> {
-  if (config.tasks.minTaskProcessors > 0) await api.resque.multiWorker.start();
+  if (settings().tasks.minTaskProcessors > 0)
+    await api.resque.multiWorker.start();
 }
 
 const stops = new WeakMap<ResqueApi, Promise<void>>();
@@ -123,8 +124,8 @@ async function stopQueue(): Promise<void> {
 }
 
 async function startScheduler(): Promise<void> {
-  const { tasks } = config;
-  if (tasks?.scheduler !== true) return;
+  const { tasks } = settings();
+  if (!tasks.scheduler) return;
   checkSettings();
   const SchedulerClass = overrides().scheduler ?? Scheduler;
   const scheduler = new SchedulerClass(
@@ -154,7 +155,7 @@ async function startMultiWorker(): Promise<void> {
 }
 
 async function createMultiWorker(): Promise<void> {
-  const { tasks } = config;
+  const { tasks } = settings();
   checkSettings();
   const MultiWorkerClass = overrides().multiWorker ?? MultiWorker;
   const multiWorker = new MultiWorkerClass(
@@ -172,7 +173,7 @@ async function createMultiWorker(): Promise<void> {
       stuckWorkerTimeout: tasks.stuckWorkerTimeout,
       unknownJobs: tasks.unknownJobs,
       unknownJobTimeout: tasks.unknownJobTimeout,
-      shutdownTimeout: shutdownTimeout(),
+      shutdownTimeout: settings().general.shutdownTimeout,
       around: isContextOn() ? inContext : undefined,
     },
     api.tasks.jobs,
@@ -188,7 +189,10 @@ const inContext: Around = ({ class: task, requestId: id }, run) =>
 async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;
   if (!multiWorker) return;
-  await bounded(multiWorker.stop(), shutdownTimeout() + GIVE_BACK_MS);
+  await bounded(
+    multiWorker.stop(),
+    settings().general.shutdownTimeout + GIVE_BACK_MS,
+  );
 }
 
 /** @throws ActionheroError AH_CONFIG that names a setting which would only fail, or wait for nothing, later */
@@ -199,7 +203,7 @@ function checkSettings(): void {
         "AH_CONFIG",
         `config.tasks.${name} is NaN, not a number`,
       );
-  const { unknownJobs = "fail" } = config.tasks as { unknownJobs?: string };
+  const { unknownJobs } = settings().tasks;
   if (!["fail", "wait"].includes(unknownJobs))
     throw new ActionheroError(
       "AH_CONFIG",
@@ -209,7 +213,7 @@ function checkSettings(): void {
 
 /** `maxTaskProcessors`, and not less than `minTaskProcessors`. */
 function mostTaskProcessors(): number {
-  const { minTaskProcessors: min, maxTaskProcessors: max } = config.tasks;
+  const { minTaskProcessors: min, maxTaskProcessors: max } = settings().tasks;
   if (!(min > max)) return max;
   log(
     `config.tasks.maxTaskProcessors (${max}) is below minTaskProcessors (${min}): ${min} task processors run`,
@@ -220,18 +224,17 @@ function mostTaskProcessors(): number {
 
 /** `config.tasks.queues`: a list, or a function that finds it. */
 async function configuredQueues(): Promise<string[]> {
-  const queues = config.tasks.queues as
-    string[] | (() => string[] | Promise<string[]>) | undefined;
+  const { queues } = settings().tasks;
   const list = typeof queues === "function" ? await queues() : queues;
   return list ?? ["*"];
 }
 
 /** Another scheduler leads when the leader is as silent as a dead worker; it tells at least each `timeout` that it lives. */
 function leadSeconds(): number {
-  const { heartbeatTimeout = 30_000, timeout = 5_000 } = config.tasks;
+  const { heartbeatTimeout, timeout } = settings().tasks;
   return Math.ceil(Math.max(heartbeatTimeout, 3 * timeout) / 1000);
 }
 
 function overrides(): Overrides {
-  return config.tasks?.resque_overrides ?? {};
+  return settings().tasks.resque_overrides;
 }

@@ -1,6 +1,6 @@
 /** The log lines of the queue, the scheduler and the workers. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { filterObjectForLogging, redactForLogging } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
@@ -266,5 +266,5 @@ function levelOf(
   kind: "workerLogging" | "schedulerLogging",
   key: string,
 ): ActionheroLogLevel | undefined {
-  return (config.tasks?.[kind] as Levels | undefined)?.[key];
+  return settings().tasks[kind][key];
 }

@@ -1,6 +1,6 @@
 /** What a node does from time to time, beside working: say that it is there, and find periodic tasks that were lost. */
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { logFailure } from "../redis/connectionLog";
 import { takeLeave } from "../redis/leaving";
@@ -70,7 +70,7 @@ export class Upkeep {
 }
 
 function isScheduler(): boolean {
-  return config.tasks?.scheduler === true;
+  return settings().tasks.scheduler;
 }
 
 /** The next time may be better. */

@@ -1,7 +1,7 @@
 /** The part of the specHelper that runs tasks and looks into their queues. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import type { Queue } from "../resque/queue";
 import type { ConnectionOptions, Jobs, ParsedJob } from "../resque/types";
@@ -115,8 +115,7 @@ function taskOf(name: string): Tasks["tasks"][string] {
 
 /** `config.tasks.queues`: a list, or a function that finds it. */
 async function queuesOfWorkers(): Promise<string[]> {
-  const configured = config.tasks?.queues as
-    string[] | (() => string[] | Promise<string[]>) | undefined;
+  const { queues: configured } = settings().tasks;
   const queues =
     typeof configured === "function" ? await configured() : configured;
   return queues ?? ["default"];

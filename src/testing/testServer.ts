@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { api } from "../api";
-import { config } from "../config/config";
+import { settings } from "../config/settings";
 import { serializeError } from "../config/serializeError";
 import type { Connection } from "../connection/connection";
 import {
@@ -217,8 +217,8 @@ async function render(data: ActionProcessor): Promise<unknown> {
   if (!api.specHelper.returnMetadata) return answer;
   answer.messageId = data.messageId;
   answer.serverInformation = {
-    serverName: config.general?.serverName,
-    apiVersion: config.general?.apiVersion,
+    serverName: settings().general.serverName,
+    apiVersion: settings().general.apiVersion,
   };
   answer.requesterInformation = {
     id: data.connection.id,
@@ -231,9 +231,8 @@ async function render(data: ActionProcessor): Promise<unknown> {
 /** As `config.errors.serializers.servers.specHelper` says; else `Error: ` and its message. */
 function serializeForTest(error: unknown): unknown {
   const { message } = error as { message?: unknown };
-  const serializers = config.errors?.serializers as
-    { servers?: { specHelper?: unknown } } | undefined;
-  if (typeof serializers?.servers?.specHelper !== "function" && message)
+  const { specHelper } = settings().errors.serializers.servers;
+  if (typeof specHelper !== "function" && message)
     return `Error: ${message as string}`;
   return serializeError("specHelper", error);
 }

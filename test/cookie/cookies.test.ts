@@ -8,10 +8,8 @@ import {
 } from "../../src/index";
 import { parseCookieHeader } from "../../src/cookie/parse";
 import { decrypt, encrypt, sign, unsign } from "../../src/cookie/seal";
-import {
-  serializeCookie,
-  type CookieAttributes,
-} from "../../src/cookie/serialize";
+import type { CookieAttributes } from "../../src/config/settingTypes";
+import { serializeCookie } from "../../src/cookie/serialize";
 import { rawUpgrade } from "../support/rawWebsocket";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";

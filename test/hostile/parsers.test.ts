@@ -20,6 +20,7 @@ import { decodeText, parseContentType } from "../../src/server/web/contentType";
 import type { FileRules } from "../../src/server/web/fileRules";
 import { nestFields, parseForm } from "../../src/server/web/form";
 import { mergeHeaders } from "../../src/server/web/headers";
+import { settings } from "../../src/config/settings";
 import { callbackOf, padJsonp } from "../../src/server/web/jsonp";
 import { receiveMultipart, type Form } from "../../src/server/web/multipart";
 import {
@@ -79,7 +80,11 @@ afterEach(() => {
 test("a target is a path, and its parts have no slashes", () => {
   check(
     fc.property(text, (url) => {
-      const config = { urlPathForActions: "api", urlPathForFiles: "public" };
+      const config = {
+        rootEndpointType: "file",
+        urlPathForActions: "api",
+        urlPathForFiles: "public",
+      } as const;
       const target = parseTarget(url, config);
       expect(target.pathname.startsWith("/")).toBe(true);
       expect(target.search === "" || target.search.startsWith("?")).toBe(true);
@@ -128,7 +133,7 @@ test("an identity is short, printable, and without spaces, whatever a client bri
   check(
     fc.property(text, text, (id, header) => {
       const headers = { cookie: `sessionID=${id}`, "x-sessionid": header };
-      const { fingerprint } = identify(requestOf(headers), {});
+      const { fingerprint } = identify(requestOf(headers));
       expect(fingerprint).toMatch(/^[\x21-\x7e]{1,256}$/);
     }),
   );
@@ -560,7 +565,7 @@ describe("conditions", () => {
 
 describe("a multipart form", () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "hostile-multipart-"));
-  const disk = new UploadDisk(() => ({}));
+  const disk = new UploadDisk();
   const anyFile = {
     admit: () => undefined,
     tooLarge: () => undefined,
@@ -580,7 +585,9 @@ describe("a multipart form", () => {
     const form: Form = await receiveMultipart(
       req as unknown as IncomingMessage,
       {
-        options: { uploadDir: folder },
+        options: Object.create(settings().web.formOptions, {
+          uploadDir: { value: folder },
+        }),
         maxParams: 100,
         fieldOf: (name) => name,
         rules: anyFile,

@@ -2,7 +2,8 @@
 import * as https from "node:https";
 import type { AddressInfo } from "node:net";
 import { api, config } from "../../src/index";
-import { currentCors, type CorsOptions } from "../../src/server/cors";
+import type { CorsOptions } from "../../src/config/settingTypes";
+import { currentCors } from "../../src/server/cors";
 import { isForgedRequest } from "../../src/server/csrf";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";

@@ -8,8 +8,8 @@ import {
   isSameOrigin,
   schemeOf,
   trustedProxies,
-  type TrustProxy,
 } from "../../src/server/proxies";
+import type { TrustProxy } from "../../src/config/settingTypes";
 import { rawSocket, rawUpgrade } from "../support/rawWebsocket";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";

@@ -2,7 +2,7 @@ import { Action } from "../../action/action";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { latestVersion } from "../../action/registry";
 import { api } from "../../api";
-import { config } from "../../config/config";
+import { settings } from "../../config/settings";
 import { HttpError } from "../../errors";
 import type { Inputs } from "../../input/types";
 
@@ -19,7 +19,7 @@ export class ActionsView extends Action {
   }
 
   override async run({ connection }: Pick<ActionProcessor, "connection">) {
-    if (config.general?.introspection === false)
+    if (!settings().general.introspection)
       throw new HttpError(404, "this server does not describe its API");
     const actions = Object.keys(api.actions.actions)
       .map((name) => api.actions.actions[name]![latestVersion(name)!])

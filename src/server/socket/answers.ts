@@ -16,12 +16,12 @@ import {
   encodeMessage,
   errorReply,
 } from "./protocol";
-import { SOCKET_DEFAULTS } from "./socketConfig";
+import { settings } from "../../config/settings";
 
 type MessageId = string | number;
 
 function isLegacy({ server }: SocketClient): boolean {
-  return server.config.legacyReplies === true;
+  return settings().socket.legacyReplies;
 }
 
 /** Send a message; one that cannot be encoded becomes an error. */
@@ -107,7 +107,7 @@ export async function refuseLength(
   messageId: MessageId,
 ): Promise<void> {
   const { server } = client;
-  const max = server.config.maxDataLength ?? SOCKET_DEFAULTS.maxDataLength;
+  const max = settings().socket.maxDataLength;
   const worded =
     (await errorMessage("dataLengthTooLarge")?.(max, received)) ??
     `data length is too big (${max} received/${received} max)`;

@@ -1,7 +1,7 @@
 /** The certificates of a TLS server: from files or from memory, one per host name, replaceable while it runs. */
 import * as tls from "node:tls";
 import { readCertificateFiles } from "../certificateFiles";
-import type { SocketServerOptions } from "./socketConfig";
+import type { SocketServerOptions } from "../../config/settingTypes";
 
 export class Certificates {
   private hosts = new Map<string, tls.SecureContext>();

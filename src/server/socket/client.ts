@@ -23,7 +23,7 @@ import {
   verbReply,
   type SocketRequest,
 } from "./protocol";
-import { SOCKET_DEFAULTS } from "./socketConfig";
+import { settings } from "../../config/settings";
 import type { SocketServer } from "./socketServer";
 
 /** How long the requests of a client that has closed its side may take, in ms. */
@@ -95,10 +95,10 @@ export class SocketClient implements OutputOwner {
   }
 
   limits(): OutputLimits {
-    const { maxBufferedBytes, sendTimeout } = this.server.config;
+    const { maxBufferedBytes, sendTimeout } = settings().socket;
     return {
-      maxBufferedBytes: maxBufferedBytes ?? SOCKET_DEFAULTS.maxBufferedBytes,
-      sendTimeout: sendTimeout ?? SOCKET_DEFAULTS.sendTimeout,
+      maxBufferedBytes,
+      sendTimeout,
     };
   }
 
@@ -177,11 +177,8 @@ export class SocketClient implements OutputOwner {
   private receive(chunk: Buffer): void {
     this.lastSeen = Date.now();
     if (this.isDeaf) return;
-    const { delimiter, maxDataLength } = this.server.config;
-    this.decoder.configure(
-      String(delimiter ?? SOCKET_DEFAULTS.delimiter),
-      maxDataLength ?? SOCKET_DEFAULTS.maxDataLength,
-    );
+    const { delimiter, maxDataLength } = settings().socket;
+    this.decoder.configure(delimiter, maxDataLength);
     const lines = this.admit(this.decoder.push(chunk));
     if (this.nextLine < this.lines.length) this.lines.push(...lines);
     else this.startWith(lines);
@@ -288,10 +285,9 @@ export class SocketClient implements OutputOwner {
     }
     if (request.kind === "verb")
       return this.runVerb(connection, request, asked);
-    const { legacyReplies } = this.server.config;
+    const { legacyReplies } = settings().socket;
     const file =
-      request.file ??
-      (legacyReplies === true ? connection.params.fileName : undefined);
+      request.file ?? (legacyReplies ? connection.params.fileName : undefined);
     if (file !== undefined) {
       const { params } = connection;
       const path = detached(String(file));
@@ -378,7 +374,7 @@ export class SocketClient implements OutputOwner {
   }
 
   private get maxParamBytes(): number {
-    return this.server.config.maxParamBytes ?? SOCKET_DEFAULTS.maxParamBytes;
+    return settings().socket.maxParamBytes;
   }
 
   private async runVerb(
@@ -431,8 +427,8 @@ export class SocketClient implements OutputOwner {
   }
 
   private legacyFields(verb: string, data: unknown): object {
-    const { legacyReplies } = this.server.config;
-    return legacyReplies === true ? legacyFields(verb, data) : {};
+    const { legacyReplies } = settings().socket;
+    return legacyReplies ? legacyFields(verb, data) : {};
   }
 
   private async refuse(

@@ -6,7 +6,7 @@ import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../connectionCounts";
 import { stopListening } from "../staleSocket";
 import { Certificates } from "./certificates";
-import type { SocketServerOptions } from "./socketConfig";
+import type { SocketServerOptions } from "../../config/settingTypes";
 
 export interface ListenerEvents {
   /** The type of the server. */

@@ -4,6 +4,8 @@ import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { api } from "../../api";
 import { env } from "../../config/config";
+import { settings } from "../../config/settings";
+import type { SocketServerOptions } from "../../config/settingTypes";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
@@ -21,27 +23,18 @@ import { SocketClient } from "./client";
 import { Listener } from "./listener";
 import { LINGER_MS } from "./output";
 import type { RequestNames } from "./protocol";
-import {
-  isSecure,
-  KEEP_ALIVE_AFTER_MS,
-  SOCKET_DEFAULTS,
-  type SocketConfig,
-  type SocketServerOptions,
-} from "./socketConfig";
 import { Upkeep } from "./upkeep";
+
+/** After how long a silence the operating system probes whether a peer still lives, in ms. */
+const KEEP_ALIVE_AFTER_MS = 60_000;
 
 const GOODBYE = `${JSON.stringify({ status: "Bye", context: "api" })}\r\n`;
 
 export class SocketServer extends Server {
-  declare config: SocketConfig;
-
   private readonly clients = new Map<Socket, SocketClient>();
   private readonly upkeep = new Upkeep(
     () => this.clients.values(),
-    () => ({
-      idleTimeout: this.config.idleTimeout ?? 0,
-      pingInterval: this.config.pingInterval ?? 0,
-    }),
+    () => settings().socket,
   );
   private listener?: Listener;
   /** Settles when the last client is gone. */
@@ -73,15 +66,13 @@ export class SocketServer extends Server {
     };
   }
 
-  /** Said to be on or off by the configuration; else on in development. */
+  /** Enabled or disabled by the configuration; otherwise on in development. */
   override isEnabled(): boolean {
-    const config = this.config as SocketConfig | undefined;
-    if (typeof config?.enabled === "boolean") return config.enabled;
-    return config !== undefined && env === "development";
+    return settings().socket.enabled ?? env === "development";
   }
 
   async initialize(): Promise<void> {
-    this.allowVerbs(this.config.verbs);
+    this.allowVerbs(settings().socket.verbs);
     this.on("actionComplete", (data: ActionProcessor) => {
       this.completeAction(data);
     });
@@ -111,7 +102,7 @@ export class SocketServer extends Server {
     listener.server.on("error", (error) =>
       this.log(`error of the listening socket: ${error.toString()}`, "error"),
     );
-    if (isSecure(this.config)) process.on("SIGHUP", this.onHangUp);
+    if (settings().socket.secure) process.on("SIGHUP", this.onHangUp);
     this.upkeep.start();
   }
 
@@ -261,12 +252,12 @@ export class SocketServer extends Server {
   }
 
   private createListener(): Listener {
-    const { serverOptions = {} } = this.config;
+    const { serverOptions, secure } = settings().socket;
     try {
-      return new Listener(serverOptions, isSecure(this.config), {
+      return new Listener(serverOptions, secure, {
         type: this.type,
         onClient: (socket) => this.accept(socket),
-        maxConnections: () => this.config.maxConnections ?? 0,
+        maxConnections: () => settings().socket.maxConnections,
         log: (message, severity, data) => this.log(message, severity, data),
       });
     } catch (thrown) {
@@ -281,21 +272,20 @@ export class SocketServer extends Server {
   }
 
   private address() {
-    // a null of the project deletes the key, so without it there is no address
-    const { port, bindIP = null, bootAttempts } = this.config;
-    return { port: port ?? SOCKET_DEFAULTS.port, bindIP, bootAttempts };
+    const { port, bindIP, bootAttempts } = settings().socket;
+    return { port, bindIP, bootAttempts };
   }
 
   /** Nobody asked for it: a second project on a developer's machine starts without it. */
   private mayBeLeftOut(error: unknown): boolean {
-    return typeof this.config.enabled !== "boolean" && isPortTaken(error);
+    return settings().socket.enabled === undefined && isPortTaken(error);
   }
 
   private accept(socket: Socket): void {
     const client = new SocketClient(this, socket);
     this.clients.set(socket, client);
     socket.setNoDelay(true);
-    if (this.config.setKeepAlive !== false)
+    if (settings().socket.setKeepAlive)
       socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
     socket.on("end", () => client.onEnd());
     socket.on("error", (error) => this.logSocketError(client, error));

@@ -16,7 +16,7 @@ import {
 } from "./multipart";
 import { TemporaryFiles } from "./temporaryFiles";
 import type { UploadDisk } from "./uploadDisk";
-import { WEB_DEFAULTS, type FormOptions, type WebConfig } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 
 export interface ParsedBody {
@@ -41,7 +41,6 @@ interface Limit {
 /** Bytes that a multipart body may have beside its fields and files: boundaries and part headers. */
 const MULTIPART_OVERHEAD = 1024 * 1024;
 
-const NO_OPTIONS: FormOptions = {};
 const NO_BYTES = Buffer.alloc(0);
 
 /** Whether there is a body that v29 would parse. */
@@ -107,7 +106,7 @@ async function readForm(
 ): Promise<ParsedBody> {
   const { config } = request;
   const bytes = await readWhole(request, fieldsLimit(config));
-  const fields = parseForm(bytes, charset, maxParams(config));
+  const fields = parseForm(bytes, charset, config.maxParams);
   return { body: fieldsOf(fields, config), files: undefined };
 }
 
@@ -169,9 +168,9 @@ function prepareFiles(
   request.temporaryFiles ??= new TemporaryFiles(disk);
   return {
     isKept: keep !== undefined,
-    options: config.formOptions ?? NO_OPTIONS,
-    maxParams: maxParams(config),
-    fieldOf: config.formBrackets === true ? fieldNameOf : asItIs,
+    options: config.formOptions,
+    maxParams: config.maxParams,
+    fieldOf: config.formBrackets ? fieldNameOf : asItIs,
     rules: rules(),
     temporaryFiles: request.temporaryFiles,
     source: encoding ? inflating(req, encoding) : req,
@@ -188,7 +187,7 @@ function finishForm(
   rules: FileRules,
 ): ParsedBody {
   const isList = (name: string) =>
-    rules.ruleOf(name)?.isList ?? config.formOptions?.multiples === true;
+    rules.ruleOf(name)?.isList ?? config.formOptions.multiples;
   return {
     body: fieldsOf(fields, config),
     files: reduceLists(files, isList),
@@ -197,10 +196,10 @@ function finishForm(
 
 function fieldsOf(
   fields: Lists<string>,
-  config: WebConfig,
+  config: WebSettings,
 ): Record<string, unknown> {
-  const isList = config.formOptions?.multiples === true;
-  return config.formBrackets === true
+  const isList = config.formOptions.multiples;
+  return config.formBrackets
     ? nestFields(fields, isList, config.queryParseOptions)
     : reduceLists(fields, () => isList);
 }
@@ -244,7 +243,7 @@ function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
   const whole = collect(request, limit, keep).then(() => {
     const bytes =
       chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? NO_BYTES);
-    if (config.saveRawBody === true) params.rawBody = bytes;
+    if (config.saveRawBody) params.rawBody = bytes;
     return bytes;
   });
   if (!encoding) return whole;
@@ -304,7 +303,7 @@ function keeper(
   { config, params, req }: WebRequest,
   maxBytes: number,
 ): ((chunk: Buffer) => void) | undefined {
-  if (config.saveRawBody !== true) return undefined;
+  if (!config.saveRawBody) return undefined;
   const chunks: Buffer[] = [];
   let left = maxBytes;
   req.once("end", () => {
@@ -320,33 +319,25 @@ function tooLarge({ setting, bytes }: Limit): BodyError {
   return BodyError.tooLarge(setting, bytes);
 }
 
-function jsonLimit(config: WebConfig): Limit {
+function jsonLimit(config: WebSettings): Limit {
   const { maxJsonSize } = config;
-  return typeof maxJsonSize === "number"
+  return maxJsonSize !== undefined
     ? { bytes: maxJsonSize, setting: "web.maxJsonSize" }
     : fieldsLimit(config);
 }
 
-function fieldsLimit({ formOptions }: WebConfig): Limit {
+function fieldsLimit({ formOptions }: WebSettings): Limit {
   return {
-    bytes: formOptions?.maxFieldsSize ?? WEB_DEFAULTS.maxFieldsSize,
+    bytes: formOptions.maxFieldsSize,
     setting: "web.formOptions.maxFieldsSize",
   };
 }
 
 /** A whole body with files: also what lies between its parts, or in parts that are no files, has an end. */
-function formLimit(config: WebConfig): Limit {
-  const { formOptions } = config;
-  const files =
-    formOptions?.maxTotalFileSize ??
-    formOptions?.maxFileSize ??
-    WEB_DEFAULTS.maxFileSize;
+function formLimit(config: WebSettings): Limit {
+  const files = config.formOptions.maxTotalFileSize;
   return {
     bytes: fieldsLimit(config).bytes + files + MULTIPART_OVERHEAD,
     setting: "the limit for fields and files",
   };
-}
-
-function maxParams(config: WebConfig): number {
-  return config.maxParams ?? WEB_DEFAULTS.maxParams;
 }

@@ -40,9 +40,8 @@ export const customMethods = {
    */
   rotateFingerprint(connection: Connection): string {
     const request = unsent(connection.rawConnection as WebRequest);
-    const { fingerprintOptions } = request.config;
-    const fingerprint = newFingerprint(fingerprintOptions);
-    const cookie = sessionCookie(fingerprint, request.req, fingerprintOptions);
+    const fingerprint = newFingerprint();
+    const cookie = sessionCookie(fingerprint, request.req);
     if (cookie !== undefined)
       request.responseHeaders.push(["Set-Cookie", cookie]);
     return (connection.fingerprint = fingerprint);

@@ -26,7 +26,7 @@ export async function answerFileError(
 ): Promise<void> {
   const { config, req, responseHeaders } = request;
   request.responseHttpCode = status;
-  if (config.errorPages !== true) {
+  if (!config.errorPages) {
     responseHeaders.push(["Content-Type", type]);
     return writeBody(request, text, extra);
   }

@@ -14,7 +14,7 @@ import { BodyError, RequestAborted } from "./bodyError";
 import { leaveBody, respondUnread } from "./discard";
 import { addRequestId, isValidPair, JSON_TYPE } from "./headers";
 import { applyErrorStatus, stringify, type Outcome } from "./respond";
-import type { WebConfig } from "./webConfig";
+import { settings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
 import { canWrite, writeBody, type Extra } from "./write";
@@ -127,8 +127,7 @@ export function answerPlainly(
   }
   logRefusal(server, res.req, error, FAILED_REQUEST);
   const head = ["content-type", JSON_TYPE, ...securityPairsFor(res.req).flat()];
-  if ((server.config as WebConfig | undefined)?.nosniff === true)
-    head.push("x-content-type-options", "nosniff");
+  if (settings().web.nosniff) head.push("x-content-type-options", "nosniff");
   addRequestId(head, context()?.id);
   forgetStatusMessage(res);
   writeExactly(res, 500, head);

@@ -10,7 +10,6 @@ import type { StaticFileResult } from "../../staticFile/staticFile";
 import { chooseStored, isCompressible, type Encoding } from "./compression";
 import { valueOf } from "./headers";
 import { etagOf, versionOf, type Validators } from "./preconditions";
-import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import { encodingFor } from "./write";
 
@@ -65,9 +64,9 @@ export async function storedCopy(
   file: FileAnswer,
 ): Promise<FileAnswer> {
   const { config, req } = request;
-  if (config.strictHttp !== true && config.compress !== true) return file;
+  if (!config.strictHttp && !config.compress) return file;
   if (!mayEncode(request, file)) return file;
-  if (config.compress === true) varyByEncoding(request);
+  if (config.compress) varyByEncoding(request);
   if (!file.found) return file;
   const { copies } = file.found;
   const stored = copies ? await copies.encodingsOf(file.found) : [];
@@ -88,7 +87,7 @@ export function encodingOnTheWay(
   file: FileAnswer,
 ): Encoding | undefined {
   const { config, req } = request;
-  if (config.compress !== true || file.storedEncoding) return undefined;
+  if (!config.compress || file.storedEncoding) return undefined;
   if (req.headers.range !== undefined) return undefined;
   if (!mayEncode(request, file)) return undefined;
   return encodingFor(request, file.length ?? Infinity);
@@ -111,11 +110,10 @@ export async function validatorsOf(
   const { lastModified } = file;
   const etag = request.projectValueOf("etag");
   if (etag !== undefined) return { etag, lastModified };
-  const isStrict = config.strictHttp === true;
-  const version =
-    config.enableEtag === true
-      ? await (isStrict ? contentOf(file) : datedVersionOf(file))
-      : undefined;
+  const isStrict = config.strictHttp;
+  const version = config.enableEtag
+    ? await (isStrict ? contentOf(file) : datedVersionOf(file))
+    : undefined;
   if (version === undefined) return { etag: undefined, lastModified };
   const options = {
     encoding: encoding ?? file.storedEncoding,
@@ -136,15 +134,14 @@ export function describeFile(
   if (file.storedEncoding)
     responseHeaders.push(["Content-Encoding", file.storedEncoding]);
   if (valueOf(responseHeaders, "cache-control") === undefined) {
-    const seconds =
-      config.flatFileCacheDuration ?? WEB_DEFAULTS.flatFileCacheDuration;
+    const seconds = config.flatFileCacheDuration;
     request.setDefault(
       "Cache-Control",
       `max-age=${seconds}, must-revalidate, public`,
     );
   }
   if (etag) request.setDefault("ETag", etag);
-  const isDated = config.strictHttp === true || config.enableEtag !== true;
+  const isDated = config.strictHttp || !config.enableEtag;
   if (isDated && lastModified)
     request.setDefault("Last-Modified", lastModified.toUTCString());
 }
@@ -156,9 +153,7 @@ function contentTypeOf(
 ): string {
   const type = mime || UNKNOWN_TYPE;
   const isText = /^(?:text\/|application\/javascript$)[^;]*$/.test(type);
-  return config.strictHttp === true && found && isText
-    ? `${type}; charset=utf-8`
-    : type;
+  return config.strictHttp && found && isText ? `${type}; charset=utf-8` : type;
 }
 
 /** Caches must tell the encodings of this file apart, in whichever it is sent now. */

@@ -16,7 +16,7 @@ export function refuseFileRequest(
 ): Promise<void> | undefined {
   const { config, target, method, connection } = request;
   // what an action sends has its own URL
-  if (config.strictHttp !== true || target.mode !== "file") return undefined;
+  if (!config.strictHttp || target.mode !== "file") return undefined;
   const isRead = method === "GET" || method === "HEAD";
   if (!isRead && connection?.matchedRoute?.dir === undefined)
     return refuseMethod(request, extra);
@@ -31,7 +31,7 @@ export function isFileAsFolder(
   isIndex: boolean,
 ): boolean {
   return (
-    config.strictHttp === true &&
+    config.strictHttp &&
     target.mode === "file" &&
     !isIndex &&
     target.pathname.endsWith("/")

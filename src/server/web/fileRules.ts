@@ -10,7 +10,7 @@ import {
 } from "../../input/file";
 import { tableOf } from "../../input/schemaPlan";
 import { BodyError } from "./bodyError";
-import type { WebConfig } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 
 export class FileRules {
   private readonly counts = new Map<string, number>();
@@ -24,7 +24,10 @@ export class FileRules {
    * @param action its name; undefined while the body may still name it. Every version counts: the body may name that,
    * too, and the inputs are checked again when the action is known.
    */
-  static for(action: string | undefined, { uploads }: WebConfig): FileRules {
+  static for(
+    action: string | undefined,
+    { uploads }: Pick<WebSettings, "uploads">,
+  ): FileRules {
     const declared = new Map<string, FileRule>();
     const { actions } = api.actions;
     const versions =

@@ -25,7 +25,6 @@ import {
 } from "./preconditions";
 import { pump } from "./pump";
 import { requestedRange, type ByteRange } from "./range";
-import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import {
   canWrite,
@@ -89,8 +88,7 @@ function verdictOn(
   { req, config, method }: WebRequest,
   validators: Validators,
 ): Verdict {
-  if (config.strictHttp === true)
-    return evaluate(req.headers, method, validators);
+  if (config.strictHttp) return evaluate(req.headers, method, validators);
   return isFresh(req.headers, validators) ? "fresh" : "send";
 }
 
@@ -100,7 +98,7 @@ async function answerNotFound(
   extra: Extra,
 ): Promise<void> {
   fileStream?.destroy();
-  const charset = request.config.strictHttp === true ? "; charset=utf-8" : "";
+  const charset = request.config.strictHttp ? "; charset=utf-8" : "";
   const type = `text/html${charset}`;
   const text = textOf(error);
   await answerFileError(request, { status: 404, text, type }, extra);
@@ -171,9 +169,7 @@ async function answerFromStream(
   const begin = () => {
     writeHead(request, status, head);
     // a client that stops reading is cut, not waited for
-    res.socket?.setTimeout(
-      request.config.sendTimeout ?? WEB_DEFAULTS.sendTimeout,
-    );
+    res.socket?.setTimeout(request.config.sendTimeout);
   };
   if (request.method === "HEAD" || length === 0) {
     file.fileStream?.destroy();

@@ -13,7 +13,7 @@ import {
   securityPairsFor,
   type SecurityHeaders,
 } from "../securityHeaders";
-import type { WebConfig } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 
 /** `[name, value]` in the order in which they were pushed: the last one of a name wins. */
 export type HeaderPairs = [string, any][];
@@ -27,7 +27,7 @@ export const JSON_TYPE = "application/json; charset=utf-8";
 export const NOSNIFF = ["X-Content-Type-Options", "nosniff"] as const;
 
 /** The settings that the default headers are made from. */
-export type HeaderSettings = Pick<WebConfig, "httpHeaders" | "nosniff">;
+export type HeaderSettings = Pick<WebSettings, "httpHeaders" | "nosniff">;
 
 /** What else the default headers are made from; undefined while all of it is switched off. */
 export interface HeaderPolicy {

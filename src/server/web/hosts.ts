@@ -4,14 +4,14 @@ import { isAllowedHost } from "../requestHost";
 import type { TargetFault } from "../requestTarget";
 import { respondUnread } from "./discard";
 import { JSON_TYPE, setPolicyHeaders } from "./headers";
-import type { WebConfig } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 
 /** Answer a request that `normalizeTarget` does not accept. */
 export function refuseTarget(
   req: IncomingMessage,
   res: ServerResponse,
   { status, text }: TargetFault,
-  { nosniff }: WebConfig,
+  { nosniff }: WebSettings,
 ): void {
   setPolicyHeaders(req, res, nosniff);
   respondUnread({ req, res, saidContinue: false }, () => {
@@ -27,23 +27,18 @@ export function refuseTarget(
 export function redirectToAllowedHost(
   req: IncomingMessage,
   res: ServerResponse,
-  config: WebConfig,
+  config: WebSettings,
 ): boolean {
   const allowed = config.allowedRequestHosts;
   if (isAllowedHost(req, allowed)) return false;
 
   // whatever does not begin with a slash would continue the name of the host
   const path = req.url === "*" ? "/" : req.url;
-  const location = `${allowed![0]}${path}`;
+  const location = `${allowed[0]}${path}`;
   setPolicyHeaders(req, res, config.nosniff);
   respondUnread({ req, res, saidContinue: false }, () => {
     res.writeHead(302, { Location: location });
     res.end(`You are being redirected to ${location}\r\n`);
   });
   return true;
-}
-
-/** Anything but `false` is secure, except a value that the project's config does not have at all. */
-export function isSecure(config: WebConfig): boolean {
-  return config.secure !== false && config.secure !== undefined;
 }

@@ -1,16 +1,16 @@
 /** Wraps JSON into the call that old browsers asked for with `?callback=`: `config.web.jsonp`. */
 import { HttpError } from "../../errors";
 import { escapeHtml } from "./html";
-import type { WebConfig } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 
 /** What a function is called by, at most: `app.callbacks[1]`. */
 const STRICT = /^[\w$.[\]]{1,128}$/;
 
-type Settings = Pick<WebConfig, "jsonp">;
+type Settings = Pick<WebSettings, "jsonp">;
 
 /** The function that the client wants to be called with the response; undefined for plain JSON. */
 export function callbackOf(
-  { jsonp = true }: Settings,
+  { jsonp }: Settings,
   params: { callback?: unknown },
 ): string | undefined {
   if (jsonp === false) return undefined;

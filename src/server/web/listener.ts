@@ -6,8 +6,7 @@ import { sleep } from "../../utils/sleep";
 import { readCertificateFiles } from "../certificateFiles";
 import { isHandedOver } from "../handOver";
 import { stopListening } from "../staleSocket";
-import { isSecure } from "./hosts";
-import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
+import type { ListenerSettings } from "./webConfig";
 import { WebResponse } from "./webResponse";
 
 /**
@@ -19,21 +18,20 @@ export const CLUSTER_LINGER_MS = 500;
 export type HttpServer = http.Server | https.Server;
 
 export function createListener(
-  config: WebConfig,
+  config: ListenerSettings,
   handler: http.RequestListener,
 ): HttpServer {
   const options: Record<string, unknown> = {
     ServerResponse: WebResponse,
     ...config.serverOptions,
   };
-  const server = isSecure(config)
+  const server = config.secure
     ? https.createServer(readCertificateFiles(options), handler)
     : http.createServer(options, handler);
   // slow clients: these bound how long headers and bodies may take to arrive
-  server.headersTimeout = config.headersTimeout ?? WEB_DEFAULTS.headersTimeout;
-  server.requestTimeout = config.requestTimeout ?? WEB_DEFAULTS.requestTimeout;
-  server.keepAliveTimeout =
-    config.keepAliveTimeout ?? WEB_DEFAULTS.keepAliveTimeout;
+  server.headersTimeout = config.headersTimeout;
+  server.requestTimeout = config.requestTimeout;
+  server.keepAliveTimeout = config.keepAliveTimeout;
   return server;
 }
 

@@ -5,10 +5,9 @@ import type { ActionheroLogLevel } from "../../log/log";
 import { watchHandOvers } from "../handOver";
 import { listen } from "../listen";
 import { guardConnections } from "./guard";
-import { isSecure } from "./hosts";
 import { createListener, type HttpServer } from "./listener";
 import type { Sockets } from "./sockets";
-import type { WebConfig } from "./webConfig";
+import type { ListenerSettings } from "./webConfig";
 
 /** The part of the web server that listeners need. */
 export interface ListeningHost {
@@ -22,13 +21,13 @@ export interface ListeningHost {
 /** A listener that does not listen yet. */
 export function prepareListener(
   host: ListeningHost,
-  settings: WebConfig,
+  settings: ListenerSettings,
   sockets: Sockets,
 ): HttpServer {
   const handle: RequestListener = (req, res) => host.handleRequest(req, res);
   const server = createListener(settings, handle);
-  sockets.watch(server, isSecure(settings));
-  guardConnections(server, isSecure(settings));
+  sockets.watch(server, settings.secure);
+  guardConnections(server, settings.secure);
   watchHandOvers(server, { isBusy: (socket) => host.isBusy(socket) });
   // whether the client may send its body is decided when the body is wanted
   server.on("checkContinue", handle);
@@ -39,7 +38,7 @@ export function prepareListener(
 export async function listenOn(
   host: ListeningHost,
   server: HttpServer,
-  settings: WebConfig,
+  settings: ListenerSettings,
 ): Promise<void> {
   const { bindIP, port } = settings;
   await listen(server, settings, {

@@ -6,7 +6,7 @@ import {
   isRouteMethod,
   requestMethods,
 } from "../../route/httpMethods";
-import type { WebConfig } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 
 /** What files accept, if no route to a folder is for another method. */
@@ -23,9 +23,7 @@ export function mayNameAction(
 ): boolean {
   const { config, method } = request;
   if (!isActionOpen(connection, request)) return false;
-  return (
-    config.queryRouting === true || hasRoute(name, method.toLowerCase(), config)
-  );
+  return config.queryRouting || hasRoute(name, method.toLowerCase(), config);
 }
 
 /** Whether the params decide which action runs: no route matches, and the path leaves it to them. */
@@ -35,7 +33,7 @@ export function isActionOpen(
 ): boolean {
   return (
     matchedRoute === undefined &&
-    (target.pathParts.length === 0 || config.queryRouting === true)
+    (target.pathParts.length === 0 || config.queryRouting)
   );
 }
 
@@ -48,7 +46,7 @@ export function refuseMethod(
   const allowed = acceptedMethods(connection, request, named);
   if (allowed.length === 0) return;
   connection.otherMethods = allowed.map((verb) => verb.toUpperCase());
-  if (request.config.returnErrorCodes === true) request.responseHttpCode = 405;
+  if (request.config.returnErrorCodes) request.responseHttpCode = 405;
   request.responseHeaders.push(["Allow", allowHeader(allowed)]);
 }
 
@@ -70,7 +68,7 @@ function acceptedMethods(
     const isRouted =
       routed.includes(verb) ||
       (name !== undefined &&
-        (config.queryRouting === true || hasRoute(name, verb, config)));
+        (config.queryRouting || hasRoute(name, verb, config)));
     const params = { action, apiVersion: apiVersion as unknown };
     return isRouted && isMethodAccepted({ params }, verb);
   });
@@ -80,9 +78,9 @@ function acceptedMethods(
 function nameIn(
   named: unknown,
   pathParts: readonly string[],
-  { queryRouting }: WebConfig,
+  { queryRouting }: WebSettings,
 ): string | undefined {
-  if (pathParts.length > 0 && queryRouting !== true) return undefined;
+  if (pathParts.length > 0 && !queryRouting) return undefined;
   const exists =
     typeof named === "string" && Object.hasOwn(api.actions.actions, named);
   return exists ? named : undefined;
@@ -91,10 +89,10 @@ function nameIn(
 function hasRoute(
   action: string,
   verb: string,
-  { automaticRoutes }: WebConfig,
+  { automaticRoutes }: WebSettings,
 ): boolean {
   const wanted = verb === "head" ? ["all", "head", "get"] : ["all", verb];
-  if (automaticRoutes?.some((automatic) => wanted.includes(automatic)))
+  if (automaticRoutes.some((automatic) => wanted.includes(automatic)))
     return true;
   return isRouteMethod(verb) && api.routes.hasRoute(action, verb);
 }

@@ -9,7 +9,7 @@ import { BodyError, RequestAborted } from "./bodyError";
 import type { FileRules } from "./fileRules";
 import type { TemporaryFiles } from "./temporaryFiles";
 import { newUpload } from "./uploads";
-import { WEB_DEFAULTS, type FormOptions } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 
 /** Every value of every field and file, in the order in which they came. */
 export interface Form {
@@ -18,7 +18,7 @@ export interface Form {
 }
 
 interface Intake {
-  options: FormOptions;
+  options: WebSettings["formOptions"];
   maxParams: number;
   /** The field whose rule counts for a file. */
   fieldOf: (name: string) => string;
@@ -237,7 +237,7 @@ class FormCount {
         : "web.maxParams";
       throw BodyError.tooComplex(setting, maxFields, "params");
     }
-    const max = options.maxFieldsSize ?? WEB_DEFAULTS.maxFieldsSize;
+    const max = options.maxFieldsSize;
     this.fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value);
     if (isTruncated || this.fieldBytes > max)
       throw BodyError.tooLarge("web.formOptions.maxFieldsSize", max);
@@ -247,7 +247,7 @@ class FormCount {
   addFile(field: string, mediaType: string | null): void {
     const { options, rules } = this.intake;
     rules.admit(field, mediaType);
-    const max = options.maxFiles ?? WEB_DEFAULTS.maxFiles;
+    const max = options.maxFiles;
     if (++this.files > max)
       throw BodyError.tooLarge("web.formOptions.maxFiles", max, "files");
   }
@@ -260,10 +260,10 @@ class FormCount {
     const { options, rules } = this.intake;
     const refusal = rules.tooLarge(field, fileSize);
     if (refusal) return refusal;
-    const max = options.maxFileSize ?? WEB_DEFAULTS.maxFileSize;
+    const max = options.maxFileSize;
     if (fileSize > max)
       return BodyError.tooLarge("web.formOptions.maxFileSize", max);
-    const maxTotal = options.maxTotalFileSize ?? max;
+    const maxTotal = options.maxTotalFileSize;
     this.fileBytes += bytes;
     if (this.fileBytes > maxTotal)
       return BodyError.tooLarge("web.formOptions.maxTotalFileSize", maxTotal);
@@ -273,12 +273,12 @@ class FormCount {
 
 /** How many parts a form may have: fields, files, and those that are neither. */
 function maxPartsOf({ options, maxParams }: Intake): number {
-  const maxFiles = options.maxFiles ?? WEB_DEFAULTS.maxFiles;
+  const maxFiles = options.maxFiles;
   return (options.maxFields || maxParams) + maxFiles;
 }
 
 function openParser(req: IncomingMessage, intake: Intake): BusboyInstance {
-  const { maxFieldsSize = WEB_DEFAULTS.maxFieldsSize } = intake.options;
+  const { maxFieldsSize } = intake.options;
   const maxParts = maxPartsOf(intake);
   // loaded here, because many servers never get a form
   const { Busboy } =

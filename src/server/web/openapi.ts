@@ -5,7 +5,8 @@ import type { Action } from "../../action/action";
 import { outputOf } from "../../action/output";
 import { latestVersion } from "../../action/registry";
 import { api } from "../../api";
-import { config, projectRoot } from "../../config/config";
+import { projectRoot } from "../../config/config";
+import { settings } from "../../config/settings";
 import { planOf, tableOf } from "../../input/schemaPlan";
 import { shapeOf, united } from "../../input/schemaShape";
 import {
@@ -17,13 +18,6 @@ import type { Input } from "../../input/types";
 import { requestMethods, takesMethod } from "../../route/httpMethods";
 import { routeSource } from "../../route/tables";
 import type { RouteType } from "../../route/types";
-
-/** What a project adds to the document: `config.web.openapi`. */
-export interface OpenApiSettings {
-  info?: Record<string, unknown>;
-  securitySchemes?: Record<string, unknown>;
-  security?: Record<string, string[]>[];
-}
 
 interface Operation {
   operationId: string;
@@ -82,9 +76,7 @@ export function describeApi(): Record<string, unknown> {
       operations[method] ??= operationOf(action, method, variables, document);
     }
   }
-  const settings = (config.web as { openapi?: unknown } | undefined)?.openapi;
-  const own = (typeof settings === "object" ? settings : {}) as OpenApiSettings;
-  const { securitySchemes, security = [], info } = own;
+  const { securitySchemes, security = [], info } = settings().web.openapi ?? {};
   return {
     openapi: "3.1.0",
     info: { ...projectInfo(), ...info },
@@ -324,12 +316,9 @@ function componentName({ name, version }: Action): string {
 }
 
 function serverUrl(): string {
-  const { urlPathForActions, allowedRequestHosts } = config.web as {
-    urlPathForActions?: string | null;
-    allowedRequestHosts?: string[];
-  };
+  const { urlPathForActions, allowedRequestHosts } = settings().web;
   const prefix = `/${urlPathForActions ?? ""}`.replace(/\/{2,}/g, "/");
-  return `${allowedRequestHosts?.[0] ?? ""}${prefix}`;
+  return `${allowedRequestHosts[0] ?? ""}${prefix}`;
 }
 
 function projectInfo(): Record<string, unknown> {

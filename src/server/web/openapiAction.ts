@@ -3,7 +3,7 @@ import { Action } from "../../action/action";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { addAction } from "../../action/registry";
 import { api } from "../../api";
-import { config } from "../../config/config";
+import { settings } from "../../config/settings";
 import { HttpError } from "../../errors";
 import { describeApi } from "./openapi";
 
@@ -19,7 +19,7 @@ class OpenApi extends Action {
 
   /** Over HTTP the document alone, without the metadata of responses. */
   async run(data: ActionProcessor): Promise<object | undefined> {
-    if (config.general?.introspection === false)
+    if (!settings().general.introspection)
       throw new HttpError(404, "this server does not describe its API");
     const document = describeApi();
     const { connection } = data;
@@ -34,7 +34,7 @@ class OpenApi extends Action {
 
 /** Before the routes are loaded; an action of the project that has this name stays. */
 export function addOpenApi(): void {
-  const { openapi } = (config.web ?? {}) as { openapi?: unknown };
+  const { openapi } = settings().web;
   if (!openapi || Object.hasOwn(api.actions.actions, NAME)) return;
   addAction(new OpenApi(), "web.openapi");
 }

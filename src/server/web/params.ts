@@ -3,7 +3,6 @@ import type { Connection } from "../../connection/connection";
 import { BodyError } from "./bodyError";
 import { readBody, type FileIntake, type ParsedBody } from "./body";
 import { countPairs, parseQuery, type Query } from "./query";
-import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 
 const NO_BYTES = Buffer.alloc(0);
@@ -19,7 +18,7 @@ export function fillFromQuery(
     return;
   }
   const search = target.search.slice(1);
-  const maxParams = config.maxParams ?? WEB_DEFAULTS.maxParams;
+  const maxParams = config.maxParams;
   if (search.length > maxParams && countPairs(search) > maxParams)
     throw BodyError.tooComplex("web.maxParams", maxParams, "params");
   const query = parseQuery(search, config.queryParseOptions);

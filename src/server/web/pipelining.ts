@@ -1,13 +1,10 @@
 /** Requests that a client sends before it has its answers: `web.limitPipelining`. */
 import type { Socket } from "node:net";
 import { ActionsStatus, errorForStatus } from "../../action/status";
-import { config as allConfig } from "../../config/config";
+import { settings } from "../../config/settings";
 import { HttpError, toError } from "../../errors";
 import { stopReading } from "./reading";
 import type { WebRequest } from "./webRequest";
-
-/** Unless `general.simultaneousActions` says otherwise. */
-const DEFAULT_LIMIT = 5;
 
 /**
  * After so many refusals that wait to be sent, a client is not listened to any more; its connection ends after so many
@@ -47,7 +44,7 @@ export class Pipelining {
 
   judge(socket: Socket): Verdict {
     if (this.isDeaf(socket)) return "ignore";
-    const limit = allConfig.general?.simultaneousActions ?? DEFAULT_LIMIT;
+    const limit = settings().general.simultaneousActions;
     return this.inFlight(socket) >= limit ? "refuse" : "serve";
   }
 

@@ -3,7 +3,6 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { requestsRemaining } from "../../action/rateLimit";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
-import { config as allConfig } from "../../config/config";
 import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, isRedisAway } from "../../errors";
@@ -14,7 +13,8 @@ import { isActiveType } from "./activeTypes";
 import { JSON_TYPE, NOSNIFF, valueOf } from "./headers";
 import { callbackOf, padJsonp } from "./jsonp";
 import { addLegacyEnvelope } from "./legacyEnvelope";
-import { WEB_DEFAULTS, type ErrorReason, type WebConfig } from "./webConfig";
+import type { ErrorReason } from "../../config/settingTypes";
+import { settings, type WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 import mime = require("mime");
 
@@ -125,21 +125,16 @@ function withMetadata(
   response: Record<string, unknown>,
 ): Record<string, unknown> {
   const { config } = request;
-  const options = config.metadataOptions;
-  const isLegacy = config.legacyEnvelope === true;
-  if (
-    !options?.serverInformation &&
-    !options?.requesterInformation &&
-    !isLegacy
-  )
-    return response;
+  const { serverInformation: isNamed, requesterInformation: isRepeated } =
+    config.metadataOptions;
+  const isLegacy = config.legacyEnvelope;
+  if (!isNamed && !isRepeated && !isLegacy) return response;
   const complete =
     isPlain(response) || !Object.isExtensible(response)
       ? { ...response }
       : response;
-  if (options?.serverInformation)
-    complete.serverInformation = serverInformation(connection);
-  if (options?.requesterInformation)
+  if (isNamed) complete.serverInformation = serverInformation(connection);
+  if (isRepeated)
     // every web site can read JSONP
     complete.requesterInformation =
       callbackOf(config, outcome.params) === undefined
@@ -156,12 +151,11 @@ function isPlain(response: object): boolean {
 }
 
 function serverInformation(connection: Connection): ServerInformation {
-  const general = allConfig.general as
-    { serverName: string; apiVersion: string } | undefined;
+  const { serverName, apiVersion } = settings().general;
   const now = Date.now();
   return {
-    serverName: general?.serverName as string,
-    apiVersion: general?.apiVersion as string,
+    serverName,
+    apiVersion,
     requestDuration: now - connection.connectedAt,
     currentTime: now,
   };
@@ -169,7 +163,7 @@ function serverInformation(connection: Connection): ServerInformation {
 
 /** The params that some action takes; what else a client sent is not repeated to it. */
 function receivedParams({ params }: Connection): { [key: string]: any } {
-  const isOpen = allConfig.general?.disableParamScrubbing === true;
+  const isOpen = settings().general.disableParamScrubbing;
   const { postVariables } = api.params;
   const received: { [key: string]: any } = {};
   for (const key of Object.keys(params)) {
@@ -192,15 +186,14 @@ export function applyErrorStatus(
   const facts = httpFactsOf(error);
   for (const name of Object.keys(facts.headers))
     request.responseHeaders.push([name, facts.headers[name]]);
-  if (config.returnErrorCodes !== true) return;
+  if (!config.returnErrorCodes) return;
   const own = request.responseHttpCode;
   if (own !== 200 && !(facts.isExplicit && Number(own) < 400)) return;
   request.responseHttpCode =
     facts.status ??
-    config.errorStatus?.[reasonOf(status, error)] ??
+    config.errorStatus[reasonOf(status, error)] ??
     USUAL_STATUS[status ?? ActionsStatus.GenericError] ??
-    config.defaultErrorStatusCode ??
-    WEB_DEFAULTS.defaultErrorStatusCode;
+    config.defaultErrorStatusCode;
 }
 
 /** What `config.web.errorStatus` calls the way in which an action ended. */
@@ -285,7 +278,7 @@ function mayHaveType(
 }
 
 /** Whether the project's default headers set a type of their own. */
-function hasContentType({ httpHeaders }: WebConfig): boolean {
+function hasContentType({ httpHeaders }: WebSettings): boolean {
   for (const name in httpHeaders)
     if (name.length === 12 && name.toLowerCase() === "content-type")
       return true;
@@ -293,7 +286,7 @@ function hasContentType({ httpHeaders }: WebConfig): boolean {
 }
 
 /** For other types than JSON: bytes and texts as they are. */
-function asBody(response: unknown, config: WebConfig): string | Buffer {
+function asBody(response: unknown, config: WebSettings): string | Buffer {
   if (Buffer.isBuffer(response)) return response;
   if (response instanceof Uint8Array) return Buffer.from(response);
   return typeof response === "object"
@@ -302,6 +295,6 @@ function asBody(response: unknown, config: WebConfig): string | Buffer {
 }
 
 /** @throws TypeError for what JSON cannot hold: circles, BigInt */
-export function stringify(value: unknown, { padding }: WebConfig): string {
+export function stringify(value: unknown, { padding }: WebSettings): string {
   return jsonForClients(value, padding);
 }

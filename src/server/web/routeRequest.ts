@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { mayRunAction } from "../../action/registry";
 import { countFile } from "../../action/rateLimit";
 import { api } from "../../api";
-import { config as allConfig } from "../../config/config";
+import { settings } from "../../config/settings";
 import { HttpError } from "../../errors";
 import type { Connection } from "../../connection/connection";
 import { isMethodAccepted } from "../../route/httpMethods";
@@ -56,8 +56,8 @@ export function routeRequest(
 ): Promise<unknown> {
   const { extension, pathname } = request.target;
   connection.extension = extension;
-  if (request.config.csrf === true) refuseForged(request);
-  if (request.config.strictPaths === true) checkEncoding(pathname);
+  if (request.config.csrf) refuseForged(request);
+  if (request.config.strictPaths) checkEncoding(pathname);
   const answer = answerOf(request);
   if (!answer) return routeToAction(server, connection, request);
   const left = leaveBody(request);
@@ -75,7 +75,7 @@ type Answer = (
 /** What answers a request that is not for an action. */
 function answerOf({ method, config, target }: WebRequest): Answer | undefined {
   if (method === "OPTIONS") return answerOptions;
-  if (method === "TRACE" && config.trace === false) return refuseTrace;
+  if (method === "TRACE" && !config.trace) return refuseTrace;
   return target.mode === "file" ? answerFile : undefined;
 }
 
@@ -151,7 +151,7 @@ function runAction(
   if (typeof named === "string" && mayNameAction(connection, request, named))
     params.action = named;
   if (!isMethodAccepted(connection, request.method)) params.action = null;
-  if (params.action === null && request.config.strictHttp === true)
+  if (params.action === null && request.config.strictHttp)
     refuseMethod(connection, request, named);
   checkCallback(request.config, params);
   return server.processAction(connection);
@@ -202,7 +202,7 @@ function nameFile(connection: Connection, request: WebRequest): void {
   let file = String(params.file || target.pathParts.join(path.sep));
   if (file === "" || file.endsWith("/")) {
     request.namesFolder = true;
-    file += String(allConfig.general?.directoryFileType ?? "index.html");
+    file += settings().general.directoryFileType;
   }
   try {
     params.file = decodeURIComponent(file);
@@ -232,7 +232,7 @@ function answerOptions(
 ): Promise<void> {
   const { responseHeaders, target, config } = request;
   if (answerPreflight(request)) return server.sendMessage(connection, "");
-  if (config.strictHttp === true) {
+  if (config.strictHttp) {
     const { mode, pathParts } = target;
     const verbs: readonly string[] =
       mode === "file" ? FILE_METHODS : api.routes.methodsFor(pathParts);

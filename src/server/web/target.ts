@@ -1,5 +1,5 @@
 /** Takes a request's URL apart: path, query, extension, and what kind of request it is. */
-import type { WebConfig } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 
 const SLASH = 47;
 
@@ -27,7 +27,13 @@ interface Prefixes {
 
 let prefixes: Prefixes | undefined;
 
-export function parseTarget(url: string, config: WebConfig): RequestTarget {
+/** The settings that name the prefixes. */
+type Prefixing = Pick<
+  WebSettings,
+  "rootEndpointType" | "urlPathForActions" | "urlPathForFiles"
+>;
+
+export function parseTarget(url: string, config: Prefixing): RequestTarget {
   const { pathname, search } = splitUrl(url);
   let pathParts = splitPathname(pathname);
   const { actionParts, fileParts } = prefixesOf(config);
@@ -91,7 +97,7 @@ function splitPathname(pathname: string): string[] {
   }
 }
 
-function prefixesOf({ urlPathForActions, urlPathForFiles }: WebConfig) {
+function prefixesOf({ urlPathForActions, urlPathForFiles }: Prefixing) {
   if (
     !prefixes ||
     prefixes.actions !== urlPathForActions ||

@@ -1,6 +1,6 @@
 /** What all uploads of a process share: bytes on disk, and writes at the same time. */
 import { BodyError } from "./bodyError";
-import { WEB_DEFAULTS, type WebConfig } from "./webConfig";
+import { settings } from "../../config/settings";
 
 /** What the system says when it has no room: nothing is wrong with the request or the server. */
 const NO_ROOM = ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"];
@@ -11,9 +11,6 @@ export class UploadDisk {
   private readonly waiting: (() => void)[] = [];
   private readonly files = new Set<string>();
   private onEmpty: (() => void) | undefined;
-
-  /** @param config read whenever a limit is needed */
-  constructor(private readonly config: () => WebConfig) {}
 
   /** Bytes of the temporary files that are not removed yet. */
   get usedBytes(): number {
@@ -50,7 +47,7 @@ export class UploadDisk {
 
   /** @throws BodyError 503 */
   reserve(bytes: number): void {
-    const { maxUploadBytes = WEB_DEFAULTS.maxUploadBytes } = this.config();
+    const { maxUploadBytes } = settings().web;
     if (this.bytes + bytes > maxUploadBytes) throw BodyError.noRoom();
     this.bytes += bytes;
   }
@@ -64,7 +61,7 @@ export class UploadDisk {
    * @throws BodyError 503 when the system has no room, or the error of the disk
    */
   async write(work: () => Promise<void>): Promise<void> {
-    const { maxUploadWrites = WEB_DEFAULTS.maxUploadWrites } = this.config();
+    const { maxUploadWrites } = settings().web;
     if (this.writing >= maxUploadWrites)
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     else this.writing++;

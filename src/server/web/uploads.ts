@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { UploadedFile } from "../../input/uploadedFile";
 import { isRunning } from "../../utils/isRunning";
-import type { FormOptions } from "./webConfig";
+import type { FormOptions } from "../../config/settingTypes";
 
 /** On folders that several machines share, only the host that wrote a file can tell whether its process lives. */
 const HOST = createHash("sha256")
@@ -16,13 +16,13 @@ const STARTED = Math.round(Date.now() - process.uptime() * 1000).toString(36);
 const PREFIX = "actionhero-upload";
 const NAME = /^actionhero-upload-([\da-f]{8})-(\d+)-([\da-z]+)-/;
 
-export function uploadFolder(options: FormOptions): string {
+export function uploadFolder(options: Pick<FormOptions, "uploadDir">): string {
   return options.uploadDir ?? os.tmpdir();
 }
 
 /** A name that tells which process left the file behind, should it crash. */
 export function newUpload(
-  options: FormOptions,
+  options: Pick<FormOptions, "uploadDir" | "keepExtensions">,
   originalFilename: string | null,
   mimetype: string | null,
 ): UploadedFile {

@@ -21,7 +21,7 @@ import { pathForLogging } from "./pathForLogging";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
 import type { TemporaryFiles } from "./temporaryFiles";
-import type { WebConfig } from "./webConfig";
+import type { WebSettings } from "../../config/settings";
 import { ownHeaders, WebResponse } from "./webResponse";
 
 /** What came with the request, unfiltered. */
@@ -76,7 +76,7 @@ export class WebRequest {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly target: RequestTarget;
-  readonly config: WebConfig;
+  readonly config: WebSettings;
   readonly setCookie: string | undefined;
   /** Sent as `X-Request-Id`; undefined without `general.context`. */
   readonly requestId: string | undefined;
@@ -109,7 +109,7 @@ export class WebRequest {
     req: IncomingMessage,
     res: ServerResponse,
     target: RequestTarget,
-    config: WebConfig,
+    config: WebSettings,
     setCookie: string | undefined,
   ) {
     this.req = req;

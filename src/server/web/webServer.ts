@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { api } from "../../api";
+import { settings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
@@ -46,7 +47,12 @@ import { parseTarget } from "./target";
 import { textParamsOf } from "./textParams";
 import { UploadDisk } from "./uploadDisk";
 import { removeLeftovers, uploadFolder } from "./uploads";
-import { checkConfig, httpsSettings, type WebConfig } from "./webConfig";
+import {
+  checkPrefixes,
+  httpsListener,
+  httpListener,
+  type ListenerSettings,
+} from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { canWrite, writeBody } from "./write";
 
@@ -60,7 +66,6 @@ export type RequestInterceptor = (
 ) => boolean;
 
 export class WebServer extends Server {
-  declare config: WebConfig;
   /** The second listener, with `config.web.https`. */
   httpsServer?: HttpServer;
   /** Consulted before routing, e.g. by a server that shares this one's port. */
@@ -68,11 +73,11 @@ export class WebServer extends Server {
   /** How clients are told apart. */
   readonly fingerPrinter = {
     fingerprint: (req: IncomingMessage): { fingerprint: string } =>
-      identify(req, this.config.fingerprintOptions),
+      identify(req),
   };
 
   /** What uploads share. */
-  readonly uploadDisk = new UploadDisk(() => this.config);
+  readonly uploadDisk = new UploadDisk();
 
   private readonly activity = new Activity(
     (request) => this.end(request),
@@ -111,7 +116,7 @@ export class WebServer extends Server {
 
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
-    checkConfig(this.config);
+    checkPrefixes();
     // settings that cannot be understood fail the boot
     trustedProxies();
     currentCors();
@@ -120,19 +125,18 @@ export class WebServer extends Server {
 
   async start(): Promise<void> {
     const removed = await removeLeftovers(
-      uploadFolder(this.config.formOptions ?? {}),
+      uploadFolder(settings().web.formOptions),
     );
     if (removed > 0)
       this.log(`removed ${removed} uploaded files of earlier processes`);
     this.extra.isStopping = false;
     this.httpsServer = undefined;
-    const settings = this.config;
-    const server = prepareListener(this, settings, this.socketTable);
-    this.server = server;
-    await listenOn(this, server, settings);
+    const first = httpListener();
+    this.server = prepareListener(this, first, this.socketTable);
+    await listenOn(this, this.server as HttpServer, first);
+    if (!settings().web.https.enabled) return;
 
-    const second = httpsSettings(settings);
-    if (!second) return;
+    const second = httpsListener();
     const httpsServer = prepareListener(this, second, this.socketTable);
     await listenOn(this, httpsServer, second);
     this.httpsServer = httpsServer;
@@ -241,17 +245,17 @@ export class WebServer extends Server {
   /** Whatever goes wrong with a request is answered, too. */
   private answerSafely(req: IncomingMessage, res: ServerResponse): void {
     try {
-      if (this.config.limitPipelining === true) {
+      if (settings().web.limitPipelining) {
         const verdict = this.pipelining.judge(req.socket);
         if (verdict === "ignore") return;
         if (verdict === "refuse") return this.refuseOneTooMany(req, res);
       }
       const fault = normalizeTarget(req);
       if (fault !== undefined)
-        return refuseTarget(req, res, fault, this.config);
+        return refuseTarget(req, res, fault, settings().web);
       for (const intercept of this.interceptors)
         if (intercept(req, res)) return this.activity.lend(req.socket, res);
-      if (redirectToAllowedHost(req, res, this.config)) return;
+      if (redirectToAllowedHost(req, res, settings().web)) return;
       this.accept(req, res);
     } catch (error) {
       answerPlainly(this, res, error);
@@ -267,7 +271,7 @@ export class WebServer extends Server {
   }
 
   private refuseOneTooMany(req: IncomingMessage, res: ServerResponse): void {
-    const { config } = this;
+    const config = settings().web;
     const target = parseTarget(req.url ?? "/", config);
     const request = new WebRequest(req, res, target, config, undefined);
     addCorsHeaders(request);
@@ -279,13 +283,9 @@ export class WebServer extends Server {
   }
 
   private accept(req: IncomingMessage, res: ServerResponse): void {
-    const { config } = this;
+    const config = settings().web;
     const target = parseTarget(req.url ?? "/", config);
-    const identity = identify(
-      req,
-      config.fingerprintOptions,
-      isForAction(req.method, target),
-    );
+    const identity = identify(req, isForAction(req.method, target));
     const request = new WebRequest(
       req,
       res,

@@ -8,11 +8,13 @@ import {
   type Encoding,
 } from "./compression";
 import { getFlat, setFlat, type FlatHeaders } from "./headers";
-import { WEB_DEFAULTS } from "./webConfig";
 import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
 
 /** Answers without a body, and without the headers that would describe one. */
+/** For a status that cannot end a response. */
+const SERVER_ERROR = 500;
+
 const BODILESS = [204, 205, 304];
 
 /** Headers that go out with this answer, whatever the request's list says. */
@@ -33,7 +35,7 @@ export function writeBody(
   if (!canWrite(res)) return;
   const head = request.flatHeaders();
   if (extra.isStopping) setFlat(head, "connection", "close");
-  if (config.compress === true && mayCompress(request, head)) {
+  if (config.compress && mayCompress(request, head)) {
     addVary(head);
     const encoding = encodingFor(request, body.length);
     if (encoding) return writeCompressed(request, body, head, encoding);
@@ -76,7 +78,7 @@ export function encodingFor(
   { req, config }: WebRequest,
   bytes: number,
 ): Encoding | undefined {
-  const threshold = config.compressThreshold ?? WEB_DEFAULTS.compressThreshold;
+  const threshold = config.compressThreshold;
   if (bytes < threshold) return undefined;
   return chooseEncoding(req.headers["accept-encoding"]);
 }
@@ -173,8 +175,7 @@ function endWith(
 
 /** A client that does not read may not hold its answer in our memory for ever. */
 export function boundSending({ res, config }: WebRequest): void {
-  if (res.writableLength > 0)
-    res.socket?.setTimeout(config.sendTimeout ?? WEB_DEFAULTS.sendTimeout);
+  if (res.writableLength > 0) res.socket?.setTimeout(config.sendTimeout);
 }
 
 /** Whether an answer can still be given. */
@@ -193,7 +194,7 @@ export function finalStatus(code: number | string): number {
     typeof code === "number" ? Math.trunc(code) : parseInt(code, 10);
   if (status >= 200 && status <= 999) return status;
   log(`${code} is not the status of an answer`, "error");
-  return WEB_DEFAULTS.defaultErrorStatusCode;
+  return SERVER_ERROR;
 }
 
 export function addVary(head: FlatHeaders): void {

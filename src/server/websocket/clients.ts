@@ -1,5 +1,6 @@
 /** Every client from its first moment to its last: what it says goes to requests, its end to its connection. */
 import type { IncomingMessage } from "node:http";
+import { settings } from "../../config/settings";
 import { endWithin, type Connection } from "../../connection/connection";
 import { isThenable } from "../../input/field";
 import { levelOf } from "../../log/clientErrors";
@@ -23,17 +24,13 @@ import {
   type SparkOwner,
 } from "./spark";
 import type { SparkSocket } from "./sparkSocket";
-import {
-  WEBSOCKET_DEFAULTS as DEFAULTS,
-  type PrimusOptions,
-  type WebsocketConfig,
-} from "./websocketConfig";
+
+/** When a client that is never pinged counts as stalled, in ms. */
+const STALLED_MS = 60_000;
 
 /** The part of the server that clients need. */
 export interface ClientsHost extends RequestServer {
   readonly type: string;
-  readonly config: WebsocketConfig;
-  readonly primusOptions: PrimusOptions;
   openConnection(data: BuildConnectionData): Connection | Promise<Connection>;
   /** To whoever listens on what v29's projects know as the Primus server. */
   announceSpark(event: "connection" | "disconnection", spark: Spark): void;
@@ -48,27 +45,25 @@ export class Clients implements SparkOwner {
   constructor(private readonly host: ClientsHost) {}
 
   get maxBufferedBytes(): number {
-    return this.host.config.maxBufferedBytes ?? DEFAULTS.maxBufferedBytes;
+    return settings().websocket.maxBufferedBytes;
   }
 
   get maxMessagesPerSecond(): number {
-    return (
-      this.host.config.maxMessagesPerSecond ?? DEFAULTS.maxMessagesPerSecond
-    );
+    return settings().websocket.maxMessagesPerSecond;
   }
 
   get maxLength(): number {
-    return this.host.primusOptions.maxLength ?? DEFAULTS.maxLength;
+    return settings().websocket.server.maxLength;
   }
 
   /** As long as a client may leave pings unanswered. */
   get stalledMs(): number {
-    const { pingInterval } = this.host.primusOptions;
-    return 2 * (Number(pingInterval) || DEFAULTS.pingInterval);
+    const { pingInterval } = settings().websocket.server;
+    return 2 * Number(pingInterval) || STALLED_MS;
   }
 
   newId(): string {
-    const { idGenerator } = this.host.primusOptions;
+    const { idGenerator } = settings().websocket.server;
     return typeof idGenerator === "function" ? idGenerator() : randomId();
   }
 
@@ -81,7 +76,7 @@ export class Clients implements SparkOwner {
     req: IncomingMessage,
     fingerprint: string | undefined,
   ): void {
-    const max = this.host.config.maxConnections ?? DEFAULTS.maxConnections;
+    const max = settings().websocket.maxConnections;
     if (max > 0 && this.sparks.size >= max) {
       ws.on("error", () => undefined);
       ws.close(1013, `too many connections (limit ${max})`);

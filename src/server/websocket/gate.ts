@@ -7,6 +7,7 @@ import type {
 import type { Duplex } from "node:stream";
 import { Server as TlsServer } from "node:tls";
 import { WebSocketServer as WsServer } from "ws";
+import { settings, type WebsocketSettings } from "../../config/settings";
 import { ActionheroError } from "../../errors";
 import type { ActionheroLogLevel } from "../../log/log";
 import type { Identity } from "../identity";
@@ -14,11 +15,6 @@ import { answerPlainRequest } from "./plainRequests";
 import type { SparkAddress } from "./spark";
 import { SparkSocket } from "./sparkSocket";
 import { UpgradeListener } from "./upgrade";
-import {
-  WEBSOCKET_DEFAULTS as DEFAULTS,
-  type PrimusOptions,
-  type WebsocketConfig,
-} from "./websocketConfig";
 
 type Interceptor = (req: IncomingMessage, res: ServerResponse) => boolean;
 
@@ -31,8 +27,6 @@ export interface WebListener {
 }
 
 export interface GateHost {
-  readonly config: WebsocketConfig;
-  readonly primusOptions: PrimusOptions;
   addressOf(req: IncomingMessage): SparkAddress;
   /** Whether the request came by a name that websockets may be reached by. */
   allowsHost(req: IncomingMessage): boolean;
@@ -61,17 +55,17 @@ export class Gate {
     private readonly web: WebListener,
     private readonly host: GateHost,
   ) {
-    const { primusOptions: options, config } = host;
+    const { server, bind, closeTimeout } = settings().websocket;
     this.ws = new WsServer({
       noServer: true,
       clientTracking: false,
       WebSocket: SparkSocket,
-      maxPayload: options.maxLength ?? DEFAULTS.maxLength,
-      perMessageDeflate: deflateOf(options.compression),
+      maxPayload: server.maxLength,
+      perMessageDeflate: deflateOf(server.compression),
       // of @types/ws not yet known: how long a peer may take to answer a close
-      ...{ closeTimeout: config.closeTimeout ?? DEFAULTS.closeTimeout },
+      ...{ closeTimeout },
     });
-    this.upgrades = listenersOf(web, config.bind).map(
+    this.upgrades = listenersOf(web, bind).map(
       (listener) =>
         new UpgradeListener(listener, host, (...upgrade) =>
           this.accept(...upgrade),
@@ -84,7 +78,7 @@ export class Gate {
     // a name that is not allowed is the web server's affair, which redirects to one that is
     this.interceptor = (req, res) =>
       host.allowsHost(req) &&
-      answerPlainRequest(req, res, host.primusOptions, () => host.library());
+      answerPlainRequest(req, res, () => host.library());
     web.interceptors?.push(this.interceptor);
   }
 
@@ -116,7 +110,7 @@ export class Gate {
  */
 function listenersOf(
   { server, httpsServer }: WebListener,
-  bind: WebsocketConfig["bind"],
+  bind: WebsocketSettings["bind"],
 ): HttpServer[] {
   const all = httpsServer ? [server, httpsServer] : [server];
   const found = all.filter(
@@ -138,7 +132,7 @@ function isTls(listener: HttpServer): boolean {
  * Off unless asked for: it multiplies the cost of a message. The state of a compressor is not kept between messages,
  * as that takes some 300 KB for each client; an object of options for `ws` can say otherwise.
  */
-function deflateOf(compression: PrimusOptions["compression"]) {
+function deflateOf(compression: WebsocketSettings["server"]["compression"]) {
   if (compression === true)
     return { serverNoContextTakeover: true, clientNoContextTakeover: true };
   return compression || false;

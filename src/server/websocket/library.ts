@@ -6,7 +6,6 @@ import { packageRoot } from "../../environment/paths";
 import { loadModule } from "../../utils/loadModule";
 import { specOf } from "./plainRequests";
 import type { PrimusClientClass } from "./primusSurface";
-import type { PrimusOptions } from "./websocketConfig";
 
 const FILE = path.join(packageRoot, "src", "assets", "primus.js");
 
@@ -14,8 +13,8 @@ const FILE = path.join(packageRoot, "src", "assets", "primus.js");
 const SILENT_INTERVALS = 1.5;
 
 /** The source for browsers: it defines `Primus`. */
-export function browserLibrary(options: PrimusOptions): string {
-  const settings = JSON.stringify(settingsOf(options)).replace(/</g, "\\u003c");
+export function browserLibrary(): string {
+  const settings = JSON.stringify(settingsOf()).replace(/</g, "\\u003c");
   return `(function (root, module) {
 ${fs.readFileSync(FILE, "utf8")}
 root.Primus = definePrimus(root.WebSocket, ${settings});
@@ -24,16 +23,16 @@ root.Primus = definePrimus(root.WebSocket, ${settings});
 }
 
 /** The same as a class for node. */
-export function nodeClientClass(options: PrimusOptions): PrimusClientClass {
+export function nodeClientClass(): PrimusClientClass {
   const define = loadModule(FILE).default as (
     socket: typeof WebSocket,
     settings: object,
   ) => PrimusClientClass;
-  return define(WebSocket, settingsOf(options));
+  return define(WebSocket, settingsOf());
 }
 
-function settingsOf(options: PrimusOptions) {
-  const { pathname, pingInterval } = specOf(options);
+function settingsOf() {
+  const { pathname, pingInterval } = specOf();
   const pingTimeout = Math.round(Number(pingInterval) * SILENT_INTERVALS);
   return { pathname, pingTimeout };
 }

@@ -3,7 +3,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { mayHaveCredentials } from "../csrf";
 import { matchesOrigin, MAX_ORIGIN_LENGTH } from "../origins";
 import { isSameOrigin } from "../proxies";
-import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
+import { settings } from "../../config/settings";
+import type { PrimusOptions } from "../../config/settingTypes";
+
+type Origins = NonNullable<PrimusOptions["origins"]>;
 
 /**
  * Whether a request may come from where it comes from. Browsers always tell the origin of a websocket; what tells none
@@ -11,59 +14,50 @@ import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
  */
 export function isAllowedOrigin(
   origin: string | undefined,
-  origins: PrimusOptions["origins"],
+  origins: Origins = settings().websocket.server.origins,
 ): boolean {
   if (origin === undefined) return true;
   if (origin.length > MAX_ORIGIN_LENGTH) return false;
-  return listOf(origins ?? WEBSOCKET_DEFAULTS.origins).some((allowed) =>
-    matches(origin, allowed),
-  );
+  return listOf(origins).some((allowed) => matches(origin, allowed));
 }
 
 /**
  * Browsers send the cookie along whichever page opens the websocket: a page of another site must not become this
  * browser's session by that. Which sites may is known only where they are named: `"*"` names none.
  */
-export function mayUseCookie(
-  req: IncomingMessage,
-  origins: PrimusOptions["origins"],
-): boolean {
+export function mayUseCookie(req: IncomingMessage): boolean {
   const { origin } = req.headers;
   if (origin === undefined) return true; // no browser
   if (isSameOrigin(req, origin) || mayHaveCredentials(origin)) return true;
-  return origins !== undefined && isAllowedOrigin(origin, withoutStar(origins));
+  const { origins } = settings().websocket.server;
+  return isAllowedOrigin(origin, withoutStar(origins));
 }
 
 /** Answer a preflight request, and say who may read any other answer. */
 export function addCorsHeaders(
   req: IncomingMessage,
   res: ServerResponse,
-  options: PrimusOptions,
 ): void {
   const { origin } = req.headers;
+  const options = settings().websocket.server;
   if (origin === undefined) return;
   res.setHeader("Vary", "Origin");
-  if (!isAllowedOrigin(origin, options.origins)) return;
+  if (!isAllowedOrigin(origin)) return;
   res.setHeader("Access-Control-Allow-Origin", origin);
-  if (options.credentials !== false)
+  if (options.credentials)
     res.setHeader("Access-Control-Allow-Credentials", "true");
   const exposed = namesOf(options.exposed);
   if (exposed) res.setHeader("Access-Control-Expose-Headers", exposed);
   if (req.method !== "OPTIONS") return;
-  const methods = namesOf(options.methods ?? WEBSOCKET_DEFAULTS.methods);
+  const methods = namesOf(options.methods);
   if (methods) res.setHeader("Access-Control-Allow-Methods", methods);
   const wanted = req.headers["access-control-request-headers"];
   if (typeof wanted === "string")
     res.setHeader("Access-Control-Allow-Headers", wanted);
-  res.setHeader(
-    "Access-Control-Max-Age",
-    secondsOf(options.maxAge ?? WEBSOCKET_DEFAULTS.maxAge),
-  );
+  res.setHeader("Access-Control-Max-Age", secondsOf(options.maxAge));
 }
 
-function withoutStar(
-  origins: NonNullable<PrimusOptions["origins"]>,
-): NonNullable<PrimusOptions["origins"]> {
+function withoutStar(origins: Origins): Origins {
   if (origins instanceof RegExp) return origins;
   const list = Array.isArray(origins) ? origins : origins.split(",");
   return list.filter(
@@ -71,9 +65,7 @@ function withoutStar(
   );
 }
 
-function listOf(
-  origins: NonNullable<PrimusOptions["origins"]>,
-): (string | RegExp)[] {
+function listOf(origins: Origins): (string | RegExp)[] {
   if (Array.isArray(origins)) return origins;
   return origins instanceof RegExp ? [origins] : origins.split(",");
 }

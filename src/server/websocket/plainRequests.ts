@@ -1,19 +1,15 @@
 /** What is below the websocket's path for clients that do not upgrade. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { config } from "../../config/config";
+import { settings } from "../../config/settings";
 import { addCorsHeaders } from "./origin";
-import { WEBSOCKET_DEFAULTS, type PrimusOptions } from "./websocketConfig";
 
 /** The version of Primus whose wire format is spoken. */
 const PRIMUS_VERSION = "8.0.9";
 
 /** The path that websockets are on: `/primus` unless configured. */
-export function pathnameOf({ pathname }: PrimusOptions): string {
-  const trimmed = (pathname ?? WEBSOCKET_DEFAULTS.pathname).replace(
-    /^\/+|\/+$/g,
-    "",
-  );
-  return `/${trimmed}`;
+export function websocketPath(): string {
+  const { pathname } = settings().websocket.server;
+  return `/${pathname.replace(/^\/+|\/+$/g, "")}`;
 }
 
 /** Whether a URL is the path, or below it. */
@@ -31,22 +27,21 @@ export function isBelow(url: string, pathname: string): boolean {
 export function answerPlainRequest(
   req: IncomingMessage,
   res: ServerResponse,
-  options: PrimusOptions,
   library: () => string,
 ): boolean {
-  const pathname = pathnameOf(options);
+  const pathname = websocketPath();
   const url = req.url ?? "/";
   if (!isBelow(url, pathname)) return false;
   const [path = ""] = url.slice(pathname.length).split(/[?#]/);
-  addCorsHeaders(req, res, options);
-  if (config.web?.nosniff === true)
+  addCorsHeaders(req, res);
+  if (settings().web.nosniff)
     res.setHeader("X-Content-Type-Options", "nosniff");
   if (req.method === "OPTIONS") {
     res.writeHead(204).end();
     return true;
   }
   if (path === "/spec") {
-    send(req, res, 200, "application/json", JSON.stringify(specOf(options)));
+    send(req, res, 200, "application/json", JSON.stringify(specOf()));
   } else if (path === "/primus.js") {
     send(req, res, 200, "text/javascript; charset=utf-8", library());
   } else {
@@ -61,10 +56,10 @@ export function answerPlainRequest(
   return true;
 }
 
-export function specOf(options: PrimusOptions) {
+export function specOf() {
   return {
-    pingInterval: options.pingInterval ?? WEBSOCKET_DEFAULTS.pingInterval,
-    pathname: pathnameOf(options),
+    pingInterval: settings().websocket.server.pingInterval,
+    pathname: websocketPath(),
     version: PRIMUS_VERSION,
     parser: "json",
     transformer: "websockets",

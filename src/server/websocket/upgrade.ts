@@ -1,6 +1,11 @@
 /** Decides which upgrade requests become websockets. */
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
+import { settings } from "../../config/settings";
+import type {
+  AuthorizationRequest,
+  PrimusOptions,
+} from "../../config/settingTypes";
 import { httpFactsOf, toError, type HttpErrorHeaders } from "../../errors";
 import { isThenable } from "../../input/field";
 import { shownToClients } from "../../log/exposure";
@@ -14,19 +19,16 @@ import {
 } from "../booting";
 import { hasOtherTakers } from "../handOver";
 import { refuseSocket as refuse } from "../refuseSocket";
-import { isBelow, pathnameOf } from "./plainRequests";
+import { isBelow, websocketPath } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
 import { queryOf } from "./query";
 import { serveWithoutUpgrade } from "./serveWithoutUpgrade";
 import type { SparkAddress } from "./spark";
-import type { AuthorizationRequest, PrimusOptions } from "./websocketConfig";
 
 /** How long the project's `authorization` may think, in ms. */
 const AUTHORIZATION_MS = 10_000;
 
 export interface UpgradeHost {
-  /** Read with each request. */
-  readonly primusOptions: PrimusOptions;
   addressOf(req: IncomingMessage): SparkAddress;
   allowsHost(req: IncomingMessage): boolean;
   /** Whether a page of another site makes the browser send its cookies. */
@@ -79,11 +81,10 @@ export class UpgradeListener {
   }
 
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { primusOptions: options } = this.host;
     const fault = normalizeTarget(req);
     if (fault) return refuse(socket, fault.status, fault.text);
     const isWebsocket = asksForWebsocket(req);
-    if (!isWebsocket || !isBelow(req.url ?? "/", pathnameOf(options)))
+    if (!isWebsocket || !isBelow(req.url ?? "/", websocketPath()))
       return this.leave(req, socket, head, isWebsocket);
     if (!isBooting()) return this.decide(req, socket, head);
     const onError = () => socket.destroy();
@@ -102,15 +103,12 @@ export class UpgradeListener {
   }
 
   private decide(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { primusOptions: options } = this.host;
+    const options = settings().websocket.server;
     if (this.isStopping)
       return refuse(socket, 503, "the server is shutting down");
     if (!this.host.allowsHost(req))
       return refuse(socket, 403, "this host is not allowed");
-    if (
-      !isAllowedOrigin(req.headers.origin, options.origins) ||
-      this.host.isForged(req)
-    )
+    if (!isAllowedOrigin(req.headers.origin) || this.host.isForged(req))
       return refuse(socket, 403, "this origin is not allowed");
     if (typeof options.authorization !== "function")
       return this.accept(req, socket, head);
@@ -162,7 +160,7 @@ export class UpgradeListener {
     const fail = (error: unknown) =>
       decide(() => refuseFailed(socket, error, this.host));
     try {
-      const promise = this.host.primusOptions.authorization!(req, done);
+      const promise = settings().websocket.server.authorization!(req, done);
       if (isThenable(promise)) promise.then(undefined, fail);
     } catch (error) {
       fail(error);

@@ -5,7 +5,8 @@ import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
-import { config as allConfig } from "../../config/config";
+import { settings } from "../../config/settings";
+import type { PrimusOptions } from "../../config/settingTypes";
 import { serializeError } from "../../config/serializeError";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
@@ -34,18 +35,7 @@ import { asObject, completed } from "./replies";
 import { Shutdown, type ShutdownHost } from "./shutdown";
 import type { CloseReason, Spark, SparkAddress } from "./spark";
 import type { SparkSocket } from "./sparkSocket";
-import {
-  checkConfig,
-  WEBSOCKET_DEFAULTS as DEFAULTS,
-  type PrimusOptions,
-  type WebsocketConfig,
-} from "./websocketConfig";
-
-/** Where the web server listens. */
-interface Address {
-  bindIP?: string | null;
-  port?: number | string;
-}
+import { checkConfig } from "./websocketConfig";
 
 const STOPPING: CloseReason = {
   code: 1001,
@@ -56,7 +46,6 @@ export class WebSocketServer
   extends Server
   implements ClientsHost, GateHost, ShutdownHost
 {
-  declare config: WebsocketConfig;
   /** What v29's projects know as the Primus server. */
   declare server: PrimusSurface | undefined;
 
@@ -94,7 +83,8 @@ export class WebSocketServer
 
   /** The options that v29's projects pass to Primus. */
   get primusOptions(): PrimusOptions {
-    return this.config?.server ?? {};
+    const { server } = (this.config ?? {}) as { server?: PrimusOptions };
+    return server ?? {};
   }
 
   /** Every client, also those whose connection is not ready yet. */
@@ -102,23 +92,15 @@ export class WebSocketServer
     return this.clients.sparks;
   }
 
-  /** The cookie, and the param of the URL, by which a browser is known. */
-  get cookieKey(): string {
-    const web = allConfig.web?.fingerprintOptions;
-    return (
-      this.config.client?.cookieKey || web?.cookieKey || DEFAULTS.cookieKey
-    );
-  }
-
   private get clientScript(): ClientScriptOptions {
-    const { clientUrl = DEFAULTS.clientUrl, client } = this.config;
-    return { clientUrl, client: { cookieKey: this.cookieKey, ...client } };
+    const { clientUrl, client, cookieKey } = settings().websocket;
+    return { clientUrl, client: { cookieKey, ...client } };
   }
 
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
-    checkConfig(this.config);
-    this.allowVerbs(this.config.verbs);
+    checkConfig();
+    this.allowVerbs(settings().websocket.verbs);
     this.on("actionComplete", (data: ActionProcessor) => {
       this.completeResponse(data);
     });
@@ -126,8 +108,7 @@ export class WebSocketServer
 
   /** @throws ActionheroError AH_SERVER_START without a web server, whose port this one shares */
   async start(): Promise<void> {
-    const web = api.servers.servers.web as unknown as
-      (WebListener & { config?: Address }) | undefined;
+    const web = api.servers.servers.web as unknown as WebListener | undefined;
     if (!web?.server) {
       throw new ActionheroError(
         "AH_SERVER_START",
@@ -138,11 +119,9 @@ export class WebSocketServer
     this.shutdown = undefined;
     this.server = new PrimusSurface(this);
     this.gate = new Gate(web, this);
-    this.heartbeat.start(
-      Number(this.primusOptions.pingInterval ?? DEFAULTS.pingInterval),
-    );
+    this.heartbeat.start(Number(settings().websocket.server.pingInterval));
     await this.writeClientJS();
-    const { bindIP, port } = web.config ?? {};
+    const { bindIP, port } = settings().web;
     this.log(`webSockets bound to ${bindIP}:${port}`, "debug");
   }
 
@@ -247,7 +226,7 @@ export class WebSocketServer
 
   /** The source of the library that browsers speak the wire format with. */
   library(): string {
-    return browserLibrary(this.primusOptions);
+    return browserLibrary();
   }
 
   /** The source of the client for pages; what it evaluates to is its class. */
@@ -262,8 +241,8 @@ export class WebSocketServer
 
   /** Write that script below the first public folder; one that cannot be written is no reason not to start. */
   async writeClientJS(): Promise<void> {
-    const { clientJsPath, clientJsName } = this.config;
-    const folder = allConfig.general?.paths?.public?.[0];
+    const { clientJsPath, clientJsName } = settings().websocket;
+    const folder = settings().general.paths.public?.[0];
     if (!folder || !clientJsName) return;
     const file = path.join(folder, clientJsPath ?? "", `${clientJsName}.js`);
     try {
@@ -277,7 +256,7 @@ export class WebSocketServer
   }
 
   clientClass(): PrimusClientClass {
-    return nodeClientClass(this.primusOptions);
+    return nodeClientClass();
   }
 
   addressOf(req: IncomingMessage): SparkAddress {
@@ -285,20 +264,16 @@ export class WebSocketServer
   }
 
   allowsHost(req: IncomingMessage): boolean {
-    const { checkHost = DEFAULTS.checkHost } = this.config;
-    return !checkHost || isAllowedHost(req, allConfig.web?.allowedRequestHosts);
+    const { web, websocket } = settings();
+    return !websocket.checkHost || isAllowedHost(req, web.allowedRequestHosts);
   }
 
   isForged(req: IncomingMessage): boolean {
-    return isGuarded(req) && !mayUseCookie(req, this.primusOptions.origins);
+    return isGuarded(req) && !mayUseCookie(req);
   }
 
   identify(req: IncomingMessage): Partial<Identity> {
-    return identifyUpgrade(
-      req,
-      { ...allConfig.web?.fingerprintOptions, cookieKey: this.cookieKey },
-      mayUseCookie(req, this.primusOptions.origins),
-    );
+    return identifyUpgrade(req, mayUseCookie(req));
   }
 
   onSocket(
@@ -319,7 +294,7 @@ export class WebSocketServer
 
   /** Say goodbye to a client because the server stops. */
   end(spark: Spark): void {
-    if (this.config.destroyClientsOnShutdown === true && spark.connection)
+    if (settings().websocket.destroyClientsOnShutdown && spark.connection)
       this.clients.leave(spark);
     else spark.close(STOPPING);
   }

@@ -13,7 +13,7 @@ import {
 } from "../../support/websocketClient";
 import { LogLines } from "../../support/logLines";
 import { api, config, HttpError } from "../../../src/index";
-import type { PrimusOptions } from "../../../src/server/websocket/websocketConfig";
+import type { PrimusOptions } from "../../../src/config/settingTypes";
 
 let app: WebApp;
 const options = () => config.websocket.server as PrimusOptions;

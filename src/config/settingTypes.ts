@@ -1,0 +1,257 @@
+/** The types of settings that are objects, unions or functions; `settings.ts` says what each setting means when it is missing. */
+import type { IncomingMessage } from "node:http";
+import type { ParsedUrlQueryInput } from "node:querystring";
+import type { SecureContextOptions, TlsOptions } from "node:tls";
+import type { PerMessageDeflateOptions } from "ws";
+
+/** The syslog levels, most severe first. */
+export type ActionheroLogLevel =
+  | "emerg"
+  | "alert"
+  | "crit"
+  | "error"
+  | "warning"
+  | "notice"
+  | "info"
+  | "debug";
+
+/** The level of the log line of each event. */
+export type Levels = Partial<Record<string, ActionheroLogLevel>>;
+
+export interface ProjectPaths {
+  action?: readonly string[];
+  task?: readonly string[];
+  server?: readonly string[];
+  cli?: readonly string[];
+  initializer?: readonly string[];
+  public?: readonly string[];
+  pid?: readonly string[];
+  log?: readonly string[];
+  plugin?: readonly string[];
+  test?: readonly string[];
+  src?: string;
+  dist?: string;
+}
+
+/** `general.rateLimit` */
+export interface RateLimit {
+  /** How many actions, verbs and requests for actions that do not exist are allowed in `perMs`. */
+  requests: number;
+  /** ms. */
+  perMs: number;
+  /** What tells clients apart: their address, or their fingerprint, which they can choose (default `"address"`). */
+  by?: "address" | "fingerprint";
+  /** How many proxies that write `X-Forwarded-For` are in front of the server (default 0). */
+  proxies?: number;
+  /** Count requests for files, too (default false). */
+  files?: boolean;
+}
+
+/** `web.httpHeaders`; falsy values are not sent. */
+export type HttpHeaders = Record<
+  string,
+  string | number | string[] | null | undefined
+>;
+
+/** `securityHeaders.headers` and `.tlsHeaders`; null leaves a header out. */
+export type HeaderRecord = Record<string, string | null | undefined>;
+
+/** A certificate and its key, in memory (`key`, `cert`, ...) or by the names of files. */
+export interface CertificateSettings extends SecureContextOptions {
+  /** Path of a PEM file. */
+  keyFile?: string;
+  certFile?: string;
+  /** Whose client certificates are accepted. */
+  caFile?: string;
+}
+
+/** `web.https`: a second listener, for HTTPS, beside that for HTTP. */
+export interface HttpsOptions extends CertificateSettings {
+  enabled?: boolean;
+  port?: number | string;
+  bindIP?: string | null;
+  serverOptions?: Record<string, unknown>;
+}
+
+/** `socket.serverOptions` */
+export type SocketServerOptions = Partial<TlsOptions> &
+  CertificateSettings & {
+    /** Certificates of other host names; `*.example.com` is every name one level below. */
+    hosts?: { [hostName: string]: CertificateSettings };
+  };
+
+/** What decides whether a proxy is trusted, by its address and how many hops it is away. */
+export type Trusts = (address: string, hop: number) => boolean;
+
+/**
+ * `web.trustProxy`: which proxies are trusted. None (`false`), a number of hops, networks (`"10.0.0.0/8"`, an address,
+ * `"loopback"`, `"linklocal"`, `"uniquelocal"`; a list, or one text with commas), or a function (in a configuration
+ * file as `{ _toExpand: false, trusts }`: other functions are called there). A text of digits is a number of hops, and
+ * the empty text is `false`, as from an environment variable.
+ * Undefined or null: version 29, which believes the first entry of `X-Forwarded-For`, and `X-Real-IP` before it.
+ */
+export type TrustProxy =
+  | false
+  | number
+  | string
+  | readonly string[]
+  | Trusts
+  | { _toExpand: false; trusts: Trusts }
+  | null
+  | undefined;
+
+/** Which web sites are meant. */
+export type AllowedOrigins =
+  | string
+  | RegExp
+  | readonly (string | RegExp)[]
+  | ((origin: string) => boolean);
+
+/** `web.cors` */
+export interface CorsOptions {
+  /** `"*"`, origins (also with a star for a part: `https://*.site.com`), patterns of whole origins, or a function. */
+  origins: AllowedOrigins;
+  /** Let them send cookies along (default false). */
+  credentials?: boolean;
+  /** Default: GET, HEAD, POST, PUT, PATCH, DELETE. */
+  methods?: readonly string[];
+  /** Headers that they may send; default: those that they ask for. */
+  headers?: readonly string[];
+  /** Headers of responses that their scripts may read (default: none beyond the usual ones). */
+  exposed?: readonly string[];
+  /** Seconds for which browsers keep the answer to a preflight request (default 600). */
+  maxAge?: number;
+}
+
+/** What `web.errorStatus` can name a status for: functions of `config.errors`, and redis that cannot be reached. */
+export type ErrorReason =
+  | "genericError"
+  | "invalidParams"
+  | "missingParams"
+  | "redisAway"
+  | "serverShuttingDown"
+  | "tooManyPendingActions"
+  | "unknownAction"
+  | "unsupportedServerType";
+
+/** `web.openapi`: what a project adds to the document. */
+export interface OpenApiOptions {
+  info?: Record<string, unknown>;
+  securitySchemes?: Record<string, unknown>;
+  security?: Record<string, string[]>[];
+}
+
+/** `web.fingerprintOptions` */
+export interface FingerprintOptions {
+  cookieKey?: string;
+  toSetCookie?: boolean;
+  onlyStaticElements?: boolean;
+  /** Which responses carry the cookie: all of the web server's, or those of actions and of websocket upgrades. */
+  on?: "all" | "actions";
+  /** Take only ids that a node with the same `general.serverToken` has made. */
+  signed?: boolean;
+  /** Cookie attributes; `expires` in ms from now, `Secure: "auto"` for clients that come by TLS. */
+  settings?: ParsedUrlQueryInput | string;
+}
+
+/** The attributes of a cookie, of which `web.cookieOptions.settings` has the defaults. */
+export interface CookieAttributes {
+  /** Default `"/"`. */
+  path?: string;
+  /** Hosts that the cookie is sent to; default: only the host that set it. */
+  domain?: string;
+  /** Seconds until it expires; 0 removes it. Without it and `expires` it lasts as long as the browser runs. */
+  maxAge?: number;
+  expires?: Date;
+  /** Scripts of pages cannot read it (default true). */
+  httpOnly?: boolean;
+  /** Sent over TLS only; `"auto"`, the default, when the client came by TLS. */
+  secure?: boolean | "auto";
+  /** Whether requests from pages of other sites carry it (default `"lax"`: only links do). */
+  sameSite?: "strict" | "lax" | "none";
+  /** A jar of its own for each top-level site (CHIPS). */
+  partitioned?: boolean;
+}
+
+/** `web.formOptions` */
+export interface FormOptions {
+  /** Keep every value of a repeated field, and not only the last. */
+  multiples?: boolean;
+  uploadDir?: string;
+  keepExtensions?: boolean;
+  /** Bytes of all fields, or of a JSON body, together. */
+  maxFieldsSize?: number;
+  /** Bytes of one uploaded file. */
+  maxFileSize?: number;
+  /** Bytes of all uploaded files of a request together. */
+  maxTotalFileSize?: number;
+  maxFields?: number;
+  maxFiles?: number;
+  /** E.g. `"sha256"`: file objects get a `hash`. */
+  hashAlgorithm?: string | false;
+}
+
+/** An upgrade request, with what Primus adds to it. */
+export interface AuthorizationRequest extends IncomingMessage {
+  query?: Record<string, string>;
+  forwarded?: { ip: string; port: number | string };
+}
+
+/** An error may say the HTTP status (`statusCode`, 401) and the challenge (`authenticate`) of the refusal. */
+export type Authorization = (
+  req: AuthorizationRequest,
+  done: (
+    error?:
+      | string
+      | { message?: string; statusCode?: number; authenticate?: string }
+      | null,
+  ) => void,
+) => unknown;
+
+/** `websocket.server`: the options of Primus that have a meaning here. */
+export interface PrimusOptions {
+  pathname?: string;
+  pingInterval?: number | false;
+  maxLength?: number;
+  origins?: string | RegExp | (string | RegExp)[];
+  methods?: string | string[];
+  credentials?: boolean;
+  maxAge?: string | number;
+  exposed?: boolean | string | string[];
+  compression?: boolean | PerMessageDeflateOptions;
+  authorization?: Authorization | null;
+  idGenerator?: (() => string) | null;
+  transformer?: string;
+  parser?: string;
+  plugin?: unknown;
+  [option: string]: unknown;
+}
+
+/** `websocket.client`: options of the browser client. */
+export interface WebsocketClientOptions {
+  apiPath?: string;
+  cookieKey?: string;
+  [option: string]: unknown;
+}
+
+/** `redis.client`, `.subscriber` and `.tasks` */
+export interface RedisEntry {
+  konstructor: unknown;
+  args?: unknown[];
+  buildNew?: boolean;
+}
+
+/** `tasks.queues`: a list, or a function that finds it. */
+export type QueueNames =
+  string[] | (() => string[] | undefined | Promise<string[] | undefined>);
+
+/** `errors.serializers.servers`: what clients of each kind of server are sent for an error. */
+export type ServerSerializers = Partial<
+  Record<string, (error: unknown) => unknown>
+>;
+
+/** `errors.serializers.actionProcessor`: the fields and the level of the log line of an error. */
+export type ErrorFormatter = (error: unknown) => {
+  errorFields: Record<string, unknown>;
+  logLevel?: ActionheroLogLevel;
+};

@@ -1,0 +1,428 @@
+/**
+ * The settings that the framework reads: `settings().web.maxParams`.
+ *
+ * Each row reads the live `config` and names what undefined and null mean, whether a project's file set null, a test
+ * replaced a namespace, or a plugin deleted a key. Rows are getters of a class of its own, so that V8 inlines them: a
+ * read costs as much as `config.web.maxParams`. `test/config/settings.test.ts` compares the rows with `config/*.ts`.
+ */
+import { getHeapStatistics } from "node:v8";
+import { config } from "./config";
+import type {
+  ActionheroLogLevel,
+  CookieAttributes,
+  CorsOptions,
+  ErrorFormatter,
+  ErrorReason,
+  FingerprintOptions,
+  FormOptions,
+  HeaderRecord,
+  HttpHeaders,
+  HttpsOptions,
+  Levels,
+  OpenApiOptions,
+  PrimusOptions,
+  ProjectPaths,
+  QueueNames,
+  RateLimit,
+  RedisEntry,
+  ServerSerializers,
+  SocketServerOptions,
+  TrustProxy,
+  WebsocketClientOptions,
+} from "./settingTypes";
+import type { PluginConfig } from "./types";
+
+type Rows = Record<string, (() => unknown) | object>;
+
+/** Values as the rows return them; nested views stay as they are. */
+export type View<R> = {
+  readonly [Key in keyof R]: R[Key] extends () => infer Value ? Value : R[Key];
+};
+
+export type Settings = typeof all;
+export type WebSettings = Settings["web"];
+export type SocketSettings = Settings["socket"];
+export type WebsocketSettings = Settings["websocket"];
+
+/** The settings of the live configuration. Read them when they are used: `rebuildConfig` and tests change them. */
+export function settings(): Settings {
+  return all;
+}
+
+function view<R extends Rows>(rows: R): View<R> {
+  class Rows {}
+  for (const [key, row] of Object.entries(rows))
+    Object.defineProperty(
+      Rows.prototype,
+      key,
+      typeof row === "function"
+        ? { get: row as () => unknown, enumerable: true }
+        : { value: row, enumerable: true },
+    );
+  return new Rows() as View<R>;
+}
+
+/** Bytes of bodies take several times their size while they are parsed, and the project needs memory, too. */
+const HEAP_SHARE = Math.floor(getHeapStatistics().heap_size_limit / 8);
+
+const NO_LIST: readonly never[] = Object.freeze([]);
+const MISSING: readonly unknown[] = Object.freeze([null, "", undefined]);
+const EMPTY: Readonly<Record<string, never>> = Object.freeze({});
+
+/** Version 29: any value but false switches TLS on. */
+const isSecure = (value: unknown) =>
+  value !== false && value !== undefined && value !== null;
+
+const general = view({
+  apiVersion: () => config.general?.apiVersion,
+  serverName: () => config.general?.serverName,
+  welcomeMessage: () => config.general?.welcomeMessage,
+  serverToken: () => config.general?.serverToken,
+  requireServerToken: () => config.general?.requireServerToken === true,
+  introspection: () => config.general?.introspection !== false,
+  cachePrefix: () => config.general?.cachePrefix ?? "actionhero:cache:",
+  lockPrefix: () => config.general?.lockPrefix ?? "actionhero:lock:",
+  lockDuration: () => config.general?.lockDuration ?? 10_000,
+  simultaneousActions: () => config.general?.simultaneousActions ?? 5,
+  maxConnectionsPerAddress: () => config.general?.maxConnectionsPerAddress ?? 0,
+  /** Undefined is a share of the heap; null and 0 are no limit. */
+  maxHeldBytes: (): number => {
+    const bytes = config.general?.maxHeldBytes;
+    return (bytes === undefined ? HEAP_SHARE : bytes) || Infinity;
+  },
+  rateLimit: (): RateLimit | undefined =>
+    config.general?.rateLimit ?? undefined,
+  defaultLimit: () => config.general?.defaultLimit ?? undefined,
+  defaultOffset: () => config.general?.defaultOffset ?? undefined,
+  enforceConnectionProperties: () =>
+    config.general?.enforceConnectionProperties !== false,
+  disableParamScrubbing: () => config.general?.disableParamScrubbing === true,
+  enableResponseLogging: () => Boolean(config.general?.enableResponseLogging),
+  filteredParams: () => config.general?.filteredParams ?? NO_LIST,
+  filteredResponse: () => config.general?.filteredResponse ?? NO_LIST,
+  missingParamChecks: (): readonly unknown[] =>
+    config.general?.missingParamChecks ?? MISSING,
+  directoryFileType: () => config.general?.directoryFileType ?? "index.html",
+  fileRequestLogLevel: () =>
+    (config.general?.fileRequestLogLevel ?? "info") as ActionheroLogLevel,
+  maxLogFileSize: () => config.general?.maxLogFileSize ?? 10 * 1024 * 1024,
+  defaultMiddlewarePriority: () =>
+    config.general?.defaultMiddlewarePriority ?? 100,
+  channel: () => config.general?.channel,
+  rpcTimeout: () => config.general?.rpcTimeout ?? 5_000,
+  context: () => config.general?.context === true,
+  drainDelay: () => Number(config.general?.drainDelay ?? 0),
+  shutdownTimeout: () => Number(config.general?.shutdownTimeout ?? 10_000),
+  exitOnUnhandledRejection: () =>
+    config.general?.exitOnUnhandledRejection !== false,
+  explainBootErrors: () => config.general?.explainBootErrors === true,
+  checkSettings: () => config.general?.checkSettings === true,
+  refuseUntilBooted: () => config.general?.refuseUntilBooted === true,
+  developmentMode: () => Boolean(config.general?.developmentMode),
+  cliIncludeInternal: () => config.general?.cliIncludeInternal !== false,
+  paths: (): ProjectPaths => config.general?.paths ?? EMPTY,
+  defaultChatRoom: () => config.general?.defaultChatRoom ?? undefined,
+  startingChatRooms: () => config.general?.startingChatRooms ?? EMPTY,
+  autoCreateChatRooms: () => config.general?.autoCreateChatRooms === true,
+  maxChatRooms: () => Number(config.general?.maxChatRooms) || 0,
+  maxRoomsPerConnection: () =>
+    Number(config.general?.maxRoomsPerConnection) || 0,
+  sayToOwnRoom: () => config.general?.sayToOwnRoom === true,
+  chatBacklogLimit: () => config.general?.chatBacklogLimit ?? 1024 * 1024,
+  /** Settings of projects of version 3, which `config/*.ts` does not have. */
+  cacheTrackReads: () => oldSetting("cacheTrackReads"),
+  legacyStats: () => oldSetting("legacyStats"),
+});
+
+function oldSetting(key: string): boolean {
+  const general = config.general as Record<string, unknown> | undefined;
+  return general?.[key] === true;
+}
+
+const fingerprint = () =>
+  config.web?.fingerprintOptions as FingerprintOptions | undefined;
+const form = () => config.web?.formOptions as FormOptions | undefined;
+
+const web = view({
+  enabled: () => config.web?.enabled === true,
+  secure: () => isSecure(config.web?.secure),
+  serverOptions: () =>
+    (config.web?.serverOptions ?? EMPTY) as Record<string, unknown>,
+  allowedRequestHosts: (): readonly string[] =>
+    config.web?.allowedRequestHosts ?? NO_LIST,
+  /** Undefined and null: as in version 29, headers of any client are believed. */
+  trustProxy: () => config.web?.trustProxy as TrustProxy,
+  port: (): number | string | undefined => config.web?.port,
+  healthPort: () => config.web?.healthPort ?? undefined,
+  /** Undefined and null: every address. */
+  bindIP: () => config.web?.bindIP,
+  https: view({
+    enabled: () => config.web?.https?.enabled === true,
+    port: () => config.web?.https?.port ?? 4443,
+    bindIP: () => config.web?.https?.bindIP ?? config.web?.bindIP,
+    /** The certificate, over `serverOptions`. */
+    options: () => httpsOptions(config.web?.https),
+  }),
+  httpHeaders: () => config.web?.httpHeaders as HttpHeaders | undefined,
+  /** Undefined and null: `httpHeaders` decides. */
+  cors: () => (config.web?.cors ?? undefined) as CorsOptions | undefined,
+  csrf: () => config.web?.csrf === true,
+  /** Undefined and null: no prefix. */
+  urlPathForActions: () => config.web?.urlPathForActions,
+  urlPathForFiles: () => config.web?.urlPathForFiles,
+  /** Undefined and null: "file", but a missing `urlPathForFiles` is no mistake then. */
+  rootEndpointType: () => config.web?.rootEndpointType,
+  /** No list: none. */
+  automaticRoutes: (): readonly string[] =>
+    Array.isArray(config.web?.automaticRoutes)
+      ? config.web.automaticRoutes
+      : NO_LIST,
+  limitPipelining: () => config.web?.limitPipelining === true,
+  trace: () => config.web?.trace !== false,
+  queryRouting: () => config.web?.queryRouting === true,
+  strictPaths: () => config.web?.strictPaths === true,
+  strictHttp: () => config.web?.strictHttp === true,
+  dotfiles: () => config.web?.dotfiles ?? "allow",
+  errorPages: () => config.web?.errorPages === true,
+  errorStatus: () =>
+    (config.web?.errorStatus ?? EMPTY) as Partial<Record<ErrorReason, number>>,
+  /** False, undefined and null: no document; true: one to which the project adds nothing. */
+  openapi: () => openApiOptions(config.web?.openapi),
+  listErrors: () => config.web?.listErrors === true,
+  defaultErrorStatusCode: () => config.web?.defaultErrorStatusCode ?? 500,
+  flatFileCacheDuration: () => config.web?.flatFileCacheDuration ?? 60,
+  enableEtag: () => config.web?.enableEtag === true,
+  saveRawBody: () => config.web?.saveRawBody === true,
+  bootAttempts: () => config.web?.bootAttempts ?? 1,
+  fingerprintOptions: view({
+    cookieKey: () => fingerprint()?.cookieKey || "sessionID",
+    toSetCookie: () => fingerprint()?.toSetCookie !== false,
+    onlyStaticElements: () => fingerprint()?.onlyStaticElements === true,
+    on: () => fingerprint()?.on ?? "all",
+    signed: () => fingerprint()?.signed === true,
+    settings: () => fingerprint()?.settings,
+  }),
+  cookieOptions: view({
+    secrets: () => config.web?.cookieOptions?.secrets ?? NO_LIST,
+    settings: () =>
+      (config.web?.cookieOptions?.settings ?? EMPTY) as CookieAttributes,
+  }),
+  formOptions: view({
+    multiples: () => form()?.multiples === true,
+    /** Undefined: the folder of the system. */
+    uploadDir: () => form()?.uploadDir,
+    keepExtensions: () => form()?.keepExtensions === true,
+    maxFieldsSize: () => form()?.maxFieldsSize ?? 20 * 1024 * 1024,
+    maxFileSize: () => form()?.maxFileSize ?? 200 * 1024 * 1024,
+    maxTotalFileSize: () =>
+      form()?.maxTotalFileSize ?? form()?.maxFileSize ?? 200 * 1024 * 1024,
+    /** Undefined and 0: `maxParams`. */
+    maxFields: () => form()?.maxFields || undefined,
+    maxFiles: () => form()?.maxFiles ?? 100,
+    hashAlgorithm: () => form()?.hashAlgorithm || undefined,
+  }),
+  formBrackets: () => config.web?.formBrackets === true,
+  uploads: () => config.web?.uploads ?? "all",
+  maxUploadBytes: () => config.web?.maxUploadBytes ?? 2 * 1024 ** 3,
+  maxUploadWrites: () => config.web?.maxUploadWrites ?? 8,
+  /** Undefined and null: `formOptions.maxFieldsSize`. */
+  maxJsonSize: () => config.web?.maxJsonSize ?? undefined,
+  maxBodyDepth: () => config.web?.maxBodyDepth ?? 200,
+  maxParams: () => config.web?.maxParams ?? 10_000,
+  maxArrayItems: () => config.web?.maxArrayItems ?? 1_000_000,
+  headersTimeout: () => config.web?.headersTimeout ?? 60_000,
+  requestTimeout: () => config.web?.requestTimeout ?? 300_000,
+  keepAliveTimeout: () => config.web?.keepAliveTimeout ?? 5_000,
+  sendTimeout: () => config.web?.sendTimeout ?? 120_000,
+  /** Undefined and null: JSON is not indented. */
+  padding: () => config.web?.padding ?? undefined,
+  metadataOptions: view({
+    serverInformation: () =>
+      Boolean(config.web?.metadataOptions?.serverInformation),
+    requesterInformation: () =>
+      Boolean(config.web?.metadataOptions?.requesterInformation),
+  }),
+  legacyEnvelope: () => config.web?.legacyEnvelope === true,
+  /** Undefined and null: errors are sent with the status 200. */
+  returnErrorCodes: () => config.web?.returnErrorCodes === true,
+  compress: () => config.web?.compress === true,
+  extensionTypes: () => config.web?.extensionTypes ?? "all",
+  nosniff: () => config.web?.nosniff === true,
+  jsonp: () => config.web?.jsonp ?? true,
+  compressThreshold: () => config.web?.compressThreshold ?? 1024,
+  queryParseOptions: () =>
+    config.web?.queryParseOptions as Record<string, unknown> | undefined,
+});
+
+function httpsOptions(https: HttpsOptions | undefined): object {
+  const {
+    enabled: _enabled,
+    port: _port,
+    bindIP: _bindIP,
+    serverOptions,
+    ...certificate
+  } = https ?? {};
+  return { ...certificate, ...serverOptions };
+}
+
+function openApiOptions(openapi: unknown): OpenApiOptions | undefined {
+  if (typeof openapi === "object" && openapi !== null) return openapi;
+  return openapi === true ? {} : undefined;
+}
+
+const socket = view({
+  /** Undefined and null: on in development, as long as the port is free. */
+  enabled: () =>
+    typeof config.socket?.enabled === "boolean"
+      ? config.socket.enabled
+      : undefined,
+  secure: () => isSecure(config.socket?.secure),
+  serverOptions: () =>
+    (config.socket?.serverOptions ?? EMPTY) as SocketServerOptions,
+  port: () => config.socket?.port ?? 5000,
+  /** Undefined and null: every address. */
+  bindIP: () => config.socket?.bindIP ?? null,
+  setKeepAlive: () => config.socket?.setKeepAlive !== false,
+  delimiter: () => String(config.socket?.delimiter ?? "\n"),
+  maxDataLength: () => config.socket?.maxDataLength ?? 1024 * 1024,
+  maxParamBytes: () => config.socket?.maxParamBytes ?? 0,
+  maxConnections: () => config.socket?.maxConnections ?? 0,
+  idleTimeout: () => config.socket?.idleTimeout ?? 0,
+  maxBufferedBytes: () => config.socket?.maxBufferedBytes ?? 16 * 1024 * 1024,
+  sendTimeout: () => config.socket?.sendTimeout ?? 120_000,
+  pingInterval: () => config.socket?.pingInterval ?? 0,
+  legacyReplies: () => config.socket?.legacyReplies === true,
+  verbs: () => config.socket?.verbs ?? NO_LIST,
+  /** Not in `config/socket.ts`. */
+  bootAttempts: () =>
+    (config.socket as { bootAttempts?: number } | undefined)?.bootAttempts ?? 1,
+});
+
+const primus = () => config.websocket?.server as PrimusOptions | undefined;
+
+const websocket = view({
+  enabled: () => config.websocket?.enabled === true,
+  /** Undefined and null: every listener of the web server. */
+  bind: () => config.websocket?.bind,
+  clientUrl: () => config.websocket?.clientUrl ?? "window.location.origin",
+  clientJsPath: () => config.websocket?.clientJsPath,
+  /** Undefined and null: the client is not written. */
+  clientJsName: () => config.websocket?.clientJsName,
+  destroyClientsOnShutdown: () =>
+    config.websocket?.destroyClientsOnShutdown === true,
+  maxBufferedBytes: () =>
+    config.websocket?.maxBufferedBytes ?? 16 * 1024 * 1024,
+  maxMessagesPerSecond: () => config.websocket?.maxMessagesPerSecond ?? 0,
+  maxConnections: () => config.websocket?.maxConnections ?? 0,
+  checkHost: () => config.websocket?.checkHost === true,
+  closeTimeout: () => config.websocket?.closeTimeout ?? 5_000,
+  verbs: () => config.websocket?.verbs ?? NO_LIST,
+  server: view({
+    pathname: () => primus()?.pathname ?? "/primus",
+    pingInterval: () => primus()?.pingInterval ?? 30_000,
+    maxLength: () => primus()?.maxLength ?? 10 * 1024 * 1024,
+    origins: () => primus()?.origins ?? "*",
+    methods: () => primus()?.methods ?? "GET,HEAD,PUT,POST,DELETE,OPTIONS",
+    /** Undefined and null: true, as in Primus. */
+    credentials: () => primus()?.credentials !== false,
+    maxAge: () => primus()?.maxAge ?? "30 days",
+    exposed: () => primus()?.exposed ?? undefined,
+    compression: () => primus()?.compression ?? false,
+    authorization: () => primus()?.authorization ?? undefined,
+    idGenerator: () => primus()?.idGenerator ?? undefined,
+  }),
+  client: () => (config.websocket?.client ?? EMPTY) as WebsocketClientOptions,
+  /** The cookie that the browser client reads: the web server's, unless the client's options name another. */
+  cookieKey: () =>
+    (config.websocket?.client as WebsocketClientOptions | undefined)
+      ?.cookieKey || web.fingerprintOptions.cookieKey,
+});
+
+const redis = view({
+  connectTimeout: () => config.redis?.connectTimeout ?? 10_000,
+  operationTimeout: () => config.redis?.operationTimeout ?? 10_000,
+  scanCount: () => config.redis?.scanCount || 1000,
+  stopTimeout: () => config.redis?.stopTimeout ?? 100,
+  heartbeatInterval: () => config.redis?.heartbeatInterval ?? 5_000,
+  heartbeatTimeout: () => config.redis?.heartbeatTimeout ?? 20_000,
+  chatChannelPerRoom: () => Boolean(config.redis?.chatChannelPerRoom),
+  client: () => config.redis?.client as RedisEntry | undefined,
+  subscriber: () => config.redis?.subscriber as RedisEntry | undefined,
+  tasks: () => config.redis?.tasks as RedisEntry | undefined,
+});
+
+const tasks = view({
+  scheduler: () => config.tasks?.scheduler === true,
+  queues: () => (config.tasks?.queues ?? ["*"]) as QueueNames,
+  /** Undefined and null: none run. */
+  minTaskProcessors: () => config.tasks?.minTaskProcessors ?? 0,
+  maxTaskProcessors: () => config.tasks?.maxTaskProcessors ?? 0,
+  checkTimeout: () => config.tasks?.checkTimeout ?? 500,
+  maxEventLoopDelay: () => config.tasks?.maxEventLoopDelay ?? 5,
+  timeout: () => config.tasks?.timeout ?? 5_000,
+  heartbeatTimeout: () => config.tasks?.heartbeatTimeout ?? 30_000,
+  stuckWorkerTimeout: () => config.tasks?.stuckWorkerTimeout ?? 3_600_000,
+  unknownJobs: () => config.tasks?.unknownJobs ?? "fail",
+  unknownJobTimeout: () => config.tasks?.unknownJobTimeout ?? 600_000,
+  builtin: (): readonly string[] => config.tasks?.builtin ?? NO_LIST,
+  retryStuckJobs: () => config.tasks?.retryStuckJobs === true,
+  /** A missing level: no line is written. */
+  workerLogging: () => (config.tasks?.workerLogging ?? EMPTY) as Levels,
+  schedulerLogging: () => (config.tasks?.schedulerLogging ?? EMPTY) as Levels,
+  resque_overrides: () => config.tasks?.resque_overrides ?? EMPTY,
+  connectionOptions: view({
+    tasks: () => config.tasks?.connectionOptions?.tasks ?? EMPTY,
+  }),
+});
+
+/** The texts of errors are in `errorMessage.ts`. */
+const errors = view({
+  reportUnknownActions: () => Boolean(config.errors?.reportUnknownActions),
+  exposeMessages: () => config.errors?.exposeMessages ?? "all",
+  clientErrorLogLevel: () =>
+    (config.errors?.clientErrorLogLevel ?? "error") as ActionheroLogLevel,
+  serializers: view({
+    servers: () =>
+      (config.errors?.serializers?.servers ?? EMPTY) as ServerSerializers,
+    actionProcessor: () =>
+      (config.errors?.serializers?.actionProcessor ?? undefined) as
+        ErrorFormatter | undefined,
+  }),
+});
+
+const logger = view({
+  loggers: (): readonly unknown[] => config.logger?.loggers ?? NO_LIST,
+  /** Undefined and null: strings are not cut. */
+  maxLogStringLength: () => config.logger?.maxLogStringLength ?? Infinity,
+  maxLogArrayLength: () => config.logger?.maxLogArrayLength ?? 10,
+});
+
+const health = view({
+  enabled: () => config.health?.enabled === true,
+  livePath: () => config.health?.livePath ?? "/healthz",
+  readyPath: () => config.health?.readyPath ?? "/readyz",
+  cacheFor: () => config.health?.cacheFor ?? 1_000,
+  timeout: () => config.health?.timeout ?? 1_000,
+});
+
+const securityHeaders = view({
+  enabled: () => config.securityHeaders?.enabled === true,
+  headers: () => (config.securityHeaders?.headers ?? EMPTY) as HeaderRecord,
+  tlsHeaders: () =>
+    (config.securityHeaders?.tlsHeaders ?? EMPTY) as HeaderRecord,
+});
+
+const all = view({
+  general,
+  web,
+  socket,
+  websocket,
+  redis,
+  tasks,
+  errors,
+  logger,
+  health,
+  securityHeaders,
+  plugins: (): PluginConfig => config.plugins ?? EMPTY,
+  routes: () => config.routes ?? EMPTY,
+});
