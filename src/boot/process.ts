@@ -204,7 +204,7 @@ export class Process {
   private async runInitialize(): Promise<void> {
     this.state = "initializing";
     const { context } = settings().general;
-    switchContext(context === true);
+    switchContext(context);
     try {
       const loaded = loadInitializers();
       this.keep(loaded);
