@@ -6,8 +6,6 @@ import { settings } from "../config/settings";
 import { log } from "../log/log";
 import type { ChatConnection } from "./types";
 
-const DEFAULT_LIMIT_BYTES = 1024 * 1024;
-
 /**
  * What a server has in order to take part. Having the method says two things: that it can tell how much waits for a
  * client, and that its `sendMessage` leaves the message as it is, so that all members can be given the same object

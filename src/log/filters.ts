@@ -33,7 +33,7 @@ export function filterResponseForLogging(response: object): {
 
 /** Any value, uncut, without what the paths of `config.general.filteredParams` name. */
 export function redactForLogging(value: unknown): unknown {
-  const paths = pathsOf(settings().general.filteredParams as PathList);
+  const paths = pathsOf(settings().general.filteredParams);
   if (paths.length === 0 || typeof value !== "object" || value === null)
     return value;
   return redact(value, paths);

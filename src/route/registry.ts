@@ -2,7 +2,6 @@
 import * as path from "node:path";
 import { api } from "../api";
 import { declaredRoutes, isRouted } from "./actionRoutes";
-import { config } from "../config/config";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { automaticRoute, isRouteMethod, requestMethods } from "./httpMethods";

@@ -11,7 +11,6 @@ import {
   type KeyObject,
 } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import type { ParsedUrlQueryInput } from "node:querystring";
 import type { FingerprintOptions } from "../config/settingTypes";
 import { settings } from "../config/settings";
 import { schemeOf } from "./proxies";

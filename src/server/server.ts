@@ -2,7 +2,6 @@
 import { EventEmitter } from "node:events";
 import { ActionProcessor } from "../action/actionProcessor";
 import { api } from "../api";
-import { config } from "../config/config";
 import { settings } from "../config/settings";
 import { wasAnswered, type FailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";

@@ -7,7 +7,7 @@ import { errorMessage } from "../config/errorMessage";
 import { toError } from "../errors";
 import { escapeControls, escapeFields } from "../log/escape";
 import { textForLogging } from "../log/filters";
-import { log, type ActionheroLogLevel } from "../log/log";
+import { log } from "../log/log";
 import { isDotfile, locate, MAX_NAME_LENGTH, type LocatedFile } from "./locate";
 import { FileMemory, type HeldFile, MAX_HELD_FILE_BYTES } from "./memory";
 import { openFile, readFile } from "./open";

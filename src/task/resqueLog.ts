@@ -18,8 +18,6 @@ const NETWORK = /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND/;
 /** Unknown classes that are told of: producers can make up any number. */
 const MOST_UNKNOWN = 100;
 
-type Levels = { [key: string]: ActionheroLogLevel | undefined };
-
 export function logQueue(queue: Queue): void {
   queue.on("error", (error) =>
     log(String(error), "error", "[api.resque.queue]"),

@@ -109,14 +109,14 @@ function valuesOf(view: Values, prefix: string): Values {
 const valuesOfAll = () =>
   Object.assign(
     {},
-    ...NAMESPACES.map((name) => valuesOf(all[name]!, `${name}.`)),
+    ...NAMESPACES.map((name) => valuesOf(all[name], `${name}.`)),
   ) as Values;
 
 describe("what there is", () => {
   test("every setting of config/*.ts has a row", () => {
     const rows = Object.keys(valuesOfAll());
     const missing = NAMESPACES.flatMap((namespace) =>
-      Object.keys(defaults[namespace]!)
+      Object.keys(defaults[namespace])
         .map((key) => `${namespace}.${key}`)
         .filter((name) => !UNREAD.includes(name))
         .filter(
@@ -135,7 +135,7 @@ describe("a missing setting", () => {
       "keys that are null",
       (namespace: string) =>
         Object.fromEntries(
-          Object.keys(defaults[namespace]!)
+          Object.keys(defaults[namespace])
             .filter((key) => key !== "maxHeldBytes") // null is no limit
             .map((key) => [key, null]),
         ),

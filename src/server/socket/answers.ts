@@ -1,4 +1,5 @@
 /** Sends messages, failures and files to a client. */
+import { settings } from "../../config/settings";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { encodeOnce } from "../../chat/payload";
@@ -16,17 +17,12 @@ import {
   encodeMessage,
   errorReply,
 } from "./protocol";
-import { settings } from "../../config/settings";
 
 type MessageId = string | number;
 
-function isLegacy({ server }: SocketClient): boolean {
-  return settings().socket.legacyReplies;
-}
-
 /** Send a message; one that cannot be encoded becomes an error. */
 export function send(client: SocketClient, sent: unknown): void {
-  const message = isLegacy(client)
+  const message = settings().socket.legacyReplies
     ? inLegacyForm(sent, client.lineCount)
     : sent;
   const fail = (error: unknown) => {
@@ -52,7 +48,8 @@ export function sendReply(
 ): void {
   let text: string | undefined;
   try {
-    if (!isLegacy(client)) text = encodeActionReply(response, messageId);
+    if (!settings().socket.legacyReplies)
+      text = encodeActionReply(response, messageId);
   } catch (error) {
     sendFailure(client, error, messageId);
     return;

@@ -47,12 +47,7 @@ import { parseTarget } from "./target";
 import { textParamsOf } from "./textParams";
 import { UploadDisk } from "./uploadDisk";
 import { removeLeftovers, uploadFolder } from "./uploads";
-import {
-  checkPrefixes,
-  httpsListener,
-  httpListener,
-  type ListenerSettings,
-} from "./webConfig";
+import { checkPrefixes, httpsListener, httpListener } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { canWrite, writeBody } from "./write";
 
