@@ -190,7 +190,6 @@ async function countOne(
     script: COUNT,
     keys: [key],
     args: [perMs],
-    isOnce: true,
     plain: () => countPlainly(client, key, perMs),
   });
   return { count, resetMs };

@@ -1,7 +1,7 @@
 /** Reading and writing single objects, those of one turn of the event loop in one command. */
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
-import { A, ARG, B, C, defineOperation } from "../redis/operationScript";
+import { defineTimed } from "../redis/operationScript";
 import { runStep } from "../redis/step";
 import { Batcher } from "./batcher";
 import { readTexts, writeObjects, writePlainly, type Write } from "./steps";
@@ -13,36 +13,36 @@ const MAX_BATCH_LENGTH = 1024 * 1024;
 // KEYS: lock, object. ARGV: owner, text, lifetime in ms.
 // Returns 1, or 0 when somebody else holds the lock.
 // One step, as WRITE is; apart from WRITE_EACH, as it is less work for redis (bench/cache.ts, 1 in flight).
-const WRITE_ONE = defineOperation(`
+const WRITE_ONE = defineTimed(`
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ${A} then return 0 end
-if ${C} == '0' then
-  redis.call('SET', KEYS[2], ${B})
-elseif string.byte(${C}) == 45 then
+if holder and holder ~= ARGV[1] then return 0 end
+if ARGV[3] == '0' then
+  redis.call('SET', KEYS[2], ARGV[2])
+elseif string.byte(ARGV[3]) == 45 then
   redis.call('DEL', KEYS[2])
 else
-  redis.call('SET', KEYS[2], ${B}, 'PX', ${C})
+  redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 end
 return 1`);
 
 // KEYS: lock and object of each. ARGV: owner, text and lifetime of each.
 // Returns for each 1, or 0 when somebody else holds its lock; one that is not written leaves the others alone.
 // One step, as WRITE is.
-const WRITE_EACH = defineOperation(`
+const WRITE_EACH = defineTimed(`
 local results = {}
 for i = 1, #KEYS / 2 do
   local holder = redis.call('GET', KEYS[2 * i - 1])
-  if holder and holder ~= ARGV[${ARG} + 3 * i - 3] then
+  if holder and holder ~= ARGV[3 * i - 2] then
     results[i] = 0
   else
     local key = KEYS[2 * i]
-    local lifetime = tonumber(ARGV[${ARG} + 3 * i - 1])
+    local lifetime = tonumber(ARGV[3 * i])
     if lifetime > 0 then
-      redis.call('SET', key, ARGV[${ARG} + 3 * i - 2], 'PX', lifetime)
+      redis.call('SET', key, ARGV[3 * i - 1], 'PX', lifetime)
     elseif lifetime < 0 then
       redis.call('DEL', key)
     else
-      redis.call('SET', key, ARGV[${ARG} + 3 * i - 2])
+      redis.call('SET', key, ARGV[3 * i - 1])
     end
     results[i] = 1
   end

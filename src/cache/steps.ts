@@ -1,7 +1,7 @@
 /** The cache's steps that must hold together: each is one script, with its sequence of plain commands. */
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
-import { A, ARG, B, C, D, defineOperation, E } from "../redis/operationScript";
+import { A, B, defineOperation, defineTimed } from "../redis/operationScript";
 import { slotGroups } from "../redis/slots";
 import { runStep } from "../redis/step";
 
@@ -17,20 +17,20 @@ export interface Write {
 // KEYS: n locks, then n objects. ARGV: owner, then text and lifetime of each object.
 // Returns 1, or 0 when somebody else holds one of the locks; then nothing is written.
 // One step, because a lock that is taken between the check and the write would be overrun.
-const WRITE = defineOperation(`
+const WRITE = defineTimed(`
 local n = #KEYS / 2
 for i = 1, n do
   local holder = redis.call('GET', KEYS[i])
-  if holder and holder ~= ${A} then return 0 end
+  if holder and holder ~= ARGV[1] then return 0 end
 end
 for i = 1, n do
-  local lifetime = tonumber(ARGV[${ARG} + 2 * i])
+  local lifetime = tonumber(ARGV[2 * i + 1])
   if lifetime > 0 then
-    redis.call('SET', KEYS[n + i], ARGV[${ARG} + 2 * i - 1], 'PX', lifetime)
+    redis.call('SET', KEYS[n + i], ARGV[2 * i], 'PX', lifetime)
   elseif lifetime < 0 then
     redis.call('DEL', KEYS[n + i])
   else
-    redis.call('SET', KEYS[n + i], ARGV[${ARG} + 2 * i - 1])
+    redis.call('SET', KEYS[n + i], ARGV[2 * i])
   end
 end
 return 1`);
@@ -38,24 +38,24 @@ return 1`);
 // KEYS: lock, object. ARGV: owner, lifetime in ms.
 // Returns {holder or false, text or false}; sets the object's lifetime unless somebody else holds the lock.
 // One step, because the object could be replaced between reading it and setting its lifetime.
-const READ_AND_TOUCH = defineOperation(`
+const READ_AND_TOUCH = defineTimed(`
 local found = redis.call('MGET', KEYS[1], KEYS[2])
-if found[2] and (not found[1] or found[1] == ${A}) then
-  redis.call('PEXPIRE', KEYS[2], ${B})
+if found[2] and (not found[1] or found[1] == ARGV[1]) then
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
 return found`);
 
 // KEYS: lock, object, computing lock. ARGV: owner.
 // Returns how many objects were removed, or -1 when somebody else holds the lock.
 // One step, because what is computed at the moment must not be saved afterwards.
-const REMOVE = defineOperation(`
+const REMOVE = defineTimed(`
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ${A} then return -1 end
+if holder and holder ~= ARGV[1] then return -1 end
 redis.call('DEL', KEYS[3])
 return redis.call('DEL', KEYS[2])`);
 
 // KEYS: computing locks. They go in the order of the steps, so that none falls between the commands of another one.
-const CANCEL = defineOperation(`
+const CANCEL = defineTimed(`
 for _, key in ipairs(KEYS) do redis.call('DEL', key) end
 return 1`);
 
@@ -68,17 +68,17 @@ return 0`);
 // KEYS: lock. ARGV: owner.
 // Returns 0 when somebody else holds it, else 1, and it is free.
 // One step, because the lock may expire and be taken between the check and the removal.
-const UNLOCK = defineOperation(`
+const UNLOCK = defineTimed(`
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ${A} then return 0 end
+if holder and holder ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 return 1`);
 
 // KEYS: lock. ARGV: owner, time in ms.
 // Returns whether the lock was still the owner's, and is now for that long.
-const RENEW = defineOperation(`
-if redis.call('GET', KEYS[1]) ~= ${A} then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ${B})`);
+const RENEW = defineTimed(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
 // KEYS: list. ARGV: text.
 const PUSH = defineOperation(`
@@ -92,16 +92,16 @@ const POP = defineOperation(`return redis.call('LPOP', KEYS[1])`);
 // Returns whether it was written: the computing lock is the token's, nobody but the owner holds the lock, and the
 // object is the one from before, or has expired.
 // One step, because a computing lock that runs out in between belongs to somebody with a newer value.
-const WRITE_COMPUTED = defineOperation(`
-if redis.call('GET', KEYS[1]) ~= ${A} then return 0 end
+const WRITE_COMPUTED = defineTimed(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ${B} then return 0 end
+if holder and holder ~= ARGV[2] then return 0 end
 local current = redis.call('MGET', KEYS[3])[1]
-if current and current ~= ${E} then return 0 end
-if tonumber(${D}) > 0 then
-  redis.call('SET', KEYS[3], ${C}, 'PX', ${D})
+if current and current ~= ARGV[5] then return 0 end
+if tonumber(ARGV[4]) > 0 then
+  redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
 else
-  redis.call('SET', KEYS[3], ${C})
+  redis.call('SET', KEYS[3], ARGV[3])
 end
 return 1`);
 
@@ -290,7 +290,6 @@ export async function pushText(
     script: PUSH,
     keys: [key],
     args: [text],
-    isOnce: true,
     plain: () => client.rpush(key, text),
   });
 }
@@ -301,7 +300,6 @@ export function popText(client: Redis, key: string): Promise<string | null> {
     script: POP,
     keys: [key],
     args: [],
-    isOnce: true,
     plain: () => client.lpop(key),
   });
 }
@@ -356,7 +354,6 @@ export async function takeLock(
     script: TAKE,
     keys: [lockKey],
     args: [owner, timeMs],
-    isOnce: true,
     plain: async () => {
       const answer = await client.set(lockKey, owner, "PX", timeMs, "NX");
       return answer === "OK" ? 1 : 0;

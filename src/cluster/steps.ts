@@ -1,32 +1,32 @@
 /** The steps on the register of nodes. */
 import type { Redis } from "ioredis";
-import { A, B, defineOperation } from "../redis/operationScript";
+import { defineTimed } from "../redis/operationScript";
 import { runStep } from "../redis/step";
 
 // KEYS: register (hash: node id -> "<ms> <record>"). ARGV: node id, record. Returns the previous record, or false.
 // One step, so that the time is that of the writing and a removal by another node is never missed.
-const BEAT = defineOperation(`
-local before = redis.call('HGET', KEYS[1], ${A})
-redis.call('HSET', KEYS[1], ${A}, string.format('%.0f', time) .. ' ' .. ${B})
+const BEAT = defineTimed(`
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', time) .. ' ' .. ARGV[2])
 return before`);
 
 // KEYS: register. Returns the time of redis in ms, then id and entry of each node in turn.
 // One step, so that ages are those of the moment of reading, whatever the clocks of the nodes say.
-const READ = defineOperation(`
+const READ = defineTimed(`
 local found = redis.call('HGETALL', KEYS[1])
 table.insert(found, 1, string.format('%.0f', time))
 return found`);
 
 // KEYS: register. ARGV: node id.
-const REMOVE = defineOperation(`return redis.call('HDEL', KEYS[1], ${A})`);
+const REMOVE = defineTimed(`return redis.call('HDEL', KEYS[1], ARGV[1])`);
 
 // KEYS: claim. ARGV: owner, ms. Returns whether it is the owner's.
-const CLAIM = defineOperation(`
-if redis.call('SET', KEYS[1], ${A}, 'PX', ${B}, 'NX') then return 1 end
-return redis.call('GET', KEYS[1]) == ${A} and 1 or 0`);
+const CLAIM = defineTimed(`
+if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
+return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0`);
 
 // KEYS: claim.
-const RELEASE = defineOperation(`return redis.call('DEL', KEYS[1])`);
+const RELEASE = defineTimed(`return redis.call('DEL', KEYS[1])`);
 
 /** Write a heartbeat; returns the entry that was there. */
 export function beat(

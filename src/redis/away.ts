@@ -31,17 +31,18 @@ const UNAVAILABLE =
 const SUBSCRIBES = /^[ps]?subscribe$/i;
 
 const marking = new WeakSet<object>();
+/** On a command whose failure is marked: it is sent again over the next connection. A WeakSet would cost each command more. */
+const MARKED = Symbol("marked");
 
 /** Mark the errors with which commands of this client fail. */
 export function markFailures(client: Redis): void {
   if (typeof client.sendCommand !== "function" || marking.has(client)) return;
   marking.add(client);
-  const marked = new WeakSet<Command>(); // a command is sent again over the next connection
   const send = client.sendCommand.bind(client);
-  client.sendCommand = (command, stream) => {
+  client.sendCommand = (command: Command & { [MARKED]?: true }, stream) => {
     const { reject } = command;
-    if (typeof reject === "function" && !marked.has(command)) {
-      marked.add(command);
+    if (typeof reject === "function" && !command[MARKED]) {
+      command[MARKED] = true;
       command.reject = (error) => reject.call(command, markIfAway(error));
       if (SUBSCRIBES.test(command.name)) command.promise.catch(() => undefined);
     }

@@ -84,3 +84,21 @@ return {time, reply}
 export function defineOperation(body: string): Script {
   return defineScript(`${REDIS_CLOCK}${frame("", body)}`);
 }
+
+/**
+ * A script that does no harm when it arrives twice: it has a deadline only, which is its last argument. Its own arguments are
+ * ARGV[1] and so on; `time` is the time in ms. It costs redis a third less than one of `defineOperation`.
+ */
+export function defineTimed(body: string): Script {
+  const lua = `
+local time = now()
+if time > tonumber(ARGV[#ARGV]) then return -time end
+local function run()
+${body}
+end
+local reply = run()
+if reply == 1 then return time end
+return {time, reply}
+`;
+  return defineScript(`${REDIS_CLOCK}${lua}`, true);
+}

@@ -119,20 +119,13 @@ export class Operations {
   ): Promise<unknown> {
     const { timeoutMs, machine } = this.options;
     const deadline = machine.monotonic() + timeoutMs;
-    const generation = Math.floor(number / CALLS_PER_NAME);
-    const first = generation * CALLS_PER_NAME;
-    const name = number === 0 ? "" : `${this.caller}:${generation}`;
     for (let isFirst = true; ; isFirst = false) {
       const offset = this.offset ?? (await this.measureOffset(place));
-      const call = runScript(this.redis, script, place.keys, [
-        place.prefix,
-        name,
-        number - first,
-        this.lowest(number) - first,
-        Math.floor(deadline + offset),
-        2 * timeoutMs,
-        ...args,
-      ]);
+      const latest = Math.floor(deadline + offset);
+      const framed = script.isTimed
+        ? [...args, latest]
+        : this.frame(place.prefix, number, latest, args);
+      const call = runScript(this.redis, script, place.keys, framed);
       const answer = (await (isFirst
         ? call
         : until(machine, deadline, call))) as Answer;
@@ -143,6 +136,26 @@ export class Operations {
       // the offset was too low, e.g. because this process stood still: measured anew, with the same number
       if (machine.monotonic() >= deadline) throw commandTimedOut();
     }
+  }
+
+  /** The arguments of a script of `frame`. */
+  private frame(
+    prefix: string,
+    number: number,
+    latest: number,
+    args: readonly (string | number)[],
+  ): (string | number)[] {
+    const generation = Math.floor(number / CALLS_PER_NAME);
+    const first = generation * CALLS_PER_NAME;
+    return [
+      prefix,
+      number === 0 ? "" : `${this.caller}:${generation}`,
+      number - first,
+      this.lowest(number) - first,
+      latest,
+      2 * this.options.timeoutMs,
+      ...args,
+    ];
   }
 
   private async measureOffset(place: Place): Promise<number> {

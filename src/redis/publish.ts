@@ -16,7 +16,6 @@ export function publishText(
     script: PUBLISH,
     keys: [channel],
     args: [text],
-    isOnce: true,
     plain: () => client.publish(channel, text),
   });
 }

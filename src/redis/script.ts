@@ -6,11 +6,14 @@ import type { Redis } from "ioredis";
 export interface Script {
   readonly lua: string;
   readonly sha: string;
+  /** Made with `defineTimed`: it has a deadline, and no memory of the calls that took effect. */
+  readonly isTimed: boolean;
 }
 
 /** Prepare a script; its text says KEYS, ARGV, what it returns and why it is one step. */
-export function defineScript(lua: string): Script {
-  return { lua, sha: createHash("sha1").update(lua).digest("hex") };
+export function defineScript(lua: string, isTimed = false): Script {
+  const sha = createHash("sha1").update(lua).digest("hex");
+  return { lua, sha, isTimed };
 }
 
 /** Run a script in one round trip; a redis that does not know it yet gets its text. */

@@ -21,7 +21,7 @@ export function shareTimeouts(client: Redis): void {
   };
   const send = client.sendCommand.bind(client);
   client.sendCommand = (command, stream) => {
-    if (deadlines.givenUp.has(command)) return command.promise;
+    if (deadlines.isGivenUp(command)) return command.promise;
     // another ioredis, that a project brings, may not tell which commands have their answer
     if (command.isResolved === false) command.setTimeout = setTimeout;
     return send(command, stream);
@@ -35,8 +35,8 @@ interface Deadline {
 }
 
 class Deadlines {
-  /** Commands whose callers were told that they failed. */
-  readonly givenUp = new WeakSet<Command>();
+  /** Commands whose callers were told that they failed; none on most connections. */
+  private givenUp?: WeakSet<Command>;
   private pending: Deadline[] = [];
   private limit = MIN_LIMIT;
   private timer: NodeJS.Timeout | undefined;
@@ -45,6 +45,10 @@ class Deadlines {
     this.pending.push({ command, due: performance.now() + ms });
     if (this.pending.length >= this.limit) this.forgetAnswered();
     if (!this.timer) this.wake(ms);
+  }
+
+  isGivenUp(command: Command): boolean {
+    return this.givenUp !== undefined && this.givenUp.has(command);
   }
 
   clear(): void {
@@ -62,6 +66,7 @@ class Deadlines {
       const { command, due } = deadline;
       if (command.isResolved) continue;
       if (due <= now) {
+        this.givenUp ??= new WeakSet();
         this.givenUp.add(command);
         command.reject(commandTimedOut());
         continue;

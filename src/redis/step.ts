@@ -11,12 +11,10 @@ import { defineScript, type Script } from "./script";
 import { shareSlot, slotPrefix } from "./slots";
 
 export interface Step<T> {
-  /** Made with `defineOperation`. */
+  /** Made with `defineTimed`; with `defineOperation` if it would do harm twice, when a lost connection has it sent again. */
   script: Script;
   keys: readonly string[];
   args: readonly (string | number)[];
-  /** Whether it would do harm twice, when a lost connection has it sent again. */
-  isOnce?: boolean;
   /** The same in plain commands. */
   plain: () => Promise<T>;
 }
@@ -30,17 +28,22 @@ const CLOCK = defineScript(`${REDIS_CLOCK}return now()`);
  * there, nothing can hold them together.
  */
 export function runStep<T>(client: Redis, step: Step<T>): Promise<T> {
-  const { script, keys, args, isOnce = false } = step;
+  const { script, keys, args } = step;
   if (isEmbedded(client)) return runExclusive(step.plain);
   if (!shareSlot(client, keys)) return step.plain();
-  const prefix = isCluster(client) ? slotPrefix(keys[0]!) : PREFIX;
-  const place: Place = { prefix: prefix ?? "", keys };
   const operations = operationsOf(client);
+  const prefix = script.isTimed ? undefined : prefixOf(client, keys);
+  const place: Place = { prefix: prefix ?? "", keys };
   const reply =
-    isOnce && prefix !== undefined
-      ? operations.once(script, place, args)
-      : operations.intime(script, place, args);
+    prefix === undefined
+      ? operations.intime(script, place, args)
+      : operations.once(script, place, args);
   return reply as Promise<T>;
+}
+
+/** @returns undefined when a Redis Cluster can keep nothing beside the keys */
+function prefixOf(client: Redis, keys: readonly string[]): string | undefined {
+  return isCluster(client) ? slotPrefix(keys[0]!) : PREFIX;
 }
 
 const known = new WeakMap<Redis, Operations>();
