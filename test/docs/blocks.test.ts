@@ -21,7 +21,7 @@ const CHECKED: Record<string, string> = {
   js: "type-checked by snippets.test.ts",
   json: "parsed here",
   html: "parsed here",
-  sh: "run by test/package/journey.test.ts",
+  sh: "run by journey.test.ts and clone.test.ts of test/package",
   transcript: "replayed by the tests of its server",
   "": "what is shown, not to be run",
 };

@@ -1,37 +1,101 @@
 /** The package as it would be published, made from the sources of this moment. */
+import { createHash } from "crypto";
 import * as fs from "fs";
 import * as path from "path";
+import { isRunning } from "../../src/utils/isRunning";
 import { runOk } from "./runCli";
 import { repositoryRoot } from "./temporaryProject";
+import { until } from "./until";
+
+/** Tarballs, named after the hash of what they were made from. */
+const KEPT = path.join(repositoryRoot, "tmp", "package");
+/** What compiles the package, beside the files that it ships. */
+const COMPILED_FROM = ["src", "bin", "initializers", "scripts/buildClient.js"];
 
 /**
- * Compile and pack into a folder, without touching the repository's own `dist`, which other tests may be using.
- * @returns the path of the tarball
+ * Compile and pack, without touching the repository's own `dist`, which other tests may be using. Suites that ask at the
+ * same time, or later with the same sources, share one tarball.
+ * @param folder where a copy of the tarball is put
+ * @returns the path of the copy
  */
 export async function packPackage(folder: string): Promise<string> {
-  const staging = path.join(folder, "package");
-  const { files } = JSON.parse(
-    fs.readFileSync(path.join(repositoryRoot, "package.json"), "utf8"),
-  ) as { files: string[] };
-  const copied = ["package.json", "README.md", "LICENSE", ...files];
-  for (const name of copied.filter((name) => name !== "dist")) {
-    const source = path.join(repositoryRoot, name);
-    if (fs.existsSync(source))
-      fs.cpSync(source, path.join(staging, name), { recursive: true });
-  }
+  const kept = path.join(KEPT, `${hashOfSources()}.tgz`);
+  const lock = `${kept}.lock`;
+  fs.mkdirSync(KEPT, { recursive: true });
+  await until(() => fs.existsSync(kept) || take(lock), 200_000, lock);
+  if (!fs.existsSync(kept)) await pack(kept).finally(() => fs.rmSync(lock));
+  const { name, version } = manifest();
+  const copy = path.join(folder, `${name}-${version}.tgz`);
+  fs.copyFileSync(kept, copy);
+  return copy;
+}
 
-  const tsc = require.resolve("typescript/bin/tsc");
-  const outDir = path.join(staging, "dist");
-  await runOk(process.execPath, [tsc, "--outDir", outDir], {
-    cwd: repositoryRoot,
-  });
-  const bundle = path.join(repositoryRoot, "scripts/buildClient.js");
-  await runOk(process.execPath, [bundle, outDir]);
-  const packed = await runOk(
-    "npm",
-    ["pack", "--ignore-scripts", "--json", "--pack-destination", folder],
-    { cwd: staging },
+function manifest(): { name: string; version: string; files: string[] } {
+  const file = path.join(repositoryRoot, "package.json");
+  return JSON.parse(fs.readFileSync(file, "utf8"));
+}
+
+/** Names of the files that are shipped as they are. */
+function shipped(): string[] {
+  return ["package.json", "README.md", "LICENSE", ...manifest().files].filter(
+    (name) => name !== "dist" && fs.existsSync(path.join(repositoryRoot, name)),
   );
-  const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
-  return path.join(folder, filename);
+}
+
+function hashOfSources(): string {
+  const hash = createHash("sha1");
+  for (const name of [...shipped(), ...COMPILED_FROM].sort()) {
+    const source = path.join(repositoryRoot, name);
+    if (!fs.existsSync(source)) continue;
+    const inside = fs.statSync(source).isDirectory()
+      ? (fs.readdirSync(source, { recursive: true }) as string[]).sort()
+      : [""];
+    for (const file of inside.map((each) => path.join(source, each)))
+      if (fs.statSync(file).isFile())
+        hash.update(`${file}\0`).update(fs.readFileSync(file));
+  }
+  return hash.digest("hex");
+}
+
+/** @returns whether the lock is ours now; that of a process that has ended is removed for the next try */
+function take(lock: string): boolean {
+  try {
+    fs.writeFileSync(lock, String(process.pid), { flag: "wx" });
+    return true;
+  } catch {
+    const owner = fs.existsSync(lock) ? fs.readFileSync(lock, "utf8") : "";
+    if (owner && !isRunning(Number(owner))) fs.rmSync(lock, { force: true });
+    return false;
+  }
+}
+
+/** @param kept the tarball that is written, whole or not at all */
+async function pack(kept: string): Promise<void> {
+  const folder = fs.mkdtempSync(path.join(KEPT, "draft-"));
+  try {
+    const staging = path.join(folder, "package");
+    for (const name of shipped())
+      fs.cpSync(path.join(repositoryRoot, name), path.join(staging, name), {
+        recursive: true,
+      });
+
+    const tsc = require.resolve("typescript/bin/tsc");
+    const outDir = path.join(staging, "dist");
+    await runOk(process.execPath, [tsc, "--outDir", outDir], {
+      cwd: repositoryRoot,
+    });
+    const bundle = path.join(repositoryRoot, "scripts/buildClient.js");
+    await runOk(process.execPath, [bundle, outDir]);
+    const packed = await runOk(
+      "npm",
+      ["pack", "--ignore-scripts", "--json", "--pack-destination", folder],
+      { cwd: staging },
+    );
+    const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
+    for (const name of fs.readdirSync(KEPT))
+      if (name.endsWith(".tgz")) fs.rmSync(path.join(KEPT, name));
+    fs.renameSync(path.join(folder, filename), kept);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
 }

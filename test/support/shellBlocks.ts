@@ -14,6 +14,9 @@ const REDIS_ADDRESS = /redis:\/\/[\w.-]+(?::\d+)?/g;
 /** A line may install a whole project, on a machine with other work. */
 const LIMIT_MS = 240_000;
 
+/** First lines of the README's blocks that are run in a copy of the repository (test/package/clone.test.ts). */
+export const RUN_IN_A_CLONE = ["npm ci && npm start", "npm ci && npm test"];
+
 export interface Circumstances {
   cwd: string;
   env?: Record<string, string | undefined>;
@@ -48,6 +51,15 @@ export class ShellBlocks {
     );
   }
 
+  /** @param first the first line of the block, which tells it from other blocks of the page */
+  find(page: string, first: string): Block {
+    const block = this.all.find(
+      (block) => block.page === page && commandOf(linesOf(block)[0]) === first,
+    );
+    if (!block) throw new Error(`${page} has no block that begins: ${first}`);
+    return block;
+  }
+
   /**
    * Run the lines of a block, one after the other in one shell; only the last one may serve.
    * @param first its first line, which tells it from other blocks of the page
@@ -58,10 +70,7 @@ export class ShellBlocks {
     first: string,
     circumstances: Circumstances,
   ): Promise<string> {
-    const block = this.all.find(
-      (block) => block.page === page && commandOf(linesOf(block)[0]) === first,
-    );
-    if (!block) throw new Error(`${page} has no block that begins: ${first}`);
+    const block = this.find(page, first);
     const lines = linesOf(block);
     const served = lines.findIndex((line) => SERVES.test(line));
     const ending = served < 0 ? lines.length : served;

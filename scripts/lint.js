@@ -1,0 +1,49 @@
+/** Runs all that `npm run lint` checks, as many at once as there are processors, and prints what each one found. */
+const { spawn } = require("node:child_process");
+const os = require("node:os");
+const path = require("node:path");
+
+/** The longest first. */
+const CHECKS = [
+  ["eslint", "."],
+  ["tsc", "-p", "test/tsconfig.json"],
+  ["prettier", "--check", "."],
+  ["tsc", "--noEmit"],
+  ["tsc", "-p", "examples"],
+];
+const BINARIES = {
+  eslint: "eslint/bin/eslint.js",
+  prettier: "prettier/bin/prettier.cjs",
+  tsc: "typescript/bin/tsc",
+};
+const root = path.join(__dirname, "..");
+
+/** @returns the exit code of a check; its output is printed at its end, so that those of others do not mix with it */
+function run([name, ...args]) {
+  const binary = path.join(root, "node_modules", BINARIES[name]);
+  const child = spawn(process.execPath, [binary, ...args], { cwd: root });
+  let printed = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text) => (printed += text));
+  return new Promise((resolve) => {
+    child.once("close", (code) => {
+      const verdict = code === 0 ? "ok" : "failed";
+      process.stdout.write(`${verdict}: ${[name, ...args].join(" ")}\n`);
+      if (code !== 0) process.stdout.write(printed);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+async function main() {
+  const left = [...CHECKS];
+  const work = async () => {
+    for (let check = left.shift(); check; check = left.shift())
+      if ((await run(check)) !== 0) process.exitCode = 1;
+  };
+  await Promise.all(
+    Array.from({ length: os.availableParallelism() }, () => work()),
+  );
+}
+
+void main();
