@@ -1,4 +1,4 @@
-/** The headers of responses: the prepared default list, and merging what actions add. */
+/** The headers of responses: the default ones, and merging what actions add. */
 import {
   validateHeaderName,
   validateHeaderValue,
@@ -36,27 +36,6 @@ export interface HeaderPolicy {
   /** Whether the client came by TLS; looked up only for `security`. */
   isTls: boolean;
 }
-
-/** The record of a setting, with its names and values in turn, to notice a change in place. */
-interface Snapshot {
-  record: Record<string, unknown> | undefined;
-  values: unknown[];
-}
-
-interface Prepared {
-  nosniff: boolean | undefined;
-  cors: Cors | undefined;
-  sources: readonly Snapshot[];
-  flat: FlatHeaders;
-  /** The same beside a cookie. */
-  withCookie: FlatHeaders;
-}
-
-/** For clients without TLS, and for those with it. */
-const prepared: [Prepared | undefined, Prepared | undefined] = [
-  undefined,
-  undefined,
-];
 
 /** The policy for a request. */
 export function policyFor(req: IncomingMessage): HeaderPolicy | undefined {
@@ -128,68 +107,6 @@ export function setPolicyHeaders(
 ): void {
   if (nosniff === true) res.setHeader(...NOSNIFF);
   for (const [name, value] of securityPairsFor(req)) res.setHeader(name, value);
-}
-
-/** The default headers ready to be written, and the session cookie if there is one: a list of one's own. */
-export function preparedHeaders(
-  settings: HeaderSettings,
-  setCookie: string | undefined,
-  policy?: HeaderPolicy,
-): FlatHeaders {
-  const { flat, withCookie } = prepare(settings, policy);
-  return setCookie === undefined
-    ? flat.slice()
-    : ["set-cookie", setCookie, ...withCookie];
-}
-
-/** Built once, and again when one of the settings changed. */
-function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
-  const slot = policy?.isTls === true ? 1 : 0;
-  const known = prepared[slot];
-  if (known && isCurrent(known, settings, policy)) return known;
-  const { httpHeaders, nosniff } = settings;
-  const { headers, tlsHeaders } = policy?.security ?? {};
-  const flat = mergeHeaders(defaultPairs(settings, undefined, policy));
-  const withCookie = flat.slice();
-  makePrivate(withCookie);
-  return (prepared[slot] = {
-    nosniff,
-    cors: policy?.cors,
-    sources: [httpHeaders, headers, tlsHeaders].map((record) => ({
-      record,
-      values: Object.entries(record ?? {}).flat(),
-    })),
-    flat,
-    withCookie,
-  });
-}
-
-function isCurrent(
-  { nosniff, cors, sources }: Prepared,
-  settings: HeaderSettings,
-  policy: HeaderPolicy | undefined,
-): boolean {
-  const [own, security, tls] = sources;
-  return (
-    nosniff === settings.nosniff &&
-    cors === policy?.cors &&
-    isUnchanged(own!, settings.httpHeaders) &&
-    isUnchanged(security!, policy?.security?.headers) &&
-    isUnchanged(tls!, policy?.security?.tlsHeaders)
-  );
-}
-
-/** Configurations are changed in place, by tests above all. */
-function isUnchanged(
-  { record, values }: Snapshot,
-  now: Record<string, unknown> | undefined,
-): boolean {
-  if (record !== now) return false;
-  let i = 0;
-  for (const name in now) {
-    if (values[i++] !== name || values[i++] !== now[name]) return false;
-  }
-  return i === values.length;
 }
 
 /**
@@ -291,7 +208,7 @@ function mergeVary(
 }
 
 /** Caches that serve many clients must not give the cookie of one to another. */
-function makePrivate(flat: FlatHeaders): void {
+export function makePrivate(flat: FlatHeaders): void {
   const present = getFlat(flat, "cache-control");
   const directives = (present ?? "").split(",").map((one) => one.trim());
   if (directives.some((one) => /^(?:private|no-store)$/i.test(one))) return;

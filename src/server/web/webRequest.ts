@@ -12,12 +12,12 @@ import {
   defaultPairs,
   mergeHeaders,
   policyFor,
-  preparedHeaders,
   valueOf,
   type FlatHeaders,
   type HeaderPairs,
 } from "./headers";
 import { pathForLogging } from "./pathForLogging";
+import { preparedHeaders, preparedLines } from "./preparedHeaders";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
 import type { TemporaryFiles } from "./temporaryFiles";
@@ -209,12 +209,21 @@ export class WebRequest {
       const own = ownHeaders(res);
       if (own.length > 0) this.responseHeaders.push(...own);
     }
-    const head =
-      this.pairs === undefined
-        ? preparedHeaders(this.config, this.setCookie, policyFor(this.req))
-        : mergeHeaders(this.pairs);
+    if (this.pairs === undefined)
+      return preparedHeaders(this.config, this, policyFor(this.req));
+    const head = mergeHeaders(this.pairs);
     addRequestId(head, this.requestId);
     return head;
+  }
+
+  /**
+   * The same as text, without a list: only where nobody has looked at the headers, and none of them frames the response.
+   * @throws TypeError for a cookie that is not valid
+   */
+  headerLines(): string | undefined {
+    return this.pairs === undefined
+      ? preparedLines(this.config, this, policyFor(this.req))
+      : undefined;
   }
 
   /**

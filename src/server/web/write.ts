@@ -7,9 +7,10 @@ import {
   isCompressible,
   type Encoding,
 } from "./compression";
+import { canWriteLines, writeLines } from "./head";
 import { getFlat, setFlat, type FlatHeaders } from "./headers";
 import type { WebRequest } from "./webRequest";
-import { writeExactly } from "./webResponse";
+import { WebResponse, writeExactly } from "./webResponse";
 
 /** Answers without a body, and without the headers that would describe one. */
 /** For a status that cannot end a response. */
@@ -33,6 +34,12 @@ export function writeBody(
 ): void | Promise<void> {
   const { res, config } = request;
   if (!canWrite(res)) return;
+  if (
+    !extra.isStopping &&
+    config.compress !== true &&
+    writeUsual(request, body)
+  )
+    return;
   const head = request.flatHeaders();
   if (extra.isStopping) setFlat(head, "connection", "close");
   if (config.compress && mayCompress(request, head)) {
@@ -41,6 +48,24 @@ export function writeBody(
     if (encoding) return writeCompressed(request, body, head, encoding);
   }
   finish(request, body, head);
+}
+
+/**
+ * Send a body with the default headers, as most responses have them.
+ * @returns false when this one differs
+ */
+function writeUsual(request: WebRequest, body: string | Buffer): boolean {
+  const { res } = request;
+  if (!(res instanceof WebResponse) || res.isTouched || !canWriteLines(res))
+    return false;
+  const lines = request.headerLines();
+  if (lines === undefined) return false;
+  const status = statusOf(request);
+  if (isBodiless(status)) return false;
+  const bytes = byteLengthOf(body);
+  writeLines(res, status, { lines, bytes });
+  sendBody(request, body, bytes);
+  return true;
 }
 
 /**
@@ -114,17 +139,28 @@ function finish(
   body: string | Buffer,
   head: FlatHeaders,
 ): void {
-  const { res } = request;
   const status = statusOf(request);
   if (isBodiless(status)) return endBodiless(request, status, head);
-  const bytes =
-    typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  const bytes = byteLengthOf(body);
   const length = String(bytes);
   if (request.hasOwnHeaders) {
     setFlat(head, "content-length", length);
     setFlat(head, "transfer-encoding", undefined); // one of the two tells where the body ends
   } else head.push("content-length", length);
   writeHead(request, status, head);
+  sendBody(request, body, bytes);
+}
+
+function byteLengthOf(body: string | Buffer): number {
+  return typeof body === "string" ? Buffer.byteLength(body) : body.length;
+}
+
+function sendBody(
+  request: WebRequest,
+  body: string | Buffer,
+  bytes: number,
+): void {
+  const { res } = request;
   if (request.method === "HEAD" || bytes === 0) res.end();
   else endWith(res, body, bytes === body.length);
   boundSending(request);
