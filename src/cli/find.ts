@@ -13,6 +13,8 @@ export type CommandClass = (new () => CLI) & {
   printsData?: boolean;
   /** True for a command that serves until it is stopped. */
   isServer?: boolean;
+  /** Whose inputs are its flags, too: unknown flags reach `_arguments`, and `--help` with a name describes them. */
+  takesInputsOf?: "action" | "task";
 };
 
 /**

@@ -5,7 +5,7 @@ import { requireNode } from "../environment/nodeVersion";
 import { FRAMEWORK_FLAGS } from "../environment/argv";
 import { defaultsRoot } from "../environment/paths";
 import { toError } from "../errors";
-import type { CLI } from "./cli";
+import { CLI } from "./cli";
 import { execute } from "./execute";
 import { findCommands, type CommandClass } from "./find";
 import { optionFor } from "./options";
@@ -32,6 +32,11 @@ const V29_COMMANDS = [
   "task-enqueue",
 ];
 
+/** Commands whose flags are the inputs of an action or a task. */
+const inputsOf = new WeakMap<Command, CommandClass["takesInputsOf"]>();
+
+const HELP_FLAGS = ["-h", "--help"];
+
 /** Run the command that `argv` (node and script included) names; ends the process. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
   try {
@@ -41,10 +46,9 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     if (state.broken) console.error(state.problem!.toString());
     const program = buildProgram(state);
     const names = program.commands.map((command) => command.name());
-    await program.parseAsync([
-      ...argv.slice(0, 2),
-      ...joinSpacedName(argv.slice(2), names),
-    ]);
+    const words = joinSpacedName(argv.slice(2), names);
+    if (!(await showInputs(program, words)))
+      await program.parseAsync([...argv.slice(0, 2), ...words]);
   } catch (error) {
     console.error(toError(error).toString());
     process.exit(1);
@@ -108,11 +112,13 @@ function addCommand(
   const command = program
     .command(instance.name, { hidden: !usable })
     .description(instance.description)
-    .allowExcessArguments();
+    .allowExcessArguments()
+    .allowUnknownOption(commandClass.takesInputsOf !== undefined);
   for (const [key, input] of Object.entries(instance.inputs ?? {}))
     command.addOption(optionFor(key, input));
   for (const option of frameworkOptions(command)) command.addOption(option);
 
+  if (usable) inputsOf.set(command, commandClass.takesInputsOf);
   command.on("--help", () => printExample(instance));
   command.action(() =>
     usable ? execute(instance, paramsOf(command, instance)) : refuse(state),
@@ -124,6 +130,60 @@ function frameworkOptions(command: Command): Option[] {
   return FRAMEWORK_FLAGS.filter(
     (flag) => !command.options.some((option) => option.long === `--${flag}`),
   ).map((flag) => new Option(`--${flag} <value>`).hideHelp());
+}
+
+/**
+ * The help of a command with the name of an action or a task: its inputs are known when the project is loaded.
+ * @returns false when something else is asked for
+ */
+async function showInputs(
+  program: Command,
+  [name, ...words]: readonly string[],
+): Promise<boolean> {
+  const command = program.commands.find((other) => other.name() === name);
+  const kind = command && inputsOf.get(command);
+  if (!kind || !words.some((word) => HELP_FLAGS.includes(word))) return false;
+  const rest = words.filter((word) => !HELP_FLAGS.includes(word));
+  const { operands } = command.parseOptions(rest);
+  const { name: option } = command.opts<{ name?: string }>();
+  const target = option ?? operands[0];
+  if (target === undefined) return false;
+  command.outputHelp();
+  await execute(new InputHelp(kind, target), {});
+  return true;
+}
+
+/** Whether the flags of a command are also the inputs of an action or a task. */
+export function takesInputsOf(command: Command) {
+  return inputsOf.get(command);
+}
+
+/** Prints the inputs of one action or task as flags. */
+class InputHelp extends CLI {
+  static readonly printsData = true;
+
+  override name = "input-help";
+  override description = "the inputs of an action or a task";
+
+  constructor(
+    private readonly kind: "action" | "task",
+    private readonly target: string,
+  ) {
+    super();
+  }
+
+  override run(): Promise<boolean> {
+    // loaded here, because loading it is what builds the configuration
+    const { findInputs } =
+      require("./findInputs") as typeof import("./findInputs");
+    const { describeInputFlags } =
+      require("./inputFlags") as typeof import("./inputFlags");
+    const inputs = findInputs(this.kind, this.target);
+    if (!inputs) throw new Error(`there is no ${this.kind} \`${this.target}\``);
+    const lines = describeInputFlags(inputs);
+    console.log(`\nInputs of ${this.target}:\n${lines.join("\n") || "  none"}`);
+    return Promise.resolve(true);
+  }
 }
 
 /** Values by the name that the command declared; commander turns dashes into camel case. */

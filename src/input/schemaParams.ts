@@ -4,15 +4,16 @@ import { settings } from "../config/settings";
 import { isPlain } from "./coercion";
 import { isThenable, type InputErrors, type TextParams } from "./field";
 import { checkValue, type Checked } from "./schemaCheck";
-import { declareFiles, type SchemaPlan } from "./schemaPlan";
-import type {
-  SchemaInput,
-  SchemaIssue,
-  SchemaOutput,
-  SchemaResult,
-  StandardSchema,
+import { declareFiles, planOf, type SchemaPlan } from "./schemaPlan";
+import {
+  isStandardSchema,
+  type SchemaInput,
+  type SchemaIssue,
+  type SchemaOutput,
+  type SchemaResult,
+  type StandardSchema,
 } from "./standardSchema";
-import type { ParamsOfInputs } from "./types";
+import type { DeclaredInputs, ParamsOfInputs } from "./types";
 
 type Params = Record<string, any>;
 
@@ -54,6 +55,18 @@ export function applySchema(
   };
   const checked = checkValue(plan, given, errors, "");
   return isThenable(checked) ? checked.then(finish) : finish(checked);
+}
+
+/** What the text of a command line means for one input. */
+export function coerceText(
+  inputs: DeclaredInputs | null | undefined,
+  name: string,
+  value: unknown,
+): unknown {
+  if (isStandardSchema(inputs)) return coerced(planOf(inputs), name, value);
+  const schema = inputs?.[name]?.schema;
+  const whole = isStandardSchema(schema) ? planOf(schema).whole : undefined;
+  return whole ? whole(value) : value;
 }
 
 function coerced(

@@ -71,6 +71,24 @@ describe("action-run", () => {
     expect(exitCode).toBe(0);
   });
 
+  test("takes params as flags, and describes them", async () => {
+    const words = ["action-run", "cacheTest", "--key=colour"];
+    const [ran, helped, refused] = await Promise.all([
+      here(...words, "--value", "blue", "--params", '{"value": "red"}'),
+      here("action", "run", "cacheTest", "--help"),
+      here(...words, "--worth=1"),
+    ]);
+    expect(JSON.parse(ran.stdout).cacheTestResults.loadResp.value).toBe("blue");
+    expect(helped.stdout).toMatch(
+      /^Usage: actionhero action-run .*\n.*^Inputs of cacheTest:\n {2}--key <text> +\(required\)\n/ms,
+    );
+    expect(helped.exitCode).toBe(0);
+    expect(refused.stderr).toMatch(
+      /^Error: cacheTest has no input --worth; it has --key, --value$/m,
+    );
+    expect(refused.exitCode).toBe(1);
+  });
+
   test("ends with 1 for the action's error", async () => {
     const { stdout, stderr, exitCode } = await here("action-run", "cacheTest");
     expect(stdout).toBe("");
@@ -105,7 +123,8 @@ describe("task-enqueue", () => {
       "task-enqueue",
       "--name=runAction",
       "--args",
-      '{"action": "status"}',
+      '{"params": {}}',
+      "--action=status",
     );
     expect(stdout).toContain("enqueued: true");
     expect(exitCode).toBe(0);
@@ -114,6 +133,7 @@ describe("task-enqueue", () => {
   test.each([
     [["-n", "nothing"], 'Error: Task "nothing" not found'],
     [["-n", "constructor"], 'Error: Task "constructor" not found'],
+    [["-n", "runAction", "--action"], "Error: --action needs a value"],
     [["-n", "runAction", "-a", "{"], "error: option '-a, --args <args>'"],
     [[], "error: required option '-n, --name <name>' not specified"],
   ])("%j is refused", async (words, expected) => {

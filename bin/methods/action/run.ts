@@ -2,6 +2,7 @@ import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/jsonObject";
 import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
+import { givenInputs } from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
@@ -12,17 +13,19 @@ interface Params {
 
 export class ActionRun extends CLI {
   static readonly printsData = true;
+  static readonly takesInputsOf = "action";
 
   constructor() {
     super();
     this.name = "action-run <name>";
     this.description = "run an action in this process and print its response";
-    this.example = `actionhero action-run cacheTest --params='{"key": "colour", "value": "blue"}'`;
+    this.example = "actionhero action-run cacheTest --key=colour --value=blue";
     this.inputs = {
       params: {
         letter: "p",
         requiredValue: true,
-        description: "the params of the action, as a JSON object",
+        description:
+          "the params as a JSON object; each is a flag of its own, too",
         formatter: jsonObject,
       },
       apiVersion: {
@@ -35,11 +38,16 @@ export class ActionRun extends CLI {
 
   async run({ params }: { params: Params }) {
     await startWithoutServers();
-    const [name] = params._arguments;
+    const [name, ...words] = params._arguments;
+    const given = givenInputs("action", name!, {
+      json: params.params,
+      words,
+      version: params.apiVersion,
+    });
     const response: unknown = await withProgress((progress) => {
       progress.show(`running ${name}`);
       return framework()
-        .action.run(name!, params.apiVersion, params.params ?? {})
+        .action.run(name!, params.apiVersion, given)
         .catch((error: Error) => {
           throw (error.cause as Error | undefined) ?? error; // the action's own error, without the wrapping
         });

@@ -4,18 +4,22 @@ import { isEmbedded } from "../../../src/redis/engine";
 import { jsonObject } from "../../../src/cli/jsonObject";
 import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
+import { givenInputs } from "../../inputs";
 
 interface Params {
   name: string;
   args?: Record<string, unknown>;
+  _arguments: string[];
 }
 
 export class TaskEnqueue extends CLI {
+  static readonly takesInputsOf = "task";
+
   constructor() {
     super();
     this.name = "task-enqueue";
     this.description = "put a task into its queue";
-    this.example = `actionhero task-enqueue --name=sendMail --args='{"to": 1}'`;
+    this.example = "actionhero task-enqueue --name=sendMail --to=1";
     this.inputs = {
       name: {
         required: true,
@@ -25,7 +29,8 @@ export class TaskEnqueue extends CLI {
       args: {
         letter: "a",
         requiredValue: true,
-        description: "its inputs, as a JSON object",
+        description:
+          "its inputs as a JSON object; each is a flag of its own, too",
         formatter: jsonObject,
       },
     };
@@ -35,6 +40,10 @@ export class TaskEnqueue extends CLI {
     const { log, task } = framework();
     if (!Object.hasOwn(api.tasks.tasks, params.name))
       throw new Error(`Task "${params.name}" not found`);
+    const given = givenInputs("task", params.name, {
+      json: params.args,
+      words: params._arguments,
+    });
 
     if (isEmbedded(api.redis.clients.tasks))
       log(
@@ -43,7 +52,7 @@ export class TaskEnqueue extends CLI {
       );
     const enqueued = await withProgress((progress) => {
       progress.show(`enqueueing ${params.name}`);
-      return task.enqueue(params.name, params.args ?? {});
+      return task.enqueue(params.name, given);
     });
     log(`enqueued: ${enqueued}`, "info");
     return true;

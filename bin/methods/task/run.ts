@@ -2,6 +2,7 @@ import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/jsonObject";
 import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
+import { givenInputs } from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
@@ -11,18 +12,20 @@ interface Params {
 
 export class TaskRun extends CLI {
   static readonly printsData = true;
+  static readonly takesInputsOf = "task";
 
   constructor() {
     super();
     this.name = "task-run <name>";
     this.description =
       "run a task in this process, without its queue, and print its result";
-    this.example = `actionhero task-run runAction --args='{"action": "status"}'`;
+    this.example = "actionhero task-run runAction --action=status";
     this.inputs = {
       args: {
         letter: "a",
         requiredValue: true,
-        description: "its inputs, as a JSON object",
+        description:
+          "its inputs as a JSON object; each is a flag of its own, too",
         formatter: jsonObject,
       },
     };
@@ -30,10 +33,11 @@ export class TaskRun extends CLI {
 
   async run({ params }: { params: Params }) {
     await startWithoutServers();
-    const [name] = params._arguments;
+    const [name, ...words] = params._arguments;
+    const given = givenInputs("task", name!, { json: params.args, words });
     const result: unknown = await withProgress((progress) => {
       progress.show(`running ${name}`);
-      return framework().task.run(name!, params.args);
+      return framework().task.run(name!, given);
     });
     console.log(JSON.stringify(result ?? null, null, 2));
     return true;

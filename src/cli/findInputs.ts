@@ -1,0 +1,22 @@
+/** The inputs of the actions and tasks of a loaded project. */
+import { latestVersion } from "../action/registry";
+import { api } from "../api";
+import type { DeclaredInputs } from "../input/types";
+
+/** @returns undefined for one that does not exist */
+export function findInputs(
+  kind: "action" | "task",
+  name: string,
+  version?: string | number,
+): DeclaredInputs | undefined {
+  const wanted = version ?? latestVersion(name);
+  const found =
+    kind === "task"
+      ? own(api.tasks.tasks, name)
+      : own(own(api.actions.actions, name) ?? {}, String(wanted));
+  return found && (found.inputs ?? {});
+}
+
+function own<T>(values: { [name: string]: T }, name: string): T | undefined {
+  return Object.hasOwn(values, name) ? values[name] : undefined;
+}

@@ -1,0 +1,161 @@
+/** The inputs of an action or a task as flags of the command line: `--id=5 --tags a --tags b --address.city=Berlin --urgent`. */
+import { coerceText } from "../input/schemaParams";
+import { planOf, tableOf } from "../input/schemaPlan";
+import { isStandardSchema, type JsonSchema } from "../input/standardSchema";
+import type { DeclaredInputs } from "../input/types";
+import { shapeOf } from "../input/schemaShape";
+import { resolveRef } from "../input/coercion";
+
+type Values = Record<string, unknown>;
+
+/** Whose inputs they are. */
+interface Target {
+  /** For errors. */
+  name: string;
+  /** A table of it takes other names, too, as that of a task does. */
+  isOpen?: boolean;
+}
+
+/**
+ * What the words give for the inputs. Texts become what the schema takes; those for a table stay texts.
+ * @param inputs undefined for what does not exist, which is an error of its own
+ * @throws Error naming a flag that is no input, or has no value
+ */
+export function readInputFlags(
+  words: readonly string[],
+  inputs: DeclaredInputs | undefined,
+  target: Target,
+): Values {
+  if (!inputs) return {};
+  const texts: Values = {};
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    if (!/^--\w/.test(word))
+      throw new Error(`\`${word}\` is no flag of ${target.name}`);
+    const [flag, inWord] = split(word.slice(2));
+    const path = pathOf(flag, inputs, target);
+    let value = inWord;
+    if (value === undefined && isSwitch(inputs, flag)) value = "true";
+    value ??= valueAfter(words, i++, flag);
+    put(texts, path, value);
+  }
+  return Object.fromEntries(
+    Object.entries(texts).map(([name, value]) => [
+      name,
+      coerceText(inputs, name, value),
+    ]),
+  );
+}
+
+function split(flag: string): [name: string, value: string | undefined] {
+  const equals = flag.indexOf("=");
+  return equals === -1
+    ? [flag, undefined]
+    : [flag.slice(0, equals), flag.slice(equals + 1)];
+}
+
+function valueAfter(words: readonly string[], i: number, flag: string): string {
+  const next = words[i + 1];
+  if (next === undefined || next.startsWith("--"))
+    throw new Error(`--${flag} needs a value`);
+  return next;
+}
+
+/** `address.city` is a property of `address`, unless an input has that name. */
+function pathOf(
+  flag: string,
+  inputs: DeclaredInputs,
+  { name: of, isOpen = false }: Target,
+): string[] {
+  const table = tableOf(inputs);
+  if (Object.hasOwn(table, flag)) return [flag];
+  const path = flag.split(".");
+  const [name] = path as [string];
+  const takesOthers = isStandardSchema(inputs) ? !planOf(inputs).names : isOpen;
+  const isKnown = Object.hasOwn(table, name) || takesOthers;
+  if (isKnown && !path.includes("__proto__")) return path;
+  const names = Object.keys(table).map((known) => `--${known}`);
+  throw new Error(
+    names.length === 0
+      ? `${of} has no inputs: --${flag} is none of them`
+      : `${of} has no input --${flag}; it has ${names.join(", ")}`,
+  );
+}
+
+/** A second value of a flag makes a list. */
+function put(values: Values, path: readonly string[], value: string): void {
+  let target = values;
+  for (const key of path.slice(0, -1)) {
+    if (typeof target[key] !== "object" || Array.isArray(target[key]))
+      target[key] = {};
+    target = target[key] as Values;
+  }
+  const key = path.at(-1)!;
+  const earlier = target[key];
+  target[key] = Object.hasOwn(target, key)
+    ? [...(Array.isArray(earlier) ? (earlier as unknown[]) : [earlier]), value]
+    : value;
+}
+
+function isSwitch(inputs: DeclaredInputs, flag: string): boolean {
+  return schemaOf(inputs, flag.split("."))?.type === "boolean";
+}
+
+/** The JSON Schema of an input, or of a property of it. */
+function schemaOf(
+  inputs: DeclaredInputs,
+  path: readonly string[],
+): JsonSchema | undefined {
+  const [name, ...rest] = path;
+  const declared = name === undefined ? undefined : tableOf(inputs)[name];
+  const one = declared?.schema;
+  const [schema, keys] = isStandardSchema(inputs)
+    ? [inputs, path]
+    : [one, rest];
+  if (!isStandardSchema(schema)) return undefined;
+  const root = planOf(schema).json;
+  let current = root;
+  for (const key of keys) {
+    const [property] = (current &&
+      shapeOf(current, root!)?.properties.get(key)) ?? [undefined];
+    current = root && resolveRef(property, root);
+  }
+  return current;
+}
+
+/** One line for each input: its type, whether it is required, its default and its description. */
+export function describeInputFlags(inputs: DeclaredInputs): string[] {
+  const rows = Object.entries(tableOf(inputs)).map(([name, input]) => {
+    const schema = schemaOf(inputs, [name]);
+    const { description } = (schema ?? input) as { description?: string };
+    const notes = [
+      description,
+      input.required === true && input.default === undefined
+        ? "(required)"
+        : undefined,
+      defaultNote(input.default),
+    ].filter((note) => note !== undefined);
+    return { flag: flagText(name, schema), text: notes.join(" ") };
+  });
+  const width = Math.max(0, ...rows.map(({ flag }) => flag.length));
+  return rows.map(({ flag, text }) =>
+    `  ${flag.padEnd(width)}  ${text}`.trimEnd(),
+  );
+}
+
+function flagText(name: string, schema: JsonSchema | undefined): string {
+  if (schema?.type === "boolean") return `--${name}`;
+  return `--${name} <${typeText(schema)}>`;
+}
+
+function typeText(schema: JsonSchema | undefined): string {
+  if (Array.isArray(schema?.enum)) return schema.enum.map(String).join("|");
+  if (schema?.type === "array") return "value, may be repeated";
+  if (schema?.type === "object") return "its properties as --name.property";
+  return typeof schema?.type === "string" ? schema.type : "text";
+}
+
+function defaultNote(value: unknown): string | undefined {
+  if (value === undefined || typeof value === "function") return undefined;
+  return `(default: ${JSON.stringify(value)})`;
+}

@@ -1,0 +1,90 @@
+import { z } from "zod";
+import { describeInputFlags, readInputFlags } from "../../src/cli/inputFlags";
+
+const inputs = z.object({
+  id: z.int().describe("which one"),
+  tags: z.array(z.string()).default([]),
+  urgent: z.boolean().optional(),
+  kind: z.enum(["small", "large"]).optional(),
+  address: z.object({ city: z.string(), zip: z.number() }).optional(),
+});
+const table = {
+  to: { required: true as const, description: "the mail" },
+  at: { default: 5 },
+  place: { schema: z.object({ zip: z.number() }) },
+};
+const read = (...words: string[]) =>
+  readInputFlags(words, inputs, { name: "thing" });
+
+test.each([
+  [["--id=5"], { id: 5 }],
+  [["--id", "-5"], { id: -5 }],
+  [["--id", "five"], { id: "five" }],
+  [["--tags", "a", "--tags=b"], { tags: ["a", "b"] }],
+  [["--tags=a"], { tags: ["a"] }],
+  [["--urgent", "--id=1"], { urgent: true, id: 1 }],
+  [["--urgent=false"], { urgent: false }],
+  [
+    ["--address.city=Bonn", "--address.zip=53111"],
+    { address: { city: "Bonn", zip: 53111 } },
+  ],
+  [["--id="], { id: "" }],
+  [[], {}],
+])("%j are %j", (words, expected) => {
+  expect(read(...words)).toEqual(expected);
+});
+
+test("texts for a table stay texts, and a schema in it makes something of them", () => {
+  const words = ["--to=5", "--place.zip=150"];
+  expect(readInputFlags(words, table, { name: "mail" })).toEqual({
+    to: "5",
+    place: { zip: 150 },
+  });
+});
+
+test.each([
+  [["--idd=5"], "thing has no input --idd; it has --id, --tags, --urgent"],
+  [["--id"], "--id needs a value"],
+  [["--id", "--tags", "a"], "--id needs a value"],
+  [["5"], "`5` is no flag of thing"],
+  [["-i", "5"], "`-i` is no flag of thing"],
+  [["--address.__proto__.polluted=1"], "has no input --address.__proto__"],
+  [["--__proto__=1"], "thing has no input --__proto__"],
+])("%j is refused", (words, message) => {
+  expect(() => read(...words)).toThrow(message);
+});
+
+test("what takes other names takes any flag, and what has no inputs none", () => {
+  const open = z.looseObject({ id: z.int() });
+  expect(readInputFlags(["--other=1"], open, { name: "thing" })).toEqual({
+    other: "1",
+  });
+  expect(
+    readInputFlags(["--other=1"], table, { name: "mail", isOpen: true }),
+  ).toEqual({ other: "1" });
+  expect(() => readInputFlags(["--other=1"], {}, { name: "thing" })).toThrow(
+    "thing has no inputs: --other is none of them",
+  );
+  expect(readInputFlags(["--other=1"], undefined, { name: "thing" })).toEqual(
+    {},
+  );
+});
+
+test("the help has the type, the description and the default of each", () => {
+  expect(describeInputFlags(inputs).map((line) => line.trim())).toEqual([
+    expect.stringMatching(/^--id <integer> +which one \(required\)$/),
+    expect.stringMatching(
+      /^--tags <value, may be repeated> +\(default: \[\]\)$/,
+    ),
+    "--urgent",
+    "--kind <small|large>",
+    "--address <its properties as --name.property>",
+  ]);
+  expect(
+    describeInputFlags(table).map((line) => line.trim().replace(/ +/g, " ")),
+  ).toEqual([
+    "--to <text> the mail (required)",
+    "--at <text> (default: 5)",
+    "--place <its properties as --name.property>",
+  ]);
+});
