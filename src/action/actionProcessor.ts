@@ -7,7 +7,6 @@ import { textParamsOf } from "../connection/textParams";
 import { nameAction } from "../context/context";
 import {
   applyInputs,
-  isThenable,
   reduceParams,
   type InputCall,
   type SafeParams,
@@ -17,6 +16,7 @@ import { applySchema } from "../input/schemaParams";
 import { planOf } from "../input/schemaPlan";
 import { isStandardSchema } from "../input/standardSchema";
 import type { Inputs, ParamsFrom } from "../input/types";
+import { isThenable } from "../utils/promises";
 import type { Action } from "./action";
 import {
   isMistake,

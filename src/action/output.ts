@@ -1,6 +1,7 @@
 /** The response of an action with an `output` schema: checked while it is developed, and without what the schema does not name. */
 import { env } from "../config/config";
-import { isThenable, type InputErrors } from "../input/field";
+import type { InputErrors } from "../input/field";
+import { isThenable } from "../utils/promises";
 import { compilePruner } from "../input/pruning";
 import { checkValue } from "../input/schemaCheck";
 import { planOf } from "../input/schemaPlan";

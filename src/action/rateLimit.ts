@@ -4,13 +4,14 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import type { RateLimit } from "../config/settingTypes";
-import { errorMessage } from "../config/errorMessage";
+import { wordedError } from "../config/errorMessage";
 import type { Connection } from "../connection/connection";
 import { ActionheroError } from "../errors";
 import { registerMiddleware } from "../middleware/stack";
 import { logFailure, noteAnswer } from "../redis/connectionLog";
 import { A, defineOperation } from "../redis/operationScript";
 import { runStep } from "../redis/step";
+import { within } from "../utils/promises";
 import type { ActionProcessor } from "./actionProcessor";
 import { clientNetwork } from "./clientAddress";
 import { withoutStack } from "./status";
@@ -147,7 +148,12 @@ async function count(key: string, perMs: number): Promise<Use | undefined> {
     outage.askAgainAt = Date.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
   }
   try {
-    const use = await inTime(countOne(client, key, perMs));
+    const use = await within(
+      COUNT_WAIT_MS,
+      countOne(client, key, perMs),
+      "AH_REDIS_TIMEOUT",
+      () => `no answer within ${COUNT_WAIT_MS} ms`,
+    );
     if (outage.isOut) noteAnswer(client);
     outage.isOut = false;
     return use;
@@ -164,21 +170,6 @@ function outageOf(client: Redis): Outage {
   let outage = outages.get(client);
   if (!outage) outages.set(client, (outage = { isOut: false, askAgainAt: 0 }));
   return outage;
-}
-
-/** When this process itself was held up, an answer that is there already counts. */
-function inTime(use: Promise<Use>): Promise<Use> {
-  return new Promise((resolve, reject) => {
-    const giveUp = () =>
-      reject(
-        new ActionheroError(
-          "AH_REDIS_TIMEOUT",
-          `no answer within ${COUNT_WAIT_MS} ms`,
-        ),
-      );
-    const timer = setTimeout(() => setImmediate(giveUp), COUNT_WAIT_MS);
-    use.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }
 
 async function countOne(
@@ -220,9 +211,7 @@ async function refusal(
   limit: RateLimit,
   resetMs: number,
 ): Promise<unknown> {
-  const worded =
-    (await errorMessage("rateLimited")?.(connection, limit, resetMs)) ??
-    `too many requests (limit ${limit.requests} per ${limit.perMs} ms)`;
+  const worded = await wordedError("rateLimited", connection, limit, resetMs);
   if (typeof worded !== "string") return worded;
   return Object.assign(withoutStack(worded), { code: 429 });
 }

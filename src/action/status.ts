@@ -1,6 +1,6 @@
 /** How an action ended, and the error that this gives the client. */
-import { errorMessage, type ErrorMessage } from "../config/errorMessage";
-import { isThenable } from "../input/field";
+import { errorMessage, type ErrorName } from "../config/errorMessage";
+import { isThenable } from "../utils/promises";
 
 /** The order is public: users compare with the numbers. */
 export enum ActionsStatus {
@@ -20,22 +20,6 @@ export interface StatusFacts {
   validatorErrors: any[];
   connection: { type: string; otherMethods?: string[] };
 }
-
-/** Used when a project's `config.errors` lacks an entry. */
-const DEFAULT_MESSAGES: Record<string, ErrorMessage> = {
-  genericError: (_data, error) => error as unknown,
-  serverShuttingDown: () => "the server is shutting down",
-  tooManyPendingActions: () => "you have too many pending requests",
-  unknownAction: ({ connection: { otherMethods } }: StatusFacts) =>
-    otherMethods
-      ? `unknown action or invalid apiVersion (with this method: use ${otherMethods.join(", ")})`
-      : "unknown action or invalid apiVersion",
-  unsupportedServerType: (data: StatusFacts) =>
-    `this action does not support the ${data.connection.type} connection type`,
-  missingParams: (_data, missing: string[]) =>
-    `${missing[0]} is a required parameter for this action`,
-  invalidParams: (_data, errors: unknown[]) => errors[0],
-};
 
 /**
  * The error of an action that did not complete, as `config.errors` words it.
@@ -91,6 +75,6 @@ function messageFor(
   }
 }
 
-function call(key: string, data: StatusFacts, detail?: unknown): unknown {
-  return (errorMessage(key) ?? DEFAULT_MESSAGES[key]!)(data, detail);
+function call(name: ErrorName, data: StatusFacts, detail?: unknown): unknown {
+  return errorMessage(name)(data, detail);
 }

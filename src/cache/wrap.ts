@@ -7,7 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
-import { within } from "../redis/bounded";
+import { within } from "../utils/promises";
 import { logFailure } from "../redis/connectionLog";
 import { sleep } from "../utils/sleep";
 import { readObject } from "./batches";

@@ -1,11 +1,12 @@
 /** The exported `chatRoom`: rooms that live in redis, so that all nodes share them. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
+import { wordedError } from "../config/errorMessage";
 import { id } from "../config/config";
 import { registerMiddleware } from "../middleware/stack";
 import { redis } from "../redis/redis";
 import { emptyRoom } from "./emptyRoom";
-import { chatError, chatText } from "./errors";
+import { chatError } from "./errors";
 import { joinHere, leaveHere, localConnection } from "./membership";
 import * as store from "./roomStore";
 import type {
@@ -57,7 +58,7 @@ async function add(room: string): Promise<number> {
 async function destroy(room: string): Promise<void> {
   if (!(await store.hasRoom(room)))
     throw await chatError("connectionRoomNotExist", room);
-  const farewell = await chatText("connectionRoomHasBeenDeleted", room);
+  const farewell = await wordedError("connectionRoomHasBeenDeleted", room);
   await api.chatRoom.broadcast(null, room, farewell);
   await emptyRoom(room);
   await store.removeRoom(room);

@@ -2,7 +2,7 @@
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
-import { within } from "../redis/bounded";
+import { within } from "../utils/promises";
 import { logFailure } from "../redis/connectionLog";
 import { chatError } from "./errors";
 import { closeRoomChannel, openRoomChannel } from "./roomChannels";

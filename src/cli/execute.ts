@@ -3,6 +3,7 @@ import type { Process } from "../boot/process";
 import { findProjectRoot } from "../environment/paths";
 import { detectTypescript } from "../environment/typescript";
 import { toError } from "../errors";
+import { waitAtMost } from "../utils/promises";
 import { beCommand, keepStdoutForData } from "../log/sinks";
 import type { CLI } from "./cli";
 import { checkBuild } from "./doctor/build";
@@ -64,10 +65,5 @@ async function stopWithin(
   limitMs: number,
 ): Promise<void> {
   if (!app?.running) return;
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, limitMs);
-  });
-  await Promise.race([app.stop(), limit]);
-  clearTimeout(timer);
+  await waitAtMost(limitMs, app.stop());
 }

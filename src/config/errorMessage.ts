@@ -1,13 +1,83 @@
+/** The texts of errors: the project's functions in `config.errors`, and the framework's where it has none. */
 import { config } from "./config";
 
 /** A function of `config.errors`: what it answers is a text, an Error or any object, perhaps by a promise. */
 export type ErrorMessage = (...facts: any[]) => unknown;
 
+const unknownVerb = (_connection: unknown, verb: string) =>
+  `verb not found or not allowed (${verb})`;
+
+/** Used when `config.errors` lacks the function; `test/config/errorMessage.test.ts` compares them with `config/errors.ts`. */
+const MESSAGES = {
+  internalError: (id: string) =>
+    `The server experienced an internal error (${id})`,
+
+  invalidParams: (_data: unknown, errors: unknown[]) => errors[0],
+  missingParams: (_data: unknown, missing: string[]) =>
+    `${missing[0]} is a required parameter for this action`,
+  unknownAction: ({
+    connection: { otherMethods },
+  }: {
+    connection: { otherMethods?: string[] };
+  }) =>
+    otherMethods
+      ? `unknown action or invalid apiVersion (with this method: use ${otherMethods.join(", ")})`
+      : "unknown action or invalid apiVersion",
+  unsupportedServerType: (data: { connection: { type: string } }) =>
+    `this action does not support the ${data.connection.type} connection type`,
+  serverShuttingDown: () => "the server is shutting down",
+  tooManyPendingActions: () => "you have too many pending requests",
+  rateLimited: (
+    _connection: unknown,
+    { requests, perMs }: { requests: number; perMs: number },
+  ) => `too many requests (limit ${requests} per ${perMs} ms)`,
+  genericError: (_data: unknown, error: unknown) => error,
+
+  fileNotFound: () => "that file is not found",
+  fileNotProvided: () => "file is a required param to send a file",
+  fileReadError: (_connection: unknown, error: Error | undefined) =>
+    `error reading file: ${error?.message ?? String(error)}`,
+
+  verbNotFound: unknownVerb,
+  verbNotAllowed: unknownVerb,
+  connectionRoomAndMessage: () => "both room and message are required",
+  connectionNotInRoom: (_connection: unknown, room: string) =>
+    `connection not in this room (${room})`,
+  connectionAlreadyInRoom: (_connection: unknown, room: string) =>
+    `connection already in this room (${room})`,
+  connectionRoomHasBeenDeleted: () => "this room has been deleted",
+  connectionRoomNotExist: () => "room does not exist",
+  connectionRoomExists: () => "room exists",
+  connectionRoomRequired: () => "a room is required",
+
+  /** The labels are swapped, and clients match on the text. */
+  dataLengthTooLarge: (max: number, received: number) =>
+    `data length is too big (${max} received/${received} max)`,
+} satisfies Record<string, ErrorMessage>;
+
+export type ErrorName = keyof typeof MESSAGES;
+
+/** The project's function for an error, else the framework's. */
+export function errorMessage(name: ErrorName): ErrorMessage {
+  return projectMessage(name) ?? MESSAGES[name];
+}
+
 /** The project's function for an error, or undefined when its `config.errors` has none. */
-export function errorMessage(key: string): ErrorMessage | undefined {
+export function projectMessage(
+  name: ErrorName | "redisAway",
+): ErrorMessage | undefined {
   const errors = config.errors as Record<string, unknown> | undefined;
-  const configured = errors?.[key];
+  const configured = errors?.[name];
   return typeof configured === "function"
     ? (configured as ErrorMessage)
     : undefined;
+}
+
+/** What the function of an error answers; the framework's text where the project's answers nothing. */
+export async function wordedError(
+  name: ErrorName,
+  ...facts: unknown[]
+): Promise<unknown> {
+  const framework: ErrorMessage = MESSAGES[name];
+  return (await projectMessage(name)?.(...facts)) ?? framework(...facts);
 }

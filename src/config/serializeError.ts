@@ -1,4 +1,5 @@
 /** Errors as `config.errors.serializers.servers` shows them to the clients of one server. */
+import { isThenable } from "../utils/promises";
 import { settings } from "./settings";
 
 /**
@@ -10,7 +11,7 @@ export function serializeError(server: string, error: unknown): unknown {
   const serializer = settings().errors.serializers.servers[server];
   if (typeof serializer !== "function") return textOf(error);
   const serialized = serializer(error);
-  return isPromise(serialized)
+  return isThenable(serialized)
     ? serialized.then(withoutErrors)
     : withoutErrors(serialized);
 }
@@ -23,8 +24,4 @@ function textOf(error: unknown): unknown {
 function withoutErrors(serialized: unknown): unknown {
   if (!(serialized instanceof Error)) return serialized;
   return serialized.message || serialized.name;
-}
-
-function isPromise(value: unknown): value is Promise<unknown> {
-  return typeof (value as { then?: unknown } | null)?.then === "function";
 }

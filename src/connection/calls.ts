@@ -3,7 +3,7 @@
  * fails its request instead of ending the process, and a message that was sent answers its request.
  */
 import { toError } from "../errors";
-import { isThenable } from "../input/field";
+import { isThenable } from "../utils/promises";
 import { reportError } from "../log/exceptions";
 import type { Connection } from "./connection";
 

@@ -10,7 +10,7 @@ import {
   type CookieProtection,
 } from "../cookie/cookies";
 import type { Cookies } from "../cookie/parse";
-import { isThenable } from "../input/field";
+import { isThenable } from "../utils/promises";
 import { log } from "../log/log";
 import { call } from "./calls";
 import type { ConnectionMiddleware } from "./registry";

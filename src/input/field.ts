@@ -1,6 +1,7 @@
 /** The steps that every input goes through: default, formatters, validators, required; nested schemas alike. */
 import { resolveApiMethod } from "../apiMethod";
 import { settings } from "../config/settings";
+import { isThenable } from "../utils/promises";
 import { wordedForClients } from "../log/exposure";
 import { fileFailure } from "./file";
 import { noteProblem } from "./problem";
@@ -270,10 +271,6 @@ export function reduceParams(
 /** Whether a required param with this value counts as absent. */
 export function isMissing(value: unknown): boolean {
   return settings().general.missingParamChecks.includes(value);
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null)?.then === "function";
 }
 
 /** Assignment that cannot change the prototype: `__proto__` in params is just a name. */

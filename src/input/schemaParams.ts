@@ -2,7 +2,8 @@
 import { fileFailure, type AnyFileInput } from "./file";
 import { settings } from "../config/settings";
 import { isPlain } from "./coercion";
-import { isThenable, type InputErrors, type TextParams } from "./field";
+import type { InputErrors, TextParams } from "./field";
+import { isThenable } from "../utils/promises";
 import { checkValue, type Checked } from "./schemaCheck";
 import { declareFiles, planOf, type SchemaPlan } from "./schemaPlan";
 import {

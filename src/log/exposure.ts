@@ -1,7 +1,11 @@
 /** Which errors clients may read, by `config.errors.exposeMessages`. */
 import { randomBytes } from "node:crypto";
 import { settings } from "../config/settings";
-import { errorMessage, type ErrorMessage } from "../config/errorMessage";
+import {
+  errorMessage,
+  projectMessage,
+  type ErrorMessage,
+} from "../config/errorMessage";
 import { ActionheroError, isRedisAway, type ErrorCode } from "../errors";
 
 /** The framework's own errors whose texts are about what the client asked for. */
@@ -54,7 +58,7 @@ export function shownToClients(error: unknown): ShownError {
   )
     return { error };
   const id = randomBytes(6).toString("hex");
-  const text = (away ?? errorMessage("internalError"))?.(id);
+  const text = (away ?? errorMessage("internalError"))(id);
   const message =
     typeof text === "string"
       ? text
@@ -71,7 +75,7 @@ export function originalOf(error: unknown): unknown {
 
 /** `config.errors.redisAway`, for errors that are about nothing else: one text for all the ways in which commands fail. */
 function awayMessage(error: unknown): ErrorMessage | undefined {
-  const worded = errorMessage("redisAway");
+  const worded = projectMessage("redisAway");
   if (!worded || !isRedisAway(error)) return undefined;
   return error instanceof HiddenError || isIntended(error) ? undefined : worded;
 }

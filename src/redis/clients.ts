@@ -5,7 +5,7 @@ import { settings } from "../config/settings";
 import type { RedisEntry } from "../config/settingTypes";
 import { ActionheroError, toError } from "../errors";
 import { markFailures } from "./away";
-import { within } from "./bounded";
+import { within } from "../utils/promises";
 import { addressOf, ConnectionLog } from "./connectionLog";
 import { disconnect } from "./disconnect";
 import { isCluster, isEmbedded } from "./engine";

@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
-import { within } from "./bounded";
+import { within } from "../utils/promises";
 import { isSilent, noteSilence } from "./connectionLog";
 
 /** How long one step may take, in ms. */

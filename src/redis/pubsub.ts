@@ -4,6 +4,7 @@ import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError, toError } from "../errors";
 import { log, willLog } from "../log/log";
+import { isThenable } from "../utils/promises";
 import type { PubSubMessage } from "./types";
 
 /** Longest part of an ignored message that the log shows, in characters. */
@@ -102,9 +103,6 @@ function receive(channel: string, raw: string): void {
 }
 
 /** Not only promises of this realm: what a user's library returns counts, too. */
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null)?.then === "function";
-}
 
 function parse(raw: string): PubSubMessage | undefined {
   try {

@@ -1,6 +1,6 @@
 /** Notices connections that are open but dead, such as one whose other side lost its power, and opens them anew. */
 import type { Redis } from "ioredis";
-import { within } from "./bounded";
+import { within } from "../utils/promises";
 import { operationTimeout, type RedisClients } from "./clients";
 import { noteAnswer, noteSilence } from "./connectionLog";
 import { isCluster, isEmbedded } from "./engine";

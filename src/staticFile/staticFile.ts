@@ -3,7 +3,7 @@ import * as path from "node:path";
 import type { Readable } from "node:stream";
 import { api } from "../api";
 import { settings } from "../config/settings";
-import { errorMessage } from "../config/errorMessage";
+import { wordedError, type ErrorName } from "../config/errorMessage";
 import { toError } from "../errors";
 import { escapeControls, escapeFields } from "../log/escape";
 import { textForLogging } from "../log/filters";
@@ -242,20 +242,13 @@ function indexName(): string {
   return settings().general.directoryFileType;
 }
 
-const DEFAULT_TEXTS: Record<string, (error?: Error) => string> = {
-  fileNotFound: () => "that file is not found",
-  fileNotProvided: () => "file is a required param to send a file",
-  fileReadError: (error) => `error reading file: ${error?.message}`,
-};
-
 async function wording(
-  key: string,
+  name: ErrorName,
   connection: FileConnection,
   error?: Error,
 ): Promise<string> {
-  const worded = await errorMessage(key)?.(connection, error);
+  const worded = await wordedError(name, connection, error);
   if (worded instanceof Error) return worded.message;
-  if (worded === undefined) return DEFAULT_TEXTS[key]!(error);
   return typeof worded === "string" ? worded : JSON.stringify(worded);
 }
 

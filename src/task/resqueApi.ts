@@ -6,11 +6,11 @@ import { beginContext, isContextOn } from "../context/context";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { isEmbedded } from "../redis/engine";
-import { bounded } from "../resque/bounded";
 import { MultiWorker, type MultiWorkerOptions } from "../resque/multiWorker";
 import { Queue, type QueueOptions } from "../resque/queue";
 import { Scheduler, type SchedulerOptions } from "../resque/scheduler";
 import type { Around, ConnectionOptions, Jobs } from "../resque/types";
+import { waitAtMost } from "../utils/promises";
 import { queuePriorities, withOwnQueues } from "./scope";
 import { logMultiWorker, logQueue, logScheduler } from "./resqueLog";
 
@@ -120,7 +120,7 @@ async function startQueue(): Promise<void> {
 
 async function stopQueue(): Promise<void> {
   const queue = api.resque.queue as Queue | null;
-  await bounded(queue?.end(), LEAVE_MS);
+  await waitAtMost(LEAVE_MS, queue?.end());
 }
 
 async function startScheduler(): Promise<void> {
@@ -189,9 +189,9 @@ const inContext: Around = ({ class: task, requestId: id }, run) =>
 async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;
   if (!multiWorker) return;
-  await bounded(
-    multiWorker.stop(),
+  await waitAtMost(
     settings().general.shutdownTimeout + GIVE_BACK_MS,
+    multiWorker.stop(),
   );
 }
 

@@ -2,6 +2,7 @@
 import { toError } from "../../errors";
 import { isEmbedded } from "../../redis/engine";
 import { openClient, type RedisClient } from "../redisClient";
+import { within } from "../../utils/promises";
 import { fail, ok, warn, type Finding } from "./finding";
 
 /** How long redis may take to answer all questions, in ms. */
@@ -23,7 +24,12 @@ export async function checkRedis(
   try {
     client = openClient(redis, (error) => (lastError = error));
     if (isEmbedded(client)) return [embedded(env)];
-    return await within(LIMIT_MS, askRedis(client));
+    return await within(
+      LIMIT_MS,
+      askRedis(client),
+      "AH_REDIS_TIMEOUT",
+      () => `no answer within ${LIMIT_MS} ms`,
+    );
   } catch (error) {
     const reason = (lastError ?? toError(error)).message;
     return [fail("redis", `cannot be reached: ${reason || "refused"}`)];
@@ -130,19 +136,4 @@ function parseInfo(text: string): Record<string, string | undefined> {
         return [line.slice(0, colon), line.slice(colon + 1)];
       }),
   );
-}
-
-async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`no answer within ${limitMs} ms`)),
-      limitMs,
-    );
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -3,7 +3,7 @@ import { settings } from "../../config/settings";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { encodeOnce } from "../../chat/payload";
-import { errorMessage } from "../../config/errorMessage";
+import { wordedError } from "../../config/errorMessage";
 import { httpFactsOf, toError } from "../../errors";
 import { clientErrorLevel } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
@@ -105,9 +105,7 @@ export async function refuseLength(
 ): Promise<void> {
   const { server } = client;
   const max = settings().socket.maxDataLength;
-  const worded =
-    (await errorMessage("dataLengthTooLarge")?.(max, received)) ??
-    `data length is too big (${max} received/${received} max)`;
+  const worded = await wordedError("dataLengthTooLarge", max, received);
   const error = typeof worded === "string" ? worded : toError(worded).message;
   const to = client.connection?.remoteIP;
   const refused = { type: server.type, source: client, to };

@@ -1,6 +1,6 @@
 /** What the lines of socket clients ask for, and what the answers look like. Knows no sockets. */
 import { serializeError } from "../../config/serializeError";
-import { isThenable } from "../../input/field";
+import { isThenable } from "../../utils/promises";
 import { jsonForClients } from "../../log/clientJson";
 import { parseInlineParams } from "./inlineParams";
 import {

@@ -10,7 +10,7 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
 import { ActionheroError, toError } from "../../errors";
-import { isThenable } from "../../input/field";
+import { isThenable } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
 import { clientErrorLevel, levelOf } from "../../log/clientErrors";
 import type { ActionheroLogLevel } from "../../log/log";

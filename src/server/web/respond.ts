@@ -6,7 +6,7 @@ import { api } from "../../api";
 import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, isRedisAway } from "../../errors";
-import { isThenable } from "../../input/field";
+import { isThenable } from "../../utils/promises";
 import { jsonForClients } from "../../log/clientJson";
 import { originalOf } from "../../log/exposure";
 import { isActiveType } from "./activeTypes";

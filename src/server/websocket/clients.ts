@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { settings } from "../../config/settings";
 import { endWithin, type Connection } from "../../connection/connection";
-import { isThenable } from "../../input/field";
+import { isThenable } from "../../utils/promises";
 import { levelOf } from "../../log/clientErrors";
 import { isCutLogged } from "../../log/refusals";
 import {

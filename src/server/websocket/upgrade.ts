@@ -7,7 +7,7 @@ import type {
   PrimusOptions,
 } from "../../config/settingTypes";
 import { httpFactsOf, toError, type HttpErrorHeaders } from "../../errors";
-import { isThenable } from "../../input/field";
+import { isThenable } from "../../utils/promises";
 import { shownToClients } from "../../log/exposure";
 import type { ActionheroLogLevel } from "../../log/log";
 import { normalizeTarget } from "../requestTarget";

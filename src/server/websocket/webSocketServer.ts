@@ -11,7 +11,7 @@ import { serializeError } from "../../config/serializeError";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
-import { isThenable } from "../../input/field";
+import { isThenable } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
 import { isGuarded } from "../csrf";
 import { identifyUpgrade, type Identity } from "../identity";

@@ -1,5 +1,9 @@
-/** Bounds on waiting for redis. */
+/** Waiting for promises: what is one, and for how long. */
 import { ActionheroError, type ErrorCode } from "../errors";
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null)?.then === "function";
+}
 
 /**
  * The outcome of `work`, or a rejection once `ms` milliseconds have gone by.
@@ -17,4 +21,20 @@ export function within<T>(
     const timer = setTimeout(() => setImmediate(giveUp), ms);
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
+}
+
+/** Wait for `work`, at most `ms` milliseconds; a late outcome is ignored, an early rejection is thrown. */
+export async function waitAtMost(
+  ms: number,
+  work: Promise<unknown> | undefined,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
-import { within } from "../../src/redis/bounded";
+import { within } from "../../src/utils/promises";
 
 const late = () => "too late";
 
