@@ -393,6 +393,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 }
 
+// eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
 const { processAction } = ActionProcessor.prototype;
 
 /** In-line actions have none. */
