@@ -1,13 +1,17 @@
 /** Checks of the project's actions and tasks, without starting anything. */
 import * as path from "node:path";
 import { toError } from "../../errors";
+import { instancesOf } from "../../utils/instancesOf";
 import { loadModule } from "../../utils/loadModule";
 import { fail, ok, type Finding } from "./finding";
 
 interface Named {
   name?: string;
   version?: unknown;
+  validate?(): void;
 }
+
+const KINDS = { actions: "action", tasks: "task" } as const;
 
 /** Load each file and make each of its classes once: all must work, and no two may have the same identity. */
 export function checkCode(
@@ -37,8 +41,8 @@ export function checkCode(
 }
 
 function identitiesIn(file: string, kind: "actions" | "tasks"): string[] {
-  return Object.values(loadModule(file)).map((exported) => {
-    const instance = new (exported as new () => Named)();
+  const found = instancesOf<Named>(loadModule(file), KINDS[kind]);
+  return found.map((instance) => {
     if (!instance.name) throw new Error("it has no name");
     const version =
       kind === "actions" ? ` v${Number(instance.version ?? 1)}` : "";

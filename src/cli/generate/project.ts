@@ -103,7 +103,8 @@ export function generateProject(
   scaffold.copyFolder("public", ["javascript"]);
 
   const wanted = projectPackageJson(folder, flavour, minimal);
-  writePackageJson(folder, scaffold, wanted);
+  // `npm init` says that there are no ES modules, before anybody could say that there are
+  writePackageJson(folder, scaffold, wanted, esm ? { type: "module" } : {});
   const name = String(readPackageJson(folder)?.name);
   const templates = minimal
     ? TEMPLATES
@@ -128,10 +129,12 @@ function newProjectSource(
   return adaptSource(editSource(file, source, edits), flavour);
 }
 
+/** @param ruling settings that replace what is there already */
 function writePackageJson(
   folder: string,
   scaffold: Scaffold,
   wanted: PackageJson,
+  ruling: PackageJson,
 ): void {
   const present = readPackageJson(folder);
   if (!present) {
@@ -140,7 +143,7 @@ function writePackageJson(
   }
   const file = path.join(folder, "package.json");
   const { merged, keptScripts } = mergePackageJson(
-    { ...present, name: present.name ?? wanted.name },
+    { ...present, ...ruling, name: present.name ?? wanted.name },
     wanted,
   );
   fs.writeFileSync(file, toText(merged));

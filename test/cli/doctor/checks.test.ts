@@ -133,7 +133,7 @@ describe("settings", () => {
 
 describe("code", () => {
   const action = (name: string, version = 1) =>
-    `exports.A = class { name = ${JSON.stringify(name)}; version = ${version} };`;
+    `exports.A = class { name = ${JSON.stringify(name)}; version = ${version}; validate() {} };`;
 
   test("the same action in two files is found, two versions are fine", () => {
     const files = [
@@ -160,12 +160,17 @@ describe("code", () => {
   test("a file that does not load is named", () => {
     const files = [
       project.write("x.js", "throw new Error('broken')"),
-      project.write("y.js", "exports.T = class {}"),
+      project.write("y.js", "exports.T = class { validate() {} }"),
+      project.write("z.js", "exports.helper = () => 1"),
     ];
     const messages = checkCode("tasks", files, project.root).map(
       ({ message }) => message,
     );
-    expect(messages).toEqual(["x.js: broken", "y.js: it has no name"]);
+    expect(messages).toEqual([
+      "x.js: broken",
+      "y.js: it has no name",
+      "z.js: its export `helper` is no class of tasks, and such a file exports nothing else",
+    ]);
   });
 });
 

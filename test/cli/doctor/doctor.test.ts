@@ -28,6 +28,17 @@ exports.Made = class Made extends Action {
   async run() {}
 };`;
 
+const definitions = {
+  "dist/actions/defined.js": `
+    const { defineAction } = require(${framework});
+    exports.defined = defineAction({
+      name: "defined", description: "made", run: async () => ({}) });`,
+  "dist/tasks/defined.js": `
+    const { defineTask } = require(${framework});
+    exports.defined = defineTask({
+      name: "defined", description: "made", run: async () => {} });`,
+};
+
 /** A project without a fault, for production. */
 const good = (port: number): Record<string, string> => ({
   "package.json": JSON.stringify({ name: "good", version: "1.0.0" }),
@@ -85,6 +96,7 @@ async function doctor(
 
 test("a good project has no fault; what is worth a look is a warning", async () => {
   const { findings, stderr, exitCode } = await doctor({
+    ...definitions,
     ...addition(`
       web: () => ({ prot: 1 }),
       routes: () => ({ get: [

@@ -47,3 +47,19 @@ test("nothing that a project of ES modules has needs what only CommonJS has", ()
     project.remove();
   }
 });
+
+test.each([
+  [{ esm: true }, "module"],
+  [{}, "commonjs"],
+])("after `npm init`, generate %j makes the type %s", (options, type) => {
+  const initialised = { name: "made", version: "1.0.0", type: "commonjs" };
+  const project = generatedProject(options, {
+    "package.json": JSON.stringify(initialised),
+  });
+  try {
+    const text = fs.readFileSync(project.path("package.json"), "utf8");
+    expect(JSON.parse(text)).toMatchObject({ ...initialised, type });
+  } finally {
+    project.remove();
+  }
+});
