@@ -1,4 +1,5 @@
 /** Every client from its first moment to its last: what it says goes to requests, its end to its connection. */
+import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { settings } from "../../config/settings";
 import { endWithin, type Connection } from "../../connection/connection";
@@ -12,37 +13,27 @@ import {
 } from "../jsonRequest";
 import { OVERLOADED_TEXT } from "../heldBytes";
 import { clientAddressOf } from "../proxies";
-import type { BuildConnectionData } from "../server";
 import { decode, ID, idText } from "./protocol";
-import { handleRequest, refuseRequest, type RequestServer } from "./requests";
-import { randomId } from "./randomId";
-import { refusalOf } from "./refusal";
+import { handleRequest, refuseRequest } from "./requests";
 import {
+  refusalOf,
   Spark,
   type CloseReason,
   type SparkAddress,
-  type SparkOwner,
+  type SparkSocket,
 } from "./spark";
-import type { SparkSocket } from "./sparkSocket";
+import type { WebSocketServer } from "./webSocketServer";
 
 /** When a client that is never pinged counts as stalled, in ms. */
 const STALLED_MS = 60_000;
 
-/** The part of the server that clients need. */
-export interface ClientsHost extends RequestServer {
-  readonly type: string;
-  openConnection(data: BuildConnectionData): Connection | Promise<Connection>;
-  /** To whoever listens on what v29's projects know as the Primus server. */
-  announceSpark(event: "connection" | "disconnection", spark: Spark): void;
-}
-
-export class Clients implements SparkOwner {
+export class Clients {
   /** All of them, also those whose connection is not ready yet. */
   readonly sparks = new Set<Spark>();
   /** Connections that are leaving their rooms. */
   private readonly leaving = new Set<Connection>();
 
-  constructor(private readonly host: ClientsHost) {}
+  constructor(private readonly host: WebSocketServer) {}
 
   get maxBufferedBytes(): number {
     return settings().websocket.maxBufferedBytes;
@@ -205,4 +196,9 @@ export class Clients implements SparkOwner {
     spark.connection = connection;
     if (!spark.isOpen) this.leave(spark);
   }
+}
+
+/** 21 characters that are safe in URLs, as Primus has them. */
+function randomId(): string {
+  return randomBytes(16).toString("base64url").slice(0, 21);
 }

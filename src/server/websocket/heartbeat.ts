@@ -1,6 +1,5 @@
 /** Asks all clients for signs of life, and finds those that give none. */
-import { textFrame } from "./frame";
-import { pingText } from "./protocol";
+import { pingText, textFrame } from "./protocol";
 import type { Spark } from "./spark";
 
 /** Asking ten thousand at once would keep the process from everything else for half a second. */

@@ -1,7 +1,19 @@
-/** What is below the websocket's path for clients that do not upgrade. */
+/** What is below the websocket's path for clients that do not upgrade: a description, and the library for browsers. */
+import * as fs from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import * as path from "node:path";
+import { WebSocket } from "ws";
 import { settings } from "../../config/settings";
+import { packageRoot } from "../../environment/paths";
+import { loadModule } from "../../utils/loadModule";
 import { addCorsHeaders } from "./origin";
+import type { PrimusClientClass } from "./primusSurface";
+
+/** The library that speaks the wire format for clients, in browsers and in node. */
+const LIBRARY = path.join(packageRoot, "src", "assets", "primus.js");
+
+/** A server that is silent for so many intervals of its pings is gone. */
+const SILENT_INTERVALS = 1.5;
 
 /** The version of Primus whose wire format is spoken. */
 const PRIMUS_VERSION = "8.0.9";
@@ -78,4 +90,29 @@ function send(
     "Content-Length": Buffer.byteLength(body),
   });
   res.end(req.method === "HEAD" ? undefined : body);
+}
+
+/** The source for browsers: it defines `Primus`. */
+export function browserLibrary(): string {
+  const settings = JSON.stringify(settingsOf()).replace(/</g, "\\u003c");
+  return `(function (root, module) {
+${fs.readFileSync(LIBRARY, "utf8")}
+root.Primus = definePrimus(root.WebSocket, ${settings});
+})(typeof window === "object" ? window : globalThis);
+`;
+}
+
+/** The same as a class for node. */
+export function nodeClientClass(): PrimusClientClass {
+  const define = loadModule(LIBRARY).default as (
+    socket: typeof WebSocket,
+    settings: object,
+  ) => PrimusClientClass;
+  return define(WebSocket, settingsOf());
+}
+
+function settingsOf() {
+  const { pathname, pingInterval } = specOf();
+  const pingTimeout = Math.round(Number(pingInterval) * SILENT_INTERVALS);
+  return { pathname, pingTimeout };
 }

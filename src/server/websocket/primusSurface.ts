@@ -1,14 +1,7 @@
 /** What `api.servers.servers.websocket.server` offers: the parts of a Primus server that projects use. */
 import { EventEmitter } from "node:events";
 import type { Spark } from "./spark";
-
-export interface PrimusHost {
-  readonly sparks: ReadonlySet<Spark>;
-  /** The source of the browser library. */
-  library(): string;
-  /** The library's client, for node. */
-  clientClass(): PrimusClientClass;
-}
+import type { WebSocketServer } from "./webSocketServer";
 
 /** A client as the browser library and `Socket` make it. */
 export interface PrimusClient extends EventEmitter {
@@ -25,7 +18,7 @@ export type PrimusClientClass = new (
 
 /** Emits `connection` and `disconnection`, each with the spark. */
 export class PrimusSurface extends EventEmitter {
-  constructor(private readonly host: PrimusHost) {
+  constructor(private readonly host: WebSocketServer) {
     super();
   }
 

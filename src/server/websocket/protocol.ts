@@ -1,4 +1,4 @@
-/** The wire format of Primus, as data: what a frame's text means, and the texts of what is sent. Knows no sockets. */
+/** The wire format, as data: what the text of a message means, the fields of replies, and frames. Knows no sockets. */
 import { jsonForClients } from "../../log/clientJson";
 import { JsonLimitError, parseJsonRequest } from "../jsonRequest";
 
@@ -83,4 +83,73 @@ function word(value: unknown): string {
   return typeof value === "object" && value !== null
     ? JSON.stringify(value)
     : String(value);
+}
+
+/** What is sent: the fields of version 29, in its order. */
+export type Message = { [field: string]: any };
+
+/**
+ * The message as it is sent, with `context` and `messageId`; a message for many members of a room has all it needs and
+ * is the same object, so that it is encoded once.
+ */
+export function completed(message: Message, messageId: unknown): Message {
+  const { context, error } = message;
+  if (context && context !== "response" && !error) return message;
+  const own: Message =
+    typeof message.toJSON === "function" ? message.toJSON() : message;
+  const copy: Message = { ...own };
+  if (!copy.context) copy.context = "response";
+  if (copy.context === "response" && !copy.messageId)
+    copy.messageId = messageId;
+  return copy;
+}
+
+/** A response that is no object: the client needs one, to know what it answers. */
+export function asObject(response: unknown, isError: boolean): Message {
+  if (
+    typeof response === "object" &&
+    response !== null &&
+    !Array.isArray(response) &&
+    !Buffer.isBuffer(response)
+  )
+    return response;
+  return isError ? { error: response } : { data: response };
+}
+
+export function verbSuccess(data: unknown): Message {
+  return { status: "OK", context: "response", data };
+}
+
+export function verbFailure(
+  error: unknown,
+  fields: Record<string, unknown>,
+): Message {
+  const text = String(error);
+  return { status: text, error: text, context: "response", data: fields };
+}
+
+const FINAL_TEXT = 0x81;
+
+/**
+ * A text message as one unmasked, uncompressed frame (RFC 6455), made without `ws`, so that many clients share the buffer.
+ * The bytes must not be changed afterwards.
+ */
+export function textFrame(text: string): Buffer {
+  const length = Buffer.byteLength(text);
+  const offset = length < 126 ? 2 : length < 65_536 ? 4 : 10;
+  const frame = Buffer.allocUnsafe(offset + length);
+  frame[0] = FINAL_TEXT;
+  if (offset === 2) frame[1] = length;
+  else if (offset === 4) {
+    frame[1] = 126;
+    frame.writeUInt16BE(length, 2);
+  } else {
+    frame[1] = 127;
+    frame.writeUInt32BE(Math.floor(length / 2 ** 32), 2);
+    frame.writeUInt32BE(length % 2 ** 32, 6);
+  }
+  // as many bytes as characters: ASCII, for which latin1 is the quicker way
+  if (length === text.length) frame.write(text, offset, "latin1");
+  else frame.write(text, offset, "utf8");
+  return frame;
 }

@@ -6,29 +6,13 @@ import { answerFields } from "../../connection/roomVerbs";
 import { beginContext, isContextOn } from "../../context/context";
 import { shownToClients } from "../../log/exposure";
 import type { ActionheroLogLevel } from "../../log/log";
-import { wordsOf, type Request } from "./protocol";
-import { verbFailure, verbSuccess } from "./replies";
+import { verbFailure, verbSuccess, wordsOf, type Request } from "./protocol";
 import type { Spark } from "./spark";
-
-/** The part of the server that requests need. */
-export interface RequestServer {
-  processAction(connection: Connection): Promise<unknown>;
-  processFile(connection: Connection): Promise<void>;
-  sendMessage(
-    connection: Connection,
-    message: any,
-    messageId?: string | number,
-  ): Promise<void>;
-  log(message: string, severity?: ActionheroLogLevel, data?: any): void;
-  /** Resolves when the actions and files of a client are answered, or after `general.shutdownTimeout`. */
-  answered(spark: Spark): Promise<void>;
-  /** A request is done: whoever waits for the client to be idle looks again. */
-  afterWork(spark: Spark): void;
-}
+import type { WebSocketServer } from "./webSocketServer";
 
 /** @returns a promise for the end of what the request asks for */
 export function handleRequest(
-  server: RequestServer,
+  server: WebSocketServer,
   spark: Spark,
   connection: Connection,
   request: Request,
@@ -41,7 +25,7 @@ export function handleRequest(
 }
 
 function answer(
-  server: RequestServer,
+  server: WebSocketServer,
   spark: Spark,
   connection: Connection,
   request: Request,
@@ -58,7 +42,7 @@ function answer(
 
 /** Answer a request that was not even parsed. */
 export function refuseRequest(
-  server: RequestServer,
+  server: WebSocketServer,
   connection: Connection,
   { reason, messageId }: { reason: string; messageId: unknown },
 ): void {
@@ -67,7 +51,7 @@ export function refuseRequest(
 }
 
 function runAction(
-  server: RequestServer,
+  server: WebSocketServer,
   connection: Connection,
   params: unknown,
   messageId: string,
@@ -90,7 +74,7 @@ function paramsOf(params: unknown): Record<string, unknown> {
 
 /** One after the other for each client, and only when it has taken the last: whole files are held in memory. */
 function sendFile(
-  server: RequestServer,
+  server: WebSocketServer,
   spark: Spark,
   connection: Connection,
   { file, encoding }: Request,
@@ -119,7 +103,7 @@ function sendFile(
 }
 
 async function serveFile(
-  server: RequestServer,
+  server: WebSocketServer,
   connection: Connection,
 ): Promise<void> {
   try {
@@ -133,14 +117,14 @@ async function serveFile(
 }
 
 interface Client {
-  server: RequestServer;
+  server: WebSocketServer;
   spark: Spark;
   connection: Connection;
 }
 
 /** In the order in which they come: a client may say something in a room that it has just asked to join. */
 function runVerb(
-  server: RequestServer,
+  server: WebSocketServer,
   spark: Spark,
   connection: Connection,
   request: Request,
@@ -181,21 +165,21 @@ async function answerVerb(
 }
 
 /** What the client reads of the error of a verb; the log has what is hidden. */
-function shownFailure(server: RequestServer, thrown: unknown): unknown {
+function shownFailure(server: WebSocketServer, thrown: unknown): unknown {
   const { error, id } = shownToClients(thrown);
   if (id !== undefined)
     server.log(`a verb failed: ${String(thrown)}`, "error", { errorId: id });
   return error;
 }
 
-function done(server: RequestServer, spark: Spark): void {
+function done(server: WebSocketServer, spark: Spark): void {
   spark.endWork();
   server.afterWork(spark);
 }
 
 /** The answer could not be made or sent: an answer it must be, or the client waits. */
 function fail(
-  server: RequestServer,
+  server: WebSocketServer,
   connection: Connection,
   messageId: string,
 ): void {

@@ -1,23 +1,17 @@
 /** Ends all clients, those that wait for an answer after it. */
 import type { Spark } from "./spark";
+import type { WebSocketServer } from "./webSocketServer";
 
 /** How long a client that has taken everything may think about its goodbye, in ms. */
 const GOODBYE_MS = 1_000;
 const CHECK_MS = 100;
-
-export interface ShutdownHost {
-  readonly sparks: ReadonlySet<Spark>;
-  isBusy(spark: Spark): boolean;
-  /** Say goodbye on the wire. */
-  end(spark: Spark): void;
-}
 
 export class Shutdown {
   private readonly endedAt = new Map<Spark, number>();
   private finish: () => void = () => undefined;
   private cut = 0;
 
-  constructor(private readonly host: ShutdownHost) {}
+  constructor(private readonly host: WebSocketServer) {}
 
   /**
    * Resolves when all clients are gone.

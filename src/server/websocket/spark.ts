@@ -4,14 +4,11 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Connection } from "../../connection/connection";
+import { httpFactsOf, toError } from "../../errors";
 import { encodeOnce } from "../../chat/payload";
 import { ByteShare, FREE_BYTES, OVERLOADED_TEXT } from "../heldBytes";
-import { textFrame } from "./frame";
-import { CLOSE_NOTICE, encode } from "./protocol";
-import { queryOf } from "./query";
-import { RateWindow } from "./rateWindow";
-import { Sequence } from "./sequence";
-import type { SparkSocket } from "./sparkSocket";
+import type { Clients } from "./clients";
+import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
 
 /** Why a client is cut; the code is that of the websocket protocol. */
 export interface CloseReason {
@@ -24,25 +21,17 @@ export interface Refusal extends CloseReason {
   message?: string;
 }
 
-/** The server: its settings, read when used, and what it is told. */
-export interface SparkOwner {
-  readonly maxBufferedBytes: number;
-  readonly maxMessagesPerSecond: number;
-  readonly maxLength: number;
-  /** How long a client that is behind may take nothing at all, in ms. */
-  readonly stalledMs: number;
-  /** A text message. @returns a promise for the end of what it asks for */
-  onText(spark: Spark, text: string): Promise<unknown> | undefined;
-  /** A text message that there is no room for. */
-  onOverload(spark: Spark, text: string): void;
-  /** It broke a limit: to be logged, and its connection to be destroyed. */
-  onCut(spark: Spark, why: CloseReason): void;
-  /** The websocket is gone. */
-  onGone(spark: Spark): void;
-  newId(): string;
-}
-
 export type SparkAddress = { ip: string; port: number | string };
+
+/** How long a client that was cut may take to read why, in ms. */
+const CUT_MS = 1000;
+
+/** RFC 6455, section 5.5: a control frame has 125 bytes, two of which are the code. */
+const MAX_REASON_BYTES = 123;
+
+const POLICY_VIOLATION = 1008;
+const INTERNAL_ERROR = 1011;
+const TRY_AGAIN_LATER = 1013;
 
 /** Messages that are worked on before reading waits for them. */
 const MAX_PENDING = 64;
@@ -57,8 +46,47 @@ const SMALL_BYTES = 1024;
 /** Of the frame of a client: two bytes, and its mask. */
 const FRAME_HEAD_BYTES = 6;
 
+/** Counts what happens within a second. */
+class RateWindow {
+  private start = 0;
+  private count = 0;
+
+  /**
+   * Count one more.
+   * @param limit how many a second may have; 0: any number, and nothing is counted
+   * @returns whether it is one too many
+   */
+  isExceeded(limit: number): boolean {
+    if (!(limit > 0)) return false;
+    const now = Date.now();
+    if (now - this.start >= 1000) {
+      this.start = now;
+      this.count = 0;
+    }
+    return ++this.count > limit;
+  }
+}
+
+/** Does tasks one after the other, the first one at once. */
+class Sequence {
+  private last: Promise<void> | undefined = undefined;
+
+  /**
+   * @param task must not fail
+   * @returns a promise for its end
+   */
+  add(task: () => Promise<void>): Promise<void> {
+    const done = this.last ? this.last.then(task) : task();
+    this.last = done;
+    void done.then(() => {
+      if (this.last === done) this.last = undefined;
+    });
+    return done;
+  }
+}
+
 export class Spark extends EventEmitter {
-  readonly owner: SparkOwner;
+  readonly owner: Clients;
   readonly ws: SparkSocket;
   readonly headers: IncomingHttpHeaders;
   readonly address: SparkAddress;
@@ -95,7 +123,7 @@ export class Spark extends EventEmitter {
   private readonly rate = new RateWindow();
 
   constructor(
-    owner: SparkOwner,
+    owner: Clients,
     ws: SparkSocket,
     req: IncomingMessage,
     address: SparkAddress,
@@ -405,4 +433,94 @@ function encodeFrame(value: object): Buffer {
 
 function flush(spark: Spark): void {
   spark.flush();
+}
+
+/** The websocket with a place for its spark, so that listeners need no closure per client. */
+export class SparkSocket extends WebSocket {
+  spark: Spark | undefined = undefined;
+
+  /** Replies that wait for the end of the tick go first. */
+  override close(code?: number, reason?: string | Buffer): void {
+    const { spark } = this;
+    if (!spark) return super.close(code, reason);
+    spark.flush();
+    if (code === 1009 && reason === undefined)
+      reason = `message too big (limit ${spark.owner.maxLength} bytes)`;
+    super.close(code, reason);
+  }
+
+  /** Tell a spark everything that comes. */
+  attach(spark: Spark): void {
+    this.spark = spark;
+    this.on("message", onMessage);
+    // after ws, which has told of the messages that end in the chunk by then
+    spark.socket.on("data", (chunk: Buffer) => spark.arrive(chunk.length));
+    this.on("ping", onControlFrame);
+    this.on("pong", onControlFrame);
+    this.on("error", onError);
+    this.on("close", onClose);
+  }
+
+  /** Keep nothing of what still comes, not even the client's answer to the close frame. */
+  discardInput(): void {
+    const { socket, isCompressed } = this.spark!;
+    socket.removeAllListeners("data").resume();
+    // the compressor may still have what comes before the close frame
+    if (!isCompressed) socket.end();
+    const timer = setTimeout(() => this.terminate(), CUT_MS).unref();
+    socket.once("close", () => clearTimeout(timer));
+  }
+}
+
+function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
+  (this as SparkSocket).spark!.receive(data as Buffer, isBinary);
+}
+
+function onControlFrame(this: WebSocket, data: Buffer): void {
+  (this as SparkSocket).spark!.receiveControl(data.length);
+}
+
+/** Broken frames and broken sockets; ws has closed it already, with a code that says why. */
+function onError(): void {}
+
+function onClose(this: WebSocket): void {
+  const { spark } = this as SparkSocket;
+  spark!.forgetUnfinished();
+  spark!.owner.onGone(spark!);
+  spark!.emit("end");
+}
+
+/**
+ * How a client is told that the `create` middleware refused it: by the message of an error that has a status; any other
+ * may hold what clients must not see.
+ */
+export function refusalOf(error: unknown): Refusal {
+  const { status = 0 } = httpFactsOf(error);
+  if (status < 400)
+    return { code: INTERNAL_ERROR, reason: "connection refused" };
+  const { message } = toError(error);
+  return { code: closeCodeOf(status), reason: shorten(message), message };
+}
+
+function closeCodeOf(status: number): number {
+  if (status === 429 || status === 503) return TRY_AGAIN_LATER;
+  return status < 500 ? POLICY_VIOLATION : INTERNAL_ERROR;
+}
+
+function shorten(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= MAX_REASON_BYTES) return text;
+  let end = MAX_REASON_BYTES;
+  while ((bytes[end]! & 0xc0) === 0x80) end--; // not within a character
+  return bytes.toString("utf8", 0, end);
+}
+
+/** The params of a URL; the last one of a name. */
+export function queryOf(url: string): Record<string, string> {
+  const mark = url.indexOf("?");
+  const query = Object.create(null) as Record<string, string>;
+  if (mark === -1) return query;
+  for (const [name, value] of new URLSearchParams(url.slice(mark)))
+    query[name] = value;
+  return query;
 }

@@ -1,15 +1,26 @@
-/** Decides which upgrade requests become websockets. */
-import type { IncomingMessage, Server } from "node:http";
+/** The way in: the path on the web server's listeners where websockets begin, and who may begin one. */
+import type {
+  IncomingMessage,
+  Server as HttpServer,
+  ServerResponse,
+} from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { settings } from "../../config/settings";
+import { Server as TlsServer } from "node:tls";
+import { WebSocketServer as WsServer } from "ws";
+import { settings, type WebsocketSettings } from "../../config/settings";
 import type {
   AuthorizationRequest,
   PrimusOptions,
 } from "../../config/settingTypes";
-import { httpFactsOf, toError, type HttpErrorHeaders } from "../../errors";
+import {
+  ActionheroError,
+  httpFactsOf,
+  toError,
+  type HttpErrorHeaders,
+} from "../../errors";
 import { isThenable } from "../../utils/promises";
 import { shownToClients } from "../../log/exposure";
-import type { ActionheroLogLevel } from "../../log/log";
 import { normalizeTarget } from "../requestTarget";
 import {
   admit,
@@ -17,23 +28,24 @@ import {
   RETRY_AFTER_SECONDS,
   STARTING_TEXT,
 } from "../booting";
-import { hasOtherTakers } from "../handOver";
+import { hasOtherTakers, takeBack } from "../handOver";
 import { refuseSocket as refuse } from "../refuseSocket";
-import { isBelow, websocketPath } from "./plainRequests";
+import { answerPlainRequest, isBelow, websocketPath } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
-import { queryOf } from "./query";
-import { serveWithoutUpgrade } from "./serveWithoutUpgrade";
-import type { SparkAddress } from "./spark";
+import { queryOf, SparkSocket } from "./spark";
+import type { WebSocketServer } from "./webSocketServer";
 
 /** How long the project's `authorization` may think, in ms. */
 const AUTHORIZATION_MS = 10_000;
 
-export interface UpgradeHost {
-  addressOf(req: IncomingMessage): SparkAddress;
-  allowsHost(req: IncomingMessage): boolean;
-  /** Whether a page of another site makes the browser send its cookies. */
-  isForged(req: IncomingMessage): boolean;
-  log(message: string, severity?: ActionheroLogLevel, data?: any): void;
+type Interceptor = (req: IncomingMessage, res: ServerResponse) => boolean;
+
+/** The web server, as far as it is needed. */
+export interface WebListener {
+  server: HttpServer;
+  /** Its second listener, if it has one. */
+  httpsServer?: HttpServer;
+  interceptors?: Interceptor[];
 }
 
 type UpgradeHandler = (
@@ -47,8 +59,102 @@ interface AskingServer {
   shouldUpgradeCallback?: (req: IncomingMessage) => boolean;
 }
 
+export class Gate {
+  private readonly ws: WsServer;
+  private readonly upgrades: UpgradeListener[];
+  private readonly interceptor: Interceptor;
+  /** For answers that are just being made. */
+  private readonly cookies = new WeakMap<IncomingMessage, string>();
+
+  constructor(
+    private readonly web: WebListener,
+    private readonly host: WebSocketServer,
+  ) {
+    const { server, bind, closeTimeout } = settings().websocket;
+    this.ws = new WsServer({
+      noServer: true,
+      clientTracking: false,
+      WebSocket: SparkSocket,
+      maxPayload: server.maxLength,
+      perMessageDeflate: deflateOf(server.compression),
+      // of @types/ws not yet known: how long a peer may take to answer a close
+      ...{ closeTimeout },
+    });
+    this.upgrades = listenersOf(web, bind).map(
+      (listener) =>
+        new UpgradeListener(listener, host, (...upgrade) =>
+          this.accept(...upgrade),
+        ),
+    );
+    this.ws.on("headers", (headers, req) => {
+      const cookie = this.cookies.get(req);
+      if (cookie !== undefined) headers.push(`Set-Cookie: ${cookie}`);
+    });
+    // a name that is not allowed is the web server's affair, which redirects to one that is
+    this.interceptor = (req, res) =>
+      host.allowsHost(req) &&
+      answerPlainRequest(req, res, () => host.library());
+    web.interceptors?.push(this.interceptor);
+  }
+
+  /** Refuse everybody who comes from now on. */
+  refuse(): void {
+    for (const upgrades of this.upgrades) upgrades.isStopping = true;
+  }
+
+  close(): void {
+    for (const upgrades of this.upgrades) upgrades.detach();
+    const { interceptors } = this.web;
+    const at = interceptors?.indexOf(this.interceptor) ?? -1;
+    if (at !== -1) interceptors!.splice(at, 1);
+    this.ws.close();
+  }
+
+  private accept(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { fingerprint, setCookie } = this.host.identify(req);
+    if (setCookie !== undefined) this.cookies.set(req, setCookie);
+    this.ws.handleUpgrade(req, socket, head, (ws: unknown) =>
+      this.host.onSocket(ws as SparkSocket, req, fingerprint),
+    );
+  }
+}
+
+/**
+ * The listeners of the web server that websockets may come by.
+ * @throws ActionheroError AH_SERVER_START when it has none of the kind that is asked for
+ */
+function listenersOf(
+  { server, httpsServer }: WebListener,
+  bind: WebsocketSettings["bind"],
+): HttpServer[] {
+  const all = httpsServer ? [server, httpsServer] : [server];
+  const found = all.filter(
+    (listener) =>
+      bind === undefined || bind === (isTls(listener) ? "https" : "http"),
+  );
+  if (found.length > 0) return found;
+  throw new ActionheroError(
+    "AH_SERVER_START",
+    `websocket.bind is "${bind}", but the web server does not listen for ${bind}`,
+  );
+}
+
+function isTls(listener: HttpServer): boolean {
+  return listener instanceof TlsServer;
+}
+
+/**
+ * Off unless asked for: it multiplies the cost of a message. The state of a compressor is not kept between messages,
+ * as that takes some 300 KB for each client; an object of options for `ws` can say otherwise.
+ */
+function deflateOf(compression: WebsocketSettings["server"]["compression"]) {
+  if (compression === true)
+    return { serverNoContextTakeover: true, clientNoContextTakeover: true };
+  return compression || false;
+}
+
 /** One listener of an HTTP server's `upgrade`, beside those that others have. */
-export class UpgradeListener {
+class UpgradeListener {
   /** Refuse everybody: the server is stopping. */
   isStopping = false;
   private readonly askedBefore: AskingServer["shouldUpgradeCallback"];
@@ -57,8 +163,8 @@ export class UpgradeListener {
 
   /** @param accept called for a request that may become a websocket */
   constructor(
-    private readonly server: Server,
-    private readonly host: UpgradeHost,
+    private readonly server: HttpServer,
+    private readonly host: WebSocketServer,
     private readonly accept: UpgradeHandler,
   ) {
     server.on("upgrade", this.listener);
@@ -173,7 +279,7 @@ function asksForWebsocket({ headers }: IncomingMessage): boolean {
 }
 
 /** The hook has failed instead of deciding: what clients read of that is what they read of any error. */
-function refuseFailed(socket: Duplex, thrown: unknown, host: UpgradeHost) {
+function refuseFailed(socket: Duplex, thrown: unknown, host: WebSocketServer) {
   const { error, id } = shownToClients(thrown);
   const { message } = toError(error);
   const { status, headers } = httpFactsOf(error);
@@ -204,4 +310,37 @@ function refuseUnauthorized(
   const status = Number(statusCode);
   const body = JSON.stringify({ error: message ?? "not authorized" });
   refuse(socket, status >= 400 && status < 600 ? status : 401, body, headers);
+}
+
+/**
+ * Let the HTTP server treat a request as if it had not asked for an upgrade, as it does when nobody listens for any:
+ * some clients offer HTTP/2 on every request (`Upgrade: h2c`), and are content with an answer in HTTP/1.
+ *
+ * Only for versions of Node that do not ask whether to upgrade. Its bytes are put back and the socket is handed to the
+ * server again; emitting `connection` is node's way for that.
+ */
+function serveWithoutUpgrade(
+  server: HttpServer,
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
+  const lines = [`${req.method} ${req.url} HTTP/${req.httpVersion}`];
+  for (let i = 0; i < req.rawHeaders.length; i += 2) {
+    const name = req.rawHeaders[i]!;
+    let value = req.rawHeaders[i + 1]!;
+    if (/^(?:upgrade|http2-settings)$/i.test(name)) continue;
+    if (/^connection$/i.test(name))
+      value = value
+        .split(",")
+        .map((option) => option.trim())
+        .filter((option) => !/^(?:upgrade|http2-settings)$/i.test(option))
+        .join(", ");
+    if (value !== "") lines.push(`${name}: ${value}`);
+  }
+  const bytes = Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
+  socket.unshift(Buffer.concat([bytes, head]));
+  takeBack(socket as Socket);
+  const isSecure = "encrypted" in socket;
+  server.emit(isSecure ? "secureConnection" : "connection", socket);
 }

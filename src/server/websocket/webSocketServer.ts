@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
+import { config } from "../../config/config";
 import { settings } from "../../config/settings";
 import type { PrimusOptions } from "../../config/settingTypes";
 import { serializeError } from "../../config/serializeError";
@@ -17,7 +18,7 @@ import { isGuarded } from "../csrf";
 import { identifyUpgrade, type Identity } from "../identity";
 import { isAllowedHost } from "../requestHost";
 import { Server } from "../server";
-import { Clients, type ClientsHost } from "./clients";
+import { Clients } from "./clients";
 import {
   compileClient,
   renderClient,
@@ -25,27 +26,33 @@ import {
   type ClientScriptOptions,
 } from "./clientScript";
 import { answerOf } from "./files";
-import { refusalOf } from "./refusal";
-import { Gate, type GateHost, type WebListener } from "./gate";
 import { Heartbeat } from "./heartbeat";
-import { browserLibrary, nodeClientClass } from "./library";
 import { mayUseCookie } from "./origin";
+import { browserLibrary, nodeClientClass } from "./plainRequests";
 import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
-import { asObject, completed } from "./replies";
-import { Shutdown, type ShutdownHost } from "./shutdown";
-import type { CloseReason, Spark, SparkAddress } from "./spark";
-import type { SparkSocket } from "./sparkSocket";
-import { checkConfig } from "./websocketConfig";
+import { asObject, completed } from "./protocol";
+import { Shutdown } from "./shutdown";
+import {
+  refusalOf,
+  type CloseReason,
+  type Spark,
+  type SparkAddress,
+  type SparkSocket,
+} from "./spark";
+import { Gate, type WebListener } from "./upgrade";
+
+/** Options of Primus that would change the wire format. */
+const FIXED: Record<string, { allowed: unknown[]; spoken: string }> = {
+  transformer: { allowed: ["websockets", "ws"], spoken: "websockets" },
+  parser: { allowed: ["json"], spoken: "JSON" },
+};
 
 const STOPPING: CloseReason = {
   code: 1001,
   reason: "the server is shutting down",
 };
 
-export class WebSocketServer
-  extends Server
-  implements ClientsHost, GateHost, ShutdownHost
-{
+export class WebSocketServer extends Server {
   /** What v29's projects know as the Primus server. */
   declare server: PrimusSurface | undefined;
 
@@ -346,4 +353,36 @@ export class WebSocketServer
 
 function isAnswering({ connection, unsentFiles }: Spark): boolean {
   return unsentFiles > 0 || (connection?.pendingActions ?? 0) > 0;
+}
+
+/** @throws ActionheroError AH_CONFIG for options that ask for something that is not there */
+function checkConfig(): void {
+  const { bind } = settings().websocket;
+  const server = (config.websocket?.server ?? {}) as PrimusOptions;
+  if (![undefined, "http", "https"].includes(bind))
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "websocket.bind can only be 'http' or 'https'",
+    );
+  for (const [option, { allowed, spoken }] of Object.entries(FIXED)) {
+    const value = server[option];
+    if (value === undefined || value === null) continue;
+    if (typeof value === "string" && allowed.includes(value.toLowerCase()))
+      continue;
+    throw new ActionheroError(
+      "AH_CONFIG",
+      `websocket.server.${option} cannot be set: clients are spoken to in ${spoken} only`,
+    );
+  }
+  const { plugin } = server;
+  if (plugin && !(typeof plugin === "object" && isEmpty(plugin))) {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "websocket.server.plugin cannot be set: there is no Primus to plug into",
+    );
+  }
+}
+
+function isEmpty(value: object): boolean {
+  return Object.keys(value).length === 0;
 }

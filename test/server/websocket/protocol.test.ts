@@ -1,12 +1,12 @@
 import * as fc from "fast-check";
 import * as ws from "ws";
-import { textFrame } from "../../../src/server/websocket/frame";
 import { isAllowedOrigin } from "../../../src/server/websocket/origin";
 import { isBelow } from "../../../src/server/websocket/plainRequests";
 import {
   decode,
   encode,
   wordsOf,
+  textFrame,
 } from "../../../src/server/websocket/protocol";
 
 describe("frames", () => {
