@@ -5,7 +5,6 @@ import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { beginContext, isContextOn } from "../../context/context";
 import { shownToClients } from "../../log/exposure";
-import type { ActionheroLogLevel } from "../../log/log";
 import { verbFailure, verbSuccess, wordsOf, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
