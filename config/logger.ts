@@ -31,6 +31,10 @@ export const DEFAULT = {
           buildFileLogger(folder, levelFromEnv()),
         ),
       ] as LoggerBuilder[],
+      // the lines on stdout: "text" for people, or "json", one document per line
+      format: "text" as "text" | "json",
+      // fields whose values no logger gets, of all lines: paths as in `general.filteredParams`
+      redact: [] as string[] | (() => string[]),
       // longer strings in params are cut in log lines
       maxLogStringLength: 100,
       // longer arrays in params are shown as their length
@@ -52,13 +56,16 @@ export const test = {
   },
 };
 
-/** Lines for people on stdout, coloured at a terminal. */
+/** Lines on stdout: by default for people, coloured at a terminal. */
 function buildConsoleLogger(level: ActionheroLogLevel = "info"): LoggerBuilder {
-  return (_config, { consoleFormat, ConsoleTransport }) =>
+  return (config, { consoleFormat, jsonFormat, ConsoleTransport }) =>
     winston.createLogger({
       level,
       levels: winston.config.syslog.levels,
-      format: consoleFormat(),
+      format:
+        config.logger.format === "json"
+          ? jsonFormat({ id: config.process.id })
+          : consoleFormat(),
       transports: [new ConsoleTransport()],
     });
 }

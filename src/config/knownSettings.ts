@@ -76,6 +76,8 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "general.rateLimit.perMs": ["number"],
   "general.rateLimit.proxies": ["number"],
   "general.rateLimit.requests": ["number"],
+  "logger.format": ['"text"', '"json"'],
+  "logger.redact": ["list", "function"],
   "socket.enabled": ["boolean"],
   "socket.port": ["number", "string"],
   "tasks.queues": ["list", "function"],

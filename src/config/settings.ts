@@ -391,6 +391,8 @@ const errors = view({
 });
 
 const logger = view({
+  format: () => config.logger?.format ?? "text",
+  redact: () => config.logger?.redact ?? NO_LIST,
   loggers: (): readonly unknown[] => config.logger?.loggers ?? NO_LIST,
   /** Undefined and null: strings are not cut. */
   maxLogStringLength: () => config.logger?.maxLogStringLength ?? Infinity,

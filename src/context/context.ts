@@ -80,6 +80,7 @@ export function switchContext(isOn: boolean): void {
   const storage = isOn ? new AsyncLocalStorage<WorkContext>() : undefined;
   state.storage = storage;
   currentWork.id = storage && (() => storage.getStore()?.id);
+  currentWork.begin = storage && ((id, run) => beginContext({ id }, run));
 }
 
 /** Ask before building what only a context needs. */

@@ -39,6 +39,19 @@ export function redactForLogging(value: unknown): unknown {
   return redact(value, paths);
 }
 
+/** The fields of a log line without what the paths of `config.logger.redact` name; an error stays one. */
+export function redactFields(fields: unknown): unknown {
+  if (typeof fields !== "object" || fields === null) return fields;
+  const paths = pathsOf(settings().logger.redact);
+  if (paths.length === 0) return fields;
+  if (isPlainObject(fields)) return redact(fields, paths);
+  const copy: Hash = { ...fields };
+  const shown = redact(copy, paths);
+  if (shown === copy) return fields;
+  // winston reads the message, stack and cause of errors, which are no fields that a copy would have
+  return Object.assign(Object.create(fields) as object, shown);
+}
+
 /** One value of a client as text: cut, and an object without the values that `config.general.filteredParams` names. */
 export function textForLogging(value: unknown): string | null | undefined {
   if (value === undefined || value === null) return value;

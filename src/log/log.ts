@@ -6,6 +6,7 @@ import type { ActionheroLogLevel } from "../config/settingTypes";
 import type { ActionheroConfigInterface } from "../config/types";
 import { writeDirectly } from "./directWrite";
 import { cutText } from "./escape";
+import { redactFields } from "./filters";
 import { loggerTools, type LoggerTools } from "./loggerTools";
 import { STYLES, stylesOf, type LogStyle } from "./styles";
 import { currentWork, withRequestId } from "./work";
@@ -36,17 +37,23 @@ export function log(
   data?: any,
 ): void {
   if (typeof message === "string") message = cutText(message);
-  let requestId = currentWork.id?.();
+  let isComplete = false;
   for (const logger of loggers) {
     const level = levelOf(logger, severity);
     if (!logger.isLevelEnabled(level)) continue;
-    if (requestId !== undefined) {
-      data = withRequestId(data, requestId);
-      requestId = undefined;
-    }
+    if (!isComplete) data = completeFields(data);
+    isComplete = true;
     const styles = level === severity ? undefined : stylesOf(severity);
     write(logger, { level, message, styles }, data);
   }
+}
+
+/** With the id of the work, and without what `config.logger.redact` names. */
+function completeFields(data: unknown): unknown {
+  const requestId = currentWork.id?.();
+  const fields =
+    requestId === undefined ? data : withRequestId(data, requestId);
+  return redactFields(fields);
 }
 
 interface Line {

@@ -54,8 +54,9 @@ function containsInOrder(text: string, parts: readonly string[]): boolean {
   return from <= text.length - last.length;
 }
 
-let compiledKey: string | undefined;
-let compiled: Step[] = [];
+/** Few lists are in use, each for many values. */
+const MAX_COMPILED = 8;
+const compiled = new Map<string, Step[]>();
 
 /**
  * A copy of a value without what the paths name; what lies beside them is shared. A path is names with dots between
@@ -63,12 +64,17 @@ let compiled: Step[] = [];
  * number of levels. A path goes through lists to each of their elements.
  */
 export function redact(value: unknown, paths: readonly string[]): unknown {
+  return walk(value, stepsOf(paths), new Set());
+}
+
+function stepsOf(paths: readonly string[]): Step[] {
   const key = paths.join("\n");
-  if (key !== compiledKey) {
-    compiled = compile(paths);
-    compiledKey = key;
+  let steps = compiled.get(key);
+  if (!steps) {
+    if (compiled.size >= MAX_COMPILED) compiled.clear();
+    compiled.set(key, (steps = compile(paths)));
   }
-  return walk(value, compiled, new Set());
+  return steps;
 }
 
 function compile(paths: readonly string[]): Step[] {

@@ -4,9 +4,22 @@ import { types } from "node:util";
 
 const KEY = Symbol.for("actionhero.log.work");
 
+/** Empty unless `general.context` is on. */
 interface CurrentWork {
-  /** The id of what is worked on; not there unless `general.context` is on. */
+  /** The id of what is worked on. */
   id?: () => string | undefined;
+  /** Run something that another process asked for, with the id that it has sent. */
+  begin?: <T>(id: string | undefined, run: () => T) => T;
+}
+
+/** Longer ids are not taken over, in characters. */
+const MAX_ID_LENGTH = 128;
+
+/** Whether something that another process has sent can be an id: it comes to every log line of the work. */
+export function isWorkId(value: unknown): value is string {
+  return (
+    typeof value === "string" && value !== "" && value.length <= MAX_ID_LENGTH
+  );
 }
 
 /** On `globalThis`, as several copies of the package log for one server. */

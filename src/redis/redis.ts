@@ -6,6 +6,7 @@ import { settings } from "../config/settings";
 import { ActionheroError, toError } from "../errors";
 import { jsonForClients } from "../log/clientJson";
 import { log } from "../log/log";
+import { currentWork } from "../log/work";
 import { publishText } from "./publish";
 import { untilHearing } from "./pubsub";
 import { awaitAnswer, failCall, isAwaited } from "./rpc";
@@ -55,6 +56,7 @@ async function doCluster<T>(
     method,
     connectionId,
     args,
+    requestId: currentWork.id?.(),
   };
   if (!waitForResponse) return (await redis.publish(payload)) as Result;
 

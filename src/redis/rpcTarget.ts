@@ -5,6 +5,7 @@ import { id } from "../config/config";
 import { settings } from "../config/settings";
 import { toError } from "../errors";
 import { log } from "../log/log";
+import { currentWork, isWorkId } from "../log/work";
 import { redis } from "./redis";
 import type { RemoteError } from "./rpc";
 import type { PubSubMessage } from "./types";
@@ -12,7 +13,15 @@ import type { PubSubMessage } from "./types";
 /** Handles `do` messages. */
 export async function answerCall(message: PubSubMessage): Promise<void> {
   if (message.connectionId && !isHeldHere(String(message.connectionId))) return;
+  const { begin } = currentWork;
+  if (!begin) return answer(message);
+  const { requestId } = message as { requestId?: unknown };
+  await begin(isWorkId(requestId) ? requestId : undefined, () =>
+    answer(message),
+  );
+}
 
+async function answer(message: PubSubMessage): Promise<void> {
   const messageId = String(message.messageId);
   const method = String(message.method);
   try {

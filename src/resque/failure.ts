@@ -1,12 +1,10 @@
 /** The text of jobs and of the failed list. */
+import { isWorkId } from "../log/work";
 import { openArgs } from "./notes";
 import type { ParsedJob } from "./types";
 
 /** Longest part of an odd class name that an error shows, in characters. */
 const MAX_CLASS_LENGTH = 200;
-
-/** Longer ids of requests are not taken over, in characters. */
-const MAX_ID_LENGTH = 128;
 
 /** A job from its text. It never throws; there is a `problem` when the job cannot be read. */
 export function parseJob(
@@ -31,15 +29,8 @@ export function parseJob(
   if (typeof notes?.id === "string" && notes.id !== "") job.id = notes.id;
   if (Number.isSafeInteger(notes?.attempt) && notes!.attempt! > 0)
     job.attempt = notes!.attempt;
-  if (isRequestId(notes?.request)) job.requestId = notes.request;
+  if (isWorkId(notes?.request)) job.requestId = notes.request;
   return { job };
-}
-
-/** It comes to every log line of the job. */
-function isRequestId(value: unknown): value is string {
-  return (
-    typeof value === "string" && value !== "" && value.length <= MAX_ID_LENGTH
-  );
 }
 
 /** Producers of other kinds write what they like; an object may not even have a text. */

@@ -21,6 +21,7 @@ import {
   context,
   HttpError,
   log,
+  redis,
   specHelper,
   task,
   type Process,
@@ -408,6 +409,39 @@ describe("with general.context", () => {
     expect(messages.join("\n")).toContain("not the first time");
   });
 
+  test("a call to the cluster goes on with the id, and one from outside of any work or without a usable id has its own", async () => {
+    const rpc = api as unknown as { seenInCall?: () => Promise<object> };
+    rpc.seenInCall = async () => {
+      await turn();
+      log("in the call");
+      return { ...seen() };
+    };
+    const call = () =>
+      redis.doCluster<any>("api.seenInCall", [], undefined, true);
+    addActions({ callOthers: { run: call } });
+    const { json, headers } = await web("/callOthers");
+    expect(json.id).toBe(headers["x-request-id"]);
+    expect(linesOf(json.id)[0].message).toBe("in the call");
+
+    expect((await call()).id).toMatch(UUID);
+    for (const requestId of ["", 5, "a".repeat(129)]) {
+      const before = lines.matching(/in the call/).length;
+      await redis.publish({
+        messageType: "do",
+        serverToken: config.general.serverToken,
+        messageId: "m",
+        method: "api.seenInCall",
+        requestId,
+      });
+      await until(() => lines.matching(/in the call/).length > before);
+      const [line] = lines.lines
+        .filter(({ message }) => message === "in the call")
+        .slice(-1);
+      expect(line.requestId).toMatch(UUID);
+    }
+    delete rpc.seenInCall;
+  });
+
   test("a logger that is kept writes the id from anywhere", async () => {
     let kept: WorkContext | undefined;
     addActions({
@@ -497,6 +531,11 @@ describe("without general.context", () => {
     expect(json.id).toBeUndefined();
     await task.enqueue("seenInTask", { word: "alone" });
     expect((await ran)[0]).toEqual({ attempt: 1 });
+    const publish = jest.spyOn(redis, "publish");
+    await redis.doCluster("api.log", ["from a node"]);
+    const [[sent]] = publish.mock.calls;
+    expect(JSON.parse(JSON.stringify(sent))).not.toHaveProperty("requestId");
+    publish.mockRestore();
     expect(lines.matching(/the word is off/)).toHaveLength(1);
     for (const line of lines.lines)
       expect(line).not.toHaveProperty("requestId");

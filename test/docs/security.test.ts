@@ -33,6 +33,7 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "general.context": "log lines of one request have one id",
   "general.drainDelay": "load balancers notice a stop before it happens",
   "health.enabled": "load balancers and containers ask how the process is",
+  "logger.format": "collectors of logs read JSON",
   "logger.loggers": "restarts leave one file",
   routes: "examples to start from",
   "tasks.unknownJobs": "jobs wait for the processes of a new version",

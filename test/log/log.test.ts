@@ -91,6 +91,37 @@ describe("log", () => {
     expect(written()).toMatchObject([{ message: "loud", level: "crit" }]);
   });
 
+  test("logger.redact keeps fields out of every line, whatever they lie in", async () => {
+    const redact = ["**.*password*", "headers.cookie"];
+    const { log, flushLogs } = load({ logger: { redact } });
+    const error = Object.assign(new Error("refused"), {
+      config: { headers: { a: 1 }, password: "secret" },
+    });
+    const fields = {
+      user: { newPassword: "secret" },
+      headers: { cookie: "c" },
+    };
+    log("fields", "info", fields);
+    log("an error", "error", error);
+    log("a text", "info", "password");
+    log("nothing of that kind", "info", { a: { b: 1 } });
+    await flushLogs();
+    expect(written()).toMatchObject([
+      {
+        user: { newPassword: "[FILTERED]" },
+        headers: { cookie: "[FILTERED]" },
+      },
+      {
+        message: "an error refused",
+        stack: error.stack,
+        config: { headers: { a: 1 }, password: "[FILTERED]" },
+      },
+      { message: "a text" },
+      { a: { b: 1 } },
+    ]);
+    expect(JSON.stringify([fields, error])).toContain("secret"); // the caller's own objects stay what they are
+  });
+
   test("data that JSON cannot show still gives a line", async () => {
     const { log, flushLogs } = load();
     const circular: Record<string, unknown> = {};
@@ -107,6 +138,24 @@ describe("log", () => {
     jest.resetModules();
     const { loggers } = require("../../src/log/log") as Log;
     expect(loggers).toHaveLength(2);
+  });
+
+  test("with logger.format json, the lines on stdout are JSON documents with the time, the level and the id of the process", () => {
+    process.env.ACTIONHERO_CONFIG_OVERRIDES = JSON.stringify({
+      logger: { format: "json" },
+    });
+    jest.resetModules();
+    const { loggers } = require("../../src/log/log") as Log;
+    const { id } = require("../../src/config/config") as { id: string };
+    const [{ format }] = loggers;
+    const info = { level: "info", message: "hello", a: 1 };
+    const done = format.transform(info, format.options) as unknown;
+    const line = (done as Record<symbol, string>)[Symbol.for("message")];
+    expect(JSON.parse(line)).toEqual({
+      ...{ level: "info", message: "hello", a: 1, id },
+      timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+    });
+    expect(line).not.toContain("\n");
   });
 
   describe("the console format", () => {

@@ -129,7 +129,8 @@ function describeLogger(builder: LoggerBuilder): Record<string, unknown> {
     ConsoleTransport: transport("ConsoleTransport"),
     FileTransport: transport("FileTransport"),
   };
-  const logger = builder({ process: { id: "id", env: "env" } }, tools) as {
+  const config = { process: { id: "id", env: "env" }, logger: {} };
+  const logger = builder(config, tools) as {
     level: unknown;
     levels: unknown;
     close?: () => void;

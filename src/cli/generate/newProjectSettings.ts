@@ -31,8 +31,8 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
     edits: [
       {
         file: "config/logger.ts",
-        find: "format: consoleFormat(),",
-        replace: "format: consoleFormat({ quote: true }),",
+        find: ": consoleFormat(),",
+        replace: ": consoleFormat({ quote: true }),",
       },
     ],
   },
@@ -311,6 +311,33 @@ export const production = {
   },
 
   {
+    setting: "logger.format",
+    v29: '"text"',
+    newProject: '"json"',
+    environments: ["production"],
+    reason: "collectors of logs read one JSON document per line",
+    edits: [
+      {
+        file: "config/logger.ts",
+        after: `      maxLogArrayLength: 10,
+    };
+  },
+};
+`,
+        insert: `
+export const production = {
+  [namespace]: () => {
+    return {
+      format: "json",
+    };
+  },
+};
+`,
+      },
+    ],
+  },
+
+  {
     setting: "logger.loggers",
     v29: "each start, of servers and commands, writes `<id>-<env>.log`",
     newProject:
@@ -332,6 +359,20 @@ export const production = {
         find: "filename: path.join(folder, `${id}-${env}.log`),",
         replace:
           "filename: path.join(folder, `${env}.log`),\n          commands: false,",
+      },
+    ],
+  },
+
+  {
+    setting: "logger.redact",
+    v29: "none",
+    newProject: "as `general.filteredParams`",
+    reason: "secrets must not be in log lines of the project's own either",
+    edits: [
+      {
+        file: "config/logger.ts",
+        find: "redact: [] as string[] | (() => string[]),",
+        replace: "redact: config.general.filteredParams,",
       },
     ],
   },
