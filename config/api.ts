@@ -53,6 +53,13 @@ export const DEFAULT = {
         // count requests for files, too
         files?: boolean;
       },
+      // refuse new work (HTTP 503, an error line, or the close code 1013) above these limits; null: never. `maxInFlight`: how many
+      // actions run; `maxEventLoopDelay`: ms; `maxHeapUsed`: bytes or, up to 1, a share of the heap's limit
+      overload: null as null | {
+        maxInFlight?: number;
+        maxEventLoopDelay?: number;
+        maxHeapUsed?: number;
+      },
       // numbers here give every action the params `limit` and `offset`, with these defaults; undefined: not there
       defaultLimit: undefined as number | undefined,
       defaultOffset: undefined as number | undefined,

@@ -86,6 +86,14 @@ export const DEFAULT = {
       rateLimited: (_connection: any, limit: any, _resetMs: number): any =>
         `too many requests (limit ${limit.requests} per ${limit.perMs} ms)`,
 
+      // the limits of `general.overload` are reached; a text gets the HTTP status 503
+      overloaded: (_data: any): any =>
+        "the server is overloaded, try again later",
+
+      // the action took longer than its `timeout` in ms; a text gets the HTTP status 503
+      timedOut: (_data: any, timeout: number): any =>
+        `the action did not end within ${timeout} ms`,
+
       // anything thrown by an action or its middleware; may change data.response
       genericError: async (_data: any, error: any): Promise<any> => error,
 

@@ -6,6 +6,9 @@ export const ERROR_CODES = {
     "a configuration file is missing, broken or contradicts another, or `general.serverToken` is missing",
   AH_BOOT: "an initializer, action, task, server or plugin could not be loaded",
   AH_ACTION: "an action run in-line ended with an error",
+  AH_ACTION_TIMEOUT: "an action did not end within its `timeout`",
+  AH_CLIENT_LEFT:
+    "the reason of `data.signal` when the client of an action has left",
   AH_SERVER_START: "a server could not listen",
   AH_REDIS_CONNECT: "redis could not be reached within `redis.connectTimeout`",
   AH_REDIS_TIMEOUT:
@@ -16,6 +19,7 @@ export const ERROR_CODES = {
   AH_CACHE_NOT_FOUND: "the cache key does not exist",
   AH_CACHE_EXPIRY: "an expiry given to the cache is no number of ms",
   AH_CACHE_DUMP: "a file given to `cache.dumpRead` is no dump of the cache",
+  AH_OVERLOADED: "new work is refused by `general.overload`",
   AH_CHAT: "a chat room operation was refused",
   AH_TASK: "a task could not be enqueued or run",
 } as const;
@@ -35,6 +39,20 @@ export class ActionheroError extends Error {
     super(message, options);
     this.name = "Error"; // `String(error)` is on the wire: v29 clients match on "Error: ..."
     this.code = code;
+  }
+}
+
+/** An error of the framework's own that is meant for clients, with the status and headers of its HTTP response. */
+export class StatusError extends ActionheroError {
+  readonly expose = true;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    readonly status: number,
+    readonly headers: HttpErrorHeaders = {},
+  ) {
+    super(code, message);
   }
 }
 

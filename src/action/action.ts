@@ -5,6 +5,7 @@ import { tableOf } from "../input/schemaPlan";
 import type { DeclaredInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
+import { MAX_TIMEOUT_MS } from "./cancellation";
 import { pagingParams } from "./paging";
 import { globalSafeParams } from "./safeParams";
 
@@ -28,6 +29,8 @@ export abstract class Action {
   middleware: string[] = [];
   /** Connection types (`"web"`, `"websocket"`, `"socket"`, ...) that may not run it. */
   blockedConnectionTypes: string[] = [];
+  /** How long it may take with its middleware, in ms, before its client is answered without it (default: any time). */
+  declare timeout?: number;
   /** The level of its log line when it ends without an error (default `"info"`). */
   logLevel: ActionheroLogLevel = "info";
   /** Web: answer with the mime type of the requested path's extension (default true). */
@@ -53,6 +56,11 @@ export abstract class Action {
       );
     if (typeof this.run !== "function")
       throw new Error(`action \`${this.name}\` has no run method`);
+    const { timeout } = this;
+    if (timeout !== undefined && !isTimeout(timeout))
+      throw new Error(
+        `the timeout of action \`${this.name}\` must be a number of ms`,
+      );
     if (
       api.connections &&
       (connectionVerbs as readonly string[]).includes(this.name)
@@ -77,4 +85,8 @@ export abstract class Action {
       }
     }
   }
+}
+
+function isTimeout(value: unknown): boolean {
+  return typeof value === "number" && value > 0 && value <= MAX_TIMEOUT_MS;
 }

@@ -1,6 +1,7 @@
 /** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
 import { api } from "../api";
 import { settings } from "../config/settings";
+import { StatusError } from "../errors";
 import { takeFailedCall, forgetCalls } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
@@ -16,8 +17,10 @@ import { applySchema } from "../input/schemaParams";
 import { planOf } from "../input/schemaPlan";
 import { isStandardSchema } from "../input/standardSchema";
 import type { Inputs, ParamsFrom } from "../input/types";
+import type { Overload } from "../overload/overload";
 import { isThenable } from "../utils/promises";
 import type { Action } from "./action";
+import { Cancellation, failureOf } from "./cancellation";
 import {
   isMistake,
   shownToClients,
@@ -33,13 +36,17 @@ import { errorLogLine, reportAction, type ErrorLogLine } from "./report";
 import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";
 
-/** How many actions of one connection may be pending unless the configuration says otherwise. */
-
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
 
 /** Live lists: middleware may add to them while they are gone through. */
 type MiddlewareNames = [global: readonly string[], local: readonly string[]];
+
+/** The actions that the server runs for itself. */
+const IN_LINE = "in-line-action";
+
+/** Not among the properties that `data` shows. */
+const CANCELLATION = Symbol("cancellation");
 
 /** A server, as far as actions need one; those of plugins may be objects without a base class. */
 interface Answering {
@@ -74,6 +81,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   actionStatus: ActionsStatus | null = null;
   /** For middleware to hand things to the action. */
   session: any = {};
+  private [CANCELLATION]: Cancellation | undefined = undefined;
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -88,6 +96,15 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   getPendingActionCount(): number {
     return this.connection.pendingActions;
+  }
+
+  /** Aborted when the `timeout` of the action has passed, and when the client leaves before the response. */
+  get signal(): AbortSignal {
+    return this.cancellation().signal;
+  }
+
+  private cancellation(): Cancellation {
+    return (this[CANCELLATION] ??= new Cancellation(this.connection));
   }
 
   /** Freeze the params: what an action was asked for stays what it was asked for. */
@@ -126,34 +143,47 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
     let thrown: unknown;
     let status = this.refusal();
+    const overload = status === undefined ? this.enter() : undefined;
     const counted = this.countRefused(status);
     if (counted && (thrown = await counted))
       status = ActionsStatus.GenericError;
     if (status === undefined) {
+      const { timeout } = this.actionTemplate!;
+      const timed = timeout ? this.cancellation() : undefined;
+      timed?.startTimer(timeout!);
       try {
         const middleware = this.middlewareNames();
-        if (middleware) await this.runMiddleware(middleware, "preProcessor");
+        if (middleware)
+          await this.within(this.runMiddleware(middleware, "preProcessor"));
         const checks = this.checkParams(sent);
-        if (checks) await checks;
+        if (checks) await this.within(checks);
         status = this.verdict();
         if (status === undefined) {
           let response: unknown = this.actionTemplate!.run(this);
-          if (isThenable(response)) response = await response;
+          if (isThenable(response)) response = await this.within(response);
           const output = outputOf(this.actionTemplate!);
           if (output) {
             response = fitted(this.actionTemplate!, output, response);
-            if (isThenable(response)) response = await response;
+            if (isThenable(response)) response = await this.within(response);
           }
           if (response !== undefined && response !== null)
             this.addToResponse(response);
-          if (middleware) await this.runMiddleware(middleware, "postProcessor");
+          if (middleware)
+            await this.within(this.runMiddleware(middleware, "postProcessor"));
           status = ActionsStatus.Complete;
         }
       } catch (error) {
-        thrown = error ?? new Error(`${this.action} threw ${String(error)}`);
-        status = ActionsStatus.GenericError;
+        thrown =
+          failureOf(error) ??
+          new Error(`${this.action} threw ${String(error)}`);
+        status =
+          thrown === timed?.timeout
+            ? ActionsStatus.TimedOut
+            : ActionsStatus.GenericError;
       }
+      timed?.stopTimer();
     }
+    overload?.leave();
     const failed = takeFailedCall(
       connection,
       status !== ActionsStatus.Complete,
@@ -177,6 +207,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
           : { error: wordedForClients(error) };
       errorId = shown.id;
       this.attachError(shown.error);
+      if (error instanceof StatusError) this.attachCode(error);
       if (
         status === ActionsStatus.MissingParams ||
         status === ActionsStatus.ValidatorErrors
@@ -239,7 +270,27 @@ export class ActionProcessor<ActionClass extends Action = any> {
     if (!actionTemplate) return ActionsStatus.UnknownAction;
     if (actionTemplate.blockedConnectionTypes?.includes(connection.type))
       return ActionsStatus.UnsupportedServerType;
-    return undefined;
+    const { overload } = api;
+    if (overload?.isOverloaded !== true || connection.type === IN_LINE)
+      return undefined;
+    overload.noteRefusal();
+    return ActionsStatus.Overloaded;
+  }
+
+  /** Count as running for `general.overload`; what an action runs in-line is a part of it. */
+  private enter(): Overload | undefined {
+    const { overload } = api;
+    if (!overload || this.connection.type === IN_LINE) return undefined;
+    overload.enter();
+    return overload;
+  }
+
+  /** Wait, but no longer than the action may take. */
+  private within<T>(work: PromiseLike<T>): PromiseLike<T> {
+    const cancellation = this[CANCELLATION];
+    return cancellation?.isTimed === true
+      ? cancellation.within(work, this.action)
+      : work;
   }
 
   /**
@@ -367,12 +418,19 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.duration = Date.now() - this.actionStartTime!;
     this.actionStatus = status;
     this.working = false;
+    this[CANCELLATION]?.end();
     reportAction(this, error, errorId);
   }
 
   private isAnswered(): boolean {
     const { connection, messageId } = this;
     return serverOf(connection)?.hasAnswered?.(connection, messageId) ?? false;
+  }
+
+  /** For clients of all transports: only HTTP has a status. */
+  private attachCode({ code }: StatusError): void {
+    const { response } = this as { response: unknown };
+    if (isOpenObject(response) && !("code" in response)) response.code = code;
   }
 
   private attachError(error: unknown): void {
@@ -422,6 +480,15 @@ class ParamsCall implements InputCall {
   text(): TextParams {
     return textOf(this.errors.connection, this.sent);
   }
+}
+
+function isOpenObject(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.isExtensible(value)
+  );
 }
 
 /** Whether an error is what was thrown, and not what `config.errors` made of it for the client. */

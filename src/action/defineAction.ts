@@ -62,6 +62,8 @@ export interface ActionDefinition<
   /** The HTTP methods of its automatic routes (default: all of them). */
   httpMethods?: readonly string[];
   blockedConnectionTypes?: string[];
+  /** How long it may take with its middleware, in ms (default: any time). */
+  timeout?: number;
   logLevel?: ActionheroLogLevel;
   matchExtensionMimeType?: boolean;
   toDocument?: boolean;

@@ -35,8 +35,6 @@ const OUTAGE_PAUSE_MS = 1000;
 /** The actions that the server runs for itself. */
 const IN_LINE = "in-line-action";
 
-const LEAVING = ["quit", "exit"];
-
 // KEYS: counter. ARGV: span in ms. Returns {count, ms until the counter goes}.
 // One step, because a counter that was left without an end would refuse its client for ever.
 const COUNT = defineOperation(`
@@ -93,14 +91,6 @@ export function countFile(connection: Connection): Promise<void> | undefined {
   return settings().general.rateLimit?.files === true
     ? countRequest(connection)
     : undefined;
-}
-
-/** The same for a verb; a client may always take its leave. */
-export function countVerb(
-  connection: Connection,
-  verb: string,
-): Promise<void> | undefined {
-  return LEAVING.includes(verb) ? undefined : countRequest(connection);
 }
 
 function checkSettings({ requests, perMs, by, proxies = 0 }: RateLimit): void {

@@ -16,6 +16,7 @@ import { jsonForLogging as toJson } from "../log/json";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
 import type { ActionProcessor } from "./actionProcessor";
+import { hasClientLeft } from "./cancellation";
 import { ActionsStatus } from "./status";
 
 /** What `config.errors.serializers.actionProcessor` answers. */
@@ -75,7 +76,7 @@ function report(
     level = formatted.logLevel ?? "error";
     errorFields = formatted.errorFields;
   }
-  const toReport = failed && isReported(data);
+  const toReport = failed && isReported(data) && !hasClientLeft(error);
   const toLog =
     willLog(level) && !(failed && isOnlyCounted(data, error, level));
   if (!toReport && !toLog) return;
@@ -150,6 +151,7 @@ function isOnlyCounted(
 ): boolean {
   const isTooMuch =
     actionStatus === ActionsStatus.TooManyRequests ||
+    actionStatus === ActionsStatus.Overloaded ||
     httpFactsOf(error).status === TOO_MANY_REQUESTS;
   if (!isTooMuch) return false;
   const { type, remoteIP: to } = connection;
@@ -167,6 +169,7 @@ function sourceOf(connection: Connection): object {
 }
 
 function isReported(data: ActionProcessor): boolean {
+  if (data.actionStatus === ActionsStatus.Overloaded) return false; // one flood would be as many reports
   if (data.actionStatus !== ActionsStatus.UnknownAction) return true;
   return settings().errors.reportUnknownActions;
 }

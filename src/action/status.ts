@@ -1,5 +1,7 @@
 /** How an action ended, and the error that this gives the client. */
 import { errorMessage, type ErrorName } from "../config/errorMessage";
+import { StatusError, type ErrorCode } from "../errors";
+import { RETRY_AFTER_SECONDS } from "../overload/overload";
 import { isThenable } from "../utils/promises";
 
 /** The order is public: users compare with the numbers. */
@@ -12,6 +14,8 @@ export enum ActionsStatus {
   UnsupportedServerType,
   MissingParams,
   ValidatorErrors,
+  Overloaded,
+  TimedOut,
 }
 
 /** The facts that error messages are made from; the whole ActionProcessor is handed to `config.errors`. */
@@ -19,6 +23,7 @@ export interface StatusFacts {
   missingParams: string[];
   validatorErrors: any[];
   connection: { type: string; otherMethods?: string[] };
+  actionTemplate?: { timeout?: number } | null;
 }
 
 /**
@@ -43,9 +48,13 @@ function toWordedError(worded: unknown): unknown {
 
 /** A stack would show nothing but the framework, and costs more than all else of answering a 404. */
 export function withoutStack(text: string): Error {
+  return withoutTrace(() => new Error(text));
+}
+
+function withoutTrace<E extends Error>(make: () => E): E {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
-  const error = new Error(text);
+  const error = make();
   Error.stackTraceLimit = stackTraceLimit;
   return error;
 }
@@ -72,7 +81,25 @@ function messageFor(
       return call("missingParams", data, data.missingParams);
     case ActionsStatus.ValidatorErrors:
       return call("invalidParams", data, data.validatorErrors);
+    case ActionsStatus.Overloaded:
+      return unavailable("AH_OVERLOADED", call("overloaded", data));
+    case ActionsStatus.TimedOut: {
+      const { timeout } = data.actionTemplate ?? {};
+      return unavailable("AH_ACTION_TIMEOUT", call("timedOut", data, timeout));
+    }
   }
+}
+
+/** A text becomes an error with the status 503; whatever else the project answers stays as it is. */
+function unavailable(code: ErrorCode, worded: unknown): unknown {
+  if (isThenable(worded))
+    return worded.then((text: unknown) => unavailable(code, text));
+  if (typeof worded !== "string") return worded;
+  const headers =
+    code === "AH_OVERLOADED"
+      ? { "Retry-After": RETRY_AFTER_SECONDS }
+      : undefined;
+  return withoutTrace(() => new StatusError(code, worded, 503, headers));
 }
 
 function call(name: ErrorName, data: StatusFacts, detail?: unknown): unknown {

@@ -31,6 +31,9 @@ const MESSAGES = {
     _connection: unknown,
     { requests, perMs }: { requests: number; perMs: number },
   ) => `too many requests (limit ${requests} per ${perMs} ms)`,
+  overloaded: () => "the server is overloaded, try again later",
+  timedOut: (_data: unknown, timeout: number) =>
+    `the action did not end within ${timeout} ms`,
   genericError: (_data: unknown, error: unknown) => error,
 
   fileNotFound: () => "that file is not found",

@@ -33,6 +33,16 @@ export interface ProjectPaths {
   dist?: string;
 }
 
+/** `general.overload`: above any of these limits new work is refused. */
+export interface OverloadLimits {
+  /** How many actions of clients may run at a time. */
+  maxInFlight?: number;
+  /** How late the event loop may be, in ms. */
+  maxEventLoopDelay?: number;
+  /** How much of the heap may be in use, in bytes; up to 1: as a share of node's limit of the heap. */
+  maxHeapUsed?: number;
+}
+
 /** `general.rateLimit` */
 export interface RateLimit {
   /** How many actions, verbs and requests for actions that do not exist are allowed in `perMs`. */

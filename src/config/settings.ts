@@ -20,6 +20,7 @@ import type {
   HttpsOptions,
   Levels,
   OpenApiOptions,
+  OverloadLimits,
   PrimusOptions,
   ProjectPaths,
   QueueNames,
@@ -92,6 +93,8 @@ const general = view({
   },
   rateLimit: (): RateLimit | undefined =>
     config.general?.rateLimit ?? undefined,
+  overload: (): OverloadLimits | undefined =>
+    config.general?.overload ?? undefined,
   defaultLimit: () => config.general?.defaultLimit ?? undefined,
   defaultOffset: () => config.general?.defaultOffset ?? undefined,
   enforceConnectionProperties: () =>

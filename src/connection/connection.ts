@@ -13,6 +13,7 @@ import type { Cookies } from "../cookie/parse";
 import { isThenable } from "../utils/promises";
 import { log } from "../log/log";
 import { call } from "./calls";
+import { notifyLeave } from "./leaving";
 import type { ConnectionMiddleware } from "./registry";
 import { runVerb } from "./verbs";
 
@@ -227,6 +228,7 @@ export class Connection {
   destroy(): Promise<void> {
     if (this.destroyed) return ending.get(this)?.done ?? DONE;
     this.destroyed = true;
+    notifyLeave(this);
     if (api.connections.globalMiddleware.length > 0 || this.rooms.length > 0) {
       let hurry: () => void = () => undefined;
       const hurried = new Promise<void>((resolve) => (hurry = resolve));

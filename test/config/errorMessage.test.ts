@@ -27,6 +27,7 @@ const FACTS: Partial<Record<ErrorName, unknown[]>> = {
   invalidParams: [data, ["wrong"]],
   missingParams: [data, ["a"]],
   rateLimited: [data, { requests: 2, perMs: 1000 }, 5],
+  timedOut: [data, 50],
   genericError: [data, "boom"],
   fileReadError: [data, new Error("no disk")],
   connectionRoomHasBeenDeleted: ["room"],

@@ -266,6 +266,31 @@ export const production = {
   },
 
   {
+    setting: "general.overload",
+    v29: "none",
+    newProject: "`maxEventLoopDelay` of 1,000 ms and `maxHeapUsed` of 0.9",
+    environments: ["production"],
+    reason:
+      "new work is refused with 503 before the process stands still or runs out of memory",
+    paths: [
+      "general.overload",
+      "general.overload.maxEventLoopDelay",
+      "general.overload.maxHeapUsed",
+    ],
+    edits: [
+      {
+        file: "config/api.ts",
+        after: `export const production = {
+  [namespace]: () => {
+    return {
+`,
+        insert: `      overload: { maxEventLoopDelay: 1000, maxHeapUsed: 0.9 },
+`,
+      },
+    ],
+  },
+
+  {
     setting: "general.refuseUntilBooted",
     v29: "false",
     newProject: "true",

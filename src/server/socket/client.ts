@@ -1,6 +1,6 @@
 /** One client: takes its lines in order, runs what they ask for, and knows what of it is still running. */
 import type { Socket } from "node:net";
-import { countFile, countVerb } from "../../action/rateLimit";
+import { admitFile, admitVerb } from "../../action/admission";
 import { api } from "../../api";
 import { endWithin, type Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
@@ -300,7 +300,7 @@ export class SocketClient implements OutputOwner {
       params.file = path;
       this.kept.grow(paramBytes(params, "file") - before);
     }
-    const counted = countFile(connection);
+    const counted = admitFile(connection);
     return counted
       ? this.track(this.serveFile(counted, messageId))
       : this.server.processFile(connection);
@@ -388,7 +388,7 @@ export class SocketClient implements OutputOwner {
     }
     this.running++;
     try {
-      const counted = countVerb(connection, verb);
+      const counted = admitVerb(connection, verb);
       if (counted) await counted;
       const data = await this.callVerb(connection, verb, words);
       if (!connection.destroyed) {

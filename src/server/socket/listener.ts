@@ -1,7 +1,9 @@
 /** The listening side: makes the TCP or TLS server, and knows every socket from its first packet on. */
 import * as net from "node:net";
 import * as tls from "node:tls";
+import { api } from "../../api";
 import { isCutLogged } from "../../log/refusals";
+import { overloadedError } from "../../overload/overload";
 import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../connectionCounts";
 import { stopListening } from "../staleSocket";
@@ -22,9 +24,9 @@ export interface ListenerEvents {
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 /** Sent to plain clients who are one too many; TLS clients are cut before their handshake. */
-const TOO_MANY = `${JSON.stringify({ error: "too many connections", context: "api" })}\r\n`;
+const TOO_MANY = lineOf("too many connections");
 
-const STARTING = `${JSON.stringify({ error: STARTING_TEXT, context: "api" })}\r\n`;
+const STARTING = lineOf(STARTING_TEXT);
 
 export class Listener {
   readonly server: net.Server;
@@ -86,8 +88,15 @@ export class Listener {
     });
   }
 
-  /** While the server boots, clients other than this process are sent away. */
+  /** Clients are sent away while the server has too much to do, and while it boots, except for this process. */
   private introduce(socket: net.Socket): void {
+    const { overload } = api;
+    if (overload?.isOverloaded === true) {
+      socket.on("error", ignore);
+      const { message } = overloadedError(overload);
+      socket.end(lineOf(message), () => socket.destroy());
+      return;
+    }
     if (!isBooting()) return this.events.onClient(socket);
     socket.on("error", ignore);
     const serve = () => {
@@ -122,6 +131,10 @@ export class Listener {
     if (isCutLogged(this.events.type, socket, "warning"))
       this.events.log(message, "warning", { to });
   }
+}
+
+function lineOf(error: string): string {
+  return `${JSON.stringify({ error, context: "api" })}\r\n`;
 }
 
 /** What plain text looks like to OpenSSL, whose own words for it are not clear. */

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
 import { serializeError } from "../../config/serializeError";
-import { httpFactsOf, toError } from "../../errors";
+import { httpFactsOf, StatusError, toError } from "../../errors";
 import { isClientError, levelOf } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
@@ -109,9 +109,12 @@ export async function answerRefused(
   const { status = 0 } = httpFactsOf(error);
   if (status < 400 || !canWrite(request.res))
     return answerPlainly(server, request.res, error);
-  logRefusal(server, request.req, error, REFUSED_REQUEST);
+  const code = error instanceof StatusError ? error.code : undefined;
+  // what is refused by `general.overload` has one line for all
+  if (code === undefined)
+    logRefusal(server, request.req, error, REFUSED_REQUEST);
   applyErrorStatus(request, null, error);
-  const body = { error: await serializeError("web", error) };
+  const body = { error: await serializeError("web", error), code };
   await writeBody(request, stringify(body, request.config), extra);
 }
 

@@ -206,12 +206,16 @@ const REASONS: Record<ActionsStatus, ErrorReason> = {
   [ActionsStatus.UnsupportedServerType]: "unsupportedServerType",
   [ActionsStatus.MissingParams]: "missingParams",
   [ActionsStatus.ValidatorErrors]: "invalidParams",
+  [ActionsStatus.Overloaded]: "genericError",
+  [ActionsStatus.TimedOut]: "genericError",
 };
 
 /** The statuses of version 29; all others are `defaultErrorStatusCode`. */
 const USUAL_STATUS: Partial<Record<ActionsStatus, number>> = {
   [ActionsStatus.UnknownAction]: 404,
   [ActionsStatus.MissingParams]: 422,
+  [ActionsStatus.Overloaded]: 503,
+  [ActionsStatus.TimedOut]: 503,
 };
 
 function reasonOf(status: ActionsStatus | null, error: unknown): ErrorReason {

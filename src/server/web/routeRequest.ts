@@ -1,7 +1,7 @@
 /** Decides what answers a request: an action, a file, or the server itself. */
 import * as path from "node:path";
+import { admitFile } from "../../action/admission";
 import { mayRunAction } from "../../action/registry";
-import { countFile } from "../../action/rateLimit";
 import { api } from "../../api";
 import { settings } from "../../config/settings";
 import { HttpError } from "../../errors";
@@ -188,7 +188,7 @@ function answerFile(
   request: WebRequest,
 ): Promise<unknown> {
   nameFile(connection, request);
-  const counted = countFile(connection);
+  const counted = admitFile(connection);
   return counted
     ? counted.then(() => server.processFile(connection))
     : server.processFile(connection);

@@ -10,11 +10,13 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
 import { beginContext, isContextOn } from "../../context/context";
+import type { StatusError } from "../../errors";
 import type { TextParams } from "../../input/field";
 import { isThenable } from "../../utils/promises";
 import type { HealthApi } from "../../health/health";
 import { messageForClients } from "../../log/clientJson";
 import { isCutLogged } from "../../log/refusals";
+import { overloadedError } from "../../overload/overload";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
 import { identify, type Identity } from "../identity";
@@ -246,6 +248,9 @@ export class WebServer extends Server {
         if (verdict === "ignore") return;
         if (verdict === "refuse") return this.refuseOneTooMany(req, res);
       }
+      const { overload } = api;
+      if (overload?.isOverloaded === true)
+        return this.refuseOverload(req, res, overloadedError(overload));
       const fault = normalizeTarget(req);
       if (fault !== undefined)
         return refuseTarget(req, res, fault, settings().web);
@@ -267,15 +272,29 @@ export class WebServer extends Server {
   }
 
   private refuseOneTooMany(req: IncomingMessage, res: ServerResponse): void {
+    const request = this.unread(req, res);
+    this.pipelining.refuse(request).then(
+      (error) => this.fail(request, error),
+      (failure: unknown) => this.fail(request, failure),
+    );
+  }
+
+  private refuseOverload(
+    req: IncomingMessage,
+    res: ServerResponse,
+    error: StatusError,
+  ): void {
+    void this.fail(this.unread(req, res), error);
+  }
+
+  /** A request that is refused without a connection, and before its body is read. */
+  private unread(req: IncomingMessage, res: ServerResponse): WebRequest {
     const config = settings().web;
     const target = parseTarget(req.url ?? "/", config);
     const request = new WebRequest(req, res, target, config, undefined);
     addCorsHeaders(request);
     this.activity.begin(req.socket, request);
-    this.pipelining.refuse(request).then(
-      (error) => this.fail(request, error),
-      (failure: unknown) => this.fail(request, failure),
-    );
+    return request;
   }
 
   private accept(req: IncomingMessage, res: ServerResponse): void {

@@ -1,11 +1,13 @@
 /** Every client from its first moment to its last: what it says goes to requests, its end to its connection. */
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { api } from "../../api";
 import { settings } from "../../config/settings";
 import { endWithin, type Connection } from "../../connection/connection";
 import { isThenable } from "../../utils/promises";
 import { levelOf } from "../../log/clientErrors";
 import { isCutLogged } from "../../log/refusals";
+import { overloadedError } from "../../overload/overload";
 import {
   describeJsonLimit,
   topLevelScalar,
@@ -67,16 +69,27 @@ export class Clients {
     req: IncomingMessage,
     fingerprint: string | undefined,
   ): void {
-    const max = settings().websocket.maxConnections;
-    if (max > 0 && this.sparks.size >= max) {
+    const refusal = this.refusal();
+    if (refusal !== undefined) {
       ws.on("error", () => undefined);
-      ws.close(1013, `too many connections (limit ${max})`);
+      ws.close(1013, refusal);
       return;
     }
     const spark = new Spark(this, ws, req, this.addressOf(req));
     this.sparks.add(spark);
     this.host.announceSpark("connection", spark);
     this.connect(spark, fingerprint);
+  }
+
+  /** Why no more clients are taken at the moment. */
+  private refusal(): string | undefined {
+    const { overload } = api;
+    if (overload?.isOverloaded === true)
+      return overloadedError(overload).message;
+    const max = settings().websocket.maxConnections;
+    return max > 0 && this.sparks.size >= max
+      ? `too many connections (limit ${max})`
+      : undefined;
   }
 
   onText(spark: Spark, text: string): Promise<unknown> | undefined {

@@ -1,6 +1,6 @@
 /** Does what clients ask for: actions, files, verbs. */
 import { randomUUID } from "node:crypto";
-import { countFile, countVerb } from "../../action/rateLimit";
+import { admitFile, admitVerb } from "../../action/admission";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { beginContext, isContextOn } from "../../context/context";
@@ -106,7 +106,7 @@ async function serveFile(
   connection: Connection,
 ): Promise<void> {
   try {
-    const counted = countFile(connection);
+    const counted = admitFile(connection);
     if (counted) await counted;
   } catch (error) {
     await server.sendMessage(connection, { error });
@@ -152,7 +152,7 @@ async function answerVerb(
   const { words, fields } = wordsOf(request);
   let reply;
   try {
-    const counted = countVerb(connection, String(verb));
+    const counted = admitVerb(connection, String(verb));
     if (counted) await counted;
     if (verb === "quit" || verb === "exit") await server.answered(spark);
     const data: unknown = await connection.verbs(String(verb), words);

@@ -1,0 +1,31 @@
+/** What clients ask for besides actions: it may be refused for the same reasons as an action. */
+import { api } from "../api";
+import type { Connection } from "../connection/connection";
+import { overloadedError } from "../overload/overload";
+import { countFile, countRequest } from "./rateLimit";
+
+const LEAVING = ["quit", "exit"];
+
+/**
+ * Ask before a verb runs; a client may always leave.
+ * @returns a promise that rejects with the error for the client, if it is refused; undefined: nothing counts
+ */
+export function admitVerb(
+  connection: Connection,
+  verb: string,
+): Promise<void> | undefined {
+  if (LEAVING.includes(verb)) return undefined;
+  return refuseOverload() ?? countRequest(connection);
+}
+
+/** The same before a file is sent. */
+export function admitFile(connection: Connection): Promise<void> | undefined {
+  return refuseOverload() ?? countFile(connection);
+}
+
+function refuseOverload(): Promise<never> | undefined {
+  const { overload } = api;
+  return overload?.isOverloaded === true
+    ? Promise.reject(overloadedError(overload))
+    : undefined;
+}

@@ -1,0 +1,122 @@
+/** Ends an action early: its `timeout` has passed, or its client has left. */
+import { api } from "../api";
+import type { Connection } from "../connection/connection";
+import { onLeave } from "../connection/leaving";
+import { StatusError, toError } from "../errors";
+import { log } from "../log/log";
+
+/** The longest time of node's timers, in ms. */
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** What is waited for and what is done about it; there is one only for actions that need it. */
+export class Cancellation {
+  /** Set when the time has passed. */
+  timeout: StatusError | undefined = undefined;
+  /** Whether the time of the action is counted at the moment. */
+  isTimed = false;
+  private controller: AbortController | undefined = undefined;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private giveUp: ((error: Error) => void) | undefined = undefined;
+  private stopListening: (() => void) | undefined = undefined;
+  private hasEnded = false;
+
+  constructor(private readonly connection: Connection) {}
+
+  /** Made when somebody asks for it. */
+  get signal(): AbortSignal {
+    if (this.controller) return this.controller.signal;
+    const controller = (this.controller = new AbortController());
+    if (this.timeout) controller.abort(this.timeout);
+    else if (this.connection.destroyed) controller.abort(clientLeft());
+    else if (!this.hasEnded)
+      this.stopListening = onLeave(this.connection, () =>
+        controller.abort(clientLeft()),
+      );
+    return controller.signal;
+  }
+
+  /** Begin to count the time of the action. */
+  startTimer(timeoutMs: number): void {
+    this.isTimed = true;
+    // when this process itself was held up, a result that is there already counts
+    this.timer = setTimeout(
+      () => setImmediate(() => this.expire(timeoutMs)),
+      timeoutMs,
+    );
+  }
+
+  /**
+   * Wait for a part of the action, until the time has passed.
+   * @param name of the action, for the log
+   */
+  within<T>(work: PromiseLike<T>, name: string | null): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (error: Error) => {
+        watchAbandoned(work, name);
+        reject(error);
+      };
+      const forget = () => {
+        if (this.giveUp === giveUp) this.giveUp = undefined;
+      };
+      this.giveUp = giveUp;
+      work.then(forget, forget);
+      work.then(resolve, reject);
+    });
+  }
+
+  /** There is a response, or an error to answer with. */
+  stopTimer(): void {
+    clearTimeout(this.timer);
+    this.isTimed = false;
+  }
+
+  /** The action has ended. */
+  end(): void {
+    this.hasEnded = true;
+    this.stopListening?.();
+  }
+
+  private expire(timeoutMs: number): void {
+    if (!this.isTimed) return;
+    this.timeout = new StatusError(
+      "AH_ACTION_TIMEOUT",
+      `the action did not end within ${timeoutMs} ms`,
+      503,
+    );
+    this.controller?.abort(this.timeout);
+    this.giveUp?.(this.timeout);
+  }
+}
+
+/**
+ * What an action failed with: the reason of its signal, also where that is only the cause, as of the errors of
+ * `node:timers/promises`.
+ */
+export function failureOf(thrown: unknown): unknown {
+  const { name, cause } = (thrown ?? {}) as { name?: unknown; cause?: unknown };
+  return name === "AbortError" && cause instanceof StatusError ? cause : thrown;
+}
+
+/** Whether an action failed because nobody waits for it any more. */
+export function hasClientLeft(error: unknown): boolean {
+  return error instanceof StatusError && error.code === "AH_CLIENT_LEFT";
+}
+
+/** Its client has the response already: what it still does counts as work of this process, and what it throws is logged. */
+function watchAbandoned(work: PromiseLike<unknown>, name: string | null): void {
+  const { overload } = api;
+  overload?.enter();
+  const leave = () => overload?.leave();
+  work.then(leave, (error: unknown) => {
+    leave();
+    log(
+      `an action failed after its timeout: ${toError(error).message}`,
+      "notice",
+      { action: name },
+    );
+  });
+}
+
+function clientLeft(): StatusError {
+  return new StatusError("AH_CLIENT_LEFT", "the client has left", 499);
+}

@@ -1,0 +1,173 @@
+/** `general.overload`: refuses new work while the process has more of it than it can do. */
+import { setFlagsFromString, getHeapStatistics } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { settings } from "../config/settings";
+import type { OverloadLimits } from "../config/settingTypes";
+import { ActionheroError, StatusError } from "../errors";
+import { log } from "../log/log";
+
+declare module "../api" {
+  interface Api {
+    /** Undefined without `general.overload`. */
+    overload: Overload | undefined;
+  }
+}
+
+/** What clients read unless `config.errors.overloaded` says otherwise. */
+export const OVERLOADED_TEXT = "the server is overloaded, try again later";
+
+/** For `Retry-After`, in seconds. */
+export const RETRY_AFTER_SECONDS = "1";
+
+/** How often the event loop is measured, in ms: a delay is noticed before the requests that have waited for it. */
+const SAMPLE_MS = 20;
+/** How long new work is refused after a delay, in ms: what runs gets time to end. */
+const HOLD_MS = 250;
+/** How often the heap is measured, and how often it may be collected for that, in ms. */
+const HEAP_MS = 200;
+const COLLECT_MS = 1_000;
+
+/** Refusals are logged once in so many ms. */
+const LOG_PAUSE_MS = 10_000;
+
+type Cause = keyof OverloadLimits;
+
+export class Overload {
+  private inFlight = 0;
+  /** Kept up to date by the samples, so that a request only has to read it. */
+  private strain: Cause | undefined = undefined;
+  private delayedUntil = 0;
+  private isHeapFull = false;
+  private lastSample = performance.now();
+  private lastHeapSample = 0;
+  private lastCollection = -Infinity;
+  private refused = 0;
+  private silentUntil = 0;
+  private readonly timer: NodeJS.Timeout | undefined;
+  private readonly maxInFlight: number;
+  private readonly maxDelayMs: number;
+  private readonly maxHeapBytes: number;
+
+  constructor(limits: OverloadLimits) {
+    this.maxInFlight = limits.maxInFlight ?? Infinity;
+    this.maxDelayMs = limits.maxEventLoopDelay ?? Infinity;
+    this.maxHeapBytes = heapBytes(limits.maxHeapUsed ?? Infinity);
+    if (this.maxDelayMs < Infinity || this.maxHeapBytes < Infinity)
+      this.timer = setInterval(() => this.sample(), SAMPLE_MS).unref();
+  }
+
+  /** Whether new work has to be refused. */
+  get isOverloaded(): boolean {
+    return this.inFlight >= this.maxInFlight || this.strain !== undefined;
+  }
+
+  /** An action begins; `leave` has to follow when it has ended. */
+  enter(): void {
+    this.inFlight++;
+  }
+
+  leave(): void {
+    this.inFlight--;
+  }
+
+  /** Count a refusal, and log it if the last line was long enough ago. */
+  noteRefusal(): void {
+    this.refused++;
+    const now = Date.now();
+    if (now < this.silentUntil) return;
+    this.silentUntil = now + LOG_PAUSE_MS;
+    const cause = this.strain ?? "maxInFlight";
+    log(`refusing new work: general.overload.${cause} is reached`, "warning", {
+      count: this.refused,
+      running: this.inFlight,
+    });
+    this.refused = 0;
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.strain = undefined;
+  }
+
+  private sample(): void {
+    const now = performance.now();
+    if (now - this.lastSample - SAMPLE_MS > this.maxDelayMs)
+      this.delayedUntil = now + HOLD_MS;
+    this.lastSample = now;
+    if (now - this.lastHeapSample >= HEAP_MS) this.sampleHeap(now);
+    if (now < this.delayedUntil) this.strain = "maxEventLoopDelay";
+    else this.strain = this.isHeapFull ? "maxHeapUsed" : undefined;
+  }
+
+  /**
+   * Garbage counts as used until it is collected. Node collects only when something is allocated, which a process that
+   * refuses everything does not do: collect before a verdict, or it would refuse for ever.
+   */
+  private sampleHeap(now: number): void {
+    this.lastHeapSample = now;
+    if (usedHeap() <= this.maxHeapBytes) {
+      this.isHeapFull = false;
+      return;
+    }
+    if (now - this.lastCollection < COLLECT_MS) return;
+    collectGarbage();
+    this.isHeapFull = usedHeap() > this.maxHeapBytes;
+    // a collection is no delay of the event loop that refusing work would shorten
+    this.lastCollection = this.lastSample = performance.now();
+  }
+}
+
+/**
+ * @returns undefined when the configuration sets no limit
+ * @throws ActionheroError AH_CONFIG
+ */
+export function createOverload(): Overload | undefined {
+  const limits = settings().general.overload;
+  if (!limits) return undefined;
+  for (const name of [
+    "maxInFlight",
+    "maxEventLoopDelay",
+    "maxHeapUsed",
+  ] as const) {
+    const limit: unknown = limits[name];
+    if (limit === undefined || limit === null) continue;
+    if (typeof limit !== "number" || !(limit > 0))
+      throw new ActionheroError(
+        "AH_CONFIG",
+        `general.overload.${name} must be a number above 0`,
+      );
+  }
+  return new Overload(limits);
+}
+
+/** Count a refusal. @returns what the client is told that asks for something else than an action */
+export function overloadedError(overload: Overload): StatusError {
+  overload.noteRefusal();
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0; // it costs more than the rest of a refusal
+  const error = new StatusError("AH_OVERLOADED", OVERLOADED_TEXT, 503, {
+    "Retry-After": RETRY_AFTER_SECONDS,
+  });
+  Error.stackTraceLimit = stackTraceLimit;
+  return error;
+}
+
+function heapBytes(limit: number): number {
+  return limit <= 1 ? limit * getHeapStatistics().heap_size_limit : limit;
+}
+
+function usedHeap(): number {
+  return getHeapStatistics().used_heap_size;
+}
+
+let collect: (() => void) | undefined;
+
+/** Node offers this only with a flag, which counts for contexts that are made after it is set. */
+function collectGarbage(): void {
+  if (!collect) {
+    setFlagsFromString("--expose-gc");
+    collect = runInNewContext("gc") as () => void;
+    setFlagsFromString("--no-expose-gc");
+  }
+  collect();
+}
