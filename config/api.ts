@@ -52,6 +52,8 @@ export const DEFAULT = {
         proxies?: number;
         // count requests for files, too
         files?: boolean;
+        // while redis is away: "open" lets everybody in, "closed" nobody
+        onOutage?: "open" | "closed";
       },
       // refuse new work (HTTP 503, an error line, or the close code 1013) above these limits; null: never. `maxInFlight`: how many
       // actions run; `maxEventLoopDelay`: ms; `maxHeapUsed`: bytes or, up to 1, a share of the heap's limit

@@ -25,6 +25,11 @@ export {
   type DefinedAction,
 } from "./action/defineAction";
 export {
+  rateLimit,
+  type RateLimitKey,
+  type RateLimitOptions,
+} from "./action/rateLimit";
+export {
   defineMiddleware,
   type DefinedMiddleware,
   type MiddlewareDefinition,

@@ -26,6 +26,8 @@ const LAYERS: string[][] = [
     "src/cluster",
     "src/health",
     "src/overload",
+    "src/rateLimit",
+    "src/idempotency",
   ],
   ["src/redis"],
   ["src/input", "src/middleware", "src/cookie"],

@@ -34,7 +34,7 @@ export function clientNetwork(connection: Connection, proxies: number): string {
 }
 
 /** The HTTP request that a connection came with, if it did. */
-function requestOf({ rawConnection }: Connection): Request | undefined {
+export function requestOf({ rawConnection }: Connection): Request | undefined {
   const { req, request } = (rawConnection ?? {}) as {
     req?: Request;
     request?: Request;

@@ -1,26 +1,39 @@
-/** `config.general.rateLimit`: how much a client may ask for in a span of time, counted by the whole cluster. */
+/** Limits on how much a client may ask for, counted by the whole cluster: middleware, and `config.general.rateLimit`. */
 import { createHash } from "node:crypto";
-import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
-import type { RateLimit } from "../config/settingTypes";
+import type { BaseLimit, RateLimit } from "../config/settingTypes";
 import { wordedError } from "../config/errorMessage";
 import type { Connection } from "../connection/connection";
-import { ActionheroError } from "../errors";
+import { ActionheroError, HttpError } from "../errors";
 import { registerMiddleware } from "../middleware/stack";
-import { logFailure, noteAnswer } from "../redis/connectionLog";
-import { A, defineOperation } from "../redis/operationScript";
-import { runStep } from "../redis/step";
-import { within } from "../utils/promises";
+import { count, type Limit, type Use } from "../rateLimit/counts";
 import type { ActionProcessor } from "./actionProcessor";
+import { userOf } from "./caller";
 import { clientNetwork } from "./clientAddress";
+import { defineMiddleware, type DefinedMiddleware } from "./defineMiddleware";
 import { withoutStack } from "./status";
 
-/** What a client has used of its limit. */
-interface Use {
-  count: number;
-  /** How long until it begins anew, in ms. */
-  resetMs: number;
+/** What `by` may answer; undefined: the address counts. */
+export type RateLimitKey = string | number | undefined | null;
+
+/** A limit as middleware of actions. */
+export interface RateLimitOptions<
+  Name extends string = string,
+> extends BaseLimit {
+  /** Of the middleware, and of the limit: what has one name counts together. */
+  name: Name;
+  /**
+   * What tells callers apart (default `"address"`): `"user"` is the `id` of `data.session.user` or
+   * `connection.session.user`, and the address while nobody is signed in; a function answers any text or number.
+   */
+  by?:
+    | "address"
+    | "fingerprint"
+    | "user"
+    | ((data: ActionProcessor) => RateLimitKey | Promise<RateLimitKey>);
+  /** Lower runs earlier (default `config.general.defaultMiddlewarePriority`). */
+  priority?: number;
 }
 
 const NAME = "rateLimit";
@@ -28,23 +41,11 @@ const KEY_PREFIX = "actionhero:rateLimit:";
 /** Before the middleware of projects, unless they ask for a lower one. */
 const PRIORITY = 1;
 
-/** How long an action waits for redis before it runs uncounted, in ms; and how long redis is not asked again then. */
-const COUNT_WAIT_MS = 1000;
-const OUTAGE_PAUSE_MS = 1000;
-
 /** The actions that the server runs for itself. */
 const IN_LINE = "in-line-action";
 
-// KEYS: counter. ARGV: span in ms. Returns {count, ms until the counter goes}.
-// One step, because a counter that was left without an end would refuse its client for ever.
-const COUNT = defineOperation(`
-local count = redis.call('INCR', KEYS[1])
-local left = redis.call('PTTL', KEYS[1])
-if left < 0 then
-  redis.call('PEXPIRE', KEYS[1], ${A})
-  left = tonumber(${A})
-end
-return {count, left}`);
+/** Names of policies are tokens of structured fields, in quotation marks. */
+const POLICY_NAME = /^[\w.:/-]{1,64}$/;
 
 const remaining = new WeakMap<Connection, number>();
 
@@ -54,13 +55,44 @@ export function requestsRemaining(connection: Connection): number | undefined {
 }
 
 /**
+ * Middleware that limits how often a caller may run the actions that name it, on all transports and nodes together.
+ * @throws ActionheroError AH_CONFIG for a limit that makes no sense
+ */
+export function rateLimit<const Name extends string>(
+  options: RateLimitOptions<Name>,
+): DefinedMiddleware<Name, void> {
+  const { name, priority } = options;
+  checkLimit(options, `the rate limit ${name}`);
+  if (!POLICY_NAME.test(name) || name === NAME)
+    throw new ActionheroError(
+      "AH_CONFIG",
+      `the name of a rate limit is letters, digits and _ . : / -, and not that of general.rateLimit, "${NAME}": ${JSON.stringify(name)}`,
+    );
+  return defineMiddleware({
+    name,
+    priority,
+    preProcessor: async (data: ActionProcessor): Promise<void> => {
+      const { connection } = data;
+      if (connection.type === IN_LINE) return;
+      const key = `${KEY_PREFIX}${name}:${await callerKey(data, options)}`;
+      await admit(connection, { name, key, limit: options });
+    },
+  });
+}
+
+/**
  * Count from now on, if the configuration says so.
  * @throws ActionheroError AH_CONFIG
  */
 export function addRateLimit(): void {
   const limit = settings().general.rateLimit;
   if (!limit) return;
-  checkSettings(limit);
+  checkLimit(limit, "general.rateLimit");
+  if (![undefined, "address", "fingerprint"].includes(limit.by))
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "general.rateLimit.by can only be 'address' or 'fingerprint'",
+    );
   registerMiddleware(
     api.actions,
     {
@@ -83,7 +115,7 @@ export function countRequest(
 ): Promise<void> | undefined {
   const limit = settings().general.rateLimit;
   if (!limit || connection.type === IN_LINE) return undefined;
-  return admit(connection, limit);
+  return countForAll(connection, limit);
 }
 
 /** The same for a file, which counts with `files` only. */
@@ -93,115 +125,123 @@ export function countFile(connection: Connection): Promise<void> | undefined {
     : undefined;
 }
 
-function checkSettings({ requests, perMs, by, proxies = 0 }: RateLimit): void {
+function checkLimit(
+  { requests, perMs, proxies = 0, onOutage }: BaseLimit,
+  what: string,
+): void {
   const isCount = (value: unknown, least: number) =>
     Number.isSafeInteger(value) && (value as number) >= least;
   if (!isCount(requests, 1) || !isCount(perMs, 1) || !isCount(proxies, 0))
     throw new ActionheroError(
       "AH_CONFIG",
-      "general.rateLimit needs whole numbers: requests and perMs of at least 1, proxies of at least 0",
+      `${what} needs whole numbers: requests and perMs of at least 1, proxies of at least 0`,
     );
-  if (![undefined, "address", "fingerprint"].includes(by))
+  if (![undefined, "open", "closed"].includes(onOutage))
     throw new ActionheroError(
       "AH_CONFIG",
-      "general.rateLimit.by can only be 'address' or 'fingerprint'",
+      `onOutage of ${what} can only be 'open' or 'closed'`,
     );
 }
 
-/** Whether redis is away, as far as one client of it knows; while it is, everybody is let in. */
-interface Outage {
-  isOut: boolean;
-  askAgainAt: number;
-}
-
-const outages = new WeakMap<Redis, Outage>();
-
-async function admit(connection: Connection, limit: RateLimit): Promise<void> {
-  const use = await count(keyOf(connection, limit), limit.perMs);
-  if (!use) return;
-  const left = Math.max(0, limit.requests - use.count);
-  remaining.set(connection, left);
-  await connection.setHeader?.("X-RateLimit-Limit", limit.requests);
-  await connection.setHeader?.("X-RateLimit-Remaining", left);
-  if (use.count <= limit.requests) return;
-  const seconds = Math.max(1, Math.ceil(use.resetMs / 1000));
-  await connection.setHeader?.("Retry-After", seconds);
-  throw await refusal(connection, limit, use.resetMs);
-}
-
-async function count(key: string, perMs: number): Promise<Use | undefined> {
-  const { client } = api.redis.clients;
-  const outage = outageOf(client);
-  if (outage.isOut) {
-    if (Date.now() < outage.askAgainAt) return undefined;
-    // one asks; those that come meanwhile do not wait with it
-    outage.askAgainAt = Date.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
-  }
-  try {
-    const use = await within(
-      COUNT_WAIT_MS,
-      countOne(client, key, perMs),
-      "AH_REDIS_TIMEOUT",
-      () => `no answer within ${COUNT_WAIT_MS} ms`,
-    );
-    if (outage.isOut) noteAnswer(client);
-    outage.isOut = false;
-    return use;
-  } catch (error) {
-    outage.askAgainAt = Date.now() + OUTAGE_PAUSE_MS;
-    if (!outage.isOut)
-      logFailure(client, error, "general.rateLimit is not in force", "error");
-    outage.isOut = true;
-    return undefined;
-  }
-}
-
-function outageOf(client: Redis): Outage {
-  let outage = outages.get(client);
-  if (!outage) outages.set(client, (outage = { isOut: false, askAgainAt: 0 }));
-  return outage;
-}
-
-async function countOne(
-  client: Redis,
-  key: string,
-  perMs: number,
-): Promise<Use> {
-  const [count, resetMs] = await runStep<[number, number]>(client, {
-    script: COUNT,
-    keys: [key],
-    args: [perMs],
-    plain: () => countPlainly(client, key, perMs),
+async function countForAll(
+  connection: Connection,
+  limit: RateLimit,
+): Promise<void> {
+  const key =
+    KEY_PREFIX +
+    (limit.by === "fingerprint"
+      ? `f:${digest(connection.fingerprint)}`
+      : clientNetwork(connection, limit.proxies ?? 0));
+  await admit(connection, { name: NAME, key, limit }, async ({ left }) => {
+    remaining.set(connection, left);
+    await connection.setHeader?.("X-RateLimit-Limit", limit.requests);
+    await connection.setHeader?.("X-RateLimit-Remaining", left);
   });
-  return { count, resetMs };
-}
-
-async function countPlainly(
-  client: Redis,
-  key: string,
-  perMs: number,
-): Promise<[number, number]> {
-  const count = await client.incr(key);
-  const left = await client.pttl(key);
-  if (left >= 0) return [count, left];
-  await client.pexpire(key, perMs);
-  return [count, perMs];
 }
 
 /** Short, whatever the client sends. */
-function keyOf(connection: Connection, { by, proxies = 0 }: RateLimit): string {
-  if (by !== "fingerprint")
-    return KEY_PREFIX + clientNetwork(connection, proxies);
-  const hash = createHash("sha256").update(connection.fingerprint);
-  return `${KEY_PREFIX}f:${hash.digest("hex").slice(0, 32)}`;
+async function callerKey(
+  data: ActionProcessor,
+  { by, proxies = 0 }: RateLimitOptions,
+): Promise<string> {
+  const { connection } = data;
+  if (by === "fingerprint") return `f:${digest(connection.fingerprint)}`;
+  let key: RateLimitKey;
+  if (by === "user") key = userOf(data);
+  else if (typeof by === "function") key = await by(data);
+  return key === undefined || key === null
+    ? clientNetwork(connection, proxies)
+    : `k:${digest(String(key))}`;
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+}
+
+/** What is counted for a client that asks. */
+interface Counted {
+  name: string;
+  key: string;
+  limit: BaseLimit;
+}
+
+/** @throws HttpError, or what `config.errors.rateLimited` answers, for a caller over its limit */
+async function admit(
+  connection: Connection,
+  { name, key, limit }: Counted,
+  onUse?: (use: Use) => Promise<void>,
+): Promise<void> {
+  const use = await count(key, limit, `the rate limit ${name}`);
+  if (!use) {
+    if (limit.onOutage === "closed") throw redisIsAway();
+    return;
+  }
+  await addHeaders(connection, { name, limit, use });
+  await onUse?.(use);
+  if (use.isAdmitted) return;
+  await connection.setHeader?.("Retry-After", secondsOf(use.resetMs));
+  throw await refusal(connection, limit, use.resetMs);
+}
+
+/** The fields of each limit that counts for a response: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ */
+const fields = new WeakMap<
+  Connection,
+  { policies: string[]; uses: string[] }
+>();
+
+async function addHeaders(
+  connection: Connection,
+  { name, limit, use }: { name: string; limit: Limit; use: Use },
+): Promise<void> {
+  if (typeof connection.setHeader !== "function") return;
+  let own = fields.get(connection);
+  if (!own) fields.set(connection, (own = { policies: [], uses: [] }));
+  own.policies.push(
+    `"${name}";q=${limit.requests};w=${secondsOf(limit.perMs)}`,
+  );
+  own.uses.push(`"${name}";r=${use.left};t=${secondsOf(use.resetMs)}`);
+  await connection.setHeader("RateLimit-Policy", own.policies.join(", "));
+  await connection.setHeader("RateLimit", own.uses.join(", "));
+}
+
+function secondsOf(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1000));
 }
 
 async function refusal(
   connection: Connection,
-  limit: RateLimit,
+  limit: Limit,
   resetMs: number,
 ): Promise<unknown> {
   const worded = await wordedError("rateLimited", connection, limit, resetMs);
   if (typeof worded !== "string") return worded;
   return Object.assign(withoutStack(worded), { code: 429 });
+}
+
+function redisIsAway(): HttpError {
+  return new HttpError(
+    503,
+    "the server is temporarily unavailable, try again later",
+    { headers: { "Retry-After": "1" } },
+  );
 }

@@ -77,6 +77,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "general.rateLimit": ["object"],
   "general.rateLimit.by": ['"address"', '"fingerprint"'],
   "general.rateLimit.files": ["boolean"],
+  "general.rateLimit.onOutage": ['"open"', '"closed"'],
   "general.rateLimit.perMs": ["number"],
   "general.rateLimit.proxies": ["number"],
   "general.rateLimit.requests": ["number"],

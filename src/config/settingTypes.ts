@@ -43,16 +43,22 @@ export interface OverloadLimits {
   maxHeapUsed?: number;
 }
 
-/** `general.rateLimit` */
-export interface RateLimit {
-  /** How many actions, verbs and requests for actions that do not exist are allowed in `perMs`. */
+/** What all rate limits have in common. */
+export interface BaseLimit {
+  /** How many calls are allowed in `perMs`; the window slides. */
   requests: number;
   /** ms. */
   perMs: number;
-  /** What tells clients apart: their address, or their fingerprint, which they can choose (default `"address"`). */
-  by?: "address" | "fingerprint";
   /** How many proxies that write `X-Forwarded-For` are in front of the server (default 0). */
   proxies?: number;
+  /** While redis is away: `"open"` lets everybody in (the default), `"closed"` nobody (503). */
+  onOutage?: "open" | "closed";
+}
+
+/** `general.rateLimit`: actions, verbs and requests for actions that do not exist count. */
+export interface RateLimit extends BaseLimit {
+  /** What tells clients apart: their address, or their fingerprint, which they can choose (default `"address"`). */
+  by?: "address" | "fingerprint";
   /** Count requests for files, too (default false). */
   files?: boolean;
 }

@@ -1,7 +1,8 @@
+import { EventEmitter } from "node:events";
 import { SocketPeer } from "../support/socketApp";
 import { connectWebsocket } from "../support/websocketClient";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
-import { action, api, config, specHelper } from "../../src/index";
+import { action, api, config, rateLimit, specHelper } from "../../src/index";
 import { FlakyProxy } from "../support/flakyProxy";
 import { addRateLimit } from "../../src/action/rateLimit";
 import { describeOnEachEngine } from "../support/engines";
@@ -306,6 +307,161 @@ describeOnEachEngine("the rate limit", (engine) => {
         await proxy.stop();
       }
     });
+});
+
+describeOnEachEngine("rate limits as middleware", (engine) => {
+  let app: WebApp;
+
+  beforeAll(async () => {
+    app = await start(null);
+    const limits = [
+      rateLimit({ name: "signIn", requests: 2, perMs: 60_000 }),
+      rateLimit({ name: "perUser", requests: 1, perMs: 60_000, by: "user" }),
+      rateLimit({
+        name: "perTenant",
+        requests: 1,
+        perMs: 60_000,
+        by: async ({ params }) => params.action === "tenant" && params.key,
+      }),
+      rateLimit({ name: "brief", requests: 2, perMs: 600 }),
+    ];
+    for (const limit of limits) action.addMiddleware(limit);
+    action.addMiddleware({
+      name: "user",
+      global: false,
+      preProcessor: ({ session, connection }: any) => {
+        const id = connection.rawConnection.req?.headers["x-user"];
+        if (id) session.user = { id };
+      },
+    });
+    const run = () => ({ hello: "world" });
+    addActions({
+      signIn: { middleware: ["signIn"], run },
+      signUp: { middleware: ["signIn"], run },
+      both: { middleware: ["signIn", "perUser"], run },
+      mine: { middleware: ["user", "perUser"], run },
+      tenant: { middleware: ["perTenant"], inputs: { key: {} }, run },
+      brief: { middleware: ["brief"], run },
+    });
+  });
+  beforeEach(() => engine.flush());
+  afterAll(() => app.stop());
+
+  const get = (path: string, headers?: Record<string, string>) =>
+    app.ask(`/api/${path}`, { headers });
+
+  test("the actions that name it count together, on all transports, and others do not count", async () => {
+    const { port } = api.servers.servers.socket.server.address();
+    const peer = await SocketPeer.connect(port);
+    await peer.next();
+    const client = await connectWebsocket();
+    expect((await client.action("signIn")).hello).toBe("world");
+    expect((await peer.ask("signUp")).hello).toBe("world");
+    const refused = [
+      (await get("signIn")).json,
+      await client.action("signUp"),
+      await peer.ask("signIn"),
+    ];
+    for (const { error } of refused)
+      expect(error).toBe("too many requests (limit 2 per 60000 ms)");
+    expect((await get("hello")).status).toBe(200);
+    await action.run("signIn"); // what the server runs itself does not count
+    client.close();
+    await Promise.all([peer.close(), client.closed]);
+  });
+
+  test("responses have the fields of every limit, and Retry-After over the limit", async () => {
+    const first = await get("both");
+    expect(first.headers).toMatchObject({
+      "ratelimit-policy": '"signIn";q=2;w=60, "perUser";q=1;w=60',
+      ratelimit: expect.stringMatching(
+        /^"signIn";r=1;t=(59|60), "perUser";r=0;t=(59|60)$/,
+      ),
+    });
+    expect(first.headers).not.toHaveProperty("x-ratelimit-limit");
+    const { status, headers } = await get("both");
+    expect(status).toBe(429);
+    expect(headers.ratelimit).toMatch(/"perUser";r=0/);
+    expect(Number(headers["retry-after"])).toBeGreaterThan(50);
+  });
+
+  test("users are told apart, and those who are not signed in by their address", async () => {
+    const statuses = [];
+    for (const headers of [
+      { "x-user": "ann" },
+      { "x-user": "bob" },
+      { "x-user": "ann" },
+      {},
+      {},
+    ])
+      statuses.push((await get("mine", headers as never)).status);
+    expect(statuses).toEqual([200, 200, 429, 200, 429]);
+  });
+
+  test("a function may tell callers apart, by texts of any length", async () => {
+    const statuses = [];
+    for (const key of ["a", "b", "a", "x".repeat(5000), "x".repeat(5000)])
+      statuses.push((await get(`tenant?key=${key}`)).status);
+    expect(statuses).toEqual([200, 200, 429, 200, 429]);
+    for (const key of await engine.client().keys("actionhero:rateLimit:*"))
+      expect(key.length).toBeLessThan(80);
+  });
+
+  test("the window slides: refused calls do not count, and room comes back when calls leave the window", async () => {
+    expect((await get("brief")).status).toBe(200);
+    await until(async () => (await get("brief")).status === 429);
+    await until(async () => (await get("brief")).status === 200);
+  });
+
+  test("a window of another length, after a change of the setting, refuses nobody for longer", async () => {
+    const key = "actionhero:rateLimit:signIn:127.0.0.1";
+    const future = String(Math.floor(Date.now() / 10) + 1_000_000);
+    await engine.client().hset(key, future, "50");
+    expect((await get("signIn")).status).toBe(200);
+    expect(await engine.client().hexists(key, future)).toBe(0);
+    expect(await engine.client().pttl(key)).toBeGreaterThan(0);
+  });
+
+  test("while redis is away, an open limit lets everybody in, and a closed one nobody", async () => {
+    for (const [name, onOutage] of [
+      ["openLimit", "open"],
+      ["closedLimit", "closed"],
+    ] as const) {
+      action.addMiddleware(
+        rateLimit({ name, requests: 5, perMs: 60_000, onOutage }),
+      );
+      addActions({ [name]: { middleware: [name], run: () => ({}) } });
+    }
+    const own = api.redis.clients.client;
+    const lost = () => Promise.reject(new Error("Connection is closed."));
+    api.redis.clients.client = Object.assign(new EventEmitter(), {
+      evalsha: lost,
+      eval: lost,
+      hgetall: lost,
+      options: {},
+      status: "ready",
+    }) as never;
+    const answers = [await get("openLimit"), await get("closedLimit")];
+    api.redis.clients.client = own;
+    expect(answers.map(({ status }) => status)).toEqual([200, 503]);
+    expect(answers[1].headers["retry-after"]).toBe("1");
+    expect(answers[1].json.error).toBe(
+      "the server is temporarily unavailable, try again later",
+    );
+  });
+
+  test.each<any>([
+    { name: "a b", requests: 1, perMs: 1 },
+    { name: "", requests: 1, perMs: 1 },
+    { name: "rateLimit", requests: 1, perMs: 1 },
+    { name: "a", requests: 0, perMs: 1 },
+    { name: "a", requests: 1, perMs: 0.5 },
+    { name: "a", requests: 1, perMs: 1, onOutage: "half" },
+  ])("%j is no limit", (options) => {
+    expect(() => rateLimit(options)).toThrow(
+      expect.objectContaining({ code: "AH_CONFIG" }),
+    );
+  });
 });
 
 describe("without a limit", () => {

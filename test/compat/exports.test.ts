@@ -52,6 +52,7 @@ const ADDED = [
   "file",
   "health",
   "inputTable",
+  "rateLimit",
   "withFiles",
 ];
 
