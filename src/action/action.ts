@@ -6,6 +6,7 @@ import type { DeclaredInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
 import { MAX_TIMEOUT_MS } from "./cancellation";
+import type { Idempotency } from "./idempotency";
 import { pagingParams } from "./paging";
 import { globalSafeParams } from "./safeParams";
 
@@ -31,6 +32,8 @@ export abstract class Action {
   blockedConnectionTypes: string[] = [];
   /** How long it may take with its middleware, in ms, before its client is answered without it (default: any time). */
   declare timeout?: number;
+  /** Whether a call that comes again with the same key gets the response of the first one (default: no). */
+  declare idempotent?: Idempotency;
   /** The level of its log line when it ends without an error (default `"info"`). */
   logLevel: ActionheroLogLevel = "info";
   /** Web: answer with the mime type of the requested path's extension (default true). */

@@ -28,6 +28,7 @@ import {
   type ShownError,
 } from "../log/exposure";
 import { log } from "../log/log";
+import { runOnce } from "./idempotency";
 import { fitted, outputOf } from "./output";
 import { countRequest } from "./rateLimit";
 import { listErrors } from "./listErrors";
@@ -159,13 +160,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
         if (checks) await this.within(checks);
         status = this.verdict();
         if (status === undefined) {
-          let response: unknown = this.actionTemplate!.run(this);
+          let response: unknown = this.actionTemplate!.idempotent
+            ? runOnce(this, sent, () => this.runFitted())
+            : this.runFitted();
           if (isThenable(response)) response = await this.within(response);
-          const output = outputOf(this.actionTemplate!);
-          if (output) {
-            response = fitted(this.actionTemplate!, output, response);
-            if (isThenable(response)) response = await this.within(response);
-          }
           if (response !== undefined && response !== null)
             this.addToResponse(response);
           if (middleware)
@@ -206,6 +204,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
           ? shownToClients(error)
           : { error: wordedForClients(error) };
       errorId = shown.id;
+      // what the action has put there goes on to change
+      if (status === ActionsStatus.TimedOut) this.response = {};
       this.attachError(shown.error);
       if (error instanceof StatusError) this.attachCode(error);
       if (
@@ -283,6 +283,17 @@ export class ActionProcessor<ActionClass extends Action = any> {
     if (!overload || this.connection.type === IN_LINE) return undefined;
     overload.enter();
     return overload;
+  }
+
+  /** Run the action; its output schema, if it has one, makes the response. */
+  private runFitted(): unknown {
+    const template = this.actionTemplate!;
+    const returned: unknown = template.run(this);
+    const output = outputOf(template);
+    if (!output) return returned;
+    return isThenable(returned)
+      ? returned.then((late: unknown) => fitted(template, output, late))
+      : fitted(template, output, returned);
   }
 
   /** Wait, but no longer than the action may take. */

@@ -5,6 +5,7 @@ import type { ActionheroLogLevel } from "../log/log";
 import { Action, type ActionResponse } from "./action";
 import type { ActionProcessor } from "./actionProcessor";
 import type { DefinedMiddleware } from "./defineMiddleware";
+import type { Idempotency } from "./idempotency";
 
 /** By value, or by the name under which it was added. */
 export type NamedOrDefined = string | DefinedMiddleware;
@@ -64,6 +65,8 @@ export interface ActionDefinition<
   blockedConnectionTypes?: string[];
   /** How long it may take with its middleware, in ms (default: any time). */
   timeout?: number;
+  /** Answer a call that comes again with the same key with the response of the first one (default: no). */
+  idempotent?: Idempotency;
   logLevel?: ActionheroLogLevel;
   matchExtensionMimeType?: boolean;
   toDocument?: boolean;

@@ -1,0 +1,270 @@
+/** `idempotent` actions: a call that comes again with the same key gets the response of the first. */
+import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Connection } from "../connection/connection";
+import { HttpError, toError, type ErrorCode } from "../errors";
+import { claim, Claim } from "../idempotency/records";
+import { UploadedFile } from "../input/uploadedFile";
+import { log } from "../log/log";
+import { isPlainObject } from "../utils/isPlainObject";
+import type { ActionProcessor } from "./actionProcessor";
+import { callerOf } from "./caller";
+import { requestOf } from "./clientAddress";
+
+/** How the responses of an `idempotent` action are kept. */
+export interface IdempotencyOptions {
+  /** For how long, in ms (default 24 hours). */
+  ttl?: number;
+  /** Longer ones are not kept, in bytes of JSON (default 1 MiB). */
+  maxSize?: number;
+}
+
+/** `idempotent` of an action. */
+export type Idempotency = boolean | IdempotencyOptions;
+
+const DEFAULT_TTL_MS = 24 * 60 * 60 * 1000;
+const DEFAULT_MAX_BYTES = 1024 * 1024;
+
+/** How long a copy of a call waits for the first one, and how often it looks, in ms. */
+const WAIT_MS = 30_000;
+const FIRST_LOOK_MS = 20;
+const MAX_LOOK_MS = 500;
+
+/** Visible ASCII: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ */
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+/** The param of clients that have no headers. */
+const KEY_PARAM = "idempotencyKey";
+
+/** Params that are not what the call is about. */
+const OTHER_PARAMS = ["action", "apiVersion", "callback", KEY_PARAM];
+
+/** Never sent to another request. */
+const COOKIE = "set-cookie";
+
+/** What is kept of a call. */
+interface Kept {
+  /** What the action returned. */
+  returned: unknown;
+  /** What it put into `data.response`. */
+  response: unknown;
+  /** Web: the status and the headers that it set. */
+  status?: number;
+  headers?: [string, unknown][];
+}
+
+/**
+ * Run an action, unless a call with the same key has done so.
+ * @param sent the params as they came
+ * @param run answers what the action returns
+ * @returns the same, perhaps of the first call
+ * @throws HttpError 400 for a key that cannot be used, 409 while another call with the key runs for too long, and 422
+ * for a key that was used with other params
+ */
+export async function runOnce(
+  data: ActionProcessor,
+  sent: object,
+  run: () => unknown,
+): Promise<unknown> {
+  const key = keyOf(data.connection, sent);
+  if (key === undefined) return run();
+  const found = await claimOrWait(data, key);
+  if (!(found instanceof Claim)) return replay(data, found);
+  if (data.signal.aborted) {
+    // nobody waits for it any more, and nothing is done yet
+    await settle(data, found.drop());
+    throw data.signal.reason as Error;
+  }
+  const before: Before = {
+    response: data.response as unknown,
+    headers: webHeaders(data.connection),
+  };
+  let returned: unknown;
+  try {
+    returned = await run();
+  } catch (error) {
+    await settle(data, found.drop());
+    throw error;
+  }
+  const kept = keptOf(data, returned, before);
+  const { ttl = DEFAULT_TTL_MS } = optionsOf(data);
+  await settle(data, kept === undefined ? found.drop() : found.keep(kept, ttl));
+  return returned;
+}
+
+/** The header over HTTP, the param elsewhere; what the server runs itself has none. */
+function keyOf(connection: Connection, sent: object): string | undefined {
+  const { type } = connection;
+  if (type === "in-line-action") return undefined;
+  const key: unknown =
+    type === "web"
+      ? requestOf(connection)?.headers?.["idempotency-key"]
+      : (sent as Record<string, unknown>)[KEY_PARAM];
+  if (key === undefined || key === null) return undefined;
+  if (typeof key !== "string" || !KEY.test(key))
+    throw new HttpError(
+      400,
+      "an idempotency key has 1 to 255 visible ASCII characters",
+    );
+  return key;
+}
+
+async function claimOrWait(
+  data: ActionProcessor,
+  key: string,
+): Promise<Claim | string> {
+  const caller = callerOf(data);
+  if (caller === undefined)
+    throw new HttpError(
+      400,
+      "an idempotency key needs a caller that the server knows",
+    );
+  const { name, version } = data.actionTemplate as {
+    name: string;
+    version: unknown;
+  };
+  const scope = digest(JSON.stringify([name, String(version), caller, key]));
+  const content = digest(stableJson(contentOf(data.params)));
+  const until = performance.now() + WAIT_MS;
+  for (
+    let lookMs = FIRST_LOOK_MS;
+    ;
+    lookMs = Math.min(2 * lookMs, MAX_LOOK_MS)
+  ) {
+    const found = await claim(scope, content);
+    if (found instanceof Claim) return found;
+    if (found.digest !== content)
+      throw new HttpError(422, "this idempotency key belongs to other params");
+    if (found.response !== undefined) return found.response;
+    if (performance.now() > until)
+      throw new HttpError(409, "a call with this idempotency key is running", {
+        headers: { "Retry-After": "1" },
+      });
+    await pause(lookMs, undefined, { signal: data.signal });
+  }
+}
+
+/** A record that could not be written ends by itself; the call has run, and its client gets the response. */
+async function settle(data: ActionProcessor, done: Promise<void>) {
+  try {
+    await done;
+  } catch (error) {
+    log(
+      `cannot keep the response of an idempotent call: ${toError(error).message}`,
+      "error",
+      { action: data.action },
+    );
+  }
+}
+
+/** What there is when the action begins. */
+interface Before {
+  response: unknown;
+  /** Web only. */
+  headers: ReadonlyMap<string, unknown> | undefined;
+}
+
+/** The text that is kept; undefined for what is no complete response, or cannot be kept. */
+function keptOf(
+  data: ActionProcessor,
+  returned: unknown,
+  before: Before,
+): string | undefined {
+  const { toRender, connection } = data;
+  // of an action that went on after its timeout, `data` and the status are those of the error
+  const isLate = isTimeout(data.signal.reason);
+  const response: unknown = isLate ? before.response : data.response;
+  const values = [response, returned];
+  if (toRender !== true || values.some(hasFailed)) return undefined;
+  if (values.some((value) => value instanceof Uint8Array)) return undefined;
+  const kept: Kept = { returned, response };
+  if (before.headers && !isLate) {
+    kept.status = (connection.rawConnection as WebParts).responseHttpCode;
+    kept.headers = [...webHeaders(connection)!].filter(
+      ([name, value]) => name !== COOKIE && before.headers!.get(name) !== value,
+    );
+  }
+  const text = jsonOf(kept);
+  const { maxSize = DEFAULT_MAX_BYTES } = optionsOf(data);
+  return text !== undefined && Buffer.byteLength(text) <= maxSize
+    ? text
+    : undefined;
+}
+
+/** Undefined for what JSON cannot hold: circles, BigInt. */
+function jsonOf(kept: Kept): string | undefined {
+  try {
+    return JSON.stringify(kept);
+  } catch {
+    return undefined;
+  }
+}
+
+function isTimeout(reason: unknown): boolean {
+  const code: ErrorCode = "AH_ACTION_TIMEOUT";
+  return (reason as { code?: unknown } | undefined)?.code === code;
+}
+
+function hasFailed(response: unknown): boolean {
+  if (response instanceof Error) return true;
+  return Boolean((response as { error?: unknown } | null | undefined)?.error);
+}
+
+async function replay(data: ActionProcessor, text: string): Promise<unknown> {
+  const { returned, response, status, headers } = JSON.parse(text) as Kept;
+  const { connection } = data;
+  data.response = response;
+  if (status !== undefined) await connection.setStatusCode?.(status);
+  for (const [name, value] of headers ?? [])
+    await connection.setHeader?.(name, value);
+  await connection.setHeader?.("Idempotency-Replayed", "true");
+  return returned;
+}
+
+/** What the HTTP server keeps of a response that has not begun. */
+interface WebParts {
+  responseHttpCode?: number;
+  responseHeaders?: [string, unknown][];
+  res?: { getHeaders(): Record<string, unknown> };
+}
+
+/** By lower-case name; undefined for clients without headers. */
+function webHeaders({
+  rawConnection,
+}: Connection): Map<string, unknown> | undefined {
+  const { res, responseHeaders } = (rawConnection ?? {}) as WebParts;
+  if (!Array.isArray(responseHeaders)) return undefined;
+  const headers = new Map(Object.entries(res?.getHeaders() ?? {}));
+  for (const [name, value] of responseHeaders)
+    headers.set(String(name).toLowerCase(), value);
+  return headers;
+}
+
+function optionsOf({ actionTemplate }: ActionProcessor): IdempotencyOptions {
+  const { idempotent } = actionTemplate as { idempotent?: Idempotency };
+  return typeof idempotent === "object" ? idempotent : {};
+}
+
+function contentOf(params: object): object {
+  return Object.fromEntries(
+    Object.entries(params).filter(([name]) => !OTHER_PARAMS.includes(name)),
+  );
+}
+
+/** The same text for the same content, in whichever order its keys came. */
+function stableJson(content: unknown): string {
+  return JSON.stringify(content, function (this: object, key, value: unknown) {
+    const original = (this as Record<string, unknown>)[key];
+    if (original instanceof UploadedFile) {
+      const { originalFilename, mimetype, size, hash } = original;
+      return [originalFilename, mimetype, size, hash];
+    }
+    if (!isPlainObject(value)) return value;
+    const entries = Object.entries(value);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,267 @@
+/** `idempotent` actions over each transport: what a call with a known key gets. */
+import { EventEmitter, once } from "node:events";
+import { describeOnEachEngine } from "../support/engines";
+import {
+  closeAll,
+  SocketPeer,
+  socketPort,
+  startSocketApp,
+} from "../support/socketApp";
+import { until } from "../support/until";
+import { addActions, ask } from "../support/webApp";
+import { connectWebsocket, webPort } from "../support/websocketClient";
+import { action, config, type Process } from "../../src/index";
+
+describeOnEachEngine("idempotent actions", (engine) => {
+  let app: Process;
+  let runs = 0;
+  const gates = new EventEmitter();
+
+  beforeAll(async () => {
+    app = await startSocketApp();
+    addActions({
+      pay: {
+        idempotent: true,
+        inputs: { amount: {}, item: {}, how: {} },
+        middleware: ["signsIn"],
+        run: async ({ params, response, connection }: any) => {
+          const run = ++runs;
+          response.set = "by hand";
+          if (params.how === "slowly") await once(gates, "goOn");
+          if (params.how === "badly") throw new Error("the card is broken");
+          if (params.how === "error") return { error: "not today" };
+          if (params.how === "large")
+            return { run, text: "x".repeat(1024 * 1024) };
+          if (params.how === "headers") {
+            connection.setStatusCode(201);
+            connection.setHeader("X-Receipt", `r${run}`);
+            connection.rawConnection.responseHeaders.push([
+              "X-Pair",
+              `p${run}`,
+            ]);
+            await connection.setCookie("paid", "1");
+          }
+          return { run, amount: params.amount };
+        },
+      },
+      payShortly: {
+        idempotent: { ttl: 200, maxSize: 100 },
+        middleware: ["signsIn"],
+        inputs: { size: {} },
+        run: ({ params }: any) => ({
+          run: ++runs,
+          text: "x".repeat(Number(params.size ?? 0)),
+        }),
+      },
+      payInTime: {
+        idempotent: true,
+        timeout: 150,
+        middleware: ["signsIn"],
+        run: async () => {
+          const run = ++runs;
+          await once(gates, "goOn");
+          return { run };
+        },
+      },
+      payPerhaps: { middleware: ["signsIn"], run: () => ({ run: ++runs }) },
+    });
+    action.addMiddleware({
+      name: "signsIn",
+      global: false,
+      preProcessor: ({ session, connection }: any) => {
+        const user = connection.rawConnection.req?.headers["x-user"];
+        if (user) session.user = { id: user };
+      },
+    });
+  });
+  beforeEach(async () => {
+    runs = 0;
+    await engine.flush();
+  });
+  afterEach(() => {
+    gates.emit("goOn");
+  });
+  afterAll(async () => {
+    await closeAll();
+    await app.stop();
+  });
+
+  function pay(
+    params: object,
+    { key = "k1", user = "ann", action: name = "pay", headers = {} }: any = {},
+  ) {
+    return ask(webPort(), `/api/${name}`, {
+      method: "POST",
+      body: JSON.stringify(params),
+      headers: {
+        "content-type": "application/json",
+        ...(key ? { "idempotency-key": key } : {}),
+        ...(user ? { "x-user": user } : {}),
+        ...headers,
+      },
+    });
+  }
+
+  test("a call with the same key gets the same response, and runs nothing", async () => {
+    const first = await pay({ amount: 5, item: { a: 1, b: 2 } });
+    const again = await pay({ item: { b: 2, a: 1 }, amount: 5 });
+    for (const { status, json } of [first, again]) {
+      expect(status).toBe(200);
+      expect(json).toMatchObject({ run: 1, amount: 5, set: "by hand" });
+    }
+    expect(first.headers["idempotency-replayed"]).toBeUndefined();
+    expect(again.headers["idempotency-replayed"]).toBe("true");
+    expect(runs).toBe(1);
+  });
+
+  test("another key, another user, another action and no key at all are other calls", async () => {
+    await pay({ amount: 5 });
+    expect((await pay({ amount: 5 }, { key: "k2" })).json.run).toBe(2);
+    expect((await pay({ amount: 5 }, { user: "bob" })).json.run).toBe(3);
+    const other = await pay({}, { action: "payShortly" });
+    expect(other.json.run).toBe(4);
+    expect((await pay({ amount: 5 }, { key: "" })).json.run).toBe(5);
+    expect((await pay({ amount: 5 }, { key: "" })).json.run).toBe(6);
+    expect((await pay({}, { action: "payPerhaps" })).json.run).toBe(7);
+    expect((await pay({}, { action: "payPerhaps" })).json.run).toBe(8);
+  });
+
+  test("other params with the same key are refused with 422", async () => {
+    await pay({ amount: 5 });
+    const { status, json } = await pay({ amount: 6 });
+    expect([status, json.error]).toEqual([
+      422,
+      "this idempotency key belongs to other params",
+    ]);
+    expect(runs).toBe(1);
+  });
+
+  test("calls at the same time wait for the first, and get its response", async () => {
+    const calls = [1, 2, 3].map(() => pay({ how: "slowly" }));
+    await until(() => runs === 1);
+    gates.emit("goOn");
+    const answers = await Promise.all(calls);
+    expect(answers.map(({ json }) => json.run)).toEqual([1, 1, 1]);
+  });
+
+  test.each(["badly", "error"])(
+    "a call that fails (%s) is not kept: the next one runs",
+    async (how) => {
+      expect((await pay({ how })).json.error).toBeDefined();
+      expect((await pay({ how })).json.error).toBeDefined();
+      expect(runs).toBe(2);
+    },
+  );
+
+  test("a waiting call runs when the first one fails", async () => {
+    const [first, second] = [1, 2].map(() => pay({ how: "slowly" }));
+    await until(() => runs === 1);
+    await engine
+      .client()
+      .keys("actionhero:idempotency:*")
+      .then(([key]) => engine.client().del(key)); // as if its process had died
+    await until(() => runs === 2);
+    gates.emit("goOn");
+    const answers = await Promise.all([first, second]);
+    expect(answers.map(({ json }) => json.run).sort()).toEqual([1, 2]);
+  });
+
+  test("the status and headers are those of the first response, and its cookies are not", async () => {
+    const [first, again] = [
+      await pay({ how: "headers" }),
+      await pay({ how: "headers" }),
+    ];
+    for (const { status, headers } of [first, again]) {
+      expect(status).toBe(201);
+      expect(headers).toMatchObject({ "x-receipt": "r1", "x-pair": "p1" });
+    }
+    expect(String(first.headers["set-cookie"])).toContain("paid=1");
+    expect(String(again.headers["set-cookie"])).not.toContain("paid=1");
+    const [key] = await engine.client().keys("actionhero:idempotency:*");
+    const kept = await engine.client().hgetall(key);
+    expect(JSON.stringify(kept)).not.toContain("paid");
+  });
+
+  test("a response that is too large is not kept", async () => {
+    expect((await pay({ how: "large" })).json.run).toBe(1);
+    expect((await pay({ how: "large" })).json.run).toBe(2);
+    const small = () => pay({ size: 200 }, { action: "payShortly" });
+    expect((await small()).json.run).toBe(3);
+    expect((await small()).json.run).toBe(4);
+  });
+
+  test("a response is kept for its time", async () => {
+    const call = () => pay({}, { action: "payShortly" });
+    expect((await call()).json.run).toBe(1);
+    await until(async () => (await call()).json.run === 2);
+  });
+
+  test("a call that went on after its timeout is kept, and the next one gets its response", async () => {
+    const call = () => pay({}, { action: "payInTime" });
+    const late = await call();
+    expect([late.status, late.json.code]).toEqual([503, "AH_ACTION_TIMEOUT"]);
+    await until(async () => {
+      gates.emit("goOn");
+      const { json } = await call();
+      return json.run === 1;
+    });
+    expect(runs).toBe(1);
+  });
+
+  test.each([["é"], ["a b"], ["x".repeat(256)]])(
+    "the key %p cannot be used",
+    async (key) => {
+      const client = await connectWebsocket();
+      const reply = await client.action("pay", { idempotencyKey: key });
+      expect(reply.error).toMatch(/visible ASCII/);
+      client.close();
+      expect(runs).toBe(0);
+    },
+  );
+
+  test("over HTTP, a caller that nothing is known of gets 400, and one with a token is known by it", async () => {
+    const { status, json } = await pay({}, { user: "" });
+    expect([status, json.error]).toEqual([
+      400,
+      "an idempotency key needs a caller that the server knows",
+    ]);
+    const as = (authorization: string) =>
+      pay({}, { user: "", headers: { authorization } });
+    expect((await as("Bearer a")).json.run).toBe(1);
+    expect((await as("Bearer a")).json.run).toBe(1);
+    expect((await as("Bearer b")).json.run).toBe(2);
+  });
+
+  test("a signed fingerprint names a caller, any other one does not", async () => {
+    const options = config.web.fingerprintOptions as { signed?: boolean };
+    options.signed = true;
+    const first = await pay({}, { user: "" });
+    const [cookie] = String(first.headers["set-cookie"]).split(";");
+    const again = await pay({}, { user: "", headers: { cookie } });
+    expect(again.json.run).toBe(1);
+    const other = await pay({}, { user: "" });
+    expect(other.json.run).toBe(2);
+    options.signed = false;
+  });
+
+  test("over a websocket and TCP the key is a param", async () => {
+    const client = await connectWebsocket({ headers: { authorization: "t" } });
+    const params = { amount: 1, idempotencyKey: "w1" };
+    expect((await client.action("pay", params)).run).toBe(1);
+    expect((await client.action("pay", params)).run).toBe(1);
+    client.close();
+
+    const peer = await SocketPeer.connect(socketPort());
+    await peer.next();
+    const line = JSON.stringify({ action: "pay", params });
+    expect((await peer.ask(line)).run).toBe(2);
+    expect((await peer.ask(line)).run).toBe(2);
+  });
+
+  test("what the server runs itself always runs", async () => {
+    for (const run of [1, 2])
+      expect(
+        await action.run("pay", undefined, { idempotencyKey: "i" }),
+      ).toMatchObject({ run });
+  });
+});
