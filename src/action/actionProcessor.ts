@@ -87,12 +87,16 @@ export class ActionProcessor<ActionClass extends Action = any> {
   constructor(connection: Connection) {
     this.connection = connection;
     this.messageId = connection.messageId || 0;
-    // a snapshot: requests of one connection run side by side, each with the params it came with
-    this.params = {
-      action: null,
-      apiVersion: null,
-      ...connection.params,
-    } as unknown as ActionProcessor<ActionClass>["params"];
+    // a snapshot: requests of one connection run side by side, each with the params it came with; one that is to be refused
+    // has only what it is called by, since a client can ask for any number of them with params that it sent once
+    const { action = null, apiVersion = null } = connection.params;
+    this.params = (connection.pendingActions >= maxPendingActions()
+      ? { action, apiVersion }
+      : {
+          action,
+          apiVersion,
+          ...connection.params,
+        }) as unknown as ActionProcessor<ActionClass>["params"];
   }
 
   getPendingActionCount(): number {

@@ -344,6 +344,26 @@ describe("over TCP", () => {
     await until(() => totalHeldBytes() === 0);
   });
 
+  test("a copy of the params that are kept counts for each action that runs", async () => {
+    const many = Array.from({ length: 2400 }, (_, i) => [`k${i}`, 1]);
+    const peer = await SocketPeer.connect();
+    await peer.next();
+    hold();
+    const params = Object.fromEntries(many);
+    peer.send(JSON.stringify({ action: "length", params }));
+    await peer.next();
+    const kept = totalHeldBytes();
+    peer.send("held");
+    await until(() => running === 1);
+    expect(totalHeldBytes()).toBeGreaterThan(kept + 100 * KIB);
+    peer.send("held");
+    await until(() => running === 2);
+    expect(await peer.ask("held")).toMatchObject(OVERLOADED);
+    release();
+    await until(() => running === 0);
+    await until(() => totalHeldBytes() === kept);
+  });
+
   test("params that are added one after the other count", async () => {
     const peer = await connect();
     const add = (name: string) =>

@@ -17,7 +17,7 @@ import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { Output, type OutputLimits, type OutputOwner } from "./output";
 import {
   errorReply,
-  isHttp,
+  foreignProtocol,
   ownMessageId,
   parseRequest,
   verbReply,
@@ -30,6 +30,13 @@ import type { SocketServer } from "./socketServer";
 const HALF_CLOSED_MS = 1000;
 /** So many lines that wait for an earlier one stop the reading. */
 const MAX_WAITING_LINES = 64;
+
+/**
+ * After so much of one client's lines, other clients are served first, and what is sent is written. Counted in bytes: a
+ * line, the params that are kept, of which each action gets a copy, and the work itself.
+ */
+const TURN_BYTES = 256 * 1024;
+const WORK_BYTES = 1024;
 
 /** What a line may leave behind without being counted. */
 const SMALL_BYTES = 1024;
@@ -61,6 +68,10 @@ export class SocketClient implements OutputOwner {
   private running = 0;
   /** A line has to take effect before the next one is looked at. */
   private isWaiting = false;
+  /** What was handled since it has yielded, in bytes. */
+  private handledBytes = 0;
+  /** It has handled enough for one turn, and goes on in the next one. */
+  private isYielding = false;
   /** Its lines are ignored: it has taken leave. */
   private isDeaf = false;
   private isGone = false;
@@ -209,21 +220,38 @@ export class SocketClient implements OutputOwner {
     while (
       !this.isWaiting &&
       !this.isBlocked &&
+      !this.isYielding &&
       this.nextLine < this.lines.length
     ) {
       if (this.isDeaf || this.connection!.destroyed) {
         this.startWith([]);
         break;
       }
+      if (this.handledBytes >= TURN_BYTES) {
+        this.yieldTurn();
+        break;
+      }
       const at = this.nextLine++;
       const line = this.lines[at]!;
       this.lines[at] = ""; // the list stays until there are others
+      const lineBytes = typeof line === "string" ? line.length : 0;
+      this.handledBytes += WORK_BYTES + lineBytes + this.kept.bytes;
       const effect = isContextOn()
         ? beginContext({ connection: this.connection }, () => this.handle(line))
         : this.handle(line);
       if (effect) this.waitFor(effect);
     }
     this.updateReading();
+  }
+
+  private yieldTurn(): void {
+    this.isYielding = true;
+    setImmediate(() => {
+      this.isYielding = false;
+      this.handledBytes = 0;
+      this.proceed();
+      this.fireWhenIdle();
+    });
   }
 
   private waitFor(effect: Promise<unknown>): void {
@@ -241,8 +269,9 @@ export class SocketClient implements OutputOwner {
 
   private updateReading(): void {
     const waiting = this.lines.length - this.nextLine;
+    const isStopped = this.isWaiting || this.isYielding;
     const isToPause =
-      this.isBlocked || (this.isWaiting && waiting > MAX_WAITING_LINES);
+      this.isBlocked || (isStopped && waiting > MAX_WAITING_LINES);
     if (isToPause === this.socket.isPaused() || this.output.hasEnded) return;
     if (isToPause) this.socket.pause();
     else this.socket.resume();
@@ -257,8 +286,9 @@ export class SocketClient implements OutputOwner {
     if (typeof line !== "string") return this.refuse(line, messageId);
 
     const bytes = line.length;
-    const request = isHttp(line, this.count)
-      ? this.refuseHttp()
+    const foreign = foreignProtocol(line, this.count);
+    const request = foreign
+      ? this.refuseProtocol(foreign)
       : parseRequest(line, this.server.requestNames());
     if (request?.kind === "action") {
       this.runAction(connection, request, { messageId, bytes });
@@ -324,6 +354,13 @@ export class SocketClient implements OutputOwner {
     { action, params, added }: SocketRequest & { kind: "action" },
     { messageId, bytes }: Asked,
   ): void {
+    // the action gets a copy of the params that are kept; those of the line are counted with it
+    const copied = params ? 0 : this.kept.copyBytes(connection.params);
+    if (copied > 0 && !this.share.take(copied)) {
+      this.share.give(bytes);
+      send(this, errorReply(OVERLOADED_TEXT, messageId));
+      return;
+    }
     if (params) connection.params = params; // fresh from the parser: nobody else has them
     if (action !== undefined) connection.params.action = action;
     const kept = connection.params;
@@ -338,9 +375,7 @@ export class SocketClient implements OutputOwner {
     this.running++;
     const mayStay = params && this.mayStay(params.action, bytes);
     const done = () => {
-      // the line's bytes are those of its params as long as they are kept
-      if (mayStay && connection.params === params) this.kept.adopt(bytes);
-      else this.share.give(bytes);
+      this.share.give(bytes + copied);
       if (bytes > SMALL_BYTES && connection.messageId === id)
         connection.messageId = 0;
       this.settle();
@@ -352,7 +387,7 @@ export class SocketClient implements OutputOwner {
     // the action has its params: what is left is for the next lines
     if (mayStay === false) connection.params = {};
     else if (added) connection.params = kept;
-    if (params) this.kept.clear();
+    if (params) this.kept.replace(mayStay ? bytes : 0);
     else if (bytes > SMALL_BYTES) keepAction(connection, action);
   }
 
@@ -421,7 +456,7 @@ export class SocketClient implements OutputOwner {
     }
     const before = paramBytes(params, key);
     const data: unknown = await connection.verbs(verb, own);
-    if (connection.params !== params) this.kept.clear();
+    if (connection.params !== params) this.kept.replace(0);
     else this.kept.grow(paramBytes(params, key) - before);
     return data;
   }
@@ -448,8 +483,8 @@ export class SocketClient implements OutputOwner {
     if (fault.kind === "endless") this.destroy();
   }
 
-  private refuseHttp(): undefined {
-    this.logCut("cut a client that speaks HTTP");
+  private refuseProtocol(name: string): undefined {
+    this.logCut(`cut a client that speaks ${name}`);
     this.destroy();
   }
 

@@ -6,20 +6,37 @@ type Params = Record<string, unknown>;
 /** About what an object or list takes for each of its members, beside the value. */
 const MEMBER_BYTES = 16;
 
+/** About what a copy takes for each param: its value is not copied. */
+const COPIED_BYTES = 64;
+
+/** Few params are not worth counting their copies. */
+const SMALL_BYTES = 4096;
+
 export class KeptParams {
-  private bytes = 0;
+  private held = 0;
+  /** How many there are, once it was asked. */
+  private count: number | undefined;
 
   constructor(private readonly share: ByteShare) {}
 
-  /** What the share already counts for a line stays: its params are kept. */
-  adopt(bytes: number): void {
-    this.bytes += bytes;
+  /** About how many there are. */
+  get bytes(): number {
+    return this.held;
   }
 
-  /** No params are kept any more. */
-  clear(): void {
-    this.share.give(this.bytes);
-    this.bytes = 0;
+  /** About what a copy of them takes. */
+  copyBytes(params: Params): number {
+    if (this.held <= SMALL_BYTES) return 0;
+    this.count ??= Object.keys(params).length;
+    return COPIED_BYTES * this.count;
+  }
+
+  /** Others are kept now, which take so many bytes. */
+  replace(bytes: number): void {
+    this.share.give(this.held);
+    this.share.add(bytes);
+    this.held = bytes;
+    this.count = undefined;
   }
 
   /**
@@ -29,15 +46,16 @@ export class KeptParams {
    */
   refusal(bytes: number, limit: number): string | undefined {
     if (bytes <= 0) return undefined;
-    if (limit > 0 && this.bytes + bytes > limit)
+    if (limit > 0 && this.held + bytes > limit)
       return `too many bytes of params (limit ${limit})`;
     return this.share.hasRoom(bytes) ? undefined : OVERLOADED_TEXT;
   }
 
   /** A param was set or deleted, and now they take so many bytes more. */
   grow(bytes: number): void {
-    const change = Math.max(-this.bytes, bytes);
-    this.bytes += change;
+    const change = Math.max(-this.held, bytes);
+    this.held += change;
+    this.count = undefined;
     if (change > 0) this.share.add(change);
     else this.share.give(-change);
   }

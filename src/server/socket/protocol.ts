@@ -37,6 +37,10 @@ const VERB_ALIASES: { [alias: string]: string } = {
 
 const NEWLINE = 10;
 const OPENING_BRACE = 0x7b;
+/** The first byte of a TLS connection. */
+const TLS_HANDSHAKE = 0x16;
+/** A client sends its id once, for any number of replies. */
+const MAX_ID_LENGTH = 1024;
 
 export interface RequestNames {
   /** The verbs that are allowed. */
@@ -49,12 +53,18 @@ const HTTP_REQUEST = /^\n*[A-Z]+ \S+ HTTP\/\d/;
 const HOST_HEADER = /^\n*host:/i;
 
 /**
- * Whether a line was written by an HTTP client: pages of any site can make a browser send a form to this port, and lines
- * of its body would be run.
+ * The protocol of a client that was not written for this port: pages of any site can make a browser send a form or a TLS
+ * handshake to it, and the lines in them would be run.
  * @param count which line of its connection it is, from 1
  */
-export function isHttp(line: string, count: number): boolean {
-  return HOST_HEADER.test(line) || (count === 1 && HTTP_REQUEST.test(line));
+export function foreignProtocol(
+  line: string,
+  count: number,
+): "HTTP" | "TLS" | undefined {
+  if (count === 1 && line.charCodeAt(0) === TLS_HANDSHAKE) return "TLS";
+  const isHttp =
+    HOST_HEADER.test(line) || (count === 1 && HTTP_REQUEST.test(line));
+  return isHttp ? "HTTP" : undefined;
 }
 
 /** Read a line that is not empty: `file`, a verb, a JSON object, or else the name of an action. */
@@ -140,12 +150,14 @@ function isParams(value: unknown): value is Params {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The client's own id for its request, when it has one. */
+/** The client's own id for its request, when it has one that is not too long. */
 export function ownMessageId({ messageId }: Params): MessageId | undefined {
   if (typeof messageId === "number") return messageId;
-  return typeof messageId === "string" && messageId !== ""
-    ? messageId
-    : undefined;
+  const isId =
+    typeof messageId === "string" &&
+    messageId !== "" &&
+    messageId.length <= MAX_ID_LENGTH;
+  return isId ? messageId : undefined;
 }
 
 /**

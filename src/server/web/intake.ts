@@ -26,6 +26,8 @@ interface Queue {
   next: number;
   /** Responses that the client has not taken: it may send requests, and not read. */
   unsent: number;
+  /** The listener of the connection's end. */
+  readonly onClose: () => void;
 }
 
 export interface IntakeHost {
@@ -75,13 +77,13 @@ export class Intake {
   }
 
   private hasRoom(socket: Socket): boolean {
-    if (this.lastSocket !== socket) {
+    const inFlight = this.host.inFlight(socket);
+    // a client that waits for each response sends no row of requests
+    if (this.lastSocket !== socket || inFlight === 0) {
       this.lastSocket = socket;
       this.inRow = 0;
     }
-    return (
-      ++this.inRow <= MAX_PER_TURN && this.host.inFlight(socket) < MAX_IN_FLIGHT
-    );
+    return ++this.inRow <= MAX_PER_TURN && inFlight < MAX_IN_FLIGHT;
   }
 
   private open(socket: Socket, arrival: Arrival): void {
@@ -89,10 +91,11 @@ export class Intake {
       arrivals: [arrival],
       next: 0,
       unsent: 0,
+      onClose: () => this.close(socket, queue),
     };
     this.inRow = 0;
     this.queues.set(socket, queue);
-    socket.once("close", () => this.close(socket, queue));
+    socket.once("close", queue.onClose);
     stopReading(socket);
     this.schedule(socket, queue);
   }
@@ -145,6 +148,7 @@ export class Intake {
 
   private close(socket: Socket, queue: Queue): void {
     if (this.queues.get(socket) !== queue) return;
+    socket.off("close", queue.onClose);
     this.queues.delete(socket);
     this.ready.delete(socket);
     this.waiting -= queue.arrivals.length - queue.next;

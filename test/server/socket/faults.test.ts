@@ -27,6 +27,7 @@ beforeAll(async () => {
         return { done: true };
       },
     },
+    quick: { run: () => ({ quick: true }) },
     large: { run: () => ({ text: "x".repeat(1_000_000) }) },
     echo: { inputs: { key: {} }, run: ({ params }: any) => ({ ...params }) },
   });
@@ -79,6 +80,18 @@ describe("a client that speaks HTTP", () => {
     await allGone();
   });
 
+  test("so is one that speaks TLS", async () => {
+    const log = jest.spyOn(socketServer(), "log");
+    const peer = await welcomed();
+    const hello = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
+    peer.socket.write(Buffer.concat([hello, Buffer.from(`\n${attack}`)]));
+    await peer.ended;
+    expect(peer.text).not.toContain("ran");
+    expect(log.mock.calls.map(([message]) => message)).toContain(
+      "cut a client that speaks TLS",
+    );
+  });
+
   test("is cut with a delimiter of its own, too", async () => {
     config.socket.delimiter = "|";
     const peer = await welcomed();
@@ -93,6 +106,80 @@ describe("a client that speaks HTTP", () => {
     const { error } = await peer.ask("GET / HTTP/1.1");
     expect(error).toBeDefined();
     expect(await peer.ask(attack.trim())).toMatchObject({ key: "ran" });
+  });
+});
+
+describe("a burst of lines that need params which were sent once", () => {
+  const BURST = 60;
+  const many = Array.from({ length: 6000 }, (_, i) => [`k${i}`, 1]);
+  const sticky = JSON.stringify({
+    action: "quick",
+    params: Object.fromEntries(many),
+  });
+
+  /** The most lines that are handled between two turns of the event loop. */
+  function mostInOneTurn(handler: jest.SpyInstance) {
+    const counter = { most: 0, stop: () => clearImmediate(next) };
+    let before = handler.mock.calls.length;
+    let next: NodeJS.Immediate;
+    const look = () => {
+      const now = handler.mock.calls.length;
+      counter.most = Math.max(counter.most, now - before);
+      before = now;
+      next = setImmediate(look);
+    };
+    look();
+    return counter;
+  }
+
+  test("lets others have their turn: a few actions at a time", async () => {
+    const peer = await welcomed();
+    const other = await welcomed();
+    expect((await peer.ask(sticky)).quick).toBe(true);
+    const counter = mostInOneTurn(jest.spyOn(socketServer(), "processAction"));
+    peer.send(Array(BURST).fill("quick").join("\n"));
+    const first = await peer.next();
+    await other.ask("quick");
+    const lines = () => peer.text.split("\r\n").length - 1;
+    expect(lines()).toBeLessThan(BURST);
+    await until(() => lines() === BURST + 2);
+    counter.stop();
+    expect(first.quick).toBe(true);
+    expect(counter.most).toBeLessThan(10);
+  });
+
+  test("gives no copy to actions that are refused", async () => {
+    const peer = await welcomed();
+    const sizes: number[] = [];
+    const note = ({ params }: { params: object }) =>
+      sizes.push(Object.keys(params).length);
+    socketServer().on("actionComplete", note);
+    await peer.ask(sticky);
+    peer.send(Array(8).fill("hold").join("\n"));
+    await until(() => sizes.length === 4); // the first one, and those over the limit
+    expect(sizes.slice(1)).toEqual([2, 2, 2]);
+    for (const done of held.splice(0)) done();
+    await until(() => peer.messages.length === 10);
+    socketServer().off("actionComplete", note);
+  });
+
+  test("stops when its replies are not read", async () => {
+    const peer = await welcomed();
+    await peer.ask(`paramAdd key=${"x".repeat(60_000)}`);
+    const [{ rawConnection }] = socketServer().connections();
+    let most = 0;
+    const counter = setInterval(() => {
+      most = Math.max(most, rawConnection.writableLength);
+    }, 1);
+    peer.socket.pause();
+    peer.send(Array(300).fill("paramsView").join("\n"));
+    await until(() => rawConnection.writableLength > 1024 * 1024);
+    await new Promise((resolve) => setTimeout(resolve, 200)); // nothing more happens
+    clearInterval(counter);
+    expect(most).toBeLessThan(3 * 1024 * 1024);
+    expect(rawConnection.destroyed).toBe(false);
+    peer.socket.resume();
+    await until(() => peer.text.length > 300 * 60_000);
   });
 });
 

@@ -135,6 +135,8 @@ test.each([
   [{ messageId: "x" }, "x"],
   [{ messageId: 0 }, 0],
   [{ messageId: "" }, undefined],
+  [{ messageId: "x".repeat(1024) }, "x".repeat(1024)],
+  [{ messageId: "x".repeat(1025) }, undefined],
   [{ messageId: { a: 1 } }, undefined],
   [{ messageId: null }, undefined],
   [{}, undefined],

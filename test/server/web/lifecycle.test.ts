@@ -5,6 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { once } from "node:events";
 import { leaveStaleSocket } from "../../support/staleSocket";
+import { until } from "../../support/until";
 import {
   addActions,
   ask,
@@ -294,4 +295,28 @@ test("an almost empty config.web serves actions, files and bodies", async () => 
   });
   expect(json).toEqual({ a: "2" });
   app = { ...app, stop: () => running.stop() };
+});
+
+describe("a connection that is used for long", () => {
+  const serverSide = () => [...Object.values(web().sockets)][0];
+
+  test("has no more listeners after many requests, one by one or in bursts", async () => {
+    const socket = net.connect(app.port, "localhost");
+    let text = "";
+    socket.on("data", (data) => (text += data.toString()));
+    const answers = () => text.split("HTTP/1.1 200").length - 1;
+    let sent = 0;
+    const send = async (count: number) => {
+      const one = "GET /api/quick HTTP/1.1\r\nHost: localhost\r\n\r\n";
+      socket.write(one.repeat(count));
+      sent += count;
+      await until(() => answers() === sent);
+    };
+    await send(1);
+    const before = serverSide().listenerCount("close");
+    for (let i = 0; i < 40; i++) await send(1);
+    for (let i = 0; i < 12; i++) await send(20);
+    await until(() => serverSide().listenerCount("close") <= before);
+    socket.destroy();
+  });
 });
