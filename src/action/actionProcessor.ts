@@ -89,8 +89,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.messageId = connection.messageId || 0;
     // a snapshot: requests of one connection run side by side, each with the params it came with; one that is to be refused
     // has only what it is called by, since a client can ask for any number of them with params that it sent once
-    const { action = null, apiVersion = null } = connection.params;
-    this.params = (connection.pendingActions >= maxPendingActions()
+    const { action = null, apiVersion = null } = connection.params ?? {};
+    this.params = (connection.pendingActions >=
+    settings().general.simultaneousActions
       ? { action, apiVersion }
       : {
           action,
