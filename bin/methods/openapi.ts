@@ -4,6 +4,7 @@ import { CLI } from "../../src/cli/cli";
 interface Params {
   out?: string;
   check?: string;
+  asyncapi?: boolean;
 }
 
 export class OpenApi extends CLI {
@@ -27,16 +28,26 @@ export class OpenApi extends CLI {
         description:
           "an older document: print what breaks its clients, and fail if anything does",
       },
+      asyncapi: {
+        flag: true,
+        letter: "a",
+        description:
+          "describe the messages of websockets and TCP instead, as an AsyncAPI 3.0 document",
+      },
     };
   }
 
-  async run({ params: { out, check } }: { params: Params }) {
+  async run({ params: { out, check, asyncapi } }: { params: Params }) {
+    if (asyncapi && check !== undefined)
+      throw new Error("--check compares OpenAPI documents only");
     // loaded here, because loading it is what builds the configuration
     const { describeApi } =
       require("../../src/server/web/openapi") as typeof import("../../src/server/web/openapi");
     const { breakingChanges } =
       require("../../src/server/web/openapiChanges") as typeof import("../../src/server/web/openapiChanges");
-    const document = describeApi();
+    const { describeMessages } =
+      require("../../src/server/web/asyncapi") as typeof import("../../src/server/web/asyncapi");
+    const document = asyncapi ? describeMessages() : describeApi();
     if (check !== undefined) {
       const before = JSON.parse(fs.readFileSync(check, "utf8")) as object;
       const changes = breakingChanges(before, document);

@@ -4,6 +4,7 @@ import { continueContext } from "../context/context";
 import { Worker } from "../resque/worker";
 import { requireTask } from "./find";
 import type { TaskInputs } from "./task";
+import type { RunTaskArguments, TaskName, TaskResult } from "./taskTypes";
 import { validateInputs } from "./validateInputs";
 
 /**
@@ -11,10 +12,14 @@ import { validateInputs } from "./validateInputs";
  * @returns what it returns; undefined when middleware or a plugin refused it
  * @throws what it throws; ActionheroError AH_TASK `task <name> not found`
  */
-export async function run<Result = any>(
+export function run<Result = void, Name extends TaskName = TaskName>(
+  taskName: Name,
+  ...args: RunTaskArguments<Result, Name>
+): Promise<TaskResult<Result, Name>>;
+export async function run(
   taskName: string,
   inputs?: TaskInputs,
-): Promise<Result> {
+): Promise<unknown> {
   const task = requireTask(taskName);
   const args = [await validateInputs(task, inputs)];
   const { connectionDetails } = api.resque;
@@ -24,9 +29,9 @@ export async function run<Result = any>(
   );
   try {
     await worker.connect();
-    return (await continueContext({ task: taskName }, () =>
+    return await continueContext({ task: taskName }, () =>
       worker.performInline(taskName, args),
-    )) as Result;
+    );
   } finally {
     await worker.end();
   }

@@ -30,3 +30,17 @@ export type JobArguments<Name, More extends unknown[]> = IfKnown<
     : never,
   [inputs?: TaskInputs, ...more: More]
 >;
+
+/** What follows the name in `task.run`: any inputs when the type of the result is named. */
+export type RunTaskArguments<Result, Name> = [Result] extends [void]
+  ? JobArguments<Name, []>
+  : [inputs?: TaskInputs];
+
+/** What a run gives: what is named, of a class of tasks what its `run` returns; else what the registry knows by the name. */
+export type TaskResult<Named, Name> = [Named] extends [void]
+  ? IfKnown<TaskRegistry, MemberOf<TaskRegistry, Name, "result">, any>
+  : ResultOf<Named>;
+
+type ResultOf<T> = T extends { run(...args: any[]): infer Result }
+  ? Awaited<Result>
+  : T;

@@ -8,6 +8,7 @@ import type { ConnectionOptions, Jobs, ParsedJob } from "../resque/types";
 import { Worker } from "../resque/worker";
 import { contextOf } from "../task/context";
 import type { TaskContext } from "../task/task";
+import type { TaskName, TaskResult } from "../task/taskTypes";
 
 /** A job that was found, with when it is due. */
 export interface EnqueuedTask extends ParsedJob {
@@ -31,31 +32,29 @@ interface Resque {
   queue: Queue;
 }
 
-/** What a run gives: of a class of tasks what its `run` returns, else the type itself. */
-export type ResultOf<T> = T extends { run(...args: any[]): infer Result }
-  ? Awaited<Result>
-  : T;
-
 /**
  * Call a task's `run` and nothing else: no validation, no middleware, no queue.
  * @throws what the task throws, or Error `task <name> not found`
  */
-export async function runTask<T = any>(
-  taskName: string,
+export async function runTask<T = void, Name extends TaskName = TaskName>(
+  taskName: Name,
   params: object | any[] = {},
-): Promise<ResultOf<T>> {
+): Promise<TaskResult<T, Name>> {
   const task = taskOf(taskName);
-  return (await task.run(params, undefined, contextOf())) as ResultOf<T>;
+  return (await task.run(params, undefined, contextOf())) as TaskResult<
+    T,
+    Name
+  >;
 }
 
 /**
  * Run a task as a worker does, with its plugins and middleware, here and now.
  * @throws what the task throws
  */
-export async function runFullTask<T = any>(
-  taskName: string,
+export async function runFullTask<T = void, Name extends TaskName = TaskName>(
+  taskName: Name,
   params: object | any[] = {},
-): Promise<ResultOf<T>> {
+): Promise<TaskResult<T, Name>> {
   const worker = new Worker(
     {
       connection: resque().connectionDetails ?? { redis: taskClient() },
@@ -66,7 +65,7 @@ export async function runFullTask<T = any>(
   try {
     await worker.connect();
     const args: unknown[] = Array.isArray(params) ? params : [params];
-    return (await worker.performInline(taskName, args)) as ResultOf<T>;
+    return (await worker.performInline(taskName, args)) as TaskResult<T, Name>;
   } finally {
     await worker.end();
   }

@@ -103,14 +103,24 @@ export async function ofTasks() {
   await task.enqueueAt(1, "runAction", { action: "status" });
   await task.enqueueJob("mail", { to: "a" }, { in: 5 });
   await task.enqueueMany("mail", [{ to: "a" }, { to: "b" }]);
+  const sent: string = await task.run("mail", { to: "a" });
+  const tested: string = await specHelper.runTask("mail", { to: "a" });
+  const named = await task.run<number>("mail", {});
   // @ts-expect-error there is no such task
   await task.enqueue("male", { to: "a" });
+  // @ts-expect-error there is no such task
+  await task.run("male");
+  // @ts-expect-error somebody gets the mail
+  await task.run("mail", {});
+  // @ts-expect-error there is no such task
+  await specHelper.runFullTask("male");
   // @ts-expect-error somebody gets the mail
   await task.enqueue("mail");
   // @ts-expect-error by a name
   await task.enqueueIn(1, "mail", { to: 1 });
   // @ts-expect-error each of them
   await task.enqueueMany("mail", [{ to: "a" }, {}]);
+  return [sent.length, tested.length, named.toFixed()];
 }
 
 export async function inClients(picture: File) {

@@ -3,6 +3,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import SwaggerParser = require("@apidevtools/swagger-parser");
+import specs = require("@asyncapi/specs");
+import Ajv = require("ajv");
 import { z } from "zod";
 import { startWebApp, type WebApp } from "../../support/webApp";
 import {
@@ -54,6 +56,7 @@ beforeAll(async () => {
     }),
     defineAction({
       name: "table",
+      blockedConnectionTypes: ["socket"],
       inputs: {
         id: { required: true },
         count: { default: 5 },
@@ -265,5 +268,100 @@ describe("the command", () => {
       'POST /things/{id} takes note as "number", which was "string"',
       "POST /things/{id} requires must",
     ]);
+  });
+});
+
+describe("the AsyncAPI document", () => {
+  // ajv has the dialect of the schema itself
+  const { "http://json-schema.org/draft-07/schema": _, ...definitions } = specs
+    .schemas["3.0.0"].definitions as Record<string, object>;
+  const validate = new Ajv({ unknownFormats: "ignore" }).compile({
+    ...specs.schemas["3.0.0"],
+    definitions,
+  });
+  let document: any;
+
+  beforeAll(async () => {
+    config.websocket.enabled = config.socket.enabled = true;
+    ({ json: document } = await app.ask("/api/asyncapi.json"));
+  });
+
+  test("is valid, and its references lead to something", () => {
+    expect([validate(document), validate.errors]).toEqual([true, null]);
+    const text = JSON.stringify(document);
+    const refs = [...text.matchAll(/"\$ref":"#\/([^"]*)"/g)];
+    expect(refs.length).toBeGreaterThan(10);
+    for (const [, ref] of refs) {
+      let found = document;
+      for (const key of ref.split("/")) found = found?.[key];
+      expect([ref, typeof found]).toEqual([ref, "object"]);
+    }
+    const bad = structuredClone(document);
+    bad.operations["websocket.table"].action = "sends";
+    expect(validate(bad)).toBe(false);
+  });
+
+  test("has what clients of both transports send, and what they get", () => {
+    const { servers, channels, operations, components } = document;
+    expect(servers).toMatchObject({
+      websocket: { protocol: "ws", pathname: "/primus" },
+      socket: { protocol: "tcp" },
+    });
+    expect(operations["websocket.thing_show"]).toMatchObject({
+      action: "receive",
+      messages: [{ $ref: "#/channels/websocket/messages/thing_show.request" }],
+      reply: {
+        messages: [
+          { $ref: "#/channels/websocket/messages/thing_show.response" },
+          { $ref: "#/channels/websocket/messages/error" },
+        ],
+      },
+    });
+    const request = (transport: string, name: string) =>
+      channels[transport].messages[`${name}.request`].payload.properties;
+    expect(request("websocket", "thing_show")).toMatchObject({
+      event: { const: "action" },
+      params: {
+        required: ["action", "id"],
+        properties: {
+          action: { const: "thing:show" },
+          id: { type: "integer" },
+        },
+      },
+    });
+    expect(request("socket", "thing_show")).toMatchObject({
+      action: { const: "thing:show" },
+      params: { required: ["id"] },
+    });
+    expect(components.schemas).toHaveProperty(["thing_show.output"]);
+  });
+
+  test("has each version, and leaves out what is hidden, blocked or disabled", async () => {
+    const names = (transport: string) =>
+      Object.keys(document.operations)
+        .filter((name) => name.startsWith(transport))
+        .map((name) => name.slice(transport.length + 1));
+    expect(names("websocket")).toEqual(
+      expect.arrayContaining(["old.v1", "old.v2", "pushed"]),
+    );
+    const { messages } = document.channels.websocket;
+    const paramsOf = (name: string) =>
+      messages[`${name}.request`].payload.properties.params;
+    expect(paramsOf("old.v1").required).toEqual(["action", "apiVersion"]);
+    expect(paramsOf("old.v2").required).toEqual(["action"]);
+    for (const name of ["hidden", "picture"])
+      expect(names("websocket")).not.toContain(name);
+    expect(names("websocket")).toContain("table");
+    expect(names("socket")).not.toContain("table");
+    config.socket.enabled = false;
+    const { json } = await app.ask("/api/asyncapi.json");
+    expect(Object.keys(json.channels)).toEqual(["websocket"]);
+  });
+
+  test("is written by the command", async () => {
+    const log = jest.spyOn(console, "log").mockReturnValue();
+    await new OpenApi().run({ params: { asyncapi: true } });
+    expect(JSON.parse(log.mock.calls[0][0])).toHaveProperty("asyncapi");
+    log.mockRestore();
   });
 });
