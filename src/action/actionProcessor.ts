@@ -1,6 +1,7 @@
 /** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
 import { api } from "../api";
 import { settings } from "../config/settings";
+import { refuseStream } from "../utils/refuseStream";
 import { StatusError } from "../errors";
 import { takeFailedCall, forgetCalls } from "../connection/calls";
 import type { Connection } from "../connection/connection";
@@ -398,6 +399,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   /** What an action returns joins its response; an Error, whose fields are not for clients, is the error in it. */
   private addToResponse(returned: object): void {
+    refuseStream(returned, "a response");
     if (returned instanceof Error) this.attachError(returned);
     else Object.assign((this.response ??= {}), returned);
   }

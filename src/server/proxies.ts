@@ -93,8 +93,10 @@ export function hostOf(req: IncomingMessage): string | undefined {
  * `web.trustProxy` a reported host counts, too, as in version 29.
  */
 export function isSameOrigin(req: IncomingMessage, origin: string): boolean {
-  const [, site] = origin.toLowerCase().split("://");
+  const [scheme, site] = origin.toLowerCase().split("://");
   if (site === undefined) return false;
+  // plain HTTP may be what a proxy makes of HTTPS, but not the other way round
+  if (scheme === "http" && schemeOf(req) === "https") return false;
   if (site === hostOf(req)?.toLowerCase()) return true;
   return (
     trustedProxies() === undefined &&

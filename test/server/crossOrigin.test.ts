@@ -279,6 +279,16 @@ describe("CSRF", () => {
     expect((await ask({ ...evil, Cookie: "a=1" })).status).toBe(200);
   });
 
+  test("a page over plain HTTP is another site for a server with TLS", () => {
+    const req = (origin: string) => ({
+      method: "POST",
+      socket: { encrypted: true },
+      headers: { cookie: "a=1", host: "localhost", origin },
+    });
+    expect(isForgedRequest(req("http://localhost") as never)).toBe(true);
+    expect(isForgedRequest(req("https://localhost") as never)).toBe(false);
+  });
+
   test("the host that a trusted proxy reports is the own one", () => {
     const req = {
       method: "POST",

@@ -1,6 +1,10 @@
 // first: it enables the socket server before the configuration is built
 import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { Readable } from "node:stream";
 import { ask } from "../support/ask";
+import { until } from "../support/until";
 import { addActions } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { ActionProcessor, specHelper, type Process } from "../../src/index";
@@ -186,4 +190,69 @@ test("a function that a project puts around processAction sees the action before
   } finally {
     around.mockRestore();
   }
+});
+
+describe("an action that throws in the middle of its answer", () => {
+  beforeAll(() =>
+    addActions({
+      beginsAndThrows: {
+        run: (data: Data) => {
+          data.toRender = false;
+          const { res } = data.connection.rawConnection;
+          res.writeHead(200);
+          res.write("part");
+          throw new Error("in the middle");
+        },
+      },
+    }),
+  );
+
+  test.each(["GET", "HEAD"])(
+    "cuts the connection: the client does not wait for the rest (%s)",
+    async (method) => {
+      const answer = ask(webPort(), "/api/beginsAndThrows", { method });
+      await expect(answer).rejects.toThrow(/aborted|hang up|ECONNRESET/);
+    },
+  );
+});
+
+describe("a stream in place of data", () => {
+  const file = path.join(__dirname, "toRender.test.ts");
+  const made: Readable[] = [];
+  const make = (name: string) => {
+    const stream = fs.createReadStream(name);
+    made.push(stream);
+    return stream;
+  };
+
+  beforeAll(() =>
+    addActions({
+      returnsStream: { run: () => make(file) },
+      returnsMissing: { run: () => make("/not/there") },
+      returnsWebStream: { run: () => Readable.toWeb(make(file)) },
+      pipesStream: {
+        run: async (data: Data) => {
+          data.toRender = false;
+          await data.connection.pipe!(make(file) as never);
+        },
+      },
+    }),
+  );
+
+  test.each(["returnsStream", "returnsMissing", "returnsWebStream"])(
+    "is closed and refused with what to do instead: %s",
+    async (name) => {
+      const { status, json } = await get(name);
+      expect(status).toBe(500);
+      expect(json.error).toMatch(/^a response takes data, not a stream/);
+      await until(() => made.every(({ destroyed }) => destroyed));
+    },
+  );
+
+  test("is closed and refused by connection.pipe", async () => {
+    const { status, json } = await get("pipesStream");
+    expect(status).toBe(500);
+    expect(json.error).toMatch(/^connection\.pipe takes data, not a stream/);
+    await until(() => made.every(({ destroyed }) => destroyed));
+  });
 });

@@ -3,6 +3,7 @@ import type { Connection } from "../../connection/connection";
 import { setCookieHeader, type CookieOptions } from "../../cookie/cookies";
 import { newFingerprint, sessionCookie } from "../identity";
 import { schemeOf } from "../proxies";
+import { refuseStream } from "../../utils/refuseStream";
 import { setFlat } from "./headers";
 import type { WebRequest } from "./webRequest";
 import { replaceHeaders } from "./webResponse";
@@ -53,6 +54,7 @@ export const customMethods = {
     buffer: string | Buffer,
     headers: { [name: string]: string } = {},
   ): void {
+    refuseStream(buffer, "connection.pipe");
     const request = rawConnection as WebRequest;
     const { res } = request;
     for (const [name, value] of Object.entries(headers))

@@ -4,13 +4,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
+import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { settings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
 import { beginContext, isContextOn } from "../../context/context";
-import type { StatusError } from "../../errors";
+import { ActionheroError, type StatusError } from "../../errors";
 import type { TextParams } from "../../input/field";
 import { isThenable } from "../../utils/promises";
 import type { HealthApi } from "../../health/health";
@@ -35,6 +36,7 @@ import {
   prepareFailure,
   refuseWhileBooting,
 } from "./failure";
+import { isValidPair } from "./headers";
 import { fileAnswerOf, type FileAnswer } from "./fileAnswer";
 import { answerWithFile } from "./files";
 import { redirectToAllowedHost, refuseTarget } from "./hosts";
@@ -93,6 +95,8 @@ export class WebServer extends Server {
   private readonly extra = { isStopping: false };
   private drain?: Drain;
   private readonly socketTable = new Sockets();
+  /** Their responses are sent to the end, whatever becomes of their actions. */
+  private readonly sendingFiles = new WeakSet<WebRequest>();
 
   constructor() {
     super();
@@ -118,6 +122,7 @@ export class WebServer extends Server {
     // settings that cannot be understood fail the boot
     trustedProxies();
     currentCors();
+    checkHeaders();
     this.on("actionComplete", this.completeResponse.bind(this));
   }
 
@@ -348,13 +353,23 @@ export class WebServer extends Server {
   private completeResponse(data: ActionProcessor): void {
     const { connection } = data;
     const request = connection.rawConnection as WebRequest;
-    if (data.toRender !== true) return this.endWhenClosed(request);
+    if (data.toRender !== true) {
+      if (data.actionStatus !== ActionsStatus.Complete) this.cutHalf(request);
+      return this.endWhenClosed(request);
+    }
     try {
       const done = this.answer(connection, request, data);
       if (done) done.catch((error: unknown) => this.fail(request, error));
     } catch (error) {
       void this.fail(request, error);
     }
+  }
+
+  /** The action failed after it began to answer by itself: a client must not take a part for the whole, or wait for the rest. */
+  private cutHalf(request: WebRequest): void {
+    const { res } = request;
+    const isHalf = res.headersSent && !res.writableEnded;
+    if (isHalf && !this.sendingFiles.has(request)) res.destroy();
   }
 
   /** @returns a promise only if something on the way takes its time: an error serializer, compression */
@@ -383,6 +398,7 @@ export class WebServer extends Server {
     file: FileAnswer,
   ): Promise<void> {
     const request = connection.rawConnection as WebRequest;
+    this.sendingFiles.add(request);
     await answerWithFile(request, file, this.extra).finally(() =>
       this.endWhenClosed(request),
     );
@@ -431,6 +447,16 @@ export class WebServer extends Server {
         this.log(`cannot end a connection: ${describe(error)}`, "error");
       });
   }
+}
+
+/** @throws ActionheroError AH_CONFIG: with a header that cannot be written, no request could be answered */
+function checkHeaders(): void {
+  for (const [name, value] of Object.entries(settings().web.httpHeaders ?? {}))
+    if (value && !isValidPair([name, value]))
+      throw new ActionheroError(
+        "AH_CONFIG",
+        `web.httpHeaders cannot be sent: the value of ${name} has characters that no header may have (X-Powered-By is general.serverName unless you set it)`,
+      );
 }
 
 /** The text of a message; of an Error, what clients may read of it. */

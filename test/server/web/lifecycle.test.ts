@@ -320,3 +320,14 @@ describe("a connection that is used for long", () => {
     socket.destroy();
   });
 });
+
+test("a header of the configuration that cannot be written fails the boot", async () => {
+  config.web.httpHeaders = { "X-Powered-By": "\u6c49 & Co" };
+  await expect(web().initialize()).rejects.toMatchObject({
+    code: "AH_CONFIG",
+    message: expect.stringContaining("X-Powered-By"),
+  });
+  config.web.httpHeaders = { "X-Name": "M\u00fcller", "X-Off": "" };
+  web().removeAllListeners("actionComplete");
+  await web().initialize();
+});
