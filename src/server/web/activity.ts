@@ -3,9 +3,15 @@ import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { WebRequest } from "./webRequest";
 
+/** The requests of one connection. Nearly always there is one at a time, which costs no set. */
+interface Traffic {
+  first: WebRequest | undefined;
+  others: Set<WebRequest> | undefined;
+}
+
 /** One listener per socket instead of two per response: a closed socket ends all of its requests. */
 export class Activity {
-  private readonly bySocket = new Map<Socket, Set<WebRequest>>();
+  private readonly bySocket = new Map<Socket, Traffic>();
   private readonly foreign = new Map<Socket, number>();
 
   /**
@@ -18,13 +24,15 @@ export class Activity {
   ) {}
 
   begin(socket: Socket, request: WebRequest): void {
-    const requests = this.bySocket.get(socket);
-    if (requests) requests.add(request);
-    else this.watch(socket).add(request);
+    const traffic = this.bySocket.get(socket) ?? this.watch(socket);
+    if (traffic.first === undefined) traffic.first = request;
+    else (traffic.others ??= new Set()).add(request);
   }
 
   end(socket: Socket, request: WebRequest): void {
-    this.bySocket.get(socket)?.delete(request);
+    const traffic = this.bySocket.get(socket);
+    if (traffic?.first === request) traffic.first = undefined;
+    else traffic?.others?.delete(request);
     this.onSettled(socket);
   }
 
@@ -45,17 +53,23 @@ export class Activity {
 
   /** How many requests of a connection are worked on. */
   countOf(socket: Socket): number {
-    const own = this.bySocket.get(socket)?.size ?? 0;
-    return own + (this.foreign.get(socket) ?? 0);
+    const traffic = this.bySocket.get(socket);
+    const foreign =
+      this.foreign.size === 0 ? 0 : (this.foreign.get(socket) ?? 0);
+    if (traffic === undefined) return foreign;
+    const first = traffic.first === undefined ? 0 : 1;
+    return first + (traffic.others?.size ?? 0) + foreign;
   }
 
-  private watch(socket: Socket): Set<WebRequest> {
-    const requests = new Set<WebRequest>();
-    this.bySocket.set(socket, requests);
+  private watch(socket: Socket): Traffic {
+    const traffic: Traffic = { first: undefined, others: undefined };
+    this.bySocket.set(socket, traffic);
     socket.once("close", () => {
       this.bySocket.delete(socket);
-      for (const request of requests) this.onAbort(request);
+      const { first, others = [] } = traffic;
+      if (first) this.onAbort(first);
+      for (const request of others) this.onAbort(request);
     });
-    return requests;
+    return traffic;
   }
 }

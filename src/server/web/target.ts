@@ -19,11 +19,21 @@ export interface RequestTarget {
 
 /** The prefixes of `config.web`, split; made anew when one of them changes. */
 interface Prefixes {
+  root: Prefixing["rootEndpointType"];
   actions: string | null | undefined;
   files: string | null | undefined;
   actionParts: string[] | undefined;
   fileParts: string[] | undefined;
+  /** Paths that were asked for lately. */
+  known: Map<string, TargetPath>;
 }
+
+/** What a path says. */
+type TargetPath = Pick<RequestTarget, "mode" | "pathParts" | "extension">;
+
+/** So many paths are kept, of URLs that are not longer: a part of a text keeps the whole of it in memory. */
+const MAX_KNOWN = 1000;
+const MAX_KNOWN_LENGTH = 256;
 
 let prefixes: Prefixes | undefined;
 
@@ -35,25 +45,33 @@ type Prefixing = Pick<
 
 export function parseTarget(url: string, config: Prefixing): RequestTarget {
   const { pathname, search } = splitUrl(url);
-  let pathParts = splitPathname(pathname);
-  const { actionParts, fileParts } = prefixesOf(config);
-  let mode: RequestMode = config.rootEndpointType === "api" ? "api" : "file";
-  if (pathParts.length > 0) {
-    if (startsWith(pathParts, actionParts)) {
-      mode = "api";
-      pathParts = pathParts.slice(actionParts.length);
-    } else if (startsWith(pathParts, fileParts)) {
-      mode = "file";
-      pathParts = pathParts.slice(fileParts.length);
-    }
+  const current = prefixesOf(config);
+  const { known } = current;
+  let path = known.get(pathname);
+  if (path === undefined) {
+    path = parsePath(pathname, current);
+    if (known.size >= MAX_KNOWN) known.clear();
+    if (url.length <= MAX_KNOWN_LENGTH) known.set(pathname, path);
   }
-  return {
-    pathname,
-    search,
-    mode,
-    pathParts,
-    extension: extensionOf(pathname),
-  };
+  const { mode, pathParts, extension } = path;
+  // a project's own `api.routes.processRoute` may change the list
+  return { pathname, search, mode, pathParts: pathParts.slice(), extension };
+}
+
+function parsePath(
+  pathname: string,
+  { root, actionParts, fileParts }: Prefixes,
+): TargetPath {
+  const extension = extensionOf(pathname);
+  const pathParts = splitPathname(pathname);
+  const without = (prefix: readonly string[]) => pathParts.slice(prefix.length);
+  if (pathParts.length > 0) {
+    if (startsWith(pathParts, actionParts))
+      return { mode: "api", pathParts: without(actionParts), extension };
+    if (startsWith(pathParts, fileParts))
+      return { mode: "file", pathParts: without(fileParts), extension };
+  }
+  return { mode: root === "api" ? "api" : "file", pathParts, extension };
 }
 
 function extensionOf(pathname: string): string | undefined {
@@ -97,17 +115,24 @@ function splitPathname(pathname: string): string[] {
   }
 }
 
-function prefixesOf({ urlPathForActions, urlPathForFiles }: Prefixing) {
+function prefixesOf({
+  rootEndpointType,
+  urlPathForActions,
+  urlPathForFiles,
+}: Prefixing): Prefixes {
   if (
     !prefixes ||
+    prefixes.root !== rootEndpointType ||
     prefixes.actions !== urlPathForActions ||
     prefixes.files !== urlPathForFiles
   ) {
     prefixes = {
+      root: rootEndpointType,
       actions: urlPathForActions,
       files: urlPathForFiles,
       actionParts: prefixParts(urlPathForActions),
       fileParts: prefixParts(urlPathForFiles),
+      known: new Map(),
     };
   }
   return prefixes;

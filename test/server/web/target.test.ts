@@ -48,3 +48,16 @@ test("changed prefixes are seen", () => {
   });
   expect(parseTarget("/deep/er/x", config).mode).toBe("file");
 });
+
+test("the same path is the same again, whatever became of the first result and however many there are", () => {
+  const first = parseTarget("/api/a/b.json?x=1", config);
+  const expected = { ...first, pathParts: [...first.pathParts] };
+  first.pathParts.length = 0;
+  expect(parseTarget("/api/a/b.json?x=1", config)).toEqual(expected);
+  for (let i = 0; i < 3_000; i++)
+    expect(parseTarget(`/api/${i}`, config).pathParts).toEqual([String(i)]);
+  expect(parseTarget("/api/a/b.json?x=1", config)).toEqual(expected);
+  const root = { ...config, rootEndpointType: "api" } as const;
+  expect(parseTarget("/elsewhere", config).mode).toBe("file");
+  expect(parseTarget("/elsewhere", root).mode).toBe("api");
+});
