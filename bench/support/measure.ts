@@ -1,11 +1,13 @@
 /** What a message costs each server, and what an idle connection does. */
 import { execFileSync, type ChildProcess } from "node:child_process";
-import { numberOption } from "./options";
-import { tell, type Running } from "./servers";
+import * as os from "node:os";
+import { flag, numberOption } from "./options";
+import { isPinned, ownCode, tell, type Running } from "./servers";
 
 const ROUNDS = numberOption("rounds", 7);
 const SLICE_MS = numberOption("ms", 500);
 const WARM_UP_MS = 1500;
+const PROFILE_MS = 3000;
 /** V8 was seen to compile on until about then; on a busy machine that is long after the first slice. */
 const WARM_UP_MESSAGES = 30_000;
 
@@ -44,15 +46,30 @@ export async function measureCpu<Server extends Running>(
     for (const server of inTurn)
       slices.get(server.name)!.push(await run(server, SLICE_MS));
   }
-  return Object.fromEntries(
-    servers.map((server) => {
-      const own = slices.get(server.name)!;
-      const row: Record<string, number> = summaryOf(own);
-      for (const [column, name] of Object.entries(references(server)))
-        row[column] = timesOf(own, slices.get(name) ?? []);
-      return [server.name, row];
-    }),
-  );
+  const table: Table = {};
+  for (const server of servers) {
+    const own = slices.get(server.name)!;
+    const row: Record<string, number | string> = summaryOf(own);
+    for (const [column, name] of Object.entries(references(server)))
+      row[column] = timesOf(own, slices.get(name) ?? []);
+    if (flag("profile"))
+      Object.assign(
+        row,
+        await profileOf(server, () => run(server, PROFILE_MS)),
+      );
+    table[server.name] = row;
+  }
+  return table;
+}
+
+/** The shares of a server's time under load, after everything was measured: the profiler itself costs time. */
+async function profileOf(
+  server: Running,
+  work: () => Promise<unknown>,
+): Promise<object> {
+  await tell(server.child, { profile: "start" });
+  await work();
+  return tell(server.child, { profile: "stop", roots: ownCode });
 }
 
 async function slice(
@@ -83,12 +100,17 @@ function summaryOf(slices: Slice[]) {
   };
 }
 
-/** The median of the ratios within a round: what else the machine does falls on both. */
-function timesOf(own: Slice[], reference: Slice[]): number {
+/** The median of the ratios within a round, and the least and the greatest: what else the machine does falls on both. */
+function timesOf(own: Slice[], reference: Slice[]): string {
   const ratios = own.map(
     ({ microseconds }, i) => microseconds / (reference[i]?.microseconds ?? NaN),
   );
-  return round(median(ratios), 2);
+  const [middle, least, most] = [
+    median(ratios),
+    Math.min(...ratios),
+    Math.max(...ratios),
+  ].map((ratio) => ratio.toFixed(2));
+  return `${middle} (${least}-${most})`;
 }
 
 interface Memory {
@@ -138,6 +160,8 @@ export function print(
     JSON.stringify({
       bench,
       node: process.version,
+      cpu: `${os.cpus().length} x ${os.cpus()[0]?.model ?? "unknown"}`,
+      isPinned,
       commit,
       rounds: ROUNDS,
       sliceMs: SLICE_MS,

@@ -10,3 +10,6 @@ export function option(name: string, fallback: string): string {
 
 export const numberOption = (name: string, fallback: number) =>
   Number(option(name, String(fallback)));
+
+/** Whether `--name` is given. */
+export const flag = (name: string) => process.argv.includes(`--${name}`);

@@ -1,4 +1,6 @@
-/** Runs a server script under a parent: tells its port, and its CPU time and memory when asked. */
+/** Runs a server script under a parent: tells its port, and its CPU time, memory and profile when asked. */
+const { startProfile, stopProfile } = require("./profile");
+
 exports.report = function report(port) {
   process.on("message", (message) => {
     if (message === "cpu") {
@@ -10,6 +12,10 @@ exports.report = function report(port) {
       const { rss, heapUsed } = process.memoryUsage();
       process.send({ rss, heapUsed });
     }
+  });
+  process.on("message", async ({ profile, roots }) => {
+    if (profile === "start") process.send({ started: await startProfile() });
+    if (profile === "stop") process.send(await stopProfile(roots));
   });
   process.on("disconnect", () => process.exit(0));
   process.send({ port });

@@ -1,5 +1,5 @@
 /** The servers that a benchmark compares, each in a process of its own, and the process that loads them. */
-import { fork, type ChildProcess } from "node:child_process";
+import { fork, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -10,6 +10,20 @@ const folder = path.join(__dirname, "..");
 /** The package to measure; another build of it can be named. */
 const root = process.env.BENCH_ACTIONHERO ?? path.join(folder, "..");
 export const peers = path.join(folder, "node_modules");
+
+/** What counts as a server's own code in a profile: ours, and the peers with all that they need. */
+export const ownCode = [
+  path.join(fs.realpathSync(root), "dist"),
+  path.join(folder, "node_modules"),
+];
+
+/** The servers have the first core for themselves, and the load the last one: where the system can do that. */
+export const isPinned =
+  os.cpus().length > 1 && spawnSync("taskset", ["--version"]).status === 0;
+
+function pin({ pid }: ChildProcess, core: number): void {
+  if (isPinned) spawnSync("taskset", ["-a", "-cp", String(core), String(pid)]);
+}
 
 export interface ServerSpec {
   /** Below bench/; it calls `report` of report.js. */
@@ -73,6 +87,7 @@ export async function withServers<Spec extends ServerSpec>(
   );
   const servers: Running<Spec>[] = [];
   const load = fork(path.join(folder, loadScript), [], { execArgv: [] });
+  pin(load, os.cpus().length - 1);
   try {
     for (const [name, spec] of chosen)
       servers.push(await start(name, spec, scratch));
@@ -104,6 +119,7 @@ async function start<Spec extends ServerSpec>(
     },
     stdio: ["ignore", output, output, "ipc"],
   });
+  pin(child, 0);
   const exited = once(child, "exit").then(() => {
     throw new Error(`${name} did not start, see ${scratch}`);
   });
