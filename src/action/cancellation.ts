@@ -109,6 +109,7 @@ function watchAbandoned(work: PromiseLike<unknown>, name: string | null): void {
   const leave = () => overload?.leave();
   work.then(leave, (error: unknown) => {
     leave();
+    if (failureOf(error) instanceof StatusError) return; // it has obeyed
     log(
       `an action failed after its timeout: ${toError(error).message}`,
       "notice",

@@ -92,11 +92,15 @@ afterAll(async () => {
 describe("an action that takes longer than its timeout", () => {
   test("is answered with 503 and a code, and its signal is aborted with the same", async () => {
     const aborted = once(events, "aborted");
+    const lines = new LogLines();
     const { status, json } = await web("/obeys");
     expect(status).toBe(503);
     expect(json).toMatchObject({ error: TEXT, code: CODE });
     const [reason] = await aborted;
     expect(reason).toMatchObject({ message: TEXT, code: CODE });
+    await until(() => lines.lines.some(({ action }) => action === "obeys"));
+    expect(lines.matching(/failed after its timeout/)).toEqual([]);
+    lines.stop();
   });
 
   test("is answered over websockets and TCP, too", async () => {
