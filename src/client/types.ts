@@ -42,12 +42,13 @@ export type Caller<Action> = (
   ...args: CallArguments<Action>
 ) => Promise<ResponseOf<Action>>;
 
-/** `user:show` becomes `user.show`; names with a version are only for `call`. */
+/**
+ * `user:show` becomes `user.show`; names with a version are only for `call`. `Name` stands for all names of one head, so that
+ * no call makes the compiler look at those of other heads.
+ */
 export type NestedCallers<Actions> = string extends keyof Actions
   ? Record<string, any>
-  : {
-      [Name in keyof Actions as Head<Name>]: Branch<Actions, Head<Name>>;
-    };
+  : { [Name in keyof Actions as Head<Name>]: Branch<Actions, Name> };
 
 type Head<Name> = Name extends `${string}@${string}`
   ? never
@@ -55,18 +56,18 @@ type Head<Name> = Name extends `${string}@${string}`
     ? First
     : Name;
 
-type Tail<Name, First> = Name extends `${First & string}:${infer Rest}`
-  ? Rest
-  : never;
+type Tail<Name> = Name extends `${string}:${infer Rest}` ? Rest : never;
 
-type Branch<Actions, First> = (First extends keyof Actions
-  ? Caller<Actions[First]>
-  : unknown) &
-  ([Tail<keyof Actions, First>] extends [never]
+type WithoutTail<Name> = Name extends `${string}:${string}` ? never : Name;
+
+type Branch<Actions, Names extends keyof Actions> = ([
+  WithoutTail<Names>,
+] extends [never]
+  ? unknown
+  : Caller<Actions[WithoutTail<Names> & keyof Actions]>) &
+  ([Tail<Names>] extends [never]
     ? unknown
-    : NestedCallers<{
-        [Name in keyof Actions as Tail<Name, First>]: Actions[Name];
-      }>);
+    : NestedCallers<{ [Name in Names as Tail<Name>]: Actions[Name] }>);
 
 export interface CallOptions {
   /** Ends the wait: the call rejects with its reason; over HTTP the request is cancelled, too. */

@@ -1,0 +1,121 @@
+/** How long the compiler needs for a project of many typed actions and their callers: with their types, and without. */
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+
+const root = path.join(__dirname, "..");
+const option = (name: string, fallback: string) =>
+  process.argv
+    .find((word) => word.startsWith(`--${name}=`))
+    ?.slice(name.length + 3) ?? fallback;
+const actions = Number(option("actions", "300"));
+const compiler = option(
+  "tsc",
+  path.join(root, "node_modules/typescript/bin/tsc"),
+);
+
+const numbers = Array.from({ length: actions }, (_, i) => i);
+
+function actionFile(i: number): string {
+  return `import { action, defineAction } from "actionhero";
+import { z } from "zod";
+
+export const show${i} = defineAction({
+  name: "show:${i}",
+  inputs: z.object({ id: z.int(), tags: z.array(z.string()).default([]), place: z.object({ city: z.string() }).optional() }),
+  output: z.object({ id: z.number(), name: z.string(), tags: z.array(z.string()) }),
+  run: async ({ params }) => {
+    ${i === 0 ? "" : `await action.run("show:${i - 1}", undefined, { id: 1 });`}
+    return { id: params.id, name: params.place?.city ?? "", tags: params.tags };
+  },
+});
+`;
+}
+
+const callers = `import { specHelper } from "actionhero";
+import { createClient } from "actionhero/client";
+import type { Actions } from "./actions.gen";
+
+const api = createClient<Actions>({ url: "" });
+export async function all() {
+${numbers
+  .map(
+    (i) => `  const a${i}: string = (await api.show[${i}]({ id: ${i} })).name;
+  const b${i}: string = (await specHelper.runAction("show:${i}", { id: ${i} })).name;`,
+  )
+  .join("\n")}
+  return [${numbers.map((i) => `a${i}, b${i}`).join(", ")}];
+}
+`;
+
+/** As \`actionhero types\` writes it. */
+const generated = `import type { ActionSignature } from "actionhero";
+${numbers.map((i) => `import type * as m${i} from "./actions/show${i}";`).join("\n")}
+export interface Actions {
+${numbers
+  .map(
+    (i) => `  "show:${i}": Actions["show:${i}@1"];
+  "show:${i}@1": ActionSignature<(typeof m${i})["show${i}"]>;`,
+  )
+  .join("\n")}
+}
+declare module "actionhero" {
+  interface ActionRegistry extends Actions {}
+}
+`;
+
+function compile(title: string, files: Record<string, string>): void {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "types-bench-"));
+  try {
+    fs.mkdirSync(path.join(folder, "actions"));
+    fs.mkdirSync(path.join(folder, "node_modules/@types"), { recursive: true });
+    const modules = path.join(root, "node_modules");
+    const links = { actionhero: root, zod: path.join(modules, "zod") };
+    for (const [name, target] of Object.entries(links))
+      fs.symlinkSync(target, path.join(folder, "node_modules", name));
+    fs.symlinkSync(
+      path.join(modules, "@types/node"),
+      path.join(folder, "node_modules/@types/node"),
+    );
+    for (const [name, text] of Object.entries(files))
+      fs.writeFileSync(path.join(folder, name), text);
+    const compilerOptions = {
+      module: "commonjs",
+      target: "es2022",
+      strict: true,
+      skipLibCheck: true,
+      noEmit: true,
+      types: ["node"],
+    };
+    fs.writeFileSync(
+      path.join(folder, "tsconfig.json"),
+      JSON.stringify({ compilerOptions }),
+    );
+    const { stdout, status } = spawnSync(
+      process.execPath,
+      [compiler, "-p", folder, "--extendedDiagnostics"],
+      { encoding: "utf8" },
+    );
+    const figures = ["Instantiations", "Check time", "Total time"].map(
+      (name) => new RegExp(`${name}: +(\\S+)`).exec(stdout)?.[1],
+    );
+    const errors = stdout.match(/error TS/g)?.length ?? 0;
+    console.log(
+      `${title.padEnd(28)} ${figures[0]} instantiations, check ${figures[1]}, total ${figures[2]}, ${errors} errors`,
+    );
+    if (status !== 0) console.log(stdout.split("\n").slice(0, 5).join("\n"));
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+}
+
+const files = Object.fromEntries(
+  numbers.map((i) => [`actions/show${i}.ts`, actionFile(i)]),
+);
+compile(`${actions} actions, untyped calls`, files);
+compile(`${actions} actions, typed calls`, {
+  ...files,
+  "actions.gen.ts": generated,
+  "callers.ts": callers,
+});
