@@ -74,6 +74,17 @@ export {
 export * as health from "./health/module";
 export type { HealthApi } from "./health/health";
 export type { Check, CheckOptions } from "./health/checks";
+export type {
+  Counter,
+  Gauge,
+  GaugeOptions,
+  Histogram,
+  HistogramOptions,
+  Labels,
+  MetricOptions,
+  MetricsApi,
+  MetricsPage,
+} from "./metrics/types";
 export type { ClusterApi, ClusterNode } from "./cluster/types";
 export { Connection, type ConnectionData } from "./connection/connection";
 export type {

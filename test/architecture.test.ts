@@ -17,7 +17,7 @@ const LAYERS: string[][] = [
   ["src/server"],
   ["src/task", "src/route"],
   ["src/action", "src/staticFile"],
-  ["src/context"],
+  ["src/context", "src/metrics"],
   ["src/connection"],
   [
     "src/chat",

@@ -30,6 +30,7 @@ import {
 } from "../log/exposure";
 import { log } from "../log/log";
 import { runOnce } from "./idempotency";
+import type { MetricsApi } from "../metrics/types";
 import { fitted, outputOf } from "./output";
 import { countRequest } from "./rateLimit";
 import { listErrors } from "./listErrors";
@@ -437,7 +438,20 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.actionStatus = status;
     this.working = false;
     this[CANCELLATION]?.end();
+    this.measure();
     reportAction(this, error, errorId);
+  }
+
+  private measure(): void {
+    const { metrics } = api as { metrics?: MetricsApi };
+    if (metrics?.watch === undefined) return;
+    const { connection, actionTemplate, action, actionStatus } = this;
+    metrics.watch.action(
+      connection.type,
+      actionTemplate ? action! : undefined,
+      ActionsStatus[actionStatus!],
+      this.duration!,
+    );
   }
 
   private isAnswered(): boolean {

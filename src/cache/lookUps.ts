@@ -1,5 +1,6 @@
-/** The look-ups of `cache.wrap` that are under way in this process. */
+/** The look-ups of `cache.wrap` that are under way in this process, and the count of all. */
 import type { Redis } from "ioredis";
+import { api } from "../api";
 
 export interface LookUp {
   text: Promise<string>;
@@ -24,6 +25,15 @@ export function forgetLookUps(
   const ofClient = lookUps.get(client);
   if (!ofClient || ofClient.size === 0) return;
   for (const key of cacheKeys) ofClient.delete(key);
+}
+
+/** For `api.metrics`, which a layer above has. */
+interface Measures {
+  metrics?: { watch?: { cache(hits: number, misses: number): void } };
+}
+
+export function countLookUps(hits: number, misses: number): void {
+  (api as Measures).metrics?.watch?.cache(hits, misses);
 }
 
 export function forgetAllLookUps(client: Redis): void {

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { readObject, writeObject } from "./batches";
 import { cacheKey, computingKey, lockKey } from "./keys";
 import { client, isMine, lockSettings, waitForLock } from "./lock";
-import { forgetLookUps } from "./lookUps";
+import { countLookUps, forgetLookUps } from "./lookUps";
 import {
   decodeRecord,
   encodeRecord,
@@ -134,6 +134,7 @@ async function readAnyway(
 
 function objectOf(key: string, text: string | null): CacheObject {
   const record = decodeRecord(text);
+  countLookUps(record ? 1 : 0, record ? 0 : 1);
   if (!record) throw notFoundError();
   return { key, value: record.value, createdAt: record.createdAt };
 }
@@ -152,11 +153,14 @@ export async function loadMany(
     ...keys.map(cacheKey),
   ]);
   if (!found.slice(0, keys.length).every(isMine)) throw lockedError();
-  return keys.map((key, index) => {
+  const objects = keys.map((key, index) => {
     const record = decodeRecord(found[keys.length + index] ?? null);
     if (!record) return null;
     return { key, value: record.value, createdAt: record.createdAt };
   });
+  const missing = objects.filter((object) => object === null).length;
+  countLookUps(keys.length - missing, missing);
+  return objects;
 }
 
 /**

@@ -13,7 +13,7 @@ import { sleep } from "../utils/sleep";
 import { readObject } from "./batches";
 import { cacheKey, computingKey, lockKey } from "./keys";
 import { client, isMine, lockDuration, lockSettings } from "./lock";
-import { lookUpsOf, type LookUp } from "./lookUps";
+import { countLookUps, lookUpsOf, type LookUp } from "./lookUps";
 import {
   CacheErrorMessages,
   decodeRecord,
@@ -119,7 +119,10 @@ function sharedLookUp(plan: Plan): Promise<string> {
   const ofClient = lookUpsOf(plan.redis);
   const name = cacheKey(plan.key);
   const running = ofClient.get(name);
-  if (running) return share(running, plan.waitTimeMS);
+  if (running) {
+    countLookUps(1, 0);
+    return share(running, plan.waitTimeMS);
+  }
 
   let onCompute!: () => void;
   const computing = new Promise<void>((resolve) => (onCompute = resolve));
@@ -144,6 +147,7 @@ async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
   const token = randomUUID();
   for (let pause = FIRST_PAUSE_MS; ; pause = longer(pause)) {
     const { found } = await look(plan);
+    if (pause === FIRST_PAUSE_MS) countLookUps(found ? 1 : 0, found ? 0 : 1);
     if (found?.isFresh) return found.text;
     if (await takeComputingLock(plan, token)) {
       if (found) return refresh(plan, token, found.text);

@@ -44,7 +44,8 @@ export async function createAnotherRoom(room: string): Promise<number> {
   return createRoom(room);
 }
 
-function countRooms(): Promise<number> {
+/** How many rooms there are. */
+export function countRooms(): Promise<number> {
   return client().scard(api.chatRoom.keys.rooms);
 }
 

@@ -32,6 +32,7 @@ const ENVIRONMENTS = ["development", "test", "production"];
 const CLOSED = [
   "web",
   "health",
+  "metrics",
   "securityHeaders",
   "websocket",
   "socket",
@@ -83,6 +84,8 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "general.rateLimit.requests": ["number"],
   "logger.format": ['"text"', '"json"'],
   "logger.redact": ["list", "function"],
+  "metrics.authorize": ["function"],
+  "metrics.port": ["number"],
   "socket.enabled": ["boolean"],
   "socket.port": ["number", "string"],
   "tasks.queues": ["list", "function"],

@@ -402,6 +402,17 @@ const logger = view({
   maxLogArrayLength: () => config.logger?.maxLogArrayLength ?? 10,
 });
 
+const metrics = view({
+  enabled: () => config.metrics?.enabled === true,
+  /** Undefined and null: none of their own. */
+  port: () => config.metrics?.port ?? undefined,
+  bindIP: () => config.metrics?.bindIP ?? "127.0.0.1",
+  path: () => config.metrics?.path ?? "/metrics",
+  /** Undefined and null: not on the web server's port. */
+  authorize: () => config.metrics?.authorize ?? undefined,
+  maxSeries: () => config.metrics?.maxSeries ?? 1_000,
+});
+
 const health = view({
   enabled: () => config.health?.enabled === true,
   livePath: () => config.health?.livePath ?? "/healthz",
@@ -427,6 +438,7 @@ const all = view({
   errors,
   logger,
   health,
+  metrics,
   securityHeaders,
   plugins: (): PluginConfig => config.plugins ?? EMPTY,
   routes: () => config.routes ?? EMPTY,

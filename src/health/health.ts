@@ -1,10 +1,14 @@
 /** `/healthz` and `/readyz`: what load balancers and supervisors are told of this process. */
-import * as http from "node:http";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type {
+  IncomingMessage,
+  OutgoingHttpHeaders,
+  Server,
+  ServerResponse,
+} from "node:http";
 import { api } from "../api";
 import { settings } from "../config/settings";
-import { ActionheroError } from "../errors";
 import { log } from "../log/log";
+import { startPlainServer, stopPlainServer } from "../utils/plainServer";
 import { Checks, type Check, type CheckOptions } from "./checks";
 import { Pulse } from "./pulse";
 
@@ -21,9 +25,6 @@ declare module "../api" {
     health: HealthApi;
   }
 }
-
-/** Clients of the port of its own that do not send their request, in ms. */
-const REQUEST_MS = 5_000;
 
 const HEAD = {
   "content-type": "application/json; charset=utf-8",
@@ -53,7 +54,7 @@ export function removeCheck(name: string): void {
 }
 
 let pulse: Pulse | undefined;
-let listener: http.Server | undefined;
+let listener: Server | undefined;
 
 /**
  * Begin to answer, on `web.healthPort` if it is set, else on the web server's port.
@@ -67,13 +68,12 @@ export async function startHealth(): Promise<void> {
     api.health.answer = answer;
     return;
   }
-  listener = http.createServer(
-    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
+  listener = await startPlainServer(
+    { purpose: "health checks", port, host: bindIP ?? undefined },
     (req, res) => {
       if (!answer(req, res)) res.writeHead(404, HEAD).end("{}");
     },
   );
-  await listen(listener, port, bindIP ?? undefined);
   log(`health checks @ ${bindIP ?? "::"}:${port}`, "notice");
 }
 
@@ -83,28 +83,7 @@ export async function stopHealth(): Promise<void> {
   delete api.health.answer;
   const open = listener;
   listener = undefined;
-  if (!open) return;
-  open.closeAllConnections();
-  await new Promise((resolve) => open.close(resolve));
-}
-
-function listen(
-  server: http.Server,
-  port: number,
-  host: string | undefined,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) =>
-      reject(
-        new ActionheroError(
-          "AH_SERVER_START",
-          `cannot listen for health checks @ ${host ?? "::"}:${port} => ${String(cause)}`,
-          { cause },
-        ),
-      ),
-    );
-    server.listen(port, host, () => resolve());
-  });
+  await stopPlainServer(open);
 }
 
 function answer(req: IncomingMessage, res: ServerResponse): boolean {
@@ -160,7 +139,7 @@ function send(
 ): void {
   if (res.headersSent || res.destroyed) return;
   const text = JSON.stringify(body);
-  const head: http.OutgoingHttpHeaders = {
+  const head: OutgoingHttpHeaders = {
     ...HEAD,
     "content-length": Buffer.byteLength(text),
   };

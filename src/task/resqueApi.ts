@@ -5,6 +5,7 @@ import { settings } from "../config/settings";
 import { beginContext, isContextOn } from "../context/context";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
+import type { MetricsApi } from "../metrics/types";
 import { isEmbedded } from "../redis/engine";
 import { MultiWorker, type MultiWorkerOptions } from "../resque/multiWorker";
 import { Queue, type QueueOptions } from "../resque/queue";
@@ -180,6 +181,8 @@ async function createMultiWorker(): Promise<void> {
   );
   api.resque.multiWorker = multiWorker;
   logMultiWorker(multiWorker);
+  const { metrics } = api as { metrics?: MetricsApi };
+  metrics?.watch?.workers(multiWorker);
 }
 
 /** A job that can be looked up goes on with the id of the work that enqueued it; any other has one of its own. */

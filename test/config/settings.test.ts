@@ -15,12 +15,14 @@ const NAMESPACES = [
   "tasks",
   "logger",
   "health",
+  "metrics",
   "securityHeaders",
 ] as const;
 
 /** Settings of `config/*.ts` that no code of the framework reads by `settings()`. */
 const UNREAD = [
   "general.id", // read while the configuration is built
+  "metrics._toExpand",
   "redis._toExpand",
   "tasks._toExpand",
 ];

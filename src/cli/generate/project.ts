@@ -46,6 +46,7 @@ const SOURCES = [
   "config/errors.ts",
   "config/health.ts",
   "config/logger.ts",
+  "config/metrics.ts",
   "config/plugins.ts",
   "config/redis.ts",
   "config/routes.ts",

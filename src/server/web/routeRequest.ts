@@ -23,6 +23,7 @@ import {
 } from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
 import { requesterInformation, stringify, withoutIdentity } from "./respond";
+import { answerMetrics, isForMetrics } from "./metricsPage";
 import type { RequestTarget } from "./target";
 import type { UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
@@ -73,8 +74,10 @@ type Answer = (
 ) => Promise<unknown>;
 
 /** What answers a request that is not for an action. */
-function answerOf({ method, config, target }: WebRequest): Answer | undefined {
+function answerOf(request: WebRequest): Answer | undefined {
+  const { method, config, target } = request;
   if (method === "OPTIONS") return answerOptions;
+  if (isForMetrics(request)) return answerMetrics;
   if (method === "TRACE" && !config.trace) return refuseTrace;
   return target.mode === "file" ? answerFile : undefined;
 }

@@ -18,6 +18,7 @@ import type { HealthApi } from "../../health/health";
 import { messageForClients } from "../../log/clientJson";
 import { isCutLogged } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
+import type { MetricsApi } from "../../metrics/types";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
 import { identify, type Identity } from "../identity";
@@ -229,7 +230,11 @@ export class WebServer extends Server {
   }
 
   private begin(req: IncomingMessage, res: ServerResponse): void {
-    const { health } = api as { health?: HealthApi };
+    const { health, metrics } = api as {
+      health?: HealthApi;
+      metrics?: MetricsApi;
+    };
+    metrics?.watch?.request(req, res);
     if (health?.answer?.(req, res) === true)
       return this.activity.lend(req.socket, res);
     if (!isBooting()) return this.work(req, res);

@@ -1,0 +1,23 @@
+/** Packages that a project installs only for what it switches on. */
+import { ActionheroError } from "../errors";
+import { config } from "./config";
+
+/**
+ * Load such a package: the project's, else what the framework finds by itself.
+ * @param setting what needs it, for the error
+ * @throws ActionheroError AH_CONFIG when it is not installed
+ */
+export function requirePeer<T>(name: string, setting: string): T {
+  let file: string;
+  try {
+    const { projectRoot } = config.process;
+    file = require.resolve(name, { paths: [projectRoot, __dirname] });
+  } catch (cause) {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      `config.${setting} needs the package ${name}: npm install ${name}`,
+      { cause },
+    );
+  }
+  return require(file) as T;
+}

@@ -1,0 +1,116 @@
+/** What the framework measures of its own work. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { api } from "../api";
+import type { MultiWorker } from "../resque/multiWorker";
+import type { ParsedJob } from "../resque/types";
+import type { Registry } from "./registry";
+import type { Watch } from "./types";
+
+/** Label values of what clients and producers made up. */
+const UNKNOWN = "unknown";
+const OTHER_METHOD = "_OTHER";
+
+const METHODS = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+  "TRACE",
+  "CONNECT",
+]);
+
+export function watchFramework(registry: Registry): Watch {
+  return {
+    ...watchRequests(registry),
+    ...watchTasks(registry),
+    cache: watchCache(registry),
+  };
+}
+
+function watchRequests(registry: Registry): Pick<Watch, "action" | "request"> {
+  const actions = registry.histogram({
+    name: "actionhero_action_duration_seconds",
+    help: "Duration of actions, those that were refused included",
+    labels: ["transport", "action", "status"],
+  });
+  const requests = registry.histogram({
+    name: "http_server_request_duration_seconds",
+    help: "Duration of HTTP requests, until the response is sent",
+    labels: ["http_request_method", "http_response_status_code"],
+  });
+  const active = registry.gauge({
+    name: "http_server_active_requests",
+    help: "HTTP requests that are worked on",
+    labels: ["http_request_method"],
+  });
+  return {
+    action: (transport, action = UNKNOWN, status, ms) =>
+      actions.observe(ms / 1000, { transport, action, status }),
+    request: ({ method = "" }: IncomingMessage, res: ServerResponse) => {
+      const begin = performance.now();
+      const http_request_method = METHODS.has(method) ? method : OTHER_METHOD;
+      active.inc({ http_request_method });
+      res.once("close", () => {
+        active.dec({ http_request_method });
+        requests.observe((performance.now() - begin) / 1000, {
+          http_request_method,
+          // empty, which is as good as no label: the client left before
+          http_response_status_code: res.headersSent ? res.statusCode : "",
+        });
+      });
+    },
+  };
+}
+
+function watchTasks(registry: Registry): Pick<Watch, "workers"> {
+  const durations = registry.histogram({
+    name: "actionhero_task_duration_seconds",
+    help: "Duration of the jobs that this process ran to their end",
+    labels: ["task", "queue", "status"],
+  });
+  const retries = registry.counter({
+    name: "actionhero_task_retries_total",
+    help: "Jobs that failed and run again",
+    labels: ["task", "queue"],
+  });
+  const ended =
+    (status: string, msAt: number) =>
+    (_worker: number, queue: string, job: ParsedJob, ...facts: unknown[]) =>
+      durations.observe(Number(facts[msAt]) / 1000, {
+        task: taskOf(job),
+        queue,
+        status,
+      });
+  return {
+    workers: (workers: MultiWorker) => {
+      workers.on("success", ended("success", 1));
+      workers.on("failure", ended("failure", 1));
+      workers.on("reEnqueue", (_worker, queue: string, job, info) => {
+        // plugins put jobs off, too, without a failure
+        const { attempts } = info as { attempts?: number };
+        if (attempts !== undefined)
+          retries.inc({ task: taskOf(job as ParsedJob), queue });
+      });
+    },
+  };
+}
+
+/** Producers can make up any number of names. */
+function taskOf(job: ParsedJob): string {
+  return Object.hasOwn(api.tasks.jobs, job.class) ? job.class : UNKNOWN;
+}
+
+function watchCache(registry: Registry): Watch["cache"] {
+  const lookUps = registry.counter({
+    name: "actionhero_cache_lookups_total",
+    help: "Objects that were asked for with cache.load, loadMany and wrap",
+    labels: ["result"],
+  });
+  return (hits, misses) => {
+    if (hits > 0) lookUps.inc({ result: "hit" }, hits);
+    if (misses > 0) lookUps.inc({ result: "miss" }, misses);
+  };
+}

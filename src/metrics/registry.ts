@@ -1,0 +1,188 @@
+/** All metrics of this process, kept by prom-client. */
+import type * as prom from "prom-client";
+import { toError } from "../errors";
+import { log } from "../log/log";
+import { within } from "../utils/promises";
+import { Series } from "./series";
+import type {
+  Counter,
+  Gauge,
+  GaugeOptions,
+  Histogram,
+  HistogramOptions,
+  MetricOptions,
+  MetricsPage,
+} from "./types";
+
+export type PromClient = typeof prom;
+
+/** A counter of something that counts itself. */
+export interface CounterOptions extends MetricOptions {
+  /** Called before each scrape. */
+  collect?: (counter: Counter) => void | Promise<void>;
+}
+
+/** How long the collector of one metric may take, in ms. */
+const COLLECT_MS = 2_000;
+
+const OPEN_METRICS =
+  /\bapplication\/openmetrics-text\b(?![^,]*;\s*q=0(?:\.0*)?\s*(?:[,;]|$))/i;
+
+interface Made {
+  kind: string;
+  metric: unknown;
+}
+
+export class Registry {
+  private readonly registry: prom.Registry<prom.RegistryContentType>;
+  private readonly made = new Map<string, Made>();
+  /** Metrics whose collector failed the last time. */
+  private readonly failing = new Set<string>();
+  /** Scrapes that are under way or wait, by their format. */
+  private readonly pages = new Map<string, Promise<MetricsPage>>();
+  private lastPage: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly prom: PromClient,
+    private readonly maxSeries: number,
+  ) {
+    this.registry = new prom.Registry<prom.RegistryContentType>();
+  }
+
+  counter(options: CounterOptions): Counter {
+    return this.once("counter", options, () => {
+      const series = this.seriesOf(options);
+      const { collect } = options;
+      const metric: prom.Counter = new this.prom.Counter({
+        ...this.basics(options),
+        ...(collect && {
+          collect: () => this.collect(options, () => collect(counter)),
+        }),
+      });
+      const counter: Counter = {
+        inc: (labels, by = 1) => metric.inc(series.bounded(labels), by),
+      };
+      return counter;
+    });
+  }
+
+  gauge(options: GaugeOptions): Gauge {
+    return this.once("gauge", options, () => {
+      const series = this.seriesOf(options);
+      const { collect } = options;
+      const reset = () => {
+        series.clear();
+        metric.reset();
+        if (!options.labels?.length) metric.remove(); // 0 would be a value
+      };
+      const metric: prom.Gauge = new this.prom.Gauge({
+        ...this.basics(options),
+        ...(collect && {
+          collect: () => {
+            reset();
+            return this.collect(options, () => collect(gauge), reset);
+          },
+        }),
+      });
+      const gauge: Gauge = {
+        set: (value, labels) => metric.set(series.bounded(labels), value),
+        inc: (labels, by = 1) => metric.inc(series.bounded(labels), by),
+        dec: (labels, by = 1) => metric.dec(series.bounded(labels), by),
+      };
+      return gauge;
+    });
+  }
+
+  histogram(options: HistogramOptions): Histogram {
+    return this.once("histogram", options, () => {
+      const series = this.seriesOf(options);
+      const { buckets } = options;
+      const metric: prom.Histogram = new this.prom.Histogram({
+        ...this.basics(options),
+        ...(buckets && { buckets: [...buckets] }),
+      });
+      const histogram: Histogram = {
+        observe: (value, labels) =>
+          metric.observe(series.bounded(labels), value),
+        startTimer: (labels) => {
+          const begin = performance.now();
+          return () =>
+            histogram.observe((performance.now() - begin) / 1000, labels);
+        },
+      };
+      return histogram;
+    });
+  }
+
+  /** Scrapes of one format at the same time are one. */
+  page(accept = ""): Promise<MetricsPage> {
+    const { OPENMETRICS_CONTENT_TYPE, PROMETHEUS_CONTENT_TYPE } =
+      this.prom.Registry;
+    const type = OPEN_METRICS.test(accept)
+      ? OPENMETRICS_CONTENT_TYPE
+      : PROMETHEUS_CONTENT_TYPE;
+    let page = this.pages.get(type);
+    if (page) return page;
+    page = this.lastPage
+      .then(() => this.render(type))
+      .finally(() => this.pages.delete(type));
+    this.pages.set(type, page);
+    this.lastPage = page.catch(() => undefined);
+    return page;
+  }
+
+  /** One at a time: the format is a state of the registry, and prom-client renames counters for OpenMetrics. */
+  private async render(contentType: prom.RegistryContentType) {
+    const metrics: { name: string }[] = this.registry.getMetricsAsArray();
+    const names = metrics.map(({ name }) => name);
+    this.registry.setContentType(contentType);
+    try {
+      return { contentType, text: await this.registry.metrics() };
+    } finally {
+      metrics.forEach((metric, i) => (metric.name = names[i]!));
+    }
+  }
+
+  /** @throws Error when there is a metric of another kind with this name */
+  private once<T>(kind: string, { name }: MetricOptions, make: () => T): T {
+    const made = this.made.get(name);
+    if (made && made.kind !== kind)
+      throw new Error(`the metric ${name} is a ${made.kind}, not a ${kind}`);
+    if (made) return made.metric as T;
+    const metric = make();
+    this.made.set(name, { kind, metric });
+    return metric;
+  }
+
+  private basics({ name, help, labels = [] }: MetricOptions) {
+    return { name, help, labelNames: [...labels], registers: [this.registry] };
+  }
+
+  private seriesOf({ name, labels = [] }: MetricOptions): Series {
+    return new Series(name, labels, this.maxSeries);
+  }
+
+  /** What fails is one metric, and not the scrape. */
+  private async collect(
+    { name }: MetricOptions,
+    collect: () => void | Promise<void>,
+    reset?: () => void,
+  ): Promise<void> {
+    try {
+      const done = collect();
+      if (done)
+        await within(
+          COLLECT_MS,
+          done,
+          "AH_REDIS_TIMEOUT",
+          () => `it did not end within ${COLLECT_MS} ms`,
+        );
+      this.failing.delete(name);
+    } catch (error) {
+      reset?.();
+      if (this.failing.has(name)) return;
+      this.failing.add(name);
+      log(`cannot collect the metric ${name}`, "error", toError(error));
+    }
+  }
+}
