@@ -23,9 +23,9 @@ const LOST = new RegExp(
   ].join("|"),
 );
 
-/** Error replies of a server that answers, but refuses all commands or all writes. */
+/** Error replies of a server that answers, but refuses all commands or all writes; Redis 6 names the script first. */
 const UNAVAILABLE =
-  /^(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS) /;
+  /^(ERR Error running script .* -)?(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF) /;
 
 /** ioredis subscribes anew over each connection, and nobody waits for that: a failure must not end the process. */
 const SUBSCRIBES = /^[ps]?subscribe$/i;
@@ -48,6 +48,11 @@ export function markFailures(client: Redis): void {
     }
     return send(command, stream);
   };
+}
+
+/** Whether redis answered with an error of the command itself: asking again would not help. */
+export function isFinal({ name, message }: Error): boolean {
+  return name === "ReplyError" && !UNAVAILABLE.test(message);
 }
 
 /** The error of a command without an answer in time. */

@@ -14,6 +14,8 @@ interface Outage {
   away: Set<string>;
   /** When it was told, in ms since the epoch. */
   since?: number;
+  /** Redis answers and refuses writes, e.g. as its disk is full: only a write shows that it is over. */
+  isRefusal?: boolean;
 }
 
 /** Follows the connections of one start of the server. */
@@ -65,14 +67,18 @@ export class ConnectionLog {
   tell(address: string, message: string, error?: Error): void {
     const outage = this.outageOf(address);
     const severity = outage.since === undefined ? "alert" : "debug";
-    outage.since ??= Date.now();
-    log(message, severity, error);
+    if (outage.since === undefined) {
+      outage.since = Date.now();
+      outage.isRefusal = error?.name === "ReplyError";
+    }
+    log(message, severity, error && withoutCommand(error));
   }
 
   /** As `tell`, for an operation that failed: one that began in the last outage says nothing about a new one. */
   tellFailure(address: string, message: string, error?: Error): void {
     const isLate = performance.now() < (this.lateUntil.get(address) ?? 0);
-    if (isLate && !this.isTold(address)) log(message, "debug", error);
+    if (isLate && !this.isTold(address))
+      log(message, "debug", error && withoutCommand(error));
     else this.tell(address, message, error);
   }
 
@@ -83,10 +89,12 @@ export class ConnectionLog {
   /**
    * Redis answers. Connections come back one after the other, and some fail once more meanwhile: it is back when none is
    * away.
+   * @param hasWritten whether it took a write
    */
-  endOutage(address: string): void {
+  endOutage(address: string, hasWritten = false): void {
     const outage = this.outages.get(address);
     if (!outage || outage.away.size > 0) return;
+    if (outage.isRefusal && !hasWritten) return;
     this.outages.delete(address);
     const { since } = outage;
     if (since === undefined) return;
@@ -99,6 +107,13 @@ export class ConnectionLog {
     if (!outage) this.outages.set(address, (outage = { away: new Set() }));
     return outage;
   }
+}
+
+/** Errors of ioredis carry the arguments of their command: inputs of jobs, values of users. */
+function withoutCommand(error: Error): Error {
+  if (!("command" in error)) return error;
+  const { name, message, stack } = error;
+  return Object.assign(new Error(message), { name, stack });
 }
 
 const followed = new WeakMap<
@@ -122,8 +137,14 @@ export function isSilent(client: Redis): boolean {
   return known?.connectionLog.isTold(known.address) === true;
 }
 
-/** Redis has answered on this connection. */
+/** Redis took a write on this connection. */
 export function noteAnswer(client: Redis): void {
+  const known = followed.get(client);
+  known?.connectionLog.endOutage(known.address, true);
+}
+
+/** Redis has given a sign of life on this connection. */
+export function noteSign(client: Redis): void {
   const known = followed.get(client);
   known?.connectionLog.endOutage(known.address);
 }

@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { within } from "../utils/promises";
 import { operationTimeout, type RedisClients } from "./clients";
-import { noteAnswer, noteSilence } from "./connectionLog";
+import { noteSign, noteSilence } from "./connectionLog";
 import { isCluster, isEmbedded } from "./engine";
 
 /** How often each connection is asked for a sign of life, unless operations may not take as long, in ms. */
@@ -37,7 +37,7 @@ async function check(name: string, client: Redis): Promise<void> {
   const timeout = operationTimeout();
   try {
     await within(timeout, client.ping(), "AH_REDIS_TIMEOUT", () => "silent");
-    noteAnswer(client);
+    noteSign(client);
   } catch {
     if (client.status !== "ready") return; // it has noticed by itself
     noteSilence(

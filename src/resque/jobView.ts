@@ -1,4 +1,5 @@
 /** The worker as the hooks and the body of one job see it. */
+import { isFinal } from "../redis/away";
 import { shortJson } from "./jobFields";
 import type { Effect, HeldJob, QueuedJob } from "./store/store";
 import type { ParsedJob } from "./types";
@@ -50,6 +51,11 @@ export interface JobView extends Worker {
    * @returns false when someone else holds it
    */
   takeLock(key: string, seconds: number): Promise<boolean>;
+  /**
+   * Repeat a call to the store until it answers: an outage alone fails no job.
+   * @throws LeaseEnded when the job was given to another worker meanwhile, or is about to be
+   */
+  persist<T>(call: () => Promise<T>): Promise<T>;
   /** Effects that hold together with the report of the job, and are left out with it. */
   onFinish(...effects: Effect[]): void;
   /** The job is delayed to be tried again: it counts as a failure, and ends like a success. */
@@ -122,13 +128,25 @@ export function viewClassOf(worker: Worker): JobViewClass {
     async takeLock(key: string, seconds: number): Promise<boolean> {
       const { lease } = this;
       const request = { key, seconds, owned: true, worker: lease.worker };
-      const reply = await lease.persist(async () => ({
-        lock: await worker.store.takeLock(request),
-      }));
-      if (!reply) throw new LeaseEnded();
-      if (!reply.lock) return false;
-      lease.locks.set(key, reply.lock);
+      const lock = await this.persist(() => worker.store.takeLock(request));
+      if (!lock) return false;
+      lease.locks.set(key, lock);
       return true;
+    }
+
+    async persist<T>(call: () => Promise<T>): Promise<T> {
+      const answer = (): Promise<{ value: T } | { error: Error }> =>
+        call().then(
+          (value) => ({ value }),
+          (error: Error) => {
+            if (isFinal(error)) return { error };
+            throw error;
+          },
+        );
+      const reply = await this.lease.persist(answer);
+      if (!reply) throw new LeaseEnded();
+      if ("error" in reply) throw reply.error;
+      return reply.value;
     }
 
     onFinish(...effects: Effect[]): void {

@@ -1,6 +1,6 @@
 /** Jobs that nobody here defines: in a rolling deploy another worker may do so already. */
 import { jobOf } from "./encode";
-import { LeaseEnded, type JobView } from "./jobView";
+import type { JobView } from "./jobView";
 import type { Effect, Outcome } from "./store/store";
 
 const TIMEOUT_MS = 600_000;
@@ -20,18 +20,17 @@ export function isUnknown({ options, jobs, job }: JobView): boolean {
 export async function postponeUnknown(
   view: JobView,
 ): Promise<Outcome | undefined> {
-  const { options, lease, store, job, queue, raw } = view;
+  const { options, store, job, queue, raw } = view;
   const { unknownJobTimeout: timeoutMs = TIMEOUT_MS } = options;
-  const reply = await lease.persist(async () => ({
-    ms: await store.waitUnknown({ queue, raw }, timeoutMs),
-  }));
-  if (!reply) throw new LeaseEnded();
-  if (reply.ms === undefined) return undefined;
-  view.notify("unknown", queue, job, reply.ms);
+  const ms = await view.persist(() =>
+    store.waitUnknown({ queue, raw }, timeoutMs),
+  );
+  if (ms === undefined) return undefined;
+  view.notify("unknown", queue, job, ms);
   const inMs = Math.min(
-    Math.max(Math.round(reply.ms / 4), FIRST_WAIT_MS),
+    Math.max(Math.round(ms / 4), FIRST_WAIT_MS),
     LONGEST_WAIT_MS,
-    timeoutMs - reply.ms,
+    timeoutMs - ms,
   );
   const effects: Effect[] = [{ do: "delay", queue, raw, due: { inMs } }];
   if (job.id)

@@ -213,10 +213,10 @@ class NodeLog {
 
   private outageBegan(error: Error): void {
     const { tasks } = api.redis.clients;
-    const message = `the task queue does not answer: ${String(error)}`;
+    const message = "the task queue does not answer";
     this.isOwnOutage = !isRedisAway(error) && !NETWORK.test(String(error));
-    if (this.isOwnOutage) log(message, "error");
-    else noteSilence(tasks, message);
+    if (this.isOwnOutage) log(`${message}: ${String(error)}`, "error");
+    else noteSilence(tasks, message, error);
   }
 
   private outageEnded(ms: number): void {

@@ -135,6 +135,15 @@ describe("replies", () => {
     ["MASTERDOWN Link with MASTER is down", true],
     ["CLUSTERDOWN The cluster is down", true],
     ["BUSY Redis is busy running a script.", true],
+    ["MISCONF Redis is configured to save RDB snapshots, but...", true],
+    [
+      "ERR Error running script (call to f_1): @user_script:5: @user_script: 5: -READONLY You can't write against a read only replica.",
+      true,
+    ],
+    [
+      "ERR Error running script (call to f_1): @user_script:5: WRONGTYPE x",
+      false,
+    ],
     ["BUSYGROUP Consumer Group name already exists", false],
     ["ERR unknown command", false],
   ])("%s", async (text, isAway) => {

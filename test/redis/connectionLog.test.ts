@@ -6,6 +6,7 @@ import {
   ConnectionLog,
   isSilent,
   noteAnswer,
+  noteSign,
   noteSilence,
 } from "../../src/redis/connectionLog";
 import { LogLines } from "../support/logLines";
@@ -89,4 +90,22 @@ test("an operation that fails long after an outage tells of the next one", () =>
   } finally {
     jest.useRealTimers();
   }
+});
+
+test("an outage in which redis answers and refuses writes ends with a write, not with a sign of life", () => {
+  const one = connection("one");
+  const full = Object.assign(new Error("MISCONF"), {
+    name: "ReplyError",
+    command: { name: "set", args: ["key", "secret"] },
+  });
+  noteSilence(one, "redis does not answer", full);
+  for (let i = 0; i < 3; i++) {
+    noteSign(one);
+    one.emit("ready");
+    noteSilence(one, "redis does not answer", full);
+  }
+  expect([alerts(), notices()]).toEqual([1, 0]);
+  noteAnswer(one);
+  expect([alerts(), notices()]).toEqual([1, 1]);
+  expect(JSON.stringify(logs.lines)).not.toContain("secret");
 });

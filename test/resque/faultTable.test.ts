@@ -214,6 +214,7 @@ const KEYS: Record<string, "string" | "set"> = {
   "ah:limits": "string",
   "ah:node-queues": "string",
   "ah:nodes": "string",
+  "ah:orphan-sweep": "string",
   "ah:paused": "string",
   "ah:procs": "string",
   "ah:ready": "string",
@@ -321,6 +322,20 @@ const ROWS: Row[] = [
       await bench.redis.config("SET", "maxmemory", "1mb");
       await bench.node({ slots: 5 });
       await expect(bench.enqueue(1, 1)).rejects.toThrow("OOM");
+    },
+  },
+  {
+    fault: "redis cannot save, and refuses all writes for a while",
+    async run(bench) {
+      const { server } = bench;
+      await bench.node({ slots: 5 });
+      await bench.enqueue(100, 30);
+      await bench.untilRuns(10);
+      await server.refuseWrites();
+      await expect(bench.enqueue(1, 1)).rejects.toThrow("MISCONF");
+      await sleep(isLong ? 10_000 : 500);
+      await server.acceptWrites();
+      await bench.enqueue(20, 5);
     },
   },
   {

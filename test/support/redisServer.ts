@@ -3,7 +3,9 @@ import { spawn, spawnSync, type ChildProcess } from "child_process";
 import * as fs from "fs";
 import * as os from "os";
 import * as path from "path";
+import { Redis } from "ioredis";
 import { freePort } from "./freePort";
+import { until } from "./until";
 
 const START_TIMEOUT_MS = 30_000;
 
@@ -76,12 +78,42 @@ export class RedisServer {
     this.child?.kill("SIGCONT");
   }
 
+  /** Have it refuse writes, as one does that cannot save: its directory goes. */
+  refuseWrites(): Promise<void> {
+    fs.rmSync(this.directory!, { recursive: true });
+    return this.configure(async (client) => {
+      await client.config("SET", "save", "3600 1");
+      await client.bgsave();
+      const isBroken = async () =>
+        (await client.info("persistence")).includes("bgsave_status:err");
+      await until(isBroken, START_TIMEOUT_MS);
+    });
+  }
+
+  /** End `refuseWrites`. */
+  acceptWrites(): Promise<void> {
+    return this.configure(async (client) => {
+      await client.config("SET", "save", "");
+    });
+  }
+
   /** End it for good. */
   async stop(): Promise<void> {
     await this.end("SIGKILL");
     if (this.directory)
       fs.rmSync(this.directory, { recursive: true, force: true });
     this.directory = undefined;
+  }
+
+  private async configure(
+    work: (client: Redis) => Promise<void>,
+  ): Promise<void> {
+    const client = new Redis({ port: this.port, host: "127.0.0.1" });
+    try {
+      await work(client);
+    } finally {
+      client.disconnect();
+    }
   }
 
   private async spawn(): Promise<void> {

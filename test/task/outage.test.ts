@@ -74,11 +74,13 @@ describeOnRedis("while redis is away", () => {
 
   async function leave(how: string): Promise<void> {
     if (how === "hangs") server.pause();
+    else if (how === "refuses writes") await server.refuseWrites();
     else await server.kill();
   }
 
   async function comeBack(how: string): Promise<void> {
     if (how === "hangs") server.resume();
+    else if (how === "refuses writes") await server.acceptWrites();
     else await server.restart();
   }
 
@@ -91,7 +93,7 @@ describeOnRedis("while redis is away", () => {
       )
       .filter(({ level }) => level !== "debug");
 
-  test.each(["hangs", "is gone"])(
+  test.each(["hangs", "is gone", "refuses writes"])(
     "which %s, there is one line at the begin and one at the end, and no job fails",
     async (how) => {
       const failures: unknown[] = [];

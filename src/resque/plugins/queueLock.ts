@@ -17,7 +17,8 @@ export class QueueLock extends Plugin {
   }
 
   override async beforePerform(): Promise<boolean> {
-    await this.queueObject.connection.store.removeLock(lockKey(this, "lock"));
+    const { store } = this.queueObject.connection;
+    await this.worker.persist(() => store.removeLock(lockKey(this, "lock")));
     return true;
   }
 }

@@ -17,7 +17,7 @@ export class Retry extends Plugin {
     const key = retryKey(this);
     const { error } = worker;
     if (!error) {
-      await store.forgetRetry(key);
+      await worker.persist(() => store.forgetRetry(key));
       return true;
     }
     const {
@@ -25,10 +25,10 @@ export class Retry extends Plugin {
       retryDelay = 5000,
       backoffStrategy,
     } = this.options as RetryOptions;
-    const attempt = await store.countRetry(key);
+    const attempt = await worker.persist(() => store.countRetry(key));
     const remainingAttempts = retryLimit - attempt - 1;
     if (remainingAttempts <= 0) {
-      await store.forgetRetry(key);
+      await worker.persist(() => store.forgetRetry(key));
       throw error;
     }
     const delays = [backoffStrategy ?? retryDelay].flat().map(Number);
