@@ -179,7 +179,7 @@ function buildLine(data: ActionProcessor): LogLine {
   const web = connection.type === "web" ? webFields(connection) : undefined;
   return {
     to: connection.remoteIP,
-    action: textForLogging(data.action),
+    action: nameForLogging(data),
     params: toJson(filterObjectForLogging(paramsOf(data))),
     duration: data.duration,
     method: web?.method,
@@ -191,12 +191,30 @@ function buildLine(data: ActionProcessor): LogLine {
   };
 }
 
+/**
+ * A line of a TCP client that cannot be read is the name of an action, as in version 29: what follows a `{` or `=` may be a
+ * param, which `general.filteredParams` cannot name.
+ */
+function nameForLogging({ action, actionTemplate }: ActionProcessor) {
+  const { filteredParams } = settings().general;
+  const isFiltering =
+    typeof filteredParams === "function" || filteredParams.length > 0;
+  if (actionTemplate || typeof action !== "string" || !isFiltering)
+    return textForLogging(action);
+  const end = action.search(/[{=]/);
+  return textForLogging(
+    end === -1 ? action : `${action.slice(0, end)}[FILTERED]`,
+  );
+}
+
 /** A client may send an object for the name of an action; it is not shown by another way than the name is. */
-function paramsOf({ params }: ActionProcessor): object {
+function paramsOf(data: ActionProcessor): object {
+  const { params, actionTemplate } = data;
   const { action } = params as { action?: unknown };
-  return typeof action === "object" && action !== null
-    ? { ...params, action: textForLogging(action) }
-    : params;
+  const isObject = typeof action === "object" && action !== null;
+  if (isObject) return { ...params, action: textForLogging(action) };
+  const isName = !actionTemplate && typeof action === "string";
+  return isName ? { ...params, action: nameForLogging(data) } : params;
 }
 
 function webFields(connection: Connection): {

@@ -332,3 +332,19 @@ describe("errors of clients", () => {
     expect(line!.fields.stack).toContain("at ");
   });
 });
+
+test.each([
+  ['{"action":"echo","params":{"password":"S3CRET"}', "[FILTERED]"],
+  ["password=S3CRET", "password[FILTERED]"],
+  ["nope", "nope"],
+])(
+  "a name that no action has keeps what may be a param out of the log: %s",
+  async (name, shown) => {
+    config.general.filteredParams = ["password"];
+    const { line } = await run(name);
+    expect(line!.fields.action).toBe(shown);
+    expect(JSON.stringify(line!.fields)).not.toContain("S3CRET");
+    config.general.filteredParams = [];
+    expect((await run(name)).data.action).toBe(name);
+  },
+);

@@ -15,6 +15,9 @@ import { WebResponse } from "./webResponse";
  */
 export const CLUSTER_LINGER_MS = 500;
 
+const NODES_INTERVAL_MS = 30_000;
+const MIN_INTERVAL_MS = 500;
+
 export type HttpServer = http.Server | https.Server;
 
 export function createListener(
@@ -23,6 +26,7 @@ export function createListener(
 ): HttpServer {
   const options: Record<string, unknown> = {
     ServerResponse: WebResponse,
+    connectionsCheckingInterval: checkingInterval(config),
     ...config.serverOptions,
   };
   const server = config.secure
@@ -33,6 +37,16 @@ export function createListener(
   server.requestTimeout = config.requestTimeout;
   server.keepAliveTimeout = config.keepAliveTimeout;
   return server;
+}
+
+/** Node compares connections with the time-outs every 30 s: too seldom for short ones. */
+function checkingInterval({
+  headersTimeout,
+  requestTimeout,
+}: ListenerSettings): number {
+  const timeouts = [headersTimeout, requestTimeout].filter((ms) => ms > 0);
+  const shortest = Math.min(...timeouts);
+  return Math.min(NODES_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, shortest / 2));
 }
 
 export interface DrainOptions {

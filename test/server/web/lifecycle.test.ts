@@ -331,3 +331,17 @@ test("a header of the configuration that cannot be written fails the boot", asyn
   web().removeAllListeners("actionComplete");
   await web().initialize();
 });
+
+test("a short time-out of a request holds, and is not found out half a minute later", async () => {
+  await app.stop();
+  config.web.headersTimeout = 600;
+  config.web.requestTimeout = 600;
+  app = await startWebApp();
+  const socket = net.connect(app.port, "localhost");
+  socket.on("error", () => undefined);
+  let text = "";
+  socket.on("data", (data) => (text += data.toString()));
+  socket.write("GET /api/quick HTTP/1.1\r\nHost: loc");
+  await until(() => text.startsWith("HTTP/1.1 408"));
+  socket.destroy();
+});
