@@ -1,6 +1,119 @@
 import eslint from "@eslint/js";
 import tseslint from "typescript-eslint";
 
+/** The code that ships; tests may be looser. */
+const SHIPPED = [
+  "src/**/*.ts",
+  "bin/**/*.ts",
+  "config/*.ts",
+  "actions/*.ts",
+  "tasks/*.ts",
+  "initializers/*.ts",
+];
+
+/** Signatures that version 29, its hooks, or a library fixed. */
+const FIXED_SIGNATURES = [
+  "src/legacy/apiFacade.ts",
+  "src/legacy/cacheFacade.ts",
+  "src/log/exceptions.ts",
+  "src/resque/plugin.ts",
+  "src/resque/queue.ts",
+  "src/route/routeModule.ts",
+  "src/server/socket/socketServer.ts",
+  "src/server/web/multipart.ts",
+  "src/server/web/webServer.ts",
+  "src/server/websocket/webSocketServer.ts",
+  "src/staticFile/staticFile.ts",
+  "src/task/enqueue.ts",
+  "src/task/resqueLog.ts",
+  "src/testing/testServer.ts",
+];
+
+// What still breaks a rule below: take files out of these lists, and add none.
+const TOO_MANY_PARAMS = [
+  "src/cache/scan.ts",
+  "src/cache/steps.ts",
+  "src/resque/failure.ts",
+  "src/resque/store/memoryStore.ts",
+  "src/task/validateTask.ts",
+];
+const TOO_COMPLEX = [
+  "config/redis.ts",
+  "src/action/action.ts",
+  "src/action/actionProcessor.ts",
+  "src/action/registry.ts",
+  "src/action/report.ts",
+  "src/cli/generate/project.ts",
+  "src/client/http.ts",
+  "src/cookie/serialize.ts",
+  "src/input/schemaPlan.ts",
+  "src/input/schemaShape.ts",
+  "src/log/clientJson.ts",
+  "src/log/exceptions.ts",
+  "src/log/loggerTools.ts",
+  "src/log/redact.ts",
+  "src/resque/run.ts",
+  "src/resque/store/memoryData.ts",
+  "src/route/router.ts",
+  "src/server/socket/protocol.ts",
+  "src/server/web/fileAnswer.ts",
+  "src/server/web/files.ts",
+  "src/utils/boundedJson.ts",
+  "src/utils/safeGlobSync.ts",
+];
+const UNSAFE = [
+  "actions/recursiveAction.ts",
+  "actions/status.ts",
+  "actions/swagger.ts",
+  "config/errors.ts",
+  "config/redis.ts",
+  "config/tasks.ts",
+  "src/action/actionModule.ts",
+  "src/action/report.ts",
+  "src/cache/lookUps.ts",
+  "src/cache/objects.ts",
+  "src/chat/broadcaster.ts",
+  "src/chat/lifecycle.ts",
+  "src/chat/membership.ts",
+  "src/client/connection.ts",
+  "src/client/multipart.ts",
+  "src/client/socket.ts",
+  "src/connection/connection.ts",
+  "src/connection/verbHelp.ts",
+  "src/connection/verbs.ts",
+  "src/legacy/action.ts",
+  "src/legacy/connection.ts",
+  "src/legacy/initializer.ts",
+  "src/log/exceptions.ts",
+  "src/redis/rpcTarget.ts",
+  "src/resque/heartbeat.ts",
+  "src/resque/notes.ts",
+  "src/resque/plugin.ts",
+  "src/resque/plugins/noop.ts",
+  "src/resque/plugins/queueLock.ts",
+  "src/resque/run.ts",
+  "src/resque/store/texts.ts",
+  "src/resque/worker.ts",
+  "src/server/connectionClass.ts",
+  "src/server/server.ts",
+  "src/server/socket/client.ts",
+  "src/server/web/fileAnswer.ts",
+  "src/server/web/fileRequests.ts",
+  "src/server/web/headers.ts",
+  "src/server/web/methods.ts",
+  "src/server/web/openapi.ts",
+  "src/server/web/openapiChanges.ts",
+  "src/server/web/params.ts",
+  "src/server/web/respond.ts",
+  "src/server/web/routeRequest.ts",
+  "src/server/websocket/protocol.ts",
+  "src/task/resqueLog.ts",
+  "src/task/validateInputs.ts",
+  "src/task/validateTask.ts",
+  "src/testing/testServer.ts",
+  "tasks/runAction.ts",
+];
+
 export default tseslint.config(
   {
     ignores: [
@@ -50,6 +163,27 @@ export default tseslint.config(
       ],
       eqeqeq: ["error", "always", { null: "ignore" }],
     },
+  },
+  {
+    files: SHIPPED,
+    ignores: UNSAFE,
+    rules: {
+      "@typescript-eslint/no-unsafe-assignment": "error",
+      "@typescript-eslint/no-unsafe-member-access": "error",
+      "@typescript-eslint/no-unsafe-argument": "error",
+      "@typescript-eslint/no-unsafe-call": "error",
+      "@typescript-eslint/no-unsafe-return": "error",
+    },
+  },
+  {
+    files: SHIPPED,
+    ignores: TOO_COMPLEX,
+    rules: { complexity: ["error", 12] },
+  },
+  {
+    files: SHIPPED,
+    ignores: [...FIXED_SIGNATURES, ...TOO_MANY_PARAMS],
+    rules: { "max-params": ["error", 4] },
   },
   {
     files: ["**/*.js", "**/*.mjs"],

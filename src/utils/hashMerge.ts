@@ -12,34 +12,43 @@ type Hash = Record<string, any>;
  */
 export function hashMerge(a: Hash, b: Hash, arg?: unknown): Hash {
   const expand = a?._toExpand !== false && b?._toExpand !== false;
-  return merge(a, b, arg, expand);
+  return merge(a, b, { arg, expand });
 }
 
-function merge(a: Hash, b: Hash, arg: unknown, expand: boolean): Hash {
+/** How functions are treated: called with `arg`, or kept as settings. */
+interface Expansion {
+  arg: unknown;
+  expand: boolean;
+}
+
+function merge(a: Hash, b: Hash, expansion: Expansion): Hash {
+  const { arg, expand } = expansion;
   const merged: Hash = {};
   for (const key of keysOf(a)) {
     const value = expand ? expandBase(a[key], arg) : (a[key] as unknown);
     if (value !== undefined && value !== null) merged[key] = value;
   }
-  for (const key of keysOf(b)) mergeKey(merged, key, b[key], arg, expand);
+  for (const key of keysOf(b)) mergeKey(merged, key, b[key], expansion);
   // a copy: V8 keeps objects that grew key by key as hash tables, which cost a lookup for every setting read
   return { ...merged };
 }
 
 function expandBase(value: unknown, arg: unknown): unknown {
-  if (isPlainObject(value)) return merge(value, {}, arg, true);
+  if (isPlainObject(value)) return merge(value, {}, { arg, expand: true });
   if (typeof value !== "function") return value;
   const result = (value as (arg: unknown) => unknown)(arg);
-  return isPlainObject(result) ? merge(result, {}, arg, true) : result;
+  return isPlainObject(result)
+    ? merge(result, {}, { arg, expand: true })
+    : result;
 }
 
 function mergeKey(
   merged: Hash,
   key: string,
   value: unknown,
-  arg: unknown,
-  expand: boolean,
+  expansion: Expansion,
 ): void {
+  const { arg, expand } = expansion;
   if (value === undefined) return;
   if (value === null) {
     if (key in merged) delete merged[key];
@@ -47,12 +56,12 @@ function mergeKey(
     return;
   }
   if (isPlainObject(value)) {
-    mergePlain(merged, key, value, arg, expand);
+    mergePlain(merged, key, value, expansion);
     return;
   }
   if (typeof value === "function" && expand) {
     const result = (value as (arg: unknown) => unknown)(arg);
-    if (isPlainObject(result)) mergePlain(merged, key, result, arg, expand);
+    if (isPlainObject(result)) mergePlain(merged, key, result, expansion);
     else merged[key] = result;
     return;
   }
@@ -63,13 +72,12 @@ function mergePlain(
   merged: Hash,
   key: string,
   value: Hash,
-  arg: unknown,
-  expand: boolean,
+  { arg, expand }: Expansion,
 ): void {
   const base = mergeableBase(merged[key]);
   const expandBelow = expand && base._toExpand !== false;
   if (Object.keys(value).length === 0) merged[key] ??= {};
-  else merged[key] = merge(base, value, arg, expandBelow);
+  else merged[key] = merge(base, value, { arg, expand: expandBelow });
 }
 
 /** What `value` can be merged onto: an object that holds settings, marked or not; anything else is replaced. */

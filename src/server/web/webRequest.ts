@@ -21,7 +21,7 @@ import { preparedHeaders, preparedLines } from "./preparedHeaders";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
 import type { TemporaryFiles } from "./temporaryFiles";
-import type { WebSettings } from "../../config/settings";
+import { settings, type WebSettings } from "../../config/settings";
 import { ownHeaders, WebResponse } from "./webResponse";
 
 /** What came with the request, unfiltered. */
@@ -109,13 +109,12 @@ export class WebRequest {
     req: IncomingMessage,
     res: ServerResponse,
     target: RequestTarget,
-    config: WebSettings,
     setCookie: string | undefined,
   ) {
     this.req = req;
     this.res = res;
     this.target = target;
-    this.config = config;
+    this.config = settings().web;
     this.setCookie = setCookie;
     this.requestId = context()?.id;
     this.method = req.method ?? "GET"; // node's parser takes only upper-case methods

@@ -299,25 +299,17 @@ export class WebServer extends Server {
 
   /** A request that is refused without a connection, and before its body is read. */
   private unread(req: IncomingMessage, res: ServerResponse): WebRequest {
-    const config = settings().web;
-    const target = parseTarget(req.url ?? "/", config);
-    const request = new WebRequest(req, res, target, config, undefined);
+    const target = parseTarget(req.url ?? "/", settings().web);
+    const request = new WebRequest(req, res, target, undefined);
     addCorsHeaders(request);
     this.activity.begin(req.socket, request);
     return request;
   }
 
   private accept(req: IncomingMessage, res: ServerResponse): void {
-    const config = settings().web;
-    const target = parseTarget(req.url ?? "/", config);
+    const target = parseTarget(req.url ?? "/", settings().web);
     const identity = identify(req, isForAction(req.method, target));
-    const request = new WebRequest(
-      req,
-      res,
-      target,
-      config,
-      identity.setCookie,
-    );
+    const request = new WebRequest(req, res, target, identity.setCookie);
     addCorsHeaders(request);
     this.activity.begin(req.socket, request);
     this.handleSafely(request, identity);

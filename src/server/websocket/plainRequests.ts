@@ -53,9 +53,15 @@ export function answerPlainRequest(
     return true;
   }
   if (path === "/spec") {
-    send(req, res, 200, "application/json", JSON.stringify(specOf()));
+    send(req, res, {
+      type: "application/json",
+      body: JSON.stringify(specOf()),
+    });
   } else if (path === "/primus.js") {
-    send(req, res, 200, "text/javascript; charset=utf-8", library());
+    send(req, res, {
+      type: "text/javascript; charset=utf-8",
+      body: library(),
+    });
   } else {
     res.setHeader(
       "Cache-Control",
@@ -63,7 +69,11 @@ export function answerPlainRequest(
     );
     res.setHeader("Pragma", "no-cache");
     res.setHeader("Upgrade", "websocket");
-    send(req, res, 426, "text/plain", "Upgrade Required");
+    send(req, res, {
+      status: 426,
+      type: "text/plain",
+      body: "Upgrade Required",
+    });
   }
   return true;
 }
@@ -81,9 +91,7 @@ export function specOf() {
 function send(
   req: IncomingMessage,
   res: ServerResponse,
-  status: number,
-  type: string,
-  body: string,
+  { status = 200, type, body }: { status?: number; type: string; body: string },
 ): void {
   res.writeHead(status, {
     "Content-Type": type,

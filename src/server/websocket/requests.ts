@@ -35,8 +35,8 @@ function answer(
   if (request.event === "action")
     return runAction(server, connection, request.params, messageId);
   if (request.event === "file")
-    return sendFile(server, spark, connection, request, messageId);
-  return runVerb(server, spark, connection, request, messageId);
+    return sendFile(server, spark, connection, request);
+  return runVerb({ server, spark, connection }, request, messageId);
 }
 
 /** Answer a request that was not even parsed. */
@@ -77,8 +77,8 @@ function sendFile(
   spark: Spark,
   connection: Connection,
   { file, encoding }: Request,
-  messageId: string,
 ): Promise<void> {
+  const { messageId } = connection;
   connection.params = { file, encoding };
   // the next request changes the connection's params and id while this one waits
   const asOfNow = Object.create(connection) as Connection;
@@ -123,17 +123,16 @@ interface Client {
 
 /** In the order in which they come: a client may say something in a room that it has just asked to join. */
 function runVerb(
-  server: WebSocketServer,
-  spark: Spark,
-  connection: Connection,
+  client: Client,
   request: Request,
   messageId: string,
 ): Promise<void> {
+  const { server, spark, connection } = client;
   connection.params = {};
   spark.beginWork();
   return spark.verbs.add(async () => {
     try {
-      await answerVerb({ server, spark, connection }, request, messageId);
+      await answerVerb(client, request, messageId);
     } catch (error) {
       server.log(`the answer of a verb failed: ${String(error)}`, "error");
       fail(server, connection, messageId);
@@ -180,7 +179,7 @@ function done(server: WebSocketServer, spark: Spark): void {
 function fail(
   server: WebSocketServer,
   connection: Connection,
-  messageId: string,
+  messageId: string | number,
 ): void {
   const reply = { error: "the answer could not be sent" };
   server.sendMessage(connection, reply, messageId).catch(() => undefined);
