@@ -65,7 +65,7 @@ function foldersOf(
 function codeFolder(): string {
   const paths = config.general?.paths as
     { src?: string; dist?: string } | undefined;
-  const folder = typescript ? paths?.src : paths?.dist;
+  const folder = typescript ? paths.src : paths.dist;
   return folder ?? path.join(projectRoot, typescript ? "src" : "dist");
 }
 
