@@ -1,7 +1,7 @@
 /** What the code files of a project are: actions, tasks, routes, or something that a server is built from. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { config, projectRoot, typescript } from "../config/config";
+import { projectRoot, typescript } from "../config/config";
 import { settings } from "../config/settings";
 import { pluginFolders, projectFolders } from "../config/discover";
 import { locateConfigDirectories } from "../config/locate";
@@ -63,8 +63,7 @@ function foldersOf(
 }
 
 function codeFolder(): string {
-  const paths = config.general?.paths as
-    { src?: string; dist?: string } | undefined;
+  const { paths } = settings().general;
   const folder = typescript ? paths.src : paths.dist;
   return folder ?? path.join(projectRoot, typescript ? "src" : "dist");
 }
