@@ -191,11 +191,12 @@ function defineWebsocketClient(environment) {
      * Send anything; while there is no connection it waits.
      * @param {object} args `event` and what it needs; `messageId` is added
      * @param {function(object)} [callback] gets the response
+     * @param {boolean} [isNumbered] `params.messageId` is a param of the action, and not the id of the request
      */
-    send(args, callback) {
+    send(args, callback, isNumbered) {
       // what still waits goes first
       const isWaiting = this.state !== "connected" || this._queue.length > 0;
-      const id = this._prepare(args, callback);
+      const id = this._prepare(args, callback, isNumbered);
       if (!isWaiting) this._transmit(args);
       else if (this._queue.length < this.options.queueSize)
         this._queue.push(args);
@@ -310,9 +311,10 @@ function defineWebsocketClient(environment) {
     }
 
     /** Number a request, and remember who waits for its response. */
-    _prepare(args, callback) {
+    _prepare(args, callback, isNumbered) {
       this.messageId++;
-      const own = args.params ? args.params.messageId : undefined;
+      const own =
+        args.params && !isNumbered ? args.params.messageId : undefined;
       const id = own || args.messageId || this.messageId;
       args.messageId = id;
       if (typeof callback !== "function") return id;

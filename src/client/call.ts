@@ -45,6 +45,7 @@ export function makeCall(send: Send, timeout: number) {
         ? setTimeout(() => controller.abort(late(name, ms)), ms)
         : undefined;
     try {
+      refuseRouting(params);
       const answer = await send({
         ...versioned(name, params),
         options,
@@ -60,6 +61,23 @@ export function makeCall(send: Send, timeout: number) {
 
 function late(name: string, ms: number): ClientError {
   return new ClientError("TIMEOUT", `${name} was not answered in ${ms} ms`);
+}
+
+/** What the server looks at to choose the action, also as a field of a form: `action[]`. */
+const ROUTING = /^(?:action|apiVersion)(?:\[|$)/;
+
+/**
+ * Only the name of a call chooses the action: params may be those that somebody else sent.
+ * @throws {ClientError} UNSUPPORTED
+ */
+function refuseRouting(params: Record<string, unknown>): void {
+  for (const key of Object.keys(params)) {
+    if (params[key] === undefined || !ROUTING.test(key)) continue;
+    throw new ClientError(
+      "UNSUPPORTED",
+      `${key} is no param: the name of a call says which action and version it is for`,
+    );
+  }
 }
 
 /** The part behind the last `@` is the version. */

@@ -36,7 +36,7 @@ export class ActionError<Response = unknown> extends Error {
 export type ClientErrorCode =
   /** No answer within `timeout`. */
   | "TIMEOUT"
-  /** There is no connection, and nothing was done. */
+  /** There is no connection, and nothing was sent: known where the environment tells it, which pages do not over HTTP. */
   | "UNREACHABLE"
   /** The connection ended before the answer: nobody knows whether the server did it. */
   | "CONNECTION_LOST"

@@ -2,7 +2,7 @@
 import { jsonOf, pause, type Answer, type Call, type Send } from "./call";
 import { ClientError } from "./errors";
 import { pairsOf } from "./fields";
-import { hasFiles, multipart } from "./multipart";
+import { hasFiles, multipart, type Body } from "./multipart";
 import type { HttpOptions } from "./types";
 
 const DEFAULT_RETRIES = 2;
@@ -15,7 +15,8 @@ const LONGEST_PAUSE_MS = 10_000;
 interface Request {
   url: string;
   init: RequestInit & { duplex?: "half" };
-  /** Whether a second request does no harm. */
+  body: Body | undefined;
+  /** Whether a second request does no harm, and can have the same body. */
   isSafe: boolean;
 }
 
@@ -49,7 +50,7 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
 }
 
 async function ask(
-  { url, init }: Request,
+  { url, init, body }: Request,
   options: HttpOptions,
   signal: AbortSignal,
 ): Promise<Response> {
@@ -58,10 +59,34 @@ async function ask(
     return await send(url, { ...init, signal });
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
-    throw new ClientError("UNREACHABLE", "the server cannot be reached", {
+    throw body?.failure ?? failureOf(cause);
+  }
+}
+
+/** What fetch rejected with, as far as it tells whether the request was sent. */
+function failureOf(cause: unknown): ClientError {
+  const inner = (cause as { cause?: unknown } | undefined)?.cause;
+  if (isUnsent(cause) || isUnsent(inner))
+    return new ClientError("UNREACHABLE", "the server cannot be reached", {
       cause,
     });
-  }
+  const text = "the connection was lost before the server answered";
+  return new ClientError("CONNECTION_LOST", text, { cause });
+}
+
+/** Calls of the system that come before any byte is sent, as node names them in its errors. */
+const BEFORE_SENDING = ["connect", "getaddrinfo"];
+/** The same, where there is only a code: of the address, of undici, of certificates, of Bun. */
+const NOT_CONNECTED =
+  /^(?:ERR_INVALID_URL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_CERT_ALTNAME_INVALID|CERT_(?:HAS_EXPIRED|NOT_YET_VALID|UNTRUSTED)|(?:DEPTH_ZERO_)?SELF_SIGNED_CERT(?:_IN_CHAIN)?|UNABLE_TO_(?:GET_ISSUER_CERT(?:_LOCALLY)?|VERIFY_LEAF_SIGNATURE)|ConnectionRefused|FailedToOpenSocket)$/;
+
+/** Whether an error proves that nothing was sent; of several addresses, each must. */
+function isUnsent(error: unknown): boolean {
+  const { code, syscall, errors } = Object(error) as Record<string, unknown>;
+  if (Array.isArray(errors) && errors.length > 0) return errors.every(isUnsent);
+  return (
+    BEFORE_SENDING.includes(String(syscall)) || NOT_CONNECTED.test(String(code))
+  );
 }
 
 function pauseBefore(attempt: number, response: Response | undefined): number {
@@ -111,14 +136,7 @@ async function requestOf(
   const query = isRead && !files ? Object.entries(rest).flatMap(pairsOf) : [];
   if (path === undefined) query.unshift(["action", name]);
 
-  const body = isRead
-    ? undefined
-    : files
-      ? multipart(rest)
-      : {
-          content: jsonOf(name, rest),
-          headers: { "Content-Type": "application/json" },
-        };
+  const body = isRead ? undefined : files ? multipart(rest) : json(name, rest);
   const cookie = cookies?.header();
   const base = url.replace(/\/+$/, "");
   const text = query
@@ -126,7 +144,8 @@ async function requestOf(
     .join("&");
   return {
     url: `${base}${apiPath}${path ?? ""}${text && `?${text}`}`,
-    isSafe: isRead || options.idempotencyKey !== undefined,
+    body,
+    isSafe: isRead || (options.idempotencyKey !== undefined && !body?.duplex),
     init: {
       method,
       credentials: credentials ?? "same-origin",
@@ -141,8 +160,15 @@ async function requestOf(
         ...options.headers,
       },
       ...(body && { body: body.content }),
-      ...(body && "duplex" in body && { duplex: body.duplex }),
+      ...(body?.duplex && { duplex: body.duplex }),
     },
+  };
+}
+
+function json(name: string, params: Record<string, unknown>): Body {
+  return {
+    content: jsonOf(name, params),
+    headers: { "Content-Type": "application/json" },
   };
 }
 

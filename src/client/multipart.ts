@@ -1,4 +1,5 @@
 /** Params with files as a form. */
+import { ClientError } from "./errors";
 import { pairsOf } from "./fields";
 
 /** A file that is sent as it comes, of a length that nobody knows yet. */
@@ -10,10 +11,13 @@ export interface StreamedFile {
   type?: string;
 }
 
-interface Body {
-  content: FormData | ReadableStream<Uint8Array>;
+export interface Body {
+  content: FormData | ReadableStream<Uint8Array> | string;
   headers?: Record<string, string>;
+  /** Of a stream, which can be sent only once. */
   duplex?: "half";
+  /** Why its stream ended: fetch may tell only the text of that. */
+  failure?: ClientError;
 }
 
 type Entry = [key: string, value: Blob | StreamedFile | string];
@@ -53,10 +57,15 @@ function isStreamed(value: unknown): value is StreamedFile {
 function streamed(entries: Entry[]): Body {
   const boundary = `----actionhero-${Math.random().toString(36).slice(2)}${Date.now()}`;
   const parts = partsOf(entries, boundary);
-  return {
+  const failed = (cause: unknown): never => {
+    const text = "the stream of a file failed while it was sent";
+    body.failure = new ClientError("CONNECTION_LOST", text, { cause });
+    throw body.failure;
+  };
+  const body: Body = {
     content: new ReadableStream<Uint8Array>({
       pull: async (controller) => {
-        const { done, value } = await parts.next();
+        const { done, value } = await parts.next().catch(failed);
         if (done) controller.close();
         else controller.enqueue(value);
       },
@@ -65,6 +74,7 @@ function streamed(entries: Entry[]): Body {
     headers: { "Content-Type": `multipart/form-data; boundary=${boundary}` },
     duplex: "half",
   };
+  return body;
 }
 
 async function* partsOf(

@@ -53,9 +53,13 @@ class SocketConnection implements Connection {
   send = async ({ name, params, signal }: Call): Promise<Answer> => {
     if (hasFiles(params))
       throw new ClientError("UNSUPPORTED", "files go over HTTP");
-    // the id of an answer is the number of its line, and a param of this name would take its place
-    const { messageId: _, ...rest } = params;
-    const line = jsonOf(name, { action: name, params: rest });
+    // the id of an answer is the number of its line, and the server would take the param instead
+    if (params.messageId !== undefined)
+      throw new ClientError(
+        "UNSUPPORTED",
+        "messageId is no param over TCP: there it is the id of a request",
+      );
+    const line = jsonOf(name, { action: name, params });
     return { body: await this.#ask(line, signal) };
   };
 

@@ -27,7 +27,12 @@ interface WebsocketClient {
   rooms: string[];
   connect(): Promise<unknown>;
   disconnect(): void;
-  send(request: Request, callback: (response: Response) => void): void;
+  /** @param isNumbered the id is a number of the client, whatever the params have of that name */
+  send(
+    request: Request,
+    callback: (response: Response) => void,
+    isNumbered?: boolean,
+  ): void;
   /** @returns whether it still waited for the connection */
   forget(messageId: number): boolean;
   roomAdd(room: string, callback: (response: Response) => void): void;
@@ -138,15 +143,15 @@ function sendAction(
   },
 ): Promise<Answer> {
   return abortable<Answer>(signal, (resolve, reject) => {
-    const { messageId: _, ...rest } = params;
     const request: Request = {
       event: "action",
-      params: { ...rest, action: name },
+      params: { ...params, action: name },
     };
-    client.send(request, (response) => {
+    const answered = (response: Response) => {
       if (response.failure) reject(failureOf(response)!);
       else resolve({ body: response });
-    });
+    };
+    client.send(request, answered, true);
     return () => {
       if (client.forget(request.messageId!)) return unsent(signal, lastError());
       return undefined;

@@ -5,10 +5,12 @@ process.env.AUTOMATIC_ROUTES = "get,post";
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as http from "node:http";
-import type * as net from "node:net";
+import * as https from "node:https";
+import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import {
   ActionError,
   ClientError,
@@ -18,6 +20,7 @@ import {
   type CreateClientOptions,
 } from "../../src/client/node";
 import { api, config, type Connection } from "../../src/index";
+import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
@@ -67,6 +70,10 @@ beforeAll(async () => {
         };
       },
     },
+    mail: {
+      inputs: { messageId: { required: true } },
+      run: ({ params }) => ({ subject: `about ${params.messageId}` }),
+    },
     cookie: {
       run: ({ connection }) => {
         const { req, res } = connection.rawConnection;
@@ -108,6 +115,18 @@ async function serve(listener: http.RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** Bytes instead of HTTP. */
+async function serveRaw(onData: (socket: net.Socket) => void): Promise<string> {
+  const server = net.createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => onData(socket));
+  });
+  server.listen(0, "127.0.0.1");
+  servers.push(server);
+  await new Promise((resolve) => server.once("listening", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 const urls = {
   http: () => app.url,
   ws: () => app.url.replace("http", "ws"),
@@ -133,6 +152,35 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
   test("a version that does not exist is an error", async () => {
     const call = open(url()).call("echo@9", { text: "x" });
     await expect(call).rejects.toThrow("unknown action or invalid apiVersion");
+  });
+
+  test("params never choose the action or its version", async () => {
+    const client = open(url());
+    for (const name of ["action", "apiVersion", "action[]", "action[x]"])
+      await expect(
+        client.call("echo", { text: "x", [name]: "refuses" }),
+      ).rejects.toMatchObject({
+        code: "UNSUPPORTED",
+        message: expect.stringContaining(`${name} is no param`),
+      });
+    const call = client.call("echo", { text: "x", action: undefined });
+    await expect(call).resolves.toEqual({ text: "x" });
+  });
+
+  test("a messageId is a param as others are, or refused", async () => {
+    const client = open(url());
+    const calls = ["a", "a", 1].map((messageId) =>
+      client.call("mail", { messageId }),
+    );
+    if (scheme === "tcp")
+      for (const call of calls)
+        await expect(call).rejects.toMatchObject({ code: "UNSUPPORTED" });
+    else
+      await expect(Promise.all(calls)).resolves.toEqual([
+        { subject: "about a" },
+        { subject: "about a" },
+        { subject: "about 1" },
+      ]);
   });
 
   test("an error of the server is an ActionError", async () => {
@@ -307,6 +355,62 @@ describe("files", () => {
     ).resolves.toMatchObject({ content: "the content", title: "x" });
   });
 
+  test("in a form with files params do not choose the action either", async () => {
+    const picture = new Blob(["x"]);
+    await expect(
+      open(app.url).call("upload", { picture, action: "refuses" }),
+    ).rejects.toMatchObject({ code: "UNSUPPORTED" });
+  });
+
+  test("that are streams are sent once: a busy server's answer is handed out", async () => {
+    let count = 0;
+    const url = await serve((req, res) => {
+      count++;
+      req.resume().on("end", () => {
+        res.writeHead(503, { "Retry-After": "0" }).end('{"error":"busy"}');
+      });
+    });
+    const streams = [
+      Readable.from([Buffer.from("x")]),
+      new Blob(["x"]).stream(),
+    ];
+    for (const stream of streams)
+      await expect(
+        open(url).call(
+          "upload",
+          { picture: { stream, name: "a" } },
+          { idempotencyKey: "k" },
+        ),
+      ).rejects.toMatchObject({ name: "ActionError", status: 503 });
+    expect(count).toBe(2);
+    const blob = open(url).call(
+      "upload",
+      { picture: new Blob(["x"]) },
+      { idempotencyKey: "k" },
+    );
+    await expect(blob).rejects.toMatchObject({ status: 503 });
+    expect(count).toBe(5);
+  });
+
+  test("that are streams which fail leave their error", async () => {
+    const url = await serve((req, res) => {
+      req.resume().on("end", () => res.end("{}"));
+    });
+    // the system call of another connection says nothing about this one
+    const cause = Object.assign(new Error("no"), { syscall: "connect" });
+    const stream = Readable.from(
+      (async function* () {
+        yield Buffer.from("x");
+        await Promise.reject(cause);
+      })(),
+    );
+    const error = await open(url)
+      .call("upload", { picture: { stream, name: "a" } })
+      .catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: "CONNECTION_LOST" });
+    expect((error as ClientError).cause).toBe(cause);
+  });
+
   test("do not go over TCP", async () => {
     const picture = new Blob(["x"]);
     await expect(
@@ -391,6 +495,48 @@ describe("HTTP", () => {
     await expect(open(url).call("write")).rejects.toMatchObject({
       code: "CONNECTION_LOST",
     });
+  });
+
+  test.each<[string, (socket: net.Socket) => void]>([
+    ["ends", (socket) => socket.end()],
+    ["resets", (socket) => socket.resetAndDestroy()],
+    ["begins to answer", (socket) => socket.end("HTTP/1.1 2")],
+  ])(
+    "a server that took the request and %s may have done it",
+    async (_what, onData) => {
+      const client = open(await serveRaw(onData));
+      await expect(client.call("write")).rejects.toMatchObject({
+        code: "CONNECTION_LOST",
+        cause: expect.objectContaining({ message: expect.any(String) }),
+      });
+    },
+  );
+
+  test("a certificate that is not trusted proves that nothing was sent", async () => {
+    const server = https.createServer(certificate).listen(0, "127.0.0.1");
+    servers.push(server);
+    await new Promise((resolve) => server.once("listening", resolve));
+    const { port } = server.address() as AddressInfo;
+    await expect(
+      open(`https://127.0.0.1:${port}`).call("write"),
+    ).rejects.toMatchObject({ code: "UNREACHABLE" });
+  });
+
+  const refused = { code: "ECONNREFUSED", syscall: "connect" };
+  const reset = { code: "ECONNRESET", syscall: "read" };
+  test.each<[string, string, object]>([
+    ["UNREACHABLE", "of a name", { code: "ENOTFOUND", syscall: "getaddrinfo" }],
+    ["UNREACHABLE", "of a time-out", { code: "UND_ERR_CONNECT_TIMEOUT" }],
+    ["UNREACHABLE", "of all addresses", { errors: [refused, refused] }],
+    ["CONNECTION_LOST", "of some addresses", { errors: [refused, reset] }],
+    ["CONNECTION_LOST", "while reading", reset],
+    ["CONNECTION_LOST", "of a page, which tells nothing", {}],
+  ])("%s: the failure of fetch %s", async (code, _what, properties) => {
+    const cause = Object.assign(new Error("no"), properties);
+    const client = open("http://127.0.0.1", {
+      fetch: () => Promise.reject(new TypeError("fetch failed", { cause })),
+    });
+    await expect(client.call("write")).rejects.toMatchObject({ code });
   });
 
   test("rooms need another transport", async () => {
