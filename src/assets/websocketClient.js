@@ -218,6 +218,12 @@ function defineWebsocketClient(environment) {
       return waited;
     }
 
+    /** What waits for the connection fails; attempts to connect go on. */
+    failWaiting(reason) {
+      for (const { messageId } of this._queue.splice(0))
+        this._settle(messageId, String(reason), "UNREACHABLE");
+    }
+
     /** Run an action, over HTTP while there is no connection. */
     action(action, params, callback) {
       if (typeof params === "function") {
@@ -540,8 +546,11 @@ function defineWebsocketClient(environment) {
     _received(message) {
       this.emit("message", message);
       if (typeof message !== "object" || message === null) return;
-      if (message.context === "response") this._respond(message);
-      else if (message.context === "user") this.emit("say", message);
+      // the response of an action may have a `context` of its own
+      const isAwaited = message.messageId in this.callbacks;
+      if (message.context === "response" || isAwaited) this._respond(message);
+      if (message.context === "response") return;
+      if (message.context === "user") this.emit("say", message);
       else if (message.context === "alert") this.emit("alert", message);
       else if (message.context === "api" && message.welcome) {
         this.welcomeMessage = message.welcome;

@@ -8,6 +8,8 @@ export interface Call {
   options: CallOptions;
   /** Aborted when nobody waits any more; its reason is what the call fails with. */
   signal: AbortSignal;
+  /** When that is at the latest, as `performance.now()` counts; Infinity for any time. */
+  deadline: number;
 }
 
 /** What a transport brings from the server. */
@@ -40,16 +42,17 @@ export function makeCall(send: Send, timeout: number) {
     if (signal?.aborted) throw signal.reason;
     signal?.addEventListener("abort", follow, { once: true });
     const ms = options.timeout ?? timeout;
-    const timer =
-      ms > 0 && ms < Infinity
-        ? setTimeout(() => controller.abort(late(name, ms)), ms)
-        : undefined;
+    const isBounded = ms > 0 && ms < Infinity;
+    const timer = isBounded
+      ? setTimeout(() => controller.abort(late(name, ms)), ms)
+      : undefined;
     try {
       refuseRouting(params);
       const answer = await send({
         ...versioned(name, params),
         options,
         signal: controller.signal,
+        deadline: isBounded ? performance.now() + ms : Infinity,
       });
       return responseOf(answer);
     } finally {
@@ -150,6 +153,17 @@ export function abortable<Value>(
     if (signal.aborted) abort();
     else if (!isSettled)
       signal.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** What `work` gives, unless the signal comes first. */
+export function withSignal<Value>(
+  signal: AbortSignal,
+  work: Promise<Value>,
+): Promise<Value> {
+  return abortable<Value>(signal, (resolve, reject) => {
+    work.then(resolve, reject);
+    return () => undefined;
   });
 }
 

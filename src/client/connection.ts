@@ -29,6 +29,7 @@ type Said = (message: RoomMessage) => void;
 export class Events {
   readonly #listeners = new Map<string, Set<(...args: never[]) => void>>();
   readonly #rooms = new Map<string, Set<Said>>();
+  readonly #failures = new Map<string, Set<(reason: Error) => void>>();
   /** Why there is no connection; undefined while there is one. */
   lastError: Error | undefined;
 
@@ -51,6 +52,17 @@ export class Events {
     if (event === "connected") this.lastError = undefined;
     for (const listener of [...(this.#listeners.get(event) ?? [])])
       listener(...(args as never[]));
+  }
+
+  /** @returns a function that ends it */
+  onFailure(listener: (reason: Error) => void): () => void {
+    return add(this.#failures, "", listener);
+  }
+
+  /** Whoever waits for the connection waits in vain. */
+  fail(reason: Error): void {
+    for (const listener of [...(this.#failures.get("") ?? [])])
+      listener(reason);
   }
 
   /** A message that no call waits for. */
@@ -90,13 +102,16 @@ export function roomsOf(connection: Connection): Rooms<object> {
   } as Rooms<object>;
 }
 
-/** Wait for the connection; attempts go on when this fails. */
+/** Wait for the connection; attempts go on when this is too late. */
 export function untilConnected(
   events: Events,
   timeout = DEFAULT_TIMEOUT,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const end = events.on("connected", () => settle(resolve));
+    const ends = [
+      events.on("connected", () => settle(resolve)),
+      events.onFailure((reason) => settle(() => reject(reason))),
+    ];
     const timer =
       timeout > 0
         ? setTimeout(() => {
@@ -109,7 +124,7 @@ export function untilConnected(
         : undefined;
     const settle = (how: () => void) => {
       clearTimeout(timer);
-      end();
+      for (const end of ends) end();
       how();
     };
   });

@@ -1,53 +1,125 @@
-/** The cookies of one server, for environments whose fetch keeps none. */
+/** The cookies of a client's servers, for environments whose fetch keeps none: RFC 6265 without a list of public suffixes. */
 import type { CookieStore } from "./http";
 
 /** More are not kept: RFC 6265 section 6.1 asks for at least 50 of one host. */
 const MAX_COOKIES = 100;
 
-export function cookieStore(): CookieStore & {
-  value(name: string): string | undefined;
-} {
-  const cookies = new Map<string, { value: string; expiresAt: number }>();
-  const live = () => {
-    for (const [name, { expiresAt }] of cookies)
-      if (expiresAt <= Date.now()) cookies.delete(name);
-    return [...cookies];
-  };
+interface Cookie {
+  name: string;
+  value: string;
+  /** The host that set it, or what its `Domain` says. */
+  domain: string;
+  isHostOnly: boolean;
+  path: string;
+  isSecure: boolean;
+  /** In ms since the epoch. */
+  expiresAt: number;
+}
+
+/** What a request goes to, as far as cookies look at it. */
+interface Target {
+  host: string;
+  path: string;
+  isSecure: boolean;
+}
+
+export function cookieStore(): CookieStore {
+  const cookies = new Map<string, Cookie>();
   return {
-    value: (name) => new Map(live()).get(name)?.value,
-    header: () =>
-      live()
-        .map(([name, { value }]) => `${name}=${value}`)
-        .join("; ") || undefined,
-    keep: (response) => {
+    header: (url) => {
+      const target = targetOf(url);
+      return (
+        [...cookies.values()]
+          .filter((cookie) => isFor(cookie, target))
+          .sort((one, other) => other.path.length - one.path.length)
+          .map(({ name, value }) => `${name}=${value}`)
+          .join("; ") || undefined
+      );
+    },
+    keep: (response, url) => {
+      const target = targetOf(url);
       for (const line of response.headers.getSetCookie()) {
-        const [pair = "", ...attributes] = line.split(";");
-        const end = pair.indexOf("=");
-        if (end < 1) continue;
-        const name = pair.slice(0, end).trim();
-        cookies.delete(name); // so that the newest is the last
-        if (cookies.size < MAX_COOKIES)
-          cookies.set(name, {
-            value: pair.slice(end + 1).trim(),
-            expiresAt: expiryOf(attributes),
-          });
+        const cookie = cookieOf(line, target);
+        if (!cookie) continue;
+        const { name, domain, path } = cookie;
+        const key = JSON.stringify([name, domain, path]);
+        cookies.delete(key); // so that the newest is the last
+        for (const [other, { expiresAt }] of cookies)
+          if (expiresAt <= Date.now()) cookies.delete(other);
+        if (cookie.expiresAt > Date.now() && cookies.size < MAX_COOKIES)
+          cookies.set(key, cookie);
       }
     },
   };
 }
 
-/** `Max-Age` goes before `Expires` (RFC 6265 section 5.3). */
-function expiryOf(attributes: string[]): number {
-  let expiresAt = Infinity;
-  for (const attribute of attributes) {
-    const [, name = "", value = ""] =
-      /^\s*([^=]*)=?(.*)$/s.exec(attribute) ?? [];
-    if (/^max-age$/i.test(name.trim()) && /^-?\d+$/.test(value.trim()))
-      return Date.now() + Number(value) * 1000;
-    if (/^expires$/i.test(name.trim())) {
-      const time = Date.parse(value);
-      if (!Number.isNaN(time)) expiresAt = time;
-    }
-  }
-  return expiresAt;
+function targetOf(url: string): Target {
+  const { protocol, hostname, pathname } = new URL(url);
+  const isSecure = protocol === "https:" || protocol === "wss:";
+  return { host: hostname, path: pathname, isSecure };
+}
+
+function isFor(cookie: Cookie, { host, path, isSecure }: Target): boolean {
+  if (cookie.expiresAt <= Date.now()) return false;
+  if (cookie.isSecure && !isSecure) return false;
+  if (cookie.isHostOnly && host !== cookie.domain) return false;
+  return isWithin(host, cookie.domain) && isBelow(path, cookie.path);
+}
+
+/** Section 5.2 and 5.3; undefined for what is no cookie, or none that this server may set. */
+function cookieOf(line: string, target: Target): Cookie | undefined {
+  const [pair = "", ...parts] = line.split(";");
+  const end = pair.indexOf("=");
+  if (end < 1) return undefined;
+  const attributes = attributesOf(parts);
+  const own = (attributes.get("domain") ?? "").replace(/^\./, "").toLowerCase();
+  const domain = own || target.host;
+  const isSecure = attributes.has("secure");
+  if (isSecure && !target.isSecure) return undefined;
+  if (!isWithin(target.host, domain)) return undefined;
+  const path = attributes.get("path") ?? "";
+  return {
+    name: pair.slice(0, end).trim(),
+    value: pair.slice(end + 1).trim(),
+    domain,
+    isHostOnly: own === "",
+    path: path.startsWith("/") ? path : folderOf(target.path),
+    isSecure,
+    expiresAt: expiryOf(attributes),
+  };
+}
+
+/** By their names in lower case; the last of a name counts. */
+function attributesOf(parts: string[]): Map<string, string> {
+  return new Map(
+    parts.map((part) => {
+      const [name = "", ...value] = part.split("=");
+      return [name.trim().toLowerCase(), value.join("=").trim()];
+    }),
+  );
+}
+
+/** `Max-Age` goes before `Expires`. */
+function expiryOf(attributes: Map<string, string>): number {
+  const age = attributes.get("max-age") ?? "";
+  if (/^-?\d+$/.test(age)) return Date.now() + Number(age) * 1000;
+  const time = Date.parse(attributes.get("expires") ?? "");
+  return Number.isNaN(time) ? Infinity : time;
+}
+
+/** An address has no domains around it, and a top level is nobody's. */
+function isWithin(host: string, domain: string): boolean {
+  if (host === domain) return true;
+  const isAddress = /^[\d.]+$/.test(host) || host.startsWith("[");
+  return !isAddress && domain.includes(".") && host.endsWith(`.${domain}`);
+}
+
+function isBelow(path: string, folder: string): boolean {
+  if (path === folder) return true;
+  return path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
+}
+
+/** Where a cookie without `Path` is for. */
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
 }

@@ -64,6 +64,9 @@ export class ClientError extends Error {
   readonly status: number | undefined;
 }
 
+/** The caller's own `headers()` failed, for the reason in `cause`; no matter how often we try to connect. */
+export class HeadersFailure extends Error {}
+
 function textOf(response: unknown, status: number | undefined): string {
   const { error } = Object(response) as { error?: unknown };
   if (typeof error === "string") return error;

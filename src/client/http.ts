@@ -1,5 +1,12 @@
 /** Calls by fetch. */
-import { jsonOf, pause, type Answer, type Call, type Send } from "./call";
+import {
+  jsonOf,
+  pause,
+  withSignal,
+  type Answer,
+  type Call,
+  type Send,
+} from "./call";
 import { ClientError } from "./errors";
 import { pairsOf } from "./fields";
 import { hasFiles, multipart, type Body } from "./multipart";
@@ -11,6 +18,10 @@ const TRY_AGAIN = [429, 502, 503, 504];
 /** The first wait before another attempt, in ms; each is twice as long, and by chance down to a half of it. */
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
+/** A server that asks for more patience is not waited for. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
+const REDIRECTS = [301, 302, 303, 307, 308];
+const MAX_REDIRECTS = 5;
 
 interface Request {
   url: string;
@@ -22,45 +33,104 @@ interface Request {
 
 /** Keeps cookies where the environment does not. */
 export interface CookieStore {
-  header(): string | undefined;
-  keep(response: Response): void;
+  /** Those for a URL. */
+  header(url: string): string | undefined;
+  /** Those that an answer from there sets. */
+  keep(response: Response, url: string): void;
 }
 
 export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
   const { retries = DEFAULT_RETRIES } = options;
   return async (call) => {
+    let wasSent = false;
     for (let attempt = 0; ; attempt++) {
-      const request = await requestOf(call, options, cookies);
-      const mayRetry = request.isSafe && attempt < retries;
-      const response = await ask(request, options, call.signal).catch(
-        (error: unknown) => {
-          if (call.signal.aborted || !mayRetry) throw error;
-          return undefined;
-        },
+      const request = await requestOf(call, options);
+      const outcome: Response | ClientError = await follow(
+        request,
+        ask(options, call.signal, cookies),
+      ).catch((error: unknown) => {
+        if (call.signal.aborted || !(error instanceof ClientError)) throw error;
+        return error;
+      });
+      const isFailure = outcome instanceof ClientError;
+      const mayHelp = isFailure || TRY_AGAIN.includes(outcome.status);
+      const ms = pauseBefore(attempt, isFailure ? undefined : outcome.headers);
+      const patience = Math.min(
+        call.deadline - performance.now(),
+        LONGEST_RETRY_AFTER_MS,
       );
-      if (response) {
-        cookies?.keep(response);
-        if (!mayRetry || !TRY_AGAIN.includes(response.status))
-          return answerOf(response, call.signal);
-        void response.body?.cancel().catch(() => undefined);
+      if (!request.isSafe || attempt >= retries || !mayHelp || ms >= patience) {
+        if (!isFailure) return answerOf(outcome, call.signal);
+        throw wasSent ? lost(outcome.cause) : outcome;
       }
-      await pause(pauseBefore(attempt, response), call.signal);
+      wasSent ||= !isFailure || outcome.code !== "UNREACHABLE";
+      if (!isFailure) discard(outcome);
+      await pause(ms, call.signal);
     }
   };
 }
 
-async function ask(
-  { url, init, body }: Request,
+function discard({ body }: Response): void {
+  void body?.cancel().catch(() => undefined);
+}
+
+type Ask = (request: Request) => Promise<Response>;
+
+/**
+ * By ourselves what is no GET: fetch makes one of it at some redirects, without its params, and does not tell.
+ * What is not followed is the answer.
+ */
+async function follow(request: Request, send: Ask): Promise<Response> {
+  for (let hops = 0; ; hops++) {
+    const response = await send(request);
+    const next = hops < MAX_REDIRECTS && redirected(request, response);
+    if (!next) return response;
+    discard(response);
+    request = next;
+  }
+}
+
+/** The same request to where a redirect leads that keeps the method and the body. */
+function redirected(
+  request: Request,
+  { status, headers }: Response,
+): Request | undefined {
+  const { url, init, body } = request;
+  const location = headers.get("location");
+  if (init.redirect !== "manual" || body?.duplex) return undefined;
+  if ((status !== 307 && status !== 308) || !location) return undefined;
+  if (!URL.canParse(location, url)) return undefined;
+  const next = new URL(location, url);
+  if (!/^https?:$/.test(next.protocol)) return undefined;
+  const kept = new Headers(init.headers);
+  // as fetch does: what names the client is for the server that it was meant for
+  if (next.origin !== new URL(url).origin)
+    for (const name of ["Authorization", "Cookie", "Proxy-Authorization"])
+      kept.delete(name);
+  return { ...request, url: next.href, init: { ...init, headers: kept } };
+}
+
+/** One request, with the cookies of where it goes. */
+function ask(
   options: HttpOptions,
   signal: AbortSignal,
-): Promise<Response> {
+  cookies: CookieStore | undefined,
+): Ask {
   const send = options.fetch ?? fetch;
-  try {
-    return await send(url, { ...init, signal });
-  } catch (cause) {
-    if (signal.aborted) throw signal.reason;
-    throw body?.failure ?? failureOf(cause);
-  }
+  return async ({ url, init, body }) => {
+    const headers = new Headers(init.headers);
+    const cookie = cookies?.header(url);
+    if (cookie && !headers.has("Cookie")) headers.set("Cookie", cookie);
+    let response: Response;
+    try {
+      response = await send(url, { ...init, headers, signal });
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      throw body?.failure ?? failureOf(cause);
+    }
+    cookies?.keep(response, response.url || url);
+    return response;
+  };
 }
 
 /** What fetch rejected with, as far as it tells whether the request was sent. */
@@ -70,6 +140,10 @@ function failureOf(cause: unknown): ClientError {
     return new ClientError("UNREACHABLE", "the server cannot be reached", {
       cause,
     });
+  return lost(cause);
+}
+
+function lost(cause: unknown): ClientError {
   const text = "the connection was lost before the server answered";
   return new ClientError("CONNECTION_LOST", text, { cause });
 }
@@ -89,19 +163,37 @@ function isUnsent(error: unknown): boolean {
   );
 }
 
-function pauseBefore(attempt: number, response: Response | undefined): number {
-  const seconds = Number(response?.headers.get("retry-after") ?? NaN);
-  const longest = FIRST_PAUSE_MS * 2 ** attempt;
-  const ms =
-    seconds >= 0 ? seconds * 1000 : longest * (0.5 + Math.random() / 2);
-  return Math.min(ms, LONGEST_PAUSE_MS);
+function pauseBefore(attempt: number, headers: Headers | undefined): number {
+  const asked = headers && retryAfter(headers);
+  if (asked !== undefined) return asked;
+  const longest = Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
+  return longest * (0.5 + Math.random() / 2);
+}
+
+/** In ms: seconds, or a time, which is one of the server's clock (RFC 9110 section 10.2.3). */
+function retryAfter(headers: Headers): number | undefined {
+  const text = (headers.get("retry-after") ?? "").trim();
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
+  const time = /[a-z]{3}/i.test(text) ? Date.parse(text) : NaN;
+  if (Number.isNaN(time)) return undefined;
+  const now = Date.parse(headers.get("date") ?? "") || Date.now();
+  return Math.max(0, time - now);
 }
 
 async function answerOf(
   response: Response,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const { status } = response;
+  const { status, type, headers } = response;
+  if (type === "opaqueredirect" || REDIRECTS.includes(status)) {
+    discard(response);
+    const where = headers.get("location") ?? "another URL";
+    throw new ClientError(
+      "INVALID_RESPONSE",
+      `the server redirects to ${where}, where the call was not sent: use the URL of that server`,
+      { status },
+    );
+  }
   let text: string;
   try {
     text = await response.text();
@@ -126,9 +218,8 @@ async function answerOf(
 }
 
 async function requestOf(
-  { name, params, options }: Call,
+  { name, params, options, signal }: Call,
   { url, apiPath = "/api", routes, headers, credentials }: HttpOptions,
-  cookies: CookieStore | undefined,
 ): Promise<Request> {
   const files = hasFiles(params);
   const { method, path, rest } = routed(name, params, routes);
@@ -137,7 +228,10 @@ async function requestOf(
   if (path === undefined) query.unshift(["action", name]);
 
   const body = isRead ? undefined : files ? multipart(rest) : json(name, rest);
-  const cookie = cookies?.header();
+  const own =
+    typeof headers === "function"
+      ? await withSignal(signal, Promise.resolve(headers()))
+      : headers;
   const base = url.replace(/\/+$/, "");
   const text = query
     .map((pair) => pair.map(encodeURIComponent).join("="))
@@ -148,12 +242,12 @@ async function requestOf(
     isSafe: isRead || (options.idempotencyKey !== undefined && !body?.duplex),
     init: {
       method,
+      redirect: isRead ? "follow" : "manual",
       credentials: credentials ?? "same-origin",
       headers: {
         Accept: "application/json",
         ...body?.headers,
-        ...(cookie && { Cookie: cookie }),
-        ...(typeof headers === "function" ? await headers() : headers),
+        ...own,
         ...(options.idempotencyKey !== undefined && {
           "Idempotency-Key": options.idempotencyKey,
         }),

@@ -72,7 +72,9 @@ class SocketConnection implements Connection {
   close(): void {
     clearTimeout(this.#retry);
     this.#rooms.clear();
+    this.#retry = undefined;
     this.#fail("CLOSED", "the client is closed");
+    this.events.fail(new ClientError("CLOSED", "the client is closed"));
     for (const { reject } of this.#waiting.splice(0))
       reject(new ClientError("CLOSED", "the client is closed"));
     this.#drop()?.end("quit\n");

@@ -1,12 +1,10 @@
 /** Calls over a websocket, by the client that pages use, too. */
 import { abortable, unsent, type Answer, type Call, type Send } from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
-import { ActionError, ClientError } from "./errors";
+import { ActionError, ClientError, HeadersFailure } from "./errors";
 import { hasFiles } from "./multipart";
 import { definePageClient } from "./pageClient";
 import type { CreateClientOptions } from "./types";
-
-const CLOSED = "the client is closed";
 
 interface Response {
   error?: unknown;
@@ -33,6 +31,8 @@ interface WebsocketClient {
     callback: (response: Response) => void,
     isNumbered?: boolean,
   ): void;
+  /** What waits for the connection fails. */
+  failWaiting(reason: Error): void;
   /** @returns whether it still waited for the connection */
   forget(messageId: number): boolean;
   roomAdd(room: string, callback: (response: Response) => void): void;
@@ -63,16 +63,22 @@ export function websocketConnection(
   client.on("connected", () => events.emit("connected"));
   client.on("reconnect", () => events.emit("connected"));
   client.on("disconnected", () => events.emit("disconnected"));
-  client.on("error", (error: Error) => events.emit("error", error));
+  client.on("error", (error: Error) => {
+    if (!(error instanceof HeadersFailure)) return events.emit("error", error);
+    const cause = error.cause as Error;
+    events.emit("error", cause);
+    failAll(cause, () => client.failWaiting(cause));
+  });
   client.on("message", (message: { context?: string }) => {
     if (message?.context !== "response") events.receive(message);
   });
 
   let isOpen = false;
-  let isClosing = false;
+  /** Why what waits fails at this moment, if we know better than the client. */
+  let reason: Error | undefined;
   const failureOf = (response: Response): Error | undefined => {
     const { error, failure } = response;
-    if (failure && isClosing) return new ClientError("CLOSED", CLOSED);
+    if (failure && reason) return reason;
     if (failure) return new ClientError(failure, String(error));
     return error === undefined ? undefined : new ActionError(response);
   };
@@ -81,6 +87,13 @@ export function websocketConnection(
     if (isOpen) return;
     isOpen = true;
     client.connect().catch(() => undefined);
+  };
+
+  const failAll = (why: Error, fail: () => void) => {
+    reason = why;
+    fail();
+    reason = undefined;
+    events.fail(why);
   };
 
   const ask = (start: (callback: (response: Response) => void) => void) => {
@@ -115,9 +128,9 @@ export function websocketConnection(
     },
     close: () => {
       isOpen = false;
-      isClosing = true;
-      client.disconnect();
-      isClosing = false;
+      failAll(new ClientError("CLOSED", "the client is closed"), () =>
+        client.disconnect(),
+      );
     },
     verb: async (name, room) => {
       const verb = name as "roomAdd" | "roomLeave" | "roomView";

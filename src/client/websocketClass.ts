@@ -1,5 +1,6 @@
 /** Websockets of node, which take headers. */
 import { WebSocket } from "ws";
+import { HeadersFailure } from "./errors";
 import type { CookieStore } from "./http";
 import type { CreateClientOptions } from "./types";
 
@@ -29,8 +30,8 @@ export function websocketClass(
     }
 
     async #open(address: string): Promise<void> {
-      const cookie = cookies?.header();
-      const own = typeof headers === "function" ? await headers() : headers;
+      const cookie = cookies?.header(address);
+      const own = await this.#headers();
       if (this.#isClosed) return;
       const socket = new WebSocket(address, {
         headers: { ...(cookie && { Cookie: cookie }), ...own },
@@ -40,6 +41,15 @@ export function websocketClass(
       socket.onmessage = (event) => this.onmessage?.(event as never);
       socket.onerror = (event) => this.onerror?.(event as never);
       socket.onclose = (event) => this.onclose?.(event as never);
+    }
+
+    async #headers(): Promise<Record<string, string> | undefined> {
+      if (typeof headers !== "function") return headers;
+      try {
+        return await headers();
+      } catch (cause) {
+        throw new HeadersFailure("the headers are not known", { cause });
+      }
     }
 
     send(text: string): void {

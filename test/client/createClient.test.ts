@@ -22,6 +22,7 @@ import {
 import { api, config, type Connection } from "../../src/index";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";
+import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 
@@ -73,6 +74,10 @@ beforeAll(async () => {
     mail: {
       inputs: { messageId: { required: true } },
       run: ({ params }) => ({ subject: `about ${params.messageId}` }),
+    },
+    names: { run: () => ({ messageId: "m-77", context: "user", ok: true }) },
+    model: {
+      run: () => ({ toJSON: () => ({ messageId: "m-77", ok: true }) }),
     },
     cookie: {
       run: ({ connection }) => {
@@ -183,6 +188,12 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
       ]);
   });
 
+  test("a response with the names of the envelope is an answer", async () => {
+    const client = open(url());
+    for (const name of ["names", "model"])
+      await expect(client.call(name)).resolves.toEqual({ ok: true });
+  });
+
   test("an error of the server is an ActionError", async () => {
     const client = open(url());
     const error = await client.call("refuses").catch((e: unknown) => e);
@@ -210,7 +221,9 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
   });
 
   test("no answer in time is an error", async () => {
-    const held = open(url()).call("held", {}, { timeout: 50 });
+    const client = open(url());
+    await client.connect();
+    const held = client.call("held", {}, { timeout: 50 });
     await expect(held).rejects.toMatchObject({
       name: "ClientError",
       code: "TIMEOUT",
@@ -476,6 +489,147 @@ describe("HTTP", () => {
     expect(count).toBe(6);
   });
 
+  test("a wait that the server asks for counts by its clock, and is not begun when it is too long", async () => {
+    const busy = async (retryAfter: string) => {
+      let count = 0;
+      const url = await serve((_req, res) => {
+        if (++count > 1) return res.end('{"ok":true}');
+        res.setHeader("Date", "Fri, 27 Nov 2026 12:00:00 GMT");
+        res.writeHead(503, { "Retry-After": retryAfter });
+        res.end('{"error":"busy"}');
+      });
+      return open(url, { timeout: 30_000 }).call(
+        "write",
+        {},
+        { idempotencyKey: "k" },
+      );
+    };
+    const ok = { ok: true };
+    await expect(busy("0")).resolves.toEqual(ok);
+    await expect(busy("Fri, 27 Nov 2026 11:59:00 GMT")).resolves.toEqual(ok);
+    await expect(busy("soon")).resolves.toEqual(ok);
+    for (const late of ["31", "3600", "Fri, 27 Nov 2026 12:00:31 GMT"])
+      await expect(busy(late)).rejects.toMatchObject({
+        message: "busy",
+        status: 503,
+      });
+  });
+
+  test("a server that is away after an attempt that was sent may have done it", async () => {
+    const { port } = new URL(
+      await serveRaw((socket) => {
+        servers[0].close();
+        socket.resetAndDestroy();
+      }),
+    );
+    const call = open(`http://127.0.0.1:${port}`, { retries: 1 }).call(
+      "write",
+      {},
+      { idempotencyKey: "k" },
+    );
+    await expect(call).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+  });
+
+  test("a redirect that keeps the method is followed, without what names the client elsewhere", async () => {
+    const seen: object[] = [];
+    const target = await serve((req, res) => {
+      let body = "";
+      req.on("data", (text) => (body += text));
+      req.on("end", () => {
+        const { method, url, headers } = req;
+        const { authorization, cookie, "x-a": a } = headers;
+        seen.push({ method, url, authorization, cookie, a, body });
+        res.end('{"ok":true}');
+      });
+    });
+    const url = await serve((req, res) => {
+      const location = req.headers.host!.startsWith("127")
+        ? target.replace("127.0.0.1", "localhost") + req.url!
+        : "/";
+      res.setHeader("Set-Cookie", "a=1");
+      req.resume().on("end", () => {
+        res.writeHead(307, { Location: location }).end();
+      });
+    });
+    const client = open(url, { headers: { authorization: "x", "X-A": "y" } });
+    for (let i = 0; i < 2; i++)
+      await expect(client.call("write", { a: 1 })).resolves.toEqual({
+        ok: true,
+      });
+    expect(seen[1]).toEqual({
+      method: "POST",
+      url: "/api?action=write",
+      authorization: undefined,
+      cookie: undefined,
+      a: "y",
+      body: '{"a":1}',
+    });
+  });
+
+  test.each([301, 302, 303])(
+    "the answer to a call that lost its params by a %i is refused",
+    async (status) => {
+      const url = await serve((req, res) => {
+        if (req.method === "GET") return res.end('{"ok":true}');
+        res.writeHead(status, { Location: "/there" }).end();
+      });
+      const client = open(url, { routes: { read: ["get", "/read"] } });
+      await expect(client.call("write")).rejects.toMatchObject({
+        code: "INVALID_RESPONSE",
+        status,
+        message: expect.stringContaining("/there"),
+      });
+      await expect(client.call("read")).resolves.toEqual({ ok: true });
+    },
+  );
+
+  test("a redirect without an end is refused", async () => {
+    let count = 0;
+    const url = await serve((_req, res) => {
+      count++;
+      res.writeHead(307, { Location: "/api" }).end();
+    });
+    await expect(open(url).call("write")).rejects.toMatchObject({
+      code: "INVALID_RESPONSE",
+    });
+    expect(count).toBe(6);
+  });
+
+  test("cookies go where their attributes say", async () => {
+    let cookies: string[] = [];
+    const seen: (string | undefined)[] = [];
+    const url = await serve((req, res) => {
+      seen.push(req.headers.cookie);
+      res.setHeader("Set-Cookie", cookies);
+      res.end("{}");
+    });
+    const client = open(url, { routes: { deep: ["get", "/deep/er"] } });
+    cookies = [
+      "all=1; Path=/",
+      "other=2; Path=/other",
+      "prefix=3; Path=/ap",
+      "secure=4; Secure",
+      "foreign=5; Domain=evil.test",
+      "part=6; Domain=0.0.1",
+      "own=7; Domain=127.0.0.1; path=/api/",
+      "gone=8; Max-Age=0",
+      "late=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+      "long=10; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=100",
+    ];
+    await client.call("first");
+    cookies = ["all=; Max-Age=0; Path=/", "deep=11"];
+    await client.call("deep");
+    cookies = [];
+    await client.call("deep");
+    await client.call("first");
+    expect(seen).toEqual([
+      undefined,
+      "own=7; all=1; long=10",
+      "deep=11; own=7; long=10",
+      "long=10",
+    ]);
+  });
+
   test("HTML is an error that shows its beginning", async () => {
     const url = await serve((_req, res) =>
       res.writeHead(502).end("<html><h1>Bad Gateway</h1>"),
@@ -557,6 +711,73 @@ test("createHttpClient has calls alone", async () => {
   });
   expect(Object.keys(client)).toEqual(["call"]);
 });
+
+test.each(["http", "ws"] as const)(
+  "headers that cannot be told are the error of the call at once, over %s",
+  async (scheme) => {
+    let token: () => Promise<string> = () => Promise.reject(new Error("none"));
+    const client = open(urls[scheme](), {
+      headers: async () => ({ "X-Token": await token() }),
+    });
+    for (let i = 0; i < 2; i++)
+      await expect(client.call("echo", { text: "x" })).rejects.toThrow("none");
+    if (scheme === "ws") {
+      await expect(client.connect()).rejects.toThrow("none");
+      await expect(client.rooms.join("defaultRoom")).rejects.toThrow("none");
+    }
+    token = () => Promise.resolve("abc");
+    await expect(client.call("echo", { text: "x" })).resolves.toEqual({
+      text: "x",
+    });
+    if (scheme === "ws") return;
+    token = () => new Promise(() => undefined);
+    await expect(
+      client.call("echo", { text: "x" }, { timeout: 50 }),
+    ).rejects.toMatchObject({ code: "TIMEOUT" });
+  },
+);
+
+test.each(["ws", "tcp"] as const)(
+  "a wait for a connection ends when the client is closed, and the next call connects, over %s",
+  async (scheme) => {
+    const port = await freePort();
+    const client = open(`${scheme}://127.0.0.1:${port}`);
+    const failed = new Promise((resolve) => client.on("error", resolve));
+    const connecting = client.connect();
+    await failed;
+    client.close();
+    await expect(connecting).rejects.toMatchObject({ code: "CLOSED" });
+    const again = new Promise((resolve) => client.on("error", resolve));
+    client.connect().catch(() => undefined);
+    await again;
+  },
+);
+
+test.each(["ws", "tcp"] as const)(
+  "in development a response with the names of the envelope is warned of once, over %s",
+  async (scheme) => {
+    const name = `named:${scheme}`;
+    addActions({ [name]: { run: () => ({ messageId: 1, context: "user" }) } });
+    const client = open(urls[scheme]());
+    const lines = new LogLines();
+    const { developmentMode } = config.general;
+    try {
+      await client.call(name);
+      expect(lines.matching(/has messageId/)).toEqual([]);
+      config.general.developmentMode = true;
+      await client.call(name);
+      await client.call(name);
+    } finally {
+      config.general.developmentMode = developmentMode;
+      lines.stop();
+    }
+    expect(lines.matching(/has messageId/)).toEqual([
+      expect.stringContaining(
+        `the response of ${name} has messageId and context`,
+      ),
+    ]);
+  },
+);
 
 test("a websocket is opened with the headers of that moment", async () => {
   const client = open(urls.ws(), { headers: { "X-Token": "abc" } });

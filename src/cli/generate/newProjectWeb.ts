@@ -313,7 +313,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     v29: "false",
     newProject: "true",
     reason:
-      "405 with `Allow`, redirects to folders, charsets, strong ETags: [HTTP semantics](http-semantics.md)",
+      "405 with `Allow`, redirects to folders, 307 for a POST by another name, charsets, strong ETags: [HTTP semantics](http-semantics.md)",
     edits: [
       {
         file: "config/web.ts",

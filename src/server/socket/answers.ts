@@ -8,6 +8,7 @@ import { httpFactsOf, toError } from "../../errors";
 import { clientErrorLevel } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged } from "../../log/refusals";
+import { warnOfEnvelope } from "../envelope";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import type { SocketClient } from "./client";
 import { inLegacyForm } from "./legacyReplies";
@@ -42,10 +43,8 @@ export function send(client: SocketClient, sent: unknown): void {
 }
 
 /** Answer an action with what it responded. */
-export function sendReply(
-  client: SocketClient,
-  { response, messageId, actionStatus }: ActionProcessor,
-): void {
+export function sendReply(client: SocketClient, data: ActionProcessor): void {
+  const { response, messageId, actionStatus } = data;
   let text: string | undefined;
   try {
     if (!settings().socket.legacyReplies)
@@ -58,6 +57,7 @@ export function sendReply(
     client.output.send(text);
     return;
   }
+  warnOfEnvelope(data);
   const hasFailed = actionStatus !== ActionsStatus.Complete;
   send(client, actionReply(response, messageId, hasFailed));
 }

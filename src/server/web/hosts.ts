@@ -21,7 +21,8 @@ export function refuseTarget(
 }
 
 /**
- * Send clients that came by another name to the first allowed one.
+ * Send clients that came by another name to the first allowed one, with `strictHttp` so that they ask again with the same
+ * method and body (RFC 9110 section 15.4.8): after a 302 a POST becomes a GET.
  * @returns true when the request was answered with a redirect
  */
 export function redirectToAllowedHost(
@@ -37,7 +38,9 @@ export function redirectToAllowedHost(
   const location = `${allowed[0]}${path}`;
   setPolicyHeaders(req, res, config.nosniff);
   respondUnread({ req, res, saidContinue: false }, () => {
-    res.writeHead(302, { Location: location });
+    const isRead = req.method === "GET" || req.method === "HEAD";
+    const status = config.strictHttp && !isRead ? 307 : 302;
+    res.writeHead(status, { Location: location });
     res.end(`You are being redirected to ${location}\r\n`);
   });
   return true;

@@ -104,8 +104,24 @@ export function completed(message: Message, messageId: unknown): Message {
   return copy;
 }
 
+/**
+ * The response of an action with the id of its request, whatever the action calls so: the client finds its call by it.
+ * @param isError for a response that is no object
+ */
+export function answering(
+  response: unknown,
+  messageId: unknown,
+  isError: boolean,
+): Message {
+  const given = response as Partial<Message> | null | undefined;
+  const isOwn = typeof given?.toJSON === "function" && !Buffer.isBuffer(given);
+  const answer = asObject(isOwn ? given.toJSON() : given, isError);
+  if (!("messageId" in answer) && !("context" in answer)) return answer;
+  return { ...answer, messageId };
+}
+
 /** A response that is no object: the client needs one, to know what it answers. */
-export function asObject(response: unknown, isError: boolean): Message {
+function asObject(response: unknown, isError: boolean): Message {
   if (
     typeof response === "object" &&
     response !== null &&

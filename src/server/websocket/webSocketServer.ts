@@ -15,6 +15,7 @@ import { ActionheroError, toError } from "../../errors";
 import { isThenable } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
 import { isGuarded } from "../csrf";
+import { warnOfEnvelope } from "../envelope";
 import { identifyUpgrade, type Identity } from "../identity";
 import { isAllowedHost } from "../requestHost";
 import { Server } from "../server";
@@ -30,7 +31,7 @@ import { Heartbeat } from "./heartbeat";
 import { mayUseCookie } from "./origin";
 import { browserLibrary, nodeClientClass } from "./plainRequests";
 import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
-import { asObject, completed } from "./protocol";
+import { answering, completed } from "./protocol";
 import { Shutdown } from "./shutdown";
 import {
   refusalOf,
@@ -339,8 +340,7 @@ export class WebSocketServer extends Server {
     const { connection, messageId } = data;
     const spark = connection.rawConnection as Spark;
     if (data.toRender === false) return this.afterWork(spark);
-    const isError = data.actionStatus !== ActionsStatus.Complete;
-    this.sendMessage(connection, asObject(data.response, isError), messageId)
+    this.sendAnswer(data)
       .catch((error: unknown) => {
         this.log(`cannot send a response: ${String(error)}`, "error");
         const reply = { error: "the response cannot be sent" };
@@ -348,6 +348,14 @@ export class WebSocketServer extends Server {
       })
       .then(() => this.afterWork(spark))
       .catch(() => undefined); // the serializer of errors is broken, and says so in its own line
+  }
+
+  private async sendAnswer(data: ActionProcessor): Promise<void> {
+    const { connection, messageId, actionStatus } = data;
+    warnOfEnvelope(data);
+    const isError = actionStatus !== ActionsStatus.Complete;
+    const answer = answering(data.response, messageId, isError);
+    await this.sendMessage(connection, answer, messageId);
   }
 }
 

@@ -164,6 +164,14 @@ const FILE_ALLOW = { allow: "GET, HEAD, OPTIONS" };
 const VARY = { vary: "Accept-Encoding" };
 const PLAIN = { "content-encoding": undefined };
 
+const byAnotherName = async (method: string) => {
+  config.web.allowedRequestHosts = ["https://www.site.test"];
+  const answer = await withMethod(method, "/api/echo?a=1");
+  config.web.allowedRequestHosts = [];
+  return answer;
+};
+const SITE = { location: "https://www.site.test/api/echo?a=1" };
+
 const checks: Record<string, Check> = {
   // methods
   "GET of an action": { ask: () => get("/api/echo") },
@@ -192,6 +200,14 @@ const checks: Record<string, Check> = {
   "a path that no route matches": {
     ask: () => get("/api/what/ever"),
     both: has({ allow: undefined }),
+  },
+  "GET by a name that `allowedRequestHosts` lacks": {
+    ask: () => byAnotherName("GET"),
+    both: has(SITE),
+  },
+  "POST by a name that `allowedRequestHosts` lacks": {
+    ask: () => byAnotherName("POST"),
+    both: has(SITE),
   },
   "GET of a file": { ask: () => get("/digits.txt"), both: has({}, DIGITS) },
   "HEAD of a file": {

@@ -1,0 +1,27 @@
+/** Tells of responses with fields that clients of a connection which stays need for themselves. */
+import type { ActionProcessor } from "../action/actionProcessor";
+import { settings } from "../config/settings";
+import { log } from "../log/log";
+
+const FIELDS = ["messageId", "context"];
+
+/** Actions that were told of. */
+const told = new WeakSet<object>();
+
+/** A warning in development, once for each action. */
+export function warnOfEnvelope({
+  action,
+  actionTemplate,
+  response,
+}: ActionProcessor): void {
+  if (!actionTemplate || !settings().general.developmentMode) return;
+  if (typeof response !== "object" || response === null) return;
+  const fields = FIELDS.filter((field) => field in response);
+  if (fields.length === 0 || told.has(actionTemplate)) return;
+  told.add(actionTemplate);
+  const names = fields.join(" and ");
+  log(
+    `the response of ${action} has ${names}, by which clients over websocket and TCP find their calls: createClient never gives it to them`,
+    "warning",
+  );
+}
