@@ -16,17 +16,19 @@ interface StoredUser {
   hash: string;
 }
 
-/** Kept in the cache, so that the example needs nothing else; yours are in a database. */
+/** Kept in redis, so that the example needs nothing else; yours are in a database. */
 class Users {
-  /** @throws Error when the name is taken */
+  /** @throws HttpError 409 when the name is taken, by a request of the same moment, too */
   async create(name: string, password: string) {
-    if (await this.find(name)) throw new HttpError(409, "that name is taken");
     const salt = randomBytes(16);
     const hash = await derive(password, salt, KEY_BYTES);
-    await cache.save(PREFIX + name, {
+    const user: StoredUser = {
       salt: salt.toString("hex"),
       hash: hash.toString("hex"),
-    });
+    };
+    const key = PREFIX + name;
+    const isNew = await cache.client().set(key, JSON.stringify(user), "NX");
+    if (!isNew) throw new HttpError(409, "that name is taken");
   }
 
   async check(name: string, password: string): Promise<boolean> {
@@ -38,18 +40,9 @@ class Users {
   }
 
   private async find(name: string): Promise<StoredUser | undefined> {
-    try {
-      const { value } = await cache.load(PREFIX + name);
-      return value as StoredUser;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error; // redis is away
-    }
+    const text = await cache.client().get(PREFIX + name);
+    return text ? (JSON.parse(text) as StoredUser) : undefined;
   }
-}
-
-function isNotFound(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "AH_CACHE_NOT_FOUND";
 }
 
 function toBytes(hex: string): Buffer {
