@@ -1,4 +1,5 @@
 /** Tells of responses with fields that clients of a connection which stays need for themselves. */
+import type { Action } from "../action/action";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
@@ -16,9 +17,9 @@ export function warnOfEnvelope({
 }: ActionProcessor): void {
   if (!actionTemplate || !settings().general.developmentMode) return;
   if (typeof response !== "object" || response === null) return;
-  const fields = FIELDS.filter((field) => field in response);
-  if (fields.length === 0 || told.has(actionTemplate)) return;
-  told.add(actionTemplate);
+  const fields = FIELDS.filter((field) => field in (response as object));
+  if (fields.length === 0 || told.has(actionTemplate as Action)) return;
+  told.add(actionTemplate as Action);
   const names = fields.join(" and ");
   log(
     `the response of ${action} has ${names}, by which clients over websocket and TCP find their calls: createClient never gives it to them`,

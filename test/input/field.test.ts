@@ -363,7 +363,7 @@ const METHODS: Record<string, (value: any) => unknown> = {
 function inputsOf(specs: Spec[], isLate: boolean): Inputs {
   const methodsOf = (names: readonly string[]) =>
     names.map((name) =>
-      isLate ? async (value: any) => METHODS[name]!(value) : METHODS[name]!,
+      isLate ? async (value: any) => METHODS[name](value) : METHODS[name],
     );
   return Object.fromEntries(
     specs.map(({ formatters, validators, given, nested }, i) => [
@@ -382,7 +382,7 @@ function inputsOf(specs: Spec[], isLate: boolean): Inputs {
           : undefined,
       },
     ]),
-  ) as Inputs;
+  );
 }
 
 interface Spec {

@@ -172,6 +172,7 @@ test("requests that failed without rendering do not hold the stop", async () => 
 
 test("a function that a project puts around processAction sees the action before it is answered", async () => {
   const seen: unknown[] = [];
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the action
   const { processAction } = ActionProcessor.prototype;
   const around = jest
     .spyOn(ActionProcessor.prototype, "processAction")

@@ -44,7 +44,8 @@ export function send(client: SocketClient, sent: unknown): void {
 
 /** Answer an action with what it responded. */
 export function sendReply(client: SocketClient, data: ActionProcessor): void {
-  const { response, messageId, actionStatus } = data;
+  const { messageId, actionStatus } = data;
+  const response: unknown = data.response;
   let text: string | undefined;
   try {
     if (!settings().socket.legacyReplies)
