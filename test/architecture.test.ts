@@ -93,6 +93,19 @@ test("files that generated projects copy import only ../src, and config only typ
   expect(wrong.map(describeImport)).toEqual([]);
 });
 
+/** `_toExpand` and `_arguments` are version 29's, `_test` is a key in redis. */
+const OWN_UNDERSCORES = ["_toExpand", "_arguments", "_test"];
+
+test("nothing uses members of node or of a library that begin with an underscore", () => {
+  const found = files.flatMap((file) => {
+    const text = fs.readFileSync(path.join(root, file), "utf8");
+    return [...text.matchAll(/[."'](_[a-z]\w*)/g)]
+      .filter(([, name]) => !OWN_UNDERSCORES.includes(name))
+      .map(([, name]) => `${file}: ${name}`);
+  });
+  expect(found).toEqual([]);
+});
+
 test("imports form no cycle", () => {
   const graph = new Map<string, string[]>();
   for (const { from, to, typeOnly } of imports) {

@@ -1,10 +1,8 @@
 /** The default headers, ready to be written: built once, and again when one of their settings changed. */
-import { validateHeaderValue } from "node:http";
 import type { Cors } from "../cors";
 import {
   addRequestId,
   defaultPairs,
-  getFlat,
   makePrivate,
   mergeHeaders,
   type FlatHeaders,
@@ -18,18 +16,12 @@ interface Snapshot {
   values: unknown[];
 }
 
-/** One list of headers, and its text; undefined when it holds a header that decides how the response is framed. */
-interface Ready {
-  flat: FlatHeaders;
-  lines: string | undefined;
-}
-
 interface Prepared {
   nosniff: boolean | undefined;
   cors: Cors | undefined;
   sources: readonly Snapshot[];
-  alone: Ready;
-  besideCookie: Ready;
+  alone: FlatHeaders;
+  besideCookie: FlatHeaders;
 }
 
 /** What a request adds to the default headers. */
@@ -37,16 +29,6 @@ export interface OwnHeaders {
   setCookie: string | undefined;
   requestId: string | undefined;
 }
-
-/** Node reads these, and adds others or ends the connection because of them. */
-const FRAMING = [
-  "connection",
-  "content-length",
-  "date",
-  "expect",
-  "keep-alive",
-  "transfer-encoding",
-];
 
 /** For clients without TLS, and for those with it. */
 const prepared: [Prepared | undefined, Prepared | undefined] = [
@@ -63,33 +45,10 @@ export function preparedHeaders(
   const { alone, besideCookie } = prepare(settings, policy);
   const head =
     setCookie === undefined
-      ? alone.flat.slice()
-      : ["set-cookie", setCookie, ...besideCookie.flat];
+      ? alone.slice()
+      : ["set-cookie", setCookie, ...besideCookie];
   addRequestId(head, requestId);
   return head;
-}
-
-/**
- * The same as text: lines with their ends.
- * @returns undefined when node has to be asked what they mean for the connection
- * @throws TypeError for a cookie that is not valid on the wire
- */
-export function preparedLines(
-  settings: HeaderSettings,
-  { setCookie, requestId }: OwnHeaders,
-  policy?: HeaderPolicy,
-): string | undefined {
-  const { alone, besideCookie } = prepare(settings, policy);
-  const { flat, lines } = setCookie === undefined ? alone : besideCookie;
-  if (lines === undefined) return undefined;
-  let text = lines;
-  if (setCookie !== undefined) {
-    validateHeaderValue("set-cookie", setCookie);
-    text = `set-cookie: ${setCookie}\r\n${text}`;
-  }
-  return requestId === undefined || getFlat(flat, "x-request-id") !== undefined
-    ? text
-    : `${text}x-request-id: ${requestId}\r\n`;
 }
 
 function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
@@ -108,18 +67,9 @@ function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
       record,
       values: Object.entries(record ?? {}).flat(),
     })),
-    alone: readyToWrite(flat),
-    besideCookie: readyToWrite(besideCookie),
+    alone: flat,
+    besideCookie,
   });
-}
-
-function readyToWrite(flat: FlatHeaders): Ready {
-  let lines = "";
-  for (let i = 0; i < flat.length; i += 2) {
-    if (FRAMING.includes(flat[i]!)) return { flat, lines: undefined };
-    lines += `${flat[i]}: ${flat[i + 1]}\r\n`;
-  }
-  return { flat, lines };
 }
 
 function isCurrent(

@@ -17,7 +17,7 @@ import {
   type HeaderPairs,
 } from "./headers";
 import { pathForLogging } from "./pathForLogging";
-import { preparedHeaders, preparedLines } from "./preparedHeaders";
+import { preparedHeaders } from "./preparedHeaders";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
 import type { TemporaryFiles } from "./temporaryFiles";
@@ -213,16 +213,6 @@ export class WebRequest {
     const head = mergeHeaders(this.pairs);
     addRequestId(head, this.requestId);
     return head;
-  }
-
-  /**
-   * The same as text, without a list: only where nobody has looked at the headers, and none of them frames the response.
-   * @throws TypeError for a cookie that is not valid
-   */
-  headerLines(): string | undefined {
-    return this.pairs === undefined
-      ? preparedLines(this.config, this, policyFor(this.req))
-      : undefined;
   }
 
   /**

@@ -1,6 +1,5 @@
 /** Responses whose header methods write into the one list of headers that their request has. */
 import { ServerResponse, type OutgoingHttpHeader } from "node:http";
-import { nodesStoreHeader, storeHeader } from "./head";
 import type { FlatHeaders, HeaderPairs } from "./headers";
 
 export class WebResponse extends ServerResponse {
@@ -41,8 +40,6 @@ export class WebResponse extends ServerResponse {
 // on the prototype: fields would make each response's construction slower (bench/http.ts)
 WebResponse.prototype.owner = undefined;
 WebResponse.prototype.isTouched = false;
-if (nodesStoreHeader)
-  Object.assign(WebResponse.prototype, { _storeHeader: storeHeader });
 
 /** The headers that were set on a response itself, in order. */
 export function ownHeaders(res: ServerResponse): HeaderPairs {

@@ -7,15 +7,14 @@ import {
   isCompressible,
   type Encoding,
 } from "./compression";
-import { canWriteLines, writeLines } from "./head";
 import { getFlat, setFlat, type FlatHeaders } from "./headers";
 import type { WebRequest } from "./webRequest";
-import { WebResponse, writeExactly } from "./webResponse";
+import { writeExactly } from "./webResponse";
 
-/** Answers without a body, and without the headers that would describe one. */
 /** For a status that cannot end a response. */
 const SERVER_ERROR = 500;
 
+/** Answers without a body, and without the headers that would describe one. */
 const BODILESS = [204, 205, 304];
 
 /** Headers that go out with this answer, whatever the request's list says. */
@@ -34,12 +33,6 @@ export function writeBody(
 ): void | Promise<void> {
   const { res, config } = request;
   if (!canWrite(res)) return;
-  if (
-    !extra.isStopping &&
-    config.compress !== true &&
-    writeUsual(request, body)
-  )
-    return;
   const head = request.flatHeaders();
   if (extra.isStopping) setFlat(head, "connection", "close");
   if (config.compress && mayCompress(request, head)) {
@@ -48,24 +41,6 @@ export function writeBody(
     if (encoding) return writeCompressed(request, body, head, encoding);
   }
   finish(request, body, head);
-}
-
-/**
- * Send a body with the default headers, as most responses have them.
- * @returns false when this one differs
- */
-function writeUsual(request: WebRequest, body: string | Buffer): boolean {
-  const { res } = request;
-  if (!(res instanceof WebResponse) || res.isTouched || !canWriteLines(res))
-    return false;
-  const lines = request.headerLines();
-  if (lines === undefined) return false;
-  const status = statusOf(request);
-  if (isBodiless(status)) return false;
-  const bytes = byteLengthOf(body);
-  writeLines(res, status, { lines, bytes });
-  sendBody(request, body, bytes);
-  return true;
 }
 
 /**
