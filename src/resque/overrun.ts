@@ -36,7 +36,11 @@ export async function warnOfOverrun(view: JobView): Promise<void> {
   const reply = await lease.persist(async () => ({
     lock: await store.takeLock({ key, seconds: 1 }),
   }));
-  if (reply && !reply.lock) view.notify("overlap", view.queue, view.job);
+  if (!reply) return;
+  const { lock } = reply;
+  // it only asks: the next attempt, or this one when its own time is over, finds nobody's lock
+  if (lock) await lease.persist(() => store.releaseLock(lock));
+  else view.notify("overlap", view.queue, view.job);
 }
 
 function keyOf({ connection, queue, raw }: JobView): string {

@@ -72,6 +72,30 @@ describeOnEachEngine("a run whose timeout is over", (engine) => {
     expect(overlaps).toEqual([]);
   });
 
+  test("is not told of by attempts that follow each other at once", async () => {
+    const failing: Jobs = {
+      failing: {
+        timeout: 10_000,
+        retry: { attempts: 4, backoff: [1] },
+        perform() {
+          bodies.push({ end: () => undefined, attempt: this.job.attempt ?? 1 });
+          throw new Error("not yet");
+        },
+      },
+    };
+    const queue = await bench.queue(failing);
+    await bench.scheduler({}, failing);
+    const worker = await bench.startedWorker(failing);
+    const overlaps: unknown[] = [];
+    worker.on("overlap", (...args) => overlaps.push(args));
+    const failed = once(worker, "failure");
+    await queue.enqueue("q", "failing", [{ a: 1 }]);
+    await failed;
+    expect(bodies.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4]);
+    expect(overlaps).toEqual([]);
+    expect(await queue.locks()).toEqual({});
+  });
+
   test("is waited for when the job says so, and no attempt starts beside it", async () => {
     const jobs = slow({ afterTimeout: "wait" });
     const queue = await bench.queue(jobs);
