@@ -77,13 +77,16 @@ export class Intake {
   }
 
   private hasRoom(socket: Socket): boolean {
-    const inFlight = this.host.inFlight(socket);
-    // a client that waits for each response sends no row of requests
-    if (this.lastSocket !== socket || inFlight === 0) {
+    if (this.lastSocket !== socket) {
       this.lastSocket = socket;
       this.inRow = 0;
     }
-    return ++this.inRow <= MAX_PER_TURN && inFlight < MAX_IN_FLIGHT;
+    // those of a client that waits for each response come in turns of their own; an answer may be made at once, so that
+    // nothing in flight tells of no turn
+    if (++this.inRow === MAX_PER_TURN / 2) setImmediate(() => (this.inRow = 0));
+    return (
+      this.inRow <= MAX_PER_TURN && this.host.inFlight(socket) < MAX_IN_FLIGHT
+    );
   }
 
   private open(socket: Socket, arrival: Arrival): void {
