@@ -2,7 +2,6 @@
 import type { IncomingMessage } from "node:http";
 import type { ParsedUrlQueryInput } from "node:querystring";
 import type { SecureContextOptions, TlsOptions } from "node:tls";
-import type { PerMessageDeflateOptions } from "ws";
 
 /** The syslog levels, most severe first. */
 export type ActionheroLogLevel =
@@ -234,7 +233,8 @@ export interface PrimusOptions {
   credentials?: boolean;
   maxAge?: string | number;
   exposed?: boolean | string | string[];
-  compression?: boolean | PerMessageDeflateOptions;
+  /** As an object, `perMessageDeflate` of ws, whose types no project is asked to install. */
+  compression?: boolean | object;
   authorization?: Authorization | null;
   idGenerator?: (() => string) | null;
   transformer?: string;
