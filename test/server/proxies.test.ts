@@ -116,7 +116,8 @@ test("scheme and host are those that the nearest trusted proxy reports", () => {
   trust("loopback");
   expect([schemeOf(req), hostOf(req)]).toEqual(["https", "site.com"]);
   expect(isSameOrigin(req, "https://site.com")).toBe(true);
-  expect(isSameOrigin(req, "http://site.com")).toBe(true);
+  // whoever is on the way can write pages of the site without TLS
+  expect(isSameOrigin(req, "http://site.com")).toBe(false);
   expect(isSameOrigin(req, "https://evil.com")).toBe(false);
   trust(false);
   expect([schemeOf(req), hostOf(req)]).toEqual(["http", "inner:8080"]);
