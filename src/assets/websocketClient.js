@@ -203,7 +203,7 @@ function defineWebsocketClient(environment) {
       else this._settle(id, FULL, "UNREACHABLE");
     }
 
-    /** A client of one's own may return nothing. */
+    /** A project's own client may return nothing. */
     _transmit(args) {
       if (this.client.write(args) === false)
         this._settle(args.messageId, UNSENDABLE, "UNSUPPORTED");

@@ -70,7 +70,7 @@ function late(name: string, ms: number): ClientError {
 const ROUTING = /^(?:action|apiVersion)(?:\[|$)/;
 
 /**
- * Only the name of a call chooses the action: params may be those that somebody else sent.
+ * Only the name of a call chooses the action: a caller may pass on params from its own clients.
  * @throws {ClientError} UNSUPPORTED
  */
 function refuseRouting(params: Record<string, unknown>): void {

@@ -35,7 +35,7 @@ interface Request {
 export interface CookieStore {
   /** Those for a URL. */
   header(url: string): string | undefined;
-  /** Those that an answer from there sets. */
+  /** Stores the cookies that a response from the URL sets. */
   keep(response: Response, url: string): void;
 }
 

@@ -130,7 +130,7 @@ export interface CorsOptions {
   credentials?: boolean;
   /** Default: GET, HEAD, POST, PUT, PATCH, DELETE. */
   methods?: readonly string[];
-  /** Headers that they may send; default: those that they ask for. */
+  /** Request headers that other origins may send; default: the ones a preflight asks for. */
   headers?: readonly string[];
   /** Headers of responses that their scripts may read (default: none beyond the usual ones). */
   exposed?: readonly string[];

@@ -43,7 +43,7 @@ function watchRequests(registry: Registry): Pick<Watch, "action" | "request"> {
   });
   const active = registry.gauge({
     name: "http_server_active_requests",
-    help: "HTTP requests that are worked on",
+    help: "HTTP requests in progress",
     labels: ["http_request_method"],
   });
   return {
@@ -73,7 +73,7 @@ function watchTasks(registry: Registry): Pick<Watch, "workers"> {
   });
   const retries = registry.counter({
     name: "actionhero_task_retries_total",
-    help: "Jobs that failed and run again",
+    help: "Failed jobs that were retried",
     labels: ["task", "queue"],
   });
   const ended =

@@ -130,7 +130,7 @@ function newProjectSource(
   return adaptSource(editSource(file, source, edits), flavour);
 }
 
-/** @param ruling settings that replace what is there already */
+/** @param ruling settings that replace those in an existing package.json */
 function writePackageJson(
   folder: string,
   scaffold: Scaffold,
