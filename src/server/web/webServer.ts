@@ -1,4 +1,5 @@
 /** The HTTP server: takes requests to actions and files, and their answers back. */
+import { randomUUID } from "node:crypto";
 import cluster from "node:cluster";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -46,7 +47,6 @@ import { CLUSTER_LINGER_MS, Drain, type HttpServer } from "./listener";
 import { listenOn, prepareListener } from "./listening";
 import { Pipelining } from "./pipelining";
 import { isForAction, routeRequest } from "./routeRequest";
-import { newMessageId } from "./messageIds";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
@@ -333,7 +333,7 @@ export class WebServer extends Server {
   ): Connection | Promise<Connection> {
     const { req } = request;
     const { ip, port } = clientAddressOf(req);
-    const messageId = newMessageId();
+    const messageId = randomUUID();
     const opened = this.openConnection({
       id: `${fingerprint}-${messageId}`,
       fingerprint,

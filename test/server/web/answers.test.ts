@@ -215,6 +215,19 @@ test("an action answers JSON with its metadata, in this order", async () => {
   expect(json.requesterInformation.receivedParams).toEqual({ action: "hello" });
 });
 
+test("the ids of messages are random UUIDs: none tells the next, or how many there were", async () => {
+  const ids: string[] = [];
+  for (let i = 0; i < 20; i++) {
+    const { json } = await app.ask("/api/hello");
+    ids.push(json.requesterInformation.messageId);
+  }
+  for (const id of ids)
+    expect(id).toMatch(
+      /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/,
+    );
+  expect(new Set(ids.map((id) => id.slice(0, 18))).size).toBe(ids.length);
+});
+
 test("the default headers and node's own", async () => {
   const { headers, text } = await app.ask("/api/hello");
   expect(headers).toMatchObject({
