@@ -270,7 +270,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   /** The reason not to even begin, or undefined. */
   private refusal(): ActionsStatus | undefined {
     const { connection, actionTemplate } = this;
-    if (api.running !== true || isDraining(connection))
+    if (api.running !== true || isRefusing(connection))
       return ActionsStatus.ServerShuttingDown;
     const limit = settings().general.simultaneousActions;
     if (connection.pendingActions > limit) return ActionsStatus.TooManyRequests;
@@ -538,6 +538,6 @@ function withError(response: object, error: unknown): object {
 }
 
 /** Servers whose clients stay connected stop bit by bit; those without a server (in-line) run until the end. */
-function isDraining({ type }: Connection): boolean {
-  return api.servers?.servers[type]?.isDraining === true;
+function isRefusing({ type }: Connection): boolean {
+  return api.servers?.servers[type]?.refusesActions() === true;
 }

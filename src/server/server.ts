@@ -84,6 +84,11 @@ export abstract class Server extends EventEmitter {
   /** Set it while the server stops: what runs goes on, and new actions of its clients are refused. */
   isDraining = false;
 
+  /** Whether actions that clients ask for now are refused. */
+  refusesActions(): boolean {
+    return this.isDraining;
+  }
+
   /**
    * How this server treats its connections in one respect: `attributes` decide, else what a subclass set on the server
    * itself. The defaults of this class, which are all true, never count.

@@ -4,7 +4,7 @@ import { escapeHtml } from "./html";
 import { qualitiesOf } from "./qualities";
 import { prefixParts } from "./target";
 import type { WebRequest } from "./webRequest";
-import { writeBody, type Extra } from "./write";
+import { writeBody } from "./write";
 
 const PAGE_TYPE = "text/html; charset=utf-8";
 
@@ -22,19 +22,18 @@ export interface FileError {
 export async function answerFileError(
   request: WebRequest,
   { status, text, type }: FileError,
-  extra: Extra,
 ): Promise<void> {
   const { config, req, responseHeaders } = request;
   request.responseHttpCode = status;
   if (!config.errorPages) {
     responseHeaders.push(["Content-Type", type]);
-    return writeBody(request, text, extra);
+    return writeBody(request, text);
   }
   responseHeaders.push(["Vary", "Accept"]);
   const isPage = prefersHtml(req.headers.accept);
   responseHeaders.push(["Content-Type", isPage ? PAGE_TYPE : type]);
   const body = isPage ? pageOf(status, text, config.urlPathForFiles) : text;
-  await writeBody(request, body, extra);
+  await writeBody(request, body);
 }
 
 /** Whether `text/html` has the highest q-value; of equal types the first one counts. */

@@ -17,7 +17,7 @@ import { applyErrorStatus, stringify, type Outcome } from "./respond";
 import { settings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
-import { canWrite, writeBody, type Extra } from "./write";
+import { canWrite, writeBody } from "./write";
 
 /** Lines of errors that a client can repeat as often as it likes. */
 interface Refusal extends RefusalKind {
@@ -104,7 +104,6 @@ export async function answerRefused(
   server: Server,
   request: WebRequest,
   error: unknown,
-  extra: Extra,
 ): Promise<void> {
   const { status = 0 } = httpFactsOf(error);
   if (status < 400 || !canWrite(request.res))
@@ -115,7 +114,7 @@ export async function answerRefused(
     logRefusal(server, request.req, error, REFUSED_REQUEST);
   applyErrorStatus(request, null, error);
   const body = { error: await serializeError("web", error), code };
-  await writeBody(request, stringify(body, request.config), extra);
+  await writeBody(request, stringify(body, request.config));
 }
 
 /** The last resort: an answer that needs nothing but the response, or none to a client that is gone. */

@@ -2,7 +2,7 @@
 import { answerFileError } from "./errorPage";
 import { allowHeader, FILE_METHODS } from "./methods";
 import type { WebRequest } from "./webRequest";
-import { writeBody, type Extra } from "./write";
+import { writeBody } from "./write";
 
 /**
  * Answer a request for a file that exists, but not for this method or under this path.
@@ -12,16 +12,15 @@ import { writeBody, type Extra } from "./write";
 export function refuseFileRequest(
   request: WebRequest,
   isIndex: boolean,
-  extra: Extra,
 ): Promise<void> | undefined {
   const { config, target, method, connection } = request;
   // what an action sends has its own URL
   if (!config.strictHttp || target.mode !== "file") return undefined;
   const isRead = method === "GET" || method === "HEAD";
   if (!isRead && connection?.matchedRoute?.dir === undefined)
-    return refuseMethod(request, extra);
+    return refuseMethod(request);
   if (isRead && isIndex && !target.pathname.endsWith("/"))
-    return redirectToFolder(request, extra);
+    return redirectToFolder(request);
   return undefined;
 }
 
@@ -39,21 +38,18 @@ export function isFileAsFolder(
 }
 
 /** RFC 9110 section 15.5.6. */
-async function refuseMethod(request: WebRequest, extra: Extra): Promise<void> {
+async function refuseMethod(request: WebRequest): Promise<void> {
   request.responseHeaders.push(["Allow", allowHeader(FILE_METHODS)]);
   const refusal = {
     status: 405,
     text: "files are only for GET and HEAD",
     type: "text/plain; charset=utf-8",
   };
-  await answerFileError(request, refusal, extra);
+  await answerFileError(request, refusal);
 }
 
 /** Relative links in the index of a folder are meant from within the folder. */
-async function redirectToFolder(
-  request: WebRequest,
-  extra: Extra,
-): Promise<void> {
+async function redirectToFolder(request: WebRequest): Promise<void> {
   const { pathname, search } = request.target;
   // `//host/` would lead to another site
   const location = `/${pathname.replace(/^\/+/, "")}/${search}`;
@@ -62,5 +58,5 @@ async function redirectToFolder(
     ["Location", location],
     ["Content-Type", "text/plain; charset=utf-8"],
   );
-  await writeBody(request, "", extra);
+  await writeBody(request, "");
 }

@@ -33,7 +33,6 @@ import {
   statusOf,
   writeEncoded,
   writeHead,
-  type Extra,
 } from "./write";
 
 /** What decides how a file is sent. */
@@ -41,16 +40,14 @@ interface Delivery {
   /** The encoding to compress it with on the way. */
   encoding: Encoding | undefined;
   range: ByteRange | undefined;
-  extra: Extra;
 }
 
 /** Resolves when the answer is on its way completely. */
 export async function answerWithFile(
   request: WebRequest,
   original: FileAnswer,
-  extra: Extra,
 ): Promise<void> {
-  if (original.error) return answerNotFound(request, original, extra);
+  if (original.error) return answerNotFound(request, original);
   // one that cannot be opened says so before somebody reads it: that is noticed when it is read
   original.fileStream?.on("error", () => {});
   const isIndex = request.namesFolder || original.found?.isIndex === true;
@@ -60,9 +57,9 @@ export async function answerWithFile(
       original.found.connection,
       "a file is not a folder",
     );
-    return answerNotFound(request, fileAnswerOf(missing), extra);
+    return answerNotFound(request, fileAnswerOf(missing));
   }
-  const refused = original.found && refuseFileRequest(request, isIndex, extra);
+  const refused = original.found && refuseFileRequest(request, isIndex);
   if (refused || !canWrite(request.res)) {
     original.fileStream?.destroy();
     return refused;
@@ -74,11 +71,11 @@ export async function answerWithFile(
 
   const verdict = verdictOn(request, validators);
   if (verdict === "fresh") return answerNotModified(request, file);
-  if (verdict === "failed") return answerFailed(request, file, extra);
+  if (verdict === "failed") return answerFailed(request, file);
   const range = rangeFor(request, file, encoding, validators);
   if (range === "unsatisfiable")
-    return answerUnsatisfiable(request, file, extra);
-  const delivery = { encoding, range, extra };
+    return answerUnsatisfiable(request, file);
+  const delivery = { encoding, range };
   if (file.content)
     return answerFromMemory(request, file, file.content, delivery);
   return answerFromStream(request, file, delivery);
@@ -95,13 +92,12 @@ function verdictOn(
 async function answerNotFound(
   request: WebRequest,
   { error, fileStream }: FileAnswer,
-  extra: Extra,
 ): Promise<void> {
   fileStream?.destroy();
   const charset = request.config.strictHttp ? "; charset=utf-8" : "";
   const type = `text/html${charset}`;
   const text = textOf(error);
-  await answerFileError(request, { status: 404, text, type }, extra);
+  await answerFileError(request, { status: 404, text, type });
 }
 
 function answerNotModified(request: WebRequest, { fileStream }: FileAnswer) {
@@ -113,40 +109,38 @@ function answerNotModified(request: WebRequest, { fileStream }: FileAnswer) {
 async function answerFailed(
   request: WebRequest,
   { fileStream }: FileAnswer,
-  extra: Extra,
 ): Promise<void> {
   fileStream?.destroy();
   request.responseHttpCode = 412;
-  await writeEncoded(request, "", undefined, extra);
+  await writeEncoded(request, "", undefined);
 }
 
 async function answerUnsatisfiable(
   request: WebRequest,
   { fileStream, length }: FileAnswer,
-  extra: Extra,
 ): Promise<void> {
   fileStream?.destroy();
   request.responseHttpCode = 416;
   request.responseHeaders.push(["Content-Range", `bytes */${length}`]);
-  await writeEncoded(request, "", undefined, extra);
+  await writeEncoded(request, "", undefined);
 }
 
 async function answerFromMemory(
   request: WebRequest,
   file: FileAnswer,
   content: Buffer,
-  { encoding, range, extra }: Delivery,
+  { encoding, range }: Delivery,
 ): Promise<void> {
   if (!encoding) announceRange(request, file, content.length, range);
   const body = range ? content.subarray(range.start, range.end + 1) : content;
-  await writeEncoded(request, body, encoding, extra);
+  await writeEncoded(request, body, encoding);
   file.sent?.();
 }
 
 async function answerFromStream(
   request: WebRequest,
   file: FileAnswer,
-  { encoding, range, extra }: Delivery,
+  { encoding, range }: Delivery,
 ): Promise<void> {
   const { res } = request;
   const total = file.length ?? undefined;
@@ -155,7 +149,6 @@ async function answerFromStream(
   const length = range ? range.end - range.start + 1 : total;
   const status = statusOf(request);
   const head = request.flatHeaders();
-  if (extra.isStopping) setFlat(head, "connection", "close");
   if (isBodiless(status)) {
     file.fileStream?.destroy();
     return endBodiless(request, status, head);
@@ -188,7 +181,7 @@ async function answerFromStream(
       });
     }
   } catch (error) {
-    await answerBroken(request, error, extra);
+    await answerBroken(request, error);
   }
 }
 
@@ -196,7 +189,6 @@ async function answerFromStream(
 async function answerBroken(
   request: WebRequest,
   error: unknown,
-  extra: Extra,
 ): Promise<void> {
   const { message } = toError(error);
   log(escapeControls(`error reading file: ${message}`), "error");
@@ -205,7 +197,7 @@ async function answerBroken(
     ([name]) =>
       !/^(?:etag|cache-control|content-|accept-ranges|last-m)/i.test(name),
   );
-  await answerNotFound(request, fileError(message), extra);
+  await answerNotFound(request, fileError(message));
 }
 
 function fileError(message: string): FileAnswer {

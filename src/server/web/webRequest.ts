@@ -7,6 +7,7 @@ import type { RouteType } from "../../route/types";
 import type { UploadedFile } from "../../input/uploadedFile";
 import { parseCookies } from "../../utils/parseCookies";
 import type { ByteShare } from "../heldBytes";
+import type { Server } from "../server";
 import {
   addRequestId,
   defaultPairs,
@@ -73,6 +74,7 @@ const NOTHING = Object.freeze({});
  * Cookies, the parsed URL and the list of headers are built when somebody looks: most requests need none of them.
  */
 export class WebRequest {
+  readonly server: Server;
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly target: RequestTarget;
@@ -106,18 +108,19 @@ export class WebRequest {
   private parsed: ParsedURL | undefined;
 
   constructor(
-    req: IncomingMessage,
+    server: Server,
     res: ServerResponse,
     target: RequestTarget,
     setCookie: string | undefined,
   ) {
-    this.req = req;
+    this.server = server;
+    this.req = res.req;
     this.res = res;
     this.target = target;
     this.config = settings().web;
     this.setCookie = setCookie;
     this.requestId = context()?.id;
-    this.method = req.method ?? "GET"; // node's parser takes only upper-case methods
+    this.method = res.req.method ?? "GET"; // node's parser takes only upper-case methods
     this.params = {};
     this.responseHttpCode = 200;
     this.form = undefined;

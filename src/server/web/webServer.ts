@@ -93,7 +93,6 @@ export class WebServer extends Server {
     isDeaf: (socket) => this.pipelining.isDeaf(socket),
     onCut: (socket) => this.logCut(socket),
   });
-  private readonly extra = { isStopping: false };
   private drain?: Drain;
   private readonly socketTable = new Sockets();
   /** Their responses are sent to the end, whatever becomes of their actions. */
@@ -133,7 +132,7 @@ export class WebServer extends Server {
     );
     if (removed > 0)
       this.log(`removed ${removed} uploaded files of earlier processes`);
-    this.extra.isStopping = false;
+    this.isDraining = false;
     this.httpsServer = undefined;
     const first = httpListener();
     this.server = prepareListener(this, first, this.socketTable);
@@ -147,10 +146,15 @@ export class WebServer extends Server {
     this.log(`HTTPS, too, @ ${second.bindIP}:${second.port}`, "notice");
   }
 
+  /** Clients learn of a stop from their next response: what comes before it is answered. */
+  override refusesActions(): boolean {
+    return false;
+  }
+
   override beginStop(): void {
     const server = this.server as HttpServer | undefined;
     if (!server?.listening) return;
-    this.extra.isStopping = true;
+    this.isDraining = true;
     this.socketTable.destroyHandshakes();
     const listeners = this.httpsServer ? [server, this.httpsServer] : [server];
     this.drain = new Drain(listeners, {
@@ -300,7 +304,7 @@ export class WebServer extends Server {
   /** A request that is refused without a connection, and before its body is read. */
   private unread(req: IncomingMessage, res: ServerResponse): WebRequest {
     const target = parseTarget(req.url ?? "/", settings().web);
-    const request = new WebRequest(req, res, target, undefined);
+    const request = new WebRequest(this, res, target, undefined);
     addCorsHeaders(request);
     this.activity.begin(req.socket, request);
     return request;
@@ -309,7 +313,7 @@ export class WebServer extends Server {
   private accept(req: IncomingMessage, res: ServerResponse): void {
     const target = parseTarget(req.url ?? "/", settings().web);
     const identity = identify(req, isForAction(req.method, target));
-    const request = new WebRequest(req, res, target, identity.setCookie);
+    const request = new WebRequest(this, res, target, identity.setCookie);
     addCorsHeaders(request);
     this.activity.begin(req.socket, request);
     this.handleSafely(request, identity);
@@ -384,7 +388,7 @@ export class WebServer extends Server {
     request: WebRequest,
     body: string | Buffer,
   ): Promise<void> | undefined {
-    const written = writeBody(request, body, this.extra);
+    const written = writeBody(request, body);
     if (written) return written.then(() => this.endWhenClosed(request));
     this.endWhenClosed(request);
     return undefined;
@@ -396,7 +400,7 @@ export class WebServer extends Server {
   ): Promise<void> {
     const request = connection.rawConnection as WebRequest;
     this.sendingFiles.add(request);
-    await answerWithFile(request, file, this.extra).finally(() =>
+    await answerWithFile(request, file).finally(() =>
       this.endWhenClosed(request),
     );
   }
@@ -414,7 +418,7 @@ export class WebServer extends Server {
     }
     try {
       if (!connection) {
-        await answerRefused(this, request, error, this.extra);
+        await answerRefused(this, request, error);
         return this.endWhenClosed(request);
       }
       const outcome = await prepareFailure(this, connection, request, error);

@@ -17,11 +17,6 @@ const SERVER_ERROR = 500;
 /** Answers without a body, and without the headers that would describe one. */
 const BODILESS = [204, 205, 304];
 
-/** Headers that go out with this answer, whatever the request's list says. */
-export interface Extra {
-  isStopping: boolean;
-}
-
 /**
  * Send a whole body with the request's headers and status; for HEAD only its length.
  * @throws TypeError when one of the headers is not valid
@@ -29,12 +24,10 @@ export interface Extra {
 export function writeBody(
   request: WebRequest,
   body: string | Buffer,
-  extra: Extra,
 ): void | Promise<void> {
   const { res, config } = request;
   if (!canWrite(res)) return;
   const head = request.flatHeaders();
-  if (extra.isStopping) setFlat(head, "connection", "close");
   if (config.compress && mayCompress(request, head)) {
     addVary(head);
     const encoding = encodingFor(request, body.length);
@@ -51,11 +44,9 @@ export function writeEncoded(
   request: WebRequest,
   body: string | Buffer,
   encoding: Encoding | undefined,
-  extra: Extra,
 ): void | Promise<void> {
   if (!canWrite(request.res)) return;
   const head = request.flatHeaders();
-  if (extra.isStopping) setFlat(head, "connection", "close");
   if (encoding && !isBodiless(statusOf(request)))
     return writeCompressed(request, body, head, encoding);
   finish(request, body, head);
@@ -152,14 +143,18 @@ export function endBodiless(
   request.res.end();
 }
 
-/** Write the status line and headers; one that node does not take is answered with a plain 500. */
+/**
+ * Write the status line and headers; one that node does not take is answered with a plain 500. While the server drains,
+ * the connection is closed after each response.
+ */
 export function writeHead(
   request: WebRequest,
   status: number,
   head: FlatHeaders,
 ): void {
   if (request.method === "HEAD") setFlat(head, "transfer-encoding", undefined);
-  if (!request.res.shouldKeepAlive) setFlat(head, "connection", "close");
+  if (request.server.isDraining || !request.res.shouldKeepAlive)
+    setFlat(head, "connection", "close");
   writeExactly(request.res, status, head);
 }
 

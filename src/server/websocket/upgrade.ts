@@ -97,11 +97,6 @@ export class Gate {
     web.interceptors?.push(this.interceptor);
   }
 
-  /** Refuse everybody who comes from now on. */
-  refuse(): void {
-    for (const upgrades of this.upgrades) upgrades.isStopping = true;
-  }
-
   close(): void {
     for (const upgrades of this.upgrades) upgrades.detach();
     const { interceptors } = this.web;
@@ -155,8 +150,6 @@ function deflateOf(compression: WebsocketSettings["server"]["compression"]) {
 
 /** One listener of an HTTP server's `upgrade`, beside those that others have. */
 class UpgradeListener {
-  /** Refuse everybody: the server is stopping. */
-  isStopping = false;
   private readonly askedBefore: AskingServer["shouldUpgradeCallback"];
   private readonly listener: UpgradeHandler = (req, socket, head) =>
     this.handle(req, socket, head);
@@ -210,7 +203,7 @@ class UpgradeListener {
 
   private decide(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const options = settings().websocket.server;
-    if (this.isStopping)
+    if (this.host.isDraining)
       return refuse(socket, 503, "the server is shutting down");
     if (!this.host.allowsHost(req))
       return refuse(socket, 403, "this host is not allowed");
@@ -248,7 +241,8 @@ class UpgradeListener {
       isDecided = true;
       clearTimeout(timer);
       socket.off("error", onError);
-      if (this.isStopping) refuse(socket, 503, "the server is shutting down");
+      if (this.host.isDraining)
+        refuse(socket, 503, "the server is shutting down");
       else act();
     };
     const timer = setTimeout(

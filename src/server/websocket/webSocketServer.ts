@@ -149,7 +149,6 @@ export class WebSocketServer extends Server {
 
   private async endAll(gate: Gate): Promise<void> {
     this.isDraining = true;
-    gate.refuse();
     this.heartbeat.stop();
     const timeoutMs = shutdownTimeLeft();
     this.shutdown = new Shutdown(this);

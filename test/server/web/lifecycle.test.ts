@@ -32,6 +32,14 @@ function addSlow(): void {
         return { slow: true };
       },
     },
+    slowFile: {
+      run: async (data) => {
+        data.toRender = false;
+        enter();
+        await released;
+        await data.connection.sendFile("simple.html");
+      },
+    },
     quick: { run: () => ({ quick: true }) },
   });
 }
@@ -67,6 +75,22 @@ describe("stop", () => {
     expect(web().server.listening).toBe(false);
     while (Object.keys(web().sockets).length > 0)
       await new Promise(setImmediate);
+    agent.destroy();
+  });
+
+  test("closes the connection after a response without a body", async () => {
+    const agent = new http.Agent({ keepAlive: true });
+    const inTheFuture = new Date(Date.now() + 3_600_000).toUTCString();
+    const answer = app.ask("/api/slowFile", {
+      agent,
+      headers: { "if-modified-since": inTheFuture },
+    });
+    await entered;
+    const stopped = web().stop();
+    release();
+    const { status, headers } = await answer;
+    expect([status, headers.connection]).toEqual([304, "close"]);
+    await stopped;
     agent.destroy();
   });
 
