@@ -1,13 +1,17 @@
-/** Makes the http(s) server, and takes it down without cutting what runs. */
+/** Makes an http(s) server, gets it to listen, and takes it down without cutting what runs. */
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
 import { sleep } from "../../utils/sleep";
 import { readCertificateFiles } from "../certificateFiles";
-import { isHandedOver } from "../handOver";
+import { isHandedOver, watchHandOvers } from "../handOver";
+import { listen } from "../listen";
 import { stopListening } from "../staleSocket";
+import { guardConnections } from "./guard";
+import type { Sockets } from "./sockets";
 import type { ListenerSettings } from "./webConfig";
 import { WebResponse } from "./webResponse";
+import type { WebServer } from "./webServer";
 
 /**
  * The worker of a cluster stops while others go on to serve: connections that its primary has just handed over, or
@@ -20,7 +24,42 @@ const MIN_INTERVAL_MS = 500;
 
 export type HttpServer = http.Server | https.Server;
 
-export function createListener(
+/** A listener that does not listen yet. */
+export function prepareListener(
+  web: WebServer,
+  settings: ListenerSettings,
+  sockets: Sockets,
+): HttpServer {
+  const handle: http.RequestListener = (req, res) =>
+    web.handleRequest(req, res);
+  const server = createListener(settings, handle);
+  sockets.watch(server, settings.secure);
+  guardConnections(server, settings.secure);
+  watchHandOvers(server, { isBusy: (socket) => web.isBusy(socket) });
+  // whether the client may send its body is decided when the body is wanted
+  server.on("checkContinue", handle);
+  return server;
+}
+
+/** @throws ActionheroError AH_SERVER_START */
+export async function listenOn(
+  web: WebServer,
+  server: HttpServer,
+  settings: ListenerSettings,
+): Promise<void> {
+  const { bindIP, port } = settings;
+  await listen(server, settings, {
+    type: web.type,
+    log: (message, severity) => web.log(message, severity),
+    describe: (error) =>
+      `cannot start web server @ ${bindIP}:${port} => ${error.toString()}`,
+  });
+  server.on("error", (error) =>
+    web.log(`error of the listening socket: ${error.toString()}`, "error"),
+  );
+}
+
+function createListener(
   config: ListenerSettings,
   handler: http.RequestListener,
 ): HttpServer {

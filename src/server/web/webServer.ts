@@ -43,8 +43,13 @@ import { fileAnswerOf, type FileAnswer } from "./fileAnswer";
 import { answerWithFile } from "./files";
 import { redirectToAllowedHost, refuseTarget } from "./hosts";
 import { Intake } from "./intake";
-import { CLUSTER_LINGER_MS, Drain, type HttpServer } from "./listener";
-import { listenOn, prepareListener } from "./listening";
+import {
+  CLUSTER_LINGER_MS,
+  Drain,
+  listenOn,
+  prepareListener,
+  type HttpServer,
+} from "./listener";
 import { Pipelining } from "./pipelining";
 import { isForAction, routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
