@@ -1,5 +1,6 @@
 /** What a worker of a cluster and its primary tell each other. */
 import cluster from "node:cluster";
+import { waitAtMost } from "../utils/promises";
 
 /** The message that process managers wait for. */
 export const READY_MESSAGE = "ready";
@@ -15,15 +16,10 @@ export function announceReady(): void {
  * Before a worker exits: connections that the primary has sent on their way to it, before it knew, are given to another
  * worker. Those of a worker that just exits are answered by nobody, and stay open.
  */
-export function takeLeave(): Promise<void> {
+export async function takeLeave(): Promise<void> {
   const { worker } = cluster;
-  if (!worker?.isConnected()) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, LEAVE_TIMEOUT_MS);
-    worker.once("disconnect", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-    worker.disconnect();
-  });
+  if (!worker?.isConnected()) return;
+  const left = new Promise((resolve) => worker.once("disconnect", resolve));
+  worker.disconnect();
+  await waitAtMost(LEAVE_TIMEOUT_MS, left);
 }

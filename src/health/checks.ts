@@ -1,6 +1,7 @@
 /** The checks of readiness: redis, and those of the project. */
 import { toError } from "../errors";
 import { log } from "../log/log";
+import { within } from "../utils/promises";
 
 export interface CheckOptions {
   /** How long it may take, in ms (default `health.timeout`). */
@@ -100,20 +101,16 @@ function logChange(name: string, error: unknown): void {
 
 /** @returns what went wrong, or undefined */
 async function failureOf(check: Check, timeoutMs: number): Promise<unknown> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    const fail = () =>
-      reject(new Error(`it did not end within ${timeoutMs} ms`));
-    // when this process itself was held up, a result that is there already counts
-    timer = setTimeout(() => setImmediate(fail), timeoutMs);
-  });
   try {
-    const result = await Promise.race([call(check), late]);
+    const result = await within(
+      timeoutMs,
+      call(check),
+      "AH_REDIS_TIMEOUT",
+      () => `it did not end within ${timeoutMs} ms`,
+    );
     return result === false ? new Error("it returned false") : undefined;
   } catch (error) {
     return error ?? new Error("it failed without an error");
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -23,17 +23,21 @@ export function within<T>(
   });
 }
 
-/** Wait for `work`, at most `ms` milliseconds; a late outcome is ignored, an early rejection is thrown. */
+/**
+ * Wait for `work`, at most `ms` milliseconds; a late outcome is ignored, an early rejection is thrown.
+ * @returns whether it ended in time
+ */
 export async function waitAtMost(
   ms: number,
   work: Promise<unknown> | undefined,
-): Promise<void> {
+): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
   });
+  const inTime = Promise.resolve(work).then(() => true);
   try {
-    await Promise.race([work, late]);
+    return await Promise.race([inTime, late]);
   } finally {
     clearTimeout(timer);
   }

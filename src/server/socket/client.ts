@@ -9,6 +9,7 @@ import { parseParamPair } from "../../connection/verbs";
 import { beginContext, isContextOn } from "../../context/context";
 import { HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
+import { waitAtMost } from "../../utils/promises";
 import { ByteShare, OVERLOADED_TEXT } from "../heldBytes";
 import { refuseLength, send, sendFailure, shownFailure } from "./answers";
 import { detached, KeptParams, paramBytes } from "./keptParams";
@@ -515,14 +516,11 @@ export class SocketClient implements OutputOwner {
   }
 
   /** Resolves when nothing runs any more, or after so many ms. */
-  private idle(timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      this.idleCallbacks.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+  private async idle(timeoutMs: number): Promise<void> {
+    const idle = new Promise<void>((resolve) =>
+      this.idleCallbacks.push(resolve),
+    );
+    await waitAtMost(timeoutMs, idle);
   }
 }
 

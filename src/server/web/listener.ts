@@ -2,6 +2,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
+import { waitAtMost } from "../../utils/promises";
 import { sleep } from "../../utils/sleep";
 import { readCertificateFiles } from "../certificateFiles";
 import { isHandedOver, watchHandOvers } from "../handOver";
@@ -125,19 +126,13 @@ export class Drain {
    */
   async finish(timeoutMs: number): Promise<number> {
     const { isBusy } = this.options;
-    let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<"deadline">((resolve) => {
-      timer = setTimeout(() => resolve("deadline"), timeoutMs);
-    });
     const drained = this.idleEnded.then(() => {
       // those that others have taken over, too
       for (const socket of this.sockets())
         if (!isBusy(socket)) socket.destroySoon();
       return this.closed;
     });
-    const outcome = await Promise.race([drained, deadline]);
-    clearTimeout(timer);
-    if (outcome !== "deadline") return 0;
+    if (await waitAtMost(timeoutMs, drained)) return 0;
 
     const left = this.sockets().filter((socket) => !socket.destroyed);
     for (const socket of left) socket.destroy();

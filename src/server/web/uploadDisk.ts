@@ -1,6 +1,7 @@
 /** What all uploads of a process share: bytes on disk, and writes at the same time. */
 import { BodyError } from "./bodyError";
 import { settings } from "../../config/settings";
+import { waitAtMost } from "../../utils/promises";
 
 /** What the system says when it has no room: nothing is wrong with the request or the server. */
 const NO_ROOM = ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"];
@@ -34,13 +35,10 @@ export class UploadDisk {
    */
   async allRemoved(timeoutMs: number): Promise<number> {
     if (this.files.size > 0)
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, timeoutMs);
-        this.onEmpty = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      await waitAtMost(
+        timeoutMs,
+        new Promise<void>((resolve) => (this.onEmpty = resolve)),
+      );
     this.onEmpty = undefined;
     return this.files.size;
   }

@@ -12,7 +12,7 @@ import { serializeError } from "../../config/serializeError";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
-import { isThenable } from "../../utils/promises";
+import { isThenable, waitAtMost } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
 import { isGuarded } from "../csrf";
 import { warnOfEnvelope } from "../envelope";
@@ -314,14 +314,12 @@ export class WebSocketServer extends Server {
   async answered(spark: Spark): Promise<void> {
     const isAnswered = () => !spark.isOpen || !isAnswering(spark);
     if (isAnswered()) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, shutdownTimeLeft());
+    const answered = new Promise<void>((resolve) =>
       this.leaving.set(spark, () => {
-        if (!isAnswered()) return;
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+        if (isAnswered()) resolve();
+      }),
+    );
+    await waitAtMost(shutdownTimeLeft(), answered);
     this.leaving.delete(spark);
   }
 
