@@ -25,7 +25,6 @@ const FIXED_SIGNATURES = [
   "src/server/websocket/webSocketServer.ts",
   "src/staticFile/staticFile.ts",
   "src/task/enqueue.ts",
-  "src/task/resqueLog.ts",
   "src/testing/testServer.ts",
 ];
 
@@ -74,9 +73,6 @@ const UNSAFE = [
   "src/action/report.ts",
   "src/cache/lookUps.ts",
   "src/cache/objects.ts",
-  "src/chat/broadcaster.ts",
-  "src/chat/lifecycle.ts",
-  "src/chat/membership.ts",
   "src/client/connection.ts",
   "src/client/multipart.ts",
   "src/client/socket.ts",
@@ -111,7 +107,6 @@ const UNSAFE = [
   "src/server/web/respond.ts",
   "src/server/web/routeRequest.ts",
   "src/server/websocket/protocol.ts",
-  "src/task/resqueLog.ts",
   "src/task/run.ts",
   "src/task/validateInputs.ts",
   "src/task/validateTask.ts",

@@ -28,7 +28,7 @@ import type {
 export async function broadcast(
   sender: ChatSender | null | undefined,
   room: string,
-  message: any,
+  message: unknown,
 ): Promise<void> {
   const connection = sender ?? {};
   if (!room || message === undefined || message === null)
@@ -38,17 +38,17 @@ export async function broadcast(
 
   const payload = api.chatRoom.generateMessagePayload(
     envelopeOf(message, Date.now(), connection.id || "0", room),
-  );
-  const accepted = await api.chatRoom.runMiddleware(
+  ) as ChatPayload;
+  const accepted = (await api.chatRoom.runMiddleware(
     connection,
     payload.room,
     "onSayReceive",
     payload,
-  );
+  )) as ChatPayload | null | undefined;
   if (accepted === null || accepted === undefined) return;
 
   const envelope = envelopeOf(
-    accepted.message,
+    accepted.message as unknown,
     accepted.sentAt,
     accepted.from,
     accepted.room,
@@ -63,7 +63,7 @@ export async function broadcast(
 }
 
 function envelopeOf(
-  message: any,
+  message: unknown,
   sentAt: number,
   from: string,
   room: string,
@@ -82,9 +82,9 @@ function envelopeOf(
 export function generateMessagePayload(
   envelope: ChatPubSubMessage,
 ): ChatPayload {
-  const { message, sentAt, connection } = envelope;
+  const { sentAt, connection } = envelope;
   return {
-    message,
+    message: envelope.message as unknown,
     room: connection.room,
     from: connection.id,
     context: "user",
@@ -98,7 +98,7 @@ export function incomingMessage(envelope: ChatPubSubMessage): void {
     log("ignored a malformed chat message", "debug", { envelope });
     return;
   }
-  const payload = api.chatRoom.generateMessagePayload(envelope);
+  const payload = api.chatRoom.generateMessagePayload(envelope) as ChatPayload;
   const members = api.chatRoom.index.membersOf(payload.room);
   if (members.size === 0) return;
 
@@ -116,17 +116,17 @@ export function incomingMessage(envelope: ChatPubSubMessage): void {
 /** Hand a payload to one connection, if it is in the room and the `say` middleware lets it through. */
 export async function incomingMessagePerConnection(
   connection: ChatConnection,
-  payload: any,
+  payload: ChatPayload,
 ): Promise<void> {
   const { room } = payload;
   if (!isMember(connection, room)) return;
   try {
-    const own = await api.chatRoom.runMiddleware(
+    const own = (await api.chatRoom.runMiddleware(
       connection,
       room,
       "say",
       payload,
-    );
+    )) as object | null | undefined;
     if (own === null || own === undefined) return;
     if (!isMember(connection, room)) return; // it may have left while the middleware ran
     // the one that all members get, unless this one's differs: it is encoded once for all
@@ -139,7 +139,7 @@ export async function incomingMessagePerConnection(
   }
 }
 
-function deliver(connection: ChatConnection, payload: any): void {
+function deliver(connection: ChatConnection, payload: ChatPayload): void {
   if (isMember(connection, payload.room)) send(connection, payload);
 }
 
@@ -171,12 +171,11 @@ function report(error: unknown): void {
 }
 
 /** Only values that cannot have been changed inside count as the same. */
-function isSame(own: Record<string, unknown>, shared: object): boolean {
-  const keys = Object.keys(shared);
-  if (Object.keys(own).length !== keys.length) return false;
-  return keys.every((key) => {
-    const value = own[key];
+function isSame(own: object, shared: object): boolean {
+  const entries = Object.entries(shared) as [string, unknown][];
+  if (Object.keys(own).length !== entries.length) return false;
+  return entries.every(([key, value]) => {
     const isFixed = typeof value !== "object" || value === null;
-    return isFixed && value === (shared as Record<string, unknown>)[key];
+    return isFixed && value === (own as Record<string, unknown>)[key];
   });
 }

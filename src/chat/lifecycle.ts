@@ -19,7 +19,7 @@ import {
   forEachRoom,
   KEYS,
 } from "./roomStore";
-import type { ChatRoomApi } from "./types";
+import type { ChatPubSubMessage, ChatRoomApi } from "./types";
 
 export function createChatRoomApi(): ChatRoomApi {
   const { addMember, removeMember, roomStatus } = chatRoom;
@@ -44,7 +44,7 @@ export function createChatRoomApi(): ChatRoomApi {
 
 /** Take messages from now on, and make the rooms of `config.general.startingChatRooms`. */
 export async function openChat(): Promise<void> {
-  api.redis.subscriptionHandlers.chat = (message) =>
+  api.redis.subscriptionHandlers.chat = (message: ChatPubSubMessage) =>
     api.chatRoom.incomingMessage(message);
   await openPresence();
 }

@@ -18,6 +18,9 @@ const NETWORK = /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND/;
 /** Unknown classes that are told of: producers can make up any number. */
 const MOST_UNKNOWN = 100;
 
+/** What `success` tells beside the worker and the queue; the duration is in ms. */
+type Success = [job: ParsedJob, result: unknown, duration: number];
+
 export function logQueue(queue: Queue): void {
   queue.on("error", (error) =>
     log(String(error), "error", "[api.resque.queue]"),
@@ -33,8 +36,8 @@ export function logScheduler(scheduler: Scheduler): void {
     log("This node is now the Resque scheduler leader", "notice"),
   );
   const outages = nodeLog().follow(scheduler, "scheduler");
-  scheduler.on("error", (error) => {
-    if (!outages.has(error as Error))
+  scheduler.on("error", (error: Error) => {
+    if (!outages.has(error))
       log(String(error), "error", "[api.resque.scheduler]");
   });
   scheduler.on("workingTimestamp", (timestamp: string) =>
@@ -71,71 +74,87 @@ export function logMultiWorker(multiWorker: MultiWorker): void {
   ) => {
     const level = levelOf("workerLogging", event) ?? "info";
     if (!willLog(level)) return;
-    multiWorker.on(event, (...args) => {
+    multiWorker.on(event, (...args: unknown[]) => {
       const [message, data] = lineOf(...args);
       log(message, level, data);
     });
   };
 
-  follow("start", (workerId) => ["[ worker ] started", { workerId }]);
-  follow("end", (workerId) => ["[ worker ] ended", { workerId }]);
-  follow("pause", (workerId) => ["[ worker ] paused", { workerId }]);
-  follow("poll", (workerId, queue) => [
+  follow("start", (workerId: number) => ["[ worker ] started", { workerId }]);
+  follow("end", (workerId: number) => ["[ worker ] ended", { workerId }]);
+  follow("pause", (workerId: number) => ["[ worker ] paused", { workerId }]);
+  follow("poll", (workerId: number, queue: string) => [
     `[ worker ] polling ${queue}`,
     { workerId },
   ]);
-  follow("cleaning_worker", (workerId, worker, pid) => [
+  follow("cleaning_worker", (workerId: number, worker: string, pid: string) => [
     `[ worker ] cleaning old worker ${worker}, (${pid})`,
     { workerId },
   ]);
-  follow("job", (workerId, queue, job: ParsedJob) => [
+  follow("job", (workerId: number, queue: string, job: ParsedJob) => [
     `[ worker ] working job ${queue}`,
     { workerId, ...jobFields(job, queue) },
   ]);
-  follow("reEnqueue", (workerId, queue, job: ParsedJob, plugin) => [
-    "[ worker ] reEnqueue task",
-    { workerId, plugin: JSON.stringify(plugin), class: job.class, queue },
-  ]);
+  follow(
+    "reEnqueue",
+    (workerId: number, queue: string, job: ParsedJob, plugin: unknown) => [
+      "[ worker ] reEnqueue task",
+      { workerId, plugin: JSON.stringify(plugin), class: job.class, queue },
+    ],
+  );
   logRetries(multiWorker);
-  follow("success", (workerId, queue, job: ParsedJob, result, duration) => [
-    "[ worker ] task success",
-    {
-      workerId,
-      ...jobFields(job, queue),
-      result: redactForLogging(result),
-      duration,
-    },
-  ]);
-  follow("multiWorkerAction", (verb, delay) => [
+  follow("success", (workerId: number, queue: string, ...more: Success) => {
+    const [job, result, duration] = more;
+    return [
+      "[ worker ] task success",
+      {
+        workerId,
+        ...jobFields(job, queue),
+        result: redactForLogging(result),
+        duration,
+      },
+    ];
+  });
+  follow("multiWorkerAction", (verb: string, delay: number) => [
     `[ multiworker ] checked for worker status: ${verb} (event loop delay: ${delay}ms)`,
     {},
   ]);
-  multiWorker.on("failure", (workerId, queue, job, failure) =>
-    api.exceptionHandlers.task(toError(failure), queue, job, workerId),
+  multiWorker.on(
+    "failure",
+    (workerId: number, queue: string, job: ParsedJob, failure: unknown) =>
+      api.exceptionHandlers.task(toError(failure), queue, job, workerId),
   );
   const outages = nodeLog().follow(multiWorker, "workers");
-  multiWorker.on("error", (error, workerId, queue, job) => {
-    if (!outages.has(error as Error))
-      api.exceptionHandlers.task(toError(error), queue, job, workerId);
-  });
-  multiWorker.on("fenced", (workerId, queue, job: ParsedJob | null) =>
-    log(
-      "[ worker ] was silent for too long and taken for dead: its job was given to another, its result is dropped",
-      "warning",
-      { workerId, queue, class: job?.class },
-    ),
+  multiWorker.on(
+    "error",
+    (error: Error, workerId: number, queue: string, job?: ParsedJob) => {
+      if (!outages.has(error))
+        api.exceptionHandlers.task(error, queue, job, workerId);
+    },
+  );
+  multiWorker.on(
+    "fenced",
+    (workerId: number, queue: string, job: ParsedJob | null) =>
+      log(
+        "[ worker ] was silent for too long and taken for dead: its job was given to another, its result is dropped",
+        "warning",
+        { workerId, queue, class: job?.class },
+      ),
   );
   const unknown = new Set<string>();
-  multiWorker.on("unknown", (workerId, queue, job: ParsedJob) => {
-    if (unknown.has(job.class) || unknown.size === MOST_UNKNOWN) return;
-    unknown.add(job.class);
-    log(
-      `[ worker ] this process has no task ${job.class}: its jobs wait for one that has it`,
-      "warning",
-      { workerId, queue },
-    );
-  });
-  multiWorker.on("overlap", (workerId, queue, job: ParsedJob) =>
+  multiWorker.on(
+    "unknown",
+    (workerId: number, queue: string, job: ParsedJob) => {
+      if (unknown.has(job.class) || unknown.size === MOST_UNKNOWN) return;
+      unknown.add(job.class);
+      log(
+        `[ worker ] this process has no task ${job.class}: its jobs wait for one that has it`,
+        "warning",
+        { workerId, queue },
+      );
+    },
+  );
+  multiWorker.on("overlap", (workerId: number, queue: string, job: ParsedJob) =>
     log(
       `[ worker ] attempt ${job.attempt} of the task ${job.class} starts while an earlier one, whose timeout is over, still runs`,
       "warning",
@@ -148,13 +167,13 @@ export function logMultiWorker(multiWorker: MultiWorker): void {
       ...countsOf(jobs),
     }),
   );
-  multiWorker.on("silent", (id) =>
+  multiWorker.on("silent", (id: string) =>
     log(
       `[ worker ] the process ${id} is connected but gives no sign`,
       "notice",
     ),
   );
-  multiWorker.on("reaped", (id, jobs: readonly Returned[]) =>
+  multiWorker.on("reaped", (id: string, jobs: readonly Returned[]) =>
     log(
       `[ worker ] cleaned up after the dead process ${id}`,
       "warning",
@@ -174,7 +193,7 @@ function logRetries(multiWorker: MultiWorker): void {
   const severity = levelOf("workerLogging", "retry") ?? "warning";
   multiWorker.on(
     "reEnqueue",
-    (workerId, queue, job: ParsedJob, info: RetryInfo) => {
+    (workerId: number, queue: string, job: ParsedJob, info: RetryInfo) => {
       const { attempt, attempts, delay, err } = info;
       // those of plugins have the line above
       if (attempts === undefined || !willLog(severity)) return;
@@ -253,7 +272,7 @@ function jobFields(job: ParsedJob, queue = job.queue) {
 /** Jobs of other producers may have any arguments; a log line must not fail for them. */
 function argsText({ args }: ParsedJob): string {
   const inputs = args[0] as unknown;
-  const shown =
+  const shown: unknown =
     typeof inputs === "object" && inputs !== null && !Array.isArray(inputs)
       ? filterObjectForLogging(inputs)
       : inputs;
