@@ -15,7 +15,7 @@ import { refuseLength, send, sendFailure, shownFailure } from "./answers";
 import { detached, KeptParams, paramBytes } from "./keptParams";
 import { legacyFields } from "./legacyReplies";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
-import { Output, type OutputLimits, type OutputOwner } from "./output";
+import { Output } from "./output";
 import {
   errorReply,
   foreignProtocol,
@@ -50,7 +50,7 @@ interface Asked {
   bytes: number;
 }
 
-export class SocketClient implements OutputOwner {
+export class SocketClient {
   connection?: Connection;
   /** When it last sent something, in ms since the epoch. */
   lastSeen = Date.now();
@@ -106,19 +106,13 @@ export class SocketClient implements OutputOwner {
     );
   }
 
-  limits(): OutputLimits {
-    const { maxBufferedBytes, sendTimeout } = settings().socket;
-    return {
-      maxBufferedBytes,
-      sendTimeout,
-    };
-  }
-
+  /** The client does not keep up: its requests are left unread until it does. */
   onBlocked(isBlocked: boolean): void {
     this.isBlocked = isBlocked;
     this.proceed();
   }
 
+  /** The client was cut. */
   onCut(reason: string): void {
     this.logCut(`cut a client that does not read: ${reason}`);
   }

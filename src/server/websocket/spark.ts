@@ -7,6 +7,7 @@ import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
 import { encodeOnce } from "../../chat/payload";
 import { ByteShare, FREE_BYTES, OVERLOADED_TEXT } from "../heldBytes";
+import { HIGH_WATER_BYTES, Outbox } from "../outbox";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
 
@@ -35,10 +36,6 @@ const TRY_AGAIN_LATER = 1013;
 
 /** Messages that are worked on before reading waits for them. */
 const MAX_PENDING = 64;
-
-/** Bytes that wait to be read by the client before its next requests are. */
-const HIGH_WATER_BYTES = 1024 * 1024;
-const DRAIN_CHECK_MS = 100;
 
 /** Shorter messages are not counted: how many of them wait is limited. */
 const SMALL_BYTES = 1024;
@@ -85,6 +82,56 @@ class Sequence {
   }
 }
 
+/** The frames of a client; with compression, `ws` has a queue of its own below. */
+class FrameOutbox extends Outbox<Buffer> {
+  /** A file, which may be as long as all that may wait, is among what waits to be read. */
+  private hasFileQueued = false;
+
+  constructor(private readonly spark: Spark) {
+    super(spark.socket);
+  }
+
+  /** A file was sent: the answers after it are no reason to cut a client that is still reading it. */
+  noteFile(): void {
+    this.hasFileQueued = true;
+  }
+
+  protected override get isOpen(): boolean {
+    return this.spark.isOpen;
+  }
+
+  protected override get unsentBytes(): number {
+    return this.spark.ws.bufferedAmount;
+  }
+
+  protected override join(frames: Buffer[], bytes: number): Buffer {
+    return Buffer.concat(frames, bytes);
+  }
+
+  protected override limit(waiting: number): number {
+    const { maxBufferedBytes } = this.spark.owner;
+    if (waiting <= HIGH_WATER_BYTES) this.hasFileQueued = false;
+    return this.hasFileQueued ? 2 * maxBufferedBytes : maxBufferedBytes;
+  }
+
+  protected override timeout(): number {
+    return this.spark.owner.stalledMs;
+  }
+
+  protected override onBehind(isBehind: boolean): void {
+    if (isBehind) this.spark.pause();
+    else this.spark.resume();
+  }
+
+  protected override onOverflow(bytes: number): void {
+    this.spark.cut({ code: 1008, reason: `${bytes} bytes wait unread` });
+  }
+
+  protected override onStalled(): void {
+    this.spark.terminate();
+  }
+}
+
 export class Spark extends EventEmitter {
   readonly owner: Clients;
   readonly ws: SparkSocket;
@@ -104,10 +151,7 @@ export class Spark extends EventEmitter {
   private readonly url: string;
   readonly isCompressed: boolean;
   private ownId: string | undefined = undefined;
-  private queue: Buffer[] = [];
-  private queuedBytes = 0;
-  /** A file, which may be as long as all that may wait, is among what waits to be read. */
-  private hasFileQueued = false;
+  private readonly outbox: FrameOutbox;
   /** Messages that came before there was a connection. */
   private early: [text: string, bytes: number][] | undefined = undefined;
   /** Messages that are worked on, and the part of one that has come. */
@@ -119,7 +163,6 @@ export class Spark extends EventEmitter {
   private countedBytes = 0;
   private pending = 0;
   private isPaused = false;
-  private isWaiting = false;
   private readonly rate = new RateWindow();
 
   constructor(
@@ -136,6 +179,7 @@ export class Spark extends EventEmitter {
     this.socket = req.socket;
     this.address = address;
     this.isCompressed = ws.extensions !== "";
+    this.outbox = new FrameOutbox(this);
     ws.attach(this);
   }
 
@@ -171,7 +215,7 @@ export class Spark extends EventEmitter {
 
   /** Bytes that the operating system has not taken yet. */
   get bufferedBytes(): number {
-    return this.queuedBytes + this.ws.bufferedAmount;
+    return this.outbox.bufferedBytes;
   }
 
   get bytesRead(): number {
@@ -180,7 +224,7 @@ export class Spark extends EventEmitter {
 
   /** Whether nothing is read from it because it does not read; then its socket watches over it, and sees each byte. */
   get isBehind(): boolean {
-    return this.isWaiting;
+    return this.outbox.isBehind;
   }
 
   /**
@@ -206,49 +250,23 @@ export class Spark extends EventEmitter {
 
   /** Send a frame that is made already, to a client without compression. */
   writeFrame(frame: Buffer): void {
-    if (!this.hasRoom()) return;
-    // frames of one tick are one write: that is what costs
-    if (this.queue.length === 0) process.nextTick(flush, this);
-    this.queue.push(frame);
-    this.queuedBytes += frame.length;
+    if (this.isOpen) this.outbox.send(frame);
   }
 
-  /** A file was sent: the answers after it are no reason to cut a client that is still reading it. */
+  /** A file was sent, which counts less than what else waits. */
   noteFile(): void {
-    this.hasFileQueued = true;
+    this.outbox.noteFile();
   }
 
   /** The compressor works on its own time, and keeps the order. */
   private sendText(text: string): void {
-    if (this.hasRoom()) this.ws.send(text);
-  }
-
-  /** Whether more may be sent; a client that is far behind is not read from, and at some point cut. */
-  private hasRoom(): boolean {
-    if (!this.isOpen) return false;
-    const waiting = this.bufferedBytes;
-    const limit = this.owner.maxBufferedBytes;
-    if (waiting <= HIGH_WATER_BYTES) this.hasFileQueued = false;
-    if (limit > 0 && waiting > (this.hasFileQueued ? 2 * limit : limit)) {
-      this.cut({ code: 1008, reason: `${waiting} bytes wait unread` });
-      return false;
-    }
-    if (waiting > HIGH_WATER_BYTES && !this.isPaused) {
-      this.pause();
-      this.resume(); // when it has drained
-    }
-    return true;
+    if (!this.isOpen || !this.outbox.hasRoom()) return;
+    this.ws.send(text);
+    this.outbox.noteWrite();
   }
 
   flush(): void {
-    const { queue, queuedBytes } = this;
-    if (queue.length === 0) return;
-    this.queue = [];
-    this.queuedBytes = 0;
-    if (!this.isOpen) return;
-    this.socket.write(
-      queue.length === 1 ? queue[0]! : Buffer.concat(queue, queuedBytes),
-    );
+    this.outbox.flush();
   }
 
   /**
@@ -284,8 +302,7 @@ export class Spark extends EventEmitter {
   /** Close it because of something that it did. */
   cut(why: CloseReason): void {
     if (!this.isOpen) return;
-    this.queue = [];
-    this.queuedBytes = 0;
+    this.outbox.discard();
     this.close(why);
     this.ws.discardInput();
     this.owner.onCut(this, why);
@@ -314,21 +331,8 @@ export class Spark extends EventEmitter {
   }
 
   /** Resolves when the client has taken what waits for it, or is gone. */
-  async drained(): Promise<void> {
-    while (this.isOpen && this.bufferedBytes > HIGH_WATER_BYTES) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          clearTimeout(timer);
-          this.socket.off("drain", done);
-          this.socket.off("close", done);
-          resolve();
-        };
-        this.socket.on("drain", done);
-        this.socket.on("close", done);
-        // compressed messages wait before the socket, which knows nothing of them
-        const timer = setTimeout(done, DRAIN_CHECK_MS).unref();
-      });
-    }
+  drained(): Promise<void> {
+    return this.outbox.drained();
   }
 
   /** Bytes have come, and the messages that they complete have been received: the rest is kept for the next one. */
@@ -398,29 +402,17 @@ export class Spark extends EventEmitter {
     return true;
   }
 
-  private pause(): void {
+  pause(): void {
     this.isPaused = true;
     this.ws.pause();
   }
 
-  private resume(): void {
-    if (!this.isPaused || this.early || this.pending >= MAX_PENDING) return;
-    if (this.isOpen && this.bufferedBytes > HIGH_WATER_BYTES) {
-      if (!this.isWaiting) void this.waitUntilDrained();
-      return;
-    }
+  /** Read again, unless something else is in the way. */
+  resume(): void {
+    const isBusy = this.pending >= MAX_PENDING;
+    if (!this.isPaused || this.early || isBusy || this.isBehind) return;
     this.isPaused = false;
     this.ws.resume();
-  }
-
-  private async waitUntilDrained(): Promise<void> {
-    const onStalled = () => this.terminate();
-    this.isWaiting = true;
-    this.socket.setTimeout(this.owner.stalledMs, onStalled);
-    await this.drained();
-    this.socket.setTimeout(0, onStalled);
-    this.isWaiting = false;
-    this.resume();
   }
 }
 
@@ -429,10 +421,6 @@ const FRAME = "websocket frame";
 
 function encodeFrame(value: object): Buffer {
   return textFrame(encode(value));
-}
-
-function flush(spark: Spark): void {
-  spark.flush();
 }
 
 /** The websocket with a place for its spark, so that listeners need no closure per client. */

@@ -1,0 +1,151 @@
+/** What goes to a client that stays connected: everything of a tick in one write, and never more than it reads. */
+import type { Socket } from "node:net";
+
+/** While more bytes than this wait for a client, its next requests are not read. */
+export const HIGH_WATER_BYTES = 1024 * 1024;
+
+/** How often a client that is behind is looked at, in ms: a compressor before the socket tells nobody that it is done. */
+const CHECK_MS = 100;
+
+export abstract class Outbox<Chunk extends string | Buffer> {
+  /** More than the high-water mark waits; until it does not, the socket is watched for progress. */
+  isBehind = false;
+  private chunks: Chunk[] = [];
+  private queuedBytes = 0;
+  private isWatched = false;
+
+  constructor(protected readonly socket: Socket) {}
+
+  /** One chunk of several. */
+  protected abstract join(chunks: Chunk[], bytes: number): Chunk;
+  /**
+   * How many bytes may wait; 0 for any number.
+   * @param waiting how many do
+   */
+  protected abstract limit(waiting: number): number;
+  /** How long the client may read nothing while it is behind, in ms; 0 for ever. */
+  protected abstract timeout(): number;
+  /** The client's requests are not to be read (true), or to be read again. */
+  protected abstract onBehind(isBehind: boolean): void;
+  /** More waits than may, and what was queued has been discarded: cut the client. */
+  protected abstract onOverflow(bytes: number): void;
+  /** The client has read nothing for too long: cut it. */
+  protected abstract onStalled(): void;
+
+  /** Whether something can be written. */
+  protected get isOpen(): boolean {
+    return this.socket.writable;
+  }
+
+  /** Whether what is queued has to wait for something else that is being written. */
+  protected get isHeld(): boolean {
+    return false;
+  }
+
+  /** Bytes that were written, and that the operating system has not taken. */
+  protected get unsentBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Bytes that were queued or written, and that the operating system has not taken. */
+  get bufferedBytes(): number {
+    return this.queuedBytes + this.unsentBytes;
+  }
+
+  /** Send a chunk, together with all others of this tick. */
+  send(chunk: Chunk): void {
+    if (!this.hasRoom()) return;
+    // after the microtasks of this tick: what ends together is answered by one write, which is what costs
+    if (this.chunks.length === 0) process.nextTick(flush, this);
+    this.chunks.push(chunk);
+    this.queuedBytes += chunk.length;
+  }
+
+  /** Whether more may be sent; what waits already counts, since a single answer may be longer than the limit. */
+  hasRoom(): boolean {
+    const waiting = this.bufferedBytes;
+    const limit = this.limit(waiting);
+    if (!(limit > 0 && waiting > limit)) return true;
+    this.discard();
+    this.onOverflow(waiting);
+    return false;
+  }
+
+  /** Write what is queued. */
+  flush(): void {
+    if (this.isHeld) return;
+    const data = this.take();
+    if (data !== undefined && this.isOpen) this.write(data);
+  }
+
+  /** Forget what is queued. */
+  discard(): void {
+    this.chunks = [];
+    this.queuedBytes = 0;
+  }
+
+  /** Look whether the client is behind now: after a write that it does not know of. */
+  noteWrite(): void {
+    if (!this.isBehind && this.unsentBytes > HIGH_WATER_BYTES)
+      void this.waitUntilDrained();
+  }
+
+  /** Resolves when the client has taken what waits for it, down to the high-water mark, or is gone. */
+  async drained(): Promise<void> {
+    const { socket } = this;
+    while (this.isOpen && this.bufferedBytes > HIGH_WATER_BYTES) {
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          clearTimeout(timer);
+          socket.off("drain", done);
+          socket.off("close", done);
+          resolve();
+        };
+        socket.on("drain", done);
+        socket.on("close", done);
+        const timer = setTimeout(done, CHECK_MS).unref();
+      });
+    }
+  }
+
+  /** What is queued, for the caller to send. */
+  protected take(): Chunk | undefined {
+    const { chunks, queuedBytes } = this;
+    if (chunks.length === 0) return undefined;
+    this.discard();
+    return chunks.length === 1 ? chunks[0] : this.join(chunks, queuedBytes);
+  }
+
+  protected write(data: string | Buffer): void {
+    if (!this.socket.write(data)) this.noteWrite();
+  }
+
+  /**
+   * Cut the client when it takes no byte for so many ms (0: no more). Node's timeout of a socket starts anew whenever it
+   * takes some.
+   */
+  protected watchProgress(timeoutMs: number): void {
+    const { socket } = this;
+    socket.setTimeout(timeoutMs);
+    if (this.isWatched) return;
+    this.isWatched = true;
+    socket.on("timeout", () => {
+      if (this.unsentBytes > 0) this.onStalled();
+    });
+  }
+
+  private async waitUntilDrained(): Promise<void> {
+    this.isBehind = true;
+    this.onBehind(true);
+    this.watchProgress(this.timeout());
+    await this.drained();
+    // a rest that is still on its way is watched on
+    if (this.unsentBytes === 0) this.socket.setTimeout(0);
+    this.isBehind = false;
+    this.onBehind(false);
+  }
+}
+
+function flush(outbox: Outbox<string | Buffer>): void {
+  outbox.flush();
+}
