@@ -2,6 +2,7 @@
 import { settings } from "../config/settings";
 import type { CorsOptions } from "../config/settingTypes";
 import { ActionheroError } from "../errors";
+import { remembered } from "../utils/remembered";
 import { compileOrigins, isEverybody } from "./origins";
 
 /** A rule that is ready to be applied. */
@@ -19,20 +20,16 @@ export interface Cors {
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 const MAX_AGE_SECONDS = 600;
 
-let compiled: { options: CorsOptions | undefined; cors: Cors | undefined } = {
-  options: undefined,
-  cors: undefined,
-};
+const corsOf = remembered(
+  (options: CorsOptions | undefined) => options && compile(options),
+);
 
 /**
  * The rule of `web.cors`, compiled once for each value; undefined when it is not set.
  * @throws ActionheroError AH_CONFIG for every origin with credentials
  */
 export function currentCors(): Cors | undefined {
-  const options = settings().web.cors;
-  if (compiled.options !== options)
-    compiled = { options, cors: options && compile(options) };
-  return compiled.cors;
+  return corsOf(settings().web.cors);
 }
 
 function compile({

@@ -13,6 +13,12 @@ import {
 import type { IncomingMessage } from "node:http";
 import type { FingerprintOptions } from "../config/settingTypes";
 import { settings } from "../config/settings";
+import {
+  isUnchanged,
+  remembered,
+  snapshotOf,
+  type Snapshot,
+} from "../utils/remembered";
 import { schemeOf } from "./proxies";
 
 export interface Identity {
@@ -162,35 +168,28 @@ function paramValue(
   return new URLSearchParams(url.slice(mark)).getAll(name).find(accepts);
 }
 
-let headerName = { cookieKey: "", name: "" };
-
 /** Put together once: a text has to become a name before a property can be looked up by it. */
-function headerNameOf(cookieKey: string): string {
-  if (headerName.cookieKey !== cookieKey)
-    headerName = { cookieKey, name: `x-${cookieKey.toLowerCase()}` };
-  return headerName.name;
-}
+const headerNameOf = remembered(
+  (cookieKey: string) => `x-${cookieKey.toLowerCase()}`,
+);
 
 function isUsable(value: string): boolean {
   return value.length <= MAX_LENGTH && /^[\x21-\x7e]+$/.test(value);
 }
 
 interface Signer {
-  token: string;
   key: KeyObject;
   /** Ids that were checked lately: clients send theirs with every request. */
   verified: Set<string>;
 }
 
-let signer: Signer | undefined;
+const signerOf = remembered((token: string): Signer => {
+  const key = createSecretKey(Buffer.from(token));
+  return { key, verified: new Set() };
+});
 
 function currentSigner(): Signer {
-  const token = String(settings().general.serverToken ?? "");
-  if (signer?.token !== token) {
-    const key = createSecretKey(Buffer.from(token));
-    signer = { token, key, verified: new Set() };
-  }
-  return signer;
+  return signerOf(String(settings().general.serverToken ?? ""));
 }
 
 /** Whether a node with this token has made an id. */
@@ -242,9 +241,7 @@ function hashOfTraits(req: IncomingMessage): string {
 
 /** The attributes with the expiry of one second: dates are told to the second, so they are built once in it. */
 interface Attributes {
-  settings: object;
-  /** Names and values in turn, to notice a change in place. */
-  values: unknown[];
+  settings: Snapshot;
   isSecure: boolean;
   until: number;
   text: string;
@@ -262,10 +259,9 @@ function attributesOf(
   const isSecure = schemeOf(req) === "https";
   if (
     built === undefined ||
-    built.settings !== settings ||
     built.isSecure !== isSecure ||
     now >= built.until ||
-    hasChanged(built)
+    !isUnchanged(built.settings, settings)
   )
     built = buildAttributes(settings, isSecure, now);
   return built.text;
@@ -288,15 +284,5 @@ function buildAttributes(
     else text += `${name}=${value as string};`;
   }
   const until = now - (now % 1000) + 1000;
-  return { settings, values: entries.flat(), isSecure, until, text };
-}
-
-function hasChanged({ settings, values }: Attributes): boolean {
-  let i = 0;
-  for (const name in settings) {
-    if (values[i++] !== name) return true;
-    if (values[i++] !== (settings as Record<string, unknown>)[name])
-      return true;
-  }
-  return i !== values.length;
+  return { settings: snapshotOf(settings), isSecure, until, text };
 }

@@ -8,6 +8,7 @@ import { settings } from "../config/settings";
 import type { TrustProxy, Trusts } from "../config/settingTypes";
 import { ActionheroError } from "../errors";
 import { parseHeadersForClientAddress } from "../utils/parseHeadersForClientAddress";
+import { remembered } from "../utils/remembered";
 
 /** Names of networks that proxies are often in. */
 const NAMED_NETWORKS: Record<string, readonly string[]> = {
@@ -25,20 +26,14 @@ const LOCAL = "127.0.0.1";
 const WRONG =
   "web.trustProxy must be false, a number of hops, networks such as 10.0.0.0/8, or a function";
 
-let compiled: { setting: TrustProxy; trusts: Trusts | undefined } = {
-  setting: undefined,
-  trusts: undefined,
-};
+const trustsOf = remembered(compile);
 
 /**
  * The rule of the setting, compiled once for each value; undefined where version 29's rules hold.
  * @throws ActionheroError AH_CONFIG for a setting that is none of the kinds
  */
 export function trustedProxies(): Trusts | undefined {
-  const setting = settings().web.trustProxy;
-  if (compiled.setting !== setting)
-    compiled = { setting, trusts: compile(setting) };
-  return compiled.trusts;
+  return trustsOf(settings().web.trustProxy);
 }
 
 /** Whether what is connected to a socket is a trusted proxy. */

@@ -1,6 +1,7 @@
 /** What a body is, by the essence of its `Content-Type` (RFC 9110 section 8.3) and not by what else the header says. */
 import { TextDecoder } from "node:util";
 import { essenceOf } from "../../input/mediaType";
+import { remembered } from "../../utils/remembered";
 import { BodyError } from "./bodyError";
 
 export type BodyKind = "json" | "form" | "multipart" | "file" | "other";
@@ -23,13 +24,8 @@ const KINDS: Record<string, BodyKind> = {
 
 const UTF8 = ["utf-8", "utf8", "us-ascii", "ascii"];
 
-let last: { header: string; parsed: ContentType } | undefined;
-
-export function parseContentType(header: string): ContentType {
-  // most clients of a server send the same
-  if (last?.header !== header) last = { header, parsed: parse(header) };
-  return last.parsed;
-}
+/** Most clients of a server send the same. */
+export const parseContentType = remembered(parse);
 
 /** The text of a body. A byte order mark is left out. @throws BodyError 415 for an unknown charset */
 export function decodeText(bytes: Buffer, charset: string | undefined): string {

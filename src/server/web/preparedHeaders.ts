@@ -1,4 +1,5 @@
 /** The default headers, ready to be written: built once, and again when one of their settings changed. */
+import { isUnchanged, snapshotOf, type Snapshot } from "../../utils/remembered";
 import type { Cors } from "../cors";
 import {
   addRequestId,
@@ -9,12 +10,6 @@ import {
   type HeaderPolicy,
   type HeaderSettings,
 } from "./headers";
-
-/** The record of a setting, with its names and values in turn, to notice a change in place. */
-interface Snapshot {
-  record: Record<string, unknown> | undefined;
-  values: unknown[];
-}
 
 interface Prepared {
   nosniff: boolean | undefined;
@@ -63,10 +58,7 @@ function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
   return (prepared[slot] = {
     nosniff,
     cors: policy?.cors,
-    sources: [httpHeaders, headers, tlsHeaders].map((record) => ({
-      record,
-      values: Object.entries(record ?? {}).flat(),
-    })),
+    sources: [httpHeaders, headers, tlsHeaders].map(snapshotOf),
     alone: flat,
     besideCookie,
   });
@@ -85,17 +77,4 @@ function isCurrent(
     isUnchanged(security!, policy?.security?.headers) &&
     isUnchanged(tls!, policy?.security?.tlsHeaders)
   );
-}
-
-/** Configurations are changed in place, by tests above all. */
-function isUnchanged(
-  { record, values }: Snapshot,
-  now: Record<string, unknown> | undefined,
-): boolean {
-  if (record !== now) return false;
-  let i = 0;
-  for (const name in now) {
-    if (values[i++] !== name || values[i++] !== now[name]) return false;
-  }
-  return i === values.length;
 }
