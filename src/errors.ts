@@ -177,6 +177,15 @@ export function toError(thrown: unknown): Error {
   });
 }
 
+/** An error with what caused it, for logs. */
+export function errorText(thrown: unknown): string {
+  const error = toError(thrown);
+  const { cause } = error;
+  // what is no error is the cause of the one that was made of it
+  if (cause === undefined || cause === thrown) return error.toString();
+  return `${error.toString()} (${toError(cause).message})`;
+}
+
 /** What a file failed with while it was loaded: reports of the error name the file. */
 export function loadFailure(thrown: unknown, file: string): Error {
   const error = toError(thrown) as Error & { data?: object };

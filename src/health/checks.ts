@@ -1,5 +1,5 @@
 /** The checks of readiness: redis, and those of the project. */
-import { toError } from "../errors";
+import { errorText } from "../errors";
 import { log } from "../log/log";
 import { within } from "../utils/promises";
 
@@ -94,7 +94,7 @@ function logChange(name: string, error: unknown): void {
   if (error === undefined)
     return log(`the health check \`${name}\` passes again`, "notice");
   log(
-    `the health check \`${name}\` fails: ${toError(error).toString()}`,
+    `the health check \`${name}\` fails: ${errorText(error)}`,
     "error",
   );
 }

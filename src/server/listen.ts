@@ -1,7 +1,7 @@
 /** Gets a listener to listen where a server's configuration says: a port, or a unix socket. */
 import * as fs from "node:fs";
 import type { Server as NetServer } from "node:net";
-import { ActionheroError, toError } from "../errors";
+import { ActionheroError, errorText, toError } from "../errors";
 import { ownSocketFile, removeStaleSocket } from "./staleSocket";
 
 /** The settings of a server that say where it listens. */
@@ -43,7 +43,7 @@ export async function listen(
       const error = toError(thrown);
       if (attempt >= attempts) throw startFailure(type, describe(error), error);
       log(
-        `cannot boot ${type} server; trying again [${error.toString()}]`,
+        `cannot boot ${type} server; trying again [${errorText(error)}]`,
         "error",
       );
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -86,7 +86,7 @@ async function freePath(
     return isFree;
   } catch (error) {
     log(
-      `cannot remove stale socket @ ${socketPath}: ${toError(error).toString()}`,
+      `cannot remove stale socket @ ${socketPath}: ${errorText(error)}`,
       "error",
     );
     return false;

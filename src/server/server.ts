@@ -7,6 +7,7 @@ import { wasAnswered, type FailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
 import { continueContext, isContextOn, joinContext } from "../context/context";
+import { errorText } from "../errors";
 import type { TextParams } from "../input/field";
 import { isThenable } from "../utils/promises";
 import { shownToClients } from "../log/exposure";
@@ -184,7 +185,7 @@ export abstract class Server extends EventEmitter {
     return api.chatRoom
       .addMember(connection.id, room)
       .catch((error: unknown) =>
-        this.log(`cannot join ${room}: ${String(error)}`, "error"),
+        this.log(`cannot join ${room}: ${errorText(error)}`, "error"),
       )
       .then(() => this.announce(connection));
   }
@@ -232,12 +233,12 @@ export abstract class Server extends EventEmitter {
     if (method !== "sendFile" || connection.destroyed) return;
     const shown = shownToClients(error);
     if (shown.id !== undefined)
-      this.log(`a file was not sent: ${String(error)}`, "error", {
+      this.log(`a file was not sent: ${errorText(error)}`, "error", {
         errorId: shown.id,
       });
     const reply = { context: "response", error: shown.error };
     this.sendMessage(connection, reply, messageId).catch((failure: unknown) =>
-      this.log(`cannot send an error: ${String(failure)}`, "error"),
+      this.log(`cannot send an error: ${errorText(failure)}`, "error"),
     );
   }
 
@@ -297,7 +298,7 @@ export abstract class Server extends EventEmitter {
     const { welcomeMessage: welcome, defaultChatRoom } = settings().general;
     const room = connection.rooms.find((name) => name === defaultChatRoom);
     const complain = (error: unknown) =>
-      this.log(`cannot send welcome message: ${String(error)}`, "error");
+      this.log(`cannot send welcome message: ${errorText(error)}`, "error");
     try {
       const sent: unknown = this.sendMessage(
         connection,

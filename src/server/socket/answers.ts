@@ -4,7 +4,7 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { encodeOnce } from "../../chat/payload";
 import { wordedError } from "../../config/errorMessage";
-import { httpFactsOf, toError } from "../../errors";
+import { errorText, httpFactsOf, toError } from "../../errors";
 import { clientErrorLevel } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged } from "../../log/refusals";
@@ -73,7 +73,7 @@ export function sendFailure(
   messageId: MessageId | undefined,
 ): void {
   client.server.log(
-    `cannot answer a request: ${toError(error).toString()}`,
+    `cannot answer a request: ${errorText(error)}`,
     "error",
   );
   if (messageId === undefined) return;
@@ -92,7 +92,7 @@ export function sendRefusal(client: SocketClient, error: unknown): void {
 export function shownFailure(client: SocketClient, thrown: unknown): unknown {
   const { error, id } = shownToClients(thrown);
   if (id !== undefined)
-    client.server.log(`a verb failed: ${String(thrown)}`, "error", {
+    client.server.log(`a verb failed: ${errorText(thrown)}`, "error", {
       errorId: id,
     });
   return error;

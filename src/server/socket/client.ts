@@ -7,7 +7,7 @@ import { answerFields } from "../../connection/roomVerbs";
 import { joinTextParams } from "../../connection/textParams";
 import { parseParamPair } from "../../connection/verbs";
 import { beginContext, isContextOn } from "../../context/context";
-import { HttpError } from "../../errors";
+import { errorText, HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
 import { waitAtMost } from "../../utils/promises";
 import { ByteShare, OVERLOADED_TEXT } from "../heldBytes";
@@ -159,7 +159,7 @@ export class SocketClient {
     this.isGone = true;
     this.releaseWhenDone();
     this.connection?.destroy().catch((error: unknown) => {
-      this.server.log(`cannot end a connection: ${String(error)}`, "error");
+      this.server.log(`cannot end a connection: ${errorText(error)}`, "error");
     });
   }
 
@@ -257,7 +257,7 @@ export class SocketClient {
       this.fireWhenIdle();
     };
     effect.then(next, (error: unknown) => {
-      this.server.log(`cannot answer a request: ${String(error)}`, "error");
+      this.server.log(`cannot answer a request: ${errorText(error)}`, "error");
       next();
     });
   }

@@ -9,7 +9,7 @@ import type { SocketServerOptions } from "../../config/settingTypes";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
-import { ActionheroError, toError } from "../../errors";
+import { ActionheroError, errorText, toError } from "../../errors";
 import { isThenable } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
 import { clientErrorLevel, levelOf } from "../../log/clientErrors";
@@ -100,7 +100,7 @@ export class SocketServer extends Server {
     this.listener = listener;
     this.server = listener.server;
     listener.server.on("error", (error) =>
-      this.log(`error of the listening socket: ${error.toString()}`, "error"),
+      this.log(`error of the listening socket: ${errorText(error)}`, "error"),
     );
     if (settings().socket.secure) process.on("SIGHUP", this.onHangUp);
     this.upkeep.start();
@@ -304,7 +304,7 @@ export class SocketServer extends Server {
       (error: unknown) => {
         this.logCut(
           socket,
-          `cannot open a connection: ${toError(error).toString()}`,
+          `cannot open a connection: ${errorText(error)}`,
           levelOf(error),
         );
         client.output.end(GOODBYE);
@@ -337,7 +337,7 @@ export class SocketServer extends Server {
     if (client.output.hasEnded) return; // it has left already
     const what =
       error.syscall === "write" ? "socket write error" : "socket error";
-    const message = `${what}: ${error.toString()}`;
+    const message = `${what}: ${errorText(error)}`;
     this.logCut(client.socket, message, clientErrorLevel());
   }
 

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
 import { serializeError } from "../../config/serializeError";
-import { httpFactsOf, StatusError, toError } from "../../errors";
+import { errorText, httpFactsOf, StatusError, toError } from "../../errors";
 import { isClientError, levelOf } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
@@ -58,7 +58,7 @@ export async function prepareFailure(
   } else if (isClientError(error)) {
     logRefusal(server, request.req, error, REFUSED_REQUEST);
   } else {
-    server.log(`cannot answer a request: ${describe(error)}`, "error", facts);
+    server.log(`cannot answer a request: ${errorText(error)}`, "error", facts);
     // one of them may be what is wrong
     request.responseHeaders = request.responseHeaders.filter(isValidPair);
     request.responseHeaders.push(["Content-Type", JSON_TYPE]);
@@ -145,17 +145,10 @@ function logRefusal(
   const { type } = server;
   const client = { type, source: socket, to: socket.remoteAddress };
   if (isRefusalLogged(client, refusal))
-    server.log(`${refusal.message}: ${describe(error)}`, refusal.level);
+    server.log(`${refusal.message}: ${errorText(error)}`, refusal.level);
 }
 
 /** An attempt to write the head has left its own, or the project has set one that cannot be written. */
 function forgetStatusMessage(res: ServerResponse): void {
   res.statusMessage = "";
-}
-
-/** An error with what caused it, for logs. */
-export function describe(error: unknown): string {
-  const { cause } = toError(error);
-  const because = cause === undefined ? "" : ` (${toError(cause).message})`;
-  return `${toError(error).toString()}${because}`;
 }

@@ -2,6 +2,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
+import { errorText } from "../../errors";
 import { waitAtMost } from "../../utils/promises";
 import { sleep } from "../../utils/sleep";
 import { readCertificateFiles } from "../certificateFiles";
@@ -53,10 +54,10 @@ export async function listenOn(
     type: web.type,
     log: (message, severity) => web.log(message, severity),
     describe: (error) =>
-      `cannot start web server @ ${bindIP}:${port} => ${error.toString()}`,
+      `cannot start web server @ ${bindIP}:${port} => ${errorText(error)}`,
   });
   server.on("error", (error) =>
-    web.log(`error of the listening socket: ${error.toString()}`, "error"),
+    web.log(`error of the listening socket: ${errorText(error)}`, "error"),
   );
 }
 

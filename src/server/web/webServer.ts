@@ -12,7 +12,7 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
 import type { Connection } from "../../connection/connection";
 import { beginContext, isContextOn } from "../../context/context";
-import { ActionheroError, type StatusError } from "../../errors";
+import { ActionheroError, errorText, type StatusError } from "../../errors";
 import type { TextParams } from "../../input/field";
 import { isThenable } from "../../utils/promises";
 import type { HealthApi } from "../../health/health";
@@ -34,7 +34,6 @@ import { customMethods } from "./customMethods";
 import {
   answerPlainly,
   answerRefused,
-  describe,
   prepareFailure,
   refuseWhileBooting,
 } from "./failure";
@@ -450,7 +449,7 @@ export class WebServer extends Server {
     if (!connection || connection.pendingActions === 0) request.held?.release();
     if (connection && !connection.destroyed)
       connection.destroy().catch((error: unknown) => {
-        this.log(`cannot end a connection: ${describe(error)}`, "error");
+        this.log(`cannot end a connection: ${errorText(error)}`, "error");
       });
   }
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { api } from "../../api";
 import { settings } from "../../config/settings";
 import { endWithin, type Connection } from "../../connection/connection";
+import { errorText } from "../../errors";
 import { isThenable } from "../../utils/promises";
 import { levelOf } from "../../log/clientErrors";
 import { isCutLogged } from "../../log/refusals";
@@ -146,7 +147,7 @@ export class Clients {
     void connection
       .destroy()
       .catch((error: unknown) =>
-        this.host.log(`cannot end a connection: ${String(error)}`, "error"),
+        this.host.log(`cannot end a connection: ${errorText(error)}`, "error"),
       )
       .then(() => this.leaving.delete(connection));
   }
@@ -187,7 +188,7 @@ export class Clients {
     const fail = (error: unknown) => {
       const level = levelOf(error);
       if (isCutLogged(this.host.type, spark.socket, level))
-        this.host.log(`cannot make a connection: ${String(error)}`, level);
+        this.host.log(`cannot make a connection: ${errorText(error)}`, level);
       return undefined;
     };
     try {

@@ -4,6 +4,7 @@ import { admitFile, admitVerb } from "../../action/admission";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { beginContext, isContextOn } from "../../context/context";
+import { errorText } from "../../errors";
 import { shownToClients } from "../../log/exposure";
 import { verbFailure, verbSuccess, wordsOf, type Request } from "./protocol";
 import type { Spark } from "./spark";
@@ -59,7 +60,7 @@ function runAction(
   connection.error = null;
   connection.response = {};
   return server.processAction(connection).catch((error: unknown) => {
-    server.log(`an action's answer failed: ${String(error)}`, "error");
+    server.log(`an action's answer failed: ${errorText(error)}`, "error");
     fail(server, connection, messageId);
   });
 }
@@ -93,7 +94,7 @@ function sendFile(
       await spark.drained();
       if (spark.isOpen) await serveFile(server, asOfNow);
     } catch (error) {
-      server.log(`sending a file failed: ${String(error)}`, "error", { file });
+      server.log(`sending a file failed: ${errorText(error)}`, "error", { file });
       fail(server, connection, messageId);
     }
     spark.unsentFiles--;
@@ -134,7 +135,7 @@ function runVerb(
     try {
       await answerVerb(client, request, messageId);
     } catch (error) {
-      server.log(`the answer of a verb failed: ${String(error)}`, "error");
+      server.log(`the answer of a verb failed: ${errorText(error)}`, "error");
       fail(server, connection, messageId);
     }
     done(server, spark);
@@ -166,7 +167,7 @@ async function answerVerb(
 function shownFailure(server: WebSocketServer, thrown: unknown): unknown {
   const { error, id } = shownToClients(thrown);
   if (id !== undefined)
-    server.log(`a verb failed: ${String(thrown)}`, "error", { errorId: id });
+    server.log(`a verb failed: ${errorText(thrown)}`, "error", { errorId: id });
   return error;
 }
 

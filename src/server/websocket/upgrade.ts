@@ -15,6 +15,7 @@ import type {
 } from "../../config/settingTypes";
 import {
   ActionheroError,
+  errorText,
   httpFactsOf,
   toError,
   type HttpErrorHeaders,
@@ -279,7 +280,7 @@ function refuseFailed(socket: Duplex, thrown: unknown, host: WebSocketServer) {
   const { status, headers } = httpFactsOf(error);
   if (id === undefined)
     return refuseUnauthorized(socket, { message, statusCode: status }, headers);
-  host.log(`the authorization failed: ${String(thrown)}`, "error", {
+  host.log(`the authorization failed: ${errorText(thrown)}`, "error", {
     errorId: id,
     stack: (thrown as Error | null)?.stack,
   });

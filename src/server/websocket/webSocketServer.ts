@@ -11,7 +11,7 @@ import type { PrimusOptions } from "../../config/settingTypes";
 import { serializeError } from "../../config/serializeError";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
-import { ActionheroError, toError } from "../../errors";
+import { ActionheroError, errorText, toError } from "../../errors";
 import { isThenable, waitAtMost } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
 import { isGuarded } from "../csrf";
@@ -339,7 +339,7 @@ export class WebSocketServer extends Server {
     if (data.toRender === false) return this.afterWork(spark);
     this.sendAnswer(data)
       .catch((error: unknown) => {
-        this.log(`cannot send a response: ${String(error)}`, "error");
+        this.log(`cannot send a response: ${errorText(error)}`, "error");
         const reply = { error: "the response cannot be sent" };
         return this.sendMessage(connection, reply, messageId);
       })
