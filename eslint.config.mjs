@@ -98,7 +98,6 @@ const UNSAFE = [
   "src/server/web/apiSchemas.ts",
   "src/server/web/asyncapi.ts",
   "src/server/web/fileAnswer.ts",
-  "src/server/web/fileRequests.ts",
   "src/server/web/headers.ts",
   "src/server/web/methods.ts",
   "src/server/web/openapi.ts",

@@ -194,3 +194,16 @@ function addNetwork(list: BlockList, name: string): void {
     throw new ActionheroError("AH_CONFIG", `${WRONG}; not ${name}`);
   list.addSubnet(address, Math.trunc(prefix), version === 4 ? "ipv4" : "ipv6");
 }
+
+/**
+ * Whether a request came by an allowed name.
+ * @param allowed `web.allowedRequestHosts`; none: all are
+ */
+export function isAllowedHost(
+  req: IncomingMessage,
+  allowed: readonly string[] | undefined,
+): boolean {
+  if (!allowed || allowed.length === 0) return true;
+  const requested = `${schemeOf(req)}://${hostOf(req)}`.toLowerCase();
+  return allowed.some((host) => host.toLowerCase() === requested);
+}

@@ -10,7 +10,7 @@ import { ActionProcessor } from "../../src/action/actionProcessor";
 import { reduceParams } from "../../src/input/field";
 import { matchURL } from "../../src/route/matchUrl";
 import { identify } from "../../src/server/identity";
-import { isAllowedHost } from "../../src/server/requestHost";
+import { isAllowedHost } from "../../src/server/proxies";
 import { parseJsonRequest } from "../../src/server/jsonRequest";
 import { LineDecoder } from "../../src/server/socket/lineDecoder";
 import { parseRequest } from "../../src/server/socket/protocol";

@@ -1,6 +1,6 @@
 /** Answers requests that name no target or host clearly, or a host that is not allowed. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isAllowedHost } from "../requestHost";
+import { isAllowedHost } from "../proxies";
 import type { TargetFault } from "../requestTarget";
 import { respondUnread } from "./discard";
 import { JSON_TYPE, setPolicyHeaders } from "./headers";

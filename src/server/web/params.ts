@@ -1,7 +1,9 @@
 /** Fills `connection.params` from what came with a request: query, files, fields; later ones win. */
 import type { Connection } from "../../connection/connection";
+import type { TextParams } from "../../input/field";
 import { BodyError } from "./bodyError";
 import { readBody, type FileIntake, type ParsedBody } from "./body";
+import { parseContentType } from "./contentType";
 import { countPairs, parseQuery, type Query } from "./query";
 import type { WebRequest } from "./webRequest";
 
@@ -71,4 +73,26 @@ function isList(source: Query): boolean {
   if (Array.isArray(source)) return true;
   if (!Object.hasOwn(source, "0")) return false;
   return Object.keys(source).every((key, index) => key === String(index));
+}
+
+const ALL: TextParams = { has: () => true };
+
+/** Which params of a request came as text: all but those of a JSON body, unless the path names them. */
+export function textParamsOf({ rawConnection }: Connection): TextParams {
+  const request = rawConnection as WebRequest;
+  const { req, params, routed } = request;
+  const body: unknown = params.body;
+  const type = req.headers["content-type"];
+  if (typeof body !== "object" || body === null || type === undefined)
+    return ALL;
+  if (parseContentType(type).kind !== "json") return ALL;
+  // a list is the param `payload`
+  if (Array.isArray(body)) return without("payload");
+  return {
+    has: (name) => !Object.hasOwn(body, name) || Object.hasOwn(routed, name),
+  };
+}
+
+function without(typed: string): TextParams {
+  return { has: (name) => name !== typed };
 }

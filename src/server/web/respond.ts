@@ -12,7 +12,6 @@ import { originalOf } from "../../log/exposure";
 import { isActiveType } from "./activeTypes";
 import { JSON_TYPE, NOSNIFF, valueOf } from "./headers";
 import { callbackOf, padJsonp } from "./jsonp";
-import { addLegacyEnvelope } from "./legacyEnvelope";
 import type { ErrorReason } from "../../config/settingTypes";
 import { settings, type WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
@@ -301,4 +300,18 @@ function asBody(response: unknown, config: WebSettings): string | Buffer {
 /** @throws TypeError for what JSON cannot hold: circles, BigInt */
 export function stringify(value: unknown, { padding }: WebSettings): string {
   return jsonForClients(value, padding);
+}
+
+/** What version 3 added to every answer, misspelt as it was (`web.legacyEnvelope`), to a response that is ours to change. */
+function addLegacyEnvelope(
+  response: Record<string, unknown>,
+  requester: RequesterInformation,
+): void {
+  const { remoteIP, RequestsRemaining, receivedParams } = requester;
+  response.requestorInformation = {
+    remoteAddress: remoteIP,
+    RequestsRemaining, // left out by JSON when nobody counts
+    recievedParams: receivedParams,
+  };
+  response.error ??= "OK";
 }

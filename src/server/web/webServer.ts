@@ -49,12 +49,12 @@ import {
   prepareListener,
   type HttpServer,
 } from "./listener";
+import { textParamsOf } from "./params";
 import { Pipelining } from "./pipelining";
 import { isForAction, routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
-import { textParamsOf } from "./textParams";
 import { UploadDisk } from "./uploadDisk";
 import { removeLeftovers, uploadFolder } from "./uploads";
 import { checkPrefixes, httpsListener, httpListener } from "./webConfig";

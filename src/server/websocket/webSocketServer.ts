@@ -17,7 +17,7 @@ import { messageForClients } from "../../log/clientJson";
 import { isGuarded } from "../csrf";
 import { warnOfEnvelope } from "../envelope";
 import { identifyUpgrade, type Identity } from "../identity";
-import { isAllowedHost } from "../requestHost";
+import { isAllowedHost } from "../proxies";
 import { Server } from "../server";
 import { Clients } from "./clients";
 import {
