@@ -6,6 +6,7 @@ import {
   isRouteMethod,
   requestMethods,
 } from "../../route/httpMethods";
+import type { RouteType } from "../../route/types";
 import type { WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 
@@ -63,7 +64,7 @@ function acceptedMethods(
 ): string[] {
   const routed: readonly string[] = api.routes.methodsFor(pathParts);
   const name = nameIn(named, pathParts, config);
-  const action = matchedRoute?.action ?? name;
+  const action = (matchedRoute as RouteType | undefined)?.action ?? name;
   return requestMethods.filter((verb) => {
     const isRouted =
       routed.includes(verb) ||

@@ -7,6 +7,7 @@ import { settings } from "../../config/settings";
 import { HttpError } from "../../errors";
 import type { Connection } from "../../connection/connection";
 import { isMethodAccepted } from "../../route/httpMethods";
+import type { RouteType } from "../../route/types";
 import type { Server } from "../server";
 import { hasBody } from "./body";
 import { answerPreflight, refuseForged } from "./crossOrigin";
@@ -165,10 +166,10 @@ function applyRoute(
   { params, matchedRoute }: Connection,
   routed: ConnectionParams,
 ): void {
-  for (const name of Object.keys(routed)) {
-    const isDefault =
-      name === "apiVersion" && routed.apiVersion === matchedRoute?.apiVersion;
-    if (!isDefault || !params.apiVersion) params[name] = routed[name];
+  const { apiVersion } = (matchedRoute ?? {}) as Partial<RouteType>;
+  for (const [name, value] of Object.entries(routed) as [string, unknown][]) {
+    const isDefault = name === "apiVersion" && value === apiVersion;
+    if (!isDefault || !params.apiVersion) params[name] = value;
   }
 }
 

@@ -86,7 +86,7 @@ function word(value: unknown): string {
 }
 
 /** What is sent: the fields of version 29, in its order. */
-export type Message = { [field: string]: any };
+export type Message = { [field: string]: unknown };
 
 /**
  * The message as it is sent, with `context` and `messageId`; a message for many members of a room has all it needs and
@@ -95,9 +95,7 @@ export type Message = { [field: string]: any };
 export function completed(message: Message, messageId: unknown): Message {
   const { context, error } = message;
   if (context && context !== "response" && !error) return message;
-  const own: Message =
-    typeof message.toJSON === "function" ? message.toJSON() : message;
-  const copy: Message = { ...own };
+  const copy: Message = { ...(ownForm(message) as Message) };
   if (!copy.context) copy.context = "response";
   if (copy.context === "response" && !copy.messageId)
     copy.messageId = messageId;
@@ -113,11 +111,18 @@ export function answering(
   messageId: unknown,
   isError: boolean,
 ): Message {
-  const given = response as Partial<Message> | null | undefined;
-  const isOwn = typeof given?.toJSON === "function" && !Buffer.isBuffer(given);
-  const answer = asObject(isOwn ? given.toJSON() : given, isError);
+  const given = Buffer.isBuffer(response) ? response : ownForm(response);
+  const answer = asObject(given, isError);
   if (!("messageId" in answer) && !("context" in answer)) return answer;
   return { ...answer, messageId };
+}
+
+/** What an object says that JSON is made of. */
+function ownForm(value: unknown): unknown {
+  const { toJSON } = (value ?? {}) as { toJSON?: unknown };
+  return typeof toJSON === "function"
+    ? (toJSON as () => unknown).call(value)
+    : value;
 }
 
 /** A response that is no object: the client needs one, to know what it answers. */
@@ -128,7 +133,7 @@ function asObject(response: unknown, isError: boolean): Message {
     !Array.isArray(response) &&
     !Buffer.isBuffer(response)
   )
-    return response;
+    return response as Message;
   return isError ? { error: response } : { data: response };
 }
 
