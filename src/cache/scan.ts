@@ -34,7 +34,7 @@ export async function getKeys(
   const found = new Set(keysAry);
   await Promise.all(
     keyHolders(client()).map((node) =>
-      collect(node, pattern, count, cursor, found),
+      collect(node, { pattern, count, start: String(cursor) }, found),
     ),
   );
   return [...found];
@@ -42,12 +42,14 @@ export async function getKeys(
 
 async function collect(
   node: Redis,
-  pattern: string,
-  count: number,
-  start: number | string,
+  {
+    pattern,
+    count,
+    start,
+  }: { pattern: string; count: number; start: string },
   found: Set<string>,
 ): Promise<void> {
-  let cursor = String(start);
+  let cursor = start;
   do {
     const [next, keys] = await node.scan(
       cursor,

@@ -42,9 +42,7 @@ function classText(value: unknown): string {
 
 /** The entry of the failed list; the job's own text stands in it unchanged. */
 export function failedEntry(
-  worker: string,
-  queue: string,
-  raw: string,
+  { worker, queue, raw }: { worker: string; queue: string; raw: string },
   error: Error,
   attempts: number,
 ): string {

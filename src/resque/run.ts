@@ -84,7 +84,11 @@ async function performJob(view: JobView): Promise<Outcome> {
 
 function failureOf(view: JobView, error: Error): Outcome {
   const { name, queue, raw, job } = view;
-  const entry = failedEntry(name, queue, raw, error, job.attempt ?? 1);
+  const entry = failedEntry(
+    { worker: name, queue, raw },
+    error,
+    job.attempt ?? 1,
+  );
   return { kind: "failure", entry };
 }
 

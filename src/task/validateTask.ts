@@ -19,9 +19,9 @@ export function validateTask(task: Task): void {
     throw new Error(`task \`${name}\` has no run method`);
   checkCron(task, of);
   checkRetry(task, of);
-  checkNumber(task.timeout, "timeout", of, 1, LONGEST_TIMER_MS);
-  checkNumber(task.concurrency, "concurrency", of, 1, MOST_CONCURRENT);
-  checkNumber(task.maxFailed, "maxFailed", of, 0, Infinity);
+  checkNumber(task.timeout, "timeout", of, [1, LONGEST_TIMER_MS]);
+  checkNumber(task.concurrency, "concurrency", of, [1, MOST_CONCURRENT]);
+  checkNumber(task.maxFailed, "maxFailed", of, [0, Infinity]);
   if (task.priority !== undefined && !Number.isFinite(task.priority))
     throw new Error(`priority must be a number ${of}`);
   if (!["leave", "wait", undefined].includes(task.afterTimeout))
@@ -45,17 +45,17 @@ function checkCron({ cron, timeZone, frequency }: Task, of: string): void {
 
 function checkRetry({ retry }: Task, of: string): void {
   if (retry === undefined) return;
-  checkNumber(retry.attempts ?? 0, "retry.attempts", of, 1, Infinity);
-  checkNumber(retry.delay, "retry.delay", of, 0, Infinity);
-  checkNumber(retry.maxDelay, "retry.maxDelay", of, 0, Infinity);
+  checkNumber(retry.attempts ?? 0, "retry.attempts", of, [1, Infinity]);
+  checkNumber(retry.delay, "retry.delay", of, [0, Infinity]);
+  checkNumber(retry.maxDelay, "retry.maxDelay", of, [0, Infinity]);
   if (typeof retry.jitter !== "boolean")
-    checkNumber(retry.jitter, "retry.jitter", of, 0, 1);
+    checkNumber(retry.jitter, "retry.jitter", of, [0, 1]);
   const { backoff } = retry;
   const isList =
     Array.isArray(backoff) &&
     backoff.length > 0 &&
     backoff.every((ms) => Number.isFinite(ms) && ms >= 0);
-  if (!isList && !["exponential", "fixed", undefined].includes(backoff as any))
+  if (!isList && !["exponential", "fixed", undefined].includes(backoff as string))
     throw new Error(
       `retry.backoff must be "exponential", "fixed" or a list of ms ${of}`,
     );
@@ -65,8 +65,7 @@ function checkNumber(
   value: number | undefined,
   property: string,
   of: string,
-  least: number,
-  most: number,
+  [least, most]: [least: number, most: number],
 ): void {
   if (value === undefined) return;
   const isWhole = Number.isInteger(value) || property === "retry.jitter";
