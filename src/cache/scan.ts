@@ -42,11 +42,7 @@ export async function getKeys(
 
 async function collect(
   node: Redis,
-  {
-    pattern,
-    count,
-    start,
-  }: { pattern: string; count: number; start: string },
+  { pattern, count, start }: { pattern: string; count: number; start: string },
   found: Set<string>,
 ): Promise<void> {
   let cursor = start;

@@ -93,10 +93,7 @@ export class Checks {
 function logChange(name: string, error: unknown): void {
   if (error === undefined)
     return log(`the health check \`${name}\` passes again`, "notice");
-  log(
-    `the health check \`${name}\` fails: ${errorText(error)}`,
-    "error",
-  );
+  log(`the health check \`${name}\` fails: ${errorText(error)}`, "error");
 }
 
 /** @returns what went wrong, or undefined */

@@ -55,7 +55,10 @@ function checkRetry({ retry }: Task, of: string): void {
     Array.isArray(backoff) &&
     backoff.length > 0 &&
     backoff.every((ms) => Number.isFinite(ms) && ms >= 0);
-  if (!isList && !["exponential", "fixed", undefined].includes(backoff as string))
+  if (
+    !isList &&
+    !["exponential", "fixed", undefined].includes(backoff as string)
+  )
     throw new Error(
       `retry.backoff must be "exponential", "fixed" or a list of ms ${of}`,
     );

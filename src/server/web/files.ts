@@ -75,8 +75,7 @@ export async function answerWithFile(
   if (verdict === "fresh") return answerNotModified(request, file);
   if (verdict === "failed") return answerFailed(request, file);
   const range = rangeFor(request, file, encoding, validators);
-  if (range === "unsatisfiable")
-    return answerUnsatisfiable(request, file);
+  if (range === "unsatisfiable") return answerUnsatisfiable(request, file);
   const delivery = { encoding, range };
   if (file.content)
     return answerFromMemory(request, file, file.content, delivery);
@@ -292,8 +291,7 @@ function refuseFileRequest(
   if (!config.strictHttp || target.mode !== "file") return undefined;
   const isRead = method === "GET" || method === "HEAD";
   const route = connection?.matchedRoute as RouteType | undefined;
-  if (!isRead && route?.dir === undefined)
-    return refuseMethod(request);
+  if (!isRead && route?.dir === undefined) return refuseMethod(request);
   if (isRead && isIndex && !target.pathname.endsWith("/"))
     return redirectToFolder(request);
   return undefined;

@@ -94,7 +94,9 @@ function sendFile(
       await spark.drained();
       if (spark.isOpen) await serveFile(server, asOfNow);
     } catch (error) {
-      server.log(`sending a file failed: ${errorText(error)}`, "error", { file });
+      server.log(`sending a file failed: ${errorText(error)}`, "error", {
+        file,
+      });
       fail(server, connection, messageId);
     }
     spark.unsentFiles--;

@@ -31,7 +31,7 @@ import { Heartbeat } from "./heartbeat";
 import { mayUseCookie } from "./origin";
 import { browserLibrary, nodeClientClass } from "./plainRequests";
 import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
-import { answering, completed } from "./protocol";
+import { answering, completed, type Message } from "./protocol";
 import { Shutdown } from "./shutdown";
 import {
   refusalOf,
@@ -186,7 +186,7 @@ export class WebSocketServer extends Server {
       spark.write(message);
       return;
     }
-    const outgoing = completed(message, messageId);
+    const outgoing = completed(message as Message, messageId);
     if (outgoing.error) {
       const shown = serializeError("websocket", outgoing.error);
       outgoing.error = isThenable(shown) ? await shown : shown;
