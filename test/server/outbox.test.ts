@@ -61,7 +61,9 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  const closed = [socket, peer].map((one) => one.closed || once(one, "close"));
+  const closed = [socket, peer]
+    .filter((one) => !one.closed)
+    .map((one) => once(one, "close"));
   socket.destroy();
   peer.destroy();
   await Promise.all(closed);
