@@ -29,6 +29,8 @@ function duration(ms) {
 // all that a server says which hides how it is built (general.introspection)
 function showHealth(status) {
   element("figures").hidden = true;
+  for (const link of document.querySelectorAll("a[href$='swagger.html']"))
+    link.hidden = true; // the API is not described either
   setState(status === "healthy", status);
 }
 

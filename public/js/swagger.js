@@ -187,6 +187,7 @@ async function load() {
     const response = await fetch("/api/swagger");
     const document_ = await response.json();
     if (response.status === 404) {
+      element("filter").parentElement.hidden = true;
       element("description").textContent = document_.error;
       return;
     }

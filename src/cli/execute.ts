@@ -1,5 +1,6 @@
 /** Runs one command: in a project that is loaded or started first, if it wants that, and ends the process after it. */
 import type { Process } from "../boot/process";
+import { explanationOf, wasExplained } from "../environment/bootErrors";
 import { findProjectRoot } from "../environment/paths";
 import { detectTypescript } from "../environment/typescript";
 import { toError } from "../errors";
@@ -27,8 +28,9 @@ export async function execute(
     const result = await command.run({ params });
     if (result === false) return; // the command goes on in the background
     await stopWithin(app, STOP_LIMIT_MS);
-  } catch (error) {
-    console.error(toError(error).toString());
+  } catch (thrown) {
+    const error = toError(thrown);
+    if (!wasExplained(error)) console.error(explanationOf(error));
     await stopWithin(app, STOP_LIMIT_MS).catch(() => undefined); // the first error is the one to show
     process.exit(1);
   }

@@ -3,6 +3,7 @@ import * as path from "node:path";
 import { Command, Option } from "commander";
 import { requireNode } from "../environment/nodeVersion";
 import { FRAMEWORK_FLAGS } from "../environment/argv";
+import { explanationOf } from "../environment/bootErrors";
 import { defaultsRoot } from "../environment/paths";
 import { toError } from "../errors";
 import { CLI } from "./cli";
@@ -43,7 +44,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
     requireNode();
     loadProjectEnv(); // before anything reads the environment
     const state = inspectProject();
-    if (state.broken) console.error(state.problem!.toString());
+    if (state.broken) console.error(explanationOf(state.problem!));
     const program = buildProgram(state);
     const names = program.commands.map((command) => command.name());
     const words = joinSpacedName(argv.slice(2), names);
@@ -207,6 +208,6 @@ function printExample(instance: CLI): void {
 }
 
 function refuse(state: ProjectState): never {
-  if (!state.broken) console.error(state.problem!.toString()); // a broken one was shown at the start
+  if (!state.broken) console.error(explanationOf(state.problem!)); // a broken one was shown at the start
   process.exit(1);
 }

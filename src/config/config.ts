@@ -1,5 +1,6 @@
 /** The live configuration and the live facts about this process. */
 import { flagValues } from "../environment/argv";
+import { explainable } from "../environment/bootErrors";
 import { readEnv } from "../environment/env";
 import { readId } from "../environment/id";
 import { findProjectRoot } from "../environment/paths";
@@ -87,10 +88,12 @@ function parseOverrides(source: string): Record<string, unknown> {
   try {
     return JSON.parse(source) as Record<string, unknown>;
   } catch (error) {
-    throw new ActionheroError(
-      "AH_CONFIG",
-      `could not parse ACTIONHERO_CONFIG_OVERRIDES: ${toError(error).toString()}`,
-      { cause: error },
+    throw explainable(
+      new ActionheroError(
+        "AH_CONFIG",
+        `could not parse ACTIONHERO_CONFIG_OVERRIDES: ${toError(error).toString()}`,
+        { cause: error },
+      ),
     );
   }
 }

@@ -1,5 +1,6 @@
 /** Builds the configuration from its files: DEFAULT and environment blocks, retries, the second pass, routes. */
-import { ActionheroError, toError } from "../errors";
+import { explainable } from "../environment/bootErrors";
+import { ActionheroError, loadFailure, toError } from "../errors";
 import { arrayUnique } from "../utils/arrayUnique";
 import { hashMerge } from "../utils/hashMerge";
 import { listSourceFiles } from "../utils/listSourceFiles";
@@ -99,11 +100,25 @@ function loadError(failures: Map<string, Error>): Error {
   const stacks = [...failures.values()]
     .map((error) => error.stack)
     .join("\n\n");
-  return new ActionheroError(
-    "AH_CONFIG",
-    `Unable to load configurations, errors: ${JSON.stringify(errors)}`,
-    { cause: stacks },
+  return explainable(
+    new ActionheroError(
+      "AH_CONFIG",
+      `Unable to load configurations, errors: ${JSON.stringify(errors)}`,
+      { cause: stacks },
+    ),
+    loadFailure(...likeliest(failures)),
   );
+}
+
+/** Node's error, and that of tsx. */
+const UNREADABLE = ["SyntaxError", "TransformError"];
+
+/** The others may have failed for want of the file that cannot even be read. */
+function likeliest(failures: Map<string, Error>): [Error, string] {
+  const all = [...failures];
+  const unreadable = all.find(([, { name }]) => UNREADABLE.includes(name));
+  const [file, error] = unreadable ?? all[0]!;
+  return [error, file];
 }
 
 function applyFile(config: Config, file: string): Config {

@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { flagValues } from "../environment/argv";
+import { explainable } from "../environment/bootErrors";
 import { defaultsRoot, packageRoot } from "../environment/paths";
 import { ActionheroError } from "../errors";
 
@@ -63,9 +64,11 @@ export function namedConfigDirectories(projectRoot: string): string[] {
   ];
   const missing = named.find(({ dir }) => !isFolder(dir));
   if (missing) {
-    throw new ActionheroError(
-      "AH_CONFIG",
-      `the config directory ${missing.dir} does not exist (named by ${missing.source})`,
+    throw explainable(
+      new ActionheroError(
+        "AH_CONFIG",
+        `the config directory ${missing.dir} does not exist (named by ${missing.source})`,
+      ),
     );
   }
   return named.map(({ dir }) => dir);

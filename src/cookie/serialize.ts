@@ -82,9 +82,14 @@ function checkPrefix(name: string, { path, domain, isSecure }: Scope): void {
     );
 }
 
-function attribute(name: string, value: string): string {
-  if (NOT_IN_ATTRIBUTES.test(value) || value.length > MAX_ATTRIBUTE_BYTES)
-    throw new TypeError(`the ${name} of a cookie cannot be ${value}`);
+/** @param value null, say, from JavaScript */
+function attribute(name: string, value: unknown): string {
+  if (
+    typeof value !== "string" ||
+    NOT_IN_ATTRIBUTES.test(value) ||
+    value.length > MAX_ATTRIBUTE_BYTES
+  )
+    throw new TypeError(`the ${name} of a cookie cannot be ${String(value)}`);
   return value;
 }
 

@@ -1,9 +1,15 @@
 /** Where errors are reported: a list of reporters, the console's first. */
 import { api } from "../api";
 import { settings } from "../config/settings";
-import { explainBootError } from "./bootErrors";
+import {
+  explainBootError,
+  markExplained,
+  wantsStacks,
+  wasExplained,
+} from "../environment/bootErrors";
 import { escapeControls, escapeFields } from "./escape";
 import { log, loggers, type ActionheroLogLevel } from "./log";
+import { isCommandRunning } from "./sinks";
 
 /** Called with every error that the framework catches. */
 export type ExceptionReporter = (
@@ -100,6 +106,7 @@ export function reportError(
   reported.add(error);
   const handlers = api.exceptionHandlers as ExceptionHandlerAPI | undefined;
   if (handlers) handlers.report(error, type, name, {}, severity);
+  else if (isExplaining(type)) explain(error);
   else console.error(error);
 }
 
@@ -115,11 +122,7 @@ const consoleReporter: ExceptionReporter = (
   severity,
 ) => {
   if (type === "action") return;
-  if (type === "initializer" && isExplaining()) {
-    for (const line of explainBootError(error))
-      log(escapeControls(line), severity);
-    return;
-  }
+  if (isExplaining(type)) return explain(error);
   const data = ((error as { data?: object } | null)?.data ?? {}) as Record<
     string,
     unknown
@@ -139,12 +142,23 @@ const consoleReporter: ExceptionReporter = (
 };
 
 /** With `general.explainBootErrors`; the stack is for those who debug. */
-function isExplaining(): boolean {
+function isExplaining(type: string): boolean {
   return (
+    type === "initializer" &&
     settings().general.explainBootErrors &&
-    process.env.LOG_LEVEL !== "debug" &&
-    loggers.length > 0
+    !wantsStacks()
   );
+}
+
+/** Once: an action that does not load is reported by what loads it, and again as what ended the boot. */
+function explain(error: NodeJS.ErrnoException): void {
+  if (wasExplained(error)) return;
+  markExplained(error);
+  const lines = explainBootError(error).map(escapeControls);
+  // the errors of a command are on stderr
+  if (isCommandRunning() || loggers.length === 0)
+    console.error(lines.join("\n"));
+  else for (const line of lines) log(line, "error");
 }
 
 /** The line's text; facts beside it are put on `data`. */

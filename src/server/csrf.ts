@@ -10,6 +10,12 @@ const SAFE_METHODS = ["GET", "HEAD", "OPTIONS", "TRACE"];
 /** What browsers say of requests of the server's own pages, and of those that the user began. */
 const OWN = ["same-origin", "none"];
 
+/** Whether the browser says that a page of another site sends the request. */
+export function isOfAnotherSite({ headers }: IncomingMessage): boolean {
+  const site = headers["sec-fetch-site"];
+  return typeof site === "string" && !OWN.includes(site);
+}
+
 /** Whether a request may change something with cookies that a page of another site made the browser send. */
 export function isForgedRequest(req: IncomingMessage): boolean {
   const { headers, method = "GET" } = req;

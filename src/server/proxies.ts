@@ -109,11 +109,13 @@ function forwardedClient(
   if (!header) return undefined;
   const entries = header.slice(-MAX_HEADER_LENGTH).split(",");
   let client: { ip: string; port: number | string } | undefined;
-  for (let i = entries.length - 1, hop = 1; i >= 0; i--, hop++) {
-    const found = parseEntry(entries[i]!.trim());
+  for (let i = entries.length - 1, hop = 1; i >= 0; i--) {
+    const entry = entries[i]!.trim();
+    if (entry === "") continue; // lists may have empty elements (RFC 9110 section 5.6.1)
+    const found = parseEntry(entry);
     if (!found) break; // what no proxy of ours has written
     client = found;
-    if (!trusts(bare(found.ip), hop)) break;
+    if (!trusts(bare(found.ip), hop++)) break;
   }
   return client;
 }

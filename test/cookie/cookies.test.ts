@@ -112,6 +112,8 @@ describe("the header Set-Cookie", () => {
     ["of more than 4,096 bytes", "a", "x".repeat(4095), {}],
     ["with a semicolon in the path", "a", "", { path: "/;x" }],
     ["with a line break in the domain", "a", "", { domain: "x\r\ny" }],
+    ["with null for a path", "a", "", { path: null as never }],
+    ["with a number for a domain", "a", "", { domain: 5 as never }],
     ["with a long path", "a", "", { path: `/${"x".repeat(1024)}` }],
     ["with a maxAge that is no number", "a", "", { maxAge: NaN }],
     ["with an invalid date", "a", "", { expires: new Date(NaN) }],

@@ -140,10 +140,14 @@ describeInBrowser("the pages in a browser", () => {
         "document.getElementById('state').textContent === 'healthy'",
       );
       expect(await page.isVisible("#figures")).toBe(false);
+      expect(await page.locator("a:visible", { hasText: "API" }).count()).toBe(
+        0,
+      );
       await page.goto(`${app.url}/public/swagger.html`);
       await page.waitForFunction(
         "document.getElementById('description').textContent === 'this server does not describe its API'",
       );
+      expect(await page.isVisible("#filter")).toBe(false);
     } finally {
       config.general.introspection = true;
     }

@@ -1,6 +1,6 @@
 /** The child process of the check `boot`: initializes the project, looks at what is there, and says so to its parent. */
 import { toError } from "../../errors";
-import { explainBootError } from "../../log/bootErrors";
+import { explainBootError } from "../../environment/bootErrors";
 import { beCommand } from "../../log/sinks";
 import type { BootReport } from "./boot";
 import { bootedChecks } from "./checks";

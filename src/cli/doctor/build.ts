@@ -4,6 +4,9 @@ import * as path from "node:path";
 import { listSourceFiles } from "../../utils/listSourceFiles";
 import { fail, ok, warn, type Finding } from "./finding";
 
+/** What `actionhero types` writes is for clients: the server does not run it. */
+const TYPES_FILE = "actions.gen.ts";
+
 /** Compiled code that is older than its sources runs something else than what one reads. */
 export function checkBuild(projectRoot: string): Finding {
   const source = path.join(projectRoot, "src");
@@ -13,6 +16,7 @@ export function checkBuild(projectRoot: string): Finding {
     return fail("build", "dist is missing: run `npm run build`");
 
   const stale = listSourceFiles(source, [".ts"]).find((file) => {
+    if (path.basename(file) === TYPES_FILE) return false;
     const target = path
       .join(compiled, path.relative(source, file))
       .replace(/\.ts$/, ".js");

@@ -7,6 +7,8 @@ import type { WebRequest } from "./webRequest";
 interface Traffic {
   first: WebRequest | undefined;
   others: Set<WebRequest> | undefined;
+  /** The one that began last. */
+  latest: WebRequest | undefined;
 }
 
 /** One listener per socket instead of two per response: a closed socket ends all of its requests. */
@@ -25,6 +27,8 @@ export class Activity {
 
   begin(socket: Socket, request: WebRequest): void {
     const traffic = this.bySocket.get(socket) ?? this.watch(socket);
+    if (traffic.latest !== undefined) traffic.latest.isFollowed = true;
+    traffic.latest = request;
     if (traffic.first === undefined) traffic.first = request;
     else (traffic.others ??= new Set()).add(request);
   }
@@ -33,6 +37,7 @@ export class Activity {
     const traffic = this.bySocket.get(socket);
     if (traffic?.first === request) traffic.first = undefined;
     else traffic?.others?.delete(request);
+    if (traffic?.latest === request) traffic.latest = undefined;
     this.onSettled(socket);
   }
 
@@ -62,7 +67,11 @@ export class Activity {
   }
 
   private watch(socket: Socket): Traffic {
-    const traffic: Traffic = { first: undefined, others: undefined };
+    const traffic: Traffic = {
+      first: undefined,
+      others: undefined,
+      latest: undefined,
+    };
     this.bySocket.set(socket, traffic);
     socket.once("close", () => {
       this.bySocket.delete(socket);

@@ -6,7 +6,7 @@ import { schemeOf } from "../proxies";
 import { refuseStream } from "../../utils/refuseStream";
 import { setFlat } from "./headers";
 import type { WebRequest } from "./webRequest";
-import { replaceHeaders } from "./webResponse";
+import { replaceHeaders, WebResponse } from "./webResponse";
 import { describeNoBody, finalStatus, isBodiless } from "./write";
 
 export const customMethods = {
@@ -64,7 +64,9 @@ export const customMethods = {
       res.end(bytes);
       return;
     }
-    const status = (res.statusCode = finalStatus(res.statusCode));
+    // what was set for other responses does not count, as in version 29
+    const own = res instanceof WebResponse ? res.ownStatus : res.statusCode;
+    const status = (res.statusCode = finalStatus(own ?? 200));
     const hasBody = !isBodiless(status);
     const head = request.flatProjectHeaders();
     if (hasBody) {

@@ -65,6 +65,18 @@ export function defaultPairs(
   return pairs;
 }
 
+/** Of the default headers, those that say nothing of the body: the session's cookie, and what browsers are told. */
+export function safetyPairs(
+  { nosniff }: HeaderSettings,
+  setCookie: string | undefined,
+  policy?: HeaderPolicy,
+): HeaderPairs {
+  const settings = { httpHeaders: undefined, nosniff };
+  return defaultPairs(settings, setCookie, policy).filter(
+    ([name]) => name !== "Content-Type",
+  );
+}
+
 /** What a policy sends whoever asks. */
 function policyPairs({ cors, security, isTls }: HeaderPolicy): HeaderPairs {
   const pairs: HeaderPairs = security ? securityPairs(security, isTls) : [];

@@ -1,8 +1,10 @@
 /** One HTTP request and its response: the `rawConnection` of web connections. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as querystring from "node:querystring";
+import { api } from "../../api";
 import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
+import type { RoutedConnection } from "../../route/registry";
 import type { RouteType } from "../../route/types";
 import type { UploadedFile } from "../../input/uploadedFile";
 import { parseCookies } from "../../utils/parseCookies";
@@ -13,6 +15,7 @@ import {
   defaultPairs,
   mergeHeaders,
   policyFor,
+  safetyPairs,
   valueOf,
   type FlatHeaders,
   type HeaderPairs,
@@ -24,6 +27,7 @@ import type { RequestTarget } from "./target";
 import type { TemporaryFiles } from "./temporaryFiles";
 import { settings, type WebSettings } from "../../config/settings";
 import { ownHeaders, WebResponse } from "./webResponse";
+import { statusOf } from "./write";
 
 /** What came with the request, unfiltered. */
 export interface RequestParams {
@@ -94,6 +98,8 @@ export class WebRequest {
   connection: Connection | undefined;
   /** The client asked whether it may send its body, and was told so. */
   saidContinue: boolean;
+  /** Another request of its connection has begun. */
+  isFollowed: boolean;
   /** The path is that of a folder; its index is the answer. */
   namesFolder: boolean;
   /** What of its body is in memory. */
@@ -127,6 +133,7 @@ export class WebRequest {
     this.routed = NOTHING;
     this.connection = undefined;
     this.saidContinue = false;
+    this.isFollowed = false;
     this.namesFolder = false;
     this.held = undefined;
     this.temporaryFiles = undefined;
@@ -178,7 +185,20 @@ export class WebRequest {
     const { pathname } = this.parsedURL;
     return matchedRoute
       ? pathForLogging(pathname, matchedRoute as RouteType, params)
-      : pathname;
+      : this.unroutedPathForLogging();
+  }
+
+  /** Of a request with the wrong method: what the routes of others would make of it. */
+  private unroutedPathForLogging(): string {
+    const { pathname } = this.parsedURL;
+    for (const method of api.routes.methodsFor(this.target.pathParts)) {
+      const other: RoutedConnection = { params: {}, rawConnection: { method } };
+      api.routes.processRoute(other, this.target.pathParts);
+      const { matchedRoute, params } = other;
+      const shown = pathForLogging(pathname, matchedRoute!, params);
+      if (shown !== pathname) return shown;
+    }
+    return pathname;
   }
 
   /** Whether somebody looked at the list of headers, and so may have added to it. */
@@ -224,6 +244,28 @@ export class WebRequest {
    */
   flatProjectHeaders(): FlatHeaders {
     return mergeHeaders(this.projectPairs());
+  }
+
+  /** Sent with a response that the project writes itself, unless it names another. */
+  rawStatus(): number {
+    return statusOf(this);
+  }
+
+  /**
+   * Sent with a response that the project writes itself: the session's cookie, what browsers are told in any case, and
+   * what the project set. Not the type, as nobody knows it.
+   */
+  rawPairs(): HeaderPairs {
+    const own = this.pairs === undefined ? [] : this.projectPairs();
+    const pairs = safetyPairs(
+      this.config,
+      this.setCookie,
+      policyFor(this.req),
+    );
+    pairs.push(...own);
+    if (this.requestId !== undefined && valueOf(own, "x-request-id") === undefined)
+      pairs.push(["X-Request-Id", this.requestId]);
+    return pairs;
   }
 
   private projectPairs(): HeaderPairs {

@@ -1,12 +1,29 @@
 /** Responses whose header methods write into the one list of headers that their request has. */
-import { ServerResponse, type OutgoingHttpHeader } from "node:http";
-import type { FlatHeaders, HeaderPairs } from "./headers";
+import {
+  ServerResponse,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+} from "node:http";
+import { mergeHeaders, type FlatHeaders, type HeaderPairs } from "./headers";
+
+/** What `writeHead` takes. */
+type GivenHeaders = OutgoingHttpHeaders | OutgoingHttpHeader[];
+
+/** The request whose headers a response has. */
+interface Owner {
+  responseHeaders: HeaderPairs;
+  /** What is sent with a response that the project writes itself. */
+  rawPairs(): HeaderPairs;
+  rawStatus(): number;
+}
 
 export class WebResponse extends ServerResponse {
   /** Whose list it is; undefined before there is a request, and once its headers are written. */
-  declare owner: { responseHeaders: HeaderPairs } | undefined;
+  declare owner: Owner | undefined;
   /** Whether it has, or had, headers of its own. */
   declare isTouched: boolean;
+  /** What was assigned to `statusCode`; undefined: nothing. */
+  declare ownStatus: number | undefined;
 
   override setHeader(
     name: string,
@@ -35,11 +52,62 @@ export class WebResponse extends ServerResponse {
     for (let i = pairs.length - 1; i >= 0; i--)
       if (String(pairs[i]![0]).toLowerCase() === lower) pairs.splice(i, 1);
   }
+
+  /**
+   * While there is an owner it is the project that writes, perhaps by `write` or `end` alone: the list of the request
+   * goes out, too. What is given here wins.
+   */
+  override writeHead(
+    status: number,
+    reason?: string | GivenHeaders,
+    headers?: GivenHeaders,
+  ): this {
+    const pairs = this.owner?.rawPairs() ?? [];
+    this.owner = undefined;
+    const text = typeof reason === "string" ? reason : undefined;
+    const given = typeof reason === "string" ? headers : (reason ?? headers);
+    if (pairs.length === 0) return this.send(status, text, given);
+    const trailer = this.getHeader("trailer");
+    replaceHeaders(this, mergeHeaders([...pairs, ...pairsOf(given)]));
+    if (trailer !== undefined) super.setHeader("Trailer", trailer); // the list leaves it out
+    return this.send(status, text, undefined);
+  }
+
+  private send(
+    status: number,
+    reason: string | undefined,
+    headers: GivenHeaders | undefined,
+  ): this {
+    return reason === undefined
+      ? super.writeHead(status, headers)
+      : super.writeHead(status, reason, headers);
+  }
+}
+
+/** The headers of `writeHead`: an object, or names and values in turn. */
+function pairsOf(headers: GivenHeaders | undefined): HeaderPairs {
+  if (headers === undefined) return [];
+  if (!Array.isArray(headers)) return Object.entries(headers);
+  const pairs: HeaderPairs = [];
+  for (let i = 0; i + 1 < headers.length; i += 2)
+    pairs.push([String(headers[i]), headers[i + 1]]);
+  return pairs;
 }
 
 // on the prototype: fields would make each response's construction slower (bench/http.ts)
 WebResponse.prototype.owner = undefined;
 WebResponse.prototype.isTouched = false;
+WebResponse.prototype.ownStatus = undefined;
+
+/** Node reads it for a head that nobody has written when the body begins. */
+Object.defineProperty(WebResponse.prototype, "statusCode", {
+  get(this: WebResponse) {
+    return this.ownStatus ?? this.owner?.rawStatus() ?? 200;
+  },
+  set(this: WebResponse, status: number) {
+    this.ownStatus = status;
+  },
+});
 
 /** The headers that were set on a response itself, in order. */
 export function ownHeaders(res: ServerResponse): HeaderPairs {
@@ -62,6 +130,7 @@ export function writeExactly(
       ? res.isTouched
       : res.getHeaderNames().length > 0;
   if (!isTouched) {
+    if (res instanceof WebResponse) res.owner = undefined;
     res.writeHead(status, flat);
     return;
   }

@@ -145,7 +145,7 @@ export function endBodiless(
 
 /**
  * Write the status line and headers; one that node does not take is answered with a plain 500. While the server drains,
- * the connection is closed after each response.
+ * the connection is closed after the last response: those to requests that came behind it would be lost otherwise.
  */
 export function writeHead(
   request: WebRequest,
@@ -153,7 +153,10 @@ export function writeHead(
   head: FlatHeaders,
 ): void {
   if (request.method === "HEAD") setFlat(head, "transfer-encoding", undefined);
-  if (request.server.isDraining || !request.res.shouldKeepAlive)
+  if (
+    (request.server.isDraining && !request.isFollowed) ||
+    !request.res.shouldKeepAlive
+  )
     setFlat(head, "connection", "close");
   writeExactly(request.res, status, head);
 }

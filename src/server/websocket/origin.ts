@@ -1,6 +1,6 @@
 /** Which web sites may use the server: the check of `Origin`, and the CORS headers of plain requests. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { mayHaveCredentials } from "../csrf";
+import { isOfAnotherSite, mayHaveCredentials } from "../csrf";
 import { matchesOrigin, MAX_ORIGIN_LENGTH } from "../origins";
 import { isSameOrigin } from "../proxies";
 import { settings } from "../../config/settings";
@@ -27,8 +27,10 @@ export function isAllowedOrigin(
  */
 export function mayUseCookie(req: IncomingMessage): boolean {
   const { origin } = req.headers;
-  if (origin === undefined) return true; // no browser
-  if (isSameOrigin(req, origin) || mayHaveCredentials(origin)) return true;
+  const isOther = isOfAnotherSite(req);
+  if (origin === undefined) return !isOther; // no browser tells neither
+  if (!isOther && isSameOrigin(req, origin)) return true;
+  if (mayHaveCredentials(origin)) return true;
   const { origins } = settings().websocket.server;
   return isAllowedOrigin(origin, withoutStar(origins));
 }

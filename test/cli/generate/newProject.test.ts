@@ -102,6 +102,8 @@ describe("a boot that fails says why in three lines", () => {
         reason: service.lines
           .filter((line) => / - error: /.test(line))
           .map((line) => line.replace(/^.* - error: /, "").trimEnd()),
+        /** Everything that it printed. */
+        output: service.lines.filter((line) => line !== ""),
         hasStack: service.lines.some((line) => /^\s+at /.test(line)),
       };
     } finally {
@@ -147,6 +149,115 @@ export class Broken extends Action {
       "  correct this file; LOG_LEVEL=debug shows the stack",
     ]);
     expect([exitCode, hasStack]).toEqual([1, false]);
+  });
+
+  test("when PORT is no port", async () => {
+    const { reason } = await failure({}, { PORT: "abc" });
+    expect(reason).toEqual([
+      expect.stringMatching(/^cannot start: cannot start web server @ .*abc/),
+      "  in the environment: PORT",
+      "  a port is a number from 0 to 65535",
+    ]);
+  });
+
+  test.each([
+    [
+      "exports something else",
+      "export const five = 5;\n",
+      "cannot start: its export `five` is no class of initializers, and such a file exports nothing else",
+      /^ {2}in src\/initializers\/broken\.ts$/,
+    ],
+    [
+      "throws",
+      'throw new Error("boom");\n',
+      "cannot start: boom",
+      /^ {2}in src\/initializers\/broken\.ts:1:\d+$/,
+    ],
+    [
+      "has a syntax error",
+      "const a = 1;\nconst b = ;\n",
+      'cannot start: Unexpected ";"',
+      /^ {2}in src\/initializers\/broken\.ts:2:\d+$/,
+    ],
+  ])(
+    "when an initializer %s",
+    async (_, content, headline, place) => {
+      const { exitCode, reason, hasStack } = await failure({
+        "src/initializers/broken.ts": content,
+      });
+      expect(reason).toEqual([
+        headline,
+        expect.stringMatching(place),
+        "  correct this file; LOG_LEVEL=debug shows the stack",
+      ]);
+      expect([exitCode, hasStack]).toEqual([1, false]);
+    },
+  );
+
+  test.each([
+    [
+      "a file of the configuration has a syntax error",
+      { "src/config/zz.ts": "export const a = 1;\nexport const b = ;\n" },
+      {},
+      [
+        'cannot start: Unexpected ";"',
+        expect.stringMatching(/^ {2}in src\/config\/zz\.ts:2:\d+$/),
+        "  correct this file; LOG_LEVEL=debug shows the stack",
+      ],
+    ],
+    [
+      "a variable of the environment is wrong",
+      {},
+      { REDIS_URL: "nonsense" },
+      [
+        "cannot start: REDIS_URL is no URL such as redis://localhost:6379/0",
+        "  in the environment: REDIS_URL",
+        "  correct REDIS_URL; LOG_LEVEL=debug shows the stack",
+      ],
+    ],
+    [
+      "a variable in .env is wrong",
+      { ".env": "# mine\nACTIONHERO_CONFIG_OVERRIDES={bad\n" },
+      {},
+      [
+        expect.stringMatching(
+          /^cannot start: could not parse ACTIONHERO_CONFIG_OVERRIDES: SyntaxError/,
+        ),
+        "  in .env:2",
+        "  correct ACTIONHERO_CONFIG_OVERRIDES; LOG_LEVEL=debug shows the stack",
+      ],
+    ],
+    [
+      "the folder of the configuration is missing",
+      {},
+      { ACTIONHERO_CONFIG: "/nope" },
+      [
+        "cannot start: the config directory /nope does not exist (named by ACTIONHERO_CONFIG)",
+        "  in the environment: ACTIONHERO_CONFIG",
+        "  correct ACTIONHERO_CONFIG; LOG_LEVEL=debug shows the stack",
+      ],
+    ],
+  ])("when %s", async (_, files, env, lines) => {
+    const { exitCode, output } = await failure(files, env);
+    expect(output).toEqual(lines);
+    expect(exitCode).toBe(1);
+  });
+
+  test("and so does a command", async () => {
+    const failing = generatedProject();
+    try {
+      failing.write("src/initializers/broken.ts", "export const five = 5;\n");
+      const options = { cwd: failing.root };
+      const command = await runCli(["task", "list"], options);
+      expect(command.stderr.trim().split("\n")).toEqual([
+        expect.stringMatching(/^cannot start: its export `five`/),
+        "  in src/initializers/broken.ts",
+        "  correct this file; LOG_LEVEL=debug shows the stack",
+      ]);
+      expect(command.exitCode).toBe(1);
+    } finally {
+      failing.remove();
+    }
   });
 
   test("when there is no redis", async () => {

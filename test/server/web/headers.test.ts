@@ -270,6 +270,64 @@ test("one invalid header costs the response no other", async () => {
   expect(headers["x-bad"]).toBeUndefined();
 });
 
+describe("a response that the action writes itself", () => {
+  const PATH = "/api/headers";
+
+  /** Sets what can be set, and lets `write` answer. */
+  function writing(write: (res: ServerResponse) => unknown) {
+    onAction = async (data) => {
+      const { connection } = data;
+      data.toRender = false;
+      await connection.setHeader("X-A", "1");
+      connection.rawConnection.responseHeaders.push(["X-B", "2"]);
+      connection.setCookie("mine", "yes");
+      await connection.setStatusCode(202);
+      write(connection.rawConnection.res);
+    };
+  }
+
+  test.each<[string, (res: ServerResponse) => unknown, number]>([
+    ["end", (res) => res.end("whole"), 202],
+    ["write", (res) => (res.write("wh"), res.end("ole")), 202],
+    ["flushHeaders", (res) => (res.flushHeaders(), res.end("whole")), 202],
+    ["writeHead", (res) => res.writeHead(200).end("whole"), 200],
+  ])("by `%s` has what was set", async (_name, write, status) => {
+    writing(write);
+    const answer = await ask(app.port, PATH);
+    expect([answer.status, answer.text]).toEqual([status, "whole"]);
+    expect(answer.headers).toMatchObject({ "x-a": "1", "x-b": "2" });
+    const cookies = answer.headers["set-cookie"]!.join(" ");
+    expect(cookies).toContain("mine=yes");
+    expect(cookies).toContain("sessionID=");
+    // nobody knows its type
+    expect(answer.headers["content-type"]).toBeUndefined();
+  });
+
+  test.each<[string, object | unknown[]]>([
+    ["an object", { "x-a": "3", "Set-Cookie": "last=1" }],
+    ["a list", ["x-a", "3", "Set-Cookie", "last=1"]],
+  ])("lets the headers that `writeHead` is given as %s win", async (_name, given) => {
+    writing((res) => res.writeHead(200, "Fine", given as never).end());
+    const { headers } = await ask(app.port, PATH, { headers: KNOWN });
+    expect(headers).toMatchObject({ "x-a": "3", "x-b": "2" });
+    expect(headers["set-cookie"]).toEqual([
+      "last=1",
+      expect.stringContaining("mine=yes"),
+    ]);
+  });
+
+  test("keeps its trailers", async () => {
+    writing((res) => {
+      res.setHeader("Trailer", "X-Sum");
+      res.write("a");
+      res.addTrailers({ "X-Sum": "1" });
+      res.end();
+    });
+    const { headers } = await ask(app.port, PATH, { headers: KNOWN });
+    expect(headers.trailer).toBe("X-Sum");
+  });
+});
+
 describe("a response with a cookie is private", () => {
   const cacheControl = async (
     value: string | undefined,

@@ -94,6 +94,22 @@ describe("stop", () => {
     agent.destroy();
   });
 
+  test("answers all requests that were sent without waiting", async () => {
+    const socket = net.connect(app.port, "localhost");
+    let got = "";
+    socket.setEncoding("utf8").on("data", (text: string) => (got += text));
+    const request = "GET /api/slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    socket.write(request + request);
+    const ended = once(socket, "end");
+    await until(() => Object.keys(api.connections.connections).length === 2);
+    const stopped = web().stop();
+    release();
+    await ended;
+    await stopped;
+    expect(got.match(/"slow":true/g)).toHaveLength(2);
+    expect(got.match(/^connection: close/gim)).toHaveLength(1);
+  });
+
   test("does not wait for idle keep-alive connections", async () => {
     const agent = new http.Agent({ keepAlive: true });
     await app.ask("/api/quick", { agent });

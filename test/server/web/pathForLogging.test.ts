@@ -26,6 +26,18 @@ test("the line of a request over HTTP shows no secret of its path", async () => 
   lines.stop();
 });
 
+test("nor does the line of a request with the wrong method", async () => {
+  config.general.filteredParams = ["**.*token*"];
+  const lines = new LogLines("info");
+  const { status } = await app.ask("/api/reset/s3cr%20t", { method: "PUT" });
+  expect(status).toBe(405);
+  const line = await until(() =>
+    lines.lines.find(({ message }) => message.includes("action @ web")),
+  );
+  expect(line).toMatchObject({ pathname: "/api/reset/[FILTERED]" });
+  lines.stop();
+});
+
 test.each([
   ["/reset/:token", "/api/reset/s3cr%20t", "/api/reset/[FILTERED]"],
   ["/reset/:token", "/reset/s3cr%20t/", "/reset/[FILTERED]/"],

@@ -484,6 +484,34 @@ describe("who the client is", () => {
     expect(await from("https://evil.com")).not.toBe("fromCookie");
   });
 
+  test.each<[string, string, boolean]>([
+    ["cross-site", "none", false],
+    ["cross-site", "the own one", false],
+    ["same-site", "the own one", false],
+    ["same-origin", "the own one", true],
+    ["none", "none", true],
+    ["cross-site", "a friend's", true],
+  ])(
+    "Sec-Fetch-Site: %s with %s as Origin: the cookie counts: %#",
+    async (site, origin, counts) => {
+      options().origins = ["https://friend.com", "*"];
+      const { host } = new URL(websocketUrl("/"));
+      const origins: Record<string, Record<string, string>> = {
+        none: {},
+        "the own one": { Origin: `https://${host}` },
+        "a friend's": { Origin: "https://friend.com" },
+      };
+      const { fingerprint } = await detailsOf({
+        headers: {
+          Cookie: "sessionID=fromCookie",
+          "Sec-Fetch-Site": site,
+          ...origins[origin],
+        },
+      });
+      expect(fingerprint === "fromCookie").toBe(counts);
+    },
+  );
+
   test.each([
     ["X-Forwarded-For", ","],
     ["X-Forwarded-For", "1.2.3.4:"],

@@ -1,0 +1,190 @@
+/** Why a server did not start, for the person who started it: the thing, the file, and the remedy. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { findProjectRoot, packageRoot } from "./paths";
+
+/** What an error that ended a boot or a stop knows of itself. */
+interface Failure extends NodeJS.ErrnoException {
+  data?: {
+    /** The project's file that could not be loaded. */
+    loading?: string;
+    /** The initializer, its file, and its phase. */
+    name?: string;
+    file?: string;
+    type?: string;
+    /** The type of the server that could not listen. */
+    server?: string;
+  };
+}
+
+const DEBUG_HINT = "LOG_LEVEL=debug shows the stack";
+
+/** What errors that say more than people want to know go back to. */
+const reasons = new WeakMap<Error, Failure>();
+
+/** Errors that have been explained: people are told once. */
+const explained = new WeakSet<Error>();
+
+export function markExplained(error: Error): void {
+  explained.add(error);
+}
+
+export function wasExplained(error: Error): boolean {
+  return explained.has(error);
+}
+
+/** The stack is for those who debug. */
+export function wantsStacks(): boolean {
+  return process.env.LOG_LEVEL === "debug";
+}
+
+/**
+ * Give an error of the configuration the property `explanation`, since there is no setting yet that says how to report
+ * it: `src/server.ts` of new projects and the command line print it.
+ * @param reason the error to explain in its place
+ */
+export function explainable<T extends Error>(
+  error: T,
+  reason: Error = error,
+): T {
+  if ("explanation" in error || !Object.isExtensible(error)) return error;
+  reasons.set(error, reason as Failure);
+  return Object.defineProperty(error, "explanation", {
+    get: () => (wantsStacks() ? undefined : explainBootError(error).join("\n")),
+  });
+}
+
+/** The explanation of an error that has one, else its text. */
+export function explanationOf(error: Error): string {
+  const { explanation } = error as { explanation?: string };
+  return explanation ?? error.toString();
+}
+
+/** @returns three lines */
+export function explainBootError(failed: Failure): string[] {
+  const error = reasons.get(failed) ?? failed;
+  const action = error.data?.type === "stop" ? "stop" : "start";
+  const variable = variableIn(error);
+  return [
+    `cannot ${action}: ${headlineOf(error)}`,
+    `  in ${variable === undefined ? placeOf(error) : placeOfVariable(variable)}`,
+    `  ${remedyOf(error, variable)}`,
+  ];
+}
+
+function placeOf(error: Failure): string {
+  const { loading, file, name, server } = error.data ?? {};
+  if (server !== undefined) return configFile(server);
+  if (error.code === "AH_REDIS_CONNECT") return configFile("redis");
+  const culprit = loading ?? (file && isOwn(file) ? undefined : file);
+  if (culprit !== undefined)
+    return (
+      placeOfSyntax(error) ?? `${shown(culprit)}${lineIn(error, culprit)}`
+    );
+  return name === undefined ? "the project" : `the initializer \`${name}\``;
+}
+
+/** @param variable the one of the environment that is to be corrected */
+function remedyOf(error: Failure, variable: string | undefined): string {
+  const { server, loading, type } = error.data ?? {};
+  if (server !== undefined) return remedyOfPort(error, server);
+  if (variable !== undefined) return `correct ${variable}; ${DEBUG_HINT}`;
+  if (error.code === "AH_REDIS_CONNECT")
+    return "start the redis server, or correct REDIS_URL or REDIS_HOST; without them a redis inside the process is used";
+  if (loading !== undefined || type === "load")
+    return `correct this file; ${DEBUG_HINT}`;
+  return DEBUG_HINT;
+}
+
+function remedyOfPort(error: Failure, server: string): string {
+  switch (causeOf(error)) {
+    case "EADDRINUSE":
+      return `stop the program that has this port, or choose another one${server === "web" ? ": PORT=8081 npm start" : ""}`;
+    case "EACCES":
+      return "ports below 1024 need more rights: choose a higher one";
+    case "ERR_SOCKET_BAD_PORT":
+      return "a port is a number from 0 to 65535";
+    default:
+      return DEBUG_HINT;
+  }
+}
+
+function causeOf({ cause }: Failure): string | undefined {
+  return (cause as NodeJS.ErrnoException | undefined)?.code;
+}
+
+/**
+ * The variable of the environment that an error is about: one that it names, and that is set. What a file of the
+ * project throws is looked for there.
+ */
+function variableIn(error: Failure): string | undefined {
+  const { loading, server } = error.data ?? {};
+  if (server !== undefined)
+    return server === "web" &&
+      causeOf(error) === "ERR_SOCKET_BAD_PORT" &&
+      process.env.PORT
+      ? "PORT"
+      : undefined;
+  const isFrameworks =
+    loading === undefined ? error.code === "AH_CONFIG" : isOwn(loading);
+  if (!isFrameworks) return undefined;
+  const names = error.message.match(/\b[A-Z][A-Z0-9_]{3,}\b/g) ?? [];
+  return names.find((name) => process.env[name] !== undefined);
+}
+
+/** `.env` with the line, if the value is from there. */
+function placeOfVariable(name: string): string {
+  const file = path.join(findProjectRoot(), ".env");
+  const value = process.env[name] ?? "";
+  const lines = fs.existsSync(file)
+    ? fs.readFileSync(file, "utf8").split("\n")
+    : [];
+  const at = lines.findIndex(
+    (line) => /^\s*(?:export\s+)?(\w+)\s*=/.exec(line)?.[1] === name,
+  );
+  return at >= 0 && lines[at]!.includes(value)
+    ? `.env:${at + 1}`
+    : `the environment: ${name}`;
+}
+
+/** Where the settings of a namespace are, as people look for it. */
+function configFile(namespace: string): string {
+  return `config/${namespace}.ts`;
+}
+
+/** At the beginning of what compilers say: the file and the line. */
+const SYNTAX_PLACE = /^(?:file:\/\/)?(.+?\.[cm]?[jt]sx?)((?::\d+){1,2})(?=$|: )/;
+
+/** The file that has a mistake may be one that the failed file loads. */
+function placeOfSyntax({ stack = "" }: Failure): string | undefined {
+  for (const line of stack.split("\n", 2)) {
+    const [, file, at] = SYNTAX_PLACE.exec(line) ?? [];
+    if (file !== undefined && path.isAbsolute(file)) return `${shown(file)}${at}`;
+  }
+  return undefined;
+}
+
+/** The line of the file that the error names, for a place that editors and terminals can open. */
+function lineIn({ stack = "" }: Failure, file: string): string {
+  const at = stack.indexOf(`${file}:`);
+  if (at < 0) return "";
+  return /^(:\d+)+/.exec(stack.slice(at + file.length))?.[0] ?? "";
+}
+
+function shown(file: string): string {
+  const relative = path.relative(findProjectRoot(), file);
+  return relative.startsWith("..") ? file : relative;
+}
+
+function isOwn(file: string): boolean {
+  return (
+    file.startsWith(packageRoot + path.sep) && packageRoot !== findProjectRoot()
+  );
+}
+
+/** The first line, or the first of a list: tsx announces how many errors there are, and their places. */
+function headlineOf({ message }: Failure): string {
+  const [first = "", second] = message.trim().split("\n", 2);
+  if (!first.endsWith(":") || second === undefined) return first;
+  return second.trim().replace(SYNTAX_PLACE, "").replace(/^: (?:ERROR: )?/, "");
+}
