@@ -78,9 +78,7 @@ function placeOf(error: Failure): string {
   if (error.code === "AH_REDIS_CONNECT") return configFile("redis");
   const culprit = loading ?? (file && isOwn(file) ? undefined : file);
   if (culprit !== undefined)
-    return (
-      placeOfSyntax(error) ?? `${shown(culprit)}${lineIn(error, culprit)}`
-    );
+    return placeOfSyntax(error) ?? `${shown(culprit)}${lineIn(error, culprit)}`;
   return name === undefined ? "the project" : `the initializer \`${name}\``;
 }
 
@@ -153,13 +151,15 @@ function configFile(namespace: string): string {
 }
 
 /** At the beginning of what compilers say: the file and the line. */
-const SYNTAX_PLACE = /^(?:file:\/\/)?(.+?\.[cm]?[jt]sx?)((?::\d+){1,2})(?=$|: )/;
+const SYNTAX_PLACE =
+  /^(?:file:\/\/)?(.+?\.[cm]?[jt]sx?)((?::\d+){1,2})(?=$|: )/;
 
 /** The file that has a mistake may be one that the failed file loads. */
 function placeOfSyntax({ stack = "" }: Failure): string | undefined {
   for (const line of stack.split("\n", 2)) {
     const [, file, at] = SYNTAX_PLACE.exec(line) ?? [];
-    if (file !== undefined && path.isAbsolute(file)) return `${shown(file)}${at}`;
+    if (file !== undefined && path.isAbsolute(file))
+      return `${shown(file)}${at}`;
   }
   return undefined;
 }
@@ -186,5 +186,8 @@ function isOwn(file: string): boolean {
 function headlineOf({ message }: Failure): string {
   const [first = "", second] = message.trim().split("\n", 2);
   if (!first.endsWith(":") || second === undefined) return first;
-  return second.trim().replace(SYNTAX_PLACE, "").replace(/^: (?:ERROR: )?/, "");
+  return second
+    .trim()
+    .replace(SYNTAX_PLACE, "")
+    .replace(/^: (?:ERROR: )?/, "");
 }

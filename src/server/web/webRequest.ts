@@ -257,13 +257,12 @@ export class WebRequest {
    */
   rawPairs(): HeaderPairs {
     const own = this.pairs === undefined ? [] : this.projectPairs();
-    const pairs = safetyPairs(
-      this.config,
-      this.setCookie,
-      policyFor(this.req),
-    );
+    const pairs = safetyPairs(this.config, this.setCookie, policyFor(this.req));
     pairs.push(...own);
-    if (this.requestId !== undefined && valueOf(own, "x-request-id") === undefined)
+    if (
+      this.requestId !== undefined &&
+      valueOf(own, "x-request-id") === undefined
+    )
       pairs.push(["X-Request-Id", this.requestId]);
     return pairs;
   }

@@ -179,20 +179,17 @@ export class Broken extends Action {
       'cannot start: Unexpected ";"',
       /^ {2}in src\/initializers\/broken\.ts:2:\d+$/,
     ],
-  ])(
-    "when an initializer %s",
-    async (_, content, headline, place) => {
-      const { exitCode, reason, hasStack } = await failure({
-        "src/initializers/broken.ts": content,
-      });
-      expect(reason).toEqual([
-        headline,
-        expect.stringMatching(place),
-        "  correct this file; LOG_LEVEL=debug shows the stack",
-      ]);
-      expect([exitCode, hasStack]).toEqual([1, false]);
-    },
-  );
+  ])("when an initializer %s", async (_, content, headline, place) => {
+    const { exitCode, reason, hasStack } = await failure({
+      "src/initializers/broken.ts": content,
+    });
+    expect(reason).toEqual([
+      headline,
+      expect.stringMatching(place),
+      "  correct this file; LOG_LEVEL=debug shows the stack",
+    ]);
+    expect([exitCode, hasStack]).toEqual([1, false]);
+  });
 
   test.each([
     [

@@ -306,15 +306,18 @@ describe("a response that the action writes itself", () => {
   test.each<[string, object | unknown[]]>([
     ["an object", { "x-a": "3", "Set-Cookie": "last=1" }],
     ["a list", ["x-a", "3", "Set-Cookie", "last=1"]],
-  ])("lets the headers that `writeHead` is given as %s win", async (_name, given) => {
-    writing((res) => res.writeHead(200, "Fine", given as never).end());
-    const { headers } = await ask(app.port, PATH, { headers: KNOWN });
-    expect(headers).toMatchObject({ "x-a": "3", "x-b": "2" });
-    expect(headers["set-cookie"]).toEqual([
-      "last=1",
-      expect.stringContaining("mine=yes"),
-    ]);
-  });
+  ])(
+    "lets the headers that `writeHead` is given as %s win",
+    async (_name, given) => {
+      writing((res) => res.writeHead(200, "Fine", given as never).end());
+      const { headers } = await ask(app.port, PATH, { headers: KNOWN });
+      expect(headers).toMatchObject({ "x-a": "3", "x-b": "2" });
+      expect(headers["set-cookie"]).toEqual([
+        "last=1",
+        expect.stringContaining("mine=yes"),
+      ]);
+    },
+  );
 
   test("keeps its trailers", async () => {
     writing((res) => {
