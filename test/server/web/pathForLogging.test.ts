@@ -29,8 +29,7 @@ test("the line of a request over HTTP shows no secret of its path", async () => 
 test("nor does the line of a request with the wrong method", async () => {
   config.general.filteredParams = ["**.*token*"];
   const lines = new LogLines("info");
-  const { status } = await app.ask("/api/reset/s3cr%20t", { method: "PUT" });
-  expect(status).toBe(405);
+  await app.ask("/api/reset/s3cr%20t", { method: "PUT" });
   const line = await until(() =>
     lines.lines.find(({ message }) => message.includes("action @ web")),
   );
