@@ -92,6 +92,8 @@ export type {
   ConnectionsApi,
 } from "./connection/registry";
 export { connectionVerbs, type ConnectionVerb } from "./connection/verbs";
+export type { FlashValues, Session, StoredValues } from "./session/session";
+export type { StoredSessions } from "./session/storedSessions";
 export type { CookieOptions, CookieProtection } from "./cookie/cookies";
 export type { Cookies } from "./cookie/parse";
 export type { CookieAttributes } from "./config/settingTypes";

@@ -28,6 +28,7 @@ const LAYERS: string[][] = [
     "src/overload",
     "src/rateLimit",
     "src/idempotency",
+    "src/session",
   ],
   ["src/redis"],
   ["src/input", "src/middleware", "src/cookie"],

@@ -102,6 +102,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
         }) as unknown as ActionProcessor<ActionClass>["params"];
   }
 
+  /** `connection.store`: the stored session of the client; undefined without `session.enabled`. */
+  get store(): Connection["store"] {
+    return this.connection.store;
+  }
+
+  /** Middleware of version 29 may keep something of its own here. */
+  set store(store: Connection["store"]) {
+    Object.defineProperty(this, "store", {
+      configurable: true,
+      enumerable: true,
+      writable: true,
+      value: store,
+    });
+  }
+
   getPendingActionCount(): number {
     return this.connection.pendingActions;
   }
@@ -155,11 +170,14 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const counted = this.countRefused(status);
     if (counted && (thrown = await counted))
       status = ActionsStatus.GenericError;
+    const sessions = api.storedSessions;
     if (status === undefined) {
       const { timeout } = this.actionTemplate!;
       const timed = timeout ? this.cancellation() : undefined;
       timed?.startTimer(timeout!);
       try {
+        const opened = sessions?.open(connection, this.params);
+        if (opened) await this.within(opened);
         const middleware = this.middlewareNames();
         if (middleware)
           await this.within(this.runMiddleware(middleware, "preProcessor"));
@@ -187,6 +205,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
             : ActionsStatus.GenericError;
       }
       timed?.stopTimer();
+      const saved = sessions?.save(connection);
+      const unsaved = saved && (await saved);
+      if (unsaved !== undefined) {
+        thrown = unsaved; // the client must not believe that its session was kept
+        status = ActionsStatus.GenericError;
+      }
     }
     overload?.leave();
     const failed = takeFailedCall(

@@ -26,7 +26,7 @@ export function callerOf(data: ActionProcessor): string | undefined {
   const { connection } = data;
   const user = userOf(data);
   if (user !== undefined) return `user:${user}`;
-  const { store } = connection as { store?: { id?: unknown } };
+  const { store } = connection as { store?: { id?: unknown } }; // a project may keep its own there
   if (typeof store?.id === "string") return `session:${store.id}`;
   const token = requestOf(connection)?.headers?.authorization;
   if (typeof token === "string" && token !== "")

@@ -413,6 +413,15 @@ const metrics = view({
   maxSeries: () => config.metrics?.maxSeries ?? 1_000,
 });
 
+const session = view({
+  enabled: () => config.session?.enabled === true,
+  ttl: () => config.session?.ttl ?? 86_400_000,
+  maxLifetime: () => config.session?.maxLifetime ?? 2_592_000_000,
+  maxBytes: () => config.session?.maxBytes ?? 65_536,
+  cookie: () => config.session?.cookie ?? "session",
+  param: () => config.session?.param ?? "sessionToken",
+});
+
 const health = view({
   enabled: () => config.health?.enabled === true,
   livePath: () => config.health?.livePath ?? "/healthz",
@@ -439,6 +448,7 @@ const all = view({
   logger,
   health,
   metrics,
+  session,
   securityHeaders,
   plugins: (): PluginConfig => config.plugins ?? EMPTY,
   routes: () => config.routes ?? EMPTY,

@@ -10,6 +10,7 @@ import {
   type CookieProtection,
 } from "../cookie/cookies";
 import type { Cookies } from "../cookie/parse";
+import type { Session } from "../session/session";
 import { isThenable } from "../utils/promises";
 import { log } from "../log/log";
 import { call } from "./calls";
@@ -171,6 +172,24 @@ export class Connection {
       enumerable: true,
       writable: true,
       value: cookies,
+    });
+  }
+
+  /**
+   * The stored session of the client: values in redis, which its next request finds. Undefined without
+   * `session.enabled`. It is read before each action of the client, and written after it.
+   */
+  get store(): Session {
+    return api.storedSessions?.of(this) as Session;
+  }
+
+  /** Projects of version 29 may keep something of their own here. */
+  set store(store: Session) {
+    Object.defineProperty(this, "store", {
+      configurable: true,
+      enumerable: true,
+      writable: true,
+      value: store,
     });
   }
 

@@ -17,8 +17,7 @@ type PathList = string[] | (() => string[]) | undefined;
 export function filterObjectForLogging(params: object): {
   [key: string]: any; // v29's type: callers read into it
 } {
-  const paths = settings().general.filteredParams as PathList;
-  return filter(params as Hash, paths, (value) => value);
+  return filter(params as Hash, paramPaths(), (value) => value);
 }
 
 /** The same for a response, by `config.general.filteredResponse`; errors become their message. */
@@ -33,7 +32,7 @@ export function filterResponseForLogging(response: object): {
 
 /** Any value, uncut, without what the paths of `config.general.filteredParams` name. */
 export function redactForLogging(value: unknown): unknown {
-  const paths = pathsOf(settings().general.filteredParams);
+  const paths = pathsOf(paramPaths());
   if (paths.length === 0 || typeof value !== "object" || value === null)
     return value;
   return redact(value, paths);
@@ -79,6 +78,13 @@ function filter(
     if (hasPath(copy, steps)) copy = replacePath(copy, steps, "[FILTERED]");
   }
   return paths.length > 0 ? (redact(copy, paths) as Hash) : copy;
+}
+
+/** Those of `config.general.filteredParams`, and the token of a stored session. */
+function paramPaths(): PathList {
+  const paths = settings().general.filteredParams as PathList;
+  const { enabled, param } = settings().session;
+  return enabled ? [...pathsOf(paths), param] : paths;
 }
 
 function pathsOf(list: PathList): string[] {

@@ -1,6 +1,8 @@
 /** The base class of servers: what all transports share. */
 import { EventEmitter } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { ActionProcessor } from "../action/actionProcessor";
+import { requestOf } from "../action/clientAddress";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { wasAnswered, type FailedCall } from "../connection/calls";
@@ -14,6 +16,7 @@ import { shownToClients } from "../log/exposure";
 import { escapeControls, escapeFields } from "../log/escape";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { connectionClassFor } from "./connectionClass";
+import { schemeOf } from "./proxies";
 
 /** What a transport knows about a client that connects. */
 export interface BuildConnectionData {
@@ -212,6 +215,12 @@ export abstract class Server extends EventEmitter {
    */
   hasAnswered(connection: Connection, messageId: string | number): boolean {
     return wasAnswered(connection, messageId);
+  }
+
+  /** Whether the HTTP request that a connection came with was sent by TLS, as far as proxies can be trusted. */
+  isTls(connection: Connection): boolean {
+    const request = requestOf(connection) as IncomingMessage | undefined;
+    return request !== undefined && schemeOf(request) === "https";
   }
 
   /**

@@ -16,6 +16,7 @@ const NAMESPACES = [
   "logger",
   "health",
   "metrics",
+  "session",
   "securityHeaders",
 ] as const;
 

@@ -51,6 +51,7 @@ const SOURCES = [
   "config/redis.ts",
   "config/routes.ts",
   "config/securityHeaders.ts",
+  "config/session.ts",
   "config/socket.ts",
   "config/tasks.ts",
   "config/web.ts",

@@ -1,0 +1,181 @@
+/** Stored sessions in redis: one hash per session, so that concurrent writes of different values keep all of them. */
+import { api } from "../api";
+import {
+  A,
+  ARG,
+  B,
+  C,
+  D,
+  defineOperation,
+  defineTimed,
+} from "../redis/operationScript";
+import { runStep } from "../redis/step";
+
+/** How long sessions live, in ms. */
+export interface Lifetimes {
+  /** Without an action that uses the session. */
+  ttl: number;
+  /** Since it was created or regenerated. */
+  maxLifetime: number;
+}
+
+/** JSON texts by field; null removes a field. */
+export type Changes = ReadonlyMap<string, string | null>;
+
+const KEY_PREFIX = "actionhero:session:";
+
+/** When the session was created, in ms; the fields of values have a prefix, so that none has this name. */
+const CREATED = "created";
+
+// KEYS: hash. ARGV: ttl, longest lifetime. Returns the fields and values, or 0 when there is no such session.
+// One step, because a session that ends between reading and renewal would live on as an empty one.
+const OPEN = defineTimed(`
+local created = redis.call('HGET', KEYS[1], '${CREATED}')
+if not created then return 0 end
+local left = created + ARGV[2] - time
+if left <= 0 then
+  redis.call('DEL', KEYS[1])
+  return 0
+end
+redis.call('PEXPIRE', KEYS[1], math.min(tonumber(ARGV[1]), left))
+return redis.call('HGETALL', KEYS[1])`);
+
+// KEYS: hash. ARGV: 'new' | 'known', ttl, longest lifetime, index of the last field, then field and JSON ('': remove) of
+// each change. Returns 1, or 0 when a known session is gone: somebody has destroyed it, and it stays destroyed.
+const WRITE = defineOperation(`
+local created = redis.call('HGET', KEYS[1], '${CREATED}')
+if not created then
+  if ${A} ~= 'new' then return 0 end
+  created = time
+  redis.call('HSET', KEYS[1], '${CREATED}', created)
+end
+for i = ${ARG + 4}, ${ARG + 3} + 2 * ${D}, 2 do
+  if ARGV[i + 1] == '' then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+  else
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+local left = math.max(created + ${C} - time, 1)
+redis.call('PEXPIRE', KEYS[1], math.min(tonumber(${B}), left))
+return 1`);
+
+// KEYS: hash, new hash. ARGV: lifetime in ms. Returns 1, or 0 when there is no such session.
+// One step, because a value that is written between reading and removal would be lost.
+const MOVE = defineOperation(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('RENAME', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[2], '${CREATED}', time)
+redis.call('PEXPIRE', KEYS[2], ${A})
+return 1`);
+
+/**
+ * Read a session, which lives for another `ttl`.
+ * @returns its fields, or undefined when there is none of this id
+ */
+export async function openRecord(
+  id: string,
+  lifetimes: Lifetimes,
+): Promise<Map<string, string> | undefined> {
+  const { client } = api.redis.clients;
+  const key = KEY_PREFIX + id;
+  const { ttl, maxLifetime } = lifetimes;
+  const reply = await runStep<0 | string[] | Record<string, string>>(client, {
+    script: OPEN,
+    keys: [key],
+    args: [ttl, maxLifetime],
+    plain: async () => {
+      const fields = await client.hgetall(key);
+      if (fields[CREATED] === undefined) return 0;
+      const left = leftOf(fields[CREATED], maxLifetime);
+      if (left <= 0) {
+        await client.del(key);
+        return 0;
+      }
+      await client.pexpire(key, Math.min(ttl, left));
+      return fields;
+    },
+  });
+  if (reply === 0) return undefined;
+  const fields = new Map(
+    Array.isArray(reply) ? pairsOf(reply) : Object.entries(reply),
+  );
+  fields.delete(CREATED);
+  return fields;
+}
+
+/** @returns false when a session that is not new is gone: nothing was written */
+export async function writeRecord(
+  id: string,
+  { isNew, changes }: { isNew: boolean; changes: Changes },
+  { ttl, maxLifetime }: Lifetimes,
+): Promise<boolean> {
+  const { client } = api.redis.clients;
+  const key = KEY_PREFIX + id;
+  const pairs = [...changes].flatMap(([field, text]) => [field, text ?? ""]);
+  const written = await runStep<number>(client, {
+    script: WRITE,
+    keys: [key],
+    args: [isNew ? "new" : "known", ttl, maxLifetime, changes.size, ...pairs],
+    plain: async () => {
+      let created = await client.hget(key, CREATED);
+      if (typeof created !== "string") {
+        if (!isNew) return 0;
+        created = String(Date.now());
+        await client.hset(key, CREATED, created);
+      }
+      for (const [field, text] of changes) {
+        if (text === null) await client.hdel(key, field);
+        else await client.hset(key, field, text);
+      }
+      const left = Math.max(leftOf(created, maxLifetime), 1);
+      await client.pexpire(key, Math.min(ttl, left));
+      return 1;
+    },
+  });
+  return written === 1;
+}
+
+/**
+ * Keep a session under another id, with a new lifetime.
+ * @returns false when it is gone
+ */
+export async function moveRecord(
+  from: string,
+  to: string,
+  { ttl, maxLifetime }: Lifetimes,
+): Promise<boolean> {
+  const { client } = api.redis.clients;
+  const [key, newKey] = [KEY_PREFIX + from, KEY_PREFIX + to];
+  const lifetimeMs = Math.min(ttl, maxLifetime);
+  const moved = await runStep<number>(client, {
+    script: MOVE,
+    keys: [key, newKey],
+    args: [lifetimeMs],
+    // a Redis Cluster cannot rename from one slot to another
+    plain: async () => {
+      const fields = await client.hgetall(key);
+      if (fields[CREATED] === undefined) return 0;
+      await client.hset(newKey, { ...fields, [CREATED]: Date.now() });
+      await client.pexpire(newKey, lifetimeMs);
+      await client.del(key);
+      return 1;
+    },
+  });
+  return moved === 1;
+}
+
+/** @returns false when there was none */
+export async function removeRecord(id: string): Promise<boolean> {
+  return (await api.redis.clients.client.del(KEY_PREFIX + id)) === 1;
+}
+
+function leftOf(created: string, maxLifetime: number): number {
+  return Number(created) + maxLifetime - Date.now();
+}
+
+function pairsOf(list: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i < list.length; i += 2) pairs.push([list[i]!, list[i + 1]!]);
+  return pairs;
+}

@@ -1,0 +1,312 @@
+/** `connection.store`: the stored session of one client. */
+import { createHash, randomBytes } from "node:crypto";
+import { openCookie, sealCookie } from "../cookie/cookies";
+import { HttpError } from "../errors";
+import {
+  moveRecord,
+  openRecord,
+  removeRecord,
+  writeRecord,
+  type Changes,
+  type Lifetimes,
+} from "./records";
+
+/**
+ * The values that a project keeps in sessions, by name. Declare them:
+ * `declare module "actionhero" { interface StoredValues { userId: string } }`
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- projects add to it
+export interface StoredValues {}
+
+/** The values that are read once, such as a notice for the next page. Declared in the same way. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- projects add to it
+export interface FlashValues {}
+
+/** What sessions are limited to. */
+export interface SessionLimits extends Lifetimes {
+  /** All names and values together, in bytes of JSON. */
+  maxBytes: number;
+}
+
+/** Brings a new token to the client; undefined: its session is gone. */
+export type Deliver = (token: string | undefined) => unknown;
+
+const SECRET_BYTES = 32;
+
+/** The name that tokens are signed for, on all transports. */
+const TOKEN = "actionhero session";
+
+/** Fields of the hash begin with these. */
+const VALUE = "v:";
+const FLASH = "f:";
+
+/** One stored session, as far as this process knows it. */
+class Held {
+  /** JSON texts, as they were read or written. */
+  fields = new Map<string, string>();
+  /** Not written yet; null: removed. */
+  changes = new Map<string, string | null>();
+  /** Made here, and not written yet. */
+  isNew = false;
+
+  /** @param secret what the client has to know; undefined until something is kept */
+  constructor(public secret?: string) {}
+
+  get(field: string): string | undefined {
+    const changed = this.changes.get(field);
+    if (changed !== undefined) return changed ?? undefined;
+    return this.fields.get(field);
+  }
+
+  /** These changes were written, or are given up; others may have come since. */
+  settle(changes: Changes, isWritten: boolean): void {
+    for (const [field, text] of changes) {
+      if (this.changes.get(field) === text) this.changes.delete(field);
+      if (!isWritten) continue;
+      if (text === null) this.fields.delete(field);
+      else this.fields.set(field, text);
+    }
+  }
+
+  /** The fields with the changes that are not written yet. */
+  all(): Map<string, string> {
+    const all = new Map(this.fields);
+    for (const [field, text] of this.changes) {
+      if (text === null) all.delete(field);
+      else all.set(field, text);
+    }
+    return all;
+  }
+}
+
+export class Session {
+  private held = new Held();
+  /** The secret that the client brought the last time. */
+  private asked: string | undefined = undefined;
+  /** Reads and writes of one connection, one after the other. */
+  private last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly limits: SessionLimits,
+    private readonly deliver: Deliver,
+  ) {}
+
+  /**
+   * Names the session on the server, and is no secret: with it alone nobody can use the session. It changes with
+   * `regenerate()`. Undefined while nothing is kept.
+   */
+  get id(): string | undefined {
+    const { secret } = this.held;
+    return secret === undefined ? undefined : idOf(secret);
+  }
+
+  /**
+   * What the client has to bring to use the session, signed; undefined while nothing is kept. Cookies carry it by
+   * themselves; clients of other transports are given it by an action.
+   */
+  get token(): string | undefined {
+    const { secret } = this.held;
+    return secret === undefined ? undefined : seal(secret);
+  }
+
+  /** Whether something has to be written. */
+  get isChanged(): boolean {
+    return this.held.changes.size > 0;
+  }
+
+  /** A copy of a value: to change it, `set` it again. */
+  get<Name extends keyof StoredValues & string>(
+    name: Name,
+  ): StoredValues[Name] | undefined {
+    return parse(this.held.get(VALUE + name)) as StoredValues[Name] | undefined;
+  }
+
+  /**
+   * Keep a value; it is written when the action has ended.
+   * @throws TypeError for a value that is no JSON
+   * @throws RangeError when the session would have more than `session.maxBytes`
+   */
+  set<Name extends keyof StoredValues & string>(
+    name: Name,
+    value: StoredValues[Name],
+  ): void {
+    this.change(VALUE + name, value);
+  }
+
+  delete(name: keyof StoredValues & string): void {
+    this.remove(VALUE + name);
+  }
+
+  /** Keep a value until it is read. */
+  setFlash<Name extends keyof FlashValues & string>(
+    name: Name,
+    value: FlashValues[Name],
+  ): void {
+    this.change(FLASH + name, value);
+  }
+
+  /** Read such a value, which is gone then. */
+  takeFlash<Name extends keyof FlashValues & string>(
+    name: Name,
+  ): FlashValues[Name] | undefined {
+    const text = this.held.get(FLASH + name);
+    this.remove(FLASH + name);
+    return parse(text) as FlashValues[Name] | undefined;
+  }
+
+  /**
+   * Write the changes now; by itself that is done when the action has ended. Only what was changed is written: what
+   * other requests of the session change at the same time stays.
+   */
+  save(): Promise<void> {
+    return this.inTurn(() => this.write());
+  }
+
+  /**
+   * Go on under another id, which nobody else can know: at sign-in, so that a session that somebody planted in a browser
+   * before is worth nothing. The old id is gone.
+   * @throws Error when the response to an HTTP request has begun
+   */
+  regenerate(): Promise<void> {
+    return this.inTurn(async () => {
+      const { held } = this;
+      const { secret } = held;
+      if (secret === undefined || held.isNew) return; // nobody knows it
+      const next = newSecret();
+      await this.deliver(seal(next));
+      const moved = await moveRecord(idOf(secret), idOf(next), this.limits);
+      held.secret = next;
+      if (moved) return;
+      held.isNew = true;
+      held.fields.clear(); // what was destroyed does not come back
+    });
+  }
+
+  /**
+   * End the session: at sign-out. What is set afterwards begins another one.
+   * @throws Error when the response to an HTTP request has begun
+   */
+  destroy(): Promise<void> {
+    return this.inTurn(async () => {
+      const { secret, isNew } = this.held;
+      this.held = new Held();
+      if (secret === undefined || isNew) return;
+      await removeRecord(idOf(secret)); // first: a response that has begun must not keep it alive
+      await this.deliver(undefined);
+    });
+  }
+
+  /**
+   * Use the session of a token that the client brought, else read the present one again.
+   * @param isShared whether another action of the connection is running
+   * @throws HttpError 409 when that action would find itself in another session
+   */
+  open(token: string | undefined, isShared: boolean): Promise<void> {
+    const secret = token === undefined ? undefined : unseal(token);
+    return this.inTurn(async () => {
+      if (secret === undefined || secret === this.held.secret)
+        return this.read(this.held);
+      if (isShared && secret !== this.asked)
+        throw new HttpError(
+          409,
+          "the connection has actions running with another session",
+        );
+      if (isShared && this.held.secret !== undefined)
+        return this.read(this.held);
+      this.asked = secret;
+      const before = this.held;
+      const held = new Held(secret || undefined);
+      await this.read(held);
+      // an action that runs may have begun a session meanwhile
+      if (!isShared || before.secret === undefined) this.held = held;
+    });
+  }
+
+  private async read(held: Held): Promise<void> {
+    const { secret, isNew } = held;
+    if (secret === undefined || isNew) return;
+    const fields = await openRecord(idOf(secret), this.limits);
+    if (fields === undefined) {
+      // clients never choose the id of a session, and what was destroyed does not come back
+      held.secret = undefined;
+      held.changes.clear();
+    }
+    held.fields = fields ?? new Map<string, string>();
+  }
+
+  private async write(): Promise<void> {
+    const { held } = this;
+    const { secret, isNew } = held;
+    const changes = new Map(held.changes);
+    if (changes.size === 0 || secret === undefined) return;
+    if (isNew) await this.deliver(seal(secret));
+    let isWritten = false;
+    try {
+      const record = { isNew, changes };
+      isWritten = await writeRecord(idOf(secret), record, this.limits);
+    } finally {
+      held.settle(changes, isWritten); // the client of an action that failed is told that nothing was kept
+    }
+    if (isWritten) held.isNew = false;
+    else if (this.held === held) this.held = new Held();
+  }
+
+  private change(field: string, value: unknown): void {
+    const text = JSON.stringify(value) as string | undefined;
+    if (text === undefined)
+      throw new TypeError(
+        `a session cannot keep ${typeof value}: only what JSON can hold`,
+      );
+    const { held } = this;
+    const all = held.all().set(field, text);
+    const { maxBytes } = this.limits;
+    if (sizeOf(all) > maxBytes)
+      throw new RangeError(
+        `a session cannot keep more than ${maxBytes} bytes (config.session.maxBytes)`,
+      );
+    if (held.secret === undefined) {
+      held.secret = newSecret();
+      held.isNew = true;
+    }
+    held.changes.set(field, text);
+  }
+
+  private remove(field: string): void {
+    if (this.held.get(field) !== undefined) this.held.changes.set(field, null);
+  }
+
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.last.then(work);
+    this.last = done.catch(() => undefined); // its caller gets the error
+    return done;
+  }
+}
+
+/** Redis has only the digest: who reads it there cannot use the session. */
+export function idOf(secret: string): string {
+  return createHash("sha256").update(secret).digest("base64url");
+}
+
+function seal(secret: string): string {
+  return sealCookie(TOKEN, secret, { signed: true });
+}
+
+/** @returns "" for a token that no secret of ours has signed: there is no session of that name */
+function unseal(token: string): string {
+  return openCookie({ [TOKEN]: token }, TOKEN, { signed: true }) ?? "";
+}
+
+function newSecret(): string {
+  return randomBytes(SECRET_BYTES).toString("base64url");
+}
+
+function parse(text: string | undefined): unknown {
+  return text === undefined ? undefined : JSON.parse(text);
+}
+
+function sizeOf(fields: ReadonlyMap<string, string>): number {
+  let bytes = 0;
+  for (const [field, text] of fields)
+    bytes += Buffer.byteLength(field) + Buffer.byteLength(text);
+  return bytes;
+}

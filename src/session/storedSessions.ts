@@ -1,0 +1,155 @@
+/** `api.storedSessions`: finds the stored session of a client, by its cookie or by its token. */
+import { api } from "../api";
+import { settings } from "../config/settings";
+import type { CookieOptions } from "../cookie/cookies";
+import { toError } from "../errors";
+import { removeRecord } from "./records";
+import { Session, type SessionLimits } from "./session";
+
+declare module "../api" {
+  interface Api {
+    /** Undefined without `session.enabled`. */
+    storedSessions: StoredSessions | undefined;
+  }
+}
+
+/** A connection, as far as its session needs it. */
+export interface SessionClient {
+  type: string;
+  cookies: Record<string, string>;
+  pendingActions: number;
+  setCookie(name: string, value: string, options?: CookieOptions): unknown;
+  clearCookie(name: string, options?: CookieOptions): unknown;
+}
+
+/** Transports whose responses bring cookies to the client. */
+const CARRIERS = ["web", "testServer"];
+
+/** The actions that the server runs for itself have no client that could come again. */
+const IN_LINE = "in-line-action";
+
+const HOST_PREFIX = "__Host-";
+
+export class StoredSessions {
+  private readonly sessions = new WeakMap<SessionClient, Session>();
+  private readonly limits: SessionLimits;
+  private readonly cookie: string;
+  private readonly param: string;
+
+  constructor() {
+    const { ttl, maxLifetime, maxBytes, cookie, param } = settings().session;
+    this.limits = { ttl, maxLifetime, maxBytes };
+    this.cookie = cookie;
+    this.param = param;
+  }
+
+  /** The session of a connection, without a look into redis. */
+  of(client: SessionClient): Session {
+    let session = this.sessions.get(client);
+    if (!session) {
+      session = new Session(this.limits, (token) =>
+        CARRIERS.includes(client.type)
+          ? this.sendCookie(client, token)
+          : undefined,
+      );
+      this.sessions.set(client, session);
+    }
+    return session;
+  }
+
+  /**
+   * End a session of another client, such as one of a user whose password was changed.
+   * @param id `connection.store.id`, as it was there
+   * @returns false when there is none
+   */
+  destroy(id: string): Promise<boolean> {
+    return removeRecord(id);
+  }
+
+  /**
+   * Before an action: read the session, if the client has one. The token is removed from the params: it is a secret.
+   * @throws HttpError 409 when an action of the same connection runs in another session
+   */
+  open(
+    client: SessionClient,
+    params: Record<string, unknown>,
+  ): Promise<void> | undefined {
+    const given = params[this.param];
+    delete params[this.param];
+    if (client.type === IN_LINE) return undefined;
+    const isCarrier = CARRIERS.includes(client.type);
+    // in the params of HTTP it would be in URLs, and any page could send it
+    const isTaken = client.type !== "web" && typeof given === "string";
+    const known = this.sessions.get(client)?.id;
+    let token = isTaken ? given : undefined;
+    if (token === undefined && (isCarrier || known === undefined))
+      token = this.cookieOf(client);
+    if (token === undefined && known === undefined) return undefined;
+    const session = this.of(client);
+    const opened = session.open(token, client.pendingActions > 1);
+    if (!isCarrier || isTaken || token === undefined) return opened;
+    return opened.then(async () => {
+      const current = session.token;
+      // signed with a secret that was replaced
+      if (current !== undefined && current !== token)
+        await this.sendCookie(client, current);
+    });
+  }
+
+  /**
+   * After an action: write what it has changed.
+   * @returns the error when that is not possible
+   */
+  save(client: SessionClient): Promise<unknown> | undefined {
+    if (client.type === IN_LINE) return undefined;
+    const session = this.sessions.get(client);
+    if (session?.isChanged !== true) return undefined;
+    return session.save().then(() => undefined, toError);
+  }
+
+  private sendCookie(
+    client: SessionClient,
+    token: string | undefined,
+  ): unknown {
+    const name = this.cookieName(client);
+    // browsers keep cookies with the prefix for the host that set them, and only by TLS
+    const secure = name !== this.cookie;
+    const attributes: CookieOptions = {
+      path: "/",
+      domain: undefined,
+      httpOnly: true,
+      sameSite: "lax",
+      secure,
+    };
+    if (token === undefined) return client.clearCookie(name, attributes);
+    const maxAge = Math.floor(this.limits.maxLifetime / 1000);
+    return client.setCookie(name, token, { ...attributes, maxAge });
+  }
+
+  /** A project of version 29 may keep something of its own in `connection.cookies`. */
+  private cookieOf(client: SessionClient): string | undefined {
+    const cookies = client.cookies as Record<string, unknown> | undefined;
+    const value = cookies?.[this.cookieName(client)];
+    return typeof value === "string" ? value : undefined;
+  }
+
+  private cookieName(client: SessionClient): string {
+    const { servers } = api as { servers?: Servers };
+    const isTls = servers?.servers[client.type]?.isTls?.(client) === true;
+    return isTls ? HOST_PREFIX + this.cookie : this.cookie;
+  }
+}
+
+/** Servers lie above, and are looked up when used. */
+interface Servers {
+  servers: Record<
+    string,
+    { isTls?(client: SessionClient): boolean } | undefined
+  >;
+}
+
+/** Make `api.storedSessions`. */
+export function createStoredSessions(): void {
+  const { enabled } = settings().session;
+  api.storedSessions = enabled ? new StoredSessions() : undefined;
+}

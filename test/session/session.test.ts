@@ -1,0 +1,440 @@
+/** Stored sessions over HTTP, websockets and TCP: what is kept for a client, who can use it, and when it ends. */
+import { EventEmitter, once } from "node:events";
+import { describeOnEachEngine } from "../support/engines";
+import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
+import { addActions, ask } from "../support/webApp";
+import { connectWebsocket, webPort } from "../support/websocketClient";
+import {
+  action,
+  api,
+  config,
+  specHelper,
+  type ActionProcessor,
+  type Process,
+} from "../../src/index";
+
+declare module "../../src/index" {
+  interface StoredValues {
+    user: string;
+    cart: string[];
+    left: number;
+    right: number;
+    text: string;
+  }
+  interface FlashValues {
+    notice: string;
+  }
+}
+
+type Data = ActionProcessor;
+
+describeOnEachEngine("stored sessions", (engine) => {
+  let app: Process;
+  const gates = new EventEmitter();
+  const defaults = { ...config.session };
+
+  beforeAll(async () => {
+    Object.assign(config.session, { enabled: true, maxBytes: 2_000 });
+    app = await startSocketApp();
+    addActions({
+      signIn: {
+        inputs: { user: {} },
+        run: async ({ store, params }: Data) => {
+          await store.regenerate();
+          store.set("user", params.user);
+          store.setFlash("notice", `hello ${params.user}`);
+          return { token: store.token };
+        },
+      },
+      signOut: { run: ({ store }: Data) => store.destroy() },
+      who: {
+        run: ({ store, connection }: Data) => ({
+          user: store.get("user") ?? null,
+          id: store.id ?? null,
+          same: store === connection.store,
+        }),
+      },
+      notice: {
+        run: ({ store }: Data) => ({
+          notice: store.takeFlash("notice") ?? null,
+        }),
+      },
+      write: {
+        inputs: { name: {}, value: {}, waits: {}, fails: {} },
+        run: async ({ store, params }: Data) => {
+          const name = params.name as "left" | "right";
+          store.set(name, Number(params.value));
+          if (params.waits) {
+            gates.emit("waiting");
+            await once(gates, "goOn");
+          }
+          if (params.fails) throw new Error("failed after writing");
+        },
+      },
+      read: {
+        run: ({ store }: Data) => ({
+          left: store.get("left") ?? null,
+          right: store.get("right") ?? null,
+        }),
+      },
+      cart: {
+        run: ({ store }: Data) => {
+          store.get("cart")?.push("not kept");
+          return { cart: store.get("cart") ?? null };
+        },
+      },
+      fill: {
+        inputs: { length: {} },
+        run: ({ store, params }: Data) =>
+          store.set("text", "x".repeat(Number(params.length))),
+      },
+      fillCart: { run: ({ store }: Data) => store.set("cart", ["tea"]) },
+      emptyCart: { run: ({ store }: Data) => store.delete("cart") },
+      badly: {
+        run: ({ store }: Data) => store.set("text", (() => undefined) as never),
+      },
+      inner: {
+        run: async () => ({ inner: await action.run("who") }),
+      },
+    });
+  });
+  beforeEach(() => engine.flush());
+  afterEach(() => {
+    gates.emit("goOn");
+    config.web.cookieOptions.secrets = [];
+    config.web.trustProxy = undefined;
+  });
+  afterAll(async () => {
+    await closeAll();
+    await app.stop();
+    Object.assign(config.session, defaults);
+  });
+
+  /** As a browser: keeps the cookie of the session. */
+  class Browser {
+    cookie = "";
+    setCookies: string[] = [];
+    headers: Record<string, string> = {};
+
+    async ask(path: string): Promise<any> {
+      const headers = { ...this.headers, cookie: this.cookie };
+      const { json, headers: got } = await ask(webPort(), `/api/${path}`, {
+        headers,
+      });
+      this.setCookies = (got["set-cookie"] ?? []).filter((text) =>
+        /^(__Host-)?session=/.test(text),
+      );
+      for (const text of this.setCookies) this.cookie = text.split(";")[0]!;
+      return json;
+    }
+  }
+
+  async function signedIn(user = "ann"): Promise<Browser> {
+    const browser = new Browser();
+    const { token } = await browser.ask("signIn?user=" + user);
+    // nothing was kept before `regenerate`, and the action has no token before it has set something
+    expect(typeof token).toBe("string");
+    return browser;
+  }
+
+  const keys = () => engine.client().keys("actionhero:session:*");
+
+  test("a client without kept values has no cookie, and nothing is in redis", async () => {
+    const browser = new Browser();
+    expect(await browser.ask("who")).toMatchObject({
+      user: null,
+      id: null,
+      same: true,
+    });
+    expect(browser.setCookies).toEqual([]);
+    expect(await keys()).toEqual([]);
+  });
+
+  test("a value is there in the next request of the browser, and for no other one", async () => {
+    const browser = await signedIn();
+    expect(browser.setCookies).toEqual([
+      expect.stringMatching(
+        /^session=[\w%.-]+; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Lax$/,
+      ),
+    ]);
+    expect((await browser.ask("who")).user).toBe("ann");
+    expect(browser.setCookies).toEqual([]);
+    expect((await new Browser().ask("who")).user).toBeNull();
+  });
+
+  test("redis does not have the secret of the cookie", async () => {
+    const browser = await signedIn();
+    const secret = browser.cookie.slice("session=".length).split(".")[0]!;
+    const [key] = await keys();
+    expect(key).toBe(
+      `actionhero:session:${(await browser.ask("who")).id as string}`,
+    );
+    expect(key).not.toContain(secret);
+  });
+
+  test("a cookie that was changed, or that no server has signed, is no session, and is not looked up", async () => {
+    const browser = await signedIn();
+    const { cookie } = browser;
+    const secret = cookie.slice("session=".length).split(".")[0]!;
+    for (const forged of [`session=${secret}`, `${cookie}x`, "session=."]) {
+      browser.cookie = forged;
+      expect((await browser.ask("who")).id).toBeNull();
+    }
+  });
+
+  test("the cookie of a client that comes by TLS has the prefix __Host-, and the other one does not count", async () => {
+    config.web.trustProxy = "loopback";
+    const browser = new Browser();
+    browser.headers = { "x-forwarded-proto": "https" };
+    await browser.ask("signIn?user=ann");
+    expect(browser.setCookies).toEqual([
+      expect.stringMatching(
+        /^__Host-session=.*; HttpOnly; Secure; SameSite=Lax$/,
+      ),
+    ]);
+    expect((await browser.ask("who")).user).toBe("ann");
+    browser.cookie = browser.cookie.replace("__Host-", "");
+    expect((await browser.ask("who")).user).toBeNull();
+  });
+
+  test("regenerate keeps the values under another id, and the old cookie is worth nothing", async () => {
+    const browser = new Browser();
+    await browser.ask("write?name=left&value=1");
+    const planted = browser.cookie;
+    await browser.ask("signIn?user=ann");
+    expect(browser.cookie).not.toBe(planted);
+    expect(browser.setCookies).toHaveLength(1);
+    expect(await browser.ask("read")).toMatchObject({ left: 1 });
+    const thief = new Browser();
+    thief.cookie = planted;
+    expect((await thief.ask("who")).user).toBeNull();
+    expect(await keys()).toHaveLength(1);
+  });
+
+  test("destroy ends the session, and removes the cookie", async () => {
+    const browser = await signedIn();
+    const { cookie } = browser;
+    await browser.ask("signOut");
+    expect(browser.setCookies).toEqual([
+      expect.stringMatching(/^session=; .*Max-Age=0/),
+    ]);
+    browser.cookie = cookie;
+    expect((await browser.ask("who")).id).toBeNull();
+    expect(await keys()).toEqual([]);
+  });
+
+  test("api.storedSessions.destroy ends the session of another client by its id", async () => {
+    const browser = await signedIn();
+    const { id } = await browser.ask("who");
+    expect(await api.storedSessions!.destroy(id)).toBe(true);
+    expect(await api.storedSessions!.destroy(id)).toBe(false);
+    expect((await browser.ask("who")).user).toBeNull();
+  });
+
+  test("a flash value is read once", async () => {
+    const browser = await signedIn();
+    expect(await browser.ask("notice")).toMatchObject({ notice: "hello ann" });
+    expect(await browser.ask("notice")).toMatchObject({ notice: null });
+    expect((await browser.ask("who")).user).toBe("ann");
+  });
+
+  test("requests that write at the same time do not lose each other's values", async () => {
+    const browser = await signedIn();
+    const waiting = once(gates, "waiting");
+    const slow = browser.ask("write?name=left&value=1&waits=1");
+    await waiting;
+    await browser.ask("write?name=right&value=2");
+    gates.emit("goOn");
+    await slow;
+    expect(await browser.ask("read")).toMatchObject({ left: 1, right: 2 });
+    expect((await browser.ask("who")).user).toBe("ann");
+  });
+
+  test("a request that ends after its session was destroyed does not bring it back", async () => {
+    const browser = await signedIn();
+    const other = new Browser();
+    other.cookie = browser.cookie;
+    const waiting = once(gates, "waiting");
+    const slow = other.ask("write?name=left&value=1&waits=1");
+    await waiting;
+    await browser.ask("signOut");
+    gates.emit("goOn");
+    await slow;
+    expect(await keys()).toEqual([]);
+  });
+
+  test("an action that fails has kept its values", async () => {
+    const browser = await signedIn();
+    await browser.ask("write?name=left&value=7&fails=1");
+    expect(await browser.ask("read")).toMatchObject({ left: 7 });
+  });
+
+  test("get returns a copy, and delete removes a value", async () => {
+    const browser = await signedIn();
+    await browser.ask("fillCart");
+    expect(await browser.ask("cart")).toMatchObject({ cart: ["tea"] });
+    await browser.ask("emptyCart");
+    expect(await browser.ask("cart")).toMatchObject({ cart: null });
+  });
+
+  test("more than maxBytes, and what JSON cannot hold, is refused", async () => {
+    const browser = await signedIn();
+    expect((await browser.ask("fill?length=2100")).error).toMatch(
+      /more than 2000 bytes/,
+    );
+    expect((await browser.ask("badly")).error).toMatch(/cannot keep function/);
+    expect((await browser.ask("fill?length=1500")).error).toBeUndefined();
+  });
+
+  test("the lifetime slides with each action, but never beyond maxLifetime", async () => {
+    const browser = await signedIn();
+    const [key] = (await keys()) as [string];
+    const client = engine.client();
+    await client.pexpire(key, 60_000);
+    await browser.ask("who");
+    expect(await client.pttl(key)).toBeGreaterThan(80_000_000);
+    const { maxLifetime } = config.session;
+    await client.hset(key, "created", Date.now() - maxLifetime + 600_000);
+    await browser.ask("write?name=left&value=1");
+    const left = await client.pttl(key);
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(600_000);
+    await client.hset(key, "created", Date.now() - maxLifetime - 1);
+    expect((await browser.ask("who")).user).toBeNull();
+    expect(await keys()).toEqual([]);
+  });
+
+  test("a cookie that was signed with a replaced secret counts, and is signed anew", async () => {
+    config.web.cookieOptions.secrets = ["the first secret of this test"];
+    const browser = await signedIn();
+    const { cookie } = browser;
+    config.web.cookieOptions.secrets = [
+      "the second secret of this test",
+      "the first secret of this test",
+    ];
+    expect((await browser.ask("who")).user).toBe("ann");
+    expect(browser.cookie).not.toBe(cookie);
+    config.web.cookieOptions.secrets = ["the second secret of this test"];
+    expect((await browser.ask("who")).user).toBe("ann");
+    browser.cookie = cookie;
+    expect((await browser.ask("who")).user).toBeNull();
+  });
+
+  test("a websocket has the session of its browser, and sees what HTTP requests change", async () => {
+    const browser = await signedIn();
+    const client = await connectWebsocket({
+      headers: { cookie: browser.cookie },
+    });
+    expect(await client.action("who")).toMatchObject({ user: "ann" });
+    await client.action("write", { name: "left", value: 3 });
+    expect(await browser.ask("read")).toMatchObject({ left: 3 });
+    await browser.ask("write?name=right&value=4");
+    expect(await client.action("read")).toMatchObject({ left: 3, right: 4 });
+    await browser.ask("signOut");
+    expect(await client.action("who")).toMatchObject({ user: null });
+    client.close();
+  });
+
+  test("messages of one websocket that write at the same time do not lose each other's values", async () => {
+    const browser = await signedIn();
+    const client = await connectWebsocket({
+      headers: { cookie: browser.cookie },
+    });
+    const waiting = once(gates, "waiting");
+    const slow = client.action("write", { name: "left", value: 1, waits: 1 });
+    await waiting;
+    await client.action("write", { name: "right", value: 2 });
+    gates.emit("goOn");
+    await slow;
+    expect(await browser.ask("read")).toMatchObject({ left: 1, right: 2 });
+    client.close();
+  });
+
+  test("a TCP client brings its token as a param, once or with each line", async () => {
+    const peer = await SocketPeer.connect();
+    await peer.next(); // the welcome
+    const { token } = await peer.ask(
+      JSON.stringify({ action: "signIn", params: { user: "bob" } }),
+    );
+    expect(typeof token).toBe("string");
+    expect(await peer.ask("who")).toMatchObject({ user: "bob" });
+
+    const other = await SocketPeer.connect();
+    await other.next();
+    expect(await other.ask("who")).toMatchObject({ user: null });
+    const params = { sessionToken: token };
+    expect(
+      await other.ask(JSON.stringify({ action: "who", params })),
+    ).toMatchObject({ user: "bob" });
+    expect(await other.ask("who")).toMatchObject({ user: "bob" });
+    expect(
+      await other.ask(
+        JSON.stringify({ action: "who", params: { sessionToken: "no" } }),
+      ),
+    ).toMatchObject({ user: null });
+  });
+
+  test("an action that runs does not find itself in another session of its connection", async () => {
+    const first = await signedIn("ann");
+    const second = await signedIn("bob");
+    const tokenOf = ({ cookie }: Browser) =>
+      decodeURIComponent(cookie.slice("session=".length));
+    const client = await connectWebsocket();
+    const waiting = once(gates, "waiting");
+    const slow = client.action("write", {
+      name: "left",
+      value: 1,
+      waits: 1,
+      sessionToken: tokenOf(first),
+    });
+    await waiting;
+    const refused = await client.action("who", {
+      sessionToken: tokenOf(second),
+    });
+    expect(refused.error).toMatch(/another session/);
+    gates.emit("goOn");
+    await slow;
+    expect(await first.ask("read")).toMatchObject({ left: 1 });
+    expect(await second.ask("read")).toMatchObject({ left: null });
+    client.close();
+  });
+
+  test("over HTTP a token in the params is no session", async () => {
+    const browser = await signedIn();
+    const token = browser.cookie.slice("session=".length);
+    const other = new Browser();
+    expect((await other.ask(`who?sessionToken=${token}`)).user).toBeNull();
+  });
+
+  test("the specHelper keeps the cookie of a connection as a browser does", async () => {
+    const connection = await specHelper.Connection.createAsync();
+    await specHelper.runAction(
+      "signIn",
+      Object.assign(connection, {
+        params: { user: "eve" },
+      }),
+    );
+    const { user } = await specHelper.runAction("who", connection);
+    expect(user).toBe("eve");
+  });
+
+  test("what the server runs in-line has an empty session", async () => {
+    const browser = await signedIn();
+    const { inner } = await browser.ask("inner");
+    expect(inner).toMatchObject({ user: null });
+  });
+});
+
+describe("without session.enabled", () => {
+  test("there is no store, and projects keep what they like under its name", async () => {
+    const app = await startSocketApp();
+    try {
+      const connection = await specHelper.Connection.createAsync();
+      expect(connection.store).toBeUndefined();
+      connection.store = { own: 1 } as never;
+      expect(connection.store).toEqual({ own: 1 });
+    } finally {
+      await app.stop();
+    }
+  });
+});
