@@ -71,6 +71,7 @@ export {
   type ContextLogger,
   type WorkContext,
 } from "./context/context";
+export * as auth from "./auth/module";
 export * as health from "./health/module";
 export type { HealthApi } from "./health/health";
 export type { Check, CheckOptions } from "./health/checks";

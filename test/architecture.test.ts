@@ -15,7 +15,7 @@ const LAYERS: string[][] = [
   ["src/boot"],
   ["src/server/web", "src/server/websocket", "src/server/socket"],
   ["src/server"],
-  ["src/task", "src/route"],
+  ["src/task", "src/route", "src/auth"],
   ["src/action", "src/staticFile"],
   ["src/context", "src/metrics"],
   ["src/connection"],

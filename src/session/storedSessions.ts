@@ -116,10 +116,13 @@ export class StoredSessions {
     const secure = name !== this.cookie;
     const attributes: CookieOptions = {
       path: "/",
-      domain: undefined,
       httpOnly: true,
       sameSite: "lax",
       secure,
+      // not those of `web.cookieOptions.settings`
+      domain: undefined,
+      expires: undefined,
+      partitioned: undefined,
     };
     if (token === undefined) return client.clearCookie(name, attributes);
     const maxAge = Math.floor(this.limits.maxLifetime / 1000);

@@ -42,6 +42,7 @@ const ADDED = [
   "ActionsStatus",
   "HttpError",
   "UploadedFile",
+  "auth",
   "builtinTasks",
   "connectionVerbs",
   "context",
