@@ -69,6 +69,9 @@ redis.call('HSET', KEYS[2], '${CREATED}', time)
 redis.call('PEXPIRE', KEYS[2], ${A})
 return 1`);
 
+// KEYS: hash. Returns how many were removed. It goes in the order of the steps, so that none writes half of a session.
+const REMOVE = defineOperation(`return redis.call('DEL', KEYS[1])`);
+
 /**
  * Read a session, which lives for another `ttl`.
  * @returns its fields, or undefined when there is none of this id
@@ -167,7 +170,15 @@ export async function moveRecord(
 
 /** @returns false when there was none */
 export async function removeRecord(id: string): Promise<boolean> {
-  return (await api.redis.clients.client.del(KEY_PREFIX + id)) === 1;
+  const { client } = api.redis.clients;
+  const key = KEY_PREFIX + id;
+  const removed = await runStep(client, {
+    script: REMOVE,
+    keys: [key],
+    args: [],
+    plain: () => client.del(key),
+  });
+  return removed === 1;
 }
 
 function leftOf(created: string, maxLifetime: number): number {

@@ -84,9 +84,9 @@ describeOnEachEngine("stored sessions", (engine) => {
         },
       },
       fill: {
-        inputs: { length: {} },
+        inputs: { size: {} },
         run: ({ store, params }: Data) =>
-          store.set("text", "x".repeat(Number(params.length))),
+          store.set("text", "x".repeat(Number(params.size))),
       },
       fillCart: { run: ({ store }: Data) => store.set("cart", ["tea"]) },
       emptyCart: { run: ({ store }: Data) => store.delete("cart") },
@@ -279,11 +279,11 @@ describeOnEachEngine("stored sessions", (engine) => {
 
   test("more than maxBytes, and what JSON cannot hold, is refused", async () => {
     const browser = await signedIn();
-    expect((await browser.ask("fill?length=2100")).error).toMatch(
+    expect((await browser.ask("fill?size=2100")).error).toMatch(
       /more than 2000 bytes/,
     );
     expect((await browser.ask("badly")).error).toMatch(/cannot keep function/);
-    expect((await browser.ask("fill?length=1500")).error).toBeUndefined();
+    expect((await browser.ask("fill?size=1500")).error).toBeUndefined();
   });
 
   test("the lifetime slides with each action, but never beyond maxLifetime", async () => {
@@ -407,13 +407,9 @@ describeOnEachEngine("stored sessions", (engine) => {
   });
 
   test("the specHelper keeps the cookie of a connection as a browser does", async () => {
-    const connection = await specHelper.Connection.createAsync();
-    await specHelper.runAction(
-      "signIn",
-      Object.assign(connection, {
-        params: { user: "eve" },
-      }),
-    );
+    const connection = await specHelper.buildConnection();
+    connection.params = { user: "eve" };
+    await specHelper.runAction("signIn", connection);
     const { user } = await specHelper.runAction("who", connection);
     expect(user).toBe("eve");
   });
@@ -429,7 +425,7 @@ describe("without session.enabled", () => {
   test("there is no store, and projects keep what they like under its name", async () => {
     const app = await startSocketApp();
     try {
-      const connection = await specHelper.Connection.createAsync();
+      const connection = await specHelper.buildConnection();
       expect(connection.store).toBeUndefined();
       connection.store = { own: 1 } as never;
       expect(connection.store).toEqual({ own: 1 });
