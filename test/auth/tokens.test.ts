@@ -85,12 +85,12 @@ describeOnEachEngine("bearer tokens", (engine) => {
     plain.close();
   });
 
-  test("a TCP client sets it for all its lines", async () => {
+  test("a TCP client brings it with a line of JSON", async () => {
     const peer = await SocketPeer.connect();
     await peer.next(); // the welcome
     expect((await peer.ask("whoHasToken")).error).toMatch(/sign in/);
-    await peer.ask(`paramAdd accessToken=${token}`);
-    expect(await peer.ask("whoHasToken")).toMatchObject({ name: "ann" });
+    const line = { action: "whoHasToken", params: { accessToken: token } };
+    expect(await peer.ask(JSON.stringify(line))).toMatchObject({ name: "ann" });
   });
 
   test("a revoked token does not count, and redis never has a token itself", async () => {
