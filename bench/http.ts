@@ -3,7 +3,7 @@
  * Fastify and actionhero 29. All servers run at once and are loaded in turn, in short interleaved slices, so that a
  * busy machine disturbs all of them alike.
  *
- * Options: --rounds=7 --ms=500 --connections=64 --only=get,post,notFound,file --servers=a,b
+ * Options: --rounds=7 --ms=500 --connections=64 --only=get,post,notFound,users,output,file --servers=a,b
  */
 import * as path from "node:path";
 import { measureCpu, print, type Table } from "./support/measure";
@@ -31,6 +31,8 @@ const SCENARIOS: Record<string, string> = {
   get: `GET /api/number?max=10 HTTP/1.1\r\n${common}\r\n`,
   post: `POST /api/echo HTTP/1.1\r\n${common}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   notFound: `GET /api/nothing HTTP/1.1\r\n${common}\r\n`,
+  users: `GET /api/users HTTP/1.1\r\n${common}\r\n`,
+  output: `GET /api/output HTTP/1.1\r\n${common}\r\n`,
   file: `GET /public/file.txt HTTP/1.1\r\n${common}\r\n`,
 };
 

@@ -30,3 +30,34 @@ exports.fileEtag = () => {
   return `W/"${size.toString(16)}-${mtime.getTime().toString(16)}"`;
 };
 exports.isValid = (max) => Number.isInteger(max) && max > 0;
+
+/** What an action with an output schema, and one without, respond: 20 rows as of a database. */
+exports.users = () => ({
+  total: 20,
+  users: Array.from({ length: 20 }, (_, index) => ({
+    id: index * 1000,
+    name: `Ada Lovelace ${index}`,
+    isAdmin: index % 2 === 0,
+    tags: ["one", "two"],
+    address: { city: "London", zip: `SW1A ${index}` },
+  })),
+});
+const object = (properties) => ({
+  type: "object",
+  properties,
+  additionalProperties: false,
+});
+const text = { type: "string" };
+exports.usersSchema = object({
+  total: { type: "number" },
+  users: {
+    type: "array",
+    items: object({
+      id: { type: "number" },
+      name: text,
+      isAdmin: { type: "boolean" },
+      tags: { type: "array", items: text },
+      address: object({ city: text, zip: text }),
+    }),
+  },
+});

@@ -31,6 +31,8 @@ const server = http.createServer((req, res) => {
     });
     return;
   }
+  if (pathname === "/api/users" || pathname === "/api/output")
+    return send(res, 200, JSON.stringify(answers.users()));
   if (pathname === "/public/file.txt") {
     fs.stat(answers.file, (_error, { size }) => {
       res.writeHead(200, {

@@ -45,6 +45,12 @@ app.post("/api/echo", (request, reply) => {
   const { name, text, list } = request.body;
   reply.send({ name, text, list });
 });
+app.get("/api/users", (_request, reply) => reply.send(answers.users()));
+app.get(
+  "/api/output",
+  { schema: { response: { 200: answers.usersSchema } } },
+  (_request, reply) => reply.send(answers.users()),
+);
 app.setNotFoundHandler((_request, reply) => {
   reply.code(404).send({ error: "unknown action or invalid apiVersion" });
 });

@@ -4,6 +4,7 @@ const path = require("node:path");
 
 const ACTIONS = `
 const { Action } = require("actionhero");
+const answers = require(${JSON.stringify(path.join(__dirname, "answers.js"))});
 
 exports.NumberAction = class NumberAction extends Action {
   constructor() {
@@ -37,6 +38,39 @@ exports.Echo = class Echo extends Action {
     return { name, text, list };
   }
 };
+
+class Users extends Action {
+  constructor(name) {
+    super();
+    this.name = name;
+    this.description = "20 rows";
+    this.outputExample = {};
+  }
+  async run() {
+    return answers.users();
+  }
+}
+
+exports.Plain = class Plain extends Users {
+  constructor() {
+    super("users");
+  }
+};
+
+exports.Output = class Output extends Users {
+  constructor() {
+    super("output");
+    const jsonSchema = () => answers.usersSchema;
+    this.output = {
+      "~standard": {
+        version: 1,
+        vendor: "bench",
+        validate: (value) => ({ value }),
+        jsonSchema: { input: jsonSchema, output: jsonSchema },
+      },
+    };
+  }
+};
 `;
 
 const CONFIG = {
@@ -45,7 +79,11 @@ exports.DEFAULT = { web: () => ({ port: 0, bindIP: "127.0.0.1", automaticRoutes:
   metadataOptions: { serverInformation: false, requesterInformation: false } }) };`,
   "routes.js": `
 exports.DEFAULT = { routes: () => ({
-  get: [{ path: "/number", action: "number" }],
+  get: [
+    { path: "/number", action: "number" },
+    { path: "/users", action: "users" },
+    { path: "/output", action: "output" },
+  ],
   post: [{ path: "/echo", action: "echo" }],
 }) };`,
   "api.js": `

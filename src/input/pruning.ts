@@ -1,4 +1,7 @@
-/** Leaves out of a value what a JSON Schema does not name. Compiled once for each schema. */
+/**
+ * Leaves out of a value what a JSON Schema does not name. Compiled once for each schema: for plain objects, whose properties
+ * are all named, to code that reads and writes each by its name, as a loop over names takes ten times as long.
+ */
 import { isObject, listOf, resolveRef } from "./coercion";
 import { joinShapes, shapeOf, united } from "./schemaShape";
 import type { JsonSchema } from "./standardSchema";
@@ -6,7 +9,14 @@ import type { JsonSchema } from "./standardSchema";
 /** @returns a copy without unnamed properties; the value itself where the schema says nothing */
 export type Pruner = (value: unknown, depth: number) => unknown;
 
+type ListPruner = (list: unknown[], level: number) => unknown;
+type ObjectPruner = (value: object, level: number) => unknown;
+
 const KEEP: Pruner = (value) => value;
+
+const PROTOTYPE = Object.prototype;
+/** Properties of one object; code for more is as slow as a loop. */
+const MAX_GENERATED = 200;
 
 /** As deep as a schema is looked into, and as deep as a value may be that a recursive schema describes. */
 const MAX_SCHEMA_DEPTH = 64;
@@ -35,14 +45,15 @@ function compile(schema: unknown, of: Document, depth: number): Pruner {
   const options = optionsOf(resolved, of.root, 0);
   const ofLists = listPruner(options, of, depth);
   const ofObjects = objectPruner(options, of, depth);
-  compiled = (value, level) => {
-    if (typeof value !== "object" || value === null) return value;
-    if (level > MAX_VALUE_DEPTH)
-      throw new TypeError("the response is nested too deep, or in a circle");
-    return Array.isArray(value)
-      ? ofLists(value, level)
-      : ofObjects(value, level);
-  };
+  if (ofLists !== KEEP || ofObjects !== KEEP)
+    compiled = (value, level) => {
+      if (typeof value !== "object" || value === null) return value;
+      if (level > MAX_VALUE_DEPTH)
+        throw new TypeError("the response is nested too deep, or in a circle");
+      return Array.isArray(value)
+        ? ofLists(value, level)
+        : ofObjects(value, level);
+    };
   of.known.set(resolved, compiled);
   return compiled;
 }
@@ -65,13 +76,14 @@ function listPruner(
   options: JsonSchema[],
   of: Document,
   depth: number,
-): (list: unknown[], level: number) => unknown {
+): ListPruner {
   const schema = options.find(({ items, prefixItems }) => items ?? prefixItems);
   if (!schema) return KEEP;
   const others = compile(schema.items, of, depth + 1);
   const first = listOf(schema.prefixItems).map((item) =>
     compile(item, of, depth + 1),
   );
+  if (others === KEEP && first.every((prune) => prune === KEEP)) return KEEP;
   return (list, level) =>
     list.map((item, index) => (first[index] ?? others)(item, level + 1));
 }
@@ -80,7 +92,7 @@ function objectPruner(
   options: JsonSchema[],
   of: Document,
   depth: number,
-): (value: object, level: number) => unknown {
+): ObjectPruner {
   const shapes = options
     .map((option) => shapeOf(option, of.root))
     .filter((shape) => shape !== undefined);
@@ -93,7 +105,7 @@ function objectPruner(
   const others = shape.isClosed
     ? undefined
     : compile(shape.others, of, depth + 1);
-  return (value, level) => {
+  const general: ObjectPruner = (value, level) => {
     // objects of classes say themselves what is sent of them
     const source = asSent(value);
     if (!isObject(source)) return source;
@@ -105,6 +117,53 @@ function objectPruner(
     }
     return result;
   };
+  return (!others && generate(properties, general)) || general;
+}
+
+/**
+ * @param general for objects that are not plain
+ * @returns undefined where names are inherited by every object, and where node may not make code of texts
+ */
+function generate(
+  properties: Map<string, Pruner>,
+  general: ObjectPruner,
+): ObjectPruner | undefined {
+  const names = [...properties.keys()];
+  if (names.length > MAX_GENERATED || names.some((name) => name in PROTOTYPE))
+    return undefined;
+  const lines = names.map((name, index) => {
+    const key = JSON.stringify(name);
+    const kept =
+      properties.get(name) === KEEP
+        ? "item"
+        : `typeof item === "object" ? prune${index}(item, level + 1) : item`;
+    return `item = value[${key}]; if (item !== undefined) result[${key}] = ${kept};`;
+  });
+  const code = `return (value, level) => {
+    if (prototypeOf(value) !== prototype || value.toJSON !== undefined) return general(value, level);
+    const result = {};
+    let item;
+    ${lines.join("\n")}
+    return result;
+  };`;
+  const given: Record<string, unknown> = {
+    general,
+    prototype: PROTOTYPE,
+    prototypeOf: Object.getPrototypeOf,
+  };
+  names.forEach((name, index) => {
+    given[`prune${index}`] = properties.get(name);
+  });
+  try {
+    // of names that are quoted, in a schema of the project; what clients send is no part of it
+    // eslint-disable-next-line @typescript-eslint/no-implied-eval
+    const make = new Function(...Object.keys(given), code) as (
+      ...values: unknown[]
+    ) => ObjectPruner;
+    return make(...Object.values(given));
+  } catch {
+    return undefined; // node --disallow-code-generation-from-strings
+  }
 }
 
 function asSent(value: object): unknown {

@@ -146,6 +146,103 @@ describe("in production", () => {
   });
 });
 
+describe("what leaves properties out", () => {
+  const object = (properties: object) => ({
+    type: "object",
+    properties,
+    additionalProperties: false,
+  });
+
+  test("keeps names that every object inherits only where the object has them", () => {
+    const prune = compilePruner(
+      object({ constructor: {}, toString: {}, id: {} }),
+    );
+    expect(Object.keys(prune({ id: 1, x: 1 }) as object)).toEqual(["id"]);
+    expect(prune({ toString: "a", constructor: "b" })).toEqual({
+      toString: "a",
+      constructor: "b",
+    });
+  });
+
+  test("takes names as names, whatever they contain", () => {
+    const names = ['"];throw 1;["', "a\\", "\n", "\u2028", "`${1}`", ""];
+    const all = Object.fromEntries(names.map((name) => [name, 1]));
+    const schema = object(Object.fromEntries(names.map((name) => [name, {}])));
+    expect(compilePruner(schema)({ ...all, other: 1 })).toEqual(all);
+  });
+
+  test("makes the same of plain objects and of those without a prototype or of a class", () => {
+    class Row {
+      id = 1;
+      hash = "x";
+      address = { city: "London", secret: 1 };
+      get name() {
+        return "inherited";
+      }
+    }
+    const prune = compilePruner(
+      object({ id: {}, name: {}, address: object({ city: {} }) }),
+    );
+    const expected = { id: 1, address: { city: "London" } };
+    const row = new Row();
+    const bare = Object.assign(Object.create(null) as object, row);
+    for (const value of [row, bare, { ...row }])
+      expect(prune(value)).toStrictEqual(expected);
+  });
+
+  test("leaves a value of another type than the named one to the encoder, without an error", () => {
+    const prune = compilePruner(
+      object({
+        user: object({ id: { type: "number" } }),
+        tags: { type: "array", items: { type: "string" } },
+      }),
+    );
+    for (const value of [
+      null,
+      "text",
+      5,
+      { user: "none", tags: 1 },
+      { user: null, tags: null },
+      { user: true },
+    ])
+      expect(prune(value)).toEqual(value);
+    expect(prune({ user: [{ id: 1, x: 1 }] })).toBeDefined();
+  });
+
+  test("works where node may not make code of texts", () => {
+    const { Function: original } = globalThis;
+    globalThis.Function = function () {
+      throw new EvalError("Code generation from strings disallowed");
+    } as unknown as FunctionConstructor;
+    try {
+      const prune = compilePruner(object({ id: {}, row: object({ a: {} }) }));
+      expect(prune({ id: 1, x: 1, row: { a: 1, b: 1 } })).toEqual({
+        id: 1,
+        row: { a: 1 },
+      });
+    } finally {
+      globalThis.Function = original;
+    }
+  });
+
+  test("takes objects of very many properties, and nested ones of a recursive schema", () => {
+    const names = Array.from({ length: 1000 }, (_, index) => `p${index}`);
+    const all = Object.fromEntries(names.map((name) => [name, 1]));
+    const wide = compilePruner(
+      object(Object.fromEntries(names.map((name) => [name, {}]))),
+    );
+    expect(wide({ ...all, other: 1 })).toEqual(all);
+    const tree = compilePruner({
+      ...object({ id: {}, children: { type: "array", items: { $ref: "#" } } }),
+    });
+    const leaf = { id: 2, secret: 1 };
+    expect(tree({ id: 1, children: [leaf], secret: 1 })).toEqual({
+      id: 1,
+      children: [{ id: 2 }],
+    });
+  });
+});
+
 test("an action without an output schema responds with all that it returns", async () => {
   addAction("free", { name: "free", output: { a: 1 }, run: () => ({ b: 1 }) });
   expect(await action.run("free")).toMatchObject({ b: 1 });
