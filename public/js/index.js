@@ -26,17 +26,23 @@ function duration(ms) {
   return shown.map(([value, unit]) => value + unit).join(" ");
 }
 
+// a server that hides how it is built does not describe its API either
+function showDescribed(isDescribed) {
+  for (const link of document.querySelectorAll("[data-describes]"))
+    link.hidden = !isDescribed;
+}
+
 // all that a server says which hides how it is built (general.introspection)
 function showHealth(status) {
   element("figures").hidden = true;
-  for (const link of document.querySelectorAll("a[href$='swagger.html']"))
-    link.hidden = true; // the API is not described either
+  showDescribed(false);
   setState(status === "healthy", status);
 }
 
 function showStatus(status) {
   if (status.status) return showHealth(status.status);
   element("figures").hidden = false;
+  showDescribed(true);
   show("name", status.name);
   document.title = status.name;
   show("description", status.description || "");

@@ -1,6 +1,10 @@
-// Reads /api/swagger and makes a form of every path in it.
+// Reads the OpenAPI document, or else that of the action swagger, and makes a form of every action in it.
 const element = (id) => document.getElementById(id);
 const ALL = ["get", "post", "put", "patch", "delete"];
+const WITH_BODY = ["post", "put", "patch"];
+const METADATA = ["serverInformation", "requesterInformation"];
+const SOCKET_MS = 10_000;
+const MAX_DEPTH = 8;
 
 function make(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -8,82 +12,382 @@ function make(tag, properties, ...children) {
   return made;
 }
 
-function methodChoice(path, methods) {
-  const chosen = methods.includes("get") ? "get" : methods[0];
-  return make(
+/* --- documents: one list of actions, whichever document there is --- */
+
+/** Whichever the server has: `{ title, description, base, actions }`, or undefined if it describes nothing. */
+async function readDocument() {
+  const openapi = await readJson("/api/openapi.json");
+  if (openapi?.openapi) return fromOpenApi(openapi);
+  const swagger = await readJson("/api/swagger");
+  return swagger && fromSwagger(swagger);
+}
+
+async function readJson(url) {
+  const response = await fetch(url);
+  if (response.status === 404) return undefined;
+  const body = await response.json();
+  if (body.error) throw new Error(body.error);
+  return body;
+}
+
+function fromOpenApi({ info, servers, paths, components }) {
+  const schemas = components?.schemas ?? {};
+  const operations = [];
+  for (const [path, table] of Object.entries(paths))
+    for (const [method, operation] of Object.entries(table))
+      operations.push(fromOperation({ path, method, operation, schemas }));
+  return {
+    info,
+    // the document may name the host that the world sees; requests go where this page is from
+    base: new URL(servers?.[0]?.url ?? "/", location.href).pathname,
+    actions: joined(operations),
+    schemas,
+    schemes: Object.values(components?.securitySchemes ?? {}),
+  };
+}
+
+function fromOperation({ path, method, operation, schemas }) {
+  const { operationId, summary = "", tags = [], requestBody } = operation;
+  const content = requestBody?.content ?? {};
+  const isForm = "multipart/form-data" in content;
+  const body = resolved(Object.values(content)[0]?.schema, schemas) ?? {};
+  const fields = (operation.parameters ?? []).map((parameter) => ({
+    name: parameter.name,
+    isInPath: parameter.in === "path",
+    isRequired: parameter.required === true,
+    schema: parameter.schema ?? {},
+  }));
+  for (const [name, schema] of Object.entries(body.properties ?? {})) {
+    const isRequired = (body.required ?? []).includes(name);
+    fields.push({ name, isInPath: false, isRequired, schema });
+  }
+  return {
+    path,
+    methods: [method],
+    // a second operation of an action has its method behind the name
+    name: operationId.replace(new RegExp(`\\.${method}(\\.\\d+)?$`), ""),
+    summary,
+    tags,
+    isForm,
+    fields,
+    responses: Object.entries(operation.responses ?? {}),
+  };
+}
+
+function fromSwagger({ info, basePath, paths }) {
+  const operations = [];
+  for (const [path, table] of Object.entries(paths))
+    for (const [method, operation] of Object.entries(table))
+      operations.push({
+        path,
+        methods: method === "all" ? ALL : [method],
+        summary: operation.summary ?? "",
+        tags: operation.tags ?? [],
+        isForm: (operation.consumes ?? []).includes("multipart/form-data"),
+        fields: (operation.parameters ?? []).map((parameter) => ({
+          name: parameter.name,
+          isInPath: parameter.in === "path",
+          isRequired: parameter.required === true,
+          schema:
+            parameter.type === "file"
+              ? { type: "string", contentMediaType: "application/octet-stream" }
+              : { default: parameter.default },
+        })),
+        responses: [],
+      });
+  return {
+    info,
+    base: basePath,
+    actions: joined(operations),
+    schemas: {},
+    schemes: [],
+  };
+}
+
+/** An action that a path has for several methods is shown once. */
+function joined(operations) {
+  const actions = new Map();
+  for (const operation of operations) {
+    const { path, name, summary, tags } = operation;
+    const key = JSON.stringify([path, name, summary, tags]);
+    const known = actions.get(key);
+    if (!known) actions.set(key, operation);
+    else {
+      known.methods = [...new Set([...known.methods, ...operation.methods])];
+      known.isForm ||= operation.isForm;
+      const names = known.fields.map((field) => field.name);
+      known.fields.push(
+        ...operation.fields.filter(({ name }) => !names.includes(name)),
+      );
+    }
+  }
+  return [...actions.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/* --- schemas --- */
+
+function resolved(schema, schemas) {
+  let found = schema;
+  for (let i = 0; i < 16 && typeof found?.$ref === "string"; i++)
+    found = followed(found.$ref, schemas);
+  return found;
+}
+
+/** `#/components/schemas/name` and what is below it. */
+function followed(reference, schemas) {
+  const keys = reference.split("/").slice(3).map(unescaped);
+  return keys.reduce((found, key) => found?.[key], schemas);
+}
+
+function unescaped(key) {
+  return decodeURIComponent(key).replaceAll("~1", "/").replaceAll("~0", "~");
+}
+
+/** A schema in the notation of TypeScript; what refers to itself by its name. */
+function notation(schema, schemas, { indent = "", seen = [] } = {}) {
+  if (schema === undefined || schema === true) return "any";
+  if (schema === false) return "nothing";
+  if (schema.$ref !== undefined) {
+    const name = unescaped(schema.$ref.split("/").pop());
+    if (seen.includes(schema.$ref) || seen.length > MAX_DEPTH)
+      return name.startsWith("__") ? "…" : name; // libraries name some by numbers
+    return notation(resolved(schema, schemas), schemas, {
+      indent,
+      seen: [...seen, schema.$ref],
+    });
+  }
+  const at = { indent, seen };
+  const several = schema.anyOf ?? schema.oneOf;
+  const parts = several ?? schema.allOf;
+  if (parts)
+    return parts
+      .map((part) => notation(part, schemas, at))
+      .join(several ? " | " : " & ");
+  if ("const" in schema) return JSON.stringify(schema.const);
+  if (schema.enum)
+    return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (schema.contentMediaType) return "file";
+  if (Array.isArray(schema.type))
+    return schema.type
+      .map((type) => notation({ ...schema, type }, schemas, at))
+      .join(" | ");
+  if (schema.type === "array" || schema.items)
+    return listNotation(schema, schemas, at);
+  if (schema.type === "object" || schema.properties)
+    return objectNotation(schema, schemas, at);
+  const format = schema.format ? ` (${schema.format})` : "";
+  return (schema.type ?? "any") + format;
+}
+
+function listNotation({ items, prefixItems }, schemas, at) {
+  if (prefixItems) {
+    const parts = prefixItems.map((item) => notation(item, schemas, at));
+    return `[${parts.join(", ")}]`;
+  }
+  const item = notation(items, schemas, at);
+  return / [|&] /.test(item) ? `(${item})[]` : `${item}[]`;
+}
+
+function objectNotation(schema, schemas, { indent, seen }) {
+  const { properties = {}, required = [], additionalProperties } = schema;
+  const deeper = { indent: indent + "  ", seen };
+  const lines = Object.entries(properties).map(([name, property]) => {
+    const mark = required.includes(name) ? "" : "?";
+    const text = notation(property, schemas, deeper);
+    const note = property.description ? ` // ${property.description}` : "";
+    return `${deeper.indent}${name}${mark}: ${text}${note}\n`;
+  });
+  if (additionalProperties && typeof additionalProperties === "object") {
+    const others = notation(additionalProperties, schemas, deeper);
+    lines.push(`${deeper.indent}[name]: ${others}\n`);
+  }
+  return lines.length === 0 ? "object" : `{\n${lines.join("")}${indent}}`;
+}
+
+/* --- the form of an action --- */
+
+function choice(name, label, options, chosen) {
+  const fieldset = make(
     "fieldset",
-    { className: "methods", ariaLabel: "Method" },
-    ...methods.map((method) =>
+    { className: "methods", ariaLabel: label },
+    ...options.map((option) =>
       make(
         "label",
         {},
         make("input", {
           type: "radio",
-          name: "method:",
-          value: method,
-          checked: method === chosen,
+          name,
+          value: option,
+          checked: option === chosen,
         }),
-        method,
+        option,
       ),
     ),
   );
+  fieldset.hidden = options.length < 2;
+  return fieldset;
 }
 
-function inputField(parameter) {
-  const hint = parameter.required ? " (required)" : "";
-  const field = make("input", {
-    name: parameter.name,
-    autocomplete: "off",
-  });
-  field.dataset.in = parameter.in;
-  if (parameter.default !== undefined)
-    field.placeholder = String(parameter.default);
+/** `kind` is how its text is made into a value. */
+function kindOf(schema, schemas) {
+  const { type, contentMediaType, items, enum: values } = schema;
+  if (contentMediaType || resolved(items, schemas)?.contentMediaType)
+    return "file";
+  if (values && values.every((value) => typeof value === "string"))
+    return "choice";
+  if (type === "boolean") return "boolean";
+  if (type === "integer" || type === "number") return "number";
+  if (type === undefined || type === "string" || type === "null") return "text";
+  return "json";
+}
+
+function control(kind, schema) {
+  if (kind === "choice" || kind === "boolean") {
+    const values = kind === "choice" ? schema.enum : ["true", "false"];
+    return make(
+      "select",
+      {},
+      ...["", ...values].map((value) =>
+        make("option", { value, textContent: value }),
+      ),
+    );
+  }
+  if (kind === "json") return make("textarea", { rows: 3, spellcheck: false });
+  const field = make("input", { autocomplete: "off" });
+  if (kind === "file") {
+    field.type = "file";
+    field.multiple = schema.type === "array";
+  }
+  if (kind === "number") field.inputMode = "decimal";
+  return field;
+}
+
+function inputField({ name, isInPath, isRequired, schema: given }, schemas) {
+  const schema = resolved(given, schemas) ?? {};
+  const kind = kindOf(schema, schemas);
+  const field = control(kind, schema);
+  field.name = name;
+  Object.assign(field.dataset, { in: isInPath ? "path" : "params", kind });
+  if (schema.default !== undefined && kind !== "file")
+    field.placeholder =
+      kind === "json" ? JSON.stringify(schema.default) : String(schema.default);
+  const type = notation(given, schemas);
+  const isLong = type.includes("\n");
+  const hints = [
+    ...(isRequired ? ["required"] : []),
+    ...(isLong || type === "any" ? [] : [type]),
+  ];
+  const note = schema.description ?? given.description;
   return make(
     "label",
     {},
     make(
       "span",
       {},
-      parameter.name,
-      make("span", { className: "soft", style: "display: inline" }, hint),
+      name,
+      make("span", {
+        className: "soft inline",
+        textContent: hints.length > 0 ? ` (${hints.join(", ")})` : "",
+      }),
     ),
+    ...(note ? [make("span", { className: "soft", textContent: note })] : []),
+    ...(isLong
+      ? [make("code", { className: "shape soft", textContent: type })]
+      : []),
     field,
   );
 }
 
-function requestOf(form, base, path) {
+function valueOf(field) {
+  const { kind } = field.dataset;
+  if (kind === "file") return field.multiple ? [...field.files] : field.files[0];
+  const text = field.value;
+  if (kind === "boolean") return text === "true";
+  if (kind === "number" && text.trim() !== "" && Number.isFinite(Number(text)))
+    return Number(text);
+  if (kind !== "json") return text;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${field.name} is no JSON: ${error.message}`);
+  }
+}
+
+/** @throws Error for a text that ought to be JSON */
+function requestOf(form, base, { path, isForm }) {
   const method = form.elements["method:"].value.toUpperCase();
-  const values = {};
+  const params = {};
+  const inPath = {};
   let target = path;
-  for (const field of form.querySelectorAll("input[data-in]")) {
+  for (const field of form.querySelectorAll("[data-in]")) {
     if (field.value === "") continue;
-    if (field.dataset.in === "path")
+    if (field.dataset.in === "path") {
+      inPath[field.name] = valueOf(field);
       target = target.replace(
         "{" + field.name + "}",
         encodeURIComponent(field.value),
       );
-    else values[field.name] = field.value;
+    } else params[field.name] = valueOf(field);
   }
   let url = base.replace(/\/$/, "") + target;
-  const hasBody = method !== "GET" && method !== "HEAD";
-  const query = new URLSearchParams(values).toString();
-  if (!hasBody && query) url += "?" + query;
-  const options = { method };
-  if (hasBody) {
-    options.headers = { "Content-Type": "application/json" };
-    options.body = JSON.stringify(values);
+  const headers = headersOf(element("headers").value);
+  const options = { method, headers };
+  if (!WITH_BODY.includes(method.toLowerCase())) {
+    const query = new URLSearchParams(texts(params)).toString();
+    if (query) url += "?" + query;
+  } else if (isForm) {
+    options.body = new FormData();
+    for (const [name, value] of texts(params)) options.body.append(name, value);
+  } else {
+    headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(params);
   }
-  return { url, options };
+  return { url, options, params: { ...params, ...inPath } };
+}
+
+/** As queries and forms take them: `tags=a&tags=b`, `address[city]=c`. */
+function texts(params) {
+  return Object.entries(params).flatMap(([name, value]) => named(name, value));
+}
+
+function named(name, value) {
+  if (typeof value !== "object" || value === null || value instanceof Blob)
+    return [[name, value]];
+  const isFlat = (item) => typeof item !== "object" || item instanceof Blob;
+  if (Array.isArray(value) && value.every(isFlat))
+    return value.map((item) => [name, item]);
+  return Object.entries(value).flatMap(([key, item]) =>
+    named(`${name}[${key}]`, item),
+  );
+}
+
+/** Lines of `Name: value`. */
+function headersOf(text) {
+  const headers = {};
+  for (const line of text.split("\n")) {
+    const colon = line.indexOf(":");
+    if (colon > 0)
+      headers[line.slice(0, colon).trim()] = line.slice(colon + 1).trim();
+  }
+  return headers;
 }
 
 function curlOf({ url, options }) {
   const quote = (text) => "'" + text.replaceAll("'", "'\\''") + "'";
   let text = "curl " + quote(location.origin + url);
   if (options.method !== "GET") text += " -X " + options.method;
-  if (options.body)
-    text += " -H 'Content-Type: application/json' -d " + quote(options.body);
+  for (const [name, value] of Object.entries(options.headers))
+    text += " -H " + quote(`${name}: ${value}`);
+  if (options.body instanceof FormData)
+    for (const [name, value] of options.body)
+      text +=
+        " -F " +
+        quote(`${name}=${value instanceof File ? "@" + value.name : value}`);
+  else if (options.body) text += " -d " + quote(options.body);
   return text;
 }
+
+/* --- answers --- */
 
 async function bodyOf(response) {
   const type = response.headers.get("content-type") ?? "";
@@ -93,57 +397,160 @@ async function bodyOf(response) {
   }
   const text = await response.text();
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    return JSON.parse(text);
   } catch {
     return text;
   }
 }
 
-async function run(request, answer) {
-  answer.hidden = false;
-  answer.textContent = "…";
-  try {
-    const response = await fetch(request.url, request.options);
-    answer.textContent =
-      response.status +
-      " " +
-      response.statusText +
-      "\n\n" +
-      (await bodyOf(response));
-  } catch (error) {
-    answer.textContent = "no answer: " + error.message;
-  }
+/** The metadata of the server is folded. */
+function show(answer, head, body) {
+  const asText = (value) =>
+    typeof value === "string" ? value : JSON.stringify(value, null, 2);
+  const children = [];
+  if (typeof body === "object" && body !== null && !Array.isArray(body)) {
+    const rest = { ...body };
+    const metadata = {};
+    for (const name of METADATA)
+      if (name in rest) {
+        metadata[name] = rest[name];
+        delete rest[name];
+      }
+    children.push(asText(rest));
+    if (Object.keys(metadata).length > 0)
+      children.push(
+        make(
+          "details",
+          {},
+          make("summary", { textContent: "Metadata" }),
+          make("pre", { textContent: asText(metadata) }),
+        ),
+      );
+  } else children.push(asText(body));
+  const [text, ...others] = children;
+  answer.replaceChildren(
+    make("pre", { textContent: head + "\n\n" + text }),
+    ...others,
+  );
 }
 
-function operation(base, path, table) {
-  const methods = [
-    ...new Set(
-      Object.keys(table).flatMap((name) => (name === "all" ? ALL : [name])),
-    ),
-  ];
-  const any = table[methods[0]] ?? Object.values(table)[0];
-  const parameters = any.parameters ?? [];
+async function runByHttp({ url, options }, answer) {
+  const response = await fetch(url, options);
+  show(
+    answer,
+    response.status + " " + response.statusText,
+    await bodyOf(response),
+  );
+}
+
+let connecting;
+
+/** Connected when it is first wanted. */
+function connection() {
+  connecting ??= new Promise((resolve, reject) => {
+    const fail = () => {
+      connecting = undefined;
+      reject(new Error("this server takes no websockets"));
+    };
+    const script = make("script", {
+      src: "/public/javascript/ActionheroWebsocketClient.js",
+      onerror: fail,
+      onload: () => {
+        const socket = new window.ActionheroWebsocketClient();
+        const timer = setTimeout(fail, SOCKET_MS);
+        socket.on("error", () => {});
+        socket.connect((error) => {
+          clearTimeout(timer);
+          if (error) fail();
+          else resolve(socket);
+        });
+      },
+    });
+    document.head.append(script);
+  });
+  return connecting;
+}
+
+async function runBySocket(name, { params }, answer) {
+  const socket = await connection();
+  const body = await new Promise((resolve) =>
+    socket.action(name, params, resolve),
+  );
+  show(answer, body.error ? "error" : "OK", body);
+}
+
+function describeResponses({ responses }, schemas) {
+  return responses.flatMap(([status, { description, content }]) => {
+    const { schema, example } = content?.["application/json"] ?? {};
+    const title = status === "default" ? "Errors" : status;
+    return [
+      make("h3", { textContent: `${title}: ${description}` }),
+      make("pre", { textContent: notation(schema, schemas) }),
+      ...(example === undefined
+        ? []
+        : [
+            make("p", { className: "soft", textContent: "Example" }),
+            make("pre", { textContent: JSON.stringify(example, null, 2) }),
+          ]),
+    ];
+  });
+}
+
+function card(action, { base, schemas }) {
+  const { path, methods, name, summary, tags, fields } = action;
   const curl = make("pre", { ariaLabel: "Command" });
-  const answer = make("pre", {
+  const answer = make("div", {
     className: "answer",
     hidden: true,
     ariaLive: "polite",
   });
+  const hasFile = fields.some(
+    ({ schema }) => kindOf(resolved(schema, schemas) ?? {}, schemas) === "file",
+  );
+  const transports = name && !hasFile ? ["HTTP", "WebSocket"] : ["HTTP"];
   const form = make(
     "form",
     {},
-    methodChoice(path, methods),
-    ...parameters.map(inputField),
+    choice(
+      "method:",
+      "Method",
+      methods,
+      methods.includes("get") ? "get" : methods[0],
+    ),
+    ...fields.map((field) => inputField(field, schemas)),
+    choice("over:", "Transport", transports, "HTTP"),
     make("button", {}, "Run"),
     curl,
     answer,
+    ...describeResponses(action, schemas),
   );
-  const update = () => (curl.textContent = curlOf(requestOf(form, base, path)));
+  const update = () => {
+    const isBySocket = form.elements["over:"].value === "WebSocket";
+    curl.hidden = isBySocket;
+    try {
+      curl.textContent = curlOf(requestOf(form, base, action));
+    } catch (error) {
+      curl.textContent = error.message;
+    }
+  };
+  const run = async () => {
+    answer.hidden = false;
+    answer.textContent = "…";
+    try {
+      const request = requestOf(form, base, action);
+      if (form.elements["over:"].value === "WebSocket")
+        await runBySocket(name, request, answer);
+      else await runByHttp(request, answer);
+    } catch (error) {
+      answer.textContent = "no answer: " + error.message;
+    }
+  };
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    run(requestOf(form, base, path), answer);
+    void run();
   });
+  element("headers").addEventListener("input", update);
   update();
   const details = make(
     "details",
@@ -152,25 +559,17 @@ function operation(base, path, table) {
       "summary",
       {},
       make("strong", { className: "mono" }, path),
-      make(
-        "span",
-        { className: "soft mono", style: "flex-basis: auto" },
-        methods.join(" ").toUpperCase(),
-      ),
-      make("span", { className: "soft" }, any.summary ?? ""),
+      make("span", { className: "soft mono inline" }, methods.join(" ").toUpperCase()),
+      make("span", { className: "soft" }, summary),
     ),
     form,
   );
   details.dataset.path = path;
-  details.dataset.text = (
-    path +
-    " " +
-    (any.summary ?? "") +
-    " " +
-    any.tags.join(" ")
-  ).toLowerCase();
+  details.dataset.text = [path, name, summary, ...tags].join(" ").toLowerCase();
   return details;
 }
+
+/* --- the page --- */
 
 function filter() {
   const wanted = element("filter").value.trim().toLowerCase();
@@ -182,33 +581,40 @@ function filter() {
   element("count").textContent = shown + (shown === 1 ? " path" : " paths");
 }
 
+/** What the document says of tokens is what the field for headers proposes. */
+function proposal(schemes) {
+  const lines = schemes.flatMap((scheme) => {
+    if (scheme.type === "apiKey" && scheme.in === "header")
+      return [`${scheme.name}: …`];
+    if (scheme.type === "http" && scheme.scheme === "basic")
+      return ["Authorization: Basic …"];
+    return scheme.type === "apiKey" ? [] : ["Authorization: Bearer …"];
+  });
+  return lines[0] ?? "Authorization: Bearer …";
+}
+
 async function load() {
+  const description = element("description");
   try {
-    const response = await fetch("/api/swagger");
-    const document_ = await response.json();
-    if (response.status === 404) {
-      element("filter").parentElement.hidden = true;
-      element("description").textContent = document_.error;
+    const found = await readDocument();
+    if (!found) {
+      description.textContent = "this server does not describe its API";
       return;
     }
-    if (document_.error) throw new Error(document_.error);
-    element("title").textContent =
-      document_.info.title + " " + document_.info.version;
-    element("description").textContent = document_.info.description ?? "";
-    const paths = Object.entries(document_.paths).sort(([a], [b]) =>
-      a < b ? -1 : 1,
-    );
+    const { info, actions, schemes } = found;
+    element("title").textContent = info.title + " " + info.version;
+    description.textContent = info.description ?? "";
+    element("headers").placeholder = proposal(schemes);
+    element("tools").hidden = false;
     element("operations").replaceChildren(
-      ...paths.map(([path, table]) =>
-        operation(document_.basePath, path, table),
-      ),
+      ...actions.map((action) => card(action, found)),
     );
     filter();
   } catch (error) {
-    element("description").textContent =
-      "/api/swagger does not answer: " + error.message;
+    description.textContent =
+      "the description of the API cannot be read: " + error.message;
   }
 }
 
 element("filter").addEventListener("input", filter);
-load();
+void load();

@@ -6,7 +6,11 @@ import { timed } from "../support/stopwatch";
 
 process.env.AUTOMATIC_ROUTES = "get,post";
 import { startWebApp, type WebApp } from "../support/webApp";
-import { api, config } from "../../src/index";
+import { z } from "zod";
+import { api, config, defineAction, file, withFiles } from "../../src/index";
+import { addAction } from "../../src/action/registry";
+import { reloadRoutes } from "../../src/route/tables";
+import { addOpenApi } from "../../src/server/web/openapiAction";
 
 const publicFolder = path.join(__dirname, "..", "..", "public");
 
@@ -140,9 +144,7 @@ describeInBrowser("the pages in a browser", () => {
         "document.getElementById('state').textContent === 'healthy'",
       );
       expect(await page.isVisible("#figures")).toBe(false);
-      expect(await page.locator("a:visible", { hasText: "API" }).count()).toBe(
-        0,
-      );
+      expect(await page.locator("a[href*=swagger]:visible").count()).toBe(0);
       await page.goto(`${app.url}/public/swagger.html`);
       await page.waitForFunction(
         "document.getElementById('description').textContent === 'this server does not describe its API'",
@@ -151,6 +153,156 @@ describeInBrowser("the pages in a browser", () => {
     } finally {
       config.general.introspection = true;
     }
+  });
+
+  describe("with an OpenAPI document", () => {
+    const names = ["thing:show", "thing:save", "thing:draw"];
+
+    beforeAll(() => {
+      config.web.openapi = {
+        securitySchemes: { key: { type: "apiKey", in: "header", name: "X-Key" } },
+      };
+      const part = z.object({
+        id: z.int(),
+        get parts() {
+          return z.array(part).optional();
+        },
+      });
+      const actions = [
+        defineAction({
+          name: "thing:show",
+          description: "One thing",
+          inputs: z.object({ id: z.int(), full: z.boolean().optional() }),
+          output: z.object({
+            thing: part,
+            state: z.enum(["new", "old"]).nullable(),
+          }),
+          outputExample: { thing: { id: 7 }, state: "new" },
+          route: "get /things/:id",
+          run: ({ params }) => ({ thing: { id: params.id }, state: null }),
+        }),
+        defineAction({
+          name: "thing:save",
+          inputs: z.object({
+            id: z.int(),
+            count: z.number(),
+            tags: z.array(z.string()),
+            kind: z.enum(["a", "b"]).optional(),
+          }),
+          route: "put /things/:id",
+          run: ({ params, connection }) => ({
+            saved: params,
+            key: connection.rawConnection.req?.headers["x-key"] as unknown,
+          }),
+        }),
+        defineAction({
+          name: "thing:draw",
+          inputs: withFiles(z.object({ title: z.string() }), {
+            picture: file({ required: true }),
+          }),
+          route: "post /drawings",
+          run: ({ params }) => ({ bytes: params.picture.size }),
+        }),
+      ];
+      for (const one of actions) addAction(one, "test");
+      addOpenApi();
+      reloadRoutes();
+    });
+
+    afterAll(() => {
+      config.web.openapi = false;
+      for (const name of [...names, "openapi", "asyncapi"]) {
+        delete api.actions.actions[name];
+        delete api.actions.versions[name];
+      }
+      reloadRoutes();
+    });
+
+    async function opened(name: string) {
+      await page.goto(`${app.url}/public/swagger.html`);
+      await page.fill("#filter", name);
+      const operation = page.locator("#operations > details:visible");
+      await operation.locator("> summary").click();
+      return operation;
+    }
+
+    test("the shapes of responses and of errors are shown to any depth", async () => {
+      const operation = await opened("thing:show");
+      expect(await page.textContent("#count")).toBe("1 path");
+      const text = await operation.textContent();
+      expect(text).toContain("200: The response");
+      expect(text).toMatch(/thing: \{\n +id: integer\n +parts\?: /);
+      expect(text).toContain('state: "new" | "old" | null');
+      expect(text).toMatch(/Errors: [^{]*\{\n +error: string\n +errors\?: \{/);
+      expect(text).toContain('"state": "new"');
+      expect(await isWiderThanScreen()).toBe(false);
+    });
+
+    test("the answer is shown, and the metadata of the server folded", async () => {
+      const operation = await opened("thing:show");
+      await operation.locator("input[name=id]").fill("5");
+      await operation.locator("select[name=full]").selectOption("true");
+      expect(await operation.locator("pre").first().textContent()).toContain(
+        "/api/things/5?full=true",
+      );
+      await operation.locator("button").click();
+      const shown = operation.locator(".answer > pre");
+      await shown.filter({ hasText: '"id": 5' }).waitFor();
+      expect(await shown.textContent()).not.toContain("serverInformation");
+      const metadata = operation.locator(".answer details");
+      expect(await metadata.locator("pre").isVisible()).toBe(false);
+      await metadata.locator("summary").click();
+      expect(await metadata.locator("pre").textContent()).toContain(
+        "serverInformation",
+      );
+    });
+
+    test("the same is asked for over a websocket", async () => {
+      const operation = await opened("thing:show");
+      await operation.locator("input[name=id]").fill("6");
+      await operation.getByLabel("WebSocket").check();
+      await operation.locator("button").click();
+      const shown = operation.locator(".answer > pre");
+      await shown.filter({ hasText: '"id": 6' }).waitFor();
+      expect(await shown.textContent()).toMatch(/^OK/);
+    });
+
+    test("a body has values of the types that the schema names, and the headers of the page", async () => {
+      const operation = await opened("thing:save");
+      expect(await page.getAttribute("#headers", "placeholder")).toContain(
+        "X-Key: ",
+      );
+      await page.fill("#headers", "X-Key: secret");
+      await operation.locator("input[name=id]").fill("5");
+      await operation.locator("input[name=count]").fill("1.5");
+      await operation.locator("textarea[name=tags]").fill("[1");
+      await operation.locator("select[name=kind]").selectOption("b");
+      await operation.locator("button").click();
+      const answer = operation.locator(".answer");
+      await answer.filter({ hasText: "tags is no JSON" }).waitFor();
+      await operation.locator("textarea[name=tags]").fill('["x"]');
+      await operation.locator("button").click();
+      const shown = operation.locator(".answer > pre");
+      await shown.filter({ hasText: '"key": "secret"' }).waitFor();
+      const text = (await shown.textContent())!;
+      expect(JSON.parse(text.replace("200 OK", ""))).toMatchObject({
+        saved: { id: 5, count: 1.5, tags: ["x"], kind: "b" },
+      });
+    });
+
+    test("a file is sent in a form, and not over a websocket", async () => {
+      const operation = await opened("thing:draw");
+      expect(await operation.getByLabel("WebSocket").isVisible()).toBe(false);
+      await operation.locator("input[name=title]").fill("a drawing");
+      await operation.locator("input[name=picture]").setInputFiles({
+        name: "a.png",
+        mimeType: "image/png",
+        buffer: Buffer.from("12345"),
+      });
+      await operation.locator("button").click();
+      const shown = operation.locator(".answer > pre");
+      await shown.filter({ hasText: '"bytes": 5' }).waitFor();
+    });
   });
 
   test("a missing file is a page that leads to the index", async () => {
