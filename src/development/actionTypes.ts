@@ -215,17 +215,24 @@ function routesConst(): string {
   const lines = Object.keys(api.actions.actions)
     .sort()
     .flatMap((name) => {
-      const route = clientRoute(name);
-      return route ? [`  ${JSON.stringify(name)}: ${route},\n`] : [];
+      const latest = api.actions.actions[name]![latestVersion(name)!];
+      const route = latest && isOfProject(latest) && clientRoute(name);
+      return route
+        ? [`  ${JSON.stringify(name)}: [${route.map((part) => JSON.stringify(part)).join(", ")}],\n`]
+        : [];
     });
   return `export const routes = {\n${lines.join("")}} as const;`;
 }
 
-/** GET first. A route for all methods says nothing of how the action is asked for: clients ask by POST then, as without one. */
-function clientRoute(name: string): string | undefined {
+/**
+ * By GET first. A route for all methods says nothing of how the action is asked for: clients ask by POST then, as without one.
+ */
+export function clientRoute(
+  name: string,
+): [method: string, path: string] | undefined {
   const { routes } = api.routes;
   const action = api.actions.actions[name]![latestVersion(name)!];
-  if (!action || !isOfProject(action)) return undefined;
+  if (!action) return undefined;
   const isPostRefused = !takesMethod(action, "post");
   const isAllowed = (route: RouteType) =>
     route.action === name &&
@@ -236,8 +243,7 @@ function clientRoute(name: string): string | undefined {
   for (const method of requestMethods) {
     if (method === "head") continue;
     const route = routes[method].find(isAllowed);
-    if (route)
-      return `[${JSON.stringify(method)}, ${JSON.stringify(route.path)}]`;
+    if (route) return [method, route.path];
   }
   return undefined;
 }

@@ -1,0 +1,255 @@
+/** Writes a package for people who call this server from elsewhere: the client, and the types of the actions. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import type { Action } from "../action/action";
+import { latestVersion } from "../action/registry";
+import { api } from "../api";
+import { settings } from "../config/settings";
+import { packageRoot } from "../environment/paths";
+import type { JsonSchema } from "../input/standardSchema";
+import {
+  describeInputs,
+  outputSchema,
+  projectInfo,
+  type Components,
+} from "../server/web/apiSchemas";
+import { clientRoute } from "./actionTypes";
+import { objectType, typeOfSchema, type Reference } from "./schemaTypes";
+
+/** In the package.json of what is written, so that no other package is written over. */
+const MARK = "actionheroClient";
+
+/** What is copied, below `dist` and below `runtime` of the package. */
+const RUNTIME = ["client", "src/client", "src/assets"];
+
+const ROOT = "#/components/schemas/";
+
+interface ClientPackageOptions {
+  /** The folder; it is made if need be. */
+  out: string;
+  /** The name of the package (default: that of the project with `-client`). */
+  name?: string | undefined;
+  /** Where the compiled framework is (default: its package). */
+  dist?: string;
+}
+
+/**
+ * @throws Error for a folder that holds another package, and when the framework is not built
+ */
+export function writeClientPackage({
+  out,
+  name,
+  dist = path.join(packageRoot, "dist"),
+}: ClientPackageOptions): void {
+  const file = path.join(out, "package.json");
+  if (fs.existsSync(file) && !isOurs(file))
+    throw new Error(`${file} is that of another package`);
+  if (!fs.existsSync(path.join(dist, "client", "node.js")))
+    throw new Error(`there is no client in ${dist}: the framework is not built`);
+  const { title, version } = projectInfo() as Record<string, string>;
+  const written = {
+    "package.json": packageJson(name ?? `${title}-client`, version!),
+    "index.js": commonJs(),
+    "index.mjs": esModule(),
+    "index.d.ts": declarations("./runtime/client/node.js"),
+    "index.d.mts": declarations("./runtime/client/node.mjs"),
+  };
+  fs.mkdirSync(out, { recursive: true });
+  for (const folder of RUNTIME)
+    fs.cpSync(path.join(dist, folder), path.join(out, "runtime", folder), {
+      recursive: true,
+      filter: (source) => isNeeded(source, folder),
+    });
+  for (const [target, text] of Object.entries(written))
+    fs.writeFileSync(path.join(out, target), text);
+}
+
+/** The bundles, and the declarations that they refer to. */
+function isNeeded(source: string, folder: string): boolean {
+  if (fs.statSync(source).isDirectory()) return true;
+  return folder === "client" || /\.d\.m?ts$/.test(source);
+}
+
+function isOurs(file: string): boolean {
+  const read = JSON.parse(fs.readFileSync(file, "utf8")) as object;
+  return MARK in read;
+}
+
+function packageJson(name: string, version: string): string {
+  const content = {
+    name,
+    version,
+    description: "calls the actions of a server",
+    type: "commonjs",
+    main: "./index.js",
+    types: "./index.d.ts",
+    exports: {
+      ".": {
+        import: { types: "./index.d.mts", default: "./index.mjs" },
+        default: { types: "./index.d.ts", default: "./index.js" },
+      },
+    },
+    imports: {
+      "#client": {
+        browser: {
+          import: "./runtime/client/browser.mjs",
+          default: "./runtime/client/browser.cjs",
+        },
+        import: "./runtime/client/node.mjs",
+        default: "./runtime/client/node.js",
+      },
+    },
+    sideEffects: false,
+    // for websockets in node before 22
+    peerDependencies: { ws: ">=8" },
+    peerDependenciesMeta: { ws: { optional: true } },
+    [MARK]: true,
+  };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}
+
+const NOTE = "/* Written by `npx actionhero generate-client`. */";
+const ERRORS = "ActionError, ClientError";
+const TYPES =
+  "CallOptions, Client, CreateClientOptions, HttpClient, HttpOptions, ParamProblem, RoomMessage, StreamedFile";
+
+function esModule(): string {
+  return `${NOTE}
+import { createClient as create, createHttpClient as createHttp } from "#client";
+export { ${ERRORS} } from "#client";
+
+export const routes = ${routesText()};
+const apiPath = ${apiPath()};
+
+export function createClient(options) {
+  return create({ routes, apiPath, ...options });
+}
+
+export function createHttpClient(options) {
+  return createHttp({ routes, apiPath, ...options });
+}
+`;
+}
+
+function commonJs(): string {
+  return `${NOTE}
+"use strict";
+const client = require("#client");
+
+const routes = ${routesText()};
+const apiPath = ${apiPath()};
+
+exports.ActionError = client.ActionError;
+exports.ClientError = client.ClientError;
+exports.routes = routes;
+exports.createClient = (options) => client.createClient({ routes, apiPath, ...options });
+exports.createHttpClient = (options) => client.createHttpClient({ routes, apiPath, ...options });
+`;
+}
+
+/** Where actions are over HTTP. */
+function apiPath(): string {
+  const { urlPathForActions } = settings().web;
+  const prefix = `/${urlPathForActions ?? ""}`.replace(/\/{2,}/g, "/");
+  return JSON.stringify(prefix.replace(/\/$/, ""));
+}
+
+function routesText(): string {
+  const routes = Object.fromEntries(
+    documentedNames().flatMap((name) => {
+      const route = clientRoute(name);
+      return route ? [[name, route]] : [];
+    }),
+  );
+  return JSON.stringify(routes, null, 2);
+}
+
+function declarations(client: string): string {
+  const schemas = new Schemas();
+  const members: [string, string][] = [];
+  for (const name of documentedNames()) {
+    const versions = Object.values(api.actions.actions[name]!).filter(isShown);
+    for (const action of versions)
+      members.push([`${name}@${action!.version}`, schemas.signatureOf(action!)]);
+    const latest = `${name}@${latestVersion(name)}`;
+    if (members.some(([known]) => known === latest))
+      members.push([name, `Actions[${JSON.stringify(latest)}]`]);
+  }
+  const lines = (entries: [string, string][]) =>
+    entries
+      .map(([key, type]) => `  ${JSON.stringify(key)}: ${type};\n`)
+      .join("");
+  const actions = lines(members);
+  return `${NOTE}
+import type { ActionRoutes, Client, CreateClientOptions, HttpClient, HttpOptions, StreamedFile } from "${client}";
+export { ${ERRORS} } from "${client}";
+export type { ${TYPES} } from "${client}";
+
+/** What each action takes and responds. */
+export interface Actions {
+${actions}}
+
+/** What they have in common. */
+export interface Schemas {
+${lines(schemas.all())}}
+
+/** How actions with a path of their own are asked for. */
+export declare const routes: ActionRoutes;
+
+/** A client of the server at \`url\`: \`http(s)://\`, \`ws(s)://\`, and outside of pages \`tcp://\` or \`tls://\`. */
+export declare function createClient<Rooms = object>(options: CreateClientOptions): Client<Actions, Rooms>;
+
+/** A client over HTTP alone. */
+export declare function createHttpClient(options: HttpOptions): HttpClient<Actions>;
+`;
+}
+
+function documentedNames(): string[] {
+  return Object.keys(api.actions.actions)
+    .filter((name) => Object.values(api.actions.actions[name]!).some(isShown))
+    .sort();
+}
+
+function isShown(action: Action | undefined): boolean {
+  return action !== undefined && action.toDocument !== false;
+}
+
+/** The components of the document that types refer to, each once; also those that refer to themselves. */
+class Schemas {
+  private readonly components: Components = { schemas: {} };
+  private readonly types = new Map<string, string>();
+
+  signatureOf(action: Action): string {
+    const { properties, required } = describeInputs(action, this.components);
+    const params = objectType(properties, required, this.reference);
+    const output = outputSchema(action, this.components);
+    const response = typeOfSchema(output, this.reference);
+    return `{ params: ${params}; response: ${response} }`;
+  }
+
+  all(): [string, string][] {
+    return [...this.types].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  private readonly reference: Reference = (ref) => {
+    if (!ref.startsWith(ROOT)) return "any";
+    const key = ref.slice(ROOT.length);
+    if (!this.types.has(key)) {
+      this.types.set(key, "any"); // it may refer to itself
+      this.types.set(key, typeOfSchema(this.find(key), this.reference));
+    }
+    return `Schemas[${JSON.stringify(key)}]`;
+  };
+
+  private find(key: string): JsonSchema | undefined {
+    let found: unknown = this.components.schemas;
+    for (const part of key.split("/")) {
+      const name = part.replaceAll("~1", "/").replaceAll("~0", "~");
+      if (typeof found !== "object" || found === null) return undefined;
+      found = Object.hasOwn(found, name)
+        ? (found as Record<string, unknown>)[name]
+        : undefined;
+    }
+    return found as JsonSchema | undefined;
+  }
+}
