@@ -300,7 +300,8 @@ function inputField({ name, isInPath, isRequired, schema: given }, schemas) {
 
 function valueOf(field) {
   const { kind } = field.dataset;
-  if (kind === "file") return field.multiple ? [...field.files] : field.files[0];
+  if (kind === "file")
+    return field.multiple ? [...field.files] : field.files[0];
   const text = field.value;
   if (kind === "boolean") return text === "true";
   if (kind === "number" && text.trim() !== "" && Number.isFinite(Number(text)))
@@ -559,7 +560,11 @@ function card(action, { base, schemas }) {
       "summary",
       {},
       make("strong", { className: "mono" }, path),
-      make("span", { className: "soft mono inline" }, methods.join(" ").toUpperCase()),
+      make(
+        "span",
+        { className: "soft mono inline" },
+        methods.join(" ").toUpperCase(),
+      ),
       make("span", { className: "soft" }, summary),
     ),
     form,

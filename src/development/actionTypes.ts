@@ -218,7 +218,9 @@ function routesConst(): string {
       const latest = api.actions.actions[name]![latestVersion(name)!];
       const route = latest && isOfProject(latest) && clientRoute(name);
       return route
-        ? [`  ${JSON.stringify(name)}: [${route.map((part) => JSON.stringify(part)).join(", ")}],\n`]
+        ? [
+            `  ${JSON.stringify(name)}: [${route.map((part) => JSON.stringify(part)).join(", ")}],\n`,
+          ]
         : [];
     });
   return `export const routes = {\n${lines.join("")}} as const;`;

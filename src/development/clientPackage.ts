@@ -45,7 +45,9 @@ export function writeClientPackage({
   if (fs.existsSync(file) && !isOurs(file))
     throw new Error(`${file} is that of another package`);
   if (!fs.existsSync(path.join(dist, "client", "node.js")))
-    throw new Error(`there is no client in ${dist}: the framework is not built`);
+    throw new Error(
+      `there is no client in ${dist}: the framework is not built`,
+    );
   const { title, version } = projectInfo() as Record<string, string>;
   const written = {
     "package.json": packageJson(name ?? `${title}-client`, version!),
@@ -170,7 +172,10 @@ function declarations(client: string): string {
   for (const name of documentedNames()) {
     const versions = Object.values(api.actions.actions[name]!).filter(isShown);
     for (const action of versions)
-      members.push([`${name}@${action!.version}`, schemas.signatureOf(action!)]);
+      members.push([
+        `${name}@${action!.version}`,
+        schemas.signatureOf(action!),
+      ]);
     const latest = `${name}@${latestVersion(name)}`;
     if (members.some(([known]) => known === latest))
       members.push([name, `Actions[${JSON.stringify(latest)}]`]);

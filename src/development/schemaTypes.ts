@@ -107,11 +107,7 @@ function objectOf(schema: JsonSchema, reference: Reference): string {
     : "any";
   if (named.length === 0)
     return additionalProperties === false ? "{}" : `Record<string, ${others}>`;
-  return objectType(
-    named,
-    new Set(listOf(required) as string[]),
-    reference,
-  );
+  return objectType(named, new Set(listOf(required) as string[]), reference);
 }
 
 function arrayOf({ items, prefixItems }: JsonSchema, reference: Reference) {

@@ -60,7 +60,10 @@ beforeAll(async () => {
   ];
   for (const one of actions) addAction(one, "test");
   reloadRoutes();
-  await run(process.execPath, [path.join(root, "scripts/buildClient.js"), dist]);
+  await run(process.execPath, [
+    path.join(root, "scripts/buildClient.js"),
+    dist,
+  ]);
   // what the compiler puts beside the bundles
   const types = path.join(root, "src", "client", "node");
   for (const name of ["node.d.ts", "node.d.mts"])
@@ -78,17 +81,27 @@ afterAll(async () => {
 });
 
 test.each([
-  ["CommonJS", "call.cjs", `const { createClient, ActionError } = require("things");`],
-  ["an ES module", "call.mjs", `import { createClient, ActionError } from "things";`],
-])("%s calls the server by the routes of the actions", async (_, name, load) => {
-  const modules = path.join(folder, "node_modules");
-  fs.mkdirSync(modules, { recursive: true });
-  if (!fs.existsSync(path.join(modules, "things")))
-    fs.symlinkSync(out, path.join(modules, "things"), "dir");
-  const script = path.join(folder, name);
-  fs.writeFileSync(
-    script,
-    `${load}
+  [
+    "CommonJS",
+    "call.cjs",
+    `const { createClient, ActionError } = require("things");`,
+  ],
+  [
+    "an ES module",
+    "call.mjs",
+    `import { createClient, ActionError } from "things";`,
+  ],
+])(
+  "%s calls the server by the routes of the actions",
+  async (_, name, load) => {
+    const modules = path.join(folder, "node_modules");
+    fs.mkdirSync(modules, { recursive: true });
+    if (!fs.existsSync(path.join(modules, "things")))
+      fs.symlinkSync(out, path.join(modules, "things"), "dir");
+    const script = path.join(folder, name);
+    fs.writeFileSync(
+      script,
+      `${load}
     const api = createClient({ url: process.argv[2] });
     (async () => {
       const shown = await api.call("user:show@1", { id: 5 });
@@ -98,16 +111,17 @@ test.each([
       const isKnown = error instanceof ActionError;
       console.log(JSON.stringify({ shown, tree, picture, isKnown, paths: error.errors.map(({ path }) => path) }));
     })();`,
-  );
-  const { stdout } = await run(process.execPath, [script, app.url]);
-  expect(JSON.parse(stdout)).toEqual({
-    shown: { id: 5, name: "Ada" },
-    tree: { tree: { id: 6 } },
-    picture: { size: 3 },
-    isKnown: true,
-    paths: ["id"],
-  });
-});
+    );
+    const { stdout } = await run(process.execPath, [script, app.url]);
+    expect(JSON.parse(stdout)).toEqual({
+      shown: { id: 5, name: "Ada" },
+      tree: { tree: { id: 6 } },
+      picture: { size: 3 },
+      isKnown: true,
+      paths: ["id"],
+    });
+  },
+);
 
 const CALLERS = `
 import { createClient, createHttpClient, ActionError } from "./client";
@@ -199,7 +213,10 @@ test.each([
     "[string, any, ...(number)[]]",
   ],
   [{ type: "object" }, "Record<string, any>"],
-  [{ type: "object", additionalProperties: { type: "number" } }, "Record<string, number>"],
+  [
+    { type: "object", additionalProperties: { type: "number" } },
+    "Record<string, number>",
+  ],
   [{ type: "object", properties: { "a-b": {} } }, '{ "a-b"?: any; }'],
   [{ $ref: "#/x" }, "<#/x>"],
   [{}, "any"],

@@ -160,7 +160,9 @@ describeInBrowser("the pages in a browser", () => {
 
     beforeAll(() => {
       config.web.openapi = {
-        securitySchemes: { key: { type: "apiKey", in: "header", name: "X-Key" } },
+        securitySchemes: {
+          key: { type: "apiKey", in: "header", name: "X-Key" },
+        },
       };
       const part = z.object({
         id: z.int(),

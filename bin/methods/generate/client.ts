@@ -17,7 +17,8 @@ export class GenerateClient extends CLI {
       out: {
         required: true,
         letter: "o",
-        description: "the folder of the package; what it wrote there before is replaced",
+        description:
+          "the folder of the package; what it wrote there before is replaced",
       },
       name: {
         letter: "n",
