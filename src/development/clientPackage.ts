@@ -102,9 +102,8 @@ function packageJson(name: string, version: string): string {
       },
     },
     sideEffects: false,
-    // for websockets in node before 22
-    peerDependencies: { ws: ">=8" },
-    peerDependenciesMeta: { ws: { optional: true } },
+    // for websockets in node, where pages have their own
+    dependencies: { ws: "^8.0.0" },
     [MARK]: true,
   };
   return `${JSON.stringify(content, null, 2)}\n`;

@@ -96,8 +96,10 @@ test.each([
   async (_, name, load) => {
     const modules = path.join(folder, "node_modules");
     fs.mkdirSync(modules, { recursive: true });
-    if (!fs.existsSync(path.join(modules, "things")))
-      fs.symlinkSync(out, path.join(modules, "things"), "dir");
+    const ws = path.join(root, "node_modules", "ws");
+    for (const [link, target] of Object.entries({ things: out, ws }))
+      if (!fs.existsSync(path.join(modules, link)))
+        fs.symlinkSync(target, path.join(modules, link), "dir");
     const script = path.join(folder, name);
     fs.writeFileSync(
       script,
