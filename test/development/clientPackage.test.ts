@@ -11,7 +11,7 @@ import { GenerateClient } from "../../bin/methods/generate/client";
 import { addAction } from "../../src/action/registry";
 import { writeClientPackage } from "../../src/development/clientPackage";
 import { typeOfSchema } from "../../src/development/schemaTypes";
-import { defineAction, file, withFiles } from "../../src/index";
+import { config, defineAction, file, withFiles } from "../../src/index";
 import { reloadRoutes } from "../../src/route/tables";
 
 const run = promisify(execFile);
@@ -30,6 +30,7 @@ const node = z.object({
 });
 
 beforeAll(async () => {
+  config.web.queryRouting = true; // for actions that have no route
   app = await startWebApp();
   const actions = [
     defineAction({
