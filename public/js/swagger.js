@@ -310,7 +310,9 @@ function valueOf(field) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`${field.name} is no JSON: ${error.message}`);
+    throw new Error(`${field.name} is no JSON: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 

@@ -172,8 +172,8 @@ function declarations(client: string): string {
     const versions = Object.values(api.actions.actions[name]!).filter(isShown);
     for (const action of versions)
       members.push([
-        `${name}@${action!.version}`,
-        schemas.signatureOf(action!),
+        `${name}@${action.version}`,
+        schemas.signatureOf(action),
       ]);
     const latest = `${name}@${latestVersion(name)}`;
     if (members.some(([known]) => known === latest))

@@ -48,7 +48,7 @@ export function explainable<T extends Error>(
   reason: Error = error,
 ): T {
   if ("explanation" in error || !Object.isExtensible(error)) return error;
-  reasons.set(error, reason as Failure);
+  reasons.set(error, reason);
   return Object.defineProperty(error, "explanation", {
     get: () => (wantsStacks() ? undefined : explainBootError(error).join("\n")),
   });
@@ -102,6 +102,7 @@ function remedyOfPort(error: Failure, server: string): string {
       return "ports below 1024 need more rights: choose a higher one";
     case "ERR_SOCKET_BAD_PORT":
       return "a port is a number from 0 to 65535";
+    case undefined:
     default:
       return DEBUG_HINT;
   }

@@ -22,6 +22,9 @@ export interface StoredValues {}
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- projects add to it
 export interface FlashValues {}
 
+type StoredName = Extract<keyof StoredValues, string>;
+type FlashName = Extract<keyof FlashValues, string>;
+
 /** What sessions are limited to. */
 export interface SessionLimits extends Lifetimes {
   /** All names and values together, in bytes of JSON. */
@@ -36,9 +39,8 @@ const SECRET_BYTES = 32;
 /** The name that tokens are signed for, on all transports. */
 const TOKEN = "actionhero session";
 
-/** Fields of the hash begin with these. */
-const VALUE = "v:";
-const FLASH = "f:";
+const valueField = (name: string): string => `v:${name}`;
+const flashField = (name: string): string => `f:${name}`;
 
 /** One stored session, as far as this process knows it. */
 class Held {
@@ -115,10 +117,9 @@ export class Session {
   }
 
   /** A copy of a value: to change it, `set` it again. */
-  get<Name extends keyof StoredValues & string>(
-    name: Name,
-  ): StoredValues[Name] | undefined {
-    return parse(this.held.get(VALUE + name)) as StoredValues[Name] | undefined;
+  get<Name extends StoredName>(name: Name): StoredValues[Name] | undefined {
+    return parse(this.held.get(valueField(name))) as
+      StoredValues[Name] | undefined;
   }
 
   /**
@@ -126,31 +127,23 @@ export class Session {
    * @throws TypeError for a value that is no JSON
    * @throws RangeError when the session would have more than `session.maxBytes`
    */
-  set<Name extends keyof StoredValues & string>(
-    name: Name,
-    value: StoredValues[Name],
-  ): void {
-    this.change(VALUE + name, value);
+  set<Name extends StoredName>(name: Name, value: StoredValues[Name]): void {
+    this.change(valueField(name), value);
   }
 
-  delete(name: keyof StoredValues & string): void {
-    this.remove(VALUE + name);
+  delete(name: StoredName): void {
+    this.remove(valueField(name));
   }
 
   /** Keep a value until it is read. */
-  setFlash<Name extends keyof FlashValues & string>(
-    name: Name,
-    value: FlashValues[Name],
-  ): void {
-    this.change(FLASH + name, value);
+  setFlash<Name extends FlashName>(name: Name, value: FlashValues[Name]): void {
+    this.change(flashField(name), value);
   }
 
   /** Read such a value, which is gone then. */
-  takeFlash<Name extends keyof FlashValues & string>(
-    name: Name,
-  ): FlashValues[Name] | undefined {
-    const text = this.held.get(FLASH + name);
-    this.remove(FLASH + name);
+  takeFlash<Name extends FlashName>(name: Name): FlashValues[Name] | undefined {
+    const text = this.held.get(flashField(name));
+    this.remove(flashField(name));
     return parse(text) as FlashValues[Name] | undefined;
   }
 

@@ -79,21 +79,26 @@ export class StoredSessions {
     if (client.type === IN_LINE) return undefined;
     const isCarrier = CARRIERS.includes(client.type);
     // in the params of HTTP it would be in URLs, and any page could send it
-    const isTaken = client.type !== "web" && typeof given === "string";
-    const known = this.sessions.get(client)?.id;
-    let token = isTaken ? given : undefined;
-    if (token === undefined && (isCarrier || known === undefined))
-      token = this.cookieOf(client);
-    if (token === undefined && known === undefined) return undefined;
-    const session = this.of(client);
-    const opened = session.open(token, client.pendingActions > 1);
-    if (!isCarrier || isTaken || token === undefined) return opened;
+    if (client.type !== "web" && typeof given === "string")
+      return this.openBy(client, given);
+    const isKnown = this.sessions.get(client)?.id !== undefined;
+    const cookie = isCarrier || !isKnown ? this.cookieOf(client) : undefined;
+    if (cookie === undefined && !isKnown) return undefined;
+    const opened = this.openBy(client, cookie);
+    if (!isCarrier || cookie === undefined) return opened;
     return opened.then(async () => {
-      const current = session.token;
+      const current = this.of(client).token;
       // signed with a secret that was replaced
-      if (current !== undefined && current !== token)
+      if (current !== undefined && current !== cookie)
         await this.sendCookie(client, current);
     });
+  }
+
+  private openBy(
+    client: SessionClient,
+    token: string | undefined,
+  ): Promise<void> {
+    return this.of(client).open(token, client.pendingActions > 1);
   }
 
   /**
