@@ -1,4 +1,4 @@
-/** A reporter of jest: leaves the numbers of tests that passed and failed in tmp/test-counts.json, for .ci/run. */
+/** A reporter of jest: leaves the numbers of tests that passed and failed, and which failed, in tmp/test-counts.json, for .ci/run. */
 const fs = require("node:fs");
 const path = require("node:path");
 
@@ -14,8 +14,25 @@ module.exports = class CountsReporter {
       passed: results.numPassedTests,
       // a suite that could not run counts as a failed test
       failed: results.numFailedTests + results.numRuntimeErrorTestSuites,
+      failures: results.testResults.flatMap(failuresOf),
     };
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(file, JSON.stringify(counts));
   }
 };
+
+/** Each with the first lines of its error: the whole output may be too long for who reads it. */
+function failuresOf({ testFilePath, testExecError, testResults }) {
+  const suite = path.relative(process.cwd(), testFilePath);
+  if (testExecError) return [describe(suite, testExecError.message)];
+  return testResults
+    .filter(({ status }) => status === "failed")
+    .map(({ fullName, failureMessages }) =>
+      describe(`${suite}: ${fullName}`, failureMessages[0]),
+    );
+}
+
+function describe(name, message = "") {
+  const lines = message.split("\n").filter((line) => line.trim() !== "");
+  return [name, ...lines.slice(0, 8)].join("\n    ");
+}
