@@ -354,7 +354,6 @@ step("starting --help takes less than 300 ms", async () => {
     "0",
   ]);
   expect(fastest).toBeLessThan(limit);
-  return () => fs.writeFileSync(file, before);
 });
 
 /** What the compiled server needs to start, in ms. */
