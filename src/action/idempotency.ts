@@ -135,7 +135,9 @@ async function claimOrWait(
     if (found instanceof Claim) return found;
     if (found.digest !== content)
       throw new HttpError(422, "this idempotency key belongs to other params");
-    if (found.response !== undefined) return found.response;
+    const { response } = found;
+    const text = typeof response === "function" ? await response() : response;
+    if (text !== undefined) return text;
     if (performance.now() > until)
       throw new HttpError(409, "a call with this idempotency key is running", {
         headers: { "Retry-After": "1" },

@@ -16,12 +16,19 @@ const RENEW_MS = 5_000;
 
 const KEY_PREFIX = "actionhero:idempotency:";
 
+/** Longer responses are read one after the other, in bytes: together they would keep the connection to redis busy. */
+const LONG_BYTES = 16_384;
+
 // KEYS: hash with `digest`, `owner` while the call runs, `response` when it has ended. ARGV: owner, digest, ms of the claim.
-// Returns {digest, response or ''} of the record that is there, else 1: the caller has claimed the key.
-// One step, because two copies of a call must not both find nothing.
+// Returns {digest, response or '', its bytes} of the record that is there, without a long response; else 1: the caller has
+// claimed the key. One step, because two copies of a call must not both find nothing.
 const CLAIM = defineOperation(`
-local known = redis.call('HMGET', KEYS[1], 'digest', 'response')
-if known[1] then return {known[1], known[2] or ''} end
+local digest = redis.call('HGET', KEYS[1], 'digest')
+if digest then
+  local bytes = redis.call('HSTRLEN', KEYS[1], 'response')
+  if bytes > ${LONG_BYTES} then return {digest, '', bytes} end
+  return {digest, redis.call('HGET', KEYS[1], 'response') or '', bytes}
+end
 redis.call('HSET', KEYS[1], 'owner', ${A}, 'digest', ${B})
 redis.call('PEXPIRE', KEYS[1], ${C})
 return 1`);
@@ -44,9 +51,12 @@ return 1`);
 export interface KnownCall {
   /** Of its params. */
   digest: string;
-  /** Undefined while it runs. */
-  response: string | undefined;
+  /** Undefined while it runs; a function reads a long one. */
+  response: string | LongResponse | undefined;
 }
+
+/** @returns undefined when it has expired meanwhile */
+export type LongResponse = () => Promise<string | undefined>;
 
 /** A key that this process has claimed: the call may run. */
 export class Claim {
@@ -105,18 +115,38 @@ export async function claim(
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + scope;
   const owner = randomBytes(12).toString("hex");
-  const reply = await runStep<1 | [string, string]>(client, {
+  const reply = await runStep<1 | [string, string, number]>(client, {
     script: CLAIM,
     keys: [key],
     args: [owner, digest, CLAIM_MS],
     plain: async () => {
       const [known, response] = await client.hmget(key, "digest", "response");
-      if (typeof known === "string") return [known, response ?? ""];
+      if (typeof known === "string") return [known, response ?? "", 0];
       await client.hset(key, { owner, digest });
       await client.pexpire(key, CLAIM_MS);
       return 1;
     },
   });
   if (reply === 1) return new Claim(key, owner);
-  return { digest: reply[0], response: reply[1] || undefined };
+  const [known, response, bytes] = reply;
+  if (bytes > LONG_BYTES)
+    return { digest: known, response: () => readLong(key) };
+  return { digest: known, response: response || undefined };
+}
+
+/** Reads of long responses that wait for their turn or for redis, by key: who asks for the same one shares it. */
+const reads = new Map<string, Promise<string | undefined>>();
+let lastRead: Promise<unknown> = Promise.resolve();
+
+function readLong(key: string): Promise<string | undefined> {
+  let read = reads.get(key);
+  if (read === undefined) {
+    read = lastRead
+      .then(() => api.redis.clients.client.hget(key, "response"))
+      .then((text) => text ?? undefined)
+      .finally(() => reads.delete(key));
+    reads.set(key, read);
+    lastRead = read.catch(() => undefined); // who asked gets the error
+  }
+  return read;
 }

@@ -10,7 +10,7 @@ import {
 import { until } from "../support/until";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
-import { action, config, type Process } from "../../src/index";
+import { action, api, config, type Process } from "../../src/index";
 
 describeOnEachEngine("idempotent actions", (engine) => {
   let app: Process;
@@ -32,6 +32,7 @@ describeOnEachEngine("idempotent actions", (engine) => {
           if (params.how === "error") return { error: "not today" };
           if (params.how === "large")
             return { run, text: "x".repeat(1024 * 1024) };
+          if (params.how === "long") return { run, text: "x".repeat(100_000) };
           if (params.how === "headers") {
             connection.setStatusCode(201);
             connection.setHeader("X-Receipt", `r${run}`);
@@ -188,6 +189,42 @@ describeOnEachEngine("idempotent actions", (engine) => {
     const small = () => pay({ size: 200 }, { action: "payShortly" });
     expect((await small()).json.run).toBe(3);
     expect((await small()).json.run).toBe(4);
+  });
+
+  test("long responses that are asked for at once are read from redis one after the other", async () => {
+    const call = (key: string) => pay({ how: "long" }, { key });
+    const keys = ["l1", "l2", "l3"];
+    for (const key of keys) await call(key);
+    let reading = 0;
+    let most = 0;
+    let reads = 0;
+    const { client } = api.redis.clients;
+    const hget = client.hget.bind(client);
+    const spy = jest.spyOn(client, "hget").mockImplementation((async (
+      key: string,
+      field: string,
+    ) => {
+      if (field !== "response") return hget(key, field);
+      reads++;
+      most = Math.max(most, ++reading);
+      try {
+        return await hget(key, field);
+      } finally {
+        reading--;
+      }
+    }) as never);
+    const again = await Promise.all(
+      Array.from({ length: 30 }, (_, i) => call(keys[i % 3])),
+    );
+    spy.mockRestore();
+    expect(new Set(again.map(({ json }) => json.run))).toEqual(
+      new Set([1, 2, 3]),
+    );
+    expect(again.every(({ json }) => json.text.length === 100_000)).toBe(true);
+    if (engine.name !== "embedded") {
+      expect(most).toBe(1);
+      expect(reads).toBeLessThan(30);
+    }
   });
 
   test("a response is kept for its time", async () => {
