@@ -16,6 +16,8 @@ export interface PackageJson {
   dependencies?: Record<string, string>;
   devDependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;
+  /** Whose install scripts npm may run. */
+  allowScripts?: Record<string, boolean>;
 }
 
 /** Packages that the code of a new project imports; their ranges are the framework's own. */
@@ -33,6 +35,9 @@ const BUILD =
   "node -e \"fs.rmSync('dist', { recursive: true, force: true })\" && tsc --sourceMap false --declaration";
 
 const LINT = 'prettier --check "src/*/**" "__tests__/*/**"';
+
+/** Install scripts that npm 11 asks about, and without which all works: esbuild is part of tsx, the watcher of jest. */
+const UNNEEDED_SCRIPTS = { "@parcel/watcher": false, esbuild: false };
 
 /** What `npm init` writes for want of a better script. */
 const PLACEHOLDER_TEST = 'echo "Error: no test specified" && exit 1';
@@ -71,6 +76,7 @@ export function projectPackageJson(
       ...ranges([...DEPENDENCIES, ...examples]),
     },
     devDependencies: ranges([...DEV_DEPENDENCIES, ...JEST_DEPENDENCIES]),
+    allowScripts: UNNEEDED_SCRIPTS,
     jest: jestConfig(flavour),
   };
 }
@@ -127,6 +133,9 @@ export function mergePackageJson(
     scripts: { ...wanted.scripts, ...scripts },
     ...(wanted.actionhero && {
       actionhero: { ...wanted.actionhero, ...present.actionhero },
+    }),
+    ...(wanted.allowScripts && {
+      allowScripts: { ...wanted.allowScripts, ...present.allowScripts },
     }),
   };
   for (const section of ["dependencies", "devDependencies"] as const) {

@@ -45,6 +45,15 @@ test("settings of actionhero are added one by one", () => {
   expect(settings({ actionhero: { env: false } })).toEqual({ env: false });
 });
 
+test("install scripts that were allowed stay allowed", () => {
+  const allowScripts = { esbuild: true, other: true };
+  const { merged } = mergePackageJson(
+    { allowScripts },
+    { ...wanted, allowScripts: { esbuild: false, watcher: false } },
+  );
+  expect(merged.allowScripts).toEqual({ ...allowScripts, watcher: false });
+});
+
 test("a package is not asked for in two sections", () => {
   const present = {
     dependencies: { jest: "^29.0.0" },
