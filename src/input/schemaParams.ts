@@ -90,7 +90,10 @@ export function withFiles<
 >(
   schema: S,
   files: Files,
-): StandardSchema<SchemaInput<S>, SchemaOutput<S> & ParamsOfInputs<Files>> {
+): StandardSchema<
+  SchemaInput<S> & ParamsOfInputs<Files>,
+  SchemaOutput<S> & ParamsOfInputs<Files>
+> {
   const inner = schema["~standard"];
   const combined = {
     "~standard": {

@@ -1,9 +1,17 @@
 /** What the types of `createClient` are. Checked by `npm run lint`, never run. */
+import { z } from "zod";
 import {
   createClient,
   createHttpClient,
   type ActionError,
 } from "../../src/client/node";
+import {
+  Action,
+  defineAction,
+  file,
+  withFiles,
+  type ActionSignature,
+} from "../../src/index";
 import type { Equal, Expect } from "./expect";
 
 interface Actions {
@@ -71,3 +79,49 @@ export type Checks = [
     >
   >,
 ];
+
+const picture = file({ required: true });
+const more = file({ maxFiles: 2 });
+const schema = z.object({ title: z.string() });
+
+export class SchemaWithFiles extends Action {
+  override name = "schemaWithFiles";
+  override description = "files beside a schema";
+  override inputs = withFiles(schema, { picture, more });
+  override async run() {}
+}
+
+export class TableWithFiles extends Action {
+  override name = "tableWithFiles";
+  override description = "files in a table";
+  override inputs = { title: { required: true as const }, picture, more };
+  override async run() {}
+}
+
+export const definedWithFiles = defineAction({
+  name: "definedWithFiles",
+  description: "files beside a schema, without a class",
+  inputs: withFiles(schema, { picture, more }),
+  run: ({ params }) => ({ size: params.picture.size }),
+});
+
+/** Files are params of callers, however the action declares them. */
+export async function uploads(blob: Blob, stream: AsyncIterable<Uint8Array>) {
+  const api = createClient<{
+    schema: ActionSignature<typeof SchemaWithFiles>;
+    table: ActionSignature<typeof TableWithFiles>;
+    defined: ActionSignature<typeof definedWithFiles>;
+  }>({ url: "" });
+  for (const call of [api.schema, api.table, api.defined]) {
+    await call({ title: "me", picture: blob });
+    await call({ title: "me", picture: { stream, name: "a" }, more: [blob] });
+    // @ts-expect-error -- the picture is missing
+    await call({ title: "me" });
+    // @ts-expect-error -- a text is no file
+    await call({ title: "me", picture: "a.png" });
+    // @ts-expect-error -- more is a list
+    await call({ title: "me", picture: blob, more: blob });
+    // @ts-expect-error -- the title is missing
+    await call({ picture: blob });
+  }
+}
