@@ -3,6 +3,7 @@ import cluster from "node:cluster";
 import * as diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import { settings } from "../config/settings";
+import { plainAddress } from "../utils/networkOf";
 
 /** What refused clients read, on every transport. */
 export const STARTING_TEXT = "the server is starting";
@@ -85,12 +86,12 @@ function isOwn(
   sockets: ReadonlySet<Socket>,
 ): boolean {
   const { remotePort } = client;
-  const remoteAddress = withoutPrefix(client.remoteAddress);
+  const remoteAddress = plainAddress(client.remoteAddress);
   for (const socket of sockets) {
     if (
       !socket.connecting &&
       socket.localPort === remotePort &&
-      withoutPrefix(socket.localAddress) === remoteAddress
+      plainAddress(socket.localAddress) === remoteAddress
     )
       return true;
   }
@@ -102,9 +103,4 @@ function remember(message: unknown): void {
   own?.add(socket);
   const sockets = own;
   socket.once("close", () => sockets?.delete(socket));
-}
-
-/** A server for both protocols sees IPv4 clients by IPv6 addresses. */
-function withoutPrefix(address: string | undefined): string | undefined {
-  return address?.startsWith("::ffff:") ? address.slice(7) : address;
 }

@@ -8,6 +8,7 @@ import { settings } from "../config/settings";
 import type { TrustProxy, Trusts } from "../config/settingTypes";
 import { ActionheroError } from "../errors";
 import { parseHeadersForClientAddress } from "../utils/parseHeadersForClientAddress";
+import { plainAddress } from "../utils/networkOf";
 import { remembered } from "../utils/remembered";
 
 /** Names of networks that proxies are often in. */
@@ -38,7 +39,7 @@ export function trustedProxies(): Trusts | undefined {
 
 /** Whether what is connected to a socket is a trusted proxy. */
 export function isTrustedPeer(remoteAddress: string | undefined): boolean {
-  return trustedProxies()?.(bare(remoteAddress ?? LOCAL), 0) === true;
+  return trustedProxies()?.(plainAddress(remoteAddress ?? LOCAL), 0) === true;
 }
 
 /** The address and port of the client; the port is 0 where a trusted proxy does not report it. */
@@ -104,7 +105,8 @@ function forwardedClient(
   req: IncomingMessage,
   trusts: Trusts,
 ): { ip: string; port: number | string } | undefined {
-  if (!trusts(bare(req.socket.remoteAddress ?? LOCAL), 0)) return undefined;
+  if (!trusts(plainAddress(req.socket.remoteAddress ?? LOCAL), 0))
+    return undefined;
   const header = headerOf(req, "x-forwarded-for");
   if (!header) return undefined;
   const entries = header.slice(-MAX_HEADER_LENGTH).split(",");
@@ -115,7 +117,7 @@ function forwardedClient(
     const found = parseEntry(entry);
     if (!found) break; // what no proxy of ours has written
     client = found;
-    if (!trusts(bare(found.ip), hop++)) break;
+    if (!trusts(plainAddress(found.ip), hop++)) break;
   }
   return client;
 }
@@ -138,11 +140,6 @@ function headerOf(req: IncomingMessage, name: string): string | undefined {
 /** What the nearest proxy wrote. */
 function lastOf(list: string): string {
   return list.slice(list.lastIndexOf(",") + 1).trim();
-}
-
-/** An IPv4 address that a socket for both families shows as an IPv6 one. */
-function bare(address: string): string {
-  return /^::ffff:[\d.]+$/i.test(address) ? address.slice(7) : address;
 }
 
 function compile(setting: TrustProxy): Trusts | undefined {

@@ -11,6 +11,7 @@ import { textParamsOf } from "../connection/textParams";
 import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";
 import type { TextParams } from "../input/field";
+import { plainAddress } from "../utils/networkOf";
 import { isThenable } from "../utils/promises";
 import { shownToClients } from "../log/exposure";
 import { escapeControls, escapeFields } from "../log/escape";
@@ -162,7 +163,7 @@ export abstract class Server extends EventEmitter {
         type: this.type,
         rawConnection: data.rawConnection,
         remotePort: data.remotePort,
-        remoteIP: data.remoteAddress,
+        remoteIP: plainAddress(data.remoteAddress),
         canChat: this.connectionFlag("canChat") === true,
       },
       false,

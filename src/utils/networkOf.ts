@@ -3,6 +3,8 @@ import { isIP } from "node:net";
 /** Groups of an IPv6 address that name a network: one customer usually has a whole /64, and any address in it. */
 const NETWORK_GROUPS = 4;
 
+const MAPPED = "::ffff:";
+
 /**
  * The part of an address that its user cannot change at will: all of an IPv4 address, the /64 of an IPv6 one.
  * @returns undefined for what is no IP address; a port or brackets around it are left out
@@ -18,6 +20,15 @@ export function networkOf(address: string): string | undefined {
   if (isMapped) return ipv4Of(groups[6]!, groups[7]!);
   const network = groups.slice(0, NETWORK_GROUPS);
   return `${network.map((group) => group.toString(16)).join(":")}::/64`;
+}
+
+/** An IPv4 address as it is, where a socket for both families shows it as an IPv6 one (`::ffff:1.2.3.4`). */
+export function plainAddress<Address extends string | undefined>(
+  address: Address,
+): Address {
+  if (!address?.startsWith(MAPPED)) return address;
+  const ipv4 = address.slice(MAPPED.length);
+  return isIP(ipv4) === 4 ? (ipv4 as Address) : address;
 }
 
 /** `1.2.3.4:567`, `[::1]:567`, `[::1]` and `fe80::1%eth0` without what is not the address. */

@@ -46,7 +46,7 @@ class MemoryServer extends Server {
     return this.buildConnection({
       id,
       rawConnection: {},
-      remoteAddress: "10.0.0.1",
+      remoteAddress: "::ffff:10.0.0.1",
       remotePort: 1,
     });
   }

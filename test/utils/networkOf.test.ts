@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { networkOf } from "../../src/utils/networkOf";
+import { networkOf, plainAddress } from "../../src/utils/networkOf";
 
 test.each([
   ["1.2.3.4", "1.2.3.4"],
@@ -18,6 +18,17 @@ test.each([
   ["1.2.3.4.5", undefined],
 ])("%s is of %s", (address, network) => {
   expect(networkOf(address)).toBe(network);
+});
+
+test.each([
+  ["::ffff:1.2.3.4", "1.2.3.4"],
+  ["1.2.3.4", "1.2.3.4"],
+  ["::ffff:1.2.3", "::ffff:1.2.3"],
+  ["::1", "::1"],
+  ["testServer", "testServer"],
+  [undefined, undefined],
+])("an IPv4 address in an IPv6 one is plain: %s", (address, plain) => {
+  expect(plainAddress(address)).toBe(plain);
 });
 
 test("all addresses of a /64 are of one network, and those of another are not", () => {

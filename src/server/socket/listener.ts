@@ -4,6 +4,7 @@ import * as tls from "node:tls";
 import { api } from "../../api";
 import { isCutLogged } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
+import { plainAddress } from "../../utils/networkOf";
 import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../connectionCounts";
 import { stopListening } from "../staleSocket";
@@ -127,7 +128,7 @@ export class Listener {
   }
 
   private logCut(socket: net.Socket, message: string): void {
-    const { remoteAddress: to } = socket;
+    const to = plainAddress(socket.remoteAddress);
     if (isCutLogged(this.events.type, socket, "warning"))
       this.events.log(message, "warning", { to });
   }

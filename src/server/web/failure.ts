@@ -7,6 +7,7 @@ import { errorText, httpFactsOf, StatusError, toError } from "../../errors";
 import { isClientError, levelOf } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
+import { plainAddress } from "../../utils/networkOf";
 import { RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
 import { securityPairsFor } from "../securityHeaders";
 import type { Server } from "../server";
@@ -143,7 +144,11 @@ function logRefusal(
   refusal: Refusal,
 ): void {
   const { type } = server;
-  const client = { type, source: socket, to: socket.remoteAddress };
+  const client = {
+    type,
+    source: socket,
+    to: plainAddress(socket.remoteAddress),
+  };
   if (isRefusalLogged(client, refusal))
     server.log(`${refusal.message}: ${errorText(error)}`, refusal.level);
 }

@@ -14,6 +14,7 @@ import type { Connection } from "../../connection/connection";
 import { beginContext, isContextOn } from "../../context/context";
 import { ActionheroError, errorText, type StatusError } from "../../errors";
 import type { TextParams } from "../../input/field";
+import { plainAddress } from "../../utils/networkOf";
 import { isThenable } from "../../utils/promises";
 import type { HealthApi } from "../../health/health";
 import { messageForClients } from "../../log/clientJson";
@@ -282,7 +283,7 @@ export class WebServer extends Server {
   }
 
   private logCut(socket: Socket): void {
-    const { remoteAddress: to } = socket;
+    const to = plainAddress(socket.remoteAddress);
     if (isCutLogged(this.type, socket, "warning"))
       this.log("cut a client that does not wait for answers", "warning", {
         to,
