@@ -20,7 +20,7 @@ import {
   type FlatHeaders,
   type HeaderPairs,
 } from "./headers";
-import { pathForLogging } from "./pathForLogging";
+import { pathForLogging, unroutedPathForLogging } from "./pathForLogging";
 import { preparedHeaders } from "./preparedHeaders";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
@@ -191,14 +191,16 @@ export class WebRequest {
   /** Of a request with the wrong method: what the routes of others would make of it. */
   private unroutedPathForLogging(): string {
     const { pathname } = this.parsedURL;
-    for (const method of api.routes.methodsFor(this.target.pathParts)) {
+    const { pathParts } = this.target;
+    for (const method of api.routes.methodsFor(pathParts)) {
       const other: RoutedConnection = { params: {}, rawConnection: { method } };
-      api.routes.processRoute(other, this.target.pathParts);
+      api.routes.processRoute(other, pathParts);
       const { matchedRoute, params } = other;
       const shown = pathForLogging(pathname, matchedRoute!, params);
       if (shown !== pathname) return shown;
     }
-    return pathname;
+    const routes = Object.values(api.routes.routes).flat();
+    return unroutedPathForLogging(pathname, pathParts, routes);
   }
 
   /** Whether somebody looked at the list of headers, and so may have added to it. */

@@ -38,6 +38,25 @@ test("nor does the line of a request with the wrong method", async () => {
 });
 
 test.each([
+  ["/api/reset/s3cr%20t/x", "/api/reset/[FILTERED]"],
+  ["/api//reset//s3cr%20t/", "/api//reset//[FILTERED]/"],
+  ["/api/reset", "/api/reset"],
+  ["/api/nothing/s3cr%20t", "/api/nothing/s3cr%20t"],
+])(
+  "nor the line of a path that is nearly the route's: %s",
+  async (path, shown) => {
+    config.general.filteredParams = ["**.*token*"];
+    const lines = new LogLines("info");
+    await app.ask(path);
+    const line = await until(() =>
+      lines.lines.find(({ message }) => message.includes("action @ web")),
+    );
+    expect(line).toMatchObject({ pathname: shown });
+    lines.stop();
+  },
+);
+
+test.each([
   ["/reset/:token", "/api/reset/s3cr%20t", "/api/reset/[FILTERED]"],
   ["/reset/:token", "/reset/s3cr%20t/", "/reset/[FILTERED]/"],
   ["/v:token/:id", "/api/vs3cr%20t/5", "/api/[FILTERED]/5"],
