@@ -6,6 +6,7 @@ import { FRAMEWORK_FLAGS } from "../environment/argv";
 import { explanationOf } from "../environment/bootErrors";
 import { defaultsRoot } from "../environment/paths";
 import { toError } from "../errors";
+import { didYouMean } from "../utils/closest";
 import { CLI } from "./cli";
 import { execute } from "./execute";
 import { findCommands, type CommandClass } from "./find";
@@ -118,12 +119,25 @@ function addCommand(
   for (const [key, input] of Object.entries(instance.inputs ?? {}))
     command.addOption(optionFor(key, input));
   for (const option of frameworkOptions(command)) command.addOption(option);
+  command.configureOutput({
+    outputError: (text, write) => write(text + misspelling(command, text)),
+  });
 
   if (usable) inputsOf.set(command, commandClass.takesInputsOf);
   command.on("--help", () => printExample(instance));
   command.action(() =>
     usable ? execute(instance, paramsOf(command, instance)) : refuse(state),
   );
+}
+
+/** An option may be missing because another was meant to be it, which commander would not say. */
+function misspelling(command: Command, error: string): string {
+  const unknown = command.args.find((word) => word.startsWith("--"));
+  if (!unknown || inputsOf.get(command)) return "";
+  if (!error.startsWith("error: required option")) return "";
+  const [flag = ""] = unknown.split("=");
+  const known = command.options.map(({ long }) => long ?? "");
+  return `error: unknown option '${flag}'${didYouMean(flag, known)}\n`;
 }
 
 /** The framework reads these flags itself; commander must let them pass, unless the command has its own. */

@@ -155,6 +155,15 @@ test("a command file that does not load is shown, and the others work", async ()
   expect(exitCode).toBe(0);
 });
 
+test("a required option that is misspelled is named, and what was meant", async () => {
+  const { stderr, exitCode } = await inProject("generate-action", "--nmae=x");
+  expect(stderr).toBe(
+    "error: required option '-n, --name <name>' not specified\n" +
+      `error: unknown option '--nmae' (did you mean "--name"?)\n`,
+  );
+  expect(exitCode).toBe(1);
+});
+
 test("an unknown command is refused", async () => {
   const { stderr, exitCode } = await inProject("not-a-thing");
   expect(stderr).toContain("error: unknown command 'not-a-thing'");

@@ -151,10 +151,10 @@ step("a second generate changes nothing", async () => {
   const before = read("package.json");
   const printed = await actionhero("generate");
   expect(printed).toContain(
-    `Error: file '${path.join(project, "src/config/api.ts")}' already exists`,
+    `kept: file '${path.join(project, "src/config/api.ts")}' already exists`,
   );
   expect(printed).toContain(
-    `Error: directory '${path.join(project, "src")}' already exists`,
+    `kept: directory '${path.join(project, "src")}' already exists`,
   );
   expect(read("src/config/api.ts")).toBe("// mine");
   expect(read("package.json")).toBe(before);

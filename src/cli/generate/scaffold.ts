@@ -2,7 +2,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
-import { toError } from "../../errors";
 import { createDirSafely, createFileSafely } from "../../utils/fileUtils";
 
 export class Scaffold {
@@ -51,7 +50,9 @@ export class Scaffold {
     try {
       console.log(step());
     } catch (error) {
-      console.log(toError(error).toString());
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== "EEXIST") throw error;
+      console.log(`kept: ${message}`);
     }
   }
 }
