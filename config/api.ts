@@ -141,6 +141,8 @@ export const DEFAULT = {
       maxRoomsPerConnection: 0,
       // let clients that are in one room only say something without naming it
       sayToOwnRoom: false,
+      // an object or a list that a client says in a room reaches the members as it is, and not as the text of its JSON
+      sayObjects: false,
       // how many bytes of chat messages may wait for one member that does not read, before it is disconnected; 0: no limit
       chatBacklogLimit: 1024 * 1024,
     };

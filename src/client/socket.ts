@@ -83,15 +83,18 @@ class SocketConnection implements Connection {
 
   async verb(name: string, room: string): Promise<unknown> {
     if (name === "roomLeave") this.#rooms.delete(room);
-    const { data } = await this.#checked(`${name} ${oneLine(room)}`);
+    const { data } = await this.#checked(verbLine(name, room));
     if (name === "roomAdd") this.#rooms.add(room);
     return data;
   }
 
   async say(room: string, message: unknown): Promise<void> {
-    const text =
-      typeof message === "string" ? message : JSON.stringify(message);
-    await this.#checked(`say ${oneLine(room)} ${oneLine(text)}`);
+    const isLine = typeof message === "string" && !/[\r\n]/.test(message);
+    await this.#checked(
+      isLine && isWord(room)
+        ? `say ${room} ${message}`
+        : jsonOf("say", { event: "say", room, message }),
+    );
   }
 
   async #checked(line: string): Promise<Record<string, unknown>> {
@@ -174,7 +177,7 @@ class SocketConnection implements Connection {
     this.#attempt = 0;
     for (const room of this.#rooms)
       this.#write({
-        line: `roomAdd ${oneLine(room)}`,
+        line: verbLine("roomAdd", room),
         resolve: () => undefined,
         reject: () => undefined,
       });
@@ -250,7 +253,11 @@ class SocketConnection implements Connection {
   }
 }
 
-/** A line break would begin another request. */
-function oneLine(text: string): string {
-  return text.replace(/[\r\n]+/g, " ");
+/** As words where that is possible: servers of version 29 do not take JSON for it. */
+function verbLine(event: string, room: string): string {
+  return isWord(room) ? `${event} ${room}` : JSON.stringify({ event, room });
+}
+
+function isWord(room: string): boolean {
+  return !/[ \r\n]/.test(room);
 }

@@ -100,7 +100,7 @@ export function websocketConnection(
     open();
     return new Promise<Response>((resolve, reject) =>
       start((response) => {
-        const failure = failureOf(response);
+        const failure = failureOf(withoutClass(response));
         if (failure) reject(failure);
         else resolve(response);
       }),
@@ -142,6 +142,13 @@ export function websocketConnection(
       );
     },
   };
+}
+
+/** Errors of verbs begin with the class of the error over a websocket, and nowhere else. */
+function withoutClass(response: Response): Response {
+  const { error } = response;
+  if (typeof error !== "string" || response.failure) return response;
+  return { ...response, error: error.replace(/^Error: /, "") };
 }
 
 function sendAction(

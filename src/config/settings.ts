@@ -131,6 +131,7 @@ const general = view({
   maxRoomsPerConnection: () =>
     Number(config.general?.maxRoomsPerConnection) || 0,
   sayToOwnRoom: () => config.general?.sayToOwnRoom === true,
+  sayObjects: () => config.general?.sayObjects === true,
   chatBacklogLimit: () => config.general?.chatBacklogLimit ?? 1024 * 1024,
   /** Settings of projects of version 3, which `config/*.ts` does not have. */
   cacheTrackReads: () => oldSetting("cacheTrackReads"),

@@ -16,6 +16,7 @@ import { log } from "../log/log";
 import { call } from "./calls";
 import { notifyLeave } from "./leaving";
 import type { ConnectionMiddleware } from "./registry";
+import type { VerbWord } from "./roomVerbs";
 import { runVerb } from "./verbs";
 
 /** What a connection is made from. */
@@ -235,10 +236,10 @@ export class Connection {
 
   /**
    * Run a verb, as persistent clients do.
-   * @param words what follows the verb
+   * @param words what follows the verb; `say` may have one object or list after the room (`general.sayObjects`)
    * @throws Error from `config.errors` when the verb is unknown, not allowed here, or fails
    */
-  verbs(verb: string, words: string[] | string = []): Promise<any> {
+  verbs(verb: string, words: VerbWord[] | string = []): Promise<any> {
     const list = Array.isArray(words) ? [...words] : [words];
     return call(this, "verbs", () => runVerb(this, verb, list));
   }

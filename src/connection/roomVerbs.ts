@@ -6,6 +6,9 @@ import { HttpError } from "../errors";
 import type { Connection } from "./connection";
 import { verbError } from "./verbError";
 
+/** What follows a verb: a text, or from clients that speak JSON an object or a list. */
+export type VerbWord = string | object;
+
 type VerbHandler = (connection: Connection, words: string[]) => unknown;
 
 /** Looked up when used: users and their tests replace its functions. */
@@ -32,12 +35,31 @@ export const roomVerbs = {
     return rooms().roomStatus(room);
   },
   roomChange: changeRoom,
-  say: async (connection, words) => {
-    const { room, message } = spokenTo(connection, words);
-    // nothing after the room is no message, as version 29 has it; code may send an empty text
-    await rooms().broadcast(connection, room, message || undefined);
-  },
 } satisfies Record<string, VerbHandler>;
+
+/** The verb `say`; with `general.sayObjects` what is said may be one object or list. */
+export async function say(
+  connection: Connection,
+  words: readonly VerbWord[],
+): Promise<void> {
+  const { room, said } = spokenTo(connection, words);
+  const [only] = said;
+  const isObject = said.length === 1 && typeof only === "object";
+  const message =
+    isObject && settings().general.sayObjects
+      ? only
+      : said.map(wordText).join(" ");
+  // nothing after the room is no message, as version 29 has it; code may send an empty text
+  await rooms().broadcast(connection, room, message || undefined);
+}
+
+/** A word as text: that of its JSON if it is none. */
+export function wordText(word: VerbWord): string {
+  // null and undefined are words of projects in JavaScript only, and an empty text in what is said
+  return typeof word === "object" && (word as object | null) !== null
+    ? JSON.stringify(word)
+    : (word as string);
+}
 
 /** What an answer to a verb has beside its data: where a client is that has changed its room. */
 export function answerFields(
@@ -74,13 +96,13 @@ async function makeRoom(room: string): Promise<void> {
 /** The first word is the room; with `general.sayToOwnRoom` it may be left out by those who are in one room only. */
 function spokenTo(
   connection: Connection,
-  words: string[],
-): { room: string; message: string } {
+  words: readonly VerbWord[],
+): { room: string; said: readonly VerbWord[] } {
   const [first = "", ...rest] = words;
   const own = onlyRoomOf(connection);
   return settings().general.sayToOwnRoom && own && first !== own
-    ? { room: own, message: words.join(" ") }
-    : { room: first, message: rest.join(" ") };
+    ? { room: own, said: words }
+    : { room: wordText(first), said: rest };
 }
 
 /** Clients join; what the server does with `chatRoom.addMember` is its own affair. */

@@ -3,10 +3,14 @@ import { api } from "../api";
 import { settings } from "../config/settings";
 import { HttpError } from "../errors";
 import { tableOf } from "../input/schemaPlan";
-import { filterObjectForLogging, textForLogging } from "../log/filters";
+import {
+  filterObjectForLogging,
+  redactForLogging,
+  textForLogging,
+} from "../log/filters";
 import { log, willLog } from "../log/log";
 import type { Connection } from "./connection";
-import { roomVerbs } from "./roomVerbs";
+import { roomVerbs, say, wordText, type VerbWord } from "./roomVerbs";
 import { noteTextParam } from "./textParams";
 import { verbError } from "./verbError";
 import { describeUse, isShown } from "./verbHelp";
@@ -38,7 +42,7 @@ type VerbHandler = (connection: Connection, words: string[]) => unknown;
 /** So many params a connection keeps: reached only with `general.disableParamScrubbing`. */
 const MAX_PARAMS = 10_000;
 
-const verbHandlers: Record<HandledVerb, VerbHandler> = {
+const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
   quit: async (connection) => {
     await connection.destroy();
   },
@@ -86,20 +90,22 @@ const verbHandlers: Record<HandledVerb, VerbHandler> = {
 export async function runVerb(
   connection: Connection,
   verb: string,
-  words: string[],
+  given: VerbWord[],
 ): Promise<unknown> {
   if (willLog("debug")) {
     log(`[server: ${connection.type}] verb`, "debug", {
       verb: textForLogging(verb),
       to: textForLogging(connection.remoteIP),
-      params: textForLogging(withoutSecrets(verb, words)),
+      params: textForLogging(withoutSecrets(verb, given)),
     });
   }
   if (!verbsOf(connection.type).includes(verb) || !isShown(verb))
     throw await verbError("verbNotAllowed", connection, verb);
+  if (verb === "say") return say(connection, given);
   if (!Object.hasOwn(verbHandlers, verb))
     throw await verbError("verbNotFound", connection, verb);
-  return verbHandlers[verb as HandledVerb](connection, words);
+  const handler = verbHandlers[verb as keyof typeof verbHandlers];
+  return handler(connection, given.map(wordText));
 }
 
 /** The verbs that a server allows. */
@@ -117,8 +123,9 @@ export function parseParamPair(words: readonly string[]): [string, string] {
 }
 
 /** The words as the log may have them: what follows the value of a secret param may be the rest of it. */
-function withoutSecrets(verb: string, words: string[]): string[] {
-  if (verb !== "paramAdd") return words;
+function withoutSecrets(verb: string, given: VerbWord[]): unknown {
+  if (verb !== "paramAdd") return redactForLogging(given);
+  const words = given.map(wordText);
   const [key, value] = parseParamPair(words);
   const shown = filterObjectForLogging({ [key]: "" })[key];
   if (value === undefined || shown === "") return words;

@@ -1,5 +1,6 @@
-/** Parses the JSON that clients send, on every transport under the same limits: those of `config.web`. */
+/** Reads the JSON that clients send, on every transport under the same limits: those of `config.web`. */
 import { settings } from "../config/settings";
+import type { VerbWord } from "../connection/roomVerbs";
 import {
   JsonLimitError,
   parseBoundedJson,
@@ -49,4 +50,34 @@ export function describeJsonLimit(error: JsonLimitError): string {
 /** The same for HTTP, where the text names the setting in every case. */
 export function limitText({ exceeded, limit }: JsonLimitError): string {
   return `the request has too many ${UNITS[exceeded]}: web.${SETTINGS[exceeded]} is ${limit}`;
+}
+
+/** The fields of a request that is no action: the verb, and its words by any name. */
+export interface VerbRequest {
+  event?: unknown;
+  messageId?: unknown;
+  room?: unknown;
+  [field: string]: unknown;
+}
+
+/**
+ * The words of a verb: the room first, then all other values in the order in which they came.
+ * @returns words, and the fields that they were made from
+ */
+export function wordsOf(request: VerbRequest): {
+  words: VerbWord[];
+  fields: Record<string, unknown>;
+} {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- to leave them out
+  const { event, messageId, ...fields } = request;
+  const words: VerbWord[] = [];
+  if (fields.room) words.push(wordOf(fields.room));
+  for (const key of Object.keys(fields)) {
+    if (key !== "room" || !fields.room) words.push(wordOf(fields[key]));
+  }
+  return { words, fields };
+}
+
+function wordOf(value: unknown): VerbWord {
+  return typeof value === "object" && value !== null ? value : String(value);
 }

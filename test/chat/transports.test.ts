@@ -154,6 +154,97 @@ test("what one says, clients of every transport hear, in the same form", async (
   await inside.destroy();
 });
 
+describe("an object that a client says", () => {
+  const spoken = { title: "it works", list: [1, { deep: true }] };
+  let web: WebsocketClient;
+  let tcp: SocketPeer;
+
+  beforeEach(async () => {
+    web = await websocketMember();
+    tcp = await socketMember();
+  });
+
+  afterEach(() => {
+    config.general.sayObjects = false;
+  });
+
+  /** What both members heard after these were said by a websocket client and by one of TCP. */
+  async function said(...messages: unknown[]): Promise<unknown[]> {
+    const before = heard(web.messages).length;
+    for (const message of messages) {
+      await web.request({ event: "say", room, message });
+      tcp.send(JSON.stringify({ event: "say", room, message }));
+    }
+    const count = before + 2 * messages.length;
+    await until(() =>
+      [web.messages, tcp.messages].every((all) => heard(all).length === count),
+    );
+    const [byWeb, byTcp] = [web, tcp].map((member) =>
+      heard(member.messages)
+        .slice(before)
+        .map(({ message }) => message),
+    );
+    expect(byTcp).toEqual(byWeb);
+    return byWeb;
+  }
+
+  test("reaches websocket and TCP clients as it is with general.sayObjects", async () => {
+    config.general.sayObjects = true;
+    expect(await said(spoken, [1, 2])).toEqual([
+      spoken,
+      spoken,
+      [1, 2],
+      [1, 2],
+    ]);
+    // as version 29 has it
+    expect(await said(5, true)).toEqual(["5", "5", "true", "true"]);
+  });
+
+  test("is the text of its JSON without the setting, or beside other words", async () => {
+    const text = JSON.stringify(spoken);
+    expect(await said(spoken)).toEqual([text, text]);
+    config.general.sayObjects = true;
+    await web.request({ event: "say", room, message: spoken, more: "words" });
+    await until(() => heard(tcp.messages).length === 3);
+    expect(heard(tcp.messages)[2].message).toBe(`${text} words`);
+  });
+
+  test("is hidden from the log where it has secrets", async () => {
+    config.general.sayObjects = true;
+    config.general.filteredParams = ["**.password"];
+    const debug = new LogLines("debug");
+    try {
+      await said({ password: "my own" });
+    } finally {
+      debug.stop();
+      config.general.filteredParams = [];
+    }
+    const lines = debug.lines.filter(({ verb }) => verb === "say");
+    expect(lines).toHaveLength(2);
+    expect(JSON.stringify(lines)).not.toContain("my own");
+  });
+});
+
+test("a line of JSON joins rooms whose names have spaces", async () => {
+  const name = "my room";
+  await chatRoom.add(name);
+  const tcp = await SocketPeer.connect();
+  await tcp.next(); // the welcome
+  const ask = (request: object) => tcp.ask(JSON.stringify(request));
+  expect(await ask({ event: "roomAdd", room: name })).toMatchObject({
+    data: true,
+    status: "OK",
+    context: "response",
+  });
+  expect(await ask({ event: "roomView" })).toMatchObject({
+    data: { room: name, membersCount: 1 },
+  });
+  expect(await ask({ event: "roomLeave", room: name })).toMatchObject({
+    data: true,
+  });
+  await chatRoom.destroy(name);
+});
+
 test("an action of the documentation lets HTTP clients talk", async () => {
   const member = await websocketMember();
   const [, source] = /```ts\n((?:(?!```)[^])*class Say [^]*?)```/.exec(

@@ -19,7 +19,7 @@ import {
   type Client,
   type CreateClientOptions,
 } from "../../src/client/node";
-import { api, config, type Connection } from "../../src/index";
+import { api, chatRoom, config, type Connection } from "../../src/index";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";
 import { LogLines } from "../support/logLines";
@@ -33,6 +33,7 @@ const clients: { close(): void }[] = [];
 const servers: net.Server[] = [];
 
 beforeAll(async () => {
+  config.general.sayObjects = true;
   Object.assign(config.socket, {
     enabled: true,
     port: 0,
@@ -287,10 +288,25 @@ describe.each(Object.entries(urls).slice(1))(
       expect((await bob.rooms.view("defaultRoom")).membersCount).toBe(1);
     });
 
+    test("says objects, and texts of several lines, in rooms of any name", async () => {
+      const room = "my room";
+      await chatRoom.add(room);
+      const client = open(url());
+      const heard: unknown[] = [];
+      client.rooms.on(room, ({ message }) => heard.push(message));
+      await client.rooms.join(room);
+      await client.rooms.say(room, { title: "it works" });
+      await client.rooms.say(room, "two\nlines");
+      await until(() => heard.length === 2);
+      expect(heard).toEqual([{ title: "it works" }, "two\nlines"]);
+      await client.rooms.leave(room);
+      await chatRoom.destroy(room);
+    });
+
     test("refuses a room that does not exist", async () => {
-      await expect(open(url()).rooms.join("nowhere")).rejects.toBeInstanceOf(
-        ActionError,
-      );
+      const refused = open(url()).rooms.join("nowhere");
+      await expect(refused).rejects.toBeInstanceOf(ActionError);
+      await expect(refused).rejects.toThrow(/^room does not exist$/);
     });
 
     test("comes back by itself, in its rooms; what was under way fails", async () => {

@@ -30,6 +30,7 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "general.checkSettings": "misspelled settings are named",
   "general.explainBootErrors": "a failed boot says why",
   "general.refuseUntilBooted": "clients wait for a complete boot",
+  "general.sayObjects": "what is said in rooms keeps its type",
   "general.context": "log lines of one request have one id",
   "general.drainDelay": "load balancers notice a stop before it happens",
   "health.enabled": "load balancers and containers ask how the process is",

@@ -319,6 +319,21 @@ export const production = {
     ],
   },
 
+  {
+    setting: "general.sayObjects",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "what a client says in a room arrives with the type that it has; listeners of version 29 expect a text",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "sayObjects: false,",
+        replace: "sayObjects: true,",
+      },
+    ],
+  },
+
   serverTokenRow,
 
   {

@@ -3,7 +3,11 @@ import type { Socket } from "node:net";
 import { admitFile, admitVerb } from "../../action/admission";
 import { api } from "../../api";
 import { endWithin, type Connection } from "../../connection/connection";
-import { answerFields } from "../../connection/roomVerbs";
+import {
+  answerFields,
+  wordText,
+  type VerbWord,
+} from "../../connection/roomVerbs";
 import { joinTextParams } from "../../connection/textParams";
 import { parseParamPair } from "../../connection/verbs";
 import { beginContext, isContextOn } from "../../context/context";
@@ -437,12 +441,12 @@ export class SocketClient {
   private async callVerb(
     connection: Connection,
     verb: string,
-    words: string[],
+    words: VerbWord[],
   ): Promise<unknown> {
     if (!verb.startsWith("param"))
       return (await connection.verbs(verb, words)) as unknown;
     const { params } = connection;
-    const own = words.map(detached);
+    const own = words.map((word) => detached(wordText(word)));
     const [key = "", value] =
       verb === "paramAdd" ? parseParamPair(own) : own.slice(0, 1);
     if (value !== undefined) {

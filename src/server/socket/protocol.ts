@@ -2,16 +2,19 @@
 import { serializeError } from "../../config/serializeError";
 import { isThenable } from "../../utils/promises";
 import { jsonForClients } from "../../log/clientJson";
+import type { VerbWord } from "../../connection/roomVerbs";
 import { parseInlineParams } from "./inlineParams";
 import {
   describeJsonLimit,
   JsonLimitError,
   parseJsonRequest as parseJson,
+  wordsOf,
+  type VerbRequest,
 } from "../jsonRequest";
 
 /** One line, read. */
 export type SocketRequest =
-  | { kind: "verb"; verb: string; words: string[] }
+  | { kind: "verb"; verb: string; words: VerbWord[] }
   | { kind: "file"; file: string | undefined }
   | {
       kind: "action";
@@ -75,7 +78,7 @@ export function parseRequest(
   // with a delimiter of its own, a client may still put newlines between its lines
   const text = line.includes("\n") ? withoutOuterNewlines(line) : line;
   if (text.charCodeAt(0) === OPENING_BRACE)
-    return parseJsonRequest(text) ?? nameOf(text);
+    return parseJsonRequest(text, verbs) ?? nameOf(text);
 
   const space = text.indexOf(" ");
   const first = space === -1 ? text : text.slice(0, space);
@@ -93,7 +96,7 @@ export function parseRequest(
   // JSON may have spaces before it
   const trimmed = first === "" ? text.trimStart() : text;
   if (trimmed.charCodeAt(0) === OPENING_BRACE)
-    return parseJsonRequest(trimmed) ?? nameOf(text);
+    return parseJsonRequest(trimmed, verbs) ?? nameOf(text);
   return space > 0
     ? withInlineParams(first, text.slice(space))
     : { kind: "action", action: first, params: undefined };
@@ -129,8 +132,11 @@ function nameOf(text: string): SocketRequest {
 }
 
 /** @returns undefined for malformed JSON */
-function parseJsonRequest(text: string): SocketRequest | undefined {
-  let value: { action?: unknown; params?: unknown };
+function parseJsonRequest(
+  text: string,
+  verbs: readonly string[],
+): SocketRequest | undefined {
+  let value: { action?: unknown; params?: unknown } & VerbRequest;
   try {
     value = parseJson(text) as typeof value;
   } catch (error) {
@@ -138,7 +144,10 @@ function parseJsonRequest(text: string): SocketRequest | undefined {
       ? { kind: "refused", reason: describeJsonLimit(error) }
       : undefined;
   }
-  const { action, params } = value;
+  const { action, params, event } = value;
+  const isVerb = typeof event === "string" && verbs.includes(event);
+  if (isVerb && action === undefined && params === undefined)
+    return { kind: "verb", verb: event, words: wordsOf(value).words };
   return {
     kind: "action",
     action: action || undefined,

@@ -61,30 +61,6 @@ export function idText(id: string): string {
   return JSON.stringify(ID + id);
 }
 
-/**
- * The words of a verb: the room first, then all other values in the order in which they came.
- * @returns words, and the fields that they were made from
- */
-export function wordsOf(request: Request): {
-  words: string[];
-  fields: Record<string, unknown>;
-} {
-  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- to leave them out
-  const { event, messageId, ...fields } = request;
-  const words: string[] = [];
-  if (fields.room) words.push(word(fields.room));
-  for (const key of Object.keys(fields)) {
-    if (key !== "room" || !fields.room) words.push(word(fields[key]));
-  }
-  return { words, fields };
-}
-
-function word(value: unknown): string {
-  return typeof value === "object" && value !== null
-    ? JSON.stringify(value)
-    : String(value);
-}
-
 /** What is sent: the fields of version 29, in its order. */
 export type Message = { [field: string]: unknown };
 

@@ -6,7 +6,8 @@ import { answerFields } from "../../connection/roomVerbs";
 import { beginContext, isContextOn } from "../../context/context";
 import { errorText } from "../../errors";
 import { shownToClients } from "../../log/exposure";
-import { verbFailure, verbSuccess, wordsOf, type Request } from "./protocol";
+import { wordsOf } from "../jsonRequest";
+import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
 

@@ -80,6 +80,19 @@ export const LINES: Lines[] = [
     ]),
   ),
   lines(
+    "verbs as JSON",
+    ...["roomAdd", "say", "roomView", "paramAdd", "paramView"].flatMap(
+      (event) =>
+        ["__proto__", {}, [], null, "a b\n", "a".repeat(100_000)].flatMap(
+          (room) => [
+            JSON.stringify({ event, room }),
+            JSON.stringify({ event, room, message: { room }, more: room }),
+          ],
+        ),
+    ),
+    '{"event":"say","__proto__":{"polluted":1},"room":"defaultRoom","message":{"__proto__":{"polluted":1}}}',
+  ),
+  lines(
     "files outside the public folder",
     "file ../secret.txt",
     "file /etc/passwd",

@@ -25,6 +25,18 @@ test.each([
   ['\n\n{"action":"a"}\n', { kind: "action", action: "a" }],
   ["\n\nstatus\n", { kind: "action", action: "status" }],
   [
+    '{"event":"say","message":{"a":[1]},"room":"a b","more":2}',
+    { kind: "verb", verb: "say", words: ["a b", { a: [1] }, "2"] },
+  ],
+  [
+    '{"event":"paramAdd","key":"a","value":"b c"}',
+    { kind: "verb", verb: "paramAdd", words: ["a", "b c"] },
+  ],
+  ['{"event":"say","action":"a"}', { kind: "action", action: "a" }],
+  ['{"event":"say","params":{}}', { kind: "action", params: {} }],
+  ['{"event":"zzz"}', { kind: "action" }], // no verb
+  ['{"event":["say"]}', { kind: "action" }],
+  [
     '{"action":"a","params":{"b":1}}',
     { kind: "action", action: "a", params: { b: 1 } },
   ],

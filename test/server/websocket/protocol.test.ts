@@ -5,9 +5,9 @@ import { isBelow } from "../../../src/server/websocket/plainRequests";
 import {
   decode,
   encode,
-  wordsOf,
   textFrame,
 } from "../../../src/server/websocket/protocol";
+import { wordsOf } from "../../../src/server/jsonRequest";
 
 describe("frames", () => {
   function byWs(text: string): Buffer {
@@ -98,7 +98,7 @@ describe("messages", () => {
       "hi",
     ]);
     expect(wordsOf({ room: { a: [1] }, message: null }).words).toEqual([
-      '{"a":[1]}',
+      { a: [1] },
       "null",
     ]);
   });
