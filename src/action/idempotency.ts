@@ -1,5 +1,7 @@
 /** `idempotent` actions: a call that comes again with the same key gets the response of the first. */
 import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Connection } from "../connection/connection";
 import { HttpError, toError, type ErrorCode } from "../errors";
@@ -124,7 +126,7 @@ async function claimOrWait(
     version: unknown;
   };
   const scope = digest(JSON.stringify([name, String(version), caller, key]));
-  const content = digest(stableJson(contentOf(data.params)));
+  const content = digest(await describe(contentOf(data.params)));
   const until = performance.now() + WAIT_MS;
   for (
     let lookMs = FIRST_LOOK_MS;
@@ -253,13 +255,31 @@ function contentOf(params: object): object {
   );
 }
 
-/** The same text for the same content, in whichever order its keys came. */
-function stableJson(content: unknown): string {
+/** The same text for the same content, in whichever order its keys came; files count by what is in them. */
+async function describe(content: object): Promise<string> {
+  const digests = new Map<UploadedFile, string>();
+  const text = stableJson(content, digests);
+  if (digests.size === 0) return text;
+  for (const file of digests.keys()) {
+    const hash = createHash("sha256");
+    await pipeline(createReadStream(file.filepath), hash);
+    digests.set(file, hash.digest("hex"));
+  }
+  return stableJson(content, digests);
+}
+
+/** @param digests of the files; one that is missing is added, empty */
+function stableJson(
+  content: unknown,
+  digests: Map<UploadedFile, string>,
+): string {
   return JSON.stringify(content, function (this: object, key, value: unknown) {
     const original = (this as Record<string, unknown>)[key];
     if (original instanceof UploadedFile) {
-      const { originalFilename, mimetype, size, hash } = original;
-      return [originalFilename, mimetype, size, hash];
+      const { originalFilename, mimetype } = original;
+      const known = digests.get(original) ?? "";
+      digests.set(original, known);
+      return [originalFilename, mimetype, known];
     }
     if (!isPlainObject(value)) return value;
     const entries = Object.entries(value);

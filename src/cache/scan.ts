@@ -59,19 +59,55 @@ async function collect(
   } while (cursor !== "0");
 }
 
+/** The search of a pattern that is under way, and the one that begins after it. */
+interface Search {
+  running: Promise<string[]>;
+  next?: Promise<string[]>;
+}
+
+const searches = new Map<string, Search>();
+
+/**
+ * The redis keys that match, for all who ask at the same time: each search holds all of its keys in memory, so there are
+ * at most two of a pattern. A search that was under way before the call does not count: it may have missed a new key.
+ */
+function search(pattern: string): Promise<readonly string[]> {
+  const current = searches.get(pattern);
+  if (!current) return beginSearch(pattern);
+  const begin = () => beginSearch(pattern);
+  current.next ??= current.running.then(begin, begin);
+  return current.next;
+}
+
+function beginSearch(pattern: string): Promise<string[]> {
+  const current: Search = { running: getKeys(pattern) };
+  searches.set(pattern, current);
+  const end = () => {
+    if (!current.next) searches.delete(pattern);
+  };
+  current.running.then(end, end);
+  return current.running;
+}
+
 /** The redis keys of all objects and lists, or of those whose key begins with the given text. */
 export async function keys(optionalScopePrefix = ""): Promise<string[]> {
-  return getKeys(`${escapeGlob(cachePrefix() + optionalScopePrefix)}*`);
+  const found = await search(
+    `${escapeGlob(cachePrefix() + optionalScopePrefix)}*`,
+  );
+  return [...found];
 }
 
 /** The redis keys of all locks, or of those whose key begins with the given text. */
 export async function locks(optionalScopePrefix = ""): Promise<string[]> {
-  return getKeys(`${escapeGlob(lockPrefix() + optionalScopePrefix)}*`);
+  const found = await search(
+    `${escapeGlob(lockPrefix() + optionalScopePrefix)}*`,
+  );
+  return [...found];
 }
 
 /** How many redis keys match (default: all of the cache). */
 export async function size(pattern = allObjects()): Promise<number> {
-  return (await getKeys(pattern)).length;
+  return (await search(pattern)).length;
 }
 
 /**

@@ -5,6 +5,11 @@ import { ActionheroError } from "../errors";
 /** Clients that do not send their request, in ms. */
 const REQUEST_MS = 5_000;
 
+/** How often they are looked for, in ms. */
+const CHECK_MS = 1_000;
+/** More connections are closed at once: probes and scrapers need few, and each costs a descriptor. */
+const MAX_CONNECTIONS = 256;
+
 /** How many ports are tried, at most. */
 const MAX_PORTS = 64;
 
@@ -24,9 +29,14 @@ export async function startPlainServer(
   listener: http.RequestListener,
 ): Promise<http.Server> {
   const server = http.createServer(
-    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
+    {
+      requestTimeout: REQUEST_MS,
+      headersTimeout: REQUEST_MS,
+      connectionsCheckingInterval: CHECK_MS,
+    },
     listener,
   );
+  server.maxConnections = MAX_CONNECTIONS;
   const { findsPort = false, purpose, host } = options;
   for (let { port } = options; ; port++) {
     try {

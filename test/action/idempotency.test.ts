@@ -10,7 +10,7 @@ import {
 import { until } from "../support/until";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
-import { action, api, config, type Process } from "../../src/index";
+import { action, api, config, file, type Process } from "../../src/index";
 
 describeOnEachEngine("idempotent actions", (engine) => {
   let app: Process;
@@ -63,6 +63,12 @@ describeOnEachEngine("idempotent actions", (engine) => {
           await once(gates, "goOn");
           return { run };
         },
+      },
+      payBy: {
+        idempotent: true,
+        middleware: ["signsIn"],
+        inputs: { receipt: file() },
+        run: () => ({ run: ++runs }),
       },
       payPerhaps: { middleware: ["signsIn"], run: () => ({ run: ++runs }) },
     });
@@ -135,6 +141,22 @@ describeOnEachEngine("idempotent actions", (engine) => {
       "this idempotency key belongs to other params",
     ]);
     expect(runs).toBe(1);
+  });
+
+  test("a file counts by what is in it", async () => {
+    const payWith = async (text: string) => {
+      const body = new FormData();
+      body.append("receipt", new Blob([text]), "receipt.txt");
+      const response = await fetch(`http://localhost:${webPort()}/api/payBy`, {
+        method: "POST",
+        body,
+        headers: { "idempotency-key": "k1", "x-user": "ann" },
+      });
+      return [response.status, (await response.json()).run];
+    };
+    expect(await payWith("ten")).toEqual([200, 1]);
+    expect(await payWith("ten")).toEqual([200, 1]);
+    expect((await payWith("two"))[0]).toBe(422);
   });
 
   test("calls at the same time wait for the first, and get its response", async () => {

@@ -177,6 +177,27 @@ describeOnEachEngine("cache: objects and lists", (engine) => {
   });
 });
 
+describeOnEachEngine("cache: searches at the same time", (engine) => {
+  useRedisApi();
+  beforeEach(() => engine.flush());
+
+  test("share one that begins after them, and see what was saved before", async () => {
+    await cache.saveMany([1, 2, 3].map((i) => ({ key: `s${i}`, value: i })));
+    const { client } = api.redis.clients;
+    const spy = jest.spyOn(client, "scan");
+    const searches = () =>
+      spy.mock.calls.filter(([cursor]) => String(cursor) === "0").length;
+    const first = cache.size();
+    await cache.save("s4", 4);
+    const others = Array.from({ length: 50 }, () => cache.size());
+    expect([3, 4]).toContain(await first);
+    expect(new Set(await Promise.all(others))).toEqual(new Set([4]));
+    expect(searches()).toBeLessThanOrEqual(3); // that of the first, one that the first of the others begins, and one for the rest
+    expect(await cache.size()).toBe(4);
+    spy.mockRestore();
+  });
+});
+
 describeOnEachEngine("cache: keys", (engine) => {
   useRedisApi();
   beforeEach(() => engine.flush());
