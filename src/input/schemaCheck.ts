@@ -8,6 +8,10 @@ import type { SchemaIssue, SchemaResult } from "./standardSchema";
 /** What a schema made of a value. */
 export type Checked = { isGood: true; value: unknown } | { isGood: false };
 
+/** Both repeat keys that the client chose, which may be as long as its request. In letters. */
+const MAX_PATH_LENGTH = 256;
+const MAX_MESSAGE_LENGTH = 1024;
+
 const BAD: Checked = { isGood: false };
 
 /**
@@ -48,7 +52,10 @@ function noteIssue(
 ): void {
   const keys = keysOf(issue);
   const path = prefix + keys.map(String).join(".");
-  const name = path.endsWith(".") ? path.slice(0, -1) : path;
+  const name = cut(
+    path.endsWith(".") ? path.slice(0, -1) : path,
+    MAX_PATH_LENGTH,
+  );
   if (name !== "" && at(value, keys) === undefined) {
     errors.missingParams.push(name);
     noteProblem(errors, { path: name, code: "missing", error: undefined });
@@ -56,9 +63,15 @@ function noteIssue(
   }
   const { cause } = issue as { cause?: unknown };
   const error =
-    cause instanceof HttpError ? cause : new SchemaError(name, issue.message);
+    cause instanceof HttpError
+      ? cause
+      : new SchemaError(name, cut(issue.message, MAX_MESSAGE_LENGTH));
   errors.validatorErrors.push(error);
   noteProblem(errors, { path: name, code: codeOf(issue), error });
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}...` : text;
 }
 
 function keysOf({ path }: SchemaIssue): PropertyKey[] {

@@ -60,6 +60,10 @@ beforeAll(async () => {
       inputs: { where: { schema: z.object({ zip: z.number() }) } },
       run: ({ params }) => ({ params }),
     },
+    rates: {
+      inputs: z.object({ rates: z.record(z.string(), z.number()) }),
+      run: () => ({}),
+    },
     broken: {
       inputs: z.object({ id: z.string() }).transform(() => {
         throw new Error("a broken schema");
@@ -340,6 +344,17 @@ describe("the list of errors", () => {
         message: "address.city is a required parameter for this action",
       },
     ]);
+  });
+
+  test("repeats no more than the beginning of a long name", async () => {
+    const rates = { ["k".repeat(100_000)]: "high" };
+    const { json, text } = await app.ask("/api/rates", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ rates }),
+    });
+    expect(json.errors[0].path).toBe(`rates.${"k".repeat(250)}...`);
+    expect(text.length).toBeLessThan(2_000);
   });
 
   test("has the texts of config.errors", async () => {
