@@ -1,6 +1,6 @@
 /** The framework's error class with the table of its codes, and the error that projects throw for clients. */
 
-/** Every code with what it means; the README's table is checked against this one. */
+/** Every code with its meaning; a test compares the README's table with this one. */
 export const ERROR_CODES = {
   AH_CONFIG:
     "a configuration file is missing, broken or contradicts another, or `general.serverToken` is missing",
@@ -8,17 +8,18 @@ export const ERROR_CODES = {
   AH_ACTION: "an action run in-line ended with an error",
   AH_ACTION_TIMEOUT: "an action did not end within its `timeout`",
   AH_CLIENT_LEFT:
-    "the reason of `data.signal` when the client of an action has left",
+    "the reason of `data.signal` when the client of an action disconnects",
   AH_SERVER_START: "a server could not listen",
   AH_REDIS_CONNECT: "redis could not be reached within `redis.connectTimeout`",
   AH_REDIS_TIMEOUT:
-    "redis did not answer within `redis.operationTimeout`, or the connection was lost",
-  AH_RPC_TIMEOUT: "no node answered a cluster call within `general.rpcTimeout`",
+    "redis did not reply within `redis.operationTimeout`, or the connection was lost",
+  AH_RPC_TIMEOUT:
+    "no node replied to a cluster call within `general.rpcTimeout`",
   AH_RPC_REMOTE: "the remote side of a cluster call threw",
   AH_CACHE_LOCKED: "the cache key is locked by another holder",
   AH_CACHE_NOT_FOUND: "the cache key does not exist",
-  AH_CACHE_EXPIRY: "an expiry given to the cache is no number of ms",
-  AH_CACHE_DUMP: "a file given to `cache.dumpRead` is no dump of the cache",
+  AH_CACHE_EXPIRY: "an expiry for the cache is not a number of ms",
+  AH_CACHE_DUMP: "a file for `cache.dumpRead` is not a dump of the cache",
   AH_OVERLOADED: "new work is refused by `general.overload`",
   AH_CHAT: "a chat room operation was refused",
   AH_TASK: "a task could not be enqueued or run",
@@ -27,7 +28,7 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /**
- * An error that code can decide on (`error.code`) while its text stays what clients match on.
+ * An error with a `code` for programs, while its text stays the one that clients match on.
  * The codes are never numeric, so they cannot be mistaken for an HTTP status.
  */
 export class ActionheroError extends Error {
@@ -60,8 +61,9 @@ export class StatusError extends ActionheroError {
 export type HttpErrorHeaders = Record<string, string | number | string[]>;
 
 /**
- * An error whose message is meant for the client. Over HTTP it decides the status and adds its headers; the other
- * transports send the message alone. It is no `ActionheroError`: its code is the HTTP status and not one of the table.
+ * An error whose message is meant for the client. Over HTTP it sets the status and adds its
+ * headers; the other transports send only the message. It is not an `ActionheroError`: its code is
+ * the HTTP status, not one of the table.
  */
 export class HttpError extends Error {
   /** The HTTP status, 400 to 599. */
@@ -98,11 +100,12 @@ export class HttpError extends Error {
   }
 }
 
-/** What an error says about its HTTP response. */
+/** The HTTP response that an error asks for. */
 export interface HttpFacts {
-  /** Undefined: the error names none. */
+  /** Undefined if the error has no status. */
   status: number | undefined;
-  /** Whether `status` is that of an error that is meant for clients, and not only a `code` as in version 29. */
+  /** Whether `status` comes from an error that is meant for clients, not only from a `code` as in
+   * version 29. */
   isExplicit: boolean;
   headers: HttpErrorHeaders;
 }
@@ -152,10 +155,10 @@ const REDIS_AWAY: readonly unknown[] = [
   "AH_REDIS_TIMEOUT",
 ] satisfies ErrorCode[];
 
-/** How many causes of an error are looked at: they may go round in circles. */
+/** How many causes of an error are followed: causes may be circular. */
 const MAX_CAUSES = 5;
 
-/** Whether an error, or what caused it, is that redis cannot be reached. */
+/** Whether an error, or one of its causes, means that redis cannot be reached. */
 export function isRedisAway(error: unknown): boolean {
   let current = error;
   for (let i = 0; i <= MAX_CAUSES; i++) {
@@ -167,7 +170,7 @@ export function isRedisAway(error: unknown): boolean {
   return false;
 }
 
-/** Whatever was thrown, as an Error. */
+/** The thrown value as an Error. */
 export function toError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown;
   if (typeof thrown === "string") return new Error(thrown);
@@ -177,16 +180,16 @@ export function toError(thrown: unknown): Error {
   });
 }
 
-/** An error with what caused it, for logs. */
+/** An error and its causes, for logs. */
 export function errorText(thrown: unknown): string {
   const error = toError(thrown);
   const { cause } = error;
-  // what is no error is the cause of the one that was made of it
+  // a thrown value that is not an Error is the cause of the Error made from it
   if (cause === undefined || cause === thrown) return error.toString();
   return `${error.toString()} (${toError(cause).message})`;
 }
 
-/** What a file failed with while it was loaded: reports of the error name the file. */
+/** An error that occurred while a file was loaded; reports of the error name the file. */
 export function loadFailure(thrown: unknown, file: string): Error {
   const error = toError(thrown) as Error & { data?: object };
   if (Object.isExtensible(error)) error.data = { ...error.data, loading: file };

@@ -5,7 +5,7 @@ export const createChatRoomRow: NewProjectSetting = {
   setting: "actions/createChatRoom.ts",
   v29: "any method, any name",
   newProject: "POST only, a name of at most 256 bytes",
-  reason: "a link must not create rooms, and names must not fill redis",
+  reason: "a link must not create rooms, and long names must not fill redis",
   edits: [
     {
       file: "actions/createChatRoom.ts",
@@ -38,8 +38,8 @@ export const serverTokenRow: NewProjectSetting = {
   setting: "general.serverToken",
   v29: "`change-me`",
   newProject:
-    "`ACTIONHERO_SERVER_TOKEN`, which `generate` writes to `.env`; without it a random one in development and test",
-  reason: "whoever knows the token can call functions of all nodes",
+    "`ACTIONHERO_SERVER_TOKEN`, which `generate` writes to `.env`; without it, a random token in development and test",
+  reason: "anyone who knows the token can call functions of all nodes",
   edits: [
     {
       file: "config/api.ts",
@@ -79,7 +79,8 @@ export const DEFAULT = {
 };
 `,
       insert: `
-/** The variable, which production needs. Processes of development and test that share a redis server share a token. */
+/** The variable, which production requires. Processes of development and test that share a redis
+ * server share a token. */
 function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
   if (process.env.ACTIONHERO_SERVER_TOKEN)
     return process.env.ACTIONHERO_SERVER_TOKEN;

@@ -8,9 +8,9 @@ export interface NewProjectSetting {
   setting: string;
   /** Version 29's value, as the docs show it. JSON (`false`, `"all"`, `0`) is also compared with the configuration. */
   v29: string;
-  /** The value in a new project; the same. */
+  /** The value in a new project, in the same form. */
   newProject: string;
-  /** Why new projects differ, as the docs say it. */
+  /** The reason for the difference, as in the docs. */
   reason: string;
   edits: readonly SourceEdit[];
   /** The paths that differ in the built configuration (default: `setting`; none when it is a file). */

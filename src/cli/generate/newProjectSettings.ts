@@ -7,9 +7,10 @@
  * To add a row (its form is in `newProjectSetting.ts`; rows of the web and websocket servers are in `newProjectWeb.ts`,
  * rows with much code in `newProjectCode.ts`):
  * 1. Build the setting with v29's value in `config/*.ts`.
- * 2. Add a block below, in the alphabetical order of `setting`. Edits name text of the file in this repository that is
- *    there exactly once. Edits of different rows must not overlap: to add a key to a block that other rows extend,
- *    too, use `after` and `insert`, which any number of rows may do at the same place.
+ * 2. Add a block below, in the alphabetical order of `setting`. Edits refer to text that occurs
+ * exactly once in the file of this repository. Edits of different rows must not overlap: to add a
+ * key to a block that other rows also extend, use `after` and `insert`, which any number of rows
+ * may do at the same place.
  * 3. Add its line to the section "New projects" of `docs/migrating-from-v29.md`; the test prints the one it expects.
  * 4. Run `npx jest test/cli/generate/profiles`. It compares the whole configuration of both profiles in development,
  *    test and production: the differences must be exactly the paths of these rows. A row whose `setting` is a file is
@@ -26,7 +27,7 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
     setting: "config/logger.ts",
     v29: "values are printed as they are",
     newProject: "values with spaces are quoted on the console",
-    reason: "a value cannot look like several",
+    reason: "a value cannot imitate several fields",
     paths: ["logger.loggers"],
     edits: [
       {
@@ -42,7 +43,7 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
     v29: '"error"',
     newProject: '"info"',
     reason:
-      "a wrong password is no fault of the server: its line has no stack, and errors stand out",
+      "a wrong password is not a server error: its line has no stack, and real errors stand out",
     edits: [
       {
         file: "config/errors.ts",
@@ -84,7 +85,7 @@ export const production = {
     v29: "texts of ioredis",
     newProject: "`the server is temporarily unavailable, try again later`",
     reason:
-      "an outage of redis is one answer, and not the text of whichever command failed; the log has the error",
+      "clients get one text for any outage of redis, not that of the failed command; the log has the error",
     edits: [
       {
         file: "config/errors.ts",
@@ -99,7 +100,7 @@ export const production = {
     setting: "general.checkSettings",
     v29: "false",
     newProject: "true",
-    reason: "a misspelled setting is named at the start in development",
+    reason: "a misspelled setting is reported at the start in development",
     edits: [
       {
         file: "config/api.ts",
@@ -148,7 +149,7 @@ export const production = {
     setting: "general.exitOnUnhandledRejection",
     v29: "true",
     newProject: "false",
-    reason: "one forgotten `await` must not end the process for everybody",
+    reason: "one forgotten `await` must not stop the process for all clients",
     edits: [
       {
         file: "config/api.ts",
@@ -163,7 +164,7 @@ export const production = {
     v29: "false",
     newProject: "true",
     reason:
-      "a taken port takes three lines, not sixty; `LOG_LEVEL=debug` shows the stack",
+      "a boot error, such as an occupied port, takes three lines, not sixty; `LOG_LEVEL=debug` shows the stack",
     edits: [
       {
         file: "config/api.ts",
@@ -226,7 +227,7 @@ export const production = {
     setting: "general.maxChatRooms",
     v29: "0",
     newProject: "100000",
-    reason: "clients that make rooms must not fill redis",
+    reason: "clients must not fill redis with rooms",
     edits: [
       {
         file: "config/api.ts",
@@ -241,7 +242,7 @@ export const production = {
     v29: "0",
     newProject: "1000",
     reason:
-      "one client must not take all connections; set it to 0 behind a proxy, whose address all clients have",
+      "one client must not take all connections; set it to 0 behind a proxy, where all clients have one address",
     edits: [
       {
         file: "config/api.ts",
@@ -255,7 +256,7 @@ export const production = {
     setting: "general.maxRoomsPerConnection",
     v29: "0",
     newProject: "100",
-    reason: "one client must not join rooms without end",
+    reason: "one client must not join an unlimited number of rooms",
     edits: [
       {
         file: "config/api.ts",
@@ -271,7 +272,7 @@ export const production = {
     newProject: "`maxEventLoopDelay` of 1,000 ms and `maxHeapUsed` of 0.9",
     environments: ["production"],
     reason:
-      "new work is refused with 503 before the process stands still or runs out of memory",
+      "new work is refused with 503 before the process blocks or runs out of memory",
     paths: [
       "general.overload",
       "general.overload.maxEventLoopDelay",
@@ -294,7 +295,7 @@ export const production = {
     setting: "general.refuseUntilBooted",
     v29: "false",
     newProject: "true",
-    reason: "a server that answers has run every `start`",
+    reason: "clients are served only after every `start` has run",
     edits: [
       {
         file: "config/api.ts",
@@ -309,7 +310,7 @@ export const production = {
     v29: "false",
     newProject: "true",
     reason:
-      "without a `serverToken` of its own a server starts in development and test only; a project of version 29 starts with a warning",
+      "without its own `serverToken` a server starts in development and test only; a project of version 29 starts with a warning",
     edits: [
       {
         file: "config/api.ts",
@@ -340,7 +341,7 @@ export const production = {
     setting: "health.enabled",
     v29: "false",
     newProject: "true",
-    reason: "load balancers and containers ask `/readyz` and `/healthz`",
+    reason: "load balancers and containers probe `/readyz` and `/healthz`",
     edits: [
       {
         file: "config/health.ts",
@@ -355,7 +356,7 @@ export const production = {
     v29: '"text"',
     newProject: '"json"',
     environments: ["production"],
-    reason: "collectors of logs read one JSON document per line",
+    reason: "log collectors read one JSON document per line",
     edits: [
       {
         file: "config/logger.ts",
@@ -407,7 +408,7 @@ export const production = {
     setting: "logger.redact",
     v29: "none",
     newProject: "as `general.filteredParams`",
-    reason: "secrets must not be in log lines of the project's own either",
+    reason: "secrets must not be in the project's own log lines either",
     edits: [
       {
         file: "config/logger.ts",
@@ -457,7 +458,7 @@ export const production = {
     v29: "false",
     newProject: "true",
     reason:
-      "pages load only what the server has, no frame of another site shows them; `Strict-Transport-Security` only over TLS",
+      "pages load only from the server itself and cannot be framed by other sites; `Strict-Transport-Security` only over TLS",
     edits: [
       {
         file: "config/securityHeaders.ts",
@@ -478,7 +479,7 @@ export const production = {
     v29: "0",
     newProject: "65536",
     reason:
-      "what a client leaves for its next lines must not fill the memory; longer lines are answered, and not kept",
+      "stored params of a client must not fill the memory; longer lines are processed but not stored",
     edits: [
       {
         file: "config/socket.ts",
@@ -493,7 +494,7 @@ export const production = {
     v29: '"fail"',
     newProject: '"wait"',
     reason:
-      "in a rolling deploy jobs of a new task reach processes that do not have it yet",
+      "in a rolling deployment, processes without a new task fetch its jobs",
     edits: [
       {
         file: "config/tasks.ts",

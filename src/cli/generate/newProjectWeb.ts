@@ -5,8 +5,10 @@ export const webSettings: readonly NewProjectSetting[] = [
   {
     setting: "web.cors",
     v29: "`Access-Control-Allow-Origin: *`",
-    newProject: "`CORS_ORIGINS`, a list with commas; without it no other site",
-    reason: "pages of other sites must not read what a visitor may",
+    newProject:
+      "`CORS_ORIGINS`, separated by commas; without it, no other site",
+    reason:
+      "pages of other sites must not read responses on behalf of a visitor",
     edits: [
       {
         file: "config/web.ts",
@@ -57,7 +59,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.errorPages",
     v29: "false",
     newProject: "true",
-    reason: "people read a page, and programs a text, where a file is missing",
+    reason: "a missing file is a page for people and a text for programs",
     edits: [
       {
         file: "config/web.ts",
@@ -69,11 +71,11 @@ export const webSettings: readonly NewProjectSetting[] = [
 
   {
     setting: "web.errorStatus",
-    v29: "404 and 422 for what is missing, else 500",
+    v29: "404 for unknown actions and 422 for missing params, else 500",
     newProject:
       "also 422 `invalidParams`, 403 `unsupportedServerType`, 429 `tooManyPendingActions`, 503 `serverShuttingDown` and `redisAway`",
     reason:
-      "clients and proxies can tell whose fault it is, and when to try again",
+      "clients and proxies can distinguish client errors, server errors and temporary errors",
     edits: [
       {
         file: "config/web.ts",
@@ -93,7 +95,8 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.extensionTypes",
     v29: '"all"',
     newProject: '"safe"',
-    reason: "the end of a path never makes a page or a script of a response",
+    reason:
+      "the extension of a path never turns a response into a page or script",
     edits: [
       {
         file: "config/web.ts",
@@ -107,7 +110,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.fingerprintOptions.on",
     v29: '"all"',
     newProject: '"actions"',
-    reason: "a shared cache must not give one visitor's cookie to all",
+    reason: "a shared cache must not serve one visitor's cookie to all",
     edits: [
       {
         file: "config/web.ts",
@@ -144,8 +147,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.fingerprintOptions.signed",
     v29: "false",
     newProject: "true",
-    reason:
-      "nobody can plant a session of their own making in another's browser",
+    reason: "prevents session fixation with made-up ids",
     edits: [
       {
         file: "config/web.ts",
@@ -173,7 +175,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.formOptions.maxFieldsSize",
     v29: "20971520",
     newProject: "1048576",
-    reason: "twenty forms of 20 MiB fill a heap of 256 MiB",
+    reason: "twenty forms of 20 MiB exhaust a heap of 256 MiB",
     edits: [
       {
         file: "config/web.ts",
@@ -187,7 +189,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.jsonp",
     v29: "true",
     newProject: "false",
-    reason: "any web site can read JSONP with the visitor's cookie",
+    reason: "any web site can read JSONP on behalf of a visitor",
     edits: [
       {
         file: "config/web.ts",
@@ -203,7 +205,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     newProject: "65000",
     environments: ["production"],
     reason:
-      "a load balancer keeps idle connections for 60 s as a rule, and must be the side that closes them: it answers 502 otherwise",
+      "load balancers usually keep idle connections for 60 s, and must be the side that closes them, to avoid 502 responses",
     edits: [
       {
         file: "config/web.ts",
@@ -221,7 +223,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.limitPipelining",
     v29: "false",
     newProject: "true",
-    reason: "`general.simultaneousActions` hold over HTTP, too",
+    reason: "`general.simultaneousActions` also applies over HTTP",
     edits: [
       {
         file: "config/web.ts",
@@ -277,7 +279,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.nosniff",
     v29: "false",
     newProject: "true",
-    reason: "browsers take no response for another type than it has",
+    reason: "browsers must not guess another content type",
     edits: [
       {
         file: "config/web.ts",
@@ -292,7 +294,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     v29: "false",
     newProject: "true",
     environments: ["development", "test"],
-    reason: "`/api/openapi.json` describes the API while it is developed",
+    reason: "`/api/openapi.json` describes the API during development",
     edits: [
       {
         file: "config/web.ts",
@@ -327,7 +329,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.strictPaths",
     v29: "false",
     newProject: "true",
-    reason: "`+` in a path is a plus, and a malformed `%zz` a 400",
+    reason: "`+` in a path is a plus sign, and a malformed `%zz` is a 400",
     edits: [
       {
         file: "config/web.ts",
@@ -341,7 +343,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.trace",
     v29: "true",
     newProject: "false",
-    reason: "no client needs TRACE",
+    reason: "clients do not need TRACE",
     edits: [
       {
         file: "config/web.ts",
@@ -353,9 +355,9 @@ export const webSettings: readonly NewProjectSetting[] = [
 
   {
     setting: "web.trustProxy",
-    v29: "whoever writes `X-Real-IP` or `X-Forwarded-For` is believed",
-    newProject: "`TRUST_PROXY`; without it none: the address of the socket",
-    reason: "clients cannot choose their address, scheme and host",
+    v29: "`X-Real-IP` and `X-Forwarded-For` of any client are trusted",
+    newProject: "`TRUST_PROXY`; without it, the address of the socket is used",
+    reason: "clients cannot spoof their address, scheme and host",
     edits: [
       {
         file: "config/web.ts",
@@ -369,7 +371,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "web.uploads",
     v29: '"all"',
     newProject: '"declared"',
-    reason: "files fill the disk for actions that never look at them",
+    reason: "uploads to actions that ignore them must not fill the disk",
     edits: [
       {
         file: "config/web.ts",
@@ -384,7 +386,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     v29: "false",
     newProject: "true",
     reason:
-      "`web.allowedRequestHosts` hold for websockets, too, against DNS rebinding",
+      "`web.allowedRequestHosts` also applies to websockets, against DNS rebinding",
     edits: [
       {
         file: "config/websocket.ts",
@@ -398,7 +400,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "websocket.maxMessagesPerSecond",
     v29: "0",
     newProject: "200",
-    reason: "the flood of one client must not hold up the others",
+    reason: "the flood of one client must not delay the others",
     edits: [
       {
         file: "config/websocket.ts",
@@ -412,7 +414,7 @@ export const webSettings: readonly NewProjectSetting[] = [
     setting: "websocket.server.maxLength",
     v29: "10 MiB",
     newProject: "1 MiB",
-    reason: "messages of 10 MiB from a few clients fill the memory",
+    reason: "a few clients with messages of 10 MiB fill the memory",
     paths: ["websocket.server"],
     edits: [
       {
