@@ -1,7 +1,7 @@
 /** Resolves dotted method names such as `api.cache.load`, used by RPC and by string validators and formatters. */
 import { api } from "./api";
 
-/** A callable with the object it was found on, so that `this` is what a direct call would give. */
+/** A callable with the object it was found on, so that `this` is the same as in a direct call. */
 export interface ApiMethod {
   owner: object;
   method: (...args: any[]) => unknown;
@@ -55,7 +55,7 @@ function isReachable(owner: object, name: string): boolean {
   return false;
 }
 
-/** Told by their shape, as every realm has its own `Object`, `Function` and `Array`. */
+/** Recognized by their shape, because every realm has its own `Object`, `Function` and `Array`. */
 function isBuiltInPrototype(holder: object): boolean {
   const above = prototypeOf(holder);
   if (above === null) return true;

@@ -2,7 +2,7 @@
 
 /** One option of a command. */
 export interface CLIInput {
-  /** The option must be given; its default satisfies this. */
+  /** The option must be given, or have a default. */
   required?: boolean;
   /** When the option is given, it must have a value. */
   requiredValue?: boolean;
@@ -13,12 +13,12 @@ export interface CLIInput {
   flag?: boolean;
   /** The name of the value in the help text (default: the option's name). */
   placeholder?: string;
-  /** Takes several values, handed over as an array. */
+  /** Takes several values, passed as an array. */
   variadic?: boolean;
   description?: string;
-  /** Turns the word of the command line into what `run` gets. */
+  /** Converts the argument to the value that `run` gets. */
   formatter?: (value: any) => any;
-  /** Throws, or returns a text, when the formatted value is wrong. */
+  /** Throws, or returns a text, when the formatted value is invalid. */
   validator?: (value: any) => unknown;
 }
 
@@ -31,8 +31,8 @@ export interface CLIInputs {
  * `actionhero`.
  */
 export abstract class CLI {
-  /** The word that calls the command; may carry arguments: `greet <name> [title]`. */
-  name: string = null!; // set by the subclass; validate() says so when it is not
+  /** The name of the command; may include arguments: `greet <name> [title]`. */
+  name: string = null!; // set by the subclass; validate() throws otherwise
   /** One line for `--help` (default: the name). */
   description: string = null!;
   /** Shown at the end of `<command> --help`. */
@@ -53,7 +53,7 @@ export abstract class CLI {
   /** Print more help, after the options and the example. */
   help(): void {}
 
-  /** @throws Error naming what is missing */
+  /** @throws Error naming the missing property */
   validate(): void {
     if (!this.name) throw new Error("name is required for this cli command");
     if (!this.description) {

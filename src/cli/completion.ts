@@ -2,16 +2,16 @@
 import type { Command } from "commander";
 import { joinSpacedName } from "./spacedNames";
 
-/** What is known of a project once it is loaded. */
+/** The names and inputs of a loaded project. */
 export interface Completable {
   names(kind: "action" | "task"): string[];
   flags(kind: "action" | "task", name: string): string[];
 }
 
 /**
- * What the last word of a line may become.
+ * The completions of the last word of a line.
  * @param kindOf whose inputs are flags of a command, too
- * @param load called only if names or inputs are asked for
+ * @param load called only if names or inputs are needed
  */
 export async function complete(
   line: string,
@@ -53,8 +53,8 @@ function namedBy(command: Command, words: string[]): string | undefined {
 }
 
 /**
- * A script that asks the command line for completions. Bash takes `:` and `=` for the ends of words, so what stands before them
- * is left out of its answers.
+ * A script that gets completions from the command line. Bash splits words at `:` and `=`, so the
+ * completions omit the text before these.
  */
 export function completionScript(shell: "bash" | "zsh"): string {
   const start =

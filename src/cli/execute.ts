@@ -1,4 +1,4 @@
-/** Runs one command: in a project that is loaded or started first, if it wants that, and ends the process after it. */
+/** Runs one command, after loading or starting the project if the command requires it, and then exits. */
 import type { Process } from "../boot/process";
 import { explanationOf, wasExplained } from "../environment/bootErrors";
 import { findProjectRoot } from "../environment/paths";
@@ -11,7 +11,7 @@ import { checkBuild } from "./doctor/build";
 import type { CommandClass } from "./find";
 import { withProgress } from "./progress";
 
-/** How long commands that failed to end what they opened may hold the process, in ms. */
+/** How long resources that a command left open may delay the exit, in ms. */
 const STOP_LIMIT_MS = 30_000;
 
 /** Run the command and exit: with 0, with 1 after an error, or with what the command set as `process.exitCode`. */
@@ -26,7 +26,7 @@ export async function execute(
   try {
     app = await prepare(command);
     const result = await command.run({ params });
-    if (result === false) return; // the command goes on in the background
+    if (result === false) return; // the command continues in the background
     await stopWithin(app, STOP_LIMIT_MS);
   } catch (thrown) {
     const error = toError(thrown);
@@ -54,14 +54,15 @@ async function prepare(command: CLI): Promise<Process | undefined> {
   });
 }
 
-/** What is compiled runs; what was changed since does not. */
+/** Warns that the compiled code is older than the sources. */
 function warnOfStaleBuild(): void {
   if (detectTypescript()) return;
   const { verdict, message } = checkBuild(findProjectRoot());
   if (verdict === "warn") console.error(`warning: ${message}`);
 }
 
-/** A server that was only initialized has nothing to finish: its connections end with the process. */
+/** A server that was only initialized has no requests to finish: its connections end with the
+ * process. */
 async function stopWithin(
   app: Process | undefined,
   limitMs: number,

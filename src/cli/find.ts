@@ -5,21 +5,22 @@ import { listSourceFiles } from "../utils/listSourceFiles";
 import { loadModule } from "../utils/loadModule";
 import type { CLI } from "./cli";
 
-/** A command as exported; built-in ones may say more of themselves. */
+/** An exported command class; built-in commands may set additional properties. */
 export type CommandClass = (new () => CLI) & {
   /** False for a command that works without a project. */
   needsProject?: boolean;
-  /** True when programs read what it prints: log lines go to stderr then. */
+  /** True if programs read its output: log lines then go to stderr. */
   printsData?: boolean;
   /** True for a command that serves until it is stopped. */
   isServer?: boolean;
-  /** Whose inputs are its flags, too: unknown flags reach `_arguments`, and `--help` with a name describes them. */
+  /** The kind whose inputs are also flags: unknown flags are in `_arguments`, and `--help` with a
+   * name describes them. */
   takesInputsOf?: "action" | "task";
 };
 
 /**
- * The command classes below the folders, in order; a folder that is missing or comes twice is passed over.
- * @param onError hears of each file that cannot be loaded; the commands of the others are there all the same
+ * The command classes below the folders, in order; missing and repeated folders are skipped.
+ * @param onError called for each file that cannot be loaded; the other files still count
  */
 export function findCommands(
   folders: readonly string[],

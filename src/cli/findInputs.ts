@@ -3,7 +3,7 @@ import { latestVersion } from "../action/registry";
 import { api } from "../api";
 import type { DeclaredInputs } from "../input/types";
 
-/** @returns undefined for one that does not exist */
+/** @returns undefined if the action or task does not exist */
 export function findInputs(
   kind: "action" | "task",
   name: string,

@@ -8,18 +8,18 @@ import { resolveRef } from "../input/coercion";
 
 type Values = Record<string, unknown>;
 
-/** Whose inputs they are. */
+/** The action or task of the inputs. */
 interface Target {
-  /** For errors. */
+  /** Its name, for error messages. */
   name: string;
-  /** A table of it takes other names, too, as that of a task does. */
+  /** Whether its table accepts undeclared names, as for a task. */
   isOpen?: boolean;
 }
 
 /**
- * What the words give for the inputs. Texts become what the schema takes; those for a table stay texts.
- * @param inputs undefined for what does not exist, which is an error of its own
- * @throws Error naming a flag that is no input, or has no value
+ * Parses flags into inputs. Values are converted as the schema requires; those of a table stay strings.
+ * @param inputs undefined if the target does not exist, which is reported separately
+ * @throws Error naming a flag that is not an input, or has no value
  */
 export function readInputFlags(
   words: readonly string[],

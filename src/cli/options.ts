@@ -1,10 +1,11 @@
-/** Turns the inputs of a command into commander's options. */
+/** Converts the inputs of a command into commander's options. */
 import { InvalidArgumentError, Option } from "commander";
 import { toError } from "../errors";
 import type { CLIInput } from "./cli";
 
 /**
- * One input as an option: its flags, default, and the pipeline formatter -> validator for each word.
+ * One input as an option: its flags, default, and the pipeline formatter -> validator for each
+ * argument.
  * @throws Error when a flag has no letter
  */
 export function optionFor(key: string, input: CLIInput): Option {
@@ -36,7 +37,7 @@ function optionFlags(key: string, input: CLIInput): string {
     : `${names} [${value}]`;
 }
 
-/** The default is not a word of the command line: the first word starts a new list. */
+/** The default is not an argument: the first argument starts a new list. */
 function appendWord(
   word: string,
   previous: unknown,
@@ -59,7 +60,7 @@ function readWord(word: string, input: CLIInput): unknown {
   }
 }
 
-/** A validator may throw, or answer as validators of actions do: false, or the message. */
+/** A validator may throw, or return false or the message, like validators of actions. */
 function refuseInvalid(verdict: unknown): void {
   if (verdict === false) throw new Error("it failed validation");
   if (typeof verdict === "string" || verdict instanceof Error)

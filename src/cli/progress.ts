@@ -1,12 +1,13 @@
-/** One line on the terminal that says what a long command is at; it leaves nothing behind. */
+/** One line on the terminal that shows the progress of a long command, and disappears at the end.
+ * */
 
-/** Back to the start of the line, and clear it. */
+/** Moves to the start of the line, and clears it. */
 const ERASE = "\r\x1b[K";
 
-/** Width of a terminal that does not tell its own, in columns. */
+/** Width assumed for a terminal that does not report it, in columns. */
 const DEFAULT_COLUMNS = 80;
 
-/** Only people at a terminal that can erase a line see progress, unless they asked for plain output. */
+/** Progress is shown only on a terminal that can erase a line, unless plain output was requested. */
 export function showsProgress(
   isTerminal: boolean,
   { NO_COLOR, TERM }: NodeJS.ProcessEnv,
@@ -20,7 +21,7 @@ export class Progress {
   private shown = "";
   private release?: () => void;
 
-  /** @param quiet show nothing, as when the output is for a program (`--json`) */
+  /** @param quiet show nothing, for example with `--json` */
   constructor(quiet = false) {
     this.isOn = !quiet && showsProgress(process.stderr.isTTY, process.env);
   }
@@ -33,7 +34,7 @@ export class Progress {
     this.draw();
   }
 
-  /** Take the line away; a later `show` brings it back. */
+  /** Erase the line; a later `show` restores it. */
   done(): void {
     if (!this.release) return;
     this.release();
@@ -41,7 +42,7 @@ export class Progress {
     this.write(ERASE);
   }
 
-  /** The cursor goes back to the start, so that lines of other processes begin there. */
+  /** The cursor returns to the start, so that lines of other processes begin there. */
   private draw(): void {
     const columns = process.stderr.columns || DEFAULT_COLUMNS;
     // a line that wraps, or moves the cursor, could not be erased
@@ -49,7 +50,7 @@ export class Progress {
     this.write(`${ERASE}${text}\r`);
   }
 
-  /** What this process prints meanwhile takes the place of the line, which goes on below it. */
+  /** Output of this process replaces the line, which is then shown again below it. */
   private watchOutput(): () => void {
     const streams = [process.stdout, process.stderr].filter((s) => s.isTTY);
     const releases = streams.map((stream) => {
@@ -66,7 +67,7 @@ export class Progress {
   }
 }
 
-/** Do work that tells what it is at; the line is gone when it ends, also by an error. */
+/** Run work with progress; the line is erased at the end, also after an error. */
 export async function withProgress<T>(
   work: (progress: Progress) => T | Promise<T>,
   quiet = false,

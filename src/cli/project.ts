@@ -11,7 +11,7 @@ import { detectTypescript } from "../environment/typescript";
 import { readActionheroVersion } from "../environment/version";
 import { toError } from "../errors";
 
-/** What commands of this project there are, or why they cannot be known. */
+/** The commands of this project, or the reason why they are unknown. */
 export interface ProjectState {
   /** Folders of the project's own commands; `.ts` counts only when TypeScript runs directly. */
   folders: string[];
@@ -20,11 +20,11 @@ export interface ProjectState {
   includeInternal: boolean;
   /** Why commands that need a project cannot run. */
   problem?: Error;
-  /** True when there is a project, but its configuration is broken. */
+  /** True if there is a project whose configuration is broken. */
   broken: boolean;
 }
 
-/** Look at the project in the working directory and load its configuration. */
+/** Inspect the project in the working directory and load its configuration. */
 export function inspectProject(): ProjectState {
   const typescript = detectTypescript();
   const outside: ProjectState = {
@@ -61,7 +61,7 @@ function readProject(typescript: boolean): ProjectState {
   };
 }
 
-/** The project's version when it has a package.json, else the framework's. */
+/** The project's version if it has a package.json, else the framework's. */
 export function versionToShow(): string {
   const file = path.join(findProjectRoot(), "package.json");
   if (!fs.existsSync(file)) return readActionheroVersion();
@@ -71,7 +71,7 @@ export function versionToShow(): string {
   return version ?? readActionheroVersion();
 }
 
-/** Whether a folder is where the framework's own commands are, as it is when this repository is the project. */
+/** Whether a folder contains the framework's own commands, as when this repository is the project. */
 export function isOwnFolder(folder: string): boolean {
   if (!fs.existsSync(folder)) return false;
   const real = fs.realpathSync(folder);

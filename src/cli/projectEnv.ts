@@ -4,9 +4,10 @@ import * as path from "node:path";
 import { findProjectRoot } from "../environment/paths";
 
 /**
- * Load `.env` of the project into the environment, when its package.json says `"actionhero": { "env": true }` as those
- * of new projects do. Variables that are set win. A project in a folder of a package has the package.json above it, and
- * the `.env` there if it has none of its own.
+ * Load `.env` of the project into the environment, if its package.json contains `"actionhero": {
+ * "env": true }`, like those of new projects. Variables that are already set take precedence. A
+ * project in a subfolder of a package uses the package.json above it, and the `.env` there if it
+ * has none itself.
  */
 export function loadProjectEnv(): void {
   const root = findProjectRoot();

@@ -1,7 +1,7 @@
-/** One redis client by the project's settings, for commands that only look at redis. */
+/** One redis client by the project's settings, for commands that only inspect redis. */
 import { isEmbedded } from "../redis/engine";
 
-/** The commands that are used here. */
+/** The redis commands in use here. */
 export interface RedisClient {
   info(): Promise<string>;
   config(command: "GET", setting: string): Promise<string[]>;
@@ -21,7 +21,7 @@ interface ClientConfig {
 
 /**
  * A client as `config.redis.client` describes it; the caller disconnects it.
- * @param onError hears of every failed attempt to connect
+ * @param onError called for every failed attempt to connect
  */
 export function openClient(
   redis: Record<string, unknown>,
@@ -34,7 +34,7 @@ export function openClient(
   return client;
 }
 
-/** Whether these settings lead to the engine inside the process. */
+/** Whether these settings select the in-process engine. */
 export function usesEmbeddedRedis(redis: Record<string, unknown>): boolean {
   const client = openClient(redis);
   client.disconnect();

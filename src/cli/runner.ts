@@ -39,7 +39,7 @@ const inputsOf = new WeakMap<Command, CommandClass["takesInputsOf"]>();
 
 const HELP_FLAGS = ["-h", "--help"];
 
-/** Run the command that `argv` (node and script included) names; ends the process. */
+/** Run the command that `argv` (including node and script) names; exits the process. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
   try {
     requireNode();
@@ -57,7 +57,7 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** All commands that can be found from here, as one commander program. */
+/** All commands of this project, as one commander program. */
 export function buildProgram(state: ProjectState): Command {
   const program = new Command("actionhero")
     .version(versionToShow())
@@ -72,7 +72,7 @@ export function buildProgram(state: ProjectState): Command {
     const command = new commandClass();
     const name = command.name.split(" ")[0]!; // arguments may follow
     const taken = program.commands.some((other) => other.name() === name);
-    // a project made for v29 may have its own command of a name that is new here
+    // a project made for v29 may have a command whose name is new here
     if (taken && !V29_COMMANDS.includes(name)) continue;
     addCommand(program, commandClass, state);
   }
@@ -130,7 +130,7 @@ function addCommand(
   );
 }
 
-/** An option may be missing because another was meant to be it, which commander would not say. */
+/** A required option may be missing because it was misspelled, which commander does not report. */
 function misspelling(command: Command, error: string): string {
   const unknown = command.args.find((word) => word.startsWith("--"));
   if (!unknown || inputsOf.get(command)) return "";
@@ -140,7 +140,7 @@ function misspelling(command: Command, error: string): string {
   return `error: unknown option '${flag}'${didYouMean(flag, known)}\n`;
 }
 
-/** The framework reads these flags itself; commander must let them pass, unless the command has its own. */
+/** The framework reads these flags itself; commander must accept them, unless the command declares its own. */
 function frameworkOptions(command: Command): Option[] {
   return FRAMEWORK_FLAGS.filter(
     (flag) => !command.options.some((option) => option.long === `--${flag}`),
@@ -148,8 +148,9 @@ function frameworkOptions(command: Command): Option[] {
 }
 
 /**
- * The help of a command with the name of an action or a task: its inputs are known when the project is loaded.
- * @returns false when something else is asked for
+ * The help of a command with the name of an action or a task: its inputs are known after the
+ * project is loaded.
+ * @returns false for any other command line
  */
 async function showInputs(
   program: Command,
@@ -201,7 +202,7 @@ class InputHelp extends CLI {
   }
 }
 
-/** Values by the name that the command declared; commander turns dashes into camel case. */
+/** Values by the name that the command declared; commander converts dashes to camel case. */
 function paramsOf(command: Command, instance: CLI): { [key: string]: unknown } {
   const values: { [key: string]: unknown } = command.opts();
   const params: { [key: string]: unknown } = {};
@@ -222,6 +223,6 @@ function printExample(instance: CLI): void {
 }
 
 function refuse(state: ProjectState): never {
-  if (!state.broken) console.error(explanationOf(state.problem!)); // a broken one was shown at the start
+  if (!state.broken) console.error(explanationOf(state.problem!)); // a broken configuration was reported at the start
   process.exit(1);
 }

@@ -1,11 +1,11 @@
-/** Lets `actionhero generate action` call `generate-action`. */
+/** Makes `actionhero generate action` call `generate-action`. */
 
 /** A name has at most this many words. */
 const MAX_WORDS = 4;
 
 /**
- * Join the first words when together they name a command; the longest name wins.
- * @param words the arguments without node and script; `help` in front is passed over
+ * Join the first words if together they name a command; the longest name takes precedence.
+ * @param words the arguments without node and script; a leading `help` is skipped
  */
 export function joinSpacedName(
   words: readonly string[],

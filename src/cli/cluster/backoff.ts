@@ -1,9 +1,9 @@
 /** How long to wait before a worker that ended unexpectedly is replaced. */
 
-/** The first wait, in ms; it doubles with each failure in a row. */
+/** The first delay, in ms; it doubles with each failure in a row. */
 const FIRST_MS = 100;
 const LONGEST_MS = 10_000;
-/** A worker that ran this long was healthy: what follows is a new row of failures, in ms. */
+/** A worker that ran this long, in ms, was healthy: the next failure starts a new series. */
 const HEALTHY_MS = 30_000;
 
 export class Backoff {
@@ -21,7 +21,7 @@ export class Backoff {
 
   /**
    * A worker ended.
-   * @param ranMs how long it had served
+   * @param ranMs how long it served
    * @returns how long to wait before the next one, in ms
    */
   next(ranMs: number): number {

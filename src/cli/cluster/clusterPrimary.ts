@@ -6,12 +6,12 @@ import { Backoff } from "./backoff";
 
 export interface ClusterOptions {
   workers: number;
-  /** The name of worker N is this and N; without it each worker makes its own. */
+  /** Worker N is named by this prefix and N; without it each worker generates its own name. */
   titlePrefix?: string;
   /** How long a worker may take to stop before it is killed, in ms. */
   shutdownTimeoutMs: number;
   report: (message: string) => void;
-  /** Told what is going on until it has ended, which `undefined` says. */
+  /** Called with the current state, and with `undefined` at the end. */
   status?: (text: string | undefined) => void;
 }
 
@@ -22,7 +22,7 @@ interface Slot {
   worker: Worker;
   forkedAt: number;
   readyAt?: number;
-  /** True when it ends because it was told to. */
+  /** True during a requested shutdown. */
   retiring: boolean;
 }
 
@@ -30,11 +30,11 @@ export class ClusterPrimary {
   private readonly slots = new Map<number, Slot>();
   private readonly respawns = new Set<NodeJS.Timeout>();
   private readonly backoff = new Backoff();
-  /** One change of the workers at a time, in the order in which signals came. */
+  /** One change of the workers at a time, in the order of the signals. */
   private changes: Promise<void> = Promise.resolve();
   private wanted: number;
   private titles = 0;
-  /** What is being done to the workers that serve. */
+  /** The current change of the running workers. */
   private activity?: string;
   private everReady = false;
   private stopping?: Promise<number>;
@@ -47,13 +47,13 @@ export class ClusterPrimary {
     this.wanted = options.workers;
   }
 
-  /** Start the workers; resolves with the exit code when the cluster has ended. */
+  /** Start the workers; resolves with the exit code when the cluster ends. */
   run(): Promise<number> {
     for (let n = 0; n < this.wanted; n++) this.fork();
     return this.end;
   }
 
-  /** Replace every worker by a new one: each old one is stopped when its successor serves. */
+  /** Replace every worker by a new one: each old worker is stopped once its successor serves. */
   restart(): Promise<void> {
     return this.change(async () => {
       const old = [...this.slots.values()].filter((slot) => !slot.retiring);
@@ -74,7 +74,7 @@ export class ClusterPrimary {
     });
   }
 
-  /** One worker more. */
+  /** Add one worker. */
   add(): Promise<void> {
     return this.change(async () => {
       this.wanted++;
@@ -83,7 +83,7 @@ export class ClusterPrimary {
     });
   }
 
-  /** One worker less; the last one stays. */
+  /** Remove one worker, but never the last one. */
   remove(): Promise<void> {
     return this.change(async () => {
       const newest = [...this.slots.values()]
@@ -99,7 +99,7 @@ export class ClusterPrimary {
     });
   }
 
-  /** Stop all workers, then end with 0, or with 1 when one had to be killed. */
+  /** Stop all workers, then end with 0, or with 1 if one had to be killed. */
   stop(exitCode = 0): Promise<number> {
     this.stopping ??= this.stopAll(exitCode);
     return this.stopping;
@@ -192,7 +192,7 @@ export class ClusterPrimary {
     this.respawns.add(timer);
   }
 
-  /** Resolves with false when the worker ended before it served. */
+  /** Resolves with false if the worker ended before it served. */
   private async isReady(slot: Slot): Promise<boolean> {
     const gone = once(slot.worker, "exit").then(() => true);
     while (slot.readyAt === undefined) {
@@ -202,7 +202,7 @@ export class ClusterPrimary {
     return true;
   }
 
-  /** Tell a worker to stop; resolves with false when it had to be killed. */
+  /** Tell a worker to stop; resolves with false if it had to be killed. */
   private async retire(slot: Slot): Promise<boolean> {
     slot.retiring = true;
     const { worker } = slot;

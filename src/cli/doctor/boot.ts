@@ -1,4 +1,4 @@
-/** Whether the project boots: tried in a child process, up to the point where servers would listen and jobs be worked. */
+/** Whether the project boots: tried in a child process, up to the point where servers would listen and workers start. */
 import { fork } from "node:child_process";
 import * as path from "node:path";
 import { fail, ok, type Finding } from "./finding";
@@ -6,7 +6,7 @@ import { fail, ok, type Finding } from "./finding";
 /** How long the project may take to initialize, in ms. */
 const LIMIT_MS = 60_000;
 
-/** What the child found: why the project cannot boot, or what is worth a look in one that can. */
+/** The result of the child: why the project cannot boot, or findings in a project that can. */
 export interface BootReport {
   problem?: string[];
   findings?: Finding[];

@@ -1,4 +1,4 @@
-/** The child process of the check `boot`: initializes the project, looks at what is there, and says so to its parent. */
+/** The child process of the check `boot`: initializes the project, checks it, and sends the findings to its parent. */
 import { toError } from "../../errors";
 import { explainBootError } from "../../environment/bootErrors";
 import { beCommand } from "../../log/sinks";
@@ -18,5 +18,5 @@ async function boot(): Promise<BootReport> {
   return { findings: bootedChecks.flatMap((check) => check()) };
 }
 
-process.once("disconnect", () => process.exit(1)); // the parent is gone
+process.once("disconnect", () => process.exit(1)); // the parent has exited
 void boot().then((report) => process.send!(report, () => process.exit(0)));

@@ -1,13 +1,13 @@
-/** Whether what runs is what one reads. */
+/** Checks that the compiled code matches the sources. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { listSourceFiles } from "../../utils/listSourceFiles";
 import { fail, ok, warn, type Finding } from "./finding";
 
-/** What `actionhero types` writes is for clients: the server does not run it. */
+/** The output of `actionhero types` is for clients: the server does not run it. */
 const TYPES_FILE = "actions.gen.ts";
 
-/** Compiled code that is older than its sources runs something else than what one reads. */
+/** Compiled code that is older than its sources does not match them. */
 export function checkBuild(projectRoot: string): Finding {
   const source = path.join(projectRoot, "src");
   const compiled = path.join(projectRoot, "dist");

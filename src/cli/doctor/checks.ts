@@ -1,8 +1,9 @@
 /**
  * The checks of `doctor`: one row each.
  *
- * To add one, add a row, and a fault to `test/cli/doctor/doctor.test.ts`. Rows of `checks` look at the project from
- * outside; rows of `bootedChecks` run in a child process in which it is initialized, and see `api`.
+ * To add one, add a row, and a fault to `test/cli/doctor/doctor.test.ts`. Rows of `checks` inspect
+ * the project from outside; rows of `bootedChecks` run in a child process that has initialized it,
+ * and can use `api`.
  */
 import { api } from "../../api";
 import type { ActionheroConfigInterface } from "../../config/types";
@@ -16,26 +17,26 @@ import { checkRedis } from "./redis";
 import { checkRoutes } from "./routes";
 import { checkNames, checkSettings } from "./settings";
 
-/** What is looked at. */
+/** The subject of the checks. */
 export interface Project {
   root: string;
   config: ActionheroConfigInterface;
   env: string;
-  /** The files of the project's actions and tasks, and of its plugins'. */
+  /** The files of actions and tasks, of the project and its plugins. */
   filesOf: (kind: "actions" | "tasks") => string[];
 }
 
 type Found = Finding | Finding[] | undefined;
 
 export interface Check<Subject> {
-  /** What is looked at, for the line that shows progress. */
+  /** The label of the check on the progress line. */
   name: string;
-  /** Not run when one of these checks failed, since this one would fail for the same reason. */
+  /** Skipped if one of these checks failed, because it would fail for the same reason. */
   unlessFailed?: readonly string[];
   run: (subject: Subject) => Found | Promise<Found>;
 }
 
-/** What can be checked before the configuration is loaded, in the folder of the project. */
+/** Checks that run before the configuration is loaded, in the folder of the project. */
 export const folderChecks: readonly Check<string>[] = [
   { name: "node", run: (root) => checkNode(root) },
   { name: "build", run: checkBuild },

@@ -5,7 +5,7 @@ import { satisfies } from "semver";
 import { packageRoot } from "../../environment/paths";
 import { fail, ok, type Finding } from "./finding";
 
-/** The running Node against what the framework and the project ask for. */
+/** Compares the running Node with the requirements of the framework and the project. */
 export function checkNode(
   projectRoot: string,
   version = process.versions.node,
@@ -27,7 +27,7 @@ export function checkFolders(folders: readonly string[]): Finding {
     : ok("folders", "log and pid folders can be written");
 }
 
-/** A folder that does not exist yet can be made when its parent can be written. */
+/** A folder that does not exist yet can be created if its parent is writable. */
 function isWritable(folder: string): boolean {
   const present = fs.existsSync(folder) ? folder : path.dirname(folder);
   try {

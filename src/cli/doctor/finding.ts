@@ -1,11 +1,11 @@
-/** What a check of `doctor` says. */
+/** The result of a check of `doctor`. */
 
-/** `fail` makes the exit code 1; `warn` is worth a look. */
+/** `fail` makes the exit code 1; `warn` deserves attention. */
 export type Verdict = "ok" | "warn" | "fail";
 
 export interface Finding {
   verdict: Verdict;
-  /** What was looked at, e.g. `"redis"`. */
+  /** The subject of the check, e.g. `"redis"`. */
   check: string;
   message: string;
 }

@@ -2,24 +2,24 @@
  * Settings that leave a server in production open: one row each.
  *
  * To add one, add a row; the test expects that the defaults of version 29 have every hazard of this table, and that a
- * new project has none except those that only its owner can decide (`decidedByOwner`).
+ * new project has none of them, except those that only its owner can decide (`decidedByOwner`).
  */
 import { ok, warn, type Finding } from "./finding";
 
 export type Settings = Record<string, Record<string, unknown> | undefined>;
 
 export interface Hazard {
-  /** The dotted path; one that the configuration lacks is passed over. */
+  /** The dotted path; a path that the configuration lacks is skipped. */
   setting: string;
   /** Whether the value is a hazard. */
   isUnsafe: (value: unknown) => boolean;
-  /** What can happen, for a sentence that begins with the setting. */
+  /** The risk, as the rest of a sentence that begins with the setting. */
   message: string;
-  /** No value is right for every project, so that new projects have this one, too. */
+  /** No value suits every project, so new projects also have this hazard. */
   decidedByOwner?: boolean;
 }
 
-/** Servers whose settings mean nothing while they are off. */
+/** Servers whose settings have no effect while they are disabled. */
 const SERVERS = ["web", "websocket", "socket"];
 
 const is = (unsafe: unknown) => (value: unknown) => value === unsafe;
@@ -141,7 +141,7 @@ export const hazards: readonly Hazard[] = [
   },
 ];
 
-/** One warning for each hazard; one good line when there is none. */
+/** One warning per hazard, or one `ok` if there are none. */
 export function checkHazards(config: Settings): Finding[] {
   const known = hazards.filter(({ setting }) => isInUse(config, setting));
   if (known.length === 0) return [];
@@ -155,7 +155,7 @@ export function checkHazards(config: Settings): Finding[] {
   );
 }
 
-/** Whether the configuration has the setting, and the server that it is for is on. */
+/** Whether the configuration has the setting, and its server is enabled. */
 function isInUse(config: Settings, setting: string): boolean {
   const [namespace = ""] = setting.split(".");
   if (SERVERS.includes(namespace) && config[namespace]?.enabled !== true)
@@ -165,7 +165,7 @@ function isInUse(config: Settings, setting: string): boolean {
 
 const COOKIE_FLAGS = ["httponly", "samesite", "secure"];
 
-/** Whether the attributes of a cookie have all flags, however they are written. */
+/** Whether the attributes of a cookie contain all flags, in any case. */
 function hasCookieFlags(settings: unknown): boolean {
   const names = Object.entries(Object(settings) as object)
     .filter(([, value]) => value !== false && value !== undefined)
@@ -182,7 +182,7 @@ function valueAt(config: Settings, setting: string): unknown {
   return value;
 }
 
-/** Whether a key has a value anywhere in lists and plain objects; instances of classes are not looked into. */
+/** Whether a key has a value anywhere in lists and plain objects; instances of classes are not searched. */
 function contains(root: unknown, key: string, wanted: unknown): boolean {
   const seen = new Set<object>();
   const search = (value: unknown): boolean => {

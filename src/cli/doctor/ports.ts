@@ -12,7 +12,8 @@ export interface ListenSettings {
 
 /**
  * Try to listen where the server would; a path of a unix socket is left to the server.
- * A taken port is a fault where the boot would fail, and a warning where the boot would go on without the server.
+ * An occupied port is a `fail` if the boot would fail, and a `warn` if the boot would continue
+ * without the server.
  */
 export async function checkPort(
   server: string,
@@ -41,7 +42,7 @@ export async function checkPort(
   }
 }
 
-/** The socket server that nobody asked for is on in development, as long as its port is free. */
+/** Without an explicit setting, the socket server is enabled in development if its port is free. */
 function isOptional(
   server: string,
   { enabled }: ListenSettings,

@@ -1,4 +1,4 @@
-/** Checks of the redis server that the project names. */
+/** Checks of the redis server of the project. */
 import { toError } from "../../errors";
 import { isEmbedded } from "../../redis/engine";
 import { openClient, type RedisClient } from "../redisClient";
@@ -7,12 +7,12 @@ import { fail, ok, warn, type Finding } from "./finding";
 
 /** How long redis may take to answer all questions, in ms. */
 const LIMIT_MS = 5000;
-/** A clock that differs by more than this is told, in ms. */
+/** A clock skew of more than this is reported, in ms. */
 const SKEW_LIMIT_MS = 1000;
 /** The oldest version that is tested against. */
 const OLDEST_MAJOR = 6;
 
-/** Reachable, new enough, keeps what it is given; or the engine inside the process, which production should not use. */
+/** Whether redis is reachable, new enough and persistent; or the in-process engine, which production should not use. */
 export async function checkRedis(
   redis: Record<string, unknown> | undefined,
   env: string,
@@ -73,10 +73,10 @@ async function askRedis(client: RedisClient): Promise<Finding[]> {
   return findings;
 }
 
-/** Tasks follow the clock of redis, whatever that of this host says. */
+/** Tasks follow the clock of redis, not that of this host. */
 async function askClock(client: RedisClient): Promise<Finding[]> {
   const sentAt = performance.now();
-  const time = await client.time?.().catch(() => undefined); // a host may refuse it
+  const time = await client.time?.().catch(() => undefined); // hosted servers may refuse it
   if (!time) return [];
   const tookMs = performance.now() - sentAt;
   const [seconds, microseconds] = time.map(Number) as [number, number];
@@ -116,7 +116,7 @@ async function configOf(client: RedisClient, name: string): Promise<string[]> {
   }
 }
 
-/** Hosted servers refuse CONFIG: then nobody can tell, and they mostly persist. */
+/** Hosted servers refuse CONFIG; most of them persist, so the check reports nothing. */
 async function hasSnapshots(client: RedisClient): Promise<boolean> {
   try {
     const [, schedule = ""] = await client.config("GET", "save");

@@ -14,13 +14,13 @@ interface Placed {
 
 /**
  * @param tables per method, in the order in which routes are tried
- * @param actionNames the actions that there are
+ * @param actionNames the existing actions
  */
 export function checkRoutes(
   tables: { [method: string]: readonly RouteType[] },
   actionNames: readonly string[],
 ): Finding[] {
-  // a route for all methods is in each table: what is wrong with it is told once
+  // a route for all methods is in each table, but is reported once
   const findings = new Map<string, Finding>();
   let count = 0;
   for (const [method, routes] of Object.entries(tables)) {
@@ -70,14 +70,14 @@ function shown(method: string, { path }: RouteType): string {
   return `${method.toUpperCase()} ${path}`;
 }
 
-/** Whether each path that matches `later` matches `earlier`, too. */
+/** Whether each path that matches `later` also matches `earlier`. */
 function covers(earlier: CompiledPath, later: CompiledPath): boolean {
   if (later.segments.length < earlier.segments.length) return false;
   const isLonger = later.segments.length > earlier.segments.length;
   if ((isLonger || later.matchTrailing) && !earlier.matchTrailing) return false;
   const takesRest = earlier.matchTrailing ? earlier.segments.length - 1 : -1;
   return earlier.segments.every((segment, index) => {
-    // the pattern of the last variable is tried on all the rest, which is not known
+    // the pattern of the last variable applies to the whole rest of the path, which is unknown
     if (index === takesRest && segment.pattern) return false;
     return coversSegment(segment, later.segments[index]!);
   });

@@ -1,4 +1,4 @@
-/** Checks of settings that are legal, and wrong in production. */
+/** Checks of settings that are valid but wrong in production. */
 import { problemsOfSettings } from "../../config/knownSettings";
 import { isKnownServerToken } from "../../config/serverToken";
 import type { ActionheroConfigInterface } from "../../config/types";
@@ -8,7 +8,7 @@ import { checkHazards, type Settings } from "./hazards";
 /** What a server needs to speak TLS. */
 type TlsOptions = Record<string, unknown> | undefined;
 
-/** Names that nothing reads, and values of a wrong type: nobody hears of them otherwise. */
+/** Unknown names, and values of a wrong type, which would otherwise go unnoticed. */
 export function checkNames(config: ActionheroConfigInterface): Finding[] {
   const problems = problemsOfSettings(config);
   if (problems.length === 0)
@@ -39,7 +39,7 @@ function checkToken({ general }: Settings, env: string): Finding {
     : ok("server token", "is the default, which production must not use");
 }
 
-/** Every listener that speaks TLS has a certificate. */
+/** Every TLS listener has a certificate. */
 function checkCertificates({ web, socket }: Settings): Finding[] {
   const https = web?.https as TlsOptions;
   const listeners: [name: string, isOn: unknown, options: TlsOptions][] = [
@@ -79,7 +79,8 @@ function checkWorkers({ tasks }: Settings): Finding[] {
 /** How long load balancers keep idle connections, in ms: 60 s is the default of AWS, and of nginx for its upstreams. */
 const BALANCER_IDLE_MS = 60_000;
 
-/** The side that closes an idle connection first must be the balancer: a request may be on its way otherwise. */
+/** The balancer must be the side that closes an idle connection: otherwise a request may arrive at
+ * a closed connection. */
 function checkKeepAlive({ web }: Settings): Finding[] {
   const idleMs = Number(web?.keepAliveTimeout);
   if (web?.enabled !== true || !(idleMs > 0 && idleMs <= BALANCER_IDLE_MS))

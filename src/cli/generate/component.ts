@@ -15,14 +15,14 @@ export interface ComponentFile {
   folder?: string;
 }
 
-/** What a template can hold: texts are written as strings of code, numbers as they are. */
+/** Values of a template: strings are written as string literals, numbers unchanged. */
 export type ComponentValues = { name: string } & {
   [key: string]: string | number;
 };
 
 /**
  * Write the files of one component, all or none.
- * @throws Error `file '<path>' already exists`, or when the name is none
+ * @throws Error `file '<path>' already exists`, or when the name is invalid
  */
 export function generateComponent(
   files: readonly ComponentFile[],
@@ -58,20 +58,20 @@ export function generateComponent(
   }
 }
 
-/** How one file of code imports another. */
+/** The import specifier from one file to another. */
 function importPath(from: string, to: string): string {
   const relative = path.relative(path.dirname(from), to);
   const name = relative.split(path.sep).join("/").replace(/\.ts$/, "");
   return stringLiteral(name.startsWith(".") ? name : `./${name}`);
 }
 
-/** The class is named after the thing: `listUsers` and `list-users` are `ListUsers`. */
+/** The class is named after the component: `listUsers` and `list-users` are `ListUsers`. */
 export function className(name: string, template: string): string {
   const joined = joinWords(name);
   return isIdentifier(joined) ? joined : `My${base(template)}${joined}`;
 }
 
-/** So is the constant of a definition: `list-users` is `listUsers`. */
+/** The constant of a definition: `list-users` is `listUsers`. */
 export function valueName(name: string, template: string): string {
   const joined = joinWords(name);
   const camelCase = joined.slice(0, 1).toLowerCase() + joined.slice(1);
@@ -95,7 +95,7 @@ function isIdentifier(name: string): boolean {
   );
 }
 
-/** What templates import: a class of the same name would hide it. */
+/** Names that templates import: a class of the same name would shadow them. */
 const IMPORTED = [
   "Action",
   "ActionProcessor",
@@ -111,23 +111,23 @@ const IMPORTED = [
   "z",
 ];
 
-/** Words that name no constant of a module. */
+/** Reserved words, which cannot name a constant. */
 const RESERVED =
   "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof undefined var void while with yield".split(
     " ",
   );
 
-/** `"action.schema.ts"` is a template of actions. */
+/** The kind of a template: `"action.schema.ts"` is a template of actions. */
 function base(template: string): string {
   const [kind] = path.basename(template).split(".") as [string];
   return kind === "cli" ? "Command" : kind[0]!.toUpperCase() + kind.slice(1);
 }
 
-/** Characters and names that no file can have on Windows. */
+/** Characters and names that are invalid in file names on Windows. */
 const IMPOSSIBLE = /[<>:"|?*]|\p{Cc}|[. ]$/u;
 const DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)$/i;
 
-/** The name is that of a file; it may have folders in front, and stays below its own. */
+/** The name is a file name; it may contain folders, but cannot leave the target folder. */
 function refuseStrangeName(name: string): void {
   const parts = name.split(/[\\/]/);
   if (parts.some((part) => part === "" || part === "." || part === ".."))

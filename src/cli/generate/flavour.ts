@@ -1,8 +1,9 @@
-/** What differs between a CommonJS project (v29's) and one of ES modules. */
+/** The differences between a CommonJS project (as in v29) and an ES module project. */
 
 export type Flavour = "commonjs" | "esm";
 
-/** The framework's own source as the project's: it imports the package, not the sources beside it. */
+/** Converts a source file of the framework for a project: it imports the package instead of the
+ * framework's sources. */
 export function adaptSource(source: string, flavour: Flavour): string {
   const text = source.replaceAll('"../src"', '"actionhero"');
   return flavour === "esm" ? toModule(text) : text;
@@ -42,7 +43,7 @@ $1);\n`,
     );
 }
 
-/** Relative imports of ES modules name the file as it will be compiled, and a module knows its place as a URL. */
+/** Relative imports of ES modules name the compiled file, and a module knows its location as a URL. */
 export function adaptTemplate(text: string, flavour: Flavour): string {
   if (flavour === "commonjs") return text;
   return text
@@ -54,10 +55,10 @@ export function adaptTemplate(text: string, flavour: Flavour): string {
     .replace('import { join } from "path";\n', "");
 }
 
-/** The server starts in a test's hook, where its files are compiled: on a busy machine for longer than jest's five seconds. */
+/** The server starts in a test hook, which compiles its files: on a busy machine this exceeds jest's five seconds. */
 const TEST_TIMEOUT_MS = 30_000;
 
-/** How the tests of a project are compiled: as CommonJS in both flavours, since jest cannot require ES modules. */
+/** Tests of a project are compiled as CommonJS in both flavours, because jest cannot require ES modules. */
 export function jestConfig(flavour: Flavour): Record<string, unknown> {
   if (flavour === "commonjs") {
     return {

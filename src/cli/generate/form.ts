@@ -1,9 +1,10 @@
-/** Which form generated actions and tasks have: a definition with a schema, one without, or a class. */
+/** The form of generated actions and tasks: a definition with a schema, a definition without, or a
+ * class. */
 import * as semver from "semver";
 import { findProjectRoot } from "../../environment/paths";
 import { readPackageJson } from "./packageJson";
 
-/** What the generators of actions and tasks take for the form of version 29. */
+/** The option of the generators for the form of version 29. */
 export const classInput = {
   flag: true,
   letter: "c",
@@ -20,7 +21,7 @@ function hasZod(): boolean {
   const present = readPackageJson(findProjectRoot());
   const range = present?.dependencies?.zod ?? present?.devDependencies?.zod;
   if (range === undefined) return false;
-  // zod 3 describes no schema as JSON Schema; a tag or a link names no version
+  // zod 3 provides no JSON Schema; a tag or a link has no version
   const oldest = semver.validRange(range) && semver.minVersion(range);
   return !oldest || oldest.major >= 4;
 }

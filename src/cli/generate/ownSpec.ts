@@ -1,4 +1,4 @@
-/** By which spec this copy of the framework was installed, to be written into the projects that it makes. */
+/** The spec by which this copy of the framework was installed, for the package.json of new projects. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
@@ -6,7 +6,7 @@ import { readActionheroVersion } from "../../environment/version";
 
 const NAME = "actionhero";
 
-/** What npm wrote down about an installed package. */
+/** npm's record of an installed package. */
 interface InstalledEntry {
   version?: string;
   resolved?: string;
@@ -24,7 +24,7 @@ export function ownSpec(
   installedAt = packageRoot,
 ): string {
   const host = hostFolder(installedAt);
-  if (host === undefined) return fileSpec(projectFolder, installedAt); // a checkout, run in place
+  if (host === undefined) return fileSpec(projectFolder, installedAt); // a repository checkout
 
   const declared = declaredSpec(host) ?? resolvedSpec(host);
   if (declared === undefined) return `^${readActionheroVersion()}`;
@@ -33,7 +33,7 @@ export function ownSpec(
   return fileSpec(projectFolder, target);
 }
 
-/** The folder whose `node_modules` holds the framework, if it is installed at all. */
+/** The folder whose `node_modules` contains the framework, if it is installed there. */
 function hostFolder(installedAt: string): string | undefined {
   const parent = path.dirname(installedAt);
   return path.basename(parent) === "node_modules"
@@ -50,7 +50,7 @@ function declaredSpec(host: string): string | undefined {
   return dependencies?.[NAME] ?? devDependencies?.[NAME];
 }
 
-/** What npm recorded; an address of a registry is left to the version. */
+/** The spec that npm recorded; for a registry URL, the version is used instead. */
 function resolvedSpec(host: string): string | undefined {
   const file = path.join(host, "node_modules", ".package-lock.json");
   if (!fs.existsSync(file)) return undefined;

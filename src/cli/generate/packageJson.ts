@@ -1,4 +1,4 @@
-/** The package.json of a new project, and how it joins one that is there already. */
+/** The package.json of a new project, and how it is merged into an existing one. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
@@ -10,7 +10,7 @@ import { ownSpec } from "./ownSpec";
 export interface PackageJson {
   [key: string]: unknown;
   type?: string;
-  /** What the command line reads. */
+  /** The settings that the command line reads. */
   actionhero?: Record<string, unknown>;
   scripts?: Record<string, string>;
   dependencies?: Record<string, string>;
@@ -22,27 +22,27 @@ export interface PackageJson {
 
 /** Packages that the code of a new project imports; their ranges are the framework's own. */
 const DEPENDENCIES = ["ioredis", "ioredis-mock", "winston", "ws"];
-/** What the example actions describe their params with. */
+/** The schema library of the example actions. */
 const EXAMPLE_DEPENDENCIES = ["zod"];
 const DEV_DEPENDENCIES = ["@types/node", "prettier", "tsx", "typescript"];
 const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 
-/** Restarts the server also for files that it has not loaded yet, such as a new action. */
+/** Also restarts the server for files that are not loaded yet, such as a new action. */
 export const WATCH = 'tsx watch --include "./src/**/*.ts"';
 
-/** Compiles into an empty `dist`, so that what was deleted in `src` is gone. */
+/** Compiles into an empty `dist`, so that files deleted in `src` do not remain. */
 const BUILD =
   "node -e \"fs.rmSync('dist', { recursive: true, force: true })\" && tsc --sourceMap false --declaration";
 
 const LINT = 'prettier --check "src/*/**" "__tests__/*/**"';
 
-/** Install scripts that npm 11 asks about, and without which all works: esbuild is part of tsx, the watcher of jest. */
+/** Install scripts that npm 11 asks about and that are not needed: esbuild belongs to tsx, the watcher to jest. */
 const UNNEEDED_SCRIPTS = { "@parcel/watcher": false, esbuild: false };
 
-/** What `npm init` writes for want of a better script. */
+/** The placeholder script that `npm init` writes. */
 const PLACEHOLDER_TEST = 'echo "Error: no test specified" && exit 1';
 
-/** What a new project's package.json holds. No script calls npm: each works under any package manager. */
+/** The package.json of a new project. No script calls npm, so each works under any package manager. */
 export function projectPackageJson(
   folder: string,
   flavour: Flavour,
@@ -53,7 +53,7 @@ export function projectPackageJson(
     name: packageName(path.basename(path.resolve(folder))),
     description: "an actionhero project",
     version: "0.1.0",
-    // said in either case: Deno takes a file for an ES module otherwise
+    // always set: Deno otherwise treats files as ES modules
     type: flavour === "esm" ? "module" : "commonjs",
     engines: { node: String(ownPackage().engines.node) },
     // the command line loads .env, as src/server.ts does
@@ -81,7 +81,8 @@ export function projectPackageJson(
   };
 }
 
-/** A folder's name as npm takes it; a name that npm refuses becomes `my_actionhero_project`. */
+/** The folder's name as a valid npm name; a name that npm refuses becomes `my_actionhero_project`.
+ * */
 export function packageName(folder: string): string {
   const name = folder
     .toLowerCase()
@@ -103,7 +104,7 @@ export function ranges(names: readonly string[]): Record<string, string> {
   );
 }
 
-/** The package.json in a folder, if there is one. */
+/** The package.json in a folder, if it exists. */
 export function readPackageJson(folder: string): PackageJson | undefined {
   const file = path.join(folder, "package.json");
   if (!fileExists(file)) return undefined;
@@ -117,9 +118,8 @@ export function readPackageJson(folder: string): PackageJson | undefined {
 }
 
 /**
- * Add what is missing: whole settings, and single scripts, dependencies and settings of actionhero. A present value stays, and a package is
- * not asked for twice.
- * @returns the merged package.json, and the names of scripts that were kept although they differ
+ * Add missing settings, scripts, dependencies and settings of actionhero. Existing values are kept, and no package is added twice.
+ * @returns the merged package.json, and the names of differing scripts that were kept
  */
 export function mergePackageJson(
   present: PackageJson,

@@ -1,4 +1,4 @@
-/** Makes a new plugin: the folders that a project looks into, and one example of what can be in them. */
+/** Creates a new plugin: the folders that a project searches, each with an example. */
 import * as path from "node:path";
 import { readActionheroVersion } from "../../environment/version";
 import { createFileSafely } from "../../utils/fileUtils";
@@ -33,7 +33,7 @@ const TEMPLATES = {
  */
 export function generatePlugin(folder: string, name: string): void {
   const content = JSON.stringify(pluginPackageJson(folder, name), null, 2);
-  // first, since it refuses a folder that is a package: nothing is left behind then
+  // first, because it refuses a folder that is a package; then nothing is left behind
   console.log(
     createFileSafely(path.join(folder, "package.json"), `${content}\n`),
   );

@@ -1,4 +1,5 @@
-/** Makes a new project: v29's layout, with the framework's own defaults as its sources, edited to be safe. */
+/** Creates a new project: v29's layout, with the framework's own defaults as its sources, edited
+ * to be safe. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { adaptSource, adaptTemplate, type Flavour } from "./flavour";
@@ -15,9 +16,10 @@ import { editSource } from "./sourceEdits";
 import { fillTemplate, readTemplate } from "./templates";
 
 export interface ProjectOptions {
-  /** Only what is needed to start: no examples, no container files, no workflow. */
+  /** Only the necessary files: no examples, no container files, no workflow. */
   minimal?: boolean;
-  /** ES modules instead of CommonJS; a present package.json of `"type": "module"` decides, too. */
+  /** ES modules instead of CommonJS; an existing package.json with `"type": "module"` implies it.
+   * */
   esm?: boolean;
 }
 
@@ -83,7 +85,7 @@ const EXAMPLE_TEMPLATES = {
 };
 
 /**
- * Write a project into a folder; what is there already stays as it is.
+ * Write a project into a folder; existing files are kept.
  * @param tell called with each file before it is written
  */
 export function generateProject(
@@ -105,7 +107,7 @@ export function generateProject(
   scaffold.copyFolder("public", ["javascript"]);
 
   const wanted = projectPackageJson(folder, flavour, minimal);
-  // `npm init` says that there are no ES modules, before anybody could say that there are
+  // `npm init` writes `"type": "commonjs"` before the user could choose ES modules
   writePackageJson(folder, scaffold, wanted, esm ? { type: "module" } : {});
   const name = String(readPackageJson(folder)?.name);
   const templates = minimal
@@ -121,7 +123,7 @@ export function generateProject(
   writeSecrets(folder);
 }
 
-/** The framework's own source as that of a new project. */
+/** A source file of the framework, converted for a new project. */
 function newProjectSource(
   file: string,
   source: string,

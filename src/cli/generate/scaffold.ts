@@ -1,4 +1,5 @@
-/** Writes the files of a new project, one printed line each; what is there already is never replaced. */
+/** Writes the files of a new project, with one printed line per file; existing files are never
+ * replaced. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
@@ -26,13 +27,13 @@ export class Scaffold {
     this.report(() => createFileSafely(file, content));
   }
 
-  /** Copy one of the framework's own TypeScript files, so that it works as the project's. */
+  /** Copy one of the framework's own TypeScript files, converted for the project. */
   copySource(source: string, target: string): void {
     const text = fs.readFileSync(path.join(packageRoot, source), "utf8");
     this.write(target, this.rewrite(text, source));
   }
 
-  /** Copy a folder of assets, without what is made at boot. */
+  /** Copy a folder of assets, without files that are written at boot. */
   copyFolder(folder: string, without: readonly string[]): void {
     const root = path.join(packageRoot, folder);
     for (const entry of fs
@@ -45,7 +46,7 @@ export class Scaffold {
     }
   }
 
-  /** A file that is there already is told, and stays. */
+  /** An existing file is reported and kept. */
   private report(step: () => string): void {
     try {
       console.log(step());

@@ -1,4 +1,4 @@
-/** The file `.env` of a new project: its secrets, which no repository and no image may hold. */
+/** The file `.env` of a new project: its secrets, which must not be in a repository or image. */
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -10,15 +10,15 @@ const TOKEN_BYTES = 32;
 /** Only its owner may read it. */
 const SECRET_MODE = 0o600;
 
-/** Files that list what stays out. */
+/** Ignore files. */
 const IGNORE_FILES = [".gitignore", ".dockerignore"];
 
 /** Patterns of these files that cover `.env`. */
 const COVERING = /^(\/|\*\*\/)?(\.env|\.env\*|\.env\.\*|\*\.env|\.\*)$/;
 
 /**
- * Write a random server token to `.env`, or add it to the file that is there; a token that it has stays. Lists of
- * ignored files that are there get `.env` when they lack it.
+ * Write a random server token to `.env`, or add it to the existing file; an existing token is
+ * kept. Existing ignore files get `.env` if they lack it.
  */
 export function writeSecrets(folder: string): void {
   const file = path.join(folder, ".env");

@@ -13,7 +13,7 @@ interface Replacement {
 
 /**
  * Apply all edits of one file to its source; the order matters only for insertions at the same place.
- * @throws Error when the text of an edit is not there exactly once, or when two replacements overlap
+ * @throws Error if the text of an edit does not occur exactly once, or if two replacements overlap
  */
 export function editSource(
   file: string,

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
 
-/** The longest line that prettier leaves alone. */
+/** The longest line that prettier does not break. */
 const PRINT_WIDTH = 80;
 
 /** The text of a template, e.g. `"action.ts"` or `"project/server.ts"`. */
@@ -12,7 +12,7 @@ export function readTemplate(name: string): string {
   return fs.readFileSync(file, "utf8");
 }
 
-/** Replace each `%%key%%` by its value as it is; the text must know every key. */
+/** Replace each `%%key%%` by its value, unchanged; every key must have a value. */
 export function fillTemplate(
   text: string,
   values: { [key: string]: string | number },

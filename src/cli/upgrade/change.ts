@@ -1,8 +1,8 @@
-/** One thing that a project made for v29 should change. */
+/** One necessary change of a project made for v29. */
 export interface Change {
   /** File of the project. */
   file: string;
   message: string;
-  /** Makes the change in the text of the file; without it, somebody has to look. */
+  /** Applies the change to the text of the file; undefined if it must be made by hand. */
   apply?: (text: string) => string;
 }

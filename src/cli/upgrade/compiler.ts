@@ -1,4 +1,4 @@
-/** What a tsconfig.json made for v29 should change, so that it means the same to TypeScript 6. */
+/** Changes of a tsconfig.json made for v29, so that it has the same effect with TypeScript 6. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Change } from "./change";
@@ -30,7 +30,7 @@ const SETTINGS: Setting[] = [
   },
 ];
 
-/** The file is edited as text: it may hold comments. */
+/** The file is edited as text, because it may contain comments. */
 export function compilerChanges(root: string): Change[] {
   const file = path.join(root, FILE);
   if (!fs.existsSync(file)) return [];

@@ -1,4 +1,5 @@
-/** The versions of packages that compile a project made for v29: those installed, else those of the lock file. */
+/** The versions of the packages that compile a project made for v29: the installed ones, else
+ * those of the lock file. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { coerce, lt } from "semver";
@@ -51,6 +52,6 @@ function readVersion(
   try {
     return pick(JSON.parse(fs.readFileSync(file, "utf8")) as Versions);
   } catch {
-    return undefined; // npm will say what is wrong with it
+    return undefined; // npm reports this error itself
   }
 }

@@ -1,4 +1,4 @@
-/** What a package.json made for v29 should change. */
+/** Changes of a package.json made for v29. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
@@ -12,7 +12,7 @@ import {
 import type { Change } from "./change";
 
 export const MANIFEST = "package.json";
-/** Packages whose range is the framework's own when a project follows the latest one. */
+/** Packages whose `latest` is replaced by the framework's own range. */
 const KNOWN = [
   "@types/jest",
   "@types/node",
@@ -26,14 +26,14 @@ const KNOWN = [
   "ws",
 ];
 
-/** Where a project or a plugin can name the framework. */
+/** Sections in which a project or a plugin can list the framework. */
 const SECTIONS = [
   "dependencies",
   "devDependencies",
   "peerDependencies",
 ] as const;
 
-/** Changes of package.json; none when it is up to date. */
+/** Changes of package.json; empty if it is up to date. */
 export function manifestChanges(root: string): Change[] {
   const manifest = readPackageJson(root);
   if (!manifest)
@@ -59,7 +59,7 @@ function frameworkRange(root: string, manifest: PackageJson): Change[] {
       },
     ];
   const present = manifest[section]!.actionhero!;
-  // a plugin that works with several versions says so in its own way
+  // a plugin that supports several versions may use any range
   if (section === "peerDependencies" && /\|\||>=|\*/.test(present)) return [];
   const major = /^[\^~>=v]*(\d+)/.exec(present)?.[1];
   if (major === undefined || Number(major) >= 30) return [];
@@ -90,7 +90,7 @@ function nodeVersion(manifest: PackageJson): Change[] {
   ];
 }
 
-/** v29 wrote `latest`: tomorrow's install may be another program than today's. */
+/** v29 wrote `latest`, which can install a different version every day. */
 function latestRanges(manifest: PackageJson): Change[] {
   return (["dependencies", "devDependencies"] as const).flatMap((section) =>
     Object.entries(manifest[section] ?? {})
@@ -115,7 +115,7 @@ function latestRanges(manifest: PackageJson): Change[] {
   );
 }
 
-/** Whether `developmentLoop` takes the package out. */
+/** Whether `developmentLoop` removes the package. */
 function isLeaving(name: string, { scripts = {} }: PackageJson): boolean {
   return (
     name === "ts-node-dev" &&

@@ -1,4 +1,4 @@
-/** What the code of a project made for v29 should change. */
+/** Changes of the code of a project made for v29. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { builtinModules } from "node:module";
@@ -7,7 +7,7 @@ import { readPackageJson } from "../generate/packageJson";
 import type { Change } from "./change";
 import { edit, MANIFEST } from "./manifest";
 
-/** Packages that came along with v29, so that projects could import them without asking for them, in its ranges. */
+/** Packages that v29 installed, with its ranges: projects could import them without declaring them. */
 const CAME_ALONG: Record<string, string> = {
   browser_fingerprint: "^2.0.5",
   commander: "^12.1.0",
@@ -27,7 +27,7 @@ const CAME_ALONG: Record<string, string> = {
   yargs: "^17.7.2",
 };
 
-/** Names that projects took from deep paths, and that the package itself exports. */
+/** Names that projects imported from deep paths, and that the package itself exports. */
 export const EXPORTED_NOW = [
   "Action",
   "ActionProcessor",
@@ -68,7 +68,7 @@ export const EXPORTED_NOW = [
   "utils",
 ];
 
-/** What is left of versions before 29 in some projects. */
+/** Remains of versions before 29. */
 const REMOVED: { pattern: RegExp; message: string }[] = [
   {
     pattern: /\bPrimus\b|servers\.websocket\.server\b/,
@@ -91,7 +91,7 @@ const IMPORT =
   /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\(\s*)["']([^"'\n]+)["']/g;
 
 /**
- * Look at every import of the project's TypeScript and JavaScript.
+ * Check every import of the project's TypeScript and JavaScript.
  * @param tell called with each file before it is read
  */
 export function sourceChanges(
@@ -99,7 +99,7 @@ export function sourceChanges(
   tell: (file: string) => void = () => undefined,
 ): Change[] {
   const manifest = readPackageJson(root);
-  // without a manifest there is nothing to add a dependency to
+  // without a manifest, no dependency can be added
   const declared = new Set(
     Object.keys(
       manifest
@@ -120,7 +120,7 @@ export function sourceChanges(
   );
 }
 
-/** @param declared gets the packages that a change adds, so that the next file does not ask for them again */
+/** @param declared collects the packages that a change adds, so that the next file does not add them again */
 function changesIn(
   file: string,
   shown: string,
@@ -160,7 +160,7 @@ function newDependency(name: string, range: string, importer: string): Change {
   };
 }
 
-/** The folders of `dist` are others now; what a project needs from them is exported by the package itself. */
+/** The folders of `dist` have changed; the package itself exports what projects need from them. */
 function deepImport(text: string, specifier: string, file: string): Change {
   const statement = new RegExp(
     `import\\s*(?:type\\s*)?\\{([^}]*)\\}\\s*from\\s*["']${specifier}["']`,
