@@ -10,22 +10,22 @@ const DEFAULT_PRIORITY = 1000;
  * ascending order of their priority, one after the other.
  */
 export abstract class Initializer {
-  name: string = null!; // set by the subclass; validate() says so when it is not
+  name: string = null!; // set by the subclass; validate() throws otherwise
   /** When `initialize` runs (default 1000). */
   loadPriority?: number = DEFAULT_PRIORITY;
   /** When `start` runs (default 1000). */
   startPriority?: number = DEFAULT_PRIORITY;
-  /** When `stop` runs (default 1000); low numbers stop first, too. */
+  /** When `stop` runs (default 1000); low numbers also stop first. */
   stopPriority?: number = DEFAULT_PRIORITY;
 
-  /** Make what others build on, e.g. a property of `api`. */
+  /** Create the parts that others depend on, e.g. a property of `api`. */
   initialize?(): Promise<void>;
-  /** Begin to serve: connect, listen. */
+  /** Start serving: connect, listen. */
   start?(): Promise<void>;
   /** Undo `start`. */
   stop?(): Promise<void>;
 
-  /** @throws Error naming the property that is missing or wrong */
+  /** @throws Error naming the property that is missing or invalid */
   validate(): void {
     if (!this.name) throw new Error("name is required for this initializer");
     for (const property of PRIORITIES) {

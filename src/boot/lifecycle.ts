@@ -41,12 +41,12 @@ const PHASES: Record<
 };
 
 /**
- * Construct every initializer of the framework, the project and its plugins. Of two with the same name only the later
- * one is kept.
+ * Construct every initializer of the framework, the project and its plugins. If two have the same name, only the
+ * later one is kept.
  * @throws the error of the first file that cannot be loaded, `error.data` naming the file
  */
 export function loadInitializers(): LoadedInitializer[] {
-  pluginFolders("initializers"); // refuses plugins whose path is missing before anything is loaded
+  pluginFolders("initializers"); // fails for a plugin whose path is missing, before anything is loaded
   const byName = new Map<string, LoadedInitializer>();
   for (const file of discover("initializers")) {
     for (const initializer of instantiate(file)) {
@@ -89,7 +89,7 @@ export function orderPhase(
     .map(({ entry }) => wrapPhase(entry, phase));
 }
 
-/** When a phase of an initializer is named in the log, because everything else waits for it, in ms. */
+/** A phase of an initializer that takes longer, in ms, is named in the log, because the boot waits for it. */
 const SLOW_PHASE_MS = 10_000;
 
 function wrapPhase(
@@ -119,7 +119,7 @@ function wrapPhase(
   };
 }
 
-/** The thrown error itself, with where it happened in `error.data`, for the reporters. */
+/** The thrown error itself, with its place of origin in `error.data`, for the reporters. */
 function describeFailure(
   thrown: unknown,
   where: { name?: string; file: string; type: string },

@@ -1,4 +1,4 @@
-/** Warns of what a project has got wrong and nothing else complains about before a client or a job meets it. */
+/** Warns of mistakes in a project that would otherwise surface only in a request or job. */
 import * as path from "node:path";
 import { api } from "../api";
 import { config, env, projectRoot } from "../config/config";
@@ -8,7 +8,7 @@ import { log } from "../log/log";
 import { didYouMean } from "../utils/closest";
 import { originOf } from "../utils/origin";
 
-/** In development, and with `general.checkSettings`: settings that do not exist, or have values of a wrong type. */
+/** In development with `general.checkSettings`: unknown settings, and values of a wrong type. */
 export function warnOfSettings(): void {
   const { checkSettings } = settings().general;
   if (checkSettings !== true || env !== "development") return;
@@ -16,7 +16,7 @@ export function warnOfSettings(): void {
     log(`config: ${setting} ${message}`, "warning");
 }
 
-/** What can name middleware. */
+/** Actions and tasks, which can name middleware. */
 interface Named {
   name: string;
   middleware?: unknown;

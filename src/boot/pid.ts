@@ -1,4 +1,4 @@
-/** The file that tells which process runs this server. */
+/** The pid file of this server. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { id } from "../config/config";
@@ -13,7 +13,8 @@ function pidFile(): string | undefined {
   return path.join(folder, `actionhero-${title}`);
 }
 
-/** Write this process' id. A folder that cannot be written gives a warning: the server runs without the file. */
+/** Write this process' id. If the folder is not writable, a warning is logged, and the server runs without the file.
+ * */
 export function writePidFile(): void {
   log(`pid: ${process.pid}`, "notice");
   const file = pidFile();

@@ -20,7 +20,7 @@ import { announceReady } from "./ready";
 import { checkServerToken } from "./serverToken";
 import { registerSignals } from "./signals";
 
-/** The code of an error that has been reported and ended the boot. */
+/** The code of a reported error that ended the boot. */
 export const FATAL_ERROR_CODE = "FATAL_ACTIONHERO_ERROR";
 
 export type ProcessState =
@@ -40,22 +40,22 @@ declare module "../api" {
 }
 
 export class Process {
-  /** Where in its life this process is; the booleans of v29 are read from it. */
+  /** The lifecycle state of this process; the booleans of v29 are derived from it. */
   state: ProcessState = "idle";
-  /** Why the server was stopped, as given to `stop`. */
+  /** The reasons passed to `stop`. */
   stopReasons: string[] = [];
   /** When the server was last started, in ms since the epoch. */
   bootTime = Date.now();
   /** 0 until the first start ended, then 1. */
   startCount = 0;
-  /** When the stop that goes on began, in ms since the epoch; everything in it shares one deadline. */
+  /** When the current stop began, in ms since the epoch; all its parts share one deadline. */
   stoppingSince?: number;
   initializers: { [name: string]: Initializer } = {};
   loadInitializers: PhaseFunction[] = [];
   startInitializers: PhaseFunction[] = [];
   stopInitializers: PhaseFunction[] = [];
 
-  /** It is about to stop, and serves on until load balancers have noticed (`general.drainDelay`). */
+  /** A stop is imminent; the process still serves until load balancers have noticed (`general.drainDelay`). */
   isDraining = false;
 
   private endDrain?: () => void;
@@ -105,8 +105,9 @@ export class Process {
   }
 
   /**
-   * Initialize if needed, then run every `start`; on a running process nothing happens, while one stops it waits.
-   * @throws the error of the initializer that failed, after it was reported and what had started was stopped
+   * Initialize if needed, then run every `start`; does nothing on a running process, and waits for a stop in
+   * progress.
+   * @throws the error of the initializer that failed, after it was reported and the started parts were stopped
    */
   start(): Promise<void> {
     if (this.state === "running") return Promise.resolve();
@@ -134,7 +135,7 @@ export class Process {
   }
 
   /**
-   * Before a stop: say at once that this process is not ready any more, and serve on for `general.drainDelay` ms.
+   * Before a stop: report this process as not ready at once, and keep serving for `general.drainDelay` ms.
    * A second call, or a stop, ends the wait.
    */
   async drain(): Promise<void> {
@@ -153,7 +154,7 @@ export class Process {
     this.endDrain = undefined;
   }
 
-  /** Stop, read the configuration anew, start; a process that is not running is just started. */
+  /** Stop, read the configuration again, start; a process that is not running is only started. */
   restart(): Promise<void> {
     this.restartPromise ??= this.runRestart().finally(() => {
       this.restartPromise = undefined;
@@ -162,7 +163,7 @@ export class Process {
   }
 
   /**
-   * Stop on SIGINT and SIGTERM, restart on SIGUSR2, and report and stop on errors that nobody caught.
+   * Stop on SIGINT and SIGTERM, restart on SIGUSR2, and report and stop on uncaught errors.
    * @param stopCallback called with the exit code (0 or 1) when the server has stopped
    */
   registerProcessSignals(
@@ -172,8 +173,8 @@ export class Process {
   }
 
   /**
-   * Report errors that end the server, stop it if it runs, and throw the first.
-   * @param type the phase or file in which they happened
+   * Report fatal errors, stop the server if it runs, and throw the first error.
+   * @param type the phase or file in which they occurred
    */
   async fatalError(
     errors: NodeJS.ErrnoException | NodeJS.ErrnoException[],
@@ -193,7 +194,7 @@ export class Process {
     throw first;
   }
 
-  /** The entries of `collection` in one list, lowest rank first. */
+  /** All entries of `collection` in one list, lowest rank first. */
   flattenOrderedInitializer<T>(collection: { [rank: number]: T[] }): T[] {
     return Object.keys(collection)
       .map(Number)
@@ -250,7 +251,7 @@ export class Process {
     announceReady();
   }
 
-  /** What did start is stopped again, so that a failed boot leaves nothing open. */
+  /** Started parts are stopped again, so that a failed boot leaves nothing open. */
   private async abandonStart(error: Error): Promise<void> {
     this.stopReasons = [error.message];
     this.state = "stopping";
@@ -274,7 +275,7 @@ export class Process {
   }
 
   private async stopAfterStart(): Promise<void> {
-    // a stop during the start lets it end first: half-started parts cannot be stopped reliably
+    // a stop during the start waits for its end: half-started parts cannot be stopped reliably
     if (this.startPromise) {
       const started = await this.startPromise.then(
         () => true,

@@ -1,20 +1,20 @@
-/** What a worker of a cluster and its primary tell each other. */
+/** Messages between a worker of a cluster and its primary. */
 import cluster from "node:cluster";
 import { waitAtMost } from "../utils/promises";
 
-/** The message that process managers wait for. */
+/** The ready message of process managers. */
 export const READY_MESSAGE = "ready";
-/** How long a primary may take to see a worker off, in ms. */
+/** How long a primary may take to confirm the exit of a worker, in ms. */
 const LEAVE_TIMEOUT_MS = 1_000;
 
-/** Only to the primary of a cluster: other parents (jest, for one) have their own protocol. */
+/** Sent only to the primary of a cluster: other parents, such as jest, have their own protocol. */
 export function announceReady(): void {
   if (cluster.isWorker) process.send?.(READY_MESSAGE);
 }
 
 /**
- * Before a worker exits: connections that the primary has sent on their way to it, before it knew, are given to another
- * worker. Those of a worker that just exits are answered by nobody, and stay open.
+ * Before a worker exits, connections that the primary has already sent to it are given to another worker. Without
+ * this, they would stay open without a response.
  */
 export async function takeLeave(): Promise<void> {
   const { worker } = cluster;

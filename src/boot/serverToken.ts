@@ -1,15 +1,16 @@
-/** Refuses to start without a secret of the cluster's own, or warns. */
+/** Refuses to start without a secret server token, or warns. */
 import { env } from "../config/config";
 import { settings } from "../config/settings";
 import { isKnownServerToken } from "../config/serverToken";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 
-/** Environments in which nobody else is expected to reach the server. */
+/** Environments in which other hosts are not expected to reach the server. */
 const PRIVATE_ENVIRONMENTS = ["development", "test"];
 
 /**
- * Check `general.serverToken`, before anything starts: who knows it can call functions of all nodes and forge sessions.
+ * Check `general.serverToken` before anything starts: the token allows calling functions of all nodes and forging
+ * sessions.
  * @throws ActionheroError AH_CONFIG when it is missing and `general.requireServerToken` is on
  */
 export function checkServerToken(): void {

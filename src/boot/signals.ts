@@ -1,4 +1,4 @@
-/** What operating system signals and uncaught errors do to a Process. */
+/** Handles operating system signals and uncaught errors of a Process. */
 import { settings } from "../config/settings";
 import { toError } from "../errors";
 import { reportError, wasReported } from "../log/exceptions";
@@ -6,7 +6,7 @@ import { log } from "../log/log";
 import type { Process } from "./process";
 import { takeLeave } from "./ready";
 
-/** How long a stop may take before the process exits anyway, in ms. */
+/** The longest stop, in ms, before the process exits anyway. */
 const DEFAULT_SHUTDOWN_TIMEOUT = 30_000;
 
 /**
@@ -33,7 +33,7 @@ export function registerSignals(
   const stopForSignal = (signal: NodeJS.Signals) => {
     log(`[ SIGNAL ] - ${signal}`, "notice");
     if (server.shuttingDown) return; // the first signal's stop will call back
-    if (server.isDraining) return void server.drain(); // which ends it
+    if (server.isDraining) return void server.drain(); // ends the drain delay
     void stopWithin(server, [signal], () => stopCallback(0));
   };
   const restartForSignal = (signal: NodeJS.Signals) => {
@@ -68,18 +68,18 @@ async function stopWithin(
   done: () => void,
 ): Promise<void> {
   if (reasons[0] === "SIGTERM") await server.drain();
-  const timer = armHardStop(); // the wait before is no part of the stop
+  const timer = armHardStop(); // the drain delay is not part of the stop
   try {
     if (server.running) await server.stop(reasons);
   } catch {
-    // already reported by the process; exiting is what is left to do
+    // already reported by the process; only the exit remains
   }
   await takeLeave();
   clearTimeout(timer);
   done();
 }
 
-/** Ends the process when stopping takes too long: a supervisor is waiting for it. */
+/** Exits when stopping takes too long, because a supervisor is waiting. */
 function armHardStop(): NodeJS.Timeout {
   const timeout =
     parseInt(process.env.ACTIONHERO_SHUTDOWN_TIMEOUT ?? "", 10) ||

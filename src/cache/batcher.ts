@@ -1,14 +1,14 @@
 /**
- * Collects what is asked for in one turn of the event loop, and asks redis for all of it in one command: a command
- * costs this process and redis more than what one of its parts does (bench/cache.ts).
+ * Collects the requests of one turn of the event loop into one redis command, because a command costs this process
+ * and redis more than one of its items (bench/cache.ts).
  */
 export class Batcher<Item, Result> {
   private waiting: Waiting<Item, Result>[] = [];
   private weight = 0;
 
   /**
-   * @param maxItems how many items one command takes
-   * @param maxWeight how heavy they may be together; one that is heavier alone is not divided
+   * @param maxItems maximum number of items per command
+   * @param maxWeight maximum total weight per command; a single heavier item is not divided
    */
   constructor(
     private readonly commands: Commands<Item, Result>,
@@ -29,7 +29,7 @@ export class Batcher<Item, Result> {
 
   flush(): void {
     const batch = this.waiting;
-    if (batch.length === 0) return; // was full before the end of the turn
+    if (batch.length === 0) return; // the batch was full before the end of the turn
     this.waiting = [];
     this.weight = 0;
     if (batch.length === 1) {
@@ -44,12 +44,12 @@ export class Batcher<Item, Result> {
   }
 }
 
-/** How to ask for items. */
+/** Requests a batch of items. */
 interface Commands<Item, Result> {
   one: (item: Item) => Promise<Result>;
   /** Its results are in the order of the items. */
   many: (items: Item[]) => Promise<Result[]>;
-  /** In the unit of the batcher's greatest weight. */
+  /** In the unit of `maxWeight`. */
   weightOf: (item: Item) => number;
 }
 

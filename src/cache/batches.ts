@@ -1,4 +1,4 @@
-/** Reading and writing single objects, those of one turn of the event loop in one command. */
+/** Reads and writes single objects; those of one turn of the event loop share one command. */
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
 import { defineTimed } from "../redis/operationScript";
@@ -6,13 +6,13 @@ import { runStep } from "../redis/step";
 import { Batcher } from "./batcher";
 import { readTexts, writeObjects, writePlainly, type Write } from "./steps";
 
-/** How many objects one command writes or reads, and how long their texts may be together. */
+/** Limits of one command: the number of objects, and the total length of their texts. */
 const MAX_BATCH = 100;
 const MAX_BATCH_LENGTH = 1024 * 1024;
 
 // KEYS: lock, object. ARGV: owner, text, lifetime in ms.
-// Returns 1, or 0 when somebody else holds the lock.
-// One step, as WRITE is; apart from WRITE_EACH, as it is less work for redis (bench/cache.ts, 1 in flight).
+// Returns 1, or 0 when another owner holds the lock.
+// Atomic, like WRITE; separate from WRITE_EACH, because it is less work for redis (bench/cache.ts, 1 in flight).
 const WRITE_ONE = defineTimed(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -26,8 +26,8 @@ end
 return 1`);
 
 // KEYS: lock and object of each. ARGV: owner, text and lifetime of each.
-// Returns for each 1, or 0 when somebody else holds its lock; one that is not written leaves the others alone.
-// One step, as WRITE is.
+// Returns for each 1, or 0 when another owner holds its lock; a skipped object does not affect the others.
+// Atomic, like WRITE.
 const WRITE_EACH = defineTimed(`
 local results = {}
 for i = 1, #KEYS / 2 do
@@ -50,8 +50,8 @@ end
 return results`);
 
 /**
- * Write one object; those of one turn of the event loop go together.
- * @returns false when somebody else holds its lock
+ * Write one object; writes of one turn of the event loop are batched.
+ * @returns false when another owner holds its lock
  */
 export function writeObject(
   client: Redis,
@@ -62,7 +62,7 @@ export function writeObject(
 }
 
 /**
- * The holder of a key's lock, and the object's text; those of one turn of the event loop are read together.
+ * The holder of a key's lock, and the object's text; reads of one turn of the event loop are batched.
  */
 export function readObject(
   client: Redis,
@@ -74,7 +74,7 @@ export function readObject(
 }
 
 export interface OwnedWrite extends Write {
-  /** The name that may hold the object's lock. */
+  /** The owner name that may hold the object's lock. */
   owner: string;
 }
 

@@ -45,14 +45,14 @@ export const cache = {
   get scanCount(): number {
     return scanCount();
   },
-  /** Between two looks at a lock that somebody else holds, in ms (default 100). */
+  /** Interval of checks of a lock that another owner holds, in ms (default 100). */
   get lockRetry(): number {
     return lockSettings.lockRetry;
   },
   set lockRetry(ms: number) {
     lockSettings.lockRetry = ms;
   },
-  /** The name that this process locks under; may be replaced. */
+  /** The owner name of this process's locks; may be replaced. */
   get lockName(): () => string {
     return lockSettings.lockName;
   },

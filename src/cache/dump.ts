@@ -1,23 +1,22 @@
-/** The whole cache in a file, and back. */
+/** Writes the whole cache to a file, and restores it. */
 import * as fs from "node:fs/promises";
 import type { Redis } from "ioredis";
 import { ActionheroError } from "../errors";
 import { client } from "./lock";
 import { batchesOf, clear, keys } from "./scan";
 
-/** How many keys are read or written together. */
+/** Keys per batch. */
 const BATCH = 500;
 
 /**
- * What the file holds of one redis key. An object that lives for ever is its bare text, as v29 wrote it; v29 cannot
+ * The entry of one redis key in the file. An object without an expiry is its bare text, as v29 wrote it; v29 cannot
  * read the other form.
  */
 type Entry = string | { value?: string; list?: string[]; expiresAt?: number };
 
 /**
- * Write all objects and lists to a file, with the moments at which they expire. A file that is there is replaced as a
- * whole.
- * @returns how many
+ * Write all objects and lists to a file, with their expiry times. An existing file is replaced as a whole.
+ * @returns the number of entries
  */
 export async function dumpWrite(file: string): Promise<number> {
   const redis = client();
@@ -34,7 +33,7 @@ export async function dumpWrite(file: string): Promise<number> {
   return entries.length;
 }
 
-/** @returns undefined when the key is gone by now, or nothing of the cache's */
+/** @returns undefined if the key no longer exists, or does not belong to the cache */
 async function read(redis: Redis, key: string): Promise<Entry | undefined> {
   const [type, ttl] = await Promise.all([redis.type(key), redis.pttl(key)]);
   const expiresAt = ttl > 0 ? Date.now() + ttl : undefined;
@@ -46,10 +45,10 @@ async function read(redis: Redis, key: string): Promise<Entry | undefined> {
 }
 
 /**
- * Replace everything in the cache by what a file holds, of this version or of v29. What has expired since is left out.
- * The file is looked at as a whole before anything is removed.
- * @returns how many objects and lists there are now
- * @throws ActionheroError AH_CACHE_DUMP for a file that no `dumpWrite` wrote
+ * Replace the contents of the cache by those of a file, of this version or of v29. Expired entries are skipped. The
+ * whole file is validated before anything is removed.
+ * @returns the number of restored objects and lists
+ * @throws ActionheroError AH_CACHE_DUMP for a file that `dumpWrite` did not write
  */
 export async function dumpRead(file: string): Promise<number> {
   const now = Date.now();

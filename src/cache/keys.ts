@@ -1,7 +1,7 @@
-/** Where the cache keeps its things in redis. */
+/** The redis keys of the cache. */
 import { settings } from "../config/settings";
 
-/** `config.general.cachePrefix`, read anew each time: it may change with a restart. */
+/** `config.general.cachePrefix`, read at each use: it may change with a restart. */
 export function cachePrefix(): string {
   return settings().general.cachePrefix;
 }
@@ -19,14 +19,15 @@ export function lockKey(key: string): string {
   return lockPrefix() + key;
 }
 
-/** The lock of `cache.wrap`; not that of `cache.lock`: while a new value is computed, the old one can be read. */
+/** The computing lock of `cache.wrap`, separate from that of `cache.lock`: while a new value is computed, the old
+ * one can be read. */
 export function computingKey(key: string): string {
   return lockKey(`wrap:${key}`);
 }
 
 /**
- * A text as a pattern of SCAN that stands for itself. With brackets: the embedded engine knows no backslash outside of
- * them, and takes `)` for part of an expression.
+ * Escapes a string for a SCAN pattern. It uses brackets, because the embedded engine supports no backslash outside
+ * of them, and treats `)` as part of an expression.
  */
 export function escapeGlob(text: string): string {
   return text.replace(/[*?[\\)]/g, (character) =>

@@ -1,4 +1,4 @@
-/** Locks on cache keys: held under a name, freed by that name or by time. */
+/** Locks on cache keys: held under an owner name, released by that owner or by expiry. */
 import type { Redis } from "ioredis";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
@@ -8,7 +8,7 @@ import { lockKey } from "./keys";
 import { wholeMs } from "./record";
 import { releaseLock, takeLock } from "./steps";
 
-/** Between two looks at a lock that somebody else holds, in ms. */
+/** Interval of checks of a lock that another owner holds, in ms. */
 const LOCK_RETRY_MS = 100;
 
 /** Replaceable: `cache.lockName = () => "me"`. */
@@ -18,12 +18,12 @@ export const lockSettings = {
   lockName: defaultLockName,
 };
 
-/** The name that this process locks under: the override, else the server's id. */
+/** The owner name of this process's locks: the override, else the server's id. */
 function defaultLockName(): string {
   return lockSettings.override || id;
 }
 
-/** Lock under another name; a falsy one brings the server's id back. */
+/** Lock under another name; a falsy name restores the server's id. */
 export function overrideLockName(name: string): void {
   lockSettings.override = name;
 }
@@ -39,10 +39,10 @@ export function client(): Redis {
 }
 
 /**
- * Hold `key` for this process, so that others cannot write, read or remove it.
- * @param expireTimeMS ms until the lock frees itself, in whole seconds, rounded up (default `config.general.lockDuration`)
- * @returns false when somebody holds the key, this process included
- * @throws ActionheroError AH_CACHE_EXPIRY for a time that is no number of ms
+ * Lock `key` for this process, so that others cannot write, read or remove it.
+ * @param expireTimeMS ms until the lock expires, rounded up to whole seconds (default `config.general.lockDuration`)
+ * @returns false when any owner, including this process, holds the key
+ * @throws ActionheroError AH_CACHE_EXPIRY for a time that is not a number of ms
  */
 export async function lock(
   key: string,
@@ -58,17 +58,17 @@ export async function lock(
 }
 
 /**
- * Free `key`.
- * @returns false when somebody else holds it; true otherwise, also when nobody did
+ * Release `key`.
+ * @returns false when another owner holds it; true otherwise, even if it was not locked
  */
 export async function unlock(key: string): Promise<boolean> {
   return releaseLock(client(), lockKey(key), lockSettings.lockName());
 }
 
 /**
- * Whether this process may use `key`: nobody, or this process, holds it.
- * @param retry true: whoever holds it; a number: wait up to that many ms for it
- * @param startTime when the waiting began, in ms since the epoch
+ * Whether this process may use `key`: it is unlocked, or locked by this process.
+ * @param retry true: ignore the lock; a number: wait up to that many ms for it
+ * @param startTime start of the wait, in ms since the epoch
  */
 export async function checkLock(
   key: string,
@@ -83,14 +83,14 @@ export async function checkLock(
   }
 }
 
-/** Whether a lock with this holder lets us pass. */
+/** Whether a lock with this holder allows access. */
 export function isMine(holder: string | null | undefined): boolean {
   return holder == null || holder === lockSettings.lockName();
 }
 
 /**
- * Wait a little before looking at a lock again.
- * @returns false, at once, when the time for waiting is over
+ * Pause before checking a lock again.
+ * @returns false, at once, when the wait has timed out
  */
 export async function waitForLock(
   retry: boolean | number | undefined,

@@ -1,14 +1,14 @@
-/** The look-ups of `cache.wrap` that are under way in this process, and the count of all. */
+/** The look-ups of `cache.wrap` in progress in this process, and the total count. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
 
 export interface LookUp {
   text: Promise<string>;
-  /** Resolves when it begins to compute. */
+  /** Resolves when the computation begins. */
   computing: Promise<void>;
 }
 
-/** By client and redis key: what one finds out, all callers get. */
+/** By client and redis key: all callers share the result of one look-up. */
 const lookUps = new WeakMap<Redis, Map<string, LookUp>>();
 
 export function lookUpsOf(client: Redis): Map<string, LookUp> {
@@ -17,7 +17,7 @@ export function lookUpsOf(client: Redis): Map<string, LookUp> {
   return ofClient;
 }
 
-/** The objects have changed: who asks from now on must not get what was computed from the state before. */
+/** The objects have changed: later callers must not get a value computed from the earlier state. */
 export function forgetLookUps(
   client: Redis,
   cacheKeys: readonly string[],
@@ -27,7 +27,7 @@ export function forgetLookUps(
   for (const key of cacheKeys) ofClient.delete(key);
 }
 
-/** For `api.metrics`, which a layer above has. */
+/** For `api.metrics`, which belongs to a higher layer. */
 interface Measures {
   metrics?: { watch?: { cache(hits: number, misses: number): void } };
 }

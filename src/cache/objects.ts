@@ -24,9 +24,9 @@ import {
 } from "./steps";
 
 export interface CacheOptions {
-  /** Let the object live this much longer from now, in ms (default: its time is left as it is). */
+  /** Set a new expiry from now, in ms (default: the expiry is unchanged). */
   expireTimeMS?: number;
-  /** What to do about a lock of somebody else: true reads all the same, a number waits up to that many ms. */
+  /** Handling of another owner's lock: true ignores it, a number waits up to that many ms. */
   retry?: boolean | number;
 }
 
@@ -34,14 +34,14 @@ export interface CacheOptions {
 export interface CacheEntry {
   key: string;
   value: unknown;
-  /** In ms; nothing, null or 0: it lives for ever. */
+  /** In ms; undefined, null or 0: no expiry. */
   expireTimeMS?: number | null;
 }
 
 /**
- * Save a value; what JSON cannot hold is lost. An object of this key is replaced, its time too.
- * @param expireTimeMS how long it lives, in ms; nothing, null or 0: for ever; a negative time: it is gone at once
- * @throws ActionheroError AH_CACHE_LOCKED `Object locked` when somebody else holds the key
+ * Save a value as JSON. An existing object of this key is replaced, including its expiry.
+ * @param expireTimeMS time until it expires, in ms; undefined, null or 0: never; negative: at once
+ * @throws ActionheroError AH_CACHE_LOCKED `Object locked` when another owner holds the key
  */
 export async function save(
   key: string,
@@ -59,8 +59,8 @@ export async function save(
 }
 
 /**
- * Save several objects in one round trip: all or, when somebody else holds one of the keys, none. (On a Redis Cluster
- * "all or none" holds for keys of one slot.)
+ * Save several objects in one round trip: all, or none if another owner holds one of the keys. (On a Redis Cluster,
+ * this is atomic per slot.)
  * @throws ActionheroError AH_CACHE_LOCKED
  */
 export async function saveMany(entries: readonly CacheEntry[]): Promise<true> {
@@ -141,8 +141,8 @@ function objectOf(key: string, text: string | null): CacheObject {
 
 /**
  * Read several objects in one round trip.
- * @returns as many as there are keys, in their order; null where there is no object
- * @throws ActionheroError AH_CACHE_LOCKED when somebody else holds one of the keys
+ * @returns one entry per key, in their order; null for a missing object
+ * @throws ActionheroError AH_CACHE_LOCKED when another owner holds one of the keys
  */
 export async function loadMany(
   keys: readonly string[],
@@ -164,8 +164,8 @@ export async function loadMany(
 }
 
 /**
- * Remove an object or a list. What `wrap` computes at the moment is not saved.
- * @returns whether it was there
+ * Remove an object or a list. Values that `wrap` is computing are not saved.
+ * @returns whether it existed
  * @throws ActionheroError AH_CACHE_LOCKED
  */
 export async function destroy(key: string): Promise<boolean> {
@@ -181,21 +181,21 @@ export async function destroy(key: string): Promise<boolean> {
   return removed === 1;
 }
 
-/** Add an item at the end of a list; locks are not looked at. */
+/** Append an item to a list; locks are ignored. */
 export async function push(key: string, item: any): Promise<true> {
   const text = JSON.stringify({ data: item });
   await pushText(client(), cacheKey(key), text);
   return true;
 }
 
-/** Take the first item of a list; null when there is none. */
+/** Remove and return the first item of a list; null if the list is empty. */
 export async function pop(key: string): Promise<any> {
   const text = await popText(client(), cacheKey(key));
   if (text === null) return null;
   return (JSON.parse(text) as { data?: unknown }).data;
 }
 
-/** How many items a list has. */
+/** The number of items in a list. */
 export async function listLength(key: string): Promise<number> {
   return client().llen(cacheKey(key));
 }

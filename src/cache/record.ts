@@ -1,4 +1,4 @@
-/** The form of a cached object in redis: v29's, plus `freshUntil` for what `wrap` keeps beyond its time. */
+/** The format of a cached object in redis: v29's, plus `freshUntil` for stale values of `wrap`. */
 import { ActionheroError } from "../errors";
 
 /** Messages that clients match on. */
@@ -7,7 +7,7 @@ export enum CacheErrorMessages {
   notFound = "Object not found",
 }
 
-/** What `load` gives. */
+/** The result of `load`. */
 export interface CacheObject {
   /** Without the prefix. */
   key: string;
@@ -27,9 +27,9 @@ export function encodeRecord(value: unknown, freshUntil?: number): string {
   return JSON.stringify({ value, createdAt: Date.now(), freshUntil });
 }
 
-/** @returns undefined for what is no object of the cache */
+/** @returns undefined for a value that is not an object of the cache */
 export function decodeRecord(text: string | null): CacheRecord | undefined {
-  // the embedded engine gives lists, too, where redis says null
+  // for a list, the embedded engine returns the list, where redis returns null
   if (typeof text !== "string") return undefined;
   try {
     const record = JSON.parse(text) as CacheRecord | null;
@@ -40,8 +40,8 @@ export function decodeRecord(text: string | null): CacheRecord | undefined {
 }
 
 /**
- * Redis takes whole ms only; a fraction must not turn into "for ever".
- * @throws ActionheroError AH_CACHE_EXPIRY for NaN and what is beyond whole numbers
+ * Redis accepts only whole ms; a fraction must not become "no expiry".
+ * @throws ActionheroError AH_CACHE_EXPIRY for NaN and unsafe integers
  */
 export function wholeMs(ms: number): number {
   const whole = ms < 0 ? Math.floor(ms) : Math.ceil(ms);

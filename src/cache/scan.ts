@@ -1,4 +1,4 @@
-/** Searches of the cache's keys; always with SCAN, which does not stop redis for others as KEYS would. */
+/** Searches the keys of the cache, always with SCAN, which does not block redis as KEYS would. */
 import type { Redis } from "ioredis";
 import { settings } from "../config/settings";
 import { keyHolders } from "../redis/engine";
@@ -8,9 +8,9 @@ import { client } from "./lock";
 import { forgetAllLookUps } from "./lookUps";
 import { cancelComputing } from "./steps";
 
-/** How many keys one DEL removes; longer ones would keep redis busy for too long. */
+/** Keys per DEL; more would block redis for too long. */
 const DELETE_BATCH = 1000;
-/** How many such commands are on their way together: on a Redis Cluster a key is often alone in its slot. */
+/** Number of such commands in flight: on a Redis Cluster, a slot often has a single key. */
 const DELETES_AT_ONCE = 100;
 
 /** `config.redis.scanCount`. */
@@ -19,11 +19,11 @@ export function scanCount(): number {
 }
 
 /**
- * All redis keys that match `pattern`, on all nodes of a Redis Cluster; each once.
- * @param pattern of redis' SCAN, for whole keys: the prefix is not added
- * @param count how many keys redis looks at in one step
- * @param keysAry keys that the answer begins with
- * @param cursor where to begin
+ * All distinct redis keys that match `pattern`, on all nodes of a Redis Cluster.
+ * @param pattern a SCAN pattern for whole keys: the prefix is not added
+ * @param count number of keys that redis inspects per call
+ * @param keysAry keys to put before the result
+ * @param cursor start of the scan
  */
 export async function getKeys(
   pattern: string,
@@ -105,14 +105,14 @@ export async function locks(optionalScopePrefix = ""): Promise<string[]> {
   return [...found];
 }
 
-/** How many redis keys match (default: all of the cache). */
+/** The number of matching redis keys (default: all of the cache). */
 export async function size(pattern = allObjects()): Promise<number> {
   return (await search(pattern)).length;
 }
 
 /**
- * Remove all redis keys that match (default: all of the cache), whoever holds them. Locks stay, but what `wrap`
- * computes at the moment is not saved.
+ * Remove all matching redis keys (default: all of the cache), even locked ones. Locks remain, but values that `wrap`
+ * is computing are not saved.
  * @returns the removed keys
  */
 export async function clear(pattern = allObjects()): Promise<string[]> {
@@ -132,7 +132,7 @@ function allObjects(): string {
   return `${escapeGlob(cachePrefix())}*`;
 }
 
-/** The computing locks of the objects that a pattern is about; of all when it does not begin with the prefix. */
+/** The computing locks of the objects that a pattern matches; all of them if it does not begin with the prefix. */
 function computingLocks(pattern: string): string {
   const prefixes = [escapeGlob(cachePrefix()), cachePrefix()];
   const prefix = prefixes.find((known) => pattern.startsWith(known));

@@ -1,4 +1,4 @@
-/** The cache's steps that must hold together: each is one script, with its sequence of plain commands. */
+/** The atomic operations of the cache: each is one script, with an equivalent sequence of plain commands. */
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
 import { A, B, defineOperation, defineTimed } from "../redis/operationScript";
@@ -10,13 +10,13 @@ export interface Write {
   cacheKey: string;
   lockKey: string;
   text: string;
-  /** How long it lives, in ms; 0: for ever; negative: not at all. */
+  /** Lifetime in ms; 0: no expiry; negative: expired at once. */
   lifetimeMs: number;
 }
 
 // KEYS: n locks, then n objects. ARGV: owner, then text and lifetime of each object.
-// Returns 1, or 0 when somebody else holds one of the locks; then nothing is written.
-// One step, because a lock that is taken between the check and the write would be overrun.
+// Returns 1, or 0 when another owner holds one of the locks; then nothing is written.
+// Atomic, because a lock taken between the check and the write would be ignored.
 const WRITE = defineTimed(`
 local n = #KEYS / 2
 for i = 1, n do
@@ -36,8 +36,8 @@ end
 return 1`);
 
 // KEYS: lock, object. ARGV: owner, lifetime in ms.
-// Returns {holder or false, text or false}; sets the object's lifetime unless somebody else holds the lock.
-// One step, because the object could be replaced between reading it and setting its lifetime.
+// Returns {holder or false, text or false}; sets the object's lifetime unless another owner holds the lock.
+// Atomic, because the object could be replaced between reading it and setting its lifetime.
 const READ_AND_TOUCH = defineTimed(`
 local found = redis.call('MGET', KEYS[1], KEYS[2])
 if found[2] and (not found[1] or found[1] == ARGV[1]) then
@@ -46,15 +46,15 @@ end
 return found`);
 
 // KEYS: lock, object, computing lock. ARGV: owner.
-// Returns how many objects were removed, or -1 when somebody else holds the lock.
-// One step, because what is computed at the moment must not be saved afterwards.
+// Returns the number of removed objects, or -1 when another owner holds the lock.
+// Atomic, because a value that is being computed must not be saved afterwards.
 const REMOVE = defineTimed(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return -1 end
 redis.call('DEL', KEYS[3])
 return redis.call('DEL', KEYS[2])`);
 
-// KEYS: computing locks. They go in the order of the steps, so that none falls between the commands of another one.
+// KEYS: computing locks. It is queued with the other operations, so that it never runs between the commands of one.
 const CANCEL = defineTimed(`
 for _, key in ipairs(KEYS) do redis.call('DEL', key) end
 return 1`);
@@ -66,8 +66,8 @@ if redis.call('SET', KEYS[1], ${A}, 'PX', ${B}, 'NX') then return 1 end
 return 0`);
 
 // KEYS: lock. ARGV: owner.
-// Returns 0 when somebody else holds it, else 1, and it is free.
-// One step, because the lock may expire and be taken between the check and the removal.
+// Returns 0 when another owner holds it, else 1, and the lock is released.
+// Atomic, because the lock may expire and be taken between the check and the removal.
 const UNLOCK = defineTimed(`
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -75,7 +75,7 @@ redis.call('DEL', KEYS[1])
 return 1`);
 
 // KEYS: lock. ARGV: owner, time in ms.
-// Returns whether the lock was still the owner's, and is now for that long.
+// Returns whether the owner still held the lock, which is then extended.
 const RENEW = defineTimed(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
@@ -89,9 +89,9 @@ return 1`);
 const POP = defineOperation(`return redis.call('LPOP', KEYS[1])`);
 
 // KEYS: computing lock, lock, object. ARGV: token, owner, text, lifetime in ms (0: for ever), text before or "".
-// Returns whether it was written: the computing lock is the token's, nobody but the owner holds the lock, and the
-// object is the one from before, or has expired.
-// One step, because a computing lock that runs out in between belongs to somebody with a newer value.
+// Returns whether it was written, which requires that the token holds the computing lock, that no other owner holds
+// the lock, and that the object is unchanged or has expired.
+// Atomic, because after the computing lock expires, another process may save a newer value.
 const WRITE_COMPUTED = defineTimed(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local holder = redis.call('GET', KEYS[2])
@@ -106,8 +106,8 @@ end
 return 1`);
 
 /**
- * Write all objects, or none. On a Redis Cluster that holds for those in one slot with their locks.
- * @returns false when somebody else holds one of the locks
+ * Write all objects, or none. On a Redis Cluster, this is atomic for objects that share a slot with their locks.
+ * @returns false when another owner holds one of the locks
  */
 export async function writeObjects(
   client: Redis,
@@ -136,7 +136,7 @@ function writeGroup(
   });
 }
 
-/** The commands of such a step. */
+/** The commands of such an operation. */
 export async function writePlainly(
   client: Redis,
   writes: readonly Write[],
@@ -156,7 +156,7 @@ function writeOne(client: Redis, write: Write): Promise<unknown> {
   return client.set(cacheKey, text);
 }
 
-/** What was computed under a lock, and the text of the object when it began. */
+/** The value computed under a lock, and the text of the object at the beginning. */
 export interface ComputedWrite extends Write {
   computingLock: string;
   token: string;
@@ -164,7 +164,7 @@ export interface ComputedWrite extends Write {
   before: string | null;
 }
 
-/** Write it, unless that lock is lost, somebody else holds the key, or the object is another by now. */
+/** Write it, unless that lock is lost, another owner holds the key, or the object has changed. */
 export async function writeComputed(
   client: Redis,
   write: ComputedWrite,
@@ -191,7 +191,7 @@ export async function writeComputed(
   return written === 1;
 }
 
-/** The strings at `keys`, null for what is none; one round trip, one command where one slot holds all. */
+/** The strings at `keys`, null for other types; one round trip, one command if all are in one slot. */
 export function readTexts(
   client: Redis,
   keys: string[],
@@ -214,7 +214,7 @@ async function readBySlot(
   return found;
 }
 
-/** The holder of the lock and the object's text; sets the object's lifetime, unless it is somebody else's. */
+/** The holder of the lock and the object's text; sets the object's lifetime, unless another owner holds the lock. */
 export function readAndTouch(
   client: Redis,
   lockKey: string,
@@ -237,8 +237,8 @@ export function readAndTouch(
 }
 
 /**
- * Remove an object, and keep what is computed for it at the moment from being saved.
- * @returns how many objects were removed, or -1 when somebody else holds the lock
+ * Remove an object, and prevent a value that is being computed for it from being saved.
+ * @returns the number of removed objects, or -1 when another owner holds the lock
  */
 export function removeObject(
   client: Redis,
@@ -262,7 +262,7 @@ export function removeObject(
   });
 }
 
-/** Keep what is computed under these locks from being saved: whoever asks next computes anew. */
+/** Prevent values computed under these locks from being saved: the next caller computes again. */
 export async function cancelComputing(
   client: Redis,
   computingLocks: readonly string[],
@@ -280,7 +280,7 @@ export async function cancelComputing(
   );
 }
 
-/** Add a text at the end of a list. */
+/** Append a text to a list. */
 export async function pushText(
   client: Redis,
   key: string,
@@ -294,7 +294,7 @@ export async function pushText(
   });
 }
 
-/** Removes and returns the first item of a list; null when the list is empty. */
+/** Removes and returns the first item of a list; null if the list is empty. */
 export function popText(client: Redis, key: string): Promise<string | null> {
   return runStep(client, {
     script: POP,
@@ -304,7 +304,7 @@ export function popText(client: Redis, key: string): Promise<string | null> {
   });
 }
 
-/** @returns false when somebody else holds the lock */
+/** @returns false when another owner holds the lock */
 export async function releaseLock(
   client: Redis,
   lockKey: string,
@@ -324,7 +324,7 @@ export async function releaseLock(
   return released === 1;
 }
 
-/** @returns false when the lock is not the owner's any more */
+/** @returns false when the owner no longer holds the lock */
 export async function renewLock(
   client: Redis,
   lockKey: string,
@@ -343,7 +343,7 @@ export async function renewLock(
   return renewed === 1;
 }
 
-/** Take a lock, unless anybody (this owner too) holds it. */
+/** Take a lock, unless any owner (including this one) holds it. */
 export async function takeLock(
   client: Redis,
   lockKey: string,

@@ -2,8 +2,8 @@
  * `cache.wrap`: get a value, or compute it once for the whole cluster.
  *
  * Callers of one process share one look-up. Of several processes, the one that takes the key's computing lock runs the
- * producer; the others look again until the value is there. The lock is held under a token of its own and renewed
- * while the producer runs, so that it outlives slow producers and frees itself soon after its holder died.
+ * producer; the others poll until the value exists. The lock is held under a random token and renewed while the
+ * producer runs, so that it outlives slow producers and expires soon after its holder dies.
  */
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
@@ -29,23 +29,24 @@ import {
 } from "./steps";
 
 const DEFAULT_WAIT_MS = 30_000;
-/** First and longest pause before looking whether another process has the value, in ms. */
+/** First and longest interval of polling for the value of another process, in ms. */
 const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 200;
-/** How many times a computing lock is renewed in its time. */
+/** Renewals of a computing lock per lifetime. */
 const RENEWALS = 3;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface WrapOptions {
   /** How long the value is fresh, in ms (default: for ever). */
   expireTimeMS?: number;
-  /** How long after that the old value is still given, while one caller in the cluster computes a new one, in ms (default 0). */
+  /** How long after that the old value is still returned, while one caller in the cluster recomputes it, in ms (default 0). */
   staleTimeMS?: number;
-  /** Up to this part of `expireTimeMS` is taken off at random, so that values saved together do not expire together (0 to 1, default 0). */
+  /** Up to this fraction of `expireTimeMS` is subtracted at random, so that values saved together do not expire
+   * together (0 to 1, default 0). */
   jitter?: number;
-  /** How long the computing lock outlives a holder that died, in ms (default `config.general.lockDuration`). */
+  /** How long the computing lock outlives a dead holder, in ms (default `config.general.lockDuration`). */
   lockTimeMS?: number;
-  /** How long to wait while another caller, here or in another process, computes, in ms (default 30,000). */
+  /** How long to wait while another caller, in this or another process, computes, in ms (default 30,000). */
   waitTimeMS?: number;
 }
 
@@ -56,13 +57,13 @@ interface Plan extends Required<Omit<WrapOptions, "expireTimeMS">> {
   producer: () => unknown;
 }
 
-/** What redis has for the key; `found` unless it is nothing that the cache wrote. */
+/** The value in redis; `found` is undefined if the cache did not write it. */
 interface Seen {
   text: string | null;
   found: { text: string; isFresh: boolean } | undefined;
 }
 
-/** What was computed, and what redis had for the key before. */
+/** The computed value, and the earlier value in redis. */
 interface Computed {
   token: string;
   before: string | null;
@@ -70,9 +71,9 @@ interface Computed {
 }
 
 /**
- * The value of `key`, or what `producer` returns, which is then saved. Everybody gets it as JSON gives it back.
- * @throws what the producer throws (nothing is saved); ActionheroError AH_CACHE_LOCKED when somebody else holds `key`
- *   with `cache.lock`, or computes for longer than `waitTimeMS`
+ * The value of `key`, or the result of `producer`, which is then saved. All callers get it as parsed from JSON.
+ * @throws the error of the producer (nothing is saved); ActionheroError AH_CACHE_LOCKED when another owner holds
+ * `key` with `cache.lock`, or computes for longer than `waitTimeMS`
  */
 export async function wrap<T>(
   key: string,
@@ -81,7 +82,7 @@ export async function wrap<T>(
 ): Promise<T> {
   const plan = planOf(key, options, producer);
   const text = await sharedLookUp(plan);
-  // each caller parses for itself: one that changes its value changes nobody else's
+  // each caller parses its own copy, so that modifying it does not affect others
   return decodeRecord(text)?.value as T;
 }
 
@@ -134,7 +135,7 @@ function sharedLookUp(plan: Plan): Promise<string> {
   return text;
 }
 
-/** Bounded, as the producer may wait for this very caller: one that asks for the key that it computes. */
+/** Bounded, because the producer may wait for this very caller, if it requests the key that it computes. */
 async function share({ text, computing }: LookUp, waitMs: number) {
   await Promise.race([computing, text]);
   const { locked } = CacheErrorMessages;
@@ -164,14 +165,14 @@ function longer(pause: number): number {
   return Math.min(pause * 2, LONGEST_PAUSE_MS);
 }
 
-/** Takes the lock; after an error, which may hide that it was taken, releases it at once. */
+/** Takes the lock; after an error, the lock may have been taken, so it is released at once. */
 async function takeComputingLock(plan: Plan, token: string): Promise<boolean> {
   const { redis, lockTimeMS } = plan;
   const lock = computingKey(plan.key);
   try {
     return await takeLock(redis, lock, token, lockTimeMS);
   } catch (error) {
-    releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
+    releaseLock(redis, lock, token).catch(() => undefined); // it expires
     throw error;
   }
 }
@@ -217,7 +218,7 @@ async function compute(plan: Plan, token: string): Promise<string> {
     return write.text;
   } finally {
     clearInterval(renewal);
-    const released = releaseLock(redis, lock, token).catch(() => undefined); // it frees itself
+    const released = releaseLock(redis, lock, token).catch(() => undefined); // it expires
     if (isAnswering) await released;
   }
 }

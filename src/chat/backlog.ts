@@ -1,5 +1,5 @@
 /**
- * Bounds the memory that a member can occupy by not reading: chat messages come from others, so nobody waits for it.
+ * Limits the memory of a slow consumer: its chat messages come from others, who do not wait for it.
  */
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -7,22 +7,22 @@ import { log } from "../log/log";
 import type { ChatConnection } from "./types";
 
 /**
- * What a server has in order to take part. Having the method says two things: that it can tell how much waits for a
- * client, and that its `sendMessage` leaves the message as it is, so that all members can be given the same object
- * (see `encodeOnce`). Members of other servers each get a copy, without a limit.
+ * Implemented by servers with a backlog limit. The method implies two things: the server reports how many bytes wait
+ * for a client, and its `sendMessage` does not modify the message, so that all members can share one object (see
+ * `encodeOnce`). Members of other servers each get a copy, without a limit.
  */
 export interface ChatTransport {
   /**
-   * The bytes that the server has accepted for the connection and not yet handed to the operating system; what it
-   * keeps back until the end of the tick counts. Called twice per delivery.
+   * The bytes that the server has accepted for the connection but not yet passed to the operating system, including
+   * bytes that it holds until the end of the tick. Called twice per delivery.
    */
   bufferedBytes(connection: any): number;
 }
 
-/** Chat's part of what waits for each connection, in bytes; absent means nothing. */
+/** Bytes of chat messages that wait for each connection; absent means 0. */
 const waiting = new WeakMap<ChatConnection, number>();
 
-/** The server of a connection, if it takes part. */
+/** The server of a connection, if it has a backlog limit. */
 export function transportOf(
   connection: ChatConnection,
 ): ChatTransport | undefined {
@@ -36,10 +36,10 @@ export function transportOf(
 }
 
 /**
- * Send to a member, unless too many chat messages wait for it already: then it is disconnected.
+ * Send to a member, or disconnect it if too many chat messages already wait for it.
  *
- * Answers and files wait in the same buffer and have their own, larger limit; only what chat has added since the
- * buffer was last empty counts here.
+ * Replies and files wait in the same buffer and have their own, larger limit; here, only bytes that chat has added
+ * since the buffer was last empty count.
  */
 export function sendWithinLimit(
   transport: ChatTransport,

@@ -1,4 +1,4 @@
-/** Says things in rooms, and delivers what was said anywhere in the cluster to the members here. */
+/** Publishes messages of rooms, and delivers messages from the whole cluster to local members. */
 import { api } from "../api";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
@@ -19,11 +19,11 @@ import type {
 } from "./types";
 
 /**
- * Say something to all members of a room, wherever they are.
+ * Send a message to all members of a room, on all nodes.
  * @param sender null, or an object without `rooms`, for the server itself
- * @param message anything that JSON can hold, also 0, false and an empty text; not null
- * @throws Error when room or message are missing, the sender is not in the room, or redis is away: then it may have
- *   reached a part of the members
+ * @param message any JSON value except null; 0, false and "" are allowed
+ * @throws Error when room or message are missing, the sender is not in the room, or redis is unavailable; in the
+ * last case the message may have reached some members
  */
 export async function broadcast(
   sender: ChatSender | null | undefined,
@@ -78,7 +78,7 @@ function envelopeOf(
   };
 }
 
-/** What the members get for an envelope; users replace it on `api.chatRoom`. */
+/** The payload that members get for an envelope; users replace it on `api.chatRoom`. */
 export function generateMessagePayload(
   envelope: ChatPubSubMessage,
 ): ChatPayload {
@@ -92,7 +92,7 @@ export function generateMessagePayload(
   };
 }
 
-/** Handles `chat` messages: hands the payload to every member here. */
+/** Handles `chat` messages: delivers the payload to every local member. */
 export function incomingMessage(envelope: ChatPubSubMessage): void {
   if (typeof envelope.connection?.room !== "string") {
     log("ignored a malformed chat message", "debug", { envelope });
@@ -106,14 +106,14 @@ export function incomingMessage(envelope: ChatPubSubMessage): void {
   const isPlain =
     deliverer === incomingMessagePerConnection && !hasMiddleware("say");
   shareEncoding(payload);
-  // a copy: who is disconnected for not reading leaves the set
+  // a copy: a slow consumer that is disconnected leaves the set
   for (const connection of [...members]) {
     if (isPlain) deliver(connection, payload);
     else Promise.resolve(deliverer(connection, payload)).catch(report);
   }
 }
 
-/** Hand a payload to one connection, if it is in the room and the `say` middleware lets it through. */
+/** Deliver a payload to one connection, if it is in the room and the `say` middleware does not drop it. */
 export async function incomingMessagePerConnection(
   connection: ChatConnection,
   payload: ChatPayload,
@@ -129,7 +129,7 @@ export async function incomingMessagePerConnection(
     )) as object | null | undefined;
     if (own === null || own === undefined) return;
     if (!isMember(connection, room)) return; // it may have left while the middleware ran
-    // the one that all members get, unless this one's differs: it is encoded once for all
+    // an unchanged payload is shared by all members, so it is encoded once
     send(connection, isSame(own, payload) ? payload : own);
   } catch (error) {
     log(String(error), "warning", {
@@ -154,7 +154,7 @@ function isMember(connection: ChatConnection, room: string): boolean {
 function send(connection: ChatConnection, payload: object): void {
   const transport = transportOf(connection);
   if (transport) sendWithinLimit(transport, connection, payload, sendMessage);
-  else sendMessage(connection, { ...payload }); // it may write into what it is given
+  else sendMessage(connection, { ...payload }); // this server may modify the message
 }
 
 function sendMessage(connection: ChatConnection, payload: object): void {
@@ -170,7 +170,7 @@ function report(error: unknown): void {
   log(`sending a chat message failed: ${String(error)}`, "warning");
 }
 
-/** Only values that cannot have been changed inside count as the same. */
+/** Only primitive values count as unchanged: an object may have been modified inside. */
 function isSame(own: object, shared: object): boolean {
   const entries = Object.entries(shared) as [string, unknown][];
   if (Object.keys(own).length !== entries.length) return false;

@@ -1,4 +1,4 @@
-/** The exported `chatRoom`: rooms that live in redis, so that all nodes share them. */
+/** The exported `chatRoom`: rooms in redis, shared by all nodes. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { wordedError } from "../config/errorMessage";
@@ -26,7 +26,7 @@ function client(): Redis {
 }
 
 /**
- * Add hooks into joining, leaving and talking, or replace those of the same name.
+ * Add hooks for joins, leaves and messages, or replace those of the same name.
  * @throws Error `middleware.name is required`
  */
 async function addMiddleware(middleware: Middleware): Promise<void> {
@@ -39,9 +39,9 @@ async function list(): Promise<string[]> {
 }
 
 /**
- * Make a room.
+ * Create a room.
  * @returns 1
- * @throws Error "room exists"; HttpError when there are `general.maxChatRooms` already
+ * @throws Error "room exists"; HttpError when `general.maxChatRooms` exist
  */
 async function add(room: string): Promise<number> {
   const name = await nameOf(room);
@@ -51,9 +51,9 @@ async function add(room: string): Promise<number> {
 }
 
 /**
- * Remove a room: its members are told, and leave.
- * @throws Error "room does not exist"; or what a `leave` middleware throws, and then the room stays, with those who
- * did not leave
+ * Remove a room: its members are notified, and leave.
+ * @throws Error "room does not exist"; or the error of a `leave` middleware; then the room remains, with the members
+ * that did not leave
  */
 async function destroy(room: string): Promise<void> {
   if (!(await store.hasRoom(room)))
@@ -62,16 +62,16 @@ async function destroy(room: string): Promise<void> {
   await api.chatRoom.broadcast(null, room, farewell);
   await emptyRoom(room);
   await store.removeRoom(room);
-  await emptyRoom(room); // who joined in the meantime
+  await emptyRoom(room); // members that joined in the meantime
   await store.eraseAllMembers(room);
 }
 
-/** Whether there is such a room. */
+/** Whether a room exists. */
 async function exists(room: string): Promise<boolean> {
   return store.hasRoom(room);
 }
 
-/** The part of a member's details that others may see; assign another function to show more. */
+/** The public part of a member's details; assign another function to show more. */
 async function sanitizeMemberDetails(memberData: {
   id: string;
   joinedAt: number;
@@ -80,7 +80,7 @@ async function sanitizeMemberDetails(memberData: {
   return { id: memberData.id, joinedAt: memberData.joinedAt };
 }
 
-/** What redis keeps of a member; assign another function to keep more. */
+/** The details of a member to store in redis; assign another function to store more. */
 async function generateMemberDetails(connection: {
   id: string;
   [key: string]: any;
@@ -89,7 +89,7 @@ async function generateMemberDetails(connection: {
 }
 
 /**
- * Who is in a room, on all nodes.
+ * The members of a room, of all nodes.
  * @throws Error "a room is required" or "room does not exist"
  */
 async function roomStatus(room: string): Promise<RoomStatus> {
@@ -107,7 +107,7 @@ async function roomStatus(room: string): Promise<RoomStatus> {
 }
 
 /**
- * Make a connection a member of a room, on whichever node the connection is.
+ * Make a connection a member of a room; the connection may be on any node.
  * @returns true
  * @throws Error "connection already in this room (…)", "room does not exist", what a `join` middleware throws, or
  * "RPC Timeout" when no node has the connection
@@ -127,8 +127,8 @@ async function addMember(connectionId: string, room: string): Promise<true> {
 }
 
 /**
- * End a membership, on whichever node the connection is.
- * @param toWaitRemote wait for another node to have done it
+ * End a membership; the connection may be on any node.
+ * @param toWaitRemote wait until another node has done it
  * @returns true
  * @throws Error "connection not in this room (…)", "room does not exist", what a `leave` middleware throws, or
  * "RPC Timeout" when no node has the connection

@@ -1,11 +1,11 @@
-/** Makes the members of a room leave it, wherever they are. */
+/** Makes all members of a room leave it, on all nodes. */
 import { api } from "../api";
 import type { ErrorCode } from "../errors";
 import { redis } from "../redis/redis";
 import { localConnection } from "./membership";
 import { eraseMembers, isThisServer, membersOf } from "./roomStore";
 
-/** That nobody answers for a member, or that it is none: it is only listed. */
+/** Errors that mean that a listed member does not exist: no node replies for it, or it is not a member. */
 const NOBODY_THERE: (ErrorCode | undefined)[] = ["AH_RPC_TIMEOUT", "AH_CHAT"];
 
 interface Failure {
@@ -14,8 +14,8 @@ interface Failure {
 }
 
 /**
- * Make all members leave; those that no node answers for are struck off.
- * @throws what a `leave` middleware threw, once the others have left
+ * Make all members leave; members for which no node replies are removed from the list.
+ * @throws the error of a `leave` middleware, after the others have left
  */
 export async function emptyRoom(room: string): Promise<void> {
   const members = await membersOf(room);
@@ -28,7 +28,7 @@ export async function emptyRoom(room: string): Promise<void> {
     else elsewhere.push(member);
   }
 
-  // the first one here goes by way of the channel, too: it then comes after what was said in the room before
+  // the first local member is also removed through the channel, so that it gets the earlier messages of the room
   const failures = [
     ...(await failuresOf([...here.slice(0, 1), ...elsewhere], (member) =>
       removeByCall(member, room),

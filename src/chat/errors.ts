@@ -1,8 +1,8 @@
-/** The texts that `config.errors` gives to what chat refuses. */
+/** The errors of chat, with texts from `config.errors`. */
 import { wordedError, type ErrorName } from "../config/errorMessage";
 import { ActionheroError, toError } from "../errors";
 
-/** The refusal with one of chat's texts; what users answer in place of a text is thrown as it is. */
+/** A refusal with one of chat's texts; other return values of the user's functions are thrown unchanged. */
 export async function chatError(
   name: ErrorName,
   ...args: unknown[]

@@ -42,14 +42,14 @@ export function createChatRoomApi(): ChatRoomApi {
   };
 }
 
-/** Take messages from now on, and make the rooms of `config.general.startingChatRooms`. */
+/** Start receiving messages, and create the rooms of `config.general.startingChatRooms`. */
 export async function openChat(): Promise<void> {
   api.redis.subscriptionHandlers.chat = (message: ChatPubSubMessage) =>
     api.chatRoom.incomingMessage(message);
   await openPresence();
 }
 
-/** End the memberships of connections that no server has ended. */
+/** End the remaining memberships, which no server has ended. */
 export async function closeChat(): Promise<void> {
   const { index } = api.chatRoom;
   forgetRoomChannels();
@@ -72,7 +72,7 @@ export async function closeChat(): Promise<void> {
 async function erase(left: ReadonlyMap<string, string[]>): Promise<void> {
   const { client } = api.redis.clients;
   try {
-    // many rooms take their time, a redis that does not answer does not
+    // many rooms may take long, but an unresponsive redis must not
     if (!(await takeLeave(client, () => client.ping()))) return;
     await forEachRoom([...left.keys()], (room) =>
       eraseMembers(room, left.get(room)!),

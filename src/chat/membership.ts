@@ -1,4 +1,4 @@
-/** Joining and leaving of the connections of this process. */
+/** Joins and leaves of the connections of this process. */
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
@@ -14,13 +14,13 @@ import {
 } from "./roomStore";
 import type { ChatConnection, MemberDetails } from "./types";
 
-/** Longest time that the leaving of a connection that has gone waits for redis, in ms. */
+/** How long the leave of a closed connection waits for redis, in ms. */
 const GONE_WAIT_MS = 1_000;
 
-/** Joins and leaves under way, by room: two at once of one connection must not both take effect. */
+/** Joins and leaves in progress, by room: two concurrent ones of one connection must not both take effect. */
 const moves = new WeakMap<ChatConnection, Map<string, Promise<true>>>();
 
-/** The connection, if this process holds it. */
+/** The connection, if it belongs to this process. */
 export function localConnection(id: string): ChatConnection | undefined {
   const { connections } = api as unknown as {
     connections?: { table: { find(id: string): ChatConnection | undefined } };
@@ -30,8 +30,8 @@ export function localConnection(id: string): ChatConnection | undefined {
 
 /**
  * Make a connection a member.
- * @param describe what redis is to hold of it
- * @throws Error when it is one already, the room does not exist, or a `join` middleware throws
+ * @param describe returns the details to store in redis
+ * @throws Error when it is already a member, the room does not exist, or a `join` middleware throws
  */
 export async function joinHere(
   connection: ChatConnection,
@@ -45,8 +45,8 @@ export async function joinHere(
 
 /**
  * End a membership.
- * @throws Error when there is none, the room does not exist, or a `leave` middleware throws; a connection that is
- * destroyed, or whose room is gone, has left all the same
+ * @throws Error when it is not a member, the room does not exist, or a `leave` middleware throws; a destroyed
+ * connection, or one whose room does not exist, has left anyway
  */
 export async function leaveHere(
   connection: ChatConnection,
@@ -104,8 +104,8 @@ async function leave(connection: ChatConnection, room: string): Promise<true> {
 }
 
 /**
- * Take a connection out of a room: first here, which cannot fail, then in redis. One that has gone is not kept for a
- * redis that does not answer, which is told again when it is back (`restoreMembers`).
+ * Remove a connection from a room: first locally, which cannot fail, then in redis. A closed connection does not
+ * wait for an unresponsive redis, which is updated when it is back (`restoreMembers`).
  */
 async function forget(connection: ChatConnection, room: string): Promise<void> {
   const at = connection.rooms.indexOf(room);
@@ -131,7 +131,7 @@ function reportLeftBehind(
   cause: unknown,
 ): void {
   const { client } = api.redis.clients;
-  // the members are compared when redis is back
+  // the members are reconciled when redis is back
   logFailure(
     client,
     cause,

@@ -1,4 +1,4 @@
-/** Runs the users' hooks into chat. */
+/** Runs the users' chat hooks. */
 import { api } from "../api";
 import type { ChatConnection, ChatDirection } from "./types";
 
@@ -13,8 +13,8 @@ export function hasMiddleware(direction: ChatDirection): boolean {
 
 /**
  * Run the hooks of one direction in the order of their priorities.
- * @param payload what is said; each hook gets what the one before it returned, starting with a copy
- * @returns the last payload; null when a hook returned nothing, which ends the chain
+ * @param payload the message; each hook gets the result of the previous one, starting with a copy
+ * @returns the last payload; null if a hook returned nothing, which ends the chain
  */
 export async function runMiddleware(
   connection: ChatConnection | object,

@@ -3,13 +3,13 @@
  *
  * All members that get the same message get the *same object* through `connection.sendMessage`. A transport that
  * encodes with `encodeOnce(message, "its name", encode)` encodes such an object for its first member and gets the
- * same bytes for all others; any other message is encoded each time, as it may have changed since.
+ * same bytes for all others; any other message is encoded each time, because it may have changed.
  */
 
-/** The encoded forms of each message that is on its way to several members, by transport. */
+/** The encoded forms of each message with several recipients, by transport. */
 const encodedForms = new WeakMap<object, Map<string, unknown>>();
 
-/** Say that this object will not change any more, and is about to be sent to many. */
+/** Mark an object as immutable from now on, and about to be sent to many. */
 export function shareEncoding<T extends object>(message: T): T {
   encodedForms.set(message, new Map());
   return message;
@@ -18,7 +18,7 @@ export function shareEncoding<T extends object>(message: T): T {
 /**
  * The encoded form of a message.
  * @param transport names the form, e.g. `"websocket"`; one name, one form
- * @param encode makes the form; the result must not be changed afterwards, as others will send it too
+ * @param encode creates the form; the result must not be modified afterwards, because others send it too
  */
 export function encodeOnce<T, M extends object>(
   message: M,

@@ -1,4 +1,5 @@
-/** Keeps what redis says of this node's members true: after a start, and when redis was away or has lost its data. */
+/** Reconciles the members in redis with the connections of this node: after a start, and after an outage or data
+ * loss of redis. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -19,10 +20,10 @@ import {
 } from "./roomStore";
 import type { ChatConnection } from "./types";
 
-/** Which run of redis each connection spoke to when the members were last compared. */
+/** The redis run id that each client saw at the last reconciliation. */
 const knownRuns = new WeakMap<Redis, string>();
 
-/** Compare now, and whenever redis is back. */
+/** Reconcile now, and whenever redis is back. */
 export async function openPresence(): Promise<void> {
   await api.chatRoom.restoreMembers();
   client().on("ready", onRedisReady);
@@ -46,11 +47,11 @@ function onRedisReady(): void {
 }
 
 /**
- * Write down the members here that redis does not know, strike off those it has of us that are not here (unless
- * another process has our id), and make the starting rooms.
+ * Add local members that redis does not list, remove members listed for this node that do not exist here (unless
+ * another process has the same id), and create the starting rooms.
  *
- * A room of ours that redis does not know is made again when redis is another run of the program, as it has then
- * lost data; otherwise somebody has destroyed the room while we could not hear of it, and its members here are out.
+ * A local room that redis does not know is created again if redis has restarted, because it has then lost data;
+ * otherwise the room was destroyed while this node was disconnected, and its members here leave.
  */
 export async function restoreMembers(): Promise<void> {
   const hasLostData = await isAnotherRun();
@@ -100,7 +101,7 @@ async function writeAgain(
   connection: ChatConnection,
 ): Promise<void> {
   const details = await chatRoom.generateMemberDetails(connection);
-  // it may have left while its details were made
+  // it may have left while its details were generated
   if (connection.rooms.includes(room))
     await writeMember(room, connection.id, details);
 }
@@ -115,7 +116,7 @@ async function leaveLostRoom(room: string): Promise<void> {
   }
 }
 
-/** True when in doubt. */
+/** Returns true when in doubt. */
 async function isAnotherRun(): Promise<boolean> {
   const redis = client();
   if (isCluster(redis)) return true;

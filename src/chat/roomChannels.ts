@@ -1,6 +1,6 @@
 /**
- * One redis channel per room (`config.redis.chatChannelPerRoom`): a node hears only of rooms that it has members in.
- * Every node of the cluster must have it on, and nodes of v29 cannot.
+ * One redis channel per room (`config.redis.chatChannelPerRoom`): a node receives only messages of rooms with local
+ * members. Every node of the cluster must enable it; nodes of v29 do not support it.
  */
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -9,7 +9,7 @@ import { publishText } from "../redis/publish";
 import { addChannel, removeChannel } from "../redis/pubsub";
 import type { ChatPubSubMessage } from "./types";
 
-/** The subscriptions of this process, some still under way, by room. */
+/** The subscriptions of this process by room, some still in progress. */
 const openings = new Map<string, Promise<void>>();
 
 function channelOf(room: string): string {
@@ -18,7 +18,7 @@ function channelOf(room: string): string {
 
 /**
  * Publish to the nodes with members in the envelope's room.
- * @returns how many there are
+ * @returns the number of these nodes
  */
 export async function publishToRoom(
   envelope: ChatPubSubMessage,
@@ -31,7 +31,7 @@ export async function publishToRoom(
   );
 }
 
-/** Listen to a room; awaited before a member hears that it is in, so that it misses nothing. */
+/** Subscribe to a room; awaited before a join is confirmed, so that the member misses no message. */
 export async function openRoomChannel(room: string): Promise<void> {
   if (!settings().redis.chatChannelPerRoom) return;
   let opening = openings.get(room);
@@ -43,7 +43,7 @@ export async function openRoomChannel(room: string): Promise<void> {
   await opening;
 }
 
-/** Listen no more, unless somebody is there still. */
+/** Unsubscribe, unless a member remains. */
 export async function closeRoomChannel(room: string): Promise<void> {
   if (!openings.has(room) || api.chatRoom.index.membersOf(room).size > 0)
     return;
@@ -51,7 +51,7 @@ export async function closeRoomChannel(room: string): Promise<void> {
   await removeChannel(channelOf(room));
 }
 
-/** Forget all subscriptions; redis has been told, or its connections are gone. */
+/** Forget all subscriptions, after they were ended or the connections to redis were lost. */
 export function forgetRoomChannels(): void {
   openings.clear();
 }

@@ -1,7 +1,8 @@
 /**
- * Which connections of this process are in which room, so that a message costs as much as it has recipients here.
+ * Index of the connections of this process by room, so that the cost of a message is proportional to its local
+ * recipients.
  *
- * It only yields candidates: `connection.rooms` is the public truth, and delivery checks it.
+ * The index only yields candidates: `connection.rooms` is authoritative, and delivery checks it.
  */
 import type { ChatConnection } from "./types";
 
@@ -10,7 +11,7 @@ const NOBODY: ReadonlySet<ChatConnection> = new Set();
 export class RoomIndex {
   private readonly members = new Map<string, Set<ChatConnection>>();
 
-  /** The rooms with at least one member here. */
+  /** The rooms with at least one local member. */
   get rooms(): string[] {
     return [...this.members.keys()];
   }
@@ -20,7 +21,7 @@ export class RoomIndex {
     return this.members.get(room) ?? NOBODY;
   }
 
-  /** @returns whether it is the first member here */
+  /** @returns whether it is the first local member */
   add(room: string, connection: ChatConnection): boolean {
     const members = this.members.get(room);
     if (members) {
@@ -31,7 +32,7 @@ export class RoomIndex {
     return true;
   }
 
-  /** @returns whether it was the last member here */
+  /** @returns whether it was the last local member */
   remove(room: string, connection: ChatConnection): boolean {
     const members = this.members.get(room);
     if (!members?.delete(connection) || members.size > 0) return false;

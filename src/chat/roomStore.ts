@@ -12,7 +12,7 @@ export const KEYS = {
   members: "actionhero:chatRoom:members:",
 };
 
-/** How many rooms are looked into at a time when all are. */
+/** Batch size of operations on all rooms. */
 const ROOMS_AT_A_TIME = 50;
 
 /** @throws Error when there is no connection to redis */
@@ -28,14 +28,14 @@ export function listRooms(): Promise<string[]> {
   return client().smembers(api.chatRoom.keys.rooms);
 }
 
-/** @returns 1, or 0 when it was there already */
+/** @returns 1, or 0 if the room already exists */
 export function createRoom(room: string): Promise<number> {
   return client().sadd(api.chatRoom.keys.rooms, room);
 }
 
 /**
- * The same for rooms that somebody asks for, and not those that have to be there.
- * @throws HttpError when there are `general.maxChatRooms`
+ * The same for rooms on request, as opposed to starting rooms.
+ * @throws HttpError when `general.maxChatRooms` exist
  */
 export async function createAnotherRoom(room: string): Promise<number> {
   const limit = settings().general.maxChatRooms;
@@ -44,7 +44,7 @@ export async function createAnotherRoom(room: string): Promise<number> {
   return createRoom(room);
 }
 
-/** How many rooms there are. */
+/** The number of rooms. */
 export function countRooms(): Promise<number> {
   return client().scard(api.chatRoom.keys.rooms);
 }
@@ -57,13 +57,13 @@ export async function hasRoom(room: string): Promise<boolean> {
   return found === 1 || found === "true";
 }
 
-/** Whether a member's `host` is this process; false while another one with this id may be alive. */
+/** Whether a member's `host` is this process; false while another process with this id may be alive. */
 export function isThisServer(host: unknown): boolean {
   const { cluster } = api as { cluster?: { sharesId(): boolean } };
   return String(host) === String(serverId) && cluster?.sharesId() !== true;
 }
 
-/** From here on nobody can join. */
+/** From here on, joins fail. */
 export async function removeRoom(room: string): Promise<void> {
   await client().srem(api.chatRoom.keys.rooms, room);
 }
@@ -82,18 +82,18 @@ export async function membersOf(
 }
 
 /**
- * Write a member down, if the room is still there.
+ * Store a member, if the room still exists.
  *
- * The room is looked for after the writing: either this sees that the room went, or who removes the room (and then
- * reads the members) sees this member.
- * @returns false when the room is gone
+ * The existence of the room is checked after the write: either this check sees that the room was removed, or the
+ * removal, which then reads the members, sees this member.
+ * @returns false if the room no longer exists
  */
 export async function writeMember(
   room: string,
   id: string,
   details: MemberDetails,
 ): Promise<boolean> {
-  // details that the project makes may leave out the host, which is how members of a lost server are found
+  // the project's details may omit the host, which is needed to find members of a lost server
   const kept = { ...details, host: details.host ?? String(serverId) };
   await client().hset(membersKey(room), id, JSON.stringify(kept));
   if (await hasRoom(room)) return true;
@@ -113,8 +113,8 @@ export async function eraseAllMembers(room: string): Promise<void> {
 }
 
 /**
- * Erase the members that `host` has written, in all rooms.
- * @returns how many there were
+ * Remove the members of `host` from all rooms.
+ * @returns the number removed
  */
 export async function eraseMembersOfHost(host: string): Promise<number> {
   let count = 0;
@@ -129,7 +129,7 @@ export async function eraseMembersOfHost(host: string): Promise<number> {
   return count;
 }
 
-/** Do something with all rooms, with some at a time. */
+/** Process all rooms in batches. */
 export async function forEachRoom(
   rooms: readonly string[],
   work: (room: string) => Promise<void>,
@@ -145,6 +145,6 @@ function parse(text: string): MemberDetails | undefined {
       ? (details as MemberDetails)
       : undefined;
   } catch {
-    return undefined; // written by something else
+    return undefined; // written by another program
   }
 }

@@ -1,4 +1,4 @@
-/** What chat needs to know of connections, what its users give it, and the shape of `api.chatRoom`. */
+/** The part of connections that chat uses, its middleware, and the type of `api.chatRoom`. */
 import type {
   Hook,
   MiddlewareRegistry,
@@ -9,7 +9,7 @@ import type { RoomIndex } from "./roomIndex";
 /** The part of a connection that chat uses. */
 export interface ChatConnection {
   id: string;
-  /** The server it came through, e.g. `"websocket"`. */
+  /** The type of its server, e.g. `"websocket"`. */
   type?: string;
   rooms: string[];
   canChat: boolean;
@@ -18,18 +18,19 @@ export interface ChatConnection {
   destroy?(): unknown;
 }
 
-/** Who says something: a connection, or the server itself (nothing of it set). */
+/** The sender: a connection, or the server itself (no property set). */
 export type ChatSender = Partial<Pick<ChatConnection, "id" | "rooms">>;
 
-/** Hooks into joining, leaving and talking; each may be async, and what `join` or `leave` throws prevents it. */
+/** Hooks for joins, leaves and messages; each may be async, and an error of `join` or `leave` prevents the change. */
 export interface ChatMiddleware extends NamedMiddleware {
   /** Before `connection` becomes a member. */
   join?: Hook<(connection: any, room: string) => unknown>;
-  /** Before `connection` is no longer a member; one that is disconnected goes, whatever this throws. */
+  /** Before `connection` leaves; a disconnected one leaves even if this throws. */
   leave?: Hook<(connection: any, room: string) => unknown>;
-  /** Once per recipient (`connection`): the payload it gets, or null for none. */
+  /** Once per recipient (`connection`): returns its payload, or null to drop it. */
   say?: Hook<(connection: any, room: string, payload: any) => unknown>;
-  /** Once per message, where its sender (`connection`) is: the payload to publish, or null for none. */
+  /** Once per message, on the node of its sender (`connection`): returns the payload to publish, or null to drop it.
+   * */
   onSayReceive?: Hook<(connection: any, room: string, payload: any) => unknown>;
 }
 
@@ -45,7 +46,7 @@ export interface ChatPubSubMessage {
   connection: { id: string; room: string };
 }
 
-/** What a member receives, unless `api.chatRoom.generateMessagePayload` is replaced. */
+/** The payload for members, unless `api.chatRoom.generateMessagePayload` is replaced. */
 export interface ChatPayload {
   message: any;
   room: string;
@@ -54,7 +55,7 @@ export interface ChatPayload {
   sentAt: number;
 }
 
-/** What redis holds of a member. */
+/** The details of a member in redis. */
 export interface MemberDetails {
   id: string;
   /** ms since the epoch. */
@@ -73,12 +74,12 @@ export interface RoomStatus {
 
 /** `api.chatRoom`: every function is looked up here when it is called, so users and their tests can replace each. */
 export interface ChatRoomApi extends MiddlewareRegistry<ChatMiddleware> {
-  /** Kept for projects that read it; messages travel on `config.general.channel`. */
+  /** Kept for projects that read it; messages are published on `config.general.channel`. */
   messageChannel: string;
   keys: {
     /** The set of all rooms. */
     rooms: string;
-    /** Before the room's name: the hash of its members. */
+    /** The key prefix of the hash of a room's members. */
     members: string;
   };
   /** The connections of this process by room. */
@@ -108,14 +109,14 @@ export interface ChatRoomApi extends MiddlewareRegistry<ChatMiddleware> {
     payload?: any,
   ) => Promise<any>;
   /**
-   * Remove the members that a server has left behind, from all rooms.
-   * @param host the id of a server that is no more
+   * Remove the members of a lost server from all rooms.
+   * @param host the id of the lost server
    * @returns how many there were
    */
   removeMembersOfHost: (host: string) => Promise<number>;
   /**
-   * Compare the members that redis lists for this server with those that are here, and correct the list: for when
-   * redis was away, or others took this server for dead.
+   * Reconcile the members that redis lists for this server with its connections, after an outage of redis, or after
+   * other servers considered this one dead.
    */
   restoreMembers: () => Promise<void>;
 }

@@ -6,7 +6,7 @@ import type { ClusterNode } from "./types";
 
 let membership: Membership | undefined;
 
-/** Make `api.cluster`; hooks can be added from here on. */
+/** Create `api.cluster`; hooks can be added from here on. */
 export function createCluster(): void {
   const own = new Membership();
   membership = own;

@@ -1,4 +1,4 @@
-/** This process as a node of the cluster: its heartbeat, and its watch over the others. */
+/** This process as a node of the cluster: its heartbeat, and its monitoring of the others. */
 import { randomUUID } from "node:crypto";
 import * as os from "node:os";
 import { api } from "../api";
@@ -28,12 +28,12 @@ export class Membership {
   private timer?: NodeJS.Timeout;
   private round?: Promise<void>;
   private left = true;
-  /** When the last round ended well, by the monotonic clock. */
+  /** When the last round succeeded, by the monotonic clock. */
   private lastRoundAt = 0;
   private isOut = false;
   private warnedOfDouble = false;
 
-  /** Enter the register, and stay there until `leave`. */
+  /** Register this node until `leave`. */
   async join(): Promise<void> {
     if (interval() <= 0) return;
     this.left = false;
@@ -44,13 +44,13 @@ export class Membership {
     this.schedule(interval());
   }
 
-  /** Leave the register; nobody will look after what this node leaves behind. */
+  /** Unregister; no other node will clean up after this one. */
   async leave(): Promise<void> {
     if (this.left) return;
     this.left = true;
     clearTimeout(this.timer);
     await takeLeave(api.redis.clients.client, async () => {
-      await this.round; // a heartbeat that is under way would enter it again
+      await this.round; // a heartbeat in progress would register it again
       await removeNode(String(id));
     });
   }
@@ -67,7 +67,7 @@ export class Membership {
     this.timer.unref();
   }
 
-  /** One heartbeat and one look at the others; never rejects. */
+  /** One heartbeat and one check of the others; never rejects. */
   private async runRound(): Promise<void> {
     try {
       const before = await writeHeartbeat(this.describe());
@@ -79,7 +79,7 @@ export class Membership {
       this.isOut = false;
       noteAnswer(api.redis.clients.client);
     } catch (error) {
-      // each of the rounds of an outage fails
+      // during an outage, every round fails
       if (isRedisAway(error))
         logFailure(api.redis.clients.client, error, "no heartbeat", "warning");
       else if (!this.isOut)
@@ -88,7 +88,7 @@ export class Membership {
     }
   }
 
-  /** After a pause of redis or of this process the others get the time for a heartbeat before they count as dead. */
+  /** After a pause of redis or of this process, the others get time for a heartbeat before they count as dead. */
   private wasSteady(): boolean {
     return performance.now() - this.lastRoundAt < 3 * interval();
   }
@@ -108,14 +108,14 @@ export class Membership {
       `node ${node.id} has sent no heartbeat for ${node.timeout} ms: it is lost`,
       "alert",
     );
-    // a node that is back meanwhile finds itself struck off, and enters again what is removed here
+    // a node that returns meanwhile finds itself unregistered, and restores the entries that are removed here
     const isDone = await runHooks(this.lostHooks, (hook) => hook(node));
     if (isDone) await removeNode(node.id);
     await releaseCleanUp(node.id);
   }
 
   private async comeBack(): Promise<void> {
-    // after an outage it is known why
+    // after an outage, the reason is known
     const severity = this.isOut ? "info" : "warning";
     log("the cluster had lost this node; it is back", severity);
     await runHooks(this.returnHooks, (hook) => hook());
@@ -169,7 +169,7 @@ function countConnections(): number {
   return connections?.table.count ?? 0;
 }
 
-/** @returns whether all went well; one that fails does not keep the others from running */
+/** @returns whether all hooks succeeded; a failing hook does not prevent the others from running */
 async function runHooks<Hook>(
   hooks: readonly Hook[],
   call: (hook: Hook) => unknown,

@@ -1,4 +1,5 @@
-/** Another process of the same id: a mistake of who runs them, or one that died before this one was started. */
+/** Detects another process with the same id: a configuration mistake, or a process that died before this one
+ * started. */
 import * as os from "node:os";
 import type { ClusterNode } from "./types";
 
@@ -7,13 +8,13 @@ export class Namesake {
   private seenAt?: number;
   private timeout = 0;
 
-  /** @param quietMs for how long it has been silent already */
+  /** @param quietMs time since its last heartbeat, in ms */
   saw(other: ClusterNode, quietMs = 0): void {
     this.seenAt = performance.now() - quietMs;
     this.timeout = other.timeout;
   }
 
-  /** Whether there is one that may be alive. */
+  /** Whether such a process may be alive. */
   get isThere(): boolean {
     return (
       this.seenAt !== undefined &&
@@ -21,7 +22,7 @@ export class Namesake {
     );
   }
 
-  /** Whether there was one that has not been seen for so long that it counts as dead. */
+  /** Whether such a process existed and has been silent for so long that it counts as dead. */
   get hasGone(): boolean {
     return this.seenAt !== undefined && !this.isThere;
   }
@@ -31,13 +32,13 @@ export class Namesake {
   }
 }
 
-/** Whether a process is known to have ended; false also when nobody can tell from here. */
+/** Whether a process is known to have ended; false if that cannot be determined from here. */
 export function hasEnded({ host, pid }: ClusterNode): boolean {
   if (host !== os.hostname() || !Number.isInteger(pid) || pid <= 0)
     return false;
   if (pid === process.pid) return true; // an earlier start of this very process
   try {
-    process.kill(pid, 0); // asks whether it is there, and sends nothing
+    process.kill(pid, 0); // checks whether it exists, and sends no signal
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ESRCH";

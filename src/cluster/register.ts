@@ -1,11 +1,11 @@
-/** The register of nodes in redis: who is there, and when each was last seen. */
+/** The register of nodes in redis, with the last heartbeat of each. */
 import type { Redis } from "ioredis";
 import { settings } from "../config/settings";
 import { commandClient } from "../redis/clients";
 import { beat, claim, read, release, remove } from "./steps";
 import type { ClusterNode, NodeRecord } from "./types";
 
-/** How long one node may take to clear up after another, before a third one may try, in ms. */
+/** How long one node may take to clean up after another before a third one may try, in ms. */
 const CLAIM_MS = 60_000;
 
 /** The braces put all keys of the register into one slot of a Redis Cluster. */
@@ -18,8 +18,8 @@ function client(): Redis {
 }
 
 /**
- * Say that this node lives.
- * @returns what the register held of it before
+ * Write a heartbeat of this node.
+ * @returns its previous entry in the register
  */
 export async function writeHeartbeat(
   record: NodeRecord,
@@ -29,7 +29,7 @@ export async function writeHeartbeat(
   return before === null ? undefined : parse(record.id, before);
 }
 
-/** All nodes of the register, and the time that their `seenAt` is to be compared with. */
+/** All nodes of the register, and the time to compare their `seenAt` with. */
 export async function readNodes(): Promise<{
   now: number;
   nodes: ClusterNode[];
@@ -43,12 +43,12 @@ export async function readNodes(): Promise<{
   return { now, nodes };
 }
 
-/** Strike a node off; one that lives after all finds itself missing at its next heartbeat. */
+/** Remove a node; a node that is alive after all notices at its next heartbeat. */
 export async function removeNode(id: string): Promise<void> {
   await remove(client(), keyOf("nodes"), id);
 }
 
-/** @returns whether it is up to `owner` to clear up after the node */
+/** @returns whether `owner` is the one to clean up after the node */
 export function claimCleanUp(nodeId: string, owner: string): Promise<boolean> {
   return claim(client(), keyOf(`lost:${nodeId}`), owner, CLAIM_MS);
 }
@@ -57,7 +57,7 @@ export async function releaseCleanUp(nodeId: string): Promise<void> {
   await release(client(), keyOf(`lost:${nodeId}`));
 }
 
-/** `<ms> <JSON>`; undefined for what something else has written. */
+/** `<ms> <JSON>`; undefined for an entry of another program. */
 function parse(id: string, text: string): ClusterNode | undefined {
   const space = text.indexOf(" ");
   const seenAt = Number(text.slice(0, space));

@@ -1,17 +1,17 @@
-/** The steps on the register of nodes. */
+/** The atomic operations on the register of nodes. */
 import type { Redis } from "ioredis";
 import { defineTimed } from "../redis/operationScript";
 import { runStep } from "../redis/step";
 
 // KEYS: register (hash: node id -> "<ms> <record>"). ARGV: node id, record. Returns the previous record, or false.
-// One step, so that the time is that of the writing and a removal by another node is never missed.
+// Atomic, so that the time is that of the write and a removal by another node is never missed.
 const BEAT = defineTimed(`
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', time) .. ' ' .. ARGV[2])
 return before`);
 
 // KEYS: register. Returns the time of redis in ms, then id and entry of each node in turn.
-// One step, so that ages are those of the moment of reading, whatever the clocks of the nodes say.
+// Atomic, so that ages refer to the moment of reading, regardless of the clocks of the nodes.
 const READ = defineTimed(`
 local found = redis.call('HGETALL', KEYS[1])
 table.insert(found, 1, string.format('%.0f', time))
@@ -20,7 +20,7 @@ return found`);
 // KEYS: register. ARGV: node id.
 const REMOVE = defineTimed(`return redis.call('HDEL', KEYS[1], ARGV[1])`);
 
-// KEYS: claim. ARGV: owner, ms. Returns whether it is the owner's.
+// KEYS: claim. ARGV: owner, ms. Returns whether the owner holds it.
 const CLAIM = defineTimed(`
 if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
 return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0`);
@@ -28,7 +28,7 @@ return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0`);
 // KEYS: claim.
 const RELEASE = defineTimed(`return redis.call('DEL', KEYS[1])`);
 
-/** Write a heartbeat; returns the entry that was there. */
+/** Write a heartbeat; returns the previous entry. */
 export function beat(
   client: Redis,
   register: string,
@@ -80,7 +80,7 @@ export async function remove(
   });
 }
 
-/** @returns whether `key` belongs to `owner`, for `ms` milliseconds unless it did before */
+/** @returns whether `owner` holds `key`, newly for `ms` milliseconds or already */
 export async function claim(
   client: Redis,
   key: string,

@@ -24,7 +24,7 @@ export let projectRoot = findProjectRoot();
 export let typescript = detectTypescript();
 /** This process' name in the cluster. */
 export let id = readId();
-/** The configuration; read it when it is used, since `rebuildConfig` replaces it. */
+/** The configuration; read it at each use, because `rebuildConfig` replaces it. */
 export let config: ActionheroConfigInterface = buildConfig();
 
 /** Read environment, arguments and config files again, and replace `config` and the facts beside it. */
@@ -55,7 +55,7 @@ function buildConfig(): ActionheroConfigInterface {
   const built = build();
   const configuredId = readId(built.general?.id);
   if (configuredId === id) return built;
-  id = configuredId; // the configuration names this process: what derives from the name is built with it
+  id = configuredId; // the configuration may set the id of this process; values derived from the id are then rebuilt
   return build();
 }
 
@@ -75,7 +75,7 @@ function applyOverrides(
   return adoptSocketConfig(overridden);
 }
 
-/** Before version 28 the settings of the TCP server were `config.servers.socket`; projects may still have them there. */
+/** Before version 28, the settings of the TCP server were in `config.servers.socket`; projects may still use that. */
 function adoptSocketConfig(
   built: ActionheroConfigInterface,
 ): ActionheroConfigInterface {

@@ -1,4 +1,5 @@
-/** Which files of the project and its plugins hold actions, tasks, initializers, servers and static files. */
+/** Finds the files of actions, tasks, initializers and servers, and the static folders, of the project and its
+ * plugins. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { defaultsRoot } from "../environment/paths";
@@ -54,7 +55,7 @@ export function projectFolders(kind: DiscoverableKind): string[] {
 }
 
 /**
- * The existing folders of one section over all plugins that have it switched on: `<plugin>/<section>` and, for code,
+ * The existing folders of one section, for all plugins that enable it: `<plugin>/<section>` and, for code,
  * `<plugin>/dist/<section>`.
  * @throws ActionheroError AH_BOOT `plugin path does not exist: ...`
  */

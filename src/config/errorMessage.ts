@@ -1,7 +1,7 @@
-/** The texts of errors: the project's functions in `config.errors`, and the framework's where it has none. */
+/** Error messages: the project's functions in `config.errors`, else the framework's own texts. */
 import { config } from "./config";
 
-/** A function of `config.errors`: what it answers is a text, an Error or any object, perhaps by a promise. */
+/** A function of `config.errors`; returns a string, an Error or any object, or a promise of one. */
 export type ErrorMessage = (...facts: any[]) => unknown;
 
 const unknownVerb = (_connection: unknown, verb: string) =>
@@ -53,7 +53,7 @@ const MESSAGES = {
   connectionRoomExists: () => "room exists",
   connectionRoomRequired: () => "a room is required",
 
-  /** The labels are swapped, and clients match on the text. */
+  /** The labels are swapped, but clients match on the text. */
   dataLengthTooLarge: (max: number, received: number) =>
     `data length is too big (${max} received/${received} max)`,
 } satisfies Record<string, ErrorMessage>;
@@ -65,7 +65,7 @@ export function errorMessage(name: ErrorName): ErrorMessage {
   return projectMessage(name) ?? MESSAGES[name];
 }
 
-/** The project's function for an error, or undefined when its `config.errors` has none. */
+/** The project's function for an error, or undefined if `config.errors` lacks it. */
 export function projectMessage(
   name: ErrorName | "redisAway",
 ): ErrorMessage | undefined {
@@ -76,7 +76,7 @@ export function projectMessage(
     : undefined;
 }
 
-/** What the function of an error answers; the framework's text where the project's answers nothing. */
+/** The result of the function for an error; the framework's text if the project's function returns nothing. */
 export async function wordedError(
   name: ErrorName,
   ...facts: unknown[]

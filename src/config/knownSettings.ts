@@ -1,11 +1,11 @@
-/** Compares a configuration with the settings that there are: names that nothing reads, and values of a wrong type. */
+/** Compares a configuration with the known settings, to find unknown names and values of a wrong type. */
 import { closest } from "../utils/closest";
 import { loadConfig } from "./load";
 import { locateConfigDirectories, type ConfigDirectories } from "./locate";
 import { pluginConfigFolders } from "./pluginConfig";
 import type { ActionheroConfigInterface, ProcessConfig } from "./types";
 
-/** What a value may be: a type, or one exact text, in quotes. */
+/** An allowed kind of value: a type, or one exact string, in quotes. */
 export type SettingKind =
   | "number"
   | "string"
@@ -15,20 +15,20 @@ export type SettingKind =
   | "function"
   | `"${string}"`;
 
-/** A setting that is not as it can be. */
+/** An invalid setting. */
 export interface SettingProblem {
   /** The dotted path. */
   setting: string;
-  /** For a sentence that begins with the setting. */
+  /** The problem, as the rest of a sentence that begins with the setting. */
   message: string;
 }
 
-/** The defaults of each environment, in which the known names are. */
+/** The defaults of each environment, which contain the known names. */
 export type KnownSettings = readonly ActionheroConfigInterface[];
 
 const ENVIRONMENTS = ["development", "test", "production"];
 
-/** Namespaces whose unknown names are mistakes; projects keep settings of their own in the others. */
+/** Namespaces whose unknown names are mistakes; projects may keep their own settings in the others. */
 const CLOSED = [
   "web",
   "health",
@@ -41,7 +41,7 @@ const CLOSED = [
   "logger",
 ];
 
-/** Parts with names that a project chooses. Settings whose default is an empty object are such parts, too. */
+/** Parts whose names a project chooses. Settings whose default is an empty object are also such parts. */
 const OPEN = [
   "general.paths",
   "general.startingChatRooms",
@@ -57,8 +57,8 @@ const OPEN = [
 ];
 
 /**
- * Settings whose default does not show all that they can be, or is null or undefined; an empty list is any value. Null
- * and undefined are always accepted.
+ * Settings whose default does not show all allowed kinds, or is null or undefined; an empty list allows any value.
+ * Null and undefined are always accepted.
  */
 export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "errors.exposeMessages": ['"all"', '"intended"'],
@@ -124,7 +124,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "websocket.bind": ['"http"', '"https"'],
 };
 
-/** What is wrong in the live configuration. */
+/** The invalid settings of the live configuration. */
 export function problemsOfSettings(
   config: ActionheroConfigInterface,
 ): SettingProblem[] {
@@ -150,7 +150,7 @@ export function knownSettings(
   );
 }
 
-/** What is wrong in a configuration, in the order of its settings. */
+/** The invalid settings of a configuration, in its order. */
 export function findSettingProblems(
   config: ActionheroConfigInterface,
   known: KnownSettings,
@@ -163,14 +163,14 @@ export function findSettingProblems(
         settings,
         known.map((defaults) => defaults[namespace]),
       );
-    // any other namespace is the project's own, unless it looks like one of these
+    // any other namespace belongs to the project, unless its name is similar to one of these
     const meant = closest(namespace, namespaces);
     const isMistake = meant !== undefined && meant.length > 3;
     return isMistake ? [unknownName(namespace, meant)] : [];
   });
 }
 
-/** @param defaults the values that this setting has by default, in each environment */
+/** @param defaults the default values of this setting in each environment */
 function problemsOf(
   setting: string,
   value: unknown,
@@ -197,7 +197,7 @@ function problemsOf(
   });
 }
 
-/** The names that a part of the configuration can have. */
+/** The known names in a part of the configuration. */
 function namesIn(setting: string, defaults: readonly unknown[]): Set<string> {
   const prefix = `${setting}.`;
   const special = Object.keys(SPECIAL)
@@ -232,7 +232,7 @@ function unknownName(setting: string, meant?: string): SettingProblem {
   return { setting, message: `is no setting${hint}` };
 }
 
-/** The value itself is not told, unless it is one of a few that can be: it may be a secret. */
+/** The message omits the value, which may be a secret, unless the setting has only a few allowed values. */
 function mismatch(value: unknown, kinds: readonly SettingKind[]): string {
   const isChoice = kinds.some((kind) => kind.startsWith('"'));
   const isShown = isChoice && String(value).length <= 40;

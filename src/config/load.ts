@@ -52,7 +52,7 @@ export function loadConfig(
     config = applyDirectory(config, listSourceFiles(directory));
   }
   if (directories.plugins) {
-    // the first match wins, and the project's routes are to win over those of its plugins
+    // the first match is used, and the project's routes must precede those of its plugins
     const tables = appendRoutes(config.routes, pluginRoutes);
     config.routes = uniqueRoutes(tables);
   }
@@ -61,7 +61,7 @@ export function loadConfig(
 
 /**
  * A file may read a namespace that a later file defines: one that fails is retried after the others, and the whole
- * directory is applied twice so that values derived from one another settle.
+ * directory is applied twice so that values derived from each other settle.
  */
 function applyDirectory(config: Config, files: string[]): Config {
   const { config: firstPass, order } = applyWithRetries(config, files);
@@ -83,7 +83,7 @@ function applyWithRetries(
     try {
       config = applyFile(config, file);
       order.push(file);
-      failures.clear(); // what failed for want of this file deserves another try
+      failures.clear(); // files that failed because this one was missing are tried again
     } catch (error) {
       failures.set(file, toError(error));
       waiting.push(file);
@@ -110,10 +110,10 @@ function loadError(failures: Map<string, Error>): Error {
   );
 }
 
-/** Node's error, and that of tsx. */
+/** The error codes of Node and of tsx. */
 const UNREADABLE = ["SyntaxError", "TransformError"];
 
-/** The others may have failed for want of the file that cannot even be read. */
+/** The others may have failed because of the file that cannot be read. */
 function likeliest(failures: Map<string, Error>): [Error, string] {
   const all = [...failures];
   const unreadable = all.find(([, { name }]) => UNREADABLE.includes(name));
@@ -137,7 +137,7 @@ function applyBlock(
   if (!block) return config;
   if (isNotRoutes(file)) return mergeInto(config, block);
 
-  // routes add up over files and directories, where everything else replaces
+  // routes of all files and directories are combined; all other settings are replaced
   const { routes, ...others } = hashMerge({}, block, config) as {
     routes?: RouteTables;
   };
@@ -146,7 +146,7 @@ function applyBlock(
   return merged;
 }
 
-/** A marker at the top of a block keeps the functions of that block as they are; it is no setting. */
+/** A marker at the top of a block keeps the functions of that block unchanged; it is not a setting. */
 function mergeInto(config: Config, block: object): Config {
   const { _toExpand: _, ...merged } = hashMerge(config, block, config);
   return merged as Config;

@@ -17,7 +17,7 @@ export interface ConfigDirectories {
 }
 
 /**
- * The framework's defaults, then what `--config` and ACTIONHERO_CONFIG name (lists separated by commas), else the
+ * The framework's defaults, then the directories of `--config` and ACTIONHERO_CONFIG (separated by commas), else the
  * project's `src/config` (when it runs from TypeScript) or `dist/config`.
  * @throws ActionheroError AH_CONFIG when the project has none, or when a named one does not exist
  */
@@ -39,7 +39,7 @@ export function locateConfigDirectories(
   }
   const project =
     isOwnProject && named.length === 0
-      ? [] // its conventional directory is the defaults' own
+      ? [] // its conventional directory is that of the defaults
       : (found ?? []).filter((dir) => realPath(dir) !== realPath(defaults));
   return { defaults, project, isOwnProject };
 }
@@ -47,7 +47,8 @@ export function locateConfigDirectories(
 /**
  * The directories that `--config` and ACTIONHERO_CONFIG name, relative to the project.
  *
- * The flag may belong to a host tool, as in `jest --config jest.config.js`: there only directories that exist count.
+ * The flag may belong to a host tool, as in `jest --config jest.config.js`: there, only existing directories are
+ * used.
  * @throws ActionheroError AH_CONFIG when a directory named by the variable, or on our own command line, does not exist
  */
 export function namedConfigDirectories(projectRoot: string): string[] {

@@ -1,10 +1,10 @@
-/** Packages that a project installs only for what it switches on. */
+/** Optional packages, which a project installs only for features that it enables. */
 import { ActionheroError } from "../errors";
 import { config } from "./config";
 
 /**
- * Load such a package: the project's, else what the framework finds by itself.
- * @param setting what needs it, for the error
+ * Load such a package: the project's copy, else the one that the framework resolves.
+ * @param setting the setting that requires it, for the error
  * @throws ActionheroError AH_CONFIG when it is not installed
  */
 export function requirePeer<T>(name: string, setting: string): T {

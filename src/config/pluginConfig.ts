@@ -1,13 +1,13 @@
-/** Finds the config folders of plugins that bring defaults and routes of their own. */
+/** Finds the config folders of plugins, which contain defaults and routes. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { PluginConfig, PluginConfigRecord } from "./types";
 
 /**
  * `<plugin>/config` and `<plugin>/dist/config` of each plugin that says `"actionhero": { "config": true }` in its
- * package.json, or whose record in `config.plugins` says `config: true`; `config: false` there wins.
+ * package.json, or whose record in `config.plugins` says `config: true`; `config: false` there takes precedence.
  *
- * Plugins made for v29 may have a folder of that name, which was never read: hence nothing happens unasked.
+ * Plugins made for v29 may have a folder of that name, which was never read, so plugins must opt in.
  */
 export function pluginConfigFolders(plugins: PluginConfig): string[] {
   return Object.values(plugins)

@@ -1,10 +1,10 @@
-/** Errors as `config.errors.serializers.servers` shows them to the clients of one server. */
+/** Serializes errors for the clients of one server, by `config.errors.serializers.servers`. */
 import { isThenable } from "../utils/promises";
 import { settings } from "./settings";
 
 /**
- * What is sent for an error: what the project's serializer for this server returns, else the error's message.
- * An Error itself is never sent, as JSON would show the fields that its library gave it, such as paths.
+ * The value to send for an error: the result of the project's serializer for this server, else the error's message.
+ * An Error itself is never sent, because JSON would reveal fields that its library added, such as paths.
  * @returns a promise only if the serializer does
  */
 export function serializeError(server: string, error: unknown): unknown {

@@ -1,7 +1,7 @@
-/** The token that the defaults of version 29 bring: everybody knows it. */
+/** The default token of version 29, which is public. */
 const DEFAULT_TOKEN = "change-me";
 
-/** Whether a `general.serverToken` keeps nobody out. */
+/** Whether a `general.serverToken` is missing or the public default. */
 export function isKnownServerToken(token: unknown): boolean {
   return !token || token === DEFAULT_TOKEN;
 }

@@ -32,33 +32,33 @@ export interface ProjectPaths {
   dist?: string;
 }
 
-/** `general.overload`: above any of these limits new work is refused. */
+/** `general.overload`: beyond any of these limits, new work is refused. */
 export interface OverloadLimits {
   /** How many actions of clients may run at a time. */
   maxInFlight?: number;
-  /** How late the event loop may be, in ms. */
+  /** How long the event loop may be delayed, in ms. */
   maxEventLoopDelay?: number;
-  /** How much of the heap may be in use, in bytes; up to 1: as a share of node's limit of the heap. */
+  /** How much of the heap may be in use, in bytes; up to 1: as a fraction of node's heap limit. */
   maxHeapUsed?: number;
 }
 
-/** What all rate limits have in common. */
+/** Settings that all rate limits share. */
 export interface BaseLimit {
   /** How many calls are allowed in `perMs`; the window slides. */
   requests: number;
-  /** ms. */
+  /** The length of the window, in ms. */
   perMs: number;
   /** How many proxies that write `X-Forwarded-For` are in front of the server (default 0). */
   proxies?: number;
-  /** While redis is away: `"open"` lets everybody in (the default), `"closed"` nobody (503). */
+  /** While redis is unavailable: `"open"` (default) allows all calls, `"closed"` refuses all (503). */
   onOutage?: "open" | "closed";
 }
 
 /** `general.rateLimit`: actions, verbs and requests for actions that do not exist count. */
 export interface RateLimit extends BaseLimit {
-  /** What tells clients apart: their address, or their fingerprint, which they can choose (default `"address"`). */
+  /** How clients are identified: by address, or by fingerprint, which they can choose (default `"address"`). */
   by?: "address" | "fingerprint";
-  /** Count requests for files, too (default false). */
+  /** Also count requests for files (default false). */
   files?: boolean;
 }
 
@@ -80,7 +80,7 @@ export interface CertificateSettings extends SecureContextOptions {
   caFile?: string;
 }
 
-/** `web.https`: a second listener, for HTTPS, beside that for HTTP. */
+/** `web.https`: a second listener for HTTPS, in addition to HTTP. */
 export interface HttpsOptions extends CertificateSettings {
   enabled?: boolean;
   port?: number | string;
@@ -95,7 +95,7 @@ export type SocketServerOptions = Partial<TlsOptions> &
     hosts?: { [hostName: string]: CertificateSettings };
   };
 
-/** What decides whether a proxy is trusted, by its address and how many hops it is away. */
+/** Decides whether a proxy is trusted, by its address and its distance in hops. */
 export type Trusts = (address: string, hop: number) => boolean;
 
 /**
@@ -103,7 +103,7 @@ export type Trusts = (address: string, hop: number) => boolean;
  * `"loopback"`, `"linklocal"`, `"uniquelocal"`; a list, or one text with commas), or a function (in a configuration
  * file as `{ _toExpand: false, trusts }`: other functions are called there). A text of digits is a number of hops, and
  * the empty text is `false`, as from an environment variable.
- * Undefined or null: version 29, which believes the first entry of `X-Forwarded-For`, and `X-Real-IP` before it.
+ * Undefined or null: as in version 29, `X-Real-IP` or else the first entry of `X-Forwarded-For` is trusted.
  */
 export type TrustProxy =
   | false
@@ -115,7 +115,7 @@ export type TrustProxy =
   | null
   | undefined;
 
-/** Which web sites are meant. */
+/** Matches the origins of web sites. */
 export type AllowedOrigins =
   | string
   | RegExp
@@ -126,19 +126,19 @@ export type AllowedOrigins =
 export interface CorsOptions {
   /** `"*"`, origins (also with a star for a part: `https://*.site.com`), patterns of whole origins, or a function. */
   origins: AllowedOrigins;
-  /** Let them send cookies along (default false). */
+  /** Allow requests with cookies (default false). */
   credentials?: boolean;
   /** Default: GET, HEAD, POST, PUT, PATCH, DELETE. */
   methods?: readonly string[];
   /** Request headers that other origins may send; default: the ones a preflight asks for. */
   headers?: readonly string[];
-  /** Headers of responses that their scripts may read (default: none beyond the usual ones). */
+  /** Response headers that their scripts may read, beyond the safelisted ones (default: none). */
   exposed?: readonly string[];
-  /** Seconds for which browsers keep the answer to a preflight request (default 600). */
+  /** Seconds for which browsers cache the response to a preflight request (default 600). */
   maxAge?: number;
 }
 
-/** What `web.errorStatus` can name a status for: functions of `config.errors`, and redis that cannot be reached. */
+/** The keys of `web.errorStatus`: functions of `config.errors`, and `redisAway` for unreachable redis. */
 export type ErrorReason =
   | "genericError"
   | "invalidParams"
@@ -149,7 +149,7 @@ export type ErrorReason =
   | "unknownAction"
   | "unsupportedServerType";
 
-/** `web.openapi`: what a project adds to the document. */
+/** `web.openapi`: additions of a project to the document. */
 export interface OpenApiOptions {
   info?: Record<string, unknown>;
   securitySchemes?: Record<string, unknown>;
@@ -161,11 +161,11 @@ export interface FingerprintOptions {
   cookieKey?: string;
   toSetCookie?: boolean;
   onlyStaticElements?: boolean;
-  /** Which responses carry the cookie: all of the web server's, or those of actions and of websocket upgrades. */
+  /** Which responses set the cookie: all of the web server, or only those of actions and of websocket upgrades. */
   on?: "all" | "actions";
-  /** Take only ids that a node with the same `general.serverToken` has made. */
+  /** Accept only ids that a node with the same `general.serverToken` created. */
   signed?: boolean;
-  /** Cookie attributes; `expires` in ms from now, `Secure: "auto"` for clients that come by TLS. */
+  /** Cookie attributes; `expires` in ms from now, `Secure: "auto"` for clients that use TLS. */
   settings?: ParsedUrlQueryInput | string;
 }
 
@@ -175,26 +175,26 @@ export interface CookieAttributes {
   path?: string;
   /** Hosts that the cookie is sent to; default: only the host that set it. */
   domain?: string;
-  /** Seconds until it expires; 0 removes it. Without it and `expires` it lasts as long as the browser runs. */
+  /** Seconds until it expires; 0 removes it. Without `maxAge` and `expires`, it lasts until the browser closes. */
   maxAge?: number;
   expires?: Date;
   /** Scripts of pages cannot read it (default true). */
   httpOnly?: boolean;
-  /** Sent over TLS only; `"auto"`, the default, when the client came by TLS. */
+  /** Sent over TLS only; `"auto"`, the default, sets it for clients that use TLS. */
   secure?: boolean | "auto";
-  /** Whether requests from pages of other sites carry it (default `"lax"`: only links do). */
+  /** Whether requests from pages of other sites include it (default `"lax"`: only links do). */
   sameSite?: "strict" | "lax" | "none";
-  /** A jar of its own for each top-level site (CHIPS). */
+  /** A separate cookie jar for each top-level site (CHIPS). */
   partitioned?: boolean;
 }
 
 /** `web.formOptions` */
 export interface FormOptions {
-  /** Keep every value of a repeated field, and not only the last. */
+  /** Keep every value of a repeated field, not only the last. */
   multiples?: boolean;
   uploadDir?: string;
   keepExtensions?: boolean;
-  /** Bytes of all fields, or of a JSON body, together. */
+  /** Bytes of all fields together, or of a JSON body. */
   maxFieldsSize?: number;
   /** Bytes of one uploaded file. */
   maxFileSize?: number;
@@ -206,13 +206,13 @@ export interface FormOptions {
   hashAlgorithm?: string | false;
 }
 
-/** An upgrade request, with what Primus adds to it. */
+/** An upgrade request, with the properties that Primus adds. */
 export interface AuthorizationRequest extends IncomingMessage {
   query?: Record<string, string>;
   forwarded?: { ip: string; port: number | string };
 }
 
-/** An error may say the HTTP status (`statusCode`, 401) and the challenge (`authenticate`) of the refusal. */
+/** An error may set the HTTP status (`statusCode`, default 401) and the challenge (`authenticate`) of the refusal. */
 export type Authorization = (
   req: AuthorizationRequest,
   done: (
@@ -223,7 +223,7 @@ export type Authorization = (
   ) => void,
 ) => unknown;
 
-/** `websocket.server`: the options of Primus that have a meaning here. */
+/** `websocket.server`: the supported options of Primus. */
 export interface PrimusOptions {
   pathname?: string;
   pingInterval?: number | false;
@@ -233,7 +233,7 @@ export interface PrimusOptions {
   credentials?: boolean;
   maxAge?: string | number;
   exposed?: boolean | string | string[];
-  /** As an object, `perMessageDeflate` of ws, whose types no project is asked to install. */
+  /** An object is passed to ws as `perMessageDeflate`; projects need not install its types. */
   compression?: boolean | object;
   authorization?: Authorization | null;
   idGenerator?: (() => string) | null;
@@ -257,11 +257,11 @@ export interface RedisEntry {
   buildNew?: boolean;
 }
 
-/** `tasks.queues`: a list, or a function that finds it. */
+/** `tasks.queues`: a list, or a function that returns it. */
 export type QueueNames =
   string[] | (() => string[] | undefined | Promise<string[] | undefined>);
 
-/** `errors.serializers.servers`: what clients of each kind of server are sent for an error. */
+/** `errors.serializers.servers`: converts errors for the clients of each server type. */
 export type ServerSerializers = Partial<
   Record<string, (error: unknown) => unknown>
 >;

@@ -1,9 +1,10 @@
 /**
  * The settings that the framework reads: `settings().web.maxParams`.
  *
- * Each row reads the live `config` and names what undefined and null mean, whether a project's file set null, a test
- * replaced a namespace, or a plugin deleted a key. Rows are getters of a class of its own, so that V8 inlines them: a
- * read costs as much as `config.web.maxParams`. `test/config/settings.test.ts` compares the rows with `config/*.ts`.
+ * Each row reads the live `config` and states what undefined and null mean, because a project's file may set null, a
+ * test may replace a namespace, and a plugin may delete a key. The rows of a namespace are getters of a class, so
+ * that V8 inlines them: a read costs as much as `config.web.maxParams`. `test/config/settings.test.ts` compares the
+ * rows with `config/*.ts`.
  */
 import { getHeapStatistics } from "node:v8";
 import { config } from "./config";
@@ -35,7 +36,7 @@ import type { PluginConfig } from "./types";
 
 type Rows = Record<string, (() => unknown) | object>;
 
-/** Values as the rows return them; nested views stay as they are. */
+/** The types of the values that the rows return; nested views are kept. */
 export type View<R> = {
   readonly [Key in keyof R]: R[Key] extends () => infer Value ? Value : R[Key];
 };
@@ -45,7 +46,7 @@ export type WebSettings = Settings["web"];
 export type SocketSettings = Settings["socket"];
 export type WebsocketSettings = Settings["websocket"];
 
-/** The settings of the live configuration. Read them when they are used: `rebuildConfig` and tests change them. */
+/** The settings of the live configuration. Read them at each use: `rebuildConfig` and tests change them. */
 export function settings(): Settings {
   return all;
 }
@@ -63,14 +64,14 @@ function view<R extends Rows>(rows: R): View<R> {
   return new Rows() as View<R>;
 }
 
-/** Bytes of bodies take several times their size while they are parsed, and the project needs memory, too. */
+/** Parsing takes several times the size of a body, and the project itself needs memory. */
 const HEAP_SHARE = Math.floor(getHeapStatistics().heap_size_limit / 8);
 
 const NO_LIST: readonly never[] = Object.freeze([]);
 const MISSING: readonly unknown[] = Object.freeze([null, "", undefined]);
 const EMPTY: Readonly<Record<string, never>> = Object.freeze({});
 
-/** Version 29: any value but false switches TLS on. */
+/** As in version 29, any value but false enables TLS. */
 const isSecure = (value: unknown) =>
   value !== false && value !== undefined && value !== null;
 
@@ -86,7 +87,7 @@ const general = view({
   lockDuration: () => config.general?.lockDuration ?? 10_000,
   simultaneousActions: () => config.general?.simultaneousActions ?? 5,
   maxConnectionsPerAddress: () => config.general?.maxConnectionsPerAddress ?? 0,
-  /** Undefined is a share of the heap; null and 0 are no limit. */
+  /** Undefined: a fraction of the heap limit; null and 0: no limit. */
   maxHeldBytes: (): number => {
     const bytes = config.general?.maxHeldBytes;
     return (bytes === undefined ? HEAP_SHARE : bytes) || Infinity;
@@ -154,7 +155,7 @@ const web = view({
     (config.web?.serverOptions ?? EMPTY) as Record<string, unknown>,
   allowedRequestHosts: (): readonly string[] =>
     config.web?.allowedRequestHosts ?? NO_LIST,
-  /** Undefined and null: as in version 29, headers of any client are believed. */
+  /** Undefined and null: as in version 29, headers of any client are trusted. */
   trustProxy: () => config.web?.trustProxy as TrustProxy,
   port: (): number | string | undefined => config.web?.port,
   healthPort: () => config.web?.healthPort ?? undefined,
@@ -164,19 +165,19 @@ const web = view({
     enabled: () => config.web?.https?.enabled === true,
     port: () => config.web?.https?.port ?? 4443,
     bindIP: () => config.web?.https?.bindIP ?? config.web?.bindIP,
-    /** The certificate, over `serverOptions`. */
+    /** The certificate takes precedence over `serverOptions`. */
     options: () => httpsOptions(config.web?.https),
   }),
   httpHeaders: () => config.web?.httpHeaders as HttpHeaders | undefined,
-  /** Undefined and null: `httpHeaders` decides. */
+  /** Undefined and null: `httpHeaders` applies. */
   cors: () => (config.web?.cors ?? undefined) as CorsOptions | undefined,
   csrf: () => config.web?.csrf === true,
   /** Undefined and null: no prefix. */
   urlPathForActions: () => config.web?.urlPathForActions,
   urlPathForFiles: () => config.web?.urlPathForFiles,
-  /** Undefined and null: "file", but a missing `urlPathForFiles` is no mistake then. */
+  /** Undefined and null: "file", but then `urlPathForFiles` may be missing. */
   rootEndpointType: () => config.web?.rootEndpointType,
-  /** No list: none. */
+  /** Not a list: no methods. */
   automaticRoutes: (): readonly string[] =>
     Array.isArray(config.web?.automaticRoutes)
       ? config.web.automaticRoutes
@@ -190,7 +191,7 @@ const web = view({
   errorPages: () => config.web?.errorPages === true,
   errorStatus: () =>
     (config.web?.errorStatus ?? EMPTY) as Partial<Record<ErrorReason, number>>,
-  /** False, undefined and null: no document; true: one to which the project adds nothing. */
+  /** False, undefined and null: no document; true: a document without additions. */
   openapi: () => openApiOptions(config.web?.openapi),
   listErrors: () => config.web?.listErrors === true,
   defaultErrorStatusCode: () => config.web?.defaultErrorStatusCode ?? 500,
@@ -213,7 +214,7 @@ const web = view({
   }),
   formOptions: view({
     multiples: () => form()?.multiples === true,
-    /** Undefined: the folder of the system. */
+    /** Undefined: the temporary folder of the system. */
     uploadDir: () => form()?.uploadDir,
     keepExtensions: () => form()?.keepExtensions === true,
     maxFieldsSize: () => form()?.maxFieldsSize ?? 20 * 1024 * 1024,
@@ -275,7 +276,7 @@ function openApiOptions(openapi: unknown): OpenApiOptions | undefined {
 }
 
 const socket = view({
-  /** Undefined and null: on in development, as long as the port is free. */
+  /** Undefined and null: enabled in development, if the port is free. */
   enabled: () =>
     typeof config.socket?.enabled === "boolean"
       ? config.socket.enabled
@@ -336,7 +337,7 @@ const websocket = view({
     idGenerator: () => primus()?.idGenerator ?? undefined,
   }),
   client: () => (config.websocket?.client ?? EMPTY) as WebsocketClientOptions,
-  /** The cookie that the browser client reads: the web server's, unless the client's options name another. */
+  /** The cookie that the browser client reads: that of the web server, unless the client's options name another. */
   cookieKey: () =>
     (config.websocket?.client as WebsocketClientOptions | undefined)
       ?.cookieKey || web.fingerprintOptions.cookieKey,
@@ -358,7 +359,7 @@ const redis = view({
 const tasks = view({
   scheduler: () => config.tasks?.scheduler === true,
   queues: () => (config.tasks?.queues ?? ["*"]) as QueueNames,
-  /** Undefined and null: none run. */
+  /** Undefined and null: no workers. */
   minTaskProcessors: () => config.tasks?.minTaskProcessors ?? 0,
   maxTaskProcessors: () => config.tasks?.maxTaskProcessors ?? 0,
   checkTimeout: () => config.tasks?.checkTimeout ?? 500,
@@ -370,7 +371,7 @@ const tasks = view({
   unknownJobTimeout: () => config.tasks?.unknownJobTimeout ?? 600_000,
   builtin: (): readonly string[] => config.tasks?.builtin ?? NO_LIST,
   retryStuckJobs: () => config.tasks?.retryStuckJobs === true,
-  /** A missing level: no line is written. */
+  /** A missing level: no line is logged. */
   workerLogging: () => (config.tasks?.workerLogging ?? EMPTY) as Levels,
   schedulerLogging: () => (config.tasks?.schedulerLogging ?? EMPTY) as Levels,
   resque_overrides: () => config.tasks?.resque_overrides ?? EMPTY,
@@ -398,14 +399,14 @@ const logger = view({
   format: () => config.logger?.format ?? "text",
   redact: () => config.logger?.redact ?? NO_LIST,
   loggers: (): readonly unknown[] => config.logger?.loggers ?? NO_LIST,
-  /** Undefined and null: strings are not cut. */
+  /** Undefined and null: strings are not truncated. */
   maxLogStringLength: () => config.logger?.maxLogStringLength ?? Infinity,
   maxLogArrayLength: () => config.logger?.maxLogArrayLength ?? 10,
 });
 
 const metrics = view({
   enabled: () => config.metrics?.enabled === true,
-  /** Undefined and null: none of their own. */
+  /** Undefined and null: no separate port. */
   port: () => config.metrics?.port ?? undefined,
   bindIP: () => config.metrics?.bindIP ?? "127.0.0.1",
   path: () => config.metrics?.path ?? "/metrics",

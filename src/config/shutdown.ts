@@ -1,11 +1,11 @@
-/** The one deadline of a stop: what the servers and the workers wait for together. */
+/** The common deadline of servers and workers during a stop. */
 import { api } from "../api";
 import { settings } from "./settings";
 
-/** Each part has at least this long, also when an earlier one used up the time, in ms. */
+/** The minimum for each part, in ms, even if an earlier part used up the time. */
 const LEAST_MS = 1_000;
 
-/** How much of `general.shutdownTimeout` is left, in ms, in the present stop; all of it while none goes on. */
+/** The remaining part of `general.shutdownTimeout`, in ms, in the current stop; all of it outside of a stop. */
 export function shutdownTimeLeft(): number {
   const whole = settings().general.shutdownTimeout;
   const { process } = api as { process?: { stoppingSince?: number } };

@@ -1,6 +1,6 @@
 /** The public types of configuration. */
 
-/** What `config.process` tells about this process. */
+/** The facts about this process in `config.process`. */
 export type ProcessConfig = {
   env: string;
   id: string;
@@ -10,7 +10,7 @@ export type ProcessConfig = {
 };
 
 /**
- * The live configuration, one object per namespace. Every config file adds its own:
+ * The live configuration, one object per namespace. Each config file declares its namespace:
  * `declare module "actionhero" { interface ActionheroConfigInterface { [namespace]: ReturnType<...> } }`.
  */
 export interface ActionheroConfigInterface {
@@ -18,7 +18,7 @@ export interface ActionheroConfigInterface {
   process: ProcessConfig;
 }
 
-/** One entry of `config.plugins`; every section is on unless it is `false`. */
+/** One entry of `config.plugins`; every section is enabled unless it is `false`. */
 export interface PluginConfigRecord {
   path: string;
   actions?: boolean;
@@ -27,19 +27,19 @@ export interface PluginConfigRecord {
   servers?: boolean;
   public?: boolean;
   cli?: boolean;
-  /** Read the plugin's own config folder; off unless the plugin's package.json asks for it. */
+  /** Read the plugin's own config folder; disabled unless the plugin's package.json enables it. */
   config?: boolean;
 }
 
 export type PluginConfig = { [name: string]: PluginConfigRecord };
 
-/** The sections of a plugin that `config.plugins` can switch off. */
+/** The sections of a plugin that `config.plugins` can disable. */
 export type PluginSection = Exclude<
   keyof PluginConfigRecord,
   "path" | "config"
 >;
 
-/** A block of a config file: what one environment says for each namespace. */
+/** A block of a config file: the values of each namespace in one environment. */
 export type ConfigBlock = {
   [namespace: string]: (
     config: ActionheroConfigInterface,

@@ -1,43 +1,43 @@
 /**
- * What calls of a connection's methods mean for the requests that are open on it: a rejection that nobody waits for
- * fails its request instead of ending the process, and a message that was sent answers its request.
+ * Links calls of a connection's methods to its pending requests: an unhandled rejection fails its request instead of
+ * stopping the process, and a sent message completes its request.
  */
 import { toError } from "../errors";
 import { isThenable } from "../utils/promises";
 import { reportError } from "../log/exceptions";
 import type { Connection } from "./connection";
 
-/** A call that was rejected. */
+/** A rejected call. */
 export interface FailedCall {
   /** The name of the method. */
   method: string;
-  /** The request that was being worked on when the method was called. */
+  /** The current request when the method was called. */
   messageId: string | number;
   error: unknown;
 }
 
-/** Called for a rejection that nobody waits for when no action is pending that could fail with it. */
+/** Called for an unhandled rejection when no pending action could fail with it. */
 type LateHandler = (connection: Connection, call: FailedCall) => void;
 
 interface Failure extends FailedCall {
   promise: CallPromise;
 }
 
-/** What is known of the pending actions of one connection. */
+/** The state of the pending actions of one connection. */
 interface OpenCalls {
   failures: Failure[];
-  /** The ids of requests that a message was sent for. */
+  /** The ids of requests for which a message was sent. */
   answered: Set<unknown>;
 }
 
-/** The methods that answer a request; one that failed has not. */
+/** The methods that send a response, unless they fail. */
 const SENDING = ["sendMessage", "sendFile"];
 
 const open = new WeakMap<Connection, OpenCalls>();
-/** How many there are in `open`, so that most actions end without a look at it. */
+/** The size of `open`, so that most actions can end without a look-up. */
 let openCount = 0;
 
-/** Knows whether somebody waits for it. Our own handlers are attached past its `then`. */
+/** A promise that records whether a handler is attached. Our own handlers bypass its `then`. */
 class CallPromise extends Promise<unknown> {
   isAwaited = false;
 
@@ -55,8 +55,8 @@ class CallPromise extends Promise<unknown> {
 }
 
 /**
- * Call a method of a connection. Its promise never becomes an unhandled rejection: if nobody waits for it, the action
- * that is pending on the connection fails with the error, or else `onLate` is called and the error is reported.
+ * Call a method of a connection. Its promise never becomes an unhandled rejection: without a handler, the pending
+ * action of the connection fails with the error, or else `onLate` is called and the error is reported.
  */
 export function call(
   connection: Connection,
@@ -69,7 +69,7 @@ export function call(
   try {
     result = act();
   } catch (error) {
-    // noted before the caller goes on: a synchronous action ends before any callback of a promise
+    // recorded before the caller continues: a synchronous action ends before any callback of a promise
     const promise = new CallPromise((_resolve, reject) => reject(error));
     void Promise.prototype.then.call(promise, undefined, ignore);
     note(connection, { method, messageId, error, promise }, onLate);
@@ -78,14 +78,14 @@ export function call(
   if (!isThenable(result)) return Promise.resolve(result);
   const promise = CallPromise.resolve(result) as CallPromise;
   void Promise.prototype.then.call(promise, undefined, ignore);
-  // of the method's own promise, which is a few steps ahead: the action may end meanwhile
+  // on the method's own promise, which settles a few microtasks earlier: the action may end meanwhile
   result.then(undefined, (error: unknown) =>
     note(connection, { method, messageId, error, promise }, onLate),
   );
   return promise;
 }
 
-/** A message was sent to a client: if it is a response, the request has its answer. */
+/** A message was sent to a client: if it is a response, it completes its request. */
 export function noteMessage(connection: Connection, message: unknown): void {
   if (connection.pendingActions === 0) return;
   const { context, messageId } = (message ?? {}) as {
@@ -96,14 +96,14 @@ export function noteMessage(connection: Connection, message: unknown): void {
   callsOf(connection).answered.add(messageId ?? connection.messageId);
 }
 
-/** Whether a message answered this request of an action that is still pending. */
+/** Whether a message was sent for this request while its action is still pending. */
 export function wasAnswered(connection: Connection, messageId: unknown) {
   return open.get(connection)?.answered.has(messageId) === true;
 }
 
 /**
- * An action of the connection is about to end: take the error of a call that it did not wait for, if there is one.
- * @param hasFailed it fails with another error: then this one is only reported
+ * An action of the connection is about to end: returns the error of a call that it did not await, if any.
+ * @param hasFailed the action fails with another error; then this one is only reported
  */
 export function takeFailedCall(
   connection: Connection,
@@ -111,7 +111,7 @@ export function takeFailedCall(
 ): FailedCall | undefined {
   if (openCount === 0) return undefined;
   const calls = open.get(connection);
-  // of several actions at a time it cannot be told which one made the call
+  // with several concurrent actions, the one that made the call is unknown
   if (!calls || connection.pendingActions > 1) return undefined;
   const unnoticed = calls.failures.splice(0).filter(isUnnoticed);
   const taken = hasFailed ? undefined : unnoticed.shift();
@@ -150,7 +150,7 @@ function note(
     if (SENDING.includes(failure.method)) answered.clear();
     return;
   }
-  // the caller may be about to wait for it
+  // the caller may be about to attach a handler
   setImmediate(() => {
     if (!isUnnoticed(failure)) return;
     report(failure);
@@ -167,5 +167,5 @@ function report({ method, error }: FailedCall): void {
 }
 
 function ignore(): void {
-  // whoever waits gets the rejection; otherwise it was noted
+  // a handler gets the rejection; otherwise it was recorded
 }

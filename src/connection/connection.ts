@@ -1,4 +1,4 @@
-/** One client, over whatever transport it came. */
+/** One client, on any transport. */
 import { randomBytes, randomUUID } from "node:crypto";
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -19,7 +19,7 @@ import type { ConnectionMiddleware } from "./registry";
 import type { VerbWord } from "./roomVerbs";
 import { runVerb } from "./verbs";
 
-/** What a connection is made from. */
+/** The data from which a connection is created. */
 export interface ConnectionData {
   /** Default: a new UUID. */
   id?: string;
@@ -28,7 +28,7 @@ export interface ConnectionData {
   messageId?: string | number;
   /** The transport: the type of the server. */
   type: string;
-  /** What the transport itself works with. */
+  /** The transport's own objects. */
   rawConnection: any;
   remotePort: number | string;
   remoteIP: string;
@@ -40,11 +40,11 @@ const DONE = Promise.resolve();
 
 interface Ending {
   done: Promise<void>;
-  /** Wait for its middleware no longer. */
+  /** Stops waiting for its middleware. */
   hurry: () => void;
 }
 
-/** Connections that are just saying goodbye, for those who ask again or cannot wait. */
+/** Connections that are being destroyed, for repeated calls and callers that cannot wait. */
 const ending = new WeakMap<Connection, Ending>();
 
 export class Connection {
@@ -54,7 +54,7 @@ export class Connection {
   rawConnection: any;
   remotePort: number | string;
   remoteIP: string;
-  /** The id of the request that is worked on; persistent clients choose it. */
+  /** The id of the current request; persistent clients may choose it. */
   messageId: string | number;
   /** ms since the epoch. */
   connectedAt: number;
@@ -63,34 +63,34 @@ export class Connection {
   rooms: string[];
   /** Params of the next action. */
   params: { [key: string]: any };
-  /** For middleware and actions to keep things about this client. */
+  /** Values that middleware and actions store for this client. */
   session: { [key: string]: any };
   pendingActions: number;
   totalActions: number;
   canChat: boolean;
   destroyed: boolean;
-  /** Web: the methods with which the request would have reached an action; only with `web.strictHttp`. */
+  /** Web: the methods that the routes of the path allow; only with `web.strictHttp`. */
   otherMethods?: string[];
   /** Web: the extension of the requested path. */
   extension?: string;
   response?: any;
-  /** The specHelper's connection: everything it was sent. */
+  /** specHelper only: all received messages. */
   messages?: any[];
   /** Web: the route that the request matched. */
   matchedRoute?: any;
-  // the three below are methods that a server puts on its connections' prototype: a field would hide them
+  // the three below are methods that a server adds to its connections' prototype: a field would shadow them
   /** Web: add a header to the response. */
   declare setHeader?: (key: string, value: any) => Promise<void> | void;
   /** Web: set the response's HTTP status. */
   declare setStatusCode?: (code: number) => Promise<void> | void;
-  /** Web: answer with a buffer and headers of one's own. */
+  /** Web: respond with a buffer and custom headers. */
   declare pipe?: (
     buffer: string | Buffer,
     headers?: { [key: string]: string },
   ) => Promise<void> | void;
 
   /**
-   * @param callCreateMethods run the `create` middleware (not waited for; `createAsync` waits)
+   * @param callCreateMethods run the `create` middleware (not awaited; `createAsync` awaits it)
    * @throws Error naming the property that is missing
    */
   constructor(data: ConnectionData, callCreateMethods = true) {
@@ -137,30 +137,29 @@ export class Connection {
     return runCreateMiddleware(this);
   }
 
-  /** Send something to the client; the connection's server brings the means. */
+  /** Send a message to the client, by the connection's server. */
   sendMessage(_message: any, _verb?: string): Promise<void> {
     return call(this, "sendMessage", notImplemented) as Promise<void>;
   }
 
-  /** Send a file below the public folders to the client; the connection's server brings the means. */
+  /** Send a file below the public folders to the client, by the connection's server. */
   sendFile(_path: string): Promise<void> {
     return call(this, "sendFile", notImplemented) as Promise<void>;
   }
 
   /**
-   * Get another fingerprint, which nobody else can know: at sign-in, so that a fingerprint that somebody planted in a
-   * browser before is worth nothing. Over HTTP the answer carries it as a cookie; the `id` of the request stays. What
-   * is kept under the old fingerprint stays there.
+   * Replace the fingerprint by a new random one, at sign-in, to prevent session fixation. Over HTTP, the response
+   * sets it as a cookie; the `id` of the request is unchanged. Data stored under the old fingerprint is not moved.
    * @returns the new fingerprint
-   * @throws Error when the answer to an HTTP request has begun
+   * @throws Error when the HTTP response has begun
    */
   async rotateFingerprint(): Promise<string> {
     return (this.fingerprint = randomBytes(20).toString("hex"));
   }
 
   /**
-   * The cookies that the client's HTTP request, or the upgrade of its websocket, carried: names and decoded values. Of
-   * several of one name the first counts. Empty for other transports.
+   * The cookies of the client's HTTP request or websocket upgrade: names and decoded values. If a name is repeated,
+   * the first is used. Empty for other transports.
    */
   get cookies(): Cookies {
     return cookiesOf(this.rawConnection);
@@ -177,7 +176,7 @@ export class Connection {
   }
 
   /**
-   * The stored session of the client: values in redis, which its next request finds. Undefined without
+   * The stored session of the client: values in redis that persist between requests. Undefined without
    * `session.enabled`. It is read before each action of the client, and written after it.
    */
   get store(): Session {
@@ -196,7 +195,7 @@ export class Connection {
 
   /**
    * The value of a cookie that the client sent.
-   * @returns undefined when there is none, or when it was not signed (or encrypted) under this name by this cluster
+   * @returns undefined if it is missing, or was not signed (or encrypted) under this name by this cluster
    */
   getCookie(name: string, protection?: CookieProtection): string | undefined {
     return openCookie(this.cookies, name, protection);
@@ -205,8 +204,8 @@ export class Connection {
   /**
    * Set a cookie with the response. Web only: other transports have no response that could carry it.
    * @param options attributes, and `signed` or `encrypted`; defaults: `web.cookieOptions.settings`, else the path `/`,
-   * `HttpOnly`, `SameSite=Lax`, and `Secure` for clients that come by TLS
-   * @throws TypeError for a cookie that browsers would not keep, and Error when the response has begun
+   * `HttpOnly`, `SameSite=Lax`, and `Secure` for clients that use TLS
+   * @throws TypeError for a cookie that browsers would reject, and Error when the response has begun
    */
   setCookie(
     name: string,
@@ -222,7 +221,7 @@ export class Connection {
 
   /**
    * Remove a cookie from the client.
-   * @param options `path` and `domain` as it was set with
+   * @param options the `path` and `domain` with which it was set
    */
   clearCookie(name: string, options?: CookieOptions): Promise<void> {
     return this.setCookie(name, "", clearing(options));
@@ -235,8 +234,8 @@ export class Connection {
   }
 
   /**
-   * Run a verb, as persistent clients do.
-   * @param words what follows the verb; `say` may have one object or list after the room (`general.sayObjects`)
+   * Run a verb, like persistent clients.
+   * @param words the arguments of the verb; `say` may have one object or list after the room (`general.sayObjects`)
    * @throws Error from `config.errors` when the verb is unknown, not allowed here, or fails
    */
   verbs(verb: string, words: VerbWord[] | string = []): Promise<any> {
@@ -300,8 +299,8 @@ export class Connection {
 }
 
 /**
- * Destroy a connection; when its `destroy` middleware takes longer than so many ms, go on without: it leaves its rooms
- * and says goodbye all the same.
+ * Destroy a connection. If its `destroy` middleware takes longer than `ms`, continue without waiting: it leaves its
+ * rooms and says goodbye in any case.
  * @returns whether it ended in time
  */
 export async function endWithin(
@@ -322,7 +321,7 @@ export async function endWithin(
   return isInTime;
 }
 
-/** Chat lies below connections but is looked up when used: users replace and spy on its functions. */
+/** Chat is a lower layer, but is looked up at each use, because users replace and spy on its functions. */
 function chatRooms() {
   return (
     api as {
@@ -338,7 +337,7 @@ function notImplemented(): never {
 }
 
 function checkData(data: ConnectionData): void {
-  // a server of a project may take ids from its clients
+  // a project's server may accept ids from its clients
   if (data.id === "__proto__")
     throw new Error("__proto__ cannot be the id of a connection");
   demand(data, "type");

@@ -1,13 +1,13 @@
-/** Who wants to know when a client leaves while its request is being worked on. */
+/** Listeners for clients that disconnect during a request. */
 import type { Connection } from "./connection";
 
 const listeners = new WeakMap<Connection, Set<() => void>>();
-/** How many listeners there are, so that most connections end without a look at them. */
+/** The number of listeners, so that most connections can end without a look-up. */
 let count = 0;
 
 /**
  * Call a function once when a connection ends.
- * @returns a function that takes it back
+ * @returns a function that removes the listener
  */
 export function onLeave(
   connection: Connection,

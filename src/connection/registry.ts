@@ -10,24 +10,24 @@ import { deepCopy } from "../utils/deepCopy";
 import type { Connection } from "./connection";
 import { ConnectionTable } from "./table";
 
-/** Runs for every connection, when it is made and when it goes. */
+/** Runs for every connection, when it is created and destroyed. */
 export interface ConnectionMiddleware extends NamedMiddleware {
   create?: Hook<(connection: Connection) => any>;
   destroy?: Hook<(connection: Connection) => any>;
 }
 
 export interface ConnectionsApi extends MiddlewareRegistry<ConnectionMiddleware> {
-  /** By id. Can be changed and replaced. */
+  /** Connections by id. May be modified and replaced. */
   connections: { [id: string]: Connection };
-  /** The same for the framework itself, without the price of the object for each connection. */
+  /** The same for the framework itself, without the cost of the object per connection. */
   readonly table: ConnectionTable;
   /**
-   * Call a method of a connection, on whichever node it is.
+   * Call a method of a connection, which may be on any node.
    * @returns the connection as plain data
    * @throws Error `RPC Timeout` when no node has it
    */
   apply(connectionId: string, method?: string, args?: any): Promise<any>;
-  /** The local half of `apply`: undefined when the connection is not here. */
+  /** The local part of `apply`: undefined if the connection is not on this node. */
   applyResponder(
     connectionId: string,
     method?: string,
@@ -44,7 +44,7 @@ declare module "../api" {
   }
 }
 
-/** Methods that take their argument as it is, and not as a list. */
+/** Methods that take their argument unchanged, not as a list. */
 const SINGLE_ARGUMENT = ["sendMessage", "sendFile"];
 
 export function createConnectionsApi(): ConnectionsApi {
@@ -67,7 +67,7 @@ export function createConnectionsApi(): ConnectionsApi {
           method,
           args,
         );
-        return deepCopy(clean); // what the caller does to it must not reach the connection
+        return deepCopy(clean); // changes by the caller must not affect the connection
       }
       return redis.doCluster(
         "api.connections.applyResponder",
@@ -120,6 +120,6 @@ function isJson(value: unknown): boolean {
     JSON.stringify(value);
     return true;
   } catch {
-    return false; // circular: it cannot leave this process
+    return false; // circular: it cannot be serialized
   }
 }

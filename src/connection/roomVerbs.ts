@@ -11,7 +11,7 @@ export type VerbWord = string | object;
 
 type VerbHandler = (connection: Connection, words: string[]) => unknown;
 
-/** Looked up when used: users and their tests replace its functions. */
+/** Looked up at each use: users and their tests replace its functions. */
 function rooms() {
   const { chatRoom: found } = api as Partial<typeof api>;
   if (!found) throw new HttpError(503, "chat rooms are not available");
@@ -37,7 +37,7 @@ export const roomVerbs = {
   roomChange: changeRoom,
 } satisfies Record<string, VerbHandler>;
 
-/** The verb `say`; with `general.sayObjects` what is said may be one object or list. */
+/** The verb `say`; with `general.sayObjects` the message may be an object or a list. */
 export async function say(
   connection: Connection,
   words: readonly VerbWord[],
@@ -49,19 +49,19 @@ export async function say(
     isObject && settings().general.sayObjects
       ? only
       : said.map(wordText).join(" ");
-  // nothing after the room is no message, as version 29 has it; code may send an empty text
+  // nothing after the room is a missing message, as in version 29; code may send an empty text
   await rooms().broadcast(connection, room, message || undefined);
 }
 
-/** A word as text: that of its JSON if it is none. */
+/** A word as text: its JSON if it is not a string. */
 export function wordText(word: VerbWord): string {
-  // null and undefined are words of projects in JavaScript only, and an empty text in what is said
+  // null and undefined come only from projects in JavaScript, and are empty texts in a message
   return typeof word === "object" && (word as object | null) !== null
     ? JSON.stringify(word)
     : (word as string);
 }
 
-/** What an answer to a verb has beside its data: where a client is that has changed its room. */
+/** Additional fields of a reply: the room of a client that has changed its room. */
 export function answerFields(
   verb: string,
   { rooms: [room] }: Connection,
@@ -69,7 +69,7 @@ export function answerFields(
   return verb === "roomChange" ? { room } : {};
 }
 
-/** Into one room, which is made when there is none of this name, and out of all others. */
+/** Join one room, creating it if necessary, and leave all others. */
 async function changeRoom(
   connection: Connection,
   [room = ""]: string[],
@@ -89,11 +89,11 @@ async function makeRoom(room: string): Promise<void> {
   try {
     await chatRoom.add(room);
   } catch (error) {
-    if (!(await chatRoom.exists(room))) throw error; // else somebody was faster
+    if (!(await chatRoom.exists(room))) throw error; // another caller created it first
   }
 }
 
-/** The first word is the room; with `general.sayToOwnRoom` it may be left out by those who are in one room only. */
+/** The first argument is the room; with `general.sayToOwnRoom`, clients in a single room may omit it. */
 function spokenTo(
   connection: Connection,
   words: readonly VerbWord[],
@@ -105,7 +105,7 @@ function spokenTo(
     : { room: wordText(first), said: rest };
 }
 
-/** Clients join; what the server does with `chatRoom.addMember` is its own affair. */
+/** The limit applies to joins of clients, not to `chatRoom.addMember` of the server. */
 function checkRoomCount({ rooms: { length } }: Connection): void {
   const limit = settings().general.maxRoomsPerConnection;
   if (limit > 0 && length >= limit)

@@ -1,12 +1,13 @@
-/** The open connections by their ids, as the object that `api.connections.connections` is. */
+/** The open connections by id, the object behind `api.connections.connections`. */
 import type { Connection } from "./connection";
 
 type Connections = { [id: string]: Connection };
 
 /**
- * A key that comes and goes with every request costs more than matching its route: V8 makes the long id a name, and
- * objects with ever new keys are hash tables. So connections wait in a set, and most leave it before anybody asks for
- * the object (bench/http.ts). Who once had the object may have kept it: from then on it is always up to date.
+ * Adding and removing a key per request costs more than matching its route: V8 internalizes the long id, and objects
+ * with ever new keys become hash tables. Therefore connections are collected in a set, and most leave it before the
+ * object is requested (bench/http.ts). After the first request, a caller may hold the object, so it is always kept
+ * up to date.
  */
 export class ConnectionTable {
   private byId: Connections = {};
@@ -45,7 +46,7 @@ export class ConnectionTable {
     return Object.hasOwn(byId, id) ? byId[id] : undefined;
   }
 
-  /** All of them, for the framework itself, which does not keep the object. */
+  /** All connections, for the framework itself, which does not hold the object. */
   list(): Connection[] {
     return Object.values(this.settle());
   }

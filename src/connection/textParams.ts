@@ -1,4 +1,4 @@
-/** Which params of a persistent client came as text: those that it set by the verb `paramAdd`. */
+/** Records which params of a persistent client are strings from the verb `paramAdd`. */
 import { NO_TEXT, type TextParams } from "../input/field";
 
 const names = new WeakMap<object, Set<string>>();
@@ -9,7 +9,7 @@ export function noteTextParam(params: object, name: string): void {
   else names.set(params, new Set([name]));
 }
 
-/** The params of one request are those that the client keeps, and others over them. */
+/** The params of one request are the stored params, overridden by those of the request. */
 export function joinTextParams(all: object, kept: object, added: object): void {
   const [keptText, addedText] = [names.get(kept), names.get(added)];
   if (!keptText && !addedText) return;
@@ -18,7 +18,7 @@ export function joinTextParams(all: object, kept: object, added: object): void {
   names.set(all, new Set(Object.keys(all).filter(isText)));
 }
 
-/** @param params the object that `connection.params` was when the request came */
+/** @param params the object in `connection.params` when the request arrived */
 export function textParamsOf(params: object): TextParams {
   return names.get(params) ?? NO_TEXT;
 }

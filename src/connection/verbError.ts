@@ -1,4 +1,4 @@
-/** The errors of verbs, as `config.errors` words them. */
+/** The errors of verbs, with texts from `config.errors`. */
 import { wordedError, type ErrorName } from "../config/errorMessage";
 import { wordedForClients } from "../log/exposure";
 import type { Connection } from "./connection";

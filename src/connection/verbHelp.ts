@@ -1,9 +1,9 @@
-/** What `help` says to people who are connected by hand. */
+/** The output of `help`, for interactive clients. */
 import { api } from "../api";
 import { settings } from "../config/settings";
 import type { HandledVerb } from "./verbs";
 
-/** How each verb is written, and what it does. */
+/** The syntax and the effect of each verb. */
 const USAGES: Record<HandledVerb, [usage: string, description: string]> = {
   help: ["help", "shows this"],
   documentation: ["documentation", "describes the actions in full"],
@@ -43,12 +43,12 @@ export function describeUse(
     : help;
 }
 
-/** What tells clients how the server is built can be switched off. */
+/** Introspection can be disabled. */
 export function isShown(verb: string): boolean {
   return verb !== "documentation" || settings().general.introspection;
 }
 
-/** The latest version of every documented action that this kind of client may run, with its inputs. */
+/** The latest version of every documented action that this transport allows, with its inputs. */
 function describeActions(type: string): [usage: string, description: string][] {
   const { actions, versions } = api.actions;
   return Object.entries(actions)

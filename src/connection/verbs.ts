@@ -1,4 +1,4 @@
-/** What persistent clients can ask of their connection, beside actions and files. */
+/** The verbs of persistent clients, besides actions and files. */
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { HttpError } from "../errors";
@@ -33,13 +33,13 @@ export const connectionVerbs = [
 
 export type ConnectionVerb = (typeof connectionVerbs)[number];
 
-/** Verbs that servers may allow, but no reserved names. */
+/** Verbs that servers may allow, and whose names are not reserved. */
 export type HandledVerb =
   ConnectionVerb | "documentation" | "help" | "roomChange";
 
 type VerbHandler = (connection: Connection, words: string[]) => unknown;
 
-/** So many params a connection keeps: reached only with `general.disableParamScrubbing`. */
+/** The maximum number of stored params: reached only with `general.disableParamScrubbing`. */
 const MAX_PARAMS = 10_000;
 
 const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
@@ -85,7 +85,7 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
 
 /**
  * Run a verb for a connection.
- * @throws Error worded by `config.errors` when it is unknown, not allowed by the connection's server, or fails
+ * @throws Error of `config.errors` when it is unknown, not allowed by the connection's server, or fails
  */
 export async function runVerb(
   connection: Connection,
@@ -122,7 +122,7 @@ export function parseParamPair(words: readonly string[]): [string, string] {
   return [first.slice(0, equals), first.slice(equals + 1)];
 }
 
-/** The words as the log may have them: what follows the value of a secret param may be the rest of it. */
+/** The arguments for the log: text after the value of a secret param may belong to it. */
 function withoutSecrets(verb: string, given: VerbWord[]): unknown {
   if (verb !== "paramAdd") return redactForLogging(given);
   const words = given.map(wordText);
@@ -134,14 +134,14 @@ function withoutSecrets(verb: string, given: VerbWord[]): unknown {
     : [key, String(shown)];
 }
 
-/** Params that no action takes are not kept, so that a client cannot fill the memory with them. */
+/** Params that are not an input of any action are not stored, so that a client cannot fill the memory with them. */
 function isAllowedParam(key: string): boolean {
   if (key === "" || key === "__proto__") return false;
   if (settings().general.disableParamScrubbing) return true;
   return api.params.postVariables.includes(key);
 }
 
-/** Every documented action with its versions, as clients without HTTP get it. */
+/** Every documented action with its versions, for clients without HTTP. */
 function describeActions(): { documentation: Record<string, unknown> } {
   const documentation: Record<string, unknown> = {};
   for (const [name, versions] of Object.entries(api.actions.actions)) {

@@ -14,8 +14,8 @@ export const FRAMEWORK_FLAGS = [
 /**
  * Read `--flag value` and `--flag=value` pairs.
  *
- * Only the framework's own flags take the following word as a value: other flags belong to somebody
- * else's grammar and are read as switches unless written with `=`.
+ * Only the framework's own flags take the following word as a value: other flags belong to another program's grammar
+ * and are read as switches unless written with `=`.
  * @param words the arguments without node and script
  */
 export function parseArgv(words: readonly string[]): Argv {

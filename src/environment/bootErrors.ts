@@ -1,9 +1,9 @@
-/** Why a server did not start, for the person who started it: the thing, the file, and the remedy. */
+/** Explains why a server did not start: what failed, in which file, and how to fix it. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { findProjectRoot, packageRoot } from "./paths";
 
-/** What an error that ended a boot or a stop knows of itself. */
+/** Details of an error that ended a boot or a stop. */
 interface Failure extends NodeJS.ErrnoException {
   data?: {
     /** The project's file that could not be loaded. */
@@ -19,10 +19,10 @@ interface Failure extends NodeJS.ErrnoException {
 
 const DEBUG_HINT = "LOG_LEVEL=debug shows the stack";
 
-/** What errors that say more than people want to know go back to. */
+/** The original errors behind an explanation, for the stack. */
 const reasons = new WeakMap<Error, Failure>();
 
-/** Errors that have been explained: people are told once. */
+/** Errors that have already been explained, so that each is explained once. */
 const explained = new WeakSet<Error>();
 
 export function markExplained(error: Error): void {
@@ -33,15 +33,15 @@ export function wasExplained(error: Error): boolean {
   return explained.has(error);
 }
 
-/** The stack is for those who debug. */
+/** The stack is shown only for debugging. */
 export function wantsStacks(): boolean {
   return process.env.LOG_LEVEL === "debug";
 }
 
 /**
- * Give an error of the configuration the property `explanation`, since there is no setting yet that says how to report
- * it: `src/server.ts` of new projects and the command line print it.
- * @param reason the error to explain in its place
+ * Add the property `explanation` to a configuration error, because the setting that controls reports is not
+ * available yet: `src/server.ts` of new projects and the command line print it.
+ * @param reason the error to explain instead
  */
 export function explainable<T extends Error>(
   error: T,
@@ -54,7 +54,7 @@ export function explainable<T extends Error>(
   });
 }
 
-/** The explanation of an error that has one, else its text. */
+/** The explanation of an error, else its message. */
 export function explanationOf(error: Error): string {
   const { explanation } = error as { explanation?: string };
   return explanation ?? error.toString();
@@ -82,7 +82,7 @@ function placeOf(error: Failure): string {
   return name === undefined ? "the project" : `the initializer \`${name}\``;
 }
 
-/** @param variable the one of the environment that is to be corrected */
+/** @param variable the environment variable to correct */
 function remedyOf(error: Failure, variable: string | undefined): string {
   const { server, loading, type } = error.data ?? {};
   if (server !== undefined) return remedyOfPort(error, server);
@@ -113,8 +113,8 @@ function causeOf({ cause }: Failure): string | undefined {
 }
 
 /**
- * The variable of the environment that an error is about: one that it names, and that is set. What a file of the
- * project throws is looked for there.
+ * The environment variable that caused an error: one that is set and that the error names. Errors thrown by a file
+ * of the project are searched in that file.
  */
 function variableIn(error: Failure): string | undefined {
   const { loading, server } = error.data ?? {};
@@ -131,7 +131,7 @@ function variableIn(error: Failure): string | undefined {
   return names.find((name) => process.env[name] !== undefined);
 }
 
-/** `.env` with the line, if the value is from there. */
+/** `.env` with the line, if the value comes from there. */
 function placeOfVariable(name: string): string {
   const file = path.join(findProjectRoot(), ".env");
   const value = process.env[name] ?? "";
@@ -146,16 +146,16 @@ function placeOfVariable(name: string): string {
     : `the environment: ${name}`;
 }
 
-/** Where the settings of a namespace are, as people look for it. */
+/** The place where users look for the settings of a namespace. */
 function configFile(namespace: string): string {
   return `config/${namespace}.ts`;
 }
 
-/** At the beginning of what compilers say: the file and the line. */
+/** The file and line at the beginning of compiler errors. */
 const SYNTAX_PLACE =
   /^(?:file:\/\/)?(.+?\.[cm]?[jt]sx?)((?::\d+){1,2})(?=$|: )/;
 
-/** The file that has a mistake may be one that the failed file loads. */
+/** The mistake may be in a file that the failed file loads. */
 function placeOfSyntax({ stack = "" }: Failure): string | undefined {
   for (const line of stack.split("\n", 2)) {
     const [, file, at] = SYNTAX_PLACE.exec(line) ?? [];
@@ -165,7 +165,7 @@ function placeOfSyntax({ stack = "" }: Failure): string | undefined {
   return undefined;
 }
 
-/** The line of the file that the error names, for a place that editors and terminals can open. */
+/** The file and line that the error names, in a form that editors and terminals can open. */
 function lineIn({ stack = "" }: Failure, file: string): string {
   const at = stack.indexOf(`${file}:`);
   if (at < 0) return "";
@@ -183,7 +183,7 @@ function isOwn(file: string): boolean {
   );
 }
 
-/** The first line, or the first of a list: tsx announces how many errors there are, and their places. */
+/** The first line, or the first entry of a list: tsx prints the number of errors first, then their places. */
 function headlineOf({ message }: Failure): string {
   const [first = "", second] = message.trim().split("\n", 2);
   if (!first.endsWith(":") || second === undefined) return first;

@@ -4,7 +4,7 @@ import { getExternalIPAddress } from "../utils/getExternalIPAddress";
 
 /**
  * `--title`, else ACTIONHERO_TITLE, else `test-server-N` under jest, else `config.general.id`,
- * else `<ip>:<pid>` (two processes on one host are two members).
+ * else `<ip>:<pid>` (so that two processes on one host have different ids).
  */
 export function readId(configuredId?: string): string {
   const title = flagValue("title") || process.env.ACTIONHERO_TITLE;

@@ -2,8 +2,8 @@
 const OLDEST = { major: 20, minor: 19 };
 
 /**
- * Called before anything that an older Node.js lacks is used.
- * @throws Error for a Node.js that cannot run this
+ * Must be called before any feature that older versions of Node.js lack.
+ * @throws Error for an unsupported Node.js
  */
 export function requireNode(version = process.versions.node): void {
   const [major = 0, minor = 0] = version.split(".").map(Number);

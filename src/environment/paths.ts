@@ -1,4 +1,4 @@
-/** Where this process and this package live on disk. */
+/** The folders of this process and this package on disk. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 
@@ -12,10 +12,10 @@ export function findProjectRoot(): string {
   );
 }
 
-/** The parent of `src/`: the repository from source, `dist/` when compiled. Compiled defaults live below it. */
+/** The parent of `src/`: the repository from source, `dist/` when compiled. It contains the compiled defaults. */
 export const defaultsRoot = path.join(__dirname, "..", "..");
 
-/** The folder of the package.json named actionhero: assets and templates, which are never compiled, live below it. */
+/** The folder of the package.json named actionhero: it contains assets and templates, which are never compiled. */
 export const packageRoot = findPackageRoot(defaultsRoot);
 
 function findPackageRoot(start: string): string {

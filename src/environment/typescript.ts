@@ -16,6 +16,6 @@ function hasLoader(): boolean {
   if (last !== undefined && path.basename(last).includes("ts-node"))
     return true;
   if (Symbol.for("ts-node.register.instance") in process) return true;
-  // not `process.features.typescript`: newer versions of node always could, also when they run what was compiled
+  // not `process.features.typescript`: newer versions of node set it even when they run compiled code
   return execArgv.some((word) => /[\\/]tsx[\\/]|^tsx$/.test(word));
 }

@@ -1,6 +1,6 @@
-/** Parses JSON from outside: its structure is counted in the text, before a parser makes objects of it. */
+/** Parses untrusted JSON: its structure is measured in the text, before a parser creates objects. */
 
-/** What a JSON document may hold. */
+/** The limits of a JSON document. */
 export interface JsonLimits {
   /** Levels of objects and lists. */
   maxDepth: number;
@@ -10,7 +10,7 @@ export interface JsonLimits {
   maxItems: number;
 }
 
-/** The document is valid or not, but in any case larger than a limit; it was not parsed. */
+/** The document exceeds a limit, whether or not it is valid; it was not parsed. */
 export class JsonLimitError extends Error {
   constructor(
     readonly exceeded: keyof JsonLimits,
@@ -31,8 +31,8 @@ const CLOSE_OBJECT = 125;
 const SPACE = 32;
 
 /**
- * Parse a document; own `__proto__` keys are removed at every level, as copying them would change the prototype of the
- * copy.
+ * Parse a document; own `__proto__` keys are removed at every level, because copying them would change the prototype
+ * of the copy.
  * @throws JsonLimitError before anything is parsed, SyntaxError
  */
 export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
@@ -44,7 +44,7 @@ export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
 
 /**
  * The text of one member of the outermost object, without parsing the others.
- * @returns undefined when there is none, or when it is an object or a list
+ * @returns undefined if it is missing, or is an object or a list
  */
 export function topLevelScalar(text: string, key: string): unknown {
   const name = JSON.stringify(key);
@@ -69,7 +69,7 @@ export function topLevelScalar(text: string, key: string): unknown {
   return undefined;
 }
 
-/** Sticky, so that it looks at one place; bounded, so that it cannot take long there. */
+/** Sticky, so that it matches at one position only; bounded, so that it cannot take long there. */
 const SCALAR_MEMBER =
   /[ \t\r\n]{0,8}:[ \t\r\n]{0,8}("[^"\\]{0,256}"|-?[\d.eE+]{1,32}|true|false)/y;
 
@@ -80,11 +80,12 @@ function scalarAfterColon(text: string, at: number): unknown {
   try {
     return JSON.parse(found[1]!) as unknown;
   } catch {
-    return undefined; // digits that are no number
+    return undefined; // digits that are not a number
   }
 }
 
-/** Texts that are too short for the limits, and open too few brackets: nearly all, at the cost of finding the brackets. */
+/** Whether a text is too short, and opens too few brackets, to exceed the limits. This covers nearly all texts, at
+ * the cost of finding the brackets. */
 function isSmall(
   text: string,
   { maxDepth, maxKeys, maxItems }: JsonLimits,
@@ -116,7 +117,7 @@ function countStructure(
     const code = text.charCodeAt(i);
     if (code === QUOTE) {
       i = endOfString(text, i);
-      if (i === -1) return; // malformed: the parser says so
+      if (i === -1) return; // malformed: the parser reports it
     } else if (code === COMMA) {
       items += isInList;
       if (items > maxItems) throw new JsonLimitError("maxItems", maxItems);
@@ -161,7 +162,7 @@ function isEscaped(text: string, quote: number): boolean {
   return (quote - at) % 2 === 0;
 }
 
-/** An escape (`\u005f`) may spell the name, too. */
+/** An escape (`\u005f`) may also spell the name. */
 function mayHoldProto(text: string): boolean {
   return text.includes("__proto__") || text.includes("\\u");
 }

@@ -1,8 +1,8 @@
-/** Finds the name that somebody meant who wrote another one. */
+/** Finds the most similar name, for "did you mean" hints. */
 
 /**
- * The candidate that is spelled most like a word, in upper or lower case.
- * @returns undefined when none is close: at most one edit in three characters
+ * The candidate with the most similar spelling, ignoring case.
+ * @returns undefined if no candidate is close: at most one edit per three characters
  */
 export function closest(
   word: string,
@@ -19,7 +19,7 @@ export function closest(
   return best;
 }
 
-/** ` (did you mean "x"?)`, or nothing when no candidate is close. */
+/** ` (did you mean "x"?)`, or an empty string if no candidate is close. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
   const meant = closest(word, candidates);
   return meant === undefined ? "" : ` (did you mean "${meant}"?)`;

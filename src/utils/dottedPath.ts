@@ -11,7 +11,7 @@ export function hasPath(root: unknown, steps: readonly string[]): boolean {
   return true;
 }
 
-/** A copy of `root` in which the value at an existing path is replaced; what lies beside the path is shared. */
+/** A copy of `root` in which the value at an existing path is replaced; everything off the path is shared. */
 export function replacePath<T>(
   root: T,
   steps: readonly string[],

@@ -1,4 +1,4 @@
-/** Creating files and folders without ever replacing something by accident; used by the generators. */
+/** Creates files and folders without overwriting existing ones; used by the generators. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 
@@ -6,13 +6,13 @@ function codedError(message: string, code: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** Whether something usable as a directory is there; a symbolic link counts. */
+/** Whether a directory, or a symbolic link to one, exists. */
 export function dirExists(dir: string): boolean {
   const stats = fs.lstatSync(dir, { throwIfNoEntry: false });
   return Boolean(stats && (stats.isDirectory() || stats.isSymbolicLink()));
 }
 
-/** Whether something usable as a file is there; a symbolic link counts. */
+/** Whether a file, or a symbolic link to one, exists. */
 export function fileExists(file: string): boolean {
   const stats = fs.lstatSync(file, { throwIfNoEntry: false });
   return Boolean(stats && (stats.isFile() || stats.isSymbolicLink()));

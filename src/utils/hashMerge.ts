@@ -4,7 +4,7 @@ import { isPlainObject } from "./isPlainObject";
 type Hash = Record<string, any>;
 
 /**
- * Merge `b` over `a` into a new object; neither is changed.
+ * Merge `b` over `a` into a new object; neither is modified.
  *
  * Functions are called with `arg` and replaced by what they return, except in an object marked `_toExpand: false`,
  * whose values are settings themselves. Arrays replace, an empty object never wipes, `null` in `b` deletes the key,
@@ -80,14 +80,15 @@ function mergePlain(
   else merged[key] = merge(base, value, { arg, expand: expandBelow });
 }
 
-/** What `value` can be merged onto: an object that holds settings, marked or not; anything else is replaced. */
+/** Whether values can be merged into `value`: an object that holds settings, marked or not; anything else is
+ * replaced. */
 function mergeableBase(value: unknown): Hash {
   if (isPlainObject(value)) return value;
   const marked = (value as { _toExpand?: unknown } | undefined)?._toExpand;
   return marked === false ? (value as Hash) : {};
 }
 
-/** `__proto__` never is a setting; assigning it would change what the merged object inherits. */
+/** `__proto__` is never a setting; assigning it would change the prototype of the merged object. */
 function keysOf(hash: Hash | undefined): string[] {
   return Object.keys(hash ?? {}).filter((key) => key !== "__proto__");
 }

@@ -1,13 +1,14 @@
 /** An instance of every class that a file exports, and the objects that it exports instead of classes. */
 
 interface Valid {
-  /** Every one has it, though some classes declare it as v29 did. @throws when it lacks what its kind needs */
+  /** Every instance has it, although some classes declare it as optional, as in v29. @throws Error for a missing
+   * property */
   validate?(): void;
 }
 
 /**
  * @param kind for the error, e.g. `action`
- * @throws Error that names an export which is no such class
+ * @throws Error naming an export that is not such a class
  */
 export function instancesOf<T extends Valid>(
   exported: Record<string, unknown>,
@@ -23,10 +24,10 @@ export function instancesOf<T extends Valid>(
       );
     return instance;
   });
-  return [...new Set(instances)]; // the default export may have a name, too
+  return [...new Set(instances)]; // the default export may also have a name
 }
 
-/** Arrow functions and async ones have no prototype. */
+/** Arrow functions and async functions have no prototype. */
 function isConstructor(value: unknown): value is new () => unknown {
   return typeof value === "function" && value.prototype !== undefined;
 }

@@ -22,7 +22,7 @@ export function isPlainObject(
   if (NEVER_PLAIN.some((type) => value instanceof type)) return false;
   if ((value as { _toExpand?: unknown })._toExpand === false) return false;
   try {
-    // eslint-disable-next-line @typescript-eslint/no-base-to-string -- the tag is what is asked for
+    // eslint-disable-next-line @typescript-eslint/no-base-to-string -- the tag is intended
     return value.toString() === "[object Object]";
   } catch {
     return true;

@@ -5,7 +5,7 @@ import { ensureNoTsHeaderOrSpecFiles } from "./ensureNoTsHeaderOrSpecFiles";
 /**
  * The code files below a folder, sorted: no dot files, no type declarations, no specs and tests.
  * @param extensions which files count (default `.js` and `.ts`)
- * @returns absolute paths; none when the folder does not exist
+ * @returns absolute paths; empty if the folder does not exist
  */
 export function listSourceFiles(
   folder: string,

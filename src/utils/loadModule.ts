@@ -1,6 +1,6 @@
 /** The only dynamic load in the framework. */
 
-/** Makes exports of another style into those that the framework expects. */
+/** Converts exports of another style to the form that the framework expects. */
 export type ModuleAdapter = (
   exported: Record<string, unknown>,
   file: string,
@@ -8,7 +8,7 @@ export type ModuleAdapter = (
 
 const adapters = new Set<ModuleAdapter>();
 
-/** From now on, let `adapter` see what files export. */
+/** Register an adapter for the exports of all files loaded from now on. */
 export function adaptModules(adapter: ModuleAdapter): void {
   adapters.add(adapter);
 }
@@ -18,7 +18,7 @@ export function adaptModules(adapter: ModuleAdapter): void {
  *
  * `require` on purpose: it works under jest, tsx, ts-node and in compiled form, and loads ES modules on
  * every Node version we support; a native `import()` fails inside jest.
- * @param reload evaluate the file anew even if it was loaded before
+ * @param reload evaluate the file again even if it was loaded before
  */
 export function loadModule(
   file: string,
@@ -27,7 +27,7 @@ export function loadModule(
   if (reload) delete require.cache[require.resolve(file)];
   const loaded = require(file) as unknown;
   if (typeof loaded === "function") return { default: loaded };
-  // node gives an ES module that has a default export this one, too, for compilers to look at
+  // node adds this export to an ES module with a default export, for compilers
   const { __esModule: _, ...exported } = loaded as Record<string, unknown>;
   let adapted: Record<string, unknown> = exported;
   for (const adapt of adapters) adapted = adapt(adapted, file);

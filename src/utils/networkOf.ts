@@ -1,13 +1,14 @@
 import { isIP } from "node:net";
 
-/** Groups of an IPv6 address that name a network: one customer usually has a whole /64, and any address in it. */
+/** Number of 16-bit groups that identify an IPv6 network: a customer usually has a whole /64, with any address in
+ * it. */
 const NETWORK_GROUPS = 4;
 
 const MAPPED = "::ffff:";
 
 /**
- * The part of an address that its user cannot change at will: all of an IPv4 address, the /64 of an IPv6 one.
- * @returns undefined for what is no IP address; a port or brackets around it are left out
+ * The part of an address that its user cannot change at will: the whole IPv4 address, or the /64 of an IPv6 address.
+ * @returns undefined if it is not an IP address; a port or brackets are ignored
  */
 export function networkOf(address: string): string | undefined {
   const bare = bareAddress(address.trim());
@@ -22,7 +23,7 @@ export function networkOf(address: string): string | undefined {
   return `${network.map((group) => group.toString(16)).join(":")}::/64`;
 }
 
-/** An IPv4 address as it is, where a socket for both families shows it as an IPv6 one (`::ffff:1.2.3.4`). */
+/** The plain form of an IPv4 address that a dual-stack socket reports as IPv6 (`::ffff:1.2.3.4`). */
 export function plainAddress<Address extends string | undefined>(
   address: Address,
 ): Address {
@@ -31,7 +32,7 @@ export function plainAddress<Address extends string | undefined>(
   return isIP(ipv4) === 4 ? (ipv4 as Address) : address;
 }
 
-/** `1.2.3.4:567`, `[::1]:567`, `[::1]` and `fe80::1%eth0` without what is not the address. */
+/** Strips port, brackets and zone from `1.2.3.4:567`, `[::1]:567`, `[::1]` and `fe80::1%eth0`. */
 function bareAddress(text: string): string {
   if (text.startsWith("[")) {
     const end = text.indexOf("]");

@@ -1,4 +1,4 @@
-/** Remembers the file that an action or task was loaded from, for messages about it. */
+/** Records the file that an action or task was loaded from, for error messages. */
 
 const files = new WeakMap<object, string>();
 
@@ -6,7 +6,7 @@ export function setOrigin(instance: object, file: string): void {
   files.set(instance, file);
 }
 
-/** The file as it was given; undefined for what was made by code. */
+/** The recorded file; undefined for objects created by code. */
 export function originOf(instance: object): string | undefined {
   return files.get(instance);
 }

@@ -6,7 +6,7 @@ export interface ClientAddress {
   port?: number | string;
 }
 
-/** Proxies may also write names, such as `unknown`. */
+/** Proxies may also send names, such as `unknown`. */
 const HOST_NAME = /^[\w.-]{1,253}$/;
 const PORT = /^\d{1,5}$/;
 const MAX_PORT = 65_535;
@@ -14,9 +14,9 @@ const MAX_PORT = 65_535;
 type Headers = Record<string, string | string[] | undefined>;
 
 /**
- * The client's address as proxies report it: `X-Forwarded-For` (first entry), `X-Forwarded-Port`, `X-Real-IP` (wins).
- * Parts that no header tells are undefined; so are those that are no IP address, name of a host, or number of a port:
- * clients can write these headers, too, and the parts go to the log.
+ * The client's address as proxies report it: `X-Forwarded-For` (first entry), `X-Forwarded-Port`, `X-Real-IP` (takes
+ * precedence). Missing parts are undefined, and so are parts that are not an IP address, host name or port number,
+ * because clients can also send these headers, and the parts are logged.
  */
 export function parseHeadersForClientAddress(headers: Headers): ClientAddress {
   const address: ClientAddress = { ip: undefined, port: undefined };
@@ -51,7 +51,7 @@ function parseForwarded(text: string): ClientAddress {
     const { host, port } = parseIPv6URI(text);
     return { ip: host, port };
   } catch {
-    return {}; // a header that a client made up must not fail its request
+    return {}; // a forged header must not fail the request
   }
 }
 

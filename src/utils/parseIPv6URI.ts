@@ -3,7 +3,7 @@ const PORT = /^[0-9]{1,5}/;
 
 /**
  * Host and port of an IPv6 address, bare (`::1`, then port 80) or bracketed (`[::1]:8080`), also within a URI.
- * The brackets are searched for, and not matched by one expression, which would take quadratic time for many of them.
+ * The brackets are found by search, because a regular expression would take quadratic time for many brackets.
  * @throws Error `failed to parse address` for brackets without a port or with something else inside
  */
 export function parseIPv6URI(address: string): { host: string; port: number } {

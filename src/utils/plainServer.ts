@@ -1,29 +1,29 @@
-/** A small HTTP server beside those of the project: for probes and scrapers, on a port of their own. */
+/** A small HTTP server for probes and scrapers, on a separate port. */
 import * as http from "node:http";
 import { ActionheroError } from "../errors";
 
-/** Clients that do not send their request, in ms. */
+/** Timeout of clients that do not send a request, in ms. */
 const REQUEST_MS = 5_000;
 
-/** How often they are looked for, in ms. */
+/** The interval of checks for them, in ms. */
 const CHECK_MS = 1_000;
 /** More connections are closed at once: probes and scrapers need few, and each costs a descriptor. */
 const MAX_CONNECTIONS = 256;
 
-/** How many ports are tried, at most. */
+/** The maximum number of ports to try. */
 const MAX_PORTS = 64;
 
 export interface PlainServerOptions {
-  /** What it serves, for the error. */
+  /** Its purpose, for the error message. */
   purpose: string;
   port: number;
   /** Default: all addresses. */
   host?: string;
-  /** Take the first free port from `port` on, and do not share it with other processes of a cluster. */
+  /** Use the first free port, starting at `port`, and do not share it with other processes of a cluster. */
   findsPort?: boolean;
 }
 
-/** @throws ActionheroError AH_SERVER_START when the port is taken */
+/** @throws ActionheroError AH_SERVER_START when the port is occupied */
 export async function startPlainServer(
   options: PlainServerOptions,
   listener: http.RequestListener,
@@ -55,7 +55,7 @@ export async function startPlainServer(
   }
 }
 
-/** Connections are cut: who asks here asks again. */
+/** Connections are aborted, because probes and scrapers retry. */
 export async function stopPlainServer(
   server: http.Server | undefined,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-/** Waiting for promises: what is one, and for how long. */
+/** Bounded waits for promises. */
 import { ActionheroError, type ErrorCode } from "../errors";
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -6,8 +6,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * The outcome of `work`, or a rejection once `ms` milliseconds have gone by.
- * @param message builds the text of the error, when it is needed
+ * The outcome of `work`, or a rejection after `ms` milliseconds.
+ * @param message builds the error message, if needed
  */
 export function within<T>(
   ms: number,
@@ -17,7 +17,7 @@ export function within<T>(
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const giveUp = () => reject(new ActionheroError(code, message()));
-    // an answer may be there already: when this process stood still, timers come before what has arrived
+    // a result may have arrived already: after a pause of this process, timers fire before received data
     const timer = setTimeout(() => setImmediate(giveUp), ms);
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });

@@ -1,4 +1,4 @@
-/** Streams in places that take data: a stream that nobody reads keeps its file or connection open. */
+/** Refuses streams where data is expected: an unread stream keeps its file or connection open. */
 
 interface StreamLike {
   pipe?: unknown;
@@ -9,7 +9,7 @@ interface StreamLike {
 }
 
 /**
- * Refuse a stream of node or of the web, and close it.
+ * Refuse a node stream or web stream, and close it.
  * @param what the place, as the subject of the error, e.g. "an action"
  * @throws Error for a stream
  */
@@ -18,7 +18,7 @@ export function refuseStream(value: unknown, what: string): void {
   const stream = value as StreamLike;
   if (typeof stream.pipe !== "function" && typeof stream.pipeTo !== "function")
     return;
-  stream.on?.("error", ignore); // its file may not even be there
+  stream.on?.("error", ignore); // its file may not exist
   stream.destroy?.();
   stream.cancel?.().catch(ignore);
   throw new Error(
@@ -27,5 +27,5 @@ export function refuseStream(value: unknown, what: string): void {
 }
 
 function ignore(): void {
-  // it is closed, and the error that is thrown says why
+  // it is closed, and the thrown error gives the reason
 }

@@ -1,6 +1,6 @@
-/** Results that are kept while what they were made of stays the same. */
+/** Memoizes results while their inputs are unchanged. */
 
-/** The same function, which computes anew only when its argument is another than in the call before. */
+/** A function that computes again only if its argument differs from that of the previous call. */
 export function remembered<Input, Result>(
   make: (input: Input) => Result,
 ): (input: Input) => Result {
@@ -12,7 +12,7 @@ export function remembered<Input, Result>(
   };
 }
 
-/** A record with its names and values in turn, to notice a change in place: configurations are changed at run time. */
+/** A flat list of a record's names and values, to detect changes in place: configurations are changed at run time. */
 export interface Snapshot {
   record: object | undefined;
   values: unknown[];
@@ -22,7 +22,7 @@ export function snapshotOf(record: object | undefined): Snapshot {
   return { record, values: Object.entries(record ?? {}).flat() };
 }
 
-/** Whether a record is the one of the snapshot, and has the same names and values in the same order. */
+/** Whether a record is that of the snapshot, with the same names and values in the same order. */
 export function isUnchanged(
   { record, values }: Snapshot,
   now: object | undefined,

@@ -1,27 +1,27 @@
-/** Finds paths by pattern, as version 29 did with glob 8: plugins look for their own files this way. */
+/** Finds paths by pattern, like glob 8 in version 29: plugins use it to find their own files. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type * as minimatch from "minimatch";
 
-/** What version 29 passed on to glob, as far as it is kept. */
+/** The supported options of glob in version 29. */
 export interface GlobOptions {
-  /** The folder that relative patterns begin in (default: that of the process). */
+  /** The base folder of relative patterns (default: the working directory). */
   cwd?: string;
-  /** Patterns of paths to leave out; `folder/**` leaves out the folder, too. */
+  /** Patterns of paths to exclude; `folder/**` also excludes the folder itself. */
   ignore?: string | readonly string[];
-  /** Names that begin with a dot, too (default false). */
+  /** Include names that begin with a dot (default false). */
   dot?: boolean;
-  /** Absolute paths for a relative pattern, too (default false). */
+  /** Also return absolute paths for a relative pattern (default false). */
   absolute?: boolean;
-  /** No folders (default false). */
+  /** Exclude folders (default false). */
   nodir?: boolean;
-  /** Letters match in either case (default false). */
+  /** Ignore case (default false). */
   nocase?: boolean;
 }
 
 type Segment = string | RegExp | typeof minimatch.GLOBSTAR;
 
-/** Loaded with the first search, because nothing at boot needs it. */
+/** Loaded at the first search, because the boot does not need it. */
 const library = () => require("minimatch") as typeof minimatch;
 
 /**
@@ -58,8 +58,8 @@ class Search {
   ) {}
 
   /**
-   * Find what matches the segments below a path.
-   * @param isBelowGlobStar whether the path's last name stands for a part of `**`, which enters no linked folder
+   * Find paths below a folder that match the remaining segments.
+   * @param isBelowGlobStar whether the path's last name matched `**`, which does not follow links to folders
    */
   descend(
     parent: string,
@@ -85,13 +85,13 @@ class Search {
     }
   }
 
-  /** One name that needs no search. */
+  /** A literal name, which needs no search. */
   private visit(parent: string, name: string, rest: readonly Segment[]): void {
     if (name === "" && parent === "") return this.descend("/", rest, false);
     const child = join(parent, name);
     if (rest.length > 0) return this.descend(child, rest, false);
     const full = path.resolve(this.cwd, child);
-    // a pattern that ends with a slash is about folders
+    // a pattern that ends with a slash matches folders only
     if (name === "" ? isFolder(full) : fs.existsSync(full))
       this.found.add(child);
   }
@@ -106,7 +106,7 @@ class Search {
     try {
       return fs.readdirSync(path.resolve(this.cwd, folder));
     } catch {
-      return []; // a file, or not there, or not ours to read
+      return []; // a file, missing, or not readable
     }
   }
 

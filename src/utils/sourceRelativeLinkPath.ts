@@ -2,9 +2,9 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 
 /**
- * Where a legacy plugin link file points: `<plugin path>/<name>/<type>`, the name being the file's name up to its
+ * The target of a legacy plugin link file: `<plugin path>/<name>/<type>`, the name being the file's name up to its
  * first dot and the type its content.
- * @returns false when no plugin path holds a folder of that name
+ * @returns false if no plugin path contains a folder of that name
  */
 export function sourceRelativeLinkPath(
   linkFile: string,
