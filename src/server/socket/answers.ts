@@ -21,7 +21,7 @@ import {
 
 type MessageId = string | number;
 
-/** Send a message; one that cannot be encoded becomes an error. */
+/** Send a message; if it cannot be encoded, send an error instead. */
 export function send(client: SocketClient, sent: unknown): void {
   const message = settings().socket.legacyReplies
     ? inLegacyForm(sent, client.lineCount)
@@ -42,7 +42,7 @@ export function send(client: SocketClient, sent: unknown): void {
   }
 }
 
-/** Answer an action with what it responded. */
+/** Send the response of an action. */
 export function sendReply(client: SocketClient, data: ActionProcessor): void {
   const { messageId, actionStatus } = data;
   const response: unknown = data.response;
@@ -64,8 +64,8 @@ export function sendReply(client: SocketClient, data: ActionProcessor): void {
 }
 
 /**
- * Answer a request that could not be worked on.
- * @param messageId undefined: nobody asked, so that only the log tells
+ * Send an error for a request that could not be processed.
+ * @param messageId undefined if there was no request; then the error is only logged
  */
 export function sendFailure(
   client: SocketClient,
@@ -78,14 +78,14 @@ export function sendFailure(
   client.output.send(`${JSON.stringify(reply)}\r\n`);
 }
 
-/** Tell a client why the `create` middleware refuses it, if the error has a status and so is meant for it. */
+/** Tell a client why the `create` middleware refuses it, if the error has a status and is therefore meant for it. */
 export function sendRefusal(client: SocketClient, error: unknown): void {
   const { status = 0 } = httpFactsOf(error);
   if (status >= 400)
     send(client, { context: "api", error: toError(error).message });
 }
 
-/** What a client reads of the error of a verb; the log has what is hidden. */
+/** The error of a verb for the client; hidden details are logged. */
 export function shownFailure(client: SocketClient, thrown: unknown): unknown {
   const { error, id } = shownToClients(thrown);
   if (id !== undefined)
@@ -113,7 +113,7 @@ export async function refuseLength(
   send(client, { status: "error", ...errorReply(error, messageId) });
 }
 
-/** Send the bytes of a file and nothing else, or the error that there is instead. */
+/** Send only the bytes of a file, or an error instead. */
 export async function sendFound(
   client: SocketClient,
   found: StaticFileResult,
@@ -131,6 +131,6 @@ export async function sendFound(
   try {
     await client.output.sendStream(found.fileStream!);
   } catch {
-    // it is in the log already, and the client, who cannot be told amid the bytes, was cut
+    // already logged; the client was disconnected, because no error can be sent amid the bytes
   }
 }

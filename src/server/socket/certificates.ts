@@ -11,10 +11,10 @@ export class Certificates {
     this.hosts = contextsOf(options);
   }
 
-  /** What `tls.createServer` takes. */
+  /** The options of `tls.createServer`. */
   serverOptions(): tls.TlsOptions {
     const options: tls.TlsOptions = { ...readCertificateFiles(this.options) };
-    // also checks them, so that a server never starts with a key that is not the certificate's
+    // also checks them, so that a server never starts with a key that does not match the certificate
     tls.createSecureContext(options);
     if (!this.options.SNICallback && this.options.hosts)
       options.SNICallback = (name, done) => done(null, this.contextFor(name));
@@ -22,9 +22,9 @@ export class Certificates {
   }
 
   /**
-   * Use new certificates for connections from now on; those that are open keep theirs.
-   * @param changes replace single options; without them the files are read anew
-   * @throws Error as the constructor; the old certificates stay
+   * Use new certificates for new connections; open connections keep theirs.
+   * @param changes replace single options; without them, the files are read again
+   * @throws Error like the constructor; the old certificates stay in use
    */
   reload(server: tls.Server, changes: SocketServerOptions = {}): void {
     const options = { ...this.options, ...changes };

@@ -1,4 +1,4 @@
-/** One client: takes its lines in order, runs what they ask for, and knows what of it is still running. */
+/** One client: processes its lines in order, and tracks its pending requests. */
 import type { Socket } from "node:net";
 import { admitFile, admitVerb } from "../../action/admission";
 import { api } from "../../api";
@@ -31,24 +31,24 @@ import {
 import { settings } from "../../config/settings";
 import type { SocketServer } from "./socketServer";
 
-/** How long the requests of a client that has closed its side may take, in ms. */
+/** How long pending requests of a client that has closed its side may take, in ms. */
 const HALF_CLOSED_MS = 1000;
-/** So many lines that wait for an earlier one stop the reading. */
+/** Reading pauses when this many lines wait for an earlier one. */
 const MAX_WAITING_LINES = 64;
 
 /**
- * After so much of one client's lines, other clients are served first, and what is sent is written. Counted in bytes: a
- * line, the params that are kept, of which each action gets a copy, and the work itself.
+ * After this many bytes of one client's lines, other clients are served and pending output is written. A line counts
+ * its own length, the stored params, of which each action gets a copy, and a constant for the work.
  */
 const TURN_BYTES = 256 * 1024;
 const WORK_BYTES = 1024;
 
-/** What a line may leave behind without being counted. */
+/** Params of a line up to this size are stored without being counted. */
 const SMALL_BYTES = 1024;
 
 const QUIT_VERBS = ["quit", "exit"];
 
-/** A line that is being answered. */
+/** A line in progress. */
 interface Asked {
   messageId: string | number;
   bytes: number;
@@ -64,20 +64,20 @@ export class SocketClient {
   private readonly decoder = new LineDecoder();
   private lines: Decoded[] = [];
   private nextLine = 0;
-  /** What it makes the server hold: lines until they are answered, and params. */
+  /** The memory that it occupies: pending lines, and params. */
   private readonly share = new ByteShare();
   private readonly kept = new KeptParams(this.share);
   private unfinishedBytes = 0;
-  /** How many lines it has sent: the default id of a request. */
+  /** The number of received lines: the default id of a request. */
   private count = 0;
   private running = 0;
-  /** A line has to take effect before the next one is looked at. */
+  /** A line must take effect before the next one is processed. */
   private isWaiting = false;
-  /** What was handled since it has yielded, in bytes. */
+  /** Bytes processed since the last yield. */
   private handledBytes = 0;
-  /** It has handled enough for one turn, and goes on in the next one. */
+  /** It has used up its share of this turn, and continues in the next one. */
   private isYielding = false;
-  /** Its lines are ignored: it has taken leave. */
+  /** Its lines are ignored, because it is closing. */
   private isDeaf = false;
   private isGone = false;
   private isBlocked = false;
@@ -90,18 +90,18 @@ export class SocketClient {
     this.output = new Output(socket, this);
   }
 
-  /** Begin to read: the connection is ready. */
+  /** Start reading: the connection is ready. */
   open(connection: Connection): void {
     this.connection = connection;
     this.socket.on("data", (chunk: Buffer) => this.receive(chunk));
   }
 
-  /** How many lines it has sent. */
+  /** The number of received lines. */
   get lineCount(): number {
     return this.count;
   }
 
-  /** Whether it waits for an answer. */
+  /** Whether requests are pending. */
   get isBusy(): boolean {
     return (
       this.running > 0 ||
@@ -110,13 +110,13 @@ export class SocketClient {
     );
   }
 
-  /** The client does not keep up: its requests are left unread until it does. */
+  /** The client is a slow consumer: its requests are not read until it has caught up. */
   onBlocked(isBlocked: boolean): void {
     this.isBlocked = isBlocked;
     this.proceed();
   }
 
-  /** The client was cut. */
+  /** The client was disconnected. */
   onCut(reason: string): void {
     this.logCut(`cut a client that does not read: ${reason}`);
   }
@@ -136,20 +136,20 @@ export class SocketClient {
     this.destroy();
   }
 
-  /** The client has closed its side; what it has asked for may still be answered. */
+  /** The client has closed its side; pending requests may still be answered. */
   onEnd(): void {
     void this.leave(HALF_CLOSED_MS);
   }
 
-  /** End the connection when nothing runs any more, or after so many ms. */
+  /** End the connection when no request is pending, or after `ms`. */
   async leave(timeoutMs: number): Promise<void> {
     if (this.isBusy) await this.idle(timeoutMs);
     await this.connection?.destroy();
   }
 
   /**
-   * The same when the server stops, which cannot wait for ever for its `destroy` middleware.
-   * @returns whether that was done in time
+   * The same when the server stops, with a limit for its `destroy` middleware.
+   * @returns whether it ended in time
    */
   async leaveForStop(timeoutMs: number): Promise<boolean> {
     if (this.isBusy) await this.idle(timeoutMs);
@@ -174,7 +174,7 @@ export class SocketClient {
     return new Promise((resolve) => socket.once("close", () => resolve()));
   }
 
-  /** Count something that runs for this client, until it settles. */
+  /** Count work for this client as pending until it settles. */
   async track<Result>(work: Promise<Result>): Promise<Result> {
     this.running++;
     try {
@@ -195,7 +195,7 @@ export class SocketClient {
     this.proceed();
   }
 
-  /** Count what has come; what there is no room for is refused in its place. */
+  /** Count received lines; lines beyond the memory limit are replaced by refusals. */
   private admit(decoded: Decoded[]): Decoded[] {
     const { share, decoder } = this;
     share.give(this.unfinishedBytes);
@@ -232,7 +232,7 @@ export class SocketClient {
       }
       const at = this.nextLine++;
       const line = this.lines[at]!;
-      this.lines[at] = ""; // the list stays until there are others
+      this.lines[at] = ""; // the list is kept until the next lines arrive
       const lineBytes = typeof line === "string" ? line.length : 0;
       this.handledBytes += WORK_BYTES + lineBytes + this.kept.bytes;
       const effect = isContextOn()
@@ -276,11 +276,11 @@ export class SocketClient {
     else this.socket.resume();
   }
 
-  /** @returns a promise when the next line has to wait for this one to take effect */
+  /** @returns a promise if the next line must wait for this one */
   private handle(line: Decoded): Promise<unknown> | undefined {
     const connection = this.connection!;
     this.count++;
-    // taken before the line takes effect: the client's own id may be set by one line for the next
+    // read before the line takes effect: a line may set the id of the next one
     const messageId = ownMessageId(connection.params) ?? this.count;
     if (typeof line !== "string") return this.refuse(line, messageId);
 
@@ -300,7 +300,7 @@ export class SocketClient {
     return effect;
   }
 
-  /** Answer what is no action. */
+  /** Process a line that is not an action. */
   private answer(
     request: Exclude<SocketRequest, { kind: "action" }>,
     asked: Asked,
@@ -353,14 +353,14 @@ export class SocketClient {
     { action, params, added }: SocketRequest & { kind: "action" },
     { messageId, bytes }: Asked,
   ): void {
-    // the action gets a copy of the params that are kept; those of the line are counted with it
+    // the action gets a copy of the stored params; those of the line are counted with the line
     const copied = params ? 0 : this.kept.copyBytes(connection.params);
     if (copied > 0 && !this.share.take(copied)) {
       this.share.give(bytes);
       send(this, errorReply(OVERLOADED_TEXT, messageId));
       return;
     }
-    if (params) connection.params = params; // fresh from the parser: nobody else has them
+    if (params) connection.params = params; // fresh from the parser, not shared
     if (action !== undefined) connection.params.action = action;
     const kept = connection.params;
     if (added) {
@@ -383,21 +383,21 @@ export class SocketClient {
       sendFailure(this, error, id);
       done();
     });
-    // the action has its params: what is left is for the next lines
+    // the action has its params; the rest is stored for the next lines
     if (mayStay === false) connection.params = {};
     else if (added) connection.params = kept;
     if (params) this.kept.replace(mayStay ? bytes : 0);
     else if (bytes > SMALL_BYTES) keepAction(connection, action);
   }
 
-  /** Whether the params of a line are kept for the next ones. */
+  /** Whether the params of a line are stored for the next lines. */
   private mayStay(action: unknown, bytes: number): boolean {
     const { maxParamBytes } = this;
     if (action !== undefined && !isKnown(action)) return false;
     return maxParamBytes <= 0 || bytes <= maxParamBytes;
   }
 
-  /** Why a param must not be kept for the next lines. */
+  /** The reason why a param must not be stored for the next lines. */
   private refusalToKeep(
     params: Connection["params"],
     key: string,
@@ -437,7 +437,7 @@ export class SocketClient {
     }
   }
 
-  /** Run a verb; those that change the params that are kept change what they count for. */
+  /** Run a verb, and update the size of the stored params if the verb changes them. */
   private async callVerb(
     connection: Connection,
     verb: string,
@@ -493,7 +493,7 @@ export class SocketClient {
       server.log(message, "warning", { to: connection?.remoteIP });
   }
 
-  /** Actions that go on after their client has left still have their params. */
+  /** Actions that continue after their client has disconnected still hold their params. */
   private releaseWhenDone(): void {
     if (this.isGone && this.running === 0) this.share.release();
   }
@@ -513,7 +513,7 @@ export class SocketClient {
     for (const callback of callbacks) callback();
   }
 
-  /** Resolves when nothing runs any more, or after so many ms. */
+  /** Resolves when no request is pending, or after `ms`. */
   private async idle(timeoutMs: number): Promise<void> {
     const idle = new Promise<void>((resolve) =>
       this.idleCallbacks.push(resolve),
@@ -528,7 +528,7 @@ function isKnown(action: unknown): boolean {
   );
 }
 
-/** A long line leaves the name of its action for the next ones, and nothing else. */
+/** After a long line, only the name of its action is stored for the next lines. */
 function keepAction({ params }: Connection, action: unknown): void {
   if (action === undefined) return;
   if (isKnown(action)) params.action = detached(action as string);

@@ -1,4 +1,4 @@
-/** Reads the params behind the name of an action: `greet name=Ada title="Dr. h. c."`, or an object of JSON. */
+/** Parses the params after the name of an action: `greet name=Ada title="Dr. h. c."`, or a JSON object. */
 import { noteTextParam } from "../../connection/textParams";
 import { JsonLimitError, parseJsonRequest, refuseParams } from "../jsonRequest";
 
@@ -9,8 +9,8 @@ const KEY = /^[^\s="'{}[\]]+$/;
 const SPACE = /\s/;
 
 /**
- * @param text what follows the name
- * @returns undefined for what is neither JSON nor begins with `key=`: version 29 ignores it
+ * @param text the text after the name
+ * @returns undefined if it is neither JSON nor begins with `key=`: version 29 ignores such text
  * @throws SyntaxError whose message is for the client, JsonLimitError
  */
 export function parseInlineParams(text: string): Params | undefined {
@@ -50,7 +50,8 @@ function parsePairs(text: string): Params {
   return params;
 }
 
-/** A value ends at the next space, or at the quote with which it begins; in quotes, a backslash takes any character. */
+/** A value ends at the next space, or, if it begins with a quote, at the closing quote; within quotes, a backslash
+ * escapes any character. */
 function readValue(
   text: string,
   start: number,

@@ -1,37 +1,37 @@
-/** What the params take that a client keeps for its next lines. */
+/** Tracks the memory of the stored params of a client. */
 import { OVERLOADED_TEXT, type ByteShare } from "../heldBytes";
 
 type Params = Record<string, unknown>;
 
-/** About what an object or list takes for each of its members, beside the value. */
+/** Approximate bytes per member of an object or list, besides the value. */
 const MEMBER_BYTES = 16;
 
-/** About what a copy takes for each param: its value is not copied. */
+/** Approximate bytes of a copy per param: values are not copied. */
 const COPIED_BYTES = 64;
 
-/** Few params are not worth counting their copies. */
+/** Copies of fewer params are not counted. */
 const SMALL_BYTES = 4096;
 
 export class KeptParams {
   private held = 0;
-  /** How many there are, once it was asked. */
+  /** The number of params, once computed. */
   private count: number | undefined;
 
   constructor(private readonly share: ByteShare) {}
 
-  /** About how many there are. */
+  /** The approximate number of params. */
   get bytes(): number {
     return this.held;
   }
 
-  /** About what a copy of them takes. */
+  /** The approximate bytes of a copy. */
   copyBytes(params: Params): number {
     if (this.held <= SMALL_BYTES) return 0;
     this.count ??= Object.keys(params).length;
     return COPIED_BYTES * this.count;
   }
 
-  /** Others are kept now, which take so many bytes. */
+  /** Record that the params were replaced, with the new number of bytes. */
   replace(bytes: number): void {
     this.share.give(this.held);
     this.share.add(bytes);
@@ -40,9 +40,9 @@ export class KeptParams {
   }
 
   /**
-   * Ask before a param is set.
+   * Check a param before it is set.
    * @param limit for all params, in bytes; 0 for none
-   * @returns why it must not be
+   * @returns the reason for a refusal, or undefined
    */
   refusal(bytes: number, limit: number): string | undefined {
     if (bytes <= 0) return undefined;
@@ -51,7 +51,7 @@ export class KeptParams {
     return this.share.hasRoom(bytes) ? undefined : OVERLOADED_TEXT;
   }
 
-  /** A param was set or deleted, and now they take so many bytes more. */
+  /** Record that a param was set or deleted, with the change in bytes. */
   grow(bytes: number): void {
     const change = Math.max(-this.held, bytes);
     this.held += change;
@@ -61,14 +61,14 @@ export class KeptParams {
   }
 }
 
-/** About what a param takes. */
+/** Approximate bytes of a param. */
 export function paramBytes(params: Params, key: string): number {
   return Object.hasOwn(params, key)
     ? key.length + MEMBER_BYTES + bytesOf(params[key])
     : 0;
 }
 
-/** About what a value takes that came as JSON or text. */
+/** Approximate bytes of a value that was received as JSON or text. */
 function bytesOf(value: unknown): number {
   const left = [value];
   let bytes = 0;
@@ -85,7 +85,7 @@ function bytesOf(value: unknown): number {
   return bytes;
 }
 
-/** A text of its own: for a piece of a line, the engine keeps the whole line. */
+/** A flat copy of a string: a substring of a line would keep the whole line in memory. */
 export function detached(text: string): string {
   return Buffer.from(text).toString();
 }

@@ -1,20 +1,20 @@
-/** `config.socket.legacyReplies`: what version 3 told TCP clients, beside what they are told today. */
+/** `config.socket.legacyReplies`: adds the fields that version 3 sent to TCP clients. */
 
-/** Where the data of a verb were. */
+/** The old field names for the data of verbs. */
 const DATA_NAMES: Record<string, string> = {
   paramsView: "params",
   detailsView: "details",
   roomView: "roomStatus",
 };
 
-/** The data of a verb by its name of old. */
+/** The data of a verb under its old name. */
 export function legacyFields(verb: string, data: unknown): object {
   return Object.hasOwn(DATA_NAMES, verb) ? { [DATA_NAMES[verb]!]: data } : {};
 }
 
 /**
- * A message with `messageCount`, and `status: "OK"` for an answer without an error.
- * @param count how many lines the client has sent: an answer has the number of its own, if it is known
+ * A message with `messageCount`, and `status: "OK"` for a reply without an error.
+ * @param count the number of received lines; for a reply the number of its own line, if known
  */
 export function inLegacyForm(message: unknown, count: number): unknown {
   if (typeof message !== "object" || message === null || Array.isArray(message))

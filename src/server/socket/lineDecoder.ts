@@ -1,20 +1,20 @@
 /** Turns a TCP byte stream into lines. Knows no sockets, so tests feed it bytes. */
 import { constants } from "node:buffer";
 
-/** A line, or what came in place of one. */
+/** A line, or a fault instead of one. */
 export type Decoded = string | LineFault;
 
 export type LineFault =
   /** A whole line over the limit. */
   | { kind: "tooLong"; received: number }
-  /** So much without a delimiter that no line can be expected any more; nothing is decoded after it. */
+  /** Too many bytes without a delimiter; decoding stops. */
   | { kind: "endless"; received: number }
-  /** A line that was given up with `dropLine`. */
+  /** A line that was dropped by `dropLine`. */
   | { kind: "dropped" }
-  /** Ctrl-C or Ctrl-D of a terminal; nothing is decoded after it. */
+  /** Ctrl-C or Ctrl-D of a terminal; decoding stops. */
   | { kind: "break" };
 
-/** How many bytes of a line over the limit are skipped, in the hope of its end, before the client is given up. */
+/** How many bytes of an oversized line are skipped while waiting for its end, before decoding stops. */
 export const MAX_SKIPPED_BYTES = 16 * 1024 * 1024;
 
 const NOTHING = Buffer.alloc(0);
@@ -22,31 +22,31 @@ const NEWLINE = Buffer.from("\n");
 const CARRIAGE_RETURN = 0x0d;
 const LINE_FEED = 0x0a;
 const CTRL_D = 0x04;
-/** What telnet sends for Ctrl-C: IAC IP, IAC DO TIMING-MARK. */
+/** The bytes that telnet sends for Ctrl-C: IAC IP, IAC DO TIMING-MARK. */
 const CTRL_C = Buffer.from([0xff, 0xf4, 0xff, 0xfd, 0x06]);
 const MIN_STORE_BYTES = 256;
 
 /**
- * Each byte is looked at once, however the stream is cut into chunks, and the lines are the same for every cut. Carriage
- * returns count as newlines. Empty lines are left out.
+ * Each byte is inspected once, and the lines are the same for every division of the stream into chunks. Carriage
+ * returns count as newlines. Empty lines are skipped.
  */
 export class LineDecoder {
   private delimiter = NEWLINE;
   private delimiterText = "\n";
   private maxLineBytes = constants.MAX_STRING_LENGTH;
-  /** The unfinished line's bytes; when it is over the limit, only those that may begin a delimiter. */
+  /** The bytes of the unfinished line; of an oversized line, only those that may begin a delimiter. */
   private store = NOTHING;
   private stored = 0;
-  /** Bytes of the unfinished line, kept or not. */
+  /** The length of the unfinished line, including bytes that were dropped. */
   private length = 0;
   private isDropped = false;
   private isOver = false;
   private hasNewDelimiter = false;
 
   /**
-   * May change between chunks.
+   * These settings may change between chunks.
    * @param delimiter ends a line; an empty one means a newline
-   * @param maxLineBytes longest accepted line in bytes; 0 means as much as a string can hold
+   * @param maxLineBytes longest accepted line in bytes; 0 means the maximum length of a string
    */
   configure(delimiter: string, maxLineBytes: number): void {
     this.maxLineBytes =
@@ -58,12 +58,12 @@ export class LineDecoder {
       delimiter === "" ? NEWLINE : Buffer.from(delimiter.replace(/\r/g, "\n"));
   }
 
-  /** Bytes that are kept of the unfinished line. */
+  /** Bytes of the unfinished line that are stored. */
   get storedBytes(): number {
     return this.stored;
   }
 
-  /** Keep nothing of the unfinished line: a fault comes in its place when it ends. */
+  /** Drop the unfinished line: when it ends, a fault is returned instead. */
   dropLine(): void {
     this.isDropped = true;
     this.keepTail(this.store.subarray(0, this.stored));
@@ -95,7 +95,7 @@ export class LineDecoder {
     return found;
   }
 
-  /** Where the delimiter begins; negative when it began in an earlier chunk. */
+  /** The position of the delimiter; negative if it began in an earlier chunk. */
   private findEnd(bytes: Buffer, start: number): number | undefined {
     const { delimiter, stored } = this;
     const overlap = delimiter.length - 1;
@@ -140,7 +140,7 @@ export class LineDecoder {
     return line;
   }
 
-  /** @returns true when there is no hope of an end any more */
+  /** @returns true when the line has exceeded the limit by too much */
   private hold(bytes: Buffer, start: number): boolean {
     const overlap = this.delimiter.length - 1;
     const isSkipping = this.isSkipping();
@@ -161,7 +161,7 @@ export class LineDecoder {
     return false;
   }
 
-  /** Of a line that is skipped, only what may begin a delimiter is kept. */
+  /** Of a skipped line, only bytes that may begin a delimiter are stored. */
   private keepTail(known: Buffer): void {
     const overlap = this.delimiter.length - 1;
     this.store = Buffer.from(
@@ -170,7 +170,8 @@ export class LineDecoder {
     this.stored = this.store.length;
   }
 
-  /** Copied, so that a short rest does not keep its chunk; doubled, so that single bytes stay cheap. */
+  /** Copied, so that a short remainder does not keep its chunk in memory; the buffer doubles, so that single bytes
+   * are cheap. */
   private append(
     bytes: Buffer,
     start: number,
@@ -193,8 +194,8 @@ export class LineDecoder {
   }
 
   /**
-   * Bytes of the unfinished line that must be looked at again, before those of the chunk: a break may come in pieces, and
-   * with another delimiter the line may have ended already.
+   * Bytes of the unfinished line that must be inspected again, before those of the chunk: a break may arrive in
+   * pieces, and with a changed delimiter the line may already be complete.
    */
   private withEarlier(bytes: Buffer): Buffer {
     const { stored } = this;
@@ -209,12 +210,12 @@ export class LineDecoder {
     return joined;
   }
 
-  /** The unfinished line is over the limit, or was dropped. */
+  /** The unfinished line is oversized, or was dropped. */
   private isSkipping(): boolean {
     return this.isDropped || this.stored !== this.length;
   }
 
-  /** The same number for every cut of the stream. */
+  /** The same number for every division of the stream. */
   private endless(): LineFault {
     this.giveUp();
     return {

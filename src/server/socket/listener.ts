@@ -1,4 +1,4 @@
-/** The listening side: makes the TCP or TLS server, and knows every socket from its first packet on. */
+/** The listening side: creates the TCP or TLS server, and tracks every socket from its first packet. */
 import * as net from "node:net";
 import * as tls from "node:tls";
 import { api } from "../../api";
@@ -14,9 +14,9 @@ import type { SocketServerOptions } from "../../config/settingTypes";
 export interface ListenerEvents {
   /** The type of the server. */
   type: string;
-  /** A client is there; over TLS after its handshake. */
+  /** Called for a new client; over TLS after its handshake. */
   onClient(socket: net.Socket): void;
-  /** How many sockets there may be; 0 for any number. */
+  /** The maximum number of sockets; 0 for no limit. */
   maxConnections(): number;
   log(message: string, severity: "warning", data: object): void;
 }
@@ -24,24 +24,24 @@ export interface ListenerEvents {
 /** How long a TLS handshake may take, in ms. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 
-/** Sent to plain clients who are one too many; TLS clients are cut before their handshake. */
+/** Sent to plain clients beyond the limit; TLS clients are closed before their handshake. */
 const TOO_MANY = lineOf("too many connections");
 
 const STARTING = lineOf(STARTING_TEXT);
 
 export class Listener {
   readonly server: net.Server;
-  /** Clients and those that are still in their handshake. */
+  /** Clients, including those still in their handshake. */
   private readonly sockets = new Set<net.Socket>();
   private readonly certificates?: Certificates;
 
-  /** @throws Error for certificates that cannot be used */
+  /** @throws Error for invalid certificates */
   constructor(
     options: SocketServerOptions,
     isSecure: boolean,
     private readonly events: ListenerEvents,
   ) {
-    // a client may close its side before it has its answers
+    // a client may close its side before it has received its responses
     const common = {
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       ...options,
@@ -60,7 +60,7 @@ export class Listener {
     }
   }
 
-  /** Use other certificates, or the present files as they are now, for connections from now on. */
+  /** Use other certificates, or the current contents of the files, for new connections. */
   reloadCertificates(changes?: SocketServerOptions): void {
     if (!this.certificates)
       throw new Error(
@@ -89,7 +89,7 @@ export class Listener {
     });
   }
 
-  /** Clients are sent away while the server has too much to do, and while it boots, except for this process. */
+  /** Clients are refused while the server is overloaded, and while it boots, except for this process itself. */
   private introduce(socket: net.Socket): void {
     const { overload } = api;
     if (overload?.isOverloaded === true) {
@@ -138,7 +138,7 @@ function lineOf(error: string): string {
   return `${JSON.stringify({ error, context: "api" })}\r\n`;
 }
 
-/** What plain text looks like to OpenSSL, whose own words for it are not clear. */
+/** OpenSSL's unclear error codes for plain text. */
 const PLAIN_TEXT_CODES = [
   "ERR_SSL_WRONG_VERSION_NUMBER",
   "ERR_SSL_HTTP_REQUEST",
@@ -154,5 +154,5 @@ function explain(error: NodeJS.ErrnoException & { reason?: string }): string {
 }
 
 function ignore(): void {
-  // the client is being sent away
+  // the client is being refused
 }

@@ -1,13 +1,13 @@
-/** What goes to one client of TCP: lines, files between them, and the last line. */
+/** The output to one TCP client: lines, files between them, and the last line. */
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { settings } from "../../config/settings";
 import { Outbox } from "../outbox";
 import type { SocketClient } from "./client";
 
-/** How long a client that is sent its last bytes may read nothing, in ms. */
+/** How long a client may read nothing while its last bytes are sent, in ms. */
 const END_TIMEOUT_MS = 10_000;
-/** How long a client that was told goodbye has to close its side, in ms. */
+/** How long a client may take to close its side after the goodbye, in ms. */
 export const LINGER_MS = 1000;
 
 export class Output extends Outbox<string> {
@@ -21,7 +21,7 @@ export class Output extends Outbox<string> {
     super(socket);
   }
 
-  /** Goodbye has been said; nothing can be sent any more. */
+  /** The goodbye has been sent; no further output is possible. */
   get hasEnded(): boolean {
     return this.isEnded;
   }
@@ -38,7 +38,7 @@ export class Output extends Outbox<string> {
     if (!this.isEnded && !this.socket.destroyed) super.send(text);
   }
 
-  /** Send bytes as they are. */
+  /** Send raw bytes. */
   async sendBytes(bytes: Buffer): Promise<void> {
     while (this.file) await this.file;
     if (this.isEnded || this.socket.destroyed) return;
@@ -47,8 +47,8 @@ export class Output extends Outbox<string> {
   }
 
   /**
-   * Send a stream as it is; texts that come meanwhile wait for its end.
-   * @throws the error of the stream; the client is cut, since it cannot know what is missing
+   * Send the bytes of a stream; texts wait for its end.
+   * @throws the error of the stream; the client is disconnected, because it cannot know which bytes are missing
    */
   async sendStream(source: Readable): Promise<void> {
     while (this.file) await this.file;
@@ -67,7 +67,7 @@ export class Output extends Outbox<string> {
     }
   }
 
-  /** Send a last text and close; a client that does not close its side in time is cut. */
+  /** Send a last text and close; a client that does not close its side in time is disconnected. */
   end(text: string): void {
     if (this.isEnded) return;
     const { socket } = this;
@@ -76,7 +76,7 @@ export class Output extends Outbox<string> {
     this.isEnded = true;
     if (socket.destroyed) return;
     const linger = () => {
-      socket.resume(); // closing with unread bytes would take back what was sent
+      socket.resume(); // closing with unread bytes would reset the connection and discard sent bytes
       const timer = setTimeout(() => socket.destroy(), LINGER_MS);
       timer.unref();
       socket.once("close", () => clearTimeout(timer));
@@ -149,5 +149,5 @@ export class Output extends Outbox<string> {
 }
 
 function forget(): void {
-  // waiting for a turn does not care how the one before ended
+  // the next turn starts however the previous one ended
 }

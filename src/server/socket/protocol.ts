@@ -1,4 +1,4 @@
-/** What the lines of socket clients ask for, and what the answers look like. Knows no sockets. */
+/** Parses the lines of socket clients, and builds the replies. Knows no sockets. */
 import { serializeError } from "../../config/serializeError";
 import { isThenable } from "../../utils/promises";
 import { jsonForClients } from "../../log/clientJson";
@@ -12,13 +12,13 @@ import {
   type VerbRequest,
 } from "../jsonRequest";
 
-/** One line, read. */
+/** One parsed line. */
 export type SocketRequest =
   | { kind: "verb"; verb: string; words: VerbWord[] }
   | { kind: "file"; file: string | undefined }
   | {
       kind: "action";
-      /** Undefined: that of the sticky params. */
+      /** Undefined: the action of the sticky params. */
       action: unknown;
       /** Replace the sticky params. */
       params: Params | undefined;
@@ -30,7 +30,7 @@ export type SocketRequest =
 type Params = { [key: string]: unknown };
 type MessageId = string | number;
 
-/** Verbs that an action of the same name goes before: names of old documentation, and those that are new. */
+/** Verbs over which an action of the same name takes precedence: names of old documentation, and new verbs. */
 const VERB_ALIASES: { [alias: string]: string } = {
   help: "help",
   addParam: "paramAdd",
@@ -46,9 +46,9 @@ const TLS_HANDSHAKE = 0x16;
 const MAX_ID_LENGTH = 1024;
 
 export interface RequestNames {
-  /** The verbs that are allowed. */
+  /** The allowed verbs. */
   verbs: readonly string[];
-  /** Whether an action has this name: it goes before an alias. */
+  /** Whether an action has this name: it takes precedence over an alias. */
   isAction: (name: string) => boolean;
 }
 
@@ -56,9 +56,9 @@ const HTTP_REQUEST = /^\n*[A-Z]+ \S+ HTTP\/\d/;
 const HOST_HEADER = /^\n*host:/i;
 
 /**
- * The protocol of a client that was not written for this port: pages of any site can make a browser send a form or a TLS
- * handshake to it, and the lines in them would be run.
- * @param count which line of its connection it is, from 1
+ * Detects another protocol: pages of any site can make a browser send a form or a TLS handshake to this port, and
+ * the lines in it would be executed.
+ * @param count the number of the line on its connection, from 1
  */
 export function foreignProtocol(
   line: string,
@@ -70,12 +70,12 @@ export function foreignProtocol(
   return isHttp ? "HTTP" : undefined;
 }
 
-/** Read a line that is not empty: `file`, a verb, a JSON object, or else the name of an action. */
+/** Parse a non-empty line: `file`, a verb, a JSON object, or else the name of an action. */
 export function parseRequest(
   line: string,
   { verbs, isAction }: RequestNames,
 ): SocketRequest {
-  // with a delimiter of its own, a client may still put newlines between its lines
+  // with a custom delimiter, a client may still send newlines between its lines
   const text = line.includes("\n") ? withoutOuterNewlines(line) : line;
   if (text.charCodeAt(0) === OPENING_BRACE)
     return parseJsonRequest(text, verbs) ?? nameOf(text);
@@ -93,7 +93,7 @@ export function parseRequest(
     const words = space === -1 ? [] : text.slice(space + 1).split(" ");
     return { kind: "verb", verb, words };
   }
-  // JSON may have spaces before it
+  // JSON may begin with spaces
   const trimmed = first === "" ? text.trimStart() : text;
   if (trimmed.charCodeAt(0) === OPENING_BRACE)
     return parseJsonRequest(trimmed, verbs) ?? nameOf(text);
@@ -102,7 +102,7 @@ export function parseRequest(
     : { kind: "action", action: first, params: undefined };
 }
 
-/** By hand: `/\n+$/` takes quadratic time for newlines in the middle of a line. */
+/** Not by `/\n+$/`, which takes quadratic time for newlines in the middle of a line. */
 function withoutOuterNewlines(line: string): string {
   let start = 0;
   let end = line.length;
@@ -124,7 +124,7 @@ function withInlineParams(action: string, text: string): SocketRequest {
   }
 }
 
-/** What cannot be read otherwise is the name of an action, up to its first space. */
+/** Any other line is the name of an action, up to its first space. */
 function nameOf(text: string): SocketRequest {
   const space = text.indexOf(" ");
   const action = space === -1 ? text : text.slice(0, space);
@@ -159,7 +159,7 @@ function isParams(value: unknown): value is Params {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The client's own id for its request, when it has one that is not too long. */
+/** The client's own id for its request, if it is not too long. */
 export function ownMessageId({ messageId }: Params): MessageId | undefined {
   if (typeof messageId === "number") return messageId;
   const isId =
@@ -170,8 +170,8 @@ export function ownMessageId({ messageId }: Params): MessageId | undefined {
 }
 
 /**
- * The answer to an action.
- * @param hasFailed the response is the text of an error
+ * The response of an action.
+ * @param hasFailed the response is an error text
  */
 export function actionReply(
   response: unknown,
@@ -191,10 +191,10 @@ export function actionReply(
 }
 
 /**
- * The same on the wire, for a plain object without an error: joined as text, as copying the response to add two keys
- * costs as much as encoding it (bench/tcp.ts, 16 in flight).
+ * The encoded response, for a plain object without an error: concatenated as text, because copying the response to
+ * add two keys costs as much as encoding it (bench/tcp.ts, 16 in flight).
  * @returns undefined for any other response
- * @throws TypeError as encodeMessage
+ * @throws TypeError like encodeMessage
  */
 export function encodeActionReply(
   response: unknown,
@@ -206,7 +206,7 @@ export function encodeActionReply(
     return undefined;
   const text = jsonForClients(response);
   if (text === undefined || text.charCodeAt(0) !== OPENING_BRACE)
-    return undefined; // it has a toJSON of its own
+    return undefined; // it has a toJSON method
   const id =
     typeof messageId === "number" && Number.isFinite(messageId)
       ? messageId
@@ -215,20 +215,20 @@ export function encodeActionReply(
   return `${text.slice(0, -1)}${comma}"context":"response","messageId":${id}}\r\n`;
 }
 
-/** The answer to a verb. */
+/** The reply to a verb. */
 export function verbReply(data: unknown, messageId: MessageId): object {
   return { status: "OK", context: "response", data, messageId };
 }
 
-/** The answer to a request that failed. */
+/** The reply to a failed request. */
 export function errorReply(error: unknown, messageId: MessageId): object {
   return { error, context: "response", messageId };
 }
 
 /**
- * A message as it goes over the wire.
- * @returns a promise only if the project's error serializer is asynchronous
- * @throws TypeError for what JSON cannot hold: circles, BigInt
+ * An encoded message.
+ * @returns a promise only if the project's error serializer is async
+ * @throws TypeError for values that JSON cannot represent: circular references, BigInt
  */
 export function encodeMessage(message: unknown): string | Promise<string> {
   const error = (message as { error?: unknown } | null)?.error;

@@ -1,4 +1,4 @@
-/** The TCP and TLS server: clients keep a connection open, send lines, and get lines of JSON back. */
+/** The TCP and TLS server: clients keep a connection open, send lines, and receive lines of JSON. */
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
@@ -25,7 +25,7 @@ import { LINGER_MS } from "./output";
 import type { RequestNames } from "./protocol";
 import { Upkeep } from "./upkeep";
 
-/** After how long a silence the operating system probes whether a peer still lives, in ms. */
+/** Idle time after which the operating system probes a peer (TCP keep-alive), in ms. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
 
 const GOODBYE = `${JSON.stringify({ status: "Bye", context: "api" })}\r\n`;
@@ -37,7 +37,7 @@ export class SocketServer extends Server {
     () => settings().socket,
   );
   private listener?: Listener;
-  /** Settles when the last client is gone. */
+  /** Settles when the last client has disconnected. */
   private stopping?: Promise<void>;
   private readonly names: RequestNames = {
     verbs: [],
@@ -114,7 +114,7 @@ export class SocketServer extends Server {
     this.stopping.catch(() => undefined); // `stop` throws it
   }
 
-  /** Tell every client; those that wait for an answer get it first, within `general.shutdownTimeout`. */
+  /** Send a goodbye to every client, after its pending responses, within `general.shutdownTimeout`. */
   async stop(): Promise<void> {
     this.beginStop();
     await this.stopping;
@@ -135,7 +135,7 @@ export class SocketServer extends Server {
         "notice",
       );
     }
-    // also for clients that do not take their goodbye
+    // also for clients that do not read their goodbye
     const hardStop = setTimeout(
       () => listener.destroySockets(),
       timeoutMs + LINGER_MS,
@@ -156,7 +156,7 @@ export class SocketServer extends Server {
         "warning",
       );
     await Promise.all(clients.map((client) => client.closed()));
-    listener.destroySockets(); // those that have not ended their handshake
+    listener.destroySockets(); // those still in their handshake
     await closed;
     clearTimeout(hardStop);
   }
@@ -181,7 +181,7 @@ export class SocketServer extends Server {
     send(client, message);
   }
 
-  /** Send the bytes of a file and nothing else, or the error that there is instead. */
+  /** Send only the bytes of a file, or an error instead. */
   async sendFile(
     connection: Connection,
     error: any,
@@ -213,7 +213,7 @@ export class SocketServer extends Server {
     await client.track(work);
   }
 
-  /** Bytes that wait for a client: chat disconnects members that do not read. */
+  /** Unsent bytes of a client: chat disconnects slow consumers. */
   bufferedBytes(connection: Connection): number {
     return this.clientOf(connection)?.output.bufferedBytes ?? 0;
   }
@@ -223,9 +223,9 @@ export class SocketServer extends Server {
   }
 
   /**
-   * Use other certificates for connections from now on; those that are open keep theirs. SIGHUP calls it, too.
-   * @param changes new `key`, `cert`, `hosts` and so on; without them the configured files are read anew
-   * @throws Error when the certificates cannot be used; the old ones stay
+   * Use other certificates for new connections; open connections keep theirs. SIGHUP also calls it.
+   * @param changes new `key`, `cert`, `hosts` and so on; without them, the configured files are read again
+   * @throws Error for invalid certificates; the old ones stay in use
    */
   reloadCertificates(changes?: SocketServerOptions): void {
     if (!this.listener) throw new Error("the socket server is not running");
@@ -276,7 +276,7 @@ export class SocketServer extends Server {
     return { port, bindIP, bootAttempts };
   }
 
-  /** Nobody asked for it: a second project on a developer's machine starts without it. */
+  /** The server is not explicitly enabled: a second project on a developer's machine starts without it. */
   private mayBeLeftOut(error: unknown): boolean {
     return settings().socket.enabled === undefined && isPortTaken(error);
   }
@@ -314,11 +314,11 @@ export class SocketServer extends Server {
 
   private opened(client: SocketClient, connection: Connection): void {
     client.open(connection);
-    // it may have left, or the server begun to stop, while the middleware ran
+    // while the middleware ran, the client may have disconnected, or the server may be stopping
     if (client.socket.destroyed || this.isDraining) client.destroy();
   }
 
-  /** Send what an action responded; called for every `actionComplete`. */
+  /** Send the response of an action; called for every `actionComplete`. */
   private completeAction(data: ActionProcessor): void {
     if (data.toRender !== true) return;
     const client = this.clientOf(data.connection);
@@ -334,7 +334,7 @@ export class SocketServer extends Server {
     client: SocketClient,
     error: NodeJS.ErrnoException,
   ): void {
-    if (client.output.hasEnded) return; // it has left already
+    if (client.output.hasEnded) return; // it is already closing
     const what =
       error.syscall === "write" ? "socket write error" : "socket error";
     const message = `${what}: ${errorText(error)}`;

@@ -1,6 +1,6 @@
-/** What a server does for its clients from time to time: says that it lives, and takes leave of the silent. */
+/** Periodic work for clients: keep-alive messages, and closing of idle connections. */
 
-/** The settings, in ms; 0 is off. */
+/** The settings, in ms; 0 disables. */
 export interface UpkeepTimes {
   idleTimeout: number;
   pingInterval: number;
@@ -11,16 +11,16 @@ export interface UpkeepClient {
   readonly lastSeen: number;
   /** When it was last pinged. */
   lastPing: number;
-  /** Whether it waits for an answer. */
+  /** Whether requests are pending. */
   readonly isBusy: boolean;
   ping(now: number): void;
   leaveIdle(): void;
 }
 
-/** How long the next round is away at most, and at least, in ms. */
+/** Maximum and minimum interval of the rounds, in ms. */
 const MAX_TICK_MS = 1000;
 const MIN_TICK_MS = 10;
-/** So many clients are looked at in one go. */
+/** Clients per batch. */
 const SLICE = 500;
 
 export class Upkeep {
@@ -47,14 +47,14 @@ export class Upkeep {
   private schedule(): void {
     if (!this.isRunning) return;
     const { idleTimeout, pingInterval } = this.times();
-    // a quarter, so that nothing is late by more than that
+    // a quarter, so that no action is late by more than that
     const wanted = Math.min(idleTimeout || Infinity, pingInterval || Infinity);
     const tick = Math.max(MIN_TICK_MS, Math.min(MAX_TICK_MS, wanted / 4));
     this.timer = setTimeout(() => this.readFirst(), tick);
     this.timer.unref();
   }
 
-  /** What has arrived is read before the immediate: a sign of life that waited only for this process counts. */
+  /** Received data is read before the immediate, so a message that only waited for this process still counts. */
   private readFirst(): void {
     this.reading = setImmediate(() => void this.round());
   }

@@ -7,19 +7,19 @@ import { packageRoot } from "../../environment/paths";
 
 const FILE = path.join(packageRoot, "src", "assets", "websocketClient.js");
 
-/** This text as `websocket.clientUrl` is an expression, for the pages that the server itself serves. */
+/** This value of `websocket.clientUrl` is a JavaScript expression, for pages that the server itself serves. */
 const PAGE_ORIGIN = "window.location.origin";
 
 export interface ClientScriptOptions {
   /** `websocket.clientUrl`. */
   clientUrl: string;
-  /** `websocket.client`: what the options of clients are unless a page gives others. */
+  /** `websocket.client`: the default options of clients. */
   client: Record<string, unknown>;
 }
 
 /**
- * The client's source; what it evaluates to is its class. It inherits from `Primus.EventEmitter` or, where there is no
- * `Primus`, from node's.
+ * The client's source, which evaluates to its class. The class extends `Primus.EventEmitter` or, without `Primus`,
+ * node's.
  */
 export function compileClient(options: ClientScriptOptions): string {
   const { clientUrl, client } = options;
@@ -34,7 +34,7 @@ return defineWebsocketClient({
 })();`;
 }
 
-/** The whole script: it puts `ActionheroWebsocketClient` on the window (or the exports of a module). */
+/** The whole script: it adds `ActionheroWebsocketClient` to the window (or the exports of a module). */
 export function renderClient(
   library: string,
   options: ClientScriptOptions,
@@ -49,7 +49,7 @@ exports.ActionheroWebsocketClient = ${compileClient(options)}
 }
 
 /**
- * Write the script, unless the file is this one already. Another process may read it or write it at the same time.
+ * Write the script, unless the file is up to date. Another process may read or write it at the same time.
  * @returns whether it was written
  */
 export async function writeClient(
@@ -71,7 +71,7 @@ async function beginsWith(file: string, header: string): Promise<boolean> {
   try {
     handle = await fs.open(file);
   } catch {
-    return false; // it is not there, or writing it will tell what is wrong
+    return false; // it is missing, or writing it will report the problem
   }
   try {
     const start = Buffer.alloc(Buffer.byteLength(header));
@@ -82,7 +82,7 @@ async function beginsWith(file: string, header: string): Promise<boolean> {
   }
 }
 
-/** A value as a literal of JavaScript, also for older engines and inside a page. */
+/** A value as a JavaScript literal, also for older engines and inside a page. */
 function literal(value: unknown): string {
   return JSON.stringify(value)
     .replace(/</g, "\\u003c")

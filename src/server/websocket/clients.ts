@@ -1,4 +1,5 @@
-/** Every client from its first moment to its last: what it says goes to requests, its end to its connection. */
+/** Tracks every client from its upgrade to its end: passes its messages to requests, and its end to its connection.
+ * */
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { api } from "../../api";
@@ -27,11 +28,11 @@ import {
 } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
 
-/** When a client that is never pinged counts as stalled, in ms. */
+/** Timeout of stalled clients without pings, in ms. */
 const STALLED_MS = 60_000;
 
 export class Clients {
-  /** All of them, also those whose connection is not ready yet. */
+  /** All clients, including those whose connection is not ready yet. */
   readonly sparks = new Set<Spark>();
   /** Connections that are leaving their rooms. */
   private readonly leaving = new Set<Connection>();
@@ -50,7 +51,7 @@ export class Clients {
     return settings().websocket.server.maxLength;
   }
 
-  /** As long as a client may leave pings unanswered. */
+  /** How long a client may leave pings unanswered. */
   get stalledMs(): number {
     const { pingInterval } = settings().websocket.server;
     return 2 * Number(pingInterval) || STALLED_MS;
@@ -82,7 +83,7 @@ export class Clients {
     this.connect(spark, fingerprint);
   }
 
-  /** Why no more clients are taken at the moment. */
+  /** The reason why no more clients are accepted, or undefined. */
   private refusal(): string | undefined {
     const { overload } = api;
     if (overload?.isOverloaded === true)
@@ -116,10 +117,10 @@ export class Clients {
     this.refuse(spark, text, OVERLOADED_TEXT);
   }
 
-  /** The message was not parsed: its id is looked up in the text, so that the client knows what was refused. */
+  /** The message was not parsed: its id is extracted from the text, so that the client can match the refusal. */
   private refuse({ connection }: Spark, text: string, reason: string): void {
     if (!connection || connection.destroyed) return;
-    if (!text.trimStart().startsWith("{")) return; // no request, whatever it is
+    if (!text.trimStart().startsWith("{")) return; // not a request
     refuseRequest(this.host, connection, {
       reason,
       messageId: topLevelScalar(text, "messageId"),
@@ -140,7 +141,7 @@ export class Clients {
     this.host.afterWork(spark);
   }
 
-  /** Let a client's connection end: it leaves its rooms, and says goodbye if its websocket is still there. */
+  /** End a client's connection: it leaves its rooms, and says goodbye if its websocket is still open. */
   leave({ connection }: Spark): void {
     if (!connection || connection.destroyed) return;
     this.leaving.add(connection);
@@ -153,12 +154,12 @@ export class Clients {
   }
 
   /**
-   * Resolves when all that have ended have left their rooms.
-   * @returns for how many the `destroy` middleware was not waited for any more
+   * Resolves when all ended connections have left their rooms.
+   * @returns the number of connections whose `destroy` middleware was abandoned
    */
   async allLeft(timeoutMs: number): Promise<number> {
     const inTime = await Promise.all(
-      // what goes wrong is in the log already
+      // errors are already logged
       [...this.leaving].map((one) =>
         endWithin(one, timeoutMs).catch(() => true),
       ),
@@ -180,7 +181,7 @@ export class Clients {
     });
   }
 
-  /** @returns nothing when the connection could not be made; its `create` middleware may have failed */
+  /** @returns undefined if the connection could not be created, for example because its `create` middleware failed */
   private open(
     spark: Spark,
     fingerprint: string | undefined,
@@ -200,7 +201,7 @@ export class Clients {
       });
       return isThenable(opened) ? opened.catch(fail) : opened;
     } catch (error) {
-      spark.refuse(refusalOf(error)); // there is no connection whose end would do it
+      spark.refuse(refusalOf(error)); // there is no connection that would close it
       return fail(error);
     }
   }
@@ -212,7 +213,7 @@ export class Clients {
   }
 }
 
-/** 21 characters that are safe in URLs, as Primus has them. */
+/** 21 URL-safe characters, as in Primus. */
 function randomId(): string {
   return randomBytes(16).toString("base64url").slice(0, 21);
 }

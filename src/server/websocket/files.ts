@@ -1,11 +1,11 @@
-/** The answer to a request for a file, as one message: text as it is, bytes in base64. */
+/** The response to a request for a file, as one message: text unchanged, bytes in base64. */
 import { isUtf8 } from "node:buffer";
 import type { Readable } from "node:stream";
 
 export interface FileMessage {
   error?: unknown;
   content: string | null;
-  /** Only when the content is not plain text. */
+  /** Set only if the content is not plain text. */
   encoding?: "base64";
   mime: string;
   length: number;
@@ -24,18 +24,18 @@ export interface FileSource {
 }
 
 export interface FileWish {
-  /** `"base64"` when the client wants bytes, whatever they are. */
+  /** `"base64"` if the client always wants bytes. */
   encoding: unknown;
-  /** Files that are longer, as they come or as a message, are refused; 0: none is. */
+  /** Files that are longer, as a file or as a message, are refused; 0: no limit. */
   maxBytes: number;
-  /** Asked after each piece; once it says no, the file is given up. */
+  /** Called after each piece; when it returns false, the file is abandoned. */
   isWanted: () => boolean;
 }
 
-/** A byte in JSON takes at most so many: control characters are `\u001f`. */
+/** The maximum length of a byte in JSON: control characters are `\u001f`. */
 const MAX_GROWTH = 6;
 
-/** The message for a file, or for the reason why there is none. */
+/** The message for a file, or for an error. */
 export async function answerOf(
   { error, fileStream }: FileSource,
   facts: FileFacts,
@@ -72,7 +72,7 @@ function asText(content: Buffer, encoding: unknown) {
   return { content: content.toString("base64"), encoding: "base64" as const };
 }
 
-/** @returns undefined for a stream that is not wanted any more, or too long */
+/** @returns undefined for a stream that is no longer wanted, or too long */
 async function collect(
   stream: Readable,
   { maxBytes, isWanted }: FileWish,

@@ -1,17 +1,17 @@
-/** Asks all clients for signs of life, and finds those that give none. */
+/** Pings all clients, and detects dead ones. */
 import { pingText, textFrame } from "./protocol";
 import type { Spark } from "./spark";
 
-/** Asking ten thousand at once would keep the process from everything else for half a second. */
+/** Pinging ten thousand at once would block the process for half a second. */
 const SLICE = 500;
 
-/** A round that is later than so many intervals tells of this process, not of its clients. */
+/** A round that is later than this many intervals indicates a pause of this process, not of its clients. */
 const LATE = 1.2;
 
 interface Round {
   text: string;
   frame: Buffer;
-  /** Nobody is judged in a round that comes late, after this process was held up. */
+  /** No client is disconnected in a late round, after a pause of this process. */
   isLate: boolean;
 }
 
@@ -21,19 +21,20 @@ export class Heartbeat {
 
   /**
    * @param sparks all clients; read in each round
-   * @param onDead called for a client that was asked in the last round and has not been heard of since
+   * @param onDead called for a client that was pinged in the last round and has sent nothing since
    */
   constructor(
     private readonly sparks: ReadonlySet<Spark>,
     private readonly onDead: (spark: Spark) => void,
   ) {}
 
-  /** @param intervalMs 0: never ask */
+  /** @param intervalMs 0: no pings */
   start(intervalMs: number): void {
     this.stop();
     if (!(intervalMs > 0)) return;
     this.lastRound = performance.now();
-    // what has arrived is read between the timer and the immediate: a signal that waited only for us counts
+    // received data is read between the timer and the immediate, so a message that only waited for this process
+    // counts
     this.timer = setInterval(
       () => setImmediate(() => this.round(intervalMs)),
       intervalMs,

@@ -9,8 +9,8 @@ import type { PrimusOptions } from "../../config/settingTypes";
 type Origins = NonNullable<PrimusOptions["origins"]>;
 
 /**
- * Whether a request may come from where it comes from. Browsers always tell the origin of a websocket; what tells none
- * is no browser, and could tell anything.
+ * Whether the origin of a request is allowed. Browsers always send the origin of a websocket; other clients could
+ * send any value.
  */
 export function isAllowedOrigin(
   origin: string | undefined,
@@ -22,20 +22,20 @@ export function isAllowedOrigin(
 }
 
 /**
- * Browsers send the cookie along whichever page opens the websocket: a page of another site must not become this
- * browser's session by that. Which sites may is known only where they are named: `"*"` names none.
+ * Whether the cookie may identify the client. Browsers send it whichever page opens the websocket, but a page of
+ * another site must not get the session of this browser, unless `origins` lists the site; `"*"` does not count.
  */
 export function mayUseCookie(req: IncomingMessage): boolean {
   const { origin } = req.headers;
   const isOther = isOfAnotherSite(req);
-  if (origin === undefined) return !isOther; // no browser tells neither
+  if (origin === undefined) return !isOther; // browsers send at least one of the two
   if (!isOther && isSameOrigin(req, origin)) return true;
   if (mayHaveCredentials(origin)) return true;
   const { origins } = settings().websocket.server;
   return isAllowedOrigin(origin, withoutStar(origins));
 }
 
-/** Answer a preflight request, and say who may read any other answer. */
+/** Respond to a preflight request, and set the CORS headers of any other response. */
 export function addCorsHeaders(
   req: IncomingMessage,
   res: ServerResponse,
@@ -72,7 +72,7 @@ function listOf(origins: Origins): (string | RegExp)[] {
   return origins instanceof RegExp ? [origins] : origins.split(",");
 }
 
-/** A pattern is tried as Primus does: it may match a part of the origin. */
+/** A pattern is applied like in Primus: it may match a part of the origin. */
 function matches(origin: string, allowed: string | RegExp): boolean {
   if (allowed instanceof RegExp) {
     allowed.lastIndex = 0;
@@ -93,7 +93,7 @@ const UNIT_SECONDS: Record<string, number> = {
   d: 86_400,
 };
 
-/** A number of ms, or a text like `"30 days"`. */
+/** A number of ms, or a string like `"30 days"`. */
 function secondsOf(age: string | number): string {
   const [, amount, unit] =
     /^\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])?/i.exec(String(age)) ?? [];

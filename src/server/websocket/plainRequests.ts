@@ -1,4 +1,4 @@
-/** What is below the websocket's path for clients that do not upgrade: a description, and the library for browsers. */
+/** Serves requests below the websocket path without an upgrade: a description, and the browser library. */
 import * as fs from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as path from "node:path";
@@ -9,16 +9,16 @@ import { loadModule } from "../../utils/loadModule";
 import { addCorsHeaders } from "./origin";
 import type { PrimusClientClass } from "./primusSurface";
 
-/** The library that speaks the wire format for clients, in browsers and in node. */
+/** The client library for the wire format, in browsers and in node. */
 const LIBRARY = path.join(packageRoot, "src", "assets", "primus.js");
 
-/** A server that is silent for so many intervals of its pings is gone. */
+/** A server that is silent for this many ping intervals is considered gone. */
 const SILENT_INTERVALS = 1.5;
 
-/** The version of Primus whose wire format is spoken. */
+/** The version of Primus whose wire format is used. */
 const PRIMUS_VERSION = "8.0.9";
 
-/** The path that websockets are on: `/primus` unless configured. */
+/** The path of websockets: `/primus` unless configured. */
 export function websocketPath(): string {
   const { pathname } = settings().websocket.server;
   return `/${pathname.replace(/^\/+|\/+$/g, "")}`;
@@ -32,7 +32,7 @@ export function isBelow(url: string, pathname: string): boolean {
 }
 
 /**
- * Answer a plain request: with a description of the server, the browser library, or a hint to upgrade.
+ * Respond to a plain request with a description of the server, the browser library, or a hint to upgrade.
  * @param library the source of the browser library
  * @returns false if the request is not for this server
  */

@@ -1,9 +1,9 @@
-/** What `api.servers.servers.websocket.server` offers: the parts of a Primus server that projects use. */
+/** The type of `api.servers.servers.websocket.server`: the parts of a Primus server that projects use. */
 import { EventEmitter } from "node:events";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
 
-/** A client as the browser library and `Socket` make it. */
+/** A client of the browser library or of `Socket`. */
 export interface PrimusClient extends EventEmitter {
   open(): this;
   end(): this;
@@ -27,7 +27,7 @@ export class PrimusSurface extends EventEmitter {
     return this.host.clientClass();
   }
 
-  /** How many clients there are. */
+  /** The number of clients. */
   get connected(): number {
     return this.host.sparks.size;
   }
@@ -60,7 +60,7 @@ export class PrimusSurface extends EventEmitter {
     return true;
   }
 
-  /** End every client; for good, unless `reconnect` is true. The HTTP server is not touched. */
+  /** End every client, permanently unless `reconnect` is true. The HTTP server is not affected. */
   destroy(options: { reconnect?: boolean } = {}, callback?: () => void): this {
     for (const spark of this.host.sparks) spark.end(undefined, options);
     if (callback) setImmediate(callback);

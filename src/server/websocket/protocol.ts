@@ -1,8 +1,8 @@
-/** The wire format, as data: what the text of a message means, the fields of replies, and frames. Knows no sockets. */
+/** The wire format: parsing of messages, fields of replies, and frames. Knows no sockets. */
 import { jsonForClients } from "../../log/clientJson";
 import { JsonLimitError, parseJsonRequest } from "../jsonRequest";
 
-/** What a client asks for, before anything of it is checked. */
+/** The request of a client, not yet validated. */
 export interface Request {
   event?: unknown;
   messageId?: unknown;
@@ -14,15 +14,15 @@ export interface Request {
 
 const CONTROL = "primus::";
 
-/** Tells a client that this end is for good: it does not reconnect. */
+/** Tells a client that the end is permanent, so that it does not reconnect. */
 export const CLOSE_NOTICE = JSON.stringify("primus::server::close");
 
 export const PONG = "primus::pong::";
 export const ID = "primus::id::";
 
 /**
- * What a client sent.
- * @returns a request; a control message (`"primus::..."`); undefined for what is neither, which is ignored
+ * Parses a message of a client.
+ * @returns a request; a control message (`"primus::..."`); undefined for anything else, which is ignored
  * @throws JsonLimitError
  */
 export function decode(text: string): Request | string | undefined {
@@ -41,8 +41,8 @@ export function decode(text: string): Request | string | undefined {
 }
 
 /**
- * JSON that is also JavaScript: two line separators are only allowed in the former.
- * @throws TypeError for what JSON cannot express
+ * JSON that is also valid JavaScript: two line separators are allowed only in JSON.
+ * @throws TypeError for values that JSON cannot represent
  */
 export function encode(value: unknown): string {
   const text = jsonForClients(value) ?? "null";
@@ -51,22 +51,22 @@ export function encode(value: unknown): string {
     : text;
 }
 
-/** Asks for a sign of life. */
+/** The ping message. */
 export function pingText(now: number): string {
   return JSON.stringify(`primus::ping::${now}`);
 }
 
-/** Answers the question for a client's id on this socket. */
+/** The reply to a request for the client's id on this socket. */
 export function idText(id: string): string {
   return JSON.stringify(ID + id);
 }
 
-/** What is sent: the fields of version 29, in its order. */
+/** A reply with the fields of version 29, in its order. */
 export type Message = { [field: string]: unknown };
 
 /**
- * The message as it is sent, with `context` and `messageId`; a message for many members of a room has all it needs and
- * is the same object, so that it is encoded once.
+ * The message with `context` and `messageId`; a message for many members of a room is complete and is returned
+ * unchanged, so that it is encoded once.
  */
 export function completed(message: Message, messageId: unknown): Message {
   const { context, error } = message;
@@ -79,8 +79,9 @@ export function completed(message: Message, messageId: unknown): Message {
 }
 
 /**
- * The response of an action with the id of its request, whatever the action calls so: the client finds its call by it.
- * @param isError for a response that is no object
+ * The response of an action with the id of its request, even if the action returns such a field: the client matches
+ * its call by it.
+ * @param isError for a response that is not an object
  */
 export function answering(
   response: unknown,
@@ -93,7 +94,7 @@ export function answering(
   return { ...answer, messageId };
 }
 
-/** What an object says that JSON is made of. */
+/** The result of an object's toJSON. */
 function ownForm(value: unknown): unknown {
   const { toJSON } = (value ?? {}) as { toJSON?: unknown };
   return typeof toJSON === "function"
@@ -101,7 +102,7 @@ function ownForm(value: unknown): unknown {
     : value;
 }
 
-/** A response that is no object: the client needs one, to know what it answers. */
+/** Wraps a response that is not an object, because the client needs the message id. */
 function asObject(response: unknown, isError: boolean): Message {
   if (
     typeof response === "object" &&
@@ -128,8 +129,8 @@ export function verbFailure(
 const FINAL_TEXT = 0x81;
 
 /**
- * A text message as one unmasked, uncompressed frame (RFC 6455), made without `ws`, so that many clients share the buffer.
- * The bytes must not be changed afterwards.
+ * A text message as one unmasked, uncompressed frame (RFC 6455), built without `ws`, so that many clients share the
+ * buffer. The bytes must not be modified afterwards.
  */
 export function textFrame(text: string): Buffer {
   const length = Buffer.byteLength(text);
@@ -145,7 +146,7 @@ export function textFrame(text: string): Buffer {
     frame.writeUInt32BE(Math.floor(length / 2 ** 32), 2);
     frame.writeUInt32BE(length % 2 ** 32, 6);
   }
-  // as many bytes as characters: ASCII, for which latin1 is the quicker way
+  // equal length means ASCII, for which latin1 is faster
   if (length === text.length) frame.write(text, offset, "latin1");
   else frame.write(text, offset, "utf8");
   return frame;

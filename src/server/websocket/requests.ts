@@ -1,4 +1,4 @@
-/** Does what clients ask for: actions, files, verbs. */
+/** Processes the requests of clients: actions, files, verbs. */
 import { randomUUID } from "node:crypto";
 import { admitFile, admitVerb } from "../../action/admission";
 import type { Connection } from "../../connection/connection";
@@ -11,7 +11,7 @@ import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
 
-/** @returns a promise for the end of what the request asks for */
+/** @returns a promise for the completion of the request */
 export function handleRequest(
   server: WebSocketServer,
   spark: Spark,
@@ -31,7 +31,7 @@ function answer(
   connection: Connection,
   request: Request,
 ): Promise<unknown> {
-  // any JSON value can be the id, and comes back as it was
+  // any JSON value can be the id, and is returned unchanged
   const messageId = (request.messageId || randomUUID()) as string;
   connection.messageId = messageId;
   if (request.event === "action")
@@ -41,7 +41,7 @@ function answer(
   return runVerb({ server, spark, connection }, request, messageId);
 }
 
-/** Answer a request that was not even parsed. */
+/** Reply to a request that was not parsed. */
 export function refuseRequest(
   server: WebSocketServer,
   connection: Connection,
@@ -66,14 +66,15 @@ function runAction(
   });
 }
 
-/** The object is ours alone: it was just parsed. */
+/** The object is not shared: it was just parsed. */
 function paramsOf(params: unknown): Record<string, unknown> {
   return typeof params === "object" && params !== null && !Array.isArray(params)
     ? (params as Record<string, unknown>)
     : {};
 }
 
-/** One after the other for each client, and only when it has taken the last: whole files are held in memory. */
+/** Files are sent one after the other per client, each after the client has read the previous one, because whole
+ * files are in memory. */
 function sendFile(
   server: WebSocketServer,
   spark: Spark,
@@ -82,7 +83,7 @@ function sendFile(
 ): Promise<void> {
   const { messageId } = connection;
   connection.params = { file, encoding };
-  // the next request changes the connection's params and id while this one waits
+  // while this request waits, the next one changes the connection's params and id
   const asOfNow = Object.create(connection) as Connection;
   asOfNow.params = connection.params;
   asOfNow.messageId = messageId;
@@ -125,7 +126,7 @@ interface Client {
   connection: Connection;
 }
 
-/** In the order in which they come: a client may say something in a room that it has just asked to join. */
+/** In the order of arrival: a client may send a message to a room right after requesting to join it. */
 function runVerb(
   client: Client,
   request: Request,
@@ -166,7 +167,7 @@ async function answerVerb(
   await server.sendMessage(connection, reply, messageId);
 }
 
-/** What the client reads of the error of a verb; the log has what is hidden. */
+/** The error of a verb for the client; hidden details are logged. */
 function shownFailure(server: WebSocketServer, thrown: unknown): unknown {
   const { error, id } = shownToClients(thrown);
   if (id !== undefined)
@@ -179,7 +180,7 @@ function done(server: WebSocketServer, spark: Spark): void {
   server.afterWork(spark);
 }
 
-/** The answer could not be made or sent: an answer it must be, or the client waits. */
+/** The reply could not be built or sent: send an error instead, or the client would wait. */
 function fail(
   server: WebSocketServer,
   connection: Connection,

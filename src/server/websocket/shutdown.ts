@@ -1,8 +1,8 @@
-/** Ends all clients, those that wait for an answer after it. */
+/** Ends all clients, after their pending responses. */
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
 
-/** How long a client that has taken everything may think about its goodbye, in ms. */
+/** How long a client without unread data may take to confirm the close, in ms. */
 const GOODBYE_MS = 1_000;
 const CHECK_MS = 100;
 
@@ -14,8 +14,8 @@ export class Shutdown {
   constructor(private readonly host: WebSocketServer) {}
 
   /**
-   * Resolves when all clients are gone.
-   * @returns how many had to be cut at the deadline
+   * Resolves when all clients have disconnected.
+   * @returns the number of clients that were disconnected at the deadline
    */
   async run(timeoutMs: number): Promise<number> {
     const deadline = Date.now() + timeoutMs;
@@ -28,7 +28,7 @@ export class Shutdown {
     return this.cut;
   }
 
-  /** To be called when a client may have become idle, and when it is gone. */
+  /** Call it when a client may have become idle, and when it has disconnected. */
   look(spark: Spark): void {
     if (this.host.sparks.size === 0) return this.finish();
     if (this.endedAt.has(spark) || this.host.isBusy(spark)) return;

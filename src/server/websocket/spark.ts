@@ -1,4 +1,4 @@
-/** One client's websocket: the `rawConnection` of websocket connections, named as Primus names it. */
+/** One client's websocket: the `rawConnection` of websocket connections, with the name from Primus. */
 import { EventEmitter } from "node:events";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
@@ -11,20 +11,20 @@ import { HIGH_WATER_BYTES, Outbox } from "../outbox";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
 
-/** Why a client is cut; the code is that of the websocket protocol. */
+/** The reason for disconnecting a client; the code is a websocket close code. */
 export interface CloseReason {
   code: number;
   reason: string;
 }
 
-/** The close frame, and the text that is sent before it, as libraries rarely show the frame's. */
+/** The close frame, and the text that is sent before it, because libraries rarely show that of the frame. */
 export interface Refusal extends CloseReason {
   message?: string;
 }
 
 export type SparkAddress = { ip: string; port: number | string };
 
-/** How long a client that was cut may take to read why, in ms. */
+/** How long a disconnected client may take to read the reason, in ms. */
 const CUT_MS = 1000;
 
 /** RFC 6455, section 5.5: a control frame has 125 bytes, two of which are the code. */
@@ -34,24 +34,24 @@ const POLICY_VIOLATION = 1008;
 const INTERNAL_ERROR = 1011;
 const TRY_AGAIN_LATER = 1013;
 
-/** Messages that are worked on before reading waits for them. */
+/** Messages in progress at which reading pauses. */
 const MAX_PENDING = 64;
 
-/** Shorter messages are not counted: how many of them wait is limited. */
+/** Shorter messages are not counted, because the number of waiting messages is limited. */
 const SMALL_BYTES = 1024;
 
-/** Of the frame of a client: two bytes, and its mask. */
+/** The head of a client's frame: two bytes, and its mask. */
 const FRAME_HEAD_BYTES = 6;
 
-/** Counts what happens within a second. */
+/** Counts events per second. */
 class RateWindow {
   private start = 0;
   private count = 0;
 
   /**
-   * Count one more.
-   * @param limit how many a second may have; 0: any number, and nothing is counted
-   * @returns whether it is one too many
+   * Count one event.
+   * @param limit events per second; 0: no limit, nothing is counted
+   * @returns whether the limit is exceeded
    */
   isExceeded(limit: number): boolean {
     if (!(limit > 0)) return false;
@@ -64,12 +64,12 @@ class RateWindow {
   }
 }
 
-/** Does tasks one after the other, the first one at once. */
+/** Runs tasks one after the other, the first one at once. */
 class Sequence {
   private last: Promise<void> | undefined = undefined;
 
   /**
-   * @param task must not fail
+   * @param task must not reject
    * @returns a promise for its end
    */
   add(task: () => Promise<void>): Promise<void> {
@@ -82,16 +82,16 @@ class Sequence {
   }
 }
 
-/** The frames of a client; with compression, `ws` has a queue of its own below. */
+/** Writes the frames of a client; with compression, `ws` has its own queue below. */
 class FrameOutbox extends Outbox<Buffer> {
-  /** A file, which may be as long as all that may wait, is among what waits to be read. */
+  /** A file, which may be as long as the whole limit, is among the unread bytes. */
   private hasFileQueued = false;
 
   constructor(private readonly spark: Spark) {
     super(spark.socket);
   }
 
-  /** A file was sent: the answers after it are no reason to cut a client that is still reading it. */
+  /** A file was sent: replies after it must not disconnect a client that is still reading it. */
   noteFile(): void {
     this.hasFileQueued = true;
   }
@@ -139,12 +139,12 @@ export class Spark extends EventEmitter {
   readonly address: SparkAddress;
   /** Undefined until the `create` middleware has run. */
   connection: Connection | undefined = undefined;
-  /** What the heartbeat saw of it in its last round. */
+  /** The state of the heartbeat in its last round. */
   seenBytes = -1;
-  /** Requests that are done one after the other. */
+  /** Requests that are processed one after the other. */
   readonly verbs = new Sequence();
   readonly files = new Sequence();
-  /** How many of them are not done. */
+  /** The number of these requests that are pending. */
   unsentFiles = 0;
 
   readonly socket: Socket;
@@ -152,14 +152,14 @@ export class Spark extends EventEmitter {
   readonly isCompressed: boolean;
   private ownId: string | undefined = undefined;
   private readonly outbox: FrameOutbox;
-  /** Messages that came before there was a connection. */
+  /** Messages that arrived before the connection was ready. */
   private early: [text: string, bytes: number][] | undefined = undefined;
-  /** Messages that are worked on, and the part of one that has come. */
+  /** Memory of messages in progress, and of the received part of the next one. */
   private readonly share = new ByteShare();
   private unfinishedBytes = 0;
-  /** A message ended in what is being read. */
+  /** A message was completed in the current chunk. */
   private hasReceived = false;
-  /** Those of the unfinished message that are in the share. */
+  /** The bytes of the unfinished message that are counted. */
   private countedBytes = 0;
   private pending = 0;
   private isPaused = false;
@@ -183,17 +183,17 @@ export class Spark extends EventEmitter {
     ws.attach(this);
   }
 
-  /** What `primus::id::` is answered with; not the connection's id. */
+  /** The reply to `primus::id::`; not the connection's id. */
   get id(): string {
     return (this.ownId ??= this.owner.newId());
   }
 
-  /** The params of the URL; the last one of a name. */
+  /** The params of the URL; if a name is repeated, the last one. */
   get query(): Record<string, string> {
     return queryOf(this.url);
   }
 
-  /** The part of the upgrade request that is kept. */
+  /** The stored part of the upgrade request. */
   get request() {
     const { headers, url, socket, query } = this;
     return { method: "GET", headers, url, socket, query };
@@ -204,7 +204,7 @@ export class Spark extends EventEmitter {
     return this.ws.readyState;
   }
 
-  /** Whether something other than an action is being done for it. */
+  /** Whether a request other than an action is in progress. */
   get isBusy(): boolean {
     return this.pending > 0 || this.early !== undefined;
   }
@@ -213,7 +213,7 @@ export class Spark extends EventEmitter {
     return this.ws.readyState === WebSocket.OPEN;
   }
 
-  /** Bytes that the operating system has not taken yet. */
+  /** Bytes not yet passed to the operating system. */
   get bufferedBytes(): number {
     return this.outbox.bufferedBytes;
   }
@@ -222,43 +222,43 @@ export class Spark extends EventEmitter {
     return this.socket.bytesRead;
   }
 
-  /** Whether nothing is read from it because it does not read; then its socket watches over it, and sees each byte. */
+  /** Whether reading is paused because it is a slow consumer; then its socket detects its activity by each byte. */
   get isBehind(): boolean {
     return this.outbox.isBehind;
   }
 
   /**
    * Send a value as JSON.
-   * @returns false when the client is gone
+   * @returns false when the client has disconnected
    * @throws TypeError for what JSON cannot express
    */
   write(value: unknown): boolean {
     if (!this.isOpen) return false;
     if (typeof value === "object" && value !== null) {
-      // of one object for many members there are the same bytes for all
+      // an object for many members is encoded to the same bytes for all
       if (this.isCompressed) this.sendText(encodeOnce(value, TEXT, encode));
       else this.writeFrame(encodeOnce(value, FRAME, encodeFrame));
     } else this.writeText(encode(value));
     return true;
   }
 
-  /** Send a text that is JSON already. */
+  /** Send text that is already JSON. */
   writeText(text: string): void {
     if (this.isCompressed) this.sendText(text);
     else this.writeFrame(textFrame(text));
   }
 
-  /** Send a frame that is made already, to a client without compression. */
+  /** Send a prebuilt frame, to a client without compression. */
   writeFrame(frame: Buffer): void {
     if (this.isOpen) this.outbox.send(frame);
   }
 
-  /** A file was sent, which counts less than what else waits. */
+  /** A file was sent, which does not count towards the limit of unread bytes. */
   noteFile(): void {
     this.outbox.noteFile();
   }
 
-  /** The compressor works on its own time, and keeps the order. */
+  /** The compressor is asynchronous, and keeps the order. */
   private sendText(text: string): void {
     if (!this.isOpen || !this.outbox.hasRoom()) return;
     this.ws.send(text);
@@ -270,7 +270,7 @@ export class Spark extends EventEmitter {
   }
 
   /**
-   * End it, as Primus does: for good, unless `reconnect` is true.
+   * End it, like Primus: permanently, unless `reconnect` is true.
    * @param data sent before the end
    */
   end(data?: unknown, options: { reconnect?: boolean } = {}): void {
@@ -280,12 +280,12 @@ export class Spark extends EventEmitter {
     this.ws.close();
   }
 
-  /** End it, and let it reconnect when and where it can. */
+  /** End it, and let it reconnect. */
   close({ code, reason }: CloseReason): void {
     if (this.isOpen) this.ws.close(code, reason);
   }
 
-  /** Close it before it could do anything, with the text of why if there is one. */
+  /** Close it before its first request, with the reason as text if there is one. */
   refuse({ message, ...why }: Refusal): void {
     if (message !== undefined) {
       this.write({ context: "api", error: message });
@@ -294,12 +294,12 @@ export class Spark extends EventEmitter {
     this.close(why);
   }
 
-  /** Drop it without a word: it is not listening. */
+  /** Terminate it without a close frame, because it does not respond. */
   terminate(): void {
     this.ws.terminate();
   }
 
-  /** Close it because of something that it did. */
+  /** Close it because of a violation. */
   cut(why: CloseReason): void {
     if (!this.isOpen) return;
     this.outbox.discard();
@@ -308,7 +308,7 @@ export class Spark extends EventEmitter {
     this.owner.onCut(this, why);
   }
 
-  /** Messages wait until there is a connection to work on them with. */
+  /** Messages wait until the connection is ready. */
   holdMessages(): void {
     this.early = [];
     this.pause();
@@ -321,7 +321,7 @@ export class Spark extends EventEmitter {
     this.resume();
   }
 
-  /** A request is being worked on that nothing else limits. */
+  /** A request is in progress that no other limit covers. */
   beginWork(): void {
     if (++this.pending === MAX_PENDING) this.pause();
   }
@@ -330,15 +330,16 @@ export class Spark extends EventEmitter {
     if (this.pending-- === MAX_PENDING) this.resume();
   }
 
-  /** Resolves when the client has taken what waits for it, or is gone. */
+  /** Resolves when the client has read all pending bytes, or has disconnected. */
   drained(): Promise<void> {
     return this.outbox.drained();
   }
 
-  /** Bytes have come, and the messages that they complete have been received: the rest is kept for the next one. */
+  /** Bytes have arrived, and the messages that they complete have been received: the rest belongs to the next
+   * message. */
   arrive(bytes: number): void {
     if (this.hasReceived) {
-      // what came after the message is not known, and at most what is read at a time
+      // the number of bytes after the message is unknown, and at most one chunk
       this.hasReceived = false;
       return;
     }
@@ -363,11 +364,11 @@ export class Spark extends EventEmitter {
   }
 
   receiveControl(bytes: number): void {
-    this.unfinishedBytes -= bytes + FRAME_HEAD_BYTES; // they are added when all is received
+    this.unfinishedBytes -= bytes + FRAME_HEAD_BYTES; // they are added when the whole message is received
     this.isTooFast();
   }
 
-  /** The unfinished message is complete, or never will be. */
+  /** The unfinished message is complete, or was abandoned. */
   forgetUnfinished(): void {
     this.unfinishedBytes = 0;
     if (this.countedBytes === 0) return;
@@ -375,7 +376,7 @@ export class Spark extends EventEmitter {
     this.countedBytes = 0;
   }
 
-  /** @param bytes to be given back when it is done */
+  /** @param bytes to release when it is done */
   private work(text: string, bytes: number): void {
     const before = this.connection?.params;
     const done = this.owner.onText(this, text);
@@ -394,7 +395,7 @@ export class Spark extends EventEmitter {
     done.then(forget, forget);
   }
 
-  /** Count a frame; over the limit the client is cut. */
+  /** Count a frame; beyond the limit, the client is disconnected. */
   isTooFast(): boolean {
     const limit = this.owner.maxMessagesPerSecond;
     if (!this.rate.isExceeded(limit)) return false;
@@ -407,7 +408,7 @@ export class Spark extends EventEmitter {
     this.ws.pause();
   }
 
-  /** Read again, unless something else is in the way. */
+  /** Resume reading, unless another reason to pause remains. */
   resume(): void {
     const isBusy = this.pending >= MAX_PENDING;
     if (!this.isPaused || this.early || isBusy || this.isBehind) return;
@@ -423,11 +424,11 @@ function encodeFrame(value: object): Buffer {
   return textFrame(encode(value));
 }
 
-/** The websocket with a place for its spark, so that listeners need no closure per client. */
+/** The websocket with a field for its spark, so that listeners need no closure per client. */
 export class SparkSocket extends WebSocket {
   spark: Spark | undefined = undefined;
 
-  /** Replies that wait for the end of the tick go first. */
+  /** Replies that wait for the end of the tick are sent first. */
   override close(code?: number, reason?: string | Buffer): void {
     const { spark } = this;
     if (!spark) return super.close(code, reason);
@@ -437,11 +438,11 @@ export class SparkSocket extends WebSocket {
     super.close(code, reason);
   }
 
-  /** Tell a spark everything that comes. */
+  /** Pass all events of the websocket to a spark. */
   attach(spark: Spark): void {
     this.spark = spark;
     this.on("message", onMessage);
-    // after ws, which has told of the messages that end in the chunk by then
+    // after ws, which by then has emitted the messages that end in the chunk
     spark.socket.on("data", (chunk: Buffer) => spark.arrive(chunk.length));
     this.on("ping", onControlFrame);
     this.on("pong", onControlFrame);
@@ -449,11 +450,11 @@ export class SparkSocket extends WebSocket {
     this.on("close", onClose);
   }
 
-  /** Keep nothing of what still comes, not even the client's answer to the close frame. */
+  /** Discard all further input, even the client's reply to the close frame. */
   discardInput(): void {
     const { socket, isCompressed } = this.spark!;
     socket.removeAllListeners("data").resume();
-    // the compressor may still have what comes before the close frame
+    // the compressor may still hold data that precedes the close frame
     if (!isCompressed) socket.end();
     const timer = setTimeout(() => this.terminate(), CUT_MS).unref();
     socket.once("close", () => clearTimeout(timer));
@@ -468,7 +469,7 @@ function onControlFrame(this: WebSocket, data: Buffer): void {
   (this as SparkSocket).spark!.receiveControl(data.length);
 }
 
-/** Broken frames and broken sockets; ws has closed it already, with a code that says why. */
+/** Invalid frames and socket errors; ws has already closed it, with a matching code. */
 function onError(): void {}
 
 function onClose(this: WebSocket): void {
@@ -479,8 +480,8 @@ function onClose(this: WebSocket): void {
 }
 
 /**
- * How a client is told that the `create` middleware refused it: by the message of an error that has a status; any other
- * may hold what clients must not see.
+ * The close code and reason for a refusal by the `create` middleware: the message of an error with a status; other
+ * errors may contain details that clients must not see.
  */
 export function refusalOf(error: unknown): Refusal {
   const { status = 0 } = httpFactsOf(error);
@@ -499,11 +500,11 @@ function shorten(text: string): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= MAX_REASON_BYTES) return text;
   let end = MAX_REASON_BYTES;
-  while ((bytes[end]! & 0xc0) === 0x80) end--; // not within a character
+  while ((bytes[end]! & 0xc0) === 0x80) end--; // do not split a character
   return bytes.toString("utf8", 0, end);
 }
 
-/** The params of a URL; the last one of a name. */
+/** The params of a URL; if a name is repeated, the last one. */
 export function queryOf(url: string): Record<string, string> {
   const mark = url.indexOf("?");
   const query = Object.create(null) as Record<string, string>;

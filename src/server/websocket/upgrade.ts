@@ -1,4 +1,4 @@
-/** The way in: the path on the web server's listeners where websockets begin, and who may begin one. */
+/** Handles upgrades on the web server's listeners: the path of websockets, and their admission. */
 import type {
   IncomingMessage,
   Server as HttpServer,
@@ -36,15 +36,15 @@ import { isAllowedOrigin } from "./origin";
 import { queryOf, SparkSocket } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
 
-/** How long the project's `authorization` may think, in ms. */
+/** The timeout of the project's `authorization`, in ms. */
 const AUTHORIZATION_MS = 10_000;
 
 type Interceptor = (req: IncomingMessage, res: ServerResponse) => boolean;
 
-/** The web server, as far as it is needed. */
+/** The required part of the web server. */
 export interface WebListener {
   server: HttpServer;
-  /** Its second listener, if it has one. */
+  /** Its second listener, if any. */
   httpsServer?: HttpServer;
   interceptors?: Interceptor[];
 }
@@ -55,7 +55,8 @@ type UpgradeHandler = (
   head: Buffer,
 ) => void;
 
-/** Newer versions of Node (22.21, 24.9) ask whether a request is to be upgraded, and serve it like any other if not. */
+/** Newer versions of Node (22.21, 24.9) let the server decide whether to upgrade a request, and serve it normally if
+ * not. */
 interface AskingServer {
   shouldUpgradeCallback?: (req: IncomingMessage) => boolean;
 }
@@ -64,7 +65,7 @@ export class Gate {
   private readonly ws: WsServer;
   private readonly upgrades: UpgradeListener[];
   private readonly interceptor: Interceptor;
-  /** For answers that are just being made. */
+  /** The cookies of upgrade responses in progress. */
   private readonly cookies = new WeakMap<IncomingMessage, string>();
 
   constructor(
@@ -78,7 +79,7 @@ export class Gate {
       WebSocket: SparkSocket,
       maxPayload: server.maxLength,
       perMessageDeflate: deflateOf(server.compression),
-      // of @types/ws not yet known: how long a peer may take to answer a close
+      // missing in @types/ws: how long a peer may take to confirm a close
       ...{ closeTimeout },
     });
     this.upgrades = listenersOf(web, bind).map(
@@ -91,7 +92,7 @@ export class Gate {
       const cookie = this.cookies.get(req);
       if (cookie !== undefined) headers.push(`Set-Cookie: ${cookie}`);
     });
-    // a name that is not allowed is the web server's affair, which redirects to one that is
+    // for a host name that is not allowed, the web server redirects to an allowed one
     this.interceptor = (req, res) =>
       host.allowsHost(req) &&
       answerPlainRequest(req, res, () => host.library());
@@ -116,8 +117,8 @@ export class Gate {
 }
 
 /**
- * The listeners of the web server that websockets may come by.
- * @throws ActionheroError AH_SERVER_START when it has none of the kind that is asked for
+ * The listeners of the web server that accept websockets.
+ * @throws ActionheroError AH_SERVER_START when it has no listener of the configured kind
  */
 function listenersOf(
   { server, httpsServer }: WebListener,
@@ -140,8 +141,8 @@ function isTls(listener: HttpServer): boolean {
 }
 
 /**
- * Off unless asked for: it multiplies the cost of a message. The state of a compressor is not kept between messages,
- * as that takes some 300 KB for each client; an object of options for `ws` can say otherwise.
+ * Disabled by default, because it multiplies the cost of a message. The state of a compressor is not kept between
+ * messages, because that takes about 300 KB per client; an object of options for `ws` can override this.
  */
 function deflateOf(compression: WebsocketSettings["server"]["compression"]) {
   if (compression === true)
