@@ -14,7 +14,7 @@ export function createCluster(): void {
     nodes: listNodes,
     onNodeLost: (hook) => void own.lostHooks.push(hook),
     onReturn: (hook) => void own.returnHooks.push(hook),
-    sharesId: () => own.namesake.isThere,
+    sharesId: () => own.duplicateId.isAlive,
     onAlone: (hook) => void own.aloneHooks.push(hook),
   };
 }

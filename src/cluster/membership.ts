@@ -15,14 +15,14 @@ import {
   removeNode,
   writeHeartbeat,
 } from "./register";
-import { hasEnded, Namesake } from "./namesake";
+import { hasEnded, DuplicateId } from "./duplicateId";
 import type { ClusterNode, LostHook, NodeRecord, ReturnHook } from "./types";
 
 export class Membership {
   readonly lostHooks: LostHook[] = [];
   readonly returnHooks: ReturnHook[] = [];
   readonly aloneHooks: ReturnHook[] = [];
-  readonly namesake = new Namesake();
+  readonly duplicateId = new DuplicateId();
   private readonly instance = randomUUID();
   private readonly startedAt = Date.now();
   private timer?: NodeJS.Timeout;
@@ -39,7 +39,7 @@ export class Membership {
     this.left = false;
     const before = await writeHeartbeat(this.describe());
     if (before && this.isOther(before) && !hasEnded(before))
-      this.namesake.saw(before, (await readNodes()).now - before.seenAt);
+      this.duplicateId.saw(before, (await readNodes()).now - before.seenAt);
     this.lastRoundAt = performance.now();
     this.schedule(interval());
   }
@@ -73,7 +73,7 @@ export class Membership {
       const before = await writeHeartbeat(this.describe());
       if (!before) await this.comeBack();
       else if (this.isOther(before)) this.noteDouble(before);
-      if (this.namesake.hasGone) await this.beAlone();
+      if (this.duplicateId.hasDied) await this.dropDuplicateId();
       if (this.wasSteady()) await this.watchOthers();
       this.lastRoundAt = performance.now();
       this.isOut = false;
@@ -125,13 +125,13 @@ export class Membership {
     return instance !== this.instance;
   }
 
-  private async beAlone(): Promise<void> {
+  private async dropDuplicateId(): Promise<void> {
     if (await runHooks(this.aloneHooks, (hook) => hook()))
-      this.namesake.forget();
+      this.duplicateId.forget();
   }
 
   private noteDouble(other: ClusterNode): void {
-    this.namesake.saw(other);
+    this.duplicateId.saw(other);
     if (this.warnedOfDouble) return;
     this.warnedOfDouble = true;
     log(

@@ -1,9 +1,10 @@
-/** Detects another process with the same id: a configuration mistake, or a process that died before this one
- * started. */
+/**
+ * Detects another process with the same id: a configuration mistake, or a process that died before this one started.
+ */
 import * as os from "node:os";
 import type { ClusterNode } from "./types";
 
-export class Namesake {
+export class DuplicateId {
   /** When it was last seen alive, by the monotonic clock. */
   private seenAt?: number;
   private timeout = 0;
@@ -15,7 +16,7 @@ export class Namesake {
   }
 
   /** Whether such a process may be alive. */
-  get isThere(): boolean {
+  get isAlive(): boolean {
     return (
       this.seenAt !== undefined &&
       performance.now() - this.seenAt < this.timeout
@@ -23,8 +24,8 @@ export class Namesake {
   }
 
   /** Whether such a process existed and has been silent for so long that it counts as dead. */
-  get hasGone(): boolean {
-    return this.seenAt !== undefined && !this.isThere;
+  get hasDied(): boolean {
+    return this.seenAt !== undefined && !this.isAlive;
   }
 
   forget(): void {
