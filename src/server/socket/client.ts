@@ -78,7 +78,7 @@ export class SocketClient {
   /** It has used up its share of this turn, and continues in the next one. */
   private isYielding = false;
   /** Its lines are ignored, because it is closing. */
-  private isDeaf = false;
+  private ignoresInput = false;
   private isGone = false;
   private isBlocked = false;
   private idleCallbacks: (() => void)[] = [];
@@ -159,7 +159,7 @@ export class SocketClient {
 
   /** End the connection now. */
   destroy(): void {
-    this.isDeaf = true;
+    this.ignoresInput = true;
     this.isGone = true;
     this.releaseWhenDone();
     this.connection?.destroy().catch((error: unknown) => {
@@ -186,7 +186,7 @@ export class SocketClient {
 
   private receive(chunk: Buffer): void {
     this.lastSeen = Date.now();
-    if (this.isDeaf) return;
+    if (this.ignoresInput) return;
     const { delimiter, maxDataLength } = settings().socket;
     this.decoder.configure(delimiter, maxDataLength);
     const lines = this.admit(this.decoder.push(chunk));
@@ -222,7 +222,7 @@ export class SocketClient {
       !this.isYielding &&
       this.nextLine < this.lines.length
     ) {
-      if (this.isDeaf || this.connection!.destroyed) {
+      if (this.ignoresInput || this.connection!.destroyed) {
         this.startWith([]);
         break;
       }
@@ -417,7 +417,7 @@ export class SocketClient {
     { messageId }: Asked,
   ): Promise<void> {
     if (QUIT_VERBS.includes(verb)) {
-      this.isDeaf = true;
+      this.ignoresInput = true;
       if (this.running > 0) await this.idle(this.server.shutdownTimeout());
     }
     this.running++;
@@ -474,7 +474,7 @@ export class SocketClient {
       return;
     }
     if (fault.kind === "break") {
-      this.isDeaf = true;
+      this.ignoresInput = true;
       await this.leave(HALF_CLOSED_MS);
       return;
     }
@@ -506,7 +506,7 @@ export class SocketClient {
 
   private fireWhenIdle(): void {
     if (this.idleCallbacks.length === 0) return;
-    const isIdle = this.isDeaf ? this.running === 0 : !this.isBusy;
+    const isIdle = this.ignoresInput ? this.running === 0 : !this.isBusy;
     if (!isIdle) return;
     const callbacks = this.idleCallbacks;
     this.idleCallbacks = [];

@@ -50,8 +50,10 @@ function parsePairs(text: string): Params {
   return params;
 }
 
-/** A value ends at the next space, or, if it begins with a quote, at the closing quote; within quotes, a backslash
- * escapes any character. */
+/**
+ * A value ends at the next space, or, if it begins with a quote, at the closing quote; within quotes, a backslash
+ * escapes any character.
+ */
 function readValue(
   text: string,
   start: number,

@@ -170,8 +170,10 @@ export class LineDecoder {
     this.stored = this.store.length;
   }
 
-  /** Copied, so that a short remainder does not keep its chunk in memory; the buffer doubles, so that single bytes
-   * are cheap. */
+  /**
+   * Copied, so that a short remainder does not keep its chunk in memory; the buffer doubles, so that single bytes are
+   * cheap.
+   */
   private append(
     bytes: Buffer,
     start: number,

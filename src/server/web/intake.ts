@@ -36,7 +36,7 @@ export interface IntakeHost {
   /** How many requests of a connection are worked on. */
   inFlight(socket: Socket): number;
   /** Whether nothing more may be read from a connection. */
-  isDeaf(socket: Socket): boolean;
+  ignoresInput(socket: Socket): boolean;
   /** A connection ends because too many requests wait, most of them its own. */
   onCut(socket: Socket): void;
 }
@@ -134,7 +134,7 @@ export class Intake {
     if (!mayBegin()) return; // the next one that is done goes on
     if (queue.next < arrivals.length) return this.schedule(socket, queue);
     this.close(socket, queue);
-    if (!host.isDeaf(socket)) goOnReading(socket);
+    if (!host.ignoresInput(socket)) goOnReading(socket);
   }
 
   private beginNext(socket: Socket, queue: Queue): void {

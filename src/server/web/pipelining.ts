@@ -38,12 +38,12 @@ export class Pipelining {
   constructor(private readonly inFlight: (socket: Socket) => number) {}
 
   /** Whether a connection is not listened to any more. */
-  isDeaf(socket: Socket): boolean {
+  ignoresInput(socket: Socket): boolean {
     return (this.refusals.get(socket) ?? 0) >= MAX_REFUSALS;
   }
 
   judge(socket: Socket): Verdict {
-    if (this.isDeaf(socket)) return "ignore";
+    if (this.ignoresInput(socket)) return "ignore";
     const limit = settings().general.simultaneousActions;
     return this.inFlight(socket) >= limit ? "refuse" : "serve";
   }

@@ -95,7 +95,7 @@ export class WebServer extends Server {
   private readonly intake = new Intake({
     begin: (req, res) => this.begin(req, res),
     inFlight: (socket) => this.activity.countOf(socket),
-    isDeaf: (socket) => this.pipelining.isDeaf(socket),
+    ignoresInput: (socket) => this.pipelining.ignoresInput(socket),
     onCut: (socket) => this.logCut(socket),
   });
   private drain?: Drain;

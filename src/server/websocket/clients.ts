@@ -1,5 +1,6 @@
-/** Tracks every client from its upgrade to its end: passes its messages to requests, and its end to its connection.
- * */
+/**
+ * Tracks every client from its upgrade to its end: passes its messages to requests, and its end to its connection.
+ */
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { api } from "../../api";

@@ -73,8 +73,10 @@ function paramsOf(params: unknown): Record<string, unknown> {
     : {};
 }
 
-/** Files are sent one after the other per client, each after the client has read the previous one, because whole
- * files are in memory. */
+/**
+ * Files are sent one after the other per client, each after the client has read the previous one, because whole files
+ * are in memory.
+ */
 function sendFile(
   server: WebSocketServer,
   spark: Spark,

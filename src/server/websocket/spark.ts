@@ -335,8 +335,9 @@ export class Spark extends EventEmitter {
     return this.outbox.drained();
   }
 
-  /** Bytes have arrived, and the messages that they complete have been received: the rest belongs to the next
-   * message. */
+  /**
+   * Bytes have arrived, and the messages that they complete have been received: the rest belongs to the next message.
+   */
   arrive(bytes: number): void {
     if (this.hasReceived) {
       // the number of bytes after the message is unknown, and at most one chunk

@@ -55,13 +55,15 @@ type UpgradeHandler = (
   head: Buffer,
 ) => void;
 
-/** Newer versions of Node (22.21, 24.9) let the server decide whether to upgrade a request, and serve it normally if
- * not. */
+/**
+ * Newer versions of Node (22.21, 24.9) let the server decide whether to upgrade a request, and serve it normally if
+ * not.
+ */
 interface AskingServer {
   shouldUpgradeCallback?: (req: IncomingMessage) => boolean;
 }
 
-export class Gate {
+export class UpgradeHandler {
   private readonly ws: WsServer;
   private readonly upgrades: UpgradeListener[];
   private readonly interceptor: Interceptor;

@@ -40,7 +40,7 @@ import {
   type SparkAddress,
   type SparkSocket,
 } from "./spark";
-import { Gate, type WebListener } from "./upgrade";
+import { UpgradeHandler, type WebListener } from "./upgrade";
 
 /** Options of Primus that would change the wire format. */
 const FIXED: Record<string, { allowed: unknown[]; spoken: string }> = {
@@ -61,7 +61,7 @@ export class WebSocketServer extends Server {
   private readonly heartbeat = new Heartbeat(this.clients.sparks, (spark) =>
     spark.terminate(),
   );
-  private gate: Gate | undefined;
+  private upgradeHandler: UpgradeHandler | undefined;
   /** Settles when the last client is gone. */
   private stopping: Promise<void> | undefined;
   private shutdown: Shutdown | undefined;
@@ -126,7 +126,7 @@ export class WebSocketServer extends Server {
     this.isDraining = false;
     this.shutdown = undefined;
     this.server = new PrimusSurface(this);
-    this.gate = new Gate(web, this);
+    this.upgradeHandler = new UpgradeHandler(web, this);
     this.heartbeat.start(Number(settings().websocket.server.pingInterval));
     await this.writeClientJS();
     const { bindIP, port } = settings().web;
@@ -134,10 +134,10 @@ export class WebSocketServer extends Server {
   }
 
   override beginStop(): void {
-    const { gate } = this;
-    if (!gate) return;
-    this.gate = undefined;
-    this.stopping = this.endAll(gate);
+    const { upgradeHandler } = this;
+    if (!upgradeHandler) return;
+    this.upgradeHandler = undefined;
+    this.stopping = this.endAll(upgradeHandler);
     this.stopping.catch(() => undefined); // `stop` throws it
   }
 
@@ -147,7 +147,7 @@ export class WebSocketServer extends Server {
     await this.stopping;
   }
 
-  private async endAll(gate: Gate): Promise<void> {
+  private async endAll(upgradeHandler: UpgradeHandler): Promise<void> {
     this.isDraining = true;
     this.heartbeat.stop();
     const timeoutMs = shutdownTimeLeft();
@@ -167,7 +167,7 @@ export class WebSocketServer extends Server {
         "warning",
       );
     }
-    gate.close();
+    upgradeHandler.close();
   }
 
   /** Hands the message to the socket before it returns, unless an error's serializer takes its time. */
