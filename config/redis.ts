@@ -31,7 +31,7 @@ export const DEFAULT = {
       operationTimeout: 10 * 1000,
       // how many keys one step of a search looks at
       scanCount: 1000,
-      // how long stop() waits for redis to take leave, in ms
+      // how long stop() waits for redis to disconnect, in ms
       stopTimeout: 100,
       // how often this node says that it lives, and after which silence it counts as dead, in ms
       heartbeatInterval: 5 * 1000,

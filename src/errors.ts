@@ -104,8 +104,7 @@ export class HttpError extends Error {
 export interface HttpFacts {
   /** Undefined if the error has no status. */
   status: number | undefined;
-  /** Whether `status` comes from an error that is meant for clients, not only from a `code` as in
-   * version 29. */
+  /** Whether `status` comes from an error that is meant for clients, not only from a `code` as in version 29. */
   isExplicit: boolean;
   headers: HttpErrorHeaders;
 }

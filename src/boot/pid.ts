@@ -13,8 +13,9 @@ function pidFile(): string | undefined {
   return path.join(folder, `actionhero-${title}`);
 }
 
-/** Write this process' id. If the folder is not writable, a warning is logged, and the server runs without the file.
- * */
+/**
+ * Write this process' id. If the folder is not writable, a warning is logged, and the server runs without the file.
+ */
 export function writePidFile(): void {
   log(`pid: ${process.pid}`, "notice");
   const file = pidFile();

@@ -19,8 +19,10 @@ export function lockKey(key: string): string {
   return lockPrefix() + key;
 }
 
-/** The computing lock of `cache.wrap`, separate from that of `cache.lock`: while a new value is computed, the old
- * one can be read. */
+/**
+ * The computing lock of `cache.wrap`, separate from that of `cache.lock`: while a new value is computed, the old one
+ * can be read.
+ */
 export function computingKey(key: string): string {
   return lockKey(`wrap:${key}`);
 }

@@ -41,8 +41,10 @@ export interface WrapOptions {
   expireTimeMS?: number;
   /** How long after that the old value is still returned, while one caller in the cluster recomputes it, in ms (default 0). */
   staleTimeMS?: number;
-  /** Up to this fraction of `expireTimeMS` is subtracted at random, so that values saved together do not expire
-   * together (0 to 1, default 0). */
+  /**
+   * Up to this fraction of `expireTimeMS` is subtracted at random, so that values saved together do not expire
+   * together (0 to 1, default 0).
+   */
   jitter?: number;
   /** How long the computing lock outlives a dead holder, in ms (default `config.general.lockDuration`). */
   lockTimeMS?: number;

@@ -1,5 +1,7 @@
-/** Reconciles the members in redis with the connections of this node: after a start, and after an outage or data
- * loss of redis. */
+/**
+ * Reconciles the members in redis with the connections of this node: after a start, and after an outage or data loss
+ * of redis.
+ */
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";

@@ -29,8 +29,9 @@ export interface ChatMiddleware extends NamedMiddleware {
   leave?: Hook<(connection: any, room: string) => unknown>;
   /** Once per recipient (`connection`): returns its payload, or null to drop it. */
   say?: Hook<(connection: any, room: string, payload: any) => unknown>;
-  /** Once per message, on the node of its sender (`connection`): returns the payload to publish, or null to drop it.
-   * */
+  /**
+   * Once per message, on the node of its sender (`connection`): returns the payload to publish, or null to drop it.
+   */
   onSayReceive?: Hook<(connection: any, room: string, payload: any) => unknown>;
 }
 

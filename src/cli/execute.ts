@@ -61,8 +61,7 @@ function warnOfStaleBuild(): void {
   if (verdict === "warn") console.error(`warning: ${message}`);
 }
 
-/** A server that was only initialized has no requests to finish: its connections end with the
- * process. */
+/** A server that was only initialized has no requests to finish: its connections end with the process. */
 async function stopWithin(
   app: Process | undefined,
   limitMs: number,

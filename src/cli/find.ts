@@ -13,8 +13,9 @@ export type CommandClass = (new () => CLI) & {
   printsData?: boolean;
   /** True for a command that serves until it is stopped. */
   isServer?: boolean;
-  /** The kind whose inputs are also flags: unknown flags are in `_arguments`, and `--help` with a
-   * name describes them. */
+  /**
+   * The kind whose inputs are also flags: unknown flags are in `_arguments`, and `--help` with a name describes them.
+   */
   takesInputsOf?: "action" | "task";
 };
 

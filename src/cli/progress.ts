@@ -1,5 +1,6 @@
-/** One line on the terminal that shows the progress of a long command, and disappears at the end.
- * */
+/**
+ * One line on the terminal that shows the progress of a long command, and disappears at the end.
+ */
 
 /** Moves to the start of the line, and clears it. */
 const ERASE = "\r\x1b[K";

@@ -1,4 +1,4 @@
-/** `actionhero/client` in pages, and wherever there are the APIs of pages. */
+/** `actionhero/client` in browsers, and in environments with browser APIs. */
 import { client, httpClient } from "./client";
 import { definePageClient } from "./pageClient";
 import type {
@@ -15,7 +15,7 @@ export * from "./public";
 export const ActionheroWebsocketClient = /* @__PURE__ */ (() =>
   definePageClient((globalThis as { WebSocket?: unknown }).WebSocket))();
 
-/** A client over HTTP alone, which a bundler makes small: it leaves out the websocket. */
+/** A client over HTTP only, which is small in a bundle because it excludes the websocket. */
 export function createHttpClient<Actions = AnyActions>(
   options: HttpOptions,
 ): HttpClient<Actions> {

@@ -6,22 +6,22 @@ export interface Call {
   name: string;
   params: Record<string, unknown>;
   options: CallOptions;
-  /** Aborted when nobody waits any more; its reason is what the call fails with. */
+  /** Aborted when the caller stops waiting; the call fails with its reason. */
   signal: AbortSignal;
-  /** When that is at the latest, as `performance.now()` counts; Infinity for any time. */
+  /** The deadline, by `performance.now()`; Infinity for no limit. */
   deadline: number;
 }
 
-/** What a transport brings from the server. */
+/** The response of a transport. */
 export interface Answer {
   body: unknown;
-  /** Of HTTP. */
+  /** Over HTTP only. */
   status?: number;
 }
 
 export type Send = (call: Call) => Promise<Answer>;
 
-/** What the server adds to the response of an action. */
+/** The fields that the server adds to the response of an action. */
 const METADATA = [
   "context",
   "messageId",
@@ -29,7 +29,7 @@ const METADATA = [
   "requesterInformation",
 ];
 
-/** @param timeout how long a call may take unless it says so itself, in ms; 0 for any time */
+/** @param timeout default timeout of a call, in ms; 0 for no limit */
 export function makeCall(send: Send, timeout: number) {
   return async (
     name: string,
@@ -66,11 +66,11 @@ function late(name: string, ms: number): ClientError {
   return new ClientError("TIMEOUT", `${name} was not answered in ${ms} ms`);
 }
 
-/** What the server looks at to choose the action, also as a field of a form: `action[]`. */
+/** The params by which the server selects the action, also as a form field: `action[]`. */
 const ROUTING = /^(?:action|apiVersion)(?:\[|$)/;
 
 /**
- * Only the name of a call chooses the action: a caller may pass on params from its own clients.
+ * Only the name of a call selects the action, because params may come from untrusted clients.
  * @throws {ClientError} UNSUPPORTED
  */
 function refuseRouting(params: Record<string, unknown>): void {
@@ -105,7 +105,7 @@ function responseOf({ body, status }: Answer): unknown {
   return response;
 }
 
-/** @throws {ClientError} UNSUPPORTED for a BigInt or a circle */
+/** @throws {ClientError} UNSUPPORTED for a BigInt or a circular reference */
 export function jsonOf(name: string, params: unknown): string {
   try {
     return JSON.stringify(params);
@@ -115,7 +115,7 @@ export function jsonOf(name: string, params: unknown): string {
   }
 }
 
-/** What a call that never left fails with: unlike one that was sent, the server has not done it. */
+/** The error of a call that was never sent, so that the server has certainly not run it. */
 export function unsent(
   signal: AbortSignal,
   cause: Error | undefined,
@@ -129,7 +129,7 @@ export function unsent(
 
 /**
  * Settle with `work`, or fail with the signal's reason.
- * @param work returns what is called when the signal came first, and may know a better reason
+ * @param work may return a function that is called when the signal aborts first, and may return a better reason
  */
 export function abortable<Value>(
   signal: AbortSignal,
@@ -148,7 +148,7 @@ export function abortable<Value>(
         end(result);
       };
     const abort = () => reject(release() ?? (signal.reason as Error));
-    // it may settle at once
+    // it may settle synchronously
     const release = work(settle(resolve), settle(reject));
     if (signal.aborted) abort();
     else if (!isSettled)
@@ -156,7 +156,7 @@ export function abortable<Value>(
   });
 }
 
-/** What `work` gives, unless the signal comes first. */
+/** The result of `work`, unless the signal aborts first. */
 export function withSignal<Value>(
   signal: AbortSignal,
   work: Promise<Value>,
@@ -167,7 +167,7 @@ export function withSignal<Value>(
   });
 }
 
-/** Wait, unless the signal comes first. */
+/** Wait, unless the signal aborts first. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return abortable<void>(signal, (resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -175,7 +175,9 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** `client.user.show(params)` for `client.call("user:show", params)`; what the client has itself goes first. */
+/**
+ * `client.user.show(params)` for `client.call("user:show", params)`; properties of the client itself take precedence.
+ */
 export function withNames<Methods extends object>(
   methods: Methods,
   call: (name: string, ...args: never[]) => unknown,

@@ -18,10 +18,10 @@ import type {
 } from "./types";
 import { websocketConnection } from "./websocket";
 
-/** What differs between pages and node. */
+/** The differences between browsers and node. */
 export interface Environment {
   cookies?: () => CookieStore;
-  /** The class to connect with, with these headers where it takes some. */
+  /** The websocket class, with these headers if it supports headers. */
   websocketClass: (
     options: CreateClientOptions,
     cookies?: CookieStore,

@@ -1,4 +1,4 @@
-/** What a client needs of a connection that stays: websocket and TCP have one. */
+/** The interface of persistent connections: websocket and TCP. */
 import type { Send } from "./call";
 import { ClientError } from "./errors";
 import type {
@@ -20,17 +20,17 @@ export interface Connection {
   readonly events: Events;
 }
 
-/** How long a call, and `connect()`, wait unless they say so themselves, in ms. */
+/** The default timeout of a call and of `connect()`, in ms. */
 export const DEFAULT_TIMEOUT = 60_000;
 
 type Said = (message: RoomMessage) => void;
 
-/** Who listens to a connection. */
+/** The listeners of a connection. */
 export class Events {
   readonly #listeners = new Map<string, Set<(...args: never[]) => void>>();
   readonly #rooms = new Map<string, Set<Said>>();
   readonly #failures = new Map<string, Set<(reason: Error) => void>>();
-  /** Why there is no connection; undefined while there is one. */
+  /** The reason for not being connected; undefined while connected. */
   lastError: Error | undefined;
 
   on<Event extends keyof ConnectionEvents>(
@@ -54,12 +54,12 @@ export class Events {
       listener(...(args as never[]));
   }
 
-  /** @returns a function that ends it */
+  /** @returns a function that removes the listener */
   onFailure(listener: (reason: Error) => void): () => void {
     return add(this.#failures, "", listener);
   }
 
-  /** Whoever waits for the connection waits in vain. */
+  /** Reject all waits for the connection. */
   fail(reason: Error): void {
     for (const listener of [...(this.#failures.get("") ?? [])])
       listener(reason);
@@ -102,7 +102,7 @@ export function roomsOf(connection: Connection): Rooms<object> {
   } as Rooms<object>;
 }
 
-/** Wait for the connection; attempts go on when this is too late. */
+/** Wait for the connection; after a timeout, attempts continue. */
 export function untilConnected(
   events: Events,
   timeout = DEFAULT_TIMEOUT,

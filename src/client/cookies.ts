@@ -1,13 +1,16 @@
-/** The cookies of a client's servers, for environments whose fetch keeps none: RFC 6265 without a list of public suffixes. */
+/**
+ * The cookies of a client's servers, for environments whose fetch does not store cookies: RFC 6265 without a list of
+ * public suffixes.
+ */
 import type { CookieStore } from "./http";
 
-/** More are not kept: RFC 6265 section 6.1 asks for at least 50 of one host. */
+/** The maximum number of cookies: RFC 6265 section 6.1 requires at least 50 per host. */
 const MAX_COOKIES = 100;
 
 interface Cookie {
   name: string;
   value: string;
-  /** The host that set it, or what its `Domain` says. */
+  /** The host that set it, or its `Domain`. */
   domain: string;
   isHostOnly: boolean;
   path: string;
@@ -16,7 +19,7 @@ interface Cookie {
   expiresAt: number;
 }
 
-/** What a request goes to, as far as cookies look at it. */
+/** The target of a request, as relevant to cookies. */
 interface Target {
   host: string;
   path: string;
@@ -66,7 +69,7 @@ function isFor(cookie: Cookie, { host, path, isSecure }: Target): boolean {
   return isWithin(host, cookie.domain) && isBelow(path, cookie.path);
 }
 
-/** Section 5.2 and 5.3; undefined for what is no cookie, or none that this server may set. */
+/** Sections 5.2 and 5.3; undefined for an invalid cookie, or one that this server may not set. */
 function cookieOf(line: string, target: Target): Cookie | undefined {
   const [pair = "", ...parts] = line.split(";");
   const end = pair.indexOf("=");
@@ -89,7 +92,7 @@ function cookieOf(line: string, target: Target): Cookie | undefined {
   };
 }
 
-/** By their names in lower case; the last of a name counts. */
+/** By name in lower case; of repeated names, the last is used. */
 function attributesOf(parts: string[]): Map<string, string> {
   return new Map(
     parts.map((part) => {
@@ -99,7 +102,7 @@ function attributesOf(parts: string[]): Map<string, string> {
   );
 }
 
-/** `Max-Age` goes before `Expires`. */
+/** `Max-Age` takes precedence over `Expires`. */
 function expiryOf(attributes: Map<string, string>): number {
   const age = attributes.get("max-age") ?? "";
   if (/^-?\d+$/.test(age)) return Date.now() + Number(age) * 1000;
@@ -107,7 +110,7 @@ function expiryOf(attributes: Map<string, string>): number {
   return Number.isNaN(time) ? Infinity : time;
 }
 
-/** An address has no domains around it, and a top level is nobody's. */
+/** An IP address has no parent domains, and top-level domains are not allowed. */
 function isWithin(host: string, domain: string): boolean {
   if (host === domain) return true;
   const isAddress = /^[\d.]+$/.test(host) || host.startsWith("[");
@@ -119,7 +122,7 @@ function isBelow(path: string, folder: string): boolean {
   return path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
 }
 
-/** Where a cookie without `Path` is for. */
+/** The default path of a cookie without `Path`. */
 function folderOf(path: string): string {
   return path.slice(0, Math.max(1, path.lastIndexOf("/")));
 }

@@ -1,6 +1,6 @@
-/** What calls of the client fail with. An abort of the caller's own rejects with the reason of the signal instead. */
+/** The errors of calls. An abort by the caller rejects with the reason of the signal instead. */
 
-/** What is wrong with one param, as the server lists it. */
+/** An invalid param, as listed by the server. */
 export interface ParamProblem {
   /** Keys with dots: `address.city`. */
   path: string;
@@ -8,16 +8,16 @@ export interface ParamProblem {
   code: string;
 }
 
-/** The server answered with an error. */
+/** The server responded with an error. */
 export class ActionError<Response = unknown> extends Error {
   override readonly name = "ActionError";
-  /** The HTTP status; undefined where the transport has none. */
+  /** The HTTP status; undefined on other transports. */
   readonly status: number | undefined;
   /** The response's `code`, or that of its first problem; undefined when it has neither. */
   readonly code: string | number | undefined;
   /** All problems of the params; empty when the server lists none. */
   readonly errors: ParamProblem[];
-  /** All that the server answered. */
+  /** The complete response of the server. */
   readonly response: Response;
 
   constructor(response: Response, status?: number) {
@@ -34,27 +34,27 @@ export class ActionError<Response = unknown> extends Error {
 }
 
 export type ClientErrorCode =
-  /** No answer within `timeout`. */
+  /** No response within `timeout`. */
   | "TIMEOUT"
-  /** There is no connection, and nothing was sent: known where the environment tells it, which pages do not over HTTP. */
+  /** There is no connection, and nothing was sent. Browsers do not reveal this over HTTP. */
   | "UNREACHABLE"
-  /** The connection ended before the answer: nobody knows whether the server did it. */
+  /** The connection ended before the response: it is unknown whether the server ran the action. */
   | "CONNECTION_LOST"
   /** `close()` was called. */
   | "CLOSED"
-  /** The answer is no JSON, such as the page of a proxy. */
+  /** The response is not JSON, such as the page of a proxy. */
   | "INVALID_RESPONSE"
   /** The transport cannot do this, such as rooms over HTTP. */
   | "UNSUPPORTED";
 
-/** The server did not answer, or what answered is no actionhero server. */
+/** The server did not respond, or is not an actionhero server. */
 export class ClientError extends Error {
   override readonly name = "ClientError";
 
   constructor(
     readonly code: ClientErrorCode,
     message: string,
-    /** `status` of an answer that is no JSON. */
+    /** The HTTP status of a response that is not JSON. */
     { cause, status }: { cause?: unknown; status?: number | undefined } = {},
   ) {
     super(message, { cause });
@@ -64,7 +64,7 @@ export class ClientError extends Error {
   readonly status: number | undefined;
 }
 
-/** The caller's own `headers()` failed, for the reason in `cause`; no matter how often we try to connect. */
+/** The caller's own `headers()` failed, for the reason in `cause`, so retrying is pointless. */
 export class HeadersFailure extends Error {}
 
 function textOf(response: unknown, status: number | undefined): string {

@@ -13,12 +13,12 @@ import { hasFiles, multipart, type Body } from "./multipart";
 import type { HttpOptions } from "./types";
 
 const DEFAULT_RETRIES = 2;
-/** The server, or what stands before it, is busy or not there yet. */
+/** Statuses of a server or proxy that is busy or not available yet. */
 const TRY_AGAIN = [429, 502, 503, 504];
-/** The first wait before another attempt, in ms; each is twice as long, and by chance down to a half of it. */
+/** The first delay before a retry, in ms; it doubles each time, and is randomly reduced by up to half. */
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
-/** A server that asks for more patience is not waited for. */
+/** A longer `Retry-After` is not obeyed. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 const REDIRECTS = [301, 302, 303, 307, 308];
 const MAX_REDIRECTS = 5;
@@ -27,7 +27,7 @@ interface Request {
   url: string;
   init: RequestInit & { duplex?: "half" };
   body: Body | undefined;
-  /** Whether a second request does no harm, and can have the same body. */
+  /** Whether a repeated request is harmless, and can have the same body. */
   isSafe: boolean;
 }
 
@@ -77,8 +77,8 @@ function discard({ body }: Response): void {
 type Ask = (request: Request) => Promise<Response>;
 
 /**
- * By ourselves what is no GET: fetch makes one of it at some redirects, without its params, and does not tell.
- * What is not followed is the answer.
+ * Redirects of other methods than GET are followed here, because fetch silently changes some of them to a GET
+ * without params. A redirect that is not followed is the response.
  */
 async function follow(request: Request, send: Ask): Promise<Response> {
   for (let hops = 0; ; hops++) {
@@ -90,7 +90,7 @@ async function follow(request: Request, send: Ask): Promise<Response> {
   }
 }
 
-/** The same request to where a redirect leads that keeps the method and the body. */
+/** The same request to the target of a redirect that preserves the method and the body. */
 function redirected(
   request: Request,
   { status, headers }: Response,
@@ -103,14 +103,14 @@ function redirected(
   const next = new URL(location, url);
   if (!/^https?:$/.test(next.protocol)) return undefined;
   const kept = new Headers(init.headers);
-  // as fetch does: what names the client is for the server that it was meant for
+  // like fetch: credentials are only for the original server
   if (next.origin !== new URL(url).origin)
     for (const name of ["Authorization", "Cookie", "Proxy-Authorization"])
       kept.delete(name);
   return { ...request, url: next.href, init: { ...init, headers: kept } };
 }
 
-/** One request, with the cookies of where it goes. */
+/** One request, with the cookies of its target. */
 function ask(
   options: HttpOptions,
   signal: AbortSignal,
@@ -133,7 +133,7 @@ function ask(
   };
 }
 
-/** What fetch rejected with, as far as it tells whether the request was sent. */
+/** The error for a rejection of fetch, depending on whether the request was sent. */
 function failureOf(cause: unknown): ClientError {
   const inner = (cause as { cause?: unknown } | undefined)?.cause;
   if (isUnsent(cause) || isUnsent(inner))
@@ -148,13 +148,13 @@ function lost(cause: unknown): ClientError {
   return new ClientError("CONNECTION_LOST", text, { cause });
 }
 
-/** Calls of the system that come before any byte is sent, as node names them in its errors. */
+/** System calls that precede the first sent byte, as named in errors of node. */
 const BEFORE_SENDING = ["connect", "getaddrinfo"];
 /** The same, where there is only a code: of the address, of undici, of certificates, of Bun. */
 const NOT_CONNECTED =
   /^(?:ERR_INVALID_URL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_CERT_ALTNAME_INVALID|CERT_(?:HAS_EXPIRED|NOT_YET_VALID|UNTRUSTED)|(?:DEPTH_ZERO_)?SELF_SIGNED_CERT(?:_IN_CHAIN)?|UNABLE_TO_(?:GET_ISSUER_CERT(?:_LOCALLY)?|VERIFY_LEAF_SIGNATURE)|ConnectionRefused|FailedToOpenSocket)$/;
 
-/** Whether an error proves that nothing was sent; of several addresses, each must. */
+/** Whether an error proves that nothing was sent; with several addresses, the error of each must. */
 function isUnsent(error: unknown): boolean {
   const { code, syscall, errors } = Object(error) as Record<string, unknown>;
   if (Array.isArray(errors) && errors.length > 0) return errors.every(isUnsent);
@@ -170,7 +170,7 @@ function pauseBefore(attempt: number, headers: Headers | undefined): number {
   return longest * (0.5 + Math.random() / 2);
 }
 
-/** In ms: seconds, or a time, which is one of the server's clock (RFC 9110 section 10.2.3). */
+/** `Retry-After` in ms: given as seconds, or as a date by the server's clock (RFC 9110 section 10.2.3). */
 function retryAfter(headers: Headers): number | undefined {
   const text = (headers.get("retry-after") ?? "").trim();
   if (/^\d+$/.test(text)) return Number(text) * 1000;

@@ -2,7 +2,7 @@
 import { ClientError } from "./errors";
 import { pairsOf } from "./fields";
 
-/** A file that is sent as it comes, of a length that nobody knows yet. */
+/** A file that is sent as a stream of unknown length. */
 export interface StreamedFile {
   stream: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
   /** The name that the server sees. */
@@ -16,7 +16,7 @@ export interface Body {
   headers?: Record<string, string>;
   /** Of a stream, which can be sent only once. */
   duplex?: "half";
-  /** Why its stream ended: fetch may tell only the text of that. */
+  /** The error of its stream, because fetch may report only its text. */
   failure?: ClientError;
 }
 
@@ -53,7 +53,7 @@ function isStreamed(value: unknown): value is StreamedFile {
   return typeof stream === "object" && typeof name === "string";
 }
 
-/** Browsers take a stream as a body only over HTTP/2. */
+/** Browsers accept a stream as a body only over HTTP/2. */
 function streamed(entries: Entry[]): Body {
   const boundary = `----actionhero-${Math.random().toString(36).slice(2)}${Date.now()}`;
   const parts = partsOf(entries, boundary);
@@ -96,7 +96,7 @@ async function* partsOf(
   yield encoder.encode(`--${boundary}--\r\n`);
 }
 
-/** Not every browser iterates over streams. */
+/** Not every browser supports iterating over streams. */
 async function* chunksOf(
   stream: StreamedFile["stream"],
 ): AsyncGenerator<Uint8Array> {

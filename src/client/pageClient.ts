@@ -3,7 +3,7 @@ import type { ActionheroWebsocketClient } from "../assets/client/index";
 import definePrimus from "../assets/primus.js";
 import defineWebsocketClient from "../assets/websocketClient.js";
 
-/** What a server does unless it is configured otherwise: a ping every 30 s, so silence of 45 s is the end. */
+/** The default of servers: a ping every 30 s, so silence of 45 s means that the connection is lost. */
 const SERVER = { pathname: "/primus", pingTimeout: 45_000 };
 
 /** @param WebSocket the class to connect with */

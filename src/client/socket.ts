@@ -13,7 +13,7 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 /** How long one attempt to connect may take, in ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** A longer line is no answer of an actionhero server, in characters. */
+/** The longest accepted line of a server, in characters. */
 const MAX_LINE = 64 * 1024 * 1024;
 
 interface Pending {
@@ -39,7 +39,7 @@ class SocketConnection implements Connection {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
   #text = "";
-  /** Lines that were sent on this connection: the number of a line is the id of its answer. */
+  /** The number of sent lines on this connection: the number of a line is the id of its response. */
   #lines = 0;
   readonly #sent = new Map<number, Pending>();
   #waiting: Pending[] = [];
@@ -53,7 +53,7 @@ class SocketConnection implements Connection {
   send = async ({ name, params, signal }: Call): Promise<Answer> => {
     if (hasFiles(params))
       throw new ClientError("UNSUPPORTED", "files go over HTTP");
-    // the id of an answer is the number of its line, and the server would take the param instead
+    // the id of a response is the number of its line, but the server would use the param instead
     if (params.messageId !== undefined)
       throw new ClientError(
         "UNSUPPORTED",
@@ -171,7 +171,7 @@ class SocketConnection implements Connection {
     });
   }
 
-  /** The welcome says that the server takes requests. */
+  /** The welcome means that the server accepts requests. */
   #welcomed(): void {
     this.#socket!.setTimeout(0);
     this.#attempt = 0;
@@ -215,7 +215,7 @@ class SocketConnection implements Connection {
     this.events.receive(message);
   }
 
-  /** Try again, later and later, by chance a little sooner: others were cut off at the same time. */
+  /** Retry with a growing, partly random delay, because other clients lost their connection at the same time. */
   #lost(): void {
     this.#drop();
     this.#fail(

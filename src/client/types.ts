@@ -1,6 +1,6 @@
-/** The types of a client's calls, made from a table of actions. */
+/** The types of a client's calls, derived from a table of actions. */
 
-/** What one action takes and answers. */
+/** The params and the response of one action. */
 export interface ActionSignature {
   params: object;
   response: unknown;
@@ -9,7 +9,7 @@ export interface ActionSignature {
 /** Signatures by name, or by name and version (`user:show@2`); `npx actionhero types` writes one for a project. */
 export type ActionTable = object;
 
-/** Any name, any params, any response: what a client without a table has. */
+/** Any name, any params, any response: the default without a table. */
 export interface AnyActions {
   [name: string]: { params: Record<string, any>; response: any };
 }
@@ -24,12 +24,12 @@ export type ResponseOf<Action> = Action extends { response: infer Response }
   ? Response
   : any;
 
-/** Keys that have to be given; `never` for an action that needs no params. */
+/** Required keys; `never` for an action without required params. */
 type RequiredKeys<Params> = {
   [Key in keyof Params]-?: object extends Pick<Params, Key> ? never : Key;
 }[keyof Params];
 
-/** `(params, options)`, of which `params` may be left out when none is required. */
+/** `(params, options)`, where `params` is optional if no param is required. */
 export type CallArguments<Action> = [RequiredKeys<ParamsOf<Action>>] extends [
   never,
 ]
@@ -43,8 +43,8 @@ export type Caller<Action> = (
 ) => Promise<ResponseOf<Action>>;
 
 /**
- * `user:show` becomes `user.show`; names with a version are only for `call`. `Name` stands for all names of one head, so that
- * no call makes the compiler look at those of other heads.
+ * `user:show` becomes `user.show`; names with a version are only for `call`. `Name` is limited to the names with one
+ * head, so that the compiler does not evaluate the others for each call.
  */
 export type NestedCallers<Actions> = string extends keyof Actions
   ? Record<string, any>
@@ -70,15 +70,14 @@ type Branch<Actions, Names extends keyof Actions> = ([
     : NestedCallers<{ [Name in Names as Tail<Name>]: Actions[Name] }>);
 
 export interface CallOptions {
-  /** Ends the wait: the call rejects with its reason; over HTTP the request is cancelled, too. */
+  /** Aborts the call, which rejects with its reason; over HTTP the request is also cancelled. */
   signal?: AbortSignal | undefined;
-  /** How long the answer may take, in ms (default that of the client); 0 for any time. */
+  /** The timeout of the response, in ms (default: the client's); 0 for no limit. */
   timeout?: number | undefined;
-  /** More headers, over HTTP. */
+  /** Additional headers, over HTTP. */
   headers?: Record<string, string> | undefined;
   /**
-   * Sent as `Idempotency-Key` over HTTP: an action that takes it does its work once, so that the call may be tried again
-   * as those by GET are.
+   * Sent as `Idempotency-Key` over HTTP: an idempotent action runs once per key, so the call may be retried like a GET.
    */
   idempotencyKey?: string | undefined;
 }
@@ -94,34 +93,37 @@ export type ActionRoutes = Readonly<
 >;
 
 export interface HttpOptions {
-  /** The server: `https://example.com`; an empty text in a page is where the page came from. */
+  /** The server: `https://example.com`; an empty string in a page is the origin of the page. */
   url: string;
-  /** Where actions are found over HTTP (default `/api`). */
+  /** The path of actions over HTTP (default `/api`). */
   apiPath?: string;
-  /** How actions are asked for; others are asked for by POST with their name in the query. */
+  /** Method and path of actions; other actions are called by POST with their name in the query. */
   routes?: ActionRoutes;
-  /** Sent with each request, such as a token; a function is asked each time. */
+  /** Headers of each request, such as a token; a function is called each time. */
   headers?: HeaderSource;
-  /** Whether a page sends cookies to another origin (default `same-origin`). Outside of pages the client keeps them. */
+  /**
+   * Whether a page sends cookies to another origin (default `same-origin`). Outside of browsers, the client stores
+   * cookies.
+   */
   credentials?: "omit" | "same-origin" | "include";
-  /** How long an answer may take, in ms (default 60,000; 0 for any time). */
+  /** The timeout of a response, in ms (default 60,000; 0 for no limit). */
   timeout?: number;
-  /** How often what is safe is tried again when the server is away or busy: GET, or with an idempotency key (default 2). */
+  /** Retries of safe calls (by GET, or with an idempotency key) when the server is unavailable or busy (default 2). */
   retries?: number;
   /** Instead of the global one. */
   fetch?: typeof fetch;
 }
 
 export interface CreateClientOptions extends HttpOptions {
-  /** Where the server takes websockets (default `/primus`). */
+  /** The path of websockets (default `/primus`). */
   pathname?: string;
-  /** How many calls wait for the connection to come back (default 1,000). */
+  /** Calls that may wait for a reconnect (default 1,000). */
   queueSize?: number;
-  /** The waits between attempts to connect, in ms: the first (default 500) and the longest (default 30,000). */
+  /** The delays between attempts to connect, in ms: the first (default 500) and the longest (default 30,000). */
   reconnect?: { min?: number; max?: number };
-  /** Instead of the global one, or of that of the package ws in node. */
+  /** Replaces the global class, or that of the package ws in node. */
   WebSocket?: unknown;
-  /** For `tls://`: what `tls.connect` takes. */
+  /** Options of `tls.connect`, for `tls://`. */
   tls?: object;
 }
 
@@ -134,7 +136,7 @@ export type RoomName<Rooms> = [keyof Rooms] extends [never]
   ? string
   : keyof Rooms & string;
 
-/** What somebody said in a room. */
+/** A chat message. */
 export interface RoomMessage<Message = any> {
   message: Message;
   room: string;
@@ -151,7 +153,7 @@ export interface RoomView {
 }
 
 export interface Rooms<Table> {
-  /** Be in a room, also after the connection was lost and came back, until `leave`. */
+  /** Join a room until `leave`, and rejoin it after each reconnect. */
   join<Room extends RoomName<Table>>(room: Room): Promise<void>;
   leave<Room extends RoomName<Table>>(room: Room): Promise<void>;
   view<Room extends RoomName<Table>>(room: Room): Promise<RoomView>;
@@ -169,12 +171,12 @@ export interface Rooms<Table> {
 export type ConnectionState = "disconnected" | "connecting" | "connected";
 
 export interface ConnectionEvents {
-  /** The connection is there, for the first time or again; it is in its rooms. */
+  /** The connection is open, for the first time or again, and in its rooms. */
   connected: () => void;
   disconnected: () => void;
-  /** All that the server sends and no call waits for. */
+  /** Messages of the server that no call waits for. */
   message: (message: any) => void;
-  /** Why an attempt to connect failed. */
+  /** The error of a failed attempt to connect. */
   error: (error: Error) => void;
 }
 
@@ -182,8 +184,8 @@ export interface HttpClientMethods<Actions> {
   /**
    * Run an action.
    * @param name of the action, or name and version: `user:show@2`
-   * @throws {ActionError} when the server answers with an error
-   * @throws {ClientError} when it does not answer
+   * @throws {ActionError} when the server responds with an error
+   * @throws {ClientError} when it does not respond
    */
   call<Name extends ActionName<Actions>>(
     name: Name,
@@ -197,9 +199,9 @@ export interface ClientMethods<
 > extends HttpClientMethods<Actions> {
   readonly rooms: Rooms<Table>;
   readonly state: ConnectionState;
-  /** Connect now; calls do it by themselves. Over HTTP it does nothing. */
+  /** Connect now; otherwise the first call connects. Does nothing over HTTP. */
   connect(): Promise<void>;
-  /** Close for good; what waits for an answer fails. */
+  /** Close permanently; pending calls fail. */
   close(): void;
   /** @returns a function that ends it */
   on<Event extends keyof ConnectionEvents>(

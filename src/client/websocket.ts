@@ -1,4 +1,4 @@
-/** Calls over a websocket, by the client that pages use, too. */
+/** Calls over a websocket, through `ActionheroWebsocketClient`. */
 import { abortable, unsent, type Answer, type Call, type Send } from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
 import { ActionError, ClientError, HeadersFailure } from "./errors";
@@ -9,7 +9,7 @@ import type { CreateClientOptions } from "./types";
 interface Response {
   error?: unknown;
   data?: unknown;
-  /** Why there is no response of the server. */
+  /** The reason for a missing response. */
   failure?: "CONNECTION_LOST" | "CLOSED" | "UNREACHABLE" | "UNSUPPORTED";
 }
 
@@ -25,13 +25,13 @@ interface WebsocketClient {
   rooms: string[];
   connect(): Promise<unknown>;
   disconnect(): void;
-  /** @param isNumbered the id is a number of the client, whatever the params have of that name */
+  /** @param isNumbered use a number of the client as the id, even if the params contain a `messageId` */
   send(
     request: Request,
     callback: (response: Response) => void,
     isNumbered?: boolean,
   ): void;
-  /** What waits for the connection fails. */
+  /** Fail all requests that wait for the connection. */
   failWaiting(reason: Error): void;
   /** @returns whether it still waited for the connection */
   forget(messageId: number): boolean;
@@ -74,7 +74,7 @@ export function websocketConnection(
   });
 
   let isOpen = false;
-  /** Why what waits fails at this moment, if we know better than the client. */
+  /** A better reason for failing the waiting requests than that of the client. */
   let reason: Error | undefined;
   const failureOf = (response: Response): Error | undefined => {
     const { error, failure } = response;
@@ -82,7 +82,7 @@ export function websocketConnection(
     if (failure) return new ClientError(failure, String(error));
     return error === undefined ? undefined : new ActionError(response);
   };
-  client.on("end", () => (isOpen = false)); // the server says that it is for good: the next call connects anew
+  client.on("end", () => (isOpen = false)); // the server ended the connection permanently: the next call reconnects
   const open = () => {
     if (isOpen) return;
     isOpen = true;

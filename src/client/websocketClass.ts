@@ -1,4 +1,4 @@
-/** Websockets of node, which take headers. */
+/** Websockets of node, which support headers. */
 import { WebSocket } from "ws";
 import { HeadersFailure } from "./errors";
 import type { CookieStore } from "./http";
@@ -6,7 +6,7 @@ import type { CreateClientOptions } from "./types";
 
 type Listener = ((event: never) => void) | null;
 
-/** A class for the connection code: it has the headers of this moment at each attempt. */
+/** A websocket class that gets the current headers at each attempt. */
 export function websocketClass(
   { headers, WebSocket: own }: CreateClientOptions,
   cookies?: CookieStore,

@@ -1,5 +1,7 @@
-/** Finds the files of actions, tasks, initializers and servers, and the static folders, of the project and its
- * plugins. */
+/**
+ * Finds the files of actions, tasks, initializers and servers, and the static folders, of the project and its
+ * plugins.
+ */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { defaultsRoot } from "../environment/paths";

@@ -1,4 +1,4 @@
-/** Writes what callers know of the actions and tasks of a project: the types in `actions.gen.ts`. */
+/** Writes the types of the actions and tasks of a project: `actions.gen.ts`. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { latestVersion } from "../action/registry";
@@ -19,18 +19,18 @@ type Members = [name: string, type: string][];
 
 const FILE = "actions.gen.ts";
 
-/** Where a project has its types, unless it says otherwise. */
+/** The default path of the types. */
 export function typesFile(): string {
   return path.join(projectRoot, "src", FILE);
 }
 
-/** Whether a file holds types that were written: a change of it changes no code. */
+/** Whether a file contains generated types, whose changes do not affect code. */
 export function isTypesFile(file: string): boolean {
   return path.basename(file) === FILE;
 }
 
 /**
- * Write the types of the loaded actions and tasks; a file that holds them already stays as it is.
+ * Write the types of the loaded actions and tasks, unless the file is up to date.
  * @returns whether the file was written
  */
 export function writeTypes(file: string): boolean {
@@ -41,12 +41,12 @@ export function writeTypes(file: string): boolean {
   return true;
 }
 
-/** Whether the file holds the types of the actions and tasks as they are now. */
+/** Whether the file is up to date. */
 export function areTypesWritten(file: string): boolean {
   return isWritten(file, describeTypes(file));
 }
 
-/** While a project that has the file is developed, it is kept as the actions are. */
+/** Keep an existing file up to date during development. */
 export function keepTypes(): void {
   if (env !== "development" || !typescript) return;
   const file = typesFile();
@@ -104,7 +104,7 @@ function interfaceOf(name: string, members: Members): string {
   return `export interface ${name} {\n${lines.join("")}}`;
 }
 
-/** Each version, and the name alone for the version that callers get who name none. */
+/** Each version, and the name alone for the default version. */
 function actionMembers(sources: Sources): Members {
   const { actions } = api.actions;
   const typeOf = sources.typesOf<{ name: string; version: string | number }>(
@@ -139,7 +139,7 @@ function taskMembers(sources: Sources): Members {
     .map((name) => [name, typeOf(name)]);
 }
 
-/** What the framework adds depends on the environment, and has a setting for its origin instead of a file. */
+/** The framework's own actions depend on the environment, and their origin is a setting instead of a file. */
 function isOfProject(instance: object): boolean {
   return path.isAbsolute(originOf(instance) ?? path.sep);
 }
@@ -153,8 +153,7 @@ class Sources {
   constructor(private readonly folder: string) {}
 
   /**
-   * The types of what the files of one kind export, by what `keyOf` makes of it. That of two with one key is the later, as it
-   * is when they are loaded.
+   * The types of the exports of one kind of file, by `keyOf`. Of two with the same key, the later is used, like at loading.
    */
   typesOf<T>(
     kind: "actions" | "tasks",
@@ -191,7 +190,7 @@ class Sources {
   }
 }
 
-/** The TypeScript file of a loaded one; those of plugins have none in this project. */
+/** The TypeScript file of a loaded file; files of plugins have none in this project. */
 function sourceOf(file: string): string | undefined {
   if (file.endsWith(".ts")) return file;
   const compiled = path.join(projectRoot, "dist") + path.sep;
@@ -227,7 +226,7 @@ function routesConst(): string {
 }
 
 /**
- * By GET first. A route for all methods says nothing of how the action is asked for: clients ask by POST then, as without one.
+ * GET is preferred. A route for all methods does not determine the method: clients use POST, as without a route.
  */
 export function clientRoute(
   name: string,
@@ -250,7 +249,7 @@ export function clientRoute(
   return undefined;
 }
 
-/** A client replaces the variables of a path by params; a colon that is none has no place there. */
+/** Clients replace the variables of a path by params, so a path with a literal colon cannot be used. */
 function canBeFilled({ dir, literal, matchTrailingPathParts }: RouteType) {
   return !dir && !literal && !matchTrailingPathParts;
 }

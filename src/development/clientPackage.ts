@@ -1,4 +1,4 @@
-/** Writes a package for people who call this server from elsewhere: the client, and the types of the actions. */
+/** Writes a client package for other projects: the client, and the types of the actions. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Action } from "../action/action";
@@ -16,20 +16,20 @@ import {
 import { clientRoute } from "./actionTypes";
 import { objectType, typeOfSchema, type Reference } from "./schemaTypes";
 
-/** In the package.json of what is written, so that no other package is written over. */
+/** Marks a generated package.json, so that no other package is overwritten. */
 const MARK = "actionheroClient";
 
-/** What is copied, below `dist` and below `runtime` of the package. */
+/** The files to copy, from `dist` to `runtime` of the package. */
 const RUNTIME = ["client", "src/client", "src/assets"];
 
 const ROOT = "#/components/schemas/";
 
 interface ClientPackageOptions {
-  /** The folder; it is made if need be. */
+  /** The folder; created if missing. */
   out: string;
   /** The name of the package (default: that of the project with `-client`). */
   name?: string | undefined;
-  /** Where the compiled framework is (default: its package). */
+  /** The folder of the compiled framework (default: its package). */
   dist?: string;
 }
 
@@ -148,7 +148,7 @@ exports.createHttpClient = (options) => client.createHttpClient({ routes, apiPat
 `;
 }
 
-/** Where actions are over HTTP. */
+/** The path of actions over HTTP. */
 function apiPath(): string {
   const { urlPathForActions } = settings().web;
   const prefix = `/${urlPathForActions ?? ""}`.replace(/\/{2,}/g, "/");
@@ -171,10 +171,7 @@ function declarations(client: string): string {
   for (const name of documentedNames()) {
     const versions = Object.values(api.actions.actions[name]!).filter(isShown);
     for (const action of versions)
-      members.push([
-        `${name}@${action.version}`,
-        schemas.signatureOf(action),
-      ]);
+      members.push([`${name}@${action.version}`, schemas.signatureOf(action)]);
     const latest = `${name}@${latestVersion(name)}`;
     if (members.some(([known]) => known === latest))
       members.push([name, `Actions[${JSON.stringify(latest)}]`]);
@@ -193,7 +190,7 @@ export type { ${TYPES} } from "${client}";
 export interface Actions {
 ${actions}}
 
-/** What they have in common. */
+/** Shared types. */
 export interface Schemas {
 ${lines(schemas.all())}}
 
@@ -203,7 +200,7 @@ export declare const routes: ActionRoutes;
 /** A client of the server at \`url\`: \`http(s)://\`, \`ws(s)://\`, and outside of pages \`tcp://\` or \`tls://\`. */
 export declare function createClient<Rooms = object>(options: CreateClientOptions): Client<Actions, Rooms>;
 
-/** A client over HTTP alone. */
+/** A client over HTTP only. */
 export declare function createHttpClient(options: HttpOptions): HttpClient<Actions>;
 `;
 }
@@ -218,7 +215,7 @@ function isShown(action: Action | undefined): boolean {
   return action !== undefined && action.toDocument !== false;
 }
 
-/** The components of the document that types refer to, each once; also those that refer to themselves. */
+/** The components of the document that types refer to, each once, including recursive ones. */
 class Schemas {
   private readonly components: Components = { schemas: {} };
   private readonly types = new Map<string, string>();
@@ -239,7 +236,7 @@ class Schemas {
     if (!ref.startsWith(ROOT)) return "any";
     const key = ref.slice(ROOT.length);
     if (!this.types.has(key)) {
-      this.types.set(key, "any"); // it may refer to itself
+      this.types.set(key, "any"); // it may be recursive
       this.types.set(key, typeOfSchema(this.find(key), this.reference));
     }
     return `Schemas[${JSON.stringify(key)}]`;

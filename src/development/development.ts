@@ -1,4 +1,4 @@
-/** `config.general.developmentMode`: code that changes is taken into the running server. */
+/** `config.general.developmentMode`: hot reload of changed code. */
 import { api } from "../api";
 import { env } from "../config/config";
 import { settings } from "../config/settings";
@@ -11,7 +11,7 @@ import { SourceWatcher } from "./sourceWatcher";
 export class DevelopmentMode {
   private watcher?: SourceWatcher;
 
-  /** Watch the project's code, if the configuration says so; never in tests. */
+  /** Watch the project's code, if enabled; never in tests. */
   start(): void {
     keepTypes();
     if (!settings().general.developmentMode || env === "test") return;
@@ -35,7 +35,7 @@ export class DevelopmentMode {
 }
 
 /**
- * The server that starts watches for itself; if it does not start, this watcher waits for a change that helps.
+ * The new server starts its own watcher; if it does not start, this watcher waits for a change.
  * @returns whether it started
  */
 async function restartServer(

@@ -1,6 +1,6 @@
-/** The loaded modules of the project: who requires whom, and how to load some of them anew. */
+/** The graph of loaded modules of the project, and how to reload some of them. */
 
-/** The modules that were taken out of the cache, to put them back when their successors do not load. */
+/** The modules that were removed from the cache, to restore them if the new ones do not load. */
 export type ForgottenModules = Map<string, NodeModule>;
 
 /**
@@ -30,7 +30,7 @@ export function dependentsOf(
   return found;
 }
 
-/** Take modules out of the cache, so that the next `require` evaluates their files anew. */
+/** Remove modules from the cache, so that the next `require` evaluates their files again. */
 export function forget(files: Iterable<string>): ForgottenModules {
   const forgotten: ForgottenModules = new Map();
   for (const file of files) {

@@ -1,10 +1,10 @@
-/** Replaces actions and tasks in the registries by what their files hold now. */
+/** Replaces actions and tasks in the registries by the current exports of their files. */
 import { api } from "../api";
 
 /** What the old module of a file exported: whatever was made of these classes came from that file. */
 type OldExports = Record<string, unknown> | undefined;
 
-/** Load the actions of a file; those that it no longer has are removed. */
+/** Load the actions of a file; actions that it no longer exports are removed. */
 export async function replaceActions(
   file: string,
   exists: boolean,
@@ -30,7 +30,7 @@ export async function replaceActions(
   }
 }
 
-/** Load the tasks of a file; those that it no longer has are removed. */
+/** Load the tasks of a file; tasks that it no longer exports are removed. */
 export async function replaceTasks(
   file: string,
   exists: boolean,

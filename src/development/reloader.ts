@@ -1,4 +1,4 @@
-/** Takes changes of the code into the running server. */
+/** Loads changed code into the running server. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { api } from "../api";
@@ -23,14 +23,14 @@ import { kindOf, type SourceFolders, type SourceKind } from "./sources";
 const LOADED: readonly SourceKind[] = ["action", "task", "routes", "built"];
 
 export class Reloader {
-  /** Changed files that could not be taken yet: they are tried again with the next change. */
+  /** Changed files that could not be loaded yet: they are tried again with the next change. */
   private readonly waiting = new Set<string>();
   private work: Promise<void> = Promise.resolve();
   /** True after a restart that failed: any change is a reason to try again. */
   private down = false;
 
   /**
-   * @param knownFiles the project's files; others are never loaded anew
+   * @param knownFiles the project's files; others are never reloaded
    * @param restartServer resolves with whether it runs again
    */
   constructor(
@@ -39,7 +39,7 @@ export class Reloader {
     private readonly restartServer: () => Promise<boolean>,
   ) {}
 
-  /** One change after the other; never rejects. */
+  /** Processes one change at a time; never rejects. */
   take(changed: readonly string[]): Promise<void> {
     this.work = this.work.then(() =>
       this.reload(changed).catch((error: unknown) =>
@@ -76,7 +76,7 @@ export class Reloader {
     log(`reloaded: ${names(changed)}`, "notice");
   }
 
-  /** Whether all that depends on the change can be loaded; else everything is as it was. */
+  /** Whether all dependents of the change can be loaded; otherwise nothing changes. */
   private loads(
     affected: readonly string[],
     forgotten: ForgottenModules,

@@ -1,4 +1,4 @@
-/** Tells which code files below some folders were changed, made or removed. */
+/** Reports changed, added and removed code files below some folders. */
 import * as fs from "node:fs";
 import { listSourceFiles } from "../utils/listSourceFiles";
 
@@ -6,8 +6,8 @@ import { listSourceFiles } from "../utils/listSourceFiles";
 const QUIET_MS = 50;
 
 /**
- * The events of the file system only say that it is time to look: what changed is found by comparing the files with
- * what they were, so that no event that is lost, doubled or wrongly named matters.
+ * Events of the file system only trigger a scan. Changes are found by comparing the files with the last scan, so
+ * lost, duplicate or misnamed events do no harm.
  */
 export class SourceWatcher {
   private watchers = new Map<string, fs.FSWatcher>();
@@ -35,7 +35,7 @@ export class SourceWatcher {
     return new Set(this.stamps.keys());
   }
 
-  /** Look now; what is found once is not told again. */
+  /** Scan now; each change is reported once. */
   differences(): string[] {
     const now = stampsOf(this.roots);
     const known = new Set([...this.stamps.keys(), ...now.keys()]);
@@ -61,7 +61,7 @@ export class SourceWatcher {
   private watchFolder(folder: string): void {
     try {
       const watcher = fs.watch(folder, () => this.lookSoon());
-      watcher.on("error", () => this.lookSoon()); // the folder is gone
+      watcher.on("error", () => this.lookSoon()); // the folder was removed
       this.watchers.set(folder, watcher);
     } catch {
       // the folder went between being listed and being watched
@@ -80,7 +80,7 @@ export class SourceWatcher {
   }
 }
 
-/** What a file was when it was last looked at: its size and the time of its last change. */
+/** The size and modification time of a file at the last scan. */
 function stampsOf(roots: readonly string[]): Map<string, string> {
   const stamps = new Map<string, string>();
   for (const file of roots.flatMap((root) => listSourceFiles(root))) {

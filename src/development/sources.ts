@@ -1,4 +1,4 @@
-/** What the code files of a project are: actions, tasks, routes, or something that a server is built from. */
+/** Classifies the code files of a project: actions, tasks, routes, or parts that require a restart. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { projectRoot, typescript } from "../config/config";

@@ -1,22 +1,22 @@
 /**
- * Turns texts of queries, paths, forms and command lines into the types that a JSON Schema names. Compiled once for each
- * schema. A text that is no such value stays what it is, so that the schema's own error tells the client.
+ * Converts strings of queries, paths, forms and command lines to the types of a JSON Schema. Compiled once per
+ * schema. A string that cannot be converted is unchanged, so that the client gets the schema's own error.
  */
 import type { JsonSchema } from "./standardSchema";
 
-/** @returns the value, or what its text means; the given objects and lists are not changed */
+/** @returns the converted value; the given objects and lists are not modified */
 export type Coercion = (value: unknown) => unknown;
 
-/** The value is what it is. */
+/** The identity. */
 const KEEP: Coercion = (value) => value;
 
 const NUMBER = /^-?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d{1,3})?$/i;
 const WHOLE = /^-?\d+$/;
 
-/** Nested types that a `$ref` or a list may repeat; deeper values stay what they are. */
+/** The maximum depth of recursive types; deeper values are unchanged. */
 const MAX_DEPTH = 64;
 
-/** The coercion of one schema, and what its parts refer to. */
+/** The coercion of one schema, and its referenced parts. */
 interface Document {
   root: JsonSchema;
   /** Of recursive schemas. */
@@ -24,8 +24,8 @@ interface Document {
 }
 
 /**
- * @param root what a `$ref` of the schema is relative to
- * @returns undefined when nothing of the schema has another type than text
+ * @param root the schema to which a `$ref` is relative
+ * @returns undefined if all types of the schema are strings
  */
 export function compileCoercion(
   schema: unknown,
@@ -35,7 +35,7 @@ export function compileCoercion(
   return coercion === KEEP ? undefined : coercion;
 }
 
-/** The schema that a local `$ref` names, followed to its end; undefined for one that leads nowhere. */
+/** The schema at the end of a chain of local `$ref`s; undefined for an unresolvable one. */
 export function resolveRef(
   schema: unknown,
   root: JsonSchema,
@@ -78,7 +78,7 @@ function compile(schema: unknown, of: Document, depth: number): Coercion {
   const known = of.known.get(resolved);
   if (known) return known;
   let compiled: Coercion = KEEP;
-  // a schema that refers to itself finds this one, which knows the outcome by the time that a value comes
+  // a recursive schema finds this entry, which is complete by the time it is used
   of.known.set(resolved, (value) => compiled(value));
   compiled = compileResolved(resolved, of, depth);
   of.known.set(resolved, compiled);
@@ -141,7 +141,7 @@ function toNumber(value: unknown): unknown {
   if (typeof value !== "string" || !NUMBER.test(value)) return value;
   const number = Number(value);
   if (!Number.isFinite(number)) return value;
-  // 9007199254740993 would become another number
+  // 9007199254740993 would lose precision
   return WHOLE.test(value) && !Number.isSafeInteger(number) ? value : number;
 }
 
@@ -151,7 +151,7 @@ function toBoolean(value: unknown): unknown {
   return value;
 }
 
-/** Of `const` and `enum`: the member with this text, unless a text is one itself. */
+/** Of `const` and `enum`: the member with this text, unless a string is a member itself. */
 function memberOf(schema: JsonSchema): Coercion {
   const members = fixedValues(schema);
   const others = new Map(
@@ -207,7 +207,9 @@ function toObject(schema: JsonSchema, of: Document, depth: number): Coercion {
   };
 }
 
-/** A text stays one if any of the options takes texts; an object goes by the option whose fixed properties it has. */
+/**
+ * A string is unchanged if any option accepts strings; an object follows the option whose constant properties match.
+ */
 function oneOf(options: unknown[], of: Document, depth: number): Coercion {
   const schemas = options
     .map((option) => resolveRef(option, of.root))
@@ -243,7 +245,7 @@ function fixedValues(schema: JsonSchema): unknown[] {
   return "const" in schema ? [schema.const] : listOf(schema.enum);
 }
 
-/** Whether an object may be of an option: each property with one fixed text has it. */
+/** Whether an object may match an option: all constant properties are equal. */
 function hasConstants(
   schema: JsonSchema,
   value: Record<string, unknown>,
@@ -269,7 +271,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Objects of parsers; files and other instances are what they are. */
+/** Objects of parsers; files and other instances are unchanged. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
   if (!isObject(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

@@ -12,18 +12,18 @@ import type { Input, InputMethod, InputMethods, Inputs } from "./types";
 
 type Params = Record<string, any>;
 
-/** What is wrong with the params of one call. */
+/** The invalid params of one call. */
 export interface InputErrors {
   /** Names of required params that are missing, dotted for nested ones. */
   missingParams: string[];
-  /** Whatever validators returned or threw. */
+  /** Errors that validators returned or threw. */
   validatorErrors: any[];
 }
 
-/** Names that every action takes, whatever its inputs are. */
+/** Names that every action accepts, regardless of its inputs. */
 export type SafeParams = readonly string[];
 
-/** Which params of a call came as text, and so may stand for numbers, lists and the like. */
+/** Which params of a call are strings that may represent numbers, lists and so on. */
 export interface TextParams {
   has(name: string): boolean;
 }
@@ -35,16 +35,16 @@ export interface InputCall {
   errors: InputErrors;
   /** `this` of formatters, validators and default functions. */
   scope: unknown;
-  /** Names that stay in nested objects although no input declares them. */
+  /** Undeclared names that are kept in nested objects. */
   safeParams?: SafeParams;
   /** Asked only for the schemas of inputs (default: none). */
   text?: () => TextParams;
 }
 
 /**
- * Apply all inputs to `params`, in the order of declaration; every input is looked at even after an error.
+ * Apply all inputs to `params`, in the order of declaration; every input is checked even after an error.
  * @returns a promise only if one of those functions does
- * @throws what a formatter or a default function throws
+ * @throws the error of a formatter or a default function
  */
 export function applyInputs(
   inputs: Inputs,
@@ -54,12 +54,12 @@ export function applyInputs(
   return new Application(inputs, params, call, "").run(0);
 }
 
-/** A promise only if something on the way takes its time. */
+/** A promise only if a step is async. */
 type Outcome = void | Promise<void>;
 
 /**
- * Takes the inputs of one object through their steps. Each step calls the next one, and only those that wait make a
- * promise and a closure: most calls wait for nothing, and are on the way of every request (bench/http.ts).
+ * Processes the inputs of one object. Each step calls the next one, and only async steps create a promise and a
+ * closure: this is on the hot path, and most calls are synchronous (bench/http.ts).
  */
 class Application {
   private readonly names: readonly string[];
@@ -74,7 +74,7 @@ class Application {
     this.names = Object.keys(inputs);
   }
 
-  /** @param first the position of the first input that is left */
+  /** @param first the position of the next input */
   run(first: number): Outcome {
     const { names } = this;
     for (let i = first; i < names.length; i++) {
@@ -108,7 +108,7 @@ class Application {
       : this.runFormatters(input, key, value, 0);
   }
 
-  /** @param first the position of the first formatter that is left */
+  /** @param first the position of the next formatter */
   private runFormatters(
     input: Input,
     key: string,
@@ -140,7 +140,7 @@ class Application {
       : this.runValidators(input, key, value, 0);
   }
 
-  /** @param first the position of the first validator that is left */
+  /** @param first the position of the next validator */
   private runValidators(
     input: Input,
     key: string,
@@ -221,7 +221,7 @@ class Application {
   }
 }
 
-/** @returns what the schema makes of the value; the value itself when it is bad */
+/** @returns the output of the schema; the value itself if it is invalid */
 function checkBySchema(
   schema: StandardSchema,
   value: unknown,
@@ -252,7 +252,7 @@ function noteBad(errors: InputErrors, path: string, error: unknown): void {
 
 /**
  * Only the params that are declared (or safe); all of them when `config.general.disableParamScrubbing` is on.
- * @returns a new object; the given one may be the client's and is left alone
+ * @returns a new object; the given one may be shared and is not modified
  */
 export function reduceParams(
   params: Params,
@@ -305,7 +305,7 @@ function invoke(
   return found.method.call(scope, value, key);
 }
 
-/** @returns the error of a bad value, undefined for a good one */
+/** @returns the error of an invalid value, undefined for a valid one */
 function failureOf(result: unknown, key: string): unknown {
   if (result === undefined || result === null || result === true)
     return undefined;

@@ -3,19 +3,19 @@ import { HttpError } from "../errors";
 import { essenceOf, isEssence } from "./mediaType";
 import { UploadedFile } from "./uploadedFile";
 
-/** Which files an input takes. */
+/** The files that an input accepts. */
 export interface FileOptions {
   /** Bytes of one file (default: `config.web.formOptions.maxFileSize`, which is also the most). */
   maxSize?: number;
   /** Media types as clients declare them: `"image/png"`, `"image/*"` (default: all). */
   types?: readonly string[];
-  /** How many files; when it is given, the param is a list (default: one file, no list). */
+  /** The maximum number of files; if set, the param is a list (default: one file, no list). */
   maxFiles?: number;
   /** Refuse calls without a file (default false). */
   required?: boolean;
 }
 
-/** What `file()` declares. */
+/** The declaration of `file()`. */
 export interface FileRule {
   /** Bytes of one file. */
   maxSize: number;
@@ -41,7 +41,7 @@ export interface AnyFileInput {
 
 /**
  * Declare an input that takes uploaded files: `inputs = { picture: file({ maxSize: 1024 ** 2, types: ["image/*"] }) }`.
- * Whatever else a client sends by this name is refused, on every transport.
+ * Any other value of this name is refused, on every transport.
  */
 export function file<Options extends FileOptions = object>(
   options?: Options,
@@ -56,7 +56,7 @@ export function file<Options extends FileOptions = object>(
   return { file: rule, required: required === true } as FileInput<Options>;
 }
 
-/** Why the value of a param is not what its rule says, or undefined. */
+/** The reason why a value violates the rule, or undefined. */
 export function fileFailure(
   { maxSize, types, maxFiles, isList }: FileRule,
   value: unknown,
@@ -73,7 +73,7 @@ export function fileFailure(
   return undefined;
 }
 
-/** @param mediaType as in a `Content-Type`, perhaps with parameters */
+/** @param mediaType as in a `Content-Type`, optionally with parameters */
 export function isTypeAllowed(
   types: readonly string[] | undefined,
   mediaType: string | null,

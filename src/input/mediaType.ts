@@ -1,6 +1,6 @@
 /** Media types as clients and projects write them (RFC 9110 section 8.3.1). */
 
-// "*" is allowed by the grammar, too, but stands for ranges of types only
+// the grammar also allows "*", but only for ranges of types
 const TOKEN = "[\\w!#$%&'+.^`|~-]+";
 const VALUE = `(?:${TOKEN}|"[^"\\\\]*")`;
 
@@ -14,7 +14,7 @@ export function isEssence(text: string): boolean {
   return ESSENCE.test(text);
 }
 
-/** Whether it is exactly one media type, perhaps with parameters. */
+/** Whether it is exactly one media type, optionally with parameters. */
 export function isMediaType(text: string): boolean {
   return MEDIA_TYPE.test(text);
 }

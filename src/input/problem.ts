@@ -1,19 +1,19 @@
-/** What is wrong with one param, for the list of errors in a response. */
+/** An invalid param, for the list of errors in a response. */
 import type { InputErrors } from "./field";
 
 export interface InputProblem {
   /** Keys with dots: `address.city`, `tags.3`. */
   path: string;
-  /** `"missing"`, `"invalid"`, or what the library of a schema calls it. */
+  /** `"missing"`, `"invalid"`, or the code of the schema library. */
   code: string;
-  /** What the validator said, for `config.errors.invalidParams`; undefined for a missing param. */
+  /** The result of the validator, for `config.errors.invalidParams`; undefined for a missing param. */
   error: unknown;
 }
 
-/** Longer lists make a response much larger than its request. */
+/** The maximum number of errors: longer lists would make a response much larger than its request. */
 export const MAX_LISTED = 100;
 
-/** Made when the first param of a call is wrong: good calls cost nothing. */
+/** Created for the first invalid param of a call, so that valid calls cost nothing. */
 const problems = new WeakMap<InputErrors, InputProblem[]>();
 
 export function noteProblem(errors: InputErrors, problem: InputProblem): void {
@@ -22,12 +22,15 @@ export function noteProblem(errors: InputErrors, problem: InputProblem): void {
   else if (list.length < MAX_LISTED) list.push(problem);
 }
 
-/** The first 100 that were noted. */
+/** The first 100 problems. */
 export function problemsOf(errors: InputErrors): readonly InputProblem[] {
   return problems.get(errors) ?? [];
 }
 
-/** A bad value, as the schema words it: its text names the param, and the list of errors has both apart. */
+/**
+ * An invalid value, with the message of the schema: its text includes the param, the list of errors has both
+ * separately.
+ */
 export class SchemaError extends Error {
   readonly #detail: string;
 

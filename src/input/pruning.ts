@@ -1,12 +1,13 @@
 /**
- * Leaves out of a value what a JSON Schema does not name. Compiled once for each schema: for plain objects, whose properties
- * are all named, to code that reads and writes each by its name, as a loop over names takes ten times as long.
+ * Removes properties of a value that a JSON Schema does not list. Compiled once per schema: for plain objects whose
+ * properties are all listed, to code that reads and writes each by its name, because a loop over names takes ten
+ * times as long.
  */
 import { isObject, listOf, resolveRef } from "./coercion";
 import { joinShapes, shapeOf, united } from "./schemaShape";
 import type { JsonSchema } from "./standardSchema";
 
-/** @returns a copy without unnamed properties; the value itself where the schema says nothing */
+/** @returns a copy without unlisted properties; the value itself where the schema does not restrict it */
 export type Pruner = (value: unknown, depth: number) => unknown;
 
 type ListPruner = (list: unknown[], level: number) => unknown;
@@ -18,7 +19,7 @@ const PROTOTYPE = Object.prototype;
 /** Properties of one object; code for more is as slow as a loop. */
 const MAX_GENERATED = 200;
 
-/** As deep as a schema is looked into, and as deep as a value may be that a recursive schema describes. */
+/** The maximum depth of an inspected schema, and of a value of a recursive schema. */
 const MAX_SCHEMA_DEPTH = 64;
 const MAX_VALUE_DEPTH = 500;
 
@@ -28,7 +29,7 @@ interface Document {
   known: Map<JsonSchema, Pruner>;
 }
 
-/** @throws TypeError (when it is called) for circles */
+/** @throws TypeError (when it is called) for circular references */
 export function compilePruner(root: JsonSchema): (value: unknown) => unknown {
   const prune = compile(root, { root, known: new Map() }, 0);
   return (value) => prune(value, 0);
@@ -40,7 +41,7 @@ function compile(schema: unknown, of: Document, depth: number): Pruner {
   const known = of.known.get(resolved);
   if (known) return known;
   let compiled: Pruner = KEEP;
-  // a schema that refers to itself finds this one, which knows the outcome by the time that a value comes
+  // a recursive schema finds this entry, which is complete by the time it is used
   of.known.set(resolved, (value, level) => compiled(value, level));
   const options = optionsOf(resolved, of.root, 0);
   const ofLists = listPruner(options, of, depth);
@@ -106,7 +107,7 @@ function objectPruner(
     ? undefined
     : compile(shape.others, of, depth + 1);
   const general: ObjectPruner = (value, level) => {
-    // objects of classes say themselves what is sent of them
+    // class instances decide themselves what is sent
     const source = asSent(value);
     if (!isObject(source)) return source;
     const result: Record<string, unknown> = {};
@@ -122,7 +123,7 @@ function objectPruner(
 
 /**
  * @param general for objects that are not plain
- * @returns undefined where names are inherited by every object, and where node may not make code of texts
+ * @returns undefined for names that every object inherits, and if node disallows code generation from strings
  */
 function generate(
   properties: Map<string, Pruner>,
@@ -155,7 +156,7 @@ function generate(
     given[`prune${index}`] = properties.get(name);
   });
   try {
-    // of names that are quoted, in a schema of the project; what clients send is no part of it
+    // built from quoted names of the project's schema; it contains no client input
     // eslint-disable-next-line @typescript-eslint/no-implied-eval
     const make = new Function(...Object.keys(given), code) as (
       ...values: unknown[]

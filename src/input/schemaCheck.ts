@@ -5,7 +5,7 @@ import { MAX_LISTED, noteProblem, SchemaError } from "./problem";
 import type { SchemaPlan } from "./schemaPlan";
 import type { SchemaIssue, SchemaResult } from "./standardSchema";
 
-/** What a schema made of a value. */
+/** The output of a schema. */
 export type Checked = { isGood: true; value: unknown } | { isGood: false };
 
 /** Both repeat keys that the client chose, which may be as long as its request. In letters. */
@@ -15,10 +15,10 @@ const MAX_MESSAGE_LENGTH = 1024;
 const BAD: Checked = { isGood: false };
 
 /**
- * Check a value; what is wrong is added to `errors`.
+ * Validate a value; problems are added to `errors`.
  * @param prefix the dotted path of the value, with a dot at its end
- * @returns a promise only if the schema is asynchronous
- * @throws what the schema throws
+ * @returns a promise only if the schema is async
+ * @throws the error that the schema throws
  */
 export function checkValue(
   { schema }: SchemaPlan,
@@ -92,7 +92,7 @@ function at(value: unknown, keys: readonly PropertyKey[]): unknown {
   return current;
 }
 
-/** zod and arktype say `code`, valibot `type`. */
+/** zod and arktype use `code`, valibot uses `type`. */
 function codeOf(issue: SchemaIssue): string {
   const { code, type } = issue as { code?: unknown; type?: unknown };
   if (typeof code === "string") return code;

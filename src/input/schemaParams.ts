@@ -28,9 +28,9 @@ export interface SchemaCall {
 
 /**
  * Check and convert the params: those that the schema does not know are dropped if its JSON Schema tells its properties,
- * those that came as text are coerced, and the schema does the rest.
- * @returns what the schema makes, with the framework's own params; the given ones when they are bad
- * @throws what the schema throws; TypeError when it makes no object
+ * strings are coerced, and the schema validates the result.
+ * @returns the output of the schema with the framework's own params; the given params if they are invalid
+ * @throws the error that the schema throws; TypeError if its output is not an object
  */
 export function applySchema(
   plan: SchemaPlan,
@@ -58,7 +58,7 @@ export function applySchema(
   return isThenable(checked) ? checked.then(finish) : finish(checked);
 }
 
-/** What the text of a command line means for one input. */
+/** The value of a command line argument for one input. */
 export function coerceText(
   inputs: DeclaredInputs | null | undefined,
   name: string,

@@ -1,4 +1,4 @@
-/** What is known of a Standard Schema before a value comes, and how values pass it. */
+/** The compiled form of a Standard Schema, and the validation of values by it. */
 import { compileCoercion, type Coercion } from "./coercion";
 import type { AnyFileInput } from "./file";
 import { shapeOf, united, type Shape } from "./schemaShape";
@@ -12,17 +12,17 @@ import type { DeclaredInputs, Inputs } from "./types";
 
 export interface SchemaPlan {
   readonly schema: StandardSchema;
-  /** Of the values that it takes; undefined when its library gives none. */
+  /** The JSON Schema of its input; undefined if its library provides none. */
   readonly json: JsonSchema | undefined;
-  /** Its properties; undefined when it takes others, too, or does not say. */
+  /** Its properties; undefined if it accepts others, or does not list them. */
   readonly names: ReadonlySet<string> | undefined;
   /** The same as a table of inputs, for documentation and the names of params. */
   readonly table: Inputs;
-  /** For a whole value that came as text. */
+  /** Coerces a whole value. */
   readonly whole: Coercion | undefined;
-  /** For the properties that came as text. */
+  /** Coerces properties. */
   readonly properties: ReadonlyMap<string, Coercion>;
-  /** For properties that have no name of their own. */
+  /** Coerces properties without a declared name. */
   readonly others: Coercion | undefined;
 }
 
@@ -52,7 +52,7 @@ export function prepareInputs(inputs: DeclaredInputs | null | undefined): void {
   }
 }
 
-/** The files that a schema takes beside what its JSON Schema tells. */
+/** The declared files of a schema, which are not in its JSON Schema. */
 export function declareFiles(
   schema: StandardSchema,
   files: Record<string, AnyFileInput>,

@@ -1,9 +1,12 @@
-/** Schemas of any library that implements Standard Schema (standardschema.dev), and the JSON Schema that some of them give. */
+/**
+ * Schemas of any library that implements Standard Schema (standardschema.dev), and the JSON Schema that some of them
+ * provide.
+ */
 
-/** One thing that is wrong with a value. */
+/** One issue of an invalid value. */
 export interface SchemaIssue {
   readonly message: string;
-  /** Keys from the root to the bad value; a segment is a key, or an object that has one. */
+  /** The path to the invalid value; a segment is a key, or an object with a key. */
   readonly path?:
     readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
@@ -12,7 +15,7 @@ export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
 
-/** What a JSON Schema is asked for: the dialect, and options of the library. */
+/** Options of a JSON Schema request: the dialect, and options of the library. */
 interface JsonSchemaOptions {
   readonly target: string;
   readonly libraryOptions?: Record<string, unknown> | undefined;
@@ -31,17 +34,17 @@ export interface StandardSchema<Input = any, Output = any> {
   };
 }
 
-/** The type of the values that a schema takes. */
+/** The input type of a schema. */
 export type SchemaInput<S extends StandardSchema> = NonNullable<
   S["~standard"]["types"]
 >["input"];
 
-/** The type of the values that a schema makes of them. */
+/** The output type of a schema. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<
   S["~standard"]["types"]
 >["output"];
 
-/** A JSON Schema, as far as it is an object. */
+/** A JSON Schema that is an object. */
 export type JsonSchema = Record<string, any>;
 
 interface Converter {
@@ -61,8 +64,8 @@ export function isStandardSchema(value: unknown): value is StandardSchema {
 }
 
 /**
- * The JSON Schema (2020-12) of the values that a schema takes, or of those that it makes.
- * @returns undefined when its library has none to give, or not for this schema
+ * The JSON Schema (2020-12) of the input or the output of a schema.
+ * @returns undefined if its library provides none, or none for this schema
  */
 export function jsonSchemaOf(
   schema: StandardSchema,

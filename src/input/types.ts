@@ -1,4 +1,4 @@
-/** How actions, tasks and commands declare what they take, and the types of what they then get. */
+/** Declarations of inputs of actions, tasks and commands, and the types of the resulting params. */
 
 import type { FileRule } from "./file";
 import type { SchemaOutput, StandardSchema } from "./standardSchema";
@@ -17,9 +17,9 @@ export interface Input {
   default?: any;
   /** Refuse the call when the value is missing (`config.general.missingParamChecks`). */
   required?: boolean;
-  /** Replaces the value by what it returns. */
+  /** Returns the replacement of the value. */
   formatter?: InputMethods;
-  /** Returns nothing or true for a good value; false, or what is to be the error, for a bad one; or throws. */
+  /** Returns nothing or true for a valid value; false or the error for an invalid one; or throws. */
   validator?: InputMethods;
   /** For a value that is an object: its own inputs, to any depth. For any value: a Standard Schema. */
   schema?: { [key: string]: any } | StandardSchema;
@@ -33,7 +33,7 @@ export interface Inputs {
 }
 
 /**
- * What `inputs` of an action or a task may be: a table, or a Standard Schema of the whole params (of zod, valibot, arktype,
+ * The type of `inputs` of an action or a task: a table, or a Standard Schema of all params (of zod, valibot, arktype,
  * ...). Code that reads a property of it gets `any`, as the table of any action.
  */
 export type DeclaredInputs = Inputs | (StandardSchema & { [key: string]: any });
@@ -71,8 +71,9 @@ export type ParamsOfInputs<I> =
       : ParamsOf<I>;
 
 /**
- * The type of `params` that follows from `inputs`: what a Standard Schema makes of them; in a table, what the formatter
- * returns, else an `UploadedFile` (or a list) for `file()`, else an object for a schema, else `string`; optional unless the
+ * The type of `params` that follows from `inputs`: the output of a Standard Schema; in a table, the return type of
+ * the formatter, else an `UploadedFile` (or a list) for `file()`, else an object for a schema, else `string`;
+ * optional unless the
  * input says `required: true as true` (or the inputs are `as const`).
  */
 export type ParamsFrom<A extends { inputs?: any }> = ParamsOfInputs<

@@ -1,5 +1,5 @@
 /**
- * A file that came with a request, in v29's shape. Only the server makes them from what it received: a JSON body of the
+ * A file of a request, in v29's shape. Only the server creates instances, from received uploads: a JSON body of the
  * same shape is a plain object. It is removed when the request ends: move it to keep it.
  */
 export class UploadedFile {
@@ -7,17 +7,17 @@ export class UploadedFile {
   size = 0;
   /** In hex, with `config.web.formOptions.hashAlgorithm`. */
   hash: string | null = null;
-  /** When it was complete. */
+  /** When the upload was complete. */
   mtime: Date | null = null;
 
   constructor(
-    /** Where it lies until the request ends. */
+    /** Its path until the request ends. */
     readonly filepath: string,
     /** The last part of `filepath`. */
     readonly newFilename: string,
-    /** What the client says; may hold `../`. */
+    /** The name from the client; may contain `../`. */
     readonly originalFilename: string | null,
-    /** What the client says. */
+    /** The type from the client. */
     readonly mimetype: string | null,
   ) {}
 

@@ -1,8 +1,8 @@
-/** Collects log lines and writes them in few, asynchronous writes; what is left when the process exits is written then. */
+/** Collects log lines and writes them in few, asynchronous writes; the rest is written when the process exits. */
 
-/** Where collected text goes. */
+/** The destination of the text. */
 export interface OutputSink {
-  /** Write `text`; resolves when it is out of our hands. */
+  /** Write `text`; resolves when it has been written. */
   write(text: string): Promise<void>;
   /** Write `text` before returning; used when the process exits. */
   writeSync(text: string): void;
@@ -12,7 +12,7 @@ export interface OutputSink {
 const COLLECT_MS = 10;
 
 const PENDING = Symbol.for("actionhero.log.pending");
-/** How much may wait for a destination that does not take it, in characters; beyond it lines are dropped and counted. */
+/** Limit of text that waits for a slow destination, in characters; beyond it, lines are dropped and counted. */
 const MAX_WAITING = 16 * 1024 * 1024;
 
 /** Outputs with lines waiting. On `globalThis`, so that several copies of the package need one exit listener. */
@@ -71,7 +71,8 @@ export class BufferedOutput {
     this.writing ??= this.writeOnce().finally(() => {
       this.writing = undefined;
       removePending(this);
-      // collected anew: under load, a write for the few lines that came during the last one costs more than they do
+      // collect again: under load, a write for the few lines that arrived during the last one costs more than the
+      // lines
       if (this.waiting !== "") this.schedule();
     });
     return this.writing;
@@ -82,12 +83,12 @@ export class BufferedOutput {
     try {
       await this.sink.write(this.takeWaiting());
     } catch (error) {
-      // a log that cannot be written must not stop the server, nor be silent
+      // a log that cannot be written must not stop the server, but must be reported
       console.error(`cannot write log: ${String(error)}`);
     }
   }
 
-  /** Write what waits before returning, while the process exits. */
+  /** Write all waiting lines synchronously, while the process exits. */
   flushSync(): void {
     clearTimeout(this.timer);
     if (this.waiting !== "") this.sink.writeSync(this.takeWaiting());

@@ -1,4 +1,4 @@
-/** The level of log lines about what clients do wrong: `config.errors.clientErrorLogLevel`. */
+/** The log level of errors that clients cause: `config.errors.clientErrorLogLevel`. */
 import { settings } from "../config/settings";
 import { httpFactsOf } from "../errors";
 import type { ActionheroLogLevel } from "./log";
@@ -8,7 +8,7 @@ export function clientErrorLevel(): ActionheroLogLevel {
   return settings().errors.clientErrorLogLevel;
 }
 
-/** Whether an error says that the client is at fault: its status is from 400 to 499. */
+/** Whether the client caused an error: its status is from 400 to 499. */
 export function isClientError(error: unknown): boolean {
   const { status = 0 } = httpFactsOf(error);
   return status >= 400 && status < 500;

@@ -1,6 +1,7 @@
 /**
- * JSON for clients: an Error anywhere in it is its message and never its fields, as libraries give them paths, hosts and
- * whole requests. A replacer would multiply the time of the encoding. So a walk, which costs a tenth of the encoding,
+ * JSON for clients: an Error anywhere in it is its message and never its fields, because libraries add paths, hosts
+ * and whole requests to them. A replacer would multiply the time of the encoding. So a walk, which costs a tenth of
+ * the encoding,
  * looks for errors first. Where one may be, all errors have a `toJSON` while the value is encoded, and only for classes
  * of errors with a `toJSON` of their own the replacer is used.
  */
@@ -9,14 +10,17 @@ import { log } from "./log";
 
 const prototype = Error.prototype as Error & { toJSON?: unknown };
 
-/** Whether `toJSON` can be put there and taken away; undefined until the first value, when the project is loaded. */
+/**
+ * Whether `toJSON` can be added to and removed from the prototype; undefined until the first value, after the project
+ * is loaded.
+ */
 let isWritable: boolean | undefined;
 
 /**
  * An error that is meant for clients (`expose` is true) and has a `toJSON` says itself what is shown.
  * @param padding as the third parameter of JSON.stringify
- * @returns undefined for what JSON leaves out: undefined, functions
- * @throws TypeError for what JSON cannot hold: circles, BigInt
+ * @returns undefined for values that JSON omits: undefined, functions
+ * @throws TypeError for values that JSON cannot represent: circular references, BigInt
  */
 export function jsonForClients(
   value: unknown,
@@ -41,11 +45,11 @@ export function jsonForClients(
   }
 }
 
-/** What clients read of an Error that a response contains; the log has it if it is hidden from them. */
+/** The text that clients get for an Error in a response; a hidden error is logged. */
 export function errorTextForClients(contained: Error): string {
   const { error, id } = shownToClients(contained);
   if (id !== undefined)
-    // later: loggers, too, encode errors
+    // later, because loggers also encode errors
     queueMicrotask(() =>
       logHidden("a response contains an error", contained, id),
     );
@@ -87,7 +91,7 @@ function errorText(this: Error): string {
   return errorTextForClients(this);
 }
 
-/** Where the built-in prototypes are frozen. */
+/** For frozen built-in prototypes. */
 function replaceError(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Record<string, unknown>)[key];
   return original instanceof Error && !saysItself(original)
@@ -95,12 +99,12 @@ function replaceError(this: unknown, key: string, value: unknown): unknown {
     : value;
 }
 
-/** Deeper values may be circles, and are left to the encoder. */
+/** Deeper values may be circular, and are left to the encoder. */
 const MAX_DEPTH = 100;
 
 /** What a value may contain. */
 enum Content {
-  /** Neither an Error nor anything that could make one. */
+  /** Neither an Error nor a value that could produce one. */
   Plain,
   Errors,
   /** An Error that would be encoded by a `toJSON` that is not meant for clients. */
@@ -138,7 +142,7 @@ function hasJson(value: object): boolean {
   return typeof (value as { toJSON?: unknown }).toJSON === "function";
 }
 
-/** What a project put there stays what it is, and what is new does not appear in loops over the fields of errors. */
+/** A project's own property is kept, and the new one is not enumerable. */
 function makeWritable(): boolean {
   return Reflect.defineProperty(prototype, "toJSON", {
     value: prototype.toJSON,

@@ -1,4 +1,4 @@
-/** The way past winston's streams, for loggers that write to nothing but our own transports. */
+/** Bypasses winston's streams, for loggers that only use our own transports. */
 import type * as winston from "winston";
 import type Transport = require("winston-transport");
 import { isOwnTransport } from "./loggerTools";
@@ -10,9 +10,9 @@ const SPLAT = Symbol.for("splat");
 type Info = winston.Logform.TransformableInfo;
 
 /**
- * Do what `logger.log(level, message, data)` does, without the two streams that a line passes on its way: they cost
- * more than the line itself (bench/http.ts), and our transports only collect lines anyway.
- * @returns false when somebody added to the logger what only winston knows how to handle; nothing is written then
+ * The same as `logger.log(level, message, data)`, without winston's two streams, which cost more than the line
+ * itself (bench/http.ts).
+ * @returns false if the logger has additions that only winston can handle; then nothing is written
  */
 export function writeDirectly(
   logger: winston.Logger,
@@ -34,7 +34,7 @@ export function writeDirectly(
   return true;
 }
 
-/** Nobody replaced its methods, listens to it, or gave it transports and settings that are not ours. */
+/** Its methods are not replaced, it has no listeners, and only our own transports and settings. */
 function isPlain(logger: winston.Logger): boolean {
   if (logger.silent || logger.defaultMeta || Object.hasOwn(logger, "log"))
     return false;

@@ -1,4 +1,4 @@
-/** Makes text of clients harmless for logs: no forged lines, no sequences that a terminal obeys. */
+/** Escapes client input for logs, against forged lines and terminal escape sequences. */
 
 /** C0 and C1 control characters, DEL, and the line separators of Unicode. */
 // eslint-disable-next-line no-control-regex -- they are what it is about
@@ -7,12 +7,12 @@ const CONTROLS = new RegExp(CONTROL, "g");
 /** In a stack, all but the line breaks before its frames, which are indented and so forge nothing. */
 const CONTROLS_OF_STACK = new RegExp(`(?!\\n {4}at )${CONTROL.source}`, "g");
 
-/** What one text of a log line has at most, in characters: a client can put megabytes into the message of an error. */
+/** The maximum length of a string in a log line, in characters: a client can put megabytes into an error message. */
 export const MAX_TEXT_LENGTH = 64 * 1024;
 
 const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** The beginning of a text that is too long for a log line, and how long it is. */
+/** The beginning of a text that is too long for a log line, and its length. */
 export function cutText(text: string, max = MAX_TEXT_LENGTH): string {
   return text.length > max
     ? `${text.slice(0, max)}... (${text.length} characters)`
@@ -24,7 +24,7 @@ export function escapeControls(text: string): string {
   return CONTROL.test(text) ? text.replace(CONTROLS, escapeOne) : text;
 }
 
-/** The same for the fields of a log line, which are also cut; a `stack` keeps its lines. */
+/** The same for the fields of a log line, which are also truncated; a `stack` keeps its lines. */
 export function escapeFields(fields: object): object {
   const source = fields as Record<string, unknown>;
   let escaped: Record<string, unknown> | undefined;
@@ -38,7 +38,7 @@ export function escapeFields(fields: object): object {
   return escaped ?? fields;
 }
 
-/** One field of a log line as text, cut. */
+/** One field of a log line as text, truncated. */
 export function escapeField(name: string, value: string): string {
   const text = cutText(value);
   return name === "stack"

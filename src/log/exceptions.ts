@@ -1,4 +1,4 @@
-/** Where errors are reported: a list of reporters, the console's first. */
+/** The list of error reporters, the log reporter first. */
 import { api } from "../api";
 import { settings } from "../config/settings";
 import {
@@ -20,7 +20,7 @@ export type ExceptionReporter = (
   severity?: ActionheroLogLevel,
 ) => void;
 
-/** What an action's error is reported with. */
+/** The details that are reported with an action's error. */
 export interface ActionErrorDetails {
   to?: unknown;
   action?: unknown;
@@ -88,15 +88,15 @@ export function createExceptionHandlers(): ExceptionHandlerAPI {
   return handlers;
 }
 
-/** Errors that ended a boot are reported where they happened, and surface once more as a rejection. */
+/** Errors that ended a boot are reported where they occurred, and appear again as a rejection. */
 const reported = new WeakSet<object>();
 
-/** Whether `reportError` has had this error. */
+/** Whether `reportError` has already received this error. */
 export function wasReported(error: object): boolean {
   return reported.has(error);
 }
 
-/** Report through the handlers, or on the console while (or if) there are none. */
+/** Report through the handlers, or on the console if there is no handler. */
 export function reportError(
   error: NodeJS.ErrnoException,
   type: string,
@@ -110,7 +110,7 @@ export function reportError(
   else console.error(error);
 }
 
-/** Errors of these types end the process. */
+/** Errors of these types stop the process. */
 const ENDING_TYPES = new Set(["initializer", "uncaught"]);
 
 /** Writes errors to the log; those of actions are already in the action's own line. */
@@ -129,7 +129,7 @@ const consoleReporter: ExceptionReporter = (
   >;
   const message = escapeControls(describe(data, error, type, name, objects));
   data.stack = error?.stack ?? error?.message ?? String(error);
-  // a broken configuration may leave no logger, and an error that ends the process must be seen
+  // a broken configuration may leave no logger, but a fatal error must be visible
   if (loggers.length === 0 && ENDING_TYPES.has(type)) {
     console.error(message, data.stack);
     return;
@@ -141,7 +141,7 @@ const consoleReporter: ExceptionReporter = (
   }
 };
 
-/** With `general.explainBootErrors`; the stack is for those who debug. */
+/** With `general.explainBootErrors`; the stack is shown only for debugging. */
 function isExplaining(type: string): boolean {
   return (
     type === "initializer" &&
@@ -150,7 +150,7 @@ function isExplaining(type: string): boolean {
   );
 }
 
-/** Once: an action that does not load is reported by what loads it, and again as what ended the boot. */
+/** Printed once: an action that fails to load is reported by the loader, and again as the end of the boot. */
 function explain(error: NodeJS.ErrnoException): void {
   if (wasExplained(error)) return;
   markExplained(error);
@@ -161,7 +161,7 @@ function explain(error: NodeJS.ErrnoException): void {
   else for (const line of lines) log(line, "error");
 }
 
-/** The line's text; facts beside it are put on `data`. */
+/** The text of the line; further facts are added to `data`. */
 function describe(
   data: Record<string, unknown>,
   error: NodeJS.ErrnoException,

@@ -1,4 +1,4 @@
-/** Which errors clients may read, by `config.errors.exposeMessages`. */
+/** Decides which error messages clients see, by `config.errors.exposeMessages`. */
 import { randomBytes } from "node:crypto";
 import { settings } from "../config/settings";
 import {
@@ -15,13 +15,13 @@ const INTENDED_CODES: readonly ErrorCode[] = [
   "AH_CACHE_NOT_FOUND",
 ];
 
-/** What code throws by mistake, such as the property of something that is not there. */
+/** Errors that indicate a bug, such as a property access on undefined. */
 const MISTAKES = [TypeError, ReferenceError, RangeError, SyntaxError];
 
-/** Errors that were worded for clients, by the framework or by `config.errors`. */
+/** Errors with texts for clients, of the framework or of `config.errors`. */
 const worded = new WeakSet<object>();
 
-/** What clients read in place of an error that is not meant for them. */
+/** The replacement for an error that is not meant for clients. */
 class HiddenError extends Error {
   readonly #original: unknown;
 
@@ -37,7 +37,7 @@ class HiddenError extends Error {
   }
 }
 
-/** The error that clients get, and the id by which the log has the original if that is hidden. */
+/** The error for clients, and, if the original is hidden, the id under which it is logged. */
 export interface ShownError {
   error: unknown;
   id?: string;
@@ -49,7 +49,7 @@ export function wordedForClients<E>(error: E): E {
   return error;
 }
 
-/** What clients get to read of an error; who hides it (`id`) has to log the original with the id. */
+/** The error for clients; if it is hidden (`id`), the caller must log the original with the id. */
 export function shownToClients(error: unknown): ShownError {
   const away = awayMessage(error);
   if (
@@ -66,21 +66,21 @@ export function shownToClients(error: unknown): ShownError {
   return { error: new HiddenError(message, error), id };
 }
 
-/** The error behind what clients get, also of an action that another one ran. */
+/** The original error, also of an action that another one ran. */
 export function originalOf(error: unknown): unknown {
   const isInline =
     error instanceof ActionheroError && error.cause instanceof HiddenError;
   return HiddenError.originalOf(isInline ? error.cause : error);
 }
 
-/** `config.errors.redisAway`, for errors that are about nothing else: one text for all the ways in which commands fail. */
+/** `config.errors.redisAway`, for errors whose only cause is redis: one text for all kinds of failed commands. */
 function awayMessage(error: unknown): ErrorMessage | undefined {
   const worded = projectMessage("redisAway");
   if (!worded || !isRedisAway(error)) return undefined;
   return error instanceof HiddenError || isIntended(error) ? undefined : worded;
 }
 
-/** Whether an error was thrown by the engine, as far as one can tell, and so is a fault of the code. */
+/** Whether an error was apparently thrown by the JavaScript engine, which indicates a bug. */
 export function isMistake(error: unknown): error is Error {
   return (
     MISTAKES.some((Mistake) => error instanceof Mistake) && !isIntended(error)

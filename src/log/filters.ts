@@ -7,7 +7,7 @@ import { jsonForLogging } from "./json";
 import { redact } from "./redact";
 
 type Hash = Record<string, unknown>;
-/** Dotted paths, or a function that names them when asked. */
+/** Dotted paths, or a function that returns them. */
 type PathList = string[] | (() => string[]) | undefined;
 
 /**
@@ -30,7 +30,7 @@ export function filterResponseForLogging(response: object): {
   );
 }
 
-/** Any value, uncut, without what the paths of `config.general.filteredParams` name. */
+/** Any value, not truncated, without the values at the paths of `config.general.filteredParams`. */
 export function redactForLogging(value: unknown): unknown {
   const paths = pathsOf(paramPaths());
   if (paths.length === 0 || typeof value !== "object" || value === null)
@@ -38,7 +38,7 @@ export function redactForLogging(value: unknown): unknown {
   return redact(value, paths);
 }
 
-/** The fields of a log line without what the paths of `config.logger.redact` name; an error stays one. */
+/** The fields of a log line without the values at the paths of `config.logger.redact`; an error stays an error. */
 export function redactFields(fields: unknown): unknown {
   if (typeof fields !== "object" || fields === null) return fields;
   const paths = pathsOf(settings().logger.redact);

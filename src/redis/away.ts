@@ -1,11 +1,11 @@
-/** Gives the errors of commands that fail because redis is away the code that `isRedisAway` decides on. */
+/** Marks errors of commands that fail because redis is unavailable with the code that `isRedisAway` checks. */
 import type { Command, Redis } from "ioredis";
 import type { ErrorCode } from "../errors";
 
 const CODE: ErrorCode = "AH_REDIS_TIMEOUT";
 const TIMED_OUT = "Command timed out";
 
-/** What ioredis says of a command that has no connection, or loses it. Its classes differ between versions, its texts do not. */
+/** Error texts of ioredis for a missing or lost connection. Its classes differ between versions, its texts do not. */
 const LOST = new RegExp(
   [
     `^${TIMED_OUT}$`,
@@ -23,18 +23,18 @@ const LOST = new RegExp(
   ].join("|"),
 );
 
-/** Error replies of a server that answers, but refuses all commands or all writes; Redis 6 names the script first. */
+/** Error replies of a server that refuses all commands or all writes; Redis 6 names the script first. */
 const UNAVAILABLE =
   /^(ERR Error running script .* -)?(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF) /;
 
-/** ioredis subscribes anew over each connection, and nobody waits for that: a failure must not end the process. */
+/** ioredis resubscribes on each connection without a handler: a failure must not stop the process. */
 const SUBSCRIBES = /^[ps]?subscribe$/i;
 
 const marking = new WeakSet<object>();
 /** On a command whose failure is marked: it is sent again over the next connection. A WeakSet would cost each command more. */
 const MARKED = Symbol("marked");
 
-/** Mark the errors with which commands of this client fail. */
+/** Mark the errors of failed commands of this client. */
 export function markFailures(client: Redis): void {
   if (typeof client.sendCommand !== "function" || marking.has(client)) return;
   marking.add(client);
@@ -50,12 +50,12 @@ export function markFailures(client: Redis): void {
   };
 }
 
-/** Whether redis answered with an error of the command itself: asking again would not help. */
+/** Whether redis replied with an error of the command itself, so that retrying is pointless. */
 export function isFinal({ name, message }: Error): boolean {
   return name === "ReplyError" && !UNAVAILABLE.test(message);
 }
 
-/** The error of a command without an answer in time. */
+/** The error of a command that timed out. */
 export function commandTimedOut(): Error {
   return markIfAway(new Error(TIMED_OUT));
 }

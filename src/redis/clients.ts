@@ -24,7 +24,7 @@ export interface RedisClients {
 }
 
 const NAMES = ["client", "subscriber", "tasks"] as const;
-/** Silence after which the system probes whether the other side is there. */
+/** Idle time after which the operating system probes the peer. */
 const KEEP_ALIVE_MS = 15_000;
 
 /** How long one operation on redis may take, in ms. */
@@ -34,7 +34,7 @@ export function operationTimeout(): number {
 
 /**
  * The client for commands.
- * @param user what needs it, for the error
+ * @param user the feature that needs it, for the error
  */
 export function commandClient(user: string): Redis {
   const client = api.redis?.clients.client;
@@ -43,7 +43,7 @@ export function commandClient(user: string): Redis {
 }
 
 /**
- * Build all connections and wait until they answer.
+ * Create all connections and wait until they respond.
  * @throws ActionheroError AH_REDIS_CONNECT after `config.redis.connectTimeout` ms, or at once when redis refuses us
  */
 export async function connectClients(clients: RedisClients): Promise<void> {
@@ -80,7 +80,7 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
   return client;
 }
 
-/** Without these a redis that stops answering would keep its callers for ever; what the user set stays. */
+/** Without these, an unresponsive redis would block its callers forever; options of the user are kept. */
 function boundWaits(client: Redis): void {
   if (isEmbedded(client)) return;
   markFailures(client);
@@ -88,7 +88,7 @@ function boundWaits(client: Redis): void {
     followFailover(client);
     return bound(client);
   }
-  // the connections of a Cluster are made from then on
+  // a Cluster creates its connections from then on
   client.on("+node", bound);
 }
 
@@ -99,7 +99,7 @@ function bound(client: Redis): void {
   shareTimeouts(client);
 }
 
-/** Wait for an answer; several attempts fit into the time, as redis may be starting too. */
+/** Wait for a response; the timeout allows several attempts, because redis may be starting as well. */
 async function reach(
   name: string,
   client: Redis,
@@ -121,7 +121,7 @@ async function reach(
     );
   } catch (error) {
     if ((error as ActionheroError).code === "AH_REDIS_CONNECT") throw error;
-    // what redis itself answered says more than what a connection without leave met next
+    // a reply of redis itself is more informative than the next error of an unauthorized connection
     const isAnswer = (error as Error).name === "ReplyError";
     const reason = isAnswer ? toError(error) : (lastError ?? toError(error));
     throw new ActionheroError("AH_REDIS_CONNECT", describe(reason), {
@@ -132,7 +132,7 @@ async function reach(
   }
 }
 
-/** A command that redis did not answer in its time is asked again: how long all may take is for the caller. */
+/** A command that timed out is sent again: the caller limits the total time. */
 async function answerOf(client: Redis, command: "ping" | "get") {
   for (;;) {
     try {
@@ -156,7 +156,7 @@ function reasonOf(error: Error): string {
   return error.message || errors?.[0]?.message || error.name;
 }
 
-/** Take leave of redis; what does not answer within `config.redis.stopTimeout` ms is cut. */
+/** Disconnect from redis; connections that do not respond within `config.redis.stopTimeout` ms are closed. */
 export async function closeClients(clients: RedisClients): Promise<void> {
   const grace = settings().redis.stopTimeout;
   await Promise.all(Object.values(clients).map((one) => close(one, grace)));
@@ -173,7 +173,7 @@ async function close(client: Redis, grace: number): Promise<void> {
       "AH_REDIS_TIMEOUT",
       () => "redis did not take leave",
     );
-    if (client.status === "reconnecting") disconnect(client); // there was nobody to take leave of
+    if (client.status === "reconnecting") disconnect(client); // there is no connection to quit
   } catch {
     disconnect(client);
   }

@@ -1,6 +1,6 @@
 /**
- * Logs what happens to the redis connections; an outage is one line when it begins and one when it ends, however many attempts
- * it takes and whoever notices it.
+ * Logs what happens to the redis connections; an outage is one line when it begins and one when it ends, regardless
+ * of the number of attempts and of who detects it.
  */
 import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
@@ -10,11 +10,11 @@ import { log, type ActionheroLogLevel } from "../log/log";
 const NO_ONE_ADDRESS = "several addresses";
 
 interface Outage {
-  /** The connections that are not back yet. */
+  /** The connections that are still lost. */
   away: Set<string>;
-  /** When it was told, in ms since the epoch. */
+  /** When it was logged, in ms since the epoch. */
   since?: number;
-  /** Redis answers and refuses writes, e.g. as its disk is full: only a write shows that it is over. */
+  /** Redis responds but refuses writes, e.g. because its disk is full: only a write shows the end of the outage. */
   isRefusal?: boolean;
 }
 
@@ -25,10 +25,10 @@ export class ConnectionLog {
   /** Until when operations may fail that began before the last outage ended, by address, in ms of the monotonic clock. */
   private readonly lateUntil = new Map<string, number>();
 
-  /** @param timeoutMs how long an operation takes at most */
+  /** @param timeoutMs the timeout of an operation */
   constructor(private readonly timeoutMs: number) {}
 
-  /** @param name how the connection is called in `config.redis` */
+  /** @param name the name of the connection in `config.redis` */
   follow(name: string, client: Redis): void {
     const tell = (event: string) => `Redis connection \`${name}\` ${event}`;
     const address = addressOf(client) ?? NO_ONE_ADDRESS;
@@ -53,17 +53,17 @@ export class ConnectionLog {
     });
   }
 
-  /** For clients that were built elsewhere: their owner follows the rest. */
+  /** For clients that were created elsewhere: their owner handles the other events. */
   followErrors(name: string, client: Redis): void {
     const address = addressOf(client) ?? NO_ONE_ADDRESS;
     followed.set(client, { connectionLog: this, address });
     client.on("error", (error: Error) =>
-      // each attempt to reconnect fails with an error of its own
+      // each attempt to reconnect fails with its own error
       this.tell(address, `Redis connection \`${name}\` error`, error),
     );
   }
 
-  /** Say what shows that redis is away; the first one is an alert. */
+  /** Report a sign that redis is unavailable; the first one is an alert. */
   tell(address: string, message: string, error?: Error): void {
     const outage = this.outageOf(address);
     const severity = outage.since === undefined ? "alert" : "debug";
@@ -87,8 +87,8 @@ export class ConnectionLog {
   }
 
   /**
-   * Redis answers. Connections come back one after the other, and some fail once more meanwhile: it is back when none is
-   * away.
+   * Redis responds. Connections return one after the other, and some may fail again: redis is back when no
+   * connection is lost.
    * @param hasWritten whether it took a write
    */
   endOutage(address: string, hasWritten = false): void {
@@ -109,7 +109,7 @@ export class ConnectionLog {
   }
 }
 
-/** Errors of ioredis carry the arguments of their command: inputs of jobs, values of users. */
+/** Errors of ioredis contain the arguments of their command: inputs of jobs, values of users. */
 function withoutCommand(error: Error): Error {
   if (!("command" in error)) return error;
   const { name, message, stack } = error;
@@ -121,7 +121,7 @@ const followed = new WeakMap<
   { connectionLog: ConnectionLog; address: string }
 >();
 
-/** Redis did not do what it was asked for in time; a command, or what `message` says. */
+/** A command, or the operation that `message` names, timed out. */
 export function noteSilence(
   client: Redis,
   message = "redis does not answer",
@@ -131,25 +131,28 @@ export function noteSilence(
   known?.connectionLog.tellFailure(known.address, message, error);
 }
 
-/** Whether redis is known to be away. */
+/** Whether redis is known to be unavailable. */
 export function isSilent(client: Redis): boolean {
   const known = followed.get(client);
   return known?.connectionLog.isTold(known.address) === true;
 }
 
-/** Redis took a write on this connection. */
+/** Redis accepted a write on this connection. */
 export function noteAnswer(client: Redis): void {
   const known = followed.get(client);
   known?.connectionLog.endOutage(known.address, true);
 }
 
-/** Redis has given a sign of life on this connection. */
+/** Redis responded on this connection. */
 export function noteSign(client: Redis): void {
   const known = followed.get(client);
   known?.connectionLog.endOutage(known.address);
 }
 
-/** Log that something failed. When redis is away, that is told once for all that fails, and this only at `debug`. */
+/**
+ * Log a failure. While redis is unavailable, one line reports that for all failures, and this one is logged at
+ * `debug`.
+ */
 export function logFailure(
   client: Redis,
   thrown: unknown,

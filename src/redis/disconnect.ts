@@ -1,9 +1,9 @@
-/** Ends connections. Knows no configuration, as the queue runs without one. */
+/** Closes connections. Reads no configuration, because the queue runs without one. */
 import type { Socket } from "node:net";
 import type { Redis } from "ioredis";
 import { isCluster } from "./engine";
 
-/** End a connection at once, in whatever state it is. */
+/** Close a connection at once, in any state. */
 export function disconnect(client: Redis): void {
   if (typeof client.disconnect !== "function") return;
   // between two attempts ioredis would only cancel the next: what waits for it would go on waiting
@@ -11,5 +11,5 @@ export function disconnect(client: Redis): void {
     client.connect().catch(() => undefined);
   const { stream } = client as { stream?: Socket };
   client.disconnect();
-  stream?.destroy(); // ioredis would wait for the other side to close it, too
+  stream?.destroy(); // ioredis would wait for the peer to close it as well
 }

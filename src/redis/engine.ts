@@ -1,4 +1,4 @@
-/** What kind of redis a client speaks to, and how several commands are made one step on the embedded one. */
+/** Detects the kind of redis of a client, and makes several commands atomic on the embedded engine. */
 import type { Cluster, Redis } from "ioredis";
 
 const EMBEDDED_CLASSES = ["RedisMock", "_RedisMock"];
@@ -23,10 +23,10 @@ export function keyHolders(client: Redis): Redis[] {
 let lastWork: Promise<unknown> = Promise.resolve();
 
 /**
- * Run `work` when all earlier ones have ended. On the embedded engine this makes a sequence of plain commands
+ * Run `work` after all earlier work has ended. On the embedded engine this makes a sequence of plain commands
  * atomic, provided that everything that touches the same keys goes through here.
  *
- * Not for use inside another `work`: the inner one would wait for the outer for ever.
+ * Not for use inside another `work`: the inner one would deadlock.
  */
 export function runExclusive<T>(work: () => Promise<T>): Promise<T> {
   const result = lastWork.then(work, work);

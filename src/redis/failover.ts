@@ -1,10 +1,10 @@
-/** What a client does when the server it speaks to is no master any more, as after a failover behind one address. */
+/** Reconnects when the server is no longer a master, for example after a failover behind one address. */
 import type { Redis } from "ioredis";
 
-/** ioredis: connect anew and send the refused command again; it has had no effect. */
+/** ioredis: reconnect and send the refused command again; it had no effect. */
 const RECONNECT_AND_RESEND = 2;
 
-/** Reconnect when the server refuses writes as a replica does; what the user set stays. */
+/** Reconnect when the server refuses writes like a replica; options of the user are kept. */
 export function followFailover(client: Redis): void {
   client.options.reconnectOnError ??= (error) =>
     isReadOnly(error.message) && RECONNECT_AND_RESEND;

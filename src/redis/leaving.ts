@@ -1,18 +1,18 @@
-/** The last that a node does on redis when it stops. */
+/** The last operations of a stopping node on redis. */
 import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
 import { within } from "../utils/promises";
 import { isSilent, noteSilence } from "./connectionLog";
 
-/** How long one step may take, in ms. */
+/** The timeout of one operation, in ms. */
 const STEP_MS = 1_000;
-/** The same when redis did not answer before: the steps of a stop do not all wait for it. */
+/** The timeout after redis failed to respond once, so that a stop does not wait for it repeatedly. */
 const SILENT_STEP_MS = 100;
 
 /**
- * Do one of the last things; it never rejects.
- * @returns whether redis has answered in time
+ * Run one of these operations; never rejects.
+ * @returns whether redis responded in time
  */
 export async function takeLeave(
   client: Redis,

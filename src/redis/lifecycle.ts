@@ -32,14 +32,14 @@ export async function connectRedis(): Promise<void> {
   watchdog = startWatchdog(api.redis.clients);
 }
 
-/** Tell the cluster that this node is there. */
+/** Announce this node to the cluster. */
 export async function joinCluster(): Promise<void> {
   await redis.doCluster("api.log", [
     `actionhero member ${id} has joined the cluster`,
   ]);
 }
 
-/** Tell the cluster that this node leaves, and close the connections. */
+/** Announce to the cluster that this node leaves, and close the connections. */
 export async function leaveCluster(): Promise<void> {
   watchdog?.stop();
   watchdog = undefined;

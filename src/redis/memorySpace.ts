@@ -1,7 +1,7 @@
-/** Data that this process keeps itself in place of an embedded redis: one for all clients of the same embedded data. */
+/** Data in the memory of this process instead of an embedded redis, shared by all clients of the same embedded data. */
 import type { Redis } from "ioredis";
 
-/** What ioredis-mock keeps of a data space; clients of one address share it. */
+/** ioredis-mock's record of a data space, which clients of one address share. */
 interface SharedData {
   has(key: string): boolean;
   set(key: string, value: string): void;
@@ -10,7 +10,7 @@ interface SharedData {
 const spaces = new WeakMap<object, Map<string, unknown>>();
 
 /**
- * What is kept under `name` for the data of an embedded client.
+ * The data under `name` in the space of an embedded client.
  * @param create is given a function that returns true once after each `flushdb` or `flushall` of any of these clients
  */
 export function memoryOf<Kept>(
@@ -33,7 +33,7 @@ function sharedDataOf(client: Redis): SharedData {
   return (client as unknown as { context: { data: SharedData } }).context.data;
 }
 
-/** A key in the embedded data goes with all others. */
+/** A flush removes this key together with all others. */
 function flushDetector(data: SharedData, name: string): () => boolean {
   const marker = `ah:memory:${name}`;
   data.set(marker, "1");

@@ -12,11 +12,11 @@ interface DeclaredRoute {
   place: string;
 }
 
-/** A method and a path; a field of another kind in a class of version 29 is no route. */
+/** A method and a path; any other `route` field of a version 29 class is not a route. */
 const ROUTE = /^(\w+) (\/\S*)$/;
 
 /**
- * Those of all loaded actions.
+ * The routes of all loaded actions.
  * @throws ActionheroError AH_CONFIG for an unknown method, and for two actions with one route
  */
 export function declaredRoutes(): DeclaredRoute[] {
@@ -29,7 +29,7 @@ export function declaredRoutes(): DeclaredRoute[] {
         if (!other) byPath.set(key, declared);
         else if (other.route.action !== action.name)
           throw conflict(declared, other.place);
-        // several versions of the action have it: the client says which, or gets the last
+        // several versions of the action have it: the client selects one, default the latest
         else other.route.apiVersion = undefined;
       }
     }

@@ -1,4 +1,4 @@
-/** Which HTTP methods actions accept: their `httpMethods` narrow automatic routes and `?action=`. */
+/** The HTTP methods that actions accept: `httpMethods` restricts automatic routes and `?action=`. */
 import type { Action } from "../action/action";
 import { latestVersion } from "../action/registry";
 import { api } from "../api";
@@ -9,7 +9,7 @@ export const requestMethods = routerMethods.filter(
   (method) => method !== "all",
 );
 
-/** Automatic routes of actions of which some versions refuse the method: the version decides when a request comes. */
+/** Automatic routes of actions with versions that refuse the method: checked per request, by version. */
 const undecided = new WeakSet<RouteType>();
 
 /** Whether an action has no `httpMethods`, or this one is among them; `get` includes `head`. */
@@ -43,8 +43,8 @@ export function automaticRoute(
 }
 
 /**
- * Whether the version of the action that the params name accepts the method. A route that the project wrote itself is
- * not asked: it says which method it is for.
+ * Whether the version of the action that the params name accepts the method. A route of the project is always
+ * accepted, because it names its method.
  */
 export function isMethodAccepted(
   {
@@ -56,7 +56,7 @@ export function isMethodAccepted(
   if (matchedRoute !== undefined && !undecided.has(matchedRoute)) return true;
   const name: unknown = params.action;
   if (typeof name !== "string" || !Object.hasOwn(api.actions.actions, name))
-    return true; // an unknown action, which is refused as such
+    return true; // an unknown action, which is refused later
   const version: unknown = params.apiVersion || latestVersion(name);
   if (typeof version !== "string" && typeof version !== "number") return true;
   const versions = api.actions.actions[name]!;

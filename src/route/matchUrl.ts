@@ -2,17 +2,17 @@
 
 /** One `/`-separated piece of a route's path. */
 export interface RouteSegment {
-  /** The text that must be equal, as `literalOf` gives it; undefined for a variable. */
+  /** The literal to compare, in the form of `literalOf`; undefined for a variable. */
   literal?: string;
-  /** What a variable's part starts with; it is not part of the value. */
+  /** The prefix of a variable's part; not part of the value. */
   prefix: string;
   name: string;
   pattern?: RegExp;
 }
 
 /**
- * The longest text that the pattern of a variable is tried on; a longer one does not match. Patterns are a project's
- * own, and one like `\d+$` takes quadratic time.
+ * The longest text to which the pattern of a variable is applied; a longer one does not match. Patterns come from
+ * projects, and one like `\d+$` takes quadratic time.
  */
 const MAX_PATTERN_INPUT = 2048;
 
@@ -29,8 +29,8 @@ export interface UrlMatch {
 }
 
 /**
- * @param isLiteral a colon is a character like any other
- * @throws SyntaxError when the regular expression of a variable is not one
+ * @param isLiteral a colon has no special meaning
+ * @throws SyntaxError for an invalid regular expression of a variable
  */
 export function compilePath(
   path: string,
@@ -79,7 +79,7 @@ export function matchCompiled(
   return params;
 }
 
-/** @returns the part without the prefix, or undefined when it does not fit the variable */
+/** @returns the part without the prefix, or undefined if it does not match the variable */
 export function variableValue(
   { prefix, pattern }: Pick<RouteSegment, "prefix" | "pattern">,
   part: string,
@@ -93,8 +93,9 @@ export function variableValue(
 }
 
 /**
- * What literal parts are compared by: decoded, as `%65cho` and `echo` are the same (RFC 3986 section 6.2.2.2), and in
- * lower case. A part that cannot be decoded stays as it is. A result with a percent sign is marked, so that the part of
+ * The form in which literal parts are compared: decoded, because `%65cho` and `echo` are equal (RFC 3986 section
+ * 6.2.2.2), and in lower case. A part that cannot be decoded is unchanged. A result with a percent sign is marked,
+ * so that the part of
  * a request as it came is never equal to it: the router looks for that first.
  */
 export function literalOf(part: string): string {
@@ -103,7 +104,7 @@ export function literalOf(part: string): string {
   return literal.includes("%") ? `\0${literal}` : literal;
 }
 
-/** The part decoded; as it is when it cannot be. */
+/** The decoded part, or the part itself if it is malformed. */
 export function decodeOrKeep(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -121,7 +122,7 @@ export function setVariable(
   if (name !== "__proto__") params[name] = value;
 }
 
-/** The parts of a route's path, empty ones at either end left out. */
+/** The parts of a route's path, without empty ones at either end. */
 export function splitPath(path: string): string[] {
   const parts = path.split("/");
   while (parts.length > 0 && parts[0] === "") parts.shift();

@@ -23,7 +23,7 @@ export interface RoutedConnection {
 }
 
 export interface RoutesApi {
-  /** Per method, in the order in which they are tried; can be changed or replaced while the server runs. */
+  /** Per method, in matching order; may be modified or replaced while the server runs. */
   routes: RouteTables;
   /** Find the first route for the connection's method and this path, and fill its params. */
   processRoute(
@@ -35,7 +35,7 @@ export interface RoutesApi {
     match: string,
     matchTrailingPathParts?: boolean,
   ): UrlMatch;
-  /** The methods for which this path has a route; `head` wherever `get` is. */
+  /** The methods for which this path has a route; `get` implies `head`. */
   methodsFor(pathParts: readonly string[]): RouteMethod[];
   /** Whether the action has a route for this method, an automatic one included. */
   hasRoute(action: string, method: RouteMethod): boolean;
@@ -53,7 +53,7 @@ declare module "../api" {
   }
 }
 
-/** A compiled table with what it was compiled from: when that differs, it is compiled again. */
+/** A compiled table with its source: when the source changes, it is compiled again. */
 interface Compiled {
   table: RouteType[];
   length: number;
@@ -173,12 +173,12 @@ function applyMatch(
   );
 }
 
-/** @returns undefined for a malformed encoding: that variable is left out */
+/** @returns undefined for a malformed encoding: the variable is omitted */
 function decode(text: string): string | undefined {
   if (!text.includes("%") && !text.includes("+")) return text;
   const { strictPaths } = settings().web;
   try {
-    // a `+` is a space in forms only (RFC 3986 has no such rule), but version 29 took it for one here, too
+    // a `+` is a space in forms only (RFC 3986 has no such rule), but version 29 also decoded it here
     return decodeURIComponent(
       strictPaths === true ? text : text.replaceAll("+", " "),
     );
@@ -200,7 +200,7 @@ function fileBelow(folder: string, rest: string): string | undefined {
   return isBelow ? file : undefined;
 }
 
-/** The routes that actions declare, behind those of `config/routes`. */
+/** The routes that actions declare, after those of `config/routes`. */
 function addActionRoutes(): number {
   const missing = declaredRoutes().filter(
     (declared) => !isRouted(declared, api.routes.routes[declared.method]),

@@ -9,12 +9,12 @@ export {
 } from "./types";
 
 /**
- * Add a route behind those that are there.
+ * Append a route to the existing ones.
  * @param method a key of the route tables; `all` adds it to every one
- * @param apiVersion used when the client names none
+ * @param apiVersion used when the client does not select one
  * @param matchTrailingPathParts the last part of the path takes everything that follows
  * @param dir serve files from this folder instead of running an action
- * @throws ActionheroError AH_CONFIG for a method that does not exist, or a pattern that is none
+ * @throws ActionheroError AH_CONFIG for an unknown method, or an invalid pattern
  */
 export function registerRoute(
   method: string,

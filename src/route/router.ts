@@ -14,30 +14,30 @@ export interface RouteMatch {
   route: RouteType;
   /** The variables of the path, still encoded. */
   params: { [name: string]: string };
-  /** How many parts of the path stand before those that a folder's route takes as the path of the file. */
+  /** The number of path parts before the file path of a folder's route. */
   depth: number;
 }
 
 interface Entry {
   route: RouteType;
   path: CompiledPath;
-  /** Position in the table: the lowest that matches wins. */
+  /** Position in the table: the match with the lowest position is used. */
   index: number;
   /** As in RouteMatch. */
   depth: number;
 }
 
-/** Routes with the same beginning share nodes; variables are told apart by prefix and pattern, not by name. */
+/** Routes with the same beginning share nodes; variables are distinguished by prefix and pattern, not by name. */
 interface Node {
-  /** The lowest position below this node: what cannot win is not visited. */
+  /** The lowest position below this node, to skip nodes that cannot contain a better match. */
   lowest: number;
   literals: Map<string, Node>;
   variables: { segment: RouteSegment; node: Node }[];
   /** The first route that ends here. */
   end?: Entry;
-  /** The first route that ends here and takes whatever follows. */
+  /** The first route that ends here and matches all trailing parts. */
   endTrailing?: Entry;
-  /** Routes whose last part is a variable that takes whatever follows. */
+  /** Routes whose last part is a variable that matches all trailing parts. */
   trailing: Entry[];
 }
 
@@ -59,7 +59,7 @@ export class Router {
     }
   }
 
-  /** The route that trying all of them in order would find first. */
+  /** The first matching route in the order of the table. */
   match(parts: readonly string[]): RouteMatch | undefined {
     const search: Search = { parts, best: undefined };
     visit(this.root, 0, search);
@@ -92,7 +92,7 @@ export class Router {
   }
 }
 
-/** A route that somebody put into the table with a broken pattern must not take the others down. */
+/** A manually added route with an invalid pattern must not affect the others. */
 function tryCompile(route: RouteType): CompiledPath | undefined {
   try {
     return compilePath(

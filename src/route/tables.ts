@@ -1,4 +1,4 @@
-/** Puts routes into the tables, and remembers where each came from. */
+/** Adds routes to the tables, and records the origin of each. */
 import { api } from "../api";
 import { ActionheroError, toError } from "../errors";
 import { compilePath } from "./matchUrl";
@@ -14,15 +14,15 @@ export type RouteSource = "config" | "action" | "automatic" | "code";
 
 const sources = new WeakMap<RouteType, RouteSource>();
 
-/** Routes that were put into the tables by hand count as code. */
+/** Routes that were added to the tables by hand count as code. */
 export function routeSource(route: RouteType): RouteSource {
   return sources.get(route) ?? "code";
 }
 
 /**
- * Add a route behind those that are there.
+ * Append a route to the existing ones.
  * @param method a key of the route tables; `all` adds it to every one
- * @throws ActionheroError AH_CONFIG for a method that does not exist, or a pattern that is none
+ * @throws ActionheroError AH_CONFIG for an unknown method, or an invalid pattern
  */
 export function addRoute(
   method: string,
@@ -49,8 +49,8 @@ export function emptyTables(): RouteTables {
 }
 
 /**
- * Load `config.routes` and the automatic routes again; what code has added stays, behind them.
- * @throws ActionheroError AH_CONFIG for a route that cannot be; the tables are as before then
+ * Load `config.routes` and the automatic routes again; routes that code added are kept, after these.
+ * @throws ActionheroError AH_CONFIG for an invalid route; the tables are then unchanged
  */
 export function reloadRoutes(): void {
   const before = api.routes.routes;

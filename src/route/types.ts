@@ -19,15 +19,15 @@ export interface RouteType {
   action: string;
   /** Serve files from this folder instead of running an action. */
   dir?: string;
-  /** The last part of the path takes everything that follows, too. */
+  /** The last part of the path also matches all following parts. */
   matchTrailingPathParts?: boolean;
-  /** The path has no variables: a colon in it is a character like any other. */
+  /** The path has no variables: a colon has no special meaning. */
   literal?: boolean;
-  /** Used when the client names no version. */
+  /** Used when the client does not select a version. */
   apiVersion?: number | string;
 }
 
-/** What `config.routes` holds. */
+/** The type of `config.routes`. */
 export type RoutesConfig = Partial<Record<RouteMethod, RouteType[]>>;
 
 export type RouteTables = Record<RouteMethod, RouteType[]>;

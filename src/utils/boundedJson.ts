@@ -84,8 +84,10 @@ function scalarAfterColon(text: string, at: number): unknown {
   }
 }
 
-/** Whether a text is too short, and opens too few brackets, to exceed the limits. This covers nearly all texts, at
- * the cost of finding the brackets. */
+/**
+ * Whether a text is too short, and opens too few brackets, to exceed the limits. This covers nearly all texts, at the
+ * cost of finding the brackets.
+ */
 function isSmall(
   text: string,
   { maxDepth, maxKeys, maxItems }: JsonLimits,

@@ -80,8 +80,9 @@ function mergePlain(
   else merged[key] = merge(base, value, { arg, expand: expandBelow });
 }
 
-/** Whether values can be merged into `value`: an object that holds settings, marked or not; anything else is
- * replaced. */
+/**
+ * Whether values can be merged into `value`: an object that holds settings, marked or not; anything else is replaced.
+ */
 function mergeableBase(value: unknown): Hash {
   if (isPlainObject(value)) return value;
   const marked = (value as { _toExpand?: unknown } | undefined)?._toExpand;

@@ -1,8 +1,10 @@
 /** An instance of every class that a file exports, and the objects that it exports instead of classes. */
 
 interface Valid {
-  /** Every instance has it, although some classes declare it as optional, as in v29. @throws Error for a missing
-   * property */
+  /**
+   * Every instance has it, although some classes declare it as optional, as in v29. @throws Error for a missing
+   * property
+   */
   validate?(): void;
 }
 

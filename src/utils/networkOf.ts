@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 
-/** Number of 16-bit groups that identify an IPv6 network: a customer usually has a whole /64, with any address in
- * it. */
+/**
+ * Number of 16-bit groups that identify an IPv6 network: a customer usually has a whole /64, with any address in it.
+ */
 const NETWORK_GROUPS = 4;
 
 const MAPPED = "::ffff:";

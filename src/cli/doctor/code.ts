@@ -13,8 +13,7 @@ interface Named {
 
 const KINDS = { actions: "action", tasks: "task" } as const;
 
-/** Load each file and construct each of its classes once: all must work, and no two may have the
- * same identity. */
+/** Load each file and construct each of its classes once: all must work, and no two may have the same identity. */
 export function checkCode(
   kind: "actions" | "tasks",
   files: readonly string[],

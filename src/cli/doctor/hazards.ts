@@ -141,7 +141,7 @@ export const hazards: readonly Hazard[] = [
   },
 ];
 
-/** One warning per hazard, or one `ok` if there are none. */
+/** One warning per hazard, or one `ok` without any. */
 export function checkHazards(config: Settings): Finding[] {
   const known = hazards.filter(({ setting }) => isInUse(config, setting));
   if (known.length === 0) return [];

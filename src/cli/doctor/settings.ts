@@ -79,8 +79,10 @@ function checkWorkers({ tasks }: Settings): Finding[] {
 /** How long load balancers keep idle connections, in ms: 60 s is the default of AWS, and of nginx for its upstreams. */
 const BALANCER_IDLE_MS = 60_000;
 
-/** The balancer must be the side that closes an idle connection: otherwise a request may arrive at
- * a closed connection. */
+/**
+ * The balancer must be the side that closes an idle connection: otherwise a request may arrive at a closed
+ * connection.
+ */
 function checkKeepAlive({ web }: Settings): Finding[] {
   const idleMs = Number(web?.keepAliveTimeout);
   if (web?.enabled !== true || !(idleMs > 0 && idleMs <= BALANCER_IDLE_MS))

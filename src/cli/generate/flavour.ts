@@ -2,8 +2,7 @@
 
 export type Flavour = "commonjs" | "esm";
 
-/** Converts a source file of the framework for a project: it imports the package instead of the
- * framework's sources. */
+/** Converts a source file of the framework for a project: it imports the package instead of the framework's sources. */
 export function adaptSource(source: string, flavour: Flavour): string {
   const text = source.replaceAll('"../src"', '"actionhero"');
   return flavour === "esm" ? toModule(text) : text;

@@ -1,5 +1,4 @@
-/** The form of generated actions and tasks: a definition with a schema, a definition without, or a
- * class. */
+/** The form of generated actions and tasks: a definition with a schema, a definition without, or a class. */
 import * as semver from "semver";
 import { findProjectRoot } from "../../environment/paths";
 import { readPackageJson } from "./packageJson";

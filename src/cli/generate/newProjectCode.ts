@@ -79,8 +79,9 @@ export const DEFAULT = {
 };
 `,
       insert: `
-/** The variable, which production requires. Processes of development and test that share a redis
- * server share a token. */
+/**
+ * The variable, which production requires. Processes of development and test that share a redis server share a token.
+ */
 function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
   if (process.env.ACTIONHERO_SERVER_TOKEN)
     return process.env.ACTIONHERO_SERVER_TOKEN;

@@ -81,8 +81,9 @@ export function projectPackageJson(
   };
 }
 
-/** The folder's name as a valid npm name; a name that npm refuses becomes `my_actionhero_project`.
- * */
+/**
+ * The folder's name as a valid npm name; a name that npm refuses becomes `my_actionhero_project`.
+ */
 export function packageName(folder: string): string {
   const name = folder
     .toLowerCase()

@@ -1,5 +1,4 @@
-/** Creates a new project: v29's layout, with the framework's own defaults as its sources, edited
- * to be safe. */
+/** Creates a new project: v29's layout, with the framework's own defaults as its sources, edited to be safe. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { adaptSource, adaptTemplate, type Flavour } from "./flavour";
@@ -18,8 +17,9 @@ import { fillTemplate, readTemplate } from "./templates";
 export interface ProjectOptions {
   /** Only the necessary files: no examples, no container files, no workflow. */
   minimal?: boolean;
-  /** ES modules instead of CommonJS; an existing package.json with `"type": "module"` implies it.
-   * */
+  /**
+   * ES modules instead of CommonJS; an existing package.json with `"type": "module"` implies it.
+   */
   esm?: boolean;
 }
 

@@ -1,5 +1,4 @@
-/** Writes the files of a new project, with one printed line per file; existing files are never
- * replaced. */
+/** Writes the files of a new project, with one printed line per file; existing files are never replaced. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";

@@ -1,5 +1,6 @@
-/** The versions of the packages that compile a project made for v29: the installed ones, else
- * those of the lock file. */
+/**
+ * The versions of the packages that compile a project made for v29: the installed ones, else those of the lock file.
+ */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { coerce, lt } from "semver";
