@@ -6,7 +6,7 @@ import {
 } from "../action/defineMiddleware";
 import { HttpError } from "../errors";
 
-/** Whom an action runs for. The `id` is what limits by user and idempotency keys go by. */
+/** The user of an action. Rate limits by user and idempotency keys use the `id`. */
 export interface User {
   id: string | number;
 }
@@ -16,14 +16,14 @@ export interface RequireUserOptions<Found extends User, Name extends string> {
   name?: Name;
   /** Lower runs earlier (default `config.general.defaultMiddlewarePriority`). */
   priority?: number;
-  /** Who asks: by `data.store`, by `auth.bearerToken(data)`, or as you like. */
+  /** Finds the user: by `data.store`, by `auth.bearerToken(data)`, or in any other way. */
   find: (
     data: ActionProcessor,
   ) => Found | null | undefined | Promise<Found | null | undefined>;
 }
 
 /**
- * Middleware that puts the user into `data.session.user`, and refuses with 401 when there is none.
+ * Middleware that sets `data.session.user`, and refuses with 401 if no user is found.
  * @returns middleware for the `middleware` of `defineAction`
  */
 export function requireUser<

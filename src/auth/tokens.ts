@@ -1,4 +1,4 @@
-/** Bearer tokens that say nothing: random texts, of which redis has the digest and what they stand for. */
+/** Opaque bearer tokens: random strings, whose digest and claims are stored in redis. */
 import { createHash, randomBytes } from "node:crypto";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { requestOf } from "../action/clientAddress";

@@ -1,6 +1,6 @@
 /**
  * What this process works on at the moment: one context per request, message, job and in-line call, which follows the
- * work through everything that it awaits. Without `general.context` there is none, and nothing is kept.
+ * work through everything that it awaits. Without `general.context` there is no context, and nothing is stored.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
@@ -39,7 +39,7 @@ const LEVELS: readonly ActionheroLogLevel[] = [
 export class WorkContext {
   /** The same for everything that one request causes; log lines have it as `requestId`. */
   readonly id: string;
-  /** Who asked; undefined in a job. */
+  /** The client's connection; undefined in a job. */
   connection: Connection | undefined;
   /** The name of the action, once it is known. */
   action: string | undefined;
@@ -68,7 +68,7 @@ export class WorkContext {
 
 const KEY = Symbol.for("actionhero.context");
 
-/** On `globalThis`: a plugin with a copy of the package of its own asks for the same context. */
+/** On `globalThis`, so that a plugin with its own copy of the package sees the same context. */
 const host = globalThis as {
   [KEY]?: { storage?: AsyncLocalStorage<WorkContext> };
 };
@@ -83,7 +83,7 @@ export function switchContext(isOn: boolean): void {
   currentWork.begin = storage && ((id, run) => beginContext({ id }, run));
 }
 
-/** Ask before building what only a context needs. */
+/** Check this before building data that only a context needs. */
 export function isContextOn(): boolean {
   return state.storage !== undefined;
 }
@@ -93,12 +93,14 @@ export function context(): WorkContext | undefined {
   return state.storage?.getStore();
 }
 
-/** Do work that somebody outside asked for, in a context of its own. */
+/** Run work of an external request, in a new context. */
 export function beginContext<T>(work: Work, run: () => T): T {
   return state.storage ? state.storage.run(new WorkContext(work), run) : run();
 }
 
-/** Do a part of the work at hand, with its id and a connection or task of its own; outside of any, begin one. */
+/**
+ * Run a part of the current work, with its id and a separate connection or task; outside of any context, create one.
+ */
 export function continueContext<T>(work: Work, run: () => T): T {
   if (!state.storage) return run();
   const now = context();

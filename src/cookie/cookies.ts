@@ -25,7 +25,7 @@ interface Carrier {
 
 const parsed = new WeakMap<object, Cookies>();
 
-/** The cookies that a client came with, parsed when they are first asked for; none over TCP. */
+/** The cookies of a client, parsed at the first access; empty over TCP. */
 export function cookiesOf(rawConnection: unknown): Cookies {
   if (typeof rawConnection !== "object" || rawConnection === null)
     return parseCookieHeader(undefined);
@@ -38,7 +38,7 @@ export function cookiesOf(rawConnection: unknown): Cookies {
   return cookies;
 }
 
-/** The value of a cookie; undefined when it is not there, or not protected as is asked for. */
+/** The value of a cookie; undefined if it is missing, or not protected as requested. */
 export function openCookie(
   cookies: Cookies,
   name: string,

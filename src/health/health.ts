@@ -1,4 +1,4 @@
-/** `/healthz` and `/readyz`: what load balancers and supervisors are told of this process. */
+/** `/healthz` and `/readyz`: the health of this process for load balancers and supervisors. */
 import type {
   IncomingMessage,
   OutgoingHttpHeaders,

@@ -1,7 +1,7 @@
 /** Notices when the event loop stood still. */
 
 const PERIOD_MS = 250;
-/** A turn that takes longer makes the process not alive; for so long, too, so that a probe sees it. */
+/** A turn that takes longer makes the process not alive, for the same time, so that a probe sees it. */
 const STILL_MS = 1_000;
 
 export class Pulse {

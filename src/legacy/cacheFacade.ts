@@ -32,7 +32,7 @@ const NOTHING: Loaded = {
 const READ_SUFFIX = ":readAt";
 
 export const cacheFacade = {
-  /** Tells true. */
+  /** Returns true. */
   save(
     _api: unknown,
     key: string,

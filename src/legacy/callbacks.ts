@@ -1,4 +1,4 @@
-/** Functions of the style of version 3: they tell their outcome to a callback. */
+/** Functions in the style of version 3, which pass their outcome to a callback. */
 import { log } from "../log/log";
 
 export type Next = (...outcome: any[]) => void;

@@ -1,4 +1,4 @@
-/** What the framework measures of its own work. */
+/** The framework's own metrics. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { api } from "../api";
 import type { MultiWorker } from "../resque/multiWorker";
@@ -89,7 +89,7 @@ function watchTasks(registry: Registry): Pick<Watch, "workers"> {
       workers.on("success", ended("success", 1));
       workers.on("failure", ended("failure", 1));
       workers.on("reEnqueue", (_worker, queue: string, job, info) => {
-        // plugins put jobs off, too, without a failure
+        // plugins also postpone jobs, without a failure
         const { attempts } = info as { attempts?: number };
         if (attempts !== undefined)
           retries.inc({ task: taskOf(job as ParsedJob), queue });

@@ -1,4 +1,4 @@
-/** `api.metrics`: what this process measures, for Prometheus; on a port of its own, or on the web server's. */
+/** `api.metrics`: the metrics of this process, for Prometheus; on a separate port, or on the web server's. */
 import cluster from "node:cluster";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { api } from "../api";

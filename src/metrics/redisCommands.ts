@@ -14,7 +14,7 @@ interface Follower {
 /** A client that a project shares between servers keeps its follower. */
 const followers = new WeakMap<Redis, Follower>();
 
-/** Begin to measure the commands of clients, by the names of these. @returns what ends that */
+/** Start measuring the commands of clients, by their names. @returns a function that stops it */
 export function measureCommands(
   clients: Record<string, Redis>,
   durations: Histogram,

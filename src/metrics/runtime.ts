@@ -19,7 +19,7 @@ const GC_BUCKETS = [0.001, 0.01, 0.1, 1, 2, 5];
 const DELAY_RESOLUTION_MS = 10;
 const NS = 1e9;
 
-/** Begin to measure this process. @returns what ends that */
+/** Start measuring this process. @returns a function that stops it */
 export function measureProcess(registry: Registry): () => void {
   collectUsage(registry);
   const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });

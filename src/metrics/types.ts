@@ -1,4 +1,4 @@
-/** What projects make metrics with, and what the framework tells of its work. */
+/** The types of custom metrics, and the events that the framework reports. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connection } from "../connection/connection";
 import type { MultiWorker } from "../resque/multiWorker";
@@ -14,7 +14,7 @@ export type Labels = Readonly<Record<string, string | number>>;
 export interface MetricOptions {
   /** Letters, digits and `_`; with the unit at its end, such as `_seconds` or `_bytes`, and `_total` for counters. */
   name: string;
-  /** One line about what it is. */
+  /** A one-line description. */
   help: string;
   /** The names of its labels (default: none). */
   labels?: readonly string[];
@@ -55,7 +55,7 @@ export interface MetricsPage {
   text: string;
 }
 
-/** What the framework tells of its work. */
+/** The events that the framework reports. */
 export interface Watch {
   /** @param action its name, or undefined when there is none */
   action(

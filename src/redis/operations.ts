@@ -1,28 +1,28 @@
-/** Sends the scripts that write: once each, and not after their deadline. */
+/** Sends scripts that write; each takes effect at most once, and never after its deadline. */
 import type { Redis } from "ioredis";
 import { randomBytes } from "node:crypto";
 import { commandTimedOut } from "./away";
 import { CALLS_PER_NAME } from "./operationScript";
 import { runScript, type Script } from "./script";
 
-/** Where a script is to run. */
+/** The target of a script. */
 export interface Place {
-  /** Of the keys that remember calls. On a Redis Cluster they have to lie in the slot of `keys`. */
+  /** The prefix of the keys that record operation ids. On a Redis Cluster, they must be in the slot of `keys`. */
   readonly prefix: string;
   /** The keys of the script. */
   readonly keys: readonly string[];
 }
 
-/** Clocks, timers and randomness; those of this machine, or of a simulated one. */
+/** Clocks, timers and randomness, of this machine or a simulated one. */
 export interface Machine {
   /** In ms since the epoch. */
   now(): number;
   /** A clock that never goes back, in ms. */
   monotonic(): number;
   after(ms: number, work: () => void): { cancel(): void };
-  /** Call `work` when everything that is ready to run has run. */
+  /** Call `work` after all pending microtasks and callbacks. */
   soon(work: () => void): void;
-  /** Digits that nobody else has. */
+  /** Unique hexadecimal digits. */
   token(bytes: number): string;
 }
 
@@ -38,7 +38,7 @@ export const thisMachine: Machine = {
 };
 
 export interface OperationsOptions {
-  /** How long a call may take, in ms. */
+  /** The timeout of a call, in ms. */
   timeoutMs: number;
   /** Returns the time of the store. */
   clock: Script;
@@ -49,14 +49,14 @@ export interface OperationsOptions {
 type Answer = number | [time: number, reply: unknown];
 
 export class Operations {
-  /** Names this process at the store: its repeated calls are told from others by it. */
+  /** Identifies this process in the store, to recognize its repeated calls. */
   private readonly caller: string;
   private number = 0;
-  /** Numbers of the calls that somebody waits for, ascending. */
+  /** Numbers of pending calls, ascending. */
   private readonly waiting = new Set<number>();
   /**
-   * The store's clock minus the monotonic one of this process, or less: what was read is older when it arrives. So a deadline is never
-   * later than the end of the wait.
+   * The store's clock minus the monotonic clock of this process, or less, because a reading ages on its way. A
+   * deadline is therefore never later than the caller's timeout.
    */
   private offset?: number;
 
@@ -65,13 +65,13 @@ export class Operations {
     private readonly options: OperationsOptions,
   ) {
     this.caller = options.machine.token(9);
-    // another server may have answered before, with another clock
+    // an earlier reply may come from another server with another clock
     redis.on("ready", () => {
       this.offset = undefined;
     });
   }
 
-  /** The store's time as far as it is known, in ms. */
+  /** The estimated time of the store, in ms. */
   estimate(): number {
     const { machine } = this.options;
     return this.offset === undefined
@@ -79,7 +79,7 @@ export class Operations {
       : machine.monotonic() + this.offset;
   }
 
-  /** The store's time, asked anew. */
+  /** The time of the store, measured again. */
   async measure({ keys }: Place): Promise<number> {
     const { clock } = this.options;
     const time = (await runScript(this.redis, clock, keys, [])) as number;
@@ -87,7 +87,7 @@ export class Operations {
     return time;
   }
 
-  /** A call that takes effect once, however often it arrives. */
+  /** A call that takes effect once, even if it arrives several times. */
   async once(
     script: Script,
     place: Place,
@@ -102,7 +102,7 @@ export class Operations {
     }
   }
 
-  /** A call that may arrive several times, but not late. */
+  /** A call that may run several times, but not after its deadline. */
   intime(
     script: Script,
     place: Place,
@@ -133,7 +133,7 @@ export class Operations {
       this.read(Math.abs(time));
       if (typeof answer !== "number") return answer[1];
       if (time > 0) return 1;
-      // the offset was too low, e.g. because this process stood still: measured anew, with the same number
+      // the offset was too low, e.g. because this process was suspended: measure again, and keep the number
       if (machine.monotonic() >= deadline) throw commandTimedOut();
     }
   }
@@ -183,7 +183,7 @@ function until<Result>(
   return new Promise((resolve, reject) => {
     const ms = Math.max(deadline - machine.monotonic(), 1);
     const giveUp = () => reject(commandTimedOut());
-    // an answer may be there already: when this process stood still, timers come before what has arrived
+    // a reply may have arrived already: after a pause of this process, timers fire before received data
     const timer = machine.after(ms, () => machine.soon(giveUp));
     call.then(resolve, reject).finally(() => timer.cancel());
   });

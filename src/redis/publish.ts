@@ -1,4 +1,7 @@
-/** Publishes a text once, and in time: a listener does not hear what its speaker was told had failed. */
+/**
+ * Publishes a text at most once, and never after its deadline: subscribers do not get a message that was reported as
+ * failed.
+ */
 import type { Redis } from "ioredis";
 import { A, defineOperation } from "./operationScript";
 import { runStep } from "./step";
@@ -6,7 +9,7 @@ import { runStep } from "./step";
 // KEYS: channel. ARGV: text. Returns how many subscribers got it.
 const PUBLISH = defineOperation(`return redis.call('PUBLISH', KEYS[1], ${A})`);
 
-/** @returns how many subscribers redis gave it to */
+/** @returns the number of subscribers that received it */
 export function publishText(
   client: Redis,
   channel: string,

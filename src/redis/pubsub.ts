@@ -1,4 +1,4 @@
-/** Receives the cluster's messages and hands each to the handler of its type. */
+/** Receives the cluster's messages and passes each to the handler of its type. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -10,12 +10,12 @@ import type { PubSubMessage } from "./types";
 /** Longest part of an ignored message that the log shows, in characters. */
 const SHOWN_LENGTH = 200;
 
-/** Subscribers that were cut off and may not be subscribed again yet. */
+/** Subscribers that were disconnected and may not be subscribed again yet. */
 const deaf = new WeakSet<Redis>();
-/** How often each subscriber was cut off. */
+/** The number of disconnects of each subscriber. */
 const cuts = new WeakMap<Redis, number>();
 
-/** Take the messages of the cluster's channel. */
+/** Subscribe to the cluster's channel. */
 export async function openSubscription(): Promise<void> {
   const { clients, status } = api.redis;
   if (status.subscribed) return;
@@ -29,18 +29,18 @@ export async function openSubscription(): Promise<void> {
   status.subscribed = true;
 }
 
-/** Wait until what is published reaches this node: at once, unless its subscriber was cut off. */
+/** Wait until published messages reach this node: at once, unless its subscriber was disconnected. */
 export async function untilHearing(): Promise<void> {
   const { subscriber } = api.redis.clients;
   if (!deaf.has(subscriber)) return;
-  await subscriber.ping(); // answered after the subscriptions, which are renewed first
+  await subscriber.ping(); // the reply follows the subscriptions, which are renewed first
   deaf.delete(subscriber);
 }
 
 /**
- * Publish only while this node is subscribed: the connection that publishes may be back before the one that listens,
- * and what redis accepts in between reaches none of the members here.
- * @throws ActionheroError AH_REDIS_TIMEOUT when the subscriber was cut off meanwhile, or does not come back in time
+ * Publish only while this node is subscribed: the publishing connection may be back before the subscribed one, and
+ * messages in between would not reach local members.
+ * @throws ActionheroError AH_REDIS_TIMEOUT when the subscriber was disconnected meanwhile, or does not return in time
  */
 export async function publishHeard<T>(publish: () => Promise<T>): Promise<T> {
   await untilHearing();
@@ -52,7 +52,7 @@ export async function publishHeard<T>(publish: () => Promise<T>): Promise<T> {
   return receivers;
 }
 
-/** Take no more messages, of any channel. */
+/** Unsubscribe from all channels. */
 export async function closeSubscription(): Promise<void> {
   const { clients, status, channels } = api.redis;
   status.subscribed = false;
@@ -60,7 +60,7 @@ export async function closeSubscription(): Promise<void> {
   await clients.subscriber.unsubscribe();
 }
 
-/** Take the messages of one more channel, in the same envelopes. */
+/** Subscribe to another channel with the same envelopes. */
 export async function addChannel(channel: string): Promise<void> {
   api.redis.channels.add(channel);
   await api.redis.clients.subscriber.subscribe(channel);
@@ -71,7 +71,7 @@ export async function removeChannel(channel: string): Promise<void> {
   await api.redis.clients.subscriber.unsubscribe(channel);
 }
 
-/** Users subscribe to channels of their own on the same connection, so most of what is not ours is no error. */
+/** Users subscribe to their own channels on the same connection, so foreign messages are usually not an error. */
 function receive(channel: string, raw: string): void {
   if (
     channel !== settings().general.channel &&
@@ -102,7 +102,7 @@ function receive(channel: string, raw: string): void {
   }
 }
 
-/** Not only promises of this realm: what a user's library returns counts, too. */
+/** Also detects promises of other realms, such as those of a user's library. */
 
 function parse(raw: string): PubSubMessage | undefined {
   try {

@@ -15,7 +15,7 @@ import type { PubSubMessage as Message } from "./types";
 /**
  * Send a message to every node, this one included.
  * @param payload at least `messageType` and `serverToken`
- * @returns how many subscribers redis gave it to; undefined when there is no connection
+ * @returns the number of subscribers that received it; undefined without a connection
  */
 async function publish(payload: object | any[]): Promise<number | undefined> {
   const { client } = api.redis.clients;
@@ -27,18 +27,18 @@ async function publish(payload: object | any[]): Promise<number | undefined> {
     });
     return undefined;
   }
-  // clients read what is said in rooms
+  // chat messages may contain private data
   const isForClients = (payload as Partial<Message>).messageType === "chat";
   const text = isForClients ? jsonForClients(payload) : JSON.stringify(payload);
   return publishText(client, channel, text);
 }
 
 /**
- * Call a method of `api` on every node, this one included, or on the one that holds a connection.
+ * Call a method of `api` on every node, including this one, or on the node of a connection.
  * @param method e.g. `"api.chatRoom.addMember"`
- * @param connectionId run only where this connection is
- * @param waitForResponse resolve with the first answer; an answer that is an error rejects
- * @throws Error `RPC Timeout` when nobody answers within `config.general.rpcTimeout` ms
+ * @param connectionId run only on the node of this connection
+ * @param waitForResponse resolve with the first reply; an error reply rejects
+ * @throws Error `RPC Timeout` when no node replies within `config.general.rpcTimeout` ms
  */
 async function doCluster<T>(
   method: string,
@@ -60,22 +60,22 @@ async function doCluster<T>(
   };
   if (!waitForResponse) return (await redis.publish(payload)) as Result;
 
-  const answer = awaitAnswer(messageId); // before publishing: the answer may be the next thing that arrives
+  const answer = awaitAnswer(messageId); // before publishing, because the reply may arrive at once
   call(messageId, payload).catch((error) =>
     failCall(messageId, toError(error)),
   );
   return (await answer) as Result;
 }
 
-/** Publish a call once its answer can arrive here. */
+/** Publish a call as soon as its reply can arrive here. */
 async function call(messageId: string, payload: object): Promise<void> {
   await untilHearing();
-  if (!isAwaited(messageId)) return; // nobody would have the answer
+  if (!isAwaited(messageId)) return; // the caller no longer waits
   if ((await redis.publish(payload)) === undefined)
     throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
 }
 
-/** Answer a call. */
+/** Reply to a call. */
 async function respondCluster(
   messageId: string,
   response: Message,

@@ -1,15 +1,15 @@
-/** The waiting side of calls to other nodes. */
+/** The calling side of calls to other nodes. */
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError, ERROR_CODES, type ErrorCode } from "../errors";
 import type { PubSubMessage } from "./types";
 
-/** Resolves with the first answer to the message, or rejects with its error or after `config.general.rpcTimeout` ms. */
+/** Resolves with the first reply to the message, or rejects with its error or after `config.general.rpcTimeout` ms. */
 export function awaitAnswer(messageId: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const giveUp = () =>
       failCall(messageId, new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout"));
-    // the answer may be there already: when this process stood still, timers come before what has arrived
+    // the reply may have arrived already: after a pause of this process, timers fire before received data
     const timer = setTimeout(
       () => setImmediate(giveUp),
       settings().general.rpcTimeout,
@@ -18,18 +18,18 @@ export function awaitAnswer(messageId: string): Promise<unknown> {
   });
 }
 
-/** Wait no longer for the answer to this message. */
+/** Stop waiting for the reply to this message. */
 function dropCallback(messageId: string): void {
   clearTimeout(api.redis.rpcCallbacks[messageId]!.timer);
   delete api.redis.rpcCallbacks[messageId];
 }
 
-/** Whether somebody still waits for the answer to this message. */
+/** Whether a caller still waits for the reply to this message. */
 export function isAwaited(messageId: string): boolean {
   return Object.hasOwn(api.redis.rpcCallbacks, messageId);
 }
 
-/** The call cannot be made: its caller hears why, unless it waits no more. */
+/** The call cannot be made: reject its caller, if it still waits. */
 export function failCall(messageId: string, error: Error): void {
   if (!isAwaited(messageId)) return;
   const { reject } = api.redis.rpcCallbacks[messageId]!;
@@ -37,7 +37,7 @@ export function failCall(messageId: string, error: Error): void {
   reject(error);
 }
 
-/** Nobody will answer any more: let no caller wait for it. */
+/** No reply can arrive any more: reject all callers. */
 export function abandonCalls(): void {
   for (const messageId of Object.keys(api.redis.rpcCallbacks))
     failCall(
@@ -46,7 +46,7 @@ export function abandonCalls(): void {
     );
 }
 
-/** Handles `doResponse` messages; all but the first answer to a call find nobody waiting. */
+/** Handles `doResponse` messages; replies after the first are ignored. */
 export function settleCall(message: PubSubMessage): void {
   const messageId = String(message.messageId);
   if (!isAwaited(messageId)) return;
@@ -56,13 +56,13 @@ export function settleCall(message: PubSubMessage): void {
   else resolve(message.response);
 }
 
-/** How an error travels in a `doResponse` message; nodes of v29 neither send nor read it. */
+/** The form of an error in a `doResponse` message; nodes of v29 neither send nor read it. */
 export interface RemoteError {
   message: string;
   code?: string;
 }
 
-/** What an answer holds may be anything: a node of another version or something else may have sent it. */
+/** A reply may contain any value: a node of another version or another program may have sent it. */
 function remoteError(sent: unknown): ActionheroError {
   const { message = sent, code } = Object(sent) as Partial<RemoteError>;
   const isOurs = typeof code === "string" && Object.hasOwn(ERROR_CODES, code);

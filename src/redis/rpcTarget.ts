@@ -1,4 +1,4 @@
-/** The answering side of calls from other nodes: runs the method and always answers, with its result or its error. */
+/** The called side of calls from other nodes: runs the method and always replies, with its result or its error. */
 import { api } from "../api";
 import { resolveApiMethod } from "../apiMethod";
 import { id } from "../config/config";

@@ -6,17 +6,17 @@ import type { Redis } from "ioredis";
 export interface Script {
   readonly lua: string;
   readonly sha: string;
-  /** Made with `defineTimed`: it has a deadline, and no memory of the calls that took effect. */
+  /** Created by `defineTimed`: it has a deadline, but does not record operation ids. */
   readonly isTimed: boolean;
 }
 
-/** Prepare a script; its text says KEYS, ARGV, what it returns and why it is one step. */
+/** Prepare a script; its text documents KEYS, ARGV, the result and why it is atomic. */
 export function defineScript(lua: string, isTimed = false): Script {
   const sha = createHash("sha1").update(lua).digest("hex");
   return { lua, sha, isTimed };
 }
 
-/** Run a script in one round trip; a redis that does not know it yet gets its text. */
+/** Run a script in one round trip; if redis does not know it yet, its text is sent. */
 export function runScript(
   client: Redis,
   script: Script,

@@ -1,16 +1,17 @@
-/** Commands that get no answer in time are given up, without a timer for each of them. */
+/** Times out commands without a timer per command. */
 import type { Command, Redis } from "ioredis";
 import { commandTimedOut } from "./away";
 
-/** How many commands are kept before those that have their answer are looked for. */
+/** The number of stored commands at which completed ones are removed. */
 const MIN_LIMIT = 64;
 
 /**
  * Have the commands of a client share one timer for its `commandTimeout`. ioredis starts and clears one for each, which
- * costs a twentieth of a round trip (bench/cache.ts, 1 in flight). Clients that are duplicated from this one do that.
+ * costs a twentieth of a round trip (bench/cache.ts, 1 in flight). Duplicates of this client still do that.
  *
- * A command that was given up is not sent any more: ioredis would do so when a connection is there, or again over the next
- * one, and what its caller takes for failed would happen. What is on its way already cannot be called back.
+ * A command that timed out is no longer sent: ioredis would send it when a connection is available, or again over
+ * the next one, and an operation that was reported as failed would take effect. Commands already sent cannot be
+ * recalled.
  */
 export function shareTimeouts(client: Redis): void {
   const deadlines = new Deadlines();
@@ -22,7 +23,7 @@ export function shareTimeouts(client: Redis): void {
   const send = client.sendCommand.bind(client);
   client.sendCommand = (command, stream) => {
     if (deadlines.isGivenUp(command)) return command.promise;
-    // another ioredis, that a project brings, may not tell which commands have their answer
+    // another version of ioredis may not expose which commands are complete
     if (command.isResolved === false) command.setTimeout = setTimeout;
     return send(command, stream);
   };
@@ -35,7 +36,7 @@ interface Deadline {
 }
 
 class Deadlines {
-  /** Commands whose callers were told that they failed; none on most connections. */
+  /** Commands that timed out; empty on most connections. */
   private givenUp?: WeakSet<Command>;
   private pending: Deadline[] = [];
   private limit = MIN_LIMIT;
@@ -78,24 +79,26 @@ class Deadlines {
     if (next < Infinity) this.wake(next - now);
   }
 
-  /** Unreferenced: what holds the process is the connection. */
+  /** Unreferenced: the connection keeps the process alive. */
   private wake(ms: number): void {
     this.timer = setTimeout(later, ms, this).unref();
   }
 
-  /** At least half of what is kept from then on waits for its answer, or was refused lately. */
+  /** From then on, at least half of the stored commands are pending or recently timed out. */
   private forgetAnswered(): void {
     this.keep(this.pending.filter(({ command }) => !command.isResolved));
   }
 
-  /** The limit goes down again, too: after a burst, it would hold the arguments of as many commands for their time. */
+  /**
+   * The limit also shrinks again: otherwise, after a burst, the arguments of that many commands would stay in memory.
+   */
   private keep(pending: Deadline[]): void {
     this.pending = pending;
     this.limit = Math.max(MIN_LIMIT, pending.length * 2);
   }
 }
 
-/** An answer may be there already: when this process stood still, timers come before what has arrived. */
+/** A reply may have arrived already: after a pause of this process, timers fire before received data. */
 function later(deadlines: Deadlines): void {
   setImmediate(() => deadlines.giveUp());
 }

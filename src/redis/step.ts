@@ -1,5 +1,6 @@
 /**
- * Several commands as one step, on each kind of redis. This is the only place that knows how the embedded engine and a Redis
+ * Several commands as one atomic operation, on each kind of redis. This is the only place that knows how the
+ * embedded engine and a Redis
  * Cluster differ from a single redis.
  */
 import type { Redis } from "ioredis";
@@ -11,7 +12,7 @@ import { defineScript, type Script } from "./script";
 import { shareSlot, slotPrefix } from "./slots";
 
 export interface Step<T> {
-  /** Made with `defineTimed`; with `defineOperation` if it would do harm twice, when a lost connection has it sent again. */
+  /** Created by `defineTimed`, or by `defineOperation` if running it twice, after a lost connection, would do harm. */
   script: Script;
   keys: readonly string[];
   args: readonly (string | number)[];
@@ -23,9 +24,9 @@ const PREFIX = "actionhero:";
 const CLOCK = defineScript(`${REDIS_CLOCK}return now()`);
 
 /**
- * Run a step. A redis gets the script: one trip, atomic, and no effect once the caller was told that it timed out. The embedded
- * engine gets the plain commands, one step at a time. A Redis Cluster that keeps the keys on different nodes gets them too;
- * there, nothing can hold them together.
+ * Run an operation. A single redis runs the script: one round trip, atomic, and without effect after a timeout. The embedded
+ * engine gets the plain commands, one step at a time. A Redis Cluster whose slots separate the keys also gets the
+ * plain commands, which are then not atomic.
  */
 export function runStep<T>(client: Redis, step: Step<T>): Promise<T> {
   const { script, keys, args } = step;
@@ -41,7 +42,7 @@ export function runStep<T>(client: Redis, step: Step<T>): Promise<T> {
   return reply as Promise<T>;
 }
 
-/** @returns undefined when a Redis Cluster can keep nothing beside the keys */
+/** @returns undefined if a Redis Cluster cannot store another key in their slot */
 function prefixOf(client: Redis, keys: readonly string[]): string | undefined {
   return isCluster(client) ? slotPrefix(keys[0]!) : PREFIX;
 }

@@ -7,10 +7,10 @@ export interface PubSubMessage {
   [key: string]: any;
 }
 
-/** What a subscription handler gets: the message as it was published. */
+/** The message that a subscription handler gets, as published. */
 export type SubscriptionHandler = (message: any) => unknown;
 
-/** A call to another node that waits for its answer. */
+/** A pending call to another node. */
 export interface RpcCallback {
   timer: NodeJS.Timeout;
   resolve: (response: any) => void;
@@ -21,10 +21,10 @@ export interface RedisApi {
   clients: RedisClients;
   /** By `messageType`; assign one to receive messages of your own type. */
   subscriptionHandlers: { [messageType: string]: SubscriptionHandler };
-  /** Calls that wait for their answer, by message id. */
+  /** Pending calls, by message id. */
   rpcCallbacks: { [messageId: string]: RpcCallback };
   status: { subscribed: boolean };
-  /** Channels whose messages are taken besides `config.general.channel`. */
+  /** Subscribed channels besides `config.general.channel`. */
   channels: Set<string>;
 }
 

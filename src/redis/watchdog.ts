@@ -1,18 +1,18 @@
-/** Notices connections that are open but dead, such as one whose other side lost its power, and opens them anew. */
+/** Detects connections that are open but dead, for example after a power loss of the peer, and reopens them. */
 import type { Redis } from "ioredis";
 import { within } from "../utils/promises";
 import { operationTimeout, type RedisClients } from "./clients";
 import { noteSign, noteSilence } from "./connectionLog";
 import { isCluster, isEmbedded } from "./engine";
 
-/** How often each connection is asked for a sign of life, unless operations may not take as long, in ms. */
+/** The interval of pings per connection, unless the operation timeout is shorter, in ms. */
 const INTERVAL_MS = 5_000;
 
 export interface Watchdog {
   stop(): void;
 }
 
-/** Watch the connections; none of them waits in a blocking command, workers have others for that. */
+/** Watch the connections; none of them uses blocking commands, for which workers have separate connections. */
 export function startWatchdog(clients: RedisClients): Watchdog {
   const watched = (["client", "subscriber", "tasks"] as const)
     .map((name) => [name, clients[name]] as const)
@@ -39,7 +39,7 @@ async function check(name: string, client: Redis): Promise<void> {
     await within(timeout, client.ping(), "AH_REDIS_TIMEOUT", () => "silent");
     noteSign(client);
   } catch {
-    if (client.status !== "ready") return; // it has noticed by itself
+    if (client.status !== "ready") return; // it has already noticed
     noteSilence(
       client,
       `Redis connection \`${name}\` has not answered for ${timeout} ms; opening a new one`,

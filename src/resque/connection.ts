@@ -13,23 +13,23 @@ import type { ConnectionOptions } from "./types";
 
 const DEFAULT_SCAN_COUNT = 1000;
 
-/** Names this process's connections, so that others can tell a busy process from a dead one. */
+/** The name of this process's connections, by which others distinguish a busy process from a dead one. */
 export const processToken = `ah:${os.hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
 
 const named = new WeakSet<object>();
 
 export class Connection extends EventEmitter {
   redis: Redis = null!;
-  /** What keeps the data of the queue. */
+  /** The store of the queue's data. */
   store: QueueStore = null!;
   connected = false;
-  /** Redis lives in this process: no scripts, nobody else to crash. */
+  /** Redis is embedded in this process: no scripts, and no other process can crash. */
   embedded = false;
   /** When the client last became ready, in ms of `performance.now()`: clocks jump. */
   readySince = performance.now();
   private prefix = "resque:";
   private owned = false;
-  /** Who shares a client with us reports what happens to it. */
+  /** The owner of a shared client reports its events. */
   private readonly onError = (error: Error) => {
     if (this.owned) this.report(error);
   };
@@ -41,7 +41,7 @@ export class Connection extends EventEmitter {
     super();
   }
 
-  /** @throws Error when redis does not answer */
+  /** @throws Error when redis does not respond */
   async connect(): Promise<void> {
     if (this.connected) return;
     if (this.options.store) {
@@ -57,7 +57,7 @@ export class Connection extends EventEmitter {
     this.redis.on("ready", this.onReady);
     const store = this.openStore();
     try {
-      await store.now(); // whether it answers
+      await store.now(); // checks that it responds
     } catch (error) {
       store.close();
       throw error;
@@ -75,10 +75,10 @@ export class Connection extends EventEmitter {
     this.store.close();
     this.redis.off("error", this.onError);
     this.redis.off("ready", this.onReady);
-    if (this.owned) await this.redis.quit().catch(() => undefined); // gone already
+    if (this.owned) await this.redis.quit().catch(() => undefined); // already closed
   }
 
-  /** A key of the queue; blank parts are left out. */
+  /** A key of the queue; empty parts are skipped. */
   key(...parts: (string | number)[]): string {
     return (
       this.prefix +
@@ -98,7 +98,7 @@ export class Connection extends EventEmitter {
     return this.prefix;
   }
 
-  /** All keys like `match`, found in steps. */
+  /** All keys that match `match`, by SCAN. */
   async getKeys(match: string, count = this.scanCount): Promise<string[]> {
     const found = new Set<string>();
     for (const node of keyHolders(this.redis)) {
@@ -171,7 +171,7 @@ export class Connection extends EventEmitter {
     cluster.on("+node", (node: Redis) => this.nameAlways(node));
   }
 
-  /** A reconnected client lost its name, so it is given again on each "ready". */
+  /** A reconnected client has lost its name, so it is set again on each "ready". */
   private nameAlways(client: Redis): void {
     if (named.has(client)) return;
     named.add(client);

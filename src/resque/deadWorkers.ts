@@ -7,7 +7,7 @@ import { workers } from "./views";
 
 const PAGE = 100;
 
-/** Remove a worker; what it ran goes to the failed list. */
+/** Remove a worker; its job is added to the failed list. */
 export async function forceCleanWorker(
   queue: Queue,
   name: string,
@@ -68,7 +68,7 @@ export async function cleanOldWorkers(
   return result;
 }
 
-/** Names of the workers of other programs whose last sign is older than `ageMs`, with its age in s. */
+/** Names of workers of other programs whose last heartbeat is older than `ageMs`, with its age in s. */
 export async function silentWorkers(
   { connection: { store } }: Queue,
   ageMs: number,
@@ -94,7 +94,7 @@ function readPing(text: string): { name?: unknown; time?: unknown } {
   }
 }
 
-/** Enqueue again what `forceCleanWorker` put on the failed list. */
+/** Requeue jobs that `forceCleanWorker` added to the failed list. */
 export async function retryStuckJobs(
   queue: Queue,
   upperLimit: number,
@@ -108,11 +108,11 @@ export async function retryStuckJobs(
       ({ backtrace }) => backtrace?.[1] === "queue#forceCleanWorker",
     );
     for (const job of stuck.slice(0, upperLimit - retried)) {
-      // another process may have been faster
+      // another process may have removed it first
       await queue.retryAndRemoveFailed(job).catch(ignoreMissing);
       retried++;
     }
-    start += page.length - stuck.length; // the removed ones no longer take a place
+    start += page.length - stuck.length; // the removed ones no longer occupy an index
   }
 }
 

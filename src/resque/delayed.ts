@@ -1,4 +1,4 @@
-/** When jobs are due: what callers may give, and what tools are shown. */
+/** Due times of jobs: parsing of callers' values, and listings for tools. */
 import { ActionheroError } from "../errors";
 import type { QueueStore } from "./store/store";
 import type { ParsedJob } from "./types";
@@ -8,8 +8,8 @@ import { readJob } from "./views";
 const MAX_MS = 8.64e15;
 
 /**
- * A time of a caller, in whole ms: a finite number, text that begins with one, or a Date; a negative one counts as 0.
- * @throws ActionheroError AH_TASK for anything else, and for a time that no Date can have
+ * Parses a time to whole ms: a finite number, a string that begins with one, or a Date; negative values count as 0.
+ * @throws ActionheroError AH_TASK for anything else, and for a time outside the range of Date
  */
 export function wholeMs(value: unknown, what: string): number {
   const ms =

@@ -1,4 +1,4 @@
-/** What the workers and schedulers of the queue take from their machine: clocks, timers and randomness. */
+/** Clocks, timers and randomness of workers and schedulers. */
 import { randomBytes } from "node:crypto";
 import * as os from "node:os";
 
@@ -9,7 +9,7 @@ export interface Timer {
 
 /**
  * The machine as the engine sees it. Production code uses `systemEnvironment`; the simulation in `test/resque/simulation`
- * gives each simulated process its own, with a skewed clock and timers that a seed decides about.
+ * gives each simulated process its own, with a skewed clock and timers that depend on a seed.
  */
 export interface Environment {
   readonly hostname: string;
@@ -20,11 +20,11 @@ export interface Environment {
   monotonic(): number;
   /** Call `work` once, after `ms` milliseconds. */
   after(ms: number, work: () => void): Timer;
-  /** Call `work` when everything that is ready to run has run. */
+  /** Call `work` after all pending microtasks and callbacks. */
   soon(work: () => void): void;
   /** @returns a number from 0 (included) to 1 (excluded) */
   random(): number;
-  /** @returns hexadecimal digits that nobody else has, two for each byte */
+  /** @returns unique hexadecimal digits, two per byte */
   token(bytes: number): string;
 }
 

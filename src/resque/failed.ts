@@ -1,4 +1,4 @@
-/** Failed jobs that are removed, or tried again by hand. */
+/** Removes failed jobs, or retries them by hand. */
 import { ActionheroError } from "../errors";
 import { encode, jobOf } from "./encode";
 import { openArgs, withNotes } from "./notes";
@@ -53,7 +53,7 @@ export async function removeFailed(
   return entry === undefined ? 0 : store.removeFailed(entry);
 }
 
-/** Other tools write JSON with blanks and escapes of their own, or no JSON at all. */
+/** Other tools write JSON with different spaces and escapes, or other text. */
 async function findText(
   store: QueueStore,
   text: string,

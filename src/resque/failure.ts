@@ -22,7 +22,7 @@ export function parseJob(
   const { args, notes } = openArgs(fields.args);
   const job: ParsedJob = {
     class: classText(fields.class),
-    // Ruby's jobs carry no queue
+    // jobs of Ruby have no queue
     queue: typeof fields.queue === "string" ? fields.queue : queue,
     args,
   };
@@ -33,14 +33,14 @@ export function parseJob(
   return { job };
 }
 
-/** Producers of other kinds write what they like; an object may not even have a text. */
+/** Other producers may write any value; an object may not be convertible to a string. */
 function classText(value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value !== "object" || value === null) return String(value);
   return JSON.stringify(value).slice(0, MAX_CLASS_LENGTH);
 }
 
-/** The entry of the failed list; the job's own text stands in it unchanged. */
+/** The entry of the failed list; it contains the job's text unchanged. */
 export function failedEntry(
   { worker, queue, raw }: { worker: string; queue: string; raw: string },
   error: Error,
@@ -58,7 +58,7 @@ export function failedEntry(
   );
 }
 
-/** What was thrown may be no usual error: names and messages of any type make an entry that can be read. */
+/** The thrown value may be unusual: names and messages of any type result in a readable entry. */
 function textOf(value: unknown): string {
   try {
     return JSON.stringify(String(value));

@@ -12,9 +12,9 @@ import { HEARTBEAT } from "./store/lua/heartbeat";
 export interface Heartbeat {
   /** The registration to renew from now on. */
   follow(process: string): void;
-  /** The event loop of this process runs. */
+  /** Records that the event loop of this process runs. */
   alive(): void;
-  /** Until when the lease surely holds by what the thread knows, in ms of `performance.now()`. */
+  /** Until when the lease is certainly valid, as known to the thread, in ms of `performance.now()`. */
   leaseUntil(): number;
   stop(): void;
 }
@@ -26,7 +26,7 @@ export interface HeartbeatOptions {
   stuckMs: number;
 }
 
-/** What the thread needs to reach redis; all of it can be sent to a thread. */
+/** The connection options for the thread, which can be cloned to a thread. */
 interface Target {
   host?: string;
   port?: number;
@@ -48,7 +48,7 @@ type Message = { id: string } | { target: Target };
 const LEASE = 0;
 const SIGN = 1;
 
-/** @returns undefined where a thread cannot take over, as on a Redis Cluster or with TLS options that are functions */
+/** @returns undefined where a thread is not possible, as on a Redis Cluster or with TLS options that are functions */
 export function startHeartbeat(
   redis: Redis,
   options: HeartbeatOptions,
@@ -76,7 +76,7 @@ export function startHeartbeat(
   }
   thread.unref();
   thread.on("error", () => undefined); // the event loop renews the lease as well
-  redis.on("ready", aim); // redis may be elsewhere, after a failover
+  redis.on("ready", aim); // after a failover, redis may have another address
   return {
     follow(id) {
       Atomics.store(shared, LEASE, 0n);
@@ -96,7 +96,7 @@ export function startHeartbeat(
   };
 }
 
-/** Where the client is connected: behind a Sentinel that is not what its options say. */
+/** The address that the client is connected to: behind a Sentinel, it differs from the options. */
 function targetOf(redis: Redis): Target {
   const { options } = redis;
   const { username, password, db, path, tls: secure } = options;
@@ -146,7 +146,7 @@ function beat(
     const keys = [`${prefix}ah:procs`, `${prefix}ah:proc:${id}`];
     const args = [prefix, id, String(leaseMs)];
     send(["EVAL", script, "2", ...keys, ...args], (reply) => {
-      if (reply.includes("READONLY")) socket?.destroy(); // the master is elsewhere now
+      if (reply.includes("READONLY")) socket?.destroy(); // the master has moved
       if (reply !== ":1" || renewed !== id) return;
       Atomics.store(shared, 0, now + BigInt(leaseMs) * 1_000_000n);
     });

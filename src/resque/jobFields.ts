@@ -1,11 +1,11 @@
-/** What a worker tells about a job that can be looked up by its id. */
+/** The fields that a worker reports for a trackable job. */
 import type { JobView } from "./jobView";
 import type { JobFields } from "./store/store";
 
-/** Longer results are not kept, in characters: redis is not a store of files. */
+/** The longest stored result, in characters: redis is not a file store. */
 const MAX_RESULT_LENGTH = 65_536;
 
-/** What holds together with the report of a job. */
+/** Fields that are written atomically with the report of a job. */
 export function finalFields(view: JobView): JobFields {
   if (view.error) return { state: "failed", error: errorText(view.error) };
   if (view.isRetried) return { state: "retrying" };

@@ -6,7 +6,7 @@ import type { ParsedJob } from "./types";
 import type { Worker } from "./worker";
 import type { JobLease } from "./workerProcess";
 
-/** The lease of a worker ended before its job: whatever the job does does not count any more. */
+/** The lease of a worker expired before its job ended: the result of the job is dropped. */
 export class LeaseEnded extends Error {
   constructor() {
     super("the job was given to another worker");
@@ -14,7 +14,7 @@ export class LeaseEnded extends Error {
 }
 
 export interface RetryInfo {
-  /** How long the job waits, in ms. */
+  /** The delay of the job, in ms. */
   delay: number;
   remainingAttempts: number;
   err: Error;
@@ -24,8 +24,8 @@ export interface RetryInfo {
 }
 
 /**
- * Everything that a worker is, and what belongs to one run of a job. `result`, `error` and `job` may be changed by plugins
- * and middleware; other runs do not see it.
+ * The worker, with the data of one run of a job. Plugins and middleware may change `result`, `error` and `job`;
+ * other runs are not affected.
  */
 export interface JobView extends Worker {
   error: Error | null;
@@ -35,15 +35,18 @@ export interface JobView extends Worker {
   /** The text of the job. */
   readonly raw: string;
   readonly lease: JobLease;
-  /** The job ends as one that is tried again. */
+  /** The job will be retried. */
   isRetried: boolean;
   /** The job was not run but delayed. */
   isPostponed: boolean;
-  /** The run has ended, though its body may go on. */
+  /** The run has ended, although its body may still be running. */
   isOver: boolean;
-  /** The body, when its `timeout` is over and it goes on. */
+  /** The body, if it continues after its `timeout`. */
   overrun?: Promise<unknown>;
-  /** Aborted when the job is to end: its `timeout` is over, its worker leaves, or it was given to another worker. */
+  /**
+   * Aborted when the job should end: after its `timeout`, when its worker leaves, or when it was given to another
+   * worker.
+   */
   readonly signal: AbortSignal;
   abort(reason: string): void;
   /**
@@ -52,17 +55,17 @@ export interface JobView extends Worker {
    */
   takeLock(key: string, seconds: number): Promise<boolean>;
   /**
-   * Repeat a call to the store until it answers: an outage alone fails no job.
+   * Repeat a call to the store until it responds: an outage alone does not fail a job.
    * @throws LeaseEnded when the job was given to another worker meanwhile, or is about to be
    */
   persist<T>(call: () => Promise<T>): Promise<T>;
-  /** Effects that hold together with the report of the job, and are left out with it. */
+  /** Effects that are applied atomically with the report of the job, or not at all. */
   onFinish(...effects: Effect[]): void;
   /** The job is delayed to be tried again: it counts as a failure, and ends like a success. */
   retryLater(effects: readonly Effect[], info: RetryInfo): void;
   /** The job is delayed without having run, e.g. because another one holds its lock. */
   postpone(...effects: Effect[]): void;
-  /** Tell how far the job is; read it with `Queue.job`. A job without an id keeps nothing. */
+  /** Report the progress of the job; read it with `Queue.job`. Ignored for a job without an id. */
   progress(progress: unknown): Promise<void>;
   /** For `run.ts`: the effects of the run, with the release of all locks. */
   takeEffects(): Effect[];
@@ -83,7 +86,7 @@ export type JobViewClass = new (
   lease: JobLease,
 ) => JobView;
 
-/** The class of the views of a worker: they inherit from the worker itself. */
+/** The class of a worker's views, which inherit from the worker itself. */
 export function viewClassOf(worker: Worker): JobViewClass {
   // fields are assigned, as definitions of fields on so many classes are slow
   class View {

@@ -1,32 +1,33 @@
 /**
- * The life of a worker: its states, and what leads from one to the next. This table is the only place that decides about
- * it; `workerProcess.ts` acts on what it says.
+ * The states of a worker, and their transitions. Only this table defines them; `workerProcess.ts` acts on the result.
  */
 
 export type WorkerState =
   /** Not registered: it takes no jobs. */
   | "stopped"
-  /** Its registration is under way. */
+  /** Its registration is in progress. */
   | "joining"
-  /** It is to end, and its registration is still under way. */
+  /** It has been told to end, and its registration is still in progress. */
   | "cancelling"
-  /** It is part of a fetch that reports its last job and asks for the next one. */
+  /** It takes part in a fetch that reports its last job and requests the next one. */
   | "fetching"
-  /** There was no job: it waits for a wake-up or for the next poll. */
+  /** The queues were empty: it waits for a wake-up or for the next poll. */
   | "idle"
   /** It runs a job. */
   | "running"
-  /** It runs a job that was given to another process, because its lease ended: the result is dropped. */
+  /** It runs a job that was requeued for another process, because its lease expired: the result is dropped. */
   | "fenced"
   /** It runs its last job. */
   | "draining"
-  /** It is to end while its fetch may already have taken a job: that one goes back without a start. */
+  /**
+   * It has been told to end while its fetch may already have taken a job, which is requeued without being started.
+   */
   | "withdrawing"
-  /** Its last report is under way; it asks for no other job. */
+  /** Its last report is in progress; it requests no other job. */
   | "reporting"
-  /** The end of its registration is under way; a job that it still holds goes back to its queue. */
+  /** Its registration is being removed; a job that it still holds is requeued. */
   | "leaving"
-  /** It ended while redis did not answer: what redis holds for it goes back when the lease ends. */
+  /** It ended while redis did not respond: its job is requeued when the lease expires. */
   | "abandoned";
 
 export type WorkerEvent =
@@ -38,17 +39,17 @@ export type WorkerEvent =
   | "refused"
   /** The fetch brought a job. */
   | "job"
-  /** The fetch brought none; a report without a request ends like this, too. */
+  /** The fetch returned no job; a report without a request also ends like this. */
   | "empty"
-  /** There may be jobs. */
+  /** Jobs may be available. */
   | "wake"
-  /** The job ended, in whatever way. */
+  /** The job ended, with any outcome. */
   | "finished"
-  /** The worker is to end after its job. */
+  /** The worker should end after its job. */
   | "end"
-  /** It has to end now. */
+  /** The worker must end now. */
   | "cut"
-  /** The lease of its process ended. */
+  /** The lease of its process expired. */
   | "fence"
   /** The registration was ended. */
   | "left";
@@ -71,7 +72,7 @@ export const TRANSITIONS: Table = {
   abandoned: {},
 };
 
-/** @returns the next state; undefined when the event means nothing in this state */
+/** @returns the next state; undefined if the event is ignored in this state */
 export function nextState(
   state: WorkerState,
   event: WorkerEvent,
@@ -79,7 +80,7 @@ export function nextState(
   return TRANSITIONS[state][event];
 }
 
-/** Whether a worker holds a place in the registration of its process. */
+/** Whether a worker is part of the registration of its process. */
 export function isActive(state: WorkerState): boolean {
   return state !== "stopped" && state !== "abandoned";
 }

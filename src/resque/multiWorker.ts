@@ -1,4 +1,4 @@
-/** Runs as many workers as the event loop has time for. */
+/** Adjusts the number of workers to the load of the event loop. */
 import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import { Connection, processToken } from "./connection";
@@ -18,22 +18,25 @@ export interface MultiWorkerOptions extends Omit<
   "queues"
 > {
   connection: ConnectionOptions;
-  /** In order of preference; `*` stands for all that are not named beside it, by name (default `*`). */
+  /** In order of preference; `*` means all queues that are not listed, by name (default `*`). */
   queues?: string | string[];
   name?: string;
-  /** How many workers there are at least (default 1). */
+  /** The minimum number of workers (default 1). */
   minTaskProcessors?: number;
-  /** How many workers there are at most (default 10); not less than `minTaskProcessors`. */
+  /** The maximum number of workers (default 10); not less than `minTaskProcessors`. */
   maxTaskProcessors?: number;
   /** How often the number of workers is adjusted, in ms (default 500). */
   checkTimeout?: number;
   /** The event loop counts as blocked when a timer is late by more than this, in ms (default 10). */
   maxEventLoopDelay?: number;
-  /** How long `stop()` waits for running jobs before they go back to their queues, in ms (default 10,000). */
+  /** How long `stop()` waits for running jobs before they are requeued, in ms (default 10,000). */
   shutdownTimeout?: number;
-  /** What becomes of a job that nobody here defines: it fails, or it waits for a worker that does (default `fail`). */
+  /**
+   * Handling of a job that this process does not define: it fails, or waits for a worker that defines it (default
+   * `fail`).
+   */
   unknownJobs?: "fail" | "wait";
-  /** How long it waits before it fails, in ms (default 600,000). */
+  /** How long such a job waits before it fails, in ms (default 600,000). */
   unknownJobTimeout?: number;
   /** Called around each job of a queue, with its hooks and events. */
   around?: Around;
@@ -126,7 +129,7 @@ export class MultiWorker extends EventEmitter {
     if (this.running) this.scheduleCheck();
   }
 
-  /** Finish what runs, within `shutdownTimeout`, and leave; what is left goes back to its queue. */
+  /** Finish running jobs within `shutdownTimeout`, then unregister; unfinished jobs are requeued. */
   stop(): Promise<void> {
     this.stopping ??= this.leave().finally(() => {
       this.stopping = undefined;
@@ -270,7 +273,7 @@ export class MultiWorker extends EventEmitter {
     return id;
   }
 
-  /** A worker without a job ends; if all have one, the last worker ends after its job, which keeps its time. */
+  /** An idle worker ends; if all are busy, the last worker ends after its job, which is not cut short. */
   private retireOne(): void {
     const { workers } = this;
     const idle = workers.filter(({ working }) => !working);
@@ -280,7 +283,7 @@ export class MultiWorker extends EventEmitter {
     this.see(worker, worker.retire());
   }
 
-  /** Not waited for: a busy worker would keep the others from being adjusted. */
+  /** Not awaited: a busy worker would block the adjustment of the others. */
   private see(worker: Worker, work: Promise<void>): void {
     const ended = work
       .catch((error) => this.report(error))

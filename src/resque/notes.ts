@@ -1,13 +1,13 @@
-/** What the engine writes beside the arguments of a job: a last argument, so that tools of other kinds carry it along. */
+/** The metadata of a job: a last argument, so that other tools preserve it. */
 
 export interface Notes {
-  /** Of a job that can be looked up. */
+  /** The id of a trackable job. */
   id?: string;
-  /** Of such a job: the id of the request or other work that it was enqueued for. */
+  /** The id of the request or job that enqueued a trackable job. */
   request?: string;
   /** Counts from 1. */
   attempt?: number;
-  /** Tells apart jobs that are alike otherwise. */
+  /** Distinguishes otherwise identical jobs. */
   salt?: string;
 }
 
@@ -19,7 +19,7 @@ export function withNotes(args: any[], notes: Notes): any[] {
   return [...(plain.length === 0 ? [null] : plain), { [KEY]: notes }];
 }
 
-/** The first argument is the user's own, whatever it holds. */
+/** The first argument always belongs to the user. */
 export function openArgs(args: unknown): { args: any[]; notes?: Notes } {
   if (!Array.isArray(args)) return { args: [] };
   const list = args as unknown[];

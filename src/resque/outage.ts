@@ -1,4 +1,4 @@
-/** Notices when the store stops answering and when it answers again, so that each outage is reported once. */
+/** Detects the beginning and the end of outages of the store, so that each is reported once. */
 import type { Environment } from "./environment";
 
 /** The wait before the first repetition of a failed call, in ms; each further one doubles it. */

@@ -1,19 +1,19 @@
-/** Runs that go on although their `timeout` is over, and what starts beside them. */
+/** Tracks runs that continue after their `timeout`, and runs that start in parallel to them. */
 import type { JobView } from "./jobView";
 import type { Job } from "./types";
 import { uniqueKey } from "./uniqueness";
 
-/** Such a run is known while its worker is registered, for at most a day. */
+/** Such a run is recorded while its worker is registered, for at most a day. */
 const KNOWN_SECONDS = 86_400;
 
-/** Whether an earlier run may go on: this is a further attempt, or a run of a periodic task. */
+/** Whether an earlier run may still be running: this is a further attempt, or a run of a recurring task. */
 export function mayOverlap({ job }: JobView, definition: Job): boolean {
   const { timeout, afterTimeout, finished } = definition;
   if (!timeout || afterTimeout === "wait") return false;
   return (job.attempt ?? 1) > 1 || finished !== undefined;
 }
 
-/** Make known until its end that the run of a job goes on, when the job will run again. */
+/** Record until its end that a timed-out run continues, if the job will run again. */
 export async function keepOverrun(view: JobView, job: Job): Promise<void> {
   const { overrun, lease, store } = view;
   if (!overrun || !(view.isRetried || job.finished)) return;
@@ -38,7 +38,7 @@ export async function warnOfOverrun(view: JobView): Promise<void> {
   }));
   if (!reply) return;
   const { lock } = reply;
-  // it only asks: the next attempt, or this one when its own time is over, finds nobody's lock
+  // released at once, so that the next attempt, or this one after its own timeout, finds no lock
   if (lock) await lease.persist(() => store.releaseLock(lock));
   else view.notify("overlap", view.queue, view.job);
 }

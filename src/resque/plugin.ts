@@ -8,7 +8,7 @@ export type HookName =
 
 type Hook = () => Promise<boolean> | boolean;
 
-/** What the engine asks of a plugin: those written for node-resque will do. */
+/** The interface of plugins, compatible with plugins for node-resque. */
 export interface PluginInstance extends Partial<Record<HookName, Hook>> {
   name: string;
 }

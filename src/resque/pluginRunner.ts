@@ -20,7 +20,7 @@ export const BUNDLED: Readonly<Record<string, PluginClass>> = {
 
 /**
  * Run one hook of all plugins of a job, in order.
- * @returns false as soon as one of them does
+ * @returns false as soon as one of them returns false
  */
 export async function runHooks(
   host: Queue | JobView,

@@ -1,4 +1,4 @@
-/** The queue as producers and tools see it. */
+/** The queue, for producers and tools. */
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { ActionheroError } from "../errors";
@@ -39,11 +39,11 @@ export interface QueueOptions {
 export interface TrackedOptions {
   /** When to start it, in ms since the epoch or as a Date (default now). */
   at?: number | string | Date;
-  /** How long to wait before it starts, in ms. */
+  /** The delay before it starts, in ms. */
   in?: number | string;
   /** A second call with the same key within a day adds nothing, and returns the id of the first job. */
   idempotencyKey?: string;
-  /** What it is enqueued for: the job has it as `requestId`. */
+  /** The id of the request that enqueues it, the job's `requestId`. */
   requestId?: string;
 }
 
@@ -73,15 +73,15 @@ export class Queue extends EventEmitter {
     return encode(queue, func, Array.isArray(args) ? args : [args]);
   }
 
-  /** @returns false when a plugin refused, or the job is `unique` and there */
+  /** @returns false when a plugin refused, or the job is `unique` and exists */
   async enqueue(queue: string, func: string, args: any = []): Promise<boolean> {
     const list: any[] = Array.isArray(args) ? args : [args];
     return (await this.add(queue, func, list)) === true;
   }
 
   /**
-   * Enqueue a job that can be looked up with `job(id)`.
-   * @returns its id; undefined when a plugin refused, or the job is `unique` and there
+   * Enqueue a trackable job, see `job(id)`.
+   * @returns its id; undefined when a plugin refused, or the job is `unique` and exists
    */
   async enqueueTracked(
     queue: string,
@@ -120,9 +120,9 @@ export class Queue extends EventEmitter {
 
   /**
    * @param timestampMs ms since the epoch, text that begins with a number, or a Date; one in the past is due at once
-   * @returns undefined when it is there at that second and this is suppressed, or the job is `unique` and there
-   * @throws Error when the same job is there at the same second, unless suppressed; ActionheroError AH_TASK for a time that
-   *   is none
+   * @returns undefined when it exists in that second and this is suppressed, or the job is `unique` and exists
+   * @throws Error when the same job exists in the same second, unless suppressed; ActionheroError AH_TASK for an
+   * invalid time
    */
   async enqueueAt(
     timestampMs: number | string | Date,
@@ -158,7 +158,7 @@ export class Queue extends EventEmitter {
     );
   }
 
-  /** No process fetches jobs of the queue any more; producers go on. */
+  /** Stop all processes from fetching jobs of the queue; producers are not affected. */
   pause(queue: string): Promise<void> {
     return this.store.pause(queue);
   }
@@ -171,12 +171,12 @@ export class Queue extends EventEmitter {
     return this.store.pausedQueues();
   }
 
-  /** Workers that are listed although their process is gone; other processes repair them within two leases. */
+  /** Registered workers whose process no longer exists; other processes repair them within two leases. */
   orphans(): Promise<Orphan[]> {
     return this.store.findOrphans();
   }
 
-  /** Give the jobs of orphans back now. */
+  /** Requeue the jobs of orphans now. */
   repairOrphans(): Promise<Returned[]> {
     return this.store.repairOrphans();
   }
@@ -189,7 +189,7 @@ export class Queue extends EventEmitter {
     return this.store.removeQueue(queue);
   }
 
-  /** How many jobs are in the queue, with those that wait for a concurrency slot. */
+  /** The number of jobs in the queue, including those that wait for a concurrency slot. */
   async length(queue: string): Promise<number> {
     const { queued, waiting } = (await this.lengths([queue]))[queue]!;
     return queued + waiting;
@@ -243,7 +243,7 @@ export class Queue extends EventEmitter {
     return delayed.allDelayed(this.store);
   }
 
-  /** Jobs from `start` to `stop`; those that wait for a concurrency slot are behind the last one of the queue. */
+  /** Jobs from `start` to `stop`; jobs that wait for a concurrency slot follow the last one of the queue. */
   async queued(
     queue: string,
     start: number,
@@ -288,7 +288,7 @@ export class Queue extends EventEmitter {
 
   /**
    * Its attempts begin again.
-   * @returns false when a plugin refused, or the job is `unique` and there; it stays in the list then
+   * @returns false when a plugin refused, or the job is `unique` and exists; then it remains in the list
    * @throws Error when it is not in the list
    */
   retryAndRemoveFailed(failedJob: ErrorPayload): Promise<boolean> {

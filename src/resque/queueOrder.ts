@@ -1,9 +1,9 @@
-/** The order in which workers look for jobs. */
+/** The order in which workers poll queues. */
 import type { QueueStore } from "./store/store";
 
 /**
- * Queues in order of preference. The order given counts; `*` stands for the queues that are not named beside it, and
- * those of them that have a priority are named before it (above 0) or after it (below 0).
+ * Queues in order of preference. The given order is used; `*` means the queues that are not listed; of these, queues
+ * with a priority are listed before it (above 0) or after it (below 0).
  */
 export function queueOrder(
   given: readonly string[],

@@ -1,4 +1,4 @@
-/** Runs one job: its hooks, its body, and what becomes of it. */
+/** Runs one job: its hooks, its body, and its outcome. */
 import { ActionheroError, toError } from "../errors";
 import { jobOf } from "./encode";
 import { failedEntry, parseJob } from "./failure";
@@ -52,7 +52,7 @@ async function performJob(view: JobView): Promise<Outcome> {
     if (postponed) return postponed;
     job = definitionOf(view.jobs, parsed);
     await checkLease(view);
-    // the job waits for a slot, or was given to another worker already
+    // the job waits for a slot, or was already given to another worker
     if (job.concurrency && !(await acquireSlot(view, job.concurrency)))
       return NO_OUTCOME;
     showRunning(view);
@@ -93,7 +93,7 @@ function failureOf(view: JobView, error: Error): Outcome {
 }
 
 /**
- * A process that stood still may have lost its jobs meanwhile: what was fetched before must not start any more.
+ * A process that was suspended may have lost its jobs: jobs fetched before must not start.
  * @throws LeaseEnded
  */
 function checkLease({ lease }: JobView): Promise<void> | undefined {
@@ -117,13 +117,13 @@ async function acquireSlot(view: JobView, limit: number): Promise<boolean> {
   return (await lease.persist(() => store.acquireSlot(request))) === "acquired";
 }
 
-/** Not waited for: the job does not depend on it. */
+/** Not awaited: the job does not depend on it. */
 function showRunning(view: JobView): void {
   const { job, store } = view;
   const held = heldJob(view);
   if (!held) return;
   const fields = { state: "running", attempt: job.attempt ?? 1 } as const;
-  store.updateJob(held, fields).catch(() => undefined); // its report says what became of it
+  store.updateJob(held, fields).catch(() => undefined); // its report contains the outcome
 }
 
 /** Plugins may change `view.error` and `view.result` after the body. */
@@ -144,7 +144,7 @@ export async function runBody(view: JobView, job: Job): Promise<void> {
   }
 }
 
-/** Let the definition of a job see how its run ended. */
+/** Notify the definition of a job of the end of its run. */
 export async function finish(view: JobView, job?: Job): Promise<void> {
   if (!job?.finished || view.isPostponed) return;
   try {
@@ -154,7 +154,7 @@ export async function finish(view: JobView, job?: Job): Promise<void> {
   }
 }
 
-/** @throws Error when nobody defines the class */
+/** @throws Error when this process does not define the class */
 export function definitionOf(jobs: Jobs, parsed: ParsedJob): Job {
   const job = jobOf(jobs, parsed.class);
   if (!job) throw new Error(`No job defined for class "${parsed.class}"`);
@@ -163,7 +163,7 @@ export function definitionOf(jobs: Jobs, parsed: ParsedJob): Job {
   return job;
 }
 
-/** A body that goes on after its time is told so by `signal`; its result does not count. */
+/** A body that continues after its timeout is notified by `signal`; its result is dropped. */
 async function runWithin(
   view: JobView,
   job: Job,
@@ -197,7 +197,7 @@ function planRetry(view: JobView, job: Job): void {
   if (next) view.retryLater(next.effects, next.info);
 }
 
-/** The outcome with everything that holds together with it. */
+/** The outcome with all effects that are applied with it. */
 function ended(view: JobView, job: Job | undefined, outcome: Outcome): Outcome {
   const effects = view.takeEffects();
   const { job: parsed, queue, raw } = view;

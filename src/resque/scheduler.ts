@@ -16,7 +16,7 @@ export interface SchedulerOptions {
   name?: string;
   /** The longest wait between two polls, in ms (default 5000). */
   timeout?: number;
-  /** Seconds until the leadership of a dead process ends (default 30; a leader renews it at each poll). */
+  /** Seconds until the leadership of a dead process expires (default 30; a leader renews it at each poll). */
   leaderLockTimeout?: number;
   /** A worker of another program that was silent this long is cleaned up, in ms (default 1 h). */
   stuckWorkerTimeout?: number;
@@ -58,7 +58,7 @@ export class Scheduler extends EventEmitter {
     this.options = options;
     const environment = options.environment ?? systemEnvironment;
     this.environment = environment;
-    // two schedulers of one process are two
+    // two schedulers of one process have different names
     const suffix = schedulers++ === 0 ? "" : `+${schedulers}`;
     const { hostname, pid } = environment;
     this.name = options.name ?? `${hostname}:${pid}${suffix}`;
@@ -104,7 +104,7 @@ export class Scheduler extends EventEmitter {
     this.emit("end");
   }
 
-  /** A leadership that redis does not take back now ends by itself. */
+  /** A leadership that redis does not release now expires. */
   private async resign(): Promise<void> {
     this.leader = false;
     if (this.outage.isOpen) return;
@@ -179,7 +179,7 @@ export class Scheduler extends EventEmitter {
     this.skew.measured(await this.store.now(), sentAt);
   }
 
-  /** After workers that are gone. */
+  /** Cleans up after dead workers. */
   private async cleanUp(): Promise<void> {
     const { queue, options } = this;
     await this.store.sweepSlots(limitsOf(queue.jobs));

@@ -14,12 +14,12 @@ export class SkewWatch {
   ) {}
 
   /**
-   * The store said its time.
+   * Record a time reported by the store.
    * @param sentAt the monotonic time at which it was asked, in ms
    */
   measured(storeMs: number, sentAt: number): void {
     const tookMs = this.environment.monotonic() - sentAt;
-    // the store looked at its clock somewhere on the way
+    // the store read its clock at some point in between
     const skewMs = this.environment.now() - tookMs / 2 - storeMs;
     const isSkewed = Math.abs(skewMs) - tookMs / 2 > SKEW_LIMIT_MS;
     if (isSkewed === this.isSkewed) return;

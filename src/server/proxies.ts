@@ -31,7 +31,7 @@ const trustsOf = remembered(compile);
 
 /**
  * The rule of the setting, compiled once for each value; undefined where version 29's rules hold.
- * @throws ActionheroError AH_CONFIG for a setting that is none of the kinds
+ * @throws ActionheroError AH_CONFIG for a setting that is invalid of the kinds
  */
 export function trustedProxies(): Trusts | undefined {
   return trustsOf(settings().web.trustProxy);

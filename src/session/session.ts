@@ -31,7 +31,7 @@ export interface SessionLimits extends Lifetimes {
   maxBytes: number;
 }
 
-/** Brings a new token to the client; undefined: its session is gone. */
+/** Sends a new token to the client; undefined removes it. */
 export type Deliver = (token: string | undefined) => unknown;
 
 const SECRET_BYTES = 32;
@@ -51,7 +51,7 @@ class Held {
   /** Made here, and not written yet. */
   isNew = false;
 
-  /** @param secret what the client has to know; undefined until something is kept */
+  /** @param secret the secret of the client; undefined while the session is empty */
   constructor(public secret?: string) {}
 
   get(field: string): string | undefined {
@@ -94,7 +94,8 @@ export class Session {
   ) {}
 
   /**
-   * Names the session on the server, and is no secret: with it alone nobody can use the session. It changes with
+   * Identifies the session on the server. It is not a secret: the session cannot be used with it alone. It changes
+   * with
    * `regenerate()`. Undefined while nothing is kept.
    */
   get id(): string | undefined {
@@ -140,7 +141,7 @@ export class Session {
     this.change(flashField(name), value);
   }
 
-  /** Read such a value, which is gone then. */
+  /** Read and remove a flash value. */
   takeFlash<Name extends FlashName>(name: Name): FlashValues[Name] | undefined {
     const text = this.held.get(flashField(name));
     this.remove(flashField(name));
@@ -156,8 +157,7 @@ export class Session {
   }
 
   /**
-   * Go on under another id, which nobody else can know: at sign-in, so that a session that somebody planted in a browser
-   * before is worth nothing. The old id is gone.
+   * Continue under a new random id, at sign-in, to prevent session fixation. The old id is removed.
    * @throws Error when the response to an HTTP request has begun
    */
   regenerate(): Promise<void> {
@@ -275,7 +275,7 @@ export class Session {
   }
 }
 
-/** Redis has only the digest: who reads it there cannot use the session. */
+/** Redis stores only the digest, with which the session cannot be used. */
 export function idOf(secret: string): string {
   return createHash("sha256").update(secret).digest("base64url");
 }

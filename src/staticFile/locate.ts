@@ -65,7 +65,7 @@ async function follow(
 
 /**
  * Whether a name leads to or through something that begins with a dot, which is what keys and histories are called.
- * `.well-known` is meant for everybody (RFC 8615).
+ * `.well-known` is public (RFC 8615).
  * @param name relative to `root`, or absolute
  */
 export function isDotfile(root: string, name: string): boolean {

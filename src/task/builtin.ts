@@ -5,12 +5,12 @@ import { ActionheroError } from "../errors";
 import { CleanLogFiles } from "./cleanLogFiles";
 import type { Task } from "./task";
 
-/** To extend, or to load from a file of one's own. */
+/** Extend them, or load them from your own file. */
 export const builtinTasks = { CleanLogFiles };
 
 /**
- * The tasks that the configuration names, except those that the project has itself.
- * @throws ActionheroError AH_CONFIG for a name that is none
+ * The tasks that the configuration lists, except those that the project defines itself.
+ * @throws ActionheroError AH_CONFIG for an unknown name
  */
 export function configuredTasks(): Task[] {
   const names = settings().tasks.builtin;

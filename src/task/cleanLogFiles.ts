@@ -6,7 +6,7 @@ import { log } from "../log/log";
 import { Task } from "./task";
 
 /**
- * Every node looks once a minute at the folders of `config.general.paths.log`, and removes files of more than
+ * Once a minute, every node checks the folders of `config.general.paths.log`, and removes files of more than
  * `config.general.maxLogFileSize` bytes. The framework's own loggers begin a new file then; one that keeps its file
  * open writes on into the removed one.
  */
@@ -28,7 +28,7 @@ export class CleanLogFiles extends Task {
         const file = path.join(folder, name);
         const size = await sizeOf(file);
         if (size === undefined || size <= maxLogFileSize) continue;
-        await fs.rm(file, { force: true }); // a node beside this one may have been faster
+        await fs.rm(file, { force: true }); // another node may have removed it first
         log(`removed the log file ${file}, which had ${size} bytes`, "notice");
         removed.push(file);
       }
@@ -41,7 +41,7 @@ async function namesIn(folder: string): Promise<string[]> {
   return fs.readdir(folder).catch(() => []);
 }
 
-/** Undefined for what is no file itself: folders and links are left alone. */
+/** Undefined for folders and links, which are ignored. */
 async function sizeOf(file: string): Promise<number | undefined> {
   const stats = await fs.lstat(file).catch(() => undefined);
   return stats?.isFile() ? stats.size : undefined;

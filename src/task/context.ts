@@ -1,4 +1,4 @@
-/** What a task gets beside its inputs. */
+/** The context of a task, passed in addition to its inputs. */
 import type { JobView } from "../resque/jobView";
 import type { ParsedJob } from "../resque/types";
 import type { TaskContext } from "./task";
@@ -24,7 +24,7 @@ class JobContext implements TaskContext {
     return this.job?.attempt ?? 1;
   }
 
-  /** Made when it is asked for: most tasks do not. */
+  /** Created at the first access: most tasks do not use it. */
   get signal(): AbortSignal {
     this.kept ??= this.signalNow();
     return this.kept;
@@ -42,7 +42,7 @@ class JobContext implements TaskContext {
     return this.isOver ? AbortSignal.abort() : this.worker.signal;
   }
 
-  /** A task that goes on after its time is no longer what its worker runs. */
+  /** A task that continues after its timeout is no longer the current job of its worker. */
   private get isOver(): boolean {
     return this.worker?.isOver === true;
   }

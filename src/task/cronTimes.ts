@@ -1,4 +1,4 @@
-/** When a cron expression is due, on the days when clocks change, too. */
+/** Computes due times of cron expressions, including days with clock changes. */
 import { Cron } from "croner";
 
 const DAY_MS = 86_400_000;
@@ -25,7 +25,7 @@ const MAX_CALENDARS = 1000;
  * the clock on the wall matches, thus by elapsed time.
  * @param timeZone default: that of the process
  * @param afterMs since the epoch; the result is later
- * @returns ms since the epoch; undefined when there is none
+ * @returns ms since the epoch; undefined without a future time
  * @throws Error when the expression or the zone is not valid
  */
 export function nextCronTime(

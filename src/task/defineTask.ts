@@ -8,7 +8,7 @@ export type TaskDefinition<
   I extends DeclaredInputs,
   R,
 > = Partial<Omit<Task, "name" | "inputs" | "run" | "validate">> & {
-  /** What it is enqueued by. */
+  /** The name by which it is enqueued. */
   name: Name;
   /** A Standard Schema, or a table of inputs; checked when a job is enqueued. */
   inputs?: I;

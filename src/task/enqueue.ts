@@ -1,4 +1,4 @@
-/** Putting jobs into queues, now or for later. */
+/** Enqueues jobs, at once or delayed. */
 import { context } from "../context/context";
 import type { JobInfo } from "../resque/types";
 import { ActionheroError } from "../errors";
@@ -14,7 +14,7 @@ import { validateInputs } from "./validateInputs";
  * Put a task into its queue, to run as soon as a worker is free. Names and inputs are typed by the project's `actions.gen.ts`,
  * if it has one.
  * @param args its inputs, and the queue (default: the task's own)
- * @returns false when middleware or a plugin refused it, or the task is `unique` and there
+ * @returns false when middleware or a plugin refused it, or the task is `unique` and exists
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`
  */
 export function enqueue<Name extends TaskName>(
@@ -43,10 +43,10 @@ export async function enqueue(
 /**
  * Run a task at a time, or soon after.
  * @param timestamp ms since the epoch, text that begins with a number, or a Date; one in the past is due at once
- * @param args its inputs, the queue (default: the task's own), and `suppressDuplicateTaskError`: the same job at the same
- *   second is no error, but does not come twice
- * @returns undefined when the job is there, and that is no error
- * @throws ActionheroError AH_TASK for a time that is none, e.g. NaN or Infinity; nothing is enqueued then
+ * @param args its inputs, the queue (default: the task's own), and `suppressDuplicateTaskError`: the same job in the
+ * same second is not an error, but is enqueued once
+ * @returns undefined when the job exists and that is not an error
+ * @throws ActionheroError AH_TASK for an invalid time, e.g. NaN or Infinity; then nothing is enqueued
  */
 export function enqueueAt<Name extends TaskName>(
   timestamp: number | string | Date,
@@ -124,15 +124,15 @@ export interface EnqueueOptions {
   queue?: string;
   /** When to run it, in ms since the epoch or as a Date (default: now). */
   at?: number | Date;
-  /** How long to wait before it runs, in ms. */
+  /** The delay before it runs, in ms. */
   in?: number;
   /** A second call with the same key within a day enqueues nothing, and returns the id of the first job. */
   idempotencyKey?: string;
 }
 
 /**
- * Enqueue a job that `job(id)` can tell about: how far it is, how it ended, and with what result.
- * @returns its id; undefined when middleware or a plugin refused it, or the task is `unique` and there
+ * Enqueue a trackable job: `job(id)` returns its progress, state and result.
+ * @returns its id; undefined when middleware or a plugin refused it, or the task is `unique` and exists
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`, or for a task of all nodes
  */
 export function enqueueJob<Name extends TaskName>(

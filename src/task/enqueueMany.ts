@@ -1,4 +1,4 @@
-/** Putting many jobs into a queue in few round trips. */
+/** Enqueues many jobs in few round trips. */
 import { api } from "../api";
 import type { PluginReference } from "../resque/plugin";
 import { requireTask } from "./find";
@@ -9,14 +9,14 @@ import type { Task, TaskInputs } from "./task";
 import type { JobInputs, TaskName } from "./taskTypes";
 import { validateInputs } from "./validateInputs";
 
-/** Bundled plugins that have a say when a job is enqueued. */
+/** Bundled plugins with hooks around the enqueueing. */
 const ENQUEUE_PLUGINS = ["QueueLock", "DelayQueueLock"];
 
 /**
- * Put many jobs of one task into its queue, thousands in one round trip. All inputs are checked before the first job is
+ * Enqueue many jobs of one task, thousands in one round trip. All inputs are checked before the first job is
  * enqueued. Tasks with middleware or plugins around the enqueueing, and those that are `unique`, have it done one by one.
  * @param queue default: the task's own
- * @returns how many were enqueued; the others were refused by middleware or a plugin
+ * @returns the number of enqueued jobs; middleware or plugins refused the others
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`
  */
 export function enqueueMany<Name extends TaskName>(

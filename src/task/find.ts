@@ -3,7 +3,7 @@ import { api } from "../api";
 import { ActionheroError } from "../errors";
 import type { Task } from "./task";
 
-/** A loaded task by its name; names like `constructor` are none. */
+/** A loaded task by its name; names like `constructor` do not match. */
 export function findTask(taskName: string): Task | undefined {
   const { tasks } = api.tasks;
   return Object.hasOwn(tasks, taskName) ? tasks[taskName] : undefined;

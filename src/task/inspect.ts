@@ -1,4 +1,4 @@
-/** Looking into the queues, and removing jobs from them. */
+/** Inspects the queues, and removes jobs from them. */
 import type { ErrorPayload, ParsedJob, WorkerActivity } from "../resque/types";
 import { requireQueue } from "./queueOf";
 import type { TaskInputs } from "./task";
@@ -12,14 +12,14 @@ export interface TaskDetails {
   stats: { [key: string]: string };
   /** The name of the leading scheduler. */
   leader: string | null;
-  /** Workers that are listed although their process is gone, when there are some; their jobs are given back soon. */
+  /** Registered workers whose process no longer exists, if any; their jobs are requeued soon. */
   orphans?: string[];
 }
 
 export interface QueueDetails {
-  /** Jobs in the queue, with those that wait for a concurrency slot. */
+  /** The number of jobs in the queue, including those that wait for a concurrency slot. */
   length: number;
-  /** Those that wait for a slot, when there are some. */
+  /** The number of jobs that wait for a slot, if any. */
   waiting?: number;
   /** True for a paused queue. */
   paused?: true;
@@ -145,13 +145,13 @@ export function failed(start = 0, stop = -1): Promise<FailedJob[]> {
   return requireQueue().failed(start, stop);
 }
 
-/** Take one entry, as `failed` gave it, out of the failed list. */
+/** Remove one entry, as returned by `failed`, from the failed list. */
 export function removeFailed(failedJob: FailedJob): Promise<number> {
   return requireQueue().removeFailed(failedJob);
 }
 
 /**
- * Enqueue a failed job again, and take it out of the failed list.
+ * Enqueue a failed job again, and remove it from the failed list.
  * @throws ActionheroError AH_TASK `This job is not in failed queue`
  */
 export function retryAndRemoveFailed(failedJob: FailedJob): Promise<boolean> {
@@ -200,7 +200,9 @@ export async function details(): Promise<TaskDetails> {
   return details;
 }
 
-/** Let no node fetch jobs of a queue any more; enqueueing goes on. It holds until `resume`, over restarts, too. */
+/**
+ * Stop all nodes from fetching jobs of a queue; enqueueing continues. It lasts until `resume`, even across restarts.
+ */
 export function pause(q: string): Promise<void> {
   return requireQueue().pause(q);
 }

@@ -1,4 +1,4 @@
-/** Turns a task into what workers run. */
+/** Converts a task to a job definition for workers. */
 import { api } from "../api";
 import { isRedisAway } from "../errors";
 import type { JobView } from "../resque/jobView";
@@ -14,7 +14,7 @@ import { parseInputs } from "./schemaInputs";
 import type { Task, TaskInputs } from "./task";
 import { withDefaults } from "./validateInputs";
 
-/** One run at a time, and one job in all: what keeps a periodic task from piling up. */
+/** One run at a time, and one job in total: prevents a recurring task from piling up. */
 const PERIODIC_PLUGINS = ["JobLock", "QueueLock", "DelayQueueLock"];
 
 /** The job of a task; the task itself stays as it is. */
@@ -93,7 +93,7 @@ async function afterRun(task: Task, view: JobView): Promise<void> {
   if (isResumed || !(await isStopped(task.name))) await planNext(task);
 }
 
-/** A task that was removed from the code meanwhile ends with this run. */
+/** If the task was removed from the code meanwhile, this run is the last. */
 async function planNext(task: Task): Promise<void> {
   if (isPeriodic(task) && findTask(task.name))
     await enqueueRecurrentTask(task.name);

@@ -1,4 +1,4 @@
-/** How periodic tasks run by themselves: what the code says, and what the scheduler declared that started last. */
+/** The schedules of recurring tasks: the plan of the code, and the plan that the latest scheduler declared. */
 import { id } from "../config/config";
 import { encode } from "../resque/encode";
 import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
@@ -20,9 +20,9 @@ export interface Plan {
   timeZone?: string;
 }
 
-/** The stored text for a task that does not run by itself any more. */
+/** The stored text for a task that is no longer recurring. */
 export const NO_PLAN = "null";
-/** A scheduler that has not asked for this long is gone, and what it declared with it, in ms. */
+/** A scheduler that has been silent for this long, in ms, is gone, and its declarations expire. */
 const LIVE_MS = 60_000;
 /** Plans of a node that works no more are kept as long as its queue, in ms. */
 const KEEP_MS = 3_600_000;
@@ -34,7 +34,7 @@ export function isPeriodic(task: Task): boolean {
   return task.frequency! > 0 || task.cron !== undefined;
 }
 
-/** The plan that the task itself says; undefined when it does not run by itself. */
+/** The plan of the task itself; undefined if it is not recurring. */
 export function planOf(task: Task): Plan | undefined {
   if (!isPeriodic(task)) return undefined;
   const { cron, timeZone } = task;
@@ -49,7 +49,7 @@ export function textOf(plan: Plan | undefined): string {
   return plan ? JSON.stringify(plan) : NO_PLAN;
 }
 
-/** @returns undefined for a task that does not run by itself, and for what nobody here can read */
+/** @returns undefined for a task that is not recurring, and for an unreadable plan */
 export function openPlan(text: string): Plan | undefined {
   try {
     return (JSON.parse(text) as Plan | null) ?? undefined;
@@ -70,7 +70,7 @@ export function loadedPlan(task: Task): string {
   return loaded.get(task) ?? textOf(planOf(task));
 }
 
-/** Where the plan of a task lies: tasks of all nodes have one on each. */
+/** The key of a task's plan: tasks of all nodes have one per node. */
 export function nodeOf(task: Task): string | undefined {
   return task.scope === "all" ? id : undefined;
 }
@@ -82,7 +82,7 @@ export function declaredPlans(
   return store().plans(node);
 }
 
-/** As `declaredPlans`; what this process declared counts for another while. */
+/** Like `declaredPlans`; also renews the declarations of this process. */
 export function renewDeclarations(
   node: string | undefined,
 ): Promise<Record<string, PlannedTask>> {
@@ -124,7 +124,7 @@ export function nextJob(taskName: string, { queue, inputs }: Plan): QueuedJob {
 /**
  * When a plan is due next by the clock of the store.
  * @param sinceMs when the last run was planned
- * @returns "never" when its cron expression has no time to come
+ * @returns "never" when its cron expression has no future time
  */
 export async function nextDue(
   plan: Plan,

@@ -1,12 +1,12 @@
-/** Which nodes work: each one that has tasks for all nodes announces itself, again and again. */
+/** Tracks nodes with workers: each node with tasks for all nodes announces itself periodically. */
 import { id } from "../config/config";
 import { requireQueue } from "./queueOf";
 
-/** How often a node announces that it works, in ms. */
+/** The interval of announcements, in ms. */
 export const PRESENCE_MS = 5_000;
-/** A node that has not done so for this long does not work any more, in ms. */
+/** A node without an announcement for this long, in ms, is considered inactive. */
 const LIVE_MS = 20_000;
-/** What waits for a node is kept this long after its last announcement, in ms. */
+/** How long jobs for a node are kept after its last announcement, in ms. */
 const KEEP_MS = 3_600_000;
 
 /**

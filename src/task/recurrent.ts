@@ -1,4 +1,4 @@
-/** Tasks that run by themselves, after a time or by a calendar. */
+/** Recurring tasks, by frequency or by cron. */
 import { api } from "../api";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
@@ -27,19 +27,19 @@ import { ownQueues } from "./scope";
 import type { Task } from "./task";
 
 /**
- * Schedule the next run of a periodic task, instead of any other that waits.
+ * Schedule the next run of a recurring task, replacing a waiting one.
  * @throws ActionheroError AH_TASK `task <name> not found`
  */
 export async function enqueueRecurrentTask(taskName: string): Promise<void> {
   const task = requireTask(taskName);
   if (!isPeriodic(task)) return;
   const plan = await planInForce(task);
-  if (!plan) return; // newer code has no such periodic task
+  if (!plan) return; // in newer code, the task is not recurring
   if (await planNextRun(task, plan, await nextDue(plan)))
     log(`re-enqueued recurrent job ${taskName}`, levelOf("reEnqueue"));
 }
 
-/** @returns false when it has no time to come */
+/** @returns false when it has no future time */
 async function planNextRun(
   task: Task,
   plan: Plan,
@@ -81,16 +81,16 @@ export function isWorking(): boolean {
 /** A task that this node plans, periodic or not any more. */
 export interface Planned {
   task: Task;
-  /** Where its plan lies. */
+  /** The key of its plan. */
   node: string | undefined;
-  /** How the code of this process runs it. */
+  /** Its plan in the code of this process. */
   own: string;
   declared?: PlannedTask;
 }
 
 /**
- * The tasks that this node plans: as a scheduler those of the cluster, as a worker those of all nodes. What it declared counts
- * for another while.
+ * The tasks that this node plans: as a scheduler those of the cluster, as a worker those of all nodes. Renews its
+ * declarations.
  */
 export async function plannedHere(onlyOwn: boolean): Promise<Planned[]> {
   const nodes = [...(onlyOwn ? [] : [undefined]), ...(isWorking() ? [id] : [])];
@@ -133,15 +133,15 @@ async function enqueueAtStart(planned: Planned): Promise<boolean> {
   return true;
 }
 
-/** From now on the task runs as the code of this process says. */
+/** From now on, the plan of this process applies to the task. */
 export async function declare({ task, node, own }: Planned): Promise<void> {
   const declaration = { by: id, plan: own };
   await change({ task: task.name, node, declare: declaration, remove: [] });
 }
 
 /**
- * As `declare`, for a task that was changed: what waits is replaced. The wait of a `frequency` begins when the last run was
- * planned.
+ * Like `declare`, for a changed task: the waiting job is replaced. The interval of a `frequency` begins when the
+ * last run was scheduled.
  * @returns false when it has no next run
  */
 export async function declareAnew(planned: Planned): Promise<boolean> {
@@ -168,8 +168,8 @@ export async function declareAnew(planned: Planned): Promise<boolean> {
 }
 
 /**
- * Take a periodic task out of its queue and the schedule. A run that goes on is the last one; the next start of a scheduler, or
- * a job that is enqueued by hand, begins anew.
+ * Remove a recurring task from its queue and the schedule. A run in progress is the last one; the next start of a
+ * scheduler, or a job enqueued by hand, schedules it again.
  * @returns how many jobs were removed; undefined for a task that is not periodic
  */
 export async function stopRecurrentTask(
@@ -192,17 +192,17 @@ export async function stopRecurrentTask(
   return removed;
 }
 
-/** Whether `stopRecurrentTask` was the last word about it. */
+/** Whether `stopRecurrentTask` stopped it, and it was not started since. */
 export function isStopped(taskName: string): Promise<boolean> {
   return requireQueue().connection.store.isStopped(taskName);
 }
 
-/** A run was the last one: nobody is to take the task for lost. */
+/** A run was the last one: the upkeep must not consider the task lost. */
 export async function endRecurrentTask(task: Task): Promise<void> {
   await markStopped(task, true);
 }
 
-/** A job that is enqueued by hand plans the next one, also after `stopRecurrentTask`. */
+/** A job that is enqueued by hand schedules the next one, also after `stopRecurrentTask`. */
 export async function resumeRecurrentTask(task: Task): Promise<void> {
   if (isPeriodic(task)) await markStopped(task, false);
 }
@@ -211,7 +211,7 @@ async function markStopped({ name }: Task, isStopped: boolean): Promise<void> {
   await requireQueue().connection.store.markStopped(name, isStopped);
 }
 
-/** @returns false when it was there, or has no time to come */
+/** @returns false when it exists, or has no future time */
 export async function enqueueFirst({
   task,
   declared,
@@ -231,9 +231,9 @@ export async function enqueueFirst({
   const times: number[] = [];
   for (const list of argsOfRuns(plan))
     times.push(...(await queue.scheduledAt(plan.queue, task.name, list)));
-  // one that waits in its queue plans the next one
+  // a queued run schedules the next one
   if (times.length === 0 && (await isQueued(task, plan))) return false;
-  // one that is overdue runs as soon as a scheduler comes to it
+  // an overdue run starts as soon as a scheduler promotes it
   const now = await queue.connection.store.now();
   if (times.some((s) => s * 1000 <= now || s * 1000 === atMs)) return false;
   // the time may have come meanwhile: a run that was planned before runs at present, the first one of all is due at once

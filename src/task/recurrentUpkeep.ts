@@ -22,7 +22,7 @@ import type { Task } from "./task";
 const SEARCH_LENGTH = 1000;
 
 /**
- * Look for all periodic tasks, and enqueue those that are missing now and were the last time.
+ * Check all recurring tasks, and enqueue those that are missing in two consecutive checks.
  * @param missedBefore names that the last call gave back
  * @param onlyOwn leave out those that one worker of the cluster runs
  * @returns the names that are missing and were not enqueued

@@ -18,7 +18,7 @@ import type { Task } from "./task";
 /** Plain objects on purpose: users and their tests change them in place. */
 export interface TasksApi extends MiddlewareRegistry<TaskMiddleware> {
   tasks: { [name: string]: Task };
-  /** What workers run, by the same names. */
+  /** The job definitions for workers, by the same names. */
   jobs: { [name: string]: Job };
   /** Load the tasks of one file. */
   loadFile(fullFilePath: string, reload?: boolean): Promise<void>;
@@ -85,7 +85,7 @@ function register(task: Task, file: string, reload: boolean): void {
   log(`task ${reload ? "(re)" : ""} loaded: ${task.name}, ${file}`, "debug");
 }
 
-/** Make the job of a task anew; workers hold the job itself, so it is changed in place. */
+/** Rebuild the job of a task; workers hold the job itself, so it is changed in place. */
 export function rewrap(taskName: string): void {
   const { jobs } = api.tasks;
   const known = Object.hasOwn(jobs, taskName) ? jobs[taskName] : undefined;

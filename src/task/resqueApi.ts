@@ -68,7 +68,7 @@ export function createResqueApi(): ResqueApi {
   };
 }
 
-/** Start the scheduler, and make the workers that the configuration asks of this process; they do not run yet. */
+/** Start the scheduler, and create the configured workers, without starting them. */
 export async function prepareWork(): Promise<void> {
   const { tasks } = config;
   if (tasks && tasks.minTaskProcessors === 0 && tasks.maxTaskProcessors > 0)
@@ -77,7 +77,7 @@ export async function prepareWork(): Promise<void> {
   await createMultiWorker();
 }
 
-/** Let the workers run that `prepareWork` made. */
+/** Start the workers that `prepareWork` created. */
 export async function beginWork(): Promise<void> {
   if (settings().tasks.minTaskProcessors > 0)
     await api.resque.multiWorker.start();
@@ -85,7 +85,7 @@ export async function beginWork(): Promise<void> {
 
 const stops = new WeakMap<ResqueApi, Promise<void>>();
 
-/** Take no more jobs; what runs goes on while the servers stop. */
+/** Stop fetching jobs; running jobs continue while the servers stop. */
 export function beginStop(): void {
   const { resque } = api;
   const parts = [resque.stopScheduler(), resque.stopMultiWorker()];
@@ -102,7 +102,7 @@ export function beginStop(): void {
   );
 }
 
-/** Let what runs finish within `config.general.shutdownTimeout`; what is left goes back to its queue. */
+/** Let running jobs finish within `config.general.shutdownTimeout`; unfinished jobs are requeued. */
 export async function endStop(): Promise<void> {
   await stops.get(api.resque);
   await api.resque.stopQueue();

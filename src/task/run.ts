@@ -8,9 +8,9 @@ import type { RunTaskArguments, TaskName, TaskResult } from "./taskTypes";
 import { validateInputs } from "./validateInputs";
 
 /**
- * Run a task here and now: its inputs are checked, its middleware and plugins run, no queue is involved.
- * @returns what it returns; undefined when middleware or a plugin refused it
- * @throws what it throws; ActionheroError AH_TASK `task <name> not found`
+ * Run a task at once in this process: its inputs are checked, its middleware and plugins run, no queue is involved.
+ * @returns the result of the task; undefined when middleware or a plugin refused it
+ * @throws the error of the task; ActionheroError AH_TASK `task <name> not found`
  */
 export function run<Result = void, Name extends TaskName = TaskName>(
   taskName: Name,

@@ -1,4 +1,4 @@
-/** Tasks whose inputs are a schema: a job keeps what was given, and each run gets what the schema makes of it. */
+/** Tasks whose inputs are a schema: a job stores the original inputs, and each run gets the output of the schema. */
 import { NO_TEXT, type InputErrors } from "../input/field";
 import { applySchema } from "../input/schemaParams";
 import { planOf } from "../input/schemaPlan";
@@ -7,7 +7,7 @@ import { ActionheroError, toError } from "../errors";
 import type { Task, TaskInputs } from "./task";
 
 /**
- * @returns what the schema makes of the inputs
+ * @returns the output of the schema
  * @throws ActionheroError AH_TASK naming an input that is missing; Error of the schema for one that is bad
  */
 export async function parseInputs(

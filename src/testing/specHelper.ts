@@ -28,7 +28,7 @@ export interface ActionMetadata {
   serverInformation?: ServerInformation;
 }
 
-/** A client of the test server; its `messages` are what it was sent, the welcome first. */
+/** A client of the test server; `messages` collects its messages, the welcome first. */
 export async function buildConnection(): Promise<SpecHelperConnection> {
   testServer(); // says what is missing
   return api.specHelper.Connection!.createAsync();

@@ -1,4 +1,4 @@
-/** The server behind the specHelper: its clients are objects, and what they are sent is kept in `messages`. */
+/** The server behind the specHelper: its clients are objects that collect their messages in `messages`. */
 import { randomUUID } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../action/actionProcessor";
@@ -93,7 +93,7 @@ export class TestServer extends Server {
     );
   }
 
-  /** Keep the message; who waits for the answer with this id gets it. */
+  /** Store the message, and resolve the request with its id. */
   sendMessage(
     connection: SpecHelperConnection,
     message: any,

@@ -483,7 +483,7 @@ export class RedisStore implements QueueStore {
       ...(await this.find("lock:*")),
       ...(await this.find("workerslock:*")),
     ];
-    // the owner behind the point is nobody's business
+    // the owner behind the point is not public
     return Object.fromEntries(
       found.map(([key, value]) => [key, value.split(".")[0]!]),
     );

@@ -14,7 +14,7 @@ import type { Waiting } from "./store";
 /** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */
 const BLOCK_SECONDS = 1;
 const RETRY_MS = 200;
-/** A connection that is silent for so much longer than one wait is dead, and opened anew. */
+/** A connection that is silent for this much longer than one wait is considered dead, and reopened. */
 const DEAD_AFTER_MS = 5_000;
 
 interface Waiter {
@@ -57,7 +57,7 @@ export class RedisWakeUps {
     this.users++;
   }
 
-  /** The last one who leaves ends the connection. */
+  /** The last waiter closes the connection. */
   close(): void {
     if (--this.users > 0) return;
     for (const waiter of [...this.waiters]) waiter.wake(false);
@@ -78,14 +78,14 @@ export class RedisWakeUps {
         const token = await this.takeToken(keys);
         if (token) await this.handOut(token[0]);
       } catch {
-        // the connection was lost; it comes back by itself, and polling goes on meanwhile
+        // the connection was lost; it reconnects automatically, and polling continues meanwhile
         await pause(this.environment, RETRY_MS);
       }
     }
     this.listening = false;
   }
 
-  /** One token wakes one waiter; with none left it is for another process. */
+  /** One token wakes one waiter; without waiters, it is left for another process. */
   private async handOut(key: string): Promise<void> {
     for (const waiter of this.waiters)
       if (waiter.keys.includes(key)) return waiter.wake(true);
@@ -130,7 +130,7 @@ function duplicate(client: Redis): Redis {
   const options = {
     // a check that is cut off by a stop would hold the process for two more seconds
     enableReadyCheck: false,
-    // a wait that is given up here goes on at redis, and takes a token for nobody
+    // an abandoned wait continues at redis, and would consume a token in vain
     commandTimeout: undefined,
   };
   if (!isCluster(client)) return client.duplicate(options);

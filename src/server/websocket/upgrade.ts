@@ -49,7 +49,7 @@ export interface WebListener {
   interceptors?: Interceptor[];
 }
 
-type UpgradeHandler = (
+type UpgradeCallback = (
   req: IncomingMessage,
   socket: Duplex,
   head: Buffer,
@@ -155,14 +155,14 @@ function deflateOf(compression: WebsocketSettings["server"]["compression"]) {
 /** One listener of an HTTP server's `upgrade`, beside those that others have. */
 class UpgradeListener {
   private readonly askedBefore: AskingServer["shouldUpgradeCallback"];
-  private readonly listener: UpgradeHandler = (req, socket, head) =>
+  private readonly listener: UpgradeCallback = (req, socket, head) =>
     this.handle(req, socket, head);
 
   /** @param accept called for a request that may become a websocket */
   constructor(
     private readonly server: HttpServer,
     private readonly host: WebSocketServer,
-    private readonly accept: UpgradeHandler,
+    private readonly accept: UpgradeCallback,
   ) {
     server.on("upgrade", this.listener);
     const asking = server as AskingServer;

@@ -40,8 +40,8 @@ function encode(effect: Effect, out: (string | number)[]): void {
 }
 
 /**
- * `apply(member, at)`: the effects that begin at ARGV[at]; returns the index behind them. A key of a wrong type spoils one
- * effect and not the others. `skip(at)`: the index behind them. Needs SLOTS, DELAY.
+ * `apply(member, at)`: the effects that begin at ARGV[at]; returns the index behind them. A key of a wrong type
+ * affects only one effect. `skip(at)`: the index behind them. Needs SLOTS, DELAY.
  */
 export const EFFECTS = `
 local function updateJob(id, first, last)
