@@ -1,5 +1,6 @@
 /** The response of an action with an `output` schema: checked while it is developed, and without what the schema does not name. */
 import { env } from "../config/config";
+import { log } from "../log/log";
 import type { InputErrors } from "../input/field";
 import { isThenable } from "../utils/promises";
 import { compilePruner } from "../input/pruning";
@@ -8,11 +9,14 @@ import { planOf } from "../input/schemaPlan";
 import {
   isStandardSchema,
   jsonSchemaOf,
+  type JsonSchema,
   type StandardSchema,
 } from "../input/standardSchema";
 import type { Action } from "./action";
 
 type Prune = (value: unknown) => unknown;
+
+const SEND_ALL: Prune = (value) => value;
 
 const pruners = new WeakMap<StandardSchema, Prune>();
 
@@ -22,15 +26,49 @@ export function outputOf(action: Action): StandardSchema | undefined {
   return isStandardSchema(output) ? output : undefined;
 }
 
-/** Compiled when an action is registered, or when it first responds. */
-export function prunerOf(schema: StandardSchema): Prune {
+/** Compile the output schema of an action when it is registered; warn of one that leaves nothing out. */
+export function prepareOutput(action: Action): void {
+  const schema = outputOf(action);
+  if (schema && prunerOf(schema) === SEND_ALL)
+    log(
+      `the output of the action \`${action.name}\` has no JSON Schema: properties that it does not name are sent, too`,
+      "warning",
+    );
+}
+
+function prunerOf(schema: StandardSchema): Prune {
   let prune = pruners.get(schema);
-  if (!prune) {
-    const json = jsonSchemaOf(schema, "output");
-    prune = json ? compilePruner(json) : (value) => value;
-    pruners.set(schema, prune);
-  }
+  if (!prune) pruners.set(schema, (prune = compilePruners(schema)));
   return prune;
+}
+
+/**
+ * What is sent is what the schema takes: it describes that before a transform, and what comes after one of `z.preprocess`.
+ * Each side leaves any value where it cannot say what there is, so both prune where they differ.
+ */
+function compilePruners(schema: StandardSchema): Prune {
+  const [taken, made] = (["input", "output"] as const).map((side) =>
+    jsonSchemaOf(schema, side),
+  );
+  if (!taken || !made) {
+    const one = taken ?? made;
+    return one ? compilePruner(one) : SEND_ALL;
+  }
+  const pruneTaken = compilePruner(taken);
+  if (shapeText(taken) === shapeText(made)) return pruneTaken;
+  const pruneMade = compilePruner(made);
+  return (value) => pruneMade(pruneTaken(value));
+}
+
+/** Without what makes no difference to pruning. */
+function shapeText(json: JsonSchema): string {
+  return JSON.stringify(json, (key, value: unknown) =>
+    key === "required" ||
+    key === "default" ||
+    (key === "additionalProperties" && value === false)
+      ? undefined
+      : value,
+  );
 }
 
 /**

@@ -13,7 +13,7 @@ import { instancesOf } from "../utils/instancesOf";
 import { loadModule } from "../utils/loadModule";
 import { setOrigin } from "../utils/origin";
 import type { Action } from "./action";
-import { outputOf, prunerOf } from "./output";
+import { prepareOutput } from "./output";
 import type { ActionMiddleware } from "./actionModule";
 
 /** Plain objects and arrays on purpose: users and their tests change them in place. */
@@ -110,8 +110,7 @@ function registerAction(action: Action, file: string, reload: boolean): void {
     );
   }
   prepareInputs(action.inputs);
-  const output = outputOf(action);
-  if (output) prunerOf(output);
+  prepareOutput(action);
   files.set(action, file);
   for (const middleware of definedMiddleware(action)) {
     const present = api.actions.middleware[middleware.name];

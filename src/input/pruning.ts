@@ -1,17 +1,26 @@
 /**
- * Removes properties of a value that a JSON Schema does not list. Compiled once per schema: for plain objects whose
- * properties are all listed, to code that reads and writes each by its name, because a loop over names takes ten
- * times as long.
+ * Leaves out of a value what a JSON Schema does not name, whatever shape the value has: a list in place of an object is
+ * pruned item by item, an object in place of a list as an item, and of an object in place of a text nothing is left.
+ * Compiled once for each schema: for plain objects whose properties are all named to code that reads and writes each by its
+ * name, as a loop over names takes ten times as long.
  */
-import { isObject, listOf, resolveRef } from "./coercion";
-import { joinShapes, shapeOf, united } from "./schemaShape";
+import { isObject } from "./coercion";
+import {
+  chooserOf,
+  itemPartsOf,
+  namesOf,
+  partsOf,
+  positionsOf,
+  type NameRule,
+  type Parts,
+} from "./schemaParts";
 import type { JsonSchema } from "./standardSchema";
 
-/** @returns a copy without unlisted properties; the value itself where the schema does not restrict it */
-export type Pruner = (value: unknown, depth: number) => unknown;
+/** @returns a copy without unnamed properties; the value itself where the schema says nothing */
+type Pruner = (value: unknown, level: number) => unknown;
 
 type ListPruner = (list: unknown[], level: number) => unknown;
-type ObjectPruner = (value: object, level: number) => unknown;
+type ObjectPruner = (value: Record<string, unknown>, level: number) => unknown;
 
 const KEEP: Pruner = (value) => value;
 
@@ -19,115 +28,189 @@ const PROTOTYPE = Object.prototype;
 /** Properties of one object; code for more is as slow as a loop. */
 const MAX_GENERATED = 200;
 
-/** The maximum depth of an inspected schema, and of a value of a recursive schema. */
-const MAX_SCHEMA_DEPTH = 64;
+/** As deep as a value may be that a recursive schema describes. */
 const MAX_VALUE_DEPTH = 500;
+
+/** How the values of one place are pruned. */
+interface Place {
+  pruneList: ListPruner;
+  pruneObject: ObjectPruner;
+  generated: ObjectPruner | undefined;
+}
 
 interface Document {
   root: JsonSchema;
-  /** Of recursive schemas. */
-  known: Map<JsonSchema, Pruner>;
+  /** Pruners by the schemas of a place, so that recursive schemas end. */
+  known: Map<string, Pruner>;
+  ids: Map<JsonSchema, number>;
 }
 
-/** @throws TypeError (when it is called) for circular references */
+/** @throws TypeError (when it is called) for circles */
 export function compilePruner(root: JsonSchema): (value: unknown) => unknown {
-  const prune = compile(root, { root, known: new Map() }, 0);
+  const prune = compile([root], { root, known: new Map(), ids: new Map() });
   return (value) => prune(value, 0);
 }
 
-function compile(schema: unknown, of: Document, depth: number): Pruner {
-  const resolved = resolveRef(schema, of.root);
-  if (!resolved || depth > MAX_SCHEMA_DEPTH) return KEEP;
-  const known = of.known.get(resolved);
+/** @param schemas the value may be of any of them */
+function compile(schemas: readonly unknown[], of: Document): Pruner {
+  return compileParts(partsOf(schemas, of.root), of);
+}
+
+function compileParts(parts: Parts, of: Document): Pruner {
+  if (isAnything(parts)) return KEEP;
+  const key = keyOf(parts, of);
+  const known = of.known.get(key);
   if (known) return known;
-  let compiled: Pruner = KEEP;
-  // a recursive schema finds this entry, which is complete by the time it is used
-  of.known.set(resolved, (value, level) => compiled(value, level));
-  const options = optionsOf(resolved, of.root, 0);
-  const ofLists = listPruner(options, of, depth);
-  const ofObjects = objectPruner(options, of, depth);
-  if (ofLists !== KEEP || ofObjects !== KEEP)
-    compiled = (value, level) => {
-      if (typeof value !== "object" || value === null) return value;
-      if (level > MAX_VALUE_DEPTH)
-        throw new TypeError("the response is nested too deep, or in a circle");
-      return Array.isArray(value)
-        ? ofLists(value, level)
-        : ofObjects(value, level);
-    };
-  of.known.set(resolved, compiled);
-  return compiled;
+  // a schema that refers to itself finds this pruner, whose place is complete by the time that a value comes
+  const place: Partial<Place> = {};
+  const general: Pruner = (value, level) => {
+    // objects of classes say themselves what is sent of them
+    const source = asSent(value as object);
+    if (Array.isArray(source)) return place.pruneList!(source, level);
+    return isObject(source) ? place.pruneObject!(source, level) : source;
+  };
+  const prune: Pruner = (value, level) => {
+    if (typeof value !== "object" || value === null) return value;
+    if (level > MAX_VALUE_DEPTH)
+      throw new TypeError("the response is nested too deep, or in a circle");
+    return place.generated
+      ? place.generated(value as Record<string, unknown>, level)
+      : general(value, level);
+  };
+  of.known.set(key, prune);
+  place.pruneList = listPruner(parts, prune, of);
+  const objectParts = itemPartsOf(parts, of.root);
+  const found = objectPruner(objectParts, of);
+  place.pruneObject = choosing(objectParts, found.prune, of);
+  if (
+    parts.objects.length > 0 &&
+    found.isClosed &&
+    place.pruneObject === found.prune
+  )
+    place.generated = generate(found.properties, general);
+  return prune;
 }
 
-/** The schemas of a union, through unions within it. */
-function optionsOf(
-  schema: unknown,
-  root: JsonSchema,
-  depth: number,
-): JsonSchema[] {
-  const resolved = resolveRef(schema, root);
-  if (!resolved || depth > MAX_SCHEMA_DEPTH) return [];
-  const options = listOf(resolved.anyOf ?? resolved.oneOf);
-  return options.length === 0
-    ? [resolved]
-    : options.flatMap((option) => optionsOf(option, root, depth + 1));
-}
-
-function listPruner(
-  options: JsonSchema[],
+/** @returns a pruner by the options of a union that the value may be of; `prune` when nothing tells which */
+function choosing(
+  parts: Parts,
+  prune: ObjectPruner,
   of: Document,
-  depth: number,
-): ListPruner {
-  const schema = options.find(({ items, prefixItems }) => items ?? prefixItems);
-  if (!schema) return KEEP;
-  const others = compile(schema.items, of, depth + 1);
-  const first = listOf(schema.prefixItems).map((item) =>
-    compile(item, of, depth + 1),
-  );
-  if (others === KEEP && first.every((prune) => prune === KEEP)) return KEEP;
-  return (list, level) =>
-    list.map((item, index) => (first[index] ?? others)(item, level + 1));
-}
-
-function objectPruner(
-  options: JsonSchema[],
-  of: Document,
-  depth: number,
 ): ObjectPruner {
-  const shapes = options
-    .map((option) => shapeOf(option, of.root))
-    .filter((shape) => shape !== undefined);
-  if (shapes.length === 0) return KEEP;
-  const shape = joinShapes(shapes, true);
+  const { objects } = parts;
+  const choose = chooserOf(objects, of.root);
+  if (!choose) return prune;
+  const known = new Map<string, Pruner>();
+  return (value, level) => {
+    const chosen = choose(value);
+    if (chosen.length === objects.length) return prune(value, level);
+    const key = chosen.map((schema) => objects.indexOf(schema)).join();
+    if (!known.has(key))
+      known.set(key, compileParts({ ...parts, objects: [...chosen] }, of));
+    return known.get(key)!(value, level);
+  };
+}
+
+function isAnything({ objects, lists, isOpen }: Parts): boolean {
+  return isOpen && objects.length === 0 && lists.length === 0;
+}
+
+function keyOf({ objects, lists, isOpen }: Parts, { ids }: Document): string {
+  const idOf = (schema: JsonSchema) => {
+    if (!ids.has(schema)) ids.set(schema, ids.size);
+    return ids.get(schema)!;
+  };
+  const key = [objects, lists].map((schemas) =>
+    schemas
+      .map(idOf)
+      .sort((a, b) => a - b)
+      .join(),
+  );
+  return [...key, isOpen].join("/");
+}
+
+function listPruner(parts: Parts, self: Pruner, of: Document): ListPruner {
+  if (parts.lists.length === 0) return everyItem(self);
+  const { first, others } = positionsOf(parts.lists);
+  const pruners = first.map((schemas) => compile(schemas, of));
+  const pruneOthers = others && compile(others, of);
+  if (pruners.length === 0 && pruneOthers) return everyItem(pruneOthers);
+  return (list, level) => {
+    // items without a schema are not sent
+    const sent = pruneOthers ? list : list.slice(0, pruners.length);
+    return Array.from(sent, (item, index) =>
+      (pruners[index] ?? pruneOthers!)(item, level + 1),
+    );
+  };
+}
+
+/** @returns plain lists, also of those whose class has a `toJSON` */
+function everyItem(prune: Pruner): ListPruner {
+  if (prune === KEEP) return KEEP;
+  return (list, level) => {
+    const result = new Array<unknown>(list.length);
+    for (let i = 0; i < list.length; i++) result[i] = prune(list[i], level + 1);
+    return result;
+  };
+}
+
+interface CompiledObject {
+  prune: ObjectPruner;
+  properties: Map<string, Pruner>;
+  isClosed: boolean;
+}
+
+function objectPruner(parts: Parts, of: Document): CompiledObject {
   const properties = new Map<string, Pruner>();
-  for (const [name, schemas] of shape.properties)
-    if (name !== "__proto__")
-      properties.set(name, compile(united(schemas), of, depth + 1));
-  const others = shape.isClosed
-    ? undefined
-    : compile(shape.others, of, depth + 1);
-  const general: ObjectPruner = (value, level) => {
-    // class instances decide themselves what is sent
-    const source = asSent(value);
-    if (!isObject(source)) return source;
+  if (isAnything(parts)) return { prune: KEEP, properties, isClosed: false };
+  const { named, rules } = namesOf(parts.objects);
+  for (const [name, schemas] of named)
+    properties.set(name, compile(schemas, of));
+  const others = pruneByName(rules, of);
+  const prune: ObjectPruner = (source, level) => {
     const result: Record<string, unknown> = {};
     for (const key of Object.keys(source)) {
-      const prune = properties.get(key) ?? others;
-      if (prune && key !== "__proto__")
-        result[key] = prune(source[key], level + 1);
+      const pruneValue = properties.get(key) ?? others?.(key);
+      if (pruneValue && key !== "__proto__")
+        result[key] = pruneValue(source[key], level + 1);
     }
     return result;
   };
-  return (!others && generate(properties, general)) || general;
+  return { prune, properties, isClosed: others === undefined };
+}
+
+/** @returns the pruner of a property that no schema names by itself; undefined when there are none */
+function pruneByName(
+  rules: readonly NameRule[],
+  of: Document,
+): ((name: string) => Pruner | undefined) | undefined {
+  if (rules.length === 0) return undefined;
+  const compileAll = (some: readonly NameRule[]) =>
+    compile(
+      some.map(({ schema }) => schema),
+      of,
+    );
+  if (rules.every(({ pattern }) => pattern === undefined)) {
+    const prune = compileAll(rules);
+    return () => prune;
+  }
+  const known = new Map<string, Pruner>();
+  return (name) => {
+    const matching = rules.filter(({ pattern }) => pattern?.test(name) ?? true);
+    if (matching.length === 0) return undefined;
+    const key = matching.map((rule) => rules.indexOf(rule)).join();
+    if (!known.has(key)) known.set(key, compileAll(matching));
+    return known.get(key);
+  };
 }
 
 /**
- * @param general for objects that are not plain
- * @returns undefined for names that every object inherits, and if node disallows code generation from strings
+ * @param general for values that are not plain objects
+ * @returns undefined where names are inherited by every object, and where node may not make code of texts
  */
 function generate(
   properties: Map<string, Pruner>,
-  general: ObjectPruner,
+  general: Pruner,
 ): ObjectPruner | undefined {
   const names = [...properties.keys()];
   if (names.length > MAX_GENERATED || names.some((name) => name in PROTOTYPE))
@@ -156,7 +239,7 @@ function generate(
     given[`prune${index}`] = properties.get(name);
   });
   try {
-    // built from quoted names of the project's schema; it contains no client input
+    // of names that are quoted, in a schema of the project; what clients send is no part of it
     // eslint-disable-next-line @typescript-eslint/no-implied-eval
     const make = new Function(...Object.keys(given), code) as (
       ...values: unknown[]

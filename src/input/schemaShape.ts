@@ -50,7 +50,7 @@ export function shapeOf(
 }
 
 /** @param isUnion a property is required only if all of them require it */
-export function joinShapes(shapes: Shape[], isUnion: boolean): Shape {
+function joinShapes(shapes: Shape[], isUnion: boolean): Shape {
   const properties = new Map<string, unknown[]>();
   const required = new Set<string>();
   for (const shape of shapes) {

@@ -3,9 +3,10 @@ import * as v from "valibot";
 import { toStandardJsonSchema } from "@valibot/to-json-schema";
 import { z } from "zod";
 import { addAction, useApp } from "../support/app";
-import { action, type Action } from "../../src/index";
+import { LogLines } from "../support/logLines";
+import { addAction as registerAction } from "../../src/action/registry";
+import { action, defineAction, type Action } from "../../src/index";
 import { fitted } from "../../src/action/output";
-import { compilePruner } from "../../src/input/pruning";
 import type { StandardSchema } from "../../src/input/standardSchema";
 
 useApp();
@@ -92,9 +93,62 @@ describe("in production", () => {
     expect(sent(rest, { x: { a: 1, b: 2 } })).toEqual({ x: { a: 1 } });
   });
 
-  test("a schema without a JSON Schema leaves the response as it is", () => {
+  test("a schema without a JSON Schema leaves the response as it is, and is warned of", () => {
     const response = { id: 1, more: 1 };
-    expect(sent(v.object({ id: v.number() }), response)).toBe(response);
+    const output = v.object({ id: v.number() });
+    expect(sent(output, response)).toBe(response);
+
+    const log = new LogLines();
+    const run = () => ({ id: 1 });
+    registerAction(defineAction({ name: "all", output, run }), "test");
+    registerAction(defineAction({ name: "one", output: user, run }), "test");
+    expect(log.at("warning", /JSON Schema/)).toEqual([
+      "the output of the action `all` has no JSON Schema: properties that it does not name are sent, too",
+    ]);
+    log.stop();
+  });
+
+  test("a transform and a preprocessing hide nothing", () => {
+    const row = { id: 1, passwordHash: "x", name: { first: "Ada" } };
+    const after = user.transform((given) => given);
+    const before = z.preprocess((given) => given, user);
+    const text = z.string().transform((name) => name.length);
+    const schema = z.object({ after, before, text, rows: z.array(after) });
+    expect(
+      sent(schema, { after: row, before: row, text: row, rows: [row] }),
+    ).toEqual({
+      after: { id: 1, name: {} },
+      before: { id: 1, name: {} },
+      text: {},
+      rows: [{ id: 1, name: {} }],
+    });
+  });
+
+  test("a tuple and the options of a union send what is theirs", () => {
+    const row = { id: 1, passwordHash: "x" };
+    const pair = z.tuple([user, z.string()]);
+    expect(sent(z.object({ pair }), { pair: [row, "a"] })).toEqual({
+      pair: [{ id: 1 }, "a"],
+    });
+    const account = z.discriminatedUnion("type", [
+      z.object({ type: z.literal("public"), id: z.number() }),
+      z.object({ type: z.literal("own"), passwordHash: z.string() }),
+    ]);
+    expect(
+      sent(z.object({ account }), { account: { type: "public", ...row } }),
+    ).toEqual({
+      account: { type: "public", id: 1 },
+    });
+  });
+
+  test("a value of another shape than the schema hides nothing", () => {
+    const row = { id: 1, passwordHash: "x" };
+    expect(sent(user, [row])).toEqual([{ id: 1 }]);
+    const list = z.object({ rows: z.array(user), name: z.string() });
+    expect(sent(list, { rows: row, name: row })).toEqual({
+      rows: { id: 1 },
+      name: {},
+    });
   });
 
   test("a union keeps what any of its options names", () => {
@@ -135,111 +189,6 @@ describe("in production", () => {
     const circle: Record<string, unknown> = { id: 1 };
     circle.next = circle;
     expect(() => sent(node, circle)).toThrow("in a circle");
-  });
-
-  test("keys that are named like a prototype are left out", () => {
-    const prune = compilePruner({ type: "object", additionalProperties: true });
-    const value = JSON.parse('{"__proto__": {"a": 1}, "constructor": 2}');
-    const pruned = prune(value) as object;
-    expect(Object.keys(pruned)).toEqual(["constructor"]);
-    expect(Object.getPrototypeOf(pruned)).toBe(Object.prototype);
-  });
-});
-
-describe("what leaves properties out", () => {
-  const object = (properties: object) => ({
-    type: "object",
-    properties,
-    additionalProperties: false,
-  });
-
-  test("keeps names that every object inherits only where the object has them", () => {
-    const prune = compilePruner(
-      object({ constructor: {}, toString: {}, id: {} }),
-    );
-    expect(Object.keys(prune({ id: 1, x: 1 }) as object)).toEqual(["id"]);
-    expect(prune({ toString: "a", constructor: "b" })).toEqual({
-      toString: "a",
-      constructor: "b",
-    });
-  });
-
-  test("takes names as names, whatever they contain", () => {
-    const names = ['"];throw 1;["', "a\\", "\n", "\u2028", "`${1}`", ""];
-    const all = Object.fromEntries(names.map((name) => [name, 1]));
-    const schema = object(Object.fromEntries(names.map((name) => [name, {}])));
-    expect(compilePruner(schema)({ ...all, other: 1 })).toEqual(all);
-  });
-
-  test("makes the same of plain objects and of those without a prototype or of a class", () => {
-    class Row {
-      id = 1;
-      hash = "x";
-      address = { city: "London", secret: 1 };
-      get name() {
-        return "inherited";
-      }
-    }
-    const prune = compilePruner(
-      object({ id: {}, name: {}, address: object({ city: {} }) }),
-    );
-    const expected = { id: 1, address: { city: "London" } };
-    const row = new Row();
-    const bare = Object.assign(Object.create(null) as object, row);
-    for (const value of [row, bare, { ...row }])
-      expect(prune(value)).toStrictEqual(expected);
-  });
-
-  test("leaves a value of another type than the named one to the encoder, without an error", () => {
-    const prune = compilePruner(
-      object({
-        user: object({ id: { type: "number" } }),
-        tags: { type: "array", items: { type: "string" } },
-      }),
-    );
-    for (const value of [
-      null,
-      "text",
-      5,
-      { user: "none", tags: 1 },
-      { user: null, tags: null },
-      { user: true },
-    ])
-      expect(prune(value)).toEqual(value);
-    expect(prune({ user: [{ id: 1, x: 1 }] })).toBeDefined();
-  });
-
-  test("works where node may not make code of texts", () => {
-    const { Function: original } = globalThis;
-    globalThis.Function = function () {
-      throw new EvalError("Code generation from strings disallowed");
-    } as unknown as FunctionConstructor;
-    try {
-      const prune = compilePruner(object({ id: {}, row: object({ a: {} }) }));
-      expect(prune({ id: 1, x: 1, row: { a: 1, b: 1 } })).toEqual({
-        id: 1,
-        row: { a: 1 },
-      });
-    } finally {
-      globalThis.Function = original;
-    }
-  });
-
-  test("takes objects of very many properties, and nested ones of a recursive schema", () => {
-    const names = Array.from({ length: 1000 }, (_, index) => `p${index}`);
-    const all = Object.fromEntries(names.map((name) => [name, 1]));
-    const wide = compilePruner(
-      object(Object.fromEntries(names.map((name) => [name, {}]))),
-    );
-    expect(wide({ ...all, other: 1 })).toEqual(all);
-    const tree = compilePruner({
-      ...object({ id: {}, children: { type: "array", items: { $ref: "#" } } }),
-    });
-    const leaf = { id: 2, secret: 1 };
-    expect(tree({ id: 1, children: [leaf], secret: 1 })).toEqual({
-      id: 1,
-      children: [{ id: 2 }],
-    });
   });
 });
 
