@@ -53,17 +53,15 @@ function fromOperation({ path, method, operation, schemas }) {
   const body = resolved(Object.values(content)[0]?.schema, schemas) ?? {};
   const fields = (operation.parameters ?? []).map((parameter) => ({
     name: parameter.name,
-    isInPath: parameter.in === "path",
     isRequired: parameter.required === true,
     schema: parameter.schema ?? {},
   }));
   for (const [name, schema] of Object.entries(body.properties ?? {})) {
     const isRequired = (body.required ?? []).includes(name);
-    fields.push({ name, isInPath: false, isRequired, schema });
+    fields.push({ name, isRequired, schema });
   }
   return {
-    path,
-    methods: [method],
+    targets: [{ method, path }],
     // a second operation of an action has its method behind the name
     name: operationId.replace(new RegExp(`\\.${method}(\\.\\d+)?$`), ""),
     summary,
@@ -79,14 +77,15 @@ function fromSwagger({ info, basePath, paths }) {
   for (const [path, table] of Object.entries(paths))
     for (const [method, operation] of Object.entries(table))
       operations.push({
-        path,
-        methods: method === "all" ? ALL : [method],
+        targets: (method === "all" ? ALL : [method]).map((one) => ({
+          method: one,
+          path,
+        })),
         summary: operation.summary ?? "",
         tags: operation.tags ?? [],
         isForm: (operation.consumes ?? []).includes("multipart/form-data"),
         fields: (operation.parameters ?? []).map((parameter) => ({
           name: parameter.name,
-          isInPath: parameter.in === "path",
           isRequired: parameter.required === true,
           schema:
             parameter.type === "file"
@@ -104,24 +103,42 @@ function fromSwagger({ info, basePath, paths }) {
   };
 }
 
-/** An action that a path has for several methods is shown once. */
+/** An action is shown once with all its paths and methods; versions that differ are actions of their own. */
 function joined(operations) {
   const actions = new Map();
   for (const operation of operations) {
-    const { path, name, summary, tags } = operation;
-    const key = JSON.stringify([path, name, summary, tags]);
+    const key = keyOf(operation);
     const known = actions.get(key);
-    if (!known) actions.set(key, operation);
-    else {
-      known.methods = [...new Set([...known.methods, ...operation.methods])];
-      known.isForm ||= operation.isForm;
-      const names = known.fields.map((field) => field.name);
-      known.fields.push(
-        ...operation.fields.filter(({ name }) => !names.includes(name)),
-      );
+    if (!known) {
+      actions.set(key, operation);
+      continue;
     }
+    known.targets.push(...operation.targets);
+    known.isForm ||= operation.isForm;
+    const names = known.fields.map((field) => field.name);
+    known.fields.push(
+      ...operation.fields.filter(({ name }) => !names.includes(name)),
+    );
   }
-  return [...actions.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const pathOf = ({ targets }) => targets[0].path;
+  return [...actions.values()].sort((a, b) => (pathOf(a) < pathOf(b) ? -1 : 1));
+}
+
+/** The document of Swagger has no names of actions: there it is the path. */
+function keyOf({ name, targets, summary, tags, fields, responses }) {
+  const which = name
+    ? [name, fields.map((field) => field.name).sort(), responses]
+    : [targets[0].path];
+  return JSON.stringify([which, summary, tags]);
+}
+
+function pathsOf({ targets }) {
+  return [...new Set(targets.map(({ path }) => path))];
+}
+
+/** What chooses a target: its method, and its path if there are several. */
+function labelOf(action, { method, path }) {
+  return pathsOf(action).length > 1 ? `${method} ${path}` : method;
 }
 
 /* --- schemas --- */
@@ -262,12 +279,12 @@ function control(kind, schema) {
   return field;
 }
 
-function inputField({ name, isInPath, isRequired, schema: given }, schemas) {
+function inputField({ name, isRequired, schema: given }, schemas) {
   const schema = resolved(given, schemas) ?? {};
   const kind = kindOf(schema, schemas);
   const field = control(kind, schema);
   field.name = name;
-  Object.assign(field.dataset, { in: isInPath ? "path" : "params", kind });
+  field.dataset.kind = kind;
   if (schema.default !== undefined && kind !== "file")
     field.placeholder =
       kind === "json" ? JSON.stringify(schema.default) : String(schema.default);
@@ -317,28 +334,28 @@ function valueOf(field) {
 }
 
 /** @throws Error for a text that ought to be JSON */
-function requestOf(form, base, { path, isForm }) {
-  const method = form.elements["method:"].value.toUpperCase();
+function requestOf(form, base, action) {
+  const chosen = form.elements["method:"].value;
+  const target = action.targets.find((one) => labelOf(action, one) === chosen);
+  const method = target.method.toUpperCase();
   const params = {};
   const inPath = {};
-  let target = path;
-  for (const field of form.querySelectorAll("[data-in]")) {
+  let { path } = target;
+  for (const field of form.querySelectorAll("[data-kind]")) {
     if (field.value === "") continue;
-    if (field.dataset.in === "path") {
+    const variable = "{" + field.name + "}";
+    if (target.path.includes(variable)) {
       inPath[field.name] = valueOf(field);
-      target = target.replace(
-        "{" + field.name + "}",
-        encodeURIComponent(field.value),
-      );
+      path = path.replace(variable, encodeURIComponent(field.value));
     } else params[field.name] = valueOf(field);
   }
-  let url = base.replace(/\/$/, "") + target;
+  let url = base.replace(/\/$/, "") + path;
   const headers = headersOf(element("headers").value);
   const options = { method, headers };
   if (!WITH_BODY.includes(method.toLowerCase())) {
     const query = new URLSearchParams(texts(params)).toString();
     if (query) url += "?" + query;
-  } else if (isForm) {
+  } else if (action.isForm) {
     options.body = new FormData();
     for (const [name, value] of texts(params)) options.body.append(name, value);
   } else {
@@ -500,7 +517,10 @@ function describeResponses({ responses }, schemas) {
 }
 
 function card(action, { base, schemas }) {
-  const { path, methods, name, summary, tags, fields } = action;
+  const { targets, name, summary, tags, fields } = action;
+  const paths = pathsOf(action);
+  const methods = [...new Set(targets.map(({ method }) => method))];
+  const first = targets.find(({ method }) => method === "get") ?? targets[0];
   const curl = make("pre", { ariaLabel: "Command" });
   const answer = make("div", {
     className: "answer",
@@ -516,9 +536,9 @@ function card(action, { base, schemas }) {
     {},
     choice(
       "method:",
-      "Method",
-      methods,
-      methods.includes("get") ? "get" : methods[0],
+      paths.length > 1 ? "Method and path" : "Method",
+      targets.map((target) => labelOf(action, target)),
+      labelOf(action, first),
     ),
     ...fields.map((field) => inputField(field, schemas)),
     choice("over:", "Transport", transports, "HTTP"),
@@ -561,7 +581,7 @@ function card(action, { base, schemas }) {
     make(
       "summary",
       {},
-      make("strong", { className: "mono" }, path),
+      make("strong", { className: "mono" }, paths.join(" ")),
       make(
         "span",
         { className: "soft mono inline" },
@@ -571,8 +591,10 @@ function card(action, { base, schemas }) {
     ),
     form,
   );
-  details.dataset.path = path;
-  details.dataset.text = [path, name, summary, ...tags].join(" ").toLowerCase();
+  details.dataset.path = paths[0];
+  details.dataset.text = [...paths, name, summary, ...tags]
+    .join(" ")
+    .toLowerCase();
   return details;
 }
 
@@ -585,7 +607,7 @@ function filter() {
     details.hidden = !details.dataset.text.includes(wanted);
     if (!details.hidden) shown++;
   }
-  element("count").textContent = shown + (shown === 1 ? " path" : " paths");
+  element("count").textContent = shown + (shown === 1 ? " action" : " actions");
 }
 
 /** What the document says of tokens is what the field for headers proposes. */

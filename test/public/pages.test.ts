@@ -1,7 +1,10 @@
 import * as fs from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
+import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import { describeInBrowser, startBrowser } from "../support/browser";
+import { runOk } from "../support/runCli";
 import { timed } from "../support/stopwatch";
 
 process.env.AUTOMATIC_ROUTES = "get,post";
@@ -43,6 +46,10 @@ describeInBrowser("the pages in a browser", () => {
     errors.length = 0;
     page = await browser.newPage({ viewport: { width: 360, height: 740 } });
     page.on("pageerror", (error) => errors.push(error.message));
+    page.on("request", (request) => {
+      if (!/^(data|blob):/.test(request.url()))
+        if (!request.url().startsWith(app.url)) errors.push(request.url());
+    });
     page.on("console", (line) => {
       if (line.text().includes("Content Security Policy"))
         errors.push(line.text());
@@ -133,7 +140,7 @@ describeInBrowser("the pages in a browser", () => {
     await page.locator("[data-path='/status']").waitFor();
     await page.fill("#filter", "random");
     expect(await page.locator("details:visible").count()).toBe(1);
-    expect(await page.textContent("#count")).toBe("1 path");
+    expect(await page.textContent("#count")).toBe("1 action");
   });
 
   test("without general.introspection they show what there is", async () => {
@@ -180,7 +187,7 @@ describeInBrowser("the pages in a browser", () => {
             state: z.enum(["new", "old"]).nullable(),
           }),
           outputExample: { thing: { id: 7 }, state: "new" },
-          route: "get /things/:id",
+          route: ["get /things/:id", "post /things/search"],
           run: ({ params }) => ({ thing: { id: params.id }, state: null }),
         }),
         defineAction({
@@ -230,7 +237,7 @@ describeInBrowser("the pages in a browser", () => {
 
     test("the shapes of responses and of errors are shown to any depth", async () => {
       const operation = await opened("thing:show");
-      expect(await page.textContent("#count")).toBe("1 path");
+      expect(await page.textContent("#count")).toBe("1 action");
       const text = await operation.textContent();
       expect(text).toContain("200: The response");
       expect(text).toMatch(/thing: \{\n +id: integer\n +parts\?: /);
@@ -257,6 +264,20 @@ describeInBrowser("the pages in a browser", () => {
       expect(await metadata.locator("pre").textContent()).toContain(
         "serverInformation",
       );
+    });
+
+    test("an action is shown once, with each of its paths and methods", async () => {
+      const operation = await opened("thing:show");
+      expect(await operation.locator("> summary").textContent()).toMatch(
+        /\/things\/\{id\} \/things\/search.*GET POST/,
+      );
+      await operation.locator("input[name=id]").fill("8");
+      await operation.getByLabel("post /things/search").check();
+      const command = await operation.locator("pre").first().textContent();
+      expect(command).toContain("/api/things/search' -X POST");
+      await operation.locator("button").click();
+      const shown = operation.locator(".answer > pre");
+      await shown.filter({ hasText: '"id": 8' }).waitFor();
     });
 
     test("the same is asked for over a websocket", async () => {
@@ -307,6 +328,104 @@ describeInBrowser("the pages in a browser", () => {
     });
   });
 
+  describe("actionhero/client in a page", () => {
+    let bundle: string;
+
+    beforeAll(async () => {
+      const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ah-page-"));
+      const root = path.join(__dirname, "..", "..");
+      await runOk(process.execPath, [
+        path.join(root, "scripts/buildClient.js"),
+        folder,
+      ]);
+      const { outputFiles } = await build({
+        entryPoints: [path.join(folder, "client/browser.mjs")],
+        bundle: true,
+        format: "iife",
+        globalName: "actionhero",
+        footer: { js: "globalThis.actionhero = actionhero;" },
+        write: false,
+      });
+      bundle = outputFiles[0].text;
+      fs.rmSync(folder, { recursive: true });
+      const draw = defineAction({
+        name: "drawing:add",
+        inputs: withFiles(z.object({ title: z.string() }), {
+          picture: file({ required: true, types: ["image/*"] }),
+          pages: file({ maxFiles: 2 }),
+        }),
+        route: "post /drawings/add",
+        run: async ({ params: { title, picture, pages = [] } }) => ({
+          title,
+          name: picture.originalFilename,
+          text: fs.readFileSync(picture.filepath, "utf8"),
+          pages: pages.map(({ size }) => size),
+        }),
+      });
+      addAction(draw, "test");
+      reloadRoutes();
+    });
+
+    afterAll(() => {
+      delete api.actions.actions["drawing:add"];
+      delete api.actions.versions["drawing:add"];
+      reloadRoutes();
+    });
+
+    /** Evaluate the body of an asynchronous function that has a client. */
+    async function inPage(url: string, body: string): Promise<any> {
+      await page.goto(`${app.url}/missing.html`);
+      await page.evaluate(bundle);
+      return page.evaluate(`(async () => {
+        const routes = { "drawing:add": ["post", "/drawings/add"] };
+        const api = actionhero.createClient({ url: ${JSON.stringify(url)}, routes });
+        try { ${body} } finally { api.close(); }
+      })()`);
+    }
+
+    test.each(["http", "websocket"])(
+      "sends files in a form, also of a client over %s",
+      async (transport) => {
+        const url = transport === "http" ? "" : app.url.replace("http", "ws");
+        const response = await inPage(
+          url,
+          `const picture = new File(["the content"], "über.png", { type: "image/png" });
+           const pages = [new Blob(["1"]), new Blob(["22"])];
+           return await api.drawing.add({ title: "a title", picture, pages });`,
+        );
+        expect(response).toEqual({
+          title: "a title",
+          name: "über.png",
+          text: "the content",
+          pages: [1, 2],
+        });
+      },
+    );
+
+    test("has typed errors, and cancels an upload", async () => {
+      const seen = await inPage(
+        "",
+        `const failure = (promise) => promise.catch(({ name, status, errors }) => ({ name, status, errors }));
+         const fileOf = (type) => new File(["x"], "a", { type });
+         const incomplete = await failure(api.drawing.add({ picture: fileOf("image/png") }));
+         const refused = await failure(api.drawing.add({ title: "a", picture: fileOf("text/plain") }));
+         const aborted = new AbortController();
+         const call = api.drawing.add({ title: "a", picture: fileOf("image/png") }, { signal: aborted.signal });
+         aborted.abort();
+         return { incomplete, refused, cancelled: await failure(call) };`,
+      );
+      expect(seen).toMatchObject({
+        incomplete: {
+          name: "ActionError",
+          status: 422,
+          errors: [{ path: "title", code: "missing" }],
+        },
+        refused: { name: "ActionError", status: 415 },
+        cancelled: { name: "AbortError" },
+      });
+    });
+  });
+
   test("a missing file is a page that leads to the index", async () => {
     const response = await page.goto(`${app.url}/folder/missing.html`);
     expect(response!.status()).toBe(404);
@@ -330,6 +449,8 @@ describeInBrowser("the pages in a browser", () => {
   test.each([
     ["/", "light"],
     ["/", "dark"],
+    ["/public/swagger.html", "light"],
+    ["/public/swagger.html", "dark"],
     ["/missing.html", "light"],
     ["/missing.html", "dark"],
   ] as const)("%s is %s as the system is", async (target, mode) => {
