@@ -6,6 +6,8 @@ import SwaggerParser = require("@apidevtools/swagger-parser");
 import specs = require("@asyncapi/specs");
 import Ajv = require("ajv");
 import { z } from "zod";
+import { describeWithPeers, peerPath } from "../../support/peers";
+import { runOk } from "../../support/runCli";
 import { startWebApp, type WebApp } from "../../support/webApp";
 import {
   action,
@@ -52,7 +54,7 @@ beforeAll(async () => {
       name: "thing:add",
       inputs: z.object({ id: z.int(), node, note: z.string().optional() }),
       route: "post /things/:id",
-      run: () => ({}),
+      run: ({ params }) => ({ added: params.node.id }),
     }),
     defineAction({
       name: "table",
@@ -270,6 +272,90 @@ describe("the command", () => {
     ]);
   });
 });
+
+const CALLS = `
+import createClient from "openapi-fetch";
+import type { paths } from "./api";
+
+const api = createClient<paths>({ baseUrl: process.argv[2]! });
+
+async function calls() {
+  const at = { path: { id: 1 } };
+  const shown = await api.GET("/things/{id}", { params: { ...at, query: { full: true } } });
+  const id: number | undefined = shown.data?.thing.children?.[0]?.id ?? shown.data?.thing.id;
+  const added = await api.POST("/things/{id}", { params: at, body: { node: { id: 5 } } });
+  const refused = await api.POST("/things/{id}", { params: at, body: { node: {} as never } });
+  const message: string | undefined = refused.error?.error;
+  const wrong: string[] | undefined = refused.error?.errors?.map(({ path }) => path);
+  return { id, added: added.data, message, wrong, status: refused.response.status };
+}
+
+export async function refusedByTheCompiler() {
+  // @ts-expect-error there is no such path
+  await api.GET("/nothing");
+  // @ts-expect-error nor this method of it
+  await api.DELETE("/things/{id}");
+  // @ts-expect-error the id is missing
+  await api.GET("/things/{id}");
+  // @ts-expect-error the id is a number
+  await api.GET("/things/{id}", { params: { path: { id: "1" } } });
+  // @ts-expect-error the body is missing
+  await api.POST("/things/{id}", { params: { path: { id: 1 } } });
+  const { data } = await api.GET("/things/{id}", { params: { path: { id: 1 } } });
+  // @ts-expect-error the response has no such property
+  return data?.thing.name;
+}
+
+calls().then((result) => console.log(JSON.stringify(result)));
+`;
+
+describeWithPeers(
+  "a client of openapi-typescript",
+  () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "openapi-client-"));
+    const inside = (name: string) => path.join(folder, name);
+    afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+    test("compiles with TypeScript 5, and calls the server", async () => {
+      fs.symlinkSync(peerPath(), inside("node_modules"));
+      fs.writeFileSync(inside("package.json"), "{}");
+      fs.writeFileSync(
+        inside("openapi.json"),
+        JSON.stringify(await described()),
+      );
+      fs.writeFileSync(inside("calls.ts"), CALLS);
+      const inFolder = { cwd: folder };
+      const generator = peerPath("openapi-typescript/bin/cli.js");
+      const generated = ["openapi.json", "-o", "api.ts"];
+      await runOk(process.execPath, [generator, ...generated], inFolder);
+      const types = path.join(__dirname, "../../../node_modules/@types");
+      await runOk(
+        process.execPath,
+        [
+          peerPath("typescript/bin/tsc"),
+          ...["--strict", "--noUncheckedIndexedAccess", "--skipLibCheck"],
+          ...["--module", "node16", "--target", "es2022"],
+          ...["--types", "node", "--typeRoots", types, "calls.ts"],
+        ],
+        inFolder,
+      );
+      const url = `${app.url}/api`;
+      const printed = await runOk(
+        process.execPath,
+        ["calls.js", url],
+        inFolder,
+      );
+      expect(JSON.parse(printed)).toMatchObject({
+        id: 1,
+        added: { added: 5 },
+        message: "node.id is a required parameter for this action",
+        wrong: ["node.id"],
+        status: 422,
+      });
+    });
+  },
+  "openapi-typescript",
+);
 
 describe("the AsyncAPI document", () => {
   // ajv has the dialect of the schema itself
