@@ -12,7 +12,7 @@ import { run, runOk } from "../support/runCli";
 import { Service } from "../support/service";
 import { repositoryRoot } from "../support/temporaryProject";
 
-const OLDER_COMPILERS = ["~5.4.5", "~5.9.3"];
+const OTHER_COMPILERS = ["~5.4.5", "~5.9.3", "~7.0.2"];
 
 const journey = new Journey([
   "npm pack",
@@ -24,7 +24,7 @@ let tarball: string;
 const step = journey.step.bind(journey);
 
 const compilers = () => workshop.path("compilers");
-/** One of OLDER_COMPILERS. */
+/** One of OTHER_COMPILERS. */
 const compiler = (index: number) =>
   path.join(compilers(), `node_modules/ts${index}/bin/tsc`);
 const ownCompiler = () => path.join(project, "node_modules/typescript/bin/tsc");
@@ -66,26 +66,29 @@ step("installed from the tarball, a project asks for the tarball", async () => {
   await install();
 });
 
-step("it has TypeScript 6.0, and compiles with 5.4 and 5.9, too", async () => {
-  fs.mkdirSync(compilers());
-  const aliases = OLDER_COMPILERS.map(
-    (range, i) => `ts${i}@npm:typescript@${range}`,
-  );
-  await runOk("npm", ["install", ...aliases], {
-    cwd: compilers(),
-    env: registry.env,
-  });
-  await Promise.all(
-    OLDER_COMPILERS.map((_, i) =>
-      runOk(process.execPath, [compiler(i), "--noEmit"], { cwd: project }),
-    ),
-  );
-  const version = await runOk(process.execPath, [ownCompiler(), "--version"]);
-  expect(version).toMatch(/^Version 6\.0\./);
-});
+step(
+  "it has TypeScript 6.0, and compiles with 5.4, 5.9 and 7.0, too",
+  async () => {
+    fs.mkdirSync(compilers());
+    const aliases = OTHER_COMPILERS.map(
+      (range, i) => `ts${i}@npm:typescript@${range}`,
+    );
+    await runOk("npm", ["install", ...aliases], {
+      cwd: compilers(),
+      env: registry.env,
+    });
+    await Promise.all(
+      OTHER_COMPILERS.map((_, i) =>
+        runOk(process.execPath, [compiler(i), "--noEmit"], { cwd: project }),
+      ),
+    );
+    const version = await runOk(process.execPath, [ownCompiler(), "--version"]);
+    expect(version).toMatch(/^Version 6\.0\./);
+  },
+);
 
 step(
-  "the types of the repository's own tests, on TypeScript 5.4, 5.9 and 6.0",
+  "the types of the repository's own tests, on TypeScript 5.4, 5.9, 6.0 and 7.0",
   async () => {
     const types = path.join(project, "types");
     fs.mkdirSync(types);
@@ -125,6 +128,7 @@ step(
       await check(ownCompiler());
       // 5.9 reads all of the package's declarations for the project of v29, below
       await check(compiler(1), "--skipLibCheck");
+      await check(compiler(2));
     } finally {
       fs.rmSync(types, { recursive: true });
     }

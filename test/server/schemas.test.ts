@@ -1,6 +1,7 @@
 /** Actions and tasks whose inputs are a schema, on every transport, and the list of all that is wrong. */
 import { z } from "zod";
 import { SocketPeer, closeAll } from "../support/socketApp";
+import { LogLines } from "../support/logLines";
 import { startWebApp, addActions, type WebApp } from "../support/webApp";
 import {
   connectWebsocket,
@@ -73,6 +74,22 @@ beforeAll(async () => {
     list: {
       inputs: z.object({ id: z.string() }).transform(({ id }) => [id]),
       run: () => ({}),
+    },
+    date: {
+      output: z.object({ at: z.date() }),
+      run: () => ({ at: new Date(0) }),
+    },
+    bigint: {
+      output: z.object({ value: z.any() }),
+      run: () => ({ value: 1n }),
+    },
+    circle: {
+      output: z.object({ value: z.any() }),
+      run: () => {
+        const value: Record<string, unknown> = {};
+        value.self = value;
+        return { value };
+      },
     },
     picture: {
       inputs: withFiles(z.object({ title: z.string(), size: z.int() }), {
@@ -224,6 +241,37 @@ describe("params", () => {
     expect(list.status).toBe(500);
     expect(list.json.error).toBe("the schema of the inputs makes no object");
   });
+});
+
+describe("a response with an output schema", () => {
+  const answers = (name: string) => [
+    app.ask(`/api/${name}`).then(({ json }) => json as object),
+    websocket.action(name, {}),
+    socket.ask(name),
+  ];
+
+  test("has its Date as a text on every transport", async () => {
+    for (const answer of await Promise.all(answers("date")))
+      expect(answer).toMatchObject({ at: "1970-01-01T00:00:00.000Z" });
+  });
+
+  test.each([
+    ["bigint", /BigInt/],
+    ["circle", /circular/],
+  ])(
+    "that holds a %s is an error on every transport, and the next call is answered",
+    async (name, text) => {
+      const log = new LogLines();
+      for (const answer of await Promise.all(answers(name))) {
+        expect(answer).not.toHaveProperty("value");
+        expect(answer).toHaveProperty("error");
+      }
+      expect(log.at("error", text).length).toBeGreaterThan(0);
+      log.stop();
+      for (const answer of await Promise.all(answers("date")))
+        expect(answer).toHaveProperty("at");
+    },
+  );
 });
 
 describe("files beside a schema", () => {
