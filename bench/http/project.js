@@ -120,8 +120,10 @@ exports.writeProject = function writeProject({
   isV29,
   fileSize = 0,
   config = {},
+  actions = "",
 }) {
   const files = {
+    "dist/actions/more.js": actions,
     "package.json": JSON.stringify({ name: "bench", version: "1.0.0" }),
     "dist/actions/bench.js": ACTIONS,
     "public/file.txt": "0123456789".repeat(fileSize / 10),

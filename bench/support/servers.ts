@@ -51,6 +51,8 @@ export interface ProjectOptions {
   fileSize?: number;
   /** Texts of config files, by name. */
   config?: Record<string, string>;
+  /** The text of a file with more actions. */
+  actions?: string;
 }
 
 /** Write the project of bench/http/project.js; what starts it needs its folder as `cwd` and as PROJECT_ROOT. */
