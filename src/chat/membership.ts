@@ -142,7 +142,8 @@ function reportLeftBehind(
 
 function movesOf(connection: ChatConnection): Map<string, Promise<true>> {
   let underWay = moves.get(connection);
-  if (!underWay) moves.set(connection, (underWay = new Map()));
+  if (!underWay)
+    moves.set(connection, (underWay = new Map<string, Promise<true>>()));
   return underWay;
 }
 

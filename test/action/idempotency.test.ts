@@ -152,7 +152,8 @@ describeOnEachEngine("idempotent actions", (engine) => {
         body,
         headers: { "idempotency-key": "k1", "x-user": "ann" },
       });
-      return [response.status, (await response.json()).run];
+      const { run } = (await response.json()) as { run?: number };
+      return [response.status, run];
     };
     expect(await payWith("ten")).toEqual([200, 1]);
     expect(await payWith("ten")).toEqual([200, 1]);
