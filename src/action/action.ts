@@ -10,19 +10,19 @@ import type { Idempotency } from "./idempotency";
 import { pagingParams } from "./paging";
 import { globalSafeParams } from "./safeParams";
 
-/** What `run` may answer; an object joins the response. */
+/** The return value of `run`; an object is merged into the response. */
 export type ActionResponse = { [key: string]: any } | null | void;
 
-/** One thing that the server can do, over every transport. */
+/** One operation of the server, on every transport. */
 export abstract class Action {
-  // declared and not initialized: a getter of a subclass would be hidden by a field
-  /** What clients call it. */
+  // declared without a value: a field would shadow a getter of a subclass
+  /** The name that clients call. */
   declare name: string;
   /** For documentation; required. */
   declare description: string;
-  /** Several versions of one name can exist; the highest answers clients that name none (default 1). */
+  /** Several versions of one name can exist; clients that select none get the highest (default 1). */
   version: string | number = 1;
-  /** The params it takes, as a table or as a Standard Schema (zod, valibot, arktype, ...); all others are removed. */
+  /** The accepted params, as a table or as a Standard Schema (zod, valibot, arktype, ...); all others are removed. */
   inputs: DeclaredInputs = {};
   /** For documentation only. */
   outputExample: any = {};
@@ -30,27 +30,28 @@ export abstract class Action {
   middleware: string[] = [];
   /** Connection types (`"web"`, `"websocket"`, `"socket"`, ...) that may not run it. */
   blockedConnectionTypes: string[] = [];
-  /** How long it may take with its middleware, in ms, before its client is answered without it (default: any time). */
+  /** The longest run time including middleware, in ms, after which the client gets an error (default: no limit). */
   declare timeout?: number;
-  /** Whether a call that comes again with the same key gets the response of the first one (default: no). */
+  /** Whether a repeated call with the same key gets the response of the first one (default: no). */
   declare idempotent?: Idempotency;
   /** The level of its log line when it ends without an error (default `"info"`). */
   logLevel: ActionheroLogLevel = "info";
-  /** Web: answer with the mime type of the requested path's extension (default true). */
+  /** Web: respond with the mime type of the requested path's extension (default true). */
   matchExtensionMimeType = true;
   /** Show it in the generated documentation (default true). */
   toDocument = true;
 
   /**
-   * Do the work.
-   * @param data the request: `data.params`, `data.connection`, `data.session`; `data.response` is what is sent
+   * Run the action.
+   * @param data the request: `data.params`, `data.connection`, `data.session`; `data.response` is the response to
+   * send
    * @returns an object whose properties join the response, or nothing
    */
   abstract run(
     data: Partial<ActionProcessor<any>>,
   ): Promise<ActionResponse> | ActionResponse;
 
-  /** @throws Error naming what is missing or not allowed */
+  /** @throws Error naming the missing or invalid property */
   validate(): void {
     if (!this.name) throw new Error("name is required for this action");
     if (!this.description)
@@ -73,7 +74,7 @@ export abstract class Action {
       );
     }
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
-    const own: string[] = pagingParams(); // may be declared all the same
+    const own: string[] = pagingParams(); // may still be declared
     for (const [input, { file }] of Object.entries(tableOf(this.inputs))) {
       // a body of the type application/octet-stream is the param `file`
       const isDeclaredFile = input === "file" && file !== undefined;

@@ -34,7 +34,7 @@ export function addMiddleware(data: ActionMiddleware): void {
  * Run an action from inside the server, with its middleware and checks, and get its response. Names, params and the response
  * are typed by the project's `actions.gen.ts`, if it has one; naming the action's class takes any params.
  * @param actionVersion default: the latest
- * @param args the params, and what is put on the connection that the action sees, e.g. `{ session }`
+ * @param args the params, and properties of the action's connection, e.g. `{ session }`
  * @throws ActionheroError AH_ACTION when the response has an error; the original is its `cause`
  */
 export function run<
@@ -74,7 +74,7 @@ export async function run(
   }
 }
 
-/** Errors are told as text (`Error: ...`), as v29 did; other values by their message, if any. */
+/** Errors become text (`Error: ...`), as in v29; other values become their message, if any. */
 function inlineError(error: unknown): Error {
   const message =
     error instanceof Error || typeof error !== "object"

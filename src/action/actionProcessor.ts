@@ -42,16 +42,16 @@ import { ActionsStatus, errorForStatus } from "./status";
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
 
-/** Live lists: middleware may add to them while they are gone through. */
+/** Live lists: middleware may be added during the iteration. */
 type MiddlewareNames = [global: readonly string[], local: readonly string[]];
 
-/** The actions that the server runs for itself. */
+/** The connection type of in-line actions. */
 const IN_LINE = "in-line-action";
 
-/** Not among the properties that `data` shows. */
+/** Not an enumerable property of `data`. */
 const CANCELLATION = Symbol("cancellation");
 
-/** A server, as far as actions need one; those of plugins may be objects without a base class. */
+/** The part of a server that actions need; servers of plugins may be objects without a base class. */
 interface Answering {
   hasAnswered(connection: Connection, messageId: string | number): boolean;
   textParams(connection: Connection, params: object): TextParams;
@@ -65,9 +65,9 @@ interface Emitter {
 export class ActionProcessor<ActionClass extends Action = any> {
   connection: Connection;
   action: string | null = null;
-  /** Set it to false in middleware, and the action does not run. */
+  /** Middleware sets it to false to skip the action. */
   toProcess = true;
-  /** Set it to false, and nothing is sent: the action answers by itself. */
+  /** Set it to false to send nothing: the action sends its own response. */
   toRender = true;
   messageId: string | number;
   params: ParamsFrom<ActionClass> & { [key: string]: any };
@@ -77,12 +77,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
   actionStartTime: number | null = null;
   actionTemplate: ActionClass | null = null;
   working = false;
-  /** What is sent to the client. */
+  /** The response to the client. */
   response: any = {};
   /** ms. */
   duration: number | null = null;
   actionStatus: ActionsStatus | null = null;
-  /** For middleware to hand things to the action. */
+  /** Values that middleware passes to the action. */
   session: any = {};
   private [CANCELLATION]: Cancellation | undefined = undefined;
 
@@ -130,7 +130,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return (this[CANCELLATION] ??= new Cancellation(this.connection));
   }
 
-  /** Freeze the params: what an action was asked for stays what it was asked for. */
+  /** Freeze the params, so that the action sees the original request. */
   lockParams(): void {
     this.params = Object.freeze(this.params) as typeof this.params;
   }
@@ -147,9 +147,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /**
-   * One function waits for all that takes its time: each `async` one on the way of every request costs a hundredth of it.
+   * A single async function awaits all steps, because each `async` function on the hot path costs 1 % of a request.
    * @param server emits `actionComplete` as soon as the response is complete
-   * @throws what the listeners of the event throw
+   * @throws errors of the listeners of the event
    */
   private async process(
     server: Emitter | undefined,
@@ -235,7 +235,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
           ? shownToClients(error)
           : { error: wordedForClients(error) };
       errorId = shown.id;
-      // what the action has put there goes on to change
+      // the action may still modify this object
       if (status === ActionsStatus.TimedOut) this.response = {};
       this.attachError(shown.error);
       if (error instanceof StatusError) this.attachCode(error);
@@ -244,7 +244,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
         status === ActionsStatus.ValidatorErrors
       )
         await listErrors(this);
-      // whoever would have answered has failed, and the client waits
+      // the action that would have responded has failed, and the client waits
       if (this.toRender !== true && !this.isAnswered()) this.toRender = true;
     }
     this.complete(status, error, errorId ?? this.hideOwnError());
@@ -257,7 +257,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     server: Emitter,
     data: Data,
   ): Promise<Data> {
-    // a project may have put a function of its own around this one
+    // a project may have wrapped this function
     if (data.processAction === processAction) return data.process(server);
     return data.processAction().then(() => {
       server.emit("actionComplete", data);
@@ -274,7 +274,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const params = this.params as Record<string, any>;
     this.action = actionName || (params.action as string | null);
     const { action } = this;
-    // own properties only: a client may ask for the action "constructor"
+    // own properties only: a client may request the action "constructor"
     if (
       typeof action !== "string" ||
       !Object.hasOwn(api.actions.actions, action)
@@ -283,7 +283,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const versions = api.actions.actions[action]!;
     const version: unknown =
       apiVersion || params.apiVersion || latestVersion(action);
-    // a client may send an object, which perhaps cannot even be made into a key
+    // a client may send an object, which may not be convertible to a key
     if (typeof version !== "string" && typeof version !== "number") return;
     if (!params.apiVersion) params.apiVersion = version;
     if (!Object.hasOwn(versions, version)) return;
@@ -291,7 +291,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     nameAction(this.connection, action);
   }
 
-  /** The reason not to even begin, or undefined. */
+  /** The reason for refusing the action, or undefined. */
   private refusal(): ActionsStatus | undefined {
     const { connection, actionTemplate } = this;
     if (api.running !== true || isRefusing(connection))
@@ -308,7 +308,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return ActionsStatus.Overloaded;
   }
 
-  /** Count as running for `general.overload`; what an action runs in-line is a part of it. */
+  /** Count as running for `general.overload`; in-line actions are part of their caller. */
   private enter(): Overload | undefined {
     const { overload } = api;
     if (!overload || this.connection.type === IN_LINE) return undefined;
@@ -316,7 +316,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return overload;
   }
 
-  /** Run the action; its output schema, if it has one, makes the response. */
+  /** Run the action; its output schema, if any, filters the response. */
   private runFitted(): unknown {
     const template = this.actionTemplate!;
     const returned: unknown = template.run(this);
@@ -327,7 +327,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
       : fitted(template, output, returned);
   }
 
-  /** Wait, but no longer than the action may take. */
+  /** Wait, limited by the timeout of the action. */
   private within<T>(work: PromiseLike<T>): PromiseLike<T> {
     const cancellation = this[CANCELLATION];
     return cancellation?.isTimed === true
@@ -336,7 +336,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /**
-   * Middleware counts actions for `general.rateLimit`; those that cannot run have none.
+   * Middleware counts actions for `general.rateLimit`; actions that cannot run are counted here.
    * @returns the error of a client over its limit
    */
   private countRefused(
@@ -353,7 +353,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     );
   }
 
-  /** The global ones and those of the action, or undefined when there are none. */
+  /** Global middleware and that of the action, or undefined without any. */
   private middlewareNames(): MiddlewareNames | undefined {
     const local = this.actionTemplate!.middleware ?? NO_MIDDLEWARE;
     const global = api.actions.globalMiddleware;
@@ -361,8 +361,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /**
-   * @param sent what `connection.params` was when the request came
-   * @returns a promise only if a schema, a formatter, a validator or a default does
+   * @param sent the value of `connection.params` when the request arrived
+   * @returns a promise only if a schema, formatter, validator or default is async
    */
   private checkParams(sent: object): void | PromiseLike<void> {
     const inputs = (this.actionTemplate!.inputs ?? NO_INPUTS) as Inputs;
@@ -396,7 +396,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return this.toProcess === true ? undefined : ActionsStatus.Complete;
   }
 
-  /** A validator that is broken says nothing about the params, and its error is not for clients. */
+  /** An error of a broken validator does not concern the params, and is not for clients. */
   private throwMistake(): void {
     if (settings().errors.exposeMessages !== "intended") return;
     const mistake = (this.validatorErrors as unknown[]).find(isMistake);
@@ -422,7 +422,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
     }
   }
 
-  /** What an action returns joins its response; an Error, whose fields are not for clients, is the error in it. */
+  /**
+   * Merge the return value of an action into its response; a returned Error, whose fields are not for clients,
+   * becomes its error.
+   */
   private addToResponse(returned: object): void {
     refuseStream(returned, "a response");
     if (returned instanceof Error) this.attachError(returned);
@@ -430,7 +433,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /**
-   * An Error that the action put into its response by itself may not be meant for clients either.
+   * An Error that the action added to its response may not be meant for clients either.
    * @returns the id of the original in the log
    */
   private hideOwnError(): string | undefined {
@@ -515,7 +518,7 @@ function serverOf({ type }: Connection): Partial<Answering> | undefined {
   return api.servers?.servers[type];
 }
 
-/** Which params of a request came as text. */
+/** The params of a request that are strings. */
 function textOf(connection: Connection, sent: object): TextParams {
   const server = serverOf(connection);
   return server?.textParams?.(connection, sent) ?? textParamsOf(sent);
@@ -547,7 +550,7 @@ function isOpenObject(value: unknown): value is Record<string, unknown> {
   );
 }
 
-/** Whether an error is what was thrown, and not what `config.errors` made of it for the client. */
+/** Whether an error is the thrown one, not its replacement from `config.errors`. */
 function isThrown(error: unknown, thrown: unknown): boolean {
   if (thrown === undefined) return false;
   return error === thrown || (error as Error | null)?.message === thrown;
@@ -561,7 +564,7 @@ function withError(response: object, error: unknown): object {
   }
 }
 
-/** Servers whose clients stay connected stop bit by bit; those without a server (in-line) run until the end. */
+/** Persistent servers drain gradually; in-line actions, which have no server, may run until the end. */
 function isRefusing({ type }: Connection): boolean {
   return api.servers?.servers[type]?.refusesActions() === true;
 }

@@ -1,4 +1,4 @@
-/** What clients ask for besides actions: it may be refused for the same reasons as an action. */
+/** Admission of verbs and files, which may be refused for the same reasons as actions. */
 import { api } from "../api";
 import type { Connection } from "../connection/connection";
 import { overloadedError } from "../overload/overload";
@@ -7,7 +7,7 @@ import { countFile, countRequest } from "./rateLimit";
 const LEAVING = ["quit", "exit"];
 
 /**
- * Ask before a verb runs; a client may always leave.
+ * Check before a verb runs; `quit` and `exit` are always allowed.
  * @returns a promise that rejects with the error for the client, if it is refused; undefined: nothing counts
  */
 export function admitVerb(

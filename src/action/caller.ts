@@ -1,4 +1,4 @@
-/** Who calls an action, as far as the server knows for sure. */
+/** The verified identity of the caller of an action. */
 import { createHash } from "node:crypto";
 import { config } from "../config/config";
 import type { Connection } from "../connection/connection";
@@ -6,7 +6,7 @@ import type { ActionProcessor } from "./actionProcessor";
 import { requestOf } from "./clientAddress";
 
 /**
- * The id of the user that middleware has found: that of `data.session.user` or of `connection.session.user`.
+ * The id of the user that middleware has set: that of `data.session.user` or of `connection.session.user`.
  * @returns undefined while nobody is signed in
  */
 export function userOf({
@@ -18,9 +18,9 @@ export function userOf({
 }
 
 /**
- * What names a caller and cannot be made up by another client: its user, else its stored session, else its token, else
- * its fingerprint if the server has made that.
- * @returns undefined for a caller that nothing is known of
+ * An identity that another client cannot forge: the user, else the stored session, else the token, else the
+ * fingerprint if the server created it.
+ * @returns undefined for an unidentified caller
  */
 export function callerOf(data: ActionProcessor): string | undefined {
   const { connection } = data;

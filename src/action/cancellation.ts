@@ -1,4 +1,4 @@
-/** Ends an action early: its `timeout` has passed, or its client has left. */
+/** Ends an action early: at its `timeout`, or when its client disconnects. */
 import { api } from "../api";
 import type { Connection } from "../connection/connection";
 import { onLeave } from "../connection/leaving";
@@ -8,7 +8,7 @@ import { log } from "../log/log";
 /** The longest time of node's timers, in ms. */
 export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** What is waited for and what is done about it; there is one only for actions that need it. */
+/** The timer and signal of an action; created only for actions that need it. */
 export class Cancellation {
   /** Set when the time has passed. */
   timeout: StatusError | undefined = undefined;
@@ -22,7 +22,7 @@ export class Cancellation {
 
   constructor(private readonly connection: Connection) {}
 
-  /** Made when somebody asks for it. */
+  /** Created at the first access. */
   get signal(): AbortSignal {
     if (this.controller) return this.controller.signal;
     const controller = (this.controller = new AbortController());
@@ -38,7 +38,7 @@ export class Cancellation {
   /** Begin to count the time of the action. */
   startTimer(timeoutMs: number): void {
     this.isTimed = true;
-    // when this process itself was held up, a result that is there already counts
+    // after a pause of this process, a result that has already arrived still counts
     this.timer = setTimeout(
       () => setImmediate(() => this.expire(timeoutMs)),
       timeoutMs,
@@ -64,7 +64,7 @@ export class Cancellation {
     });
   }
 
-  /** There is a response, or an error to answer with. */
+  /** There is a response or an error to send. */
   stopTimer(): void {
     clearTimeout(this.timer);
     this.isTimed = false;
@@ -97,7 +97,7 @@ export function failureOf(thrown: unknown): unknown {
   return name === "AbortError" && cause instanceof StatusError ? cause : thrown;
 }
 
-/** Whether an action failed because nobody waits for it any more. */
+/** Whether an action failed because its caller no longer waits. */
 export function hasClientLeft(error: unknown): boolean {
   return error instanceof StatusError && error.code === "AH_CLIENT_LEFT";
 }

@@ -1,4 +1,4 @@
-/** The address of a client, as far as it can be trusted. */
+/** The trustworthy address of a client. */
 import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { networkOf } from "../utils/networkOf";
@@ -8,7 +8,7 @@ interface Request {
   socket?: { remoteAddress?: string };
 }
 
-/** Longer lists of proxies are not looked at as a whole. */
+/** Longer lists of proxies are truncated. */
 const MAX_HEADER_LENGTH = 2048;
 
 /**

@@ -1,4 +1,4 @@
-/** Actions without a class: all that `run` gets is typed by the definition. */
+/** Actions without a class: the definition types the argument of `run`. */
 import type { SchemaInput, StandardSchema } from "../input/standardSchema";
 import type { DeclaredInputs, ParamsOfInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
@@ -46,7 +46,7 @@ export interface ActionDefinition<
   Output,
   R,
 > {
-  /** What clients call it. */
+  /** The name that clients call. */
   name: Name;
   /** For documentation (default: the name). */
   description?: string;
@@ -58,14 +58,14 @@ export interface ActionDefinition<
   output?: Output;
   outputExample?: object;
   middleware?: M;
-  /** Paths of its own, below the prefix of actions. */
+  /** Its own paths, below the prefix of actions. */
   route?: ActionRoute | readonly ActionRoute[];
   /** The HTTP methods of its automatic routes (default: all of them). */
   httpMethods?: readonly string[];
   blockedConnectionTypes?: string[];
-  /** How long it may take with its middleware, in ms (default: any time). */
+  /** The longest run time including middleware, in ms (default: no limit). */
   timeout?: number;
-  /** Answer a call that comes again with the same key with the response of the first one (default: no). */
+  /** Send the response of the first call for a repeated call with the same key (default: no). */
   idempotent?: Idempotency;
   logLevel?: ActionheroLogLevel;
   matchExtensionMimeType?: boolean;

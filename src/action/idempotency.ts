@@ -1,4 +1,4 @@
-/** `idempotent` actions: a call that comes again with the same key gets the response of the first. */
+/** `idempotent` actions: a repeated call with the same key gets the response of the first. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
@@ -13,11 +13,11 @@ import type { ActionProcessor } from "./actionProcessor";
 import { callerOf } from "./caller";
 import { requestOf } from "./clientAddress";
 
-/** How the responses of an `idempotent` action are kept. */
+/** Settings for the stored responses of an `idempotent` action. */
 export interface IdempotencyOptions {
-  /** For how long, in ms (default 24 hours). */
+  /** How long they are stored, in ms (default 24 hours). */
   ttl?: number;
-  /** Longer ones are not kept, in bytes of JSON (default 1 MiB). */
+  /** The longest stored response, in bytes of JSON (default 1 MiB). */
   maxSize?: number;
 }
 
@@ -27,7 +27,7 @@ export type Idempotency = boolean | IdempotencyOptions;
 const DEFAULT_TTL_MS = 24 * 60 * 60 * 1000;
 const DEFAULT_MAX_BYTES = 1024 * 1024;
 
-/** How long a copy of a call waits for the first one, and how often it looks, in ms. */
+/** How long a repeated call waits for the first one, and its polling interval, in ms. */
 const WAIT_MS = 30_000;
 const FIRST_LOOK_MS = 20;
 const MAX_LOOK_MS = 500;
@@ -35,7 +35,7 @@ const MAX_LOOK_MS = 500;
 /** Visible ASCII: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ */
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
-/** The param of clients that have no headers. */
+/** The param for clients without headers. */
 const KEY_PARAM = "idempotencyKey";
 
 /** Params that are not what the call is about. */
@@ -44,7 +44,7 @@ const OTHER_PARAMS = ["action", "apiVersion", "callback", KEY_PARAM];
 /** Never sent to another request. */
 const COOKIE = "set-cookie";
 
-/** What is kept of a call. */
+/** The stored record of a call. */
 interface Kept {
   /** What the action returned. */
   returned: unknown;
@@ -73,7 +73,7 @@ export async function runOnce(
   const found = await claimOrWait(data, key);
   if (!(found instanceof Claim)) return replay(data, found);
   if (data.signal.aborted) {
-    // nobody waits for it any more, and nothing is done yet
+    // the caller no longer waits, and nothing has been done yet
     await settle(data, found.drop());
     throw data.signal.reason as Error;
   }
@@ -161,7 +161,7 @@ async function settle(data: ActionProcessor, done: Promise<void>) {
   }
 }
 
-/** What there is when the action begins. */
+/** The state at the beginning of the action. */
 interface Before {
   response: unknown;
   /** Web only. */

@@ -1,4 +1,4 @@
-/** The list of all that is wrong with the params of a request: `errors` in its response. */
+/** The list of all invalid params of a request: `errors` in its response. */
 import { settings } from "../config/settings";
 import { problemsOf, SchemaError, type InputProblem } from "../input/problem";
 import { tableOf } from "../input/schemaPlan";

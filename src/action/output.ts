@@ -1,4 +1,7 @@
-/** The response of an action with an `output` schema: checked while it is developed, and without what the schema does not name. */
+/**
+ * The response of an action with an `output` schema: validated during development, and filtered by the properties of
+ * the schema.
+ */
 import { env } from "../config/config";
 import { log } from "../log/log";
 import type { InputErrors } from "../input/field";
@@ -20,7 +23,7 @@ const SEND_ALL: Prune = (value) => value;
 
 const pruners = new WeakMap<StandardSchema, Prune>();
 
-/** The schema of what an action responds, if it has one. */
+/** The output schema of an action, if any. */
 export function outputOf(action: Action): StandardSchema | undefined {
   const { output } = action as { output?: unknown };
   return isStandardSchema(output) ? output : undefined;
@@ -72,7 +75,7 @@ function shapeText(json: JsonSchema): string {
 }
 
 /**
- * What is sent of a response. In production the schema is not asked.
+ * The part of a response to send. In production, the schema does not validate it.
  * @throws Error naming the property that does not fit, at once or later
  */
 export function fitted(

@@ -1,4 +1,4 @@
-/** Limits on how much a client may ask for, counted by the whole cluster: middleware, and `config.general.rateLimit`. */
+/** Rate limits of clients, counted across the cluster: middleware, and `config.general.rateLimit`. */
 import { createHash } from "node:crypto";
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -41,7 +41,7 @@ const KEY_PREFIX = "actionhero:rateLimit:";
 /** Before the middleware of projects, unless they ask for a lower one. */
 const PRIORITY = 1;
 
-/** The actions that the server runs for itself. */
+/** The connection type of in-line actions. */
 const IN_LINE = "in-line-action";
 
 /** Names of policies are tokens of structured fields, in quotation marks. */

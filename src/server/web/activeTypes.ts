@@ -1,4 +1,4 @@
-/** Media types whose documents browsers or plug-ins run, or read secrets out of. */
+/** Active media types: browsers or plug-ins run their documents, or can be made to read secrets from them. */
 import { essenceOf, isMediaType } from "../../input/mediaType";
 
 const SUBTYPES = [
@@ -22,7 +22,7 @@ const SUBTYPES = [
 const ACTIVE = new RegExp(`^(?:multipart/.*|[^/]+/(?:${SUBTYPES}))$`);
 
 /**
- * Whatever is not clearly one media type is active: of a list, browsers take the last.
+ * Anything that is not exactly one media type counts as active: of a list, browsers use the last.
  * @param type as in the header `Content-Type`, with or without parameters
  */
 export function isActiveType(type: string): boolean {

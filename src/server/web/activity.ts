@@ -1,13 +1,13 @@
-/** Which requests are in flight on which connection. */
+/** Tracks the requests in flight per connection. */
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { WebRequest } from "./webRequest";
 
-/** The requests of one connection. Nearly always there is one at a time, which costs no set. */
+/** The requests of one connection. Usually there is one at a time, which needs no set. */
 interface Traffic {
   first: WebRequest | undefined;
   others: Set<WebRequest> | undefined;
-  /** The one that began last. */
+  /** The latest request. */
   latest: WebRequest | undefined;
 }
 
@@ -17,8 +17,8 @@ export class Activity {
   private readonly foreign = new Map<Socket, number>();
 
   /**
-   * @param onAbort called for each request that was in flight when its client went away
-   * @param onSettled called when a request of a connection is not worked on any more
+   * @param onAbort called for each request in flight when its client disconnects
+   * @param onSettled called when a request of a connection is done
    */
   constructor(
     private readonly onAbort: (request: WebRequest) => void,
@@ -41,7 +41,7 @@ export class Activity {
     this.onSettled(socket);
   }
 
-  /** Count a request that somebody else answers. */
+  /** Count a request that another listener answers. */
   lend(socket: Socket, res: ServerResponse): void {
     this.foreign.set(socket, (this.foreign.get(socket) ?? 0) + 1);
     res.once("close", () => {
@@ -56,7 +56,7 @@ export class Activity {
     return this.countOf(socket) > 0;
   }
 
-  /** How many requests of a connection are worked on. */
+  /** The number of requests of a connection in progress. */
   countOf(socket: Socket): number {
     const traffic = this.bySocket.get(socket);
     const foreign =

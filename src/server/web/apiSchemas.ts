@@ -1,4 +1,4 @@
-/** What documents of the API say of inputs and responses, as JSON Schemas among their components. */
+/** The JSON Schemas of inputs and responses, as components of API documents. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Action } from "../../action/action";
@@ -14,7 +14,7 @@ import {
 } from "../../input/standardSchema";
 import type { Input } from "../../input/types";
 
-/** What the parts of a document share. */
+/** The shared state of the parts of a document. */
 export interface Components {
   schemas: Record<string, JsonSchema>;
 }
@@ -76,7 +76,7 @@ export function describeInputs(action: Action, components: Components) {
   return { properties, required };
 }
 
-/** An input of a table, as far as it says what it is. */
+/** The schema of an input of a table, as far as its type is known. */
 function describeInput(
   input: Input,
   component: string,
@@ -116,7 +116,7 @@ function describeInput(
   return input.formatter === undefined ? { type: "string" } : {};
 }
 
-/** Put a schema among the components. @returns what refers to it */
+/** Add a schema to the components. @returns a reference to it */
 function reference(
   name: string,
   schema: JsonSchema,

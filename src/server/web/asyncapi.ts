@@ -1,4 +1,4 @@
-/** Describes what websocket and TCP clients send and get as an AsyncAPI 3.0 document. */
+/** Describes the messages of websocket and TCP clients as an AsyncAPI 3.0 document. */
 import type { Action } from "../../action/action";
 import { latestVersion } from "../../action/registry";
 import { api } from "../../api";
@@ -23,7 +23,7 @@ interface Transport {
   /** The type of its connections. */
   type: string;
   server: object;
-  /** What a client sends for an action. */
+  /** The message that calls an action. */
   request(action: string, params: JsonSchema): JsonSchema;
 }
 
@@ -189,7 +189,7 @@ function requestOf(
   });
 }
 
-/** Every reply says what it is, and to which request. */
+/** Every reply has its context, and the id of its request. */
 function reply(schema: JsonSchema): JsonSchema {
   return {
     allOf: [

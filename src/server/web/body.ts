@@ -20,25 +20,25 @@ import type { WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 
 export interface ParsedBody {
-  /** The fields of a form, or whatever a JSON document holds. */
+  /** The fields of a form, or the value of a JSON document. */
   body: any;
   files: { [field: string]: UploadedFile | UploadedFile[] } | undefined;
 }
 
-/** What the files of a body need. */
+/** The requirements for files of a body. */
 export interface FileIntake {
   disk: UploadDisk;
-  /** Asked only if there may be files. */
+  /** Called only if there may be files. */
   rules: () => FileRules;
 }
 
-/** A limit on bytes, and the setting that clients are told of. */
+/** A limit on bytes, and the name of its setting for clients. */
 interface Limit {
   bytes: number;
   setting: string;
 }
 
-/** Bytes that a multipart body may have beside its fields and files: boundaries and part headers. */
+/** Bytes that a multipart body may have in addition to its fields and files: boundaries and part headers. */
 const MULTIPART_OVERHEAD = 1024 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
@@ -55,7 +55,8 @@ export function hasBody({ method, req }: WebRequest): boolean {
 
 /**
  * Parse the body; `rawConnection.params.rawBody` gets its bytes as they came when `config.web.saveRawBody` is on.
- * @throws BodyError when it is malformed or exceeds a limit, RequestAborted when the client left, at once or later
+ * @throws BodyError when it is malformed or exceeds a limit, RequestAborted when the client disconnects,
+ * synchronously or later
  */
 export function readBody(
   request: WebRequest,
@@ -76,7 +77,7 @@ export function readBody(
   }
 }
 
-/** Not async, as each async function on the way of a request costs a hundredth of it. */
+/** Not async, because each async function on the hot path costs 1 % of a request. */
 function readJson(
   request: WebRequest,
   charset: string | undefined,
@@ -110,7 +111,7 @@ async function readForm(
   return { body: fieldsOf(fields, config), files: undefined };
 }
 
-/** Neither params nor files: its bytes are kept for those who want them. */
+/** Neither params nor files: its bytes are only stored for `rawBody`. */
 async function readUnknown(request: WebRequest): Promise<ParsedBody> {
   const limit = fieldsLimit(request.config);
   askForBody(request, limit);
@@ -128,7 +129,7 @@ async function readMultipart(
     ...receiving,
     hold: (bytes) => hold(request, bytes),
     stored: (bytes) => {
-      // with `saveRawBody` the bytes of files stay in memory, too
+      // with `saveRawBody`, the bytes of files also stay in memory
       if (!receiving.isKept) shareOf(request).give(bytes);
       return undefined;
     },
@@ -204,7 +205,7 @@ function fieldsOf(
     : reduceLists(fields, () => isList);
 }
 
-/** Keep every value of a name, as a list even when there is one; otherwise the last value counts. */
+/** Keep every value of a name, always as a list; otherwise the last value is used. */
 function reduceLists<T>(
   lists: Lists<T>,
   isList: (name: string) => boolean,
@@ -218,7 +219,7 @@ function reduceLists<T>(
 }
 
 /**
- * What announces itself as too large is not even begun; a client that asked beforehand is told to send.
+ * A body that is announced as too large is not read; a client that sent `Expect: 100-continue` is told to send.
  * @throws BodyError
  */
 function askForBody(request: WebRequest, limit: Limit): void {
@@ -230,7 +231,7 @@ function askForBody(request: WebRequest, limit: Limit): void {
   res.writeContinue();
 }
 
-/** The whole body in memory, inflated; its bytes as they came are kept in `rawBody` if the configuration says so. */
+/** The whole body in memory, inflated; its received bytes are stored in `rawBody` if configured. */
 function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
   const { req, config, params } = request;
   const encoding = requestEncoding(req);
@@ -255,12 +256,12 @@ function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
   return whole.then((bytes) => inflate(bytes, encoding, inflated));
 }
 
-/** What of the body is in memory, until the request ends. */
+/** The bytes of the body in memory, until the request ends. */
 function shareOf(request: WebRequest): ByteShare {
   return (request.held ??= new ByteShare());
 }
 
-/** Ask before bytes of the body are kept. @returns the error of the request when they must not be */
+/** Check before bytes of the body are stored. @returns the error of the request if they must not be */
 function hold(request: WebRequest, bytes: number): Error | undefined {
   const share = shareOf(request);
   if (share.take(bytes)) return undefined;
@@ -298,7 +299,7 @@ function collect(
   });
 }
 
-/** Keeps the bytes of a body as they come, for `rawBody`; undefined when nobody wants them. */
+/** Collects the received bytes of a body for `rawBody`; undefined if not configured. */
 function keeper(
   { config, params, req }: WebRequest,
   maxBytes: number,
@@ -311,7 +312,7 @@ function keeper(
   });
   return (chunk) => {
     left -= chunk.length;
-    if (left >= 0) chunks.push(chunk); // else it is refused, and what still comes is discarded
+    if (left >= 0) chunks.push(chunk); // otherwise the request is refused, and further bytes are discarded
   };
 }
 
@@ -333,7 +334,7 @@ function fieldsLimit({ formOptions }: WebSettings): Limit {
   };
 }
 
-/** A whole body with files: also what lies between its parts, or in parts that are no files, has an end. */
+/** The limit of a whole body with files, which includes bytes between parts and parts that are not files. */
 function formLimit(config: WebSettings): Limit {
   const files = config.formOptions.maxTotalFileSize;
   return {

@@ -1,19 +1,19 @@
-/** Why a request's body was not accepted; the action does not run then. */
+/** The reason why a request's body was refused; the action then does not run. */
 import { HttpError, type HttpErrorHeaders } from "../../errors";
 import { OVERLOADED_TEXT } from "../heldBytes";
 
-/** What v29 told clients about bodies that could not be parsed. */
+/** v29's text for bodies that could not be parsed. */
 const MALFORMED = "There was an error processing this form.";
 
-/** JSON is no form, and its clients are programs, whose authors are helped by the word. */
+/** JSON is not a form; the text helps authors of client programs. */
 const MALFORMED_JSON = "the request body is not valid JSON";
 
-/** After how long a client may try again to upload, and to send anything. */
+/** Retry-After in seconds, for uploads and for any request. */
 const NO_ROOM_SECONDS = 10;
 const OVERLOADED_SECONDS = 5;
 
 export class BodyError extends HttpError {
-  /** The log has its line already. */
+  /** Already logged. */
   isLogged = false;
 
   static malformed(cause: unknown): BodyError {
@@ -48,12 +48,12 @@ export class BodyError extends HttpError {
     );
   }
 
-  /** A media type, charset or encoding that is not taken. */
+  /** An unsupported media type, charset or encoding. */
   static unsupported(message: string, headers?: HttpErrorHeaders): BodyError {
     return new BodyError(415, message, { headers });
   }
 
-  /** No room for anything large: `general.maxHeldBytes`. */
+  /** No memory for large requests: `general.maxHeldBytes`. */
   static overloaded(): BodyError {
     const headers = { "Retry-After": OVERLOADED_SECONDS };
     const error = new BodyError(503, OVERLOADED_TEXT, { headers });
@@ -61,7 +61,7 @@ export class BodyError extends HttpError {
     return error;
   }
 
-  /** No room for files at the moment. */
+  /** No disk space for files at the moment. */
   static noRoom(cause?: unknown): BodyError {
     return new BodyError(
       503,
@@ -71,5 +71,5 @@ export class BodyError extends HttpError {
   }
 }
 
-/** The client went away while it was sending: nobody waits for an answer. */
+/** The client disconnected while sending, so no response is possible. */
 export class RequestAborted extends Error {}

@@ -9,11 +9,11 @@ const ENCODINGS: readonly string[] = ["br", "gzip", "deflate"];
 /** The default of 11 would cost a hundred times the CPU for a few percent. */
 const BROTLI_QUALITY = 4;
 
-/** Types of which compression makes less: texts, and formats that are not compressed by themselves. */
+/** Compressible types: texts, and formats without their own compression. */
 const COMPRESSIBLE =
   /^(?:text\/(?!event-stream$)|application\/(?:json|javascript|ecmascript|xml|wasm|rtf|manifest|vnd\.ms-fontobject)$|application\/.{1,64}\+(?:json|xml)$|image\/(?:svg\+xml|bmp|x-icon|vnd\.microsoft\.icon)$|font\/(?:ttf|otf|collection)$|model\/gltf\+json$)/;
 
-/** Whether bodies of this content type become smaller; images and archives do not, and streams of events must flow. */
+/** Whether this content type is compressible; images and archives are not, and event streams must not be buffered. */
 export function isCompressible(contentType: string | undefined): boolean {
   if (contentType === undefined) return false;
   const [essence = ""] = contentType.split(";", 1);
@@ -21,8 +21,8 @@ export function isCompressible(contentType: string | undefined): boolean {
 }
 
 /**
- * The encoding that the client likes best; of equals the one it names first.
- * @returns undefined for none at all
+ * The encoding with the highest q-value; of equals the first one listed.
+ * @returns undefined for no encoding
  */
 export function chooseEncoding(
   acceptEncoding: string | string[] | undefined,
@@ -40,8 +40,8 @@ export function chooseEncoding(
 }
 
 /**
- * The same for encodings of which there are copies already, the smallest first: of equals that one is taken.
- * @returns undefined for none of them
+ * The same for encodings with existing copies, the smallest first, which is preferred among equals.
+ * @returns undefined if the client accepts none of them
  */
 export function chooseStored<Stored extends Encoding>(
   acceptEncoding: string | string[] | undefined,

@@ -13,12 +13,12 @@ const NAMES: Record<string, RequestEncoding> = {
   br: "br",
 };
 
-/** What is larger than this may be at most so many times as large as what was received. */
+/** A body larger than the first limit may be at most this many times as large as the received one. */
 const FREE_BYTES = 1024 * 1024;
 const MAX_RATIO = 100;
 
 /**
- * @returns undefined for a body that is sent as it is
+ * @returns undefined for a body without an encoding
  * @throws BodyError 415 for an encoding that is unknown, and for several of them
  */
 export function requestEncoding({
@@ -38,7 +38,7 @@ export function requestEncoding({
 /**
  * Inflate a body that is in memory.
  * @param tooLarge the error when it becomes larger than `limit`, in bytes
- * @param hold asked for each chunk before it is kept; an error ends it
+ * @param hold called for each chunk before it is stored; an error ends the inflation
  * @throws BodyError
  */
 export function inflate(
@@ -78,7 +78,7 @@ export function inflate(
 }
 
 /**
- * What comes in as it was before it was compressed. Only the ratio is bounded here: who reads it counts its bytes.
+ * The inflated stream of a body. Only the ratio is limited here: the reader counts the bytes.
  * An error of the stream is a BodyError. Destroying it leaves the request readable.
  */
 export function inflating(

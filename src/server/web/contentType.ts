@@ -1,4 +1,4 @@
-/** What a body is, by the essence of its `Content-Type` (RFC 9110 section 8.3) and not by what else the header says. */
+/** The type of a body, by the essence of its `Content-Type` (RFC 9110 section 8.3), without parameters. */
 import { TextDecoder } from "node:util";
 import { essenceOf } from "../../input/mediaType";
 import { remembered } from "../../utils/remembered";
@@ -24,7 +24,7 @@ const KINDS: Record<string, BodyKind> = {
 
 const UTF8 = ["utf-8", "utf8", "us-ascii", "ascii"];
 
-/** Most clients of a server send the same. */
+/** A cache, because most clients of a server send the same header. */
 export const parseContentType = remembered(parse);
 
 /** The text of a body. A byte order mark is left out. @throws BodyError 415 for an unknown charset */

@@ -1,17 +1,17 @@
-/** Requests of pages of other sites: the headers of CORS, preflight requests, and those that are forged. */
+/** Cross-origin requests: CORS headers, preflight requests, and protection against CSRF. */
 import { HttpError } from "../../errors";
 import { currentCors, type Cors } from "../cors";
 import { isForgedRequest } from "../csrf";
 import { allowOrigin } from "./headers";
 import type { WebRequest } from "./webRequest";
 
-/** The names of headers that a script asks to send. */
+/** The header names that a script requests. */
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]{1,1024}$/;
 
-/** With `web.cors`: let the origin of the request read the response, if it may. */
+/** With `web.cors`: allow the origin of the request to read the response, if permitted. */
 export function addCorsHeaders(request: WebRequest): void {
   const cors = currentCors();
-  if (cors === undefined || cors.isForAll) return; // the same for everybody: a default header
+  if (cors === undefined || cors.isForAll) return; // the same for all origins: a default header
   const { origin } = request.req.headers;
   if (origin === undefined || !cors.allows(origin)) return;
   // with the project's own headers: `pipe` sends no others
@@ -22,7 +22,7 @@ export function addCorsHeaders(request: WebRequest): void {
 }
 
 /**
- * With `web.cors`: the answer to a preflight request.
+ * With `web.cors`: responds to a preflight request.
  * @returns false for any other OPTIONS request, and without `web.cors`
  */
 export function answerPreflight(request: WebRequest): boolean {

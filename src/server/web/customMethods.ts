@@ -1,4 +1,4 @@
-/** The methods that connections of the web server have beyond those of all connections. */
+/** The additional methods of connections of the web server. */
 import type { Connection } from "../../connection/connection";
 import { setCookieHeader, type CookieOptions } from "../../cookie/cookies";
 import { newFingerprint, sessionCookie } from "../identity";
@@ -21,7 +21,7 @@ export const customMethods = {
 
   /**
    * Add a cookie to the response.
-   * @throws Error when the answer has begun: the client would not get it
+   * @throws Error when the response has begun: the client would not get it
    */
   setCookie(
     { rawConnection }: Connection,
@@ -36,8 +36,8 @@ export const customMethods = {
   },
 
   /**
-   * Get another fingerprint, which goes to the client as its cookie.
-   * @throws Error when the answer has begun: the client would not hear of it
+   * Set a new fingerprint, which is sent to the client as its cookie.
+   * @throws Error when the response has begun: the client would not get it
    */
   rotateFingerprint(connection: Connection): string {
     const request = unsent(connection.rawConnection as WebRequest);
@@ -48,7 +48,7 @@ export const customMethods = {
     return (connection.fingerprint = fingerprint);
   },
 
-  /** Answer with these bytes and only the project's headers; the action sets `toRender` to false. */
+  /** Respond with these bytes and only the project's headers; the action sets `toRender` to false. */
   pipe(
     { rawConnection }: Connection,
     buffer: string | Buffer,
@@ -64,7 +64,7 @@ export const customMethods = {
       res.end(bytes);
       return;
     }
-    // what was set for other responses does not count, as in version 29
+    // status and type of other responses are ignored, as in version 29
     const own = res instanceof WebResponse ? res.ownStatus : res.statusCode;
     const status = (res.statusCode = finalStatus(own ?? 200));
     const hasBody = !isBodiless(status);
@@ -78,7 +78,7 @@ export const customMethods = {
   },
 };
 
-/** @throws Error when the head of the answer is gone */
+/** @throws Error when the head of the response was sent */
 function unsent(request: WebRequest): WebRequest {
   if (request.res.headersSent)
     throw new Error("the answer has begun: its cookie cannot change any more");

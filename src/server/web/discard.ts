@@ -1,8 +1,8 @@
-/** What happens to the bodies of requests that nobody reads (RFC 9112 section 9.6). */
+/** Handles unread request bodies (RFC 9112 section 9.6). */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Up to so much is read and dropped, so that the connection can be used again; a longer body ends it. */
+/** Up to this many bytes are discarded, so that the connection can be reused; a longer body closes it. */
 const MAX_DISCARDED_BYTES = 64 * 1024;
 
 /** How long a body of unknown length may take to show that it is short, in ms. */
@@ -11,7 +11,7 @@ const MAX_WAIT_MS = 1000;
 /** How long a client may read its response before the socket is closed, in ms. */
 const LINGER_MS = 1000;
 
-/** A request, and whether its client was told to send the body that it had asked about. */
+/** A request, and whether its client was told to send the body (`100 Continue`). */
 export interface Exchange {
   req: IncomingMessage;
   res: ServerResponse;
@@ -31,9 +31,9 @@ export function isWaitingToSend({ req, saidContinue }: Exchange): boolean {
 }
 
 /**
- * Leave the body, or the rest of it, unread. To be called before the response is written: it carries
- * `Connection: close` when the body is too long to be discarded.
- * @returns a promise only if the length is unknown, and has to be found out
+ * Leave the body, or its remainder, unread. Must be called before the response is written, which has `Connection:
+ * close` if the body is too long to be discarded.
+ * @returns a promise only if the length is unknown and must be determined
  */
 export function leaveBody(exchange: Exchange): Promise<void> | undefined {
   const { req, res } = exchange;
@@ -47,7 +47,7 @@ export function leaveBody(exchange: Exchange): Promise<void> | undefined {
   return undefined;
 }
 
-/** Leave the body unread, and respond as soon as it is known how the connection goes on. */
+/** Leave the body unread, and respond as soon as it is known whether the connection is kept. */
 export function respondUnread(exchange: Exchange, respond: () => void): void {
   const left = leaveBody(exchange);
   if (left) void left.then(respond);

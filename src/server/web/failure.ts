@@ -1,4 +1,4 @@
-/** Answers requests that could not be worked on. */
+/** Responds to requests that could not be processed. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
@@ -20,7 +20,7 @@ import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
 import { canWrite, writeBody } from "./write";
 
-/** Lines of errors that a client can repeat as often as it likes. */
+/** Log lines of errors that a client can repeat at will. */
 interface Refusal extends RefusalKind {
   message: string;
 }
@@ -42,7 +42,7 @@ const FAILED_REQUEST: Refusal = {
   level: "error",
 };
 
-/** Log the error, and make the outcome that tells the client of it. */
+/** Log the error, and return the outcome for the client. */
 export async function prepareFailure(
   server: Server,
   connection: Connection,
@@ -60,7 +60,7 @@ export async function prepareFailure(
     logRefusal(server, request.req, error, REFUSED_REQUEST);
   } else {
     server.log(`cannot answer a request: ${errorText(error)}`, "error", facts);
-    // one of them may be what is wrong
+    // one of them may be the cause
     request.responseHeaders = request.responseHeaders.filter(isValidPair);
     request.responseHeaders.push(["Content-Type", JSON_TYPE]);
     forgetStatusMessage(request.res);
@@ -73,7 +73,7 @@ export async function prepareFailure(
   };
 }
 
-/** Refuse a request while the boot goes on. */
+/** Refuse a request during the boot. */
 export function refuseWhileBooting(
   req: IncomingMessage,
   res: ServerResponse,
@@ -89,7 +89,7 @@ export function refuseWhileBooting(
   });
 }
 
-/** A body that the client could have sent right is refused like any request, unless the project wants version 29's line. */
+/** An invalid body is logged like any refusal, unless the project keeps version 29's line. */
 function bodyRefusal(error: BodyError): Refusal {
   const level = levelOf(error);
   return level === "error"
@@ -118,7 +118,7 @@ export async function answerRefused(
   await writeBody(request, stringify(body, request.config));
 }
 
-/** The last resort: an answer that needs nothing but the response, or none to a client that is gone. */
+/** The last resort: a fixed response, or none to a disconnected client. */
 export function answerPlainly(
   server: Server,
   res: ServerResponse,
@@ -153,7 +153,7 @@ function logRefusal(
     server.log(`${refusal.message}: ${errorText(error)}`, refusal.level);
 }
 
-/** An attempt to write the head has left its own, or the project has set one that cannot be written. */
+/** Remove headers that a failed attempt to write the head left, or that are invalid. */
 function forgetStatusMessage(res: ServerResponse): void {
   res.statusMessage = "";
 }

@@ -1,4 +1,4 @@
-/** A file as it is sent to one client: the copy or encoding that suits it, and the headers that describe that. */
+/** A file for one client: the chosen copy or encoding, and its headers. */
 import * as fs from "node:fs";
 import type { Readable } from "node:stream";
 import {
@@ -14,22 +14,22 @@ import type { WebRequest } from "./webRequest";
 import { encodingFor } from "./write";
 
 export interface FileAnswer {
-  /** Why there is no file, for the client. */
+  /** The error for the client, if there is no file. */
   error?: unknown;
-  /** The bytes, of a file that is held in memory. */
+  /** The bytes of a file in memory. */
   content?: Buffer;
   fileStream?: Readable;
   mime: string | null | undefined;
-  /** Bytes; null when it is not known. */
+  /** Bytes; null if unknown. */
   length: number | null | undefined;
   lastModified?: Date;
-  /** When anything of the file changed, in ms since the epoch. */
+  /** The last change of the file (ctime), in ms since the epoch. */
   ctimeMs?: number;
-  /** Where it is, if it is a file of which size and time are known to be right. */
+  /** The path of a file whose size and time are known to be current. */
   path?: string;
   /** Called when `content` was sent. */
   sent?: () => void;
-  /** What was found in a public folder. */
+  /** A file of a public folder. */
   found?: StaticFileResult;
   /** The bytes are a compressed copy. */
   storedEncoding?: Encoding;
@@ -39,7 +39,7 @@ const contentTags = new ContentTags();
 
 const UNKNOWN_TYPE = "application/octet-stream";
 
-/** What was found in a public folder; the stream of a file in memory is not even made. */
+/** A file of a public folder; a file in memory gets no stream. */
 export function fileAnswerOf(found: StaticFileResult): FileAnswer {
   const { error, content, mime, length, lastModified, ctimeMs } = found;
   const { file, sent } = found;
@@ -58,7 +58,7 @@ export function fileAnswerOf(found: StaticFileResult): FileAnswer {
   };
 }
 
-/** The compressed copy beside the file, if there is one that the client takes; else the file. */
+/** A precompressed copy of the file that the client accepts, else the file. */
 export async function storedCopy(
   request: WebRequest,
   file: FileAnswer,
@@ -93,7 +93,7 @@ export function encodingOnTheWay(
   return encodingFor(request, file.length ?? Infinity);
 }
 
-/** A type that becomes smaller, unless the project has encoded the file itself or forbids it (`no-transform`). */
+/** A compressible type, unless the project has encoded the file itself or forbids it (`no-transform`). */
 function mayEncode(request: WebRequest, { mime }: FileAnswer): boolean {
   if (!isCompressible(mime ?? undefined)) return false;
   if (request.projectValueOf("content-encoding") !== undefined) return false;
@@ -117,13 +117,13 @@ export async function validatorsOf(
   if (version === undefined) return { etag: undefined, lastModified };
   const options = {
     encoding: encoding ?? file.storedEncoding,
-    // what is compressed on the way is not the same everywhere
+    // compression on the fly may give different bytes on other servers
     isStrong: isStrict && !encoding,
   };
   return { etag: etagOf(version, options), lastModified };
 }
 
-/** The headers that a file has, whatever the status will be. */
+/** The headers of a file, regardless of the status. */
 export function describeFile(
   request: WebRequest,
   file: FileAnswer,
@@ -156,12 +156,12 @@ function contentTypeOf(
   return config.strictHttp && found && isText ? `${type}; charset=utf-8` : type;
 }
 
-/** Caches must tell the encodings of this file apart, in whichever it is sent now. */
+/** Caches must distinguish the encodings of this file, whichever is sent now. */
 function varyByEncoding({ responseHeaders }: WebRequest): void {
   responseHeaders.push(["Vary", "Accept-Encoding"]);
 }
 
-/** Who replaces a file can give the new one the size and the time of the old one, but not its bytes. */
+/** A replaced file may have the size and time of the old one, but not the same bytes. */
 async function contentOf(file: FileAnswer): Promise<string | undefined> {
   if (file.content) return tagOfContent(file.content);
   const known = await identityOf(file);
@@ -190,6 +190,6 @@ async function identityOf({
     const { size, mtime, ctimeMs } = await fs.promises.stat(streamPath);
     return { path: String(streamPath), size, lastModified: mtime, ctimeMs };
   } catch {
-    return undefined; // it vanished: reading it will say so
+    return undefined; // it was deleted: reading it will report that
   }
 }

@@ -1,4 +1,6 @@
-/** Which files a request may bring: those that its action declares, and others if `config.web.uploads` says so. */
+/**
+ * The files that a request may upload: those that its action declares, and others if `config.web.uploads` allows it.
+ */
 import { api } from "../../api";
 import type { HttpError } from "../../errors";
 import {
@@ -49,7 +51,7 @@ export class FileRules {
     return this.declared.get(field);
   }
 
-  /** Take one more file of a field. @throws BodyError 413 or 415 */
+  /** Accept another file of a field. @throws BodyError 413 or 415 */
   admit(field: string, mediaType: string | null): void {
     const rule = this.declared.get(field);
     if (!rule) {
@@ -65,7 +67,7 @@ export class FileRules {
     this.counts.set(field, count);
   }
 
-  /** The error of a file that has become so large, if its action declares less. */
+  /** The error of a file of this size, if its action declares a lower limit. */
   tooLarge(field: string, bytes: number): BodyError | undefined {
     const rule = this.declared.get(field);
     return rule && bytes > rule.maxSize
@@ -74,7 +76,7 @@ export class FileRules {
   }
 }
 
-/** What either of two versions of an action takes. */
+/** The union of the rules of two versions of an action. */
 function widest(a: FileRule, b: FileRule): FileRule {
   return {
     maxSize: Math.max(a.maxSize, b.maxSize),

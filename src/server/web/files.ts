@@ -1,4 +1,4 @@
-/** Answers requests for files: validators, ranges, compression, streams. */
+/** Responds to requests for files: validators, ranges, compression, streams. */
 import * as fs from "node:fs";
 import { pipeline, Readable } from "node:stream";
 import { api } from "../../api";
@@ -37,14 +37,14 @@ import {
   writeHead,
 } from "./write";
 
-/** What decides how a file is sent. */
+/** The decisions about how a file is sent. */
 interface Delivery {
   /** The encoding to compress it with on the way. */
   encoding: Encoding | undefined;
   range: ByteRange | undefined;
 }
 
-/** Resolves when the answer is on its way completely. */
+/** Resolves when the response has been sent. */
 export async function answerWithFile(
   request: WebRequest,
   original: FileAnswer,
@@ -162,7 +162,7 @@ async function answerFromStream(
   );
   const begin = () => {
     writeHead(request, status, head);
-    // a client that stops reading is cut, not waited for
+    // a client that stops reading is disconnected
     res.socket?.setTimeout(request.config.sendTimeout);
   };
   if (request.method === "HEAD" || length === 0) {
@@ -186,7 +186,7 @@ async function answerFromStream(
   }
 }
 
-/** The file was there a moment ago, but cannot be read. */
+/** The file existed a moment ago, but cannot be read. */
 async function answerBroken(
   request: WebRequest,
   error: unknown,
@@ -209,7 +209,7 @@ function fileError(message: string): FileAnswer {
   };
 }
 
-/** `ENOENT: no such file or directory, open '/a/b'` up to its comma: the path is nobody's business. */
+/** `ENOENT: no such file or directory, open '/a/b'` up to its comma: the path is not public. */
 function withoutPath(message: string): string {
   const quote = message.indexOf("'");
   if (quote === -1) return message;
@@ -278,7 +278,7 @@ function textOf(error: unknown): string {
 }
 
 /**
- * With `web.strictHttp`: answer a request for a file that exists, but not for this method or under this path.
+ * With `web.strictHttp`: respond to a request for an existing file with a wrong method or path.
  * @param isIndex the file is the index of a folder that the path names
  * @returns undefined when the file is to be sent
  */
@@ -321,7 +321,7 @@ async function refuseMethod(request: WebRequest): Promise<void> {
   await answerFileError(request, refusal);
 }
 
-/** Relative links in the index of a folder are meant from within the folder. */
+/** Relative links in the index of a folder are relative to the folder. */
 async function redirectToFolder(request: WebRequest): Promise<void> {
   const { pathname, search } = request.target;
   // `//host/` would lead to another site

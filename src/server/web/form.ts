@@ -1,10 +1,10 @@
-/** The fields of forms: pairs of names and values, and what brackets in the names mean. */
+/** Parses the fields of forms: pairs of names and values, and brackets in names. */
 import * as querystring from "node:querystring";
 import { BodyError } from "./bodyError";
 import { decodeText, decoderFor } from "./contentType";
 import { countPairs, nestNames, type Query } from "./query";
 
-/** Every value of every name, in the order in which they came. */
+/** Every value of every name, in order. */
 export type Lists<T> = Iterable<[name: string, values: T[]]>;
 
 /**
@@ -18,7 +18,7 @@ export function parseForm(
 ): Lists<string> {
   const decode = charset === undefined ? undefined : percentDecoder(charset);
   const spaced = plusToSpace(bytes);
-  // of other charsets each byte is a character until the escapes are resolved
+  // for other charsets, each byte is a character until the escapes are decoded
   const text = decode
     ? spaced.toString("latin1")
     : decodeText(spaced, undefined);
@@ -34,7 +34,7 @@ export function parseForm(
   ]);
 }
 
-/** Escapes of a form stand for bytes in the form's charset, too. */
+/** Escapes of a form are also bytes in the form's charset. */
 function percentDecoder(charset: string): (text: string) => string {
   const decoder = decoderFor(charset);
   return (text) => decoder.decode(unescape(Buffer.from(text, "latin1")));
@@ -68,7 +68,7 @@ function unescape(bytes: Buffer): Buffer {
   return bytes.subarray(0, length);
 }
 
-/** @returns -1 for what is no hexadecimal digit */
+/** @returns -1 if it is not a hexadecimal digit */
 function hexDigit(byte: number | undefined): number {
   if (byte === undefined) return -1;
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;

@@ -1,4 +1,4 @@
-/** Turns connections away before the HTTP server has to do with them. */
+/** Refuses connections before the HTTP server handles them. */
 import type { Socket } from "node:net";
 import { admitConnection } from "../connectionCounts";
 import type { HttpServer } from "./listener";
@@ -14,13 +14,13 @@ const REFUSAL = [
   BODY,
 ].join("\r\n");
 
-/** How long a client that is refused may take to read why, in ms; and how many may do so at once. */
+/** How long a refused client may take to read the reason, in ms; and how many may do so at once. */
 const LINGER_MS = 1_000;
 const MAX_LINGERING = 64;
 
 type Listener = (socket: Socket) => void;
 
-/** Let only those sockets reach the listeners that a server has so far for whom `admitConnection` has room. */
+/** Pass only sockets that `admitConnection` accepts to the existing listeners of a server. */
 export function guardConnections(server: HttpServer, isSecure: boolean): void {
   const listeners = server.listeners("connection") as Listener[];
   const refusal = new Refusal(isSecure);
@@ -44,7 +44,7 @@ class Refusal {
       return;
     }
     this.lingering++;
-    // a socket that is closed with unread bytes takes back what was sent
+    // closing a socket with unread bytes would reset it and discard sent bytes
     socket.resume();
     socket.end(REFUSAL);
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
@@ -57,5 +57,5 @@ class Refusal {
 }
 
 function ignore(): void {
-  // the client is being sent away
+  // the client is being refused
 }

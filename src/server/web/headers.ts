@@ -15,10 +15,10 @@ import {
 } from "../securityHeaders";
 import type { WebSettings } from "../../config/settings";
 
-/** `[name, value]` in the order in which they were pushed: the last one of a name wins. */
+/** `[name, value]` in order: the last one of a name is sent. */
 export type HeaderPairs = [string, any][];
 
-/** Names and values in turn, names in lower case: the form that node writes fastest. */
+/** Alternating names and values, names in lower case: the form that node writes fastest. */
 export type FlatHeaders = string[];
 
 export const JSON_TYPE = "application/json; charset=utf-8";
@@ -26,14 +26,14 @@ export const JSON_TYPE = "application/json; charset=utf-8";
 /** Browsers must not guess another type than the one that is sent. */
 export const NOSNIFF = ["X-Content-Type-Options", "nosniff"] as const;
 
-/** The settings that the default headers are made from. */
+/** The settings from which the default headers are built. */
 export type HeaderSettings = Pick<WebSettings, "httpHeaders" | "nosniff">;
 
-/** What else the default headers are made from; undefined while all of it is switched off. */
+/** Further inputs of the default headers; undefined if all are disabled. */
 export interface HeaderPolicy {
   cors: Cors | undefined;
   security: SecurityHeaders | undefined;
-  /** Whether the client came by TLS; looked up only for `security`. */
+  /** Whether the client uses TLS; determined only for `security`. */
   isTls: boolean;
 }
 
@@ -46,7 +46,7 @@ export function policyFor(req: IncomingMessage): HeaderPolicy | undefined {
   return { cors, security, isTls };
 }
 
-/** The default headers as pairs, for requests whose list somebody looks at or adds to. */
+/** The default headers as pairs, for requests whose list is read or modified. */
 export function defaultPairs(
   { httpHeaders, nosniff }: HeaderSettings,
   setCookie: string | undefined,
@@ -77,7 +77,7 @@ export function safetyPairs(
   );
 }
 
-/** What a policy sends whoever asks. */
+/** The headers of a policy that do not depend on the request. */
 function policyPairs({ cors, security, isTls }: HeaderPolicy): HeaderPairs {
   const pairs: HeaderPairs = security ? securityPairs(security, isTls) : [];
   if (cors?.isForAll === true) pairs.push(...allowOrigin(cors, "*"));
@@ -85,7 +85,7 @@ function policyPairs({ cors, security, isTls }: HeaderPolicy): HeaderPairs {
   return pairs;
 }
 
-/** Whether a policy takes the place of a header of `web.httpHeaders`. */
+/** Whether a policy replaces a header of `web.httpHeaders`. */
 function isReplaced(
   name: string,
   { cors, security, isTls }: HeaderPolicy,
@@ -100,7 +100,7 @@ function isReplaced(
   );
 }
 
-/** Let scripts of an origin read the response. */
+/** Allow scripts of an origin to read the response. */
 export function allowOrigin(
   { credentials, exposed }: Cors,
   origin: string,
@@ -122,10 +122,10 @@ export function setPolicyHeaders(
 }
 
 /**
- * The one rule of response headers: of each name the last value, except that cookies add up, the last one first, and
- * the values of `Vary` are merged. A response with a cookie is private. `Trailer` announces what only the server could
- * send, and is left out.
- * @throws TypeError for names and values that would not be valid on the wire, e.g. with a line break
+ * The merge rule of response headers: the last value of each name, except that cookies accumulate, the last one
+ * first, and the values of `Vary` are merged. A response with a cookie is private. `Trailer` is removed, because
+ * only the server could send trailers.
+ * @throws TypeError for names and values that are not valid in HTTP, e.g. with a line break
  */
 export function mergeHeaders(pairs: HeaderPairs): FlatHeaders {
   const flat: FlatHeaders = [];
@@ -154,7 +154,7 @@ export function mergeHeaders(pairs: HeaderPairs): FlatHeaders {
   return flat;
 }
 
-/** Whether a name and its value can be written as they are. */
+/** Whether a name and its value are valid. */
 export function isValidPair([name, value]: HeaderPairs[number]): boolean {
   try {
     addValid([], String(name), value ?? "");
@@ -190,7 +190,7 @@ function addCookies(
   for (const cookie of kept) addValid(flat, "set-cookie", cookie);
 }
 
-/** Name, domain and path: what a browser keeps cookies apart by (RFC 6265 section 5.3). */
+/** Name, domain and path, which identify a cookie in browsers (RFC 6265 section 5.3). */
 function cookieIdentity(cookie: string): string {
   const [pair = "", ...attributes] = cookie.split(";");
   let domain = "";
@@ -239,7 +239,7 @@ export function valueOf(pairs: HeaderPairs, name: string): string | undefined {
   return undefined;
 }
 
-/** Set a header in a flat list, in place of the one that is there. */
+/** Set a header in a flat list, replacing an existing one. */
 export function setFlat(
   flat: FlatHeaders,
   name: string,

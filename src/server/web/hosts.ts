@@ -1,4 +1,4 @@
-/** Answers requests that name no target or host clearly, or a host that is not allowed. */
+/** Responds to requests with an ambiguous target or host, or a host that is not allowed. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isAllowedHost } from "../proxies";
 import type { TargetFault } from "../requestTarget";
@@ -6,7 +6,7 @@ import { respondUnread } from "./discard";
 import { JSON_TYPE, setPolicyHeaders } from "./headers";
 import type { WebSettings } from "../../config/settings";
 
-/** Answer a request that `normalizeTarget` does not accept. */
+/** Respond to a request that `normalizeTarget` does not accept. */
 export function refuseTarget(
   req: IncomingMessage,
   res: ServerResponse,
@@ -21,8 +21,8 @@ export function refuseTarget(
 }
 
 /**
- * Send clients that came by another name to the first allowed one, with `strictHttp` so that they ask again with the same
- * method and body (RFC 9110 section 15.4.8): after a 302 a POST becomes a GET.
+ * Redirect clients that use another host name to the first allowed one; with `strictHttp` they keep the method and
+ * body (RFC 9110 section 15.4.8): after a 302 a POST becomes a GET.
  * @returns true when the request was answered with a redirect
  */
 export function redirectToAllowedHost(

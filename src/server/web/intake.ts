@@ -1,43 +1,46 @@
-/** Takes the requests of each connection in portions: one client neither fills the memory nor keeps the others waiting. */
+/**
+ * Limits the requests of each connection in progress, so that one client neither fills the memory nor delays the
+ * others.
+ */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { goOnReading, stopReading } from "./reading";
 
-/** So many requests of a connection are worked on at a time. */
+/** Maximum requests of a connection in progress. */
 const MAX_IN_FLIGHT = 64;
-/** So many responses of a connection are to be made, or wait for a client that reads slowly. */
+/** Maximum responses of a connection that are pending, or wait for a slow consumer. */
 const MAX_UNSENT = 128;
-/** So many requests of a connection are begun in one turn of the event loop. */
+/** Maximum requests of a connection started per turn of the event loop. */
 const MAX_PER_TURN = 16;
-/** So many waiting requests of all connections are begun in one turn: others are served between the turns. */
+/** Maximum waiting requests of all connections started per turn, so that others are served between the turns. */
 const MAX_QUEUED_PER_TURN = 64;
 /**
- * So many requests of all connections wait to be begun; node makes all that it finds in one chunk, more than a thousand,
- * and each has some 4 KB.
+ * Maximum waiting requests of all connections; node creates all requests that it finds in one chunk, more than a
+ * thousand, of about 4 KB each.
  */
 const MAX_WAITING = 10_000;
 
 type Arrival = [req: IncomingMessage, res: ServerResponse];
 
-/** Requests of a connection that have been read and wait to be begun; nothing more is read meanwhile. */
+/** Requests of a connection that have been read and wait to be started; meanwhile reading is paused. */
 interface Queue {
-  /** Undefined: it has been begun. */
+  /** Undefined: it has been started. */
   readonly arrivals: (Arrival | undefined)[];
   next: number;
-  /** Responses that the client has not taken: it may send requests, and not read. */
+  /** Responses that the client has not read: it may send requests without reading. */
   unsent: number;
   /** The listener of the connection's end. */
   readonly onClose: () => void;
 }
 
 export interface IntakeHost {
-  /** Begin to work on a request. */
+  /** Start processing a request. */
   begin(req: IncomingMessage, res: ServerResponse): void;
-  /** How many requests of a connection are worked on. */
+  /** The number of requests of a connection in progress. */
   inFlight(socket: Socket): number;
   /** Whether nothing more may be read from a connection. */
   ignoresInput(socket: Socket): boolean;
-  /** A connection ends because too many requests wait, most of them its own. */
+  /** Called for a connection that is closed because too many requests wait, most of them its own. */
   onCut(socket: Socket): void;
 }
 
@@ -56,7 +59,7 @@ export class Intake {
 
   take(req: IncomingMessage, res: ServerResponse): void {
     const { socket } = req;
-    if (socket.destroyed) return; // what is left of the chunk that it was cut for
+    if (socket.destroyed) return; // the rest of the chunk for which it was disconnected
     const queue = this.queues.get(socket);
     if (queue) queue.arrivals.push([req, res]);
     else if (this.hasRoom(socket)) return this.host.begin(req, res);
@@ -64,7 +67,7 @@ export class Intake {
     if (++this.waiting > MAX_WAITING) this.cutLongest();
   }
 
-  /** Whether requests of a connection wait to be begun. */
+  /** Whether requests of a connection wait to be started. */
   isWaiting(socket: Socket): boolean {
     return this.queues.has(socket);
   }
@@ -116,7 +119,7 @@ export class Intake {
     const before = this.waiting;
     for (const [socket, queue] of [...this.ready]) {
       if (before - this.waiting >= MAX_QUEUED_PER_TURN) break;
-      this.ready.delete(socket); // the next turn of it comes after those of the others
+      this.ready.delete(socket); // its next turn comes after those of the others
       if (!socket.destroyed && this.queues.get(socket) === queue)
         this.proceed(socket, queue);
     }
@@ -131,7 +134,7 @@ export class Intake {
     const mayBegin = () =>
       host.inFlight(socket) < MAX_IN_FLIGHT && queue.unsent < MAX_UNSENT;
     while (queue.next < end && mayBegin()) this.beginNext(socket, queue);
-    if (!mayBegin()) return; // the next one that is done goes on
+    if (!mayBegin()) return; // continues when the next request is done
     if (queue.next < arrivals.length) return this.schedule(socket, queue);
     this.close(socket, queue);
     if (!host.ignoresInput(socket)) goOnReading(socket);

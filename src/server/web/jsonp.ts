@@ -1,4 +1,4 @@
-/** Wraps JSON into the call that old browsers asked for with `?callback=`: `config.web.jsonp`. */
+/** JSONP: wraps JSON in the call requested by `?callback=` (`config.web.jsonp`). */
 import { HttpError } from "../../errors";
 import { escapeHtml } from "./html";
 import type { WebSettings } from "../../config/settings";
@@ -8,7 +8,7 @@ const STRICT = /^[\w$.[\]]{1,128}$/;
 
 type Settings = Pick<WebSettings, "jsonp">;
 
-/** The function that the client wants to be called with the response; undefined for plain JSON. */
+/** The name of the callback function; undefined for plain JSON. */
 export function callbackOf(
   { jsonp }: Settings,
   params: { callback?: unknown },
@@ -29,7 +29,10 @@ export function checkCallback(
     throw new HttpError(400, "callback is not the name of a function");
 }
 
-/** @param isStrict the name was checked; the comment keeps other programs from reading the start as a file of theirs */
+/**
+ * @param isStrict the name was validated; the comment prevents other programs from parsing the start as their own
+ * format
+ */
 export function padJsonp(
   callback: string,
   json: string,

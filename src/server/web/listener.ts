@@ -1,4 +1,4 @@
-/** Makes an http(s) server, gets it to listen, and takes it down without cutting what runs. */
+/** Creates an http(s) server, starts listening, and stops it gracefully. */
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
@@ -26,7 +26,7 @@ const MIN_INTERVAL_MS = 500;
 
 export type HttpServer = http.Server | https.Server;
 
-/** A listener that does not listen yet. */
+/** A listener that is not listening yet. */
 export function prepareListener(
   web: WebServer,
   settings: ListenerSettings,
@@ -80,7 +80,7 @@ function createListener(
   return server;
 }
 
-/** Node compares connections with the time-outs every 30 s: too seldom for short ones. */
+/** Node checks the timeouts of connections every 30 s, too rarely for short ones. */
 function checkingInterval({
   headersTimeout,
   requestTimeout,
@@ -91,7 +91,7 @@ function checkingInterval({
 }
 
 export interface DrainOptions {
-  /** The connections that are open at the moment. */
+  /** The open connections. */
   sockets: () => Iterable<Socket>;
   /** Whether a request is in flight on a connection. */
   isBusy: (socket: Socket) => boolean;
@@ -102,7 +102,7 @@ export interface DrainOptions {
   lingerMs: number;
 }
 
-/** Listeners that take no more connections, and let requests in flight finish. */
+/** Stops accepting connections, and lets requests in flight finish. */
 export class Drain {
   private readonly closed: Promise<unknown>;
   private readonly idleEnded: Promise<void>;
@@ -121,14 +121,14 @@ export class Drain {
   }
 
   /**
-   * Wait for the requests in flight, and cut what is left at the deadline.
+   * Wait for the requests in flight, and abort the remaining ones at the deadline.
    * @param timeoutMs from now on
-   * @returns how many connections were cut
+   * @returns the number of aborted connections
    */
   async finish(timeoutMs: number): Promise<number> {
     const { isBusy } = this.options;
     const drained = this.idleEnded.then(() => {
-      // those that others have taken over, too
+      // including upgraded connections
       for (const socket of this.sockets())
         if (!isBusy(socket)) socket.destroySoon();
       return this.closed;

@@ -1,4 +1,6 @@
-/** Which methods a path and an action accept: `?action=`, 405 and `Allow` (RFC 9110 sections 10.2.1 and 15.5.6). */
+/**
+ * The methods that a path and an action accept: `?action=`, 405 and `Allow` (RFC 9110 sections 10.2.1 and 15.5.6).
+ */
 import { api } from "../../api";
 import type { Connection } from "../../connection/connection";
 import {
@@ -10,7 +12,7 @@ import type { RouteType } from "../../route/types";
 import type { WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 
-/** What files accept, if no route to a folder is for another method. */
+/** The methods of files, unless a route to a folder declares another one. */
 export const FILE_METHODS = ["get", "head"] as const;
 
 /**
@@ -27,7 +29,7 @@ export function mayNameAction(
   return config.queryRouting || hasRoute(name, method.toLowerCase(), config);
 }
 
-/** Whether the params decide which action runs: no route matches, and the path leaves it to them. */
+/** Whether the params select the action: no route matches, and the path allows it. */
 export function isActionOpen(
   { matchedRoute }: Connection,
   { target, config }: WebRequest,
@@ -38,7 +40,7 @@ export function isActionOpen(
   );
 }
 
-/** For a request that no action answers: 405 with `Allow` if the path accepts other methods. */
+/** For a request without an action: 405 with `Allow` if the path accepts other methods. */
 export function refuseMethod(
   connection: Connection,
   request: WebRequest,
@@ -51,7 +53,7 @@ export function refuseMethod(
   request.responseHeaders.push(["Allow", allowHeader(allowed)]);
 }
 
-/** `GET, HEAD, OPTIONS`; every path answers OPTIONS. */
+/** `GET, HEAD, OPTIONS`; every path accepts OPTIONS. */
 export function allowHeader(verbs: readonly string[]): string {
   return [...verbs, "options"].map((verb) => verb.toUpperCase()).join(", ");
 }

@@ -1,4 +1,4 @@
-/** The metrics on the web server's port, for those whom `metrics.authorize` lets read them. */
+/** The metrics on the web server's port, for clients that `metrics.authorize` accepts. */
 import { api } from "../../api";
 import type { Connection } from "../../connection/connection";
 import { HttpError } from "../../errors";
@@ -14,7 +14,7 @@ export function isForMetrics({ method, target }: WebRequest): boolean {
   return method === "GET" || method === "HEAD";
 }
 
-/** @throws HttpError 403; whatever `authorize` throws */
+/** @throws HttpError 403; the error that `authorize` throws */
 export async function answerMetrics(
   server: Server,
   connection: Connection,

@@ -11,7 +11,7 @@ import type { TemporaryFiles } from "./temporaryFiles";
 import { newUpload } from "./uploads";
 import type { WebSettings } from "../../config/settings";
 
-/** Every value of every field and file, in the order in which they came. */
+/** Every value of every field and file, in order. */
 export interface Form {
   fields: Map<string, string[]>;
   files: Map<string, UploadedFile[]>;
@@ -20,22 +20,22 @@ export interface Form {
 interface Intake {
   options: WebSettings["formOptions"];
   maxParams: number;
-  /** The field whose rule counts for a file. */
+  /** The field whose rule applies to a file. */
   fieldOf: (name: string) => string;
   rules: FileRules;
   temporaryFiles: TemporaryFiles;
-  /** So many bytes of a file are on their way to the disk; an error ends the request. */
+  /** Called for bytes of a file before they are written; an error ends the request. */
   stored: (bytes: number) => Error | undefined;
   /** The body, inflated. */
   source: Readable;
 }
 
 interface FormIntake extends Intake {
-  /** Asked for all bytes that come, before they are kept in memory; an error ends the request. */
+  /** Called for all received bytes, before they are stored in memory; an error ends the request. */
   hold: (bytes: number) => Error | undefined;
   /** Bytes of the whole body. */
   maxBytes: number;
-  /** The error when it has more. */
+  /** The error for a longer body. */
   tooLarge: () => BodyError;
 }
 
@@ -59,7 +59,7 @@ export function receiveMultipart(
       source.unpipe(parser);
       if (source !== req) source.destroy();
       parser.destroy();
-      for (const part of parts) part.destroy(); // the parser leaves the one that it is in
+      for (const part of parts) part.destroy(); // the parser does not destroy the current one
       void Promise.allSettled(writes).then(() => reject(error as Error));
     };
     const guard = (work: () => void) => {
@@ -127,7 +127,7 @@ export function receiveMultipart(
   });
 }
 
-/** A file without a name and without a byte is a file input that nothing was chosen for. */
+/** A file without a name and without contents is a file input without a selected file. */
 function takeIfAny(stream: Readable, take: () => void): void {
   stream.once("readable", () => {
     if (stream.readableLength > 0) take();
@@ -135,7 +135,7 @@ function takeIfAny(stream: Readable, take: () => void): void {
   });
 }
 
-/** Files have a name, or a type that is no text; without either a part is a field. */
+/** Files have a name, or a type other than text; any other part is a field. */
 function isPartAFile(
   _name: string | undefined,
   mediaType: string | undefined,
@@ -148,7 +148,7 @@ function isText(mediaType: string): boolean {
   return mediaType.startsWith("text/") || mediaType === "application/json";
 }
 
-/** The param that a body of the type application/octet-stream is. */
+/** The param for a body of the type application/octet-stream. */
 export const SINGLE_FILE = "file";
 
 /** The whole body is one file. */
@@ -196,7 +196,7 @@ async function storeFile(
     },
   });
   const output = temporaryFiles.create(file.filepath);
-  // the request itself stays readable after an error, so that its rest can be discarded and answered
+  // the request itself stays readable after an error, so that the rest can be discarded and a response sent
   stream.on("error", (error) => meter.destroy(error));
   stream.once("close", () => {
     if (!stream.readableEnded) meter.destroy(new RequestAborted());
@@ -207,7 +207,7 @@ async function storeFile(
   } catch (error) {
     stream.unpipe(meter);
     stream.resume();
-    await closed(output); // a write that is still running would make the file after its removal
+    await closed(output); // a pending write would recreate the file after its removal
     throw error;
   }
   file.hash = hash?.digest("hex") ?? null;
@@ -219,7 +219,7 @@ function closed(output: Writable): Promise<void> {
   return new Promise((resolve) => output.once("close", () => resolve()));
 }
 
-/** Counts what a form brings against its limits. */
+/** Counts the contents of a form against its limits. */
 class FormCount {
   private fields = 0;
   private fieldBytes = 0;
@@ -271,7 +271,7 @@ class FormCount {
   }
 }
 
-/** How many parts a form may have: fields, files, and those that are neither. */
+/** The maximum number of parts of a form: fields, files, and others. */
 function maxPartsOf({ options, maxParams }: Intake): number {
   const maxFiles = options.maxFiles;
   return (options.maxFields || maxParams) + maxFiles;
@@ -280,7 +280,7 @@ function maxPartsOf({ options, maxParams }: Intake): number {
 function openParser(req: IncomingMessage, intake: Intake): BusboyInstance {
   const { maxFieldsSize } = intake.options;
   const maxParts = maxPartsOf(intake);
-  // loaded here, because many servers never get a form
+  // loaded on demand, because many servers never receive a form
   const { Busboy } =
     require("@fastify/busboy") as typeof import("@fastify/busboy");
   try {
@@ -292,7 +292,7 @@ function openParser(req: IncomingMessage, intake: Intake): BusboyInstance {
       limits: {
         fieldNameSize: 1024,
         fieldSize: maxFieldsSize,
-        // parts without a name or content are dropped, but not for nothing
+        // parts without a name or content are dropped, but still counted
         parts: maxParts,
       },
     });

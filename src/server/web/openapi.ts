@@ -30,7 +30,7 @@ interface Document extends Components {
 
 const METHODS_WITH_BODY = ["post", "put", "patch"];
 
-/** The document of the routes as they are now. */
+/** The document of the current routes. */
 export function describeApi(): Record<string, unknown> {
   const document: Document = {
     schemas: { Error: ERROR },
@@ -46,7 +46,7 @@ export function describeApi(): Record<string, unknown> {
       if (!action) continue;
       const { template, variables } = describePath(route);
       const operations = (paths[template] ??= {});
-      // the first match wins when a request comes; GET answers HEAD, too
+      // the first match handles a request; GET also handles HEAD
       operations[method] ??= operationOf(action, method, variables, document);
     }
   }
@@ -64,7 +64,7 @@ export function describeApi(): Record<string, unknown> {
   };
 }
 
-/** Those that have a path of their own: their automatic ones are not shown. */
+/** Actions with their own path: their automatic routes are not shown. */
 function actionsWithRoutes(): Set<string> {
   const names = new Set<string>();
   for (const method of requestMethods)
@@ -73,7 +73,7 @@ function actionsWithRoutes(): Set<string> {
   return names;
 }
 
-/** The version that the route names, else the one that clients get who name none. */
+/** The version of the route, else the default version. */
 function actionOf(route: RouteType, method: string): Action | undefined {
   const { actions } = api.actions;
   const { action: name, dir, apiVersion } = route;

@@ -1,8 +1,8 @@
-/** What in a new OpenAPI document breaks clients of an old one. */
+/** Finds changes of a new OpenAPI document that break clients of an old one. */
 
 type Json = Record<string, any>;
 
-/** One line for each change; none when clients go on working. */
+/** One line per breaking change. */
 export function breakingChanges(before: Json, after: Json): string[] {
   const changes: string[] = [];
   for (const [path, operations] of entries(before.paths)) {

@@ -1,4 +1,4 @@
-/** Fills `connection.params` from what came with a request: query, files, fields; later ones win. */
+/** Fills `connection.params` from the query, files and fields of a request; later sources override earlier ones. */
 import type { Connection } from "../../connection/connection";
 import type { TextParams } from "../../input/field";
 import { BodyError } from "./bodyError";
@@ -77,7 +77,7 @@ function isList(source: Query): boolean {
 
 const ALL: TextParams = { has: () => true };
 
-/** Which params of a request came as text: all but those of a JSON body, unless the path names them. */
+/** The params of a request that are strings: all but those of a JSON body, unless the path sets them. */
 export function textParamsOf({ rawConnection }: Connection): TextParams {
   const request = rawConnection as WebRequest;
   const { req, params, routed } = request;

@@ -1,4 +1,4 @@
-/** Paths as log lines show them: a route's variable may be a secret, as in `/reset/:token`. */
+/** Paths for log lines: a route's variable may be a secret, as in `/reset/:token`. */
 import { redactForLogging } from "../../log/filters";
 import {
   compilePath,

@@ -1,4 +1,4 @@
-/** Requests that a client sends before it has its answers: `web.limitPipelining`. */
+/** Limits pipelined requests: `web.limitPipelining`. */
 import type { Socket } from "node:net";
 import { ActionsStatus, errorForStatus } from "../../action/status";
 import { settings } from "../../config/settings";
@@ -7,8 +7,8 @@ import { stopReading } from "./reading";
 import type { WebRequest } from "./webRequest";
 
 /**
- * After so many refusals that wait to be sent, a client is not listened to any more; its connection ends after so many
- * ms, as it would come back at once.
+ * After this many pending refusals, input of a client is ignored; its connection is closed after this many ms,
+ * because it would reconnect at once.
  */
 const MAX_REFUSALS = 64;
 const DEAF_MS = 5_000;
@@ -21,7 +21,7 @@ const FACTS = {
   validatorErrors: [],
 };
 
-/** What becomes of a request. */
+/** The handling of a request. */
 export type Verdict = "serve" | "refuse" | "ignore";
 
 function endSoon(socket: Socket): void {
@@ -31,13 +31,13 @@ function endSoon(socket: Socket): void {
 }
 
 export class Pipelining {
-  /** Refused requests of a connection whose answers wait for those before them. */
+  /** Refused requests of a connection whose responses wait for earlier ones. */
   private readonly refusals = new WeakMap<Socket, number>();
 
-  /** @param inFlight how many requests of a connection are worked on */
+  /** @param inFlight the number of requests of a connection in progress */
   constructor(private readonly inFlight: (socket: Socket) => number) {}
 
-  /** Whether a connection is not listened to any more. */
+  /** Whether input of a connection is ignored. */
   ignoresInput(socket: Socket): boolean {
     return (this.refusals.get(socket) ?? 0) >= MAX_REFUSALS;
   }
@@ -50,7 +50,7 @@ export class Pipelining {
 
   /**
    * Count a refusal; after the last one nothing more is read from the connection.
-   * @returns what the client is told, as `config.errors` words it
+   * @returns the error for the client, from `config.errors`
    */
   async refuse({ req, res }: WebRequest): Promise<HttpError> {
     const { socket } = req;

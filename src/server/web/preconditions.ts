@@ -12,11 +12,11 @@ export type Verdict = "send" | "fresh" | "failed";
 export interface EtagOptions {
   /** Each content encoding of a file has a tag of its own. */
   encoding?: string;
-  /** The same tag means the same bytes, so that parts of the file can be put together. */
+  /** A strong tag: the same tag means the same bytes, so that parts of the file can be combined. */
   isStrong?: boolean;
 }
 
-/** What version 29 tells versions of a file apart by: `<size>-<mtime>` in hex. */
+/** The ETag of version 29: `<size>-<mtime>` in hex. */
 export function versionOf(size: number, lastModified: Date): string {
   return `${size.toString(16)}-${Math.floor(lastModified.getTime()).toString(16)}`;
 }
@@ -48,7 +48,7 @@ export function evaluate(
     : "send";
 }
 
-/** As version 29 does it: If-None-Match decides alone, but only where there is an ETag; nothing else is a condition. */
+/** As in version 29: only If-None-Match is checked, and only if there is an ETag. */
 export function isFresh(
   headers: IncomingHttpHeaders,
   validators: Validators,
@@ -75,14 +75,14 @@ function isStillTheSame(
   );
 }
 
-/** If-Range: a part is only good for what the client has if the file has not changed since. */
+/** If-Range: a part is valid only if the file has not changed since. */
 export function isRangeValid(
   { "if-range": ifRange }: IncomingHttpHeaders,
   { etag, lastModified }: Validators,
 ): boolean {
   if (ifRange === undefined) return true;
   if (typeof ifRange !== "string") return false;
-  // parts of files that are merely equivalent cannot be put together
+  // parts of files that are merely equivalent cannot be combined
   if (ifRange.includes('"'))
     return etag !== undefined && strongly(ifRange.trim(), etag);
   return (
@@ -99,7 +99,7 @@ function isUnmodified(
   return Number.isFinite(date) && seconds(lastModified) <= date;
 }
 
-/** Reloads of some clients send their validators, too. */
+/** Some clients also send validators when reloading. */
 function wantsFresh(headers: IncomingHttpHeaders): boolean {
   const directives = headers["cache-control"]?.toLowerCase().split(",") ?? [];
   return directives.some((directive) => directive.trim() === "no-cache");

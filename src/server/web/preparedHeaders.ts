@@ -19,7 +19,7 @@ interface Prepared {
   besideCookie: FlatHeaders;
 }
 
-/** What a request adds to the default headers. */
+/** The additions of a request to the default headers. */
 export interface OwnHeaders {
   setCookie: string | undefined;
   requestId: string | undefined;

@@ -1,19 +1,19 @@
-/** Sends a stream as a response's body, exactly as many bytes as were promised. */
+/** Sends a stream as the body of a response, with exactly the announced number of bytes. */
 import type { ServerResponse } from "node:http";
 import type { Readable } from "node:stream";
 
 export interface PumpOptions {
-  /** Bytes at the beginning that are not sent. */
+  /** Bytes to skip at the beginning. */
   skip: number;
-  /** Bytes that were promised to the client; undefined: all there are. */
+  /** The announced number of bytes; undefined: all. */
   length: number | undefined;
-  /** Called before the first byte, when it is certain that the stream can be read. */
+  /** Called before the first byte, when the stream is known to be readable. */
   begin: () => void;
 }
 
 /**
- * A file that shrinks while it is sent breaks the connection: the client must not take what it got for the whole.
- * @throws the error of the stream when nothing was sent yet; after that the connection is cut instead
+ * If a file shrinks while it is sent, the connection is aborted, so that the client does not take it for complete.
+ * @throws the error of the stream if nothing was sent yet; later the connection is aborted instead
  */
 export function pump(
   stream: Readable,
@@ -63,6 +63,6 @@ export function pump(
       if (!hasBegun) return reject(error);
       res.destroy();
     });
-    res.once("close", finish); // also when the client leaves
+    res.once("close", finish); // also when the client disconnects
   });
 }

@@ -1,17 +1,17 @@
-/** Parses query strings as `qs` does; flat ones, which are nearly all, without it. */
+/** Parses query strings like `qs`; flat ones, which are the most common, without it. */
 import type * as qs from "qs";
 
 export type Query = { [key: string]: any };
 
-/** Loaded by the first query that needs it: a boot does not wait for its many modules. */
+/** Loaded by the first query that needs it, because its many modules would slow down the boot. */
 let loaded: typeof qs | undefined;
 
-/** How many params a query may have is the caller's business, so that none is dropped silently here. */
+/** The caller limits the number of params, so that none is silently dropped here. */
 const QS_PARAMETER_LIMIT = 100_000;
 
 /**
  * @param query without its `?`
- * @param options of `qs`; when there are any, `qs` does the work
+ * @param options of `qs`; if set, `qs` is used
  */
 export function parseQuery(
   query: string,
@@ -36,7 +36,7 @@ export function nestNames(
   return loaded.parse(fields as Record<string, string>, options);
 }
 
-/** How many `key=value` pairs a query string holds. */
+/** The number of `key=value` pairs in a query string. */
 export function countPairs(query: string): number {
   let count = query === "" ? 0 : 1;
   for (let at = query.indexOf("&"); at !== -1; at = query.indexOf("&", at + 1))
@@ -49,7 +49,7 @@ function hasOptions(options: object | undefined): boolean {
   return false;
 }
 
-/** @returns undefined when there are brackets or repeated keys: `qs` knows what they mean */
+/** @returns undefined for brackets or repeated keys, which `qs` handles */
 function parseFlat(query: string): Query | undefined {
   if (/[[\]]|%5[bd]/i.test(query)) return undefined;
   const parsed: Query = {};
@@ -62,7 +62,7 @@ function parseFlat(query: string): Query | undefined {
       const keyEnd = equals === -1 || equals > end ? end : equals;
       const key = decode(query.slice(start, keyEnd));
       if (Object.hasOwn(parsed, key)) return undefined;
-      // names of Object.prototype are dropped, as `qs` does
+      // names of Object.prototype are dropped, as in `qs`
       if (key !== "" && !(key in Object.prototype))
         parsed[key] =
           keyEnd === end ? "" : decode(query.slice(keyEnd + 1, end));
@@ -78,6 +78,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(spaced);
   } catch {
-    return spaced; // as `qs`: a lone percent sign is kept
+    return spaced; // as in `qs`: a lone percent sign is kept
   }
 }

@@ -9,8 +9,8 @@ export interface ByteRange {
 }
 
 /**
- * The bytes that the client wants.
- * @returns undefined for all of them, `"unsatisfiable"` when the file has none of those
+ * The requested bytes.
+ * @returns undefined for the whole file, `"unsatisfiable"` if the file has none of them
  */
 export function requestedRange(
   headers: IncomingHttpHeaders,
@@ -20,11 +20,11 @@ export function requestedRange(
   if (headers.range === undefined || !isRangeValid(headers, validators))
     return undefined;
   const spec = rangeSpec(headers.range);
-  if (!spec) return undefined; // several ranges, or none that we know: all of the file is always right
+  if (!spec) return undefined; // several ranges, or an unknown unit: the whole file is always a valid response
   const { first, last } = spec;
   if (first === "") {
     if (Number(last) === 0) return "unsatisfiable";
-    if (length === 0) return undefined; // all of it, as it is shorter than the suffix
+    if (length === 0) return undefined; // the whole file, because it is shorter than the suffix
     return { start: Math.max(0, length - Number(last)), end: length - 1 };
   }
   const start = Number(first);
@@ -34,7 +34,7 @@ export function requestedRange(
 }
 
 /**
- * `bytes=first-last`, either of them perhaps empty. Each part is trimmed before it is matched: in one expression the
+ * `bytes=first-last`, either of which may be empty. Each part is trimmed before it is matched: in one expression the
  * spaces around a digit that is missing could be shared out in many ways, and all of them would be tried.
  */
 function rangeSpec(range: string): { first: string; last: string } | undefined {

@@ -1,12 +1,12 @@
-/** Whether more is read from the connection of a client. */
+/** Pauses and resumes reading from the connection of a client. */
 import type { Socket } from "node:net";
 
-/** Node resumes a socket with each of its requests that is read or answered. */
+/** Node resumes a socket whenever one of its requests is read or answered. */
 function stay(this: Socket): Socket {
   return this;
 }
 
-/** A resume that was under way when the socket was paused. */
+/** A resume that was pending when the socket was paused. */
 function pauseAgain(this: Socket): void {
   this.emit("pause");
 }
@@ -20,7 +20,7 @@ export function stopReading(socket: Socket): void {
 
 export function goOnReading(socket: Socket): void {
   if (socket.resume !== stay) return;
-  Reflect.deleteProperty(socket, "resume"); // the class's own is there again
+  Reflect.deleteProperty(socket, "resume"); // restores the method of the class
   socket.off("resume", pauseAgain);
   socket.resume();
 }

@@ -1,4 +1,4 @@
-/** Makes the answer to a request out of what an action responded. */
+/** Builds the HTTP response from the response of an action. */
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { requestsRemaining } from "../../action/rateLimit";
 import { ActionsStatus } from "../../action/status";
@@ -17,24 +17,24 @@ import { settings, type WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 import mime = require("mime");
 
-/** What a body is made from: an action's data, or the little that there is when none ran. */
+/** The source of a body: an action's data, or a minimal substitute if no action ran. */
 export type Outcome = Pick<
   ActionProcessor,
   "response" | "params" | "actionStatus" | "actionTemplate"
 >;
 
-/** Who asked, and for what. */
+/** Details about the client and its request. */
 export interface RequesterInformation {
   id: string;
   fingerprint: string;
   messageId: string | number;
   remoteIP: string;
   receivedParams: { [key: string]: any };
-  /** With `config.general.rateLimit`: how many actions are left. */
+  /** With `config.general.rateLimit`: the number of remaining actions. */
   RequestsRemaining?: number;
 }
 
-/** Who answered, and when. */
+/** Details about the server. */
 export interface ServerInformation {
   serverName: string;
   apiVersion: string;
@@ -45,9 +45,9 @@ export interface ServerInformation {
 }
 
 /**
- * Set the status and headers of the request, and make its body.
- * @returns a promise only if the project's error serializer is asynchronous
- * @throws TypeError when the response cannot be made into JSON
+ * Set the status and headers of the request, and build its body.
+ * @returns a promise only if the project's error serializer is async
+ * @throws TypeError when the response cannot be encoded as JSON
  */
 export function renderBody(
   connection: Connection,
@@ -83,7 +83,7 @@ export function renderBody(
     : finish(serialized);
 }
 
-/** Who asked, and for what: part of every answer. */
+/** Details about the client and its request, part of every response. */
 export function requesterInformation(
   connection: Connection,
 ): RequesterInformation {
@@ -99,7 +99,7 @@ export function requesterInformation(
   return information;
 }
 
-/** For answers that others than the client may read: without what stands for its session. */
+/** The same without the session id, for responses that other sites may read. */
 export function withoutIdentity(
   information: RequesterInformation,
 ): Partial<RequesterInformation> {
@@ -107,7 +107,7 @@ export function withoutIdentity(
   return others;
 }
 
-/** Objects that properties can be added to; strings, lists and bytes are sent as they are. */
+/** Whether properties can be added; strings, lists and bytes are sent unchanged. */
 function isObject(response: unknown): response is Record<string, unknown> {
   return (
     typeof response === "object" &&
@@ -134,7 +134,7 @@ function withMetadata(
       : response;
   if (isNamed) complete.serverInformation = serverInformation(connection);
   if (isRepeated)
-    // every web site can read JSONP
+    // any web site can read JSONP
     complete.requesterInformation =
       callbackOf(config, outcome.params) === undefined
         ? requesterInformation(connection)
@@ -143,7 +143,7 @@ function withMetadata(
   return complete;
 }
 
-/** Only these are the same when copied: others may bring their own `toJSON`. */
+/** Only plain objects are equal when copied: others may have a `toJSON` method. */
 function isPlain(response: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(response);
   return prototype === Object.prototype || prototype === null;
@@ -160,7 +160,7 @@ function serverInformation(connection: Connection): ServerInformation {
   };
 }
 
-/** The params that some action takes; what else a client sent is not repeated to it. */
+/** The params that any action accepts; other input is not echoed. */
 function receivedParams({ params }: Connection): { [key: string]: any } {
   const isOpen = settings().general.disableParamScrubbing;
   const { postVariables } = api.params;
@@ -173,8 +173,8 @@ function receivedParams({ params }: Connection): { [key: string]: any } {
 }
 
 /**
- * Set the status and headers of an error. An action's own status wins (over an `HttpError` only if it is one of an
- * error, too); then what the error says, then what kind of error it is.
+ * Set the status and headers of an error. The action's own status takes precedence (over an `HttpError` only if it
+ * is an error status), then the status of the error, then its kind.
  */
 export function applyErrorStatus(
   request: WebRequest,
@@ -195,7 +195,7 @@ export function applyErrorStatus(
     config.defaultErrorStatusCode;
 }
 
-/** What `config.web.errorStatus` calls the way in which an action ended. */
+/** The key of `config.web.errorStatus` for the outcome of an action. */
 const REASONS: Record<ActionsStatus, ErrorReason> = {
   [ActionsStatus.Complete]: "genericError",
   [ActionsStatus.GenericError]: "genericError",
@@ -269,8 +269,8 @@ function serialize(
 }
 
 /**
- * Browsers run what they find in a document of an active type. It may be what an action made as a whole, and not the
- * JSON of an object or an error, which repeats what a client sent.
+ * Browsers run the contents of a document of an active type. It is allowed for strings and bytes that an action
+ * built, but not for the JSON of an object or an error, which may contain client input.
  */
 function mayHaveType(
   type: string,
@@ -280,7 +280,7 @@ function mayHaveType(
   return isTextOrBytes(response) && actionStatus === ActionsStatus.Complete;
 }
 
-/** Whether the project's default headers set a type of their own. */
+/** Whether the project's default headers set a type. */
 function hasContentType({ httpHeaders }: WebSettings): boolean {
   for (const name in httpHeaders)
     if (name.length === 12 && name.toLowerCase() === "content-type")
@@ -288,7 +288,7 @@ function hasContentType({ httpHeaders }: WebSettings): boolean {
   return false;
 }
 
-/** For other types than JSON: bytes and texts as they are. */
+/** For types other than JSON: bytes and strings unchanged. */
 function asBody(response: unknown, config: WebSettings): string | Buffer {
   if (Buffer.isBuffer(response)) return response;
   if (response instanceof Uint8Array) return Buffer.from(response);
@@ -297,12 +297,15 @@ function asBody(response: unknown, config: WebSettings): string | Buffer {
     : `${response as string}`;
 }
 
-/** @throws TypeError for what JSON cannot hold: circles, BigInt */
+/** @throws TypeError for values that JSON cannot represent: circular references, BigInt */
 export function stringify(value: unknown, { padding }: WebSettings): string {
   return jsonForClients(value, padding);
 }
 
-/** What version 3 added to every answer, misspelt as it was (`web.legacyEnvelope`), to a response that is ours to change. */
+/**
+ * The fields that version 3 added to every response, including its misspelling (`web.legacyEnvelope`); modifies the
+ * response.
+ */
 function addLegacyEnvelope(
   response: Record<string, unknown>,
   requester: RequesterInformation,

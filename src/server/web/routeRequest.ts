@@ -1,4 +1,4 @@
-/** Decides what answers a request: an action, a file, or the server itself. */
+/** Selects the handler of a request: an action, a file, or the server itself. */
 import * as path from "node:path";
 import { admitFile } from "../../action/admission";
 import { mayRunAction } from "../../action/registry";
@@ -31,7 +31,7 @@ import type { WebRequest } from "./webRequest";
 
 type ConnectionParams = Connection["params"];
 
-/** The web server, as far as routing needs it. */
+/** The part of the web server that routing needs. */
 type Host = Server & { readonly uploadDisk: UploadDisk };
 
 const CORS_DEFAULTS: Record<string, string> = {
@@ -42,7 +42,7 @@ const CORS_DEFAULTS: Record<string, string> = {
 
 const METHODS_BESIDE_TRACE = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/** Whether an action is asked for, and not a file or what the server itself tells. */
+/** Whether the request is for an action, not for a file or the server itself. */
 export function isForAction(
   method: string | undefined,
   { mode }: RequestTarget,
@@ -50,7 +50,7 @@ export function isForAction(
   return mode === "api" && method !== "OPTIONS" && method !== "TRACE";
 }
 
-/** @throws HttpError, RequestAborted, and whatever goes wrong on the way, at once or later */
+/** @throws HttpError, RequestAborted, and other errors, synchronously or later */
 export function routeRequest(
   server: Host,
   connection: Connection,
@@ -74,7 +74,7 @@ type Answer = (
   request: WebRequest,
 ) => Promise<unknown>;
 
-/** What answers a request that is not for an action. */
+/** The handler of a request that is not for an action. */
 function answerOf(request: WebRequest): Answer | undefined {
   const { method, config, target } = request;
   if (method === "OPTIONS") return answerOptions;
@@ -83,7 +83,7 @@ function answerOf(request: WebRequest): Answer | undefined {
   return target.mode === "file" ? answerFile : undefined;
 }
 
-/** The route is found before the body is read: what no action will take is not even begun. */
+/** The route is matched before the body is read, so that a body that no action accepts is not read. */
 function routeToAction(
   server: Host,
   connection: Connection,
@@ -97,7 +97,7 @@ function routeToAction(
     : runAction(server, connection, request, routed);
 }
 
-/** What the route says, apart from the params of the client: those are not complete yet. */
+/** The values of the route, separate from the params of the client, which are not complete yet. */
 function routeParams(
   connection: Connection,
   { target }: WebRequest,
@@ -119,7 +119,7 @@ function takeBody(
   if (!hasBody(request)) return leaveBody(request);
   const named: unknown = routed.action;
   const action = typeof named === "string" ? named : undefined;
-  // without a route, the body may still name the action
+  // without a route, the body may still select the action
   const mayRun =
     action === undefined
       ? isActionOpen(connection, request)
@@ -144,10 +144,10 @@ function runAction(
   const { params } = connection;
   request.routed = routed;
   const named: unknown = params.action;
-  params.action = null; // routes decide, not what a client puts into its query or body
+  params.action = null; // the route selects the action, not the query or body
   applyRoute(connection, routed);
   if (request.method === "TRACE") {
-    // scripts may not see the cookie (HttpOnly): they must not be told it here
+    // the cookie is HttpOnly, so it must not be revealed to scripts here
     const information = withoutIdentity(requesterInformation(connection));
     const text = stringify(information, request.config);
     return server.sendMessage(connection, text);
@@ -161,7 +161,7 @@ function runAction(
   return server.processAction(connection);
 }
 
-/** Variables of the route win over the client's params; the version that a route names is only a default. */
+/** Variables of the route override the client's params; the version of a route is only a default. */
 function applyRoute(
   { params, matchedRoute }: Connection,
   routed: ConnectionParams,
@@ -174,7 +174,7 @@ function applyRoute(
 }
 
 /**
- * With `strictPaths` a path that cannot be decoded names nothing (RFC 3986 section 2.1).
+ * With `strictPaths`, a path that cannot be decoded is refused (RFC 3986 section 2.1).
  * @throws HttpError
  */
 function checkEncoding(pathname: string): void {

@@ -35,7 +35,7 @@ export class Sockets {
       for (const socket of sockets) socket.destroy();
   }
 
-  /** @param socket default: the one of this address that has received most, which a handshake without an end has not */
+  /** @param socket default: the one of this address that has received most, which excludes unfinished handshakes */
   private endHandshake(key: string, socket?: Socket): void {
     const sockets = this.handshakes.get(key);
     if (!sockets) return;
@@ -44,9 +44,9 @@ export class Sockets {
   }
 
   private add(socket: Socket): void {
-    if (this.known.has(socket)) return; // handed to the server again, after an upgrade that was none
+    if (this.known.has(socket)) return; // passed to the server again, after an ignored upgrade
     this.known.add(socket);
-    // node's own listener goes when the socket is handed over (upgrade, CONNECT), and nobody else may have one
+    // node removes its own listener when the socket is handed over (upgrade, CONNECT), and there may be no other
     socket.on("error", ignore);
     const id = String(this.count++);
     this.open[id] = socket;

@@ -1,9 +1,9 @@
-/** Takes a request's URL apart: path, query, extension, and what kind of request it is. */
+/** Parses a request's URL: path, query, extension, and the kind of request. */
 import type { WebSettings } from "../../config/settings";
 
 const SLASH = 47;
 
-/** What the first part of the path asks for. */
+/** The kind of request, by the first part of the path. */
 export type RequestMode = "api" | "file";
 
 export interface RequestTarget {
@@ -13,25 +13,25 @@ export interface RequestTarget {
   mode: RequestMode;
   /** The path below the prefix, still encoded. */
   pathParts: string[];
-  /** What follows the last dot of the path. */
+  /** The text after the last dot of the path. */
   extension: string | undefined;
 }
 
-/** The prefixes of `config.web`, split; made anew when one of them changes. */
+/** The prefixes of `config.web`, split; rebuilt when one of them changes. */
 interface Prefixes {
   root: Prefixing["rootEndpointType"];
   actions: string | null | undefined;
   files: string | null | undefined;
   actionParts: string[] | undefined;
   fileParts: string[] | undefined;
-  /** Paths that were asked for lately. */
+  /** A cache of recent paths. */
   known: Map<string, TargetPath>;
 }
 
-/** What a path says. */
+/** The parsed form of a path. */
 type TargetPath = Pick<RequestTarget, "mode" | "pathParts" | "extension">;
 
-/** So many paths are kept, of URLs that are not longer: a part of a text keeps the whole of it in memory. */
+/** The size of the cache, and the longest cached URL: a substring keeps the whole string in memory. */
 const MAX_KNOWN = 1000;
 const MAX_KNOWN_LENGTH = 256;
 
@@ -138,7 +138,7 @@ function prefixesOf({
   return prefixes;
 }
 
-/** The parts of a prefix of paths; undefined when there are none. */
+/** The parts of a path prefix; undefined without a prefix. */
 export function prefixParts(
   prefix: string | null | undefined,
 ): string[] | undefined {
@@ -158,7 +158,7 @@ function startsWith(
   return true;
 }
 
-/** `%61pi` is `api`, as in routes; what cannot be decoded stays as it is. */
+/** `%61pi` is `api`, as in routes; a malformed part is unchanged. */
 function decoded(part: string): string {
   if (!part.includes("%")) return part;
   try {

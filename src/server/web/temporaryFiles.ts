@@ -9,7 +9,7 @@ const CREATE_FLAGS = O_WRONLY | O_CREAT | O_EXCL;
 const APPEND_FLAGS = O_WRONLY | O_APPEND | O_NOFOLLOW;
 const OWNER_ONLY = 0o600;
 
-/** Bytes of a file that wait in memory for their write. */
+/** The limit of unwritten bytes of a file in memory. */
 const BUFFERED_BYTES = 64 * 1024;
 
 export class TemporaryFiles {
@@ -19,12 +19,15 @@ export class TemporaryFiles {
 
   constructor(private readonly disk: UploadDisk) {}
 
-  /** How many were begun. */
+  /** The number of started files. */
   get count(): number {
     return this.sizes.size;
   }
 
-  /** A stream into a new file; its error may be a BodyError. It is known here at once, so that it is removed whatever happens. */
+  /**
+   * A stream into a new file; its error may be a BodyError. The file is registered at once, so that it is removed in
+   * any case.
+   */
   create(file: string): Writable {
     this.sizes.set(file, 0);
     this.disk.begin(file);
@@ -35,13 +38,13 @@ export class TemporaryFiles {
     return stream;
   }
 
-  /** Remove all of them; those that were moved are gone already. Once more is harmless: a write may have come late. */
+  /** Remove all files that were not moved. Repeating it is harmless: a late write may have recreated one. */
   remove(): void {
     for (const [file, bytes] of this.sizes) {
       this.sizes.set(file, 0);
       fs.unlink(file, (error) => {
         this.disk.release(bytes);
-        if (this.streams.get(file)!.closed) this.disk.forget(file); // else a write may make it again
+        if (this.streams.get(file)!.closed) this.disk.forget(file); // otherwise a write may recreate it
         if (error && error.code !== "ENOENT")
           log(`cannot remove uploaded file ${file}`, "error", {
             error: String(error),
@@ -63,7 +66,7 @@ export class TemporaryFiles {
 
 type Write = (bytes: Buffer, isNew: boolean) => Promise<void>;
 
-/** Writes one chunk after the other, and is not closed while one is being written. */
+/** Writes one chunk at a time, and is not closed during a write. */
 class FileStream extends Writable {
   private isNew = true;
   private current: Promise<void> | undefined;
@@ -87,7 +90,7 @@ class FileStream extends Writable {
     this.start(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
   }
 
-  /** A file without a byte is a file, too. */
+  /** Also creates empty files. */
   override _final(done: (error?: Error | null) => void): void {
     if (this.isNew) this.start(Buffer.alloc(0), done);
     else done();
@@ -113,7 +116,7 @@ class FileStream extends Writable {
   }
 }
 
-/** No descriptor stays open between two writes: a process has as many of them as writes. */
+/** No descriptor stays open between two writes, so their number is that of concurrent writes. */
 async function append(
   file: string,
   bytes: Buffer,

@@ -1,9 +1,9 @@
-/** What all uploads of a process share: bytes on disk, and writes at the same time. */
+/** Limits for all uploads of a process: bytes on disk, and concurrent writes. */
 import { BodyError } from "./bodyError";
 import { settings } from "../../config/settings";
 import { waitAtMost } from "../../utils/promises";
 
-/** What the system says when it has no room: nothing is wrong with the request or the server. */
+/** System errors for a full disk, which are not errors of the request or the server. */
 const NO_ROOM = ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"];
 
 export class UploadDisk {
@@ -18,7 +18,7 @@ export class UploadDisk {
     return this.bytes;
   }
 
-  /** A temporary file comes to be; it is there until `forget`. */
+  /** Register a temporary file, until `forget`. */
   begin(file: string): void {
     this.files.add(file);
   }
@@ -30,8 +30,8 @@ export class UploadDisk {
 
   /**
    * Wait until all temporary files are removed.
-   * @param timeoutMs not longer than this
-   * @returns how many are left
+   * @param timeoutMs the longest wait, in ms
+   * @returns the number of remaining files
    */
   async allRemoved(timeoutMs: number): Promise<number> {
     if (this.files.size > 0)
@@ -55,7 +55,7 @@ export class UploadDisk {
   }
 
   /**
-   * Write when there is a slot. A slot is held by a write, and not by an upload: a client that sends slowly holds none.
+   * Write when a slot is free. Writes hold slots, uploads do not: a slow client occupies none.
    * @throws BodyError 503 when the system has no room, or the error of the disk
    */
   async write(work: () => Promise<void>): Promise<void> {
@@ -69,7 +69,7 @@ export class UploadDisk {
       const { code = "" } = error as NodeJS.ErrnoException;
       throw NO_ROOM.includes(code) ? BodyError.noRoom(error) : error;
     } finally {
-      const next = this.waiting.shift(); // it takes over the slot
+      const next = this.waiting.shift(); // it inherits the slot
       if (next) next();
       else this.writing--;
     }

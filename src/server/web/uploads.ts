@@ -1,4 +1,4 @@
-/** Uploaded files on their way through the temporary folder. */
+/** The temporary folder of uploaded files. */
 import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -20,7 +20,7 @@ export function uploadFolder(options: Pick<FormOptions, "uploadDir">): string {
   return options.uploadDir ?? os.tmpdir();
 }
 
-/** A name that tells which process left the file behind, should it crash. */
+/** A name that identifies the process, to find files of crashed processes. */
 export function newUpload(
   options: Pick<FormOptions, "uploadDir" | "keepExtensions">,
   originalFilename: string | null,
@@ -37,7 +37,7 @@ export function newUpload(
 }
 
 /**
- * Remove what processes of this host that are no more left in the folder.
+ * Remove files of dead processes of this host from the folder.
  * @returns how many files were removed
  */
 export async function removeLeftovers(folder: string): Promise<number> {
@@ -45,7 +45,7 @@ export async function removeLeftovers(folder: string): Promise<number> {
   try {
     names = await fs.promises.readdir(folder);
   } catch {
-    return 0; // no folder, no leftovers; the first upload will say what is wrong with it
+    return 0; // no readable folder, no leftovers; the first upload will report the error
   }
   let removed = 0;
   for (const name of names) {
@@ -54,7 +54,7 @@ export async function removeLeftovers(folder: string): Promise<number> {
       await fs.promises.unlink(path.join(folder, name));
       removed++;
     } catch {
-      continue; // somebody else's, or gone already
+      continue; // another program's file, or already removed
     }
   }
   return removed;
@@ -64,7 +64,7 @@ function isLeftover(name: string): boolean {
   const match = NAME.exec(name);
   if (!match || match[1] !== HOST) return false;
   const pid = Number(match[2]);
-  // a container's processes all have the same pid: then the start time tells them apart
+  // the processes of containers all have the same pid; the start time distinguishes them
   return pid === process.pid ? match[3] !== STARTED : !isRunning(pid);
 }
 

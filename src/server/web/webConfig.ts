@@ -2,7 +2,7 @@
 import { settings, type WebSettings } from "../../config/settings";
 import { ActionheroError } from "../../errors";
 
-/** What one listener needs; there may be two. */
+/** The settings of one listener; there may be two. */
 export type ListenerSettings = Pick<
   WebSettings,
   | "secure"

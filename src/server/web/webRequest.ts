@@ -29,7 +29,7 @@ import { settings, type WebSettings } from "../../config/settings";
 import { ownHeaders, WebResponse } from "./webResponse";
 import { statusOf } from "./write";
 
-/** What came with the request, unfiltered. */
+/** The unfiltered input of the request. */
 export interface RequestParams {
   query?: Query;
   body?: any;
@@ -60,7 +60,7 @@ export class ParsedURL {
     this.parsedQuery = undefined;
   }
 
-  /** Parsed when somebody looks: log lines ask for the pathname alone. */
+  /** Parsed at the first access: log lines need only the pathname. */
   get query(): querystring.ParsedUrlQuery {
     return (this.parsedQuery ??= querystring.parse(
       this.search?.slice(1) ?? "",
@@ -75,7 +75,7 @@ export class ParsedURL {
 const NOTHING = Object.freeze({});
 
 /**
- * Cookies, the parsed URL and the list of headers are built when somebody looks: most requests need none of them.
+ * Cookies, the parsed URL and the list of headers are built at the first access: most requests need none of them.
  */
 export class WebRequest {
   readonly server: Server;
@@ -89,22 +89,22 @@ export class WebRequest {
   /** In upper case. */
   method: string;
   params: RequestParams;
-  /** What is sent, unless an error says otherwise. */
+  /** The status, unless an error overrides it. */
   responseHttpCode: number | string;
-  /** The fields and files of the body, as they were parsed. */
+  /** The parsed fields and files of the body. */
   form: unknown;
-  /** The params that the path gives. */
+  /** The params of the path. */
   routed: Connection["params"];
   connection: Connection | undefined;
-  /** The client asked whether it may send its body, and was told so. */
+  /** The client sent `Expect: 100-continue`, and was told to continue. */
   saidContinue: boolean;
-  /** Another request of its connection has begun. */
+  /** A later request of its connection has started. */
   isFollowed: boolean;
   /** The path is that of a folder; its index is the answer. */
   namesFolder: boolean;
-  /** What of its body is in memory. */
+  /** The bytes of its body in memory. */
   held: ByteShare | undefined;
-  /** To be removed when the request ends. */
+  /** Temporary files to remove when the request ends. */
   temporaryFiles: TemporaryFiles | undefined;
 
   private pairs: HeaderPairs | undefined;
@@ -148,8 +148,8 @@ export class WebRequest {
   }
 
   /**
-   * The response's headers: push to it, the last one of a name wins. `res.setHeader` and `connection.setHeader` push to
-   * it, too.
+   * The response's headers: push to it, the last one of a name is sent. `res.setHeader` and `connection.setHeader`
+   * also push to it.
    */
   get responseHeaders(): HeaderPairs {
     if (this.pairs === undefined) {
@@ -188,7 +188,7 @@ export class WebRequest {
       : this.unroutedPathForLogging();
   }
 
-  /** Of a request with the wrong method: what the routes of others would make of it. */
+  /** The methods that the path accepts, for a request with a wrong method. */
   private unroutedPathForLogging(): string {
     const { pathname } = this.parsedURL;
     const { pathParts } = this.target;
@@ -203,7 +203,7 @@ export class WebRequest {
     return unroutedPathForLogging(pathname, pathParts, routes);
   }
 
-  /** Whether somebody looked at the list of headers, and so may have added to it. */
+  /** Whether the list of headers was accessed, and so may have been modified. */
   get hasOwnHeaders(): boolean {
     return this.pairs !== undefined;
   }
@@ -223,12 +223,12 @@ export class WebRequest {
   }
 
   /**
-   * The headers to write, as a list of one's own.
+   * The headers to write, as a new list.
    * @throws TypeError when one that was pushed is not valid
    */
   flatHeaders(): FlatHeaders {
     const { res } = this;
-    // of a class of the project's own: in which order its headers were set is unknown
+    // of the project's own class: the order in which its headers were set is unknown
     if (!(res instanceof WebResponse)) {
       const own = ownHeaders(res);
       if (own.length > 0) this.responseHeaders.push(...own);
@@ -248,14 +248,14 @@ export class WebRequest {
     return mergeHeaders(this.projectPairs());
   }
 
-  /** Sent with a response that the project writes itself, unless it names another. */
+  /** The status of a response that the project writes itself, unless it sets another. */
   rawStatus(): number {
     return statusOf(this);
   }
 
   /**
-   * Sent with a response that the project writes itself: the session's cookie, what browsers are told in any case, and
-   * what the project set. Not the type, as nobody knows it.
+   * The headers of a response that the project writes itself: the session's cookie, security headers, and those that
+   * the project set. The type is unknown, and is not included.
    */
   rawPairs(): HeaderPairs {
     const own = this.pairs === undefined ? [] : this.projectPairs();

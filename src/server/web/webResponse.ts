@@ -1,4 +1,4 @@
-/** Responses whose header methods write into the one list of headers that their request has. */
+/** Responses whose header methods write to the list of headers of their request. */
 import {
   ServerResponse,
   type OutgoingHttpHeader,
@@ -6,23 +6,23 @@ import {
 } from "node:http";
 import { mergeHeaders, type FlatHeaders, type HeaderPairs } from "./headers";
 
-/** What `writeHead` takes. */
+/** The arguments of `writeHead`. */
 type GivenHeaders = OutgoingHttpHeaders | OutgoingHttpHeader[];
 
 /** The request whose headers a response has. */
 interface Owner {
   responseHeaders: HeaderPairs;
-  /** What is sent with a response that the project writes itself. */
+  /** The headers and status of a response that the project writes itself. */
   rawPairs(): HeaderPairs;
   rawStatus(): number;
 }
 
 export class WebResponse extends ServerResponse {
-  /** Whose list it is; undefined before there is a request, and once its headers are written. */
+  /** The owner of the list; undefined before there is a request, and after its headers are written. */
   declare owner: Owner | undefined;
-  /** Whether it has, or had, headers of its own. */
+  /** Whether it has, or had, its own headers. */
   declare isTouched: boolean;
-  /** What was assigned to `statusCode`; undefined: nothing. */
+  /** The value assigned to `statusCode`, if any. */
   declare ownStatus: number | undefined;
 
   override setHeader(
@@ -30,7 +30,7 @@ export class WebResponse extends ServerResponse {
     value: number | string | readonly string[],
   ): this {
     this.isTouched = true;
-    super.setHeader(name, value); // throws what may not be in the list
+    super.setHeader(name, value); // throws for an invalid header
     this.owner?.responseHeaders.push([name, value]);
     return this;
   }
@@ -54,8 +54,8 @@ export class WebResponse extends ServerResponse {
   }
 
   /**
-   * While there is an owner it is the project that writes, perhaps by `write` or `end` alone: the list of the request
-   * goes out, too. What is given here wins.
+   * While there is an owner, the project writes the response, possibly only by `write` or `end`: the list of the
+   * request is also sent. Arguments of this call take precedence.
    */
   override writeHead(
     status: number,
@@ -69,7 +69,7 @@ export class WebResponse extends ServerResponse {
     if (pairs.length === 0) return this.send(status, text, given);
     const trailer = this.getHeader("trailer");
     replaceHeaders(this, mergeHeaders([...pairs, ...pairsOf(given)]));
-    if (trailer !== undefined) super.setHeader("Trailer", trailer); // the list leaves it out
+    if (trailer !== undefined) super.setHeader("Trailer", trailer); // the list does not contain it
     return this.send(status, text, undefined);
   }
 
@@ -84,7 +84,7 @@ export class WebResponse extends ServerResponse {
   }
 }
 
-/** The headers of `writeHead`: an object, or names and values in turn. */
+/** The headers of `writeHead`: an object, or alternating names and values. */
 function pairsOf(headers: GivenHeaders | undefined): HeaderPairs {
   if (headers === undefined) return [];
   if (!Array.isArray(headers)) return Object.entries(headers);
@@ -99,7 +99,7 @@ WebResponse.prototype.owner = undefined;
 WebResponse.prototype.isTouched = false;
 WebResponse.prototype.ownStatus = undefined;
 
-/** Node reads it for a head that nobody has written when the body begins. */
+/** Node reads it for an implicit head, when the body begins. */
 Object.defineProperty(WebResponse.prototype, "statusCode", {
   get(this: WebResponse) {
     return this.ownStatus ?? this.owner?.rawStatus() ?? 200;
@@ -119,7 +119,7 @@ export function ownHeaders(res: ServerResponse): HeaderPairs {
     ]);
 }
 
-/** Write the status line and these headers, and none of the response's own. */
+/** Write the status line and only these headers, without the response's own. */
 export function writeExactly(
   res: ServerResponse,
   status: number,
@@ -139,7 +139,7 @@ export function writeExactly(
   res.writeHead(status);
 }
 
-/** Give the response these headers in place of its own. */
+/** Replace the response's own headers by these. */
 export function replaceHeaders(res: ServerResponse, flat: FlatHeaders): void {
   if (res instanceof WebResponse) res.owner = undefined;
   for (const name of res.getHeaderNames()) res.removeHeader(name);

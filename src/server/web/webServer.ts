@@ -1,4 +1,4 @@
-/** The HTTP server: takes requests to actions and files, and their answers back. */
+/** The HTTP server: passes requests to actions and files, and sends their responses. */
 import { randomUUID } from "node:crypto";
 import cluster from "node:cluster";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -62,10 +62,10 @@ import { checkPrefixes, httpsListener, httpListener } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { canWrite, writeBody } from "./write";
 
-/** How long a stop waits for the removal of temporary files, in ms. */
+/** How long a shutdown waits for the removal of temporary files, in ms. */
 const REMOVE_MS = 2_000;
 
-/** Looks at a request before it is routed; true means that it is answered elsewhere. */
+/** Receives a request before it is routed; true means that it is handled elsewhere. */
 export type RequestInterceptor = (
   req: IncomingMessage,
   res: ServerResponse,
@@ -74,15 +74,15 @@ export type RequestInterceptor = (
 export class WebServer extends Server {
   /** The second listener, with `config.web.https`. */
   httpsServer?: HttpServer;
-  /** Consulted before routing, e.g. by a server that shares this one's port. */
+  /** Called before routing, e.g. for a server that shares this one's port. */
   readonly interceptors: RequestInterceptor[] = [];
-  /** How clients are told apart. */
+  /** Identifies clients. */
   readonly fingerPrinter = {
     fingerprint: (req: IncomingMessage): { fingerprint: string } =>
       identify(req),
   };
 
-  /** What uploads share. */
+  /** The limits of all uploads. */
   readonly uploadDisk = new UploadDisk();
 
   private readonly activity = new Activity(
@@ -100,7 +100,7 @@ export class WebServer extends Server {
   });
   private drain?: Drain;
   private readonly socketTable = new Sockets();
-  /** Their responses are sent to the end, whatever becomes of their actions. */
+  /** Requests whose responses are sent to the end, regardless of their actions. */
   private readonly sendingFiles = new WeakSet<WebRequest>();
 
   constructor() {
@@ -116,7 +116,7 @@ export class WebServer extends Server {
     this.connectionCustomMethods = customMethods;
   }
 
-  /** Every open socket by a running number. */
+  /** Every open socket, keyed by an incrementing id. */
   get sockets(): { [id: string]: Socket } {
     return this.socketTable.open;
   }
@@ -124,7 +124,7 @@ export class WebServer extends Server {
   /** @throws ActionheroError AH_CONFIG */
   async initialize(): Promise<void> {
     checkPrefixes();
-    // settings that cannot be understood fail the boot
+    // invalid settings fail the boot
     trustedProxies();
     currentCors();
     checkHeaders();
@@ -151,7 +151,7 @@ export class WebServer extends Server {
     this.log(`HTTPS, too, @ ${second.bindIP}:${second.port}`, "notice");
   }
 
-  /** Clients learn of a stop from their next response: what comes before it is answered. */
+  /** Clients are informed of a shutdown by their next response; requests before it are served. */
   override refusesActions(): boolean {
     return false;
   }
@@ -186,14 +186,14 @@ export class WebServer extends Server {
       );
   }
 
-  /** Answer a request with a text or bytes. */
+  /** Respond with a text or bytes. */
   async sendMessage(connection: Connection, sent: any): Promise<void> {
     const request = connection.rawConnection as WebRequest;
     const body = Buffer.isBuffer(sent) ? sent : textOf(sent);
     await this.write(request, body);
   }
 
-  /** Answer a request with a stream, or with the error that there is instead. */
+  /** Respond with a stream, or with an error instead. */
   async sendFile(
     connection: Connection,
     error: any,
@@ -229,7 +229,7 @@ export class WebServer extends Server {
     // connections end with their request, and sockets by keep-alive
   }
 
-  /** Take a request, as soon as its connection has room for it. */
+  /** Accept a request, as soon as its connection may start another. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
     this.intake.take(req, res);
   }
@@ -259,7 +259,7 @@ export class WebServer extends Server {
     beginContext({ id: requestIdOf(req) }, () => this.answerSafely(req, res));
   }
 
-  /** Whatever goes wrong with a request is answered, too. */
+  /** Every error of a request also gets a response. */
   private answerSafely(req: IncomingMessage, res: ServerResponse): void {
     try {
       if (settings().web.limitPipelining) {
@@ -355,7 +355,7 @@ export class WebServer extends Server {
     return opened.then((connection) => (request.connection = connection));
   }
 
-  /** Send what an action responded; called for every `actionComplete`. */
+  /** Send the response of an action; called for every `actionComplete`. */
   private completeResponse(data: ActionProcessor): void {
     const { connection } = data;
     const request = connection.rawConnection as WebRequest;
@@ -371,14 +371,17 @@ export class WebServer extends Server {
     }
   }
 
-  /** The action failed after it began to answer by itself: a client must not take a part for the whole, or wait for the rest. */
+  /**
+   * The action failed after it started its own response: abort, so that the client does not take a part for the
+   * whole, or wait for the rest.
+   */
   private cutHalf(request: WebRequest): void {
     const { res } = request;
     const isHalf = res.headersSent && !res.writableEnded;
     if (isHalf && !this.sendingFiles.has(request)) res.destroy();
   }
 
-  /** @returns a promise only if something on the way takes its time: an error serializer, compression */
+  /** @returns a promise only if a step is async: an error serializer, compression */
   private answer(
     connection: Connection,
     request: WebRequest,
@@ -414,7 +417,7 @@ export class WebServer extends Server {
     return textParamsOf(connection);
   }
 
-  /** Answer a request that could not be worked on, as far as it still can be answered. */
+  /** Respond to a request that could not be processed, if a response is still possible. */
   private async fail(request: WebRequest, error: unknown): Promise<void> {
     const { connection } = request;
     if (error instanceof RequestAborted) {
@@ -434,7 +437,7 @@ export class WebServer extends Server {
     }
   }
 
-  /** The connection goes with the answer: at once when it is handed over, else when the response closes. */
+  /** The connection ends with the response: at once when it is handed over, else when the response closes. */
   private endWhenClosed(request: WebRequest): void {
     const { res } = request;
     if (res.writableEnded || res.destroyed) this.end(request);
@@ -443,10 +446,10 @@ export class WebServer extends Server {
 
   private end(request: WebRequest): void {
     this.activity.end(request.req.socket, request);
-    // again after the end of a client that left while they were being written
+    // again after the client disconnected during a write
     request.temporaryFiles?.remove();
     const { connection } = request;
-    // an action that goes on after its client has left still has its params
+    // an action that continues after its client has disconnected still holds its params
     if (!connection || connection.pendingActions === 0) request.held?.release();
     if (connection && !connection.destroyed)
       connection.destroy().catch((error: unknown) => {
@@ -465,7 +468,7 @@ function checkHeaders(): void {
       );
 }
 
-/** The text of a message; of an Error, what clients may read of it. */
+/** The text of a message; of an Error, the text for clients. */
 function textOf(sent: unknown): string {
   if (!(sent instanceof Error)) return String(sent);
   const { error } = messageForClients(sent) as { error: unknown };

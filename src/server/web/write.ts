@@ -1,4 +1,4 @@
-/** Puts a finished answer on the wire. */
+/** Writes a complete response. */
 import type { ServerResponse } from "node:http";
 import { log } from "../../log/log";
 import {
@@ -11,10 +11,10 @@ import { getFlat, setFlat, type FlatHeaders } from "./headers";
 import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
 
-/** For a status that cannot end a response. */
+/** The substitute for an invalid status. */
 const SERVER_ERROR = 500;
 
-/** Answers without a body, and without the headers that would describe one. */
+/** Statuses without a body and its headers. */
 const BODILESS = [204, 205, 304];
 
 /**
@@ -37,7 +37,7 @@ export function writeBody(
 }
 
 /**
- * The same in the encoding that was decided before: of a file, its ETag depends on it.
+ * The same with an encoding chosen earlier: the ETag of a file depends on it.
  * @throws TypeError when one of the headers is not valid
  */
 export function writeEncoded(
@@ -52,7 +52,7 @@ export function writeEncoded(
   finish(request, body, head);
 }
 
-/** Whether a response with this status has no body, whatever there was to send (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5). */
+/** Whether a response with this status never has a body (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5). */
 export function isBodiless(status: number): boolean {
   return BODILESS.includes(status);
 }
@@ -64,7 +64,7 @@ export function describeNoBody(status: number, head: FlatHeaders): void {
   setFlat(head, "content-length", status === 205 ? "0" : undefined);
 }
 
-/** The encoding of a body that may be compressed, or undefined when the client knows none or the body is too short. */
+/** The encoding of a compressible body, or undefined if the client accepts none or the body is too short. */
 export function encodingFor(
   { req, config }: WebRequest,
   bytes: number,
@@ -74,7 +74,7 @@ export function encodingFor(
   return chooseEncoding(req.headers["accept-encoding"]);
 }
 
-/** Only a whole body of a type that becomes smaller, which nobody has encoded or forbidden to change yet. */
+/** Only a complete body of a compressible type, which is not encoded yet and may be transformed. */
 function mayCompress(request: WebRequest, head: FlatHeaders): boolean {
   return (
     isCompressible(getFlat(head, "content-type")) &&
@@ -111,7 +111,7 @@ function finish(
   const length = String(bytes);
   if (request.hasOwnHeaders) {
     setFlat(head, "content-length", length);
-    setFlat(head, "transfer-encoding", undefined); // one of the two tells where the body ends
+    setFlat(head, "transfer-encoding", undefined); // only one of the two may delimit the body
   } else head.push("content-length", length);
   writeHead(request, status, head);
   sendBody(request, body, bytes);
@@ -145,7 +145,7 @@ export function endBodiless(
 
 /**
  * Write the status line and headers; one that node does not take is answered with a plain 500. While the server drains,
- * the connection is closed after the last response: those to requests that came behind it would be lost otherwise.
+ * the connection is closed after the last response: otherwise responses to later pipelined requests would be lost.
  */
 export function writeHead(
   request: WebRequest,
@@ -182,22 +182,22 @@ function endWith(
   res.end();
 }
 
-/** A client that does not read may not hold its answer in our memory for ever. */
+/** A slow consumer must not keep its response in memory forever. */
 export function boundSending({ res, config }: WebRequest): void {
   if (res.writableLength > 0) res.socket?.setTimeout(config.sendTimeout);
 }
 
-/** Whether an answer can still be given. */
+/** Whether a response can still be sent. */
 export function canWrite(res: ServerResponse): boolean {
   return !res.headersSent && !res.writableEnded && !res.destroyed;
 }
 
-/** The status that the action set; 500 for one that cannot end a response. */
+/** The status that the action set; 500 for an invalid one. */
 export function statusOf({ responseHttpCode }: WebRequest): number {
   return responseHttpCode === 200 ? 200 : finalStatus(responseHttpCode);
 }
 
-/** The status as a number; 500 for one that cannot end a response. */
+/** The status as a number; 500 for an invalid one. */
 export function finalStatus(code: number | string): number {
   const status =
     typeof code === "number" ? Math.trunc(code) : parseInt(code, 10);
