@@ -23,12 +23,12 @@ export const DEFAULT = {
       id: undefined as string | undefined,
       // the first message that a persistent connection receives
       welcomeMessage: `Welcome to the ${packageJSON.name} api`,
-      // a secret that all nodes of one cluster share; messages of others are ignored
+      // a secret that all nodes of one cluster share; messages with another token are ignored
       serverToken: "change-me",
       // start only with a serverToken that is set and not "change-me", except in development and test; false: production
       // starts with a warning
       requireServerToken: false,
-      // let clients see how the server is built: all of `status`, the swagger document, the verb `documentation`
+      // let clients inspect the server: the full `status`, the swagger document, the verb `documentation`
       introspection: true,
       // prefixes of the redis keys of the cache and of its locks
       cachePrefix: "actionhero:cache:",
@@ -37,42 +37,44 @@ export const DEFAULT = {
       lockDuration: 1000 * 10,
       // how many actions may be pending on one connection
       simultaneousActions: 5,
-      // how many connections to all servers of this process one address may have; 0 for any number
+      // the maximum of connections of one address to all servers of this process; 0 for no limit
       maxConnectionsPerAddress: 0,
-      // bytes of bodies, messages and params that all clients together make this process hold; more are refused (HTTP 503,
-      // a websocket is closed with 1013), except those of at most 16 KiB. undefined: an eighth of the heap's limit; 0 or null for any number
+      // bytes of bodies, messages and params of all clients in memory; beyond it, requests of more than 16 KiB are
+      // refused (HTTP 503, a websocket is closed with 1013). undefined: an eighth of the heap limit; 0 or null for
+      // no limit
       maxHeldBytes: undefined as number | null | undefined,
-      // how many actions one client may run: { requests: 100, perMs: 60000 }; null for any number
+      // the rate limit of a client: { requests: 100, perMs: 60000 }; null for no limit
       rateLimit: null as null | {
         requests: number;
         perMs: number;
-        // what tells clients apart: "address", or "fingerprint", which they can choose
+        // how clients are identified: "address", or "fingerprint", which they can choose
         by?: "address" | "fingerprint";
-        // how many proxies that write X-Forwarded-For are in front
+        // the number of proxies in front that write X-Forwarded-For
         proxies?: number;
-        // count requests for files, too
+        // also count requests for files
         files?: boolean;
-        // while redis is away: "open" lets everybody in, "closed" nobody
+        // while redis is unavailable: "open" allows all requests, "closed" refuses all
         onOutage?: "open" | "closed";
       },
-      // refuse new work (HTTP 503, an error line, or the close code 1013) above these limits; null: never. `maxInFlight`: how many
-      // actions run; `maxEventLoopDelay`: ms; `maxHeapUsed`: bytes or, up to 1, a share of the heap's limit
+      // refuse new work (HTTP 503, an error line, or the close code 1013) beyond these limits; null: never.
+      // `maxInFlight`: running actions; `maxEventLoopDelay`: ms; `maxHeapUsed`: bytes or, up to 1, a fraction of the
+      // heap limit
       overload: null as null | {
         maxInFlight?: number;
         maxEventLoopDelay?: number;
         maxHeapUsed?: number;
       },
-      // numbers here give every action the params `limit` and `offset`, with these defaults; undefined: not there
+      // numbers here give every action the params `limit` and `offset`, with these defaults; undefined: not added
       defaultLimit: undefined as number | undefined,
       defaultOffset: undefined as number | undefined,
-      // demand an IP address and a port for every connection
+      // require an IP address and a port for every connection
       enforceConnectionProperties: true,
       // keep params that an action does not declare as inputs
       disableParamScrubbing: false,
       // add the response to the log line of each action
       enableResponseLogging: false,
-      // params whose values never reach a log: dotted paths, which go through lists; "*" in a name is any characters, in upper
-      // and lower case, and the step "**" any number of levels
+      // params whose values are hidden in logs: dotted paths, which apply to each element of lists; "*" in a name
+      // matches any characters, ignoring case, and "**" any number of levels
       filteredParams: [] as string[] | (() => string[]),
       // the same for responses
       filteredResponse: [] as string[] | (() => string[]),
@@ -85,32 +87,32 @@ export const DEFAULT = {
       context: false,
       // the level of the log line of each file
       fileRequestLogLevel: "info",
-      // bytes of a log file that the task "cleanLogFiles" (tasks.builtin) leaves alone
+      // bytes above which the task "cleanLogFiles" (tasks.builtin) removes a log file
       maxLogFileSize: 10 * 1024 * 1024,
-      // the priority of middleware that names none
+      // the default priority of middleware
       defaultMiddlewarePriority: 100,
       // the redis channel of the cluster
       channel: "actionhero",
       // how long a call to another node may take, in ms
       rpcTimeout: 5000,
-      // how long a server that got SIGTERM serves on before it stops, in ms: /readyz is 503 meanwhile, so that load balancers
-      // send no more requests when it does
+      // how long a server keeps serving after SIGTERM before it stops, in ms: meanwhile /readyz is 503, so that load
+      // balancers stop sending requests
       drainDelay: 0,
-      // how long stop() waits for what is running, in ms
+      // how long stop() waits for running requests and jobs, in ms
       shutdownTimeout: 10 * 1000,
-      // stop the process when a promise of the project is rejected and nobody handles it; it is reported either way
+      // stop the process on an unhandled rejection of the project; it is reported either way
       exitOnUnhandledRejection: true,
-      // say in three lines why a boot failed: what, where and the remedy; the stack is shown with LOG_LEVEL=debug
+      // explain a failed boot in three lines: what failed, where, and the remedy; LOG_LEVEL=debug shows the stack
       explainBootErrors: false,
       // in development, warn of settings that do not exist, or have values of a wrong type
       checkSettings: false,
-      // refuse clients (HTTP 503) until the boot is complete; requests that this process makes to itself are served
+      // refuse clients (HTTP 503) until the boot is complete; requests of this process to itself are served
       refuseUntilBooted: false,
-      // take changed actions, tasks and routes into the running server; never in tests
+      // hot reload of changed actions, tasks and routes; never in tests
       developmentMode: false,
       // show the framework's own commands in `actionhero help`
       cliIncludeInternal: true,
-      // where the parts of the project are
+      // the folders of the project
       paths: {
         action: [path.join(__dirname, "..", "actions")],
         task: [path.join(__dirname, "..", "tasks")],
@@ -126,24 +128,24 @@ export const DEFAULT = {
         src: path.join(projectRoot, "src"),
         dist: path.join(projectRoot, "dist"),
       },
-      // the room that every client that can chat is in from the start, if any; its welcome names it
+      // the room that every client that can chat joins on connecting, if any; the welcome message names it
       defaultChatRoom: undefined as string | undefined,
       // chat rooms that exist from the start
       startingChatRooms: { defaultRoom: {} } as Record<
         string,
         Record<string, unknown>
       >,
-      // make the room that a client asks to join, when it does not exist
+      // create a room when a client joins it
       autoCreateChatRooms: false,
-      // how many chat rooms there may be on all nodes together, beside the starting ones; 0 for any number
+      // the maximum of chat rooms in the cluster, without the starting ones; 0 for no limit
       maxChatRooms: 0,
-      // how many chat rooms a client may join; 0 for any number
+      // the maximum of chat rooms that a client may join; 0 for no limit
       maxRoomsPerConnection: 0,
-      // let clients that are in one room only say something without naming it
+      // let clients in a single room say something without naming it
       sayToOwnRoom: false,
-      // an object or a list that a client says in a room reaches the members as it is, and not as the text of its JSON
+      // an object or a list that a client says in a room is sent to the members unchanged, not as its JSON text
       sayObjects: false,
-      // how many bytes of chat messages may wait for one member that does not read, before it is disconnected; 0: no limit
+      // bytes of chat messages that may wait for a slow consumer before it is disconnected; 0 for no limit
       chatBacklogLimit: 1024 * 1024,
     };
   },
@@ -170,7 +172,7 @@ export const production = {
   },
 };
 
-/** The package.json of the project: in its folder or, for a project in a folder of a package, above it. */
+/** The package.json of the project: in its folder or, for a project in a subfolder of a package, above it. */
 function findPackageJson(projectRoot: string): {
   name: string;
   version: string;

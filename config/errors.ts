@@ -6,7 +6,7 @@ declare module "../src" {
   }
 }
 
-/** The text of an error, or the value itself when it has none. */
+/** The text of an error, or the value itself if it has none. */
 function messageOf(error: any): any {
   return error?.message ? String(error.message) : error;
 }
@@ -14,27 +14,28 @@ function messageOf(error: any): any {
 export const DEFAULT = {
   [namespace]: () => {
     return {
-      // these functions are settings: they are called when an error is made, and not when the config is built
+      // these functions are values: they are called for each error, not when the config is built
       _toExpand: false,
 
-      // report requests for actions that do not exist to the exception reporters, too
+      // also report requests for unknown actions to the exception reporters
       reportUnknownActions: false,
 
-      // what clients read of errors. "all": every message. "intended": those of HttpError, of errors with `expose: true` or
-      // a numeric `code` from 400 to 599, and the texts below; in place of others `internalError`, whose id is in the log
+      // which error messages clients see. "all": every message. "intended": those of HttpError, of errors with
+      // `expose: true` or
+      // a numeric `code` from 400 to 599, and the texts below; other messages are replaced by `internalError`, whose
+      // id is in the log
       exposeMessages: "all" as "all" | "intended",
 
-      // in place of a message that is hidden
+      // the replacement of a hidden message
       internalError: (id: string): any =>
         `The server experienced an internal error (${id})`,
 
-      // in place of an error that redis could not be reached, whichever way it was noticed; null: as other errors.
+      // the replacement of any error caused by an unavailable redis; null: like other errors.
       // (id) => text, whose id is in the log beside the error
       redisAway: null as null | ((id: string) => any),
 
-      // the level of log lines about what clients do wrong: actions that fail with a 4xx error or because of params that are
-      // missing or invalid, bodies, lines and connections that are refused. "error": as other errors, with the stack; any
-      // other level: without
+      // the log level of errors that clients cause: 4xx errors of actions, missing or invalid params, refused
+      // bodies, lines and connections. "error": like other errors, with the stack; any other level: without
       clientErrorLogLevel: "error" as string,
 
       // how errors are shown to clients, and in logs
@@ -55,23 +56,23 @@ export const DEFAULT = {
             }),
       },
 
-      // Actions: each may be async, and answer a text, an Error or any object
+      // Actions: each may be async, and return a string, an Error or any object
 
-      // params that did not pass their validators
+      // invalid params
       invalidParams: (_data: any, validationErrors: any[]): any =>
         validationErrors[0],
 
-      // required params that are missing
+      // missing params
       missingParams: (_data: any, missingParams: string[]): any =>
         `${missingParams[0]} is a required parameter for this action`,
 
-      // no such action, or not in this version; over HTTP perhaps with another method
+      // an unknown action or version; over HTTP possibly a wrong method
       unknownAction: (data: any): any =>
         data?.connection?.otherMethods
           ? `unknown action or invalid apiVersion (with this method: use ${data.connection.otherMethods.join(", ")})`
           : "unknown action or invalid apiVersion",
 
-      // the action does not take this kind of connection
+      // the action does not allow this connection type
       unsupportedServerType: (data: any): any =>
         `this action does not support the ${data.connection.type} connection type`,
 
@@ -94,7 +95,7 @@ export const DEFAULT = {
       timedOut: (_data: any, timeout: number): any =>
         `the action did not end within ${timeout} ms`,
 
-      // anything thrown by an action or its middleware; may change data.response
+      // any other error of an action or its middleware; may change data.response
       genericError: async (_data: any, error: any): Promise<any> => error,
 
       // Files
@@ -102,7 +103,7 @@ export const DEFAULT = {
       // the file does not exist
       fileNotFound: (_connection: any): any => "that file is not found",
 
-      // no file was named
+      // the file param is missing
       fileNotProvided: (_connection: any): any =>
         "file is a required param to send a file",
 
@@ -137,7 +138,7 @@ export const DEFAULT = {
       connectionRoomRequired: (): any => "a room is required",
 
       // a line of a TCP client that is longer than `socket.maxDataLength`
-      // (the labels are swapped since ever, and clients match on the text)
+      // (the labels have always been swapped, and clients match on the text)
       dataLengthTooLarge: (maxLength: number, receivedLength: number): any =>
         `data length is too big (${maxLength} received/${receivedLength} max)`,
     };

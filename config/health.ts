@@ -9,14 +9,14 @@ declare module "../src" {
 export const DEFAULT = {
   [namespace]: () => {
     return {
-      // tell load balancers and supervisors how the process is; on the web server's port, or on web.healthPort
+      // health checks for load balancers and supervisors, on the web server's port or on web.healthPort
       enabled: false,
-      // 200 as long as the process is alive; and 200 as long as it is to get requests
+      // liveness: 200 while the process is alive; readiness: 200 while it should get requests
       livePath: "/healthz",
       readyPath: "/readyz",
-      // how long the results of checks are kept, in ms
+      // how long the results of checks are cached, in ms
       cacheFor: 1000,
-      // how long a check may take that names no time of its own, in ms
+      // the default timeout of a check, in ms
       timeout: 1000,
     };
   },

@@ -31,11 +31,11 @@ export const DEFAULT = {
           buildFileLogger(folder, levelFromEnv()),
         ),
       ] as LoggerBuilder[],
-      // the lines on stdout: "text" for people, or "json", one document per line
+      // the lines on stdout: readable "text", or "json", one document per line
       format: "text" as "text" | "json",
-      // fields whose values no logger gets, of all lines: paths as in `general.filteredParams`
+      // fields whose values are hidden in all log lines: paths as in `general.filteredParams`
       redact: [] as string[] | (() => string[]),
-      // longer strings in params are cut in log lines
+      // longer strings in params are truncated in log lines
       maxLogStringLength: 100,
       // longer arrays in params are shown as their length
       maxLogArrayLength: 10,
@@ -56,7 +56,7 @@ export const test = {
   },
 };
 
-/** Lines on stdout: by default for people, coloured at a terminal. */
+/** Lines on stdout: by default readable text, coloured at a terminal. */
 function buildConsoleLogger(level: ActionheroLogLevel = "info"): LoggerBuilder {
   return (config, { consoleFormat, jsonFormat, ConsoleTransport }) =>
     winston.createLogger({

@@ -9,7 +9,7 @@ declare module "../src" {
 }
 
 /**
- * Plugins of this project, each with its path and, optionally, sections that are switched off:
+ * Plugins of this project, each with its path and, optionally, sections to disable:
  *
  * "my-plugin": { path: path.join(process.cwd(), "node_modules", "my-plugin"), tasks: false }
  */

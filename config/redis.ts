@@ -6,7 +6,7 @@ declare module "../src" {
   }
 }
 
-/** Naming a server in any of these asks for a real redis; without them everything stays in this process. */
+/** Any of these selects a redis server; without them, redis runs in this process. */
 const REDIS_VARIABLES = [
   "REDIS_URL",
   "REDIS_HOST",
@@ -23,20 +23,20 @@ export const DEFAULT = {
     const args = [connectionOptions()];
 
     return {
-      // values are passed on as they are, functions included
+      // functions are values, not called when the config is built
       _toExpand: false,
       // how long the boot waits for redis, in ms
       connectTimeout: 10 * 1000,
-      // how long one operation may take, reconnecting included, in ms
+      // the timeout of an operation, including reconnects, in ms
       operationTimeout: 10 * 1000,
-      // how many keys one step of a search looks at
+      // the number of keys that redis inspects per SCAN
       scanCount: 1000,
       // how long stop() waits for redis to disconnect, in ms
       stopTimeout: 100,
-      // how often this node says that it lives, and after which silence it counts as dead, in ms
+      // the interval of heartbeats of this node, and the silence after which it counts as dead, in ms
       heartbeatInterval: 5 * 1000,
       heartbeatTimeout: 20 * 1000,
-      // publish chat on one channel per room; only when every node of the cluster has this on (v29 nodes cannot)
+      // publish chat on one channel per room; requires that every node of the cluster enables this (v29 nodes cannot)
       chatChannelPerRoom: false,
 
       // commands and publishing
@@ -55,7 +55,7 @@ function Redis(...args: unknown[]): object {
   return new Client(...args);
 }
 
-/** The engine inside this process: nothing to install, shared with no other process, gone when the process ends. */
+/** The in-process engine: nothing to install, not shared with other processes, lost when the process ends. */
 function EmbeddedRedis(...args: unknown[]): object {
   const Client = require("ioredis-mock");
   return new Client(...args);
@@ -89,7 +89,7 @@ function connectionOptions() {
 
 let warned = false;
 
-/** How long to wait before attempt number `times`, in ms. */
+/** The delay before attempt number `times`, in ms. */
 function retryStrategy(times: number): number {
   if (!warned) {
     warned = true;
@@ -100,7 +100,7 @@ function retryStrategy(times: number): number {
   return Math.min(times * 50, 1000);
 }
 
-/** URLs carry names and passwords percent-encoded. */
+/** Names and passwords in URLs are percent-encoded. */
 function decode(part: string | undefined): string | undefined {
   return part ? decodeURIComponent(part) : undefined;
 }

@@ -11,40 +11,39 @@ declare module "../src" {
 export const DEFAULT = {
   [namespace]: (_config: ActionheroConfigInterface) => {
     return {
-      // the TCP or TLS server. undefined: on in development only, and the boot goes on without it when the port is taken.
-      // true: the boot fails then
+      // the TCP or TLS server. undefined: enabled in development only, where the boot continues without it if the
+      // port is occupied. true: the boot then fails
       enabled: enabledByEnvironment(),
       // TLS? Then serverOptions needs a key and a certificate
       secure: false,
       // passed to net.createServer or tls.createServer. Certificates: `key` and `cert`, or the paths `keyFile` and
-      // `certFile`; `hosts: { "name": { keyFile, certFile } }` for other names. SIGHUP reads the files again
+      // `certFile`; `hosts: { "name": { keyFile, certFile } }` for other host names. SIGHUP reads the files again
       serverOptions: {} as Record<string, any>,
       // a port, or the path of a unix socket
       port: 5000 as number | string,
-      // the address to listen on; null is every one; it does not count for a unix socket
+      // the address to listen on; null for all; ignored for a unix socket
       bindIP: "0.0.0.0" as string | null,
-      // let the operating system look after silent clients, so that dead ones are noticed
+      // TCP keep-alive: the operating system probes idle clients, to detect dead ones
       setKeepAlive: true,
-      // what ends a line
+      // the end of a line
       delimiter: "\n",
-      // bytes of a line; 0 for any number
+      // the maximum bytes of a line; 0 for no limit
       maxDataLength: 1024 * 1024,
-      // bytes of params that a connection keeps for its next lines; those of a longer line count for that line alone. 0 for
-      // any number
+      // the maximum bytes of stored params per connection; params of a longer line are not stored. 0 for no limit
       maxParamBytes: 0,
-      // how many clients there may be; 0 for any number
+      // the maximum of clients; 0 for no limit
       maxConnections: 0,
-      // how long a client may send nothing before it is told goodbye, in ms; 0 for ever
+      // how long a client may send nothing before it is closed, in ms; 0 for no limit
       idleTimeout: 0,
-      // bytes that may wait for a client that does not read; then it is cut. 0 for any number
+      // bytes that may wait for a slow consumer before it is disconnected; 0 for no limit
       maxBufferedBytes: 16 * 1024 * 1024,
-      // how long a client may read nothing while bytes wait for it, in ms; 0 for ever
+      // how long a client may read nothing while bytes wait for it, in ms; 0 for no limit
       sendTimeout: 2 * 60 * 1000,
-      // how often every client is sent a keep-alive message, in ms; 0 for never
+      // the interval of keep-alive messages, in ms; 0 for none
       pingInterval: 0,
-      // add what version 3 told clients: messageCount, status: "OK", data of verbs by their names of then
+      // add the reply fields of version 3: messageCount, status: "OK", data of verbs under their old names
       legacyReplies: false,
-      // verbs that clients may use beside the usual ones: "roomChange"
+      // additional verbs: "roomChange"
       verbs: [] as string[],
     };
   },
@@ -59,7 +58,7 @@ export const test = {
   },
 };
 
-/** What ENABLE_TCP_SERVER says; undefined when it is not set. */
+/** The value of ENABLE_TCP_SERVER; undefined if it is not set. */
 function enabledByEnvironment(): boolean | undefined {
   const value = process.env.ENABLE_TCP_SERVER;
   return value === undefined ? undefined : value !== "false";

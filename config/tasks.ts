@@ -11,36 +11,36 @@ declare module "../src" {
 export const DEFAULT = {
   [namespace]: (_config: ActionheroConfigInterface) => {
     return {
-      // `queues` may be a function, which is called when the workers start and not when the config is built
+      // `queues` may be a function, which is called when the workers start, not when the config is built
       _toExpand: false,
 
-      // Roles: a process that only serves requests has `scheduler: false` and no task processors; one that only works
-      // has no servers. At least one process of the cluster must be a scheduler.
+      // Roles: a process that only serves requests has `scheduler: false` and no task processors; a worker process
+      // has no servers. At least one process of the cluster must run the scheduler.
 
-      // move delayed jobs to their queues, and enqueue periodic tasks; one of all schedulers leads
+      // run a scheduler, for delayed jobs and recurring tasks; one scheduler of the cluster leads
       scheduler: true,
-      // the queues to work, most urgent first; "*" for all
+      // the queues in order of preference; "*" for all others
       queues: ["*"] as string[] | (() => Promise<string[]>),
-      // how many jobs run at a time: at least, and at most, as the event loop has time
+      // the minimum and maximum of jobs at a time, depending on the load of the event loop
       minTaskProcessors: 1,
       maxTaskProcessors: 10,
-      // how often the number of task processors is looked at, in ms
+      // the interval of adjustments of the number of task processors, in ms
       checkTimeout: 500,
       // the event loop counts as busy when a timer is late by more than this, in ms
       maxEventLoopDelay: 5,
-      // the longest sleep between two looks at redis, in ms; jobs wake workers at once
+      // the longest interval between two polls of redis, in ms; jobs wake workers at once
       timeout: 5000,
-      // a worker that gave no sign for this long is dead, and its job runs again, in ms
+      // a worker without a heartbeat for this long, in ms, is dead, and its job runs again
       heartbeatTimeout: 30 * 1000,
       // the same for a worker that is still connected, and for workers of other programs, in ms
       stuckWorkerTimeout: 60 * 60 * 1000,
-      // what becomes of a job that no task of this process is there for: "fail", or "wait" for a process that has it
+      // handling of a job whose task this process does not define: "fail", or "wait" for a process that defines it
       unknownJobs: "fail" as "fail" | "wait",
-      // it waits at most this long, then it fails, in ms
+      // how long such a job waits before it fails, in ms
       unknownJobTimeout: 10 * 60 * 1000,
       // tasks of the framework to load: "cleanLogFiles"
       builtin: [] as string[],
-      // enqueue the jobs of such workers of other programs again
+      // requeue the jobs of such workers of other programs
       retryStuckJobs: false,
 
       // the levels of the log lines
@@ -68,13 +68,13 @@ export const DEFAULT = {
         transferred_job: "debug",
       },
 
-      // classes to use instead of the framework's own, made with the same arguments
+      // replacements for the framework's classes, constructed with the same arguments
       resque_overrides: {
         queue: null as any,
         multiWorker: null as any,
         scheduler: null as any,
       },
-      // more for the connection of the queue, e.g. `{ namespace: "resque" }`
+      // further options of the queue's connection, e.g. `{ namespace: "resque" }`
       connectionOptions: { tasks: {} as Record<string, unknown> },
     };
   },

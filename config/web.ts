@@ -9,7 +9,7 @@ declare module "../src" {
   }
 }
 
-/** Every action has the path `/api/<name>` for these methods, unless AUTOMATIC_ROUTES says otherwise. */
+/** The methods of automatic routes, `/api/<name>`, unless AUTOMATIC_ROUTES is set. */
 const AUTOMATIC_ROUTES = ["get", "post", "put", "patch", "delete"];
 
 export const DEFAULT = {
@@ -20,13 +20,14 @@ export const DEFAULT = {
       secure: false,
       // passed to http(s).createServer
       serverOptions: {} as Record<string, any>,
-      // e.g. ["https://www.site.com"]; clients that come by another name are redirected to the first
+      // e.g. ["https://www.site.com"]; clients that use another host name are redirected to the first
       allowedRequestHosts: process.env.ALLOWED_HOSTS
         ? process.env.ALLOWED_HOSTS.split(",")
         : ([] as string[]),
-      // the proxies in front, whose X-Forwarded-For, -Proto and -Host tell the client's address, scheme and host: false for none,
-      // a number of hops, networks ("10.0.0.0/8, loopback"), or { _toExpand: false, trusts: (address, hop) => boolean }.
-      // undefined: whoever writes X-Real-IP or X-Forwarded-For is believed, as in version 29
+      // the trusted proxies, whose X-Forwarded-For, -Proto and -Host contain the client's address, scheme and host:
+      // false for none, a number of hops, networks ("10.0.0.0/8, loopback"), or { _toExpand: false, trusts:
+      // (address, hop) => boolean }.
+      // undefined: X-Real-IP and X-Forwarded-For of any client are trusted, as in version 29
       trustProxy: undefined as
         | false
         | number
@@ -39,11 +40,11 @@ export const DEFAULT = {
         | undefined,
       // a port, or the path of a unix socket
       port: (process.env.PORT || 8080) as number | string,
-      // a port for /healthz and /readyz alone (config/health.ts); undefined: they are on `port`
+      // a separate port for /healthz and /readyz (config/health.ts); undefined: they are on `port`
       healthPort: undefined as number | undefined,
-      // the address to listen on; "::" and null are every one; it does not count for a unix socket
+      // the address to listen on; "::" and null for all; ignored for a unix socket
       bindIP: "::" as string | null,
-      // a second listener for HTTPS, beside the first: { enabled: true, keyFile, certFile, port: 4443, bindIP }
+      // a second listener, for HTTPS: { enabled: true, keyFile, certFile, port: 4443, bindIP }
       https: { enabled: false } as {
         enabled: boolean;
         port?: number | string;
@@ -53,7 +54,7 @@ export const DEFAULT = {
         // passed to https.createServer
         serverOptions?: Record<string, any>;
       },
-      // headers of every answer
+      // headers of every response
       httpHeaders: {
         "X-Powered-By": config.general.serverName,
         "Access-Control-Allow-Origin": "*",
@@ -62,9 +63,10 @@ export const DEFAULT = {
         "Access-Control-Allow-Headers": "Content-Type",
         "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
       } as Record<string, any>,
-      // Other sites whose pages may read responses. Undefined: httpHeaders decides, for every site. Otherwise an object:
+      // CORS: origins whose pages may read responses. Undefined: httpHeaders applies, to every origin. Otherwise an
+      // object:
       // origins ("*", a list of origins, RegExps, or with _toExpand: false a function), credentials (false), methods,
-      // headers (those asked for), exposed ([]), maxAge (600 s). Access-Control-* of httpHeaders are not sent then
+      // headers (the requested ones), exposed ([]), maxAge (600 s). Access-Control-* of httpHeaders are then not sent
       cors: undefined as
         | {
             origins: any; // string, RegExp, a list of them, or (origin: string) => boolean
@@ -76,35 +78,35 @@ export const DEFAULT = {
             _toExpand?: false;
           }
         | undefined,
-      // refuse (403) requests and websockets that pages of other sites send with the cookies of this one, except those of
-      // cors.origins with credentials, and of GET, HEAD, OPTIONS and TRACE
+      // CSRF protection: refuse (403) requests with cookies from pages of other sites, including websockets, except
+      // from cors.origins with credentials, and except GET, HEAD, OPTIONS and TRACE
       csrf: false,
       // the prefix of actions; may have several parts, or be null for none
       urlPathForActions: "api" as string | null,
       // the prefix of files
       urlPathForFiles: "public" as string | null,
-      // what is below "/": "api" or "file"
+      // the kind of other paths: "api" or "file"
       rootEndpointType: "file" as "api" | "file",
-      // the methods for which every action gets a route of its own
+      // the methods of automatic routes
       automaticRoutes: automaticRoutes(),
-      // of requests that come before the answers to earlier ones, take general.simultaneousActions per connection
+      // limit pipelined requests to general.simultaneousActions per connection
       limitPipelining: false,
-      // answer TRACE with what the server understood; otherwise with 405
+      // respond to TRACE with the request as parsed; otherwise with 405
       trace: true,
-      // let ?action= name the action of any path that no route matches, and not only of the prefix alone
+      // let ?action= select the action on any path that no route matches, not only on the bare prefix
       queryRouting: false,
-      // in paths, "+" is a plus and a malformed "%zz" a 400, instead of a space and a param that is left out
+      // in paths, "+" is a plus sign and a malformed "%zz" is a 400, instead of a space and an omitted param
       strictPaths: false,
       // the rules of RFC 9110: 405 with Allow, redirects from /folder to /folder/, charsets, strong ETags, If-Match
       strictHttp: false,
-      // "ignore" answers files and folders whose name begins with a dot as missing, except .well-known
+      // "ignore" treats files and folders whose name begins with a dot as missing, except .well-known
       dotfiles: "allow" as "allow" | "ignore",
       // respond to requests for missing files with a page if the client prefers text/html, otherwise with a text
       errorPages: false,
-      // the HTTP status of errors that name none, by what went wrong: invalidParams, missingParams, redisAway,
+      // the HTTP status of errors without one, by kind: invalidParams, missingParams, redisAway,
       // serverShuttingDown, tooManyPendingActions, unknownAction, unsupportedServerType, genericError
       errorStatus: {} as Record<string, number>,
-      // describe the API as an OpenAPI 3.1 document at /api/openapi.json; an object adds to it: info, securitySchemes, security
+      // describe the API as an OpenAPI 3.1 document at /api/openapi.json; an object extends it: info, securitySchemes, security
       openapi: false as
         | boolean
         | {
@@ -112,29 +114,29 @@ export const DEFAULT = {
             securitySchemes?: Record<string, any>;
             security?: Record<string, string[]>[];
           },
-      // list all missing and bad params as `errors`, also for actions whose inputs are a table and no schema
+      // list all missing and invalid params as `errors`, also for actions whose inputs are a table
       listErrors: false,
       // the HTTP status of all other errors
       defaultErrorStatusCode: 500,
-      // how long browsers may keep files, in seconds
+      // how long browsers may cache files, in seconds
       flatFileCacheDuration: 60,
       // send ETags for files
       enableEtag: true,
-      // keep the bytes of every body in connection.rawConnection.params.rawBody
+      // store the bytes of every body in connection.rawConnection.params.rawBody
       saveRawBody: false,
-      // how often to try to listen
+      // the number of attempts to listen
       bootAttempts: 1,
-      // the cookie by which clients are told apart
+      // the cookie that identifies clients
       fingerprintOptions: {
         cookieKey: "sessionID",
         toSetCookie: true,
-        // derive it from traits of the request instead of chance
+        // derive it from properties of the request instead of a random number
         onlyStaticElements: false,
-        // where it is sent: "all" responses, or those of "actions" and of websocket upgrades
+        // which responses set it: "all", or those of "actions" and of websocket upgrades
         on: "all" as "all" | "actions",
-        // take only ids that a node with the same general.serverToken has made, and replace others
+        // accept only ids that a node with the same general.serverToken created, and replace others
         signed: false,
-        // attributes of the cookie; expires in ms, Secure: "auto" for clients that come by TLS
+        // attributes of the cookie; expires in ms, Secure: "auto" for clients that use TLS
         settings: {
           path: "/",
           expires: 3600000,
@@ -142,65 +144,67 @@ export const DEFAULT = {
       },
       // connection.setCookie
       cookieOptions: {
-        // sign and encrypt cookies: the first does, all open what they sealed. None: general.serverToken
+        // the secrets of signed and encrypted cookies: the first is used for new cookies, all for reading. Empty:
+        // general.serverToken
         secrets: [] as string[],
-        // attributes of every cookie that does not say otherwise, e.g. { domain: "example.com", sameSite: "strict" }
+        // default attributes of cookies, e.g. { domain: "example.com", sameSite: "strict" }
         settings: {} as Record<string, any>,
       },
       // forms and uploaded files
       formOptions: {
-        // keep all values of a field that comes several times
+        // keep all values of a repeated field
         multiples: false,
         uploadDir: os.tmpdir(),
-        // temporary files keep the extension of the original name
+        // temporary files have the extension of the original name
         keepExtensions: false,
         // bytes of all fields together
         maxFieldsSize: 1024 * 1024 * 20,
         // bytes of one uploaded file
         maxFileSize: 1024 * 1024 * 200,
-        // files of one request
+        // the maximum of files of one request
         maxFiles: 100,
       } as Record<string, any>,
-      // names with brackets (a[]=1, a[b]=1) make lists and objects in forms, as they do in queries
+      // names with brackets (a[]=1, a[b]=1) result in lists and objects in forms, as in queries
       formBrackets: false,
-      // who takes files: "all" actions, or those that have "declared" them with file() in their inputs
+      // which actions accept files: "all", or those that have "declared" them with file() in their inputs
       uploads: "all" as "all" | "declared",
-      // bytes of all uploaded files that this process holds on disk, and how many of them it writes to at once
+      // the maximum bytes of uploaded files of this process on disk, and of concurrent writes
       maxUploadBytes: 2 * 1024 ** 3,
       maxUploadWrites: 8,
-      // bytes of a JSON body; null is formOptions.maxFieldsSize
+      // the maximum bytes of a JSON body; null: formOptions.maxFieldsSize
       maxJsonSize: null as number | null,
-      // how deep JSON may be; this and the next two hold for websockets and TCP, too
+      // the maximum depth of JSON; this and the next two also apply to websockets and TCP
       maxBodyDepth: 200,
-      // how many keys or params a request may have
+      // the maximum of keys or params of a request
       maxParams: 10000,
-      // how many items all lists of a request may have together
+      // the maximum of items of all lists of a request
       maxArrayItems: 1000000,
       // how long a client may take to send its headers, and all of its request, in ms
       headersTimeout: 60 * 1000,
       requestTimeout: 5 * 60 * 1000,
       // how long an idle connection stays open, in ms
       keepAliveTimeout: 5 * 1000,
-      // how long a client may read nothing of its answer, in ms
+      // how long a client may read nothing of its response, in ms
       sendTimeout: 2 * 60 * 1000,
-      // how many spaces JSON is indented by; null for none
+      // the indentation of JSON, in spaces; null for none
       padding: 2 as number | string | null,
-      // what to add to every answer
+      // metadata of every response
       metadataOptions: {
         serverInformation: true,
         requesterInformation: true,
       },
-      // add what version 3 added: requestorInformation, and error: "OK" where there is none
+      // add the fields of version 3: requestorInformation, and error: "OK" without an error
       legacyEnvelope: false,
-      // errors have an HTTP status of their own, and not 200
+      // errors have an HTTP error status instead of 200
       returnErrorCodes: true,
-      // compress answers with gzip, deflate or brotli, except images and the like; a proxy in front usually does it
+      // compress responses with gzip, deflate or brotli, except images and similar; usually a proxy in front does it
       compress: false,
-      // which types the end of a path may give: "all", or "safe": none that browsers run (HTML, SVG, scripts, ...)
+      // which types may be derived from the extension of a path: "all", or "safe": no active types (HTML, SVG,
+      // scripts, ...)
       extensionTypes: "all" as "all" | "safe",
-      // tell browsers with every answer not to guess its type, and not only where it is a script or a page
+      // send X-Content-Type-Options: nosniff with every response, not only with scripts and pages
       nosniff: false,
-      // wrap JSON into the call that ?callback= names; "strict": only into the name of a function; false: never
+      // JSONP: wrap JSON in the call of ?callback=; "strict": only valid function names; false: never
       jsonp: true as boolean | "strict",
       // bodies with fewer bytes are not compressed
       compressThreshold: 1024,

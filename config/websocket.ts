@@ -12,36 +12,36 @@ export const DEFAULT = {
   [namespace]: (config: ActionheroConfigInterface) => {
     return {
       enabled: true,
-      // which listener of the web server clients come by, "http" or "https"; undefined: any
+      // the listener of the web server that clients may use, "http" or "https"; undefined: any
       bind: undefined as "http" | "https" | undefined,
-      // where clients find the server: a URL, or "window.location.origin" for where their page came from
+      // the URL of the server for clients, or "window.location.origin" for the origin of their page
       clientUrl: "window.location.origin",
       // where the browser client is written at boot, below the first public folder
       clientJsPath: "javascript/" as string | undefined,
       // its name, without ".js"; undefined for none
       clientJsName: "ActionheroWebsocketClient" as string | undefined,
-      // tell clients to stay away when the server stops; otherwise they come back when it is there again
+      // tell clients not to reconnect when the server stops; otherwise they reconnect when it is available again
       destroyClientsOnShutdown: false,
-      // how many bytes may wait for a client that does not read, before it is cut
+      // bytes that may wait for a slow consumer before it is disconnected
       maxBufferedBytes: 1024 * 1024 * 16,
-      // how many messages a client may send in a second; 0 for any
+      // the maximum of messages of a client per second; 0 for no limit
       maxMessagesPerSecond: 0,
-      // how many clients this process takes; 0 for any
+      // the maximum of clients of this process; 0 for no limit
       maxConnections: 0,
-      // take clients by the names of web.allowedRequestHosts only, as the web server does
+      // accept only the host names of web.allowedRequestHosts, like the web server
       checkHost: false,
-      // how long a client may take to answer a goodbye, in ms
+      // how long a client may take to confirm a close, in ms
       closeTimeout: 5 * 1000,
-      // verbs that clients may use beside the usual ones: "roomChange"
+      // additional verbs: "roomChange"
       verbs: [] as string[],
       // pathname ("/primus"), pingInterval (30000 ms), maxLength (10 MiB for a message), origins ("*"), methods,
       // credentials, maxAge, compression (false), authorization, idGenerator
       server: {} as Record<string, any>,
       // options of the browser client
       client: {
-        // where it finds actions while it has no websocket
+        // the path of actions while it has no websocket
         apiPath: "/api",
-        // the cookie that it is known by, the web server's
+        // the cookie that identifies it, as in the web server
         cookieKey: String(
           config.web?.fingerprintOptions?.cookieKey ?? "sessionID",
         ),

@@ -171,7 +171,7 @@ async function close(client: Redis, grace: number): Promise<void> {
       grace,
       leave,
       "AH_REDIS_TIMEOUT",
-      () => "redis did not take leave",
+      () => "redis did not close the connection",
     );
     if (client.status === "reconnecting") disconnect(client); // there is no connection to quit
   } catch {

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { settings } from "../config/settings";
 import { plainAddress } from "../utils/networkOf";
 
-/** What refused clients read, on every transport. */
+/** The error for refused clients, on every transport. */
 export const STARTING_TEXT = "the server is starting";
 export const RETRY_AFTER_SECONDS = "1";
 
@@ -16,14 +16,14 @@ const CHANNEL = "net.client.socket";
 const HOLD_MS = 10_000;
 const MAX_HELD = 1_000;
 
-/** Sockets that this process opened since the boot began; undefined: no boot is going on. */
+/** Sockets that this process opened since the boot began; undefined outside of a boot. */
 let own: Set<Socket> | undefined;
 
 /** Clients that wait for the end of the boot. */
 const held = new Set<(isServed: boolean) => void>();
 let mayHold = true;
 
-/** The servers are about to listen, and the boot goes on. */
+/** The servers are about to listen, while the boot continues. */
 export function beginBoot(): void {
   if (!settings().general.refuseUntilBooted || own) return;
   own = new Set();

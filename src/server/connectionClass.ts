@@ -27,7 +27,7 @@ export function connectionClassFor(server: Server): typeof Connection {
   return ConnectionClass;
 }
 
-/** Without building a list: this is asked for every connection. */
+/** Without building a list, because this is checked for every connection. */
 function hasSameNames(methods: object, names: readonly string[]): boolean {
   let i = 0;
   for (const name in methods) if (names[i++] !== name) return false;

@@ -1,4 +1,4 @@
-/** How many connections each client address has to this process: `general.maxConnectionsPerAddress`. */
+/** Counts the connections of each client address to this process: `general.maxConnectionsPerAddress`. */
 import type { Socket } from "node:net";
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -6,7 +6,7 @@ import { log } from "../log/log";
 import { networkOf } from "../utils/networkOf";
 import { isTrustedPeer } from "./proxies";
 
-/** A flood is told of once in so many ms. */
+/** The interval of log lines about a flood, in ms. */
 const LOG_PAUSE_MS = 10_000;
 
 class ConnectionCounts {
@@ -14,12 +14,12 @@ class ConnectionCounts {
   private readonly known = new WeakSet<Socket>();
   private silentUntil = 0;
 
-  /** Count a socket until it closes; false when its address has too many already. */
+  /** Count a socket until it closes; false if its address has too many. */
   admit(socket: Socket): boolean {
     const limit = settings().general.maxConnectionsPerAddress;
-    // one that is handed to its server again, after an upgrade that was none, is counted already
+    // a socket that is passed to its server again, after an ignored upgrade, is already counted
     if (!(limit > 0) || this.known.has(socket)) return true;
-    if (isTrustedPeer(socket.remoteAddress)) return true; // it brings many clients
+    if (isTrustedPeer(socket.remoteAddress)) return true; // it represents many clients
     const network = networkOf(socket.remoteAddress ?? "");
     if (network === undefined) return true; // a unix socket
     const count = this.counts.get(network) ?? 0;

@@ -1,13 +1,13 @@
-/** `web.cors`: other sites whose pages may read responses and send cookies. */
+/** `web.cors`: origins whose pages may read responses and send cookies. */
 import { settings } from "../config/settings";
 import type { CorsOptions } from "../config/settingTypes";
 import { ActionheroError } from "../errors";
 import { remembered } from "../utils/remembered";
 import { compileOrigins, isEverybody } from "./origins";
 
-/** A rule that is ready to be applied. */
+/** A compiled rule. */
 export interface Cors {
-  /** Everybody may, and nobody with cookies: responses do not depend on the origin. */
+  /** All origins are allowed, without cookies: responses do not depend on the origin. */
   isForAll: boolean;
   allows: (origin: string) => boolean;
   credentials: boolean;

@@ -1,4 +1,4 @@
-/** `web.csrf`: browsers send the cookies of a site along, whichever site the page is of that sends the request. */
+/** `web.csrf`: protection against cross-site requests, to which browsers attach cookies. */
 import type { IncomingMessage } from "node:http";
 import { settings } from "../config/settings";
 import { currentCors } from "./cors";
@@ -7,7 +7,7 @@ import { isSameOrigin } from "./proxies";
 /** RFC 9110 section 9.2.1: what they do must not matter. */
 const SAFE_METHODS = ["GET", "HEAD", "OPTIONS", "TRACE"];
 
-/** What browsers say of requests of the server's own pages, and of those that the user began. */
+/** Values of `Sec-Fetch-Site` for requests of the server's own pages, and for those that the user started. */
 const OWN = ["same-origin", "none"];
 
 /** Whether the browser says that a page of another site sends the request. */
@@ -16,19 +16,19 @@ export function isOfAnotherSite({ headers }: IncomingMessage): boolean {
   return typeof site === "string" && !OWN.includes(site);
 }
 
-/** Whether a request may change something with cookies that a page of another site made the browser send. */
+/** Whether a request is a forgery: a page of another site made the browser send it with cookies. */
 export function isForgedRequest(req: IncomingMessage): boolean {
   const { headers, method = "GET" } = req;
   if (SAFE_METHODS.includes(method) || !isGuarded(req)) return false;
   const site = headers["sec-fetch-site"];
   if (typeof site === "string" && OWN.includes(site)) return false;
   const { origin } = headers;
-  if (origin === undefined) return site !== undefined; // only browsers tell either
+  if (origin === undefined) return site !== undefined; // only browsers send either header
   if (site === undefined && isSameOrigin(req, origin)) return false;
   return !mayHaveCredentials(origin);
 }
 
-/** Whether a request brings cookies that are to be guarded. */
+/** Whether a request has cookies to protect. */
 export function isGuarded({ headers }: IncomingMessage): boolean {
   const { csrf } = settings().web;
   return csrf && headers.cookie !== undefined;

@@ -1,4 +1,4 @@
-/** Tells of responses with fields that clients of a connection which stays need for themselves. */
+/** Warns of responses with fields that clients of persistent connections use themselves. */
 import type { Action } from "../action/action";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { settings } from "../config/settings";
@@ -6,7 +6,7 @@ import { log } from "../log/log";
 
 const FIELDS = ["messageId", "context"];
 
-/** Actions that were told of. */
+/** Actions that were already reported. */
 const told = new WeakSet<object>();
 
 /** A warning in development, once for each action. */

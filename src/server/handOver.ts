@@ -12,7 +12,7 @@ const watches = new WeakSet<object>();
 export interface HandOverOptions {
   /** Whether responses to earlier requests of a connection are still to come. */
   isBusy: (socket: Socket) => boolean;
-  /** How long a listener may think before it takes a socket, in ms (default 10 s). */
+  /** How long a listener may take to use a socket, in ms (default 10 s). */
   takeMs?: number;
 }
 
@@ -45,12 +45,12 @@ export function hasOtherTakers(
     .some((listener) => listener !== own && !watches.has(listener));
 }
 
-/** Whether a socket is no more the HTTP server's. */
+/** Whether a socket no longer belongs to the HTTP server. */
 export function isHandedOver(socket: Socket): boolean {
   return sockets.get(socket)?.isOut === true;
 }
 
-/** The HTTP server goes on with a socket that it had handed over. */
+/** The HTTP server continues with a socket that it had handed over. */
 export function takeBack(socket: Socket): void {
   sockets.get(socket)?.end();
 }

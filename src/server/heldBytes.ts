@@ -1,15 +1,15 @@
-/** One limit on the bytes that clients make this process hold: bodies, messages, lines and the params made of them. */
+/** A common limit of client data in memory: bodies, messages, lines and their params. */
 import { settings } from "../config/settings";
 import { log } from "../log/log";
 
-/** What each request or connection may hold in any case: those that are small pass when the limit is reached. */
+/** Bytes that each request or connection may always hold: small ones pass when the limit is reached. */
 export const FREE_BYTES = 16 * 1024;
 
-/** What clients read of a request that is one too many. */
+/** The error for a request beyond the limit. */
 export const OVERLOADED_TEXT =
   "the server holds too much at the moment, try again later";
 
-/** Refusals are told of once in so many ms. */
+/** The interval of log lines about refusals, in ms. */
 const LOG_PAUSE_MS = 10_000;
 
 /** Bytes of all shares. The memory is that of the process, and so is this. */
@@ -45,14 +45,14 @@ export function totalHeldBytes(): number {
 
 /** The bytes of one holder: a request over HTTP, or a persistent connection. */
 export class ByteShare {
-  /** Nothing can be taken any more. */
+  /** The share was released. */
   isReleased = false;
   private held = 0;
-  /** Those that count against the limit. */
+  /** Bytes that count against the limit. */
   private counted = 0;
 
   /**
-   * Ask before bytes are kept.
+   * Check before bytes are stored.
    * @returns false when they must not be: the limit is reached, or the share has been released
    */
   take(bytes: number): boolean {
@@ -61,7 +61,7 @@ export class ByteShare {
     return true;
   }
 
-  /** Count bytes that are kept already. */
+  /** Count bytes that are already stored. */
   add(bytes: number): void {
     if (this.isReleased) return;
     this.held += bytes;
@@ -78,14 +78,14 @@ export class ByteShare {
     return false;
   }
 
-  /** So many of them are not kept any more. */
+  /** Release some bytes. */
   give(bytes: number): void {
     if (this.isReleased) return;
     this.held = Math.max(0, this.held - bytes);
     this.count();
   }
 
-  /** The holder is gone. */
+  /** Release all bytes. */
   release(): void {
     this.held = 0;
     this.count();

@@ -1,6 +1,6 @@
 /**
- * Who a client is: what it brings (a cookie, a header, a param of the URL), and what it is given. HTTP and websockets
- * both ask here, so that a browser is the same client on both.
+ * The identity of a client: from a cookie, a header or a param of the URL, or a new one. HTTP and websockets share
+ * it, so that a browser is the same client on both.
  */
 import {
   createHash,
@@ -27,11 +27,11 @@ export interface Identity {
   setCookie: string | undefined;
 }
 
-/** What an id may come from, beside the header. */
+/** Sources of an id, besides the header. */
 interface IdentitySources {
   /** The URL, if one of its params may be the id. */
   url?: string;
-  /** Whether the cookie counts. */
+  /** Whether the cookie is used. */
   cookie: boolean;
 }
 
@@ -47,7 +47,7 @@ const ID_LENGTH = BYTES * 2;
 
 /** Half of a SHA-256, which is beyond guessing. */
 const SIGNATURE_LENGTH = 32;
-/** The token has other uses: what is signed for them is no id. */
+/** Separates signatures of ids from other uses of the token. */
 const PURPOSE = "fingerprint:";
 const MAX_VERIFIED = 10_000;
 
@@ -68,8 +68,8 @@ export function identify(req: IncomingMessage, isAction = true): Identity {
 }
 
 /**
- * The identity of a client that upgrades to a websocket; one that brings none is given one with the answer, where
- * pages do not give any (`on`).
+ * The identity of a client that upgrades to a websocket; a client without one gets one with the response, if files
+ * do not set the cookie (`on`).
  * @param mayUseCookie false for pages of other sites
  */
 export function identifyUpgrade(
@@ -88,8 +88,8 @@ export function identifyUpgrade(
 }
 
 /**
- * What the client brings, if it is something that we could have given it: the param of the URL, the cookie, the header.
- * Of several values of one name the first counts that is.
+ * The client's id, if it has a valid form: from the param of the URL, the cookie, or the header. Of several values
+ * of one name, the first valid one is used.
  */
 function knownFingerprint(
   req: IncomingMessage,
@@ -111,7 +111,7 @@ function knownFingerprint(
 }
 
 /**
- * An id that nobody has yet.
+ * A new id.
  * @param req of the client whose traits it is derived from with `onlyStaticElements`
  */
 export function newFingerprint(req?: IncomingMessage): string {
@@ -120,7 +120,7 @@ export function newFingerprint(req?: IncomingMessage): string {
   return signed ? id + signatureOf(id) : id;
 }
 
-/** The `Set-Cookie` header that tells a client its id; undefined without `toSetCookie`. */
+/** The `Set-Cookie` header with the id; undefined without `toSetCookie`. */
 export function sessionCookie(
   fingerprint: string,
   req: IncomingMessage,
@@ -179,7 +179,7 @@ function isUsable(value: string): boolean {
 
 interface Signer {
   key: KeyObject;
-  /** Ids that were checked lately: clients send theirs with every request. */
+  /** A cache of verified ids: clients send theirs with every request. */
   verified: Set<string>;
 }
 
@@ -192,7 +192,7 @@ function currentSigner(): Signer {
   return signerOf(String(settings().general.serverToken ?? ""));
 }
 
-/** Whether a node with this token has made an id. */
+/** Whether a node with this token created an id. */
 function isOurs(value: string): boolean {
   if (value.length !== ID_LENGTH + SIGNATURE_LENGTH) return false;
   const { verified } = currentSigner();

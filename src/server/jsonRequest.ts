@@ -39,7 +39,7 @@ export function refuseParams(count: number): void {
   if (count > limit) throw new JsonLimitError("maxKeys", limit);
 }
 
-/** What a client of a persistent connection is told that exceeded a limit. */
+/** The error for a client of a persistent connection that exceeded a limit. */
 export function describeJsonLimit(error: JsonLimitError): string {
   const { exceeded, limit } = error;
   return exceeded === "maxDepth"
@@ -52,7 +52,7 @@ export function limitText({ exceeded, limit }: JsonLimitError): string {
   return `the request has too many ${UNITS[exceeded]}: web.${SETTINGS[exceeded]} is ${limit}`;
 }
 
-/** The fields of a request that is no action: the verb, and its words by any name. */
+/** The fields of a request for a verb: the verb, and its arguments under any name. */
 export interface VerbRequest {
   event?: unknown;
   messageId?: unknown;
@@ -61,8 +61,8 @@ export interface VerbRequest {
 }
 
 /**
- * The words of a verb: the room first, then all other values in the order in which they came.
- * @returns words, and the fields that they were made from
+ * The arguments of a verb: the room first, then all other values in order. @returns the arguments, and the fields
+ * that they come from
  */
 export function wordsOf(request: VerbRequest): {
   words: VerbWord[];

@@ -1,15 +1,15 @@
-/** Gets a listener to listen where a server's configuration says: a port, or a unix socket. */
+/** Starts a listener as configured: on a port, or a unix socket. */
 import * as fs from "node:fs";
 import type { Server as NetServer } from "node:net";
 import { ActionheroError, errorText, toError } from "../errors";
 import { ownSocketFile, removeStaleSocket } from "./staleSocket";
 
-/** The settings of a server that say where it listens. */
+/** The settings for listening. */
 export interface ListenSettings {
   /** A port, or the path of a unix socket, which has no `bindIP`. */
   port?: number | string;
   bindIP?: string | null;
-  /** How often to try (default 1). */
+  /** The number of attempts (default 1). */
   bootAttempts?: number;
 }
 
@@ -17,11 +17,11 @@ export interface ListenOptions {
   /** The server's type, for the logs. */
   type: string;
   log: (message: string, severity: "error" | "warning") => void;
-  /** The text of the error when it cannot listen. */
+  /** The error message if it cannot listen. */
   describe: (error: Error) => string;
 }
 
-/** How long to wait before another attempt to listen, in ms. */
+/** The delay between attempts, in ms. */
 const RETRY_MS = 1000;
 
 /**

@@ -1,10 +1,10 @@
-/** Which web sites are meant by a setting: origins, patterns, functions. */
+/** Compiles a setting of origins: origins, patterns, functions. */
 import type { AllowedOrigins } from "../config/settingTypes";
 
 /** Longer than any host with its scheme and port: patterns of the project are not tried on more. */
 export const MAX_ORIGIN_LENGTH = 512;
 
-/** What pages of files and sandboxed frames say: it is the origin of nobody in particular. */
+/** The origin of local files and sandboxed frames, which identifies no site. */
 const OPAQUE = "null";
 
 /** `"*"`, an origin, or one with a star for a part (`https://*.site.com`). */

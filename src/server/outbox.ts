@@ -1,10 +1,10 @@
-/** What goes to a client that stays connected: everything of a tick in one write, and never more than it reads. */
+/** The output of a persistent client: one write per tick, with limits for slow consumers. */
 import type { Socket } from "node:net";
 
 /** While more bytes than this wait for a client, its next requests are not read. */
 export const HIGH_WATER_BYTES = 1024 * 1024;
 
-/** How often a client that is behind is looked at, in ms: a compressor before the socket tells nobody that it is done. */
+/** The interval of checks of a slow consumer, in ms: a compressor before the socket does not report its completion. */
 const CHECK_MS = 100;
 
 export abstract class Outbox<Chunk extends string | Buffer> {
@@ -19,17 +19,17 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   /** One chunk of several. */
   protected abstract join(chunks: Chunk[], bytes: number): Chunk;
   /**
-   * How many bytes may wait; 0 for any number.
+   * The maximum of waiting bytes; 0 for no limit.
    * @param waiting how many do
    */
   protected abstract limit(waiting: number): number;
-  /** How long the client may read nothing while it is behind, in ms; 0 for ever. */
+  /** How long a slow consumer may read nothing, in ms; 0 for no limit. */
   protected abstract timeout(): number;
-  /** The client's requests are not to be read (true), or to be read again. */
+  /** Pauses (true) or resumes reading of the client's requests. */
   protected abstract onBehind(isBehind: boolean): void;
-  /** More waits than may, and what was queued has been discarded: cut the client. */
+  /** The limit was exceeded, and queued output was discarded: disconnect the client. */
   protected abstract onOverflow(bytes: number): void;
-  /** The client has read nothing for too long: cut it. */
+  /** The client has read nothing for too long: disconnect it. */
   protected abstract onStalled(): void;
 
   /** Whether something can be written. */
@@ -37,17 +37,17 @@ export abstract class Outbox<Chunk extends string | Buffer> {
     return this.socket.writable;
   }
 
-  /** Whether what is queued has to wait for something else that is being written. */
+  /** Whether queued output must wait for another write. */
   protected get isHeld(): boolean {
     return false;
   }
 
-  /** Bytes that were written, and that the operating system has not taken. */
+  /** Bytes that were written, but not yet passed to the operating system. */
   protected get unsentBytes(): number {
     return this.socket.writableLength;
   }
 
-  /** Bytes that were queued or written, and that the operating system has not taken. */
+  /** Bytes that were queued or written, but not yet passed to the operating system. */
   get bufferedBytes(): number {
     return this.queuedBytes + this.unsentBytes;
   }
@@ -90,7 +90,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
       void this.waitUntilDrained();
   }
 
-  /** Resolves when the client has taken what waits for it, down to the high-water mark, or is gone. */
+  /** Resolves when the waiting bytes are below the high-water mark, or the client has disconnected. */
   async drained(): Promise<void> {
     const { socket } = this;
     while (this.isOpen && this.bufferedBytes > HIGH_WATER_BYTES) {

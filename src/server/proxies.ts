@@ -1,6 +1,6 @@
 /**
- * Who is behind a request: its client's address, scheme and host. Proxies report them in headers, which clients can
- * write, too; `web.trustProxy` says whose headers count.
+ * The client's address, scheme and host. Proxies report them in headers, which clients can also send;
+ * `web.trustProxy` sets which proxies are trusted.
  */
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
@@ -18,7 +18,7 @@ const NAMED_NETWORKS: Record<string, readonly string[]> = {
   uniquelocal: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
 };
 
-/** Longer lists of proxies are not looked at as a whole: only the end was written by ours. */
+/** Longer lists of proxies are truncated: only the end was written by our own. */
 const MAX_HEADER_LENGTH = 2048;
 
 /** A peer without an address is connected by a unix socket. */
@@ -37,7 +37,7 @@ export function trustedProxies(): Trusts | undefined {
   return trustsOf(settings().web.trustProxy);
 }
 
-/** Whether what is connected to a socket is a trusted proxy. */
+/** Whether the peer of a socket is a trusted proxy. */
 export function isTrustedPeer(remoteAddress: string | undefined): boolean {
   return trustedProxies()?.(plainAddress(remoteAddress ?? LOCAL), 0) === true;
 }
@@ -62,7 +62,7 @@ export function clientAddressOf(req: IncomingMessage): {
   );
 }
 
-/** `http` or `https`, as a trusted proxy in front says, else as the client came. */
+/** `http` or `https`, as reported by a trusted proxy, else by the connection itself. */
 export function schemeOf(req: IncomingMessage): string {
   const forwarded = headerOf(req, "x-forwarded-proto");
   if (trustedProxies() === undefined) {
@@ -100,7 +100,7 @@ export function isSameOrigin(req: IncomingMessage, origin: string): boolean {
   );
 }
 
-/** The first address from the end of the list that is no trusted proxy, or the first of all. */
+/** The last address of the list that is not a trusted proxy, or the first one. */
 function forwardedClient(
   req: IncomingMessage,
   trusts: Trusts,
@@ -115,7 +115,7 @@ function forwardedClient(
     const entry = entries[i]!.trim();
     if (entry === "") continue; // lists may have empty elements (RFC 9110 section 5.6.1)
     const found = parseEntry(entry);
-    if (!found) break; // what no proxy of ours has written
+    if (!found) break; // not written by one of our proxies
     client = found;
     if (!trusts(plainAddress(found.ip), hop++)) break;
   }
@@ -137,7 +137,7 @@ function headerOf(req: IncomingMessage, name: string): string | undefined {
   return Array.isArray(value) ? value.join(",") : value;
 }
 
-/** What the nearest proxy wrote. */
+/** The value that the nearest proxy wrote. */
 function lastOf(list: string): string {
   return list.slice(list.lastIndexOf(",") + 1).trim();
 }
@@ -195,7 +195,7 @@ function addNetwork(list: BlockList, name: string): void {
 }
 
 /**
- * Whether a request came by an allowed name.
+ * Whether the host of a request is allowed.
  * @param allowed `web.allowedRequestHosts`; none: all are
  */
 export function isAllowedHost(

@@ -35,7 +35,7 @@ export function createServersApi(): ServersApi {
 }
 
 /**
- * Make and initialize every enabled server: the framework's, the project's, those of plugins.
+ * Create and initialize every enabled server: the framework's, the project's, those of plugins.
  * @throws Error for a file that does not export exactly one server
  */
 export async function loadServers(): Promise<void> {

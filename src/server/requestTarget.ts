@@ -13,15 +13,15 @@ const NOT_ONE_HOST = "the request must name one host";
 const NO_TARGET = "the target of the request must be a path or a URL";
 const NO_VERSION = "the request must be HTTP/1.0 or HTTP/1.1";
 
-/** Why a request is not worked on. */
+/** The reason for refusing a request. */
 export interface TargetFault {
   status: 400 | 505;
   text: string;
 }
 
 /**
- * Put the target into the form that everything else reads: of an absolute URL, as proxies send them, `req.url` keeps
- * path and query, and its host takes the place of the header (RFC 9112 section 3.2.2).
+ * Normalize the target: of an absolute URL, as proxies send it, `req.url` keeps path and query, and its host
+ * replaces the header (RFC 9112 section 3.2.2).
  * @returns what is wrong when the request does not say clearly what it is for (RFC 9112 sections 2.3 and 3)
  */
 export function normalizeTarget(req: IncomingMessage): TargetFault | undefined {

@@ -1,4 +1,4 @@
-/** `config.securityHeaders`: what browsers are told about the pages of this server. */
+/** `config.securityHeaders`: security headers of responses. */
 import type { IncomingMessage } from "node:http";
 import { settings, type Settings } from "../config/settings";
 import { schemeOf } from "./proxies";
@@ -22,7 +22,7 @@ export function securityPairs(
   );
 }
 
-/** The same for a request; none while they are switched off. */
+/** The same for a request; empty while disabled. */
 export function securityPairsFor(req: IncomingMessage): [string, string][] {
   const settings = currentSecurityHeaders();
   return settings ? securityPairs(settings, schemeOf(req) === "https") : [];

@@ -19,7 +19,7 @@ import { log, type ActionheroLogLevel } from "../log/log";
 import { connectionClassFor } from "./connectionClass";
 import { schemeOf } from "./proxies";
 
-/** What a transport knows about a client that connects. */
+/** The data of a connecting client. */
 export interface BuildConnectionData {
   id?: string;
   fingerprint?: string;
@@ -63,7 +63,7 @@ const REQUIRED_METHODS = [
 ] as const;
 
 /**
- * Extend it for a transport of one's own. It emits `connection` (a client is there) and `actionComplete` (an
+ * Extend it for a custom transport. It emits `connection` (a client is there) and `actionComplete` (an
  * ActionProcessor has its response, which the server now sends).
  */
 export abstract class Server extends EventEmitter {
@@ -86,10 +86,10 @@ export abstract class Server extends EventEmitter {
   } = {};
   /** The object that listens. */
   server?: any;
-  /** Set it while the server stops: what runs goes on, and new actions of its clients are refused. */
+  /** Set it while the server stops: running actions continue, and new actions of its clients are refused. */
   isDraining = false;
 
-  /** Whether actions that clients ask for now are refused. */
+  /** Whether new actions of clients are refused. */
   refusesActions(): boolean {
     return this.isDraining;
   }
@@ -109,11 +109,11 @@ export abstract class Server extends EventEmitter {
   /** Listen. */
   abstract start(): Promise<void>;
   /**
-   * Called on all servers before the first of them is stopped, so that none takes clients while others still wait for
-   * theirs: stop listening, and do what else does not wait. `stop` follows.
+   * Called on all servers before the first of them is stopped, so that no server accepts clients while others wait
+   * for theirs: stop listening here. `stop` follows.
    */
   beginStop?(): void;
-  /** Stop listening, let what runs finish within `config.general.shutdownTimeout`, end the connections. */
+  /** Stop listening, let running actions finish within `config.general.shutdownTimeout`, end the connections. */
   abstract stop(): Promise<void>;
   abstract sendMessage(
     connection: Connection,
@@ -128,7 +128,7 @@ export abstract class Server extends EventEmitter {
     length: number,
     lastModified: Date,
   ): Promise<void>;
-  /** End a client's connection on the wire. */
+  /** Close a client's transport connection. */
   goodbye?(connection: Connection): any;
 
   /** Whether it is to be started: `config.enabled` is true, unless a server has a rule of its own. */
@@ -147,7 +147,7 @@ export abstract class Server extends EventEmitter {
     }
   }
 
-  /** A client is there: make its connection, run the middleware, log, welcome it. */
+  /** For a new client: create its connection, run the middleware, log, and send the welcome message. */
   async buildConnection(data: BuildConnectionData): Promise<Connection> {
     return this.openConnection(data);
   }
@@ -233,8 +233,8 @@ export abstract class Server extends EventEmitter {
   }
 
   /**
-   * A method of a connection failed, nobody waits for its promise, and no action is pending that could fail with it. The
-   * error has been reported. A client that waits for a file is told.
+   * A method of a connection failed without a handler, and no pending action could fail with it. The error has been
+   * reported. A client that waits for a file gets an error.
    */
   failCall(
     connection: Connection,
@@ -265,7 +265,7 @@ export abstract class Server extends EventEmitter {
     );
   }
 
-  /** Let clients use more verbs than `attributes.verbs` says. */
+  /** Allow clients further verbs than `attributes.verbs`. */
   protected allowVerbs(verbs?: readonly string[] | null): void {
     const { verbs: usual } = this.attributes;
     this.attributes.verbs = [...(usual ?? []), ...(verbs ?? [])];

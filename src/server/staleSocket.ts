@@ -17,7 +17,7 @@ interface SocketFile {
 const files = new WeakMap<net.Server, SocketFile>();
 
 /**
- * Remove the file of a socket that nobody listens on any more. Sockets of running servers and other files stay.
+ * Remove the file of a socket without a listening process. Sockets of running servers and other files are kept.
  * @returns whether the path is free now
  * @throws Error of the file system
  */
@@ -72,7 +72,7 @@ function keepOther({ path: file, dev, ino }: SocketFile): string | undefined {
     fs.linkSync(file, aside);
     return aside;
   } catch {
-    return undefined; // there is none, or the folder is not ours to write to, so that nothing is removed either
+    return undefined; // there is no file, or the folder is not writable, so nothing is removed either
   }
 }
 

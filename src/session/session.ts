@@ -104,8 +104,8 @@ export class Session {
   }
 
   /**
-   * What the client has to bring to use the session, signed; undefined while nothing is kept. Cookies carry it by
-   * themselves; clients of other transports are given it by an action.
+   * The signed secret that the client must send to use the session; undefined while the session is empty. Cookies
+   * contain it automatically; clients of other transports get it from an action.
    */
   get token(): string | undefined {
     const { secret } = this.held;
@@ -149,8 +149,8 @@ export class Session {
   }
 
   /**
-   * Write the changes now; by itself that is done when the action has ended. Only what was changed is written: what
-   * other requests of the session change at the same time stays.
+   * Write the changes now; otherwise they are written after the action. Only changed values are written, so
+   * concurrent changes of other requests are kept.
    */
   save(): Promise<void> {
     return this.inTurn(() => this.write());
