@@ -10,18 +10,20 @@ const CHECKS = [
   ["prettier", "--check", "."],
   ["tsc", "--noEmit"],
   ["tsc", "-p", "examples"],
+  ["words"],
 ];
-const BINARIES = {
-  eslint: "eslint/bin/eslint.js",
-  prettier: "prettier/bin/prettier.cjs",
-  tsc: "typescript/bin/tsc",
+const PROGRAMS = {
+  eslint: "node_modules/eslint/bin/eslint.js",
+  prettier: "node_modules/prettier/bin/prettier.cjs",
+  tsc: "node_modules/typescript/bin/tsc",
+  words: "scripts/words.js",
 };
 const root = path.join(__dirname, "..");
 
 /** @returns the exit code of a check; its output is printed at its end, so that those of others do not mix with it */
 function run([name, ...args]) {
-  const binary = path.join(root, "node_modules", BINARIES[name]);
-  const child = spawn(process.execPath, [binary, ...args], { cwd: root });
+  const program = path.join(root, PROGRAMS[name]);
+  const child = spawn(process.execPath, [program, ...args], { cwd: root });
   let printed = "";
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text) => (printed += text));

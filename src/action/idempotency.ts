@@ -168,7 +168,7 @@ interface Before {
   headers: ReadonlyMap<string, unknown> | undefined;
 }
 
-/** The text that is kept; undefined for what is no complete response, or cannot be kept. */
+/** The text to store; undefined for an incomplete response, or one that cannot be stored. */
 function keptOf(
   data: ActionProcessor,
   returned: unknown,

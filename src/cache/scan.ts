@@ -59,7 +59,7 @@ async function collect(
   } while (cursor !== "0");
 }
 
-/** The search of a pattern that is under way, and the one that begins after it. */
+/** The running search of a pattern, and the one that begins after it. */
 interface Search {
   running: Promise<string[]>;
   next?: Promise<string[]>;
@@ -69,7 +69,7 @@ const searches = new Map<string, Search>();
 
 /**
  * The redis keys that match, for all who ask at the same time: each search holds all of its keys in memory, so there are
- * at most two of a pattern. A search that was under way before the call does not count: it may have missed a new key.
+ * at most two of a pattern. A search that began before the call is not shared: it may have missed a new key.
  */
 function search(pattern: string): Promise<readonly string[]> {
   const current = searches.get(pattern);

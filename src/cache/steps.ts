@@ -88,7 +88,7 @@ return 1`);
 // KEYS: list. Returns its first item, or false.
 const POP = defineOperation(`return redis.call('LPOP', KEYS[1])`);
 
-// KEYS: computing lock, lock, object. ARGV: token, owner, text, lifetime in ms (0: for ever), text before or "".
+// KEYS: computing lock, lock, object. ARGV: token, owner, text, lifetime in ms (0: no expiry), text before or "".
 // Returns whether it was written, which requires that the token holds the computing lock, that no other owner holds
 // the lock, and that the object is unchanged or has expired.
 // Atomic, because after the computing lock expires, another process may save a newer value.

@@ -37,7 +37,7 @@ const RENEWALS = 3;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface WrapOptions {
-  /** How long the value is fresh, in ms (default: for ever). */
+  /** How long the value is fresh, in ms (default: forever). */
   expireTimeMS?: number;
   /** How long after that the old value is still returned, while one caller in the cluster recomputes it, in ms (default 0). */
   staleTimeMS?: number;

@@ -211,7 +211,7 @@ async function answerOf(
     const begin = text.trim().slice(0, 80);
     throw new ClientError(
       "INVALID_RESPONSE",
-      `the server answered ${status} with what is no JSON: ${begin}`,
+      `the server answered ${status} with something other than JSON: ${begin}`,
       { status },
     );
   }

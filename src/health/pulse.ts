@@ -1,4 +1,4 @@
-/** Notices when the event loop stood still. */
+/** Detects a blocked event loop. */
 
 const PERIOD_MS = 250;
 /** A turn that takes longer makes the process not alive, for the same time, so that a probe sees it. */

@@ -23,7 +23,7 @@ export interface LegacyAction {
 
 /**
  * A class of today for an action of old.
- * @throws Error for what is no such action
+ * @throws Error for an invalid action
  */
 export function fromLegacyAction(legacy: LegacyAction): new () => Action {
   if (typeof legacy?.run !== "function")

@@ -17,7 +17,7 @@ export interface LegacyTask {
 
 /**
  * A class of today for a task of old.
- * @throws Error for what is no such task
+ * @throws Error for an invalid task
  */
 export function fromLegacyTask(legacy: LegacyTask): new () => Task {
   if (typeof legacy?.run !== "function")

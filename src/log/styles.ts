@@ -39,7 +39,7 @@ export type LogStyle = PlainStyle | keyof typeof BY_CHARACTER;
 /** Where a line keeps its styles: a symbol, so that no format writes it down as data. */
 export const STYLES = Symbol("styles");
 
-/** The styles that a severity names; undefined when it is none. */
+/** The styles that a severity names; undefined for a level. */
 export function stylesOf(severity: unknown): LogStyle[] | undefined {
   const names: unknown[] = Array.isArray(severity) ? severity : [severity];
   const styles = names.filter(isStyle);

@@ -38,7 +38,7 @@ export class Registry {
   private readonly made = new Map<string, Made>();
   /** Metrics whose collector failed the last time. */
   private readonly failing = new Set<string>();
-  /** Scrapes that are under way or wait, by their format. */
+  /** Running and waiting scrapes, by their format. */
   private readonly pages = new Map<string, Promise<MetricsPage>>();
   private lastPage: Promise<unknown> = Promise.resolve();
 

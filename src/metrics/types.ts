@@ -57,7 +57,7 @@ export interface MetricsPage {
 
 /** The events that the framework reports. */
 export interface Watch {
-  /** @param action its name, or undefined when there is none */
+  /** @param action its name, or undefined if unknown */
   action(
     transport: string,
     action: string | undefined,

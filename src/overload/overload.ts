@@ -101,7 +101,7 @@ export class Overload {
 
   /**
    * Garbage counts as used until it is collected. Node collects only when something is allocated, which a process that
-   * refuses everything does not do: collect before a verdict, or it would refuse for ever.
+   * refuses everything does not do: collect before a verdict, or it would refuse forever.
    */
   private sampleHeap(now: number): void {
     this.lastHeapSample = now;

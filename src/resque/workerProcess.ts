@@ -88,7 +88,7 @@ export interface ProcessListener {
   problem(error: Error): void;
   /** The registration of another process was taken away. */
   reaped(process: string, jobs: readonly Returned[]): void;
-  /** Jobs of workers that were listed although their process was gone were given back. */
+  /** Jobs of orphaned workers were requeued. */
   repaired(jobs: readonly Returned[]): void;
   /** Another process does not renew its lease, and is still connected. */
   silent(process: string): void;
@@ -275,7 +275,7 @@ export class WorkerProcess {
     const members = [...this.members];
     const ended = members.map((member) => this.end(member, patienceMs));
     await Promise.all(members.map(untilDrained));
-    // what came of a job is worth a wait: it runs again when nobody hears of it
+    // the result of a job is worth a wait: without a report, the job runs again
     const ms = this.isOut && !this.hasOutcomes() ? SILENT_MS : CLOSE_MS;
     const deadline = this.environment.monotonic() + ms;
     await within(this.environment, Promise.all(ended), ms);
@@ -397,7 +397,7 @@ export class WorkerProcess {
         await pause(this.environment, this.outage.failed(toError(error)));
         continue;
       }
-      // jobs that were fetched under a registration that is gone were given back
+      // jobs that were fetched under a removed registration were requeued
       if (reply !== "fenced" && call.process === this.id)
         return this.deliver(call, reply);
       this.fence(call.process);
@@ -426,7 +426,7 @@ export class WorkerProcess {
     return { process, number: ++this.number, queues, node, slots, members };
   }
 
-  /** A job that was fetched under another registration was given back: what came of it does not count. */
+  /** A job that was fetched under an earlier registration was requeued: its result is dropped. */
   private dropStaleOutcome(member: Member): void {
     if (member.outcome === NO_OUTCOME || member.fetchedIn === this.id) return;
     member.outcome = NO_OUTCOME;
@@ -608,7 +608,7 @@ export class WorkerProcess {
     await within(this.environment, ended, Math.max(left, 0));
   }
 
-  /** The registration `id` was taken away, and all its jobs given back. */
+  /** The registration `id` was removed, and all its jobs were requeued. */
   private fence(id: string): void {
     if (id !== this.id) return;
     this.id = "";

@@ -74,7 +74,7 @@ const REMOVE = defineOperation(`return redis.call('DEL', KEYS[1])`);
 
 /**
  * Read a session, which lives for another `ttl`.
- * @returns its fields, or undefined when there is none of this id
+ * @returns its fields, or undefined if the session does not exist
  */
 export async function openRecord(
   id: string,

@@ -60,7 +60,7 @@ export class StoredSessions {
   /**
    * End a session of another client, such as one of a user whose password was changed.
    * @param id `connection.store.id`, as it was there
-   * @returns false when there is none
+   * @returns false if it does not exist
    */
   destroy(id: string): Promise<boolean> {
     return removeRecord(id);

@@ -28,7 +28,7 @@ export type SpecHelperConnection = Connection & {
 
 /** What a file comes to a test as. */
 export interface ReceivedFile {
-  /** The file as text; null when there is none. */
+  /** The file as text; null if it does not exist. */
   content: string | null;
   mime: string;
   /** Bytes. */

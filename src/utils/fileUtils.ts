@@ -63,7 +63,7 @@ export function createLinkfileSafely(filePath: string, type: string): string {
 
 /**
  * Remove a legacy plugin link file.
- * @throws Error with code ENOEXIST when there is none
+ * @throws Error with code ENOEXIST if it does not exist
  */
 export function removeLinkfileSafely(filePath: string): string {
   if (!fileExists(filePath))

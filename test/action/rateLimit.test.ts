@@ -112,7 +112,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect(headers["x-ratelimit-remaining"]).toBe("2");
     const sameHouse = await from("nonsense, 2001:db8:0:1:ffff::2");
     expect(sameHouse.headers["x-ratelimit-remaining"]).toBe("1");
-    // what is no address counts as the proxy itself
+    // an invalid address counts as the proxy itself
     const odd = await from(`${"x".repeat(5000)}, <script>`);
     expect(odd.headers["x-ratelimit-remaining"]).toBe("2");
   });

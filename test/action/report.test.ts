@@ -170,7 +170,7 @@ describe("errors", () => {
     expect(line!.fields).not.toHaveProperty("message");
   });
 
-  test("what is no Error is shown as JSON", async () => {
+  test("a thrown value that is not an Error is shown as JSON", async () => {
     addAction("object", {
       inputs: { a: { default: 1, validator: () => ({ code: 7 }) } },
       run: async () => ({}),
@@ -245,7 +245,7 @@ describe("errors", () => {
     }
   });
 
-  test("applyDefaultErrorLogLineFormat is there for formats of one's own", () => {
+  test("applyDefaultErrorLogLineFormat is available to custom formats", () => {
     const data = new ActionProcessor(makeConnection());
     const formatted = data.applyDefaultErrorLogLineFormat(new Error("x"));
     expect(formatted.logLevel).toBe("error");

@@ -127,7 +127,7 @@ describe("signals", () => {
     expect(running.output).toContain("*** signalled Stopped ***");
   });
 
-  test("a worker of a cluster takes leave of its primary before it exits", async () => {
+  test("a worker of a cluster disconnects from its primary before it exits", async () => {
     const primary = `
       const cluster = require("node:cluster");
       cluster.setupPrimary({ exec: ${JSON.stringify(serverScript)} });

@@ -60,7 +60,7 @@ describeOnEachEngine("cache: objects and lists", (engine) => {
     expect(await cache.listLength("nothing")).toBe(0);
   });
 
-  test("what is no object of the cache is not found", async () => {
+  test("a value that is not an object of the cache is not found", async () => {
     await engine.client().set("actionhero:cache:text", "not JSON");
     await engine.client().set("actionhero:cache:null", "null");
     await cache.push("list", 1);
@@ -87,7 +87,7 @@ describeOnEachEngine("cache: objects and lists", (engine) => {
     await expect(cache.load("key")).rejects.toThrow("Object not found");
   });
 
-  test("an expiry that is no number is refused, and nothing is saved", async () => {
+  test("an expiry that is not a number is refused, and nothing is saved", async () => {
     await expect(cache.save("key", 1, NaN)).rejects.toMatchObject({
       code: "AH_CACHE_EXPIRY",
     });

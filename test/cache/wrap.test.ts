@@ -22,7 +22,7 @@ function gate<T>(value: T) {
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 20_000;
   while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error("it never came to be");
+    if (Date.now() > deadline) throw new Error("timed out");
     await sleep(5);
   }
 }

@@ -530,7 +530,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(api.connections.connections[client.id]).toBeUndefined();
     });
 
-    test("that refuses a leave under way when the client goes still lets it go", async () => {
+    test("that refuses a pending leave of a disconnecting client does not keep the client", async () => {
       const gate = deferred();
       const entered = deferred();
       await use({

@@ -98,7 +98,7 @@ describe("action-run", () => {
     expect(exitCode).toBe(1);
   });
 
-  test("refuses what is no JSON object", async () => {
+  test("refuses a value that is not a JSON object", async () => {
     const { stderr, exitCode } = await here(
       "action-run",
       "status",

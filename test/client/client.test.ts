@@ -291,7 +291,7 @@ describe("requests", () => {
     expect((await client.action("echo", { text: 1 })).text).toBe(1);
   });
 
-  test("messages are numbered, and a number of one's own is kept", async () => {
+  test("messages are numbered, and the caller's own number is kept", async () => {
     const client = await connected();
     const start = client.messageId;
     const answers = await Promise.all([

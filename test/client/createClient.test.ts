@@ -113,7 +113,7 @@ function open(
   return client;
 }
 
-/** A server that is none of ours. */
+/** A server that is not an actionhero server. */
 async function serve(listener: http.RequestListener): Promise<string> {
   const server = http.createServer(listener).listen(0, "127.0.0.1");
   servers.push(server);
@@ -309,7 +309,7 @@ describe.each(Object.entries(urls).slice(1))(
       await expect(refused).rejects.toThrow(/^room does not exist$/);
     });
 
-    test("comes back by itself, in its rooms; what was under way fails", async () => {
+    test("reconnects into its rooms; pending calls fail", async () => {
       const client = open(url());
       await client.rooms.join("defaultRoom");
       const events: string[] = [];

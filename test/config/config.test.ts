@@ -86,7 +86,7 @@ describe("config", () => {
     expect(config.collection).toEqual({ a: 1, b: 2 });
   });
 
-  describe("a named directory that is none", () => {
+  describe("a configured directory that does not exist", () => {
     const hosts = [
       "jest/bin/jest.js",
       "vitest/vitest.mjs",

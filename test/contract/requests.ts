@@ -60,7 +60,7 @@ export function describeActions({ transport, connect, able }: Contract): void {
       expect(marks).toEqual(["a", "b", "c"]);
     });
 
-    test("the latest version, a version of one's own, and one that is not there", async () => {
+    test("the latest version, a selected version, and a missing one", async () => {
       const client = await connect();
       const ask = (apiVersion?: unknown) =>
         client.action(
@@ -174,7 +174,7 @@ export function describeErrors({ transport, connect }: Contract): void {
       });
     });
 
-    test("missing params of nested objects, and what is no object", async () => {
+    test("missing params of nested objects, and values that are not objects", async () => {
       const client = await connect();
       const errorFor = async (where: unknown) =>
         (await client.action("contractInputs", { where })).error;

@@ -115,7 +115,7 @@ describe("the header Set-Cookie", () => {
     ["with null for a path", "a", "", { path: null as never }],
     ["with a number for a domain", "a", "", { domain: 5 as never }],
     ["with a long path", "a", "", { path: `/${"x".repeat(1024)}` }],
-    ["with a maxAge that is no number", "a", "", { maxAge: NaN }],
+    ["with a maxAge that is not a number", "a", "", { maxAge: NaN }],
     ["with an invalid date", "a", "", { expires: new Date(NaN) }],
     ["with an unknown sameSite", "a", "", { sameSite: "None" as never }],
     ["for other sites without TLS", "a", "", { sameSite: "none" }],

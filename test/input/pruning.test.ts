@@ -129,7 +129,7 @@ test.each<[name: string, schema: object, value: unknown, sent: unknown]>([
     { x: { id: 1 }, xy: secret },
   ],
   [
-    "names of a pattern that is none",
+    "names of an invalid pattern",
     { type: "object", patternProperties: { "(": user } },
     { "(": secret },
     {},

@@ -58,7 +58,7 @@ describe("fromLegacyAction", () => {
     expect(of(undefined).inputs).toEqual({});
   });
 
-  test("what is no action is refused", () => {
+  test("an invalid action is refused", () => {
     expect(() => fromLegacyAction({ name: "x" } as never)).toThrow(
       "action `x` has no run method",
     );

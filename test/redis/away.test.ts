@@ -177,7 +177,7 @@ test("an error that has one of them as its cause counts, and no other", () => {
   expect(isRedisAway(circle)).toBe(false);
 });
 
-test("a subscription that fails over a new connection is nobody's unhandled rejection", async () => {
+test("a subscription that fails over a new connection causes no unhandled rejection", async () => {
   let subscriptions = 0;
   const server = net.createServer((socket) => {
     socket.on("error", () => undefined);

@@ -216,7 +216,7 @@ describe("CORS", () => {
       expect(corsOf(answer)).not.toHaveProperty("access-control-allow-headers");
     });
 
-    test("that is none has no headers of a preflight request", async () => {
+    test("without the preflight headers gets no CORS headers", async () => {
       use({ origins: [SITE] });
       const answer = await app.ask("/api/act", { method: "OPTIONS" });
       expect([answer.status, corsOf(answer)]).toEqual([200, {}]);

@@ -83,7 +83,7 @@ describe("the path of a unix socket", () => {
     expect(logged.join()).not.toMatch(/stale/);
   });
 
-  test("is no reason to delete a file that is none", async () => {
+  test("does not delete a file that is not a socket", async () => {
     fs.writeFileSync(file, "precious");
     const started = start("new", { bootAttempts: 2 });
     await expect(started).rejects.toMatchObject({ code: "AH_SERVER_START" });

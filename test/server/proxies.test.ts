@@ -125,7 +125,7 @@ test("scheme and host are those that the nearest trusted proxy reports", () => {
   expect(schemeOf(request("127.0.0.1", req.headers, true))).toBe("https");
 });
 
-test("a scheme that is none is not believed", () => {
+test("an invalid scheme is ignored", () => {
   trust("loopback");
   const headers = { "x-forwarded-proto": "javascript" };
   expect(schemeOf(request("127.0.0.1", headers))).toBe("http");

@@ -17,7 +17,7 @@ export class FlakyProxy {
 
   /**
    * @param targetPort where the real server listens, on 127.0.0.1; another one is for new connections
-   * @param delayMs how long bytes are under way, in each direction
+   * @param delayMs latency in each direction, in ms
    */
   constructor(
     public targetPort: number,

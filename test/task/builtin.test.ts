@@ -92,7 +92,7 @@ test("a task of the project with its name goes first", async () => {
   rebuildConfig();
 });
 
-test("a name that is none ends the boot", async () => {
+test("an unknown name fails the boot", async () => {
   await expect(start({ builtin: ["nothing"] })).rejects.toThrow(
     "tasks.builtin has no nothing; there are: cleanLogFiles",
   );

@@ -1,4 +1,4 @@
-/** Tasks that run by themselves. */
+/** Recurring tasks. */
 import {
   addTask,
   removeTask,

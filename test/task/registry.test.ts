@@ -106,7 +106,7 @@ test.each([
   ["a task without a name", file(""), /name is required for this task/],
   ["a broken file", "throw new Error('broken')", /broken/],
   [
-    "a cron that is none",
+    "an invalid cron",
     file("x", 'cron = "often";'),
     /cron is not valid for the task `x`/,
   ],

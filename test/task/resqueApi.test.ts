@@ -176,7 +176,7 @@ describeOnEachEngine("api.resque", (engine) => {
       config.tasks.unknownJobTimeout = 600_000;
     });
 
-    test("classes of one's own take the place of the framework's", async () => {
+    test("custom classes replace the framework's", async () => {
       const made: string[] = [];
       class OwnQueue extends Queue {
         constructor(options: any, jobs: any) {

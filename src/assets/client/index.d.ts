@@ -69,7 +69,7 @@ export interface ClientOptions {
   timeout?: number;
   /** Go on connecting when the first attempt of `connect()` fails (default true). */
   retryFirst?: boolean;
-  /** How long the server may be silent, in ms (default 45,000; false for ever). */
+  /** How long the server may be silent, in ms (default 45,000; false for no limit). */
   pingTimeout?: number | false;
   /** Where the server takes websockets (default `/primus`). */
   pathname?: string;
@@ -116,7 +116,7 @@ type Callback<Response> = (response: Response) => void;
  * rejects it with an Error whose `response` is that response.
  */
 export class ActionheroWebsocketClient {
-  /** @param client a connection of one's own instead of one to `options.url` */
+  /** @param client an existing connection instead of one to `options.url` */
   constructor(options?: ClientOptions, client?: any);
 
   readonly options: ClientOptions;

@@ -378,7 +378,7 @@ export interface QueueStore {
 
   /**
    * Report the finished jobs of a process and fetch its next ones.
-   * @returns "fenced" when the registration was taken away: its jobs are given back already
+   * @returns "fenced" when the registration was removed, and its jobs were requeued
    */
   exchange(call: ExchangeCall): Promise<ExchangeResult | "fenced">;
   /** Effects without a report, for a job that runs outside of any queue. */

@@ -143,7 +143,15 @@ const BROKEN: Frames[] = [
 /** Whole messages that mean nothing good. */
 const MESSAGES: Frames[] = [
   text("no JSON", "{", "undefined", "", " ", "\0"),
-  text("what is no object", "null", "1", "[]", '"text"', "true", "[[]]"),
+  text(
+    "values that are not objects",
+    "null",
+    "1",
+    "[]",
+    '"text"',
+    "true",
+    "[[]]",
+  ),
   text(
     "control messages",
     '"primus::"',

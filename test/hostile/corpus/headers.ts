@@ -79,11 +79,11 @@ export const HEADERS: HostileHeader[] = [
   one("a long session", `Cookie: sessionID=${"a".repeat(10_000)}`),
   one("a session with a dash", "Cookie: sessionID=a-b-c-d"),
   one(
-    "an address that is none",
+    "an invalid address",
     "X-Forwarded-For: <script>, ::::::::, 999.999.999.999",
   ),
   one("an address in brackets", `X-Forwarded-For: [${":".repeat(10_000)}`),
-  one("a port that is none", "X-Forwarded-Port: -1e99"),
+  one("an invalid port", "X-Forwarded-Port: -1e99"),
   one(
     "an encoding that is refused",
     "Accept-Encoding: *;q=0, identity;q=0, gzip;q=x",

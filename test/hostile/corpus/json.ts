@@ -1,4 +1,4 @@
-/** JSON documents, as bytes: nobody's serializer would write most of them. */
+/** JSON documents, as bytes; most of them are never written by a serializer. */
 
 export interface Document {
   name: string;

@@ -105,7 +105,7 @@ export class Network {
     return now >= this.downUntil && now >= (this.cutOff.get(process) ?? 0);
   }
 
-  /** How long a message is under way, in ms. */
+  /** The latency of a message, in ms. */
   delay(): number {
     const { random } = this.world;
     if (random.chance(this.faults.late))

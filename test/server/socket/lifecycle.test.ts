@@ -263,7 +263,7 @@ describe("upkeep", () => {
     }, 50);
   });
 
-  /** The round that is under way began with the settings before. */
+  /** The current round began with the earlier settings. */
   async function restartUpkeep(settings: object): Promise<void> {
     Object.assign(config.socket, settings);
     const { upkeep } = socketServer() as unknown as {

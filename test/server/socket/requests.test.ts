@@ -438,7 +438,7 @@ describe("rooms", () => {
   });
 });
 
-test("a delimiter of one's own, also while clients are connected", async () => {
+test("a custom delimiter applies, also while clients are connected", async () => {
   const before = config.socket.delimiter;
   try {
     config.socket.delimiter = "xXxXxX";

@@ -35,7 +35,7 @@ test("pluses are spaces, and escaped ones stay", () => {
   expect(parse("a+b%2Bc%E9", "iso-8859-1")).toEqual({ key: ["a b+cé"] });
 });
 
-test("what is no escape is kept", () => {
+test("an invalid escape is kept", () => {
   expect(parse("100%&x=%4", "iso-8859-1")).toEqual({
     key: ["100%"],
     x: ["%4"],

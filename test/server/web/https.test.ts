@@ -47,7 +47,7 @@ async function get(agent: https.Agent, path: string): Promise<any> {
   return JSON.parse(body);
 }
 
-test("HTTPS with serverOptions; stop finishes what runs, and waits for nobody else", async () => {
+test("HTTPS with serverOptions; stop finishes requests in flight, and waits for no idle client", async () => {
   const { port } = api.servers.servers.web.server.address() as net.AddressInfo;
   const agent = new https.Agent({ keepAlive: true, ca: certificate.cert });
   expect((await get(agent, "/api/hello")).hello).toBe("world");

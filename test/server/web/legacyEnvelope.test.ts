@@ -44,7 +44,7 @@ test("errors stay what they are", async () => {
   expect(json.requestorInformation.recievedParams.action).toBe("boom");
 });
 
-test("without the other metadata, too; what is no object gets none", async () => {
+test("is also added without the other metadata, but not to responses that are not objects", async () => {
   const saved = config.web.metadataOptions;
   config.web.metadataOptions = undefined as never;
   const { json } = await app.ask("/api/hello");

@@ -248,7 +248,7 @@ describe("automatic routes", () => {
     delete api.actions.actions["user:show"];
   });
 
-  test("a verb that is none stops the boot", () => {
+  test("an unknown HTTP method fails the boot", () => {
     config.web.automaticRoutes = ["fetch"];
     expect(() => api.routes.loadRoutes({})).toThrow(
       "fetch is not an HTTP verb",

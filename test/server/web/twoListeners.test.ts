@@ -95,7 +95,7 @@ test("certificates in memory; and who comes by a name that is not allowed is red
   expect(port).not.toBe(httpsPort());
 });
 
-test("a stop finishes what runs on both, and waits for nobody else", async () => {
+test("a stop finishes requests in flight on both, and waits for no idle client", async () => {
   const { ask } = await start({ keyFile, certFile });
   let release!: () => void;
   const released = new Promise<void>((resolve) => (release = resolve));

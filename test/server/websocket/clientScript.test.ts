@@ -75,7 +75,7 @@ describe("evaluating the client", () => {
     expect(module.exports).toBe("mine");
   });
 
-  test("it works over a connection of one's own, opened again and again", async () => {
+  test("it works over an existing connection, opened repeatedly", async () => {
     const { Socket } = server().server!;
     const socket = new Socket(`http://localhost:${app.port}`);
     const client = new (evaluated())({}, socket);

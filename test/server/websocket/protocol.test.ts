@@ -81,7 +81,7 @@ describe("messages", () => {
     );
   });
 
-  test("the words of a verb: the room first, wherever it is", () => {
+  test("the arguments of a verb begin with the room, wherever it is", () => {
     const request = {
       event: "say",
       message: "hi",

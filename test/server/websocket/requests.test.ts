@@ -322,7 +322,7 @@ describe("messages from the server", () => {
     expect(got).toEqual({ hello: 1, context: "response", messageId: "last" });
   });
 
-  test("what is no object is sent as it is; what JSON cannot express is refused", async () => {
+  test("values that are not objects are sent unchanged; values that JSON cannot represent are refused", async () => {
     const [connection] = api.servers.servers.websocket.connections();
     await connection.sendMessage("text");
     await connection.sendMessage([1]);

@@ -575,7 +575,7 @@ describe("who the client is", () => {
     expect(spark.write("late")).toBe(false);
   });
 
-  test("ids can be of one's own making", async () => {
+  test("ids can be custom", async () => {
     options().idGenerator = () => "mine";
     const client = await connect();
     client.send("primus::id::");

@@ -1,0 +1,83 @@
+/**
+ * Finds wording that CONTRIBUTING.md advises against, in comments, strings, test names and documentation.
+ * `node scripts/words.js` prints each place with a proposal, and ends with 1 if there is any.
+ */
+const { execFileSync } = require("node:child_process");
+const fs = require("node:fs");
+const path = require("node:path");
+
+const root = path.join(__dirname, "..");
+
+/** Wording to avoid, with a proposal; a space matches any number of spaces. Only patterns without false positives. */
+const WORDS = [
+  ["by a running number", "keyed by an incrementing id"],
+  ["nobody's", "no client's, no owner's"],
+  ["for nobody", "for no client"],
+  ["somebody was faster", "another caller created it first"],
+  ["(?:takes?|took|taken|taking) leave", "disconnects, unregisters"],
+  ["tells (?:true|false)", "returns true"],
+  ["never in neither", "always in exactly one of the two"],
+  ["never came to be", "was not created"],
+  ["the words of (?:errors|the errors|a verb)", "error messages, arguments"],
+  ["tasks that run by themselves", "recurring tasks"],
+  ["of other kinds", "other producers, other schedulers"],
+  ["(?:that|which) is none", "is missing, is invalid"],
+  ["what is no", "a value that is not"],
+  ["one's own", "custom, existing"],
+].map(([words, proposal]) => [
+  new RegExp(`\\b(?:${words.replaceAll(" ", " +")})\\b`, "gi"),
+  proposal,
+]);
+
+/** The checked files. */
+const FILES = [
+  "*.md",
+  "llms.txt",
+  "docs/*.md",
+  "examples/*.md",
+  "src/*.ts",
+  "config/*.ts",
+  "bin/*.ts",
+  "test/*.ts",
+];
+const EXCLUDED = ["test/words.test.ts", "test/interop"]; // plants, and other programs
+
+/**
+ * The places in a text. A sentence may continue in the next line of a comment or page.
+ * @returns {{ line: number, found: string, proposal: string }[]}
+ */
+function findWords(text) {
+  // line breaks and comment markers become as many spaces, so that positions stay the same
+  const flat = text.replace(/\n[ \t]*(?:\*(?!\/)|\/\/|>)?[ \t]*/g, (gap) =>
+    " ".repeat(gap.length),
+  );
+  return WORDS.flatMap(([pattern, proposal]) =>
+    [...flat.matchAll(pattern)].map((match) => ({
+      line: text.slice(0, match.index).split("\n").length,
+      found: match[0].replace(/ +/g, " "),
+      proposal,
+    })),
+  );
+}
+
+/** The tracked files, as paths in the repository. */
+function files() {
+  const listed = execFileSync(
+    "git",
+    ["ls-files", ...FILES, ...EXCLUDED.map((name) => `:!${name}`)],
+    { cwd: root, encoding: "utf8" },
+  );
+  return listed.split("\n").filter((name) => name !== "");
+}
+
+if (require.main === module) {
+  for (const file of files())
+    for (const { line, found, proposal } of findWords(
+      fs.readFileSync(path.join(root, file), "utf8"),
+    )) {
+      process.stdout.write(`${file}:${line}: "${found}": ${proposal}\n`);
+      process.exitCode = 1;
+    }
+}
+
+module.exports = { findWords };
