@@ -144,7 +144,7 @@ describe("run", () => {
     await expect(action.run("odd")).rejects.toThrow('{"odd":true}');
   });
 
-  test("a text or a list is given back as it is", async () => {
+  test("a string or a list is returned unchanged", async () => {
     addAction("text", { run: async (data: any) => void (data.response = "t") });
     expect(await action.run("text")).toBe("t");
   });

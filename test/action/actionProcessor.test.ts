@@ -339,7 +339,7 @@ describe("middleware", () => {
     expect(ran).toEqual(["run"]);
   });
 
-  test("toProcess = false: complete, with neither run nor what comes after", async () => {
+  test("toProcess = false completes the action without run and post-processors", async () => {
     const ran: string[] = [];
     action.addMiddleware({
       name: "answers",
@@ -357,7 +357,7 @@ describe("middleware", () => {
     expect(ran).toEqual([]);
   });
 
-  test("local middleware that nobody has added is named in the error", async () => {
+  test("local middleware that was not added is named in the error", async () => {
     addAction("lost", { middleware: ["nobody"], run: async () => ({}) });
     expect(messageOf(await run("lost"))).toBe(
       "unknown middleware `nobody` of the action `lost`",
@@ -375,7 +375,7 @@ describe("the response", () => {
     return (await run("responds")).response;
   };
 
-  test("what run returns joins it", async () => {
+  test("the return value of run is merged into it", async () => {
     expect(
       await responseOf((data) => {
         data.response.a = 1;
@@ -499,7 +499,7 @@ describe("config.errors", () => {
     expect(calls[0][0]).toBe(data);
   });
 
-  test("what each is told", async () => {
+  test("each gets its own error", async () => {
     const seen: Record<string, unknown> = {};
     jest.spyOn(errors(), "missingParams").mockImplementation((_, missing) => {
       seen.missing = missing;

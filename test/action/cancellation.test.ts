@@ -117,7 +117,7 @@ describe("an action that takes longer than its timeout", () => {
     client.close();
   });
 
-  test("is answered when it does not obey, and what it does later is only logged", async () => {
+  test("gets a response when it ignores the signal, and its later errors are only logged", async () => {
     const lines = new LogLines();
     const { status, json } = await web("/ignores");
     expect(status).toBe(503);
@@ -130,7 +130,7 @@ describe("an action that takes longer than its timeout", () => {
     lines.stop();
   });
 
-  test("is answered when it would have answered by itself", async () => {
+  test("gets a response when it would have sent its own", async () => {
     const { status, json } = await web("/sendsItself");
     expect([status, json.error]).toEqual([503, TEXT]);
   });

@@ -318,7 +318,7 @@ describeOnEachEngine("idempotent actions", (engine) => {
     expect((await peer.ask(line)).run).toBe(2);
   });
 
-  test("what the server runs itself always runs", async () => {
+  test("in-line actions always run", async () => {
     for (const run of [1, 2])
       expect(
         await action.run("pay", undefined, { idempotencyKey: "i" }),

@@ -93,7 +93,7 @@ describe("in production", () => {
     expect(sent(rest, { x: { a: 1, b: 2 } })).toEqual({ x: { a: 1 } });
   });
 
-  test("a schema without a JSON Schema leaves the response as it is, and is warned of", () => {
+  test("a schema without a JSON Schema leaves the response unchanged, with a warning", () => {
     const response = { id: 1, more: 1 };
     const output = v.object({ id: v.number() });
     expect(sent(output, response)).toBe(response);
@@ -175,7 +175,7 @@ describe("in production", () => {
     expect(sent(schema, { at, row })).toEqual({ at, row: { id: 5 } });
   });
 
-  test("what JSON cannot hold is left to the encoder, and a circle is an error", () => {
+  test("values that JSON cannot represent are left to the encoder, and a circular reference is an error", () => {
     const node = z.object({
       id: z.any(),
       get next() {

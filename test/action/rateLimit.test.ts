@@ -75,7 +75,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect(seconds).toBeLessThanOrEqual(60);
   });
 
-  test("begins anew after perMs", async () => {
+  test("starts again after perMs", async () => {
     limit.perMs = 300;
     for (let i = 0; i < 3; i++) await hello();
     await until(async () => (await hello()).status === 200);
@@ -134,7 +134,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect(statuses).toEqual([200, 200, 200, 429, 429, 429, 429, 429]);
   });
 
-  test("counts all transports together, and not what the server runs itself", async () => {
+  test("counts all transports together, without in-line actions", async () => {
     const peer = await connectPeer();
     for (let i = 0; i < 5; i++) await action.run("hello");
     await hello();
@@ -211,7 +211,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect((await peer.ask("quit")).status).toBe("Bye");
   });
 
-  test("what the server itself asks of a connection does not count", async () => {
+  test("verbs that the server itself runs do not count", async () => {
     const client = await connectWebsocket();
     const [connection] = api.servers.servers.websocket.connections();
     for (let i = 0; i < 5; i++) await connection.verbs("detailsView");
@@ -385,7 +385,7 @@ describeOnEachEngine("rate limits as middleware", (engine) => {
     expect(Number(headers["retry-after"])).toBeGreaterThan(50);
   });
 
-  test("users are told apart, and those who are not signed in by their address", async () => {
+  test("users are distinguished by id, and clients without a user by address", async () => {
     const statuses = [];
     for (const headers of [
       { "x-user": "ann" },
@@ -398,7 +398,7 @@ describeOnEachEngine("rate limits as middleware", (engine) => {
     expect(statuses).toEqual([200, 200, 429, 200, 429]);
   });
 
-  test("a function may tell callers apart, by texts of any length", async () => {
+  test("a function may identify callers, by strings of any length", async () => {
     const statuses = [];
     for (const key of ["a", "b", "a", "x".repeat(5000), "x".repeat(5000)])
       statuses.push((await get(`tenant?key=${key}`)).status);
@@ -413,7 +413,7 @@ describeOnEachEngine("rate limits as middleware", (engine) => {
     await until(async () => (await get("brief")).status === 200);
   });
 
-  test("a window of another length, after a change of the setting, refuses nobody for longer", async () => {
+  test("a window of another length, after a change of the setting, does not refuse clients for longer", async () => {
     const key = "actionhero:rateLimit:signIn:127.0.0.1";
     const future = String(Math.floor(Date.now() / 10) + 1_000_000);
     await engine.client().hset(key, future, "50");
@@ -422,7 +422,7 @@ describeOnEachEngine("rate limits as middleware", (engine) => {
     expect(await engine.client().pttl(key)).toBeGreaterThan(0);
   });
 
-  test("while redis is away, an open limit lets everybody in, and a closed one nobody", async () => {
+  test("while redis is unavailable, an open limit allows all clients, and a closed one refuses all", async () => {
     for (const [name, onOutage] of [
       ["openLimit", "open"],
       ["closedLimit", "closed"],

@@ -130,7 +130,7 @@ describe("loading a file", () => {
     );
   });
 
-  test("what is wrong is reported with the file, and thrown", async () => {
+  test("errors are reported with the file, and thrown", async () => {
     const reports: unknown[][] = [];
     const reporter = (...args: unknown[]) => void reports.push(args);
     api.exceptionHandlers.reporters.push(reporter);

@@ -87,7 +87,7 @@ test("web requests show method and path", async () => {
   expect(line!.fields).toMatchObject({ method: "GET", pathname: "/api/fine" });
 });
 
-test("long and secret params are cut and hidden", async () => {
+test("long params are truncated, and secret ones hidden", async () => {
   addAction("secrets", {
     inputs: { password: {}, text: {}, list: {}, user: {} },
     run: async () => ({}),
@@ -109,13 +109,13 @@ test("long and secret params are cut and hidden", async () => {
   });
 });
 
-test("what is nested in params fills no log", async () => {
+test("nested params do not fill the log", async () => {
   addAction("nested", { inputs: { a: {} }, run: async () => ({ ok: true }) });
   const { line } = await run("nested", { a: { text: "x".repeat(1e6) } });
   expect(line!.fields.params).toHaveLength(64 * 1024);
 });
 
-test("the name of an action is cut, too, and one that is an object shows no secrets", async () => {
+test("the name of an action is truncated, and an object as a name shows no secrets", async () => {
   const max = config.logger.maxLogStringLength;
   const long = await run("x".repeat(10 * max));
   expect(long.line!.fields.action).toBe("x".repeat(max));

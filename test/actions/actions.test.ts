@@ -21,7 +21,7 @@ const projectJson = JSON.parse(
 );
 
 describe("status", () => {
-  test("tells how the server is", async () => {
+  test("reports the health of the server", async () => {
     const { status, json } = await app.ask("/api/status");
     expect(status).toBe(200);
     expect(json).toMatchObject({
@@ -113,7 +113,7 @@ test("randomNumber", async () => {
 });
 
 describe("sleepTest", () => {
-  test("sleeps as long as it is told", async () => {
+  test("sleeps for the requested time", async () => {
     const { json } = await app.ask("/api/sleepTest?sleepDuration=20");
     expect(json.sleepDuration).toBe(20);
     expect(json.sleepDelta).toBe(json.sleepEnded - json.sleepStarted);
@@ -333,7 +333,7 @@ describe("swagger", () => {
     expect(paths["/old"].get).toMatchObject({ summary: "old", parameters: [] });
   });
 
-  test("what does not exist or is not to be shown is left out", async () => {
+  test("missing and hidden actions are left out", async () => {
     const { paths } = await document();
     for (const path of ["/nothing", "/proto", "/hidden"])
       expect(paths[path]).toBeUndefined();

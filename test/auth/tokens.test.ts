@@ -67,7 +67,7 @@ describeOnEachEngine("bearer tokens", (engine) => {
     }
   });
 
-  test("a token in the URL is none", async () => {
+  test("a token in the URL is ignored", async () => {
     const path = `/api/whoHasToken?accessToken=${token}`;
     expect((await ask(webPort(), path)).status).toBe(401);
   });

@@ -52,7 +52,7 @@ afterAll(() => {
   project.remove();
 });
 
-test("in development, of settings that are not what they can be", () => {
+test("in development, of invalid settings", () => {
   expect(warnings).toEqual(
     expect.arrayContaining([
       'config: web.prot is no setting: did you mean "port"?',

@@ -103,7 +103,7 @@ test("files, after those of the project", async () => {
   expect((await app.ask("/public/file.txt")).text).toBe("a file of full");
 });
 
-test("what is switched off is not there", async () => {
+test("disabled sections are not loaded", async () => {
   expect(Object.keys(api.actions.actions).join()).not.toContain("none");
   expect(api.tasks.tasks).not.toHaveProperty("noneTask");
   expect(api.servers.servers).not.toHaveProperty("noneServer");

@@ -135,7 +135,7 @@ describe("Process", () => {
     expect(server.startCount).toBe(1);
   });
 
-  test("restart reads the configuration anew", async () => {
+  test("restart reads the configuration again", async () => {
     const actionhero = load({ a: noting("a") });
     const server = new actionhero.Process();
     await server.start();
@@ -207,7 +207,7 @@ describe("Process", () => {
       );
     });
 
-    test("an initializer that fails to start stops what did start", async () => {
+    test("an initializer that fails to start stops the started ones", async () => {
       const { Process, api } = load({
         a: noting("a"),
         b: noting("b", "async start() { throw new Error('no port'); }"),

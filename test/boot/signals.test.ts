@@ -149,7 +149,7 @@ describe("signals", () => {
     await running.printed("*** signalled Restarted ***");
   });
 
-  test("an error that nobody catches is reported, and the server stops with exit code 1", async () => {
+  test("an uncaught error is reported, and the server stops with exit code 1", async () => {
     const running = run({
       "src/initializers/thrower.js": `
         module.exports = class {
@@ -180,7 +180,7 @@ describe("signals", () => {
       };`,
   };
 
-  test("a rejection that nobody handles is reported, and the server stops with exit code 1", async () => {
+  test("an unhandled rejection is reported, and the server stops with exit code 1", async () => {
     const running = run(rejecting);
     expect((await running.exited).code).toBe(1);
     expect(running.output).toContain("Uncaught Rejection");
@@ -188,7 +188,7 @@ describe("signals", () => {
     expect(running.output).toContain("*** signalled Stopped ***");
   });
 
-  test("without general.exitOnUnhandledRejection a rejection is reported once, and the server goes on", async () => {
+  test("without general.exitOnUnhandledRejection a rejection is reported once, and the server keeps running", async () => {
     const running = run({
       ...rejecting,
       "src/config/exit.js": `

@@ -25,7 +25,7 @@ function batcher(maxItems = 100, maxWeight = 100) {
   return { add: (item: number) => made.add(item), batches, alone };
 }
 
-test("what is added in one turn goes together, each with its own result", async () => {
+test("items of one turn are sent together, each with its own result", async () => {
   const { add, batches, alone } = batcher();
   const later = Promise.resolve().then(() => add(3));
   expect(await Promise.all([add(1), add(2), later])).toEqual([2, 4, 6]);
@@ -34,7 +34,7 @@ test("what is added in one turn goes together, each with its own result", async 
   expect(alone).toEqual([4]);
 });
 
-test("a full batch does not wait, and what is too heavy goes alone", async () => {
+test("a full batch does not wait, and a too heavy item is sent alone", async () => {
   const { add, batches, alone } = batcher(2, 50);
   await Promise.all([add(1), add(2), add(3), add(60), add(5)]);
   expect(batches).toEqual([

@@ -11,7 +11,7 @@ describeOnEachEngine("cache: dump", (engine) => {
   beforeEach(() => engine.flush());
   afterAll(() => folder.remove());
 
-  test("objects, lists and times come back; what was saved since is gone", async () => {
+  test("objects, lists and expiries are restored; later values are removed", async () => {
     await cache.save("forever", { a: 1 });
     await cache.save("timed", 2, 60_000);
     await cache.push("list", "one");
@@ -41,7 +41,7 @@ describeOnEachEngine("cache: dump", (engine) => {
     });
   });
 
-  test("what has expired since is left out", async () => {
+  test("expired entries are skipped", async () => {
     const key = "actionhero:cache:old";
     const entry = { value: '{"value":1,"createdAt":1}', expiresAt: 1 };
     fs.writeFileSync(file, JSON.stringify({ [key]: entry }));

@@ -75,11 +75,11 @@ describeOnEachEngine("cache: locks", (engine) => {
     expect(await cache.unlock("key")).toBe(true);
   });
 
-  test("freeing what nobody holds is true", async () => {
+  test("releasing an unlocked key returns true", async () => {
     expect(await cache.unlock("key")).toBe(true);
   });
 
-  test("retry true reads all the same", async () => {
+  test("retry true ignores the lock", async () => {
     await cache.save("key", 1);
     await lockedBy("other", "key");
     expect((await cache.load("key", { retry: true })).value).toBe(1);
@@ -119,7 +119,7 @@ describeOnEachEngine("cache: locks", (engine) => {
     expect(results.filter(Boolean)).toHaveLength(1);
   });
 
-  test("of what is asked for at once, each has its own outcome", async () => {
+  test("concurrent requests have separate outcomes", async () => {
     await lockedBy("other", "locked");
     const keys = Array.from({ length: 250 }, (_, i) => `k${i}`);
     keys[7] = "locked";

@@ -33,7 +33,7 @@ describeOnRedis("wrap in an outage", () => {
     process.env = saved;
   });
 
-  test("a lock that redis takes only after its caller gave up is held by nobody", async () => {
+  test("a lock that redis takes only after its caller timed out is not held", async () => {
     const other = new Redis(server.url);
     await other.script("FLUSH");
     await other.client("PAUSE", 60_000, "WRITE");
@@ -46,7 +46,7 @@ describeOnRedis("wrap in an outage", () => {
     other.disconnect();
   });
 
-  test("who computes when redis is killed has the value, with its callers; the next one computes anew", async () => {
+  test("a computation during which redis is killed returns its value to all callers; the next caller computes again", async () => {
     const produce = jest.fn(async () => {
       await server.kill();
       return "computed";

@@ -41,7 +41,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
     expect(await cache.locks()).toEqual([]);
   });
 
-  test("everybody gets what JSON gives back, the first one too", async () => {
+  test("every caller, including the first, gets the value as parsed from JSON", async () => {
     const produce = () => ({ at: new Date(0), none: undefined });
     const first = await cache.wrap("key", {}, produce);
     expect(first).toEqual({ at: "1970-01-01T00:00:00.000Z" });
@@ -65,7 +65,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
       return object?.value;
     };
 
-    test("a save is newer: it stays, and is what later callers get", async () => {
+    test("a newer save is kept and returned to later callers", async () => {
       const { finish } = await compute();
       await cache.save("key", "saved");
       expect(await cache.wrap("key", {}, () => "other")).toBe("saved");
@@ -224,7 +224,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
     }, 50);
   });
 
-  test("who lost the lock saves nothing over the newer value", async () => {
+  test("a caller that lost the lock does not overwrite the newer value", async () => {
     const { produce, open, started } = gate("late");
     const late = cache.wrap("key", {}, produce);
     await started;
@@ -238,7 +238,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
     );
   });
 
-  test("a key that somebody holds with cache.lock is refused", async () => {
+  test("a key that another owner holds with cache.lock is refused", async () => {
     cache.overrideLockName("other");
     await cache.lock("key");
     cache.overrideLockName("me");
@@ -278,7 +278,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
     expect(await cache.locks()).toEqual([]);
   });
 
-  test("who does not wait for others' computing has what is there", async () => {
+  test("a caller that does not wait for others gets the stored value", async () => {
     await cache.save("key", "there");
     const options = { waitTimeMS: 0 };
     const all = Array.from({ length: 50 }, () =>
@@ -287,7 +287,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
     expect(new Set(await Promise.all(all))).toEqual(new Set(["there"]));
   });
 
-  test("after its time the value is computed anew", async () => {
+  test("an expired value is computed again", async () => {
     let calls = 0;
     const produce = () => ++calls;
     expect(await cache.wrap("key", { expireTimeMS: 30 }, produce)).toBe(1);

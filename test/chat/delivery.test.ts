@@ -56,7 +56,7 @@ describe("encoding", () => {
     expect(lines.encodings - before).toBe(2);
   });
 
-  test("what a say middleware lets through unchanged is still encoded once", async () => {
+  test("a message that say middleware does not change is still encoded once", async () => {
     const members = await Promise.all(Array.from({ length: 20 }, connect));
     await chatRoom.addMiddleware({
       name: "personal",
@@ -181,7 +181,7 @@ describe("a member that does not read", () => {
     expect(mostBuffered).toBeLessThan(256 * 1024 + 3 * big.length);
   });
 
-  test("keeps what it asked for itself: only chat messages count", async () => {
+  test("is not disconnected for its own replies: only chat messages count", async () => {
     config.general.chatBacklogLimit = 100_000;
     const slow = await connect();
     slow.pause();
@@ -195,7 +195,7 @@ describe("a member that does not read", () => {
     expect(slow.connection.destroyed).toBe(false);
   });
 
-  test("is counted anew when it has caught up", async () => {
+  test("is counted from zero again when it has caught up", async () => {
     config.general.chatBacklogLimit = 100_000;
     const reader = await connect();
     for (let count = 1; count <= 50; count++) {

@@ -124,7 +124,7 @@ describeOnEachEngine("names of rooms", (engine) => {
     await client.quit();
   });
 
-  test("messages that are none are passed over", async () => {
+  test("malformed messages are skipped", async () => {
     const log = new LogLines("warning");
     const client = await memory.connect();
     await client.verb("roomAdd", "defaultRoom");

@@ -183,7 +183,7 @@ describeOnRedisWithPeers("chat between nodes", () => {
     await quit(client);
   });
 
-  test("a destroyed room is left on every node, after its members were told", async () => {
+  test("members on every node leave a destroyed room after a notification", async () => {
     for (const node of nodes) {
       await node.run(({ chatRoom }) => chatRoom.add("doomed"));
       const clients = await Promise.all(
@@ -204,7 +204,7 @@ describeOnRedisWithPeers("chat between nodes", () => {
       );
   });
 
-  test("with a channel per room a node hears only of the rooms of its members", async () => {
+  test("with a channel per room, a node receives only messages of its members' rooms", async () => {
     const ourNodes = [ours, other];
     const set = (isOn: boolean) =>
       Promise.all(
@@ -230,7 +230,7 @@ describeOnRedisWithPeers("chat between nodes", () => {
     await set(false);
   });
 
-  test("redis that is started anew, without its data, knows the rooms and members of ours again", async () => {
+  test("rooms and members are restored in a redis that restarted without its data", async () => {
     await ours.run(({ chatRoom }) => chatRoom.add("kept"));
     const here = await connect(ours, "defaultRoom", "kept");
     const there = await connect(other, "defaultRoom");

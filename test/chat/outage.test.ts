@@ -137,7 +137,7 @@ describeOnRedis("two processes with cache and chat under load", () => {
     }
   }
 
-  test("redis is killed and started again: what waited ends, and all goes on, with the members that there were", async () => {
+  test("after redis is killed and restarted, waiting calls end, and rooms continue with their members", async () => {
     await Promise.all(nodes.map((node) => node.run(beginLoad)));
     await untilMore();
 
@@ -169,7 +169,7 @@ describeOnRedis("two processes with cache and chat under load", () => {
     }
   }, 60_000);
 
-  test("a client that goes while redis stands still is gone soon, and listed no more afterwards", async () => {
+  test("a client that disconnects while redis is frozen is removed soon, and later unlisted", async () => {
     const [node] = nodes as [RemoteNode];
     const gone: string[] = [];
     let fastest = Infinity;

@@ -4,7 +4,7 @@ import { api, chatRoom, config, id, Process } from "../../src/index";
 import { describeOnEachEngine } from "../support/engines";
 import { MemoryServer, type MemoryClient } from "../support/memoryServer";
 
-describeOnEachEngine("who is in a room", (engine) => {
+describeOnEachEngine("the members of a room in redis", (engine) => {
   const server = new Process();
   const rooms = "actionhero:chatRoom:rooms";
   const key = "actionhero:chatRoom:members:defaultRoom";
@@ -34,7 +34,7 @@ describeOnEachEngine("who is in a room", (engine) => {
     return (await engine.client().hkeys(key)).sort();
   }
 
-  test("is corrected: who is missing is written, who is not here is struck off", async () => {
+  test("are reconciled: missing members are added, absent ones removed", async () => {
     await engine.client().del(key);
     await write("of an earlier run", String(id));
     await write("of another", "another");
@@ -61,7 +61,7 @@ describeOnEachEngine("who is in a room", (engine) => {
     await chatRoom.destroy("second");
   });
 
-  test("a room that another node destroyed while this one could not hear of it is left", async () => {
+  test("members leave a room that another node destroyed while this one was disconnected", async () => {
     await engine.client().srem(rooms, "defaultRoom");
     await engine.client().del(key);
     config.general.startingChatRooms = {};
@@ -72,7 +72,7 @@ describeOnEachEngine("who is in a room", (engine) => {
     await chatRoom.add("defaultRoom");
   });
 
-  test("leaving a room that is gone is refused, and done", async () => {
+  test("leaving a destroyed room is refused, but takes effect", async () => {
     await engine.client().srem(rooms, "defaultRoom");
     await expect(client.verb("roomLeave", "defaultRoom")).rejects.toThrow(
       "room does not exist",
@@ -82,7 +82,7 @@ describeOnEachEngine("who is in a room", (engine) => {
     await chatRoom.add("defaultRoom");
   });
 
-  test("a server that stops takes those with it whom nobody has ended, and starts without", async () => {
+  test("a stopping server removes its remaining members, and starts without them", async () => {
     const other = await memory.connect();
     await other.verb("roomAdd", "defaultRoom");
     expect(await listed()).toHaveLength(2);

@@ -40,7 +40,7 @@ describeOnEachEngine("a channel per room", (engine) => {
     await one.quit();
   });
 
-  test("whoever has joined misses nothing", async () => {
+  test("a client that has joined misses no message", async () => {
     const members = await connect(50);
     await Promise.all(
       members.map(async (member) => {
@@ -78,7 +78,7 @@ describeOnEachEngine("a channel per room", (engine) => {
     expect(await listeners()).toBe(0);
   });
 
-  test("the members of a destroyed room hear of it first", async () => {
+  test("the members of a destroyed room are notified first", async () => {
     await chatRoom.add("doomed");
     const members = await connect(5);
     for (const member of members) await member.verb("roomAdd", "doomed");

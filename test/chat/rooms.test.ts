@@ -92,7 +92,7 @@ describeOnEachEngine("chat rooms", (engine) => {
         );
     });
 
-    test("what does not exist cannot be destroyed, joined or looked at", async () => {
+    test("a missing room cannot be destroyed, joined or viewed", async () => {
       const client = await connect();
       const error = "room does not exist";
       await expect(chatRoom.destroy("none")).rejects.toThrow(error);
@@ -105,7 +105,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(await stored("none")).toEqual({});
     });
 
-    test("the members of a destroyed room are told, and are out when it resolves", async () => {
+    test("the members of a destroyed room are notified, and have left when it resolves", async () => {
       await chatRoom.add("doomed");
       const one = await connect("doomed");
       const other = await connect("doomed");
@@ -125,7 +125,7 @@ describeOnEachEngine("chat rooms", (engine) => {
         ]);
     });
 
-    test("are made by who joins them, when the project wants that", async () => {
+    test("are created by joining, if configured", async () => {
       config.general.autoCreateChatRooms = true;
       try {
         const clients = [await connect(), await connect()];
@@ -291,7 +291,7 @@ describeOnEachEngine("chat rooms", (engine) => {
   });
 
   describe("talk", () => {
-    test("every member hears it, the sender too", async () => {
+    test("every member, including the sender, receives it", async () => {
       const sender = await connect("defaultRoom");
       const member = await connect("defaultRoom");
       const outsider = await connect("otherRoom");
@@ -337,7 +337,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(member.said).toEqual([0, false, ""]);
     });
 
-    test("what is acknowledged reaches the members here, also while the subscriber comes back", async () => {
+    test("an acknowledged message reaches local members, also while the subscriber reconnects", async () => {
       if (engine.embedded) return; // it has no connection that could be cut
       const member = await connect("defaultRoom");
       const { subscriber } = api.redis.clients;
@@ -358,7 +358,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(member.said).toHaveLength(20);
     });
 
-    test("what is published while the subscriber is cut off is not acknowledged", async () => {
+    test("a message published while the subscriber is disconnected is not acknowledged", async () => {
       if (engine.embedded) return; // it has no connection that could be cut
       const { subscriber, client } = api.redis.clients;
       // the script that publishes returns the time when one subscriber was reached
@@ -377,7 +377,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(member.said).toEqual(["heard"]);
     });
 
-    test("room and message are asked for, and who is not in cannot talk", async () => {
+    test("room and message are required, and only members can send", async () => {
       const client = await connect("otherRoom");
       const both = "both room and message are required";
       await expect(chatRoom.broadcast({}, "", "a")).rejects.toThrow(both);
@@ -485,7 +485,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(ran).toEqual(["early", "normal", "late"]);
     });
 
-    test("sees who joins before it is in, and who leaves while it is", async () => {
+    test("sees a client that joins before it is a member, and one that leaves while it still is", async () => {
       const rooms: string[][] = [];
       const note = (connection: any) => void rooms.push([...connection.rooms]);
       await use({ name: "note", join: note, leave: note });
@@ -574,7 +574,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(api.chatRoom.index.rooms).toEqual([]);
     });
 
-    test("a room that is destroyed while somebody joins it keeps no member", async () => {
+    test("a room that is destroyed during a join keeps no member", async () => {
       const gate = deferred();
       const entered = deferred();
       await chatRoom.add("doomed");

@@ -105,7 +105,7 @@ describe("config.general.defaultChatRoom", () => {
     expect(inside.rooms).toEqual([]);
   });
 
-  test("a client that a middleware keeps out of it is served all the same", async () => {
+  test("a client that middleware excludes is still served", async () => {
     await chatRoom.addMiddleware({
       name: "bouncer",
       join: () => {
@@ -125,7 +125,7 @@ describe("config.general.defaultChatRoom", () => {
   });
 });
 
-test("what one says, clients of every transport hear, in the same form", async () => {
+test("clients of every transport receive a message in the same form", async () => {
   const web = await websocketMember();
   const tcp = await socketMember();
   const inside = await specHelper.buildConnection();

@@ -203,7 +203,7 @@ describe("generators", () => {
       expect(fs.readFileSync(project.path(file), "utf8")).not.toContain("%%");
   });
 
-  test("what they write holds what was asked for", () => {
+  test("the written files contain the requested options", () => {
     expect(read("src/actions/deep.ts")).toContain('name: "deep"');
     expect(read("src/actions/deep.ts")).toContain("const deep = defineAction(");
     expect(read("src/actions/deep.ts")).toContain('"it\'s deep"');
@@ -246,7 +246,7 @@ describe("generators", () => {
     expect(read(`src/tasks/${name}.ts`)).toContain("inputs: z.object(");
   });
 
-  test("they never overwrite, and write all files or none", async () => {
+  test("they never overwrite, and write either all files or no file", async () => {
     const file = project.path("__tests__/actions/taken.ts");
     fs.writeFileSync(file, "mine");
     const result = await generate("generate-action", "--name=taken");

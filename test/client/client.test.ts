@@ -85,7 +85,7 @@ function event(client: Client, name: string): Promise<any[]> {
 }
 
 describe("connecting", () => {
-  test("tells who we are", async () => {
+  test("returns the details of this connection", async () => {
     const client = newClient();
     const events: string[] = [];
     for (const name of ["welcome", "connected", "disconnected"] as const)
@@ -222,7 +222,7 @@ describe("connecting", () => {
     await expect(client.connect()).rejects.toThrow("disconnected");
   });
 
-  test("nobody has to listen to errors, nor to what connect returns", async () => {
+  test("listeners for errors and for the result of connect are optional", async () => {
     const client = newClient({ url: "http://127.0.0.1:1" });
     void client.connect();
     await event(client, "reconnecting");
@@ -284,7 +284,7 @@ describe("requests", () => {
     );
   });
 
-  test("an error that nobody waits for ends nothing", async () => {
+  test("an unhandled error does not stop the process", async () => {
     const client = await connected();
     void client.say("not mine", "x");
     void client.action("refuses");
@@ -342,7 +342,7 @@ describe("requests", () => {
     expect(client.callbacks).toEqual({});
   });
 
-  test("a message id like a property of objects hurts nobody", async () => {
+  test("a message id like a property of Object.prototype is harmless", async () => {
     const client = await connected();
     const [connection] = onServer();
     for (const messageId of ["constructor", "__proto__", "toString"])
@@ -401,7 +401,7 @@ describe("rooms", () => {
 });
 
 describe("a lost connection", () => {
-  test("what was sent is answered with an error; then it is back in its rooms", async () => {
+  test("pending requests fail; then the client is back in its rooms", async () => {
     const client = await connected();
     await client.roomAdd("defaultRoom");
     const before = client.id;
@@ -431,7 +431,7 @@ describe("a lost connection", () => {
     });
   });
 
-  test("what is said in the meantime waits until we are in the room again", async () => {
+  test("messages sent in the meantime wait until the client is in the room again", async () => {
     const client = await connected();
     await client.roomAdd("defaultRoom");
     const gone = event(client, "disconnected");
@@ -442,7 +442,7 @@ describe("a lost connection", () => {
     expect((await heard)[0].message).toBe("meanwhile");
   });
 
-  test("what waits goes out bit by bit, in order, where the server bounds the messages of a second", async () => {
+  test("waiting requests are sent gradually, in order, if the server limits messages per second", async () => {
     const client = await connected();
     config.websocket.maxMessagesPerSecond = 200;
     try {
@@ -473,7 +473,7 @@ describe("a lost connection", () => {
     expect((await first).data!.id).toBe(client.id);
   });
 
-  test("what waits has its time, too", async () => {
+  test("waiting requests also time out", async () => {
     const client = newClient();
     const { requestTimeout } = client.options;
     client.options.requestTimeout = 30;
@@ -493,7 +493,7 @@ describe("a lost connection", () => {
     }, 25);
   });
 
-  test("disconnect is for good, and answers what waits", async () => {
+  test("disconnect is permanent, and fails waiting requests", async () => {
     const client = await connected();
     let times = 0;
     client.on("disconnected", () => times++);
@@ -528,7 +528,7 @@ describe("without a connection", () => {
     expect(called.via).toBe("web");
   });
 
-  test("by GET when told so", async () => {
+  test("by GET if configured", async () => {
     const client = newClient();
     const params = { action: "echo", httpMethod: "get", text: "a&b=ü" };
     const response = await client.actionWeb(params);

@@ -140,7 +140,7 @@ const urls = {
 };
 
 describe.each(Object.entries(urls))("over %s", (scheme, url) => {
-  test("a call gives the response, without what the server adds", async () => {
+  test("a call returns the response, without the server's metadata", async () => {
     const client = open(url());
     const params = { text: "a&b=ü", list: [1], nested: { a: { b: "c" } } };
     await expect(client.call("echo", params)).resolves.toEqual(params);
@@ -209,7 +209,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     );
   });
 
-  test("an abort in flight rejects with its reason, and others go on", async () => {
+  test("an abort in flight rejects with its reason, and other calls continue", async () => {
     const client = open(url());
     const controller = new AbortController();
     const held = client.call("held", {}, { signal: controller.signal });
@@ -269,7 +269,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
 describe.each(Object.entries(urls).slice(1))(
   "a connection over %s",
   (_scheme, url) => {
-    test("is in rooms: what others say arrives", async () => {
+    test("receives messages of its rooms", async () => {
       const [alice, bob] = [open(url()), open(url())];
       const heard: unknown[] = [];
       const end = alice.rooms.on("defaultRoom", (said) => heard.push(said));
@@ -327,7 +327,7 @@ describe.each(Object.entries(urls).slice(1))(
       expect(client.state).toBe("connected");
     });
 
-    test("closed, it fails what waits, and connects anew for the next call", async () => {
+    test("when closed, it fails waiting calls, and reconnects for the next call", async () => {
       const client = open(url());
       await client.connect();
       release = undefined;
@@ -488,7 +488,7 @@ describe("HTTP", () => {
     ]);
   });
 
-  test("what is safe is tried again while the server is busy", async () => {
+  test("safe calls are retried while the server is busy", async () => {
     let count = 0;
     const url = await serve((_req, res) => {
       if (++count % 3 === 0) return res.end('{"ok":true}');

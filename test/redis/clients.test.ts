@@ -90,14 +90,14 @@ describeOnRedis("connecting to redis", () => {
     ]);
   });
 
-  test("the banner tells of the engine inside the process", async () => {
+  test("the banner names the in-process engine", async () => {
     useRedisVariables({});
     await connectRedis();
     await leaveCluster();
     expect(logs.at("notice", /^redis: in-process engine/)).toHaveLength(1);
   });
 
-  test("nobody there: one clear error, in time", async () => {
+  test("without a server: one clear error, in time", async () => {
     const port = await freePort();
     useRedisVariables({ REDIS_PORT: String(port) });
     shorten();
@@ -111,7 +111,7 @@ describeOnRedis("connecting to redis", () => {
     expect(logs.at("alert", /./)).toHaveLength(1); // however many attempts were made
   });
 
-  test("somebody who says nothing: one clear error, in time", async () => {
+  test("with a silent server: one clear error, in time", async () => {
     const silent = await listen(() => undefined);
     useRedisVariables({ REDIS_PORT: String(silent.port) });
     shorten();
@@ -121,7 +121,7 @@ describeOnRedis("connecting to redis", () => {
     await silent.close();
   });
 
-  test("somebody who hangs up: one clear error, in time", async () => {
+  test("with a server that hangs up: one clear error, in time", async () => {
     const rude = await listen((socket) => socket.destroy());
     useRedisVariables({ REDIS_PORT: String(rude.port) });
     shorten();
@@ -130,7 +130,7 @@ describeOnRedis("connecting to redis", () => {
     await rude.close();
   });
 
-  test("somebody who is no redis: one clear error, in time", async () => {
+  test("with a server other than redis: one clear error, in time", async () => {
     const other = await listen((socket) =>
       socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
     );
@@ -212,7 +212,7 @@ describeOnRedis("connecting to redis", () => {
     });
   });
 
-  test("the boot of a server ends with that error, and the process can go on", async () => {
+  test("the boot of a server fails with that error, and the process can continue", async () => {
     const port = await freePort();
     const booting = RemoteNode.start({
       redisUrl: `redis://127.0.0.1:${port}`,
@@ -302,7 +302,7 @@ describeOnRedis("connecting to redis", () => {
     });
   });
 
-  test("a redis that is gone does not keep the server from stopping", async () => {
+  test("an unavailable redis does not prevent the server from stopping", async () => {
     const gone = await new RedisServer().start();
     useRedisVariables({ REDIS_URL: gone.url });
     await connectRedis();

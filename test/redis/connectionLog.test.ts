@@ -35,7 +35,7 @@ const alerts = () => logs.at("alert", /./).length;
 const notices = () => logs.at("notice", /^redis is back after \d+ ms$/).length;
 const refused = new Error("refused");
 
-test("an outage is over when all connections are back: one that fails meanwhile tells of no other", () => {
+test("an outage is over when all connections are back: one that fails meanwhile does not start another", () => {
   const [one, other] = [connection("one"), connection("other")];
   for (const client of [one, other]) client.emit("close");
   one.emit("error", refused);
@@ -55,7 +55,7 @@ test("a connection that was ended is not waited for", () => {
   expect([alerts(), notices()]).toEqual([1, 1]);
 });
 
-test("each outage is told of; what opens at once again is none", () => {
+test("each outage is logged; a connection that reopens at once is not an outage", () => {
   const one = connection("one");
   for (let i = 0; i < 2; i++) {
     one.emit("close");
@@ -68,7 +68,7 @@ test("each outage is told of; what opens at once again is none", () => {
   expect([alerts(), notices()]).toEqual([2, 2]);
 });
 
-test("an operation that fails after the outage it began in tells of no other one", () => {
+test("an operation that fails after the outage in which it began does not start another one", () => {
   const one = connection("one");
   noteSilence(one);
   noteAnswer(one);
@@ -77,7 +77,7 @@ test("an operation that fails after the outage it began in tells of no other one
   expect([alerts(), notices()]).toEqual([1, 1]);
 });
 
-test("an operation that fails long after an outage tells of the next one", () => {
+test("an operation that fails long after an outage starts the next one", () => {
   jest.useFakeTimers({ now: 0 });
   try {
     const one = connection("one");

@@ -141,7 +141,7 @@ describeOnRedis("the contract of steps", () => {
       expect(await renewLock(client, lockKey, "me", 1)).toBe(false);
     });
 
-    test("an object is written unless somebody else holds its lock", async () => {
+    test("an object is written unless another owner holds its lock", async () => {
       expect(await writeObject(client, write("1"))).toBe(true);
       expect(await client.pttl(cacheKey)).toBe(-1);
       expect(await writeObject(client, write("2", MINUTE_MS))).toBe(true);
@@ -176,14 +176,14 @@ describeOnRedis("the contract of steps", () => {
       expect(await client.pttl(key("object2"))).toBeGreaterThan(0);
     });
 
-    test("a write of several is refused when one of the locks is somebody else's", async () => {
+    test("a write of several is refused when another owner holds one of the locks", async () => {
       await takeLock(client, lockKey, "you", MINUTE_MS);
       expect(await writeObjects(client, [write("1")], "me")).toBe(false);
       expect(await writeObjects(client, [write("1")], "you")).toBe(true);
       expect(await client.get(cacheKey)).toBe("1");
     });
 
-    test("reading with a lifetime sets it, unless somebody else holds the lock", async () => {
+    test("reading with a lifetime sets it, unless another owner holds the lock", async () => {
       const touch = () =>
         readAndTouch(client, lockKey, cacheKey, "me", MINUTE_MS);
       expect(await touch()).toEqual([null, null]);
@@ -196,7 +196,7 @@ describeOnRedis("the contract of steps", () => {
       expect(await client.pttl(cacheKey)).toBeGreaterThan(0);
     });
 
-    test("what was computed is written while its lock, the key and the object are as they were", async () => {
+    test("a computed value is written if its lock, the key and the object are unchanged", async () => {
       expect(await writeComputed(client, computed("1", null))).toBe(false);
       await takeLock(client, computingLock, "t", MINUTE_MS);
       expect(await writeComputed(client, computed("1", null))).toBe(true);
@@ -210,7 +210,7 @@ describeOnRedis("the contract of steps", () => {
       expect(await client.get(cacheKey)).toBe("2");
     });
 
-    test("removing an object cancels what is computed for it", async () => {
+    test("removing an object cancels its computation", async () => {
       const remove = (owner: string) =>
         removeObject(client, { lockKey, cacheKey, computingLock, owner });
       await writeObject(client, write("1"));

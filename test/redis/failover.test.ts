@@ -25,7 +25,7 @@ describeOnRedis("a client whose server became a replica", () => {
     await master.stop();
   });
 
-  test("connects anew and writes to the master, by a script, too", async () => {
+  test("reconnects and writes to the master, also by a script", async () => {
     followFailover(client);
     await client.ping();
     proxy.targetPort = master.port;
@@ -35,7 +35,7 @@ describeOnRedis("a client whose server became a replica", () => {
     expect(proxy.accepted).toBe(2);
   });
 
-  test("does what its own options say", async () => {
+  test("follows its own options", async () => {
     client.options.reconnectOnError = () => false;
     followFailover(client);
     await expect(client.set("a", "x")).rejects.toThrow("READONLY");

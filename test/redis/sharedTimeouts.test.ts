@@ -52,7 +52,7 @@ describeOnRedis("commands that share a timer", () => {
     expect(await answer).toBe("PONG");
   });
 
-  test("what waits for a connection is given up, too", async () => {
+  test("a command that waits for a connection also times out", async () => {
     server.pause();
     const early = new Redis(server.url, { commandTimeout: TIMEOUT_MS });
     early.on("error", () => undefined); // its own check is given up, too
@@ -63,7 +63,7 @@ describeOnRedis("commands that share a timer", () => {
     await close(early);
   });
 
-  test("what was given up is not sent again over the next connection", async () => {
+  test("a command that timed out is not sent over the next connection", async () => {
     server.pause();
     await expect(redis.rpush("list", "x")).rejects.toThrow("Command timed out");
     redis.disconnect(true);

@@ -183,7 +183,7 @@ describeOnRedis("processes that fail", () => {
     ]);
   });
 
-  test("schedulers are killed while they move jobs: none is lost, none doubled", async () => {
+  test("killing schedulers while they move jobs loses and duplicates no job", async () => {
     const JOBS = 4000;
     const due = Date.now() + 1500;
     for (let start = 0; start < JOBS; start += 500)
@@ -226,7 +226,7 @@ describeOnRedis("redis that fails", () => {
   });
   afterEach(() => cluster.close());
 
-  test("redis is killed and comes back with its data: nothing is lost or doubled, and all goes on by itself", async () => {
+  test("after redis is killed and restarted with its data, no job is lost or duplicated, and work continues", async () => {
     // one that comes back so much later than the other is dead, by right
     const ttl = 3 * TTL;
     const outagesMs = [0, 0, 2 * ttl];
@@ -253,7 +253,7 @@ describeOnRedis("redis that fails", () => {
     for (const node of nodes) expect(node.count("reaped")).toBe(0);
   });
 
-  test("redis stands still longer than the lease: everything goes on when it is back", async () => {
+  test("after redis was frozen for longer than the lease, work continues", async () => {
     const nodes = await cluster.workers(2, { slots: 2, heartbeatTimeout: TTL });
     for (let n = 0; n < 40; n++)
       await cluster.queue.enqueue("q", "effect", [n, 20]);
@@ -267,7 +267,7 @@ describeOnRedis("redis that fails", () => {
     for (const node of nodes) expect(node.count("reaped")).toBe(0);
   });
 
-  test("all data is deleted under running workers: they register again and go on", async () => {
+  test("workers register again and continue after all data was deleted", async () => {
     const [node] = await cluster.workers(1, {
       slots: 2,
       heartbeatTimeout: TTL,

@@ -117,7 +117,7 @@ describeOnEachEngine("declared features", (engine) => {
     await until(async () => (await queue.failedCount()) === 2);
   });
 
-  test("a job that takes too long fails, and is told so", async () => {
+  test("a job that exceeds its timeout fails, and its signal is aborted", async () => {
     const aborted = jest.fn();
     const jobs: Jobs = {
       endless: {
@@ -249,7 +249,7 @@ describeOnEachEngine("declared features", (engine) => {
     expect(errors).toEqual(["broken 3", "broken 4", "broken 5"]);
   });
 
-  test("a tracked job tells its state, progress, result and error by its id", async () => {
+  test("a tracked job has state, progress, result and error by its id", async () => {
     let release!: () => void;
     const held = new Promise<void>((resolve) => (release = resolve));
     const jobs: Jobs = {

@@ -35,7 +35,7 @@ describeOnEachEngine("a run whose timeout is over", (engine) => {
     };
   }
 
-  test("is told of when another worker starts the next attempt beside it", async () => {
+  test("is reported when another worker starts the next attempt in parallel", async () => {
     const jobs = slow({});
     const queue = await bench.queue(jobs);
     await bench.scheduler({}, jobs);
@@ -56,7 +56,7 @@ describeOnEachEngine("a run whose timeout is over", (engine) => {
     expect(await queue.locks()).toEqual({});
   });
 
-  test("is told of no more when it has ended", async () => {
+  test("is no longer reported when it has ended", async () => {
     const jobs = slow({ retry: { attempts: 2, backoff: [1000] } });
     const queue = await bench.queue(jobs);
     await bench.scheduler({}, jobs);
@@ -72,7 +72,7 @@ describeOnEachEngine("a run whose timeout is over", (engine) => {
     expect(overlaps).toEqual([]);
   });
 
-  test("is not told of by attempts that follow each other at once", async () => {
+  test("is not reported for attempts that follow each other at once", async () => {
     const failing: Jobs = {
       failing: {
         timeout: 10_000,

@@ -129,7 +129,7 @@ describeOnEachEngine("loads", (engine) => {
     expect((await queue.failed(0, 0))[0].payload.args).toEqual([{ a: 1 }]);
   });
 
-  test("a job that does not end in time goes back to its queue when its worker ends, and is told so", async () => {
+  test("a job that does not end in time is requeued when its worker ends, and its signal is aborted", async () => {
     const queue = await bench.queue();
     let signal: AbortSignal | undefined;
     let finish!: () => void;
@@ -313,7 +313,7 @@ describeOnRedis("connections and clocks", () => {
     client.disconnect();
   });
 
-  test("a clock that jumps by a day, either way, reaps nobody and stops nothing", async () => {
+  test("a clock that jumps by a day, either way, reaps no process and stops no work", async () => {
     const queue = await bench.queue();
     const options = { heartbeatTimeout: 150, timeout: 30 };
     const reaped = jest.fn();

@@ -16,7 +16,7 @@ beforeEach(() => (project = new TemporaryProject()));
 afterEach(() => project.remove());
 
 describe("node", () => {
-  test("must be what the framework asks for", () => {
+  test("must meet the requirement of the framework", () => {
     expect(checkNode(project.root, "20.19.0").verdict).toBe("ok");
     expect(checkNode(project.root, "18.0.0")).toMatchObject({
       verdict: "fail",
@@ -37,7 +37,7 @@ describe("node", () => {
     );
   });
 
-  test("must be what the project asks for", () => {
+  test("must meet the requirement of the project", () => {
     const content = { name: "mine", engines: { node: ">=99" } };
     project.write("package.json", JSON.stringify(content));
     expect(checkNode(project.root)).toMatchObject({
@@ -191,7 +191,7 @@ describe("ports", () => {
     );
   });
 
-  test("is a warning where the boot goes on without the server", async () => {
+  test("is a warning if the boot continues without the server", async () => {
     const taken = net.createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as net.AddressInfo;
@@ -206,7 +206,7 @@ describe("ports", () => {
     expect((await socket(undefined))?.verdict).toBe("ok");
   });
 
-  test("what does not listen on a port is passed over", async () => {
+  test("servers that do not listen on a port are skipped", async () => {
     const check = (settings?: ListenSettings) =>
       checkPort("web", settings, "development");
     expect(await check({ enabled: false, port: 1 })).toBeUndefined();
@@ -358,7 +358,7 @@ describe("routes", () => {
     ]);
   });
 
-  test("a route that takes what follows covers longer ones", () => {
+  test("a route with trailing parts covers longer ones", () => {
     const rest = { matchTrailingPathParts: true };
     expect(
       verdicts(route("/docs/:page", "one", rest), route("/docs/a/b", "two")),
@@ -368,7 +368,7 @@ describe("routes", () => {
     ).toEqual(["2 can be reached"]);
   });
 
-  test("routes of several methods are told once; folders need no action", () => {
+  test("routes of several methods are reported once; folders need no action", () => {
     const files = { path: "/assets", dir: "assets", action: "" };
     const findings = checkRoutes(
       { all: [route("/x", "tow")], get: [route("/x", "tow"), files] },

@@ -94,7 +94,7 @@ async function doctor(
   return { findings, stderr, exitCode };
 }
 
-test("a good project has no fault; what is worth a look is a warning", async () => {
+test("a good project has no failure; minor findings are warnings", async () => {
   const { findings, stderr, exitCode } = await doctor({
     ...definitions,
     ...addition(`

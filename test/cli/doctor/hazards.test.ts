@@ -36,7 +36,7 @@ test("the defaults of version 29 have every hazard", () => {
   expect(settings).toEqual([...settings].sort());
 });
 
-test("a new project has none but those that its owner decides", () => {
+test("a new project has no hazards except those that its owner decides", () => {
   const decided = hazards.filter(({ decidedByOwner }) => decidedByOwner);
   const config = configOf(generated.root);
   expect(warned(config)).toEqual(decided.map(({ setting }) => setting));
@@ -62,7 +62,7 @@ test("hazards count in production only", () => {
     expect(checks(env)).not.toContain("security");
 });
 
-test("servers that are off have none", () => {
+test("disabled servers have no hazards", () => {
   const config = configOf(v29.root);
   config.web.enabled = false;
   config.websocket.enabled = false;

@@ -12,7 +12,7 @@ const wanted = {
   jest: { testEnvironment: "node" },
 };
 
-test("what is missing is added", () => {
+test("missing entries are added", () => {
   const present = { dependencies: { actionhero: "file:a.tgz" } };
   expect(mergePackageJson(present, wanted).merged).toEqual({
     ...wanted,

@@ -96,7 +96,7 @@ test("makes the changes with --write; a second run finds only what is to be done
   expect(left.map(({ state }) => state)).toEqual(Array(3).fill("by hand"));
 });
 
-test("what is left of older versions is named, and a plugin keeps its range", async () => {
+test("remains of older versions are reported, and a plugin keeps its range", async () => {
   project.write(
     "package.json",
     JSON.stringify({
@@ -143,7 +143,7 @@ connection.localize("hello");
   expect(messages.join("\n")).not.toContain('"latest" should be a range');
 });
 
-test("what is said to be exported is exported", () => {
+test("the names reported as exported are exported", () => {
   const index = fs.readFileSync(
     path.join(repositoryRoot, "src", "index.ts"),
     "utf8",

@@ -165,7 +165,7 @@ describeOnEachStore("the store of the queue", (context) => {
       expect((await named.next(second))!.raw).toBe("b");
     });
 
-    test("resuming a queue wakes who waits", async () => {
+    test("resuming a queue wakes waiting processes", async () => {
       await store.pause("q");
       await store.enqueue("q", ["a"]);
       const actor = await Actor.start(store, "p");
@@ -347,7 +347,7 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await add()).toMatchObject({ state: "held" });
     });
 
-    test("a lock whose job is gone holds nobody", async () => {
+    test("a lock whose job no longer exists has no effect", async () => {
       await store.enqueue("q", [job("a").raw], { unique });
       await store.removeQueue("q");
       expect(
@@ -587,7 +587,7 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.workers()).toEqual([]);
     });
 
-    test("a process that ends gives back what its workers hold", async () => {
+    test("the jobs of a process that ends are requeued", async () => {
       const actor = await Actor.start(store, "p");
       const worker = await actor.worker();
       await store.enqueue("q", [job("a").raw]);
@@ -830,7 +830,7 @@ describeOnEachStore("the store of the queue", (context) => {
     });
   });
 
-  describe("jobs that nobody defines", () => {
+  describe("jobs without a definition", () => {
     test("the store tells for how long, until that is too long", async () => {
       expect(await store.waitUnknown(job("a"), 60_000)).toBe(0);
       await advance(40_000);
@@ -966,7 +966,7 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.wait({ queues: ["*"] }, 10_000, mark).done).toBe(true);
     });
 
-    test("a wait ends by itself, or is stopped", async () => {
+    test("a wait times out, or is stopped", async () => {
       const target = { queues: ["quiet"] };
       expect(await store.wait(target, 10, store.mark()).done).toBe(false);
       const waiting = store.wait(target, 10_000, store.mark());
