@@ -1,8 +1,7 @@
 /**
- * Finds wording that CONTRIBUTING.md advises against, in comments, strings, test names and documentation.
+ * Finds wording to avoid in comments, strings, test names and documentation.
  * `node scripts/words.js` prints each place with a proposal, and ends with 1 if there is any.
  */
-const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
 
@@ -29,18 +28,24 @@ const WORDS = [
   proposal,
 ]);
 
-/** The checked files. */
-const FILES = [
-  "*.md",
+/** The checked files and folders, and what is not ours or quotes such wording in them. */
+const CHECKED = [
+  "README.md",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
   "llms.txt",
-  "docs/*.md",
-  "examples/*.md",
-  "src/*.ts",
-  "config/*.ts",
-  "bin/*.ts",
-  "test/*.ts",
+  "docs",
+  "examples",
+  "src",
+  "config",
+  "bin",
+  "actions",
+  "tasks",
+  "initializers",
+  "test",
 ];
-const EXCLUDED = ["test/words.test.ts", "test/interop"]; // plants, and other programs
+const SKIPPED = ["node_modules", "dist", "interop", "words.test.ts"];
 
 /**
  * The places in a text. A sentence may continue in the next line of a comment or page.
@@ -60,18 +65,18 @@ function findWords(text) {
   );
 }
 
-/** The tracked files, as paths in the repository. */
-function files() {
-  const listed = execFileSync(
-    "git",
-    ["ls-files", ...FILES, ...EXCLUDED.map((name) => `:!${name}`)],
-    { cwd: root, encoding: "utf8" },
-  );
-  return listed.split("\n").filter((name) => name !== "");
+/** The files at or below a path in the repository. */
+function filesOf(name) {
+  if (SKIPPED.includes(path.basename(name))) return [];
+  if (fs.statSync(path.join(root, name)).isFile())
+    return /\.(md|txt|ts)$/.test(name) ? [name] : [];
+  return fs
+    .readdirSync(path.join(root, name))
+    .flatMap((entry) => filesOf(path.join(name, entry)));
 }
 
 if (require.main === module) {
-  for (const file of files())
+  for (const file of CHECKED.flatMap(filesOf))
     for (const { line, found, proposal } of findWords(
       fs.readFileSync(path.join(root, file), "utf8"),
     )) {
