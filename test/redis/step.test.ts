@@ -12,6 +12,7 @@ import { shareTimeouts } from "../../src/redis/sharedTimeouts";
 import { publishText } from "../../src/redis/publish";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RedisCluster } from "../support/redisCluster";
+import { until } from "../support/until";
 
 /** Every script arrives twice, as after a connection that was lost before the reply came. */
 function sendTwice(client: Redis): Redis {
@@ -38,6 +39,57 @@ describeOnRedis("steps on redis", () => {
   afterAll(async () => {
     redis.disconnect();
     await server.stop();
+  });
+
+  describe("a message to subscribers", () => {
+    const heard: string[] = [];
+    let listener: Redis;
+
+    beforeAll(async () => {
+      listener = new Redis({ port: server.port });
+      listener.on("message", (_channel, text: string) => heard.push(text));
+      await listener.subscribe("news");
+    });
+    beforeEach(() => {
+      heard.length = 0;
+    });
+    afterAll(() => listener.disconnect());
+
+    test.each([
+      ["READONLY", ["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]],
+      [
+        "NOREPLICAS",
+        ["CONFIG", "SET", "min-replicas-to-write", "1"],
+        ["CONFIG", "SET", "min-replicas-to-write", "0"],
+      ],
+    ])(
+      "is not delivered when redis answers %s",
+      async (code, [refuse, ...how], [accept, ...again]) => {
+        await redis.call(refuse, ...how);
+        try {
+          await expect(publishText(redis, "news", "refused")).rejects.toThrow(
+            code,
+          );
+        } finally {
+          await redis.call(accept, ...again);
+        }
+        await publishText(redis, "news", "sent");
+        await until(() => heard.includes("sent"));
+        expect(heard).toEqual(["sent"]);
+      },
+    );
+
+    test("is delivered once by a full redis", async () => {
+      await redis.config("SET", "maxmemory", "1");
+      try {
+        await expect(redis.set("key", "value")).rejects.toThrow("OOM");
+        expect(await publishText(redis, "news", "sent")).toBe(1);
+      } finally {
+        await redis.config("SET", "maxmemory", "0");
+      }
+      await until(() => heard.length > 0);
+      expect(heard).toEqual(["sent"]);
+    });
   });
 
   test("a step that arrives twice takes effect once, and both are answered alike", async () => {
