@@ -1,5 +1,10 @@
 /** Lua functions that several scripts share. `ns` is the prefix of all keys. */
-import { CRASH_SECONDS, MAX_CRASHES, SEARCH_LENGTH } from "../limits";
+import {
+  CRASH_SECONDS,
+  MAX_CRASHES,
+  SEARCH_LENGTH,
+  UNIQUE_SECONDS,
+} from "../limits";
 
 /** Wake tokens that a list holds at most; more would only wake workers for nothing. */
 export const MAX_TOKENS = 32;
@@ -129,7 +134,13 @@ local function delay(due, raw, shift)
 end
 `;
 
-/** `isUniqueHeld(lock, queue, class)`: whether the job of a lock is queued, delayed, waiting or running. Needs BASE. */
+/** How many records one command reads. */
+const RECORD_PAGE = 500;
+
+/**
+ * `isUniqueHeld(lock, queue, class)`: whether the job of a lock is queued, delayed, waiting or running. A worker that was
+ * found running it is cached in `<lock>:at`, so that the next call need not search all workers. Needs BASE.
+ */
 export const UNIQUE = `
 local function isIn(list, item)
   local length = try('LLEN', list) or 0
@@ -142,10 +153,20 @@ local function isUniqueHeld(lock, queue, class)
   if (try('SCARD', ns .. 'timestamps:' .. raw) or 0) > 0 then return true end
   if isIn(ns .. 'queue:' .. queue, raw) then return true end
   if isIn(ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return true end
-  local tail = ',"payload":' .. raw .. '}'
-  for _, member in ipairs(redis.call('SMEMBERS', ns .. 'workers')) do
-    local record = try('GET', ns .. 'worker:' .. member)
-    if record and string.sub(record, -#tail) == tail then return true end
+  local tail, at = ',"payload":' .. raw .. '}', lock .. ':at'
+  local function holds(record) return record and string.sub(record, -#tail) == tail end
+  local last = try('GET', at)
+  if last and holds(try('GET', ns .. 'worker:' .. last)) then return true end
+  local members = redis.call('SMEMBERS', ns .. 'workers')
+  for first = 1, #members, ${RECORD_PAGE} do
+    local keys = {}
+    for i = first, math.min(first + ${RECORD_PAGE - 1}, #members) do keys[#keys + 1] = ns .. 'worker:' .. members[i] end
+    for i, record in ipairs(redis.call('MGET', unpack(keys))) do
+      if holds(record) then
+        if try('SET', at, members[first + i - 1]) then expire(at, ${UNIQUE_SECONDS * 1000}) end
+        return true
+      end
+    end
   end
   return false
 end
