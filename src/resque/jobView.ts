@@ -39,6 +39,8 @@ export interface JobView extends Worker {
   isRetried: boolean;
   /** The job was not run but delayed. */
   isPostponed: boolean;
+  /** The job was not run, because another run of it is in progress. */
+  isSecond: boolean;
   /** The run has ended, although its body may still be running. */
   isOver: boolean;
   /** The body, if it continues after its `timeout`. */
@@ -98,6 +100,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
     declare readonly lease: JobLease;
     declare isRetried: boolean;
     declare isPostponed: boolean;
+    declare isSecond: boolean;
     declare isOver: boolean;
     declare overrun: Promise<unknown> | undefined;
     declare private effects: Effect[];
@@ -112,6 +115,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
       this.lease = lease;
       this.isRetried = false;
       this.isPostponed = false;
+      this.isSecond = false;
       this.isOver = false;
       this.overrun = undefined;
       this.effects = [];

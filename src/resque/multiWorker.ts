@@ -178,7 +178,8 @@ export class MultiWorker extends EventEmitter {
     );
   }
 
-  private startHeartbeat(connection: Connection): Heartbeat | undefined {
+  /** Called when the process has worked for a moment. */
+  protected startHeartbeat(connection: Connection): Heartbeat | undefined {
     if (connection.store.kind === "memory" || !connection.redis) return;
     const { heartbeatTimeout = LEASE_MS, stuckWorkerTimeout = STUCK_MS } =
       this.options;

@@ -58,8 +58,10 @@ async function performJob(view: JobView): Promise<Outcome> {
     showRunning(view);
     if (mayOverlap(view, job)) await warnOfOverrun(view);
     view.notify("job", queue, parsed);
-    if (!(await runHooks(view, "beforePerform", job, parsed)))
+    if (!(await runHooks(view, "beforePerform", job, parsed))) {
+      await finish(view, job);
       return ended(view, job, { kind: "uncounted" });
+    }
     for (const arg of parsed.args)
       if (typeof arg === "object" && arg !== null) Object.freeze(arg);
     await checkLease(view);
@@ -144,9 +146,9 @@ export async function runBody(view: JobView, job: Job): Promise<void> {
   }
 }
 
-/** Notify the definition of a job of the end of its run. */
+/** Notify the definition of a job of the end of its run, even if a plugin dropped it. */
 export async function finish(view: JobView, job?: Job): Promise<void> {
-  if (!job?.finished || view.isPostponed) return;
+  if (!job?.finished || view.isPostponed || view.isSecond) return;
   try {
     await job.finished(view);
   } catch (error) {

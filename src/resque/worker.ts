@@ -156,8 +156,10 @@ export class Worker extends EventEmitter {
     const view = new this.View(parsed, { queue, raw }, new InlineLease());
     const job = definitionOf(this.jobs, parsed);
     try {
-      if (!(await runHooks(view, "beforePerform", job, parsed)))
+      if (!(await runHooks(view, "beforePerform", job, parsed))) {
+        await finish(view, job);
         return undefined;
+      }
       await runBody(view, job);
       await finish(view, job);
     } catch (thrown) {

@@ -9,7 +9,7 @@ import { isStandardSchema } from "../input/standardSchema";
 import { findTask } from "./find";
 import { middlewarePlugin } from "./middlewarePlugin";
 import { isPeriodic, keepLoadedPlan } from "./plans";
-import { endRecurrentTask, enqueueRecurrentTask, isStopped } from "./recurrent";
+import { nextRun } from "./recurrent";
 import { parseInputs } from "./schemaInputs";
 import type { Task, TaskInputs } from "./task";
 import { withDefaults } from "./validateInputs";
@@ -28,18 +28,14 @@ export function wrapTask(task: Task): Job {
     for (const name of PERIODIC_PLUGINS)
       if (!plugins.includes(name)) plugins.push(name);
   }
-  const next = (view: JobView) => untilAnswered(view, () => planNext(task));
-  for (const name of middlewareOf(task))
-    plugins.push(middlewarePlugin(name, next));
+  for (const name of middlewareOf(task)) plugins.push(middlewarePlugin(name));
   const { retry, timeout, afterTimeout } = task;
   const { concurrency, unique, maxFailed } = task;
   return {
     plugins,
     pluginOptions,
     perform: bodyOf(task),
-    finished: isPeriodic(task)
-      ? (view) => untilAnswered(view, () => afterRun(task, view))
-      : undefined,
+    finished: isPeriodic(task) ? (view) => afterRun(task, view) : undefined,
     retry,
     timeout,
     afterTimeout,
@@ -62,41 +58,41 @@ function bodyOf(task: Task): Job["perform"] {
   };
 }
 
-/**
- * Do what comes after a run; in an outage of redis as soon as that is over, while the run is this worker's own. When the worker
- * ends first, the upkeep plans the next run.
- */
-async function untilAnswered(
-  { lease }: JobView,
-  work: () => Promise<void>,
-): Promise<void> {
-  const failure = await lease.persist(async () => {
-    try {
-      await work();
-      return undefined;
-    } catch (error) {
-      if (isRedisAway(error)) throw error;
-      return { error };
-    }
-  });
-  if (failure) throw failure.error;
-}
-
 /** What a run that ended, well or not, means for the next one. */
 async function afterRun(task: Task, view: JobView): Promise<void> {
+  // a task that was removed from the code meanwhile ends with this run
+  if (!isPeriodic(task) || !findTask(task.name)) return;
   const hasFailed = Boolean(view.error) || view.isRetried;
   const isLast = task.reEnqueuePeriodicTaskIfException === false;
-  if (hasFailed && isLast) return endRecurrentTask(task);
+  if (hasFailed && isLast)
+    return view.onFinish({ do: "stopTask", task: task.name });
   // one by hand, or tried again after it was ended above, begins anew
   const isResumed =
     view.lease.worker === undefined || (isLast && (view.job.attempt ?? 1) > 1);
-  if (isResumed || !(await isStopped(task.name))) await planNext(task);
+  const effect = await untilAnswered(view, () => nextRun(task, !isResumed));
+  if (effect) view.onFinish(effect);
 }
 
-/** If the task was removed from the code meanwhile, this run is the last. */
-async function planNext(task: Task): Promise<void> {
-  if (isPeriodic(task) && findTask(task.name))
-    await enqueueRecurrentTask(task.name);
+/**
+ * Query the store; during an outage, as soon as it is over, while the run belongs to this worker. If the worker ends first, the
+ * upkeep schedules the next run.
+ */
+async function untilAnswered<Answer>(
+  { lease }: JobView,
+  query: () => Promise<Answer>,
+): Promise<Answer | undefined> {
+  const reply = await lease.persist(
+    async (): Promise<{ answer: Answer } | { error: unknown }> => {
+      try {
+        return { answer: await query() };
+      } catch (error) {
+        if (isRedisAway(error)) throw error;
+        return { error };
+      }
+    },
+  );
+  if (reply && "error" in reply) throw reply.error;
+  return reply?.answer;
 }
 
 /** Jobs of other producers may have no inputs, or several; omitted ones are `null` in the queue. */

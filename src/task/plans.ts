@@ -93,12 +93,17 @@ export function renewDeclarations(
 /**
  * The plan of the next run. That is the declared one: in a rolling deploy a process that runs the old code plans what the new
  * code says. A task that was changed while this process runs is planned as it says now.
+ * @returns the text of the plan as well when it is a declared one
  */
-export async function planInForce(task: Task): Promise<Plan | undefined> {
+export async function planInForce(
+  task: Task,
+): Promise<{ plan?: Plan; declared?: string }> {
   const own = planOf(task);
-  if (textOf(own) !== loadedPlan(task)) return own;
-  const declared = (await declaredPlans(nodeOf(task)))[task.name];
-  return declared ? openPlan(declared.plan) : own;
+  if (textOf(own) !== loadedPlan(task)) return { plan: own };
+  const declared = (await declaredPlans(nodeOf(task)))[task.name]?.plan;
+  return declared === undefined
+    ? { plan: own }
+    : { plan: openPlan(declared), declared };
 }
 
 /** The arguments that a run without inputs of its own can have; those of the next one are the first. */

@@ -3,7 +3,13 @@ import { api } from "../api";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
 import { log, type ActionheroLogLevel } from "../log/log";
-import type { Due, PlanChange, PlannedTask } from "../resque/store/store";
+import type {
+  Due,
+  Effect,
+  PlanChange,
+  PlannedTask,
+  QueuedJob,
+} from "../resque/store/store";
 import { requireTask } from "./find";
 import {
   argsOfRuns,
@@ -19,6 +25,7 @@ import {
   planInForce,
   planOf,
   renewDeclarations,
+  textOf,
   type Plan,
 } from "./plans";
 import { announceNode } from "./presence";
@@ -33,10 +40,48 @@ import type { Task } from "./task";
 export async function enqueueRecurrentTask(taskName: string): Promise<void> {
   const task = requireTask(taskName);
   if (!isPeriodic(task)) return;
-  const plan = await planInForce(task);
+  const { plan } = await planInForce(task);
   if (!plan) return; // in newer code, the task is not recurring
-  if (await planNextRun(task, plan, await nextDue(plan)))
-    log(`re-enqueued recurrent job ${taskName}`, levelOf("reEnqueue"));
+  if (await planNextRun(task, plan, await nextDue(plan))) showPlanned(task);
+}
+
+/**
+ * The effect that schedules the next run of a recurring task atomically with the report of the last one. If it came before, the
+ * next run could be dropped as a duplicate of the last one; if it came later, the task would be lost with a worker that dies in
+ * between.
+ * @param unlessStopped a run in progress is the last one after `stopRecurrentTask`
+ * @returns undefined for a task that is not recurring any more
+ */
+export async function nextRun(
+  task: Task,
+  unlessStopped: boolean,
+): Promise<Effect | undefined> {
+  if (unlessStopped && (await isStopped(task.name))) return undefined;
+  const { plan, declared } = await planInForce(task);
+  if (!plan) return undefined;
+  const due = await nextDue(plan);
+  if (due === "never") return void warnOfNoRun(task);
+  showPlanned(task);
+  return {
+    do: "planRun",
+    task: task.name,
+    node: nodeOf(task),
+    remove: waitingRuns(task, plan),
+    next: { ...nextJob(task.name, plan), due },
+    plan: declared,
+    unlessStopped,
+  };
+}
+
+/** The runs of a plan, and of the plan in the code if that differs. */
+function waitingRuns(task: Task, plan: Plan): QueuedJob[] {
+  const own = planOf(task);
+  const plans = textOf(own) === textOf(plan) ? [plan] : [plan, own];
+  return plans.flatMap((one) => jobsOf(task.name, one));
+}
+
+function showPlanned({ name }: Task): void {
+  log(`re-enqueued recurrent job ${name}`, levelOf("reEnqueue"));
 }
 
 /** @returns false when it has no future time */
@@ -49,11 +94,10 @@ async function planNextRun(
     warnOfNoRun(task);
     return false;
   }
-  const waiting = [plan, planOf(task)].flatMap((one) => jobsOf(task.name, one));
   await change({
     task: task.name,
     node: nodeOf(task),
-    remove: waiting,
+    remove: waitingRuns(task, plan),
     next: { ...nextJob(task.name, plan), due },
   });
   return true;
@@ -195,11 +239,6 @@ export async function stopRecurrentTask(
 /** Whether `stopRecurrentTask` stopped it, and it was not started since. */
 export function isStopped(taskName: string): Promise<boolean> {
   return requireQueue().connection.store.isStopped(taskName);
-}
-
-/** A run was the last one: the upkeep must not consider the task lost. */
-export async function endRecurrentTask(task: Task): Promise<void> {
-  await markStopped(task, true);
 }
 
 /** A job that is enqueued by hand schedules the next one, also after `stopRecurrentTask`. */

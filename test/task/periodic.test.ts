@@ -12,6 +12,7 @@ import { until } from "../support/until";
 import { api, config, specHelper, task, type Task } from "../../src/index";
 import { dropQueuesOfLostNodes } from "../../src/task/presence";
 import { enqueueLostRecurrentTasks } from "../../src/task/recurrentUpkeep";
+import { Plugin } from "../../src/resque/plugin";
 import { Worker } from "../../src/resque/worker";
 import { workerIdentity } from "../../src/resque/store/store";
 
@@ -395,6 +396,43 @@ describeOnEachEngine("periodic tasks", () => {
       });
       await runOnce({ middleware: ["throwing"], run: async () => null });
       expect(ended).toEqual(["one failure"]);
+      await until(async () => (await delayed()).one?.length === 1);
+    });
+
+    test("a run that a plugin drops plans the next one", async () => {
+      class Sunday extends Plugin {
+        override beforePerform(): boolean {
+          ended.push("dropped");
+          return false;
+        }
+      }
+      await runOnce({ plugins: [Sunday], run: async () => null });
+      expect(ended).toEqual(["dropped"]);
+      await until(async () => (await delayed()).one?.length === 1);
+    });
+
+    test("a run that is dropped beside another one plans nothing: the other one does", async () => {
+      let release: (() => void) | undefined;
+      const run = () => new Promise<void>((resolve) => (release = resolve));
+      addTask({ name: "one", frequency: HOUR_MS, run });
+      await task.enqueue("one", {});
+      await until(() => release !== undefined);
+      const worker = new Worker(
+        { connection: api.resque.connectionDetails, queues: ["default"] },
+        api.tasks.jobs,
+      );
+      await worker.connect();
+      await worker.start();
+      await api.resque.queue.enqueueMany("default", "one", [[{}]]);
+      await until(async () => {
+        const working = Object.values(await task.allWorkingOn());
+        const running = working.filter((work) => work !== "started");
+        const { length } = await task.queued("default", 0, -1);
+        return length === 0 && running.length === 1;
+      });
+      await worker.end();
+      expect(await delayed()).not.toHaveProperty("one");
+      release!();
       await until(async () => (await delayed()).one?.length === 1);
     });
 

@@ -17,7 +17,8 @@ export class JobLock extends Plugin {
     const key = lockKey(this, "workerslock");
     if (await worker.takeLock(key, lockTimeout ?? RENEWED_LOCK_SECONDS))
       return true;
-    if (reEnqueue !== false) {
+    if (reEnqueue === false) worker.isSecond = true;
+    else {
       const { queue, raw } = worker;
       const due = { inMs: enqueueTimeout ?? POSTPONED_MS };
       worker.postpone({ do: "delay", queue, raw, due });

@@ -1,3 +1,5 @@
+import { SEARCH_LENGTH } from "./limits";
+
 /** A list of jobs in memory: both ends cost the same, however long it is. */
 export class JobList {
   private items: string[] = [];
@@ -25,8 +27,11 @@ export class JobList {
     return raw;
   }
 
-  includes(raw: string): boolean {
-    return this.items.indexOf(raw, this.head) !== -1;
+  /** Whether the job is there, or may be: a long list is not searched. */
+  mayHave(raw: string): boolean {
+    return (
+      this.length > SEARCH_LENGTH || this.items.indexOf(raw, this.head) !== -1
+    );
   }
 
   toArray(): string[] {

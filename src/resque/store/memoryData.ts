@@ -13,6 +13,8 @@ import type {
   Due,
   Effect,
   JobFields,
+  NextRun,
+  PlanChange,
   QueuedJob,
   Returned,
   UniqueLock,
@@ -160,11 +162,13 @@ export class MemoryData {
     const raw = this.uniques.get(key);
     if (raw === undefined) return false;
     if (this.delayed.secondsOf(raw).length > 0) return true;
-    if (this.lists.get(queue)?.includes(raw)) return true;
+    if (this.lists.get(queue)?.mayHave(raw)) return true;
     const waiting = this.slots.get(jobClass)?.waiting ?? [];
     if (waiting.some((job) => job.queue === queue && job.raw === raw))
       return true;
-    return [...this.workers.values()].some(({ job }) => job?.raw === raw);
+    for (const { job } of this.workers.values())
+      if (job?.raw === raw) return true;
+    return false;
   }
 
   setUnique(key: string, raw: string): void {
@@ -219,8 +223,68 @@ export class MemoryData {
         const count = this.retries.get(effect.key);
         if (count !== undefined)
           this.retries.set(effect.key, count, effect.seconds * 1000);
+        return;
       }
+      case "planRun":
+        return this.planRun(effect);
+      case "stopTask":
+        this.stopped.add(effect.task);
     }
+  }
+
+  /** @returns how many jobs were removed */
+  plan({ task, node = "", declare, remove, next }: PlanChange): number {
+    const key = planKey(task, node);
+    const known = this.plans.get(key);
+    const removed = this.removeWaiting(remove);
+    if (next) this.delayRun(task, next);
+    const declared = declare ?? known;
+    if (!declared) return removed;
+    const { plan, by } = declared;
+    const sinceMs = next ? this.clock() : (known?.sinceMs ?? 0);
+    this.plans.set(key, { task, ofNode: node, plan, by, sinceMs });
+    return removed;
+  }
+
+  private planRun({ task, node = "", plan, ...run }: NextRun): void {
+    if (run.unlessStopped && this.stopped.has(task)) return;
+    const declared = this.plans.get(planKey(task, node));
+    if (declared && plan !== undefined && declared.plan !== plan) return;
+    this.removeWaiting(run.remove);
+    this.delayRun(task, run.next);
+    if (declared) declared.sinceMs = this.clock();
+  }
+
+  private removeWaiting(jobs: readonly QueuedJob[]): number {
+    let removed = 0;
+    for (const job of jobs)
+      removed += this.removeJob(job, 0) + this.delayed.remove(job.raw).length;
+    return removed;
+  }
+
+  private delayRun(task: string, next: QueuedJob & { due: Due }): void {
+    this.delayed.remove(next.raw);
+    this.delay(next, this.dueMs(next.due));
+    this.stopped.delete(task);
+  }
+
+  /**
+   * Take a job out of its queue, or from those that wait for a slot.
+   * @param count how many of them, from the tail when negative; 0 for all
+   */
+  removeJob({ queue, raw }: QueuedJob, count: number): number {
+    const list = this.lists.get(queue);
+    let removed = list?.remove(raw, count) ?? 0;
+    if (list?.length === 0) this.dropList(queue);
+    const most = count === 0 ? Infinity : Math.abs(count);
+    for (const slots of this.slots.values())
+      slots.waiting = slots.waiting.filter((job) => {
+        if (job.queue !== queue || job.raw !== raw || removed >= most)
+          return true;
+        removed++;
+        return false;
+      });
+    return removed;
   }
 
   addFailed(entry: string): void {
@@ -284,4 +348,8 @@ export class MemoryData {
     own.push(this.failed[this.failed.length - 1]!);
     while (own.length > most) this.removeFailed(own.shift()!);
   }
+}
+
+function planKey(task: string, node: string): string {
+  return `${node}\n${task}`;
 }

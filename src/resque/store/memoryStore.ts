@@ -456,7 +456,7 @@ export class MemoryStore implements QueueStore {
     return this.run((data) => {
       let removed = 0;
       for (const raw of new Set(raws))
-        removed += removeJob(data, { queue, raw }, count);
+        removed += data.removeJob({ queue, raw }, count);
       return removed;
     });
   }
@@ -642,28 +642,7 @@ export class MemoryStore implements QueueStore {
   }
 
   plan(change: PlanChange): Promise<number> {
-    return this.run((data) => {
-      const { task, node = "", declare, remove, next } = change;
-      let removed = 0;
-      for (const job of remove)
-        removed +=
-          removeJob(data, job, 0) + data.delayed.remove(job.raw).length;
-      const key = `${node}\n${task}`;
-      const known = data.plans.get(key);
-      const declared = declare ?? known;
-      let sinceMs = known?.sinceMs ?? 0;
-      if (next) {
-        data.delayed.remove(next.raw);
-        data.delay(next, data.dueMs(next.due));
-        data.stopped.delete(task);
-        sinceMs = this.clock();
-      }
-      if (declared) {
-        const { plan, by } = declared;
-        data.plans.set(key, { task, ofNode: node, plan, by, sinceMs });
-      }
-      return removed;
-    });
+    return this.run((data) => data.plan(change));
   }
 
   markStopped(task: string, isStopped: boolean): Promise<void> {
@@ -847,7 +826,7 @@ function textOf(
 function isQueued(data: MemoryData, { queue, raw }: QueuedJob): boolean {
   return (
     data.delayed.secondsOf(raw).length > 0 ||
-    (data.lists.get(queue)?.includes(raw) ?? false) ||
+    (data.lists.get(queue)?.mayHave(raw) ?? false) ||
     waitingIn(data, queue).includes(raw)
   );
 }
@@ -857,25 +836,6 @@ function waitingIn({ slots }: MemoryData, queue: string): string[] {
   for (const { waiting } of slots.values())
     for (const job of waiting) if (job.queue === queue) found.push(job.raw);
   return found;
-}
-
-function removeJob(
-  data: MemoryData,
-  { queue, raw }: QueuedJob,
-  count: number,
-): number {
-  const list = data.lists.get(queue);
-  let removed = list?.remove(raw, count) ?? 0;
-  if (list?.length === 0) data.dropList(queue);
-  const most = count === 0 ? Infinity : Math.abs(count);
-  for (const slots of data.slots.values())
-    slots.waiting = slots.waiting.filter((job) => {
-      if (job.queue !== queue || job.raw !== raw || removed >= most)
-        return true;
-      removed++;
-      return false;
-    });
-  return removed;
 }
 
 function removeQueue(data: MemoryData, queue: string): void {

@@ -11,7 +11,7 @@ import { systemEnvironment, type Environment } from "../environment";
 import type { JobInfo } from "../types";
 import { SEARCH_LENGTH } from "./limits";
 import { scriptsFor, type ScriptName, type Scripts } from "./lua";
-import { encodeEffects } from "./lua/effects";
+import { dueArgs, encodeEffects } from "./lua/effects";
 import { JOB, NEXT_JOB, NO_FETCH, RECORD, WITH_EFFECTS } from "./lua/exchange";
 import { RedisWakeUps } from "./redisWakeUps";
 import type {
@@ -713,10 +713,6 @@ function sharedParts(
     ofClient.set(key, found);
   }
   return found;
-}
-
-function dueArgs(due: Due): [kind: string, ms: number] {
-  return "atMs" in due ? ["at", due.atMs] : ["in", due.inMs];
 }
 
 /** At most `MAX_JOBS` in a call, and `MAX_BYTES` unless one alone has more. */

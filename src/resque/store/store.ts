@@ -85,7 +85,25 @@ export type Effect =
   /** What is known about a tracked job changes. */
   | { do: "updateJob"; id: string; fields: JobFields }
   /** The counter of the Retry plugin and the description of the last failure end after `seconds`. */
-  | { do: "keepRetry"; key: string; failure: string; seconds: number };
+  | { do: "keepRetry"; key: string; failure: string; seconds: number }
+  /** Schedule the next run of a recurring task, so that it is queued, delayed or in the record of a worker at every moment. */
+  | ({ do: "planRun" } & NextRun)
+  /** Stop a recurring task. */
+  | { do: "stopTask"; task: string };
+
+/** The next run of a recurring task. */
+export interface NextRun {
+  task: string;
+  /** Of a task that each node runs. */
+  node?: string;
+  /** Jobs that it replaces. */
+  remove: readonly QueuedJob[];
+  next: QueuedJob & { due: Due };
+  /** If another plan has been declared, nothing is scheduled: the declaration scheduled its own run. */
+  plan?: string;
+  /** If the task has been stopped, nothing is scheduled. */
+  unlessStopped: boolean;
+}
 
 /** Of a tracked job; `result` and `progress` are JSON. */
 export interface JobFields {

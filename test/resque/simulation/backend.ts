@@ -9,6 +9,8 @@ export interface Backend {
   readonly state: StoreState;
   /** The store as a process sees it. */
   connect(process: SimProcess): QueueStore;
+  /** What the thread of a process sends. @returns whether the process is registered */
+  heartbeat(process: string, ms: number): Promise<boolean>;
   /** The store loses its data. */
   flush(): Promise<void>;
 }

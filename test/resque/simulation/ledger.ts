@@ -40,6 +40,9 @@ export class Ledger implements Witness {
   private readonly known = new Set<string>();
   private flushedAt = -Infinity;
   private places = new Map<string, string>();
+  /** Periodic tasks that were enqueued, and where they are. */
+  private readonly periodic = new Set<string>();
+  private periodicNow = new Set<string>();
   private isDirty = true;
   private stamp = "";
   /** Kept, because the engine takes what is thrown in a body for a failure of the job. */
@@ -124,6 +127,7 @@ export class Ledger implements Witness {
     for (const set of [this.open, this.ended, this.refused]) set.clear();
     this.processed = 0;
     this.failed = 0;
+    this.periodic.clear();
     this.flushedAt = this.world.now;
     this.isDirty = true;
   }
@@ -171,6 +175,9 @@ export class Ledger implements Witness {
     for (const uid of this.open)
       if (!this.places.has(uid) && !this.ended.has(uid))
         this.fail(`${uid} is lost`);
+    for (const uid of this.periodic)
+      if (!this.periodicNow.has(uid))
+        this.fail(`${uid} neither waits nor runs`);
     const wrong = this.state.inconsistency();
     if (wrong !== undefined) this.fail(wrong);
     this.checkCounters();
@@ -204,8 +211,13 @@ export class Ledger implements Witness {
     if (stamp === this.stamp) return false;
     this.stamp = stamp;
     const places = new Map<string, string>();
+    this.periodicNow = new Set();
     this.state.forEachJob((raw, place) => {
       const uid = uidOf(raw);
+      if (uid !== undefined && isPeriodic(uid)) {
+        this.periodic.add(uid);
+        this.periodicNow.add(uid);
+      }
       if (uid === undefined || isPeriodic(uid) || this.forgiven.has(uid))
         return;
       const other = places.get(uid);
@@ -229,8 +241,15 @@ export function uidOf(raw: string | undefined): string | undefined {
   if (raw === undefined) return undefined;
   const at = raw.indexOf("#");
   if (at !== -1) return raw.slice(at, raw.indexOf("#", at + 1) + 1);
-  const name = /"class":"(every|calendar)"/.exec(raw)?.[1];
-  return name && `@${name}`;
+  const [, name, queue] = PERIODIC.exec(raw) ?? [];
+  return name && periodicUid(name, queue);
+}
+
+const PERIODIC = /"class":"(every|calendar|everywhere)","queue":"([^"]*)"/;
+
+/** Of the runs of a periodic task; a task of all nodes has those of each. */
+export function periodicUid(name: string, queue: string): string {
+  return name === "everywhere" ? `@${name} ${queue}` : `@${name}`;
 }
 
 function isPeriodic(uid: string): boolean {

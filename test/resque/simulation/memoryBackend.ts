@@ -87,6 +87,15 @@ class MemoryBackend implements Backend {
     });
   }
 
+  heartbeat(process: string, ms: number): Promise<boolean> {
+    const registered = this.store["data"].processes.get(process);
+    if (registered) {
+      registered.deadline = this.world.now + ms;
+      registered.connection = "";
+    }
+    return Promise.resolve(registered !== undefined);
+  }
+
   flush(): Promise<void> {
     this.store["data"] = this.store["data"].emptied();
     return Promise.resolve();

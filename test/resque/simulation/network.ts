@@ -1,5 +1,5 @@
 /** The network between simulated processes and their store: it delays, repeats, drops, and answers late. */
-import type { SimProcess, World } from "./world";
+import type { Actor, SimProcess, World } from "./world";
 
 export interface NetworkFaults {
   /** Share of requests that never arrive. */
@@ -61,7 +61,7 @@ export class Network {
    * @throws Error "Command timed out", which says nothing about whether the request has arrived or will
    */
   send(
-    process: SimProcess,
+    actor: Actor,
     name: string,
     deliver: Delivery,
     timeoutMs = TIMEOUT_MS,
@@ -77,14 +77,14 @@ export class Network {
         work();
       };
       const arrive = () => {
-        const reply = this.reaches(process) ? deliver() : undefined;
+        const reply = this.reaches(actor.process) ? deliver() : undefined;
         if (!reply) return;
         const ran = reply.catch(IGNORE); // its reply may be lost
         if (!random.chance(faults.lostReplies))
           world.schedule(
             this.delay(),
             settle(() => resolve(reply)),
-            process,
+            actor,
           );
         return this.isLocal ? undefined : ran;
       };
@@ -93,9 +93,10 @@ export class Network {
       if (random.chance(faults.repeated))
         world.schedule(this.delay() + random.between(0, 400), arrive);
       const late = settle(() => {
-        reject(new Error(`${name}: Command timed out`));
+        const error = new Error(`${name}: Command timed out`);
+        reject(Object.assign(error, { code: "AH_REDIS_TIMEOUT" }));
       });
-      const timer = world.schedule(timeoutMs, late, process);
+      const timer = world.schedule(timeoutMs, late, actor);
     });
   }
 

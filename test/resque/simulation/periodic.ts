@@ -8,14 +8,17 @@ import { Queue } from "../../../src/resque/queue";
 import type { QueueStore } from "../../../src/resque/store/store";
 import type { Jobs } from "../../../src/resque/types";
 import { wrapTask } from "../../../src/task/jobWrapper";
+import { announceNode } from "../../../src/task/presence";
 import { startRecurrentTasks } from "../../../src/task/recurrent";
 import { enqueueLostRecurrentTasks } from "../../../src/task/recurrentUpkeep";
+import { nodeQueue, ownQueues } from "../../../src/task/scope";
 import type { Task } from "../../../src/task/task";
-import type { Ledger } from "./ledger";
+import { periodicUid, type Ledger } from "./ledger";
+import { simulatedNode } from "./nodeId";
 import type { SimProcess, World } from "./world";
 
 /** The wait between two runs of `every`, in ms. */
-const FREQUENCY_MS = 300;
+const FREQUENCY_MS = 100;
 /** How often a process looks for periodic tasks that were lost, in ms. */
 const UPKEEP_MS = 400;
 /** A run begins so much after its time at most when nothing is wrong: a poll, and what calls take, in ms. */
@@ -37,9 +40,14 @@ interface PeriodicRun {
 
 type Work = (kind: string, view: JobView, uid: string) => Promise<void>;
 
+/** Where the tasks lie that one worker of the cluster runs. */
+const QUEUE = "high";
+const ONCE = ["every", "calendar"];
+
 export class PeriodicTasks {
   private readonly nodes = new WeakMap<SimProcess, Node>();
-  private runs: Record<string, PeriodicRun[]> = {};
+  /** By what uniquely names the runs of a task. */
+  private runs = new Map<string, PeriodicRun[]>();
 
   constructor(
     private readonly world: World,
@@ -63,9 +71,17 @@ export class PeriodicTasks {
         },
       },
     });
+    simulatedNode.id = () => world.current?.name;
     config.tasks.scheduler = true;
     for (const logger of loggers) logger.silent = true;
-    this.forget();
+  }
+
+  /** The queues of the workers of a process: its own one is among them. */
+  queuesOf({ name }: SimProcess, queues: readonly string[]): string[] {
+    const own = nodeQueue(QUEUE, name);
+    return queues.flatMap((queue) =>
+      queue === QUEUE ? [own, queue] : [queue],
+    );
   }
 
   /** The jobs of a process: they call `work`. */
@@ -73,10 +89,17 @@ export class PeriodicTasks {
     process: SimProcess,
     work: Work,
   ): { jobs: Jobs; tasks: Node["tasks"] } {
-    const body = (name: string) => (_params: unknown, view: unknown) => {
+    const body = (name: string) => (_params: unknown, given: unknown) => {
+      const view = given as JobView;
+      const uid = periodicUid(name, view.queue);
+      if (
+        name === "everywhere" &&
+        view.queue !== nodeQueue(QUEUE, process.name)
+      )
+        this.ledger.fail(`${process.name} runs ${uid}`);
       const run: PeriodicRun = { start: this.world.now };
-      this.runs[name].push(run);
-      return work(name, view as JobView, `@${name}`).finally(() => {
+      this.runsOf(uid).push(run);
+      return work(name, view, uid).finally(() => {
         run.end = this.world.now;
       });
     };
@@ -86,9 +109,17 @@ export class PeriodicTasks {
         cron: "* * * * * *",
         run: body("calendar"),
       }),
+      everywhere: task("everywhere", {
+        scope: "all",
+        frequency: FREQUENCY_MS,
+        run: body("everywhere"),
+      }),
     };
+    const { current } = this.world;
+    this.world.current = process; // a task that is loaded asks for the id of its node
     const jobs: Jobs = {};
     for (const [name, one] of Object.entries(tasks)) jobs[name] = wrapTask(one);
+    this.world.current = current;
     return { jobs, tasks };
   }
 
@@ -111,8 +142,12 @@ export class PeriodicTasks {
   }
 
   private upkeep(process: SimProcess, missed: ReadonlySet<string>): void {
+    const work = async () => {
+      await announceNode(ownQueues());
+      return enqueueLostRecurrentTasks(missed);
+    };
     process.environment.after(UPKEEP_MS, () => {
-      enqueueLostRecurrentTasks(missed).then(
+      work().then(
         (now) => this.upkeep(process, now),
         () => this.upkeep(process, missed),
       );
@@ -122,27 +157,23 @@ export class PeriodicTasks {
   // ----------------------------------------------------------------- checks
 
   forget(): void {
-    this.runs = { every: [], calendar: [] };
+    this.runs.clear();
   }
 
-  /** Whether each task ran twice since `forget`. */
-  areAllRunning(): boolean {
-    return Object.values(this.runs).every((runs) => runs.length >= 2);
-  }
-
-  notRunning(): string[] {
-    return Object.keys(this.runs).filter((name) => this.runs[name].length < 2);
+  /** The tasks that did not run twice since `forget`. @param processes those that work */
+  resting(processes: readonly SimProcess[]): string[] {
+    const own = processes.map(({ name }) =>
+      periodicUid("everywhere", nodeQueue(QUEUE, name)),
+    );
+    const uids = [...ONCE.map((name) => periodicUid(name, QUEUE)), ...own];
+    return uids.filter((uid) => this.runsOf(uid).length < 2);
   }
 
   /** Compare the runs since `forget` with their times. */
   check(): void {
-    const { every, calendar } = this.runs;
-    for (const [before, run] of pairs(every)) {
-      const waited = run.start - before.end!;
-      if (waited < FREQUENCY_MS || waited > FREQUENCY_MS + LATE_MS)
-        this.ledger.fail(`@every ran again after ${waited} ms`);
-    }
-    for (const [before, run] of pairs(calendar)) {
+    for (const [uid, runs] of this.runs)
+      if (uid !== "@calendar") this.checkWaits(uid, runs);
+    for (const [before, run] of pairs(this.runsOf("@calendar"))) {
       const seconds = secondOf(run) - secondOf(before);
       if (seconds !== 1)
         this.ledger.fail(`@calendar ran again ${seconds} seconds later`);
@@ -150,10 +181,24 @@ export class PeriodicTasks {
         this.ledger.fail(`@calendar ran ${run.start % 1000} ms late`);
     }
   }
+
+  private checkWaits(uid: string, runs: readonly PeriodicRun[]): void {
+    for (const [before, run] of pairs(runs)) {
+      const waited = run.start - before.end!;
+      if (waited < FREQUENCY_MS || waited > FREQUENCY_MS + LATE_MS)
+        this.ledger.fail(`${uid} ran again after ${waited} ms`);
+    }
+  }
+
+  private runsOf(uid: string): PeriodicRun[] {
+    let runs = this.runs.get(uid);
+    if (!runs) this.runs.set(uid, (runs = []));
+    return runs;
+  }
 }
 
 function task(name: string, definition: Partial<Task>): Task {
-  const defaults = { queue: "high", frequency: 0, inputs: {}, middleware: [] };
+  const defaults = { queue: QUEUE, frequency: 0, inputs: {}, middleware: [] };
   return {
     name,
     description: name,

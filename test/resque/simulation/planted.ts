@@ -3,8 +3,16 @@ import { TRANSITIONS } from "../../../src/resque/lifecycle";
 import { MultiWorker } from "../../../src/resque/multiWorker";
 import type { MemoryData } from "../../../src/resque/store/memoryData";
 import type { MemoryStore } from "../../../src/resque/store/memoryStore";
-import type { ExchangeCall, QueueStore } from "../../../src/resque/store/store";
+import type {
+  Effect,
+  ExchangeCall,
+  QueueStore,
+} from "../../../src/resque/store/store";
+import type { Job } from "../../../src/resque/types";
 import { WorkerProcess, type Member } from "../../../src/resque/workerProcess";
+import { SimHeartbeat } from "./heartbeat";
+import { PeriodicTasks } from "./periodic";
+import type { Shares } from "./simulation";
 
 export interface PlantedFault {
   name: string;
@@ -12,6 +20,8 @@ export interface PlantedFault {
   plant: () => () => void;
   /** Changes the store of one run. */
   changeStore?: (store: MemoryStore) => void;
+  /** It shows in special histories only. */
+  shares?: Partial<Shares>;
 }
 
 export const PLANTED: readonly PlantedFault[] = [
@@ -146,17 +156,33 @@ export const PLANTED: readonly PlantedFault[] = [
     },
   },
   {
+    name: "the next run of a periodic task is planned before the report of the last one",
+    plant: () => patch(PeriodicTasks.prototype, "define", planningAtOnce),
+    shares: { periodic: 1 },
+  },
+  {
+    name: "a blocked event loop loses its lease",
+    plant: () => patch(SimHeartbeat.prototype, "beat", () => undefined),
+    shares: { blocked: 1 },
+  },
+  {
     name: "the waits of periodic tasks follow the clocks of the processes",
     plant: () => () => undefined,
     changeStore(store) {
-      const plan: QueueStore["plan"] = store.plan.bind(store);
+      const exchange: QueueStore["exchange"] = store.exchange.bind(store);
       const atMs = 1_800_000_000_000; // a clock that stands still
-      store.plan = (change) => {
-        const { next } = change;
-        return next && "inMs" in next.due
-          ? plan({ ...change, next: { ...next, due: { atMs } } })
-          : plan(change);
-      };
+      const stale = (effect: Effect): Effect =>
+        effect.do === "planRun" && "inMs" in effect.next.due
+          ? { ...effect, next: { ...effect.next, due: { atMs } } }
+          : effect;
+      store.exchange = (call: ExchangeCall) =>
+        exchange({
+          ...call,
+          slots: call.slots.map(({ outcome, ...slot }) => ({
+            ...slot,
+            outcome: { ...outcome, effects: outcome.effects?.map(stale) },
+          })),
+        });
     },
   },
 ];
@@ -209,6 +235,28 @@ export const PLANTED_SCRIPTS: readonly {
         : lua,
   },
 ];
+
+type Define = PeriodicTasks["define"];
+
+const define = Reflect.get(PeriodicTasks.prototype, "define") as Define;
+
+/** What a run plans for its report is planned when the run ends. */
+const planningAtOnce: Define = function (this: PeriodicTasks, process, work) {
+  const defined = define.call(this, process, work);
+  for (const job of Object.values(defined.jobs) as Job[]) {
+    const { finished } = job;
+    job.finished = async (view) => {
+      await finished!(view);
+      const effects = view.takeEffects();
+      for (const effect of effects)
+        if (effect.do === "planRun")
+          await view.lease.persist(() => view.store.plan(effect));
+        else if (effect.do !== "releaseLock") view.onFinish(effect);
+    };
+  }
+  return defined;
+};
+
 /** Ends what has started, and does not wait for what is starting. */
 async function hastyClose(this: WorkerProcess, ms: number): Promise<void> {
   const process = this as unknown as {

@@ -1,9 +1,10 @@
 /** The process of a `Simulator`: it runs the seeds that it is asked for. */
+import "./nodeId";
 import { Redis } from "ioredis";
 import { memoryBackend } from "./memoryBackend";
-import { PLANTED, PLANTED_SCRIPTS } from "./planted";
+import { PLANTED, PLANTED_SCRIPTS, type PlantedFault } from "./planted";
 import { redisBackend } from "./redisBackend";
-import { QUEUES, simulate, type Result } from "./simulation";
+import { simulate, type Result } from "./simulation";
 import type { Report, Request } from "./simulator";
 
 let redis: Redis | undefined;
@@ -12,7 +13,7 @@ async function answer(request: Request): Promise<Report> {
   const planted = PLANTED.find(({ name }) => name === request.planted);
   const takeBack = planted?.plant();
   try {
-    return await runSeeds(request, runOf(request, planted?.changeStore));
+    return await runSeeds(request, runOf(request, planted));
   } finally {
     takeBack?.();
   }
@@ -20,13 +21,14 @@ async function answer(request: Request): Promise<Report> {
 
 function runOf(
   { redisPort, plantedScript }: Request,
-  changeStore?: Parameters<typeof memoryBackend>[0],
+  planted?: PlantedFault,
 ): (seed: number) => Promise<Result> {
   if (redisPort === undefined)
-    return (seed) => simulate(seed, memoryBackend(changeStore));
+    return (seed) =>
+      simulate(seed, memoryBackend(planted?.changeStore), planted?.shares);
   redis ??= new Redis({ port: redisPort, host: "127.0.0.1" });
   const script = PLANTED_SCRIPTS.find(({ name }) => name === plantedScript);
-  const backend = redisBackend(redis, QUEUES, script?.change);
+  const backend = redisBackend(redis, script?.change);
   return (seed) => simulate(seed, backend);
 }
 

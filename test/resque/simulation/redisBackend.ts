@@ -5,6 +5,7 @@
 import type { ChainableCommander, Redis } from "ioredis";
 import { defineScript } from "../../../src/redis/script";
 import { scriptsFor, type Scripts } from "../../../src/resque/store/lua";
+import { HEARTBEAT } from "../../../src/resque/store/lua/heartbeat";
 import { RedisStore } from "../../../src/resque/store/redisStore";
 import type { ExchangeCall, QueueStore } from "../../../src/resque/store/store";
 import type { Backend, OpenBackend, StoreState, Witness } from "./backend";
@@ -28,6 +29,13 @@ local function expire(key, ms)
   end
 end
 `;
+
+const SIMULATED_HEARTBEAT = `
+local function simulated()
+  local ms = tonumber(redis.call('GET', 'simulated:now'))
+  return {math.floor(ms / 1000), ms % 1000 * 1000}
+end
+${HEARTBEAT.replace("redis.call('TIME')", "simulated()")}`;
 
 /** Before each command. ARGV: the time. Keys whose time is over end; one that was written anew without an end has none. */
 const SET_TIME = defineScript(`
@@ -54,11 +62,13 @@ end
 return result
 `);
 
-/** ARGV: hash of the last reply, queues... Returns the hash and everything that is there; only the hash when it is the same. */
+/** ARGV: hash of the last reply. Returns the hash and everything that is there; only the hash when it is the same. */
 const SNAPSHOT = defineScript(`
 local ns = '${PREFIX}'
 local lists, delayed, waiting, workers, processes = {}, {}, {}, {}, {}
-for i = 2, #ARGV do lists[#lists + 1] = redis.call('LRANGE', ns .. 'queue:' .. ARGV[i], 0, -1) end
+for _, queue in ipairs(redis.call('SMEMBERS', ns .. 'queues')) do
+  lists[#lists + 1] = {queue, redis.call('LRANGE', ns .. 'queue:' .. queue, 0, -1)}
+end
 for _, second in ipairs(redis.call('ZRANGE', ns .. 'delayed_queue_schedule', 0, -1)) do
   delayed[#delayed + 1] = redis.call('LRANGE', ns .. 'delayed:' .. second, 0, -1)
 end
@@ -83,7 +93,7 @@ return {hash, state}
 `);
 
 type Snapshot = [
-  lists: string[][],
+  lists: [queue: string, jobs: string[]][],
   delayed: string[][],
   waiting: string[][],
   workers: [member: string, owner: string, record: string][],
@@ -106,16 +116,14 @@ interface Blocked {
 
 /**
  * @param redis a client of a server that nobody else uses; its data is deleted
- * @param queues names of all queues that are used
  * @param change changes the text of a script, to plant a fault
  */
 export function redisBackend(
   redis: Redis,
-  queues: readonly string[],
   change?: (name: string, lua: string) => string,
 ): OpenBackend {
   return async (world, network, witness) => {
-    const backend = new RedisBackend(world, network, witness, redis, queues);
+    const backend = new RedisBackend(world, network, witness, redis);
     await backend.open(change);
     return backend;
   };
@@ -123,7 +131,7 @@ export function redisBackend(
 
 class RedisBackend implements Backend {
   readonly store: RedisStore;
-  readonly state: RedisState;
+  readonly state = new RedisState();
   private readonly scripts: Scripts = scriptsFor(CLOCK);
   /** Scripts by the hash that clients send, when they are others than those. */
   private readonly replaced = new Map<string, string>();
@@ -135,10 +143,8 @@ class RedisBackend implements Backend {
     private readonly network: Network,
     private readonly witness: Witness,
     private readonly redis: Redis,
-    private readonly queues: readonly string[],
   ) {
     this.store = new RedisStore(redis, { prefix: PREFIX, clock: CLOCK });
-    this.state = new RedisState(queues);
   }
 
   async open(change?: (name: string, lua: string) => string): Promise<void> {
@@ -172,6 +178,15 @@ class RedisBackend implements Backend {
       return exchange(call);
     };
     return store;
+  }
+
+  async heartbeat(process: string, ms: number): Promise<boolean> {
+    const keys = [`${PREFIX}ah:procs`, `${PREFIX}ah:proc:${process}`];
+    const args = [...keys, PREFIX, process, ms];
+    const reply = await this.run((pipeline) =>
+      pipeline.eval(SIMULATED_HEARTBEAT, keys.length, ...args),
+    );
+    return reply === 1;
   }
 
   async flush(): Promise<void> {
@@ -231,7 +246,7 @@ class RedisBackend implements Backend {
   private async run(
     work: (pipeline: ChainableCommander) => void,
   ): Promise<unknown> {
-    const { redis, world, queues, state } = this;
+    const { redis, world, state } = this;
     const pipeline = redis.pipeline();
     pipeline.evalsha(SET_TIME.sha, 0, world.now);
     work(pipeline);
@@ -240,7 +255,7 @@ class RedisBackend implements Backend {
     const counts = blocked.map(({ keys }) => keys.length);
     if (blocked.length > 0)
       pipeline.evalsha(TAKE_TOKENS.sha, lists.length, ...lists, ...counts);
-    pipeline.evalsha(SNAPSHOT.sha, 0, state.stamp, ...queues);
+    pipeline.evalsha(SNAPSHOT.sha, 0, state.stamp);
     const replies = (await pipeline.exec())!;
     const snapshot = replies[replies.length - 1];
     if (snapshot[0]) throw snapshot[0];
@@ -312,8 +327,6 @@ class RedisState implements StoreState {
   private calls = new Map<string, number>();
   private workers = new Map<string, { owner: string; raw?: string }>();
 
-  constructor(private readonly queues: readonly string[]) {}
-
   update(stamp: string, snapshot: Snapshot | undefined): void {
     if (!snapshot) return;
     this.stamp = stamp;
@@ -341,9 +354,8 @@ class RedisState implements StoreState {
   forEachJob(visit: (raw: string, place: string) => void): void {
     if (!this.snapshot) return;
     const [lists, delayed, waiting, , , failed] = this.snapshot;
-    lists.forEach((raws, index) => {
-      for (const raw of raws) visit(raw, this.queues[index]);
-    });
+    for (const [queue, raws] of lists)
+      for (const raw of raws) visit(raw, queue);
     for (const raw of delayed.flat()) visit(raw, "delayed");
     for (const entry of waiting.flat()) visit(entry, "waiting");
     for (const [member, { raw }] of this.workers) if (raw) visit(raw, member);

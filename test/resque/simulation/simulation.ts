@@ -1,7 +1,7 @@
 /** Simulated processes that work, enqueue and schedule, and what happens to them: a seed decides all of it. */
 import { encode } from "../../../src/resque/encode";
 import type { JobView } from "../../../src/resque/jobView";
-import { MultiWorker } from "../../../src/resque/multiWorker";
+import type { MultiWorker } from "../../../src/resque/multiWorker";
 import { Scheduler } from "../../../src/resque/scheduler";
 import type {
   Due,
@@ -11,6 +11,7 @@ import type {
 import type { Jobs } from "../../../src/resque/types";
 import { uniqueKey } from "../../../src/resque/uniqueness";
 import type { Backend, OpenBackend } from "./backend";
+import { SimHeartbeat, SimMultiWorker } from "./heartbeat";
 import { LEASE_MS, Ledger, NARROW, Violation } from "./ledger";
 import { memoryBackend } from "./memoryBackend";
 import { Network } from "./network";
@@ -22,8 +23,15 @@ import { SimProcess, World } from "./world";
 const CHAOS_MS = 1_500;
 const DRAIN_MS = 12_000;
 const PATIENCE_MS = 150;
-/** The share of the histories that have periodic tasks. */
-const PERIODIC = 0.05;
+/** Which share of the histories is special. */
+export interface Shares {
+  /** Those with recurring tasks. */
+  periodic: number;
+  /** Those in which event loops are blocked, and nothing else is wrong. */
+  blocked: number;
+}
+
+const SHARES: Shares = { periodic: 0.05, blocked: 0.03 };
 
 const KINDS = ["plain", "failing", "shaky", "locked", "narrow", "unique"];
 export const QUEUES = ["high", "low"];
@@ -31,8 +39,15 @@ export const QUEUES = ["high", "low"];
 interface Node {
   process: SimProcess;
   store: QueueStore;
-  multiWorker: MultiWorker;
+  multiWorker: SimMultiWorker;
   scheduler: Scheduler;
+}
+
+interface Parts {
+  world: World;
+  network: Network;
+  ledger: Ledger;
+  backend: Backend;
 }
 
 export interface Result {
@@ -45,6 +60,7 @@ export interface Result {
 export async function simulate(
   seed: number,
   openBackend: OpenBackend = memoryBackend(),
+  shares: Partial<Shares> = {},
 ): Promise<Result> {
   const world = new World(new Random(seed));
   const network = new Network(world);
@@ -55,7 +71,8 @@ export async function simulate(
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0; // errors are many here, and nobody reads where they come from
   try {
-    await new Simulation(world, network, ledger, backend).run();
+    const parts = { world, network, ledger, backend };
+    await new Simulation(parts, { ...SHARES, ...shares }).run();
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     violation = error.message;
@@ -69,18 +86,26 @@ class Simulation {
   private readonly random: Random;
   private readonly nodes: Node[] = [];
   private readonly periodic?: PeriodicTasks;
+  /** Nothing goes wrong but that event loops are blocked. */
+  private readonly isBlockedOnly: boolean;
   private started = 0;
   private numbers = 0;
 
-  constructor(
-    private readonly world: World,
-    private readonly network: Network,
-    private readonly ledger: Ledger,
-    private readonly backend: Backend,
-  ) {
+  private readonly world: World;
+  private readonly network: Network;
+  private readonly ledger: Ledger;
+  private readonly backend: Backend;
+
+  constructor(parts: Parts, shares: Shares) {
+    const { world, network, ledger, backend } = parts;
+    this.world = world;
+    this.network = network;
+    this.ledger = ledger;
+    this.backend = backend;
     this.random = world.random;
-    if (this.random.chance(PERIODIC))
+    if (this.random.chance(shares.periodic))
       this.periodic = new PeriodicTasks(world, ledger);
+    this.isBlockedOnly = this.random.chance(shares.blocked);
   }
 
   async run(): Promise<void> {
@@ -100,9 +125,11 @@ class Simulation {
 
   /** Periodic tasks still run, and at their times. */
   private async watch(periodic: PeriodicTasks): Promise<void> {
-    await this.advance(DRAIN_MS, () => periodic.areAllRunning());
-    if (!periodic.areAllRunning())
-      this.ledger.fail(`never ran again: ${periodic.notRunning().join(", ")}`);
+    const resting = () =>
+      periodic.resting(this.nodes.map(({ process }) => process));
+    await this.advance(DRAIN_MS, () => resting().length === 0);
+    if (resting().length > 0)
+      this.ledger.fail(`never ran again: ${resting().join(", ")}`);
     periodic.forget();
     await this.advance(WATCH_MS);
     periodic.check();
@@ -121,7 +148,7 @@ class Simulation {
 
   private planChaos(): void {
     const { world, random } = this;
-    if (random.chance(0.7))
+    if (!this.isBlockedOnly && random.chance(0.7))
       this.network.faults = {
         lostRequests: random.pick([0, 0.02, 0.1]),
         lostReplies: random.pick([0, 0.02, 0.1]),
@@ -150,9 +177,11 @@ class Simulation {
     if (!node) return this.startNode();
     const { process, multiWorker } = node;
     const ms = random.pick([50, 200, 600, 1500]);
+    if (this.isBlockedOnly) return multiWorker.heartbeat && process.block(ms);
     const mishaps: (() => void | Promise<void>)[] = [
       () => this.crash(node),
       () => process.freeze(ms),
+      () => process.block(ms),
       () => this.freezeAtFetch(process, ms),
       () => this.stall(process),
       () => this.stall(process),
@@ -249,11 +278,13 @@ class Simulation {
       this.work(process, kind, view, uid, random.between(5, 40)),
     );
     Object.assign(jobs, defined?.jobs);
-    const multiWorker = new MultiWorker(
+    const queues = random.pick([["high", "low"], ["*"], ["low", "*"]]);
+    const multiWorker = new SimMultiWorker(
       {
         connection,
         environment,
-        queues: random.pick([["high", "low"], ["*"], ["low", "*"]]),
+        node: process.name,
+        queues: this.periodic?.queuesOf(process, queues) ?? queues,
         minTaskProcessors: random.between(1, 3),
         maxTaskProcessors: 4,
         checkTimeout: 100,
@@ -264,6 +295,13 @@ class Simulation {
       },
       jobs,
     );
+    const { network, backend, ledger } = this;
+    multiWorker.makeHeartbeat = () =>
+      new SimHeartbeat(process, network, backend);
+    if (this.isBlockedOnly)
+      multiWorker.on("reaped", (id) =>
+        ledger.fail(`${String(id)} lost its lease while it was blocked`),
+      );
     const scheduler = new Scheduler(
       {
         connection,

@@ -6,9 +6,17 @@ interface Event {
   at: number;
   /** Decides among events of one moment. */
   order: number;
-  process?: SimProcess;
+  actor?: Actor;
   work: Work;
   isCancelled: boolean;
+}
+
+/** Whose code an event runs: that of the event loop of a process, or of a thread beside it. */
+export interface Actor {
+  readonly process: SimProcess;
+  readonly isDead: boolean;
+  /** @returns whether the event has to wait until the actor goes on */
+  hold(event: Event): boolean;
 }
 
 /** What an event does; while a promise of it is pending the world stands still. */
@@ -30,12 +38,12 @@ export class World {
   constructor(readonly random: Random) {}
 
   /** Something that happens later; in a process that crashed it does not, in a frozen one it waits. */
-  schedule(ms: number, work: Work, process?: SimProcess): Event {
+  schedule(ms: number, work: Work, actor?: Actor): Event {
     const at = this.now + Math.max(ms, 0);
     const event: Event = {
       at,
       order: this.order++,
-      process,
+      actor,
       work,
       isCancelled: false,
     };
@@ -58,16 +66,16 @@ export class World {
     while (!until()) {
       const event = this.events.pop();
       if (!event) return;
-      if (event.isCancelled || event.process?.isDead) continue;
+      if (event.isCancelled || event.actor?.isDead) continue;
       if (event.at > deadline) {
         this.events.push(event);
         this.now = deadline;
         return;
       }
       this.now = event.at;
-      if (event.process?.hold(event)) continue;
+      if (event.actor?.hold(event)) continue;
       this.steps++;
-      this.current = event.process;
+      this.current = event.actor?.process;
       const pending = event.work();
       if (pending) await pending;
       await settled();
@@ -86,9 +94,10 @@ function settled(): Promise<void> {
 }
 
 /** A process of the simulation. Its awaits end through events of the world, so a crash between two events is one at an await. */
-export class SimProcess {
+export class SimProcess implements Actor {
   isDead = false;
   private frozenUntil = 0;
+  private blockedUntil = 0;
   /** Added to the true time, in ms. */
   skewMs = 0;
 
@@ -108,8 +117,16 @@ export class SimProcess {
     if (isNoted) this.world.note(`${this.name} freezes for ${ms} ms`);
   }
 
+  /** The event loop is busy, and threads go on. */
+  block(ms: number): void {
+    this.blockedUntil = Math.max(this.blockedUntil, this.world.now + ms);
+    this.world.note(`the event loop of ${this.name} is blocked for ${ms} ms`);
+  }
+
   thaw(): void {
-    this.frozenUntil = Math.min(this.frozenUntil, this.world.now);
+    const { now } = this.world;
+    this.frozenUntil = Math.min(this.frozenUntil, now);
+    this.blockedUntil = Math.min(this.blockedUntil, now);
   }
 
   exit(): void {
@@ -126,10 +143,21 @@ export class SimProcess {
     return this.frozenUntil > this.world.now;
   }
 
-  /** @returns whether the event has to wait until the process goes on */
+  get process(): this {
+    return this;
+  }
+
   hold(event: Event): boolean {
-    if (!this.isFrozen) return false;
-    this.world.postpone(event, this.frozenUntil);
+    return this.holdUntil(event, this.blockedUntil);
+  }
+
+  /** A thread beside the event loop. */
+  readonly thread: Actor = threadOf(this);
+
+  holdUntil(event: Event, ms: number): boolean {
+    const until = Math.max(this.frozenUntil, ms);
+    if (until <= this.world.now) return false;
+    this.world.postpone(event, until);
     return true;
   }
 
@@ -138,6 +166,16 @@ export class SimProcess {
   get pid(): number {
     return 100 + this.number;
   }
+}
+
+function threadOf(process: SimProcess): Actor {
+  return {
+    process,
+    get isDead() {
+      return process.isDead;
+    },
+    hold: (event) => process.holdUntil(event, 0),
+  };
 }
 
 class SimEnvironment implements Environment {

@@ -3,6 +3,7 @@ import {
   NO_OUTCOME,
   workerIdentity,
   type Effect,
+  type NextRun,
   type QueueStore,
 } from "../../../src/resque/store/store";
 import { Actor, describeOnEachStore, jobText, SUCCESS } from "./support";
@@ -939,6 +940,113 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.isStopped("tick")).toBe(true);
       await store.plan({ task: "tick", remove: [], next: next(1) });
       expect(await store.isStopped("tick")).toBe(false);
+    });
+
+    describe("at the end of a run", () => {
+      const planRun = (change: Partial<NextRun> = {}): Effect => ({
+        do: "planRun",
+        task: "tick",
+        remove: [job("tick"), job("tick", null)],
+        next: next(10_000),
+        unlessStopped: true,
+        ...change,
+      });
+      const planned = async () =>
+        (await store.scheduledAt(job("tick").raw)).length;
+
+      async function endRun(...effects: Effect[]): Promise<void> {
+        const actor = await Actor.start(store, "p");
+        const worker = await actor.worker();
+        await store.enqueue("q", [job("tick").raw]);
+        expect(await actor.next(worker)).toEqual(job("tick"));
+        await actor.report(worker, { kind: "success", effects });
+        expect(await store.stats()).toMatchObject({ processed: "1" });
+      }
+
+      test("the next one is planned with its report, instead of all that wait", async () => {
+        const declare = { by: "a", plan: "{}" };
+        await store.plan({ task: "tick", declare, remove: [], next: next(9) });
+        const { sinceMs } = (await store.plans()).tick;
+        await advance(5000);
+        await store.enqueue("q", [job("tick").raw, job("tick", null).raw]);
+        const actor = await Actor.start(store, "p");
+        const worker = await actor.worker();
+        await actor.next(worker);
+        const effects = [planRun({ plan: "{}" })];
+        await actor.report(worker, { kind: "success", effects });
+        expect(await store.jobs("q", 0, -1)).toEqual([]);
+        expect(await planned()).toBe(1);
+        const after = (await store.plans()).tick;
+        expect(after).toMatchObject(declare);
+        expect(after.sinceMs - sinceMs).toBeGreaterThanOrEqual(5000);
+        await advance(5000);
+        expect((await store.promote(10)).moved).toEqual([]);
+        await advance(5001);
+        expect((await store.promote(10)).moved).toHaveLength(1);
+      });
+
+      test("nothing is planned when the task was stopped meanwhile", async () => {
+        await store.markStopped("tick", true);
+        await endRun(planRun());
+        expect(await planned()).toBe(0);
+        expect(await store.isStopped("tick")).toBe(true);
+      });
+
+      test("a stopped task is planned when it begins anew", async () => {
+        await store.markStopped("tick", true);
+        await endRun(planRun({ unlessStopped: false }));
+        expect(await planned()).toBe(1);
+        expect(await store.isStopped("tick")).toBe(false);
+      });
+
+      test("nothing is planned when another plan was declared meanwhile", async () => {
+        const declare = { by: "a", plan: '{"every":2}' };
+        await store.plan({ task: "tick", declare, remove: [] });
+        await endRun(planRun({ plan: '{"every":1}' }));
+        expect(await planned()).toBe(0);
+      });
+
+      test("plans of a node are those of its own runs", async () => {
+        const declare = { by: "n", plan: "{}" };
+        await store.plan({ task: "tick", node: "n", declare, remove: [] });
+        await endRun(planRun({ node: "n", plan: "{}" }));
+        expect(await planned()).toBe(1);
+        expect((await store.plans("n")).tick.sinceMs).toBeGreaterThan(0);
+        expect(await store.plans()).toEqual({});
+      });
+
+      test("it may be the last one", async () => {
+        await endRun({ do: "stopTask", task: "tick" });
+        expect(await planned()).toBe(0);
+        expect(await store.isStopped("tick")).toBe(true);
+      });
+
+      test("what a worker plans that lost its job is left out", async () => {
+        const actor = await Actor.start(store, "p");
+        const workers = [await actor.worker("p:1"), await actor.worker("p:2")];
+        await store.enqueue("q", [job("tick").raw, job("other").raw]);
+        const [first, second] = workers;
+        await actor.next(first);
+        await actor.next(second);
+        await store.leave("p", first);
+        const lost = { kind: "success", effects: [planRun()] } as const;
+        const fields = { state: "done" } as const;
+        const kept: Effect[] = [
+          { do: "stopTask", task: "other" },
+          { do: "updateJob", id: "1", fields },
+        ];
+        await actor.exchange([
+          { worker: first, outcome: lost, want: false },
+          {
+            worker: second,
+            outcome: { kind: "success", effects: kept },
+            want: false,
+          },
+        ]);
+        expect(await planned()).toBe(0);
+        expect(await store.jobs("q", 0, -1)).toEqual([job("tick").raw]);
+        expect(await store.isStopped("other")).toBe(true);
+      });
     });
   });
 

@@ -1,8 +1,9 @@
 /** What only the store on redis has to promise: repeated and late calls, a full redis, keys of wrong types, other programs. */
 import { Redis } from "ioredis";
 import { RedisStore } from "../../../src/resque/store/redisStore";
-import { NO_OUTCOME } from "../../../src/resque/store/store";
+import { NO_OUTCOME, type Effect } from "../../../src/resque/store/store";
 import { describeOnRedis, RedisServer } from "../../support/redisServer";
+import { until } from "../../support/until";
 import { Actor, jobText, movableClock, SUCCESS } from "./support";
 
 describeOnRedis("the store on redis", () => {
@@ -279,6 +280,65 @@ describeOnRedis("the store on redis", () => {
       expect(JSON.parse(entry)).toMatchObject({ payload: "no record" });
       expect(await store.jobs("q", 0, -1)).toEqual([job(2).raw]);
     });
+  });
+
+  test("of a node that is gone for good no key is left", async () => {
+    await store.announceNode("n", ["q:node:n"], 1, 1);
+    await store.enqueue("q:node:n", ["a"]);
+    const wakeUps = () => redis.keys("resque:ah:wake*");
+    expect((await wakeUps()).sort()).toEqual([
+      "resque:ah:wake-any:n",
+      "resque:ah:wake:q:node:n",
+    ]);
+    await until(
+      async () => (await redis.exists("resque:ah:node-seen:n")) === 0,
+    );
+    expect(await store.removeQueuesOfLostNodes()).toEqual(["q:node:n"]);
+    expect(await redis.keys("resque:*node*")).toEqual(["resque:ah:nodes"]);
+    expect(await wakeUps()).toEqual([]);
+  });
+
+  test("a unique job that runs is looked for in few commands, and then where it was found", async () => {
+    const unique = { key: "k", class: "a" };
+    const actor = await Actor.start(store, "p");
+    const worker = await actor.worker();
+    await store.enqueue("q", [job().raw], { unique });
+    await actor.next(worker);
+    for (let n = 0; n < 2000; n += 1000)
+      await redis.sadd(
+        "resque:workers",
+        ...Array.from({ length: 1000 }, (_, i) => `far:${n + i}:*`),
+      );
+    const commands = async () => {
+      await redis.config("RESETSTAT");
+      expect(await store.enqueue("q", [job().raw], { unique })).toEqual({
+        state: "held",
+      });
+      const stats = await redis.info("commandstats");
+      const calls = (name: string) =>
+        Number(
+          new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0,
+        );
+      return { get: calls("get"), mget: calls("mget") };
+    };
+    const first = await commands();
+    expect(first.get).toBeLessThan(5);
+    expect(first.mget).toBeLessThan(6);
+    expect((await commands()).mget).toBe(0);
+
+    // the worker goes on with another job, and another worker runs the same one
+    const effects: Effect[] = [
+      { do: "unlockUnique", key: "k", raw: job().raw },
+    ];
+    await actor.report(worker, { kind: "success", effects });
+    expect(await redis.keys("resque:ah:unique:*")).toEqual([]);
+    await redis.set("resque:ah:unique:k:at", worker.member);
+    expect(await store.enqueue("q", [job().raw], { unique })).toEqual({
+      state: "added",
+    });
+    const other = await actor.worker("p:2");
+    await actor.next(other);
+    expect((await commands()).mget).toBeGreaterThan(0);
   });
 
   test("a fetch costs as much with 50,000 known queues as with 10", async () => {

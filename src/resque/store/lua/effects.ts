@@ -1,7 +1,8 @@
 /** Effects of finished jobs, as a script reads them. */
 import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../limits";
-import type { Effect } from "../store";
+import type { Due, Effect, NextRun } from "../store";
 import { flatFields } from "../texts";
+import { PLANNED_RUN_PART, PLANS_PART } from "./plans";
 
 /** The effects of one job, flat: their number, then a letter and the arguments of each. */
 export function encodeEffects(
@@ -14,12 +15,8 @@ export function encodeEffects(
 
 function encode(effect: Effect, out: (string | number)[]): void {
   switch (effect.do) {
-    case "delay": {
-      const { due, raw } = effect;
-      if ("atMs" in due) out.push("D", raw, "at", due.atMs);
-      else out.push("D", raw, "in", due.inMs);
-      return;
-    }
+    case "delay":
+      return void out.push("D", effect.raw, ...dueArgs(effect.due));
     case "unlockUnique":
       return void out.push("U", effect.key, effect.raw);
     case "moveUnique":
@@ -36,12 +33,31 @@ function encode(effect: Effect, out: (string | number)[]): void {
     }
     case "keepRetry":
       return void out.push("K", effect.key, effect.failure, effect.seconds);
+    case "planRun": {
+      const args = runArgs(effect);
+      return void out.push("P", args.length, ...args);
+    }
+    case "stopTask":
+      return void out.push("T", effect.task);
   }
+}
+
+export function dueArgs(due: Due): [kind: string, ms: number] {
+  return "atMs" in due ? ["at", due.atMs] : ["in", due.inMs];
+}
+
+function runArgs({ task, node, plan, ...run }: NextRun): (string | number)[] {
+  const { next, remove, unlessStopped } = run;
+  const stop = unlessStopped ? "1" : "";
+  const due = dueArgs(next.due);
+  const jobs = remove.flatMap(({ queue, raw }) => [queue, raw]);
+  return [task, node ?? "", plan ?? "", stop, next.raw, ...due, ...jobs];
 }
 
 /**
  * `apply(member, at)`: the effects that begin at ARGV[at]; returns the index behind them. A key of a wrong type
- * affects only one effect. `skip(at)`: the index behind them. Needs SLOTS, DELAY.
+ * affects only one effect. `skip(at)`: the index behind them. Needs SLOTS, DELAY. Functions for recurring tasks are defined
+ * on demand.
  */
 export const EFFECTS = `
 local function updateJob(id, first, last)
@@ -69,6 +85,17 @@ local function boundFailed(class, most)
   if not entry or not try('RPUSH', own, entry) then return end
   while redis.call('LLEN', own) > most do try('LREM', ns .. 'failed', 1, redis.call('LPOP', own)) end
 end
+local function planRun(at, last)
+  ${PLANS_PART}${PLANNED_RUN_PART}
+  local task, plans, plan = ARGV[at], plansOf(ARGV[at + 1]), ARGV[at + 2]
+  if ARGV[at + 3] ~= '' and try('SISMEMBER', ns .. 'ah:stopped', task) == 1 then return end
+  local entry = try('HGET', plans, task)
+  local by, _, declared = openPlan(entry)
+  if plan ~= '' and entry and declared ~= plan then return end
+  removeWaiting(at + 7, last)
+  delayRun(task, ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+  if entry then try('HSET', plans, task, by .. '\\n' .. text(now()) .. '\\n' .. declared) end
+end
 local function apply(member, at)
   local count = tonumber(ARGV[at])
   at = at + 1
@@ -85,9 +112,17 @@ local function apply(member, at)
       local size = tonumber(second)
       updateJob(first, at, at + size - 1)
       at = at + size
+    elseif kind == 'P' then
+      local size = tonumber(first)
+      local isDone, problem = pcall(planRun, at - 1, at + size - 2)
+      if not isDone then problems[#problems + 1] = tostring(problem.err or problem) end
+      at = at + size - 1
+    elseif kind == 'T' then
+      try('SADD', ns .. 'ah:stopped', first)
+      at = at - 1
     elseif kind == 'U' then
       local lock = ns .. 'ah:unique:' .. first
-      if try('GET', lock) == second then redis.call('DEL', lock) end
+      if try('GET', lock) == second then redis.call('DEL', lock, lock .. ':at') end
     elseif kind == 'M' then
       try('SET', ns .. 'ah:unique:' .. first, second)
       expire(ns .. 'ah:unique:' .. first, ${UNIQUE_SECONDS * 1000})
@@ -106,13 +141,15 @@ local function apply(member, at)
   end
   return at
 end
-local sizes = {S = 1, D = 3, U = 2, M = 2, L = 2, B = 2, K = 3}
+local sizes = {S = 1, T = 1, D = 3, U = 2, M = 2, L = 2, B = 2, K = 3}
 local function skip(at)
   local count = tonumber(ARGV[at])
   at = at + 1
   for _ = 1, count do
     local kind = ARGV[at]
-    if kind == 'J' then at = at + 3 + tonumber(ARGV[at + 2]) else at = at + 1 + sizes[kind] end
+    if kind == 'J' then at = at + 3 + tonumber(ARGV[at + 2])
+    elseif kind == 'P' then at = at + 2 + tonumber(ARGV[at + 1])
+    else at = at + 1 + sizes[kind] end
   end
   return at
 end

@@ -143,6 +143,7 @@ export const REMOVE_LOST = operation(
   for i = 1, #owners, 2 do
     if redis.call('EXISTS', ns .. 'ah:node-seen:' .. owners[i + 1]) == 0 then
       removeQueue(owners[i])
+      redis.call('DEL', ns .. 'ah:wake-any:' .. owners[i + 1])
       redis.call('HDEL', ns .. 'ah:node-queues', owners[i])
       result[#result + 1] = owners[i]
     end

@@ -1,23 +1,12 @@
-/**
- * Scripts of periodic tasks. `ah:plans` holds an entry per task, `ah:plans:<node>` those of a node alone: who declared it, when
- * a run was planned last, and how the task runs, on a line each. `ah:planner:<name>` is there while that one lives.
- */
+/** Scripts of periodic tasks. `ah:planner:<name>` is there while that one lives, which may have declared some. */
 import { A, ARG, B, C, D, E, operation } from "./operation";
-import { REMOVE_DELAYED_PART, REMOVE_JOBS_PART } from "./producers";
+import { PLANNED_RUN_PART, PLANS_PART } from "./plans";
 import { APPLY_PARTS } from "./processes";
-
-const PLANS = `
-local function plansOf(node) return ns .. 'ah:plans' .. (node ~= '' and ':' .. node or '') end
-local function openPlan(entry)
-  local by, since, plan = string.match(entry or '', '^([^\\n]*)\\n(%d+)\\n(.*)$')
-  return by or '', since or '0', plan or 'null'
-end
-`;
 
 // Arguments: node or '', who asks or '', ms that it counts as alive, ms that the plans of a node are kept. Returns task, who
 // declared it, '1' when that one lives, when a run was planned last and the plan of each.
 export const PLANS_OF = operation(
-  [PLANS],
+  [PLANS_PART],
   `
   local plans, result = plansOf(${A}), {}
   if ${B} ~= '' then
@@ -41,23 +30,16 @@ export const PLANS_OF = operation(
 // then queue, text, 'at' or 'in' and ms of the next run, if there is one. Returns how many jobs were removed.
 // A task has one next run at any time, and its entry says how it was planned.
 export const PLAN = operation(
-  [...APPLY_PARTS, PLANS, REMOVE_JOBS_PART, REMOVE_DELAYED_PART],
+  [...APPLY_PARTS, PLANS_PART, PLANNED_RUN_PART],
   `
   allowWhenFull()
-  local task, plans, removed, at = ${A}, plansOf(${B}), 0, ${ARG + 5}
-  for _ = 1, tonumber(${E}) do
-    removed = removed + removeJobs(ARGV[at], 0, ARGV[at + 1]) + #removeDelayed(ARGV[at + 1])
-    at = at + 2
-  end
+  local task, plans, at = ${A}, plansOf(${B}), ${ARG + 5} + 2 * ${E}
+  local removed = removeWaiting(${ARG + 5}, at - 1)
   local by, since, plan = openPlan(try('HGET', plans, task))
   local isDeclared = ${C} ~= '' or by ~= ''
   if ${C} ~= '' then by, plan = ${C}, ${D} end
   if ARGV[at] then
-    local due = tonumber(ARGV[at + 3])
-    if ARGV[at + 2] == 'in' then due = time + due end
-    removeDelayed(ARGV[at + 1])
-    delay(due, ARGV[at + 1], 0)
-    try('SREM', ns .. 'ah:stopped', task)
+    delayRun(task, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
     since = text(time)
   end
   if isDeclared then try('HSET', plans, task, by .. '\\n' .. since .. '\\n' .. plan) end

@@ -120,7 +120,7 @@ export const REMOVE_JOBS = operation(
 /** Needs SLOTS. */
 export const REMOVE_QUEUE_PART = `
 local function removeQueue(queue)
-  redis.call('DEL', ns .. 'queue:' .. queue)
+  redis.call('DEL', ns .. 'queue:' .. queue, ns .. 'ah:wake:' .. queue)
   try('SREM', ns .. 'queues', queue)
   local node = try('HGET', ns .. 'ah:node-queues', queue)
   try('ZREM', ns .. 'ah:ready' .. (node and ':' .. node or ''), queue)
