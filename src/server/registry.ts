@@ -2,13 +2,15 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { discover } from "../config/discover";
+import { settings } from "../config/settings";
 import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import { loadModule } from "../utils/loadModule";
 import type { Server } from "./server";
-import { SocketServer } from "./socket/socketServer";
-import { WebServer } from "./web/webServer";
-import { WebSocketServer } from "./websocket/webSocketServer";
+import { isSocketServerEnabled } from "./socket/enabled";
+import type * as socket from "./socket/socketServer";
+import type * as web from "./web/webServer";
+import type * as websocket from "./websocket/webSocketServer";
 
 export interface ServersApi {
   /** The enabled servers by type, in the order in which they start. */
@@ -23,11 +25,29 @@ declare module "../api" {
 
 type ServerClass = new () => Server;
 
+interface BuiltIn {
+  isEnabled: () => boolean;
+  /** A boot does not wait for the modules of a server that it does not start. */
+  load: () => ServerClass;
+}
+
 /** The framework's own, in start order: the websocket server needs the web server's listener. */
-const BUILT_IN: readonly ServerClass[] = [
-  WebServer,
-  WebSocketServer,
-  SocketServer,
+const BUILT_IN: readonly BuiltIn[] = [
+  {
+    isEnabled: () => settings().web.enabled,
+    load: () => (require("./web/webServer") as typeof web).WebServer,
+  },
+  {
+    isEnabled: () => settings().websocket.enabled,
+    load: () =>
+      (require("./websocket/webSocketServer") as typeof websocket)
+        .WebSocketServer,
+  },
+  {
+    isEnabled: isSocketServerEnabled,
+    load: () =>
+      (require("./socket/socketServer") as typeof socket).SocketServer,
+  },
 ];
 
 export function createServersApi(): ServersApi {
@@ -39,8 +59,8 @@ export function createServersApi(): ServersApi {
  * @throws Error for a file that does not export exactly one server
  */
 export async function loadServers(): Promise<void> {
-  for (const ServerClass of BUILT_IN)
-    await addServer(new ServerClass(), "actionhero");
+  for (const { isEnabled, load } of BUILT_IN)
+    if (isEnabled()) await addServer(new (load())(), "actionhero");
   for (const file of discover("servers")) {
     try {
       await addServer(new (serverClassOf(file))(), file);

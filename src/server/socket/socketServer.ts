@@ -3,7 +3,6 @@ import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { api } from "../../api";
-import { env } from "../../config/config";
 import { settings } from "../../config/settings";
 import type { SocketServerOptions } from "../../config/settingTypes";
 import { shutdownTimeLeft } from "../../config/shutdown";
@@ -20,6 +19,7 @@ import { listen } from "../listen";
 import { Server } from "../server";
 import { send, sendFound, sendRefusal, sendReply } from "./answers";
 import { SocketClient } from "./client";
+import { isSocketServerEnabled } from "./enabled";
 import { Listener } from "./listener";
 import { LINGER_MS } from "./output";
 import type { RequestNames } from "./protocol";
@@ -66,9 +66,8 @@ export class SocketServer extends Server {
     };
   }
 
-  /** Enabled or disabled by the configuration; otherwise on in development. */
   override isEnabled(): boolean {
-    return settings().socket.enabled ?? env === "development";
+    return isSocketServerEnabled();
   }
 
   async initialize(): Promise<void> {
