@@ -36,7 +36,8 @@ export interface ConnectionData {
   canChat: boolean;
 }
 
-const DONE = Promise.resolve();
+/** What `destroy` answers when nothing has to be waited for. */
+export const DESTROYED = Promise.resolve();
 
 interface Ending {
   done: Promise<void>;
@@ -245,7 +246,7 @@ export class Connection {
 
   /** Leave all rooms, say goodbye and forget the client; a second call waits for the first. */
   destroy(): Promise<void> {
-    if (this.destroyed) return ending.get(this)?.done ?? DONE;
+    if (this.destroyed) return ending.get(this)?.done ?? DESTROYED;
     this.destroyed = true;
     notifyLeave(this);
     if (api.connections.globalMiddleware.length > 0 || this.rooms.length > 0) {
@@ -256,7 +257,7 @@ export class Connection {
       return done;
     }
     this.finishDestroy();
-    return DONE;
+    return DESTROYED;
   }
 
   private async destroySlowly(hurried: Promise<void>): Promise<void> {

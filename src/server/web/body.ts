@@ -43,6 +43,9 @@ const MULTIPART_OVERHEAD = 1024 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 
+/** What waits for it goes on when node has parsed the rest of the chunk that the headers came with. */
+const PARSED = Promise.resolve();
+
 /** Whether there is a body that v29 would parse. */
 export function hasBody({ method, req }: WebRequest): boolean {
   return (
@@ -239,11 +242,9 @@ function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
   if (announced <= limit.bytes && !shareOf(request).hasRoom(announced))
     throw BodyError.overloaded();
   askForBody(request, limit);
-  const chunks: Buffer[] = [];
-  const keep = (chunk: Buffer) => chunks.push(chunk);
-  const whole = collect(request, limit, keep).then(() => {
-    const bytes =
-      chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? NO_BYTES);
+  const whole = PARSED.then(
+    () => takeArrived(request, limit) ?? collectWhole(request, limit),
+  ).then((bytes) => {
     if (config.saveRawBody) params.rawBody = bytes;
     return bytes;
   });
@@ -254,6 +255,33 @@ function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
     hold: (length: number) => hold(request, length),
   };
   return whole.then((bytes) => inflate(bytes, encoding, inflated));
+}
+
+/**
+ * A body that came with its headers, as most do: without a listener, an event or a copy.
+ * @returns undefined for one that is still to come
+ * @throws BodyError, RequestAborted
+ */
+function takeArrived(request: WebRequest, limit: Limit): Buffer | undefined {
+  const { req } = request;
+  if (!req.complete) {
+    if (req.destroyed) throw new RequestAborted(); // it may have told so already
+    return undefined;
+  }
+  if (req.readableFlowing !== null) return undefined; // somebody else listens, too
+  const bytes = (req.read() as Buffer | null) ?? NO_BYTES;
+  if (bytes.length > limit.bytes) throw tooLarge(limit);
+  const refusal = hold(request, bytes.length);
+  if (refusal) throw refusal;
+  return bytes;
+}
+
+function collectWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const keep = (chunk: Buffer) => chunks.push(chunk);
+  return collect(request, limit, keep).then(() =>
+    chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? NO_BYTES),
+  );
 }
 
 /** The bytes of the body in memory, until the request ends. */

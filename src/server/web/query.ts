@@ -51,7 +51,8 @@ function hasOptions(options: object | undefined): boolean {
 
 /** @returns undefined for brackets or repeated keys, which `qs` handles */
 function parseFlat(query: string): Query | undefined {
-  if (/[[\]]|%5[bd]/i.test(query)) return undefined;
+  if (hasBrackets(query)) return undefined;
+  const read = readerFor(query);
   const parsed: Query = {};
   let start = 0;
   while (start <= query.length) {
@@ -60,16 +61,29 @@ function parseFlat(query: string): Query | undefined {
     if (end > start) {
       const equals = query.indexOf("=", start);
       const keyEnd = equals === -1 || equals > end ? end : equals;
-      const key = decode(query.slice(start, keyEnd));
+      const key = read(query.slice(start, keyEnd));
       if (Object.hasOwn(parsed, key)) return undefined;
       // names of Object.prototype are dropped, as in `qs`
       if (key !== "" && !(key in Object.prototype))
-        parsed[key] =
-          keyEnd === end ? "" : decode(query.slice(keyEnd + 1, end));
+        parsed[key] = keyEnd === end ? "" : read(query.slice(keyEnd + 1, end));
     }
     start = end + 1;
   }
   return parsed;
+}
+
+function hasBrackets(query: string): boolean {
+  if (query.includes("[") || query.includes("]")) return true;
+  return query.includes("%") && /%5[bd]/i.test(query);
+}
+
+/** Most queries have nothing to decode. */
+function readerFor(query: string): (text: string) => string {
+  return query.includes("%") || query.includes("+") ? decode : asItIs;
+}
+
+function asItIs(text: string): string {
+  return text;
 }
 
 function decode(text: string): string {

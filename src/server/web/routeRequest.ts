@@ -167,7 +167,8 @@ function applyRoute(
   routed: ConnectionParams,
 ): void {
   const { apiVersion } = (matchedRoute ?? {}) as Partial<RouteType>;
-  for (const [name, value] of Object.entries(routed) as [string, unknown][]) {
+  for (const name of Object.keys(routed)) {
+    const value: unknown = routed[name];
     const isDefault = name === "apiVersion" && value === apiVersion;
     if (!isDefault || !params.apiVersion) params[name] = value;
   }

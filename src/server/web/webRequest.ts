@@ -24,6 +24,7 @@ import { pathForLogging, unroutedPathForLogging } from "./pathForLogging";
 import { preparedHeaders } from "./preparedHeaders";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
+import type { Traffic } from "./activity";
 import type { TemporaryFiles } from "./temporaryFiles";
 import { settings, type WebSettings } from "../../config/settings";
 import { ownHeaders, WebResponse } from "./webResponse";
@@ -96,6 +97,8 @@ export class WebRequest {
   /** The params of the path. */
   routed: Connection["params"];
   connection: Connection | undefined;
+  /** The requests of its TCP connection. */
+  traffic: Traffic | undefined;
   /** The client sent `Expect: 100-continue`, and was told to continue. */
   saidContinue: boolean;
   /** A later request of its connection has started. */
@@ -132,6 +135,7 @@ export class WebRequest {
     this.form = undefined;
     this.routed = NOTHING;
     this.connection = undefined;
+    this.traffic = undefined;
     this.saidContinue = false;
     this.isFollowed = false;
     this.namesFolder = false;

@@ -10,7 +10,7 @@ import { api } from "../../api";
 import { settings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
-import type { Connection } from "../../connection/connection";
+import { DESTROYED, type Connection } from "../../connection/connection";
 import { beginContext, isContextOn } from "../../context/context";
 import { ActionheroError, errorText, type StatusError } from "../../errors";
 import type { TextParams } from "../../input/field";
@@ -445,14 +445,16 @@ export class WebServer extends Server {
   }
 
   private end(request: WebRequest): void {
-    this.activity.end(request.req.socket, request);
+    this.activity.end(request);
     // again after the client disconnected during a write
     request.temporaryFiles?.remove();
     const { connection } = request;
     // an action that continues after its client has disconnected still holds its params
     if (!connection || connection.pendingActions === 0) request.held?.release();
-    if (connection && !connection.destroyed)
-      connection.destroy().catch((error: unknown) => {
+    if (!connection || connection.destroyed) return;
+    const done = connection.destroy();
+    if (done !== DESTROYED)
+      done.catch((error: unknown) => {
         this.log(`cannot end a connection: ${errorText(error)}`, "error");
       });
   }

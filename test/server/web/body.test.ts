@@ -3,8 +3,11 @@ import * as http from "node:http";
 import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
+import * as zlib from "node:zlib";
+import * as fc from "fast-check";
+import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
-import { config } from "../../../src/index";
+import { api, config } from "../../../src/index";
 
 let app: WebApp;
 let uploadDir: string;
@@ -248,6 +251,126 @@ describe("limits of size", () => {
     } finally {
       config.web.maxParams = 10_000;
     }
+  });
+});
+
+describe("a body that comes with its headers and one that comes bit by bit", () => {
+  const texts = fc.oneof(
+    fc.json(),
+    fc
+      .array(fc.constantFrom('{"key":', "1", '"ä"', "}", "[", "]", ",", " "))
+      .map((parts) => parts.join("")),
+    fc.nat(70 * 1024).map((length) => `{"value":"${"x".repeat(length)}"}`),
+    fc.constantFrom("", "key=1&key2=ä", '\ufeff{"key":1}'),
+  );
+
+  interface Sent {
+    text: string;
+    isJson: boolean;
+    isGzipped: boolean;
+    isChunked: boolean;
+    /** Where it is cut, as shares of its length. */
+    cuts: number[];
+  }
+
+  const requests: fc.Arbitrary<Sent> = fc.record({
+    text: texts,
+    isJson: fc.boolean(),
+    isGzipped: fc.boolean(),
+    isChunked: fc.boolean(),
+    cuts: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+  });
+
+  function bytesOf({ text, isJson, isGzipped, isChunked }: Sent): Buffer {
+    const body = isGzipped ? zlib.gzipSync(text) : Buffer.from(text);
+    const head = [
+      "POST /api/take HTTP/1.1",
+      "Host: x",
+      "Connection: close",
+      `Content-Type: ${isJson ? "application/json" : "application/x-www-form-urlencoded"}`,
+      isChunked
+        ? "Transfer-Encoding: chunked"
+        : `Content-Length: ${body.length}`,
+      ...(isGzipped ? ["Content-Encoding: gzip"] : []),
+    ].join("\r\n");
+    const chunk = body.length > 0 ? [chunkSize(body), body, "\r\n"] : [];
+    const parts = isChunked ? [...chunk, "0\r\n\r\n"] : [body];
+    return Buffer.concat(
+      [`${head}\r\n\r\n`, ...parts].map((part) => Buffer.from(part)),
+    );
+  }
+
+  const chunkSize = ({ length }: Buffer) => `${length.toString(16)}\r\n`;
+
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  /** What came of it: the answer, and what the action saw of the body. */
+  async function outcomeOf(bytes: Buffer, cuts: number[]) {
+    seen = undefined;
+    const socket = net.connect(app.port, "localhost").setNoDelay();
+    let at = 0;
+    for (const cut of [...cuts].sort((a, b) => a - b)) {
+      const end = Math.floor(cut * bytes.length);
+      await new Promise((resolve) =>
+        socket.write(bytes.subarray(at, end), resolve),
+      );
+      await turn();
+      at = end;
+    }
+    socket.write(bytes.subarray(at));
+    let answer = "";
+    for await (const chunk of socket) answer += String(chunk);
+    const [head = "", body = "{}"] = answer.split("\r\n\r\n");
+    const { params, error } = JSON.parse(body) as Record<string, unknown>;
+    const { rawBody, body: fields } = (seen?.raw ?? {}) as {
+      rawBody?: Buffer;
+      body?: unknown;
+    };
+    const status = head.split("\r\n", 1)[0];
+    return { status, params, error, fields, raw: rawBody?.toString("latin1") };
+  }
+
+  test("have the same answer", async () => {
+    config.web.saveRawBody = true;
+    try {
+      await fc.assert(
+        fc.asyncProperty(requests, async (sent) => {
+          const bytes = bytesOf(sent);
+          const atOnce = await outcomeOf(bytes, []);
+          expect(await outcomeOf(bytes, sent.cuts)).toEqual(atOnce);
+        }),
+        { numRuns: Number(process.env.FUZZ_RUNS ?? 60) },
+      );
+    } finally {
+      config.web.saveRawBody = false;
+    }
+  });
+
+  test("of a request that another one follows in the same chunk have their answers, in order", async () => {
+    const request = (key: string) =>
+      `POST /api/take HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 11\r\n${
+        key === "c" ? "Connection: close\r\n" : ""
+      }\r\n{"key":"${key}"}`;
+    const socket = net.connect(app.port, "localhost");
+    socket.write(["a", "b", "c"].map(request).join(""));
+    let text = "";
+    for await (const chunk of socket) text += String(chunk);
+    expect(text.match(/"params": \{[^}]*/g)).toEqual(
+      ["a", "b", "c"].map((key) => expect.stringContaining(`"key": "${key}"`)),
+    );
+  });
+
+  test("are not waited for when the client has gone", async () => {
+    const socket = net.connect(app.port, "localhost");
+    socket.write(
+      'POST /api/take HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"key":',
+    );
+    await until(() => Object.keys(api.connections.connections).length > 0);
+    socket.destroy();
+    await until(() => Object.keys(api.connections.connections).length === 0);
   });
 });
 
