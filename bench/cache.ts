@@ -5,14 +5,12 @@
  *
  * Options: --rounds=7 --ms=400
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import * as fs from "node:fs";
-import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { Redis } from "ioredis";
 import type * as actionhero from "../src";
+import { startRedis } from "./support/redis";
 
 const option = (name: string, fallback: number) =>
   Number(
@@ -30,29 +28,6 @@ const VALUE = { name: "bench", text: "x".repeat(300), list: [1, 2, 3] };
 
 type Operation = () => Promise<unknown>;
 type Pair = { plain: Operation; cache: Operation };
-
-async function freePort(): Promise<number> {
-  const probe = net.createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as net.AddressInfo;
-  probe.close();
-  return port;
-}
-
-async function startRedis(): Promise<{ child: ChildProcess; url: string }> {
-  const port = await freePort();
-  const child = spawn(
-    "redis-server",
-    ["--port", String(port), "--save", "", "--bind", "127.0.0.1"],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
-  let output = "";
-  for await (const chunk of child.stdout) {
-    output += String(chunk);
-    if (output.includes("Ready to accept connections")) break;
-  }
-  return { child, url: `redis://127.0.0.1:${port}` };
-}
 
 /** The smallest project that a configuration can be read from. */
 function emptyProject(): string {

@@ -4,17 +4,12 @@
  *
  * Options: --rounds=7 --ms=1000 --members=500
  */
-import {
-  execFileSync,
-  fork,
-  spawn,
-  type ChildProcess,
-} from "node:child_process";
+import { execFileSync, fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
-import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
+import { startRedis } from "./support/redis";
 
 const option = (name: string, fallback: number) =>
   Number(
@@ -49,29 +44,10 @@ interface Slice {
 const children: ChildProcess[] = [];
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "bench-chat-"));
 
-async function freePort(): Promise<number> {
-  const probe = net.createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as net.AddressInfo;
-  probe.close();
-  return port;
-}
-
-async function startRedis(): Promise<string> {
-  const port = await freePort();
-  const child = spawn(
-    "redis-server",
-    ["--port", String(port), "--save", "", "--bind", "127.0.0.1"],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
+async function redisUrl(): Promise<string> {
+  const { child, url } = await startRedis();
   children.push(child);
-  let output = "";
-  for await (const chunk of child.stdout) {
-    output += String(chunk);
-    if (output.includes("Ready to accept connections")) break;
-  }
-  child.stdout.resume();
-  return `redis://127.0.0.1:${port}`;
+  return url;
 }
 
 /** The smallest project with the websocket server. */
@@ -105,10 +81,10 @@ function start(script: string, env: Record<string, string>): Promise<Running> {
 }
 
 async function startPeers(nodes: number): Promise<Peer[]> {
-  const bare = { REDIS_URL: await startRedis() };
+  const bare = { REDIS_URL: await redisUrl() };
   const folder = project();
   const ours = {
-    REDIS_URL: await startRedis(),
+    REDIS_URL: await redisUrl(),
     PROJECT_ROOT: folder,
     PORT: "0",
     ACTIONHERO_CONFIG_OVERRIDES: JSON.stringify({

@@ -4,17 +4,12 @@
  *
  * Options: --rounds=5 --scale=1 --only=enqueue,work,queues,idle,late --peers=a;b --other=/another/build/of/this/package
  */
-import {
-  execFileSync,
-  fork,
-  spawn,
-  type ChildProcess,
-} from "node:child_process";
+import { execFileSync, fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
-import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
+import { startRedis } from "./support/redis";
 
 const option = (name: string, fallback: string) =>
   process.argv
@@ -58,29 +53,6 @@ if (other !== "")
     { name: "other build, queue only", script: "ours", root: other },
     { name: "other build", script: "actionhero", root: other },
   );
-
-async function freePort(): Promise<number> {
-  const probe = net.createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as net.AddressInfo;
-  probe.close();
-  return port;
-}
-
-async function startRedis(port: number): Promise<ChildProcess> {
-  const child = spawn(
-    "redis-server",
-    ["--port", String(port), "--save", "", "--bind", "127.0.0.1"],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
-  let output = "";
-  for await (const chunk of child.stdout) {
-    output += String(chunk);
-    if (output.includes("Ready to accept connections")) break;
-  }
-  child.stdout.resume();
-  return child;
-}
 
 /** The same small project for either actionhero. */
 function project(name: string, actionhero: string): string {
@@ -249,12 +221,11 @@ async function main(): Promise<void> {
   const peers = PEERS.filter(
     ({ name }) => wanted === "" || wanted.split(";").includes(name),
   );
-  const port = await freePort();
-  const redis = await startRedis(port);
+  const redis = await startRedis();
   const count = (n: number) => Math.max(1000, Math.round(n * SCALE));
   try {
     for (const [index, peer] of peers.entries())
-      await start(peer, port, index + 1);
+      await start(peer, redis.port, index + 1);
     const results: Results = {};
     const show = (name: string, table: Results[string]) => {
       results[name] = table;
@@ -309,7 +280,7 @@ async function main(): Promise<void> {
     print(results);
   } finally {
     for (const { child } of peers) child?.kill("SIGKILL");
-    redis.kill("SIGKILL");
+    redis.child.kill("SIGKILL");
   }
   fs.rmSync(scratch, { recursive: true, force: true });
 }

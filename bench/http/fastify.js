@@ -1,16 +1,18 @@
 /** Fastify: with our headers, with only its own (BENCH_HEADERS=bare), with pino (BENCH_LOG=file). */
 const path = require("node:path");
 const fastify = require("fastify");
-const pino = require("pino");
 const answers = require("./answers");
 const { report } = require("../support/report");
+
+function bufferedPino(dest) {
+  const pino = require("pino"); // a server without logs does not load it
+  return pino(pino.destination({ dest, sync: false, minLength: 4096 }));
+}
 
 const isBare = process.env.BENCH_HEADERS === "bare";
 const logFile = process.env.BENCH_LOG;
 const app = fastify({
-  loggerInstance: logFile
-    ? pino(pino.destination({ dest: logFile, sync: false, minLength: 4096 }))
-    : undefined,
+  loggerInstance: logFile ? bufferedPino(logFile) : undefined,
 });
 
 if (!isBare) {

@@ -24,18 +24,19 @@ export type Table = Record<string, object>;
 
 /**
  * Load all servers in turn, in short slices.
+ * @param load undefined: each does its work by itself
  * @param order what the load is told for a server, without how long
  * @param references by the name of a column: the server that a row is compared with
  */
 export async function measureCpu<Server extends Running>(
-  load: ChildProcess,
+  load: ChildProcess | undefined,
   servers: Server[],
   order: (server: Server) => object,
   references: (server: Server) => Record<string, string>,
 ): Promise<Table> {
   const slices = new Map<string, Slice[]>(servers.map((s) => [s.name, []]));
   const run = (server: Server, ms: number) =>
-    slice(load, server, { ...order(server), ms });
+    slice(load ?? server.child, server, { ...order(server), ms });
   for (const server of servers) {
     let done = 0;
     while (done < WARM_UP_MESSAGES)
@@ -171,11 +172,11 @@ export function print(
   );
 }
 
-function median(values: number[]): number {
+export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-function round(value: number, digits = 1): number {
+export function round(value: number, digits = 1): number {
   return Number(value.toFixed(digits));
 }

@@ -1,7 +1,10 @@
-/** Runs a server script under a parent: tells its port, and its CPU time, memory and profile when asked. */
+/**
+ * Runs a server script under a parent: tells its port, and its CPU time, memory and profile when asked.
+ * @param work for a script without clients: does its work for so many ms, and answers how often
+ */
 const { startProfile, stopProfile } = require("./profile");
 
-exports.report = function report(port) {
+exports.report = function report(port, work) {
   process.on("message", (message) => {
     if (message === "cpu") {
       const { user, system } = process.cpuUsage();
@@ -13,9 +16,14 @@ exports.report = function report(port) {
       process.send({ rss, heapUsed });
     }
   });
-  process.on("message", async ({ profile, roots }) => {
+  process.on("message", async ({ profile, roots, ms }) => {
     if (profile === "start") process.send({ started: await startProfile() });
     if (profile === "stop") process.send(await stopProfile(roots));
+    if (ms !== undefined) {
+      const started = performance.now();
+      const messages = await work(ms);
+      process.send({ messages, ms: performance.now() - started });
+    }
   });
   process.on("disconnect", () => process.exit(0));
   process.send({ port });

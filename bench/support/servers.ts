@@ -8,7 +8,7 @@ import { option } from "./options";
 
 const folder = path.join(__dirname, "..");
 /** The package to measure; another build of it can be named. */
-const root = process.env.BENCH_ACTIONHERO ?? path.join(folder, "..");
+export const root = process.env.BENCH_ACTIONHERO ?? path.join(folder, "..");
 export const peers = path.join(folder, "node_modules");
 
 /** What counts as a server's own code in a profile: ours, and the peers with all that they need. */
@@ -83,25 +83,47 @@ export async function withServers<Spec extends ServerSpec>(
   loadScript: string,
   work: (servers: Running<Spec>[], load: ChildProcess) => Promise<void>,
 ): Promise<void> {
-  const wanted = option("servers", "");
-  const chosen = Object.entries(specs).filter(
-    ([name]) => wanted === "" || wanted.split(";").includes(name),
-  );
-  const servers: Running<Spec>[] = [];
-  const load = fork(path.join(folder, loadScript), [], { execArgv: [] });
-  pin(load, os.cpus().length - 1);
+  const load = startLoad(loadScript);
   try {
-    for (const [name, spec] of chosen)
-      servers.push(await start(name, spec, scratch));
-    await work(servers, load);
+    await withServersAlone(scratch, specs, (servers) => work(servers, load));
   } finally {
     load.kill();
+  }
+}
+
+/** The same for servers that do their work by themselves. */
+export async function withServersAlone<Spec extends ServerSpec>(
+  scratch: string,
+  specs: Record<string, Spec>,
+  work: (servers: Running<Spec>[]) => Promise<void>,
+): Promise<void> {
+  const servers: Running<Spec>[] = [];
+  try {
+    for (const [name, spec] of chosen(specs))
+      servers.push(await start(name, spec, scratch));
+    await work(servers);
+  } finally {
     for (const { child } of servers) child.kill("SIGKILL");
     fs.rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-async function start<Spec extends ServerSpec>(
+/** Those that `--servers=a;b` names, all by default. */
+export function chosen<Spec>(specs: Record<string, Spec>): [string, Spec][] {
+  const wanted = option("servers", "");
+  return Object.entries(specs).filter(
+    ([name]) => wanted === "" || wanted.split(";").includes(name),
+  );
+}
+
+/** @param script below bench/ */
+export function startLoad(script: string): ChildProcess {
+  const load = fork(path.join(folder, script), [], { execArgv: [] });
+  pin(load, os.cpus().length - 1);
+  return load;
+}
+
+export async function start<Spec extends ServerSpec>(
   name: string,
   spec: Spec,
   scratch: string,
