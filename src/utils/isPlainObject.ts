@@ -9,6 +9,10 @@ const NEVER_PLAIN = [
   Buffer,
 ];
 
+interface Marked {
+  _toExpand?: unknown;
+}
+
 /**
  * Whether a value is merged key by key (true) or carried over as it is (false).
  *
@@ -18,13 +22,24 @@ const NEVER_PLAIN = [
 export function isPlainObject(
   value: unknown,
 ): value is Record<string, unknown> {
-  if (!value || !(value instanceof Object)) return false;
+  if (!value || typeof value !== "object") return false;
+  if (isUsual(value)) return (value as Marked)._toExpand !== false;
+  if (!(value instanceof Object)) return false;
   if (NEVER_PLAIN.some((type) => value instanceof type)) return false;
-  if ((value as { _toExpand?: unknown })._toExpand === false) return false;
+  if ((value as Marked)._toExpand === false) return false;
   try {
     // eslint-disable-next-line @typescript-eslint/no-base-to-string -- the tag is intended
     return value.toString() === "[object Object]";
   } catch {
     return true;
   }
+}
+
+/** An object literal that does not say what it is: a configuration is made of hundreds, and each is looked at often. */
+function isUsual(value: object): boolean {
+  return (
+    Object.getPrototypeOf(value) === Object.prototype &&
+    !Object.hasOwn(value, "toString") &&
+    !(Symbol.toStringTag in value)
+  );
 }
