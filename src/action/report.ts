@@ -5,7 +5,7 @@ import type { ErrorFormatter } from "../config/settingTypes";
 import type { Connection } from "../connection/connection";
 import { httpFactsOf, toError } from "../errors";
 import { clientErrorLevel, isClientError } from "../log/clientErrors";
-import { escapeFields } from "../log/escape";
+import { escapeFields, escapeOwnFields } from "../log/escape";
 import { isMistake } from "../log/exposure";
 import {
   filterObjectForLogging,
@@ -13,7 +13,7 @@ import {
   textForLogging,
 } from "../log/filters";
 import { jsonForLogging as toJson } from "../log/json";
-import { log, willLog, type ActionheroLogLevel } from "../log/log";
+import { log, logEscaped, willLog, type ActionheroLogLevel } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
 import type { ActionProcessor } from "./actionProcessor";
 import { hasClientLeft } from "./cancellation";
@@ -84,10 +84,20 @@ function report(
   const line = buildLine(data);
   if (errorFields) Object.assign(line, errorFields);
   if (errorId !== undefined) line.errorId = errorId;
-  if (toLog)
-    log(`[ action @ ${data.connection.type} ]`, level, escapeFields(line));
+  if (toLog) logLine(data, level, line);
   if (toReport)
     api.exceptionHandlers?.action(error as NodeJS.ErrnoException, line);
+}
+
+function logLine(
+  { connection }: ActionProcessor,
+  level: ActionheroLogLevel,
+  line: LogLine,
+): void {
+  const text = `[ action @ ${connection.type} ]`;
+  // an error may have been given to the reporters as it is
+  if (line.error === "" && escapeOwnFields(line)) logEscaped(text, level, line);
+  else log(text, level, escapeFields(line));
 }
 
 /** The built-in form: `error` as text and every own property except `message`; no Error, then its JSON. */

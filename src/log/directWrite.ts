@@ -1,13 +1,24 @@
 /** Bypasses winston's streams, for loggers that only use our own transports. */
 import type * as winston from "winston";
 import type Transport = require("winston-transport");
-import { isOwnTransport } from "./loggerTools";
+import {
+  isOwnTransport,
+  lineMakerOf,
+  type BufferedTransport,
+} from "./loggerTools";
 
 /** winston's well-known symbols (https://github.com/winstonjs/triple-beam). */
 const LEVEL = Symbol.for("level");
 const SPLAT = Symbol.for("splat");
 
 type Info = winston.Logform.TransformableInfo;
+
+interface DirectLine {
+  level: string;
+  message: string;
+  /** Nothing in the message and the data has to be escaped or cut (default false). */
+  isEscaped?: boolean;
+}
 
 /**
  * The same as `logger.log(level, message, data)`, without winston's two streams, which cost more than the line
@@ -16,20 +27,26 @@ type Info = winston.Logform.TransformableInfo;
  */
 export function writeDirectly(
   logger: winston.Logger,
-  level: string,
-  message: string,
+  { level, message, isEscaped = false }: DirectLine,
   data: object,
 ): boolean {
   if (!isPlain(logger) || message.includes("%")) return false;
   if ((data as { message?: unknown }).message) return false; // winston joins the two texts
 
+  const { format, transports } = logger;
+  const toLine = lineMakerOf(format);
+  if (toLine) {
+    const line = toLine({ ...data, level, message }, isEscaped);
+    for (const transport of transports as BufferedTransport[])
+      transport.take(line);
+    return true;
+  }
   const info: Info = Object.assign({}, data, { level, message });
   info[LEVEL] = level;
   info[SPLAT] = [data];
-  const { format } = logger;
   const formatted = format.transform(info, format.options);
   if (!formatted || typeof formatted !== "object") return true; // the format decided to drop it
-  for (const transport of logger.transports as Transport[])
+  for (const transport of transports as Transport[])
     transport.log!(formatted, noop);
   return true;
 }

@@ -38,6 +38,22 @@ export function escapeFields(fields: object): object {
   return escaped ?? fields;
 }
 
+/**
+ * The same in place, for a line that belongs to the caller.
+ * @returns whether nothing is left to escape: no field is an object
+ */
+export function escapeOwnFields(fields: { [name: string]: unknown }): boolean {
+  let isFlat = true;
+  for (const key of Object.keys(fields)) {
+    const value = fields[key];
+    if (typeof value === "string") {
+      if (value.length > MAX_TEXT_LENGTH || CONTROL.test(value))
+        fields[key] = escapeField(key, value);
+    } else if (typeof value === "object" && value !== null) isFlat = false;
+  }
+  return isFlat;
+}
+
 /** One field of a log line as text, truncated. */
 export function escapeField(name: string, value: string): string {
   const text = cutText(value);

@@ -37,6 +37,28 @@ export function log(
   data?: any,
 ): void {
   if (typeof message === "string") message = cutText(message);
+  writeToAll({ message, severity, isEscaped: false }, data);
+}
+
+/** The same for a line of the framework's own in which nothing has to be escaped or cut. */
+export function logEscaped(
+  message: string,
+  severity: ActionheroLogLevel,
+  data: object,
+): void {
+  writeToAll({ message, severity, isEscaped: true }, data);
+}
+
+interface Entry {
+  message: string;
+  severity: unknown;
+  isEscaped: boolean;
+}
+
+function writeToAll(
+  { message, severity, isEscaped }: Entry,
+  data: unknown,
+): void {
   let isComplete = false;
   for (const logger of loggers) {
     const level = levelOf(logger, severity);
@@ -44,7 +66,7 @@ export function log(
     if (!isComplete) data = completeFields(data);
     isComplete = true;
     const styles = level === severity ? undefined : stylesOf(severity);
-    write(logger, { level, message, styles }, data);
+    write(logger, { level, message, styles, isEscaped }, data);
   }
 }
 
@@ -60,18 +82,19 @@ interface Line {
   level: string;
   message: string;
   styles: readonly LogStyle[] | undefined;
+  isEscaped: boolean;
 }
 
 function write(
   logger: winston.Logger,
-  { level, message, styles }: Line,
+  { level, message, styles, isEscaped }: Line,
   data: unknown,
 ): void {
   if (styles) {
     const fields = typeof data === "object" ? data : undefined;
     logger.log({ ...fields, level, message, [STYLES]: styles });
   } else if (typeof data === "object" && data !== null) {
-    if (!writeDirectly(logger, level, message, data))
+    if (!writeDirectly(logger, { level, message, isEscaped }, data))
       logger.log(level, message, data);
   } else logger.log(level, message);
 }

@@ -63,15 +63,20 @@ export interface FileTransportOptions {
 
 const outputs = new Set<BufferedOutput>();
 
-class BufferedTransport extends Transport {
+export class BufferedTransport extends Transport {
   constructor(private readonly output: BufferedOutput) {
     super();
     outputs.add(output);
   }
 
   override log(info: LogInfo, next: () => void): void {
-    this.output.push(`${String(info[MESSAGE])}\n`);
+    this.take(String(info[MESSAGE]));
     next();
+  }
+
+  /** @param line without its end */
+  take(line: string): void {
+    this.output.push(`${line}\n`);
   }
 
   override close(): void {
@@ -93,22 +98,30 @@ class FileTransport extends BufferedTransport {
     this.takesCommands = commands;
   }
 
-  override log(info: LogInfo, next: () => void): void {
-    if (!this.takesCommands && isCommandRunning()) next();
-    else super.log(info, next);
+  override take(line: string): void {
+    if (this.takesCommands || !isCommandRunning()) super.take(line);
   }
 }
 
+// eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
+const { log: takeFromWinston } = BufferedTransport.prototype;
+
 /** Whether a transport does no more than to collect lines. */
-export function isOwnTransport(transport: object): boolean {
-  return transport instanceof BufferedTransport;
+export function isOwnTransport(
+  transport: Transport,
+): transport is BufferedTransport {
+  return (
+    transport instanceof BufferedTransport && transport.log === takeFromWinston
+  );
 }
 
 export const loggerTools: LoggerTools = {
   consoleFormat: ({ quote = false } = {}) =>
-    lineFormat((info) => toConsoleLine(info, quote)),
+    lineFormat((info, isEscaped) => toConsoleLine(info, { quote, isEscaped })),
   jsonFormat: (fields) =>
-    lineFormat((info) => toJsonLine(Object.assign(info, fields))),
+    lineFormat((info, isEscaped) =>
+      toJsonLine(fields ? Object.assign(info, fields) : info, isEscaped),
+    ),
   ConsoleTransport,
   FileTransport,
 };
@@ -118,14 +131,33 @@ export async function flushLogs(): Promise<void> {
   await Promise.all([...outputs].map((output) => output.flush()));
 }
 
-function lineFormat(toLine: (info: LogInfo) => string): winston.Logform.Format {
-  return winston.format((info) => {
-    info[MESSAGE] = toLine(info);
-    return info;
-  })();
+/**
+ * Makes a finished line.
+ * @param info the fields, the level and the message; it may add to them
+ * @param isEscaped nothing in the fields has to be escaped or cut
+ */
+type ToLine = (info: LogInfo, isEscaped: boolean) => string;
+
+/** What our own formats do, for those who need no more than the line. */
+const lineMakers = new WeakMap<object, ToLine>();
+
+export function lineMakerOf(format: object): ToLine | undefined {
+  return lineMakers.get(format);
 }
 
-function toConsoleLine(info: LogInfo, isQuoting: boolean): string {
+function lineFormat(toLine: ToLine): winston.Logform.Format {
+  const format = winston.format((info) => {
+    info[MESSAGE] = toLine(info, false);
+    return info;
+  })();
+  lineMakers.set(format, toLine);
+  return format;
+}
+
+function toConsoleLine(
+  info: LogInfo,
+  { quote, isEscaped }: { quote: boolean; isEscaped: boolean },
+): string {
   const color = consoleHasColors() ? COLORS[info.level] : undefined;
   const level =
     color === undefined
@@ -141,17 +173,19 @@ function toConsoleLine(info: LogInfo, isQuoting: boolean): string {
     if (key === "message" || key === "level" || key === "timestamp") continue;
     const value = info[key];
     if (value === undefined || value === null || value === "") continue;
-    const shown = escapeField(key, asText(value));
-    const isQuoted = isQuoting && /[\s"=]/.test(shown);
+    const shownText = asText(value);
+    const shown = isEscaped ? shownText : escapeField(key, shownText);
+    const isQuoted = quote && /[\s"=]/.test(shown);
     line += `${key}=${isQuoted ? quoteField(key, shown) : shown} `;
   }
   return line;
 }
 
-function toJsonLine(info: LogInfo): string {
+function toJsonLine(info: LogInfo, isEscaped: boolean): string {
   info.timestamp ??= timestamp();
   try {
-    const line = escapeJson(JSON.stringify(info));
+    const json = JSON.stringify(info);
+    const line = isEscaped ? json : escapeJson(json);
     return line.length > MAX_JSON_LINE_LENGTH ? toShortLine(info, line) : line;
   } catch (error) {
     return unprintable(info, String(error));
