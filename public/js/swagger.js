@@ -53,6 +53,7 @@ function fromOperation({ path, method, operation, schemas }) {
   const body = resolved(Object.values(content)[0]?.schema, schemas) ?? {};
   const fields = (operation.parameters ?? []).map((parameter) => ({
     name: parameter.name,
+    isHeader: parameter.in === "header",
     isRequired: parameter.required === true,
     schema: parameter.schema ?? {},
   }));
@@ -279,12 +280,16 @@ function control(kind, schema) {
   return field;
 }
 
-function inputField({ name, isRequired, schema: given }, schemas) {
+function inputField(
+  { name, isHeader = false, isRequired, schema: given },
+  schemas,
+) {
   const schema = resolved(given, schemas) ?? {};
   const kind = kindOf(schema, schemas);
   const field = control(kind, schema);
   field.name = name;
   field.dataset.kind = kind;
+  if (isHeader) field.dataset.header = "";
   if (schema.default !== undefined && kind !== "file")
     field.placeholder =
       kind === "json" ? JSON.stringify(schema.default) : String(schema.default);
@@ -340,6 +345,7 @@ function requestOf(form, base, action) {
   const method = target.method.toUpperCase();
   const params = {};
   const inPath = {};
+  const headers = headersOf(element("headers").value);
   let { path } = target;
   for (const field of form.querySelectorAll("[data-kind]")) {
     if (field.value === "") continue;
@@ -347,10 +353,10 @@ function requestOf(form, base, action) {
     if (target.path.includes(variable)) {
       inPath[field.name] = valueOf(field);
       path = path.replace(variable, encodeURIComponent(field.value));
-    } else params[field.name] = valueOf(field);
+    } else if ("header" in field.dataset) headers[field.name] = field.value;
+    else params[field.name] = valueOf(field);
   }
   let url = base.replace(/\/$/, "") + path;
-  const headers = headersOf(element("headers").value);
   const options = { method, headers };
   if (!WITH_BODY.includes(method.toLowerCase())) {
     const query = new URLSearchParams(texts(params)).toString();

@@ -1,6 +1,19 @@
 /** `auth`, as the package exports it. */
 export { requireUser, type RequireUserOptions, type User } from "./guards";
-export { hashPassword, needsRehash, verifyPassword } from "./passwords";
+export {
+  jwtVerifier,
+  type JwtClaims,
+  type JwtKeys,
+  type JwtKeySet,
+  type JwtOptions,
+  type JwtVerifier,
+} from "./jwt";
+export {
+  hashPassword,
+  needsRehash,
+  verifyPassword,
+  type PasswordOptions,
+} from "./passwords";
 export {
   bearerToken,
   findToken,

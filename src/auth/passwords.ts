@@ -1,11 +1,23 @@
 /** Hashes of passwords: scrypt, with its parameters in the hash (the PHC string format). */
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
+import { HttpError } from "../errors";
 
 /** https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html: 32 MiB of memory. */
 const COST: Cost = { ln: 15, r: 8, p: 3 };
 
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
+
+/** In characters. Unicode normalization takes quadratic time for some strings, so longer ones never reach it. */
+const MAX_LENGTH = 1024;
+
+/** Hashes share the libuv threads with files and DNS, which must stay fast during a flood of sign-ins. */
+const AT_ONCE = Math.max(
+  1,
+  Math.floor((Number(process.env.UV_THREADPOOL_SIZE) || 4) / 2),
+);
+/** About 5 s of work. */
+const MAX_WAITING = 64;
 
 /** A hash that asks for more was not made by `hashPassword`. */
 const MAX_MEMORY_BYTES = 1024 ** 3;
@@ -21,6 +33,11 @@ interface Cost {
   p: number;
 }
 
+export interface PasswordOptions {
+  /** `data.signal` of an action: a password is not hashed after its client has left. */
+  signal?: AbortSignal;
+}
+
 interface Stored extends Cost {
   salt: Buffer;
   key: Buffer;
@@ -29,10 +46,20 @@ interface Stored extends Cost {
 /**
  * The hash of a password, to be stored: `$scrypt$ln=15,r=8,p=3$salt$key`. It takes some 0.1 s of a thread of its own.
  * Texts that look the same are the same password, however they are encoded (NFKC).
+ * @throws HttpError 422 for a value that is not a string of at most 1,024 characters, 503 while too many passwords wait
  */
-export async function hashPassword(password: string): Promise<string> {
+export async function hashPassword(
+  password: string,
+  { signal }: PasswordOptions = {},
+): Promise<string> {
+  if (!isPassword(password))
+    throw new HttpError(
+      422,
+      `a password is a text of at most ${MAX_LENGTH} characters`,
+    );
   const salt = randomBytes(SALT_BYTES);
-  const key = await derive(password, { ...COST, salt, length: KEY_BYTES });
+  const work = { ...COST, salt, length: KEY_BYTES };
+  const key = await inTurn(() => derive(password, work), signal);
   const { ln, r, p } = COST;
   return `$scrypt$ln=${ln},r=${r},p=${p}$${toText(salt)}$${toText(key)}`;
 }
@@ -41,19 +68,18 @@ export async function hashPassword(password: string): Promise<string> {
  * Whether it is the password of a stored hash.
  * @param stored undefined or null for a user who does not exist: false, after the same time
  * @throws TypeError for a text that is no hash of `hashPassword`
+ * @throws HttpError 503 while too many passwords wait
  */
 export async function verifyPassword(
   password: string,
   stored: string | null | undefined,
+  { signal }: PasswordOptions = {},
 ): Promise<boolean> {
-  if (stored === undefined || stored === null) {
-    const salt = Buffer.alloc(SALT_BYTES);
-    await derive(password, { ...COST, salt, length: KEY_BYTES });
-    return false;
-  }
-  const { key, ...cost } = read(stored);
-  const given = await derive(password, { ...cost, length: key.length });
-  return timingSafeEqual(given, key);
+  const { key, ...cost } = isMissing(stored) ? NOBODY : read(stored);
+  if (!isPassword(password)) return false; // the same for every user
+  const work = { ...cost, length: key.length };
+  const given = await inTurn(() => derive(password, work), signal);
+  return timingSafeEqual(given, key) && !isMissing(stored);
 }
 
 /**
@@ -65,6 +91,68 @@ export function needsRehash(stored: string): boolean {
   return (
     ln !== COST.ln || r !== COST.r || p !== COST.p || key.length !== KEY_BYTES
   );
+}
+
+/** The hash that stands for a user who does not exist. */
+const NOBODY: Stored = {
+  ...COST,
+  salt: Buffer.alloc(SALT_BYTES),
+  key: Buffer.alloc(KEY_BYTES),
+};
+
+function isMissing(
+  stored: string | null | undefined,
+): stored is null | undefined {
+  return stored === undefined || stored === null;
+}
+
+/** Clients may send any JSON value instead of a string. */
+function isPassword(password: unknown): password is string {
+  return typeof password === "string" && password.length <= MAX_LENGTH;
+}
+
+let running = 0;
+const waiting: (() => void)[] = [];
+
+/**
+ * Run the work when it is its turn.
+ * @throws HttpError 503 when too much waits
+ * @throws the reason of the signal when it was aborted before
+ */
+async function inTurn<Result>(
+  work: () => Promise<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  signal?.throwIfAborted();
+  if (running < AT_ONCE) running++;
+  else await ownTurn(signal);
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  }
+}
+
+/** Resolves when a running hash hands over its slot. */
+function ownTurn(signal: AbortSignal | undefined): Promise<void> {
+  if (waiting.length >= MAX_WAITING)
+    throw new HttpError(503, "too many passwords wait to be hashed", {
+      headers: { "Retry-After": "5" },
+    });
+  return new Promise((resolve, reject) => {
+    const begin = () => {
+      signal?.removeEventListener("abort", leave);
+      resolve();
+    };
+    const leave = () => {
+      waiting.splice(waiting.indexOf(begin), 1);
+      reject(signal!.reason as Error);
+    };
+    waiting.push(begin);
+    signal?.addEventListener("abort", leave, { once: true });
+  });
 }
 
 function derive(

@@ -1,13 +1,11 @@
 /** Handles operating system signals and uncaught errors of a Process. */
 import { settings } from "../config/settings";
+import { stopTimeout } from "../environment/env";
 import { toError } from "../errors";
 import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
 import type { Process } from "./process";
 import { takeLeave } from "./ready";
-
-/** The longest stop, in ms, before the process exits anyway. */
-const DEFAULT_SHUTDOWN_TIMEOUT = 30_000;
 
 /**
  * @param stopCallback called once with the exit code when the server has stopped
@@ -81,9 +79,7 @@ async function stopWithin(
 
 /** Exits when stopping takes too long, because a supervisor is waiting. */
 function armHardStop(): NodeJS.Timeout {
-  const timeout =
-    parseInt(process.env.ACTIONHERO_SHUTDOWN_TIMEOUT ?? "", 10) ||
-    DEFAULT_SHUTDOWN_TIMEOUT;
+  const timeout = stopTimeout();
   return setTimeout(() => {
     console.error(
       `Process did not terminate within ${timeout}ms. Stopping now!`,

@@ -105,6 +105,12 @@ function responseOf({ body, status }: Answer): unknown {
   return response;
 }
 
+/** The params of a call over a transport without headers. */
+export function withKey({ params, options }: Call): Record<string, unknown> {
+  const { idempotencyKey } = options;
+  return idempotencyKey === undefined ? params : { ...params, idempotencyKey };
+}
+
 /** @throws {ClientError} UNSUPPORTED for a BigInt or a circular reference */
 export function jsonOf(name: string, params: unknown): string {
   try {

@@ -1,7 +1,14 @@
 /** Calls over TCP and TLS, for node: lines of JSON (docs/wire-protocol-socket.md). */
 import * as net from "node:net";
 import * as tls from "node:tls";
-import { abortable, jsonOf, unsent, type Answer, type Call } from "./call";
+import {
+  abortable,
+  jsonOf,
+  unsent,
+  withKey,
+  type Answer,
+  type Call,
+} from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
 import { ActionError, ClientError } from "./errors";
 import { hasFiles } from "./multipart";
@@ -50,7 +57,8 @@ class SocketConnection implements Connection {
     this.#options = options;
   }
 
-  send = async ({ name, params, signal }: Call): Promise<Answer> => {
+  send = async (call: Call): Promise<Answer> => {
+    const { name, params, signal } = call;
     if (hasFiles(params))
       throw new ClientError("UNSUPPORTED", "files go over HTTP");
     // the id of a response is the number of its line, but the server would use the param instead
@@ -59,7 +67,7 @@ class SocketConnection implements Connection {
         "UNSUPPORTED",
         "messageId is no param over TCP: there it is the id of a request",
       );
-    const line = jsonOf(name, { action: name, params });
+    const line = jsonOf(name, { action: name, params: withKey(call) });
     return { body: await this.#ask(line, signal) };
   };
 

@@ -77,7 +77,8 @@ export interface CallOptions {
   /** Additional headers, over HTTP. */
   headers?: Record<string, string> | undefined;
   /**
-   * Sent as `Idempotency-Key` over HTTP: an idempotent action runs once per key, so the call may be retried like a GET.
+   * Sent as `Idempotency-Key` over HTTP, otherwise as the param `idempotencyKey`: an idempotent action runs once per key,
+   * so the call may be retried. Over HTTP the client retries it like a GET.
    */
   idempotencyKey?: string | undefined;
 }

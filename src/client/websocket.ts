@@ -1,5 +1,12 @@
 /** Calls over a websocket, through `ActionheroWebsocketClient`. */
-import { abortable, unsent, type Answer, type Call, type Send } from "./call";
+import {
+  abortable,
+  unsent,
+  withKey,
+  type Answer,
+  type Call,
+  type Send,
+} from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
 import { ActionError, ClientError, HeadersFailure } from "./errors";
 import { hasFiles } from "./multipart";
@@ -153,7 +160,7 @@ function withoutClass(response: Response): Response {
 
 function sendAction(
   client: WebsocketClient,
-  { name, params, signal }: Call,
+  call: Call,
   {
     failureOf,
     lastError,
@@ -162,10 +169,11 @@ function sendAction(
     lastError: () => Error | undefined;
   },
 ): Promise<Answer> {
+  const { name, signal } = call;
   return abortable<Answer>(signal, (resolve, reject) => {
     const request: Request = {
       event: "action",
-      params: { ...params, action: name },
+      params: { ...withKey(call), action: name },
     };
     const answered = (response: Response) => {
       if (response.failure) reject(failureOf(response)!);

@@ -1,13 +1,13 @@
-/** Optional packages, which a project installs only for features that it enables. */
+/** Optional packages, which a project installs only for features that it uses. */
 import { ActionheroError } from "../errors";
 import { config } from "./config";
 
 /**
  * Load such a package: the project's copy, else the one that the framework resolves.
- * @param setting the setting that requires it, for the error
+ * @param user the setting or function that requires it, for the error
  * @throws ActionheroError AH_CONFIG when it is not installed
  */
-export function requirePeer<T>(name: string, setting: string): T {
+export function requirePeer<T>(name: string, user: string): T {
   let file: string;
   try {
     const { projectRoot } = config.process;
@@ -15,7 +15,7 @@ export function requirePeer<T>(name: string, setting: string): T {
   } catch (cause) {
     throw new ActionheroError(
       "AH_CONFIG",
-      `config.${setting} needs the package ${name}: npm install ${name}`,
+      `${user} needs the package ${name}: npm install ${name}`,
       { cause },
     );
   }

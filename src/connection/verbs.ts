@@ -37,6 +37,9 @@ export type ConnectionVerb = (typeof connectionVerbs)[number];
 export type HandledVerb =
   ConnectionVerb | "documentation" | "help" | "roomChange";
 
+/** What clients without headers send, and no action declares. */
+const PARAMS_OF_THE_FRAMEWORK = ["accessToken", "idempotencyKey"];
+
 type VerbHandler = (connection: Connection, words: string[]) => unknown;
 
 /** The maximum number of stored params: reached only with `general.disableParamScrubbing`. */
@@ -101,11 +104,33 @@ export async function runVerb(
   }
   if (!verbsOf(connection.type).includes(verb) || !isShown(verb))
     throw await verbError("verbNotAllowed", connection, verb);
-  if (verb === "say") return say(connection, given);
+  if (verb === "say" || Object.hasOwn(roomVerbs, verb))
+    return withSession(connection, () =>
+      verb === "say"
+        ? say(connection, given)
+        : roomVerbs[verb as keyof typeof roomVerbs](
+            connection,
+            given.map(wordText),
+          ),
+    );
   if (!Object.hasOwn(verbHandlers, verb))
     throw await verbError("verbNotFound", connection, verb);
   const handler = verbHandlers[verb as keyof typeof verbHandlers];
   return handler(connection, given.map(wordText));
+}
+
+/** The middleware of rooms may read the client's session, and store something in it. */
+async function withSession(
+  connection: Connection,
+  work: () => unknown,
+): Promise<unknown> {
+  const sessions = api.storedSessions;
+  if (!sessions) return work();
+  await sessions.refresh(connection);
+  const answer = await work();
+  const unsaved = await sessions.save(connection);
+  if (unsaved !== undefined) throw unsaved;
+  return answer;
 }
 
 /** The verbs that a server allows. */
@@ -134,11 +159,15 @@ function withoutSecrets(verb: string, given: VerbWord[]): unknown {
     : [key, String(shown)];
 }
 
-/** Params that are not an input of any action are not stored, so that a client cannot fill the memory with them. */
+/** Params that nothing reads are not stored, so that a client cannot fill the memory with them. */
 function isAllowedParam(key: string): boolean {
   if (key === "" || key === "__proto__") return false;
   if (settings().general.disableParamScrubbing) return true;
-  return api.params.postVariables.includes(key);
+  return (
+    api.params.postVariables.includes(key) ||
+    PARAMS_OF_THE_FRAMEWORK.includes(key) ||
+    key === api.storedSessions?.param
+  );
 }
 
 /** Every documented action with its versions, for clients without HTTP. */

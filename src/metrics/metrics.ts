@@ -27,7 +27,10 @@ export function createMetrics(): void {
   registry = undefined;
   if (enabled) {
     checkSettings();
-    const prom = requirePeer<PromClient>("prom-client", "metrics.enabled");
+    const prom = requirePeer<PromClient>(
+      "prom-client",
+      "config.metrics.enabled",
+    );
     registry = new Registry(prom, maxSeries);
   }
   api.metrics = registry ? apiOf(registry) : createSilentMetrics();

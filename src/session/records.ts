@@ -69,6 +69,13 @@ redis.call('HSET', KEYS[2], '${CREATED}', time)
 redis.call('PEXPIRE', KEYS[2], ${A})
 return 1`);
 
+// KEYS: hash. ARGV: field. Returns its JSON, or 0 without one. Of those who ask at the same time one gets it.
+const TAKE = defineOperation(`
+local text = redis.call('HGET', KEYS[1], ${A})
+if not text then return 0 end
+redis.call('HDEL', KEYS[1], ${A})
+return text`);
+
 // KEYS: hash. Returns how many were removed. It goes in the order of the steps, so that none writes half of a session.
 const REMOVE = defineOperation(`return redis.call('DEL', KEYS[1])`);
 
@@ -166,6 +173,27 @@ export async function moveRecord(
     },
   });
   return moved === 1;
+}
+
+/** Read a field and remove it. @returns undefined when there is none, or somebody else has it */
+export async function takeField(
+  id: string,
+  field: string,
+): Promise<string | undefined> {
+  const { client } = api.redis.clients;
+  const key = KEY_PREFIX + id;
+  const text = await runStep<string | 0>(client, {
+    script: TAKE,
+    keys: [key],
+    args: [field],
+    plain: async () => {
+      const found = await client.hget(key, field);
+      if (typeof found !== "string") return 0;
+      // on a Redis Cluster others may be between the two commands
+      return (await client.hdel(key, field)) === 1 ? found : 0;
+    },
+  });
+  return text === 0 ? undefined : text;
 }
 
 /** @returns false when there was none */

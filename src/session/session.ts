@@ -6,6 +6,7 @@ import {
   moveRecord,
   openRecord,
   removeRecord,
+  takeField,
   writeRecord,
   type Changes,
   type Lifetimes,
@@ -126,7 +127,7 @@ export class Session {
   /**
    * Keep a value; it is written when the action has ended.
    * @throws TypeError for a value that is no JSON
-   * @throws RangeError when the session would have more than `session.maxBytes`
+   * @throws HttpError 413 when the session would have more than `session.maxBytes`
    */
   set<Name extends StoredName>(name: Name, value: StoredValues[Name]): void {
     this.change(valueField(name), value);
@@ -141,10 +142,14 @@ export class Session {
     this.change(flashField(name), value);
   }
 
-  /** Read and remove a flash value. */
-  takeFlash<Name extends FlashName>(name: Name): FlashValues[Name] | undefined {
-    const text = this.held.get(flashField(name));
-    this.remove(flashField(name));
+  /** Read and remove a flash value. Only one of several concurrent requests gets it. */
+  async takeFlash<Name extends FlashName>(
+    name: Name,
+  ): Promise<FlashValues[Name] | undefined> {
+    let text: string | undefined;
+    await this.inTurn(async () => {
+      text = await this.take(flashField(name));
+    });
     return parse(text) as FlashValues[Name] | undefined;
   }
 
@@ -244,6 +249,16 @@ export class Session {
     else if (this.held === held) this.held = new Held();
   }
 
+  private async take(field: string): Promise<string | undefined> {
+    const { secret, isNew, fields, changes } = this.held;
+    const text = this.held.get(field);
+    const isStored = fields.delete(field) && !isNew;
+    const isWritten = !changes.delete(field);
+    if (text === undefined || secret === undefined || !isStored) return text;
+    const taken = await takeField(idOf(secret), field);
+    return isWritten ? taken : text; // else it was set by this very action
+  }
+
   private change(field: string, value: unknown): void {
     const text = JSON.stringify(value) as string | undefined;
     if (text === undefined)
@@ -254,7 +269,8 @@ export class Session {
     const all = held.all().set(field, text);
     const { maxBytes } = this.limits;
     if (sizeOf(all) > maxBytes)
-      throw new RangeError(
+      throw new HttpError(
+        413,
         `a session cannot keep more than ${maxBytes} bytes (config.session.maxBytes)`,
       );
     if (held.secret === undefined) {

@@ -18,6 +18,8 @@ export interface SessionClient {
   type: string;
   cookies: Record<string, string>;
   pendingActions: number;
+  /** Of persistent clients: what they keep for all requests. */
+  params?: Record<string, unknown>;
   setCookie(name: string, value: string, options?: CookieOptions): unknown;
   clearCookie(name: string, options?: CookieOptions): unknown;
 }
@@ -34,7 +36,8 @@ export class StoredSessions {
   private readonly sessions = new WeakMap<SessionClient, Session>();
   private readonly limits: SessionLimits;
   private readonly cookie: string;
-  private readonly param: string;
+  /** The name of the param with the token. */
+  readonly param: string;
 
   constructor() {
     const { ttl, maxLifetime, maxBytes, cookie, param } = settings().session;
@@ -92,6 +95,23 @@ export class StoredSessions {
       if (current !== undefined && current !== cookie)
         await this.sendCookie(client, current);
     });
+  }
+
+  /**
+   * Before a verb, whose middleware may look at the session: read it, if the client has one.
+   * @throws what `open` throws
+   */
+  refresh(client: SessionClient): Promise<void> | undefined {
+    const kept = client.params?.[this.param];
+    const isKnown = this.sessions.get(client)?.id !== undefined;
+    const token =
+      typeof kept === "string"
+        ? kept
+        : isKnown
+          ? undefined
+          : this.cookieOf(client);
+    if (token === undefined && !isKnown) return undefined;
+    return this.of(client).open(token, client.pendingActions > 0);
   }
 
   private openBy(

@@ -49,6 +49,57 @@ test.each([undefined, null])(
   },
 );
 
+test("a value that is not a string, or a long one, is no password and is never normalized", async () => {
+  // normalized, this one takes seconds
+  const long = "a" + "\u0301".repeat(40_000) + "\u0316".repeat(40_000);
+  const normalize = jest.spyOn(String.prototype, "normalize");
+  try {
+    for (const given of [long, "x".repeat(1025), 5, true, {}, ["secret"]]) {
+      const password = given as string;
+      await expect(hashPassword(password)).rejects.toMatchObject({
+        status: 422,
+        message: "a password is a text of at most 1024 characters",
+      });
+      for (const stored of [hashOf("secret"), undefined])
+        expect(await verifyPassword(password, stored)).toBe(false);
+    }
+    expect(normalize).not.toHaveBeenCalled();
+  } finally {
+    normalize.mockRestore();
+  }
+  const longest = "x".repeat(1024);
+  expect(await verifyPassword(longest, hashOf(longest))).toBe(true);
+});
+
+test("a flood of passwords is refused, and those whose clients left are not hashed", async () => {
+  const stored = hashOf("secret");
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  const left = Array.from({ length: 60 }, () =>
+    verifyPassword("secret", stored, { signal }).catch(
+      (error: unknown) => error,
+    ),
+  );
+  const others = Array.from({ length: 20 }, () =>
+    verifyPassword("secret", stored).then(String, ({ status }) => status),
+  );
+  leaving.abort(new Error("the client has left"));
+  const verdicts = await Promise.all(left);
+  // 2 ran already, 58 waited, and so did 6 of the others
+  expect(verdicts.filter((verdict) => verdict === true)).toHaveLength(2);
+  expect(verdicts.filter((verdict) => verdict === signal.reason)).toHaveLength(
+    58,
+  );
+  expect(await Promise.all(others)).toEqual([
+    ...Array.from({ length: 6 }, () => "true"),
+    ...Array.from({ length: 14 }, () => 503),
+  ]);
+  await expect(verifyPassword("secret", stored, { signal })).rejects.toBe(
+    signal.reason,
+  );
+  expect(await verifyPassword("secret", stored)).toBe(true);
+});
+
 test.each([
   ["an empty text", ""],
   ["a password", "secret"],

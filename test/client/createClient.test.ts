@@ -19,7 +19,13 @@ import {
   type Client,
   type CreateClientOptions,
 } from "../../src/client/node";
-import { api, chatRoom, config, type Connection } from "../../src/index";
+import {
+  action,
+  api,
+  chatRoom,
+  config,
+  type Connection,
+} from "../../src/index";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";
 import { LogLines } from "../support/logLines";
@@ -41,6 +47,14 @@ beforeAll(async () => {
   });
   app = await startWebApp();
   tcpPort = (api.servers.servers.socket.server!.address() as AddressInfo).port;
+  let payments = 0;
+  action.addMiddleware({
+    name: "payer",
+    global: false,
+    preProcessor: ({ session }) => {
+      session.user = { id: "ann" };
+    },
+  });
   addActions({
     echo: {
       inputs: { text: { required: true }, list: {}, nested: {} },
@@ -53,6 +67,12 @@ beforeAll(async () => {
     "user:show": {
       inputs: { id: { formatter: Number } },
       run: ({ params }) => ({ id: params.id }),
+    },
+    pay: {
+      idempotent: true,
+      inputs: { amount: {} },
+      middleware: ["payer"],
+      run: () => ({ payment: ++payments }),
     },
     held: { run: () => new Promise<void>((resolve) => (release = resolve)) },
     refuses: {
@@ -171,6 +191,16 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
       });
     const call = client.call("echo", { text: "x", action: undefined });
     await expect(call).resolves.toEqual({ text: "x" });
+  });
+
+  test("a call with a known idempotency key gets the response of the first", async () => {
+    const client = open(url());
+    const pay = (idempotencyKey?: string) =>
+      client.call("pay", { amount: 5 }, { idempotencyKey });
+    const first = await pay(`key-${scheme}`);
+    expect(first).toEqual({ payment: expect.any(Number) });
+    await expect(pay(`key-${scheme}`)).resolves.toEqual(first);
+    await expect(pay()).resolves.not.toEqual(first);
   });
 
   test("a messageId is a param as others are, or refused", async () => {

@@ -1,15 +1,19 @@
 /** Stored sessions over HTTP, websockets and TCP: what is kept for a client, who can use it, and when it ends. */
 import { EventEmitter, once } from "node:events";
 import { describeOnEachEngine } from "../support/engines";
+import { FlakyProxy } from "../support/flakyProxy";
+import { until } from "../support/until";
 import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import {
   action,
   api,
+  chatRoom,
   config,
   specHelper,
   type ActionProcessor,
+  type Connection,
   type Process,
 } from "../../src/index";
 
@@ -55,9 +59,19 @@ describeOnEachEngine("stored sessions", (engine) => {
         }),
       },
       notice: {
-        run: ({ store }: Data) => ({
-          notice: store.takeFlash("notice") ?? null,
+        run: async ({ store }: Data) => ({
+          notice: (await store.takeFlash("notice")) ?? null,
         }),
+      },
+      flash: {
+        run: async ({ store }: Data) => {
+          store.setFlash("notice", "a");
+          const taken = [
+            await store.takeFlash("notice"),
+            (await store.takeFlash("notice")) ?? null,
+          ];
+          return { taken };
+        },
       },
       write: {
         inputs: { name: {}, value: {}, waits: {}, fails: {} },
@@ -238,6 +252,26 @@ describeOnEachEngine("stored sessions", (engine) => {
     expect((await browser.ask("who")).user).toBe("ann");
   });
 
+  test("of requests that take a flash value at the same time one gets it", async () => {
+    const browser = await signedIn();
+    const { cookie } = browser;
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const other = new Browser();
+        other.cookie = cookie;
+        return (await other.ask("notice")).notice as unknown;
+      }),
+    );
+    expect(answers.filter((notice) => notice !== null)).toEqual(["hello ann"]);
+  });
+
+  test("a flash value that was set in the same action is taken, too, and nothing is left", async () => {
+    const browser = await signedIn();
+    for (const path of ["flash", "flash"])
+      expect(await browser.ask(path)).toMatchObject({ taken: ["a", null] });
+    expect(await browser.ask("notice")).toMatchObject({ notice: null });
+  });
+
   test("requests that write at the same time do not lose each other's values", async () => {
     const browser = await signedIn();
     const waiting = once(gates, "waiting");
@@ -374,6 +408,20 @@ describeOnEachEngine("stored sessions", (engine) => {
     ).toMatchObject({ user: null });
   });
 
+  test("a TCP client keeps its token for all its lines by paramAdd", async () => {
+    const { cookie } = await signedIn("ann");
+    const token = decodeURIComponent(cookie.slice("session=".length));
+    const peer = await SocketPeer.connect();
+    await peer.next(); // the welcome
+    await peer.ask(`paramAdd sessionToken=${token}`);
+    for (let line = 0; line < 2; line++)
+      expect(await peer.ask("who")).toMatchObject({ user: "ann" });
+    await peer.ask("paramAdd nothing=1");
+    const { data } = await peer.ask("paramsView");
+    expect(data).toMatchObject({ sessionToken: token });
+    expect(data).not.toHaveProperty("nothing");
+  });
+
   test("an action that runs does not find itself in another session of its connection", async () => {
     const first = await signedIn("ann");
     const second = await signedIn("bob");
@@ -399,12 +447,94 @@ describeOnEachEngine("stored sessions", (engine) => {
     client.close();
   });
 
+  describe("in the middleware of rooms", () => {
+    const seen: unknown[] = [];
+    beforeAll(async () => {
+      chatRoom.addMiddleware({
+        name: "members only",
+        join: (connection: Connection) => {
+          const user = connection.store.get("user");
+          seen.push(user);
+          if (user === undefined) throw new Error("please sign in");
+          connection.store.set("left", 5);
+        },
+      });
+    });
+    beforeEach(async () => {
+      seen.length = 0;
+      await chatRoom.add("vip");
+    });
+    afterAll(() => {
+      delete api.chatRoom.middleware["members only"];
+    });
+
+    test("a websocket has the session as it is, before its first action and after a sign-out", async () => {
+      const browser = await signedIn();
+      const client = await connectWebsocket({
+        headers: { cookie: browser.cookie },
+      });
+      expect(
+        await client.request({ event: "roomAdd", room: "vip" }),
+      ).toMatchObject({ status: "OK" });
+      expect(await browser.ask("read")).toMatchObject({ left: 5 });
+      await client.request({ event: "roomLeave", room: "vip" });
+      await browser.ask("signOut");
+      expect(
+        (await client.request({ event: "roomAdd", room: "vip" })).error,
+      ).toMatch(/please sign in/);
+      expect(seen).toEqual(["ann", undefined]);
+      client.close();
+    });
+
+    test("a TCP client has that of the token that it keeps", async () => {
+      const { cookie } = await signedIn();
+      const token = decodeURIComponent(cookie.slice("session=".length));
+      const peer = await SocketPeer.connect();
+      await peer.next(); // the welcome
+      expect((await peer.ask("roomAdd vip")).error).toMatch(/please sign in/);
+      await peer.ask(`paramAdd sessionToken=${token}`);
+      expect((await peer.ask("roomAdd vip")).status).toBe("OK");
+    });
+  });
+
   test("over HTTP a token in the params is no session", async () => {
     const browser = await signedIn();
     const token = browser.cookie.slice("session=".length);
     const other = new Browser();
     expect((await other.ask(`who?sessionToken=${token}`)).user).toBeNull();
   });
+
+  if (!engine.embedded)
+    test("while redis is away, clients with a session are told so, and others are served", async () => {
+      const browser = await signedIn();
+      const proxy = await new FlakyProxy(engine.server!.port).start();
+      const own = api.redis.clients.client;
+      const { Redis } = jest.requireActual<typeof import("ioredis")>("ioredis");
+      const client = new Redis({ port: proxy.port, commandTimeout: 500 });
+      client.on("error", () => undefined);
+      await until(() => client.status === "ready");
+      api.redis.clients.client = client;
+      config.errors.redisAway = () => "the server is away";
+      proxy.stall();
+      try {
+        const stranger = new Browser();
+        expect((await stranger.ask("who")).user).toBeNull();
+        const answers = await Promise.all([
+          browser.ask("who"),
+          browser.ask("write?name=left&value=1"),
+          stranger.ask("write?name=left&value=1"),
+        ]);
+        for (const { error } of answers)
+          expect(error).toMatch(/server is away/);
+      } finally {
+        api.redis.clients.client = own;
+        config.errors.redisAway = null;
+        client.disconnect();
+        await proxy.stop();
+      }
+      expect(await browser.ask("who")).toMatchObject({ user: "ann" });
+      expect(await browser.ask("read")).toMatchObject({ left: null });
+    }, 30_000);
 
   test("the specHelper keeps the cookie of a connection as a browser does", async () => {
     const connection = await specHelper.buildConnection();

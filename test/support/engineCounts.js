@@ -23,6 +23,8 @@ const DIFFERENCES = {
       "programs of their own see the queue of the test on a server only",
     "the task module > enqueueMany sends few calls, each with a bounded number of bytes":
       "the embedded engine makes no calls",
+    "stored sessions > while redis is away, clients with a session are told so, and others are served":
+      OUTAGE,
     "the rate limit > while redis is away everybody is let in, and soon":
       OUTAGE,
     "many members > four times as many cost four times the work":

@@ -7,10 +7,8 @@ import { ClusterPrimary } from "../../../src/cli/cluster/clusterPrimary";
 import { Progress } from "../../../src/cli/progress";
 import { usesEmbeddedRedis } from "../../../src/cli/redisClient";
 import { wholeNumber } from "../../../src/cli/wholeNumber";
+import { stopTimeout } from "../../../src/environment/env";
 import { framework } from "../../framework";
-
-/** A worker is killed when it takes longer to stop, in ms; as for a single process. */
-const DEFAULT_SHUTDOWN_TIMEOUT_MS = 30_000;
 
 interface Params {
   workers: number;
@@ -61,9 +59,7 @@ export class StartCluster extends CLI {
     const primary = new ClusterPrimary({
       workers: Number(params.workers),
       titlePrefix: params.workerTitlePrefix,
-      shutdownTimeoutMs:
-        Number(process.env.ACTIONHERO_SHUTDOWN_TIMEOUT) ||
-        DEFAULT_SHUTDOWN_TIMEOUT_MS,
+      shutdownTimeoutMs: stopTimeout(), // as for a single process
       report: (message) => console.log(`[cluster ${process.pid}] ${message}`),
       status: (text) => (text ? progress.show(text) : progress.done()),
     });

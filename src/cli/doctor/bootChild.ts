@@ -3,7 +3,7 @@ import { toError } from "../../errors";
 import { explainBootError } from "../../environment/bootErrors";
 import { beCommand } from "../../log/sinks";
 import type { BootReport } from "./boot";
-import { bootedChecks } from "./checks";
+import { bootedChecks, runChecks } from "./checks";
 
 async function boot(): Promise<BootReport> {
   beCommand();
@@ -15,7 +15,8 @@ async function boot(): Promise<BootReport> {
   } catch (error) {
     return { problem: explainBootError(toError(error)) };
   }
-  return { findings: bootedChecks.flatMap((check) => check()) };
+  const findings = await runChecks(bootedChecks, undefined, () => undefined);
+  return { findings };
 }
 
 process.once("disconnect", () => process.exit(1)); // the parent has exited

@@ -1,9 +1,9 @@
 /**
  * The checks of `doctor`: one row each.
  *
- * To add one, add a row, and a fault to `test/cli/doctor/doctor.test.ts`. Rows of `checks` inspect
- * the project from outside; rows of `bootedChecks` run in a child process that has initialized it,
- * and can use `api`.
+ * To add one, add a row, a fault to `test/cli/doctor/doctor.test.ts`, and the row to the list of
+ * `docs/production.md`. Rows of `checks` inspect the project from outside; rows of `bootedChecks` run
+ * in a child process that has initialized it, and can use `api`.
  */
 import { api } from "../../api";
 import type { ActionheroConfigInterface } from "../../config/types";
@@ -15,7 +15,7 @@ import { ok, type Finding } from "./finding";
 import { checkPort } from "./ports";
 import { checkRedis } from "./redis";
 import { checkRoutes } from "./routes";
-import { checkNames, checkSettings } from "./settings";
+import { checkNames, settingChecks } from "./settings";
 
 /** The subject of the checks. */
 export interface Project {
@@ -29,8 +29,10 @@ export interface Project {
 type Found = Finding | Finding[] | undefined;
 
 export interface Check<Subject> {
-  /** The label of the check on the progress line. */
+  /** The label of the check; the names of its findings begin with it. */
   name: string;
+  /** The condition that must hold, in Markdown. */
+  wants: string;
   /** Skipped if one of these checks failed, because it would fail for the same reason. */
   unlessFailed?: readonly string[];
   run: (subject: Subject) => Found | Promise<Found>;
@@ -38,37 +40,66 @@ export interface Check<Subject> {
 
 /** Checks that run before the configuration is loaded, in the folder of the project. */
 export const folderChecks: readonly Check<string>[] = [
-  { name: "node", run: (root) => checkNode(root) },
-  { name: "build", run: checkBuild },
+  {
+    name: "node",
+    wants:
+      "the Node version satisfies `engines` of the framework and of the project",
+    run: (root) => checkNode(root),
+  },
+  { name: "build", wants: "`dist` is as new as `src`", run: checkBuild },
 ];
 
 export const checks: readonly Check<Project>[] = [
-  { name: "config", run: ({ env }) => ok("config", `loads for ${env}`) },
-  { name: "setting names", run: ({ config }) => checkNames(config) },
-  { name: "settings", run: ({ config, env }) => checkSettings(config, env) },
+  {
+    name: "config",
+    wants: "the configuration loads",
+    run: ({ env }) => ok("config", `loads for ${env}`),
+  },
+  {
+    name: "setting names",
+    wants: "no setting is misspelled or has a value of the wrong type",
+    run: ({ config }) => checkNames(config),
+  },
+  ...settingChecks.map(({ run, ...check }) => ({
+    ...check,
+    run: ({ config, env }: Project) => run(config, env),
+  })),
   {
     name: "folders",
+    wants: "the folders of logs and pid files are writable",
     run: ({ config }) => checkFolders(writtenFolders(config)),
   },
   ...(["actions", "tasks"] as const).map((name) => ({
     name,
+    wants: `every file of ${name} loads, and their names are unique`,
     run: ({ root, filesOf }: Project) => checkCode(name, filesOf(name), root),
   })),
-  { name: "redis", run: ({ config, env }) => checkRedis(config.redis, env) },
+  {
+    name: "redis",
+    wants:
+      "redis is a server of version 6 or newer; it persists its data, evicts no keys, agrees with the clock of this host, and closes dead connections",
+    run: ({ config, env }) => checkRedis(config.redis, env),
+  },
   ...["web", "socket"].map((server) => ({
     name: `${server} port`,
+    wants: `the port of \`config.${server}\` is free`,
     run: ({ config, env }: Project) => checkPort(server, config[server], env),
   })),
   {
     name: "boot",
+    wants: "the project initializes within 60 s",
     unlessFailed: ["actions", "tasks", "redis"],
     run: () => checkBoot(),
   },
 ];
 
 /** Run in the child process of the check `boot`. */
-export const bootedChecks: readonly (() => Finding[])[] = [
-  () => checkRoutes(api.routes.routes, Object.keys(api.actions.actions)),
+export const bootedChecks: readonly Check<undefined>[] = [
+  {
+    name: "routes",
+    wants: "every route leads to an action, and no earlier route hides it",
+    run: () => checkRoutes(api.routes.routes, Object.keys(api.actions.actions)),
+  },
 ];
 
 function writtenFolders({ general }: ActionheroConfigInterface): string[] {

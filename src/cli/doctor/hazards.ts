@@ -12,9 +12,11 @@ export interface Hazard {
   /** The dotted path; a path that the configuration lacks is skipped. */
   setting: string;
   /** Whether the value is a hazard. */
-  isUnsafe: (value: unknown) => boolean;
+  isUnsafe: (value: unknown, config: Settings) => boolean;
   /** The risk, as the rest of a sentence that begins with the setting. */
   message: string;
+  /** A missing setting is unsafe, too. */
+  isRequired?: boolean;
   /** No value suits every project, so new projects also have this hazard. */
   decidedByOwner?: boolean;
 }
@@ -22,6 +24,7 @@ export interface Hazard {
 /** Servers whose settings have no effect while they are disabled. */
 const SERVERS = ["web", "websocket", "socket"];
 
+const isUnset = (value: unknown) => value === undefined || value === null;
 const is = (unsafe: unknown) => (value: unknown) => value === unsafe;
 const isEmpty = (value: unknown) => Array.isArray(value) && value.length === 0;
 
@@ -31,6 +34,16 @@ export const hazards: readonly Hazard[] = [
     isUnsafe: is("all"),
     message:
       'is "all": clients read paths, queries and hosts in unexpected errors',
+  },
+  {
+    setting: "general.drainDelay",
+    isUnsafe: is(0),
+    message: "is 0: load balancers send requests to a process that has stopped",
+  },
+  {
+    setting: "general.exitOnUnhandledRejection",
+    isUnsafe: is(true),
+    message: "is on: one forgotten await ends the process for all clients",
   },
   {
     setting: "general.filteredParams",
@@ -43,15 +56,42 @@ export const hazards: readonly Hazard[] = [
     message: "is on: clients see versions, memory, queues and every action",
   },
   {
+    setting: "general.maxChatRooms",
+    isUnsafe: is(0),
+    message: "is 0: clients can fill redis with rooms",
+  },
+  {
     setting: "general.maxConnectionsPerAddress",
     isUnsafe: is(0),
     message: "is 0: one address can take all connections",
+  },
+  {
+    setting: "general.maxRoomsPerConnection",
+    isUnsafe: is(0),
+    message: "is 0: one client can join any number of rooms",
+  },
+  {
+    setting: "general.overload",
+    isRequired: true,
+    isUnsafe: isUnset,
+    message: "is off: under a flood all requests wait, and none is refused",
+  },
+  {
+    setting: "general.refuseUntilBooted",
+    isUnsafe: is(false),
+    message:
+      "is off: clients are answered before all initializers have started",
   },
   {
     setting: "health.enabled",
     isUnsafe: is(false),
     message:
       "is off: load balancers cannot tell whether this process is to get requests",
+  },
+  {
+    setting: "logger.redact",
+    isUnsafe: isEmpty,
+    message: "is empty: secrets in lines of the project's own reach the log",
   },
   {
     setting: "redis",
@@ -104,6 +144,16 @@ export const hazards: readonly Hazard[] = [
     message: "is off: clients choose the id by which they are known",
   },
   {
+    setting: "web.httpHeaders",
+    isUnsafe: (headers, { web }) =>
+      isUnset(web?.cors) &&
+      (headers as Record<string, unknown> | null)?.[
+        "Access-Control-Allow-Origin"
+      ] === "*",
+    message:
+      "let pages of all other sites read responses (set web.cors, or CORS_ORIGINS)",
+  },
+  {
     setting: "web.jsonp",
     isUnsafe: is(true),
     message:
@@ -120,9 +170,26 @@ export const hazards: readonly Hazard[] = [
     message: "is off: browsers may take an answer for a script or a page",
   },
   {
+    setting: "web.strictHttp",
+    isUnsafe: is(false),
+    message: "is off: methods reach what is not made for them",
+  },
+  {
+    setting: "web.strictPaths",
+    isUnsafe: is(false),
+    message: "is off: a second way to write a path gets around checks of it",
+  },
+  {
     setting: "web.trace",
     isUnsafe: is(true),
     message: "is on: TRACE answers what proxies added to the request",
+  },
+  {
+    setting: "web.trustProxy",
+    isRequired: true,
+    isUnsafe: isUnset,
+    message:
+      "is not set: clients choose the address by which they are known (X-Forwarded-For)",
   },
   {
     setting: "web.uploads",
@@ -143,10 +210,10 @@ export const hazards: readonly Hazard[] = [
 
 /** One warning per hazard, or one `ok` without any. */
 export function checkHazards(config: Settings): Finding[] {
-  const known = hazards.filter(({ setting }) => isInUse(config, setting));
+  const known = hazards.filter((hazard) => isInUse(config, hazard));
   if (known.length === 0) return [];
   const found = known.filter(({ setting, isUnsafe }) =>
-    isUnsafe(valueAt(config, setting)),
+    isUnsafe(valueAt(config, setting), config),
   );
   if (found.length === 0)
     return [ok("security", `${known.length} settings are safe`)];
@@ -155,12 +222,12 @@ export function checkHazards(config: Settings): Finding[] {
   );
 }
 
-/** Whether the configuration has the setting, and its server is enabled. */
-function isInUse(config: Settings, setting: string): boolean {
+/** Whether the configuration has the setting, or must have it, and its server is enabled. */
+function isInUse(config: Settings, { setting, isRequired }: Hazard): boolean {
   const [namespace = ""] = setting.split(".");
   if (SERVERS.includes(namespace) && config[namespace]?.enabled !== true)
     return false;
-  return valueAt(config, setting) !== undefined;
+  return isRequired === true || valueAt(config, setting) !== undefined;
 }
 
 const COOKIE_FLAGS = ["httponly", "samesite", "secure"];

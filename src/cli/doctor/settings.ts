@@ -2,6 +2,7 @@
 import { problemsOfSettings } from "../../config/knownSettings";
 import { isKnownServerToken } from "../../config/serverToken";
 import type { ActionheroConfigInterface } from "../../config/types";
+import { stopTimeout } from "../../environment/env";
 import { fail, ok, warn, type Finding } from "./finding";
 import { checkHazards, type Settings } from "./hazards";
 
@@ -18,25 +19,74 @@ export function checkNames(config: ActionheroConfigInterface): Finding[] {
   );
 }
 
-export function checkSettings(config: Settings, env: string): Finding[] {
-  const findings = [checkToken(config, env), ...checkCertificates(config)];
-  if (env === "production")
-    findings.push(
-      ...checkWorkers(config),
-      ...checkKeepAlive(config),
-      ...checkHazards(config),
-    );
-  return findings;
+/** One check of the configuration. */
+export interface SettingCheck {
+  name: string;
+  /** What must hold, in Markdown. */
+  wants: string;
+  run: (config: Settings, env: string) => Finding[];
 }
 
-function checkToken({ general }: Settings, env: string): Finding {
+const inProduction =
+  (run: (config: Settings) => Finding[]): SettingCheck["run"] =>
+  (config, env) =>
+    env === "production" ? run(config) : [];
+
+export const settingChecks: readonly SettingCheck[] = [
+  {
+    name: "server token",
+    wants:
+      "`general.serverToken` is a secret of the project, the same on all nodes",
+    run: checkToken,
+  },
+  {
+    name: "certificate",
+    wants: "every listener that speaks TLS has a key and a certificate",
+    run: checkCertificates,
+  },
+  {
+    name: "session cookie",
+    wants:
+      "`session.cookie` and `web.fingerprintOptions.cookieKey` are different names",
+    run: checkCookies,
+  },
+  {
+    name: "task workers",
+    wants: "`tasks.maxTaskProcessors` is not 0, unless other processes work",
+    run: inProduction(checkWorkers),
+  },
+  {
+    name: "keep-alive",
+    wants: "`web.keepAliveTimeout` is longer than that of the load balancer",
+    run: inProduction(checkKeepAlive),
+  },
+  {
+    name: "shutdown",
+    wants:
+      "`general.shutdownTimeout` is shorter than `ACTIONHERO_SHUTDOWN_TIMEOUT`",
+    run: inProduction(checkShutdown),
+  },
+  {
+    name: "security",
+    wants: "none of the [unsafe settings](#unsafe-settings)",
+    run: inProduction(checkHazards),
+  },
+];
+
+export function checkSettings(config: Settings, env: string): Finding[] {
+  return settingChecks.flatMap(({ run }) => run(config, env));
+}
+
+function checkToken({ general }: Settings, env: string): Finding[] {
   if (!isKnownServerToken(general?.serverToken))
-    return ok("server token", "is the project's own");
+    return [ok("server token", "is the project's own")];
   const message =
     "general.serverToken is missing or the default: set one of your own";
-  return env === "production"
-    ? fail("server token", message)
-    : ok("server token", "is the default, which production must not use");
+  return [
+    env === "production"
+      ? fail("server token", message)
+      : ok("server token", "is the default, which production must not use"),
+  ];
 }
 
 /** Every TLS listener has a certificate. */
@@ -91,6 +141,33 @@ function checkKeepAlive({ web }: Settings): Finding[] {
     warn(
       "keep-alive",
       `web.keepAliveTimeout is ${idleMs} ms: a load balancer that keeps connections longer (60 s as a rule) answers 502 now and then`,
+    ),
+  ];
+}
+
+/** Two cookies of one name replace each other. */
+function checkCookies({ session, web }: Settings): Finding[] {
+  const { cookieKey } = (web?.fingerprintOptions ?? {}) as {
+    cookieKey?: unknown;
+  };
+  if (session?.enabled !== true || session.cookie !== cookieKey) return [];
+  return [
+    fail(
+      "session cookie",
+      `session.cookie and web.fingerprintOptions.cookieKey are both "${String(cookieKey)}": they replace each other`,
+    ),
+  ];
+}
+
+/** What runs is cut off when the process ends before its servers have stopped. */
+function checkShutdown({ general }: Settings): Finding[] {
+  const neededMs = Number(general?.shutdownTimeout);
+  const limitMs = stopTimeout();
+  if (!(neededMs >= limitMs)) return [];
+  return [
+    warn(
+      "shutdown",
+      `general.shutdownTimeout is ${neededMs} ms: the process ends after ${limitMs} ms (ACTIONHERO_SHUTDOWN_TIMEOUT), and cuts off what still runs`,
     ),
   ];
 }

@@ -19,6 +19,14 @@ export interface Components {
   schemas: Record<string, JsonSchema>;
 }
 
+/** What `idempotent` actions take: as a header, or as a param of clients without headers. */
+export const IDEMPOTENCY_KEY: JsonSchema = {
+  description:
+    "A key of the client's own for what is to be done once: a call that comes again with it gets the first response",
+  type: "string",
+  pattern: "^[!-~]{1,255}$",
+};
+
 export const ERROR: JsonSchema = {
   type: "object",
   required: ["error"],

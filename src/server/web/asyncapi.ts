@@ -10,6 +10,7 @@ import {
   componentName,
   describeInputs,
   ERROR,
+  IDEMPOTENCY_KEY,
   outputSchema,
   projectInfo,
   type Components,
@@ -181,6 +182,7 @@ function requestOf(
   const versions = Object.keys(api.actions.actions[action.name] ?? {});
   const isLast = String(latestVersion(action.name)) === String(action.version);
   const all = Object.fromEntries(properties);
+  if (action.idempotent) all.idempotencyKey ??= IDEMPOTENCY_KEY;
   if (versions.length > 1) all.apiVersion = { const: action.version };
   return transport.request(action.name, {
     type: "object",

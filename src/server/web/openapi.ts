@@ -10,6 +10,7 @@ import type { RouteType } from "../../route/types";
 import {
   describeInputs,
   ERROR,
+  IDEMPOTENCY_KEY,
   outputSchema,
   projectInfo,
   type Components,
@@ -125,6 +126,13 @@ function operationOf(
         required: required.has(key),
         schema: properties.get(key),
       });
+  if (action.idempotent)
+    parameters.push({
+      name: "Idempotency-Key",
+      in: "header",
+      required: false,
+      schema: IDEMPOTENCY_KEY,
+    });
   const operation: Operation = {
     operationId: operationId(name, method, document),
     summary: description,

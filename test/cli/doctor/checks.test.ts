@@ -1,6 +1,7 @@
 import * as fs from "fs";
 import * as net from "net";
 import { once } from "events";
+import type { Finding } from "../../../src/cli/doctor/finding";
 import { checkBuild } from "../../../src/cli/doctor/build";
 import { checkCode } from "../../../src/cli/doctor/code";
 import { checkFolders, checkNode } from "../../../src/cli/doctor/environment";
@@ -77,15 +78,21 @@ test("folders that cannot be made are named", () => {
 
 describe("settings", () => {
   const safe = {
-    general: { serverToken: "mine" },
+    general: { serverToken: "mine", overload: { maxHeapUsed: 0.9 } },
     tasks: { maxTaskProcessors: 1 },
   };
 
+  const verdicts = (findings: Finding[]) =>
+    findings.map(({ verdict }) => verdict);
+
   test("the default token is refused in production only", () => {
-    const config = { ...safe, general: { serverToken: "change-me" } };
+    const config = {
+      ...safe,
+      general: { ...safe.general, serverToken: "change-me" },
+    };
     expect(checkSettings(config, "development")[0].verdict).toBe("ok");
     expect(checkSettings(config, "production")[0].verdict).toBe("fail");
-    expect(checkSettings(safe, "production")).toHaveLength(1);
+    expect(verdicts(checkSettings(safe, "production"))).toEqual(["ok", "ok"]);
   });
 
   test("https needs a certificate", () => {
@@ -121,8 +128,35 @@ describe("settings", () => {
   });
 
   test("an empty token is refused as the default is", () => {
-    const config = { ...safe, general: { serverToken: "" } };
+    const config = { ...safe, general: { ...safe.general, serverToken: "" } };
     expect(checkSettings(config, "production")[0].verdict).toBe("fail");
+  });
+
+  test("the cookies of sessions and of fingerprints must have different names", () => {
+    const web = { fingerprintOptions: { cookieKey: "session" } };
+    const session = { enabled: true, cookie: "session" };
+    expect(checkSettings({ ...safe, web, session }, "test")[1]).toMatchObject({
+      verdict: "fail",
+      check: "session cookie",
+    });
+    for (const other of [
+      { ...session, cookie: "other" },
+      { ...session, enabled: false },
+    ])
+      expect(
+        checkSettings({ ...safe, web, session: other }, "test"),
+      ).toHaveLength(1);
+  });
+
+  test("a stop that takes longer than the process has is worth a look", () => {
+    const withTimeout = (shutdownTimeout: number) => ({
+      ...safe,
+      general: { ...safe.general, shutdownTimeout },
+    });
+    const short = checkSettings(withTimeout(10_000), "production");
+    expect(verdicts(short)).toEqual(["ok", "ok"]);
+    const [, finding] = checkSettings(withTimeout(30_000), "production");
+    expect(finding).toMatchObject({ verdict: "warn", check: "shutdown" });
   });
 
   test("production without workers is worth a look", () => {

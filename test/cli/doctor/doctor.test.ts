@@ -2,6 +2,11 @@
 import { once } from "events";
 import * as net from "net";
 import * as path from "path";
+import {
+  bootedChecks,
+  checks,
+  folderChecks,
+} from "../../../src/cli/doctor/checks";
 import type { Finding } from "../../../src/cli/doctor/finding";
 import { freePort } from "../../support/freePort";
 import { runCli } from "../../support/runCli";
@@ -120,6 +125,14 @@ test("a good project has no failure; minor findings are warnings", async () => {
       "boot",
     ]),
   );
+  const listed = [...folderChecks, ...checks, ...bootedChecks].map(
+    ({ name }) => name,
+  );
+  for (const { check } of findings)
+    // such as `redis persistence`
+    expect(
+      listed.filter((name) => `${check} `.startsWith(`${name} `)),
+    ).not.toEqual([]);
   const warnings = findings
     .filter(({ verdict }) => verdict === "warn")
     .map(({ check, message }) => `${check}: ${message}`);

@@ -79,6 +79,13 @@ beforeAll(async () => {
       run: () => ({}),
     }),
     defineAction({
+      name: "pay",
+      idempotent: true,
+      inputs: { amount: {} },
+      route: "post /payments",
+      run: () => ({}),
+    }),
+    defineAction({
       name: "hidden",
       toDocument: false,
       route: "get /hidden",
@@ -196,6 +203,23 @@ test("tables are described as far as they say what they are", async () => {
     picture: { contentMediaType: "application/octet-stream" },
     more: { type: "array" },
   });
+});
+
+test("idempotent actions take a key, and others do not", async () => {
+  const { paths } = await described();
+  expect(paths["/payments"].post.parameters).toEqual([
+    {
+      name: "Idempotency-Key",
+      in: "header",
+      required: false,
+      schema: {
+        description: expect.any(String),
+        type: "string",
+        pattern: "^[!-~]{1,255}$",
+      },
+    },
+  ]);
+  expect(paths["/pictures"].post.parameters).toEqual([]);
 });
 
 test("hidden actions, the document itself and automatic routes beside others are left out", async () => {
@@ -405,6 +429,13 @@ describe("the AsyncAPI document", () => {
     });
     const request = (transport: string, name: string) =>
       channels[transport].messages[`${name}.request`].payload.properties;
+    const { params } = request("websocket", "pay");
+    expect(Object.keys(params.properties)).toEqual([
+      "action",
+      "amount",
+      "idempotencyKey",
+    ]);
+    expect(params.required).toEqual(["action"]);
     expect(request("websocket", "thing_show")).toMatchObject({
       event: { const: "action" },
       params: {

@@ -1,82 +1,69 @@
-import { Action, api, HttpError, type ActionProcessor } from "actionhero";
+import { auth, defineAction, HttpError } from "actionhero";
+import { addUser, findHash } from "../users";
+
+declare module "actionhero" {
+  interface StoredValues {
+    user: string;
+  }
+}
 
 /** Whatever JSON can hold may come in place of a text. */
-function isText(value: unknown, shortest: number, longest: number) {
-  return (
-    typeof value === "string" &&
-    value.length >= shortest &&
-    value.length <= longest
-  );
-}
+const text = (what: string, shortest: number, longest: number) => ({
+  required: true as const,
+  validator: (value: unknown) =>
+    (typeof value === "string" &&
+      value.length >= shortest &&
+      value.length <= longest) ||
+    `a ${what} is a text of ${shortest} to ${longest} letters`,
+});
 
 const credentials = {
-  name: {
-    required: true as const,
-    validator: (name: unknown) =>
-      isText(name, 1, 100) || "a name is a text of at most 100 letters",
-  },
-  password: {
-    required: true as const,
-    validator: (password: unknown) =>
-      isText(password, 8, 1000) || "a password is a text of 8 to 1000 letters",
-  },
+  name: text("name", 1, 100),
+  password: text("password", 8, 1000),
 };
 
-export class SignUp extends Action {
-  override inputs = credentials;
+const signedIn = auth.requireUser({
+  find: ({ store }) => {
+    const id = store.get("user");
+    return id === undefined ? undefined : { id };
+  },
+});
 
-  constructor() {
-    super();
-    this.name = "signUp";
-    this.description = "Makes a user";
-  }
-
-  async run({ params }: ActionProcessor<SignUp>) {
-    await api.users.create(params.name, params.password);
-    return { user: params.name };
-  }
-}
-
-export class SignIn extends Action {
-  override inputs = credentials;
-
-  constructor() {
-    super();
-    this.name = "signIn";
-    this.description = "Begins a session";
-  }
-
-  async run({ params, connection }: ActionProcessor<SignIn>) {
-    const { name, password } = params;
-    if (!(await api.users.check(name, password)))
-      throw new HttpError(401, "name or password is wrong");
-    await api.sessions.create(connection, name);
+export const signUp = defineAction({
+  name: "signUp",
+  description: "Makes a user",
+  inputs: credentials,
+  run: async ({ params: { name, password } }) => {
+    await addUser(name, await auth.hashPassword(password));
     return { user: name };
-  }
-}
+  },
+});
 
-export class WhoAmI extends Action {
-  constructor() {
-    super();
-    this.name = "whoAmI";
-    this.description = "Tells who is signed in";
-    this.middleware = ["signed-in"];
-  }
+export const signIn = defineAction({
+  name: "signIn",
+  description: "Begins a session",
+  inputs: credentials,
+  run: async ({ params: { name, password }, store }) => {
+    if (!(await auth.verifyPassword(password, await findHash(name))))
+      throw new HttpError(401, "name or password is wrong");
+    await store.regenerate(); // somebody may have planted a session in the browser
+    store.set("user", name);
+    return { user: name };
+  },
+});
 
-  async run({ session }: ActionProcessor<WhoAmI>) {
-    return { user: String(session.user) };
-  }
-}
+export const whoAmI = defineAction({
+  name: "whoAmI",
+  description: "Tells who is signed in",
+  middleware: [signedIn],
+  run: ({ session }) => ({ user: session.user.id }),
+});
 
-export class SignOut extends Action {
-  constructor() {
-    super();
-    this.name = "signOut";
-    this.description = "Ends the session";
-  }
-
-  async run({ connection }: ActionProcessor<SignOut>) {
-    await api.sessions.destroy(connection);
+export const signOut = defineAction({
+  name: "signOut",
+  description: "Ends the session",
+  run: async ({ store }) => {
+    await store.destroy();
     return { done: true };
-  }
-}
+  },
+});

@@ -3,11 +3,8 @@ export const DEFAULT = {
     errorStatus: { invalidParams: 422 },
     // only the routes of config/routes.ts: a link must not sign anybody in or out
     automaticRoutes: [],
-    fingerprintOptions: {
-      cookieKey: "session",
-      toSetCookie: true,
-      onlyStaticElements: false,
-      settings: { path: "/", httpOnly: true, sameSite: "Lax" },
-    },
+    csrf: true,
+    // the cookie of the session is enough
+    fingerprintOptions: { toSetCookie: false },
   }),
 };

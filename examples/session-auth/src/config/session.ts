@@ -1,0 +1,3 @@
+export const DEFAULT = {
+  session: () => ({ enabled: true }),
+};
