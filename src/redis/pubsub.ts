@@ -1,19 +1,16 @@
 /** Receives the cluster's messages and passes each to the handler of its type. */
-import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError, toError } from "../errors";
 import { log, willLog } from "../log/log";
 import { isThenable } from "../utils/promises";
+import { Subscriptions } from "./subscriptions";
 import type { PubSubMessage } from "./types";
 
 /** Longest part of an ignored message that the log shows, in characters. */
 const SHOWN_LENGTH = 200;
 
-/** Subscribers that were disconnected and may not be subscribed again yet. */
-const deaf = new WeakSet<Redis>();
-/** The number of disconnects of each subscriber. */
-const cuts = new WeakMap<Redis, number>();
+let subscriptions: Subscriptions | undefined;
 
 /** Subscribe to the cluster's channel. */
 export async function openSubscription(): Promise<void> {
@@ -21,20 +18,14 @@ export async function openSubscription(): Promise<void> {
   if (status.subscribed) return;
   const { subscriber } = clients;
   subscriber.on("message", receive);
-  subscriber.on("close", () => {
-    deaf.add(subscriber);
-    cuts.set(subscriber, (cuts.get(subscriber) ?? 0) + 1);
-  });
+  subscriptions = new Subscriptions(subscriber);
   await subscriber.subscribe(settings().general.channel);
   status.subscribed = true;
 }
 
 /** Wait until published messages reach this node: at once, unless its subscriber was disconnected. */
 export async function untilHearing(): Promise<void> {
-  const { subscriber } = api.redis.clients;
-  if (!deaf.has(subscriber)) return;
-  await subscriber.ping(); // the reply follows the subscriptions, which are renewed first
-  deaf.delete(subscriber);
+  await subscriptions?.confirmed();
 }
 
 /**
@@ -44,10 +35,9 @@ export async function untilHearing(): Promise<void> {
  */
 export async function publishHeard<T>(publish: () => Promise<T>): Promise<T> {
   await untilHearing();
-  const { subscriber } = api.redis.clients;
-  const before = cuts.get(subscriber);
+  const before = subscriptions?.cuts;
   const receivers = await publish();
-  if (cuts.get(subscriber) !== before)
+  if (subscriptions?.cuts !== before)
     throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
   return receivers;
 }
@@ -57,6 +47,8 @@ export async function closeSubscription(): Promise<void> {
   const { clients, status, channels } = api.redis;
   status.subscribed = false;
   channels.clear();
+  subscriptions?.end();
+  subscriptions = undefined;
   await clients.subscriber.unsubscribe();
 }
 
@@ -101,8 +93,6 @@ function receive(channel: string, raw: string): void {
     report(messageType, error);
   }
 }
-
-/** Also detects promises of other realms, such as those of a user's library. */
 
 function parse(raw: string): PubSubMessage | undefined {
   try {

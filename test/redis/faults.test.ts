@@ -222,6 +222,35 @@ describeOnRedis("outages of redis", () => {
       expect(logs.at("notice", /^redis is back after/)).toHaveLength(1);
     });
 
+    test("is cut before its subscriptions are confirmed, and redis stays away until they are given up: they are renewed when it is back", async () => {
+      const { subscriber, client } = api.redis.clients;
+      let givenUp = 0;
+      const send = subscriber.sendCommand.bind(subscriber);
+      subscriber.sendCommand = (command, stream) => {
+        const { reject } = command;
+        command.reject = (error) => {
+          if (command.name === "subscribe") givenUp++;
+          reject.call(command, error);
+        };
+        return send(command, stream);
+      };
+      subscriber.once("ready", () => proxied.stall());
+      proxied.cut();
+      await until(() => givenUp > 0);
+      await proxied.refuse();
+      proxied.resume();
+      await proxied.accept();
+      await until(() => call().then(Boolean, () => false));
+      const heard: unknown[] = [];
+      subscriber.on("message", (channel, text) => {
+        if (channel === "of a user") heard.push(text);
+      });
+      await until(async () => {
+        await client.publish("of a user", "hello");
+        return heard.includes("hello");
+      });
+    });
+
     test("is cut again and again: nothing piles up", async () => {
       const { subscriber } = api.redis.clients;
       for (let round = 2; round < 8; round++) {
