@@ -154,7 +154,9 @@ local function isUniqueHeld(lock, queue, class)
   if isIn(ns .. 'queue:' .. queue, raw) then return true end
   if isIn(ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return true end
   local tail, at = ',"payload":' .. raw .. '}', lock .. ':at'
-  local function holds(record) return record and string.sub(record, -#tail) == tail end
+  local function holds(record)
+    return record and #record >= #tail and string.find(record, tail, #record - #tail + 1, true)
+  end
   local last = try('GET', at)
   if last and holds(try('GET', ns .. 'worker:' .. last)) then return true end
   local members = redis.call('SMEMBERS', ns .. 'workers')
