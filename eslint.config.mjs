@@ -82,7 +82,7 @@ const UNSAFE = [
   "src/log/exceptions.ts",
   "src/redis/rpcTarget.ts",
   "src/resque/heartbeat.ts",
-  "src/resque/notes.ts",
+  "src/resque/jobMetadata.ts",
   "src/resque/plugin.ts",
   "src/resque/plugins/noop.ts",
   "src/resque/plugins/queueLock.ts",

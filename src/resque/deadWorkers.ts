@@ -3,7 +3,7 @@ import * as os from "node:os";
 import type { ActionheroError } from "../errors";
 import type { Queue } from "./queue";
 import type { ErrorPayload, WorkingOn } from "./types";
-import { workers } from "./views";
+import { workers } from "./inspect";
 
 const PAGE = 100;
 

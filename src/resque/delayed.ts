@@ -2,7 +2,7 @@
 import { ActionheroError } from "../errors";
 import type { QueueStore } from "./store/store";
 import type { ParsedJob } from "./types";
-import { readJob } from "./views";
+import { readJob } from "./inspect";
 
 /** The longest time that a Date can have, in ms since the epoch. */
 const MAX_MS = 8.64e15;

@@ -1,13 +1,13 @@
 /** Removes failed jobs, or retries them by hand. */
 import { ActionheroError } from "../errors";
 import { encode, jobOf } from "./encode";
-import { openArgs, withNotes } from "./notes";
+import { openArgs, withMetadata } from "./jobMetadata";
 import { runHooks } from "./pluginRunner";
 import type { Queue } from "./queue";
 import type { QueueStore } from "./store/store";
 import type { ErrorPayload } from "./types";
 import { uniqueLock } from "./uniqueness";
-import { readFailed } from "./views";
+import { readFailed } from "./inspect";
 
 /** How far the failed list is searched for an entry that was written differently. */
 const SEARCH_LENGTH = 10_000;
@@ -19,9 +19,9 @@ export async function retryFailed(
 ): Promise<boolean> {
   const { store } = host.connection;
   const { queue, payload } = failedJob;
-  const { args, notes } = openArgs(payload.args);
-  const { id, request } = notes ?? {};
-  const list = id ? withNotes(args, { id, request }) : args;
+  const { args, metadata } = openArgs(payload.args);
+  const { id, request } = metadata ?? {};
+  const list = id ? withMetadata(args, { id, request }) : args;
   const job = jobOf(host.jobs, payload.class);
   const parsed = { class: payload.class, queue, args };
   const raw = encode(queue, payload.class, list);

@@ -1,6 +1,6 @@
 /** The text of jobs and of the failed list. */
 import { isWorkId } from "../log/work";
-import { openArgs } from "./notes";
+import { openArgs } from "./jobMetadata";
 import type { ParsedJob } from "./types";
 
 /** Longest part of an odd class name that an error shows, in characters. */
@@ -19,17 +19,18 @@ export function parseJob(
     return { job: { class: "", queue, args: [] }, problem };
   }
   const fields = (parsed ?? {}) as { [name: string]: unknown };
-  const { args, notes } = openArgs(fields.args);
+  const { args, metadata } = openArgs(fields.args);
   const job: ParsedJob = {
     class: classText(fields.class),
     // jobs of Ruby have no queue
     queue: typeof fields.queue === "string" ? fields.queue : queue,
     args,
   };
-  if (typeof notes?.id === "string" && notes.id !== "") job.id = notes.id;
-  if (Number.isSafeInteger(notes?.attempt) && notes!.attempt! > 0)
-    job.attempt = notes!.attempt;
-  if (isWorkId(notes?.request)) job.requestId = notes.request;
+  if (typeof metadata?.id === "string" && metadata.id !== "")
+    job.id = metadata.id;
+  if (Number.isSafeInteger(metadata?.attempt) && metadata!.attempt! > 0)
+    job.attempt = metadata!.attempt;
+  if (isWorkId(metadata?.request)) job.requestId = metadata.request;
   return { job };
 }
 

@@ -11,7 +11,7 @@ import {
 import * as delayed from "./delayed";
 import { encode, jobOf } from "./encode";
 import { removeFailed, retryFailed } from "./failed";
-import { openArgs, withNotes } from "./notes";
+import { openArgs, withMetadata } from "./jobMetadata";
 import { runHooks } from "./pluginRunner";
 import type {
   Due,
@@ -30,7 +30,7 @@ import type {
   WorkerActivity,
 } from "./types";
 import { uniqueLock } from "./uniqueness";
-import * as views from "./views";
+import * as inspect from "./inspect";
 
 export interface QueueOptions {
   connection: ConnectionOptions;
@@ -91,7 +91,7 @@ export class Queue extends EventEmitter {
   ): Promise<string | undefined> {
     const id = randomUUID();
     const { idempotencyKey, requestId: request } = options;
-    const list = withNotes([args].flat(), { id, request });
+    const list = withMetadata([args].flat(), { id, request });
     const due = dueOf(options);
     const tracking = { track: { id, class: func }, idempotencyKey };
     const added =
@@ -212,7 +212,7 @@ export class Queue extends EventEmitter {
     stop = -1,
   ): Promise<number> {
     const raws = await this.store.jobs(queue, start, stop);
-    const found = raws.filter((raw) => views.readJob(raw).class === func);
+    const found = raws.filter((raw) => inspect.readJob(raw).class === func);
     await this.store.removeJobs(queue, found);
     return found.length;
   }
@@ -250,7 +250,7 @@ export class Queue extends EventEmitter {
     stop: number,
   ): Promise<ParsedJob[]> {
     const raws = await this.store.jobs(queue, start, stop);
-    return raws.map((raw) => views.readJob(raw, queue));
+    return raws.map((raw) => inspect.readJob(raw, queue));
   }
 
   locks(): Promise<{ [key: string]: string }> {
@@ -262,7 +262,7 @@ export class Queue extends EventEmitter {
   }
 
   workers(): Promise<{ [name: string]: string | null }> {
-    return views.workers(this.store);
+    return inspect.workers(this.store);
   }
 
   async workingOn(workerName: string, queues: string): Promise<string | null> {
@@ -271,7 +271,7 @@ export class Queue extends EventEmitter {
   }
 
   allWorkingOn(): Promise<{ [name: string]: WorkerActivity }> {
-    return views.allWorkingOn(this.store);
+    return inspect.allWorkingOn(this.store);
   }
 
   failedCount(): Promise<number> {
@@ -279,7 +279,7 @@ export class Queue extends EventEmitter {
   }
 
   async failed(start: number, stop: number): Promise<ErrorPayload[]> {
-    return (await this.store.failed(start, stop)).map(views.readFailed);
+    return (await this.store.failed(start, stop)).map(inspect.readFailed);
   }
 
   removeFailed(failedJob: ErrorPayload): Promise<number> {

@@ -2,7 +2,7 @@
 import { encode } from "./encode";
 import { parseJob } from "./failure";
 import type { JobView, RetryInfo } from "./jobView";
-import { withNotes, type Notes } from "./notes";
+import { withMetadata, type JobMetadata } from "./jobMetadata";
 import type { Effect } from "./store/store";
 import type { Job, RetryRule } from "./types";
 import { uniqueKey } from "./uniqueness";
@@ -19,14 +19,14 @@ export function nextAttempt(
   const attempt = parsed.attempt ?? 1;
   if (!retry || !(attempt < retry.attempts)) return undefined;
   const delay = delayBefore(retry, attempt, () => environment.random());
-  const notes: Notes = { attempt: attempt + 1 };
+  const metadata: JobMetadata = { attempt: attempt + 1 };
   // without it two jobs alike would be one in the bucket of a second
-  if (parsed.id) notes.id = parsed.id;
-  else notes.salt = environment.token(4);
-  if (parsed.requestId) notes.request = parsed.requestId;
+  if (parsed.id) metadata.id = parsed.id;
+  else metadata.salt = environment.token(4);
+  if (parsed.requestId) metadata.request = parsed.requestId;
   // hooks may have changed the arguments of this run
   const { args, queue } = parseJob(view.raw, view.queue).job;
-  const raw = encode(queue, parsed.class, withNotes(args, notes));
+  const raw = encode(queue, parsed.class, withMetadata(args, metadata));
   const effects: Effect[] = [{ do: "delay", queue, raw, due: { inMs: delay } }];
   if (unique)
     effects.push({

@@ -6,7 +6,7 @@ import type { Job } from "./types";
 
 /**
  * The lock of a job: of its queue, its class and its arguments. The order of the keys of an object does not count, nor do
- * notes of the engine.
+ * metadata of the engine.
  */
 export function uniqueKey(queue: string, raw: string): string {
   const { job } = parseJob(raw, queue);

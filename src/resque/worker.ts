@@ -25,16 +25,19 @@ import {
 
 export interface WorkerOptions extends Omit<WorkerProcessOptions, "queues"> {
   connection: ConnectionOptions;
-  /** `host:pid` unless given; another suffix is added while someone works under it. */
+  /** `host:pid` unless given; a suffix is added if it is in use. */
   name?: string;
   id?: number;
-  /** In order of preference; `*` stands for all that are not named beside it, by name (default `*`). */
+  /** In order of preference; `*` means all queues that are not listed, by name (default `*`). */
   queues?: string | string[];
-  /** How long `end()` waits for the running job before it goes back to its queue, in ms (default 10,000). */
+  /** How long `end()` waits for the running job before it is requeued, in ms (default 10,000). */
   shutdownTimeout?: number;
-  /** What becomes of a job that nobody here defines: it fails, or it waits for a worker that does (default `fail`). */
+  /**
+   * Handling of a job that this process does not define: it fails, or waits for a worker that defines it (default
+   * `fail`).
+   */
   unknownJobs?: "fail" | "wait";
-  /** How long it waits before it fails, in ms (default 600,000). */
+  /** How long such a job waits before it fails, in ms (default 600,000). */
   unknownJobTimeout?: number;
   /** Called around each job of a queue, with its hooks and events. */
   around?: Around;
@@ -64,7 +67,7 @@ export class Worker extends EventEmitter {
   running = false;
   /** Runs a job, or is about to fetch the next one. */
   working = false;
-  /** Of the last job; hooks and bodies see those of their own. */
+  /** Of the last job; hooks and bodies see those of their own run. */
   error: Error | null = null;
   result: any = null;
   job: ParsedJob | null = null;
@@ -101,7 +104,7 @@ export class Worker extends EventEmitter {
     return this.connection.store;
   }
 
-  /** In order of preference; `*` stands for all that were known when the worker connected. */
+  /** In order of preference; `*` means all queues known when the worker connected. */
   queues: string[] = [];
 
   async connect(): Promise<void> {
@@ -133,17 +136,17 @@ export class Worker extends EventEmitter {
     }
   }
 
-  /** Finish what runs, within `shutdownTimeout`, and leave; an unfinished job goes back to its queue. */
+  /** Finish the running job within `shutdownTimeout`, then unregister; an unfinished job is requeued. */
   end(): Promise<void> {
     return this.endWithin(this.options.shutdownTimeout ?? SHUTDOWN_MS);
   }
 
-  /** Take no more jobs, and leave when the running one has ended, however long it takes. */
+  /** Stop fetching, and unregister when the running job has ended, however long it takes. */
   retire(): Promise<void> {
     return this.endWithin(Infinity);
   }
 
-  /** Run a job here and now, with its plugins, outside of any queue. */
+  /** Run a job at once, with its plugins, outside of any queue. */
   async performInline(func: string, args: any = []): Promise<any> {
     if (this.started)
       throw new Error(
@@ -175,7 +178,7 @@ export class Worker extends EventEmitter {
     return view.result as unknown;
   }
 
-  /** Emit an event of a worker or of a job. Listeners look on: what they throw is theirs. */
+  /** Emit an event of a worker or of a job. Errors of listeners do not affect the job. */
   notify(event: string, ...args: unknown[]): void {
     if (this.listenerCount(event) === 0) return;
     try {
@@ -185,7 +188,7 @@ export class Worker extends EventEmitter {
     }
   }
 
-  /** Emit `error`, unless nobody listens. */
+  /** Emit `error`, if there is a listener. */
   report(error: unknown): void {
     if (this.listenerCount("error") > 0)
       this.emit("error", error, this.queue, this.job);
@@ -267,7 +270,7 @@ export class Worker extends EventEmitter {
   }
 }
 
-/** Outside of any queue nobody else can have the job. */
+/** Outside of any queue, no other worker can have the job. */
 class InlineLease implements JobLease {
   readonly process = "";
   readonly worker = undefined;

@@ -31,29 +31,29 @@ import {
 } from "./store/store";
 
 export interface WorkerProcessOptions {
-  /** In order of preference; `*` stands for all that are not named beside it. */
+  /** In order of preference; `*` means all queues that are not listed. */
   queues: readonly string[];
   /** The longest wait between two polls of the queues, in ms (default 5000). */
   timeout?: number;
   /** The lease: a process that does not renew it for this long is dead, in ms (default 30,000). */
   heartbeatTimeout?: number;
-  /** A process that cannot renew its lease but is connected is taken for dead after this, in ms (default 1 h). */
+  /** A process that cannot renew its lease but is connected is considered dead after this, in ms (default 1 h). */
   stuckWorkerTimeout?: number;
   /** For `*`: queues of a higher priority come first (default 0, then by name). */
   priorities?: Readonly<Record<string, number>>;
-  /** The id of this node: `*` stands for its own queues, too. */
+  /** The id of this node: `*` also includes its own queues. */
   node?: string;
 }
 
-/** What the process asks of a worker. */
+/** The interface of a worker to its process. */
 export interface JobRunner {
-  /** The worker asks for jobs. */
+  /** The worker requests jobs. */
   poll(): void;
   /** Run a job. It never rejects. */
   run(job: QueuedJob, lease: JobLease): Promise<Outcome>;
   /** There is no job for the worker. */
   rest(): void;
-  /** The job that runs should end: its result will not count. */
+  /** The running job should end: its result will be dropped. */
   abort(reason: string): void;
   /** A job ended whose result was dropped. */
   dropped(): void;
@@ -69,13 +69,13 @@ export interface JobLease {
   readonly worker: WorkerIdentity | undefined;
   /** Locks that are renewed with the lease and end with it. */
   readonly locks: Map<string, HeldLock>;
-  /** Whether the lease surely holds at this moment, without asking the store. */
+  /** Whether the lease is certainly valid now, without a call to the store. */
   isSure(): boolean;
   /** Ask the store. @returns false when the job was given to another worker */
   confirm(): Promise<boolean>;
   /**
-   * Repeat a call to the store until it answers. Undefined when the lease ended meanwhile, or the worker is to end and the
-   * store does not answer for another `LAST_MS`: the job goes to another worker.
+   * Repeat a call to the store until it responds. Undefined when the lease expired meanwhile, or when the worker
+   * should end and the store does not respond for another `LAST_MS`: the job is given to another worker.
    */
   persist<T>(call: () => Promise<T>): Promise<T | undefined>;
 }
@@ -84,9 +84,9 @@ export interface ProcessListener {
   /** A call to the store failed, for the first time in this outage. */
   outageBegan(error: Error): void;
   outageEnded(ms: number): void;
-  /** The store answered, and found something wrong with its data. */
+  /** The store responded, and reported a problem of its data. */
   problem(error: Error): void;
-  /** The registration of another process was taken away. */
+  /** The registration of another process was removed. */
   reaped(process: string, jobs: readonly Returned[]): void;
   /** Jobs of orphaned workers were requeued. */
   repaired(jobs: readonly Returned[]): void;
@@ -100,9 +100,9 @@ export interface ProcessParts {
   store: QueueStore;
   environment: Environment;
   listener: ProcessListener;
-  /** Names the connections of this process (`CLIENT SETNAME`), by which others see that it lives. */
+  /** The name of this process's connections (`CLIENT SETNAME`), by which others detect that it is alive. */
   connectionName: string;
-  /** Renews the lease while the event loop is blocked; not every store can have one. */
+  /** Renews the lease while the event loop is blocked; not supported by every store. */
   startHeartbeat?: () => Heartbeat | undefined;
 }
 
@@ -112,19 +112,19 @@ const POLL_MS = 5_000;
 /** Other producers push no wake-up token, so the queues are polled at least this often. */
 const IDLE_POLL_MS = 1_000;
 const MAX_BATCH = 64;
-/** A store in this process answers without a pause for anything else; after so many calls there is one. */
+/** An in-process store responds without yielding to the event loop; after this many calls, the process yields. */
 const CALLS_PER_TURN = 16;
 const NAME_TRIES = 5;
 /** A process that ends before this needs no thread, in ms. */
 const HEARTBEAT_AFTER_MS = 1_000;
 /** How long the end of the registration may take once no job runs, in ms. */
 export const CLOSE_MS = 900;
-/** How long a job may wait for the store when its worker is to end, in ms. */
+/** How long a job may wait for the store when its worker should end, in ms. */
 const LAST_MS = 500;
-/** The same two, while the store is known not to answer. */
+/** The same two, during an outage of the store. */
 const SILENT_MS = 100;
 
-/** One worker, as its process knows it. Each start makes a new one. */
+/** The process's record of one worker. Each start creates a new one. */
 class Member {
   state: WorkerState = "stopped";
   identity: WorkerIdentity;
@@ -132,17 +132,17 @@ class Member {
   registration = "";
   /** The registration under which it fetched its job. */
   fetchedIn = "";
-  /** What became of its last job, until it is reported. */
+  /** The outcome of its last job, until it is reported. */
   outcome: Outcome = NO_OUTCOME;
   /** Locks that live as long as the worker. */
   readonly locks = new Map<string, HeldLock>();
-  /** How long its last job may take, in ms. */
+  /** The time limit of its last job, in ms. */
   patienceMs = Infinity;
   /** Ends its patience. */
   timer?: Timer;
-  /** Called when it is to end after the job that it runs. */
+  /** Called when it should end after its running job. */
   readonly endListeners = new Set<() => void>();
-  /** Called when its last job has ended or was cut. */
+  /** Called when its last job has ended or was abandoned. */
   drained: () => void = () => undefined;
   lease!: JobLease;
   readonly ended: Promise<void>;
@@ -176,13 +176,13 @@ export class WorkerProcess {
 
   /** Members that take part in the next call. */
   private pending: Member[] = [];
-  /** How many workers run a job. */
+  /** The number of workers that run a job. */
   private busy = 0;
   private isCalling = false;
   private isPlanned = false;
   private number = 0;
   private calls = 0;
-  /** What was added after the last call ends the next wait. */
+  /** Additions after the last call end the next wait. */
   private mark = 0;
   private waiting?: Waiting;
   private problems = new Set<string>();
@@ -191,9 +191,9 @@ export class WorkerProcess {
   private heart?: Timer;
   private heartbeat?: Heartbeat;
   private renewing?: Promise<Renewal | undefined>;
-  /** Until then the lease surely holds, by the monotonic clock. */
+  /** Until when the lease is certainly valid, by the monotonic clock. */
   private leaseUntil = -Infinity;
-  /** Since when every renewal came in time: a process that was cut off itself cannot tell who is dead. */
+  /** Since when every renewal was in time: a process that was disconnected itself cannot judge others. */
   private steadySince = 0;
   private lastRenewal = -Infinity;
 
@@ -240,7 +240,7 @@ export class WorkerProcess {
     return member;
   }
 
-  /** Register a worker and let it fetch; it gets another name when someone works under its own. */
+  /** Register a worker and let it fetch; it gets another name if its own is in use. */
   async start(member: Member): Promise<void> {
     if (this.isClosed) throw new Error("the process has ended");
     this.members.add(member);
@@ -258,8 +258,8 @@ export class WorkerProcess {
   }
 
   /**
-   * Let a worker finish what it runs and leave.
-   * @param patienceMs how long its job may take; then the job goes back to its queue
+   * Let a worker finish its job and unregister.
+   * @param patienceMs how long its job may take until it is requeued
    */
   end(member: Member, patienceMs = Infinity): Promise<void> {
     member.patienceMs = Math.min(member.patienceMs, patienceMs);
@@ -279,7 +279,7 @@ export class WorkerProcess {
     const ms = this.isOut && !this.hasOutcomes() ? SILENT_MS : CLOSE_MS;
     const deadline = this.environment.monotonic() + ms;
     await within(this.environment, Promise.all(ended), ms);
-    // what redis holds for the others goes back when the lease ends
+    // the jobs of the others are requeued when the lease expires
     const isClean = this.members.size === 0;
     for (const member of this.members) this.move(member, "cut");
     this.isClosed = true;
@@ -290,7 +290,7 @@ export class WorkerProcess {
     if (isClean && this.id !== "") await this.deregister(deadline);
   }
 
-  /** Whether the store does not answer. */
+  /** Whether the store is unavailable. */
   get isOut(): boolean {
     return this.outage.isOpen;
   }
@@ -357,7 +357,7 @@ export class WorkerProcess {
     this.plan();
   }
 
-  /** Call at once when no other worker can take part; else when those that end in this turn do. */
+  /** Call at once if no other worker can take part; otherwise together with those that end in this turn. */
   private plan(): void {
     if (this.isCalling || this.isPlanned || this.isClosed) return;
     this.isPlanned = true;
@@ -381,7 +381,7 @@ export class WorkerProcess {
     else void this.waitForJobs();
   }
 
-  /** Until the store answers: a repeated call changes nothing. */
+  /** Until the store responds: a repeated call changes nothing. */
   private async exchange(batch: readonly Member[]): Promise<void> {
     let call: Call | undefined;
     let reply: ExchangeResult | "fenced" | undefined;
@@ -404,7 +404,7 @@ export class WorkerProcess {
     }
   }
 
-  /** The call of a batch under the present registration; undefined when there is nothing to report and nobody to ask for. */
+  /** The call of a batch under the present registration; undefined if there is nothing to report or request. */
   private prepare(batch: readonly Member[]): Call | undefined {
     const members: Member[] = [];
     const slots: ExchangeSlot[] = [];
@@ -480,7 +480,7 @@ export class WorkerProcess {
     this.sweeper = environment.after(ms, () => void this.sweep());
   }
 
-  /** Look for jobs of producers that wake nobody. */
+  /** Find jobs of producers without wake-up tokens. */
   private async sweep(): Promise<void> {
     const { timeout = POLL_MS } = this.options;
     let nextMs: number;
@@ -577,7 +577,7 @@ export class WorkerProcess {
     throw new Error(`no free name for a worker like ${member.name}`);
   }
 
-  /** Names are `host:pid+n`, which tools take apart. */
+  /** Names are `host:pid+n`, which tools parse. */
   private otherName(name: string): string {
     const at = name.lastIndexOf("+");
     const suffix = `-${this.environment.token(3)}`;
@@ -702,7 +702,7 @@ export class WorkerProcess {
     );
   }
 
-  /** Renew the lease, and look for processes that lost theirs. */
+  /** Renew the lease, and find processes whose lease expired. */
   private async beat(isFirst: boolean): Promise<void> {
     if (isFirst) {
       this.heartbeat = this.parts.startHeartbeat?.();
@@ -758,7 +758,7 @@ export class WorkerProcess {
     return this.environment.monotonic() - this.steadySince >= this.leaseMs;
   }
 
-  /** All processes together look at each worker once in a lease. */
+  /** All processes together check each worker once per lease. */
   private async repairOrphans(): Promise<void> {
     const jobs = await this.store.repairOrphans(this.leaseMs);
     if (jobs.length > 0) this.listener.repaired(jobs);
@@ -789,7 +789,7 @@ function isJoining({ state }: Member): boolean {
   return state === "joining" || state === "cancelling";
 }
 
-/** Whether a worker in this state is to be listed under the present registration. */
+/** Whether a worker in this state must be listed under the current registration. */
 function needsJoin(state: WorkerState): boolean {
   return isActive(state) && !ENDING.has(state);
 }
@@ -808,8 +808,8 @@ function isRequesting(state: WorkerState): boolean {
 }
 
 /**
- * Call `listener` when the worker is to end, at once when it already is.
- * @returns how to listen no longer
+ * Call `listener` when the worker should end, at once if it already should.
+ * @returns a function that removes the listener
  */
 function onEnding(member: Member, listener: () => void): () => void {
   if (member.state !== "running") listener();

@@ -7,7 +7,7 @@ import { log } from "../log/log";
 const FIELDS = ["messageId", "context"];
 
 /** Actions that were already reported. */
-const told = new WeakSet<object>();
+const warned = new WeakSet<object>();
 
 /** A warning in development, once for each action. */
 export function warnOfEnvelope({
@@ -18,8 +18,8 @@ export function warnOfEnvelope({
   if (!actionTemplate || !settings().general.developmentMode) return;
   if (typeof response !== "object" || response === null) return;
   const fields = FIELDS.filter((field) => field in (response as object));
-  if (fields.length === 0 || told.has(actionTemplate as Action)) return;
-  told.add(actionTemplate as Action);
+  if (fields.length === 0 || warned.has(actionTemplate as Action)) return;
+  warned.add(actionTemplate as Action);
   const names = fields.join(" and ");
   log(
     `the response of ${action} has ${names}, by which clients over websocket and TCP find their calls: createClient never gives it to them`,

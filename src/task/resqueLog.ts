@@ -15,10 +15,10 @@ import type { ErrorPayload, ParsedJob } from "../resque/types";
 /** Errors of sockets. Like those of commands without a redis, they are in the log of the clients (src/redis), once for all. */
 const NETWORK = /ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND/;
 
-/** Unknown classes that are told of: producers can make up any number. */
+/** Reported unknown classes, bounded because producers can invent any number. */
 const MOST_UNKNOWN = 100;
 
-/** What `success` tells beside the worker and the queue; the duration is in ms. */
+/** The details of `success` besides the worker and the queue; the duration is in ms. */
 type Success = [job: ParsedJob, result: unknown, duration: number];
 
 export function logQueue(queue: Queue): void {
@@ -67,7 +67,7 @@ export function logScheduler(scheduler: Scheduler): void {
 }
 
 export function logMultiWorker(multiWorker: MultiWorker): void {
-  /** Workers tell only what someone listens to; telling costs as much as a small job. */
+  /** Workers emit only events with listeners, because emitting costs as much as a small job. */
   const follow = (
     event: string,
     lineOf: (...args: any[]) => [message: string, data: object],
@@ -188,7 +188,7 @@ function countsOf(jobs: readonly Returned[]) {
   return { requeued: count("requeued"), failed: count("failed") };
 }
 
-/** A task that succeeds in the end has failed nonetheless; its last failure has a line, and a stack, of its own. */
+/** A retried task has failed as well; its last failure is logged with a stack. */
 function logRetries(multiWorker: MultiWorker): void {
   const severity = levelOf("workerLogging", "retry") ?? "warning";
   multiWorker.on(
@@ -206,15 +206,15 @@ function logRetries(multiWorker: MultiWorker): void {
   );
 }
 
-/** What several parts of the queue notice alike, and this node logs once. */
+/** Events that several parts of the queue detect, and that this node logs once. */
 class NodeLog {
-  /** Parts that cannot reach the queue. */
+  /** The parts that cannot reach the queue. */
   private readonly away = new Set<string>();
-  /** The queue is away for a reason of its own, not with redis. */
+  /** The queue is unavailable for its own reason, while redis is available. */
   private isOwnOutage = false;
   private isSkewLogged = false;
 
-  /** @returns the errors with which outages begin: they need no other line */
+  /** @returns the errors that begin outages, which are not logged again */
   follow(part: MultiWorker | Scheduler, name: string): WeakSet<Error> {
     const errors = new WeakSet<Error>();
     this.away.delete(name);

@@ -1,9 +1,10 @@
 /**
- * The seam between the task engine and what keeps its data. Two implementations: `redisStore`, whose every operation is one
+ * The interface between the task engine and its data store. Two implementations: `redisStore`, whose every operation is one
  * Lua script, and `memoryStore`, for one process alone.
  *
- * Every operation is atomic. An operation takes no effect after it was rejected with "Command timed out"; it may have
- * before, when only its reply was lost. One that is sent twice, because a connection was lost, takes effect once. All times are those of the store's clock.
+ * Every operation is atomic. An operation takes no effect after it was rejected with "Command timed out"; it may
+ * have taken effect before, if only its reply was lost. An operation that is sent twice, because a connection was
+ * lost, takes effect once. All times are those of the store's clock.
  */
 import type { JobInfo } from "../types";
 
@@ -16,14 +17,14 @@ export interface QueuedJob {
   raw: string;
 }
 
-/** What makes a job the same as another one. */
+/** Identifies equal jobs. */
 export interface UniqueLock {
   /** Names the lock (see `uniqueKey`). */
   key: string;
   class: string;
 }
 
-/** A job whose state can be looked up. */
+/** A trackable job. */
 export interface TrackedJob {
   id: string;
   class: string;
@@ -32,7 +33,7 @@ export interface TrackedJob {
 export interface EnqueueOptions {
   /** Refuse the job while the same one is queued, delayed, waiting for a slot or running. */
   unique?: UniqueLock;
-  /** Keep what is known about the job, see `jobInfo`. */
+  /** Record the state of the job, see `jobInfo`. */
   track?: TrackedJob;
   /** A second call with the same key within a day adds nothing and returns the id of the first one; needs `track`. */
   idempotencyKey?: string;
@@ -40,14 +41,14 @@ export interface EnqueueOptions {
 
 /**
  * - `added`;
- * - `held`: the job is `unique` and there;
+ * - `held`: the job is `unique` and exists;
  * - `duplicate`: the same job is delayed to the same second;
  * - `known`: `idempotencyKey` was used before, by the job `id`.
  */
 export type EnqueueResult =
   { state: "added" | "held" | "duplicate" } | { state: "known"; id: string };
 
-/** One worker, as it is listed in `workers`. Make it with `workerIdentity`. */
+/** One worker, as listed in `workers`. Created by `workerIdentity`. */
 export interface WorkerIdentity {
   /** `host:pid+n` */
   readonly name: string;
@@ -68,21 +69,21 @@ export function workerIdentity(name: string, queues: string): WorkerIdentity {
   };
 }
 
-/** Something that takes effect together with the report of a finished job, and not at all when the report is refused. */
+/** An effect that is applied atomically with the report of a finished job, or not at all if the report is refused. */
 export type Effect =
-  /** The job goes on later. A job that is there at the same second is kept beside it: nothing is lost. */
+  /** The job is delayed. An equal job in the same second is kept as well, so that no job is lost. */
   | { do: "delay"; queue: string; raw: string; due: Due }
   /** The `unique` lock `key` of the job `raw` is released. */
   | { do: "unlockUnique"; key: string; raw: string }
-  /** The `unique` lock `key` now belongs to the job as `raw`: it goes on with another text. */
+  /** The `unique` lock `key` now belongs to the job as `raw`: its text has changed. */
   | { do: "moveUnique"; key: string; raw: string }
   /** A lock that the worker took is released. */
   | { do: "releaseLock"; key: string; value: string }
-  /** The worker's concurrency slot of this class is released, and a job that waits for it goes to its queue. */
+  /** The worker's concurrency slot of this class is released, and a job that waits for it is moved to its queue. */
   | { do: "releaseSlot"; class: string }
-  /** The oldest entries of a class leave the failed list; the entry of this report counts as one of them. */
+  /** The oldest entries of a class are removed from the failed list; the entry of this report is counted. */
   | { do: "boundFailed"; class: string; most: number }
-  /** What is known about a tracked job changes. */
+  /** The state of a tracked job is updated. */
   | { do: "updateJob"; id: string; fields: JobFields }
   /** The counter of the Retry plugin and the description of the last failure end after `seconds`. */
   | { do: "keepRetry"; key: string; failure: string; seconds: number }
@@ -115,10 +116,10 @@ export interface JobFields {
 }
 
 /**
- * What became of the last job of a worker.
+ * The outcome of a worker's last job.
  * - `none`: it had none;
  * - `success`: counted as processed;
- * - `failure`: counted as failed, `entry` goes to the failed list;
+ * - `failure`: counted as failed, `entry` is added to the failed list;
  * - `retried`: counted as failed, without an entry;
  * - `uncounted`: it ended without having run, e.g. a plugin refused it.
  */
@@ -141,12 +142,12 @@ export interface ExchangeCall {
   process: string;
   /**
    * Grows by one per call within a registration. A repetition of the last number changes nothing and returns the same
-   * jobs, so an unanswered call is repeated until it is answered, with the same `slots`.
+   * jobs, so a call is repeated, with the same `slots`, until it gets a reply.
    */
   number: number;
   /**
-   * In order of preference. `*` stands for all queues that are not named beside it: those of `node` first, then those that
-   * belong to no node, by name. Paused queues are skipped.
+   * In order of preference. `*` means all queues that are not listed: those of `node` first, then those without a
+   * node, by name. Paused queues are skipped.
    */
   queues: readonly string[];
   /** The id of this node, for `*`. */
@@ -157,7 +158,7 @@ export interface ExchangeCall {
 export interface ExchangeResult {
   /** One per slot. */
   jobs: (QueuedJob | undefined)[];
-  /** What is wrong with the data, e.g. `WRONGTYPE ... queue:mail`: that queue was skipped, everything else was done. */
+  /** Problems of the data, e.g. `WRONGTYPE ... queue:mail`: that queue was skipped, the rest was processed. */
   problems: string[];
 }
 
@@ -177,7 +178,7 @@ export interface Renewal {
 }
 
 export interface Promotion {
-  /** Jobs that went to their queues: the second of their bucket and their text. */
+  /** Jobs that were moved to their queues: the second of their bucket and their text. */
   moved: { second: string; raw: string }[];
   /** How long until the next one may be due, in ms; undefined without delayed jobs. */
   nextInMs?: number;
@@ -219,12 +220,12 @@ export interface SlotRequest {
   process: string;
   worker: WorkerIdentity;
   class: string;
-  /** How many jobs of the class run at a time. */
+  /** The maximum of concurrent jobs of the class. */
   limit: number;
   job: QueuedJob;
 }
 
-/** What a waiting process waits for. */
+/** The events that a process waits for. */
 export type WakeTarget =
   | {
       /** As in `ExchangeCall`. */
@@ -234,20 +235,20 @@ export type WakeTarget =
   | "scheduler";
 
 export interface Waiting {
-  /** Resolves with true when there may be something to do, false when the time is over or the wait was stopped. */
+  /** Resolves with true when jobs may be available, false when the wait timed out or was stopped. */
   done: Promise<boolean>;
   stop: () => void;
 }
 
-/** A periodic task, as the scheduler says that declared it last. */
+/** A recurring task, as the latest scheduler declared it. */
 export interface PlannedTask {
-  /** How it runs, in the words of the caller. */
+  /** Its schedule, in the caller's format. */
   plan: string;
   /** Who declared it. */
   by: string;
-  /** Whether that one asked for plans within its `liveMs`. */
+  /** Whether that scheduler requested plans within its `liveMs`. */
   isLive: boolean;
-  /** When its next run was planned last; 0 before the first time. */
+  /** When its next run was last scheduled; 0 before the first time. */
   sinceMs: number;
 }
 
@@ -257,13 +258,13 @@ export interface PlanChange {
   node?: string;
   /** From now on the task runs like this. */
   declare?: { by: string; plan: string };
-  /** Jobs that are taken out of their queues and the schedule. */
+  /** Jobs to remove from their queues and the schedule. */
   remove: readonly QueuedJob[];
-  /** The next run; the task counts as stopped no more. */
+  /** The next run; the task no longer counts as stopped. */
   next?: QueuedJob & { due: Due };
 }
 
-/** A listed worker whose process is gone, with what its record says it ran. */
+/** A registered worker whose process no longer exists, with the job of its record. */
 export interface Orphan {
   member: string;
   /** Text of the record; undefined when it had no job. */
@@ -324,13 +325,13 @@ export interface QueueStore {
   /** Move up to `limit` due jobs to their queues. */
   promote(limit: number): Promise<Promotion>;
   /**
-   * Free the concurrency slots of workers that are gone and call the jobs that wait for free ones.
+   * Release the concurrency slots of dead workers, and move jobs that wait for free slots to their queues.
    * @param limits by class: the limit, or null for a class that is defined without one, whose jobs wait no longer
    */
   sweepSlots(limits: Readonly<Record<string, number | null>>): Promise<void>;
   /**
-   * Find jobs of producers that wake nobody, for `*`: a share of all known queues, so that calls from any number of
-   * processes look at each queue once in `periodMs`.
+   * Find jobs of producers without wake-up tokens, for `*`: a batch of all known queues, so that calls from any
+   * number of processes check each queue once per `periodMs`.
    * @returns the ms after which the next call is due
    */
   sweepQueues(periodMs: number): Promise<number>;
@@ -338,8 +339,8 @@ export interface QueueStore {
   // ----------------------------------------------------------- process life
 
   /**
-   * @param connectionName of the process's connections, by which others see that it lives; empty for a process whose lease
-   * alone says so
+   * @param connectionName of the process's connections, by which others detect that it is alive; empty for a process
+   * that is judged only by its lease
    */
   register(
     process: string,
@@ -348,7 +349,7 @@ export interface QueueStore {
   ): Promise<Renewal>;
   /**
    * Extend the lease and the pings of `workers`, and their locks.
-   * @returns undefined when the registration was taken away
+   * @returns undefined when the registration was removed
    */
   renew(
     process: string,
@@ -356,16 +357,16 @@ export interface QueueStore {
     workers: readonly WorkerIdentity[],
     locks: readonly HeldLock[],
   ): Promise<Renewal | undefined>;
-  /** @returns `taken` when another process works under this name; `fenced` when the registration was taken away */
+  /** @returns `taken` when another process uses this name; `fenced` when the registration was removed */
   join(
     process: string,
     worker: WorkerIdentity,
     ttlMs: number,
   ): Promise<"joined" | "taken" | "fenced">;
   /**
-   * End the registration of a worker: a job that its record holds goes back to the head of its queue, its locks and slots
-   * are freed.
-   * @param onlyIdle leave everything as it is when there is a job, and return it as `running`
+   * End the registration of a worker: the job in its record is requeued at the head of its queue, its locks and
+   * slots are released.
+   * @param onlyIdle change nothing if there is a job, and return it as `running`
    */
   leave(
     process: string,
@@ -375,20 +376,20 @@ export interface QueueStore {
   /** End the registration of a process, as `leave` does for every worker that it still has. */
   deregister(process: string): Promise<Returned[]>;
   /**
-   * Take the registration of a process away and give its jobs back. A job that has done so to three workers within an hour
-   * goes to the failed list as `WorkerCrashed`.
-   * @param graceMs how long its lease must be over
-   * @returns undefined when it is not over for so long
+   * Remove the registration of a dead process and requeue its jobs. A job whose workers died three times within an
+   * hour is added to the failed list as `WorkerCrashed`.
+   * @param graceMs how long ago its lease must have expired
+   * @returns undefined if it expired later than that
    */
   reap(process: string, graceMs: number): Promise<Returned[] | undefined>;
-  /** The processes among `processes` that have no connection to the store; none when that cannot be told. */
+  /** The processes among `processes` without a connection to the store; empty if that is unknown. */
   findDisconnected(processes: readonly string[]): Promise<string[]>;
-  /** Workers of ours that are listed although their process is gone. */
+  /** Registered workers of ours whose process no longer exists. */
   findOrphans(): Promise<Orphan[]>;
   /**
-   * Reap them.
-   * @param periodMs look at a share of the workers only, so that calls from any number of processes look at each worker once
-   * in this time (default: at all of them)
+   * Reap orphaned workers.
+   * @param periodMs check only a batch of the workers, so that calls from any number of processes check each worker
+   * once in this time (default: all of them)
    */
   repairOrphans(periodMs?: number): Promise<Returned[]>;
 
@@ -406,12 +407,12 @@ export interface QueueStore {
 
   /**
    * Take a concurrency slot for the job in the worker's record.
-   * @returns `waiting` when the job waits for a slot now; `lost` when the worker does not hold the job any more
+   * @returns `waiting` when the job waits for a slot; `lost` when the worker no longer holds the job
    */
   acquireSlot(request: SlotRequest): Promise<"acquired" | "waiting" | "lost">;
   /**
    * A worker that holds the lock gets it again: the reply to its first call may have been lost.
-   * @returns undefined when someone else holds it, or `worker` is not registered any more
+   * @returns undefined when another owner holds it, or `worker` is no longer registered
    */
   takeLock(request: LockRequest): Promise<HeldLock | undefined>;
   releaseLock(
@@ -424,14 +425,14 @@ export interface QueueStore {
    */
   takeQueueLock(request: QueueLockRequest): Promise<boolean>;
   /**
-   * Changes of a tracked job beside its report: that it runs, its progress. A call that arrives after the report, or
+   * Updates of a tracked job before its report: that it runs, its progress. A call that arrives after the report, or
    * again, changes nothing.
    */
   updateJob(job: HeldJob, fields: JobFields): Promise<void>;
   /**
-   * A job was fetched that nobody here defines.
-   * @param timeoutMs how long it may be so
-   * @returns for how long it has been so, in ms; undefined when that is too long, and it counts anew from then on
+   * A job was fetched that this process does not define.
+   * @param timeoutMs how long it may wait for a process that defines it
+   * @returns how long it has waited, in ms; undefined when that is too long, after which the count restarts
    */
   waitUnknown(job: QueuedJob, timeoutMs: number): Promise<number | undefined>;
   /** Count an attempt for the Retry plugin: 0 for the first. */
@@ -440,7 +441,7 @@ export interface QueueStore {
 
   // -------------------------------------------------------------- operators
 
-  /** No jobs of the queue are fetched, by any process. Producers go on. */
+  /** Stop all processes from fetching jobs of the queue. Producers are not affected. */
   pause(queue: string): Promise<void>;
   resume(queue: string): Promise<void>;
   pausedQueues(): Promise<string[]>;
@@ -449,13 +450,13 @@ export interface QueueStore {
 
   queues(): Promise<string[]>;
   lengths(queues: readonly string[]): Promise<Record<string, QueueLength>>;
-  /** Jobs of a queue from `start` to `stop`, and behind the last of the list those that wait for a concurrency slot. */
+  /** Jobs of a queue from `start` to `stop`, followed by those that wait for a concurrency slot. */
   jobs(queue: string, start: number, stop: number): Promise<string[]>;
   /** Whether a job is in a queue, delayed or waiting; true as well when the queue is too long to be searched. */
   isQueued(queue: string, raw: string): Promise<boolean>;
   /**
    * @param count at most so many from the head, or from the tail when negative; 0 for all
-   * @returns how many were removed
+   * @returns the number of removed jobs
    */
   removeJobs(
     queue: string,
@@ -503,7 +504,7 @@ export interface QueueStore {
 
   // ------------------------------------------------------------------ nodes
 
-  /** A node lives, and the queues are its own: no other node fetches from them. */
+  /** Announce a live node and its own queues, from which no other node fetches. */
   announceNode(
     node: string,
     queues: readonly string[],
@@ -534,13 +535,13 @@ export interface QueueStore {
 
   // --------------------------------------------------------------- wake-ups
 
-  /** What is added after this is noticed by a `wait` that is given the mark. */
+  /** A `wait` with this mark notices additions after it. */
   mark(): number;
   /**
-   * Wait until there may be something to do, at most `timeoutMs`.
+   * Wait until jobs may be available, at most `timeoutMs`.
    * @param since the mark from before the operation that decided to wait
    */
   wait(target: WakeTarget, timeoutMs: number, since: number): Waiting;
-  /** Release what waiting has opened. Stop all waits first. */
+  /** Release the resources of waits. Stop all waits first. */
   close(): void;
 }

@@ -1,6 +1,6 @@
 /** The metadata of a job: a last argument, so that other tools preserve it. */
 
-export interface Notes {
+export interface JobMetadata {
   /** The id of a trackable job. */
   id?: string;
   /** The id of the request or job that enqueued a trackable job. */
@@ -13,29 +13,32 @@ export interface Notes {
 
 const KEY = "ah";
 
-export function withNotes(args: any[], notes: Notes): any[] {
+export function withMetadata(args: any[], metadata: JobMetadata): any[] {
   const { args: plain } = openArgs(args);
-  if (Object.keys(notes).length === 0) return plain;
-  return [...(plain.length === 0 ? [null] : plain), { [KEY]: notes }];
+  if (Object.keys(metadata).length === 0) return plain;
+  return [...(plain.length === 0 ? [null] : plain), { [KEY]: metadata }];
 }
 
 /** The first argument always belongs to the user. */
-export function openArgs(args: unknown): { args: any[]; notes?: Notes } {
+export function openArgs(args: unknown): {
+  args: any[];
+  metadata?: JobMetadata;
+} {
   if (!Array.isArray(args)) return { args: [] };
   const list = args as unknown[];
   const last = list.length > 1 ? list[list.length - 1] : undefined;
-  if (!isNote(last)) return { args: list };
-  return { args: list.slice(0, -1), notes: last[KEY] };
+  if (!isMetadata(last)) return { args: list };
+  return { args: list.slice(0, -1), metadata: last[KEY] };
 }
 
-function isNote(value: unknown): value is { [KEY]: Notes } {
+function isMetadata(value: unknown): value is { [KEY]: JobMetadata } {
   if (typeof value !== "object" || value === null) return false;
   const keys = Object.keys(value);
-  const notes = (value as { [KEY]?: unknown })[KEY];
+  const metadata = (value as { [KEY]?: unknown })[KEY];
   return (
     keys.length === 1 &&
     keys[0] === KEY &&
-    typeof notes === "object" &&
-    notes !== null
+    typeof metadata === "object" &&
+    metadata !== null
   );
 }
