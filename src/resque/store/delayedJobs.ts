@@ -8,19 +8,19 @@ export interface DelayedJob {
 }
 
 interface Entry extends DelayedJob {
-  /** Of two that are due at the same time, the first one added is the first one due. */
+  /** Of two jobs with the same due time, the one added first is due first. */
   serial: number;
 }
 
 export class DelayedJobs {
   private readonly buckets = new Map<number, Map<string, Entry>>();
   private readonly secondsOfJob = new Map<string, Set<number>>();
-  /** A binary heap by time; those that were removed meanwhile stay until they come up. */
+  /** A binary heap by time; removed jobs stay until they reach the top. */
   private heap: Entry[] = [];
   private count = 0;
   private serial = 0;
 
-  /** @returns false when the job is there at that second */
+  /** @returns false when the job exists in that second */
   add(job: DelayedJob): boolean {
     const bucket = this.buckets.get(job.second) ?? new Map<string, Entry>();
     if (bucket.has(job.raw)) return false;
@@ -34,7 +34,7 @@ export class DelayedJobs {
     return true;
   }
 
-  /** The job that is due first. */
+  /** The next job that is due. */
   first(): DelayedJob | undefined {
     while (this.heap.length > 0 && !this.isThere(this.heap[0]!)) this.pop();
     return this.heap[0];
@@ -48,7 +48,7 @@ export class DelayedJobs {
     return job;
   }
 
-  /** @returns the seconds it was due at */
+  /** @returns the seconds in which it was due */
   remove(raw: string): number[] {
     const seconds = this.secondsOf(raw);
     for (const second of seconds)

@@ -1,4 +1,4 @@
-/** A map whose entries end by themselves and leave no memory behind. */
+/** A map whose entries expire and free their memory. */
 const MIN_PURGE = 64;
 
 export class ExpiringMap<Value> {
@@ -31,13 +31,13 @@ export class ExpiringMap<Value> {
     this.entries.clear();
   }
 
-  /** Entries that have not ended. */
+  /** Entries that have not expired. */
   live(): [key: string, value: Value][] {
     this.purge();
     return [...this.entries].map(([key, { value }]) => [key, value]);
   }
 
-  /** Remove what has ended; also done when the number of entries doubles. */
+  /** Remove expired entries; also done when the number of entries doubles. */
   purge(): void {
     const now = this.clock();
     for (const [key, { until }] of this.entries)

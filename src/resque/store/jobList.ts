@@ -1,9 +1,9 @@
 import { SEARCH_LENGTH } from "./limits";
 
-/** A list of jobs in memory: both ends cost the same, however long it is. */
+/** A list of jobs in memory, with constant cost at both ends. */
 export class JobList {
   private items: string[] = [];
-  /** Items before it are gone. */
+  /** Items before it were removed. */
   private head = 0;
 
   get length(): number {
@@ -40,7 +40,7 @@ export class JobList {
 
   /**
    * @param count at most so many from the head, or from the tail when negative; 0 for all
-   * @returns how many were removed
+   * @returns the number of removed jobs
    */
   remove(raw: string, count = 0): number {
     const most = count === 0 ? Infinity : Math.abs(count);

@@ -1,4 +1,4 @@
-/** What a memory store keeps, and the changes that several of its operations share. */
+/** The data of a memory store, and changes that several of its operations share. */
 import { DelayedJobs } from "./delayedJobs";
 import { ExpiringMap } from "./expiringMap";
 import { JobList } from "./jobList";
@@ -85,7 +85,7 @@ export class MemoryData {
   leading?: { name: string; until: number };
   private readyNames?: string[];
 
-  /** @param wakeUps what waits stays when the data goes */
+  /** @param wakeUps waits survive a flush of the data */
   constructor(
     readonly clock: () => number,
     readonly wakeUps = new MemoryWakeUps(),
@@ -107,7 +107,7 @@ export class MemoryData {
     return new MemoryData(this.clock, this.wakeUps);
   }
 
-  /** Free what has ended. */
+  /** Remove expired data. */
   purge(): void {
     const { uniques, locks, crashes, tracked, unknown } = this;
     const { idempotent, retries, liveNodes, seenNodes, planners } = this;
@@ -128,7 +128,7 @@ export class MemoryData {
     this.wakeUps.queueHasJobs(queue, this.nodeOfQueue.get(queue));
   }
 
-  /** Back to the head, where it came from. */
+  /** Requeue at the head. */
   requeue({ queue, raw }: QueuedJob): void {
     this.listOf(queue).unshift(raw);
     this.wakeUps.queueHasJobs(queue, this.nodeOfQueue.get(queue));
@@ -149,7 +149,7 @@ export class MemoryData {
     return "atMs" in due ? due.atMs : this.clock() + due.inMs;
   }
 
-  /** @returns false when the job is there at that second */
+  /** @returns false when the job exists in that second */
   delay({ queue, raw }: QueuedJob, dueMs: number, shift = 0): boolean {
     const second = secondOf(dueMs) + shift;
     const job = { dueMs, second, queue, raw };
@@ -179,7 +179,7 @@ export class MemoryData {
     if (this.locks.get(key) === value) this.locks.delete(key);
   }
 
-  /** Give the slot of a worker to the job that waits longest. */
+  /** Give the slot of a worker to the job that has waited longest. */
   releaseSlot(jobClass: string, member: string): void {
     const slots = this.slots.get(jobClass);
     if (slots?.members.delete(member)) this.callWaiting(slots);
@@ -292,7 +292,7 @@ export class MemoryData {
     this.failed.push(entry);
   }
 
-  /** @returns whether the entry was there */
+  /** @returns whether the entry existed */
   removeFailed(entry: string): boolean {
     const at = this.failed.indexOf(entry);
     if (at === -1) return false;
@@ -301,8 +301,8 @@ export class MemoryData {
   }
 
   /**
-   * End the registration of a worker; its job goes back.
-   * @param isCrash the job may have killed it
+   * Remove the registration of a worker; its job is requeued.
+   * @param isCrash the job may have caused the death of the worker
    */
   giveBack(member: string, isCrash: boolean): Returned {
     const listed = this.workers.get(member);

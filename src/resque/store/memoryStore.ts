@@ -35,11 +35,11 @@ import { jobInfoOf, lockValue, recordText } from "./texts";
 export interface MemoryStoreOptions {
   /** In ms since the epoch (default `Date.now`). */
   clock?: () => number;
-  /** Whether the process whose connections have this name lives (default: all do, they are this process). */
+  /** Whether the process with this connection name is alive (default: always, it is this process). */
   isConnected?: (connectionName: string) => boolean;
-  /** Of the names of locks (default none). */
+  /** The prefix of lock names (default: none). */
   prefix?: string;
-  /** Called before each operation; true when all data is to go first. */
+  /** Called before each operation; returns true to flush all data first. */
   isFlushed?: () => boolean;
 }
 
@@ -667,7 +667,7 @@ export class MemoryStore implements QueueStore {
   }
 
   close(): void {
-    // nothing is opened
+    // no resources
   }
 
   private run<Result>(
@@ -697,7 +697,7 @@ function addAll(
   return true;
 }
 
-/** What every way to add a job has in common. */
+/** The common part of all ways to add a job. */
 function produce(
   data: MemoryData,
   job: QueuedJob,
@@ -796,7 +796,7 @@ function rest(
   ];
 }
 
-/** Other locks are of the engine itself. */
+/** Other locks belong to the engine itself. */
 function isJobLock(key: string, prefix: string): boolean {
   return ["lock:", "workerslock:"].some((kind) =>
     key.startsWith(prefix + kind),
@@ -845,7 +845,7 @@ function removeQueue(data: MemoryData, queue: string): void {
     slots.waiting = slots.waiting.filter((job) => job.queue !== queue);
 }
 
-/** As LRANGE cuts it. */
+/** The range semantics of LRANGE. */
 function range<Item>(
   items: readonly Item[],
   start: number,

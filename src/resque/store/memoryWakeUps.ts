@@ -1,4 +1,4 @@
-/** Wakes what waits on a memory store: additions end the waits that concern them at once. */
+/** Wakes processes that wait on a memory store: an addition ends the matching waits at once. */
 import type { Waiting, WakeTarget } from "./store";
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -45,20 +45,20 @@ import type {
 import { flatFields, jobInfoOf, openRecord } from "./texts";
 
 export interface RedisStoreOptions {
-  /** Before every key, with its colon. */
+  /** The prefix of every key, including the colon. */
   prefix: string;
-  /** How long an operation may take, in ms (default: the client's `commandTimeout`, or 10,000). */
+  /** The timeout of an operation, in ms (default: the client's `commandTimeout`, or 10,000). */
   operationTimeoutMs?: number;
   /** Lua that defines `now()` and `expire(key, ms)`, for a test that moves the clock. */
   clock?: string;
-  /** The name of this process's connections: one that is not listed itself cannot tell who is gone. */
+  /** The name of this process's connections: a process that is not listed itself cannot judge others. */
   connectionName?: string;
   scanCount?: number;
   /** The machine that it runs on (default this one). */
   environment?: Environment;
 }
 
-/** Jobs in one call: the arguments of a Lua call are limited, and redis does nothing else meanwhile. */
+/** Jobs per call: the arguments of a Lua call are limited, and it blocks redis. */
 const MAX_JOBS = 1000;
 const MAX_BYTES = 1_000_000;
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -219,10 +219,10 @@ export class RedisStore implements QueueStore {
     const { redis, prefix, options } = this;
     const lists = await Promise.all(
       keyHolders(redis).map((node) => node.client("LIST")),
-    ).catch(() => []); // a host may forbid it
+    ).catch(() => []); // hosted servers may forbid it
     const clients = lists.join("\n");
     const isConnected = (name: string) => clients.includes(`name=${name} `);
-    // connections that go without their names say nothing about others
+    // if connections have no names, dead processes cannot be detected
     const canTell = isConnected(options.connectionName ?? "");
     const gone: string[] = [];
     for (const id of processes) {
@@ -586,7 +586,7 @@ export class RedisStore implements QueueStore {
 
   // --------------------------------------------------------------- wake-ups
 
-  /** Tokens wait in redis for who comes to wait. */
+  /** Tokens remain in redis for later waits. */
   mark(): number {
     return 0;
   }
@@ -654,7 +654,7 @@ export class RedisStore implements QueueStore {
     return result;
   }
 
-  /** Texts at the keys like `pattern`, by key without the prefix; found in steps. */
+  /** Texts at the keys that match `pattern`, by key without the prefix; found by SCAN. */
   private async find(pattern: string): Promise<[string, string][]> {
     const { prefix, redis, options } = this;
     const keys = new Set<string>();
@@ -715,7 +715,7 @@ function sharedParts(
   return found;
 }
 
-/** At most `MAX_JOBS` in a call, and `MAX_BYTES` unless one alone has more. */
+/** At most `MAX_JOBS` per call, and `MAX_BYTES` unless a single job has more. */
 function* batchesOf(texts: readonly string[]): Generator<string[]> {
   let batch: string[] = [];
   let bytes = 0;

@@ -1,11 +1,11 @@
-/** The one script that workers call for every job. */
+/** The script that workers call for every job. */
 import { EFFECTS } from "./effects";
 import { BASE, DELAY, FAIL, JSON_TEXT, QUEUES, REQUEUE, SLOTS } from "./shared";
 
-/** Names of queues that are read at once for workers on all of them. */
+/** The batch size of queue names, for workers on all queues. */
 const PAGE = 100;
 
-/** In a reply: no job; a queue and a job; the record of the job that the worker has; a job of the queue named last. */
+/** In a reply: no job; a queue and a job; the record of the worker's current job; a job of the last named queue. */
 export const NOTHING = 0;
 export const JOB = 1;
 export const RECORD = 2;
@@ -21,13 +21,13 @@ const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
 // KEYS: process. ARGV: prefix, call number, run_at, node, number of queues, number of workers, queues..., members...,
 // outcomes ('' none, 'p' success, 'n' uncounted, 'r' retried, 'f' and an entry of the failed list), effects of those that
 // have any.
-// Returns nil when the process is not registered, or the call is older than the last one; else what is wrong with the data,
-// then per worker what it has now.
+// Returns nil when the process is not registered, or the call is older than the last one; else the problems of the
+// data, then the current job of each worker.
 //
-// A job is in a queue or in a record at every moment, and counted when its record goes. Wake-ups are not lost: the tokens
-// go in the step that sees the queues empty, and jobs that are left get one.
+// At every moment a job is in a queue or in a record, and it is counted when its record is removed. Wake-ups are not
+// lost: the tokens are removed by the call that finds the queues empty, and remaining jobs get one.
 //
-// Each function that a script defines costs it some 0.2 us, so what few jobs need is defined when it is needed.
+// Each function that a script defines costs it some 0.2 us, so functions that few jobs need are defined on demand.
 export const EXCHANGE = `
 local ns, process = ARGV[1], KEYS[1]
 ${BASE}${JSON_TEXT}

@@ -1,7 +1,7 @@
 /**
- * The script that the heartbeat thread sends by itself. KEYS: leases of processes, process. ARGV: prefix, id, ms.
- * Returns 1, or 0 when the process is not registered any more. A process that has such a thread is judged by its lease
- * alone: without the name of its connections nobody takes an open connection for a sign of life.
+ * The script of the heartbeat thread. KEYS: leases of processes, process. ARGV: prefix, id, ms.
+ * Returns 1, or 0 when the process is no longer registered. A process with such a thread is judged only by its
+ * lease: without a connection name, an open connection does not count as a sign of life.
  */
 export const HEARTBEAT = `
 if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end

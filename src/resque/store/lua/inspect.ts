@@ -31,7 +31,7 @@ export const LENGTHS = operation(
 `,
 );
 
-// Arguments: queue, start, stop. Returns jobs: those that wait for a slot are behind the last of the list.
+// Arguments: queue, start, stop. Returns jobs: those that wait for a slot follow the list.
 export const JOBS = operation(
   [],
   `
@@ -77,7 +77,7 @@ local function assign(queue, node)
 end
 `;
 
-/** `liveNodes()`: their ids; those that do not live are forgotten. */
+/** `liveNodes()`: their ids; dead ones are removed. */
 const LIVE = `
 local function liveNodes()
   local result = {}
@@ -119,10 +119,10 @@ export const RETIRE = operation(
 `,
 );
 
-// Returns the ids of the nodes that live.
+// Returns the ids of live nodes.
 export const LIVE_NODES = operation([LIVE], "return liveNodes()");
 
-// Arguments: what the names of the queues begin with. Returns the queue of each live node.
+// Arguments: the prefix of the queue names. Returns the queue of each live node.
 export const ASSIGN_QUEUES = operation(
   [QUEUES, ASSIGN, LIVE],
   `
@@ -135,7 +135,7 @@ export const ASSIGN_QUEUES = operation(
 `,
 );
 
-// Returns the names of the queues that were removed with their jobs: their nodes have not been seen for too long.
+// Returns the names of the queues that were removed with their jobs: their nodes have been silent for too long.
 export const REMOVE_LOST = operation(
   [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REMOVE_QUEUE_PART],
   `
@@ -152,7 +152,7 @@ export const REMOVE_LOST = operation(
 `,
 );
 
-// Arguments: id, member, job, fields... A worker that does not have the job any more has reported what became of it.
+// Arguments: id, member, job, fields... A worker that no longer holds the job has reported its outcome.
 export const UPDATE_JOB = operation(
   [...APPLY_PARTS, EFFECTS],
   `
@@ -165,7 +165,7 @@ export const UPDATE_JOB = operation(
 `,
 );
 
-// Arguments: queue, job, how far to search. Returns 1 when it is there, or the queue is longer.
+// Arguments: queue, job, how far to search. Returns 1 when it exists, or the queue is longer.
 export const IS_QUEUED = operation(
   [],
   `
@@ -188,5 +188,5 @@ export const MARK_STOPPED = operation(
   `return redis.call(${A} == '1' and 'SADD' or 'SREM', ns .. 'ah:stopped', ${B})`,
 );
 
-// Arguments: key that is deleted. Returns how many there were.
+// Arguments: the key to delete. Returns the number of deleted keys.
 export const REMOVE_LOCK = operation([], `return redis.call('DEL', ${A})`);

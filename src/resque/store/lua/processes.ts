@@ -1,4 +1,4 @@
-/** Scripts of processes and their workers: registration, leases, and what the dead held. */
+/** Scripts of processes and their workers: registration, leases, and jobs of dead workers. */
 import { MAX_EXPIRED, UNKNOWN_SECONDS } from "../limits";
 import { A, ARG, B, C, D, E, operation } from "./operation";
 import {
@@ -30,7 +30,7 @@ end
 `;
 
 // Arguments: id, ms, name of its connections. Returns the time and the ids whose lease is over.
-// Nobody sees a process without its lease. A repetition leaves the number of its last call as it is.
+// A process is never visible without its lease. A repetition does not change the number of its last call.
 export const REGISTER = operation(
   [EXPIRED],
   `
@@ -43,7 +43,7 @@ export const REGISTER = operation(
 );
 
 // Arguments: id, ms, number of workers, then name, name as JSON and queues of each, then key, value and seconds of each
-// lock. Returns as above; false when the process is not registered any more.
+// lock. Returns as above; false when the process is no longer registered.
 export const RENEW = operation(
   [JSON_TEXT, EXPIRED, PING],
   `
@@ -63,7 +63,7 @@ export const RENEW = operation(
 );
 
 // Arguments: id, name, name as JSON, queues, ms. Returns 'joined', 'taken' or 'fenced'.
-// Two processes cannot both get the name, and so never write the same record.
+// Two processes cannot get the same name, and so never write the same record.
 export const JOIN = operation(
   [...RETURNING, PING],
   `
@@ -87,7 +87,7 @@ export const JOIN = operation(
 `,
 );
 
-// Arguments: id, member, name, '1' to leave a running job as it is. Returns what, member, queue, job.
+// Arguments: id, member, name, '1' to keep a running job. Returns what, member, queue, job.
 // A worker that leaves has a job in its record or in the queue, never both.
 export const LEAVE = operation(
   RETURNING,
@@ -118,7 +118,7 @@ local function endProcess(id, isCrash, date)
 end
 `;
 
-// Arguments: id. Returns what, member, queue and job per worker. What its workers still hold goes back.
+// Arguments: id. Returns what, member, queue and job per worker. The jobs of its workers are requeued.
 export const DEREGISTER = operation(
   [...RETURNING, END_PROCESS],
   `
@@ -127,8 +127,8 @@ export const DEREGISTER = operation(
 `,
 );
 
-// Arguments: id, grace in ms, date. Returns as above; false when the lease is not over for so long.
-// The right to report goes in the step that gives the jobs back.
+// Arguments: id, grace in ms, date. Returns as above; false when the lease expired later than that.
+// The right to report is removed atomically with the requeueing of the jobs.
 export const REAP = operation(
   [...RETURNING, END_PROCESS],
   `
@@ -139,7 +139,7 @@ export const REAP = operation(
 `,
 );
 
-/** Workers that one call looks at. */
+/** The number of workers checked per call. */
 const ORPHAN_PAGE = 200;
 
 /** `orphansFrom(cursor)`: the next cursor, '0' at the end, and member and owner of each that was found. Needs BASE. */
@@ -169,7 +169,7 @@ export const FIND_ORPHANS = operation(
 );
 
 // Arguments: date, cursor or '', ms in which all workers are looked at. Returns the next cursor, then what, member, queue and
-// job per worker. Without a cursor it is everybody's: what one process has looked at, the others need not.
+// job per worker. Without a cursor, a shared one is used, so that processes do not repeat each other's checks.
 export const REPAIR_ORPHANS = operation(
   [...RETURNING, ORPHANS],
   `
@@ -217,7 +217,7 @@ export const REMOVE_WORKER = operation(
 );
 
 // Arguments: process, member, class, limit, waiting entry, queue. Returns a state.
-// The job is in the record or waits, and never more than the slots are taken.
+// The job is in the record or waits, and the number of occupied slots never exceeds the limit.
 export const ACQUIRE_SLOT = operation(
   [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS],
   `
@@ -278,8 +278,8 @@ export const RELEASE_LOCK = operation(
 );
 
 // Arguments: key, seconds, how long it is believed in s, queue, job, how far to search. Returns 1 when taken.
-// A lock counts while it is younger than that or the job is there; one whose job is gone, e.g. with a deleted queue, is
-// taken over.
+// A lock is valid while it is younger than that or its job exists; the lock of a missing job, e.g. of a deleted
+// queue, is taken over.
 export const TAKE_QUEUE_LOCK = operation(
   [],
   `
@@ -306,8 +306,9 @@ export const TAKE_QUEUE_LOCK = operation(
 `,
 );
 
-// Arguments: queue, job, how long it may be unknown in ms. Returns for how long it has been so; -1 when that is too long.
-// A job that is known again is not seen here, and forgotten soon.
+// Arguments: queue, job, how long it may be unknown in ms. Returns how long it has been unknown; -1 when that is too
+// long.
+// A job that is known again does not appear here, and its record expires soon.
 export const WAIT_UNKNOWN = operation(
   [],
   `

@@ -13,7 +13,7 @@ import {
   UNIQUE,
 } from "./shared";
 
-// Arguments: queue, jobs... Returns 1. The queue is known whenever it has jobs, and no job is without a token.
+// Arguments: queue, jobs... Returns 1. A queue with jobs is always registered, and every job has a token.
 export const ENQUEUE = frame(
   "",
   `
@@ -136,7 +136,7 @@ local function removeQueue(queue)
 end
 `;
 
-// Arguments: queue. A job that is added meanwhile is not left in a queue that nobody knows.
+// Arguments: queue. A job that is added meanwhile is never left in an unregistered queue.
 export const REMOVE_QUEUE = operation(
   [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REMOVE_QUEUE_PART],
   `
@@ -145,7 +145,7 @@ export const REMOVE_QUEUE = operation(
 `,
 );
 
-/** `removeDelayed(raw)`: the seconds it was due at. Needs BASE. */
+/** `removeDelayed(raw)`: the seconds in which it was due. Needs BASE. */
 export const REMOVE_DELAYED_PART = `
 local function removeDelayed(raw)
   local result, times, schedule = {}, ns .. 'timestamps:' .. raw, ns .. 'delayed_queue_schedule'
@@ -164,7 +164,7 @@ local function removeDelayed(raw)
 end
 `;
 
-// Arguments: job. Returns the seconds it was due at.
+// Arguments: job. Returns the seconds in which it was due.
 export const REMOVE_DELAYED = operation(
   [REMOVE_DELAYED_PART],
   `return removeDelayed(${A})`,

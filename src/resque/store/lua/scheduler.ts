@@ -26,11 +26,11 @@ export const RESIGN = operation(
 `,
 );
 
-/** Buckets from this length on are rewritten as a whole: finding a job in them costs too much. */
+/** Buckets of at least this length are rewritten as a whole, because finding a job in them costs too much. */
 const LONG_BUCKET = 100;
-/** Entries that one command is given: the arguments of a Lua call are limited. */
+/** Entries per command: the arguments of a Lua call are limited. */
 const CHUNK = 1000;
-/** The next promotion out of a long bucket waits a ms for so many of its jobs. */
+/** The next promotion from a long bucket waits a ms per this many of its jobs. */
 const JOBS_PER_MS = 500;
 
 // Arguments: jobs at most, date. Returns ms until the next one ('' for none), then second and job of each one moved.
@@ -156,8 +156,8 @@ export const PROMOTE = operation(
 `,
 );
 
-// Arguments: class and limit in turn; -1 for a class without one. Slots of workers that are gone are freed, and jobs that
-// wait for free ones go to their queues.
+// Arguments: class and limit in turn; -1 for a class without one. Slots of dead workers are released, and jobs that
+// wait for free slots are moved to their queues.
 export const SWEEP_SLOTS = operation(
   [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS],
   `
@@ -187,12 +187,12 @@ export const SWEEP_SLOTS = operation(
 `,
 );
 
-/** Queues that one sweep looks at, at least and, unless they are a smaller share of all, at most. */
+/** The minimum of queues per sweep, and the maximum, unless that is a smaller fraction of all. */
 const SWEEP = 1000;
 const LARGEST_SHARE = 0.02;
 
 // Arguments: ms in which all queues are looked at. Returns the ms until the next call.
-// The cursor is everybody's: what one process has looked at, the others need not.
+// The cursor is shared, so that processes do not repeat each other's sweeps.
 export const SWEEP_QUEUES = operation(
   [QUEUES],
   `

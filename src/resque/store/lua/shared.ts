@@ -6,13 +6,13 @@ import {
   UNIQUE_SECONDS,
 } from "../limits";
 
-/** Wake tokens that a list holds at most; more would only wake workers for nothing. */
+/** The maximum of wake-up tokens in a list; more would wake workers in vain. */
 export const MAX_TOKENS = 32;
 
 /**
  * - `try(...)`: a command that may fail, e.g. on a key of a wrong type, without stopping the script; false then.
- *   What is wrong is gathered in `problems`.
- * - `allowWhenFull()`: a redis that is full refuses a script at its first write if that may need memory; this one does not.
+ *   Errors are collected in `problems`.
+ * - `allowWhenFull()`: a full redis refuses a script at its first write if that may need memory; this write does not.
  * - `text(number)`: all digits.
  */
 export const BASE = `
@@ -29,7 +29,7 @@ local function allowWhenFull() redis.call('HDEL', ns .. 'ah:full', '') end
 local function text(number) return string.format('%.0f', number) end
 `;
 
-/** `json(text)`: as JSON.stringify writes it, so that entries can be found by their text. */
+/** `json(text)`: in the form of JSON.stringify, so that entries can be found by their text. */
 export const JSON_TEXT = `
 local function json(text)
   if not string.find(text, '["\\\\%c/\\127]') then return '"' .. text .. '"' end
@@ -38,8 +38,9 @@ end
 `;
 
 /**
- * `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it becomes known, and workers that
- * name it or take any are woken. A queue that had `MAX_TOKENS` jobs before has its tokens, or a worker that was woken by one
+ * `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it is registered, and
+ * workers that list it or accept any queue are woken. A queue that had `MAX_TOKENS` jobs before has its tokens, or a
+ * worker that was woken by one
  * leaves another for the jobs that it leaves. Needs BASE.
  */
 export const QUEUES = `
@@ -72,7 +73,7 @@ local function failed(worker, queue, payload, exception, reason, date)
 end
 `;
 
-/** `requeue(queue, raw)`: to the head, where it came from. Needs QUEUES, FAIL. */
+/** `requeue(queue, raw)`: to the head of its queue. Needs QUEUES, FAIL. */
 export const REQUEUE = `
 local function requeue(queue, raw)
   local length = try('LPUSH', ns .. 'queue:' .. queue, raw)
@@ -82,7 +83,7 @@ end
 `;
 
 /**
- * - `callWaiting(class)`: the job that waits longest for a slot goes to its queue; false when there is none.
+ * - `callWaiting(class)`: moves the job that has waited longest for a slot to its queue; false without waiting jobs.
  * - `releaseSlot(class, member)`. Needs REQUEUE.
  */
 export const SLOTS = `
@@ -108,7 +109,7 @@ end
 `;
 
 /**
- * `delay(due, raw, shift)`: false when the job is there at that second, `shift` seconds after the nearest one. Its keys are
+ * `delay(due, raw, shift)`: false when the job exists in that second, `shift` seconds after the nearest one. Its keys are
  * read before the first one is written: a wrong type refuses the job, and nothing is left of it. Needs BASE.
  */
 export const DELAY = `
