@@ -21,9 +21,8 @@ export const DEFAULT = {
       reportUnknownActions: false,
 
       // which error messages clients see. "all": every message. "intended": those of HttpError, of errors with
-      // `expose: true` or
-      // a numeric `code` from 400 to 599, and the texts below; other messages are replaced by `internalError`, whose
-      // id is in the log
+      // `expose: true` or a numeric `code` from 400 to 599, and the texts below; other messages are replaced by
+      // `internalError`, whose id is in the log
       exposeMessages: "all" as "all" | "intended",
 
       // the replacement of a hidden message

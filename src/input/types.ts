@@ -73,8 +73,7 @@ export type ParamsOfInputs<I> =
 /**
  * The type of `params` that follows from `inputs`: the output of a Standard Schema; in a table, the return type of
  * the formatter, else an `UploadedFile` (or a list) for `file()`, else an object for a schema, else `string`;
- * optional unless the
- * input says `required: true as true` (or the inputs are `as const`).
+ * optional unless the input says `required: true as true` (or the inputs are `as const`).
  */
 export type ParamsFrom<A extends { inputs?: any }> = ParamsOfInputs<
   NonNullable<A["inputs"]>

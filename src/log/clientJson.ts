@@ -1,9 +1,8 @@
 /**
  * JSON for clients: an Error anywhere in it is its message and never its fields, because libraries add paths, hosts
  * and whole requests to them. A replacer would multiply the time of the encoding. So a walk, which costs a tenth of
- * the encoding,
- * looks for errors first. Where one may be, all errors have a `toJSON` while the value is encoded, and only for classes
- * of errors with a `toJSON` of their own the replacer is used.
+ * the encoding, looks for errors first. Where one may be, all errors have a `toJSON` while the value is encoded, and
+ * only for classes of errors with a `toJSON` of their own the replacer is used.
  */
 import { shownToClients } from "./exposure";
 import { log } from "./log";

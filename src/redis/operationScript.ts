@@ -1,8 +1,8 @@
 /**
  * The frame of scripts that write: it refuses calls after their deadline, and replies to a repetition without
  * running it again. ARGV: prefix, name of the caller's calls or '', number of the call, lowest number that the
- * caller still waits for,
- * deadline in ms of this clock, how long to remember in ms; the script's own arguments follow, from `ARG` on.
+ * caller still waits for, deadline in ms of this clock, how long to remember in ms; the script's own arguments
+ * follow, from `ARG` on.
  *
  * `<prefix>ah:ops:<name>` is a bitmap of the calls that took effect. A caller has a name for every `CALLS_PER_NAME` calls.
  * Nearly all replies are 1; the others are kept in `<prefix>ah:ops:<name>:replies` while the caller waits for one of them. Both

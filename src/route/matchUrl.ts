@@ -95,8 +95,7 @@ export function variableValue(
 /**
  * The form in which literal parts are compared: decoded, because `%65cho` and `echo` are equal (RFC 3986 section
  * 6.2.2.2), and in lower case. A part that cannot be decoded is unchanged. A result with a percent sign is marked,
- * so that the part of
- * a request as it came is never equal to it: the router looks for that first.
+ * so that the part of a request as it came is never equal to it: the router looks for that first.
  */
 export function literalOf(part: string): string {
   if (!part.includes("%")) return part.toLowerCase();

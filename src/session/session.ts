@@ -96,8 +96,7 @@ export class Session {
 
   /**
    * Identifies the session on the server. It is not a secret: the session cannot be used with it alone. It changes
-   * with
-   * `regenerate()`. Undefined while nothing is kept.
+   * with `regenerate()`. Undefined while nothing is kept.
    */
   get id(): string | undefined {
     const { secret } = this.held;

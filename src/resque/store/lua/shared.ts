@@ -40,8 +40,7 @@ end
 /**
  * `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it is registered, and
  * workers that list it or accept any queue are woken. A queue that had `MAX_TOKENS` jobs before has its tokens, or a
- * worker that was woken by one
- * leaves another for the jobs that it leaves. Needs BASE.
+ * worker that was woken by one leaves another for the jobs that it leaves. Needs BASE.
  */
 export const QUEUES = `
 local function token(list, count)
