@@ -1,7 +1,7 @@
 /** The verbs of persistent clients, besides actions and files. */
 import { api } from "../api";
 import { settings } from "../config/settings";
-import { HttpError } from "../errors";
+import { HttpError, toError } from "../errors";
 import { tableOf } from "../input/schemaPlan";
 import {
   filterObjectForLogging,
@@ -129,7 +129,7 @@ async function withSession(
   await sessions.refresh(connection);
   const answer = await work();
   const unsaved = await sessions.save(connection);
-  if (unsaved !== undefined) throw unsaved;
+  if (unsaved !== undefined) throw toError(unsaved);
   return answer;
 }
 

@@ -18,7 +18,7 @@ const page = fs.readFileSync(
 function rowsBelow(heading: string): string[][] {
   const [, section = ""] = page.split(`${heading}\n`);
   return section
-    .split(/^## |^### /m)[0]!
+    .split(/^## |^### /m)[0]
     .split("\n")
     .filter((line) => line.startsWith("| `"))
     .map((line) =>
