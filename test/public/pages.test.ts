@@ -163,7 +163,8 @@ describeInBrowser("the pages in a browser", () => {
   });
 
   describe("with an OpenAPI document", () => {
-    const names = ["thing:show", "thing:save", "thing:draw"];
+    const names = ["thing:show", "thing:save", "thing:draw", "thing:pay"];
+    let payments = 0;
 
     beforeAll(() => {
       config.web.openapi = {
@@ -203,6 +204,12 @@ describeInBrowser("the pages in a browser", () => {
             saved: params,
             key: connection.rawConnection.req?.headers["x-key"] as unknown,
           }),
+        }),
+        defineAction({
+          name: "thing:pay",
+          idempotent: true,
+          route: "post /payments",
+          run: () => ({ payments: ++payments }),
         }),
         defineAction({
           name: "thing:draw",
@@ -311,6 +318,20 @@ describeInBrowser("the pages in a browser", () => {
       expect(JSON.parse(text.replace("200 OK", ""))).toMatchObject({
         saved: { id: 5, count: 1.5, tags: ["x"], kind: "b" },
       });
+    });
+
+    test("the key of an idempotent action is sent as its header", async () => {
+      const operation = await opened("thing:pay");
+      await page.fill("#headers", "Authorization: Bearer x"); // known by that
+      await operation.locator('input[name="Idempotency-Key"]').fill("k1");
+      const shown = operation.locator(".answer > pre");
+      for (const done of [1, 1]) {
+        const answered = page.waitForResponse(/payments/);
+        await operation.locator("button").click();
+        expect((await answered).status()).toBe(200);
+        await shown.filter({ hasText: `"payments": ${done}` }).waitFor();
+      }
+      expect(payments).toBe(1);
     });
 
     test("a file is sent in a form, and not over a websocket", async () => {

@@ -7,6 +7,7 @@ import { ask } from "../../support/ask";
 import { freePort } from "../../support/freePort";
 import {
   generatedProject,
+  linkedProject,
   runProject,
   startProject,
   type StartedProject,
@@ -293,6 +294,122 @@ describe("in production", () => {
   test("swagger is not found", async () => {
     const { status } = await ask(port, "/api/swagger");
     expect(status).toBe(404);
+  });
+
+  describe("the headers of responses", () => {
+    const SITE = "https://shop.example";
+    const own = {
+      "content-security-policy":
+        "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'",
+      "cross-origin-opener-policy": "same-origin",
+      "cross-origin-resource-policy": "same-origin",
+      "referrer-policy": "strict-origin-when-cross-origin",
+      "x-content-type-options": "nosniff",
+      "x-request-id": expect.any(String),
+      vary: "Origin",
+    };
+    const old = {
+      "access-control-allow-headers": "Content-Type",
+      "access-control-allow-methods":
+        "HEAD, GET, POST, PUT, PATCH, DELETE, OPTIONS, TRACE",
+      "access-control-allow-origin": "*",
+      "strict-transport-security": "max-age=31536000; includeSubDomains",
+    };
+    const [bare, flags] = [
+      expect.not.stringContaining("HttpOnly"),
+      expect.stringMatching(/HttpOnly;SameSite=Lax;$/),
+    ];
+    const json = {
+      "content-type": "application/json; charset=utf-8",
+      "cache-control": "private",
+    };
+    const v29Json = { ...old, ...json, "set-cookie": [bare] };
+    const file = {
+      "accept-ranges": "bytes",
+      etag: expect.any(String),
+    };
+
+    /** The same in both: of the connection, and how long the body is. */
+    const OTHERS = [
+      "connection",
+      "content-length",
+      "date",
+      "keep-alive",
+      "last-modified",
+      "x-powered-by",
+    ];
+    const requests = {
+      "an action": { path: "/api/status" },
+      "a missing action": { path: "/api/nothing" },
+      "a file": { path: "/public/index.html" },
+      "a preflight request": {
+        path: "/api/status",
+        method: "OPTIONS",
+        headers: { "access-control-request-method": "PUT" },
+      },
+    };
+    const expected = {
+      "version 29": {
+        "an action": v29Json,
+        "a missing action": v29Json,
+        "a file": {
+          ...old,
+          ...file,
+          "content-type": "text/html",
+          "cache-control": "max-age=60, must-revalidate, private",
+          "set-cookie": [bare],
+        },
+        "a preflight request": v29Json,
+      },
+      "a new project": {
+        "an action": { ...own, ...json, "set-cookie": [flags] },
+        "a missing action": { ...own, ...json, "set-cookie": [flags] },
+        "a file": {
+          ...own,
+          ...file,
+          "content-type": "text/html; charset=utf-8",
+          "cache-control": "max-age=60, must-revalidate, public",
+        },
+        "a preflight request": {
+          ...own,
+          "content-type": "application/json; charset=utf-8",
+        },
+      },
+    };
+    const oldProject = linkedProject({
+      "src/config/.keep": "",
+      "src/server.ts": fs.readFileSync(project.path("src/server.ts"), "utf8"),
+      "public/index.html": "<p>old</p>",
+    });
+    let oldPort: number;
+    beforeAll(async () => {
+      const old = await startProject(oldProject, {
+        NODE_ENV: "production",
+        ACTIONHERO_SERVER_TOKEN: "of this test",
+      });
+      started.push(old);
+      oldPort = old.port;
+    });
+    afterAll(() => oldProject.remove());
+
+    const cases = Object.entries(expected).flatMap(([profile, table]) =>
+      Object.entries(table).map(
+        ([name, headers]) => [name, profile, headers] as const,
+      ),
+    );
+    test.each(cases)("to %s are those of %s", async (name, profile, wanted) => {
+      const { path, ...options } = requests[name as keyof typeof requests];
+      const { headers } = await ask(
+        profile === "version 29" ? oldPort : port,
+        path,
+        {
+          ...options,
+          headers: { ...(options as any).headers, origin: SITE },
+        },
+      );
+      for (const other of OTHERS) delete headers[other];
+      expect(headers).toEqual(wanted);
+    });
   });
 
   test("it does not start without a token", async () => {
