@@ -36,14 +36,42 @@ const SCENARIOS: Record<string, string> = {
   file: `GET /public/file.txt HTTP/1.1\r\n${common}\r\n`,
 };
 
-function project(name: string, isV29: boolean, isSilent: boolean) {
+/** What production may need, and nothing that asks redis for each request. */
+const EVERYTHING = `exports.DEFAULT = {
+  general: () => ({ context: true, overload: { maxInFlight: 10000, maxEventLoopDelay: 10000, maxHeapUsed: 0.99 } }),
+  health: () => ({ enabled: true }),
+  metrics: () => ({ enabled: true, port: 0 }),
+  tracing: () => ({ enabled: true }),
+  session: () => ({ enabled: true }),
+  securityHeaders: () => ({ enabled: true }),
+  web: () => ({ trustProxy: "loopback", csrf: true, nosniff: true,
+    cors: { origins: ["https://app.example.org"], credentials: true } }),
+};`;
+
+function project(
+  name: string,
+  isV29: boolean,
+  isSilent: boolean,
+  config: Record<string, string> = {},
+) {
   return {
     script: "http/actionhero.js",
     ...writeProject(path.join(scratch, name), {
       isSilent,
       isV29,
       fileSize: FILE_SIZE,
+      config,
     }),
+  };
+}
+
+/** With everything on, and an SDK of OpenTelemetry that takes this part of the traces. */
+function traced(name: string, part: number): ServerSpec {
+  const spec = project(name, false, true, { "zEverything.js": EVERYTHING });
+  return {
+    ...spec,
+    env: { ...spec.env, BENCH_TRACES: String(part) },
+    execArgv: ["--require", path.join(__dirname, "http", "sdk.js")],
   };
 }
 
@@ -63,6 +91,11 @@ function specs(): Record<string, ServerSpec> {
       env: { ...env, BENCH_LOG: path.join(scratch, "pino.log") },
     },
     "actionhero 30, no logs": ours,
+    "actionhero 30, everything": project("everything", false, true, {
+      "zEverything.js": EVERYTHING,
+    }),
+    "actionhero 30, everything, 1 % traced": traced("everything-1", 0.01),
+    "actionhero 30, everything, all traced": traced("everything-100", 1),
     "actionhero 30, logs": project("ours-logs", false, false),
     "actionhero 29, no logs": project("v29", true, true),
     "actionhero 29, logs": project("v29-logs", true, false),
@@ -97,6 +130,7 @@ const REFERENCES = {
   timesBare: "node:http",
   timesFastify: "fastify",
   timesPino: "fastify + pino",
+  timesOff: "actionhero 30, no logs",
 };
 
 void withServers(

@@ -32,6 +32,7 @@ const LAYERS: string[][] = [
   ],
   ["src/redis"],
   ["src/input", "src/middleware", "src/cookie"],
+  ["src/tracing"],
   ["src/log"],
   ["src/config"],
   ["src/environment"],

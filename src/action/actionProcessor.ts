@@ -38,6 +38,9 @@ import { latestVersion } from "./registry";
 import { errorLogLine, reportAction, type ErrorLogLine } from "./report";
 import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";
+import { tracing } from "../tracing/tracer";
+import { traceMiddleware } from "../tracing/middleware";
+import { traceAction, traceName, traceOutcome } from "./trace";
 
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
@@ -143,7 +146,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
     actionName?: string,
     apiVersion?: string | number,
   ): Promise<this> {
-    return this.process(undefined, actionName, apiVersion);
+    const { tracer } = tracing;
+    if (!tracer) return this.process(undefined, actionName, apiVersion);
+    return traceAction(tracer, this, () =>
+      this.process(undefined, actionName, apiVersion),
+    );
   }
 
   /**
@@ -258,7 +265,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
     data: Data,
   ): Promise<Data> {
     // a project may have wrapped this function
-    if (data.processAction === processAction) return data.process(server);
+    if (data.processAction === processAction) {
+      const { tracer } = tracing;
+      return tracer
+        ? traceAction(tracer, data, () => data.process(server))
+        : data.process(server);
+    }
     return data.processAction().then(() => {
       server.emit("actionComplete", data);
       return data;
@@ -289,6 +301,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     if (!Object.hasOwn(versions, version)) return;
     this.actionTemplate = versions[version] as unknown as ActionClass;
     nameAction(this.connection, action);
+    if (tracing.tracer) traceName(tracing.tracer, this);
   }
 
   /** The reason for refusing the action, or undefined. */
@@ -416,7 +429,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
           );
         const process = middleware[name]![phase];
         if (typeof process !== "function") continue;
-        const done: unknown = process(this);
+        const { tracer } = tracing;
+        const done: unknown = tracer
+          ? traceMiddleware(tracer, { name, phase }, () => process(this))
+          : process(this);
         if (isThenable(done)) await done;
       }
     }
@@ -466,6 +482,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.working = false;
     this[CANCELLATION]?.end();
     this.measure();
+    if (tracing.tracer) traceOutcome(tracing.tracer, this, error);
     reportAction(this, error, errorId);
   }
 

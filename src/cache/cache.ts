@@ -24,6 +24,7 @@ import {
 } from "./objects";
 import { CacheErrorMessages, type CacheObject as CachedObject } from "./record";
 import { clear, getKeys, keys, locks, scanCount, size } from "./scan";
+import { traced } from "./trace";
 import { wrap, type WrapOptions as OptionsOfWrap } from "./wrap";
 
 export const cache = {
@@ -62,19 +63,19 @@ export const cache = {
 
   client,
   overrideLockName,
-  lock,
-  unlock,
-  checkLock,
+  lock: traced("lock", lock),
+  unlock: traced("unlock", unlock),
+  checkLock: traced("checkLock", checkLock),
 
-  save,
-  saveMany,
-  load,
-  loadMany,
-  destroy,
-  wrap,
-  push,
-  pop,
-  listLength,
+  save: traced("save", save),
+  saveMany: traced("saveMany", saveMany),
+  load: traced("load", load),
+  loadMany: traced("loadMany", loadMany),
+  destroy: traced("destroy", destroy),
+  wrap: traced("wrap", wrap),
+  push: traced("push", push),
+  pop: traced("pop", pop),
+  listLength: traced("listLength", listLength),
 
   getKeys,
   keys,

@@ -1,6 +1,7 @@
 /** The look-ups of `cache.wrap` in progress in this process, and the total count. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
+import { tracing } from "../tracing/tracer";
 
 export interface LookUp {
   text: Promise<string>;
@@ -34,6 +35,10 @@ interface Measures {
 
 export function countLookUps(hits: number, misses: number): void {
   (api as Measures).metrics?.watch?.cache(hits, misses);
+  tracing.tracer?.set({
+    "actionhero.cache.hits": hits,
+    "actionhero.cache.misses": misses,
+  });
 }
 
 export function forgetAllLookUps(client: Redis): void {

@@ -6,6 +6,7 @@ import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { publishHeard } from "../redis/pubsub";
 import { redis } from "../redis/redis";
+import { shortText, tracing } from "../tracing/tracer";
 import { sendWithinLimit, transportOf } from "./backlog";
 import { chatError } from "./errors";
 import { hasMiddleware } from "./middleware";
@@ -25,7 +26,25 @@ import type {
  * @throws Error when room or message are missing, the sender is not in the room, or redis is unavailable; in the
  * last case the message may have reached some members
  */
-export async function broadcast(
+export function broadcast(
+  sender: ChatSender | null | undefined,
+  room: string,
+  message: unknown,
+): Promise<void> {
+  const { tracer } = tracing;
+  if (!tracer) return publish(sender, room, message);
+  const attributes = {
+    "messaging.system": "actionhero",
+    "messaging.operation.type": "send",
+    "messaging.operation.name": "say",
+    "messaging.destination.name": shortText(String(room)),
+  };
+  return tracer.run({ name: "say chat", kind: "producer", attributes }, () =>
+    publish(sender, room, message),
+  );
+}
+
+async function publish(
   sender: ChatSender | null | undefined,
   room: string,
   message: unknown,

@@ -1,5 +1,7 @@
 /** Runs the users' chat hooks. */
 import { api } from "../api";
+import { traceMiddleware } from "../tracing/middleware";
+import { tracing } from "../tracing/tracer";
 import type { ChatConnection, ChatDirection } from "./types";
 
 /** Whether any middleware has a function for this direction. */
@@ -22,21 +24,19 @@ export async function runMiddleware(
   direction: ChatDirection,
   payload?: any,
 ): Promise<any> {
-  let current: unknown = payload ? { ...payload } : payload;
+  let current: unknown = payload ? { ...payload } : undefined;
   for (const name of [...api.chatRoom.globalMiddleware]) {
     const middleware = api.chatRoom.middleware[name];
     if (typeof middleware?.[direction] !== "function") continue;
-    if (!payload) {
-      await middleware[direction](connection, room, undefined);
-      continue;
-    }
-    const changed: unknown = await middleware[direction](
-      connection,
-      room,
-      current,
-    );
+    const { tracer } = tracing;
+    const call = (given: unknown): unknown =>
+      middleware[direction]!(connection, room, given);
+    const changed: unknown = await (tracer
+      ? traceMiddleware(tracer, { name, phase: direction }, () => call(current))
+      : call(current));
+    if (!payload) continue;
     if (changed === null || changed === undefined) return null;
     current = changed;
   }
-  return current;
+  return payload ? current : payload;
 }

@@ -33,6 +33,7 @@ const CLOSED = [
   "web",
   "health",
   "metrics",
+  "tracing",
   "securityHeaders",
   "websocket",
   "socket",

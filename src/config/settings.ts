@@ -415,6 +415,10 @@ const metrics = view({
   maxSeries: () => config.metrics?.maxSeries ?? 1_000,
 });
 
+const tracing = view({
+  enabled: () => config.tracing?.enabled === true,
+});
+
 const session = view({
   enabled: () => config.session?.enabled === true,
   ttl: () => config.session?.ttl ?? 86_400_000,
@@ -450,6 +454,7 @@ const all = view({
   logger,
   health,
   metrics,
+  tracing,
   session,
   securityHeaders,
   plugins: (): PluginConfig => config.plugins ?? EMPTY,

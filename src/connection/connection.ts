@@ -11,6 +11,8 @@ import {
 } from "../cookie/cookies";
 import type { Cookies } from "../cookie/parse";
 import type { Session } from "../session/session";
+import { traceMiddleware } from "../tracing/middleware";
+import { tracing } from "../tracing/tracer";
 import { isThenable } from "../utils/promises";
 import { log } from "../log/log";
 import { call } from "./calls";
@@ -264,7 +266,7 @@ export class Connection {
     for (const middleware of globalMiddleware()) {
       if (typeof middleware.destroy !== "function") continue;
       try {
-        const done: unknown = middleware.destroy(this);
+        const done: unknown = callMiddleware(this, middleware, "destroy");
         if (isThenable(done)) await Promise.race([done, hurried]);
       } catch (error) {
         logFailure("destroy middleware", this, error);
@@ -374,12 +376,25 @@ function continueCreate(
   rest: Generator<ConnectionMiddleware>,
 ): void | Promise<void> {
   for (let next = rest.next(); !next.done; next = rest.next()) {
-    const { create } = next.value;
-    if (typeof create !== "function") continue;
-    const done: unknown = create(connection);
+    if (typeof next.value.create !== "function") continue;
+    const done: unknown = callMiddleware(connection, next.value, "create");
     if (isThenable(done))
       return Promise.resolve(done).then(() => continueCreate(connection, rest));
   }
+}
+
+function callMiddleware(
+  connection: Connection,
+  middleware: ConnectionMiddleware,
+  phase: "create" | "destroy",
+): unknown {
+  const { tracer } = tracing;
+  if (!tracer) return middleware[phase]!(connection);
+  return traceMiddleware(
+    tracer,
+    { name: middleware.name, phase },
+    () => middleware[phase]!(connection) as unknown,
+  );
 }
 
 function logFailure(

@@ -9,6 +9,7 @@ import {
   textForLogging,
 } from "../log/filters";
 import { log, willLog } from "../log/log";
+import { tracing, type Tracer } from "../tracing/tracer";
 import type { Connection } from "./connection";
 import { roomVerbs, say, wordText, type VerbWord } from "./roomVerbs";
 import { noteTextParam } from "./textParams";
@@ -104,7 +105,8 @@ export async function runVerb(
   }
   if (!verbsOf(connection.type).includes(verb) || !isShown(verb))
     throw await verbError("verbNotAllowed", connection, verb);
-  if (verb === "say" || Object.hasOwn(roomVerbs, verb))
+  if (verb === "say" || Object.hasOwn(roomVerbs, verb)) {
+    if (tracing.tracer) nameMessage(tracing.tracer, verb);
     return withSession(connection, () =>
       verb === "say"
         ? say(connection, given)
@@ -113,8 +115,10 @@ export async function runVerb(
             given.map(wordText),
           ),
     );
+  }
   if (!Object.hasOwn(verbHandlers, verb))
     throw await verbError("verbNotFound", connection, verb);
+  if (tracing.tracer) nameMessage(tracing.tracer, verb);
   const handler = verbHandlers[verb as keyof typeof verbHandlers];
   return handler(connection, given.map(wordText));
 }
@@ -131,6 +135,11 @@ async function withSession(
   const unsaved = await sessions.save(connection);
   if (unsaved !== undefined) throw toError(unsaved);
   return answer;
+}
+
+function nameMessage(tracer: Tracer, verb: string): void {
+  const method = `verb/${verb}`;
+  tracer.entry()?.describe(method, { "rpc.method": method });
 }
 
 /** The verbs that a server allows. */

@@ -3,24 +3,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { api } from "../api";
 import type { MultiWorker } from "../resque/multiWorker";
 import type { ParsedJob } from "../resque/types";
+import { knownMethod } from "../utils/httpMethod";
 import type { Registry } from "./registry";
 import type { Watch } from "./types";
 
 /** Label values of what clients and producers made up. */
 const UNKNOWN = "unknown";
-const OTHER_METHOD = "_OTHER";
-
-const METHODS = new Set([
-  "GET",
-  "HEAD",
-  "POST",
-  "PUT",
-  "PATCH",
-  "DELETE",
-  "OPTIONS",
-  "TRACE",
-  "CONNECT",
-]);
 
 export function watchFramework(registry: Registry): Watch {
   return {
@@ -51,7 +39,7 @@ function watchRequests(registry: Registry): Pick<Watch, "action" | "request"> {
       actions.observe(ms / 1000, { transport, action, status }),
     request: ({ method = "" }: IncomingMessage, res: ServerResponse) => {
       const begin = performance.now();
-      const http_request_method = METHODS.has(method) ? method : OTHER_METHOD;
+      const http_request_method = knownMethod(method);
       active.inc({ http_request_method });
       res.once("close", () => {
         active.dec({ http_request_method });

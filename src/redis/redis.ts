@@ -7,6 +7,7 @@ import { ActionheroError, toError } from "../errors";
 import { jsonForClients } from "../log/clientJson";
 import { log } from "../log/log";
 import { currentWork } from "../log/work";
+import { tracing } from "../tracing/tracer";
 import { publishText } from "./publish";
 import { untilHearing } from "./pubsub";
 import { awaitAnswer, failCall, isAwaited } from "./rpc";
@@ -40,13 +41,30 @@ async function publish(payload: object | any[]): Promise<number | undefined> {
  * @param waitForResponse resolve with the first reply; an error reply rejects
  * @throws Error `RPC Timeout` when no node replies within `config.general.rpcTimeout` ms
  */
-async function doCluster<T>(
+function doCluster<T>(
   method: string,
   args: any[] = [],
   connectionId?: string,
   waitForResponse = false,
 ): Promise<T extends any ? T : unknown> {
-  type Result = T extends any ? T : unknown;
+  type Result = Promise<T extends any ? T : unknown>;
+  const ask = () => askNodes(method, args, connectionId, waitForResponse);
+  const { tracer } = tracing;
+  if (!tracer) return ask() as Result;
+  const attributes = {
+    "rpc.system.name": "actionhero",
+    "rpc.method": `cluster/${method}`,
+  };
+  const start = { name: `cluster/${method}`, attributes };
+  return tracer.run({ ...start, kind: "client" }, ask) as Result;
+}
+
+async function askNodes(
+  method: string,
+  args: any[],
+  connectionId: string | undefined,
+  waitForResponse: boolean,
+): Promise<unknown> {
   const messageId = randomUUID();
   const payload = {
     messageType: "do",
@@ -57,14 +75,15 @@ async function doCluster<T>(
     connectionId,
     args,
     requestId: currentWork.id?.(),
+    traceparent: tracing.tracer?.traceparent(),
   };
-  if (!waitForResponse) return (await redis.publish(payload)) as Result;
+  if (!waitForResponse) return redis.publish(payload);
 
   const answer = awaitAnswer(messageId); // before publishing, because the reply may arrive at once
   call(messageId, payload).catch((error) =>
     failCall(messageId, toError(error)),
   );
-  return (await answer) as Result;
+  return answer;
 }
 
 /** Publish a call as soon as its reply can arrive here. */

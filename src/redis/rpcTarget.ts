@@ -6,6 +6,7 @@ import { settings } from "../config/settings";
 import { toError } from "../errors";
 import { log } from "../log/log";
 import { currentWork, isWorkId } from "../log/work";
+import { tracing } from "../tracing/tracer";
 import { redis } from "./redis";
 import type { RemoteError } from "./rpc";
 import type { PubSubMessage } from "./types";
@@ -21,9 +22,27 @@ export async function answerCall(message: PubSubMessage): Promise<void> {
   );
 }
 
-async function answer(message: PubSubMessage): Promise<void> {
-  const messageId = String(message.messageId);
+function answer(message: PubSubMessage): Promise<void> {
   const method = String(message.method);
+  const { tracer } = tracing;
+  if (!tracer) return callMethod(method, message);
+  // a method that does not exist names no span
+  const attributes = {
+    "rpc.system.name": "actionhero",
+    "rpc.method": "_OTHER",
+  };
+  const remote = (message as { traceparent?: unknown }).traceparent;
+  const start = { name: "cluster call", attributes, remote };
+  return tracer.run({ ...start, kind: "server" }, () =>
+    callMethod(method, message),
+  );
+}
+
+async function callMethod(
+  method: string,
+  message: PubSubMessage,
+): Promise<void> {
+  const messageId = String(message.messageId);
   try {
     const target = resolveApiMethod(method);
     if (!target) {
@@ -31,11 +50,14 @@ async function answer(message: PubSubMessage): Promise<void> {
       log(`RPC method \`${name}\` not found`, "crit");
       return;
     }
+    const name = `cluster/${method}`;
+    tracing.tracer?.describe(name, { "rpc.method": name });
     const args = toList(message.args);
     const response: any = await target.method.apply(target.owner, args);
     await redis.respondCluster(messageId, response);
   } catch (error) {
     log(`RPC method \`${method}\` failed: ${String(error)}`, "warning");
+    tracing.tracer?.fail(error);
     await answerWithError(messageId, toError(error));
   }
 }

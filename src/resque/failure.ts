@@ -1,6 +1,6 @@
 /** The text of jobs and of the failed list. */
 import { isWorkId } from "../log/work";
-import { openArgs } from "./jobMetadata";
+import { openArgs, type JobMetadata } from "./jobMetadata";
 import type { ParsedJob } from "./types";
 
 /** Longest part of an odd class name that an error shows, in characters. */
@@ -26,12 +26,17 @@ export function parseJob(
     queue: typeof fields.queue === "string" ? fields.queue : queue,
     args,
   };
-  if (typeof metadata?.id === "string" && metadata.id !== "")
-    job.id = metadata.id;
-  if (Number.isSafeInteger(metadata?.attempt) && metadata!.attempt! > 0)
-    job.attempt = metadata!.attempt;
-  if (isWorkId(metadata?.request)) job.requestId = metadata.request;
+  if (metadata) takeMetadata(job, metadata);
   return { job };
+}
+
+/** Values that the engine would not write are left out. */
+function takeMetadata(job: ParsedJob, metadata: JobMetadata): void {
+  const { id, attempt, request, trace } = metadata;
+  if (typeof id === "string" && id !== "") job.id = id;
+  if (Number.isSafeInteger(attempt) && attempt! > 0) job.attempt = attempt;
+  if (isWorkId(request)) job.requestId = request;
+  if (isWorkId(trace)) job.traceparent = trace;
 }
 
 /** Other producers may write any value; an object may not be convertible to a string. */

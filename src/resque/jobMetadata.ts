@@ -5,6 +5,8 @@ export interface JobMetadata {
   id?: string;
   /** The id of the request or job that enqueued a trackable job. */
   request?: string;
+  /** Of such a job: the span that enqueued it. */
+  trace?: string;
   /** Counts from 1. */
   attempt?: number;
   /** Distinguishes otherwise identical jobs. */

@@ -45,6 +45,8 @@ export interface TrackedOptions {
   idempotencyKey?: string;
   /** The id of the request that enqueues it, the job's `requestId`. */
   requestId?: string;
+  /** The span that enqueues it. */
+  traceparent?: string;
 }
 
 export class Queue extends EventEmitter {
@@ -90,8 +92,9 @@ export class Queue extends EventEmitter {
     options: TrackedOptions = {},
   ): Promise<string | undefined> {
     const id = randomUUID();
-    const { idempotencyKey, requestId: request } = options;
-    const list = withMetadata([args].flat(), { id, request });
+    const { idempotencyKey, requestId: request, traceparent } = options;
+    const metadata = { id, request, trace: traceparent };
+    const list = withMetadata([args].flat(), metadata);
     const due = dueOf(options);
     const tracking = { track: { id, class: func }, idempotencyKey };
     const added =

@@ -24,6 +24,7 @@ export function nextAttempt(
   if (parsed.id) metadata.id = parsed.id;
   else metadata.salt = environment.token(4);
   if (parsed.requestId) metadata.request = parsed.requestId;
+  if (parsed.traceparent) metadata.trace = parsed.traceparent;
   // hooks may have changed the arguments of this run
   const { args, queue } = parseJob(view.raw, view.queue).job;
   const raw = encode(queue, parsed.class, withMetadata(args, metadata));

@@ -15,6 +15,8 @@ export interface ParsedJob {
   attempt?: number;
   /** Of a job with an `id`: what it was enqueued for, if that had an id. */
   requestId?: string;
+  /** Of such a job: the span that enqueued it, as in the header of this name. */
+  traceparent?: string;
 }
 
 /** Runs a job, with something of the embedder around it; it must call `run` once, and return its result. */

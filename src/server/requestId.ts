@@ -1,14 +1,11 @@
 /** The id of an HTTP request: the one that a trusted proxy has given it, else a new one. */
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { parseTraceparent } from "../tracing/traceparent";
 import { isTrustedPeer } from "./proxies";
 
 /** What ids in use are made of: UUIDs, ULIDs, base64, ids of load balancers; nothing that needs escaping anywhere. */
 const REQUEST_ID = /^[\w.:=+/@-]{1,128}$/;
-
-/** https://www.w3.org/TR/trace-context/#traceparent-header; later versions may have more fields at the end. */
-const TRACEPARENT =
-  /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(?:$|-)/;
 
 /** `X-Request-Id` names one request, and comes before the trace of `traceparent`, which may be that of several. */
 export function requestIdOf({ headers, socket }: IncomingMessage): string {
@@ -20,13 +17,5 @@ export function requestIdOf({ headers, socket }: IncomingMessage): string {
 function idFrom(headers: IncomingMessage["headers"]): string | undefined {
   const id = headers["x-request-id"];
   if (typeof id === "string" && REQUEST_ID.test(id)) return id;
-  const trace = headers.traceparent;
-  return typeof trace === "string" ? traceOf(trace) : undefined;
-}
-
-function traceOf(traceparent: string): string | undefined {
-  const [, id] = TRACEPARENT.exec(traceparent) ?? [];
-  return traceparent.startsWith("00") && traceparent.length !== 55
-    ? undefined
-    : id;
+  return parseTraceparent(headers.traceparent)?.traceId;
 }

@@ -11,6 +11,7 @@ import { textParamsOf } from "../connection/textParams";
 import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";
 import type { TextParams } from "../input/field";
+import { tracing } from "../tracing/tracer";
 import { plainAddress } from "../utils/networkOf";
 import { isThenable } from "../utils/promises";
 import { shownToClients } from "../log/exposure";
@@ -254,6 +255,7 @@ export abstract class Server extends EventEmitter {
 
   /** Send the file that `connection.params.file` names. */
   async processFile(connection: Connection): Promise<void> {
+    tracing.tracer?.entry()?.describe("file", { "rpc.method": "file" });
     const found = await api.staticFile.get(connection);
     await this.sendFile(
       found.connection as Connection,

@@ -3,10 +3,12 @@ import { context } from "../context/context";
 import type { JobInfo } from "../resque/types";
 import { ActionheroError } from "../errors";
 import { requireTask } from "./find";
+import { tracing } from "../tracing/tracer";
 import { requireQueue } from "./queueOf";
 import { resumeRecurrentTask } from "./recurrent";
 import { queuesOf } from "./scope";
-import type { TaskInputs } from "./task";
+import type { Task, TaskInputs } from "./task";
+import { traceSending } from "./trace";
 import type { JobArguments, TaskName } from "./taskTypes";
 import { validateInputs } from "./validateInputs";
 
@@ -27,9 +29,20 @@ export async function enqueue(
   queue?: string,
 ): Promise<boolean> {
   const task = requireTask(taskName);
+  const name = queue ?? task.queue;
+  return traceSending({ task: taskName, queue: name }, () =>
+    enqueueNow(task, name, inputs),
+  );
+}
+
+async function enqueueNow(
+  task: Task,
+  name: string,
+  inputs: TaskInputs | undefined,
+): Promise<boolean> {
+  const taskName = task.name;
   const args = [await validateInputs(task, inputs)];
   await resumeRecurrentTask(task);
-  const name = queue ?? task.queue;
   if (task.scope !== "all") return requireQueue().enqueue(name, taskName, args);
 
   let isEnqueued = false;
@@ -111,12 +124,15 @@ async function enqueueLater(
   add: (queue: string, args: unknown[]) => Promise<true | undefined>,
 ): Promise<true | undefined> {
   const task = requireTask(taskName);
-  const args = [await validateInputs(task, inputs)];
-  await resumeRecurrentTask(task);
-  let isEnqueued: true | undefined;
-  for (const name of await queuesOf(task, queue ?? task.queue))
-    isEnqueued = (await add(name, args)) ?? isEnqueued;
-  return isEnqueued;
+  const name = queue ?? task.queue;
+  return traceSending({ task: taskName, queue: name }, async () => {
+    const args = [await validateInputs(task, inputs)];
+    await resumeRecurrentTask(task);
+    let isEnqueued: true | undefined;
+    for (const nodeQueue of await queuesOf(task, name))
+      isEnqueued = (await add(nodeQueue, args)) ?? isEnqueued;
+    return isEnqueued;
+  });
 }
 
 export interface EnqueueOptions {
@@ -150,15 +166,21 @@ export async function enqueueJob(
       "AH_TASK",
       `task ${taskName} runs on all nodes: it has no single job`,
     );
-  const args = [await validateInputs(task, inputs)];
-  await resumeRecurrentTask(task);
-  const { at, in: inMs, idempotencyKey } = options;
-  return requireQueue().enqueueTracked(
-    options.queue ?? task.queue,
-    taskName,
-    args,
-    { at, in: inMs, idempotencyKey, requestId: context()?.id },
-  );
+  const queue = options.queue ?? task.queue;
+  return traceSending({ task: taskName, queue }, async () => {
+    const args = [await validateInputs(task, inputs)];
+    await resumeRecurrentTask(task);
+    const { at, in: inMs, idempotencyKey } = options;
+    const id = await requireQueue().enqueueTracked(queue, taskName, args, {
+      at,
+      in: inMs,
+      idempotencyKey,
+      requestId: context()?.id,
+      traceparent: tracing.tracer?.traceparent(),
+    });
+    tracing.tracer?.set({ "messaging.message.id": id });
+    return id;
+  });
 }
 
 /** What is known about a job of `enqueueJob`, for a day after its last change. */

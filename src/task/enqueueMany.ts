@@ -6,6 +6,7 @@ import { requireQueue } from "./queueOf";
 import { resumeRecurrentTask } from "./recurrent";
 import { queuesOf } from "./scope";
 import type { Task, TaskInputs } from "./task";
+import { traceSending } from "./trace";
 import type { JobInputs, TaskName } from "./taskTypes";
 import { validateInputs } from "./validateInputs";
 
@@ -30,15 +31,19 @@ export async function enqueueMany(
   queue?: string,
 ): Promise<number> {
   const task = requireTask(taskName);
-  const argsOfJobs: unknown[][] = [];
-  for (const inputs of inputsOfJobs)
-    argsOfJobs.push([await validateInputs(task, inputs)]);
+  const name = queue ?? task.queue;
+  const sending = { task: taskName, queue: name, count: inputsOfJobs.length };
+  return traceSending(sending, async () => {
+    const argsOfJobs: unknown[][] = [];
+    for (const inputs of inputsOfJobs)
+      argsOfJobs.push([await validateInputs(task, inputs)]);
 
-  await resumeRecurrentTask(task);
-  let enqueued = 0;
-  for (const name of await queuesOf(task, queue ?? task.queue))
-    enqueued += await addAll(task, name, argsOfJobs);
-  return enqueued;
+    await resumeRecurrentTask(task);
+    let enqueued = 0;
+    for (const nodeQueue of await queuesOf(task, name))
+      enqueued += await addAll(task, nodeQueue, argsOfJobs);
+    return enqueued;
+  });
 }
 
 async function addAll(

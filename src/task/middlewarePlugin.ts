@@ -1,6 +1,8 @@
 /** Middleware as the queue knows it: one plugin each. */
 import { api } from "../api";
 import { Plugin, type PluginClass } from "../resque/plugin";
+import { traceMiddleware } from "../tracing/middleware";
+import { tracing } from "../tracing/tracer";
 import type { TaskMiddleware } from "./middleware";
 
 type Hook = "preEnqueue" | "postEnqueue" | "preProcessor" | "postProcessor";
@@ -30,5 +32,10 @@ async function call(plugin: Plugin, name: string, hook: Hook) {
   const known: { [name: string]: TaskMiddleware } = api.tasks.middleware;
   const method = known[name]?.[hook];
   if (typeof method !== "function") return true;
-  return (await method.call(plugin)) !== false;
+  const { tracer } = tracing;
+  const run = (): unknown => method.call(plugin);
+  const done = tracer
+    ? traceMiddleware(tracer, { name, phase: hook }, run)
+    : run();
+  return (await done) !== false;
 }

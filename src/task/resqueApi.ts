@@ -12,7 +12,9 @@ import { Queue, type QueueOptions } from "../resque/queue";
 import { Scheduler, type SchedulerOptions } from "../resque/scheduler";
 import type { Around, ConnectionOptions, Jobs } from "../resque/types";
 import { waitAtMost } from "../utils/promises";
+import { tracing } from "../tracing/tracer";
 import { queuePriorities, withOwnQueues } from "./scope";
+import { traceFailures, traceJob } from "./trace";
 import { logMultiWorker, logQueue, logScheduler } from "./resqueLog";
 
 export interface ResqueApi {
@@ -175,7 +177,7 @@ async function createMultiWorker(): Promise<void> {
       unknownJobs: tasks.unknownJobs,
       unknownJobTimeout: tasks.unknownJobTimeout,
       shutdownTimeout: settings().general.shutdownTimeout,
-      around: isContextOn() ? inContext : undefined,
+      around: aroundJobs(),
     },
     api.tasks.jobs,
   );
@@ -183,6 +185,13 @@ async function createMultiWorker(): Promise<void> {
   logMultiWorker(multiWorker);
   const { metrics } = api as { metrics?: MetricsApi };
   metrics?.watch?.workers(multiWorker);
+  if (tracing.tracer) traceFailures(tracing.tracer, multiWorker);
+}
+
+function aroundJobs(): Around | undefined {
+  if (tracing.tracer)
+    return (job, run) => inContext(job, () => traceJob(job, run));
+  return isContextOn() ? inContext : undefined;
 }
 
 /** A job that can be looked up goes on with the id of the work that enqueued it; any other has one of its own. */

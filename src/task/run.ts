@@ -3,6 +3,7 @@ import { api } from "../api";
 import { continueContext } from "../context/context";
 import { Worker } from "../resque/worker";
 import { requireTask } from "./find";
+import { traceTask } from "./trace";
 import type { TaskInputs } from "./task";
 import type { RunTaskArguments, TaskName, TaskResult } from "./taskTypes";
 import { validateInputs } from "./validateInputs";
@@ -30,7 +31,7 @@ export async function run(
   try {
     await worker.connect();
     return await continueContext({ task: taskName }, () =>
-      worker.performInline(taskName, args),
+      traceTask(taskName, () => worker.performInline(taskName, args)),
     );
   } finally {
     await worker.end();

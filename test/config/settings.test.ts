@@ -16,6 +16,7 @@ const NAMESPACES = [
   "logger",
   "health",
   "metrics",
+  "tracing",
   "session",
   "securityHeaders",
 ] as const;

@@ -56,6 +56,7 @@ const SOURCES = [
   "config/session.ts",
   "config/socket.ts",
   "config/tasks.ts",
+  "config/tracing.ts",
   "config/web.ts",
   "config/websocket.ts",
   "actions/createChatRoom.ts",

@@ -10,10 +10,11 @@ import {
 } from "../../connection/roomVerbs";
 import { joinTextParams } from "../../connection/textParams";
 import { parseParamPair } from "../../connection/verbs";
-import { beginContext, isContextOn } from "../../context/context";
 import { errorText, HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
+import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
+import { beginMessage, isWorkFollowed } from "../work";
 import { ByteShare, OVERLOADED_TEXT } from "../heldBytes";
 import { refuseLength, send, sendFailure, shownFailure } from "./answers";
 import { detached, KeptParams, paramBytes } from "./keptParams";
@@ -235,8 +236,8 @@ export class SocketClient {
       this.lines[at] = ""; // the list is kept until the next lines arrive
       const lineBytes = typeof line === "string" ? line.length : 0;
       this.handledBytes += WORK_BYTES + lineBytes + this.kept.bytes;
-      const effect = isContextOn()
-        ? beginContext({ connection: this.connection }, () => this.handle(line))
+      const effect = isWorkFollowed()
+        ? beginMessage(this.connection!, () => this.handle(line))
         : this.handle(line);
       if (effect) this.waitFor(effect);
     }
@@ -379,7 +380,9 @@ export class SocketClient {
         connection.messageId = 0;
       this.settle();
     };
-    this.server.processAction(connection).then(done, (error: unknown) => {
+    const answered = this.server.processAction(connection);
+    tracing.tracer?.entry()?.keepUntil(answered); // nobody else waits for it
+    answered.then(done, (error: unknown) => {
       sendFailure(this, error, id);
       done();
     });

@@ -8,6 +8,7 @@ import { HttpError } from "../../errors";
 import type { Connection } from "../../connection/connection";
 import { isMethodAccepted } from "../../route/httpMethods";
 import type { RouteType } from "../../route/types";
+import { tracing } from "../../tracing/tracer";
 import type { Server } from "../server";
 import { hasBody } from "./body";
 import { answerPreflight, refuseForged } from "./crossOrigin";
@@ -26,6 +27,7 @@ import { fillFromBody, fillFromQuery } from "./params";
 import { requesterInformation, stringify, withoutIdentity } from "./respond";
 import { answerMetrics, isForMetrics } from "./metricsPage";
 import type { RequestTarget } from "./target";
+import { traceRoute } from "./traceRequest";
 import type { UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
 
@@ -158,6 +160,7 @@ function runAction(
   if (params.action === null && request.config.strictHttp)
     refuseMethod(connection, request, named);
   checkCallback(request.config, params);
+  if (tracing.tracer) traceRoute(tracing.tracer, connection, request);
   return server.processAction(connection);
 }
 

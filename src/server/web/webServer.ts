@@ -14,6 +14,7 @@ import { DESTROYED, type Connection } from "../../connection/connection";
 import { beginContext, isContextOn } from "../../context/context";
 import { ActionheroError, errorText, type StatusError } from "../../errors";
 import type { TextParams } from "../../input/field";
+import { tracing } from "../../tracing/tracer";
 import { plainAddress } from "../../utils/networkOf";
 import { isThenable } from "../../utils/promises";
 import type { HealthApi } from "../../health/health";
@@ -28,6 +29,7 @@ import { clientAddressOf, trustedProxies } from "../proxies";
 import { requestIdOf } from "../requestId";
 import { normalizeTarget } from "../requestTarget";
 import { Server } from "../server";
+import { isWorkFollowed } from "../work";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
 import { addCorsHeaders } from "./crossOrigin";
@@ -56,6 +58,7 @@ import { isForAction, routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
 import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
+import { traceRequest } from "./traceRequest";
 import { UploadDisk } from "./uploadDisk";
 import { removeLeftovers, uploadFolder } from "./uploads";
 import { checkPrefixes, httpsListener, httpListener } from "./webConfig";
@@ -255,8 +258,13 @@ export class WebServer extends Server {
   }
 
   private work(req: IncomingMessage, res: ServerResponse): void {
-    if (!isContextOn()) return this.answerSafely(req, res);
-    beginContext({ id: requestIdOf(req) }, () => this.answerSafely(req, res));
+    if (!isWorkFollowed()) return this.answerSafely(req, res);
+    const answer = () => this.answerSafely(req, res);
+    const { tracer } = tracing;
+    const id = isContextOn() ? requestIdOf(req) : undefined;
+    beginContext({ id }, () =>
+      tracer ? traceRequest(tracer, req, res, answer) : answer(),
+    );
   }
 
   /** Every error of a request also gets a response. */

@@ -3,10 +3,10 @@ import { randomUUID } from "node:crypto";
 import { admitFile, admitVerb } from "../../action/admission";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
-import { beginContext, isContextOn } from "../../context/context";
 import { errorText } from "../../errors";
 import { shownToClients } from "../../log/exposure";
 import { wordsOf } from "../jsonRequest";
+import { beginMessage, isWorkFollowed } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
@@ -18,10 +18,8 @@ export function handleRequest(
   connection: Connection,
   request: Request,
 ): Promise<unknown> {
-  return isContextOn()
-    ? beginContext({ connection }, () =>
-        answer(server, spark, connection, request),
-      )
+  return isWorkFollowed()
+    ? beginMessage(connection, () => answer(server, spark, connection, request))
     : answer(server, spark, connection, request);
 }
 

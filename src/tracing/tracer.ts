@@ -1,0 +1,219 @@
+/** Makes the spans of the framework through `@opentelemetry/api`. There is no tracer while tracing is off. */
+import type * as otel from "@opentelemetry/api";
+import { isClientError } from "../log/clientErrors";
+import { isThenable } from "../utils/promises";
+import { formatTraceparent, parseTraceparent } from "./traceparent";
+import type { SpanAttributes } from "./types";
+
+export type OpenTelemetry = typeof otel;
+
+export interface SpanStart {
+  /** One of few: names are what spans are grouped by. */
+  name: string;
+  /** Default: `internal`. Server and consumer spans begin a trace, or continue that of `remote`. */
+  kind?: "internal" | "server" | "client" | "producer" | "consumer";
+  attributes?: SpanAttributes;
+  /** The `traceparent` of what caused it in another process. */
+  remote?: unknown;
+  /** The `tracestate` that belongs to it. */
+  state?: string;
+  /** The code of an error that is a usual outcome. */
+  expects?: string;
+  /** A detail of something else: outside of any other span there is none. */
+  isDetail?: boolean;
+}
+
+/** Longest text of an attribute, in characters. */
+const MAX_TEXT = 200;
+/** https://www.w3.org/TR/trace-context/#tracestate-limits, in characters */
+const MAX_STATE = 512;
+
+const KEY = Symbol.for("actionhero.tracing");
+
+/** On `globalThis`, as several copies of the package work for one server. Empty while tracing is off. */
+const host = globalThis as { [KEY]?: { tracer?: Tracer } };
+export const tracing = (host[KEY] ??= {});
+
+export class Tracer {
+  private readonly entryKey: symbol;
+
+  constructor(
+    private readonly otel: OpenTelemetry,
+    private readonly tracer: otel.Tracer,
+  ) {
+    this.entryKey = otel.createContextKey("actionhero.entry");
+  }
+
+  /** Do work with a span around it, which ends with the work. */
+  run<T>(start: SpanStart, work: () => T): T {
+    if (start.isDetail && this.active() === undefined) return work();
+    const opened = this.open(start);
+    try {
+      const result = this.within(opened, work);
+      if (!isThenable(result)) {
+        opened.end();
+        return result;
+      }
+      // queries of some libraries run again with each `then`: this one stands for all
+      const settled = Promise.resolve(result);
+      opened.endAfter(settled);
+      return settled as T;
+    } catch (error) {
+      opened.endWith(error);
+      throw error;
+    }
+  }
+
+  /** Begin a span whose end is not that of a function. */
+  open(start: SpanStart): OpenSpan {
+    const { trace, context, ROOT_CONTEXT, SpanKind } = this.otel;
+    const { name, kind = "internal", attributes } = start;
+    const begins = kind === "server" || kind === "consumer";
+    const remote = begins ? this.remoteOf(start) : undefined;
+    let parent = begins ? ROOT_CONTEXT : context.active();
+    if (remote) parent = trace.setSpanContext(parent, remote);
+    const span = this.tracer.startSpan(
+      name,
+      {
+        kind: SpanKind[kind.toUpperCase() as keyof typeof SpanKind],
+        attributes,
+        // the conventions ask for a link to the producer, whatever the parent is
+        links:
+          kind === "consumer" && remote ? [{ context: remote }] : undefined,
+      },
+      parent,
+    );
+    const opened = new OpenSpan(this, span, start.expects);
+    const inside = trace.setSpan(parent, span);
+    opened.context =
+      kind === "server" ? inside.setValue(this.entryKey, opened) : inside;
+    return opened;
+  }
+
+  /** Do work in the context of a span. */
+  within<T>(opened: OpenSpan, work: () => T): T {
+    return this.otel.context.with(opened.context!, work);
+  }
+
+  /** Attributes of the span at hand. */
+  set(attributes: SpanAttributes): void {
+    this.active()?.setAttributes(attributes);
+  }
+
+  /** Name the span at hand, when what it is about is known. */
+  describe(name: string, attributes: SpanAttributes): void {
+    this.active()?.updateName(name).setAttributes(attributes);
+  }
+
+  /** The span of the request or message that is worked on. */
+  entry(): OpenSpan | undefined {
+    return this.otel.context.active().getValue(this.entryKey) as
+      OpenSpan | undefined;
+  }
+
+  /** An error ended what a span is about; one that is the client's fault is no error of the span. */
+  fail(error: unknown, span = this.active()): void {
+    if (span?.isRecording() !== true) return;
+    span.setAttribute("error.type", errorTypeOf(error));
+    if (isClientError(error)) return;
+    span.recordException(error instanceof Error ? error : String(error));
+    span.setStatus({
+      code: this.otel.SpanStatusCode.ERROR,
+      message: messageOf(error),
+    });
+  }
+
+  /** The same for the message that is worked on, whose error is described below it. */
+  failEntry(error: unknown): void {
+    const span = this.entry()?.span;
+    if (!isClientError(error)) return this.failAs(errorTypeOf(error), span);
+    span?.setAttribute("error.type", errorTypeOf(error));
+  }
+
+  /** There is no error that was thrown. */
+  failAs(type: string, span = this.active()): void {
+    span?.setAttribute("error.type", type);
+    span?.setStatus({ code: this.otel.SpanStatusCode.ERROR });
+  }
+
+  /** For what the span at hand causes in other processes. */
+  traceparent(): string | undefined {
+    const span = this.active()?.spanContext();
+    return span && this.otel.isSpanContextValid(span)
+      ? formatTraceparent(span)
+      : undefined;
+  }
+
+  private active(): otel.Span | undefined {
+    return this.otel.trace.getActiveSpan();
+  }
+
+  private remoteOf({ remote, state }: SpanStart): otel.SpanContext | undefined {
+    const parsed = parseTraceparent(remote);
+    if (parsed && state !== undefined && state.length <= MAX_STATE)
+      parsed.traceState = this.otel.createTraceState(state);
+    return parsed;
+  }
+}
+
+/** A span that has begun, and what must end before it does. */
+export class OpenSpan {
+  context: otel.Context | undefined = undefined;
+  private isNamed = false;
+  private pending = 1;
+
+  constructor(
+    private readonly tracer: Tracer,
+    readonly span: otel.Span,
+    private readonly expects: string | undefined,
+  ) {}
+
+  /** Name the request or message by what it asks for first: what that runs in-line does not count. */
+  describe(name: string, attributes: SpanAttributes): void {
+    if (this.isNamed) return;
+    this.isNamed = true;
+    this.span.updateName(name).setAttributes(attributes);
+  }
+
+  /** The span goes on until this has ended, too. */
+  keepUntil(work: PromiseLike<unknown>): void {
+    this.pending++;
+    const end = () => this.end();
+    work.then(end, end);
+  }
+
+  endAfter(work: Promise<unknown>): void {
+    work.then(
+      () => this.end(),
+      (error: unknown) => this.endWith(error),
+    );
+  }
+
+  endWith(error: unknown): void {
+    if (this.expects === undefined || errorTypeOf(error) !== this.expects)
+      this.tracer.fail(error, this.span);
+    this.end();
+  }
+
+  end(): void {
+    if (--this.pending === 0) this.span.end();
+  }
+}
+
+/** What kind of error it is: its code, else the name of its class. */
+export function errorTypeOf(error: unknown): string {
+  if (typeof error !== "object" || error === null) return "_OTHER";
+  const { code, constructor } = error as { code?: unknown };
+  const type = typeof code === "string" && code !== "" ? code : "";
+  return shortText(type || constructor?.name || "_OTHER");
+}
+
+/** For attributes of what clients and other nodes write. */
+export function shortText(text: string): string {
+  return text.slice(0, MAX_TEXT);
+}
+
+function messageOf(error: unknown): string {
+  const { message } = Object(error) as { message?: unknown };
+  return typeof message === "string" ? shortText(message) : "";
+}
