@@ -37,7 +37,7 @@ describeOnEachEngine("the functions of version 3", (engine) => {
   });
 
   describe("api.cache", () => {
-    test("save, load and destroy tell their callbacks", async () => {
+    test("save, load and destroy pass results to their callbacks", async () => {
       const before = Date.now();
       expect(
         await told((next) => api.cache.save(api, "a", { b: 1 }, 5000, next)),
@@ -61,7 +61,7 @@ describeOnEachEngine("the functions of version 3", (engine) => {
       ]);
     });
 
-    test("null lives for ever", async () => {
+    test("null never expires", async () => {
       await api.cache.save(api, "ever", 1, null);
       const { value, expireTimestamp } = await api.cache.load(api, "ever");
       expect([value, expireTimestamp]).toEqual([1, null]);
@@ -77,7 +77,7 @@ describeOnEachEngine("the functions of version 3", (engine) => {
       expect(await engine.client().pttl(key)).toBeGreaterThan(0);
     });
 
-    test("failures are told as such, and logged; without a callback they are thrown", async () => {
+    test("failures are passed to the callback, and logged; without a callback they are thrown", async () => {
       expect(
         await told((next) => api.cache.save(api, "x", 1, NaN, next)),
       ).toEqual([false]);
@@ -85,7 +85,7 @@ describeOnEachEngine("the functions of version 3", (engine) => {
       await expect(api.cache.save(api, "x", 1, NaN)).rejects.toThrow(/number/);
     });
 
-    test("what nobody waits for is logged, and rejects nothing that nobody handles", async () => {
+    test("failures without a callback are logged, and cause no unhandled rejection", async () => {
       const unhandled = jest.fn();
       process.on("unhandledRejection", unhandled);
       const gone = {
@@ -136,7 +136,7 @@ describeOnEachEngine("the functions of version 3", (engine) => {
       );
     });
 
-    test("run tells the result", async () => {
+    test("run passes the result", async () => {
       expect(
         await told((next) => api.tasks.run(api, "old", { a: 1 }, next)),
       ).toEqual([{ a: 1 }]);

@@ -2,7 +2,7 @@
 import { fromLegacyInitializer } from "../../src/legacy";
 import { LogLines } from "../support/logLines";
 
-test("who has not called next is named in the log, until it does", async () => {
+test("an initializer that has not called next is named in the log, until it does", async () => {
   const lines = new LogLines();
   jest.useFakeTimers();
   try {

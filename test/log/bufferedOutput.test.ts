@@ -38,7 +38,7 @@ describe("BufferedOutput", () => {
     ]);
   });
 
-  test("a destination that does not take the lines cannot fill the memory; the loss is told", async () => {
+  test("a slow destination cannot fill the memory; dropped lines are reported", async () => {
     const sink = new HeldSink();
     const output = new BufferedOutput(sink, 20);
     output.push("first\n");
@@ -53,7 +53,7 @@ describe("BufferedOutput", () => {
     );
   });
 
-  test("a write that fails is told on the console and does not throw", async () => {
+  test("a write that fails is reported on the console and does not throw", async () => {
     const told = jest.spyOn(console, "error").mockImplementation(() => {});
     const output = new BufferedOutput({
       write: () => Promise.reject(new Error("disk full")),

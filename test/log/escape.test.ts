@@ -36,7 +36,7 @@ test("a stack keeps the line breaks before its frames, and no others", () => {
   );
 });
 
-test("a text of megabytes is cut, and its length told", () => {
+test("a text of megabytes is truncated, with its length", () => {
   const text = "\u001b".repeat(1_000_000);
   for (const name of ["error", "stack"]) {
     const { [name]: shown } = escapeFields({ [name]: text }) as Record<

@@ -134,7 +134,7 @@ describe("log", () => {
     });
   });
 
-  test("a builder may return a logger or its options, and gets the default ones by itself", () => {
+  test("a builder may return a logger or its options, which get defaults", () => {
     jest.resetModules();
     const { loggers } = require("../../src/log/log") as Log;
     expect(loggers).toHaveLength(2);
@@ -172,7 +172,7 @@ describe("log", () => {
       return info[Symbol.for("message")];
     };
 
-    test("appends key=value, each with a space; plain where nobody sees colours", () => {
+    test("appends key=value, each with a space; plain without colours", () => {
       delete process.env.FORCE_COLOR;
       expect(process.stdout.isTTY).toBeFalsy();
       expect(line(load())).toMatch(

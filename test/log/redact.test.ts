@@ -64,7 +64,7 @@ test("a value that nothing is filtered of is not copied", () => {
   expect(redact(value, ["**.c", "a.x"])).toBe(value);
 });
 
-test("lists of paths are told apart, however they alternate", () => {
+test("lists of paths are distinguished, however they alternate", () => {
   const value = { a: 1, b: 2 };
   for (let i = 0; i < 20; i++) {
     expect(redact(value, ["a"])).toEqual({ a: F, b: 2 });

@@ -66,7 +66,7 @@ const from = (origin: string, path = "/api/act") =>
   app.ask(path, { headers: { Origin: origin } });
 
 describe("CORS", () => {
-  test("without web.cors the headers are those of web.httpHeaders, whoever asks", async () => {
+  test("without web.cors the headers are those of web.httpHeaders, for every origin", async () => {
     const answer = await from("https://evil.com");
     expect(answer.headers).toMatchObject({
       "access-control-allow-origin": "*",
@@ -270,7 +270,7 @@ describe("CSRF", () => {
     expect(answer.headers["access-control-allow-origin"]).toBe(SITE);
   });
 
-  test("a request without cookies is not looked at, and none is in the v29 profile", async () => {
+  test("a request without cookies is not checked, and no request is in the v29 profile", async () => {
     const evil = { Origin: "https://evil.com" };
     const ask = (headers: Record<string, string>) =>
       app.ask("/api/act", { method: "POST", headers });

@@ -248,7 +248,7 @@ describe("requests before their answers", () => {
     expect(client.statuses()[5]).toBe(429);
   });
 
-  test("with limitPipelining whoever goes on is not listened to any more", async () => {
+  test("with limitPipelining the input of a client that continues is ignored", async () => {
     config.web.limitPipelining = true;
     hold();
     const client = await Client.connect(app.port);

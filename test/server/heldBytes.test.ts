@@ -180,7 +180,7 @@ describe.each(FORMS)("%s over HTTP", (_name, form) => {
   });
 });
 
-test("a client that asks before it sends is told that there is no room", async () => {
+test("a client that sends Expect: 100-continue is refused before it sends", async () => {
   hold();
   const first = post("/api/held", JSON_FORM, LARGE);
   await until(() => running === 1);
@@ -265,7 +265,7 @@ test.each([0, null])("%p is no limit", async (limit) => {
   expect(answer.json).toMatchObject({ length: text.length });
 });
 
-test("refusals are told of once, and not once each", async () => {
+test("refusals are logged once, not once each", async () => {
   config.general.maxHeldBytes = 1;
   for (let sent = 0; sent < 20; sent++)
     expect((await post("/api/length", JSON_FORM, LARGE)).status).toBe(503);

@@ -138,7 +138,7 @@ describe("without `signed`, as in version 29", () => {
 describe("with `signed`", () => {
   beforeEach(() => use({ signed: true }));
 
-  test("a new id is hex without a dash, and is told as a cookie", async () => {
+  test("a new id is hex without a dash, and is sent as a cookie", async () => {
     const { json, headers } = await app.ask("/api/who");
     expect(json.fingerprint).toMatch(SIGNED);
     expect(headers["set-cookie"]![0]).toContain(
@@ -173,7 +173,7 @@ describe("with `signed`", () => {
     },
   );
 
-  test("a client with a foreign id is told its new one", async () => {
+  test("a client with a foreign id gets a new one", async () => {
     const { headers, json } = await app.ask("/api/who", {
       headers: { Cookie: "sessionID=planted" },
     });
@@ -276,13 +276,13 @@ describe("where the cookie is sent", () => {
     ws.terminate();
   });
 
-  test("the page of another site is given none with its websocket", async () => {
+  test("the page of another site gets no id with its websocket", async () => {
     use({ on: "actions" });
     const headers = { Origin: "https://evil.com" };
     expect((await upgradeHeaders(headers))["set-cookie"]).toBeUndefined();
   });
 
-  test("without toSetCookie nobody is given one", async () => {
+  test("without toSetCookie no client gets one", async () => {
     use({ on: "actions", toSetCookie: false });
     expect(await cookieOf("/api/who")).toBeUndefined();
     expect((await upgradeHeaders())["set-cookie"]).toBeUndefined();
@@ -296,7 +296,7 @@ describe("attributes", () => {
       "",
     );
 
-  test("true is the name alone, and false is none", async () => {
+  test("true is the name alone, and false omits the attribute", async () => {
     use({
       settings: { path: "/", HttpOnly: true, Partitioned: false, Odd: "" },
     });
@@ -380,7 +380,7 @@ describe("rotateFingerprint", () => {
     expect(rotated).toMatch(/^[\da-f]{40}$/);
   });
 
-  test("is an error when the client cannot hear of it", async () => {
+  test("is an error when the client cannot get it", async () => {
     const old = await freshId();
     await app.ask("/api/late", { headers: { Cookie: `sessionID=${old}` } });
     await until(() => lateError !== undefined);

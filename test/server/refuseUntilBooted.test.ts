@@ -128,7 +128,7 @@ describe("in a worker of a cluster", () => {
     expect(JSON.parse(tcp).welcome).toBeDefined();
   });
 
-  test("a boot that fails refuses those who were held", async () => {
+  test("a boot that fails refuses held clients", async () => {
     let outside: Promise<Outcome> | undefined;
     const failed = duringBoot(async () => {
       await new Promise<void>((sent) => {
@@ -165,7 +165,7 @@ test("without the setting clients are served as soon as the servers listen", asy
   expect(JSON.parse(tcp).welcome).toBeDefined();
 });
 
-test("a boot that fails refuses nobody later", async () => {
+test("a boot that fails refuses no later clients", async () => {
   config.general.refuseUntilBooted = true;
   const failed = duringBoot(async () => {
     throw new Error("no");

@@ -209,7 +209,7 @@ describe("buildConnection", () => {
     await until(() => server.sent.length > 0);
   });
 
-  test("a welcome after some ms, but not for who has gone", async () => {
+  test("a welcome after some ms, but not to a disconnected client", async () => {
     make({ sendWelcomeMessage: 10 });
     const gone = await server.open("gone");
     await server.open("stays");
@@ -321,7 +321,7 @@ describe("the methods of connections", () => {
 });
 
 describe("processAction", () => {
-  test("runs the action and tells of its end", async () => {
+  test("runs the action and emits its end", async () => {
     addAction("memory", { run: async () => ({ ok: 1 }) });
     const ended: any[] = [];
     server.on("actionComplete", (data) => ended.push(data));
@@ -332,7 +332,7 @@ describe("processAction", () => {
     expect(data.response).toEqual({ ok: 1 });
   });
 
-  test("while the server drains: what runs goes on, new actions are refused", async () => {
+  test("while the server drains: running actions continue, new ones are refused", async () => {
     let release!: () => void;
     addAction("held", {
       run: () =>

@@ -217,7 +217,7 @@ describe("an action that throws in the middle of its answer", () => {
   );
 });
 
-describe("a stream in place of data", () => {
+describe("a stream returned as data", () => {
   const file = path.join(__dirname, "toRender.test.ts");
   const made: Readable[] = [];
   const make = (name: string) => {

@@ -338,7 +338,7 @@ describeOnEachEngine("stored sessions", (engine) => {
     expect(await keys()).toEqual([]);
   });
 
-  test("a cookie that was signed with a replaced secret counts, and is signed anew", async () => {
+  test("a cookie that was signed with a replaced secret is accepted, and signed again", async () => {
     config.web.cookieOptions.secrets = ["the first secret of this test"];
     const browser = await signedIn();
     const { cookie } = browser;
@@ -505,7 +505,7 @@ describeOnEachEngine("stored sessions", (engine) => {
   });
 
   if (!engine.embedded)
-    test("while redis is away, clients with a session are told so, and others are served", async () => {
+    test("while redis is unavailable, clients with a session get an error, and others are served", async () => {
       const browser = await signedIn();
       const proxy = await new FlakyProxy(engine.server!.port).start();
       const own = api.redis.clients.client;

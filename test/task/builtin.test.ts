@@ -44,7 +44,7 @@ async function start(tasks: object): Promise<void> {
   });
 }
 
-test("none is loaded unless the configuration names it", async () => {
+test("no task is loaded unless the configuration names it", async () => {
   app = await startTaskApp();
   expect(Object.keys(api.tasks.tasks)).toEqual(["runAction"]);
 });
@@ -66,7 +66,7 @@ test("cleanLogFiles removes what is too large, and nothing else", async () => {
   expect(await task.run("cleanLogFiles")).toEqual([]);
 });
 
-test("it runs by itself, on this node", async () => {
+test("it is recurring, on this node", async () => {
   const { frequency, scope } = new builtinTasks.CleanLogFiles();
   expect([frequency, scope]).toEqual([60_000, "all"]);
   const large = write("large.log", 101);

@@ -84,7 +84,7 @@ describeOnEachEngine("commands for tasks", (engine) => {
     });
   });
 
-  test("task-list shows workers whose process is gone", async () => {
+  test("task-list shows orphaned workers", async () => {
     expect(await printed(new TaskList())).not.toContain("process is gone");
     const orphans = jest
       .spyOn(api.resque.queue, "orphans")

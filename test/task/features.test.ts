@@ -174,7 +174,7 @@ describeOnEachEngine("what tasks declare", () => {
     await until(async () => (await task.failedCount()) === 1);
   });
 
-  test("timeout: a task that never ends fails, and is told by its signal", async () => {
+  test("timeout: a task that never ends fails, and its signal is aborted", async () => {
     const failed = once(app.events, "failure:endless");
     await task.enqueue("endless");
     const [, error] = await failed;

@@ -198,7 +198,7 @@ function describeNodes(): void {
     expect(await redis.llen("resque:failed")).toBe(0);
   }, 60_000);
 
-  test("a periodic task whose node is killed in the middle of it goes on elsewhere, soon", async () => {
+  test("a recurring task whose node is killed during a run continues on another node soon", async () => {
     await until(async () => (await redis.llen("ticks")) > 3);
     await redis.set("hang", "1");
     const title = await until(() => redis.get("hanging"), 10_000);

@@ -151,7 +151,7 @@ describeOnEachEngine("a periodic task that was changed", () => {
     expect(await waiting()).toEqual([{ queue: "default", hours: 7 }]);
   });
 
-  test("it is planned anew when its file is loaded again", async () => {
+  test("it is rescheduled when its file is loaded again", async () => {
     await bootAndRun({ frequency: HOUR_MS });
     load({ frequency: 9 * HOUR_MS });
     await enqueueLostRecurrentTasks(new Set());
@@ -200,7 +200,7 @@ describeOnEachEngine("a periodic task that was changed", () => {
       expect(await waiting()).toEqual([{ queue: "other", hours: 3 }]);
     });
 
-    test("the older one counts again when the newer one is gone", async () => {
+    test("the older plan applies again when the newer scheduler is gone", async () => {
       await bootAndRun({ frequency: HOUR_MS });
       await startNewer(1);
       await until(async () => !(await store().plans()).tick.isLive);
@@ -243,7 +243,7 @@ describeOnEachEngine("a periodic task that was changed", () => {
       });
     });
 
-    test("a task of all nodes is planned anew on each of them", async () => {
+    test("a task of all nodes is rescheduled on each of them", async () => {
       const own = `default:node:${id}`;
       await bootAndRun({ frequency: HOUR_MS, scope: "all" });
       expect(await waiting()).toEqual([{ queue: own, hours: 1 }]);

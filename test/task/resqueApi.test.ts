@@ -159,7 +159,7 @@ describeOnEachEngine("api.resque", (engine) => {
       },
     );
 
-    test("the settings of jobs that nobody defines reach the workers", async () => {
+    test("the settings for unknown jobs reach the workers", async () => {
       config.tasks.unknownJobs = "wait";
       config.tasks.unknownJobTimeout = 5;
       await api.resque.startMultiWorker();

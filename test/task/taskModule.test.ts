@@ -101,7 +101,7 @@ describeOnEachEngine("the task module", (engine: Engine) => {
     expect((await task.allDelayed())[String(due)]).toEqual([job]);
   });
 
-  test("delDelayed removes a job from all its times, and tells them in seconds", async () => {
+  test("delDelayed removes a job from all its times, and returns them in seconds", async () => {
     const due = Math.ceil(Date.now() / 1000) * 1000 + 60_000;
     await task.enqueueAt(due, "regular", { a: 1 });
     await task.enqueueAt(due + 1000, "regular", { a: 1 });
@@ -338,7 +338,7 @@ describeOnEachEngine("the task module", (engine: Engine) => {
     expect(await task.queued("default")).toHaveLength(2);
   });
 
-  test("paused queues are listed and shown, and producers go on", async () => {
+  test("paused queues are listed and shown, and producers are not affected", async () => {
     await task.pause("default");
     await task.pause("otherQueue");
     expect(await task.enqueue("regular", {})).toBe(true);

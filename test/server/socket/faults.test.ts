@@ -100,7 +100,7 @@ describe("a client that speaks HTTP", () => {
     expect(peer.text).not.toContain("ran");
   });
 
-  test("is not anybody who says such words later", async () => {
+  test("is not assumed for such words on later lines", async () => {
     const peer = await welcomed();
     await peer.ask("detailsView");
     const { error } = await peer.ask("GET / HTTP/1.1");
@@ -202,7 +202,7 @@ describe("the limit of a line", () => {
     expect(await peer.ask("detailsView")).toMatchObject({ messageId: 2 });
   });
 
-  test("is 1 MiB by default, and 0 is none", async () => {
+  test("is 1 MiB by default, and 0 is no limit", async () => {
     const peer = await welcomed();
     const line = (length: number) =>
       `{"action":"echo","params":{"key":"${"x".repeat(length)}"}}`;
@@ -294,7 +294,7 @@ test("JSON of a million levels is refused", async () => {
   expect((await peer.ask("echo")).error).toBeUndefined();
 });
 
-test("random bytes harm nobody", async () => {
+test("random bytes are harmless", async () => {
   const honest = await welcomed();
   await fc.assert(
     fc.asyncProperty(
@@ -379,7 +379,7 @@ describe("a client that reads nothing", () => {
   });
 });
 
-describe("a client that is gone", () => {
+describe("a disconnected client", () => {
   test.each([
     ["politely", (socket: net.Socket) => socket.end()],
     ["at once", (socket: net.Socket) => socket.destroy()],

@@ -126,7 +126,7 @@ describe("the end of a connection", () => {
 });
 
 describe("stop", () => {
-  test("tells everybody, and waits for who waits for an answer", async () => {
+  test("notifies all clients, and waits for pending responses", async () => {
     const [idle, busy] = [await welcomed(), await welcomed()];
     busy.send("hold");
     await until(() => held.length === 1);
@@ -175,7 +175,7 @@ describe("stop", () => {
     expect(api.connections.connections).toEqual({});
   });
 
-  test("does not wait for ever for destroy middleware; rooms are left all the same", async () => {
+  test("limits the wait for destroy middleware; clients leave their rooms in any case", async () => {
     config.general.shutdownTimeout = 100;
     api.connections.addMiddleware({
       name: "stuck",
@@ -211,7 +211,7 @@ describe("stop", () => {
 });
 
 describe("upkeep", () => {
-  test("idleTimeout: silent clients are told goodbye, those that wait are not", async () => {
+  test("idleTimeout: silent clients are closed, those with pending responses are not", async () => {
     const [silent, talker, waiting] = [
       await welcomed(),
       await welcomed(),
@@ -246,7 +246,7 @@ describe("upkeep", () => {
     expect((await peer.next()).status).toBe("OK");
   });
 
-  test("pingInterval: every client hears from the server", async () => {
+  test("pingInterval: every client gets a message", async () => {
     await unstalled(async () => {
       const peers = [await welcomed(), await welcomed()];
       await restartUpkeep({ pingInterval: 200 });
@@ -274,7 +274,7 @@ describe("upkeep", () => {
   }
 });
 
-test("maxConnections: one more is told so and sent away", async () => {
+test("maxConnections: one more gets an error and is closed", async () => {
   config.socket.maxConnections = 2;
   const log = jest.spyOn(socketServer(), "log");
   const first = await welcomed();
@@ -341,7 +341,7 @@ describe("listening", () => {
     });
   });
 
-  test("unless nobody asked for the server: one warning, and it stays off", async () => {
+  test("unless the server is not explicitly enabled: one warning, and it stays off", async () => {
     await socketServer().stop();
     config.socket.port = takenPort();
     const { enabled } = config.socket;

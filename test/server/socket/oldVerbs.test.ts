@@ -56,7 +56,7 @@ test("roomChange leaves all rooms for one, which is made when it is not there", 
   expect(await roomsOf(peer)).toEqual(["defaultRoom"]);
 });
 
-test("two who make the same room at the same time are both in it", async () => {
+test("two clients that create the same room at the same time are both in it", async () => {
   const peers = await Promise.all([connect(), connect(), connect()]);
   const answers = await Promise.all(
     peers.map((peer) => peer.ask("roomChange together")),
@@ -65,7 +65,7 @@ test("two who make the same room at the same time are both in it", async () => {
   expect((await chatRoom.roomStatus("together")).membersCount).toBe(3);
 });
 
-test("who is refused stays where it was; a room must be named", async () => {
+test("a refused client stays in its room; a room must be named", async () => {
   await chatRoom.addMiddleware({
     name: "closed",
     join: (_connection, room) => {
@@ -112,7 +112,7 @@ describe("say without a room", () => {
     expect((await listener.next()).message).toBe("hello again");
   });
 
-  test("needs the room of those who are in several, or in none", async () => {
+  test("requires a room from clients in several rooms, or in no room", async () => {
     config.general.sayToOwnRoom = true;
     const peer = await connect("defaultRoom", "otherRoom");
     expect((await peer.ask("say hello all")).error).toMatch(/not in this room/);

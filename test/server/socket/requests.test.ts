@@ -297,7 +297,7 @@ describe("responses", () => {
     expect(data).toEqual({ action: "echo" });
   });
 
-  test("of an action that answers by itself", async () => {
+  test("of an action that sends its own response", async () => {
     expect(await peer.ask("silent")).toEqual({ own: true });
     expect((await peer.ask("detailsView")).messageId).toBe(2);
   });

@@ -80,7 +80,7 @@ test("a certificate in memory", async () => {
   await until(() => peer.text.includes("</html>"));
 });
 
-test("many clients at once, large answers, and a stop that tells them all", async () => {
+test("many clients at once, large responses, and a stop that notifies them all", async () => {
   const peers = await Promise.all(Array.from({ length: 20 }, () => welcomed()));
   await Promise.all(peers.map((peer) => peer.ask("documentation")));
   await restart(certificate);
@@ -180,7 +180,7 @@ if (!hasOpenssl) {
     const certificates = new CertificateFolder();
     afterAll(() => certificates.remove());
 
-    test("files are read anew on SIGHUP; open connections keep what they had", async () => {
+    test("files are read again on SIGHUP; open connections keep their certificate", async () => {
       const files = certificates.make("main", 101);
       await restart(files);
       const log = jest.spyOn(socketServer(), "log");

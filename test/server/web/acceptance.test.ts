@@ -10,6 +10,6 @@ beforeAll(async () => {
 
 afterAll(() => app.stop());
 
-test("a first visit: actions, files, and requests that nobody should send", async () => {
+test("a first visit: actions, files, and invalid requests", async () => {
   expectAnswers(await visit(app.port));
 });

@@ -215,7 +215,7 @@ test("an action answers JSON with its metadata, in this order", async () => {
   expect(json.requesterInformation.receivedParams).toEqual({ action: "hello" });
 });
 
-test("the ids of messages are random UUIDs: none tells the next, or how many there were", async () => {
+test("the ids of messages are random UUIDs, which reveal neither the next id nor a count", async () => {
   const ids: string[] = [];
   for (let i = 0; i < 20; i++) {
     const { json } = await app.ask("/api/hello");
@@ -464,7 +464,7 @@ describe("JSONP", () => {
   });
 });
 
-test("the connection is gone when its request is", async () => {
+test("the connection ends with its request", async () => {
   await app.ask("/api/hello");
   await app.ask("/api/raw");
   await app.ask("/api/piped");

@@ -64,7 +64,7 @@ describe("over HTTP", () => {
     expect(DECODERS[encoding](file.bytes).toString()).toBe(text);
   });
 
-  test("what is not asked for is not compressed, but varies all the same", async () => {
+  test("a response without Accept-Encoding is not compressed, but has Vary", async () => {
     const { headers, json } = await app.ask("/api/long");
     expect(headers["content-encoding"]).toBeUndefined();
     expect(headers.vary).toBe("Accept-Encoding");

@@ -300,7 +300,7 @@ describe('with uploads "declared"', () => {
     expect(seen.params.upload).toBe("x");
   });
 
-  test("an action that only the body names takes none", async () => {
+  test("an action that only the body names accepts no files", async () => {
     config.web.queryRouting = true;
     const body = form([
       ["action", "picture"],
@@ -354,7 +354,7 @@ describe("all uploads together", () => {
     expect(most).toBe(8);
   });
 
-  test("clients that send slowly keep nobody from uploading", async () => {
+  test("slow clients do not block uploads of others", async () => {
     config.web.maxUploadWrites = 1;
     const slow = Array.from({ length: 5 }, () => {
       const request = http.request({

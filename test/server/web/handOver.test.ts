@@ -60,7 +60,7 @@ async function textFrom(port: number, request: string): Promise<string> {
   return text;
 }
 
-describe("a client that resets a connection which nobody has taken", () => {
+describe("a client that resets a connection without a listener", () => {
   test.each([
     ["upgrade", UPGRADE],
     ["connect", CONNECT],

@@ -28,7 +28,7 @@ test("off, it adds nothing", async () => {
   expect(json).not.toHaveProperty("requestorInformation");
 });
 
-test("on, answers say OK, and tell what was received", async () => {
+test("if enabled, responses contain OK and the received params", async () => {
   const { json, status } = await app.ask("/api/hello?name=x&other=y");
   expect(status).toBe(200);
   expect(json).toMatchObject({ hello: "world", error: "OK" });

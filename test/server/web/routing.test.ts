@@ -376,7 +376,7 @@ describe("methods", () => {
     );
   });
 
-  test("TRACE tells what arrived, and not the cookie's value", async () => {
+  test("TRACE returns the received request without the cookie's value", async () => {
     const { status, json, text } = await app.ask("/api/x?key=1", {
       method: "TRACE",
       headers: { Cookie: "sessionID=thesecret" },

@@ -84,7 +84,7 @@ test("both listeners answer with actions and files, as the same kind of connecti
   expect(file.text).toBe((await ask("/public/simple.html")).text);
 });
 
-test("certificates in memory; and who comes by a name that is not allowed is redirected", async () => {
+test("certificates in memory; clients with a host name that is not allowed are redirected", async () => {
   const { ask, port } = await start({ serverOptions: certificate });
   config.web.allowedRequestHosts = [`https://localhost:${httpsPort()}`];
   addActions({ hello: { run: () => ({ hello: "world" }) } });

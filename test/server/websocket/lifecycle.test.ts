@@ -262,7 +262,7 @@ describe("stop", () => {
     raw.socket.destroy();
   });
 
-  test("does not wait for ever for destroy middleware; rooms are left all the same", async () => {
+  test("limits the wait for destroy middleware; clients leave their rooms in any case", async () => {
     config.general.shutdownTimeout = 100;
     await start();
     api.connections.addMiddleware({

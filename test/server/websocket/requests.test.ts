@@ -213,7 +213,7 @@ describe("message ids", () => {
     },
   );
 
-  test("0 counts as none, and there is always one", async () => {
+  test("0 counts as missing, and there is always an id", async () => {
     for (const messageId of [0, "", null, undefined])
       client.send({ event: "action", params: { action: "own" }, messageId });
     await until(() => client.received.length === 5);
@@ -260,7 +260,7 @@ describe("actions", () => {
     expect(settled.map(({ key }) => key)).toEqual([0, 1, 2, 3, 4]);
   });
 
-  test("a response that is no object is told in `data`", async () => {
+  test("a response that is not an object is in `data`", async () => {
     expect(await client.action("text")).toMatchObject({
       data: "just text",
       context: "response",

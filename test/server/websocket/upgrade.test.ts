@@ -376,7 +376,7 @@ describe("authorization", () => {
     expect(headers["set-cookie"]).toBeUndefined();
   });
 
-  test("a client that has gone meanwhile harms nobody", async () => {
+  test("a client that disconnects meanwhile is harmless", async () => {
     let decide: (() => void) | undefined;
     options().authorization = (_req, done) => (decide = () => done());
     const raw = await rawUpgrade();
@@ -462,7 +462,7 @@ describe("who the client is", () => {
     expect(fingerprint).toBe(json.requesterInformation.fingerprint);
   });
 
-  test("a fingerprint that nobody could have given is none", async () => {
+  test("an impossible fingerprint is ignored", async () => {
     const url = websocketUrl(`/primus?sessionID=${"x".repeat(300)}`);
     const { fingerprint, id } = await detailsOf({ url });
     expect(fingerprint).toBe(id);
@@ -525,7 +525,7 @@ describe("who the client is", () => {
     expect(status).toBe(200);
   });
 
-  test("the address is that which proxies tell, else the socket's", async () => {
+  test("the address is that reported by proxies, else the socket's", async () => {
     const own = await detailsOf();
     expect(own.remoteIP).toMatch(/127\.0\.0\.1|::1/);
     expect(own.remotePort).toBeGreaterThan(0);

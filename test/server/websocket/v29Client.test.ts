@@ -166,7 +166,7 @@ describeInBrowser("the client of version 29 in a page", () => {
       await until(() => onServer().length === 0);
     });
 
-    test("two talk, hear the server, and one is sent away for good", async () => {
+    test("two clients exchange messages, get messages of the server, and one is closed permanently", async () => {
       const [one, two] = [await open(), await open()];
       for (const page of [one, two]) await call(page, "roomAdd", "defaultRoom");
       const { data } = await call(one, "roomView", "defaultRoom");
