@@ -218,6 +218,7 @@ describeOnRedis("Cluster", () => {
     const ioredis = JSON.stringify(require.resolve("ioredis"));
     const node = await RemoteNode.start({
       redisUrl: "redis://not.asked.invalid",
+      overrides: { session: { enabled: true } },
       files: {
         "config/redis.js": `
           const { Cluster } = require(${ioredis});
@@ -240,7 +241,33 @@ describeOnRedis("Cluster", () => {
       },
     );
     expect(seen).toEqual({ nodes: 1, members: 1, value: "value" });
+    const kept = await node.run(async ({ api, auth, specHelper }) => {
+      const found: unknown[] = [];
+      // keys of all masters
+      for (let count = 0; count < 8; count++) {
+        const { store } = await specHelper.buildConnection();
+        store.set("count", count);
+        await store.save();
+        await store.regenerate();
+        store.set("other", count + 1);
+        await store.save();
+        const again = await specHelper.buildConnection();
+        await api.storedSessions.open(again, { sessionToken: store.token });
+        found.push([again.store.get("count"), again.store.get("other")]);
+        await again.store.destroy();
+        const token = await auth.issueToken({ count });
+        found.push(await auth.findToken(token), await auth.revokeToken(token));
+      }
+      return found;
+    });
     await node.stop();
+    expect(kept).toEqual(
+      Array.from({ length: 8 }, (_, count) => [
+        [count, count + 1],
+        { count },
+        true,
+      ]).flat(),
+    );
   });
 
   test("the time limit reaches the connections to the masters", async () => {
