@@ -191,12 +191,13 @@ function withNewRules(
   url: string,
 ): Compared {
   const isJsonp = url.includes("callback=");
+  const ipv4 = text.replace('"remoteIP": "::ffff:', '"remoteIP": "');
   return {
     status,
     rawHeaders: headers["set-cookie"] ? asPrivate(rawHeaders) : rawHeaders,
     text: isJsonp
-      ? text.replace(/ +"(?:id|fingerprint)": "[\da-f-]+",\n/g, "")
-      : text,
+      ? ipv4.replace(/ +"(?:id|fingerprint)": "[\da-f-]+",\n/g, "")
+      : ipv4,
   };
 }
 
