@@ -8,6 +8,8 @@ import { until } from "../support/until";
 import { api, cache, chatRoom, specHelper, task } from "../../src/index";
 
 const LIMIT_MS = 60_000;
+/** Retries are due while redis is away, in ms. */
+const RETRY_MS = 1500;
 
 describeOnRedis("while redis is away", () => {
   const saved = { ...process.env };
@@ -16,6 +18,9 @@ describeOnRedis("while redis is away", () => {
   let logs: LogLines;
   let release: (() => void) | undefined;
   let ticks: number;
+  /** How often each of these was tried: their first attempts fail. */
+  let tries: Record<"retried" | "retriedByPlugin" | "failsMeanwhile", number>;
+  let fail: () => void;
 
   beforeEach(async () => {
     jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
@@ -26,6 +31,16 @@ describeOnRedis("while redis is away", () => {
     useRedisVariables({ REDIS_URL: server.url });
     release = undefined;
     ticks = 0;
+    tries = { retried: 0, retriedByPlugin: 0, failsMeanwhile: 0 };
+    const failing = new Promise<void>((resolve) => (fail = resolve));
+    const failOnce = (name: keyof typeof tries, when?: Promise<void>) =>
+      async function run() {
+        if (++tries[name] > 1) return;
+        await when;
+        throw new Error("the first attempt");
+      };
+    const plugins = ["Retry"];
+    const pluginOptions = { Retry: { retryLimit: 3, retryDelay: RETRY_MS } };
     app = await startTaskApp({
       tasks: {
         scheduler: true,
@@ -55,6 +70,23 @@ describeOnRedis("while redis is away", () => {
           scope: "all",
           frequency: 70,
           run: async () => null,
+        });
+        addTask({
+          name: "retried",
+          retry: { attempts: 3, backoff: "fixed", delay: RETRY_MS },
+          run: failOnce("retried"),
+        });
+        addTask({
+          name: "retriedByPlugin",
+          plugins,
+          pluginOptions,
+          run: failOnce("retriedByPlugin"),
+        });
+        addTask({
+          name: "failsMeanwhile",
+          plugins,
+          pluginOptions,
+          run: failOnce("failsMeanwhile", failing),
         });
       },
     });
@@ -94,7 +126,7 @@ describeOnRedis("while redis is away", () => {
       .filter(({ level }) => level !== "debug");
 
   test.each(["hangs", "is gone", "refuses writes"])(
-    "which %s, there is one line at the begin and one at the end, and no job fails",
+    "which %s, there is one line at the begin and one at the end, no job fails, and each is tried again once",
     async (how) => {
       const failures: unknown[] = [];
       api.resque.multiWorker.on("failure", (...args) => failures.push(args));
@@ -105,7 +137,13 @@ describeOnRedis("while redis is away", () => {
       const began = jest.fn(() => computing);
       const wrapped = cache.wrap("wrapped", {}, began);
       await until(() => began.mock.calls.length > 0);
+      for (const name of Object.keys(tries)) await task.enqueue(name, {});
+      await until(() => Object.values(tries).every((count) => count > 0));
+      // two were reported: they wait for their next attempt
+      await until(async () => (await task.stats()).failed === "2");
+      logs.lines.length = 0; // a failed attempt is logged
       await leave(how);
+      fail();
       // everything that looks at redis has noticed it, some several times
       await until(() => logs.at("debug", /no heartbeat/).length > 2, LIMIT_MS);
       await until(
@@ -129,6 +167,10 @@ describeOnRedis("while redis is away", () => {
       await comeBack(how);
       const before = ticks;
       await until(() => ticks > before + 3, LIMIT_MS);
+      await until(
+        () => Object.values(tries).every((count) => count > 1),
+        LIMIT_MS,
+      );
       await until(() => logs.at("notice", /./).length > 0, LIMIT_MS);
       await until(
         async () => Number((await task.stats()).processed) > before,
@@ -138,6 +180,8 @@ describeOnRedis("while redis is away", () => {
       expect(told).toEqual(["alert", "notice"]);
       expect(failures).toEqual([]);
       expect(await task.failedCount()).toBe(0);
+      const twice = { retried: 2, retriedByPlugin: 2, failsMeanwhile: 2 };
+      expect(tries).toEqual(twice);
     },
     4 * LIMIT_MS,
   );
