@@ -1,6 +1,7 @@
 /** The verbs about chat rooms. */
 import { api } from "../api";
 import { chatRoom } from "../chat/chatRoom";
+import { viewRoom } from "../chat/roomViews";
 import { settings } from "../config/settings";
 import { HttpError } from "../errors";
 import type { Connection } from "./connection";
@@ -32,7 +33,7 @@ export const roomVerbs = {
     const room = named || onlyRoomOf(connection) || "";
     if (!connection.rooms.includes(room))
       throw await verbError("connectionNotInRoom", connection, room);
-    return rooms().roomStatus(room);
+    return viewRoom(room);
   },
   roomChange: changeRoom,
 } satisfies Record<string, VerbHandler>;

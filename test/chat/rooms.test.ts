@@ -10,6 +10,7 @@ import {
 } from "../../src/index";
 import { describeOnEachEngine } from "../support/engines";
 import { MemoryServer, type MemoryClient } from "../support/memoryServer";
+import { until } from "../support/until";
 
 describeOnEachEngine("chat rooms", (engine) => {
   const server = new Process();
@@ -210,6 +211,77 @@ describeOnEachEngine("chat rooms", (engine) => {
       });
       expect(Object.keys(JSON.parse(text))).toEqual(["id", "joinedAt", "host"]);
       expect(JSON.parse(text).joinedAt).toBeGreaterThanOrEqual(before);
+    });
+
+    describe("roomView by many clients at once", () => {
+      const { roomStatus } = chatRoom;
+      let reads: string[];
+      /** Called while a read runs, before it looks. */
+      let onRead: () => unknown;
+
+      beforeEach(() => {
+        reads = [];
+        onRead = () => undefined;
+        api.chatRoom.roomStatus = async (room) => {
+          reads.push(room);
+          await onRead();
+          return roomStatus(room);
+        };
+      });
+
+      afterEach(() => {
+        api.chatRoom.roomStatus = roomStatus;
+      });
+
+      const viewed = (client: MemoryClient, room = "defaultRoom") =>
+        client.verb("roomView", room);
+
+      test("reads a room twice at most: for the first, and for all others", async () => {
+        const members = await Promise.all(
+          Array.from({ length: 20 }, () => connect("defaultRoom")),
+        );
+        const views = await Promise.all(members.map((one) => viewed(one)));
+        expect([1, 2]).toContain(reads.length);
+        for (const { membersCount } of views) expect(membersCount).toBe(20);
+      });
+
+      test("shows each client what it has done before", async () => {
+        const first = await connect("defaultRoom");
+        const late = await connect();
+        let lateView: Promise<any> | undefined;
+        onRead = async () => {
+          onRead = () => undefined;
+          await late.verb("roomAdd", "defaultRoom");
+          lateView = viewed(late);
+        };
+        await viewed(first);
+        expect((await lateView).members).toHaveProperty(late.id);
+      });
+
+      test("reads other rooms meanwhile, and goes on after an error", async () => {
+        const [one, two] = [
+          await connect("defaultRoom"),
+          await connect("otherRoom"),
+        ];
+        let release = () => undefined as void;
+        onRead = () =>
+          reads.at(-1) === "defaultRoom" &&
+          new Promise<void>((resolve) => (release = resolve));
+        const held = viewed(one);
+        await until(() => reads.length === 1);
+        expect(await viewed(two, "otherRoom")).toMatchObject({
+          room: "otherRoom",
+        });
+        onRead = () => {
+          throw new Error("no");
+        };
+        const failing = expect(viewed(one)).rejects.toThrow("no");
+        release();
+        expect(await held).toMatchObject({ room: "defaultRoom" });
+        await failing;
+        onRead = () => undefined;
+        expect(await viewed(one)).toMatchObject({ membersCount: 1 });
+      });
     });
 
     test("roomView shows them to members only, without their host", async () => {
