@@ -223,8 +223,9 @@ function paramsOf(data: ActionProcessor): object {
   const { action } = params as { action?: unknown };
   const isObject = typeof action === "object" && action !== null;
   if (isObject) return { ...params, action: textForLogging(action) };
-  const isName = !actionTemplate && typeof action === "string";
-  return isName ? { ...params, action: nameForLogging(data) } : params;
+  if (actionTemplate || typeof action !== "string") return params;
+  const name = nameForLogging(data);
+  return name === action ? params : { ...params, action: name };
 }
 
 function webFields(connection: Connection): {

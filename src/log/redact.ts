@@ -10,8 +10,11 @@ interface Step {
   next: Step | undefined;
 }
 
-/** Names that were looked up are remembered up to this many, each of at most that many letters. */
-const MAX_REMEMBERED = 1_000;
+/**
+ * Names that were looked up are remembered up to this many, each of at most that many letters: more than one request has
+ * (`web.maxParams`), as a TCP client sends its params once for any number of lines.
+ */
+const MAX_REMEMBERED = 20_000;
 const MAX_REMEMBERED_LENGTH = 64;
 
 /**

@@ -39,10 +39,12 @@ const MAX_WAITING_LINES = 64;
 
 /**
  * After this many bytes of one client's lines, other clients are served and pending output is written. A line counts
- * its own length, the stored params, of which each action gets a copy, and a constant for the work.
+ * its own length, the stored params with their weight, and a constant for the work.
  */
 const TURN_BYTES = 256 * 1024;
 const WORK_BYTES = 1024;
+/** A stored param costs more per line than its length: each action gets a copy, and the log a redacted one. */
+const KEPT_WEIGHT = 4;
 
 /** Params of a line up to this size are stored without being counted. */
 const SMALL_BYTES = 1024;
@@ -235,7 +237,8 @@ export class SocketClient {
       const line = this.lines[at]!;
       this.lines[at] = ""; // the list is kept until the next lines arrive
       const lineBytes = typeof line === "string" ? line.length : 0;
-      this.handledBytes += WORK_BYTES + lineBytes + this.kept.bytes;
+      this.handledBytes +=
+        WORK_BYTES + lineBytes + this.kept.bytes * KEPT_WEIGHT;
       const effect = isWorkFollowed()
         ? beginMessage(this.connection!, () => this.handle(line))
         : this.handle(line);
