@@ -1,5 +1,6 @@
 /** Steady load on a server, to see whether any request fails while something happens to it. */
 import * as http from "http";
+import { setTimeout as sleep } from "timers/promises";
 
 /** Half of the clients keep their connection, the other half open one for each request. */
 const CLIENTS = 8;
@@ -12,9 +13,11 @@ export class Load {
   private readonly keptAlive = new http.Agent({ keepAlive: true });
   private readonly clients: Promise<void>[];
 
+  /** @param pauseMs how long each client waits before its next request */
   constructor(
     private readonly port: number,
     private readonly url: string,
+    private readonly pauseMs = 0,
   ) {
     this.clients = Array.from({ length: CLIENTS }, (_, i) =>
       this.askOnAndOn(i % 2 === 0 ? this.keptAlive : false),
@@ -32,6 +35,7 @@ export class Load {
       const failure = await this.askOnce(agent);
       if (failure === undefined) this.answered++;
       else this.failures.push(failure);
+      if (this.pauseMs > 0) await sleep(this.pauseMs);
     }
   }
 
