@@ -238,7 +238,7 @@ export const PLANTED_SCRIPTS: readonly {
 
 type Define = PeriodicTasks["define"];
 
-const define = Reflect.get(PeriodicTasks.prototype, "define") as Define;
+const define: Define = Reflect.get(PeriodicTasks.prototype, "define");
 
 /** What a run plans for its report is planned when the run ends. */
 const planningAtOnce: Define = function (this: PeriodicTasks, process, work) {
