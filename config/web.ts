@@ -166,7 +166,7 @@ export const DEFAULT = {
       } as Record<string, any>,
       // names with brackets (a[]=1, a[b]=1) result in lists and objects in forms, as in queries
       formBrackets: false,
-      // which actions accept files: "all", or those that have "declared" them with file() in their inputs
+      // actions that accept files: "all", or only actions that "declared" files with file() in their inputs
       uploads: "all" as "all" | "declared",
       // the maximum bytes of uploaded files of this process on disk, and of concurrent writes
       maxUploadBytes: 2 * 1024 ** 3,

@@ -108,7 +108,7 @@ export async function withServersAlone<Spec extends ServerSpec>(
   }
 }
 
-/** Those that `--servers=a;b` names, all by default. */
+/** The servers named by `--servers=a;b`; all servers by default. */
 export function chosen<Spec>(specs: Record<string, Spec>): [string, Spec][] {
   const wanted = option("servers", "");
   return Object.entries(specs).filter(

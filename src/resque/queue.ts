@@ -192,7 +192,7 @@ export class Queue extends EventEmitter {
     return this.store.removeQueue(queue);
   }
 
-  /** The number of jobs in the queue, including those that wait for a concurrency slot. */
+  /** The number of jobs in the queue, including jobs waiting for a concurrency slot. */
   async length(queue: string): Promise<number> {
     const { queued, waiting } = (await this.lengths([queue]))[queue]!;
     return queued + waiting;

@@ -357,7 +357,7 @@ export class WorkerProcess {
     this.plan();
   }
 
-  /** Call at once if no other worker can take part; otherwise together with those that end in this turn. */
+  /** Call at once if no other worker can take part; otherwise once for all workers that become free in this turn. */
   private plan(): void {
     if (this.isCalling || this.isPlanned || this.isClosed) return;
     this.isPlanned = true;

@@ -17,7 +17,7 @@ export interface TaskDetails {
 }
 
 export interface QueueDetails {
-  /** The number of jobs in the queue, including those that wait for a concurrency slot. */
+  /** The number of jobs in the queue, including jobs waiting for a concurrency slot. */
   length: number;
   /** The number of jobs that wait for a slot, if any. */
   waiting?: number;

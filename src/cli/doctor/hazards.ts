@@ -2,7 +2,7 @@
  * Settings that leave a server in production open: one row each.
  *
  * To add one, add a row; the test expects that the defaults of version 29 have every hazard of this table, and that a
- * new project has none of them, except those that only its owner can decide (`decidedByOwner`).
+ * new project triggers only the warnings that its owner has to decide on (`decidedByOwner`).
  */
 import { ok, warn, type Finding } from "./finding";
 

@@ -450,7 +450,7 @@ export interface QueueStore {
 
   queues(): Promise<string[]>;
   lengths(queues: readonly string[]): Promise<Record<string, QueueLength>>;
-  /** Jobs of a queue from `start` to `stop`, followed by those that wait for a concurrency slot. */
+  /** Jobs of a queue from `start` to `stop`, followed by jobs waiting for a concurrency slot. */
   jobs(queue: string, start: number, stop: number): Promise<string[]>;
   /** Whether a job is in a queue, delayed or waiting; true as well when the queue is too long to be searched. */
   isQueued(queue: string, raw: string): Promise<boolean>;

@@ -31,7 +31,7 @@ export const LENGTHS = operation(
 `,
 );
 
-// Arguments: queue, start, stop. Returns jobs: those that wait for a slot follow the list.
+// Arguments: queue, start, stop. Returns the jobs of the list, then the jobs waiting for a slot.
 export const JOBS = operation(
   [],
   `
