@@ -9,6 +9,7 @@ import { claim, Claim } from "../idempotency/records";
 import { UploadedFile } from "../input/uploadedFile";
 import { log } from "../log/log";
 import { isPlainObject } from "../utils/isPlainObject";
+import { within } from "../utils/promises";
 import type { ActionProcessor } from "./actionProcessor";
 import { callerOf } from "./caller";
 import { requestOf } from "./clientAddress";
@@ -138,7 +139,15 @@ async function claimOrWait(
     if (found.digest !== content)
       throw new HttpError(422, "this idempotency key belongs to other params");
     const { response } = found;
-    const text = typeof response === "function" ? await response() : response;
+    const text =
+      typeof response === "function"
+        ? await within(
+            Math.max(1, until - performance.now()),
+            response(),
+            "AH_REDIS_TIMEOUT",
+            () => "the response of the first call cannot be read",
+          )
+        : response;
     if (text !== undefined) return text;
     if (performance.now() > until)
       throw new HttpError(409, "a call with this idempotency key is running", {
