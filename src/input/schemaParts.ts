@@ -199,7 +199,9 @@ export function chooserOf(
     const chosen = objects.filter((_, index) =>
       names.every((name) => {
         const constants = all[index]!.get(name);
-        return constants === undefined || constants.includes(value[name]);
+        if (constants === undefined) return true;
+        if (value[name] !== undefined) return constants.includes(value[name]);
+        return !listOf(objects[index]!.required).includes(name);
       }),
     );
     return chosen.length > 0 ? chosen : objects;

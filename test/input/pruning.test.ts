@@ -166,6 +166,21 @@ test.each<[name: string, schema: object, value: unknown, sent: unknown]>([
 );
 
 describe("a union whose options have constant properties", () => {
+  test("an option whose constant is optional is not ruled out by a value without it", () => {
+    const kind = (value: string) => ({ const: value });
+    const optional = object({ kind: kind("a"), x: text });
+    const required = {
+      ...object({ kind: kind("b"), y: text }),
+      required: ["kind"],
+    };
+    const schema = { anyOf: [optional, required, object({ z: text })] };
+    expect(pruned(schema, { x: "1", y: "2", hash: "3" })).toEqual({ x: "1" });
+    expect(pruned(schema, { kind: "b", x: "1", y: "2" })).toEqual({
+      kind: "b",
+      y: "2",
+    });
+  });
+
   const kind = (...kinds: string[]) =>
     kinds.length > 1 ? { enum: kinds } : { const: kinds[0] };
   const schema = {
