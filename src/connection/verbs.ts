@@ -131,7 +131,13 @@ async function withSession(
   const sessions = api.storedSessions;
   if (!sessions) return work();
   await sessions.refresh(connection);
-  const answer = await work();
+  let answer: unknown;
+  try {
+    answer = await work();
+  } catch (error) {
+    await sessions.save(connection); // as after an action that failed
+    throw error;
+  }
   const unsaved = await sessions.save(connection);
   if (unsaved !== undefined) throw toError(unsaved);
   return answer;

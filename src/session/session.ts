@@ -171,7 +171,7 @@ export class Session {
       if (secret === undefined || held.isNew) return; // nobody knows it
       const next = newSecret();
       await this.deliver(seal(next));
-      const moved = await moveRecord(idOf(secret), idOf(next), this.limits);
+      const moved = await this.move(secret, next);
       held.secret = next;
       if (moved) return;
       held.isNew = true;
@@ -210,13 +210,23 @@ export class Session {
         );
       if (isShared && this.held.secret !== undefined)
         return this.read(this.held);
-      this.asked = secret;
       const before = this.held;
       const held = new Held(secret || undefined);
       await this.read(held);
+      this.asked = secret;
       // an action that runs may have begun a session meanwhile
       if (!isShared || before.secret === undefined) this.held = held;
     });
+  }
+
+  /** The client goes on with its old token when the record cannot be moved. */
+  private async move(secret: string, next: string): Promise<boolean> {
+    try {
+      return await moveRecord(idOf(secret), idOf(next), this.limits);
+    } catch (error) {
+      await this.deliver(seal(secret));
+      throw error;
+    }
   }
 
   private async read(held: Held): Promise<void> {

@@ -457,6 +457,7 @@ describeOnEachEngine("stored sessions", (engine) => {
           seen.push(user);
           if (user === undefined) throw new Error("please sign in");
           connection.store.set("left", 5);
+          if (user === "bob") throw new Error("not you");
         },
       });
     });
@@ -483,6 +484,17 @@ describeOnEachEngine("stored sessions", (engine) => {
         (await client.request({ event: "roomAdd", room: "vip" })).error,
       ).toMatch(/please sign in/);
       expect(seen).toEqual(["ann", undefined]);
+      client.close();
+    });
+
+    test("what it kept stays when it refuses", async () => {
+      const browser = await signedIn("bob");
+      const client = await connectWebsocket({
+        headers: { cookie: browser.cookie },
+      });
+      const { error } = await client.request({ event: "roomAdd", room: "vip" });
+      expect(error).toMatch(/not you/);
+      expect(await browser.ask("read")).toMatchObject({ left: 5 });
       client.close();
     });
 
