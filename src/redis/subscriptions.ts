@@ -40,7 +40,8 @@ export class Subscriptions {
    * @throws the error of redis, AH_REDIS_TIMEOUT when it does not return in time
    */
   async confirmed(): Promise<void> {
-    if (!this.isConfirmed) await this.renew();
+    // a renewal may have begun before the connection was lost again
+    while (!this.isConfirmed && !this.isEnded) await this.renew();
   }
 
   private renew(): Promise<void> {
@@ -61,7 +62,7 @@ export class Subscriptions {
   private keepTrying(): void {
     clearTimeout(this.timer);
     if (this.isEnded || this.isConfirmed) return;
-    this.renew().catch(() => {
+    this.confirmed().catch(() => {
       if (this.isEnded || this.client.status !== "ready") return;
       this.timer = setTimeout(() => this.keepTrying(), RETRY_MS).unref();
     });
@@ -85,10 +86,13 @@ export class Subscriptions {
     const kind = `${letter}subscribe` as Kind;
     let names = this.wanted.get(kind);
     if (!names) this.wanted.set(kind, (names = new Set()));
-    const add = () => args.forEach((name) => names.add(String(name)));
-    if (!isLeaving)
-      promise.then(add, () => undefined); // who asked gets the error
-    else if (args.length === 0) names.clear();
-    else args.forEach((name) => names.delete(String(name)));
+    const update = (change: "add" | "delete") => {
+      if (args.length === 0) names.clear();
+      for (const name of args) names[change](String(name));
+    };
+    if (isLeaving) update("delete");
+    // redis replies in order: one that left before its subscription was confirmed is out
+    const confirm = () => update(isLeaving ? "delete" : "add");
+    promise.then(confirm, () => undefined); // who asked gets the error
   }
 }
