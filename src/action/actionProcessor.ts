@@ -2,7 +2,7 @@
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { refuseStream } from "../utils/refuseStream";
-import { StatusError } from "../errors";
+import { errorText, StatusError } from "../errors";
 import { takeFailedCall, forgetCalls } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
@@ -58,6 +58,7 @@ const CANCELLATION = Symbol("cancellation");
 interface Answering {
   hasAnswered(connection: Connection, messageId: string | number): boolean;
   textParams(connection: Connection, params: object): TextParams;
+  refusesActions(): boolean;
 }
 
 interface Emitter {
@@ -215,8 +216,14 @@ export class ActionProcessor<ActionClass extends Action = any> {
       const saved = sessions?.save(connection);
       const unsaved = saved && (await saved);
       if (unsaved !== undefined) {
-        thrown = unsaved; // the client must not believe that its session was kept
-        status = ActionsStatus.GenericError;
+        // the client must not believe that its session was kept; an action that failed keeps its own error
+        if (status === ActionsStatus.Complete) {
+          thrown = unsaved;
+          status = ActionsStatus.GenericError;
+        } else
+          log(`the session was not saved: ${errorText(unsaved)}`, "error", {
+            action: this.action,
+          });
       }
     }
     overload?.leave();
@@ -583,5 +590,6 @@ function withError(response: object, error: unknown): object {
 
 /** Persistent servers drain gradually; in-line actions, which have no server, may run until the end. */
 function isRefusing({ type }: Connection): boolean {
-  return api.servers?.servers[type]?.refusesActions() === true;
+  const server: Partial<Answering> | undefined = api.servers?.servers[type];
+  return server?.refusesActions?.() === true;
 }

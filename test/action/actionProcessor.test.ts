@@ -35,6 +35,22 @@ function messageOf(data: ActionProcessor<any>): string {
   return data.response.error.message;
 }
 
+test("a server of a plugin, which has only what version 29 asked for, runs actions", async () => {
+  addAction("plain", { run: async () => ({ ok: true }) });
+  const connection = makeConnection();
+  const { servers } = api.servers;
+  const original = servers[connection.type];
+  servers[connection.type] = { type: connection.type } as never;
+  try {
+    const { response, actionStatus } = await run("plain", {}, connection);
+    expect([response.ok, actionStatus]).toEqual([true, ActionsStatus.Complete]);
+    expect(connection.pendingActions).toBe(0);
+  } finally {
+    if (original) servers[connection.type] = original;
+    else delete servers[connection.type];
+  }
+});
+
 describe("the data", () => {
   test("starts as documented", () => {
     const connection = makeConnection({ messageId: "m1" }, { a: 1 });

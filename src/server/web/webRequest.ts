@@ -196,6 +196,7 @@ export class WebRequest {
   private unroutedPathForLogging(): string {
     const { pathname } = this.parsedURL;
     const { pathParts } = this.target;
+    if (pathParts.length === 0) return pathname; // as of `/api?action=name`
     for (const method of api.routes.methodsFor(pathParts)) {
       const other: RoutedConnection = { params: {}, rawConnection: { method } };
       api.routes.processRoute(other, pathParts);
