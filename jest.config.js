@@ -7,11 +7,7 @@ module.exports = {
   maxWorkers: Math.min(os.availableParallelism() + 1, 8),
   globalSetup: "<rootDir>/test/support/typescript.js",
   testEnvironment: "node",
-  reporters: [
-    "default",
-    "<rootDir>/test/support/engineCounts.js",
-    "<rootDir>/test/support/countsReporter.js",
-  ],
+  reporters: ["default", "<rootDir>/test/support/countsReporter.js"],
   roots: ["<rootDir>/test"],
   testMatch: ["**/*.test.ts"],
   testPathIgnorePatterns: ["/node_modules/", "<rootDir>/test/fixtures/"],

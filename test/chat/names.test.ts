@@ -18,7 +18,6 @@ const NAMES: Record<string, string> = {
   "spaces around": " room ",
   colons: "a:b::c:",
   unicode: "дом 家 🏠",
-  "half a character": "\ud83c",
   "line breaks": "a\r\nb\n",
   "a null character": "a\0b",
   globs: "*[a-z]?",
@@ -42,12 +41,7 @@ describeOnEachEngine("names of rooms", (engine) => {
   });
   afterAll(() => server.stop());
 
-  // one half of a surrogate pair is no text: redis keeps a replacement character
-  const kept = Object.entries(NAMES).filter(
-    ([kind]) => engine.embedded || kind !== "half a character",
-  );
-
-  test.each(kept)("%s", async (_kind, name) => {
+  async function isRoomForMembers(name: string): Promise<void> {
     expect(await chatRoom.exists(name)).toBe(false);
     await chatRoom.add(name);
     expect(await chatRoom.list()).toContain(name);
@@ -77,7 +71,19 @@ describeOnEachEngine("names of rooms", (engine) => {
       [],
     );
     await one.quit();
-  });
+  }
+
+  test.each(Object.entries(NAMES))("%s", (_kind, name) =>
+    isRoomForMembers(name),
+  );
+
+  engine.only(
+    "embedded",
+    "as redis keeps a replacement character for half a surrogate pair",
+    () => {
+      test("half a character", () => isRoomForMembers("\ud83c"));
+    },
+  );
 
   test.each(["constructor", "toString"])(
     "a connection may be called %s",

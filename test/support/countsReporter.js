@@ -1,6 +1,10 @@
-/** A reporter of jest: leaves the numbers of tests that passed and failed, and which failed, in tmp/test-counts.json, for .ci/run. */
+/**
+ * A reporter of jest: leaves the numbers of tests that passed and failed, and which failed, in tmp/test-counts.json,
+ * for .ci/run, and says on which engines tests ran.
+ */
 const fs = require("node:fs");
 const path = require("node:path");
+const compareEngines = require("./engineCounts");
 
 const file = path.join(__dirname, "..", "..", "tmp", "test-counts.json");
 
@@ -10,14 +14,27 @@ module.exports = class CountsReporter {
   }
 
   onRunComplete(_contexts, results) {
+    const { lines, unexplained } = compareEngines(results.testResults);
+    for (const line of lines) process.stderr.write(`${line}\n`);
+    this.unexplained = unexplained;
+
     const counts = {
       passed: results.numPassedTests,
-      // a suite that could not run counts as a failed test
-      failed: results.numFailedTests + results.numRuntimeErrorTestSuites,
-      failures: results.testResults.flatMap(failuresOf),
+      // a suite that could not run counts as a failed test, and so does a test that one engine lacks
+      failed:
+        results.numFailedTests +
+        results.numRuntimeErrorTestSuites +
+        unexplained.length,
+      failures: [...results.testResults.flatMap(failuresOf), ...unexplained],
     };
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(file, JSON.stringify(counts));
+  }
+
+  /** What fails the run beside its tests. */
+  getLastError() {
+    if (!this.unexplained?.length) return undefined;
+    return new Error(this.unexplained.join("\n"));
   }
 };
 

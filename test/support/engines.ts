@@ -5,7 +5,7 @@ import { hasRedis, RedisServer } from "./redisServer";
 
 /** What a suite knows about the engine it runs on. */
 export interface Engine {
-  readonly name: "embedded" | "redis";
+  readonly name: EngineName;
   /** True for the in-process engine. */
   readonly embedded: boolean;
   /** The real server; undefined on the embedded engine. */
@@ -14,7 +14,16 @@ export interface Engine {
   client(): Redis;
   /** Remove all data. */
   flush(): Promise<void>;
+  /**
+   * Tests that are there on one engine only. A test that one engine lacks without this fails the whole run
+   * (engineCounts.js).
+   *
+   * @param reason why the other engine cannot run them
+   */
+  only(name: EngineName, reason: string, body: () => void): void;
 }
+
+export type EngineName = "embedded" | "redis";
 
 const REDIS_VARIABLES = [
   "REDIS_URL",
@@ -81,7 +90,12 @@ interface SuiteEngine extends Engine {
 }
 
 abstract class ClientHolder {
+  abstract readonly name: EngineName;
   private held?: Redis;
+
+  only(name: EngineName, reason: string, body: () => void): void {
+    if (this.name === name) describe(`only on ${name}, ${reason}`, body);
+  }
 
   client(): Redis {
     this.held ??= this.connect();

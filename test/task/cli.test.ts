@@ -3,7 +3,6 @@ import { TaskFailed } from "../../bin/methods/task/failed";
 import { TaskList } from "../../bin/methods/task/list";
 import { api, task } from "../../src/index";
 import { describeOnEachEngine } from "../support/engines";
-import { hasRedis } from "../support/redisServer";
 import { runCli } from "../support/runCli";
 import { repositoryRoot } from "../support/temporaryProject";
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
@@ -148,36 +147,40 @@ describeOnEachEngine("commands for tasks", (engine) => {
     ).rejects.toThrow("--retry and --remove exclude each other");
   });
 
-  if (engine.embedded || !hasRedis) return;
+  engine.only(
+    "redis",
+    "as programs of their own see the queue of this test on a server only",
+    () => {
+      /** The program, on the redis of this suite. */
+      const here = (...words: string[]) =>
+        runCli(words, {
+          cwd: repositoryRoot,
+          env: { REDIS_URL: `${engine.server!.url}/1`, REDIS_DB: undefined },
+        });
 
-  /** The program, on the redis of this suite. */
-  const here = (...words: string[]) =>
-    runCli(words, {
-      cwd: repositoryRoot,
-      env: { REDIS_URL: `${engine.server!.url}/1`, REDIS_DB: undefined },
-    });
+      test("the programs: run, list and failed, in both spellings", async () => {
+        const ran = await here(
+          "task",
+          "run",
+          "runAction",
+          "-a",
+          '{"action":"randomNumber"}',
+        );
+        expect(JSON.parse(ran.stdout).randomNumber).toEqual(expect.any(Number));
+        expect(ran.exitCode).toBe(0);
 
-  test("the programs: run, list and failed, in both spellings", async () => {
-    const ran = await here(
-      "task",
-      "run",
-      "runAction",
-      "-a",
-      '{"action":"randomNumber"}',
-    );
-    expect(JSON.parse(ran.stdout).randomNumber).toEqual(expect.any(Number));
-    expect(ran.exitCode).toBe(0);
+        const wrong = await here("task-run", "nothing");
+        expect(wrong.stdout).toBe("");
+        expect(wrong.stderr).toContain("Error: task nothing not found");
+        expect(wrong.exitCode).toBe(1);
 
-    const wrong = await here("task-run", "nothing");
-    expect(wrong.stdout).toBe("");
-    expect(wrong.stderr).toContain("Error: task nothing not found");
-    expect(wrong.exitCode).toBe(1);
+        const listed = await here("task", "list", "--json");
+        expect(JSON.parse(listed.stdout)[0].name).toBe("runAction");
 
-    const listed = await here("task", "list", "--json");
-    expect(JSON.parse(listed.stdout)[0].name).toBe("runAction");
-
-    await here("task", "enqueue", "--name=runAction");
-    const failed = await here("task", "failed", "--json");
-    expect(JSON.parse(failed.stdout)).toEqual([]);
-  }, 60_000);
+        await here("task", "enqueue", "--name=runAction");
+        const failed = await here("task", "failed", "--json");
+        expect(JSON.parse(failed.stdout)).toEqual([]);
+      }, 60_000);
+    },
+  );
 });
