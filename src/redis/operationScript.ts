@@ -30,8 +30,8 @@ local function expire(key, ms) redis.call('PEXPIRE', key, ms) end
 export const ARG = 7;
 
 /** The script's own arguments. */
-export const [A, B, C, D, E, F, G, H] = Array.from(
-  { length: 8 },
+export const [A, B, C, D, E, F, G, H, I] = Array.from(
+  { length: 9 },
   (_, index) => `ARGV[${ARG + index}]`,
 );
 

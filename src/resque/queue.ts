@@ -75,10 +75,18 @@ export class Queue extends EventEmitter {
     return encode(queue, func, Array.isArray(args) ? args : [args]);
   }
 
-  /** @returns false when a plugin refused, or the job is `unique` and exists */
-  async enqueue(queue: string, func: string, args: any = []): Promise<boolean> {
+  /**
+   * @param node the queue belongs to this node: no other node fetches the job
+   * @returns false when a plugin refused, or the job is `unique` and exists
+   */
+  async enqueue(
+    queue: string,
+    func: string,
+    args: any = [],
+    node?: string,
+  ): Promise<boolean> {
     const list: any[] = Array.isArray(args) ? args : [args];
-    return (await this.add(queue, func, list)) === true;
+    return (await this.add(queue, func, list, ownedBy(node))) === true;
   }
 
   /**
@@ -116,9 +124,10 @@ export class Queue extends EventEmitter {
     queue: string,
     func: string,
     argsOfJobs: any[][],
+    node?: string,
   ): Promise<void> {
     const raws = argsOfJobs.map((args) => encode(queue, func, args));
-    if (raws.length > 0) await this.store.enqueue(queue, raws);
+    if (raws.length > 0) await this.store.enqueue(queue, raws, ownedBy(node));
   }
 
   /**
@@ -133,11 +142,12 @@ export class Queue extends EventEmitter {
     func: string,
     args: any = [],
     suppressDuplicateTaskError = false,
+    node?: string,
   ): Promise<true | undefined> {
     const atMs = delayed.wholeMs(timestampMs, "the time of a job");
     const list: any[] = Array.isArray(args) ? args : [args];
     return isAdded(
-      await this.addLater(queue, func, list, { atMs }),
+      await this.addLater(queue, func, list, { atMs }, ownedBy(node)),
       suppressDuplicateTaskError,
     );
   }
@@ -152,11 +162,12 @@ export class Queue extends EventEmitter {
     func: string,
     args: any = [],
     suppressDuplicateTaskError = false,
+    node?: string,
   ): Promise<true | undefined> {
     const inMs = delayed.wholeMs(ms, "the wait of a job");
     const list: any[] = Array.isArray(args) ? args : [args];
     return isAdded(
-      await this.addLater(queue, func, list, { inMs }),
+      await this.addLater(queue, func, list, { inMs }, ownedBy(node)),
       suppressDuplicateTaskError,
     );
   }
@@ -366,6 +377,10 @@ export class Queue extends EventEmitter {
     if (result.state === "duplicate" && !unique) return "duplicate";
     return result.state === "added";
   }
+}
+
+function ownedBy(node: string | undefined): EnqueueOptions | undefined {
+  return node === undefined ? undefined : { node };
 }
 
 function isAdded(

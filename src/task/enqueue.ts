@@ -6,7 +6,7 @@ import { requireTask } from "./find";
 import { tracing } from "../tracing/tracer";
 import { requireQueue } from "./queueOf";
 import { resumeRecurrentTask } from "./recurrent";
-import { queuesOf } from "./scope";
+import { queuesOf, type JobQueue } from "./scope";
 import type { Task, TaskInputs } from "./task";
 import { traceSending } from "./trace";
 import type { JobArguments, TaskName } from "./taskTypes";
@@ -46,8 +46,8 @@ async function enqueueNow(
   if (task.scope !== "all") return requireQueue().enqueue(name, taskName, args);
 
   let isEnqueued = false;
-  for (const nodeQueue of await queuesOf(task, name)) {
-    const isAdded = await requireQueue().enqueue(nodeQueue, taskName, args);
+  for (const { queue, node } of await queuesOf(task, name)) {
+    const isAdded = await requireQueue().enqueue(queue, taskName, args, node);
     isEnqueued ||= isAdded;
   }
   return isEnqueued;
@@ -76,13 +76,14 @@ export function enqueueAt(
   queue?: string,
   suppressDuplicateTaskError = false,
 ): Promise<true | undefined> {
-  return enqueueLater(taskName, inputs, queue, (name, args) =>
+  return enqueueLater(taskName, inputs, queue, (job, args) =>
     requireQueue().enqueueAt(
       timestamp,
-      name,
+      job.queue,
       taskName,
       args,
       suppressDuplicateTaskError,
+      job.node,
     ),
   );
 }
@@ -106,13 +107,14 @@ export function enqueueIn(
   queue?: string,
   suppressDuplicateTaskError = false,
 ): Promise<true | undefined> {
-  return enqueueLater(taskName, inputs, queue, (name, args) =>
+  return enqueueLater(taskName, inputs, queue, (job, args) =>
     requireQueue().enqueueIn(
       time,
-      name,
+      job.queue,
       taskName,
       args,
       suppressDuplicateTaskError,
+      job.node,
     ),
   );
 }
@@ -121,7 +123,7 @@ async function enqueueLater(
   taskName: string,
   inputs: TaskInputs | undefined,
   queue: string | undefined,
-  add: (queue: string, args: unknown[]) => Promise<true | undefined>,
+  add: (job: JobQueue, args: unknown[]) => Promise<true | undefined>,
 ): Promise<true | undefined> {
   const task = requireTask(taskName);
   const name = queue ?? task.queue;
@@ -129,8 +131,8 @@ async function enqueueLater(
     const args = [await validateInputs(task, inputs)];
     await resumeRecurrentTask(task);
     let isEnqueued: true | undefined;
-    for (const nodeQueue of await queuesOf(task, name))
-      isEnqueued = (await add(nodeQueue, args)) ?? isEnqueued;
+    for (const jobQueue of await queuesOf(task, name))
+      isEnqueued = (await add(jobQueue, args)) ?? isEnqueued;
     return isEnqueued;
   });
 }

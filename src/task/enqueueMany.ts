@@ -4,7 +4,7 @@ import type { PluginReference } from "../resque/plugin";
 import { requireTask } from "./find";
 import { requireQueue } from "./queueOf";
 import { resumeRecurrentTask } from "./recurrent";
-import { queuesOf } from "./scope";
+import { queuesOf, type JobQueue } from "./scope";
 import type { Task, TaskInputs } from "./task";
 import { traceSending } from "./trace";
 import type { JobInputs, TaskName } from "./taskTypes";
@@ -40,24 +40,24 @@ export async function enqueueMany(
 
     await resumeRecurrentTask(task);
     let enqueued = 0;
-    for (const nodeQueue of await queuesOf(task, name))
-      enqueued += await addAll(task, nodeQueue, argsOfJobs);
+    for (const jobQueue of await queuesOf(task, name))
+      enqueued += await addAll(task, jobQueue, argsOfJobs);
     return enqueued;
   });
 }
 
 async function addAll(
   task: Task,
-  queue: string,
+  { queue, node }: JobQueue,
   argsOfJobs: unknown[][],
 ): Promise<number> {
   if (!isJudgedOneByOne(task)) {
-    await requireQueue().enqueueMany(queue, task.name, argsOfJobs);
+    await requireQueue().enqueueMany(queue, task.name, argsOfJobs, node);
     return argsOfJobs.length;
   }
   let enqueued = 0;
   for (const args of argsOfJobs)
-    if (await requireQueue().enqueue(queue, task.name, args)) enqueued++;
+    if (await requireQueue().enqueue(queue, task.name, args, node)) enqueued++;
   return enqueued;
 }
 

@@ -260,7 +260,7 @@ export async function enqueueFirst({
   const queue = requireQueue();
   const [args] = argsOfRuns(plan);
   if (plan.cron === undefined)
-    return queue.enqueue(plan.queue, task.name, args);
+    return queue.enqueue(plan.queue, task.name, args, nodeOf(task));
   const due = await nextDue(plan);
   if (due === "never") {
     warnOfNoRun(task);

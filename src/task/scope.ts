@@ -15,13 +15,23 @@ export function ownQueue(task: Task): string {
   return task.scope === "all" ? nodeQueue(task.queue, id) : task.queue;
 }
 
+/** A queue that a new job goes to, and the node that it belongs to, if any. */
+export interface JobQueue {
+  queue: string;
+  node?: string;
+}
+
 /** The queues that a new job goes to: one, or that of each node that works. */
-export async function queuesOf(task: Task, queue: string): Promise<string[]> {
-  if (task.scope !== "all") return [queue];
-  const queues = await queuesOfNodes(nodeQueue(queue, ""));
+export async function queuesOf(task: Task, queue: string): Promise<JobQueue[]> {
+  if (task.scope !== "all") return [{ queue }];
+  const prefix = nodeQueue(queue, "");
+  const queues = await queuesOfNodes(prefix);
   if (queues.length === 0)
     log(`no node runs the task ${task.name}: it was not enqueued`, "warning");
-  return queues;
+  return queues.map((name) => ({
+    queue: name,
+    node: name.slice(prefix.length),
+  }));
 }
 
 /** The queues of this node alone: those of the loaded tasks that are for every node. */

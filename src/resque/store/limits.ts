@@ -12,5 +12,7 @@ export const UNIQUE_SECONDS = 30 * 86_400;
 export const SEARCH_LENGTH = 10_000;
 /** Expired processes that one renewal returns. */
 export const MAX_EXPIRED = 20;
+/** How long jobs are kept for a node that has not announced itself yet, in s. */
+export const UNSEEN_NODE_SECONDS = 3600;
 /** A job that no worker without its definition fetched for this long is no longer counted as unknown. */
 export const UNKNOWN_SECONDS = 120;

@@ -7,6 +7,7 @@ import {
   KEEP_JOB_SECONDS,
   MAX_CRASHES,
   UNIQUE_SECONDS,
+  UNSEEN_NODE_SECONDS,
 } from "./limits";
 import { MemoryWakeUps } from "./memoryWakeUps";
 import type {
@@ -64,6 +65,8 @@ export class MemoryData {
   readonly workers = new Map<string, ListedWorker>();
   readonly slots = new Map<string, ClassSlots>();
   readonly nodeOfQueue = new Map<string, string>();
+  /** By node, the next run of each of its recurring tasks. */
+  readonly runsOfNodes = new Map<string, Map<string, string>>();
   readonly stopped = new Set<string>();
   readonly plans = new Map<string, StoredPlan>();
   readonly planners: ExpiringMap<true>;
@@ -115,6 +118,21 @@ export class MemoryData {
     unknown.purge();
     for (const map of [idempotent, retries, planners]) map.purge();
     for (const map of [liveNodes, seenNodes]) map.purge();
+  }
+
+  /** A queue that gets a job belongs to `node`, which may not have announced itself yet. */
+  own(queue: string, node?: string): void {
+    if (node === undefined) return;
+    this.nodeOfQueue.set(queue, node);
+    if (!this.seenNodes.get(node))
+      this.seenNodes.set(node, true, UNSEEN_NODE_SECONDS * 1000);
+  }
+
+  /** Remove the next runs of a node's recurring tasks. */
+  removeRunsOf(node: string): void {
+    for (const raw of this.runsOfNodes.get(node)?.values() ?? [])
+      this.delayed.remove(raw);
+    this.runsOfNodes.delete(node);
   }
 
   /** Names of queues with jobs, sorted. */
@@ -237,7 +255,7 @@ export class MemoryData {
     const key = planKey(task, node);
     const known = this.plans.get(key);
     const removed = this.removeWaiting(remove);
-    if (next) this.delayRun(task, next);
+    if (next) this.delayRun(task, node, next);
     const declared = declare ?? known;
     if (!declared) return removed;
     const { plan, by } = declared;
@@ -251,7 +269,7 @@ export class MemoryData {
     const declared = this.plans.get(planKey(task, node));
     if (declared && plan !== undefined && declared.plan !== plan) return;
     this.removeWaiting(run.remove);
-    this.delayRun(task, run.next);
+    this.delayRun(task, node, run.next);
     if (declared) declared.sinceMs = this.clock();
   }
 
@@ -262,9 +280,18 @@ export class MemoryData {
     return removed;
   }
 
-  private delayRun(task: string, next: QueuedJob & { due: Due }): void {
+  private delayRun(
+    task: string,
+    node: string,
+    next: QueuedJob & { due: Due },
+  ): void {
     this.delayed.remove(next.raw);
     this.delay(next, this.dueMs(next.due));
+    if (node !== "") {
+      this.own(next.queue, node);
+      const runs = this.runsOfNodes.get(node) ?? new Map<string, string>();
+      this.runsOfNodes.set(node, runs.set(task, next.raw));
+    }
     this.stopped.delete(task);
   }
 

@@ -69,7 +69,7 @@ export class MemoryStore implements QueueStore {
     return this.run((data) => {
       if (options)
         return produce(data, { queue, raw: raws[0]! }, options, "queued", () =>
-          addAll(data, queue, raws),
+          addAll(data, queue, raws, options.node),
         );
       addAll(data, queue, raws);
       return ADDED;
@@ -82,9 +82,11 @@ export class MemoryStore implements QueueStore {
     options: EnqueueOptions = {},
   ): Promise<EnqueueResult> {
     return this.run((data) =>
-      produce(data, job, options, "delayed", () =>
-        data.delay(job, data.dueMs(due)),
-      ),
+      produce(data, job, options, "delayed", () => {
+        const isAdded = data.delay(job, data.dueMs(due));
+        if (isAdded) data.own(job.queue, options.node);
+        return isAdded;
+      }),
     );
   }
 
@@ -614,9 +616,10 @@ export class MemoryStore implements QueueStore {
       const lost = [...data.nodeOfQueue].filter(
         ([, node]) => !data.seenNodes.get(node),
       );
-      for (const [queue] of lost) {
+      for (const [queue, node] of lost) {
         removeQueue(data, queue);
         data.nodeOfQueue.delete(queue);
+        data.removeRunsOf(node);
       }
       return lost.map(([queue]) => queue);
     });
@@ -692,7 +695,9 @@ function addAll(
   data: MemoryData,
   queue: string,
   raws: readonly string[],
+  node?: string,
 ): true {
+  data.own(queue, node);
   for (const raw of raws) data.add(queue, raw);
   return true;
 }

@@ -102,12 +102,13 @@ export class RedisStore implements QueueStore {
     raws: readonly string[],
     options?: EnqueueOptions,
   ): Promise<EnqueueResult> {
-    if (options)
+    if (options?.unique || options?.track)
       return this.produce({ queue, raw: raws[0]! }, ["", ""], options);
-    if (raws.length === 1) await this.once("ENQUEUE", [queue, raws[0]!]);
+    const node = options?.node ?? "";
+    if (raws.length === 1) await this.once("ENQUEUE", [queue, node, raws[0]!]);
     else
       for (const batch of batchesOf(raws))
-        await this.once("ENQUEUE", [queue, ...batch]);
+        await this.once("ENQUEUE", [queue, node, ...batch]);
     return { state: "added" };
   }
 
@@ -612,7 +613,7 @@ export class RedisStore implements QueueStore {
   private async produce(
     { queue, raw }: QueuedJob,
     [kind, ms]: [string, number | string],
-    { unique, track, idempotencyKey }: EnqueueOptions,
+    { unique, track, idempotencyKey, node }: EnqueueOptions,
   ): Promise<EnqueueResult> {
     const reply = await this.once("PRODUCE", [
       queue,
@@ -623,6 +624,7 @@ export class RedisStore implements QueueStore {
       track?.class ?? unique?.class ?? "",
       track?.id ?? "",
       idempotencyKey === undefined ? "" : sha1(idempotencyKey),
+      node ?? "",
     ]);
     if (reply === 1) return { state: "added" };
     const [state, id] = reply as ["known", string];

@@ -37,6 +37,8 @@ export interface EnqueueOptions {
   track?: TrackedJob;
   /** A second call with the same key within a day adds nothing and returns the id of the first one; needs `track`. */
   idempotencyKey?: string;
+  /** The queue belongs to this node: it does from now on, so that no other node fetches the job. */
+  node?: string;
 }
 
 /**
@@ -95,7 +97,7 @@ export type Effect =
 /** The next run of a recurring task. */
 export interface NextRun {
   task: string;
-  /** Of a task that each node runs. */
+  /** Of a task that each node runs: the queue of the next run belongs to it. */
   node?: string;
   /** Jobs that it replaces. */
   remove: readonly QueuedJob[];
@@ -254,7 +256,7 @@ export interface PlannedTask {
 
 export interface PlanChange {
   task: string;
-  /** Of a task that each node runs. */
+  /** Of a task that each node runs: the queue of the next run belongs to it. */
   node?: string;
   /** From now on the task runs like this. */
   declare?: { by: string; plan: string };
@@ -294,7 +296,7 @@ export interface QueueStore {
 
   // -------------------------------------------------------------- producers
 
-  /** Add jobs to the tail of a queue and wake workers. `options` are for one job. */
+  /** Add jobs to the tail of a queue and wake workers. All options but `node` are for one job. */
   enqueue(
     queue: string,
     raws: readonly string[],
@@ -515,7 +517,7 @@ export interface QueueStore {
   liveNodes(): Promise<string[]>;
   /** Give each live node a queue `<prefix><node>` of its own; returns their names. */
   assignQueues(prefix: string): Promise<string[]>;
-  /** Remove the queues of nodes that were not announced for their `keepMs`; returns their names. */
+  /** Remove the queues of nodes that were not announced for their `keepMs`, and the next runs there; returns their names. */
   removeQueuesOfLostNodes(): Promise<string[]>;
   // --------------------------------------------------------- periodic tasks
 

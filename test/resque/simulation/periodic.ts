@@ -92,6 +92,11 @@ export class PeriodicTasks {
     const body = (name: string) => (_params: unknown, given: unknown) => {
       const view = given as JobView;
       const uid = periodicUid(name, view.queue);
+      if (
+        name === "everywhere" &&
+        view.queue !== nodeQueue(QUEUE, process.name)
+      )
+        this.ledger.fail(`${process.name} runs ${uid}`);
       const run: PeriodicRun = { start: this.world.now };
       this.runsOf(uid).push(run);
       return work(name, view, uid).finally(() => {
@@ -103,6 +108,11 @@ export class PeriodicTasks {
       calendar: task("calendar", {
         cron: "* * * * * *",
         run: body("calendar"),
+      }),
+      everywhere: task("everywhere", {
+        scope: "all",
+        frequency: FREQUENCY_MS,
+        run: body("everywhere"),
       }),
     };
     const { current } = this.world;
@@ -150,11 +160,13 @@ export class PeriodicTasks {
     this.runs.clear();
   }
 
-  /** The tasks that did not run twice since `forget`. */
-  resting(): string[] {
-    return ONCE.map((name) => periodicUid(name, QUEUE)).filter(
-      (uid) => this.runsOf(uid).length < 2,
+  /** The tasks that did not run twice since `forget`. @param processes those that work */
+  resting(processes: readonly SimProcess[]): string[] {
+    const own = processes.map(({ name }) =>
+      periodicUid("everywhere", nodeQueue(QUEUE, name)),
     );
+    const uids = [...ONCE.map((name) => periodicUid(name, QUEUE)), ...own];
+    return uids.filter((uid) => this.runsOf(uid).length < 2);
   }
 
   /** Compare the runs since `forget` with their times. */

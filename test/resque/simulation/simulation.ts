@@ -125,7 +125,8 @@ class Simulation {
 
   /** Periodic tasks still run, and at their times. */
   private async watch(periodic: PeriodicTasks): Promise<void> {
-    const resting = () => periodic.resting();
+    const resting = () =>
+      periodic.resting(this.nodes.map(({ process }) => process));
     await this.advance(DRAIN_MS, () => resting().length === 0);
     if (resting().length > 0)
       this.ledger.fail(`never ran again: ${resting().join(", ")}`);

@@ -212,6 +212,61 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.queues()).toEqual(["anything:node:anything"]);
     });
 
+    test("a job for a node is fetched by that node alone, though the node was never announced", async () => {
+      const node = "n1";
+      const due = { inMs: 0 };
+      const unique = { key: "k", class: "c" };
+      const next = { queue: "x:e", raw: jobText("x:e", "c"), due };
+      await store.enqueue("x:a", ["a"], { node });
+      await store.enqueue("x:b", ["b", "b"], { node });
+      await store.enqueue("x:c", ["c"], { node, unique });
+      const delayed = { queue: "x:d", raw: jobText("x:d", "c") };
+      await store.delay(delayed, due, { node });
+      await store.plan({ task: "c", node, remove: [], next });
+      const effect: Effect = {
+        do: "planRun",
+        task: "other",
+        node,
+        remove: [],
+        next: { queue: "x:f", raw: jobText("x:f", "c"), due },
+        unlessStopped: false,
+      };
+      const own = await Actor.start(store, "p", ["*"], "n1");
+      const worker = await own.worker();
+      await store.apply(worker, [effect]);
+      await advance(1);
+      expect((await store.promote(500)).moved).toHaveLength(3);
+      const other = await Actor.start(store, "o", ["*"], "n2");
+      expect(await other.next(await other.worker())).toBeUndefined();
+      const queues = ["x:a", "x:b", "x:b", "x:c", "x:d", "x:e", "x:f"];
+      const fetched: string[] = [];
+      for (const _ of queues)
+        fetched.push((await own.next(worker, SUCCESS))!.queue);
+      expect(fetched.sort()).toEqual(queues);
+      // they are kept until the node has had the time to announce itself
+      expect(await store.removeQueuesOfLostNodes()).toEqual([]);
+      await advance(3_600_001);
+      expect(await store.removeQueuesOfLostNodes()).toHaveLength(6);
+    });
+
+    test("the next runs of a node that is gone are removed with its queues", async () => {
+      const due = { inMs: 86_400_000 };
+      for (const node of ["n1", "n2"]) {
+        const next = {
+          queue: `x:${node}`,
+          raw: jobText(`x:${node}`, "c"),
+          due,
+        };
+        await store.announceNode(node, [next.queue], 20_000, 3_600_000);
+        await store.plan({ task: "c", node, remove: [], next });
+      }
+      await advance(3_600_000);
+      await store.announceNode("n2", ["x:n2"], 20_000, 3_600_000);
+      expect(await store.removeQueuesOfLostNodes()).toEqual(["x:n1"]);
+      expect(await store.scheduledAt(jobText("x:n1", "c"))).toEqual([]);
+      expect(await store.scheduledAt(jobText("x:n2", "c"))).toHaveLength(1);
+    });
+
     test("each live node is assigned a queue", async () => {
       await store.announceNode("n1", [], 20_000, 3_600_000);
       await store.announceNode("n2", [], 1, 3_600_000);

@@ -283,9 +283,11 @@ describeOnRedis("the store on redis", () => {
   });
 
   test("of a node that is gone for good no key is left", async () => {
+    const next = { queue: "q:node:n", raw: "{}", due: { inMs: 60_000 } };
+    await store.plan({ task: "t", node: "n", remove: [], next });
     await store.announceNode("n", ["q:node:n"], 1, 1);
     await store.enqueue("q:node:n", ["a"]);
-    const wakeUps = () => redis.keys("resque:ah:wake*");
+    const wakeUps = () => redis.keys("resque:ah:wake*:n");
     expect((await wakeUps()).sort()).toEqual([
       "resque:ah:wake-any:n",
       "resque:ah:wake:q:node:n",

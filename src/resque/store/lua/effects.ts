@@ -51,7 +51,8 @@ function runArgs({ task, node, plan, ...run }: NextRun): (string | number)[] {
   const stop = unlessStopped ? "1" : "";
   const due = dueArgs(next.due);
   const jobs = remove.flatMap(({ queue, raw }) => [queue, raw]);
-  return [task, node ?? "", plan ?? "", stop, next.raw, ...due, ...jobs];
+  const head = [task, node ?? "", plan ?? "", stop];
+  return [...head, next.queue, next.raw, ...due, ...jobs];
 }
 
 /**
@@ -92,8 +93,9 @@ local function planRun(at, last)
   local entry = try('HGET', plans, task)
   local by, _, declared = openPlan(entry)
   if plan ~= '' and entry and declared ~= plan then return end
-  removeWaiting(at + 7, last)
-  delayRun(task, ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+  removeWaiting(at + 8, last)
+  local node = ARGV[at + 1]
+  delayRun({task = task, node = node, queue = ARGV[at + 4], raw = ARGV[at + 5], kind = ARGV[at + 6], ms = ARGV[at + 7]})
   if entry then try('HSET', plans, task, by .. '\\n' .. text(now()) .. '\\n' .. declared) end
 end
 local function apply(member, at)

@@ -2,8 +2,8 @@
 import { EFFECTS } from "./effects";
 import { A, ARG, B, C, operation } from "./operation";
 import { APPLY_PARTS } from "./processes";
-import { REMOVE_QUEUE_PART } from "./producers";
-import { FAIL, JSON_TEXT, QUEUES, REQUEUE, SLOTS } from "./shared";
+import { REMOVE_DELAYED_PART, REMOVE_QUEUE_PART } from "./producers";
+import { FAIL, JSON_TEXT, NODES, QUEUES, REQUEUE, SLOTS } from "./shared";
 
 // Returns the time.
 export const CLOCK = `return now()`;
@@ -66,17 +66,6 @@ export const FOREIGN_PINGS = operation(
 `,
 );
 
-/** `assign(queue, node)`: from now on only that node fetches from the queue. Needs QUEUES. */
-const ASSIGN = `
-local function assign(queue, node)
-  if redis.call('HGET', ns .. 'ah:node-queues', queue) == node then return end
-  redis.call('HSET', ns .. 'ah:node-queues', queue, node)
-  try('ZREM', ns .. 'ah:ready', queue)
-  local length = try('LLEN', ns .. 'queue:' .. queue) or 0
-  if length > 0 then arrived(queue, length, length) end
-end
-`;
-
 /** `liveNodes()`: their ids; dead ones are removed. */
 const LIVE = `
 local function liveNodes()
@@ -92,7 +81,7 @@ end
 
 // Arguments: node, ms that it counts as alive, ms that its queues are kept, queues...
 export const ANNOUNCE = operation(
-  [QUEUES, ASSIGN],
+  [QUEUES, NODES],
   `
   allowWhenFull()
   local node = ${A}
@@ -124,7 +113,7 @@ export const LIVE_NODES = operation([LIVE], "return liveNodes()");
 
 // Arguments: the prefix of the queue names. Returns the queue of each live node.
 export const ASSIGN_QUEUES = operation(
-  [QUEUES, ASSIGN, LIVE],
+  [QUEUES, NODES, LIVE],
   `
   local queues = liveNodes()
   for i, node in ipairs(queues) do
@@ -137,13 +126,24 @@ export const ASSIGN_QUEUES = operation(
 
 // Returns the names of the queues that were removed with their jobs: their nodes have been silent for too long.
 export const REMOVE_LOST = operation(
-  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REMOVE_QUEUE_PART],
+  [
+    JSON_TEXT,
+    QUEUES,
+    FAIL,
+    REQUEUE,
+    SLOTS,
+    REMOVE_QUEUE_PART,
+    REMOVE_DELAYED_PART,
+  ],
   `
   local owners, result = redis.call('HGETALL', ns .. 'ah:node-queues'), {}
   for i = 1, #owners, 2 do
-    if redis.call('EXISTS', ns .. 'ah:node-seen:' .. owners[i + 1]) == 0 then
+    local node = owners[i + 1]
+    if redis.call('EXISTS', ns .. 'ah:node-seen:' .. node) == 0 then
       removeQueue(owners[i])
-      redis.call('DEL', ns .. 'ah:wake-any:' .. owners[i + 1])
+      local runs = ns .. 'ah:node-runs:' .. node
+      for _, raw in ipairs(try('HVALS', runs) or {}) do removeDelayed(raw) end
+      redis.call('DEL', runs, ns .. 'ah:wake-any:' .. node)
       redis.call('HDEL', ns .. 'ah:node-queues', owners[i])
       result[#result + 1] = owners[i]
     end

@@ -13,6 +13,7 @@ export {
   frame,
   G,
   H,
+  I,
 } from "../../../redis/operationScript";
 
 /** @param body Lua that returns something other than nil; `time` is the store's, in ms */

@@ -39,7 +39,7 @@ export const PLAN = operation(
   local isDeclared = ${C} ~= '' or by ~= ''
   if ${C} ~= '' then by, plan = ${C}, ${D} end
   if ARGV[at] then
-    delayRun(task, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    delayRun({task = task, node = ${B}, queue = ARGV[at], raw = ARGV[at + 1], kind = ARGV[at + 2], ms = ARGV[at + 3]})
     since = text(time)
   end
   if isDeclared then try('HSET', plans, task, by .. '\\n' .. since .. '\\n' .. plan) end

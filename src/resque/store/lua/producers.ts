@@ -1,25 +1,30 @@
 /** Scripts of producers: jobs are added, delayed and removed. */
 import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../limits";
-import { A, ARG, B, C, D, E, F, frame, G, H, operation } from "./operation";
+import { A, ARG, B, C, D, E, F, frame, G, H, I, operation } from "./operation";
 import {
   BASE,
   DELAY,
   FAIL,
   JSON_TEXT,
   MAX_TOKENS,
+  NODES,
   QUEUES,
   REQUEUE,
   SLOTS,
   UNIQUE,
 } from "./shared";
 
-// Arguments: queue, jobs... Returns 1. A queue with jobs is always registered, and every job has a token.
+// Arguments: queue, the node that it belongs to or '', jobs... Returns 1. A queue with jobs is always registered, and every job has a token.
 export const ENQUEUE = frame(
   "",
   `
-  local queue, count = ${A}, #ARGV - ${ARG}
-  local length = redis.call('RPUSH', ns .. 'queue:' .. queue, unpack(ARGV, ${ARG + 1}))
-  if length - count < ${MAX_TOKENS} then
+  local queue, node, count = ${A}, ${B}, #ARGV - ${ARG + 1}
+  local length = redis.call('RPUSH', ns .. 'queue:' .. queue, unpack(ARGV, ${ARG + 2}))
+  if node ~= '' then
+    ${BASE}${QUEUES}${NODES}
+    own(queue, node)
+    arrived(queue, length, count)
+  elseif length - count < ${MAX_TOKENS} then
     ${BASE}${QUEUES}
     arrived(queue, length, count)
   end
@@ -28,11 +33,11 @@ export const ENQUEUE = frame(
 );
 
 // Arguments: queue, job, '' or 'at' or 'in', ms, name of the unique lock or '', class, id to track or '', idempotency key
-// or ''. Returns 1 when it was added, else state and id. A crash cannot leave a lock or a state without a job, and two producers cannot both add one.
+// or '', node or ''. Returns 1 when it was added, else state and id. A crash cannot leave a lock or a state without a job, and two producers cannot both add one.
 export const PRODUCE = frame(
   BASE,
   `
-  local queue, raw, kind, unique, class, id, key = ${A}, ${B}, ${C}, ${E}, ${F}, ${G}, ${H}
+  local queue, raw, kind, unique, class, id, key, node = ${A}, ${B}, ${C}, ${E}, ${F}, ${G}, ${H}, ${I}
   local idempotent = ns .. 'ah:idempotent:' .. key
   if key ~= '' then
     local known = redis.call('GET', idempotent)
@@ -45,8 +50,12 @@ export const PRODUCE = frame(
   end
   if kind == '' then
     local length = redis.call('RPUSH', ns .. 'queue:' .. queue, raw)
-    if length <= ${MAX_TOKENS} then
+    if length <= ${MAX_TOKENS} or node ~= '' then
       ${QUEUES}
+      if node ~= '' then
+        ${NODES}
+        own(queue, node)
+      end
       arrived(queue, length, 1)
     end
   else
@@ -54,6 +63,10 @@ export const PRODUCE = frame(
     local due = tonumber(${D})
     if kind == 'in' then due = time + due end
     if not delay(due, raw, 0) then return {'duplicate'} end
+    if node ~= '' then
+      ${QUEUES}${NODES}
+      own(queue, node)
+    end
   end
   if unique ~= '' then
     redis.call('SET', lock, raw)

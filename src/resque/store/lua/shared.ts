@@ -4,6 +4,7 @@ import {
   MAX_CRASHES,
   SEARCH_LENGTH,
   UNIQUE_SECONDS,
+  UNSEEN_NODE_SECONDS,
 } from "../limits";
 
 /** The maximum of wake-up tokens in a list; more would wake workers in vain. */
@@ -57,6 +58,26 @@ local function arrived(queue, length, count)
   end
   token(ns .. 'ah:wake:' .. queue, count)
   token(ns .. 'ah:wake-any' .. suffix, count)
+end
+`;
+
+/**
+ * - `assign(queue, node)`: from now on only that node fetches from the queue.
+ * - `own(queue, node)`: the same for a queue that gets a job. The node may not have announced itself yet, or its
+ *   announcement was lost with all data. Needs QUEUES.
+ */
+export const NODES = `
+local function assign(queue, node)
+  if redis.call('HGET', ns .. 'ah:node-queues', queue) == node then return end
+  redis.call('HSET', ns .. 'ah:node-queues', queue, node)
+  try('ZREM', ns .. 'ah:ready', queue)
+  local length = try('LLEN', ns .. 'queue:' .. queue) or 0
+  if length > 0 then arrived(queue, length, length) end
+end
+local function own(queue, node)
+  assign(queue, node)
+  local seen = ns .. 'ah:node-seen:' .. node
+  if redis.call('SETNX', seen, '1') == 1 then expire(seen, ${UNSEEN_NODE_SECONDS * 1000}) end
 end
 `;
 
