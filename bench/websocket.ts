@@ -95,7 +95,6 @@ void withServers(
     const results: Record<string, Table> = {};
     const connect = ({ path }: WebsocketSpec) => ({ path });
     for (const name of option("only", "memory,1,4").split(",")) {
-      // connecting counts, too: it is spread over the messages of a slice, and the same for all
       results[name] =
         name === "memory"
           ? await measureMemory(load, servers, IDLE, connect)

@@ -9,8 +9,10 @@ const net = require("node:net");
 /** See httpLoad.js: never asleep, but looking for answers only so often. */
 const POLL_MS = 0.1;
 const CONNECTING_AT_ONCE = 100;
+const NOTHING = Buffer.alloc(0);
 
 const idle = [];
+const pools = new Map();
 
 process.on("message", async (told) => {
   try {
@@ -28,21 +30,18 @@ async function answer(told) {
   }
   if (told.idle) {
     while (idle.length < told.idle) {
-      const batch = Array.from({ length: CONNECTING_AT_ONCE }, () =>
-        connect(told),
-      );
-      idle.push(...(await Promise.all(batch)));
+      idle.push(...(await connectAll(told, CONNECTING_AT_ONCE)));
     }
     return { open: idle.length };
   }
   return run(told);
 }
 
+/** The connections to a server stay for all its slices: what is measured are the messages. */
 async function run(told) {
-  const { connections, inFlight, ms } = told;
-  const sockets = await Promise.all(
-    Array.from({ length: connections }, () => connect(told)),
-  );
+  const { port, connections, inFlight, ms } = told;
+  if (!pools.has(port)) pools.set(port, await connectAll(told, connections));
+  const sockets = pools.get(port);
   const frame = frameOf(told.request);
   const state = { messages: 0, until: 0 };
   const started = performance.now();
@@ -52,8 +51,11 @@ async function run(told) {
     sockets.map((socket) => work(socket, frame, inFlight, state)),
   );
   const took = performance.now() - started;
-  for (const socket of sockets) socket.destroy();
   return { messages: state.messages, ms: took };
+}
+
+function connectAll(told, count) {
+  return Promise.all(Array.from({ length: count }, () => connect(told)));
 }
 
 function spin(state) {
@@ -94,7 +96,13 @@ function frameOf(text) {
 function work(socket, frame, inFlight, state) {
   return new Promise((resolve, reject) => {
     let rest = socket.welcome;
+    socket.welcome = NOTHING;
     let pending = 0;
+    const finish = () => {
+      socket.off("data", receive);
+      socket.off("error", reject);
+      resolve();
+    };
     const send = () => {
       pending++;
       socket.write(frame);
@@ -113,7 +121,7 @@ function work(socket, frame, inFlight, state) {
           pending--;
           state.messages++;
           if (performance.now() < state.until) send();
-          else if (pending === 0) resolve();
+          else if (pending === 0) finish();
         }
         at += head + length;
       }

@@ -8,16 +8,11 @@ import { errorText, httpFactsOf, toError } from "../../errors";
 import { clientErrorLevel } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged } from "../../log/refusals";
-import { warnOfEnvelope } from "../envelope";
+import { encodePlainReply, warnOfEnvelope } from "../envelope";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import type { SocketClient } from "./client";
 import { inLegacyForm } from "./legacyReplies";
-import {
-  actionReply,
-  encodeActionReply,
-  encodeMessage,
-  errorReply,
-} from "./protocol";
+import { actionReply, encodeMessage, errorReply } from "./protocol";
 
 type MessageId = string | number;
 
@@ -49,13 +44,13 @@ export function sendReply(client: SocketClient, data: ActionProcessor): void {
   let text: string | undefined;
   try {
     if (!settings().socket.legacyReplies)
-      text = encodeActionReply(response, messageId);
+      text = encodePlainReply(response, messageId);
   } catch (error) {
     sendFailure(client, error, messageId);
     return;
   }
   if (text !== undefined) {
-    client.output.send(text);
+    client.output.send(`${text}\r\n`);
     return;
   }
   warnOfEnvelope(data);

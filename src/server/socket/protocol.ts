@@ -190,31 +190,6 @@ export function actionReply(
   return { ...response, context: "response", messageId };
 }
 
-/**
- * The encoded response, for a plain object without an error: concatenated as text, because copying the response to
- * add two keys costs as much as encoding it (bench/tcp.ts, 16 in flight).
- * @returns undefined for any other response
- * @throws TypeError like encodeMessage
- */
-export function encodeActionReply(
-  response: unknown,
-  messageId: MessageId,
-): string | undefined {
-  if (typeof response !== "object" || response === null) return undefined;
-  if (Object.getPrototypeOf(response) !== Object.prototype) return undefined;
-  if ("error" in response || "context" in response || "messageId" in response)
-    return undefined;
-  const text = jsonForClients(response);
-  if (text === undefined || text.charCodeAt(0) !== OPENING_BRACE)
-    return undefined; // it has a toJSON method
-  const id =
-    typeof messageId === "number" && Number.isFinite(messageId)
-      ? messageId
-      : JSON.stringify(messageId);
-  const comma = text.length > 2 ? "," : "";
-  return `${text.slice(0, -1)}${comma}"context":"response","messageId":${id}}\r\n`;
-}
-
 /** The reply to a verb. */
 export function verbReply(data: unknown, messageId: MessageId): object {
   return { status: "OK", context: "response", data, messageId };

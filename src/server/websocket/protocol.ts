@@ -41,11 +41,15 @@ export function decode(text: string): Request | string | undefined {
 }
 
 /**
- * JSON that is also valid JavaScript: two line separators are allowed only in JSON.
+ * JSON that is also valid JavaScript.
  * @throws TypeError for values that JSON cannot represent
  */
 export function encode(value: unknown): string {
-  const text = jsonForClients(value) ?? "null";
+  return escapeSeparators(jsonForClients(value) ?? "null");
+}
+
+/** Two line separators are allowed in JSON, but not in JavaScript. */
+export function escapeSeparators(text: string): string {
   return /[\u2028\u2029]/.test(text)
     ? text.replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029")
     : text;

@@ -15,7 +15,7 @@ import { ActionheroError, errorText, toError } from "../../errors";
 import { isThenable, waitAtMost } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
 import { isGuarded } from "../csrf";
-import { warnOfEnvelope } from "../envelope";
+import { encodePlainReply, warnOfEnvelope } from "../envelope";
 import { identifyUpgrade, type Identity } from "../identity";
 import { isAllowedHost } from "../proxies";
 import { Server } from "../server";
@@ -31,12 +31,17 @@ import { Heartbeat } from "./heartbeat";
 import { mayUseCookie } from "./origin";
 import { browserLibrary, nodeClientClass } from "./plainRequests";
 import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
-import { answering, completed, type Message } from "./protocol";
+import {
+  answering,
+  completed,
+  escapeSeparators,
+  type Message,
+} from "./protocol";
 import { Shutdown } from "./shutdown";
 import {
   refusalOf,
+  Spark,
   type CloseReason,
-  type Spark,
   type SparkAddress,
   type SparkSocket,
 } from "./spark";
@@ -336,7 +341,8 @@ export class WebSocketServer extends Server {
   private completeResponse(data: ActionProcessor): void {
     const { connection, messageId } = data;
     const spark = connection.rawConnection as Spark;
-    if (data.toRender === false) return this.afterWork(spark);
+    if (data.toRender === false || this.sendPlainly(spark, data))
+      return this.afterWork(spark);
     this.sendAnswer(data)
       .catch((error: unknown) => {
         this.log(`cannot send a response: ${errorText(error)}`, "error");
@@ -347,6 +353,28 @@ export class WebSocketServer extends Server {
       .catch(() => undefined); // the serializer of errors is broken, and says so in its own line
   }
 
+  /**
+   * Send the reply of an action as text, without a copy of it or a promise.
+   * @returns false if it needs more than that, or a project has wrapped what would send it
+   */
+  private sendPlainly(
+    spark: Spark,
+    { response, messageId }: ActionProcessor,
+  ): boolean {
+    if (this.sendMessage !== sendMessage || spark.write !== write) return false;
+    const { toJSON } = (response ?? {}) as { toJSON?: unknown };
+    if (toJSON !== undefined) return false; // its result may have an error
+    let text;
+    try {
+      text = encodePlainReply(response, messageId);
+    } catch {
+      return false; // the other way reports it
+    }
+    if (text === undefined) return false;
+    spark.writeText(escapeSeparators(text));
+    return true;
+  }
+
   private async sendAnswer(data: ActionProcessor): Promise<void> {
     const { connection, messageId, actionStatus } = data;
     warnOfEnvelope(data);
@@ -355,6 +383,11 @@ export class WebSocketServer extends Server {
     await this.sendMessage(connection, answer, messageId);
   }
 }
+
+// eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
+const { sendMessage } = WebSocketServer.prototype;
+// eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
+const { write } = Spark.prototype;
 
 function isAnswering({ connection, unsentFiles }: Spark): boolean {
   return unsentFiles > 0 || (connection?.pendingActions ?? 0) > 0;

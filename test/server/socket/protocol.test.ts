@@ -1,6 +1,5 @@
 import {
   actionReply,
-  encodeActionReply,
   encodeMessage,
   ownMessageId,
   parseRequest,
@@ -168,44 +167,6 @@ test.each<[unknown, boolean, object]>([
     context: "response",
     messageId: 3,
   });
-});
-
-test.each<[unknown, string | number]>([
-  [{}, 1],
-  [{ a: 1 }, "x"],
-  [{ a: undefined, b: [1, "\u2028"] }, 'quo"te'],
-  [{ a: 1 }, NaN],
-  [{ context: "own", a: 1 }, 2],
-  [{ messageId: 5 }, 2],
-  [{ error: new Error("no") }, 2],
-  [{ toJSON: () => [1] }, 2],
-  [{ toJSON: () => ({ b: 1 }) }, 2],
-  [Object.create(null), 2],
-  [
-    new (class Own {
-      a = 1;
-    })(),
-    2,
-  ],
-  ["text", 2],
-  [null, 2],
-])(
-  "joined as text %j is what it is otherwise, or left to that",
-  (response, id) => {
-    const joined = encodeActionReply(response, id);
-    if (joined === undefined) return;
-    const reference =
-      typeof (response as any).toJSON === "function"
-        ? { ...(response as any).toJSON(), context: "response", messageId: id }
-        : actionReply(response, id, false);
-    expect(joined).toBe(encodeMessage(reference));
-  },
-);
-
-test("a plain response is joined as text", () => {
-  expect(encodeActionReply({ a: 1 }, 3)).toBe(
-    '{"a":1,"context":"response","messageId":3}\r\n',
-  );
 });
 
 describe("encoding", () => {

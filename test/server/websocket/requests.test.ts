@@ -10,6 +10,7 @@ import {
   connectWebsocket,
   type WebsocketClient,
 } from "../../support/websocketClient";
+import type { Spark } from "../../../src/server/websocket/spark";
 import { api, config } from "../../../src/index";
 
 let app: WebApp;
@@ -309,6 +310,27 @@ describe("actions", () => {
       code: 1,
       text: "value is a required parameter for this action",
     });
+  });
+});
+
+describe("what a project has wrapped sends the replies", () => {
+  afterEach(() => jest.restoreAllMocks());
+
+  test("sendMessage of the server", async () => {
+    const { websocket } = api.servers.servers;
+    const sendMessage = jest.spyOn(websocket, "sendMessage");
+    expect(await client.action("echo", { value: 1 })).toMatchObject({
+      value: 1,
+    });
+    expect(sendMessage).toHaveBeenCalledTimes(1);
+  });
+
+  test("write of a spark", async () => {
+    const { websocket } = api.servers.servers;
+    const spark = websocket.connections()[0]!.rawConnection as Spark;
+    const write = jest.spyOn(spark, "write");
+    const reply = await client.action("echo", { value: 1 });
+    expect(write).toHaveBeenCalledWith(reply);
   });
 });
 
