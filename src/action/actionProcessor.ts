@@ -9,6 +9,7 @@ import { textParamsOf } from "../connection/textParams";
 import { nameAction } from "../context/context";
 import {
   applyInputs,
+  isReduced,
   reduceParams,
   type InputCall,
   type SafeParams,
@@ -53,6 +54,9 @@ const IN_LINE = "in-line-action";
 
 /** Not an enumerable property of `data`. */
 const CANCELLATION = Symbol("cancellation");
+
+/** The params of the latest data, which nobody else has; until that is processed. */
+let fresh: object | undefined;
 
 /** The part of a server that actions need; servers of plugins may be objects without a base class. */
 interface Answering {
@@ -104,6 +108,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
           apiVersion,
           ...connection.params,
         }) as unknown as ActionProcessor<ActionClass>["params"];
+    fresh = this.params;
   }
 
   /** `connection.store`: the stored session of the client; undefined without `session.enabled`. */
@@ -166,6 +171,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
   ): Promise<this> {
     const { connection } = this;
     const sent = connection.params; // another request of the client may replace it
+    const own = this.params === fresh ? fresh : undefined;
+    fresh = undefined;
     this.actionStartTime = Date.now();
     this.working = true;
     connection.totalActions++;
@@ -189,7 +196,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
         const middleware = this.middlewareNames();
         if (middleware)
           await this.within(this.runMiddleware(middleware, "preProcessor"));
-        const checks = this.checkParams(sent);
+        const checks = this.checkParams(sent, own);
         if (checks) await this.within(checks);
         status = this.verdict();
         if (status === undefined) {
@@ -382,9 +389,13 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   /**
    * @param sent the value of `connection.params` when the request arrived
+   * @param own an object that nobody else has
    * @returns a promise only if a schema, formatter, validator or default is async
    */
-  private checkParams(sent: object): void | PromiseLike<void> {
+  private checkParams(
+    sent: object,
+    own: object | undefined,
+  ): void | PromiseLike<void> {
     const inputs = (this.actionTemplate!.inputs ?? NO_INPUTS) as Inputs;
     const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
     if (isStandardSchema(inputs)) {
@@ -396,11 +407,13 @@ export class ActionProcessor<ActionClass extends Action = any> {
       this.params = checked as typeof this.params;
       return undefined;
     }
-    this.params = reduceParams(
-      this.params,
-      inputs,
-      safeParams,
-    ) as typeof this.params;
+    // most requests have no params but those of their action: then a copy would cost as much as the checks
+    if (this.params !== own || !isReduced(this.params, inputs, safeParams))
+      this.params = reduceParams(
+        this.params,
+        inputs,
+        safeParams,
+      ) as typeof this.params;
     const call = new ParamsCall(this, safeParams, sent);
     return applyInputs(inputs, this.params, call);
   }

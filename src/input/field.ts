@@ -268,6 +268,22 @@ export function reduceParams(
   return reduced;
 }
 
+/** Whether `reduceParams` would drop nothing. */
+export function isReduced(
+  params: Params,
+  inputs: { [key: string]: unknown },
+  safeParams: SafeParams,
+): boolean {
+  const keepsAll = settings().general.disableParamScrubbing;
+  for (const key in params) {
+    if (key === "__proto__") return false;
+    if (keepsAll || Object.hasOwn(inputs, key) || safeParams.includes(key))
+      continue;
+    return false;
+  }
+  return true;
+}
+
 /** Whether a required param with this value counts as absent. */
 export function isMissing(value: unknown): boolean {
   return settings().general.missingParamChecks.includes(value);

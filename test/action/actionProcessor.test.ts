@@ -298,6 +298,45 @@ describe("params", () => {
   });
 });
 
+describe("params that somebody else has", () => {
+  beforeEach(() =>
+    addAction("shared", {
+      inputs: { a: { formatter: Number } },
+      run: async ({ params }: any) => ({ a: params.a }),
+    }),
+  );
+
+  test("stay what they are when middleware puts them there", async () => {
+    const shared = { action: "shared", apiVersion: 1, a: "1" };
+    action.addMiddleware({
+      name: "shares",
+      global: true,
+      preProcessor: (data) => void (data.params = shared),
+    });
+    expect((await run("shared")).response).toEqual({ a: 1 });
+    expect(shared.a).toBe("1");
+    expect(Object.isFrozen(shared)).toBe(false);
+  });
+
+  test("stay what they are when the data gets them before it is processed", async () => {
+    const shared = { action: "shared", apiVersion: 1, a: "1" };
+    const data = new ActionProcessor<any>(makeConnection());
+    data.params = shared;
+    expect((await data.processAction()).response).toEqual({ a: 1 });
+    expect(shared.a).toBe("1");
+    expect(Object.isFrozen(shared)).toBe(false);
+  });
+
+  test("stay what they are on the connection", async () => {
+    const connection = makeConnection();
+    const { response } = await run("shared", { a: "1" }, connection);
+    expect([response, connection.params]).toEqual([
+      { a: 1 },
+      { action: "shared", a: "1" },
+    ]);
+  });
+});
+
 describe("middleware", () => {
   test("sees raw params before, and the response after; may change both", async () => {
     action.addMiddleware({

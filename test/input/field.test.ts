@@ -3,6 +3,7 @@ import { api, config, rebuildConfig } from "../../src/index";
 import {
   applyInputs,
   isMissing,
+  isReduced,
   reduceParams,
   type InputErrors,
 } from "../../src/input/field";
@@ -345,6 +346,29 @@ describe("reduceParams", () => {
 
   test("an inherited name is not a declared one", () => {
     expect(reduceParams({ constructor: 1 }, {}, [])).toEqual({});
+  });
+});
+
+describe("isReduced", () => {
+  const name = fc.constantFrom("a", "b", "action", "toString", "constructor");
+  const reduce = (params: Record<string, unknown>) =>
+    reduceParams(params, { a: {} }, ["action"]);
+
+  test("is true if reduceParams drops nothing", () => {
+    fc.assert(
+      fc.property(fc.array(name), fc.boolean(), (names, isOff) => {
+        config.general.disableParamScrubbing = isOff;
+        const params = Object.fromEntries(names.map((key) => [key, 1]));
+        const isSame =
+          Object.keys(reduce(params)).length === Object.keys(params).length;
+        expect(isReduced(params, { a: {} }, ["action"])).toBe(isSame);
+      }),
+    );
+  });
+
+  test("is false for __proto__, declared or not", () => {
+    const params = JSON.parse('{"__proto__":{"x":1}}');
+    expect(isReduced(params, params, ["__proto__"])).toBe(false);
   });
 });
 

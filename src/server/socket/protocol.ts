@@ -64,6 +64,7 @@ export function foreignProtocol(
   line: string,
   count: number,
 ): "HTTP" | "TLS" | undefined {
+  if (line.charCodeAt(0) === OPENING_BRACE) return undefined; // most lines
   if (count === 1 && line.charCodeAt(0) === TLS_HANDSHAKE) return "TLS";
   const isHttp =
     HOST_HEADER.test(line) || (count === 1 && HTTP_REQUEST.test(line));
