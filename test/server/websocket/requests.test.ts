@@ -327,7 +327,7 @@ describe("what a project has wrapped sends the replies", () => {
 
   test("write of a spark", async () => {
     const { websocket } = api.servers.servers;
-    const spark = websocket.connections()[0]!.rawConnection as Spark;
+    const spark = websocket.connections()[0].rawConnection as Spark;
     const write = jest.spyOn(spark, "write");
     const reply = await client.action("echo", { value: 1 });
     expect(write).toHaveBeenCalledWith(reply);
