@@ -22,6 +22,7 @@ import {
   writeObjects,
   type Write,
 } from "./steps";
+import { withFields } from "../utils/withFields";
 
 export interface CacheOptions {
   /** Set a new expiry from now, in ms (default: the expiry is unchanged). */
@@ -52,7 +53,7 @@ export async function save(
   const write = writeOf({ key, value, expireTimeMS });
   if (write.lifetimeMs < 0) await cancelComputing(redis, [computingKey(key)]);
   const owner = lockSettings.lockName();
-  const written = await writeObject(redis, { ...write, owner });
+  const written = await writeObject(redis, withFields(write, { owner }));
   if (!written) throw lockedError();
   forgetLookUps(redis, [write.cacheKey]);
   return true;

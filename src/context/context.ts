@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import type { Connection } from "../connection/connection";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { currentWork } from "../log/work";
+import { withFields } from "../utils/withFields";
 
 /** One method per level; the lines have the id of the context, wherever they are written. */
 export type ContextLogger = {
@@ -106,7 +107,7 @@ export function continueContext<T>(work: Work, run: () => T): T {
   const now = context();
   const { connection } = work;
   if (connection !== undefined && connection === now?.connection) return run();
-  return beginContext({ ...work, id: now?.id }, run);
+  return beginContext(withFields(work, { id: now?.id }), run);
 }
 
 /** The connection of a request is there: its context has begun before it. */

@@ -6,6 +6,7 @@ import {
   lineMakerOf,
   type BufferedTransport,
 } from "./loggerTools";
+import { withFields } from "../utils/withFields";
 
 /** winston's well-known symbols (https://github.com/winstonjs/triple-beam). */
 const LEVEL = Symbol.for("level");
@@ -36,7 +37,7 @@ export function writeDirectly(
   const { format, transports } = logger;
   const toLine = lineMakerOf(format);
   if (toLine) {
-    const line = toLine({ ...data, level, message }, isEscaped);
+    const line = toLine(withFields(data, { level, message }), isEscaped);
     for (const transport of transports as BufferedTransport[])
       transport.take(line);
     return true;

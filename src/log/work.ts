@@ -1,6 +1,7 @@
 /** The request, message or job that log lines belong to: `src/context` says which one it is at the moment. */
 import { AsyncResource } from "node:async_hooks";
 import { types } from "node:util";
+import { withFields } from "../utils/withFields";
 
 const KEY = Symbol.for("actionhero.log.work");
 
@@ -39,5 +40,5 @@ export function withRequestId(data: unknown, requestId: string): object {
   // winston reads the message, stack and cause of errors, which are no fields that a copy would have
   if (types.isNativeError(data))
     return Object.assign(Object.create(data) as object, data, { requestId });
-  return { ...data, requestId };
+  return withFields(data, { requestId });
 }

@@ -31,6 +31,7 @@ import type {
 } from "./types";
 import { uniqueLock } from "./uniqueness";
 import * as inspect from "./inspect";
+import { withFields } from "../utils/withFields";
 
 export interface QueueOptions {
   connection: ConnectionOptions;
@@ -353,7 +354,8 @@ export class Queue extends EventEmitter {
     const parsed = { class: func, queue, args: openArgs(list).args };
     if (!(await runHooks(this, "beforeEnqueue", job, parsed))) return false;
     const unique = uniqueLock(job, func, queue, raw);
-    const asked = unique || options ? { ...options, unique } : undefined;
+    const asked =
+      unique || options ? withFields(options, { unique }) : undefined;
     const result = await this.store.enqueue(queue, [raw], asked);
     if (result.state === "known") return result.id;
     if (result.state !== "added") return false;
@@ -370,7 +372,7 @@ export class Queue extends EventEmitter {
   ): Promise<boolean | string> {
     const raw = encode(queue, func, list);
     const unique = uniqueLock(jobOf(this.jobs, func), func, queue, raw);
-    const asked = { ...options, unique };
+    const asked = withFields(options, { unique });
     const result = await this.store.delay({ queue, raw }, due, asked);
     if (result.state === "known") return result.id;
     // a job that is `unique` may be there at any time

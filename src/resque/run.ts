@@ -17,6 +17,7 @@ import type { Job, Jobs, ParsedJob } from "./types";
 import { uniqueKey } from "./uniqueness";
 import { isUnknown, postponeUnknown } from "./unknownJobs";
 import type { JobLease } from "./workerProcess";
+import { withFields } from "../utils/withFields";
 
 /** @returns the view of a job that is about to run */
 export function openJob(
@@ -221,5 +222,5 @@ function ended(view: JobView, job: Job | undefined, outcome: Outcome): Outcome {
   if (parsed.id)
     effects.push({ do: "updateJob", id: parsed.id, fields: finalFields(view) });
   if (view.isRetried) return { kind: "retried", effects };
-  return effects.length === 0 ? outcome : { ...outcome, effects };
+  return effects.length === 0 ? outcome : withFields(outcome, { effects });
 }

@@ -1,6 +1,7 @@
 /** Parses the lines of socket clients, and builds the replies. Knows no sockets. */
 import { serializeError } from "../../config/serializeError";
 import { isThenable } from "../../utils/promises";
+import { withFields } from "../../utils/withFields";
 import { jsonForClients } from "../../log/clientJson";
 import type { VerbWord } from "../../connection/roomVerbs";
 import { parseInlineParams } from "./inlineParams";
@@ -188,7 +189,7 @@ export function actionReply(
     const key = hasFailed ? "error" : "data";
     return { [key]: response, context: "response", messageId };
   }
-  return { ...response, context: "response", messageId };
+  return withFields(response, { context: "response", messageId });
 }
 
 /** The reply to a verb. */
@@ -217,5 +218,5 @@ export function encodeMessage(message: unknown): string | Promise<string> {
 }
 
 function encode(message: object | null, error: unknown): string {
-  return `${jsonForClients({ ...message, error })}\r\n`;
+  return `${jsonForClients(withFields(message, { error }))}\r\n`;
 }

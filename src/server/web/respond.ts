@@ -7,6 +7,7 @@ import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
 import { httpFactsOf, isRedisAway } from "../../errors";
 import { isThenable } from "../../utils/promises";
+import { withFields } from "../../utils/withFields";
 import { jsonForClients } from "../../log/clientJson";
 import { originalOf } from "../../log/exposure";
 import { isActiveType } from "./activeTypes";
@@ -22,6 +23,8 @@ export type Outcome = Pick<
   ActionProcessor,
   "response" | "params" | "actionStatus" | "actionTemplate"
 >;
+
+const NO_FIELDS: Record<string, unknown> = Object.freeze({});
 
 /** Details about the client and its request. */
 export interface RequesterInformation {
@@ -76,7 +79,12 @@ export function renderBody(
     serialize(
       request,
       outcome,
-      withMetadata(connection, request, outcome, { ...response, error: text }),
+      withMetadata(
+        connection,
+        request,
+        outcome,
+        withFields(response, { error: text }),
+      ),
     );
   return isThenable(serialized)
     ? Promise.resolve(serialized).then(finish)
@@ -130,7 +138,7 @@ function withMetadata(
   if (!isNamed && !isRepeated && !isLegacy) return response;
   const complete =
     isPlain(response) || !Object.isExtensible(response)
-      ? { ...response }
+      ? withFields(response, NO_FIELDS)
       : response;
   if (isNamed) complete.serverInformation = serverInformation(connection);
   if (isRepeated)

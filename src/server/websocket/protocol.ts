@@ -1,6 +1,7 @@
 /** The wire format: parsing of messages, fields of replies, and frames. Knows no sockets. */
 import { jsonForClients } from "../../log/clientJson";
 import { JsonLimitError, parseJsonRequest } from "../jsonRequest";
+import { withFields } from "../../utils/withFields";
 
 /** The request of a client, not yet validated. */
 export interface Request {
@@ -95,7 +96,7 @@ export function answering(
   const given = Buffer.isBuffer(response) ? response : ownForm(response);
   const answer = asObject(given, isError);
   if (!("messageId" in answer) && !("context" in answer)) return answer;
-  return { ...answer, messageId };
+  return withFields(answer, { messageId });
 }
 
 /** The result of an object's toJSON. */

@@ -10,6 +10,7 @@ import { beginMessage, isWorkFollowed } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
+import { withFields } from "../../utils/withFields";
 
 /** @returns a promise for the completion of the request */
 export function handleRequest(
@@ -160,7 +161,7 @@ async function answerVerb(
     if (counted) await counted;
     if (verb === "quit" || verb === "exit") await server.answered(spark);
     const data: unknown = await connection.verbs(String(verb), words);
-    reply = { ...verbSuccess(data), ...answerFields(verb, connection) };
+    reply = withFields(verbSuccess(data), answerFields(verb, connection));
   } catch (error) {
     reply = verbFailure(shownFailure(server, error), fields);
   }
