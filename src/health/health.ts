@@ -89,17 +89,25 @@ export async function stopHealth(): Promise<void> {
 function answer(req: IncomingMessage, res: ServerResponse): boolean {
   const { livePath, readyPath } = settings().health;
   const { url = "", method } = req;
-  const [path] = url.split("?", 1);
-  if (path !== livePath && path !== readyPath) return false;
+  const isLive = isFor(url, livePath);
+  if (!isLive && !isFor(url, readyPath)) return false;
   if (method !== "GET" && method !== "HEAD") return false;
   req.resume();
-  if (path === livePath) send(req, res, live());
+  if (isLive) send(req, res, live());
   else
     void ready().then(
       (report) => send(req, res, report),
       () => res.destroy(),
     );
   return true;
+}
+
+/** Whether a URL has this path, whatever its query: asked for every request. */
+function isFor(url: string, path: string): boolean {
+  return (
+    url.startsWith(path) &&
+    (url.length === path.length || url[path.length] === "?")
+  );
 }
 
 interface Report {

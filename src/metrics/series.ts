@@ -7,7 +7,8 @@ const OTHER = "other";
 const MAX_LENGTH = 200;
 
 export class Series {
-  private readonly known = new Set<string>();
+  /** The labels that are given to the metric, by their values. */
+  private readonly known = new Map<string, Labels>();
   private readonly other: Labels;
   private isFull = false;
 
@@ -22,15 +23,21 @@ export class Series {
   /** The labels, or "other" for all of them when there are too many sets already. */
   bounded(labels: Labels | undefined): Labels {
     if (this.names.length === 0 || labels === undefined) return labels ?? {};
-    const values = this.names.map((name) => short(labels[name]));
-    const key = values.join("\0");
-    if (!this.known.has(key)) {
-      if (this.known.size >= this.max) return this.full();
-      this.known.add(key);
-    }
+    let key = "";
+    for (const name of this.names) key += `${short(labels[name])}\0`;
+    const known = this.known.get(key);
+    if (known && this.fits(known, labels)) return known;
+    if (!known && this.known.size >= this.max) return this.full();
     const own: Record<string, string | number> = { ...labels };
-    this.names.forEach((name, i) => (own[name] = values[i]!));
+    for (const name of this.names) own[name] = short(labels[name]);
+    if (Object.keys(own).length === this.names.length) this.known.set(key, own);
     return own;
+  }
+
+  /** Whether known labels are these: values may have what joins them, and the metric refuses further names. */
+  private fits(known: Labels, labels: Labels): boolean {
+    for (const name in labels) if (!(name in known)) return false;
+    return this.names.every((name) => known[name] === short(labels[name]));
   }
 
   /** The metric has no values any more. */

@@ -21,6 +21,9 @@ const NAMED_NETWORKS: Record<string, readonly string[]> = {
 /** Longer lists of proxies are truncated: only the end was written by our own. */
 const MAX_HEADER_LENGTH = 2048;
 
+/** Addresses whose networks are remembered: each request asks for its peer, and a list takes a microsecond and more. */
+const MAX_VERDICTS = 1000;
+
 /** A peer without an address is connected by a unix socket. */
 const LOCAL = "127.0.0.1";
 
@@ -172,12 +175,20 @@ function withinHops(hops: number): Trusts {
 function inNetworks(names: readonly string[]): Trusts {
   const list = new BlockList();
   for (const name of names) addNetwork(list, String(name).trim());
+  const verdicts = new Map<string, boolean>();
   return (address) => {
-    const version = isIP(address);
-    return (
-      version !== 0 && list.check(address, version === 4 ? "ipv4" : "ipv6")
-    );
+    let verdict = verdicts.get(address);
+    if (verdict === undefined) {
+      if (verdicts.size >= MAX_VERDICTS) verdicts.clear();
+      verdicts.set(address, (verdict = isInside(list, address)));
+    }
+    return verdict;
   };
+}
+
+function isInside(list: BlockList, address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && list.check(address, version === 4 ? "ipv4" : "ipv6");
 }
 
 function addNetwork(list: BlockList, name: string): void {

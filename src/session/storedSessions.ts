@@ -1,7 +1,7 @@
 /** `api.storedSessions`: finds the stored session of a client, by its cookie or by its token. */
 import { api } from "../api";
 import { settings } from "../config/settings";
-import type { CookieOptions } from "../cookie/cookies";
+import { cookieNamed, type CookieOptions } from "../cookie/cookies";
 import { toError } from "../errors";
 import { removeRecord } from "./records";
 import { Session, type SessionLimits } from "./session";
@@ -17,6 +17,7 @@ declare module "../api" {
 export interface SessionClient {
   type: string;
   cookies: Record<string, string>;
+  rawConnection?: unknown;
   pendingActions: number;
   /** Of persistent clients: what they keep for all requests. */
   params?: Record<string, unknown>;
@@ -154,10 +155,8 @@ export class StoredSessions {
     return client.setCookie(name, token, { ...attributes, maxAge });
   }
 
-  /** A project of version 29 may keep something of its own in `connection.cookies`. */
   private cookieOf(client: SessionClient): string | undefined {
-    const cookies = client.cookies as Record<string, unknown> | undefined;
-    const value = cookies?.[this.cookieName(client)];
+    const value = cookieNamed(client, this.cookieName(client));
     return typeof value === "string" ? value : undefined;
   }
 

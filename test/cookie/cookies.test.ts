@@ -6,6 +6,7 @@ import {
   specHelper,
   type Connection,
 } from "../../src/index";
+import { cookieNamed, cookiesOf } from "../../src/cookie/cookies";
 import { parseCookieHeader } from "../../src/cookie/parse";
 import { decrypt, encrypt, sign, unsign } from "../../src/cookie/seal";
 import type { CookieAttributes } from "../../src/config/settingTypes";
@@ -65,6 +66,46 @@ describe("the header Cookie", () => {
     const cookies = parseCookieHeader("__proto__=x; a=1");
     expect(Object.keys(cookies)).toEqual(["__proto__", "a"]);
     expect(cookies["__proto__"]).toBe("x");
+  });
+});
+
+describe("one cookie of a connection", () => {
+  const carrying = (cookie?: string) => {
+    const rawConnection = { req: { headers: { cookie } } };
+    return {
+      rawConnection,
+      get cookies() {
+        return cookiesOf(rawConnection);
+      },
+    };
+  };
+  const inherited = (cookie?: string) =>
+    Object.create(carrying(cookie)) as ReturnType<typeof carrying>;
+
+  test.each([
+    ["a=1; token=x%20y; token=z", "x y"],
+    ["another-token=1", undefined],
+    ["a=token", undefined],
+    [undefined, undefined],
+    ["__proto__=1", undefined],
+  ])("%p has the value that the parsed header has", (header, expected) => {
+    const client = inherited(header);
+    expect(cookieNamed(client, "token")).toBe(expected);
+    expect(cookieNamed(client, "token")).toBe(client.cookies.token);
+  });
+
+  test("a cookie that was added to the parsed ones is found", () => {
+    const client = inherited("a=1");
+    client.cookies.token = "added";
+    expect(cookieNamed(client, "token")).toBe("added");
+  });
+
+  test("what a project keeps in connection.cookies comes first", () => {
+    const client = Object.defineProperty(inherited("token=1"), "cookies", {
+      value: { token: "own" },
+    });
+    expect(cookieNamed(client, "token")).toBe("own");
+    expect(cookieNamed({ cookies: { token: "own" } }, "token")).toBe("own");
   });
 });
 

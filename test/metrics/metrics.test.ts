@@ -450,6 +450,26 @@ describeOnEachEngine("with metrics.enabled", (engine) => {
     );
   });
 
+  test("label values that look alike when joined are told apart, and a name that is not declared is refused every time", async () => {
+    const pairs = {
+      name: "shop_pairs_total",
+      help: "Pairs",
+      labels: ["a", "b"],
+    };
+    const counter = api.metrics.counter(pairs);
+    counter.inc({ a: "1\0", b: "2" });
+    counter.inc({ a: "1", b: "\0" + "2" });
+    counter.inc({ a: "1", b: "\0" + "2" });
+    expect(await valueOf("shop_pairs_total", { a: "1\0", b: "2" })).toBe(1);
+    expect(await valueOf("shop_pairs_total", { a: "1", b: "\0" + "2" })).toBe(
+      2,
+    );
+    for (let i = 0; i < 2; i++)
+      expect(() => counter.inc({ a: "1", c: "3" })).toThrow(/c/);
+    counter.inc({ a: "1" });
+    expect(await valueOf("shop_pairs_total", { a: "1", b: "" })).toBe(1);
+  });
+
   test("the dashboard and the documentation name the metrics that there are", async () => {
     const families = parse((await scrape()).text).map(({ name }) => name);
     const there = families.filter((name) => !name.startsWith("shop_"));

@@ -80,6 +80,20 @@ test.each<[string, TrustProxy, string, string]>([
   expect(clientAddressOf(request(peer, chain)).ip).toBe(expected);
 });
 
+test("a network is known for the address that asks, whatever others asked before", () => {
+  trust("10.0.0.0/8");
+  const addressOf = (peer: string) =>
+    clientAddressOf(request(peer, { "x-forwarded-for": "7.7.7.7" })).ip;
+  for (let i = 0; i < 2500; i++) {
+    const last = `${i >> 8}.${i & 255}`;
+    expect(addressOf(`10.1.${last}`)).toBe("7.7.7.7");
+    expect(addressOf(`11.1.${last}`)).toBe(`11.1.${last}`);
+  }
+  expect(addressOf("10.1.0.0")).toBe("7.7.7.7");
+  trust("11.0.0.0/8");
+  expect(addressOf("10.1.0.0")).toBe("10.1.0.0");
+});
+
 test("a unix socket counts as loopback", () => {
   trust("loopback");
   expect(clientAddressOf(request(undefined, chain)).ip).toBe("10.0.0.9");
