@@ -92,4 +92,41 @@ describe("environment", () => {
     expect(detected("-e", script, "src/server.ts")).toBe("true\n");
     project.remove();
   });
+
+  test("only the script and the loader mean TypeScript, never another word of the command line", () => {
+    const source = path.join(repositoryRoot, "src/environment/typescript.ts");
+    const { outputText } = ts.transpileModule(fs.readFileSync(source, "utf8"), {
+      compilerOptions: { module: ts.ModuleKind.CommonJS },
+    });
+    const show = `console.log(require("./typescript.js").detectTypescript());`;
+    const project = new TemporaryProject({
+      "typescript.js": outputText,
+      "program.js": show,
+      "server.ts": show,
+      "tsx/loader.js": "",
+    });
+    const detected = (...args: string[]) =>
+      spawnSync(process.execPath, args, {
+        cwd: project.root,
+        encoding: "utf8",
+        env: { PATH: process.env.PATH },
+      }).stdout;
+
+    for (const words of [
+      ["types", "--out=src/api.gen.ts"],
+      ["types", "--out", "src/api.gen.ts"],
+      ["generate-action", "--name", "main.ts"],
+      ["src/server.ts"],
+    ])
+      expect([words, detected("program.js", ...words)]).toEqual([
+        words,
+        "false\n",
+      ]);
+    expect(detected("server.ts")).toBe("true\n");
+    expect(detected("--require=./tsx/loader.js", "program.js")).toBe("true\n");
+    expect(detected("--require", "./tsx/loader.js", "program.js")).toBe(
+      "true\n",
+    );
+    project.remove();
+  });
 });
