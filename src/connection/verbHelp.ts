@@ -1,6 +1,7 @@
 /** The output of `help`, for interactive clients. */
 import { api } from "../api";
 import { settings } from "../config/settings";
+import { tableOf } from "../input/schemaPlan";
 import type { HandledVerb } from "./verbs";
 
 /** The syntax and the effect of each verb. */
@@ -58,8 +59,8 @@ function describeActions(type: string): [usage: string, description: string][] {
       ({ toDocument, blockedConnectionTypes }) =>
         toDocument !== false && blockedConnectionTypes?.includes(type) !== true,
     )
-    .map(({ name, description, inputs = {} }) => {
-      const words = Object.entries(inputs).map(([key, input]) =>
+    .map(({ name, description, inputs }) => {
+      const words = Object.entries(tableOf(inputs)).map(([key, input]) =>
         input.required === true ? `${key}=...` : `[${key}=...]`,
       );
       return [[name, ...words].join(" "), description];

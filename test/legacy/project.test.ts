@@ -1,11 +1,13 @@
 /** A project of version 3 as it is: its files answer over HTTP and TCP. */
 import type { AddressInfo } from "node:net";
+import { z } from "zod";
 import { oldProject } from "../support/oldProject";
 import { actionHero } from "../../src/legacy";
 import { ask, type Ask } from "../support/ask";
 import { connectWebsocket } from "../support/websocketClient";
 import { closeAll, SocketPeer } from "../support/socketApp";
 import { until } from "../support/until";
+import { addActions } from "../support/webApp";
 import { api, config, id, task } from "../../src/index";
 
 const portOf = (type: string) =>
@@ -196,6 +198,18 @@ describe("classes of today among the files", () => {
     await peer.next();
     const answer = await peer.ask("actionsView");
     expect(answer.verbs).toContain("roomChange");
+  });
+
+  test("actionsView lists the names of a schema", async () => {
+    addActions({
+      checked: {
+        inputs: z.object({ name: z.string(), times: z.number().default(1) }),
+        run: () => undefined,
+      },
+    });
+    const { json } = await http("/api/actionsView");
+    const { inputs } = json.actions.find(({ name }: any) => name === "checked");
+    expect(inputs).toEqual({ required: ["name"], optional: ["times"] });
   });
 
   test("status, with the figures of old", async () => {

@@ -4,6 +4,7 @@ import { latestVersion } from "../../action/registry";
 import { api } from "../../api";
 import { settings } from "../../config/settings";
 import { HttpError } from "../../errors";
+import { tableOf } from "../../input/schemaPlan";
 import type { Inputs } from "../../input/types";
 
 /** What there is, as version 3 told it. */
@@ -35,7 +36,7 @@ function describe({ name, description, inputs, outputExample }: Action) {
   return {
     name,
     description,
-    inputs: namesOf(inputs ?? {}),
+    inputs: namesOf(tableOf(inputs)),
     outputExample: (outputExample ?? {}) as object,
   };
 }

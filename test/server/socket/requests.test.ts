@@ -7,6 +7,7 @@ import {
   socketServer,
   startSocketApp,
 } from "../../support/socketApp";
+import { z } from "zod";
 import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { api, config, type Process } from "../../../src/index";
@@ -34,6 +35,10 @@ beforeAll(async () => {
         await new Promise<void>((done) => held.set(params.key, done));
         return { held: params.key };
       },
+    },
+    checked: {
+      inputs: z.object({ name: z.string(), times: z.number().default(1) }),
+      run: ({ params }: any) => ({ ...params }),
     },
     text: {
       run: (data: any) => {
@@ -311,6 +316,7 @@ describe("responses", () => {
       expect.arrayContaining([
         "cacheTest key=... value=...",
         "echo [key=...] [value=...] [list=...]",
+        "checked name=... [times=...]",
       ]),
     );
   });
