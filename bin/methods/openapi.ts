@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { CLI } from "../../src/cli/cli";
+import { jsonObject } from "../../src/cli/jsonObject";
 
 interface Params {
   out?: string;
@@ -49,8 +50,7 @@ export class OpenApi extends CLI {
       require("../../src/server/web/asyncapi") as typeof import("../../src/server/web/asyncapi");
     const document = asyncapi ? describeMessages() : describeApi();
     if (check !== undefined) {
-      const before = JSON.parse(fs.readFileSync(check, "utf8")) as object;
-      const changes = breakingChanges(before, document);
+      const changes = breakingChanges(readBaseline(check), document);
       for (const change of changes) console.log(change);
       if (changes.length > 0) process.exitCode = 1;
     }
@@ -59,4 +59,18 @@ export class OpenApi extends CLI {
     else if (check === undefined) console.log(text);
     return true;
   }
+}
+
+/** @throws Error if the file is not an OpenAPI document: a check against anything else would always succeed */
+function readBaseline(file: string): Record<string, unknown> {
+  const text = fs.readFileSync(file, "utf8");
+  try {
+    const document = jsonObject(text);
+    const { openapi, paths } = document;
+    if (typeof openapi === "string" && typeof paths === "object" && paths)
+      return document;
+  } catch {
+    // no JSON: refused like any other file
+  }
+  throw new Error(`${file} is not an OpenAPI 3 document`);
 }

@@ -276,6 +276,20 @@ describe("the command", () => {
     log.mockRestore();
   });
 
+  test.each([
+    ["an object of another kind", '{"a":1}'],
+    ["a list", "[]"],
+    ["a document of Swagger 2", '{"swagger":"2.0","paths":{}}'],
+    ["a document without paths", '{"openapi":"3.1.0","paths":null}'],
+    ["no JSON", "openapi: 3.1.0"],
+  ])("a check against %s fails", async (_what, text) => {
+    const file = path.join(folder, "baseline.json");
+    fs.writeFileSync(file, text);
+    await expect(
+      new OpenApi().run({ params: { check: file } }),
+    ).rejects.toThrow(`${file} is not an OpenAPI 3 document`);
+  });
+
   test("what breaks clients is listed, and nothing else", async () => {
     const before = await described();
     const after = structuredClone(before);
