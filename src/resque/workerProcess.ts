@@ -12,7 +12,7 @@ import {
   type WorkerState,
 } from "./lifecycle";
 import { Outage } from "./outage";
-import { listQueues, queueOrder } from "./queueOrder";
+import { listQueues, queueOrders } from "./queueOrder";
 import { SkewWatch } from "./skew";
 import {
   NO_OUTCOME,
@@ -39,7 +39,7 @@ export interface WorkerProcessOptions {
   heartbeatTimeout?: number;
   /** A process that cannot renew its lease but is connected is considered dead after this, in ms (default 1 h). */
   stuckWorkerTimeout?: number;
-  /** For `*`: queues of a higher priority come first (default 0, then by name). */
+  /** For `*`: queues of a higher priority come first (default 0); queues of one priority take turns. */
   priorities?: Readonly<Record<string, number>>;
   /** The id of this node: `*` also includes its own queues. */
   node?: string;
@@ -168,7 +168,12 @@ export class WorkerProcess {
   readonly environment: Environment;
   readonly store: QueueStore;
   private readonly listener: ProcessListener;
-  private readonly queues: readonly string[];
+  /** Orders of preference that take turns; all have the same queues. */
+  private readonly orders: readonly (readonly string[])[];
+  private turn = 0;
+  private readonly named: ReadonlySet<string>;
+  /** The queue of the last job that was fetched by `*`. */
+  private after?: string;
   private known: Promise<string[]> = Promise.resolve([]);
   private knownUntil = -Infinity;
   private readonly members = new Set<Member>();
@@ -178,6 +183,9 @@ export class WorkerProcess {
   private pending: Member[] = [];
   /** The number of workers that run a job. */
   private busy = 0;
+  /** Its job runs alone: it begins when the others have ended, and no other one is fetched meanwhile. */
+  private lone?: Member;
+  private runEnded: () => void = () => undefined;
   private isCalling = false;
   private isPlanned = false;
   private number = 0;
@@ -209,7 +217,8 @@ export class WorkerProcess {
     this.store = store;
     this.environment = environment;
     this.listener = listener;
-    this.queues = queueOrder(options.queues, options.priorities);
+    this.orders = queueOrders(options.queues, options.priorities);
+    this.named = new Set(this.orders[0]);
     this.outage = new Outage(environment, {
       began: (error) => listener.outageBegan(error),
       ended: (ms) => listener.outageEnded(ms),
@@ -347,6 +356,7 @@ export class WorkerProcess {
   private forget(member: Member): void {
     member.timer?.cancel();
     this.members.delete(member);
+    if (member === this.lone) this.endLone();
     member.end();
   }
 
@@ -421,9 +431,11 @@ export class WorkerProcess {
       slots.push({ worker, outcome, want });
     }
     if (members.length === 0) return undefined;
-    const { id: process, queues } = this;
+    const { id: process, after } = this;
     const { node } = this.options;
-    return { process, number: ++this.number, queues, node, slots, members };
+    const queues = this.orders[this.turn % this.orders.length]!;
+    const number = ++this.number;
+    return { process, number, queues, node, after, slots, members };
   }
 
   /** A job that was fetched under an earlier registration was requeued: its result is dropped. */
@@ -433,23 +445,53 @@ export class WorkerProcess {
     member.runner.dropped();
   }
 
-  private deliver(call: Call, { jobs, problems }: ExchangeResult): void {
+  private deliver(call: Call, { jobs, problems, alone }: ExchangeResult): void {
     this.reportProblems(problems);
     call.members.forEach((member, index) => {
       const job = jobs[index];
       member.outcome = NO_OUTCOME;
       member.locks.clear(); // they were released with the report
+      if (member === this.lone) this.endLone();
       if (!job) return void this.move(member, "empty");
+      this.turned(job);
       member.fetchedIn = call.process;
+      if (index === alone) this.lone = member;
       this.move(member, "job");
       if (member.state === "running") void this.run(member, job);
     });
   }
 
+  private turned({ queue }: QueuedJob): void {
+    if (this.named.has(queue)) this.turn++;
+    else this.after = queue;
+  }
+
+  /** Others may fetch again. */
+  private endLone(): void {
+    this.lone = undefined;
+    for (const member of this.members) this.move(member, "wake");
+  }
+
+  /** @returns false when the worker should end before that */
+  private async untilAlone(member: Member): Promise<boolean> {
+    while (this.busy > 0 && member.state === "running")
+      await new Promise<void>((resolve) => {
+        const stopListening = onEnding(member, resolve);
+        this.runEnded = () => {
+          stopListening();
+          resolve();
+        };
+      });
+    return member.state === "running";
+  }
+
   private async run(member: Member, job: QueuedJob): Promise<void> {
+    if (member === this.lone && !(await this.untilAlone(member)))
+      return void this.move(member, "finished");
     this.busy++;
     const outcome = await member.runner.run(job, member.lease);
     this.busy--;
+    this.runEnded();
     if (this.holds(member)) member.outcome = outcome;
     else member.runner.dropped();
     this.move(member, "finished");
@@ -464,9 +506,9 @@ export class WorkerProcess {
   }
 
   private async waitForJobs(): Promise<void> {
-    if (this.waiting || this.isClosed || !this.hasIdle()) return;
+    if (this.waiting || this.isClosed || this.lone || !this.hasIdle()) return;
     const { timeout = POLL_MS, node } = this.options;
-    const target = { queues: this.queues, node };
+    const target = { queues: this.orders[0]!, node };
     const ms = Math.min(timeout, IDLE_POLL_MS);
     this.waiting = this.store.wait(target, ms, this.mark);
     await this.waiting.done;
@@ -557,7 +599,7 @@ export class WorkerProcess {
     this.heartbeat?.follow(id);
     if (this.heart) return;
     this.scheduleBeat();
-    if (this.queues.includes("*")) this.scheduleSweep(0);
+    if (this.named.has("*")) this.scheduleSweep(0);
   }
 
   private async join(member: Member): Promise<void> {
@@ -613,7 +655,9 @@ export class WorkerProcess {
     if (id !== this.id) return;
     this.id = "";
     this.leaseUntil = -Infinity;
+    this.lone = undefined;
     for (const member of [...this.members]) this.move(member, "fence");
+    this.runEnded();
   }
 
   // ---------------------------------------------------------------- lease

@@ -98,13 +98,16 @@ describeOnRedis("processes that fail", () => {
     expect(twice).toBeLessThanOrEqual(10 * KILLS);
   });
 
-  test("a job that kills its worker fails after three deaths", async () => {
+  test("a job that kills its worker fails after three deaths, and the jobs that run beside it do not", async () => {
     await cluster.queue.enqueue("q", "poison", [1]);
-    let alive = await workers(1, { slots: 1 });
+    for (const n of [2, 3, 4])
+      await cluster.queue.enqueue("q", "effect", [n, 300]);
+    let alive = await workers(1, { slots: 4 });
     for (let deaths = 0; deaths < 3; deaths++) {
       await until(() => alive[0].child.signalCode === "SIGKILL");
-      alive = await workers(1, { slots: 1 });
+      alive = await workers(1, { slots: 4 });
     }
+    await until(async () => (await cluster.counts("effects")).size === 3);
     await until(async () => (await cluster.queue.failedCount()) === 1);
     const [failed] = await cluster.queue.failed(0, 0);
     expect(failed).toMatchObject({

@@ -4,7 +4,11 @@ import { Redis } from "ioredis";
 import { MultiWorker } from "../../src/resque/multiWorker";
 import { SkewWatch } from "../../src/resque/skew";
 import { systemEnvironment } from "../../src/resque/environment";
-import { queueOrder, resolveQueues } from "../../src/resque/queueOrder";
+import {
+  queueOrder,
+  queueOrders,
+  resolveQueues,
+} from "../../src/resque/queueOrder";
 import type { Jobs } from "../../src/resque/types";
 import { describeOnEachEngine } from "../support/engines";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
@@ -164,6 +168,16 @@ describe("the order of queues", () => {
     ]);
     expect(queueOrder(["a", "b"], priorities)).toEqual(["a", "b"]);
     expect(queueOrder([])).toEqual(["*"]);
+  });
+
+  test("queues of the same priority take turns", () => {
+    const priorities = { a: 1, b: 1, c: 1, lazy: -1, lazier: -1 };
+    expect(queueOrders(["*", "last"], priorities)).toEqual([
+      ["a", "b", "c", "*", "lazier", "lazy", "last"],
+      ["b", "c", "a", "*", "lazy", "lazier", "last"],
+      ["c", "a", "b", "*", "lazier", "lazy", "last"],
+    ]);
+    expect(queueOrders(["a", "b"], priorities)).toEqual([["a", "b"]]);
   });
 
   test("* is resolved to the known queues that are not named, by name", () => {

@@ -27,6 +27,11 @@ export class ExpiringMap<Value> {
     return isThere;
   }
 
+  /** Whether no entry has been set since the last one was removed. */
+  get isEmpty(): boolean {
+    return this.entries.size === 0;
+  }
+
   clear(): void {
     this.entries.clear();
   }

@@ -1,6 +1,6 @@
 /** Limits of both stores. */
 
-/** Deaths of workers that a job may cause before it counts as failed. */
+/** Deaths of workers that a job may cause before it counts as failed. After so many, it runs alone in its process. */
 export const MAX_CRASHES = 2;
 /** How long these deaths are counted, in s. */
 export const CRASH_SECONDS = 3600;

@@ -30,6 +30,8 @@ export interface Process {
   /** End of its lease. */
   deadline: number;
   members: Set<string>;
+  /** The worker whose job runs alone. */
+  alone?: string;
 }
 
 export interface ListedWorker {
@@ -133,6 +135,12 @@ export class MemoryData {
     for (const raw of this.runsOfNodes.get(node)?.values() ?? [])
       this.delayed.remove(raw);
     this.runsOfNodes.delete(node);
+  }
+
+  /** Whether a job killed so many workers that it has to run alone. */
+  isSuspect({ queue, raw }: QueuedJob): boolean {
+    const { crashes } = this;
+    return !crashes.isEmpty && crashes.get(queue + raw) === MAX_CRASHES;
   }
 
   /** Names of queues with jobs, sorted. */

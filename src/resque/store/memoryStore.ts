@@ -1,7 +1,7 @@
 /** The store of the embedded engine: plain maps in this process. Every operation is synchronous inside, and so atomic. */
 import type { JobInfo } from "../types";
 import { KEEP_JOB_SECONDS, MAX_EXPIRED, UNKNOWN_SECONDS } from "./limits";
-import { MemoryData, type ListedWorker } from "./memoryData";
+import { MemoryData, type ListedWorker, type Process } from "./memoryData";
 import type {
   Due,
   Effect,
@@ -15,6 +15,7 @@ import type {
   JobFields,
   LockRequest,
   Orphan,
+  Outcome,
   PlanChange,
   PlannedTask,
   Promotion,
@@ -174,6 +175,7 @@ export class MemoryStore implements QueueStore {
         connection: connectionName,
         deadline: this.clock() + ttlMs,
         members: known?.members ?? new Set(),
+        alone: known?.alone,
       });
       return this.renewal(data);
     });
@@ -283,15 +285,24 @@ export class MemoryStore implements QueueStore {
       if (!registered || call.number < registered.call) return "fenced";
       const isRepeated = call.number === registered.call;
       registered.call = call.number;
-      const jobs = call.slots.map((slot) => {
-        const listed = data.workers.get(slot.worker.member);
-        if (!listed || listed.owner !== call.process) return undefined;
-        if (isRepeated) return slot.want ? listed.job : undefined;
-        report(data, listed, slot);
-        if (slot.want && !listed.job) fetch(data, listed, call);
-        return slot.want ? listed.job : undefined;
+      const own = call.slots.map(({ worker }) => {
+        const listed = data.workers.get(worker.member);
+        return listed?.owner === call.process ? listed : undefined;
       });
-      return { jobs: jobs.map((job) => job && plain(job)), problems: [] };
+      if (!isRepeated) {
+        own.forEach((listed, index) => {
+          if (listed) report(data, registered, listed, call.slots[index]!);
+        });
+        fetchAll(data, registered, own, call);
+      }
+      const jobs = own.map((listed, index) =>
+        call.slots[index]!.want && listed?.job ? plain(listed.job) : undefined,
+      );
+      const alone = own.findIndex(
+        (listed, index) =>
+          jobs[index] && listed?.identity.member === registered.alone,
+      );
+      return alone < 0 ? { jobs, problems: [] } : { jobs, problems: [], alone };
     });
   }
 
@@ -748,9 +759,12 @@ function orphansOf(data: MemoryData): ListedWorker[] {
 
 function report(
   data: MemoryData,
+  process: Process,
   listed: ListedWorker,
   { outcome }: ExchangeSlot,
 ): void {
+  if (process.alone === listed.identity.member)
+    endAlone(data, process, listed, outcome);
   if (outcome.kind !== "none") listed.job = undefined;
   if (outcome.kind === "success") {
     data.processedCount++;
@@ -767,38 +781,71 @@ function report(
       data.apply(effect, listed.identity.member);
 }
 
-function fetch(
+/** A job that has run is no longer suspected of killing its workers. */
+function endAlone(
   data: MemoryData,
-  listed: ListedWorker,
-  { queues, node }: ExchangeCall,
+  process: Process,
+  { job }: ListedWorker,
+  { kind }: Outcome,
 ): void {
-  for (const name of queues)
-    for (const queue of name === "*" ? rest(data, queues, node) : [name]) {
+  if (job && kind === "none") return;
+  if (job && kind !== "uncounted") data.crashes.delete(job.queue + job.raw);
+  process.alone = undefined;
+}
+
+function fetchAll(
+  data: MemoryData,
+  process: Process,
+  own: readonly (ListedWorker | undefined)[],
+  call: ExchangeCall,
+): void {
+  if (process.alone !== undefined && !data.workers.get(process.alone)?.job)
+    process.alone = undefined;
+  own.forEach((listed, index) => {
+    if (!listed || listed.job || !call.slots[index]!.want) return;
+    if (process.alone !== undefined) return;
+    const job = fetch(data, call);
+    if (!job) return;
+    listed.job = { ...job, sinceMs: data.clock() };
+    if (data.isSuspect(job)) process.alone = listed.identity.member;
+  });
+}
+
+function fetch(data: MemoryData, call: ExchangeCall): QueuedJob | undefined {
+  for (const name of call.queues)
+    for (const queue of name === "*" ? rest(data, call) : [name]) {
       if (data.paused.has(queue)) continue;
       const raw = data.take(queue);
-      if (raw === undefined) continue;
-      listed.job = { queue, raw, sinceMs: data.clock() };
-      return;
+      if (raw !== undefined) return { queue, raw };
     }
+  return undefined;
 }
 
 /** What `*` stands for. */
 function rest(
   data: MemoryData,
-  queues: readonly string[],
-  node?: string,
+  { queues, node, after = "" }: ExchangeCall,
 ): readonly string[] {
   const { nodeOfQueue } = data;
-  const ready =
+  const ready = turned(
     queues.length === 1
       ? data.ready()
-      : data.ready().filter((queue) => !queues.includes(queue));
+      : data.ready().filter((queue) => !queues.includes(queue)),
+    after,
+  );
   if (nodeOfQueue.size === 0) return ready;
   const own = ready.filter((queue) => nodeOfQueue.get(queue) === node);
   return [
     ...(node === undefined ? [] : own),
     ...ready.filter((queue) => !nodeOfQueue.has(queue)),
   ];
+}
+
+/** Names in order, from the one behind `after` on. */
+function turned(names: readonly string[], after: string): readonly string[] {
+  if (names.length < 2) return names;
+  const at = names.findIndex((name) => name > after);
+  return at <= 0 ? names : [...names.slice(at), ...names.slice(0, at)];
 }
 
 /** Other locks belong to the engine itself. */

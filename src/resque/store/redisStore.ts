@@ -267,6 +267,7 @@ export class RedisStore implements QueueStore {
       call.number,
       `"${runAt(this.operations.estimate())}"`,
       call.node ?? "",
+      call.after ?? "",
       queues.length,
       slots.length,
       ...queues,
@@ -581,8 +582,7 @@ export class RedisStore implements QueueStore {
   }
 
   async isStopped(task: string): Promise<boolean> {
-    const key = `${this.prefix}ah:stopped`;
-    return (await this.redis.sismember(key, task)) === 1;
+    return (await this.intime("IS_STOPPED", [task])) === 1;
   }
 
   // --------------------------------------------------------------- wake-ups
@@ -768,7 +768,8 @@ function openExchange(
 ): ExchangeResult {
   const problems = reply[0] === "" ? [] : String(reply[0]).split("\n");
   const jobs: (QueuedJob | undefined)[] = [];
-  let at = 1;
+  const alone = (reply[1] as number) - 1;
+  let at = 2;
   let queue = "";
   for (let i = 0; i < count; i++) {
     const kind = reply[at++];
@@ -778,7 +779,7 @@ function openExchange(
     else if (kind === RECORD) jobs.push(openRecord(reply[at++] as string));
     else jobs.push(undefined);
   }
-  return { jobs, problems };
+  return alone < 0 ? { jobs, problems } : { jobs, problems, alone };
 }
 
 let runAtText = "";

@@ -149,9 +149,11 @@ export interface ExchangeCall {
   number: number;
   /**
    * In order of preference. `*` means all queues that are not listed: those of `node` first, then those without a
-   * node, by name. Paused queues are skipped.
+   * node. Paused queues are skipped.
    */
   queues: readonly string[];
+  /** The queues that `*` means take turns by name: the one behind this is the first. */
+  after?: string;
   /** The id of this node, for `*`. */
   node?: string;
   slots: readonly ExchangeSlot[];
@@ -160,6 +162,11 @@ export interface ExchangeCall {
 export interface ExchangeResult {
   /** One per slot. */
   jobs: (QueuedJob | undefined)[];
+  /**
+   * The slot whose job killed so many workers that it has to run alone: the process gets no other job until that one
+   * is reported.
+   */
+  alone?: number;
   /** Problems of the data, e.g. `WRONGTYPE ... queue:mail`: that queue was skipped, the rest was processed. */
   problems: string[];
 }

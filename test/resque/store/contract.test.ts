@@ -5,6 +5,7 @@ import {
   type Effect,
   type NextRun,
   type QueueStore,
+  type WorkerIdentity,
 } from "../../../src/resque/store/store";
 import { Actor, describeOnEachStore, jobText, SUCCESS } from "./support";
 
@@ -174,6 +175,45 @@ describeOnEachStore("the store of the queue", (context) => {
       const waiting = store.wait({ queues: ["*"] }, 10_000, store.mark());
       await store.resume("q");
       expect(await waiting.done).toBe(true);
+    });
+  });
+
+  describe("the queues of *", () => {
+    test("take turns, whatever their lengths", async () => {
+      for (const queue of ["a", "b", "c"])
+        await store.enqueue(queue, ["1", "2", "3"]);
+      await store.enqueue("named", ["1", "2"]);
+      const actor = await Actor.start(store, "p", ["named", "*"]);
+      const worker = await actor.worker();
+      const fetched: string[] = [];
+      for (let n = 0; n < 8; n++) {
+        const { queue, raw } = (await actor.next(worker, SUCCESS))!;
+        if (queue !== "named") actor.after = queue;
+        fetched.push(queue + raw);
+        if (n === 4) await store.enqueue("bb", ["1"]);
+      }
+      expect(fetched).toEqual([
+        ...["named1", "named2"],
+        ...["a1", "b1", "c1"],
+        ...["a2", "b2", "bb1"],
+      ]);
+      expect((await actor.next(worker, SUCCESS))!.queue).toBe("c");
+    });
+
+    test("take turns when there are more of them than one page", async () => {
+      const queues = Array.from({ length: 250 }, (_, n) => `q${1000 + n}`);
+      for (const queue of queues) await store.enqueue(queue, ["1", "2"]);
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const next = async (after: string) => {
+        actor.after = after;
+        return (await actor.next(worker, SUCCESS))!.queue;
+      };
+      expect(await next("q1149")).toBe("q1150");
+      expect(await next("q1249")).toBe("q1000");
+      for (const queue of queues.slice(120)) await store.removeQueue(queue);
+      expect(await next("q1110")).toBe("q1111");
+      expect(await next("q1119")).toBe("q1000");
     });
   });
 
@@ -694,6 +734,83 @@ describeOnEachStore("the store of the queue", (context) => {
         queue: "q",
         payload: { class: "a" },
         exception: "WorkerCrashed",
+      });
+    });
+
+    describe("a job whose workers died twice", () => {
+      const [poison, one, two] = [job("poison"), job("one"), job("two")];
+
+      /** Its process and the job's neighbours die, and the job goes back to the head of its queue. */
+      async function die(id: string): Promise<void> {
+        const actor = await Actor.start(store, id);
+        await actor.next(await actor.worker());
+        await advance(30_001);
+        await store.reap(id, 0);
+      }
+
+      async function threeWorkers() {
+        const actor = await Actor.start(store, "p");
+        const names = ["p:1", "p:2", "p:3"];
+        const workers: WorkerIdentity[] = [];
+        for (const name of names) workers.push(await actor.worker(name));
+        const all = workers.map((worker) => ({
+          worker,
+          outcome: NO_OUTCOME,
+          want: true,
+        }));
+        return { actor, workers, all };
+      }
+
+      beforeEach(async () => {
+        await store.enqueue("q", [poison.raw, one.raw, two.raw]);
+        for (const id of ["first", "second"]) await die(id);
+      });
+
+      test("is the last one that its process gets until it is reported", async () => {
+        await store.enqueue("a", ["before"]);
+        const { actor, workers, all } = await threeWorkers();
+        const reply = { problems: [], alone: 1 };
+        const before = { queue: "a", raw: "before" };
+        const jobs = [before, poison, undefined];
+        expect(await actor.exchange(all)).toEqual({ jobs, ...reply });
+        // a reply that was lost is sent again
+        expect(await actor.exchange(all, actor.number)).toEqual({
+          jobs,
+          ...reply,
+        });
+        expect(await actor.next(workers[0], SUCCESS)).toBeUndefined();
+        expect(await actor.next(workers[2])).toBeUndefined();
+        // other processes go on
+        const other = await Actor.start(store, "o");
+        expect(await other.next(await other.worker())).toEqual(one);
+
+        await actor.report(workers[1], SUCCESS);
+        expect(await actor.next(workers[2])).toEqual(two);
+      });
+
+      test("is not suspected any more once it has run", async () => {
+        const { actor, workers } = await threeWorkers();
+        expect(await actor.next(workers[0])).toEqual(poison);
+        await actor.report(workers[0], SUCCESS);
+        await store.enqueue("a", [poison.raw]);
+        await store.enqueue("b", [poison.raw]);
+        const [worker, other] = workers;
+        const reply = await actor.exchange([
+          { worker, outcome: NO_OUTCOME, want: true },
+          { worker: other, outcome: NO_OUTCOME, want: true },
+        ]);
+        expect(reply).toMatchObject({ jobs: [{ queue: "a" }, { queue: "b" }] });
+        expect(reply).not.toHaveProperty("alone");
+      });
+
+      test("is given back by a worker that leaves, and its process goes on", async () => {
+        const { actor, workers } = await threeWorkers();
+        expect(await actor.next(workers[0])).toEqual(poison);
+        await store.pause("q");
+        await store.leave("p", workers[0]);
+        await store.enqueue("a", ["x"]);
+        expect((await actor.next(workers[1]))!.raw).toBe("x");
+        expect(await store.jobs("q", 0, 0)).toEqual([poison.raw]);
       });
     });
 

@@ -250,6 +250,95 @@ describeOnRedis("the store on redis", () => {
       expect(await store.failed(0, -1)).toEqual(['{"no":1}']);
     });
 
+    test.each([
+      "ah:ready",
+      "ah:ready:n",
+      "ah:wake-any",
+      "ah:wake:q",
+      "ah:wake-scheduler",
+      "ah:sweep",
+      "ah:orphan-sweep",
+      "ah:procs",
+      "ah:nodes",
+      "ah:node-queues",
+      "ah:node-runs:n",
+      "ah:plans",
+      "ah:plans:n",
+      "ah:stopped",
+      "ah:limits",
+      "ah:limit:c",
+      "ah:parked:c",
+      "ah:waiting",
+      "ah:due",
+      "ah:due-count",
+      "ah:failed:c",
+    ])("%s is built again, and jobs go on", async (name) => {
+      const key = `resque:${name}`;
+      const spoil = () => redis.multi().del(key).set(key, "text").exec();
+      const actor = await Actor.start(store, "p", ["q", "*"], "n");
+      const workers = [await actor.worker("p:1"), await actor.worker("p:2")];
+      await store.enqueue("other", ["before"]);
+      await spoil();
+
+      await store.announceNode("n", ["own"], 60_000, 60_000);
+      await store.register("p", 30_000, "connection p");
+      await store.renew("p", 30_000, workers, []);
+      const limited = { class: "c", limit: 1, process: "p" };
+      await store.enqueue("q", [job(1).raw, job(2).raw, job(3).raw]);
+      for (const [index, state] of ["acquired", "waiting"].entries()) {
+        const worker = workers[index];
+        const held = (await actor.next(worker))!;
+        expect(held).toEqual(job(index + 1));
+        const request = { ...limited, worker, job: held };
+        expect(await store.acquireSlot(request)).toBe(state);
+      }
+      const effects: Effect[] = [
+        { do: "releaseSlot", class: "c" },
+        { do: "boundFailed", class: "c", most: 5 },
+      ];
+      const failure = { kind: "failure", entry: "{}", effects } as const;
+      expect(await actor.next(workers[0], failure)).toEqual(job(2));
+      expect(await actor.next(workers[1])).toEqual(job(3));
+      await store.markStopped("t", true);
+      expect(await store.isStopped("t")).toBe(true);
+      const declare = { by: "p", plan: "{}" };
+      const own = { queue: "own", raw: "own", due: { inMs: 0 } };
+      await store.plan({
+        task: "t",
+        node: "n",
+        declare,
+        remove: [],
+        next: own,
+      });
+      await store.plan({ task: "t", declare, remove: [] });
+      await store.enqueue("own", ["own"], { node: "n" });
+      const [worker] = workers;
+      expect((await actor.next(worker, SUCCESS))!.queue).toBe("own");
+      // queues that had jobs before are found by a sweep
+      await redis.hdel("resque:ah:sweep", "at").catch(() => 0);
+      await store.sweepQueues(10);
+      expect((await actor.next(worker, SUCCESS))!.raw).toBe("before");
+      await store.delay(job(4), { inMs: 0 });
+      await until(async () => (await store.promote(10)).moved.length > 0);
+      await store.repairOrphans(1);
+      expect(await actor.next(worker, SUCCESS)).toBeDefined();
+      while (await actor.next(worker, SUCCESS));
+      expect(await redis.type(key)).not.toBe("string");
+    });
+
+    test("a dead process is reaped although the leases were lost", async () => {
+      const actor = await Actor.start(store, "p");
+      await store.enqueue("q", [job(1).raw]);
+      await actor.next(await actor.worker());
+      await redis.set("resque:ah:procs", "text");
+      await store.register("other", 30_000, "connection other");
+      await store.repairOrphans(1);
+      await until(async () =>
+        (await store.renew("other", 30_000, [], []))!.expired.includes("p"),
+      );
+      expect(await store.reap("p", 0)).toMatchObject([{ what: "requeued" }]);
+    });
+
     test("a job that is due goes on although its bucket is something else", async () => {
       await store.delay(job(1), { atMs: 5_000 });
       await store.delay(job(2), { atMs: 6_000 });

@@ -189,6 +189,8 @@ function runOn(harness: Harness, body: (context: StoreUnderTest) => void) {
 /** A registered process with workers, as the engine uses a store. */
 export class Actor {
   number = 0;
+  /** The queue of `*` that had the last turn. */
+  after?: string;
 
   constructor(
     readonly store: QueueStore,
@@ -214,8 +216,8 @@ export class Actor {
   }
 
   exchange(slots: ExchangeSlot[], number = ++this.number) {
-    const { id, queues, node } = this;
-    return this.store.exchange({ process: id, number, queues, node, slots });
+    const { id: process, queues, node, after } = this;
+    return this.store.exchange({ process, number, queues, node, after, slots });
   }
 
   /** Fetch the next job of one worker. */

@@ -83,7 +83,8 @@ end
 local function boundFailed(class, most)
   local own = ns .. 'ah:failed:' .. class
   local entry = try('LINDEX', ns .. 'failed', -1)
-  if not entry or not try('RPUSH', own, entry) then return end
+  if not entry then return end
+  rebuild('RPUSH', own, entry)
   while redis.call('LLEN', own) > most do try('LREM', ns .. 'failed', 1, redis.call('LPOP', own)) end
 end
 local function planRun(at, last)

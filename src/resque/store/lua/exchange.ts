@@ -15,14 +15,43 @@ export const NEXT_JOB = 3;
 export const NO_FETCH = "-";
 export const WITH_EFFECTS = "+";
 
+/** Of ARGV. */
+const FIRST_QUEUE = 8;
+
+/**
+ * The job that runs alone has ended, or is no longer the worker's: the process may fetch again. A job that has run is no longer
+ * suspected.
+ */
+const ENDED_ALONE = `
+  local record = ns .. 'worker:' .. alone
+  local outcome = false
+  for worker = 1, workerCount do
+    if ARGV[firstMember + worker - 1] == alone then outcome = finished[worker] end
+  end
+  local job = try('GET', record)
+  if job and outcome and outcome ~= 'n' then
+    local at = string.find(job, ',"payload":', 1, true)
+    local isJson, head = pcall(cjson.decode, string.sub(job, 1, at and at - 1 or 0) .. '}')
+    if isJson and type(head.queue) == 'string' then
+      local id = redis.sha1hex(head.queue .. string.sub(job, at + 11, -2))
+      try('SREM', ns .. 'ah:suspects', id)
+      redis.call('DEL', ns .. 'ah:crash:' .. id)
+    end
+  end
+  if outcome or not job then
+    redis.call('HDEL', process, 'alone')
+    alone = false
+  end
+`;
+
 /** Whether `code` begins with `mark`. */
 const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
 
-// KEYS: process. ARGV: prefix, call number, run_at, node, number of queues, number of workers, queues..., members...,
-// outcomes ('' none, 'p' success, 'n' uncounted, 'r' retried, 'f' and an entry of the failed list), effects of those that
-// have any.
+// KEYS: process. ARGV: prefix, call number, run_at, node, queue with the last turn or '', number of queues, number of workers,
+// queues..., members..., outcomes ('' none, 'p' success, 'n' uncounted, 'r' retried, 'f' and an entry of the failed list),
+// effects of those that have any.
 // Returns nil when the process is not registered, or the call is older than the last one; else the problems of the
-// data, then the current job of each worker.
+// data, the number of the worker whose job runs alone or 0, then the current job of each worker.
 //
 // At every moment a job is in a queue or in a record, and it is counted when its record is removed. Wake-ups are not
 // lost: the tokens are removed by the call that finds the queues empty, and remaining jobs get one.
@@ -32,10 +61,11 @@ export const EXCHANGE = `
 local ns, process = ARGV[1], KEYS[1]
 ${BASE}${JSON_TEXT}
 allowWhenFull()
-local call, queueCount, workerCount = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local last = tonumber(try('HGET', process, 'call') or '-1')
+local call, queueCount, workerCount = tonumber(ARGV[2]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local known = try('HMGET', process, 'call', 'alone') or {}
+local last, alone = tonumber(known[1] or '-1'), known[2]
 if last == -1 or call < last then return false end
-local firstMember = 7 + queueCount
+local firstMember = ${FIRST_QUEUE} + queueCount
 local firstCode = firstMember + workerCount
 local names = try('HMGET', process .. ':members', unpack(ARGV, firstMember, firstCode - 1))
 if not names then return false end
@@ -76,7 +106,7 @@ for worker = 1, workerCount do
         fail(string.sub(code, 2))
       end
     end
-    finished[worker] = code ~= ''
+    finished[worker] = code ~= '' and code
     if want and not present[worker] then
       wants[worker] = true
       missing = missing + 1
@@ -87,12 +117,30 @@ for worker = 1, workerCount do
     if name then effects = apply(ARGV[firstMember + worker - 1], effects) else effects = skip(effects) end
   end
 end
+if alone and not isRepeated then
+  ${ENDED_ALONE}
+end
 if processed > 0 then try('INCRBY', ns .. 'stat:processed', processed) end
 if failures > 0 then try('INCRBY', ns .. 'stat:failed', failures) end
 
-local node, paused, named = ARGV[4], {}, {}
-local nextName, index, page, at, isAny, wakeAny = 7, nil, nil, 1, false, nil
-local queue, wakeList
+local node, after, paused, named = ARGV[4], ARGV[5], {}, {}
+local nextName, index, page, at, isAny, wakeAny = ${FIRST_QUEUE}, nil, nil, 1, false, nil
+local queue, wakeList, low, high
+local suspects = false
+-- queues take turns: those behind the last one are the first
+local function turnPage(from, to)
+  low, high = from, to
+  page, at = try('ZRANGEBYLEX', index, low, high, 'LIMIT', 0, ${PAGE}) or {}, 1
+end
+local function openIndex(suffix)
+  index, wakeAny = ns .. 'ah:ready' .. suffix, ns .. 'ah:wake-any' .. suffix
+  page, at, high = try('ZRANGE', index, 0, ${PAGE - 1}), 1, '+'
+  if not page then
+    redis.call('DEL', index)
+    page = {}
+  elseif page[2] and after ~= '' then turnPage('(' .. after, '+')
+  else low = '-' end
+end
 -- the next queue in order of preference: nil when there is none
 local function advance()
   while true do
@@ -100,12 +148,9 @@ local function advance()
       local name = page[at]
       at = at + 1
       if not name then
-        if #page == ${PAGE} then
-          page = try('ZRANGEBYLEX', index, '(' .. page[#page], '+', 'LIMIT', 0, ${PAGE})
-          at = 1
-        elseif node ~= '' and index ~= ns .. 'ah:ready' then
-          index, wakeAny = ns .. 'ah:ready', ns .. 'ah:wake-any'
-          page, at = try('ZRANGE', index, 0, ${PAGE - 1}), 1
+        if #page == ${PAGE} then turnPage('(' .. page[#page], high)
+        elseif high == '+' and low ~= '-' and after ~= '' then turnPage('-', '[' .. after)
+        elseif node ~= '' and index ~= ns .. 'ah:ready' then openIndex('')
         else page = nil end
       elseif not named[name] and not paused[name] then
         queue, wakeList = name, wakeAny
@@ -117,9 +162,7 @@ local function advance()
       nextName = nextName + 1
       if name == '*' then
         isAny = true
-        local suffix = node ~= '' and ':' .. node or ''
-        index, wakeAny = ns .. 'ah:ready' .. suffix, ns .. 'ah:wake-any' .. suffix
-        page, at = try('ZRANGE', index, 0, ${PAGE - 1}), 1
+        openIndex(node ~= '' and ':' .. node or '')
       elseif not paused[name] then
         queue, wakeList = name, ns .. 'ah:wake:' .. name
         return
@@ -131,7 +174,7 @@ end
 local function fetch()
   while queue do
     local list, jobs = ns .. 'queue:' .. queue, nil
-    if missing == 1 then
+    if missing == 1 or suspects then
       local raw = try('LPOP', list)
       if raw then return {raw} end
     else
@@ -147,16 +190,18 @@ local function fetch()
   return {}
 end
 
-local wanted = missing > 0
+local wanted = missing > 0 and not alone
+local hasLooked = wanted
 if wanted then
+  suspects = redis.call('EXISTS', ns .. 'ah:suspects') == 1
   for _, name in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do paused[name] = true end
-  for i = 7, firstMember - 1 do named[ARGV[i]] = true end
+  for i = ${FIRST_QUEUE}, firstMember - 1 do named[ARGV[i]] = true end
   advance()
 end
-local reply, size, jobs, taken, kind, middle = {''}, 1, {}, 0, nil, nil
+local reply, size, jobs, taken, kind, middle = {'', 0}, 2, {}, 0, nil, nil
 for worker = 1, workerCount do
   local raw = nil
-  if wants[worker] then
+  if wants[worker] and wanted then
     if taken == #jobs then jobs, taken, kind = fetch(), 0, ${JOB} end
     taken = taken + 1
     raw = jobs[taken]
@@ -176,19 +221,25 @@ for worker = 1, workerCount do
       size = size + 2
     end
     redis.call('SET', ns .. 'worker:' .. ARGV[firstMember + worker - 1], '{"worker":' .. json(names[worker]) .. middle .. raw .. '}')
+    if suspects and try('SISMEMBER', ns .. 'ah:suspects', redis.sha1hex(queue .. raw)) == 1 then
+      alone, wanted = ARGV[firstMember + worker - 1], false
+      redis.call('HSET', process, 'alone', alone)
+      reply[2] = worker
+    end
   elseif present[worker] then
     reply[size + 1] = ${RECORD}
     reply[size + 2] = present[worker]
     size = size + 2
+    if ARGV[firstMember + worker - 1] == alone then reply[2] = worker end
   else
     if finished[worker] then redis.call('DEL', ns .. 'worker:' .. ARGV[firstMember + worker - 1]) end
     size = size + 1
     reply[size] = ${NOTHING}
   end
 end
-if wanted then
+if hasLooked then
   if not queue then
-    for i = 7, firstMember - 1 do
+    for i = ${FIRST_QUEUE}, firstMember - 1 do
       if ARGV[i] ~= '*' then redis.call('DEL', ns .. 'ah:wake:' .. ARGV[i]) end
     end
     if isAny then redis.call('DEL', ns .. 'ah:wake-any', ns .. 'ah:wake-any:' .. node) end

@@ -3,7 +3,15 @@ import { EFFECTS } from "./effects";
 import { A, ARG, B, C, operation } from "./operation";
 import { APPLY_PARTS } from "./processes";
 import { REMOVE_DELAYED_PART, REMOVE_QUEUE_PART } from "./producers";
-import { FAIL, JSON_TEXT, NODES, QUEUES, REQUEUE, SLOTS } from "./shared";
+import {
+  FAIL,
+  JSON_TEXT,
+  NODES,
+  QUEUES,
+  REBUILD,
+  REQUEUE,
+  SLOTS,
+} from "./shared";
 
 // Returns the time.
 export const CLOCK = `return now()`;
@@ -70,7 +78,7 @@ export const FOREIGN_PINGS = operation(
 const LIVE = `
 local function liveNodes()
   local result = {}
-  for _, node in ipairs(redis.call('SMEMBERS', ns .. 'ah:nodes')) do
+  for _, node in ipairs(try('SMEMBERS', ns .. 'ah:nodes') or {}) do
     if redis.call('EXISTS', ns .. 'ah:node:' .. node) == 1 then result[#result + 1] = node
     else redis.call('SREM', ns .. 'ah:nodes', node) end
   end
@@ -90,7 +98,7 @@ export const ANNOUNCE = operation(
   expire(live, ${B})
   redis.call('SET', seen, '1')
   expire(seen, ${C})
-  redis.call('SADD', ns .. 'ah:nodes', node)
+  rebuild('SADD', ns .. 'ah:nodes', node)
   for i = ${ARG + 3}, #ARGV do
     assign(ARGV[i], node)
   end
@@ -103,7 +111,7 @@ export const RETIRE = operation(
   [],
   `
   redis.call('DEL', ns .. 'ah:node:' .. ${A})
-  redis.call('SREM', ns .. 'ah:nodes', ${A})
+  try('SREM', ns .. 'ah:nodes', ${A})
   return 1
 `,
 );
@@ -136,7 +144,7 @@ export const REMOVE_LOST = operation(
     REMOVE_DELAYED_PART,
   ],
   `
-  local owners, result = redis.call('HGETALL', ns .. 'ah:node-queues'), {}
+  local owners, result = try('HGETALL', ns .. 'ah:node-queues') or {}, {}
   for i = 1, #owners, 2 do
     local node = owners[i + 1]
     if redis.call('EXISTS', ns .. 'ah:node-seen:' .. node) == 0 then
@@ -184,8 +192,14 @@ export const IS_QUEUED = operation(
 
 // Arguments: '1' or '0', name of a periodic task.
 export const MARK_STOPPED = operation(
+  [REBUILD],
+  `return rebuild(${A} == '1' and 'SADD' or 'SREM', ns .. 'ah:stopped', ${B})`,
+);
+
+// Arguments: name of a periodic task. Returns 1 or 0.
+export const IS_STOPPED = operation(
   [],
-  `return redis.call(${A} == '1' and 'SADD' or 'SREM', ns .. 'ah:stopped', ${B})`,
+  `return try('SISMEMBER', ns .. 'ah:stopped', ${A}) or 0`,
 );
 
 // Arguments: the key to delete. Returns the number of deleted keys.

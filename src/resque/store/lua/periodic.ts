@@ -42,7 +42,7 @@ export const PLAN = operation(
     delayRun({task = task, node = ${B}, queue = ARGV[at], raw = ARGV[at + 1], kind = ARGV[at + 2], ms = ARGV[at + 3]})
     since = text(time)
   end
-  if isDeclared then try('HSET', plans, task, by .. '\\n' .. since .. '\\n' .. plan) end
+  if isDeclared then rebuild('HSET', plans, task, by .. '\\n' .. since .. '\\n' .. plan) end
   return removed
 `,
 );

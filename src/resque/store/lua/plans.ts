@@ -34,7 +34,7 @@ local function delayRun(run)
   delay(due, run.raw, 0)
   if run.node ~= '' then
     own(run.queue, run.node)
-    try('HSET', ns .. 'ah:node-runs:' .. run.node, run.task, run.raw)
+    rebuild('HSET', ns .. 'ah:node-runs:' .. run.node, run.task, run.raw)
   end
   try('SREM', ns .. 'ah:stopped', run.task)
 end

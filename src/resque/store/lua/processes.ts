@@ -7,6 +7,7 @@ import {
   GIVE_BACK,
   JSON_TEXT,
   QUEUES,
+  REBUILD,
   REQUEUE,
   SLOTS,
 } from "./shared";
@@ -32,10 +33,10 @@ end
 // Arguments: id, ms, name of its connections. Returns the time and the ids whose lease is over.
 // A process is never visible without its lease. A repetition does not change the number of its last call.
 export const REGISTER = operation(
-  [EXPIRED],
+  [REBUILD, EXPIRED],
   `
   allowWhenFull()
-  redis.call('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
+  rebuild('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
   redis.call('HSETNX', ns .. 'ah:proc:' .. ${A}, 'call', '0')
   redis.call('HSET', ns .. 'ah:proc:' .. ${A}, 'connection', ${C})
   return expired()
@@ -45,11 +46,11 @@ export const REGISTER = operation(
 // Arguments: id, ms, number of workers, then name, name as JSON and queues of each, then key, value and seconds of each
 // lock. Returns as above; false when the process is no longer registered.
 export const RENEW = operation(
-  [JSON_TEXT, EXPIRED, PING],
+  [JSON_TEXT, REBUILD, EXPIRED, PING],
   `
   if redis.call('EXISTS', ns .. 'ah:proc:' .. ${A}) == 0 then return false end
   allowWhenFull()
-  redis.call('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
+  rebuild('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
   local at = ${ARG + 3}
   for _ = 1, tonumber(${C}) do
     ping(ARGV[at], ARGV[at + 1], ARGV[at + 2], ${B})
@@ -132,7 +133,7 @@ export const DEREGISTER = operation(
 export const REAP = operation(
   [...RETURNING, END_PROCESS],
   `
-  local ends = redis.call('ZSCORE', ns .. 'ah:procs', ${A})
+  local ends = try('ZSCORE', ns .. 'ah:procs', ${A})
   if not ends or tonumber(ends) + tonumber(${B}) > time then return false end
   allowWhenFull()
   return endProcess(${A}, true, ${C})
@@ -142,15 +143,20 @@ export const REAP = operation(
 /** The number of workers checked per call. */
 const ORPHAN_PAGE = 200;
 
-/** `orphansFrom(cursor)`: the next cursor, '0' at the end, and member and owner of each that was found. Needs BASE. */
+/**
+ * `orphansFrom(cursor)`: the next cursor, '0' at the end, member and owner of each that was found, and the processes without a
+ * lease. Needs BASE.
+ */
 const ORPHANS = `
 local function orphansFrom(cursor)
   local page, found = try('SSCAN', ns .. 'workers', cursor, 'COUNT', ${ORPHAN_PAGE}) or {'0', {}}, {}
+  local unleased = {}
   for _, member in ipairs(page[2]) do
     local owner = try('GET', ns .. 'ah:owner:' .. member)
-    if owner and redis.call('EXISTS', ns .. 'ah:proc:' .. owner) == 0 then found[#found + 1] = {member, owner} end
+    if owner and redis.call('EXISTS', ns .. 'ah:proc:' .. owner) == 0 then found[#found + 1] = {member, owner}
+    elseif owner and not try('ZSCORE', ns .. 'ah:procs', owner) then unleased[#unleased + 1] = owner end
   end
-  return page[1], found
+  return page[1], found, unleased
 end
 `;
 
@@ -185,7 +191,9 @@ export const REPAIR_ORPHANS = operation(
     if elapsed >= 0 and elapsed < waitMs then return {''} end
     cursor = known[1] or '0'
   end
-  local nextCursor, orphans = orphansFrom(cursor)
+  local nextCursor, orphans, unleased = orphansFrom(cursor)
+  -- their leases were lost: those that do not renew the new ones are reaped
+  for _, owner in ipairs(unleased) do rebuild('ZADD', ns .. 'ah:procs', text(time + math.max(1, ${C})), owner) end
   local result = {nextCursor}
   for _, orphan in ipairs(orphans) do
     local name = string.match(orphan[1], '^[^:]*:[^:]*') or orphan[1]
@@ -224,20 +232,20 @@ export const ACQUIRE_SLOT = operation(
   local process, member, class = ${A}, ${B}, ${C}
   local slots, record = ns .. 'ah:limit:' .. class, ns .. 'worker:' .. member
   if redis.call('GET', ns .. 'ah:owner:' .. member) ~= process then return 'lost' end
-  if redis.call('SISMEMBER', slots, member) == 1 then return 'acquired' end
+  if rebuild('SISMEMBER', slots, member) == 1 then return 'acquired' end
   -- a repetition that comes late must not touch the next job of the worker
   local _, raw = openWaiting(${E})
   local tail = ',"payload":' .. raw .. '}'
   if string.sub(try('GET', record) or '', -#tail) ~= tail then return 'waiting' end
   allowWhenFull()
-  redis.call('SADD', ns .. 'ah:limits', class)
+  rebuild('SADD', ns .. 'ah:limits', class)
   local free = tonumber(${D}) - redis.call('SCARD', slots)
   if free > 0 then
     redis.call('SADD', slots, member)
     if free > 1 then callWaiting(class) end
     return 'acquired'
   end
-  redis.call('RPUSH', ns .. 'ah:parked:' .. class, ${E})
+  rebuild('RPUSH', ns .. 'ah:parked:' .. class, ${E})
   countWaiting(ARGV[${ARG + 5}], 1)
   redis.call('DEL', record)
   return 'waiting'

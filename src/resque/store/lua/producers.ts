@@ -9,6 +9,7 @@ import {
   MAX_TOKENS,
   NODES,
   QUEUES,
+  REBUILD,
   REQUEUE,
   SLOTS,
   UNIQUE,
@@ -59,7 +60,7 @@ export const PRODUCE = frame(
       arrived(queue, length, 1)
     end
   else
-    ${DELAY}
+    ${REBUILD}${DELAY}
     local due = tonumber(${D})
     if kind == 'in' then due = time + due end
     if not delay(due, raw, 0) then return {'duplicate'} end

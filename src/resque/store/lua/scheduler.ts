@@ -212,7 +212,7 @@ export const SWEEP_QUEUES = operation(
     local length = try('LLEN', ns .. 'queue:' .. queue) or 0
     if length > 0 then
       local node = try('HGET', ns .. 'ah:node-queues', queue)
-      if try('ZADD', ns .. 'ah:ready' .. (node and ':' .. node or ''), 0, queue) == 1 then arrived(queue, length, length) end
+      if ready(node and ':' .. node or '', queue) == 1 then arrived(queue, length, length) end
     end
   end
   redis.call('HSET', state, 'cursor', reply[1], 'at', text(time))

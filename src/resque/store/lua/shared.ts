@@ -39,11 +39,32 @@ end
 `;
 
 /**
- * `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it is registered, and
+ * `rebuild(command, key, ...)`: a command on a key of ours whose contents come back, or that nobody else needs. A value of a
+ * wrong type at the key is removed. Needs BASE.
+ */
+export const REBUILD = `
+local function rebuild(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if string.sub(reply.err, 1, 9) == 'WRONGTYPE' then
+    problems[#problems + 1] = reply.err .. ' (' .. command .. ' ' .. key .. ')'
+    redis.call('DEL', key)
+  end
+  return redis.call(command, key, ...)
+end
+`;
+
+/**
+ * - `ready(suffix, queue)`: the queue has jobs.
+ * - `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it is registered, and
  * workers that list it or accept any queue are woken. A queue that had `MAX_TOKENS` jobs before has its tokens, or a
- * worker that was woken by one leaves another for the jobs that it leaves. Needs BASE.
+ *   worker that was woken by one leaves another for the jobs that it leaves.
+ *
+ * Needs BASE.
  */
 export const QUEUES = `
+${REBUILD}
+local function ready(suffix, queue) return rebuild('ZADD', ns .. 'ah:ready' .. suffix, 0, queue) end
 local function token(list, count)
   local free = ${MAX_TOKENS} - (try('LLEN', list) or ${MAX_TOKENS})
   for _ = 1, math.min(free, count) do try('RPUSH', list, '1') end
@@ -54,7 +75,7 @@ local function arrived(queue, length, count)
   local suffix = node and ':' .. node or ''
   if length == count then
     try('SADD', ns .. 'queues', queue)
-    try('ZADD', ns .. 'ah:ready' .. suffix, 0, queue)
+    ready(suffix, queue)
   end
   token(ns .. 'ah:wake:' .. queue, count)
   token(ns .. 'ah:wake-any' .. suffix, count)
@@ -68,7 +89,7 @@ end
  */
 export const NODES = `
 local function assign(queue, node)
-  if redis.call('HGET', ns .. 'ah:node-queues', queue) == node then return end
+  if rebuild('HGET', ns .. 'ah:node-queues', queue) == node then return end
   redis.call('HSET', ns .. 'ah:node-queues', queue, node)
   try('ZREM', ns .. 'ah:ready', queue)
   local length = try('LLEN', ns .. 'queue:' .. queue) or 0
@@ -108,7 +129,7 @@ end
  */
 export const SLOTS = `
 local function countWaiting(queue, change)
-  if (try('HINCRBY', ns .. 'ah:waiting', queue, change) or 1) <= 0 then try('HDEL', ns .. 'ah:waiting', queue) end
+  if rebuild('HINCRBY', ns .. 'ah:waiting', queue, change) <= 0 then try('HDEL', ns .. 'ah:waiting', queue) end
 end
 local function openWaiting(entry)
   local at = string.find(entry, ':', 1, true)
@@ -130,7 +151,7 @@ end
 
 /**
  * `delay(due, raw, shift)`: false when the job exists in that second, `shift` seconds after the nearest one. Its keys are
- * read before the first one is written: a wrong type refuses the job, and nothing is left of it. Needs BASE.
+ * read before the first one is written: a wrong type refuses the job, and nothing is left of it. Needs REBUILD.
  */
 export const DELAY = `
 local function delay(due, raw, shift)
@@ -141,12 +162,12 @@ local function delay(due, raw, shift)
   if redis.call('SISMEMBER', times, 'delayed:' .. second) == 1 then return false end
   redis.call('LLEN', bucket)
   redis.call('ZSCORE', schedule, second)
-  redis.call('ZSCORE', exact, member)
+  rebuild('ZSCORE', exact, member)
   redis.call('RPUSH', bucket, raw)
   redis.call('SADD', times, 'delayed:' .. second)
   redis.call('ZADD', schedule, second, second)
   redis.call('ZADD', exact, text(due), member)
-  try('HINCRBY', ns .. 'ah:due-count', second, 1)
+  rebuild('HINCRBY', ns .. 'ah:due-count', second, 1)
   if redis.call('ZRANGE', exact, 0, 0)[1] == member then
     try('DEL', ns .. 'ah:wake-scheduler')
     try('RPUSH', ns .. 'ah:wake-scheduler', '1')
@@ -205,9 +226,14 @@ local function openRecord(record)
   return head.queue, string.sub(record, at + 11, -2)
 end
 local function countCrash(queue, raw)
-  local counter = ns .. 'ah:crash:' .. redis.sha1hex(queue .. raw)
+  local id, suspects = redis.sha1hex(queue .. raw), ns .. 'ah:suspects'
+  local counter = ns .. 'ah:crash:' .. id
   local crashes = try('INCR', counter) or 1
   expire(counter, ${CRASH_SECONDS * 1000})
+  if crashes == ${MAX_CRASHES} then
+    rebuild('SADD', suspects, id)
+    expire(suspects, ${CRASH_SECONDS * 1000})
+  elseif crashes > ${MAX_CRASHES} then try('SREM', suspects, id) end
   return crashes
 end
 local function giveBack(id, member, name, isCrash, date)
