@@ -75,14 +75,12 @@ export function nodeOf(task: Task): string | undefined {
   return task.scope === "all" ? id : undefined;
 }
 
-/** What was declared, by task. */
-export function declaredPlans(
-  node: string | undefined,
-): Promise<Record<string, PlannedTask>> {
-  return store().plans(node);
+/** What was declared for a task, if anything was. */
+export function declaredPlan(task: Task): Promise<string | undefined> {
+  return store().planOf(task.name, nodeOf(task));
 }
 
-/** Like `declaredPlans`; also renews the declarations of this process. */
+/** What was declared, by task. Renews the declarations of this process. */
 export function renewDeclarations(
   node: string | undefined,
 ): Promise<Record<string, PlannedTask>> {
@@ -100,7 +98,7 @@ export async function planInForce(
 ): Promise<{ plan?: Plan; declared?: string }> {
   const own = planOf(task);
   if (textOf(own) !== loadedPlan(task)) return { plan: own };
-  const declared = (await declaredPlans(nodeOf(task)))[task.name]?.plan;
+  const declared = await declaredPlan(task);
   return declared === undefined
     ? { plan: own }
     : { plan: openPlan(declared), declared };

@@ -13,7 +13,7 @@ import type {
 import { requireTask } from "./find";
 import {
   argsOfRuns,
-  declaredPlans,
+  declaredPlan,
   isPeriodic,
   jobsOf,
   loadedPlan,
@@ -223,8 +223,8 @@ export async function stopRecurrentTask(
   const own = planOf(task);
   if (!own) return undefined;
   await markStopped(task, true);
-  const declared = (await declaredPlans(nodeOf(task)))[taskName];
-  const plans = [own, declared && openPlan(declared.plan)];
+  const declared = await declaredPlan(task);
+  const plans = [own, declared === undefined ? undefined : openPlan(declared)];
   const remove = plans.flatMap((plan) => jobsOf(taskName, plan));
   const node = nodeOf(task);
   const removed = await change({ task: taskName, node, remove });

@@ -1,4 +1,5 @@
 /** The data of a memory store, and changes that several of its operations share. */
+import { parseJob } from "../failure";
 import { DelayedJobs } from "./delayedJobs";
 import { ExpiringMap } from "./expiringMap";
 import { JobList } from "./jobList";
@@ -21,7 +22,7 @@ import type {
   UniqueLock,
   WorkerIdentity,
 } from "./store";
-import { crashedEntry, flatFields, secondOf } from "./texts";
+import { CRASHED, crashedEntry, flatFields, secondOf } from "./texts";
 
 export interface Process {
   /** Number of its last call. */
@@ -224,6 +225,12 @@ export class MemoryData {
     this.tracked.set(id, known, KEEP_JOB_SECONDS * 1000);
   }
 
+  /** Of a job that may be a tracked one. */
+  setState(raw: string, fields: JobFields): void {
+    const { id } = raw.includes('{"ah":{') ? parseJob(raw, "").job : {};
+    if (id !== undefined) this.updateJob(id, fields);
+  }
+
   apply(effect: Effect, member: string): void {
     switch (effect.do) {
       case "delay":
@@ -256,6 +263,10 @@ export class MemoryData {
       case "stopTask":
         this.stopped.add(effect.task);
     }
+  }
+
+  planOf(task: string, node: string): string | undefined {
+    return this.plans.get(planKey(task, node))?.plan;
   }
 
   /** @returns how many jobs were removed */
@@ -353,6 +364,7 @@ export class MemoryData {
         result.what = "failed";
         const date = new Date(this.clock()).toString();
         this.addFailed(crashedEntry(identity.quoted, job, date));
+        this.setState(raw, { state: "failed", error: CRASHED });
       } else this.requeue(job);
     }
     for (const [key, value] of locks) this.releaseLock(key, value);

@@ -101,6 +101,7 @@ export class MemoryStore implements QueueStore {
       if (unique && data.isUniqueHeld(unique, job.queue)) return "held";
       data.removeFailed(entry);
       data.add(job.queue, job.raw);
+      data.setState(job.raw, { state: "queued", error: "" });
       if (unique) data.setUnique(unique.key, job.raw);
       return "added";
     });
@@ -527,8 +528,13 @@ export class MemoryStore implements QueueStore {
 
   removeWorker(member: string, _name: string, entry?: string): Promise<void> {
     return this.run((data) => {
-      if (entry !== undefined) data.addFailed(entry);
       const listed = data.workers.get(member);
+      if (entry !== undefined) {
+        data.addFailed(entry);
+        const { error } = JSON.parse(entry) as { error: string };
+        if (listed?.job)
+          data.setState(listed.job.raw, { state: "failed", error });
+      }
       if (listed) listed.job = undefined;
       data.giveBack(member, false);
     });
@@ -653,6 +659,10 @@ export class MemoryStore implements QueueStore {
           ]),
       );
     });
+  }
+
+  planOf(task: string, node = ""): Promise<string | undefined> {
+    return this.run((data) => data.planOf(task, node));
   }
 
   plan(change: PlanChange): Promise<number> {

@@ -563,6 +563,11 @@ export class RedisStore implements QueueStore {
     return result;
   }
 
+  async planOf(task: string, node = ""): Promise<string | undefined> {
+    const plan = (await this.intime("PLAN_OF", [task, node])) as string;
+    return plan === "" ? undefined : plan;
+  }
+
   async plan(change: PlanChange): Promise<number> {
     const { task, node = "", declare, remove, next } = change;
     const args: (string | number)[] = [

@@ -536,6 +536,8 @@ export interface QueueStore {
     node?: string,
     asker?: { by: string; liveMs: number; keepMs: number },
   ): Promise<Record<string, PlannedTask>>;
+  /** The schedule of one task, if it was declared; costs the same however many tasks there are. */
+  planOf(task: string, node?: string): Promise<string | undefined>;
   /** @returns how many jobs were removed */
   plan(change: PlanChange): Promise<number>;
   /** Periodic tasks that were stopped by hand. */

@@ -30,6 +30,8 @@ export function openRecord(record: string): QueuedJob | undefined {
   }
 }
 
+export const CRASHED = "the worker died while it ran this job";
+
 /** The entry of a job that killed its workers. */
 export function crashedEntry(
   quotedName: string,
@@ -38,7 +40,7 @@ export function crashedEntry(
 ): string {
   return (
     `{"worker":${quotedName},"queue":${JSON.stringify(queue)},"payload":${raw},` +
-    `"exception":"WorkerCrashed","error":"the worker died while it ran this job","backtrace":[],` +
+    `"exception":"WorkerCrashed","error":"${CRASHED}","backtrace":[],` +
     `"failed_at":${JSON.stringify(date)}}`
   );
 }

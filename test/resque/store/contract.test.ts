@@ -737,6 +737,41 @@ describeOnEachStore("the store of the queue", (context) => {
       });
     });
 
+    test("a tracked job that fails without a report is failed, and queued when it is retried", async () => {
+      const raw = jobText("q", "a", {}, { ah: { id: "7" } });
+      const track = { id: "7", class: "a" };
+      await store.enqueue("q", [raw], { track });
+      for (let i = 0; i < 3; i++) {
+        const actor = await Actor.start(store, `p${i}`);
+        const worker = await actor.worker();
+        await actor.next(worker);
+        const held = { id: "7", worker, raw };
+        await store.updateJob(held, { state: "running", attempt: 2 });
+        await advance(30_001);
+        await store.reap(`p${i}`, 0);
+      }
+      const error = "the worker died while it ran this job";
+      const failed = { state: "failed", attempt: 2, error };
+      expect(await store.jobInfo("7")).toMatchObject(failed);
+      const [entry] = await store.failed(0, -1);
+      await store.retryFailed(entry, { queue: "q", raw });
+      const info = await store.jobInfo("7");
+      expect(info).toMatchObject({ state: "queued" });
+      expect(info).not.toHaveProperty("error");
+    });
+
+    test("a tracked job whose worker is removed by hand is failed", async () => {
+      const raw = jobText("q", "a", {}, { ah: { id: "7" } });
+      await store.enqueue("q", [raw], { track: { id: "7", class: "a" } });
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await actor.next(worker);
+      const entry = JSON.stringify({ error: "killed manually" });
+      await store.removeWorker(worker.member, worker.name, entry);
+      const failed = { state: "failed", error: "killed manually" };
+      expect(await store.jobInfo("7")).toMatchObject(failed);
+    });
+
     describe("a job whose workers died twice", () => {
       const [poison, one, two] = [job("poison"), job("one"), job("two")];
 

@@ -353,6 +353,15 @@ describeOnRedis("the store on redis", () => {
       ]);
     });
 
+    test("a tracked job whose queue is something else is failed", async () => {
+      const raw = jobText("q", "a", {}, { ah: { id: "7" } });
+      const track = { id: "7", class: "a" };
+      await store.delay({ queue: "q", raw }, { inMs: 0 }, { track });
+      await redis.set("resque:queue:q", "text");
+      await until(async () => (await store.promote(10)).moved.length > 0);
+      expect(await store.jobInfo("7")).toMatchObject({ state: "failed" });
+    });
+
     test("an unreadable record goes to the failed list, and the other jobs of the process go back", async () => {
       const actor = await Actor.start(store, "p");
       const workers = [await actor.worker("p:1"), await actor.worker("p:2")];
@@ -454,6 +463,47 @@ describeOnRedis("the store on redis", () => {
     };
     const few = await commandsOfFetches(10);
     expect(await commandsOfFetches(50_000)).toBeLessThanOrEqual(1.2 * few);
+  });
+
+  test("a run of a recurring task costs as much with 5,000 of them as with one", async () => {
+    const declare = { by: "p", plan: "{}" };
+    const actor = await Actor.start(store, "p");
+    const worker = await actor.worker();
+    const commands = async () => {
+      await redis.config("RESETSTAT");
+      expect(await store.planOf("t")).toBe("{}");
+      const next = { ...job(1), due: { inMs: 60_000 } };
+      const planRun: Effect = {
+        do: "planRun",
+        task: "t",
+        remove: [job(1)],
+        next,
+        plan: "{}",
+        unlessStopped: true,
+      };
+      await store.apply(worker, [planRun]);
+      const stats = await redis.info("commandstats");
+      expect(stats).not.toContain("hgetall");
+      return stats.split("\n").filter((line) => line.startsWith("cmdstat"));
+    };
+    await store.plan({ task: "t", declare, remove: [] });
+    await commands(); // scripts are loaded
+    const few = await commands();
+    const entries = Array.from({ length: 5_000 }, (_, n) => [
+      `t${n}`,
+      "p\n0\n{}",
+    ]);
+    await redis.hset("resque:ah:plans", ...entries.flat());
+    const calls = (lines: string[]) =>
+      lines.map((line) => line.replace(/,usec=.*/, ""));
+    expect(calls(await commands())).toEqual(calls(few));
+    // the search for lost ones asks once for each scheduler
+    await redis.config("RESETSTAT");
+    expect(Object.keys(await store.plans())).toHaveLength(5_001);
+    const [, exists] = /cmdstat_exists:calls=(\d+)/.exec(
+      await redis.info("commandstats"),
+    )!;
+    expect(Number(exists)).toBe(1);
   });
 
   describe("jobs of other programs", () => {

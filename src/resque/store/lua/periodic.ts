@@ -16,13 +16,24 @@ export const PLANS_OF = operation(
     expire(alive, ${C})
     if ${A} ~= '' then expire(plans, ${D}) end
   end
-  local entries = try('HGETALL', plans) or {}
+  local entries, alive = try('HGETALL', plans) or {}, {}
   for i = 1, #entries, 2 do
     local by, since, plan = openPlan(entries[i + 1])
-    local lives = redis.call('EXISTS', ns .. 'ah:planner:' .. by) == 1 and '1' or ''
-    for _, part in ipairs({entries[i], by, lives, since, plan}) do result[#result + 1] = part end
+    alive[by] = alive[by] or (redis.call('EXISTS', ns .. 'ah:planner:' .. by) == 1 and '1' or '')
+    for _, part in ipairs({entries[i], by, alive[by], since, plan}) do result[#result + 1] = part end
   end
   return result
+`,
+);
+
+// Arguments: task, node or ''. Returns its plan, or ''.
+export const PLAN_OF = operation(
+  [PLANS_PART],
+  `
+  local entry = try('HGET', plansOf(${B}), ${A})
+  if not entry then return '' end
+  local _, _, plan = openPlan(entry)
+  return plan
 `,
 );
 

@@ -214,6 +214,9 @@ export const REMOVE_WORKER = operation(
   if ${C} ~= '' then
     try('INCR', ns .. 'stat:failed')
     fail(${C})
+    local isJson, failure = pcall(cjson.decode, ${C})
+    local _, raw = openRecord(try('GET', record) or '')
+    if raw and isJson then setState(raw, 'failed', failure.error) end
   end
   redis.call('DEL', record)
   local owner = try('GET', ns .. 'ah:owner:' .. member)

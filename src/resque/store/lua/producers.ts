@@ -12,6 +12,7 @@ import {
   REBUILD,
   REQUEUE,
   SLOTS,
+  TRACKED,
   UNIQUE,
 } from "./shared";
 
@@ -89,7 +90,7 @@ export const PRODUCE = frame(
 // Arguments: entry, queue, job, name of the unique lock or '', class. Returns a state.
 // The job is in the failed list or in the queue.
 export const RETRY_FAILED = operation(
-  [QUEUES, UNIQUE],
+  [QUEUES, UNIQUE, TRACKED],
   `
   local entry, queue, raw, unique = ${A}, ${B}, ${C}, ${D}
   local lock, list = ns .. 'ah:unique:' .. unique, ns .. 'queue:' .. queue
@@ -97,6 +98,7 @@ export const RETRY_FAILED = operation(
   if unique ~= '' and isUniqueHeld(lock, queue, ${E}) then return 'held' end
   if redis.call('LREM', ns .. 'failed', 1, entry) == 0 then return 'missing' end
   arrived(queue, redis.call('RPUSH', list, raw), 1)
+  setState(raw, 'queued', '')
   if unique ~= '' then
     redis.call('SET', lock, raw)
     expire(lock, ${UNIQUE_SECONDS * 1000})

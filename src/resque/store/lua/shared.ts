@@ -1,11 +1,13 @@
 /** Lua functions that several scripts share. `ns` is the prefix of all keys. */
 import {
   CRASH_SECONDS,
+  KEEP_JOB_SECONDS,
   MAX_CRASHES,
   SEARCH_LENGTH,
   UNIQUE_SECONDS,
   UNSEEN_NODE_SECONDS,
 } from "../limits";
+import { CRASHED } from "../texts";
 
 /** The maximum of wake-up tokens in a list; more would wake workers in vain. */
 export const MAX_TOKENS = 32;
@@ -102,8 +104,32 @@ local function own(queue, node)
 end
 `;
 
-/** `fail(entry)`: to the failed list, or beside it while its key holds something else. Needs BASE, JSON_TEXT. */
+/** The part of FAIL that producers need. */
+export const TRACKED = `
+local function trackedId(raw)
+  if not string.find(raw, '{"ah":{', 1, true) then return nil end
+  local isJson, job = pcall(cjson.decode, raw)
+  local args = isJson and type(job) == 'table' and job.args
+  if type(args) ~= 'table' or #args < 2 then return nil end
+  local own = type(args[#args]) == 'table' and args[#args].ah
+  return type(own) == 'table' and type(own.id) == 'string' and own.id
+end
+local function setState(raw, state, reason)
+  local id = trackedId(raw)
+  local job = ns .. 'ah:job:' .. (id or '')
+  if not id or redis.call('EXISTS', job) == 0 then return end
+  try('HSET', job, 'state', state, 'error', reason)
+  expire(job, ${KEEP_JOB_SECONDS * 1000})
+end
+`;
+
+/**
+ * - `fail(entry)`: to the failed list, or beside it while its key holds something else.
+ * - `setState(raw, state, reason)`: of a tracked job, whose id is in its last argument.
+ * - `failed(...)`: a job that fails without a report. Needs BASE, JSON_TEXT.
+ */
 export const FAIL = `
+${TRACKED}
 local function fail(entry)
   if not try('RPUSH', ns .. 'failed', entry) then try('RPUSH', ns .. 'ah:failed-aside', entry) end
 end
@@ -111,6 +137,7 @@ local function failed(worker, queue, payload, exception, reason, date)
   try('INCR', ns .. 'stat:failed')
   fail('{"worker":' .. worker .. ',"queue":' .. json(queue) .. ',"payload":' .. payload .. ',"exception":"' .. exception ..
     '","error":"' .. reason .. '","backtrace":[],"failed_at":' .. json(date) .. '}')
+  setState(payload, 'failed', reason)
 end
 `;
 
@@ -248,7 +275,7 @@ local function giveBack(id, member, name, isCrash, date)
       failed(json(name), '', json(job), 'Error', 'unreadable record of a worker', date)
       result = {'failed', member, '', job}
     elseif isCrash and countCrash(queue, raw) > ${MAX_CRASHES} then
-      failed(json(name), queue, raw, 'WorkerCrashed', 'the worker died while it ran this job', date)
+      failed(json(name), queue, raw, 'WorkerCrashed', '${CRASHED}', date)
       result = {'failed', member, queue, raw}
     else
       requeue(queue, raw)
