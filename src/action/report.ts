@@ -10,6 +10,7 @@ import { isMistake } from "../log/exposure";
 import {
   filterObjectForLogging,
   filterResponseForLogging,
+  isFiltering,
   textForLogging,
 } from "../log/filters";
 import { jsonForLogging as toJson } from "../log/json";
@@ -206,10 +207,7 @@ function buildLine(data: ActionProcessor): LogLine {
  * param, which `general.filteredParams` cannot name.
  */
 function nameForLogging({ action, actionTemplate }: ActionProcessor) {
-  const { filteredParams } = settings().general;
-  const isFiltering =
-    typeof filteredParams === "function" || filteredParams.length > 0;
-  if (actionTemplate || typeof action !== "string" || !isFiltering)
+  if (actionTemplate || typeof action !== "string" || !isFiltering())
     return textForLogging(action);
   const end = action.search(/[{=]/);
   return textForLogging(

@@ -38,6 +38,11 @@ export function redactForLogging(value: unknown): unknown {
   return redact(value, paths);
 }
 
+/** Whether any param is hidden from log lines. */
+export function isFiltering(): boolean {
+  return pathsOf(paramPaths()).length > 0;
+}
+
 /** The fields of a log line without the values at the paths of `config.logger.redact`; an error stays an error. */
 export function redactFields(fields: unknown): unknown {
   if (typeof fields !== "object" || fields === null) return fields;

@@ -37,6 +37,15 @@ export interface RoutesApi {
   ): UrlMatch;
   /** The methods for which this path has a route; `get` implies `head`. */
   methodsFor(pathParts: readonly string[]): RouteMethod[];
+  /**
+   * Of all routes: the first part that a variable of one of these names would take, as far as the parts before it are
+   * the route's.
+   * @param parts none is empty
+   */
+  firstVariable(
+    parts: readonly string[],
+    isWanted: (name: string) => boolean,
+  ): number | undefined;
   /** Whether the action has a route for this method, an automatic one included. */
   hasRoute(action: string, method: RouteMethod): boolean;
   /**
@@ -114,6 +123,15 @@ export function createRoutesApi(): RoutesApi {
     hasRoute: (action, method) =>
       routerOf(method)?.actions.has(action) === true ||
       (method === "head" && routerOf("get")?.actions.has(action) === true),
+
+    firstVariable: (parts, isWanted) => {
+      let first: number | undefined;
+      for (const method of Object.keys(routes.routes) as RouteMethod[])
+        first =
+          routerOf(method)?.firstVariable(parts.slice(0, first), isWanted) ??
+          first;
+      return first;
+    },
 
     matchURL: (pathParts, match, matchTrailingPathParts) =>
       matchURL(pathParts, match, matchTrailingPathParts),

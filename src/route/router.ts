@@ -32,13 +32,27 @@ interface Node {
   /** The lowest position below this node, to skip nodes that cannot contain a better match. */
   lowest: number;
   literals: Map<string, Node>;
-  variables: { segment: RouteSegment; node: Node }[];
+  variables: Variable[];
   /** The first route that ends here. */
   end?: Entry;
   /** The first route that ends here and matches all trailing parts. */
   endTrailing?: Entry;
   /** Routes whose last part is a variable that matches all trailing parts. */
   trailing: Entry[];
+}
+
+interface Variable {
+  segment: RouteSegment;
+  /** What the routes call it. */
+  names: Set<string>;
+  node: Node;
+}
+
+interface VariableSearch {
+  parts: readonly string[];
+  isWanted: (name: string) => boolean;
+  /** Later parts are of no interest: one before them was found. */
+  end: number;
 }
 
 interface Search {
@@ -71,6 +85,22 @@ export class Router {
         depth: best.depth,
       }
     );
+  }
+
+  /**
+   * The first part that a variable of one of these names would take, as far as the parts before it are a route's; the
+   * patterns of variables do not count, nor does what follows.
+   * @param parts none is empty
+   */
+  firstVariable(
+    parts: readonly string[],
+    isWanted: (name: string) => boolean,
+  ): number | undefined {
+    return lookForVariable(this.root, 0, {
+      parts,
+      isWanted,
+      end: parts.length,
+    });
   }
 
   private add(entry: Entry): void {
@@ -132,9 +162,13 @@ function childFor(node: Node, segment: RouteSegment): Node {
       variable.segment.prefix === segment.prefix &&
       variable.segment.pattern?.source === segment.pattern?.source,
   );
-  if (known) return known.node;
+  if (known) {
+    known.names.add(segment.name);
+    return known.node;
+  }
   const child = newNode();
-  node.variables.push({ segment, node: child });
+  const names = new Set([segment.name]);
+  node.variables.push({ segment, names, node: child });
   return child;
 }
 
@@ -161,6 +195,40 @@ function visit(node: Node, depth: number, search: Search): void {
     if (variableValue(segment, part) !== undefined)
       visit(child, depth + 1, search);
   }
+}
+
+function lookForVariable(
+  node: Node,
+  depth: number,
+  search: VariableSearch,
+): number | undefined {
+  if (depth >= search.end) return undefined;
+  const part = search.parts[depth]!;
+  if (hasVariable(node, depth, search)) return (search.end = depth);
+  let first: number | undefined;
+  for (const { segment, node: child } of node.variables) {
+    if (part.startsWith(segment.prefix))
+      first = lookForVariable(child, depth + 1, search) ?? first;
+  }
+  const child = node.literals.get(literalOf(part));
+  return (child && lookForVariable(child, depth + 1, search)) ?? first;
+}
+
+/** Whether a variable of one of the names takes the part at this depth. */
+function hasVariable(
+  node: Node,
+  depth: number,
+  { parts, isWanted }: VariableSearch,
+): boolean {
+  const part = parts[depth]!;
+  const isTaken = ({ prefix, name }: RouteSegment) =>
+    part.startsWith(prefix) && isWanted(name);
+  return (
+    node.variables.some(
+      ({ segment, names }) =>
+        part.startsWith(segment.prefix) && [...names].some(isWanted),
+    ) || node.trailing.some(({ path }) => isTaken(path.segments[depth]!))
+  );
 }
 
 function depthOf({ segments, matchTrailing }: CompiledPath): number {

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { matchURL } from "../../src/route/matchUrl";
+import { compilePath, literalOf, matchURL } from "../../src/route/matchUrl";
 import { Router } from "../../src/route/router";
 import type { RouteType } from "../../src/route/types";
 
@@ -61,6 +61,44 @@ test("the index finds what a linear scan finds first", () => {
       },
     ),
     { numRuns: 1000 },
+  );
+});
+
+/** Of one route after the other: where its variable `name` would begin, if the parts before it are the route's. */
+function linearVariable(routes: RouteType[], parts: string[], name: string) {
+  const found = routes.flatMap(({ path }) => {
+    const { segments } = compilePath(path);
+    const at = segments.findIndex(
+      (one, i) => one.name === name && parts[i]?.startsWith(one.prefix),
+    );
+    const isBefore = segments
+      .slice(0, Math.max(at, 0))
+      .every(({ literal, prefix }, i) =>
+        literal === undefined
+          ? parts[i].startsWith(prefix)
+          : literalOf(parts[i]) === literal,
+      );
+    return at !== -1 && isBefore ? [at] : [];
+  });
+  return found.length > 0 ? Math.min(...found) : undefined;
+}
+
+test("the index finds the first part that a named variable takes, as a linear scan does", () => {
+  fc.assert(
+    fc.property(
+      fc.array(route, { maxLength: 30 }),
+      fc.array(
+        part.filter((one) => one !== ""),
+        { maxLength: 6 },
+      ),
+      fc.constantFrom("x", "y", "version", "n"),
+      (routes, parts, name) => {
+        const router = new Router(routes);
+        expect(router.firstVariable(parts, (one) => one === name)).toBe(
+          linearVariable(routes, parts, name),
+        );
+      },
+    ),
   );
 });
 

@@ -1,12 +1,7 @@
 /** Paths for log lines: a route's variable may be a secret, as in `/reset/:token`. */
-import { redactForLogging } from "../../log/filters";
-import {
-  compilePath,
-  decodeOrKeep,
-  literalOf,
-  matchCompiled,
-  type RouteSegment,
-} from "../../route/matchUrl";
+import { api } from "../../api";
+import { isFiltering, redactForLogging } from "../../log/filters";
+import { compilePath, decodeOrKeep, matchCompiled } from "../../route/matchUrl";
 import type { RouteType } from "../../route/types";
 
 type Params = Record<string, unknown>;
@@ -23,7 +18,8 @@ export function pathForLogging(
   { path, literal, matchTrailingPathParts }: RouteType,
   params: Params,
 ): string {
-  if (literal === true || !path.includes(":")) return pathname;
+  if (literal === true || !path.includes(":") || !isFiltering())
+    return pathname;
   const { segments } = compilePath(path);
   const names = segments.map(({ name }) => name);
   const secrets = namesToFilter(names, params);
@@ -44,12 +40,6 @@ export function pathForLogging(
   return parts.join("/");
 }
 
-/** The segments of a route that has variables; undefined for one without. */
-const segmentsOfRoute = new WeakMap<
-  RouteType,
-  { path: string; segments: readonly RouteSegment[] | undefined }
->();
-
 /**
  * The path of a request that no route matches. Where it begins as a route does, up to a variable that
  * `config.general.filteredParams` names, the rest is left out: it is a slip of who has the secret, such as a slash too many.
@@ -58,15 +48,12 @@ const segmentsOfRoute = new WeakMap<
 export function unroutedPathForLogging(
   pathname: string,
   pathParts: readonly string[],
-  routes: Iterable<RouteType>,
 ): string {
   const parts = pathParts.filter((part) => part !== "");
-  let first = parts.length;
-  for (const route of routes) {
-    const at = firstSecret(parts.slice(0, first), segmentsOf(route));
-    if (at !== undefined) first = at;
-  }
-  if (first === parts.length) return pathname;
+  const isSecret = (name: string) =>
+    namesToFilter([name], { [name]: "" }).size > 0;
+  const first = api.routes.firstVariable(parts, isSecret);
+  if (first === undefined) return pathname;
   const shown = pathname.split("/");
   const end = shown.findLastIndex((part) => part !== "") + 1;
   let begin = end;
@@ -74,35 +61,6 @@ export function unroutedPathForLogging(
     if (shown[begin - 1] !== "") secret--;
   shown.splice(begin, end - begin, FILTERED);
   return shown.join("/");
-}
-
-/** Which part is the first that a secret variable takes, as far as all before it are the route's. */
-function firstSecret(
-  parts: readonly string[],
-  segments: readonly RouteSegment[] = [],
-): number | undefined {
-  for (let i = 0; i < segments.length && i < parts.length; i++) {
-    const { literal, name, prefix } = segments[i]!;
-    if (literal !== undefined) {
-      if (literalOf(parts[i]!) !== literal) return undefined;
-      continue;
-    }
-    if (!parts[i]!.startsWith(prefix)) return undefined;
-    if (namesToFilter([name], { [name]: "" }).size > 0) return i;
-  }
-  return undefined;
-}
-
-function segmentsOf(route: RouteType): readonly RouteSegment[] | undefined {
-  const { path, literal } = route;
-  let known = segmentsOfRoute.get(route);
-  if (known?.path !== path) {
-    const hasVariables = literal !== true && path.includes(":");
-    const segments = hasVariables ? compilePath(path).segments : undefined;
-    known = { path, segments };
-    segmentsOfRoute.set(route, known);
-  }
-  return known.segments;
 }
 
 function namesToFilter(names: readonly string[], params: Params): Set<string> {

@@ -20,6 +20,7 @@ import {
   type FlatHeaders,
   type HeaderPairs,
 } from "./headers";
+import { isFiltering } from "../../log/filters";
 import { pathForLogging, unroutedPathForLogging } from "./pathForLogging";
 import { preparedHeaders } from "./preparedHeaders";
 import type { Query } from "./query";
@@ -196,7 +197,8 @@ export class WebRequest {
   private unroutedPathForLogging(): string {
     const { pathname } = this.parsedURL;
     const { pathParts } = this.target;
-    if (pathParts.length === 0) return pathname; // as of `/api?action=name`
+    // `/api?action=name` has no parts
+    if (pathParts.length === 0 || !isFiltering()) return pathname;
     for (const method of api.routes.methodsFor(pathParts)) {
       const other: RoutedConnection = { params: {}, rawConnection: { method } };
       api.routes.processRoute(other, pathParts);
@@ -204,8 +206,7 @@ export class WebRequest {
       const shown = pathForLogging(pathname, matchedRoute!, params);
       if (shown !== pathname) return shown;
     }
-    const routes = Object.values(api.routes.routes).flat();
-    return unroutedPathForLogging(pathname, pathParts, routes);
+    return unroutedPathForLogging(pathname, pathParts);
   }
 
   /** Whether the list of headers was accessed, and so may have been modified. */
