@@ -97,7 +97,7 @@ export { connectionVerbs, type ConnectionVerb } from "./connection/verbs";
 export type { FlashValues, Session, StoredValues } from "./session/session";
 export type { StoredSessions } from "./session/storedSessions";
 export type { CookieOptions, CookieProtection } from "./cookie/cookies";
-export type { Cookies } from "./cookie/parse";
+export type { Cookies } from "./cookie/cookies";
 export type { CookieAttributes } from "./config/settingTypes";
 export {
   ActionheroError,
@@ -106,7 +106,7 @@ export {
   type HttpErrorHeaders,
 } from "./errors";
 export { file, type FileInput, type FileOptions } from "./input/file";
-export { UploadedFile } from "./input/uploadedFile";
+export { UploadedFile } from "./input/file";
 export { withFiles } from "./input/schemaParams";
 export { tableOf as inputTable } from "./input/schemaPlan";
 export type {

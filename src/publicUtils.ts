@@ -4,23 +4,25 @@ import {
   filterObjectForLogging,
   filterResponseForLogging,
 } from "./log/filters";
-import { arrayStartingMatch } from "./utils/arrayStartingMatch";
-import { arrayUnique } from "./utils/arrayUnique";
-import { collapseObjectToArray } from "./utils/collapseObjectToArray";
-import { deepCopy } from "./utils/deepCopy";
-import { ensureNoTsHeaderOrSpecFiles } from "./utils/ensureNoTsHeaderOrSpecFiles";
+import {
+  arrayStartingMatch,
+  arrayUnique,
+  collapseObjectToArray,
+} from "./utils/arrays";
+import { deepCopy, hashMerge, isPlainObject } from "./utils/objects";
+import { ensureNoTsHeaderOrSpecFiles } from "./utils/fileUtils";
 import { eventLoopDelay } from "./utils/eventLoopDelay";
 import * as fileUtils from "./utils/fileUtils";
-import { getExternalIPAddress } from "./utils/getExternalIPAddress";
-import { hashMerge } from "./utils/hashMerge";
-import { isPlainObject } from "./utils/isPlainObject";
+import {
+  getExternalIPAddress,
+  parseHeadersForClientAddress,
+  parseIPv6URI,
+} from "./utils/addresses";
 import { isRunning } from "./utils/isRunning";
 import { parseCookies } from "./utils/parseCookies";
-import { parseHeadersForClientAddress } from "./utils/parseHeadersForClientAddress";
-import { parseIPv6URI } from "./utils/parseIPv6URI";
-import { replaceDistWithSrc } from "./config/replaceDistWithSrc";
+import { replaceDistWithSrc } from "./config/discover";
 import { safeGlobSync } from "./utils/safeGlobSync";
-import { sleep } from "./utils/sleep";
+import { sleep } from "./utils/promises";
 import { sortGlobalMiddleware } from "./utils/sortGlobalMiddleware";
 import { sourceRelativeLinkPath } from "./utils/sourceRelativeLinkPath";
 

@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import { CLI } from "../../src/cli/cli";
-import { jsonObject } from "../../src/cli/jsonObject";
+import { jsonObject } from "../../src/cli/options";
 
 interface Params {
   out?: string;

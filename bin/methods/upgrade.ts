@@ -1,10 +1,11 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
-import type { Change } from "../../src/cli/upgrade/change";
-import { compilerChanges } from "../../src/cli/upgrade/compiler";
-import { installedChanges } from "../../src/cli/upgrade/installed";
-import { manifestChanges } from "../../src/cli/upgrade/manifest";
+import { type Change, manifestChanges } from "../../src/cli/upgrade/manifest";
+import {
+  compilerChanges,
+  installedChanges,
+} from "../../src/cli/upgrade/installed";
 import { withProgress } from "../../src/cli/progress";
 import { sourceChanges } from "../../src/cli/upgrade/sources";
 import { findProjectRoot } from "../../src/environment/paths";

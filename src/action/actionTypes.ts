@@ -1,6 +1,6 @@
 /** The types of calls of actions by name, from what `actionhero types` writes. */
 import type { SchemaInput, StandardSchema } from "../input/standardSchema";
-import type { UploadedFile } from "../input/uploadedFile";
+import type { UploadedFile } from "../input/file";
 import type { Action } from "./action";
 
 /** Signatures by name, and by name and version (`user:show@2`); empty unless a project has its `actions.gen.ts`. */

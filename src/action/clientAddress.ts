@@ -1,7 +1,7 @@
 /** The trustworthy address of a client. */
 import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
-import { networkOf } from "../utils/networkOf";
+import { networkOf } from "../utils/addresses";
 
 interface Request {
   headers?: { [name: string]: string | string[] | undefined };

@@ -1,9 +1,13 @@
 /** The list of all invalid params of a request: `errors` in its response. */
 import { settings } from "../config/settings";
-import { problemsOf, SchemaError, type InputProblem } from "../input/problem";
+import {
+  type DeclaredInputs,
+  type InputProblem,
+  problemsOf,
+  SchemaError,
+} from "../input/types";
 import { tableOf } from "../input/schemaPlan";
 import { isStandardSchema } from "../input/standardSchema";
-import type { DeclaredInputs } from "../input/types";
 import type { ActionProcessor } from "./actionProcessor";
 import { ActionsStatus, errorForStatus } from "./status";
 

@@ -9,9 +9,7 @@ import {
   registerMiddleware,
   type MiddlewareRegistry,
 } from "../middleware/stack";
-import { instancesOf } from "../utils/instancesOf";
-import { loadModule } from "../utils/loadModule";
-import { setOrigin } from "../utils/origin";
+import { instancesOf, loadModule, setOrigin } from "../utils/modules";
 import type { Action } from "./action";
 import { prepareOutput } from "./output";
 import type { ActionMiddleware } from "./actionModule";

@@ -1,5 +1,5 @@
 /** `auth`, as the package exports it. */
-export { requireUser, type RequireUserOptions, type User } from "./guards";
+export { requireUser, type RequireUserOptions, type User } from "./tokens";
 export {
   jwtVerifier,
   type JwtClaims,

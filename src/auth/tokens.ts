@@ -2,7 +2,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { requestOf } from "../action/clientAddress";
+import {
+  type DefinedMiddleware,
+  defineMiddleware,
+} from "../action/defineMiddleware";
 import { api } from "../api";
+import { HttpError } from "../errors";
 
 export interface TokenOptions {
   /** ms until it ends (default 30 days). */
@@ -77,4 +82,48 @@ function isToken(token: unknown): token is string {
 
 function keyOf(token: string): string {
   return KEY_PREFIX + createHash("sha256").update(token).digest("base64url");
+}
+
+// --- Middleware that lets only known users through.
+
+/** The user of an action. Rate limits by user and idempotency keys use the `id`. */
+export interface User {
+  id: string | number;
+}
+
+export interface RequireUserOptions<Found extends User, Name extends string> {
+  /** Default `"requireUser"`. */
+  name?: Name;
+  /** Lower runs earlier (default `config.general.defaultMiddlewarePriority`). */
+  priority?: number;
+  /** Finds the user: by `data.store`, by `auth.bearerToken(data)`, or in any other way. */
+  find: (
+    data: ActionProcessor,
+  ) => Found | null | undefined | Promise<Found | null | undefined>;
+}
+
+/**
+ * Middleware that sets `data.session.user`, and refuses with 401 if no user is found.
+ * @returns middleware for the `middleware` of `defineAction`
+ */
+export function requireUser<
+  Found extends User,
+  const Name extends string = "requireUser",
+>({
+  name,
+  priority,
+  find,
+}: RequireUserOptions<Found, Name>): DefinedMiddleware<Name, { user: Found }> {
+  return defineMiddleware({
+    name: name ?? ("requireUser" as Name),
+    priority,
+    preProcessor: async (data): Promise<{ user: Found }> => {
+      const user = await find(data);
+      if (user === undefined || user === null)
+        throw new HttpError(401, "please sign in", {
+          headers: { "WWW-Authenticate": "Bearer" },
+        });
+      return { user };
+    },
+  });
 }

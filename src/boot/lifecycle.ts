@@ -2,8 +2,7 @@
 import { discover, pluginFolders } from "../config/discover";
 import { ActionheroError, toError } from "../errors";
 import { log } from "../log/log";
-import { instancesOf } from "../utils/instancesOf";
-import { loadModule } from "../utils/loadModule";
+import { instancesOf, loadModule } from "../utils/modules";
 import type { Initializer } from "./initializer";
 
 export type Phase = "initialize" | "start" | "stop";

@@ -6,7 +6,7 @@ import { settings } from "../config/settings";
 import { problemsOfSettings } from "../config/knownSettings";
 import { log } from "../log/log";
 import { didYouMean } from "../utils/closest";
-import { originOf } from "../utils/origin";
+import { originOf } from "../utils/modules";
 
 /** In development with `general.checkSettings`: unknown settings, and values of a wrong type. */
 export function warnOfSettings(): void {

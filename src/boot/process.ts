@@ -1,27 +1,28 @@
 /** The server process: one state machine that loads, starts and stops everything. */
+import * as fs from "node:fs";
+import * as path from "node:path";
 import { api } from "../api";
 import { env, id, rebuildConfig } from "../config/config";
+import { isKnownServerToken } from "../config/serverToken";
 import { settings } from "../config/settings";
 import { switchContext } from "../context/context";
-import { toError } from "../errors";
+import { ActionheroError, toError } from "../errors";
 import { reportError } from "../log/exceptions";
 import { log } from "../log/log";
 import { beginBoot, endBoot, failBoot } from "../server/booting";
 import type { Initializer } from "./initializer";
 import {
+  type LoadedInitializer,
   loadInitializers,
   orderPhase,
-  type LoadedInitializer,
   type PhaseFunction,
 } from "./lifecycle";
 import { warnOfSettings, warnOfUnknownMiddleware } from "./mistakes";
-import { removePidFile, writePidFile } from "./pid";
 import { announceReady } from "./ready";
-import { checkServerToken } from "./serverToken";
 import { registerSignals } from "./signals";
 
 /** The code of a reported error that ended the boot. */
-export const FATAL_ERROR_CODE = "FATAL_ACTIONHERO_ERROR";
+const FATAL_ERROR_CODE = "FATAL_ACTIONHERO_ERROR";
 
 export type ProcessState =
   | "idle"
@@ -333,4 +334,66 @@ export class Process {
 
 function serverName(): string {
   return String(settings().general.serverName ?? "actionhero");
+}
+
+// --- The pid file of this server.
+
+function pidFile(): string | undefined {
+  const { paths } = settings().general;
+  const folder = paths?.pid?.[0];
+  if (folder === undefined) return undefined;
+  const title = id.trim().replaceAll(":", "-").replaceAll(" ", "_");
+  return path.join(folder, `actionhero-${title}`);
+}
+
+/**
+ * Write this process' id. If the folder is not writable, a warning is logged, and the server runs without the file.
+ */
+function writePidFile(): void {
+  log(`pid: ${process.pid}`, "notice");
+  const file = pidFile();
+  if (file === undefined) return;
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, String(process.pid), "ascii");
+  } catch (error) {
+    log(`Unable to write pidfile: ${String(error)}`, "warning");
+  }
+}
+
+/** Remove the file that `writePidFile` wrote. */
+function removePidFile(): void {
+  const file = pidFile();
+  if (file === undefined) return;
+  try {
+    fs.rmSync(file, { force: true });
+  } catch (error) {
+    log("Unable to remove pidfile", "error", { error: String(error) });
+  }
+}
+
+// --- Refuses to start without a secret server token, or warns.
+
+/** Environments in which other hosts are not expected to reach the server. */
+const PRIVATE_ENVIRONMENTS = ["development", "test"];
+
+/**
+ * Check `general.serverToken` before anything starts: the token allows calling functions of all nodes and forging
+ * sessions.
+ * @throws ActionheroError AH_CONFIG when it is missing and `general.requireServerToken` is on
+ */
+function checkServerToken(): void {
+  const { serverToken, requireServerToken } = settings().general;
+  if (!isKnownServerToken(serverToken)) return;
+  if (requireServerToken === true && !PRIVATE_ENVIRONMENTS.includes(env)) {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "general.serverToken is not set: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share",
+    );
+  }
+  if (env === "production")
+    log(
+      "general.serverToken is not set: set it to a secret that all nodes share",
+      "warning",
+    );
 }

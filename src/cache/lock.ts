@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
 import { commandClient } from "../redis/clients";
-import { sleep } from "../utils/sleep";
+import { sleep } from "../utils/promises";
 import { lockKey } from "./keys";
 import { wholeMs } from "./record";
 import { releaseLock, takeLock } from "./steps";

@@ -7,9 +7,8 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
-import { within } from "../utils/promises";
+import { sleep, within } from "../utils/promises";
 import { logFailure } from "../redis/connectionLog";
-import { sleep } from "../utils/sleep";
 import { readObject } from "./batches";
 import { cacheKey, computingKey, lockKey } from "./keys";
 import { client, isMine, lockDuration, lockSettings } from "./lock";

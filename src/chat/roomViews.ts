@@ -3,7 +3,7 @@
  * process that request the same room share a read, and reads of one room are paced.
  */
 import { api } from "../api";
-import { sleep } from "../utils/sleep";
+import { sleep } from "../utils/promises";
 import type { RoomStatus } from "./types";
 
 /** The pause after a read of a room, as a multiple of the read's duration. */

@@ -7,7 +7,7 @@ import { toError } from "../errors";
 import { waitAtMost } from "../utils/promises";
 import { beCommand, keepStdoutForData } from "../log/sinks";
 import type { CLI } from "./cli";
-import { checkBuild } from "./doctor/build";
+import { checkBuild } from "./doctor/environment";
 import type { CommandClass } from "./find";
 import { withProgress } from "./progress";
 

@@ -1,8 +1,8 @@
 /** Finds the command classes in folders of code. */
 import * as fs from "node:fs";
 import { toError } from "../errors";
-import { listSourceFiles } from "../utils/listSourceFiles";
-import { loadModule } from "../utils/loadModule";
+import { listSourceFiles } from "../utils/fileUtils";
+import { loadModule } from "../utils/modules";
 import type { CLI } from "./cli";
 
 /** An exported command class; built-in commands may set additional properties. */
@@ -53,4 +53,27 @@ function commandsOf(exported: Record<string, unknown>): CommandClass[] {
       (Object.getPrototypeOf(value) as { name?: unknown } | null)?.name ===
         "CLI",
   );
+}
+
+// --- Makes `actionhero generate action` call `generate-action`.
+
+/** A name has at most this many words. */
+const MAX_WORDS = 4;
+
+/**
+ * Join the first words if together they name a command; the longest name takes precedence.
+ * @param words the arguments without node and script; a leading `help` is skipped
+ */
+export function joinSpacedName(
+  words: readonly string[],
+  commandNames: readonly string[],
+): string[] {
+  const before = words[0] === "help" ? ["help"] : [];
+  const rest = words.slice(before.length);
+  for (let count = MAX_WORDS; count > 1; count--) {
+    const name = rest.slice(0, count).join("-");
+    if (rest.length >= count && commandNames.includes(name))
+      return [...before, name, ...rest.slice(count)];
+  }
+  return [...words];
 }

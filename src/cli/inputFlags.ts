@@ -1,9 +1,8 @@
 /** The inputs of an action or a task as flags of the command line: `--id=5 --tags a --tags b --address.city=Berlin --urgent`. */
 import { coerceText } from "../input/schemaParams";
-import { planOf, tableOf } from "../input/schemaPlan";
+import { planOf, shapeOf, tableOf } from "../input/schemaPlan";
 import { isStandardSchema, type JsonSchema } from "../input/standardSchema";
 import type { DeclaredInputs } from "../input/types";
-import { shapeOf } from "../input/schemaShape";
 import { resolveRef } from "../input/coercion";
 
 type Values = Record<string, unknown>;

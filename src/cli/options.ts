@@ -66,3 +66,40 @@ function refuseInvalid(verdict: unknown): void {
   if (typeof verdict === "string" || verdict instanceof Error)
     throw toError(verdict);
 }
+
+/** A JSON object from a word of the command line. */
+export function jsonObject(word: string): Record<string, unknown> {
+  const value: unknown = JSON.parse(word);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Error("it must be a JSON object");
+  return value as Record<string, unknown>;
+}
+
+/** A whole number from a word of the command line. */
+export function wholeNumber(word: string): number {
+  const value = Number(word);
+  if (word.trim() === "" || !Number.isSafeInteger(value) || value < 0)
+    throw new Error(`\`${word}\` is not a whole number`);
+  return value;
+}
+
+// --- Plain text tables for listing commands.
+
+/** Rows of equal keys as columns under their names, two spaces apart. */
+export function formatTable<R extends object>(rows: readonly R[]): string {
+  if (rows.length === 0) return "(none)";
+  const columns = Object.keys(rows[0]!) as (keyof R & string)[];
+  const widths = columns.map((column) =>
+    Math.max(column.length, ...rows.map((row) => String(row[column]).length)),
+  );
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join("  ")
+      .trimEnd();
+  return [
+    line(columns),
+    line(widths.map((width) => "-".repeat(width))),
+    ...rows.map((row) => line(columns.map((column) => String(row[column])))),
+  ].join("\n");
+}

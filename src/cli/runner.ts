@@ -9,16 +9,15 @@ import { toError } from "../errors";
 import { didYouMean } from "../utils/closest";
 import { CLI } from "./cli";
 import { execute } from "./execute";
-import { findCommands, type CommandClass } from "./find";
+import { type CommandClass, findCommands, joinSpacedName } from "./find";
 import { optionFor } from "./options";
 import {
   inspectProject,
   isOwnFolder,
-  versionToShow,
+  loadProjectEnv,
   type ProjectState,
+  versionToShow,
 } from "./project";
-import { loadProjectEnv } from "./projectEnv";
-import { joinSpacedName } from "./spacedNames";
 
 /** Commands that v29 had: a project's command of the same name is a mistake there, and stays one. */
 const V29_COMMANDS = [

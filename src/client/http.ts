@@ -8,8 +8,7 @@ import {
   type Send,
 } from "./call";
 import { ClientError } from "./errors";
-import { pairsOf } from "./fields";
-import { hasFiles, multipart, type Body } from "./multipart";
+import { type Body, hasFiles, multipart, pairsOf } from "./multipart";
 import type { HttpOptions } from "./types";
 
 const DEFAULT_RETRIES = 2;

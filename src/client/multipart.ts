@@ -1,6 +1,5 @@
 /** Params with files as a form. */
 import { ClientError } from "./errors";
-import { pairsOf } from "./fields";
 
 /** A file that is sent as a stream of unknown length. */
 export interface StreamedFile {
@@ -116,4 +115,19 @@ async function* chunksOf(
 /** As the HTML standard has it for names in a form. */
 function escapeName(name: string): string {
   return name.replace(/\r/g, "%0D").replace(/\n/g, "%0A").replace(/"/g, "%22");
+}
+
+// --- Params as the fields of a query or of a form.
+
+/** Nested values in brackets: `list[]=1`, `address[city]=Rome`; dates as ISO texts, null as an empty text. */
+export function pairsOf([key, value]: [string, unknown]): [string, string][] {
+  if (value === undefined) return [];
+  if (value instanceof Date) return [[key, value.toISOString()]];
+  if (value === null) return [[key, ""]];
+  if (typeof value !== "object") return [[key, `${value as string | number}`]];
+  return Object.entries(value).flatMap(([inner, item]) => {
+    const isPlain = typeof item !== "object" || item === null;
+    const name = Array.isArray(value) && isPlain ? "" : inner;
+    return pairsOf([`${key}[${name}]`, item]);
+  });
 }

@@ -2,8 +2,10 @@
 import { WebSocket } from "ws";
 import { client, httpClient } from "./client";
 import { cookieStore } from "./cookies";
-import { socketConnection } from "./socket";
+import { HeadersFailure } from "./errors";
+import type { CookieStore } from "./http";
 import { definePageClient } from "./pageClient";
+import { socketConnection } from "./socket";
 import type {
   AnyActions,
   Client,
@@ -11,7 +13,6 @@ import type {
   HttpClient,
   HttpOptions,
 } from "./types";
-import { websocketClass } from "./websocketClass";
 
 export * from "./public";
 
@@ -38,4 +39,65 @@ export function createClient<Actions = AnyActions, Rooms = object>(
     websocketClass,
     socket: socketConnection,
   });
+}
+
+// --- Websockets of node, which support headers.
+
+type Listener = ((event: never) => void) | null;
+
+/** A websocket class that gets the current headers at each attempt. */
+function websocketClass(
+  { headers, WebSocket: own }: CreateClientOptions,
+  cookies?: CookieStore,
+): unknown {
+  if (own) return own;
+  if (headers === undefined && !cookies) return WebSocket;
+
+  return class {
+    onopen: Listener = null;
+    onmessage: Listener = null;
+    onerror: Listener = null;
+    onclose: Listener = null;
+    #socket: WebSocket | undefined;
+    #isClosed = false;
+
+    constructor(address: string) {
+      this.#open(address).catch((error: unknown) => {
+        this.onerror?.({ error } as never);
+        this.onclose?.({} as never);
+      });
+    }
+
+    async #open(address: string): Promise<void> {
+      const cookie = cookies?.header(address);
+      const own = await this.#headers();
+      if (this.#isClosed) return;
+      const socket = new WebSocket(address, {
+        headers: { ...(cookie && { Cookie: cookie }), ...own },
+      });
+      this.#socket = socket;
+      socket.onopen = (event) => this.onopen?.(event as never);
+      socket.onmessage = (event) => this.onmessage?.(event as never);
+      socket.onerror = (event) => this.onerror?.(event as never);
+      socket.onclose = (event) => this.onclose?.(event as never);
+    }
+
+    async #headers(): Promise<Record<string, string> | undefined> {
+      if (typeof headers !== "function") return headers;
+      try {
+        return await headers();
+      } catch (cause) {
+        throw new HeadersFailure("the headers are not known", { cause });
+      }
+    }
+
+    send(text: string): void {
+      this.#socket?.send(text);
+    }
+
+    close(): void {
+      this.#isClosed = true;
+      this.#socket?.close();
+    }
+  };
 }

@@ -7,11 +7,9 @@ import { findProjectRoot } from "../environment/paths";
 import { detectTypescript } from "../environment/typescript";
 import { readActionheroVersion } from "../environment/version";
 import { ActionheroError, toError } from "../errors";
-import { hashMerge } from "../utils/hashMerge";
-import { isPlainObject } from "../utils/isPlainObject";
-import { loadConfig } from "./load";
+import { hashMerge, isPlainObject } from "../utils/objects";
+import { loadConfig, pluginConfigFolders } from "./load";
 import { locateConfigDirectories } from "./locate";
-import { pluginConfigFolders } from "./pluginConfig";
 import type { ActionheroConfigInterface } from "./types";
 
 /** The environment: `--NODE_ENV`, NODE_ENV, else `"development"`. */

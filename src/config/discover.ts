@@ -6,8 +6,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { defaultsRoot } from "../environment/paths";
 import { ActionheroError } from "../errors";
-import { arrayUnique } from "../utils/arrayUnique";
-import { listSourceFiles } from "../utils/listSourceFiles";
+import { arrayUnique } from "../utils/arrays";
+import { listSourceFiles } from "../utils/fileUtils";
 import { settings } from "./settings";
 import type { PluginSection } from "./types";
 
@@ -20,7 +20,7 @@ const PATH_KEYS = {
   cli: "cli",
 } as const;
 
-export type DiscoverableKind = keyof typeof PATH_KEYS;
+type DiscoverableKind = keyof typeof PATH_KEYS;
 
 /** The folder that a kind has inside a plugin. */
 const PLUGIN_FOLDERS: Record<PluginSection, string> = {
@@ -90,4 +90,10 @@ export function publicFolders(): string[] {
     path.normalize(folder),
   );
   return [...new Set([...project, ...pluginFolders("public")])];
+}
+
+/** The source path of a compiled one, by `config.general.paths.dist` and `.src` (first occurrence). */
+export function replaceDistWithSrc(file: string): string {
+  const { dist, src } = settings().general.paths;
+  return file.replace(dist as string, src as string);
 }

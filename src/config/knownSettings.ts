@@ -1,8 +1,7 @@
 /** Compares a configuration with the known settings, to find unknown names and values of a wrong type. */
 import { closest } from "../utils/closest";
-import { loadConfig } from "./load";
+import { loadConfig, pluginConfigFolders } from "./load";
 import { locateConfigDirectories, type ConfigDirectories } from "./locate";
-import { pluginConfigFolders } from "./pluginConfig";
 import type { ActionheroConfigInterface, ProcessConfig } from "./types";
 
 /** An allowed kind of value: a type, or one exact string, in quotes. */

@@ -4,12 +4,12 @@ import { api } from "../api";
 import { settings } from "../config/settings";
 import {
   clearing,
-  cookiesOf,
-  openCookie,
   type CookieOptions,
   type CookieProtection,
+  type Cookies,
+  cookiesOf,
+  openCookie,
 } from "../cookie/cookies";
-import type { Cookies } from "../cookie/parse";
 import type { Session } from "../session/session";
 import { traceMiddleware } from "../tracing/middleware";
 import { tracing } from "../tracing/tracer";

@@ -6,7 +6,7 @@ import {
   type NamedMiddleware,
 } from "../middleware/stack";
 import { redis } from "../redis/redis";
-import { deepCopy } from "../utils/deepCopy";
+import { deepCopy } from "../utils/objects";
 import type { Connection } from "./connection";
 import { ConnectionTable } from "./table";
 

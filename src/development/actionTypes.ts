@@ -10,9 +10,7 @@ import { log } from "../log/log";
 import { requestMethods, takesMethod } from "../route/httpMethods";
 import { routeSource } from "../route/tables";
 import type { RouteType } from "../route/types";
-import { instancesOf } from "../utils/instancesOf";
-import { loadModule } from "../utils/loadModule";
-import { originOf } from "../utils/origin";
+import { instancesOf, loadModule, originOf } from "../utils/modules";
 
 /** Name and type of each member of an interface. */
 type Members = [name: string, type: string][];

@@ -8,15 +8,8 @@ import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
 import { log } from "../log/log";
 import { reloadRoutes } from "../route/tables";
-import { loadModule } from "../utils/loadModule";
+import { loadModule } from "../utils/modules";
 import { isTypesFile, keepTypes } from "./actionTypes";
-import {
-  dependentsOf,
-  forget,
-  restore,
-  type ForgottenModules,
-} from "./moduleGraph";
-import { replaceActions, replaceTasks } from "./registries";
 import { kindOf, type SourceFolders, type SourceKind } from "./sources";
 
 /** What the framework loads itself; helpers come along with what requires them. */
@@ -133,4 +126,105 @@ function warnAboutEntry(affected: readonly string[]): void {
 
 function names(files: readonly string[]): string {
   return files.map((file) => path.relative(projectRoot, file)).join(", ");
+}
+
+// --- Replaces actions and tasks in the registries by the current exports of their files.
+
+/** What the old module of a file exported: whatever was made of these classes came from that file. */
+type OldExports = Record<string, unknown> | undefined;
+
+/** Load the actions of a file; actions that it no longer exports are removed. */
+async function replaceActions(
+  file: string,
+  exists: boolean,
+  old: OldExports,
+): Promise<void> {
+  const { actions, versions } = api.actions;
+  const before = Object.entries(actions).flatMap(([name, known]) =>
+    Object.entries(known)
+      .filter(([, action]) => isMadeFrom(action, old))
+      .map(([version, action]) => ({ name, version, action })),
+  );
+  if (exists) await api.actions.loadFile(file, true);
+
+  for (const { name, version, action } of before) {
+    if (actions[name]?.[version] !== action) continue; // it was replaced
+    delete actions[name][version];
+    versions[name] = (versions[name] ?? []).filter(
+      (present) => String(present) !== version,
+    );
+    if (versions[name].length > 0) continue;
+    delete actions[name];
+    delete versions[name];
+  }
+}
+
+/** Load the tasks of a file; tasks that it no longer exports are removed. */
+async function replaceTasks(
+  file: string,
+  exists: boolean,
+  old: OldExports,
+): Promise<void> {
+  const { tasks, jobs } = api.tasks;
+  const before = Object.entries(tasks).filter(([, task]) =>
+    isMadeFrom(task, old),
+  );
+  if (exists) await api.tasks.loadFile(file, true);
+
+  for (const [name, task] of before) {
+    if (tasks[name] !== task) continue;
+    delete tasks[name];
+    delete jobs[name];
+  }
+}
+
+function isMadeFrom(instance: object, exported: OldExports): boolean {
+  return Object.values(exported ?? {}).includes(instance.constructor);
+}
+
+// --- The graph of loaded modules of the project, and how to reload some of them.
+
+/** The modules that were removed from the cache, to restore them if the new ones do not load. */
+type ForgottenModules = Map<string, NodeModule>;
+
+/**
+ * The files themselves and all that require them, directly or not.
+ * @param within other modules (the framework's, dependencies) are not followed
+ */
+function dependentsOf(
+  files: Iterable<string>,
+  within: ReadonlySet<string>,
+): Set<string> {
+  const parents = new Map<string, string[]>();
+  for (const file of within) {
+    for (const child of require.cache[file]?.children ?? []) {
+      const known = parents.get(child.filename);
+      if (known) known.push(file);
+      else parents.set(child.filename, [file]);
+    }
+  }
+  const found = new Set<string>();
+  const waiting = [...files];
+  while (waiting.length > 0) {
+    const file = waiting.pop()!;
+    if (found.has(file)) continue;
+    found.add(file);
+    waiting.push(...(parents.get(file) ?? []));
+  }
+  return found;
+}
+
+/** Remove modules from the cache, so that the next `require` evaluates their files again. */
+function forget(files: Iterable<string>): ForgottenModules {
+  const forgotten: ForgottenModules = new Map();
+  for (const file of files) {
+    const module = require.cache[file];
+    if (module) forgotten.set(file, module);
+    delete require.cache[file];
+  }
+  return forgotten;
+}
+
+function restore(forgotten: ForgottenModules): void {
+  for (const [file, module] of forgotten) require.cache[file] = module;
 }

@@ -1,6 +1,6 @@
 /** Reports changed, added and removed code files below some folders. */
 import * as fs from "node:fs";
-import { listSourceFiles } from "../utils/listSourceFiles";
+import { listSourceFiles } from "../utils/fileUtils";
 
 /** Editors write a file in several steps, compilers many files: wait until it is quiet for this long, in ms. */
 const QUIET_MS = 50;

@@ -5,7 +5,7 @@ import { projectRoot, typescript } from "../config/config";
 import { settings } from "../config/settings";
 import { pluginFolders, projectFolders } from "../config/discover";
 import { locateConfigDirectories } from "../config/locate";
-import { pluginConfigFolders } from "../config/pluginConfig";
+import { pluginConfigFolders } from "../config/load";
 import { defaultsRoot, packageRoot } from "../environment/paths";
 
 /** `built`: initializers, servers and settings, which a running server cannot change. `code`: anything else. */

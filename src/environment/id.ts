@@ -1,6 +1,6 @@
 /** The name of this process in the cluster. */
 import { flagValue } from "./argv";
-import { getExternalIPAddress } from "../utils/getExternalIPAddress";
+import { getExternalIPAddress } from "../utils/addresses";
 
 /**
  * `--title`, else ACTIONHERO_TITLE, else `test-server-N` under jest, else `config.general.id`,

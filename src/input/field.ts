@@ -4,11 +4,16 @@ import { settings } from "../config/settings";
 import { isThenable } from "../utils/promises";
 import { wordedForClients } from "../log/exposure";
 import { fileFailure } from "./file";
-import { noteProblem } from "./problem";
+import {
+  type Input,
+  type InputMethod,
+  type InputMethods,
+  type Inputs,
+  noteProblem,
+} from "./types";
 import { checkValue } from "./schemaCheck";
 import { planOf } from "./schemaPlan";
 import { isStandardSchema, type StandardSchema } from "./standardSchema";
-import type { Input, InputMethod, InputMethods, Inputs } from "./types";
 
 type Params = Record<string, any>;
 

@@ -1,7 +1,5 @@
 /** Inputs that are uploaded files. */
 import { HttpError } from "../errors";
-import { essenceOf, isEssence } from "./mediaType";
-import { UploadedFile } from "./uploadedFile";
 
 /** The files that an input accepts. */
 export interface FileOptions {
@@ -108,4 +106,66 @@ export function tooManyFiles(name: string, maxFiles: number): HttpError {
 function notAFile(name: string): HttpError {
   const text = `Input for parameter "${name}" is not an uploaded file`;
   return new HttpError(422, text);
+}
+
+/**
+ * A file of a request, in v29's shape. Only the server creates instances, from received uploads: a JSON body of the
+ * same shape is a plain object. It is removed when the request ends: move it to keep it.
+ */
+export class UploadedFile {
+  /** Bytes. */
+  size = 0;
+  /** In hex, with `config.web.formOptions.hashAlgorithm`. */
+  hash: string | null = null;
+  /** When the upload was complete. */
+  mtime: Date | null = null;
+
+  constructor(
+    /** Its path until the request ends. */
+    readonly filepath: string,
+    /** The last part of `filepath`. */
+    readonly newFilename: string,
+    /** The name from the client; may contain `../`. */
+    readonly originalFilename: string | null,
+    /** The type from the client. */
+    readonly mimetype: string | null,
+  ) {}
+
+  get lastModifiedDate(): Date | null {
+    return this.mtime;
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { size, filepath, newFilename, mimetype, mtime, originalFilename } =
+      this;
+    return { size, filepath, newFilename, mimetype, mtime, originalFilename };
+  }
+}
+
+// --- Media types as clients and projects write them (RFC 9110 section 8.3.1).
+
+// the grammar also allows "*", but only for ranges of types
+const TOKEN = "[\\w!#$%&'+.^`|~-]+";
+const VALUE = `(?:${TOKEN}|"[^"\\\\]*")`;
+
+const ESSENCE = new RegExp(`^${TOKEN}/${TOKEN}$`);
+const MEDIA_TYPE = new RegExp(
+  `^[ \\t]*${TOKEN}/${TOKEN}(?:[ \\t]*;(?:[ \\t]*${TOKEN}=${VALUE})?)*[ \\t]*$`,
+);
+
+/** Whether it is one type and one subtype, without parameters. */
+function isEssence(text: string): boolean {
+  return ESSENCE.test(text);
+}
+
+/** Whether it is exactly one media type, optionally with parameters. */
+export function isMediaType(text: string): boolean {
+  return MEDIA_TYPE.test(text);
+}
+
+/** Type and subtype of a media type, in lower case. */
+export function essenceOf(mediaType: string): string {
+  const semicolon = mediaType.indexOf(";");
+  const essence = semicolon === -1 ? mediaType : mediaType.slice(0, semicolon);
+  return essence.trim().toLowerCase();
 }

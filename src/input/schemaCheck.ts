@@ -1,7 +1,7 @@
 /** Checks values by a Standard Schema. */
 import type { InputErrors } from "./field";
 import { HttpError } from "../errors";
-import { MAX_LISTED, noteProblem, SchemaError } from "./problem";
+import { MAX_LISTED, noteProblem, SchemaError } from "./types";
 import type { SchemaPlan } from "./schemaPlan";
 import type { SchemaIssue, SchemaResult } from "./standardSchema";
 

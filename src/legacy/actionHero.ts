@@ -4,7 +4,7 @@ import { Process } from "../boot/process";
 import { config, projectRoot, rebuildConfig } from "../config/config";
 import { ActionheroError } from "../errors";
 import { buildLoggers, loggers } from "../log/log";
-import { hashMerge } from "../utils/hashMerge";
+import { hashMerge } from "../utils/objects";
 import { untilNext, type Next } from "./callbacks";
 import type { ConfigData } from "./configData";
 import { mapConfigData } from "./configMap";

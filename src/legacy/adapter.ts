@@ -1,10 +1,20 @@
 /** Lets files of the style of version 3 be loaded beside those of today, from the folders of the project. */
 import * as path from "node:path";
+import { Action, type ActionResponse } from "../action/action";
+import type { ActionProcessor } from "../action/actionProcessor";
+import { globalSafeParams } from "../action/safeParams";
+import { ActionsStatus, errorForStatus } from "../action/status";
+import { api } from "../api";
+import { Initializer } from "../boot/initializer";
 import { projectFolders } from "../config/discover";
-import { adaptModules, type ModuleAdapter } from "../utils/loadModule";
-import { fromLegacyAction, type LegacyAction } from "./action";
-import { fromLegacyInitializer, type LegacyInitializer } from "./initializer";
-import { fromLegacyTask, type LegacyTask } from "./task";
+import { toError } from "../errors";
+import { isMissing } from "../input/field";
+import type { Inputs } from "../input/types";
+import { log } from "../log/log";
+import { Task, type TaskInputs } from "../task/task";
+import { adaptModules, type ModuleAdapter } from "../utils/modules";
+import { type Next, untilNext } from "./callbacks";
+import { legacyConnection, type LegacyConnection } from "./connection";
 
 /** `exports.action`, `exports.task`, and in a folder of initializers a function that is named as its file. */
 const adaptLegacyModule: ModuleAdapter = (exported, file) => {
@@ -48,4 +58,161 @@ function isPlainFunction(value: unknown): value is LegacyInitializer {
 
 function isIn(file: string, folders: readonly string[]): boolean {
   return folders.some((folder) => file.startsWith(folder + path.sep));
+}
+
+// --- Tasks of the style of version 3: `{ name, description, scope, frequency, run(api, params, next) }`.
+
+export interface LegacyTask {
+  name: string;
+  description?: string;
+  /** One node or every node (default `"any"`). */
+  scope?: "any" | "all";
+  /** ms between two runs; 0: never by itself (default 0). */
+  frequency?: number;
+  /** `next()` ends it, `next(error)` with an error; anything else that it is given is the result. */
+  run: (api: any, params: any, next: Next) => unknown;
+  [property: string]: any;
+}
+
+/**
+ * A class of today for a task of old.
+ * @throws Error for an invalid task
+ */
+export function fromLegacyTask(legacy: LegacyTask): new () => Task {
+  if (typeof legacy?.run !== "function")
+    throw new Error(`task \`${legacy?.name}\` has no run method`);
+
+  const { run, ...settings } = legacy;
+  return class extends Task {
+    constructor() {
+      super();
+      Object.assign(this, settings);
+      this.description = legacy.description ?? legacy.name;
+    }
+
+    override async run(params: TaskInputs): Promise<unknown> {
+      const outcome = await untilNext(
+        (next) => run.call(legacy, api, { ...params }, next), // those of today are frozen
+        run.length > 2,
+      );
+      const error: unknown = outcome.find((value) => value instanceof Error);
+      if (error) throw error as Error;
+      return outcome.at(-1) as unknown;
+    }
+  };
+}
+
+// --- Initializers of the style of version 3: `exports.name = function (api, next)`.
+
+const REMIND_MS = 10_000;
+
+export type LegacyInitializer = (api: any, next: Next) => unknown;
+
+/** A class of today for an initializer of old; it runs when the server loads, after the framework's own. */
+export function fromLegacyInitializer(
+  name: string,
+  legacy: LegacyInitializer,
+): new () => Initializer {
+  return class extends Initializer {
+    constructor() {
+      super();
+      this.name = name;
+    }
+
+    override async initialize(): Promise<void> {
+      // without it, a process that waits for nothing else would end, and say nothing
+      const reminder = setInterval(
+        () => log(`initializer ${name} has not called next yet`, "warning"),
+        REMIND_MS,
+      );
+      try {
+        const [outcome] = await untilNext(
+          (next) => legacy(api, next),
+          legacy.length > 1,
+        );
+        if (outcome instanceof Error) throw outcome;
+      } finally {
+        clearInterval(reminder);
+      }
+    }
+  };
+}
+
+// --- Actions of the style of version 3: `{ name, description, inputs: { required, optional }, run(api, connection, next) }`.
+
+export interface LegacyAction {
+  name: string;
+  description?: string;
+  /** Lists of names; the inputs of today are understood, too. */
+  inputs?: { required?: string[]; optional?: string[] } | Inputs;
+  outputExample?: any;
+  /** `next(connection, toRender)` ends it; `toRender` false: nothing is sent. */
+  run: (api: any, connection: LegacyConnection, next: Next) => unknown;
+  [property: string]: any;
+}
+
+/**
+ * A class of today for an action of old.
+ * @throws Error for an invalid action
+ */
+export function fromLegacyAction(legacy: LegacyAction): new () => Action {
+  if (typeof legacy?.run !== "function")
+    throw new Error(`action \`${legacy?.name}\` has no run method`);
+  const { run, ...settings } = legacy;
+  const inputs = inputsOf(legacy);
+  const needed = safeAndRequired(legacy);
+
+  return class extends Action {
+    constructor() {
+      super();
+      Object.assign(this, settings, { inputs });
+      this.description = legacy.description ?? legacy.name;
+    }
+
+    override async run(data: ActionProcessor<any>): Promise<ActionResponse> {
+      data.missingParams = needed.filter((name) =>
+        isMissing(data.params[name]),
+      );
+      if (data.missingParams.length > 0)
+        throw await errorForStatus(
+          ActionsStatus.MissingParams,
+          data,
+          undefined,
+        );
+      const connection = legacyConnection(data);
+      const outcome = await untilNext(
+        (next) => run.call(legacy, api, connection, next),
+        run.length > 2,
+      );
+      const [, toRender] = outcome as [unknown, unknown];
+      if (toRender === false) data.toRender = false;
+      if (connection.response instanceof Error) throw connection.response;
+      Object.assign(data.response as object, connection.response);
+      const { error } = connection;
+      if (error) throw typeof error === "object" ? error : toError(error);
+    }
+  };
+}
+
+function inputsOf({ inputs = {} }: LegacyAction): Inputs {
+  const { required, optional } = inputs;
+  if (!Array.isArray(required) && !Array.isArray(optional))
+    return inputs as Inputs;
+  const names = [...listOf(optional), ...listOf(required)];
+  return Object.fromEntries(
+    names
+      .filter((name) => !globalSafeParams.includes(name))
+      .map((name) => [name, { required: listOf(required).includes(name) }]),
+  );
+}
+
+/** Params that every action takes may not be declared any more, but may still be needed. */
+function safeAndRequired({ inputs = {} }: LegacyAction): string[] {
+  return listOf((inputs as { required?: unknown }).required).filter((name) =>
+    globalSafeParams.includes(name),
+  );
+}
+
+function listOf(names: unknown): string[] {
+  return Array.isArray(names) ? (names as string[]) : [];
 }

@@ -1,10 +1,10 @@
 /** What the settings of version 3 are called now. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { isPlainObject } from "../utils/isPlainObject";
+import * as winston from "winston";
+import type { LoggerTools } from "../log/loggerTools";
+import { isPlainObject } from "../utils/objects";
 import type { ConfigData } from "./configData";
-import { redisClients } from "./redisClients";
-import { legacyLoggers } from "./legacyLoggers";
 
 type Settings = Record<string, unknown>;
 
@@ -237,4 +237,72 @@ function redis({ redis: settings }: ConfigData): Settings {
 
 function tasks({ general: { workers } = {} }: ConfigData): Settings {
   return { minTaskProcessors: workers, maxTaskProcessors: workers };
+}
+
+// --- The loggers that a `config.js` of version 3 asks for.
+
+type Builder = (config: unknown, tools: LoggerTools) => winston.LoggerOptions;
+
+/** The console, and a file when one is named; none when logging is off. */
+function legacyLoggers(
+  { logging, logFolder, logFile }: NonNullable<ConfigData["log"]>,
+  root: string,
+): Builder[] {
+  if (logging === false) return [];
+  const loggers: Builder[] = [
+    (_config, tools) => ({
+      ...levels(),
+      format: tools.consoleFormat(),
+      transports: [new tools.ConsoleTransport()],
+    }),
+  ];
+  if (logFolder === undefined && logFile === undefined) return loggers;
+  const filename = path.resolve(root, logFolder ?? "log", logFile ?? "api.log");
+  loggers.push((_config, tools) => ({
+    ...levels(),
+    format: tools.jsonFormat(),
+    transports: [new tools.FileTransport({ filename })],
+  }));
+  return loggers;
+}
+
+function levels() {
+  return {
+    level: process.env.LOG_LEVEL ?? "info",
+    levels: winston.config.syslog.levels,
+  };
+}
+
+// --- The connections to redis that a `config.js` of version 3 asks for.
+
+const PORT = 6379;
+const MAX_RETRY_MS = 1000;
+
+/** @param server undefined: the engine inside this process */
+function redisClients(server: Record<string, unknown> | undefined) {
+  const connection = server
+    ? {
+        konstructor: Redis,
+        args: [{ host: "127.0.0.1", port: PORT, retryStrategy, ...server }],
+        buildNew: true,
+      }
+    : { konstructor: EmbeddedRedis, args: [{}], buildNew: true };
+  return { client: connection, subscriber: connection, tasks: connection };
+}
+
+function Redis(...args: unknown[]): object {
+  const { Redis: Client } = require("ioredis") as {
+    Redis: new (...args: unknown[]) => object;
+  };
+  return new Client(...args);
+}
+
+function EmbeddedRedis(...args: unknown[]): object {
+  const Client = require("ioredis-mock") as new (...args: unknown[]) => object;
+  return new Client(...args);
+}
+
+/** How long to wait before attempt number `times`, in ms. */
+function retryStrategy(times: number): number {
+  return Math.min(times * 50, MAX_RETRY_MS);
 }

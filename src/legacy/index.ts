@@ -3,10 +3,10 @@ import "./profile"; // first: what follows reads the configuration
 
 export { actionHero, createActionHero } from "./actionHero";
 export type { ActionHero, StartParams } from "./actionHero";
-export { fromLegacyAction, type LegacyAction } from "./action";
+export { fromLegacyAction, type LegacyAction } from "./adapter";
 export type { LegacyConnection } from "./connection";
-export { fromLegacyTask, type LegacyTask } from "./task";
-export { fromLegacyInitializer, type LegacyInitializer } from "./initializer";
+export { fromLegacyTask, type LegacyTask } from "./adapter";
+export { fromLegacyInitializer, type LegacyInitializer } from "./adapter";
 export { loadLegacyModules } from "./adapter";
 export { installLegacyApi } from "./apiFacade";
 export { Legacy } from "./initializers/legacy";

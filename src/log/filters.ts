@@ -1,7 +1,6 @@
 /** Copies of params and responses that are safe and short enough for a log line. */
 import { settings } from "../config/settings";
-import { hasPath, replacePath } from "../utils/dottedPath";
-import { isPlainObject } from "../utils/isPlainObject";
+import { hasPath, isPlainObject, replacePath } from "../utils/objects";
 import { escapeControls } from "./escape";
 import { jsonForLogging } from "./json";
 import { redact } from "./redact";

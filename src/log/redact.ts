@@ -1,5 +1,5 @@
 /** Replaces the values that `config.general.filteredParams` names, wherever they lie. */
-import { isPlainObject } from "../utils/isPlainObject";
+import { isPlainObject } from "../utils/objects";
 
 const REPLACEMENT = "[FILTERED]";
 

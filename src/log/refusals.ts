@@ -2,7 +2,7 @@
  * Limits log lines about refused requests: a client that is refused again and again could fill the disk otherwise. The
  * first refusals of a client are logged one by one, later ones as one count per second.
  */
-import { networkOf, plainAddress } from "../utils/networkOf";
+import { networkOf, plainAddress } from "../utils/addresses";
 import { escapeFields } from "./escape";
 import { log, type ActionheroLogLevel } from "./log";
 import { outsideOfWork } from "./work";

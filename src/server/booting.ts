@@ -3,7 +3,7 @@ import cluster from "node:cluster";
 import * as diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import { settings } from "../config/settings";
-import { plainAddress } from "../utils/networkOf";
+import { plainAddress } from "../utils/addresses";
 
 /** The error for refused clients, on every transport. */
 export const STARTING_TEXT = "the server is starting";

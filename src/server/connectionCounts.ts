@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
-import { networkOf } from "../utils/networkOf";
+import { networkOf } from "../utils/addresses";
 import { isTrustedPeer } from "./proxies";
 
 /** The interval of log lines about a flood, in ms. */

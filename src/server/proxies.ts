@@ -7,8 +7,7 @@ import { BlockList, isIP } from "node:net";
 import { settings } from "../config/settings";
 import type { TrustProxy, Trusts } from "../config/settingTypes";
 import { ActionheroError } from "../errors";
-import { parseHeadersForClientAddress } from "../utils/parseHeadersForClientAddress";
-import { plainAddress } from "../utils/networkOf";
+import { parseHeadersForClientAddress, plainAddress } from "../utils/addresses";
 import { remembered } from "../utils/remembered";
 
 /** Names of networks that proxies are often in. */

@@ -5,7 +5,7 @@ import { discover } from "../config/discover";
 import { settings } from "../config/settings";
 import { loadFailure } from "../errors";
 import { log } from "../log/log";
-import { loadModule } from "../utils/loadModule";
+import { loadModule } from "../utils/modules";
 import type { Server } from "./server";
 import { isSocketServerEnabled } from "./socket/enabled";
 import type * as socket from "./socket/socketServer";

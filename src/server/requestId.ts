@@ -1,7 +1,7 @@
 /** The id of an HTTP request: the one that a trusted proxy has given it, else a new one. */
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { parseTraceparent } from "../tracing/traceparent";
+import { parseTraceparent } from "../tracing/tracer";
 import { isTrustedPeer } from "./proxies";
 
 /** What ids in use are made of: UUIDs, ULIDs, base64, ids of load balancers; nothing that needs escaping anywhere. */

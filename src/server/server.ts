@@ -12,7 +12,7 @@ import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";
 import type { TextParams } from "../input/field";
 import { tracing } from "../tracing/tracer";
-import { plainAddress } from "../utils/networkOf";
+import { plainAddress } from "../utils/addresses";
 import { isThenable } from "../utils/promises";
 import { shownToClients } from "../log/exposure";
 import { escapeControls, escapeFields } from "../log/escape";

@@ -1,7 +1,9 @@
 /** What a search for a file ends with. */
+import type { Stats } from "node:fs";
+import * as path from "node:path";
 import { Readable } from "node:stream";
-import type { HeldFile } from "./memory";
-import type { StoredEncoding } from "./precompressed";
+import { locate } from "./locate";
+import type { FileContent } from "./open";
 
 /** The part of a connection that serving a file needs. */
 export interface FileConnection {
@@ -84,4 +86,166 @@ export class HeldFileResult implements StaticFileResult {
     stream.once("end", this.sent);
     return stream;
   }
+}
+
+// --- Finds the compressed copies that a build puts beside files: `app.js.br` and `app.js.gz`.
+
+/** The content encodings of copies, with the endings of their names. */
+export const ENDINGS = { br: ".br", gzip: ".gz" } as const;
+
+type StoredEncoding = keyof typeof ENDINGS;
+
+/** A copy that is older than its file is stale; archives and some disks keep times to two seconds. */
+const TIME_GRANULARITY_MS = 2000;
+
+/** How many files are remembered with their copies, or with having none; the longest unused are dropped first. */
+const MAX_REMEMBERED = 10_000;
+
+interface Copies {
+  checkedAt: number;
+  lastModifiedMs: number;
+  encodings: readonly StoredEncoding[];
+}
+
+export class Precompressed {
+  private readonly known = new Map<string, Copies>();
+
+  constructor(private readonly now: () => number = () => Date.now()) {}
+
+  /** The encodings of a file of which there is a copy that is not older than the file itself. */
+  async encodingsOf(
+    file: string,
+    lastModified: Date,
+  ): Promise<readonly StoredEncoding[]> {
+    const lastModifiedMs = lastModified.getTime();
+    const known = this.known.get(file);
+    if (known?.lastModifiedMs === lastModifiedMs) {
+      const age = this.now() - known.checkedAt;
+      if (age >= 0 && age < BELIEVED_MS) return known.encodings;
+    }
+    const encodings = await findCopies(file, lastModifiedMs);
+    this.remember(file, { checkedAt: this.now(), lastModifiedMs, encodings });
+    return encodings;
+  }
+
+  private remember(file: string, copies: Copies): void {
+    this.known.delete(file);
+    this.known.set(file, copies);
+    if (this.known.size <= MAX_REMEMBERED) return;
+    for (const oldest of this.known.keys()) {
+      this.known.delete(oldest);
+      return;
+    }
+  }
+}
+
+async function findCopies(
+  file: string,
+  lastModifiedMs: number,
+): Promise<StoredEncoding[]> {
+  const encodings = Object.keys(ENDINGS) as StoredEncoding[];
+  const found = await Promise.all(
+    encodings.map((encoding) =>
+      locate(path.dirname(file), path.basename(file) + ENDINGS[encoding], ""),
+    ),
+  );
+  return encodings.filter((_encoding, i) => {
+    const copy = found[i];
+    if (copy === undefined || copy.isIndex) return false;
+    return copy.stats.mtimeMs + TIME_GRANULARITY_MS >= lastModifiedMs;
+  });
+}
+
+// --- Holds small files in memory, so that most requests for files cost no disk access.
+
+/** Longer files are streamed from the disk. */
+export const MAX_HELD_FILE_BYTES = 256 * 1024;
+/** All files together; the longest unused are dropped first. */
+const MAX_HELD_BYTES = 32 * 1024 * 1024;
+/** What an entry takes beside its file and its name. */
+export const ENTRY_BYTES = 1024;
+/** For how long what was seen on the disk is believed. */
+export const BELIEVED_MS = 1000;
+
+/** A file as it was when last read. */
+export interface HeldFile extends FileContent {
+  /** What clients see in logs: the path before following links. */
+  file: string;
+  /** The name is that of a folder, and this is its index. */
+  isIndex: boolean;
+  /** Milliseconds since the epoch. */
+  checkedAt: number;
+}
+
+/** What tells a file from what it was. */
+type FileStats = Pick<Stats, "size" | "mtimeMs" | "ctimeMs" | "ino">;
+
+/** Files by the name under which they were asked for, in the order of their last use. */
+export class FileMemory {
+  private readonly files = new Map<string, HeldFile>();
+  private bytes = 0;
+
+  constructor(
+    private readonly maxBytes = MAX_HELD_BYTES,
+    private readonly now: () => number = () => Date.now(),
+  ) {}
+
+  /** The file, if it was checked less than BELIEVED_MS ago. */
+  fresh(key: string): HeldFile | undefined {
+    const held = this.files.get(key);
+    if (held === undefined) return undefined;
+    const age = this.now() - held.checkedAt;
+    return age >= 0 && age < BELIEVED_MS ? held : undefined;
+  }
+
+  /** The file that was read before, if the disk still has the same one; it is believed again from now. */
+  confirm(
+    key: string,
+    { size, mtimeMs, ctimeMs, ino }: FileStats,
+  ): HeldFile | undefined {
+    const held = this.files.get(key);
+    if (held === undefined) return undefined;
+    const isSame =
+      held.length === size &&
+      held.mtimeMs === mtimeMs &&
+      held.ctimeMs === ctimeMs &&
+      held.ino === ino;
+    if (!isSame) {
+      this.forget(key);
+      return undefined;
+    }
+    held.checkedAt = this.now();
+    this.files.delete(key);
+    this.files.set(key, held);
+    return held;
+  }
+
+  hold(
+    key: string,
+    file: string,
+    content: FileContent,
+    isIndex = false,
+  ): HeldFile {
+    this.forget(key);
+    const held = { ...content, file, isIndex, checkedAt: this.now() };
+    this.files.set(key, held);
+    this.bytes += sizeOf(key, held);
+    for (const oldest of this.files.keys()) {
+      if (this.bytes <= this.maxBytes) break;
+      this.forget(oldest);
+    }
+    return held;
+  }
+
+  forget(key: string): void {
+    const held = this.files.get(key);
+    if (held === undefined) return;
+    this.files.delete(key);
+    this.bytes -= sizeOf(key, held);
+  }
+}
+
+/** Clients choose the names: of one small file there can be any number (`./a`, `././a`), as long as they like. */
+function sizeOf(key: string, { length }: HeldFile): number {
+  return length + 2 * key.length + ENTRY_BYTES;
 }

@@ -9,15 +9,18 @@ import { escapeControls, escapeFields } from "../log/escape";
 import { textForLogging } from "../log/filters";
 import { log } from "../log/log";
 import { isDotfile, locate, MAX_NAME_LENGTH, type LocatedFile } from "./locate";
-import { FileMemory, type HeldFile, MAX_HELD_FILE_BYTES } from "./memory";
-import { openFile, readFile } from "./open";
-import { ENDINGS, Precompressed } from "./precompressed";
 import {
-  HeldFileResult,
+  ENDINGS,
   type FileConnection,
+  FileMemory,
+  type HeldFile,
+  HeldFileResult,
+  MAX_HELD_FILE_BYTES,
+  Precompressed,
   type StaticFileResult,
   type StoredCopies,
 } from "./results";
+import { openFile, readFile } from "./open";
 
 export type { FileConnection, StaticFileResult } from "./results";
 

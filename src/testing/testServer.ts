@@ -3,18 +3,18 @@ import { randomUUID } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { api } from "../api";
-import { settings } from "../config/settings";
 import { serializeError } from "../config/serializeError";
+import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
+import { connectionVerbs } from "../connection/verbs";
 import {
+  type CookieOptions,
   sealCookie,
   setCookieHeader,
-  type CookieOptions,
 } from "../cookie/cookies";
-import { connectionVerbs } from "../connection/verbs";
 import { toError } from "../errors";
+import { errorTextForClients, saysItself } from "../log/clientJson";
 import { log } from "../log/log";
-import { withoutErrors } from "./withoutErrors";
 import { Server } from "../server/server";
 
 /** Called with the answer to one request. */
@@ -50,7 +50,7 @@ declare module "../api" {
   }
 }
 
-export class TestServer extends Server {
+class TestServer extends Server {
   constructor() {
     super();
     this.type = "testServer";
@@ -242,4 +242,42 @@ async function textOf(stream: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(Buffer.from(chunk as Buffer));
   return Buffer.concat(chunks).toString();
+}
+
+// --- What tests get of a response is no JSON, but has the texts of errors as clients do.
+
+/**
+ * A value with a text in place of each Error that its plain objects and lists contain.
+ * @returns the value itself where there are none; otherwise a copy of the objects on the way to them
+ */
+function withoutErrors(value: unknown): unknown {
+  return replaceIn(value, new Map());
+}
+
+function replaceIn(value: unknown, seen: Map<object, unknown>): unknown {
+  if (value instanceof Error)
+    return saysItself(value) ? value : errorTextForClients(value);
+  if (!isWalked(value)) return value;
+  if (seen.has(value)) return seen.get(value);
+  seen.set(value, value); // a circle stays one
+  let copy: Record<string, unknown> | undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const replaced = replaceIn(item, seen);
+    if (replaced === item) continue;
+    copy ??= (Array.isArray(value) ? [...value] : { ...value }) as Record<
+      string,
+      unknown
+    >;
+    copy[key] = replaced;
+  }
+  seen.set(value, copy ?? value);
+  return copy ?? value;
+}
+
+function isWalked(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return (
+    prototype === Object.prototype || prototype === null || Array.isArray(value)
+  );
 }

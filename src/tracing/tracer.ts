@@ -1,13 +1,13 @@
 /** Makes the spans of the framework through `@opentelemetry/api`. There is no tracer while tracing is off. */
 import type * as otel from "@opentelemetry/api";
+import type { SpanContext } from "@opentelemetry/api";
 import { isClientError } from "../log/clientErrors";
 import { isThenable } from "../utils/promises";
-import { formatTraceparent, parseTraceparent } from "./traceparent";
 import type { SpanAttributes } from "./types";
 
 export type OpenTelemetry = typeof otel;
 
-export interface SpanStart {
+interface SpanStart {
   /** One of few: names are what spans are grouped by. */
   name: string;
   /** Default: `internal`. Server and consumer spans begin a trace, or continue that of `remote`. */
@@ -157,7 +157,7 @@ export class Tracer {
 }
 
 /** A span that has begun, and what must end before it does. */
-export class OpenSpan {
+class OpenSpan {
   context: otel.Context | undefined = undefined;
   private isNamed = false;
   private pending = 1;
@@ -201,7 +201,7 @@ export class OpenSpan {
 }
 
 /** What kind of error it is: its code, else the name of its class. */
-export function errorTypeOf(error: unknown): string {
+function errorTypeOf(error: unknown): string {
   if (typeof error !== "object" || error === null) return "_OTHER";
   const { code, constructor } = error as { code?: unknown };
   const type = typeof code === "string" && code !== "" ? code : "";
@@ -216,4 +216,32 @@ export function shortText(text: string): string {
 function messageOf(error: unknown): string {
   const { message } = Object(error) as { message?: unknown };
   return typeof message === "string" ? shortText(message) : "";
+}
+
+// --- The header `traceparent`: https://www.w3.org/TR/trace-context/#traceparent-header
+
+/** Later versions than 00 may have more fields at the end. */
+const TRACEPARENT =
+  /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(?:$|-)/;
+
+/** Length of version 00, in characters. */
+const LENGTH = 55;
+/** Longer headers of later versions are not read, in characters. */
+const MAX_LENGTH = 512;
+
+const SAMPLED = 1;
+
+/** @returns undefined for anything that is not valid */
+export function parseTraceparent(text: unknown): SpanContext | undefined {
+  if (typeof text !== "string" || text.length > MAX_LENGTH) return undefined;
+  const [, traceId, spanId, flags] = TRACEPARENT.exec(text) ?? [];
+  if (traceId === undefined) return undefined;
+  if (text.startsWith("00") && text.length !== LENGTH) return undefined;
+  const traceFlags = parseInt(flags!, 16) & SAMPLED;
+  return { traceId, spanId: spanId!, traceFlags, isRemote: true };
+}
+
+function formatTraceparent(span: SpanContext): string {
+  const isSampled = (span.traceFlags & SAMPLED) !== 0;
+  return `00-${span.traceId}-${span.spanId}-0${isSampled ? 1 : 0}`;
 }

@@ -85,3 +85,42 @@ export function createSymlinkSafely(
   fs.symlinkSync(source, destination, "dir");
   return `creating symbolic link '${destination}' => '${source}'`;
 }
+
+/**
+ * The code files below a folder, sorted: no dot files, no type declarations, no specs and tests.
+ * @param extensions which files count (default `.js` and `.ts`)
+ * @returns absolute paths; empty if the folder does not exist
+ */
+export function listSourceFiles(
+  folder: string,
+  extensions: readonly string[] = [".js", ".ts"],
+): string[] {
+  const files: string[] = [];
+  collect(path.resolve(folder), extensions, files);
+  return ensureNoTsHeaderOrSpecFiles(files.sort());
+}
+
+function collect(
+  folder: string,
+  extensions: readonly string[],
+  files: string[],
+): void {
+  if (!fs.existsSync(folder)) return;
+  for (const entry of fs.readdirSync(folder)) {
+    if (entry.startsWith(".")) continue;
+    const full = path.join(folder, entry);
+    const stats = fs.statSync(full, { throwIfNoEntry: false });
+    if (stats?.isDirectory()) collect(full, extensions, files);
+    else if (stats?.isFile() && extensions.includes(path.extname(entry)))
+      files.push(full);
+  }
+}
+
+/** The files that hold code to load: type declarations, specs and tests left out. */
+export function ensureNoTsHeaderOrSpecFiles(
+  files: readonly string[],
+): string[] {
+  return files.filter(
+    (file) => !file.endsWith(".d.ts") && !/\.(spec|test)\.[jt]s$/.test(file),
+  );
+}

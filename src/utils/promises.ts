@@ -42,3 +42,8 @@ export async function waitAtMost(
     clearTimeout(timer);
   }
 }
+
+/** Resolves after `ms` milliseconds. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,5 +1,5 @@
 import { cache } from "../../src/cache/cache";
-import { sleep } from "../../src/utils/sleep";
+import { sleep } from "../../src/utils/promises";
 import { describeOnEachEngine } from "../support/engines";
 import { unstalled } from "../support/stopwatch";
 import { useRedisApi } from "../support/redisApi";

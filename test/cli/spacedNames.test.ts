@@ -1,4 +1,4 @@
-import { joinSpacedName } from "../../src/cli/spacedNames";
+import { joinSpacedName } from "../../src/cli/find";
 
 const names = [
   "generate",

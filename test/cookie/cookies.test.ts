@@ -6,11 +6,14 @@ import {
   specHelper,
   type Connection,
 } from "../../src/index";
-import { cookieNamed, cookiesOf } from "../../src/cookie/cookies";
-import { parseCookieHeader } from "../../src/cookie/parse";
+import {
+  cookieNamed,
+  cookiesOf,
+  parseCookieHeader,
+  serializeCookie,
+} from "../../src/cookie/cookies";
 import { decrypt, encrypt, sign, unsign } from "../../src/cookie/seal";
 import type { CookieAttributes } from "../../src/config/settingTypes";
-import { serializeCookie } from "../../src/cookie/serialize";
 import { rawUpgrade } from "../support/rawWebsocket";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";

@@ -9,8 +9,10 @@ import { z } from "zod";
 import { startWebApp, type WebApp } from "../support/webApp";
 import { GenerateClient } from "../../bin/methods/generate/client";
 import { addAction } from "../../src/action/registry";
-import { writeClientPackage } from "../../src/development/clientPackage";
-import { typeOfSchema } from "../../src/development/schemaTypes";
+import {
+  typeOfSchema,
+  writeClientPackage,
+} from "../../src/development/clientPackage";
 import { config, defineAction, file, withFiles } from "../../src/index";
 import { reloadRoutes } from "../../src/route/tables";
 

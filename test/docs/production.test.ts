@@ -6,7 +6,7 @@ import {
   checks,
   folderChecks,
 } from "../../src/cli/doctor/checks";
-import { hazards } from "../../src/cli/doctor/hazards";
+import { hazards } from "../../src/cli/doctor/settings";
 import { repositoryRoot } from "../support/temporaryProject";
 
 const page = fs.readFileSync(

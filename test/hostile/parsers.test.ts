@@ -44,7 +44,7 @@ import {
   type JsonLimits,
 } from "../../src/utils/boundedJson";
 import { parseCookies } from "../../src/utils/parseCookies";
-import { parseHeadersForClientAddress } from "../../src/utils/parseHeadersForClientAddress";
+import { parseHeadersForClientAddress } from "../../src/utils/addresses";
 
 /** Any text, half of it made of what parsers look for. */
 const text = fc.oneof(

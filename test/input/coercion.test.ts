@@ -10,7 +10,7 @@ import {
   type InputErrors,
   type TextParams,
 } from "../../src/input/field";
-import { problemsOf } from "../../src/input/problem";
+import { problemsOf } from "../../src/input/types";
 import { applySchema } from "../../src/input/schemaParams";
 import { planOf, tableOf } from "../../src/input/schemaPlan";
 import type { StandardSchema } from "../../src/input/standardSchema";

@@ -1,9 +1,11 @@
 /** Actions, tasks and initializers of old as classes of today. */
 import { addAction, useApp } from "../support/app";
 import { Action, api, Initializer, specHelper, Task, task } from "../../src";
-import { fromLegacyAction } from "../../src/legacy/action";
-import { fromLegacyInitializer } from "../../src/legacy/initializer";
-import { fromLegacyTask } from "../../src/legacy/task";
+import {
+  fromLegacyAction,
+  fromLegacyInitializer,
+  fromLegacyTask,
+} from "../../src/legacy/adapter";
 
 useApp();
 

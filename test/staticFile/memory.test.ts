@@ -2,7 +2,7 @@ import {
   BELIEVED_MS,
   ENTRY_BYTES,
   FileMemory,
-} from "../../src/staticFile/memory";
+} from "../../src/staticFile/results";
 
 function contentOf(text: string, ino = 1, mtimeMs = 1000) {
   const content = Buffer.from(text);

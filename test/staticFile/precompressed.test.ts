@@ -1,8 +1,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { BELIEVED_MS } from "../../src/staticFile/memory";
-import { Precompressed } from "../../src/staticFile/precompressed";
+import { BELIEVED_MS, Precompressed } from "../../src/staticFile/results";
 
 let folder: string;
 let now: number;

@@ -5,7 +5,7 @@ import { LogLines } from "../support/logLines";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { config } from "../../src/config/config";
-import { MAX_HELD_FILE_BYTES, BELIEVED_MS } from "../../src/staticFile/memory";
+import { MAX_HELD_FILE_BYTES, BELIEVED_MS } from "../../src/staticFile/results";
 import {
   createStaticFileApi,
   type StaticFileApi,

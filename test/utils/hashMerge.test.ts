@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { hashMerge } from "../../src/utils/hashMerge";
+import { hashMerge } from "../../src/utils/objects";
 
 describe("hashMerge", () => {
   test("merges deeply and changes neither side", () => {

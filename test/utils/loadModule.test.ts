@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { loadModule } from "../../src/utils/loadModule";
+import { loadModule } from "../../src/utils/modules";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
 const project = new TemporaryProject();
@@ -20,7 +20,7 @@ test("an ES module has its exports and nothing else", () => {
     "export default class A {}; export class B {}",
   );
   const script = `
-    const { loadModule } = require("./src/utils/loadModule.ts");
+    const { loadModule } = require("./src/utils/modules.ts");
     console.log(JSON.stringify(Object.keys(loadModule(${JSON.stringify(file)})).sort()));`;
   const out = execFileSync(
     process.execPath,
@@ -33,7 +33,7 @@ test("an ES module has its exports and nothing else", () => {
 test("a reload reads the file anew, and only then", () => {
   const file = project.write("changing.js", "exports.value = 1;");
   const script = `
-    const { loadModule } = require("./src/utils/loadModule.ts");
+    const { loadModule } = require("./src/utils/modules.ts");
     const file = ${JSON.stringify(file)};
     const values = [loadModule(file).value];
     require("fs").writeFileSync(file, "exports.value = 2;");

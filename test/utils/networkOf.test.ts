@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { networkOf, plainAddress } from "../../src/utils/networkOf";
+import { networkOf, plainAddress } from "../../src/utils/addresses";
 
 test.each([
   ["1.2.3.4", "1.2.3.4"],

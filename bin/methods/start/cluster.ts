@@ -6,7 +6,7 @@ import { CLI } from "../../../src/cli/cli";
 import { ClusterPrimary } from "../../../src/cli/cluster/clusterPrimary";
 import { Progress } from "../../../src/cli/progress";
 import { usesEmbeddedRedis } from "../../../src/cli/redisClient";
-import { wholeNumber } from "../../../src/cli/wholeNumber";
+import { wholeNumber } from "../../../src/cli/options";
 import { stopTimeout } from "../../../src/environment/env";
 import { framework } from "../../framework";
 

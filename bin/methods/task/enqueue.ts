@@ -1,7 +1,7 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
 import { isEmbedded } from "../../../src/redis/engine";
-import { jsonObject } from "../../../src/cli/jsonObject";
+import { jsonObject } from "../../../src/cli/options";
 import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
 import { givenInputs } from "../../inputs";

@@ -1,6 +1,5 @@
 import { CLI } from "../../../src/cli/cli";
-import { formatTable } from "../../../src/cli/table";
-import { wholeNumber } from "../../../src/cli/wholeNumber";
+import { formatTable, wholeNumber } from "../../../src/cli/options";
 import { framework } from "../../framework";
 import type { FailedJob } from "../../../src/task/inspect";
 

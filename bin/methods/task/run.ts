@@ -1,5 +1,5 @@
 import { CLI } from "../../../src/cli/cli";
-import { jsonObject } from "../../../src/cli/jsonObject";
+import { jsonObject } from "../../../src/cli/options";
 import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
 import { givenInputs } from "../../inputs";

@@ -1,10 +1,10 @@
 /** The primary of `start-cluster`: keeps a number of workers running and replaces them without a gap. */
-import cluster, { type Worker } from "node:cluster";
+import cluster from "node:cluster";
+import type { Worker } from "node:cluster";
 import { once } from "node:events";
 import { READY_MESSAGE } from "../../boot/ready";
-import { Backoff } from "./backoff";
 
-export interface ClusterOptions {
+interface ClusterOptions {
   workers: number;
   /** Worker N is named by this prefix and N; without it each worker generates its own name. */
   titlePrefix?: string;
@@ -219,5 +219,39 @@ export class ClusterPrimary {
     await exit;
     clearTimeout(timer);
     return !killed;
+  }
+}
+
+// --- How long to wait before a worker that ended unexpectedly is replaced.
+
+/** The first delay, in ms; it doubles with each failure in a row. */
+const FIRST_MS = 100;
+const LONGEST_MS = 10_000;
+/** A worker that ran this long, in ms, was healthy: the next failure starts a new series. */
+const HEALTHY_MS = 30_000;
+
+class Backoff {
+  private failures = 0;
+
+  constructor(
+    private readonly firstMs = FIRST_MS,
+    private readonly longestMs = LONGEST_MS,
+  ) {}
+
+  /** How many workers in a row ended early. */
+  get failuresInARow(): number {
+    return this.failures;
+  }
+
+  /**
+   * A worker ended.
+   * @param ranMs how long it served
+   * @returns how long to wait before the next one, in ms
+   */
+  next(ranMs: number): number {
+    if (ranMs >= HEALTHY_MS) this.failures = 0;
+    const wait = this.firstMs * 2 ** this.failures;
+    this.failures++;
+    return Math.min(wait, this.longestMs);
   }
 }

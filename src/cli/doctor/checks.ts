@@ -8,9 +8,7 @@
 import { api } from "../../api";
 import type { ActionheroConfigInterface } from "../../config/types";
 import { checkBoot } from "./boot";
-import { checkBuild } from "./build";
-import { checkCode } from "./code";
-import { checkFolders, checkNode } from "./environment";
+import { checkBuild, checkCode, checkFolders, checkNode } from "./environment";
 import { ok, type Finding } from "./finding";
 import { checkPort } from "./ports";
 import { checkRedis } from "./redis";

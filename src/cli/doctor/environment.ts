@@ -3,7 +3,10 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { satisfies } from "semver";
 import { packageRoot } from "../../environment/paths";
-import { fail, ok, type Finding } from "./finding";
+import { toError } from "../../errors";
+import { listSourceFiles } from "../../utils/fileUtils";
+import { instancesOf, loadModule } from "../../utils/modules";
+import { fail, type Finding, ok, warn } from "./finding";
 
 /** Compares the running Node with the requirements of the framework and the project. */
 export function checkNode(
@@ -45,4 +48,77 @@ function readEngine(folder: string): { name: string; range?: string } {
     fs.readFileSync(file, "utf8"),
   ) as { name?: string; engines?: { node?: string } };
   return { name, range: engines?.node };
+}
+
+// --- Checks of the project's actions and tasks, without starting anything.
+
+interface Named {
+  name?: string;
+  version?: unknown;
+  validate?(): void;
+}
+
+const KINDS = { actions: "action", tasks: "task" } as const;
+
+/** Load each file and construct each of its classes once: all must work, and no two may have the same identity. */
+export function checkCode(
+  kind: "actions" | "tasks",
+  files: readonly string[],
+  projectRoot: string,
+): Finding[] {
+  const findings: Finding[] = [];
+  const owners = new Map<string, string>();
+  for (const file of files) {
+    const shown = path.relative(projectRoot, file);
+    try {
+      for (const identity of identitiesIn(file, kind)) {
+        const owner = owners.get(identity);
+        if (owner)
+          findings.push(
+            fail(kind, `${identity} is in both ${owner} and ${shown}`),
+          );
+        owners.set(identity, shown);
+      }
+    } catch (error) {
+      findings.push(fail(kind, `${shown}: ${toError(error).message}`));
+    }
+  }
+  if (findings.length > 0) return findings;
+  return [ok(kind, `${owners.size} load, each with its own name`)];
+}
+
+function identitiesIn(file: string, kind: "actions" | "tasks"): string[] {
+  const found = instancesOf<Named>(loadModule(file), KINDS[kind]);
+  return found.map((instance) => {
+    if (!instance.name) throw new Error("it has no name");
+    const version =
+      kind === "actions" ? ` v${Number(instance.version ?? 1)}` : "";
+    return `${instance.name}${version}`;
+  });
+}
+
+// --- Checks that the compiled code matches the sources.
+
+/** The output of `actionhero types` is for clients: the server does not run it. */
+const TYPES_FILE = "actions.gen.ts";
+
+/** Compiled code that is older than its sources does not match them. */
+export function checkBuild(projectRoot: string): Finding {
+  const source = path.join(projectRoot, "src");
+  const compiled = path.join(projectRoot, "dist");
+  if (!fs.existsSync(source)) return ok("build", "there is no src to compile");
+  if (!fs.existsSync(compiled))
+    return fail("build", "dist is missing: run `npm run build`");
+
+  const stale = listSourceFiles(source, [".ts"]).find((file) => {
+    if (path.basename(file) === TYPES_FILE) return false;
+    const target = path
+      .join(compiled, path.relative(source, file))
+      .replace(/\.ts$/, ".js");
+    const made = fs.statSync(target, { throwIfNoEntry: false });
+    return !made || made.mtimeMs < fs.statSync(file).mtimeMs;
+  });
+  if (!stale) return ok("build", "dist is as new as src");
+  const name = path.relative(projectRoot, stale);
+  return warn("build", `${name} is newer than dist: run \`npm run build\``);
 }

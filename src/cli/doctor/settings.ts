@@ -3,8 +3,274 @@ import { problemsOfSettings } from "../../config/knownSettings";
 import { isKnownServerToken } from "../../config/serverToken";
 import type { ActionheroConfigInterface } from "../../config/types";
 import { stopTimeout } from "../../environment/env";
-import { fail, ok, warn, type Finding } from "./finding";
-import { checkHazards, type Settings } from "./hazards";
+import { fail, type Finding, ok, warn } from "./finding";
+
+// --- Settings that leave a server in production open: one row each.
+//
+// To add one, add a row; the test expects that the defaults of version 29 have every hazard of this table, and that a
+// new project triggers only the warnings that its owner has to decide on (`decidedByOwner`).
+
+export type Settings = Record<string, Record<string, unknown> | undefined>;
+
+interface Hazard {
+  /** The dotted path; a path that the configuration lacks is skipped. */
+  setting: string;
+  /** Whether the value is a hazard. */
+  isUnsafe: (value: unknown, config: Settings) => boolean;
+  /** The risk, as the rest of a sentence that begins with the setting. */
+  message: string;
+  /** A missing setting is unsafe, too. */
+  isRequired?: boolean;
+  /** No value suits every project, so new projects also have this hazard. */
+  decidedByOwner?: boolean;
+}
+
+/** Servers whose settings have no effect while they are disabled. */
+const SERVERS = ["web", "websocket", "socket"];
+
+const isUnset = (value: unknown) => value === undefined || value === null;
+const is = (unsafe: unknown) => (value: unknown) => value === unsafe;
+const isEmpty = (value: unknown) => Array.isArray(value) && value.length === 0;
+
+export const hazards: readonly Hazard[] = [
+  {
+    setting: "errors.exposeMessages",
+    isUnsafe: is("all"),
+    message:
+      'is "all": clients read paths, queries and hosts in unexpected errors',
+  },
+  {
+    setting: "general.drainDelay",
+    isUnsafe: is(0),
+    message: "is 0: load balancers send requests to a process that has stopped",
+  },
+  {
+    setting: "general.exitOnUnhandledRejection",
+    isUnsafe: is(true),
+    message: "is on: one forgotten await ends the process for all clients",
+  },
+  {
+    setting: "general.filteredParams",
+    isUnsafe: isEmpty,
+    message: "is empty: passwords and tokens reach the log",
+  },
+  {
+    setting: "general.introspection",
+    isUnsafe: is(true),
+    message: "is on: clients see versions, memory, queues and every action",
+  },
+  {
+    setting: "general.maxChatRooms",
+    isUnsafe: is(0),
+    message: "is 0: clients can fill redis with rooms",
+  },
+  {
+    setting: "general.maxConnectionsPerAddress",
+    isUnsafe: is(0),
+    message: "is 0: one address can take all connections",
+  },
+  {
+    setting: "general.maxRoomsPerConnection",
+    isUnsafe: is(0),
+    message: "is 0: one client can join any number of rooms",
+  },
+  {
+    setting: "general.overload",
+    isRequired: true,
+    isUnsafe: isUnset,
+    message: "is off: under a flood all requests wait, and none is refused",
+  },
+  {
+    setting: "general.refuseUntilBooted",
+    isUnsafe: is(false),
+    message:
+      "is off: clients are answered before all initializers have started",
+  },
+  {
+    setting: "health.enabled",
+    isUnsafe: is(false),
+    message:
+      "is off: load balancers cannot tell whether this process is to get requests",
+  },
+  {
+    setting: "logger.redact",
+    isUnsafe: isEmpty,
+    message: "is empty: secrets in lines of the project's own reach the log",
+  },
+  {
+    setting: "redis",
+    isUnsafe: (value) => contains(value, "rejectUnauthorized", false),
+    message:
+      "has rejectUnauthorized: false: whoever is on the way can read and change everything, TLS or not",
+  },
+  {
+    setting: "securityHeaders.enabled",
+    isUnsafe: is(false),
+    message: "is off: frames of other sites and injected scripts are possible",
+  },
+  {
+    setting: "web.allowedRequestHosts",
+    isUnsafe: isEmpty,
+    message:
+      "is empty: pages of other sites can come by a name of theirs (set ALLOWED_HOSTS)",
+    decidedByOwner: true,
+  },
+  {
+    setting: "web.csrf",
+    isUnsafe: is(false),
+    message: "is off: pages of other sites can act with the visitor's cookies",
+  },
+  {
+    setting: "web.dotfiles",
+    isUnsafe: is("allow"),
+    message: 'is "allow": .env and .git in a public folder are served',
+  },
+  {
+    setting: "web.extensionTypes",
+    isUnsafe: is("all"),
+    message: 'is "all": a link can make browsers run what an action answers',
+  },
+  {
+    setting: "web.fingerprintOptions.on",
+    isUnsafe: is("all"),
+    message:
+      'is "all": the cookie is on files, too, and a shared cache may give it to others',
+  },
+  {
+    setting: "web.fingerprintOptions.settings",
+    isUnsafe: (value) => !hasCookieFlags(value),
+    message:
+      "lacks HttpOnly, SameSite or Secure: scripts can read the cookie, other sites can use it",
+  },
+  {
+    setting: "web.fingerprintOptions.signed",
+    isUnsafe: is(false),
+    message: "is off: clients choose the id by which they are known",
+  },
+  {
+    setting: "web.httpHeaders",
+    isUnsafe: (headers, { web }) =>
+      isUnset(web?.cors) &&
+      (headers as Record<string, unknown> | null)?.[
+        "Access-Control-Allow-Origin"
+      ] === "*",
+    message:
+      "let pages of all other sites read responses (set web.cors, or CORS_ORIGINS)",
+  },
+  {
+    setting: "web.jsonp",
+    isUnsafe: is(true),
+    message:
+      "is on: pages of other sites read what an action answers to their visitor's cookie",
+  },
+  {
+    setting: "web.limitPipelining",
+    isUnsafe: is(false),
+    message: "is off: one connection can have any number of requests pending",
+  },
+  {
+    setting: "web.nosniff",
+    isUnsafe: is(false),
+    message: "is off: browsers may take an answer for a script or a page",
+  },
+  {
+    setting: "web.strictHttp",
+    isUnsafe: is(false),
+    message: "is off: methods reach what is not made for them",
+  },
+  {
+    setting: "web.strictPaths",
+    isUnsafe: is(false),
+    message: "is off: a second way to write a path gets around checks of it",
+  },
+  {
+    setting: "web.trace",
+    isUnsafe: is(true),
+    message: "is on: TRACE answers what proxies added to the request",
+  },
+  {
+    setting: "web.trustProxy",
+    isRequired: true,
+    isUnsafe: isUnset,
+    message:
+      "is not set: clients choose the address by which they are known (X-Forwarded-For)",
+  },
+  {
+    setting: "web.uploads",
+    isUnsafe: is("all"),
+    message: 'is "all": actions that want no files take them',
+  },
+  {
+    setting: "websocket.checkHost",
+    isUnsafe: is(false),
+    message: "is off: web.allowedRequestHosts does not hold for websockets",
+  },
+  {
+    setting: "websocket.maxMessagesPerSecond",
+    isUnsafe: is(0),
+    message: "is 0: one client can send any number of messages",
+  },
+];
+
+/** One warning per hazard, or one `ok` without any. */
+export function checkHazards(config: Settings): Finding[] {
+  const known = hazards.filter((hazard) => isInUse(config, hazard));
+  if (known.length === 0) return [];
+  const found = known.filter(({ setting, isUnsafe }) =>
+    isUnsafe(valueAt(config, setting), config),
+  );
+  if (found.length === 0)
+    return [ok("security", `${known.length} settings are safe`)];
+  return found.map(({ setting, message }) =>
+    warn("security", `${setting} ${message}`),
+  );
+}
+
+/** Whether the configuration has the setting, or must have it, and its server is enabled. */
+function isInUse(config: Settings, { setting, isRequired }: Hazard): boolean {
+  const [namespace = ""] = setting.split(".");
+  if (SERVERS.includes(namespace) && config[namespace]?.enabled !== true)
+    return false;
+  return isRequired === true || valueAt(config, setting) !== undefined;
+}
+
+const COOKIE_FLAGS = ["httponly", "samesite", "secure"];
+
+/** Whether the attributes of a cookie contain all flags, in any case. */
+function hasCookieFlags(settings: unknown): boolean {
+  const names = Object.entries(Object(settings) as object)
+    .filter(([, value]) => value !== false && value !== undefined)
+    .map(([name]) => name.toLowerCase());
+  return COOKIE_FLAGS.every((flag) => names.includes(flag));
+}
+
+function valueAt(config: Settings, setting: string): unknown {
+  let value: unknown = config;
+  for (const step of setting.split(".")) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = (value as Record<string, unknown>)[step];
+  }
+  return value;
+}
+
+/** Whether a key has a value anywhere in lists and plain objects; instances of classes are not searched. */
+function contains(root: unknown, key: string, wanted: unknown): boolean {
+  const seen = new Set<object>();
+  const search = (value: unknown): boolean => {
+    if (typeof value !== "object" || value === null || seen.has(value))
+      return false;
+    seen.add(value);
+    if (!Array.isArray(value) && !isPlain(value)) return false;
+    if ((value as Record<string, unknown>)[key] === wanted) return true;
+    return Object.values(value).some(search);
+  };
+  return search(root);
+}
+
+function isPlain(value: object): boolean {
+  const parent = Object.getPrototypeOf(value) as object | null;
+  return parent === null || Object.getPrototypeOf(parent) === null;
+}
 
 /** What a server needs to speak TLS. */
 type TlsOptions = Record<string, unknown> | undefined;
@@ -20,7 +286,7 @@ export function checkNames(config: ActionheroConfigInterface): Finding[] {
 }
 
 /** One check of the configuration. */
-export interface SettingCheck {
+interface SettingCheck {
   name: string;
   /** What must hold, in Markdown. */
   wants: string;

@@ -16,8 +16,11 @@
  *    test and production: the differences must be exactly the paths of these rows. A row whose `setting` is a file is
  *    a difference in code and has its own test there.
  */
-import { createChatRoomRow, serverTokenRow } from "./newProjectCode";
-import type { NewProjectSetting } from "./newProjectSetting";
+import {
+  createChatRoomRow,
+  type NewProjectSetting,
+  serverTokenRow,
+} from "./newProjectCode";
 import { webSettings } from "./newProjectWeb";
 
 export const newProjectSettings: readonly NewProjectSetting[] = [

@@ -1,5 +1,5 @@
 /** The rows of `newProjectSettings.ts` about the web and websocket servers. */
-import type { NewProjectSetting } from "./newProjectSetting";
+import type { NewProjectSetting } from "./newProjectCode";
 
 export const webSettings: readonly NewProjectSetting[] = [
   {

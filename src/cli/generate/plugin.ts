@@ -2,10 +2,8 @@
 import * as path from "node:path";
 import { readActionheroVersion } from "../../environment/version";
 import { createFileSafely } from "../../utils/fileUtils";
-import { ownSpec } from "./ownSpec";
-import { ranges } from "./packageJson";
-import { Scaffold } from "./scaffold";
-import { fillTemplate, readTemplate } from "./templates";
+import { ownSpec, ranges } from "./packageJson";
+import { fillTemplate, readTemplate, Scaffold } from "./templates";
 
 const DIRECTORIES = [
   "actions",

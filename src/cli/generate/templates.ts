@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
+import { createDirSafely, createFileSafely } from "../../utils/fileUtils";
 
 /** The longest line that prettier does not break. */
 const PRINT_WIDTH = 80;
@@ -49,4 +50,59 @@ export function stringLiteral(value: string): string {
 function breakLongAssignment(line: string): string {
   if (line.length <= PRINT_WIDTH) return line;
   return line.replace(/^( *)(this\.\w+ =|\w+:) (["'].*)$/, "$1$2\n$1  $3");
+}
+
+// --- Writes the files of a new project, with one printed line per file; existing files are never replaced.
+
+export class Scaffold {
+  constructor(
+    private readonly base: string,
+    private readonly rewrite = (source: string, _file: string) => source,
+    private readonly tell: (target: string) => void = () => undefined,
+  ) {}
+
+  /** Create directories below the base, parents first. */
+  directories(names: readonly string[]): void {
+    fs.mkdirSync(this.base, { recursive: true });
+    for (const name of names)
+      this.report(() => createDirSafely(path.join(this.base, name)));
+  }
+
+  /** Write a file below the base. */
+  write(target: string, content: string | Buffer): void {
+    this.tell(target);
+    const file = path.join(this.base, target);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    this.report(() => createFileSafely(file, content));
+  }
+
+  /** Copy one of the framework's own TypeScript files, converted for the project. */
+  copySource(source: string, target: string): void {
+    const text = fs.readFileSync(path.join(packageRoot, source), "utf8");
+    this.write(target, this.rewrite(text, source));
+  }
+
+  /** Copy a folder of assets, without files that are written at boot. */
+  copyFolder(folder: string, without: readonly string[]): void {
+    const root = path.join(packageRoot, folder);
+    for (const entry of fs
+      .readdirSync(root, { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile())) {
+      const file = path.join(entry.parentPath, entry.name);
+      const name = path.relative(root, file);
+      if (without.includes(name.split(path.sep)[0]!)) continue;
+      this.write(path.join(folder, name), fs.readFileSync(file));
+    }
+  }
+
+  /** An existing file is reported and kept. */
+  private report(step: () => string): void {
+    try {
+      console.log(step());
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== "EEXIST") throw error;
+      console.log(`kept: ${message}`);
+    }
+  }
 }

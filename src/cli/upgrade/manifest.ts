@@ -2,14 +2,13 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
-import { ownSpec } from "../generate/ownSpec";
 import {
+  ownSpec,
+  type PackageJson,
   ranges,
   readPackageJson,
   WATCH,
-  type PackageJson,
 } from "../generate/packageJson";
-import type { Change } from "./change";
 
 export const MANIFEST = "package.json";
 /** Packages whose `latest` is replaced by the framework's own range. */
@@ -176,4 +175,13 @@ function readOwn() {
     version: string;
     engines: { node: string };
   };
+}
+
+/** One necessary change of a project made for v29. */
+export interface Change {
+  /** File of the project. */
+  file: string;
+  message: string;
+  /** Applies the change to the text of the file; undefined if it must be made by hand. */
+  apply?: (text: string) => string;
 }

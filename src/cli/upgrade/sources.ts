@@ -2,10 +2,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { builtinModules } from "node:module";
-import { listSourceFiles } from "../../utils/listSourceFiles";
+import { listSourceFiles } from "../../utils/fileUtils";
 import { readPackageJson } from "../generate/packageJson";
-import type { Change } from "./change";
-import { edit, MANIFEST } from "./manifest";
+import { type Change, edit, MANIFEST } from "./manifest";
 
 /** Packages that v29 installed, with its ranges: projects could import them without declaring them. */
 const CAME_ALONG: Record<string, string> = {

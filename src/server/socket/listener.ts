@@ -4,7 +4,7 @@ import * as tls from "node:tls";
 import { api } from "../../api";
 import { isCutLogged } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
-import { plainAddress } from "../../utils/networkOf";
+import { plainAddress } from "../../utils/addresses";
 import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../connectionCounts";
 import { stopListening } from "../staleSocket";

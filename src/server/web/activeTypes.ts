@@ -1,5 +1,5 @@
 /** Active media types: browsers or plug-ins run their documents, or can be made to read secrets from them. */
-import { essenceOf, isMediaType } from "../../input/mediaType";
+import { essenceOf, isMediaType } from "../../input/file";
 
 const SUBTYPES = [
   "[^/]*html", // xhtml+xml, too

@@ -5,8 +5,7 @@ import type { Action } from "../../action/action";
 import { outputOf } from "../../action/output";
 import { api } from "../../api";
 import { projectRoot } from "../../config/config";
-import { planOf, tableOf } from "../../input/schemaPlan";
-import { shapeOf, united } from "../../input/schemaShape";
+import { planOf, shapeOf, tableOf, united } from "../../input/schemaPlan";
 import {
   isStandardSchema,
   jsonSchemaOf,

@@ -1,5 +1,5 @@
 /** Reads and parses the body of a request, by its content type. */
-import type { UploadedFile } from "../../input/uploadedFile";
+import type { UploadedFile } from "../../input/file";
 import { ByteShare } from "../heldBytes";
 import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
 import { BodyError, RequestAborted } from "./bodyError";

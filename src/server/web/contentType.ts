@@ -1,6 +1,6 @@
 /** The type of a body, by the essence of its `Content-Type` (RFC 9110 section 8.3), without parameters. */
 import { TextDecoder } from "node:util";
-import { essenceOf } from "../../input/mediaType";
+import { essenceOf } from "../../input/file";
 import { remembered } from "../../utils/remembered";
 import { BodyError } from "./bodyError";
 

@@ -7,7 +7,7 @@ import { errorText, httpFactsOf, StatusError, toError } from "../../errors";
 import { isClientError, levelOf } from "../../log/clientErrors";
 import { shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
-import { plainAddress } from "../../utils/networkOf";
+import { plainAddress } from "../../utils/addresses";
 import { RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
 import { securityPairsFor } from "../securityHeaders";
 import type { Server } from "../server";

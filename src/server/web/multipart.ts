@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { Transform, type Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { BusboyInstance } from "@fastify/busboy";
-import type { UploadedFile } from "../../input/uploadedFile";
+import type { UploadedFile } from "../../input/file";
 import { BodyError, RequestAborted } from "./bodyError";
 import type { FileRules } from "./fileRules";
 import type { TemporaryFiles } from "./temporaryFiles";

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { UploadedFile } from "../../input/uploadedFile";
+import { UploadedFile } from "../../input/file";
 import { isRunning } from "../../utils/isRunning";
 import type { FormOptions } from "../../config/settingTypes";
 

@@ -6,7 +6,7 @@ import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
 import type { RoutedConnection } from "../../route/registry";
 import type { RouteType } from "../../route/types";
-import type { UploadedFile } from "../../input/uploadedFile";
+import type { UploadedFile } from "../../input/file";
 import { parseCookies } from "../../utils/parseCookies";
 import type { ByteShare } from "../heldBytes";
 import type { Server } from "../server";

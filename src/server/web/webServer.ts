@@ -15,7 +15,7 @@ import { beginContext, isContextOn } from "../../context/context";
 import { ActionheroError, errorText, type StatusError } from "../../errors";
 import type { TextParams } from "../../input/field";
 import { tracing } from "../../tracing/tracer";
-import { plainAddress } from "../../utils/networkOf";
+import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
 import type { HealthApi } from "../../health/health";
 import { messageForClients } from "../../log/clientJson";

@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { WebSocket } from "ws";
 import { settings } from "../../config/settings";
 import { packageRoot } from "../../environment/paths";
-import { loadModule } from "../../utils/loadModule";
+import { loadModule } from "../../utils/modules";
 import { addCorsHeaders } from "./origin";
 import type { PrimusClientClass } from "./primusSurface";
 

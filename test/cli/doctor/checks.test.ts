@@ -2,9 +2,12 @@ import * as fs from "fs";
 import * as net from "net";
 import { once } from "events";
 import type { Finding } from "../../../src/cli/doctor/finding";
-import { checkBuild } from "../../../src/cli/doctor/build";
-import { checkCode } from "../../../src/cli/doctor/code";
-import { checkFolders, checkNode } from "../../../src/cli/doctor/environment";
+import {
+  checkBuild,
+  checkCode,
+  checkFolders,
+  checkNode,
+} from "../../../src/cli/doctor/environment";
 import { checkPort, type ListenSettings } from "../../../src/cli/doctor/ports";
 import { checkBoot } from "../../../src/cli/doctor/boot";
 import { checkRoutes } from "../../../src/cli/doctor/routes";

@@ -1,10 +1,10 @@
 /** What leaves a server in production open: the defaults of version 29 do, and a new project does not. */
 import {
   checkHazards,
+  checkSettings,
   hazards,
   type Settings,
-} from "../../../src/cli/doctor/hazards";
-import { checkSettings } from "../../../src/cli/doctor/settings";
+} from "../../../src/cli/doctor/settings";
 import {
   generatedProject,
   linkedProject,

@@ -1,5 +1,5 @@
 import * as path from "path";
-import { ownSpec } from "../../../src/cli/generate/ownSpec";
+import { ownSpec } from "../../../src/cli/generate/packageJson";
 import { readActionheroVersion } from "../../../src/environment/version";
 import { TemporaryProject } from "../../support/temporaryProject";
 

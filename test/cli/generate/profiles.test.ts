@@ -4,7 +4,7 @@ import * as path from "path";
 import type {
   Environment,
   NewProjectSetting,
-} from "../../../src/cli/generate/newProjectSetting";
+} from "../../../src/cli/generate/newProjectCode";
 import { newProjectSettings } from "../../../src/cli/generate/newProjectSettings";
 import {
   generatedProject,

@@ -1,7 +1,7 @@
 /** What a generator says of files that are there already, and of those that cannot be written. */
 import * as fs from "fs";
 import * as path from "path";
-import { Scaffold } from "../../../src/cli/generate/scaffold";
+import { Scaffold } from "../../../src/cli/generate/templates";
 import { TemporaryProject } from "../../support/temporaryProject";
 
 let project: TemporaryProject;

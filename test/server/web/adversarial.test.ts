@@ -10,7 +10,7 @@ import { chooseEncoding } from "../../../src/server/web/compression";
 import { parseRequest } from "../../../src/server/socket/protocol";
 import { isAllowedOrigin } from "../../../src/server/websocket/origin";
 import { compilePath, matchCompiled } from "../../../src/route/matchUrl";
-import { networkOf } from "../../../src/utils/networkOf";
+import { networkOf } from "../../../src/utils/addresses";
 
 const KILOBYTE = 1024;
 /** Node takes 16 KiB of headers in all. */

@@ -1,3 +1,17 @@
+/** The distinct items of `list`; of equal items the last one keeps its place. */
+export function arrayUnique<T>(list: readonly T[]): T[] {
+  return list.filter((item, i) => list.indexOf(item, i + 1) === -1);
+}
+
+/** Whether `b` starts with all of `a`; false when either is empty. */
+export function arrayStartingMatch(
+  a: readonly unknown[],
+  b: readonly unknown[],
+): boolean {
+  if (a.length === 0 || b.length === 0) return false;
+  return a.every((item, i) => item === b[i]);
+}
+
 /**
  * The values of an object whose keys are exactly `"0"` to `"n-1"`.
  * @returns false for anything else, `{}` included

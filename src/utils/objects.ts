@@ -1,5 +1,55 @@
-/** Merging of configuration objects. */
-import { isPlainObject } from "./isPlainObject";
+const NEVER_PLAIN = [
+  Boolean,
+  Number,
+  String,
+  Function,
+  Array,
+  Date,
+  RegExp,
+  Buffer,
+];
+
+interface Marked {
+  _toExpand?: unknown;
+}
+
+/**
+ * Whether a value is merged key by key (true) or carried over as it is (false).
+ *
+ * An object marked `_toExpand: false` is carried over. Class instances count as plain unless they bring a
+ * `toString` of their own, as in v29.
+ */
+export function isPlainObject(
+  value: unknown,
+): value is Record<string, unknown> {
+  if (!value || typeof value !== "object") return false;
+  if (isUsual(value)) return (value as Marked)._toExpand !== false;
+  if (!(value instanceof Object)) return false;
+  if (NEVER_PLAIN.some((type) => value instanceof type)) return false;
+  if ((value as Marked)._toExpand === false) return false;
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-base-to-string -- the tag is intended
+    return value.toString() === "[object Object]";
+  } catch {
+    return true;
+  }
+}
+
+/** An object literal that does not say what it is: a configuration is made of hundreds, and each is looked at often. */
+function isUsual(value: object): boolean {
+  return (
+    Object.getPrototypeOf(value) === Object.prototype &&
+    !Object.hasOwn(value, "toString") &&
+    !(Symbol.toStringTag in value)
+  );
+}
+
+/** A copy by way of JSON: functions and undefined are dropped, dates become strings. */
+export function deepCopy<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
+}
+
+// --- Merging of configuration objects.
 
 type Hash = Record<string, any>;
 
@@ -92,4 +142,32 @@ function mergeableBase(value: unknown): Hash {
 /** `__proto__` is never a setting; assigning it would change the prototype of the merged object. */
 function keysOf(hash: Hash | undefined): string[] {
   return Object.keys(hash ?? {}).filter((key) => key !== "__proto__");
+}
+
+// --- Reading and replacing values by a path such as `"user.password"`, own properties only.
+
+/** Whether the whole path exists. */
+export function hasPath(root: unknown, steps: readonly string[]): boolean {
+  let value = root;
+  for (const step of steps) {
+    if (typeof value !== "object" || value === null) return false;
+    if (!Object.hasOwn(value, step)) return false;
+    value = (value as Record<string, unknown>)[step];
+  }
+  return true;
+}
+
+/** A copy of `root` in which the value at an existing path is replaced; everything off the path is shared. */
+export function replacePath<T>(
+  root: T,
+  steps: readonly string[],
+  replacement: unknown,
+): T {
+  const [step, ...rest] = steps;
+  if (step === undefined) return replacement as T;
+  const copy = (
+    Array.isArray(root) ? [...(root as unknown[])] : { ...root }
+  ) as Record<string, unknown>;
+  copy[step] = replacePath(copy[step], rest, replacement);
+  return copy as T;
 }
