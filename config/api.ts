@@ -106,6 +106,9 @@ export const DEFAULT = {
       explainBootErrors: false,
       // in development, warn of settings that do not exist, or have values of a wrong type
       checkSettings: false,
+      // fail the boot if two files define an action of one name and version, or a task of one name; else the later file
+      // replaces the earlier one, with a warning
+      uniqueNames: false,
       // refuse clients (HTTP 503) until the boot is complete; requests of this process to itself are served
       refuseUntilBooted: false,
       // hot reload of changed actions, tasks and routes; never in tests

@@ -2,6 +2,7 @@
 import { api } from "../api";
 import { discover } from "../config/discover";
 import { loadFailure } from "../errors";
+import { reportDuplicate } from "../log/duplicates";
 import { log } from "../log/log";
 import { prepareInputs } from "../input/schemaPlan";
 import { definedMiddleware } from "./defineAction";
@@ -9,7 +10,7 @@ import {
   registerMiddleware,
   type MiddlewareRegistry,
 } from "../middleware/stack";
-import { instancesOf, loadModule, setOrigin } from "../utils/modules";
+import { instancesOf, loadModule, originOf, setOrigin } from "../utils/modules";
 import type { Action } from "./action";
 import { prepareOutput } from "./output";
 import type { ActionMiddleware } from "./actionModule";
@@ -102,10 +103,8 @@ function registerAction(action: Action, file: string, reload: boolean): void {
     : (versions[name] = []);
 
   if (Object.hasOwn(known, version) && !reload) {
-    log(
-      `an existing action with the same name \`${name}\` will be overridden by the file ${file}`,
-      "warning",
-    );
+    const earlier = originOf(known[version]!);
+    reportDuplicate({ kind: "action", name, file, earlier, level: "warning" });
   }
   prepareInputs(action.inputs);
   prepareOutput(action);

@@ -377,6 +377,12 @@ function removePidFile(): void {
 /** Environments in which other hosts are not expected to reach the server. */
 const PRIVATE_ENVIRONMENTS = ["development", "test"];
 
+/** For the explanation of a missing token. */
+const TOKEN_PLACE = {
+  config: "api",
+  remedy: "`openssl rand -hex 32` creates one; `.env` can hold it",
+};
+
 /**
  * Check `general.serverToken` before anything starts: the token allows calling functions of all nodes and forging
  * sessions.
@@ -386,10 +392,11 @@ function checkServerToken(): void {
   const { serverToken, requireServerToken } = settings().general;
   if (!isKnownServerToken(serverToken)) return;
   if (requireServerToken === true && !PRIVATE_ENVIRONMENTS.includes(env)) {
-    throw new ActionheroError(
+    const error = new ActionheroError(
       "AH_CONFIG",
       "general.serverToken is not set: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share",
     );
+    throw Object.assign(error, { data: TOKEN_PLACE });
   }
   if (env === "production")
     log(

@@ -122,6 +122,7 @@ const general = view({
   explainBootErrors: () => config.general?.explainBootErrors === true,
   checkSettings: () => config.general?.checkSettings === true,
   refuseUntilBooted: () => config.general?.refuseUntilBooted === true,
+  uniqueNames: () => config.general?.uniqueNames === true,
   developmentMode: () => Boolean(config.general?.developmentMode),
   cliIncludeInternal: () => config.general?.cliIncludeInternal !== false,
   paths: (): ProjectPaths => config.general?.paths ?? EMPTY,

@@ -14,6 +14,9 @@ interface Failure extends NodeJS.ErrnoException {
     type?: string;
     /** The type of the server that could not listen. */
     server?: string;
+    /** The configuration file that lacks a value, and how to set it. */
+    config?: string;
+    remedy?: string;
   };
 }
 
@@ -73,8 +76,9 @@ export function explainBootError(failed: Failure): string[] {
 }
 
 function placeOf(error: Failure): string {
-  const { loading, file, name, server } = error.data ?? {};
-  if (server !== undefined) return configFile(server);
+  const { loading, file, name, server, config } = error.data ?? {};
+  const namespace = config ?? server;
+  if (namespace !== undefined) return configFile(namespace);
   if (error.code === "AH_REDIS_CONNECT") return configFile("redis");
   const culprit = loading ?? (file && isOwn(file) ? undefined : file);
   if (culprit !== undefined)
@@ -84,9 +88,10 @@ function placeOf(error: Failure): string {
 
 /** @param variable the environment variable to correct */
 function remedyOf(error: Failure, variable: string | undefined): string {
-  const { server, loading, type } = error.data ?? {};
+  const { server, loading, type, remedy } = error.data ?? {};
   if (server !== undefined) return remedyOfPort(error, server);
   if (variable !== undefined) return `correct ${variable}; ${DEBUG_HINT}`;
+  if (remedy !== undefined) return remedy;
   if (error.code === "AH_REDIS_CONNECT")
     return "start the redis server, or correct REDIS_URL or REDIS_HOST; without them a redis inside the process is used";
   if (loading !== undefined || type === "load")
@@ -94,10 +99,16 @@ function remedyOf(error: Failure, variable: string | undefined): string {
   return DEBUG_HINT;
 }
 
+/** By the type of a server. */
+const EXAMPLES: Partial<Record<string, string>> = {
+  web: ": PORT=8081 npm start",
+  socket: ": SOCKET_PORT=5001 npm start",
+};
+
 function remedyOfPort(error: Failure, server: string): string {
   switch (causeOf(error)) {
     case "EADDRINUSE":
-      return `stop the program that has this port, or choose another one${server === "web" ? ": PORT=8081 npm start" : ""}`;
+      return `stop the program that has this port, or choose another one${EXAMPLES[server] ?? ""}`;
     case "EACCES":
       return "ports below 1024 need more rights: choose a higher one";
     case "ERR_SOCKET_BAD_PORT":
@@ -148,7 +159,13 @@ function placeOfVariable(name: string): string {
 
 /** The place where users look for the settings of a namespace. */
 function configFile(namespace: string): string {
-  return `config/${namespace}.ts`;
+  const found = ["src/config", "config"].flatMap((folder) =>
+    ["ts", "js"].map((extension) => `${folder}/${namespace}.${extension}`),
+  );
+  const root = findProjectRoot();
+  return (
+    found.find((file) => fs.existsSync(path.join(root, file))) ?? found[0]!
+  );
 }
 
 /** The file and line at the beginning of compiler errors. */

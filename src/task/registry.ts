@@ -2,11 +2,12 @@
 import { api } from "../api";
 import { discover } from "../config/discover";
 import { loadFailure } from "../errors";
+import { reportDuplicate } from "../log/duplicates";
 import { log } from "../log/log";
 import { prepareInputs } from "../input/schemaPlan";
 import type { MiddlewareRegistry } from "../middleware/stack";
 import type { Job } from "../resque/types";
-import { instancesOf, loadModule, setOrigin } from "../utils/modules";
+import { instancesOf, loadModule, originOf, setOrigin } from "../utils/modules";
 import { configuredTasks } from "./builtin";
 import { findTask, taskNotFound } from "./find";
 import { wrapTask } from "./jobWrapper";
@@ -70,11 +71,10 @@ async function loadFile(fullFilePath: string, reload = false): Promise<void> {
 
 function register(task: Task, file: string, reload: boolean): void {
   const { tasks } = api.tasks;
-  if (Object.hasOwn(tasks, task.name) && !reload) {
-    log(
-      `an existing task with the same name \`${task.name}\` will be overridden by the file ${file}`,
-      "crit",
-    );
+  const { name } = task;
+  if (Object.hasOwn(tasks, name) && !reload) {
+    const earlier = originOf(tasks[name]!);
+    reportDuplicate({ kind: "task", name, file, earlier, level: "crit" });
   }
   prepareInputs(task.inputs);
   tasks[task.name] = task;

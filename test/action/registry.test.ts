@@ -1,5 +1,7 @@
+import * as path from "path";
 import { useApp } from "../support/app";
-import { api, loggers } from "../../src/index";
+import { api, config, loggers } from "../../src/index";
+import { projectRoot } from "../../src/config/config";
 import { TemporaryProject } from "../support/temporaryProject";
 
 useApp();
@@ -92,6 +94,23 @@ describe("loading a file", () => {
       level: "warning",
       message: `an existing action with the same name \`twice\` will be overridden by the file ${file}`,
     });
+  });
+
+  test("with general.uniqueNames the later one is an error that names the earlier one", async () => {
+    config.general.uniqueNames = true;
+    try {
+      const first = write("a.js", define("unique"));
+      await api.actions.loadFile(first);
+      const second = api.actions.loadFile(write("b.js", define("unique")));
+      await expect(second).rejects.toThrow(
+        `the action \`unique\` exists twice, also in ${path.relative(projectRoot, first)}`,
+      );
+      await api.actions.loadFile(write("c.js", define("unique", 2)));
+      expect(list("unique")).toEqual([1, 2]);
+      await api.actions.loadFile(first, true);
+    } finally {
+      config.general.uniqueNames = false;
+    }
   });
 
   // that the file is read anew is shown in test/utils/loadModule.test.ts: jest does not let go of a module

@@ -66,6 +66,19 @@ test("every export below the folders is a task; specs and types are left out", a
   await api.resque.stopQueue();
 });
 
+test("two tasks of one name are an error with general.uniqueNames, else the later one counts", async () => {
+  project.write("tasks/a.js", file("same"));
+  project.write("tasks/b.js", file("same", "mark = 2;"));
+  config.general.uniqueNames = true;
+  await expect(new Process().initialize()).rejects.toThrow(
+    "the task `same` exists twice, also in ",
+  );
+  config.general.uniqueNames = false;
+  await new Process().initialize();
+  expect(api.tasks.tasks.same).toHaveProperty("mark", 2);
+  await api.resque.stopQueue();
+});
+
 test("plugins bring tasks, unless they are switched off", async () => {
   project.write("plugin/tasks/fromPlugin.js", file("fromPlugin"));
   project.write("plugin/dist/tasks/compiled.js", file("compiled"));

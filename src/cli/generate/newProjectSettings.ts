@@ -42,6 +42,20 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
   },
 
   {
+    setting: "config/socket.ts",
+    v29: "`port` is 5000",
+    newProject: "`SOCKET_PORT`, else 5000",
+    reason: "two projects on one host need no edited file",
+    edits: [
+      {
+        file: "config/socket.ts",
+        find: "port: 5000 as number | string,",
+        replace: "port: (process.env.SOCKET_PORT || 5000) as number | string,",
+      },
+    ],
+  },
+
+  {
     setting: "errors.clientErrorLogLevel",
     v29: '"error"',
     newProject: '"info"',
@@ -339,6 +353,21 @@ export const production = {
   },
 
   serverTokenRow,
+
+  {
+    setting: "general.uniqueNames",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "two files with an action or task of one name fail the boot; the name of the files would decide which one runs",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "uniqueNames: false,",
+        replace: "uniqueNames: true,",
+      },
+    ],
+  },
 
   {
     setting: "health.enabled",

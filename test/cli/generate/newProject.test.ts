@@ -112,21 +112,60 @@ describe("a boot that fails says why in three lines", () => {
     }
   }
 
-  test("when the port is taken", async () => {
+  test.each([
+    ["PORT", "web", "PORT=8081"],
+    ["SOCKET_PORT", "socket", "SOCKET_PORT=5001"],
+  ])("when the port of %s is taken", async (variable, type, example) => {
     const taken = net.createServer().listen(0);
     await once(taken, "listening");
     const { port } = taken.address() as net.AddressInfo;
     const { exitCode, reason, hasStack } = await failure(
       {},
-      { PORT: String(port) },
+      {
+        PORT: String(await freePort()),
+        ENABLE_TCP_SERVER: "true",
+        [variable]: String(port),
+      },
     );
     taken.close();
     expect(reason).toEqual([
       expect.stringMatching(
-        new RegExp(`^cannot start: cannot start web server @ .*${port}`),
+        new RegExp(`^cannot start: [Cc]annot start ${type} server @ .*${port}`),
       ),
-      "  in config/web.ts",
-      "  stop the program that has this port, or choose another one: PORT=8081 npm start",
+      `  in src/config/${type}.ts`,
+      `  stop the program that has this port, or choose another one: ${example} npm start`,
+    ]);
+    expect([exitCode, hasStack]).toEqual([1, false]);
+  });
+
+  test("when production has no server token", async () => {
+    const { exitCode, reason, hasStack } = await failure(
+      { ".env": "" },
+      {
+        NODE_ENV: "production",
+        ACTIONHERO_CONFIG_OVERRIDES: '{"logger":{"format":"text"}}',
+      },
+    );
+    expect(reason).toEqual([
+      "cannot start: general.serverToken is not set: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share",
+      "  in src/config/api.ts",
+      "  `openssl rand -hex 32` creates one; `.env` can hold it",
+    ]);
+    expect([exitCode, hasStack]).toEqual([1, false]);
+  });
+
+  test("when two files have an action of one name", async () => {
+    const action = `import { defineAction } from "actionhero";
+export const greet = defineAction({ name: "greet", description: "greets", run: () => ({}) });
+`;
+    const { exitCode, reason, hasStack } = await failure({
+      "src/actions/greet.ts": action,
+      "src/actions/hello.ts": action,
+    });
+    expect(reason).toEqual([
+      "cannot start: the action `greet` exists twice, also in src/actions/greet.ts",
+      "  in src/actions/hello.ts",
+      "  correct this file; LOG_LEVEL=debug shows the stack",
     ]);
     expect([exitCode, hasStack]).toEqual([1, false]);
   });
@@ -265,7 +304,7 @@ export class Broken extends Action {
     );
     expect(reason).toEqual([
       expect.stringMatching(/^cannot start: cannot reach redis .*ECONNREFUSED/),
-      "  in config/redis.ts",
+      "  in src/config/redis.ts",
       "  start the redis server, or correct REDIS_URL or REDIS_HOST; without them a redis inside the process is used",
     ]);
     expect(exitCode).toBe(1);
