@@ -27,11 +27,18 @@ const KEY_PREFIX = "actionhero:session:";
 /** When the session was created, in ms; the fields of values have a prefix, so that none has this name. */
 const CREATED = "created";
 
-// KEYS: hash. ARGV: ttl, longest lifetime. Returns the fields and values, or 0 when there is no such session.
+/** The only field under an id that was replaced. */
+const MOVED = "moved";
+
+/** How long an id is known to be replaced, in ms: as long as requests that were sent with it may be on their way. */
+const MOVED_MS = 30_000;
+
+// KEYS: hash. ARGV: ttl, longest lifetime. Returns the fields and values, 0 when there is no such session, or -1 when it was
+// moved.
 // One step, because a session that ends between reading and renewal would live on as an empty one.
 const OPEN = defineTimed(`
 local created = redis.call('HGET', KEYS[1], '${CREATED}')
-if not created then return 0 end
+if not created then return -redis.call('EXISTS', KEYS[1]) end
 local left = created + ARGV[2] - time
 if left <= 0 then
   redis.call('DEL', KEYS[1])
@@ -63,10 +70,12 @@ return 1`);
 // KEYS: hash, new hash. ARGV: lifetime in ms. Returns 1, or 0 when there is no such session.
 // One step, because a value that is written between reading and removal would be lost.
 const MOVE = defineOperation(`
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('HEXISTS', KEYS[1], '${CREATED}') == 0 then return 0 end
 redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[2], '${CREATED}', time)
 redis.call('PEXPIRE', KEYS[2], ${A})
+redis.call('HSET', KEYS[1], '${MOVED}', 1)
+redis.call('PEXPIRE', KEYS[1], ${MOVED_MS})
 return 1`);
 
 // KEYS: hash. ARGV: field. Returns its JSON, or 0 without one. Of those who ask at the same time one gets it.
@@ -77,26 +86,29 @@ redis.call('HDEL', KEYS[1], ${A})
 return text`);
 
 // KEYS: hash. Returns how many were removed. It goes in the order of the steps, so that none writes half of a session.
-const REMOVE = defineOperation(`return redis.call('DEL', KEYS[1])`);
+const REMOVE = defineOperation(`
+if redis.call('HEXISTS', KEYS[1], '${CREATED}') == 0 then return 0 end
+return redis.call('DEL', KEYS[1])`);
 
 /**
  * Read a session, which lives for another `ttl`.
- * @returns its fields, or undefined if the session does not exist
+ * @returns its fields; undefined if the session does not exist; "moved" if it got another id a short time ago
  */
 export async function openRecord(
   id: string,
   lifetimes: Lifetimes,
-): Promise<Map<string, string> | undefined> {
+): Promise<Map<string, string> | "moved" | undefined> {
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + id;
   const { ttl, maxLifetime } = lifetimes;
-  const reply = await runStep<0 | string[] | Record<string, string>>(client, {
+  const reply = await runStep<0 | -1 | string[] | Record<string, string>>(client, {
     script: OPEN,
     keys: [key],
     args: [ttl, maxLifetime],
     plain: async () => {
       const fields = await client.hgetall(key);
-      if (fields[CREATED] === undefined) return 0;
+      if (fields[CREATED] === undefined)
+        return fields[MOVED] === undefined ? 0 : -1;
       const left = leftOf(fields[CREATED], maxLifetime);
       if (left <= 0) {
         await client.del(key);
@@ -107,6 +119,7 @@ export async function openRecord(
     },
   });
   if (reply === 0) return undefined;
+  if (reply === -1) return "moved";
   const fields = new Map(
     Array.isArray(reply) ? pairsOf(reply) : Object.entries(reply),
   );
@@ -147,7 +160,7 @@ export async function writeRecord(
 }
 
 /**
- * Keep a session under another id, with a new lifetime.
+ * Keep a session under another id, with a new lifetime. The old id is known to be replaced for a while.
  * @returns false when it is gone
  */
 export async function moveRecord(
@@ -169,6 +182,8 @@ export async function moveRecord(
       await client.hset(newKey, { ...fields, [CREATED]: Date.now() });
       await client.pexpire(newKey, lifetimeMs);
       await client.del(key);
+      await client.hset(key, MOVED, 1);
+      await client.pexpire(key, MOVED_MS);
       return 1;
     },
   });
@@ -204,7 +219,8 @@ export async function removeRecord(id: string): Promise<boolean> {
     script: REMOVE,
     keys: [key],
     args: [],
-    plain: () => client.del(key),
+    plain: async () =>
+      (await client.hexists(key, CREATED)) ? client.del(key) : 0,
   });
   return removed === 1;
 }

@@ -51,6 +51,11 @@ class Held {
   changes = new Map<string, string | null>();
   /** Made here, and not written yet. */
   isNew = false;
+  /**
+   * The client brought an id that was replaced a short time ago: its request was on its way meanwhile. A new session would
+   * take the place of the moved one in the browser.
+   */
+  isLate = false;
 
   /** @param secret the secret of the client; undefined while the session is empty */
   constructor(public secret?: string) {}
@@ -161,13 +166,15 @@ export class Session {
   }
 
   /**
-   * Continue under a new random id, at sign-in, to prevent session fixation. The old id is removed.
+   * Continue under a new random id, at sign-in, to prevent session fixation. The old id is removed. Requests that are sent
+   * with it meanwhile find an empty session, and what they set is lost, unless they call this function.
    * @throws Error when the response to an HTTP request has begun
    */
   regenerate(): Promise<void> {
     return this.inTurn(async () => {
       const { held } = this;
       const { secret } = held;
+      if (held.isLate) return this.beginAnew(held);
       if (secret === undefined || held.isNew) return; // nobody knows it
       const next = newSecret();
       await this.deliver(seal(next));
@@ -219,6 +226,14 @@ export class Session {
     });
   }
 
+  /** The sign-in itself may be late: its client sent it again, because it had no response. */
+  private beginAnew(held: Held): void {
+    held.isLate = false;
+    if (held.changes.size === 0) return;
+    held.secret = newSecret();
+    held.isNew = true;
+  }
+
   /** The client goes on with its old token when the record cannot be moved. */
   private async move(secret: string, next: string): Promise<boolean> {
     try {
@@ -231,8 +246,11 @@ export class Session {
 
   private async read(held: Held): Promise<void> {
     const { secret, isNew } = held;
+    held.isLate = false;
     if (secret === undefined || isNew) return;
-    const fields = await openRecord(idOf(secret), this.limits);
+    const found = await openRecord(idOf(secret), this.limits);
+    held.isLate = found === "moved";
+    const fields = found === "moved" ? undefined : found;
     if (fields === undefined) {
       // clients never choose the id of a session, and what was destroyed does not come back
       held.secret = undefined;
@@ -245,6 +263,7 @@ export class Session {
     const { held } = this;
     const { secret, isNew } = held;
     const changes = new Map(held.changes);
+    if (held.isLate) return held.settle(changes, false);
     if (changes.size === 0 || secret === undefined) return;
     if (isNew) await this.deliver(seal(secret));
     let isWritten = false;
@@ -282,7 +301,7 @@ export class Session {
         413,
         `a session cannot keep more than ${maxBytes} bytes (config.session.maxBytes)`,
       );
-    if (held.secret === undefined) {
+    if (held.secret === undefined && !held.isLate) {
       held.secret = newSecret();
       held.isNew = true;
     }

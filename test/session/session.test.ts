@@ -6,6 +6,7 @@ import { until } from "../support/until";
 import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
+import { idOf } from "../../src/session/session";
 import {
   action,
   api,
@@ -151,6 +152,12 @@ describeOnEachEngine("stored sessions", (engine) => {
     return browser;
   }
 
+  const idOfCookie = (cookie: string) => {
+    const value = decodeURIComponent(cookie.slice("session=".length));
+    return idOf(value.split(".")[0]!);
+  };
+  const valuesOf = (cookie: string) =>
+    engine.client().hgetall(`actionhero:session:${idOfCookie(cookie)}`);
   const keys = () => engine.client().keys("actionhero:session:*");
 
   test("a client without kept values has no cookie, and nothing is in redis", async () => {
@@ -222,7 +229,54 @@ describeOnEachEngine("stored sessions", (engine) => {
     const thief = new Browser();
     thief.cookie = planted;
     expect((await thief.ask("who")).user).toBeNull();
-    expect(await keys()).toHaveLength(1);
+    expect(await valuesOf(planted)).toEqual({ moved: "1" });
+    expect(await keys()).toHaveLength(2);
+  });
+
+  describe("a request that arrives with the cookie from before a regenerate", () => {
+    async function moved() {
+      const browser = new Browser();
+      await browser.ask("write?name=left&value=1");
+      const late = new Browser();
+      late.cookie = browser.cookie;
+      await browser.ask("signIn?user=ann");
+      return { browser, late };
+    }
+
+    test("writes to no session, and its response leaves the new cookie in place", async () => {
+      const { browser, late } = await moved();
+      const { cookie } = late;
+      await late.ask("write?name=right&value=2");
+      expect(late.setCookies).toEqual([]);
+      expect(late.cookie).toBe(cookie);
+      expect(await browser.ask("read")).toMatchObject({ left: 1, right: null });
+      expect((await browser.ask("who")).user).toBe("ann");
+      expect(await keys()).toHaveLength(2);
+    });
+
+    test("ends nothing", async () => {
+      const { browser, late } = await moved();
+      await late.ask("signOut");
+      expect(late.setCookies).toEqual([]);
+      expect((await browser.ask("who")).user).toBe("ann");
+    });
+
+    test("signs in when it is a sign-in whose first response was lost", async () => {
+      const { late } = await moved();
+      await late.ask("signIn?user=eve");
+      expect(late.setCookies).toHaveLength(1);
+      expect(await late.ask("who")).toMatchObject({ user: "eve" });
+      expect(await late.ask("read")).toMatchObject({ left: null });
+    });
+
+    test("begins a session again when the mark is gone", async () => {
+      const { late } = await moved();
+      const key = `actionhero:session:${idOfCookie(late.cookie)}`;
+      expect(await engine.client().pttl(key)).toBeGreaterThan(0);
+      await engine.client().del(key);
+      await late.ask("write?name=right&value=2");
+      expect(await late.ask("read")).toMatchObject({ right: 2 });
+    });
   });
 
   test("destroy ends the session, and removes the cookie", async () => {
