@@ -5,7 +5,7 @@ import { tableOf } from "../input/schemaPlan";
 import type { DeclaredInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
-import { MAX_TIMEOUT_MS } from "./cancellation";
+import { MAX_TIMER_MS } from "../utils/timers";
 import type { Idempotency } from "./idempotency";
 import { pagingParams } from "./paging";
 import { globalSafeParams } from "./safeParams";
@@ -63,7 +63,7 @@ export abstract class Action {
     const { timeout } = this;
     if (timeout !== undefined && !isTimeout(timeout))
       throw new Error(
-        `the timeout of action \`${this.name}\` must be a number of ms`,
+        `the timeout of action \`${this.name}\` must be a number of ms, at most ${MAX_TIMER_MS} (24.8 days)`,
       );
     if (
       api.connections &&
@@ -92,5 +92,5 @@ export abstract class Action {
 }
 
 function isTimeout(value: unknown): boolean {
-  return typeof value === "number" && value > 0 && value <= MAX_TIMEOUT_MS;
+  return typeof value === "number" && value > 0 && value <= MAX_TIMER_MS;
 }

@@ -5,9 +5,6 @@ import { onLeave } from "../connection/leaving";
 import { StatusError, toError } from "../errors";
 import { log } from "../log/log";
 
-/** The longest time of node's timers, in ms. */
-export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-
 /** The timer and signal of an action; created only for actions that need it. */
 export class Cancellation {
   /** Set when the time has passed. */

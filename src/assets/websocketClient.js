@@ -13,6 +13,9 @@
 function defineWebsocketClient(environment) {
   "use strict";
 
+  // the longest time of timers, in ms: those of a longer one end at once
+  const timerMs = (ms) => Math.min(ms, 2 ** 31 - 1);
+
   const DEFAULTS = {
     url: "",
     apiPath: "/api",
@@ -331,7 +334,8 @@ function defineWebsocketClient(environment) {
         if (this.callbacks[id] === settle) this._settle(id, LATE, "TIMEOUT");
         else callback({ error: LATE, messageId: id, context: "response" });
       };
-      const timer = requestTimeout > 0 && setTimeout(late, requestTimeout);
+      const timer =
+        requestTimeout > 0 && setTimeout(late, timerMs(requestTimeout));
       const settle = (response) => {
         clearTimeout(timer);
         callback(response);
@@ -394,7 +398,7 @@ function defineWebsocketClient(environment) {
           body: hasBody ? JSON.stringify(rest) : undefined,
           signal:
             requestTimeout > 0
-              ? AbortSignal.timeout(requestTimeout)
+              ? AbortSignal.timeout(timerMs(requestTimeout))
               : undefined,
         });
         const text = await response.text();
@@ -472,7 +476,7 @@ function defineWebsocketClient(environment) {
         const error = this._unreachable(`within ${timeout} ms`);
         if (this._mayNotRetry()) this._giveUp(error);
         else this._abandon(error);
-      }, timeout);
+      }, timerMs(timeout));
     }
 
     /** Whether this is the first attempt of `connect`, and the only one. */

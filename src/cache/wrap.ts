@@ -26,6 +26,7 @@ import {
   writeComputed,
   type Write,
 } from "./steps";
+import { timerMs } from "../utils/timers";
 
 const DEFAULT_WAIT_MS = 30_000;
 /** First and longest interval of polling for the value of another process, in ms. */
@@ -33,7 +34,6 @@ const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 200;
 /** Renewals of a computing lock per lifetime. */
 const RENEWALS = 3;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface WrapOptions {
   /** How long the value is fresh, in ms (default: forever). */
@@ -140,8 +140,7 @@ function sharedLookUp(plan: Plan): Promise<string> {
 async function share({ text, computing }: LookUp, waitMs: number) {
   await Promise.race([computing, text]);
   const { locked } = CacheErrorMessages;
-  const ms = Math.min(waitMs, LONGEST_TIMER_MS);
-  return within(ms, text, "AH_CACHE_LOCKED", () => locked);
+  return within(waitMs, text, "AH_CACHE_LOCKED", () => locked);
 }
 
 async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
@@ -206,7 +205,10 @@ async function compute(plan: Plan, token: string): Promise<string> {
   const lock = computingKey(plan.key);
   const renew = () =>
     void renewLock(redis, lock, token, lockTimeMS).catch(() => undefined); // the next one may find redis again
-  const renewal = setInterval(renew, Math.max(lockTimeMS / RENEWALS, 1));
+  const renewal = setInterval(
+    renew,
+    timerMs(Math.max(lockTimeMS / RENEWALS, 1)),
+  );
   renewal.unref();
   let isAnswering = false;
   try {

@@ -44,7 +44,7 @@ export function makeCall(send: Send, timeout: number) {
     const ms = options.timeout ?? timeout;
     const isBounded = ms > 0 && ms < Infinity;
     const timer = isBounded
-      ? setTimeout(() => controller.abort(late(name, ms)), ms)
+      ? setTimeout(() => controller.abort(late(name, ms)), timerMs(ms))
       : undefined;
     try {
       refuseRouting(params);
@@ -60,6 +60,14 @@ export function makeCall(send: Send, timeout: number) {
       signal?.removeEventListener("abort", follow);
     }
   };
+}
+
+/** The longest time of timers, in ms: 24.8 days. Those of a longer one end at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A duration for a timer: beyond the longest one, such as Infinity, it is that one. */
+export function timerMs(ms: number): number {
+  return Math.min(ms, MAX_TIMER_MS);
 }
 
 function late(name: string, ms: number): ClientError {
@@ -176,7 +184,7 @@ export function withSignal<Value>(
 /** Wait, unless the signal aborts first. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return abortable<void>(signal, (resolve) => {
-    const timer = setTimeout(resolve, ms);
+    const timer = setTimeout(resolve, timerMs(ms));
     return () => clearTimeout(timer);
   });
 }

@@ -1,5 +1,5 @@
 /** The interface of persistent connections: websocket and TCP. */
-import type { Send } from "./call";
+import { timerMs, type Send } from "./call";
 import { ClientError } from "./errors";
 import type {
   ConnectionEvents,
@@ -120,7 +120,7 @@ export function untilConnected(
               cause: events.lastError,
             });
             settle(() => reject(error));
-          }, timeout)
+          }, timerMs(timeout))
         : undefined;
     const settle = (how: () => void) => {
       clearTimeout(timer);

@@ -8,6 +8,7 @@ import {
   withKey,
   type Answer,
   type Call,
+  timerMs,
 } from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
 import { ActionError, ClientError } from "./errors";
@@ -108,7 +109,9 @@ class SocketConnection implements Connection {
   async #checked(line: string): Promise<Record<string, unknown>> {
     const { timeout = 60_000 } = this.#options;
     const signal =
-      timeout > 0 ? AbortSignal.timeout(timeout) : new AbortController().signal;
+      timeout > 0
+        ? AbortSignal.timeout(timerMs(timeout))
+        : new AbortController().signal;
     const response = await this.#ask(line, signal);
     if (response.error !== undefined) throw new ActionError(response);
     return response;
@@ -236,7 +239,7 @@ class SocketConnection implements Connection {
     const longest = Math.min(max, min * 2 ** this.#attempt++);
     this.#retry = setTimeout(
       () => this.#connect(),
-      longest * (0.5 + Math.random() / 2),
+      timerMs(longest * (0.5 + Math.random() / 2)),
     );
   }
 

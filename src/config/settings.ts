@@ -7,6 +7,7 @@
  * rows with `config/*.ts`.
  */
 import { getHeapStatistics } from "node:v8";
+import { MAX_TIMER_MS } from "../utils/timers";
 import { config } from "./config";
 import type {
   ActionheroLogLevel,
@@ -113,10 +114,11 @@ const general = view({
   defaultMiddlewarePriority: () =>
     config.general?.defaultMiddlewarePriority ?? 100,
   channel: () => config.general?.channel,
-  rpcTimeout: () => config.general?.rpcTimeout ?? 5_000,
+  rpcTimeout: () => duration(config.general?.rpcTimeout ?? 5_000),
   context: () => config.general?.context === true,
-  drainDelay: () => Number(config.general?.drainDelay ?? 0),
-  shutdownTimeout: () => Number(config.general?.shutdownTimeout ?? 10_000),
+  drainDelay: () => duration(Number(config.general?.drainDelay ?? 0)),
+  shutdownTimeout: () =>
+    duration(Number(config.general?.shutdownTimeout ?? 10_000)),
   exitOnUnhandledRejection: () =>
     config.general?.exitOnUnhandledRejection !== false,
   explainBootErrors: () => config.general?.explainBootErrors === true,
@@ -139,6 +141,13 @@ const general = view({
   cacheTrackReads: () => oldSetting("cacheTrackReads"),
   legacyStats: () => oldSetting("legacyStats"),
 });
+
+/** In ms. Beyond the longest time of node's timers it is that one: timers of a longer one would end at once. */
+function duration<Value>(value: Value): Value {
+  return typeof value === "number" && value > MAX_TIMER_MS
+    ? (MAX_TIMER_MS as Value)
+    : value;
+}
 
 function oldSetting(key: string): boolean {
   const general = config.general as Record<string, unknown> | undefined;
@@ -236,10 +245,10 @@ const web = view({
   maxBodyDepth: () => config.web?.maxBodyDepth ?? 200,
   maxParams: () => config.web?.maxParams ?? 10_000,
   maxArrayItems: () => config.web?.maxArrayItems ?? 1_000_000,
-  headersTimeout: () => config.web?.headersTimeout ?? 60_000,
-  requestTimeout: () => config.web?.requestTimeout ?? 300_000,
-  keepAliveTimeout: () => config.web?.keepAliveTimeout ?? 5_000,
-  sendTimeout: () => config.web?.sendTimeout ?? 120_000,
+  headersTimeout: () => duration(config.web?.headersTimeout ?? 60_000),
+  requestTimeout: () => duration(config.web?.requestTimeout ?? 300_000),
+  keepAliveTimeout: () => duration(config.web?.keepAliveTimeout ?? 5_000),
+  sendTimeout: () => duration(config.web?.sendTimeout ?? 120_000),
   /** Undefined and null: JSON is not indented. */
   padding: () => config.web?.padding ?? undefined,
   metadataOptions: view({
@@ -293,10 +302,10 @@ const socket = view({
   maxDataLength: () => config.socket?.maxDataLength ?? 1024 * 1024,
   maxParamBytes: () => config.socket?.maxParamBytes ?? 0,
   maxConnections: () => config.socket?.maxConnections ?? 0,
-  idleTimeout: () => config.socket?.idleTimeout ?? 0,
+  idleTimeout: () => duration(config.socket?.idleTimeout ?? 0),
   maxBufferedBytes: () => config.socket?.maxBufferedBytes ?? 16 * 1024 * 1024,
-  sendTimeout: () => config.socket?.sendTimeout ?? 120_000,
-  pingInterval: () => config.socket?.pingInterval ?? 0,
+  sendTimeout: () => duration(config.socket?.sendTimeout ?? 120_000),
+  pingInterval: () => duration(config.socket?.pingInterval ?? 0),
   legacyReplies: () => config.socket?.legacyReplies === true,
   verbs: () => config.socket?.verbs ?? NO_LIST,
   /** Not in `config/socket.ts`. */
@@ -321,11 +330,11 @@ const websocket = view({
   maxMessagesPerSecond: () => config.websocket?.maxMessagesPerSecond ?? 0,
   maxConnections: () => config.websocket?.maxConnections ?? 0,
   checkHost: () => config.websocket?.checkHost === true,
-  closeTimeout: () => config.websocket?.closeTimeout ?? 5_000,
+  closeTimeout: () => duration(config.websocket?.closeTimeout ?? 5_000),
   verbs: () => config.websocket?.verbs ?? NO_LIST,
   server: view({
     pathname: () => primus()?.pathname ?? "/primus",
-    pingInterval: () => primus()?.pingInterval ?? 30_000,
+    pingInterval: () => duration(primus()?.pingInterval ?? 30_000),
     maxLength: () => primus()?.maxLength ?? 10 * 1024 * 1024,
     origins: () => primus()?.origins ?? "*",
     methods: () => primus()?.methods ?? "GET,HEAD,PUT,POST,DELETE,OPTIONS",
@@ -345,12 +354,12 @@ const websocket = view({
 });
 
 const redis = view({
-  connectTimeout: () => config.redis?.connectTimeout ?? 10_000,
-  operationTimeout: () => config.redis?.operationTimeout ?? 10_000,
+  connectTimeout: () => duration(config.redis?.connectTimeout ?? 10_000),
+  operationTimeout: () => duration(config.redis?.operationTimeout ?? 10_000),
   scanCount: () => config.redis?.scanCount || 1000,
-  stopTimeout: () => config.redis?.stopTimeout ?? 100,
-  heartbeatInterval: () => config.redis?.heartbeatInterval ?? 5_000,
-  heartbeatTimeout: () => config.redis?.heartbeatTimeout ?? 20_000,
+  stopTimeout: () => duration(config.redis?.stopTimeout ?? 100),
+  heartbeatInterval: () => duration(config.redis?.heartbeatInterval ?? 5_000),
+  heartbeatTimeout: () => duration(config.redis?.heartbeatTimeout ?? 20_000),
   chatChannelPerRoom: () => Boolean(config.redis?.chatChannelPerRoom),
   client: () => config.redis?.client as RedisEntry | undefined,
   subscriber: () => config.redis?.subscriber as RedisEntry | undefined,
@@ -363,10 +372,10 @@ const tasks = view({
   /** Undefined and null: no workers. */
   minTaskProcessors: () => config.tasks?.minTaskProcessors ?? 0,
   maxTaskProcessors: () => config.tasks?.maxTaskProcessors ?? 0,
-  checkTimeout: () => config.tasks?.checkTimeout ?? 500,
+  checkTimeout: () => duration(config.tasks?.checkTimeout ?? 500),
   maxEventLoopDelay: () => config.tasks?.maxEventLoopDelay ?? 5,
-  timeout: () => config.tasks?.timeout ?? 5_000,
-  heartbeatTimeout: () => config.tasks?.heartbeatTimeout ?? 30_000,
+  timeout: () => duration(config.tasks?.timeout ?? 5_000),
+  heartbeatTimeout: () => duration(config.tasks?.heartbeatTimeout ?? 30_000),
   stuckWorkerTimeout: () => config.tasks?.stuckWorkerTimeout ?? 3_600_000,
   unknownJobs: () => config.tasks?.unknownJobs ?? "fail",
   unknownJobTimeout: () => config.tasks?.unknownJobTimeout ?? 600_000,
@@ -434,7 +443,7 @@ const health = view({
   livePath: () => config.health?.livePath ?? "/healthz",
   readyPath: () => config.health?.readyPath ?? "/readyz",
   cacheFor: () => config.health?.cacheFor ?? 1_000,
-  timeout: () => config.health?.timeout ?? 1_000,
+  timeout: () => duration(config.health?.timeout ?? 1_000),
 });
 
 const securityHeaders = view({

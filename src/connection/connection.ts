@@ -20,6 +20,7 @@ import { notifyLeave } from "./leaving";
 import type { ConnectionMiddleware } from "./registry";
 import type { VerbWord } from "./roomVerbs";
 import { runVerb } from "./verbs";
+import { timerMs } from "../utils/timers";
 
 /** The data from which a connection is created. */
 export interface ConnectionData {
@@ -315,7 +316,7 @@ export async function endWithin(
   const timer = setTimeout(() => {
     isInTime = false;
     ending.get(connection)?.hurry();
-  }, timeoutMs);
+  }, timerMs(timeoutMs));
   try {
     await done;
   } finally {

@@ -1,5 +1,6 @@
 /** What the environment says about this process. */
 import { flagValue } from "./argv";
+import { timerMs } from "../utils/timers";
 
 const DEFAULT_STOP_TIMEOUT_MS = 30_000;
 
@@ -11,5 +12,5 @@ export function readEnv(): string {
 /** How long a stop may take before the process exits anyway, in ms: `ACTIONHERO_SHUTDOWN_TIMEOUT`, by default 30 s. */
 export function stopTimeout(): number {
   const given = parseInt(process.env.ACTIONHERO_SHUTDOWN_TIMEOUT ?? "", 10);
-  return given || DEFAULT_STOP_TIMEOUT_MS;
+  return timerMs(given || DEFAULT_STOP_TIMEOUT_MS);
 }

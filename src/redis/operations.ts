@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { commandTimedOut } from "./away";
 import { CALLS_PER_NAME } from "./operationScript";
 import { runScript, type Script } from "./script";
+import { timerMs } from "../utils/timers";
 
 /** The target of a script. */
 export interface Place {
@@ -30,7 +31,7 @@ export const thisMachine: Machine = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after: (ms, work) => {
-    const timer = setTimeout(work, ms).unref();
+    const timer = setTimeout(work, timerMs(ms)).unref();
     return { cancel: () => clearTimeout(timer) };
   },
   soon: (work) => void setImmediate(work),

@@ -1,6 +1,7 @@
 /** Times out commands without a timer per command. */
 import type { Command, Redis } from "ioredis";
 import { commandTimedOut } from "./away";
+import { timerMs } from "../utils/timers";
 
 /** The number of stored commands at which completed ones are removed. */
 const MIN_LIMIT = 64;
@@ -81,7 +82,7 @@ class Deadlines {
 
   /** Unreferenced: the connection keeps the process alive. */
   private wake(ms: number): void {
-    this.timer = setTimeout(later, ms, this).unref();
+    this.timer = setTimeout(later, timerMs(ms), this).unref();
   }
 
   /** From then on, at least half of the stored commands are pending or recently timed out. */

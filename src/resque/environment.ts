@@ -1,6 +1,7 @@
 /** Clocks, timers and randomness of workers and schedulers. */
 import { randomBytes } from "node:crypto";
 import * as os from "node:os";
+import { timerMs } from "../utils/timers";
 
 /** A timer that was started; it does not keep the process alive. */
 export interface Timer {
@@ -28,14 +29,11 @@ export interface Environment {
   token(bytes: number): string;
 }
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 class SystemTimer implements Timer {
   private readonly timeout: NodeJS.Timeout;
 
   constructor(ms: number, work: () => void) {
-    const bounded = Math.min(Math.max(ms, 0), LONGEST_TIMER_MS);
-    this.timeout = setTimeout(work, bounded);
+    this.timeout = setTimeout(work, timerMs(Math.max(ms, 0)));
   }
 
   cancel(): void {

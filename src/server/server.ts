@@ -19,6 +19,7 @@ import { escapeControls, escapeFields } from "../log/escape";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { connectionClassFor } from "./connectionClass";
 import { schemeOf } from "./proxies";
+import { timerMs } from "../utils/timers";
 
 /** The data of a connecting client. */
 export interface BuildConnectionData {
@@ -301,7 +302,7 @@ export abstract class Server extends EventEmitter {
     else if (typeof sendWelcomeMessage === "number") {
       setTimeout(() => {
         if (!connection.destroyed) this.welcome(connection);
-      }, sendWelcomeMessage).unref();
+      }, timerMs(sendWelcomeMessage)).unref();
     }
     return connection;
   }

@@ -1,10 +1,10 @@
 /** The checks of a task's own definition. */
 import { nextCronTime } from "./cronTimes";
 import type { Task } from "./task";
+import { MAX_TIMER_MS } from "../utils/timers";
 
 /** Slots of a limit are looked through one by one. */
 const MOST_CONCURRENT = 1000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** @throws Error naming what is missing or wrong */
 export function validateTask(task: Task): void {
@@ -19,7 +19,7 @@ export function validateTask(task: Task): void {
     throw new Error(`task \`${name}\` has no run method`);
   checkCron(task, of);
   checkRetry(task, of);
-  checkNumber(task.timeout, "timeout", of, [1, LONGEST_TIMER_MS]);
+  checkNumber(task.timeout, "timeout", of, [1, MAX_TIMER_MS]);
   checkNumber(task.concurrency, "concurrency", of, [1, MOST_CONCURRENT]);
   checkNumber(task.maxFailed, "maxFailed", of, [0, Infinity]);
   if (task.priority !== undefined && !Number.isFinite(task.priority))

@@ -1,5 +1,6 @@
 /** Bounded waits for promises. */
 import { ActionheroError, type ErrorCode } from "../errors";
+import { timerMs } from "./timers";
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null)?.then === "function";
@@ -18,7 +19,7 @@ export function within<T>(
   return new Promise<T>((resolve, reject) => {
     const giveUp = () => reject(new ActionheroError(code, message()));
     // a result may have arrived already: after a pause of this process, timers fire before received data
-    const timer = setTimeout(() => setImmediate(giveUp), ms);
+    const timer = setTimeout(() => setImmediate(giveUp), timerMs(ms));
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
@@ -33,7 +34,7 @@ export async function waitAtMost(
 ): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, ms, false);
+    timer = setTimeout(resolve, timerMs(ms), false);
   });
   const inTime = Promise.resolve(work).then(() => true);
   try {
@@ -45,5 +46,5 @@ export async function waitAtMost(
 
 /** Resolves after `ms` milliseconds. */
 export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return new Promise((resolve) => setTimeout(resolve, timerMs(ms)));
 }

@@ -261,6 +261,16 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     });
   });
 
+  test("a time-out beyond that of the longest timer is not the shortest", async () => {
+    const long = 30 * 86_400_000;
+    const client = open(url(), { timeout: long });
+    release = undefined;
+    const held = client.call("held", {}, { timeout: long });
+    await until(() => release !== undefined);
+    release!();
+    await expect(held).resolves.toEqual({});
+  });
+
   test("a server that is away is an error, with its cause", async () => {
     const port = await freePort();
     const away = url().replace(/:\d+$/, `:${port}`);

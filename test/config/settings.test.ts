@@ -187,3 +187,28 @@ describe("the view is live", () => {
     expect(web.port).toBe("2020");
   });
 });
+
+test.each([2 ** 31, 30 * 86_400_000, Number.MAX_SAFE_INTEGER, Infinity])(
+  "a duration of %d ms is that of the longest timer, not of the shortest",
+  (ms) => {
+    const names = [
+      "general.shutdownTimeout",
+      "general.drainDelay",
+      "general.rpcTimeout",
+      "redis.operationTimeout",
+      "socket.pingInterval",
+      "web.keepAliveTimeout",
+      "web.sendTimeout",
+    ];
+    for (const name of names) {
+      const [namespace, key] = name.split(".") as [string, string];
+      live()[namespace][key] = ms;
+      expect({ name, ms: all[namespace][key] }).toEqual({
+        name,
+        ms: 2 ** 31 - 1,
+      });
+    }
+    (live().websocket.server as Values).pingInterval = ms;
+    expect(settings().websocket.server.pingInterval).toBe(2 ** 31 - 1);
+  },
+);

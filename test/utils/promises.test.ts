@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
-import { within } from "../../src/utils/promises";
+import { waitAtMost, within } from "../../src/utils/promises";
 
 const late = () => "too late";
 
@@ -18,3 +18,13 @@ test("what arrived while this process stood still is in time", async () => {
   while (performance.now() < end);
   expect(await outcome).toHaveLength(8);
 });
+
+test.each([2 ** 31, Infinity])(
+  "work that may take %d ms is waited for",
+  async (ms) => {
+    const slow = () =>
+      new Promise((resolve) => setTimeout(resolve, 50, "done"));
+    expect(await within(ms, slow(), "AH_REDIS_TIMEOUT", late)).toBe("done");
+    expect(await waitAtMost(ms, slow())).toBe(true);
+  },
+);

@@ -1,7 +1,6 @@
 /** Wakes processes that wait on a memory store: an addition ends the matching waits at once. */
 import type { Waiting, WakeTarget } from "./store";
-
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+import { timerMs } from "../../utils/timers";
 
 interface Waiter {
   target: WakeTarget;
@@ -43,7 +42,7 @@ export class MemoryWakeUps {
           resolve(isCalled);
         },
       };
-      const ms = Math.min(Math.max(timeoutMs, 0), LONGEST_TIMER_MS);
+      const ms = timerMs(Math.max(timeoutMs, 0));
       const timer = setTimeout(waiter.wake, ms, false);
       this.waiters.add(waiter);
       stop = () => waiter.wake(false);

@@ -24,6 +24,7 @@ import { Listener } from "./listener";
 import { LINGER_MS } from "./output";
 import type { RequestNames } from "./protocol";
 import { Upkeep } from "./upkeep";
+import { timerMs } from "../../utils/timers";
 
 /** Idle time after which the operating system probes a peer (TCP keep-alive), in ms. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
@@ -137,7 +138,7 @@ export class SocketServer extends Server {
     // also for clients that do not read their goodbye
     const hardStop = setTimeout(
       () => listener.destroySockets(),
-      timeoutMs + LINGER_MS,
+      timerMs(timeoutMs + LINGER_MS),
     );
     const inTime = await Promise.all(
       clients.map((client) => client.leaveForStop(timeoutMs)),

@@ -1,6 +1,7 @@
 /** Pings all clients, and detects dead ones. */
 import { pingText, textFrame } from "./protocol";
 import type { Spark } from "./spark";
+import { timerMs } from "../../utils/timers";
 
 /** Pinging ten thousand at once would block the process for half a second. */
 const SLICE = 500;
@@ -37,7 +38,7 @@ export class Heartbeat {
     // counts
     this.timer = setInterval(
       () => setImmediate(() => this.round(intervalMs)),
-      intervalMs,
+      timerMs(intervalMs),
     ).unref();
   }
 
