@@ -41,18 +41,16 @@ export class Listener {
     isSecure: boolean,
     private readonly events: ListenerEvents,
   ) {
-    // a client may close its side before it has received its responses
-    const common = {
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      ...options,
-      allowHalfOpen: true,
-    };
     if (isSecure) {
-      this.certificates = new Certificates(common);
+      this.certificates = new Certificates({
+        handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+        ...options,
+        allowHalfOpen: false, // in the handshake a client that closes its side is gone
+      });
       this.server = tls.createServer(this.certificates.serverOptions());
       this.watchTls(this.server as tls.Server);
     } else {
-      this.server = net.createServer(common);
+      this.server = net.createServer({ ...options, allowHalfOpen: true });
       this.server.on("connection", (socket: net.Socket) => {
         if (this.admit(socket)) this.introduce(socket);
         else socket.end(TOO_MANY, () => socket.destroy());
@@ -98,6 +96,7 @@ export class Listener {
       socket.end(lineOf(message), () => socket.destroy());
       return;
     }
+    socket.allowHalfOpen = true; // a client may close its side before it has received its responses
     if (!isBooting()) return this.events.onClient(socket);
     socket.on("error", ignore);
     const serve = () => {

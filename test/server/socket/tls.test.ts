@@ -24,6 +24,12 @@ const before = { ...config.socket } as Record<string, unknown>;
 beforeAll(async () => {
   app = await startSocketApp({ secure: true, serverOptions: certificate });
   addActions({
+    slowly: {
+      run: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return { done: true };
+      },
+    },
     whoAmI: {
       run: ({ connection }: any) => {
         const socket = connection.rawConnection as tls.TLSSocket;
@@ -137,6 +143,54 @@ describe("clients that do it wrong", () => {
     );
     await restart(certificate);
     if (!socket.closed) await once(socket, "close");
+  });
+
+  test.each([
+    ["nothing", ""],
+    ["one byte", "16"],
+    ["half of a ClientHello", "1603010200010001fc0303"],
+  ])(
+    "a client that closes in its handshake, after %s, is forgotten at once",
+    async (_title, bytes) => {
+      const server = socketServer().server as net.Server;
+      const count = () =>
+        new Promise<number>((resolve) =>
+          server.getConnections((_error, number) => resolve(number)),
+        );
+      const accepted = once(server, "connection");
+      const socket = net.connect({
+        port: socketPort(),
+        host: "127.0.0.1",
+        allowHalfOpen: true, // it stays until the server closes its side
+      });
+      socket.on("error", () => undefined);
+      socket.resume();
+      const closed = once(socket, "end");
+      socket.end(Buffer.from(bytes, "hex"));
+      await accepted;
+      const startedAt = performance.now();
+      await closed;
+      await until(async () => (await count()) === 0);
+      expect(performance.now() - startedAt).toBeLessThan(25_000); // the time-out of the handshake is 30 s
+      socket.destroy();
+    },
+  );
+
+  test("a client that closes its side after a request receives the response", async () => {
+    const options = {
+      port: socketPort(),
+      host: "127.0.0.1",
+      rejectUnauthorized: false,
+      allowHalfOpen: true, // missing in the types
+    };
+    const socket = tls.connect(options);
+    await once(socket, "secureConnect");
+    let text = "";
+    socket.on("data", (data) => (text += String(data)));
+    socket.end('{"action":"slowly"}\n');
+    await once(socket, "end");
+    expect(text).toContain('"done":true');
+    socket.destroy();
   });
 
   test("one client too many is cut before its handshake", async () => {
