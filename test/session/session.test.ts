@@ -154,7 +154,7 @@ describeOnEachEngine("stored sessions", (engine) => {
 
   const idOfCookie = (cookie: string) => {
     const value = decodeURIComponent(cookie.slice("session=".length));
-    return idOf(value.split(".")[0]!);
+    return idOf(value.split(".")[0]);
   };
   const valuesOf = (cookie: string) =>
     engine.client().hgetall(`actionhero:session:${idOfCookie(cookie)}`);
