@@ -101,23 +101,26 @@ export async function openRecord(
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + id;
   const { ttl, maxLifetime } = lifetimes;
-  const reply = await runStep<0 | -1 | string[] | Record<string, string>>(client, {
-    script: OPEN,
-    keys: [key],
-    args: [ttl, maxLifetime],
-    plain: async () => {
-      const fields = await client.hgetall(key);
-      if (fields[CREATED] === undefined)
-        return fields[MOVED] === undefined ? 0 : -1;
-      const left = leftOf(fields[CREATED], maxLifetime);
-      if (left <= 0) {
-        await client.del(key);
-        return 0;
-      }
-      await client.pexpire(key, Math.min(ttl, left));
-      return fields;
+  const reply = await runStep<0 | -1 | string[] | Record<string, string>>(
+    client,
+    {
+      script: OPEN,
+      keys: [key],
+      args: [ttl, maxLifetime],
+      plain: async () => {
+        const fields = await client.hgetall(key);
+        if (fields[CREATED] === undefined)
+          return fields[MOVED] === undefined ? 0 : -1;
+        const left = leftOf(fields[CREATED], maxLifetime);
+        if (left <= 0) {
+          await client.del(key);
+          return 0;
+        }
+        await client.pexpire(key, Math.min(ttl, left));
+        return fields;
+      },
     },
-  });
+  );
   if (reply === 0) return undefined;
   if (reply === -1) return "moved";
   const fields = new Map(
