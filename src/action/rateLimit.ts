@@ -106,6 +106,25 @@ export function addRateLimit(): void {
   );
 }
 
+/** Of connections whose request was counted before its body was read: the error of a client over its limit. */
+const counted = new WeakMap<Connection, Promise<unknown>>();
+
+/**
+ * Count a request before its body is read; its action does not count it again, and fails with the error.
+ * @returns whether the client is over its limit; undefined: nothing counts
+ */
+export function countBeforeBody(
+  connection: Connection,
+): Promise<boolean> | undefined {
+  const outcome = countRequest(connection)?.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (!outcome) return undefined;
+  counted.set(connection, outcome);
+  return outcome.then((error) => error !== undefined);
+}
+
 /**
  * Count something that a client asks for: an action, whether it exists or not, or a verb.
  * @returns a promise that rejects with the code 429 for a client that has used up its limit; undefined: nothing counts
@@ -115,7 +134,12 @@ export function countRequest(
 ): Promise<void> | undefined {
   const limit = settings().general.rateLimit;
   if (!limit || connection.type === IN_LINE) return undefined;
-  return countForAll(connection, limit);
+  const outcome = counted.get(connection);
+  if (!outcome) return countForAll(connection, limit);
+  counted.delete(connection);
+  return outcome.then((error) => {
+    if (error !== undefined) throw error;
+  });
 }
 
 /** The same for a file, which counts with `files` only. */

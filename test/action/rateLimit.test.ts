@@ -1,4 +1,5 @@
-import { EventEmitter } from "node:events";
+import { EventEmitter, once } from "node:events";
+import * as net from "node:net";
 import { SocketPeer } from "../support/socketApp";
 import { connectWebsocket } from "../support/websocketClient";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
@@ -173,6 +174,53 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect(headers["x-ratelimit-remaining"]).toBe("0");
     expect(json.error).toMatch(/too many requests/);
     expect((await hello()).status).toBe(429);
+  });
+
+  describe("the body of a request", () => {
+    const post = (body: string, headers: Record<string, string> = {}) =>
+      app.ask("/api/hello", {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body,
+      });
+    const used = async () => {
+      const { headers } = await hello();
+      return 2 - Number(headers["x-ratelimit-remaining"]);
+    };
+
+    test("counts once", async () => {
+      const { status, headers } = await post("{}");
+      expect(status).toBe(200);
+      expect(headers["x-ratelimit-remaining"]).toBe("2");
+      expect(headers["ratelimit"]).toMatch(/^"rateLimit";r=2;t=\d+$/);
+      expect(await used()).toBe(1);
+    });
+
+    test("counts when it is malformed, too", async () => {
+      for (let i = 0; i < 3; i++) expect((await post("{")).status).toBe(400);
+      const { status, headers } = await post("{");
+      expect(status).toBe(429);
+      expect(headers["retry-after"]).toMatch(/^\d+$/);
+    });
+
+    test("is not read from a client over its limit", async () => {
+      for (let i = 0; i < 3; i++) await hello();
+      const socket = net.connect(app.port, "127.0.0.1");
+      socket.write(
+        [
+          "POST /api/hello HTTP/1.1",
+          "Host: localhost",
+          "Content-Type: application/json",
+          "Content-Length: 900000",
+          "Expect: 100-continue",
+          "\r\n",
+        ].join("\r\n"),
+      );
+      const [answer] = await once(socket, "data");
+      expect(String(answer)).toMatch(/^HTTP\/1.1 429 /);
+      expect(String(answer)).toContain('"error":');
+      socket.destroy();
+    });
   });
 
   test("actions that are blocked for the transport count", async () => {

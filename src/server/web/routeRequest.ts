@@ -1,6 +1,7 @@
 /** Selects the handler of a request: an action, a file, or the server itself. */
 import * as path from "node:path";
 import { admitFile } from "../../action/admission";
+import { countBeforeBody } from "../../action/rateLimit";
 import { mayRunAction } from "../../action/registry";
 import { api } from "../../api";
 import { settings } from "../../config/settings";
@@ -11,6 +12,7 @@ import type { RouteType } from "../../route/types";
 import { tracing } from "../../tracing/tracer";
 import type { Server } from "../server";
 import { hasBody } from "./body";
+import { RequestAborted } from "./bodyError";
 import { answerPreflight, refuseForged } from "./crossOrigin";
 import { leaveBody } from "./discard";
 import { FileRules } from "./fileRules";
@@ -127,6 +129,24 @@ function takeBody(
       ? isActionOpen(connection, request)
       : mayRunAction(action, connection.type);
   if (!mayRun) return leaveBody(request);
+  const read = () => readParams(server, connection, request, action);
+  return (
+    countBeforeBody(connection)?.then((isOverLimit) => {
+      if (isOverLimit) return leaveBody(request);
+      if (request.req.destroyed && !request.req.complete)
+        throw new RequestAborted();
+      return read();
+    }) ?? read()
+  );
+}
+
+/** @param action named by the route */
+function readParams(
+  server: Host,
+  connection: Connection,
+  request: WebRequest,
+  action: string | undefined,
+): Promise<void> {
   return fillFromBody(connection, request, {
     disk: server.uploadDisk,
     rules: () => {
