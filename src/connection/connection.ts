@@ -18,6 +18,7 @@ import { log } from "../log/log";
 import { call } from "./calls";
 import { notifyLeave } from "./leaving";
 import type { ConnectionMiddleware } from "./registry";
+import { PLACE } from "./table";
 import type { VerbWord } from "./roomVerbs";
 import { runVerb } from "./verbs";
 import { timerMs } from "../utils/timers";
@@ -73,6 +74,8 @@ export class Connection {
   totalActions: number;
   canChat: boolean;
   destroyed: boolean;
+  /** Its place in `api.connections.table`. */
+  [PLACE]: number;
   /** Web: the methods that the routes of the path allow; only with `web.strictHttp`. */
   otherMethods?: string[];
   /** Web: the extension of the requested path. */
@@ -115,6 +118,7 @@ export class Connection {
     this.totalActions = 0;
     this.canChat = data.canChat;
     this.destroyed = false;
+    this[PLACE] = -1;
 
     api.connections.table.add(this);
     if (callCreateMethods) {

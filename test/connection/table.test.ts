@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import type { Connection } from "../../src/connection/connection";
 import { ConnectionTable } from "../../src/connection/table";
 
@@ -23,6 +24,45 @@ test("the object holds the open connections, in the order in which they came", (
     ["a", c],
   ]);
   expect(Object.getPrototypeOf(table.all)).toBe(Object.prototype);
+});
+
+test("any order of coming and going leaves those that stay, in the order in which they came", () => {
+  const moves = fc.array(fc.nat({ max: 400 }), { maxLength: 600 });
+  fc.assert(
+    fc.property(moves, (list) => {
+      const open: Connection[] = [];
+      const tried = new ConnectionTable();
+      list.forEach((move, i) => {
+        const place = move % 5;
+        // three of five come, and what leaves is at any place
+        if (place < 3 || open.length === 0) {
+          const connection = { id: `c${i}` } as Connection;
+          open.push(connection);
+          return tried.add(connection);
+        }
+        const [gone] = open.splice(move % open.length, 1);
+        tried.remove(gone);
+        tried.remove(gone);
+      });
+      expect(tried.count).toBe(open.length);
+      expect(tried.list()).toEqual(open);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("connections that pass leave nothing behind", () => {
+  const stays = connect("stays");
+  for (let i = 0; i < 10_000; i++) {
+    const [first, second] = [connect(`a${i}`), connect(`b${i}`)];
+    table.remove(first);
+    table.remove(second);
+  }
+  expect(table.count).toBe(1);
+  expect(
+    (table as unknown as { waiting: unknown[] }).waiting.length,
+  ).toBeLessThan(200);
+  expect(table.list()).toEqual([stays]);
 });
 
 test("who holds the object sees what comes and goes", () => {
