@@ -56,10 +56,9 @@ export function latestVersion(name: string): string | number | undefined {
 export function mayRunAction(name: string, connectionType: string): boolean {
   const { actions } = api.actions;
   if (api.running !== true || !Object.hasOwn(actions, name)) return false;
-  return Object.values(actions[name]!).some(
-    ({ blockedConnectionTypes }) =>
-      !blockedConnectionTypes?.includes(connectionType),
-  );
+  for (const { blockedConnectionTypes } of Object.values(actions[name]!))
+    if (!blockedConnectionTypes?.includes(connectionType)) return true;
+  return false;
 }
 
 const files = new WeakMap<Action, string>();

@@ -103,7 +103,10 @@ function knownFingerprint(
   }
   const cookies = cookie ? req.headers.cookie : undefined;
   if (cookies !== undefined) {
-    const found = cookieValue(cookies, cookieKey, accepts);
+    const found =
+      accepts === isUsable
+        ? usableCookie(req.socket, cookies, cookieKey)
+        : cookieValue(cookies, cookieKey, accepts);
     if (found !== undefined) return found;
   }
   const header = req.headers[headerNameOf(cookieKey)];
@@ -150,6 +153,27 @@ function cookieValue(
     at = cookie.indexOf(name, end);
   }
   return undefined;
+}
+
+/** The cookies of the last request on a socket, and what was found in them: a client sends the same ones again. */
+interface Seen {
+  cookies: string;
+  name: string;
+  found: string | undefined;
+}
+
+const seenBy = new WeakMap<object, Seen>();
+
+function usableCookie(
+  socket: object,
+  cookies: string,
+  name: string,
+): string | undefined {
+  const seen = seenBy.get(socket);
+  if (seen?.cookies === cookies && seen.name === name) return seen.found;
+  const found = cookieValue(cookies, name, isUsable);
+  seenBy.set(socket, { cookies, name, found });
+  return found;
 }
 
 function startsPair(cookie: string, at: number): boolean {

@@ -61,7 +61,7 @@ function parseFlat(query: string): Query | undefined {
     if (end > start) {
       const equals = query.indexOf("=", start);
       const keyEnd = equals === -1 || equals > end ? end : equals;
-      const key = read(query.slice(start, keyEnd));
+      const key = read(nameIn(query, start, keyEnd));
       if (Object.hasOwn(parsed, key)) return undefined;
       // names of Object.prototype are dropped, as in `qs`
       if (key !== "" && !(key in Object.prototype))
@@ -70,6 +70,28 @@ function parseFlat(query: string): Query | undefined {
     start = end + 1;
   }
   return parsed;
+}
+
+/** Recent names, one per slot: a name that is new to V8 has to be looked up among all strings, which costs more than the rest. */
+const recentNames: string[] = new Array<string>(256).fill("");
+const MAX_RECENT_LENGTH = 32;
+
+/** The part of a query between two positions. */
+function nameIn(query: string, start: number, end: number): string {
+  const length = end - start;
+  if (length === 0 || length > MAX_RECENT_LENGTH)
+    return query.slice(start, end);
+  const ends = query.charCodeAt(start) * 31 + query.charCodeAt(end - 1);
+  const slot = (ends * 31 + length) & 255;
+  const recent = recentNames[slot]!;
+  if (recent.length === length && query.startsWith(recent, start))
+    return recent;
+  return (recentNames[slot] = internalized(query.slice(start, end)));
+}
+
+/** A string that V8 finds by its address: that of a property's name. It keeps no query in memory. */
+function internalized(name: string): string {
+  return Object.keys({ [name]: 0 })[0] ?? name;
 }
 
 function hasBrackets(query: string): boolean {
