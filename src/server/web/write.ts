@@ -9,7 +9,7 @@ import {
 } from "./compression";
 import { getFlat, setFlat, type FlatHeaders } from "./headers";
 import type { WebRequest } from "./webRequest";
-import { writeExactly } from "./webResponse";
+import { writeBlock, writeExactly, type WebResponse } from "./webResponse";
 
 /** The substitute for an invalid status. */
 const SERVER_ERROR = 500;
@@ -27,6 +27,7 @@ export function writeBody(
 ): void | Promise<void> {
   const { res, config } = request;
   if (!canWrite(res)) return;
+  if (!config.compress && writeDefault(request, body)) return;
   const head = request.flatHeaders();
   if (config.compress && mayCompress(request, head)) {
     addVary(head);
@@ -34,6 +35,27 @@ export function writeBody(
     if (encoding) return writeCompressed(request, body, head, encoding);
   }
   finish(request, body, head);
+}
+
+/**
+ * Write a body with the default headers, as most responses have.
+ * @returns false if the headers have to be put together; nothing is written then
+ */
+function writeDefault(request: WebRequest, body: string | Buffer): boolean {
+  const status = statusOf(request);
+  const head = isBodiless(status) ? undefined : request.blockedHeaders();
+  if (head === undefined) return false;
+  const bytes = byteLengthOf(body);
+  head.others.push("content-length", String(bytes));
+  if (isLast(request)) head.others.push("connection", "close");
+  writeBlock(request.res as WebResponse, status, head);
+  sendBody(request, body, bytes);
+  return true;
+}
+
+/** Whether the connection ends with this response. */
+function isLast({ server, res, isFollowed }: WebRequest): boolean {
+  return (server.isDraining && !isFollowed) || !res.shouldKeepAlive;
 }
 
 /**
@@ -108,11 +130,8 @@ function finish(
   const status = statusOf(request);
   if (isBodiless(status)) return endBodiless(request, status, head);
   const bytes = byteLengthOf(body);
-  const length = String(bytes);
-  if (request.hasOwnHeaders) {
-    setFlat(head, "content-length", length);
-    setFlat(head, "transfer-encoding", undefined); // only one of the two may delimit the body
-  } else head.push("content-length", length);
+  setFlat(head, "content-length", String(bytes));
+  setFlat(head, "transfer-encoding", undefined); // only one of the two may delimit the body
   writeHead(request, status, head);
   sendBody(request, body, bytes);
 }
@@ -153,11 +172,7 @@ export function writeHead(
   head: FlatHeaders,
 ): void {
   if (request.method === "HEAD") setFlat(head, "transfer-encoding", undefined);
-  if (
-    (request.server.isDraining && !request.isFollowed) ||
-    !request.res.shouldKeepAlive
-  )
-    setFlat(head, "connection", "close");
+  if (isLast(request)) setFlat(head, "connection", "close");
   writeExactly(request.res, status, head);
 }
 

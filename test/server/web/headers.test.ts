@@ -4,8 +4,10 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
+import * as fc from "fast-check";
 import { api, config } from "../../../src/index";
+import { canWriteBlocks } from "../../../src/server/web/webResponse";
 import {
   addActions,
   ask,
@@ -372,6 +374,124 @@ describe("a response with a cookie is private", () => {
     } finally {
       delete config.web.httpHeaders["Cache-Control"];
     }
+  });
+});
+
+describe("the default headers, written as one block", () => {
+  type Written = ReturnType<typeof parts>;
+
+  /** Status line, sorted header lines and body; the time of the answer may differ. */
+  function parts(text: string) {
+    const end = text.indexOf("\r\n\r\n");
+    const [status, ...lines] = text.slice(0, end).split("\r\n");
+    const kept = lines.filter((line) => !/^date: .*GMT$/i.test(line));
+    return { status, lines: kept.sort(), body: text.slice(end + 4) };
+  }
+
+  /** All bytes that the server writes to a connection that ends with the request. */
+  async function bytesOf(path: string, head: string[]): Promise<Written> {
+    const socket = connect(app.port, "localhost");
+    const [method, version, ...lines] = head;
+    const first = `${method} ${path} HTTP/${version}`;
+    socket.end([first, "Host: localhost", ...lines, "", ""].join("\r\n"));
+    const chunks: Buffer[] = [];
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    await once(socket, "close");
+    return parts(Buffer.concat(chunks).toString("latin1"));
+  }
+
+  const httpHeaders = fc.dictionary(
+    fc.constantFrom(
+      "X-Powered-By",
+      "x-one",
+      "Cache-Control",
+      "Vary",
+      "Date",
+      "Connection",
+      "Keep-Alive",
+      "Content-Disposition",
+      "Content-Length",
+      "Transfer-Encoding",
+      "Trailer",
+      "X-Request-Id",
+      "Content-Type",
+    ),
+    fc.constantFrom("1", "close", "public", "\xe4", "text/plain", "chunked"),
+    { maxKeys: 4 },
+  );
+  const request = fc.record({
+    httpHeaders,
+    nosniff: fc.boolean(),
+    isSecured: fc.boolean(),
+    status: fc.constantFrom(200, 201, 404, 204, 205, 304, "418 teapot", "no"),
+    head: fc.tuple(
+      fc.constantFrom("GET", "HEAD"),
+      fc.constantFrom("1.0", "1.1"),
+      fc.constantFrom(`Cookie: ${KNOWN.Cookie}`, "Accept: */*"),
+      fc.constantFrom("Connection: close", "Connection: keep-alive"),
+    ),
+  });
+
+  test("is the bytes of the list, whatever is set and asked for", async () => {
+    const { httpHeaders: own, nosniff } = config.web;
+    const { enabled } = config.securityHeaders;
+    const { settings } = config.web.fingerprintOptions;
+    config.web.metadataOptions.requesterInformation = false;
+    config.web.metadataOptions.serverInformation = false;
+    config.web.fingerprintOptions.settings = { path: "/" } as never;
+    try {
+      await fc.assert(
+        fc.asyncProperty(request, async (given) => {
+          config.web.httpHeaders = given.httpHeaders as never;
+          config.web.nosniff = given.nosniff;
+          config.securityHeaders.enabled = given.isSecured;
+          const answer =
+            (isListed: boolean) =>
+            ({ connection }: any) => {
+              const { rawConnection } = connection;
+              rawConnection.responseHttpCode = given.status;
+              if (isListed) void rawConnection.responseHeaders;
+              return { text: "\u00e4" };
+            };
+          const written: Written[] = [];
+          for (const isListed of [false, true]) {
+            onAction = answer(isListed);
+            written.push(await bytesOf("/api/headers", given.head));
+          }
+          const withoutId = JSON.stringify(written).replace(
+            /sessionID=[0-9a-f]{40}/g,
+            "sessionID=x",
+          );
+          const [block, list] = JSON.parse(withoutId) as Written[];
+          expect(block).toEqual(list);
+        }),
+        { numRuns: 100 },
+      );
+    } finally {
+      Object.assign(config.web, { httpHeaders: own, nosniff });
+      config.securityHeaders.enabled = enabled;
+      config.web.fingerprintOptions.settings = settings;
+      config.web.metadataOptions.requesterInformation = true;
+      config.web.metadataOptions.serverInformation = true;
+    }
+  });
+
+  test("is what this Node.js writes", () => {
+    expect(canWriteBlocks()).toBe(true);
+  });
+
+  test("follows a setting that is changed in place", async () => {
+    const values: unknown[] = [];
+    try {
+      for (const value of ["1", "2", undefined]) {
+        config.web.httpHeaders["X-Changing"] = value!;
+        const { headers } = await app.ask("/api/headers", { headers: KNOWN });
+        values.push(headers["x-changing"]);
+      }
+    } finally {
+      delete config.web.httpHeaders["X-Changing"];
+    }
+    expect(values).toEqual(["1", "2", undefined]);
   });
 });
 
