@@ -51,14 +51,17 @@ export async function measureCpu<Server extends Running>(
   for (const server of servers) {
     const own = slices.get(server.name)!;
     const row: Record<string, number | string> = summaryOf(own);
-    for (const [column, name] of Object.entries(references(server)))
-      row[column] = timesOf(own, slices.get(name) ?? []);
+    for (const [column, name] of Object.entries(references(server))) {
+      const reference = slices.get(name);
+      if (reference) row[column] = timesOf(own, reference); // `--servers` may leave it out
+    }
     if (flag("profile"))
       Object.assign(
         row,
         await profileOf(server, () => run(server, PROFILE_MS)),
       );
     table[server.name] = row;
+    console.error(server.name, row); // the tables come at the end, minutes later
   }
   return table;
 }
@@ -104,7 +107,7 @@ function summaryOf(slices: Slice[]) {
 /** The median of the ratios within a round, and the least and the greatest: what else the machine does falls on both. */
 function timesOf(own: Slice[], reference: Slice[]): string {
   const ratios = own.map(
-    ({ microseconds }, i) => microseconds / (reference[i]?.microseconds ?? NaN),
+    ({ microseconds }, i) => microseconds / reference[i].microseconds,
   );
   const [middle, least, most] = [
     median(ratios),
