@@ -593,6 +593,8 @@ function card(action, { base, schemas }) {
         { className: "soft mono inline" },
         methods.join(" ").toUpperCase(),
       ),
+      // the name that clients of the other transports call; documents of Swagger have none
+      ...(name ? [make("span", { className: "mono name" }, name)] : []),
       make("span", { className: "soft" }, summary),
     ),
     form,

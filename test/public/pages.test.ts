@@ -242,6 +242,12 @@ describeInBrowser("the pages in a browser", () => {
       return operation;
     }
 
+    test("the name of an action, which clients call, is on its card", async () => {
+      const operation = await opened("thing:show");
+      const name = operation.locator("> summary .name");
+      expect(await name.textContent()).toBe("thing:show");
+    });
+
     test("the shapes of responses and of errors are shown to any depth", async () => {
       const operation = await opened("thing:show");
       expect(await page.textContent("#count")).toBe("1 action");

@@ -22,13 +22,14 @@ export type ComponentValues = { name: string } & {
 
 /**
  * Write the files of one component, all or none.
- * @throws Error `file '<path>' already exists`, or when the name is invalid
+ * @throws Error `file '<path>' already exists`, or when the name is invalid or a value is empty
  */
 export function generateComponent(
   files: readonly ComponentFile[],
   values: ComponentValues,
 ): void {
   refuseStrangeName(values.name);
+  refuseEmpty(values);
   const texts = Object.entries(values).map(([key, value]) => [
     key,
     typeof value === "string" ? stringLiteral(value) : value,
@@ -136,6 +137,13 @@ function refuseStrangeName(name: string): void {
     throw new Error(
       `\`${name}\` cannot be the name of a file on every system: generate it under another name, and change \`name\` in the file`,
     );
+}
+
+/** The boot would fail without them; an example is optional. */
+function refuseEmpty({ example: _, ...required }: ComponentValues): void {
+  for (const [flag, value] of Object.entries(required))
+    if (typeof value === "string" && value.trim() === "")
+      throw new Error(`--${flag} needs a value`);
 }
 
 /** Generated code belongs to the sources, also when the compiled project runs. */
