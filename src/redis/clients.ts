@@ -10,6 +10,7 @@ import { addressOf, ConnectionLog } from "./connectionLog";
 import { disconnect } from "./disconnect";
 import { isCluster, isEmbedded } from "./engine";
 import { followFailover } from "./failover";
+import { Patience } from "./patience";
 import { shareTimeouts } from "./sharedTimeouts";
 
 /** The connections, by the names that `config.redis` gives them. */
@@ -49,12 +50,12 @@ export function commandClient(user: string): Redis {
 export async function connectClients(clients: RedisClients): Promise<void> {
   const connectionLog = new ConnectionLog(operationTimeout());
   const timeout = settings().redis.connectTimeout;
-  const deadline = Date.now() + timeout;
+  const patience = new Patience(timeout);
   try {
     for (const name of NAMES) {
       const client = build(name, connectionLog);
       clients[name] = client;
-      await reach(name, client, deadline, timeout);
+      await reach(name, client, patience, timeout);
     }
   } catch (error) {
     for (const client of Object.values(clients)) disconnect(client);
@@ -103,7 +104,7 @@ function bound(client: Redis): void {
 async function reach(
   name: string,
   client: Redis,
-  deadline: number,
+  patience: Patience,
   timeout: number,
 ): Promise<void> {
   let lastError: Error | undefined;
@@ -113,11 +114,9 @@ async function reach(
     `cannot reach redis (connection \`${name}\`${at(client)}): ` +
     (reason ? reasonOf(reason) : `no answer within ${timeout} ms`);
   try {
-    await within(
-      Math.max(deadline - Date.now(), 1),
+    await patience.within(
       answerOf(client, name === "subscriber" ? "ping" : "get"),
-      "AH_REDIS_CONNECT",
-      () => describe(lastError),
+      () => new ActionheroError("AH_REDIS_CONNECT", describe(lastError)),
     );
   } catch (error) {
     if ((error as ActionheroError).code === "AH_REDIS_CONNECT") throw error;

@@ -53,9 +53,10 @@ export interface JobView extends Worker {
   abort(reason: string): void;
   /**
    * Take a lock that is renewed while the worker lives, and released with the report of the job.
+   * @param seconds how long it lives unless it is renewed (default 300; 60 outside of any queue)
    * @returns false when someone else holds it
    */
-  takeLock(key: string, seconds: number): Promise<boolean>;
+  takeLock(key: string, seconds?: number): Promise<boolean>;
   /**
    * Repeat a call to the store until it responds: an outage alone does not fail a job.
    * @throws LeaseEnded when the job was given to another worker meanwhile, or is about to be
@@ -132,12 +133,17 @@ export function viewClassOf(worker: Worker): JobViewClass {
       this.aborter.abort(new Error(reason));
     }
 
-    async takeLock(key: string, seconds: number): Promise<boolean> {
+    async takeLock(key: string, seconds?: number): Promise<boolean> {
       const { lease } = this;
-      const request = { key, seconds, owned: true, worker: lease.worker };
+      const request = {
+        key,
+        seconds: seconds ?? lease.lockSeconds,
+        owned: true,
+        worker: lease.worker,
+      };
       const lock = await this.persist(() => worker.store.takeLock(request));
       if (!lock) return false;
-      lease.locks.set(key, lock);
+      lease.hold(lock);
       return true;
     }
 

@@ -134,12 +134,12 @@ export class Scheduler extends EventEmitter {
   /** @returns ms until the next poll */
   private async poll(): Promise<number> {
     const seconds = this.options.leaderLockTimeout ?? LEADER_SECONDS;
-    const leads = await this.store.lead(this.name, seconds * 1000);
+    const endsInMs = await this.store.lead(this.name, seconds * 1000);
     const isCheckDue = this.isCheckDue();
     if (isCheckDue) await this.checkClock();
-    if (!leads) {
+    if (endsInMs > 0) {
       this.leader = false;
-      return Infinity;
+      return endsInMs + 1; // the leader renews it in time
     }
     if (!this.leader) {
       this.leader = true;

@@ -3,13 +3,14 @@ import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import { processToken, type Connection } from "./connection";
 import { encode } from "./encode";
-import { systemEnvironment, type Environment } from "./environment";
+import { systemEnvironment, type Environment, type Timer } from "./environment";
 import { viewClassOf, type JobView, type JobViewClass } from "./jobView";
 import { runHooks } from "./pluginRunner";
 import { Queue } from "./queue";
 import { listQueues } from "./queueOrder";
 import { definitionOf, finish, openJob, runBody, runJob } from "./run";
 import {
+  type HeldLock,
   workerIdentity,
   type Outcome,
   type QueuedJob,
@@ -156,7 +157,8 @@ export class Worker extends EventEmitter {
     const list: any[] = Array.isArray(args) ? args : [args];
     const raw = encode(queue, func, list);
     const parsed = { class: func, queue, args: list };
-    const view = new this.View(parsed, { queue, raw }, new InlineLease());
+    const lease = new InlineLease(this);
+    const view = new this.View(parsed, { queue, raw }, lease);
     const job = definitionOf(this.jobs, parsed);
     try {
       if (!(await runHooks(view, "beforePerform", job, parsed))) {
@@ -170,6 +172,7 @@ export class Worker extends EventEmitter {
       await finish(view, job);
     } finally {
       view.isOver = true;
+      lease.end();
       const effects = view.takeEffects();
       const identity = workerIdentity(this.name, this.originalQueue);
       if (effects.length > 0) await this.store.apply(identity, effects);
@@ -270,11 +273,38 @@ export class Worker extends EventEmitter {
   }
 }
 
-/** Outside of any queue, no other worker can have the job. */
+/** A process that dies frees the locks of its runs outside of any queue after this, in s. */
+const INLINE_LOCK_SECONDS = 60;
+const RENEW_MS = 15_000;
+
+/** Outside of any queue, no other worker can have the job. The lease renews its locks. */
 class InlineLease implements JobLease {
   readonly process = "";
   readonly worker = undefined;
-  readonly locks: JobLease["locks"] = new Map();
+  readonly locks = new Map<string, HeldLock>();
+  readonly lockSeconds = INLINE_LOCK_SECONDS;
+  private timer?: Timer;
+
+  constructor(private readonly owner: Worker) {}
+
+  hold(lock: HeldLock): void {
+    this.locks.set(lock.key, lock);
+    if (!this.timer) this.renewLater();
+  }
+
+  end(): void {
+    this.timer?.cancel();
+  }
+
+  private renewLater(): void {
+    const { environment, store } = this.owner;
+    this.timer = environment.after(RENEW_MS, () => {
+      this.renewLater();
+      const locks = [...this.locks.values()];
+      store.renewLocks(locks).catch((error) => this.owner.report(error));
+    });
+  }
+
   readonly isSure = () => true;
   readonly confirm = () => Promise.resolve(true);
   readonly persist = <T>(call: () => Promise<T>) => call();

@@ -68,7 +68,10 @@ export interface JobLease {
   /** Undefined outside of any queue. */
   readonly worker: WorkerIdentity | undefined;
   /** Locks that are renewed with the lease and end with it. */
-  readonly locks: Map<string, HeldLock>;
+  readonly locks: ReadonlyMap<string, HeldLock>;
+  /** How long a lock without a time of its own lives unless it is renewed, in s. */
+  readonly lockSeconds: number;
+  hold(lock: HeldLock): void;
   /** Whether the lease is certainly valid now, without a call to the store. */
   isSure(): boolean;
   /** Ask the store. @returns false when the job was given to another worker */
@@ -115,6 +118,8 @@ const MAX_BATCH = 64;
 /** An in-process store responds without yielding to the event loop; after this many calls, the process yields. */
 const CALLS_PER_TURN = 16;
 const NAME_TRIES = 5;
+/** Locks are deleted with the registration of their worker, before this. */
+const LOCK_SECONDS = 300;
 /** A process that ends before this needs no thread, in ms. */
 const HEARTBEAT_AFTER_MS = 1_000;
 /** How long the end of the registration may take once no job runs, in ms. */
@@ -699,6 +704,8 @@ export class WorkerProcess {
         return member.identity;
       },
       locks: member.locks,
+      lockSeconds: LOCK_SECONDS,
+      hold: (lock) => void member.locks.set(lock.key, lock),
       isSure,
       confirm,
       persist,

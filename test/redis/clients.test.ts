@@ -111,6 +111,16 @@ describeOnRedis("connecting to redis", () => {
     expect(logs.at("alert", /./)).toHaveLength(1); // however many attempts were made
   });
 
+  test("a process that stood still longer than the limit while it booted connects", async () => {
+    config.redis.connectTimeout = 1_000;
+    const connected = connectRedis();
+    await new Promise(setImmediate);
+    const end = performance.now() + 1_500;
+    while (performance.now() < end);
+    await connected;
+    await leaveCluster();
+  });
+
   test("with a silent server: one clear error, in time", async () => {
     const silent = await listen(() => undefined);
     useRedisVariables({ REDIS_PORT: String(silent.port) });

@@ -3,7 +3,9 @@ import { once } from "node:events";
 import * as v8 from "node:v8";
 import * as vm from "node:vm";
 import { Redis } from "ioredis";
+import { systemEnvironment } from "../../src/resque/environment";
 import { Queue } from "../../src/resque/queue";
+import { Scheduler } from "../../src/resque/scheduler";
 import type { Jobs } from "../../src/resque/types";
 import { Worker } from "../../src/resque/worker";
 import { describeOnEachEngine } from "../support/engines";
@@ -279,6 +281,56 @@ describeOnRedis("connections and clocks", () => {
     expect(await redis.exists("late")).toBe(0);
     await queue.end();
     client.disconnect();
+  });
+
+  test("a process that dies frees the locks of its inline jobs within a minute; one that lives renews them", async () => {
+    const ticks: (() => void)[] = [];
+    const environment = {
+      ...systemEnvironment,
+      after(ms: number, work: () => void) {
+        ticks.push(work);
+        return systemEnvironment.after(ms, work);
+      },
+    };
+    const queue = await bench.queue();
+    const key = "resque:workerslock:alone";
+    const ttls: number[] = [];
+    const worker = new Worker(
+      { connection: queue.connection.options, queues: ["q"], environment },
+      {
+        alone: {
+          plugins: ["JobLock"],
+          pluginOptions: { JobLock: { key } },
+          async perform() {
+            ttls.push(await redis.pttl(key));
+            await redis.pexpire(key, 5_000);
+            ticks.pop()!();
+            await until(async () => (await redis.pttl(key)) > 6_000);
+            ttls.push(await redis.pttl(key));
+          },
+        },
+      },
+    );
+    await worker.connect();
+    await worker.performInline("alone", []);
+    for (const ttl of ttls) expect(ttl).toBeLessThanOrEqual(60_000);
+    expect(ttls).toHaveLength(2);
+    expect(await redis.exists(key)).toBe(0);
+    await worker.end();
+  });
+
+  test("a standby scheduler leads as soon as the leadership of a dead one ends", async () => {
+    const queue = await bench.queue();
+    await redis.set(queue.leaderKey(), "dead", "PX", 1_000);
+    const scheduler = new Scheduler({
+      connection: queue.connection.options,
+      timeout: 3_600_000,
+    });
+    await scheduler.connect();
+    const leads = once(scheduler, "leader");
+    await scheduler.start();
+    await leads;
+    await scheduler.end();
   });
 
   test("wake-ups are not lost with the connection that waits for them", async () => {

@@ -1,8 +1,6 @@
 import { lockKey } from "../locks";
 import { Plugin } from "../plugin";
 
-/** A worker renews its locks; one that died leaves them no longer than this, in s. */
-const RENEWED_LOCK_SECONDS = 300;
 const POSTPONED_MS = 1001;
 
 /** One run at a time; a second one is postponed or dropped. */
@@ -15,8 +13,7 @@ export class JobLock extends Plugin {
     };
     const { worker } = this;
     const key = lockKey(this, "workerslock");
-    if (await worker.takeLock(key, lockTimeout ?? RENEWED_LOCK_SECONDS))
-      return true;
+    if (await worker.takeLock(key, lockTimeout)) return true;
     if (reEnqueue === false) worker.isSecond = true;
     else {
       const { queue, raw } = worker;

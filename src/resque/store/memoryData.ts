@@ -14,6 +14,7 @@ import { MemoryWakeUps } from "./memoryWakeUps";
 import type {
   Due,
   Effect,
+  HeldLock,
   JobFields,
   NextRun,
   PlanChange,
@@ -200,6 +201,12 @@ export class MemoryData {
 
   setUnique(key: string, raw: string): void {
     this.uniques.set(key, raw, UNIQUE_SECONDS * 1000);
+  }
+
+  renewLocks(locks: readonly HeldLock[]): void {
+    for (const { key, value, seconds } of locks)
+      if (this.locks.get(key) === value)
+        this.locks.set(key, value, seconds * 1000);
   }
 
   releaseLock(key: string, value: string): void {

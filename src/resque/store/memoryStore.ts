@@ -109,13 +109,14 @@ export class MemoryStore implements QueueStore {
 
   // -------------------------------------------------------------- scheduler
 
-  lead(name: string, ttlMs: number): Promise<boolean> {
+  lead(name: string, ttlMs: number): Promise<number> {
     return this.run((data) => {
       const { leading } = data;
       const now = this.clock();
-      if (leading && leading.name !== name && leading.until > now) return false;
+      if (leading && leading.name !== name && leading.until > now)
+        return leading.until - now;
       data.leading = { name, until: now + ttlMs };
-      return true;
+      return 0;
     });
   }
 
@@ -182,6 +183,10 @@ export class MemoryStore implements QueueStore {
     });
   }
 
+  renewLocks(locks: readonly HeldLock[]): Promise<void> {
+    return this.run((data) => data.renewLocks(locks));
+  }
+
   renew(
     process: string,
     ttlMs: number,
@@ -192,9 +197,7 @@ export class MemoryStore implements QueueStore {
       const registered = data.processes.get(process);
       if (!registered) return undefined;
       registered.deadline = this.clock() + ttlMs;
-      for (const { key, value, seconds } of locks)
-        if (data.locks.get(key) === value)
-          data.locks.set(key, value, seconds * 1000);
+      data.renewLocks(locks);
       data.purge();
       return this.renewal(data);
     });

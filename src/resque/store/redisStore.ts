@@ -131,8 +131,9 @@ export class RedisStore implements QueueStore {
 
   // -------------------------------------------------------------- scheduler
 
-  async lead(name: string, ttlMs: number): Promise<boolean> {
-    return (await this.once("LEAD", [name, ttlMs])) === 1;
+  async lead(name: string, ttlMs: number): Promise<number> {
+    const ms = Number(await this.once("LEAD", [name, ttlMs]));
+    return ms < 0 ? Infinity : ms;
   }
 
   async resign(name: string): Promise<void> {
@@ -171,6 +172,11 @@ export class RedisStore implements QueueStore {
   ): Promise<Renewal> {
     const args = [process, ttlMs, connectionName];
     return renewalOf(await this.intime("REGISTER", args))!;
+  }
+
+  async renewLocks(locks: readonly HeldLock[]): Promise<void> {
+    const args = locks.flatMap((lock) => [lock.key, lock.value, lock.seconds]);
+    await this.intime("RENEW_LOCKS", args);
   }
 
   async renew(

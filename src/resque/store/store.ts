@@ -328,8 +328,11 @@ export interface QueueStore {
 
   // -------------------------------------------------------------- scheduler
 
-  /** @returns whether `name` leads, from now on for `ttlMs` */
-  lead(name: string, ttlMs: number): Promise<boolean>;
+  /**
+   * Lead from now on for `ttlMs`.
+   * @returns 0, or the ms after which the leadership of another one ends; Infinity when that is unknown
+   */
+  lead(name: string, ttlMs: number): Promise<number>;
   resign(name: string): Promise<void>;
   /** Move up to `limit` due jobs to their queues. */
   promote(limit: number): Promise<Promotion>;
@@ -356,6 +359,8 @@ export interface QueueStore {
     ttlMs: number,
     connectionName: string,
   ): Promise<Renewal>;
+  /** Extend locks that no registered worker holds. */
+  renewLocks(locks: readonly HeldLock[]): Promise<void>;
   /**
    * Extend the lease and the pings of `workers`, and their locks.
    * @returns undefined when the registration was removed

@@ -176,7 +176,7 @@ describeOnRedis("the store on redis", () => {
     await expect(store.enqueue("q", ["x"])).rejects.toThrow("OOM");
     await expect(store.delay(job(9), { inMs: 5 })).rejects.toThrow("OOM");
 
-    expect(await store.lead("s", 1000)).toBe(true);
+    expect(await store.lead("s", 1000)).toBe(0);
     expect((await store.promote(10)).moved).toHaveLength(1);
     const late = await Actor.start(store, "late");
     expect(await late.next(await late.worker())).toEqual(job(1));

@@ -30,6 +30,15 @@ local function ping(name, quoted, queues, ms)
 end
 `;
 
+/** `renewLocks(at)`: extends the locks whose key, value and seconds are in ARGV from `at` on. */
+const RENEWAL = `
+local function renewLocks(at)
+  for lock = at, #ARGV, 3 do
+    if try('GET', ARGV[lock]) == ARGV[lock + 1] then expire(ARGV[lock], tonumber(ARGV[lock + 2]) * 1000) end
+  end
+end
+`;
+
 // Arguments: id, ms, name of its connections. Returns the time and the ids whose lease is over.
 // A process is never visible without its lease. A repetition does not change the number of its last call.
 export const REGISTER = operation(
@@ -46,7 +55,7 @@ export const REGISTER = operation(
 // Arguments: id, ms, number of workers, then name, name as JSON and queues of each, then key, value and seconds of each
 // lock. Returns as above; false when the process is no longer registered.
 export const RENEW = operation(
-  [JSON_TEXT, REBUILD, EXPIRED, PING],
+  [JSON_TEXT, REBUILD, EXPIRED, PING, RENEWAL],
   `
   if redis.call('EXISTS', ns .. 'ah:proc:' .. ${A}) == 0 then return false end
   allowWhenFull()
@@ -56,10 +65,18 @@ export const RENEW = operation(
     ping(ARGV[at], ARGV[at + 1], ARGV[at + 2], ${B})
     at = at + 3
   end
-  for lock = at, #ARGV, 3 do
-    if try('GET', ARGV[lock]) == ARGV[lock + 1] then expire(ARGV[lock], tonumber(ARGV[lock + 2]) * 1000) end
-  end
+  renewLocks(at)
   return expired()
+`,
+);
+
+// Arguments: key, value and seconds of each lock.
+export const RENEW_LOCKS = operation(
+  [RENEWAL],
+  `
+  allowWhenFull()
+  renewLocks(${ARG})
+  return 1
 `,
 );
 

@@ -2,17 +2,21 @@
 import { A, ARG, B, operation } from "./operation";
 import { FAIL, JSON_TEXT, QUEUES, REQUEUE, SLOTS } from "./shared";
 
-// Arguments: name, ms. Returns 1 for the leader.
+// Arguments: name, ms. Returns 0 for the leader; else the ms after which the leadership of another one ends, or a negative number
+// when that is unknown.
 export const LEAD = operation(
   [],
   `
   allowWhenFull()
   local key = ns .. 'resque_scheduler_leader_lock'
   local leader = redis.call('GET', key)
-  if leader and leader ~= ${A} then return 0 end
+  if leader and leader ~= ${A} then
+    local left = redis.call('PTTL', key)
+    return text(left == 0 and 1 or left)
+  end
   if not leader then redis.call('SET', key, ${A}) end
   expire(key, ${B})
-  return 1
+  return '0'
 `,
 );
 

@@ -1,0 +1,28 @@
+/**
+ * A time limit for several waits. The time in which this process stood still does not count: nothing could arrive, and what was sent
+ * before is answered by a process that goes on.
+ */
+export class Patience {
+  private readonly stepMs: number;
+  private steps: number;
+
+  constructor(limitMs: number) {
+    this.stepMs = Math.max(1, Math.min(100, limitMs / 10));
+    this.steps = Math.ceil(limitMs / this.stepMs);
+  }
+
+  /** The outcome of `work`, or a rejection with `failure` when the limit is reached. */
+  async within<T>(work: Promise<T>, failure: () => Error): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setInterval(() => {
+        if (--this.steps <= 0) reject(failure());
+      }, this.stepMs);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+}
