@@ -57,6 +57,7 @@ async function performJob(view: JobView): Promise<Outcome> {
     if (job.concurrency && !(await acquireSlot(view, job.concurrency)))
       return NO_OUTCOME;
     showRunning(view);
+    if (job.unique) noteUnique(view);
     if (mayOverlap(view, job)) await warnOfOverrun(view);
     view.notify("job", queue, parsed);
     if (!(await runHooks(view, "beforePerform", job, parsed))) {
@@ -127,6 +128,14 @@ function showRunning(view: JobView): void {
   if (!held) return;
   const fields = { state: "running", attempt: job.attempt ?? 1 } as const;
   store.updateJob(held, fields).catch(() => undefined); // its report contains the outcome
+}
+
+/** Not awaited: without it, checks of the lock take longer. */
+function noteUnique({ lease: { worker }, queue, raw, store }: JobView): void {
+  if (!worker) return;
+  store
+    .noteUnique(uniqueKey(queue, raw), { worker, raw })
+    .catch(() => undefined);
 }
 
 /** Plugins may change `view.error` and `view.result` after the body. */

@@ -319,6 +319,24 @@ describeOnRedis("connections and clocks", () => {
     await worker.end();
   });
 
+  test("the worker of a running unique job is known to checks of its lock", async () => {
+    let end!: () => void;
+    const running = new Promise<void>((resolve) => (end = resolve));
+    const jobs: Jobs = { one: { unique: true, perform: () => running } };
+    const queue = await bench.queue(jobs);
+    await queue.enqueue("q", "one", []);
+    const worker = await bench.startedWorker(jobs, { queues: ["q"] });
+    const known = async () => {
+      const [key] = await redis.keys("resque:ah:unique:*:at");
+      return key !== undefined && (await redis.get(key)) === `${worker.name}:q`;
+    };
+    await until(known);
+    end();
+    await until(
+      async () => (await redis.keys("resque:ah:unique:*")).length === 0,
+    );
+  });
+
   test("a standby scheduler leads as soon as the leadership of a dead one ends", async () => {
     const queue = await bench.queue();
     await redis.set(queue.leaderKey(), "dead", "PX", 1_000);

@@ -385,6 +385,11 @@ export class MemoryStore implements QueueStore {
     });
   }
 
+  /** There are few workers in this process. */
+  noteUnique(): Promise<void> {
+    return Promise.resolve();
+  }
+
   waitUnknown(
     { queue, raw }: QueuedJob,
     timeoutMs: number,

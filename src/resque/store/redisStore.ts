@@ -352,6 +352,13 @@ export class RedisStore implements QueueStore {
     await this.once("UPDATE_JOB", args);
   }
 
+  async noteUnique(
+    key: string,
+    { worker, raw }: Pick<HeldJob, "worker" | "raw">,
+  ): Promise<void> {
+    await this.intime("NOTE_UNIQUE", [key, worker.member, raw]);
+  }
+
   async waitUnknown(
     { queue, raw }: QueuedJob,
     timeoutMs: number,

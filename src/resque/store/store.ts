@@ -443,6 +443,8 @@ export interface QueueStore {
    * again, changes nothing.
    */
   updateJob(job: HeldJob, fields: JobFields): Promise<void>;
+  /** A `unique` job runs: a check of its lock looks there first, and not at all workers. */
+  noteUnique(key: string, held: Pick<HeldJob, "worker" | "raw">): Promise<void>;
   /**
    * A job was fetched that this process does not define.
    * @param timeoutMs how long it may wait for a process that defines it

@@ -17,6 +17,7 @@ const LOST_WAKE_UPS = 0.2;
 /** Operations that `redisStore` sends without an id: one that arrives twice is done twice. */
 const REPEATABLE: ReadonlySet<string> = new Set([
   "acquireSlot",
+  "noteUnique",
   "register",
   "releaseLock",
   "renew",

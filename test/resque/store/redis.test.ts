@@ -421,6 +421,14 @@ describeOnRedis("the store on redis", () => {
         );
       return { get: calls("get"), mget: calls("mget") };
     };
+    const held = { worker, raw: job().raw };
+    await store.noteUnique("k", { ...held, raw: "another" });
+    expect(await redis.exists("resque:ah:unique:k:at")).toBe(0);
+    await store.noteUnique("k", held);
+    expect((await commands()).mget).toBe(0);
+    await redis.del("resque:ah:unique:k:at");
+
+    // a worker of an earlier version notes nothing
     const first = await commands();
     expect(first.get).toBeLessThan(5);
     expect(first.mget).toBeLessThan(6);
@@ -431,6 +439,7 @@ describeOnRedis("the store on redis", () => {
       { do: "unlockUnique", key: "k", raw: job().raw },
     ];
     await actor.report(worker, { kind: "success", effects });
+    await store.noteUnique("k", held); // it comes late
     expect(await redis.keys("resque:ah:unique:*")).toEqual([]);
     await redis.set("resque:ah:unique:k:at", worker.member);
     expect(await store.enqueue("q", [job().raw], { unique })).toEqual({

@@ -87,6 +87,20 @@ export const PRODUCE = frame(
 `,
 );
 
+// Arguments: name of the unique lock, member, job. One that has ended meanwhile leaves nothing.
+export const NOTE_UNIQUE = operation(
+  [],
+  `
+  local lock, tail = ns .. 'ah:unique:' .. ${A}, ',"payload":' .. ${C} .. '}'
+  if try('GET', lock) ~= ${C} then return 1 end
+  if string.sub(try('GET', ns .. 'worker:' .. ${B}) or '', -#tail) ~= tail then return 1 end
+  allowWhenFull()
+  redis.call('SET', lock .. ':at', ${B})
+  expire(lock .. ':at', ${UNIQUE_SECONDS * 1000})
+  return 1
+`,
+);
+
 // Arguments: entry, queue, job, name of the unique lock or '', class. Returns a state.
 // The job is in the failed list or in the queue.
 export const RETRY_FAILED = operation(
