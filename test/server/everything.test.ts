@@ -1,4 +1,8 @@
-/** One new project with everything on that production may need, on two nodes behind a load balancer. */
+/**
+ * One new project with everything on that production may need, on two nodes behind a load balancer. One of them is
+ * stopped under load: no request fails, no session loses a value, and nothing is done twice.
+ */
+import * as http from "node:http";
 import { ask } from "../support/ask";
 import { freePort } from "../support/freePort";
 import {
@@ -6,7 +10,6 @@ import {
   startProject,
   type StartedProject,
 } from "../support/generatedProject";
-import { Load } from "../support/load";
 import { ReadyProxy } from "../support/readyProxy";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { until } from "../support/until";
@@ -25,6 +28,7 @@ interface Family {
 /** From the notice of a load balancer to the stop, in ms: many times as long as it takes to notice. */
 const DRAIN_MS = 3000;
 const SITE = "https://app.example.org";
+const BROWSERS = 8;
 const EVERYTHING = {
   general: {
     context: true,
@@ -48,8 +52,17 @@ const EVERYTHING = {
   },
 };
 
-const ACTION = `
-import { Action, cache, context } from "actionhero";
+const ACTIONS = `
+import { Action, cache, context, defineAction } from "actionhero";
+
+let paid = 0;
+export const pay = defineAction({
+  name: "pay",
+  idempotent: true,
+  timeout: 30_000,
+  inputs: { amount: { required: true } },
+  run: async () => ({ payment: process.pid + "-" + ++paid }),
+});
 
 export class Visits extends Action {
   constructor() {
@@ -68,9 +81,60 @@ export class Visits extends Action {
 }
 `;
 
+/** Requests one after the other, with the cookies of the last ones. */
+class Browser {
+  readonly failures: string[] = [];
+  answered = 0;
+  last?: http.IncomingHttpHeaders;
+  private visits = 0;
+  private readonly agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  private readonly cookies = new Map<string, string>();
+
+  constructor(private readonly port: number) {}
+
+  /** Visit and pay until `isOver`. */
+  async use(isOver: () => boolean): Promise<void> {
+    for (let count = 0; !isOver(); count++) {
+      const { visits } = await this.ask("GET", "visits");
+      if (visits !== ++this.visits)
+        this.failures.push(`visit ${this.visits} was ${String(visits)}`);
+      const first = await this.ask("POST", "pay", `${count}`);
+      const again = await this.ask("POST", "pay", `${count}`);
+      if (first.payment === undefined || first.payment !== again.payment)
+        this.failures.push(`${String(first.payment)} was paid again`);
+    }
+    this.agent.destroy();
+  }
+
+  private async ask(method: string, action: string, key?: string) {
+    const cookie = [...this.cookies].map((pair) => pair.join("=")).join("; ");
+    const { status, text, headers } = await ask(this.port, `/api/${action}`, {
+      method,
+      agent: this.agent,
+      headers: {
+        Origin: SITE,
+        ...(cookie && { Cookie: cookie }),
+        ...(key && {
+          "Idempotency-Key": key,
+          "Content-Type": "application/json",
+        }),
+      },
+      body: key && '{"amount":5}',
+    });
+    this.answered++;
+    if (status !== 200) this.failures.push(`${status} ${text.slice(0, 300)}`);
+    for (const set of headers["set-cookie"] ?? []) {
+      const [name, value] = set.split(";")[0].split("=");
+      this.cookies.set(name, value);
+    }
+    this.last = headers;
+    return text.startsWith("{") ? JSON.parse(text) : {};
+  }
+}
+
 describeOnRedis("a project with everything on", () => {
   const redis = new RedisServer();
-  const project = generatedProject({}, { "src/actions/visits.ts": ACTION });
+  const project = generatedProject({}, { "src/actions/shop.ts": ACTIONS });
   const nodes: (StartedProject & { metrics: number })[] = [];
   let proxy: ReadyProxy;
 
@@ -103,21 +167,46 @@ describeOnRedis("a project with everything on", () => {
 
   test("one node stops under load, and no request fails", async () => {
     const [one, two] = nodes;
-    const load = new Load(proxy.port, "/api/visits", 10);
+    const browsers = Array.from(
+      { length: BROWSERS },
+      () => new Browser(proxy.port),
+    );
+    let isOver = false;
+    const load = Promise.all(browsers.map((one) => one.use(() => isOver)));
     const answered = (more: number) => {
-      const before = load.answered;
-      return until(() => load.answered >= before + more, 60_000, "answers");
+      const count = () => browsers.reduce((sum, one) => sum + one.answered, 0);
+      const enough = count() + more;
+      return until(() => count() >= enough, 60_000, "answers");
     };
-    await answered(200);
-    const stopped = one.service.stop();
-    await until(() => !proxy.isReady(one.port), 30_000, "the drain");
-    expect((await ask(one.port, "/healthz")).status).toBe(200);
-    expect(await stopped).toBe(0);
-    await answered(100);
-    expect(proxy.isReady(two.port)).toBe(true);
-    await load.stop();
-    expect(load.failures).toEqual([]);
+    try {
+      await answered(200);
+      const stopped = one.service.stop();
+      await until(() => !proxy.isReady(one.port), 30_000, "the drain");
+      expect((await ask(one.port, "/healthz")).status).toBe(200);
+      expect(await stopped).toBe(0);
+      await answered(100);
+      expect(proxy.isReady(two.port)).toBe(true);
+    } finally {
+      isOver = true;
+      await load;
+    }
+    expect(browsers.flatMap(({ failures }) => failures)).toEqual([]);
+    for (const { last } of browsers)
+      expect(last).toMatchObject({
+        "x-request-id": expect.any(String),
+        "content-security-policy": expect.any(String),
+        "access-control-allow-origin": SITE,
+      });
   }, 120_000);
+
+  test("the log lines of actions are JSON, with the id of their request", () => {
+    const lines = nodes[1].service.lines.filter(
+      (line) => line.includes('"visits"') && line.includes('"level":"info"'),
+    );
+    expect(lines.length).toBeGreaterThan(0);
+    for (const line of lines.slice(0, 50))
+      expect(JSON.parse(line)).toMatchObject({ requestId: expect.any(String) });
+  });
 
   test("the metrics are read by a parser of the format, and OpenMetrics ends as it must", async () => {
     const [, { metrics }] = nodes;
