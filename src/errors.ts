@@ -20,6 +20,8 @@ export const ERROR_CODES = {
   AH_CACHE_NOT_FOUND: "the cache key does not exist",
   AH_CACHE_EXPIRY: "an expiry for the cache is not a number of ms",
   AH_CACHE_DUMP: "a file for `cache.dumpRead` is not a dump of the cache",
+  AH_CHECK_TIMEOUT:
+    "a health check, or the collection of a metric, did not end in time",
   AH_OVERLOADED: "new work is refused by `general.overload`",
   AH_CHAT: "a chat room operation was refused",
   AH_TASK: "a task could not be enqueued or run",

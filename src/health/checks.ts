@@ -102,7 +102,7 @@ async function failureOf(check: Check, timeoutMs: number): Promise<unknown> {
     const result = await within(
       timeoutMs,
       call(check),
-      "AH_REDIS_TIMEOUT",
+      "AH_CHECK_TIMEOUT",
       () => `it did not end within ${timeoutMs} ms`,
     );
     return result === false ? new Error("it returned false") : undefined;

@@ -174,7 +174,7 @@ export class Registry {
         await within(
           COLLECT_MS,
           done,
-          "AH_REDIS_TIMEOUT",
+          "AH_CHECK_TIMEOUT",
           () => `it did not end within ${COLLECT_MS} ms`,
         );
       this.failing.delete(name);
