@@ -19,7 +19,7 @@ const MAX_QUEUE_LENGTH = Number(process.env.maxResqueQueueLength || 1000);
 const REDIS_TIMEOUT_MS = 1_000;
 
 /** All of it, unless `general.introspection` is off: then `status` alone. */
-interface StatusResponse {
+export interface StatusResponse {
   status?: "healthy" | "unhealthy";
   id?: string;
   actionheroVersion?: string;

@@ -25,7 +25,7 @@ interface Parameter {
   default?: string | number | boolean;
 }
 
-interface Operation {
+export interface Operation {
   tags: string[];
   summary: string;
   consumes: string[];

@@ -1,5 +1,6 @@
 import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
+import { initializeWithoutRedis } from "../withoutServers";
 
 interface Params {
   out?: string;
@@ -13,6 +14,7 @@ export class Types extends CLI {
     this.description =
       "write the types of all actions and tasks, for their callers and for clients";
     this.example = "actionhero types --check";
+    this.initialize = false; // without redis
     this.inputs = {
       out: {
         letter: "o",
@@ -31,6 +33,7 @@ export class Types extends CLI {
     // loaded here, because loading it is what builds the configuration
     const { areTypesWritten, typesFile, writeTypes } =
       require("../../src/development/actionTypes") as typeof import("../../src/development/actionTypes");
+    await initializeWithoutRedis();
     const file = path.resolve(out ?? typesFile());
     if (check) {
       if (areTypesWritten(file)) return true;

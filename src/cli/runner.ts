@@ -18,6 +18,7 @@ import {
   type ProjectState,
   versionToShow,
 } from "./project";
+import { runOnSources } from "./sources";
 
 /** Commands that v29 had: a project's command of the same name is a mistake there, and stays one. */
 const V29_COMMANDS = [
@@ -43,6 +44,8 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
   try {
     requireNode();
     loadProjectEnv(); // before anything reads the environment
+    const exitCode = await runOnSources(argv);
+    if (exitCode !== undefined) process.exit(exitCode);
     const state = inspectProject();
     if (state.broken) console.error(explanationOf(state.problem!));
     const program = buildProgram(state);

@@ -142,6 +142,16 @@ let program: ts.Program | undefined;
 
 const types = (...words: string[]) =>
   runCli(["types", ...words], { cwd: project.root });
+/** The same in a process that does not run TypeScript yet, as in a build: there is no compiled code, and no redis. */
+const build = (...words: string[]) =>
+  runCli(["types", ...words], {
+    cwd: project.root,
+    env: {
+      ACTIONHERO_TYPESCRIPT_MODE: "false",
+      NODE_ENV: "production",
+      REDIS_URL: "redis://127.0.0.1:1",
+    },
+  });
 const written = () =>
   fs.readFileSync(project.path("src/actions.gen.ts"), "utf8");
 
@@ -185,6 +195,38 @@ test("the routes are those that clients can use", () => {
   expect(file).toContain('  "user:list": ["get", "/users"],\n');
   expect(file).toContain('  "deleteUser": ["delete", "/deleteUser"],\n');
   expect(file).not.toContain('  "user:show": [');
+});
+
+describe("in a build", () => {
+  beforeAll(() => {
+    const tsx = path.join(repositoryRoot, "node_modules", "tsx");
+    fs.symlinkSync(tsx, project.path("node_modules/tsx"));
+  });
+
+  test("the sources are read, and redis is not needed", async () => {
+    const before = written();
+    const { stdout, stderr, exitCode } = await build("--out=built.ts");
+    expect({ exitCode, stdout, stderr }).toEqual({
+      exitCode: 0,
+      stdout: `written: ${project.path("built.ts")}\n`,
+      stderr: "",
+    });
+    const built = fs.readFileSync(project.path("built.ts"), "utf8");
+    expect(built.replaceAll("./src/", "./")).toBe(before);
+  }, 60_000);
+
+  test("a project that cannot be loaded fails it, and three lines say why", async () => {
+    project.write("src/actions/broken.ts", 'throw new Error("oops");\n');
+    const { stdout, stderr, exitCode } = await build("--check");
+    fs.rmSync(project.path("src/actions/broken.ts"));
+    expect(exitCode).toBe(1);
+    const lines = `${stdout}${stderr}`.trim().split("\n");
+    expect(lines).toEqual([
+      expect.stringMatching(/cannot start: oops/),
+      expect.stringMatching(/ {2}in src\/actions\/broken\.ts/),
+      expect.stringMatching(/ {2}correct this file/),
+    ]);
+  }, 60_000);
 });
 
 test("calls in the server, in tests and in clients are typed, and those of a generated project compile", async () => {

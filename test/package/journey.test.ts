@@ -217,6 +217,50 @@ step("a generator never overwrites", async () => {
   expect(result.exitCode).toBe(1);
 });
 
+step(
+  "a build fails at the callers of a renamed action, and if the project cannot be loaded",
+  async () => {
+    expect(read("src/actions.gen.ts")).toContain('"hello@1": ActionSignature<');
+    const caller = path.join(project, "src/initializers/caller.ts");
+    const action = path.join(project, "src/actions/hello.ts");
+    const before = read("src/actions/hello.ts");
+    const build = async (env = {}) => {
+      const words = ["run", "build"];
+      const built = await run("npm", words, { cwd: project, env });
+      expect(built.exitCode).not.toBe(0);
+      return built.stdout + built.stderr;
+    };
+    fs.writeFileSync(
+      caller,
+      `import { action, Initializer } from "actionhero";
+export class Caller extends Initializer {
+  name = "caller";
+  override async start() {
+    await action.run("hello");
+  }
+}
+`,
+    );
+    try {
+      fs.writeFileSync(action, before.replace('"hello"', '"goodbye"'));
+      const printed = await build({
+        NODE_ENV: "production",
+        REDIS_URL: "redis://127.0.0.1:1",
+      });
+      expect(printed.match(/^.*error TS/gm)).toEqual([
+        expect.stringMatching(/^src\/initializers\/caller\.ts\(5,/),
+      ]);
+      fs.writeFileSync(action, 'throw new Error("oops");\n');
+      expect(await build()).toMatch(
+        /cannot start: oops\n.* in src\/actions\/hello\.ts.*\n.* correct this file/,
+      );
+    } finally {
+      fs.writeFileSync(action, before);
+      fs.rmSync(caller);
+    }
+  },
+);
+
 step("production, from the install to the stop", async () => {
   await reader.run("docs/production.md", "npm ci", {
     cwd: project,

@@ -30,9 +30,9 @@ const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 /** Also restarts the server for files that are not loaded yet, such as a new action. */
 export const WATCH = 'tsx watch --include "./src/**/*.ts"';
 
-/** Compiles into an empty `dist`, so that files deleted in `src` do not remain. */
+/** Compiles into an empty `dist`, so that files deleted in `src` do not remain; the callers of actions are checked. */
 const BUILD =
-  "node -e \"fs.rmSync('dist', { recursive: true, force: true })\" && tsc --sourceMap false --declaration";
+  "node -e \"fs.rmSync('dist', { recursive: true, force: true })\" && actionhero types && tsc --sourceMap false --declaration";
 
 const LINT = 'prettier --check "src/*/**" "__tests__/*/**"';
 
