@@ -22,35 +22,40 @@ export function watchFramework(registry: Registry): Watch {
 }
 
 function watchRequests(registry: Registry): Pick<Watch, "action" | "request"> {
-  const actions = registry.histogram({
+  const actions = registry.cells({
     name: "actionhero_action_duration_seconds",
     help: "Duration of actions, those that were refused included",
     labels: ["transport", "action", "status"],
   });
-  const requests = registry.histogram({
+  const requests = registry.cells({
     name: "http_server_request_duration_seconds",
     help: "Duration of HTTP requests, until the response is sent",
     labels: ["http_request_method", "http_response_status_code"],
   });
-  const active = registry.gauge({
+  const active = new Map<string, number>();
+  registry.gauge({
     name: "http_server_active_requests",
     help: "HTTP requests in progress",
     labels: ["http_request_method"],
+    collect: (gauge) => {
+      for (const [http_request_method, count] of active)
+        gauge.set(count, { http_request_method });
+    },
   });
+  const addActive = (method: string, by: number) =>
+    active.set(method, (active.get(method) ?? 0) + by);
   return {
     action: (transport, action = UNKNOWN, status, ms) =>
-      actions.observe(ms / 1000, { transport, action, status }),
+      actions(transport, action, status).observe(ms / 1000),
     request: ({ method = "" }: IncomingMessage, res: ServerResponse) => {
       const begin = performance.now();
-      const http_request_method = knownMethod(method);
-      active.inc({ http_request_method });
+      const known = knownMethod(method);
+      addActive(known, 1);
       res.once("close", () => {
-        active.dec({ http_request_method });
-        requests.observe((performance.now() - begin) / 1000, {
-          http_request_method,
-          // empty, which is as good as no label: the client left before
-          http_response_status_code: res.headersSent ? res.statusCode : "",
-        });
+        addActive(known, -1);
+        // empty, which is as good as no label: the client left before
+        const status = res.headersSent ? res.statusCode : "";
+        requests(known, status).observe((performance.now() - begin) / 1000);
       });
     },
   };

@@ -25,6 +25,7 @@ import {
   Process,
   task,
 } from "../../src/index";
+import { Registry } from "../../src/metrics/registry";
 import { startPlainServer, stopPlainServer } from "../../src/utils/plainServer";
 
 interface Family {
@@ -530,5 +531,36 @@ describe("without metrics.enabled", () => {
     api.metrics.gauge({ name: "a", help: "a" }).set(1);
     api.metrics.histogram({ name: "a", help: "a" }).startTimer()();
     await expect(api.metrics.page()).rejects.toThrow("there are no metrics");
+  });
+});
+
+describe("the histograms of requests", () => {
+  test("are rendered as prom-client renders its own", async () => {
+    const observed: [string, number, number][] = [
+      ["GET", 200, 0.005],
+      ["GET", 200, 0.0051],
+      ["POST", 200, 11],
+      ["GET", 404, 0],
+    ];
+    const options = { name: "seconds", help: "Time", labels: ["to", "code"] };
+    const page = async (observe: (registry: Registry) => void) => {
+      const registry = new Registry(require("prom-client"), 2);
+      observe(registry);
+      return (await registry.page("application/openmetrics-text")).text;
+    };
+    const ours = await page((registry) => {
+      const cellOf = registry.cells(options);
+      for (const [to, code, value] of observed) cellOf(to, code).observe(value);
+      expect(() => registry.histogram(options)).toThrow(
+        "the metric seconds is a histogram of the framework, not a histogram",
+      );
+    });
+    const theirs = await page((registry) => {
+      const histogram = registry.histogram(options);
+      for (const [to, code, value] of observed)
+        histogram.observe(value, { to, code });
+    });
+    expect(ours).toBe(theirs);
+    expect(ours).toContain('seconds_count{to="other",code="other"} 1');
   });
 });
