@@ -18,7 +18,7 @@ import { log, logEscaped, willLog, type ActionheroLogLevel } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
 import type { ActionProcessor } from "./actionProcessor";
 import { hasClientLeft } from "./cancellation";
-import { ActionsStatus } from "./status";
+import { ActionsStatus, usualStatus } from "./status";
 
 /** What `config.errors.serializers.actionProcessor` answers. */
 export type ErrorLogLine = ReturnType<ErrorFormatter>;
@@ -121,7 +121,7 @@ function formatError(data: ActionProcessor, error: unknown): ErrorLogLine {
   if (typeof formatter === "function") return formatter(error);
   const level = clientErrorLevel();
   return level !== "error" && isOfClient(data, error)
-    ? clientErrorLogLine(error, level)
+    ? clientErrorLogLine(data, error, level)
     : errorLogLine(error);
 }
 
@@ -132,10 +132,12 @@ function isOfClient({ actionStatus }: ActionProcessor, error: unknown) {
 }
 
 function clientErrorLogLine(
+  { actionStatus }: ActionProcessor,
   error: unknown,
   logLevel: ActionheroLogLevel,
 ): ErrorLogLine {
-  const { status } = httpFactsOf(error);
+  const { status = usualStatus(actionStatus, error, settings().web) } =
+    httpFactsOf(error);
   const { cause } = (error ?? {}) as { cause?: unknown };
   const errorFields = {
     error: error instanceof Error ? String(error) : toJson(error),

@@ -1,6 +1,9 @@
 /** How an action ended, and the error that this gives the client. */
 import { errorMessage, type ErrorName } from "../config/errorMessage";
-import { StatusError, type ErrorCode } from "../errors";
+import type { WebSettings } from "../config/settings";
+import type { ErrorReason } from "../config/settingTypes";
+import { isRedisAway, StatusError, type ErrorCode } from "../errors";
+import { originalOf } from "../log/exposure";
 import { RETRY_AFTER_SECONDS } from "../overload/overload";
 import { isThenable } from "../utils/promises";
 
@@ -104,4 +107,46 @@ function unavailable(code: ErrorCode, worded: unknown): unknown {
 
 function call(name: ErrorName, data: StatusFacts, detail?: unknown): unknown {
   return errorMessage(name)(data, detail);
+}
+
+/** The key of `config.web.errorStatus` for the outcome of an action. */
+const REASONS: Record<ActionsStatus, ErrorReason> = {
+  [ActionsStatus.Complete]: "genericError",
+  [ActionsStatus.GenericError]: "genericError",
+  [ActionsStatus.ServerShuttingDown]: "serverShuttingDown",
+  [ActionsStatus.TooManyRequests]: "tooManyPendingActions",
+  [ActionsStatus.UnknownAction]: "unknownAction",
+  [ActionsStatus.UnsupportedServerType]: "unsupportedServerType",
+  [ActionsStatus.MissingParams]: "missingParams",
+  [ActionsStatus.ValidatorErrors]: "invalidParams",
+  [ActionsStatus.Overloaded]: "genericError",
+  [ActionsStatus.TimedOut]: "genericError",
+};
+
+/** The statuses of version 29; all others are `defaultErrorStatusCode`. */
+const USUAL_STATUS: Partial<Record<ActionsStatus, number>> = {
+  [ActionsStatus.UnknownAction]: 404,
+  [ActionsStatus.MissingParams]: 422,
+  [ActionsStatus.Overloaded]: 503,
+  [ActionsStatus.TimedOut]: 503,
+};
+
+/** The HTTP status of an action that ended with an error which has none of its own. */
+export function usualStatus(
+  status: ActionsStatus | null,
+  error: unknown,
+  { errorStatus, defaultErrorStatusCode }: WebSettings,
+): number {
+  return (
+    errorStatus[reasonOf(status, error)] ??
+    USUAL_STATUS[status ?? ActionsStatus.GenericError] ??
+    defaultErrorStatusCode
+  );
+}
+
+function reasonOf(status: ActionsStatus | null, error: unknown): ErrorReason {
+  const reason = REASONS[status ?? ActionsStatus.GenericError];
+  return reason === "genericError" && isRedisAway(originalOf(error))
+    ? "redisAway"
+    : reason;
 }

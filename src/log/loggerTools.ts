@@ -183,6 +183,7 @@ function toConsoleLine(
 
 function toJsonLine(info: LogInfo, isEscaped: boolean): string {
   info.timestamp ??= timestamp();
+  if (info.error === "") info.error = undefined; // an action without an error, as on the console
   try {
     const json = JSON.stringify(info);
     const line = isEscaped ? json : escapeJson(json);

@@ -299,19 +299,16 @@ describe("errors of clients", () => {
 
   test.each([
     ["signIn", {}, "Error: please sign in", 401],
-    [
-      "strict",
-      {},
-      "Error: a is a required parameter for this action",
-      undefined,
-    ],
-    ["strict", { a: 1, b: 1 }, "Error: b is wrong", undefined],
-    ["nothing", {}, "Error: unknown action or invalid apiVersion", undefined],
+    ["strict", {}, "Error: a is a required parameter for this action", 422],
+    ["strict", { a: 1, b: 1 }, "Error: b is wrong", 418],
+    ["nothing", {}, "Error: unknown action or invalid apiVersion", 404],
   ])(
     "have another level, and no stack: %s %j",
     async (name, params, error, status) => {
       config.errors.clientErrorLogLevel = "info";
+      config.web.errorStatus = { invalidParams: 418 };
       const { line } = await run(name, params);
+      config.web.errorStatus = {};
       expect(line!.level).toBe("info");
       expect(line!.fields).toMatchObject({ error, status });
       expect(Object.keys(line!.fields)).not.toEqual(

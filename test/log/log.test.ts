@@ -261,6 +261,20 @@ describe("log", () => {
       }
     });
 
+    test("an action without an error has no field of it, also in JSON", () => {
+      const { loggerTools } = load();
+      const lineOf = (error: string) => {
+        const info = loggerTools.jsonFormat().transform({
+          level: "info",
+          message: "m",
+          error,
+        }) as unknown as Record<symbol, string>;
+        return JSON.parse(info[Symbol.for("message")]) as object;
+      };
+      expect(lineOf("")).not.toHaveProperty("error");
+      expect(lineOf("Error: x")).toMatchObject({ error: "Error: x" });
+    });
+
     test("survives values without a prototype", () => {
       const { loggerTools } = load();
       const info = loggerTools.consoleFormat().transform({

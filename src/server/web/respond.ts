@@ -1,19 +1,18 @@
 /** Builds the HTTP response from the response of an action. */
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { requestsRemaining } from "../../action/rateLimit";
-import { ActionsStatus } from "../../action/status";
+import { ActionsStatus, usualStatus } from "../../action/status";
 import { api } from "../../api";
 import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
-import { httpFactsOf, isRedisAway } from "../../errors";
+import { httpFactsOf } from "../../errors";
 import { isThenable } from "../../utils/promises";
 import { withFields } from "../../utils/withFields";
 import { jsonForClients } from "../../log/clientJson";
-import { originalOf } from "../../log/exposure";
+import { redactForLogging } from "../../log/filters";
 import { isActiveType } from "./activeTypes";
 import { JSON_TYPE, NOSNIFF, valueOf } from "./headers";
 import { callbackOf, padJsonp } from "./jsonp";
-import type { ErrorReason } from "../../config/settingTypes";
 import { settings, type WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 import mime = require("mime");
@@ -168,7 +167,7 @@ function serverInformation(connection: Connection): ServerInformation {
   };
 }
 
-/** The params that any action accepts; other input is not echoed. */
+/** The params that any action accepts, without those of `general.filteredParams`; other input is not echoed. */
 function receivedParams({ params }: Connection): { [key: string]: any } {
   const isOpen = settings().general.disableParamScrubbing;
   const { postVariables } = api.params;
@@ -177,7 +176,7 @@ function receivedParams({ params }: Connection): { [key: string]: any } {
     if (isOpen || postVariables.includes(key))
       received[key] = params[key] as unknown;
   }
-  return received;
+  return redactForLogging(received) as typeof received;
 }
 
 /**
@@ -196,40 +195,7 @@ export function applyErrorStatus(
   if (!config.returnErrorCodes) return;
   const own = request.responseHttpCode;
   if (own !== 200 && !(facts.isExplicit && Number(own) < 400)) return;
-  request.responseHttpCode =
-    facts.status ??
-    config.errorStatus[reasonOf(status, error)] ??
-    USUAL_STATUS[status ?? ActionsStatus.GenericError] ??
-    config.defaultErrorStatusCode;
-}
-
-/** The key of `config.web.errorStatus` for the outcome of an action. */
-const REASONS: Record<ActionsStatus, ErrorReason> = {
-  [ActionsStatus.Complete]: "genericError",
-  [ActionsStatus.GenericError]: "genericError",
-  [ActionsStatus.ServerShuttingDown]: "serverShuttingDown",
-  [ActionsStatus.TooManyRequests]: "tooManyPendingActions",
-  [ActionsStatus.UnknownAction]: "unknownAction",
-  [ActionsStatus.UnsupportedServerType]: "unsupportedServerType",
-  [ActionsStatus.MissingParams]: "missingParams",
-  [ActionsStatus.ValidatorErrors]: "invalidParams",
-  [ActionsStatus.Overloaded]: "genericError",
-  [ActionsStatus.TimedOut]: "genericError",
-};
-
-/** The statuses of version 29; all others are `defaultErrorStatusCode`. */
-const USUAL_STATUS: Partial<Record<ActionsStatus, number>> = {
-  [ActionsStatus.UnknownAction]: 404,
-  [ActionsStatus.MissingParams]: 422,
-  [ActionsStatus.Overloaded]: 503,
-  [ActionsStatus.TimedOut]: 503,
-};
-
-function reasonOf(status: ActionsStatus | null, error: unknown): ErrorReason {
-  const reason = REASONS[status ?? ActionsStatus.GenericError];
-  return reason === "genericError" && isRedisAway(originalOf(error))
-    ? "redisAway"
-    : reason;
+  request.responseHttpCode = facts.status ?? usualStatus(status, error, config);
 }
 
 function matchMimeType(

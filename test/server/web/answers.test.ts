@@ -20,6 +20,7 @@ beforeAll(async () => {
   app = await startWebApp();
   addActions({
     hello: { run: () => ({ hello: "world" }) },
+    signIn: { inputs: { name: {}, password: {} }, run: () => ({}) },
     echo: {
       inputs: { key: {}, value: { required: true } },
       run: ({ params }) => ({ params }),
@@ -213,6 +214,20 @@ test("an action answers JSON with its metadata, in this order", async () => {
   expect(id).toBe(`${fingerprint}-${messageId}`);
   expect(fingerprint).toMatch(/^[\da-f]{40}$/);
   expect(json.requesterInformation.receivedParams).toEqual({ action: "hello" });
+});
+
+test("the metadata of a response has no param that logs must not have", async () => {
+  config.general.filteredParams = ["**.*password*"];
+  try {
+    const { json } = await app.ask("/api/signIn?password=s3cret&name=Ada");
+    expect(json.requesterInformation.receivedParams).toEqual({
+      action: "signIn",
+      name: "Ada",
+      password: "[FILTERED]",
+    });
+  } finally {
+    config.general.filteredParams = [];
+  }
 });
 
 test("the ids of messages are random UUIDs, which reveal neither the next id nor a count", async () => {
