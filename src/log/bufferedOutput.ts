@@ -10,6 +10,10 @@ export interface OutputSink {
 
 /** How long lines are collected before they are written, in ms. */
 const COLLECT_MS = 10;
+/**
+ * The same while lines keep coming, in ms: opening, writing and closing a file costs as much as making a dozen lines.
+ */
+const BUSY_COLLECT_MS = 50;
 
 const PENDING = Symbol.for("actionhero.log.pending");
 /** Limit of text that waits for a slow destination, in characters; beyond it, lines are dropped and counted. */
@@ -50,7 +54,7 @@ export class BufferedOutput {
       this.dropped++;
       return;
     }
-    if (this.waiting === "" && !this.writing) this.schedule();
+    if (this.waiting === "" && !this.writing) this.schedule(COLLECT_MS);
     this.waiting += line;
   }
 
@@ -61,8 +65,8 @@ export class BufferedOutput {
     }
   }
 
-  private schedule(): void {
-    this.timer = setTimeout(() => void this.writeOut(), COLLECT_MS);
+  private schedule(ms: number): void {
+    this.timer = setTimeout(() => void this.writeOut(), ms);
     this.timer.unref();
     addPending(this);
   }
@@ -71,9 +75,7 @@ export class BufferedOutput {
     this.writing ??= this.writeOnce().finally(() => {
       this.writing = undefined;
       removePending(this);
-      // collect again: under load, a write for the few lines that arrived during the last one costs more than the
-      // lines
-      if (this.waiting !== "") this.schedule();
+      if (this.waiting !== "") this.schedule(BUSY_COLLECT_MS);
     });
     return this.writing;
   }

@@ -81,7 +81,7 @@ describe("BufferedOutput", () => {
     await jest.advanceTimersByTimeAsync(5);
     output.push("third\n");
     expect(writes).toHaveLength(1);
-    await jest.advanceTimersByTimeAsync(10);
+    await jest.advanceTimersByTimeAsync(50);
     expect(writes.map(({ text }) => text)).toEqual([
       "first\n",
       "second\nthird\n",
