@@ -64,18 +64,17 @@ export function preparedBlock(
   { setCookie, requestId }: OwnHeaders,
   policy?: HeaderPolicy,
 ): BlockedHeaders | undefined {
-  const { alone, block, blockBesideCookie } = prepare(settings, policy);
-  if (setCookie === undefined) {
-    if (block === undefined) return undefined;
-    if (requestId === undefined) return { block, others: [] };
-    const isNamed = getFlat(alone, "x-request-id") !== undefined;
-    return { block, others: isNamed ? [] : ["x-request-id", requestId] };
-  }
-  if (blockBesideCookie === undefined) return undefined;
-  const others = ["set-cookie", setCookie];
-  if (requestId !== undefined && getFlat(alone, "x-request-id") === undefined)
+  const ready = prepare(settings, policy);
+  const hasCookie = setCookie !== undefined;
+  const block = hasCookie ? ready.blockBesideCookie : ready.block;
+  if (block === undefined) return undefined;
+  const others: FlatHeaders = hasCookie ? ["set-cookie", setCookie] : [];
+  if (
+    requestId !== undefined &&
+    getFlat(ready.alone, "x-request-id") === undefined
+  )
     others.push("x-request-id", requestId);
-  return { block: blockBesideCookie, others };
+  return { block, others };
 }
 
 /** @param flat headers that are valid */
