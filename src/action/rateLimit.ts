@@ -106,23 +106,23 @@ export function addRateLimit(): void {
   );
 }
 
-/** Of connections whose request was counted before its body was read: the error of a client over its limit. */
-const counted = new WeakMap<Connection, Promise<unknown>>();
+/** Of connections whose request was counted before its body was read. */
+const counted = new WeakMap<Connection, Promise<void>>();
 
 /**
- * Count a request before its body is read; its action does not count it again, and fails with the error.
+ * Count a request before its body is read; its action does not count it again, and fails if it is one too many.
  * @returns whether the client is over its limit; undefined: nothing counts
  */
 export function countBeforeBody(
   connection: Connection,
 ): Promise<boolean> | undefined {
-  const outcome = countRequest(connection)?.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+  const outcome = countRequest(connection);
   if (!outcome) return undefined;
   counted.set(connection, outcome);
-  return outcome.then((error) => error !== undefined);
+  return outcome.then(
+    () => false,
+    () => true,
+  );
 }
 
 /**
@@ -137,9 +137,7 @@ export function countRequest(
   const outcome = counted.get(connection);
   if (!outcome) return countForAll(connection, limit);
   counted.delete(connection);
-  return outcome.then((error) => {
-    if (error !== undefined) throw error;
-  });
+  return outcome;
 }
 
 /** The same for a file, which counts with `files` only. */

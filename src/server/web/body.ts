@@ -9,6 +9,7 @@ import { isWaitingToSend } from "./discard";
 import type { FileRules } from "./fileRules";
 import { fieldNameOf, nestFields, parseForm, type Lists } from "./form";
 import {
+  MULTIPART_OVERHEAD,
   receiveFile,
   receiveMultipart,
   SINGLE_FILE,
@@ -37,9 +38,6 @@ interface Limit {
   bytes: number;
   setting: string;
 }
-
-/** Bytes that a multipart body may have in addition to its fields and files: boundaries and part headers. */
-const MULTIPART_OVERHEAD = 1024 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 

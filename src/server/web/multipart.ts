@@ -11,6 +11,12 @@ import type { TemporaryFiles } from "./temporaryFiles";
 import { newUpload } from "./uploads";
 import type { WebSettings } from "../../config/settings";
 
+/**
+ * Bytes that a form may have in addition to its fields and files: boundaries, headers of parts, and those of a file that are
+ * on their way to the disk.
+ */
+export const MULTIPART_OVERHEAD = 1024 * 1024;
+
 /** Every value of every field and file, in order. */
 export interface Form {
   fields: Map<string, string[]>;
@@ -116,7 +122,9 @@ export function receiveMultipart(
       bytes += chunk.length;
       // the parser collects fields in memory; only the bytes of files leave it
       const refusal =
-        bytes > intake.maxBytes ? intake.tooLarge() : intake.hold(chunk.length);
+        bytes > intake.maxBytes
+          ? intake.tooLarge()
+          : (count.checkOutside(bytes) ?? intake.hold(chunk.length));
       if (!refusal) return;
       source.off("data", measure);
       fail(refusal);
@@ -241,6 +249,17 @@ class FormCount {
     this.fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value);
     if (isTruncated || this.fieldBytes > max)
       throw BodyError.tooLarge("web.formOptions.maxFieldsSize", max);
+  }
+
+  /**
+   * Fields and the headers of parts, while they arrive: the parser tells of a field at its end, and of headers not at all.
+   * @param received all bytes of the form so far
+   */
+  checkOutside(received: number): BodyError | undefined {
+    const max = this.intake.options.maxFieldsSize;
+    return received - this.fileBytes > max + MULTIPART_OVERHEAD
+      ? BodyError.tooLarge("web.formOptions.maxFieldsSize", max)
+      : undefined;
   }
 
   /** @throws BodyError */
