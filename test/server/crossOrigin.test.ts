@@ -166,6 +166,20 @@ describe("CORS", () => {
     });
   });
 
+  test.each([
+    "/api/act",
+    "/api/piped",
+    "/api/nothing",
+    "/public/simple.html",
+    "/primus/primus.js",
+    "/primus/spec",
+  ])("%s varies without an origin, too, for caches", async (path) => {
+    use({ origins: [SITE] });
+    const answer = await app.ask(path);
+    expect(answer.headers.vary).toBe("Origin");
+    expect(corsOf(answer)).toEqual({});
+  });
+
   describe("a preflight request", () => {
     const preflight = (origin: string, more = {}) =>
       app.ask("/api/act", {

@@ -13,12 +13,10 @@ export function addCorsHeaders(request: WebRequest): void {
   const cors = currentCors();
   if (cors === undefined || cors.isForAll) return; // the same for all origins: a default header
   const { origin } = request.req.headers;
-  if (origin === undefined || !cors.allows(origin)) return;
   // with the project's own headers: `pipe` sends no others
-  request.responseHeaders.push(
-    ["Vary", "Origin"],
-    ...allowOrigin(cors, origin),
-  );
+  request.responseHeaders.push(["Vary", "Origin"]);
+  if (origin !== undefined && cors.allows(origin))
+    request.responseHeaders.push(...allowOrigin(cors, origin));
 }
 
 /**

@@ -42,9 +42,8 @@ export function addCorsHeaders(
 ): void {
   const { origin } = req.headers;
   const options = settings().websocket.server;
-  if (origin === undefined) return;
-  res.setHeader("Vary", "Origin");
-  if (!isAllowedOrigin(origin)) return;
+  res.setHeader("Vary", "Origin"); // a cache must not give a page the response to a request without an origin
+  if (origin === undefined || !isAllowedOrigin(origin)) return;
   res.setHeader("Access-Control-Allow-Origin", origin);
   if (options.credentials)
     res.setHeader("Access-Control-Allow-Credentials", "true");
