@@ -199,8 +199,13 @@ export function withNames<Methods extends object>(
   const branch = (name: string): unknown =>
     new Proxy(() => undefined, {
       apply: (_target, _this, args: never[]) => call(name, ...args),
-      get: (_target, key) =>
-        isName(key) ? branch(`${name}:${key}`) : undefined,
+      get: (target, key) => {
+        if (isName(key) && !FUNCTION_MEMBERS.has(key))
+          return branch(`${name}:${key}`);
+        return isThenOrJson(key)
+          ? undefined
+          : (Reflect.get(target, key) as unknown);
+      },
     });
   return new Proxy(methods, {
     get: (target, key) => {
@@ -210,7 +215,22 @@ export function withNames<Methods extends object>(
   });
 }
 
-/** `then` would make a client that is awaited look like a promise. */
+/**
+ * What the language itself uses of functions and objects: `${client.user}` asks for `toString`. Actions of these names are
+ * called by `client.call`.
+ */
+const FUNCTION_MEMBERS: ReadonlySet<string> = new Set([
+  "apply",
+  "bind",
+  "call",
+  ...Object.getOwnPropertyNames(Object.prototype),
+]);
+
 function isName(key: string | symbol): key is string {
-  return typeof key === "string" && key !== "then" && key !== "toJSON";
+  return typeof key === "string" && !isThenOrJson(key);
+}
+
+/** They would make a client look like a promise when it is awaited, and like a value that has a JSON of its own. */
+function isThenOrJson(key: string | symbol): boolean {
+  return key === "then" || key === "toJSON";
 }

@@ -192,7 +192,9 @@ ${actions}}
 
 /** Shared types. */
 export interface Schemas {
-${lines(schemas.all())}}
+${lines(schemas.named())}}
+
+${schemas.aliases()}
 
 /** How actions with a path of their own are asked for. */
 export declare const routes: ActionRoutes;
@@ -218,7 +220,8 @@ function isShown(action: Action | undefined): boolean {
 /** The components of the document that types refer to, each once, including recursive ones. */
 class Schemas {
   private readonly components: Components = { schemas: {} };
-  private readonly types = new Map<string, string>();
+  /** By reference. An alias each: unlike the type of a property, it may refer to itself in a list. */
+  private readonly types = new Map<string, { alias: string; type: string }>();
 
   signatureOf(action: Action): string {
     const { properties, required } = describeInputs(action, this.components);
@@ -228,18 +231,28 @@ class Schemas {
     return `{ params: ${params}; response: ${response} }`;
   }
 
-  all(): [string, string][] {
-    return [...this.types].sort(([a], [b]) => (a < b ? -1 : 1));
+  named(): [string, string][] {
+    return [...this.types]
+      .map(([key, { alias }]): [string, string] => [key, alias])
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  aliases(): string {
+    return [...this.types.values()]
+      .map(({ alias, type }) => `type ${alias} = ${type};\n`)
+      .join("");
   }
 
   private readonly reference: Reference = (ref) => {
     if (!ref.startsWith(ROOT)) return "any";
     const key = ref.slice(ROOT.length);
-    if (!this.types.has(key)) {
-      this.types.set(key, "any"); // it may be recursive
-      this.types.set(key, typeOfSchema(this.find(key), this.reference));
-    }
-    return `Schemas[${JSON.stringify(key)}]`;
+    const known = this.types.get(key);
+    if (known) return known.alias;
+    const alias = `Schema${this.types.size + 1}`;
+    const entry = { alias, type: "any" };
+    this.types.set(key, entry); // it may be recursive
+    entry.type = typeOfSchema(this.find(key), this.reference);
+    return alias;
   };
 
   private find(key: string): JsonSchema | undefined {
@@ -361,8 +374,15 @@ function objectOf(schema: JsonSchema, reference: Reference): string {
     ? typeOfSchema(additionalProperties, reference)
     : "any";
   if (named.length === 0)
-    return additionalProperties === false ? "{}" : `Record<string, ${others}>`;
+    return additionalProperties === false ? "{}" : dictionaryOf(others);
   return objectType(named, new Set(listOf(required) as string[]), reference);
+}
+
+/** A type may refer to itself in an index signature, but not in the arguments of `Record`. */
+function dictionaryOf(others: string): string {
+  return others === "any"
+    ? "Record<string, any>"
+    : `{ [key: string]: ${others} }`;
 }
 
 function arrayOf({ items, prefixItems }: JsonSchema, reference: Reference) {

@@ -35,6 +35,7 @@ import { addActions, startWebApp, type WebApp } from "../support/webApp";
 let app: WebApp;
 let tcpPort: number;
 let release: (() => void) | undefined;
+type Procedure = (params: object) => Promise<unknown>;
 const clients: { close(): void }[] = [];
 const servers: net.Server[] = [];
 
@@ -173,6 +174,20 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     await expect(client.call("user:show@1", { id: 8 })).resolves.toEqual({
       id: 8,
     });
+  });
+
+  test("what the language asks a name for is no call", async () => {
+    const client = open(url());
+    const { user } = client as unknown as { user: { show: Procedure } };
+    for (const name of [user, user.show] as unknown as string[])
+      expect([`${name}`, name + "", [name].join()].join()).toContain(
+        "function",
+      );
+    const show = { id: "7" };
+    await expect(user.show.call(undefined, show)).resolves.toEqual({ id: 7 });
+    await expect(user.show.apply(null, [show])).resolves.toEqual({ id: 7 });
+    await expect(user.show.bind(null)(show)).resolves.toEqual({ id: 7 });
+    expect((user as { then?: unknown }).then).toBeUndefined();
   });
 
   test("a version that does not exist is an error", async () => {

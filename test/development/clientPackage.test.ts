@@ -36,6 +36,12 @@ beforeAll(async () => {
   app = await startWebApp();
   const actions = [
     defineAction({
+      name: "document",
+      inputs: z.object({ content: z.json() }),
+      output: z.object({ content: z.json() }),
+      run: ({ params }) => params,
+    }),
+    defineAction({
       name: "user:show",
       inputs: z.object({
         id: z.int().describe("who */ it is"),
@@ -136,6 +142,9 @@ export async function callers(picture: Blob) {
   const name: string | null = (await api.call("user:show@1", { id: 1, role: "admin" })).name;
   const deep: number | undefined = (await api.user.show({ id: 1 })).tree.children?.[0]?.children?.[0]?.id;
   await api.picture({ title: "a", picture });
+  await api.document({ content: { a: ["b", { c: 1 }] } });
+  // @ts-expect-error no JSON
+  await api.document({ content: () => 1 });
   await createHttpClient({ url: "" }).status();
   // @ts-expect-error there is no such action
   await api.call("user:shown", { id: 1 });
@@ -220,7 +229,7 @@ test.each([
   [{ type: "object" }, "Record<string, any>"],
   [
     { type: "object", additionalProperties: { type: "number" } },
-    "Record<string, number>",
+    "{ [key: string]: number }",
   ],
   [{ type: "object", properties: { "a-b": {} } }, '{ "a-b"?: any; }'],
   [{ $ref: "#/x" }, "<#/x>"],
