@@ -3,6 +3,7 @@
  * the schema.
  */
 import { env } from "../config/config";
+import { errorText } from "../errors";
 import { log } from "../log/log";
 import type { InputErrors } from "../input/field";
 import { isThenable } from "../utils/promises";
@@ -10,6 +11,7 @@ import { compilePruner } from "../input/pruning";
 import { checkValue } from "../input/schemaCheck";
 import { planOf } from "../input/schemaPlan";
 import {
+  failureOf,
   isStandardSchema,
   jsonSchemaOf,
   type JsonSchema,
@@ -34,9 +36,14 @@ export function prepareOutput(action: Action): void {
   const schema = outputOf(action);
   if (schema && prunerOf(schema) === SEND_ALL)
     log(
-      `the output of the action \`${action.name}\` has no JSON Schema: properties that it does not name are sent, too`,
+      `the output of the action \`${action.name}\` has no JSON Schema${reasonOf(schema)}: properties that it does not name are sent, too`,
       "warning",
     );
+}
+
+function reasonOf(schema: StandardSchema): string {
+  const error = failureOf(schema);
+  return error ? ` (${errorText(error)})` : "";
 }
 
 function prunerOf(schema: StandardSchema): Prune {

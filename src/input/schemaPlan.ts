@@ -8,6 +8,7 @@ import {
 } from "./coercion";
 import type { AnyFileInput } from "./file";
 import {
+  failureOf,
   isStandardSchema,
   type JsonSchema,
   jsonSchemaOf,
@@ -49,12 +50,21 @@ export function tableOf(inputs: DeclaredInputs | null | undefined): Inputs {
   return isStandardSchema(inputs) ? planOf(inputs).table : inputs;
 }
 
-/** Compile the schemas of inputs, so that no request has to wait for it. */
-export function prepareInputs(inputs: DeclaredInputs | null | undefined): void {
+/**
+ * Compile the schemas of inputs, so that no request has to wait for it.
+ * @returns why libraries could not describe them
+ */
+export function prepareInputs(
+  inputs: DeclaredInputs | null | undefined,
+): Error[] {
+  const schemas: unknown[] = [inputs];
   if (isStandardSchema(inputs)) planOf(inputs);
-  for (const { schema } of Object.values(tableOf(inputs))) {
-    if (isStandardSchema(schema)) planOf(schema);
-  }
+  for (const { schema } of Object.values(tableOf(inputs))) schemas.push(schema);
+  return schemas.flatMap((schema) => {
+    if (!isStandardSchema(schema)) return [];
+    planOf(schema);
+    return failureOf(schema) ?? [];
+  });
 }
 
 /** The declared files of a schema, which are not in its JSON Schema. */
@@ -66,7 +76,7 @@ export function declareFiles(
 }
 
 function compile(schema: StandardSchema): SchemaPlan {
-  const json = jsonSchemaOf(schema, "input");
+  const json = jsonSchemaOf(schema, "input") ?? describeProperties(schema);
   const shape = json && shapeOf(json, json);
   const files = filesOf.get(schema) ?? {};
   const table: Inputs = {};
@@ -87,6 +97,38 @@ function compile(schema: StandardSchema): SchemaPlan {
     properties,
     others: json && compileCoercion(shape?.others, json),
   };
+}
+
+/**
+ * Of an object that its library cannot describe as a whole, such as for one recursive property: each property that it can, so that
+ * texts of the others are still coerced.
+ */
+function describeProperties(schema: StandardSchema): JsonSchema | undefined {
+  if (failureOf(schema) === undefined) return undefined;
+  const { shape, entries } = schema as { shape?: unknown; entries?: unknown }; // of zod, of valibot
+  const parts = shape ?? entries;
+  if (!isObject(parts)) return undefined;
+  const properties: Record<string, JsonSchema> = {};
+  const required: string[] = [];
+  for (const [name, part] of Object.entries(parts)) {
+    if (!isStandardSchema(part)) continue;
+    const json = jsonSchemaOf(part, "input");
+    // references are relative to the root of a document, which it would not be
+    properties[name] =
+      json && !JSON.stringify(json).includes('"$ref"') ? json : {};
+    if (!acceptsNothing(part)) required.push(name);
+  }
+  // it may be one that accepts others: then none may be dropped
+  return { type: "object", properties, required, additionalProperties: true };
+}
+
+function acceptsNothing(schema: StandardSchema): boolean {
+  try {
+    const result = schema["~standard"].validate(undefined);
+    return "then" in result || result.issues === undefined;
+  } catch {
+    return true;
+  }
 }
 
 function describe(name: string, schemas: unknown[], { required }: Shape) {
@@ -120,7 +162,9 @@ export function shapeOf(
 ): Shape | undefined {
   const resolved = resolveRef(schema, root);
   if (!resolved || depth > MAX_DEPTH) return undefined;
-  const options = listOf(resolved.anyOf ?? resolved.oneOf);
+  const options = listOf(resolved.anyOf ?? resolved.oneOf).filter(
+    (option) => resolveRef(option, root)?.type !== "null", // params are never null as a whole
+  );
   const parts = [...listOf(resolved.allOf), ...options];
   const isUnion = options.length > 0;
   if (parts.length > 0 && resolved.properties === undefined) {

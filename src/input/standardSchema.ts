@@ -2,6 +2,7 @@
  * Schemas of any library that implements Standard Schema (standardschema.dev), and the JSON Schema that some of them
  * provide.
  */
+import { toError } from "../errors";
 
 /** One issue of an invalid value. */
 export interface SchemaIssue {
@@ -63,6 +64,14 @@ export function isStandardSchema(value: unknown): value is StandardSchema {
   return typeof standard?.validate === "function";
 }
 
+/** Why libraries could not describe schemas. */
+const failures = new WeakMap<StandardSchema, Error>();
+
+/** Why its library, which provides JSON Schemas, has none of a schema; undefined: it has one, or was not asked. */
+export function failureOf(schema: StandardSchema): Error | undefined {
+  return failures.get(schema);
+}
+
 /**
  * The JSON Schema (2020-12) of the input or the output of a schema.
  * @returns undefined if its library provides none, or none for this schema
@@ -78,8 +87,10 @@ export function jsonSchemaOf(
   for (const libraryOptions of [lenient, undefined]) {
     try {
       return jsonSchema[side]({ target: TARGET, libraryOptions });
-    } catch {
+    } catch (error) {
       // the library refuses these options, or this schema
+      failures.set(schema, toError(error));
+      if (error instanceof RangeError) break; // a schema without an end takes a second each time
     }
   }
   return undefined;

@@ -12,7 +12,7 @@ import {
 } from "../../src/input/field";
 import { problemsOf } from "../../src/input/types";
 import { applySchema } from "../../src/input/schemaParams";
-import { planOf, tableOf } from "../../src/input/schemaPlan";
+import { planOf, prepareInputs, tableOf } from "../../src/input/schemaPlan";
 import type { StandardSchema } from "../../src/input/standardSchema";
 
 const ALL_TEXT = { has: () => true };
@@ -307,6 +307,46 @@ describe("a schema", () => {
     const { params } = await check(schema, given);
     expect(params).toEqual({ kind: "square", side: 2 });
     expect(Object.keys(tableOf(schema))).toEqual(["kind", "radius", "side"]);
+  });
+
+  test.each([
+    ["optional", (schema: z.ZodType) => schema.optional()],
+    ["nullable", (schema: z.ZodType) => schema.nullable()],
+    ["nullish", (schema: z.ZodType) => schema.nullish()],
+  ])("that is %s as a whole is coerced, and described", async (_how, wrap) => {
+    const schema = wrap(z.object({ n: z.int(), ok: z.boolean() }));
+    const { params, problems } = await check(schema, { n: "5", ok: "true" });
+    expect(problems).toEqual([]);
+    expect(params).toEqual({ n: 5, ok: true });
+    expect(Object.keys(tableOf(schema))).toEqual(["n", "ok"]);
+  });
+
+  test("that its library cannot describe as a whole is coerced in its other properties", async () => {
+    const jsonSchema = {
+      input: () => {
+        throw new RangeError("it has no end");
+      },
+    };
+    const whole = z.object({
+      n: z.int(),
+      list: z.array(z.number()),
+      tree: z.unknown(),
+    });
+    const broken = (schema: z.ZodType) => ({
+      "~standard": { ...schema["~standard"], jsonSchema },
+    });
+    const schema = {
+      ...broken(whole),
+      shape: { ...whole.shape, tree: broken(whole.shape.tree) },
+    } as unknown as StandardSchema;
+    expect(prepareInputs(schema)).toEqual([new RangeError("it has no end")]);
+    const { params } = await check(schema, { n: "5", list: "1" });
+    expect(params).toEqual({ n: 5, list: [1] });
+    expect(tableOf(schema)).toEqual({
+      n: { required: true },
+      list: { required: true },
+      tree: { required: false },
+    });
   });
 
   test("that is open keeps what it does not name", async () => {
