@@ -38,7 +38,12 @@ export interface CookieStore {
   keep(response: Response, url: string): void;
 }
 
+/**
+ * @param cookies undefined in a browser, where a URL may be relative
+ * @throws {ClientError} UNSUPPORTED for a URL without a server
+ */
 export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
+  if (cookies) requireServer(options.url);
   const { retries = DEFAULT_RETRIES } = options;
   return async (call) => {
     let wasSent = false;
@@ -67,6 +72,18 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
       await pause(ms, call.signal);
     }
   };
+}
+
+function requireServer(url: string): void {
+  try {
+    new URL(url);
+  } catch (cause) {
+    const text =
+      url === ""
+        ? "an empty url is for pages: here, it names the server"
+        : `${url} is no URL of a server`;
+    throw new ClientError("UNSUPPORTED", text, { cause });
+  }
 }
 
 function discard({ body }: Response): void {

@@ -15,6 +15,8 @@ export function validateTask(task: Task): void {
   if (!task.queue) throw new Error(`queue is required ${of}`);
   if (task.frequency === undefined || task.frequency === null)
     throw new Error(`frequency is required ${of}`);
+  if (Number.isNaN(Number(task.frequency)))
+    throw new Error(`frequency must be a number of ms ${of}`);
   if (typeof task.run !== "function")
     throw new Error(`task \`${name}\` has no run method`);
   checkCron(task, of);

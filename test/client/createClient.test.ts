@@ -773,6 +773,27 @@ describe("HTTP", () => {
   test("a scheme that nobody speaks is refused at once", () => {
     expect(() => createClient({ url: "gopher://x" })).toThrow("gopher");
   });
+
+  test.each([
+    ["", "an empty url is for pages"],
+    ["/api", "/api is no URL of a server"],
+    ["http://a b", "http://a b is no URL of a server"],
+  ])(
+    "outside of a page, a url without a server is refused: %j",
+    (url, text) => {
+      for (const create of [
+        () => createClient({ url }),
+        () => createHttpClient({ url }),
+      ])
+        expect(create).toThrow(
+          expect.objectContaining({
+            name: "ClientError",
+            code: "UNSUPPORTED",
+            message: expect.stringContaining(text),
+          }),
+        );
+    },
+  );
 });
 
 test("createHttpClient has calls alone", async () => {

@@ -177,6 +177,10 @@ describe("definitions", () => {
       { cron: "* * * * *", frequency: 5 },
       "frequency and cron exclude each other for the task `complete`",
     ],
+    [
+      { frequency: "5s" },
+      /^frequency must be a number of ms for the task `complete`$/,
+    ],
     [{ cron: "61 * * * *" }, /^cron is not valid for the task `complete`: /],
     [
       { cron: "* * * * *", timeZone: "Mars/Base" },
