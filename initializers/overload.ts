@@ -7,11 +7,16 @@ export class OverloadInitializer extends Initializer {
     super();
     this.name = "overload";
     this.loadPriority = 95;
+    this.startPriority = Number.MAX_SAFE_INTEGER;
     this.stopPriority = 99_998;
   }
 
   override async initialize() {
     api.overload = createOverload();
+  }
+
+  override async start() {
+    api.overload?.watch();
   }
 
   override async stop() {

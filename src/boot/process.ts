@@ -49,7 +49,7 @@ export class Process {
   bootTime = Date.now();
   /** 0 until the first start ended, then 1. */
   startCount = 0;
-  /** When the current stop began, in ms since the epoch; all its parts share one deadline. */
+  /** When the current stop began, on the clock of `performance.now`; all its parts share one deadline. */
   stoppingSince?: number;
   initializers: { [name: string]: Initializer } = {};
   loadInitializers: PhaseFunction[] = [];
@@ -286,7 +286,7 @@ export class Process {
     }
     this.endDrain?.();
     this.state = "stopping";
-    this.stoppingSince = Date.now();
+    this.stoppingSince = performance.now();
     log("stopping process...", "notice");
     if (this.stopReasons.length > 0)
       log(`stop reasons: ${this.stopReasons.join(", ")}`, "debug");

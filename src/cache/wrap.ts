@@ -144,7 +144,7 @@ async function share({ text, computing }: LookUp, waitMs: number) {
 }
 
 async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
-  const deadline = Date.now() + plan.waitTimeMS;
+  const deadline = performance.now() + plan.waitTimeMS;
   const token = randomUUID();
   for (let pause = FIRST_PAUSE_MS; ; pause = longer(pause)) {
     const { found } = await look(plan);
@@ -156,8 +156,8 @@ async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
       return compute(plan, token);
     }
     if (found) return found.text;
-    if (Date.now() >= deadline) throw lockedError();
-    await sleep(Math.min(pause, Math.max(deadline - Date.now(), 1)));
+    if (performance.now() >= deadline) throw lockedError();
+    await sleep(Math.min(pause, Math.max(deadline - performance.now(), 1)));
   }
 }
 

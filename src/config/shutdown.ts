@@ -10,6 +10,6 @@ export function shutdownTimeLeft(): number {
   const whole = settings().general.shutdownTimeout;
   const { process } = api as { process?: { stoppingSince?: number } };
   if (process?.stoppingSince === undefined) return whole;
-  const left = process.stoppingSince + whole - Date.now();
+  const left = process.stoppingSince + whole - performance.now();
   return Math.min(whole, Math.max(left, LEAST_MS));
 }

@@ -42,6 +42,8 @@ export class BufferedOutput {
   private dropped = 0;
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> | undefined;
+  /** Whether the last write failed: an outage of the destination is reported once. */
+  private hasFailed = false;
 
   constructor(
     private readonly sink: OutputSink,
@@ -84,9 +86,11 @@ export class BufferedOutput {
     clearTimeout(this.timer);
     try {
       await this.sink.write(this.takeWaiting());
+      this.hasFailed = false;
     } catch (error) {
       // a log that cannot be written must not stop the server, but must be reported
-      console.error(`cannot write log: ${String(error)}`);
+      if (!this.hasFailed) console.error(`cannot write log: ${String(error)}`);
+      this.hasFailed = true;
     }
   }
 

@@ -1,10 +1,14 @@
 /** The two places that log lines are written to: stdout and files. */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { toError } from "../errors";
 import type { OutputSink } from "./bufferedOutput";
 
 /** The stream for people: stdout, unless a command has claimed that for its data. */
-let console: NodeJS.WriteStream = process.stdout;
+let stream: NodeJS.WriteStream = process.stdout;
+// a full disk or a reader that went away must not end the process; who writes hears of it by the callback
+for (const output of [process.stdout, process.stderr])
+  output.on("error", () => undefined);
 
 /** Whether this process runs a command of the command line, not a server. */
 let isCommand = false;
@@ -23,13 +27,13 @@ let colored: boolean | undefined;
 
 /** From now on, lines for people go to stderr, so that a program can read what this process prints. */
 export function keepStdoutForData(): void {
-  console = process.stderr;
+  stream = process.stderr;
   colored = undefined;
 }
 
 /** Whether lines for people are read at a terminal that shows colours. */
 export function consoleHasColors(): boolean {
-  colored ??= wantsColors(Boolean(console.isTTY), process.env);
+  colored ??= wantsColors(Boolean(stream.isTTY), process.env);
   return colored;
 }
 
@@ -61,10 +65,13 @@ export const consoleSink: OutputSink = {
   write: (text) =>
     new Promise((resolve, reject) => {
       surroundings?.before();
-      console.write(text, (error) => (error ? reject(error) : resolve()));
+      // an error ends a stream for good, but not what is behind it: a disk has room again
+      const end = (error?: Error | null) => (error ? reject(error) : resolve());
+      if (stream.destroyed) end(writeFully(descriptor(), text));
+      else stream.write(text, end);
       surroundings?.after();
     }),
-  writeSync: (text) => writeFully(console === process.stderr ? 2 : 1, text),
+  writeSync: (text) => void writeFully(descriptor(), text),
 };
 
 /**
@@ -93,11 +100,18 @@ export function fileSink(filename: string): OutputSink {
   };
 }
 
+function descriptor(): number {
+  return stream === process.stderr ? 2 : 1;
+}
+
 /** How often a full pipe is tried again before the rest is given up. */
 const MAX_ATTEMPTS = 1000;
 
-/** Write all of `text` to a descriptor that may be a pipe in non-blocking mode. */
-function writeFully(descriptor: number, text: string): void {
+/**
+ * Write all of `text` to a descriptor that may be a pipe in non-blocking mode.
+ * @returns why not all of it could be written
+ */
+function writeFully(descriptor: number, text: string): Error | undefined {
   const bytes = Buffer.from(text);
   let written = 0;
   for (let attempt = 0; written < bytes.length; attempt++) {
@@ -106,7 +120,8 @@ function writeFully(descriptor: number, text: string): void {
       attempt = 0;
     } catch (error) {
       const full = (error as NodeJS.ErrnoException).code === "EAGAIN";
-      if (!full || attempt >= MAX_ATTEMPTS) return; // nobody reads any more
+      if (!full || attempt >= MAX_ATTEMPTS) return toError(error); // nobody reads any more
     }
   }
+  return undefined;
 }

@@ -38,12 +38,12 @@ export class Overload {
   private strain: Cause | undefined = undefined;
   private delayedUntil = 0;
   private isHeapFull = false;
-  private lastSample = performance.now();
+  private lastSample = 0;
   private lastHeapSample = 0;
   private lastCollection = -Infinity;
   private refused = 0;
   private silentUntil = 0;
-  private readonly timer: NodeJS.Timeout | undefined;
+  private timer: NodeJS.Timeout | undefined;
   private readonly maxInFlight: number;
   private readonly maxDelayMs: number;
   private readonly maxHeapBytes: number;
@@ -52,8 +52,13 @@ export class Overload {
     this.maxInFlight = limits.maxInFlight ?? Infinity;
     this.maxDelayMs = limits.maxEventLoopDelay ?? Infinity;
     this.maxHeapBytes = heapBytes(limits.maxHeapUsed ?? Infinity);
-    if (this.maxDelayMs < Infinity || this.maxHeapBytes < Infinity)
-      this.timer = setInterval(() => this.sample(), SAMPLE_MS).unref();
+  }
+
+  /** Begin to measure, once the boot is complete: what that does to the event loop is no load by clients. */
+  watch(): void {
+    if (this.maxDelayMs === Infinity && this.maxHeapBytes === Infinity) return;
+    this.lastSample = performance.now();
+    this.timer = setInterval(() => this.sample(), SAMPLE_MS).unref();
   }
 
   /** Whether new work has to be refused. */
@@ -73,7 +78,7 @@ export class Overload {
   /** Count a refusal, and log it if the last line was long enough ago. */
   noteRefusal(): void {
     this.refused++;
-    const now = Date.now();
+    const now = performance.now();
     if (now < this.silentUntil) return;
     this.silentUntil = now + LOG_PAUSE_MS;
     const cause = this.strain ?? "maxInFlight";

@@ -60,6 +60,7 @@ return {admitted, used, first * size + span - time}`);
 /** Whether redis is away, as far as one client of it knows. */
 interface Outage {
   isOut: boolean;
+  /** On the clock of `performance.now`, which the system's clock does not move. */
   askAgainAt: number;
 }
 
@@ -78,9 +79,9 @@ export async function count(
   const { client } = api.redis.clients;
   const outage = outageOf(client);
   if (outage.isOut) {
-    if (Date.now() < outage.askAgainAt) return undefined;
+    if (performance.now() < outage.askAgainAt) return undefined;
     // one asks; those that come meanwhile do not wait with it
-    outage.askAgainAt = Date.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
+    outage.askAgainAt = performance.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
   }
   try {
     const [admitted, used, resetMs] = await within(
@@ -94,7 +95,7 @@ export async function count(
     const left = Math.max(0, limit.requests - used);
     return { isAdmitted: admitted === 1, left, resetMs };
   } catch (error) {
-    outage.askAgainAt = Date.now() + OUTAGE_PAUSE_MS;
+    outage.askAgainAt = performance.now() + OUTAGE_PAUSE_MS;
     if (!outage.isOut)
       logFailure(client, error, `${what} is not in force`, "error");
     outage.isOut = true;
@@ -104,7 +105,8 @@ export async function count(
 
 function outageOf(client: Redis): Outage {
   let outage = outages.get(client);
-  if (!outage) outages.set(client, (outage = { isOut: false, askAgainAt: 0 }));
+  if (!outage)
+    outages.set(client, (outage = { isOut: false, askAgainAt: -Infinity }));
   return outage;
 }
 

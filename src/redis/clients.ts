@@ -9,7 +9,7 @@ import { within } from "../utils/promises";
 import { addressOf, ConnectionLog } from "./connectionLog";
 import { disconnect } from "./disconnect";
 import { isCluster, isEmbedded } from "./engine";
-import { followFailover } from "./failover";
+import { followFailover, followPromotions } from "./failover";
 import { Patience } from "./patience";
 import { shareTimeouts } from "./sharedTimeouts";
 
@@ -76,6 +76,7 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
   }
   const Konstructor = konstructor as new (...args: unknown[]) => Redis;
   const client = new Konstructor(...(args ?? []));
+  if (!isEmbedded(client)) followPromotions(client, args ?? []);
   boundWaits(client);
   connectionLog.follow(name, client);
   return client;

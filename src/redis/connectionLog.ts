@@ -68,7 +68,7 @@ export class ConnectionLog {
     const outage = this.outageOf(address);
     const severity = outage.since === undefined ? "alert" : "debug";
     if (outage.since === undefined) {
-      outage.since = Date.now();
+      outage.since = performance.now();
       outage.isRefusal = error?.name === "ReplyError";
     }
     log(message, severity, error && withoutCommand(error));
@@ -99,7 +99,10 @@ export class ConnectionLog {
     const { since } = outage;
     if (since === undefined) return;
     this.lateUntil.set(address, performance.now() + this.timeoutMs);
-    log(`redis is back after ${Date.now() - since} ms`, "notice");
+    log(
+      `redis is back after ${Math.round(performance.now() - since)} ms`,
+      "notice",
+    );
   }
 
   private outageOf(address: string): Outage {

@@ -40,7 +40,7 @@ class ConnectionCounts {
   }
 
   private warn(to: string, limit: number): void {
-    const now = Date.now();
+    const now = performance.now();
     if (now < this.silentUntil) return;
     this.silentUntil = now + LOG_PAUSE_MS;
     log(

@@ -24,7 +24,7 @@ class HeldBytes {
 
   refuse(): void {
     this.refused++;
-    const now = Date.now();
+    const now = performance.now();
     if (now < this.silentUntil) return;
     this.silentUntil = now + LOG_PAUSE_MS;
     log(

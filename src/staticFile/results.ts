@@ -110,7 +110,7 @@ interface Copies {
 export class Precompressed {
   private readonly known = new Map<string, Copies>();
 
-  constructor(private readonly now: () => number = () => Date.now()) {}
+  constructor(private readonly now: () => number = () => performance.now()) {}
 
   /** The encodings of a file of which there is a copy that is not older than the file itself. */
   async encodingsOf(
@@ -187,7 +187,7 @@ export class FileMemory {
 
   constructor(
     private readonly maxBytes = MAX_HELD_BYTES,
-    private readonly now: () => number = () => Date.now(),
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   /** The file, if it was checked less than BELIEVED_MS ago. */

@@ -42,6 +42,11 @@ class ServerProcess {
     expect(this.output).toContain(text);
   }
 
+  /** Nobody reads what it prints any more. */
+  closeStdout(): void {
+    this.child.stdout!.destroy();
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
@@ -56,8 +61,9 @@ const keeper = `
     async stop() { clearInterval(this.timer); }
   };`;
 
+const index = JSON.stringify(path.join(repositoryRoot, "src/index"));
+
 function nameless(base: string): string {
-  const index = JSON.stringify(path.join(repositoryRoot, "src/index"));
   return `exports.A = class extends require(${index}).${base} { run() {} };`;
 }
 
@@ -104,6 +110,24 @@ describe("signals", () => {
       expect(running.output).toContain("*** signalled Stopped ***");
     },
   );
+
+  test("a server whose log nobody reads any more goes on, and stops with exit code 0", async () => {
+    const running = run({
+      "src/initializers/talker.js": `
+        const { log } = require(${index});
+        module.exports = class {
+          constructor() { this.name = "talker"; this.loadPriority = this.startPriority = this.stopPriority = 1000; }
+          validate() {}
+          async start() { this.timer = setInterval(() => log("talks"), 20); }
+          async stop() { clearInterval(this.timer); }
+        };`,
+    });
+    await running.printed("talks");
+    running.closeStdout();
+    await running.printed("cannot write log: Error: write EPIPE");
+    running.kill("SIGTERM");
+    expect((await running.exited).code).toBe(0);
+  });
 
   test("a second signal waits for the stop that runs", async () => {
     const running = run();

@@ -53,15 +53,27 @@ describe("BufferedOutput", () => {
     );
   });
 
-  test("a write that fails is reported on the console and does not throw", async () => {
+  test("writes that fail are reported on the console, once until one succeeds, and do not throw", async () => {
     const told = jest.spyOn(console, "error").mockImplementation(() => {});
+    let isFull = true;
     const output = new BufferedOutput({
-      write: () => Promise.reject(new Error("disk full")),
+      write: async () => {
+        if (isFull) throw new Error("disk full");
+      },
       writeSync: () => undefined,
     });
-    output.push("lost\n");
-    await output.flush();
-    expect(told).toHaveBeenCalledWith("cannot write log: Error: disk full");
+    const flush = async (line: string) => {
+      output.push(line);
+      await output.flush();
+    };
+    await flush("lost\n");
+    await flush("lost, too\n");
+    expect(told.mock.calls).toEqual([["cannot write log: Error: disk full"]]);
+    isFull = false;
+    await flush("written\n");
+    isFull = true;
+    await flush("lost\n");
+    expect(told).toHaveBeenCalledTimes(2);
     told.mockRestore();
   });
 

@@ -30,6 +30,7 @@ function limit(limits: object | null): void {
   config.general.overload = limits;
   api.overload?.stop();
   api.overload = createOverload();
+  api.overload?.watch();
 }
 
 /** Begin an action that runs until `release`. */
@@ -213,6 +214,16 @@ test("with maxHeapUsed, work is refused while that much is really in use, and ga
   expect((await web("/api/hello")).status).toBe(503);
   kept.length = 0;
   await until(async () => (await web("/api/hello")).status === 200);
+});
+
+test("what blocks the event loop before the boot is complete refuses nobody", async () => {
+  config.general.overload = { maxEventLoopDelay: 50 };
+  api.overload?.stop();
+  api.overload = createOverload();
+  block(200);
+  await new Promise((resolve) => setTimeout(resolve, 50)); // a timer that ran already would find the delay
+  api.overload!.watch();
+  expect(api.overload!.isOverloaded).toBe(false);
 });
 
 test.each([

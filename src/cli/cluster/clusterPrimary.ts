@@ -144,16 +144,16 @@ export class ClusterPrimary {
     const { titlePrefix } = this.options;
     const title = titlePrefix && `${titlePrefix}${++this.titles}`;
     const worker = cluster.fork(title ? { ACTIONHERO_TITLE: title } : {});
-    const slot: Slot = { worker, forkedAt: Date.now(), retiring: false };
+    const slot: Slot = { worker, forkedAt: performance.now(), retiring: false };
     this.slots.set(worker.id, slot);
     this.tellStatus();
 
     worker.on("message", (message) => {
       if (message !== READY_MESSAGE) return;
-      slot.readyAt = Date.now();
+      slot.readyAt = performance.now();
       this.everReady = true;
       this.options.report(
-        `worker ${worker.id} (pid ${worker.process.pid}) serves after ${slot.readyAt - slot.forkedAt} ms`,
+        `worker ${worker.id} (pid ${worker.process.pid}) serves after ${Math.round(slot.readyAt - slot.forkedAt)} ms`,
       );
       this.tellStatus();
     });
@@ -169,7 +169,7 @@ export class ClusterPrimary {
       return;
     }
     const wait = this.backoff.next(
-      slot.readyAt ? Date.now() - slot.readyAt : 0,
+      slot.readyAt ? performance.now() - slot.readyAt : 0,
     );
     const reason = signal ? `signal ${signal}` : `code ${code}`;
     if (!this.everReady && this.backoff.failuresInARow >= MAX_BOOT_FAILURES) {

@@ -60,7 +60,7 @@ interface Asked {
 export class SocketClient {
   connection?: Connection;
   /** When it last sent something, in ms since the epoch. */
-  lastSeen = Date.now();
+  lastSeen = performance.now();
   lastPing = this.lastSeen;
   readonly output: Output;
 
@@ -188,7 +188,7 @@ export class SocketClient {
   }
 
   private receive(chunk: Buffer): void {
-    this.lastSeen = Date.now();
+    this.lastSeen = performance.now();
     if (this.ignoresInput) return;
     const { delimiter, maxDataLength } = settings().socket;
     this.decoder.configure(delimiter, maxDataLength);

@@ -79,7 +79,7 @@ function visit(
   idleTimeout: number,
   pingInterval: number,
 ): void {
-  const now = Date.now();
+  const now = performance.now();
   if (
     idleTimeout > 0 &&
     !client.isBusy &&
@@ -90,6 +90,6 @@ function visit(
   }
   if (pingInterval > 0 && now - client.lastPing >= pingInterval) {
     client.lastPing = now;
-    client.ping(now);
+    client.ping(Date.now());
   }
 }

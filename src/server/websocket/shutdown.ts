@@ -18,7 +18,7 @@ export class Shutdown {
    * @returns the number of clients that were disconnected at the deadline
    */
   async run(timeoutMs: number): Promise<number> {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     const finished = new Promise<void>((resolve) => (this.finish = resolve));
     for (const spark of this.host.sparks) this.look(spark);
     if (this.host.sparks.size === 0) this.finish();
@@ -32,12 +32,12 @@ export class Shutdown {
   look(spark: Spark): void {
     if (this.host.sparks.size === 0) return this.finish();
     if (this.endedAt.has(spark) || this.host.isBusy(spark)) return;
-    this.endedAt.set(spark, Date.now());
+    this.endedAt.set(spark, performance.now());
     this.host.end(spark);
   }
 
   private drop(deadline: number): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const spark of this.host.sparks) {
       this.look(spark);
       const endedAt = this.endedAt.get(spark);

@@ -55,7 +55,7 @@ class RateWindow {
    */
   isExceeded(limit: number): boolean {
     if (!(limit > 0)) return false;
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.start >= 1000) {
       this.start = now;
       this.count = 0;
