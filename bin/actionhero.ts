@@ -1,5 +1,12 @@
 #!/usr/bin/env node
 /** The `actionhero` executable. */
-import { runProgram } from "../src/cli/runner";
+import { keepCompiledCode } from "../src/environment/compileCache";
+import { findProjectRoot } from "../src/environment/paths";
+import type * as runner from "../src/cli/runner";
 
-if (require.main === module) void runProgram(process.argv);
+if (require.main === module) {
+  keepCompiledCode(findProjectRoot());
+  // loaded here, so that its code is kept, too
+  const { runProgram } = require("../src/cli/runner") as typeof runner;
+  void runProgram(process.argv);
+}

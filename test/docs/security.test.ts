@@ -31,6 +31,9 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "general.explainBootErrors": "a failed boot says why",
   "general.refuseUntilBooted": "clients wait for a complete boot",
   "general.sayObjects": "what is said in rooms keeps its type",
+  "general.uniqueNames": "two actions or tasks of one name are a mistake",
+  "config/socket.ts":
+    "the port comes from the environment, as that of HTTP does",
   "general.context": "log lines of one request have one id",
   "general.drainDelay": "load balancers notice a stop before it happens",
   "health.enabled": "load balancers and containers ask how the process is",
