@@ -56,6 +56,15 @@ describe("routes-list", () => {
 });
 
 describe("action-run", () => {
+  test("an action that does not exist is named, with the one that was meant", async () => {
+    const { stderr, exitCode } = await here("action", "run", "cacheTset");
+    expect(stderr).toContain(
+      'Error: there is no action `cacheTset` (did you mean "cacheTest"?)\n',
+    );
+    expect(stderr).not.toContain("[ action @");
+    expect(exitCode).toBe(1);
+  });
+
   test("prints the response, and only that on stdout", async () => {
     const words = ["action", "run", "cacheTest", "--params"];
     const { stdout, stderr, exitCode } = await here(

@@ -1,6 +1,7 @@
 import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/options";
 import { withProgress } from "../../../src/cli/progress";
+import { didYouMean } from "../../../src/utils/closest";
 import { framework } from "../../framework";
 import { givenInputs } from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";
@@ -37,8 +38,13 @@ export class ActionRun extends CLI {
   }
 
   async run({ params }: { params: Params }) {
-    await startWithoutServers();
     const [name, ...words] = params._arguments;
+    const { actions } = framework().api.actions;
+    if (!Object.hasOwn(actions, name!))
+      throw new Error(
+        `there is no action \`${name}\`${didYouMean(name!, Object.keys(actions))}`,
+      );
+    await startWithoutServers();
     const given = givenInputs("action", name!, {
       json: params.params,
       words,
