@@ -22,22 +22,13 @@ import {
 } from "./headers";
 import { isFiltering } from "../../log/filters";
 import { pathForLogging, unroutedPathForLogging } from "./pathForLogging";
-import {
-  preparedBlock,
-  preparedHeaders,
-  type BlockedHeaders,
-} from "./preparedHeaders";
+import { preparedHeaders } from "./preparedHeaders";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
 import type { Traffic } from "./activity";
 import type { TemporaryFiles } from "./temporaryFiles";
 import { settings, type WebSettings } from "../../config/settings";
-import {
-  canWriteBlocks,
-  isUntouched,
-  ownHeaders,
-  WebResponse,
-} from "./webResponse";
+import { ownHeaders, WebResponse } from "./webResponse";
 import { statusOf } from "./write";
 
 /** The unfiltered input of the request. */
@@ -253,14 +244,6 @@ export class WebRequest {
     const head = mergeHeaders(this.pairs);
     addRequestId(head, this.requestId);
     return head;
-  }
-
-  /** The headers to write, if they are the default ones, and node need not see all of them. */
-  blockedHeaders(): BlockedHeaders | undefined {
-    const { res } = this;
-    if (this.pairs !== undefined || !isUntouched(res) || !canWriteBlocks())
-      return undefined;
-    return preparedBlock(this.config, this, policyFor(this.req));
   }
 
   /**

@@ -1,7 +1,6 @@
 /** Responses whose header methods write to the list of headers of their request. */
 import {
   ServerResponse,
-  type IncomingMessage,
   type OutgoingHttpHeader,
   type OutgoingHttpHeaders,
 } from "node:http";
@@ -23,8 +22,6 @@ export class WebResponse extends ServerResponse {
   declare owner: Owner | undefined;
   /** Whether it has, or had, its own headers. */
   declare isTouched: boolean;
-  /** Lines that are written before the headers of `writeHead`. */
-  declare block: string | undefined;
   /** The value assigned to `statusCode`, if any. */
   declare ownStatus: number | undefined;
 
@@ -76,13 +73,6 @@ export class WebResponse extends ServerResponse {
     return this.send(status, text, undefined);
   }
 
-  /** Called by node with the status line and the headers of `writeHead`. */
-  _storeHeader(firstLine: string, headers: unknown): void {
-    const { block } = this;
-    const lines = block === undefined ? firstLine : firstLine + block;
-    storeHeader.call(this, lines, headers);
-  }
-
   private send(
     status: number,
     reason: string | undefined,
@@ -92,36 +82,6 @@ export class WebResponse extends ServerResponse {
       ? super.writeHead(status, headers)
       : super.writeHead(status, reason, headers);
   }
-}
-
-/** Node's own, which is not public, but called for every response since it has them. */
-interface Storing {
-  _storeHeader?(firstLine: string, headers: unknown): void;
-  _header?: string | null;
-}
-
-// eslint-disable-next-line @typescript-eslint/unbound-method -- called with the response
-const storeHeader = (ServerResponse.prototype as Storing)._storeHeader ?? noop;
-
-function noop(): void {
-  // `canWriteBlocks` says no
-}
-
-let blocksAreWritten: boolean | undefined;
-
-/** Whether this runtime writes the `block` of a response; tried with the first one. */
-export function canWriteBlocks(): boolean {
-  return (blocksAreWritten ??= areBlocksWritten());
-}
-
-function areBlocksWritten(): boolean {
-  const req = { method: "GET", httpVersionMajor: 1, httpVersionMinor: 1 };
-  const res = new WebResponse(req as IncomingMessage) as WebResponse & Storing;
-  res.block = "a: b\r\n";
-  res.writeHead(200, ["c", "d"]);
-  return (
-    res._header?.startsWith("HTTP/1.1 200 OK\r\na: b\r\nc: d\r\n") === true
-  );
 }
 
 /** The headers of `writeHead`: an object, or alternating names and values. */
@@ -137,7 +97,6 @@ function pairsOf(headers: GivenHeaders | undefined): HeaderPairs {
 // on the prototype: fields would make each response's construction slower (bench/http.ts)
 WebResponse.prototype.owner = undefined;
 WebResponse.prototype.isTouched = false;
-WebResponse.prototype.block = undefined;
 WebResponse.prototype.ownStatus = undefined;
 
 /** Node reads it for an implicit head, when the body begins. */
@@ -158,22 +117,6 @@ export function ownHeaders(res: ServerResponse): HeaderPairs {
       name,
       res.getHeader(name),
     ]);
-}
-
-/** Whether a response has no headers of its own, and never had. */
-export function isUntouched(res: ServerResponse): res is WebResponse {
-  return res instanceof WebResponse && !res.isTouched;
-}
-
-/** Write the status line, lines that are ready, and further headers; the response is untouched. */
-export function writeBlock(
-  res: WebResponse,
-  status: number,
-  { block, others }: { block: string; others: FlatHeaders },
-): void {
-  res.owner = undefined;
-  res.block = block;
-  res.writeHead(status, others);
 }
 
 /** Write the status line and only these headers, without the response's own. */

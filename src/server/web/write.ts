@@ -9,7 +9,7 @@ import {
 } from "./compression";
 import { getFlat, setFlat, type FlatHeaders } from "./headers";
 import type { WebRequest } from "./webRequest";
-import { writeBlock, writeExactly, type WebResponse } from "./webResponse";
+import { writeExactly } from "./webResponse";
 
 /** The substitute for an invalid status. */
 const SERVER_ERROR = 500;
@@ -27,7 +27,6 @@ export function writeBody(
 ): void | Promise<void> {
   const { res, config } = request;
   if (!canWrite(res)) return;
-  if (!config.compress && writeDefault(request, body)) return;
   const head = request.flatHeaders();
   if (config.compress && mayCompress(request, head)) {
     addVary(head);
@@ -35,22 +34,6 @@ export function writeBody(
     if (encoding) return writeCompressed(request, body, head, encoding);
   }
   finish(request, body, head);
-}
-
-/**
- * Write a body with the default headers, as most responses have.
- * @returns false if the headers have to be put together; nothing is written then
- */
-function writeDefault(request: WebRequest, body: string | Buffer): boolean {
-  const status = statusOf(request);
-  const head = isBodiless(status) ? undefined : request.blockedHeaders();
-  if (head === undefined) return false;
-  const bytes = byteLengthOf(body);
-  head.others.push("content-length", String(bytes));
-  if (isLast(request)) head.others.push("connection", "close");
-  writeBlock(request.res as WebResponse, status, head);
-  sendBody(request, body, bytes);
-  return true;
 }
 
 /** Whether the connection ends with this response. */
