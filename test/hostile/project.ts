@@ -152,9 +152,6 @@ export async function buildTarget(): Promise<TemporaryProject> {
   project.write("secret.txt", SECRET);
   project.write("public-secrets/secret.txt", SECRET);
   fs.mkdirSync(project.path("uploads"));
-  edit(project.path("src/config/socket.ts"), {
-    "port: 5000": "port: process.env.TCP_PORT",
-  });
   // other work on this machine may stop all of its processes for a second; what requests cost is measured as CPU time
   edit(project.path("src/config/api.ts"), {
     "maxEventLoopDelay: 1000": "maxEventLoopDelay: 60_000",
@@ -186,7 +183,7 @@ export async function startTarget(project: TemporaryProject): Promise<Target> {
       NODE_ENV: "production",
       PORT: String(ports.http),
       ENABLE_TCP_SERVER: "true",
-      TCP_PORT: String(ports.tcp),
+      SOCKET_PORT: String(ports.tcp),
       TMPDIR: project.path("uploads"),
       ACTIONHERO_SERVER_TOKEN: "d9c3f7a1b5e8462f9d0c1a7b3e5f8d24",
       SERVER_TOKEN: "d9c3f7a1b5e8462f9d0c1a7b3e5f8d24",
