@@ -116,7 +116,7 @@ function registerAction(action: Action, file: string, reload: boolean): void {
     const present = api.actions.middleware[middleware.name];
     if (present && present !== middleware && !reload)
       throw new Error(
-        `there is another middleware \`${middleware.name}\` than that of the action \`${name}\``,
+        `there is another middleware \`${middleware.name}\` than that of the action \`${name}\`: give one of them another \`name\``,
       );
     registerMiddleware(api.actions, middleware, false);
   }

@@ -30,7 +30,8 @@ export interface JwtKeySet {
 export interface JwtKeys {
   /**
    * The keys that the issuer publishes, by `https:` (`http:` for this machine only). They are fetched with the first
-   * token, again after 10 minutes, and when a token names an unknown key, at most once in 30 s.
+   * token, again after 10 minutes, and when a token names an unknown key, at most once in 30 s; after a
+   * failure not for 5 s.
    */
   jwksUrl?: string | URL;
   /** The same keys, without a request. */
@@ -65,6 +66,9 @@ export type JwtVerifier<Claims extends object> = (
 const DEFAULT_TOLERANCE_MS = 5000;
 const DEFAULT_TIMEOUT_MS = 5000;
 
+/** How long keys that could not be fetched are not asked for again. */
+const FAILURE_PAUSE_MS = 5000;
+
 /** RFC 7518 section 3.2: as long as the digest. */
 const MIN_SECRET_BYTES = 32;
 
@@ -96,6 +100,7 @@ interface Jose {
     options: object,
   ): Promise<{ payload: object }>;
   createRemoteJWKSet(url: URL, options: object): FindKey;
+  readonly customFetch: unique symbol;
   createLocalJWKSet(jwks: JwtKeySet): FindKey;
 }
 
@@ -139,25 +144,38 @@ function keyFinder(jose: Jose, options: JwtOptions): FindKey {
     );
   if (jwksUrl !== undefined) {
     const timeoutDuration = options.timeout ?? DEFAULT_TIMEOUT_MS;
-    const fetched = { timeoutDuration };
-    return findIn(jose.createRemoteJWKSet(checkUrl(jwksUrl), fetched));
+    return findRemote(jose, checkUrl(jwksUrl), timeoutDuration);
   }
   if (jwks !== undefined) return findIn(jose.createLocalJWKSet(jwks));
   const key = secret === undefined ? toPublic(publicKey!) : toSecret(secret);
   return () => Promise.resolve(key);
 }
 
+/** Keys that could not be fetched are not asked for again for a while, whatever tokens clients send; known keys go on. */
+function findRemote(jose: Jose, url: URL, timeoutDuration: number): FindKey {
+  let failedAt = -Infinity;
+  const get = (...request: Parameters<typeof fetch>) =>
+    Date.now() - failedAt < FAILURE_PAUSE_MS
+      ? Promise.reject(new Error("the keys could not be fetched just now"))
+      : fetch(...request);
+  const options = { timeoutDuration, [jose.customFetch]: get };
+  return findIn(jose.createRemoteJWKSet(url, options), () => {
+    if (Date.now() - failedAt >= FAILURE_PAUSE_MS) failedAt = Date.now();
+  });
+}
+
 /** A key set that cannot be read is not the fault of the client. */
-function findIn(set: FindKey): FindKey {
+function findIn(set: FindKey, onFailure?: () => void): FindKey {
   return async (...token) => {
     try {
       return await set(...token);
     } catch (cause) {
       const { code } = cause as { code?: string };
       if (code !== undefined && NO_KEY.includes(code)) throw cause;
+      onFailure?.();
       throw new HttpError(503, "tokens cannot be verified at the moment", {
         cause: toError(cause),
-        headers: { "Retry-After": "5" },
+        headers: { "Retry-After": String(FAILURE_PAUSE_MS / 1000) },
       });
     }
   };

@@ -92,7 +92,7 @@ export interface User {
 }
 
 export interface RequireUserOptions<Found extends User, Name extends string> {
-  /** Default `"requireUser"`. */
+  /** Default `"requireUser"`. Middleware of one project with different `find` needs different names. */
   name?: Name;
   /** Lower runs earlier (default `config.general.defaultMiddlewarePriority`). */
   priority?: number;
@@ -103,7 +103,7 @@ export interface RequireUserOptions<Found extends User, Name extends string> {
 }
 
 /**
- * Middleware that sets `data.session.user`, and refuses with 401 if no user is found.
+ * Middleware that sets `data.session.user`, and refuses with 401 if no user is found, or one without an id.
  * @returns middleware for the `middleware` of `defineAction`
  */
 export function requireUser<
@@ -119,11 +119,16 @@ export function requireUser<
     priority,
     preProcessor: async (data): Promise<{ user: Found }> => {
       const user = await find(data);
-      if (user === undefined || user === null)
+      // tokens of issuers may have no subject: limits and keys by user would take all of them for one
+      if (!isId(user?.id))
         throw new HttpError(401, "please sign in", {
           headers: { "WWW-Authenticate": "Bearer" },
         });
-      return { user };
+      return { user: user };
     },
   });
+}
+
+function isId(id: unknown): id is User["id"] {
+  return typeof id === "number" || (typeof id === "string" && id !== "");
 }

@@ -84,11 +84,28 @@ describe("tokens that another service has signed", () => {
 
   /** What a verifier of these options says to each token: `sub`, `null` or the error. */
   function verdicts(options: object, ...tokens: unknown[]): Promise<unknown[]> {
+    return verdictsWithClock(0, options, tokens);
+  }
+
+  /** By a clock that goes only between the tokens, by so many ms. */
+  function verdictsWithClock(
+    stepMs: number,
+    options: object,
+    tokens: unknown[],
+  ): Promise<unknown[]> {
     return node.run(
-      async ({ auth }, options: JwtOptions, tokens: unknown[]) => {
+      async (
+        { auth },
+        options: JwtOptions,
+        tokens: unknown[],
+        stepMs: number,
+      ) => {
+        const clock = Date.now;
+        let now = clock();
+        Date.now = () => now;
         const verify = auth.jwtVerifier(options);
         const found = [];
-        for (const token of tokens)
+        for (const token of tokens) {
           found.push(
             await verify(token).then(
               (claims: { sub: string } | undefined) => claims?.sub ?? null,
@@ -98,10 +115,14 @@ describe("tokens that another service has signed", () => {
               }),
             ),
           );
+          now += stepMs;
+        }
+        Date.now = clock;
         return found;
       },
       options as JwtOptions,
       tokens,
+      stepMs,
     );
   }
 
@@ -224,10 +245,21 @@ describe("tokens that another service has signed", () => {
       ];
       const tokens = Array.from({ length: 5 }, () => token({ kid: "rsa" }));
       const refused = { status: 503, message: expect.any(String) };
-      expect(await verdicts({ ...ours, jwksUrl }, ...tokens)).toEqual([
+      const keys = { ...ours, jwksUrl };
+      expect(await verdictsWithClock(10_000, keys, tokens)).toEqual([
         ...Array.from({ length: 4 }, () => refused),
         "u1",
       ]);
+    });
+
+    test("an issuer that fails is left alone for a while, whatever tokens come", async () => {
+      answers = [(res) => res.writeHead(500).end()];
+      const tokens = ["rsa", "a", "b"].map((kid) => token({ kid }));
+      const refused = { status: 503, message: expect.any(String) };
+      expect(
+        await verdictsWithClock(1_000, { ...ours, jwksUrl }, tokens),
+      ).toEqual([refused, refused, refused]);
+      expect(requests).toBe(1);
     });
 
     test("an issuer that does not answer is waited for no longer than timeout", async () => {

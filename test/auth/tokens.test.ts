@@ -67,6 +67,15 @@ describeOnEachEngine("bearer tokens", (engine) => {
     }
   });
 
+  test.each([undefined, null, "", { a: 1 }])(
+    "a user with the id %j is refused with 401",
+    async (id) => {
+      users.set("odd", { id, name: "odd" } as never);
+      const odd = await auth.issueToken({ userId: "odd" });
+      expect((await askWith(`Bearer ${odd}`)).status).toBe(401);
+    },
+  );
+
   test("a token in the URL is ignored", async () => {
     const path = `/api/whoHasToken?accessToken=${token}`;
     expect((await ask(webPort(), path)).status).toBe(401);
