@@ -1,4 +1,4 @@
-import { addPaging } from "../src/action/paging";
+import { addPaging } from "../src/action/safeParams";
 import { addRateLimit } from "../src/action/rateLimit";
 import { createActionsApi, loadActions } from "../src/action/registry";
 import { api } from "../src/api";

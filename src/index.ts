@@ -33,15 +33,15 @@ export {
   defineMiddleware,
   type DefinedMiddleware,
   type MiddlewareDefinition,
-} from "./action/defineMiddleware";
+} from "./action/defineAction";
 export { ActionProcessor } from "./action/actionProcessor";
 export type { ActionsApi } from "./action/registry";
 export type { ParamsApi } from "./action/safeParams";
 export { ActionsStatus } from "./action/status";
 export { cache } from "./cache/cache";
 export { chatRoom } from "./chat/chatRoom";
-export type { ChatTransport } from "./chat/backlog";
-export { encodeOnce } from "./chat/payload";
+export type { ChatTransport } from "./chat/broadcaster";
+export { encodeOnce } from "./chat/broadcaster";
 export type {
   ChatConnection,
   ChatMiddleware,
@@ -117,7 +117,7 @@ export type {
 } from "./input/standardSchema";
 export type { DeclaredInputs, Input, Inputs, ParamsFrom } from "./input/types";
 export { log, loggers, type ActionheroLogLevel } from "./log/log";
-export type { LogStyle } from "./log/styles";
+export type { LogStyle } from "./log/loggerTools";
 export type { LoggerTools } from "./log/loggerTools";
 export type { ExceptionHandlerAPI, ExceptionReporter } from "./log/exceptions";
 export { utils } from "./publicUtils";

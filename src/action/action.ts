@@ -7,8 +7,7 @@ import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
 import { MAX_TIMER_MS } from "../utils/timers";
 import type { Idempotency } from "./idempotency";
-import { pagingParams } from "./paging";
-import { globalSafeParams } from "./safeParams";
+import { globalSafeParams, pagingParams } from "./safeParams";
 
 /** The return value of `run`; an object is merged into the response. */
 export type ActionResponse = { [key: string]: any } | null | void;

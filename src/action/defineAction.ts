@@ -3,18 +3,18 @@ import type { SchemaInput, StandardSchema } from "../input/standardSchema";
 import type { DeclaredInputs, ParamsOfInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import { Action, type ActionResponse } from "./action";
+import type { ActionMiddleware } from "./actionModule";
 import type { ActionProcessor } from "./actionProcessor";
-import type { DefinedMiddleware } from "./defineMiddleware";
 import type { Idempotency } from "./idempotency";
 
 /** By value, or by the name under which it was added. */
-export type NamedOrDefined = string | DefinedMiddleware;
+type NamedOrDefined = string | DefinedMiddleware;
 
 /** `"get /users/:id"`: a method, or `all`, and a path. */
 export type ActionRoute = `${string} /${string}`;
 
 /** What a list of middleware adds to the session: all of its parts together. */
-export type SessionOf<M extends readonly NamedOrDefined[]> = (
+type SessionOf<M extends readonly NamedOrDefined[]> = (
   M[number] extends infer One
     ? One extends DefinedMiddleware<string, infer Part>
       ? (part: Part extends object ? Part : unknown) => void
@@ -136,4 +136,58 @@ class FunctionAction extends Action {
     // each definition has a run of its own, which hides this one
     throw new Error(`the action ${this.name} has no run`);
   }
+}
+
+// --- Middleware as values: what `preProcessor` returns joins `data.session`, and is typed in the actions that name it.
+
+/** What a pre-processor returns: an object that joins the session, or nothing. */
+type SessionPart = object | void;
+
+export interface MiddlewareDefinition<
+  Name extends string,
+  Part extends SessionPart,
+> {
+  name: Name;
+  /** Lower runs earlier (default `config.general.defaultMiddlewarePriority`). */
+  priority?: number;
+  /** Runs before the action; throws to end it with an error. */
+  preProcessor?: (data: ActionProcessor) => Part | Promise<Part>;
+  /** Runs after the action. */
+  postProcessor?: (data: ActionProcessor) => unknown;
+}
+
+export interface DefinedMiddleware<
+  Name extends string = string,
+  Part extends SessionPart = any,
+> extends ActionMiddleware {
+  name: Name;
+  global: false;
+  /** Only for types: what it adds to the session. */
+  readonly "~session"?: Part;
+}
+
+/**
+ * Middleware for the `middleware` of `defineAction`, which registers it; classes name it by `signedIn.name`, and
+ * `action.addMiddleware(signedIn)` registers it for them.
+ */
+export function defineMiddleware<
+  const Name extends string,
+  Part extends SessionPart = void,
+>(
+  definition: MiddlewareDefinition<Name, Part>,
+): DefinedMiddleware<Name, Awaited<Part>> {
+  const { name, priority, preProcessor, postProcessor } = definition;
+  const middleware: DefinedMiddleware<Name, Awaited<Part>> = {
+    name,
+    priority,
+    global: false,
+  };
+  if (postProcessor) middleware.postProcessor = postProcessor;
+  if (preProcessor)
+    middleware.preProcessor = async (data: ActionProcessor) => {
+      const part: unknown = await preProcessor(data);
+      if (typeof part === "object" && part !== null)
+        Object.assign((data.session ??= {}) as object, part);
+    };
+  return middleware;
 }

@@ -9,9 +9,9 @@ import { ActionheroError, HttpError } from "../errors";
 import { registerMiddleware } from "../middleware/stack";
 import { count, type Limit, type Use } from "../rateLimit/counts";
 import type { ActionProcessor } from "./actionProcessor";
-import { userOf } from "./caller";
+import { userOf } from "./idempotency";
 import { clientNetwork } from "./clientAddress";
-import { defineMiddleware, type DefinedMiddleware } from "./defineMiddleware";
+import { defineMiddleware, type DefinedMiddleware } from "./defineAction";
 import { withoutStack } from "./status";
 
 /** What `by` may answer; undefined: the address counts. */

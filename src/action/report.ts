@@ -4,16 +4,15 @@ import { settings } from "../config/settings";
 import type { ErrorFormatter } from "../config/settingTypes";
 import type { Connection } from "../connection/connection";
 import { httpFactsOf, toError } from "../errors";
-import { clientErrorLevel, isClientError } from "../log/clientErrors";
+import { clientErrorLevel, isClientError, isMistake } from "../log/exposure";
 import { escapeFields, escapeOwnFields } from "../log/escape";
-import { isMistake } from "../log/exposure";
 import {
   filterObjectForLogging,
   filterResponseForLogging,
   isFiltering,
   textForLogging,
+  jsonForLogging as toJson,
 } from "../log/filters";
-import { jsonForLogging as toJson } from "../log/json";
 import { log, logEscaped, willLog, type ActionheroLogLevel } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
 import type { ActionProcessor } from "./actionProcessor";

@@ -5,7 +5,7 @@ import { requestOf } from "../action/clientAddress";
 import {
   type DefinedMiddleware,
   defineMiddleware,
-} from "../action/defineMiddleware";
+} from "../action/defineAction";
 import { api } from "../api";
 import { HttpError } from "../errors";
 

@@ -1,6 +1,11 @@
 /** The exported `cache`: objects, lists and locks in redis, shared by the cluster. */
-import { dumpRead, dumpWrite } from "./dump";
-import { cachePrefix, lockPrefix } from "./keys";
+import { tracing } from "../tracing/tracer";
+import {
+  type CacheObject as CachedObject,
+  CacheErrorMessages,
+  cachePrefix,
+  lockPrefix,
+} from "./keys";
 import {
   checkLock,
   client,
@@ -12,20 +17,49 @@ import {
 } from "./lock";
 import {
   destroy,
+  type CacheEntry as Entry,
   listLength,
   load,
   loadMany,
+  type CacheOptions as Options,
   pop,
   push,
   save,
   saveMany,
-  type CacheEntry as Entry,
-  type CacheOptions as Options,
 } from "./objects";
-import { CacheErrorMessages, type CacheObject as CachedObject } from "./record";
-import { clear, getKeys, keys, locks, scanCount, size } from "./scan";
-import { traced } from "./trace";
-import { wrap, type WrapOptions as OptionsOfWrap } from "./wrap";
+import {
+  clear,
+  dumpRead,
+  dumpWrite,
+  getKeys,
+  keys,
+  locks,
+  scanCount,
+  size,
+} from "./scan";
+import { type WrapOptions as OptionsOfWrap, wrap } from "./wrap";
+
+// --- The spans of the cache. Keys are left out: they often have ids of users in them.
+
+type Operation = (...args: never[]) => Promise<unknown>;
+
+/** An operation of the cache that has a span while tracing is on. */
+function traced<F extends Operation>(name: string, operation: F): F {
+  const attributes = { "actionhero.cache.operation": name };
+  const start = {
+    name: `cache ${name}`,
+    isDetail: true,
+    expects: "AH_CACHE_NOT_FOUND",
+    attributes,
+  };
+  const wrapped = (...args: never[]): Promise<unknown> => {
+    const { tracer } = tracing;
+    return tracer
+      ? tracer.run(start, () => operation(...args))
+      : operation(...args);
+  };
+  return wrapped as F;
+}
 
 export const cache = {
   CacheErrorMessages,

@@ -4,8 +4,7 @@ import { id } from "../config/config";
 import { settings } from "../config/settings";
 import { commandClient } from "../redis/clients";
 import { sleep } from "../utils/promises";
-import { lockKey } from "./keys";
-import { wholeMs } from "./record";
+import { lockKey, wholeMs } from "./keys";
 import { releaseLock, takeLock } from "./steps";
 
 /** Interval of checks of a lock that another owner holds, in ms. */

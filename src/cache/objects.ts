@@ -1,17 +1,20 @@
 /** Objects and lists of the cache: save, load, remove. */
 import type { Redis } from "ioredis";
 import { readObject, writeObject } from "./batches";
-import { cacheKey, computingKey, lockKey } from "./keys";
-import { client, isMine, lockSettings, waitForLock } from "./lock";
-import { countLookUps, forgetLookUps } from "./lookUps";
 import {
+  cacheKey,
+  type CacheObject,
+  computingKey,
+  countLookUps,
   decodeRecord,
   encodeRecord,
+  forgetLookUps,
   lockedError,
+  lockKey,
   notFoundError,
   wholeMs,
-  type CacheObject,
-} from "./record";
+} from "./keys";
+import { client, isMine, lockSettings, waitForLock } from "./lock";
 import {
   cancelComputing,
   popText,

@@ -2,8 +2,7 @@
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
 import { A, B, defineOperation, defineTimed } from "../redis/operationScript";
-import { slotGroups } from "../redis/slots";
-import { runStep } from "../redis/step";
+import { runStep, slotGroups } from "../redis/step";
 
 /** One object to write. */
 export interface Write {

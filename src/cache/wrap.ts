@@ -10,15 +10,19 @@ import type { Redis } from "ioredis";
 import { sleep, within } from "../utils/promises";
 import { logFailure } from "../redis/connectionLog";
 import { readObject } from "./batches";
-import { cacheKey, computingKey, lockKey } from "./keys";
-import { client, isMine, lockDuration, lockSettings } from "./lock";
-import { countLookUps, lookUpsOf, type LookUp } from "./lookUps";
 import {
   CacheErrorMessages,
+  cacheKey,
+  computingKey,
+  countLookUps,
   decodeRecord,
   encodeRecord,
   lockedError,
-} from "./record";
+  lockKey,
+  type LookUp,
+  lookUpsOf,
+} from "./keys";
+import { client, isMine, lockDuration, lockSettings } from "./lock";
 import {
   releaseLock,
   renewLock,

@@ -6,17 +6,16 @@ import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { publishHeard } from "../redis/pubsub";
 import { redis } from "../redis/redis";
+import { traceMiddleware } from "../tracing/middleware";
 import { shortText, tracing } from "../tracing/tracer";
-import { sendWithinLimit, transportOf } from "./backlog";
-import { chatError } from "./errors";
-import { hasMiddleware } from "./middleware";
-import { shareEncoding } from "./payload";
 import { publishToRoom } from "./roomChannels";
-import type {
-  ChatConnection,
-  ChatPayload,
-  ChatPubSubMessage,
-  ChatSender,
+import {
+  type ChatConnection,
+  type ChatDirection,
+  chatError,
+  type ChatPayload,
+  type ChatPubSubMessage,
+  type ChatSender,
 } from "./types";
 
 /**
@@ -197,4 +196,142 @@ function isSame(own: object, shared: object): boolean {
     const isFixed = typeof value !== "object" || value === null;
     return isFixed && value === (own as Record<string, unknown>)[key];
   });
+}
+
+// --- Limits the memory of a slow consumer: its chat messages come from others, who do not wait for it.
+
+/**
+ * Implemented by servers with a backlog limit. The method implies two things: the server reports how many bytes wait
+ * for a client, and its `sendMessage` does not modify the message, so that all members can share one object (see
+ * `encodeOnce`). Members of other servers each get a copy, without a limit.
+ */
+export interface ChatTransport {
+  /**
+   * The bytes that the server has accepted for the connection but not yet passed to the operating system, including
+   * bytes that it holds until the end of the tick. Called twice per delivery.
+   */
+  bufferedBytes(connection: any): number;
+}
+
+/** Bytes of chat messages that wait for each connection; absent means 0. */
+const waiting = new WeakMap<ChatConnection, number>();
+
+/** The server of a connection, if it has a backlog limit. */
+function transportOf(connection: ChatConnection): ChatTransport | undefined {
+  const { servers } = api as {
+    servers?: { servers: Record<string, Partial<ChatTransport>> };
+  };
+  const server = servers?.servers[connection.type ?? ""];
+  return typeof server?.bufferedBytes === "function"
+    ? (server as ChatTransport)
+    : undefined;
+}
+
+/**
+ * Send to a member, or disconnect it if too many chat messages already wait for it.
+ *
+ * Replies and files wait in the same buffer and have their own, larger limit; here, only bytes that chat has added
+ * since the buffer was last empty count.
+ */
+function sendWithinLimit(
+  transport: ChatTransport,
+  connection: ChatConnection,
+  payload: object,
+  send: (connection: ChatConnection, payload: object) => void,
+): void {
+  const before = transport.bufferedBytes(connection);
+  const ours = before > 0 ? Math.min(waiting.get(connection) ?? 0, before) : 0;
+  const limit = settings().general.chatBacklogLimit;
+  if (limit > 0 && ours > limit) return disconnect(connection, ours, limit);
+
+  send(connection, payload);
+  const added = Math.max(transport.bufferedBytes(connection) - before, 0);
+  if (ours + added > 0) waiting.set(connection, ours + added);
+  else waiting.delete(connection);
+}
+
+function disconnect(
+  connection: ChatConnection,
+  ours: number,
+  limit: number,
+): void {
+  log(
+    `disconnecting ${connection.id}: it does not read, ${ours} bytes of chat messages wait for it (limit ${limit})`,
+    "warning",
+    { type: connection.type, rooms: connection.rooms },
+  );
+  waiting.delete(connection);
+  Promise.resolve(connection.destroy?.()).catch((error: unknown) =>
+    log(`disconnecting ${connection.id} failed: ${String(error)}`, "error"),
+  );
+}
+
+// --- Runs the users' chat hooks.
+
+/** Whether any middleware has a function for this direction. */
+function hasMiddleware(direction: ChatDirection): boolean {
+  const { globalMiddleware, middleware } = api.chatRoom;
+  for (const name of globalMiddleware) {
+    if (typeof middleware[name]?.[direction] === "function") return true;
+  }
+  return false;
+}
+
+/**
+ * Run the hooks of one direction in the order of their priorities.
+ * @param payload the message; each hook gets the result of the previous one, starting with a copy
+ * @returns the last payload; null if a hook returned nothing, which ends the chain
+ */
+export async function runMiddleware(
+  connection: ChatConnection | object,
+  room: string,
+  direction: ChatDirection,
+  payload?: any,
+): Promise<any> {
+  let current: unknown = payload ? { ...payload } : undefined;
+  for (const name of [...api.chatRoom.globalMiddleware]) {
+    const middleware = api.chatRoom.middleware[name];
+    if (typeof middleware?.[direction] !== "function") continue;
+    const { tracer } = tracing;
+    const call = (given: unknown): unknown =>
+      middleware[direction]!(connection, room, given);
+    const changed: unknown = await (tracer
+      ? traceMiddleware(tracer, { name, phase: direction }, () => call(current))
+      : call(current));
+    if (!payload) continue;
+    if (changed === null || changed === undefined) return null;
+    current = changed;
+  }
+  return payload ? current : payload;
+}
+
+// --- Encoding a chat message once per transport instead of once per member.
+//
+// All members that get the same message get the *same object* through `connection.sendMessage`. A transport that
+// encodes with `encodeOnce(message, "its name", encode)` encodes such an object for its first member and gets the
+// same bytes for all others; any other message is encoded each time, because it may have changed.
+
+/** The encoded forms of each message with several recipients, by transport. */
+const encodedForms = new WeakMap<object, Map<string, unknown>>();
+
+/** Mark an object as immutable from now on, and about to be sent to many. */
+export function shareEncoding<T extends object>(message: T): T {
+  encodedForms.set(message, new Map());
+  return message;
+}
+
+/**
+ * The encoded form of a message.
+ * @param transport names the form, e.g. `"websocket"`; one name, one form
+ * @param encode creates the form; the result must not be modified afterwards, because others send it too
+ */
+export function encodeOnce<T, M extends object>(
+  message: M,
+  transport: string,
+  encode: (message: M) => T,
+): T {
+  const forms = encodedForms.get(message);
+  if (!forms) return encode(message);
+  if (!forms.has(transport)) forms.set(transport, encode(message));
+  return forms.get(transport) as T;
 }

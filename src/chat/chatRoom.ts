@@ -1,20 +1,21 @@
 /** The exported `chatRoom`: rooms in redis, shared by all nodes. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { wordedError } from "../config/errorMessage";
 import { id } from "../config/config";
+import { wordedError } from "../config/errorMessage";
+import type { ErrorCode } from "../errors";
 import { registerMiddleware } from "../middleware/stack";
 import { redis } from "../redis/redis";
-import { emptyRoom } from "./emptyRoom";
-import { chatError } from "./errors";
 import { joinHere, leaveHere, localConnection } from "./membership";
 import * as store from "./roomStore";
-import type {
-  ChatMiddleware as Middleware,
-  ChatPubSubMessage as PubSubMessage,
-  ChatSender,
-  MemberDetails,
-  RoomStatus,
+import { eraseMembers, isThisServer, membersOf } from "./roomStore";
+import {
+  chatError,
+  type ChatSender,
+  type MemberDetails,
+  type ChatMiddleware as Middleware,
+  type ChatPubSubMessage as PubSubMessage,
+  type RoomStatus,
 } from "./types";
 
 /**
@@ -189,4 +190,67 @@ export const chatRoom = {
 export namespace chatRoom {
   export type ChatMiddleware = Middleware;
   export type ChatPubSubMessage = PubSubMessage;
+}
+
+// --- Makes all members of a room leave it, on all nodes.
+
+/** Errors that mean that a listed member does not exist: no node replies for it, or it is not a member. */
+const NOBODY_THERE: (ErrorCode | undefined)[] = ["AH_RPC_TIMEOUT", "AH_CHAT"];
+
+interface Failure {
+  member: string;
+  error: Error & { code?: ErrorCode };
+}
+
+/**
+ * Make all members leave; members for which no node replies are removed from the list.
+ * @throws the error of a `leave` middleware, after the others have left
+ */
+async function emptyRoom(room: string): Promise<void> {
+  const members = await membersOf(room);
+  const here: string[] = [];
+  const elsewhere: string[] = [];
+  const lost: string[] = [];
+  for (const [member, { host }] of members) {
+    if (localConnection(member)) here.push(member);
+    else if (isThisServer(host)) lost.push(member);
+    else elsewhere.push(member);
+  }
+
+  // the first local member is also removed through the channel, so that it gets the earlier messages of the room
+  const failures = [
+    ...(await failuresOf([...here.slice(0, 1), ...elsewhere], (member) =>
+      removeByCall(member, room),
+    )),
+    ...(await failuresOf(here.slice(1), (member) =>
+      api.chatRoom.removeMember(member, room),
+    )),
+  ];
+  const isListedOnly = ({ error }: Failure) =>
+    NOBODY_THERE.includes(error.code);
+  lost.push(...failures.filter(isListedOnly).map(({ member }) => member));
+  await eraseMembers(room, lost);
+
+  const refusal = failures.find((failure) => !isListedOnly(failure));
+  if (refusal) throw refusal.error;
+}
+
+function removeByCall(member: string, room: string): Promise<unknown> {
+  const method = "api.chatRoom.removeMember";
+  return redis.doCluster(method, [member, room], member, true);
+}
+
+async function failuresOf(
+  members: readonly string[],
+  remove: (member: string) => Promise<unknown>,
+): Promise<Failure[]> {
+  const failures: Failure[] = [];
+  await Promise.all(
+    members.map((member) =>
+      remove(member).catch((error: Failure["error"]) => {
+        failures.push({ member, error });
+      }),
+    ),
+  );
+  return failures;
 }

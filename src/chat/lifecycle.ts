@@ -7,17 +7,17 @@ import {
   generateMessagePayload,
   incomingMessage,
   incomingMessagePerConnection,
+  runMiddleware,
 } from "./broadcaster";
 import { chatRoom } from "./chatRoom";
-import { runMiddleware } from "./middleware";
 import { closePresence, openPresence, restoreMembers } from "./presence";
 import { forgetRoomChannels } from "./roomChannels";
-import { RoomIndex } from "./roomIndex";
 import {
   eraseMembers,
   eraseMembersOfHost,
   forEachRoom,
   KEYS,
+  RoomIndex,
 } from "./roomStore";
 import type { ChatPubSubMessage, ChatRoomApi } from "./types";
 

@@ -4,7 +4,7 @@ import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { within } from "../utils/promises";
 import { logFailure } from "../redis/connectionLog";
-import { chatError } from "./errors";
+import { type ChatConnection, chatError, type MemberDetails } from "./types";
 import { closeRoomChannel, openRoomChannel } from "./roomChannels";
 import {
   createAnotherRoom,
@@ -12,7 +12,6 @@ import {
   hasRoom,
   writeMember,
 } from "./roomStore";
-import type { ChatConnection, MemberDetails } from "./types";
 
 /** How long the leave of a closed connection waits for redis, in ms. */
 const GONE_WAIT_MS = 1_000;

@@ -5,8 +5,7 @@
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { jsonForClients } from "../log/clientJson";
-import { publishText } from "../redis/publish";
-import { addChannel, removeChannel } from "../redis/pubsub";
+import { addChannel, publishText, removeChannel } from "../redis/pubsub";
 import type { ChatPubSubMessage } from "./types";
 
 /** The subscriptions of this process by room, some still in progress. */

@@ -1,10 +1,12 @@
 /** The part of connections that chat uses, its middleware, and the type of `api.chatRoom`. */
+import { type ErrorName, wordedError } from "../config/errorMessage";
+import { ActionheroError, toError } from "../errors";
 import type {
   Hook,
   MiddlewareRegistry,
   NamedMiddleware,
 } from "../middleware/stack";
-import type { RoomIndex } from "./roomIndex";
+import type { RoomIndex } from "./roomStore";
 
 /** The part of a connection that chat uses. */
 export interface ChatConnection {
@@ -126,4 +128,17 @@ declare module "../api" {
   interface Api {
     chatRoom: ChatRoomApi;
   }
+}
+
+// --- The errors of chat, with texts from `config.errors`.
+
+/** A refusal with one of chat's texts; other return values of the user's functions are thrown unchanged. */
+export async function chatError(
+  name: ErrorName,
+  ...args: unknown[]
+): Promise<Error> {
+  const text = await wordedError(name, ...args);
+  return typeof text === "string"
+    ? new ActionheroError("AH_CHAT", text)
+    : toError(text);
 }

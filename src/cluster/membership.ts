@@ -15,7 +15,6 @@ import {
   removeNode,
   writeHeartbeat,
 } from "./register";
-import { hasEnded, DuplicateId } from "./duplicateId";
 import type { ClusterNode, LostHook, NodeRecord, ReturnHook } from "./types";
 
 export class Membership {
@@ -186,4 +185,48 @@ async function runHooks<Hook>(
     }
   }
   return isDone;
+}
+
+// --- Detects another process with the same id: a configuration mistake, or a process that died before this one started.
+
+class DuplicateId {
+  /** When it was last seen alive, by the monotonic clock. */
+  private seenAt?: number;
+  private timeout = 0;
+
+  /** @param quietMs time since its last heartbeat, in ms */
+  saw(other: ClusterNode, quietMs = 0): void {
+    this.seenAt = performance.now() - quietMs;
+    this.timeout = other.timeout;
+  }
+
+  /** Whether such a process may be alive. */
+  get isAlive(): boolean {
+    return (
+      this.seenAt !== undefined &&
+      performance.now() - this.seenAt < this.timeout
+    );
+  }
+
+  /** Whether such a process existed and has been silent for so long that it counts as dead. */
+  get hasDied(): boolean {
+    return this.seenAt !== undefined && !this.isAlive;
+  }
+
+  forget(): void {
+    this.seenAt = undefined;
+  }
+}
+
+/** Whether a process is known to have ended; false if that cannot be determined from here. */
+function hasEnded({ host, pid }: ClusterNode): boolean {
+  if (host !== os.hostname() || !Number.isInteger(pid) || pid <= 0)
+    return false;
+  if (pid === process.pid) return true; // an earlier start of this very process
+  try {
+    process.kill(pid, 0); // checks whether it exists, and sends no signal
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
 }

@@ -2,10 +2,11 @@
 import { api } from "../api";
 import { chatRoom } from "../chat/chatRoom";
 import { viewRoom } from "../chat/roomViews";
+import { type ErrorName, wordedError } from "../config/errorMessage";
 import { settings } from "../config/settings";
 import { HttpError } from "../errors";
+import { wordedForClients } from "../log/exposure";
 import type { Connection } from "./connection";
-import { verbError } from "./verbError";
 
 /** What follows a verb: a text, or from clients that speak JSON an object or a list. */
 export type VerbWord = string | object;
@@ -115,4 +116,18 @@ function checkRoomCount({ rooms: { length } }: Connection): void {
 
 function onlyRoomOf({ rooms: [room, ...others] }: Connection) {
   return others.length === 0 ? room : undefined;
+}
+
+// --- The errors of verbs, with texts from `config.errors`.
+
+/** @param detail the name of the verb or of the room */
+export async function verbError(
+  name: ErrorName,
+  connection: Connection,
+  detail: string,
+): Promise<Error> {
+  const worded = await wordedError(name, connection, detail);
+  return wordedForClients(
+    typeof worded === "string" ? new Error(worded) : (worded as Error),
+  );
 }

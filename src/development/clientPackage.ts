@@ -13,7 +13,7 @@ import {
   describeInputs,
   outputSchema,
   projectInfo,
-} from "../server/web/apiSchemas";
+} from "../server/web/openapi";
 import { clientRoute } from "./actionTypes";
 
 /** Marks a generated package.json, so that no other package is overwritten. */

@@ -1,12 +1,18 @@
 /** Decides which error messages clients see, by `config.errors.exposeMessages`. */
 import { randomBytes } from "node:crypto";
-import { settings } from "../config/settings";
 import {
   errorMessage,
-  projectMessage,
   type ErrorMessage,
+  projectMessage,
 } from "../config/errorMessage";
-import { ActionheroError, isRedisAway, type ErrorCode } from "../errors";
+import { settings } from "../config/settings";
+import {
+  ActionheroError,
+  type ErrorCode,
+  httpFactsOf,
+  isRedisAway,
+} from "../errors";
+import type { ActionheroLogLevel } from "./log";
 
 /** The framework's own errors whose texts are about what the client asked for. */
 const INTENDED_CODES: readonly ErrorCode[] = [
@@ -102,4 +108,22 @@ function isIntended(error: unknown): boolean {
   }
   const status = parseInt(String(code), 10); // also "418 teapot"; "ENOENT" is not a number
   return status >= 400 && status < 600;
+}
+
+// --- The log level of errors that clients cause: `config.errors.clientErrorLogLevel`.
+
+/** `"error"` in the version 29 profile. */
+export function clientErrorLevel(): ActionheroLogLevel {
+  return settings().errors.clientErrorLogLevel;
+}
+
+/** Whether the client caused an error: its status is from 400 to 499. */
+export function isClientError(error: unknown): boolean {
+  const { status = 0 } = httpFactsOf(error);
+  return status >= 400 && status < 500;
+}
+
+/** The level of the line about an error that ends a request or a connection. */
+export function levelOf(error: unknown): ActionheroLogLevel {
+  return isClientError(error) ? clientErrorLevel() : "error";
 }

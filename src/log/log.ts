@@ -7,8 +7,13 @@ import type { ActionheroConfigInterface } from "../config/types";
 import { writeDirectly } from "./directWrite";
 import { cutText } from "./escape";
 import { redactFields } from "./filters";
-import { loggerTools, type LoggerTools } from "./loggerTools";
-import { STYLES, stylesOf, type LogStyle } from "./styles";
+import {
+  loggerTools,
+  type LoggerTools,
+  type LogStyle,
+  STYLES,
+  stylesOf,
+} from "./loggerTools";
 import { currentWork, withRequestId } from "./work";
 
 export type { ActionheroLogLevel };

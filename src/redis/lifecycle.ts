@@ -1,15 +1,22 @@
 /** Builds, opens and closes `api.redis`. */
+import type { Redis } from "ioredis";
 import { api } from "../api";
-import { id } from "../config/config";
+import { env, id } from "../config/config";
 import { log } from "../log/log";
-import { closeClients, connectClients, type RedisClients } from "./clients";
-import { announceEngine } from "./engineNotice";
+import { within } from "../utils/promises";
+import {
+  closeClients,
+  connectClients,
+  operationTimeout,
+  type RedisClients,
+} from "./clients";
+import { addressOf, noteSign, noteSilence } from "./connectionLog";
+import { isCluster, isEmbedded } from "./engine";
 import { takeLeave } from "./leaving";
 import { closeSubscription, openSubscription } from "./pubsub";
 import { redis } from "./redis";
 import { abandonCalls, settleCall } from "./rpc";
 import { answerCall } from "./rpcTarget";
-import { startWatchdog, type Watchdog } from "./watchdog";
 
 let watchdog: Watchdog | undefined;
 
@@ -53,4 +60,71 @@ async function sayGoodbye(): Promise<void> {
   await redis.doCluster("api.log", [
     `actionhero member ${id} has left the cluster`,
   ]);
+}
+
+// --- Says at boot which redis this is.
+
+function announceEngine(client: Redis): void {
+  if (!isEmbedded(client)) {
+    log(`redis: ${describe(client)}`, "notice");
+    return;
+  }
+  const isProduction = env === "production";
+  log(
+    "redis: in-process engine, shared with no other process and empty at each start " +
+      "(set REDIS_URL or REDIS_HOST to use a server)",
+    isProduction ? "warning" : "notice",
+  );
+}
+
+function describe(client: Redis): string {
+  if (isCluster(client)) return "a Redis Cluster";
+  const { sentinels, name, db } = client.options;
+  if (sentinels) return `master \`${name}\` of a Sentinel, db ${db ?? 0}`;
+  return `${addressOf(client) ?? "a client of your own"}, db ${db ?? 0}`;
+}
+
+// --- Detects connections that are open but dead, for example after a power loss of the peer, and reopens them.
+
+/** The interval of pings per connection, unless the operation timeout is shorter, in ms. */
+const INTERVAL_MS = 5_000;
+
+interface Watchdog {
+  stop(): void;
+}
+
+/** Watch the connections; none of them uses blocking commands, for which workers have separate connections. */
+function startWatchdog(clients: RedisClients): Watchdog {
+  const watched = (["client", "subscriber", "tasks"] as const)
+    .map((name) => [name, clients[name]] as const)
+    .filter(([, client]) => !isEmbedded(client) && !isCluster(client));
+  const asked = new Set<string>();
+
+  const timer = setInterval(
+    () => {
+      for (const [name, client] of watched) {
+        if (asked.has(name) || client.status !== "ready") continue;
+        asked.add(name);
+        void check(name, client).finally(() => asked.delete(name));
+      }
+    },
+    Math.min(INTERVAL_MS, operationTimeout()),
+  );
+  timer.unref();
+  return { stop: () => clearInterval(timer) };
+}
+
+async function check(name: string, client: Redis): Promise<void> {
+  const timeout = operationTimeout();
+  try {
+    await within(timeout, client.ping(), "AH_REDIS_TIMEOUT", () => "silent");
+    noteSign(client);
+  } catch {
+    if (client.status !== "ready") return; // it has already noticed
+    noteSilence(
+      client,
+      `Redis connection \`${name}\` has not answered for ${timeout} ms; opening a new one`,
+    );
+    client.disconnect(true);
+  }
 }

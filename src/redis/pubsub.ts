@@ -1,10 +1,12 @@
 /** Receives the cluster's messages and passes each to the handler of its type. */
+import type { Command, Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError, toError } from "../errors";
 import { log, willLog } from "../log/log";
 import { isThenable } from "../utils/promises";
-import { Subscriptions } from "./subscriptions";
+import { A, defineOperation } from "./operationScript";
+import { runStep } from "./step";
 import type { PubSubMessage } from "./types";
 
 /** Longest part of an ignored message that the log shows, in characters. */
@@ -117,4 +119,124 @@ function report(messageType: unknown, error: unknown): void {
     "error",
     { stack: toError(error).stack },
   );
+}
+
+// --- Keeps the subscriptions of a connection to redis. ioredis itself renews, over a new connection, what redis has confirmed;
+// what was on its way when the connection was lost is forgotten when its command is given up.
+
+/** How long after a failed attempt the next one begins, in ms, while the connection is open. */
+const RETRY_MS = 1_000;
+
+type Kind = "subscribe" | "psubscribe" | "ssubscribe";
+
+class Subscriptions {
+  /** What redis has confirmed once, whoever asked for it. */
+  private readonly wanted = new Map<Kind, Set<string>>();
+  /** Whether it has confirmed all of it over the present connection. */
+  private isConfirmed = true;
+  private renewing: Promise<void> | undefined = undefined;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private isEnded = false;
+  /** How often the connection was lost. */
+  cuts = 0;
+
+  constructor(private readonly client: Redis) {
+    this.follow();
+    client.on("close", () => {
+      this.cuts++;
+      this.isConfirmed = false;
+    });
+    client.on("ready", () => this.keepTrying());
+  }
+
+  /** Renew nothing any more. */
+  end(): void {
+    this.isEnded = true;
+    clearTimeout(this.timer);
+  }
+
+  /**
+   * Resolves when all is subscribed: at once, unless the connection was lost.
+   * @throws the error of redis, AH_REDIS_TIMEOUT when it does not return in time
+   */
+  async confirmed(): Promise<void> {
+    // a renewal may have begun before the connection was lost again
+    while (!this.isConfirmed && !this.isEnded) await this.renew();
+  }
+
+  private renew(): Promise<void> {
+    this.renewing ??= this.askAgain().finally(() => {
+      this.renewing = undefined;
+    });
+    return this.renewing;
+  }
+
+  private async askAgain(): Promise<void> {
+    const { cuts } = this;
+    for (const [kind, names] of this.wanted)
+      if (names.size > 0) await this.client[kind](...names);
+    if (cuts === this.cuts) this.isConfirmed = true;
+  }
+
+  /** Until it succeeds, or the connection is lost: the next one begins anew. */
+  private keepTrying(): void {
+    clearTimeout(this.timer);
+    if (this.isEnded || this.isConfirmed) return;
+    this.confirmed().catch(() => {
+      if (this.isEnded || this.client.status !== "ready") return;
+      this.timer = setTimeout(() => this.keepTrying(), RETRY_MS).unref();
+    });
+  }
+
+  /** Note what is asked for over this connection; the engine inside the process is never cut, and has no commands. */
+  private follow(): void {
+    const { client } = this;
+    if (typeof client.sendCommand !== "function") return;
+    const send = client.sendCommand.bind(client);
+    client.sendCommand = (command: Command, stream) => {
+      this.note(command);
+      return send(command, stream);
+    };
+  }
+
+  private note({ name: command, args, promise }: Command): void {
+    const parts = /^([ps]?)(un)?subscribe$/.exec(command);
+    if (!parts) return;
+    const [, letter, isLeaving] = parts;
+    const kind = `${letter}subscribe` as Kind;
+    let names = this.wanted.get(kind);
+    if (!names) this.wanted.set(kind, (names = new Set()));
+    const update = (change: "add" | "delete") => {
+      if (args.length === 0) names.clear();
+      for (const name of args) names[change](String(name));
+    };
+    if (isLeaving) update("delete");
+    // redis replies in order: one that left before its subscription was confirmed is out
+    const confirm = () => update(isLeaving ? "delete" : "add");
+    promise.then(confirm, () => undefined); // who asked gets the error
+  }
+}
+
+// --- Publishes a text at most once, and never after its deadline: subscribers do not get a message that was reported as
+// failed.
+
+// KEYS: channel. ARGV: text. Returns how many subscribers got it.
+// PUBLISH is not a write: a replica allows it. The write before it fails on a redis that refuses writes, so that a message
+// that was reported as failed, and is sent again, has not been delivered. It needs no memory: a full redis publishes.
+const PUBLISH = defineOperation(`
+redis.call('HDEL', ns .. 'ah:full', '')
+return redis.call('PUBLISH', KEYS[1], ${A})`);
+
+/** @returns the number of subscribers that received it */
+export function publishText(
+  client: Redis,
+  channel: string,
+  text: string,
+): Promise<number> {
+  return runStep(client, {
+    script: PUBLISH,
+    keys: [channel],
+    args: [text],
+    plain: () => client.publish(channel, text),
+  });
 }

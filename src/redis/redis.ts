@@ -8,8 +8,7 @@ import { jsonForClients } from "../log/clientJson";
 import { log } from "../log/log";
 import { currentWork } from "../log/work";
 import { tracing } from "../tracing/tracer";
-import { publishText } from "./publish";
-import { untilHearing } from "./pubsub";
+import { publishText, untilHearing } from "./pubsub";
 import { awaitAnswer, failCall, isAwaited } from "./rpc";
 import type { PubSubMessage as Message } from "./types";
 

@@ -6,12 +6,11 @@
 import type { Redis } from "ioredis";
 import { operationTimeout } from "./clients";
 import { isCluster, isEmbedded, runExclusive } from "./engine";
-import { Operations, thisMachine, type Place } from "./operations";
 import { REDIS_CLOCK } from "./operationScript";
+import { Operations, type Place, thisMachine } from "./operations";
 import { defineScript, type Script } from "./script";
-import { shareSlot, slotPrefix } from "./slots";
 
-export interface Step<T> {
+interface Step<T> {
   /** Created by `defineTimed`, or by `defineOperation` if running it twice, after a lost connection, would do harm. */
   script: Script;
   keys: readonly string[];
@@ -61,4 +60,43 @@ function operationsOf(client: Redis): Operations {
     known.set(client, found);
   }
   return found;
+}
+
+// --- Which keys one command may hold together: on a Redis Cluster those of one slot.
+
+import calculateSlot = require("cluster-key-slot");
+
+/** Whether one command or script may touch all of `keys`. */
+export function shareSlot(client: Redis, keys: readonly string[]): boolean {
+  if (!isCluster(client) || keys.length < 2) return true;
+  const slot = calculateSlot(keys[0]!);
+  return keys.every((key) => calculateSlot(key) === slot);
+}
+
+/**
+ * Split `items` so that one command may hold each group: one group, except on a Redis Cluster, where it is one per
+ * slot.
+ */
+export function slotGroups<T>(
+  client: Redis,
+  items: readonly T[],
+  keyOf: (item: T) => string,
+): T[][] {
+  if (items.length === 0) return [];
+  if (!isCluster(client)) return [[...items]];
+  const groups = new Map<number, T[]>();
+  for (const item of items) {
+    const slot = calculateSlot(keyOf(item));
+    const group = groups.get(slot);
+    if (group) group.push(item);
+    else groups.set(slot, [item]);
+  }
+  return [...groups.values()];
+}
+
+/** @returns the beginning of keys in the slot of `key`; undefined when no key can begin with it, as with `a}b` */
+function slotPrefix(key: string): string | undefined {
+  const tag = /\{([^}]+)\}/.exec(key)?.[1] ?? key;
+  const prefix = `{${tag}}:`;
+  return calculateSlot(prefix) === calculateSlot(key) ? prefix : undefined;
 }

@@ -78,3 +78,82 @@ export async function within(
     timer?.cancel();
   }
 }
+
+// --- Compares the clock of this machine with that of the store.
+
+/** A difference below this is not reported, in ms. */
+const SKEW_LIMIT_MS = 1_000;
+
+export class SkewWatch {
+  private isSkewed = false;
+
+  /** @param report called with the difference when one begins, in ms (ahead of the store is positive), and with 0 when it ends */
+  constructor(
+    private readonly environment: Environment,
+    private readonly report: (ms: number) => void,
+  ) {}
+
+  /**
+   * Record a time reported by the store.
+   * @param sentAt the monotonic time at which it was asked, in ms
+   */
+  measured(storeMs: number, sentAt: number): void {
+    const tookMs = this.environment.monotonic() - sentAt;
+    // the store read its clock at some point in between
+    const skewMs = this.environment.now() - tookMs / 2 - storeMs;
+    const isSkewed = Math.abs(skewMs) - tookMs / 2 > SKEW_LIMIT_MS;
+    if (isSkewed === this.isSkewed) return;
+    this.isSkewed = isSkewed;
+    this.report(isSkewed ? Math.round(skewMs) : 0);
+  }
+}
+
+// --- Detects the beginning and the end of outages of the store, so that each is reported once.
+
+/** The wait before the first repetition of a failed call, in ms; each further one doubles it. */
+const FIRST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 1_000;
+
+interface OutageListener {
+  /** The first call of an outage failed. */
+  began(error: Error): void;
+  /** A call succeeded again, `ms` milliseconds later. */
+  ended(ms: number): void;
+}
+
+export class Outage {
+  private since?: number;
+  private waitMs = FIRST_WAIT_MS;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly listener: OutageListener,
+  ) {}
+
+  get isOpen(): boolean {
+    return this.since !== undefined;
+  }
+
+  /**
+   * A call failed.
+   * @returns how long to wait before it is sent again, in ms
+   */
+  failed(error: Error): number {
+    if (this.since === undefined) {
+      this.since = this.environment.monotonic();
+      this.listener.began(error);
+    }
+    const wait = this.waitMs;
+    this.waitMs = Math.min(2 * wait, LONGEST_WAIT_MS);
+    return wait;
+  }
+
+  /** A call succeeded. */
+  answered(): void {
+    if (this.since === undefined) return;
+    const ms = Math.round(this.environment.monotonic() - this.since);
+    this.since = undefined;
+    this.waitMs = FIRST_WAIT_MS;
+    this.listener.ended(ms);
+  }
+}

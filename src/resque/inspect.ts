@@ -1,16 +1,23 @@
 /** What tools show: jobs, workers and what they do. Whatever is unreadable is shown as such and hides nothing else. */
-import { openRecord } from "./store/texts";
+import * as os from "node:os";
+import { ActionheroError } from "../errors";
+import { encode, jobOf } from "./encode";
+import { openArgs, withMetadata } from "./jobMetadata";
+import { runHooks } from "./pluginRunner";
+import type { Queue } from "./queue";
 import type { QueueStore } from "./store/store";
+import { openRecord } from "./store/texts";
 import {
-  STARTED,
   type ErrorPayload,
   type ParsedJob,
+  STARTED,
   type WorkerActivity,
   type WorkingOn,
 } from "./types";
+import { uniqueLock } from "./uniqueness";
 
 /** Worker names are `host:pid+n`; what follows in a member are the queues. */
-export function splitMember(member: string): {
+function splitMember(member: string): {
   name: string;
   queues: string | null;
 } {
@@ -86,4 +93,241 @@ function readRecord(worker: string, record: string): WorkingOn {
   }
   const { queue = "", raw = record } = openRecord(record) ?? {};
   return { worker, queue, run_at: "", payload: readJob(raw, queue) };
+}
+
+// --- Due times of jobs: parsing of callers' values, and listings for tools.
+
+/** The longest time that a Date can have, in ms since the epoch. */
+const MAX_MS = 8.64e15;
+
+/**
+ * Parses a time to whole ms: a finite number, a string that begins with one, or a Date; negative values count as 0.
+ * @throws ActionheroError AH_TASK for anything else, and for a time outside the range of Date
+ */
+export function wholeMs(value: unknown, what: string): number {
+  const ms =
+    value instanceof Date
+      ? value.getTime()
+      : typeof value === "string"
+        ? parseInt(value, 10)
+        : typeof value === "number"
+          ? value
+          : NaN;
+  if (!Number.isFinite(ms) || ms > MAX_MS)
+    throw new ActionheroError(
+      "AH_TASK",
+      `${what} must be a number of milliseconds, not ${describe(value)}`,
+    );
+  return Math.max(Math.floor(ms), 0);
+}
+
+function describe(value: unknown): string {
+  if (value instanceof Date) return "an invalid Date";
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 100));
+  if (typeof value === "number") return String(value);
+  return value === null ? "null" : typeof value;
+}
+
+export async function timestamps(store: QueueStore): Promise<number[]> {
+  return (await store.delayedSeconds()).map((second) => second * 1000);
+}
+
+export async function delayedAt(
+  store: QueueStore,
+  timestampMs: number,
+): Promise<{ tasks: ParsedJob[]; rTimestamp: number }> {
+  const rTimestamp = Math.round(timestampMs / 1000);
+  return { tasks: await jobsAt(store, rTimestamp), rTimestamp };
+}
+
+export async function allDelayed(
+  store: QueueStore,
+): Promise<{ [ms: string]: ParsedJob[] }> {
+  const result: { [ms: string]: ParsedJob[] } = {};
+  for (const ms of await timestamps(store))
+    result[String(ms)] = await jobsAt(store, ms / 1000);
+  return result;
+}
+
+async function jobsAt(store: QueueStore, second: number): Promise<ParsedJob[]> {
+  return (await store.delayedJobs(second)).map((raw) => readJob(raw));
+}
+
+// --- Removes failed jobs, or retries them by hand.
+
+/** How far the failed list is searched for an entry that was written differently. */
+const SEARCH_LENGTH = 10_000;
+const FAILED_PAGE = 500;
+
+export async function retryFailed(
+  host: Queue,
+  failedJob: ErrorPayload,
+): Promise<boolean> {
+  const { store } = host.connection;
+  const { queue, payload } = failedJob;
+  const { args, metadata } = openArgs(payload.args);
+  const { id, request } = metadata ?? {};
+  const list = id ? withMetadata(args, { id, request }) : args;
+  const job = jobOf(host.jobs, payload.class);
+  const parsed = { class: payload.class, queue, args };
+  const raw = encode(queue, payload.class, list);
+  if (!(await runHooks(host, "beforeEnqueue", job, parsed))) return false;
+  const unique = uniqueLock(job, payload.class, queue, raw);
+  const retry = (entry: string) =>
+    store.retryFailed(entry, { queue, raw }, { unique });
+  const text = JSON.stringify(failedJob);
+  let state = await retry(text);
+  if (state === "missing") {
+    const other = await findText(store, text);
+    if (other !== undefined) state = await retry(other);
+  }
+  if (state === "held") return false;
+  if (state === "missing")
+    throw new ActionheroError("AH_TASK", "This job is not in failed queue");
+  await runHooks(host, "afterEnqueue", job, parsed);
+  return true;
+}
+
+export async function removeFailed(
+  store: QueueStore,
+  failedJob: ErrorPayload,
+): Promise<number> {
+  const text = JSON.stringify(failedJob);
+  const removed = await store.removeFailed(text);
+  if (removed > 0) return removed;
+  const entry = await findText(store, text);
+  return entry === undefined ? 0 : store.removeFailed(entry);
+}
+
+/** Other tools write JSON with different spaces and escapes, or other text. */
+async function findText(
+  store: QueueStore,
+  text: string,
+): Promise<string | undefined> {
+  for (let start = 0; start < SEARCH_LENGTH; start += FAILED_PAGE) {
+    const page = await store.failed(start, start + FAILED_PAGE - 1);
+    const found = page.find(
+      (entry) => JSON.stringify(readFailed(entry)) === text,
+    );
+    if (found !== undefined) return found;
+    if (page.length < FAILED_PAGE) return undefined;
+  }
+  return undefined;
+}
+
+// --- Cleaning up after workers of other programs, by age; ours have leases.
+
+const PAGE = 100;
+
+/** Remove a worker; its job is added to the failed list. */
+export async function forceCleanWorker(
+  queue: Queue,
+  name: string,
+): Promise<ErrorPayload | undefined> {
+  const { store } = queue.connection;
+  const known = await workers(store);
+  if (!Object.hasOwn(known, name)) {
+    queue.emit(
+      "error",
+      `force-cleaning worker ${name}, but cannot find queues`,
+    );
+    return undefined;
+  }
+  const queues = known[name];
+  const member = queues === null ? name : `${name}:${queues}`;
+  const work = (await queue.allWorkingOn())[name];
+  const payload =
+    work === undefined || work === "started"
+      ? undefined
+      : killedPayload(name, work);
+  await store.removeWorker(member, name, payload && JSON.stringify(payload));
+  return payload;
+}
+
+function killedPayload(
+  name: string,
+  { queue, payload }: WorkingOn,
+): ErrorPayload {
+  const date = new Date().toString();
+  return {
+    worker: name,
+    queue,
+    payload,
+    exception: "Worker Timeout (killed manually)",
+    error: "Worker Timeout (killed manually)",
+    backtrace: [
+      `killed by ${os.hostname()} at ${date}`,
+      "queue#forceCleanWorker",
+      "node-resque",
+    ],
+    failed_at: date,
+  };
+}
+
+/** Remove the workers that have been on one job for longer than `ageMs`. */
+export async function cleanOldWorkers(
+  queue: Queue,
+  ageMs: number,
+): Promise<{ [name: string]: ErrorPayload }> {
+  const result: { [name: string]: ErrorPayload } = {};
+  const now = await queue.connection.store.now();
+  for (const [name, work] of Object.entries(await queue.allWorkingOn())) {
+    if (work === "started") continue;
+    if (!(now - Date.parse(work.run_at) > ageMs)) continue;
+    const payload = await forceCleanWorker(queue, name);
+    if (payload) result[name] = payload;
+  }
+  return result;
+}
+
+/** Names of workers of other programs whose last heartbeat is older than `ageMs`, with its age in s. */
+export async function silentWorkers(
+  { connection: { store } }: Queue,
+  ageMs: number,
+): Promise<{ name: string; delta: number }[]> {
+  const silent: { name: string; delta: number }[] = [];
+  const pings = await store.foreignPings();
+  if (pings.length === 0) return silent;
+  const now = Math.floor((await store.now()) / 1000);
+  for (const text of pings) {
+    const { name, time } = readPing(text);
+    const delta = now - Number(time);
+    if (typeof name === "string" && delta > Math.round(ageMs / 1000))
+      silent.push({ name, delta });
+  }
+  return silent;
+}
+
+function readPing(text: string): { name?: unknown; time?: unknown } {
+  try {
+    return (JSON.parse(text) ?? {}) as object;
+  } catch {
+    return {};
+  }
+}
+
+/** Requeue jobs that `forceCleanWorker` added to the failed list. */
+export async function retryStuckJobs(
+  queue: Queue,
+  upperLimit: number,
+): Promise<void> {
+  let start = 0;
+  let retried = 0;
+  while (retried < upperLimit) {
+    const page = await queue.failed(start, start + PAGE - 1);
+    if (page.length === 0) return;
+    const stuck = page.filter(
+      ({ backtrace }) => backtrace?.[1] === "queue#forceCleanWorker",
+    );
+    for (const job of stuck.slice(0, upperLimit - retried)) {
+      // another process may have removed it first
+      await queue.retryAndRemoveFailed(job).catch(ignoreMissing);
+      retried++;
+    }
+    start += page.length - stuck.length; // the removed ones no longer occupy an index
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as ActionheroError).code !== "AH_TASK") throw error;
 }

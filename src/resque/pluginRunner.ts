@@ -1,11 +1,7 @@
 /** Runs the hooks of a job's plugins. */
 import type { JobView } from "./jobView";
 import type { HookName, PluginClass, PluginReference } from "./plugin";
-import { DelayQueueLock } from "./plugins/delayQueueLock";
-import { JobLock } from "./plugins/jobLock";
-import { Noop } from "./plugins/noop";
-import { QueueLock } from "./plugins/queueLock";
-import { Retry } from "./plugins/retry";
+import { DelayQueueLock, JobLock, Noop, QueueLock, Retry } from "./plugins";
 import type { Queue } from "./queue";
 import type { Job, ParsedJob } from "./types";
 

@@ -6,11 +6,12 @@ import { Connection } from "./connection";
 import {
   cleanOldWorkers,
   forceCleanWorker,
+  removeFailed,
+  retryFailed,
   retryStuckJobs,
-} from "./deadWorkers";
-import * as delayed from "./delayed";
+} from "./inspect";
+import * as delayed from "./inspect";
 import { encode, jobOf } from "./encode";
-import { removeFailed, retryFailed } from "./failed";
 import { openArgs, withMetadata } from "./jobMetadata";
 import { runHooks } from "./pluginRunner";
 import type {

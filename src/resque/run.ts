@@ -1,23 +1,26 @@
 /** Runs one job: its hooks, its body, and its outcome. */
 import { ActionheroError, toError } from "../errors";
+import { withFields } from "../utils/withFields";
 import { jobOf } from "./encode";
 import { failedEntry, parseJob } from "./failure";
 import {
+  finalFields,
   heldJob,
-  LeaseEnded,
   type JobView,
   type JobViewClass,
+  LeaseEnded,
 } from "./jobView";
 import { runHooks } from "./pluginRunner";
-import { keepOverrun, mayOverlap, warnOfOverrun } from "./overrun";
 import { nextAttempt } from "./retry";
-import { NO_OUTCOME, type Outcome, type QueuedJob } from "./store/store";
-import { finalFields } from "./jobFields";
+import {
+  type Effect,
+  NO_OUTCOME,
+  type Outcome,
+  type QueuedJob,
+} from "./store/store";
 import type { Job, Jobs, ParsedJob } from "./types";
 import { uniqueKey } from "./uniqueness";
-import { isUnknown, postponeUnknown } from "./unknownJobs";
 import type { JobLease } from "./workerProcess";
-import { withFields } from "../utils/withFields";
 
 /** @returns the view of a job that is about to run */
 export function openJob(
@@ -232,4 +235,85 @@ function ended(view: JobView, job: Job | undefined, outcome: Outcome): Outcome {
     effects.push({ do: "updateJob", id: parsed.id, fields: finalFields(view) });
   if (view.isRetried) return { kind: "retried", effects };
   return effects.length === 0 ? outcome : withFields(outcome, { effects });
+}
+
+// --- Tracks runs that continue after their `timeout`, and runs that start in parallel to them.
+
+/** Such a run is recorded while its worker is registered, for at most a day. */
+const KNOWN_SECONDS = 86_400;
+
+/** Whether an earlier run may still be running: this is a further attempt, or a run of a recurring task. */
+function mayOverlap({ job }: JobView, definition: Job): boolean {
+  const { timeout, afterTimeout, finished } = definition;
+  if (!timeout || afterTimeout === "wait") return false;
+  return (job.attempt ?? 1) > 1 || finished !== undefined;
+}
+
+/** Record until its end that a timed-out run continues, if the job will run again. */
+async function keepOverrun(view: JobView, job: Job): Promise<void> {
+  const { overrun, lease, store } = view;
+  if (!overrun || !(view.isRetried || job.finished)) return;
+  const { worker } = lease;
+  const lock = await lease.persist(() =>
+    store.takeLock({ key: keyOf(view), seconds: KNOWN_SECONDS, worker }),
+  );
+  if (!lock) return;
+  const release = () => {
+    // it ends with its worker in any case
+    store.releaseLock(lock, worker).catch(() => undefined);
+  };
+  overrun.then(release, release);
+}
+
+/** Warns when an earlier run of the job has not ended yet. */
+async function warnOfOverrun(view: JobView): Promise<void> {
+  const { lease, store } = view;
+  const key = keyOf(view);
+  const reply = await lease.persist(async () => ({
+    lock: await store.takeLock({ key, seconds: 1 }),
+  }));
+  if (!reply) return;
+  const { lock } = reply;
+  // released at once, so that the next attempt, or this one after its own timeout, finds no lock
+  if (lock) await lease.persist(() => store.releaseLock(lock));
+  else view.notify("overlap", view.queue, view.job);
+}
+
+function keyOf({ connection, queue, raw }: JobView): string {
+  return connection.key("ah", "overrun", uniqueKey(queue, raw));
+}
+
+// --- Jobs that nobody here defines: in a rolling deploy another worker may do so already.
+
+const TIMEOUT_MS = 600_000;
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 15_000;
+
+/** Whether nobody here defines the class of a job, and it is to wait for who does. */
+function isUnknown({ options, jobs, job }: JobView): boolean {
+  return options.unknownJobs === "wait" && !jobOf(jobs, job.class);
+}
+
+/**
+ * Let a job wait for a worker that defines it.
+ * @returns undefined when it has waited for too long
+ * @throws LeaseEnded
+ */
+async function postponeUnknown(view: JobView): Promise<Outcome | undefined> {
+  const { options, store, job, queue, raw } = view;
+  const { unknownJobTimeout: timeoutMs = TIMEOUT_MS } = options;
+  const ms = await view.persist(() =>
+    store.waitUnknown({ queue, raw }, timeoutMs),
+  );
+  if (ms === undefined) return undefined;
+  view.notify("unknown", queue, job, ms);
+  const inMs = Math.min(
+    Math.max(Math.round(ms / 4), FIRST_WAIT_MS),
+    LONGEST_WAIT_MS,
+    timeoutMs - ms,
+  );
+  const effects: Effect[] = [{ do: "delay", queue, raw, due: { inMs } }];
+  if (job.id)
+    effects.push({ do: "updateJob", id: job.id, fields: { state: "delayed" } });
+  return { kind: "uncounted", effects };
 }

@@ -2,12 +2,16 @@
 import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import type { Connection } from "./connection";
-import { forceCleanWorker, silentWorkers } from "./deadWorkers";
+import { forceCleanWorker, silentWorkers } from "./inspect";
 import { jobOf } from "./encode";
-import { systemEnvironment, within, type Environment } from "./environment";
-import { Outage } from "./outage";
+import {
+  type Environment,
+  Outage,
+  SkewWatch,
+  systemEnvironment,
+  within,
+} from "./environment";
 import { Queue } from "./queue";
-import { SkewWatch } from "./skew";
 import type { Promotion, QueueStore, Waiting } from "./store/store";
 import type { ConnectionOptions, Jobs } from "./types";
 

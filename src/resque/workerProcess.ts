@@ -3,7 +3,14 @@
  * time that reports finished jobs and fetches the next ones. Calls go one way: from here to the store and to the workers.
  */
 import { toError } from "../errors";
-import { pause, within, type Environment, type Timer } from "./environment";
+import {
+  type Environment,
+  Outage,
+  pause,
+  SkewWatch,
+  type Timer,
+  within,
+} from "./environment";
 import type { Heartbeat } from "./heartbeat";
 import {
   isActive,
@@ -11,9 +18,7 @@ import {
   type WorkerEvent,
   type WorkerState,
 } from "./lifecycle";
-import { Outage } from "./outage";
 import { listQueues, queueOrders } from "./queueOrder";
-import { SkewWatch } from "./skew";
 import {
   NO_OUTCOME,
   workerIdentity,

@@ -1,9 +1,10 @@
 /** `web.cors`: origins whose pages may read responses and send cookies. */
+import type { IncomingMessage } from "node:http";
+import type { AllowedOrigins, CorsOptions } from "../config/settingTypes";
 import { settings } from "../config/settings";
-import type { CorsOptions } from "../config/settingTypes";
 import { ActionheroError } from "../errors";
 import { remembered } from "../utils/remembered";
-import { compileOrigins, isEverybody } from "./origins";
+import { isSameOrigin } from "./proxies";
 
 /** A compiled rule. */
 export interface Cors {
@@ -55,4 +56,102 @@ function compile({
     exposed: exposed.length > 0 ? exposed.join(", ") : undefined,
     maxAge: String(maxAge),
   };
+}
+
+// --- Compiles a setting of origins: origins, patterns, functions.
+
+/** Longer than any host with its scheme and port: patterns of the project are not tried on more. */
+export const MAX_ORIGIN_LENGTH = 512;
+
+/** The origin of local files and sandboxed frames, which identifies no site. */
+const OPAQUE = "null";
+
+/** `"*"`, an origin, or one with a star for a part (`https://*.site.com`). */
+export function matchesOrigin(origin: string, allowed: string): boolean {
+  const wanted = allowed.trim().replace(/\/$/, "").toLowerCase();
+  if (wanted === "*") return true;
+  const [before = "", after] = wanted.split("*");
+  const given = origin.toLowerCase();
+  if (after === undefined) return given === wanted;
+  return (
+    given.length > before.length + after.length &&
+    given.startsWith(before) &&
+    given.endsWith(after) &&
+    /^[a-z0-9.-]+$/.test(given.slice(before.length, -after.length || undefined))
+  );
+}
+
+/** Whether a setting allows every origin by a star. */
+function isEverybody(origins: AllowedOrigins): boolean {
+  if (typeof origins === "function" || origins instanceof RegExp) return false;
+  return listOf(origins).some(
+    (one) => typeof one === "string" && one.trim() === "*",
+  );
+}
+
+/** The rule of a setting. A pattern has to match the whole origin. */
+function compileOrigins(origins: AllowedOrigins): (origin: string) => boolean {
+  if (typeof origins === "function")
+    return (origin) => origin.length <= MAX_ORIGIN_LENGTH && origins(origin);
+  const list = listOf(origins).map((one) =>
+    one instanceof RegExp ? anchored(one) : one,
+  );
+  return (origin) =>
+    origin.length <= MAX_ORIGIN_LENGTH &&
+    list.some((one) =>
+      one instanceof RegExp
+        ? origin !== OPAQUE && one.test(origin)
+        : matchesOrigin(origin, one),
+    );
+}
+
+function listOf(
+  origins: Exclude<AllowedOrigins, (origin: string) => boolean>,
+): readonly (string | RegExp)[] {
+  if (typeof origins === "string")
+    return origins.split(",").filter((one) => one.trim() !== "");
+  return origins instanceof RegExp ? [origins] : origins;
+}
+
+/** Without this, `/site\.com/` would match `https://site.com.evil.org`. */
+function anchored({ source, flags }: RegExp): RegExp {
+  return new RegExp(`^(?:${source})$`, flags.replace(/[gy]/g, ""));
+}
+
+// --- `web.csrf`: protection against cross-site requests, to which browsers attach cookies.
+
+/** RFC 9110 section 9.2.1: what they do must not matter. */
+const SAFE_METHODS = ["GET", "HEAD", "OPTIONS", "TRACE"];
+
+/** Values of `Sec-Fetch-Site` for requests of the server's own pages, and for those that the user started. */
+const OWN = ["same-origin", "none"];
+
+/** Whether the browser says that a page of another site sends the request. */
+export function isOfAnotherSite({ headers }: IncomingMessage): boolean {
+  const site = headers["sec-fetch-site"];
+  return typeof site === "string" && !OWN.includes(site);
+}
+
+/** Whether a request is a forgery: a page of another site made the browser send it with cookies. */
+export function isForgedRequest(req: IncomingMessage): boolean {
+  const { headers, method = "GET" } = req;
+  if (SAFE_METHODS.includes(method) || !isGuarded(req)) return false;
+  const site = headers["sec-fetch-site"];
+  if (typeof site === "string" && OWN.includes(site)) return false;
+  const { origin } = headers;
+  if (origin === undefined) return site !== undefined; // only browsers send either header
+  if (site === undefined && isSameOrigin(req, origin)) return false;
+  return !mayHaveCredentials(origin);
+}
+
+/** Whether a request has cookies to protect. */
+export function isGuarded({ headers }: IncomingMessage): boolean {
+  const { csrf } = settings().web;
+  return csrf && headers.cookie !== undefined;
+}
+
+/** Whether `web.cors` lets pages of an origin send cookies along. */
+export function mayHaveCredentials(origin: string): boolean {
+  const cors = currentCors();
+  return cors?.credentials === true && cors.allows(origin);
 }

@@ -1,7 +1,7 @@
 /** Sockets that node's HTTP server hands over to whoever listens for `upgrade` or `connect`: someone must take them. */
-import type { IncomingMessage, Server } from "node:http";
+import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import { refuseSocket } from "./refuseSocket";
+import type { Duplex } from "node:stream";
 
 const TAKE_MS = 10_000;
 
@@ -9,7 +9,7 @@ type HandOver = "upgrade" | "connect";
 
 const watches = new WeakSet<object>();
 
-export interface HandOverOptions {
+interface HandOverOptions {
   /** Whether responses to earlier requests of a connection are still to come. */
   isBusy: (socket: Socket) => boolean;
   /** How long a listener may take to use a socket, in ms (default 10 s). */
@@ -112,4 +112,31 @@ class HandedSocket {
       socket.listenerCount("close")
     );
   }
+}
+
+// --- Answers requests whose socket node's HTTP server has handed over: there is no response object for them.
+
+/** How long a refused client may take to read why, in ms. */
+const REFUSAL_MS = 5_000;
+
+/** Answer with an HTTP status and a text, and end the socket. */
+export function refuseSocket(
+  socket: Duplex,
+  status: number,
+  body: string,
+  headers: Record<string, string> = {},
+): void {
+  const lines = Object.entries({
+    "Content-Type": "text/plain",
+    ...headers,
+    Connection: "close",
+    "Content-Length": String(Buffer.byteLength(body)),
+  }).map(([name, value]) => `${name}: ${value.replace(/[\r\n]/g, " ")}\r\n`);
+  // a status that has no name of its own has the space before it all the same (RFC 9112 section 4)
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
+  socket.on("error", () => undefined);
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_MS).unref();
+  socket.once("close", () => clearTimeout(timer));
+  socket.once("finish", () => socket.destroy());
+  socket.end(`${head}${lines.join("")}\r\n${body}`);
 }

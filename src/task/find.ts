@@ -1,6 +1,7 @@
 /** Finding a loaded task. */
 import { api } from "../api";
 import { ActionheroError } from "../errors";
+import type { Queue } from "../resque/queue";
 import type { Task } from "./task";
 
 /** A loaded task by its name; names like `constructor` do not match. */
@@ -18,4 +19,14 @@ export function requireTask(taskName: string): Task {
   const task = findTask(taskName);
   if (!task) throw taskNotFound(taskName);
   return task;
+}
+
+// --- The connected queue.
+
+/** @throws ActionheroError AH_TASK before the server was initialized and after it stopped */
+export function requireQueue(): Queue {
+  const queue = api.resque?.queue;
+  if (!queue)
+    throw new ActionheroError("AH_TASK", "the task queue is not connected");
+  return queue;
 }

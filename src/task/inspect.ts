@@ -1,6 +1,6 @@
 /** Inspects the queues, and removes jobs from them. */
 import type { ErrorPayload, ParsedJob, WorkerActivity } from "../resque/types";
-import { requireQueue } from "./queueOf";
+import { requireQueue } from "./find";
 import type { TaskInputs } from "./task";
 
 /** An entry of the failed list. */

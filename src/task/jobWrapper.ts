@@ -1,18 +1,23 @@
 /** Converts a task to a job definition for workers. */
 import { api } from "../api";
 import { isRedisAway } from "../errors";
-import type { JobView } from "../resque/jobView";
-import type { PluginReference } from "../resque/plugin";
-import type { Job } from "../resque/types";
-import { contextOf } from "./context";
 import { isStandardSchema } from "../input/standardSchema";
+import type { JobView } from "../resque/jobView";
+import {
+  Plugin,
+  type PluginClass,
+  type PluginReference,
+} from "../resque/plugin";
+import type { Job } from "../resque/types";
+import { traceMiddleware } from "../tracing/middleware";
+import { tracing } from "../tracing/tracer";
+import { contextOf } from "./context";
 import { findTask } from "./find";
-import { middlewarePlugin } from "./middlewarePlugin";
+import type { TaskMiddleware } from "./middleware";
 import { isPeriodic, keepLoadedPlan } from "./plans";
 import { nextRun } from "./recurrent";
-import { parseInputs } from "./schemaInputs";
 import type { Task, TaskInputs } from "./task";
-import { withDefaults } from "./validateInputs";
+import { parseInputs, withDefaults } from "./validateInputs";
 
 /** One run at a time, and one job in total: prevents a recurring task from piling up. */
 const PERIODIC_PLUGINS = ["JobLock", "QueueLock", "DelayQueueLock"];
@@ -120,4 +125,41 @@ async function completed(task: Task, given: unknown): Promise<unknown> {
   if (typeof given !== "object" || Object.keys(task.inputs ?? {}).length === 0)
     return given;
   return Object.freeze(await withDefaults(task, given ?? {}));
+}
+
+// --- Middleware as the queue knows it: one plugin each.
+
+type Hook = "preEnqueue" | "postEnqueue" | "preProcessor" | "postProcessor";
+
+/** The plugin that runs the middleware of this name, whatever it is when its turn comes. */
+function middlewarePlugin(name: string): PluginClass {
+  return class NodeResquePlugin extends Plugin {
+    override beforeEnqueue(): Promise<boolean> {
+      return call(this, name, "preEnqueue");
+    }
+
+    override afterEnqueue(): Promise<boolean> {
+      return call(this, name, "postEnqueue");
+    }
+
+    override beforePerform(): Promise<boolean> {
+      return call(this, name, "preProcessor");
+    }
+
+    override afterPerform(): Promise<boolean> {
+      return call(this, name, "postProcessor");
+    }
+  };
+}
+
+async function call(plugin: Plugin, name: string, hook: Hook) {
+  const known: { [name: string]: TaskMiddleware } = api.tasks.middleware;
+  const method = known[name]?.[hook];
+  if (typeof method !== "function") return true;
+  const { tracer } = tracing;
+  const run = (): unknown => method.call(plugin);
+  const done = tracer
+    ? traceMiddleware(tracer, { name, phase: hook }, run)
+    : run();
+  return (await done) !== false;
 }

@@ -2,9 +2,9 @@
 import { id } from "../config/config";
 import { encode } from "../resque/encode";
 import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
-import { wholeMs } from "../resque/delayed";
+import { wholeMs } from "../resque/inspect";
 import { nextCronTime } from "./cronTimes";
-import { requireQueue } from "./queueOf";
+import { requireQueue } from "./find";
 import { ownQueue } from "./scope";
 import type { Task, TaskInputs } from "./task";
 import { fixedDefaults } from "./validateInputs";

@@ -10,7 +10,7 @@ import type {
   PlannedTask,
   QueuedJob,
 } from "../resque/store/store";
-import { requireTask } from "./find";
+import { requireQueue, requireTask } from "./find";
 import {
   argsOfRuns,
   declaredPlan,
@@ -28,9 +28,7 @@ import {
   textOf,
   type Plan,
 } from "./plans";
-import { announceNode } from "./presence";
-import { requireQueue } from "./queueOf";
-import { ownQueues } from "./scope";
+import { announceNode, ownQueues } from "./scope";
 import type { Task } from "./task";
 
 /**

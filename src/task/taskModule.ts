@@ -43,5 +43,5 @@ export {
   type FailedJob,
   type TaskDetails,
 } from "./inspect";
-export { enqueueMany } from "./enqueueMany";
+export { enqueueMany } from "./enqueue";
 export { run } from "./run";

@@ -1,17 +1,30 @@
 /** What a node does from time to time, beside working: say that it is there, and find periodic tasks that were lost. */
 import { api } from "../api";
+import { id } from "../config/config";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { logFailure } from "../redis/connectionLog";
 import { takeLeave } from "../redis/leaving";
+import { requireQueue } from "./find";
+import { argsOfRuns, NO_PLAN, planOf } from "./plans";
+import {
+  declare,
+  declareAnew,
+  enqueueFirst,
+  isChanged,
+  isStopped,
+  type Planned,
+  plannedHere,
+} from "./recurrent";
 import {
   announceNode,
   dropQueuesOfLostNodes,
+  ownQueue,
+  ownQueues,
   PRESENCE_MS,
   retireNode,
-} from "./presence";
-import { enqueueLostRecurrentTasks } from "./recurrentUpkeep";
-import { ownQueues } from "./scope";
+} from "./scope";
+import type { Task } from "./task";
 
 /** How often periodic tasks are looked for, in ms; one that is missed twice is enqueued. */
 const SEARCH_MS = 15_000;
@@ -77,4 +90,79 @@ function isScheduler(): boolean {
 function report(error: unknown): void {
   const { tasks } = api.redis.clients;
   logFailure(tasks, error, "the upkeep of tasks failed", "warning");
+}
+
+// --- Keeps the periodic tasks as they are declared: those that neither wait nor run, e.g. because every worker died of them, are
+// enqueued again, and what a scheduler declared that is gone gives way to what this one's code says.
+
+/** How far a queue is searched; a longer one is taken to hold the task. */
+const SEARCH_LENGTH = 1000;
+
+/**
+ * Check all recurring tasks, and enqueue those that are missing in two consecutive checks.
+ * @param missedBefore names that the last call gave back
+ * @param onlyOwn leave out those that one worker of the cluster runs
+ * @returns the names that are missing and were not enqueued
+ */
+export async function enqueueLostRecurrentTasks(
+  missedBefore: ReadonlySet<string>,
+  onlyOwn = false,
+): Promise<Set<string>> {
+  const missed = new Set<string>();
+  const running = await runningTasks();
+  for (const planned of await plannedHere(onlyOwn)) {
+    const { task } = planned;
+    if (!(await isInForce(planned)) || running.has(runOf(task))) continue;
+    if ((await isWaiting(task)) || (await isStopped(task.name))) continue;
+    // a job that moved on meanwhile was where the search had not come yet: it is running now, or waits again
+    if ((await runningTasks()).has(runOf(task)) || (await isWaiting(task)))
+      continue;
+    if (!missedBefore.has(task.name)) missed.add(task.name);
+    else if (await enqueueFirst(planned))
+      log(`enqueued the periodic task ${task.name}, which was lost`, "warning");
+  }
+  return missed;
+}
+
+/** Whether the task runs by itself, as the code of this process says; it does from now on if nobody else says otherwise. */
+async function isInForce(planned: Planned): Promise<boolean> {
+  const { task, own, declared } = planned;
+  if (!isChanged(planned)) {
+    if (!declared?.isLive) await declare(planned);
+    return own !== NO_PLAN;
+  }
+  // newer code, or older one that started later; ours counts when that one is gone. A file may have been loaded again here.
+  if (declared!.isLive && declared!.by !== id) return false;
+  if (await isStopped(task.name)) await declare(planned);
+  else await declareAnew(planned);
+  return false;
+}
+
+/** What runs: of a task for all nodes, the run of this one. */
+function runOf(task: Task): string {
+  return task.scope === "all" ? `${ownQueue(task)} ${task.name}` : task.name;
+}
+
+async function runningTasks(): Promise<Set<string>> {
+  const working = Object.values(await requireQueue().allWorkingOn());
+  return new Set(
+    working.flatMap((work) =>
+      work === "started"
+        ? []
+        : [work.payload.class, `${work.queue} ${work.payload.class}`],
+    ),
+  );
+}
+
+async function isWaiting(task: Task): Promise<boolean> {
+  const plan = planOf(task);
+  if (!plan) return true; // it was changed here
+  const queue = requireQueue();
+  for (const args of argsOfRuns(plan))
+    if ((await queue.scheduledAt(plan.queue, task.name, args)).length > 0)
+      return true;
+  const jobs = await queue.queued(plan.queue, 0, SEARCH_LENGTH - 1);
+  return (
+    jobs.length === SEARCH_LENGTH || jobs.some((job) => job.class === task.name)
+  );
 }

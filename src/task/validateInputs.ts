@@ -1,11 +1,12 @@
 /** The checks of a job's inputs, when it is enqueued. */
 import { api } from "../api";
 import { resolveApiMethod } from "../apiMethod";
-import { isMissing } from "../input/field";
-import { isStandardSchema } from "../input/standardSchema";
-import type { Input, Inputs } from "../input/types";
 import { ActionheroError, toError } from "../errors";
-import { knownInputs, parseInputs } from "./schemaInputs";
+import { type InputErrors, isMissing, NO_TEXT } from "../input/field";
+import { applySchema } from "../input/schemaParams";
+import { planOf } from "../input/schemaPlan";
+import { isStandardSchema, type StandardSchema } from "../input/standardSchema";
+import type { Input, Inputs } from "../input/types";
 import type { Task, TaskInputs } from "./task";
 
 /**
@@ -115,4 +116,38 @@ function callNamed(path: string, value: unknown): unknown {
   const found = resolveApiMethod(path);
   if (!found) throw new ActionheroError("AH_TASK", `${path} is not a function`);
   return found.method.call(api, value);
+}
+
+// --- Tasks whose inputs are a schema: a job stores the original inputs, and each run gets the output of the schema.
+
+/**
+ * @returns the output of the schema
+ * @throws ActionheroError AH_TASK naming an input that is missing; Error of the schema for one that is bad
+ */
+export async function parseInputs(
+  { name }: Task,
+  schema: StandardSchema,
+  inputs: TaskInputs | null | undefined,
+): Promise<TaskInputs> {
+  const errors: InputErrors = { missingParams: [], validatorErrors: [] };
+  const call = { errors, safeParams: [], text: NO_TEXT };
+  const parsed = await applySchema(planOf(schema), inputs ?? {}, call);
+  const [missing] = errors.missingParams;
+  if (missing !== undefined)
+    throw new ActionheroError(
+      "AH_TASK",
+      `${missing} is a required input for task ${name}`,
+    );
+  if (errors.validatorErrors.length > 0)
+    throw toError(errors.validatorErrors[0]);
+  return parsed;
+}
+
+/** The inputs that the schema knows, as they were given: what is enqueued. */
+function knownInputs(schema: StandardSchema, inputs: TaskInputs): TaskInputs {
+  const { names } = planOf(schema);
+  if (!names) return inputs;
+  return Object.fromEntries(
+    Object.entries(inputs).filter(([name]) => names.has(name)),
+  );
 }

@@ -1,7 +1,7 @@
 /** Makes the spans of the framework through `@opentelemetry/api`. There is no tracer while tracing is off. */
 import type * as otel from "@opentelemetry/api";
 import type { SpanContext } from "@opentelemetry/api";
-import { isClientError } from "../log/clientErrors";
+import { isClientError } from "../log/exposure";
 import { isThenable } from "../utils/promises";
 import type { SpanAttributes } from "./types";
 

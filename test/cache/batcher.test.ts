@@ -1,4 +1,4 @@
-import { Batcher } from "../../src/cache/batcher";
+import { Batcher } from "../../src/cache/batches";
 
 function batcher(maxItems = 100, maxWeight = 100) {
   const batches: number[][] = [];

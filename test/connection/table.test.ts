@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import type { Connection } from "../../src/connection/connection";
-import { ConnectionTable } from "../../src/connection/table";
+import { ConnectionTable } from "../../src/connection/registry";
 
 let table: ConnectionTable;
 

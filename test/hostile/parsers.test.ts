@@ -25,17 +25,16 @@ import { callbackOf, padJsonp } from "../../src/server/web/jsonp";
 import { receiveMultipart, type Form } from "../../src/server/web/multipart";
 import {
   etagOf,
-  versionOf,
   evaluate,
   isFresh,
   isRangeValid,
+  requestedRange,
   type Validators,
+  versionOf,
 } from "../../src/server/web/preconditions";
 import { countPairs, parseQuery } from "../../src/server/web/query";
-import { requestedRange } from "../../src/server/web/range";
 import { parseTarget } from "../../src/server/web/target";
-import { TemporaryFiles } from "../../src/server/web/temporaryFiles";
-import { UploadDisk } from "../../src/server/web/uploadDisk";
+import { TemporaryFiles, UploadDisk } from "../../src/server/web/uploadDisk";
 import { wordsOf } from "../../src/server/jsonRequest";
 import { decode, encode } from "../../src/server/websocket/protocol";
 import {

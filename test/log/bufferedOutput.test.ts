@@ -1,6 +1,6 @@
 import { spawnSync } from "child_process";
 import * as path from "path";
-import { BufferedOutput } from "../../src/log/bufferedOutput";
+import { BufferedOutput } from "../../src/log/sinks";
 import { RUN_TYPESCRIPT } from "../support/sources";
 import { TemporaryProject } from "../support/temporaryProject";
 

@@ -1,4 +1,4 @@
-import { redact } from "../../src/log/redact";
+import { redact } from "../../src/log/filters";
 
 const F = "[FILTERED]";
 

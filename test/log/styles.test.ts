@@ -1,6 +1,6 @@
 /** Styles in place of a level: seen on the console, and in no file. */
 import * as fs from "node:fs";
-import { inStyles, stylesOf, type LogStyle } from "../../src/log/styles";
+import { inStyles, stylesOf, type LogStyle } from "../../src/log/loggerTools";
 import { TemporaryProject } from "../support/temporaryProject";
 
 const ALL: LogStyle[] = [

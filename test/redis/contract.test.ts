@@ -20,10 +20,10 @@ import {
   writeComputed,
   writeObjects,
 } from "../../src/cache/steps";
-import * as register from "../../src/cluster/steps";
-import { publishText } from "../../src/redis/publish";
+import * as register from "../../src/cluster/register";
+import { publishText } from "../../src/redis/pubsub";
 import { isCluster, keyHolders } from "../../src/redis/engine";
-import { shareSlot } from "../../src/redis/slots";
+import { shareSlot } from "../../src/redis/step";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RedisCluster } from "../support/redisCluster";
 

@@ -2,7 +2,7 @@ process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 
 import { api } from "../../src/api";
 import { config, id } from "../../src/config/config";
-import { ConnectionTable } from "../../src/connection/table";
+import { ConnectionTable } from "../../src/connection/registry";
 import { ActionheroError } from "../../src/errors";
 import {
   connectRedis,

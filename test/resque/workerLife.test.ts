@@ -2,8 +2,7 @@
 import { once } from "node:events";
 import { Redis } from "ioredis";
 import { MultiWorker } from "../../src/resque/multiWorker";
-import { SkewWatch } from "../../src/resque/skew";
-import { systemEnvironment } from "../../src/resque/environment";
+import { SkewWatch, systemEnvironment } from "../../src/resque/environment";
 import {
   queueOrder,
   queueOrders,

@@ -1,5 +1,5 @@
 /** Replies that are joined as text are those that each transport would send otherwise. */
-import { encodePlainReply } from "../../src/server/envelope";
+import { encodePlainReply } from "../../src/server/jsonRequest";
 import { actionReply, encodeMessage } from "../../src/server/socket/protocol";
 import {
   answering,

@@ -4,8 +4,11 @@ import * as fs from "node:fs";
 import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
-import { listen, type ListenSettings } from "../../src/server/listen";
-import { stopListening } from "../../src/server/staleSocket";
+import {
+  listen,
+  type ListenSettings,
+  stopListening,
+} from "../../src/server/listen";
 import { leaveStaleSocket } from "../support/staleSocket";
 
 let folder: string;

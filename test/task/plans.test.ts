@@ -8,7 +8,7 @@ import {
 import { describeOnEachEngine } from "../support/engines";
 import { until } from "../support/until";
 import { api, config, id, specHelper, task, type Task } from "../../src/index";
-import { enqueueLostRecurrentTasks } from "../../src/task/recurrentUpkeep";
+import { enqueueLostRecurrentTasks } from "../../src/task/upkeep";
 
 const HOUR_MS = 3_600_000;
 /** Tests are slow at times, hours are not. */

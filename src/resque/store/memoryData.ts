@@ -1,15 +1,17 @@
 /** The data of a memory store, and changes that several of its operations share. */
 import { parseJob } from "../failure";
-import { DelayedJobs } from "./delayedJobs";
-import { ExpiringMap } from "./expiringMap";
-import { JobList } from "./jobList";
+import { DelayedJobs, ExpiringMap, JobList } from "./memoryCollections";
 import {
   CRASH_SECONDS,
+  CRASHED,
+  crashedEntry,
+  flatFields,
   KEEP_JOB_SECONDS,
   MAX_CRASHES,
+  secondOf,
   UNIQUE_SECONDS,
   UNSEEN_NODE_SECONDS,
-} from "./limits";
+} from "./texts";
 import { MemoryWakeUps } from "./memoryWakeUps";
 import type {
   Due,
@@ -23,7 +25,6 @@ import type {
   UniqueLock,
   WorkerIdentity,
 } from "./store";
-import { CRASHED, crashedEntry, flatFields, secondOf } from "./texts";
 
 export interface Process {
   /** Number of its last call. */

@@ -1,6 +1,13 @@
 /** The store of the embedded engine: plain maps in this process. Every operation is synchronous inside, and so atomic. */
 import type { JobInfo } from "../types";
-import { KEEP_JOB_SECONDS, MAX_EXPIRED, UNKNOWN_SECONDS } from "./limits";
+import {
+  jobInfoOf,
+  KEEP_JOB_SECONDS,
+  lockValue,
+  MAX_EXPIRED,
+  recordText,
+  UNKNOWN_SECONDS,
+} from "./texts";
 import { MemoryData, type ListedWorker, type Process } from "./memoryData";
 import type {
   Due,
@@ -31,7 +38,6 @@ import type {
   WorkerIdentity,
   WorkerRecord,
 } from "./store";
-import { jobInfoOf, lockValue, recordText } from "./texts";
 
 export interface MemoryStoreOptions {
   /** In ms since the epoch (default `Date.now`). */

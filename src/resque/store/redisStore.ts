@@ -9,7 +9,7 @@ import { Operations, type Place } from "../../redis/operations";
 import { runScript } from "../../redis/script";
 import { systemEnvironment, type Environment } from "../environment";
 import type { JobInfo } from "../types";
-import { SEARCH_LENGTH } from "./limits";
+import { flatFields, jobInfoOf, openRecord, SEARCH_LENGTH } from "./texts";
 import { scriptsFor, type ScriptName, type Scripts } from "./lua";
 import { dueArgs, encodeEffects } from "./lua/effects";
 import { JOB, NEXT_JOB, NO_FETCH, RECORD, WITH_EFFECTS } from "./lua/exchange";
@@ -42,7 +42,6 @@ import type {
   WorkerIdentity,
   WorkerRecord,
 } from "./store";
-import { flatFields, jobInfoOf, openRecord } from "./texts";
 
 export interface RedisStoreOptions {
   /** The prefix of every key, including the colon. */

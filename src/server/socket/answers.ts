@@ -1,17 +1,15 @@
 /** Sends messages, failures and files to a client. */
-import { settings } from "../../config/settings";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
-import { encodeOnce } from "../../chat/payload";
+import { encodeOnce } from "../../chat/broadcaster";
 import { wordedError } from "../../config/errorMessage";
+import { settings } from "../../config/settings";
 import { errorText, httpFactsOf, toError } from "../../errors";
-import { clientErrorLevel } from "../../log/clientErrors";
-import { shownToClients } from "../../log/exposure";
+import { clientErrorLevel, shownToClients } from "../../log/exposure";
 import { isRefusalLogged } from "../../log/refusals";
-import { encodePlainReply, warnOfEnvelope } from "../envelope";
 import type { StaticFileResult } from "../../staticFile/staticFile";
+import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
 import type { SocketClient } from "./client";
-import { inLegacyForm } from "./legacyReplies";
 import { actionReply, encodeMessage, errorReply } from "./protocol";
 
 type MessageId = string | number;
@@ -128,4 +126,33 @@ export async function sendFound(
   } catch {
     // already logged; the client was disconnected, because no error can be sent amid the bytes
   }
+}
+
+// --- `config.socket.legacyReplies`: adds the fields that version 3 sent to TCP clients.
+
+/** The old field names for the data of verbs. */
+const DATA_NAMES: Record<string, string> = {
+  paramsView: "params",
+  detailsView: "details",
+  roomView: "roomStatus",
+};
+
+/** The data of a verb under its old name. */
+export function legacyFields(verb: string, data: unknown): object {
+  return Object.hasOwn(DATA_NAMES, verb) ? { [DATA_NAMES[verb]!]: data } : {};
+}
+
+/**
+ * A message with `messageCount`, and `status: "OK"` for a reply without an error.
+ * @param count the number of received lines; for a reply the number of its own line, if known
+ */
+function inLegacyForm(message: unknown, count: number): unknown {
+  if (typeof message !== "object" || message === null || Array.isArray(message))
+    return message;
+  const { context, error, messageId } = message as Record<string, unknown>;
+  const isAnswer = context === "response";
+  const status = isAnswer && !error ? { status: "OK" } : {};
+  const messageCount =
+    isAnswer && typeof messageId === "number" ? messageId : count;
+  return { ...status, ...message, messageCount };
 }

@@ -16,9 +16,14 @@ import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
 import { beginMessage, isWorkFollowed } from "../work";
 import { ByteShare, OVERLOADED_TEXT } from "../heldBytes";
-import { refuseLength, send, sendFailure, shownFailure } from "./answers";
+import {
+  legacyFields,
+  refuseLength,
+  send,
+  sendFailure,
+  shownFailure,
+} from "./answers";
 import { detached, KeptParams, paramBytes } from "./keptParams";
-import { legacyFields } from "./legacyReplies";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { Output } from "./output";
 import {

@@ -8,7 +8,7 @@ import { parseInlineParams } from "./inlineParams";
 import {
   describeJsonLimit,
   JsonLimitError,
-  parseJsonRequest as parseJson,
+  parseJsonRequest,
   wordsOf,
   type VerbRequest,
 } from "../jsonRequest";
@@ -80,7 +80,7 @@ export function parseRequest(
   // with a custom delimiter, a client may still send newlines between its lines
   const text = line.includes("\n") ? withoutOuterNewlines(line) : line;
   if (text.charCodeAt(0) === OPENING_BRACE)
-    return parseJsonRequest(text, verbs) ?? nameOf(text);
+    return parseJsonLine(text, verbs) ?? nameOf(text);
 
   const space = text.indexOf(" ");
   const first = space === -1 ? text : text.slice(0, space);
@@ -98,7 +98,7 @@ export function parseRequest(
   // JSON may begin with spaces
   const trimmed = first === "" ? text.trimStart() : text;
   if (trimmed.charCodeAt(0) === OPENING_BRACE)
-    return parseJsonRequest(trimmed, verbs) ?? nameOf(text);
+    return parseJsonLine(trimmed, verbs) ?? nameOf(text);
   return space > 0
     ? withInlineParams(first, text.slice(space))
     : { kind: "action", action: first, params: undefined };
@@ -134,13 +134,13 @@ function nameOf(text: string): SocketRequest {
 }
 
 /** @returns undefined for malformed JSON */
-function parseJsonRequest(
+function parseJsonLine(
   text: string,
   verbs: readonly string[],
 ): SocketRequest | undefined {
   let value: { action?: unknown; params?: unknown } & VerbRequest;
   try {
-    value = parseJson(text) as typeof value;
+    value = parseJsonRequest(text) as typeof value;
   } catch (error) {
     return error instanceof JsonLimitError
       ? { kind: "refused", reason: describeJsonLimit(error) }

@@ -11,7 +11,7 @@ import { connectionVerbs } from "../../connection/verbs";
 import { ActionheroError, errorText, toError } from "../../errors";
 import { isThenable } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
-import { clientErrorLevel, levelOf } from "../../log/clientErrors";
+import { clientErrorLevel, levelOf } from "../../log/exposure";
 import type { ActionheroLogLevel } from "../../log/log";
 import { isCutLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";

@@ -14,7 +14,7 @@ import {
   outputSchema,
   projectInfo,
   type Components,
-} from "./apiSchemas";
+} from "./openapi";
 
 type Named = Record<string, object>;
 

@@ -15,8 +15,7 @@ import {
   SINGLE_FILE,
   type Form,
 } from "./multipart";
-import { TemporaryFiles } from "./temporaryFiles";
-import type { UploadDisk } from "./uploadDisk";
+import { TemporaryFiles, type UploadDisk } from "./uploadDisk";
 import type { WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 

@@ -1,12 +1,12 @@
 /** The type of a body, by the essence of its `Content-Type` (RFC 9110 section 8.3), without parameters. */
 import { TextDecoder } from "node:util";
-import { essenceOf } from "../../input/file";
+import { essenceOf, isMediaType } from "../../input/file";
 import { remembered } from "../../utils/remembered";
 import { BodyError } from "./bodyError";
 
-export type BodyKind = "json" | "form" | "multipart" | "file" | "other";
+type BodyKind = "json" | "form" | "multipart" | "file" | "other";
 
-export interface ContentType {
+interface ContentType {
   kind: BodyKind;
   /** Type and subtype in lower case. */
   essence: string;
@@ -65,4 +65,34 @@ function charsetOf(header: string): string | undefined {
     return charset === "" || UTF8.includes(charset) ? undefined : charset;
   }
   return undefined;
+}
+
+// --- Active media types: browsers or plug-ins run their documents, or can be made to read secrets from them.
+
+const SUBTYPES = [
+  "[^/]*html", // xhtml+xml, too
+  "(?:.+\\+|x-)?xml(?:[-.].*)?", // svg, feeds, MathML, stylesheets: all may hold scripts
+  "(?:x-)?xslt?", // browsers parse these as XML, too
+  "rdf",
+  "unknown", // browsers guess what it is
+  "(?:x-)?(?:java|ecma|j|live|vb)script.*",
+  "css",
+  "x-component",
+  "(?:x-)?pdf",
+  "x-shockwave-flash",
+  "wasm",
+  "x-java-.*",
+  "java-archive",
+  "rfc822",
+  "cache-manifest",
+].join("|");
+
+const ACTIVE = new RegExp(`^(?:multipart/.*|[^/]+/(?:${SUBTYPES}))$`);
+
+/**
+ * Anything that is not exactly one media type counts as active: of a list, browsers use the last.
+ * @param type as in the header `Content-Type`, with or without parameters
+ */
+export function isActiveType(type: string): boolean {
+  return !isMediaType(type) || ACTIVE.test(essenceOf(type));
 }

@@ -1,7 +1,6 @@
 /** Cross-origin requests: CORS headers, preflight requests, and protection against CSRF. */
 import { HttpError } from "../../errors";
-import { currentCors, type Cors } from "../cors";
-import { isForgedRequest } from "../csrf";
+import { type Cors, currentCors, isForgedRequest } from "../cors";
 import { allowOrigin } from "./headers";
 import type { WebRequest } from "./webRequest";
 

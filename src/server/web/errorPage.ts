@@ -1,14 +1,13 @@
 /** Error responses to requests for files: an HTML page for browsers (`config.web.errorPages`), otherwise a short text. */
 import { STATUS_CODES } from "node:http";
-import { escapeHtml } from "./html";
-import { qualitiesOf } from "./qualities";
+import { qualitiesOf } from "./compression";
 import { prefixParts } from "./target";
 import type { WebRequest } from "./webRequest";
 import { writeBody } from "./write";
 
 const PAGE_TYPE = "text/html; charset=utf-8";
 
-export interface FileError {
+interface FileError {
   status: number;
   text: string;
   /** The content type of the text. */
@@ -76,4 +75,19 @@ function pageOf(
   </body>
 </html>
 `;
+}
+
+// --- Texts in HTML.
+
+const ENTITIES: Record<string, string> = {
+  "&": "&amp;",
+  '"': "&quot;",
+  "'": "&#39;",
+  "<": "&lt;",
+  ">": "&gt;",
+};
+
+/** The text for an element or an attribute in quotes. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&"'<>]/g, (character) => ENTITIES[character]!);
 }

@@ -19,13 +19,14 @@ import { answerFileError } from "./errorPage";
 import { setFlat } from "./headers";
 import { allowHeader, FILE_METHODS } from "./methods";
 import {
+  type ByteRange,
   evaluate,
   isFresh,
+  requestedRange,
   type Validators,
   type Verdict,
 } from "./preconditions";
 import { pump } from "./pump";
-import { requestedRange, type ByteRange } from "./range";
 import type { WebRequest } from "./webRequest";
 import {
   canWrite,

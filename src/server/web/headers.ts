@@ -1,19 +1,20 @@
 /** The headers of responses: the default ones, and merging what actions add. */
 import {
-  validateHeaderName,
-  validateHeaderValue,
   type IncomingMessage,
   type ServerResponse,
+  validateHeaderName,
+  validateHeaderValue,
 } from "node:http";
-import { currentCors, type Cors } from "../cors";
+import type { WebSettings } from "../../config/settings";
+import { isUnchanged, type Snapshot, snapshotOf } from "../../utils/remembered";
+import { type Cors, currentCors } from "../cors";
 import { schemeOf } from "../proxies";
 import {
   currentSecurityHeaders,
+  type SecurityHeaders,
   securityPairs,
   securityPairsFor,
-  type SecurityHeaders,
 } from "../securityHeaders";
-import type { WebSettings } from "../../config/settings";
 
 /** `[name, value]` in order: the last one of a name is sent. */
 export type HeaderPairs = [string, any][];
@@ -27,10 +28,10 @@ export const JSON_TYPE = "application/json; charset=utf-8";
 export const NOSNIFF = ["X-Content-Type-Options", "nosniff"] as const;
 
 /** The settings from which the default headers are built. */
-export type HeaderSettings = Pick<WebSettings, "httpHeaders" | "nosniff">;
+type HeaderSettings = Pick<WebSettings, "httpHeaders" | "nosniff">;
 
 /** Further inputs of the default headers; undefined if all are disabled. */
-export interface HeaderPolicy {
+interface HeaderPolicy {
   cors: Cors | undefined;
   security: SecurityHeaders | undefined;
   /** Whether the client uses TLS; determined only for `security`. */
@@ -220,7 +221,7 @@ function mergeVary(
 }
 
 /** Caches that serve many clients must not give the cookie of one to another. */
-export function makePrivate(flat: FlatHeaders): void {
+function makePrivate(flat: FlatHeaders): void {
   const present = getFlat(flat, "cache-control");
   const directives = (present ?? "").split(",").map((one) => one.trim());
   if (directives.some((one) => /^(?:private|no-store)$/i.test(one))) return;
@@ -269,4 +270,74 @@ export function getFlat(
     if (flat[i] === name) return flat[i + 1];
   }
   return undefined;
+}
+
+// --- The default headers, ready to be written: built once, and again when one of their settings changed.
+
+interface Prepared {
+  nosniff: boolean | undefined;
+  cors: Cors | undefined;
+  sources: readonly Snapshot[];
+  alone: FlatHeaders;
+  besideCookie: FlatHeaders;
+}
+
+/** The additions of a request to the default headers. */
+interface OwnHeaders {
+  setCookie: string | undefined;
+  requestId: string | undefined;
+}
+
+/** For clients without TLS, and for those with it. */
+const prepared: [Prepared | undefined, Prepared | undefined] = [
+  undefined,
+  undefined,
+];
+
+/** The headers as a list that the caller may change. */
+export function preparedHeaders(
+  settings: HeaderSettings,
+  { setCookie, requestId }: OwnHeaders,
+  policy?: HeaderPolicy,
+): FlatHeaders {
+  const { alone, besideCookie } = prepare(settings, policy);
+  const head =
+    setCookie === undefined
+      ? alone.slice()
+      : ["set-cookie", setCookie, ...besideCookie];
+  addRequestId(head, requestId);
+  return head;
+}
+
+function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
+  const slot = policy?.isTls === true ? 1 : 0;
+  const known = prepared[slot];
+  if (known && isCurrent(known, settings, policy)) return known;
+  const { httpHeaders, nosniff } = settings;
+  const { headers, tlsHeaders } = policy?.security ?? {};
+  const flat = mergeHeaders(defaultPairs(settings, undefined, policy));
+  const besideCookie = flat.slice();
+  makePrivate(besideCookie);
+  return (prepared[slot] = {
+    nosniff,
+    cors: policy?.cors,
+    sources: [httpHeaders, headers, tlsHeaders].map(snapshotOf),
+    alone: flat,
+    besideCookie,
+  });
+}
+
+function isCurrent(
+  { nosniff, cors, sources }: Prepared,
+  settings: HeaderSettings,
+  policy: HeaderPolicy | undefined,
+): boolean {
+  const [own, security, tls] = sources;
+  return (
+    nosniff === settings.nosniff &&
+    cors === policy?.cors &&
+    isUnchanged(own!, settings.httpHeaders) &&
+    isUnchanged(security!, policy?.security?.headers) &&
+    isUnchanged(tls!, policy?.security?.tlsHeaders)
+  );
 }

@@ -1,6 +1,6 @@
 /** JSONP: wraps JSON in the call requested by `?callback=` (`config.web.jsonp`). */
 import { HttpError } from "../../errors";
-import { escapeHtml } from "./html";
+import { escapeHtml } from "./errorPage";
 import type { WebSettings } from "../../config/settings";
 
 /** What a function is called by, at most: `app.callbacks[1]`. */

@@ -4,12 +4,9 @@ import * as https from "node:https";
 import type { Socket } from "node:net";
 import { errorText } from "../../errors";
 import { sleep, waitAtMost } from "../../utils/promises";
-import { readCertificateFiles } from "../certificateFiles";
+import { admitConnection } from "../connectionCounts";
 import { isHandedOver, watchHandOvers } from "../handOver";
-import { listen } from "../listen";
-import { stopListening } from "../staleSocket";
-import { guardConnections } from "./guard";
-import type { Sockets } from "./sockets";
+import { listen, readCertificateFiles, stopListening } from "../listen";
 import type { ListenerSettings } from "./webConfig";
 import { WebResponse } from "./webResponse";
 import type { WebServer } from "./webServer";
@@ -89,7 +86,7 @@ function checkingInterval({
   return Math.min(NODES_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, shortest / 2));
 }
 
-export interface DrainOptions {
+interface DrainOptions {
   /** The open connections. */
   sockets: () => Iterable<Socket>;
   /** Whether a request is in flight on a connection. */
@@ -152,4 +149,127 @@ export class Drain {
   private sockets(): Socket[] {
     return [...this.options.sockets()];
   }
+}
+
+// --- Refuses connections before the HTTP server handles them.
+
+const BODY = '{"error":"too many connections"}';
+const REFUSAL = [
+  "HTTP/1.1 429 Too Many Requests",
+  "Content-Type: application/json; charset=utf-8",
+  `Content-Length: ${BODY.length}`,
+  "Retry-After: 1",
+  "Connection: close",
+  "",
+  BODY,
+].join("\r\n");
+
+/** How long a refused client may take to read the reason, in ms; and how many may do so at once. */
+const LINGER_MS = 1_000;
+const MAX_LINGERING = 64;
+
+type Listener = (socket: Socket) => void;
+
+/** Pass only sockets that `admitConnection` accepts to the existing listeners of a server. */
+function guardConnections(server: HttpServer, isSecure: boolean): void {
+  const listeners = server.listeners("connection") as Listener[];
+  const refusal = new Refusal(isSecure);
+  server.removeAllListeners("connection");
+  server.on("connection", (socket: Socket) => {
+    if (!admitConnection(socket)) return refusal.send(socket);
+    for (const listener of listeners) listener.call(server, socket);
+  });
+}
+
+class Refusal {
+  private lingering = 0;
+
+  /** @param isSecure the client expects TLS, and could not read a text */
+  constructor(private readonly isSecure: boolean) {}
+
+  send(socket: Socket): void {
+    socket.on("error", ignore);
+    if (this.isSecure || this.lingering >= MAX_LINGERING) {
+      socket.destroy();
+      return;
+    }
+    this.lingering++;
+    // closing a socket with unread bytes would reset it and discard sent bytes
+    socket.resume();
+    socket.end(REFUSAL);
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.once("end", () => socket.destroy());
+    socket.once("close", () => {
+      clearTimeout(timer);
+      this.lingering--;
+    });
+  }
+}
+
+function ignore(): void {
+  // the client is being refused
+}
+
+// --- The open sockets of a listener.
+
+/**
+ * Open sockets that can carry requests, keyed by an incrementing id. Over TLS they exist once the handshake is done; until
+ * then the plain socket below is known only here, so that a stop need not wait for clients that never finish one.
+ */
+export class Sockets {
+  readonly open: { [id: string]: Socket } = {};
+  private readonly known = new WeakSet<Socket>();
+  /** Plain sockets below TLS by the client's address; on unix sockets all have the same. */
+  private readonly handshakes = new Map<string, Set<Socket>>();
+  private count = 0;
+
+  watch(server: HttpServer, isSecure: boolean): void {
+    if (!isSecure) {
+      server.on("connection", (socket: Socket) => this.add(socket));
+      return;
+    }
+    server.on("connection", (socket: Socket) => {
+      const key = addressOf(socket);
+      const sockets = this.handshakes.get(key) ?? new Set();
+      this.handshakes.set(key, sockets.add(socket));
+      socket.once("close", () => this.endHandshake(key, socket));
+    });
+    server.on("secureConnection", (socket: Socket) => {
+      this.endHandshake(addressOf(socket));
+      this.add(socket);
+    });
+  }
+
+  destroyHandshakes(): void {
+    for (const sockets of [...this.handshakes.values()])
+      for (const socket of sockets) socket.destroy();
+  }
+
+  /** @param socket default: the one of this address that has received most, which excludes unfinished handshakes */
+  private endHandshake(key: string, socket?: Socket): void {
+    const sockets = this.handshakes.get(key);
+    if (!sockets) return;
+    sockets.delete(socket ?? mostRead(sockets));
+    if (sockets.size === 0) this.handshakes.delete(key);
+  }
+
+  private add(socket: Socket): void {
+    if (this.known.has(socket)) return; // passed to the server again, after an ignored upgrade
+    this.known.add(socket);
+    // node removes its own listener when the socket is handed over (upgrade, CONNECT), and there may be no other
+    socket.on("error", ignore);
+    const id = String(this.count++);
+    this.open[id] = socket;
+    socket.once("close", () => delete this.open[id]);
+  }
+}
+
+function mostRead(sockets: ReadonlySet<Socket>): Socket {
+  return [...sockets].reduce((most, one) =>
+    one.bytesRead > most.bytesRead ? one : most,
+  );
+}
+
+function addressOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

@@ -10,7 +10,7 @@ import { isThenable } from "../../utils/promises";
 import { withFields } from "../../utils/withFields";
 import { jsonForClients } from "../../log/clientJson";
 import { redactForLogging } from "../../log/filters";
-import { isActiveType } from "./activeTypes";
+import { isActiveType } from "./contentType";
 import { JSON_TYPE, NOSNIFF, valueOf } from "./headers";
 import { callbackOf, padJsonp } from "./jsonp";
 import { settings, type WebSettings } from "../../config/settings";

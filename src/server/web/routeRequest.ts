@@ -5,8 +5,9 @@ import { countBeforeBody } from "../../action/rateLimit";
 import { mayRunAction } from "../../action/registry";
 import { api } from "../../api";
 import { settings } from "../../config/settings";
-import { HttpError } from "../../errors";
 import type { Connection } from "../../connection/connection";
+import { HttpError } from "../../errors";
+import type { MetricsApi } from "../../metrics/types";
 import { isMethodAccepted } from "../../route/httpMethods";
 import type { RouteType } from "../../route/types";
 import { tracing } from "../../tracing/tracer";
@@ -27,7 +28,6 @@ import {
 } from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
 import { requesterInformation, stringify, withoutIdentity } from "./respond";
-import { answerMetrics, isForMetrics } from "./metricsPage";
 import type { RequestTarget } from "./target";
 import { traceRoute } from "./traceRequest";
 import type { UploadDisk } from "./uploadDisk";
@@ -272,4 +272,31 @@ function answerOptions(
       responseHeaders.push([name, value]);
   }
   return server.sendMessage(connection, "");
+}
+
+// --- The metrics on the web server's port, for clients that `metrics.authorize` accepts.
+
+/** Whether a request is for the metrics; never without `metrics.authorize`. */
+function isForMetrics({ method, target }: WebRequest): boolean {
+  const { metrics } = api as { metrics?: MetricsApi };
+  if (metrics?.web === undefined || target.pathname !== metrics.web.path)
+    return false;
+  return method === "GET" || method === "HEAD";
+}
+
+/** @throws HttpError 403; the error that `authorize` throws */
+async function answerMetrics(
+  server: Server,
+  connection: Connection,
+  request: WebRequest,
+): Promise<void> {
+  const { metrics } = api;
+  if ((await metrics.web?.authorize(connection)) !== true)
+    throw new HttpError(403, "you may not read the metrics");
+  const { contentType, text } = await metrics.page(request.req.headers.accept);
+  request.responseHeaders.push(
+    ["Content-Type", contentType],
+    ["Cache-Control", "no-store"],
+  );
+  await server.sendMessage(connection, text);
 }

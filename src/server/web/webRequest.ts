@@ -13,20 +13,20 @@ import type { Server } from "../server";
 import {
   addRequestId,
   defaultPairs,
-  mergeHeaders,
-  policyFor,
-  safetyPairs,
-  valueOf,
   type FlatHeaders,
   type HeaderPairs,
+  mergeHeaders,
+  policyFor,
+  preparedHeaders,
+  safetyPairs,
+  valueOf,
 } from "./headers";
 import { isFiltering } from "../../log/filters";
 import { pathForLogging, unroutedPathForLogging } from "./pathForLogging";
-import { preparedHeaders } from "./preparedHeaders";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
 import type { Traffic } from "./activity";
-import type { TemporaryFiles } from "./temporaryFiles";
+import type { TemporaryFiles } from "./uploadDisk";
 import { settings, type WebSettings } from "../../config/settings";
 import { ownHeaders, WebResponse } from "./webResponse";
 import { statusOf } from "./write";

@@ -44,23 +44,21 @@ import { isValidPair } from "./headers";
 import { fileAnswerOf, type FileAnswer } from "./fileAnswer";
 import { answerWithFile } from "./files";
 import { redirectToAllowedHost, refuseTarget } from "./hosts";
-import { Intake } from "./intake";
+import { Intake, Pipelining } from "./intake";
 import {
   CLUSTER_LINGER_MS,
   Drain,
+  type HttpServer,
   listenOn,
   prepareListener,
-  type HttpServer,
+  Sockets,
 } from "./listener";
 import { textParamsOf } from "./params";
-import { Pipelining } from "./pipelining";
 import { isForAction, routeRequest } from "./routeRequest";
 import { renderBody, type Outcome } from "./respond";
-import { Sockets } from "./sockets";
 import { parseTarget } from "./target";
 import { traceRequest } from "./traceRequest";
-import { UploadDisk } from "./uploadDisk";
-import { removeLeftovers, uploadFolder } from "./uploads";
+import { removeLeftovers, UploadDisk, uploadFolder } from "./uploadDisk";
 import { checkPrefixes, httpsListener, httpListener } from "./webConfig";
 import { WebRequest } from "./webRequest";
 import { canWrite, writeBody } from "./write";

@@ -1,7 +1,11 @@
 /** Which web sites may use the server: the check of `Origin`, and the CORS headers of plain requests. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isOfAnotherSite, mayHaveCredentials } from "../csrf";
-import { matchesOrigin, MAX_ORIGIN_LENGTH } from "../origins";
+import {
+  isOfAnotherSite,
+  matchesOrigin,
+  MAX_ORIGIN_LENGTH,
+  mayHaveCredentials,
+} from "../cors";
 import { isSameOrigin } from "../proxies";
 import { settings } from "../../config/settings";
 import type { PrimusOptions } from "../../config/settingTypes";

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
-import { encodeOnce } from "../../chat/payload";
+import { encodeOnce } from "../../chat/broadcaster";
 import { ByteShare, FREE_BYTES, OVERLOADED_TEXT } from "../heldBytes";
 import { HIGH_WATER_BYTES, Outbox } from "../outbox";
 import type { Clients } from "./clients";

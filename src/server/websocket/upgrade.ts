@@ -29,8 +29,7 @@ import {
   RETRY_AFTER_SECONDS,
   STARTING_TEXT,
 } from "../booting";
-import { hasOtherTakers, takeBack } from "../handOver";
-import { refuseSocket as refuse } from "../refuseSocket";
+import { hasOtherTakers, refuseSocket as refuse, takeBack } from "../handOver";
 import { answerPlainRequest, isBelow, websocketPath } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
 import { queryOf, SparkSocket } from "./spark";

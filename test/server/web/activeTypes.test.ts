@@ -1,5 +1,5 @@
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
-import { isActiveType } from "../../../src/server/web/activeTypes";
+import { isActiveType } from "../../../src/server/web/contentType";
 import { api, config } from "../../../src/index";
 
 const ATTACK = "<img src=x onerror=alert(1)>";

@@ -2,8 +2,11 @@
 import * as net from "node:net";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { config, utils } from "../../../src/index";
-import { evaluate, isFresh } from "../../../src/server/web/preconditions";
-import { requestedRange } from "../../../src/server/web/range";
+import {
+  evaluate,
+  isFresh,
+  requestedRange,
+} from "../../../src/server/web/preconditions";
 import { parseContentType } from "../../../src/server/web/contentType";
 import { parseQuery } from "../../../src/server/web/query";
 import { chooseEncoding } from "../../../src/server/web/compression";

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { newUpload, removeLeftovers } from "../../../src/server/web/uploads";
+import { newUpload, removeLeftovers } from "../../../src/server/web/uploadDisk";
 
 let folder: string;
 beforeEach(() => {

@@ -1,7 +1,6 @@
 /** Effects of finished jobs, as a script reads them. */
-import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../limits";
+import { flatFields, KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../texts";
 import type { Due, Effect, NextRun } from "../store";
-import { flatFields } from "../texts";
 import { PLANNED_RUN_PART, PLANS_PART } from "./plans";
 
 /** The effects of one job, flat: their number, then a letter and the arguments of each. */

@@ -1,5 +1,5 @@
 /** Scripts of processes and their workers: registration, leases, and jobs of dead workers. */
-import { MAX_EXPIRED, UNKNOWN_SECONDS } from "../limits";
+import { MAX_EXPIRED, UNKNOWN_SECONDS } from "../texts";
 import { A, ARG, B, C, D, E, operation } from "./operation";
 import {
   DELAY,

@@ -1,5 +1,5 @@
 /** Scripts of producers: jobs are added, delayed and removed. */
-import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../limits";
+import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../texts";
 import { A, ARG, B, C, D, E, F, frame, G, H, I, operation } from "./operation";
 import {
   BASE,

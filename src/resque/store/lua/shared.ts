@@ -1,13 +1,13 @@
 /** Lua functions that several scripts share. `ns` is the prefix of all keys. */
 import {
   CRASH_SECONDS,
+  CRASHED,
   KEEP_JOB_SECONDS,
   MAX_CRASHES,
   SEARCH_LENGTH,
   UNIQUE_SECONDS,
   UNSEEN_NODE_SECONDS,
-} from "../limits";
-import { CRASHED } from "../texts";
+} from "../texts";
 
 /** The maximum of wake-up tokens in a list; more would wake workers in vain. */
 export const MAX_TOKENS = 32;

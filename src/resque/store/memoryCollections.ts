@@ -1,6 +1,7 @@
 /** Delayed jobs in memory, in buckets of a second as in resque, and by their exact time. */
+import { SEARCH_LENGTH } from "./texts";
 
-export interface DelayedJob {
+interface DelayedJob {
   dueMs: number;
   second: number;
   queue: string;
@@ -127,4 +128,121 @@ export class DelayedJobs {
 
 function compare(a: Entry, b: Entry): number {
   return a.dueMs - b.dueMs || a.serial - b.serial;
+}
+
+/** A list of jobs in memory, with constant cost at both ends. */
+export class JobList {
+  private items: string[] = [];
+  /** Items before it were removed. */
+  private head = 0;
+
+  get length(): number {
+    return this.items.length - this.head;
+  }
+
+  push(raw: string): void {
+    this.items.push(raw);
+  }
+
+  unshift(raw: string): void {
+    if (this.head > 0) this.items[--this.head] = raw;
+    else this.items.unshift(raw);
+  }
+
+  shift(): string | undefined {
+    if (this.length === 0) return undefined;
+    const raw = this.items[this.head]!;
+    this.items[this.head++] = "";
+    if (this.head * 2 > this.items.length) this.compact();
+    return raw;
+  }
+
+  /** Whether the job is there, or may be: a long list is not searched. */
+  mayHave(raw: string): boolean {
+    return (
+      this.length > SEARCH_LENGTH || this.items.indexOf(raw, this.head) !== -1
+    );
+  }
+
+  toArray(): string[] {
+    return this.items.slice(this.head);
+  }
+
+  /**
+   * @param count at most so many from the head, or from the tail when negative; 0 for all
+   * @returns the number of removed jobs
+   */
+  remove(raw: string, count = 0): number {
+    const most = count === 0 ? Infinity : Math.abs(count);
+    const items = this.toArray();
+    if (count < 0) items.reverse();
+    let removed = 0;
+    const kept = items.filter((item) => {
+      if (item !== raw || removed === most) return true;
+      removed++;
+      return false;
+    });
+    if (removed === 0) return 0;
+    this.items = count < 0 ? kept.reverse() : kept;
+    this.head = 0;
+    return removed;
+  }
+
+  private compact(): void {
+    this.items = this.toArray();
+    this.head = 0;
+  }
+}
+
+/** A map whose entries expire and free their memory. */
+const MIN_PURGE = 64;
+
+export class ExpiringMap<Value> {
+  private readonly entries = new Map<string, { value: Value; until: number }>();
+  private nextPurge = MIN_PURGE;
+
+  /** @param clock in ms */
+  constructor(private readonly clock: () => number) {}
+
+  get(key: string): Value | undefined {
+    const entry = this.entries.get(key);
+    if (!entry) return undefined;
+    if (entry.until > this.clock()) return entry.value;
+    this.entries.delete(key);
+    return undefined;
+  }
+
+  set(key: string, value: Value, ttlMs: number): void {
+    this.entries.set(key, { value, until: this.clock() + ttlMs });
+    if (this.entries.size >= this.nextPurge) this.purge();
+  }
+
+  delete(key: string): boolean {
+    const isThere = this.get(key) !== undefined;
+    this.entries.delete(key);
+    return isThere;
+  }
+
+  /** Whether no entry has been set since the last one was removed. */
+  get isEmpty(): boolean {
+    return this.entries.size === 0;
+  }
+
+  clear(): void {
+    this.entries.clear();
+  }
+
+  /** Entries that have not expired. */
+  live(): [key: string, value: Value][] {
+    this.purge();
+    return [...this.entries].map(([key, { value }]) => [key, value]);
+  }
+
+  /** Remove expired entries; also done when the number of entries doubles. */
+  purge(): void {
+    const now = this.clock();
+    for (const [key, { until }] of this.entries)
+      if (until <= now) this.entries.delete(key);
+    this.nextPurge = Math.max(MIN_PURGE, 2 * this.entries.size);
+  }
 }
