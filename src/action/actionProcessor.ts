@@ -408,7 +408,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
       return undefined;
     }
     // most requests have no params but those of their action: then a copy would cost as much as the checks
-    if (this.params !== own || !isReduced(this.params, inputs, safeParams))
+    if (
+      this.params !== own ||
+      Object.isFrozen(own) ||
+      !isReduced(this.params, inputs, safeParams)
+    )
       this.params = reduceParams(
         this.params,
         inputs,

@@ -11,8 +11,8 @@ import {
   filterResponseForLogging,
   isFiltering,
   textForLogging,
-  jsonForLogging as toJson,
 } from "../log/filters";
+import { jsonForLogging as toJson } from "../log/json";
 import { log, logEscaped, willLog, type ActionheroLogLevel } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
 import type { ActionProcessor } from "./actionProcessor";

@@ -154,25 +154,30 @@ function keyFinder(jose: Jose, options: JwtOptions): FindKey {
 /** Keys that could not be fetched are not asked for again for a while, whatever tokens clients send; known keys go on. */
 function findRemote(jose: Jose, url: URL, timeoutDuration: number): FindKey {
   let failedAt = -Infinity;
-  const get = (...request: Parameters<typeof fetch>) =>
-    Date.now() - failedAt < FAILURE_PAUSE_MS
-      ? Promise.reject(new Error("the keys could not be fetched just now"))
-      : fetch(...request);
+  const get = async (...request: Parameters<typeof fetch>) => {
+    if (performance.now() - failedAt < FAILURE_PAUSE_MS)
+      throw new Error("the keys could not be fetched just now");
+    try {
+      const response = await fetch(...request);
+      if (!response.ok) failedAt = performance.now();
+      return response;
+    } catch (error) {
+      failedAt = performance.now();
+      throw error;
+    }
+  };
   const options = { timeoutDuration, [jose.customFetch]: get };
-  return findIn(jose.createRemoteJWKSet(url, options), () => {
-    if (Date.now() - failedAt >= FAILURE_PAUSE_MS) failedAt = Date.now();
-  });
+  return findIn(jose.createRemoteJWKSet(url, options));
 }
 
 /** A key set that cannot be read is not the fault of the client. */
-function findIn(set: FindKey, onFailure?: () => void): FindKey {
+function findIn(set: FindKey): FindKey {
   return async (...token) => {
     try {
       return await set(...token);
     } catch (cause) {
       const { code } = cause as { code?: string };
       if (code !== undefined && NO_KEY.includes(code)) throw cause;
-      onFailure?.();
       throw new HttpError(503, "tokens cannot be verified at the moment", {
         cause: toError(cause),
         headers: { "Retry-After": String(FAILURE_PAUSE_MS / 1000) },

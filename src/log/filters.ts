@@ -1,7 +1,8 @@
 /** Copies of params and responses that are safe and short enough for a log line. */
 import { settings } from "../config/settings";
 import { hasPath, isPlainObject, replacePath } from "../utils/objects";
-import { escapeControls, escapeJson, MAX_TEXT_LENGTH } from "./escape";
+import { escapeControls } from "./escape";
+import { jsonForLogging } from "./json";
 
 type Hash = Record<string, unknown>;
 /** Dotted paths, or a function that returns them. */
@@ -262,26 +263,4 @@ function addOnce(steps: Step[], step: Step): void {
 function matches(name: Step["name"], key: string): boolean {
   if (name === undefined) return true;
   return typeof name === "string" ? name === key : name.has(key);
-}
-
-// --- Values as texts for log lines. Knows no configuration, as formats are used without one.
-
-/** JSON, or at least a text; cut, as texts deep inside of it are not. */
-export function jsonForLogging(value: unknown): string | undefined {
-  try {
-    const text = JSON.stringify(value)?.slice(0, MAX_TEXT_LENGTH);
-    return text && escapeJson(text);
-  } catch {
-    // circular, or a throwing toJSON: a log line must not fail a request
-    return escapeControls(plainText(value));
-  }
-}
-
-/** The text of any value: an object may lack a prototype, or have a `toString` that throws. */
-export function plainText(value: unknown): string {
-  try {
-    return String(value);
-  } catch {
-    return Object.prototype.toString.call(value);
-  }
 }

@@ -1,7 +1,7 @@
 /** The formats and transports that the default loggers are built from, handed to every logger builder. */
 import * as winston from "winston";
 import { cutText, escapeField, escapeJson, quoteField } from "./escape";
-import { jsonForLogging, plainText } from "./filters";
+import { jsonForLogging, plainText } from "./json";
 import {
   BufferedOutput,
   consoleHasColors,

@@ -5,9 +5,21 @@ import { toError } from "../errors";
 
 /** The stream for people: stdout, unless a command has claimed that for its data. */
 let stream: NodeJS.WriteStream = process.stdout;
-// a full disk or a reader that went away must not end the process; who writes hears of it by the callback
-for (const output of [process.stdout, process.stderr])
-  output.on("error", () => undefined);
+
+const GUARDED = Symbol.for("actionhero.log.guarded");
+for (const output of [process.stdout, process.stderr]) guard(output);
+
+/**
+ * A full disk or a reader that went away must not end a server; who writes hears of it by the callback. A command ends
+ * when nobody reads what it prints. A stream has one listener, however often this module is loaded.
+ */
+function guard(output: NodeJS.WriteStream & { [GUARDED]?: true }): void {
+  if (output[GUARDED]) return;
+  output[GUARDED] = true;
+  output.on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (isCommand && code === "EPIPE") process.exit();
+  });
+}
 
 /** Whether this process runs a command of the command line, not a server. */
 let isCommand = false;

@@ -13,12 +13,14 @@ import {
 import { addressOf, noteSign, noteSilence } from "./connectionLog";
 import { isCluster, isEmbedded } from "./engine";
 import { takeLeave } from "./leaving";
+import { followPromotions } from "./failover";
 import { closeSubscription, openSubscription } from "./pubsub";
 import { redis } from "./redis";
 import { abandonCalls, settleCall } from "./rpc";
 import { answerCall } from "./rpcTarget";
 
 let watchdog: Watchdog | undefined;
+let leavePromotions: (() => void) | undefined;
 
 /**
  * Connect and subscribe.
@@ -37,6 +39,7 @@ export async function connectRedis(): Promise<void> {
   announceEngine(api.redis.clients.client);
   await openSubscription();
   watchdog = startWatchdog(api.redis.clients);
+  leavePromotions = followPromotions(Object.values(api.redis.clients));
 }
 
 /** Announce this node to the cluster. */
@@ -50,6 +53,8 @@ export async function joinCluster(): Promise<void> {
 export async function leaveCluster(): Promise<void> {
   watchdog?.stop();
   watchdog = undefined;
+  leavePromotions?.();
+  leavePromotions = undefined;
   await takeLeave(api.redis.clients.client, sayGoodbye);
   abandonCalls();
   await closeClients(api.redis.clients);

@@ -4,7 +4,7 @@ import { EventEmitter } from "node:events";
 import * as os from "node:os";
 import type { Cluster, Redis } from "ioredis";
 import { isCluster, isEmbedded, keyHolders } from "../redis/engine";
-import { followFailover } from "../redis/clients";
+import { followFailover } from "../redis/failover";
 import { memoryOf } from "../redis/memorySpace";
 import { MemoryStore } from "./store/memoryStore";
 import { RedisStore } from "./store/redisStore";

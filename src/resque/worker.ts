@@ -275,6 +275,7 @@ export class Worker extends EventEmitter {
 
 /** A process that dies frees the locks of its runs outside of any queue after this, in s. */
 const INLINE_LOCK_SECONDS = 60;
+/** The longest time between two renewals; a third of the shortest lock if that is less. */
 const RENEW_MS = 15_000;
 
 /** Outside of any queue, no other worker can have the job. The lease renews its locks. */
@@ -284,21 +285,28 @@ class InlineLease implements JobLease {
   readonly locks = new Map<string, HeldLock>();
   readonly lockSeconds = INLINE_LOCK_SECONDS;
   private timer?: Timer;
+  private hasEnded = false;
 
   constructor(private readonly owner: Worker) {}
 
   hold(lock: HeldLock): void {
     this.locks.set(lock.key, lock);
-    if (!this.timer) this.renewLater();
+    this.timer?.cancel();
+    if (!this.hasEnded) this.renewLater();
   }
 
   end(): void {
+    this.hasEnded = true;
     this.timer?.cancel();
   }
 
   private renewLater(): void {
     const { environment, store } = this.owner;
-    this.timer = environment.after(RENEW_MS, () => {
+    const shortest = Math.min(
+      ...[...this.locks.values()].map(({ seconds }) => seconds),
+    );
+    const ms = Math.min(RENEW_MS, (shortest * 1000) / 3);
+    this.timer = environment.after(ms, () => {
       this.renewLater();
       const locks = [...this.locks.values()];
       store.renewLocks(locks).catch((error) => this.owner.report(error));

@@ -133,6 +133,8 @@ export const CLOSE_MS = 900;
 const LAST_MS = 500;
 /** The same two, during an outage of the store. */
 const SILENT_MS = 100;
+/** How long a job that may have killed its worker waits for the others of the process to end, in ms. */
+const LONE_WAIT_MS = 60_000;
 
 /** The process's record of one worker. Each start creates a new one. */
 class Member {
@@ -457,23 +459,20 @@ export class WorkerProcess {
 
   private deliver(call: Call, { jobs, problems, alone }: ExchangeResult): void {
     this.reportProblems(problems);
+    // once a call: by as many as it took, a batch as large as the group of queues would leave the order as it is
+    if (jobs.some((job) => job && this.named.has(job.queue))) this.turn++;
     call.members.forEach((member, index) => {
       const job = jobs[index];
       member.outcome = NO_OUTCOME;
       member.locks.clear(); // they were released with the report
       if (member === this.lone) this.endLone();
       if (!job) return void this.move(member, "empty");
-      this.turned(job);
+      if (!this.named.has(job.queue)) this.after = job.queue;
       member.fetchedIn = call.process;
       if (index === alone) this.lone = member;
       this.move(member, "job");
       if (member.state === "running") void this.run(member, job);
     });
-  }
-
-  private turned({ queue }: QueuedJob): void {
-    if (this.named.has(queue)) this.turn++;
-    else this.after = queue;
   }
 
   /** Others may fetch again. */
@@ -482,9 +481,18 @@ export class WorkerProcess {
     for (const member of this.members) this.move(member, "wake");
   }
 
-  /** @returns false when the worker should end before that */
+  /**
+   * Wait until no other job of this process runs, at most `LONE_WAIT_MS`: a job that runs for hours, or that waits for this
+   * one, must not stop the process.
+   * @returns false when the worker should end before that
+   */
   private async untilAlone(member: Member): Promise<boolean> {
-    while (this.busy > 0 && member.state === "running")
+    let isLate = false;
+    const timer = this.environment.after(LONE_WAIT_MS, () => {
+      isLate = true;
+      this.runEnded();
+    });
+    while (this.busy > 0 && !isLate && member.state === "running")
       await new Promise<void>((resolve) => {
         const stopListening = onEnding(member, resolve);
         this.runEnded = () => {
@@ -492,6 +500,7 @@ export class WorkerProcess {
           resolve();
         };
       });
+    timer.cancel();
     return member.state === "running";
   }
 

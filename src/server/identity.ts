@@ -162,6 +162,7 @@ interface Seen {
   found: string | undefined;
 }
 
+const MAX_SEEN_LENGTH = 1024;
 const seenBy = new WeakMap<object, Seen>();
 
 function usableCookie(
@@ -172,7 +173,9 @@ function usableCookie(
   const seen = seenBy.get(socket);
   if (seen?.cookies === cookies && seen.name === name) return seen.found;
   const found = cookieValue(cookies, name, isUsable);
-  seenBy.set(socket, { cookies, name, found });
+  // what a socket keeps is held as long as the socket
+  if (cookies.length <= MAX_SEEN_LENGTH)
+    seenBy.set(socket, { cookies, name, found });
   return found;
 }
 

@@ -502,7 +502,7 @@ step("a plugin is made, packed, installed and used", async () => {
   expect(JSON.parse(await greet())).toEqual({ greeting: "ahoy Ann" });
 
   usePlugin(", actions: false, config: false");
-  await expect(greet()).rejects.toThrow(/unknown action/);
+  await expect(greet()).rejects.toThrow(/there is no action `pluginGreeting`/);
   fs.rmSync(setting);
   fs.writeFileSync(configured, before);
 });

@@ -1,6 +1,6 @@
 /** Clients behind an address that moves to another server. */
 import { Redis } from "ioredis";
-import { followFailover } from "../../src/redis/clients";
+import { followFailover } from "../../src/redis/failover";
 import { FlakyProxy } from "../support/flakyProxy";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 

@@ -173,14 +173,6 @@ describeOnRedis("Sentinel", () => {
     });
   });
 
-  test("what the options say about failovers is kept", async () => {
-    const [options] = args();
-    useRedisClients(Redis, [{ ...options, failoverDetector: false }]);
-    await connectRedis();
-    expect(api.redis.clients.client.options.failoverDetector).toBe(false);
-    await leaveCluster();
-  });
-
   test("a master that stands still is left as soon as another one is promoted, subscriptions included", async () => {
     useRedisClients(Redis, args());
     config.redis.operationTimeout = 120_000; // neither a timeout nor a ping makes the clients reconnect
@@ -289,18 +281,23 @@ describeOnRedis("Cluster", () => {
     await leaveCluster();
   });
 
-  test("the masters of the slots are asked for each second, unless the options say otherwise", async () => {
-    const intervalOf = async ([nodes, options]: unknown[]) => {
-      useRedisClients(Cluster, [nodes, options]);
-      await connectRedis();
-      const client = api.redis.clients.client as unknown as Cluster;
-      const { slotsRefreshInterval } = client.options;
-      await leaveCluster();
-      return slotsRefreshInterval;
-    };
-    const [nodes] = cluster.args();
-    expect(await intervalOf([nodes])).toBe(1_000);
-    expect(await intervalOf([nodes, { slotsRefreshInterval: 0 }])).toBe(0);
+  test("a change of the masters reaches all connections, over one that is there", async () => {
+    useRedisClients(Cluster, cluster.args());
+    await connectRedis();
+    const clients = Object.values(api.redis.clients) as unknown as Cluster[];
+    const refreshed = clients.map((client) =>
+      jest.spyOn(client, "refreshSlotsCache"),
+    );
+    const slots = jest.spyOn(clients[0].nodes("master")[0], "cluster");
+    await until(() => slots.mock.calls.length > 1);
+    for (const refresh of refreshed) expect(refresh).not.toHaveBeenCalled();
+    for (const node of clients[0].nodes("master"))
+      jest.spyOn(node, "cluster").mockResolvedValue([]);
+    await until(() =>
+      refreshed.every((refresh) => refresh.mock.calls.length > 0),
+    );
+    jest.restoreAllMocks();
+    await leaveCluster();
   });
 
   test("masters that are not there end the boot, in time", async () => {

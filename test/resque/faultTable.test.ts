@@ -3,7 +3,8 @@
  * a second redis. `FAULTS=long npx jest test/resque/faultTable` takes the real times (a lease of 30 s) and prints the table.
  */
 import { Redis } from "ioredis";
-import { followFailover, shareTimeouts } from "../../src/redis/clients";
+import { followFailover } from "../../src/redis/failover";
+import { shareTimeouts } from "../../src/redis/sharedTimeouts";
 import { Queue } from "../../src/resque/queue";
 import { FlakyProxy } from "../support/flakyProxy";
 import {

@@ -54,6 +54,26 @@ describeOnEachEngine("workers", (engine) => {
     expect(seen).toEqual(["zz", "high", "a", "b"]);
   });
 
+  test("queues of the same priority take turns, also with workers that take jobs together", async () => {
+    const seen: string[] = [];
+    const queue = await bench.queue();
+    const backlog = Array.from({ length: 60 }, () => ["a"]);
+    await queue.enqueueMany("a", "note", backlog);
+    await queue.enqueue("b", "note", ["b"]);
+    const multiWorker = bench.multiWorker(
+      { note: (name: string) => void seen.push(name) },
+      {
+        queues: ["*"],
+        priorities: { a: 1, b: 1 },
+        minTaskProcessors: 2,
+        maxTaskProcessors: 2,
+      },
+    );
+    await multiWorker.start();
+    await until(() => seen.length === 61);
+    expect(seen.indexOf("b")).toBeLessThan(10);
+  });
+
   test("a job that is defined while the workers run is run", async () => {
     const jobs: Jobs = {};
     const queue = await bench.queue();

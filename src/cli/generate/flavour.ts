@@ -51,7 +51,14 @@ export function adaptTemplate(text: string, flavour: Flavour): string {
       'join(__dirname, "..", ".env")',
       'new URL("../.env", import.meta.url)',
     )
-    .replace('import { join } from "path";\n', "");
+    .replace(
+      'join(__dirname, "..", "node_modules", ".cache", "compiled")',
+      'fileURLToPath(\n  new URL("../node_modules/.cache/compiled", import.meta.url),\n)',
+    )
+    .replace(
+      'import { join } from "path";\n',
+      'import { fileURLToPath } from "url";\n',
+    );
 }
 
 /** The server starts in a test hook, which compiles its files: on a busy machine this exceeds jest's five seconds. */

@@ -133,8 +133,7 @@ function takeBody(
   return (
     countBeforeBody(connection)?.then((isOverLimit) => {
       if (isOverLimit) return leaveBody(request);
-      if (request.req.destroyed && !request.req.complete)
-        throw new RequestAborted();
+      if (request.req.destroyed) throw new RequestAborted();
       return read();
     }) ?? read()
   );

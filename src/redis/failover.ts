@@ -1,0 +1,125 @@
+/** Leaves a redis that is no longer the master: when it refuses a write, and before, when another one was promoted. */
+import type { Cluster, Redis } from "ioredis";
+import { within } from "../utils/promises";
+import { isCluster, isEmbedded } from "./engine";
+
+/** How often a Redis Cluster is asked which master has which slots, and how long the answer may take, in ms. */
+const SLOTS_INTERVAL_MS = 1_000;
+const SLOTS_WAIT_MS = 2_000;
+
+/** The pause before a lost connection to a Sentinel is opened again, in ms. */
+const SENTINEL_RETRY_MS = 10_000;
+
+/** The channel on which Sentinels tell of promotions: `<name> <old ip> <old port> <new ip> <new port>`. */
+const SWITCHED = "+switch-master";
+
+/** ioredis: reconnect and send the refused command again; it had no effect. */
+const RECONNECT_AND_RESEND = 2;
+
+/** Reconnect when the server refuses writes like a replica; options of the user are kept. */
+export function followFailover(client: Redis): void {
+  client.options.reconnectOnError ??= (error) =>
+    isReadOnly(error.message) && RECONNECT_AND_RESEND;
+}
+
+/** Redis 6 and older name the script first. */
+function isReadOnly(message: string): boolean {
+  return /^READONLY|-READONLY/.test(message);
+}
+
+/**
+ * Have clients leave a master as soon as another one is promoted. By itself ioredis leaves it when it refuses a write or
+ * closes the connection: one that stood still acknowledges, and then loses, what it gets when it wakes.
+ * @returns ends it
+ */
+export function followPromotions(clients: readonly Redis[]): () => void {
+  const real = clients.filter((client) => !isEmbedded(client));
+  const clusters = real.filter(isCluster) as unknown as Cluster[];
+  const behindSentinels = real.filter(
+    (client) => !isCluster(client) && client.options.sentinels,
+  );
+  const ends = [...sameMaster(behindSentinels)].map(watchSentinels);
+  if (clusters.length > 0) ends.push(watchSlots(clusters));
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+/** ioredis asks over a new connection each time; a question over one that is there costs next to nothing. */
+function watchSlots(clusters: readonly Cluster[]): () => void {
+  let known: string | undefined;
+  let asked = 0;
+  let isAsking = false;
+
+  const ask = async () => {
+    const masters = clusters[0]!.nodes("master");
+    const master = masters[asked++ % masters.length];
+    if (!master) return;
+    isAsking = true;
+    const slots = await within(
+      SLOTS_WAIT_MS,
+      master.cluster("SLOTS"),
+      "AH_REDIS_TIMEOUT",
+      () => "no answer",
+    ).then(JSON.stringify, () => undefined);
+    isAsking = false;
+    // one that does not answer may be the one that was replaced
+    const hasChanged = slots === undefined || (known ?? slots) !== slots;
+    known = slots ?? known;
+    if (hasChanged) for (const cluster of clusters) cluster.refreshSlotsCache();
+  };
+  const timer = setInterval(() => {
+    if (!isAsking && clusters[0]!.status === "ready") void ask();
+  }, SLOTS_INTERVAL_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** Clients of one master share the connections to its Sentinels. */
+function sameMaster(clients: readonly Redis[]): Iterable<Redis[]> {
+  const groups = new Map<string, Redis[]>();
+  for (const client of clients) {
+    const { sentinels, name } = client.options;
+    const key = JSON.stringify([sentinels, name]);
+    groups.set(key, [...(groups.get(key) ?? []), client]);
+  }
+  return groups.values();
+}
+
+function watchSentinels(clients: Redis[]): () => void {
+  const { options } = clients[0]!;
+  const watchers = options.sentinels!.map(({ host, port, family }) => {
+    const { Redis: Client } = require("ioredis") as typeof import("ioredis");
+    const watcher = new Client({
+      host,
+      port,
+      family: family ?? options.family,
+      username: options.sentinelUsername,
+      password: options.sentinelPassword ?? undefined,
+      tls: options.sentinelTLS,
+      enableReadyCheck: false,
+      maxRetriesPerRequest: null,
+      retryStrategy: () => SENTINEL_RETRY_MS,
+    });
+    // an unreachable Sentinel is no outage of redis
+    watcher.on("error", () => undefined);
+    watcher.on("message", (_channel, text: string) => {
+      const [name, , , ip, newPort] = text.split(" ");
+      if (name !== options.name) return;
+      for (const client of clients)
+        if (!isConnectedTo(client, ip!, Number(newPort)))
+          client.disconnect(true);
+    });
+    watcher.subscribe(SWITCHED).catch(() => undefined); // given up by the end
+    return watcher;
+  });
+  return () => {
+    for (const watcher of watchers) watcher.disconnect();
+  };
+}
+
+/** Each Sentinel tells of the promotion, and the first of them may do so before others know the new master. */
+function isConnectedTo({ stream }: Redis, ip: string, port: number): boolean {
+  const peer = stream as { remoteAddress?: string; remotePort?: number };
+  return peer?.remoteAddress === ip && peer.remotePort === port;
+}
