@@ -127,7 +127,7 @@ function isJson(value: unknown): boolean {
 
 type Connections = { [id: string]: Connection };
 
-/** The place of a connection in the list of those that nobody has asked for by id. */
+/** The index of a connection in the list of connections that were never looked up by id. */
 export const PLACE = Symbol("place");
 
 /** Fewer places of connections that have left are not worth a new list. */

@@ -52,7 +52,7 @@ export function cookieNamed(
   const isOwn = Object.hasOwn(client, "cookies");
   if (!isOwn && typeof rawConnection === "object" && rawConnection !== null) {
     const header = headerOf(rawConnection);
-    // the test server adds cookies to those that are parsed
+    // the test server adds its own cookies
     if (!header?.includes(name) && !parsed.has(rawConnection)) return undefined;
   }
   return client.cookies?.[name];

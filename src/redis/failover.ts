@@ -10,7 +10,7 @@ const SLOTS_WAIT_MS = 2_000;
 /** The pause before a lost connection to a Sentinel is opened again, in ms. */
 const SENTINEL_RETRY_MS = 10_000;
 
-/** The channel on which Sentinels tell of promotions: `<name> <old ip> <old port> <new ip> <new port>`. */
+/** The channel on which Sentinels publish promotions: `<name> <old ip> <old port> <new ip> <new port>`. */
 const SWITCHED = "+switch-master";
 
 /** ioredis: reconnect and send the refused command again; it had no effect. */
@@ -118,7 +118,7 @@ function watchSentinels(clients: Redis[]): () => void {
   };
 }
 
-/** Each Sentinel tells of the promotion, and the first of them may do so before others know the new master. */
+/** Every Sentinel publishes the promotion. A client that reconnected may have asked one that did not know it yet. */
 function isConnectedTo({ stream }: Redis, ip: string, port: number): boolean {
   const peer = stream as { remoteAddress?: string; remotePort?: number };
   return peer?.remoteAddress === ip && peer.remotePort === port;

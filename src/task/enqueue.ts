@@ -198,7 +198,7 @@ const ENQUEUE_PLUGINS = ["QueueLock", "DelayQueueLock"];
 
 /**
  * Enqueue many jobs of one task, thousands in one round trip. All inputs are checked before the first job is
- * enqueued. Tasks with middleware or plugins around the enqueueing, and those that are `unique`, have it done one by one.
+ * enqueued. Jobs of `unique` tasks, and of tasks with middleware or plugins for `enqueue`, are enqueued one by one.
  * @param queue default: the task's own
  * @returns the number of enqueued jobs; middleware or plugins refused the others
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`

@@ -92,8 +92,8 @@ function report(error: unknown): void {
   logFailure(tasks, error, "the upkeep of tasks failed", "warning");
 }
 
-// --- Keeps the periodic tasks as they are declared: those that neither wait nor run, e.g. because every worker died of them, are
-// enqueued again, and what a scheduler declared that is gone gives way to what this one's code says.
+// --- Keeps periodic tasks as declared: a task that neither waits nor runs, for example because its workers died, is enqueued
+// again, and the declarations of a scheduler that is gone are replaced by those of this one.
 
 /** How far a queue is searched; a longer one is taken to hold the task. */
 const SEARCH_LENGTH = 1000;

@@ -19,49 +19,113 @@ export function breakingChanges(before: Json, after: Json): string[] {
 /** A part of a document, and the document for its references. */
 type Part = [part: Json, root: Json];
 
+/** What a value is compared for: its operation, its direction, and where changes are collected. */
+interface Comparison {
+  place: string;
+  direction: "takes" | "responds with";
+  changes: string[];
+}
+
+/** Deeper values are not compared: recursive schemas have no end. */
+const MAX_DEPTH = 20;
+
 function compareOperation(
   place: string,
   [old, oldRoot]: Part,
   [now, nowRoot]: Part,
   changes: string[],
 ): void {
+  const taken: Comparison = { place, direction: "takes", changes };
   const oldParams = paramsOf(old, oldRoot);
   for (const [name, { required, schema }] of paramsOf(now, nowRoot)) {
     const known = oldParams.get(name);
     if (required && !known?.required) changes.push(`${place} requires ${name}`);
     if (known)
-      compareTypes(`${place} takes ${name}`, known.schema, schema, changes);
+      compareValues(taken, [name], [known.schema, oldRoot], [schema, nowRoot]);
   }
-  const response = (operation: Json, root: Json) =>
-    resolve(contentOf(operation.responses?.["200"]), root);
-  const [oldResponse, nowResponse] = [
-    response(old, oldRoot),
-    response(now, nowRoot),
-  ];
-  for (const [name, property] of entries(oldResponse.properties)) {
-    const other = nowResponse.properties?.[name] as Json | undefined;
-    if (!other) changes.push(`${place} responds without ${name}`);
-    else
-      compareTypes(
-        `${place} responds with ${name}`,
-        resolve(property, oldRoot),
-        resolve(other, nowRoot),
-        changes,
-      );
+  compareProperties(
+    { place, direction: "responds with", changes },
+    [],
+    [resolve(contentOf(old.responses?.["200"]), oldRoot), oldRoot],
+    [resolve(contentOf(now.responses?.["200"]), nowRoot), nowRoot],
+  );
+}
+
+function compareValues(
+  comparison: Comparison,
+  path: readonly string[],
+  [oldSchema, oldRoot]: Part,
+  [nowSchema, nowRoot]: Part,
+): void {
+  if (path.length > MAX_DEPTH) return;
+  const old = resolve(oldSchema, oldRoot);
+  const now = resolve(nowSchema, nowRoot);
+  const { place, direction, changes } = comparison;
+  const what = `${place} ${direction} ${path.join(".")}`;
+  const [before, after] = [old.type, now.type].map((type) =>
+    JSON.stringify(type),
+  );
+  if (before !== undefined && after !== undefined && before !== after) {
+    changes.push(`${what} as ${after}, which was ${before}`);
+    return;
+  }
+  if (direction === "takes") compareEnums(what, old, now, changes);
+  compareProperties(comparison, path, [old, oldRoot], [now, nowRoot]);
+  if (isSchema(old.items) && isSchema(now.items))
+    compareValues(
+      comparison,
+      [...path, "*"],
+      [old.items, oldRoot],
+      [now.items, nowRoot],
+    );
+}
+
+/** Both schemas are resolved. */
+function compareProperties(
+  comparison: Comparison,
+  path: readonly string[],
+  [old, oldRoot]: Part,
+  [now, nowRoot]: Part,
+): void {
+  const { place, direction, changes } = comparison;
+  const isTaken = direction === "takes";
+  for (const name of isTaken ? requiredOf(now) : [])
+    if (!requiredOf(old).includes(name))
+      changes.push(`${place} requires ${[...path, name].join(".")}`);
+  for (const [name, property] of entries(old.properties)) {
+    const other = now.properties?.[name] as Json | undefined;
+    const inner = [...path, name];
+    if (other)
+      compareValues(comparison, inner, [property, oldRoot], [other, nowRoot]);
+    else if (!isTaken)
+      changes.push(`${place} responds without ${inner.join(".")}`);
   }
 }
 
-function compareTypes(
+/** Values that are no longer accepted. */
+function compareEnums(
   what: string,
   old: Json,
   now: Json,
   changes: string[],
 ): void {
-  const [before, after] = [old.type, now.type].map((type) =>
-    JSON.stringify(type),
-  );
-  if (before !== after && before !== undefined && after !== undefined)
-    changes.push(`${what} as ${after}, which was ${before}`);
+  if (!Array.isArray(now.enum)) return;
+  const accepted = now.enum.map((value) => JSON.stringify(value));
+  if (!Array.isArray(old.enum)) {
+    changes.push(`${what} only as ${accepted.join(", ")}`);
+    return;
+  }
+  for (const value of old.enum.map((each) => JSON.stringify(each)))
+    if (!accepted.includes(value))
+      changes.push(`${what} no longer as ${value}`);
+}
+
+function requiredOf(schema: Json): string[] {
+  return (schema.required ?? []) as string[];
+}
+
+function isSchema(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Of the path, the query and the body alike. */
@@ -76,7 +140,7 @@ function paramsOf(operation: Json, root: Json) {
   const body = resolve(contentOf(operation.requestBody as Json), root);
   for (const [name, schema] of entries(body.properties))
     params.set(name, {
-      required: ((body.required ?? []) as string[]).includes(name),
+      required: requiredOf(body).includes(name),
       schema: resolve(schema, root),
     });
   return params;

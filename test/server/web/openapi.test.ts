@@ -309,6 +309,77 @@ describe("the command", () => {
       "POST /things/{id} requires must",
     ]);
   });
+
+  test("what breaks clients is found in nested objects, lists and enums, too", () => {
+    const documentOf = (input: object, output: object) => ({
+      paths: {
+        "/items": {
+          post: {
+            requestBody: {
+              content: {
+                "application/json": {
+                  schema: { type: "object", properties: input },
+                },
+              },
+            },
+            responses: {
+              200: { content: { "application/json": { schema: output } } },
+            },
+          },
+        },
+      },
+      components: {
+        schemas: {
+          node: {
+            type: "object",
+            properties: { child: { $ref: "#/components/schemas/node" } },
+          },
+        },
+      },
+    });
+    const node = { $ref: "#/components/schemas/node" };
+    const address = (zip: string, required: string[]) => ({
+      type: "object",
+      properties: { zip: { type: zip }, city: { type: "string" } },
+      required,
+    });
+    const kinds = (...values: string[]) => ({ type: "string", enum: values });
+    const list = (type: string) => ({ type: "array", items: { type } });
+    const item = (properties: object) => ({
+      type: "object",
+      properties: { item: { type: "object", properties }, node },
+    });
+    const before = documentOf(
+      {
+        address: address("string", []),
+        kind: kinds("toy", "book"),
+        free: { type: "string" },
+        tags: list("string"),
+        node,
+      },
+      item({ price: { type: "number" }, name: { type: "string" } }),
+    );
+    const after = documentOf(
+      {
+        address: address("number", ["city"]),
+        kind: kinds("toy", "car"),
+        free: kinds("a"),
+        tags: list("number"),
+        node,
+      },
+      item({ price: { type: "string" }, more: {} }),
+    );
+    expect(breakingChanges(before, after)).toEqual([
+      "POST /items requires address.city",
+      'POST /items takes address.zip as "number", which was "string"',
+      'POST /items takes kind no longer as "book"',
+      'POST /items takes free only as "a"',
+      'POST /items takes tags.* as "number", which was "string"',
+      'POST /items responds with item.price as "string", which was "number"',
+      "POST /items responds without item.name",
+    ]);
+    expect(breakingChanges(before, before)).toEqual([]);
+  });
 });
 
 const CALLS = `

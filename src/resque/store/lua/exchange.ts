@@ -49,7 +49,7 @@ const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
 
 // KEYS: process. ARGV: prefix, call number, run_at, node, queue with the last turn or '', number of queues, number of workers,
 // queues..., members..., outcomes ('' none, 'p' success, 'n' uncounted, 'r' retried, 'f' and an entry of the failed list),
-// effects of those that have any.
+// the effects of each outcome that has effects.
 // Returns nil when the process is not registered, or the call is older than the last one; else the problems of the
 // data, the number of the worker whose job runs alone or 0, then the current job of each worker.
 //
