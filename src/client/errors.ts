@@ -64,8 +64,12 @@ export class ClientError extends Error {
   readonly status: number | undefined;
 }
 
-/** The caller's own `headers()` failed, for the reason in `cause`, so retrying is pointless. */
-export class HeadersFailure extends Error {}
+/** An attempt to connect failed on this side, for the reason in `cause`, so waiting calls fail with it: retrying is pointless. */
+export class OwnFailure extends Error {
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
 
 function textOf(response: unknown, status: number | undefined): string {
   const { error } = Object(response) as { error?: unknown };

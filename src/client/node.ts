@@ -1,8 +1,8 @@
 /** `actionhero/client` in node, Bun and Deno. */
-import { WebSocket } from "ws";
+import type { WebSocket } from "ws";
 import { client, httpClient } from "./client";
 import { cookieStore } from "./cookies";
-import { HeadersFailure } from "./errors";
+import { ClientError, OwnFailure } from "./errors";
 import type { CookieStore } from "./http";
 import { definePageClient } from "./pageClient";
 import { socketConnection } from "./socket";
@@ -18,7 +18,7 @@ export * from "./public";
 
 /** The client of version 29; its types are in `src/assets/client/index.d.ts`. */
 export const ActionheroWebsocketClient =
-  /* @__PURE__ */ definePageClient(WebSocket);
+  /* @__PURE__ */ definePageClient(websocketClass({}));
 
 /** A client over HTTP alone. It keeps the cookies of its server. */
 export function createHttpClient<Actions = AnyActions>(
@@ -45,13 +45,26 @@ export function createClient<Actions = AnyActions, Rooms = object>(
 
 type Listener = ((event: never) => void) | null;
 
+/** Node's websockets: `ws` is loaded by the first, so that a client over HTTP or TCP needs no package. */
+function loadWebsockets() {
+  try {
+    return (require("ws") as typeof import("ws")).WebSocket;
+  } catch (cause) {
+    const text =
+      "websockets need the package `ws` outside of browsers: npm install ws";
+    throw new OwnFailure(new ClientError("UNSUPPORTED", text, { cause }));
+  }
+}
+
 /** A websocket class that gets the current headers at each attempt. */
 function websocketClass(
-  { headers, WebSocket: own }: CreateClientOptions,
+  {
+    headers,
+    WebSocket: own,
+  }: Pick<CreateClientOptions, "headers" | "WebSocket">,
   cookies?: CookieStore,
 ): unknown {
   if (own) return own;
-  if (headers === undefined && !cookies) return WebSocket;
 
   return class {
     onopen: Listener = null;
@@ -69,10 +82,11 @@ function websocketClass(
     }
 
     async #open(address: string): Promise<void> {
+      const Websocket = loadWebsockets();
       const cookie = cookies?.header(address);
       const own = await this.#headers();
       if (this.#isClosed) return;
-      const socket = new WebSocket(address, {
+      const socket = new Websocket(address, {
         headers: { ...(cookie && { Cookie: cookie }), ...own },
       });
       this.#socket = socket;
@@ -87,7 +101,7 @@ function websocketClass(
       try {
         return await headers();
       } catch (cause) {
-        throw new HeadersFailure("the headers are not known", { cause });
+        throw new OwnFailure(cause);
       }
     }
 

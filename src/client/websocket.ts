@@ -8,7 +8,7 @@ import {
   type Send,
 } from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
-import { ActionError, ClientError, HeadersFailure } from "./errors";
+import { ActionError, ClientError, OwnFailure } from "./errors";
 import { hasFiles } from "./multipart";
 import { definePageClient } from "./pageClient";
 import type { CreateClientOptions } from "./types";
@@ -71,7 +71,7 @@ export function websocketConnection(
   client.on("reconnect", () => events.emit("connected"));
   client.on("disconnected", () => events.emit("disconnected"));
   client.on("error", (error: Error) => {
-    if (!(error instanceof HeadersFailure)) return events.emit("error", error);
+    if (!(error instanceof OwnFailure)) return events.emit("error", error);
     const cause = error.cause as Error;
     events.emit("error", cause);
     failAll(cause, () => client.failWaiting(cause));

@@ -134,6 +134,34 @@ test.each([
   },
 );
 
+test("a package without its dependency calls over HTTP, and tells that websockets need it", async () => {
+  // no folder above this one has `ws`
+  const caller = fs.mkdtempSync(path.join(os.tmpdir(), "ah-caller-"));
+  writeClientPackage({ out: path.join(caller, "client"), dist });
+  const script = path.join(caller, "call.mjs");
+  fs.writeFileSync(
+    script,
+    `import { createClient } from "./client/index.mjs";
+    const url = process.argv[2];
+    const shown = await createClient({ url }).user.show({ id: 6 });
+    const socket = createClient({ url: url.replace("http", "ws"), reconnect: { min: 60_000, max: 60_000 } });
+    const { code, message } = await socket.user.show({ id: 6 }).catch((thrown) => thrown);
+    socket.close();
+    console.log(JSON.stringify({ shown, code, message }));`,
+  );
+  try {
+    const { stdout } = await run(process.execPath, [script, app.url]);
+    expect(JSON.parse(stdout)).toEqual({
+      shown: { tree: { id: 6 } },
+      code: "UNSUPPORTED",
+      message:
+        "websockets need the package `ws` outside of browsers: npm install ws",
+    });
+  } finally {
+    fs.rmSync(caller, { recursive: true });
+  }
+});
+
 const CALLERS = `
 import { createClient, createHttpClient, ActionError } from "./client";
 
