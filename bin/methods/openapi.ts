@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
 import { jsonObject } from "../../src/cli/options";
 
@@ -55,8 +56,10 @@ export class OpenApi extends CLI {
       if (changes.length > 0) process.exitCode = 1;
     }
     const text = JSON.stringify(document, null, 2);
-    if (out !== undefined) fs.writeFileSync(out, `${text}\n`);
-    else if (check === undefined) console.log(text);
+    if (out !== undefined) {
+      fs.mkdirSync(path.dirname(path.resolve(out)), { recursive: true });
+      fs.writeFileSync(out, `${text}\n`);
+    } else if (check === undefined) console.log(text);
     return true;
   }
 }

@@ -40,6 +40,7 @@ export function describeApi(): Record<string, unknown> {
     operationIds: new Set(),
   };
   const paths: Record<string, Record<string, Operation>> = {};
+  const templates = new Map<string, DescribedPath>();
   const routed = actionsWithRoutes();
   for (const method of requestMethods) {
     for (const route of api.routes.routes[method] ?? []) {
@@ -47,8 +48,15 @@ export function describeApi(): Record<string, unknown> {
         continue;
       const action = actionOf(route, method);
       if (!action) continue;
-      const { template, variables } = describePath(route);
+      const described = describePath(route);
+      const { shape } = described;
+      // paths that differ in the names of their variables are identical to OpenAPI: the first gives the names
+      if (!templates.has(shape)) templates.set(shape, described);
+      const { template, variables: names } = templates.get(shape)!;
       const operations = (paths[template] ??= {});
+      const variables = new Map(
+        described.variables.map((input, index) => [input, names[index]!]),
+      );
       // the first match handles a request; GET also handles HEAD
       operations[method] ??= operationOf(action, method, variables, document);
     }
@@ -89,36 +97,44 @@ function actionOf(route: RouteType, method: string): Action | undefined {
     : undefined;
 }
 
+interface DescribedPath {
+  template: string;
+  /** The template without the names of its variables. */
+  shape: string;
+  variables: string[];
+}
+
 /** `/v:apiVersion/users/:id(^\d+$)` is `/v{apiVersion}/users/{id}`. */
-function describePath({ path: pattern, literal }: RouteType) {
+function describePath({ path: pattern, literal }: RouteType): DescribedPath {
   const variables: string[] = [];
-  if (literal) return { template: pattern, variables };
+  if (literal) return { template: pattern, shape: pattern, variables };
   const parts = pattern.split("/").map((part) =>
     part.replace(/:(\w+)(\(.*\))?$/, (_match, name: string) => {
       variables.push(name);
       return `{${name}}`;
     }),
   );
-  return { template: parts.join("/") || "/", variables };
+  const template = parts.join("/") || "/";
+  return { template, shape: template.replace(/\{\w+\}/g, "{}"), variables };
 }
 
+/** @param variables the inputs in the path, with the names that they have there */
 function operationOf(
   action: Action,
   method: string,
-  variables: string[],
+  variables: ReadonlyMap<string, string>,
   document: Document,
 ): Operation {
   const { name, description } = action;
   const { properties, required } = describeInputs(action, document);
   const hasBody = METHODS_WITH_BODY.includes(method);
-  const others = [...properties.keys()].filter(
-    (key) => !variables.includes(key),
-  );
-  const parameters: object[] = variables.map((variable) => ({
+  const others = [...properties.keys()].filter((key) => !variables.has(key));
+  const parameters: object[] = [...variables].map(([input, variable]) => ({
     name: variable,
     in: "path",
     required: true,
-    schema: properties.get(variable) ?? { type: "string" },
+    ...(input !== variable && { description: `the input \`${input}\`` }),
+    schema: properties.get(input) ?? { type: "string" },
   }));
   if (!hasBody)
     for (const key of others)

@@ -86,6 +86,12 @@ beforeAll(async () => {
       run: () => ({}),
     }),
     defineAction({
+      name: "thing:remove",
+      inputs: z.object({ shelf: z.int(), id: z.int().optional() }),
+      route: "delete /things/:shelf",
+      run: () => ({}),
+    }),
+    defineAction({
       name: "hidden",
       toDocument: false,
       route: "get /hidden",
@@ -164,6 +170,22 @@ test("params are in the path, the query or the body", async () => {
   const { schema } = post.requestBody.content["application/json"];
   expect(Object.keys(schema.properties)).toEqual(["node", "note"]);
   expect(schema.required).toEqual(["node"]);
+});
+
+test("paths that differ in the names of their variables are one path item", async () => {
+  const { paths } = await described();
+  const items = Object.keys(paths).filter((name) => name.includes("/things/"));
+  expect(items).toEqual(["/things/{id}"]);
+  expect(paths["/things/{id}"].delete.parameters).toEqual([
+    {
+      name: "id",
+      in: "path",
+      required: true,
+      description: "the input `shelf`",
+      schema: expect.objectContaining({ type: "integer" }),
+    },
+    expect.objectContaining({ name: "id", in: "query", required: false }),
+  ]);
 });
 
 test("responses have the output schema, the example, and the form of errors", async () => {
