@@ -13,7 +13,7 @@ export class ActionError<Response = unknown> extends Error {
   override readonly name = "ActionError";
   /** The HTTP status; undefined on other transports. */
   readonly status: number | undefined;
-  /** The response's `code`, or that of its first problem; undefined when it has neither. */
+  /** The response's `code`, or that of the problem that `message` describes; undefined when it has neither. */
   readonly code: string | number | undefined;
   /** All problems of the params; empty when the server lists none. */
   readonly errors: ParamProblem[];
@@ -28,7 +28,10 @@ export class ActionError<Response = unknown> extends Error {
     };
     this.status = status;
     this.errors = Array.isArray(errors) ? (errors as ParamProblem[]) : [];
-    this.code = code ?? this.errors[0]?.code;
+    const described =
+      this.errors.find((problem) => problem.message === this.message) ??
+      this.errors[0];
+    this.code = code ?? described?.code;
     this.response = response;
   }
 }

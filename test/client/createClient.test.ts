@@ -11,6 +11,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
+import { z } from "zod";
 import {
   ActionError,
   ClientError,
@@ -74,6 +75,13 @@ beforeAll(async () => {
       inputs: { amount: {} },
       middleware: ["payer"],
       run: () => ({ payment: ++payments }),
+    },
+    order: {
+      inputs: z.object({
+        shelf: z.int(),
+        address: z.object({ city: z.string() }),
+      }),
+      run: () => ({}),
     },
     held: { run: () => new Promise<void>((resolve) => (release = resolve)) },
     refuses: {
@@ -252,6 +260,21 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     await expect(client.call("echo")).rejects.toThrow(
       "text is a required parameter for this action",
     );
+  });
+
+  test("all problems of a call are listed, and its code is that of the one which its message describes", async () => {
+    const params = { shelf: true, address: {} };
+    const error: unknown = await open(url())
+      .call("order", params)
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      message: "address.city is a required parameter for this action",
+      code: "missing",
+      errors: [
+        { path: "shelf", code: "invalid_type" },
+        { path: "address.city", code: "missing" },
+      ],
+    });
   });
 
   test("an abort in flight rejects with its reason, and other calls continue", async () => {
