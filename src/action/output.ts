@@ -33,12 +33,16 @@ export function outputOf(action: Action): StandardSchema | undefined {
 
 /** Compile the output schema of an action when it is registered; warn of one that leaves nothing out. */
 export function prepareOutput(action: Action): void {
+  const gap = outputGap(action);
+  if (gap) log(gap, "warning");
+}
+
+/** What is lost because the output schema of an action has no JSON Schema. */
+export function outputGap(action: Action): string | undefined {
   const schema = outputOf(action);
-  if (schema && prunerOf(schema) === SEND_ALL)
-    log(
-      `the output of the action \`${action.name}\` has no JSON Schema${reasonOf(schema)}: properties that it does not name are sent, too`,
-      "warning",
-    );
+  return schema && prunerOf(schema) === SEND_ALL
+    ? `the output of the action \`${action.name}\` has no JSON Schema${reasonOf(schema)}: properties that it does not name are sent, too`
+    : undefined;
 }
 
 function reasonOf(schema: StandardSchema): string {

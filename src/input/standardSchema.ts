@@ -84,14 +84,15 @@ export function jsonSchemaOf(
   if (typeof jsonSchema?.[side] !== "function") return undefined;
   // zod: what JSON cannot express, such as a Date, is then anything, and the rest of the schema is still described
   const lenient = { unrepresentable: "any" };
+  let failure: unknown;
   for (const libraryOptions of [lenient, undefined]) {
     try {
       return jsonSchema[side]({ target: TARGET, libraryOptions });
     } catch (error) {
-      // the library refuses these options, or this schema
-      failures.set(schema, toError(error));
+      failure = error; // the library refuses these options, or this schema
       if (error instanceof RangeError) break; // a schema without an end takes a second each time
     }
   }
+  failures.set(schema, toError(failure));
   return undefined;
 }

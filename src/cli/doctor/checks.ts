@@ -98,6 +98,21 @@ export const bootedChecks: readonly Check<undefined>[] = [
     wants: "every route leads to an action, and no earlier route hides it",
     run: () => checkRoutes(api.routes.routes, Object.keys(api.actions.actions)),
   },
+  {
+    name: "schemas",
+    wants:
+      "every schema of an action or a task has a JSON Schema: without it, texts are not coerced, and outputs are not pruned",
+    run: () => {
+      // loaded here, because loading it is what builds the configuration
+      const { checkSchemas } =
+        require("./schemas") as typeof import("./schemas");
+      const versions = Object.values(api.actions.actions);
+      return checkSchemas(
+        versions.flatMap((actions) => Object.values(actions)),
+        Object.values(api.tasks.tasks),
+      );
+    },
+  },
 ];
 
 function writtenFolders({ general }: ActionheroConfigInterface): string[] {

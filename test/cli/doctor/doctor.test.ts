@@ -102,6 +102,14 @@ async function doctor(
 test("a good project has no failure; minor findings are warnings", async () => {
   const { findings, stderr, exitCode } = await doctor({
     ...definitions,
+    "dist/tasks/vague.js": `exports.vague = class extends require(${framework}).Task {
+      constructor() {
+        super();
+        Object.assign(this, { name: "vague", description: "x", frequency: 0, queue: "default" });
+        this.inputs = { "~standard": { version: 1, vendor: "own", validate: (value) => ({ value }) } };
+      }
+      async run() {}
+    };`,
     ...addition(`
       web: () => ({ prot: 1 }),
       routes: () => ({ get: [
@@ -142,6 +150,7 @@ test("a good project has no failure; minor findings are warnings", async () => {
       "routes: GET /two is never reached: GET /:name (one) comes first",
       'routes: GET /a/b: there is no action "oen" (did you mean "one"?)',
       expect.stringContaining("keep-alive: web.keepAliveTimeout is 5000 ms"),
+      "schemas: the inputs of the task `vague` cannot be described as a JSON Schema (its library (own) provides none): texts of all properties are not coerced",
     ]),
   );
   expect(stderr).toBe("");
