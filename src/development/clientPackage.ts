@@ -22,6 +22,9 @@ const MARK = "actionheroClient";
 /** The files to copy, from `dist` to `runtime` of the package. */
 const RUNTIME = ["client", "src/client", "src/assets"];
 
+/** As npm requires it, with or without a scope. */
+const PACKAGE_NAME = /^(@[a-z0-9-~][\w.~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
+
 const ROOT = "#/components/schemas/";
 
 interface ClientPackageOptions {
@@ -34,7 +37,7 @@ interface ClientPackageOptions {
 }
 
 /**
- * @throws Error for a folder that holds another package, and when the framework is not built
+ * @throws Error for a name that npm refuses, for a folder that holds another package, and when the framework is not built
  */
 export function writeClientPackage({
   out,
@@ -49,8 +52,11 @@ export function writeClientPackage({
       `there is no client in ${dist}: the framework is not built`,
     );
   const { title, version } = projectInfo() as Record<string, string>;
+  const packageName = name ?? `${title}-client`;
+  if (!PACKAGE_NAME.test(packageName))
+    throw new Error(`npm takes no package with the name ${packageName}`);
   const written = {
-    "package.json": packageJson(name ?? `${title}-client`, version!),
+    "package.json": packageJson(packageName, version!),
     "index.js": commonJs(),
     "index.mjs": esModule(),
     "index.d.ts": declarations("./runtime/client/node.js"),

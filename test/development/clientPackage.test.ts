@@ -228,6 +228,10 @@ test("the folder of another package is left alone, and an own one is written aga
   expect(() => writeClientPackage({ out: other, dist })).toThrow(
     "is that of another package",
   );
+  for (const name of ["Bad Name!", "../up", ".hidden"])
+    expect(() => writeClientPackage({ out, dist, name })).toThrow(
+      "npm takes no package with the name",
+    );
   writeClientPackage({ out, dist, name: "things" });
   const { name } = JSON.parse(
     fs.readFileSync(path.join(out, "package.json"), "utf8"),

@@ -7,6 +7,8 @@ interface Params {
 }
 
 export class GenerateClient extends CLI {
+  static readonly printsData = true;
+
   constructor() {
     super();
     this.name = "generate-client";

@@ -28,7 +28,8 @@ const DEV_DEPENDENCIES = ["@types/node", "prettier", "tsx", "typescript"];
 const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 
 /** Also restarts the server for files that are not loaded yet, such as a new action. */
-export const WATCH = 'tsx watch --include "./src/**/*.ts"';
+export const WATCH =
+  'tsx watch --include "./src/**/*.ts" --exclude "./src/actions.gen.ts"';
 
 /** Compiles into an empty `dist`, so that files deleted in `src` do not remain; the callers of actions are checked. */
 const BUILD =

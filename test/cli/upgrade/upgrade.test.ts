@@ -79,9 +79,9 @@ test("makes the changes with --write; a second run finds only what is to be done
     fs.readFileSync(project.path("package.json"), "utf8"),
   );
   expect(manifest.scripts).toEqual({
-    dev: 'tsx watch --include "./src/**/*.ts" ./src/server.ts',
+    dev: 'tsx watch --include "./src/**/*.ts" --exclude "./src/actions.gen.ts" ./src/server.ts',
     debug:
-      'tsc && tsx watch --include "./src/**/*.ts" --inspect ./src/server.ts',
+      'tsc && tsx watch --include "./src/**/*.ts" --exclude "./src/actions.gen.ts" --inspect ./src/server.ts',
   });
   expect(manifest.dependencies["node-resque"]).toBe("^9.3.8");
   expect(manifest.devDependencies).toEqual({
