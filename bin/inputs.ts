@@ -1,4 +1,6 @@
 /** What the flags of a command give for the inputs of an action or a task. */
+import type { ListedError } from "../src/action/listErrors";
+import { FRAMEWORK_FLAGS, flagValues } from "../src/environment/argv";
 
 interface Given {
   /** From the JSON of an option; flags go before it. */
@@ -8,7 +10,7 @@ interface Given {
   version?: string;
 }
 
-/** @throws Error naming a flag that is no input, or has no value */
+/** @throws Error naming a flag that is no input, has no value, or was taken for an option of the framework */
 export function givenInputs(
   kind: "action" | "task",
   name: string,
@@ -17,6 +19,8 @@ export function givenInputs(
   // loaded here, because loading it is what builds the configuration
   const { findInputs } =
     require("../src/cli/findInputs") as typeof import("../src/cli/findInputs");
+  const { tableOf } =
+    require("../src/input/schemaPlan") as typeof import("../src/input/schemaPlan");
   const { readInputFlags } =
     require("../src/cli/inputFlags") as typeof import("../src/cli/inputFlags");
   const inputs = findInputs(kind, name, version);
@@ -24,5 +28,30 @@ export function givenInputs(
     name,
     isOpen: kind === "task",
   });
-  return { ...json, ...flags };
+  const given = { ...json, ...flags };
+  const taken = FRAMEWORK_FLAGS.find(
+    (flag) =>
+      inputs &&
+      Object.hasOwn(tableOf(inputs), flag) &&
+      !Object.hasOwn(given, flag) &&
+      flagValues(flag).length > 0,
+  );
+  if (taken)
+    throw new Error(
+      `--${taken} is an option of actionhero: write the input of ${name} after --, as in \`-- --${taken}=...\``,
+    );
+  return given;
+}
+
+/** An error with a line for each of its problems, if there are several. */
+export function withAllProblems(thrown: unknown): unknown {
+  const { errors } = Object(thrown) as { errors?: unknown };
+  if (!(thrown instanceof Error) || !Array.isArray(errors)) return thrown;
+  if (errors.length < 2) return thrown;
+  const lines = (errors as ListedError[]).map(({ path, message }) =>
+    message.startsWith(`${path} `) ? `  ${message}` : `  ${path}: ${message}`,
+  );
+  return new Error([`${errors.length} inputs are bad:`, ...lines].join("\n"), {
+    cause: thrown,
+  });
 }

@@ -74,8 +74,8 @@ export async function run(
           data.processAction(actionName, actionVersion),
         )
       : data.processAction(actionName, actionVersion));
-    const error = (response as { error?: unknown } | undefined)?.error;
-    if (error) throw inlineError(error);
+    const { error, errors } = (response ?? {}) as Record<string, unknown>;
+    if (error) throw inlineError(error, errors);
     return response;
   } finally {
     const destroyed = connection.destroy();
@@ -83,11 +83,12 @@ export async function run(
   }
 }
 
-/** Errors become text (`Error: ...`), as in v29; other values become their message, if any. */
-function inlineError(error: unknown): Error {
+/** Errors become text (`Error: ...`), as in v29; other values become their message, if any. A list of all is `errors`. */
+function inlineError(error: unknown, errors: unknown): Error {
   const message =
     error instanceof Error || typeof error !== "object"
       ? `${error as string}`
       : ((error as { message?: string }).message ?? JSON.stringify(error));
-  return new ActionheroError("AH_ACTION", message, { cause: error });
+  const wrapped = new ActionheroError("AH_ACTION", message, { cause: error });
+  return Array.isArray(errors) ? Object.assign(wrapped, { errors }) : wrapped;
 }

@@ -9,11 +9,13 @@ export function findInputs(
   name: string,
   version?: string | number,
 ): DeclaredInputs | undefined {
-  const wanted = version ?? latestVersion(name);
   const found =
     kind === "task"
       ? own(api.tasks.tasks, name)
-      : own(own(api.actions.actions, name) ?? {}, String(wanted));
+      : own(
+          own(api.actions.actions, name) ?? {},
+          String(version ?? latestVersion(name)),
+        );
   return found && (found.inputs ?? {});
 }
 

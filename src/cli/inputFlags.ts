@@ -29,6 +29,7 @@ export function readInputFlags(
   const texts: Values = {};
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
+    if (word === "--") continue; // flags after it are inputs, although the command has options of these names
     if (!/^--\w/.test(word))
       throw new Error(`\`${word}\` is no flag of ${target.name}`);
     const [flag, inWord] = split(word.slice(2));
@@ -122,8 +123,14 @@ function schemaOf(
   return current;
 }
 
-/** One line for each input: its type, whether it is required, its default and its description. */
-export function describeInputFlags(inputs: DeclaredInputs): string[] {
+/**
+ * One line for each input: its type, whether it is required, its default and its description.
+ * @param options names of the command's own options
+ */
+export function describeInputFlags(
+  inputs: DeclaredInputs,
+  options: readonly string[] = [],
+): string[] {
   const rows = Object.entries(tableOf(inputs)).map(([name, input]) => {
     const schema = schemaOf(inputs, [name]);
     const { description } = (schema ?? input) as { description?: string };
@@ -133,6 +140,8 @@ export function describeInputFlags(inputs: DeclaredInputs): string[] {
         ? "(required)"
         : undefined,
       defaultNote(input.default),
+      input.file && "(a file: not from the command line)",
+      options.includes(name) ? "(write it after --)" : undefined,
     ].filter((note) => note !== undefined);
     return { flag: flagText(name, schema), text: notes.join(" ") };
   });

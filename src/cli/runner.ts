@@ -167,7 +167,8 @@ async function showInputs(
   const target = option ?? operands[0];
   if (target === undefined) return false;
   command.outputHelp();
-  await execute(new InputHelp(kind, target), {});
+  const options = command.options.map((own) => own.name());
+  await execute(new InputHelp(kind, target, options), {});
   return true;
 }
 
@@ -186,6 +187,7 @@ class InputHelp extends CLI {
   constructor(
     private readonly kind: "action" | "task",
     private readonly target: string,
+    private readonly options: readonly string[],
   ) {
     super();
   }
@@ -198,7 +200,7 @@ class InputHelp extends CLI {
       require("./inputFlags") as typeof import("./inputFlags");
     const inputs = findInputs(this.kind, this.target);
     if (!inputs) throw new Error(`there is no ${this.kind} \`${this.target}\``);
-    const lines = describeInputFlags(inputs);
+    const lines = describeInputFlags(inputs, this.options);
     console.log(`\nInputs of ${this.target}:\n${lines.join("\n") || "  none"}`);
     return Promise.resolve(true);
   }

@@ -6,7 +6,12 @@ import { type InputErrors, isMissing, NO_TEXT } from "../input/field";
 import { applySchema } from "../input/schemaParams";
 import { planOf } from "../input/schemaPlan";
 import { isStandardSchema, type StandardSchema } from "../input/standardSchema";
-import type { Input, Inputs } from "../input/types";
+import {
+  problemsOf,
+  SchemaError,
+  type Input,
+  type Inputs,
+} from "../input/types";
 import type { Task, TaskInputs } from "./task";
 
 /**
@@ -134,13 +139,29 @@ export async function parseInputs(
   const parsed = await applySchema(planOf(schema), inputs ?? {}, call);
   const [missing] = errors.missingParams;
   if (missing !== undefined)
-    throw new ActionheroError(
-      "AH_TASK",
-      `${missing} is a required input for task ${name}`,
+    throw withProblems(
+      new ActionheroError(
+        "AH_TASK",
+        `${missing} is a required input for task ${name}`,
+      ),
+      errors,
     );
   if (errors.validatorErrors.length > 0)
-    throw toError(errors.validatorErrors[0]);
+    throw withProblems(toError(errors.validatorErrors[0]), errors);
   return parsed;
+}
+
+/** All problems are in `errors`, like those of a response. */
+function withProblems(error: Error, found: InputErrors): Error {
+  const errors = problemsOf(found).map(({ path, code, error: cause }) => ({
+    path,
+    message:
+      cause === undefined
+        ? `${path} is a required input`
+        : (SchemaError.detailOf(cause) ?? toError(cause).message),
+    code,
+  }));
+  return Object.assign(error, { errors });
 }
 
 /** The inputs that the schema knows, as they were given: what is enqueued. */

@@ -1,5 +1,8 @@
 import { z } from "zod";
+import { givenInputs, withAllProblems } from "../../bin/inputs";
+import { api } from "../../src/api";
 import { describeInputFlags, readInputFlags } from "../../src/cli/inputFlags";
+import { file } from "../../src/input/file";
 
 const inputs = z.object({
   id: z.int().describe("which one"),
@@ -29,6 +32,7 @@ test.each([
     { address: { city: "Bonn", zip: 53111 } },
   ],
   [["--id="], { id: "" }],
+  [["--id=5", "--", "--tags=a"], { id: 5, tags: ["a"] }],
   [[], {}],
 ])("%j are %j", (words, expected) => {
   expect(read(...words)).toEqual(expected);
@@ -87,4 +91,54 @@ test("the help has the type, the description and the default of each", () => {
     "--at <text> (default: 5)",
     "--place <its properties as --name.property>",
   ]);
+});
+
+test("the help tells which inputs are written after --, and which are files", () => {
+  const files = { title: { required: true as const }, picture: file() };
+  const [title, picture] = describeInputFlags(files, ["title"]);
+  expect(title).toMatch(/--title <text> +\(required\) \(write it after --\)$/);
+  expect(picture).toMatch(/ \(a file: not from the command line\)$/);
+});
+
+describe("an input whose name is an option of the framework", () => {
+  const { argv } = process;
+  beforeAll(() => {
+    const titled = { name: "titled", inputs: { title: {}, other: {} } };
+    api.tasks = { tasks: { titled } } as never;
+  });
+  afterEach(() => {
+    process.argv = argv;
+  });
+  const given = (words: string[], json?: Record<string, unknown>) => {
+    process.argv = ["node", "actionhero", "task-run", "titled", ...words];
+    const rest = words.filter((word) => word !== "--title=Hi");
+    return givenInputs("task", "titled", { json, words: rest });
+  };
+
+  test("is refused when the framework took it, with what to write instead", () => {
+    expect(() => given(["--title=Hi", "--other=1"])).toThrow(
+      "--title is an option of actionhero: write the input of titled after --, as in `-- --title=...`",
+    );
+  });
+
+  test("is taken after --, or as JSON", () => {
+    expect(given(["--title=Hi"], { title: "Ho" })).toEqual({ title: "Ho" });
+    expect(given(["--other=1", "--", "--title=Ho"])).toEqual({
+      other: "1",
+      title: "Ho",
+    });
+  });
+});
+
+test("several problems of inputs are a line each", () => {
+  const errors = [
+    { path: "at", message: "at is a required input", code: "missing" },
+    { path: "to", message: "too short", code: "too_small" },
+  ];
+  const thrown = Object.assign(new Error("at is a required input"), { errors });
+  expect((withAllProblems(thrown) as Error).message).toBe(
+    "2 inputs are bad:\n  at is a required input\n  to: too short",
+  );
+  const other = new Error("down");
+  expect(withAllProblems(other)).toBe(other);
 });

@@ -3,7 +3,7 @@ import { jsonObject } from "../../../src/cli/options";
 import { withProgress } from "../../../src/cli/progress";
 import { didYouMean } from "../../../src/utils/closest";
 import { framework } from "../../framework";
-import { givenInputs } from "../../inputs";
+import { givenInputs, withAllProblems } from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
@@ -55,7 +55,10 @@ export class ActionRun extends CLI {
       return framework()
         .action.run(name!, params.apiVersion, given)
         .catch((error: Error) => {
-          throw (error.cause as Error | undefined) ?? error; // the action's own error, without the wrapping
+          const { errors } = error as { errors?: unknown };
+          // the action's own error, without the wrapping
+          const own = (error.cause as Error | undefined) ?? error;
+          throw withAllProblems(errors ? Object.assign(own, { errors }) : own);
         });
     });
     console.log(JSON.stringify(response, null, 2));

@@ -4,7 +4,7 @@ import { isEmbedded } from "../../../src/redis/engine";
 import { jsonObject } from "../../../src/cli/options";
 import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
-import { givenInputs } from "../../inputs";
+import { givenInputs, withAllProblems } from "../../inputs";
 
 interface Params {
   name: string;
@@ -52,7 +52,9 @@ export class TaskEnqueue extends CLI {
       );
     const enqueued = await withProgress((progress) => {
       progress.show(`enqueueing ${params.name}`);
-      return task.enqueue(params.name, given);
+      return task.enqueue(params.name, given).catch((error: unknown) => {
+        throw withAllProblems(error);
+      });
     });
     log(`enqueued: ${enqueued}`, "info");
     return true;

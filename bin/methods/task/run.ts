@@ -2,7 +2,7 @@ import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/options";
 import { withProgress } from "../../../src/cli/progress";
 import { framework } from "../../framework";
-import { givenInputs } from "../../inputs";
+import { givenInputs, withAllProblems } from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
@@ -37,7 +37,11 @@ export class TaskRun extends CLI {
     const given = givenInputs("task", name!, { json: params.args, words });
     const result: unknown = await withProgress((progress) => {
       progress.show(`running ${name}`);
-      return framework().task.run(name!, given);
+      return framework()
+        .task.run(name!, given)
+        .catch((error: unknown) => {
+          throw withAllProblems(error);
+        });
     });
     console.log(JSON.stringify(result ?? null, null, 2));
     return true;
