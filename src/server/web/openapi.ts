@@ -40,7 +40,7 @@ export function describeApi(): Record<string, unknown> {
     operationIds: new Set(),
   };
   const paths: Record<string, Record<string, Operation>> = {};
-  const templates = new Map<string, DescribedPath>();
+  const templates = new Map<string, Template>();
   const routed = actionsWithRoutes();
   for (const method of requestMethods) {
     for (const route of api.routes.routes[method] ?? []) {
@@ -48,15 +48,8 @@ export function describeApi(): Record<string, unknown> {
         continue;
       const action = actionOf(route, method);
       if (!action) continue;
-      const described = describePath(route);
-      const { shape } = described;
-      // paths that differ in the names of their variables are identical to OpenAPI: the first gives the names
-      if (!templates.has(shape)) templates.set(shape, described);
-      const { template, variables: names } = templates.get(shape)!;
+      const { template, variables } = describePath(route, templates);
       const operations = (paths[template] ??= {});
-      const variables = new Map(
-        described.variables.map((input, index) => [input, names[index]!]),
-      );
       // the first match handles a request; GET also handles HEAD
       operations[method] ??= operationOf(action, method, variables, document);
     }
@@ -97,25 +90,34 @@ function actionOf(route: RouteType, method: string): Action | undefined {
     : undefined;
 }
 
-interface DescribedPath {
-  template: string;
-  /** The template without the names of its variables. */
-  shape: string;
-  variables: string[];
+interface Template {
+  text: string;
+  names: string[];
 }
 
-/** `/v:apiVersion/users/:id(^\d+$)` is `/v{apiVersion}/users/{id}`. */
-function describePath({ path: pattern, literal }: RouteType): DescribedPath {
-  const variables: string[] = [];
-  if (literal) return { template: pattern, shape: pattern, variables };
+/**
+ * `/v:apiVersion/users/:id(^\d+$)` is `/v{apiVersion}/users/{id}`.
+ * @param templates by their text without names: to OpenAPI, paths that differ only in these are identical, so the first is used
+ * @returns the inputs in the path, with the names that they have there
+ */
+function describePath(
+  { path: pattern, literal }: RouteType,
+  templates: Map<string, Template>,
+): { template: string; variables: Map<string, string> } {
+  if (literal) return { template: pattern, variables: new Map() };
+  const inputs: string[] = [];
   const parts = pattern.split("/").map((part) =>
     part.replace(/:(\w+)(\(.*\))?$/, (_match, name: string) => {
-      variables.push(name);
+      inputs.push(name);
       return `{${name}}`;
     }),
   );
-  const template = parts.join("/") || "/";
-  return { template, shape: template.replace(/\{\w+\}/g, "{}"), variables };
+  const text = parts.join("/") || "/";
+  const shape = text.replace(/\{\w+\}/g, "{}");
+  if (!templates.has(shape)) templates.set(shape, { text, names: inputs });
+  const { text: template, names } = templates.get(shape)!;
+  const variables = inputs.map((input, i) => [input, names[i]!] as const);
+  return { template, variables: new Map(variables) };
 }
 
 /** @param variables the inputs in the path, with the names that they have there */
