@@ -17,8 +17,9 @@ import type {
 export * from "./public";
 
 /** The client of version 29; its types are in `src/assets/client/index.d.ts`. */
-export const ActionheroWebsocketClient =
-  /* @__PURE__ */ definePageClient(websocketClass({}));
+export const ActionheroWebsocketClient = /* @__PURE__ */ definePageClient(
+  websocketClass({}),
+);
 
 /** A client over HTTP alone. It keeps the cookies of its server. */
 export function createHttpClient<Actions = AnyActions>(
