@@ -36,13 +36,11 @@ const TOO_MANY_PARAMS = [
 const TOO_COMPLEX = [
   "config/redis.ts",
   "src/action/action.ts",
-  "src/action/actionProcessor.ts",
   "src/action/registry.ts",
   "src/action/report.ts",
   "src/cli/generate/project.ts",
   "src/client/http.ts",
   "src/cookie/cookies.ts",
-  "src/input/schemaPlan.ts",
   "src/input/schemaPlan.ts",
   "src/log/clientJson.ts",
   "src/log/exceptions.ts",
