@@ -79,7 +79,7 @@ export class StoredSessions {
     params: Record<string, unknown>,
   ): Promise<void> | undefined {
     const given = params[this.param];
-    delete params[this.param];
+    if (given !== undefined) delete params[this.param]; // each deletion makes an object slower
     if (client.type === IN_LINE) return undefined;
     const isCarrier = CARRIERS.includes(client.type);
     // in the params of HTTP it would be in URLs, and any page could send it

@@ -30,6 +30,11 @@ beforeAll(async () => {
   app = await startWebApp();
   addActions({
     act: { run: () => ({ runs: ++runs }) },
+    listed: {
+      run: ({ connection }) => ({
+        isListed: connection.rawConnection.hasOwnHeaders,
+      }),
+    },
     piped: {
       run: async (data) => {
         data.toRender = false;
@@ -177,6 +182,13 @@ describe("CORS", () => {
     const answer = await app.ask(path);
     expect(answer.headers.vary).toBe("Origin");
     expect(corsOf(answer)).toEqual({});
+  });
+
+  test("a request without an origin is answered with the prepared headers", async () => {
+    use({ origins: [SITE] });
+    const { json, headers } = await app.ask("/api/listed");
+    expect(json.isListed).toBe(false);
+    expect(headers.vary).toBe("Origin");
   });
 
   describe("a preflight request", () => {

@@ -12,8 +12,7 @@ export function addCorsHeaders(request: WebRequest): void {
   const cors = currentCors();
   if (cors === undefined || cors.isForAll) return; // the same for all origins: a default header
   const { origin } = request.req.headers;
-  // with the project's own headers: `pipe` sends no others
-  request.responseHeaders.push(["Vary", "Origin"]);
+  // `Vary` is a default header: a request without a list of its own is answered with the prepared ones
   if (origin !== undefined && cors.allows(origin))
     request.responseHeaders.push(...allowOrigin(cors, origin));
 }

@@ -247,11 +247,14 @@ export class WebRequest {
   }
 
   /**
-   * The headers to write when the framework adds none of its own.
+   * The headers to write when the framework adds none of its own, except that caches learn what the response depends on.
    * @throws TypeError when one that was pushed is not valid
    */
   flatProjectHeaders(): FlatHeaders {
-    return mergeHeaders(this.projectPairs());
+    const pairs = this.projectPairs();
+    if (policyFor(this.req)?.cors?.isForAll === false)
+      pairs.push(["Vary", "Origin"]);
+    return mergeHeaders(pairs);
   }
 
   /** The status of a response that the project writes itself, unless it sets another. */
