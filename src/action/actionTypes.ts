@@ -55,8 +55,8 @@ interface SignatureOf<Declared, Result> {
 }
 
 /** The response of an action class, or anything for one that is not named. */
-export type ResponseOf<A> = A extends Action
-  ? Exclude<Awaited<ReturnType<A["run"]>>, void | null> extends infer R
+export type ResponseOf<A> = A extends { run(...args: any[]): infer Result } // cheaper to compare with than all of `Action`
+  ? Exclude<Awaited<Result>, void | null> extends infer R
     ? [R] extends [never]
       ? { [key: string]: any }
       : R

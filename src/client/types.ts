@@ -24,19 +24,13 @@ export type ResponseOf<Action> = Action extends { response: infer Response }
   ? Response
   : any;
 
-/** Required keys; `never` for an action without required params. */
-type RequiredKeys<Params> = {
-  [Key in keyof Params]-?: object extends Pick<Params, Key> ? never : Key;
-}[keyof Params];
-
 /** `(params, options)`, where `params` is optional if no param is required. */
-export type CallArguments<Action> = [RequiredKeys<ParamsOf<Action>>] extends [
-  never,
-]
-  ? [params?: ParamsOf<Action> | undefined, options?: CallOptions]
-  : string extends keyof ParamsOf<Action>
+export type CallArguments<Action> =
+  object extends ParamsOf<Action>
     ? [params?: ParamsOf<Action> | undefined, options?: CallOptions]
-    : [params: ParamsOf<Action>, options?: CallOptions];
+    : string extends keyof ParamsOf<Action>
+      ? [params?: ParamsOf<Action> | undefined, options?: CallOptions]
+      : [params: ParamsOf<Action>, options?: CallOptions];
 
 export type Caller<Action> = (
   ...args: CallArguments<Action>
