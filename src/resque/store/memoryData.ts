@@ -85,6 +85,8 @@ export class MemoryData {
   readonly unknown: ExpiringMap<number>;
   readonly liveNodes: ExpiringMap<true>;
   readonly seenNodes: ExpiringMap<true>;
+  /** By node with delayed jobs, the time until which the owner of its queues is remembered. */
+  readonly delayedOfNodes: ExpiringMap<number>;
   failed: string[] = [];
   readonly failedOfClass = new Map<string, string[]>();
   processedCount = 0;
@@ -108,6 +110,7 @@ export class MemoryData {
     this.unknown = expiring();
     this.liveNodes = expiring();
     this.seenNodes = expiring();
+    this.delayedOfNodes = expiring();
     this.planners = expiring();
   }
 
@@ -118,11 +121,13 @@ export class MemoryData {
   /** Remove expired data. */
   purge(): void {
     const { uniques, locks, crashes, tracked, unknown } = this;
-    const { idempotent, retries, liveNodes, seenNodes, planners } = this;
+    const { idempotent, retries, planners } = this;
+    const { liveNodes, seenNodes, delayedOfNodes } = this;
     for (const map of [uniques, locks, crashes, tracked]) map.purge();
     unknown.purge();
     for (const map of [idempotent, retries, planners]) map.purge();
     for (const map of [liveNodes, seenNodes]) map.purge();
+    delayedOfNodes.purge();
   }
 
   /** A queue that gets a job belongs to `node`, which may not have announced itself yet. */
@@ -183,8 +188,18 @@ export class MemoryData {
     const second = secondOf(dueMs) + shift;
     const job = { dueMs, second, queue, raw };
     if (!this.delayed.add(job)) return false;
+    this.keepOwner(queue, dueMs);
     if (this.delayed.first()!.dueMs === dueMs) this.wakeUps.isDueEarlier();
     return true;
+  }
+
+  /** The owner of a queue is remembered until its last delayed job is due, and for as long as jobs of silent nodes are kept. */
+  private keepOwner(queue: string, dueMs: number): void {
+    const node = this.nodeOfQueue.get(queue);
+    if (node === undefined) return;
+    const ends = dueMs + UNSEEN_NODE_SECONDS * 1000;
+    if ((this.delayedOfNodes.get(node) ?? 0) >= ends) return;
+    this.delayedOfNodes.set(node, ends, ends - this.clock());
   }
 
   isUniqueHeld({ key, class: jobClass }: UniqueLock, queue: string): boolean {
@@ -313,12 +328,12 @@ export class MemoryData {
     next: QueuedJob & { due: Due },
   ): void {
     this.delayed.remove(next.raw);
-    this.delay(next, this.dueMs(next.due));
     if (node !== "") {
       this.own(next.queue, node);
       const runs = this.runsOfNodes.get(node) ?? new Map<string, string>();
       this.runsOfNodes.set(node, runs.set(task, next.raw));
     }
+    this.delay(next, this.dueMs(next.due));
     this.stopped.delete(task);
   }
 

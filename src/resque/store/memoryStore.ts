@@ -90,9 +90,8 @@ export class MemoryStore implements QueueStore {
   ): Promise<EnqueueResult> {
     return this.run((data) =>
       produce(data, job, options, "delayed", () => {
-        const isAdded = data.delay(job, data.dueMs(due));
-        if (isAdded) data.own(job.queue, options.node);
-        return isAdded;
+        data.own(job.queue, options.node);
+        return data.delay(job, data.dueMs(due));
       }),
     );
   }
@@ -644,12 +643,18 @@ export class MemoryStore implements QueueStore {
 
   removeQueuesOfLostNodes(): Promise<string[]> {
     return this.run((data) => {
+      const isKept = (node: string) =>
+        data.delayedOfNodes.get(node) !== undefined;
       const lost = [...data.nodeOfQueue].filter(
-        ([, node]) => !data.seenNodes.get(node),
+        ([queue, node]) =>
+          !data.seenNodes.get(node) &&
+          (data.knownQueues.has(queue) ||
+            data.runsOfNodes.has(node) ||
+            !isKept(node)),
       );
       for (const [queue, node] of lost) {
         removeQueue(data, queue);
-        data.nodeOfQueue.delete(queue);
+        if (!isKept(node)) data.nodeOfQueue.delete(queue);
         data.removeRunsOf(node);
       }
       return lost.map(([queue]) => queue);

@@ -307,6 +307,40 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.scheduledAt(jobText("x:n2", "c"))).toHaveLength(1);
     });
 
+    test("a delayed job of a node that is gone never goes to another node", async () => {
+      const hour = 3_600_000;
+      const due = { inMs: 5 * hour };
+      const names = ["enqueued", "retried"];
+      const [enqueued, retried] = names.map((name) => ({
+        queue: `x:${name}`,
+        raw: jobText(`x:${name}`, "c"),
+      }));
+      await store.announceNode("n1", ["x:retried"], 20_000, hour);
+      await store.delay(enqueued!, due, { node: "n1" });
+      const own = await Actor.start(store, "p", ["*"], "n1");
+      const other = await Actor.start(store, "o", ["*"], "n2");
+      const [ownWorker, worker] = [await own.worker(), await other.worker()];
+      await store.apply(ownWorker, [{ do: "delay", ...retried!, due }]);
+
+      await advance(hour);
+      expect(await store.removeQueuesOfLostNodes()).toEqual([]);
+      await advance(4 * hour);
+      expect(await store.removeQueuesOfLostNodes()).toEqual([]);
+      expect((await store.promote(500)).moved).toHaveLength(2);
+      await store.sweepQueues(1);
+      expect(await other.next(worker)).toBeUndefined();
+      // it has come back
+      expect((await own.next(ownWorker))!.raw).toBe(enqueued!.raw);
+      expect(await store.removeQueuesOfLostNodes()).toHaveLength(2);
+      expect(await own.next(ownWorker, SUCCESS)).toBeUndefined();
+
+      // the owner is forgotten when nothing of the node is left
+      await advance(hour);
+      await store.removeQueuesOfLostNodes();
+      await store.enqueue("x:retried", ["anybody's"]);
+      expect((await other.next(worker))!.raw).toBe("anybody's");
+    });
+
     test("each live node is assigned a queue", async () => {
       await store.announceNode("n1", [], 20_000, 3_600_000);
       await store.announceNode("n2", [], 1, 3_600_000);

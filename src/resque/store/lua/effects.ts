@@ -75,9 +75,7 @@ local function delayAgain(raw, kind, ms)
     if isAdded then return end
   end
   -- where delayed jobs are kept there is something else: it goes at once
-  local queue = string.match(raw, '^{"class":"[^"\\\\]*","queue":"([^"\\\\]*)",')
-  if not queue then queue = cjson.decode(raw).queue end
-  requeue(queue, raw)
+  requeue(queueOf(raw), raw)
 end
 local function boundFailed(class, most)
   local own = ns .. 'ah:failed:' .. class

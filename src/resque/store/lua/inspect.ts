@@ -133,6 +133,7 @@ export const ASSIGN_QUEUES = operation(
 );
 
 // Returns the names of the queues that were removed with their jobs: their nodes have been silent for too long.
+// Delayed jobs of a node remain until they are due, and so does the owner of their queue.
 export const REMOVE_LOST = operation(
   [
     JSON_TEXT,
@@ -147,12 +148,13 @@ export const REMOVE_LOST = operation(
   local owners, result = try('HGETALL', ns .. 'ah:node-queues') or {}, {}
   for i = 1, #owners, 2 do
     local node = owners[i + 1]
-    if redis.call('EXISTS', ns .. 'ah:node-seen:' .. node) == 0 then
+    local runs, isKept = ns .. 'ah:node-runs:' .. node, redis.call('EXISTS', ns .. 'ah:node-delayed:' .. node) == 1
+    local hasJobs = try('SISMEMBER', ns .. 'queues', owners[i]) == 1 or redis.call('EXISTS', runs) == 1
+    if redis.call('EXISTS', ns .. 'ah:node-seen:' .. node) == 0 and (hasJobs or not isKept) then
       removeQueue(owners[i])
-      local runs = ns .. 'ah:node-runs:' .. node
       for _, raw in ipairs(try('HVALS', runs) or {}) do removeDelayed(raw) end
       redis.call('DEL', runs, ns .. 'ah:wake-any:' .. node)
-      redis.call('HDEL', ns .. 'ah:node-queues', owners[i])
+      if not isKept then redis.call('HDEL', ns .. 'ah:node-queues', owners[i]) end
       result[#result + 1] = owners[i]
     end
   end

@@ -31,11 +31,11 @@ local function delayRun(run)
   local due = tonumber(run.ms)
   if run.kind == 'in' then due = now() + due end
   removeDelayed(run.raw)
-  delay(due, run.raw, 0)
   if run.node ~= '' then
     own(run.queue, run.node)
     rebuild('HSET', ns .. 'ah:node-runs:' .. run.node, run.task, run.raw)
   end
+  delay(due, run.raw, 0)
   try('SREM', ns .. 'ah:stopped', run.task)
 end
 `;

@@ -1,6 +1,6 @@
 /** Scripts of the scheduler: leadership, due jobs, and upkeep of slots and queues. */
 import { A, ARG, B, operation } from "./operation";
-import { FAIL, JSON_TEXT, QUEUES, REQUEUE, SLOTS } from "./shared";
+import { FAIL, JSON_TEXT, QUEUE_OF, QUEUES, REQUEUE, SLOTS } from "./shared";
 
 // Arguments: name, ms. Returns 0 for the leader; else the ms after which the leadership of another one ends, or a negative number
 // when that is unknown.
@@ -41,19 +41,12 @@ const JOBS_PER_MS = 500;
 // A second whose jobs are all due is emptied from the head. Before, jobs of ours go at their exact time in ah:due, and the
 // others at the whole second; ah:due-count tells whether there are others.
 export const PROMOTE = operation(
-  [JSON_TEXT, QUEUES, FAIL],
+  [JSON_TEXT, QUEUES, FAIL, QUEUE_OF],
   `
   allowWhenFull()
   local limit = tonumber(${A})
   local schedule, exact, counts = ns .. 'delayed_queue_schedule', ns .. 'ah:due', ns .. 'ah:due-count'
   local result = {''}
-  -- arguments that cjson cannot read (half of a surrogate pair, a thousand levels) are none of our business
-  local function queueOf(raw)
-    local queue = string.match(raw, '^{"class":"[^"\\\\]*","queue":"([^"\\\\]*)",')
-    if queue then return queue end
-    local isJson, job = pcall(cjson.decode, raw)
-    if isJson and type(job) == 'table' and type(job.queue) == 'string' then return job.queue end
-  end
   local function move(second, raw)
     try('SREM', ns .. 'timestamps:' .. raw, 'delayed:' .. second)
     local queue = queueOf(raw)

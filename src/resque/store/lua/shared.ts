@@ -177,10 +177,36 @@ end
 `;
 
 /**
+ * `queueOf(raw)`: nil for an unreadable job. cjson cannot read all arguments (half of a surrogate pair, a thousand levels), so the
+ * usual text is not parsed.
+ */
+export const QUEUE_OF = `
+local function queueOf(raw)
+  local queue = string.match(raw, '^{"class":"[^"\\\\]*","queue":"([^"\\\\]*)",')
+  if queue then return queue end
+  local isJson, job = pcall(cjson.decode, raw)
+  if isJson and type(job) == 'table' and type(job.queue) == 'string' then return job.queue end
+end
+`;
+
+/**
  * `delay(due, raw, shift)`: false when the job exists in that second, `shift` seconds after the nearest one. Its keys are
- * read before the first one is written: a wrong type refuses the job, and nothing is left of it. Needs REBUILD.
+ * read before the first one is written: a wrong type refuses the job, and nothing is left of it. The owner of a queue is
+ * remembered until its last delayed job has been due for as long as jobs of a node without announcements are kept. Needs
+ * REBUILD.
  */
 export const DELAY = `
+${QUEUE_OF}
+local function keepOwner(raw, due)
+  local queue = queueOf(raw)
+  local node = queue and try('HGET', ns .. 'ah:node-queues', queue)
+  if not node then return end
+  local key, ends = ns .. 'ah:node-delayed:' .. node, due + ${UNSEEN_NODE_SECONDS * 1000}
+  local keepMs = ends - now()
+  if keepMs <= 0 or tonumber(try('GET', key) or '0') >= ends then return end
+  redis.call('SET', key, text(ends))
+  expire(key, text(keepMs))
+end
 local function delay(due, raw, shift)
   local second = text(math.floor(due / 1000 + 0.5) + shift)
   local times, bucket = ns .. 'timestamps:' .. raw, ns .. 'delayed:' .. second
@@ -195,6 +221,7 @@ local function delay(due, raw, shift)
   redis.call('ZADD', schedule, second, second)
   redis.call('ZADD', exact, text(due), member)
   rebuild('HINCRBY', ns .. 'ah:due-count', second, 1)
+  keepOwner(raw, due)
   if redis.call('ZRANGE', exact, 0, 0)[1] == member then
     try('DEL', ns .. 'ah:wake-scheduler')
     try('RPUSH', ns .. 'ah:wake-scheduler', '1')
