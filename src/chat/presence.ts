@@ -8,6 +8,7 @@ import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { logFailure } from "../redis/connectionLog";
 import { isCluster } from "../redis/engine";
+import { unlessFull } from "../redis/full";
 import { chatRoom } from "./chatRoom";
 import { leaveHere } from "./membership";
 import {
@@ -27,7 +28,9 @@ const knownRuns = new WeakMap<Redis, string>();
 
 /** Reconcile now, and whenever redis is back. */
 export async function openPresence(): Promise<void> {
-  await api.chatRoom.restoreMembers();
+  await unlessFull("create the chat rooms", () =>
+    api.chatRoom.restoreMembers(),
+  );
   client().on("ready", onRedisReady);
 }
 

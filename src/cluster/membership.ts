@@ -7,6 +7,7 @@ import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
 import { logFailure, noteAnswer } from "../redis/connectionLog";
+import { unlessFull } from "../redis/full";
 import { takeLeave } from "../redis/leaving";
 import {
   claimCleanUp,
@@ -36,11 +37,15 @@ export class Membership {
   async join(): Promise<void> {
     if (interval() <= 0) return;
     this.left = false;
+    await unlessFull("register this node", () => this.register());
+    this.lastRoundAt = performance.now();
+    this.schedule(interval());
+  }
+
+  private async register(): Promise<void> {
     const before = await writeHeartbeat(this.describe());
     if (before && this.isOther(before) && !hasEnded(before))
       this.duplicateId.saw(before, (await readNodes()).now - before.seenAt);
-    this.lastRoundAt = performance.now();
-    this.schedule(interval());
   }
 
   /** Unregister; no other node will clean up after this one. */

@@ -3,8 +3,8 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import type { RedisEntry } from "../config/settingTypes";
 import { settings } from "../config/settings";
-import { ActionheroError, toError } from "../errors";
-import { within } from "../utils/promises";
+import { ActionheroError, isRedisAway, toError } from "../errors";
+import { sleep, within } from "../utils/promises";
 import { markFailures } from "./away";
 import { addressOf, ConnectionLog } from "./connectionLog";
 import { disconnect } from "./disconnect";
@@ -27,6 +27,9 @@ export interface RedisClients {
 const NAMES = ["client", "subscriber", "tasks"] as const;
 /** Idle time after which the operating system probes the peer. */
 const KEEP_ALIVE_MS = 15_000;
+
+/** The interval of attempts while redis refuses writes, in ms. */
+const RETRY_MS = 200;
 
 /** How long one operation on redis may take, in ms. */
 export function operationTimeout(): number {
@@ -115,7 +118,7 @@ async function reach(
     (reason ? reasonOf(reason) : `no answer within ${timeout} ms`);
   try {
     await patience.within(
-      answerOf(client, name === "subscriber" ? "ping" : "get"),
+      untilUsable(client, name, remember),
       () => new ActionheroError("AH_REDIS_CONNECT", describe(lastError)),
     );
   } catch (error) {
@@ -131,16 +134,36 @@ async function reach(
   }
 }
 
-/** A command that timed out is sent again: the caller limits the total time. */
-async function answerOf(client: Redis, command: "ping" | "get") {
+/**
+ * Wait until redis responds, and accepts writes of `client` and `tasks`: for some seconds after a failover it refuses them
+ * (`NOREPLICAS`), and the first write of an initializer would fail. The caller limits the total time.
+ */
+async function untilUsable(
+  client: Redis,
+  name: string,
+  remember: (error: Error) => void,
+): Promise<void> {
   for (;;) {
     try {
-      return command === "ping"
-        ? await client.ping()
-        : await client.get("_test");
-    } catch (error) {
-      if (toError(error).message !== "Command timed out") throw error;
+      if (name === "subscriber") return void (await client.ping());
+      await client.get("_test");
+      return await tryToWrite(client);
+    } catch (thrown) {
+      const error = toError(thrown);
+      if (error.message === "Command timed out") continue;
+      if (error.name !== "ReplyError" || !isRedisAway(error)) throw error;
+      remember(error);
+      await sleep(RETRY_MS);
     }
+  }
+}
+
+/** A full redis accepts this one, since it needs no memory. Only a refusal that ends by itself counts, not one of an ACL. */
+async function tryToWrite(client: Redis): Promise<void> {
+  try {
+    await client.del("actionhero:ah:probe");
+  } catch (error) {
+    if (isRedisAway(error)) throw error;
   }
 }
 

@@ -14,6 +14,7 @@ import { addressOf, noteSign, noteSilence } from "./connectionLog";
 import { isCluster, isEmbedded } from "./engine";
 import { takeLeave } from "./leaving";
 import { followPromotions } from "./failover";
+import { unlessFull } from "./full";
 import { closeSubscription, openSubscription } from "./pubsub";
 import { redis } from "./redis";
 import { abandonCalls, settleCall } from "./rpc";
@@ -44,9 +45,10 @@ export async function connectRedis(): Promise<void> {
 
 /** Announce this node to the cluster. */
 export async function joinCluster(): Promise<void> {
-  await redis.doCluster("api.log", [
-    `actionhero member ${id} has joined the cluster`,
-  ]);
+  const message = `actionhero member ${id} has joined the cluster`;
+  await unlessFull("announce this node", () =>
+    redis.doCluster("api.log", [message]),
+  );
 }
 
 /** Announce to the cluster that this node leaves, and close the connections. */

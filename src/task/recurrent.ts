@@ -10,6 +10,7 @@ import type {
   PlannedTask,
   QueuedJob,
 } from "../resque/store/store";
+import { unlessFull } from "../redis/full";
 import { requireQueue, requireTask } from "./find";
 import {
   argsOfRuns,
@@ -113,7 +114,10 @@ export function enqueueAllRecurrentTasks(): Promise<string[]> {
 /** What a node does when it starts: as a scheduler all of them, as a worker its own runs of those for all nodes. */
 export async function startRecurrentTasks(): Promise<void> {
   const isScheduler = settings().tasks.scheduler;
-  if (isScheduler || isWorking()) await enqueuePeriodic(!isScheduler);
+  if (isScheduler || isWorking())
+    await unlessFull("schedule the recurring tasks", () =>
+      enqueuePeriodic(!isScheduler),
+    );
 }
 
 export function isWorking(): boolean {

@@ -233,6 +233,45 @@ describeOnRedis("connecting to redis", () => {
     );
   });
 
+  test("a node that boots while redis refuses writes waits for it", async () => {
+    const client = new Redis(server.url);
+    await client.config("SET", "min-replicas-to-write", "1");
+    const node = RemoteNode.start({ redisUrl: server.url });
+    // its connections are there, so its first write has been refused
+    await until(async () => {
+      const list = (await client.client("LIST")) as string;
+      return /cmd=del\b/.test(list);
+    }, 30_000);
+    await client.config("SET", "min-replicas-to-write", "0");
+    client.disconnect();
+    await (await node).kill();
+  }, 60_000);
+
+  test("redis that refuses writes for longer than connectTimeout: one clear error", async () => {
+    const client = new Redis(server.url);
+    await client.config("SET", "min-replicas-to-write", "1");
+    shorten();
+    const error = await failure();
+    expect(error.code).toBe("AH_REDIS_CONNECT");
+    expect(error.message).toMatch(/connection `client` at .*: NOREPLICAS /);
+    await client.config("SET", "min-replicas-to-write", "0");
+    client.disconnect();
+  });
+
+  test("a node boots while redis is full", async () => {
+    const client = new Redis(server.url);
+    await client.config("SET", "maxmemory", "1");
+    const node = await RemoteNode.start({
+      redisUrl: server.url,
+      overrides: {
+        tasks: { scheduler: true, minTaskProcessors: 1, maxTaskProcessors: 1 },
+      },
+    });
+    await client.config("SET", "maxmemory", "0");
+    client.disconnect();
+    await node.kill();
+  }, 60_000);
+
   test("connections that a project makes itself are used as they are", async () => {
     const made: unknown[] = [];
     const make = (args: unknown[]) => {
