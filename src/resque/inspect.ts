@@ -5,7 +5,7 @@ import { encode, jobOf } from "./encode";
 import { openArgs, withMetadata } from "./jobMetadata";
 import { runHooks } from "./pluginRunner";
 import type { Queue } from "./queue";
-import type { QueueStore } from "./store/store";
+import type { QueueStore, WorkerRecord } from "./store/store";
 import { openRecord } from "./store/texts";
 import {
   type ErrorPayload,
@@ -218,6 +218,8 @@ async function findText(
 // --- Cleaning up after workers of other programs, by age; ours have leases.
 
 const PAGE = 100;
+/** How often a worker may take its next job while it is being removed. */
+const MAX_ATTEMPTS = 10;
 
 /** Remove a worker; its job is added to the failed list. */
 export async function forceCleanWorker(
@@ -235,13 +237,30 @@ export async function forceCleanWorker(
   }
   const queues = known[name];
   const member = queues === null ? name : `${name}:${queues}`;
-  const work = (await queue.allWorkingOn())[name];
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const [seen] = await store.records([member]);
+    const removed = await removeSeen(store, name, seen!);
+    if (removed) return removed.payload;
+  }
+  throw new ActionheroError(
+    "AH_TASK",
+    `the worker ${name} is alive: it took one job after the other`,
+  );
+}
+
+/** @returns undefined when the worker has moved on */
+async function removeSeen(
+  store: QueueStore,
+  name: string,
+  seen: WorkerRecord,
+): Promise<{ payload?: ErrorPayload } | undefined> {
+  const { record } = seen;
   const payload =
-    work === undefined || work === "started"
-      ? undefined
-      : killedPayload(name, work);
-  await store.removeWorker(member, name, payload && JSON.stringify(payload));
-  return payload;
+    record === null ? undefined : killedPayload(name, readRecord(name, record));
+  const entry = payload && JSON.stringify(payload);
+  return (await store.removeWorker(seen, name, entry))
+    ? { payload }
+    : undefined;
 }
 
 function killedPayload(
@@ -270,11 +289,14 @@ export async function cleanOldWorkers(
   ageMs: number,
 ): Promise<{ [name: string]: ErrorPayload }> {
   const result: { [name: string]: ErrorPayload } = {};
-  const now = await queue.connection.store.now();
-  for (const [name, work] of Object.entries(await queue.allWorkingOn())) {
-    if (work === "started") continue;
-    if (!(now - Date.parse(work.run_at) > ageMs)) continue;
-    const payload = await forceCleanWorker(queue, name);
+  const { store } = queue.connection;
+  const now = await store.now();
+  for (const seen of await store.records(await store.workers())) {
+    if (seen.record === null) continue;
+    const { name } = splitMember(seen.member);
+    const { run_at } = readRecord(name, seen.record);
+    if (!(now - Date.parse(run_at) > ageMs)) continue;
+    const payload = (await removeSeen(store, name, seen))?.payload;
     if (payload) result[name] = payload;
   }
   return result;

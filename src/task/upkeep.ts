@@ -5,8 +5,9 @@ import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { logFailure } from "../redis/connectionLog";
 import { takeLeave } from "../redis/leaving";
+import type { AwaitedRun } from "../resque/store/store";
 import { requireQueue } from "./find";
-import { argsOfRuns, NO_PLAN, planOf } from "./plans";
+import { jobsOf, NO_PLAN, planOf } from "./plans";
 import {
   declare,
   declareAnew,
@@ -19,7 +20,6 @@ import {
 import {
   announceNode,
   dropQueuesOfLostNodes,
-  ownQueue,
   ownQueues,
   PRESENCE_MS,
   retireNode,
@@ -95,9 +95,6 @@ function report(error: unknown): void {
 // --- Keeps periodic tasks as declared: a task that neither waits nor runs, for example because its workers died, is enqueued
 // again, and the declarations of a scheduler that is gone are replaced by those of this one.
 
-/** How far a queue is searched; a longer one is taken to hold the task. */
-const SEARCH_LENGTH = 1000;
-
 /**
  * Check all recurring tasks, and enqueue those that are missing in two consecutive checks.
  * @param missedBefore names that the last call gave back
@@ -109,19 +106,32 @@ export async function enqueueLostRecurrentTasks(
   onlyOwn = false,
 ): Promise<Set<string>> {
   const missed = new Set<string>();
-  const running = await runningTasks();
-  for (const planned of await plannedHere(onlyOwn)) {
-    const { task } = planned;
-    if (!(await isInForce(planned)) || running.has(runOf(task))) continue;
-    if ((await isWaiting(task)) || (await isStopped(task.name))) continue;
-    // a job that moved on meanwhile was where the search had not come yet: it is running now, or waits again
-    if ((await runningTasks()).has(runOf(task)) || (await isWaiting(task)))
-      continue;
-    if (!missedBefore.has(task.name)) missed.add(task.name);
+  const inForce: Planned[] = [];
+  for (const planned of await plannedHere(onlyOwn))
+    if (await isInForce(planned)) inForce.push(planned);
+  const runs = inForce.flatMap(({ task }) => awaitedRun(task));
+  const missing = new Set(
+    await requireQueue().connection.store.missingRuns(runs),
+  );
+  for (const planned of inForce) {
+    const { name } = planned.task;
+    if (!missing.has(name)) continue;
+    if (!missedBefore.has(name)) missed.add(name);
     else if (await enqueueFirst(planned))
-      log(`enqueued the periodic task ${task.name}, which was lost`, "warning");
+      log(`enqueued the periodic task ${name}, which was lost`, "warning");
   }
   return missed;
+}
+
+/** Empty for a task that is not recurring any more: it was changed in this process. */
+function awaitedRun(task: Task): AwaitedRun[] {
+  const plan = planOf(task);
+  if (!plan) return [];
+  const { name, scope } = task;
+  const raws = jobsOf(name, plan).map(({ raw }) => raw);
+  return [
+    { task: name, queue: plan.queue, raws, onlyInQueue: scope === "all" },
+  ];
 }
 
 /** Whether the task runs by itself, as the code of this process says; it does from now on if nobody else says otherwise. */
@@ -136,33 +146,4 @@ async function isInForce(planned: Planned): Promise<boolean> {
   if (await isStopped(task.name)) await declare(planned);
   else await declareAnew(planned);
   return false;
-}
-
-/** What runs: of a task for all nodes, the run of this one. */
-function runOf(task: Task): string {
-  return task.scope === "all" ? `${ownQueue(task)} ${task.name}` : task.name;
-}
-
-async function runningTasks(): Promise<Set<string>> {
-  const working = Object.values(await requireQueue().allWorkingOn());
-  return new Set(
-    working.flatMap((work) =>
-      work === "started"
-        ? []
-        : [work.payload.class, `${work.queue} ${work.payload.class}`],
-    ),
-  );
-}
-
-async function isWaiting(task: Task): Promise<boolean> {
-  const plan = planOf(task);
-  if (!plan) return true; // it was changed here
-  const queue = requireQueue();
-  for (const args of argsOfRuns(plan))
-    if ((await queue.scheduledAt(plan.queue, task.name, args)).length > 0)
-      return true;
-  const jobs = await queue.queued(plan.queue, 0, SEARCH_LENGTH - 1);
-  return (
-    jobs.length === SEARCH_LENGTH || jobs.some((job) => job.class === task.name)
-  );
 }

@@ -45,8 +45,9 @@ describeOnEachEngine("commands for tasks", (engine) => {
 
   async function fail(entries: object[]): Promise<void> {
     const { store } = api.resque.queue.connection;
+    const far = { member: "far:1:*", record: null };
     for (const entry of entries)
-      await store.removeWorker("far:1:*", "far:1", JSON.stringify(entry));
+      await store.removeWorker(far, "far:1", JSON.stringify(entry));
   }
 
   async function printed(

@@ -1,4 +1,5 @@
 /** The store of the embedded engine: plain maps in this process. Every operation is synchronous inside, and so atomic. */
+import { parseJob } from "../failure";
 import type { JobInfo } from "../types";
 import {
   jobInfoOf,
@@ -10,6 +11,7 @@ import {
 } from "./texts";
 import { MemoryData, type ListedWorker, type Process } from "./memoryData";
 import type {
+  AwaitedRun,
   Due,
   Effect,
   EnqueueOptions,
@@ -526,11 +528,10 @@ export class MemoryStore implements QueueStore {
 
   records(members: readonly string[]): Promise<WorkerRecord[]> {
     return this.run(({ workers }) =>
-      members.map((member) => {
-        const listed = workers.get(member);
-        const record = listed?.job ? textOf(listed.identity, listed.job) : null;
-        return { member, record };
-      }),
+      members.map((member) => ({
+        member,
+        record: recordOf(workers.get(member)),
+      })),
     );
   }
 
@@ -539,9 +540,14 @@ export class MemoryStore implements QueueStore {
     return Promise.resolve([]);
   }
 
-  removeWorker(member: string, _name: string, entry?: string): Promise<void> {
+  removeWorker(
+    { member, record }: WorkerRecord,
+    _name: string,
+    entry?: string,
+  ): Promise<boolean> {
     return this.run((data) => {
       const listed = data.workers.get(member);
+      if (recordOf(listed) !== record) return false;
       if (entry !== undefined) {
         data.addFailed(entry);
         const { error } = JSON.parse(entry) as { error: string };
@@ -550,6 +556,7 @@ export class MemoryStore implements QueueStore {
       }
       if (listed) listed.job = undefined;
       data.giveBack(member, false);
+      return true;
     });
   }
 
@@ -686,6 +693,26 @@ export class MemoryStore implements QueueStore {
 
   plan(change: PlanChange): Promise<number> {
     return this.run((data) => data.plan(change));
+  }
+
+  missingRuns(runs: readonly AwaitedRun[]): Promise<string[]> {
+    return this.run((data) => {
+      const running = new Set<string>();
+      for (const { job } of data.workers.values())
+        if (job) {
+          const name = classOf(job.raw);
+          running.add(name).add(`${job.queue} ${name}`);
+        }
+      const queued = new Map<string, Set<string>>();
+      for (const { queue } of runs)
+        if (!queued.has(queue)) queued.set(queue, classesIn(data, queue));
+      const isThere = ({ task, queue, raws, onlyInQueue }: AwaitedRun) =>
+        data.stopped.has(task) ||
+        running.has(onlyInQueue ? `${queue} ${task}` : task) ||
+        queued.get(queue)!.has(task) ||
+        raws.some((raw) => data.delayed.secondsOf(raw).length > 0);
+      return runs.filter((run) => !isThere(run)).map(({ task }) => task);
+    });
   }
 
   markStopped(task: string, isStopped: boolean): Promise<void> {
@@ -897,6 +924,10 @@ function plain({ queue, raw }: QueuedJob): QueuedJob {
   return { queue, raw };
 }
 
+function recordOf(listed: ListedWorker | undefined): string | null {
+  return listed?.job ? textOf(listed.identity, listed.job) : null;
+}
+
 function textOf(
   { quoted }: WorkerIdentity,
   job: QueuedJob & { sinceMs: number },
@@ -917,6 +948,15 @@ function waitingIn({ slots }: MemoryData, queue: string): string[] {
   for (const { waiting } of slots.values())
     for (const job of waiting) if (job.queue === queue) found.push(job.raw);
   return found;
+}
+
+function classesIn(data: MemoryData, queue: string): Set<string> {
+  const jobs = data.lists.get(queue)?.toArray() ?? [];
+  return new Set([...jobs, ...waitingIn(data, queue)].map(classOf));
+}
+
+function classOf(raw: string): string {
+  return parseJob(raw, "").job.class;
 }
 
 function removeQueue(data: MemoryData, queue: string): void {

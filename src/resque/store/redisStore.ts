@@ -15,6 +15,7 @@ import { dueArgs, encodeEffects } from "./lua/effects";
 import { JOB, NEXT_JOB, NO_FETCH, RECORD, WITH_EFFECTS } from "./lua/exchange";
 import { RedisWakeUps } from "./redisWakeUps";
 import type {
+  AwaitedRun,
   Due,
   Effect,
   EnqueueOptions,
@@ -488,8 +489,13 @@ export class RedisStore implements QueueStore {
     return (await this.intime("FOREIGN_PINGS", [])) as string[];
   }
 
-  async removeWorker(member: string, name: string, entry = ""): Promise<void> {
-    await this.once("REMOVE_WORKER", [member, name, entry]);
+  async removeWorker(
+    { member, record }: WorkerRecord,
+    name: string,
+    entry = "",
+  ): Promise<boolean> {
+    const args = [member, name, record ?? "", entry];
+    return (await this.once("REMOVE_WORKER", args)) === 1;
   }
 
   async locks(): Promise<Record<string, string>> {
@@ -592,6 +598,21 @@ export class RedisStore implements QueueStore {
     for (const { queue, raw } of remove) args.push(queue, raw);
     if (next) args.push(next.queue, next.raw, ...dueArgs(next.due));
     return (await this.once("PLAN", args)) as number;
+  }
+
+  async missingRuns(runs: readonly AwaitedRun[]): Promise<string[]> {
+    const missing: string[] = [];
+    for (let first = 0; first < runs.length; first += MAX_JOBS) {
+      const args = runs
+        .slice(first, first + MAX_JOBS)
+        .flatMap(({ task, queue, raws, onlyInQueue }) => [
+          ...[task, queue, onlyInQueue ? "1" : "", raws.length],
+          ...raws,
+        ]);
+      const found = await this.intime("MISSING_RUNS", args);
+      missing.push(...(found as string[]));
+    }
+    return missing;
   }
 
   async markStopped(task: string, isStopped: boolean): Promise<void> {

@@ -273,6 +273,16 @@ export interface PlanChange {
   next?: QueuedJob & { due: Due };
 }
 
+/** A recurring task whose next run exists in one of several places. */
+export interface AwaitedRun {
+  task: string;
+  queue: string;
+  /** The texts that its job can have. */
+  raws: readonly string[];
+  /** Of a task that each node runs: the runs of other queues are those of other nodes. */
+  onlyInQueue: boolean;
+}
+
 /** A registered worker whose process no longer exists, with the job of its record. */
 export interface Orphan {
   member: string;
@@ -500,10 +510,16 @@ export interface QueueStore {
   /** Texts of `worker:ping:*`, of workers without a lease. */
   foreignPings(): Promise<string[]>;
   /**
-   * Remove a worker.
+   * Remove a worker and its job.
+   * @param seen its record as the caller knows it
    * @param entry goes to the failed list, and counts as failed
+   * @returns false when the worker has another record, and nothing was changed
    */
-  removeWorker(member: string, name: string, entry?: string): Promise<void>;
+  removeWorker(
+    seen: WorkerRecord,
+    name: string,
+    entry?: string,
+  ): Promise<boolean>;
 
   /** By name, without the namespace: the second after the end. */
   locks(): Promise<Record<string, string>>;
@@ -547,6 +563,8 @@ export interface QueueStore {
   planOf(task: string, node?: string): Promise<string | undefined>;
   /** @returns how many jobs were removed */
   plan(change: PlanChange): Promise<number>;
+  /** The tasks that were not stopped, and of which no job runs, is delayed, queued or waiting; costs one call per 1,000 runs. */
+  missingRuns(runs: readonly AwaitedRun[]): Promise<string[]>;
   /** Periodic tasks that were stopped by hand. */
   markStopped(task: string, isStopped: boolean): Promise<void>;
   isStopped(task: string): Promise<boolean>;

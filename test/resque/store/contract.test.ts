@@ -1,5 +1,6 @@
 /** What the engine may rely on, whichever store keeps its data. */
 import {
+  type AwaitedRun,
   NO_OUTCOME,
   workerIdentity,
   type Effect,
@@ -198,6 +199,23 @@ describeOnEachStore("the store of the queue", (context) => {
         ...["a2", "b2", "bb1"],
       ]);
       expect((await actor.next(worker, SUCCESS))!.queue).toBe("c");
+    });
+
+    test("come after the queues of the node itself", async () => {
+      await store.announceNode("n", ["m", "n"], 20_000, 3_600_000);
+      for (const queue of ["a", "m", "n", "z"])
+        await store.enqueue(queue, ["1", "2"]);
+      const actor = await Actor.start(store, "p", ["*"], "n");
+      const worker = await actor.worker();
+      const fetched: string[] = [];
+      for (let n = 0; n < 8; n++) {
+        const { queue, raw } = (await actor.next(worker, SUCCESS))!;
+        actor.after = queue;
+        fetched.push(queue + raw);
+      }
+      const own = ["m1", "n1", "m2", "n2"];
+      expect(fetched.slice(0, 4)).toEqual(own);
+      expect(fetched.slice(4)).toEqual(["z1", "a1", "z2", "a2"]);
     });
 
     test("take turns when there are more of them than one page", async () => {
@@ -803,7 +821,8 @@ describeOnEachStore("the store of the queue", (context) => {
       const worker = await actor.worker();
       await actor.next(worker);
       const entry = JSON.stringify({ error: "killed manually" });
-      await store.removeWorker(worker.member, worker.name, entry);
+      const [seen] = await store.records([worker.member]);
+      expect(await store.removeWorker(seen, worker.name, entry)).toBe(true);
       const failed = { state: "failed", error: "killed manually" };
       expect(await store.jobInfo("7")).toMatchObject(failed);
     });
@@ -812,8 +831,8 @@ describeOnEachStore("the store of the queue", (context) => {
       const [poison, one, two] = [job("poison"), job("one"), job("two")];
 
       /** Its process and the job's neighbours die, and the job goes back to the head of its queue. */
-      async function die(id: string): Promise<void> {
-        const actor = await Actor.start(store, id);
+      async function die(id: string, queues?: string[]): Promise<void> {
+        const actor = await Actor.start(store, id, queues);
         await actor.next(await actor.worker());
         await advance(30_001);
         await store.reap(id, 0);
@@ -872,6 +891,17 @@ describeOnEachStore("the store of the queue", (context) => {
         ]);
         expect(reply).toMatchObject({ jobs: [{ queue: "a" }, { queue: "b" }] });
         expect(reply).not.toHaveProperty("alone");
+      });
+
+      test("is not suspected after an hour, though other jobs are", async () => {
+        await advance(2_400_000);
+        await store.enqueue("other", [poison.raw]);
+        for (const id of ["third", "fourth"]) await die(id, ["other"]);
+        await advance(1_800_000);
+        const { actor, all } = await threeWorkers();
+        actor.queues.unshift("q");
+        const jobs = [poison, one, two];
+        expect(await actor.exchange(all)).toEqual({ jobs, problems: [] });
       });
 
       test("is given back by a worker that leaves, and its process goes on", async () => {
@@ -1067,11 +1097,26 @@ describeOnEachStore("the store of the queue", (context) => {
       const worker = await actor.worker();
       await store.enqueue("q", ["a"]);
       await actor.next(worker);
-      await store.removeWorker(worker.member, worker.name, '{"killed":1}');
+      const [seen] = await store.records([worker.member]);
+      await store.removeWorker(seen, worker.name, '{"killed":1}');
       expect(await store.workers()).toEqual([]);
       expect(await store.failed(0, -1)).toEqual(['{"killed":1}']);
       expect(await store.jobs("q", 0, -1)).toEqual([]);
       expect(await store.stats()).toEqual({ failed: "1" });
+    });
+
+    test("a worker that has taken its next job meanwhile is not removed", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const [idle] = await store.records([worker.member]);
+      await store.enqueue("q", [job("a").raw, job("b").raw]);
+      await actor.next(worker);
+      const [seen] = await store.records([worker.member]);
+      await actor.next(worker, SUCCESS);
+      for (const before of [idle, seen])
+        expect(await store.removeWorker(before, worker.name, "{}")).toBe(false);
+      expect(await store.failed(0, -1)).toEqual([]);
+      expect(await actor.next(worker)).toEqual(job("b"));
     });
 
     test("stopped tasks are remembered", async () => {
@@ -1189,6 +1234,40 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.plans()).toEqual({});
       expect(await store.plans("m")).toEqual({});
       expect((await store.plans("n", asker("n"))).tick).toMatchObject(declare);
+    });
+
+    test("runs are missing unless they are delayed, queued, waiting or running", async () => {
+      const names = ["delayed", "queued", "foreign", "running", "waiting"];
+      const run = (task: string, queue = "q"): AwaitedRun => ({
+        task,
+        queue,
+        raws: [jobText(queue, task, {}), jobText(queue, task)],
+        onlyInQueue: queue !== "q",
+      });
+      const runs = [...names, "stopped", "no"].map((name) => run(name));
+      expect(await store.missingRuns([])).toEqual([]);
+      expect(await store.missingRuns(runs)).toHaveLength(runs.length);
+
+      await store.markStopped("stopped", true);
+      await store.delay(job("delayed"), { inMs: 60_000 });
+      const actor = await Actor.start(store, "p", ["q"]);
+      const [first, second] = [
+        await actor.worker("p:1"),
+        await actor.worker("p:2"),
+      ];
+      const waiting = job("waiting");
+      await store.enqueue("q", [waiting.raw, job("running").raw]);
+      await actor.next(first);
+      const slot = { process: "p", class: "waiting", limit: 0 };
+      await store.acquireSlot({ ...slot, worker: first, job: waiting });
+      await actor.next(second);
+      // by programs that write their JSON in another way
+      await store.enqueue("q", ['{"queue":"q","class":"foreign"}', "no JSON"]);
+      await store.enqueue("q", [job("queued").raw]);
+      expect(await store.missingRuns(runs)).toEqual(["no"]);
+      // a run on another node is not one of this node
+      const own = names.map((name) => run(name, "own"));
+      expect(await store.missingRuns(own)).toEqual(names);
     });
 
     test("a task that is planned counts as stopped no more", async () => {

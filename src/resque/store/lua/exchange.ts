@@ -1,6 +1,15 @@
 /** The script that workers call for every job. */
 import { EFFECTS } from "./effects";
-import { BASE, DELAY, FAIL, JSON_TEXT, QUEUES, REQUEUE, SLOTS } from "./shared";
+import {
+  BASE,
+  DELAY,
+  FAIL,
+  JSON_TEXT,
+  OPEN_RECORD,
+  QUEUES,
+  REQUEUE,
+  SLOTS,
+} from "./shared";
 
 /** The batch size of queue names, for workers on all queues. */
 const PAGE = 100;
@@ -30,11 +39,11 @@ const ENDED_ALONE = `
   end
   local job = try('GET', record)
   if job and outcome and outcome ~= 'n' then
-    local at = string.find(job, ',"payload":', 1, true)
-    local isJson, head = pcall(cjson.decode, string.sub(job, 1, at and at - 1 or 0) .. '}')
-    if isJson and type(head.queue) == 'string' then
-      local id = redis.sha1hex(head.queue .. string.sub(job, at + 11, -2))
-      try('SREM', ns .. 'ah:suspects', id)
+    ${OPEN_RECORD}
+    local queue, raw = openRecord(job)
+    if queue then
+      local id = redis.sha1hex(queue .. raw)
+      try('ZREM', ns .. 'ah:suspects', id)
       redis.call('DEL', ns .. 'ah:crash:' .. id)
     end
   end
@@ -221,7 +230,7 @@ for worker = 1, workerCount do
       size = size + 2
     end
     redis.call('SET', ns .. 'worker:' .. ARGV[firstMember + worker - 1], '{"worker":' .. json(names[worker]) .. middle .. raw .. '}')
-    if suspects and try('SISMEMBER', ns .. 'ah:suspects', redis.sha1hex(queue .. raw)) == 1 then
+    if suspects and tonumber(try('ZSCORE', ns .. 'ah:suspects', redis.sha1hex(queue .. raw)) or '0') > now() then
       alone, wanted = ARGV[firstMember + worker - 1], false
       redis.call('HSET', process, 'alone', alone)
       reply[2] = worker

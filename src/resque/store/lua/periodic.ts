@@ -2,6 +2,8 @@
 import { A, ARG, B, C, D, E, operation } from "./operation";
 import { PLANNED_RUN_PART, PLANS_PART } from "./plans";
 import { APPLY_PARTS } from "./processes";
+import { OPEN_RECORD } from "./shared";
+import { SEARCH_LENGTH } from "../texts";
 
 // Arguments: node or '', who asks or '', ms that it counts as alive, ms that the plans of a node are kept. Returns task, who
 // declared it, '1' when that one lives, when a run was planned last and the plan of each.
@@ -55,5 +57,65 @@ export const PLAN = operation(
   end
   if isDeclared then rebuild('HSET', plans, task, by .. '\\n' .. since .. '\\n' .. plan) end
   return removed
+`,
+);
+
+/** How many records one command reads. */
+const RECORD_PAGE = 500;
+
+// Arguments, per run: task, queue, '1' when only runs of that queue count, number of texts, texts. Returns the tasks without
+// a run. A job that moves from one place to another is always found, because all places are searched in one step.
+export const MISSING_RUNS = operation(
+  [OPEN_RECORD],
+  `
+  local function classOf(raw)
+    local class = string.match(raw, '^{"class":"([^"\\\\]*)"')
+    if class then return class end
+    local isJson, job = pcall(cjson.decode, raw)
+    return isJson and type(job) == 'table' and tostring(job.class) or ''
+  end
+  local running, members = {}, try('SMEMBERS', ns .. 'workers') or {}
+  for first = 1, #members, ${RECORD_PAGE} do
+    local keys = {}
+    for i = first, math.min(first + ${RECORD_PAGE - 1}, #members) do keys[#keys + 1] = ns .. 'worker:' .. members[i] end
+    for _, record in ipairs(redis.call('MGET', unpack(keys))) do
+      local queue, raw = openRecord(record or '')
+      if queue then
+        local class = classOf(raw)
+        running[class] = true
+        running[queue .. ' ' .. class] = true
+      end
+    end
+  end
+  local function classesIn(queue)
+    local list, found, head = ns .. 'queue:' .. queue, {}, #queue .. ':' .. queue
+    -- a job is assumed to be in a longer list, or in one that cannot be read
+    if (try('LLEN', list) or ${SEARCH_LENGTH}) >= ${SEARCH_LENGTH} then return nil end
+    for _, raw in ipairs(redis.call('LRANGE', list, 0, -1)) do found[classOf(raw)] = true end
+    if not try('HGET', ns .. 'ah:waiting', queue) then return found end
+    for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
+      for _, entry in ipairs(try('LRANGE', ns .. 'ah:parked:' .. class, 0, -1) or {}) do
+        if string.sub(entry, 1, #head) == head then found[classOf(string.sub(entry, #head + 1))] = true end
+      end
+    end
+    return found
+  end
+  local queues, result, at = {}, {}, ${ARG}
+  local function isDelayed(first, last)
+    for i = first, last do
+      if (try('SCARD', ns .. 'timestamps:' .. ARGV[i]) or 0) > 0 then return true end
+    end
+    return false
+  end
+  while ARGV[at] do
+    local task, queue, last = ARGV[at], ARGV[at + 1], at + 3 + ARGV[at + 3]
+    local isRunning = running[ARGV[at + 2] == '1' and queue .. ' ' .. task or task]
+    if not isRunning and not isDelayed(at + 4, last) and try('SISMEMBER', ns .. 'ah:stopped', task) ~= 1 then
+      if queues[queue] == nil then queues[queue] = classesIn(queue) or false end
+      if queues[queue] and not queues[queue][task] then result[#result + 1] = task end
+    end
+    at = last + 1
+  end
+  return result
 `,
 );

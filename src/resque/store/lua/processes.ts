@@ -221,18 +221,20 @@ export const REPAIR_ORPHANS = operation(
 `,
 );
 
-// Arguments: member, name, entry of the failed list or ''.
+// Arguments: member, name, record that the worker was seen with or '', entry of the failed list or ''. Returns 1, or 0 when the
+// worker has another record: it is alive, and may have taken its next job.
 export const REMOVE_WORKER = operation(
   [...RETURNING],
   `
-  allowWhenFull()
   local member, name = ${A}, ${B}
   local record = ns .. 'worker:' .. member
-  if ${C} ~= '' then
+  if (try('GET', record) or '') ~= ${C} then return 0 end
+  allowWhenFull()
+  if ${D} ~= '' then
     try('INCR', ns .. 'stat:failed')
-    fail(${C})
-    local isJson, failure = pcall(cjson.decode, ${C})
-    local _, raw = openRecord(try('GET', record) or '')
+    fail(${D})
+    local isJson, failure = pcall(cjson.decode, ${D})
+    local _, raw = openRecord(${C})
     if raw and isJson then setState(raw, 'failed', failure.error) end
   end
   redis.call('DEL', record)

@@ -270,8 +270,8 @@ local function isUniqueHeld(lock, queue, class)
 end
 `;
 
-/** `giveBack(id, member, name, isCrash, date)`: what, member, queue, job. Needs SLOTS, FAIL, JSON_TEXT. */
-export const GIVE_BACK = `
+/** `openRecord(record)`: queue and job; nil for a text that is no record. */
+export const OPEN_RECORD = `
 local function openRecord(record)
   local at = string.find(record, ',"payload":', 1, true)
   if not at then return nil end
@@ -279,15 +279,21 @@ local function openRecord(record)
   if not isJson or type(head) ~= 'table' or type(head.queue) ~= 'string' then return nil end
   return head.queue, string.sub(record, at + 11, -2)
 end
+`;
+
+/** `giveBack(id, member, name, isCrash, date)`: what, member, queue, job. Needs SLOTS, FAIL, JSON_TEXT. */
+export const GIVE_BACK = `
+${OPEN_RECORD}
 local function countCrash(queue, raw)
   local id, suspects = redis.sha1hex(queue .. raw), ns .. 'ah:suspects'
   local counter = ns .. 'ah:crash:' .. id
   local crashes = try('INCR', counter) or 1
   expire(counter, ${CRASH_SECONDS * 1000})
   if crashes == ${MAX_CRASHES} then
-    rebuild('SADD', suspects, id)
+    rebuild('ZREMRANGEBYSCORE', suspects, '-inf', text(now()))
+    redis.call('ZADD', suspects, text(now() + ${CRASH_SECONDS * 1000}), id)
     expire(suspects, ${CRASH_SECONDS * 1000})
-  elseif crashes > ${MAX_CRASHES} then try('SREM', suspects, id) end
+  elseif crashes > ${MAX_CRASHES} then try('ZREM', suspects, id) end
   return crashes
 end
 local function giveBack(id, member, name, isCrash, date)
