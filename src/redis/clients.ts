@@ -28,6 +28,10 @@ const NAMES = ["client", "subscriber", "tasks"] as const;
 /** Idle time after which the operating system probes the peer. */
 const KEEP_ALIVE_MS = 15_000;
 
+/** How long ioredis waits at most, by default, before it asks again whether redis has loaded its data, in ms. */
+const LOADING_WAIT_MS = 10_000;
+/** The same for our connections: the time that redis estimates is usually too long. */
+const LOADING_RETRY_MS = 500;
 /** The interval of attempts while redis refuses writes, in ms. */
 const RETRY_MS = 200;
 
@@ -100,6 +104,8 @@ function bound(client: Redis): void {
   const { options } = client;
   options.commandTimeout ??= operationTimeout();
   options.keepAlive ||= KEEP_ALIVE_MS;
+  if (options.maxLoadingRetryTime === LOADING_WAIT_MS)
+    options.maxLoadingRetryTime = LOADING_RETRY_MS;
   shareTimeouts(client);
 }
 

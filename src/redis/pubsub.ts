@@ -56,13 +56,25 @@ export async function closeSubscription(): Promise<void> {
 
 /** Subscribe to another channel with the same envelopes. */
 export async function addChannel(channel: string): Promise<void> {
-  api.redis.channels.add(channel);
-  await api.redis.clients.subscriber.subscribe(channel);
+  const { channels, clients } = api.redis;
+  channels.add(channel);
+  await untilReady(clients.subscriber);
+  await clients.subscriber.subscribe(channel);
 }
 
 export async function removeChannel(channel: string): Promise<void> {
-  api.redis.channels.delete(channel);
-  await api.redis.clients.subscriber.unsubscribe(channel);
+  const { channels, clients } = api.redis;
+  channels.delete(channel);
+  await untilReady(clients.subscriber);
+  await clients.subscriber.unsubscribe(channel);
+}
+
+/**
+ * ioredis sends a subscription while redis still loads its data, after which its own check whether redis is ready fails and
+ * it reconnects. A ping waits until then, for at most `operationTimeout`.
+ */
+async function untilReady(subscriber: Redis): Promise<void> {
+  if (subscriber.status === "connect") await subscriber.ping();
 }
 
 /** Users subscribe to their own channels on the same connection, so foreign messages are usually not an error. */
@@ -173,6 +185,7 @@ class Subscriptions {
 
   private async askAgain(): Promise<void> {
     const { cuts } = this;
+    await untilReady(this.client);
     for (const [kind, names] of this.wanted)
       if (names.size > 0) await this.client[kind](...names);
     if (cuts === this.cuts) this.isConfirmed = true;

@@ -5,6 +5,7 @@ import { Redis } from "ioredis";
 import { api } from "../../src/api";
 import { config } from "../../src/config/config";
 import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
+import { addChannel } from "../../src/redis/pubsub";
 import { redis } from "../../src/redis/redis";
 import { FlakyProxy } from "../support/flakyProxy";
 import { freePort } from "../support/freePort";
@@ -257,6 +258,45 @@ describeOnRedis("connecting to redis", () => {
     await client.config("SET", "min-replicas-to-write", "0");
     client.disconnect();
   });
+
+  test("redis that loads its data is asked again soon, and a subscription waits for it", async () => {
+    const info = "*1\r\n$4\r\ninfo\r\n";
+    const reply = "loading:1\r\nloading_eta_seconds:1000\r\n";
+    const sockets = new Set<net.Socket>();
+    let isLoading = false;
+    let asked = 0;
+    const proxy = await listen((socket) => {
+      sockets.add(socket);
+      const upstream = net.connect(server.port);
+      upstream.on("error", () => undefined);
+      upstream.pipe(socket);
+      socket.on("close", () => upstream.destroy());
+      socket.on("data", (bytes) => {
+        const text = bytes.toString("latin1");
+        if (!isLoading || !text.includes(info))
+          return void upstream.write(bytes);
+        asked++;
+        upstream.write(text.replace(info, ""), "latin1");
+        // behind the replies to what came before
+        setTimeout(() => socket.write(`$${reply.length}\r\n${reply}\r\n`), 100);
+      });
+    });
+    useRedisVariables({ REDIS_PORT: String(proxy.port) });
+    await connectRedis();
+    const { client, subscriber } = api.redis.clients;
+    isLoading = true;
+    for (const socket of sockets) socket.destroy();
+    await until(() => subscriber.status === "connect" && asked > 0, 30_000);
+    const added = addChannel("while-loading");
+    await until(() => asked >= 9, 9_000); // of three connections
+    isLoading = false;
+    await added;
+    await until(() => client.status === "ready", 30_000);
+    expect(await client.publish("while-loading", "x")).toBe(1);
+    expect(logs.at("alert", /subscriber mode/)).toEqual([]);
+    await leaveCluster();
+    await proxy.close();
+  }, 60_000);
 
   test("a node boots while redis is full", async () => {
     const client = new Redis(server.url);
