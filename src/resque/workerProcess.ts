@@ -34,6 +34,7 @@ import {
   type Waiting,
   type WorkerIdentity,
 } from "./store/store";
+import { uniqueKey } from "./uniqueness";
 
 export interface WorkerProcessOptions {
   /** In order of preference; `*` means all queues that are not listed. */
@@ -826,7 +827,9 @@ export class WorkerProcess {
   /** All processes together check each worker once per lease. */
   private async repairOrphans(): Promise<void> {
     const jobs = await this.store.repairOrphans(this.leaseMs);
-    if (jobs.length > 0) this.listener.repaired(jobs);
+    if (jobs.length === 0) return;
+    this.listener.repaired(jobs);
+    await this.unlockFailed(jobs);
   }
 
   private async reapOthers(expired: readonly string[]): Promise<void> {
@@ -838,8 +841,20 @@ export class WorkerProcess {
     for (const id of ids) {
       const isGone = gone.includes(id);
       const jobs = await store.reap(id, isGone ? 0 : stuckWorkerTimeout);
-      if (jobs) listener.reaped(id, jobs);
-      else if (!isGone) listener.silent(id);
+      if (jobs) {
+        listener.reaped(id, jobs);
+        await this.unlockFailed(jobs);
+      } else if (!isGone) listener.silent(id);
+    }
+  }
+
+  /** Release the unique locks of jobs that failed with their workers. */
+  private async unlockFailed(jobs: readonly Returned[]): Promise<void> {
+    for (const { what, member, queue, raw } of jobs) {
+      if (what !== "failed" || queue === "") continue;
+      const key = uniqueKey(queue, raw);
+      const worker = workerIdentity(member, "");
+      await this.store.apply(worker, [{ do: "unlockUnique", key, raw }]);
     }
   }
 }

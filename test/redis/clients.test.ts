@@ -337,12 +337,13 @@ describeOnRedis("connecting to redis", () => {
   });
 
   test("a server that is a replica now is left for the master behind the same address", async () => {
-    const replica = await new RedisServer().start({
-      config: { replicaof: `127.0.0.1 ${server.port}` },
-    });
+    const replica = await new RedisServer().start();
     const proxy = await new FlakyProxy(replica.port).start();
     useRedisVariables({ REDIS_URL: `redis://127.0.0.1:${proxy.port}` });
     await connectRedis();
+    const admin = new Redis(replica.url);
+    await admin.replicaof("127.0.0.1", server.port);
+    admin.disconnect();
     proxy.targetPort = server.port;
     await api.redis.clients.client.set("written", "on the master");
     expect(await api.redis.clients.client.del("written")).toBe(1);

@@ -1,8 +1,10 @@
 /** The failure matrix of the queue, with real processes: who dies or stands still when, and what becomes of the jobs. */
 import * as resque from "node-resque";
+import { uniqueKey } from "../../src/resque/uniqueness";
 import { describeOnRedis } from "../support/redisServer";
 import { timed } from "../support/stopwatch";
 import { Cluster, removeCompiled, type Node } from "./processes/support";
+import { jobText } from "./store/support";
 import { until } from "./support";
 
 const TTL = 800;
@@ -99,7 +101,10 @@ describeOnRedis("processes that fail", () => {
   });
 
   test("a job that kills its worker fails after three deaths, and the jobs that run beside it do not", async () => {
-    await cluster.queue.enqueue("q", "poison", [1]);
+    const { store } = cluster.queue.connection;
+    const raw = jobText("q", "poison", 1);
+    const unique = { key: uniqueKey("q", raw), class: "poison" };
+    await store.enqueue("q", [raw], { unique });
     for (const n of [2, 3, 4])
       await cluster.queue.enqueue("q", "effect", [n, 300]);
     let alive = await workers(1, { slots: 4 });
@@ -118,6 +123,8 @@ describeOnRedis("processes that fail", () => {
     });
     expect(alive[0].child.signalCode).toBeNull();
     expect(await cluster.queue.removeFailed(failed)).toBe(1);
+    const lock = `resque:ah:unique:${unique.key}`;
+    await until(async () => (await cluster.redis.exists(lock)) === 0);
   });
 
   test("a worker whose event loop is blocked longer than its lease counts as alive", async () => {
