@@ -334,11 +334,11 @@ describeOnEachStore("the store of the queue", (context) => {
         raw: jobText(`x:${name}`, "c"),
       }));
       await store.announceNode("n1", ["x:retried"], 20_000, hour);
-      await store.delay(enqueued!, due, { node: "n1" });
+      await store.delay(enqueued, due, { node: "n1" });
       const own = await Actor.start(store, "p", ["*"], "n1");
       const other = await Actor.start(store, "o", ["*"], "n2");
       const [ownWorker, worker] = [await own.worker(), await other.worker()];
-      await store.apply(ownWorker, [{ do: "delay", ...retried!, due }]);
+      await store.apply(ownWorker, [{ do: "delay", ...retried, due }]);
 
       await advance(hour);
       expect(await store.removeQueuesOfLostNodes()).toEqual([]);
@@ -348,7 +348,7 @@ describeOnEachStore("the store of the queue", (context) => {
       await store.sweepQueues(1);
       expect(await other.next(worker)).toBeUndefined();
       // it has come back
-      expect((await own.next(ownWorker))!.raw).toBe(enqueued!.raw);
+      expect((await own.next(ownWorker))!.raw).toBe(enqueued.raw);
       expect(await store.removeQueuesOfLostNodes()).toHaveLength(2);
       expect(await own.next(ownWorker, SUCCESS)).toBeUndefined();
 
