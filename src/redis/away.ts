@@ -27,6 +27,9 @@ const LOST = new RegExp(
 const UNAVAILABLE =
   /^(ERR Error running script .* -)?(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF) /;
 
+/** Error replies of a server that is full: it refuses writes that need memory. */
+const FULL = /^(ERR Error running script .* -)?OOM /;
+
 /** ioredis resubscribes on each connection without a handler: a failure must not stop the process. */
 const SUBSCRIBES = /^[ps]?subscribe$/i;
 
@@ -55,6 +58,11 @@ export function isFinal({ name, message }: Error): boolean {
   return name === "ReplyError" && !UNAVAILABLE.test(message);
 }
 
+/** Whether redis is full. Reads and the reports of workers succeed nevertheless, so it is not waited for. */
+export function isFull({ message }: Error): boolean {
+  return FULL.test(message);
+}
+
 /** The error of a command that timed out. */
 export function commandTimedOut(): Error {
   return markIfAway(new Error(TIMED_OUT));
@@ -64,7 +72,9 @@ export function commandTimedOut(): Error {
 function markIfAway<E extends Error>(error: E): E {
   const { name, message, code } = error as E & { code?: unknown };
   const isAway =
-    name === "ReplyError" ? UNAVAILABLE.test(message) : LOST.test(message);
+    name === "ReplyError"
+      ? UNAVAILABLE.test(message) || FULL.test(message)
+      : LOST.test(message);
   if (isAway && code === undefined && Object.isExtensible(error))
     Object.assign(error, { code: CODE });
   return error;

@@ -1,9 +1,7 @@
 /** Steps of the boot that a full redis refuses. Workers must start nevertheless, because only they can empty it. */
 import { toError } from "../errors";
 import { log } from "../log/log";
-
-/** Redis 6 names the script first. */
-const FULL = /^(ERR Error running script .* -)?OOM /;
+import { isFull } from "./away";
 
 /**
  * Run a step of the boot that is done again later.
@@ -17,7 +15,7 @@ export async function unlessFull(
     await step();
   } catch (thrown) {
     const error = toError(thrown);
-    if (!FULL.test(error.message)) throw thrown;
+    if (!isFull(error)) throw thrown;
     log(`cannot ${what}: ${error.message}`, "warning");
   }
 }

@@ -136,6 +136,11 @@ describe("replies", () => {
     ["CLUSTERDOWN The cluster is down", true],
     ["BUSY Redis is busy running a script.", true],
     ["MISCONF Redis is configured to save RDB snapshots, but...", true],
+    ["OOM command not allowed when used memory > 'maxmemory'.", true],
+    [
+      "ERR Error running script (call to f_1): @user_script:5: @user_script: 5: -OOM command not allowed when used memory > 'maxmemory'.",
+      true,
+    ],
     [
       "ERR Error running script (call to f_1): @user_script:5: @user_script: 5: -READONLY You can't write against a read only replica.",
       true,
