@@ -1,18 +1,28 @@
-import { api } from "../../src";
+import * as winston from "winston";
+import { api, loggers } from "../../src";
 import { createExceptionHandlers } from "../../src/log/exceptions";
-import * as logModule from "../../src/log/log";
 
 describe("exception handlers", () => {
-  let logged: jest.SpyInstance;
+  const logged = jest.fn();
+  let others: winston.Logger[];
 
   beforeEach(() => {
     api.exceptionHandlers = createExceptionHandlers();
-    logged = jest.spyOn(logModule, "log").mockImplementation(() => {});
+    const { levels } = winston.config.syslog;
+    const logger = winston.createLogger({ level: "debug", levels });
+    logger.log = logged;
+    others = loggers.splice(0, Infinity, logger);
   });
 
-  afterEach(() => logged.mockRestore());
+  afterEach(() => {
+    loggers.splice(0, Infinity, ...others);
+    logged.mockReset();
+  });
 
-  const lastLine = () => logged.mock.calls.at(-1) as [string, string, object];
+  const lastLine = (): [string, string, object] => {
+    const [level, message, data] = logged.mock.calls.at(-1)!;
+    return [message, level, data];
+  };
 
   test("every reporter gets every error, in order", () => {
     const calls: unknown[][] = [];
@@ -39,7 +49,7 @@ describe("exception handlers", () => {
   });
 
   test("an error that ends the process goes to stderr when there is no logger", () => {
-    const kept = logModule.loggers.splice(0);
+    loggers.splice(0);
     const printed = jest.spyOn(console, "error").mockImplementation(() => {});
     try {
       api.exceptionHandlers.report(new Error("broken"), "initializer", "redis");
@@ -47,7 +57,6 @@ describe("exception handlers", () => {
       api.exceptionHandlers.report(new Error("own"), "custom", "mine");
       expect(printed).toHaveBeenCalledTimes(1);
     } finally {
-      logModule.loggers.push(...kept);
       printed.mockRestore();
     }
   });

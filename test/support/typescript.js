@@ -59,16 +59,9 @@ function compiled(file) {
   }
 }
 
-/** Compile the sources of the repository ahead, at once: jest calls it before the first suite. */
-async function compileAhead() {
+/** Compile files that are not kept yet, at once. */
+async function compileAhead(files) {
   const { transform, stop } = require("esbuild");
-  const folders = ["src", "bin", "config", "actions", "tasks", "initializers"];
-  const files = folders.flatMap((folder) =>
-    fs
-      .readdirSync(path.join(root, folder), { recursive: true })
-      .filter((name) => /(?<!\.d)\.ts$/.test(name))
-      .map((name) => path.join(root, folder, name)),
-  );
   await Promise.all(
     files.map(async (file) => {
       const text = fs.readFileSync(file, "utf8");
@@ -83,4 +76,4 @@ async function compileAhead() {
 require.extensions[".ts"] = (module, file) =>
   module._compile(compiled(file), file);
 
-module.exports = compileAhead;
+module.exports = { compileAhead };
