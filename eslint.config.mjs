@@ -56,54 +56,8 @@ const TOO_COMPLEX = [
   "src/utils/boundedJson.ts",
   "src/utils/safeGlobSync.ts",
 ];
-const UNSAFE = [
-  "actions/recursiveAction.ts",
-  "actions/status.ts",
-  "actions/swagger.ts",
-  "config/errors.ts",
-  "config/redis.ts",
-  "config/tasks.ts",
-  "src/action/actionModule.ts",
-  "src/action/actionProcessor.ts",
-  "src/action/report.ts",
-  "src/cache/keys.ts",
-  "src/cache/objects.ts",
-  "src/client/connection.ts",
-  "src/client/multipart.ts",
-  "src/client/socket.ts",
-  "src/connection/connection.ts",
-  "src/connection/verbs.ts",
-  "src/connection/verbs.ts",
-  "src/legacy/adapter.ts",
-  "src/legacy/connection.ts",
-  "src/legacy/adapter.ts",
-  "src/log/exceptions.ts",
-  "src/redis/rpcTarget.ts",
-  "src/resque/heartbeat.ts",
-  "src/resque/jobMetadata.ts",
-  "src/resque/plugin.ts",
-  "src/resque/plugins.ts",
-  "src/resque/plugins.ts",
-  "src/resque/run.ts",
-  "src/resque/store/texts.ts",
-  "src/resque/worker.ts",
-  "src/server/connectionClass.ts",
-  "src/server/server.ts",
-  "src/server/socket/client.ts",
-  "src/server/web/openapi.ts",
-  "src/server/web/asyncapi.ts",
-  "src/server/web/fileAnswer.ts",
-  "src/server/web/headers.ts",
-  "src/server/web/openapi.ts",
-  "src/server/web/openapiChanges.ts",
-  "src/server/web/params.ts",
-  "src/server/web/respond.ts",
-  "src/task/run.ts",
-  "src/task/validateInputs.ts",
-  "src/task/task.ts",
-  "src/testing/testServer.ts",
-  "tasks/runAction.ts",
-];
+/** Projects have copies of these, in which the types of version 29 stay. */
+const UNSAFE = ["config/errors.ts", "config/redis.ts", "config/tasks.ts"];
 
 export default tseslint.config(
   {
@@ -164,6 +118,19 @@ export default tseslint.config(
       "@typescript-eslint/no-unsafe-argument": "error",
       "@typescript-eslint/no-unsafe-call": "error",
       "@typescript-eslint/no-unsafe-return": "error",
+    },
+  },
+  {
+    files: SHIPPED,
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector:
+            "TSAsExpression > TSAsExpression[typeAnnotation.type='TSUnknownKeyword']",
+          message: "Mend the types: `as unknown as` hides that they differ.",
+        },
+      ],
     },
   },
   {

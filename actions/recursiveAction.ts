@@ -9,7 +9,7 @@ export class RecursiveAction extends Action {
   }
 
   async run() {
-    const response = await action.run("randomNumber");
+    const response = (await action.run("randomNumber")) as Record<string, any>;
     return { ...response, local: true };
   }
 }

@@ -59,7 +59,9 @@ export class Status extends Action {
 
     const isHealthy = await checkNode();
     if (!isHealthy && connection?.type === "web")
-      connection.rawConnection.responseHttpCode = 503;
+      (
+        connection.rawConnection as { responseHttpCode: number }
+      ).responseHttpCode = 503;
     return { status: isHealthy ? "healthy" : "unhealthy" };
   }
 }
@@ -103,13 +105,15 @@ async function describeNode() {
   };
 }
 
-function readProject(): {
+interface Project {
   name: string;
   description: string;
   version: string;
-} {
+}
+
+function readProject(): Project {
   const file = path.join(projectRoot, "package.json");
-  return JSON.parse(fs.readFileSync(file, "utf8"));
+  return JSON.parse(fs.readFileSync(file, "utf8")) as Project;
 }
 
 function toMB(bytes: number): number {

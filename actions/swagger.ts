@@ -68,7 +68,7 @@ export class Swagger extends Action {
 
 function readProject(): Record<string, string> {
   const file = path.join(projectRoot, "package.json");
-  return JSON.parse(fs.readFileSync(file, "utf8"));
+  return JSON.parse(fs.readFileSync(file, "utf8")) as Record<string, string>;
 }
 
 async function describeRoutes() {
@@ -152,11 +152,14 @@ async function describeInputs(
   return parameters;
 }
 
-async function describeDefault(value: any): Promise<Parameter["default"]> {
+async function describeDefault(value: unknown): Promise<Parameter["default"]> {
   try {
-    const known = typeof value === "function" ? await value() : value;
+    const known: unknown =
+      typeof value === "function" ? await (value as () => unknown)() : value;
     if (known === null || known === undefined) return undefined;
-    return typeof known === "object" ? JSON.stringify(known) : known;
+    return typeof known === "object"
+      ? JSON.stringify(known)
+      : (known as Parameter["default"]);
   } catch {
     return undefined; // it depends on the request
   }

@@ -190,6 +190,18 @@ export function errorText(thrown: unknown): string {
   return `${error.toString()} (${toError(cause).message})`;
 }
 
+/** The own properties of a thrown value, such as `code` and `stack`, except some; for logs. */
+export function ownFields(
+  thrown: unknown,
+  ...except: string[]
+): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  const holder = Object(thrown ?? {}) as Record<string, unknown>;
+  for (const key of Object.getOwnPropertyNames(holder))
+    if (!except.includes(key)) fields[key] = holder[key];
+  return fields;
+}
+
 /** An error that occurred while a file was loaded; reports of the error name the file. */
 export function loadFailure(thrown: unknown, file: string): Error {
   const error = toError(thrown) as Error & { data?: object };

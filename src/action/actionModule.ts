@@ -69,7 +69,7 @@ export async function run(
     connection.params = params ?? {};
     if (connectionProperties) Object.assign(connection, connectionProperties);
     const data = new ActionProcessor(connection);
-    const { response } = await (isContextOn()
+    const { response }: { response: unknown } = await (isContextOn()
       ? continueContext({ connection }, () =>
           data.processAction(actionName, actionVersion),
         )

@@ -109,15 +109,19 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.messageId = connection.messageId || 0;
     // a snapshot: requests of one connection run side by side, each with the params it came with; one that is to be refused
     // has only what it is called by, since a client can ask for any number of them with params that it sent once
-    const { action = null, apiVersion = null } = connection.params ?? {};
-    this.params = (connection.pendingActions >=
-    settings().general.simultaneousActions
-      ? { action, apiVersion }
-      : {
-          action,
-          apiVersion,
-          ...connection.params,
-        }) as unknown as ActionProcessor<ActionClass>["params"];
+    const { action = null, apiVersion = null } = (connection.params ?? {}) as {
+      action?: unknown;
+      apiVersion?: unknown;
+    };
+    this.params = (
+      connection.pendingActions >= settings().general.simultaneousActions
+        ? { action, apiVersion }
+        : {
+            action,
+            apiVersion,
+            ...(connection.params as object),
+          }
+    ) as ActionProcessor<ActionClass>["params"];
     this.#ownParams = this.params;
   }
 
@@ -431,7 +435,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     if (typeof version !== "string" && typeof version !== "number") return;
     if (!params.apiVersion) params.apiVersion = version;
     if (!Object.hasOwn(versions, version)) return;
-    this.actionTemplate = versions[version] as unknown as ActionClass;
+    this.actionTemplate = versions[version] as ActionClass;
     nameAction(this.connection, action);
     if (tracing.tracer) traceName(tracing.tracer, this);
   }
@@ -569,7 +573,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
         if (typeof process !== "function") continue;
         const { tracer } = tracing;
         const done: unknown = tracer
-          ? traceMiddleware(tracer, { name, phase }, () => process(this))
+          ? traceMiddleware(
+              tracer,
+              { name, phase },
+              () => process(this) as unknown,
+            )
           : process(this);
         if (isThenable(done)) await done;
       }

@@ -3,7 +3,7 @@ import { api } from "../api";
 import { settings } from "../config/settings";
 import type { ErrorFormatter } from "../config/settingTypes";
 import type { Connection } from "../connection/connection";
-import { httpFactsOf, toError } from "../errors";
+import { httpFactsOf, ownFields, toError } from "../errors";
 import { clientErrorLevel, isClientError, isMistake } from "../log/exposure";
 import { escapeFields, escapeOwnFields } from "../log/escape";
 import {
@@ -15,6 +15,7 @@ import {
 import { jsonForLogging as toJson } from "../log/json";
 import { log, logEscaped, willLog, type ActionheroLogLevel } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
+import type { Action } from "./action";
 import type { ActionProcessor } from "./actionProcessor";
 import { hasClientLeft } from "./cancellation";
 import { ActionsStatus, usualStatus } from "./status";
@@ -68,7 +69,8 @@ function report(
   errorId: string | undefined,
 ): void {
   const failed = error !== undefined && error !== null;
-  let level: ActionheroLogLevel = data.actionTemplate?.logLevel ?? "info";
+  const { logLevel } = (data.actionTemplate ?? {}) as Partial<Action>;
+  let level: ActionheroLogLevel = logLevel ?? "info";
   let errorFields: Record<string, unknown> | undefined;
   if (failed && !isSeen(data)) return;
   if (failed) {
@@ -105,10 +107,7 @@ export function errorLogLine(error: unknown): ErrorLogLine {
   const errorFields: Record<string, unknown> = {};
   if (error instanceof Error) {
     errorFields.error = String(error);
-    for (const key of Object.getOwnPropertyNames(error)) {
-      if (key !== "message")
-        errorFields[key] = (error as unknown as Record<string, unknown>)[key];
-    }
+    Object.assign(errorFields, ownFields(error, "message"));
   } else {
     errorFields.error = toJson(error);
   }
@@ -218,8 +217,9 @@ function nameForLogging({ action, actionTemplate }: ActionProcessor) {
 
 /** A client may send an object for the name of an action; it is not shown by another way than the name is. */
 function paramsOf(data: ActionProcessor): object {
-  const { params, actionTemplate } = data;
-  const { action } = params as { action?: unknown };
+  const { actionTemplate } = data;
+  const params = data.params as { action?: unknown };
+  const { action } = params;
   const isObject = typeof action === "object" && action !== null;
   if (isObject) return { ...params, action: textForLogging(action) };
   if (actionTemplate || typeof action !== "string") return params;

@@ -114,9 +114,11 @@ export interface LookUp {
 const lookUps = new WeakMap<Redis, Map<string, LookUp>>();
 
 export function lookUpsOf(client: Redis): Map<string, LookUp> {
-  let ofClient = lookUps.get(client);
-  if (!ofClient) lookUps.set(client, (ofClient = new Map()));
-  return ofClient;
+  const known = lookUps.get(client);
+  if (known) return known;
+  const created = new Map<string, LookUp>();
+  lookUps.set(client, created);
+  return created;
 }
 
 /** The objects have changed: later callers must not get a value computed from the earlier state. */

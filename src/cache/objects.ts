@@ -187,7 +187,7 @@ export async function destroy(key: string): Promise<boolean> {
 
 /** Append an item to a list; locks are ignored. */
 export async function push(key: string, item: any): Promise<true> {
-  const text = JSON.stringify({ data: item });
+  const text = JSON.stringify({ data: item as unknown });
   await pushText(client(), cacheKey(key), text);
   return true;
 }

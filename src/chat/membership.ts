@@ -1,5 +1,5 @@
 /** Joins and leaves of the connections of this process. */
-import { api } from "../api";
+import { api, type Api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { within } from "../utils/promises";
@@ -21,9 +21,7 @@ const moves = new WeakMap<ChatConnection, Map<string, Promise<true>>>();
 
 /** The connection, if it belongs to this process. */
 export function localConnection(id: string): ChatConnection | undefined {
-  const { connections } = api as unknown as {
-    connections?: { table: { find(id: string): ChatConnection | undefined } };
-  };
+  const { connections }: Partial<Api> = api;
   return connections?.table.find(id);
 }
 

@@ -37,7 +37,7 @@ export function httpClient<Actions = AnyActions>(
     httpSender(options, cookies),
     options.timeout ?? DEFAULT_TIMEOUT,
   );
-  return withNames({ call }, call) as unknown as HttpClient<Actions>;
+  return withNames({ call }, call) as HttpClient<Actions>;
 }
 
 export function client<Actions, Table>(
@@ -48,14 +48,14 @@ export function client<Actions, Table>(
   const call = makeCall(connection.send, options.timeout ?? DEFAULT_TIMEOUT);
   const methods = {
     call,
-    rooms: roomsOf(connection),
+    rooms: roomsOf<Table>(connection),
     get state() {
       return connection.state;
     },
     connect: () => connection.connect(),
     close: () => connection.close(),
     on: connection.events.on.bind(connection.events),
-  } as unknown as ClientMethods<Actions, Table>;
+  } as ClientMethods<Actions, Table>;
   return withNames(methods, call) as Client<Actions, Table>;
 }
 

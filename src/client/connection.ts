@@ -70,7 +70,7 @@ export class Events {
     this.emit("message", message);
     const { context, room } = Object(message) as Record<string, unknown>;
     if (context !== "user" || typeof room !== "string") return;
-    const { message: said, from, sentAt } = message as RoomMessage;
+    const { message: said, from, sentAt } = message as RoomMessage<unknown>;
     for (const listener of [...(this.#rooms.get(room) ?? [])])
       listener({ message: said, room, from, sentAt });
   }
@@ -89,7 +89,7 @@ function add<Listener>(
   };
 }
 
-export function roomsOf(connection: Connection): Rooms<object> {
+export function roomsOf<Table>(connection: Connection): Rooms<Table> {
   return {
     join: async (room: string) => void (await connection.verb("roomAdd", room)),
     leave: async (room: string) =>
@@ -99,7 +99,7 @@ export function roomsOf(connection: Connection): Rooms<object> {
     say: (room: string, message: unknown) => connection.say(room, message),
     on: (room: string, listener: Said) =>
       connection.events.onRoom(room, listener),
-  } as Rooms<object>;
+  } as Rooms<Table>;
 }
 
 /** Wait for the connection; after a timeout, attempts continue. */

@@ -64,9 +64,9 @@ function streamed(entries: Entry[]): Body {
   const body: Body = {
     content: new ReadableStream<Uint8Array>({
       pull: async (controller) => {
-        const { done, value } = await parts.next().catch(failed);
-        if (done) controller.close();
-        else controller.enqueue(value);
+        const part = await parts.next().catch(failed);
+        if (part.done) controller.close();
+        else controller.enqueue(part.value);
       },
       cancel: async () => void (await parts.return(undefined)),
     }),
@@ -99,7 +99,10 @@ async function* partsOf(
 async function* chunksOf(
   stream: StreamedFile["stream"],
 ): AsyncGenerator<Uint8Array> {
-  if (!("getReader" in stream)) return yield* stream;
+  if (!("getReader" in stream)) {
+    yield* stream;
+    return;
+  }
   const reader = stream.getReader();
   try {
     for (;;) {

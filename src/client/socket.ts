@@ -176,7 +176,7 @@ class SocketConnection implements Connection {
       socket.destroy(new Error("the server does not answer")),
     );
     socket.on("data", (text) => this.#receive(String(text)));
-    socket.on("error", (error) => this.events.emit("error", error));
+    socket.on("error", (error: Error) => this.events.emit("error", error));
     socket.on("close", () => {
       if (this.#socket === socket) this.#lost();
     });

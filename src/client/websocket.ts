@@ -10,43 +10,13 @@ import {
 import { Events, untilConnected, type Connection } from "./connection";
 import { ActionError, ClientError, OwnFailure } from "./errors";
 import { hasFiles } from "./multipart";
-import { definePageClient } from "./pageClient";
+import {
+  defineCallClient,
+  type WebsocketClient,
+  type WebsocketRequest as Request,
+  type WebsocketResponse as Response,
+} from "./pageClient";
 import type { CreateClientOptions } from "./types";
-
-interface Response {
-  error?: unknown;
-  data?: unknown;
-  /** The reason for a missing response. */
-  failure?: "CONNECTION_LOST" | "CLOSED" | "UNREACHABLE" | "UNSUPPORTED";
-}
-
-interface Request {
-  event: string;
-  messageId?: number;
-  [key: string]: unknown;
-}
-
-/** The part of `ActionheroWebsocketClient` that is used here. */
-interface WebsocketClient {
-  state: string;
-  rooms: string[];
-  connect(): Promise<unknown>;
-  disconnect(): void;
-  /** @param isNumbered use a number of the client as the id, even if the params contain a `messageId` */
-  send(
-    request: Request,
-    callback: (response: Response) => void,
-    isNumbered?: boolean,
-  ): void;
-  /** Fail all requests that wait for the connection. */
-  failWaiting(reason: Error): void;
-  /** @returns whether it still waited for the connection */
-  forget(messageId: number): boolean;
-  roomAdd(room: string, callback: (response: Response) => void): void;
-  roomLeave(room: string, callback: (response: Response) => void): void;
-  roomView(room: string, callback: (response: Response) => void): void;
-  on(event: string, listener: (argument: never) => void): void;
-}
 
 /** @param upload calls with files go over HTTP */
 export function websocketConnection(
@@ -54,9 +24,7 @@ export function websocketConnection(
   options: CreateClientOptions,
   { WebSocket, upload }: { WebSocket: unknown; upload: Send },
 ): Connection {
-  const Client = definePageClient(WebSocket) as unknown as new (
-    options: object,
-  ) => WebsocketClient;
+  const Client = defineCallClient(WebSocket);
   const { pathname, queueSize, reconnect } = options;
   const client = new Client({
     url: url.replace(/^ws/, "http"),

@@ -37,7 +37,7 @@ export function loadConfig(
   directories: ConfigDirectories,
   processConfig: ProcessConfig,
 ): Config {
-  let config = { process: { ...processConfig } } as unknown as Config;
+  let config = { process: { ...processConfig } } as Config;
   for (const namespace of NAMESPACES) config[namespace] = {};
 
   const defaultFiles = listSourceFiles(directories.defaults);

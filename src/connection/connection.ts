@@ -104,7 +104,7 @@ export class Connection {
     this.id = data.id ?? randomUUID();
     this.fingerprint = data.fingerprint ?? this.id;
     this.type = data.type;
-    this.rawConnection = data.rawConnection;
+    this.rawConnection = data.rawConnection as unknown;
     this.remotePort = data.remotePort ?? 0;
     this.remoteIP = data.remoteIP ?? "0";
     this.messageId = data.messageId ?? "0";
@@ -237,7 +237,7 @@ export class Connection {
   /** Set a property; other nodes can do so through `api.connections.apply(id, "set", [key, value])`. */
   async set(key: string, value: any): Promise<void> {
     if (key === "__proto__" || key === "constructor") return;
-    (this as unknown as Record<string, unknown>)[key] = value;
+    Object.assign(this, { [key]: value as unknown });
   }
 
   /**

@@ -92,7 +92,7 @@ export function createConnectionsApi(): ConnectionsApi {
       const clean: { [key: string]: any } = {};
       for (const key of Object.keys(connection)) {
         if (key === "rawConnection" || key === "api") continue;
-        const value = (connection as unknown as Record<string, unknown>)[key];
+        const value: unknown = Reflect.get(connection, key);
         if (isJson(value)) clean[key] = value;
       }
       return clean;
@@ -106,7 +106,7 @@ async function callMethod(
   method: string,
   args: unknown,
 ): Promise<void> {
-  const target = (connection as unknown as Record<string, unknown>)[method];
+  const target: unknown = Reflect.get(connection, method);
   if (typeof target !== "function" || method in Object.prototype)
     throw new Error(`${method} is not a method of a connection`);
   const list =

@@ -69,7 +69,9 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
     delete connection.params[key];
   },
   paramView: (connection, [key = ""]) =>
-    Object.hasOwn(connection.params, key) ? connection.params[key] : undefined,
+    Object.hasOwn(connection.params, key)
+      ? (connection.params[key] as unknown)
+      : undefined,
   paramsView: (connection) => connection.params,
   paramsDelete: (connection) => {
     connection.params = {};
@@ -170,7 +172,7 @@ function withoutSecrets(verb: string, given: VerbWord[]): unknown {
   if (verb !== "paramAdd") return redactForLogging(given);
   const words = given.map(wordText);
   const [key, value] = parseParamPair(words);
-  const shown = filterObjectForLogging({ [key]: "" })[key];
+  const shown: unknown = filterObjectForLogging({ [key]: "" })[key];
   if (value === undefined || shown === "") return words;
   return words[0]!.includes("=")
     ? [`${key}=${String(shown)}`]
@@ -195,7 +197,8 @@ function describeActions(): { documentation: Record<string, unknown> } {
     const described: Record<string, unknown> = {};
     for (const [version, action] of Object.entries(versions)) {
       if (action.toDocument === false) continue;
-      const { description, inputs, outputExample } = action;
+      const { description, inputs } = action;
+      const outputExample: unknown = action.outputExample;
       described[version] = {
         name,
         version: action.version ?? version,

@@ -126,7 +126,7 @@ export function fromLegacyInitializer(
         REMIND_MS,
       );
       try {
-        const [outcome] = await untilNext(
+        const [outcome]: unknown[] = await untilNext(
           (next) => legacy(api, next),
           legacy.length > 1,
         );
@@ -188,7 +188,7 @@ export function fromLegacyAction(legacy: LegacyAction): new () => Action {
       if (toRender === false) data.toRender = false;
       if (connection.response instanceof Error) throw connection.response;
       Object.assign(data.response as object, connection.response);
-      const { error } = connection;
+      const error: unknown = connection.error;
       if (error) throw typeof error === "object" ? error : toError(error);
     }
   };

@@ -33,12 +33,12 @@ export function legacyConnection(
   };
   const holderOf = (name: string | symbol): object => {
     if (Object.hasOwn(own, name)) return own;
-    const { rawConnection } = connection;
+    const rawConnection: unknown = connection.rawConnection;
     return OF_THE_REQUEST.includes(String(name)) && isObject(rawConnection)
       ? rawConnection
       : connection;
   };
-  return new Proxy(connection, {
+  return new Proxy(connection as LegacyConnection, {
     get(_target, name) {
       if (name === "room") return connection.rooms[0];
       const holder = holderOf(name);
@@ -49,7 +49,7 @@ export function legacyConnection(
         : value;
     },
     set: (_target, name, value) => Reflect.set(holderOf(name), name, value),
-  }) as unknown as LegacyConnection;
+  });
 }
 
 function isObject(value: unknown): value is object {

@@ -7,6 +7,7 @@ import {
   wantsStacks,
   wasExplained,
 } from "../environment/bootErrors";
+import { ownFields } from "../errors";
 import { escapeControls, escapeFields } from "./escape";
 import { log, loggers, type ActionheroLogLevel } from "./log";
 import { isCommandRunning } from "./sinks";
@@ -81,7 +82,7 @@ export function createExceptionHandlers(): ExceptionHandlerAPI {
       const taskClass = (task as { class?: string } | undefined)?.class;
       const name = taskClass ? `task:${taskClass}` : error.message;
       const { failure = "error" } = settings().tasks.workerLogging;
-      const objects = { task, queue, workerId };
+      const objects = { task: task as unknown, queue, workerId };
       handlers.report(error, "task", name, objects, failure);
     },
   };
@@ -173,17 +174,15 @@ function describe(
   if (type === "initializer") return "Error from Initializer";
   if (type === "task") {
     const { task, queue, workerId } = objects as Record<string, any>;
-    const input: unknown = task?.args?.[0];
+    const input: unknown = (task as { args?: unknown[] } | undefined)
+      ?.args?.[0];
     data.name = name;
     data.queue = queue;
     data.worker = workerId;
     data.arguments = input === undefined ? undefined : JSON.stringify(input);
     return "Error from Task";
   }
-  for (const key of Object.getOwnPropertyNames(error ?? {})) {
-    if (key !== "message" && key !== "stack")
-      data[key] = (error as unknown as Record<string, unknown>)[key];
-  }
+  Object.assign(data, ownFields(error, "message", "stack"));
   data.type = type;
   data.name = name;
   data.data = objects;

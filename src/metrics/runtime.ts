@@ -4,6 +4,7 @@ import {
   monitorEventLoopDelay,
   PerformanceObserver,
   type IntervalHistogram,
+  type PerformanceEntry,
 } from "node:perf_hooks";
 import type { Registry } from "./registry";
 import type { Histogram } from "./types";
@@ -112,10 +113,9 @@ function collectDelay(registry: Registry, delay: IntervalHistogram): void {
 function observeGc(durations: Histogram): PerformanceObserver {
   const observer = new PerformanceObserver((list) => {
     // the types of node 20 do not know the detail
-    const entries = list.getEntries() as unknown as {
-      duration: number;
+    const entries = list.getEntries() as (PerformanceEntry & {
       detail: { kind: number };
-    }[];
+    })[];
     for (const { duration, detail } of entries) {
       const { kind } = detail;
       durations.observe(duration / 1000, { kind: GC_KINDS[kind] ?? "other" });

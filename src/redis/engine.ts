@@ -10,14 +10,20 @@ export function isEmbedded(client: object): boolean {
 
 /** Whether the client speaks to a Redis Cluster, where the keys of one command must lie in one slot. */
 export function isCluster(client: object): boolean {
+  return clusterOf(client) !== undefined;
+}
+
+/** The client, if it speaks to a Redis Cluster. */
+export function clusterOf(client: object): Cluster | undefined {
   const { isCluster: flag, nodes } = client as Partial<Cluster>;
-  return flag === true && typeof nodes === "function";
+  return flag === true && typeof nodes === "function"
+    ? (client as Cluster)
+    : undefined;
 }
 
 /** The servers that hold keys: the masters of a Redis Cluster, else the client itself. */
-export function keyHolders(client: Redis): Redis[] {
-  if (!isCluster(client)) return [client];
-  return (client as unknown as Cluster).nodes("master");
+export function keyHolders(client: Redis | Cluster): Redis[] {
+  return clusterOf(client)?.nodes("master") ?? [client as Redis];
 }
 
 let lastWork: Promise<unknown> = Promise.resolve();

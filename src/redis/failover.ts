@@ -1,7 +1,7 @@
 /** Leaves a redis that is no longer the master: when it refuses a write, and before, when another one was promoted. */
 import type { Cluster, Redis } from "ioredis";
 import { within } from "../utils/promises";
-import { isCluster, isEmbedded } from "./engine";
+import { clusterOf, isCluster, isEmbedded } from "./engine";
 
 /** How often a Redis Cluster is asked which master has which slots, and how long the answer may take, in ms. */
 const SLOTS_INTERVAL_MS = 1_000;
@@ -34,7 +34,7 @@ function isReadOnly(message: string): boolean {
  */
 export function followPromotions(clients: readonly Redis[]): () => void {
   const real = clients.filter((client) => !isEmbedded(client));
-  const clusters = real.filter(isCluster) as unknown as Cluster[];
+  const clusters = real.flatMap((client) => clusterOf(client) ?? []);
   const behindSentinels = real.filter(
     (client) => !isCluster(client) && client.options.sentinels,
   );

@@ -7,6 +7,10 @@ interface SharedData {
   set(key: string, value: string): void;
 }
 
+interface EmbeddedClient extends Redis {
+  context: { data: SharedData };
+}
+
 const spaces = new WeakMap<object, Map<string, unknown>>();
 
 /**
@@ -30,7 +34,7 @@ export function memoryOf<Kept>(
 }
 
 function sharedDataOf(client: Redis): SharedData {
-  return (client as unknown as { context: { data: SharedData } }).context.data;
+  return (client as EmbeddedClient).context.data;
 }
 
 /** A flush removes this key together with all others. */

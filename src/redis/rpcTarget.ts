@@ -1,5 +1,5 @@
 /** The called side of calls from other nodes: runs the method and always replies, with its result or its error. */
-import { api } from "../api";
+import { api, type Api } from "../api";
 import { resolveApiMethod } from "../apiMethod";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
@@ -53,8 +53,8 @@ async function callMethod(
     const name = `cluster/${method}`;
     tracing.tracer?.describe(name, { "rpc.method": name });
     const args = toList(message.args);
-    const response: any = await target.method.apply(target.owner, args);
-    await redis.respondCluster(messageId, response);
+    const response = await target.method.apply(target.owner, args);
+    await redis.respondCluster(messageId, response as PubSubMessage);
   } catch (error) {
     log(`RPC method \`${method}\` failed: ${String(error)}`, "warning");
     tracing.tracer?.fail(error);
@@ -63,9 +63,7 @@ async function callMethod(
 }
 
 function isHeldHere(connectionId: string): boolean {
-  const { connections } = api as {
-    connections?: { table: { find(id: string): unknown } };
-  };
+  const { connections }: Partial<Api> = api;
   return connections?.table.find(connectionId) !== undefined;
 }
 

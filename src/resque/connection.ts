@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as os from "node:os";
 import type { Cluster, Redis } from "ioredis";
-import { isCluster, isEmbedded, keyHolders } from "../redis/engine";
+import { clusterOf, isCluster, isEmbedded, keyHolders } from "../redis/engine";
 import { followFailover } from "../redis/failover";
 import { memoryOf } from "../redis/memorySpace";
 import { MemoryStore } from "./store/memoryStore";
@@ -163,8 +163,8 @@ export class Connection extends EventEmitter {
   private name(): void {
     const { redis } = this;
     if (this.embedded) return;
-    if (!isCluster(redis)) return this.nameAlways(redis);
-    const cluster = redis as unknown as Cluster;
+    const cluster = clusterOf(redis);
+    if (!cluster) return this.nameAlways(redis);
     if (named.has(cluster)) return;
     named.add(cluster);
     for (const node of cluster.nodes("all")) this.nameAlways(node);

@@ -168,7 +168,7 @@ function beat(
     opened.on("close", () => {
       if (socket === opened) socket = undefined;
     });
-    opened.on("data", (data) => {
+    opened.on("data", (data: Buffer) => {
       text += data.toString("latin1");
       const lines = text.split("\r\n");
       text = lines.pop()!;

@@ -16,7 +16,7 @@ export interface JobMetadata {
 const KEY = "ah";
 
 export function withMetadata(args: any[], metadata: JobMetadata): any[] {
-  const { args: plain } = openArgs(args);
+  const plain: unknown[] = openArgs(args).args;
   if (Object.keys(metadata).length === 0) return plain;
   return [...(plain.length === 0 ? [null] : plain), { [KEY]: metadata }];
 }

@@ -192,6 +192,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
     }
   }
   Object.setPrototypeOf(View.prototype, worker);
+  // eslint-disable-next-line no-restricted-syntax -- TypeScript knows no class that inherits from an instance
   return View as unknown as JobViewClass;
 }
 

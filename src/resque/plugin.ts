@@ -52,7 +52,7 @@ export abstract class Plugin implements PluginInstance {
     this.func = func;
     this.job = job;
     this.args = args;
-    this.options = options;
+    this.options = options as unknown;
   }
 
   beforeEnqueue?(): Promise<boolean> | boolean;

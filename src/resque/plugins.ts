@@ -4,9 +4,9 @@ import { Plugin } from "./plugin";
 export class Noop extends Plugin {
   override afterPerform(): boolean {
     if (this.worker.error) {
-      const logger = (this.options.logger ?? console.log) as (
-        error: Error,
-      ) => void;
+      const { logger = console.log } = this.options as {
+        logger?: (error: Error) => void;
+      };
       logger(this.worker.error);
       this.worker.error = null;
     }
@@ -55,7 +55,8 @@ export class QueueLock extends Plugin {
     const { queueObject, queue, func, args } = this;
     return queueObject.connection.store.takeQueueLock({
       key: lockKey(this, "lock"),
-      seconds: (this.options.lockTimeout as number) ?? LOCK_SECONDS,
+      seconds:
+        (this.options as { lockTimeout?: number }).lockTimeout ?? LOCK_SECONDS,
       believedSeconds: YOUNG_LOCK_SECONDS,
       job: { queue, raw: queueObject.encode(queue, func, args) },
     });

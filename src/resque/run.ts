@@ -145,7 +145,7 @@ function noteUnique({ lease: { worker }, queue, raw, store }: JobView): void {
 export async function runBody(view: JobView, job: Job): Promise<void> {
   try {
     view.result = !job.timeout
-      ? await job.perform.apply(view, view.job.args)
+      ? ((await job.perform.apply(view, view.job.args)) as unknown)
       : await runWithin(view, job, job.timeout);
   } catch (error) {
     view.error = toError(error);

@@ -216,7 +216,7 @@ export class Worker extends EventEmitter {
         ? around(view.job, () => runJob(view))
         : runJob(view));
       this.error = view.error;
-      this.result = view.result;
+      this.result = view.result as unknown;
       return outcome;
     },
     rest: () => {

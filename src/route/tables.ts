@@ -1,6 +1,7 @@
 /** Adds routes to the tables, and records the origin of each. */
 import { api } from "../api";
 import { ActionheroError, toError } from "../errors";
+import { recordOf } from "../utils/objects";
 import { compilePath } from "./matchUrl";
 import {
   routerMethods,
@@ -43,9 +44,7 @@ export function addRoute(
 }
 
 export function emptyTables(): RouteTables {
-  return Object.fromEntries(
-    routerMethods.map((method) => [method, []]),
-  ) as unknown as RouteTables;
+  return recordOf(routerMethods, () => []);
 }
 
 /**

@@ -10,7 +10,7 @@ interface Compiled {
   ConnectionClass: typeof Connection;
 }
 
-type Method = (connection: Connection, ...args: any[]) => unknown;
+type Method = (connection: Connection, ...args: unknown[]) => unknown;
 
 const compiled = new WeakMap<Server, Compiled>();
 
@@ -49,8 +49,8 @@ function buildClass(server: Server): typeof Connection {
     noteMessage(connection, message);
     return server.sendMessage(connection, message);
   });
-  add("sendFile", (connection, path: string) => {
-    connection.params.file = path;
+  add("sendFile", (connection, path) => {
+    connection.params.file = path as string;
     noteMessage(connection, undefined);
     return server.processFile(connection);
   });

@@ -163,7 +163,7 @@ export abstract class Server extends EventEmitter {
         fingerprint: data.fingerprint,
         messageId: data.messageId,
         type: this.type,
-        rawConnection: data.rawConnection,
+        rawConnection: data.rawConnection as unknown,
         remotePort: data.remotePort,
         remoteIP: plainAddress(data.remoteAddress),
         canChat: this.connectionFlag("canChat") === true,

@@ -31,7 +31,10 @@ export async function run(
   try {
     await worker.connect();
     return await continueContext({ task: taskName }, () =>
-      traceTask(taskName, () => worker.performInline(taskName, args)),
+      traceTask(
+        taskName,
+        () => worker.performInline(taskName, args) as Promise<unknown>,
+      ),
     );
   } finally {
     await worker.end();

@@ -42,7 +42,7 @@ export function fixedDefaults(task: Task): TaskInputs {
   const values: TaskInputs = {};
   for (const [name, input] of fieldsOf(task))
     if (input.default !== undefined && typeof input.default !== "function")
-      values[name] = input.default;
+      values[name] = input.default as unknown;
   return values;
 }
 

@@ -1,13 +1,12 @@
 /** The part of the specHelper that runs tasks and looks into their queues. */
 import type { Redis } from "ioredis";
-import { api } from "../api";
+import { api, type Api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
-import type { Queue } from "../resque/queue";
-import type { ConnectionOptions, Jobs, ParsedJob } from "../resque/types";
+import type { ParsedJob } from "../resque/types";
 import { Worker } from "../resque/worker";
 import { contextOf } from "../task/context";
-import type { TaskContext } from "../task/task";
+import type { TaskContext, TaskWorker } from "../task/task";
 import type { TaskName, TaskResult } from "../task/taskTypes";
 
 /** A job that was found, with when it is due. */
@@ -16,20 +15,14 @@ export interface EnqueuedTask extends ParsedJob {
   timestamp: number | null;
 }
 
-/** The parts of `api.tasks` and `api.resque` that are needed here; looked up when used, as tests change them. */
-interface Tasks {
-  tasks: {
-    [name: string]: {
-      queue?: string;
-      run(params: unknown, worker: undefined, context: TaskContext): unknown;
-    };
-  };
-  jobs: Jobs;
-}
-
-interface Resque {
-  connectionDetails?: ConnectionOptions;
-  queue: Queue;
+/** The part of a task that is needed here: version 29 calls its `run` without a worker. */
+interface Runnable {
+  queue?: string;
+  run(
+    params: unknown,
+    worker: TaskWorker | undefined,
+    context: TaskContext,
+  ): unknown;
 }
 
 /**
@@ -106,7 +99,7 @@ export async function deleteEnqueuedTasks(
   }
 }
 
-function taskOf(name: string): Tasks["tasks"][string] {
+function taskOf(name: string): Runnable {
   if (!Object.hasOwn(tasks().tasks, name))
     throw new ActionheroError("AH_TASK", `task ${name} not found`);
   return tasks().tasks[name]!;
@@ -121,19 +114,18 @@ async function queuesOfWorkers(): Promise<string[]> {
 }
 
 function taskClient(): Redis {
-  return (api as unknown as { redis: { clients: { tasks: Redis } } }).redis
-    .clients.tasks;
+  return api.redis.clients.tasks;
 }
 
-function tasks(): Tasks {
-  const { tasks } = api as unknown as { tasks?: Tasks };
+function tasks(): Api["tasks"] {
+  const { tasks }: Partial<Api> = api;
   if (!tasks)
     throw new Error("the specHelper needs an initialized Process for tasks");
   return tasks;
 }
 
-function resque(): Resque {
-  const { resque } = api as unknown as { resque?: Resque };
+function resque(): Api["resque"] {
+  const { resque }: Partial<Api> = api;
   if (!resque)
     throw new Error("the specHelper needs an initialized Process for tasks");
   return resque;

@@ -120,7 +120,12 @@ class TestServer extends Server {
     mime: string,
     length: number,
   ): Promise<void> {
-    const file: ReceivedFile = { content: null, mime, length, error };
+    const file: ReceivedFile = {
+      content: null,
+      mime,
+      length,
+      error: error as unknown,
+    };
     if (!error) {
       try {
         file.content = await textOf(fileStream!);

@@ -144,6 +144,16 @@ function keysOf(hash: Hash | undefined): string[] {
   return Object.keys(hash ?? {}).filter((key) => key !== "__proto__");
 }
 
+/** An object with a value for each of the keys. */
+export function recordOf<Key extends string, Value>(
+  keys: readonly Key[],
+  valueOf: (key: Key) => Value,
+): Record<Key, Value> {
+  const record = {} as Record<Key, Value>;
+  for (const key of keys) record[key] = valueOf(key);
+  return record;
+}
+
 // --- Reading and replacing values by a path such as `"user.password"`, own properties only.
 
 /** Whether the whole path exists. */

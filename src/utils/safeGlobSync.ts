@@ -40,8 +40,7 @@ export function safeGlobSync(match: string, args: GlobOptions = {}): string[] {
     nonegate: true,
   });
   const search = new Search(cwd, dot);
-  for (const segments of matcher.set as unknown as Segment[][])
-    search.descend("", segments, false);
+  for (const segments of matcher.set) search.descend("", segments, false);
   return [...search.found]
     .filter((found) => !isIgnored(found, args.ignore))
     .filter((found) => !args.nodir || !isFolder(path.resolve(cwd, found)))

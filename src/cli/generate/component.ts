@@ -151,7 +151,7 @@ function folderOf(key: PathKey): string {
   // loaded here, because loading it is what builds the configuration
   const { config } =
     require("../../config/config") as typeof import("../../config/config");
-  const { dist, src, ...lists } = config.general.paths as unknown as {
+  const { dist, src, ...lists } = config.general.paths as {
     dist: string;
     src: string;
   } & Record<PathKey, string[]>;

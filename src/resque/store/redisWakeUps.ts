@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
 import { disconnect } from "../../redis/disconnect";
-import { isCluster, keyHolders } from "../../redis/engine";
+import { clusterOf, keyHolders } from "../../redis/engine";
 import {
   pause,
   systemEnvironment,
@@ -24,7 +24,7 @@ interface Waiter {
 
 export class RedisWakeUps {
   private readonly waiters = new Set<Waiter>();
-  private client?: Redis;
+  private client?: Redis | Cluster;
   private listening = false;
   private users = 0;
 
@@ -109,7 +109,7 @@ export class RedisWakeUps {
     }
   }
 
-  private blockingClient(): Redis {
+  private blockingClient(): Redis | Cluster {
     if (!this.client) {
       this.client = duplicate(this.redis);
       this.client.on("error", () => undefined); // the main connection reports
@@ -119,22 +119,22 @@ export class RedisWakeUps {
 }
 
 /** Cut a connection that does not answer; the wait goes on over the next one. */
-function reopen(client: Redis): void {
+function reopen(client: Redis | Cluster): void {
   for (const node of keyHolders(client)) {
     if (node.status === "ready")
       (node as { stream?: Socket }).stream?.destroy();
   }
 }
 
-function duplicate(client: Redis): Redis {
+function duplicate(client: Redis): Redis | Cluster {
   const options = {
     // a check that is cut off by a stop would hold the process for two more seconds
     enableReadyCheck: false,
     // an abandoned wait continues at redis, and would consume a token in vain
     commandTimeout: undefined,
   };
-  if (!isCluster(client)) return client.duplicate(options);
-  const cluster = client as unknown as Cluster;
+  const cluster = clusterOf(client);
+  if (!cluster) return client.duplicate(options);
   const redisOptions = { ...cluster.options.redisOptions, ...options };
-  return cluster.duplicate([], { redisOptions }) as unknown as Redis;
+  return cluster.duplicate([], { redisOptions });
 }

@@ -58,8 +58,8 @@ export function jobInfoOf(
     queue: fields.queue!,
     attempt: Number(fields.attempt ?? 1),
   };
-  if (fields.progress) info.progress = JSON.parse(fields.progress);
-  if (fields.result) info.result = JSON.parse(fields.result);
+  if (fields.progress) info.progress = JSON.parse(fields.progress) as unknown;
+  if (fields.result) info.result = JSON.parse(fields.result) as unknown;
   if (fields.error) info.error = fields.error;
   return info;
 }

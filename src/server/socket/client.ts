@@ -324,7 +324,7 @@ export class SocketClient {
     if (request.kind === "verb")
       return this.runVerb(connection, request, asked);
     const { legacyReplies } = settings().socket;
-    const file =
+    const file: unknown =
       request.file ?? (legacyReplies ? connection.params.fileName : undefined);
     if (file !== undefined) {
       const { params } = connection;

@@ -169,7 +169,7 @@ function withAction(action: string, params: JsonSchema): JsonSchema {
   return {
     ...params,
     required: ["action", ...(params.required as string[])],
-    properties: { action: { const: action }, ...params.properties },
+    properties: { action: { const: action }, ...(params.properties as object) },
   };
 }
 

@@ -41,11 +41,11 @@ const UNKNOWN_TYPE = "application/octet-stream";
 
 /** A file of a public folder; a file in memory gets no stream. */
 export function fileAnswerOf(found: StaticFileResult): FileAnswer {
-  const { error, content, mime, length, lastModified, ctimeMs } = found;
+  const { content, mime, length, lastModified, ctimeMs } = found;
   const { file, sent } = found;
   const fileStream = content ? undefined : found.fileStream;
   return {
-    error: error as unknown,
+    error: found.error as unknown,
     content,
     fileStream,
     mime,

@@ -17,7 +17,7 @@ import {
 } from "../securityHeaders";
 
 /** `[name, value]` in order: the last one of a name is sent. */
-export type HeaderPairs = [string, any][];
+export type HeaderPairs = [string, unknown][];
 
 /** Alternating names and values, names in lower case: the form that node writes fastest. */
 export type FlatHeaders = string[];
@@ -206,7 +206,7 @@ function cookieIdentity(cookie: string): string {
 }
 
 function mergeVary(
-  earlier: string | string[] | null | undefined,
+  earlier: unknown,
   later: string | undefined,
 ): string | undefined {
   if (earlier === undefined || earlier === null) return later;

@@ -1,6 +1,6 @@
 /** Finds changes of a new OpenAPI document that break clients of an old one. */
 
-type Json = Record<string, any>;
+type Json = Record<string, unknown>;
 
 /** One line per breaking change. */
 export function breakingChanges(before: Json, after: Json): string[] {
@@ -8,7 +8,7 @@ export function breakingChanges(before: Json, after: Json): string[] {
   for (const [path, operations] of entries(before.paths)) {
     for (const [method, operation] of entries(operations)) {
       const place = `${method.toUpperCase()} ${path}`;
-      const now = after.paths?.[path]?.[method] as Json | undefined;
+      const now = partOf(after, "paths", path, method);
       if (!now) changes.push(`${place} is gone`);
       else compareOperation(place, [operation, before], [now, after], changes);
     }
@@ -46,8 +46,8 @@ function compareOperation(
   compareProperties(
     { place, direction: "responds with", changes },
     [],
-    [resolve(contentOf(old.responses?.["200"]), oldRoot), oldRoot],
-    [resolve(contentOf(now.responses?.["200"]), nowRoot), nowRoot],
+    [resolve(contentOf(partOf(old, "responses", "200")), oldRoot), oldRoot],
+    [resolve(contentOf(partOf(now, "responses", "200")), nowRoot), nowRoot],
   );
 }
 
@@ -93,7 +93,7 @@ function compareProperties(
     if (!requiredOf(old).includes(name))
       changes.push(`${place} requires ${[...path, name].join(".")}`);
   for (const [name, property] of entries(old.properties)) {
-    const other = now.properties?.[name] as Json | undefined;
+    const other = partOf(now, "properties", name);
     const inner = [...path, name];
     if (other)
       compareValues(comparison, inner, [property, oldRoot], [other, nowRoot]);
@@ -155,12 +155,20 @@ function resolve(schema: Json | undefined, root: Json): Json {
   let current: Json | undefined = schema;
   for (let hops = 0; hops < 20 && typeof current?.$ref === "string"; hops++) {
     const keys = current.$ref.slice(2).split("/");
-    current = keys.reduce<Json | undefined>(
-      (part, key) => part?.[key.replaceAll("~1", "/").replaceAll("~0", "~")],
+    current = partOf(
       root,
+      ...keys.map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")),
     );
   }
   return current ?? {};
+}
+
+/** The object below these keys. */
+function partOf(root: Json, ...keys: string[]): Json | undefined {
+  return keys.reduce<Json | undefined>(
+    (part, key) => part?.[key] as Json | undefined,
+    root,
+  );
 }
 
 function entries(value: unknown): [string, Json][] {

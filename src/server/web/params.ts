@@ -64,7 +64,7 @@ function assign(params: Query, source: Query): void {
     return;
   }
   for (const key of Object.keys(source)) {
-    if (key !== "__proto__") params[key] = source[key];
+    if (key !== "__proto__") params[key] = source[key] as unknown;
   }
 }
 

@@ -1,4 +1,5 @@
 /** Builds the HTTP response from the response of an action. */
+import type { Action } from "../../action/action";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { requestsRemaining } from "../../action/rateLimit";
 import { ActionsStatus, usualStatus } from "../../action/status";
@@ -204,7 +205,11 @@ function matchMimeType(
   { actionTemplate, params, response }: Outcome,
 ): void {
   if (extension === undefined) return;
-  if (actionTemplate?.matchExtensionMimeType !== true || !params.apiVersion)
+  const { matchExtensionMimeType } = (actionTemplate ?? {}) as Partial<Action>;
+  if (
+    matchExtensionMimeType !== true ||
+    !(params as { apiVersion?: unknown }).apiVersion
+  )
     return;
   const type = mime.getType(extension);
   if (!type || request.projectValueOf("content-type") !== undefined) return;

@@ -121,7 +121,7 @@ export class WebSocketServer extends Server {
 
   /** @throws ActionheroError AH_SERVER_START without a web server, whose port this one shares */
   async start(): Promise<void> {
-    const web = api.servers.servers.web as unknown as WebListener | undefined;
+    const web = api.servers.servers.web as (Server & WebListener) | undefined;
     if (!web?.server) {
       throw new ActionheroError(
         "AH_SERVER_START",

@@ -1,6 +1,7 @@
 /** All scripts of the redis store, by name. */
 import { REDIS_CLOCK } from "../../../redis/operationScript";
 import { defineScript, type Script } from "../../../redis/script";
+import { recordOf } from "../../../utils/objects";
 import { EXCHANGE } from "./exchange";
 import * as inspect from "./inspect";
 import * as periodic from "./periodic";
@@ -34,12 +35,9 @@ const compiled = new Map<string, Scripts>();
 export function scriptsFor(clock = REDIS_CLOCK): Scripts {
   let scripts = compiled.get(clock);
   if (!scripts) {
-    scripts = Object.fromEntries(
-      Object.entries(SOURCES).map(([name, source]) => [
-        name,
-        defineScript(`${clock}${source}`),
-      ]),
-    ) as unknown as Scripts;
+    scripts = recordOf(Object.keys(SOURCES) as ScriptName[], (name) =>
+      defineScript(`${clock}${SOURCES[name]}`),
+    );
     compiled.set(clock, scripts);
   }
   return scripts;
