@@ -125,6 +125,68 @@ test("the cycle finder finds a planted cycle", () => {
   expect(findCycle(graph)).toEqual(["a", "b", "c", "a"]);
 });
 
+describe("the three journeys of docs/architecture.md", () => {
+  const text = fs.readFileSync(
+    path.join(root, "docs", "architecture.md"),
+    "utf8",
+  );
+  const [, journeys = ""] = text.split("## Three journeys");
+  const steps = journeys
+    .split("### On the hot path")[0]!
+    .split(/\n(?=\d+\. )/)
+    .filter((step) => /^\d+\. /.test(step));
+  const named = (step: string) =>
+    [...step.matchAll(/`(src\/[\w/]+\.ts)`/g)].map(([, file]) => file!);
+
+  test("each step names files that exist", () => {
+    expect(steps.length).toBeGreaterThan(15);
+    for (const step of steps) {
+      expect(named(step).length).toBeGreaterThan(0);
+      for (const file of named(step)) expect(files).toContain(file);
+    }
+  });
+
+  test("a function that a step names is in one of its files", () => {
+    const missing = steps.flatMap((step) => {
+      const sources = named(step)
+        .map((file) => fs.readFileSync(path.join(root, file), "utf8"))
+        .join("\n");
+      const functions = [...step.matchAll(/`(\w+)\(\)`/g)];
+      return functions
+        .map(([, name]) => name!)
+        .filter((name) => !new RegExp(`\\b${name}\\b[^\\n]*\\(`).test(sources));
+    });
+    expect(missing).toEqual([]);
+  });
+});
+
+test("files that comments and CONTRIBUTING.md name exist", () => {
+  const ofProjects = ["actions.gen.ts"];
+  const known = new Set([
+    ...files.map((file) => path.basename(file)),
+    ...listFiles(path.join(root, "test")).map((file) => path.basename(file)),
+    ...ofProjects,
+  ]);
+  const texts = files
+    .map((file) => ({ file, lines: linesOf(file).filter(isComment) }))
+    .concat({ file: "CONTRIBUTING.md", lines: linesOf("CONTRIBUTING.md") });
+  const missing = texts.flatMap(({ file, lines }) =>
+    lines
+      .flatMap((line) => [...line.matchAll(/`([\w/.-]+\.ts)`/g)])
+      .filter(([, name]) => !known.has(path.basename(name!)))
+      .map(([, name]) => `${file}: ${name}`),
+  );
+  expect(missing).toEqual([]);
+});
+
+function linesOf(file: string): string[] {
+  return fs.readFileSync(path.join(root, file), "utf8").split("\n");
+}
+
+function isComment(line: string): boolean {
+  return /^\s*(\*|\/[/*])/.test(line);
+}
+
 function listFiles(folder: string): string[] {
   if (!fs.existsSync(folder)) return [];
   return fs.readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {

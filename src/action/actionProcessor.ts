@@ -107,8 +107,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
   constructor(connection: Connection) {
     this.connection = connection;
     this.messageId = connection.messageId || 0;
-    // a snapshot: requests of one connection run side by side, each with the params it came with; one that is to be refused
-    // has only what it is called by, since a client can ask for any number of them with params that it sent once
+    // a snapshot, because the requests of one connection run concurrently, each with its own params. A request that
+    // will be refused gets only action and version: a client can repeat it without sending its params again
     const { action = null, apiVersion = null } = (connection.params ?? {}) as {
       action?: unknown;
       apiVersion?: unknown;
@@ -540,7 +540,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return applyInputs(inputs, this.params, call);
   }
 
-  /** The params are what they are now: how the action ends without being run, or undefined. */
+  /** Freeze the params. @returns the status if the action must not run, otherwise undefined */
   private verdict(): ActionsStatus | undefined {
     this.lockParams();
     if (this.missingParams.length > 0) return ActionsStatus.MissingParams;

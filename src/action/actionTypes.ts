@@ -22,8 +22,8 @@ export interface AnySignature extends Signature {
 }
 
 /**
- * What an action file exports: a class, or what `defineAction` made. The types of the members are found when they are used: those
- * of actions that call each other would need themselves otherwise.
+ * What an action file exports: a class, or what `defineAction` made. Member types are resolved lazily, because the
+ * types of actions that call each other would otherwise be circular.
  */
 export type ActionSignature<Exported> =
   InstanceOf<Exported> extends infer A
@@ -74,7 +74,7 @@ export type CallerParams<I> =
       : { [Key in keyof P]: WithFiles<P[Key]> }
     : never;
 
-/** Distributes over the two kinds of inputs, of which one is anything when the class says no more. */
+/** Distributes over both kinds of inputs; one of them is `any` if the class does not declare more. */
 type Given<I> = I extends StandardSchema
   ? SchemaInput<I>
   : string extends keyof I

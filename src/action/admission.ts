@@ -8,7 +8,7 @@ const LEAVING = ["quit", "exit"];
 
 /**
  * Check before a verb runs; `quit` and `exit` are always allowed.
- * @returns a promise that rejects with the error for the client, if it is refused; undefined: nothing counts
+ * @returns a promise that rejects with the client's error if the verb is refused; undefined if nothing is limited
  */
 export function admitVerb(
   connection: Connection,

@@ -86,8 +86,8 @@ export class Cancellation {
 }
 
 /**
- * What an action failed with: the reason of its signal, also where that is only the cause, as of the errors of
- * `node:timers/promises`.
+ * The error of an action. If it threw an AbortError whose cause is the reason of its signal, as `node:timers/promises`
+ * does, the reason.
  */
 export function failureOf(thrown: unknown): unknown {
   const { name, cause } = (thrown ?? {}) as { name?: unknown; cause?: unknown };
@@ -99,14 +99,16 @@ export function hasClientLeft(error: unknown): boolean {
   return error instanceof StatusError && error.code === "AH_CLIENT_LEFT";
 }
 
-/** Its client has the response already: what it still does counts as work of this process, and what it throws is logged. */
+/**
+ * Watches an action that continues after its timeout: it still counts for `general.overload`, and its error is logged.
+ */
 function watchAbandoned(work: PromiseLike<unknown>, name: string | null): void {
   const { overload } = api;
   overload?.enter();
   const leave = () => overload?.leave();
   work.then(leave, (error: unknown) => {
     leave();
-    if (failureOf(error) instanceof StatusError) return; // it has obeyed
+    if (failureOf(error) instanceof StatusError) return; // it stopped because of its signal
     log(
       `an action failed after its timeout: ${toError(error).message}`,
       "notice",

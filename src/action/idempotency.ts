@@ -39,7 +39,7 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 /** The param for clients without headers. */
 const KEY_PARAM = "idempotencyKey";
 
-/** Params that are not what the call is about. */
+/** Params that do not identify the call. */
 const OTHER_PARAMS = ["action", "apiVersion", "callback", KEY_PARAM];
 
 /** Never sent to another request. */
@@ -157,7 +157,7 @@ async function claimOrWait(
   }
 }
 
-/** A record that could not be written ends by itself; the call has run, and its client gets the response. */
+/** A record that could not be written expires; the call has run, so its client gets the response. */
 async function settle(data: ActionProcessor, done: Promise<void>) {
   try {
     await done;

@@ -14,17 +14,17 @@ import { clientNetwork } from "./clientAddress";
 import { defineMiddleware, type DefinedMiddleware } from "./defineAction";
 import { withoutStack } from "./status";
 
-/** What `by` may answer; undefined: the address counts. */
+/** The result of `by`; undefined or null selects the address. */
 export type RateLimitKey = string | number | undefined | null;
 
 /** A limit as middleware of actions. */
 export interface RateLimitOptions<
   Name extends string = string,
 > extends BaseLimit {
-  /** Of the middleware, and of the limit: what has one name counts together. */
+  /** The name of the middleware and of its counter: limits with the same name share a counter. */
   name: Name;
   /**
-   * What tells callers apart (default `"address"`): `"user"` is the `id` of `data.session.user` or
+   * How callers are identified (default `"address"`): `"user"` is the `id` of `data.session.user` or
    * `connection.session.user`, and the address while nobody is signed in; a function answers any text or number.
    */
   by?:
@@ -49,7 +49,7 @@ const POLICY_NAME = /^[\w.:/-]{1,64}$/;
 
 const remaining = new WeakMap<Connection, number>();
 
-/** How many actions this client has left; undefined when nobody counts. */
+/** The number of actions that this client has left; undefined without a limit. */
 export function requestsRemaining(connection: Connection): number | undefined {
   return settings().general.rateLimit ? remaining.get(connection) : undefined;
 }
@@ -106,7 +106,7 @@ export function addRateLimit(): void {
   );
 }
 
-/** Of connections whose request was counted before its body was read. */
+/** The result of the count, by connection, for requests that were counted before their body was read. */
 const counted = new WeakMap<Connection, Promise<void>>();
 
 /**

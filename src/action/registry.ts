@@ -46,7 +46,7 @@ export async function loadActions(): Promise<void> {
   api.params.buildPostVariables();
 }
 
-/** The version for clients that name none, or undefined. */
+/** The version for clients that do not specify one, or undefined. */
 export function latestVersion(name: string): string | number | undefined {
   const { versions } = api.actions;
   return Object.hasOwn(versions, name) ? versions[name]!.at(-1) : undefined;

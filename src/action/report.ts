@@ -25,7 +25,7 @@ export type ErrorLogLine = ReturnType<ErrorFormatter>;
 
 const TOO_MANY_REQUESTS = 429;
 
-/** How an action ends because of what the client asked for, beside the errors that say so themselves. */
+/** Statuses that the client's request caused, in addition to errors with a client status. */
 const CLIENT_STATUSES: readonly (ActionsStatus | null)[] = [
   ActionsStatus.TooManyRequests,
   ActionsStatus.UnknownAction,
@@ -39,9 +39,9 @@ interface LogLine {
 }
 
 /**
- * Write the line of a finished action; an error also goes to the exception reporters. What a project's own formatter or
- * reporter throws does not keep the client from its answer.
- * @param errorId what the client reads in place of the error
+ * Write the line of a finished action; an error also goes to the exception reporters. An error thrown by a project's
+ * formatter or reporter does not affect the response.
+ * @param errorId the id that the client gets instead of a hidden error
  */
 export function reportAction(
   data: ActionProcessor,
@@ -102,7 +102,10 @@ function logLine(
   else log(text, level, escapeFields(line));
 }
 
-/** The built-in form: `error` as text and every own property except `message`; no Error, then its JSON. */
+/**
+ * The built-in format: `error` as text, and every own property except `message`. A thrown value that is not an Error is
+ * logged as JSON.
+ */
 export function errorLogLine(error: unknown): ErrorLogLine {
   const errorFields: Record<string, unknown> = {};
   if (error instanceof Error) {
@@ -123,7 +126,7 @@ function formatError(data: ActionProcessor, error: unknown): ErrorLogLine {
     : errorLogLine(error);
 }
 
-/** Whether an error is the client's: nothing is wrong here, so that the stack would show nothing. */
+/** Whether the client caused the error; its stack would not help then. */
 function isOfClient({ actionStatus }: ActionProcessor, error: unknown) {
   if (isMistake(error)) return false;
   return CLIENT_STATUSES.includes(actionStatus) || isClientError(error);
@@ -145,7 +148,10 @@ function clientErrorLogLine(
   return { errorFields, logLevel };
 }
 
-/** Whether anybody gets to know of the error: reading its stack costs more than answering a 404. */
+/**
+ * Whether the error will be logged or reported; checked first, because reading its stack costs more than a 404
+ * response.
+ */
 function isSeen(data: ActionProcessor): boolean {
   return (
     typeof settings().errors.serializers.actionProcessor === "function" ||
@@ -154,7 +160,7 @@ function isSeen(data: ActionProcessor): boolean {
   );
 }
 
-/** Whether the client asks for too much, and has a line about that already. */
+/** Whether the client exceeds a limit and already has a log line about it. */
 function isOnlyCounted(
   { actionStatus, connection }: ActionProcessor,
   error: unknown,
@@ -171,7 +177,7 @@ function isOnlyCounted(
   return !isRefusalLogged(client, kind);
 }
 
-/** Every request over HTTP has a connection of its own: there, the socket is what a client keeps. */
+/** The key for counting: over HTTP the socket, because each request has a separate connection. */
 function sourceOf(connection: Connection): object {
   const { req } = (connection.rawConnection ?? {}) as {
     req?: { socket?: object };
@@ -180,7 +186,7 @@ function sourceOf(connection: Connection): object {
 }
 
 function isReported(data: ActionProcessor): boolean {
-  if (data.actionStatus === ActionsStatus.Overloaded) return false; // one flood would be as many reports
+  if (data.actionStatus === ActionsStatus.Overloaded) return false; // a flood would cause one report per request
   if (data.actionStatus !== ActionsStatus.UnknownAction) return true;
   return settings().errors.reportUnknownActions;
 }
@@ -203,8 +209,8 @@ function buildLine(data: ActionProcessor): LogLine {
 }
 
 /**
- * A line of a TCP client that cannot be read is the name of an action, as in version 29: what follows a `{` or `=` may be a
- * param, which `general.filteredParams` cannot name.
+ * As in version 29, an unparsable TCP line is taken as the name of an action. Its part after `{` or `=` may be a secret
+ * param that `general.filteredParams` cannot match, so it is hidden.
  */
 function nameForLogging({ action, actionTemplate }: ActionProcessor) {
   if (actionTemplate || typeof action !== "string" || !isFiltering())

@@ -65,7 +65,10 @@ export function pagingParams(): PagingParam[] {
   );
 }
 
-/** Fill them in from now on, if the configuration gives defaults; an action that declares one has its own rules for it. */
+/**
+ * Register the middleware that fills them in, if defaults are configured. Actions that declare one of them apply their
+ * own rules.
+ */
 export function addPaging(): void {
   if (pagingParams().length === 0) return;
   registerMiddleware(

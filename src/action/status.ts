@@ -30,9 +30,10 @@ export interface StatusFacts {
 }
 
 /**
- * The error of an action that did not complete, as `config.errors` words it.
+ * The error of an action that did not complete, created by a function of `config.errors`.
  * @param thrown what was thrown, for GenericError
- * @returns an Error for a text, else whatever the message function answers; a promise only if that answers one
+ * @returns an Error if the function returns a string, otherwise its return value; a promise only if the function
+ * returns one
  */
 export function errorForStatus(
   status: ActionsStatus,
@@ -49,7 +50,7 @@ function toWordedError(worded: unknown): unknown {
   return typeof worded === "string" ? withoutStack(worded) : worded;
 }
 
-/** A stack would show nothing but the framework, and costs more than all else of answering a 404. */
+/** Without a stack, which would show only framework code, and costs more than the rest of a 404 response. */
 export function withoutStack(text: string): Error {
   return withoutTrace(() => new Error(text));
 }
@@ -93,7 +94,7 @@ function messageFor(
   }
 }
 
-/** A text becomes an error with the status 503; whatever else the project answers stays as it is. */
+/** A string becomes an error with the status 503; any other return value of the project is unchanged. */
 function unavailable(code: ErrorCode, worded: unknown): unknown {
   if (isThenable(worded))
     return worded.then((text: unknown) => unavailable(code, text));
@@ -131,7 +132,7 @@ const USUAL_STATUS: Partial<Record<ActionsStatus, number>> = {
   [ActionsStatus.TimedOut]: 503,
 };
 
-/** The HTTP status of an action that ended with an error which has none of its own. */
+/** The HTTP status for an error that has none. */
 export function usualStatus(
   status: ActionsStatus | null,
   error: unknown,

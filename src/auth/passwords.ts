@@ -183,7 +183,7 @@ function read(stored: string): Stored {
     cost.p > 0 &&
     cost.p <= MAX_PARALLEL &&
     memoryOf(cost) <= MAX_MEMORY_BYTES;
-  // the text itself is not told: it may be a password
+  // the message omits the text, which may be a password
   if (!parts || !isSane)
     throw new TypeError("this is no hash of auth.hashPassword");
   return {

@@ -194,7 +194,10 @@ async function look({ redis, key }: Plan): Promise<Seen> {
   return { text, found: { text: text!, isFresh: Date.now() < freshUntil } };
 }
 
-/** Give the stale value at once and compute behind the caller's back; a failure is logged, and the next caller tries. */
+/**
+ * Return the stale value immediately, and recompute it in the background; a failure is logged, and the next caller
+ * retries.
+ */
 function refresh(plan: Plan, token: string, stale: string): string {
   const message = `cannot refresh the cached value of ${plan.key}`;
   compute(plan, token).catch((error: unknown) =>
@@ -216,7 +219,7 @@ async function compute(plan: Plan, token: string): Promise<string> {
   renewal.unref();
   let isAnswering = false;
   try {
-    // another process may have saved between our look and our lock
+    // another process may have saved between the read and the lock
     const before = await look(plan);
     isAnswering = true;
     if (before.found?.isFresh) return before.found.text;
@@ -243,8 +246,8 @@ function writeOf(plan: Plan, value: unknown): Write {
 }
 
 /**
- * Save, if the lock is still ours (one that ran out may be another's by now, whose value is the newer one, and
- * `cache.destroy` frees it), and if nobody has saved anything meanwhile.
+ * Save the value, unless the lock was lost (it expired and another process may have computed a newer value, or
+ * `cache.destroy` released it) or the object has changed since.
  * @returns whether redis answered; the callers get their value all the same
  */
 async function store(

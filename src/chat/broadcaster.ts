@@ -256,7 +256,7 @@ function disconnect(
   limit: number,
 ): void {
   log(
-    `disconnecting ${connection.id}: it does not read, ${ours} bytes of chat messages wait for it (limit ${limit})`,
+    `disconnecting ${connection.id}, a slow consumer: ${ours} bytes of chat messages are waiting (limit ${limit})`,
     "warning",
     { type: connection.type, rooms: connection.rooms },
   );

@@ -65,13 +65,13 @@ export function makeCall(send: Send, timeout: number) {
 /** The longest time of timers, in ms: 24.8 days. Those of a longer one end at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** A duration for a timer: beyond the longest one, such as Infinity, it is that one. */
+/** Limits a delay, which may be Infinity, to the longest that timers support. */
 export function timerMs(ms: number): number {
   return Math.min(ms, MAX_TIMER_MS);
 }
 
 function late(name: string, ms: number): ClientError {
-  return new ClientError("TIMEOUT", `${name} was not answered in ${ms} ms`);
+  return new ClientError("TIMEOUT", `${name} got no response within ${ms} ms`);
 }
 
 /** The params by which the server selects the action, also as a form field: `action[]`. */

@@ -79,6 +79,6 @@ function textOf(response: unknown, status: number | undefined): string {
   if (typeof error === "string") return error;
   const { message } = Object(error) as { message?: unknown };
   if (typeof message === "string") return message;
-  if (error === undefined) return `the server answered with ${status}`;
+  if (error === undefined) return `the server responded with ${status}`;
   return JSON.stringify(error);
 }

@@ -215,7 +215,7 @@ async function answerOf(
     text = await response.text();
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
-    throw new ClientError("CONNECTION_LOST", "the answer ended too early", {
+    throw new ClientError("CONNECTION_LOST", "the response ended too early", {
       cause,
       status,
     });

@@ -1,6 +1,6 @@
 /**
- * What this process works on at the moment: one context per request, message, job and in-line call, which follows the
- * work through everything that it awaits. Without `general.context` there is no context, and nothing is stored.
+ * The context of the current work: one per request, message, job and in-line call, propagated through everything that
+ * it awaits. Without `general.context` there is none, and nothing is stored.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";

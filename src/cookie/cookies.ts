@@ -233,7 +233,7 @@ function checkPrefix(name: string, { path, domain, isSecure }: Scope): void {
     );
 }
 
-/** @param value null, say, from JavaScript */
+/** @param value may be null in a JavaScript project */
 function attribute(name: string, value: unknown): string {
   if (
     typeof value !== "string" ||

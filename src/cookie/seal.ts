@@ -110,7 +110,7 @@ function secretsOf(): readonly string[] {
   if (isKnownServerToken(serverToken) && !PRIVATE_ENVIRONMENTS.includes(env))
     throw new ActionheroError(
       "AH_CONFIG",
-      "signed and encrypted cookies need web.cookieOptions.secrets, or a general.serverToken that nobody knows",
+      "signed and encrypted cookies need web.cookieOptions.secrets, or a secret general.serverToken",
     );
   return [String(serverToken)];
 }

@@ -86,7 +86,7 @@ export class Reloader {
       restore(forgotten);
       const error = toError(thrown);
       log(
-        `not reloaded, the old code goes on: ${error.message}`,
+        `not reloaded, the old code remains active: ${error.message}`,
         "error",
         error.stack,
       );
@@ -108,7 +108,7 @@ export class Reloader {
     } catch (error) {
       this.waiting.add(file);
       log(
-        `not reloaded, the old code goes on: ${toError(error).message}`,
+        `not reloaded, the old code remains active: ${toError(error).message}`,
         "error",
       );
     }

@@ -158,7 +158,7 @@ function send(
 // --- Detects a blocked event loop.
 
 const PERIOD_MS = 250;
-/** A turn that takes longer makes the process not alive, for the same time, so that a probe sees it. */
+/** After a longer event loop turn, `/healthz` fails for the same time, so that a probe notices it. */
 const STILL_MS = 1_000;
 
 class Pulse {

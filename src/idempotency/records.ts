@@ -1,4 +1,4 @@
-/** What is known of a call with an idempotency key: that it runs, or its response. Shared by all nodes, in redis. */
+/** Records of calls with an idempotency key, shared by all nodes in redis: a running call, or its response. */
 import { randomBytes } from "node:crypto";
 import { api } from "../api";
 import {
@@ -10,7 +10,9 @@ import {
 } from "../redis/operationScript";
 import { runStep } from "../redis/step";
 
-/** How long the claim of a process that has died keeps others waiting, in ms; others renew theirs. */
+/**
+ * The lifetime of a claim, in ms: live processes renew theirs, and the claim of a dead one blocks its key this long.
+ */
 const CLAIM_MS = 15_000;
 const RENEW_MS = 5_000;
 
@@ -134,7 +136,7 @@ export async function claim(
   return { digest: known, response: response || undefined };
 }
 
-/** Reads of long responses that wait for their turn or for redis, by key: who asks for the same one shares it. */
+/** Pending reads of long responses, by key; concurrent requests for the same response share a read. */
 const reads = new Map<string, Promise<string | undefined>>();
 let lastRead: Promise<unknown> = Promise.resolve();
 

@@ -1,8 +1,8 @@
 /**
- * Leaves out of a value what a JSON Schema does not name, whatever shape the value has: a list in place of an object is
- * pruned item by item, an object in place of a list as an item, and of an object in place of a text nothing is left.
- * Compiled once for each schema: for plain objects whose properties are all named to code that reads and writes each by its
- * name, as a loop over names takes ten times as long.
+ * Removes from a value everything that a JSON Schema does not name, even if the value has another shape: a list where
+ * the schema has an object is pruned item by item, an object where it has a list is pruned as an item, and an object
+ * where it has a string becomes empty. Compiled once per schema. Plain objects whose properties are all named get
+ * generated code, because a loop over the names takes ten times as long.
  */
 import { isObject } from "./coercion";
 import {

@@ -1,4 +1,7 @@
-/** What a JSON Schema says of the objects and lists at one place of a value, through references, unions and intersections. */
+/**
+ * Collects the subschemas that apply to the objects and lists at one position of a value, through `$ref`, unions and
+ * intersections.
+ */
 import { isObject, listOf, resolveRef } from "./coercion";
 import type { JsonSchema } from "./standardSchema";
 
@@ -50,7 +53,7 @@ export function partsOf(schemas: readonly unknown[], root: JsonSchema): Parts {
   return { objects: [...objects], lists: [...lists], isOpen };
 }
 
-/** Schemas that hold beside what a schema says itself. */
+/** Schemas that apply in addition: `allOf`, `then`, `else`, and the target of `$ref`. */
 function conditionsOf(schema: JsonSchema, root: JsonSchema): unknown[] {
   const { $ref, allOf, then, else: otherwise } = schema;
   const conditions = [...listOf(allOf), then, otherwise];
@@ -77,13 +80,13 @@ function typesOf(schema: JsonSchema): string[] {
   return [...types];
 }
 
-/** Whether no value fits, as none fits `z.never()`. */
+/** Whether the schema accepts no value at all, like `z.never()`. */
 function isNothing(schema: unknown): boolean {
   if (!isObject(schema)) return schema === false;
   return isObject(schema.not) && Object.keys(schema.not).length === 0;
 }
 
-/** What an object may be at this place: where only lists are named, an item of them. */
+/** The parts for an object at this position; if the schema has only lists, those of their items. */
 export function itemPartsOf(parts: Parts, root: JsonSchema): Parts {
   const seen = new Set<JsonSchema>();
   let current = parts;

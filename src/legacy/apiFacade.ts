@@ -94,7 +94,7 @@ function enqueue(
   );
 }
 
-/** Run a task here and now. Tells its result; null when it fails. */
+/** Run a task in this process. The callback gets its result, or null if it fails. */
 function run(
   _api: unknown,
   taskName: string,

@@ -11,7 +11,7 @@ type LoadNext = (
   readAt: number | null,
 ) => void;
 
-/** An object with what version 3 told about it; all null for one that is not there. */
+/** A cached object with the metadata of version 3; all fields are null if it does not exist. */
 interface Loaded {
   value: any;
   /** ms since the epoch; null: never. */

@@ -21,7 +21,7 @@ export function untilNext(
 }
 
 /**
- * Tell the outcome of a promise to a callback, if there is one.
+ * Pass the outcome of a promise to a callback, if one was given.
  * @param failed what the callback gets for a failure, which is in the log then: these callbacks have no place for errors
  * @returns the promise; with a callback it does not reject
  */

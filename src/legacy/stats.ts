@@ -1,4 +1,4 @@
-/** `config.general.legacyStats`: what the action `status` of version 3 told, beside what it tells today. */
+/** `config.general.legacyStats`: adds the fields of version 3 to the response of the action `status`. */
 import type { ActionProcessor } from "../action/actionProcessor";
 import { addMiddleware } from "../action/actionModule";
 import { api } from "../api";

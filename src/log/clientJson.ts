@@ -1,8 +1,8 @@
 /**
- * JSON for clients: an Error anywhere in it is its message and never its fields, because libraries add paths, hosts
- * and whole requests to them. A replacer would multiply the time of the encoding. So a walk, which costs a tenth of
- * the encoding, looks for errors first. Where one may be, all errors have a `toJSON` while the value is encoded, and
- * only for classes of errors with a `toJSON` of their own the replacer is used.
+ * JSON for clients: an Error at any depth is encoded as its message, never with its fields, because libraries store
+ * paths, hosts and whole requests in them. A replacer would multiply the encoding time, so a walk, which takes a tenth
+ * of that time, first looks for errors. If there may be one, `Error.prototype` has a `toJSON` while the value is
+ * encoded. The replacer is used only if the class of an error defines `toJSON` itself.
  */
 import { shownToClients } from "./exposure";
 import { log } from "./log";
@@ -16,7 +16,7 @@ const prototype = Error.prototype as Error & { toJSON?: unknown };
 let isWritable: boolean | undefined;
 
 /**
- * An error that is meant for clients (`expose` is true) and has a `toJSON` says itself what is shown.
+ * An error with `expose: true` and its own `toJSON` is encoded by that method.
  * @param padding as the third parameter of JSON.stringify
  * @returns undefined for values that JSON omits: undefined, functions
  * @throws TypeError for values that JSON cannot represent: circular references, BigInt
@@ -69,8 +69,8 @@ export function saysItself(
 }
 
 /**
- * A message of a project for a client: an Error is the error of an otherwise empty one, and one that is not meant for
- * clients goes to the log.
+ * Prepares a message of a project for a client: an Error becomes `{ error }`, and an error that clients must not see is
+ * replaced and logged.
  */
 export function messageForClients(message: unknown): unknown {
   if (message instanceof Error) return { error: shownError(message) };

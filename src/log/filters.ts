@@ -50,7 +50,7 @@ export function redactFields(fields: unknown): unknown {
   const copy: Hash = { ...fields };
   const shown = redact(copy, paths);
   if (shown === copy) return fields;
-  // winston reads the message, stack and cause of errors, which are no fields that a copy would have
+  // winston reads the message, stack and cause of an error; they are not enumerable, so a plain copy would lose them
   return Object.assign(Object.create(fields) as object, shown);
 }
 
@@ -104,7 +104,7 @@ function shorten(value: unknown): unknown {
   return value;
 }
 
-// --- Replaces the values that `config.general.filteredParams` names, wherever they lie.
+// --- Redaction: replaces the values at the paths of `config.general.filteredParams`, at any depth.
 
 const REPLACEMENT = "[FILTERED]";
 
@@ -116,15 +116,16 @@ interface Step {
 }
 
 /**
- * Names that were looked up are remembered up to this many, each of at most that many letters: more than one request has
- * (`web.maxParams`), as a TCP client sends its params once for any number of lines.
+ * The size of the cache of matched keys, and the length of the longest cached key, in characters. It holds more keys
+ * than one request may have (`web.maxParams`), because the stored params of a TCP client are redacted again for each of
+ * its lines.
  */
 const MAX_REMEMBERED = 20_000;
 const MAX_REMEMBERED_LENGTH = 64;
 
 /**
- * Names with `*` for any number of characters, in upper and lower case. Clients choose the keys that are looked up: each
- * takes time in proportion to its length, which a regular expression of several wildcards does not promise.
+ * Names in which `*` matches any number of characters, ignoring case. Not a regular expression, because clients choose
+ * the keys: this takes linear time, an expression with several wildcards may not.
  */
 class Patterns {
   private readonly patterns: string[][];
@@ -147,7 +148,10 @@ class Patterns {
   }
 }
 
-/** @param parts the first begins the text, the last ends it, the others lie between them, each behind the one before */
+/**
+ * @param parts the literals between the wildcards: `text` must start with the first, end with the last, and contain the
+ * others in order
+ */
 function containsInOrder(text: string, parts: readonly string[]): boolean {
   const first = parts[0]!;
   const last = parts.at(-1)!;
@@ -162,14 +166,14 @@ function containsInOrder(text: string, parts: readonly string[]): boolean {
   return from <= text.length - last.length;
 }
 
-/** Few lists are in use, each for many values. */
+/** The maximum number of compiled path lists: a server uses only a few. */
 const MAX_COMPILED = 8;
 const compiled = new Map<string, Step[]>();
 
 /**
- * A copy of a value without what the paths name; what lies beside them is shared. A path is names with dots between
- * them. `*` in a name is any number of characters, and the name then counts in upper and lower case; a step `**` is any
- * number of levels. A path goes through lists to each of their elements.
+ * Returns a copy of `value` in which the value at every one of `paths` is `[FILTERED]`; unaffected parts are shared
+ * with the original. A path is a list of names separated by dots. `*` in a name matches any number of characters and
+ * makes the name case-insensitive; `**` as a name matches any number of levels. Paths apply to each element of a list.
  */
 export function redact(value: unknown, paths: readonly string[]): unknown {
   return walk(value, stepsOf(paths), new Set());
@@ -194,7 +198,7 @@ function compile(paths: readonly string[]): Step[] {
       anywhere.push(names[1]!);
     else steps.push(chainOf(names)!);
   }
-  // one step for all names that count on every level: every key is looked up in it
+  // all `**.name` paths share one step, so that each key is looked up once
   if (anywhere.length > 0) {
     const name = new Patterns(anywhere);
     steps.push({ name: undefined, next: { name, next: undefined } });
@@ -210,7 +214,7 @@ function chainOf([name, ...rest]: readonly string[]): Step | undefined {
   return { name: new Patterns([name]), next };
 }
 
-/** @param above the objects on the way, in case they form a circle */
+/** @param above the enclosing objects, to detect circular references */
 function walk(
   value: unknown,
   steps: readonly Step[],
@@ -255,7 +259,7 @@ function advance(steps: readonly Step[], key: string): Step[] | undefined {
   return left;
 }
 
-/** Each step once, however deep the value is: there are as many as the paths have names. */
+/** Keeps each step once, so that the list never has more steps than the paths have names. */
 function addOnce(steps: Step[], step: Step): void {
   if (!steps.includes(step)) steps.push(step);
 }

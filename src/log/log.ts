@@ -104,7 +104,7 @@ function write(
   } else logger.log(level, message);
 }
 
-/** Whether any logger takes this level: ask before building what is costly to build. */
+/** Whether any logger takes this level; check it before building expensive data. */
 export function willLog(severity: ActionheroLogLevel): boolean {
   for (const logger of loggers) {
     const level = levelOf(logger, severity);

@@ -20,10 +20,10 @@ const MESSAGE = Symbol.for("message");
 /** How much of an object a line on the console shows, in characters. */
 const MAX_OBJECT_LENGTH = 1_000;
 
-/** A longer line of JSON is made once more, with its texts cut. */
+/** The longest JSON line; a longer one is encoded again with truncated strings. */
 const MAX_JSON_LINE_LENGTH = 512 * 1024;
 
-/** What is left of the texts of such a line, in characters. */
+/** The length of these strings, in characters. */
 const CUT_LENGTH = 1_000;
 
 /** Terminal colours by syslog level. */
@@ -138,7 +138,7 @@ export async function flushLogs(): Promise<void> {
  */
 type ToLine = (info: LogInfo, isEscaped: boolean) => string;
 
-/** What our own formats do, for those who need no more than the line. */
+/** The formatting function behind a format, for callers that need only the line. */
 const lineMakers = new WeakMap<object, ToLine>();
 
 export function lineMakerOf(format: object): ToLine | undefined {
@@ -286,7 +286,7 @@ export function stylesOf(severity: unknown): LogStyle[] | undefined {
 
 /** A text in all of the styles. */
 export function inStyles(text: string, styles: readonly LogStyle[]): string {
-  // characters first: they must not be looked for among the codes of the others
+  // styles per character come first: applied later, they would also style the escape codes of the others
   const each = styles.filter(isByCharacter);
   const styled = [...text].map((character, index) =>
     each.reduce((shown, style) => BY_CHARACTER[style](shown, index), character),

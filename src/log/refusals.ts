@@ -10,7 +10,7 @@ import { outsideOfWork } from "./work";
 export interface RefusedClient {
   /** The type of its server. */
   type: string;
-  /** What refusals are counted by: a connection or a socket; a text: the address of clients that have neither. */
+  /** The key of the counter: a connection or a socket, or an address (a string) for clients without either. */
   source: object | string;
   /** The address that the line of the count names. */
   to: string | undefined;
@@ -24,7 +24,10 @@ export interface RefusalKind {
 
 const INTERVAL_MS = 1_000;
 
-/** How many refusals have lines before the rest is counted; many clients may come from one address. */
+/**
+ * Refusals with a line of their own before the others are only counted: per client, and per address, which many clients
+ * may share.
+ */
 const LINES_OF_CLIENT = 1;
 const LINES_OF_ADDRESS = 10;
 
@@ -78,7 +81,7 @@ class RefusalCounts {
     return count;
   }
 
-  /** Write the counts; a client that was refused nothing since the last time begins anew. */
+  /** Log the counts, and forget clients without a refusal since the last round. */
   private report(): void {
     for (const [source, counts] of this.counts) {
       const going = counts.filter(({ counted }) => counted > 0);
@@ -116,8 +119,8 @@ export function isRefusalLogged(
 }
 
 /**
- * The same for a connection that is refused or cut. A client can make one after the other: they count by the address, or
- * the /64 of it, that they come from.
+ * The same for a connection that is refused or cut. Clients can open any number of connections, so these are counted by
+ * IPv4 address, or by the /64 of an IPv6 address.
  */
 export function isCutLogged(
   type: string,

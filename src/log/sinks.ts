@@ -3,15 +3,16 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { toError } from "../errors";
 
-/** The stream for people: stdout, unless a command has claimed that for its data. */
+/** The stream of console lines: stdout, or stderr while a command writes data to stdout. */
 let stream: NodeJS.WriteStream = process.stdout;
 
 const GUARDED = Symbol.for("actionhero.log.guarded");
 for (const output of [process.stdout, process.stderr]) guard(output);
 
 /**
- * A full disk or a reader that went away must not end a server; who writes hears of it by the callback. A command ends
- * when nobody reads what it prints. A stream has one listener, however often this module is loaded.
+ * An error of stdout or stderr (a full disk, a closed reader) must not stop a server: the writer gets it by callback. A
+ * command exits when its reader is gone. Each stream gets one listener, even if several copies of this module are
+ * loaded.
  */
 function guard(output: NodeJS.WriteStream & { [GUARDED]?: true }): void {
   if (output[GUARDED]) return;
@@ -42,13 +43,15 @@ export function keepStdoutForData(): void {
   colored = undefined;
 }
 
-/** Whether lines for people are read at a terminal that shows colours. */
+/** Whether console lines go to a terminal that supports colours. */
 export function consoleHasColors(): boolean {
   colored ??= wantsColors(Boolean(stream.isTTY), process.env);
   return colored;
 }
 
-/** FORCE_COLOR decides (0 and false are no), then NO_COLOR, then whether it is a terminal. */
+/**
+ * FORCE_COLOR takes precedence (`0` and `false` disable colours), then NO_COLOR, then whether the stream is a terminal.
+ */
 export function wantsColors(
   isTerminal: boolean,
   { FORCE_COLOR, NO_COLOR, TERM }: NodeJS.ProcessEnv,
@@ -57,7 +60,7 @@ export function wantsColors(
   return isTerminal && !NO_COLOR && TERM !== "dumb";
 }
 
-/** What a prompt does around lines that are written while it waits for input. */
+/** Callbacks of a prompt before and after log output, so that it can erase and redraw its line. */
 interface Surroundings {
   before(): void;
   after(): void;
@@ -76,7 +79,7 @@ export const consoleSink: OutputSink = {
   write: (text) =>
     new Promise((resolve, reject) => {
       surroundings?.before();
-      // an error ends a stream for good, but not what is behind it: a disk has room again
+      // an error destroys the stream but not its descriptor, which may work again, for example when the disk has space
       const end = (error?: Error | null) => (error ? reject(error) : resolve());
       if (stream.destroyed) end(writeFully(descriptor(), text));
       else stream.write(text, end);

@@ -1,4 +1,4 @@
-/** The request, message or job that log lines belong to: `src/context` says which one it is at the moment. */
+/** Links log lines to the current request, message or job, which `src/context` sets. */
 import { AsyncResource } from "node:async_hooks";
 import { types } from "node:util";
 import { withFields } from "../utils/withFields";
@@ -9,14 +9,14 @@ const KEY = Symbol.for("actionhero.log.work");
 interface CurrentWork {
   /** The id of what is worked on. */
   id?: () => string | undefined;
-  /** Run something that another process asked for, with the id that it has sent. */
+  /** Run a function for another process, in a context with the id that it sent. */
   begin?: <T>(id: string | undefined, run: () => T) => T;
 }
 
-/** Longer ids are not taken over, in characters. */
+/** The longest id that is accepted from another process, in characters. */
 const MAX_ID_LENGTH = 128;
 
-/** Whether something that another process has sent can be an id: it comes to every log line of the work. */
+/** Whether a value from another process is usable as an id; the id is part of every log line of the work. */
 export function isWorkId(value: unknown): value is string {
   return (
     typeof value === "string" && value !== "" && value.length <= MAX_ID_LENGTH
@@ -28,7 +28,7 @@ const host = globalThis as { [KEY]?: CurrentWork };
 
 export const currentWork: CurrentWork = (host[KEY] ??= {});
 
-/** Do what belongs to no work in particular, such as starting a timer that all share. */
+/** Run a function outside of any context, for example to start a timer that all requests share. */
 export const outsideOfWork: <T>(run: () => T) => T = AsyncResource.bind(
   <T>(run: () => T) => run(),
 );
@@ -37,7 +37,7 @@ export const outsideOfWork: <T>(run: () => T) => T = AsyncResource.bind(
 export function withRequestId(data: unknown, requestId: string): object {
   if (typeof data !== "object" || data === null) return { requestId };
   if (Object.hasOwn(data, "requestId")) return data;
-  // winston reads the message, stack and cause of errors, which are no fields that a copy would have
+  // winston reads the message, stack and cause of an error; they are not enumerable, so a plain copy would lose them
   if (types.isNativeError(data))
     return Object.assign(Object.create(data) as object, data, { requestId });
   return withFields(data, { requestId });

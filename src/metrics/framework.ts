@@ -102,7 +102,7 @@ function taskOf(job: ParsedJob): string {
 function watchCache(registry: Registry): Watch["cache"] {
   const lookUps = registry.counter({
     name: "actionhero_cache_lookups_total",
-    help: "Objects that were asked for with cache.load, loadMany and wrap",
+    help: "Look-ups by cache.load, loadMany and wrap",
     labels: ["result"],
   });
   return (hits, misses) => {

@@ -130,7 +130,7 @@ async function answer(req: IncomingMessage, res: ServerResponse) {
     });
     return res.end(method === "HEAD" ? undefined : text);
   } catch (error) {
-    log(`cannot answer a scrape of the metrics: ${String(error)}`, "error");
+    log(`cannot serve the metrics: ${String(error)}`, "error");
     return res.writeHead(500).end();
   }
 }

@@ -16,7 +16,7 @@ import type {
 
 export type PromClient = typeof prom;
 
-/** A counter of something that counts itself. */
+/** A counter whose value is copied from another counter at each scrape. */
 interface CounterOptions extends MetricOptions {
   /** Called before each scrape. */
   collect?: (counter: Counter) => void | Promise<void>;
@@ -176,7 +176,7 @@ export class Registry {
     return new Series(name, labels, this.maxSeries);
   }
 
-  /** What fails is one metric, and not the scrape. */
+  /** A collector that fails omits its metric; the scrape succeeds. */
   private async collect(
     { name }: MetricOptions,
     collect: () => void | Promise<void>,

@@ -86,7 +86,7 @@ function collectUsage(registry: Registry): void {
   });
 }
 
-/** Of the time since the last scrape. */
+/** Delays since the last scrape. */
 function collectDelay(registry: Registry, delay: IntervalHistogram): void {
   const values: [name: string, valueOf: () => number][] = [
     ["mean", () => delay.mean],

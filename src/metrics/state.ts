@@ -1,4 +1,4 @@
-/** What is looked up with each scrape: connections, rooms, queues. */
+/** Metrics that are read at each scrape: connections, rooms, queues. */
 import { createHash } from "node:crypto";
 import { api } from "../api";
 import { countRooms } from "../chat/roomStore";
@@ -105,8 +105,8 @@ interface Head {
 }
 
 /**
- * Since when the first jobs of queues are known: a job does not say when it was enqueued, as its text is compared byte
- * by byte. Another text, or a shorter queue, is another job.
+ * Tracks how long the first job of each queue has been there. Jobs contain no enqueue time, because they are compared
+ * byte by byte. A different text or a shorter queue means a different job.
  */
 class Heads {
   private readonly heads = new Map<string, Head>();

@@ -1,4 +1,4 @@
-/** `general.overload`: refuses new work while the process has more of it than it can do. */
+/** `general.overload`: refuses new work while the process is overloaded. */
 import { setFlagsFromString, getHeapStatistics } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { settings } from "../config/settings";
@@ -105,8 +105,8 @@ export class Overload {
   }
 
   /**
-   * Garbage counts as used until it is collected. Node collects only when something is allocated, which a process that
-   * refuses everything does not do: collect before a verdict, or it would refuse forever.
+   * Garbage counts as used until it is collected, and a process that refuses everything allocates too little to trigger
+   * a collection. Collect before deciding, or it would refuse forever.
    */
   private sampleHeap(now: number): void {
     this.lastHeapSample = now;
@@ -117,7 +117,7 @@ export class Overload {
     if (now - this.lastCollection < COLLECT_MS) return;
     collectGarbage();
     this.isHeapFull = usedHeap() > this.maxHeapBytes;
-    // a collection is no delay of the event loop that refusing work would shorten
+    // refusing work would not shorten the delay of the collection itself, so it is not counted
     this.lastCollection = this.lastSample = performance.now();
   }
 }
@@ -145,7 +145,7 @@ export function createOverload(): Overload | undefined {
   return new Overload(limits);
 }
 
-/** Count a refusal. @returns what the client is told that asks for something else than an action */
+/** Count a refusal. @returns the error for requests other than actions */
 export function overloadedError(overload: Overload): StatusError {
   overload.noteRefusal();
   const { stackTraceLimit } = Error;

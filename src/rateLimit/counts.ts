@@ -26,13 +26,13 @@ export interface Use {
 const COUNT_WAIT_MS = 1000;
 const OUTAGE_PAUSE_MS = 1000;
 
-/** A window moves on by a slice of so many: that is how exact it is. */
+/** The number of slices in a window, which determines its precision. */
 const SLICES = 60;
 
 // KEYS: hash of the calls in each slice of time. ARGV: span in ms, limit.
 // Returns {1 if the call is admitted, calls in the window, ms until the oldest slice leaves it}.
-// One step, because calls at the same time must not all see the same count. Slices of the future are those of a setting that
-// was changed.
+// One step, because calls at the same time must not all see the same count. Slices in the future were written under
+// another setting, and are deleted.
 const COUNT = defineOperation(`
 local span, limit = tonumber(${A}), tonumber(${B})
 local size = math.max(1, math.ceil(span / ${SLICES}))
@@ -68,7 +68,7 @@ const outages = new WeakMap<Redis, Outage>();
 
 /**
  * Count a call.
- * @param what is not in force while redis is away, for the log
+ * @param what the subject of the log line `... is not enforced while redis is unavailable`
  * @returns undefined while redis is away
  */
 export async function count(
@@ -80,7 +80,7 @@ export async function count(
   const outage = outageOf(client);
   if (outage.isOut) {
     if (performance.now() < outage.askAgainAt) return undefined;
-    // one asks; those that come meanwhile do not wait with it
+    // one call probes redis; concurrent calls do not wait for it
     outage.askAgainAt = performance.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
   }
   try {
@@ -97,7 +97,7 @@ export async function count(
   } catch (error) {
     outage.askAgainAt = performance.now() + OUTAGE_PAUSE_MS;
     if (!outage.isOut)
-      logFailure(client, error, `${what} is not in force`, "error");
+      logFailure(client, error, `${what} is not enforced while redis is unavailable`, "error");
     outage.isOut = true;
     return undefined;
   }

@@ -1,4 +1,4 @@
-/** Leaves a redis that is no longer the master: when it refuses a write, and before, when another one was promoted. */
+/** Follows failovers: reconnects when a server refuses writes, or when another one was promoted. */
 import type { Cluster, Redis } from "ioredis";
 import { within } from "../utils/promises";
 import { clusterOf, isCluster, isEmbedded } from "./engine";
@@ -28,8 +28,8 @@ function isReadOnly(message: string): boolean {
 }
 
 /**
- * Have clients leave a master as soon as another one is promoted. By itself ioredis leaves it when it refuses a write or
- * closes the connection: one that stood still acknowledges, and then loses, what it gets when it wakes.
+ * Reconnect clients as soon as another master is promoted. ioredis itself does so only when the old master refuses a
+ * write or closes the connection; one that was suspended would acknowledge writes and then lose them.
  * @returns ends it
  */
 export function followPromotions(clients: readonly Redis[]): () => void {
@@ -45,7 +45,7 @@ export function followPromotions(clients: readonly Redis[]): () => void {
   };
 }
 
-/** ioredis asks over a new connection each time; a question over one that is there costs next to nothing. */
+/** Asked over an existing connection, which costs almost nothing; the refresh of ioredis opens a new one each time. */
 function watchSlots(clusters: readonly Cluster[]): () => void {
   let known: string | undefined;
   let asked = 0;

@@ -4,9 +4,9 @@
  * caller still waits for, deadline in ms of this clock, how long to remember in ms; the script's own arguments
  * follow, from `ARG` on.
  *
- * `<prefix>ah:ops:<name>` is a bitmap of the calls that took effect. A caller has a name for every `CALLS_PER_NAME` calls.
- * Nearly all replies are 1; the others are kept in `<prefix>ah:ops:<name>:replies` while the caller waits for one of them. Both
- * end when a copy of the last call would be too late in any case.
+ * `<prefix>ah:ops:<name>` is a bitmap of the calls that took effect. A caller takes a new name after `CALLS_PER_NAME`
+ * calls. Nearly all replies are 1; the others are kept in `<prefix>ah:ops:<name>:replies` while the caller waits for
+ * one of them. Both keys expire when a repetition of the last call would miss its deadline.
  *
  * A call without a name has a deadline only: to run it twice changes nothing.
  *

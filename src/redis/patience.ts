@@ -1,6 +1,6 @@
 /**
- * A time limit for several waits. The time in which this process stood still does not count: nothing could arrive, and what was sent
- * before is answered by a process that goes on.
+ * A time limit shared by several waits, which excludes the time in which this process was suspended: no reply could be
+ * received meanwhile.
  */
 export class Patience {
   private readonly stepMs: number;

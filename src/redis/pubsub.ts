@@ -87,7 +87,7 @@ function receive(channel: string, raw: string): void {
 
   const message = parse(raw);
   if (message?.serverToken !== settings().general.serverToken) {
-    ignore("malformed or of another cluster", channel, raw);
+    ignore("malformed, or from another cluster", channel, raw);
     return;
   }
   const { messageType } = message;
@@ -96,7 +96,7 @@ function receive(channel: string, raw: string): void {
     ? subscriptionHandlers[messageType as string]
     : undefined;
   if (typeof handler !== "function") {
-    ignore("of a type that nobody handles", channel, raw);
+    ignore("no handler for its type", channel, raw);
     return;
   }
   try {
@@ -133,8 +133,8 @@ function report(messageType: unknown, error: unknown): void {
   );
 }
 
-// --- Keeps the subscriptions of a connection to redis. ioredis itself renews, over a new connection, what redis has confirmed;
-// what was on its way when the connection was lost is forgotten when its command is given up.
+// --- Restores subscriptions after a reconnect. ioredis itself restores only those that redis had confirmed; a
+// subscription in progress would be lost when its command fails.
 
 /** How long after a failed attempt the next one begins, in ms, while the connection is open. */
 const RETRY_MS = 1_000;
@@ -142,7 +142,7 @@ const RETRY_MS = 1_000;
 type Kind = "subscribe" | "psubscribe" | "ssubscribe";
 
 class Subscriptions {
-  /** What redis has confirmed once, whoever asked for it. */
+  /** All subscriptions that redis has confirmed, by kind. */
   private readonly wanted = new Map<Kind, Set<string>>();
   /** Whether it has confirmed all of it over the present connection. */
   private isConfirmed = true;
@@ -161,7 +161,7 @@ class Subscriptions {
     client.on("ready", () => this.keepTrying());
   }
 
-  /** Renew nothing any more. */
+  /** Stop renewing. */
   end(): void {
     this.isEnded = true;
     clearTimeout(this.timer);
@@ -201,7 +201,9 @@ class Subscriptions {
     });
   }
 
-  /** Note what is asked for over this connection; the engine inside the process is never cut, and has no commands. */
+  /**
+   * Record the subscribe commands of this connection. The embedded engine has no `sendCommand`, and never disconnects.
+   */
   private follow(): void {
     const { client } = this;
     if (typeof client.sendCommand !== "function") return;

@@ -1,4 +1,7 @@
-/** What tools show: jobs, workers and what they do. Whatever is unreadable is shown as such and hides nothing else. */
+/**
+ * Read access for tools: jobs, workers and their current jobs. Unreadable entries are shown as they are, and do not
+ * hide others.
+ */
 import * as os from "node:os";
 import { ActionheroError } from "../errors";
 import { encode, jobOf } from "./encode";

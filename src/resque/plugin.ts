@@ -25,7 +25,7 @@ export type PluginClass = new (
 /** A class, or the name of a bundled one. */
 export type PluginReference = string | PluginClass;
 
-/** Extend it and give it any of the hooks; a hook that returns false stops what it stands before. */
+/** Extend it, and define any of the hooks; a `before...` hook that returns false cancels its operation. */
 export abstract class Plugin implements PluginInstance {
   name: string;
   /** While a job is enqueued this is the queue. */

@@ -93,7 +93,8 @@ export class Queue extends EventEmitter {
 
   /**
    * Enqueue a trackable job, see `job(id)`.
-   * @returns its id; undefined when a plugin refused, or the job is `unique` and exists
+   * @returns its id; undefined when the job is `unique` and exists, or a plugin refused it (only asked for jobs that run at
+   * once)
    */
   async enqueueTracked(
     queue: string,

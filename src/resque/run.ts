@@ -283,13 +283,13 @@ function keyOf({ connection, queue, raw }: JobView): string {
   return connection.key("ah", "overrun", uniqueKey(queue, raw));
 }
 
-// --- Jobs that nobody here defines: in a rolling deploy another worker may do so already.
+// --- Jobs that this process does not define: in a rolling deployment, another worker may.
 
 const TIMEOUT_MS = 600_000;
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 15_000;
 
-/** Whether nobody here defines the class of a job, and it is to wait for who does. */
+/** Whether this process does not define the job's class and unknown jobs wait for a worker that does. */
 function isUnknown({ options, jobs, job }: JobView): boolean {
   return options.unknownJobs === "wait" && !jobOf(jobs, job.class);
 }

@@ -19,7 +19,7 @@ export interface ParsedJob {
   traceparent?: string;
 }
 
-/** Runs a job, with something of the embedder around it; it must call `run` once, and return its result. */
+/** Wraps the run of each job: it must call `run` exactly once, and return its result. */
 export type Around = <T>(job: ParsedJob, run: () => T) => T;
 
 /** How a failed job is tried again. */
@@ -80,7 +80,7 @@ export interface JobInfo {
   error?: string;
 }
 
-/** What a worker is doing, as it lies in redis. */
+/** The record of a worker's current job in redis. */
 export interface WorkingOn {
   worker: string;
   queue: string;
@@ -89,8 +89,8 @@ export interface WorkingOn {
 }
 
 /**
- * What a worker is doing. The text `"started"` stands for one that waits: look for it with `===` before you read anything else.
- * It has the type of a record beside its own, as code for version 29 reads one without asking.
+ * The current job of a worker. An idle worker has the string `"started"`: compare with `===` before reading any
+ * property. It has the type of a record beside its own, as code for version 29 reads one without asking.
  */
 export type WorkerActivity = WorkingOn | Waiting;
 

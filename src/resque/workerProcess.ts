@@ -460,7 +460,8 @@ export class WorkerProcess {
 
   private deliver(call: Call, { jobs, problems, alone }: ExchangeResult): void {
     this.reportProblems(problems);
-    // once a call: by as many as it took, a batch as large as the group of queues would leave the order as it is
+    // one step per call: a step per job would leave the order unchanged when a batch has as many jobs as there are
+    // queues
     if (jobs.some((job) => job && this.named.has(job.queue))) this.turn++;
     call.members.forEach((member, index) => {
       const job = jobs[index];

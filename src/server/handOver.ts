@@ -1,4 +1,7 @@
-/** Sockets that node's HTTP server hands over to whoever listens for `upgrade` or `connect`: someone must take them. */
+/**
+ * Watches sockets that node's HTTP server passes to `upgrade` and `connect` listeners, and refuses those that no
+ * listener uses.
+ */
 import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -17,8 +20,8 @@ interface HandOverOptions {
 }
 
 /**
- * Refuse, with a 404, the sockets that no listener takes: nobody has written to them, reads them or listens for their
- * end after `takeMs`. While an event has no listener, node treats its requests as it does without this.
+ * Respond with a 404 on sockets that no listener uses within `takeMs`: none has written to them or added a listener.
+ * While an event has no other listener, node handles its requests as usual.
  */
 export function watchHandOvers(server: Server, options: HandOverOptions): void {
   const watch = (_req: IncomingMessage, socket: Socket) =>

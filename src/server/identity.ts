@@ -155,7 +155,7 @@ function cookieValue(
   return undefined;
 }
 
-/** The cookies of the last request on a socket, and what was found in them: a client sends the same ones again. */
+/** A cache per socket: the last `Cookie` header and the id found in it, because clients repeat the header. */
 interface Seen {
   cookies: string;
   name: string;
@@ -173,7 +173,7 @@ function usableCookie(
   const seen = seenBy.get(socket);
   if (seen?.cookies === cookies && seen.name === name) return seen.found;
   const found = cookieValue(cookies, name, isUsable);
-  // what a socket keeps is held as long as the socket
+  // cached as long as the socket lives, so long headers are not cached
   if (cookies.length <= MAX_SEEN_LENGTH)
     seenBy.set(socket, { cookies, name, found });
   return found;
@@ -195,7 +195,7 @@ function paramValue(
   return new URLSearchParams(url.slice(mark)).getAll(name).find(accepts);
 }
 
-/** Put together once: a text has to become a name before a property can be looked up by it. */
+/** Cached, because V8 has to internalize a new string before it can look up a property. */
 const headerNameOf = remembered(
   (cookieKey: string) => `x-${cookieKey.toLowerCase()}`,
 );
@@ -242,7 +242,7 @@ function signatureOf(id: string): string {
 let pool = Buffer.alloc(0);
 let used = 0;
 
-/** Random bytes are taken from the system by the page, which costs a fraction of asking for each id. */
+/** Random bytes are requested in blocks, which costs a fraction of one system call per id. */
 function randomHex(): string {
   if (used >= pool.length) {
     pool = randomBytes(POOL_SIZE);
@@ -266,7 +266,7 @@ function hashOfTraits(req: IncomingMessage): string {
     .slice(0, ID_LENGTH);
 }
 
-/** The attributes with the expiry of one second: dates are told to the second, so they are built once in it. */
+/** The cookie attributes, cached for one second, which is the resolution of `Expires`. */
 interface Attributes {
   settings: Snapshot;
   isSecure: boolean;

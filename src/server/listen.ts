@@ -131,7 +131,7 @@ function unixSocketOf({ port }: ListenSettings): string | undefined {
   return typeof port === "string" && port.includes("/") ? port : undefined;
 }
 
-// --- Files of unix sockets: which are left over from processes that ended, and which belong to others.
+// --- Files of unix sockets: removes stale ones, and preserves those of other processes.
 
 /** How long a server may take to accept a probe, in ms; one that is too busy is not stale. */
 const PROBE_MS = 1_000;
@@ -168,8 +168,8 @@ function ownSocketFile(server: net.Server, file: string): void {
 }
 
 /**
- * Stop listening; `onClosed` is called when the last connection has ended. Node removes whatever is at the path of a
- * unix socket then: what another process has put there since is kept.
+ * Stop listening; `onClosed` is called when the last connection has ended. Node then deletes the file at the path of a
+ * unix socket, whoever created it; a file that another process has created since is preserved.
  */
 export function stopListening(server: net.Server, onClosed: () => void): void {
   const file = files.get(server);
@@ -178,14 +178,14 @@ export function stopListening(server: net.Server, onClosed: () => void): void {
   if (kept !== undefined) fs.renameSync(kept, file!.path);
 }
 
-/** `close` of an HTTP server ends idle connections, too, which may be about to bring a request. */
+/** Prevents `close` of an HTTP server from ending idle connections, which may be about to send a request. */
 function closeKeepingIdle(
   server: net.Server & { closeIdleConnections?: () => void },
   onClosed: () => void,
 ): void {
   if (server.closeIdleConnections) server.closeIdleConnections = keepThem;
   server.close(onClosed);
-  Reflect.deleteProperty(server, "closeIdleConnections"); // the class's own is seen again
+  Reflect.deleteProperty(server, "closeIdleConnections"); // uncovers the method of the class
 }
 
 function keepThem(): void {
@@ -205,7 +205,7 @@ function keepOther({ path: file, dev, ino }: SocketFile): string | undefined {
   }
 }
 
-/** Short, as the paths of sockets may have about 100 bytes. */
+/** Short, because paths of unix sockets are limited to about 100 bytes. */
 function nameBeside(file: string): string {
   return path.join(path.dirname(file), `.${randomBytes(4).toString("hex")}`);
 }

@@ -20,7 +20,10 @@ const NAMED_NETWORKS: Record<string, readonly string[]> = {
 /** Longer lists of proxies are truncated: only the end was written by our own. */
 const MAX_HEADER_LENGTH = 2048;
 
-/** Addresses whose networks are remembered: each request asks for its peer, and a list takes a microsecond and more. */
+/**
+ * The number of cached verdicts by address: every request checks its peer, and a list of networks takes more than a
+ * microsecond.
+ */
 const MAX_VERDICTS = 1000;
 
 /** A peer without an address is connected by a unix socket. */
@@ -32,8 +35,8 @@ const WRONG =
 const trustsOf = remembered(compile);
 
 /**
- * The rule of the setting, compiled once for each value; undefined where version 29's rules hold.
- * @throws ActionheroError AH_CONFIG for a setting that is invalid of the kinds
+ * The compiled rule of `web.trustProxy`, cached per value; undefined if the rules of version 29 apply.
+ * @throws ActionheroError AH_CONFIG when the setting is invalid
  */
 export function trustedProxies(): Trusts | undefined {
   return trustsOf(settings().web.trustProxy);
@@ -87,13 +90,13 @@ export function hostOf(req: IncomingMessage): string | undefined {
 }
 
 /**
- * Whether the page of an origin is one of this server itself: of its host, as a proxy may hide the scheme. Without
- * `web.trustProxy` a reported host counts, too, as in version 29.
+ * Whether an origin is this server's own. Only its host is compared exactly, because a proxy may hide the scheme.
+ * Without `web.trustProxy`, `X-Forwarded-Host` is accepted as well, as in version 29.
  */
 export function isSameOrigin(req: IncomingMessage, origin: string): boolean {
   const [scheme, site] = origin.toLowerCase().split("://");
   if (site === undefined) return false;
-  // plain HTTP may be what a proxy makes of HTTPS, but not the other way round
+  // a TLS proxy forwards requests of an https page as plain HTTP, but never the reverse
   if (scheme === "http" && schemeOf(req) === "https") return false;
   if (site === hostOf(req)?.toLowerCase()) return true;
   return (
@@ -206,7 +209,7 @@ function addNetwork(list: BlockList, name: string): void {
 
 /**
  * Whether the host of a request is allowed.
- * @param allowed `web.allowedRequestHosts`; none: all are
+ * @param allowed `web.allowedRequestHosts`; an empty list allows every host
  */
 export function isAllowedHost(
   req: IncomingMessage,

@@ -80,8 +80,8 @@ export async function startServers(): Promise<void> {
 }
 
 /**
- * Stop all servers: they begin together, so that all have one deadline, and are waited for in the reverse order, so that those that use another's listener stop before it. Every one is
- * stopped even if another fails.
+ * Stop all servers. They begin together, because they share one deadline, and are awaited in reverse order, because a
+ * server that uses another server's listener must stop first. A failure does not prevent the others from stopping.
  * @throws the first failure
  */
 export async function stopServers(): Promise<void> {
@@ -141,7 +141,7 @@ function addressOf(server: Server): string {
   return `@ ${scheme}://${hostInUrl(bindIP)}${portSuffix}`;
 }
 
-/** A host that a browser can open: a server on all addresses is on this one, too. */
+/** A host name that a browser can open; a server that listens on all addresses is reachable by it. */
 function hostInUrl(bindIP: string): string {
   if (bindIP === "::" || bindIP === "0.0.0.0") return "localhost";
   return bindIP.includes(":") ? `[${bindIP}]` : bindIP;

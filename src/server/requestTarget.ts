@@ -22,7 +22,8 @@ export interface TargetFault {
 /**
  * Normalize the target: of an absolute URL, as proxies send it, `req.url` keeps path and query, and its host
  * replaces the header (RFC 9112 section 3.2.2).
- * @returns what is wrong when the request does not say clearly what it is for (RFC 9112 sections 2.3 and 3)
+ * @returns the fault of a request whose version, target or host is ambiguous (RFC 9112 sections 2.3 and 3); otherwise
+ * undefined
  */
 export function normalizeTarget(req: IncomingMessage): TargetFault | undefined {
   // node serves request lines without a version, as HTTP/0.9 had them, and those of HTTP/2
@@ -57,7 +58,7 @@ function isHostValid(host: string | undefined): boolean {
   return host.length <= MAX_HOST_LENGTH && !NOT_IN_HOSTS.test(host);
 }
 
-/** Node keeps the first of several silently; a proxy in front may have gone by the last. */
+/** Node silently uses the first of several `Host` headers, while a proxy in front may have used the last. */
 function hasOneHost(rawHeaders: readonly string[]): boolean {
   let count = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -67,7 +68,7 @@ function hasOneHost(rawHeaders: readonly string[]): boolean {
   return count <= 1;
 }
 
-/** Most clients write it in one of two ways, and a text in lower case is a new one. */
+/** The two usual spellings are compared first, because `toLowerCase` allocates a string. */
 function isHost(name: string): boolean {
   return name === "Host" || name === "host" || name.toLowerCase() === "host";
 }

@@ -43,7 +43,7 @@ export interface ServerAttributes {
   [key: string]: any;
 }
 
-/** The flags of a server that its `attributes` may have, too; what the class says unless a subclass sets one. */
+/** Flags that a server can set in `attributes` or on itself, with the defaults of this class. */
 const FLAG_DEFAULTS = {
   canChat: true,
   logConnections: true,
@@ -76,8 +76,8 @@ export abstract class Server extends EventEmitter {
   config?: any;
   options?: { [key: string]: any } = {};
   attributes: ServerAttributes = {};
-  // set by a subclass, these count where `attributes` lacks the key (see `connectionFlag`); they are not class fields, so that
-  // the defaults of this class can be told from what a subclass sets
+  // a value that a subclass sets here applies if `attributes` lacks the key (see `connectionFlag`); `declare`, because
+  // with class fields the defaults could not be distinguished from values of a subclass
   declare canChat: boolean;
   declare logConnections: boolean;
   declare logExits: boolean;
@@ -97,8 +97,8 @@ export abstract class Server extends EventEmitter {
   }
 
   /**
-   * How this server treats its connections in one respect: `attributes` decide, else what a subclass set on the server
-   * itself. The defaults of this class, which are all true, never count.
+   * The value of a flag: from `attributes`, else the value that a subclass set. Undefined if neither sets it; the
+   * defaults of this class, which are all true, are not used.
    */
   connectionFlag(name: ServerFlag): boolean | number | undefined {
     const attribute = this.attributes[name];
@@ -183,7 +183,9 @@ export abstract class Server extends EventEmitter {
     }
   }
 
-  /** Into `config.general.defaultChatRoom`, if there is one and the connection can chat; then it is announced. */
+  /**
+   * Join `config.general.defaultChatRoom`, if it is set and the connection can chat, and then announce the connection.
+   */
   private introduce(connection: Connection): Connection | Promise<Connection> {
     const room = settings().general.defaultChatRoom;
     if (!room || !connection.canChat || this.type === TEST_SERVER)
@@ -196,7 +198,7 @@ export abstract class Server extends EventEmitter {
       .then(() => this.announce(connection));
   }
 
-  /** The `create` middleware of a connection failed: it is forgotten, and its middleware for the end runs. */
+  /** The `create` middleware failed: destroy the connection, which runs the `destroy` middleware. */
   protected async refuseConnection(
     connection: Connection,
     error: unknown,
@@ -213,21 +215,23 @@ export abstract class Server extends EventEmitter {
   }
 
   /**
-   * Whether a request has its answer already; asked when an action that answers by itself (`toRender` is false) fails,
-   * whose error is sent if not. By default a message of `connection.sendMessage`, or a file, is one.
+   * Whether a response to a request was already sent. Called when an action with `toRender: false` fails: if no
+   * response was sent, the error is. By default, a message from `connection.sendMessage` or a file counts as a
+   * response.
    */
   hasAnswered(connection: Connection, messageId: string | number): boolean {
     return wasAnswered(connection, messageId);
   }
 
-  /** Whether the HTTP request that a connection came with was sent by TLS, as far as proxies can be trusted. */
+  /** Whether the client sent its HTTP request over TLS, as seen by the socket or reported by a trusted proxy. */
   isTls(connection: Connection): boolean {
     const request = requestOf(connection) as IncomingMessage | undefined;
     return request !== undefined && schemeOf(request) === "https";
   }
 
   /**
-   * Which params of a request came as text: schemas coerce those. By default the ones that the client set by `paramAdd`.
+   * The params of a request that arrived as strings, which schemas coerce. By default, those that the client set with
+   * `paramAdd`.
    * @param params what `connection.params` was when the request came
    */
   textParams(_connection: Connection, params: object): TextParams {
@@ -274,7 +278,7 @@ export abstract class Server extends EventEmitter {
     this.attributes.verbs = [...(usual ?? []), ...(verbs ?? [])];
   }
 
-  /** The connections of this server, in this process. */
+  /** The open connections of this server. */
   connections(): Connection[] {
     return api.connections.table
       .list()

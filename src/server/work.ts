@@ -1,4 +1,4 @@
-/** What belongs to one message of a client: its context, and its span. */
+/** Runs the work of one client message in its context and its trace span. */
 import type { Connection } from "../connection/connection";
 import { beginContext, context, isContextOn } from "../context/context";
 import { tracing } from "../tracing/tracer";
@@ -6,7 +6,7 @@ import { tracing } from "../tracing/tracer";
 /** The method of a message, until it is known what it asks for. */
 const UNKNOWN = "_OTHER";
 
-/** Ask before building what only these need. */
+/** Whether contexts or traces are enabled; check it before building data for them. */
 export function isWorkFollowed(): boolean {
   return isContextOn() || tracing.tracer !== undefined;
 }

@@ -43,7 +43,7 @@ const TOKEN = "actionhero session";
 const valueField = (name: string): string => `v:${name}`;
 const flashField = (name: string): string => `f:${name}`;
 
-/** One stored session, as far as this process knows it. */
+/** This process's copy of a stored session. */
 class Held {
   /** JSON texts, as they were read or written. */
   fields = new Map<string, string>();
@@ -52,8 +52,8 @@ class Held {
   /** Made here, and not written yet. */
   isNew = false;
   /**
-   * The client brought an id that was replaced a short time ago: its request was on its way meanwhile. A new session would
-   * take the place of the moved one in the browser.
+   * The client sent an id that was replaced shortly before, because its request was already under way. A new session
+   * would replace the moved one in the browser.
    */
   isLate = false;
 
@@ -201,7 +201,7 @@ export class Session {
   }
 
   /**
-   * Use the session of a token that the client brought, else read the present one again.
+   * Switch to the session of the client's token, or read the current one again.
    * @param isShared whether another action of the connection is running
    * @throws HttpError 409 when that action would find itself in another session
    */
@@ -226,7 +226,7 @@ export class Session {
     });
   }
 
-  /** The sign-in itself may be late: its client sent it again, because it had no response. */
+  /** Start a new session after all: the late request may be a repeated sign-in whose first response was lost. */
   private beginAnew(held: Held): void {
     held.isLate = false;
     if (held.changes.size === 0) return;

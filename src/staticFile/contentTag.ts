@@ -1,9 +1,9 @@
-/** Tells versions of a file apart by its bytes, so that all machines that have the same bytes have the same tag for them. */
+/** Computes ETags from the contents of files, so that all machines with the same bytes send the same tag. */
 import { createHash, type Hash } from "node:crypto";
 import * as fs from "node:fs";
 import { READ_FLAGS } from "./open";
 
-/** What tells the content of a file on this machine from what it was. */
+/** Identifies one version of a file on this machine. */
 export interface FileIdentity {
   size: number;
   lastModified: Date;
@@ -11,7 +11,10 @@ export interface FileIdentity {
   ctimeMs: number;
 }
 
-/** Longer files are tagged by their size, their time and samples: they would take too long to read for one request. */
+/**
+ * Larger files are tagged by size, modification time and samples, because reading them would take too long for one
+ * request.
+ */
 export const MAX_HASHED_BYTES = 8 * 1024 * 1024;
 const SAMPLES = 16;
 const BLOCK_BYTES = 64 * 1024;
@@ -78,7 +81,7 @@ async function read(
       await handle.close();
     }
   } catch {
-    return undefined; // reading it for the client will say why
+    return undefined; // the read for the response reports the error
   }
 }
 

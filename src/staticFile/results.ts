@@ -1,4 +1,4 @@
-/** What a search for a file ends with. */
+/** The results of file look-ups, and the caches of file contents and of precompressed copies. */
 import type { Stats } from "node:fs";
 import * as path from "node:path";
 import { Readable } from "node:stream";
@@ -15,7 +15,7 @@ export interface FileConnection {
 
 /** The compressed copies that a build puts beside files: `app.js.br`, `app.js.gz`. */
 export interface StoredCopies {
-  /** The encodings of which there is one that is not stale, the smallest first. */
+  /** The encodings with an up-to-date copy, smallest first. */
   encodingsOf(found: StaticFileResult): Promise<readonly StoredEncoding[]>;
   /** The copy in an encoding; undefined or an error when it vanished. */
   get(
@@ -24,7 +24,7 @@ export interface StoredCopies {
   ): Promise<StaticFileResult | undefined>;
 }
 
-/** A file that was found, or the error that says why not. */
+/** A file, or the error if it was not found. */
 export interface StaticFileResult {
   connection: FileConnection;
   /** The text for the client; absent when the file was found. */
@@ -43,15 +43,15 @@ export interface StaticFileResult {
   file?: string;
   /** The client named a folder, and this is its index. */
   isIndex?: boolean;
-  /** Where its compressed copies are to be had. */
+  /** Gives access to its precompressed copies. */
   copies?: StoredCopies;
-  /** To be called by who sends `content`: it writes the log line that a stream writes at its end. */
+  /** Call it after sending `content`: it writes the log line that a stream writes when it ends. */
   sent?: () => void;
 }
 
 /**
- * A file in memory. The stream is made when it is read from, by servers that know only streams; as a getter of the
- * class it is left out of copies (`{...result}`).
+ * A file in memory. Its stream is created on access, for servers that support only streams; it is a getter of the
+ * class, so that copies (`{...result}`) do not create one.
  */
 export class HeldFileResult implements StaticFileResult {
   content: Buffer;
@@ -98,7 +98,7 @@ type StoredEncoding = keyof typeof ENDINGS;
 /** A copy that is older than its file is stale; archives and some disks keep times to two seconds. */
 const TIME_GRANULARITY_MS = 2000;
 
-/** How many files are remembered with their copies, or with having none; the longest unused are dropped first. */
+/** The number of files whose copies, or lack of copies, are cached; the least recently used are dropped first. */
 const MAX_REMEMBERED = 10_000;
 
 interface Copies {
@@ -162,9 +162,9 @@ async function findCopies(
 export const MAX_HELD_FILE_BYTES = 256 * 1024;
 /** All files together; the longest unused are dropped first. */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
-/** What an entry takes beside its file and its name. */
+/** The estimated overhead of an entry besides its contents and name, in bytes. */
 export const ENTRY_BYTES = 1024;
-/** For how long what was seen on the disk is believed. */
+/** How long a cached file is served without checking the disk, in ms. */
 export const BELIEVED_MS = 1000;
 
 /** A file as it was when last read. */
@@ -177,7 +177,7 @@ export interface HeldFile extends FileContent {
   checkedAt: number;
 }
 
-/** What tells a file from what it was. */
+/** The attributes by which a change of a file is detected. */
 type FileStats = Pick<Stats, "size" | "mtimeMs" | "ctimeMs" | "ino">;
 
 /** Files by the name under which they were asked for, in the order of their last use. */
@@ -198,7 +198,7 @@ export class FileMemory {
     return age >= 0 && age < BELIEVED_MS ? held : undefined;
   }
 
-  /** The file that was read before, if the disk still has the same one; it is believed again from now. */
+  /** The cached file, if the file on the disk is unchanged; it counts as checked now. */
   confirm(
     key: string,
     { size, mtimeMs, ctimeMs, ino }: FileStats,
@@ -245,7 +245,7 @@ export class FileMemory {
   }
 }
 
-/** Clients choose the names: of one small file there can be any number (`./a`, `././a`), as long as they like. */
+/** Includes the key, because clients choose it: one small file can have many long names (`./a`, `././a`). */
 function sizeOf(key: string, { length }: HeldFile): number {
   return length + 2 * key.length + ENTRY_BYTES;
 }

@@ -6,7 +6,7 @@ const HOURLY = "@hourly";
 
 /** The time of a zone minus UTC at an instant, in ms. */
 type OffsetAt = (ms: number) => number;
-/** The first match after a time on the wall, which is given in ms as if it were UTC. */
+/** Returns the first match after a wall-clock time, both in ms as if they were UTC. */
 type NextOnWall = (wallMs: number) => number | undefined;
 
 interface Calendar {
@@ -21,7 +21,7 @@ const MAX_CALENDARS = 1000;
 
 /**
  * The next time of a cron expression. One with a fixed hour is due once on each of its days: a time that the clocks skip is
- * due right after the gap, one that they repeat at its first occurrence. One whose hour field begins with `*` is due whenever
+ * due right after the gap, a repeated time is due the first time. One whose hour field begins with `*` is due whenever
  * the clock on the wall matches, thus by elapsed time.
  * @param timeZone default: that of the process
  * @param afterMs since the epoch; the result is later
@@ -68,7 +68,7 @@ function nextOnceADay(
   afterMs: number,
 ): number | undefined {
   let from = afterMs + offsetAt(afterMs);
-  // the clock was put back a while ago: what it shows again has been
+  // the clock was set back within a day: skip the times that it shows a second time
   const shift = findShift(offsetAt, afterMs - DAY_MS, afterMs);
   if (shift !== undefined)
     from = Math.max(from, shift + offsetAt(shift - 1) - 1);

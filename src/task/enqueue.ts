@@ -151,7 +151,8 @@ export interface EnqueueOptions {
 
 /**
  * Enqueue a trackable job: `job(id)` returns its progress, state and result.
- * @returns its id; undefined when middleware or a plugin refused it, or the task is `unique` and exists
+ * @returns its id; undefined when the task is `unique` and exists, or when middleware or a plugin refused it (they are asked
+ * only for jobs without `at` and `in`)
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`, or for a task of all nodes
  */
 export function enqueueJob<Name extends TaskName>(

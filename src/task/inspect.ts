@@ -73,7 +73,7 @@ export function scheduledAt(
   return requireQueue().scheduledAt(q, taskName, [inputs]);
 }
 
-/** How many jobs were done and how many failed, in all and by worker. */
+/** The numbers of processed and failed jobs, in total and per worker. */
 export function stats(): Promise<{ [key: string]: string }> {
   return requireQueue().stats();
 }
@@ -158,7 +158,7 @@ export function retryAndRemoveFailed(failedJob: FailedJob): Promise<boolean> {
   return requireQueue().retryAndRemoveFailed(failedJob);
 }
 
-/** Enqueue again what was running on workers of other programs that were cleaned up. */
+/** Requeue jobs that were running on workers of other programs when these were cleaned up. */
 export function retryStuckJobs(upperLimit = Infinity): Promise<void> {
   return requireQueue().retryStuckJobs(upperLimit);
 }

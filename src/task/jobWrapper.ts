@@ -63,7 +63,7 @@ function bodyOf(task: Task): Job["perform"] {
   };
 }
 
-/** What a run that ended, well or not, means for the next one. */
+/** Schedule the next run of a recurring task when a run has succeeded or failed. */
 async function afterRun(task: Task, view: JobView): Promise<void> {
   // a task that was removed from the code meanwhile ends with this run
   if (!isPeriodic(task) || !findTask(task.name)) return;
@@ -71,7 +71,7 @@ async function afterRun(task: Task, view: JobView): Promise<void> {
   const isLast = task.reEnqueuePeriodicTaskIfException === false;
   if (hasFailed && isLast)
     return view.onFinish({ do: "stopTask", task: task.name });
-  // one by hand, or tried again after it was ended above, begins anew
+  // a run by hand, or a retry of a run that stopped the task above, starts the schedule again
   const isResumed =
     view.lease.worker === undefined || (isLast && (view.job.attempt ?? 1) > 1);
   const effect = await untilAnswered(view, () => nextRun(task, !isResumed));
@@ -112,7 +112,7 @@ async function run(
   return call(inputs ?? {}, ...others, worker, contextOf(worker));
 }
 
-/** What the schema makes of them; periodic tasks with a table of inputs get their defaults. */
+/** The output of the schema; recurring tasks with a table of inputs get its defaults. */
 async function preparedInputs(task: Task, given: unknown): Promise<unknown> {
   const { inputs } = task;
   if (isStandardSchema(inputs))
@@ -131,7 +131,7 @@ async function completed(task: Task, given: unknown): Promise<unknown> {
 
 type Hook = "preEnqueue" | "postEnqueue" | "preProcessor" | "postProcessor";
 
-/** The plugin that runs the middleware of this name, whatever it is when its turn comes. */
+/** The plugin for a middleware name, which is looked up at each run because it may be replaced. */
 function middlewarePlugin(name: string): PluginClass {
   return class NodeResquePlugin extends Plugin {
     override beforeEnqueue(): Promise<boolean> {

@@ -7,7 +7,7 @@ import { rewrap } from "./registry";
 export interface TaskMiddleware extends NamedMiddleware {
   /** Run for every task; otherwise for those that name it. */
   global: boolean;
-  /** Before a job is enqueued; `false` refuses it. */
+  /** Before a job is enqueued to run at once, and not for delayed jobs; `false` refuses it. */
   preEnqueue?: (this: any) => any;
   /** After a job was enqueued. */
   postEnqueue?: (this: any) => any;

@@ -46,7 +46,7 @@ interface Overrides {
   scheduler?: (new (options: SchedulerOptions, jobs: Jobs) => Scheduler) | null;
 }
 
-/** Added to `general.shutdownTimeout`: what workers may take to give their jobs back, in ms. */
+/** Added to `general.shutdownTimeout`: the time in which workers must requeue their jobs, in ms. */
 const GIVE_BACK_MS = 3_000;
 const LEAVE_MS = 2_000;
 
@@ -194,7 +194,7 @@ function aroundJobs(): Around | undefined {
   return isContextOn() ? inContext : undefined;
 }
 
-/** A job that can be looked up goes on with the id of the work that enqueued it; any other has one of its own. */
+/** A trackable job continues the context id of the request that enqueued it; any other job gets a new id. */
 const inContext: Around = ({ class: task, requestId: id }, run) =>
   beginContext({ task, id }, run);
 
@@ -241,7 +241,10 @@ async function configuredQueues(): Promise<string[]> {
   return list ?? ["*"];
 }
 
-/** Another scheduler leads when the leader is as silent as a dead worker; it tells at least each `timeout` that it lives. */
+/**
+ * The expiry of the leadership, in s: `heartbeatTimeout`, but at least three polls, because the leader renews it once
+ * per poll.
+ */
 function leadSeconds(): number {
   const { heartbeatTimeout, timeout } = settings().tasks;
   return Math.ceil(Math.max(heartbeatTimeout, 3 * timeout) / 1000);

@@ -10,7 +10,7 @@ export function nodeQueue(queue: string, nodeId: string): string {
   return `${queue}:node:${nodeId}`;
 }
 
-/** Where this node finds its own runs of a task. */
+/** The queue of this node's runs of a task. */
 export function ownQueue(task: Task): string {
   return task.scope === "all" ? nodeQueue(task.queue, id) : task.queue;
 }
@@ -41,7 +41,7 @@ export function ownQueues(): string[] {
   return [...new Set(forAll.map(ownQueue))];
 }
 
-/** The queues of workers that are to work `queues`: those of this node are among them. */
+/** `queues`, with this node's own queue inserted before each shared one. */
 export function withOwnQueues(queues: readonly string[]): string[] {
   const list = [...queues];
   if (list.includes("*")) return list;

@@ -18,11 +18,11 @@ export interface TaskContext {
   readonly id?: string;
   /** Which attempt this is, from 1; more than 1 only with `retry`. */
   readonly attempt: number;
-  /** Tell how far the work is; `task.job(id)` shows it. Does nothing for jobs without an id. */
+  /** Report the progress, which `task.job(id)` returns. Ignored for jobs without an id. */
   readonly progress: (value: unknown) => Promise<void>;
 }
 
-/** Who runs a task, as far as tasks may rely on it; a worker of node-resque is one, too. */
+/** The worker that runs a task: the properties that tasks may use. Workers of node-resque have them, too. */
 export interface TaskWorker {
   name: string;
   queue: string;
@@ -34,15 +34,15 @@ export interface TaskWorker {
   [property: string]: any;
 }
 
-/** Something that is done in the background, by any worker of the cluster. */
+/** A background task, run by any worker of the cluster. */
 export abstract class Task {
-  /** What it is enqueued by. */
+  /** The name by which it is enqueued. */
   name: string = undefined!; // set by the subclass; validate() says so when it is not
   /** For documentation (default: the name). */
   description: string = undefined!;
   /** The queue that its jobs wait in (default `"default"`). */
   queue = "default";
-  /** How long after one run ended the next one starts, in ms; 0 never by itself (default 0). */
+  /** The delay between the end of a run and the start of the next, in ms; 0: not recurring (default 0). */
   frequency?: number = 0;
   /** What it takes, as a table or as a Standard Schema; checked when a job is enqueued. */
   inputs?: DeclaredInputs = {};
@@ -52,12 +52,12 @@ export abstract class Task {
   plugins?: PluginReference[] = [];
   /** Options by the plugin's name. */
   pluginOptions?: { [pluginName: string]: any } = {};
-  /** A periodic task goes on after a run that failed (default true). */
+  /** Schedule the next run of a recurring task after a failed one (default true). */
   reEnqueuePeriodicTaskIfException?: boolean = true;
 
   /**
-   * When it runs by itself, as a cron expression (5 fields, or 6 with seconds first); instead of `frequency`. A fixed hour is
-   * due once on each day, also when the clocks change; an hour field that begins with `*` is due by elapsed time.
+   * A cron expression (5 fields, or 6 with seconds first), instead of `frequency`. With a fixed hour, the task runs
+   * once a day even when the clocks change; with an hour field that begins with `*`, it runs by elapsed time.
    */
   cron?: string;
   /** The time zone of `cron`, e.g. `"Europe/Paris"` (default: that of the process). */
@@ -67,8 +67,8 @@ export abstract class Task {
   /** A run that takes longer than this fails, in ms; its `signal` is aborted (default: no limit). */
   timeout?: number;
   /**
-   * What happens to a run whose `timeout` is over and that goes on: `"leave"`: its worker takes the next job, and the next
-   * attempt may run beside it; `"wait"`: the worker waits for its end, however long it takes (default `"leave"`).
+   * What happens when a run continues after its `timeout`. `"leave"`: the worker fetches the next job, and the next
+   * attempt may run in parallel; `"wait"`: the worker waits until the run ends (default `"leave"`).
    */
   afterTimeout?: "leave" | "wait";
   /** Refuse a job while one with the same inputs is queued, delayed or running (default false). */
@@ -102,7 +102,7 @@ export abstract class Task {
 
 // --- The checks of a task's own definition.
 
-/** Slots of a limit are looked through one by one. */
+/** The highest `concurrency`: slots are searched one by one. */
 const MOST_CONCURRENT = 1000;
 
 /** @throws Error naming what is missing or wrong */

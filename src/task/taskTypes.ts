@@ -10,7 +10,7 @@ import type { TaskInputs } from "./task";
 /** Signatures by name; empty unless a project has its `actions.gen.ts`. */
 export interface TaskRegistry {} // eslint-disable-line @typescript-eslint/no-empty-object-type -- projects add to it
 
-/** The names of tasks, when `actions.gen.ts` tells them. */
+/** The names of tasks, if `actions.gen.ts` declares them. */
 export type TaskName = NameIn<TaskRegistry>;
 
 /** What a job of this task is given. */
@@ -36,7 +36,10 @@ export type RunTaskArguments<Result, Name> = [Result] extends [void]
   ? JobArguments<Name, []>
   : [inputs?: TaskInputs];
 
-/** What a run gives: what is named, of a class of tasks what its `run` returns; else what the registry knows by the name. */
+/**
+ * The result of a run: the type argument, or the return type of `run` if it is a task class; otherwise the type in the
+ * registry.
+ */
 export type TaskResult<Named, Name> = [Named] extends [void]
   ? IfKnown<TaskRegistry, MemberOf<TaskRegistry, Name, "result">, any>
   : ResultOf<Named>;

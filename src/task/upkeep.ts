@@ -1,4 +1,4 @@
-/** What a node does from time to time, beside working: say that it is there, and find periodic tasks that were lost. */
+/** Periodic maintenance of a node: announces it to the cluster, and finds recurring tasks that were lost. */
 import { api } from "../api";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
@@ -86,7 +86,7 @@ function isScheduler(): boolean {
   return settings().tasks.scheduler;
 }
 
-/** The next time may be better. */
+/** Logged only: the next round tries again. */
 function report(error: unknown): void {
   const { tasks } = api.redis.clients;
   logFailure(tasks, error, "the upkeep of tasks failed", "warning");
@@ -97,7 +97,7 @@ function report(error: unknown): void {
 
 /**
  * Check all recurring tasks, and enqueue those that are missing in two consecutive checks.
- * @param missedBefore names that the last call gave back
+ * @param missedBefore the result of the previous call
  * @param onlyOwn leave out those that one worker of the cluster runs
  * @returns the names that are missing and were not enqueued
  */
@@ -141,7 +141,8 @@ async function isInForce(planned: Planned): Promise<boolean> {
     if (!declared?.isLive) await declare(planned);
     return own !== NO_PLAN;
   }
-  // newer code, or older one that started later; ours counts when that one is gone. A file may have been loaded again here.
+  // the plan of another scheduler is in force, with newer or older code, until that scheduler is gone; a reload of the
+  // file may also have changed ours
   if (declared!.isLive && declared!.by !== id) return false;
   if (await isStopped(task.name)) await declare(planned);
   else await declareAnew(planned);

@@ -1,4 +1,4 @@
-/** The part of the specHelper that runs tasks and looks into their queues. */
+/** The part of the specHelper that runs tasks and inspects their queues. */
 import type { Redis } from "ioredis";
 import { api, type Api } from "../api";
 import { settings } from "../config/settings";

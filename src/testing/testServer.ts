@@ -22,11 +22,11 @@ type AnswerCallback = (message: any, connection: Connection) => void;
 
 /** A connection of the test server. */
 export type SpecHelperConnection = Connection & {
-  /** Whoever waits for an answer, by the message id of the request. */
+  /** Callbacks that wait for a response, by the message id of the request. */
   actionCallbacks?: { [messageId: string]: AnswerCallback };
 };
 
-/** What a file comes to a test as. */
+/** A file as a test receives it. */
 export interface ReceivedFile {
   /** The file as text; null if it does not exist. */
   content: string | null;
@@ -76,7 +76,10 @@ class TestServer extends Server {
     log("loading the testServer", "info");
   }
 
-  /** Not by an event, which nobody hears once the server has stopped: an action that still runs is answered, too. */
+  /**
+   * Responds here and not on `actionComplete`: that event has no listener after a stop, but running actions still need
+   * a response.
+   */
   override async processAction(
     connection: Connection,
   ): Promise<ActionProcessor> {
@@ -249,7 +252,7 @@ async function textOf(stream: Readable): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-// --- What tests get of a response is no JSON, but has the texts of errors as clients do.
+// --- Responses for tests: values instead of JSON, but with errors as text, like clients get them.
 
 /**
  * A value with a text in place of each Error that its plain objects and lists contain.

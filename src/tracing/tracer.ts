@@ -19,7 +19,7 @@ interface SpanStart {
   state?: string;
   /** The code of an error that is a usual outcome. */
   expects?: string;
-  /** A detail of something else: outside of any other span there is none. */
+  /** Create it only as a child of another span. */
   isDetail?: boolean;
 }
 
@@ -95,12 +95,12 @@ export class Tracer {
     return this.otel.context.with(opened.context!, work);
   }
 
-  /** Attributes of the span at hand. */
+  /** Set attributes of the active span. */
   set(attributes: SpanAttributes): void {
     this.active()?.setAttributes(attributes);
   }
 
-  /** Name the span at hand, when what it is about is known. */
+  /** Name the active span once its subject is known. */
   describe(name: string, attributes: SpanAttributes): void {
     this.active()?.updateName(name).setAttributes(attributes);
   }
@@ -111,7 +111,7 @@ export class Tracer {
       OpenSpan | undefined;
   }
 
-  /** An error ended what a span is about; one that is the client's fault is no error of the span. */
+  /** Record the error on a span; an error that the client caused does not mark the span as failed. */
   fail(error: unknown, span = this.active()): void {
     if (span?.isRecording() !== true) return;
     span.setAttribute("error.type", errorTypeOf(error));
@@ -130,7 +130,7 @@ export class Tracer {
     span?.setAttribute("error.type", errorTypeOf(error));
   }
 
-  /** There is no error that was thrown. */
+  /** Mark a span as failed without a thrown error. */
   failAs(type: string, span = this.active()): void {
     span?.setAttribute("error.type", type);
     span?.setStatus({ code: this.otel.SpanStatusCode.ERROR });
@@ -175,7 +175,7 @@ class OpenSpan {
     this.span.updateName(name).setAttributes(attributes);
   }
 
-  /** The span goes on until this has ended, too. */
+  /** Keep the span open until this promise has settled as well. */
   keepUntil(work: PromiseLike<unknown>): void {
     this.pending++;
     const end = () => this.end();

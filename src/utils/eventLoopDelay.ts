@@ -3,8 +3,8 @@ import { performance } from "node:perf_hooks";
 /**
  * How busy the event loop is.
  * @param iterations hops to measure (default 10,000)
- * @returns ten times the mean milliseconds of one `process.nextTick` hop, to 3 decimals; the scale is v29's, and
- * `config.tasks.maxEventLoopDelay` is compared with it
+ * @returns ten times the mean milliseconds of one `process.nextTick` hop, to 3 decimals; the scale is version 29's
+ * (`utils.eventLoopDelay`). `MultiWorker` does not use it: it measures how late its own timer fires
  */
 export async function eventLoopDelay(iterations = 10000): Promise<number> {
   let total = 0;

@@ -35,7 +35,9 @@ export function isPlainObject(
   }
 }
 
-/** An object literal that does not say what it is: a configuration is made of hundreds, and each is looked at often. */
+/**
+ * A fast check for plain objects without a custom `toString`: a configuration has hundreds, and each is checked often.
+ */
 function isUsual(value: object): boolean {
   return (
     Object.getPrototypeOf(value) === Object.prototype &&

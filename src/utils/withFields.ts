@@ -1,9 +1,8 @@
 const NOTHING = Object.freeze({});
 
 /**
- * `{ ...source, ...more }`, for paths that are taken per request, message or job: in V8 11, adding a property to a plain
- * copy of an object takes 5 microseconds, since each copy has a hidden class of its own. Copied into an object that is
- * there, properties take the usual ways.
+ * `{ ...source, ...more }` for code that runs per request, message or job. In V8 11, adding a property to a spread copy
+ * takes 5 µs, because every such copy gets its own hidden class; assigning to an existing object avoids that.
  */
 export function withFields<Source extends object, More extends object>(
   source: Source | null | undefined,

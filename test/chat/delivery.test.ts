@@ -166,7 +166,7 @@ describe("a member that does not read", () => {
     expect(more).toEqual([]);
     expect(line).toMatch(
       new RegExp(
-        `^disconnecting ${slow.connection.id}: it does not read, \\d+ bytes of chat messages wait for it \\(limit 1048576\\)$`,
+        `^disconnecting ${slow.connection.id}, a slow consumer: \\d+ bytes of chat messages are waiting \\(limit 1048576\\)$`,
       ),
     );
     expect(await chatRoom.roomStatus(room)).toMatchObject({ membersCount: 1 });

@@ -298,7 +298,7 @@ describe("HTTP", () => {
       failure = await connection.setCookie("a", "1").catch((error) => error);
     };
     await app.ask("/api/cookie");
-    expect(String(failure)).toContain("the answer has begun");
+    expect(String(failure)).toContain("the response has begun");
   });
 });
 

@@ -162,9 +162,9 @@ test("what an action imports is replaced with it", async () => {
   expect((await ask("/greet")).greeting).toBe("hi Bob");
 });
 
-test("a syntax error is shown, and the old code goes on", async () => {
+test("a syntax error is shown, and the old code remains active", async () => {
   project.write("src/actions/greet.ts", "export class {");
-  await server.saw(/not reloaded, the old code goes on/);
+  await server.saw(/not reloaded, the old code remains active/);
   expect((await ask("/greet")).greeting).toBe("hi Bob");
   await change(() => project.write("src/actions/greet.ts", greeting("hey")));
   expect((await ask("/greet")).greeting).toBe("hey Bob");
@@ -172,7 +172,7 @@ test("a syntax error is shown, and the old code goes on", async () => {
 
 test("an error in what an action imports is shown, and its repair is seen", async () => {
   project.write("src/modules/name.ts", "throw new Error('no name today');");
-  await server.saw(/the old code goes on: no name today/);
+  await server.saw(/the old code remains active: no name today/);
   expect((await ask("/greet")).greeting).toBe("hey Bob");
   await change(() =>
     project.write("src/modules/name.ts", `export const name = "Cy";`),
@@ -239,7 +239,7 @@ test("an initializer restarts the server within its process", async () => {
 
 test("an initializer that does not compile leaves the server as it is", async () => {
   project.write("src/initializers/state.ts", "export class {");
-  await server.saw(/not reloaded, the old code goes on/, 3);
+  await server.saw(/not reloaded, the old code remains active/, 3);
   expect((await ask("/showState")).state).toBe("second");
 });
 

@@ -356,7 +356,7 @@ describeOnEachEngine("messages between nodes", () => {
       expect(open.method).not.toHaveBeenCalled();
       expect(logs.lines).toEqual([
         expect.objectContaining({
-          message: "ignored a message that is malformed or of another cluster",
+          message: "ignored a message that is malformed, or from another cluster",
           level: "debug",
           channel: "actionhero",
           start: raw,
@@ -364,11 +364,11 @@ describeOnEachEngine("messages between nodes", () => {
       ]);
     });
 
-    test("a type that nobody handles is ignored, names of the language included", async () => {
+    test("a message of a type without a handler is ignored, names of the language included", async () => {
       const { serverToken } = config.general;
       for (const messageType of ["other", "__proto__", "toString", 7, null])
         await receive(JSON.stringify({ messageType, serverToken }));
-      expect(logs.matching(/of a type that nobody handles/)).toHaveLength(5);
+      expect(logs.matching(/no handler for its type/)).toHaveLength(5);
       expect(logs.lines).toHaveLength(5);
     });
 

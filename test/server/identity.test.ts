@@ -385,7 +385,7 @@ describe("rotateFingerprint", () => {
     await app.ask("/api/late", { headers: { Cookie: `sessionID=${old}` } });
     await until(() => lateError !== undefined);
     expect(lateError!.message).toBe(
-      "the answer has begun: its cookie cannot change any more",
+      "the response has begun: its cookies can no longer be changed",
     );
   });
 });

@@ -168,7 +168,7 @@ describe("connections that middleware refuses", () => {
   test("HTTP requests", async () => {
     const bytes = request("/api/limited").repeat(60);
     await rawHttp(bytes, (text) => statuses(text, 500) === 60);
-    await expectBounded(/cannot answer a request.*not you/, "requests", 60);
+    await expectBounded(/cannot respond to a request.*not you/, "requests", 60);
   });
 });
 

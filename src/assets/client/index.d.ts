@@ -4,18 +4,18 @@
 export interface ClientResponse {
   messageId?: string | number;
   context?: string;
-  /** What went wrong: a text, or what the server's error functions return. */
+  /** The error: a string, or the value that the server's error function returns. */
   error?: any;
   [key: string]: any;
 }
 
-/** An answer to a verb; `data` is what was asked for. */
+/** The reply to a verb; `data` is its result. */
 export interface VerbResponse<Data = any> extends ClientResponse {
   status?: string;
   data?: Data;
 }
 
-/** Who this client is, as the server sees it. */
+/** The details of this client's connection, from the server. */
 export interface ClientDetails {
   id: string;
   fingerprint: string;
@@ -59,9 +59,9 @@ export interface ClientOptions {
   url?: string;
   /** Where actions are found over HTTP (default `/api`). */
   apiPath?: string;
-  /** The cookie of a page by which the server knows it (default `sessionID`). */
+  /** The cookie that identifies the client (default `sessionID`). */
   cookieKey?: string;
-  /** How long a response may take, in ms (default 60,000; 0 for any time). */
+  /** The timeout of a response, in ms (default 60,000; 0 for no limit). */
   requestTimeout?: number;
   /** How many requests wait for the connection to come back (default 1,000). */
   queueSize?: number;
@@ -132,8 +132,8 @@ export class ActionheroWebsocketClient {
   readonly externalClient: boolean;
 
   /**
-   * Connect, and stay so until `disconnect()`. It fails when there is no connection after `timeout` ms; the client goes
-   * on trying, and emits `connected` when it has one, unless `retryFirst` is false.
+   * Connect, and reconnect until `disconnect()`. Rejects if there is no connection after `timeout` ms; unless
+   * `retryFirst` is false, the client continues to try, and emits `connected` when it succeeds.
    */
   connect(): Promise<VerbResponse<ClientDetails>>;
   connect(
@@ -142,7 +142,7 @@ export class ActionheroWebsocketClient {
       details?: VerbResponse<ClientDetails>,
     ) => void,
   ): void;
-  /** Close for good, and leave all rooms; what waits for an answer gets an error. */
+  /** Disconnect permanently and leave all rooms; pending requests get an error. */
   disconnect(): void;
 
   /** Run an action; over HTTP while there is no connection. */
@@ -186,7 +186,7 @@ export class ActionheroWebsocketClient {
   /** Send anything that has an `event`. */
   send(args: Record<string, any>, callback?: Callback<ClientResponse>): void;
 
-  /** Join all rooms again, and learn who we are. */
+  /** Rejoin all rooms, and request `id`, `fingerprint` and the other details from the server. */
   configure(callback?: Callback<VerbResponse<ClientDetails>>): void;
   urlWithSession(): string;
   getCookie(name: string): string | undefined;

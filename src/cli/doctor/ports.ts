@@ -35,7 +35,7 @@ export async function checkPort(
     if (isTaken && optional)
       return warn(
         check,
-        `${port} is taken by another process: the boot goes on without this server`,
+        `${port} is in use by another process: the server starts without this transport`,
       );
     if (isTaken) return fail(check, `${port} is taken by another process`);
     return fail(check, `cannot listen on ${port}: ${toError(error).message}`);

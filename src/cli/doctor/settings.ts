@@ -101,7 +101,7 @@ export const hazards: readonly Hazard[] = [
     setting: "redis",
     isUnsafe: (value) => contains(value, "rejectUnauthorized", false),
     message:
-      "has rejectUnauthorized: false: whoever is on the way can read and change everything, TLS or not",
+      "has rejectUnauthorized: false: anyone on the network path can read and change all traffic, despite TLS",
   },
   {
     setting: "securityHeaders.enabled",
@@ -128,7 +128,7 @@ export const hazards: readonly Hazard[] = [
   {
     setting: "web.extensionTypes",
     isUnsafe: is("all"),
-    message: 'is "all": a link can make browsers run what an action answers',
+    message: 'is "all": a link can make browsers execute the response of an action',
   },
   {
     setting: "web.fingerprintOptions.on",
@@ -161,7 +161,7 @@ export const hazards: readonly Hazard[] = [
     setting: "web.jsonp",
     isUnsafe: is(true),
     message:
-      "is on: pages of other sites read what an action answers to their visitor's cookie",
+      "is on: pages of other sites can read responses that were made with their visitors' cookies",
   },
   {
     setting: "web.limitPipelining",
@@ -171,7 +171,7 @@ export const hazards: readonly Hazard[] = [
   {
     setting: "web.nosniff",
     isUnsafe: is(false),
-    message: "is off: browsers may take an answer for a script or a page",
+    message: "is off: browsers may interpret a response as a script or a page",
   },
   {
     setting: "web.strictHttp",
@@ -186,7 +186,7 @@ export const hazards: readonly Hazard[] = [
   {
     setting: "web.trace",
     isUnsafe: is(true),
-    message: "is on: TRACE answers what proxies added to the request",
+    message: "is on: TRACE reveals headers that proxies added to the request",
   },
   {
     setting: "web.trustProxy",

@@ -4,8 +4,8 @@
  * `config/*.ts` are the defaults in code, with v29's values (the "v29 profile"). `generate` copies these files and
  * applies the edits below, so that new projects are safe by default.
  *
- * To add a row (its form is in `newProjectSetting.ts`; rows of the web and websocket servers are in `newProjectWeb.ts`,
- * rows with much code in `newProjectCode.ts`):
+ * To add a row (its form is the type `NewProjectSetting` in `newProjectCode.ts`; rows of the web and websocket servers
+ * are in `newProjectWeb.ts`, rows with much code in `newProjectCode.ts`):
  * 1. Build the setting with v29's value in `config/*.ts`.
  * 2. Add a block below, in the alphabetical order of `setting`. Edits refer to text that occurs
  * exactly once in the file of this repository. Edits of different rows must not overlap: to add a

@@ -7,7 +7,7 @@ import { HttpError } from "../../errors";
 import { tableOf } from "../../input/schemaPlan";
 import type { Inputs } from "../../input/types";
 
-/** What there is, as version 3 told it. */
+/** Lists the actions in the format of version 3. */
 export class ActionsView extends Action {
   constructor() {
     super();

@@ -49,7 +49,7 @@ export class SocketServer extends Server {
       this.reloadCertificates();
     } catch (error) {
       this.log(
-        `cannot reload the certificates, the old ones stay: ${toError(error).message}`,
+        `cannot reload the certificates, the old ones stay in use: ${toError(error).message}`,
         "error",
       );
     }
@@ -92,7 +92,7 @@ export class SocketServer extends Server {
     } catch (error) {
       if (!this.mayBeLeftOut(error)) throw error;
       this.log(
-        `port ${port} is taken: this server stays off (set socket.port, or ENABLE_TCP_SERVER=false)`,
+        `port ${port} is in use: the TCP server was not started (set socket.port, or ENABLE_TCP_SERVER=false)`,
         "warning",
       );
       return;

@@ -40,7 +40,7 @@ interface Limit {
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** What waits for it goes on when node has parsed the rest of the chunk that the headers came with. */
+/** Awaiting it defers work until node has parsed the rest of the chunk that contained the headers. */
 const PARSED = Promise.resolve();
 
 /** Whether there is a body that v29 would parse. */
@@ -262,10 +262,10 @@ function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
 function takeArrived(request: WebRequest, limit: Limit): Buffer | undefined {
   const { req } = request;
   if (!req.complete) {
-    if (req.destroyed) throw new RequestAborted(); // it may have told so already
+    if (req.destroyed) throw new RequestAborted(); // its `close` event may already have been emitted
     return undefined;
   }
-  if (req.readableFlowing !== null) return undefined; // somebody else listens, too
+  if (req.readableFlowing !== null) return undefined; // another listener reads the body
   const bytes = (req.read() as Buffer | null) ?? NO_BYTES;
   if (bytes.length > limit.bytes) throw tooLarge(limit);
   const refusal = hold(request, bytes.length);

@@ -36,7 +36,7 @@ const REFUSED_REQUEST: Refusal = {
   level: "info",
 };
 const FAILED_REQUEST: Refusal = {
-  message: "cannot answer a request",
+  message: "cannot respond to a request",
   what: "requests",
   level: "error",
 };
@@ -58,8 +58,8 @@ export async function prepareFailure(
   } else if (isClientError(error)) {
     logRefusal(server, request.req, error, REFUSED_REQUEST);
   } else {
-    server.log(`cannot answer a request: ${errorText(error)}`, "error", facts);
-    // one of them may be the cause
+    server.log(`cannot respond to a request: ${errorText(error)}`, "error", facts);
+    // an invalid header may be the cause
     request.responseHeaders = request.responseHeaders.filter(isValidPair);
     request.responseHeaders.push(["Content-Type", JSON_TYPE]);
     forgetStatusMessage(request.res);
@@ -97,8 +97,8 @@ function bodyRefusal(error: BodyError): Refusal {
 }
 
 /**
- * Answer a client without a connection (the `create` middleware refused it, or it sends too much): with the error, if it
- * carries a status.
+ * Respond to a client without a connection (its `create` middleware failed, or it exceeded a limit). Only an error with
+ * a status is shown.
  */
 export async function answerRefused(
   server: Server,
@@ -152,7 +152,7 @@ function logRefusal(
     server.log(`${refusal.message}: ${errorText(error)}`, refusal.level);
 }
 
-/** Remove headers that a failed attempt to write the head left, or that are invalid. */
+/** Reset the status message, which a failed attempt to write the head may have set. */
 function forgetStatusMessage(res: ServerResponse): void {
   res.statusMessage = "";
 }

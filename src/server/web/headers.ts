@@ -66,7 +66,7 @@ export function defaultPairs(
   return pairs;
 }
 
-/** Of the default headers, those that say nothing of the body: the session's cookie, and what browsers are told. */
+/** The default headers that do not describe the body: the session cookie and the security headers. */
 export function safetyPairs(
   { nosniff }: HeaderSettings,
   setCookie: string | undefined,
@@ -112,7 +112,7 @@ export function allowOrigin(
   return pairs;
 }
 
-/** For responses of the server itself, which have no other default headers: what browsers are told in any case. */
+/** The security headers of responses that the server creates itself, which get no other default headers. */
 export function setPolicyHeaders(
   req: IncomingMessage,
   res: ServerResponse,

@@ -87,8 +87,8 @@ export class Intake {
       this.lastSocket = socket;
       this.inRow = 0;
     }
-    // those of a client that waits for each response come in turns of their own; an answer may be made at once, so that
-    // nothing in flight tells of no turn
+    // a client that waits for each response sends one request per turn of the event loop; since a response may be
+    // synchronous, the number in flight does not show that, so the counter is reset after each turn
     if (++this.inRow === MAX_PER_TURN / 2) setImmediate(() => (this.inRow = 0));
     return (
       this.inRow <= MAX_PER_TURN && this.host.inFlight(socket) < MAX_IN_FLIGHT
@@ -116,7 +116,7 @@ export class Intake {
     setImmediate(() => this.takeTurns());
   }
 
-  /** Go through the queues until they, or what may be begun in this turn, are at their end. */
+  /** Serve the queues in order, until they are empty or `MAX_QUEUED_PER_TURN` requests were started. */
   private takeTurns(): void {
     this.isScheduled = false;
     const before = this.waiting;

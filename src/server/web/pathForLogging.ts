@@ -42,7 +42,8 @@ export function pathForLogging(
 
 /**
  * The path of a request that no route matches. Where it begins as a route does, up to a variable that
- * `config.general.filteredParams` names, the rest is left out: it is a slip of who has the secret, such as a slash too many.
+ * `config.general.filteredParams` names, the rest is omitted, because it is probably a mistyped secret, for example
+ * with an extra slash.
  * @param pathParts those below the prefix of all routes
  */
 export function unroutedPathForLogging(

@@ -72,7 +72,10 @@ function parseFlat(query: string): Query | undefined {
   return parsed;
 }
 
-/** Recent names, one per slot: a name that is new to V8 has to be looked up among all strings, which costs more than the rest. */
+/**
+ * A cache of recent names, one per slot: V8 has to internalize a new string before it can be a property name, which
+ * costs more than the rest of the parsing.
+ */
 const recentNames: string[] = new Array<string>(256).fill("");
 const MAX_RECENT_LENGTH = 32;
 
@@ -89,7 +92,10 @@ function nameIn(query: string, start: number, end: number): string {
   return (recentNames[slot] = internalized(query.slice(start, end)));
 }
 
-/** A string that V8 finds by its address: that of a property's name. It keeps no query in memory. */
+/**
+ * The internalized copy of a name, taken from a property key: looking it up is free, and it does not keep the query in
+ * memory.
+ */
 function internalized(name: string): string {
   return Object.keys({ [name]: 0 })[0] ?? name;
 }

@@ -291,7 +291,7 @@ export class WebServer extends Server {
   private logCut(socket: Socket): void {
     const to = plainAddress(socket.remoteAddress);
     if (isCutLogged(this.type, socket, "warning"))
-      this.log("cut a client that does not wait for answers", "warning", {
+      this.log("disconnected a client that sent too many requests without waiting for responses", "warning", {
         to,
       });
   }
@@ -443,7 +443,9 @@ export class WebServer extends Server {
     }
   }
 
-  /** The connection ends with the response: at once when it is handed over, else when the response closes. */
+  /**
+   * End the connection with its response: now if the response was passed to node completely, otherwise when it closes.
+   */
   private endWhenClosed(request: WebRequest): void {
     const { res } = request;
     if (res.writableEnded || res.destroyed) this.end(request);

@@ -200,7 +200,7 @@ export function finalStatus(code: number | string): number {
   const status =
     typeof code === "number" ? Math.trunc(code) : parseInt(code, 10);
   if (status >= 200 && status <= 999) return status;
-  log(`${code} is not the status of an answer`, "error");
+  log(`${code} is not a valid HTTP status; 500 was sent`, "error");
   return SERVER_ERROR;
 }
 

@@ -60,7 +60,7 @@ function runAction(
   connection.error = null;
   connection.response = {};
   return server.processAction(connection).catch((error: unknown) => {
-    server.log(`an action's answer failed: ${errorText(error)}`, "error");
+    server.log(`cannot send the response of an action: ${errorText(error)}`, "error");
     fail(server, connection, messageId);
   });
 }
@@ -140,7 +140,7 @@ function runVerb(
     try {
       await answerVerb(client, request, messageId);
     } catch (error) {
-      server.log(`the answer of a verb failed: ${errorText(error)}`, "error");
+      server.log(`cannot send the reply to a verb: ${errorText(error)}`, "error");
       fail(server, connection, messageId);
     }
     done(server, spark);
@@ -187,6 +187,6 @@ function fail(
   connection: Connection,
   messageId: string | number,
 ): void {
-  const reply = { error: "the answer could not be sent" };
+  const reply = { error: "the response cannot be sent" };
   server.sendMessage(connection, reply, messageId).catch(() => undefined);
 }

@@ -48,9 +48,9 @@ import {
 import { UpgradeHandler, type WebListener } from "./upgrade";
 
 /** Options of Primus that would change the wire format. */
-const FIXED: Record<string, { allowed: unknown[]; spoken: string }> = {
-  transformer: { allowed: ["websockets", "ws"], spoken: "websockets" },
-  parser: { allowed: ["json"], spoken: "JSON" },
+const FIXED: Record<string, { allowed: unknown[]; supported: string }> = {
+  transformer: { allowed: ["websockets", "ws"], supported: "websockets" },
+  parser: { allowed: ["json"], supported: "JSON" },
 };
 
 const STOPPING: CloseReason = {
@@ -402,14 +402,14 @@ function checkConfig(): void {
       "AH_CONFIG",
       "websocket.bind can only be 'http' or 'https'",
     );
-  for (const [option, { allowed, spoken }] of Object.entries(FIXED)) {
+  for (const [option, { allowed, supported }] of Object.entries(FIXED)) {
     const value = server[option];
     if (value === undefined || value === null) continue;
     if (typeof value === "string" && allowed.includes(value.toLowerCase()))
       continue;
     throw new ActionheroError(
       "AH_CONFIG",
-      `websocket.server.${option} cannot be set: clients are spoken to in ${spoken} only`,
+      `websocket.server.${option} cannot be set: only ${supported} is supported`,
     );
   }
   const { plugin } = server;

@@ -310,7 +310,7 @@ describe("responses", () => {
   test("help says what can be typed, and documented actions", async () => {
     const { data } = await peer.ask("help");
     expect(data.requests["action key=value"]).toContain("greet name=Ada");
-    expect(data.verbs["paramAdd key=value"]).toContain("keeps a param");
+    expect(data.verbs["paramAdd key=value"]).toContain("stores a param");
     expect(Object.keys(data.verbs)).not.toContain("roomChange room");
     expect(Object.keys(data.actions)).toEqual(
       expect.arrayContaining([
