@@ -97,7 +97,12 @@ export async function count(
   } catch (error) {
     outage.askAgainAt = performance.now() + OUTAGE_PAUSE_MS;
     if (!outage.isOut)
-      logFailure(client, error, `${what} is not enforced while redis is unavailable`, "error");
+      logFailure(
+        client,
+        error,
+        `${what} is not enforced while redis is unavailable`,
+        "error",
+      );
     outage.isOut = true;
     return undefined;
   }

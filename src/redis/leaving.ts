@@ -24,7 +24,10 @@ export async function takeLeave(
     await within(ms, step(), "AH_REDIS_TIMEOUT", message);
     return true;
   } catch (error) {
-    log(`could not announce the stop in redis: ${toError(error).message}`, "debug");
+    log(
+      `could not announce the stop in redis: ${toError(error).message}`,
+      "debug",
+    );
     if (isRedisAway(error)) noteSilence(client);
     return false;
   }

@@ -356,7 +356,8 @@ describeOnEachEngine("messages between nodes", () => {
       expect(open.method).not.toHaveBeenCalled();
       expect(logs.lines).toEqual([
         expect.objectContaining({
-          message: "ignored a message that is malformed, or from another cluster",
+          message:
+            "ignored a message that is malformed, or from another cluster",
           level: "debug",
           channel: "actionhero",
           start: raw,

@@ -128,7 +128,8 @@ export const hazards: readonly Hazard[] = [
   {
     setting: "web.extensionTypes",
     isUnsafe: is("all"),
-    message: 'is "all": a link can make browsers execute the response of an action',
+    message:
+      'is "all": a link can make browsers execute the response of an action',
   },
   {
     setting: "web.fingerprintOptions.on",

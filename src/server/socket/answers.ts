@@ -65,7 +65,10 @@ export function sendFailure(
   error: unknown,
   messageId: MessageId | undefined,
 ): void {
-  client.server.log(`cannot respond to a request: ${errorText(error)}`, "error");
+  client.server.log(
+    `cannot respond to a request: ${errorText(error)}`,
+    "error",
+  );
   if (messageId === undefined) return;
   const reply = errorReply("the request could not be answered", messageId);
   client.output.send(`${JSON.stringify(reply)}\r\n`);

@@ -270,7 +270,10 @@ export class SocketClient {
       this.fireWhenIdle();
     };
     effect.then(next, (error: unknown) => {
-      this.server.log(`cannot respond to a request: ${errorText(error)}`, "error");
+      this.server.log(
+        `cannot respond to a request: ${errorText(error)}`,
+        "error",
+      );
       next();
     });
   }

@@ -81,6 +81,8 @@ export const customMethods = {
 /** @throws Error when the head of the response was sent */
 function unsent(request: WebRequest): WebRequest {
   if (request.res.headersSent)
-    throw new Error("the response has begun: its cookies can no longer be changed");
+    throw new Error(
+      "the response has begun: its cookies can no longer be changed",
+    );
   return request;
 }

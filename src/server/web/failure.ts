@@ -58,7 +58,11 @@ export async function prepareFailure(
   } else if (isClientError(error)) {
     logRefusal(server, request.req, error, REFUSED_REQUEST);
   } else {
-    server.log(`cannot respond to a request: ${errorText(error)}`, "error", facts);
+    server.log(
+      `cannot respond to a request: ${errorText(error)}`,
+      "error",
+      facts,
+    );
     // an invalid header may be the cause
     request.responseHeaders = request.responseHeaders.filter(isValidPair);
     request.responseHeaders.push(["Content-Type", JSON_TYPE]);

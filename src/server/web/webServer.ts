@@ -291,9 +291,13 @@ export class WebServer extends Server {
   private logCut(socket: Socket): void {
     const to = plainAddress(socket.remoteAddress);
     if (isCutLogged(this.type, socket, "warning"))
-      this.log("disconnected a client that sent too many requests without waiting for responses", "warning", {
-        to,
-      });
+      this.log(
+        "disconnected a client that sent too many requests without waiting for responses",
+        "warning",
+        {
+          to,
+        },
+      );
   }
 
   private refuseOneTooMany(req: IncomingMessage, res: ServerResponse): void {

@@ -60,7 +60,10 @@ function runAction(
   connection.error = null;
   connection.response = {};
   return server.processAction(connection).catch((error: unknown) => {
-    server.log(`cannot send the response of an action: ${errorText(error)}`, "error");
+    server.log(
+      `cannot send the response of an action: ${errorText(error)}`,
+      "error",
+    );
     fail(server, connection, messageId);
   });
 }
@@ -140,7 +143,10 @@ function runVerb(
     try {
       await answerVerb(client, request, messageId);
     } catch (error) {
-      server.log(`cannot send the reply to a verb: ${errorText(error)}`, "error");
+      server.log(
+        `cannot send the reply to a verb: ${errorText(error)}`,
+        "error",
+      );
       fail(server, connection, messageId);
     }
     done(server, spark);

@@ -351,7 +351,9 @@ describe("listening", () => {
     config.socket.enabled = enabled;
     expect(log.mock.calls).toEqual([
       [
-        expect.stringMatching(/^port \d+ is in use: the TCP server was not started/),
+        expect.stringMatching(
+          /^port \d+ is in use: the TCP server was not started/,
+        ),
         "warning",
       ],
     ]);
