@@ -19,7 +19,7 @@ function withFields(fields: object): Action {
   return Object.assign(new Good(), fields);
 }
 
-test("the defaults", () => {
+test("an action has the documented defaults", () => {
   expect(new Good()).toEqual({
     name: "good",
     description: "a good one",
@@ -35,7 +35,7 @@ test("the defaults", () => {
   expect(() => new Good().validate()).not.toThrow();
 });
 
-test("fields of classes, and getters, are as good as assignments", () => {
+test("properties may be class fields, getters or assignments", () => {
   class Fields extends Action {
     override name = "fields";
     override description = "with class fields";

@@ -5,7 +5,7 @@ useApp();
 afterEach(resetMiddleware);
 
 describe("addMiddleware", () => {
-  test("needs a name", () => {
+  test("addMiddleware refuses middleware without a name", () => {
     expect(() => action.addMiddleware({ global: true } as never)).toThrow(
       "middleware.name is required",
     );
@@ -28,7 +28,7 @@ describe("addMiddleware", () => {
 });
 
 describe("run", () => {
-  test("gives the response", async () => {
+  test("run returns the response", async () => {
     addAction("plus", {
       inputs: { a: { required: true, formatter: Number }, b: { default: 1 } },
       run: async ({ params }: any) => ({ sum: params.a + params.b }),
@@ -36,7 +36,7 @@ describe("run", () => {
     expect(await action.run("plus", undefined, { a: "2" })).toEqual({ sum: 3 });
   });
 
-  test("the latest version, or the one asked for", async () => {
+  test("run uses the latest version unless one is named", async () => {
     addAction("v", { run: async () => ({ v: 1 }) }, 1);
     addAction("v", { run: async () => ({ v: 2 }) }, 2);
     expect(await action.run("v")).toEqual({ v: 2 });
@@ -56,7 +56,7 @@ describe("run", () => {
     expect(params).toEqual({ action: null, apiVersion: 1 });
   });
 
-  test("the connection is an in-line one, with the given properties, and goes afterwards", async () => {
+  test("the connection is in-line, has the given properties, and is destroyed afterwards", async () => {
     let seen: any;
     addAction("who", {
       run: async ({ connection }: any) => {
@@ -77,7 +77,7 @@ describe("run", () => {
     expect(Object.keys(api.connections.connections)).toEqual([]);
   });
 
-  test("middleware runs, that of connections first and waited for", async () => {
+  test("connection middleware runs first and is awaited, then action middleware", async () => {
     const order: string[] = [];
     api.connections.addMiddleware({
       name: "slow",
@@ -129,7 +129,7 @@ describe("run", () => {
     );
   });
 
-  test("errors that are objects keep what they say", async () => {
+  test("errors that are objects keep their fields", async () => {
     const object = { code: 402, message: "pay first" };
     addAction("pay", {
       run: async (data: any) => void (data.response.error = object),

@@ -52,7 +52,7 @@ test("a server of a plugin, which has only what version 29 asked for, runs actio
 });
 
 describe("the data", () => {
-  test("starts as documented", () => {
+  test("the data starts as documented", () => {
     const connection = makeConnection({ messageId: "m1" }, { a: 1 });
     const data = new ActionProcessor(connection);
     expect({ ...data }).toEqual({
@@ -74,7 +74,7 @@ describe("the data", () => {
     });
   });
 
-  test("two of them have the same shape, before and after", async () => {
+  test("two instances have the same shape, before and after they run", async () => {
     addAction("shape", { inputs: { a: {} }, run: async () => ({ b: 1 }) });
     const keys = (data: object) => Object.keys(data);
     const fresh = keys(new ActionProcessor(makeConnection()));
@@ -82,7 +82,7 @@ describe("the data", () => {
     expect(keys(await run("nothing"))).toEqual(fresh);
   });
 
-  test("is filled while the action runs", async () => {
+  test("the data is filled while the action runs", async () => {
     let during: any;
     addAction("look", {
       inputs: { a: {} },
@@ -111,7 +111,7 @@ describe("the data", () => {
     });
   });
 
-  test("the message id and the params are those of when it was made", async () => {
+  test("the message id and the params are those of the time of its creation", async () => {
     addAction("snapshot", {
       inputs: { a: {} },
       run: async ({ params, messageId }: any) => ({ a: params.a, messageId }),
@@ -129,7 +129,7 @@ describe("the data", () => {
 });
 
 describe("which action", () => {
-  test("the argument, else the param", async () => {
+  test("the apiVersion argument wins over the param", async () => {
     addAction("argument", { run: async () => ({ ran: "argument" }) });
     addAction("param", { run: async () => ({ ran: "param" }) });
     const connection = makeConnection({}, { action: "param" });
@@ -139,7 +139,7 @@ describe("which action", () => {
     expect((await process("")).response.ran).toBe("param");
   });
 
-  test("versions lists may be kept by hand", async () => {
+  test("lists of versions may be changed by code", async () => {
     for (const version of [1, 2, "three"])
       addAction("login", { run: async () => ({ version }) }, version as number);
     api.actions.versions.login = [1, 2];
@@ -213,7 +213,7 @@ describe("refusals, the first that applies", () => {
 });
 
 describe("params", () => {
-  test("undeclared ones are removed, safe names stay", async () => {
+  test("undeclared params are removed, and safe names stay", async () => {
     addAction("scrub", {
       inputs: { a: {} },
       run: async ({ params }: any) => ({ params }),
@@ -229,7 +229,7 @@ describe("params", () => {
     expect((await run("scrub", { b: 2 })).response.params.b).toBe(2);
   });
 
-  test("missing before invalid, and only the first of each", async () => {
+  test("missing params are reported before invalid ones, and only the first of each", async () => {
     addAction("checked", {
       inputs: {
         a: { required: true },
@@ -251,7 +251,7 @@ describe("params", () => {
     expect(messageOf(invalid)).toBe("c is bad");
   });
 
-  test("formatters and validators see the data as this", async () => {
+  test("formatters and validators get the data as `this`", async () => {
     const seen: unknown[] = [];
     addAction("self", {
       inputs: {
@@ -284,7 +284,7 @@ describe("params", () => {
     expect(messageOf(data)).toBe("bad format");
   });
 
-  test("cannot be changed by the action", async () => {
+  test("params cannot be changed by the action", async () => {
     addAction("writes", {
       inputs: { a: {} },
       run: async ({ params }: any) => {
@@ -338,7 +338,7 @@ describe("params that somebody else has", () => {
 });
 
 describe("middleware", () => {
-  test("sees raw params before, and the response after; may change both", async () => {
+  test("middleware sees raw params before and the response after, and may change both", async () => {
     action.addMiddleware({
       name: "change",
       global: true,
@@ -359,7 +359,7 @@ describe("middleware", () => {
     expect(response).toEqual({ a: 10, session: { user: "Ada" }, added: true });
   });
 
-  test("a throw before: the action does not run; a throw after: an error, too", async () => {
+  test("an error of a pre-processor prevents the action, and one of a post-processor is the error", async () => {
     const ran: string[] = [];
     addAction("guarded", {
       middleware: ["guard"],
@@ -446,7 +446,7 @@ describe("the response", () => {
     },
   );
 
-  test("null or undefined put there is an empty one", async () => {
+  test("a response that is set to null or undefined is empty", async () => {
     expect(await responseOf((data) => void (data.response = null))).toEqual({});
     expect(
       await responseOf((data) => {
@@ -456,7 +456,7 @@ describe("the response", () => {
     ).toEqual({ a: 1 });
   });
 
-  test("a text or a list stays; an error takes its place as text", async () => {
+  test("a text or a list stays the response; an error replaces it with its text", async () => {
     expect(await responseOf((data) => void (data.response = "text"))).toBe(
       "text",
     );
@@ -469,7 +469,7 @@ describe("the response", () => {
     expect((await responseOf(fail(null))).error.message).toBe("no");
   });
 
-  test("a frozen one gets its error, too", async () => {
+  test("a frozen response gets its error, too", async () => {
     const response = await responseOf((data) => {
       data.response = Object.freeze({ a: 1 });
       throw new Error("no");
@@ -497,7 +497,7 @@ describe("the response", () => {
     expect(both.actionStatus).toBe(ActionsStatus.GenericError);
   });
 
-  test("nothing thrown is an error, too", async () => {
+  test("throwing undefined is an error, too", async () => {
     addAction("undefined", {
       run: () => Promise.reject(), // eslint-disable-line @typescript-eslint/prefer-promise-reject-errors
     });
@@ -506,7 +506,7 @@ describe("the response", () => {
     expect(messageOf(data)).toBe("undefined threw undefined");
   });
 
-  test("run may be synchronous, and throw so", async () => {
+  test("run may be synchronous, and may throw synchronously", async () => {
     expect(await responseOf(() => ({ sync: true }))).toEqual({ sync: true });
     addAction("syncThrow", {
       run: () => {
@@ -554,7 +554,7 @@ describe("config.errors", () => {
     expect(calls[0][0]).toBe(data);
   });
 
-  test("each gets its own error", async () => {
+  test("each status gets the error of its function", async () => {
     const seen: Record<string, unknown> = {};
     jest.spyOn(errors(), "missingParams").mockImplementation((_, missing) => {
       seen.missing = missing;
@@ -577,7 +577,7 @@ describe("config.errors", () => {
     expect((seen.generic as Error).message).toBe("thrown");
   });
 
-  test("the other two", async () => {
+  test("the functions for a stopping server and for pending actions are used", async () => {
     jest.spyOn(errors(), "tooManyPendingActions").mockReturnValue("slow down");
     jest.spyOn(errors(), "serverShuttingDown").mockReturnValue("bye");
     const busy = makeConnection();
@@ -587,7 +587,7 @@ describe("config.errors", () => {
     expect(messageOf(await run("needs"))).toBe("bye");
   });
 
-  test("a function that is missing has a default; one that throws is the error", async () => {
+  test("a missing function has a default; the error of a function that throws is used", async () => {
     const saved = errors().unknownAction;
     try {
       delete errors().unknownAction;
@@ -604,7 +604,7 @@ describe("config.errors", () => {
   });
 });
 
-test("as many pending as allowed, counted down whatever happens", async () => {
+test("pending actions are limited, and counted down however they end", async () => {
   addAction("fails", {
     run: async () => {
       throw new Error("no");

@@ -121,7 +121,7 @@ describe("defineMiddleware", () => {
     expect(api.actions.globalMiddleware).not.toContain("signedIn");
   });
 
-  test("another one of the same name is refused", async () => {
+  test("other middleware of the same name is refused", async () => {
     const withOther = `exports.other = defineAction({
       name: "other", middleware: [defineMiddleware({ name: "signedIn" })], run: () => ({}) });`;
     await expect(load("other", withOther)).rejects.toThrow(
@@ -178,7 +178,7 @@ describe("the route of an action", () => {
     forget("versions");
   });
 
-  test("of two actions is an error that names both places, and the routes stay as they were", async () => {
+  test("one route of two actions is an error that names both places, and the routes stay unchanged", async () => {
     const before = api.routes.routes;
     const first = await load(
       "first",
@@ -219,7 +219,7 @@ describe("the route of an action", () => {
     forget("gett");
   });
 
-  test("is no field of another kind in a class of version 29", async () => {
+  test("a class of version 29 may have a field `route` of another type", async () => {
     await load(
       "fields",
       `exports.C = class C extends Action {

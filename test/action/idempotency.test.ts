@@ -127,7 +127,7 @@ describeOnEachEngine("idempotent actions", (engine) => {
     expect(runs).toBe(1);
   });
 
-  test("another key, another user, another action and no key at all are other calls", async () => {
+  test("calls with another key, user or action, or without a key, run separately", async () => {
     await pay({ amount: 5 });
     expect((await pay({ amount: 5 }, { key: "k2" })).json.run).toBe(2);
     expect((await pay({ amount: 5 }, { user: "bob" })).json.run).toBe(3);
@@ -149,7 +149,7 @@ describeOnEachEngine("idempotent actions", (engine) => {
     expect(runs).toBe(1);
   });
 
-  test("a file counts by what is in it", async () => {
+  test("files are compared by their contents", async () => {
     const payWith = async (text: string) => {
       const body = new FormData();
       body.append("receipt", new Blob([text]), "receipt.txt");
@@ -290,7 +290,7 @@ describeOnEachEngine("idempotent actions", (engine) => {
     },
   );
 
-  test("over HTTP, a caller that nothing is known of gets 400, and one with a token is known by it", async () => {
+  test("over HTTP, an unidentified caller gets 400, and a token identifies its caller", async () => {
     const { status, json } = await pay({}, { user: "" });
     expect([status, json.error]).toEqual([
       400,
@@ -303,7 +303,7 @@ describeOnEachEngine("idempotent actions", (engine) => {
     expect((await as("Bearer b")).json.run).toBe(2);
   });
 
-  test("a signed fingerprint names a caller, any other one does not", async () => {
+  test("a signed fingerprint identifies a caller, and an unsigned one does not", async () => {
     const options = config.web.fingerprintOptions as { signed?: boolean };
     options.signed = true;
     const first = await pay({}, { user: "" });

@@ -42,7 +42,7 @@ describe("in development and test", () => {
     await expect(respond(user, undefined)).rejects.toThrow(misfit("Invalid"));
   });
 
-  test("one that fits has no properties but the named ones", async () => {
+  test("a response that fits has only the named properties", async () => {
     const response = {
       id: 1,
       passwordHash: "x",
@@ -78,7 +78,7 @@ describe("in production", () => {
     expect(sent(user, response)).toEqual({ id: "wrong", tags: [{}] });
   });
 
-  test("the same for valibot", () => {
+  test("a schema of valibot has the same effect", () => {
     const schema = toStandardJsonSchema(
       v.object({ id: v.number(), list: v.array(v.object({ a: v.string() })) }),
     );
@@ -108,7 +108,7 @@ describe("in production", () => {
     log.stop();
   });
 
-  test("a transform and a preprocessing hide nothing", () => {
+  test("schemas with transforms and preprocessing remove nothing", () => {
     const row = { id: 1, passwordHash: "x", name: { first: "Ada" } };
     const after = user.transform((given) => given);
     const before = z.preprocess((given) => given, user);
@@ -124,7 +124,7 @@ describe("in production", () => {
     });
   });
 
-  test("a tuple and the options of a union send what is theirs", () => {
+  test("a tuple and the options of a union send their own properties", () => {
     const row = { id: 1, passwordHash: "x" };
     const pair = z.tuple([user, z.string()]);
     expect(sent(z.object({ pair }), { pair: [row, "a"] })).toEqual({
@@ -151,7 +151,7 @@ describe("in production", () => {
     });
   });
 
-  test("a union keeps what any of its options names", () => {
+  test("a union keeps the properties that any of its options names", () => {
     const either = z.object({
       found: z.union([user, z.object({ code: z.number() }), z.null()]),
     });
@@ -160,7 +160,7 @@ describe("in production", () => {
     expect(sent(either, { found: null })).toEqual({ found: null });
   });
 
-  test("an intersection keeps what either names", () => {
+  test("an intersection keeps the properties that either side names", () => {
     const both = z.intersection(
       z.object({ a: z.number() }),
       z.object({ b: z.number() }),

@@ -39,7 +39,7 @@ async function paramsOf(path: string): Promise<any> {
   return json.params;
 }
 
-test("both are numbers, whatever is sent, or the defaults", async () => {
+test("limit and offset are numbers, or the defaults, whatever is sent", async () => {
   await start({ defaultLimit: 100, defaultOffset: 0 });
   expect(await paramsOf("/api/list")).toMatchObject({ limit: 100, offset: 0 });
   expect(await paramsOf("/api/list?limit=5&offset=1e1")).toMatchObject({
@@ -58,7 +58,7 @@ test("both are numbers, whatever is sent, or the defaults", async () => {
   }
 });
 
-test("an action that declares one has its own rules for it", async () => {
+test("an action that declares one applies its own rules to it", async () => {
   await start({ defaultLimit: 100, defaultOffset: 0 });
   expect(() => new OwnLimit().validate()).not.toThrow();
   expect(await paramsOf("/api/ownLimit")).toMatchObject({
@@ -68,13 +68,13 @@ test("an action that declares one has its own rules for it", async () => {
   expect((await paramsOf("/api/ownLimit?limit=3")).limit).toBe("<3>");
 });
 
-test("one alone", async () => {
+test("one of the two defaults can be configured alone", async () => {
   await start({ defaultOffset: 20 });
   expect(await paramsOf("/api/list?limit=5")).toMatchObject({ offset: 20 });
   expect((await paramsOf("/api/list?limit=5")).limit).toBeUndefined();
 });
 
-test("without the settings they are params like any other", async () => {
+test("without the settings, limit and offset are ordinary params", async () => {
   await start({});
   expect(api.params.globalSafeParams).not.toContain("limit");
   expect(api.actions.globalMiddleware).toEqual([]);

@@ -58,7 +58,7 @@ describeOnEachEngine("the rate limit", (engine) => {
   const hello = (headers?: Record<string, string>) =>
     app.ask("/api/hello", { headers });
 
-  test("counts down, and then refuses with 429", async () => {
+  test("the limit counts down, and then refuses with 429", async () => {
     for (const left of [2, 1, 0]) {
       const { status, headers, json } = await hello();
       expect(status).toBe(200);
@@ -76,13 +76,13 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect(seconds).toBeLessThanOrEqual(60);
   });
 
-  test("starts again after perMs", async () => {
+  test("the limit starts again after perMs", async () => {
     limit.perMs = 300;
     for (let i = 0; i < 3; i++) await hello();
     await until(async () => (await hello()).status === 200);
   });
 
-  test("a counter without an end gets one", async () => {
+  test("a counter without an expiry gets one", async () => {
     await hello();
     const [key] = await engine.client().keys("actionhero:rateLimit:*");
     await engine.client().persist(key);
@@ -103,7 +103,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     );
   });
 
-  test("behind proxies, the entries that they have written count", async () => {
+  test("behind proxies, their entries of X-Forwarded-For count", async () => {
     limit.proxies = 1;
     const from = (list: string) => hello({ "x-forwarded-for": list });
     for (let i = 0; i < 3; i++) await from(`10.9.9.${i}, 10.0.0.1`);
@@ -118,7 +118,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect(odd.headers["x-ratelimit-remaining"]).toBe("2");
   });
 
-  test("by fingerprint, whose length does not matter", async () => {
+  test("clients are counted by fingerprint of any length", async () => {
     limit.by = "fingerprint";
     const as = (id: string) => hello({ cookie: `sessionID=${id}` });
     const long = "x".repeat(200);
@@ -135,7 +135,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect(statuses).toEqual([200, 200, 200, 429, 429, 429, 429, 429]);
   });
 
-  test("counts all transports together, without in-line actions", async () => {
+  test("all transports are counted together, without in-line actions", async () => {
     const peer = await connectPeer();
     for (let i = 0; i < 5; i++) await action.run("hello");
     await hello();
@@ -148,7 +148,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     await peer.close();
   });
 
-  test("websockets, also behind proxies", async () => {
+  test("websockets are counted by address, also behind proxies", async () => {
     limit.proxies = 1;
     const from = (address: string) =>
       connectWebsocket({
@@ -188,7 +188,7 @@ describeOnEachEngine("the rate limit", (engine) => {
       return 2 - Number(headers["x-ratelimit-remaining"]);
     };
 
-    test("counts once", async () => {
+    test("a body counts once", async () => {
       const { status, headers } = await post("{}");
       expect(status).toBe(200);
       expect(headers["x-ratelimit-remaining"]).toBe("2");
@@ -196,7 +196,7 @@ describeOnEachEngine("the rate limit", (engine) => {
       expect(await used()).toBe(1);
     });
 
-    test("counts when it is malformed, too", async () => {
+    test("a malformed body counts, too", async () => {
       for (let i = 0; i < 3; i++) expect((await post("{")).status).toBe(400);
       const { status, headers } = await post("{");
       expect(status).toBe(429);
@@ -327,7 +327,7 @@ describeOnEachEngine("the rate limit", (engine) => {
   });
 
   engine.only("redis", "as the embedded engine cannot go away", () => {
-    test("while redis is away everybody is let in, and soon", async () => {
+    test("while redis is unavailable every request is allowed, without a delay", async () => {
       const proxy = await new FlakyProxy(engine.server!.port).start();
       const own = api.redis.clients.client;
       const { Redis } = jest.requireActual<typeof import("ioredis")>("ioredis");
@@ -516,7 +516,7 @@ describeOnEachEngine("rate limits as middleware", (engine) => {
 });
 
 describe("without a limit", () => {
-  test("nothing is counted", async () => {
+  test("without a limit, nothing is counted", async () => {
     const app = await start(null);
     const { headers, json } = await app.ask("/api/hello");
     expect(headers["x-ratelimit-limit"]).toBeUndefined();

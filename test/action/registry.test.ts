@@ -69,7 +69,7 @@ describe("loading a file", () => {
     });
   });
 
-  test("a module that is a class is one", async () => {
+  test("a module that exports a class itself is an action", async () => {
     const file = project.write(
       "alone.js",
       `const { Action } = require(${indexFile});
@@ -79,12 +79,12 @@ describe("loading a file", () => {
     expect(list("alone")).toEqual([1]);
   });
 
-  test("a missing description is the name", async () => {
+  test("the default description is the name", async () => {
     await api.actions.loadFile(write("nameless.js", 'this.name = "nameless";'));
     expect(api.actions.actions.nameless[1].description).toBe("nameless");
   });
 
-  test("the same name and version: a warning, and the later one counts", async () => {
+  test("the second action of a name and version replaces the first, with a warning", async () => {
     await api.actions.loadFile(write("first.js", define("twice")));
     const file = write("second.js", define("twice", 1, 'this.mark = "2nd";'));
     await api.actions.loadFile(file);
@@ -96,7 +96,7 @@ describe("loading a file", () => {
     });
   });
 
-  test("with general.uniqueNames the later one is an error that names the earlier one", async () => {
+  test("with general.uniqueNames the second one is an error that names the first one", async () => {
     config.general.uniqueNames = true;
     try {
       const first = write("a.js", define("unique"));

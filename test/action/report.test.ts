@@ -52,7 +52,7 @@ async function run(
   };
 }
 
-test("the line of an action", async () => {
+test("an action has one log line", async () => {
   addAction("fine", { inputs: { a: {} }, run: async () => ({ ok: true }) });
   const { line } = await run("fine", { a: 1, secret: 2 });
   expect(line).toEqual({
@@ -71,12 +71,12 @@ test("the line of an action", async () => {
   });
 });
 
-test("its level is the action's", async () => {
+test("the level of the line is the action's", async () => {
   addAction("quiet", { logLevel: "debug", run: async () => ({}) });
   expect((await run("quiet")).line!.level).toBe("debug");
 });
 
-test("web requests show method and path", async () => {
+test("lines of web requests show method and path", async () => {
   const rawConnection = { method: "GET", parsedURL: { pathname: "/api/fine" } };
   const { line } = await run(
     "fine",
@@ -130,7 +130,7 @@ test("the name of an action is truncated, and an object as a name shows no secre
   expect(JSON.stringify(line).length).toBeLessThan(8 * max + 2000);
 });
 
-test("the response, if the project wants it, without its secrets", async () => {
+test("the line has the response if configured, without its secrets", async () => {
   config.general.enableResponseLogging = true;
   config.general.filteredResponse = () => ["token"];
   addAction("answers", { run: async () => ({ token: "t", ok: 1 }) });
@@ -141,7 +141,7 @@ test("the response, if the project wants it, without its secrets", async () => {
   });
 });
 
-test("params that are no JSON do not keep the action from its end", async () => {
+test("params that JSON cannot represent do not prevent the line", async () => {
   const circle: any = {};
   circle.circle = circle;
   addAction("circle", { inputs: { circle: {} }, run: async () => ({ ok: 1 }) });
@@ -157,7 +157,7 @@ describe("errors", () => {
     });
   });
 
-  test("text, stack and own properties; level error", async () => {
+  test("an error is logged with text, stack and own properties, at the level error", async () => {
     const { line } = await run("fails");
     expect(line!.level).toBe("error");
     expect(line!.fields).toMatchObject({
@@ -178,7 +178,7 @@ describe("errors", () => {
     expect((await run("object")).line!.fields.error).toBe('{"code":7}');
   });
 
-  test("the project's own format", async () => {
+  test("a project can format the line itself", async () => {
     (config.errors.serializers as any).actionProcessor = (error: Error) => ({
       errorFields: { mine: error.message },
       logLevel: "alert",
@@ -197,7 +197,7 @@ describe("errors", () => {
     }
   });
 
-  test("a format that throws does not keep the client from its answer", async () => {
+  test("a format that throws does not prevent the response", async () => {
     (config.errors.serializers as any).actionProcessor = () => {
       throw new Error("no format");
     };
@@ -213,7 +213,7 @@ describe("errors", () => {
     }
   });
 
-  test("go to the reporters, but unknown actions only on request", async () => {
+  test("errors go to the reporters, and those of unknown actions only if configured", async () => {
     const reports: any[][] = [];
     api.exceptionHandlers.reporters.push((...args) => void reports.push(args));
     try {
@@ -253,7 +253,7 @@ describe("errors", () => {
   });
 });
 
-test("nothing is built when no logger takes the level", async () => {
+test("no line is built when no logger takes the level", async () => {
   const levels = loggers.map(({ level }) => level);
   const read = jest.fn();
   try {

@@ -103,7 +103,7 @@ describe("without general.introspection", () => {
   });
 });
 
-test("randomNumber", async () => {
+test("randomNumber returns a number and a text", async () => {
   const { json } = await app.ask("/api/randomNumber");
   expect(json.randomNumber).toBeGreaterThanOrEqual(0);
   expect(json.randomNumber).toBeLessThan(1);
@@ -113,20 +113,20 @@ test("randomNumber", async () => {
 });
 
 describe("sleepTest", () => {
-  test("sleeps for the requested time", async () => {
+  test("sleepTest sleeps for the requested time", async () => {
     const { json } = await app.ask("/api/sleepTest?sleepDuration=20");
     expect(json.sleepDuration).toBe(20);
     expect(json.sleepDelta).toBe(json.sleepEnded - json.sleepStarted);
     expect(json.sleepDelta).toBeGreaterThanOrEqual(15);
   });
 
-  test("a second by default", async () => {
+  test("sleepTest sleeps for a second by default", async () => {
     const { json } = await app.ask("/api/sleepTest");
     expect(json.sleepDuration).toBe(1000);
   });
 });
 
-test("sendFile answers with the logo", async () => {
+test("sendFile responds with the logo", async () => {
   const { status, headers, bytes } = await app.ask("/api/sendFile");
   expect(status).toBe(200);
   expect(headers["content-type"]).toBe("image/png");
@@ -145,13 +145,13 @@ describe("validationTest", () => {
     expect(json.error).toBe(error);
   });
 
-  test("a good text comes back", async () => {
+  test("validationTest returns a valid text", async () => {
     const { json } = await app.ask("/api/validationTest?string=hello");
     expect(json.error).toBeUndefined();
     expect(json.string).toBe("hello");
   });
 
-  test("only texts are good", async () => {
+  test("validationTest refuses values that are not strings", async () => {
     await expect(
       action.run("validationTest", 1, { string: 5 }),
     ).rejects.toThrow('Input for parameter "string" failed validation!');
@@ -159,7 +159,7 @@ describe("validationTest", () => {
 });
 
 describe("cacheTest", () => {
-  test("saves, reads and removes", async () => {
+  test("cacheTest saves, reads and removes an object", async () => {
     const { status, json } = await app.ask("/api/cacheTest?key=abc&value=def");
     expect(status).toBe(200);
     expect(json.cacheTestResults).toEqual({
@@ -251,7 +251,7 @@ describe("swagger", () => {
 
   const document = () => action.run("swagger");
 
-  test("says what it describes", async () => {
+  test("the document names its subject", async () => {
     const { json } = await app.ask("/api/swagger");
     expect(json).toMatchObject({
       swagger: "2.0",
@@ -289,7 +289,7 @@ describe("swagger", () => {
     delete api.actions.actions.uploading;
   });
 
-  test("has a path per action", async () => {
+  test("the document has a path per action", async () => {
     const { paths } = await document();
     expect(paths["/status"].get.summary).toBe(
       "Tells how this server is, and which one it is",
@@ -297,7 +297,7 @@ describe("swagger", () => {
     expect(paths["/validationTest"].get.tags).toEqual(["validationTest"]);
   });
 
-  test("variables are in braces, without version and pattern; inputs are sorted", async () => {
+  test("variables in paths are in braces, without version and pattern, and inputs are sorted", async () => {
     const { paths } = await document();
     expect(paths["/doc/{id}"].get.summary).toBe("new");
     expect(paths["/doc/{id}"].get.parameters).toEqual([

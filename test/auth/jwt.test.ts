@@ -147,7 +147,7 @@ describe("tokens that another service has signed", () => {
     ).toEqual(["u1", "u1", "u1", "u1"]);
   });
 
-  test("what is forged, ended, too early or for somebody else does not count", async () => {
+  test("forged, expired and premature tokens, and those for another audience, are refused", async () => {
     const bad = {
       "the key of somebody else": token({
         signer: (text) => sign("sha256", Buffer.from(text), other.privateKey),
@@ -191,7 +191,7 @@ describe("tokens that another service has signed", () => {
     expect(await verdicts(options, token({ claims }))).toEqual(["u1"]);
   });
 
-  test("algorithms leaves out the others of the key", async () => {
+  test("algorithms excludes the other algorithms of the key", async () => {
     const options = { ...ours, publicKey: pem, algorithms: ["PS256"] };
     expect(await verdicts(options, token())).toEqual([null]);
   });
@@ -226,7 +226,7 @@ describe("tokens that another service has signed", () => {
         }),
     );
 
-    test("they are fetched once, also for tokens that name an unknown key", async () => {
+    test("the keys are fetched once, also for tokens that name an unknown key", async () => {
       const unknown = token({ kid: "unknown" });
       expect(
         await verdicts(
@@ -240,7 +240,7 @@ describe("tokens that another service has signed", () => {
       expect(requests).toBe(1);
     });
 
-    test("a token is neither right nor wrong while they cannot be had: 503, and then it counts", async () => {
+    test("a token gets a 503 while the keys are unavailable, and is accepted afterwards", async () => {
       answers = [
         (res) => res.writeHead(500).end(),
         (res) => res.end("no JSON"),

@@ -29,14 +29,14 @@ test("a hash has its parameters and a salt of its own, and verifies its password
   expect(needsRehash(first)).toBe(false);
 });
 
-test("a hash with other parameters verifies, and is to be made again", async () => {
+test("a hash with other parameters verifies, and needs a rehash", async () => {
   const old = hashOf("secret");
   expect(await verifyPassword("secret", old)).toBe(true);
   expect(await verifyPassword("Secret", old)).toBe(false);
   expect(needsRehash(old)).toBe(true);
 });
 
-test("a password is the same however its letters are encoded", async () => {
+test("a password is the same in every Unicode normalization", async () => {
   const composed = "caf\u00e9";
   const decomposed = "cafe\u0301";
   expect(await verifyPassword(decomposed, hashOf(composed))).toBe(true);

@@ -81,7 +81,7 @@ describeOnEachEngine("bearer tokens", (engine) => {
     expect((await ask(webPort(), path)).status).toBe(401);
   });
 
-  test("a websocket brings it with its upgrade, or as a param", async () => {
+  test("a websocket client sends the token with its upgrade, or as a param", async () => {
     const headers = { authorization: `Bearer ${token}` };
     const upgraded = await connectWebsocket({ headers });
     expect(await upgraded.action("whoHasToken")).toMatchObject({ name: "ann" });
@@ -94,7 +94,7 @@ describeOnEachEngine("bearer tokens", (engine) => {
     plain.close();
   });
 
-  test("a TCP client brings it with a line of JSON", async () => {
+  test("a TCP client sends the token in a line of JSON", async () => {
     const peer = await SocketPeer.connect();
     await peer.next(); // the welcome
     expect((await peer.ask("whoHasToken")).error).toMatch(/sign in/);

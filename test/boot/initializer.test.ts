@@ -14,7 +14,7 @@ describe("Initializer#validate", () => {
     expect(initializer.loadPriority).toBe(1000);
   });
 
-  test("demands a name", () => {
+  test("an initializer without a name is refused", () => {
     expect(() => new Named({}).validate()).toThrow(
       "name is required for this initializer",
     );

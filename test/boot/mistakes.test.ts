@@ -52,7 +52,7 @@ afterAll(() => {
   project.remove();
 });
 
-test("in development, of invalid settings", () => {
+test("in development, the boot warns of invalid settings", () => {
   expect(warnings).toEqual(
     expect.arrayContaining([
       'config: web.prot is no setting: did you mean "port"?',
@@ -61,7 +61,7 @@ test("in development, of invalid settings", () => {
   );
 });
 
-test("nowhere else, and not unless a project wants it", () => {
+test("the boot warns in no other environment, and only if configured", () => {
   const log = new LogLines("warning");
   config.general.checkSettings = false;
   warnOfSettings();
@@ -73,7 +73,7 @@ test("nowhere else, and not unless a project wants it", () => {
   log.stop();
 });
 
-test("of middleware that does not exist, with the file and what was meant", () => {
+test("the boot warns of unknown middleware, with the file and a suggestion", () => {
   const found = warnings.filter((line) => line.includes("middleware"));
   expect(found).toEqual([
     expect.stringMatching(

@@ -74,7 +74,7 @@ afterAll(async () => {
   none.remove();
 });
 
-test("actions, of both layouts, with their params and automatic routes", async () => {
+test("a plugin brings actions of both layouts, with params and automatic routes", async () => {
   expect(Object.keys(api.actions.actions)).toEqual(
     expect.arrayContaining(["fullOld", "fullCompiled"]),
   );
@@ -86,18 +86,18 @@ test("actions, of both layouts, with their params and automatic routes", async (
   expect((await app.ask("/api/fullOld")).json.ran).toBe("fullOld");
 });
 
-test("tasks", async () => {
+test("a plugin brings tasks", async () => {
   expect(api.tasks.tasks.fullTask.queue).toBe("default");
   expect(await specHelper.runTask("fullTask", {})).toEqual({
     ran: "fullTask",
   });
 });
 
-test("servers", () => {
+test("a plugin brings servers", () => {
   expect(api.servers.servers.fullServer.type).toBe("fullServer");
 });
 
-test("files, after those of the project", async () => {
+test("a plugin brings files, which rank after those of the project", async () => {
   const { searchLocations } = api.staticFile;
   expect(searchLocations.at(-1)).toBe(full.path("public"));
   expect((await app.ask("/public/file.txt")).text).toBe("a file of full");

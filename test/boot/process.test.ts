@@ -80,7 +80,7 @@ describe("Process", () => {
     ]);
   });
 
-  test("its booleans follow one state, and api.running lasts from start to the end of stop", async () => {
+  test("the booleans of a process follow its state, and api.running lasts from start to the end of stop", async () => {
     const { Process, api } = load({ a: noting("a") });
     const server = new Process();
     expect(api.process).toBe(server);

@@ -51,7 +51,7 @@ test.each(["", "change-me"])(
   },
 );
 
-test("so does any environment but development and test", async () => {
+test("with general.requireServerToken every environment but development and test refuses it", async () => {
   const general = { serverToken: "", requireServerToken: true };
   await expect(start("staging", general)).rejects.toThrow(REFUSAL);
   for (const environment of ["development", "test"]) {
@@ -60,7 +60,7 @@ test("so does any environment but development and test", async () => {
   }
 });
 
-test("a token of its own starts everywhere", async () => {
+test("a project with its own token starts in every environment", async () => {
   const general = { serverToken: "own", requireServerToken: true };
   expect(await start("production", general)).not.toContain(WARNING);
   expect(config.general.serverToken).toBe("own");

@@ -166,7 +166,7 @@ describe("signals", () => {
     await running.printed("left: true 0");
   });
 
-  test("SIGUSR2 restarts", async () => {
+  test("SIGUSR2 restarts the server", async () => {
     const running = run();
     await running.printed("*** signalled Started ***");
     running.kill("SIGUSR2");

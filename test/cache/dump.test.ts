@@ -77,7 +77,7 @@ describeOnEachEngine("cache: dump", (engine) => {
     expect((await cache.load("key")).value).toBe(1);
   });
 
-  test("a file that is not there is an error", async () => {
+  test("a missing file is an error", async () => {
     await expect(cache.dumpRead(folder.path("nothing"))).rejects.toThrow(
       "ENOENT",
     );

@@ -22,7 +22,7 @@ describeOnEachEngine("cache: locks", (engine) => {
     expect(ttl).toBeLessThanOrEqual(2_000);
   });
 
-  test("without a time it is config.general.lockDuration", async () => {
+  test("the default duration is config.general.lockDuration", async () => {
     await cache.lock("key");
     const ttl = await engine.client().pttl("actionhero:lock:key");
     expect(ttl).toBeGreaterThan(8_000);
@@ -39,12 +39,12 @@ describeOnEachEngine("cache: locks", (engine) => {
     },
   );
 
-  test("it is not re-entrant", async () => {
+  test("a lock is not re-entrant", async () => {
     expect(await cache.lock("key")).toBe(true);
     expect(await cache.lock("key")).toBe(false);
   });
 
-  test("its holder may use the key", async () => {
+  test("the holder may use the key", async () => {
     await cache.lock("key");
     await cache.save("key", 1);
     expect((await cache.load("key")).value).toBe(1);
@@ -54,7 +54,7 @@ describeOnEachEngine("cache: locks", (engine) => {
     expect(await cache.locks()).toEqual([]);
   });
 
-  test("others may not, and nothing of theirs has an effect", async () => {
+  test("other processes cannot change the key", async () => {
     await cache.save("key", "first", 60_000);
     await lockedBy("other", "key");
     const locked = { message: "Object locked", code: "AH_CACHE_LOCKED" };
@@ -112,7 +112,7 @@ describeOnEachEngine("cache: locks", (engine) => {
     expect(await cache.unlock("key")).toBe(false);
   });
 
-  test("a key is held by one of many that ask at once", async () => {
+  test("of many concurrent requests for a lock, one gets it", async () => {
     const results = await Promise.all(
       Array.from({ length: 200 }, () => cache.lock("key")),
     );
@@ -151,7 +151,7 @@ describeOnEachEngine("cache: locks", (engine) => {
     expect(ttls[1]).toBeGreaterThan(50_000);
   });
 
-  test("a save is never between another's lock and its first read", async () => {
+  test("no other process can save between a lock and the first read of its holder", async () => {
     // the saver's check and write are one step: after lock() nobody else's value appears
     await cache.save("key", 0);
     for (let round = 0; round < 50; round++) {

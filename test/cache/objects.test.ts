@@ -44,13 +44,13 @@ describeOnEachEngine("cache: objects and lists", (engine) => {
     expect(await cache.size()).toBe(0);
   });
 
-  test("a value of 5 MB", async () => {
+  test("a value of 5 MB survives", async () => {
     const value = "x".repeat(5 * 1024 * 1024);
     await cache.save("big", value);
     expect((await cache.load("big")).value === value).toBe(true);
   });
 
-  test("what is not there", async () => {
+  test("loading a missing key is an error", async () => {
     await expect(cache.load("nothing")).rejects.toMatchObject({
       message: "Object not found",
       code: "AH_CACHE_NOT_FOUND",
@@ -76,12 +76,12 @@ describeOnEachEngine("cache: objects and lists", (engine) => {
     expect(ttl).toBeLessThanOrEqual(5001);
   });
 
-  test.each([0, undefined, null])("expiry %p: never", async (expiry) => {
+  test.each([0, undefined, null])("expiry %p means never", async (expiry) => {
     await cache.save("key", 1, expiry);
     expect(await engine.client().pttl("actionhero:cache:key")).toBe(-1);
   });
 
-  test("a negative expiry: gone at once, an older object too", async () => {
+  test("a negative expiry removes the object at once", async () => {
     await cache.save("key", 1);
     expect(await cache.save("key", 2, -1)).toBe(true);
     await expect(cache.load("key")).rejects.toThrow("Object not found");
@@ -181,7 +181,7 @@ describeOnEachEngine("cache: searches at the same time", (engine) => {
   useRedisApi();
   beforeEach(() => engine.flush());
 
-  test("share one that begins after them, and see what was saved before", async () => {
+  test("concurrent searches share one that begins after them, and see all earlier saves", async () => {
     await cache.saveMany([1, 2, 3].map((i) => ({ key: `s${i}`, value: i })));
     const { client } = api.redis.clients;
     const spy = jest.spyOn(client, "scan");
@@ -202,7 +202,7 @@ describeOnEachEngine("cache: keys", (engine) => {
   useRedisApi();
   beforeEach(() => engine.flush());
 
-  test("the beginning of a key is no pattern", async () => {
+  test("patterns in the prefix of a search are escaped", async () => {
     const names = [
       "us*r:1",
       "user:1",
@@ -230,7 +230,7 @@ describeOnEachEngine("cache: keys", (engine) => {
     }
   });
 
-  test("neither is the prefix of the configuration", async () => {
+  test("patterns in the configured prefix are escaped", async () => {
     const { cachePrefix } = config.general;
     await cache.save("outside", 1);
     config.general.cachePrefix = "actionhero:cach?:[1]:";
@@ -246,7 +246,7 @@ describeOnEachEngine("cache: keys", (engine) => {
   });
 });
 
-test("without redis the cache says so", async () => {
+test("without redis, the cache throws an error that says so", async () => {
   const saved = api.redis;
   delete (api as { redis?: unknown }).redis;
   await expect(cache.load("key")).rejects.toThrow(

@@ -42,7 +42,7 @@ if (hasRedis) {
 
     afterEach(() => cache.overrideLockName(""));
 
-    test("objects, lists and locks", async () => {
+    test("objects, lists and locks work on a Redis Cluster", async () => {
       await cache.save("key", 1, 60_000);
       expect((await cache.load("key", { expireTimeMS: 5_000 })).value).toBe(1);
       expect(await client.pttl(`${cachePrefix}key`)).toBeLessThanOrEqual(5_000);
@@ -67,7 +67,7 @@ if (hasRedis) {
       expect(await cache.destroy("key")).toBe(true);
     });
 
-    test("many keys at once, on all masters", async () => {
+    test("many keys at once reach all masters", async () => {
       const keys = Array.from({ length: 300 }, (_, i) => `k${i}`);
       await cache.saveMany(keys.map((key) => ({ key, value: key })));
       const loaded = await cache.loadMany([...keys, "nothing"]);

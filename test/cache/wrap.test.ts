@@ -73,7 +73,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
       expect(await found()).toBe("saved");
     });
 
-    test("so is one of saveMany", async () => {
+    test("a save by saveMany is kept, too", async () => {
       const { finish } = await compute();
       await cache.saveMany([{ key: "key", value: "saved" }]);
       await finish();
@@ -189,7 +189,7 @@ describeOnEachEngine("cache: wrap", (engine) => {
     expect(await engine.client().get(other)).toBe("its token");
   });
 
-  test("the waiting has an end", async () => {
+  test("wrap stops waiting after waitTimeMS", async () => {
     await engine.client().set("actionhero:lock:wrap:key", "x", "PX", 60_000);
     await expect(
       cache.wrap("key", { waitTimeMS: 50 }, () => 1),

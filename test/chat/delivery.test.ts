@@ -97,7 +97,7 @@ describe("encoding", () => {
     expect(encodeOnce(message, "t", encode)).toBe("b");
   });
 
-  test("each transport has its own form", () => {
+  test("each transport encodes a message in its own form", () => {
     const message = shareEncoding({ text: "a" });
     expect(encodeOnce(message, "upper", () => "A")).toBe("A");
     expect(encodeOnce(message, "lower", () => "a")).toBe("a");
@@ -172,7 +172,7 @@ describe("a member that does not read", () => {
     expect(await chatRoom.roomStatus(room)).toMatchObject({ membersCount: 1 });
   });
 
-  test("with a limit of its own choice", async () => {
+  test("a slow member is disconnected at the configured limit", async () => {
     config.general.chatBacklogLimit = 256 * 1024;
     const slow = await connect();
     const reader = await connect();

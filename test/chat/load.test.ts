@@ -37,7 +37,7 @@ describeOnEachEngine("many members", (engine) => {
     return (user + system) / count;
   }
 
-  test("who vanish at once leave nothing", async () => {
+  test("many members that vanish at once leave nothing behind", async () => {
     await costOfVanishing(crowd);
     expect(api.chatRoom.index.rooms).toEqual([]);
     expect(memory.connections()).toEqual([]);
@@ -49,7 +49,7 @@ describeOnEachEngine("many members", (engine) => {
     "redis",
     "as each step on a hash costs the embedded engine its whole size",
     () => {
-      test("four times as many cost four times the work", async () => {
+      test("four times as many members cost four times the work", async () => {
         let least = Infinity;
         // 4 were it quadratic; what else runs on the machine may disturb a measurement
         for (let tries = 0; tries < 3 && least >= 2.5; tries++) {
@@ -80,7 +80,7 @@ describeOnEachEngine("many members", (engine) => {
     await chatRoom.destroy("aside");
   });
 
-  test("of a destroyed room hear of it, and are let go", async () => {
+  test("the members of a destroyed room are notified, and leave it", async () => {
     await chatRoom.add("doomed");
     const members = await Promise.all(
       Array.from({ length: crowd }, () => memory.connect()),

@@ -81,7 +81,8 @@ describeOnEachEngine("names of rooms", (engine) => {
     "embedded",
     "as redis keeps a replacement character for half a surrogate pair",
     () => {
-      test("half a character", () => isRoomForMembers("\ud83c"));
+      test("a room name may have half a surrogate pair", () =>
+        isRoomForMembers("\ud83c"));
     },
   );
 
@@ -101,7 +102,7 @@ describeOnEachEngine("names of rooms", (engine) => {
     },
   );
 
-  test("a member of a peculiar name is shown", async () => {
+  test("a member whose connection has a peculiar id is listed", async () => {
     const key = `${api.chatRoom.keys.members}defaultRoom`;
     const details = JSON.stringify({ id: "__proto__", joinedAt: 1, host: "h" });
     await engine.client().hset(key, "__proto__", details);
@@ -200,7 +201,7 @@ describeOnEachEngine("calls to other nodes", () => {
     await connection.destroy();
   });
 
-  test("incomingMessage, too", async () => {
+  test("a replaced incomingMessage is called, too", async () => {
     const { incomingMessage } = api.chatRoom;
     const heard: ChatPubSubMessage[] = [];
     api.chatRoom.incomingMessage = (message) => void heard.push(message);

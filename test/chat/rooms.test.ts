@@ -45,7 +45,7 @@ describeOnEachEngine("chat rooms", (engine) => {
   }
 
   describe("rooms", () => {
-    test("the starting rooms are there", async () => {
+    test("the starting rooms exist after the start", async () => {
       expect((await chatRoom.list()).sort()).toEqual([
         "defaultRoom",
         "otherRoom",
@@ -53,7 +53,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(await chatRoom.exists("defaultRoom")).toBe(true);
     });
 
-    test("a second start leaves them, with their members, as they are", async () => {
+    test("a second start does not change the starting rooms and their members", async () => {
       const client = await connect("defaultRoom");
       await api.redis.clients.client.hset(
         "actionhero:chatRoom:members:defaultRoom",
@@ -68,7 +68,7 @@ describeOnEachEngine("chat rooms", (engine) => {
         .hdel("actionhero:chatRoom:members:defaultRoom", "far");
     });
 
-    test("a room is made once", async () => {
+    test("a room is created once", async () => {
       expect(await chatRoom.add("new")).toBe(1);
       await expect(chatRoom.add("new")).rejects.toThrow("room exists");
       expect(await chatRoom.exists("new")).toBe(true);
@@ -78,7 +78,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       ).toBe(1);
     });
 
-    test("of many at once, one makes it", async () => {
+    test("of many concurrent calls, one creates the room", async () => {
       const results = await Promise.allSettled(
         Array.from({ length: 50 }, () => chatRoom.add("raced")),
       );
@@ -86,7 +86,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(made).toHaveLength(1);
     });
 
-    test("a name is asked for", async () => {
+    test("a name is required", async () => {
       for (const name of [undefined, null, "", {}, []])
         await expect(chatRoom.add(name as string)).rejects.toThrow(
           "a room is required",
@@ -184,7 +184,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       }
     });
 
-    test("createChatRoom", async () => {
+    test("an action can create a room", async () => {
       expect(await action.run("createChatRoom", 1, { name: "made" })).toEqual({
         name: "made",
         didCreate: true,
@@ -200,7 +200,7 @@ describeOnEachEngine("chat rooms", (engine) => {
   });
 
   describe("members", () => {
-    test("redis holds what v29 holds", async () => {
+    test("redis holds the same keys as with version 29", async () => {
       const before = Date.now();
       const client = await connect("defaultRoom");
       const { [client.id]: text } = await stored("defaultRoom");
@@ -340,7 +340,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(await stored("defaultRoom")).toEqual({});
     });
 
-    test("of two joins at once, one is refused", async () => {
+    test("of two concurrent joins, one is refused", async () => {
       const client = await connect();
       const results = await Promise.allSettled([
         client.verb("roomAdd", "defaultRoom"),
@@ -353,7 +353,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(client.connection.rooms).toEqual(["defaultRoom"]);
     });
 
-    test("a connection leaves its rooms when it goes", async () => {
+    test("a connection leaves its rooms when it is destroyed", async () => {
       const client = await connect("defaultRoom", "otherRoom");
       await client.quit();
       expect(await stored("defaultRoom")).toEqual({});
@@ -392,7 +392,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(outsider.messages).toEqual([]);
     });
 
-    test("the server can talk, in any form", async () => {
+    test("the server can send messages of any type", async () => {
       const member = await connect("defaultRoom");
       await chatRoom.broadcast({}, "defaultRoom", { deep: ["a"] });
       await chatRoom.broadcast(null, "defaultRoom", "b");
@@ -518,7 +518,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       subscriber.disconnect();
     });
 
-    test("the payload can be made by the project", async () => {
+    test("a project can replace the function that builds the payload", async () => {
       const { generateMessagePayload } = api.chatRoom;
       api.chatRoom.generateMessagePayload = ({ connection }) => ({
         thing: "stuff",
@@ -541,7 +541,7 @@ describeOnEachEngine("chat rooms", (engine) => {
     const use = (middleware: ChatMiddleware) =>
       chatRoom.addMiddleware(middleware);
 
-    test("a name is asked for", async () => {
+    test("a name is required", async () => {
       await expect(use({} as ChatMiddleware)).rejects.toThrow(
         "middleware.name is required",
       );
@@ -690,7 +690,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       for (const other of others) expect(other.connection.rooms).toEqual([]);
     });
 
-    test("gives each recipient its own payload", async () => {
+    test("middleware gives each recipient its own payload", async () => {
       await use({
         name: "personal",
         say: (connection, _room, payload) => {
@@ -753,7 +753,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(next).not.toHaveBeenCalled();
     });
 
-    test("that throws costs one recipient the message, and no more", async () => {
+    test("middleware that throws withholds the message from one recipient only", async () => {
       const one = await connect("defaultRoom");
       const other = await connect("defaultRoom");
       await use({

@@ -56,7 +56,7 @@ describeOnRedis("two processes of npm start", () => {
     await redis.stop();
   }, 60_000);
 
-  test("a websocket client of one and a TCP client of the other hear and see each other", async () => {
+  test("a websocket client of one node and a TCP client of another exchange messages and see each other", async () => {
     const [one, two] = servers as [Started, Started];
     const websocket = await connectWebsocket({
       url: `ws://127.0.0.1:${one.web}/primus`,

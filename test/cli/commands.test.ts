@@ -18,7 +18,7 @@ describe("actions-list", () => {
     expect(exitCode).toBe(0);
   });
 
-  test("prints JSON, also as two words", async () => {
+  test("actions-list prints JSON, also when it is written as two words", async () => {
     const { stdout } = await here("actions", "list", "--json");
     expect(JSON.parse(stdout)).toContainEqual(
       expect.objectContaining({ name: "randomNumber", version: 1, inputs: {} }),
@@ -119,7 +119,7 @@ describe("action-run", () => {
     expect(exitCode).toBe(1);
   });
 
-  test("asks for the name", async () => {
+  test("action-run without a name asks for it", async () => {
     const { stderr, exitCode } = await here("action-run");
     expect(stderr).toBe("error: missing required argument 'name'\n");
     expect(exitCode).toBe(1);
@@ -127,7 +127,7 @@ describe("action-run", () => {
 });
 
 describe("task-enqueue", () => {
-  test("enqueues a task", async () => {
+  test("task-enqueue enqueues a task", async () => {
     const { stdout, exitCode } = await here(
       "task-enqueue",
       "--name=runAction",
@@ -227,7 +227,7 @@ describe("generators", () => {
     );
   });
 
-  test("with --class they write the form of version 29", async () => {
+  test("generators with --class write the form of version 29", async () => {
     await generate("generate-action", "--name=old-form", "--class");
     const action = read("src/actions/old-form.ts");
     expect(action).toContain("export class OldForm extends Action {");
@@ -255,7 +255,7 @@ describe("generators", () => {
     expect(read(`src/tasks/${name}.ts`)).toContain("inputs: z.object(");
   });
 
-  test("they never overwrite, and write either all files or no file", async () => {
+  test("generators never overwrite, and write either all files or none", async () => {
     const file = project.path("__tests__/actions/taken.ts");
     fs.writeFileSync(file, "mine");
     const result = await generate("generate-action", "--name=taken");
@@ -298,7 +298,7 @@ test("the last line of generate is the one on which tests of projects rely", asy
 });
 
 describe("start", () => {
-  test("shows why a server cannot start, and ends with 1", async () => {
+  test("start shows why a server cannot start, and ends with 1", async () => {
     const { exitCode, stdout } = await runCli(["start"], {
       cwd: repositoryRoot,
       env: { PORT: path.join(repositoryRoot, "no-such-folder", "socket") },

@@ -17,7 +17,7 @@ const env = { NODE_REPL_HISTORY: history };
 const prompt = /\[ AH::development \] >> /;
 
 if (hasTerminal) {
-  test("at a terminal: top-level await, listings, history, a clean end", async () => {
+  test("at a terminal, the console has top-level await, listings and history, and ends cleanly", async () => {
     const entry = path.join(repositoryRoot, "bin", "actionhero.ts");
     const command = `"${process.execPath}" ${RUN_TYPESCRIPT_TEXT} "${entry}" console`;
     terminal = new Terminal(command, { cwd: repositoryRoot, env });
@@ -52,7 +52,7 @@ if (hasTerminal) {
   });
 }
 
-test("from a pipe it runs what it reads, and ends", async () => {
+test("from a pipe, the console runs what it reads, and ends", async () => {
   const { stdout, exitCode } = await runCli(["console"], {
     cwd: repositoryRoot,
     env,
@@ -62,7 +62,7 @@ test("from a pipe it runs what it reads, and ends", async () => {
   expect(exitCode).toBe(0);
 });
 
-test("from a pipe it waits for what it has begun", async () => {
+test("from a pipe, the console waits for pending promises", async () => {
   const { stdout, exitCode } = await runCli(["console"], {
     cwd: repositoryRoot,
     env,

@@ -38,7 +38,7 @@ test.each([
   expect(read(...words)).toEqual(expected);
 });
 
-test("texts for a table stay texts, and a schema in it makes something of them", () => {
+test("flags for a table of inputs stay strings, and a schema in it converts them", () => {
   const words = ["--to=5", "--place.zip=150"];
   expect(readInputFlags(words, table, { name: "mail" })).toEqual({
     to: "5",
@@ -58,7 +58,7 @@ test.each([
   expect(() => read(...words)).toThrow(message);
 });
 
-test("what takes other names takes any flag, and what has no inputs none", () => {
+test("an open schema accepts any flag, and an action without inputs accepts none", () => {
   const open = z.looseObject({ id: z.int() });
   expect(readInputFlags(["--other=1"], open, { name: "thing" })).toEqual({
     other: "1",

@@ -79,7 +79,7 @@ function visible(screen: string): string[] {
   });
 }
 
-test("only terminals that can erase a line are told", () => {
+test("progress is shown only on terminals that can erase a line", () => {
   expect(showsProgress(true, { TERM: "xterm" })).toBe(true);
   expect(showsProgress(false, { TERM: "xterm" })).toBe(false);
   expect(showsProgress(true, { TERM: "dumb" })).toBe(false);
@@ -98,7 +98,7 @@ const commands: Record<string, RegExp[]> = {
 
 if (hasTerminal) {
   test.each(Object.entries(commands))(
-    "%s tells a terminal, and leaves nothing there",
+    "%s shows progress on a terminal, and erases it",
     async (args, steps) => {
       project.write("src/actions/old.ts", "");
       const shown = atTerminal(args);
@@ -125,7 +125,7 @@ if (hasTerminal) {
     expect(terminal!.screen).not.toContain(ESCAPE);
   }, 60_000);
 
-  test("start-cluster tells of workers that come up, and of a rolling restart", async () => {
+  test("start-cluster shows the progress of starting workers and of a rolling restart", async () => {
     const script = project.write(
       "worker.js",
       "process.on('SIGTERM', () => process.exit(0)); process.send('ready');",
@@ -152,7 +152,7 @@ if (hasTerminal) {
 }
 
 test.each(["doctor", "generate", "action-run one", "task-run work"])(
-  "%s says nothing of it to a pipe",
+  "%s shows no progress to a pipe",
   async (args) => {
     const result = await runCli(args.split(" "), { cwd: project.root, env });
     const printed = result.stdout + result.stderr;

@@ -171,7 +171,7 @@ test("an unknown command is refused", async () => {
 });
 
 describe("two commands of one name", () => {
-  test("are a mistake, also when one is the framework's", async () => {
+  test("two commands of one name are an error, also when one is the framework's", async () => {
     const other = new TemporaryProject({
       "package.json": "{}",
       "src/config/paths.js": `exports.DEFAULT = { general: () => ({ paths: { cli: [__dirname + "/../bin"] } }) };`,
@@ -209,7 +209,7 @@ describe("outside of a project", () => {
     expect(stderr).toBe("");
   });
 
-  test("others say what is missing", async () => {
+  test("outside of a project, other commands say what is missing", async () => {
     const result = await runCli(["actions-list"], { cwd: empty.root });
     expect(result.stderr).toBe(
       "Error: No config directory found in this project.  Did you compile your typescript project?\n",

@@ -10,6 +10,6 @@ test("columns are as wide as their widest cell", () => {
   );
 });
 
-test("no rows are told", () => {
+test("a table without rows says so", () => {
   expect(formatTable([])).toBe("(none)");
 });

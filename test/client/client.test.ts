@@ -104,7 +104,7 @@ describe("connecting", () => {
     expect(events).toEqual(["welcome", "connected"]);
   });
 
-  test("calls back", async () => {
+  test("connect accepts a callback", async () => {
     const client = newClient();
     const [error, details] = await new Promise<any[]>((resolve) =>
       client.connect((...args) => resolve(args)),
@@ -214,7 +214,7 @@ describe("connecting", () => {
     expect((await client.detailsView()).data!.rooms).toEqual([]);
   });
 
-  test("it can give up", async () => {
+  test("the client can stop reconnecting", async () => {
     const client = newClient({
       url: "http://127.0.0.1:1",
       reconnect: { min: 1, retries: 2 },
@@ -247,7 +247,7 @@ describe("connecting", () => {
 });
 
 describe("requests", () => {
-  test("an action, by promise and by callback", async () => {
+  test("an action can be called with a promise or a callback", async () => {
     const client = await connected();
     const response = await client.action("echo", { text: "hi" });
     expect(response).toMatchObject({ text: "hi", via: "websocket" });
@@ -262,7 +262,7 @@ describe("requests", () => {
     expect(client.callbacks).toEqual({});
   });
 
-  test("the params of the caller are left alone", async () => {
+  test("the params object of the caller is not changed", async () => {
     const client = await connected();
     const params = { text: "hi" };
     await client.action("echo", params);
@@ -308,7 +308,7 @@ describe("requests", () => {
     ]);
   });
 
-  test("a file, its text and what it is", async () => {
+  test("a file has its text and its type", async () => {
     const client = await connected();
     const file = await client.file("simple.html");
     expect(file).toMatchObject({ mime: "text/html" });
@@ -318,7 +318,7 @@ describe("requests", () => {
     );
   });
 
-  test("details, documentation and anything else that has an event", async () => {
+  test("details, documentation and custom events can be requested", async () => {
     const client = await connected();
     expect((await client.detailsView()).data!.id).toBe(client.id);
     expect(await client.documentation()).toMatchObject({ status: "OK" });
@@ -352,7 +352,7 @@ describe("requests", () => {
 });
 
 describe("rooms", () => {
-  test("joining, talking, looking and leaving", async () => {
+  test("a client joins a room, talks, views it and leaves it", async () => {
     const [one, two] = await Promise.all([connected(), connected()]);
     await Promise.all([one.roomAdd("defaultRoom"), two.roomAdd("defaultRoom")]);
     expect(one.rooms).toEqual(["defaultRoom"]);
@@ -461,7 +461,7 @@ describe("a lost connection", () => {
     }
   });
 
-  test("only so much waits", async () => {
+  test("the queue of waiting requests is limited to queueSize", async () => {
     const client = await connected({ queueSize: 1 });
     const gone = event(client, "disconnected");
     cut();
@@ -484,7 +484,7 @@ describe("a lost connection", () => {
     expect(client.callbacks).toEqual({});
   });
 
-  test("a server that is silent is left", async () => {
+  test("the client disconnects from a silent server", async () => {
     await unstalled(async () => {
       const client = await connected({ pingTimeout: 50 });
       const back = event(client, "reconnect");
@@ -508,7 +508,7 @@ describe("a lost connection", () => {
     expect(client.state).toBe("connected");
   });
 
-  test("a server's goodbye is for good, too", async () => {
+  test("a goodbye of the server is permanent, too", async () => {
     const client = await connected();
     const gone = event(client, "disconnected");
     await onServer()[0].destroy();
@@ -528,7 +528,7 @@ describe("without a connection", () => {
     expect(called.via).toBe("web");
   });
 
-  test("by GET if configured", async () => {
+  test("actions go by GET if configured", async () => {
     const client = newClient();
     const params = { action: "echo", httpMethod: "get", text: "a&b=ü" };
     const response = await client.actionWeb(params);
@@ -538,7 +538,7 @@ describe("without a connection", () => {
     );
   });
 
-  test("errors are those of the server", async () => {
+  test("actions over HTTP have the errors of the server", async () => {
     const client = newClient();
     await expect(client.action("refuses")).rejects.toMatchObject({
       message: "not today",
@@ -546,7 +546,7 @@ describe("without a connection", () => {
     });
   });
 
-  test("no server, no JSON and no time are errors", async () => {
+  test("a missing server, an invalid response and a timeout are errors", async () => {
     const none = newClient({ url: "http://127.0.0.1:1" });
     await expect(none.action("echo")).rejects.toThrow(
       "cannot reach the server",

@@ -175,7 +175,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     await expect(client.call("echo", params)).resolves.toEqual(params);
   });
 
-  test("names are properties, a colon a level", async () => {
+  test("actions are properties, and a colon in a name is a level", async () => {
     const client = open(url());
     await expect(client.echo({ text: "x" })).resolves.toEqual({ text: "x" });
     await expect(client.user.show({ id: "7" })).resolves.toEqual({ id: 7 });
@@ -184,7 +184,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     });
   });
 
-  test("what the language asks a name for is no call", async () => {
+  test("properties that the language reads are not calls", async () => {
     const client = open(url());
     const { user } = client as unknown as { user: { show: Procedure } };
     for (const name of [user, user.show] as unknown as string[])
@@ -289,7 +289,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     await expect(late).rejects.toThrow("enough");
   });
 
-  test("no answer in time is an error", async () => {
+  test("a call without a response in time is an error", async () => {
     const client = open(url());
     await client.connect();
     const held = client.call("held", {}, { timeout: 50 });
@@ -299,7 +299,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     });
   });
 
-  test("a time-out beyond that of the longest timer is not the shortest", async () => {
+  test("a timeout beyond the longest timer is not the shortest", async () => {
     const long = 30 * 86_400_000;
     const client = open(url(), { timeout: long });
     release = undefined;
@@ -326,7 +326,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     });
   });
 
-  test("params that are no JSON are an error at once", async () => {
+  test("params that JSON cannot represent are an error at once", async () => {
     const client = open(url());
     const circle: Record<string, unknown> = {};
     circle.self = circle;
@@ -338,7 +338,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     await expect(client.echo({ text: "x" })).resolves.toEqual({ text: "x" });
   });
 
-  test("an await of the client itself is not a call", async () => {
+  test("awaiting the client itself is not a call", async () => {
     const client = open(url());
     expect(await Promise.resolve(client)).toBe(client);
   });
@@ -451,7 +451,7 @@ describe("files", () => {
     },
   );
 
-  test("go as a stream", async () => {
+  test("files can be sent as a stream", async () => {
     async function* chunks() {
       yield Buffer.from("the ");
       yield Buffer.from("content");
@@ -518,7 +518,7 @@ describe("files", () => {
     expect((error as ClientError).cause).toBe(cause);
   });
 
-  test("do not go over TCP", async () => {
+  test("files cannot be sent over TCP", async () => {
     const picture = new Blob(["x"]);
     await expect(
       open(urls.tcp()).call("upload", { picture }),
@@ -609,7 +609,7 @@ describe("HTTP", () => {
       });
   });
 
-  test("a server that is away after an attempt that was sent may have done it", async () => {
+  test("a server that disappears after a request was sent may have processed it", async () => {
     const { port } = new URL(
       await serveRaw((socket) => {
         servers[0].close();
@@ -787,13 +787,13 @@ describe("HTTP", () => {
     await expect(client.call("write")).rejects.toMatchObject({ code });
   });
 
-  test("rooms need another transport", async () => {
+  test("rooms are refused over HTTP", async () => {
     await expect(open(app.url).rooms.join("x")).rejects.toMatchObject({
       code: "UNSUPPORTED",
     });
   });
 
-  test("a scheme that nobody speaks is refused at once", () => {
+  test("an unknown scheme is refused at once", () => {
     expect(() => createClient({ url: "gopher://x" })).toThrow("gopher");
   });
 
@@ -819,7 +819,7 @@ describe("HTTP", () => {
   );
 });
 
-test("createHttpClient has calls alone", async () => {
+test("createHttpClient has only calls", async () => {
   const client = createHttpClient({ url: app.url });
   await expect(client.call("echo", { text: "x" })).resolves.toEqual({
     text: "x",

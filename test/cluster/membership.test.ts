@@ -74,7 +74,7 @@ describeOnEachEngine("membership", (engine) => {
     expect(await claimCleanUp("gone", "a")).toBe(true);
   });
 
-  test("a node is listed, with what there is to know of it", async () => {
+  test("a node is listed with its details", async () => {
     api.connections = { table: { count: 2 } } as never;
     const before = Date.now();
     await joinNodes();
@@ -90,7 +90,7 @@ describeOnEachEngine("membership", (engine) => {
     expect(Math.abs(node.seenAt - before)).toBeLessThan(5_000);
   });
 
-  test("it goes on telling that it is there", async () => {
+  test("a node sends heartbeats", async () => {
     await joinNodes();
     const [{ seenAt }] = await api.cluster.nodes();
     await until(async () => {
@@ -108,7 +108,7 @@ describeOnEachEngine("membership", (engine) => {
     expect(await ids()).toEqual(["old", id, "young"]);
   });
 
-  test("one that falls silent is listed no more, and cleared up after once", async () => {
+  test("a silent node is removed from the list, and cleaned up after once", async () => {
     await writeHeartbeat(record());
     expect(await ids()).toEqual(["other"]);
     await joinNodes();
@@ -149,7 +149,7 @@ describeOnEachEngine("membership", (engine) => {
     expect(lost).toEqual([]);
   });
 
-  test("a node that was struck off enters again, and is told", async () => {
+  test("a node that was removed registers again, and is notified", async () => {
     const returned = jest.fn();
     api.cluster.onReturn(returned);
     await joinNodes();
@@ -225,7 +225,7 @@ describeOnEachEngine("membership", (engine) => {
     });
   });
 
-  test("strange entries are no nodes", async () => {
+  test("malformed entries are not nodes", async () => {
     await engine.client().hset(REGISTER, {
       a: "",
       b: "x {}",
@@ -248,7 +248,7 @@ describeOnEachEngine("membership", (engine) => {
     expect(await ids()).toEqual([]);
   });
 
-  test("a redis that fails is told of once, and found again", async () => {
+  test("an outage of redis is logged once, and heartbeats continue afterwards", async () => {
     await joinNodes();
     const { client } = api.redis.clients;
     api.redis.clients.client = undefined as never;
@@ -265,7 +265,7 @@ describeOnEachEngine("membership", (engine) => {
     await until(async () => (await ids()).length === 1);
   });
 
-  test("nodes of other channels are others", async () => {
+  test("nodes of other channels are not listed", async () => {
     await joinNodes();
     config.general.channel = "another";
     try {

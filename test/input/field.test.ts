@@ -57,7 +57,7 @@ describe("defaults", () => {
     expect(seen).toEqual([scope, undefined]);
   });
 
-  test("falsy defaults count", async () => {
+  test("falsy defaults are used", async () => {
     const inputs = { no: { default: false }, zero: { default: 0 } };
     expect((await apply(inputs, {})).params).toEqual({ no: false, zero: 0 });
   });
@@ -103,12 +103,15 @@ describe("formatters", () => {
 });
 
 describe("validators", () => {
-  test.each([undefined, null, true])("%p is good", async (result) => {
-    const inputs = { a: { validator: () => result } };
-    expect((await apply(inputs, { a: 1 })).validatorErrors).toEqual([]);
-  });
+  test.each([undefined, null, true])(
+    "%p makes the param valid",
+    async (result) => {
+      const inputs = { a: { validator: () => result } };
+      expect((await apply(inputs, { a: 1 })).validatorErrors).toEqual([]);
+    },
+  );
 
-  test("false, texts, errors, objects and throws are errors", async () => {
+  test("false, strings, errors, objects and thrown values make the param invalid", async () => {
     const problem = { code: 1 };
     const inputs: Inputs = {
       no: { validator: () => false },
@@ -147,7 +150,7 @@ describe("validators", () => {
     expect(result.missingParams).toEqual(["b"]);
   });
 
-  test("see the formatted value, and the scope", async () => {
+  test("validators get the formatted value and the scope", async () => {
     const scope = {};
     const inputs: Inputs = {
       a: {
@@ -212,7 +215,7 @@ describe("methods named by text", () => {
   });
 
   test.each(["api.mine.nothing", "api.mine.deep", "api.mine.constructor"])(
-    "%s is no function",
+    "%s is refused as the name of a function",
     async (formatter) => {
       const run = apply({ a: { formatter } }, { a: 1 });
       await expect(run).rejects.toThrow(TypeError);
@@ -314,14 +317,17 @@ describe("schemas", () => {
     expect(result.validatorErrors).toEqual([]);
   });
 
-  test.each(["text", 7, [1], true])("%p is no object", async (user) => {
-    const { validatorErrors } = await apply(inputs, { user });
-    expect(messages(validatorErrors)).toEqual([
-      'Input for parameter "user" is not an object',
-    ]);
-  });
+  test.each(["text", 7, [1], true])(
+    "%p is not accepted as an object",
+    async (user) => {
+      const { validatorErrors } = await apply(inputs, { user });
+      expect(messages(validatorErrors)).toEqual([
+        'Input for parameter "user" is not an object',
+      ]);
+    },
+  );
 
-  test("a prototype in nested JSON is just a name", async () => {
+  test("a __proto__ key in nested JSON is an ordinary name", async () => {
     const user = JSON.parse('{"name": "x", "__proto__": {"polluted": 1}}');
     const { params } = await apply(inputs, { user });
     expect(params.user.polluted).toBeUndefined();

@@ -7,7 +7,7 @@ import { TemporaryProject } from "../support/temporaryProject";
 const ROOT = path.resolve("/srv/old");
 const map = (data: ConfigData): any => mapConfigData(data, ROOT);
 
-test("nothing becomes nothing", () => {
+test("an empty configuration of version 3 changes nothing", () => {
   for (const settings of Object.values(map({}))) expect(settings).toEqual({});
 });
 
@@ -19,7 +19,7 @@ test("sections that are null are not given", () => {
   expect(data.general).toBeNull();
 });
 
-test("general", () => {
+test("general settings are translated", () => {
   const { general, tasks } = map({
     general: {
       apiVersion: "1.0",
@@ -51,7 +51,7 @@ describe("web", () => {
     certFile: path.resolve("/etc/cert.pem"),
   };
 
-  test("HTTP", () => {
+  test("an HTTP server is translated", () => {
     expect(
       map({
         commonWeb: { urlPathForActions: "a", rootEndpointType: "public" },
@@ -67,7 +67,7 @@ describe("web", () => {
     });
   });
 
-  test("HTTP and HTTPS", () => {
+  test("HTTP and HTTPS servers are translated", () => {
     const { web } = map({
       httpServer: { enable: true, port: 80 },
       httpsServer: { enable: true, port: 443, ...files },
@@ -101,7 +101,7 @@ describe("web", () => {
     expect(websocket.enabled).toBe(false);
   });
 
-  test("websockets", () => {
+  test("the websocket server is translated", () => {
     const webSockets = { enable: true, bind: "https" as const, logLevel: 1 };
     expect(map({ webSockets }).websocket).toEqual({
       enabled: true,
@@ -110,7 +110,7 @@ describe("web", () => {
   });
 });
 
-test("TCP", () => {
+test("the TCP server is translated", () => {
   const tcpServer = { enable: true, port: 5001, bindIP: "127.0.0.1" };
   expect(map({ tcpServer }).socket).toEqual({
     enabled: true,
@@ -120,7 +120,7 @@ test("TCP", () => {
 });
 
 describe("redis", () => {
-  test("a server", () => {
+  test("the address of a redis server is translated", () => {
     const { client, subscriber, tasks } = map({
       redis: {
         enable: true,
@@ -154,7 +154,7 @@ describe("redis", () => {
   });
 });
 
-test("logs", () => {
+test("settings of the log are translated", () => {
   expect(map({ log: { logging: false, logFolder: "x" } }).logger).toEqual({
     loggers: [],
   });
@@ -215,7 +215,7 @@ describe("words for files that are not there", () => {
     expect(wordsFor(both, file)).toBe(words);
   });
 
-  test("one of them alone", () => {
+  test("one of the texts can be configured alone", () => {
     expect(wordsFor({ flatFileNotFoundMessage: "no file" }, "folder")).toBe(
       "no file",
     );

@@ -62,7 +62,7 @@ describe("HTTP", () => {
     });
   });
 
-  test("the same by other names, and by a query", async () => {
+  test("actions can be called by other names, and by a query", async () => {
     for (const path of [
       "/hello?name=b",
       "/api/?action=hello&name=b",
@@ -73,7 +73,7 @@ describe("HTTP", () => {
     expect(json.greeting).toBe("bye c");
   });
 
-  test("missing params, and unknown ones", async () => {
+  test("missing params are an error, and unknown ones are ignored", async () => {
     const { status, json } = await http("/api/hello?nobody=1");
     expect([status, json.error]).toEqual([
       422,
@@ -113,7 +113,7 @@ describe("HTTP", () => {
     expect(Math.abs(json.livesFor - 60_000)).toBeLessThan(5000);
   });
 
-  test("what was on api; an initializer ran", async () => {
+  test("the functions of version 3 are on api, and an initializer ran", async () => {
     const { json } = await http("/api/insides");
     expect(json).toMatchObject({
       serverName: "old api",
@@ -125,7 +125,7 @@ describe("HTTP", () => {
     });
   });
 
-  test("a task is enqueued, and done", async () => {
+  test("a task is enqueued and runs", async () => {
     const { json } = await http("/api/enqueue?key=first");
     expect(json.enqueued).toBe(true);
     await until(() => api.counted?.includes("first"));
@@ -146,7 +146,7 @@ describe("TCP", () => {
     return peer;
   }
 
-  test("params, actions, rooms", async () => {
+  test("a TCP client uses params, actions and rooms", async () => {
     const peer = await connect();
     await peer.ask("paramAdd name=tcp");
     expect(await peer.ask("hello")).toMatchObject({

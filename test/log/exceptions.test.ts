@@ -61,7 +61,7 @@ describe("exception handlers", () => {
     }
   });
 
-  test("uncaught errors", () => {
+  test("uncaught errors are reported", () => {
     const handlers = api.exceptionHandlers;
     handlers.report(new Error("u"), "uncaught", "Exception", {}, "emerg");
     expect(lastLine()).toEqual([

@@ -59,7 +59,7 @@ test.each([
   expect(value).toEqual(before);
 });
 
-test("a value that nothing is filtered of is not copied", () => {
+test("a value without filtered fields is not copied", () => {
   const value = { a: { b: [1] } };
   expect(redact(value, ["**.c", "a.x"])).toBe(value);
 });

@@ -33,7 +33,7 @@ test.each(ALL)("%s changes how a text looks, and not the text", (style) => {
   expect(bare(shown)).toBe(text);
 });
 
-test("all at once", () => {
+test("all styles can be combined", () => {
   expect(bare(inStyles("text", ALL))).toBe("text");
   expect(inStyles("x", ["bold", "red"])).toBe(
     "\u001b[31m\u001b[1mx\u001b[22m\u001b[39m",
@@ -41,7 +41,7 @@ test("all at once", () => {
 });
 
 test.each(["info", "nonsense", "constructor", "__proto__", "", 5, null, []])(
-  "%j is no style",
+  "%j is not a style",
   (severity) => {
     expect(stylesOf(severity)).toBeUndefined();
   },

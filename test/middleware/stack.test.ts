@@ -19,7 +19,7 @@ function add(name: string, priority?: any, isGlobal = true) {
   registerMiddleware(registry, { name, priority }, isGlobal);
 }
 
-test("a name is demanded", () => {
+test("middleware without a name is refused", () => {
   expect(() => add("")).toThrow("middleware.name is required");
 });
 

@@ -112,7 +112,7 @@ describe("with maxInFlight", () => {
     req.destroy();
   });
 
-  test("the health checks are reachable", async () => {
+  test("the health checks are reachable during an overload", async () => {
     await hold();
     expect((await web("/healthz")).status).toBe(200);
     expect((await web("/readyz")).status).toBe(200);
@@ -238,7 +238,7 @@ test.each([
   );
 });
 
-test("without limits there is nothing that could refuse", () => {
+test("without limits nothing is refused", () => {
   limit(null);
   expect(api.overload).toBeUndefined();
 });

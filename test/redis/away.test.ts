@@ -48,7 +48,7 @@ describeOnRedis("commands that fail because redis is away", () => {
     expect(isRedisAway(error)).toBe(true);
   }
 
-  test("no answer in time, also in a pipeline", async () => {
+  test("a command without a reply in time has the code, also in a pipeline", async () => {
     config.redis.operationTimeout = 500;
     await connectRedis();
     server.pause();
@@ -58,7 +58,7 @@ describeOnRedis("commands that fail because redis is away", () => {
     for (const [error] of (await piped)!) expect(isRedisAway(error)).toBe(true);
   });
 
-  test("no connection: the attempts are over", async () => {
+  test("a command has the code when all attempts to connect have failed", async () => {
     const options = { maxRetriesPerRequest: 1, retryStrategy: () => 10 };
     useRedisClients(Redis, [server.url, options]);
     await connectRedis();
@@ -73,7 +73,7 @@ describeOnRedis("commands that fail because redis is away", () => {
     }
   });
 
-  test("no connection: it is not waited for", async () => {
+  test("a command has the code when the client does not wait for a connection", async () => {
     useRedisClients(Redis, [server.url, { retryStrategy: () => 60_000 }]);
     await connectRedis();
     const { client } = api.redis.clients;
@@ -83,7 +83,7 @@ describeOnRedis("commands that fail because redis is away", () => {
     await expectAway(client.get("a"), /^Stream isn't writeable/);
   });
 
-  test("the connection is closed, of a client that a project makes itself", async () => {
+  test("a command of a closed client that a project made has the code", async () => {
     useRedisClients(() => new Redis(server.url), [], false);
     await connectRedis();
     const { client } = api.redis.clients;

@@ -251,7 +251,7 @@ describeOnRedis("outages of redis", () => {
       });
     });
 
-    test("is cut again and again: nothing piles up", async () => {
+    test("reconnecting again and again leaks nothing", async () => {
       const { subscriber } = api.redis.clients;
       for (let round = 2; round < 8; round++) {
         proxied.cut();

@@ -145,7 +145,7 @@ describeOnEachEngine("messages between nodes", () => {
       expect(Object.keys(answer)).not.toContain("response");
     });
 
-    test("for a connection that is not here runs nothing", async () => {
+    test("a call for a connection of another node runs nothing here", async () => {
       open.method = jest.fn();
       api.connections = { table: new ConnectionTable() } as never;
       await shortly(async () => {
@@ -312,7 +312,7 @@ describeOnEachEngine("messages between nodes", () => {
       await until(() => wire.some((raw) => raw.includes("too late")));
     });
 
-    test("answers of a strange form are errors, or answers to nobody", async () => {
+    test("malformed replies are errors, or are ignored", async () => {
       const answer = {
         messageType: "doResponse",
         serverToken: config.general.serverToken,

@@ -161,7 +161,7 @@ describe("what is kept", () => {
     expect(fast.reject).not.toHaveBeenCalled();
   });
 
-  test("is nothing when the connection has ended", () => {
+  test("nothing is kept when the connection has ended", () => {
     const { client, send } = connect();
     const command = newCommand();
     send(command);
@@ -171,7 +171,7 @@ describe("what is kept", () => {
     expect(command.reject).not.toHaveBeenCalled();
   });
 
-  test("are not the commands that have their answer, however many are on their way", () => {
+  test("commands that have a reply are not kept, however many are in flight", () => {
     const { send } = connect();
     const waiting = Array.from({ length: 10 }, () => send(newCommand()));
     const looks = sendAnswered(send, 20_000);
@@ -181,7 +181,7 @@ describe("what is kept", () => {
     for (const { reject } of waiting) expect(reject).toHaveBeenCalledTimes(1);
   });
 
-  test("are few again after a burst", () => {
+  test("few timers are left after a burst", () => {
     const { send } = connect();
     const burst = Array.from({ length: 10_000 }, () => send(newCommand()));
     for (const command of burst) command.isResolved = true;

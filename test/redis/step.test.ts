@@ -79,7 +79,7 @@ describeOnRedis("steps on redis", () => {
       },
     );
 
-    test("is delivered once by a full redis", async () => {
+    test("a message to subscribers is delivered once by a redis that is out of memory", async () => {
       await redis.config("SET", "maxmemory", "1");
       try {
         await expect(redis.set("key", "value")).rejects.toThrow("OOM");

@@ -84,24 +84,24 @@ describeOnRedis("TLS", () => {
     files.remove();
   });
 
-  test("by a URL of rediss:", async () => {
+  test("TLS is used for a rediss: URL", async () => {
     useRedisVariables({ REDIS_URL: server.url });
     expect(server.url).toMatch(/^rediss:/);
     await expectToWork();
   });
 
-  test("by REDIS_SSL", async () => {
+  test("TLS is used with REDIS_SSL", async () => {
     useRedisVariables({ REDIS_SSL: "1", REDIS_PORT: String(server.port) });
     await expectToWork();
   });
 
-  test("with a certificate that is checked", async () => {
+  test("TLS works with a certificate that is verified", async () => {
     const tls = { ca: certificate.cert, servername: "localhost" };
     useRedisClients(Redis, [{ port: server.port, tls }]);
     await expectToWork();
   });
 
-  test("one that does not pass the check ends the boot, and says why", async () => {
+  test("an invalid certificate ends the boot, and the error says why", async () => {
     useRedisClients(Redis, [{ port: server.port, tls: {} }]);
     Object.assign(config.redis, {
       connectTimeout: 2_000,
@@ -156,7 +156,7 @@ describeOnRedis("Sentinel", () => {
     },
   ];
 
-  test("the master is found", async () => {
+  test("clients find the master through Sentinel", async () => {
     useRedisClients(Redis, args());
     await expectToWork();
     expect(logs.at("notice", /^redis: /)).toEqual([
@@ -164,7 +164,7 @@ describeOnRedis("Sentinel", () => {
     ]);
   });
 
-  test("sentinels that do not answer end the boot, in time", async () => {
+  test("unresponsive Sentinels end the boot in time", async () => {
     const sentinels = [{ host: "127.0.0.1", port: await freePort() }];
     useRedisClients(Redis, [{ sentinels, name: "mymaster" }]);
     config.redis.connectTimeout = 500;
@@ -207,7 +207,7 @@ describeOnRedis("Cluster", () => {
   beforeAll(() => cluster.start());
   afterAll(() => cluster.stop());
 
-  test("keys of all masters, messages and membership", async () => {
+  test("the framework uses the keys of all masters, messages and membership", async () => {
     useRedisClients(Cluster, cluster.args());
     await expectToWork();
     expect(logs.at("notice", /^redis: /)).toEqual(["redis: a Redis Cluster"]);
@@ -300,7 +300,7 @@ describeOnRedis("Cluster", () => {
     await leaveCluster();
   });
 
-  test("masters that are not there end the boot, in time", async () => {
+  test("missing masters end the boot in time", async () => {
     useRedisClients(Cluster, [[{ host: "127.0.0.1", port: await freePort() }]]);
     config.redis.connectTimeout = 500;
     await expect(connectRedis()).rejects.toMatchObject({

@@ -292,7 +292,7 @@ function nameOf(jobClass: string, args: unknown[]): string {
 }
 
 describeOnEachEngine("random histories", (engine) => {
-  test("every job ends done or failed; locks, places and uniqueness hold; nothing is left behind", async () => {
+  test("every job ends done or failed; locks, concurrency and uniqueness hold; nothing is left behind", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { minLength: 5, maxLength: 40 }),

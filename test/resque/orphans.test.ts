@@ -26,7 +26,7 @@ describeOnRedis("workers without a process", () => {
     await server.stop();
   });
 
-  test("are shown, and other processes give their jobs back", async () => {
+  test("orphaned workers are shown, and other processes requeue their jobs", async () => {
     const queue = await bench.queue();
     const { store } = queue.connection;
     const worker = {
@@ -63,7 +63,7 @@ describeOnRedis("workers without a process", () => {
     expect(Object.keys(await queue.workers())).toEqual(["finder:1"]);
   });
 
-  test("are looked for once in a lease, whoever does it", async () => {
+  test("orphaned workers are looked for once per lease, by any process", async () => {
     const { store } = (await bench.queue()).connection;
     const looked = () => redis.hget("resque:ah:orphan-sweep", "at");
     expect(await store.repairOrphans(60_000)).toEqual([]);

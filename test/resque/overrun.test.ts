@@ -56,7 +56,7 @@ describeOnEachEngine("a run whose timeout is over", (engine) => {
     expect(await queue.locks()).toEqual({});
   });
 
-  test("is no longer reported when it has ended", async () => {
+  test("an overrun is no longer reported when it has ended", async () => {
     const jobs = slow({ retry: { attempts: 2, backoff: [1000] } });
     const queue = await bench.queue(jobs);
     await bench.scheduler({}, jobs);

@@ -130,7 +130,7 @@ describe("CORS", () => {
     }
   });
 
-  test("everybody is a star, with or without an origin, and nothing varies", async () => {
+  test("the origin * sends a star, with or without an origin, and no Vary", async () => {
     use({ origins: "*", exposed: ["X-A", "X-B"] });
     for (const headers of [{}, { Origin: SITE }]) {
       const answer = await app.ask("/api/act", { headers });
@@ -227,14 +227,14 @@ describe("CORS", () => {
       });
     });
 
-    test("of another site is allowed nothing", async () => {
+    test("a preflight request of another site is allowed nothing", async () => {
       use({ origins: [SITE] });
       const answer = await preflight("https://evil.com");
       expect(answer.status).toBe(204);
       expect(corsOf(answer)).toEqual({});
     });
 
-    test("gets back no headers that are no names", async () => {
+    test("a preflight request gets back no invalid header names", async () => {
       use({ origins: [SITE] });
       const wanted = { "Access-Control-Request-Headers": "<script>" };
       const answer = await preflight(SITE, wanted);
@@ -431,7 +431,7 @@ describe("security headers", () => {
     }
   });
 
-  test("responses that no request is routed for have them, too", async () => {
+  test("responses to unrouted requests have the security headers, too", async () => {
     config.securityHeaders.enabled = true;
     config.web.allowedRequestHosts = ["https://site.com"];
     try {
@@ -446,7 +446,7 @@ describe("security headers", () => {
     }
   });
 
-  test("a proxy that ends TLS and is trusted counts", async () => {
+  test("HSTS is sent behind a trusted proxy that terminates TLS", async () => {
     config.securityHeaders.enabled = true;
     const headers = { "X-Forwarded-Proto": "https" };
     config.web.trustProxy = "loopback";
@@ -455,7 +455,7 @@ describe("security headers", () => {
     expect(named(await app.ask("/api/act", { headers }))).not.toContain(sts);
   });
 
-  test("null leaves one out, a header of the project takes its place, and changes in place count", async () => {
+  test("null omits a security header, a header of the project replaces it, and changes in place count", async () => {
     const valueOf = async (name: string) =>
       (await app.ask("/api/act")).headers[name];
     config.securityHeaders = {

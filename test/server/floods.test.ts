@@ -280,7 +280,7 @@ describe("connections of one address", () => {
     config.general.maxConnectionsPerAddress = 3;
   });
 
-  test("have a limit over all servers; other addresses are not affected", async () => {
+  test("connections of one address have a limit over all servers; other addresses are not affected", async () => {
     await Client.connect(app.port);
     await Client.connect(socketPort());
     const ws = new WebSocket(`ws://127.0.0.1:${app.port}/primus`);
@@ -336,7 +336,7 @@ describe("connections of one address", () => {
     }
   });
 
-  test("a flood of them leaves nothing behind", async () => {
+  test("a flood of refused connections leaves nothing behind", async () => {
     const flood = await Promise.all(
       Array.from({ length: 200 }, () => Client.connect(app.port)),
     );

@@ -139,7 +139,7 @@ describe.each(FORMS)("%s over HTTP", (_name, form) => {
     expect(third.json).toMatchObject({ length: LARGE.length });
   });
 
-  test("counts while it is still coming, and not any more when its client leaves", async () => {
+  test("an incomplete body counts until its client disconnects", async () => {
     const { req } = begin("/api/length", form, LARGE);
     await until(() => totalHeldBytes() >= LARGE.length);
     expect((await post("/api/length", form, LARGE)).status).toBe(503);
@@ -220,7 +220,7 @@ test("what an action still works on counts when its client has left", async () =
   await until(() => totalHeldBytes() === 0);
 });
 
-test("files do not count: they are on the disk", async () => {
+test("files of a body do not count, because they are on the disk", async () => {
   const file = (name: string) =>
     `--b\r\nContent-Disposition: form-data; name="${name}"; filename="f.txt"\r\n` +
     `Content-Type: text/plain\r\n\r\n${"a".repeat(2 * LIMIT)}\r\n`;
@@ -500,7 +500,7 @@ describe("over a websocket", () => {
     await closed;
   });
 
-  test("answers to pings add up to nothing", async () => {
+  test("replies to pings do not accumulate", async () => {
     const raw = await rawUpgrade();
     const { socket, closed } = raw;
     expect(await raw.status()).toBe(101);

@@ -84,7 +84,7 @@ describe.each(Object.keys(transports))("%s", (name) => {
     },
   );
 
-  test("keys beyond maxParams are refused", async () => {
+  test("JSON with more keys than maxParams is refused", async () => {
     config.web.maxParams = 100;
     const keys = (count: number) =>
       JSON.stringify(
@@ -96,7 +96,7 @@ describe.each(Object.keys(transports))("%s", (name) => {
     );
   });
 
-  test("levels beyond maxBodyDepth are refused", async () => {
+  test("JSON with more levels than maxBodyDepth is refused", async () => {
     config.web.maxBodyDepth = 20;
     const nest = (levels: number) =>
       `${"[".repeat(levels)}${"]".repeat(levels)}`;
@@ -106,7 +106,7 @@ describe.each(Object.keys(transports))("%s", (name) => {
     );
   });
 
-  test("__proto__ is removed at every level", async () => {
+  test("__proto__ keys of JSON are removed at every level", async () => {
     await send(
       '{"a":[{"__proto__":{"polluted":1},"b":1}],"__pr\\u006fto__":1}',
     );
@@ -116,7 +116,7 @@ describe.each(Object.keys(transports))("%s", (name) => {
     expect(seen.a[0].polluted).toBeUndefined();
   });
 
-  test("a bomb costs hardly more than a text of the same length", async () => {
+  test("a JSON bomb costs hardly more than a text of the same length", async () => {
     const bytes = 900_000; // below the limit of a line
     const bomb = list("{}", Math.floor(bytes / 3));
     config.web.maxArrayItems = 10_000;

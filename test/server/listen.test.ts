@@ -93,7 +93,7 @@ describe("the path of a unix socket", () => {
     expect(fs.readFileSync(file, "utf8")).toBe("precious");
   });
 
-  test("goes to one of several that find a stale one there", async () => {
+  test("of several processes that find a stale unix socket, one gets it", async () => {
     await leaveStaleSocket(file);
     const names = ["a", "b", "c", "d", "e"];
     const outcomes = await Promise.allSettled(names.map((name) => start(name)));
@@ -102,7 +102,7 @@ describe("the path of a unix socket", () => {
     expect(await greeting(file)).toBe(winners[0]);
   });
 
-  test("needs no bindIP of null", async () => {
+  test("the path of a unix socket does not need bindIP null", async () => {
     await start("new", { bindIP: "0.0.0.0" });
     expect(await greeting(file)).toBe("new");
   });

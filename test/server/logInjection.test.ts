@@ -66,7 +66,7 @@ async function sendRaw(bytes: Buffer): Promise<void> {
   await once(socket, "close");
 }
 
-test("the names of actions and params on a websocket", async () => {
+test("names of actions and params on a websocket are escaped in the log", async () => {
   const client = await connectWebsocket();
   config.errors.reportUnknownActions = true;
   await client.action(EVIL, { [EVIL]: EVIL });
@@ -79,7 +79,7 @@ test("the names of actions and params on a websocket", async () => {
   await expectClean(/file @ websocket/);
 });
 
-test("the lines of a TCP connection", async () => {
+test("lines of a TCP connection are escaped in the log", async () => {
   const peer = await SocketPeer.connect();
   await peer.next();
   const evil = EVIL.replace(/\n/g, "");
@@ -91,7 +91,7 @@ test("the lines of a TCP connection", async () => {
   await expectClean(/action @ socket/);
 });
 
-test("paths, addresses and file names of HTTP requests", async () => {
+test("paths, addresses and file names of HTTP requests are escaped in the log", async () => {
   const head = (path: string, more = "") =>
     Buffer.from(
       `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${more}\r\n`,

@@ -88,7 +88,7 @@ describeOnRedis("while redis is away", () => {
     60_000,
   );
 
-  test("status says so before the command has failed", async () => {
+  test("the status action reports the outage before the command has failed", async () => {
     api.redis.clients.tasks.options.commandTimeout = 60_000;
     server.pause();
     try {

@@ -81,7 +81,7 @@ const request = (path: string) =>
 const statuses = (text: string, status: number) =>
   text.split(`HTTP/1.1 ${status} `).length - 1;
 
-test("too many pending actions of a websocket", async () => {
+test("refusals of too many pending actions of a websocket have few lines", async () => {
   const client = await connectWebsocket();
   for (let i = 0; i < 5 + FLOOD; i++)
     client.send({ event: "action", params: { action: "held" }, messageId: i });
@@ -90,14 +90,14 @@ test("too many pending actions of a websocket", async () => {
   client.ws.terminate();
 });
 
-test("too many pending actions of a TCP client", async () => {
+test("refusals of too many pending actions of a TCP client have few lines", async () => {
   const peer = await SocketPeer.connect();
   for (let i = 0; i < 5 + FLOOD; i++) peer.send("held");
   await until(() => peer.text.split("too many pending").length === FLOOD + 1);
   await expectBounded(/^\[ action @ socket \].*pending/, "actions", FLOOD);
 });
 
-test("too long lines of a TCP client", async () => {
+test("refusals of too long lines of a TCP client have few lines", async () => {
   const peer = await SocketPeer.connect();
   await peer.next();
   config.socket.maxDataLength = 64;
@@ -108,7 +108,7 @@ test("too long lines of a TCP client", async () => {
   await expectBounded(/data length is too big/, "lines", FLOOD);
 });
 
-test("pipelined requests that are too many", async () => {
+test("refusals of too many pipelined requests have few lines", async () => {
   config.web.limitPipelining = true;
   const bytes = request("/api/held").repeat(5 + 50); // 64 are worked on at a time
   const done = rawHttp(bytes, (text) => statuses(text, 429) === 50);
@@ -117,13 +117,13 @@ test("pipelined requests that are too many", async () => {
   await done;
 });
 
-test("actions over HTTP whose errors have the status 429", async () => {
+test("actions over HTTP with the status 429 have few lines", async () => {
   const bytes = request("/api/limited").repeat(60);
   await rawHttp(bytes, (text) => statuses(text, 429) === 60);
   await expectBounded(/^\[ action @ web \].*not so fast/, "actions", 60);
 });
 
-test("bodies that cannot be read", async () => {
+test("bodies that cannot be read have few lines", async () => {
   const post =
     "POST /api/limited HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{";
   await rawHttp(post.repeat(60), (text) => statuses(text, 400) === 60);
@@ -172,7 +172,7 @@ describe("connections that middleware refuses", () => {
   });
 });
 
-test("TCP clients that are cut, one after the other", async () => {
+test("TCP clients that are cut one after the other have few lines", async () => {
   for (let i = 0; i < FLOOD / 2; i++) {
     const peer = await SocketPeer.connect();
     peer.send("GET / HTTP/1.1");

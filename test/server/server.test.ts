@@ -70,11 +70,11 @@ afterEach(async () => {
 });
 
 describe("validate", () => {
-  test("a complete server is fine", () => {
+  test("a complete server is valid", () => {
     expect(() => server.validate()).not.toThrow();
   });
 
-  test("a type is demanded", () => {
+  test("a server without a type is invalid", () => {
     server.type = "";
     expect(() => server.validate()).toThrow("type is required for this server");
   });
@@ -109,7 +109,7 @@ describe("buildConnection", () => {
     expect(server.sent).toEqual([]);
   });
 
-  test("after its create middleware", async () => {
+  test("a connection is announced after its create middleware", async () => {
     const order: string[] = [];
     api.connections.addMiddleware({
       name: "slow",
@@ -123,7 +123,7 @@ describe("buildConnection", () => {
     expect(order).toEqual(["create", "event"]);
   });
 
-  test("create middleware that throws: no event, no connection", async () => {
+  test("create middleware that throws prevents the event and the connection", async () => {
     api.connections.addMiddleware({
       name: "no",
       create: async () => {
@@ -209,7 +209,7 @@ describe("buildConnection", () => {
     await until(() => server.sent.length > 0);
   });
 
-  test("a welcome after some ms, but not to a disconnected client", async () => {
+  test("a delayed welcome is not sent to a disconnected client", async () => {
     make({ sendWelcomeMessage: 10 });
     const gone = await server.open("gone");
     await server.open("stays");

@@ -66,7 +66,7 @@ test("cleanLogFiles removes what is too large, and nothing else", async () => {
   expect(await task.run("cleanLogFiles")).toEqual([]);
 });
 
-test("it is recurring, on this node", async () => {
+test("cleanLogFiles is recurring on this node", async () => {
   const { frequency, scope } = new builtinTasks.CleanLogFiles();
   expect([frequency, scope]).toEqual([60_000, "all"]);
   const large = write("large.log", 101);
@@ -74,7 +74,7 @@ test("it is recurring, on this node", async () => {
   await until(() => !fs.existsSync(large), 25_000);
 });
 
-test("a task of the project with its name goes first", async () => {
+test("a task of the project with the same name replaces it", async () => {
   const file = path.join(folder, "cleanLogFiles.js");
   fs.writeFileSync(
     file,

@@ -54,7 +54,7 @@ describeOnEachEngine("middleware of tasks", () => {
     await app.stop();
   });
 
-  test("a name is needed", () => {
+  test("middleware without a name is refused", () => {
     expect(() => middleware("", {})).toThrow("middleware.name is required");
   });
 
@@ -92,7 +92,7 @@ describeOnEachEngine("middleware of tasks", () => {
     expect(await task.enqueue("watched", {}, "parked")).toBe(true);
   });
 
-  test("enqueueMany asks it for each job", async () => {
+  test("enqueueMany runs preEnqueue for each job", async () => {
     await middleware("one", {
       preEnqueue() {
         return this.args[0].a !== 2;

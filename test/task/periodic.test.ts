@@ -65,7 +65,7 @@ describeOnEachEngine("periodic tasks", () => {
     return found;
   }
 
-  test("all are enqueued at boot: those with a frequency now, others for their time", async () => {
+  test("all recurring tasks are enqueued at boot: those with a frequency now, others for their time", async () => {
     expect((await task.enqueueAllRecurrentTasks()).sort()).toEqual([
       "failing",
       "failingOnce",
@@ -220,7 +220,7 @@ describeOnEachEngine("periodic tasks", () => {
     ]);
   });
 
-  test("one that is removed from the code while it runs ends with this run", async () => {
+  test("a task that is removed from the code while it runs ends with this run", async () => {
     addTask({
       name: "removed",
       frequency: 100,
@@ -234,7 +234,7 @@ describeOnEachEngine("periodic tasks", () => {
     delete api.tasks.jobs.removed;
   });
 
-  test("five at the same time run once, and plan once", async () => {
+  test("five concurrent plans of one task make one run", async () => {
     await Promise.all(
       Array.from({ length: 5 }, () => specHelper.runFullTask("periodic", {})),
     );
@@ -271,7 +271,7 @@ describeOnEachEngine("periodic tasks", () => {
     expect(await task.enqueueAllRecurrentTasks()).toContain("periodic");
   });
 
-  test("one that got lost is found, and enqueued when it is missing twice", async () => {
+  test("a lost task is found, and enqueued when it is missing twice", async () => {
     await task.enqueueAllRecurrentTasks();
     expect(await enqueueLostRecurrentTasks(new Set())).toEqual(new Set());
     await task.delQueue("default");
@@ -295,7 +295,7 @@ describeOnEachEngine("periodic tasks", () => {
     expect(Object.keys(await delayed()).sort()).toEqual(["failing", "yearly"]);
   });
 
-  test("one that runs is not lost", async () => {
+  test("a running task is not considered lost", async () => {
     const { store } = api.resque.queue.connection;
     const worker = workerIdentity("far:1", "*");
     await store.register("far", 60_000, "far");
@@ -485,7 +485,7 @@ describeOnEachEngine("periodic tasks", () => {
     });
   });
 
-  test("they run again and again on workers", async () => {
+  test("recurring tasks run again and again on workers", async () => {
     await api.resque.stopMultiWorker();
     Object.assign(config.tasks, {
       scheduler: true,

@@ -65,7 +65,7 @@ describeOnEachEngine("api.resque", (engine) => {
       await app.stop();
     });
 
-    test("nothing works in tests unless it is asked for", () => {
+    test("no worker starts in tests unless it is configured", () => {
       expect(config.tasks).toMatchObject({
         scheduler: false,
         minTaskProcessors: 0,
@@ -135,7 +135,7 @@ describeOnEachEngine("api.resque", (engine) => {
       await api.resque.stopMultiWorker();
     });
 
-    test("the queues can be a function", async () => {
+    test("the list of queues can be a function", async () => {
       config.tasks.queues = async () => ["high", "low"];
       config.tasks.minTaskProcessors = 1;
       await api.resque.startMultiWorker();
@@ -293,7 +293,7 @@ describeOnEachEngine("api.resque", (engine) => {
         ),
       );
 
-    test("a maximum above 0 is enough", () => {
+    test("maxTaskProcessors above 0 starts workers", () => {
       expect(config.tasks.minTaskProcessors).toBe(1);
       expect(api.resque.multiWorker.running).toBe(true);
     });
@@ -495,7 +495,7 @@ describeOnEachEngine("api.resque", (engine) => {
       await until(() => hasBegun);
     };
 
-    test("a running job is waited for", async () => {
+    test("a stop waits for a running job", async () => {
       await startSlow(10_000);
       const done = nextEvent("success");
       const stopped = app.stop();
@@ -504,7 +504,7 @@ describeOnEachEngine("api.resque", (engine) => {
       await stopped;
     });
 
-    test("a job that takes longer goes back to its queue", async () => {
+    test("a job that takes longer than the stop is requeued", async () => {
       await startSlow(100);
       const tookMs = await timed(() => api.resque.stopMultiWorker());
       expect(tookMs).toBeLessThan(3000);

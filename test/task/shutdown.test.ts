@@ -57,7 +57,7 @@ describeOnEachEngine("a stop with a request and a job in flight", (engine) => {
     return jobs.map((job) => job.args[0] as unknown);
   }
 
-  test("both end, and what the request enqueues is kept", async () => {
+  test("request and job end before the stop, and what the request enqueues is kept", async () => {
     const { app, answer } = await startBusy(10_000);
     const succeeded = new Promise((resolve) =>
       api.resque.multiWorker.once("success", (_id, _queue, _job, result) =>
@@ -73,7 +73,7 @@ describeOnEachEngine("a stop with a request and a job in flight", (engine) => {
     expect(await queuedAfterwards("default")).toEqual([]);
   });
 
-  test("neither ends: there is one deadline for both, and the job goes back", async () => {
+  test("a request and a job that do not end share one deadline, and the job is requeued", async () => {
     const { app, answer } = await startBusy(2000);
     const begin = performance.now();
     const tookMs = await timed(() => app.process.stop());

@@ -43,7 +43,7 @@ describeOnEachEngine("times of jobs", () => {
   ];
 
   test.each(refused)(
-    "%s is none, and nothing is enqueued",
+    "%s is not a time, and nothing is enqueued",
     async (_, value) => {
       const message = /must be a number of milliseconds, not /;
       await expect(task.enqueueAt(value, "job", {})).rejects.toThrow(message);
@@ -56,7 +56,7 @@ describeOnEachEngine("times of jobs", () => {
     },
   );
 
-  test("an error tells the value", async () => {
+  test("an error names the value", async () => {
     await expect(task.enqueueAt(Infinity, "job")).rejects.toMatchObject({
       code: "AH_TASK",
       message:

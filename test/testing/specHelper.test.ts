@@ -63,7 +63,7 @@ describe("connections", () => {
 });
 
 describe("runAction", () => {
-  test("answers with the response and who asked", async () => {
+  test("runAction returns the response and the requester's details", async () => {
     const params: Record<string, unknown> = { a: 1 };
     const response = await specHelper.runAction("randomNumber", params);
     expect(response.randomNumber).toBeGreaterThanOrEqual(0);
@@ -190,7 +190,7 @@ describe("runAction", () => {
 });
 
 describe("getStaticFile", () => {
-  test("content, type and length", async () => {
+  test("getStaticFile returns content, type and length", async () => {
     const file = await specHelper.getStaticFile("simple.html");
     expect(file.error).toBeUndefined();
     expect(file.mime).toBe("text/html");
@@ -296,7 +296,7 @@ describe("tasks", () => {
   });
 });
 
-test("stopping ends its connections; without a server it says what is missing", async () => {
+test("a stop ends the connections of the specHelper; without a server it says what is missing", async () => {
   await specHelper.buildConnection();
   const destroyed: string[] = [];
   api.connections.addMiddleware({

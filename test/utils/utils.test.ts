@@ -124,7 +124,7 @@ describe("utils", () => {
       });
     });
 
-    test("understands IPv6", () => {
+    test("IPv6 addresses are understood", () => {
       expect(parse({ "x-forwarded-for": "[2604:4480::5]:8080" })).toEqual({
         ip: "2604:4480::5",
         port: 8080,
@@ -230,7 +230,7 @@ describe("utils", () => {
 
     afterEach(() => fs.rmSync(folder, { recursive: true, force: true }));
 
-    test("fileUtils never replaces something by accident", () => {
+    test("fileUtils never overwrites another file", () => {
       const { fileUtils } = utils;
       const file = path.join(folder, "a.txt");
       expect(fileUtils.createFileSafely(file, "1")).toBe(

@@ -280,7 +280,7 @@ export class Broken extends Action {
     expect(exitCode).toBe(1);
   });
 
-  test("and so does a command", async () => {
+  test("a command fails in the same way", async () => {
     const failing = generatedProject();
     try {
       failing.write("src/initializers/broken.ts", "export const five = 5;\n");
@@ -310,7 +310,7 @@ export class Broken extends Action {
     expect(exitCode).toBe(1);
   });
 
-  test("and shows the stack to those who debug", async () => {
+  test("the stack is shown with LOG_LEVEL=debug", async () => {
     const { hasStack } = await failure(
       { "src/actions/broken.ts": 'throw new Error("oops");\n' },
       { LOG_LEVEL: "debug" },
@@ -436,22 +436,25 @@ describe("in production", () => {
         ([name, headers]) => [name, profile, headers] as const,
       ),
     );
-    test.each(cases)("to %s are those of %s", async (name, profile, wanted) => {
-      const { path, ...options } = requests[name as keyof typeof requests];
-      const { headers } = await ask(
-        profile === "version 29" ? oldPort : port,
-        path,
-        {
-          ...options,
-          headers: { ...(options as any).headers, origin: SITE },
-        },
-      );
-      for (const other of OTHERS) delete headers[other];
-      expect(headers).toEqual(wanted);
-    });
+    test.each(cases)(
+      "headers of responses to %s are those of %s",
+      async (name, profile, wanted) => {
+        const { path, ...options } = requests[name as keyof typeof requests];
+        const { headers } = await ask(
+          profile === "version 29" ? oldPort : port,
+          path,
+          {
+            ...options,
+            headers: { ...(options as any).headers, origin: SITE },
+          },
+        );
+        for (const other of OTHERS) delete headers[other];
+        expect(headers).toEqual(wanted);
+      },
+    );
   });
 
-  test("it does not start without a token", async () => {
+  test("a new project does not start without a token", async () => {
     const service = runProject(project, {
       PORT: "0",
       NODE_ENV: "production",

@@ -22,7 +22,7 @@ function installedWith(
   return host.path("node_modules/actionhero");
 }
 
-test("a tarball stays one, relative to the project", () => {
+test("an installed tarball stays a tarball, relative to the project", () => {
   const installed = installedWith("file:../packed/actionhero.tgz");
   const packed = path.join(path.dirname(host.root), "packed/actionhero.tgz");
   const project = host.path("sub/project");

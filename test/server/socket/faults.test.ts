@@ -80,7 +80,7 @@ describe("a client that speaks HTTP", () => {
     await allGone();
   });
 
-  test("so is one that speaks TLS", async () => {
+  test("a client that speaks TLS is cut, too", async () => {
     const log = jest.spyOn(socketServer(), "log");
     const peer = await welcomed();
     const hello = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
@@ -214,7 +214,7 @@ describe("the limit of a line", () => {
     expect((await peer.ask(line(5_000_000))).key).toHaveLength(5_000_000);
   });
 
-  test("no end of a line for a gigabyte: one error, goodbye, and bounded memory", async () => {
+  test("a gigabyte without a delimiter gets one error and a goodbye, in bounded memory", async () => {
     const peer = await welcomed();
     config.socket.maxDataLength = 100_000;
     const chunk = Buffer.alloc(1024 * 1024, "x");
@@ -270,7 +270,7 @@ test.each([
   expect((await peer.ask("echo")).error).toBeUndefined();
 });
 
-test("__proto__ keys change nothing", async () => {
+test("__proto__ keys in a line change nothing", async () => {
   const peer = await welcomed();
   const reply = await peer.ask(
     '{"action":"echo","params":{"__proto__":{"key":"polluted"},"constructor":{"prototype":{"polluted":1}},"messageId":"a"}}',
@@ -284,7 +284,7 @@ test("__proto__ keys change nothing", async () => {
   expect((await peer.ask("paramView __proto__")).data).toBeUndefined();
 });
 
-test("JSON of a million levels is refused", async () => {
+test("a line of JSON with a million levels is refused", async () => {
   const peer = await welcomed();
   const depth = 450_000;
   const line = `{"action":"echo","params":{"key":${"[".repeat(depth)}${"]".repeat(depth)}}}`;
@@ -349,7 +349,7 @@ describe("a client that reads nothing", () => {
     expect(connection.totalActions).toBeLessThan(100);
   });
 
-  test("slow ones are not cut: what they asked for waits for them", async () => {
+  test("a slow client is not cut: its replies wait for it", async () => {
     const peer = await welcomed();
     peer.socket.pause();
     peer.socket.write(longRequest.repeat(40));

@@ -120,15 +120,15 @@ const STREAMS: [string, Buffer, Settings, Decoded[]][] = [
 ];
 
 describe.each(STREAMS)("%s", (_title, bytes, settings, lines) => {
-  test("at once", () => {
+  test("a recorded exchange decodes when it comes in one chunk", () => {
     expect(whole(bytes, settings)).toEqual(lines);
   });
 
-  test("byte by byte", () => {
+  test("a recorded exchange decodes byte by byte", () => {
     expect(decode(byByte(bytes), settings)).toEqual(lines);
   });
 
-  test("however it is cut", () => {
+  test("a recorded exchange decodes however it is cut", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(1000), { maxLength: 8 }), (places) => {
         expect(decode(cut(bytes, places), settings)).toEqual(lines);
@@ -199,7 +199,7 @@ test("a gigabyte without a delimiter: one fault, and no memory", () => {
   expect(made.push(Buffer.from("status\n"))).toEqual([]);
 });
 
-test("too much in one chunk is the same fault, and nothing after it counts", () => {
+test("a line that is too long in one chunk is the same fault, and nothing after it counts", () => {
   const bytes = Buffer.alloc(MAX_SKIPPED_BYTES + 20, "x");
   bytes.write("\nstatus\n", bytes.length - 8);
   const fault = { kind: "endless", received: 4 + MAX_SKIPPED_BYTES + 1 };

@@ -69,7 +69,7 @@ async function connect(settings: object = {}): Promise<Client> {
   return client;
 }
 
-test("connect, and details", async () => {
+test("the client connects, and knows its details", async () => {
   const client = await connect();
   const [connection] = socketServer().connections();
   expect(client.id).toBe(connection.id);
@@ -82,7 +82,7 @@ test("connect, and details", async () => {
   });
 });
 
-test("actions, with errors", async () => {
+test("the client runs actions, and gets their errors", async () => {
   const client = await connect();
   const { error, data, delta } = await client.action("randomNumber");
   expect(error).toBeNull();
@@ -97,7 +97,7 @@ test("actions, with errors", async () => {
   expect(unknown.error!.message).toBe("unknown action or invalid apiVersion");
 });
 
-test("actions with params, which replace those that are there", async () => {
+test("params of an action replace those of the connection", async () => {
   const client = await connect();
   await client.paramAdd("key", "sticky");
   const params = { key: "mykey", value: "myValue" };
@@ -115,7 +115,7 @@ test("actions with params, which replace those that are there", async () => {
   expect(short.error!.message).toBe("inputs should be at least 3 letters long");
 });
 
-test("params", async () => {
+test("the client adds, views and deletes params", async () => {
   const client = await connect();
   await client.paramAdd("key", "v1");
   expect((await client.paramView("key")).data.data).toBe("v1");
@@ -130,7 +130,7 @@ test("params", async () => {
   ]);
 });
 
-test("rooms between two clients, and what they say", async () => {
+test("two clients join a room, and get each other's messages", async () => {
   const [ada, ben] = [await connect(), await connect()];
   for (const client of [ada, ben])
     expect((await client.roomAdd("defaultRoom")).data.data).toBe(true);
@@ -157,7 +157,7 @@ test("rooms between two clients, and what they say", async () => {
   );
 });
 
-test("files: the bytes come as they are, an error as an answer", async () => {
+test("a file arrives byte for byte, and its error as a reply", async () => {
   const client = await connect();
   let raw = "";
   client.on("rawData", (text: string) => (raw += text));
@@ -177,7 +177,7 @@ test("files: the bytes come as they are, an error as an answer", async () => {
   expect(client.timeouts).toEqual(["file simple.html"]);
 });
 
-test("a timeout, and an answer that comes after it", async () => {
+test("a reply after its timeout is ignored", async () => {
   const client = await connect();
   client.params.timeout = 100;
   await expect(client.action("hold")).rejects.toThrow("Timeout reached (hold)");
@@ -188,7 +188,7 @@ test("a timeout, and an answer that comes after it", async () => {
   expect((await client.action("randomNumber")).error).toBeNull();
 });
 
-test("disconnect", async () => {
+test("the client disconnects", async () => {
   const client = await connect();
   const ended = once(client, "end");
   await client.disconnect();
@@ -197,7 +197,7 @@ test("disconnect", async () => {
   expect(client.errors).toEqual([]);
 });
 
-test("it comes back when the server does", async () => {
+test("the client reconnects when the server is back", async () => {
   const client = await connect({
     reconnectTimeout: 50,
     reconnectAttempts: 100,

@@ -28,7 +28,7 @@ async function connect(...rooms: string[]): Promise<SocketPeer> {
 const roomsOf = async (peer: SocketPeer) =>
   (await peer.ask("detailsView")).data.rooms;
 
-test("roomView without a room is about the only one", async () => {
+test("roomView without a room shows the only room of the client", async () => {
   const peer = await connect("defaultRoom");
   const { data } = await peer.ask("roomView");
   expect(data).toMatchObject({ room: "defaultRoom", membersCount: 1 });
@@ -39,7 +39,7 @@ test("roomView without a room is about the only one", async () => {
   expect((await peer.ask("roomView otherRoom")).data.membersCount).toBe(1);
 });
 
-test("roomChange leaves all rooms for one, which is made when it is not there", async () => {
+test("roomChange leaves all rooms, and joins one that it creates if necessary", async () => {
   const peer = await connect("defaultRoom", "otherRoom");
   expect(await chatRoom.exists("newOne")).toBe(false);
   expect(await peer.ask("roomChange newOne")).toEqual({
@@ -81,7 +81,7 @@ test("a refused client stays in its room; a room must be named", async () => {
   expect(await roomsOf(peer)).toEqual(["defaultRoom"]);
 });
 
-test("websocket clients, too", async () => {
+test("roomChange works for websocket clients, too", async () => {
   const client = await connectWebsocket();
   const reply = await client.request({ event: "roomChange", room: "browser" });
   expect(reply).toMatchObject({ status: "OK", data: true, room: "browser" });
@@ -153,7 +153,7 @@ describe("socket.legacyReplies", () => {
     expect(roomStatus.membersCount).toBe(1);
   });
 
-  test("what was said in a room counts no request", async () => {
+  test("a chat message does not increase the count of requests", async () => {
     config.socket.legacyReplies = true;
     const [speaker, listener] = [
       await connect("defaultRoom"),
@@ -186,7 +186,7 @@ describe("socket.legacyReplies", () => {
     await until(() => peer.text.includes("</html>"));
   });
 
-  test("off, answers are what they are", async () => {
+  test("without the setting, replies have no fields of version 3", async () => {
     const peer = await connect();
     const answer = await peer.ask("randomNumber");
     expect(Object.keys(answer)).toEqual([

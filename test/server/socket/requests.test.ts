@@ -307,7 +307,7 @@ describe("responses", () => {
     expect((await peer.ask("detailsView")).messageId).toBe(2);
   });
 
-  test("help says what can be typed, and documented actions", async () => {
+  test("help lists the verbs and the documented actions", async () => {
     const { data } = await peer.ask("help");
     expect(data.requests["action key=value"]).toContain("greet name=Ada");
     expect(data.verbs["paramAdd key=value"]).toContain("stores a param");
@@ -334,7 +334,7 @@ describe("responses", () => {
     expect(data.documentation.randomNumber).toBeDefined();
   });
 
-  test("detailsView", async () => {
+  test("detailsView returns the details of the connection", async () => {
     const { data } = await peer.ask("detailsView");
     const [connection] = socketServer().connections();
     expect(data).toEqual({
@@ -370,7 +370,7 @@ describe("files", () => {
     expect(peer.messages[0].data).toBe("simple.html");
   });
 
-  test("errors are answered as others are", async () => {
+  test("errors of files get replies like other errors", async () => {
     expect(await peer.ask("file nothing.html")).toEqual({
       error: "that file is not found",
       context: "response",
@@ -404,7 +404,7 @@ describe("files", () => {
       );
     });
 
-    test("two of them do not mix", async () => {
+    test("two files at a time do not mix", async () => {
       const welcome = peer.text;
       peer.send(`file ${name}\nfile ${name}\nquit`);
       await peer.ended;
@@ -417,7 +417,7 @@ describe("files", () => {
 });
 
 describe("rooms", () => {
-  test("what is said carries no message id, and does not count", async () => {
+  test("chat messages carry no message id, and do not count as requests", async () => {
     const other = await SocketPeer.connect();
     await other.next();
     await other.ask("roomAdd defaultRoom");

@@ -72,7 +72,7 @@ async function welcomed(options: tls.ConnectionOptions = {}) {
 const serialOf = ({ socket }: SocketPeer) =>
   parseInt((socket as tls.TLSSocket).getPeerCertificate().serialNumber, 16);
 
-test("a certificate in memory", async () => {
+test("the server accepts a certificate in memory", async () => {
   const peer = await welcomed({
     ca: certificate.cert,
     servername: "localhost",
@@ -86,7 +86,7 @@ test("a certificate in memory", async () => {
   await until(() => peer.text.includes("</html>"));
 });
 
-test("many clients at once, large responses, and a stop that notifies them all", async () => {
+test("a stop notifies many clients with large responses", async () => {
   const peers = await Promise.all(Array.from({ length: 20 }, () => welcomed()));
   await Promise.all(peers.map((peer) => peer.ask("documentation")));
   await restart(certificate);
@@ -121,7 +121,7 @@ describe("clients that do it wrong", () => {
     expect((await next.ask("whoAmI")).error).toBeUndefined();
   });
 
-  test("a client that does not trust the certificate", async () => {
+  test("a client that does not trust the certificate gets no connection", async () => {
     const socket = tls.connect({ port: socketPort(), host: "127.0.0.1" });
     await once(socket, "error");
     await allGone();
@@ -285,7 +285,7 @@ if (!hasOpenssl) {
       await restart(certificate);
     });
 
-    test("each host name has its own", async () => {
+    test("each host name has its own certificate", async () => {
       const b = certificates.make("b.example.com", 202);
       await restart({
         ...certificates.make("default", 200),
@@ -331,7 +331,7 @@ if (!hasOpenssl) {
       await restart(certificate);
     });
 
-    test("openssl s_client", async () => {
+    test("openssl s_client can talk to the server", async () => {
       const client = spawn(
         "openssl",
         ["s_client", "-quiet", "-connect", `127.0.0.1:${socketPort()}`],

@@ -62,7 +62,7 @@ test("the page has the whole tutorial", () => {
   ]);
 });
 
-test("line by line", async () => {
+test("the server replies as the tutorial says, line by line", async () => {
   const peer = await SocketPeer.connect();
   let read = 0;
   for (const { typed, answers } of steps) {

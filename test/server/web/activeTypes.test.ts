@@ -164,7 +164,7 @@ describe.each(["all", "safe"] as const)("web.extensionTypes: %s", (setting) => {
     expect(json.name).toBe(ATTACK);
   });
 
-  test("JSON has a passive type that the project set", async () => {
+  test("JSON keeps a passive type that the project set", async () => {
     const type = "application/ld+json; profile=a";
     expect(await typeOf(`/api/ownType?type=${encodeURIComponent(type)}`)).toBe(
       type,

@@ -363,7 +363,7 @@ describe("status and error", () => {
     expect(headers["x-powered-by"]).toBeDefined();
   });
 
-  test("what JSON cannot hold is an answer, not a hanging request", async () => {
+  test("a response that JSON cannot hold is an error, not a hanging request", async () => {
     const { status, json } = await app.ask("/api/circle");
     expect(status).toBe(500);
     expect(json.error).toMatch(/circular/i);
@@ -371,7 +371,7 @@ describe("status and error", () => {
 });
 
 describe("content types", () => {
-  test("text", async () => {
+  test("a text is sent as it is", async () => {
     const { headers, text } = await app.ask("/api/text");
     expect(headers["content-type"]).toBe("text/plain");
     expect(text).toBe("some ünicode");
@@ -410,7 +410,7 @@ describe("content types", () => {
 });
 
 describe("headers", () => {
-  test("the last of a name wins, cookies all stay, the last first", async () => {
+  test("the last header of a name wins, and all cookies are sent, the last one first", async () => {
     const { headers, json } = await app.ask("/api/cookies", {
       headers: { Cookie: "a=1; other=a=b" },
     });
@@ -442,7 +442,7 @@ describe("headers", () => {
     }
   });
 
-  test("setHeader adds one", async () => {
+  test("setHeader adds a header", async () => {
     const { headers } = await app.ask("/api/setHeader?line=fine");
     expect(headers["x-line"]).toBe("fine");
     expect(headers["x-powered-by"]).toBe(config.general.serverName);
@@ -461,7 +461,7 @@ describe("JSONP", () => {
   const jsonp = (callback: string) =>
     app.ask(`/api/hello?callback=${encodeURIComponent(callback)}`);
 
-  test("wraps the answer", async () => {
+  test("the callback wraps the response", async () => {
     const { headers, text } = await jsonp("myCallback");
     expect(headers["content-type"]).toBe("application/javascript");
     expect(text).toMatch(/^myCallback\(\{[^]*\}\);$/);
@@ -474,7 +474,7 @@ describe("JSONP", () => {
     expect((await jsonp("a=`x`;b")).text).toMatch(/^ax;b\(/);
   });
 
-  test("one that is no text is ignored", async () => {
+  test("a callback that is not a string is ignored", async () => {
     expect((await app.ask("/api/hello?callback[]=a")).json.hello).toBe("world");
   });
 });

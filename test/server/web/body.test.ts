@@ -122,7 +122,7 @@ describe("JSON", () => {
     );
   });
 
-  test("scalars, an empty body and a byte order mark are harmless", async () => {
+  test("scalars, an empty body and a byte order mark give no params", async () => {
     for (const body of ["5", '"x"', "null", "true", "", "\ufeff{}"])
       expect((await send(body)).status).toBe(200);
   });
@@ -409,7 +409,7 @@ describe("a body that comes with its headers and one that comes bit by bit", () 
     );
   });
 
-  test("are not waited for when the client has gone", async () => {
+  test("a body is not awaited after its client has disconnected", async () => {
     const socket = net.connect(app.port, "localhost");
     socket.write(
       'POST /api/take HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"key":',

@@ -119,7 +119,7 @@ describe("allowedRequestHosts", () => {
     config.web.allowedRequestHosts = [];
   });
 
-  test("others are redirected, whatever they ask for", async () => {
+  test("requests to other hosts are redirected, whatever their path", async () => {
     for (const method of ["GET", "POST", "OPTIONS"]) {
       const { status, headers, text } = await app.ask("/api/who?a=1", {
         method,
@@ -133,7 +133,7 @@ describe("allowedRequestHosts", () => {
     }
   });
 
-  test("the right one is served; a proxy tells the scheme", async () => {
+  test("requests to an allowed host are served; a proxy reports the scheme", async () => {
     const Host = "www.site.com";
     expect((await who({ Host })).status).toBe(302);
     const { status } = await who({ Host, "X-Forwarded-Proto": "https" });

@@ -95,7 +95,7 @@ describe("over HTTP", () => {
     expect(headers["content-encoding"]).toBeUndefined();
   });
 
-  test("HEAD", async () => {
+  test("HEAD gets the headers of the compressed response", async () => {
     const { status, bytes } = await app.ask("/api/long", {
       method: "HEAD",
       headers: { "Accept-Encoding": "gzip" },

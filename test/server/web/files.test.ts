@@ -254,7 +254,7 @@ describe("headers", () => {
     expect(headers["content-type"]).toBe("application/octet-stream");
   });
 
-  test("an empty file", async () => {
+  test("an empty file is a 200 with length 0", async () => {
     const { status, headers, text } = await app.ask("/empty.txt");
     expect([status, text, headers["content-length"]]).toEqual([200, "", "0"]);
   });
@@ -287,7 +287,7 @@ describe("conditional requests", () => {
   const past = new Date(0).toUTCString();
   const future = new Date(Date.now() + 86_400_000).toUTCString();
 
-  test("If-None-Match", async () => {
+  test("If-None-Match with the etag gets a 304", async () => {
     const known = await etag();
     for (const list of [known, "*", `"x", ${known}`, known.slice(2)]) {
       const { status, headers, text } = await get({ "If-None-Match": list });
@@ -302,7 +302,7 @@ describe("conditional requests", () => {
     ).toBe(200);
   });
 
-  test("If-Modified-Since", async () => {
+  test("If-Modified-Since with the date of the file gets a 304", async () => {
     expect((await get({ "If-Modified-Since": future })).status).toBe(304);
     expect((await get({ "If-Modified-Since": past })).status).toBe(200);
     expect((await get({ "If-Modified-Since": "no date" })).status).toBe(200);
@@ -354,7 +354,7 @@ describe("ranges", () => {
     },
   );
 
-  test("of a large file", async () => {
+  test("ranges of a large file are exact", async () => {
     const { status, bytes } = await range("bytes=100000-250000", "/large.bin");
     expect(status).toBe(206);
     expect(bytes.equals(LARGE.subarray(100_000, 250_001))).toBe(true);

@@ -76,7 +76,7 @@ describe("a client that resets a connection without a listener", () => {
     stop();
   });
 
-  test("over TLS, too", async () => {
+  test("an unused upgrade over TLS gets a 404", async () => {
     const web = api.servers.servers.web as WebServer;
     const { serverOptions } = config.web;
     await web.stop();

@@ -353,7 +353,7 @@ describe("a response with a cookie is private", () => {
     expect(await cacheControl(value)).toBe(sent);
   });
 
-  test("files, too", async () => {
+  test("files have the same headers", async () => {
     const { headers } = await app.ask("/simple.html");
     expect(headers["cache-control"]).toBe(
       "max-age=60, must-revalidate, private",
@@ -364,7 +364,7 @@ describe("a response with a cookie is private", () => {
     );
   });
 
-  test("a default Cache-Control of the configuration, too", async () => {
+  test("a default Cache-Control of the configuration is kept, too", async () => {
     config.web.httpHeaders["Cache-Control"] = "public";
     try {
       expect(await cacheControl(undefined)).toBe("private");

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterEach(() => Object.assign(config.web, { legacyEnvelope: true }));
 afterAll(() => app.stop());
 
-test("off, it adds nothing", async () => {
+test("without legacyEnvelope no field is added", async () => {
   const { json } = await app.ask("/api/hello");
   expect(json).not.toHaveProperty("error");
   expect(json).not.toHaveProperty("requestorInformation");
@@ -44,7 +44,7 @@ test("errors stay what they are", async () => {
   expect(json.requestorInformation.recievedParams.action).toBe("boom");
 });
 
-test("is also added without the other metadata, but not to responses that are not objects", async () => {
+test("the fields are added without the other metadata, but not to responses that are not objects", async () => {
   const saved = config.web.metadataOptions;
   config.web.metadataOptions = undefined as never;
   const { json } = await app.ask("/api/hello");

@@ -170,7 +170,7 @@ test("requests sent without waiting are answered in order", async () => {
   expect(api.connections.connections).toEqual({});
 });
 
-test("HTTP/1.0 and Connection: close", async () => {
+test("a request with HTTP/1.0 or Connection: close ends the connection", async () => {
   for (const request of [
     "GET /api/quick HTTP/1.0\r\n\r\n",
     "GET /api/quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -256,7 +256,7 @@ describe("start", () => {
     await web().start();
   });
 
-  test("it tries again as often as it may", async () => {
+  test("bootAttempts limits the attempts to listen", async () => {
     await web().stop();
     const other = net.createServer().listen(0, "::");
     await once(other, "listening");
@@ -372,7 +372,7 @@ test("a header of the configuration that cannot be written fails the boot", asyn
   await web().initialize();
 });
 
-test("a short time-out of a request holds, and is not found out half a minute later", async () => {
+test("a short requestTimeout cuts a request within seconds", async () => {
   await app.stop();
   config.web.headersTimeout = 600;
   config.web.requestTimeout = 600;

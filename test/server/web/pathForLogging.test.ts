@@ -26,7 +26,7 @@ test("the line of a request over HTTP shows no secret of its path", async () => 
   lines.stop();
 });
 
-test("nor does the line of a request with the wrong method", async () => {
+test("the line of a request with the wrong method shows no secret of its path", async () => {
   config.general.filteredParams = ["**.*token*"];
   const lines = new LogLines("info");
   await app.ask("/api/reset/s3cr%20t", { method: "PUT" });

@@ -43,13 +43,13 @@ test("nested values, arrays and options reach qs", () => {
   expect(parseQuery("a.b=1", { allowDots: true })).toEqual({ a: { b: "1" } });
 });
 
-test("a prototype key is harmless", () => {
+test("a prototype key in a query is dropped", () => {
   const parsed = parseQuery("__proto__=x&__proto__[y]=1&a=1");
   expect(Object.getPrototypeOf(parsed)).toBe(Object.prototype);
   expect(({} as { y?: unknown }).y).toBeUndefined();
 });
 
-test("pairs are counted", () => {
+test("the pairs of a query are limited", () => {
   expect([countPairs(""), countPairs("a=1"), countPairs("a&b&c")]).toEqual([
     0, 1, 3,
   ]);

@@ -198,7 +198,7 @@ describe("the action named by a param", () => {
 });
 
 describe("automatic routes", () => {
-  test("for all actions that take the method", async () => {
+  test("automatic routes exist for all actions that accept the method", async () => {
     config.web.automaticRoutes = ["get", "post"];
     api.routes.loadRoutes({});
     config.web.automaticRoutes = [];
@@ -272,7 +272,7 @@ test("loadRoutes adds and counts", () => {
   expect(api.routes.routes.all.map(({ path }) => path)).toEqual(["/b"]);
 });
 
-test("a route that cannot work is refused", () => {
+test("an invalid route fails the boot", () => {
   expect(() => route.registerRoute("fetch", "/x", "user")).toThrow(
     "cannot route /x: fetch is not an HTTP verb",
   );
@@ -432,14 +432,14 @@ describe("prefixes", () => {
     }
   };
 
-  test("several parts, with a leading slash", () =>
+  test("a prefix may have several parts and a leading slash", () =>
     withConfig({ urlPathForActions: "/craz/y/action/path" }, async () => {
       route.registerRoute("get", "/user", "user");
       expect((await app.ask("/craz/y/action/path/user")).status).toBe(200);
       expect((await app.ask("/api/user")).status).toBe(404);
     }));
 
-  test("actions at the root", () =>
+  test("actions can be served at the root", () =>
     withConfig({ rootEndpointType: "api" }, async () => {
       route.registerRoute("get", "/user", "user");
       route.registerRoute("get", "/", "user");
@@ -449,7 +449,7 @@ describe("prefixes", () => {
       expect((await app.ask("/public/index.html")).status).toBe(200);
     }));
 
-  test("no prefix for files", () =>
+  test("files can be served without a prefix", () =>
     withConfig({ urlPathForFiles: null, rootEndpointType: "api" }, async () => {
       expect((await app.ask("/public/index.html")).status).toBe(404);
     }));

@@ -49,7 +49,7 @@ test("changed prefixes are seen", () => {
   expect(parseTarget("/deep/er/x", config).mode).toBe("file");
 });
 
-test("the same path is the same again, whatever became of the first result and however many there are", () => {
+test("a repeated path has the same result, even if the first result was changed", () => {
   const first = parseTarget("/api/a/b.json?x=1", config);
   const expected = { ...first, pathParts: [...first.pathParts] };
   first.pathParts.length = 0;

@@ -33,7 +33,7 @@ test("a folder that does not exist has no leftovers", async () => {
   expect(await removeLeftovers(path.join(folder, "no"))).toBe(0);
 });
 
-test("extensions are only kept when they are harmless", () => {
+test("only harmless file extensions are kept", () => {
   const name = (original: string) =>
     newUpload({ uploadDir: folder, keepExtensions: true }, original, null)
       .newFilename;

@@ -56,13 +56,13 @@ function run(script: string, document: object = {}): any {
 }
 
 describe("evaluating the client", () => {
-  test("gives its class, which inherits from node's EventEmitter", () => {
+  test("evaluating the client returns its class, which inherits from node's EventEmitter", () => {
     const Client = evaluated();
     expect(Client.name).toBe("ActionheroWebsocketClient");
     expect(new Client()).toBeInstanceOf(EventEmitter);
   });
 
-  test("leaves the module that does it alone", () => {
+  test("evaluating the client does not change the module that does it", () => {
     const window = { location: {} };
     const module = { exports: "mine" };
     const source = server().compileActionheroWebsocketClientJS();
@@ -146,7 +146,7 @@ describe("the options of the page", () => {
 });
 
 describe("the script", () => {
-  test("is served, with the library in it", async () => {
+  test("the script is served, with the library in it", async () => {
     const { status, text } = await app.ask(`/public/${NAME}`);
     expect(status).toBe(200);
     const window = run(text);
@@ -172,7 +172,7 @@ describe("the script", () => {
     expect(client.urlWithSession()).toBe("http://here");
   });
 
-  test("is written only when it is another", async () => {
+  test("the script is written only when it has changed", async () => {
     const file = folder.path(NAME);
     const { ino } = fs.statSync(file);
     await server().writeClientJS();
@@ -194,7 +194,7 @@ describe("the script", () => {
     expect(fs.readFileSync(file, "utf8")).toMatch(/^\/\* .+ \*\/\nscript$/);
   });
 
-  test("that cannot be written is a warning", async () => {
+  test("a script that cannot be written is a warning", async () => {
     const lines = new LogLines();
     config.general.paths.public = [folder.write("file", "")];
     try {

@@ -143,7 +143,7 @@ describe("messages", () => {
 });
 
 describe("frames", () => {
-  test("one of 9 MB is taken, one above the limit is not", async () => {
+  test("a frame of 9 MB is accepted, and one above the limit is refused", async () => {
     const client = await connect();
     const { size } = await client.action("size", { text: "x".repeat(9e6) });
     expect(size).toBe(9e6);
@@ -154,7 +154,7 @@ describe("frames", () => {
     });
   });
 
-  test("one that only says that it is huge is not waited for", async () => {
+  test("a frame that announces a huge length is refused at once", async () => {
     const raw = await rawUpgrade();
     const head = Buffer.from([0x81, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     raw.socket.write(head);
@@ -229,7 +229,7 @@ function closeCodeOf(bytes: Buffer): number | undefined {
 }
 
 describe("floods", () => {
-  test("of pings are answered, or end the client that sends them", async () => {
+  test("a flood of pings is answered, or ends its client", async () => {
     const [flooder, other] = [await connect(), await connect()];
     for (let i = 0; i < 5000; i++) flooder.ws.ping();
     await expectAlive(other);
@@ -250,7 +250,7 @@ describe("floods", () => {
     await expectAlive(other);
   });
 
-  test("within the limit is fine", async () => {
+  test("messages within the rate limit are answered", async () => {
     config.websocket.maxMessagesPerSecond = 50;
     const client = await connect();
     for (let i = 0; i < 40; i++) client.sendRaw("nonsense");
@@ -279,7 +279,7 @@ describe("a client that does not read", () => {
     return client;
   }
 
-  test("is not read from either, and gets all answers when it reads again", async () => {
+  test("a slow consumer's requests wait, and it gets all replies when it reads again", async () => {
     const client = await deaf();
     const [connection] = server().connections();
     const { rawConnection: spark } = connection;
@@ -300,7 +300,7 @@ describe("a client that does not read", () => {
     expect(spark.ws.isPaused).toBe(false);
   });
 
-  test("is cut when the server has too much for it", async () => {
+  test("a slow consumer is cut when too many replies wait for it", async () => {
     config.websocket.maxBufferedBytes = 2 * 1024 * 1024;
     const client = await deaf();
     const other = await connect();
@@ -321,7 +321,7 @@ describe("a client that does not read", () => {
     await expectAlive(other);
   });
 
-  test("is cut when a room has too much for it, and the others get all of it", async () => {
+  test("a slow consumer is cut when too many chat messages wait for it, and other members get all of them", async () => {
     const [slow, reader] = [await deaf(), await connect()];
     const connections = server().connections();
     for (const { id } of connections)
@@ -374,7 +374,7 @@ describe("clients that vanish", () => {
     return (user + system) / 1000;
   }
 
-  test("a thousand at once leave their rooms; the cost grows with their number only", async () => {
+  test("a thousand clients that vanish leave their rooms, in time that grows linearly", async () => {
     await vanish(await enter(250)); // to warm up
     const few = await vanish(await enter(250));
     const stays = await enter(PER_ROOM);

@@ -176,7 +176,7 @@ describe("heartbeat", () => {
     await until(() => connection.destroyed);
   });
 
-  test("can be off", async () => {
+  test("the heartbeat can be disabled", async () => {
     await beat(0);
     const client = await connect();
     await client.action("quick");
@@ -186,7 +186,7 @@ describe("heartbeat", () => {
 });
 
 describe("stop", () => {
-  test("lets clients come back: there is no notice that it is for good", async () => {
+  test("a stop lets clients reconnect: it does not say that it is permanent", async () => {
     await start();
     const client = await connect();
     await app.stop();
@@ -197,7 +197,7 @@ describe("stop", () => {
     expect(client.received).not.toContain("primus::server::close");
   });
 
-  test("with destroyClientsOnShutdown there is", async () => {
+  test("with destroyClientsOnShutdown, a stop tells clients not to reconnect", async () => {
     config.websocket.destroyClientsOnShutdown = true;
     await start();
     const client = await connect();
@@ -253,7 +253,7 @@ describe("stop", () => {
     expect((await client.closed).code).toBe(1006);
   });
 
-  test("is not held up by a peer that does not answer its goodbye", async () => {
+  test("a stop does not wait for a peer that does not reply to its goodbye", async () => {
     await start();
     const raw = await rawUpgrade();
     await raw.status();
@@ -307,7 +307,7 @@ describe("stop", () => {
     api.connections.globalMiddleware = [];
   });
 
-  test("twice is once, and it starts again", async () => {
+  test("a second stop is harmless, and the server can start again", async () => {
     await start();
     const listener = api.servers.servers.web.server as HttpServer;
     const listeners = listener.listenerCount("upgrade");
@@ -357,7 +357,7 @@ describe("over TLS", () => {
       rejectUnauthorized: false,
     });
 
-  test("everything is the same", async () => {
+  test("the websocket protocol is the same over TLS", async () => {
     const [one, two] = [await secure(), await secure()];
     for (const client of [one, two])
       await client.request({ event: "roomAdd", room: "defaultRoom" });
@@ -398,7 +398,7 @@ describe("over TLS", () => {
 });
 
 describe("compression", () => {
-  test("is off unless asked for", async () => {
+  test("compression is off by default", async () => {
     await start();
     const { ws } = await connect({ perMessageDeflate: true });
     expect(ws.extensions).toBe("");

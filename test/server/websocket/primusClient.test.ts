@@ -77,7 +77,7 @@ describe.each([
     return { client, ...watch(client) };
   }
 
-  test("connects, asks, and is answered", async () => {
+  test("the client connects, sends a request, and gets the response", async () => {
     const { client, data, events } = connect();
     client.write({ event: "detailsView", messageId: 1 });
     client.write({ event: "action", params: { action: "who" }, messageId: 2 });
@@ -100,7 +100,7 @@ describe.each([
     expect(events).toEqual(["open", "close", "end"]);
   });
 
-  test("answers pings, so that it stays", async () => {
+  test("the client answers pings, and stays connected", async () => {
     config.websocket.server = { pingInterval: 600 };
     // the client's own timers take a pause of this process for one of the server
     await unstalled(async () => {
@@ -118,7 +118,7 @@ describe.each([
     }, 100);
   });
 
-  test("comes back after a restart, with what it wrote meanwhile", async () => {
+  test("the client reconnects after a restart, and sends what it queued meanwhile", async () => {
     const { client, events, data } = connect();
     await until(() => data.length === 1);
     await app.process.stop();
@@ -157,7 +157,7 @@ describe.each([
     client.end();
   });
 
-  test("notices a server that is silent", async () => {
+  test("the client notices a silent server", async () => {
     const { client, events, data } = connect({ ...QUICK, pingTimeout: 100 });
     await until(() => data.length === 1);
     // pings come every 30 s only

@@ -214,7 +214,7 @@ describe("message ids", () => {
     },
   );
 
-  test("0 counts as missing, and there is always an id", async () => {
+  test("message id 0 counts as missing, and every response has an id", async () => {
     for (const messageId of [0, "", null, undefined])
       client.send({ event: "action", params: { action: "own" }, messageId });
     await until(() => client.received.length === 5);
@@ -223,7 +223,7 @@ describe("message ids", () => {
     for (const id of ids) expect(id).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  test("one in the params is a param", async () => {
+  test("a messageId inside params stays a param", async () => {
     client.send({
       event: "action",
       params: { action: "own", messageId: "inner" },
@@ -408,7 +408,7 @@ describe("files", () => {
     },
   );
 
-  test("many at once are each answered, in order, beside other requests", async () => {
+  test("many files at once are sent in order, beside other requests", async () => {
     const files = Array.from({ length: 80 }, (_, i) =>
       i % 2 ? "page.html" : "long.txt",
     );
@@ -423,7 +423,7 @@ describe("files", () => {
     expect(messageId).toBe("after");
   });
 
-  test("one that is too long is refused", async () => {
+  test("a file that is too long is refused", async () => {
     const before = config.websocket.maxBufferedBytes;
     config.websocket.maxBufferedBytes = 300_000;
     const { error, content } = await ask("long.txt");

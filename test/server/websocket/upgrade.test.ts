@@ -85,13 +85,13 @@ describe("the path", () => {
     },
   );
 
-  test("can be another", async () => {
+  test("the path of websockets can be changed", async () => {
     options().pathname = "/live";
     await connect({ url: websocketUrl("/live") });
     expect((await refusal("/primus")).status).toBe(404);
   });
 
-  test("others can have theirs beside it", async () => {
+  test("other upgrade handlers can use other paths", async () => {
     const server = api.servers.servers.web.server as http.Server;
     const other = new OtherServer({ noServer: true });
     other.on("connection", (ws) => ws.send('{"welcome":"other"}'));
@@ -160,7 +160,7 @@ describe("requests that offer another protocol are served without it", () => {
     expect([status, json.quick]).toEqual([200, true]);
   });
 
-  test("also below the path of websockets", async () => {
+  test("a request below the path of websockets is served without the protocol", async () => {
     const { status, text } = await app.ask("/primus", { headers: h2c });
     expect([status, text]).toEqual([426, "Upgrade Required"]);
   });
@@ -247,7 +247,7 @@ describe("bad upgrades are refused", () => {
     await raw.closed;
   });
 
-  test("another method", async () => {
+  test("an upgrade with another method is refused", async () => {
     const raw = await rawSocket();
     raw.socket.write(
       "POST /primus HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
@@ -270,7 +270,7 @@ describe("origins", () => {
 });
 
 describe("authorization", () => {
-  test("lets in, with the query and the address at hand", async () => {
+  test("an authorization function lets a client in, and knows the query and the address", async () => {
     let seen: any;
     options().authorization = (req, done) => {
       seen = { query: { ...req.query }, forwarded: req.forwarded };
@@ -415,7 +415,7 @@ describe("checkHost", () => {
     expect((await refusal("/primus", wrongScheme)).status).toBe(403);
   });
 
-  test("takes those by an allowed one; a proxy tells the scheme", async () => {
+  test("accepts websockets to an allowed host; a proxy reports the scheme", async () => {
     await connect({ headers: { Host: "Site.com" } });
     const proxied = { Host: "www.site.com", "X-Forwarded-Proto": "https" };
     await connect({ headers: proxied });
@@ -429,7 +429,7 @@ describe("checkHost", () => {
     expect(text).not.toContain("Primus");
   });
 
-  test("without allowed hosts every name is one", async () => {
+  test("without allowedRequestHosts every host is accepted", async () => {
     config.web.allowedRequestHosts = [];
     await connect({ headers: rebound });
   });
@@ -452,7 +452,7 @@ describe("who the client is", () => {
     expect((await detailsOf({ headers })).fingerprint).toBe("fromCookie");
   });
 
-  test("is the same over HTTP", async () => {
+  test("the fingerprint is the same over HTTP", async () => {
     const { headers } = await app.ask("/api/quick");
     const cookie = headers["set-cookie"]![0].split(";")[0];
     const { json } = await app.ask("/api/quick", {

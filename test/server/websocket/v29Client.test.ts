@@ -130,7 +130,7 @@ describeInBrowser("the client of version 29 in a page", () => {
 
     const onServer = () => api.servers.servers.websocket.connections();
 
-    test("connects, knows itself, runs actions, gets files", async () => {
+    test("the v29 client connects, gets its details, runs actions and gets files", async () => {
       const page = await open();
       const [connection] = onServer();
       const state = await page.evaluate(() => {
@@ -166,7 +166,7 @@ describeInBrowser("the client of version 29 in a page", () => {
       await until(() => onServer().length === 0);
     });
 
-    test("two clients exchange messages, get messages of the server, and one is closed permanently", async () => {
+    test("two v29 clients exchange messages, get messages of the server, and one is closed permanently", async () => {
       const [one, two] = [await open(), await open()];
       for (const page of [one, two]) await call(page, "roomAdd", "defaultRoom");
       const { data } = await call(one, "roomView", "defaultRoom");
@@ -194,7 +194,7 @@ describeInBrowser("the client of version 29 in a page", () => {
       await Promise.all([one, two].map((page) => page.context().close()));
     });
 
-    test("finds a server again that was restarted", async () => {
+    test("the v29 client reconnects to a restarted server", async () => {
       const page = await open();
       await call(page, "roomAdd", "defaultRoom");
       await app.process.stop();
