@@ -16,7 +16,7 @@ export function announceReady(): void {
  * Before a worker exits, connections that the primary has already sent to it are given to another worker. Without
  * this, they would stay open without a response.
  */
-export async function takeLeave(): Promise<void> {
+export async function disconnectFromPrimary(): Promise<void> {
   const { worker } = cluster;
   if (!worker?.isConnected()) return;
   const left = new Promise((resolve) => worker.once("disconnect", resolve));

@@ -5,7 +5,7 @@ import { toError } from "../errors";
 import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
 import type { Process } from "./process";
-import { takeLeave } from "./ready";
+import { disconnectFromPrimary } from "./ready";
 
 /**
  * @param stopCallback called once with the exit code when the server has stopped
@@ -72,7 +72,7 @@ async function stopWithin(
   } catch {
     // already reported by the process; only the exit remains
   }
-  await takeLeave();
+  await disconnectFromPrimary();
   clearTimeout(timer);
   done();
 }

@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
 import { defineTimed } from "../redis/operationScript";
-import { runStep } from "../redis/step";
+import { runAtomically } from "../redis/step";
 import { readTexts, type Write, writeObjects, writePlainly } from "./steps";
 
 /** Limits of one command: the number of objects, and the total length of their texts. */
@@ -116,7 +116,7 @@ function batchersOf(client: Redis): Batchers {
 
 function writeOne(client: Redis, write: OwnedWrite): Promise<boolean> {
   const { lockKey, cacheKey, owner, text, lifetimeMs } = write;
-  return runStep<number>(client, {
+  return runAtomically<number>(client, {
     script: WRITE_ONE,
     keys: [lockKey, cacheKey],
     args: [owner, text, lifetimeMs],
@@ -134,7 +134,7 @@ async function writeEach(
     keys.push(lockKey, cacheKey);
     args.push(owner, text, lifetimeMs);
   }
-  const written = await runStep<number[]>(client, {
+  const written = await runAtomically<number[]>(client, {
     script: WRITE_EACH,
     keys,
     args,

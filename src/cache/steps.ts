@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
 import { A, B, defineOperation, defineTimed } from "../redis/operationScript";
-import { runStep, slotGroups } from "../redis/step";
+import { runAtomically, slotGroups } from "../redis/step";
 
 /** One object to write. */
 export interface Write {
@@ -127,7 +127,7 @@ function writeGroup(
 ): Promise<number> {
   const locks = writes.map((write) => write.lockKey);
   const objects = writes.map((write) => write.cacheKey);
-  return runStep(client, {
+  return runAtomically(client, {
     script: WRITE,
     keys: [...locks, ...objects],
     args: [owner, ...writes.flatMap((one) => [one.text, one.lifetimeMs])],
@@ -169,7 +169,7 @@ export async function writeComputed(
   write: ComputedWrite,
 ): Promise<boolean> {
   const { computingLock, token, owner, before, lockKey, cacheKey } = write;
-  const written = await runStep(client, {
+  const written = await runAtomically(client, {
     script: WRITE_COMPUTED,
     keys: [computingLock, lockKey, cacheKey],
     args: [token, owner, write.text, write.lifetimeMs, before ?? ""],
@@ -221,7 +221,7 @@ export function readAndTouch(
   owner: string,
   lifetimeMs: number,
 ): Promise<(string | null)[]> {
-  return runStep(client, {
+  return runAtomically(client, {
     script: READ_AND_TOUCH,
     keys: [lockKey, cacheKey],
     args: [owner, lifetimeMs],
@@ -248,7 +248,7 @@ export function removeObject(
     owner,
   }: Pick<ComputedWrite, "lockKey" | "cacheKey" | "computingLock" | "owner">,
 ): Promise<number> {
-  return runStep(client, {
+  return runAtomically(client, {
     script: REMOVE,
     keys: [lockKey, cacheKey, computingLock],
     args: [owner],
@@ -269,7 +269,7 @@ export async function cancelComputing(
   if (computingLocks.length === 0) return;
   await Promise.all(
     slotGroups(client, computingLocks, (lock) => lock).map((keys) =>
-      runStep(client, {
+      runAtomically(client, {
         script: CANCEL,
         keys,
         args: [],
@@ -285,7 +285,7 @@ export async function pushText(
   key: string,
   text: string,
 ): Promise<void> {
-  await runStep(client, {
+  await runAtomically(client, {
     script: PUSH,
     keys: [key],
     args: [text],
@@ -295,7 +295,7 @@ export async function pushText(
 
 /** Removes and returns the first item of a list; null if the list is empty. */
 export function popText(client: Redis, key: string): Promise<string | null> {
-  return runStep(client, {
+  return runAtomically(client, {
     script: POP,
     keys: [key],
     args: [],
@@ -309,7 +309,7 @@ export async function releaseLock(
   lockKey: string,
   owner: string,
 ): Promise<boolean> {
-  const released = await runStep(client, {
+  const released = await runAtomically(client, {
     script: UNLOCK,
     keys: [lockKey],
     args: [owner],
@@ -330,7 +330,7 @@ export async function renewLock(
   owner: string,
   timeMs: number,
 ): Promise<boolean> {
-  const renewed = await runStep(client, {
+  const renewed = await runAtomically(client, {
     script: RENEW,
     keys: [lockKey],
     args: [owner, timeMs],
@@ -349,7 +349,7 @@ export async function takeLock(
   owner: string,
   timeMs: number,
 ): Promise<boolean> {
-  const taken = await runStep(client, {
+  const taken = await runAtomically(client, {
     script: TAKE,
     keys: [lockKey],
     args: [owner, timeMs],

@@ -1,7 +1,7 @@
 /** Builds, opens and closes `api.chatRoom`. */
 import { api } from "../api";
 import { logFailure } from "../redis/connectionLog";
-import { takeLeave } from "../redis/leaving";
+import { runStopStep } from "../redis/leaving";
 import {
   broadcast,
   generateMessagePayload,
@@ -73,7 +73,7 @@ async function erase(left: ReadonlyMap<string, string[]>): Promise<void> {
   const { client } = api.redis.clients;
   try {
     // many rooms may take long, but an unresponsive redis must not
-    if (!(await takeLeave(client, () => client.ping()))) return;
+    if (!(await runStopStep(client, () => client.ping()))) return;
     await forEachRoom([...left.keys()], (room) =>
       eraseMembers(room, left.get(room)!),
     );

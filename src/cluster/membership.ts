@@ -6,9 +6,9 @@ import { actionheroVersion, id } from "../config/config";
 import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
-import { logFailure, noteAnswer } from "../redis/connectionLog";
+import { logFailure, noteWriteAccepted } from "../redis/connectionLog";
 import { unlessFull } from "../redis/full";
-import { takeLeave } from "../redis/leaving";
+import { runStopStep } from "../redis/leaving";
 import {
   claimCleanUp,
   readNodes,
@@ -53,7 +53,7 @@ export class Membership {
     if (this.left) return;
     this.left = true;
     clearTimeout(this.timer);
-    await takeLeave(api.redis.clients.client, async () => {
+    await runStopStep(api.redis.clients.client, async () => {
       await this.round; // a heartbeat in progress would register it again
       await removeNode(String(id));
     });
@@ -81,7 +81,7 @@ export class Membership {
       if (this.wasSteady()) await this.watchOthers();
       this.lastRoundAt = performance.now();
       this.isOut = false;
-      noteAnswer(api.redis.clients.client);
+      noteWriteAccepted(api.redis.clients.client);
     } catch (error) {
       // during an outage, every round fails
       if (isRedisAway(error))

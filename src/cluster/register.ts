@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { settings } from "../config/settings";
 import { commandClient } from "../redis/clients";
 import { defineTimed } from "../redis/operationScript";
-import { runStep } from "../redis/step";
+import { runAtomically } from "../redis/step";
 import type { ClusterNode, NodeRecord } from "./types";
 
 /** How long one node may take to clean up after another before a third one may try, in ms. */
@@ -106,7 +106,7 @@ export function beat(
   id: string,
   record: string,
 ): Promise<string | null> {
-  return runStep(client, {
+  return runAtomically(client, {
     script: BEAT,
     keys: [register],
     args: [id, record],
@@ -123,7 +123,7 @@ export async function read(
   client: Redis,
   register: string,
 ): Promise<{ now: number; entries: Map<string, string> }> {
-  const [now, ...flat] = await runStep<string[]>(client, {
+  const [now, ...flat] = await runAtomically<string[]>(client, {
     script: READ,
     keys: [register],
     args: [],
@@ -143,7 +143,7 @@ export async function remove(
   register: string,
   id: string,
 ): Promise<void> {
-  await runStep(client, {
+  await runAtomically(client, {
     script: REMOVE,
     keys: [register],
     args: [id],
@@ -158,7 +158,7 @@ export async function claim(
   owner: string,
   ms: number,
 ): Promise<boolean> {
-  const reply = await runStep<number>(client, {
+  const reply = await runAtomically<number>(client, {
     script: CLAIM,
     keys: [key],
     args: [owner, ms],
@@ -171,7 +171,7 @@ export async function claim(
 }
 
 export async function release(client: Redis, key: string): Promise<void> {
-  await runStep(client, {
+  await runAtomically(client, {
     script: RELEASE,
     keys: [key],
     args: [],

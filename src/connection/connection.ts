@@ -18,7 +18,7 @@ import { log } from "../log/log";
 import { call } from "./calls";
 import { notifyLeave } from "./leaving";
 import { type ConnectionMiddleware, PLACE } from "./registry";
-import type { VerbWord } from "./roomVerbs";
+import type { VerbArgument } from "./roomVerbs";
 import { runVerb } from "./verbs";
 import { timerMs } from "../utils/timers";
 
@@ -242,11 +242,11 @@ export class Connection {
 
   /**
    * Run a verb, like persistent clients.
-   * @param words the arguments of the verb; `say` may have one object or list after the room (`general.sayObjects`)
+   * @param args the arguments of the verb; `say` may have one object or list after the room (`general.sayObjects`)
    * @throws Error from `config.errors` when the verb is unknown, not allowed here, or fails
    */
-  verbs(verb: string, words: VerbWord[] | string = []): Promise<any> {
-    const list = Array.isArray(words) ? [...words] : [words];
+  verbs(verb: string, args: VerbArgument[] | string = []): Promise<any> {
+    const list = Array.isArray(args) ? [...args] : [args];
     return call(this, "verbs", () => runVerb(this, verb, list));
   }
 

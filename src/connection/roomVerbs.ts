@@ -9,9 +9,9 @@ import { wordedForClients } from "../log/exposure";
 import type { Connection } from "./connection";
 
 /** What follows a verb: a text, or from clients that speak JSON an object or a list. */
-export type VerbWord = string | object;
+export type VerbArgument = string | object;
 
-type VerbHandler = (connection: Connection, words: string[]) => unknown;
+type VerbHandler = (connection: Connection, args: string[]) => unknown;
 
 /** Looked up at each use: users and their tests replace its functions. */
 function rooms() {
@@ -42,21 +42,21 @@ export const roomVerbs = {
 /** The verb `say`; with `general.sayObjects` the message may be an object or a list. */
 export async function say(
   connection: Connection,
-  words: readonly VerbWord[],
+  args: readonly VerbArgument[],
 ): Promise<void> {
-  const { room, said } = spokenTo(connection, words);
+  const { room, said } = addresseeOf(connection, args);
   const [only] = said;
   const isObject = said.length === 1 && typeof only === "object";
   const message =
     isObject && settings().general.sayObjects
       ? only
-      : said.map(wordText).join(" ");
+      : said.map(argumentText).join(" ");
   // nothing after the room is a missing message, as in version 29; code may send an empty text
   await rooms().broadcast(connection, room, message || undefined);
 }
 
 /** A word as text: its JSON if it is not a string. */
-export function wordText(word: VerbWord): string {
+export function argumentText(word: VerbArgument): string {
   // null and undefined come only from projects in JavaScript, and are empty texts in a message
   return typeof word === "object" && (word as object | null) !== null
     ? JSON.stringify(word)
@@ -96,15 +96,15 @@ async function makeRoom(room: string): Promise<void> {
 }
 
 /** The first argument is the room; with `general.sayToOwnRoom`, clients in a single room may omit it. */
-function spokenTo(
+function addresseeOf(
   connection: Connection,
-  words: readonly VerbWord[],
-): { room: string; said: readonly VerbWord[] } {
-  const [first = "", ...rest] = words;
+  args: readonly VerbArgument[],
+): { room: string; said: readonly VerbArgument[] } {
+  const [first = "", ...rest] = args;
   const own = onlyRoomOf(connection);
   return settings().general.sayToOwnRoom && own && first !== own
-    ? { room: own, said: words }
-    : { room: wordText(first), said: rest };
+    ? { room: own, said: args }
+    : { room: argumentText(first), said: rest };
 }
 
 /** The limit applies to joins of clients, not to `chatRoom.addMember` of the server. */

@@ -15,8 +15,8 @@ import {
   roomVerbs,
   say,
   verbError,
-  type VerbWord,
-  wordText,
+  type VerbArgument,
+  argumentText,
 } from "./roomVerbs";
 import { noteTextParam } from "./textParams";
 
@@ -44,7 +44,7 @@ type HandledVerb = ConnectionVerb | "documentation" | "help" | "roomChange";
 /** What clients without headers send, and no action declares. */
 const PARAMS_OF_THE_FRAMEWORK = ["accessToken", "idempotencyKey"];
 
-type VerbHandler = (connection: Connection, words: string[]) => unknown;
+type VerbHandler = (connection: Connection, args: string[]) => unknown;
 
 /** The maximum number of stored params: reached only with `general.disableParamScrubbing`. */
 const MAX_PARAMS = 10_000;
@@ -56,8 +56,8 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
   exit: async (connection) => {
     await connection.destroy();
   },
-  paramAdd: (connection, words) => {
-    const [key, value] = parseParamPair(words);
+  paramAdd: (connection, args) => {
+    const [key, value] = parseParamPair(args);
     if (!isAllowedParam(key)) return;
     const { params } = connection;
     if (!Object.hasOwn(params, key) && Object.keys(params).length >= MAX_PARAMS)
@@ -99,7 +99,7 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
 export async function runVerb(
   connection: Connection,
   verb: string,
-  given: VerbWord[],
+  given: VerbArgument[],
 ): Promise<unknown> {
   if (willLog("debug")) {
     log(`[server: ${connection.type}] verb`, "debug", {
@@ -117,7 +117,7 @@ export async function runVerb(
         ? say(connection, given)
         : roomVerbs[verb as keyof typeof roomVerbs](
             connection,
-            given.map(wordText),
+            given.map(argumentText),
           ),
     );
   }
@@ -125,7 +125,7 @@ export async function runVerb(
     throw await verbError("verbNotFound", connection, verb);
   if (tracing.tracer) nameMessage(tracing.tracer, verb);
   const handler = verbHandlers[verb as keyof typeof verbHandlers];
-  return handler(connection, given.map(wordText));
+  return handler(connection, given.map(argumentText));
 }
 
 /** The middleware of rooms may read the client's session, and store something in it. */
@@ -160,21 +160,21 @@ function verbsOf(type: string): readonly string[] {
 }
 
 /** Key and value of `["key=value"]` (split at the first `=`) or `["key", "value"]`. */
-export function parseParamPair(words: readonly string[]): [string, string] {
-  const [first = "", second] = words;
+export function parseParamPair(args: readonly string[]): [string, string] {
+  const [first = "", second] = args;
   const equals = first.indexOf("=");
   if (equals === -1) return [first, second as string];
   return [first.slice(0, equals), first.slice(equals + 1)];
 }
 
 /** The arguments for the log: text after the value of a secret param may belong to it. */
-function withoutSecrets(verb: string, given: VerbWord[]): unknown {
+function withoutSecrets(verb: string, given: VerbArgument[]): unknown {
   if (verb !== "paramAdd") return redactForLogging(given);
-  const words = given.map(wordText);
-  const [key, value] = parseParamPair(words);
+  const args = given.map(argumentText);
+  const [key, value] = parseParamPair(args);
   const shown: unknown = filterObjectForLogging({ [key]: "" })[key];
-  if (value === undefined || shown === "") return words;
-  return words[0]!.includes("=")
+  if (value === undefined || shown === "") return args;
+  return args[0]!.includes("=")
     ? [`${key}=${String(shown)}`]
     : [key, String(shown)];
 }
@@ -270,9 +270,9 @@ function usagesOfActions(type: string): [usage: string, description: string][] {
         toDocument !== false && blockedConnectionTypes?.includes(type) !== true,
     )
     .map(({ name, description, inputs }) => {
-      const words = Object.entries(tableOf(inputs)).map(([key, input]) =>
+      const args = Object.entries(tableOf(inputs)).map(([key, input]) =>
         input.required === true ? `${key}=...` : `[${key}=...]`,
       );
-      return [[name, ...words].join(" "), description];
+      return [[name, ...args].join(" "), description];
     });
 }

@@ -8,7 +8,7 @@ import {
   defineOperation,
   defineTimed,
 } from "../redis/operationScript";
-import { runStep } from "../redis/step";
+import { runAtomically } from "../redis/step";
 
 /**
  * The lifetime of a claim, in ms: live processes renew theirs, and the claim of a dead one blocks its key this long.
@@ -91,7 +91,7 @@ export class Claim {
   ): Promise<number> {
     const { client } = api.redis.clients;
     const { key, owner } = this;
-    return runStep<number>(client, {
+    return runAtomically<number>(client, {
       script: SETTLE,
       keys: [key],
       args: [owner, how, ms, response],
@@ -117,7 +117,7 @@ export async function claim(
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + scope;
   const owner = randomBytes(12).toString("hex");
-  const reply = await runStep<1 | [string, string, number]>(client, {
+  const reply = await runAtomically<1 | [string, string, number]>(client, {
     script: CLAIM,
     keys: [key],
     args: [owner, digest, CLAIM_MS],

@@ -8,7 +8,7 @@ import { log } from "../log/log";
 import { utils } from "../publicUtils";
 import * as task from "../task/taskModule";
 import { cacheFacade } from "./cacheFacade";
-import { logFailure, tell } from "./callbacks";
+import { logFailure, passOn } from "./callbacks";
 import { readConfigData } from "./configData";
 import type { LegacyConnection } from "./connection";
 
@@ -71,7 +71,7 @@ function socketRoomStatus(
   room: string,
   next?: (status: RoomStatus | null) => void,
 ): Promise<RoomStatus | null> {
-  return tell(chatRoom.roomStatus(room), next, null);
+  return passOn(chatRoom.roomStatus(room), next, null);
 }
 
 /** Enqueue a task for a time in ms since the epoch; null or the past: for now. Tells whether it was. */
@@ -87,7 +87,7 @@ function enqueue(
   const enqueued = isLater
     ? task.enqueueAt(Number(runAtTime), taskName, inputs)
     : task.enqueue(taskName, inputs);
-  return tell(
+  return passOn(
     enqueued.then(() => true),
     next,
     false,
@@ -101,7 +101,11 @@ function run(
   params?: Record<string, unknown> | null,
   next?: (result: unknown) => void,
 ): Promise<unknown> {
-  return tell(task.run(taskName, inputsOf(taskName, params ?? {})), next, null);
+  return passOn(
+    task.run(taskName, inputsOf(taskName, params ?? {})),
+    next,
+    null,
+  );
 }
 
 /** `runAction` had the params of the action among its own. */

@@ -2,7 +2,7 @@
 import { cache } from "../cache/cache";
 import { settings } from "../config/settings";
 import type { ActionheroError } from "../errors";
-import { tell } from "./callbacks";
+import { passOn } from "./callbacks";
 
 type LoadNext = (
   value: any,
@@ -40,7 +40,7 @@ export const cacheFacade = {
     expireTimeMS?: number | null,
     next?: (isSaved: boolean) => void,
   ): Promise<boolean> {
-    return tell<boolean, boolean>(
+    return passOn<boolean, boolean>(
       cache.save(key, value, expireTimeMS),
       next,
       false,
@@ -53,7 +53,7 @@ export const cacheFacade = {
       next &&
       (({ value, expireTimestamp, createdAt, readAt }: Loaded) =>
         next(value, expireTimestamp, createdAt, readAt));
-    return tell(loadAll(key), spread, NOTHING);
+    return passOn(loadAll(key), spread, NOTHING);
   },
 
   /** Tells whether it was there. */
@@ -62,7 +62,7 @@ export const cacheFacade = {
     key: string,
     next?: (isDestroyed: boolean) => void,
   ): Promise<boolean> {
-    return tell(cache.destroy(key), next, false);
+    return passOn(cache.destroy(key), next, false);
   },
 };
 

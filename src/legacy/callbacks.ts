@@ -25,7 +25,7 @@ export function untilNext(
  * @param failed what the callback gets for a failure, which is in the log then: these callbacks have no place for errors
  * @returns the promise; with a callback it does not reject
  */
-export function tell<T, F>(
+export function passOn<T, F>(
   outcome: Promise<T>,
   next: ((value: any) => void) | undefined,
   failed: F,

@@ -109,10 +109,10 @@ function shorten(value: unknown): unknown {
 const REPLACEMENT = "[FILTERED]";
 
 /** One step of a path, and the rest of it. */
-interface Step {
+interface PathStep {
   /** A name, patterns of names, or undefined for any number of levels. */
   name: string | Patterns | undefined;
-  next: Step | undefined;
+  next: PathStep | undefined;
 }
 
 /**
@@ -168,7 +168,7 @@ function containsInOrder(text: string, parts: readonly string[]): boolean {
 
 /** The maximum number of compiled path lists: a server uses only a few. */
 const MAX_COMPILED = 8;
-const compiled = new Map<string, Step[]>();
+const compiled = new Map<string, PathStep[]>();
 
 /**
  * Returns a copy of `value` in which the value at every one of `paths` is `[FILTERED]`; unaffected parts are shared
@@ -179,7 +179,7 @@ export function redact(value: unknown, paths: readonly string[]): unknown {
   return walk(value, stepsOf(paths), new Set());
 }
 
-function stepsOf(paths: readonly string[]): Step[] {
+function stepsOf(paths: readonly string[]): PathStep[] {
   const key = paths.join("\n");
   let steps = compiled.get(key);
   if (!steps) {
@@ -189,9 +189,9 @@ function stepsOf(paths: readonly string[]): Step[] {
   return steps;
 }
 
-function compile(paths: readonly string[]): Step[] {
+function compile(paths: readonly string[]): PathStep[] {
   const anywhere: string[] = [];
-  const steps: Step[] = [];
+  const steps: PathStep[] = [];
   for (const path of paths) {
     const names = path.split(".");
     if (names.length === 2 && names[0] === "**" && names[1] !== "**")
@@ -206,7 +206,7 @@ function compile(paths: readonly string[]): Step[] {
   return steps;
 }
 
-function chainOf([name, ...rest]: readonly string[]): Step | undefined {
+function chainOf([name, ...rest]: readonly string[]): PathStep | undefined {
   if (name === undefined) return undefined;
   const next = chainOf(rest);
   if (name === "**") return { name: undefined, next };
@@ -217,7 +217,7 @@ function chainOf([name, ...rest]: readonly string[]): Step | undefined {
 /** @param above the enclosing objects, to detect circular references */
 function walk(
   value: unknown,
-  steps: readonly Step[],
+  steps: readonly PathStep[],
   above: Set<unknown>,
 ): unknown {
   const isList = Array.isArray(value);
@@ -247,8 +247,11 @@ function walk(
 }
 
 /** The steps that are left below a key; undefined when a path ends at it. */
-function advance(steps: readonly Step[], key: string): Step[] | undefined {
-  const left: Step[] = [];
+function advance(
+  steps: readonly PathStep[],
+  key: string,
+): PathStep[] | undefined {
+  const left: PathStep[] = [];
   for (const step of steps) {
     if (step.name === undefined) addOnce(left, step);
     const here = step.name === undefined ? step.next : step;
@@ -260,11 +263,11 @@ function advance(steps: readonly Step[], key: string): Step[] | undefined {
 }
 
 /** Keeps each step once, so that the list never has more steps than the paths have names. */
-function addOnce(steps: Step[], step: Step): void {
+function addOnce(steps: PathStep[], step: PathStep): void {
   if (!steps.includes(step)) steps.push(step);
 }
 
-function matches(name: Step["name"], key: string): boolean {
+function matches(name: PathStep["name"], key: string): boolean {
   if (name === undefined) return true;
   return typeof name === "string" ? name === key : name.has(key);
 }

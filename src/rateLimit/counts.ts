@@ -1,9 +1,9 @@
 /** Counts calls in sliding windows that all nodes share, in redis. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { logFailure, noteAnswer } from "../redis/connectionLog";
+import { logFailure, noteWriteAccepted } from "../redis/connectionLog";
 import { A, B, defineOperation } from "../redis/operationScript";
-import { runStep } from "../redis/step";
+import { runAtomically } from "../redis/step";
 import { within } from "../utils/promises";
 
 /** How many calls there may be in a span of time. */
@@ -90,7 +90,7 @@ export async function count(
       "AH_REDIS_TIMEOUT",
       () => `no answer within ${COUNT_WAIT_MS} ms`,
     );
-    if (outage.isOut) noteAnswer(client);
+    if (outage.isOut) noteWriteAccepted(client);
     outage.isOut = false;
     const left = Math.max(0, limit.requests - used);
     return { isAdmitted: admitted === 1, left, resetMs };
@@ -118,7 +118,7 @@ function outageOf(client: Redis): Outage {
 type Reply = [admitted: number, used: number, resetMs: number];
 
 function ask(client: Redis, key: string, limit: Limit): Promise<Reply> {
-  return runStep<Reply>(client, {
+  return runAtomically<Reply>(client, {
     script: COUNT,
     keys: [key],
     args: [limit.perMs, limit.requests],

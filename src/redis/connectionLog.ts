@@ -30,24 +30,24 @@ export class ConnectionLog {
 
   /** @param name the name of the connection in `config.redis` */
   follow(name: string, client: Redis): void {
-    const tell = (event: string) => `Redis connection \`${name}\` ${event}`;
+    const textOf = (event: string) => `Redis connection \`${name}\` ${event}`;
     const address = addressOf(client) ?? NO_ONE_ADDRESS;
 
     this.followErrors(name, client);
-    client.on("connect", () => log(tell("connected"), "debug"));
+    client.on("connect", () => log(textOf("connected"), "debug"));
     client.on("close", () => {
       this.outageOf(address).away.add(name);
-      log(tell("closed"), "debug");
+      log(textOf("closed"), "debug");
     });
     client.on("end", () => {
       const outage = this.outages.get(address);
       outage?.away.delete(name);
       if (outage?.away.size === 0) this.outages.delete(address);
-      log(tell("ended"), "debug");
+      log(textOf("ended"), "debug");
     });
-    client.on("reconnecting", () => log(tell("reconnecting"), "debug"));
+    client.on("reconnecting", () => log(textOf("reconnecting"), "debug"));
     client.on("ready", () => {
-      log(tell("ready"), "debug");
+      log(textOf("ready"), "debug");
       this.outages.get(address)?.away.delete(name);
       this.endOutage(address);
     });
@@ -59,12 +59,12 @@ export class ConnectionLog {
     followed.set(client, { connectionLog: this, address });
     client.on("error", (error: Error) =>
       // each attempt to reconnect fails with its own error
-      this.tell(address, `Redis connection \`${name}\` error`, error),
+      this.reportOutage(address, `Redis connection \`${name}\` error`, error),
     );
   }
 
   /** Report a sign that redis is unavailable; the first one is an alert. */
-  tell(address: string, message: string, error?: Error): void {
+  reportOutage(address: string, message: string, error?: Error): void {
     const outage = this.outageOf(address);
     const severity = outage.since === undefined ? "alert" : "debug";
     if (outage.since === undefined) {
@@ -74,15 +74,15 @@ export class ConnectionLog {
     log(message, severity, error && withoutCommand(error));
   }
 
-  /** As `tell`, for an operation that failed: one that began in the last outage says nothing about a new one. */
-  tellFailure(address: string, message: string, error?: Error): void {
+  /** As `reportOutage`, for an operation that failed: one that began in the last outage says nothing about a new one. */
+  reportFailure(address: string, message: string, error?: Error): void {
     const isLate = performance.now() < (this.lateUntil.get(address) ?? 0);
-    if (isLate && !this.isTold(address))
+    if (isLate && !this.isOutageReported(address))
       log(message, "debug", error && withoutCommand(error));
-    else this.tell(address, message, error);
+    else this.reportOutage(address, message, error);
   }
 
-  isTold(address: string): boolean {
+  isOutageReported(address: string): boolean {
     return this.outages.get(address)?.since !== undefined;
   }
 
@@ -125,29 +125,29 @@ const followed = new WeakMap<
 >();
 
 /** A command, or the operation that `message` names, timed out. */
-export function noteSilence(
+export function noteUnavailable(
   client: Redis,
   message = "redis does not answer",
   error?: Error,
 ): void {
   const known = followed.get(client);
-  known?.connectionLog.tellFailure(known.address, message, error);
+  known?.connectionLog.reportFailure(known.address, message, error);
 }
 
 /** Whether redis is known to be unavailable. */
 export function isSilent(client: Redis): boolean {
   const known = followed.get(client);
-  return known?.connectionLog.isTold(known.address) === true;
+  return known?.connectionLog.isOutageReported(known.address) === true;
 }
 
 /** Redis accepted a write on this connection. */
-export function noteAnswer(client: Redis): void {
+export function noteWriteAccepted(client: Redis): void {
   const known = followed.get(client);
   known?.connectionLog.endOutage(known.address, true);
 }
 
 /** Redis responded on this connection. */
-export function noteSign(client: Redis): void {
+export function noteReply(client: Redis): void {
   const known = followed.get(client);
   known?.connectionLog.endOutage(known.address);
 }
@@ -164,7 +164,7 @@ export function logFailure(
 ): void {
   const error = toError(thrown);
   const isAway = isRedisAway(error);
-  if (isAway) noteSilence(client, "redis does not answer", error);
+  if (isAway) noteUnavailable(client, "redis does not answer", error);
   log(`${message}: ${String(error)}`, isAway ? "debug" : severity);
 }
 

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
 import { within } from "../utils/promises";
-import { isSilent, noteSilence } from "./connectionLog";
+import { isSilent, noteUnavailable } from "./connectionLog";
 
 /** The timeout of one operation, in ms. */
 const STEP_MS = 1_000;
@@ -14,7 +14,7 @@ const SILENT_STEP_MS = 100;
  * Run one of these operations; never rejects.
  * @returns whether redis responded in time
  */
-export async function takeLeave(
+export async function runStopStep(
   client: Redis,
   step: () => Promise<unknown>,
 ): Promise<boolean> {
@@ -28,7 +28,7 @@ export async function takeLeave(
       `could not announce the stop in redis: ${toError(error).message}`,
       "debug",
     );
-    if (isRedisAway(error)) noteSilence(client);
+    if (isRedisAway(error)) noteUnavailable(client);
     return false;
   }
 }

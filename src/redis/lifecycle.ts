@@ -10,9 +10,9 @@ import {
   operationTimeout,
   type RedisClients,
 } from "./clients";
-import { addressOf, noteSign, noteSilence } from "./connectionLog";
+import { addressOf, noteReply, noteUnavailable } from "./connectionLog";
 import { isCluster, isEmbedded } from "./engine";
-import { takeLeave } from "./leaving";
+import { runStopStep } from "./leaving";
 import { followPromotions } from "./failover";
 import { unlessFull } from "./full";
 import { closeSubscription, openSubscription } from "./pubsub";
@@ -57,12 +57,12 @@ export async function leaveCluster(): Promise<void> {
   watchdog = undefined;
   leavePromotions?.();
   leavePromotions = undefined;
-  await takeLeave(api.redis.clients.client, sayGoodbye);
+  await runStopStep(api.redis.clients.client, announceLeave);
   abandonCalls();
   await closeClients(api.redis.clients);
 }
 
-async function sayGoodbye(): Promise<void> {
+async function announceLeave(): Promise<void> {
   await closeSubscription();
   await redis.doCluster("api.log", [
     `actionhero member ${id} has left the cluster`,
@@ -125,10 +125,10 @@ async function check(name: string, client: Redis): Promise<void> {
   const timeout = operationTimeout();
   try {
     await within(timeout, client.ping(), "AH_REDIS_TIMEOUT", () => "silent");
-    noteSign(client);
+    noteReply(client);
   } catch {
     if (client.status !== "ready") return; // it has already noticed
-    noteSilence(
+    noteUnavailable(
       client,
       `Redis connection \`${name}\` has not answered for ${timeout} ms; opening a new one`,
     );

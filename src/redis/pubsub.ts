@@ -6,7 +6,7 @@ import { ActionheroError, toError } from "../errors";
 import { log, willLog } from "../log/log";
 import { isThenable } from "../utils/promises";
 import { A, defineOperation } from "./operationScript";
-import { runStep } from "./step";
+import { runAtomically } from "./step";
 import type { PubSubMessage } from "./types";
 
 /** Longest part of an ignored message that the log shows, in characters. */
@@ -248,7 +248,7 @@ export function publishText(
   channel: string,
   text: string,
 ): Promise<number> {
-  return runStep(client, {
+  return runAtomically(client, {
     script: PUBLISH,
     keys: [channel],
     args: [text],

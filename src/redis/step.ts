@@ -10,7 +10,7 @@ import { REDIS_CLOCK } from "./operationScript";
 import { Operations, type Place, thisMachine } from "./operations";
 import { defineScript, type Script } from "./script";
 
-interface Step<T> {
+interface AtomicOperation<T> {
   /** Created by `defineTimed`, or by `defineOperation` if running it twice, after a lost connection, would do harm. */
   script: Script;
   keys: readonly string[];
@@ -24,13 +24,16 @@ const CLOCK = defineScript(`${REDIS_CLOCK}return now()`);
 
 /**
  * Run an operation. A single redis runs the script: one round trip, atomic, and without effect after a timeout. The embedded
- * engine gets the plain commands, one step at a time. A Redis Cluster whose slots separate the keys also gets the
+ * engine gets the plain commands, one operation at a time. A Redis Cluster whose slots separate the keys also gets the
  * plain commands, which are then not atomic.
  */
-export function runStep<T>(client: Redis, step: Step<T>): Promise<T> {
-  const { script, keys, args } = step;
-  if (isEmbedded(client)) return runExclusive(step.plain);
-  if (!shareSlot(client, keys)) return step.plain();
+export function runAtomically<T>(
+  client: Redis,
+  operation: AtomicOperation<T>,
+): Promise<T> {
+  const { script, keys, args } = operation;
+  if (isEmbedded(client)) return runExclusive(operation.plain);
+  if (!shareSlot(client, keys)) return operation.plain();
   const operations = operationsOf(client);
   const prefix = script.isTimed ? undefined : prefixOf(client, keys);
   const place: Place = { prefix: prefix ?? "", keys };

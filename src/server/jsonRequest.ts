@@ -2,7 +2,7 @@
 import type { Action } from "../action/action";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { settings } from "../config/settings";
-import type { VerbWord } from "../connection/roomVerbs";
+import type { VerbArgument } from "../connection/roomVerbs";
 import { jsonForClients } from "../log/clientJson";
 import { log } from "../log/log";
 import {
@@ -68,21 +68,21 @@ export interface VerbRequest {
  * The arguments of a verb: the room first, then all other values in order. @returns the arguments, and the fields
  * that they come from
  */
-export function wordsOf(request: VerbRequest): {
-  words: VerbWord[];
+export function argumentsOf(request: VerbRequest): {
+  args: VerbArgument[];
   fields: Record<string, unknown>;
 } {
   // eslint-disable-next-line @typescript-eslint/no-unused-vars -- to leave them out
   const { event, messageId, ...fields } = request;
-  const words: VerbWord[] = [];
-  if (fields.room) words.push(wordOf(fields.room));
+  const args: VerbArgument[] = [];
+  if (fields.room) args.push(argumentOf(fields.room));
   for (const key of Object.keys(fields)) {
-    if (key !== "room" || !fields.room) words.push(wordOf(fields[key]));
+    if (key !== "room" || !fields.room) args.push(argumentOf(fields[key]));
   }
-  return { words, fields };
+  return { args, fields };
 }
 
-function wordOf(value: unknown): VerbWord {
+function argumentOf(value: unknown): VerbArgument {
   return typeof value === "object" && value !== null ? value : String(value);
 }
 

@@ -9,7 +9,7 @@ import {
   defineOperation,
   defineTimed,
 } from "../redis/operationScript";
-import { runStep } from "../redis/step";
+import { runAtomically } from "../redis/step";
 
 /** How long sessions live, in ms. */
 export interface Lifetimes {
@@ -101,7 +101,7 @@ export async function openRecord(
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + id;
   const { ttl, maxLifetime } = lifetimes;
-  const reply = await runStep<0 | -1 | string[] | Record<string, string>>(
+  const reply = await runAtomically<0 | -1 | string[] | Record<string, string>>(
     client,
     {
       script: OPEN,
@@ -139,7 +139,7 @@ export async function writeRecord(
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + id;
   const pairs = [...changes].flatMap(([field, text]) => [field, text ?? ""]);
-  const written = await runStep<number>(client, {
+  const written = await runAtomically<number>(client, {
     script: WRITE,
     keys: [key],
     args: [isNew ? "new" : "known", ttl, maxLifetime, changes.size, ...pairs],
@@ -174,7 +174,7 @@ export async function moveRecord(
   const { client } = api.redis.clients;
   const [key, newKey] = [KEY_PREFIX + from, KEY_PREFIX + to];
   const lifetimeMs = Math.min(ttl, maxLifetime);
-  const moved = await runStep<number>(client, {
+  const moved = await runAtomically<number>(client, {
     script: MOVE,
     keys: [key, newKey],
     args: [lifetimeMs],
@@ -200,7 +200,7 @@ export async function takeField(
 ): Promise<string | undefined> {
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + id;
-  const text = await runStep<string | 0>(client, {
+  const text = await runAtomically<string | 0>(client, {
     script: TAKE,
     keys: [key],
     args: [field],
@@ -218,7 +218,7 @@ export async function takeField(
 export async function removeRecord(id: string): Promise<boolean> {
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + id;
-  const removed = await runStep(client, {
+  const removed = await runAtomically(client, {
     script: REMOVE,
     keys: [key],
     args: [],

@@ -121,7 +121,7 @@ export class Precompressed {
     const known = this.known.get(file);
     if (known?.lastModifiedMs === lastModifiedMs) {
       const age = this.now() - known.checkedAt;
-      if (age >= 0 && age < BELIEVED_MS) return known.encodings;
+      if (age >= 0 && age < REVALIDATE_MS) return known.encodings;
     }
     const encodings = await findCopies(file, lastModifiedMs);
     this.remember(file, { checkedAt: this.now(), lastModifiedMs, encodings });
@@ -165,7 +165,7 @@ const MAX_HELD_BYTES = 32 * 1024 * 1024;
 /** The estimated overhead of an entry besides its contents and name, in bytes. */
 export const ENTRY_BYTES = 1024;
 /** How long a cached file is served without checking the disk, in ms. */
-export const BELIEVED_MS = 1000;
+export const REVALIDATE_MS = 1000;
 
 /** A file as it was when last read. */
 export interface HeldFile extends FileContent {
@@ -190,12 +190,12 @@ export class FileMemory {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** The file, if it was checked less than BELIEVED_MS ago. */
+  /** The file, if it was checked less than REVALIDATE_MS ago. */
   fresh(key: string): HeldFile | undefined {
     const held = this.files.get(key);
     if (held === undefined) return undefined;
     const age = this.now() - held.checkedAt;
-    return age >= 0 && age < BELIEVED_MS ? held : undefined;
+    return age >= 0 && age < REVALIDATE_MS ? held : undefined;
   }
 
   /** The cached file, if the file on the disk is unchanged; it counts as checked now. */

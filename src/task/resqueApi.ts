@@ -47,7 +47,7 @@ interface Overrides {
 }
 
 /** Added to `general.shutdownTimeout`: the time in which workers must requeue their jobs, in ms. */
-const GIVE_BACK_MS = 3_000;
+const REQUEUE_MS = 3_000;
 const LEAVE_MS = 2_000;
 
 export function createResqueApi(): ResqueApi {
@@ -202,7 +202,7 @@ async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;
   if (!multiWorker) return;
   await waitAtMost(
-    settings().general.shutdownTimeout + GIVE_BACK_MS,
+    settings().general.shutdownTimeout + REQUEUE_MS,
     multiWorker.stop(),
   );
 }

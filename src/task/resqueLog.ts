@@ -4,7 +4,7 @@ import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { filterObjectForLogging, redactForLogging } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
-import { noteAnswer, noteSilence } from "../redis/connectionLog";
+import { noteWriteAccepted, noteUnavailable } from "../redis/connectionLog";
 import type { RetryInfo } from "../resque/jobView";
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Queue } from "../resque/queue";
@@ -235,13 +235,13 @@ class NodeLog {
     const message = "the task queue does not answer";
     this.isOwnOutage = !isRedisAway(error) && !NETWORK.test(String(error));
     if (this.isOwnOutage) log(`${message}: ${String(error)}`, "error");
-    else noteSilence(tasks, message, error);
+    else noteUnavailable(tasks, message, error);
   }
 
   private outageEnded(ms: number): void {
     const message = `the task queue answers again after ${ms} ms`;
     log(message, this.isOwnOutage ? "notice" : "debug");
-    if (!this.isOwnOutage) noteAnswer(api.redis.clients.tasks);
+    if (!this.isOwnOutage) noteWriteAccepted(api.redis.clients.tasks);
   }
 
   private skewed(ms: number): void {

@@ -4,7 +4,7 @@ import { id } from "../config/config";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { logFailure } from "../redis/connectionLog";
-import { takeLeave } from "../redis/leaving";
+import { runStopStep } from "../redis/leaving";
 import type { AwaitedRun } from "../resque/store/store";
 import { requireQueue } from "./find";
 import { jobsOf, NO_PLAN, planOf } from "./plans";
@@ -49,7 +49,7 @@ export class Upkeep {
     for (const timer of this.timers.splice(0)) clearInterval(timer);
     if (!this.isAnnounced) return;
     this.isAnnounced = false;
-    await takeLeave(api.redis.clients.tasks, retireNode);
+    await runStopStep(api.redis.clients.tasks, retireNode);
   }
 
   private async announce(): Promise<void> {

@@ -35,7 +35,7 @@ import {
 import { countPairs, parseQuery } from "../../src/server/web/query";
 import { parseTarget } from "../../src/server/web/target";
 import { TemporaryFiles, UploadDisk } from "../../src/server/web/uploadDisk";
-import { wordsOf } from "../../src/server/jsonRequest";
+import { argumentsOf } from "../../src/server/jsonRequest";
 import { decode, encode } from "../../src/server/websocket/protocol";
 import {
   JsonLimitError,
@@ -251,7 +251,7 @@ test("a websocket message is an object, a control message, or ignored", () => {
         expect(decoded.startsWith("primus::")).toBe(true);
       else {
         expect(Array.isArray(decoded)).toBe(false);
-        for (const word of wordsOf(decoded).words)
+        for (const word of argumentsOf(decoded).args)
           expect(["string", "object"]).toContain(typeof word);
       }
     }),

@@ -5,9 +5,9 @@ import type { Redis } from "ioredis";
 import {
   ConnectionLog,
   isSilent,
-  noteAnswer,
-  noteSign,
-  noteSilence,
+  noteWriteAccepted,
+  noteReply,
+  noteUnavailable,
 } from "../../src/redis/connectionLog";
 import { LogLines } from "../support/logLines";
 
@@ -70,9 +70,9 @@ test("each outage is logged; a connection that reopens at once is not an outage"
 
 test("an operation that fails after the outage in which it began does not start another one", () => {
   const one = connection("one");
-  noteSilence(one);
-  noteAnswer(one);
-  noteSilence(one);
+  noteUnavailable(one);
+  noteWriteAccepted(one);
+  noteUnavailable(one);
   expect(isSilent(one)).toBe(false);
   expect([alerts(), notices()]).toEqual([1, 1]);
 });
@@ -81,11 +81,11 @@ test("an operation that fails long after an outage starts the next one", () => {
   jest.useFakeTimers({ now: 0 });
   try {
     const one = connection("one");
-    noteSilence(one);
-    noteAnswer(one);
+    noteUnavailable(one);
+    noteWriteAccepted(one);
     jest.advanceTimersByTime(LATE_MS + 1);
-    noteSilence(one);
-    noteAnswer(one);
+    noteUnavailable(one);
+    noteWriteAccepted(one);
     expect([alerts(), notices()]).toEqual([2, 2]);
   } finally {
     jest.useRealTimers();
@@ -98,14 +98,14 @@ test("an outage in which redis answers and refuses writes ends with a write, not
     name: "ReplyError",
     command: { name: "set", args: ["key", "secret"] },
   });
-  noteSilence(one, "redis does not answer", full);
+  noteUnavailable(one, "redis does not answer", full);
   for (let i = 0; i < 3; i++) {
-    noteSign(one);
+    noteReply(one);
     one.emit("ready");
-    noteSilence(one, "redis does not answer", full);
+    noteUnavailable(one, "redis does not answer", full);
   }
   expect([alerts(), notices()]).toEqual([1, 0]);
-  noteAnswer(one);
+  noteWriteAccepted(one);
   expect([alerts(), notices()]).toEqual([1, 1]);
   expect(JSON.stringify(logs.lines)).not.toContain("secret");
 });

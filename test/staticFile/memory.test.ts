@@ -1,5 +1,5 @@
 import {
-  BELIEVED_MS,
+  REVALIDATE_MS,
   ENTRY_BYTES,
   FileMemory,
 } from "../../src/staticFile/results";
@@ -21,7 +21,7 @@ test("a file is believed for a while, and then has to be confirmed", () => {
   let now = 5000;
   const memory = new FileMemory(10_000, () => now);
   memory.hold("k", "/a", contentOf("abc"));
-  now += BELIEVED_MS - 1;
+  now += REVALIDATE_MS - 1;
   expect(memory.fresh("k")?.content.toString()).toBe("abc");
   now += 1;
   expect(memory.fresh("k")).toBeUndefined();

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { BELIEVED_MS, Precompressed } from "../../src/staticFile/results";
+import { REVALIDATE_MS, Precompressed } from "../../src/staticFile/results";
 
 let folder: string;
 let now: number;
@@ -27,7 +27,7 @@ test("the copies beside a file, the smaller encoding first", async () => {
   expect(await copies.encodingsOf(file(), MODIFIED)).toEqual([]);
   write(".gz");
   write(".br");
-  now += BELIEVED_MS;
+  now += REVALIDATE_MS;
   expect(await copies.encodingsOf(file(), MODIFIED)).toEqual(["br", "gzip"]);
 });
 
@@ -41,7 +41,7 @@ test("what was seen is believed for a while, unless the file changed", async () 
   write(".br");
   expect(await copies.encodingsOf(file(), MODIFIED)).toEqual(["br"]);
   fs.rmSync(`${file()}.br`);
-  now += BELIEVED_MS - 1;
+  now += REVALIDATE_MS - 1;
   expect(await copies.encodingsOf(file(), MODIFIED)).toEqual(["br"]);
   expect(await copies.encodingsOf(file(), new Date())).toEqual([]);
 });

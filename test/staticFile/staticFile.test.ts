@@ -5,7 +5,10 @@ import { LogLines } from "../support/logLines";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { config } from "../../src/config/config";
-import { MAX_HELD_FILE_BYTES, BELIEVED_MS } from "../../src/staticFile/results";
+import {
+  MAX_HELD_FILE_BYTES,
+  REVALIDATE_MS,
+} from "../../src/staticFile/results";
 import {
   createStaticFileApi,
   type StaticFileApi,
@@ -131,11 +134,11 @@ test("the disk is asked again once a file was believed long enough", async () =>
   fs.writeFileSync(file, "changed");
   const before = await staticFile.get(connectionFor("a.txt"));
   expect(before.content?.toString()).toBe("first");
-  now.mockReturnValue(start + BELIEVED_MS);
+  now.mockReturnValue(start + REVALIDATE_MS);
   const after = await staticFile.get(connectionFor("a.txt"));
   expect(after.content?.toString()).toBe("changed");
   fs.rmSync(file);
-  now.mockReturnValue(start + 2 * BELIEVED_MS);
+  now.mockReturnValue(start + 2 * REVALIDATE_MS);
   expect((await staticFile.get(connectionFor("a.txt"))).error).toBeDefined();
 });
 

@@ -127,7 +127,7 @@ function writtenFolders({ general }: ActionheroConfigInterface): string[] {
 export async function runChecks<Subject>(
   list: readonly Check<Subject>[],
   subject: Subject,
-  tell: (what: string) => void,
+  onCheck: (what: string) => void,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const { name, unlessFailed, run } of list) {
@@ -136,7 +136,7 @@ export async function runChecks<Subject>(
         verdict === "fail" && unlessFailed?.includes(check) === true,
     );
     if (isDoomed) continue;
-    tell(name);
+    onCheck(name);
     findings.push(...[(await run(subject)) ?? []].flat());
   }
   return findings;

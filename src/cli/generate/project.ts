@@ -87,19 +87,19 @@ const EXAMPLE_TEMPLATES = {
 
 /**
  * Write a project into a folder; existing files are kept.
- * @param tell called with each file before it is written
+ * @param onFile called with each file before it is written
  */
 export function generateProject(
   folder: string,
   { minimal = false, esm = false }: ProjectOptions = {},
-  tell?: (file: string) => void,
+  onFile?: (file: string) => void,
 ): void {
   const isModule = esm || readPackageJson(folder)?.type === "module";
   const flavour = isModule ? "esm" : "commonjs";
   const scaffold = new Scaffold(
     folder,
     (source, file) => newProjectSource(file, source, flavour),
-    tell,
+    onFile,
   );
   scaffold.directories(DIRECTORIES);
 

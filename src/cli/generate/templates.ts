@@ -58,7 +58,7 @@ export class Scaffold {
   constructor(
     private readonly base: string,
     private readonly rewrite = (source: string, _file: string) => source,
-    private readonly tell: (target: string) => void = () => undefined,
+    private readonly onFile: (target: string) => void = () => undefined,
   ) {}
 
   /** Create directories below the base, parents first. */
@@ -70,7 +70,7 @@ export class Scaffold {
 
   /** Write a file below the base. */
   write(target: string, content: string | Buffer): void {
-    this.tell(target);
+    this.onFile(target);
     const file = path.join(this.base, target);
     fs.mkdirSync(path.dirname(file), { recursive: true });
     this.report(() => createFileSafely(file, content));

@@ -91,11 +91,11 @@ const IMPORT =
 
 /**
  * Check every import of the project's TypeScript and JavaScript.
- * @param tell called with each file before it is read
+ * @param onFile called with each file before it is read
  */
 export function sourceChanges(
   root: string,
-  tell: (file: string) => void = () => undefined,
+  onFile: (file: string) => void = () => undefined,
 ): Change[] {
   const manifest = readPackageJson(root);
   // without a manifest, no dependency can be added
@@ -113,7 +113,7 @@ export function sourceChanges(
   return ["src", "__tests__"].flatMap((folder) =>
     listSourceFiles(path.join(root, folder)).flatMap((file) => {
       const shown = path.relative(root, file);
-      tell(shown);
+      onFile(shown);
       return changesIn(file, shown, declared);
     }),
   );

@@ -5,8 +5,8 @@ import { api } from "../../api";
 import { endWithin, type Connection } from "../../connection/connection";
 import {
   answerFields,
-  wordText,
-  type VerbWord,
+  argumentText,
+  type VerbArgument,
 } from "../../connection/roomVerbs";
 import { joinTextParams } from "../../connection/textParams";
 import { parseParamPair } from "../../connection/verbs";
@@ -427,7 +427,7 @@ export class SocketClient {
 
   private async runVerb(
     connection: Connection,
-    { verb, words }: SocketRequest & { kind: "verb" },
+    { verb, args }: SocketRequest & { kind: "verb" },
     { messageId }: Asked,
   ): Promise<void> {
     if (QUIT_VERBS.includes(verb)) {
@@ -438,7 +438,7 @@ export class SocketClient {
     try {
       const counted = admitVerb(connection, verb);
       if (counted) await counted;
-      const data = await this.callVerb(connection, verb, words);
+      const data = await this.callVerb(connection, verb, args);
       if (!connection.destroyed) {
         const reply = verbReply(data, messageId);
         const more = answerFields(verb, connection);
@@ -455,12 +455,12 @@ export class SocketClient {
   private async callVerb(
     connection: Connection,
     verb: string,
-    words: VerbWord[],
+    args: VerbArgument[],
   ): Promise<unknown> {
     if (!verb.startsWith("param"))
-      return (await connection.verbs(verb, words)) as unknown;
+      return (await connection.verbs(verb, args)) as unknown;
     const { params } = connection;
-    const own = words.map((word) => detached(wordText(word)));
+    const own = args.map((word) => detached(argumentText(word)));
     const [key = "", value] =
       verb === "paramAdd" ? parseParamPair(own) : own.slice(0, 1);
     if (value !== undefined) {

@@ -3,19 +3,19 @@ import { serializeError } from "../../config/serializeError";
 import { isThenable } from "../../utils/promises";
 import { withFields } from "../../utils/withFields";
 import { jsonForClients } from "../../log/clientJson";
-import type { VerbWord } from "../../connection/roomVerbs";
+import type { VerbArgument } from "../../connection/roomVerbs";
 import { parseInlineParams } from "./inlineParams";
 import {
   describeJsonLimit,
   JsonLimitError,
   parseJsonRequest,
-  wordsOf,
+  argumentsOf,
   type VerbRequest,
 } from "../jsonRequest";
 
 /** One parsed line. */
 export type SocketRequest =
-  | { kind: "verb"; verb: string; words: VerbWord[] }
+  | { kind: "verb"; verb: string; args: VerbArgument[] }
   | { kind: "file"; file: string | undefined }
   | {
       kind: "action";
@@ -92,8 +92,8 @@ export function parseRequest(
     ? !isAction(first) && VERB_ALIASES[first]!
     : first;
   if (verb !== false && verbs.includes(verb)) {
-    const words = space === -1 ? [] : text.slice(space + 1).split(" ");
-    return { kind: "verb", verb, words };
+    const args = space === -1 ? [] : text.slice(space + 1).split(" ");
+    return { kind: "verb", verb, args };
   }
   // JSON may begin with spaces
   const trimmed = first === "" ? text.trimStart() : text;
@@ -149,7 +149,7 @@ function parseJsonLine(
   const { action, params, event } = value;
   const isVerb = typeof event === "string" && verbs.includes(event);
   if (isVerb && action === undefined && params === undefined)
-    return { kind: "verb", verb: event, words: wordsOf(value).words };
+    return { kind: "verb", verb: event, args: argumentsOf(value).args };
   return {
     kind: "action",
     action: action || undefined,

@@ -66,7 +66,7 @@ export async function prepareFailure(
     // an invalid header may be the cause
     request.responseHeaders = request.responseHeaders.filter(isValidPair);
     request.responseHeaders.push(["Content-Type", JSON_TYPE]);
-    forgetStatusMessage(request.res);
+    resetStatusMessage(request.res);
   }
   return {
     response: { error: toError(shown.error) },
@@ -135,7 +135,7 @@ export function answerPlainly(
   const head = ["content-type", JSON_TYPE, ...securityPairsFor(res.req).flat()];
   if (settings().web.nosniff) head.push("x-content-type-options", "nosniff");
   addRequestId(head, context()?.id);
-  forgetStatusMessage(res);
+  resetStatusMessage(res);
   writeExactly(res, 500, head);
   res.end('{"error":"the request could not be answered"}');
 }
@@ -157,6 +157,6 @@ function logRefusal(
 }
 
 /** Reset the status message, which a failed attempt to write the head may have set. */
-function forgetStatusMessage(res: ServerResponse): void {
+function resetStatusMessage(res: ServerResponse): void {
   res.statusMessage = "";
 }

@@ -184,7 +184,7 @@ export class Intake {
  * because it would reconnect at once.
  */
 const MAX_REFUSALS = 64;
-const DEAF_MS = 5_000;
+const IGNORE_MS = 5_000;
 
 /** There is no connection, and no action. */
 const FACTS = {
@@ -199,7 +199,7 @@ type Verdict = "serve" | "refuse" | "ignore";
 
 function endSoon(socket: Socket): void {
   stopReading(socket);
-  const timer = setTimeout(() => socket.destroy(), DEAF_MS).unref();
+  const timer = setTimeout(() => socket.destroy(), IGNORE_MS).unref();
   socket.once("close", () => clearTimeout(timer));
 }
 

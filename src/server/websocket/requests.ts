@@ -5,7 +5,7 @@ import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { errorText } from "../../errors";
 import { shownToClients } from "../../log/exposure";
-import { wordsOf } from "../jsonRequest";
+import { argumentsOf } from "../jsonRequest";
 import { beginMessage, isWorkFollowed } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
@@ -37,7 +37,7 @@ function answer(
     return runAction(server, connection, request.params, messageId);
   if (request.event === "file")
     return sendFile(server, spark, connection, request);
-  return runVerb({ server, spark, connection }, request, messageId);
+  return queueVerb({ server, spark, connection }, request, messageId);
 }
 
 /** Reply to a request that was not parsed. */
@@ -131,7 +131,7 @@ interface Client {
 }
 
 /** In the order of arrival: a client may send a message to a room right after requesting to join it. */
-function runVerb(
+function queueVerb(
   client: Client,
   request: Request,
   messageId: string,
@@ -160,13 +160,13 @@ async function answerVerb(
 ): Promise<void> {
   const { event } = request;
   const verb = typeof event === "string" ? event : JSON.stringify(event);
-  const { words, fields } = wordsOf(request);
+  const { args, fields } = argumentsOf(request);
   let reply;
   try {
     const counted = admitVerb(connection, String(verb));
     if (counted) await counted;
     if (verb === "quit" || verb === "exit") await server.answered(spark);
-    const data: unknown = await connection.verbs(String(verb), words);
+    const data: unknown = await connection.verbs(String(verb), args);
     reply = withFields(verbSuccess(data), answerFields(verb, connection));
   } catch (error) {
     reply = verbFailure(shownFailure(server, error), fields);

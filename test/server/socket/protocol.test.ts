@@ -11,10 +11,10 @@ const parse = (line: string, actions: string[] = []) =>
   parseRequest(line, { verbs, isAction: (name) => actions.includes(name) });
 
 test.each([
-  ["detailsView", { kind: "verb", verb: "detailsView", words: [] }],
-  ["paramAdd a=b", { kind: "verb", verb: "paramAdd", words: ["a=b"] }],
-  ["say r  two", { kind: "verb", verb: "say", words: ["r", "", "two"] }],
-  ["addParam a=b", { kind: "verb", verb: "paramAdd", words: ["a=b"] }],
+  ["detailsView", { kind: "verb", verb: "detailsView", args: [] }],
+  ["paramAdd a=b", { kind: "verb", verb: "paramAdd", args: ["a=b"] }],
+  ["say r  two", { kind: "verb", verb: "say", args: ["r", "", "two"] }],
+  ["addParam a=b", { kind: "verb", verb: "paramAdd", args: ["a=b"] }],
   ["file", { kind: "file", file: undefined }],
   ["file a.html b", { kind: "file", file: "a.html" }],
   ["status now", { kind: "action", action: "status" }],
@@ -25,11 +25,11 @@ test.each([
   ["\n\nstatus\n", { kind: "action", action: "status" }],
   [
     '{"event":"say","message":{"a":[1]},"room":"a b","more":2}',
-    { kind: "verb", verb: "say", words: ["a b", { a: [1] }, "2"] },
+    { kind: "verb", verb: "say", args: ["a b", { a: [1] }, "2"] },
   ],
   [
     '{"event":"paramAdd","key":"a","value":"b c"}',
-    { kind: "verb", verb: "paramAdd", words: ["a", "b c"] },
+    { kind: "verb", verb: "paramAdd", args: ["a", "b c"] },
   ],
   ['{"event":"say","action":"a"}', { kind: "action", action: "a" }],
   ['{"event":"say","params":{}}', { kind: "action", params: {} }],
@@ -117,7 +117,7 @@ test("an action named help goes before the verb", () => {
   expect(parseRequest("help", { ...names, isAction: () => false })).toEqual({
     kind: "verb",
     verb: "help",
-    words: [],
+    args: [],
   });
 });
 

@@ -7,7 +7,7 @@ import {
   encode,
   textFrame,
 } from "../../../src/server/websocket/protocol";
-import { wordsOf } from "../../../src/server/jsonRequest";
+import { argumentsOf } from "../../../src/server/jsonRequest";
 
 describe("frames", () => {
   function byWs(text: string): Buffer {
@@ -89,15 +89,14 @@ describe("messages", () => {
       messageId: 1,
       more: 2,
     };
-    expect(wordsOf(request)).toEqual({
-      words: ["r", "hi", "2"],
+    expect(argumentsOf(request)).toEqual({
+      args: ["r", "hi", "2"],
       fields: { message: "hi", room: "r", more: 2 },
     });
-    expect(wordsOf({ event: "say", room: "", message: "hi" }).words).toEqual([
-      "",
-      "hi",
-    ]);
-    expect(wordsOf({ room: { a: [1] }, message: null }).words).toEqual([
+    expect(argumentsOf({ event: "say", room: "", message: "hi" }).args).toEqual(
+      ["", "hi"],
+    );
+    expect(argumentsOf({ room: { a: [1] }, message: null }).args).toEqual([
       { a: [1] },
       "null",
     ]);
