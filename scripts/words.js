@@ -23,6 +23,9 @@ const WORDS = [
   ["(?:that|which) is none", "is missing, is invalid"],
   ["what is no", "a value that is not"],
   ["one's own", "custom, existing"],
+  ["whoever", "a client that, a user who"],
+  ["at hand", "active, current, available"],
+  ["that nobody", "without a (listener, reader, owner)"],
 ].map(([words, proposal]) => [
   new RegExp(`\\b(?:${words.replaceAll(" ", " +")})\\b`, "gi"),
   proposal,

@@ -304,7 +304,7 @@ function digest(text: string): string {
 
 /**
  * The id of the user that middleware has set: that of `data.session.user` or of `connection.session.user`.
- * @returns undefined while nobody is signed in
+ * @returns undefined for a client that is not signed in
  */
 export function userOf({
   session,

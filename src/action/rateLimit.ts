@@ -25,7 +25,7 @@ export interface RateLimitOptions<
   name: Name;
   /**
    * How callers are identified (default `"address"`): `"user"` is the `id` of `data.session.user` or
-   * `connection.session.user`, and the address while nobody is signed in; a function answers any text or number.
+   * `connection.session.user`, and the address of clients that are not signed in; a function answers any text or number.
    */
   by?:
     | "address"

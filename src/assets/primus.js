@@ -15,7 +15,7 @@ function definePrimus(WebSocket, server) {
   var CLOSED = 2;
   var OPEN = 3;
 
-  /** Small, as node's is not there in browsers; an `error` that nobody listens to is not thrown. */
+  /** Small, as node's is not there in browsers; an `error` without a listener is not thrown. */
   function EventEmitter() {
     this._listeners = new Map();
   }

@@ -52,7 +52,7 @@ function defineWebsocketClient(environment) {
     return Object.assign(new Error(text), { response });
   }
 
-  /** Whom nobody waits for must not end the process. */
+  /** A rejection without a handler must not end the process. */
   function quiet(promise) {
     promise.catch(noop);
     return promise;
@@ -505,7 +505,7 @@ function defineWebsocketClient(environment) {
         this._flushing = setTimeout(() => this._flush(), FLUSH_PAUSE_MS);
     }
 
-    /** What was sent has no answer any more; what waits goes on waiting. */
+    /** Requests that were sent fail; those that wait for a connection keep waiting. */
     _lost() {
       const queued = new Set(this._queue.map((args) => args.messageId));
       for (const id of [...this._sent]) {
@@ -541,7 +541,7 @@ function defineWebsocketClient(environment) {
       return opening;
     }
 
-    /** Node's emitter throws an `error` that nobody listens to. */
+    /** Node's emitter throws an `error` without a listener. */
     _failed(error) {
       this._lastError = error;
       if (this.listeners("error").length > 0) this.emit("error", error);

@@ -33,7 +33,7 @@ const PARAM = "accessToken";
 /**
  * Make a token.
  * @param claims what it stands for, such as `{ userId }`: an object that JSON can hold
- * @returns the token, which nobody can read again: the client keeps it
+ * @returns the token, which cannot be read again: the client keeps it
  */
 export async function issueToken(
   claims: object,

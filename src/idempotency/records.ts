@@ -49,7 +49,7 @@ end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1`);
 
-/** A call that somebody has made with the key before. */
+/** An earlier call with the same key. */
 export interface KnownCall {
   /** Of its params. */
   digest: string;

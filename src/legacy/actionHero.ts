@@ -84,7 +84,7 @@ function applyChanges(changes: ConfigData = {}): void {
 /** The object that version 3 was started by. */
 export function createActionHero(): ActionHero {
   let server: LegacyProcess | undefined;
-  /** Ends with a start that goes on; does not reject. */
+  /** Resolves when a start in progress has ended; does not reject. */
   let starting: Promise<void> | undefined;
 
   async function begin(params: StartParams): Promise<void> {

@@ -127,7 +127,7 @@ function withOwnFunctions(settings: Settings): Settings {
   return hasFunctions ? { ...settings, _toExpand: false } : settings;
 }
 
-/** Without those that nobody gave. */
+/** Without settings that are not given. */
 function given(settings: Settings): Settings {
   return Object.fromEntries(
     Object.entries(settings).filter(([, value]) => value !== undefined),

@@ -134,7 +134,7 @@ function writeFully(descriptor: number, text: string): Error | undefined {
       attempt = 0;
     } catch (error) {
       const full = (error as NodeJS.ErrnoException).code === "EAGAIN";
-      if (!full || attempt >= MAX_ATTEMPTS) return toError(error); // nobody reads any more
+      if (!full || attempt >= MAX_ATTEMPTS) return toError(error); // the reader is gone
     }
   }
   return undefined;

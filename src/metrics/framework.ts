@@ -169,7 +169,7 @@ function followerOf(client: Redis): Follower {
   return follower;
 }
 
-/** The promise is left alone: a handler of ours would hide a failure that nobody handles. */
+/** No handler is attached to the promise: it would hide an unhandled rejection. */
 function time(command: Command, observe: Observe): void {
   const { name, resolve, reject } = command;
   const begin = performance.now();

@@ -51,7 +51,7 @@ export interface Job {
   /** A run that lasts longer fails, and `worker.signal` is aborted, in ms. */
   timeout?: number;
   /**
-   * What happens to a run whose `timeout` is over and that goes on: its worker takes the next job, or it waits for the end of
+   * What happens when a run continues after its `timeout`: its worker fetches the next job, or it waits for the end of
    * the run, so that no other attempt runs beside it (default `leave`).
    */
   afterTimeout?: "leave" | "wait";

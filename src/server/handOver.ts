@@ -77,7 +77,7 @@ const sockets = new WeakMap<Socket, HandedSocket>();
 class HandedSocket {
   isOut = false;
   private timer: NodeJS.Timeout | undefined;
-  /** More than these are written by whoever took the socket. */
+  /** More bytes than these were written by the listener that took the socket. */
   private bytesWritten = 0;
   private listeners = 0;
 

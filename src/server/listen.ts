@@ -169,7 +169,7 @@ function ownSocketFile(server: net.Server, file: string): void {
 
 /**
  * Stop listening; `onClosed` is called when the last connection has ended. Node then deletes the file at the path of a
- * unix socket, whoever created it; a file that another process has created since is preserved.
+ * unix socket, even one of another process; a file that another process has created since is preserved.
  */
 export function stopListening(server: net.Server, onClosed: () => void): void {
   const file = files.get(server);

@@ -48,7 +48,7 @@ redis.call('PEXPIRE', KEYS[1], math.min(tonumber(ARGV[1]), left))
 return redis.call('HGETALL', KEYS[1])`);
 
 // KEYS: hash. ARGV: 'new' | 'known', ttl, longest lifetime, index of the last field, then field and JSON ('': remove) of
-// each change. Returns 1, or 0 when a known session is gone: somebody has destroyed it, and it stays destroyed.
+// each change. Returns 1, or 0 when a known session is gone: it has been destroyed, and stays destroyed.
 const WRITE = defineOperation(`
 local created = redis.call('HGET', KEYS[1], '${CREATED}')
 if not created then
@@ -193,7 +193,7 @@ export async function moveRecord(
   return moved === 1;
 }
 
-/** Read a field and remove it. @returns undefined when there is none, or somebody else has it */
+/** Read a field and remove it. @returns undefined when it is missing, or another process has taken it */
 export async function takeField(
   id: string,
   field: string,

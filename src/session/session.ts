@@ -175,7 +175,7 @@ export class Session {
       const { held } = this;
       const { secret } = held;
       if (held.isLate) return this.beginAnew(held);
-      if (secret === undefined || held.isNew) return; // nobody knows it
+      if (secret === undefined || held.isNew) return; // no client has it
       const next = newSecret();
       await this.deliver(seal(next));
       const moved = await this.move(secret, next);
@@ -234,7 +234,7 @@ export class Session {
     held.isNew = true;
   }
 
-  /** The client goes on with its old token when the record cannot be moved. */
+  /** The client keeps its old token when the record cannot be moved. */
   private async move(secret: string, next: string): Promise<boolean> {
     try {
       return await moveRecord(idOf(secret), idOf(next), this.limits);
@@ -271,7 +271,7 @@ export class Session {
       const record = { isNew, changes };
       isWritten = await writeRecord(idOf(secret), record, this.limits);
     } finally {
-      held.settle(changes, isWritten); // the client of an action that failed is told that nothing was kept
+      held.settle(changes, isWritten); // a failed action tells its client that nothing was saved
     }
     if (isWritten) held.isNew = false;
     else if (this.held === held) this.held = new Held();

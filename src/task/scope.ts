@@ -94,7 +94,7 @@ function queuesOfNodes(prefix: string): Promise<string[]> {
   return store().assignQueues(prefix);
 }
 
-/** Drop the queues of nodes that have not been seen for an hour: nobody else may run what is in there. */
+/** Drop the queues of nodes that have not been seen for an hour: no other node may run their jobs. */
 export function dropQueuesOfLostNodes(): Promise<string[]> {
   return store().removeQueuesOfLostNodes();
 }

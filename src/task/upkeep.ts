@@ -134,7 +134,10 @@ function awaitedRun(task: Task): AwaitedRun[] {
   ];
 }
 
-/** Whether the task runs by itself, as the code of this process says; it does from now on if nobody else says otherwise. */
+/**
+ * Whether the task is recurring by the code of this process; unless another process says otherwise, that applies from
+ * now on.
+ */
 async function isInForce(planned: Planned): Promise<boolean> {
   const { task, own, declared } = planned;
   if (!isChanged(planned)) {

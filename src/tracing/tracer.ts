@@ -136,7 +136,7 @@ export class Tracer {
     span?.setStatus({ code: this.otel.SpanStatusCode.ERROR });
   }
 
-  /** For what the span at hand causes in other processes. */
+  /** The trace context of the active span, for work in other processes. */
   traceparent(): string | undefined {
     const span = this.active()?.spanContext();
     return span && this.otel.isSpanContextValid(span)

@@ -29,7 +29,7 @@ export function createTracing(): void {
   api.tracing = tracingApi;
 }
 
-/** Begin to make spans; without an SDK nobody would get them. */
+/** Begin to make spans; without an SDK they would be dropped. */
 export function startTracing(): void {
   if (!otel) return;
   const provider: Proxy = otel.trace.getTracerProvider();

@@ -199,7 +199,7 @@ describe("sealed values", () => {
     }
   });
 
-  test("need in production a secret that nobody knows", () => {
+  test("need a secret key in production", () => {
     const before = process.env.NODE_ENV;
     process.env.NODE_ENV = "production";
     try {

@@ -20,7 +20,7 @@ export const SECRET = "the-secret-of-the-project";
 export interface Probe {
   rssMb: number;
   connections: number;
-  /** Requests that nobody may have sent but a smuggler. */
+  /** Requests that only a smuggler can have sent. */
   canaries: number;
   /** CPU time between two turns of the event loop at most, since the last probe: a stalled machine uses none, in ms. */
   blockedMs: number;

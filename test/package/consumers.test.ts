@@ -1,4 +1,4 @@
-/** Whoever depends on the packed package: projects on other compilers and module systems, and those of version 29. */
+/** Consumers of the packed package: projects on other compilers and module systems, and those of version 29. */
 import * as fs from "fs";
 import * as path from "path";
 import { expectAnswers, visit } from "../support/acceptance";

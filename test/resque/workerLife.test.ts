@@ -1,4 +1,4 @@
-/** How workers begin, take jobs in order, are scaled down, and end; and what they make of jobs that nobody can read. */
+/** How workers begin, take jobs in order, are scaled down, and end; and what they make of jobs that cannot be read. */
 import { once } from "node:events";
 import { Redis } from "ioredis";
 import { MultiWorker } from "../../src/resque/multiWorker";

@@ -172,7 +172,7 @@ const logged = (text: string) =>
   lines.lines.filter((line) => JSON.stringify(line).includes(text)).length;
 
 test.each([...BAD_VALUES.keys()])(
-  "a header with bad value %s that nobody waits for fails the request",
+  "a header with bad value %s that is not awaited fails the request",
   async (index) => {
     const { status, json } = await get(`badHeader?index=${index}`);
     expect(status).toBe(500);

@@ -131,7 +131,7 @@ test("scheme and host are those that the nearest trusted proxy reports", () => {
   trust("loopback");
   expect([schemeOf(req), hostOf(req)]).toEqual(["https", "site.com"]);
   expect(isSameOrigin(req, "https://site.com")).toBe(true);
-  // whoever is on the way can write pages of the site without TLS
+  // without TLS, anyone on the network path can write pages of the site
   expect(isSameOrigin(req, "http://site.com")).toBe(false);
   expect(isSameOrigin(req, "https://evil.com")).toBe(false);
   trust(false);

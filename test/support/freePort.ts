@@ -15,7 +15,7 @@ const worker = Number(process.env.JEST_WORKER_ID ?? 1) % MOST_WORKERS;
 /** Runs side by side on one machine begin at different ones. */
 let next = Math.floor(Math.random() * COUNT);
 
-/** A port that nobody listens on at this moment. */
+/** A port that is free at this moment. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < COUNT; tries++) {
     const port = FIRST + worker * COUNT + (next++ % COUNT);

@@ -35,7 +35,7 @@ export class ShellBlocks {
   /** @param env for every line */
   constructor(private readonly env: () => Record<string, string | undefined>) {}
 
-  /** Blocks that nobody has run. */
+  /** Blocks that were not run. */
   get left(): Block[] {
     return this.all.filter((block) => !this.ran.has(block));
   }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import * as net from "node:net";
 
-/** Make the name of a socket that nobody listens on. */
+/** Create the file of a unix socket without a listener. */
 export async function leaveStaleSocket(file: string): Promise<void> {
   const other = `${file}.killed`;
   const killed = net.createServer().listen(other);

@@ -1,4 +1,4 @@
-/** Runs a program at a terminal of its own, as somebody who types would. */
+/** Runs a program at its own terminal, like a user who types. */
 import { spawn, spawnSync, type ChildProcess } from "child_process";
 import { EventEmitter, once } from "events";
 import { HIDDEN } from "./runCli";

@@ -35,7 +35,7 @@ export interface RoomView {
   members: Record<string, { id: string; joinedAt: number }>;
 }
 
-/** What somebody said in a room. */
+/** A chat message of a room. */
 export interface SayMessage {
   message: any;
   room: string;

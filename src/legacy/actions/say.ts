@@ -2,7 +2,7 @@ import { Action } from "../../action/action";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { chatRoom } from "../../chat/chatRoom";
 
-/** Lets clients that are in no room talk. Guard it by middleware: whoever may run it can talk in every room. */
+/** Lets clients that are in no room talk. Guard it by middleware: a client that may run it can talk in every room. */
 export class Say extends Action {
   readonly httpMethods = ["post"];
 

@@ -392,7 +392,7 @@ export class SocketClient {
       this.settle();
     };
     const answered = this.server.processAction(connection);
-    tracing.tracer?.entry()?.keepUntil(answered); // nobody else waits for it
+    tracing.tracer?.entry()?.keepUntil(answered); // no other code waits for it
     answered.then(done, (error: unknown) => {
       sendFailure(this, error, id);
       done();

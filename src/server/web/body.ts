@@ -219,7 +219,7 @@ function reduceLists<T>(
 }
 
 /**
- * A body that is announced as too large is not read; a client that sent `Expect: 100-continue` is told to send.
+ * A body that is announced as too large is not read; a client that sent `Expect: 100-continue` gets a `100 Continue`.
  * @throws BodyError
  */
 function askForBody(request: WebRequest, limit: Limit): void {

@@ -25,7 +25,7 @@ export function hasContent({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined;
 }
 
-/** Whether the client holds its body back until it is told to send it. */
+/** Whether the client holds its body back until it gets a `100 Continue`. */
 export function isWaitingToSend({ req, saidContinue }: Exchange): boolean {
   return !saidContinue && req.headers.expect?.toLowerCase() === "100-continue";
 }

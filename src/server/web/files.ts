@@ -51,7 +51,7 @@ export async function answerWithFile(
   original: FileAnswer,
 ): Promise<void> {
   if (original.error) return answerNotFound(request, original);
-  // one that cannot be opened says so before somebody reads it: that is noticed when it is read
+  // a stream that cannot be opened may fail before it is read: the failure is noticed when it is read
   original.fileStream?.on("error", () => {});
   const isIndex = request.namesFolder || original.found?.isIndex === true;
   if (original.found && isFileAsFolder(request, isIndex)) {

@@ -292,7 +292,7 @@ function addLegacyEnvelope(
   const { remoteIP, RequestsRemaining, receivedParams } = requester;
   response.requestorInformation = {
     remoteAddress: remoteIP,
-    RequestsRemaining, // left out by JSON when nobody counts
+    RequestsRemaining, // undefined, which JSON omits, without a limit
     recievedParams: receivedParams,
   };
   response.error ??= "OK";

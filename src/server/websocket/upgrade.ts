@@ -310,7 +310,7 @@ function refuseUnauthorized(
 }
 
 /**
- * Let the HTTP server treat a request as if it had not asked for an upgrade, as it does when nobody listens for any:
+ * Let the HTTP server treat a request as if it had not asked for an upgrade, as it does without an `upgrade` listener:
  * some clients offer HTTP/2 on every request (`Upgrade: h2c`), and are content with an answer in HTTP/1.
  *
  * Only for versions of Node that do not ask whether to upgrade. Its bytes are put back and the socket is handed to the

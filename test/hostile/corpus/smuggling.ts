@@ -14,7 +14,7 @@ const post = (headers: string[], body: string) =>
 
 const chunkedCanary = `${CANARY.length.toString(16)}\r\n${CANARY}\r\n0\r\n\r\n`;
 
-/** The body is the canary; whoever misreads where it ends runs it. */
+/** The body is the canary; a server that misreads where it ends runs it. */
 const hidden = (
   name: string,
   headers: string[],

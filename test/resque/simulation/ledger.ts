@@ -150,7 +150,7 @@ export class Ledger implements Witness {
       if (kind === "failure" || kind === "retried") this.failed++;
       const isDelayed = effects.some((effect) => effect.do === "delay");
       if (kind === "none" || kind === "failure" || isDelayed) continue;
-      if (uid === undefined) this.fail(`a job was reported that nobody has`);
+      if (uid === undefined) this.fail(`a job was reported that no worker has`);
       this.world.note(`${uid} ends as ${kind}`);
       if (isPeriodic(uid) || this.forgiven.has(uid)) continue;
       if (this.ended.has(uid)) this.fail(`${uid} was counted twice`);

@@ -115,7 +115,7 @@ interface Blocked {
 }
 
 /**
- * @param redis a client of a server that nobody else uses; its data is deleted
+ * @param redis a client of a server without other users; its data is deleted
  * @param change changes the text of a script, to plant a fault
  */
 export function redisBackend(

@@ -1,4 +1,4 @@
-/** Sockets that the HTTP server hands over (upgrades, CONNECT), and that nobody guards or takes. */
+/** Sockets that the HTTP server hands over (upgrades, CONNECT), without a guard or a listener. */
 import { once } from "node:events";
 import * as http from "node:http";
 import * as net from "node:net";

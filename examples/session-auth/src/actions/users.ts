@@ -46,7 +46,7 @@ export const signIn = defineAction({
   run: async ({ params: { name, password }, store }) => {
     if (!(await auth.verifyPassword(password, await findHash(name))))
       throw new HttpError(401, "name or password is wrong");
-    await store.regenerate(); // somebody may have planted a session in the browser
+    await store.regenerate(); // an attacker may have planted a session in the browser
     store.set("user", name);
     return { user: name };
   },

@@ -275,7 +275,7 @@ export const ACQUIRE_SLOT = operation(
 );
 
 // Arguments: key, seconds, owner's number or '', member or ''. Returns the value; false when someone else holds it, or the
-// worker is not registered. A worker that dies leaves no lock that nobody knows to be its own.
+// worker is not registered. A worker that dies leaves no lock without a known owner.
 export const TAKE_LOCK = operation(
   [],
   `

@@ -41,8 +41,8 @@ end
 `;
 
 /**
- * `rebuild(command, key, ...)`: a command on a key of ours whose contents come back, or that nobody else needs. A value of a
- * wrong type at the key is removed. Needs BASE.
+ * `rebuild(command, key, ...)`: a command on a key of ours whose contents come back, or that no other process needs. A
+ * value of a wrong type at the key is removed. Needs BASE.
  */
 export const REBUILD = `
 local function rebuild(command, key, ...)
