@@ -69,11 +69,12 @@ export async function run(
     connection.params = params ?? {};
     if (connectionProperties) Object.assign(connection, connectionProperties);
     const data = new ActionProcessor(connection);
-    const { response }: { response: unknown } = await (isContextOn()
+    const processed = await (isContextOn()
       ? continueContext({ connection }, () =>
           data.processAction(actionName, actionVersion),
         )
       : data.processAction(actionName, actionVersion));
+    const response = processed.response as unknown;
     const { error, errors } = (response ?? {}) as Record<string, unknown>;
     if (error) throw inlineError(error, errors);
     return response;

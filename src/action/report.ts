@@ -223,7 +223,7 @@ function nameForLogging({ action, actionTemplate }: ActionProcessor) {
 
 /** A client may send an object for the name of an action; it is not shown by another way than the name is. */
 function paramsOf(data: ActionProcessor): object {
-  const { actionTemplate } = data;
+  const actionTemplate = data.actionTemplate as Action | null;
   const params = data.params as { action?: unknown };
   const { action } = params;
   const isObject = typeof action === "object" && action !== null;

@@ -126,11 +126,11 @@ export function fromLegacyInitializer(
         REMIND_MS,
       );
       try {
-        const [outcome]: unknown[] = await untilNext(
+        const outcomes: unknown[] = await untilNext(
           (next) => legacy(api, next),
           legacy.length > 1,
         );
-        if (outcome instanceof Error) throw outcome;
+        if (outcomes[0] instanceof Error) throw outcomes[0];
       } finally {
         clearInterval(reminder);
       }
@@ -189,7 +189,8 @@ export function fromLegacyAction(legacy: LegacyAction): new () => Action {
       if (connection.response instanceof Error) throw connection.response;
       Object.assign(data.response as object, connection.response);
       const error: unknown = connection.error;
-      if (error) throw typeof error === "object" ? error : toError(error);
+      if (error)
+        throw typeof error === "object" ? (error as Error) : toError(error);
     }
   };
 }

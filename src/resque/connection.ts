@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as os from "node:os";
-import type { Cluster, Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import { clusterOf, isCluster, isEmbedded, keyHolders } from "../redis/engine";
 import { followFailover } from "../redis/failover";
 import { memoryOf } from "../redis/memorySpace";

@@ -331,7 +331,7 @@ export class SocketClient {
       request.file ?? (legacyReplies ? connection.params.fileName : undefined);
     if (file !== undefined) {
       const { params } = connection;
-      const path = detached(String(file));
+      const path = detached(String(file as string));
       const refusal = this.refusalToKeep(params, "file", path);
       if (refusal !== undefined) {
         send(this, errorReply(refusal, messageId));

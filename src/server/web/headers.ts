@@ -210,7 +210,7 @@ function mergeVary(
   later: string | undefined,
 ): string | undefined {
   if (earlier === undefined || earlier === null) return later;
-  const names = `${String(earlier)},${later ?? ""}`.split(",");
+  const names = `${String(earlier as string)},${later ?? ""}`.split(",");
   const merged = new Map<string, string>();
   for (const name of names) {
     const trimmed = name.trim();

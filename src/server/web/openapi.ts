@@ -312,7 +312,7 @@ function describeInput(
     return json ? reference(component, json, components) : {};
   }
   if (input.schema) {
-    const nested = Object.entries(input.schema as Record<string, Input>);
+    const nested = Object.entries<Input>(input.schema);
     return {
       type: "object",
       properties: Object.fromEntries(
