@@ -64,11 +64,18 @@ export function adaptTemplate(text: string, flavour: Flavour): string {
 /** The server starts in a test hook, which compiles its files: on a busy machine this exceeds jest's five seconds. */
 const TEST_TIMEOUT_MS = 30_000;
 
+/**
+ * A server shares objects on `globalThis`, and may log lines after the last test, such as the end of its connections;
+ * jest would warn of each object that it cleans up before.
+ */
+const testEnvironmentOptions = { globalsCleanup: "off" };
+
 /** Tests of a project are compiled as CommonJS in both flavours, because jest cannot require ES modules. */
 export function jestConfig(flavour: Flavour): Record<string, unknown> {
   if (flavour === "commonjs") {
     return {
       testEnvironment: "node",
+      testEnvironmentOptions,
       testTimeout: TEST_TIMEOUT_MS,
       transform: { "^.+\\.ts?$": "ts-jest" },
     };
@@ -84,6 +91,7 @@ export function jestConfig(flavour: Flavour): Record<string, unknown> {
   };
   return {
     testEnvironment: "node",
+    testEnvironmentOptions,
     testTimeout: TEST_TIMEOUT_MS,
     moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
     transform: { "^.+\\.ts?$": ["ts-jest", { tsconfig }] },
