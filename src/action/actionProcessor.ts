@@ -187,7 +187,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const { connection } = this;
     const call: Call = {
       server,
-      sent: connection.params as object, // another request of the client may replace it
+      sent: connection.params, // another request of the client may replace it
       overload: undefined,
     };
     this.actionStartTime = Date.now();

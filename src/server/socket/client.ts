@@ -327,11 +327,12 @@ export class SocketClient {
     if (request.kind === "verb")
       return this.runVerb(connection, request, asked);
     const { legacyReplies } = settings().socket;
-    const file: unknown =
-      request.file ?? (legacyReplies ? connection.params.fileName : undefined);
+    const file = (request.file ??
+      (legacyReplies ? connection.params.fileName : undefined)) as
+      string | undefined;
     if (file !== undefined) {
       const { params } = connection;
-      const path = detached(String(file as string));
+      const path = detached(String(file));
       const refusal = this.refusalToKeep(params, "file", path);
       if (refusal !== undefined) {
         send(this, errorReply(refusal, messageId));

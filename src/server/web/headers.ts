@@ -19,6 +19,9 @@ import {
 /** `[name, value]` in order: the last one of a name is sent. */
 export type HeaderPairs = [string, unknown][];
 
+/** A value of `Vary`. */
+type Mergeable = string | string[] | null | undefined;
+
 /** Alternating names and values, names in lower case: the form that node writes fastest. */
 export type FlatHeaders = string[];
 
@@ -141,7 +144,7 @@ export function mergeHeaders(pairs: HeaderPairs): FlatHeaders {
       continue;
     }
     if (lower === "vary") {
-      vary = mergeVary(value, vary);
+      vary = mergeVary(value as Mergeable, vary);
       continue;
     }
     if (seen.has(lower)) continue;
@@ -206,11 +209,11 @@ function cookieIdentity(cookie: string): string {
 }
 
 function mergeVary(
-  earlier: unknown,
+  earlier: Mergeable,
   later: string | undefined,
 ): string | undefined {
   if (earlier === undefined || earlier === null) return later;
-  const names = `${String(earlier as string)},${later ?? ""}`.split(",");
+  const names = `${String(earlier)},${later ?? ""}`.split(",");
   const merged = new Map<string, string>();
   for (const name of names) {
     const trimmed = name.trim();
