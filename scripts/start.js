@@ -2,12 +2,10 @@
 const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
+const isBuilt = require("./isBuilt");
 
 const root = path.join(__dirname, "..");
 const entry = path.join(root, "dist", "src", "server.js");
-
-/** What tsconfig.json compiles. */
-const SOURCES = ["src", "bin", "config", "actions", "tasks", "initializers"];
 
 /** An install without dev dependencies (`npm ci --omit=dev`) has no compiler. */
 function hasCompiler() {
@@ -19,22 +17,7 @@ function hasCompiler() {
   }
 }
 
-/** When a file was changed last, in ms since the epoch. */
-function changed(file) {
-  return fs.statSync(file).mtimeMs;
-}
-
-function isCurrent() {
-  if (!fs.existsSync(entry)) return false;
-  const compiled = changed(entry);
-  return SOURCES.every((name) =>
-    fs
-      .readdirSync(path.join(root, name), { recursive: true })
-      .every((file) => changed(path.join(root, name, file)) <= compiled),
-  );
-}
-
-if (hasCompiler() && !isCurrent()) {
+if (hasCompiler() && !isBuilt()) {
   execFileSync("npm", ["run", "--silent", "build"], {
     cwd: root,
     stdio: "inherit",

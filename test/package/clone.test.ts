@@ -19,6 +19,10 @@ const reader = new ShellBlocks(() => ({
 step("README, from a clone: npm ci, start, test", async () => {
   const clone = workshop.path("clone");
   copyRepository(clone);
+  // who runs this suite has run `npm ci` in the repository
+  for (const folder of ["node_modules", "test/interop/node_modules"])
+    linkModules(folder, clone);
+  reader.assume("npm ci", clone);
   const at = { cwd: clone };
   const [starting, testing] = RUN_IN_A_CLONE;
   await reader.run("README.md", starting, {
@@ -29,6 +33,13 @@ step("README, from a clone: npm ci, start, test", async () => {
   const env = { npm_config_registry: undefined };
   await reader.run("README.md", testing, { ...at, env });
 });
+
+/** A folder of modules that the clone has in common with the repository. */
+function linkModules(folder: string, clone: string): void {
+  const installed = path.join(repositoryRoot, folder);
+  if (fs.existsSync(installed))
+    fs.symlinkSync(installed, path.join(clone, folder));
+}
 
 /** What `git clone` brings, with few of its tests: all of them are run by those who run this one. */
 function copyRepository(target: string): void {

@@ -7,13 +7,14 @@ import { runOk } from "./runCli";
 import { repositoryRoot } from "./temporaryProject";
 import { until } from "./until";
 
+const isBuilt = require("../../scripts/isBuilt.js") as () => boolean;
 /** Tarballs, named after the hash of what they were made from. */
 const KEPT = path.join(repositoryRoot, "tmp", "package");
 /** What compiles the package, beside the files that it ships. */
 const COMPILED_FROM = ["src", "bin", "initializers", "scripts/buildClient.js"];
 
 /**
- * Compile and pack, without touching the repository's own `dist`, which other tests may be using. Suites that ask at the
+ * Compile and pack, without changing the repository's own `dist`, which other tests may be using. Suites that ask at the
  * same time, or later with the same sources, share one tarball.
  * @param folder where a copy of the tarball is put
  * @returns the path of the copy
@@ -79,13 +80,7 @@ async function pack(kept: string): Promise<void> {
         recursive: true,
       });
 
-    const tsc = require.resolve("typescript/bin/tsc");
-    const outDir = path.join(staging, "dist");
-    await runOk(process.execPath, [tsc, "--outDir", outDir], {
-      cwd: repositoryRoot,
-    });
-    const bundle = path.join(repositoryRoot, "scripts/buildClient.js");
-    await runOk(process.execPath, [bundle, outDir]);
+    await build(path.join(staging, "dist"));
     const packed = await runOk(
       "npm",
       ["pack", "--ignore-scripts", "--json", "--pack-destination", folder],
@@ -98,4 +93,19 @@ async function pack(kept: string): Promise<void> {
   } finally {
     fs.rmSync(folder, { recursive: true });
   }
+}
+
+/** As `npm run build` does; what that made of these sources is taken as it is. */
+async function build(target: string): Promise<void> {
+  if (isBuilt()) {
+    const dist = path.join(repositoryRoot, "dist");
+    fs.cpSync(dist, target, { recursive: true });
+    return;
+  }
+  const tsc = require.resolve("typescript/bin/tsc");
+  await runOk(process.execPath, [tsc, "--outDir", target], {
+    cwd: repositoryRoot,
+  });
+  const bundle = path.join(repositoryRoot, "scripts/buildClient.js");
+  await runOk(process.execPath, [bundle, target]);
 }

@@ -44,6 +44,11 @@ export class ShellBlocks {
     return [...this.ran].flatMap(linesOf);
   }
 
+  /** Take a command as run in the folder. */
+  assume(command: string, cwd: string): void {
+    this.done.push({ cwd, command });
+  }
+
   /** Whether this command was run in the folder, alone or as a part of a line. */
   wasRun(command: string, cwd: string): boolean {
     return this.done.some(
