@@ -12,6 +12,9 @@ import { run, runOk } from "../support/runCli";
 import { Service } from "../support/service";
 import { repositoryRoot } from "../support/temporaryProject";
 
+/** An install may take its time, on a machine with other work. */
+const LIMIT_MS = 240_000;
+
 const OTHER_COMPILERS = ["~5.4.5", "~5.9.3", "~7.0.2"];
 
 const journey = new Journey([
@@ -52,7 +55,7 @@ step("npm pack", async () => {
 
 step("installed from the tarball, a project asks for the tarball", async () => {
   fs.mkdirSync(project);
-  const at = { cwd: project, env: registry.env };
+  const at = { cwd: project, env: registry.env, limitMs: LIMIT_MS };
   const install = async (...names: string[]) => {
     const { exitCode, stderr } = await run("npm", ["install", ...names], at);
     expect([exitCode, stderr.match(/npm (warn|error).*/g)]).toEqual([0, null]);
@@ -76,6 +79,7 @@ step(
     await runOk("npm", ["install", ...aliases], {
       cwd: compilers(),
       env: registry.env,
+      limitMs: LIMIT_MS,
     });
     await Promise.all(
       OTHER_COMPILERS.map((_, i) =>
@@ -252,7 +256,8 @@ if (hasRedis && hasPeers)
       await runOk(process.execPath, [v29, "generate"], { cwd: old });
       const wanted = `dependencies.actionhero=file:${tarball}`;
       await runOk("npm", ["pkg", "set", wanted], { cwd: old });
-      await runOk("npm", ["install"], { cwd: old, env: registry.env }); // compiles, too
+      const from = { cwd: old, env: registry.env, limitMs: LIMIT_MS };
+      await runOk("npm", ["install"], from); // compiles, too
       const started = /my_actionhero_project Started/;
       await useV29Project(old, old, started, async (port) => {
         const status = await ask(port, "/api/status");
