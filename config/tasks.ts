@@ -38,6 +38,8 @@ export const DEFAULT = {
       unknownJobs: "fail" as "fail" | "wait",
       // how long such a job waits before it fails, in ms
       unknownJobTimeout: 10 * 60 * 1000,
+      // sort the keys of inputs, so that the order in which they were given does not distinguish two jobs
+      sortInputs: false,
       // tasks of the framework to load: "cleanLogFiles"
       builtin: [] as string[],
       // requeue the jobs of such workers of other programs

@@ -5,6 +5,9 @@ import { config, env, projectRoot } from "../config/config";
 import { settings } from "../config/settings";
 import { problemsOfSettings } from "../config/knownSettings";
 import { log } from "../log/log";
+import { problemOfPath } from "../route/matchUrl";
+import { routeSource } from "../route/tables";
+import type { RouteType } from "../route/types";
 import { didYouMean } from "../utils/closest";
 import { originOf } from "../utils/modules";
 
@@ -33,6 +36,32 @@ export function warnOfUnknownMiddleware(): void {
     Object.values(api.tasks.tasks),
     Object.keys(api.tasks.middleware),
   );
+}
+
+/** Call it with the routes of a boot: their variables have names that actions can read. */
+export function warnOfRoutes(): void {
+  const seen = new Set<string>(); // a route for all methods is in each table
+  for (const [method, routes] of Object.entries(api.routes.routes)) {
+    for (const route of routes) {
+      const problem =
+        route.literal === true ? undefined : problemOfPath(route.path);
+      const key = `${route.path} ${route.action}`;
+      if (problem === undefined || seen.has(key)) continue;
+      seen.add(key);
+      log(
+        `the route \`${method} ${route.path}\`${originOfRoute(route)} is not what it seems: ${problem}`,
+        "warning",
+      );
+    }
+  }
+}
+
+function originOfRoute(route: RouteType): string {
+  const source = routeSource(route);
+  if (source === "config") return " of config/routes";
+  const versions = api.actions.actions[route.action] ?? {};
+  const action = Object.values(versions)[0];
+  return source === "action" && action ? fileOf(action) : "";
 }
 
 function warnOf(

@@ -17,7 +17,11 @@ import {
   orderPhase,
   type PhaseFunction,
 } from "./lifecycle";
-import { warnOfSettings, warnOfUnknownMiddleware } from "./mistakes";
+import {
+  warnOfRoutes,
+  warnOfSettings,
+  warnOfUnknownMiddleware,
+} from "./mistakes";
 import { announceReady } from "./ready";
 import { registerSignals } from "./signals";
 
@@ -248,6 +252,7 @@ export class Process {
     this.state = "running";
     endBoot();
     warnOfUnknownMiddleware();
+    warnOfRoutes();
     this.announceStart();
     announceReady();
   }

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { api } from "../api";
-import { warnOfUnknownMiddleware } from "../boot/mistakes";
+import { warnOfRoutes, warnOfUnknownMiddleware } from "../boot/mistakes";
 import { projectRoot, rebuildConfig } from "../config/config";
 import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
@@ -65,6 +65,7 @@ export class Reloader {
     if (kinds.has("action")) api.params.buildPostVariables();
     if (kinds.has("action") || kinds.has("routes")) reloadRoutes();
     warnOfUnknownMiddleware();
+    warnOfRoutes();
     keepTypes();
     log(`reloaded: ${names(changed)}`, "notice");
   }

@@ -90,6 +90,7 @@ function answer(req: IncomingMessage, res: ServerResponse): boolean {
   const { url = "", method } = req;
   const isLive = isFor(url, livePath);
   if (!isLive && !isFor(url, readyPath)) return false;
+  if (method === "OPTIONS") return refuseOptions(req, res);
   if (method !== "GET" && method !== "HEAD") return false;
   req.resume();
   if (isLive) send(req, res, live());
@@ -98,6 +99,13 @@ function answer(req: IncomingMessage, res: ServerResponse): boolean {
       (report) => send(req, res, report),
       () => res.destroy(),
     );
+  return true;
+}
+
+/** Pages of other sites cannot read the responses: a preflight request must not allow what then fails. */
+function refuseOptions(req: IncomingMessage, res: ServerResponse): true {
+  req.resume();
+  res.writeHead(405, { allow: "GET, HEAD", "content-length": 0 }).end();
   return true;
 }
 

@@ -7,6 +7,7 @@
 import { isObject } from "./coercion";
 import {
   chooserOf,
+  jsonTypeOf,
   itemPartsOf,
   namesOf,
   partsOf,
@@ -24,6 +25,7 @@ type ObjectPruner = (value: Record<string, unknown>, level: number) => unknown;
 
 const KEEP: Pruner = (value) => value;
 
+const SCALARS = ["string", "number", "boolean", "null"];
 const PROTOTYPE = Object.prototype;
 /** Properties of one object; code for more is as slow as a loop. */
 const MAX_GENERATED = 200;
@@ -166,13 +168,15 @@ function objectPruner(parts: Parts, of: Document): CompiledObject {
   const { named, rules } = namesOf(parts.objects);
   for (const [name, schemas] of named)
     properties.set(name, compile(schemas, of));
-  const others = pruneByName(rules, of);
+  // of a record all properties are meant, but beside named ones only the type tells which
+  const others = pruneByName(rules, of, named.size > 0);
   const prune: ObjectPruner = (source, level) => {
     const result: Record<string, unknown> = {};
     for (const key of Object.keys(source)) {
       const pruneValue = properties.get(key) ?? others?.(key);
-      if (pruneValue && key !== "__proto__")
-        result[key] = pruneValue(source[key], level + 1);
+      if (!pruneValue || key === "__proto__") continue;
+      const value = pruneValue(source[key], level + 1);
+      if (value !== undefined) result[key] = value;
     }
     return result;
   };
@@ -183,13 +187,13 @@ function objectPruner(parts: Parts, of: Document): CompiledObject {
 function pruneByName(
   rules: readonly NameRule[],
   of: Document,
+  isByType: boolean,
 ): ((name: string) => Pruner | undefined) | undefined {
   if (rules.length === 0) return undefined;
-  const compileAll = (some: readonly NameRule[]) =>
-    compile(
-      some.map(({ schema }) => schema),
-      of,
-    );
+  const compileAll = (some: readonly NameRule[]) => {
+    const schemas = some.map(({ schema }) => schema);
+    return isByType ? compileTyped(schemas, of) : compile(schemas, of);
+  };
   if (rules.every(({ pattern }) => pattern === undefined)) {
     const prune = compileAll(rules);
     return () => prune;
@@ -201,6 +205,20 @@ function pruneByName(
     const key = matching.map((rule) => rules.indexOf(rule)).join();
     if (!known.has(key)) known.set(key, compileAll(matching));
     return known.get(key);
+  };
+}
+
+/** Scalars of a type that the schemas do not take are left out, too. */
+function compileTyped(schemas: readonly unknown[], of: Document): Pruner {
+  const parts = partsOf(schemas, of.root);
+  const prune = compileParts(parts, of);
+  if (parts.isOpen) return prune;
+  return (value, level) => {
+    const pruned = prune(value, level);
+    const type = jsonTypeOf(pruned);
+    return SCALARS.includes(type) && !parts.scalars.has(type)
+      ? undefined
+      : pruned;
   };
 }
 

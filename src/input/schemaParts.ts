@@ -9,6 +9,8 @@ import type { JsonSchema } from "./standardSchema";
 export interface Parts {
   objects: JsonSchema[];
   lists: JsonSchema[];
+  /** The JSON types of values that are neither. */
+  scalars: ReadonlySet<string>;
   /** A schema takes any value. */
   isOpen: boolean;
 }
@@ -19,11 +21,17 @@ export interface NameRule {
   schema: unknown;
 }
 
-const CLOSED: Parts = { objects: [], lists: [], isOpen: false };
+const CLOSED: Parts = {
+  objects: [],
+  lists: [],
+  scalars: new Set(),
+  isOpen: false,
+};
 
 export function partsOf(schemas: readonly unknown[], root: JsonSchema): Parts {
   const objects = new Set<JsonSchema>();
   const lists = new Set<JsonSchema>();
+  const scalars = new Set<string>();
   const opens = new Map<JsonSchema, boolean>();
 
   /** @returns whether the schema takes any value */
@@ -36,6 +44,7 @@ export function partsOf(schemas: readonly unknown[], root: JsonSchema): Parts {
     const types = typesOf(schema);
     if (types.includes("object")) objects.add(schema);
     if (types.includes("array")) lists.add(schema);
+    for (const type of scalarsOf(schema, types)) scalars.add(type);
     // all are visited, as each may name something
     const required = conditionsOf(schema, root).map(visit);
     const unions = [schema.anyOf, schema.oneOf].map((options) =>
@@ -50,7 +59,7 @@ export function partsOf(schemas: readonly unknown[], root: JsonSchema): Parts {
   }
 
   const isOpen = schemas.map(visit).includes(true);
-  return { objects: [...objects], lists: [...lists], isOpen };
+  return { objects: [...objects], lists: [...lists], scalars, isOpen };
 }
 
 /** Schemas that apply in addition: `allOf`, `then`, `else`, and the target of `$ref`. */
@@ -73,11 +82,26 @@ function typesOf(schema: JsonSchema): string[] {
   if (isObject(schema.properties)) types.add("object");
   if (schema.items !== undefined || schema.prefixItems !== undefined)
     types.add("array");
-  const fixed = "const" in schema ? [schema.const] : listOf(schema.enum);
+  const fixed = constantsIn(schema);
   if (fixed.length > 0 && fixed.every((member) => Object(member) !== member))
     types.add("constant");
   if (isNothing(schema)) types.add("nothing");
   return [...types];
+}
+
+function constantsIn(schema: JsonSchema): unknown[] {
+  return "const" in schema ? [schema.const] : listOf(schema.enum);
+}
+
+/** The JSON types of scalars that a schema itself takes, if it has any types. */
+function scalarsOf(schema: JsonSchema, types: readonly string[]): string[] {
+  const named = types.map((type) => (type === "integer" ? "number" : type));
+  return [...named, ...constantsIn(schema).map(jsonTypeOf)];
+}
+
+/** The type of a value in a JSON Schema, without the difference of numbers and integers. */
+export function jsonTypeOf(value: unknown): string {
+  return value === null ? "null" : typeof value;
 }
 
 /** Whether the schema accepts no value at all, like `z.never()`. */

@@ -1,4 +1,5 @@
 /** The worker as the hooks and the body of one job see it. */
+import { toError } from "../errors";
 import { isFinal } from "../redis/away";
 import type { Effect, HeldJob, JobFields, QueuedJob } from "./store/store";
 import type { ParsedJob } from "./types";
@@ -180,7 +181,11 @@ export function viewClassOf(worker: Worker): JobViewClass {
     async progress(progress: unknown): Promise<void> {
       const held = heldJob(this);
       if (held && !this.isOver)
-        await worker.store.updateJob(held, { progress: shortJson(progress) });
+        await worker.store.updateJob(held, {
+          progress: keptJson("progress", progress, (reason) =>
+            worker.notify("unkept", this.queue, this.job, reason),
+          ),
+        });
     }
 
     takeEffects(): Effect[] {
@@ -206,18 +211,33 @@ export function finalFields(view: JobView): JobFields {
   if (view.error) return { state: "failed", error: errorText(view.error) };
   if (view.isRetried) return { state: "retrying" };
   if (view.isPostponed) return { state: "delayed" };
-  return { state: "done", result: shortJson(view.result) };
+  const { queue, job } = view;
+  const result = keptJson("result", view.result, (reason) =>
+    view.notify("unkept", queue, job, reason),
+  );
+  return { state: "done", result };
 }
 
-/** @returns JSON; nothing for a value that has none, e.g. because it contains itself, or whose JSON is too long */
-function shortJson(value: unknown): string {
-  let text: string | undefined;
+/**
+ * @param lose called for a value without a JSON, e.g. because it contains itself, or with a too long one
+ * @returns JSON; nothing for such a value
+ */
+function keptJson(
+  what: "result" | "progress",
+  value: unknown,
+  lose: (reason: string) => void,
+): string {
   try {
-    text = JSON.stringify(value);
-  } catch {
-    return "";
+    const text = (JSON.stringify(value) as string | undefined) ?? "";
+    if (text.length <= MAX_RESULT_LENGTH) return text;
+    lose(
+      `the JSON of its ${what} has ${text.length} characters, of at most ${MAX_RESULT_LENGTH}`,
+    );
+  } catch (error) {
+    const reason = toError(error).message.split("\n", 1)[0]!;
+    lose(`its ${what} has no JSON: ${reason}`);
   }
-  return text === undefined || text.length > MAX_RESULT_LENGTH ? "" : text;
+  return "";
 }
 
 function errorText({ message }: Error): string {

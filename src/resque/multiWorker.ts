@@ -59,6 +59,7 @@ const WORKER_EVENTS = new Set([
   "fenced",
   "unknown",
   "overlap",
+  "unkept",
 ]);
 
 const CHECK_MS = 500;

@@ -208,8 +208,19 @@ async function runWithin(
 }
 
 function planRetry(view: JobView, job: Job): void {
+  if (!isWorthRetrying(view, job)) return;
   const next = nextAttempt(view, job);
   if (next) view.retryLater(next.effects, next.info);
+}
+
+/** A predicate that throws decides nothing: the attempts are limited in any case. */
+function isWorthRetrying(view: JobView, { retry }: Job): boolean {
+  try {
+    return retry?.if === undefined || retry.if(view.error!);
+  } catch (error) {
+    view.report(toError(error));
+    return true;
+  }
 }
 
 /** The outcome with all effects that are applied with it. */

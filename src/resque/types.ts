@@ -34,6 +34,8 @@ export interface RetryRule {
   maxDelay?: number;
   /** Part of each wait that is random, 0 to 1; true is 0.5 (default 0). */
   jitter?: boolean | number;
+  /** Whether another attempt can succeed after this error; if not, the job fails at once (default: after any error). */
+  if?: (error: Error) => boolean;
 }
 
 /** How jobs of one class are done. */

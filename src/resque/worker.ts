@@ -52,7 +52,8 @@ export const SHUTDOWN_MS = 10_000;
 
 /**
  * Events: start, end, poll (queue), pause, job (queue, job), success (queue, job, result, ms), failure (queue, job, error, ms),
- * reEnqueue (queue, job, info), unknown (queue, job, ms), overlap (queue, job), fenced (queue, job), reaped (id, jobs),
+ * reEnqueue (queue, job, info), unknown (queue, job, ms), overlap (queue, job), unkept (queue, job, reason), fenced (queue, job),
+ * reaped (id, jobs),
  * repaired (jobs), silent (id), recovered (ms), skew (ms), error (error, queue, job).
  */
 export class Worker extends EventEmitter {

@@ -129,6 +129,24 @@ export function splitPath(path: string): string[] {
   return parts;
 }
 
+/** Letters, digits and what names of params have besides. */
+const VARIABLE = /^[\p{L}\p{N}_$%+-]+(?:\(.*\))?$/u;
+
+/**
+ * Version 29 accepts any text as the name of a variable, so that two variables in one part, or one with a suffix, match
+ * requests, but set no param that an action would read.
+ * @returns what is wrong with a path; undefined for a good one
+ */
+export function problemOfPath(path: string): string | undefined {
+  for (const text of splitPath(path)) {
+    const colon = text.indexOf(":");
+    const variable = text.slice(colon + 1);
+    if (colon !== -1 && !VARIABLE.test(variable))
+      return `its variable is named "${variable}": all text after the first colon of a part is the name`;
+  }
+  return undefined;
+}
+
 function literalSegment(text: string): RouteSegment {
   return { literal: literalOf(text), prefix: "", name: "" };
 }

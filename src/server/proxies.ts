@@ -67,16 +67,32 @@ export function clientAddressOf(req: IncomingMessage): {
   );
 }
 
+/** Proxies may name the protocol of a websocket by its own scheme. */
+const SCHEMES: ReadonlyMap<string, string> = new Map([
+  ["http", "http"],
+  ["https", "https"],
+  ["ws", "http"],
+  ["wss", "https"],
+]);
+
 /** `http` or `https`, as reported by a trusted proxy, else by the connection itself. */
 export function schemeOf(req: IncomingMessage): string {
-  const forwarded = headerOf(req, "x-forwarded-proto");
   if (trustedProxies() === undefined) {
+    const forwarded = headerOf(req, "x-forwarded-proto");
     if (forwarded) return forwarded.split(",", 1)[0]!.trim();
-  } else if (forwarded && isTrustedPeer(req.socket.remoteAddress)) {
-    const scheme = lastOf(forwarded).toLowerCase();
-    if (scheme === "http" || scheme === "https") return scheme;
   }
-  return "encrypted" in req.socket ? "https" : "http"; // TLS sockets only
+  return knownSchemeOf(req) ?? "http";
+}
+
+/** @returns undefined for a plain connection that a proxy may have made of one with TLS */
+function knownSchemeOf(req: IncomingMessage): string | undefined {
+  const isTrusted =
+    trustedProxies() !== undefined && isTrustedPeer(req.socket.remoteAddress);
+  const forwarded = isTrusted && headerOf(req, "x-forwarded-proto");
+  const scheme = forwarded
+    ? SCHEMES.get(lastOf(forwarded).toLowerCase())
+    : undefined;
+  return scheme ?? ("encrypted" in req.socket ? "https" : undefined); // TLS sockets only
 }
 
 /** The host that the client named, as a trusted proxy reports it. */
@@ -90,14 +106,15 @@ export function hostOf(req: IncomingMessage): string | undefined {
 }
 
 /**
- * Whether an origin is this server's own. Only its host is compared exactly, because a proxy may hide the scheme.
- * Without `web.trustProxy`, `X-Forwarded-Host` is accepted as well, as in version 29.
+ * Whether an origin is this server's own: its host is compared, and its scheme where that is known, because a proxy may
+ * hide it. Without `web.trustProxy`, `X-Forwarded-Host` is accepted as well, as in version 29.
  */
 export function isSameOrigin(req: IncomingMessage, origin: string): boolean {
   const [scheme, site] = origin.toLowerCase().split("://");
   if (site === undefined) return false;
   // a TLS proxy forwards requests of an https page as plain HTTP, but never the reverse
   if (scheme === "http" && schemeOf(req) === "https") return false;
+  if (scheme !== (knownSchemeOf(req) ?? scheme)) return false;
   if (site === hostOf(req)?.toLowerCase()) return true;
   return (
     trustedProxies() === undefined &&

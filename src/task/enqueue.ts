@@ -6,6 +6,7 @@ import type { PluginReference } from "../resque/plugin";
 import type { JobInfo } from "../resque/types";
 import { tracing } from "../tracing/tracer";
 import { requireQueue, requireTask } from "./find";
+import { argsOf } from "./inputOrder";
 import { resumeRecurrentTask } from "./recurrent";
 import { type JobQueue, queuesOf } from "./scope";
 import type { Task, TaskInputs } from "./task";
@@ -42,7 +43,7 @@ async function enqueueNow(
   inputs: TaskInputs | undefined,
 ): Promise<boolean> {
   const taskName = task.name;
-  const args = [await validateInputs(task, inputs)];
+  const args = argsOf(await validateInputs(task, inputs));
   await resumeRecurrentTask(task);
   if (task.scope !== "all") return requireQueue().enqueue(name, taskName, args);
 
@@ -129,7 +130,7 @@ async function enqueueLater(
   const task = requireTask(taskName);
   const name = queue ?? task.queue;
   return traceSending({ task: taskName, queue: name }, async () => {
-    const args = [await validateInputs(task, inputs)];
+    const args = argsOf(await validateInputs(task, inputs));
     await resumeRecurrentTask(task);
     let isEnqueued: true | undefined;
     for (const jobQueue of await queuesOf(task, name))
@@ -172,7 +173,7 @@ export async function enqueueJob(
     );
   const queue = options.queue ?? task.queue;
   return traceSending({ task: taskName, queue }, async () => {
-    const args = [await validateInputs(task, inputs)];
+    const args = argsOf(await validateInputs(task, inputs));
     await resumeRecurrentTask(task);
     const { at, in: inMs, idempotencyKey } = options;
     const id = await requireQueue().enqueueTracked(queue, taskName, args, {
@@ -220,7 +221,7 @@ export async function enqueueMany(
   return traceSending(sending, async () => {
     const argsOfJobs: unknown[][] = [];
     for (const inputs of inputsOfJobs)
-      argsOfJobs.push([await validateInputs(task, inputs)]);
+      argsOfJobs.push(argsOf(await validateInputs(task, inputs)));
 
     await resumeRecurrentTask(task);
     let enqueued = 0;

@@ -1,6 +1,7 @@
 /** Inspects the queues, and removes jobs from them. */
 import type { ErrorPayload, ParsedJob, WorkerActivity } from "../resque/types";
 import { requireQueue } from "./find";
+import { findByInputs } from "./inputOrder";
 import type { TaskInputs } from "./task";
 
 /** An entry of the failed list. */
@@ -36,7 +37,11 @@ export function del(
   args?: TaskInputs,
   count = 0,
 ): Promise<number> {
-  return requireQueue().del(q, taskName, [args], count);
+  return findByInputs(
+    args,
+    (list) => requireQueue().del(q, taskName, list, count),
+    (removed) => removed === 0,
+  );
 }
 
 /**
@@ -61,7 +66,11 @@ export function delDelayed(
   taskName: string,
   inputs?: TaskInputs,
 ): Promise<number[]> {
-  return requireQueue().delDelayed(q, taskName, [inputs]);
+  return findByInputs(
+    inputs,
+    (args) => requireQueue().delDelayed(q, taskName, args),
+    isEmpty,
+  );
 }
 
 /** When the delayed jobs of a task with exactly these inputs are due, in seconds since the epoch. */
@@ -70,7 +79,15 @@ export function scheduledAt(
   taskName: string,
   inputs?: TaskInputs,
 ): Promise<number[]> {
-  return requireQueue().scheduledAt(q, taskName, [inputs]);
+  return findByInputs(
+    inputs,
+    (args) => requireQueue().scheduledAt(q, taskName, args),
+    isEmpty,
+  );
+}
+
+function isEmpty(times: readonly number[]): boolean {
+  return times.length === 0;
 }
 
 /** The numbers of processed and failed jobs, in total and per worker. */

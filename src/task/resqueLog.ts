@@ -161,6 +161,15 @@ export function logMultiWorker(multiWorker: MultiWorker): void {
       { workerId, queue },
     ),
   );
+  multiWorker.on(
+    "unkept",
+    (workerId: number, queue: string, job: ParsedJob, reason: string) =>
+      log(
+        `[ worker ] job(id) will not show all of the task ${job.class}: ${reason}`,
+        "warning",
+        { workerId, queue, id: job.id },
+      ),
+  );
   multiWorker.on("repaired", (jobs: readonly Returned[]) =>
     log("[ worker ] cleaned up after workers without a process", "warning", {
       workers: jobs.map(({ member }) => member),

@@ -151,6 +151,8 @@ function checkRetry({ retry }: Task, of: string): void {
   checkNumber(retry.maxDelay, "retry.maxDelay", of, [0, Infinity]);
   if (typeof retry.jitter !== "boolean")
     checkNumber(retry.jitter, "retry.jitter", of, [0, 1]);
+  if (retry.if !== undefined && typeof retry.if !== "function")
+    throw new Error(`retry.if must be a function ${of}`);
   const { backoff } = retry;
   const isList =
     Array.isArray(backoff) &&

@@ -1,8 +1,18 @@
 /** A boot warns of mistakes that only a client or a job would meet. */
+import * as path from "node:path";
+
 process.env.PORT = "0";
 process.env.ENABLE_TCP_SERVER = "false";
 
-import { api, config, Process, rebuildConfig, task } from "../../src";
+import {
+  api,
+  config,
+  Process,
+  projectRoot,
+  rebuildConfig,
+  route,
+  task,
+} from "../../src";
 import { warnOfSettings } from "../../src/boot/mistakes";
 import { LogLines } from "../support/logLines";
 import { addTask } from "../support/taskApp";
@@ -17,6 +27,7 @@ const project = new TemporaryProject({
       name = "greet";
       description = "greets";
       middleware = ["signedIm", "later"];
+      route = "get /open/:id(^a";
       async run() {}
     };`,
 });
@@ -28,6 +39,7 @@ beforeAll(async () => {
     general: { checkSettings: true },
     web: { prot: 1 },
     tasks: { timeout: "5000", maxTaskProcessors: 0 },
+    routes: { get: [{ path: "/a.b/:file.:type", action: "status" }] },
   });
   rebuildConfig();
   const app = new Process();
@@ -35,7 +47,11 @@ beforeAll(async () => {
   await api.actions.loadFile(project.path("greet.js"));
   api.actions.middleware.signedIn = { name: "signedIn", global: false };
   addTask({ name: "mail", middleware: ["loged"] });
+  route.registerRoute("get", "/two/:lat-:lng", "status");
+  route.registerRoute("all", "/suffix/:id.json", "status");
+  route.registerRoute("get", "/good/v:user-id/:ä(^[a:.]$)/:größe", "status");
   await task.addMiddleware({ name: "logged", global: false });
+  api.routes.loadRoutes();
   const log = new LogLines("warning");
   app.startInitializers.push(async () => {
     api.actions.middleware.later = { name: "later", global: false };
@@ -80,5 +96,18 @@ test("the boot warns of unknown middleware, with the file and a suggestion", () 
       /^the action `greet` in .*greet\.js names the middleware `signedIm`, which does not exist \(did you mean "signedIn"\?\)$/,
     ),
     'the task `mail` names the middleware `loged`, which does not exist (did you mean "logged"?)',
+  ]);
+});
+
+test("of routes whose variables have names that no action reads, once each", () => {
+  const end = "all text after the first colon of a part is the name";
+  const file = path.relative(projectRoot, project.path("greet.js"));
+  const odd = (where: string, name: string) =>
+    `the route ${where} is not what it seems: its variable is named "${name}": ${end}`;
+  expect(warnings.filter((line) => line.startsWith("the route "))).toEqual([
+    odd("`all /suffix/:id.json`", "id.json"),
+    odd("`get /a.b/:file.:type` of config/routes", "file.:type"),
+    odd("`get /two/:lat-:lng`", "lat-:lng"),
+    odd(`\`get /open/:id(^a\` in ${file}`, "id(^a"),
   ]);
 });

@@ -57,6 +57,22 @@ describe("on the web server's port", () => {
     expect((await app.ask("/readyz/")).status).toBe(404);
   });
 
+  test("a preflight request is refused, as pages of other sites cannot read the responses", async () => {
+    config.web.cors = { origins: ["https://site.com"] };
+    for (const path of ["/healthz", "/readyz"]) {
+      const { status, headers } = await app.ask(path, {
+        method: "OPTIONS",
+        headers: {
+          Origin: "https://site.com",
+          "Access-Control-Request-Method": "GET",
+        },
+      });
+      expect([status, headers.allow]).toEqual([405, "GET, HEAD"]);
+      expect(headers["access-control-allow-methods"]).toBeUndefined();
+    }
+    config.web.cors = undefined;
+  });
+
   test.each<[string, () => unknown]>([
     [
       "throws",

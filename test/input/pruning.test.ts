@@ -129,6 +129,24 @@ test.each<[name: string, schema: object, value: unknown, sent: unknown]>([
     { x: { id: 1 }, xy: secret },
   ],
   [
+    "scalars of another type beside named properties",
+    object({ id: { type: "number" } }, { type: ["integer", "null"] }),
+    { id: "1", hash: "x", age: 3, no: null, isSo: true },
+    { id: "1", age: 3, no: null },
+  ],
+  [
+    "dates, constants and objects beside named properties",
+    object({ id: text }, { anyOf: [text, { enum: [1] }, user] }),
+    { id: 1, at: new Date(0), one: 1, isSo: true, of: secret },
+    { id: 1, at: "1970-01-01T00:00:00.000Z", one: 1, of: { id: 1 } },
+  ],
+  [
+    "scalars of any type in a record",
+    { type: "object", additionalProperties: { type: "number" } },
+    { price: "1.50" },
+    { price: "1.50" },
+  ],
+  [
     "names of an invalid pattern",
     { type: "object", patternProperties: { "(": user } },
     { "(": secret },

@@ -139,11 +139,40 @@ test("scheme and host are those that the nearest trusted proxy reports", () => {
   expect(schemeOf(request("127.0.0.1", req.headers, true))).toBe("https");
 });
 
-test("an invalid scheme is ignored", () => {
+test("the scheme of an origin counts where the proxy tells that of the request", () => {
   trust("loopback");
-  const headers = { "x-forwarded-proto": "javascript" };
-  expect(schemeOf(request("127.0.0.1", headers))).toBe("http");
+  const host = { host: "site.com" };
+  const from = (scheme: string, peer = "127.0.0.1") =>
+    request(peer, { ...host, "x-forwarded-proto": scheme });
+  // of a websocket some proxies tell the scheme of its URL
+  for (const secure of ["https", "wss"]) {
+    expect(schemeOf(from(secure))).toBe("https");
+    expect(isSameOrigin(from(secure), "https://site.com")).toBe(true);
+    expect(isSameOrigin(from(secure), "http://site.com")).toBe(false);
+  }
+  for (const plain of ["http", "ws"]) {
+    expect(isSameOrigin(from(plain), "http://site.com")).toBe(true);
+    expect(isSameOrigin(from(plain), "https://site.com")).toBe(false);
+  }
+  // a proxy that tells nothing may have received TLS
+  for (const req of [
+    from("http", "5.5.5.5"),
+    request("127.0.0.1", host),
+    from("other"),
+  ])
+    expect(isSameOrigin(req, "https://site.com")).toBe(true);
+  trust(undefined);
+  expect(isSameOrigin(from("http"), "https://site.com")).toBe(true);
 });
+
+test.each(["javascript", "constructor", ""])(
+  "the invalid scheme %j is ignored",
+  (scheme) => {
+    trust("loopback");
+    const headers = { "x-forwarded-proto": scheme };
+    expect(schemeOf(request("127.0.0.1", headers))).toBe("http");
+  },
+);
 
 test.each([true, "everybody", ["10.0.0.0/33"], ["10.0.0.0/"], -1, 1.5, {}])(
   "web.trustProxy %p is refused",

@@ -2,11 +2,17 @@
 import { once } from "node:events";
 import * as http from "node:http";
 import * as net from "node:net";
-import { SocketPeer, socketPort, startSocketApp } from "../support/socketApp";
+import {
+  SocketPeer,
+  socketPort,
+  socketServer,
+  startSocketApp,
+} from "../support/socketApp";
+import { LogLines } from "../support/logLines";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { until } from "../support/until";
-import { api } from "../../src/index";
+import { api, config } from "../../src/index";
 
 test("every server takes no more clients at once, and those that wait get their answers", async () => {
   const app = await startSocketApp();
@@ -50,6 +56,62 @@ test("every server takes no more clients at once, and those that wait get their 
   await stopped;
   agent.destroy();
   await socketClient.close();
+}, 60_000);
+
+test("every server cuts what is left at one deadline, though they are waited for one after the other", async () => {
+  const { general } = config;
+  const before = general.shutdownTimeout;
+  const app = await startSocketApp();
+  let waiting = 0;
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  addActions({
+    stuck: {
+      run: async () => {
+        waiting++;
+        await released;
+      },
+    },
+  });
+  const ended: string[] = [];
+  const answer = ask(webPort(), "/api/stuck").then(
+    undefined,
+    (error: Error) => {
+      ended.push("the request");
+      return error;
+    },
+  );
+  // does not close its side, so that its server waits a second longer
+  const tcp = net.connect({
+    port: socketPort(),
+    host: "localhost",
+    allowHalfOpen: true,
+  });
+  tcp.write("stuck\n");
+  await until(() => waiting === 2);
+  const server = socketServer();
+  const stop = server.stop.bind(server);
+  server.stop = async () => {
+    await stop();
+    ended.push("the socket server");
+  };
+
+  general.shutdownTimeout = 300;
+  const lines = new LogLines();
+  try {
+    await app.stop();
+  } finally {
+    lines.stop();
+    general.shutdownTimeout = before;
+    release();
+    tcp.destroy();
+  }
+  expect(await answer).toMatchObject({ code: "ECONNRESET" });
+  expect(ended).toEqual(["the request", "the socket server"]);
+  expect(lines.at("warning", / cut 1 connections that did not/)).toEqual([
+    expect.stringMatching(/^\[server: socket\] /),
+    expect.stringMatching(/^\[server: web\] .* within (300|2\d\d) ms$/),
+  ]);
 }, 60_000);
 
 async function isRefused(port: number): Promise<boolean> {

@@ -36,6 +36,31 @@ describeOnEachEngine("what tasks declare", () => {
           },
         });
         addTask({
+          name: "picky",
+          retry: {
+            attempts: 3,
+            backoff: [5],
+            if: (error: Error) => {
+              if (error.message === "odd") throw new Error("no predicate");
+              return error.message !== "gone";
+            },
+          },
+          run: async (params: any) => {
+            runs.push(params.message);
+            throw new Error(params.message);
+          },
+        });
+        addTask({
+          name: "unwritable",
+          run: async (params: any, _worker: any, context?: TaskContext) => {
+            const circle: any = {};
+            circle.self = circle;
+            const results: any = { circle, big: 1n, long: "x".repeat(70_000) };
+            await context!.progress(results[params.progress]);
+            return results[params.result];
+          },
+        });
+        addTask({
           name: "endless",
           timeout: 50,
           run: (_params: any, _worker: any, context?: TaskContext) =>
@@ -172,6 +197,48 @@ describeOnEachEngine("what tasks declare", () => {
     await again;
     expect(runs).toEqual([1, 2, 3]);
     await until(async () => (await task.failedCount()) === 1);
+  });
+
+  test("retry.if: a job fails at once after an error that no other attempt can mend", async () => {
+    for (const [message, attempts] of [
+      ["gone", 1],
+      ["busy", 3],
+      ["odd", 3],
+    ] as const) {
+      runs.length = 0;
+      const failed = once(app.events, "failure:picky");
+      await task.enqueue("picky", { message });
+      await failed;
+      expect(runs).toEqual(Array(attempts).fill(message));
+    }
+    await until(async () => (await task.failedCount()) === 3);
+  });
+
+  test("a result or progress that cannot be kept is named in the log", async () => {
+    const logs = new LogLines("warning");
+    const ids: unknown[] = [];
+    for (const inputs of [
+      { result: "circle" },
+      { result: "big" },
+      { progress: "long" },
+      {},
+    ]) {
+      const done = succeeded(app, "unwritable");
+      const jobId = await task.enqueueJob("unwritable", inputs);
+      ids.push(jobId);
+      await done;
+      await until(async () => (await task.job(jobId!))?.state === "done");
+    }
+    logs.stop();
+    const start =
+      "[ worker ] job(id) will not show all of the task unwritable:";
+    const found = logs.lines.filter(({ message }) => message.includes(start));
+    expect(found.map(({ message }) => message)).toEqual([
+      `${start} its result has no JSON: Converting circular structure to JSON`,
+      `${start} its result has no JSON: Do not know how to serialize a BigInt`,
+      `${start} the JSON of its progress has 70002 characters, of at most 65536`,
+    ]);
+    expect(found.map((line) => line.id as string)).toEqual(ids.slice(0, 3));
   });
 
   test("timeout: a task that never ends fails, and its signal is aborted", async () => {

@@ -194,6 +194,7 @@ describe("definitions", () => {
     [{ retry: { attempts: 2, jitter: 2 } }, /^retry.jitter must be/],
     [{ retry: { attempts: 2, backoff: [] } }, /^retry.backoff must be/],
     [{ retry: { attempts: 2, backoff: "often" } }, /^retry.backoff must be/],
+    [{ retry: { attempts: 2, if: true } }, /^retry.if must be a function/],
     [{ timeout: 0 }, /^timeout must be/],
     [{ timeout: 2 ** 31 }, /^timeout must be/],
     [{ concurrency: 1.5 }, /^concurrency must be/],

@@ -121,6 +121,52 @@ describeOnEachEngine("the task module", (engine: Engine) => {
     expect(await task.queued("default", 0, -1)).toHaveLength(1);
   });
 
+  describe("inputs whose keys are in another order", () => {
+    const given = { b: 2, a: { d: [{ z: 1, y: new Date(0) }], c: 3 } };
+    const other = { a: { c: 3, d: [{ y: new Date(0), z: 1 }] }, b: 2 };
+
+    /** How many jobs with inputs in another order each function finds. */
+    const foundInOtherOrder = async () => {
+      const due = Math.ceil(Date.now() / 1000) * 1000 + 60_000;
+      await task.enqueue("regular", given);
+      await task.enqueueAt(due, "regular", given);
+      const second = task.enqueueAt(due, "regular", other).catch(() => "same");
+      const isSame = (await second) === "same";
+      return [
+        isSame,
+        (await task.scheduledAt("default", "regular", other)).length,
+        (await task.delDelayed("default", "regular", other)).length,
+        await task.del("default", "regular", other),
+      ];
+    };
+
+    test("are other inputs, as in version 29", async () => {
+      expect(await foundInOtherOrder()).toEqual([false, 1, 1, 0]);
+      expect(await task.scheduledAt("default", "regular", given)).toHaveLength(
+        1,
+      );
+    });
+
+    test("are the same with tasks.sortInputs, and jobs from before it are found as they were given", async () => {
+      await task.enqueueIn(60_000, "regular", { y: 1, x: 2 });
+      config.tasks.sortInputs = true;
+      try {
+        expect(await foundInOtherOrder()).toEqual([true, 1, 1, 1]);
+        await task.enqueueMany("regular", [other, given]);
+        const id = await task.enqueueJob("regular", given);
+        expect(id).toBeDefined();
+        expect(await task.del("default", "regular", given)).toBe(2);
+        expect(
+          await task.delDelayed("default", "regular", { y: 1, x: 2 }),
+        ).toHaveLength(1);
+        const [job] = await task.queued("default", 0, -1);
+        expect(JSON.stringify(job.args[0])).toBe(JSON.stringify(other));
+      } finally {
+        config.tasks.sortInputs = false;
+      }
+    });
+  });
+
   test("delByFunction removes all jobs of a task", async () => {
     await task.enqueue("regular", { a: 1 });
     await task.enqueue("other", {}, "default");

@@ -1,5 +1,9 @@
 /** Checks of the routes: each leads to an action, and can be reached. */
-import { compilePath, variableValue } from "../../route/matchUrl";
+import {
+  compilePath,
+  problemOfPath,
+  variableValue,
+} from "../../route/matchUrl";
 import type { CompiledPath, RouteSegment } from "../../route/matchUrl";
 import type { RouteType } from "../../route/types";
 import { didYouMean } from "../../utils/closest";
@@ -29,6 +33,7 @@ export function checkRoutes(
     for (const [index, entry] of placed.entries()) {
       const message =
         problemOfAction(entry, actionNames) ??
+        problemOfVariables(entry) ??
         problemOfPlace(entry, placed.slice(0, index));
       const key = `${entry.route.path} ${entry.route.action}`;
       if (message && !findings.has(key))
@@ -55,6 +60,12 @@ function problemOfAction(
   const { action, dir } = route;
   if (dir || actionNames.includes(action)) return undefined;
   return `${shown(method, route)}: there is no action "${action}"${didYouMean(action, actionNames)}`;
+}
+
+function problemOfVariables({ method, route }: Placed): string | undefined {
+  const problem =
+    route.literal === true ? undefined : problemOfPath(route.path);
+  return problem && `${shown(method, route)}: ${problem}`;
 }
 
 function problemOfPlace(

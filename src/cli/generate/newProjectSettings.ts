@@ -522,6 +522,21 @@ export const production = {
   },
 
   {
+    setting: "tasks.sortInputs",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "`delDelayed`, `scheduledAt` and `del` find a job whatever the order of the keys of its inputs; processes of version 29 do not",
+    edits: [
+      {
+        file: "config/tasks.ts",
+        find: "sortInputs: false,",
+        replace: "sortInputs: true,",
+      },
+    ],
+  },
+
+  {
     setting: "tasks.unknownJobs",
     v29: '"fail"',
     newProject: '"wait"',

@@ -4,6 +4,7 @@ import * as https from "node:https";
 import type { Socket } from "node:net";
 import { errorText } from "../../errors";
 import { sleep, waitAtMost } from "../../utils/promises";
+import { timerMs } from "../../utils/timers";
 import { admitConnection } from "../connectionCounts";
 import { isHandedOver, watchHandOvers } from "../handOver";
 import { listen, readCertificateFiles, stopListening } from "../listen";
@@ -96,12 +97,22 @@ interface DrainOptions {
    * `Connection: close`, in ms. 0 ends them at once.
    */
   lingerMs: number;
+  /** How long requests in flight may take, in ms from the construction of the drain. */
+  timeoutMs: number;
 }
 
-/** Stops accepting connections, and lets requests in flight finish. */
+/** How long `finish` waits for upgraded connections to send what is left, even after the deadline, in ms. */
+const FLUSH_MS = 1_000;
+
+/** Stops accepting connections, lets requests in flight finish, and aborts the remaining ones at the deadline. */
 export class Drain {
   private readonly closed: Promise<unknown>;
   private readonly idleEnded: Promise<void>;
+  /** How long requests in flight may take, in ms from the beginning. */
+  readonly timeoutMs: number;
+  private readonly deadline: number;
+  private readonly timer: NodeJS.Timeout;
+  private aborted = 0;
 
   constructor(
     private readonly servers: readonly HttpServer[],
@@ -114,28 +125,41 @@ export class Drain {
       ),
     );
     this.idleEnded = this.endIdle();
+    const { timeoutMs } = options;
+    this.timeoutMs = timeoutMs;
+    this.deadline = performance.now() + timeoutMs;
+    this.timer = setTimeout(() => {
+      // other servers may still need theirs
+      this.abort((socket) => !isHandedOver(socket));
+    }, timerMs(timeoutMs));
   }
 
   /**
-   * Wait for the requests in flight, and abort the remaining ones at the deadline.
-   * @param timeoutMs from now on
+   * End upgraded connections, too, and wait until all are closed.
    * @returns the number of aborted connections
    */
-  async finish(timeoutMs: number): Promise<number> {
+  async finish(): Promise<number> {
     const { isBusy } = this.options;
     const drained = this.idleEnded.then(() => {
-      // including upgraded connections
       for (const socket of this.sockets())
         if (!isBusy(socket)) socket.destroySoon();
       return this.closed;
     });
-    if (await waitAtMost(timeoutMs, drained)) return 0;
-
-    const left = this.sockets().filter((socket) => !socket.destroyed);
-    for (const socket of left) socket.destroy();
-    for (const server of this.servers) server.closeAllConnections();
+    const leftMs = this.deadline - performance.now();
+    if (!(await waitAtMost(Math.max(leftMs, FLUSH_MS), drained)))
+      this.abort(() => true);
     await this.closed;
-    return left.length;
+    clearTimeout(this.timer);
+    return this.aborted;
+  }
+
+  private abort(isMeant: (socket: Socket) => boolean): void {
+    for (const socket of this.sockets()) {
+      if (socket.destroyed || !isMeant(socket)) continue;
+      socket.destroy();
+      this.aborted++;
+    }
+    for (const server of this.servers) server.closeAllConnections();
   }
 
   private async endIdle(): Promise<void> {

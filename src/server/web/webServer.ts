@@ -167,6 +167,7 @@ export class WebServer extends Server {
       sockets: () => Object.values(this.sockets),
       isBusy: (socket) => this.isBusy(socket),
       lingerMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
+      timeoutMs: shutdownTimeLeft(),
     });
   }
 
@@ -175,14 +176,13 @@ export class WebServer extends Server {
     const { drain } = this;
     if (!drain) return;
     this.drain = undefined;
-    const timeoutMs = shutdownTimeLeft();
-    const cut = await drain.finish(timeoutMs);
+    const cut = await drain.finish();
     const left = await this.uploadDisk.allRemoved(REMOVE_MS);
     if (left > 0)
       this.log(`${left} uploaded files were not removed in time`, "warning");
     if (cut > 0)
       this.log(
-        `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
+        `cut ${cut} connections that did not finish within ${drain.timeoutMs} ms`,
         "warning",
       );
   }

@@ -7,7 +7,8 @@ import type {
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Server as TlsServer } from "node:tls";
-import { WebSocketServer as WsServer } from "ws";
+import * as wsModule from "ws";
+import { type PerMessageDeflateOptions, WebSocketServer as WsServer } from "ws";
 import { settings, type WebsocketSettings } from "../../config/settings";
 import type {
   AuthorizationRequest,
@@ -64,6 +65,7 @@ interface AskingServer {
 
 export class UpgradeHandler {
   private readonly ws: WsServer;
+  private readonly deflate: PerMessageDeflateOptions | false;
   private readonly upgrades: UpgradeListener[];
   private readonly interceptor: Interceptor;
   /** The cookies of upgrade responses in progress. */
@@ -74,12 +76,13 @@ export class UpgradeHandler {
     private readonly host: WebSocketServer,
   ) {
     const { server, bind, closeTimeout } = settings().websocket;
+    this.deflate = deflateOf(server.compression);
     this.ws = new WsServer({
       noServer: true,
       clientTracking: false,
       WebSocket: SparkSocket,
       maxPayload: server.maxLength,
-      perMessageDeflate: deflateOf(server.compression),
+      perMessageDeflate: this.deflate,
       // missing in @types/ws: how long a peer may take to confirm a close
       ...{ closeTimeout },
     });
@@ -111,9 +114,63 @@ export class UpgradeHandler {
   private accept(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { fingerprint, setCookie } = this.host.identify(req);
     if (setCookie !== undefined) this.cookies.set(req, setCookie);
+    if (this.deflate !== false) keepAcceptable(req, this.deflate);
     this.ws.handleUpgrade(req, socket, head, (ws: unknown) =>
       this.host.onSocket(ws as SparkSocket, req, fingerprint),
     );
+  }
+}
+
+const OFFERS = "sec-websocket-extensions";
+
+/** What `ws` itself negotiates with; missing in @types/ws. */
+const { extension, PerMessageDeflate } = wsModule as unknown as {
+  extension: {
+    parse: (header: string) => { [name: string]: object[] | undefined };
+  };
+  PerMessageDeflate: new (options: object) => {
+    accept: (offers: object[]) => object;
+  };
+};
+
+/**
+ * Remove the offers of compression that cannot be met. RFC 7692 section 5.1 wants them declined; `ws` would refuse the
+ * whole websocket for one of them. A header that is malformed is left to `ws`, which refuses it.
+ */
+function keepAcceptable(
+  { headers }: IncomingMessage,
+  options: PerMessageDeflateOptions,
+): void {
+  const header = headers[OFFERS];
+  if (header === undefined || !isParsable(header)) return;
+  const kept = header
+    .split(",") // which no quoted value contains
+    .map((offer) => offer.trim())
+    .filter((offer) => isAcceptable(offer, options));
+  if (kept.length > 0) headers[OFFERS] = kept.join(",");
+  else delete headers[OFFERS];
+}
+
+function isParsable(header: string): boolean {
+  try {
+    extension.parse(header);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isAcceptable(
+  offer: string,
+  options: PerMessageDeflateOptions,
+): boolean {
+  try {
+    const { "permessage-deflate": offers } = extension.parse(offer);
+    if (offers === undefined) return false;
+    new PerMessageDeflate({ ...options, isServer: true }).accept(offers);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -145,7 +202,9 @@ function isTls(listener: HttpServer): boolean {
  * Disabled by default, because it multiplies the cost of a message. The state of a compressor is not kept between
  * messages, because that takes about 300 KB per client; an object of options for `ws` can override this.
  */
-function deflateOf(compression: WebsocketSettings["server"]["compression"]) {
+function deflateOf(
+  compression: WebsocketSettings["server"]["compression"],
+): PerMessageDeflateOptions | false {
   if (compression === true)
     return { serverNoContextTakeover: true, clientNoContextTakeover: true };
   return compression || false;

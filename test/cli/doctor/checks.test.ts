@@ -405,6 +405,16 @@ describe("routes", () => {
     ).toEqual(["2 can be reached"]);
   });
 
+  test.each(["/two/:lat-:lng", "/:file.json", "/user/:", "/n/:id(^a"])(
+    "the name of the variable of %s is reported",
+    (path) => {
+      const variable = path.slice(path.indexOf(":") + 1);
+      expect(verdicts(route(path))).toEqual([
+        `GET ${path}: its variable is named "${variable}": all text after the first colon of a part is the name`,
+      ]);
+    },
+  );
+
   test("routes of several methods are reported once; folders need no action", () => {
     const files = { path: "/assets", dir: "assets", action: "" };
     const findings = checkRoutes(

@@ -404,6 +404,31 @@ describe("compression", () => {
     expect(ws.extensions).toBe("");
   });
 
+  test.each<[offers: string, status: number, accepted: string]>([
+    ["permessage-deflate; foo=1", 101, ""],
+    ["permessage-deflate; server_max_window_bits=99", 101, ""],
+    [
+      "x-other; a=1, permessage-deflate; server_max_window_bits=99, permessage-deflate",
+      101,
+      "permessage-deflate",
+    ],
+    ["permessage-deflate; client_no_context_takeover=1, x", 101, ""],
+    ["permessage-deflate; =", 400, ""],
+  ])(
+    "of the offers %p only what can be met is accepted: %i %p",
+    async (offers, status, accepted) => {
+      config.websocket.server = { compression: true };
+      await start();
+      const raw = await rawUpgrade("/primus", {
+        "Sec-WebSocket-Extensions": offers,
+      });
+      expect(await raw.status()).toBe(status);
+      const header = /^sec-websocket-extensions: ([\w-]+)/im.exec(raw.text());
+      expect(header?.[1] ?? "").toBe(accepted);
+      raw.socket.destroy();
+    },
+  );
+
   test.each([[true], [{ threshold: 10 }]])(
     "as %j: messages arrive in order, broadcasts as well",
     async (compression) => {
