@@ -2,7 +2,7 @@
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { refuseStream } from "../utils/refuseStream";
-import { errorText, StatusError, toError } from "../errors";
+import { errorText, StatusError } from "../errors";
 import { takeFailedCall, forgetCalls } from "../connection/calls";
 import type { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
@@ -101,8 +101,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
   /** Values that middleware passes to the action. */
   session: any = {};
   private [CANCELLATION]: Cancellation | undefined = undefined;
-  /** The params as the constructor made them, which nobody else has until the action is processed. */
-  readonly #ownParams: object;
+  /** The params as the constructor made them, which nobody else has; until they are checked. */
+  #ownParams: object | undefined;
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -199,12 +199,13 @@ export class ActionProcessor<ActionClass extends Action = any> {
       const refusal = this.refusal();
       if (refusal !== undefined)
         return Promise.resolve(this.refuse(call, refusal));
+      const isPlain = this.isPlain();
       call.overload = this.enter();
-      return this.isPlain()
+      return isPlain
         ? Promise.resolve(this.runPlain(call))
         : this.runAround(call);
     } catch (error) {
-      return Promise.reject(toError(error));
+      return rejected(error);
     }
   }
 
@@ -220,17 +221,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   private runPlain(call: Call): Outcome<this> {
+    let status: ActionsStatus | undefined;
     let response: unknown;
+    let isLate = false;
     try {
       const checks = this.checkParams(call.sent);
       if (checks) return this.runChecked(call, checks);
-      const status = this.verdict();
-      if (status !== undefined) return this.conclude(call, status);
-      response = this.runFitted();
+      status = this.verdict();
+      if (status === undefined) response = this.runFitted();
+      isLate = isThenable(response);
     } catch (error) {
       return this.failed(call, error);
     }
-    if (!isThenable(response)) return this.succeed(call, response);
+    // outside of the \`try\`: what listeners throw must not end the action a second time
+    if (status !== undefined) return this.conclude(call, status);
+    if (!isLate) return this.succeed(call, response);
     return Promise.resolve(response).then(
       (late) => this.succeed(call, late),
       (error: unknown) => this.failed(call, error),
@@ -261,10 +266,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const { timeout } = this.actionTemplate!;
     const timed = timeout ? this.cancellation() : undefined;
     timed?.startTimer(timeout!);
+    const sessions = api.storedSessions; // another one after a restart within this process
     let thrown: unknown;
     let status: ActionsStatus;
     try {
-      status = await this.runSteps(call);
+      status = await this.runSteps(call, sessions);
     } catch (error) {
       thrown = this.errorOf(error);
       status =
@@ -273,7 +279,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
           : ActionsStatus.GenericError;
     }
     timed?.stopTimer();
-    const unsaved = await api.storedSessions?.save(this.connection);
+    const unsaved = await sessions?.save(this.connection);
     if (unsaved === undefined) return this.conclude(call, status, thrown);
     // the client must not believe that its session was kept; an action that failed keeps its own error
     if (status === ActionsStatus.Complete)
@@ -285,8 +291,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /** @returns how the action ends, unless a step throws */
-  private async runSteps({ sent }: Call): Promise<ActionsStatus> {
-    const opened = api.storedSessions?.open(this.connection, this.params);
+  private async runSteps(
+    { sent }: Call,
+    sessions: (typeof api)["storedSessions"],
+  ): Promise<ActionsStatus> {
+    const opened = sessions?.open(this.connection, this.params);
     if (opened) await this.within(opened);
     const middleware = this.middlewareNames();
     if (middleware)
@@ -525,9 +534,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
       this.params = checked as typeof this.params;
       return undefined;
     }
+    const own = this.takeOwnParams();
     // most requests have no params but those of their action: then a copy would cost as much as the checks
     if (
-      this.params !== this.#ownParams ||
+      this.params !== own ||
       Object.isFrozen(this.params) ||
       !isReduced(this.params, inputs, safeParams)
     )
@@ -538,6 +548,14 @@ export class ActionProcessor<ActionClass extends Action = any> {
       ) as typeof this.params;
     const call = new ParamsCall(this, safeParams, sent);
     return applyInputs(inputs, this.params, call);
+  }
+
+  /** None if `this` is a project's proxy of the data. */
+  private takeOwnParams(): object | undefined {
+    if (!(#ownParams in this)) return undefined;
+    const own = this.#ownParams;
+    this.#ownParams = undefined;
+    return own;
   }
 
   /** Freeze the params. @returns the status if the action must not run, otherwise undefined */
@@ -726,6 +744,11 @@ function withError(response: object, error: unknown): object {
   } catch {
     return { error }; // a getter throws
   }
+}
+
+/** Whatever was thrown, as it is. */
+async function rejected(error: unknown): Promise<never> {
+  throw error;
 }
 
 /** Persistent servers drain gradually; in-line actions, which have no server, may run until the end. */
