@@ -223,7 +223,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   private runPlain(call: Call): Outcome<this> {
     let status: ActionsStatus | undefined;
     let response: unknown;
-    let isLate = false;
+    let isLate: boolean;
     try {
       const checks = this.checkParams(call.sent);
       if (checks) return this.runChecked(call, checks);

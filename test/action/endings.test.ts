@@ -17,9 +17,9 @@ const late = () => new Promise<void>((resolve) => setImmediate(resolve));
 const WAYS: Record<string, Partial<Action>> = {
   "params and run alone": {},
   "checks that are async": {
-    inputs: { value: { validator: () => late() as unknown as boolean } },
+    inputs: { value: { validator: () => late() } },
   },
-  "a timeout": { timeout: 30_000 } as Partial<Action>,
+  "a timeout": { timeout: 30_000 },
   middleware: { middleware: ["endings"] },
 };
 
@@ -35,7 +35,7 @@ const throwingThen = new Proxy(
 
 /** How `run` ends, and the text of the error that clients get. */
 const ENDINGS: [string, Action["run"], string | undefined][] = [
-  ["returns", (() => ({ ok: true })) as unknown as Action["run"], undefined],
+  ["returns", () => ({ ok: true }), undefined],
   ["resolves", async () => ({ ok: true }), undefined],
   [
     "throws",
@@ -52,11 +52,7 @@ const ENDINGS: [string, Action["run"], string | undefined][] = [
     },
     "rejected",
   ],
-  [
-    "returns an object whose `then` throws",
-    (() => throwingThen) as unknown as Action["run"],
-    "no then",
-  ],
+  ["returns an object whose `then` throws", () => throwingThen, "no then"],
 ];
 
 let counts: { entered: number; left: number };
@@ -90,7 +86,7 @@ interface Ended {
 async function end(
   way: Partial<Action>,
   run: Action["run"],
-  { params = {}, onComplete = () => undefined as void } = {},
+  { params = {}, onComplete = () => undefined } = {},
 ): Promise<Ended> {
   addAction("ending", { ...way, run });
   const connection = makeConnection();
