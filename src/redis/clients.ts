@@ -119,6 +119,14 @@ async function reach(
   let lastError: Error | undefined;
   const remember = (error: Error) => (lastError = error);
   client.on("error", remember);
+  // a command that a replica refuses is sent again, so its error is told here only
+  const { options } = client;
+  const decide = options?.reconnectOnError;
+  if (decide)
+    options.reconnectOnError = (error) => {
+      remember(error);
+      return decide(error);
+    };
   const describe = (reason?: Error) =>
     `cannot reach redis (connection \`${name}\`${at(client)}): ` +
     (reason ? reasonOf(reason) : `no answer within ${timeout} ms`);
@@ -137,6 +145,7 @@ async function reach(
     });
   } finally {
     client.off("error", remember);
+    if (decide) options.reconnectOnError = decide;
   }
 }
 

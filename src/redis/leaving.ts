@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
 import { within } from "../utils/promises";
+import { isFull } from "./away";
 import { isSilent, noteUnavailable } from "./connectionLog";
 
 /** The timeout of one operation, in ms. */
@@ -28,7 +29,7 @@ export async function runStopStep(
       `could not announce the stop in redis: ${toError(error).message}`,
       "debug",
     );
-    if (isRedisAway(error)) noteUnavailable(client);
+    if (isRedisAway(error) && !isFull(toError(error))) noteUnavailable(client);
     return false;
   }
 }

@@ -17,7 +17,7 @@ import {
   type WorkerActivity,
   type WorkingOn,
 } from "./types";
-import { uniqueLock } from "./uniqueness";
+import { releaseUnique, uniqueLock } from "./uniqueness";
 
 /** Worker names are `host:pid+n`; what follows in a member are the queues. */
 function splitMember(member: string): {
@@ -261,9 +261,10 @@ async function removeSeen(
   const payload =
     record === null ? undefined : killedPayload(name, readRecord(name, record));
   const entry = payload && JSON.stringify(payload);
-  return (await store.removeWorker(seen, name, entry))
-    ? { payload }
-    : undefined;
+  if (!(await store.removeWorker(seen, name, entry))) return undefined;
+  const job = record === null ? undefined : openRecord(record);
+  if (job) await releaseUnique(store, job);
+  return { payload };
 }
 
 function killedPayload(

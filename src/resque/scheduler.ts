@@ -190,8 +190,12 @@ export class Scheduler extends EventEmitter {
     const ageMs = options.stuckWorkerTimeout ?? STUCK_MS;
     if (!ageMs) return;
     for (const { name, delta } of await silentWorkers(queue, ageMs)) {
-      const payload = await forceCleanWorker(queue, name);
-      this.emit("cleanStuckWorker", name, payload, delta);
+      try {
+        const payload = await forceCleanWorker(queue, name);
+        this.emit("cleanStuckWorker", name, payload, delta);
+      } catch (error) {
+        this.report(error); // one that lives after all must not stop the rest
+      }
     }
     if (options.retryStuckJobs === true) await queue.retryStuckJobs();
   }

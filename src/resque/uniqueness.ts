@@ -1,7 +1,7 @@
 /** Jobs that are enqueued once: what makes two of them the same. */
 import { createHash } from "node:crypto";
 import { parseJob } from "./failure";
-import type { UniqueLock } from "./store/store";
+import type { QueuedJob, QueueStore, UniqueLock } from "./store/store";
 import type { Job } from "./types";
 
 /**
@@ -23,6 +23,19 @@ export function uniqueLock(
 ): UniqueLock | undefined {
   if (!job?.unique) return undefined;
   return { key: uniqueKey(queue, raw), class: jobClass };
+}
+
+/** Release the lock of a job that failed without a report. One that remains is taken over by the next producer. */
+export async function releaseUnique(
+  store: QueueStore,
+  job: QueuedJob,
+): Promise<void> {
+  const { queue, raw } = job;
+  const lock = {
+    key: uniqueKey(queue, raw),
+    class: parseJob(raw, queue).job.class,
+  };
+  await store.releaseUnique(lock, job).catch(() => undefined);
 }
 
 function sortKeys(_key: string, value: unknown): unknown {

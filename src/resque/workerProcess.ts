@@ -34,7 +34,7 @@ import {
   type Waiting,
   type WorkerIdentity,
 } from "./store/store";
-import { uniqueKey } from "./uniqueness";
+import { releaseUnique } from "./uniqueness";
 
 export interface WorkerProcessOptions {
   /** In order of preference; `*` means all queues that are not listed. */
@@ -851,11 +851,9 @@ export class WorkerProcess {
 
   /** Release the unique locks of jobs that failed with their workers. */
   private async unlockFailed(jobs: readonly Returned[]): Promise<void> {
-    for (const { what, member, queue, raw } of jobs) {
+    for (const { what, queue, raw } of jobs) {
       if (what !== "failed" || queue === "") continue;
-      const key = uniqueKey(queue, raw);
-      const worker = workerIdentity(member, "");
-      await this.store.apply(worker, [{ do: "unlockUnique", key, raw }]);
+      await releaseUnique(this.store, { queue, raw });
     }
   }
 }

@@ -114,10 +114,7 @@ export function enqueueAllRecurrentTasks(): Promise<string[]> {
 /** What a node does when it starts: as a scheduler all of them, as a worker its own runs of those for all nodes. */
 export async function startRecurrentTasks(): Promise<void> {
   const isScheduler = settings().tasks.scheduler;
-  if (isScheduler || isWorking())
-    await unlessFull("schedule the recurring tasks", () =>
-      enqueuePeriodic(!isScheduler),
-    );
+  if (isScheduler || isWorking()) await enqueuePeriodic(!isScheduler);
 }
 
 export function isWorking(): boolean {
@@ -174,7 +171,11 @@ async function enqueueAtStart(planned: Planned): Promise<boolean> {
   const { task, own } = planned;
   if (own === NO_PLAN) return false;
   await markStopped(task, false);
-  if (!(await enqueueFirst(planned))) return false;
+  let isNew = false;
+  await unlessFull(`enqueue the task ${task.name}`, async () => {
+    isNew = await enqueueFirst(planned);
+  });
+  if (!isNew) return false;
   log(`enqueuing periodic task: ${task.name}`, levelOf("enqueue"));
   return true;
 }

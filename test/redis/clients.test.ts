@@ -1,6 +1,7 @@
 process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 
 import * as net from "net";
+import * as path from "path";
 import { Redis } from "ioredis";
 import { api } from "../../src/api";
 import { config } from "../../src/config/config";
@@ -13,8 +14,19 @@ import { LogLines } from "../support/logLines";
 import { useRedisClients, useRedisVariables } from "../support/redisConfig";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { timed } from "../support/stopwatch";
+import { repositoryRoot } from "../support/temporaryProject";
 import { until } from "../support/until";
 import { RemoteNode } from "../support/remoteNode";
+
+const OFTEN = `
+const { Task } = require(${JSON.stringify(path.join(repositoryRoot, "src/index.ts"))});
+exports.Often = class extends Task {
+  name = "often";
+  description = "runs often";
+  frequency = 1000;
+  async run() {}
+};
+`;
 
 jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
 
@@ -298,15 +310,34 @@ describeOnRedis("connecting to redis", () => {
     await proxy.close();
   }, 60_000);
 
+  test("a replica at boot: the error names the reason", async () => {
+    const replica = await new RedisServer().start({
+      config: { replicaof: `127.0.0.1 ${server.port}` },
+    });
+    useRedisVariables({ REDIS_PORT: String(replica.port) });
+    Object.assign(config.redis, { connectTimeout: 2_000 });
+    const error = await failure();
+    expect(error.code).toBe("AH_REDIS_CONNECT");
+    expect(error.message).toMatch(/: READONLY /);
+    await replica.stop();
+  });
+
   test("a node boots while redis is full", async () => {
     const client = new Redis(server.url);
     await client.config("SET", "maxmemory", "1");
     const node = await RemoteNode.start({
       redisUrl: server.url,
       overrides: {
+        general: { paths: { task: ["tasks"] } },
         tasks: { scheduler: true, minTaskProcessors: 1, maxTaskProcessors: 1 },
       },
+      files: { "tasks/often.js": OFTEN },
     });
+    await until(() =>
+      node.lines.some((line) =>
+        /cannot enqueue the task often: .*OOM/.test(line),
+      ),
+    );
     await client.config("SET", "maxmemory", "0");
     client.disconnect();
     await node.kill();

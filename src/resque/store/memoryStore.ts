@@ -7,6 +7,7 @@ import {
   lockValue,
   MAX_EXPIRED,
   recordText,
+  RUN_SEARCH_LENGTH,
   UNKNOWN_SECONDS,
 } from "./texts";
 import { MemoryData, type ListedWorker, type Process } from "./memoryData";
@@ -35,6 +36,7 @@ import type {
   Renewal,
   Returned,
   SlotRequest,
+  UniqueLock,
   Waiting,
   WakeTarget,
   WorkerIdentity,
@@ -397,6 +399,14 @@ export class MemoryStore implements QueueStore {
     return Promise.resolve();
   }
 
+  releaseUnique(lock: UniqueLock, { queue, raw }: QueuedJob): Promise<void> {
+    return this.run((data) => {
+      const { key } = lock;
+      if (data.uniques.get(key) === raw && !data.isUniqueHeld(lock, queue))
+        data.uniques.delete(key);
+    });
+  }
+
   waitUnknown(
     { queue, raw }: QueuedJob,
     timeoutMs: number,
@@ -703,14 +713,11 @@ export class MemoryStore implements QueueStore {
           const name = classOf(job.raw);
           running.add(name).add(`${job.queue} ${name}`);
         }
-      const queued = new Map<string, Set<string>>();
-      for (const { queue } of runs)
-        if (!queued.has(queue)) queued.set(queue, classesIn(data, queue));
       const isThere = ({ task, queue, raws, onlyInQueue }: AwaitedRun) =>
         data.stopped.has(task) ||
         running.has(onlyInQueue ? `${queue} ${task}` : task) ||
-        queued.get(queue)!.has(task) ||
-        raws.some((raw) => data.delayed.secondsOf(raw).length > 0);
+        raws.some((raw) => data.delayed.secondsOf(raw).length > 0) ||
+        hasRun(data, queue, task);
       return runs.filter((run) => !isThere(run)).map(({ task }) => task);
     });
   }
@@ -950,9 +957,16 @@ function waitingIn({ slots }: MemoryData, queue: string): string[] {
   return found;
 }
 
-function classesIn(data: MemoryData, queue: string): Set<string> {
-  const jobs = data.lists.get(queue)?.toArray() ?? [];
-  return new Set([...jobs, ...waitingIn(data, queue)].map(classOf));
+/** Whether a job of the class is queued, or waits for a slot; assumed of long lists. */
+function hasRun(data: MemoryData, queue: string, task: string): boolean {
+  const jobs = data.lists.get(queue);
+  const waiting = data.slots.get(task)?.waiting ?? [];
+  if (Math.max(jobs?.length ?? 0, waiting.length) >= RUN_SEARCH_LENGTH)
+    return true;
+  return (
+    waiting.some((job) => job.queue === queue) ||
+    (jobs?.toArray().some((raw) => classOf(raw) === task) ?? false)
+  );
 }
 
 function classOf(raw: string): string {

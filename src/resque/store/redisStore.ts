@@ -38,6 +38,7 @@ import type {
   Renewal,
   Returned,
   SlotRequest,
+  UniqueLock,
   Waiting,
   WakeTarget,
   WorkerIdentity,
@@ -357,6 +358,13 @@ export class RedisStore implements QueueStore {
     { worker, raw }: Pick<HeldJob, "worker" | "raw">,
   ): Promise<void> {
     await this.intime("NOTE_UNIQUE", [key, worker.member, raw]);
+  }
+
+  async releaseUnique(
+    { key, class: jobClass }: UniqueLock,
+    { queue, raw }: QueuedJob,
+  ): Promise<void> {
+    await this.intime("RELEASE_UNIQUE", [key, queue, jobClass, raw]);
   }
 
   async waitUnknown(

@@ -455,6 +455,8 @@ export interface QueueStore {
   updateJob(job: HeldJob, fields: JobFields): Promise<void>;
   /** A `unique` job runs: a check of its lock looks there first, and not at all workers. */
   noteUnique(key: string, held: Pick<HeldJob, "worker" | "raw">): Promise<void>;
+  /** Release the lock of a job that failed without a report, unless the same job was added again meanwhile. */
+  releaseUnique(lock: UniqueLock, job: QueuedJob): Promise<void>;
   /**
    * A job was fetched that this process does not define.
    * @param timeoutMs how long it may wait for a process that defines it

@@ -93,6 +93,8 @@ export const KEEP_JOB_SECONDS = 86_400;
 export const UNIQUE_SECONDS = 30 * 86_400;
 /** How far a list is searched; a job is assumed to be in a longer one. */
 export const SEARCH_LENGTH = 10_000;
+/** How far a queue is searched for the run of a recurring task, job by job; the run is assumed to be in a longer one. */
+export const RUN_SEARCH_LENGTH = 1000;
 /** Expired processes that one renewal returns. */
 export const MAX_EXPIRED = 20;
 /** How long jobs are kept for a node that has not announced itself yet, in s. */

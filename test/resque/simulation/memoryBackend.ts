@@ -20,6 +20,7 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "noteUnique",
   "register",
   "releaseLock",
+  "releaseUnique",
   "renew",
   "sweepQueues",
   "sweepSlots",

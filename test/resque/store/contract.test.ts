@@ -827,6 +827,23 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.jobInfo("7")).toMatchObject(failed);
     });
 
+    test("the unique lock of a failed job is released, unless the job was added again", async () => {
+      const { queue, raw } = job("a");
+      const unique = { key: "k", class: "a" };
+      const add = () => store.enqueue(queue, [raw], { unique });
+      await add();
+      await store.removeJobs(queue, [raw]);
+      await add(); // by a producer that was faster
+      await store.releaseUnique(unique, { queue, raw });
+      expect(await add()).toMatchObject({ state: "held" });
+
+      await store.removeJobs(queue, [raw]);
+      await store.releaseUnique(unique, { queue, raw });
+      // without the lock, a copy of the job that another program adds keeps nobody out
+      await store.enqueue(queue, [raw]);
+      expect(await add()).toMatchObject({ state: "added" });
+    });
+
     describe("a job whose workers died twice", () => {
       const [poison, one, two] = [job("poison"), job("one"), job("two")];
 
@@ -1268,6 +1285,15 @@ describeOnEachStore("the store of the queue", (context) => {
       // a run on another node is not one of this node
       const own = names.map((name) => run(name, "own"));
       expect(await store.missingRuns(own)).toEqual(names);
+    });
+
+    test("a run is assumed to be in a long queue", async () => {
+      const run = { task: "no", queue: "q", raws: [], onlyInQueue: false };
+      const others = Array.from({ length: 999 }, (_, n) => job("a", n).raw);
+      await store.enqueue("q", others);
+      expect(await store.missingRuns([run])).toEqual(["no"]);
+      await store.enqueue("q", ["one more"]);
+      expect(await store.missingRuns([run])).toEqual([]);
     });
 
     test("a task that is planned counts as stopped no more", async () => {

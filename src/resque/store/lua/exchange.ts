@@ -43,7 +43,7 @@ const ENDED_ALONE = `
     local queue, raw = openRecord(job)
     if queue then
       local id = redis.sha1hex(queue .. raw)
-      try('ZREM', ns .. 'ah:suspects', id)
+      try('ZREM', ns .. 'ah:suspect-jobs', id)
       redis.call('DEL', ns .. 'ah:crash:' .. id)
     end
   end
@@ -202,7 +202,7 @@ end
 local wanted = missing > 0 and not alone
 local hasLooked = wanted
 if wanted then
-  suspects = redis.call('EXISTS', ns .. 'ah:suspects') == 1
+  suspects = redis.call('EXISTS', ns .. 'ah:suspect-jobs') == 1
   for _, name in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do paused[name] = true end
   for i = ${FIRST_QUEUE}, firstMember - 1 do named[ARGV[i]] = true end
   advance()
@@ -230,7 +230,7 @@ for worker = 1, workerCount do
       size = size + 2
     end
     redis.call('SET', ns .. 'worker:' .. ARGV[firstMember + worker - 1], '{"worker":' .. json(names[worker]) .. middle .. raw .. '}')
-    if suspects and tonumber(try('ZSCORE', ns .. 'ah:suspects', redis.sha1hex(queue .. raw)) or '0') > now() then
+    if suspects and tonumber(try('ZSCORE', ns .. 'ah:suspect-jobs', redis.sha1hex(queue .. raw)) or '0') > now() then
       alone, wanted = ARGV[firstMember + worker - 1], false
       redis.call('HSET', process, 'alone', alone)
       reply[2] = worker

@@ -3,7 +3,7 @@ import { A, ARG, B, C, D, E, operation } from "./operation";
 import { PLANNED_RUN_PART, PLANS_PART } from "./plans";
 import { APPLY_PARTS } from "./processes";
 import { OPEN_RECORD } from "./shared";
-import { SEARCH_LENGTH } from "../texts";
+import { RUN_SEARCH_LENGTH } from "../texts";
 
 // Arguments: node or '', who asks or '', ms that it counts as alive, ms that the plans of a node are kept. Returns task, who
 // declared it, '1' when that one lives, when a run was planned last and the plan of each.
@@ -87,33 +87,44 @@ export const MISSING_RUNS = operation(
       end
     end
   end
+  local seen = {}
   local function classesIn(queue)
-    local list, found, head = ns .. 'queue:' .. queue, {}, #queue .. ':' .. queue
-    -- a job is assumed to be in a longer list, or in one that cannot be read
-    if (try('LLEN', list) or ${SEARCH_LENGTH}) >= ${SEARCH_LENGTH} then return nil end
-    for _, raw in ipairs(redis.call('LRANGE', list, 0, -1)) do found[classOf(raw)] = true end
-    if not try('HGET', ns .. 'ah:waiting', queue) then return found end
-    for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
-      for _, entry in ipairs(try('LRANGE', ns .. 'ah:parked:' .. class, 0, -1) or {}) do
-        if string.sub(entry, 1, #head) == head then found[classOf(string.sub(entry, #head + 1))] = true end
-      end
-    end
+    if seen[queue] then return seen[queue] end
+    local found = {}
+    for _, raw in ipairs(redis.call('LRANGE', ns .. 'queue:' .. queue, 0, ${RUN_SEARCH_LENGTH - 1})) do found[classOf(raw)] = true end
+    seen[queue] = found
     return found
   end
-  local queues, result, at = {}, {}, ${ARG}
+  -- a job is assumed to be in a longer list, or in one that cannot be read
+  local function lengthOf(list)
+    local length = try('LLEN', list)
+    return length and length < ${RUN_SEARCH_LENGTH} and length
+  end
+  local function isQueued(task, queue, first, last)
+    local list, parked, head = ns .. 'queue:' .. queue, ns .. 'ah:parked:' .. task, #queue .. ':' .. queue
+    local length, waiting = lengthOf(list), lengthOf(parked)
+    if not length or not waiting then return true end
+    for i = first, last do
+      if length > 0 and redis.call('LPOS', list, ARGV[i]) then return true end
+    end
+    if length > 0 and classesIn(queue)[task] then return true end
+    for _, entry in ipairs(waiting > 0 and redis.call('LRANGE', parked, 0, -1) or {}) do
+      if string.sub(entry, 1, #head) == head then return true end
+    end
+    return false
+  end
   local function isDelayed(first, last)
     for i = first, last do
       if (try('SCARD', ns .. 'timestamps:' .. ARGV[i]) or 0) > 0 then return true end
     end
     return false
   end
+  local result, at = {}, ${ARG}
   while ARGV[at] do
     local task, queue, last = ARGV[at], ARGV[at + 1], at + 3 + ARGV[at + 3]
-    local isRunning = running[ARGV[at + 2] == '1' and queue .. ' ' .. task or task]
-    if not isRunning and not isDelayed(at + 4, last) and try('SISMEMBER', ns .. 'ah:stopped', task) ~= 1 then
-      if queues[queue] == nil then queues[queue] = classesIn(queue) or false end
-      if queues[queue] and not queues[queue][task] then result[#result + 1] = task end
-    end
+    local isThere = running[ARGV[at + 2] == '1' and queue .. ' ' .. task or task]
+    isThere = isThere or isDelayed(at + 4, last) or try('SISMEMBER', ns .. 'ah:stopped', task) == 1
+    if not isThere and not isQueued(task, queue, at + 4, last) then result[#result + 1] = task end
     at = last + 1
   end
   return result

@@ -101,6 +101,17 @@ export const NOTE_UNIQUE = operation(
 `,
 );
 
+// Arguments: name of the unique lock, queue, class, job. The same job may have been added again since it failed.
+export const RELEASE_UNIQUE = operation(
+  [UNIQUE],
+  `
+  local lock = ns .. 'ah:unique:' .. ${A}
+  if try('GET', lock) ~= ${D} or isUniqueHeld(lock, ${B}, ${C}) then return 1 end
+  redis.call('DEL', lock, lock .. ':at')
+  return 1
+`,
+);
+
 // Arguments: entry, queue, job, name of the unique lock or '', class. Returns a state.
 // The job is in the failed list or in the queue.
 export const RETRY_FAILED = operation(

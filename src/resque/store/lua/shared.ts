@@ -191,7 +191,7 @@ end
 
 /**
  * `delay(due, raw, shift)`: false when the job exists in that second, `shift` seconds after the nearest one. Its keys are
- * read before the first one is written: a wrong type refuses the job, and nothing is left of it. The owner of a queue is
+ * read before the first one is written: a wrong type refuses the job without a trace. The owner of a queue is
  * remembered until its last delayed job has been due for as long as jobs of a node without announcements are kept. Needs
  * REBUILD.
  */
@@ -285,7 +285,7 @@ end
 export const GIVE_BACK = `
 ${OPEN_RECORD}
 local function countCrash(queue, raw)
-  local id, suspects = redis.sha1hex(queue .. raw), ns .. 'ah:suspects'
+  local id, suspects = redis.sha1hex(queue .. raw), ns .. 'ah:suspect-jobs'
   local counter = ns .. 'ah:crash:' .. id
   local crashes = try('INCR', counter) or 1
   expire(counter, ${CRASH_SECONDS * 1000})
