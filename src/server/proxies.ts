@@ -81,18 +81,13 @@ export function schemeOf(req: IncomingMessage): string {
     const forwarded = headerOf(req, "x-forwarded-proto");
     if (forwarded) return forwarded.split(",", 1)[0]!.trim();
   }
-  return knownSchemeOf(req) ?? "http";
-}
-
-/** @returns undefined for a plain connection that a proxy may have made of one with TLS */
-function knownSchemeOf(req: IncomingMessage): string | undefined {
   const isTrusted =
     trustedProxies() !== undefined && isTrustedPeer(req.socket.remoteAddress);
   const forwarded = isTrusted && headerOf(req, "x-forwarded-proto");
   const scheme = forwarded
     ? SCHEMES.get(lastOf(forwarded).toLowerCase())
     : undefined;
-  return scheme ?? ("encrypted" in req.socket ? "https" : undefined); // TLS sockets only
+  return scheme ?? ("encrypted" in req.socket ? "https" : "http"); // TLS sockets only
 }
 
 /** The host that the client named, as a trusted proxy reports it. */
@@ -106,15 +101,15 @@ export function hostOf(req: IncomingMessage): string | undefined {
 }
 
 /**
- * Whether an origin is this server's own: its host is compared, and its scheme where that is known, because a proxy may
- * hide it. Without `web.trustProxy`, `X-Forwarded-Host` is accepted as well, as in version 29.
+ * Whether an origin is this server's own: its host is compared, and a page without TLS is another site for a server with
+ * TLS, because anyone on the network path can write it. A secure page may call a server that seems to have no TLS: an
+ * inner proxy often reports the scheme of its own connection. Without `web.trustProxy`, `X-Forwarded-Host` is accepted
+ * as well, as in version 29.
  */
 export function isSameOrigin(req: IncomingMessage, origin: string): boolean {
   const [scheme, site] = origin.toLowerCase().split("://");
   if (site === undefined) return false;
-  // a TLS proxy forwards requests of an https page as plain HTTP, but never the reverse
   if (scheme === "http" && schemeOf(req) === "https") return false;
-  if (scheme !== (knownSchemeOf(req) ?? scheme)) return false;
   if (site === hostOf(req)?.toLowerCase()) return true;
   return (
     trustedProxies() === undefined &&

@@ -139,7 +139,7 @@ test("scheme and host are those that the nearest trusted proxy reports", () => {
   expect(schemeOf(request("127.0.0.1", req.headers, true))).toBe("https");
 });
 
-test("the scheme of an origin counts where the proxy tells that of the request", () => {
+test("a page without TLS is another site for a server with TLS, and a secure page never is", () => {
   trust("loopback");
   const host = { host: "site.com" };
   const from = (scheme: string, peer = "127.0.0.1") =>
@@ -152,9 +152,12 @@ test("the scheme of an origin counts where the proxy tells that of the request",
   }
   for (const plain of ["http", "ws"]) {
     expect(isSameOrigin(from(plain), "http://site.com")).toBe(true);
-    expect(isSameOrigin(from(plain), "https://site.com")).toBe(false);
+    // the proxy in front of this one may have received TLS
+    expect(isSameOrigin(from(plain), "https://site.com")).toBe(true);
+    expect(isSameOrigin(from(`https, ${plain}`), "https://site.com")).toBe(
+      true,
+    );
   }
-  // a proxy that tells nothing may have received TLS
   for (const req of [
     from("http", "5.5.5.5"),
     request("127.0.0.1", host),
@@ -163,6 +166,19 @@ test("the scheme of an origin counts where the proxy tells that of the request",
     expect(isSameOrigin(req, "https://site.com")).toBe(true);
   trust(undefined);
   expect(isSameOrigin(from("http"), "https://site.com")).toBe(true);
+});
+
+test("behind a proxy that encrypts again, the reported scheme counts without web.trustProxy, as in version 29", () => {
+  const headers = { host: "site.com", "x-forwarded-proto": "http" };
+  const reported = request("127.0.0.1", headers, true);
+  const silent = request("127.0.0.1", { host: "site.com" }, true);
+  expect(isSameOrigin(reported, "http://site.com")).toBe(true);
+  expect(isSameOrigin(reported, "https://site.com")).toBe(true);
+  expect(isSameOrigin(silent, "http://site.com")).toBe(false);
+  trust(false);
+  expect(isSameOrigin(reported, "http://site.com")).toBe(false);
+  trust("loopback");
+  expect(isSameOrigin(reported, "http://site.com")).toBe(true);
 });
 
 test.each(["javascript", "constructor", ""])(
