@@ -1,5 +1,6 @@
 /** Jobs that are enqueued once: what makes two of them the same. */
 import { createHash } from "node:crypto";
+import { sortKeys } from "../utils/sortKeys";
 import { parseJob } from "./failure";
 import type { QueuedJob, QueueStore, UniqueLock } from "./store/store";
 import type { Job } from "./types";
@@ -36,11 +37,4 @@ export async function releaseUnique(
     class: parseJob(raw, queue).job.class,
   };
   await store.releaseUnique(lock, job).catch(() => undefined);
-}
-
-function sortKeys(_key: string, value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    return value;
-  const entries = Object.entries(value);
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,5 +1,6 @@
 /** `tasks.sortInputs`: jobs are the same whatever the order in which the keys of their inputs were given. */
 import { settings } from "../config/settings";
+import { sortKeys } from "../utils/sortKeys";
 import type { TaskInputs } from "./task";
 
 /** The arguments of a job with these inputs. */
@@ -8,28 +9,20 @@ export function argsOf(inputs: TaskInputs | null | undefined): unknown[] {
 }
 
 /**
- * Query the queue for jobs with these inputs, then, if none is found, for those that were enqueued with their keys as given:
- * before `tasks.sortInputs` was set, or by a process of version 29.
+ * The different arguments that existing jobs with these inputs may have: those of `argsOf`, and the inputs as given, because
+ * jobs may have been enqueued before `tasks.sortInputs` was set, or by a process of version 29.
  */
-export async function findByInputs<Found>(
-  inputs: TaskInputs | undefined,
-  find: (args: unknown[]) => Promise<Found>,
-  isNothing: (found: Found) => boolean,
-): Promise<Found> {
-  const found = await find(argsOf(inputs));
-  return isNothing(found) && settings().tasks.sortInputs
-    ? find([inputs])
-    : found;
+export function possibleArgsOf(inputs: TaskInputs | undefined): unknown[][] {
+  const args = argsOf(inputs);
+  const given = [inputs];
+  const isSame =
+    !settings().tasks.sortInputs ||
+    JSON.stringify(args) === JSON.stringify(given);
+  return isSame ? [args] : [args, given];
 }
 
-/** A copy of plain objects and lists with sorted keys; other values, such as dates, have a JSON of their own. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null) return value;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  const isPlain = prototype === Object.prototype || prototype === null;
-  if (!isPlain || "toJSON" in value) return value;
-  const entries = Object.entries(value);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));
+/** The inputs as a worker will get them, with sorted keys. */
+function sorted(inputs: unknown): unknown {
+  const json = JSON.stringify(inputs) as string | undefined;
+  return json === undefined ? undefined : JSON.parse(json, sortKeys);
 }

@@ -1,7 +1,7 @@
 /** Inspects the queues, and removes jobs from them. */
 import type { ErrorPayload, ParsedJob, WorkerActivity } from "../resque/types";
 import { requireQueue } from "./find";
-import { findByInputs } from "./inputOrder";
+import { possibleArgsOf } from "./inputOrder";
 import type { TaskInputs } from "./task";
 
 /** An entry of the failed list. */
@@ -31,17 +31,20 @@ export interface QueueDetails {
  * @param count how many at most; 0 for all
  * @returns how many were removed
  */
-export function del(
+export async function del(
   q: string,
   taskName: string,
   args?: TaskInputs,
   count = 0,
 ): Promise<number> {
-  return findByInputs(
-    args,
-    (list) => requireQueue().del(q, taskName, list, count),
-    (removed) => removed === 0,
-  );
+  let removed = 0;
+  for (const list of possibleArgsOf(args)) {
+    // a negative count removes from the other end
+    const left = count - Math.sign(count) * removed;
+    if (count !== 0 && left === 0) break;
+    removed += await requireQueue().del(q, taskName, list, left);
+  }
+  return removed;
 }
 
 /**
@@ -66,10 +69,8 @@ export function delDelayed(
   taskName: string,
   inputs?: TaskInputs,
 ): Promise<number[]> {
-  return findByInputs(
-    inputs,
-    (args) => requireQueue().delDelayed(q, taskName, args),
-    isEmpty,
+  return timesOf(inputs, (args) =>
+    requireQueue().delDelayed(q, taskName, args),
   );
 }
 
@@ -79,15 +80,18 @@ export function scheduledAt(
   taskName: string,
   inputs?: TaskInputs,
 ): Promise<number[]> {
-  return findByInputs(
-    inputs,
-    (args) => requireQueue().scheduledAt(q, taskName, args),
-    isEmpty,
+  return timesOf(inputs, (args) =>
+    requireQueue().scheduledAt(q, taskName, args),
   );
 }
 
-function isEmpty(times: readonly number[]): boolean {
-  return times.length === 0;
+async function timesOf(
+  inputs: TaskInputs | undefined,
+  query: (args: unknown[]) => Promise<number[]>,
+): Promise<number[]> {
+  const times: number[] = [];
+  for (const args of possibleArgsOf(inputs)) times.push(...(await query(args)));
+  return times;
 }
 
 /** The numbers of processed and failed jobs, in total and per worker. */

@@ -2,6 +2,7 @@
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
 import { describeOnEachEngine, type Engine } from "../support/engines";
 import { action, api, config, specHelper, task } from "../../src/index";
+import type { TaskInputs } from "../../src/index";
 import { NO_OUTCOME, workerIdentity } from "../../src/resque/store/store";
 
 describeOnEachEngine("the task module", (engine: Engine) => {
@@ -145,6 +146,72 @@ describeOnEachEngine("the task module", (engine: Engine) => {
       expect(await task.scheduledAt("default", "regular", given)).toHaveLength(
         1,
       );
+    });
+
+    test("are found in both orders while jobs from before tasks.sortInputs wait", async () => {
+      const enqueueAll = async (a: number) => {
+        const due = Math.ceil(Date.now() / 1000) * 1000 + 60_000 + a * 1000;
+        for (let i = 0; i < 2; i++) await task.enqueue("regular", given);
+        await task.enqueueAt(due, "regular", given);
+        return due / 1000;
+      };
+      const before = await enqueueAll(1);
+      config.tasks.sortInputs = true;
+      try {
+        const after = await enqueueAll(100);
+        const find = (name: "scheduledAt" | "delDelayed") =>
+          task[name]("default", "regular", given);
+        for (const name of ["scheduledAt", "delDelayed"] as const)
+          expect((await find(name)).sort()).toEqual([before, after]);
+        expect(await find("scheduledAt")).toEqual([]);
+        const remove = (count?: number) =>
+          task.del("default", "regular", given, count);
+        expect([await remove(-1), await remove(2), await remove()]).toEqual([
+          1, 2, 1,
+        ]);
+      } finally {
+        config.tasks.sortInputs = false;
+      }
+    });
+
+    test("are found by one query if their keys are sorted as given", async () => {
+      const { queue } = api.resque;
+      const query = jest.spyOn(queue, "scheduledAt");
+      config.tasks.sortInputs = true;
+      try {
+        await task.scheduledAt("default", "regular", other);
+        expect(query).toHaveBeenCalledTimes(1);
+        await task.scheduledAt("default", "regular", given);
+        expect(query).toHaveBeenCalledTimes(3);
+      } finally {
+        config.tasks.sortInputs = false;
+        query.mockRestore();
+      }
+    });
+
+    test("are sorted as JSON: entities of classes, and what their toJSON returns", async () => {
+      class Row {
+        constructor(fields: object) {
+          Object.assign(this, fields);
+        }
+      }
+      const b = { toJSON: () => ({ d: 1, c: new Row({ z: 1, y: 2 }) }) };
+      const row = (inputs: object) => new Row(inputs) as unknown as TaskInputs;
+      config.tasks.sortInputs = true;
+      try {
+        await task.enqueueIn(60_000, "regular", row({ b, a: 1 }));
+        const inputs = { a: 1, b: { c: { y: 2, z: 1 }, d: 1 } };
+        expect(
+          await task.delDelayed("default", "regular", inputs),
+        ).toHaveLength(1);
+        const circle: TaskInputs = {};
+        circle.self = [circle];
+        await expect(task.enqueue("regular", circle)).rejects.toThrow(
+          "Converting circular structure to JSON",
+        );
+      } finally {
+        config.tasks.sortInputs = false;
+      }
     });
 
     test("are the same with tasks.sortInputs, and jobs from before it are found as they were given", async () => {
