@@ -57,7 +57,13 @@ const TOO_COMPLEX = [
   "src/utils/safeGlobSync.ts",
 ];
 /** Projects have copies of these, in which the types of version 29 stay. */
-const UNSAFE = ["config/errors.ts", "config/redis.ts", "config/tasks.ts"];
+const UNSAFE = [
+  // its action is any: in a project, names of actions have a type
+  "tasks/runAction.ts",
+  "config/errors.ts",
+  "config/redis.ts",
+  "config/tasks.ts",
+];
 
 export default tseslint.config(
   {

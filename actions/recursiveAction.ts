@@ -9,7 +9,10 @@ export class RecursiveAction extends Action {
   }
 
   async run() {
-    const response = (await action.run("randomNumber")) as Record<string, any>;
+    const response = (await action.run("randomNumber")) as {
+      randomNumber: number;
+      stringRandomNumber: string;
+    };
     return { ...response, local: true };
   }
 }

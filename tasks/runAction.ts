@@ -9,17 +9,9 @@ export class RunAction extends Task {
     this.queue = "default";
   }
 
-  async run(inputs: TaskInputs): Promise<any> {
-    const {
-      action: name,
-      version,
-      params,
-    } = inputs as {
-      action: string;
-      version?: string | number;
-      params?: object;
-    };
-    const response: unknown = await action.run(name, version, params ?? {});
+  async run(inputs: TaskInputs) {
+    const { action: name, version, params } = inputs;
+    const response = await action.run(name, version, params ?? {});
     log("[ action @ task ]", "debug", { action: name, params });
     return response;
   }

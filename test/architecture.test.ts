@@ -3,6 +3,10 @@ import * as fs from "fs";
 import * as path from "path";
 import * as ts from "typescript";
 
+const transform = jest.requireActual<{
+  process(text: string, file: string): { code: string };
+}>("./support/transform");
+
 const root = path.join(__dirname, "..");
 
 /** Highest first. Folders of one line do not import each other, except in SHARED_LINES. */
@@ -125,6 +129,12 @@ test("the cycle finder finds a planted cycle", () => {
   expect(findCycle(graph)).toEqual(["a", "b", "c", "a"]);
 });
 
+test("the suites run the framework in strict mode, as its build does", () => {
+  const file = path.join(root, "src", "errors.ts");
+  const { code } = transform.process(fs.readFileSync(file, "utf8"), file);
+  expect(code).toMatch(/^"use strict";/);
+});
+
 describe("the three journeys of docs/architecture.md", () => {
   const text = fs.readFileSync(
     path.join(root, "docs", "architecture.md"),
@@ -132,7 +142,7 @@ describe("the three journeys of docs/architecture.md", () => {
   );
   const [, journeys = ""] = text.split("## Three journeys");
   const steps = journeys
-    .split("### On the hot path")[0]!
+    .split("\n## ")[0]!
     .split(/\n(?=\d+\. )/)
     .filter((step) => /^\d+\. /.test(step));
   const named = (step: string) =>

@@ -233,7 +233,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     } catch (error) {
       return this.failed(call, error);
     }
-    // outside of the \`try\`: what listeners throw must not end the action a second time
+    // outside of the `try`: what listeners throw must not end the action a second time
     if (status !== undefined) return this.conclude(call, status);
     if (!isLate) return this.succeed(call, response);
     return Promise.resolve(response).then(
@@ -339,9 +339,13 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   private errorOf(thrown: unknown): unknown {
-    return (
-      failureOf(thrown) ?? new Error(`${this.action} threw ${String(thrown)}`)
-    );
+    try {
+      return (
+        failureOf(thrown) ?? new Error(`${this.action} threw ${String(thrown)}`)
+      );
+    } catch (error) {
+      return error; // a getter of the thrown object throws
+    }
   }
 
   /**

@@ -39,7 +39,7 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 /** The param for clients without headers. */
 const KEY_PARAM = "idempotencyKey";
 
-/** Params that do not identify the call. */
+/** Params that are not part of the content that repeated calls are compared by. */
 const OTHER_PARAMS = ["action", "apiVersion", "callback", KEY_PARAM];
 
 /** Never sent to another request. */

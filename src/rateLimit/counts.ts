@@ -68,7 +68,7 @@ const outages = new WeakMap<Redis, Outage>();
 
 /**
  * Count a call.
- * @param what the subject of the log line `... is not enforced while redis is unavailable`
+ * @param what the subject of the log line `... cannot be counted`
  * @returns undefined while redis is away
  */
 export async function count(
@@ -100,7 +100,7 @@ export async function count(
       logFailure(
         client,
         error,
-        `${what} is not enforced while redis is unavailable`,
+        `${what} cannot be counted`,
         "error",
       );
     outage.isOut = true;

@@ -96,7 +96,7 @@ function receive(channel: string, raw: string): void {
     ? subscriptionHandlers[messageType as string]
     : undefined;
   if (typeof handler !== "function") {
-    ignore("no handler for its type", channel, raw);
+    ignore("of a type without a handler", channel, raw);
     return;
   }
   try {

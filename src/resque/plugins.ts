@@ -4,10 +4,10 @@ import { Plugin } from "./plugin";
 export class Noop extends Plugin {
   override afterPerform(): boolean {
     if (this.worker.error) {
-      const { logger = console.log } = this.options as {
-        logger?: (error: Error) => void;
+      const { logger } = this.options as {
+        logger?: ((error: Error) => void) | null | false;
       };
-      logger(this.worker.error);
+      (logger || console.log)(this.worker.error);
       this.worker.error = null;
     }
     return true;

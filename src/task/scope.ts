@@ -41,7 +41,7 @@ export function ownQueues(): string[] {
   return [...new Set(forAll.map(ownQueue))];
 }
 
-/** `queues`, with this node's own queue inserted before each shared one. */
+/** `queues`, with this node's own queue inserted before each one that has tasks for every node; `*` is left as it is. */
 export function withOwnQueues(queues: readonly string[]): string[] {
   const list = [...queues];
   if (list.includes("*")) return list;

@@ -23,15 +23,14 @@ const WAYS: Record<string, Partial<Action>> = {
   middleware: { middleware: ["endings"] },
 };
 
-const throwingThen = new Proxy(
-  {},
-  {
-    get(_target, name) {
-      if (name === "then") throw new Error("no then");
-      return undefined;
+/** An object with a property that cannot be read. */
+function throwing(property: string): object {
+  return Object.defineProperty({}, property, {
+    get() {
+      throw new Error(`no ${property}`);
     },
-  },
-);
+  });
+}
 
 /** How `run` ends, and the text of the error that clients get. */
 const ENDINGS: [string, Action["run"], string | undefined][] = [
@@ -52,7 +51,14 @@ const ENDINGS: [string, Action["run"], string | undefined][] = [
     },
     "rejected",
   ],
-  ["returns an object whose `then` throws", () => throwingThen, "no then"],
+  ["returns an object whose `then` throws", () => throwing("then"), "no then"],
+  [
+    "throws an object whose `name` throws",
+    () => {
+      throw throwing("name") as Error;
+    },
+    "no name",
+  ],
 ];
 
 let counts: { entered: number; left: number };

@@ -25,5 +25,6 @@ export async function compile(
     // node would not find the names that a CommonJS module exports
     supported: { "dynamic-import": false },
     logLevel: "error",
+    tsconfigRaw: { compilerOptions: { strict: true } }, // strict mode, as the build
   });
 }

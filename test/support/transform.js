@@ -30,6 +30,7 @@ const ESBUILD = {
   platform: "node",
   target: "es2022",
   sourcemap: "external",
+  tsconfigRaw: { compilerOptions: { strict: true } }, // strict mode, as the build
 };
 const KEY = JSON.stringify([version, TYPESCRIPT, esbuild.version, ESBUILD]);
 

@@ -21,6 +21,7 @@ const OPTIONS = {
   platform: "node",
   target: "node20",
   logLevel: "silent",
+  tsconfigRaw: { compilerOptions: { strict: true } }, // strict mode, as the build
 };
 
 fs.mkdirSync(cache, { recursive: true });

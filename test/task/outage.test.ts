@@ -161,7 +161,7 @@ describeOnRedis("while redis is away", () => {
         expect(await specHelper.runAction("randomNumber")).toHaveProperty(
           "randomNumber",
         );
-      const quiet = [/cannot save the computed/, /rateLimit is not enforced/];
+      const quiet = [/cannot save the computed/, /rateLimit cannot be counted/];
       for (const line of quiet) expect(logs.at("debug", line)).toHaveLength(1);
       release!();
       await comeBack(how);

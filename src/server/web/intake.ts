@@ -88,7 +88,7 @@ export class Intake {
       this.inRow = 0;
     }
     // a client that waits for each response sends one request per turn of the event loop; since a response may be
-    // synchronous, the number in flight does not show that, so the counter is reset after each turn
+    // synchronous, the number in flight does not show that, so a counter that is half full is reset after the turn
     if (++this.inRow === MAX_PER_TURN / 2) setImmediate(() => (this.inRow = 0));
     return (
       this.inRow <= MAX_PER_TURN && this.host.inFlight(socket) < MAX_IN_FLIGHT
