@@ -97,12 +97,7 @@ export async function count(
   } catch (error) {
     outage.askAgainAt = performance.now() + OUTAGE_PAUSE_MS;
     if (!outage.isOut)
-      logFailure(
-        client,
-        error,
-        `${what} cannot be counted`,
-        "error",
-      );
+      logFailure(client, error, `${what} cannot be counted`, "error");
     outage.isOut = true;
     return undefined;
   }

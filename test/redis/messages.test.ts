@@ -369,7 +369,9 @@ describeOnEachEngine("messages between nodes", () => {
       const { serverToken } = config.general;
       for (const messageType of ["other", "__proto__", "toString", 7, null])
         await receive(JSON.stringify({ messageType, serverToken }));
-      expect(logs.matching(/ignored a message that is of a type without a handler/)).toHaveLength(5);
+      expect(
+        logs.matching(/ignored a message that is of a type without a handler/),
+      ).toHaveLength(5);
       expect(logs.lines).toHaveLength(5);
     });
 
