@@ -51,18 +51,28 @@ function fromOperation({ path, method, operation, schemas }) {
   const content = requestBody?.content ?? {};
   const isForm = "multipart/form-data" in content;
   const body = resolved(Object.values(content)[0]?.schema, schemas) ?? {};
-  const fields = (operation.parameters ?? []).map((parameter) => ({
-    name: parameter.name,
-    isHeader: parameter.in === "header",
-    isRequired: parameter.required === true,
-    schema: parameter.schema ?? {},
-  }));
+  const inPath = new Map(); // inputs, by the names that they have in the path
+  const fields = [];
+  for (const parameter of operation.parameters ?? []) {
+    const name = parameter["x-input"] ?? parameter.name;
+    if (parameter.in === "path") {
+      const isRepeated = [...inPath.values()].includes(name);
+      inPath.set(parameter.name, name);
+      if (isRepeated) continue;
+    }
+    fields.push({
+      name,
+      isHeader: parameter.in === "header",
+      isRequired: parameter.required === true,
+      schema: parameter.schema ?? {},
+    });
+  }
   for (const [name, schema] of Object.entries(body.properties ?? {})) {
     const isRequired = (body.required ?? []).includes(name);
     fields.push({ name, isRequired, schema });
   }
   return {
-    targets: [{ method, path }],
+    targets: [{ method, path: withInputs(path, inPath) }],
     // a second operation of an action has its method behind the name
     name: operationId.replace(new RegExp(`\\.${method}(\\.\\d+)?$`), ""),
     summary,
@@ -71,6 +81,14 @@ function fromOperation({ path, method, operation, schemas }) {
     fields,
     responses: Object.entries(operation.responses ?? {}),
   };
+}
+
+/** Paths that are one in the document may have other inputs for each method. */
+function withInputs(path, inputs) {
+  return path.replace(
+    /\{([^{}]+)\}/g,
+    (_match, name) => `{${inputs.get(name) ?? name}}`,
+  );
 }
 
 function fromSwagger({ info, basePath, paths }) {
@@ -352,7 +370,7 @@ function requestOf(form, base, action) {
     const variable = "{" + field.name + "}";
     if (target.path.includes(variable)) {
       inPath[field.name] = valueOf(field);
-      path = path.replace(variable, encodeURIComponent(field.value));
+      path = path.replaceAll(variable, encodeURIComponent(field.value));
     } else if ("header" in field.dataset) headers[field.name] = field.value;
     else params[field.name] = valueOf(field);
   }

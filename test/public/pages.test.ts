@@ -163,7 +163,13 @@ describeInBrowser("the pages in a browser", () => {
   });
 
   describe("with an OpenAPI document", () => {
-    const names = ["thing:show", "thing:save", "thing:draw", "thing:pay"];
+    const names = [
+      "thing:show",
+      "thing:save",
+      "thing:draw",
+      "thing:pay",
+      "thing:remove",
+    ];
     let payments = 0;
 
     beforeAll(() => {
@@ -210,6 +216,12 @@ describeInBrowser("the pages in a browser", () => {
           idempotent: true,
           route: "post /payments",
           run: () => ({ payments: ++payments }),
+        }),
+        defineAction({
+          name: "thing:remove",
+          inputs: z.object({ shelf: z.int(), id: z.int().optional() }),
+          route: ["delete /things/:shelf", "post /shelves/:shelf/:shelf"],
+          run: ({ params }) => ({ removed: params }),
         }),
         defineAction({
           name: "thing:draw",
@@ -338,6 +350,32 @@ describeInBrowser("the pages in a browser", () => {
         await shown.filter({ hasText: `"payments": ${done}` }).waitFor();
       }
       expect(payments).toBe(1);
+    });
+
+    test("params of the path have the names of the action's inputs, also where another action names the path", async () => {
+      const operation = await opened("thing:remove");
+      expect(await operation.locator("> summary").textContent()).toContain(
+        "/things/{shelf}",
+      );
+      await operation.getByLabel("delete /things/{shelf}").check();
+      await operation.locator("input[name=shelf]").fill("3");
+      await operation.locator("input[name=id]").fill("4");
+      const command = operation.locator("pre").first();
+      expect(await command.textContent()).toContain("/api/things/3?id=4'");
+      await operation.getByLabel("post /shelves").check();
+      expect(await command.textContent()).toContain("/api/shelves/3/3'");
+      await operation.getByLabel("delete /things/{shelf}").check();
+      const shown = operation.locator(".answer > pre");
+      for (const transport of ["HTTP", "WebSocket"]) {
+        await operation.getByLabel(transport).check();
+        await operation.locator("button").click();
+        const head = transport === "HTTP" ? /^200 OK/ : /^OK/;
+        await shown.filter({ hasText: head }).waitFor();
+        const text = (await shown.textContent())!;
+        expect(JSON.parse(text.replace(head, ""))).toMatchObject({
+          removed: { shelf: 3, id: 4 },
+        });
+      }
     });
 
     test("a file is sent in a form, and not over a websocket", async () => {

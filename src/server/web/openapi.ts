@@ -21,6 +21,7 @@ import type { RouteType } from "../../route/types";
 interface Operation {
   operationId: string;
   summary: string;
+  description?: string;
   tags: string[];
   parameters: object[];
   requestBody?: object;
@@ -29,6 +30,8 @@ interface Operation {
 
 interface Document extends Components {
   operationIds: Set<string>;
+  /** Operations whose path has patterns: the next route takes what these do not match. */
+  partial: Set<Operation>;
 }
 
 const METHODS_WITH_BODY = ["post", "put", "patch"];
@@ -38,6 +41,7 @@ export function describeApi(): Record<string, unknown> {
   const document: Document = {
     schemas: { Error: ERROR },
     operationIds: new Set(),
+    partial: new Set(),
   };
   const paths: Record<string, Record<string, Operation>> = {};
   const templates = new Map<string, Template>();
@@ -48,10 +52,9 @@ export function describeApi(): Record<string, unknown> {
         continue;
       const action = actionOf(route, method);
       if (!action) continue;
-      const { template, variables } = describePath(route, templates);
-      const operations = (paths[template] ??= {});
-      // the first match handles a request; GET also handles HEAD
-      operations[method] ??= operationOf(action, method, variables, document);
+      const described = describePath(route, templates);
+      const operations = (paths[described.template] ??= {});
+      addOperation(operations, [method, action], described, document);
     }
   }
   const { securitySchemes, security = [], info } = settings().web.openapi ?? {};
@@ -95,47 +98,90 @@ interface Template {
   names: string[];
 }
 
+/** A path of OpenAPI, and the variables in it: their names there, and the inputs that they are. */
+interface DescribedPath {
+  template: string;
+  variables: { name: string; input: string }[];
+  hasPattern: boolean;
+}
+
 /**
  * `/v:apiVersion/users/:id(^\d+$)` is `/v{apiVersion}/users/{id}`.
  * @param templates by their text without names: to OpenAPI, paths that differ only in these are identical, so the first is used
- * @returns the inputs in the path, with the names that they have there
  */
 function describePath(
   { path: pattern, literal }: RouteType,
   templates: Map<string, Template>,
-): { template: string; variables: Map<string, string> } {
-  if (literal) return { template: pattern, variables: new Map() };
+): DescribedPath {
+  if (literal) return { template: pattern, variables: [], hasPattern: false };
   const inputs: string[] = [];
+  const names: string[] = [];
+  let hasPattern = false;
   const parts = pattern.split("/").map((part) =>
-    part.replace(/:(\w+)(\(.*\))?$/, (_match, name: string) => {
-      inputs.push(name);
+    part.replace(/:(\w+)(\(.*\))?$/, (_match, input: string, only?: string) => {
+      const name = unusedName(input, names);
+      inputs.push(input);
+      names.push(name);
+      hasPattern ||= only !== undefined;
       return `{${name}}`;
     }),
   );
   const text = parts.join("/") || "/";
   const shape = text.replace(/\{\w+\}/g, "{}");
-  if (!templates.has(shape)) templates.set(shape, { text, names: inputs });
-  const { text: template, names } = templates.get(shape)!;
-  const variables = inputs.map((input, i) => [input, names[i]!] as const);
-  return { template, variables: new Map(variables) };
+  if (!templates.has(shape)) templates.set(shape, { text, names });
+  const template = templates.get(shape)!;
+  const variables = inputs.map((input, i) => ({
+    name: template.names[i]!,
+    input,
+  }));
+  return { template: template.text, variables, hasPattern };
 }
 
-/** @param variables the inputs in the path, with the names that they have there */
+/** `id`, or `id2` and so on beside others of that name. */
+function unusedName(name: string, used: readonly string[]): string {
+  let unused = name;
+  for (let count = 2; used.includes(unused); count++) unused = name + count;
+  return unused;
+}
+
+/** Routes are tried in order, and OpenAPI has one operation for each path and method: that of the first. GET also handles HEAD. */
+function addOperation(
+  operations: Record<string, Operation>,
+  [method, action]: [method: string, action: Action],
+  { variables, hasPattern }: DescribedPath,
+  document: Document,
+): void {
+  const { partial } = document;
+  const shown = operations[method];
+  if (!shown) {
+    const added = operationOf(action, method, variables, document);
+    operations[method] = added;
+    if (hasPattern) partial.add(added);
+  } else if (partial.has(shown)) {
+    shown.description = `${shown.description ?? "Other values in the path call:"} \`${action.name}\``;
+    if (!hasPattern) partial.delete(shown);
+  }
+}
+
 function operationOf(
   action: Action,
   method: string,
-  variables: ReadonlyMap<string, string>,
+  variables: DescribedPath["variables"],
   document: Document,
 ): Operation {
   const { name, description } = action;
   const { properties, required } = describeInputs(action, document);
   const hasBody = METHODS_WITH_BODY.includes(method);
-  const others = [...properties.keys()].filter((key) => !variables.has(key));
-  const parameters: object[] = [...variables].map(([input, variable]) => ({
+  const inPath = new Set(variables.map(({ input }) => input));
+  const others = [...properties.keys()].filter((key) => !inPath.has(key));
+  const parameters: object[] = variables.map(({ name: variable, input }) => ({
     name: variable,
     in: "path",
     required: true,
-    ...(input !== variable && { description: `the input \`${input}\`` }),
+    ...(input !== variable && {
+      description: `the input \`${input}\``,
+      "x-input": input,
+    }),
     schema: properties.get(input) ?? { type: "string" },
   }));
   if (!hasBody)

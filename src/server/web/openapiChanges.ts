@@ -5,15 +5,23 @@ type Json = Record<string, unknown>;
 /** One line per breaking change. */
 export function breakingChanges(before: Json, after: Json): string[] {
   const changes: string[] = [];
+  const current = new Map(
+    entries(after.paths).map(([path, item]) => [shapeOf(path), item]),
+  );
   for (const [path, operations] of entries(before.paths)) {
     for (const [method, operation] of entries(operations)) {
       const place = `${method.toUpperCase()} ${path}`;
-      const now = partOf(after, "paths", path, method);
+      const now = partOf(current.get(shapeOf(path)) ?? {}, method);
       if (!now) changes.push(`${place} is gone`);
       else compareOperation(place, [operation, before], [now, after], changes);
     }
   }
   return changes;
+}
+
+/** The names of variables in a path mean nothing to a server. */
+function shapeOf(path: string): string {
+  return path.replace(/\{[^{}]*\}/g, "{}");
 }
 
 /** A part of a document, and the document for its references. */
@@ -37,8 +45,8 @@ function compareOperation(
 ): void {
   const taken: Comparison = { place, direction: "takes", changes };
   const oldParams = paramsOf(old, oldRoot);
-  for (const [name, { required, schema }] of paramsOf(now, nowRoot)) {
-    const known = oldParams.get(name);
+  for (const [key, { name, required, schema }] of paramsOf(now, nowRoot)) {
+    const known = oldParams.get(key);
     if (required && !known?.required) changes.push(`${place} requires ${name}`);
     if (known)
       compareValues(taken, [name], [known.schema, oldRoot], [schema, nowRoot]);
@@ -128,18 +136,30 @@ function isSchema(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Of the path, the query and the body alike. */
-function paramsOf(operation: Json, root: Json) {
-  const params = new Map<string, { required: boolean; schema: Json }>();
-  for (const { name, required, schema } of (operation.parameters ??
-    []) as Json[])
-    params.set(name as string, {
-      required: required === true,
-      schema: resolve(schema as Json, root),
+interface Param {
+  name: string;
+  required: boolean;
+  schema: Json;
+}
+
+/** By place and name; those of the path by their position, because their names may change. */
+function paramsOf(operation: Json, root: Json): Map<string, Param> {
+  const params = new Map<string, Param>();
+  let position = 0;
+  for (const param of (operation.parameters ?? []) as Json[]) {
+    const name = param.name as string;
+    const isInPath = param.in === "path";
+    params.set(`${param.in as string}:${isInPath ? position++ : name}`, {
+      name,
+      // a path of the same shape has as many
+      required: param.required === true && !isInPath,
+      schema: resolve(param.schema as Json, root),
     });
+  }
   const body = resolve(contentOf(operation.requestBody as Json), root);
   for (const [name, schema] of entries(body.properties))
-    params.set(name, {
+    params.set(`body:${name}`, {
+      name,
       required: requiredOf(body).includes(name),
       schema: resolve(schema, root),
     });

@@ -91,6 +91,16 @@ beforeAll(async () => {
       route: "delete /things/:shelf",
       run: () => ({}),
     }),
+    ...(
+      [
+        ["pair:x", "/a/:x/b/:y"],
+        ["pair:id", "/a/:id/b/:id", "post"],
+        ["twice:id", "/c/:id/d/:id"],
+        ["twice:x", "/c/:x/d/:y", "post"],
+      ] as const
+    ).map(([name, at, method = "get"]) =>
+      defineAction({ name, route: `${method} ${at}`, run: () => ({}) }),
+    ),
     defineAction({
       name: "hidden",
       toDocument: false,
@@ -111,6 +121,15 @@ beforeAll(async () => {
     }),
   ];
   for (const one of actions) addAction(one, "test");
+  for (const [name, at] of [
+    ["user:number", "/u/:id(^\\d+$)"],
+    ["user:letters", "/u/:letters(^[a-z]+$)"],
+    ["user:name", "/u/:name"],
+    ["user:unreachable", "/u/:other"],
+  ] as const) {
+    addAction(defineAction({ name, run: () => ({}) }), "test");
+    addRoute("get", { path: at, action: name }, "code");
+  }
   addRoute("get", { path: "/v:apiVersion/old", action: "old" }, "code");
   reloadRoutes();
 });
@@ -182,10 +201,47 @@ test("paths that differ in the names of their variables are one path item", asyn
       in: "path",
       required: true,
       description: "the input `shelf`",
+      "x-input": "shelf",
       schema: expect.objectContaining({ type: "integer" }),
     },
     expect.objectContaining({ name: "id", in: "query", required: false }),
   ]);
+});
+
+test("a path item has a param for each variable, however its routes name them", async () => {
+  const { paths } = await described();
+  const inPath = (item: any, method: string) =>
+    item[method].parameters.map((param: any) => [
+      param.name,
+      param["x-input"] ?? param.name,
+    ]);
+  const pair = paths["/a/{x}/b/{y}"];
+  expect(inPath(pair, "get")).toEqual([
+    ["x", "x"],
+    ["y", "y"],
+  ]);
+  expect(inPath(pair, "post")).toEqual([
+    ["x", "id"],
+    ["y", "id"],
+  ]);
+  const twice = paths["/c/{id}/d/{id2}"];
+  expect(inPath(twice, "get")).toEqual([
+    ["id", "id"],
+    ["id2", "id"],
+  ]);
+  expect(inPath(twice, "post")).toEqual([
+    ["id", "x"],
+    ["id2", "y"],
+  ]);
+});
+
+test("an operation names the actions that take what its pattern does not", async () => {
+  const { paths } = await described();
+  const { operationId, description } = paths["/u/{id}"].get;
+  expect(operationId).toBe("user:number");
+  expect(description).toBe(
+    "Other values in the path call: `user:letters` `user:name`",
+  );
 });
 
 test("responses have the output schema, the example, and the form of errors", async () => {
@@ -329,6 +385,23 @@ describe("the command", () => {
       "GET /things/{id} responds without thing",
       'POST /things/{id} takes note as "number", which was "string"',
       "POST /things/{id} requires must",
+    ]);
+  });
+
+  test("params of the same name are compared where they stand, and those of the path whatever their names", async () => {
+    const before = await described();
+    const after = structuredClone(before);
+    const item = after.paths["/things/{id}"];
+    delete after.paths["/things/{id}"];
+    after.paths["/things/{shelf}"] = item;
+    for (const { parameters } of [item.get, item.post, item.delete])
+      parameters[0].name = "shelf";
+    expect(breakingChanges(before, after)).toEqual([]);
+    item.delete.parameters[0].schema = { type: "string" };
+    item.delete.parameters[1].required = true;
+    expect(breakingChanges(before, after)).toEqual([
+      'DELETE /things/{id} takes shelf as "string", which was "integer"',
+      "DELETE /things/{id} requires id",
     ]);
   });
 
