@@ -25,7 +25,6 @@ type ObjectPruner = (value: Record<string, unknown>, level: number) => unknown;
 
 const KEEP: Pruner = (value) => value;
 
-const SCALARS = ["string", "number", "boolean", "null"];
 const PROTOTYPE = Object.prototype;
 /** Properties of one object; code for more is as slow as a loop. */
 const MAX_GENERATED = 200;
@@ -208,18 +207,23 @@ function pruneByName(
   };
 }
 
-/** Scalars of a type that the schemas do not take are left out, too. */
+/** Values of a type that the schemas do not take are left out, too. */
 function compileTyped(schemas: readonly unknown[], of: Document): Pruner {
   const parts = partsOf(schemas, of.root);
   const prune = compileParts(parts, of);
   if (parts.isOpen) return prune;
   return (value, level) => {
-    const pruned = prune(value, level);
-    const type = jsonTypeOf(pruned);
-    return SCALARS.includes(type) && !parts.scalars.has(type)
-      ? undefined
-      : pruned;
+    // the type is that of what is sent, which for objects of classes their `toJSON` tells
+    const sent =
+      typeof value === "object" && value !== null ? asSent(value) : value;
+    return isTaken(sent, parts) ? prune(sent, level) : undefined;
   };
+}
+
+function isTaken(sent: unknown, { objects, lists, scalars }: Parts): boolean {
+  if (Array.isArray(sent)) return lists.length > 0;
+  const type = jsonTypeOf(sent);
+  return type === "object" ? objects.length > 0 : scalars.has(type);
 }
 
 /**

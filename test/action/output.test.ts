@@ -93,6 +93,34 @@ describe("in production", () => {
     expect(sent(rest, { x: { a: 1, b: 2 } })).toEqual({ x: { a: 1 } });
   });
 
+  test("beside named properties a catchall keeps the values of its types only", () => {
+    const values = {
+      number: 1,
+      text: "secret",
+      none: null,
+      big: 1n,
+      date: new Date(0),
+      list: ["secret"],
+      object: { id: 1, secret: 1 },
+    };
+    const kept = (type: z.ZodType) =>
+      sent(z.object({ a: z.string() }).catchall(type), { a: "a", ...values });
+    const date = "1970-01-01T00:00:00.000Z";
+    expect(kept(z.number())).toEqual({ a: "a", number: 1 });
+    expect(kept(z.string().nullable())).toEqual({
+      a: "a",
+      text: "secret",
+      none: null,
+      date,
+    });
+    expect(kept(z.array(z.string()))).toEqual({ a: "a", list: ["secret"] });
+    expect(kept(z.object({ id: z.number() }))).toEqual({
+      a: "a",
+      object: { id: 1 },
+    });
+    expect(kept(z.unknown())).toEqual({ a: "a", ...values });
+  });
+
   test("a schema without a JSON Schema leaves the response unchanged, with a warning", () => {
     const response = { id: 1, more: 1 };
     const output = v.object({ id: v.number() });
