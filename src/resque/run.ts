@@ -1,5 +1,6 @@
 /** Runs one job: its hooks, its body, and its outcome. */
 import { ActionheroError, toError } from "../errors";
+import { isThenable } from "../utils/promises";
 import { withFields } from "../utils/withFields";
 import { jobOf } from "./encode";
 import { failedEntry, parseJob } from "./failure";
@@ -213,10 +214,17 @@ function planRetry(view: JobView, job: Job): void {
   if (next) view.retryLater(next.effects, next.info);
 }
 
-/** A predicate that throws decides nothing: the attempts are limited in any case. */
+/** A predicate that throws or returns a promise decides nothing: the attempts are limited in any case. */
 function isWorthRetrying(view: JobView, { retry }: Job): boolean {
+  if (retry?.if === undefined) return true;
   try {
-    return retry?.if === undefined || retry.if(view.error!);
+    const answer: unknown = retry.if(view.error!);
+    if (!isThenable(answer)) return Boolean(answer);
+    // its rejection must not end the process
+    Promise.resolve(answer).catch(() => undefined);
+    throw new Error(
+      `retry.if of the task ${view.job.class} must return a boolean, not a promise`,
+    );
   } catch (error) {
     view.report(toError(error));
     return true;

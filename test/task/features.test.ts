@@ -42,6 +42,9 @@ describeOnEachEngine("what tasks declare", () => {
             backoff: [5],
             if: (error: Error) => {
               if (error.message === "odd") throw new Error("no predicate");
+              // only JavaScript can give a promise
+              if (error.message === "late")
+                return Promise.reject(error) as unknown as boolean;
               return error.message !== "gone";
             },
           },
@@ -200,10 +203,16 @@ describeOnEachEngine("what tasks declare", () => {
   });
 
   test("retry.if: a job fails at once after an error that no other attempt can mend", async () => {
+    const reports: string[] = [];
+    const report = ({ message }: Error) => reports.push(message);
+    const unhandled = jest.fn();
+    api.resque.multiWorker.on("error", report);
+    process.on("unhandledRejection", unhandled);
     for (const [message, attempts] of [
       ["gone", 1],
       ["busy", 3],
       ["odd", 3],
+      ["late", 3],
     ] as const) {
       runs.length = 0;
       const failed = once(app.events, "failure:picky");
@@ -211,7 +220,14 @@ describeOnEachEngine("what tasks declare", () => {
       await failed;
       expect(runs).toEqual(Array(attempts).fill(message));
     }
-    await until(async () => (await task.failedCount()) === 3);
+    await until(async () => (await task.failedCount()) === 4);
+    api.resque.multiWorker.off("error", report);
+    process.off("unhandledRejection", unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+    expect([...new Set(reports)]).toEqual([
+      "no predicate",
+      "retry.if of the task picky must return a boolean, not a promise",
+    ]);
   });
 
   test("a result or progress that cannot be kept is named in the log", async () => {
