@@ -128,10 +128,11 @@ export class Drain {
     const { timeoutMs } = options;
     this.timeoutMs = timeoutMs;
     this.deadline = performance.now() + timeoutMs;
+    // requests in flight keep the process alive; without any, `finish` may never come if the stop fails
     this.timer = setTimeout(() => {
       // other servers may still need theirs
       this.abort((socket) => !isHandedOver(socket));
-    }, timerMs(timeoutMs));
+    }, timerMs(timeoutMs)).unref();
   }
 
   /**

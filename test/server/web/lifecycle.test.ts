@@ -13,6 +13,7 @@ import {
   type WebApp,
 } from "../../support/webApp";
 import { api, config, Process } from "../../../src/index";
+import { Drain } from "../../../src/server/web/listener";
 import type { WebServer } from "../../../src/server/web/webServer";
 
 const web = () => api.servers.servers.web as WebServer;
@@ -135,6 +136,20 @@ describe("stop", () => {
       "cut 1 connections that did not finish within 50 ms",
       "warning",
     );
+  });
+
+  test("does not keep the process alive by its deadline if a later step fails", async () => {
+    const timers = () =>
+      process.getActiveResourcesInfo().filter((type) => type === "Timeout");
+    const before = timers();
+    const drain = new Drain([], {
+      sockets: () => [],
+      isBusy: () => false,
+      lingerMs: 0,
+      timeoutMs: 600_000,
+    });
+    expect(timers()).toEqual(before);
+    expect(await drain.finish()).toBe(0);
   });
 
   test("a second stop is harmless", async () => {
