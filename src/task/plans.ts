@@ -5,6 +5,7 @@ import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
 import { wholeMs } from "../resque/inspect";
 import { nextCronTime } from "./cronTimes";
 import { requireQueue } from "./find";
+import { argsOf } from "./inputOrder";
 import { ownQueue } from "./scope";
 import type { Task, TaskInputs } from "./task";
 import { fixedDefaults } from "./validateInputs";
@@ -39,7 +40,8 @@ export function planOf(task: Task): Plan | undefined {
   if (!isPeriodic(task)) return undefined;
   const { cron, timeZone } = task;
   // those of `task.enqueue(name, {})`, so that both are one job to the locks
-  const plan: Plan = { queue: ownQueue(task), inputs: fixedDefaults(task) };
+  const [inputs] = argsOf(fixedDefaults(task)) as [Plan["inputs"]];
+  const plan: Plan = { queue: ownQueue(task), inputs };
   if (cron === undefined) plan.frequency = task.frequency;
   else Object.assign(plan, { cron, timeZone });
   return plan;
