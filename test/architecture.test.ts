@@ -142,11 +142,11 @@ describe("the three journeys of docs/architecture.md", () => {
   );
   const [, journeys = ""] = text.split("## Three journeys");
   const steps = journeys
-    .split("\n## ")[0]!
+    .split("\n## ")[0]
     .split(/\n(?=\d+\. )/)
     .filter((step) => /^\d+\. /.test(step));
   const named = (step: string) =>
-    [...step.matchAll(/`(src\/[\w/]+\.ts)`/g)].map(([, file]) => file!);
+    [...step.matchAll(/`(src\/[\w/]+\.ts)`/g)].map(([, file]) => file);
 
   test("each step names files that exist", () => {
     expect(steps.length).toBeGreaterThan(15);
@@ -163,7 +163,7 @@ describe("the three journeys of docs/architecture.md", () => {
         .join("\n");
       const functions = [...step.matchAll(/`(\w+)\(\)`/g)];
       return functions
-        .map(([, name]) => name!)
+        .map(([, name]) => name)
         .filter((name) => !new RegExp(`\\b${name}\\b[^\\n]*\\(`).test(sources));
     });
     expect(missing).toEqual([]);
@@ -183,7 +183,7 @@ test("files that comments and CONTRIBUTING.md name exist", () => {
   const missing = texts.flatMap(({ file, lines }) =>
     lines
       .flatMap((line) => [...line.matchAll(/`([\w/.-]+(?<!\.d)\.ts)`/g)])
-      .filter(([, name]) => !known.has(path.basename(name!)))
+      .filter(([, name]) => !known.has(path.basename(name)))
       .map(([, name]) => `${file}: ${name}`),
   );
   expect(missing).toEqual([]);

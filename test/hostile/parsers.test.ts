@@ -307,7 +307,7 @@ test("response headers are valid and without line breaks, or refused", () => {
     fc.property(fc.array(pair), (pairs) => {
       let flat: string[];
       try {
-        flat = mergeHeaders(pairs as [string, unknown][]);
+        flat = mergeHeaders(pairs);
       } catch (error) {
         expect(String(error)).toMatch(/^TypeError/);
         return;

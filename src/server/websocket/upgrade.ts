@@ -123,8 +123,10 @@ export class UpgradeHandler {
 
 const OFFERS = "sec-websocket-extensions";
 
+const library: object = wsModule;
+
 /** What `ws` itself negotiates with; missing in @types/ws. */
-const { extension, PerMessageDeflate } = wsModule as unknown as {
+const { extension, PerMessageDeflate } = library as {
   extension: {
     parse: (header: string) => { [name: string]: object[] | undefined };
   };
