@@ -101,7 +101,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   /** Values that middleware passes to the action. */
   session: any = {};
   private [CANCELLATION]: Cancellation | undefined = undefined;
-  /** The params as the constructor made them, which nobody else has; until they are checked. */
+  /** The params as built by the constructor, safe to modify in place; cleared when they are checked. */
   #ownParams: object | undefined;
 
   constructor(connection: Connection) {

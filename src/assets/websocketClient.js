@@ -505,7 +505,7 @@ function defineWebsocketClient(environment) {
         this._flushing = setTimeout(() => this._flush(), FLUSH_PAUSE_MS);
     }
 
-    /** Requests that were sent fail; those that wait for a connection keep waiting. */
+    /** Fail the requests in flight; queued ones are sent over the next connection. */
     _lost() {
       const queued = new Set(this._queue.map((args) => args.messageId));
       for (const id of [...this._sent]) {

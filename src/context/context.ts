@@ -1,6 +1,6 @@
 /**
- * The context of the current work: one per request, message, job and in-line call, propagated through everything that
- * it awaits. Without `general.context` there is none, and nothing is stored.
+ * The context of the current work: one per request, message, job and in-line call, propagated across its awaits.
+ * Disabled without `general.context`.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";

@@ -133,8 +133,7 @@ function report(messageType: unknown, error: unknown): void {
   );
 }
 
-// --- Restores subscriptions after a reconnect. ioredis itself restores only those that redis had confirmed; a
-// subscription in progress would be lost when its command fails.
+// --- Restores subscriptions after a reconnect, unconfirmed ones included: ioredis restores confirmed subscriptions only.
 
 /** How long after a failed attempt the next one begins, in ms, while the connection is open. */
 const RETRY_MS = 1_000;

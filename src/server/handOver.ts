@@ -1,6 +1,6 @@
 /**
- * Watches sockets that node's HTTP server passes to `upgrade` and `connect` listeners, and refuses those that no
- * listener uses.
+ * Watches the sockets of `upgrade` and `CONNECT` requests, and refuses unclaimed ones: after node has passed a socket to
+ * its listeners, it neither reads nor closes it.
  */
 import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";

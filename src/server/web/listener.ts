@@ -101,7 +101,7 @@ interface DrainOptions {
   timeoutMs: number;
 }
 
-/** How long `finish` waits for upgraded connections to send what is left, even after the deadline, in ms. */
+/** Grace period of upgraded connections to flush their output, also past the deadline, in ms. */
 const FLUSH_MS = 1_000;
 
 /** Stops accepting connections, lets requests in flight finish, and aborts the remaining ones at the deadline. */
