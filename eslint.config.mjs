@@ -14,7 +14,7 @@ const SHIPPED = [
 /** Signatures that version 29, its hooks, or a library fixed. */
 const FIXED_SIGNATURES = [
   "src/legacy/apiFacade.ts",
-  "src/legacy/cacheFacade.ts",
+  "src/legacy/apiFacade.ts",
   "src/log/exceptions.ts",
   "src/resque/plugin.ts",
   "src/resque/queue.ts",

@@ -1,5 +1,5 @@
 /** What the flags of a command give for the inputs of an action or a task. */
-import type { ListedError } from "../src/action/listErrors";
+import type { ListedError } from "../src/action/report";
 import { FRAMEWORK_FLAGS, flagValues } from "../src/environment/argv";
 
 interface Given {

@@ -1,6 +1,6 @@
 /** Processes that do only what a command needs. */
 import { api } from "../src/api";
-import { withProgress } from "../src/cli/progress";
+import { withProgress } from "../src/cli/execute";
 import { framework } from "./framework";
 
 /** As in a server, initializers are started; but nothing listens, and no worker takes a job. */

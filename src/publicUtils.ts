@@ -10,7 +10,10 @@ import {
   collapseObjectToArray,
 } from "./utils/arrays";
 import { deepCopy, hashMerge, isPlainObject } from "./utils/objects";
-import { ensureNoTsHeaderOrSpecFiles } from "./utils/fileUtils";
+import {
+  ensureNoTsHeaderOrSpecFiles,
+  sourceRelativeLinkPath,
+} from "./utils/fileUtils";
 import { eventLoopDelay } from "./utils/eventLoopDelay";
 import * as fileUtils from "./utils/fileUtils";
 import {
@@ -24,7 +27,6 @@ import { replaceDistWithSrc } from "./config/discover";
 import { safeGlobSync } from "./utils/safeGlobSync";
 import { sleep } from "./utils/promises";
 import { sortGlobalMiddleware } from "./utils/sortGlobalMiddleware";
-import { sourceRelativeLinkPath } from "./utils/sourceRelativeLinkPath";
 
 /** The last value of each flag on the command line, `""` for one without a value. */
 const argv: { [flag: string]: string } = Object.fromEntries(

@@ -1,7 +1,7 @@
 import { CLI } from "../../src/cli/cli";
 import { checks, folderChecks, runChecks } from "../../src/cli/doctor/checks";
 import { fail, type Finding } from "../../src/cli/doctor/finding";
-import { withProgress } from "../../src/cli/progress";
+import { withProgress } from "../../src/cli/execute";
 import { inspectProject } from "../../src/cli/project";
 import { findProjectRoot } from "../../src/environment/paths";
 

@@ -3,7 +3,7 @@ import {
   generateProject,
   type ProjectOptions,
 } from "../../src/cli/generate/project";
-import { withProgress } from "../../src/cli/progress";
+import { withProgress } from "../../src/cli/execute";
 import { findProjectRoot } from "../../src/environment/paths";
 
 const PROJECT_MAP = `

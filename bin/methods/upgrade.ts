@@ -6,7 +6,7 @@ import {
   compilerChanges,
   installedChanges,
 } from "../../src/cli/upgrade/installed";
-import { withProgress } from "../../src/cli/progress";
+import { withProgress } from "../../src/cli/execute";
 import { sourceChanges } from "../../src/cli/upgrade/sources";
 import { findProjectRoot } from "../../src/environment/paths";
 

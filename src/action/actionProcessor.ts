@@ -34,14 +34,19 @@ import { runOnce } from "./idempotency";
 import type { MetricsApi } from "../metrics/types";
 import { fitted, outputOf } from "./output";
 import { countRequest } from "./rateLimit";
-import { listErrors } from "./listErrors";
+import {
+  errorLogLine,
+  type ErrorLogLine,
+  listErrors,
+  reportAction,
+  traceAction,
+  traceName,
+  traceOutcome,
+} from "./report";
 import { latestVersion } from "./registry";
-import { errorLogLine, reportAction, type ErrorLogLine } from "./report";
 import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";
-import { tracing } from "../tracing/tracer";
-import { traceMiddleware } from "../tracing/middleware";
-import { traceAction, traceName, traceOutcome } from "./trace";
+import { traceMiddleware, tracing } from "../tracing/tracer";
 
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];

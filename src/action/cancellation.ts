@@ -1,7 +1,6 @@
 /** Ends an action early: at its `timeout`, or when its client disconnects. */
 import { api } from "../api";
-import type { Connection } from "../connection/connection";
-import { onLeave } from "../connection/leaving";
+import { type Connection, onLeave } from "../connection/connection";
 import { StatusError, toError } from "../errors";
 import { log } from "../log/log";
 

@@ -1,11 +1,19 @@
 /** The log line of an action, and the report of its error. */
 import { api } from "../api";
-import { settings } from "../config/settings";
 import type { ErrorFormatter } from "../config/settingTypes";
+import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { httpFactsOf, ownFields, toError } from "../errors";
-import { clientErrorLevel, isClientError, isMistake } from "../log/exposure";
+import { tableOf } from "../input/schemaPlan";
+import { isStandardSchema } from "../input/standardSchema";
+import {
+  type DeclaredInputs,
+  type InputProblem,
+  problemsOf,
+  SchemaError,
+} from "../input/types";
 import { escapeFields, escapeOwnFields } from "../log/escape";
+import { clientErrorLevel, isClientError, isMistake } from "../log/exposure";
 import {
   filterObjectForLogging,
   filterResponseForLogging,
@@ -13,12 +21,13 @@ import {
   textForLogging,
 } from "../log/filters";
 import { jsonForLogging as toJson } from "../log/json";
-import { log, logEscaped, willLog, type ActionheroLogLevel } from "../log/log";
+import { type ActionheroLogLevel, log, logEscaped, willLog } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
+import type { Tracer } from "../tracing/tracer";
 import type { Action } from "./action";
 import type { ActionProcessor } from "./actionProcessor";
 import { hasClientLeft } from "./cancellation";
-import { ActionsStatus, usualStatus } from "./status";
+import { ActionsStatus, errorForStatus, usualStatus } from "./status";
 
 /** What `config.errors.serializers.actionProcessor` answers. */
 export type ErrorLogLine = ReturnType<ErrorFormatter>;
@@ -247,4 +256,120 @@ function webFields(connection: Connection): {
     pathname:
       request.pathForLogging?.(connection) ?? request.parsedURL?.pathname,
   };
+}
+
+// --- The list of all invalid params of a request: `errors` in its response.
+
+/** One entry. */
+export interface ListedError {
+  /** Keys with dots: `address.city`; empty for an error of all params together. */
+  path: string;
+  message: string;
+  /** `"missing"`, `"invalid"`, or what the library of the schema calls it. */
+  code: string;
+}
+
+/** Add `errors` to the response, for actions with a schema, and for all with `config.web.listErrors`. */
+export async function listErrors(data: ActionProcessor): Promise<void> {
+  const { response } = data as { response: unknown };
+  if (!isOpen(response) || !isListed(data)) return;
+  const problems = problemsOf(data);
+  if (problems.length === 0) return;
+  response.errors = await Promise.all(
+    problems.map((problem) => listed(data, problem)),
+  );
+}
+
+function isListed({ actionTemplate }: ActionProcessor): boolean {
+  const { listErrors: isOn } = settings().web;
+  if (isOn === true) return true;
+  const { inputs } = actionTemplate as { inputs?: DeclaredInputs };
+  return (
+    isStandardSchema(inputs) ||
+    Object.values(tableOf(inputs)).some(({ schema }) =>
+      isStandardSchema(schema),
+    )
+  );
+}
+
+function isOpen(response: unknown): response is { errors?: ListedError[] } {
+  return (
+    typeof response === "object" &&
+    response !== null &&
+    !Array.isArray(response) &&
+    Object.isExtensible(response) &&
+    !("errors" in response)
+  );
+}
+
+/** In the words of `config.errors`, as if nothing else were wrong. */
+async function listed(
+  data: ActionProcessor,
+  { path, code, error }: InputProblem,
+): Promise<ListedError> {
+  const isMissing = code === "missing" && error === undefined;
+  const only = Object.create(data, {
+    missingParams: { value: isMissing ? [path] : [] },
+    validatorErrors: { value: isMissing ? [] : [error] },
+  }) as ActionProcessor;
+  const status = isMissing
+    ? ActionsStatus.MissingParams
+    : ActionsStatus.ValidatorErrors;
+  const worded = await errorForStatus(status, only, undefined);
+  return { path, message: textOf(worded), code };
+}
+
+function textOf(worded: unknown): string {
+  const detail = SchemaError.detailOf(worded);
+  if (detail !== undefined) return detail;
+  const { message } = (worded ?? {}) as { message?: unknown };
+  return typeof message === "string" ? message : String(worded);
+}
+
+// --- The spans of actions and of their middleware.
+
+/** The transport whose spans are named by routes and have the status of the response. */
+const WEB = "web";
+const IN_LINE = "in-line-action";
+
+/** Run an action with a span around it. */
+export function traceAction<T>(
+  tracer: Tracer,
+  { connection }: ActionProcessor,
+  run: () => T,
+): T {
+  const attributes = { "actionhero.transport": connection.type };
+  return tracer.run({ name: "action", attributes }, run);
+}
+
+/** The action is found: from here on its spans have its name. */
+export function traceName(
+  tracer: Tracer,
+  { connection, action, actionTemplate }: ActionProcessor,
+): void {
+  tracer.describe(`action ${action}`, {
+    "actionhero.action.name": action!,
+    "actionhero.action.version": `${(actionTemplate as Action).version ?? ""}`,
+  });
+  if (connection.type === WEB || connection.type === IN_LINE) return;
+  const method = `action/${action}`;
+  tracer.entry()?.describe(method, { "rpc.method": method });
+}
+
+/** The action has ended. */
+export function traceOutcome(
+  tracer: Tracer,
+  { connection, actionStatus }: ActionProcessor,
+  error: unknown,
+): void {
+  const status = ActionsStatus[actionStatus!];
+  tracer.set({ "actionhero.action.status": status });
+  if (actionStatus === ActionsStatus.Complete) return;
+  const isOfServer =
+    actionStatus === ActionsStatus.GenericError ||
+    actionStatus === ActionsStatus.TimedOut;
+  if (!isOfServer) return tracer.set({ "error.type": status });
+  tracer.fail(error);
+  if (connection.type === WEB || connection.type === IN_LINE) return;
+  tracer.failEntry(error);
 }

@@ -1,7 +1,7 @@
 /** Reads and writes single objects; those of one turn of the event loop share one command. */
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
-import { defineTimed } from "../redis/operationScript";
+import { defineTimed } from "../redis/script";
 import { runAtomically } from "../redis/step";
 import { readTexts, type Write, writeObjects, writePlainly } from "./steps";
 

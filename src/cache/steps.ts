@@ -1,7 +1,7 @@
 /** The atomic operations of the cache: each is one script, with an equivalent sequence of plain commands. */
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
-import { A, B, defineOperation, defineTimed } from "../redis/operationScript";
+import { A, B, defineOperation, defineTimed } from "../redis/script";
 import { runAtomically, slotGroups } from "../redis/step";
 
 /** One object to write. */

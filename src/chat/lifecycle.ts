@@ -4,6 +4,7 @@ import { logFailure } from "../redis/connectionLog";
 import { runStopStep } from "../redis/leaving";
 import {
   broadcast,
+  forgetRoomChannels,
   generateMessagePayload,
   incomingMessage,
   incomingMessagePerConnection,
@@ -11,7 +12,6 @@ import {
 } from "./broadcaster";
 import { chatRoom } from "./chatRoom";
 import { closePresence, openPresence, restoreMembers } from "./presence";
-import { forgetRoomChannels } from "./roomChannels";
 import {
   eraseMembers,
   eraseMembersOfHost,

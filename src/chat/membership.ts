@@ -5,7 +5,7 @@ import { ActionheroError } from "../errors";
 import { within } from "../utils/promises";
 import { logFailure } from "../redis/connectionLog";
 import { type ChatConnection, chatError, type MemberDetails } from "./types";
-import { closeRoomChannel, openRoomChannel } from "./roomChannels";
+import { closeRoomChannel, openRoomChannel } from "./broadcaster";
 import {
   createAnotherRoom,
   eraseMembers,

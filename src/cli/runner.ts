@@ -16,9 +16,9 @@ import {
   isOwnFolder,
   loadProjectEnv,
   type ProjectState,
+  runOnSources,
   versionToShow,
 } from "./project";
-import { runOnSources } from "./sources";
 
 /** Commands that v29 had: a project's command of the same name is a mistake there, and stays one. */
 const V29_COMMANDS = [

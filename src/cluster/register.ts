@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { settings } from "../config/settings";
 import { commandClient } from "../redis/clients";
-import { defineTimed } from "../redis/operationScript";
+import { defineTimed } from "../redis/script";
 import { runAtomically } from "../redis/step";
 import type { ClusterNode, NodeRecord } from "./types";
 

@@ -1,10 +1,8 @@
 /** The live configuration and the live facts about this process. */
 import { flagValues } from "../environment/argv";
 import { explainable } from "../environment/bootErrors";
-import { readEnv } from "../environment/env";
-import { readId } from "../environment/id";
+import { detectTypescript, readEnv, readId } from "../environment/env";
 import { findProjectRoot } from "../environment/paths";
-import { detectTypescript } from "../environment/typescript";
 import { readActionheroVersion } from "../environment/version";
 import { ActionheroError, toError } from "../errors";
 import { hashMerge, isPlainObject } from "../utils/objects";

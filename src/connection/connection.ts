@@ -10,17 +10,15 @@ import {
   cookiesOf,
   openCookie,
 } from "../cookie/cookies";
-import type { Session } from "../session/session";
-import { traceMiddleware } from "../tracing/middleware";
-import { tracing } from "../tracing/tracer";
-import { isThenable } from "../utils/promises";
 import { log } from "../log/log";
+import type { Session } from "../session/session";
+import { traceMiddleware, tracing } from "../tracing/tracer";
+import { isThenable } from "../utils/promises";
+import { timerMs } from "../utils/timers";
 import { call } from "./calls";
-import { notifyLeave } from "./leaving";
 import { type ConnectionMiddleware, PLACE } from "./registry";
 import type { VerbArgument } from "./roomVerbs";
 import { runVerb } from "./verbs";
-import { timerMs } from "../utils/timers";
 
 /** The data from which a connection is created. */
 export interface ConnectionData {
@@ -411,4 +409,39 @@ function logFailure(
     error: String(error),
     stack: (error as Error | undefined)?.stack,
   });
+}
+
+// --- Listeners for clients that disconnect during a request.
+
+const listeners = new WeakMap<Connection, Set<() => void>>();
+/** The number of listeners, so that most connections can end without a look-up. */
+let count = 0;
+
+/**
+ * Call a function once when a connection ends.
+ * @returns a function that removes the listener
+ */
+export function onLeave(
+  connection: Connection,
+  listener: () => void,
+): () => void {
+  let own = listeners.get(connection);
+  if (!own) listeners.set(connection, (own = new Set()));
+  own.add(listener);
+  count++;
+  return () => {
+    if (own.delete(listener)) count--;
+  };
+}
+
+/** The connection has ended. */
+function notifyLeave(connection: Connection): void {
+  if (count === 0) return;
+  const own = listeners.get(connection);
+  if (!own) return;
+  listeners.delete(connection);
+  for (const listener of [...own]) {
+    if (own.delete(listener)) count--;
+    listener();
+  }
 }

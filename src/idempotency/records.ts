@@ -1,13 +1,7 @@
 /** Records of calls with an idempotency key, shared by all nodes in redis: a running call, or its response. */
 import { randomBytes } from "node:crypto";
 import { api } from "../api";
-import {
-  A,
-  B,
-  C,
-  defineOperation,
-  defineTimed,
-} from "../redis/operationScript";
+import { A, B, C, defineOperation, defineTimed } from "../redis/script";
 import { runAtomically } from "../redis/step";
 
 /**

@@ -1,13 +1,14 @@
 /** The functions of version 3 on `api`: they take `api` first and a callback last, and return promises as well. */
 import { api as core } from "../api";
+import { cache } from "../cache/cache";
 import { chatRoom } from "../chat/chatRoom";
 import type { RoomStatus } from "../chat/types";
 import { config, projectRoot } from "../config/config";
 import { settings } from "../config/settings";
+import type { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { utils } from "../publicUtils";
 import * as task from "../task/taskModule";
-import { cacheFacade } from "./cacheFacade";
 import { logFailure, passOn } from "./callbacks";
 import { readConfigData } from "./configData";
 import type { LegacyConnection } from "./connection";
@@ -116,4 +117,99 @@ function inputsOf(
   if (taskName !== "runAction" || "params" in params) return params;
   const { action, version, ...rest } = params;
   return { action, version, params: rest };
+}
+
+// --- `api.cache` of version 3, on the cache of today.
+
+type LoadNext = (
+  value: any,
+  expireTimestamp: number | null,
+  createdAt: number | null,
+  readAt: number | null,
+) => void;
+
+/** A cached object with the metadata of version 3; all fields are null if it does not exist. */
+interface Loaded {
+  value: any;
+  /** ms since the epoch; null: never. */
+  expireTimestamp: number | null;
+  createdAt: number | null;
+  /** When it was read before, with `general.cacheTrackReads`. */
+  readAt: number | null;
+}
+
+const NOTHING: Loaded = {
+  value: null,
+  expireTimestamp: null,
+  createdAt: null,
+  readAt: null,
+};
+
+/** Where the time of the last read is kept. */
+const READ_SUFFIX = ":readAt";
+
+const cacheFacade = {
+  /** Returns true. */
+  save(
+    _api: unknown,
+    key: string,
+    value: unknown,
+    expireTimeMS?: number | null,
+    next?: (isSaved: boolean) => void,
+  ): Promise<boolean> {
+    return passOn<boolean, boolean>(
+      cache.save(key, value, expireTimeMS),
+      next,
+      false,
+    );
+  },
+
+  /** Tells the value, when it expires, when it was saved, and when it was read before. */
+  load(_api: unknown, key: string, next?: LoadNext): Promise<Loaded> {
+    const spread =
+      next &&
+      (({ value, expireTimestamp, createdAt, readAt }: Loaded) =>
+        next(value, expireTimestamp, createdAt, readAt));
+    return passOn(loadAll(key), spread, NOTHING);
+  },
+
+  /** Tells whether it was there. */
+  destroy(
+    _api: unknown,
+    key: string,
+    next?: (isDestroyed: boolean) => void,
+  ): Promise<boolean> {
+    return passOn(cache.destroy(key), next, false);
+  },
+};
+
+async function loadAll(key: string): Promise<Loaded> {
+  let found;
+  try {
+    found = await cache.load(key);
+  } catch (error) {
+    if ((error as ActionheroError).code === "AH_CACHE_NOT_FOUND")
+      return NOTHING;
+    throw error;
+  }
+  const { value, createdAt } = found as { value: unknown; createdAt: number };
+  const leftMs = await cache.client().pttl(cache.redisPrefix + key);
+  const expireTimestamp = leftMs >= 0 ? Date.now() + leftMs : null;
+  const readAt = await exchangeReadAt(key, leftMs);
+  return { value, expireTimestamp, createdAt, readAt };
+}
+
+/** When the object was read before; now is written down, for as long as the object lives. */
+async function exchangeReadAt(
+  key: string,
+  leftMs: number,
+): Promise<number | null> {
+  const { cacheTrackReads } = settings().general;
+  if (cacheTrackReads !== true) return null;
+  const name = cache.redisPrefix + key + READ_SUFFIX;
+  const redis = cache.client();
+  const before = await redis.get(name);
+  if (leftMs > 0) await redis.set(name, Date.now(), "PX", leftMs);
+  else await redis.set(name, Date.now());
+  return before === null ? null : Number(before);
 }

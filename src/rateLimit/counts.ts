@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { logFailure, noteWriteAccepted } from "../redis/connectionLog";
-import { A, B, defineOperation } from "../redis/operationScript";
+import { A, B, defineOperation } from "../redis/script";
 import { runAtomically } from "../redis/step";
 import { within } from "../utils/promises";
 

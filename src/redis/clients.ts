@@ -7,11 +7,9 @@ import { ActionheroError, isRedisAway, toError } from "../errors";
 import { sleep, within } from "../utils/promises";
 import { markFailures } from "./away";
 import { addressOf, ConnectionLog } from "./connectionLog";
-import { disconnect } from "./disconnect";
-import { isCluster, isEmbedded } from "./engine";
+import { disconnect, isCluster, isEmbedded } from "./engine";
 import { followFailover } from "./failover";
 import { shareTimeouts } from "./sharedTimeouts";
-import { Patience } from "./patience";
 
 /** The connections, by the names that `config.redis` gives them. */
 export interface RedisClients {
@@ -213,5 +211,34 @@ async function close(client: Redis, grace: number): Promise<void> {
     if (client.status === "reconnecting") disconnect(client); // there is no connection to quit
   } catch {
     disconnect(client);
+  }
+}
+
+/**
+ * A time limit shared by several waits, which excludes the time in which this process was suspended: no reply could be
+ * received meanwhile.
+ */
+class Patience {
+  private readonly stepMs: number;
+  private steps: number;
+
+  constructor(limitMs: number) {
+    this.stepMs = Math.max(1, Math.min(100, limitMs / 10));
+    this.steps = Math.ceil(limitMs / this.stepMs);
+  }
+
+  /** The outcome of `work`, or a rejection with `failure` when the limit is reached. */
+  async within<T>(work: Promise<T>, failure: () => Error): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setInterval(() => {
+        if (--this.steps <= 0) reject(failure());
+      }, this.stepMs);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearInterval(timer);
+    }
   }
 }

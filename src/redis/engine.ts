@@ -1,4 +1,5 @@
 /** Detects the kind of redis of a client, and makes several commands atomic on the embedded engine. */
+import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
 
 const EMBEDDED_CLASSES = ["RedisMock", "_RedisMock"];
@@ -38,4 +39,66 @@ export function runExclusive<T>(work: () => Promise<T>): Promise<T> {
   const result = lastWork.then(work, work);
   lastWork = result.catch(() => undefined);
   return result;
+}
+
+// --- Data in the memory of this process instead of an embedded redis, shared by all clients of the same embedded data.
+
+/** ioredis-mock's record of a data space, which clients of one address share. */
+interface SharedData {
+  has(key: string): boolean;
+  set(key: string, value: string): void;
+}
+
+interface EmbeddedClient extends Redis {
+  context: { data: SharedData };
+}
+
+const spaces = new WeakMap<object, Map<string, unknown>>();
+
+/**
+ * The data under `name` in the space of an embedded client.
+ * @param create is given a function that returns true once after each `flushdb` or `flushall` of any of these clients
+ */
+export function memoryOf<Kept>(
+  client: Redis,
+  name: string,
+  create: (isFlushed: () => boolean) => Kept,
+): Kept {
+  const data = sharedDataOf(client);
+  const kept = spaces.get(data) ?? new Map<string, unknown>();
+  spaces.set(data, kept);
+  let found = kept.get(name) as Kept | undefined;
+  if (found === undefined) {
+    found = create(flushDetector(data, name));
+    kept.set(name, found);
+  }
+  return found;
+}
+
+function sharedDataOf(client: Redis): SharedData {
+  return (client as EmbeddedClient).context.data;
+}
+
+/** A flush removes this key together with all others. */
+function flushDetector(data: SharedData, name: string): () => boolean {
+  const marker = `ah:memory:${name}`;
+  data.set(marker, "1");
+  return () => {
+    if (data.has(marker)) return false;
+    data.set(marker, "1");
+    return true;
+  };
+}
+
+// --- Closes connections. Reads no configuration, because the queue runs without one.
+
+/** Close a connection at once, in any state. */
+export function disconnect(client: Redis | Cluster): void {
+  if (typeof client.disconnect !== "function") return;
+  // between two attempts ioredis would only cancel the next: what waits for it would go on waiting
+  if (client.status === "reconnecting" && !isCluster(client))
+    client.connect().catch(() => undefined);
+  const { stream } = client as { stream?: Socket };
+  client.disconnect();
+  stream?.destroy(); // ioredis would wait for the peer to close it as well
 }

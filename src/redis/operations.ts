@@ -2,8 +2,7 @@
 import type { Redis } from "ioredis";
 import { randomBytes } from "node:crypto";
 import { commandTimedOut } from "./away";
-import { CALLS_PER_NAME } from "./operationScript";
-import { runScript, type Script } from "./script";
+import { CALLS_PER_NAME, runScript, type Script } from "./script";
 import { timerMs } from "../utils/timers";
 
 /** The target of a script. */

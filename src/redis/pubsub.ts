@@ -5,7 +5,7 @@ import { settings } from "../config/settings";
 import { ActionheroError, toError } from "../errors";
 import { log, willLog } from "../log/log";
 import { isThenable } from "../utils/promises";
-import { A, defineOperation } from "./operationScript";
+import { A, defineOperation } from "./script";
 import { runAtomically } from "./step";
 import type { PubSubMessage } from "./types";
 

@@ -6,9 +6,8 @@
 import type { Redis } from "ioredis";
 import { operationTimeout } from "./clients";
 import { isCluster, isEmbedded, runExclusive } from "./engine";
-import { REDIS_CLOCK } from "./operationScript";
+import { defineScript, REDIS_CLOCK, type Script } from "./script";
 import { Operations, type Place, thisMachine } from "./operations";
-import { defineScript, type Script } from "./script";
 
 interface AtomicOperation<T> {
   /** Created by `defineTimed`, or by `defineOperation` if running it twice, after a lost connection, would do harm. */

@@ -3,9 +3,14 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as os from "node:os";
 import type { Redis } from "ioredis";
-import { clusterOf, isCluster, isEmbedded, keyHolders } from "../redis/engine";
+import {
+  clusterOf,
+  isCluster,
+  isEmbedded,
+  keyHolders,
+  memoryOf,
+} from "../redis/engine";
 import { followFailover } from "../redis/failover";
-import { memoryOf } from "../redis/memorySpace";
 import { MemoryStore } from "./store/memoryStore";
 import { RedisStore } from "./store/redisStore";
 import type { QueueStore } from "./store/store";

@@ -5,21 +5,26 @@ import { ActionProcessor } from "../action/actionProcessor";
 import { requestOf } from "../action/clientAddress";
 import { api } from "../api";
 import { settings } from "../config/settings";
-import { wasAnswered, type FailedCall } from "../connection/calls";
-import type { Connection } from "../connection/connection";
+import {
+  call,
+  type FailedCall,
+  noteMessage,
+  wasAnswered,
+} from "../connection/calls";
+import { Connection } from "../connection/connection";
 import { textParamsOf } from "../connection/textParams";
 import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";
 import type { TextParams } from "../input/field";
+import { escapeControls, escapeFields } from "../log/escape";
+import { shownToClients } from "../log/exposure";
+import { type ActionheroLogLevel, log } from "../log/log";
 import { tracing } from "../tracing/tracer";
 import { plainAddress } from "../utils/addresses";
 import { isThenable } from "../utils/promises";
-import { shownToClients } from "../log/exposure";
-import { escapeControls, escapeFields } from "../log/escape";
-import { log, type ActionheroLogLevel } from "../log/log";
-import { connectionClassFor } from "./connectionClass";
-import { schemeOf } from "./proxies";
 import { timerMs } from "../utils/timers";
+import { newFingerprint } from "./identity";
+import { schemeOf } from "./proxies";
 
 /** The data of a connecting client. */
 export interface BuildConnectionData {
@@ -51,7 +56,7 @@ const FLAG_DEFAULTS = {
   sendWelcomeMessage: true as boolean | number,
 };
 
-export type ServerFlag = keyof typeof FLAG_DEFAULTS;
+type ServerFlag = keyof typeof FLAG_DEFAULTS;
 
 /** Clients of tests join rooms themselves. */
 const TEST_SERVER = "testServer";
@@ -348,4 +353,101 @@ function isOverridden(server: Server, name: string): boolean {
     owner = Object.getPrototypeOf(owner) as object;
   }
   return false;
+}
+
+// --- The connection class of each server: its own ways to send, and its custom methods.
+
+interface Compiled {
+  methods: Server["connectionCustomMethods"];
+  names: string[];
+  ConnectionClass: typeof Connection;
+}
+
+type Method = (connection: Connection, ...args: unknown[]) => unknown;
+
+const compiled = new WeakMap<Server, Compiled>();
+
+/** Built once per server, and again when its custom methods were replaced or added to. */
+function connectionClassFor(server: Server): typeof Connection {
+  const known = compiled.get(server);
+  const methods = server.connectionCustomMethods;
+  if (known?.methods === methods && hasSameNames(methods, known.names))
+    return known.ConnectionClass;
+
+  const ConnectionClass = buildClass(server);
+  const names = Object.keys(methods);
+  compiled.set(server, { methods, names, ConnectionClass });
+  return ConnectionClass;
+}
+
+/** Without building a list, because this is checked for every connection. */
+function hasSameNames(methods: object, names: readonly string[]): boolean {
+  let i = 0;
+  for (const name in methods) if (names[i++] !== name) return false;
+  return i === names.length;
+}
+
+function buildClass(server: Server): typeof Connection {
+  class ServerConnection extends Connection {}
+  const add = (name: string, method: Method) =>
+    addMethod(ServerConnection, name, (connection, ...args) =>
+      call(
+        connection,
+        name,
+        () => method(connection, ...args),
+        (failedOn, failed) => server.failCall(failedOn, failed),
+      ),
+    );
+  add("sendMessage", (connection, message) => {
+    noteMessage(connection, message);
+    return server.sendMessage(connection, message);
+  });
+  add("sendFile", (connection, path) => {
+    connection.params.file = path as string;
+    noteMessage(connection, undefined);
+    return server.processFile(connection);
+  });
+  add("rotateFingerprint", (connection) => {
+    const fingerprint = newFingerprint();
+    return (connection.fingerprint = fingerprint);
+  });
+  for (const name of Object.keys(server.connectionCustomMethods)) {
+    add(
+      name,
+      (connection, ...args) =>
+        server.connectionCustomMethods[name]!(connection, ...args) as unknown,
+    );
+  }
+  return ServerConnection;
+}
+
+/**
+ * Give the class a method that stays with its connection when it is handed around alone, as a closure would. It is
+ * made when it is first asked for: most connections use few of theirs.
+ */
+function addMethod(
+  { prototype }: typeof Connection,
+  name: string,
+  method: Method,
+): void {
+  Object.defineProperty(prototype, name, {
+    configurable: true,
+    get(this: Connection) {
+      const bound = (...args: unknown[]) => method(this, ...args);
+      if (this !== prototype) ownMethod(this, name, bound);
+      return bound;
+    },
+    set(this: Connection, value: unknown) {
+      ownMethod(this, name, value);
+    },
+  });
+}
+
+function ownMethod(connection: Connection, name: string, value: unknown): void {
+  Object.defineProperty(connection, name, {
+    configurable: true,
+    writable: true,
+    enumerable: false,
+    value,
+  });
 }

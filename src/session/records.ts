@@ -1,14 +1,6 @@
 /** Stored sessions in redis: one hash per session, so that concurrent writes of different values keep all of them. */
 import { api } from "../api";
-import {
-  A,
-  ARG,
-  B,
-  C,
-  D,
-  defineOperation,
-  defineTimed,
-} from "../redis/operationScript";
+import { A, ARG, B, C, D, defineOperation, defineTimed } from "../redis/script";
 import { runAtomically } from "../redis/step";
 
 /** How long sessions live, in ms. */

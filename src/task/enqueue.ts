@@ -6,7 +6,7 @@ import type { PluginReference } from "../resque/plugin";
 import type { JobInfo } from "../resque/types";
 import { tracing } from "../tracing/tracer";
 import { requireQueue, requireTask } from "./find";
-import { argsOf } from "./inputOrder";
+import { argsOf } from "./plans";
 import { resumeRecurrentTask } from "./recurrent";
 import { type JobQueue, queuesOf } from "./scope";
 import type { Task, TaskInputs } from "./task";

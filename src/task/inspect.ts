@@ -1,7 +1,7 @@
 /** Inspects the queues, and removes jobs from them. */
 import type { ErrorPayload, ParsedJob, WorkerActivity } from "../resque/types";
 import { requireQueue } from "./find";
-import { possibleArgsOf } from "./inputOrder";
+import { possibleArgsOf } from "./plans";
 import type { TaskInputs } from "./task";
 
 /** An entry of the failed list. */

@@ -1,11 +1,12 @@
 /** The schedules of recurring tasks: the plan of the code, and the plan that the latest scheduler declared. */
 import { id } from "../config/config";
+import { settings } from "../config/settings";
 import { encode } from "../resque/encode";
-import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
 import { wholeMs } from "../resque/inspect";
+import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
+import { sortKeys } from "../utils/sortKeys";
 import { nextCronTime } from "./cronTimes";
 import { requireQueue } from "./find";
-import { argsOf } from "./inputOrder";
 import { ownQueue } from "./scope";
 import type { Task, TaskInputs } from "./task";
 import { fixedDefaults } from "./validateInputs";
@@ -148,4 +149,30 @@ export async function nextDue(
 
 function store() {
   return requireQueue().connection.store;
+}
+
+// --- `tasks.sortInputs`: jobs are the same whatever the order in which the keys of their inputs were given.
+
+/** The arguments of a job with these inputs. */
+export function argsOf(inputs: TaskInputs | null | undefined): unknown[] {
+  return [settings().tasks.sortInputs ? sorted(inputs) : inputs];
+}
+
+/**
+ * The different arguments that existing jobs with these inputs may have: those of `argsOf`, and the inputs as given, because
+ * jobs may have been enqueued before `tasks.sortInputs` was set, or by a process of version 29.
+ */
+export function possibleArgsOf(inputs: TaskInputs | undefined): unknown[][] {
+  const args = argsOf(inputs);
+  const given = [inputs];
+  const isSame =
+    !settings().tasks.sortInputs ||
+    JSON.stringify(args) === JSON.stringify(given);
+  return isSame ? [args] : [args, given];
+}
+
+/** The inputs as a worker will get them, with sorted keys. */
+function sorted(inputs: unknown): unknown {
+  const json = JSON.stringify(inputs) as string | undefined;
+  return json === undefined ? undefined : JSON.parse(json, sortKeys);
 }

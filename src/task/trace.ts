@@ -1,8 +1,7 @@
 /** The spans of jobs: where they are enqueued, and where they run. */
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Around } from "../resque/types";
-import { tracing, type Tracer } from "../tracing/tracer";
-import type { SpanAttributes } from "../tracing/types";
+import { type SpanAttributes, type Tracer, tracing } from "../tracing/tracer";
 
 /** What is enqueued. */
 interface Sending {

@@ -5,7 +5,7 @@ import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import type { ParsedJob } from "../resque/types";
 import { Worker } from "../resque/worker";
-import { contextOf } from "../task/context";
+import { contextOf } from "../task/jobWrapper";
 import type { TaskContext, TaskWorker } from "../task/task";
 import type { TaskName, TaskResult } from "../task/taskTypes";
 

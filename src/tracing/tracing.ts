@@ -5,8 +5,7 @@ import { requirePeer } from "../config/optionalPeer";
 import { settings } from "../config/settings";
 import { readActionheroVersion } from "../environment/version";
 import { log } from "../log/log";
-import { Tracer, tracing, type OpenTelemetry } from "./tracer";
-import type { TracingApi } from "./types";
+import { type OpenTelemetry, Tracer, tracing, type TracingApi } from "./tracer";
 
 const NAME = "actionhero";
 const PEER = "@opentelemetry/api";

@@ -1,6 +1,6 @@
 /** Long commands tell a terminal what they are at, leave nothing behind there, and say nothing to a pipe. */
 import * as path from "path";
-import { showsProgress } from "../../src/cli/progress";
+import { showsProgress } from "../../src/cli/execute";
 import { runCli } from "../support/runCli";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 import { RUN_TYPESCRIPT_TEXT } from "../support/sources";

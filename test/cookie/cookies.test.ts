@@ -9,10 +9,13 @@ import {
 import {
   cookieNamed,
   cookiesOf,
+  decrypt,
+  encrypt,
   parseCookieHeader,
   serializeCookie,
+  sign,
+  unsign,
 } from "../../src/cookie/cookies";
-import { decrypt, encrypt, sign, unsign } from "../../src/cookie/seal";
 import type { CookieAttributes } from "../../src/config/settingTypes";
 import { rawUpgrade } from "../support/rawWebsocket";
 import { until } from "../support/until";
@@ -204,9 +207,9 @@ describe("sealed values", () => {
     process.env.NODE_ENV = "production";
     try {
       jest.isolateModules(() => {
-        const seal = jest.requireActual<typeof import("../../src/cookie/seal")>(
-          "../../src/cookie/seal",
-        );
+        const seal = jest.requireActual<
+          typeof import("../../src/cookie/cookies")
+        >("../../src/cookie/cookies");
         expect(() => seal.sign("a", "1")).toThrow("web.cookieOptions.secrets");
       });
     } finally {

@@ -3,9 +3,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import * as ts from "typescript";
 import { parseArgv } from "../../src/environment/argv";
-import { readEnv } from "../../src/environment/env";
+import { detectTypescript, readEnv } from "../../src/environment/env";
 import { findProjectRoot, packageRoot } from "../../src/environment/paths";
-import { detectTypescript } from "../../src/environment/typescript";
 import { readActionheroVersion } from "../../src/environment/version";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
@@ -74,7 +73,7 @@ describe("environment", () => {
   });
 
   test("a node that knows TypeScript itself still runs compiled code as such", () => {
-    const source = path.join(repositoryRoot, "src/environment/typescript.ts");
+    const source = path.join(repositoryRoot, "src/environment/env.ts");
     const { outputText } = ts.transpileModule(fs.readFileSync(source, "utf8"), {
       compilerOptions: { module: ts.ModuleKind.CommonJS },
     });
@@ -94,7 +93,7 @@ describe("environment", () => {
   });
 
   test("only the script and the loader mean TypeScript, never another word of the command line", () => {
-    const source = path.join(repositoryRoot, "src/environment/typescript.ts");
+    const source = path.join(repositoryRoot, "src/environment/env.ts");
     const { outputText } = ts.transpileModule(fs.readFileSync(source, "utf8"), {
       compilerOptions: { module: ts.ModuleKind.CommonJS },
     });

@@ -18,10 +18,10 @@ import { BodyError } from "../../src/server/web/bodyError";
 import { chooseEncoding } from "../../src/server/web/compression";
 import { decodeText, parseContentType } from "../../src/server/web/contentType";
 import type { FileRules } from "../../src/server/web/fileRules";
-import { nestFields, parseForm } from "../../src/server/web/form";
+import { nestFields, parseForm } from "../../src/server/web/body";
 import { mergeHeaders } from "../../src/server/web/headers";
 import { settings } from "../../src/config/settings";
-import { callbackOf, padJsonp } from "../../src/server/web/jsonp";
+import { callbackOf, padJsonp } from "../../src/server/web/respond";
 import { receiveMultipart, type Form } from "../../src/server/web/multipart";
 import {
   etagOf,

@@ -3,7 +3,7 @@ import Transport = require("winston-transport");
 import * as winston from "winston";
 import { escapeFields, escapeOwnFields } from "../../src/log/escape";
 import { loggerTools } from "../../src/log/loggerTools";
-import { writeDirectly } from "../../src/log/directWrite";
+import { writeDirectly } from "../../src/log/log";
 
 const OwnTransport = loggerTools.ConsoleTransport;
 

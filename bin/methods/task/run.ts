@@ -1,6 +1,6 @@
 import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/options";
-import { withProgress } from "../../../src/cli/progress";
+import { withProgress } from "../../../src/cli/execute";
 import { framework } from "../../framework";
 import { givenInputs, withAllProblems } from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";

@@ -1,9 +1,8 @@
 /** Checks of the redis server of the project. */
 import { toError } from "../../errors";
 import { isEmbedded } from "../../redis/engine";
-import { openClient, type RedisClient } from "../redisClient";
 import { within } from "../../utils/promises";
-import { fail, ok, warn, type Finding } from "./finding";
+import { fail, type Finding, ok, warn } from "./finding";
 
 /** How long redis may take to answer all questions, in ms. */
 const LIMIT_MS = 5000;
@@ -136,4 +135,46 @@ function parseInfo(text: string): Record<string, string | undefined> {
         return [line.slice(0, colon), line.slice(colon + 1)];
       }),
   );
+}
+
+// --- One redis client by the project's settings, for commands that only inspect redis.
+
+/** The redis commands in use here. */
+interface RedisClient {
+  info(): Promise<string>;
+  config(command: "GET", setting: string): Promise<string[]>;
+  /** Seconds and microseconds. */
+  time?(): Promise<(string | number)[]>;
+  disconnect(): void;
+  on(event: "error", listener: (error: Error) => void): void;
+}
+
+/** One entry of `config.redis`. */
+interface ClientConfig {
+  konstructor: ((...args: unknown[]) => RedisClient) &
+    (new (...args: unknown[]) => RedisClient);
+  args: unknown[];
+  buildNew?: boolean;
+}
+
+/**
+ * A client as `config.redis.client` describes it; the caller disconnects it.
+ * @param onError called for every failed attempt to connect
+ */
+function openClient(
+  redis: Record<string, unknown>,
+  onError: (error: Error) => void = () => undefined,
+): RedisClient {
+  const { konstructor, args, buildNew } = redis.client as ClientConfig;
+  const client =
+    buildNew === false ? konstructor(...args) : new konstructor(...args);
+  client.on("error", onError);
+  return client;
+}
+
+/** Whether these settings select the in-process engine. */
+export function usesEmbeddedRedis(redis: Record<string, unknown>): boolean {
+  const client = openClient(redis);
+  client.disconnect();
+  return isEmbedded(client);
 }

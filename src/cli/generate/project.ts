@@ -11,7 +11,7 @@ import {
   projectPackageJson,
   readPackageJson,
 } from "./packageJson";
-import { editSource } from "./sourceEdits";
+import { editSource } from "./newProjectCode";
 import { fillTemplate, readTemplate, Scaffold } from "./templates";
 
 export interface ProjectOptions {

@@ -1,6 +1,21 @@
 /** The data of a memory store, and changes that several of its operations share. */
+import { timerMs } from "../../utils/timers";
 import { parseJob } from "../failure";
 import { DelayedJobs, ExpiringMap, JobList } from "./memoryCollections";
+import type {
+  Due,
+  Effect,
+  HeldLock,
+  JobFields,
+  NextRun,
+  PlanChange,
+  QueuedJob,
+  Returned,
+  UniqueLock,
+  Waiting,
+  WakeTarget,
+  WorkerIdentity,
+} from "./store";
 import {
   CRASH_SECONDS,
   CRASHED,
@@ -12,19 +27,6 @@ import {
   UNIQUE_SECONDS,
   UNSEEN_NODE_SECONDS,
 } from "./texts";
-import { MemoryWakeUps } from "./memoryWakeUps";
-import type {
-  Due,
-  Effect,
-  HeldLock,
-  JobFields,
-  NextRun,
-  PlanChange,
-  QueuedJob,
-  Returned,
-  UniqueLock,
-  WorkerIdentity,
-} from "./store";
 
 export interface Process {
   /** Number of its last call. */
@@ -47,12 +49,12 @@ export interface ListedWorker {
   locks: Map<string, string>;
 }
 
-export interface ClassSlots {
+interface ClassSlots {
   members: Set<string>;
   waiting: QueuedJob[];
 }
 
-export interface StoredPlan {
+interface StoredPlan {
   task: string;
   /** Empty for a task that one worker of the cluster runs. */
   ofNode: string;
@@ -422,4 +424,55 @@ export class MemoryData {
 
 function planKey(task: string, node: string): string {
   return `${node}\n${task}`;
+}
+
+// --- Wakes processes that wait on a memory store: an addition ends the matching waits at once.
+
+interface Waiter {
+  target: WakeTarget;
+  wake: (isCalled: boolean) => void;
+}
+
+class MemoryWakeUps {
+  /** Grows with each addition, so that one between an operation and a wait is not missed. */
+  additions = 0;
+  private readonly waiters = new Set<Waiter>();
+
+  /** @param node the node that the queue belongs to */
+  queueHasJobs(queue: string, node?: string): void {
+    this.additions++;
+    for (const { target, wake } of this.waiters) {
+      if (target === "scheduler") continue;
+      const { queues } = target;
+      const isAny = node === undefined || node === target.node;
+      if (queues.includes(queue) || (isAny && queues.includes("*"))) wake(true);
+    }
+  }
+
+  isDueEarlier(): void {
+    this.additions++;
+    for (const { target, wake } of this.waiters)
+      if (target === "scheduler") wake(true);
+  }
+
+  wait(target: WakeTarget, timeoutMs: number, since: number): Waiting {
+    if (since !== this.additions)
+      return { done: Promise.resolve(true), stop: () => undefined };
+    let stop!: () => void;
+    const done = new Promise<boolean>((resolve) => {
+      const waiter: Waiter = {
+        target,
+        wake: (isCalled) => {
+          clearTimeout(timer);
+          this.waiters.delete(waiter);
+          resolve(isCalled);
+        },
+      };
+      const ms = timerMs(Math.max(timeoutMs, 0));
+      const timer = setTimeout(waiter.wake, ms, false);
+      this.waiters.add(waiter);
+      stop = () => waiter.wake(false);
+    });
+    return { done, stop };
+  }
 }

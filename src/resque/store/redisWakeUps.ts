@@ -1,8 +1,7 @@
 /** Wakes what waits on redis, by one blocking connection for all that wait on one client. */
 import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
-import { disconnect } from "../../redis/disconnect";
-import { clusterOf, keyHolders } from "../../redis/engine";
+import { clusterOf, disconnect, keyHolders } from "../../redis/engine";
 import {
   pause,
   systemEnvironment,

@@ -8,11 +8,15 @@ import { isClientError, levelOf, shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
 import { plainAddress } from "../../utils/addresses";
 import { RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
-import { securityPairsFor } from "../securityHeaders";
+import {
+  addRequestId,
+  isValidPair,
+  JSON_TYPE,
+  securityPairsFor,
+} from "./headers";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
 import { leaveBody, respondUnread } from "./discard";
-import { addRequestId, isValidPair, JSON_TYPE } from "./headers";
 import { applyErrorStatus, stringify, type Outcome } from "./respond";
 import { settings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";

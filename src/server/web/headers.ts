@@ -5,16 +5,14 @@ import {
   validateHeaderName,
   validateHeaderValue,
 } from "node:http";
-import type { WebSettings } from "../../config/settings";
+import {
+  settings,
+  type Settings,
+  type WebSettings,
+} from "../../config/settings";
 import { isUnchanged, type Snapshot, snapshotOf } from "../../utils/remembered";
 import { type Cors, currentCors } from "../cors";
 import { schemeOf } from "../proxies";
-import {
-  currentSecurityHeaders,
-  type SecurityHeaders,
-  securityPairs,
-  securityPairsFor,
-} from "../securityHeaders";
 
 /** `[name, value]` in order: the last one of a name is sent. */
 export type HeaderPairs = [string, unknown][];
@@ -343,4 +341,31 @@ function isCurrent(
     isUnchanged(security!, policy?.security?.headers) &&
     isUnchanged(tls!, policy?.security?.tlsHeaders)
   );
+}
+
+// --- `config.securityHeaders`: security headers of responses.
+
+type SecurityHeaders = Settings["securityHeaders"];
+
+/** The settings while they are switched on. */
+function currentSecurityHeaders(): SecurityHeaders | undefined {
+  const { securityHeaders } = settings();
+  return securityHeaders.enabled ? securityHeaders : undefined;
+}
+
+/** Names and values for a client. */
+function securityPairs(
+  { headers, tlsHeaders }: SecurityHeaders,
+  isTls: boolean,
+): [string, string][] {
+  const all = isTls ? { ...headers, ...tlsHeaders } : (headers ?? {});
+  return Object.entries(all).filter(
+    (pair): pair is [string, string] => typeof pair[1] === "string",
+  );
+}
+
+/** The same for a request; empty while disabled. */
+export function securityPairsFor(req: IncomingMessage): [string, string][] {
+  const settings = currentSecurityHeaders();
+  return settings ? securityPairs(settings, schemeOf(req) === "https") : [];
 }

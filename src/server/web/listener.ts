@@ -2,13 +2,13 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
-import { errorText } from "../../errors";
+import { settings, type WebSettings } from "../../config/settings";
+import { ActionheroError, errorText } from "../../errors";
 import { sleep, waitAtMost } from "../../utils/promises";
 import { timerMs } from "../../utils/timers";
 import { admitConnection } from "../connectionCounts";
 import { isHandedOver, watchHandOvers } from "../handOver";
 import { listen, readCertificateFiles, stopListening } from "../listen";
-import type { ListenerSettings } from "./webConfig";
 import { WebResponse } from "./webResponse";
 import type { WebServer } from "./webServer";
 
@@ -297,4 +297,62 @@ function mostRead(sockets: ReadonlySet<Socket>): Socket {
 
 function addressOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
+}
+
+// --- The settings of the web server that are checked or combined before it listens.
+
+/** The settings of one listener; there may be two. */
+type ListenerSettings = Pick<
+  WebSettings,
+  | "secure"
+  | "port"
+  | "bindIP"
+  | "bootAttempts"
+  | "headersTimeout"
+  | "requestTimeout"
+  | "keepAliveTimeout"
+> & { serverOptions: object };
+
+/** The first listener. */
+export function httpListener(): ListenerSettings {
+  const { web } = settings();
+  return {
+    secure: web.secure,
+    serverOptions: web.serverOptions,
+    port: web.port,
+    bindIP: web.bindIP,
+    bootAttempts: web.bootAttempts,
+    headersTimeout: web.headersTimeout,
+    requestTimeout: web.requestTimeout,
+    keepAliveTimeout: web.keepAliveTimeout,
+  };
+}
+
+/** The second listener, with `web.https`. */
+export function httpsListener(): ListenerSettings {
+  const { options, port, bindIP } = settings().web.https;
+  return {
+    ...httpListener(),
+    secure: true,
+    serverOptions: options,
+    port,
+    bindIP,
+  };
+}
+
+/** @throws ActionheroError AH_CONFIG for prefixes that contradict each other */
+export function checkPrefixes(): void {
+  const { rootEndpointType, urlPathForFiles } = settings().web;
+  if (!["api", "file", undefined].includes(rootEndpointType)) {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      "rootEndpointType can only be 'api' or 'file'",
+    );
+  }
+  if (!urlPathForFiles && rootEndpointType === "file") {
+    throw new ActionheroError(
+      "AH_CONFIG",
+      'rootEndpointType cannot be "file" without a urlPathForFiles',
+    );
+  }
 }

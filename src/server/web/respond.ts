@@ -4,18 +4,19 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { requestsRemaining } from "../../action/rateLimit";
 import { ActionsStatus, usualStatus } from "../../action/status";
 import { api } from "../../api";
-import type { Connection } from "../../connection/connection";
 import { serializeError } from "../../config/serializeError";
-import { httpFactsOf } from "../../errors";
-import { isThenable } from "../../utils/promises";
-import { withFields } from "../../utils/withFields";
+import { settings, type WebSettings } from "../../config/settings";
+import type { Connection } from "../../connection/connection";
+import { HttpError, httpFactsOf } from "../../errors";
 import { jsonForClients } from "../../log/clientJson";
 import { redactForLogging } from "../../log/filters";
+import { isThenable } from "../../utils/promises";
+import { withFields } from "../../utils/withFields";
 import { isActiveType } from "./contentType";
+import { escapeHtml } from "./errorPage";
 import { JSON_TYPE, NOSNIFF, valueOf } from "./headers";
-import { callbackOf, padJsonp } from "./jsonp";
-import { settings, type WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
+
 import mime = require("mime");
 
 /** The source of a body: an action's data, or a minimal substitute if no action ran. */
@@ -296,4 +297,55 @@ function addLegacyEnvelope(
     recievedParams: receivedParams,
   };
   response.error ??= "OK";
+}
+
+// --- JSONP: wraps JSON in the call requested by `?callback=` (`config.web.jsonp`).
+
+/** What a function is called by, at most: `app.callbacks[1]`. */
+const STRICT = /^[\w$.[\]]{1,128}$/;
+
+type Settings = Pick<WebSettings, "jsonp">;
+
+/** The name of the callback function; undefined for plain JSON. */
+export function callbackOf(
+  { jsonp }: Settings,
+  params: { callback?: unknown },
+): string | undefined {
+  if (jsonp === false) return undefined;
+  const { callback } = params;
+  if (typeof callback !== "string" || callback === "") return undefined;
+  return jsonp === "strict" && !STRICT.test(callback) ? undefined : callback;
+}
+
+/** @throws HttpError for a callback that `"strict"` does not allow */
+export function checkCallback(
+  { jsonp }: Settings,
+  { callback }: { callback?: unknown },
+): void {
+  if (jsonp !== "strict" || !callback) return;
+  if (typeof callback !== "string" || !STRICT.test(callback))
+    throw new HttpError(400, "callback is not the name of a function");
+}
+
+/**
+ * @param isStrict the name was validated; the comment prevents other programs from parsing the start as their own
+ * format
+ */
+export function padJsonp(
+  callback: string,
+  json: string,
+  isStrict: boolean,
+): string {
+  // valid in JSON, but a line end in old JavaScript
+  const script = json
+    .replace(/\u2028/g, "\\u2028")
+    .replace(/\u2029/g, "\\u2029");
+  return isStrict
+    ? `/**/${callback}(${script});`
+    : `${sanitizeCallback(callback)}(${script});`;
+}
+
+/** No calls, assignments, templates or blocks: what is left can name a function, and do nothing else. */
+function sanitizeCallback(callback: string): string {
+  return escapeHtml(callback.replace(/[()`={}\\\r\n]/g, ""));
 }

@@ -18,7 +18,12 @@ import { answerPreflight, refuseForged } from "./crossOrigin";
 import { leaveBody } from "./discard";
 import { FileRules } from "./fileRules";
 import { valueOf } from "./headers";
-import { checkCallback } from "./jsonp";
+import {
+  checkCallback,
+  requesterInformation,
+  stringify,
+  withoutIdentity,
+} from "./respond";
 import {
   allowHeader,
   FILE_METHODS,
@@ -27,7 +32,6 @@ import {
   refuseMethod,
 } from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
-import { requesterInformation, stringify, withoutIdentity } from "./respond";
 import type { RequestTarget } from "./target";
 import { traceRoute } from "./traceRequest";
 import type { UploadDisk } from "./uploadDisk";

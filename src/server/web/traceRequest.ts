@@ -4,8 +4,11 @@ import { api } from "../../api";
 import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
 import type { RouteType } from "../../route/types";
-import { shortText, type Tracer } from "../../tracing/tracer";
-import type { SpanAttributes } from "../../tracing/types";
+import {
+  shortText,
+  type SpanAttributes,
+  type Tracer,
+} from "../../tracing/tracer";
 import { knownMethod, OTHER_METHOD } from "../../utils/httpMethod";
 import { clientAddressOf, hostOf, isTrustedPeer, schemeOf } from "../proxies";
 import { splitUrl } from "./target";

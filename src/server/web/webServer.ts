@@ -1,67 +1,87 @@
 /** The HTTP server: passes requests to actions and files, and sends their responses. */
-import { randomUUID } from "node:crypto";
 import cluster from "node:cluster";
+import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
-import { settings } from "../../config/settings";
+import { settings, type WebSettings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { FailedCall } from "../../connection/calls";
-import { DESTROYED, type Connection } from "../../connection/connection";
+import { type Connection, DESTROYED } from "../../connection/connection";
 import { beginContext, isContextOn } from "../../context/context";
+import { type CookieOptions, setCookieHeader } from "../../cookie/cookies";
 import { ActionheroError, errorText, type StatusError } from "../../errors";
+import type { HealthApi } from "../../health/health";
 import type { TextParams } from "../../input/field";
+import { messageForClients } from "../../log/clientJson";
+import { isCutLogged } from "../../log/refusals";
+import type { MetricsApi } from "../../metrics/types";
+import { overloadedError } from "../../overload/overload";
 import { tracing } from "../../tracing/tracer";
 import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
-import type { HealthApi } from "../../health/health";
-import { messageForClients } from "../../log/clientJson";
-import { isCutLogged } from "../../log/refusals";
-import { overloadedError } from "../../overload/overload";
-import type { MetricsApi } from "../../metrics/types";
+import { refuseStream } from "../../utils/refuseStream";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
-import { identify, type Identity } from "../identity";
-import { clientAddressOf, trustedProxies } from "../proxies";
+import {
+  identify,
+  type Identity,
+  newFingerprint,
+  sessionCookie,
+} from "../identity";
+import {
+  clientAddressOf,
+  isAllowedHost,
+  schemeOf,
+  trustedProxies,
+} from "../proxies";
 import { requestIdOf } from "../requestId";
-import { normalizeTarget } from "../requestTarget";
+import { normalizeTarget, type TargetFault } from "../requestTarget";
 import { Server } from "../server";
 import { isWorkFollowed } from "../work";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
 import { addCorsHeaders } from "./crossOrigin";
-import { customMethods } from "./customMethods";
+import { respondUnread } from "./discard";
 import {
   answerPlainly,
   answerRefused,
   prepareFailure,
   refuseWhileBooting,
 } from "./failure";
-import { isValidPair } from "./headers";
-import { fileAnswerOf, type FileAnswer } from "./fileAnswer";
+import { type FileAnswer, fileAnswerOf } from "./fileAnswer";
 import { answerWithFile } from "./files";
-import { redirectToAllowedHost, refuseTarget } from "./hosts";
+import { isValidPair, JSON_TYPE, setFlat, setPolicyHeaders } from "./headers";
 import { Intake, Pipelining } from "./intake";
 import {
+  checkPrefixes,
   CLUSTER_LINGER_MS,
   Drain,
+  httpListener,
   type HttpServer,
+  httpsListener,
   listenOn,
   prepareListener,
   Sockets,
 } from "./listener";
 import { textParamsOf } from "./params";
+import { type Outcome, renderBody } from "./respond";
 import { isForAction, routeRequest } from "./routeRequest";
-import { renderBody, type Outcome } from "./respond";
 import { parseTarget } from "./target";
 import { traceRequest } from "./traceRequest";
 import { removeLeftovers, UploadDisk, uploadFolder } from "./uploadDisk";
-import { checkPrefixes, httpsListener, httpListener } from "./webConfig";
 import { WebRequest } from "./webRequest";
-import { canWrite, writeBody } from "./write";
+import { replaceHeaders, WebResponse } from "./webResponse";
+import {
+  canWrite,
+  describeNoBody,
+  finalStatus,
+  isBodiless,
+  writeBody,
+} from "./write";
 
 /** How long a shutdown waits for the removal of temporary files, in ms. */
 const REMOVE_MS = 2_000;
@@ -487,4 +507,126 @@ function textOf(sent: unknown): string {
   if (!(sent instanceof Error)) return String(sent);
   const { error } = messageForClients(sent) as { error: unknown };
   return String(error);
+}
+
+// --- The additional methods of connections of the web server.
+
+const customMethods = {
+  /** Set a header; the same as pushing to `rawConnection.responseHeaders`. */
+  setHeader({ rawConnection }: Connection, key: string, value: string): void {
+    (rawConnection as WebRequest).res.setHeader(key, value);
+  },
+
+  setStatusCode({ rawConnection }: Connection, code: number): void {
+    (rawConnection as WebRequest).responseHttpCode = code;
+  },
+
+  /**
+   * Add a cookie to the response.
+   * @throws Error when the response has begun: the client would not get it
+   */
+  setCookie(
+    { rawConnection }: Connection,
+    name: string,
+    value: string,
+    options?: CookieOptions,
+  ): void {
+    const { req, responseHeaders } = unsent(rawConnection as WebRequest);
+    const isTls = schemeOf(req) === "https";
+    const header = setCookieHeader(name, value, options, isTls);
+    responseHeaders.push(["Set-Cookie", header]);
+  },
+
+  /**
+   * Set a new fingerprint, which is sent to the client as its cookie.
+   * @throws Error when the response has begun: the client would not get it
+   */
+  rotateFingerprint(connection: Connection): string {
+    const request = unsent(connection.rawConnection as WebRequest);
+    const fingerprint = newFingerprint();
+    const cookie = sessionCookie(fingerprint, request.req);
+    if (cookie !== undefined)
+      request.responseHeaders.push(["Set-Cookie", cookie]);
+    return (connection.fingerprint = fingerprint);
+  },
+
+  /** Respond with these bytes and only the project's headers; the action sets `toRender` to false. */
+  pipe(
+    { rawConnection }: Connection,
+    buffer: string | Buffer,
+    headers: { [name: string]: string } = {},
+  ): void {
+    refuseStream(buffer, "connection.pipe");
+    const request = rawConnection as WebRequest;
+    const { res } = request;
+    for (const [name, value] of Object.entries(headers))
+      res.setHeader(name, value);
+    const bytes = Buffer.from(buffer as string);
+    if (res.headersSent) {
+      res.end(bytes);
+      return;
+    }
+    // status and type of other responses are ignored, as in version 29
+    const own = res instanceof WebResponse ? res.ownStatus : res.statusCode;
+    const status = (res.statusCode = finalStatus(own ?? 200));
+    const hasBody = !isBodiless(status);
+    const head = request.flatProjectHeaders();
+    if (hasBody) {
+      setFlat(head, "transfer-encoding", undefined);
+      setFlat(head, "content-length", String(bytes.length));
+    } else describeNoBody(status, head);
+    replaceHeaders(res, head);
+    res.end(hasBody ? bytes : undefined);
+  },
+};
+
+/** @throws Error when the head of the response was sent */
+function unsent(request: WebRequest): WebRequest {
+  if (request.res.headersSent)
+    throw new Error(
+      "the response has begun: its cookies can no longer be changed",
+    );
+  return request;
+}
+
+// --- Responds to requests with an ambiguous target or host, or a host that is not allowed.
+
+/** Respond to a request that `normalizeTarget` does not accept. */
+function refuseTarget(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { status, text }: TargetFault,
+  { nosniff }: WebSettings,
+): void {
+  setPolicyHeaders(req, res, nosniff);
+  respondUnread({ req, res, saidContinue: false }, () => {
+    res.writeHead(status, { "content-type": JSON_TYPE, connection: "close" });
+    res.end(JSON.stringify({ error: text }));
+  });
+}
+
+/**
+ * Redirect clients that use another host name to the first allowed one; with `strictHttp` they keep the method and
+ * body (RFC 9110 section 15.4.8): after a 302 a POST becomes a GET.
+ * @returns true when the request was answered with a redirect
+ */
+function redirectToAllowedHost(
+  req: IncomingMessage,
+  res: ServerResponse,
+  config: WebSettings,
+): boolean {
+  const allowed = config.allowedRequestHosts;
+  if (isAllowedHost(req, allowed)) return false;
+
+  // whatever does not begin with a slash would continue the name of the host
+  const path = req.url === "*" ? "/" : req.url;
+  const location = `${allowed[0]}${path}`;
+  setPolicyHeaders(req, res, config.nosniff);
+  respondUnread({ req, res, saidContinue: false }, () => {
+    const isRead = req.method === "GET" || req.method === "HEAD";
+    const status = config.strictHttp && !isRead ? 307 : 302;
+    res.writeHead(status, { Location: location });
+    res.end(`You are being redirected to ${location}\r\n`);
+  });
+  return true;
 }

@@ -1,4 +1,5 @@
 /** Serves requests below the websocket path without an upgrade: a description, and the browser library. */
+import { EventEmitter } from "node:events";
 import * as fs from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as path from "node:path";
@@ -7,7 +8,8 @@ import { settings } from "../../config/settings";
 import { packageRoot } from "../../environment/paths";
 import { loadModule } from "../../utils/modules";
 import { addCorsHeaders } from "./origin";
-import type { PrimusClientClass } from "./primusSurface";
+import type { Spark } from "./spark";
+import type { WebSocketServer } from "./webSocketServer";
 
 /** The client library for the wire format, in browsers and in node. */
 const LIBRARY = path.join(packageRoot, "src", "assets", "primus.js");
@@ -78,7 +80,7 @@ export function answerPlainRequest(
   return true;
 }
 
-export function specOf() {
+function specOf() {
   return {
     pingInterval: settings().websocket.server.pingInterval,
     pathname: websocketPath(),
@@ -123,4 +125,71 @@ function settingsOf() {
   const { pathname, pingInterval } = specOf();
   const pingTimeout = Math.round(Number(pingInterval) * SILENT_INTERVALS);
   return { pathname, pingTimeout };
+}
+
+// --- The type of `api.servers.servers.websocket.server`: the parts of a Primus server that projects use.
+
+/** A client of the browser library or of `Socket`. */
+interface PrimusClient extends EventEmitter {
+  open(): this;
+  end(): this;
+  write(data: unknown): boolean;
+  id(callback: (id: string) => void): void;
+}
+
+export type PrimusClientClass = new (
+  url: string,
+  options?: object,
+) => PrimusClient;
+
+/** Emits `connection` and `disconnection`, each with the spark. */
+export class PrimusSurface extends EventEmitter {
+  constructor(private readonly host: WebSocketServer) {
+    super();
+  }
+
+  /** A client for node: `new Socket(url)`. */
+  get Socket(): PrimusClientClass {
+    return this.host.clientClass();
+  }
+
+  /** The number of clients. */
+  get connected(): number {
+    return this.host.sparks.size;
+  }
+
+  /** The source of the browser library, which defines `Primus`. */
+  library(): string {
+    return this.host.library();
+  }
+
+  /** The client with this id (`spark.id`). */
+  spark(id: string): Spark | undefined {
+    for (const spark of this.host.sparks) if (spark.id === id) return spark;
+    return undefined;
+  }
+
+  /** Call a function for every client, until it returns false. */
+  forEach(
+    callback: (spark: Spark, id: string, count: number) => unknown,
+  ): this {
+    const sparks = [...this.host.sparks];
+    for (const spark of sparks) {
+      if (callback(spark, spark.id, sparks.length) === false) break;
+    }
+    return this;
+  }
+
+  /** Send a value to every client. */
+  write(data: unknown): boolean {
+    for (const spark of this.host.sparks) spark.write(data);
+    return true;
+  }
+
+  /** End every client, permanently unless `reconnect` is true. The HTTP server is not affected. */
+  destroy(options: { reconnect?: boolean } = {}, callback?: () => void): this {
+    for (const spark of this.host.sparks) spark.end(undefined, options);
+    if (callback) setImmediate(callback);
+    return this;
+  }
 }

@@ -6,42 +6,48 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { config } from "../../config/config";
-import { settings } from "../../config/settings";
-import type { PrimusOptions } from "../../config/settingTypes";
 import { serializeError } from "../../config/serializeError";
+import type { PrimusOptions } from "../../config/settingTypes";
+import { settings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, errorText, toError } from "../../errors";
-import { isThenable, waitAtMost } from "../../utils/promises";
 import { messageForClients } from "../../log/clientJson";
+import { isThenable, waitAtMost } from "../../utils/promises";
+import { timerMs } from "../../utils/timers";
 import { isGuarded } from "../cors";
-import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
 import { identifyUpgrade, type Identity } from "../identity";
+import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
 import { isAllowedHost } from "../proxies";
 import { Server } from "../server";
-import { Clients } from "./clients";
 import {
+  type ClientScriptOptions,
   compileClient,
   renderClient,
   writeClient,
-  type ClientScriptOptions,
 } from "./clientScript";
+import { Clients } from "./clients";
 import { answerOf } from "./files";
-import { Heartbeat } from "./heartbeat";
 import { mayUseCookie } from "./origin";
-import { browserLibrary, nodeClientClass } from "./plainRequests";
-import { PrimusSurface, type PrimusClientClass } from "./primusSurface";
+import {
+  browserLibrary,
+  nodeClientClass,
+  type PrimusClientClass,
+  PrimusSurface,
+} from "./plainRequests";
 import {
   answering,
   completed,
   escapeSeparators,
   type Message,
+  pingText,
+  textFrame,
 } from "./protocol";
 import { Shutdown } from "./shutdown";
 import {
+  type CloseReason,
   refusalOf,
   Spark,
-  type CloseReason,
   type SparkAddress,
   type SparkSocket,
 } from "./spark";
@@ -423,4 +429,79 @@ function checkConfig(): void {
 
 function isEmpty(value: object): boolean {
   return Object.keys(value).length === 0;
+}
+
+// --- Pings all clients, and detects dead ones.
+
+/** Pinging ten thousand at once would block the process for half a second. */
+const SLICE = 500;
+
+/** A round that is later than this many intervals indicates a pause of this process, not of its clients. */
+const LATE = 1.2;
+
+interface Round {
+  text: string;
+  frame: Buffer;
+  /** No client is disconnected in a late round, after a pause of this process. */
+  isLate: boolean;
+}
+
+class Heartbeat {
+  private lastRound = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  /**
+   * @param sparks all clients; read in each round
+   * @param onDead called for a client that was pinged in the last round and has sent nothing since
+   */
+  constructor(
+    private readonly sparks: ReadonlySet<Spark>,
+    private readonly onDead: (spark: Spark) => void,
+  ) {}
+
+  /** @param intervalMs 0: no pings */
+  start(intervalMs: number): void {
+    this.stop();
+    if (!(intervalMs > 0)) return;
+    this.lastRound = performance.now();
+    // received data is read between the timer and the immediate, so a message that only waited for this process
+    // counts
+    this.timer = setInterval(
+      () => setImmediate(() => this.round(intervalMs)),
+      timerMs(intervalMs),
+    ).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  private round(intervalMs: number): void {
+    if (!this.timer) return;
+    const now = performance.now();
+    const isLate = now - this.lastRound > LATE * intervalMs;
+    this.lastRound = now;
+    const text = pingText(Date.now());
+    const frame = textFrame(text);
+    this.ask([...this.sparks], 0, { text, frame, isLate });
+  }
+
+  private ask(sparks: Spark[], from: number, round: Round): void {
+    const { text, frame, isLate } = round;
+    const end = Math.min(from + SLICE, sparks.length);
+    for (let i = from; i < end; i++) {
+      const spark = sparks[i]!;
+      const { bytesRead } = spark;
+      if (spark.seenBytes === bytesRead && !spark.isBehind && !isLate) {
+        this.onDead(spark);
+        continue;
+      }
+      spark.seenBytes = bytesRead;
+      if (spark.isCompressed) spark.writeText(text);
+      else spark.writeFrame(frame);
+    }
+    if (end < sparks.length && this.timer)
+      setImmediate(() => this.ask(sparks, end, round));
+  }
 }

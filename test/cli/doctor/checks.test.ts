@@ -8,7 +8,7 @@ import {
   checkFolders,
   checkNode,
 } from "../../../src/cli/doctor/environment";
-import { checkPort, type ListenSettings } from "../../../src/cli/doctor/ports";
+import { checkPort, type ListenSettings } from "../../../src/cli/doctor/checks";
 import { checkBoot } from "../../../src/cli/doctor/boot";
 import { checkRoutes } from "../../../src/cli/doctor/routes";
 import { checkRedis } from "../../../src/cli/doctor/redis";

@@ -1,7 +1,7 @@
 import {
   editSource,
   type SourceEdit,
-} from "../../../src/cli/generate/sourceEdits";
+} from "../../../src/cli/generate/newProjectCode";
 
 const SOURCE = "one, two, three, two";
 const edit = (...edits: SourceEdit[]) => editSource("a.ts", SOURCE, edits);

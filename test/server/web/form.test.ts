@@ -1,5 +1,5 @@
 /** Forms that are made to take long, or much memory. */
-import { parseForm } from "../../../src/server/web/form";
+import { parseForm } from "../../../src/server/web/body";
 
 const MEBIBYTE = 1024 * 1024;
 

@@ -2,7 +2,7 @@ import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { until } from "../../support/until";
 import { LogLines } from "../../support/logLines";
 import { api, config } from "../../../src/index";
-import { pathForLogging } from "../../../src/server/web/pathForLogging";
+import { pathForLogging } from "../../../src/server/web/webRequest";
 
 let app: WebApp;
 

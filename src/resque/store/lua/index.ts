@@ -1,6 +1,5 @@
 /** All scripts of the redis store, by name. */
-import { REDIS_CLOCK } from "../../../redis/operationScript";
-import { defineScript, type Script } from "../../../redis/script";
+import { defineScript, REDIS_CLOCK, type Script } from "../../../redis/script";
 import { recordOf } from "../../../utils/objects";
 import { EXCHANGE } from "./exchange";
 import * as inspect from "./inspect";

@@ -1,6 +1,6 @@
 /** Scripts of periodic tasks. `ah:planner:<name>` is there while that one lives, which may have declared some. */
 import { A, ARG, B, C, D, E, operation } from "./operation";
-import { PLANNED_RUN_PART, PLANS_PART } from "./plans";
+import { PLANNED_RUN_PART, PLANS_PART } from "./effects";
 import { APPLY_PARTS } from "./processes";
 import { OPEN_RECORD } from "./shared";
 import { RUN_SEARCH_LENGTH } from "../texts";
