@@ -30,6 +30,10 @@ const UNAVAILABLE =
 /** Error replies of a server that is full: it refuses writes that need memory. */
 const FULL = /^(ERR Error running script .* -)?OOM /;
 
+/** Error replies of a server that refuses writes only. */
+const REFUSED_WRITE =
+  /^(ERR Error running script .* -)?(READONLY|NOREPLICAS|MISCONF|OOM)\b/;
+
 /** ioredis resubscribes on each connection without a handler: a failure must not stop the process. */
 const SUBSCRIBES = /^[ps]?subscribe$/i;
 
@@ -58,6 +62,11 @@ export function isFinal({ name, message }: Error): boolean {
   return name === "ReplyError" && !UNAVAILABLE.test(message);
 }
 
+/** Whether redis refused a write, but would respond to reads and pings. */
+export function isRefusedWrite({ message }: Error): boolean {
+  return REFUSED_WRITE.test(message);
+}
+
 /** Whether redis is full. Reads and the reports of workers succeed nevertheless, so it is not waited for. */
 export function isFull({ message }: Error): boolean {
   return FULL.test(message);
@@ -69,7 +78,7 @@ export function commandTimedOut(): Error {
 }
 
 /** The same error, as its text is what callers and ioredis itself may compare. */
-function markIfAway<E extends Error>(error: E): E {
+export function markIfAway<E extends Error>(error: E): E {
   const { name, message, code } = error as E & { code?: unknown };
   const isAway =
     name === "ReplyError"

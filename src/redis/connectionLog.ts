@@ -5,6 +5,7 @@
 import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
+import { isRefusedWrite } from "./away";
 
 /** All connections to a Sentinel or a Cluster share it, so that one outage of it is one line. */
 const NO_ONE_ADDRESS = "several addresses";
@@ -14,7 +15,7 @@ interface Outage {
   away: Set<string>;
   /** When it was logged, in ms since the epoch. */
   since?: number;
-  /** Redis responds but refuses writes, e.g. because its disk is full: only a write shows the end of the outage. */
+  /** Redis responded, but refused a write, e.g. because its disk is full: only a write shows the end of the outage. */
   isRefusal?: boolean;
 }
 
@@ -67,10 +68,8 @@ export class ConnectionLog {
   reportOutage(address: string, message: string, error?: Error): void {
     const outage = this.outageOf(address);
     const severity = outage.since === undefined ? "alert" : "debug";
-    if (outage.since === undefined) {
-      outage.since = performance.now();
-      outage.isRefusal = error?.name === "ReplyError";
-    }
+    outage.since ??= performance.now();
+    outage.isRefusal ||= error !== undefined && isRefusedWrite(error);
     log(message, severity, error && withoutCommand(error));
   }
 

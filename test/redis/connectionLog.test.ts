@@ -92,6 +92,17 @@ test("an operation that fails long after an outage starts the next one", () => {
   }
 });
 
+test("an outage that begins with a timeout is one while redis refuses writes", () => {
+  const one = connection("one");
+  noteUnavailable(one, "redis does not answer", new Error("timed out"));
+  const refusal = new Error("NOREPLICAS Not enough good replicas to write.");
+  noteUnavailable(one, "redis does not answer", refusal);
+  noteReply(one);
+  expect([alerts(), notices()]).toEqual([1, 0]);
+  noteWriteAccepted(one);
+  expect([alerts(), notices()]).toEqual([1, 1]);
+});
+
 test("an outage in which redis answers and refuses writes ends with a write, not with a sign of life", () => {
   const one = connection("one");
   const full = Object.assign(new Error("MISCONF"), {
