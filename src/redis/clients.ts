@@ -3,12 +3,12 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import type { RedisEntry } from "../config/settingTypes";
 import { settings } from "../config/settings";
-import { ActionheroError, isRedisAway, toError } from "../errors";
-import { sleep, within } from "../utils/promises";
+import { within } from "../utils/promises";
 import { markFailures } from "./away";
-import { addressOf, ConnectionLog } from "./connectionLog";
+import { ConnectionLog } from "./connectionLog";
 import { disconnect, isCluster, isEmbedded } from "./engine";
-import { followFailover } from "./failover";
+import { boundSentinels, followFailover } from "./failover";
+import { Patience, reach } from "./reach";
 import { shareTimeouts } from "./sharedTimeouts";
 
 /** The connections, by the names that `config.redis` gives them. */
@@ -30,9 +30,6 @@ const KEEP_ALIVE_MS = 15_000;
 const LOADING_WAIT_MS = 10_000;
 /** The same for our connections: the time that redis estimates is usually too long. */
 const LOADING_RETRY_MS = 500;
-/** The interval of attempts while redis refuses writes, in ms. */
-const RETRY_MS = 200;
-
 /** How long one operation on redis may take, in ms. */
 export function operationTimeout(): number {
   return settings().redis.operationTimeout;
@@ -54,13 +51,12 @@ export function commandClient(user: string): Redis {
  */
 export async function connectClients(clients: RedisClients): Promise<void> {
   const connectionLog = new ConnectionLog(operationTimeout());
-  const timeout = settings().redis.connectTimeout;
-  const patience = new Patience(timeout);
+  const patience = new Patience(settings().redis.connectTimeout);
   try {
     for (const name of NAMES) {
       const client = build(name, connectionLog);
       clients[name] = client;
-      await reach(name, client, patience, timeout);
+      await reach(name, client, patience);
     }
   } catch (error) {
     for (const client of Object.values(clients)) disconnect(client);
@@ -80,7 +76,7 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
     return client;
   }
   const Konstructor = konstructor as new (...args: unknown[]) => Redis;
-  const client = new Konstructor(...(args ?? []));
+  const client = new Konstructor(...boundSentinels(args ?? []));
   boundWaits(client);
   connectionLog.follow(name, client);
   return client;
@@ -107,90 +103,6 @@ function bound(client: Redis): void {
   shareTimeouts(client);
 }
 
-/** Wait for a response; the timeout allows several attempts, because redis may be starting as well. */
-async function reach(
-  name: string,
-  client: Redis,
-  patience: Patience,
-  timeout: number,
-): Promise<void> {
-  let lastError: Error | undefined;
-  const remember = (error: Error) => (lastError = error);
-  client.on("error", remember);
-  // a command that a replica refuses is sent again, so its error is told here only
-  const { options } = client;
-  const decide = options?.reconnectOnError;
-  if (decide)
-    options.reconnectOnError = (error) => {
-      remember(error);
-      return decide(error);
-    };
-  const describe = (reason?: Error) =>
-    `cannot reach redis (connection \`${name}\`${at(client)}): ` +
-    (reason ? reasonOf(reason) : `no answer within ${timeout} ms`);
-  try {
-    await patience.within(
-      untilUsable(client, name, remember),
-      () => new ActionheroError("AH_REDIS_CONNECT", describe(lastError)),
-    );
-  } catch (error) {
-    if ((error as ActionheroError).code === "AH_REDIS_CONNECT") throw error;
-    // a reply of redis itself is more informative than the next error of an unauthorized connection
-    const isAnswer = (error as Error).name === "ReplyError";
-    const reason = isAnswer ? toError(error) : (lastError ?? toError(error));
-    throw new ActionheroError("AH_REDIS_CONNECT", describe(reason), {
-      cause: error,
-    });
-  } finally {
-    client.off("error", remember);
-    if (decide) options.reconnectOnError = decide;
-  }
-}
-
-/**
- * Wait until redis responds, and accepts writes of `client` and `tasks`: for some seconds after a failover it refuses them
- * (`NOREPLICAS`), and the first write of an initializer would fail. The caller limits the total time.
- */
-async function untilUsable(
-  client: Redis,
-  name: string,
-  remember: (error: Error) => void,
-): Promise<void> {
-  for (;;) {
-    try {
-      if (name === "subscriber") return void (await client.ping());
-      await client.get("_test");
-      return await tryToWrite(client);
-    } catch (thrown) {
-      const error = toError(thrown);
-      if (error.message === "Command timed out") continue;
-      if (error.name !== "ReplyError" || !isRedisAway(error)) throw error;
-      remember(error);
-      await sleep(RETRY_MS);
-    }
-  }
-}
-
-/** A full redis accepts this one, since it needs no memory. Only a refusal that ends by itself counts, not one of an ACL. */
-async function tryToWrite(client: Redis): Promise<void> {
-  try {
-    await client.del("actionhero:ah:probe");
-  } catch (error) {
-    if (isRedisAway(error)) throw error;
-  }
-}
-
-function at(client: Redis): string {
-  const address = addressOf(client);
-  return address === undefined ? "" : ` at ${address}`;
-}
-
-/** Errors that gather several (one per address tried) have no text of their own. */
-function reasonOf(error: Error): string {
-  const { errors } = error as Error & { errors?: Error[] };
-  return error.message || errors?.[0]?.message || error.name;
-}
-
 /** Disconnect from redis; connections that do not respond within `config.redis.stopTimeout` ms are closed. */
 export async function closeClients(clients: RedisClients): Promise<void> {
   const grace = settings().redis.stopTimeout;
@@ -211,34 +123,5 @@ async function close(client: Redis, grace: number): Promise<void> {
     if (client.status === "reconnecting") disconnect(client); // there is no connection to quit
   } catch {
     disconnect(client);
-  }
-}
-
-/**
- * A time limit shared by several waits, which excludes the time in which this process was suspended: no reply could be
- * received meanwhile.
- */
-class Patience {
-  private readonly stepMs: number;
-  private steps: number;
-
-  constructor(limitMs: number) {
-    this.stepMs = Math.max(1, Math.min(100, limitMs / 10));
-    this.steps = Math.ceil(limitMs / this.stepMs);
-  }
-
-  /** The outcome of `work`, or a rejection with `failure` when the limit is reached. */
-  async within<T>(work: Promise<T>, failure: () => Error): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setInterval(() => {
-        if (--this.steps <= 0) reject(failure());
-      }, this.stepMs);
-    });
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      clearInterval(timer);
-    }
   }
 }

@@ -102,3 +102,15 @@ export function disconnect(client: Redis | Cluster): void {
   client.disconnect();
   stream?.destroy(); // ioredis would wait for the peer to close it as well
 }
+
+/**
+ * Replace the open connection, to a Redis Cluster all of them, by new ones. In other states ioredis is about to open one, and
+ * may end for good if it is disturbed.
+ */
+export function reopen(client: Redis | Cluster): void {
+  if (client.status !== "connect" && client.status !== "ready") return;
+  const open = clusterOf(client)?.nodes() ?? [client as Redis];
+  client.disconnect(true);
+  // ioredis would wait for the peers; a late end of an old connection would also remove the new one from a Cluster
+  for (const { stream } of open) stream?.destroy();
+}

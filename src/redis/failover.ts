@@ -10,6 +10,12 @@ const SLOTS_WAIT_MS = 2_000;
 /** The pause before a lost connection to a Sentinel is opened again, in ms. */
 const SENTINEL_RETRY_MS = 10_000;
 
+/** How long a Sentinel may take to respond, and it or its master to accept a connection, in ms. */
+const SENTINEL_BOUNDS = {
+  sentinelCommandTimeout: 1_000,
+  connectTimeout: 2_000,
+};
+
 /** The channel on which Sentinels publish promotions: `<name> <old ip> <old port> <new ip> <new port>`. */
 const SWITCHED = "+switch-master";
 
@@ -20,6 +26,17 @@ const RECONNECT_AND_RESEND = 2;
 export function followFailover(client: Redis): void {
   client.options.reconnectOnError ??= (error) =>
     isReadOnly(error.message) && RECONNECT_AND_RESEND;
+}
+
+/**
+ * The arguments of a client, so that it leaves a Sentinel that does not respond for the next one; options of the user are kept.
+ * ioredis would wait for it for ever, and longer than a boot may take for one whose host is gone.
+ */
+export function boundSentinels(args: readonly unknown[]): unknown[] {
+  return args.map((arg) => {
+    const hasSentinels = (arg as { sentinels?: unknown } | null)?.sentinels;
+    return hasSentinels ? { ...SENTINEL_BOUNDS, ...(arg as object) } : arg;
+  });
 }
 
 /** Redis 6 and older name the script first. */

@@ -28,6 +28,11 @@ exports.Often = class extends Task {
 };
 `;
 
+function bulk(...texts: string[]): string {
+  const parts = texts.map((text) => `$${text.length}\r\n${text}\r\n`);
+  return `*${texts.length}\r\n${parts.join("")}`;
+}
+
 jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
 
 describeOnRedis("connecting to redis", () => {
@@ -308,6 +313,38 @@ describeOnRedis("connecting to redis", () => {
     expect(logs.at("alert", /subscriber mode/)).toEqual([]);
     await leaveCluster();
     await proxy.close();
+  }, 60_000);
+
+  test("a boot passes a Sentinel and a master that stand still", async () => {
+    const still = await listen(() => undefined);
+    let master = still.port;
+    let asked = 0;
+    const sentinel = await listen((socket) => {
+      socket.on("data", (bytes) => {
+        for (const command of bytes
+          .toString()
+          .split(/^\*\d+\r\n/m)
+          .slice(1)) {
+          const isQuestion = command.includes("get-master-addr-by-name");
+          if (isQuestion) asked++;
+          socket.write(
+            isQuestion ? bulk("127.0.0.1", String(master)) : "*0\r\n",
+          );
+        }
+      });
+    });
+    const sentinels = [still, sentinel].map(({ port }) => ({
+      host: "127.0.0.1",
+      port,
+    }));
+    useRedisClients(Redis, [{ sentinels, name: "mymaster" }]);
+    const connected = connectRedis();
+    await until(() => asked > 0, 30_000);
+    master = server.port; // it was promoted
+    await connected;
+    expect(await api.redis.clients.client.ping()).toBe("PONG");
+    await leaveCluster();
+    await Promise.all([still.close(), sentinel.close()]);
   }, 60_000);
 
   test("a replica at boot: the error names the reason", async () => {

@@ -17,6 +17,7 @@ import { RedisCluster } from "../support/redisCluster";
 import { useRedisClients, useRedisVariables } from "../support/redisConfig";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
+import { sleep } from "../../src/utils/promises";
 import { timed } from "../support/stopwatch";
 import { TemporaryProject } from "../support/temporaryProject";
 import { until } from "../support/until";
@@ -299,6 +300,38 @@ describeOnRedis("Cluster", () => {
     jest.restoreAllMocks();
     await leaveCluster();
   });
+
+  // the last two: afterwards the first master has been replaced
+  test("a boot goes on as soon as a replica has replaced a master that stands still", async () => {
+    const replica = await cluster.addReplica(0);
+    useRedisClients(Cluster, cluster.args());
+    cluster.nodes[0].pause();
+    const connected = connectRedis();
+    const isConnected = connected.then(() => true);
+    expect(await Promise.race([isConnected, sleep(1_000)])).toBe(undefined);
+    const client = new Redis({ port: replica.port });
+    await client.call("CLUSTER", "FAILOVER", "TAKEOVER");
+    client.disconnect();
+    await connected;
+    await joinNodes();
+    await expectService();
+    await leaveNodes();
+    await leaveCluster();
+    expect(logs.at("alert", /./)).toEqual([]);
+  }, 60_000);
+
+  test("every master is needed: one that stands still ends the boot in time", async () => {
+    useRedisClients(Cluster, cluster.args());
+    config.redis.connectTimeout = 2_500;
+    cluster.nodes[1].pause();
+    try {
+      await expect(connectRedis()).rejects.toMatchObject({
+        code: "AH_REDIS_CONNECT",
+      });
+    } finally {
+      for (const node of cluster.nodes) node.resume();
+    }
+  }, 60_000);
 
   test("missing masters end the boot in time", async () => {
     useRedisClients(Cluster, [[{ host: "127.0.0.1", port: await freePort() }]]);
