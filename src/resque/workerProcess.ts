@@ -631,6 +631,7 @@ export class WorkerProcess {
       const result = await this.store.join(id, identity, this.leaseMs);
       if (result === "taken") continue;
       if (result === "fenced") return this.fence(id);
+      if (result !== "joined") void this.repaired([result]);
       member.identity = identity;
       member.registration = id;
       member.runner.renamed(name);
@@ -828,9 +829,12 @@ export class WorkerProcess {
   /** All processes together check each worker once per lease. */
   private async repairOrphans(): Promise<void> {
     const jobs = await this.store.repairOrphans(this.leaseMs);
-    if (jobs.length === 0) return;
+    if (jobs.length > 0) await this.repaired(jobs);
+  }
+
+  private repaired(jobs: readonly Returned[]): Promise<void> {
     this.listener.repaired(jobs);
-    await this.unlockFailed(jobs);
+    return this.unlockFailed(jobs);
   }
 
   private async reapOthers(expired: readonly string[]): Promise<void> {

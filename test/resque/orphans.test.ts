@@ -1,7 +1,9 @@
 /** Workers that are listed although their process is gone. */
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { Redis } from "ioredis";
 import type { Returned } from "../../src/resque/store/store";
+import { uniqueKey } from "../../src/resque/uniqueness";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { Bench, until } from "./support";
 
@@ -61,6 +63,47 @@ describeOnRedis("workers without a process", () => {
     await until(() => ran.length === 1);
     expect(await queue.orphans()).toEqual([]);
     expect(Object.keys(await queue.workers())).toEqual(["finder:1"]);
+  });
+
+  test("a job that fails because a new worker has the name of its dead one releases its unique lock", async () => {
+    const queue = await bench.queue();
+    const { store } = queue.connection;
+    const raw = JSON.stringify({ class: "x", queue: "q", args: [1] });
+    const unique = { key: uniqueKey("q", raw), class: "x" };
+    await store.enqueue("q", [raw], { unique });
+    const worker = {
+      name: "same:1+1",
+      queues: "q",
+      member: "same:1+1:q",
+      quoted: '"same:1+1"',
+    };
+    await store.register("gone", 60_000, "gone");
+    await store.join("gone", worker, 60_000);
+    await store.exchange({
+      process: "gone",
+      number: 1,
+      queues: ["q"],
+      slots: [{ worker, outcome: { kind: "none" }, want: true }],
+    });
+    await redis.del("resque:ah:proc:gone", "resque:ah:proc:gone:members");
+    await redis.zrem("resque:ah:procs", "gone");
+    const crashes = createHash("sha1").update(`q${raw}`).digest("hex");
+    await redis.set(`resque:ah:crash:${crashes}`, "9");
+
+    const heir = await bench.worker(
+      { x: () => undefined },
+      { name: "same:1+1", queues: "q", heartbeatTimeout: 60_000 },
+    );
+    const repaired = once(heir, "repaired");
+    await heir.start();
+    const [jobs] = (await repaired) as [Returned[]];
+    expect(jobs).toMatchObject([{ what: "failed", member: "same:1+1:q" }]);
+    await until(
+      async () => (await redis.keys("resque:ah:unique:*")).length === 0,
+    );
+    const [failed] = await queue.failed(0, -1);
+    expect(failed.exception).toBe("WorkerCrashed");
+    expect(failed.failed_at).not.toBe("");
   });
 
   test("orphaned workers are looked for once per lease, by any process", async () => {

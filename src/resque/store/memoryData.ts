@@ -196,7 +196,7 @@ export class MemoryData {
   }
 
   /** The owner of a queue is remembered until its last delayed job is due, and for as long as jobs of silent nodes are kept. */
-  private keepOwner(queue: string, dueMs: number): void {
+  keepOwner(queue: string, dueMs: number): void {
     const node = this.nodeOfQueue.get(queue);
     if (node === undefined) return;
     const ends = dueMs + UNSEEN_NODE_SECONDS * 1000;

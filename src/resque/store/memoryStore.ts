@@ -94,8 +94,11 @@ export class MemoryStore implements QueueStore {
   ): Promise<EnqueueResult> {
     return this.run((data) =>
       produce(data, job, options, "delayed", () => {
+        const dueMs = data.dueMs(due);
+        if (!data.delay(job, dueMs)) return false;
         data.own(job.queue, options.node);
-        return data.delay(job, data.dueMs(due));
+        data.keepOwner(job.queue, dueMs);
+        return true;
       }),
     );
   }
@@ -215,19 +218,18 @@ export class MemoryStore implements QueueStore {
   join(
     process: string,
     identity: WorkerIdentity,
-  ): Promise<"joined" | "taken" | "fenced"> {
+  ): Promise<"joined" | "taken" | "fenced" | Returned> {
     return this.run((data) => {
       const registered = data.processes.get(process);
       if (!registered) return "fenced";
       const listed = data.workers.get(identity.member);
-      if (listed && listed.owner !== process) {
-        if (data.processes.has(listed.owner)) return "taken";
-        data.giveBack(identity.member, true);
-      }
+      const isOthers = listed !== undefined && listed.owner !== process;
+      if (isOthers && data.processes.has(listed.owner)) return "taken";
+      const returned = isOthers && data.giveBack(identity.member, true);
       if (!data.workers.has(identity.member))
         data.workers.set(identity.member, newListed(process, identity));
       registered.members.add(identity.member);
-      return "joined";
+      return returned || "joined";
     });
   }
 

@@ -197,9 +197,10 @@ export class RedisStore implements QueueStore {
     process: string,
     { name, quoted, queues }: WorkerIdentity,
     ttlMs: number,
-  ): Promise<"joined" | "taken" | "fenced"> {
-    const args = [process, name, quoted, queues, ttlMs];
-    return (await this.once("JOIN", args)) as "joined";
+  ): Promise<"joined" | "taken" | "fenced" | Returned> {
+    const args = [process, name, quoted, queues, ttlMs, this.date()];
+    const reply = await this.once("JOIN", args);
+    return Array.isArray(reply) ? returnedOf(reply)[0]! : (reply as "joined");
   }
 
   async leave(

@@ -381,12 +381,15 @@ export interface QueueStore {
     workers: readonly WorkerIdentity[],
     locks: readonly HeldLock[],
   ): Promise<Renewal | undefined>;
-  /** @returns `taken` when another process uses this name; `fenced` when the registration was removed */
+  /**
+   * @returns `taken` when another process uses this name; `fenced` when the registration was removed; what became of the job
+   *   when it joined in place of a dead worker with this name
+   */
   join(
     process: string,
     worker: WorkerIdentity,
     ttlMs: number,
-  ): Promise<"joined" | "taken" | "fenced">;
+  ): Promise<"joined" | "taken" | "fenced" | Returned>;
   /**
    * End the registration of a worker: the job in its record is requeued at the head of its queue, its locks and
    * slots are released.

@@ -326,6 +326,19 @@ describeOnRedis("the store on redis", () => {
       expect(await redis.type(key)).not.toBe("string");
     });
 
+    test("a delayed job that is refused leaves no owner of its queue", async () => {
+      await redis.set("resque:delayed:5", "text");
+      const delayed = store.delay(job(1), { atMs: 5_000 }, { node: "n" });
+      await expect(delayed).rejects.toThrow("WRONGTYPE");
+      expect(await redis.keys("resque:ah:node*")).toEqual([]);
+      await redis.del("resque:delayed:5");
+      await store.delay(job(1), { atMs: 5_000 }, { node: "n" });
+      expect((await redis.keys("resque:ah:node*")).sort()).toEqual([
+        "resque:ah:node-queues",
+        "resque:ah:node-seen:n",
+      ]);
+    });
+
     test("a dead process is reaped although the leases were lost", async () => {
       const actor = await Actor.start(store, "p");
       await store.enqueue("q", [job(1).raw]);

@@ -1,6 +1,6 @@
 /** Scripts of processes and their workers: registration, leases, and jobs of dead workers. */
 import { MAX_EXPIRED, UNKNOWN_SECONDS } from "../texts";
-import { A, ARG, B, C, D, E, operation } from "./operation";
+import { A, ARG, B, C, D, E, F, operation } from "./operation";
 import {
   DELAY,
   FAIL,
@@ -80,7 +80,8 @@ export const RENEW_LOCKS = operation(
 `,
 );
 
-// Arguments: id, name, name as JSON, queues, ms. Returns 'joined', 'taken' or 'fenced'.
+// Arguments: id, name, name as JSON, queues, ms, date. Returns 'joined', 'taken' or 'fenced'; what, member, queue and job of a dead
+// worker whose name it is now.
 // Two processes cannot get the same name, and so never write the same record.
 export const JOIN = operation(
   [...RETURNING, PING],
@@ -89,10 +90,10 @@ export const JOIN = operation(
   local id, name, member = ${A}, ${B}, ${B} .. ':' .. ${D}
   local process, owner, record = ns .. 'ah:proc:' .. id, ns .. 'ah:owner:' .. member, ns .. 'worker:' .. member
   if redis.call('EXISTS', process) == 0 then return 'fenced' end
-  local other = redis.call('GET', owner)
+  local other, returned = redis.call('GET', owner), 'joined'
   if other and other ~= id then
     if redis.call('EXISTS', ns .. 'ah:proc:' .. other) == 1 then return 'taken' end
-    giveBack(other, member, name, true, '')
+    returned = giveBack(other, member, name, true, ${F})
   elseif not other and redis.call('EXISTS', record) == 1 then
     return 'taken'
   end
@@ -101,7 +102,7 @@ export const JOIN = operation(
   try('SADD', ns .. 'workers', member)
   try('SET', record .. ':started', text(math.floor(time / 1000)))
   ping(name, ${C}, ${D}, ${E})
-  return 'joined'
+  return returned
 `,
 );
 

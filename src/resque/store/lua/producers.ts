@@ -61,14 +61,15 @@ export const PRODUCE = frame(
       arrived(queue, length, 1)
     end
   else
-    if node ~= '' then
-      ${QUEUES}${NODES}
-      own(queue, node)
-    end
     ${REBUILD}${DELAY}
     local due = tonumber(${D})
     if kind == 'in' then due = time + due end
     if not delay(due, raw, 0) then return {'duplicate'} end
+    if node ~= '' then
+      ${QUEUES}${NODES}
+      own(queue, node)
+      keepOwner(raw, due)
+    end
   end
   if unique ~= '' then
     redis.call('SET', lock, raw)
