@@ -339,12 +339,17 @@ describeOnEachEngine("the rate limit", (engine) => {
         proxy.stall(); // until redis is back there is no answer of it that they could wait for
         for (let i = 0; i < 6; i++) expect((await hello()).status).toBe(200);
 
-        const asked = jest.spyOn(client, "evalsha");
+        const evalsha = jest.spyOn(client, "evalsha");
+        // heartbeats use this client, too
+        const asked = () =>
+          evalsha.mock.calls.filter((args) =>
+            args.some((arg) => String(arg).includes(":rateLimit:")),
+          );
         const later = performance.now() + 2000; // redis may be asked once more
         const clock = jest.spyOn(performance, "now").mockReturnValue(later);
         await Promise.all([1, 2, 3, 4, 5].map(() => hello()));
         clock.mockRestore();
-        expect(asked).toHaveBeenCalledTimes(1); // the others did not wait with it
+        expect(asked()).toHaveLength(1); // the others did not wait with it
         const past = Date.now() - 3_600_000; // a clock that is set back does not prolong the outage
         const systemClock = jest.spyOn(Date, "now").mockReturnValue(past);
         proxy.resume();

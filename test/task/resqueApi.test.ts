@@ -10,7 +10,7 @@ import * as winston from "winston";
 import { describeOnEachEngine } from "../support/engines";
 import { timed } from "../support/stopwatch";
 import { until } from "../support/until";
-import { api, config, loggers, specHelper, task } from "../../src/index";
+import { api, config, loggers, specHelper, task, Task } from "../../src/index";
 import { MultiWorker } from "../../src/resque/multiWorker";
 import { Queue } from "../../src/resque/queue";
 import { Scheduler } from "../../src/resque/scheduler";
@@ -133,6 +133,20 @@ describeOnEachEngine("api.resque", (engine) => {
         api.redis.clients.tasks,
       );
       await api.resque.stopMultiWorker();
+    });
+
+    test("a minimum of task processors above the maximum runs, with one warning", async () => {
+      const { lines, stop } = keepLines();
+      config.tasks.minTaskProcessors = 2;
+      config.tasks.maxTaskProcessors = 1;
+      await api.resque.startMultiWorker();
+      await until(() => api.resque.multiWorker.workers.length === 2);
+      await api.resque.stopMultiWorker();
+      stop();
+      const warnings = lines.filter(({ level }) => level === "warning");
+      expect(warnings.map(({ message }) => message)).toEqual([
+        "config.tasks.maxTaskProcessors (1) is below minTaskProcessors (2): 2 task processors run",
+      ]);
     });
 
     test("the list of queues can be a function", async () => {
@@ -321,6 +335,22 @@ describeOnEachEngine("api.resque", (engine) => {
         duration: expect.any(Number),
       });
       config.general.filteredParams = [];
+    });
+
+    test("a task that is put into api.tasks while the workers run is run", async () => {
+      class Late extends Task {
+        override name = "late";
+        override description = "added at run time";
+        override async run() {
+          return "ran";
+        }
+      }
+      api.tasks.tasks.late = new Late();
+      api.tasks.jobs.late = api.tasks.jobWrapper("late");
+      const done = succeeded(app, "late");
+      await task.enqueue("late", {});
+      expect(await done).toBe("ran");
+      removeTask("late");
     });
 
     test("a failure goes to the exception reporters and to the failed list", async () => {
