@@ -1,8 +1,9 @@
 /**
  * What a job costs: CPU time of the process that enqueues or works, and of redis, per job, against BullMQ, node-resque
- * and actionhero 29. All use one redis-server of the bench's own, each its database, in short slices that alternate.
+ * and actionhero 29. All use one redis-server of the bench's own, each its database, in short slices that alternate. Without
+ * redis there is only this package.
  *
- * Options: --rounds=5 --scale=1 --only=enqueue,work,queues,idle,late --peers=a;b --other=/another/build/of/this/package
+ * Options: --rounds=5 --scale=1 --only=enqueue,work,queues,embedded,idle,late --peers=a;b --other=/another/build/of/this/package
  */
 import { execFileSync, fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -36,6 +37,8 @@ interface Peer {
   child?: ChildProcess;
   /** The build that is measured (default: this one). */
   root?: string;
+  /** Works without redis. */
+  isEmbedded?: boolean;
   /** Polls every 5 s, so there is time for few jobs only. */
   isSlow?: boolean;
 }
@@ -44,8 +47,13 @@ const PEERS: Peer[] = [
   { name: "actionhero 30, queue only", script: "ours" },
   { name: "actionhero 30", script: "actionhero" },
   { name: "bullmq", script: "bullmq" },
+  { name: "round trip alone", script: "roundTrip" },
   { name: "node-resque", script: "nodeResque", isSlow: true },
   { name: "actionhero 29", script: "actionhero", isSlow: true },
+];
+const EMBEDDED: Peer[] = [
+  { name: "queue only, embedded", script: "ours", isEmbedded: true },
+  { name: "actionhero 30, embedded", script: "actionhero", isEmbedded: true },
 ];
 const other = option("other", "");
 if (other !== "")
@@ -55,7 +63,7 @@ if (other !== "")
   );
 
 /** The same small project for either actionhero. */
-function project(name: string, actionhero: string): string {
+function project(name: string, actionhero: string, isEmbedded = false): string {
   const folder = path.join(scratch, name);
   const files: Record<string, string> = {
     "package.json": JSON.stringify({ name: "bench", version: "1.0.0" }),
@@ -85,6 +93,7 @@ exports.DEFAULT = { redis: () => ({ _toExpand: false, scanCount: 1000, stopTimeo
     "dist/config/tasks.js":
       "exports.DEFAULT = { tasks: () => ({ scheduler: false, minTaskProcessors: 0, maxTaskProcessors: 0, maxEventLoopDelay: 10000, checkTimeout: 20 }) };",
   };
+  if (isEmbedded) delete files["dist/config/redis.js"];
   for (const [file, text] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
     fs.writeFileSync(path.join(folder, file), text);
@@ -103,6 +112,7 @@ async function start(peer: Peer, port: number, db: number): Promise<void> {
     peer.cwd = project(
       `project${db}`,
       peer.isSlow ? path.join(peersFolder, "actionhero") : (peer.root ?? root),
+      peer.isEmbedded,
     );
   const output = fs.openSync(path.join(scratch, `${db}.out`), "w");
   const child = fork(
@@ -115,9 +125,13 @@ async function start(peer: Peer, port: number, db: number): Promise<void> {
         ...process.env,
         NODE_ENV: "production",
         BENCH_ACTIONHERO: peer.root ?? root,
-        REDIS_HOST: "127.0.0.1",
-        REDIS_PORT: String(port),
-        REDIS_DB: String(db),
+        ...(peer.isEmbedded
+          ? { BENCH_EMBEDDED: "1" }
+          : {
+              REDIS_HOST: "127.0.0.1",
+              REDIS_PORT: String(port),
+              REDIS_DB: String(db),
+            }),
         PROJECT_ROOT: peer.cwd,
       },
       stdio: ["ignore", output, output, "ipc"],
@@ -187,8 +201,10 @@ async function compare(
       max: round(Math.max(...own)),
       redis: round(median(list.map((cost) => cost.redis))),
       perSecond: Math.round(median(list.map((cost) => cost.perSecond))),
-      cpuTimesBullmq: ratio("own"),
-      rateTimesBullmq: ratio("perSecond"),
+      ...(reference.length > 0 && {
+        cpuTimesBullmq: ratio("own"),
+        rateTimesBullmq: ratio("perSecond"),
+      }),
     };
   }
   return table;
@@ -216,15 +232,18 @@ async function distribution(
 }
 
 async function main(): Promise<void> {
-  const only = option("only", "enqueue,work,queues,idle,late").split(",");
+  const only = option("only", "enqueue,work,queues,embedded,idle,late").split(
+    ",",
+  );
   const wanted = option("peers", "");
   const peers = PEERS.filter(
     ({ name }) => wanted === "" || wanted.split(";").includes(name),
   );
+  const embedded = only.includes("embedded") ? EMBEDDED : [];
   const redis = await startRedis();
   const count = (n: number) => Math.max(1000, Math.round(n * SCALE));
   try {
-    for (const [index, peer] of peers.entries())
+    for (const [index, peer] of [...peers, ...embedded].entries())
       await start(peer, redis.port, index + 1);
     const results: Results = {};
     const show = (name: string, table: Results[string]) => {
@@ -270,6 +289,15 @@ async function main(): Promise<void> {
             count: count(20_000),
           }),
         );
+    for (const concurrency of embedded.length > 0 ? [1, 10, 50] : [])
+      show(
+        `work without redis, concurrency ${concurrency}`,
+        await compare(embedded, {
+          command: "work",
+          concurrency,
+          count: count(50_000),
+        }),
+      );
     if (only.includes("idle"))
       show(
         "idle queue, ms from enqueue to start",
@@ -279,7 +307,7 @@ async function main(): Promise<void> {
       show("delayed jobs, ms late", await distribution(peers, "late", 300, 20));
     print(results);
   } finally {
-    for (const { child } of peers) child?.kill("SIGKILL");
+    for (const { child } of [...peers, ...embedded]) child?.kill("SIGKILL");
     redis.child.kill("SIGKILL");
   }
   fs.rmSync(scratch, { recursive: true, force: true });

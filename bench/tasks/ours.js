@@ -9,7 +9,9 @@ const { MultiWorker } = require(
 const { Scheduler } = require(path.join(root, "dist/src/resque/scheduler.js"));
 
 exports.create = async function create({ port, db }) {
-  const connection = { host: "127.0.0.1", port, database: db };
+  const connection = process.env.BENCH_EMBEDDED
+    ? { redis: new (require("ioredis-mock"))() }
+    : { host: "127.0.0.1", port, database: db };
   let onJob;
   const jobs = { job: { perform: (data) => onJob(data) } };
   const queue = new Queue({ connection }, jobs);
