@@ -3,7 +3,7 @@ import { errorMessage, type ErrorName } from "../config/errorMessage";
 import type { WebSettings } from "../config/settings";
 import type { ErrorReason } from "../config/settingTypes";
 import { isRedisAway, StatusError, type ErrorCode } from "../errors";
-import { originalOf } from "../log/exposure";
+import { originalOf, wordedError } from "../log/exposure";
 import { RETRY_AFTER_SECONDS } from "../overload/overload";
 import { isThenable } from "../utils/promises";
 
@@ -52,7 +52,7 @@ function toWordedError(worded: unknown): unknown {
 
 /** Without a stack, which would show only framework code, and costs more than the rest of a 404 response. */
 export function withoutStack(text: string): Error {
-  return withoutTrace(() => new Error(text));
+  return withoutTrace(() => wordedError(text));
 }
 
 function withoutTrace<E extends Error>(make: () => E): E {

@@ -1,6 +1,5 @@
 /** The HTTP server: passes requests to actions and files, and sends their responses. */
 import cluster from "node:cluster";
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -24,6 +23,7 @@ import { tracing } from "../../tracing/tracer";
 import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
 import { refuseStream } from "../../utils/refuseStream";
+import { newId } from "../../utils/uuid";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
 import {
@@ -372,7 +372,7 @@ export class WebServer extends Server {
   ): Connection | Promise<Connection> {
     const { req } = request;
     const { ip, port } = clientAddressOf(req);
-    const messageId = randomUUID();
+    const messageId = newId();
     const opened = this.openConnection({
       id: `${fingerprint}-${messageId}`,
       fingerprint,
