@@ -40,6 +40,8 @@ export const DEFAULT = {
       unknownJobTimeout: 10 * 60 * 1000,
       // sort the keys of inputs, so that the order in which they were given does not distinguish two jobs
       sortInputs: false,
+      // jobs continue the request id and the trace of what enqueues them
+      carryContext: false,
       // tasks of the framework to load: "cleanLogFiles"
       builtin: [] as string[],
       // requeue the jobs of such workers of other programs

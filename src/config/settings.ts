@@ -379,6 +379,7 @@ const tasks = view({
   stuckWorkerTimeout: () => config.tasks?.stuckWorkerTimeout ?? 3_600_000,
   unknownJobs: () => config.tasks?.unknownJobs ?? "fail",
   unknownJobTimeout: () => config.tasks?.unknownJobTimeout ?? 600_000,
+  carryContext: () => config.tasks?.carryContext === true,
   sortInputs: () => config.tasks?.sortInputs === true,
   builtin: (): readonly string[] => config.tasks?.builtin ?? NO_LIST,
   retryStuckJobs: () => config.tasks?.retryStuckJobs === true,

@@ -1,5 +1,6 @@
 /** The text of jobs and of the failed list. */
 import { isWorkId } from "../log/work";
+import type { JobContext } from "./encode";
 import { openArgs, type JobMetadata } from "./jobMetadata";
 import type { ParsedJob } from "./types";
 
@@ -26,15 +27,20 @@ export function parseJob(
     queue: typeof fields.queue === "string" ? fields.queue : queue,
     args,
   };
+  if (fields.ah) takeContext(job, fields.ah);
   if (metadata) takeMetadata(job, metadata);
   return { job };
 }
 
 /** Values that the engine would not write are left out. */
 function takeMetadata(job: ParsedJob, metadata: JobMetadata): void {
-  const { id, attempt, request, trace } = metadata;
+  const { id, attempt } = metadata;
   if (typeof id === "string" && id !== "") job.id = id;
   if (Number.isSafeInteger(attempt) && attempt! > 0) job.attempt = attempt;
+  takeContext(job, metadata);
+}
+
+function takeContext(job: ParsedJob, { request, trace }: JobContext): void {
   if (isWorkId(request)) job.requestId = request;
   if (isWorkId(trace)) job.traceparent = trace;
 }

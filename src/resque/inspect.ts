@@ -4,7 +4,13 @@
  */
 import * as os from "node:os";
 import { ActionheroError } from "../errors";
-import { encode, jobOf } from "./encode";
+import {
+  encode,
+  jobOf,
+  splitContext,
+  withContext,
+  type JobContext,
+} from "./encode";
 import { openArgs, withMetadata } from "./jobMetadata";
 import { runHooks } from "./pluginRunner";
 import type { Queue } from "./queue";
@@ -36,7 +42,7 @@ function splitMember(member: string): {
 /** A job as it lies in a queue; the text of one that is not JSON is its only argument, and it has no class. */
 export function readJob(raw: string, queue = ""): ParsedJob {
   try {
-    const job = JSON.parse(raw) as ParsedJob | null;
+    const job = JSON.parse(splitContext(raw).bare) as ParsedJob | null;
     if (typeof job === "object" && job !== null) return job;
   } catch {
     // shown as it is
@@ -173,7 +179,7 @@ export async function retryFailed(
   const list = id ? withMetadata(args, { id, request }) : args;
   const job = jobOf(host.jobs, payload.class);
   const parsed = { class: payload.class, queue, args };
-  const raw = encode(queue, payload.class, list);
+  const raw = withContextOf(payload, encode(queue, payload.class, list));
   if (!(await runHooks(host, "beforeEnqueue", job, parsed))) return false;
   const unique = uniqueLock(job, payload.class, queue, raw);
   const retry = (entry: string) =>
@@ -189,6 +195,14 @@ export async function retryFailed(
     throw new ActionheroError("AH_TASK", "This job is not in failed queue");
   await runHooks(host, "afterEnqueue", job, parsed);
   return true;
+}
+
+/** A failed job that carried a context carries it again. */
+function withContextOf(payload: object, raw: string): string {
+  const { ah } = payload as { ah?: unknown };
+  if (typeof ah !== "object" || ah === null) return raw;
+  const { request, trace } = ah as JobContext;
+  return withContext(raw, { request, trace });
 }
 
 export async function removeFailed(

@@ -11,7 +11,7 @@ import {
   retryStuckJobs,
 } from "./inspect";
 import * as delayed from "./inspect";
-import { encode, jobOf } from "./encode";
+import { encode, jobOf, withContext, type JobContext } from "./encode";
 import { openArgs, withMetadata } from "./jobMetadata";
 import { runHooks } from "./pluginRunner";
 import type {
@@ -36,6 +36,8 @@ import { withFields } from "../utils/withFields";
 
 export interface QueueOptions {
   connection: ConnectionOptions;
+  /** The context that a new job of a class carries, if any (default: none). A tracked job has its own. */
+  carry?: (func: string) => JobContext | undefined;
 }
 
 export interface TrackedOptions {
@@ -54,9 +56,11 @@ export interface TrackedOptions {
 export class Queue extends EventEmitter {
   connection: Connection;
   jobs: Jobs;
+  private readonly carry: QueueOptions["carry"];
 
   constructor(options: QueueOptions, jobs: Jobs = {}) {
     super();
+    this.carry = options.carry;
     this.connection = new Connection(options.connection);
     this.connection.on("error", (error) => {
       if (this.listenerCount("error") > 0) this.emit("error", error);
@@ -129,7 +133,8 @@ export class Queue extends EventEmitter {
     argsOfJobs: any[][],
     node?: string,
   ): Promise<void> {
-    const raws = argsOfJobs.map((args) => encode(queue, func, args));
+    const context = this.carry?.(func);
+    const raws = argsOfJobs.map((args) => jobText(queue, func, args, context));
     if (raws.length > 0) await this.store.enqueue(queue, raws, ownedBy(node));
   }
 
@@ -348,7 +353,7 @@ export class Queue extends EventEmitter {
     options?: EnqueueOptions,
   ): Promise<boolean | string> {
     const job = jobOf(this.jobs, func);
-    const raw = encode(queue, func, list);
+    const raw = this.textOf(queue, func, list, options);
     if (!job?.plugins?.length && !job?.unique && !options) {
       await this.store.enqueue(queue, [raw]);
       return true;
@@ -372,7 +377,7 @@ export class Queue extends EventEmitter {
     due: Due,
     options?: EnqueueOptions,
   ): Promise<boolean | string> {
-    const raw = encode(queue, func, list);
+    const raw = this.textOf(queue, func, list, options);
     const unique = uniqueLock(jobOf(this.jobs, func), func, queue, raw);
     const asked = withFields(options, { unique });
     const result = await this.store.delay({ queue, raw }, due, asked);
@@ -381,6 +386,26 @@ export class Queue extends EventEmitter {
     if (result.state === "duplicate" && !unique) return "duplicate";
     return result.state === "added";
   }
+
+  private textOf(
+    queue: string,
+    func: string,
+    list: any[],
+    options?: EnqueueOptions,
+  ): string {
+    const context = options?.track ? undefined : this.carry?.(func);
+    return jobText(queue, func, list, context);
+  }
+}
+
+function jobText(
+  queue: string,
+  func: string,
+  list: any[],
+  context: JobContext | undefined,
+): string {
+  const bare = encode(queue, func, list);
+  return context ? withContext(bare, context) : bare;
 }
 
 function ownedBy(node: string | undefined): EnqueueOptions | undefined {

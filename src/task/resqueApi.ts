@@ -2,17 +2,20 @@
 import { api } from "../api";
 import { config, id } from "../config/config";
 import { settings } from "../config/settings";
-import { beginContext, isContextOn } from "../context/context";
+import { beginContext, context, isContextOn } from "../context/context";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import type { MetricsApi } from "../metrics/types";
 import { isEmbedded } from "../redis/engine";
+import type { JobContext } from "../resque/encode";
 import { MultiWorker, type MultiWorkerOptions } from "../resque/multiWorker";
 import { Queue, type QueueOptions } from "../resque/queue";
 import { Scheduler, type SchedulerOptions } from "../resque/scheduler";
 import type { Around, ConnectionOptions, Jobs } from "../resque/types";
 import { waitAtMost } from "../utils/promises";
 import { tracing } from "../tracing/tracer";
+import { findTask } from "./find";
+import { isPeriodic } from "./plans";
 import { queuePriorities, withOwnQueues } from "./scope";
 import { traceFailures, traceJob } from "./trace";
 import { logMultiWorker, logQueue, logScheduler } from "./resqueLog";
@@ -113,12 +116,24 @@ export async function endStop(): Promise<void> {
 async function startQueue(): Promise<void> {
   const QueueClass = overrides().queue ?? Queue;
   const queue = new QueueClass(
-    { connection: api.resque.connectionDetails },
+    {
+      connection: api.resque.connectionDetails,
+      carry: settings().tasks.carryContext ? carriedContext : undefined,
+    },
     api.tasks.jobs,
   );
   api.resque.queue = queue;
   logQueue(queue);
   await queue.connect();
+}
+
+/** A new job continues the context and the trace of what enqueues it; runs of recurring tasks have their own. */
+function carriedContext(taskName: string): JobContext | undefined {
+  const request = context()?.id;
+  const trace = tracing.tracer?.traceparent();
+  if (request === undefined && trace === undefined) return undefined;
+  const task = findTask(taskName);
+  return task && isPeriodic(task) ? undefined : { request, trace };
 }
 
 async function stopQueue(): Promise<void> {
@@ -194,7 +209,7 @@ function aroundJobs(): Around | undefined {
   return isContextOn() ? inContext : undefined;
 }
 
-/** A trackable job continues the context id of the request that enqueued it; any other job gets a new id. */
+/** A job that carries a context continues the id of what enqueued it; any other job gets a new id. */
 const inContext: Around = ({ class: task, requestId: id }, run) =>
   beginContext({ task, id }, run);
 

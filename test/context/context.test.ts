@@ -1,6 +1,6 @@
 /** `context()` over each transport, in jobs and in-line calls: one id in the log lines, the response and what goes on. */
 import { EventEmitter, once } from "node:events";
-import { Agent } from "node:http";
+import { Agent, get } from "node:http";
 import { setImmediate as turn } from "node:timers/promises";
 import {
   closeAll,
@@ -9,6 +9,7 @@ import {
   socketPort,
 } from "../support/socketApp";
 import { addTask, removeTask } from "../support/taskApp";
+import { describeOnEachEngine } from "../support/engines";
 import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { addActions, ask } from "../support/webApp";
@@ -93,9 +94,10 @@ const web = (path: string, headers = {}, method = "GET", body?: string) =>
 const linesOf = (id: string) =>
   lines.lines.filter(({ requestId }) => requestId === id);
 
-async function start(isOn: boolean): Promise<void> {
+async function start(isOn: boolean, carryContext = false): Promise<void> {
   config.general.context = isOn;
   Object.assign(config.tasks, {
+    carryContext,
     scheduler: true,
     timeout: 20,
     minTaskProcessors: 1,
@@ -509,10 +511,156 @@ describe("with general.context", () => {
     expect(line).not.toHaveProperty("requestId");
   });
 
+  test.each(["HTTP", "websocket"])(
+    "what an action logs when its client leaves has its id, over %s",
+    async (transport) => {
+      const waits = new Promise<void>((resolve) => {
+        addActions({
+          leaves: {
+            run: ({ signal }: any) =>
+              new Promise<void>((end) => {
+                log(`waits for ${transport}`);
+                resolve();
+                signal.addEventListener("abort", () => {
+                  log(`left by ${transport}`);
+                  end();
+                });
+              }),
+          },
+        });
+      });
+      if (transport === "HTTP") {
+        const request = get({ port: webPort(), path: "/api/leaves" });
+        request.on("error", () => undefined);
+        await waits;
+        request.destroy();
+      } else {
+        const client = await connectWebsocket();
+        void client.action("leaves").catch(() => undefined);
+        await waits;
+        client.close();
+      }
+      const line = (message: string) =>
+        lines.lines.find((one) => one.message === message);
+      const left = await until(() => line(`left by ${transport}`));
+      expect(left.requestId).toBe(line(`waits for ${transport}`)!.requestId);
+      expect(left.requestId).toMatch(UUID);
+    },
+  );
+
   test("the lines of the process itself have no id", () => {
     log("by itself", "notice", { a: 1 });
     const line = lines.lines.find(({ message }) => message === "by itself");
     expect(line).not.toHaveProperty("requestId");
+  });
+});
+
+describeOnEachEngine("with tasks.carryContext", () => {
+  /** Enqueues jobs in all ways that a task has. */
+  const enqueueAll = async () => {
+    await task.enqueue("seenInTask", { word: "now" });
+    await task.enqueueIn(1, "seenInTask", { word: "in" });
+    await task.enqueueAt(Date.now(), "seenInTask", { word: "at" });
+    await task.enqueueMany("seenInTask", [{ word: "many" }]);
+    await task.enqueueJob("seenInTask", { word: "job" });
+  };
+
+  beforeAll(async () => {
+    await start(true, true);
+    addActions({
+      enqueueAll: { run: enqueueAll },
+      enqueueAgain: {
+        run: () =>
+          task.enqueue("seenInTask", { word: "again" }).then(() => ({})),
+      },
+      enqueueLater: {
+        run: async () => {
+          const later = Date.now() + 100_000;
+          await task.enqueue("seenInTask", { word: "x" }, "paused");
+          await task.enqueueMany("seenInTask", [{ word: "x" }], "paused");
+          await task.enqueueAt(later, "seenInTask", { word: "x" }, "paused");
+        },
+      },
+      enqueueRecurring: {
+        run: () => task.enqueue("recurring").then(() => ({})),
+      },
+    });
+  });
+  afterAll(async () => {
+    await stop();
+    config.tasks.carryContext = false;
+  });
+
+  test("jobs of enqueue, enqueueIn, enqueueAt, enqueueMany and enqueueJob go on with the id of their request", async () => {
+    const words = ["now", "in", "at", "many", "job"];
+    const ran = words.map((word) => once(jobs, `ran:${word}`));
+    const { headers } = await web("/enqueueAll");
+    const id = headers["x-request-id"] as string;
+    const expected = { id, task: "seenInTask", attempt: 1 };
+    for (const run of ran) expect(await run).toEqual([expected]);
+    const done = await until(() => {
+      const found = linesOf(id).filter(({ message }) =>
+        /task success/.test(message),
+      );
+      return found.length === words.length && found;
+    });
+    expect(done[0].class).toBe("seenInTask");
+  });
+
+  test("another attempt of such a job has the id, too", async () => {
+    const ran = once(jobs, "ran:again");
+    const { headers } = await web("/enqueueAgain");
+    const id = headers["x-request-id"];
+    expect((await ran)[0]).toEqual({ id, task: "seenInTask", attempt: 2 });
+  });
+
+  test("a job that is enqueued outside of any work has an id of its own, and its text is that of version 29", async () => {
+    await task.pause("paused");
+    await task.enqueue("seenInTask", { word: "alone" }, "paused");
+    const { store } = api.resque.queue.connection;
+    expect(await store.jobs("paused", 0, -1)).toEqual([
+      '{"class":"seenInTask","queue":"paused","args":[{"word":"alone"}]}',
+    ]);
+    const ran = once(jobs, "ran:alone");
+    await task.resume("paused");
+    expect((await ran)[0].id).toMatch(UUID);
+  });
+
+  test("a run of a recurring task has an id of its own, even when it is enqueued by hand", async () => {
+    addTask({
+      name: "recurring",
+      frequency: 1_000_000,
+      run: async () => void jobs.emit("ran:recurring", seen()),
+    });
+    const ran = once(jobs, "ran:recurring");
+    const { headers } = await web("/enqueueRecurring");
+    const [now] = await ran;
+    removeTask("recurring");
+    expect(now.id).toMatch(UUID);
+    expect(now.id).not.toBe(headers["x-request-id"]);
+  });
+
+  test("queued, del, scheduledAt and delDelayed find such jobs by their inputs alone", async () => {
+    await task.pause("paused");
+    await web("/enqueueLater");
+    await web("/enqueueLater"); // another id, and another second or an error
+    const inputs = { word: "x" };
+    const bare = { class: "seenInTask", queue: "paused", args: [inputs] };
+    const queued = await task.queued("paused");
+    expect(queued.length).toBeGreaterThanOrEqual(3);
+    expect(queued[0]).toEqual(bare);
+    expect(Object.values(await task.allDelayed()).flat()[0]).toEqual(bare);
+    const due = await task.scheduledAt("paused", "seenInTask", inputs);
+    expect(due.length).toBeGreaterThanOrEqual(1);
+    const found = await task.delDelayed("paused", "seenInTask", inputs);
+    expect(found.sort()).toEqual(due.sort());
+    expect(await task.scheduledAt("paused", "seenInTask", inputs)).toEqual([]);
+    expect(await task.del("paused", "seenInTask", inputs, 1)).toBe(1);
+    expect(await task.delByFunction("paused", "seenInTask", 0, 0)).toBe(1);
+    expect(await task.del("paused", "seenInTask", inputs)).toBe(
+      queued.length - 2,
+    );
+    await task.resume("paused");
   });
 });
 

@@ -40,6 +40,7 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "logger.format": "collectors of logs read JSON",
   "logger.loggers": "restarts leave one file",
   routes: "examples to start from",
+  "tasks.carryContext": "log lines of a job lead to its request",
   "tasks.sortInputs": "jobs are found whatever the order of keys",
   "tasks.unknownJobs": "jobs wait for the processes of a new version",
   "web.openapi": "in production it is off as before",

@@ -90,6 +90,44 @@ describeOnRedis("beside node-resque", () => {
     await until(async () => (await our.stats()).processed === "2");
   });
 
+  test("our jobs with a context run there, and their scheduler, lists and locks of delayed jobs know them", async () => {
+    const done: unknown[][] = [];
+    const their = await theirQueue();
+    const our = await bench.queue({}, () => ({ request: "r1", trace: "t1" }));
+    await our.enqueue("q", "add", [1, { a: [] }]);
+    const due = (Math.floor(Date.now() / 1000) + 60) * 1000;
+    await our.enqueueAt(due, "q", "add", [2]);
+    await expect(their.enqueueAt(due, "q", "add", [2])).rejects.toThrow(
+      "already enqueued",
+    );
+    expect(await their.scheduledAt("q", "add", [2])).toEqual([due / 1000]);
+    expect(await their.delDelayed("q", "add", [2])).toEqual([due / 1000]);
+    await our.enqueueIn(1, "q", "add", [3]);
+    await our.enqueue("q", "fail", [4]);
+
+    // they find it in the queue by its whole text only; we find it by its bare one
+    await our.enqueue("other", "add", [5]);
+    expect(await their.del("other", "add", [5])).toBe(0);
+    expect(await our.del("other", "add", [5])).toBe(1);
+
+    await theirWorker({
+      add: { perform: async (...args) => void done.push(args) },
+      fail: {
+        perform: () => {
+          throw new Error("no");
+        },
+      },
+    });
+    await theirScheduler();
+    await until(() => done.length === 2);
+    expect(done).toEqual([[1, { a: [] }], [3]]);
+
+    const failed = await waitFor(async () => (await our.failed(0, -1))[0]);
+    await our.pause("q");
+    expect(await our.retryAndRemoveFailed(failed)).toBe(true);
+    expect(await our.failedCount()).toBe(0);
+  });
+
   test("each sees the queued, delayed, failed and running jobs of the other", async () => {
     const their = await theirQueue();
     const our = await bench.queue();

@@ -5,7 +5,7 @@ import {
   MultiWorker,
   type MultiWorkerOptions,
 } from "../../src/resque/multiWorker";
-import { Queue } from "../../src/resque/queue";
+import { Queue, type QueueOptions } from "../../src/resque/queue";
 import { Scheduler, type SchedulerOptions } from "../../src/resque/scheduler";
 import type { Jobs } from "../../src/resque/types";
 import { Worker, type WorkerOptions } from "../../src/resque/worker";
@@ -24,8 +24,8 @@ export class Bench {
     this.redis = engine.client();
   }
 
-  async queue(jobs: Jobs = {}): Promise<Queue> {
-    const queue = new Queue({ connection: { redis: this.redis } }, jobs);
+  async queue(jobs: Jobs = {}, carry?: QueueOptions["carry"]): Promise<Queue> {
+    const queue = new Queue({ connection: { redis: this.redis }, carry }, jobs);
     await queue.connect();
     this.parts.push(queue);
     return queue;

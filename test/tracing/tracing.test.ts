@@ -88,10 +88,11 @@ const runs: Record<string, () => unknown> = {
   },
 };
 
-async function start(): Promise<void> {
+async function start(carryContext = false): Promise<void> {
   config.tracing.enabled = true;
   config.general.context = true;
   Object.assign(config.tasks, {
+    carryContext,
     scheduler: true,
     timeout: 20,
     minTaskProcessors: 1,
@@ -568,10 +569,12 @@ describeOnRedis("on two nodes", () => {
     rebuildConfig();
     spans = new Spans();
     spans.register();
-    await start();
+    await start(true);
     addTask({ name: "far", queue: "far", run: async () => undefined });
     addActions({
       sends: { run: async () => ({ id: await task.enqueueJob("far") }) },
+      sendsPlainly: { run: () => task.enqueue("far").then(() => ({})) },
+      sendsLater: { run: () => task.enqueueIn(1, "far").then(() => ({})) },
     });
   }, 90_000);
 
@@ -581,6 +584,7 @@ describeOnRedis("on two nodes", () => {
     await spans.stop();
     await node.stop();
     await server.stop();
+    config.tasks.carryContext = false;
     delete process.env.REDIS_URL;
     rebuildConfig();
   }, 60_000);
@@ -606,6 +610,27 @@ describeOnRedis("on two nodes", () => {
     expect(saved.parentId).toBe(job.spanId);
     expect(spans.names).not.toContain("process far");
   });
+
+  test.each(["sendsPlainly", "sendsLater"])(
+    "with tasks.carryContext, the job of the action %s belongs to the trace of its request, too",
+    async (name) => {
+      spans.clear();
+      await web(`/${name}`);
+      const request = await spans.ended(`GET /api/${name}`);
+      const sent = await spans.ended("enqueue far");
+      const job = await until(async () => {
+        const all = await node.run(
+          () => (globalThis as any).spans() as Record<string, any>[],
+        );
+        return all.find(
+          (span) =>
+            span.name === "process far" && span.traceId === traceOf(request),
+        );
+      }, 30_000);
+      expect(job.parentId).toBe(idOf(sent));
+      expect(job.links).toEqual([idOf(sent)]);
+    },
+  );
 });
 
 describe("without an SDK", () => {

@@ -522,6 +522,21 @@ export const production = {
   },
 
   {
+    setting: "tasks.carryContext",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "the log lines and traces of a job lead to the request that enqueued it; `del` of processes of version 29 does not find such jobs",
+    edits: [
+      {
+        file: "config/tasks.ts",
+        find: "carryContext: false,",
+        replace: "carryContext: true,",
+      },
+    ],
+  },
+
+  {
     setting: "tasks.sortInputs",
     v29: "false",
     newProject: "true",

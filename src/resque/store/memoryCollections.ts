@@ -1,11 +1,15 @@
 /** Delayed jobs in memory, in buckets of a second as in resque, and by their exact time. */
+import { splitContext } from "../encode";
 import { SEARCH_LENGTH } from "./texts";
 
 interface DelayedJob {
   dueMs: number;
   second: number;
   queue: string;
+  /** Its bare text, by which it is known. */
   raw: string;
+  /** The JSON of the context that it carries. */
+  context?: string;
 }
 
 interface Entry extends DelayedJob {
@@ -157,11 +161,13 @@ export class JobList {
     return raw;
   }
 
-  /** Whether the job is there, or may be: a long list is not searched. */
+  /** Whether the job is there, or may be: a long list is not searched. A bare job is found with any context, too. */
   mayHave(raw: string): boolean {
-    return (
-      this.length > SEARCH_LENGTH || this.items.indexOf(raw, this.head) !== -1
-    );
+    if (this.length > SEARCH_LENGTH) return true;
+    const isJob = jobMatcher(raw);
+    for (let at = this.head; at < this.items.length; at++)
+      if (isJob(this.items[at]!)) return true;
+    return false;
   }
 
   toArray(): string[] {
@@ -169,6 +175,7 @@ export class JobList {
   }
 
   /**
+   * Remove a job; a bare one is found with any context, too.
    * @param count at most so many from the head, or from the tail when negative; 0 for all
    * @returns the number of removed jobs
    */
@@ -177,8 +184,9 @@ export class JobList {
     const items = this.toArray();
     if (count < 0) items.reverse();
     let removed = 0;
+    const isJob = jobMatcher(raw);
     const kept = items.filter((item) => {
-      if (item !== raw || removed === most) return true;
+      if (!isJob(item) || removed === most) return true;
       removed++;
       return false;
     });
@@ -192,6 +200,13 @@ export class JobList {
     this.items = this.toArray();
     this.head = 0;
   }
+}
+
+/** @returns whether a text is the job; a bare one stands for itself with any context, too */
+export function jobMatcher(raw: string): (text: string) => boolean {
+  const head = raw.slice(0, -1);
+  return (text) =>
+    text === raw || (text.startsWith(head) && splitContext(text).bare === raw);
 }
 
 /** A map whose entries expire and free their memory. */

@@ -1,7 +1,13 @@
 /** The data of a memory store, and changes that several of its operations share. */
 import { timerMs } from "../../utils/timers";
+import { splitContext } from "../encode";
 import { parseJob } from "../failure";
-import { DelayedJobs, ExpiringMap, JobList } from "./memoryCollections";
+import {
+  DelayedJobs,
+  ExpiringMap,
+  JobList,
+  jobMatcher,
+} from "./memoryCollections";
 import type {
   Due,
   Effect,
@@ -188,7 +194,8 @@ export class MemoryData {
   /** @returns false when the job exists in that second */
   delay({ queue, raw }: QueuedJob, dueMs: number, shift = 0): boolean {
     const second = secondOf(dueMs) + shift;
-    const job = { dueMs, second, queue, raw };
+    const { bare, context } = splitContext(raw);
+    const job = { dueMs, second, queue, raw: bare, context };
     if (!this.delayed.add(job)) return false;
     this.keepOwner(queue, dueMs);
     if (this.delayed.first()!.dueMs === dueMs) this.wakeUps.isDueEarlier();
@@ -207,7 +214,8 @@ export class MemoryData {
   isUniqueHeld({ key, class: jobClass }: UniqueLock, queue: string): boolean {
     const raw = this.uniques.get(key);
     if (raw === undefined) return false;
-    if (this.delayed.secondsOf(raw).length > 0) return true;
+    const { bare } = splitContext(raw);
+    if (this.delayed.secondsOf(bare).length > 0) return true;
     if (this.lists.get(queue)?.mayHave(raw)) return true;
     const waiting = this.slots.get(jobClass)?.waiting ?? [];
     if (waiting.some((job) => job.queue === queue && job.raw === raw))
@@ -348,9 +356,10 @@ export class MemoryData {
     let removed = list?.remove(raw, count) ?? 0;
     if (list?.length === 0) this.dropList(queue);
     const most = count === 0 ? Infinity : Math.abs(count);
+    const isJob = jobMatcher(raw);
     for (const slots of this.slots.values())
       slots.waiting = slots.waiting.filter((job) => {
-        if (job.queue !== queue || job.raw !== raw || removed >= most)
+        if (job.queue !== queue || !isJob(job.raw) || removed >= most)
           return true;
         removed++;
         return false;

@@ -1,4 +1,5 @@
 /** The store of the embedded engine: plain maps in this process. Every operation is synchronous inside, and so atomic. */
+import { joinContext } from "../encode";
 import { parseJob } from "../failure";
 import type { JobInfo } from "../types";
 import {
@@ -10,6 +11,7 @@ import {
   RUN_SEARCH_LENGTH,
   UNKNOWN_SECONDS,
 } from "./texts";
+import { jobMatcher } from "./memoryCollections";
 import { MemoryData, type ListedWorker, type Process } from "./memoryData";
 import type {
   AwaitedRun,
@@ -144,7 +146,8 @@ export class MemoryStore implements QueueStore {
       const moved: Promotion["moved"] = [];
       let first = data.delayed.first();
       while (first && first.dueMs <= now && moved.length < limit) {
-        const { second, queue, raw } = data.delayed.shift()!;
+        const { second, queue, raw: bare, context } = data.delayed.shift()!;
+        const raw = joinContext(bare, context);
         data.add(queue, raw);
         moved.push({ second: String(second), raw });
         first = data.delayed.first();
@@ -948,7 +951,7 @@ function isQueued(data: MemoryData, { queue, raw }: QueuedJob): boolean {
   return (
     data.delayed.secondsOf(raw).length > 0 ||
     (data.lists.get(queue)?.mayHave(raw) ?? false) ||
-    waitingIn(data, queue).includes(raw)
+    waitingIn(data, queue).some(jobMatcher(raw))
   );
 }
 

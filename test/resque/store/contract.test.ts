@@ -8,6 +8,7 @@ import {
   type QueueStore,
   type WorkerIdentity,
 } from "../../../src/resque/store/store";
+import { withContext } from "../../../src/resque/encode";
 import { Actor, describeOnEachStore, jobText, SUCCESS } from "./support";
 
 describeOnEachStore("the store of the queue", (context) => {
@@ -20,6 +21,10 @@ describeOnEachStore("the store of the queue", (context) => {
   const job = (name: string, ...args: unknown[]) => ({
     queue: "q",
     raw: jobText("q", name, ...args),
+  });
+  const carried = (name: string, request: string) => ({
+    queue: "q",
+    raw: withContext(job(name).raw, { request }),
   });
   const advance = (ms: number) => context.advance(ms);
 
@@ -592,10 +597,13 @@ describeOnEachStore("the store of the queue", (context) => {
   });
 
   describe("concurrency slots", () => {
-    async function twoWorkers() {
+    async function twoWorkers(jobs = [job("a", 1), job("a", 2)]) {
       const actor = await Actor.start(store, "p");
       const workers = [await actor.worker("p:1"), await actor.worker("p:2")];
-      await store.enqueue("q", [job("a", 1).raw, job("a", 2).raw]);
+      await store.enqueue(
+        "q",
+        jobs.map(({ raw }) => raw),
+      );
       await actor.next(workers[0]);
       await actor.next(workers[1]);
       const acquire = (which: number) =>
@@ -604,7 +612,7 @@ describeOnEachStore("the store of the queue", (context) => {
           worker: workers[which],
           class: "a",
           limit: 1,
-          job: job("a", which + 1),
+          job: jobs[which]!,
         });
       return { actor, workers, acquire };
     }
@@ -657,6 +665,18 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.lengths(["q"])).toEqual({
         q: { queued: 1, waiting: 0 },
       });
+    });
+
+    test("waiting jobs that carry a context are removed by their bare text", async () => {
+      const { acquire } = await twoWorkers([
+        carried("a", "1"),
+        carried("a", "2"),
+      ]);
+      await acquire(0);
+      expect(await acquire(1)).toBe("waiting");
+      expect(await store.isQueued("q", job("a").raw)).toBe(true);
+      expect(await store.removeJobs("q", [job("a").raw])).toBe(1);
+      expect((await store.lengths(["q"])).q!.waiting).toBe(0);
     });
 
     test("a removed queue takes its waiting jobs along", async () => {
@@ -1004,6 +1024,112 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.takeQueueLock(request)).toBe(false);
       await store.removeQueue("q");
       expect(await store.takeQueueLock(request)).toBe(true);
+    });
+  });
+
+  describe("jobs that carry a context", () => {
+    test("are fetched with it, and are removed by their bare text, from either end", async () => {
+      const texts = ["1", "2", "3", "4"].map((id) => carried("a", id).raw);
+      const other = carried("b", "5").raw;
+      await store.enqueue("q", [texts[0]!, job("a").raw, other]);
+      await store.enqueue("q", texts.slice(1));
+      expect(await store.removeJobs("q", [job("a").raw], 1)).toBe(1);
+      expect(await store.removeJobs("q", [job("a").raw], -2)).toBe(2);
+      expect(await store.jobs("q", 0, -1)).toEqual([
+        job("a").raw,
+        other,
+        texts[1],
+      ]);
+      expect(await store.isQueued("q", job("b").raw)).toBe(true);
+      expect(await store.isQueued("q", job("c").raw)).toBe(false);
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await actor.next(worker);
+      expect(await actor.next(worker, SUCCESS)).toEqual(carried("b", "5"));
+      expect(await store.removeJobs("q", [job("a").raw, other])).toBe(1);
+      expect(await store.jobs("q", 0, -1)).toEqual([]);
+      expect(await store.removeJobs("q", [job("a").raw])).toBe(0);
+    });
+
+    test("one with a context is removed alone by its whole text", async () => {
+      const [one, two] = [carried("a", "1").raw, carried("a", "2").raw];
+      await store.enqueue("q", [one, two, job("a").raw]);
+      expect(await store.removeJobs("q", [two])).toBe(1);
+      expect(await store.jobs("q", 0, -1)).toEqual([one, job("a").raw]);
+    });
+
+    test("are found in a long queue, and by the lock of a queued job", async () => {
+      const key = `${context.prefix}lock:q`;
+      const request = { key, seconds: 600, believedSeconds: 5, job: job("a") };
+      const many = Array.from({ length: 2500 }, (_, n) => job("b", n).raw);
+      expect(await store.takeQueueLock(request)).toBe(true);
+      await store.enqueue("q", [...many, carried("a", "1").raw]);
+      await advance(10_000);
+      expect(await store.takeQueueLock(request)).toBe(false);
+      expect(await store.removeJobs("q", [job("a").raw])).toBe(1);
+      expect(await store.takeQueueLock(request)).toBe(true);
+    });
+
+    test("are delayed by their bare text, and go on with their context when they are due", async () => {
+      const now = await store.now();
+      const due = { atMs: now + 5000 };
+      const second = Math.round(due.atMs / 1000);
+      const first = carried("a", "1");
+      expect(await store.delay(first, due)).toEqual({ state: "added" });
+      for (const again of [job("a"), carried("a", "2")])
+        expect((await store.delay(again, due)).state).toBe("duplicate");
+      expect(await store.delayedJobs(second)).toEqual([job("a").raw]);
+      expect(await store.scheduledAt(job("a").raw)).toEqual([second]);
+      await advance(6000);
+      await store.promote(10);
+      expect(await store.jobs("q", 0, -1)).toEqual([first.raw]);
+      expect(await store.removeJobs("q", [job("a").raw])).toBe(1);
+    });
+
+    test("leave nothing of their context when they are removed before they are due", async () => {
+      const due = { atMs: (await store.now()) + 5000 };
+      await store.delay(carried("a", "1"), due);
+      expect(await store.removeDelayed(job("a").raw)).toHaveLength(1);
+      await store.delay(job("a"), due);
+      await advance(6000);
+      await store.promote(10);
+      expect(await store.jobs("q", 0, -1)).toEqual([job("a").raw]);
+    });
+
+    test("hold their unique lock while they are delayed and queued", async () => {
+      const unique = { key: "k", class: "a" };
+      const due = { inMs: 5000 };
+      const add = (id: string) =>
+        store.enqueue("q", [carried("a", id).raw], { unique });
+      await store.delay(carried("a", "1"), due, { unique });
+      expect((await add("2")).state).toBe("held");
+      await advance(6000);
+      await store.promote(10);
+      expect((await add("3")).state).toBe("held");
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const { raw } = (await actor.next(worker))!;
+      expect(raw).toBe(carried("a", "1").raw);
+      expect((await add("4")).state).toBe("held");
+      await actor.next(worker, {
+        kind: "success",
+        effects: [{ do: "unlockUnique", key: "k", raw }],
+      });
+      expect((await add("5")).state).toBe("added");
+    });
+
+    test("that failed and are tried again keep their context while they wait", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      const { queue, raw } = carried("a", "1");
+      await store.enqueue("q", [raw]);
+      await actor.next(worker);
+      const delay: Effect = { do: "delay", queue, raw, due: { inMs: 2000 } };
+      await actor.next(worker, { kind: "retried", effects: [delay] });
+      expect(await store.scheduledAt(job("a").raw)).toHaveLength(1);
+      await advance(3000);
+      await store.promote(10);
+      expect(await actor.next(worker)).toEqual({ queue, raw });
     });
   });
 

@@ -17,7 +17,8 @@ end
 `;
 
 /**
- * - `removeWaiting(first, last)`: removes the jobs whose queues and texts are in ARGV, and returns how many there were.
+ * - `removeWaiting(first, last)`: removes the jobs whose queues and texts are in ARGV, and returns how many there were. Runs of
+ *   recurring tasks carry no context.
  * - `delayRun({task, node, queue, raw, kind, ms})`: delays the next run of the task. Needs SLOTS, DELAY.
  */
 export const PLANNED_RUN_PART = `
@@ -25,7 +26,7 @@ ${NODES}${REMOVE_JOBS_PART}${REMOVE_DELAYED_PART}
 local function removeWaiting(first, last)
   local removed = 0
   for at = first, last, 2 do
-    removed = removed + removeJobs(ARGV[at], 0, ARGV[at + 1]) + #removeDelayed(ARGV[at + 1])
+    removed = removed + removeJobs(ARGV[at], 0, ARGV[at + 1], lrem) + #removeDelayed(ARGV[at + 1])
   end
   return removed
 end

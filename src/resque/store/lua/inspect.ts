@@ -5,6 +5,7 @@ import { APPLY_PARTS } from "./processes";
 import { REMOVE_DELAYED_PART, REMOVE_QUEUE_PART } from "./producers";
 import {
   FAIL,
+  IS_QUEUED_PART,
   JSON_TEXT,
   NODES,
   QUEUES,
@@ -177,19 +178,8 @@ export const UPDATE_JOB = operation(
 
 // Arguments: queue, job, how far to search. Returns 1 when it exists, or the queue is longer.
 export const IS_QUEUED = operation(
-  [],
-  `
-  local queue, raw, list = ${A}, ${B}, ns .. 'queue:' .. ${A}
-  if (try('SCARD', ns .. 'timestamps:' .. raw) or 0) > 0 then return 1 end
-  local length = try('LLEN', list) or 0
-  if length > tonumber(${C}) then return 1 end
-  if length > 0 and redis.call('LPOS', list, raw) then return 1 end
-  if not try('HGET', ns .. 'ah:waiting', queue) then return 0 end
-  for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
-    if try('LPOS', ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return 1 end
-  end
-  return 0
-`,
+  [IS_QUEUED_PART],
+  `return isQueued(${A}, ${B}, tonumber(${C})) and 1 or 0`,
 );
 
 // Arguments: '1' or '0', name of a periodic task.

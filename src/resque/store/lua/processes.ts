@@ -5,6 +5,7 @@ import {
   DELAY,
   FAIL,
   GIVE_BACK,
+  IS_QUEUED_PART,
   JSON_TEXT,
   QUEUES,
   REBUILD,
@@ -312,24 +313,14 @@ export const RELEASE_LOCK = operation(
 // A lock is valid while it is younger than that or its job exists; the lock of a missing job, e.g. of a deleted
 // queue, is taken over.
 export const TAKE_QUEUE_LOCK = operation(
-  [],
+  [IS_QUEUED_PART],
   `
   local key, seconds = ${A}, tonumber(${B})
   local now = math.floor(time / 1000)
   local ends = tonumber(string.match(redis.call('GET', key) or '', '^%d+'))
   if ends and ends >= now then
     if ends - seconds - 1 > now - ${C} then return 0 end
-    local list, limit = ns .. 'queue:' .. ${D}, tonumber(ARGV[${ARG + 5}])
-    if (try('SCARD', ns .. 'timestamps:' .. ${E}) or 0) > 0 then return 0 end
-    local length = try('LLEN', list) or 0
-    if length > limit then return 0 end
-    if length > 0 and redis.call('LPOS', list, ${E}) then return 0 end
-    local waiting = #${D} .. ':' .. ${D} .. ${E}
-    if try('HGET', ns .. 'ah:waiting', ${D}) then
-      for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
-        if try('LPOS', ns .. 'ah:parked:' .. class, waiting) then return 0 end
-      end
-    end
+    if isQueued(${D}, ${E}, tonumber(${F})) then return 0 end
   end
   redis.call('SET', key, text(now + seconds + 1))
   expire(key, seconds * 1000)

@@ -5,9 +5,11 @@ import {
   BASE,
   DELAY,
   FAIL,
+  FIND_CARRIED,
   JSON_TEXT,
   MAX_TOKENS,
   NODES,
+  NOTE_CONTEXT,
   QUEUES,
   REBUILD,
   REQUEUE,
@@ -20,8 +22,10 @@ import {
 export const ENQUEUE = frame(
   "",
   `
+  ${NOTE_CONTEXT}
   local queue, node, count = ${A}, ${B}, #ARGV - ${ARG + 1}
   local length = redis.call('RPUSH', ns .. 'queue:' .. queue, unpack(ARGV, ${ARG + 2}))
+  noteContext(queue, ARGV[#ARGV])
   if node ~= '' then
     ${BASE}${QUEUES}${NODES}
     own(queue, node)
@@ -51,7 +55,9 @@ export const PRODUCE = frame(
     if isUniqueHeld(lock, queue, class) then return {'held'} end
   end
   if kind == '' then
+    ${NOTE_CONTEXT}
     local length = redis.call('RPUSH', ns .. 'queue:' .. queue, raw)
+    noteContext(queue, raw)
     if length <= ${MAX_TOKENS} or node ~= '' then
       ${QUEUES}
       if node ~= '' then
@@ -116,7 +122,7 @@ export const RELEASE_UNIQUE = operation(
 // Arguments: entry, queue, job, name of the unique lock or '', class. Returns a state.
 // The job is in the failed list or in the queue.
 export const RETRY_FAILED = operation(
-  [QUEUES, UNIQUE, TRACKED],
+  [QUEUES, UNIQUE, TRACKED, NOTE_CONTEXT],
   `
   local entry, queue, raw, unique = ${A}, ${B}, ${C}, ${D}
   local lock, list = ns .. 'ah:unique:' .. unique, ns .. 'queue:' .. queue
@@ -124,6 +130,7 @@ export const RETRY_FAILED = operation(
   if unique ~= '' and isUniqueHeld(lock, queue, ${E}) then return 'held' end
   if redis.call('LREM', ns .. 'failed', 1, entry) == 0 then return 'missing' end
   arrived(queue, redis.call('RPUSH', list, raw), 1)
+  noteContext(queue, raw)
   setState(raw, 'queued', '')
   if unique ~= '' then
     redis.call('SET', lock, raw)
@@ -133,15 +140,20 @@ export const RETRY_FAILED = operation(
 `,
 );
 
-/** `removeJobs(queue, count, raw)`: how many were removed, of those that wait for a slot, too. Needs SLOTS. */
+/**
+ * `removeJobs(queue, count, raw, remove)`: how many were removed, of those that wait for a slot, too. `remove` is LREM, unless jobs
+ * with a context count as well. Needs SLOTS.
+ */
 export const REMOVE_JOBS_PART = `
-local function removeJobs(queue, count, raw)
-  local own = redis.call('LREM', ns .. 'queue:' .. queue, count, raw)
+local function lrem(list, count, text) return redis.call('LREM', list, count, text) end
+local function removeJobs(queue, count, raw, remove)
+  local own = remove(ns .. 'queue:' .. queue, count, raw)
   if not try('HGET', ns .. 'ah:waiting', queue) then return own end
   for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
     if count ~= 0 and own >= math.abs(count) then break end
     local left = count == 0 and 0 or math.abs(count) - own
-    local found = try('LREM', ns .. 'ah:parked:' .. class, left, #queue .. ':' .. queue .. raw) or 0
+    local parked = ns .. 'ah:parked:' .. class
+    local found = try('LLEN', parked) and remove(parked, left, #queue .. ':' .. queue .. raw) or 0
     if found > 0 then countWaiting(queue, -found) end
     own = own + found
   end
@@ -149,12 +161,28 @@ local function removeJobs(queue, count, raw)
 end
 `;
 
-// Arguments: queue, count, jobs... Returns how many were removed.
+/** In place of a job, until all of them are removed at once. */
+const REMOVED = "ah:removed";
+
+// Arguments: queue, count, jobs... Returns how many were removed. A bare job stands for itself with any context, too.
 export const REMOVE_JOBS = operation(
-  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REMOVE_JOBS_PART],
+  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, FIND_CARRIED, REMOVE_JOBS_PART],
   `
-  local removed = 0
-  for i = ${ARG + 2}, #ARGV do removed = removed + removeJobs(${A}, tonumber(${B}), ARGV[i]) end
+  local function removeCarried(list, count, bare)
+    local found = findCarried(list, bare, math.huge)
+    local most = count == 0 and #found or math.min(#found, math.abs(count))
+    for i = 1, most do
+      redis.call('LSET', list, found[count < 0 and #found + 1 - i or i], '${REMOVED}')
+    end
+    if most > 0 then lrem(list, 0, '${REMOVED}') end
+    return most
+  end
+  local removed, count, carries = 0, tonumber(${B}), isCarrying(${A})
+  for i = ${ARG + 2}, #ARGV do
+    local raw = ARGV[i]
+    local isBare = carries and not select(2, splitContext(raw))
+    removed = removed + removeJobs(${A}, count, raw, isBare and removeCarried or lrem)
+  end
   return removed
 `,
 );
@@ -164,6 +192,7 @@ export const REMOVE_QUEUE_PART = `
 local function removeQueue(queue)
   redis.call('DEL', ns .. 'queue:' .. queue, ns .. 'ah:wake:' .. queue)
   try('SREM', ns .. 'queues', queue)
+  try('SREM', ns .. 'ah:carrying', queue)
   local node = try('HGET', ns .. 'ah:node-queues', queue)
   try('ZREM', ns .. 'ah:ready' .. (node and ':' .. node or ''), queue)
   if not try('HGET', ns .. 'ah:waiting', queue) then return end
@@ -196,6 +225,7 @@ local function removeDelayed(raw)
     local bucket = ns .. 'delayed:' .. second
     if (try('LREM', bucket, 0, raw) or 0) > 0 then result[#result + 1] = second end
     if (try('ZREM', ns .. 'ah:due', second .. ':' .. raw) or 0) > 0 then try('HINCRBY', ns .. 'ah:due-count', second, -1) end
+    try('HDEL', ns .. 'ah:due-context', second .. ':' .. raw)
     if redis.call('EXISTS', bucket) == 0 then
       try('ZREM', schedule, second)
       try('HDEL', ns .. 'ah:due-count', second)

@@ -1,6 +1,14 @@
 /** Scripts of the scheduler: leadership, due jobs, and upkeep of slots and queues. */
 import { A, ARG, B, operation } from "./operation";
-import { FAIL, JSON_TEXT, QUEUE_OF, QUEUES, REQUEUE, SLOTS } from "./shared";
+import {
+  FAIL,
+  JSON_TEXT,
+  NOTE_CONTEXT,
+  QUEUE_OF,
+  QUEUES,
+  REQUEUE,
+  SLOTS,
+} from "./shared";
 
 // Arguments: name, ms. Returns 0 for the leader; else the ms after which the leadership of another one ends, or a negative number
 // when that is unknown.
@@ -39,19 +47,31 @@ const JOBS_PER_MS = 500;
 
 // Arguments: jobs at most, date. Returns ms until the next one ('' for none), then second and job of each one moved.
 // A second whose jobs are all due is emptied from the head. Before, jobs of ours go at their exact time in ah:due, and the
-// others at the whole second; ah:due-count tells whether there are others.
+// others at the whole second; ah:due-count tells whether there are others. A job goes on with the context that is beside it.
 export const PROMOTE = operation(
-  [JSON_TEXT, QUEUES, FAIL, QUEUE_OF],
+  [JSON_TEXT, QUEUES, FAIL, QUEUE_OF, NOTE_CONTEXT],
   `
   allowWhenFull()
   local limit = tonumber(${A})
   local schedule, exact, counts = ns .. 'delayed_queue_schedule', ns .. 'ah:due', ns .. 'ah:due-count'
-  local result = {''}
-  local function move(second, raw)
-    try('SREM', ns .. 'timestamps:' .. raw, 'delayed:' .. second)
+  local contexts = ns .. 'ah:due-context'
+  local result, hasContexts = {''}, rebuild('HLEN', contexts) > 0
+  local function takeContext(second, raw)
+    if not hasContexts then return nil end
+    local member = second .. ':' .. raw
+    local context = try('HGET', contexts, member)
+    if context then try('HDEL', contexts, member) end
+    return context
+  end
+  local function move(second, bare)
+    try('SREM', ns .. 'timestamps:' .. bare, 'delayed:' .. second)
+    local raw, context = bare, takeContext(second, bare)
+    if context then raw = string.sub(bare, 1, -2) .. ',"ah":' .. context .. '}' end
     local queue = queueOf(raw)
     local length = queue and try('RPUSH', ns .. 'queue:' .. queue, raw)
-    if length then arrived(queue, length, 1)
+    if length then
+      arrived(queue, length, 1)
+      noteContext(queue, raw)
     elseif queue then failed('"scheduler"', queue, raw, 'Error', 'the key of the queue holds something else', ${B})
     else failed('"scheduler"', '', json(raw), 'Error', 'unreadable job', ${B}) end
     result[#result + 1] = second
@@ -111,7 +131,9 @@ export const PROMOTE = operation(
       for _, raw in ipairs(jobs) do found[raw] = redis.call('LREM', bucket, 1, raw) == 1 end
     end
     -- what is not there was moved by a scheduler of another kind, at the whole second
-    for _, raw in ipairs(jobs) do if found[raw] then move(second, raw) end end
+    for _, raw in ipairs(jobs) do
+      if found[raw] then move(second, raw) else takeContext(second, raw) end
+    end
     try('HINCRBY', counts, second, -#jobs)
     tidy(second)
   end

@@ -56,6 +56,77 @@ local function rebuild(command, key, ...)
 end
 `;
 
+/** `splitContext(raw)`: the bare text of a job, and the context that it carries as its last field, or nil. */
+export const SPLIT_CONTEXT = `
+local function splitContext(raw)
+  if string.sub(raw, -2) ~= '}}' then return raw end
+  local head, context = string.match(raw, '^(.*%]),"ah":({[^{}]*})}$')
+  if head then return head .. '}', context end
+  return raw
+end
+`;
+
+/**
+ * `noteContext(queue, raw)`: a job was added to the queue. `ah:carrying` holds the queues that have had jobs with a context: only
+ * these are searched for them.
+ */
+export const NOTE_CONTEXT = `
+local function noteContext(queue, raw)
+  if string.sub(raw, -2) ~= '}}' then return end
+  local key = ns .. 'ah:carrying'
+  if type(redis.pcall('SADD', key, queue)) == 'number' then return end
+  redis.call('DEL', key)
+  redis.call('SADD', key, queue)
+end
+`;
+
+/** Jobs per command of a search. */
+const SEARCH_PAGE = 1000;
+
+/**
+ * `findCarried(list, bare, most)`: the indices of the entries that are `bare`, with a context or without one, the earliest first,
+ * among the first `most`. Needs BASE.
+ */
+export const FIND_CARRIED = `
+${SPLIT_CONTEXT}local function isCarrying(queue) return try('SISMEMBER', ns .. 'ah:carrying', queue) == 1 end
+local function findCarried(list, bare, most)
+  local found, first = {}, 0
+  local head = string.sub(bare, 1, -2) .. ',"ah":{'
+  while first < most do
+    local entries = redis.call('LRANGE', list, first, first + ${SEARCH_PAGE - 1})
+    for i, entry in ipairs(entries) do
+      if entry == bare or (string.sub(entry, 1, #head) == head and splitContext(entry) == bare) then
+        found[#found + 1] = first + i - 1
+      end
+    end
+    if #entries < ${SEARCH_PAGE} then break end
+    first = first + ${SEARCH_PAGE}
+  end
+  return found
+end
+`;
+
+/** `isQueued(queue, raw, limit)`: whether the job is delayed, queued or waits for a slot; assumed of longer queues. Needs BASE. */
+export const IS_QUEUED_PART = `
+${FIND_CARRIED}
+local function isQueued(queue, raw, limit)
+  local list = ns .. 'queue:' .. queue
+  if (try('SCARD', ns .. 'timestamps:' .. raw) or 0) > 0 then return true end
+  local length, carries = try('LLEN', list) or 0, isCarrying(queue)
+  local function isIn(key, text)
+    if carries then return try('LLEN', key) and #findCarried(key, text, limit) > 0 end
+    return try('LPOS', key, text)
+  end
+  if length > limit then return true end
+  if length > 0 and isIn(list, raw) then return true end
+  if not try('HGET', ns .. 'ah:waiting', queue) then return false end
+  for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
+    if isIn(ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return true end
+  end
+  return false
+end
+`;
+
 /**
  * - `ready(suffix, queue)`: the queue has jobs.
  * - `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it is registered, and
@@ -190,13 +261,14 @@ end
 `;
 
 /**
- * `delay(due, raw, shift)`: false when the job exists in that second, `shift` seconds after the nearest one. Its keys are
+ * `delay(due, raw, shift)`: false when the job exists in that second, `shift` seconds after the nearest one. Delayed jobs are
+ * kept by their bare text, for other schedulers, and their contexts beside them, in `ah:due-context`. Its keys are
  * read before the first one is written: a wrong type refuses the job without a trace. The owner of a queue is
  * remembered until its last delayed job has been due for as long as jobs of a node without announcements are kept. Needs
  * REBUILD.
  */
 export const DELAY = `
-${QUEUE_OF}
+${QUEUE_OF}${SPLIT_CONTEXT}
 local function keepOwner(raw, due)
   local queue = queueOf(raw)
   local node = queue and try('HGET', ns .. 'ah:node-queues', queue)
@@ -207,7 +279,8 @@ local function keepOwner(raw, due)
   redis.call('SET', key, text(ends))
   expire(key, text(keepMs))
 end
-local function delay(due, raw, shift)
+local function delay(due, full, shift)
+  local raw, context = splitContext(full)
   local second = text(math.floor(due / 1000 + 0.5) + shift)
   local times, bucket = ns .. 'timestamps:' .. raw, ns .. 'delayed:' .. second
   local schedule, exact = ns .. 'delayed_queue_schedule', ns .. 'ah:due'
@@ -221,6 +294,8 @@ local function delay(due, raw, shift)
   redis.call('ZADD', schedule, second, second)
   redis.call('ZADD', exact, text(due), member)
   rebuild('HINCRBY', ns .. 'ah:due-count', second, 1)
+  if context then rebuild('HSET', ns .. 'ah:due-context', member, context)
+  else rebuild('HDEL', ns .. 'ah:due-context', member) end
   keepOwner(raw, due)
   if redis.call('ZRANGE', exact, 0, 0)[1] == member then
     try('DEL', ns .. 'ah:wake-scheduler')
@@ -238,6 +313,7 @@ const RECORD_PAGE = 500;
  * found running it is cached in `<lock>:at`, so that the next call need not search all workers. Needs BASE.
  */
 export const UNIQUE = `
+${SPLIT_CONTEXT}
 local function isIn(list, item)
   local length = try('LLEN', list) or 0
   if length == 0 then return false end
@@ -246,7 +322,7 @@ end
 local function isUniqueHeld(lock, queue, class)
   local raw = redis.call('GET', lock)
   if not raw then return false end
-  if (try('SCARD', ns .. 'timestamps:' .. raw) or 0) > 0 then return true end
+  if (try('SCARD', ns .. 'timestamps:' .. splitContext(raw)) or 0) > 0 then return true end
   if isIn(ns .. 'queue:' .. queue, raw) then return true end
   if isIn(ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return true end
   local tail, at = ',"payload":' .. raw .. '}', lock .. ':at'
