@@ -1,4 +1,5 @@
 /** Ends an action early: at its `timeout`, or when its client disconnects. */
+import { AsyncResource } from "node:async_hooks";
 import { api } from "../api";
 import { type Connection, onLeave } from "../connection/connection";
 import { StatusError, toError } from "../errors";
@@ -25,8 +26,10 @@ export class Cancellation {
     if (this.timeout) controller.abort(this.timeout);
     else if (this.connection.destroyed) controller.abort(clientLeft());
     else if (!this.hasEnded)
-      this.stopListening = onLeave(this.connection, () =>
-        controller.abort(clientLeft()),
+      // listeners of the signal belong to the action, not to the socket whose end calls them
+      this.stopListening = onLeave(
+        this.connection,
+        AsyncResource.bind(() => controller.abort(clientLeft())),
       );
     return controller.signal;
   }
