@@ -7,6 +7,7 @@ import { applySchema } from "../input/schemaParams";
 import { planOf } from "../input/schemaPlan";
 import { isStandardSchema, type StandardSchema } from "../input/standardSchema";
 import {
+  MAX_LISTED,
   problemsOf,
   SchemaError,
   type Input,
@@ -18,7 +19,8 @@ import type { Task, TaskInputs } from "./task";
  * Fill in defaults and check what the task declares. Defaults are written into the caller's object, unless nothing can be
  * added to it, as to the inputs of a running task.
  * @returns the inputs to enqueue; undefined when there are none
- * @throws Error of a validator, or naming what is missing
+ * @throws Error of a validator, or naming what is missing; it is that of the first bad input, and if there are more, its `errors`
+ * names them all
  */
 export async function validateInputs(
   task: Task,
@@ -33,7 +35,12 @@ export async function validateInputs(
   if (names.length === 0) return inputs;
   const isOpen = inputs != null && Object.isExtensible(inputs);
   const values = isOpen ? inputs : { ...inputs };
-  for (const name of names) await check(task, name, declared[name]!, values);
+  const problems: Problem[] = [];
+  for (const name of names) {
+    const problem = await problemIn(task, name, declared[name]!, values);
+    if (problem) problems.push(problem);
+  }
+  if (problems.length > 0) throw firstOf(problems);
   return inputs || Object.keys(values).length > 0 ? values : inputs;
 }
 
@@ -80,22 +87,57 @@ async function fillIn(
   return filled;
 }
 
-async function check(
+interface Problem {
+  path: string;
+  code: "missing" | "invalid";
+  thrown: unknown;
+}
+
+async function problemIn(
   task: Task,
   name: string,
   input: Input,
   values: TaskInputs,
-): Promise<void> {
-  const value = await fillIn(name, input, values);
-  if (value !== undefined && input.validator !== undefined) {
-    for (const method of [input.validator].flat())
-      await judge(task, name, method, value);
+): Promise<Problem | undefined> {
+  let value: unknown;
+  try {
+    value = await fillIn(name, input, values);
+    if (value !== undefined && input.validator !== undefined) {
+      for (const method of [input.validator].flat())
+        await judge(task, name, method, value);
+    }
+  } catch (thrown) {
+    return { path: name, code: "invalid", thrown };
   }
-  if (input.required === true && isMissing(value))
-    throw new ActionheroError(
-      "AH_TASK",
-      `${name} is a required input for task ${task.name}`,
-    );
+  if (input.required !== true || !isMissing(value)) return undefined;
+  const thrown = new ActionheroError(
+    "AH_TASK",
+    `${name} is a required input for task ${task.name}`,
+  );
+  return { path: name, code: "missing", thrown };
+}
+
+/** What was thrown first, with all problems in `errors` if there are several. */
+function firstOf(problems: readonly Problem[]): unknown {
+  const [{ thrown }] = problems as [Problem];
+  const canList =
+    thrown instanceof Error &&
+    Object.isExtensible(thrown) &&
+    !Object.hasOwn(thrown, "errors");
+  if (problems.length < 2 || !canList) return thrown;
+  const errors = problems.slice(0, MAX_LISTED).map((problem) => ({
+    path: problem.path,
+    message:
+      problem.code === "missing"
+        ? requiredText(problem.path)
+        : toError(problem.thrown).message,
+    code: problem.code,
+  }));
+  return Object.assign(thrown, { errors });
+}
+
+function requiredText(path: string): string {
+  return `${path} is a required input`;
 }
 
 async function judge(
@@ -157,7 +199,7 @@ function withProblems(error: Error, found: InputErrors): Error {
     path,
     message:
       cause === undefined
-        ? `${path} is a required input`
+        ? requiredText(path)
         : (SchemaError.detailOf(cause) ?? toError(cause).message),
     code,
   }));

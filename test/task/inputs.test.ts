@@ -124,6 +124,41 @@ describe("inputs", () => {
     expect(await enqueued({ word: 0 })).toEqual({ word: 0 });
   });
 
+  test("the error is that of the first bad input, and names all of them", async () => {
+    addTask({
+      name: "checked",
+      inputs: {
+        even: { validator: (value: number) => value % 2 === 0 },
+        word: { required: true },
+        small: {
+          validator: (value: number) => {
+            if (value > 9) throw new RangeError("too large");
+          },
+        },
+      },
+    });
+    const thrown = await task
+      .enqueue("checked", { even: 3, small: 10 })
+      .catch((error: unknown) => error);
+    expect(thrown).toMatchObject({
+      message: "3 is not a valid value for even in task checked",
+      errors: [
+        {
+          path: "even",
+          message: "3 is not a valid value for even in task checked",
+          code: "invalid",
+        },
+        { path: "word", message: "word is a required input", code: "missing" },
+        { path: "small", message: "too large", code: "invalid" },
+      ],
+    });
+    const alone = await task
+      .enqueue("checked", { word: "a", small: 10 })
+      .catch((error: unknown) => error);
+    expect(alone).toBeInstanceOf(RangeError);
+    expect(alone).not.toHaveProperty("errors");
+  });
+
   test("nothing is removed, and nothing inherited counts", async () => {
     addTask({ name: "checked", inputs: { constructor: { required: true } } });
     await expect(task.enqueue("checked", { other: 1 })).rejects.toThrow(
