@@ -612,7 +612,7 @@ describeOnEachStore("the store of the queue", (context) => {
           worker: workers[which],
           class: "a",
           limit: 1,
-          job: jobs[which]!,
+          job: jobs[which],
         });
       return { actor, workers, acquire };
     }
@@ -676,7 +676,7 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await acquire(1)).toBe("waiting");
       expect(await store.isQueued("q", job("a").raw)).toBe(true);
       expect(await store.removeJobs("q", [job("a").raw])).toBe(1);
-      expect((await store.lengths(["q"])).q!.waiting).toBe(0);
+      expect((await store.lengths(["q"])).q.waiting).toBe(0);
     });
 
     test("a removed queue takes its waiting jobs along", async () => {
@@ -1031,7 +1031,7 @@ describeOnEachStore("the store of the queue", (context) => {
     test("are fetched with it, and are removed by their bare text, from either end", async () => {
       const texts = ["1", "2", "3", "4"].map((id) => carried("a", id).raw);
       const other = carried("b", "5").raw;
-      await store.enqueue("q", [texts[0]!, job("a").raw, other]);
+      await store.enqueue("q", [texts[0], job("a").raw, other]);
       await store.enqueue("q", texts.slice(1));
       expect(await store.removeJobs("q", [job("a").raw], 1)).toBe(1);
       expect(await store.removeJobs("q", [job("a").raw], -2)).toBe(2);
