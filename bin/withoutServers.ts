@@ -18,24 +18,3 @@ export async function startWithoutServers(): Promise<void> {
     return api.process!.start();
   });
 }
-
-/** The project is loaded with an engine in this process instead of a redis server, which a build cannot reach. */
-export async function initializeWithoutRedis(): Promise<void> {
-  const { config, Process } = framework();
-  const connection = { konstructor: EmbeddedRedis, args: [], buildNew: true };
-  config.redis = {
-    ...config.redis,
-    client: connection,
-    subscriber: connection,
-    tasks: connection,
-  };
-  await withProgress((progress) => {
-    progress.show("loading the project");
-    return new Process().initialize();
-  });
-}
-
-function EmbeddedRedis(...args: unknown[]): object {
-  const Client = require("ioredis-mock") as new (...args: unknown[]) => object;
-  return new Client(...args);
-}

@@ -11,6 +11,7 @@ interface Params {
 
 export class OpenApi extends CLI {
   static readonly printsData = true;
+  static readonly withoutRedis = true;
 
   constructor() {
     super();

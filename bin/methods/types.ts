@@ -1,6 +1,5 @@
 import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
-import { initializeWithoutRedis } from "../withoutServers";
 
 interface Params {
   out?: string;
@@ -8,13 +7,14 @@ interface Params {
 }
 
 export class Types extends CLI {
+  static readonly withoutRedis = true;
+
   constructor() {
     super();
     this.name = "types";
     this.description =
       "write the types of all actions and tasks, for their callers and for clients";
     this.example = "actionhero types --check";
-    this.initialize = false; // without redis
     this.inputs = {
       out: {
         letter: "o",
@@ -33,7 +33,6 @@ export class Types extends CLI {
     // loaded here, because loading it is what builds the configuration
     const { areTypesWritten, typesFile, writeTypes } =
       require("../../src/development/actionTypes") as typeof import("../../src/development/actionTypes");
-    await initializeWithoutRedis();
     const file = path.resolve(out ?? typesFile());
     if (check) {
       if (areTypesWritten(file)) return true;

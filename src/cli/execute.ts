@@ -12,6 +12,8 @@ import type { CommandClass } from "./find";
 
 /** How long resources that a command left open may delay the exit, in ms. */
 const STOP_LIMIT_MS = 30_000;
+/** How long the stop of a failed command may delay its error, in ms. */
+const QUICK_STOP_MS = 1_000;
 
 /** Run the command and exit: with 0, with 1 after an error, or with what the command set as `process.exitCode`. */
 export async function execute(
@@ -28,9 +30,12 @@ export async function execute(
     if (result === false) return; // the command continues in the background
     await stopWithin(app, STOP_LIMIT_MS);
   } catch (thrown) {
+    const stopped = stopWithin(app, STOP_LIMIT_MS).catch(() => undefined); // the first error is the one to show
+    // the last line on the screen, below those of the stop
+    await waitAtMost(QUICK_STOP_MS, stopped);
     const error = toError(thrown);
     if (!wasExplained(error)) console.error(explanationOf(error));
-    await stopWithin(app, STOP_LIMIT_MS).catch(() => undefined); // the first error is the one to show
+    await stopped;
     process.exit(1);
   }
   process.exit();
@@ -43,6 +48,7 @@ async function prepare(command: CLI): Promise<Process | undefined> {
 
   // loaded here, because commands that need no server should start at once
   const boot = require("../boot/process") as typeof import("../boot/process");
+  if ((command.constructor as CommandClass).withoutRedis) replaceRedis();
   const app = new boot.Process();
   return withProgress(async (progress) => {
     progress.show("loading the project");
@@ -51,6 +57,24 @@ async function prepare(command: CLI): Promise<Process | undefined> {
     if (start) await app.start();
     return app;
   });
+}
+
+/** A build can reach no redis server. */
+function replaceRedis(): void {
+  const { config } =
+    require("../config/config") as typeof import("../config/config");
+  const connection = { konstructor: EmbeddedRedis, args: [], buildNew: true };
+  config.redis = {
+    ...config.redis,
+    client: connection,
+    subscriber: connection,
+    tasks: connection,
+  };
+}
+
+function EmbeddedRedis(...args: unknown[]): object {
+  const Client = require("ioredis-mock") as new (...args: unknown[]) => object;
+  return new Client(...args);
 }
 
 /** Warns that the compiled code is older than the sources. */

@@ -11,6 +11,8 @@ export type CommandClass = (new () => CLI) & {
   needsProject?: boolean;
   /** True if programs read its output: log lines then go to stderr. */
   printsData?: boolean;
+  /** True for a command that only describes the project: an engine in this process replaces the redis server. */
+  withoutRedis?: boolean;
   /** True for a command that serves until it is stopped. */
   isServer?: boolean;
   /**

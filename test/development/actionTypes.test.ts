@@ -174,6 +174,15 @@ beforeAll(async () => {
 
 afterAll(() => project.remove());
 
+test("openapi describes the project without a redis server, too", async () => {
+  const { stdout, exitCode } = await runCli(["openapi"], {
+    cwd: project.root,
+    env: { REDIS_URL: "redis://127.0.0.1:1" },
+  });
+  expect(exitCode).toBe(0);
+  expect(Object.keys(JSON.parse(stdout).paths).join()).toContain("user");
+});
+
 test("every version of an action is named, and the name alone is the last of them", () => {
   const file = written();
   expect(file).toMatch(

@@ -8,6 +8,7 @@ interface Params {
 
 export class GenerateClient extends CLI {
   static readonly printsData = true;
+  static readonly withoutRedis = true;
 
   constructor() {
     super();
