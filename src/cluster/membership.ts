@@ -30,6 +30,8 @@ export class Membership {
   private left = true;
   /** When the last round succeeded, by the monotonic clock. */
   private lastRoundAt = 0;
+  /** Since when rounds have succeeded one after another. */
+  private steadySince = 0;
   private isOut = false;
   private warnedOfDouble = false;
 
@@ -38,7 +40,7 @@ export class Membership {
     if (interval() <= 0) return;
     this.left = false;
     await unlessFull("register this node", () => this.register());
-    this.lastRoundAt = performance.now();
+    this.steadySince = this.lastRoundAt = performance.now();
     this.schedule(interval());
   }
 
@@ -78,7 +80,7 @@ export class Membership {
       if (!before) await this.comeBack();
       else if (this.isOther(before)) this.noteDouble(before);
       if (this.duplicateId.hasDied) await this.dropDuplicateId();
-      if (this.wasSteady()) await this.watchOthers();
+      if (this.isSteady()) await this.watchOthers();
       this.lastRoundAt = performance.now();
       this.isOut = false;
       noteWriteAccepted(api.redis.clients.client);
@@ -92,9 +94,15 @@ export class Membership {
     }
   }
 
-  /** After a pause of redis or of this process, the others get time for a heartbeat before they count as dead. */
-  private wasSteady(): boolean {
-    return performance.now() - this.lastRoundAt < 3 * interval();
+  /**
+   * After a pause of redis or of this process, the others get time to reconnect and for a heartbeat before they count as dead:
+   * the first rounds may follow each other at once.
+   */
+  private isSteady(): boolean {
+    const now = performance.now();
+    const patience = 3 * interval();
+    if (now - this.lastRoundAt >= patience) this.steadySince = now;
+    return now - this.steadySince >= patience;
   }
 
   private async watchOthers(): Promise<void> {

@@ -265,6 +265,29 @@ describeOnEachEngine("membership", (engine) => {
     await until(async () => (await ids()).length === 1);
   });
 
+  test("after an outage of redis, a node that takes longer to come back is not lost", async () => {
+    config.redis.heartbeatInterval = 300;
+    await joinNodes();
+    const { client } = api.redis.clients;
+    api.redis.clients.client = undefined as never;
+    await until(() => logs.matching(/no heartbeat/).length > 0);
+    const since = performance.now();
+    await until(() => performance.now() - since > 1000);
+    api.redis.clients.client = client;
+    await writeHeartbeat(record({ timeout: 1 }));
+    const before = (await readNodes()).nodes.find((node) => node.id === id)!;
+    const seenAt = async () =>
+      (await readNodes()).nodes.find((node) => node.id === id)!.seenAt;
+    await until(async () => (await seenAt()) > before.seenAt);
+    const back = performance.now();
+    await until(() => performance.now() - back > 450); // the next round was 300 ms after that one
+    await writeHeartbeat(record({ timeout: 9e9 }));
+    const rounds = await seenAt();
+    await until(async () => (await seenAt()) > rounds + 1000);
+    expect(lost).toEqual([]);
+    expect(await ids()).toContain("other");
+  });
+
   test("nodes of other channels are not listed", async () => {
     await joinNodes();
     config.general.channel = "another";
