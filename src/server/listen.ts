@@ -168,14 +168,18 @@ function ownSocketFile(server: net.Server, file: string): void {
 }
 
 /**
- * Stop listening; `onClosed` is called when the last connection has ended. Node then deletes the file at the path of a
- * unix socket, even one of another process; a file that another process has created since is preserved.
+ * Stop listening at once. Node then deletes the file at the path of a unix socket, even one of another process; a file
+ * that another process has created since is preserved.
+ * @returns a promise that resolves when the last connection has ended
  */
-export function stopListening(server: net.Server, onClosed: () => void): void {
+export function stopListening(server: net.Server): Promise<void> {
   const file = files.get(server);
   const kept = file && keepOther(file);
-  closeKeepingIdle(server, onClosed);
+  const closed = new Promise<void>((resolve) =>
+    closeKeepingIdle(server, resolve),
+  );
   if (kept !== undefined) fs.renameSync(kept, file!.path);
+  return closed;
 }
 
 /** Prevents `close` of an HTTP server from ending idle connections, which may be about to send a request. */

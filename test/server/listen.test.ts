@@ -24,7 +24,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   for (const server of servers.splice(0))
-    if (server.listening) await stop(server);
+    if (server.listening) await stopListening(server);
   fs.rmSync(folder, { recursive: true });
 });
 
@@ -53,10 +53,6 @@ async function start(
     },
   );
   return server;
-}
-
-function stop(server: net.Server): Promise<void> {
-  return new Promise((resolve) => stopListening(server, resolve));
 }
 
 async function greeting(at: string): Promise<string> {
@@ -111,13 +107,13 @@ describe("the path of a unix socket", () => {
     const first = await start("first");
     fs.unlinkSync(file); // somebody has cleaned up
     await start("second");
-    await stop(first);
+    await stopListening(first);
     expect(await greeting(file)).toBe("second");
     expect(fs.readdirSync(folder)).toEqual(["a.sock"]);
   });
 
   test("is free when its server has stopped", async () => {
-    await stop(await start("first"));
+    await stopListening(await start("first"));
     expect(fs.readdirSync(folder)).toEqual([]);
   });
 });

@@ -25,7 +25,7 @@ import {
 } from "./answers";
 import { detached, KeptParams, paramBytes } from "./keptParams";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
-import { Output } from "./output";
+import { LINGER_MS, Output } from "./output";
 import {
   errorReply,
   foreignProtocol,
@@ -109,6 +109,11 @@ export class SocketClient {
     return this.count;
   }
 
+  /** Whether the connection may end: no request is pending, or only lines that it ignores. */
+  get isIdle(): boolean {
+    return this.ignoresInput ? this.running === 0 : !this.isBusy;
+  }
+
   /** Whether requests are pending. */
   get isBusy(): boolean {
     return (
@@ -156,13 +161,19 @@ export class SocketClient {
   }
 
   /**
-   * The same when the server stops, with a limit for its `destroy` middleware.
+   * End the connection when the server stops, with a limit for its `destroy` middleware.
    * @returns whether it ended in time
    */
-  async leaveForStop(timeoutMs: number): Promise<boolean> {
-    if (this.isBusy) await this.idle(timeoutMs);
+  async leaveForStop(): Promise<boolean> {
     const { connection, server } = this;
     return !connection || endWithin(connection, server.shutdownTimeout());
+  }
+
+  /** Disconnect within `LINGER_MS`, even a client that does not read its goodbye. */
+  endLinger(): void {
+    const { socket } = this;
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.once("close", () => clearTimeout(timer));
   }
 
   /** End the connection now. */
@@ -376,33 +387,36 @@ export class SocketClient {
     if (params) connection.params = params; // fresh from the parser, not shared
     if (action !== undefined) connection.params.action = action;
     const kept = connection.params;
-    if (added) {
-      connection.params = { ...kept, ...added, action };
-      joinTextParams(connection.params, kept, added);
-    }
-    const id = ownMessageId(connection.params) ?? messageId;
-    connection.messageId = id;
-    connection.error = null;
-    connection.response = {};
+    if (added) addParams(connection, added, action);
+    const id = prepareReply(connection, messageId);
     this.running++;
-    const mayStay = params && this.mayStay(params.action, bytes);
+    const wanted = params?.action;
     const done = () => {
       this.share.give(bytes + copied);
-      if (bytes > SMALL_BYTES && connection.messageId === id)
-        connection.messageId = 0;
+      if (bytes > SMALL_BYTES) forgetId(connection, id);
       this.settle();
     };
     const answered = this.server.processAction(connection);
-    tracing.tracer?.entry()?.keepUntil(answered); // no other code waits for it
+    traceUntil(answered);
     answered.then(done, (error: unknown) => {
       sendFailure(this, error, id);
       done();
     });
     // the action has its params; the rest is stored for the next lines
-    if (mayStay === false) connection.params = {};
-    else if (added) connection.params = kept;
-    if (params) this.kept.replace(mayStay ? bytes : 0);
-    else if (bytes > SMALL_BYTES) keepAction(connection, action);
+    if (added) connection.params = kept;
+    if (params) this.keepParams(connection, wanted, bytes);
+    else keepAction(connection, action, bytes);
+  }
+
+  /** Store the params of a line for the next lines, unless they may not stay. */
+  private keepParams(
+    connection: Connection,
+    action: unknown,
+    bytes: number,
+  ): void {
+    const mayStay = this.mayStay(action, bytes);
+    if (!mayStay) connection.params = {};
+    this.kept.replace(mayStay ? bytes : 0);
   }
 
   /** Whether the params of a line are stored for the next lines. */
@@ -520,9 +534,9 @@ export class SocketClient {
   }
 
   private fireWhenIdle(): void {
+    if (!this.isIdle) return;
+    this.server.onIdle(this);
     if (this.idleCallbacks.length === 0) return;
-    const isIdle = this.ignoresInput ? this.running === 0 : !this.isBusy;
-    if (!isIdle) return;
     const callbacks = this.idleCallbacks;
     this.idleCallbacks = [];
     for (const callback of callbacks) callback();
@@ -537,6 +551,39 @@ export class SocketClient {
   }
 }
 
+/** Params for this line only, over the stored ones. */
+function addParams(
+  connection: Connection,
+  added: Connection["params"],
+  action: unknown,
+): void {
+  const kept = connection.params;
+  connection.params = { ...kept, ...added, action };
+  joinTextParams(connection.params, kept, added);
+}
+
+/** @returns the id of the reply: the client's own one, or else the default */
+function prepareReply(
+  connection: Connection,
+  messageId: string | number,
+): string | number {
+  const id = ownMessageId(connection.params) ?? messageId;
+  connection.messageId = id;
+  connection.error = null;
+  connection.response = {};
+  return id;
+}
+
+/** No other code waits for the response. */
+function traceUntil(answered: Promise<unknown>): void {
+  tracing.tracer?.entry()?.keepUntil(answered);
+}
+
+/** An id from a long line may be a part of it, which would stay in memory. */
+function forgetId(connection: Connection, id: string | number): void {
+  if (connection.messageId === id) connection.messageId = 0;
+}
+
 function isKnown(action: unknown): boolean {
   return (
     typeof action === "string" && Object.hasOwn(api.actions.actions, action)
@@ -544,8 +591,12 @@ function isKnown(action: unknown): boolean {
 }
 
 /** After a long line, only the name of its action is stored for the next lines. */
-function keepAction({ params }: Connection, action: unknown): void {
-  if (action === undefined) return;
+function keepAction(
+  { params }: Connection,
+  action: unknown,
+  bytes: number,
+): void {
+  if (bytes <= SMALL_BYTES || action === undefined) return;
   if (isKnown(action)) params.action = detached(action as string);
   else delete params.action;
 }

@@ -68,7 +68,7 @@ export class Listener {
 
   /** Stop listening; resolves when the last socket is closed. */
   close(): Promise<void> {
-    return new Promise((resolve) => stopListening(this.server, resolve));
+    return stopListening(this.server);
   }
 
   destroySockets(): void {

@@ -15,16 +15,15 @@ import { clientErrorLevel, levelOf } from "../../log/exposure";
 import type { ActionheroLogLevel } from "../../log/log";
 import { isCutLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
+import { Drain } from "../drain";
 import { listen } from "../listen";
 import { Server } from "../server";
 import { send, sendFound, sendRefusal, sendReply } from "./answers";
 import { SocketClient } from "./client";
 import { isSocketServerEnabled } from "./enabled";
 import { Listener } from "./listener";
-import { LINGER_MS } from "./output";
 import type { RequestNames } from "./protocol";
 import { Upkeep } from "./upkeep";
-import { timerMs } from "../../utils/timers";
 
 /** Idle time after which the operating system probes a peer (TCP keep-alive), in ms. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
@@ -40,6 +39,7 @@ export class SocketServer extends Server {
   private listener?: Listener;
   /** Settles when the last client has disconnected. */
   private stopping?: Promise<void>;
+  private drain?: Drain<SocketClient>;
   private readonly names: RequestNames = {
     verbs: [],
     isAction: (name) => Object.hasOwn(api.actions.actions, name),
@@ -125,40 +125,50 @@ export class SocketServer extends Server {
     this.upkeep.stop();
     process.off("SIGHUP", this.onHangUp);
 
-    const timeoutMs = this.shutdownTimeout();
     const closed = listener.close();
     const clients = [...this.clients.values()];
-    const busy = clients.filter((client) => client.isBusy);
-    if (busy.length > 0) {
+    const busy = clients.filter((client) => client.isBusy).length;
+    if (busy > 0) {
       this.log(
-        `waiting on shutdown, there are still ${busy.length} connected clients waiting on a response`,
+        `waiting on shutdown, there are still ${busy} connected clients waiting on a response`,
         "notice",
       );
     }
-    // also for clients that do not read their goodbye
-    const hardStop = setTimeout(
-      () => listener.destroySockets(),
-      timerMs(timeoutMs + LINGER_MS),
-    );
-    const inTime = await Promise.all(
-      clients.map((client) => client.leaveForStop(timeoutMs)),
-    );
-    const cut = busy.filter((client) => client.isBusy).length;
+    /** The clients that leave, and whether their middleware ended in time. */
+    const leaving = new Map<SocketClient, Promise<boolean>>();
+    const leave = (client: SocketClient) => {
+      if (!leaving.has(client)) leaving.set(client, client.leaveForStop());
+    };
+    const drain = new Drain<SocketClient>({
+      timeoutMs: this.shutdownTimeout(),
+      gone: Promise.all(clients.map((client) => client.closed())),
+      clients: () => this.clients.values(),
+      isBusy: (client) => !client.isIdle,
+      end: leave,
+      cut: (client) => {
+        const isCut = client.isBusy;
+        leave(client);
+        client.endLinger();
+        return isCut;
+      },
+    });
+    this.drain = drain;
+    const cut = await drain.finish();
+    this.drain = undefined;
     if (cut > 0)
       this.log(
-        `cut ${cut} connections that did not finish within ${timeoutMs} ms`,
+        `cut ${cut} connections that did not finish within ${drain.timeoutMs} ms`,
         "warning",
       );
+    const inTime = await Promise.all(leaving.values());
     const givenUp = inTime.filter((isInTime) => !isInTime).length;
     if (givenUp > 0)
       this.log(
         `gave up ${givenUp} connections whose middleware did not end in time`,
         "warning",
       );
-    await Promise.all(clients.map((client) => client.closed()));
     listener.destroySockets(); // those still in their handshake
     await closed;
-    clearTimeout(hardStop);
   }
 
   async sendMessage(
@@ -240,6 +250,11 @@ export class SocketServer extends Server {
     const client = this.clientOf(connection);
     if (client) sendRefusal(client, error);
     return super.refuseConnection(connection, error);
+  }
+
+  /** Called when no request of a client is pending any more. */
+  onIdle(client: SocketClient): void {
+    this.drain?.update(client);
   }
 
   requestNames(): RequestNames {

@@ -1,14 +1,12 @@
-/** Creates an http(s) server, starts listening, and stops it gracefully. */
+/** Creates an http(s) server, and starts listening. */
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
 import { settings, type WebSettings } from "../../config/settings";
 import { ActionheroError, errorText } from "../../errors";
-import { sleep, waitAtMost } from "../../utils/promises";
-import { timerMs } from "../../utils/timers";
 import { admitConnection } from "../connectionCounts";
-import { isHandedOver, watchHandOvers } from "../handOver";
-import { listen, readCertificateFiles, stopListening } from "../listen";
+import { watchHandOvers } from "../handOver";
+import { listen, readCertificateFiles } from "../listen";
 import { WebResponse } from "./webResponse";
 import type { WebServer } from "./webServer";
 
@@ -85,95 +83,6 @@ function checkingInterval({
   const timeouts = [headersTimeout, requestTimeout].filter((ms) => ms > 0);
   const shortest = Math.min(...timeouts);
   return Math.min(NODES_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, shortest / 2));
-}
-
-interface DrainOptions {
-  /** The open connections. */
-  sockets: () => Iterable<Socket>;
-  /** Whether a request is in flight on a connection. */
-  isBusy: (socket: Socket) => boolean;
-  /**
-   * How long connections without a request in flight may still bring one, which is answered with
-   * `Connection: close`, in ms. 0 ends them at once.
-   */
-  lingerMs: number;
-  /** How long requests in flight may take, in ms from the construction of the drain. */
-  timeoutMs: number;
-}
-
-/** Grace period of upgraded connections to flush their output, also past the deadline, in ms. */
-const FLUSH_MS = 1_000;
-
-/** Stops accepting connections, lets requests in flight finish, and aborts the remaining ones at the deadline. */
-export class Drain {
-  private readonly closed: Promise<unknown>;
-  private readonly idleEnded: Promise<void>;
-  /** How long requests in flight may take, in ms from the beginning. */
-  readonly timeoutMs: number;
-  private readonly deadline: number;
-  private readonly timer: NodeJS.Timeout;
-  private aborted = 0;
-
-  constructor(
-    private readonly servers: readonly HttpServer[],
-    private readonly options: DrainOptions,
-  ) {
-    this.closed = Promise.all(
-      servers.map(
-        (server) =>
-          new Promise<void>((resolve) => stopListening(server, resolve)),
-      ),
-    );
-    this.idleEnded = this.endIdle();
-    const { timeoutMs } = options;
-    this.timeoutMs = timeoutMs;
-    this.deadline = performance.now() + timeoutMs;
-    // requests in flight keep the process alive; without any, `finish` may never come if the stop fails
-    this.timer = setTimeout(() => {
-      // other servers may still need theirs
-      this.abort((socket) => !isHandedOver(socket));
-    }, timerMs(timeoutMs)).unref();
-  }
-
-  /**
-   * End upgraded connections, too, and wait until all are closed.
-   * @returns the number of aborted connections
-   */
-  async finish(): Promise<number> {
-    const { isBusy } = this.options;
-    const drained = this.idleEnded.then(() => {
-      for (const socket of this.sockets())
-        if (!isBusy(socket)) socket.destroySoon();
-      return this.closed;
-    });
-    const leftMs = this.deadline - performance.now();
-    if (!(await waitAtMost(Math.max(leftMs, FLUSH_MS), drained)))
-      this.abort(() => true);
-    await this.closed;
-    clearTimeout(this.timer);
-    return this.aborted;
-  }
-
-  private abort(isMeant: (socket: Socket) => boolean): void {
-    for (const socket of this.sockets()) {
-      if (socket.destroyed || !isMeant(socket)) continue;
-      socket.destroy();
-      this.aborted++;
-    }
-    for (const server of this.servers) server.closeAllConnections();
-  }
-
-  private async endIdle(): Promise<void> {
-    const { isBusy, lingerMs } = this.options;
-    if (lingerMs > 0) await sleep(lingerMs);
-    for (const server of this.servers) server.closeIdleConnections();
-    for (const socket of this.sockets())
-      if (!isBusy(socket) && !isHandedOver(socket)) socket.destroySoon();
-  }
-
-  private sockets(): Socket[] {
-    return [...this.options.sockets()];
-  }
 }
 
 // --- Refuses connections before the HTTP server handles them.

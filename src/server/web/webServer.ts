@@ -26,12 +26,15 @@ import { refuseStream } from "../../utils/refuseStream";
 import { newId } from "../../utils/uuid";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
+import { Drain } from "../drain";
+import { isHandedOver } from "../handOver";
 import {
   identify,
   type Identity,
   newFingerprint,
   sessionCookie,
 } from "../identity";
+import { stopListening } from "../listen";
 import {
   clientAddressOf,
   isAllowedHost,
@@ -59,7 +62,6 @@ import { Intake, Pipelining } from "./intake";
 import {
   checkPrefixes,
   CLUSTER_LINGER_MS,
-  Drain,
   httpListener,
   type HttpServer,
   httpsListener,
@@ -119,7 +121,7 @@ export class WebServer extends Server {
     ignoresInput: (socket) => this.pipelining.ignoresInput(socket),
     onCut: (socket) => this.logCut(socket),
   });
-  private drain?: Drain;
+  private drain?: Drain<Socket>;
   private readonly socketTable = new Sockets();
   /** Requests whose responses are sent to the end, regardless of their actions. */
   private readonly sendingFiles = new WeakSet<WebRequest>();
@@ -183,11 +185,20 @@ export class WebServer extends Server {
     this.isDraining = true;
     this.socketTable.destroyHandshakes();
     const listeners = this.httpsServer ? [server, this.httpsServer] : [server];
-    this.drain = new Drain(listeners, {
-      sockets: () => Object.values(this.sockets),
-      isBusy: (socket) => this.isBusy(socket),
-      lingerMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
+    this.drain = new Drain({
       timeoutMs: shutdownTimeLeft(),
+      gone: Promise.all(listeners.map(stopListening)),
+      clients: () => Object.values(this.sockets),
+      // the end of a response may still wait for the client to read it
+      isBusy: (socket) => this.isBusy(socket) || socket.writableLength > 0,
+      end: (socket) => socket.destroySoon(),
+      cut: (socket) => {
+        const { destroyed } = socket;
+        socket.destroy();
+        return !destroyed;
+      },
+      idleMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
+      isLent: isHandedOver,
     });
   }
 

@@ -38,6 +38,8 @@ export class Clients {
   /** Connections that are leaving their rooms. */
   private readonly leaving = new Set<Connection>();
 
+  private onEmpty: () => void = () => undefined;
+
   constructor(private readonly host: WebSocketServer) {}
 
   get maxBufferedBytes(): number {
@@ -137,6 +139,7 @@ export class Clients {
 
   onGone(spark: Spark): void {
     this.sparks.delete(spark);
+    if (this.sparks.size === 0) this.onEmpty();
     this.host.announceSpark("disconnection", spark);
     this.leave(spark);
     this.host.afterWork(spark);
@@ -152,6 +155,12 @@ export class Clients {
         this.host.log(`cannot end a connection: ${errorText(error)}`, "error"),
       )
       .then(() => this.leaving.delete(connection));
+  }
+
+  /** Resolves when there are no clients. */
+  async allGone(): Promise<void> {
+    if (this.sparks.size === 0) return;
+    await new Promise<void>((resolve) => (this.onEmpty = resolve));
   }
 
   /**

@@ -16,6 +16,7 @@ import { messageForClients } from "../../log/clientJson";
 import { isThenable, waitAtMost } from "../../utils/promises";
 import { timerMs } from "../../utils/timers";
 import { isGuarded } from "../cors";
+import { Drain } from "../drain";
 import { identifyUpgrade, type Identity } from "../identity";
 import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
 import { isAllowedHost } from "../proxies";
@@ -43,7 +44,6 @@ import {
   pingText,
   textFrame,
 } from "./protocol";
-import { Shutdown } from "./shutdown";
 import {
   type CloseReason,
   refusalOf,
@@ -75,7 +75,7 @@ export class WebSocketServer extends Server {
   private upgradeHandler: UpgradeHandler | undefined;
   /** Settles when the last client is gone. */
   private stopping: Promise<void> | undefined;
-  private shutdown: Shutdown | undefined;
+  private drain: Drain<Spark> | undefined;
   /** Clients that want to go, and what is to be called when some work for one is done. */
   private readonly leaving = new Map<Spark, () => void>();
 
@@ -135,7 +135,6 @@ export class WebSocketServer extends Server {
       );
     }
     this.isDraining = false;
-    this.shutdown = undefined;
     this.server = new PrimusSurface(this);
     this.upgradeHandler = new UpgradeHandler(web, this);
     this.heartbeat.start(Number(settings().websocket.server.pingInterval));
@@ -161,12 +160,24 @@ export class WebSocketServer extends Server {
   private async endAll(upgradeHandler: UpgradeHandler): Promise<void> {
     this.isDraining = true;
     this.heartbeat.stop();
-    const timeoutMs = shutdownTimeLeft();
-    this.shutdown = new Shutdown(this);
-    const cut = await this.shutdown.run(timeoutMs);
+    const drain = new Drain<Spark>({
+      timeoutMs: shutdownTimeLeft(),
+      gone: this.clients.allGone(),
+      clients: () => this.sparks,
+      isBusy: (spark) => this.isBusy(spark),
+      end: (spark) => this.end(spark),
+      cut: (spark) => {
+        spark.terminate();
+        return true;
+      },
+      isSilent: (spark) => spark.bufferedBytes === 0,
+    });
+    this.drain = drain;
+    const cut = await drain.finish();
+    this.drain = undefined;
     if (cut > 0) {
       this.log(
-        `cut ${cut} clients that did not finish within ${timeoutMs} ms`,
+        `cut ${cut} clients that did not finish within ${drain.timeoutMs} ms`,
         "warning",
       );
     }
@@ -311,14 +322,14 @@ export class WebSocketServer extends Server {
   }
 
   /** Say goodbye to a client because the server stops. */
-  end(spark: Spark): void {
+  private end(spark: Spark): void {
     if (settings().websocket.destroyClientsOnShutdown && spark.connection)
       this.clients.leave(spark);
     else spark.close(STOPPING);
   }
 
   afterWork(spark: Spark): void {
-    this.shutdown?.look(spark);
+    this.drain?.update(spark);
     this.leaving.get(spark)?.();
   }
 

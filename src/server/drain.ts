@@ -1,0 +1,111 @@
+/**
+ * Ends the clients of a server that stops: idle ones at once, busy ones after their last response, and those that are
+ * left at the deadline.
+ */
+
+interface DrainOptions<Client> {
+  /** How long pending requests may take, in ms from the construction: what is left of `general.shutdownTimeout`. */
+  timeoutMs: number;
+  /** Resolves when the last client has disconnected. */
+  gone: Promise<unknown>;
+  /** The clients that are connected at the moment. */
+  clients: () => Iterable<Client>;
+  /** Whether a response to a client is pending. */
+  isBusy: (client: Client) => boolean;
+  /** End an idle client; called once for each. */
+  end: (client: Client) => void;
+  /**
+   * End a client that is left at the deadline; called once for each.
+   * @returns whether it is counted
+   */
+  cut: (client: Client) => boolean;
+  /** How long idle clients may still send a request, in ms (default 0). */
+  idleMs?: number;
+  /** Whether a client is served by another server on the same port, which drains it until `finish`. */
+  isLent?: (client: Client) => boolean;
+  /** Whether an ended client has received everything, so that it only has to close its side; `cut` then does it. */
+  isSilent?: (client: Client) => boolean;
+}
+
+/**
+ * How long an ended client may take to close its side, and a lent one to receive its last bytes, also past the
+ * deadline, in ms.
+ */
+const LINGER_MS = 1_000;
+const SWEEP_MS = 100;
+
+export class Drain<Client> {
+  readonly timeoutMs: number;
+  /** The time at which each client was ended, in ms. */
+  private readonly ended = new Map<Client, number>();
+  private readonly cut = new Set<Client>();
+  private readonly idleUntil: number;
+  private readonly deadline: number;
+  /** The deadline of lent clients; until `finish` they have none. */
+  private lentDeadline = Infinity;
+  private readonly timer: NodeJS.Timeout;
+  private counted = 0;
+
+  /** Starts to end the clients; the process may exit before the deadline. */
+  constructor(private readonly options: DrainOptions<Client>) {
+    const { timeoutMs, idleMs = 0 } = options;
+    const now = performance.now();
+    this.timeoutMs = timeoutMs;
+    this.deadline = now + timeoutMs;
+    this.idleUntil = now + idleMs;
+    this.timer = setInterval(() => this.sweep(), SWEEP_MS).unref();
+    for (const client of options.clients())
+      if (!this.isLent(client)) this.update(client);
+  }
+
+  /** End a client if it is idle. The drain looks often; call it when a client becomes idle, for an earlier end. */
+  update(client: Client): void {
+    const { isBusy, end } = this.options;
+    const now = performance.now();
+    if (now < this.idleUntil || this.ended.has(client) || isBusy(client))
+      return;
+    this.ended.set(client, now);
+    end(client);
+  }
+
+  /**
+   * Include the lent clients, and wait until the last client has disconnected.
+   * @returns the number of clients that were cut at the deadline
+   */
+  async finish(): Promise<number> {
+    this.timer.ref();
+    const leftMs = this.deadline - performance.now();
+    this.lentDeadline = performance.now() + Math.max(leftMs, LINGER_MS);
+    this.sweep();
+    await this.options.gone.finally(() => clearInterval(this.timer));
+    return this.counted;
+  }
+
+  private sweep(): void {
+    const now = performance.now();
+    for (const client of this.options.clients()) {
+      const isLent = this.isLent(client);
+      if (isLent && this.lentDeadline === Infinity) continue;
+      if (now >= (isLent ? this.lentDeadline : this.deadline))
+        this.cutNow(client);
+      else this.endOrDrop(client, now);
+    }
+  }
+
+  private endOrDrop(client: Client, now: number): void {
+    this.update(client);
+    const endedAt = this.ended.get(client) ?? now;
+    if (now - endedAt >= LINGER_MS && this.options.isSilent?.(client) === true)
+      this.options.cut(client);
+  }
+
+  private cutNow(client: Client): void {
+    if (this.cut.has(client)) return;
+    this.cut.add(client);
+    if (this.options.cut(client)) this.counted++;
+  }
+
+  private isLent(client: Client): boolean {
+    return this.options.isLent?.(client) === true;
+  }
+}

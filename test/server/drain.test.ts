@@ -1,0 +1,117 @@
+/** Which clients a stop ends, and when. */
+import { Drain } from "../../src/server/drain";
+import { until } from "../support/until";
+
+class Client {
+  isBusy = false;
+  isLent = false;
+  isSilent = false;
+  readonly calls: string[] = [];
+}
+
+let clients: Client[];
+let resolveGone: () => void;
+
+function drainOf(timeoutMs: number, idleMs = 0): Drain<Client> {
+  return new Drain<Client>({
+    timeoutMs,
+    idleMs,
+    gone: new Promise<void>((resolve) => (resolveGone = resolve)),
+    clients: () => clients,
+    isBusy: ({ isBusy }) => isBusy,
+    end: ({ calls }) => calls.push("end"),
+    cut: ({ calls, isBusy }) => {
+      calls.push("cut");
+      return isBusy;
+    },
+    isLent: ({ isLent }) => isLent,
+    isSilent: ({ isSilent }) => isSilent,
+  });
+}
+
+async function finish(drain: Drain<Client>): Promise<number> {
+  resolveGone();
+  return drain.finish();
+}
+
+beforeEach(() => {
+  clients = [new Client(), new Client()];
+});
+
+test("idle clients are ended at once, and busy ones when they become idle", async () => {
+  const [idle, busy] = clients;
+  busy.isBusy = true;
+  const drain = drainOf(30_000);
+  expect([idle.calls, busy.calls]).toEqual([["end"], []]);
+  drain.update(busy);
+  expect(busy.calls).toEqual([]);
+  busy.isBusy = false;
+  drain.update(busy);
+  drain.update(busy);
+  expect(busy.calls).toEqual(["end"]);
+  expect(await finish(drain)).toBe(0);
+});
+
+test("a client that became idle without a call is ended soon", async () => {
+  const [client] = clients;
+  client.isBusy = true;
+  const drain = drainOf(30_000);
+  client.isBusy = false;
+  await until(() => client.calls.length > 0);
+  expect(client.calls).toEqual(["end"]);
+  await finish(drain);
+});
+
+test("clients that are left at the deadline are cut once, and counted if they were busy", async () => {
+  const [idle, busy] = clients;
+  busy.isBusy = true;
+  const drain = drainOf(50);
+  const finished = drain.finish();
+  await until(() => busy.calls.length > 0 && idle.calls.length > 1);
+  drain.update(busy);
+  expect([idle.calls, busy.calls]).toEqual([["end", "cut"], ["cut"]]);
+  resolveGone();
+  expect(await finished).toBe(1);
+});
+
+test("lent clients are left alone until finish, and outlive the deadline", async () => {
+  const [lent, own] = clients;
+  lent.isLent = true;
+  own.isBusy = true;
+  const drain = drainOf(0);
+  await until(() => own.calls.includes("cut"));
+  expect(lent.calls).toEqual([]);
+  const finished = drain.finish();
+  expect(lent.calls).toEqual(["end"]);
+  await until(() => lent.calls.includes("cut"));
+  resolveGone();
+  await finished;
+});
+
+test("an ended client that does not close its side is disconnected, but not counted", async () => {
+  const [silent, reading] = clients;
+  silent.isSilent = true;
+  const drain = drainOf(30_000);
+  await until(() => silent.calls.length > 1);
+  expect([silent.calls, reading.calls]).toEqual([["end", "cut"], ["end"]]);
+  expect(await finish(drain)).toBe(0);
+});
+
+test("idle clients may still send a request for idleMs", async () => {
+  const [client] = clients;
+  const drain = drainOf(30_000, 200);
+  drain.update(client);
+  expect(client.calls).toEqual([]);
+  await until(() => client.calls.length > 0);
+  await finish(drain);
+});
+
+test("a drain does not keep the process alive by its deadline if a later step fails", async () => {
+  const timers = () =>
+    process.getActiveResourcesInfo().filter((type) => type === "Timeout");
+  const before = timers();
+  clients = [];
+  const drain = drainOf(600_000);
+  expect(timers()).toEqual(before);
+  expect(await finish(drain)).toBe(0);
+});
