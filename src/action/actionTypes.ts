@@ -163,8 +163,8 @@ export type MemberOf<
   Name,
   Part extends keyof Signature,
 > = Name extends keyof Registry
-  ? Registry[Name] extends Record<Part, infer Value>
-    ? Value
+  ? Part extends keyof Registry[Name] // an index costs the compiler less than `infer`
+    ? Registry[Name][Part]
     : AnySignature[Part]
   : AnySignature[Part];
 

@@ -16,13 +16,14 @@ export interface AnyActions {
 
 export type ActionName<Actions> = keyof Actions & string;
 
-export type ParamsOf<Action> = Action extends { params: infer Params }
-  ? Params
-  : Record<string, any>;
+export type ParamsOf<Action> = PartOf<Action, "params", Record<string, any>>;
 
-export type ResponseOf<Action> = Action extends { response: infer Response }
-  ? Response
-  : any;
+export type ResponseOf<Action> = PartOf<Action, "response", any>;
+
+/** An index, because `infer` costs the compiler more. */
+type PartOf<Action, Part, Unknown> = Part extends keyof Action
+  ? Action[Part]
+  : Unknown;
 
 /** `(params, options)`, where `params` is optional if no param is required. */
 export type CallArguments<Action> =
