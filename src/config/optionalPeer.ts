@@ -1,4 +1,5 @@
 /** Optional packages, which a project installs only for features that it uses. */
+import { runInThisContext } from "node:vm";
 import { ActionheroError } from "../errors";
 import { config } from "./config";
 
@@ -19,5 +20,19 @@ export function requirePeer<T>(name: string, user: string): T {
       { cause },
     );
   }
-  return require(file) as T;
+  try {
+    return require(file) as T;
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ERR_REQUIRE_ESM") throw error;
+    return requireByNode(file) as T;
+  }
+}
+
+/** The `require` of jest refuses ES modules where that of Node.js loads them. */
+function requireByNode(file: string): unknown {
+  // outside of the context in which jest runs tests
+  const { createRequire } = runInThisContext(
+    'process.getBuiltinModule("node:module")',
+  ) as typeof import("node:module");
+  return createRequire(file)(file) as unknown;
 }

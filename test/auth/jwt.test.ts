@@ -1,6 +1,6 @@
 /**
- * JSON Web Tokens, verified in a process of its own: jose 6 is an ES module, which jest cannot `require`. The tokens are
- * signed here without jose.
+ * JSON Web Tokens, verified in a process of its own, as jose 6 is an ES module, and in jest. The tokens are signed here without
+ * jose.
  */
 import {
   createHmac,
@@ -10,6 +10,7 @@ import {
 } from "node:crypto";
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
+import * as auth from "../../src/auth/module";
 import { requirePeer } from "../../src/config/optionalPeer";
 import type { JwtOptions } from "../../src/auth/jwt";
 import { RemoteNode } from "../support/remoteNode";
@@ -74,6 +75,15 @@ function token({ alg = "RS256", kid, claims, signer }: Parts = {}): string {
 }
 
 const ours = { issuer: ISSUER, audience: AUDIENCE };
+
+test("a project whose tests run in jest verifies tokens by an ES module, too", async () => {
+  const byKeys = auth.jwtVerifier({ ...ours, jwks });
+  const bySecret = auth.jwtVerifier({ ...ours, secret: SECRET });
+  const signed = token({ alg: "EdDSA", kid: "ed" });
+  expect(await byKeys(signed)).toMatchObject({ sub: "u1" });
+  expect(await bySecret(token({ alg: "HS256" }))).toMatchObject({ sub: "u1" });
+  expect(await bySecret(signed)).toBeUndefined();
+});
 
 describe("tokens that another service has signed", () => {
   let node: RemoteNode;
