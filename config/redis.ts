@@ -61,26 +61,41 @@ function EmbeddedRedis(...args: unknown[]): object {
   return new Client(...args);
 }
 
-function redisUrl(): URL | null {
+/** The parts of a URL that are used; empty if REDIS_URL does not contain them. */
+type UrlParts = Pick<
+  URL,
+  "protocol" | "hostname" | "port" | "username" | "password" | "pathname"
+>;
+
+const NO_URL: UrlParts = {
+  protocol: "",
+  hostname: "",
+  port: "",
+  username: "",
+  password: "",
+  pathname: "",
+};
+
+function redisUrl(): UrlParts {
   const text = process.env.REDIS_URL;
-  if (!text) return null;
+  if (!text) return NO_URL;
   if (!URL.canParse(text))
     throw new Error("REDIS_URL is no URL such as redis://localhost:6379/0");
   return new URL(text);
 }
 
 function connectionOptions() {
-  const url = redisUrl();
-  const isSecure = url
-    ? url.protocol === "rediss:"
+  const { protocol, hostname, port, username, password, pathname } = redisUrl();
+  const isSecure = protocol
+    ? protocol === "rediss:"
     : Boolean(process.env.REDIS_SSL);
-  const db = url?.pathname.slice(1) || process.env.REDIS_DB;
+  const db = pathname.slice(1) || process.env.REDIS_DB;
 
   return {
-    host: url?.hostname || process.env.REDIS_HOST || "127.0.0.1",
-    port: Number(url?.port || process.env.REDIS_PORT || 6379),
-    username: decode(url?.username),
-    password: decode(url?.password) ?? (process.env.REDIS_PASSWORD || null),
+    host: hostname || process.env.REDIS_HOST || "127.0.0.1",
+    port: Number(port || process.env.REDIS_PORT || 6379),
+    username: decode(username),
+    password: decode(password) ?? (process.env.REDIS_PASSWORD || null),
     db: parseInt(db || process.env.JEST_WORKER_ID || "0", 10),
     tls: isSecure ? { rejectUnauthorized: false } : undefined,
     retryStrategy,
@@ -101,6 +116,6 @@ function retryStrategy(times: number): number {
 }
 
 /** Names and passwords in URLs are percent-encoded. */
-function decode(part: string | undefined): string | undefined {
+function decode(part: string): string | undefined {
   return part ? decodeURIComponent(part) : undefined;
 }

@@ -72,21 +72,21 @@ export abstract class Action {
         `action \`${this.name}\` is a reserved verb for connections. choose a new name`,
       );
     }
-    const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
-    const own: string[] = pagingParams(); // may still be declared
-    for (const [input, { file }] of Object.entries(tableOf(this.inputs))) {
-      // a body of the type application/octet-stream is the param `file`
-      const isDeclaredFile = input === "file" && file !== undefined;
-      if (
-        safeParams.includes(input) &&
-        !own.includes(input) &&
-        !isDeclaredFile
-      ) {
-        throw new Error(
-          `input \`${input}\` in action \`${this.name}\` is a reserved param`,
-        );
-      }
-    }
+    checkInputNames(this);
+  }
+}
+
+/** @throws Error naming an input that is a reserved param */
+function checkInputNames({ name, inputs }: Action): void {
+  const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
+  const own: string[] = pagingParams(); // may still be declared
+  for (const [input, { file }] of Object.entries(tableOf(inputs))) {
+    // a body of the type application/octet-stream is the param `file`
+    const isDeclaredFile = input === "file" && file !== undefined;
+    if (safeParams.includes(input) && !own.includes(input) && !isDeclaredFile)
+      throw new Error(
+        `input \`${input}\` in action \`${name}\` is a reserved param`,
+      );
   }
 }
 

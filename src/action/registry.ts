@@ -94,12 +94,8 @@ export function addAction(action: Action, source: string): void {
 function registerAction(action: Action, file: string, reload: boolean): void {
   const { actions, versions } = api.actions;
   const { name, version } = action;
-  const known =
-    (Object.hasOwn(actions, name) ? actions[name] : undefined) ??
-    (actions[name] = {});
-  const list = Object.hasOwn(versions, name)
-    ? versions[name]!
-    : (versions[name] = []);
+  const known = ownOr<(typeof actions)[string]>(actions, name, () => ({}));
+  const list = ownOr<(typeof versions)[string]>(versions, name, () => []);
 
   if (Object.hasOwn(known, version) && !reload) {
     const earlier = originOf(known[version]!);
@@ -112,14 +108,7 @@ function registerAction(action: Action, file: string, reload: boolean): void {
     );
   prepareOutput(action);
   files.set(action, file);
-  for (const middleware of definedMiddleware(action)) {
-    const present = api.actions.middleware[middleware.name];
-    if (present && present !== middleware && !reload)
-      throw new Error(
-        `there is another middleware \`${middleware.name}\` than that of the action \`${name}\`: give one of them another \`name\``,
-      );
-    registerMiddleware(api.actions, middleware, false);
-  }
+  registerMiddlewareOf(action, reload);
   known[version] = action;
   setOrigin(action, file);
   if (!list.some((present) => String(present) === String(version)))
@@ -129,6 +118,28 @@ function registerAction(action: Action, file: string, reload: boolean): void {
     `action ${reload ? "reloaded" : "loaded"}: ${name} @ v${version}, ${file}`,
     reload ? "info" : "debug",
   );
+}
+
+/** The own property of a table, which is created if it is missing. */
+function ownOr<Value>(
+  table: { [name: string]: Value },
+  name: string,
+  create: () => Value,
+): Value {
+  const present = Object.hasOwn(table, name) ? table[name] : undefined;
+  return present ?? (table[name] = create());
+}
+
+/** @throws Error when another middleware has the name of one */
+function registerMiddlewareOf(action: Action, reload: boolean): void {
+  for (const middleware of definedMiddleware(action)) {
+    const present = api.actions.middleware[middleware.name];
+    if (present && present !== middleware && !reload)
+      throw new Error(
+        `there is another middleware \`${middleware.name}\` than that of the action \`${action.name}\`: give one of them another \`name\``,
+      );
+    registerMiddleware(api.actions, middleware, false);
+  }
 }
 
 /** Numbers by value, before texts in their own order with numbers inside compared by value. */

@@ -58,7 +58,8 @@ export function reportAction(
   errorId?: string,
 ): void {
   try {
-    report(data, error, errorId);
+    if (error === undefined || error === null) reportSuccess(data);
+    else reportFailure(data, error, errorId);
   } catch (failure) {
     log(
       `cannot report the action \`${textForLogging(data.action)}\``,
@@ -72,32 +73,29 @@ export function reportAction(
   }
 }
 
-function report(
+function reportFailure(
   data: ActionProcessor,
   error: unknown,
   errorId: string | undefined,
 ): void {
-  const failed = error !== undefined && error !== null;
-  const { logLevel } = (data.actionTemplate ?? {}) as Partial<Action>;
-  let level: ActionheroLogLevel = logLevel ?? "info";
-  let errorFields: Record<string, unknown> | undefined;
-  if (failed && !isSeen(data)) return;
-  if (failed) {
-    const formatted = formatError(data, error);
-    level = formatted.logLevel ?? "error";
-    errorFields = formatted.errorFields;
-  }
-  const toReport = failed && isReported(data) && !hasClientLeft(error);
-  const toLog =
-    willLog(level) && !(failed && isOnlyCounted(data, error, level));
+  if (!isSeen(data)) return;
+  const { logLevel, errorFields } = formatError(data, error);
+  const level = logLevel ?? "error";
+  const toReport = isReported(data) && !hasClientLeft(error);
+  const toLog = willLog(level) && !isOnlyCounted(data, error, level);
   if (!toReport && !toLog) return;
 
-  const line = buildLine(data);
-  if (errorFields) Object.assign(line, errorFields);
+  const line = Object.assign(buildLine(data), errorFields);
   if (errorId !== undefined) line.errorId = errorId;
   if (toLog) logLine(data, level, line);
   if (toReport)
     api.exceptionHandlers?.action(error as NodeJS.ErrnoException, line);
+}
+
+function reportSuccess(data: ActionProcessor): void {
+  const { logLevel } = (data.actionTemplate ?? {}) as Partial<Action>;
+  const level = logLevel ?? "info";
+  if (willLog(level)) logLine(data, level, buildLine(data));
 }
 
 function logLine(

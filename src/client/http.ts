@@ -57,13 +57,17 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
         return error;
       });
       const isFailure = outcome instanceof ClientError;
-      const mayHelp = isFailure || TRY_AGAIN.includes(outcome.status);
       const ms = pauseBefore(attempt, isFailure ? undefined : outcome.headers);
       const patience = Math.min(
         call.deadline - performance.now(),
         LONGEST_RETRY_AFTER_MS,
       );
-      if (!request.isSafe || attempt >= retries || !mayHelp || ms >= patience) {
+      const isRetried =
+        request.isSafe &&
+        attempt < retries &&
+        mayRetry(outcome) &&
+        ms < patience;
+      if (!isRetried) {
         if (!isFailure) return answerOf(outcome, call.signal);
         throw wasSent ? lost(outcome.cause) : outcome;
       }
@@ -72,6 +76,11 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
       await pause(ms, call.signal);
     }
   };
+}
+
+/** Whether the same request may succeed later. */
+function mayRetry(outcome: Response | ClientError): boolean {
+  return outcome instanceof ClientError || TRY_AGAIN.includes(outcome.status);
 }
 
 function requireServer(url: string): void {
@@ -233,46 +242,67 @@ async function answerOf(
   }
 }
 
-async function requestOf(
-  { name, params, options, signal }: Call,
-  { url, apiPath = "/api", routes, headers, credentials }: HttpOptions,
-): Promise<Request> {
-  const files = hasFiles(params);
-  const { method, path, rest } = routed(name, params, routes);
+async function requestOf(call: Call, options: HttpOptions): Promise<Request> {
+  const { name, params } = call;
+  const { credentials = "same-origin", apiPath = "/api" } = options;
+  const { method, path, rest } = routed(name, params, options.routes);
   const isRead = method === "GET" || method === "HEAD";
-  const query = isRead && !files ? Object.entries(rest).flatMap(pairsOf) : [];
+  const body = isRead ? undefined : bodyOf(name, rest);
+  const query = isRead ? Object.entries(rest).flatMap(pairsOf) : [];
   if (path === undefined) query.unshift(["action", name]);
 
-  const body = isRead ? undefined : files ? multipart(rest) : json(name, rest);
-  const own =
-    typeof headers === "function"
-      ? await withSignal(signal, Promise.resolve(headers()))
-      : headers;
-  const base = url.replace(/\/+$/, "");
-  const text = query
-    .map((pair) => pair.map(encodeURIComponent).join("="))
-    .join("&");
+  const base = options.url.replace(/\/+$/, "");
   return {
-    url: `${base}${apiPath}${path ?? ""}${text && `?${text}`}`,
+    url: `${base}${apiPath}${path ?? ""}${queryOf(query)}`,
     body,
-    isSafe: isRead || (options.idempotencyKey !== undefined && !body?.duplex),
+    isSafe: isRead || isIdempotent(call, body),
     init: {
       method,
       redirect: isRead ? "follow" : "manual",
-      credentials: credentials ?? "same-origin",
-      headers: {
-        Accept: "application/json",
-        ...body?.headers,
-        ...own,
-        ...(options.idempotencyKey !== undefined && {
-          "Idempotency-Key": options.idempotencyKey,
-        }),
-        ...options.headers,
-      },
-      ...(body && { body: body.content }),
-      ...(body?.duplex && { duplex: body.duplex }),
+      credentials,
+      headers: await headersOf(call, options, body),
+      ...(body && initOf(body)),
     },
   };
+}
+
+function initOf({ content, duplex }: Body): RequestInit {
+  return { body: content, ...(duplex && { duplex }) };
+}
+
+/** With an idempotency key, the server runs a repeated request once; a stream can only be sent once. */
+function isIdempotent({ options }: Call, body: Body | undefined): boolean {
+  return options.idempotencyKey !== undefined && !body?.duplex;
+}
+
+/** The headers of the call, over those of the client, over the usual ones. */
+async function headersOf(
+  { options: { idempotencyKey, headers: ofCall }, signal }: Call,
+  { headers }: HttpOptions,
+  body: Body | undefined,
+): Promise<Record<string, string>> {
+  const ofClient =
+    typeof headers === "function"
+      ? await withSignal(signal, Promise.resolve(headers()))
+      : headers;
+  return {
+    Accept: "application/json",
+    ...body?.headers,
+    ...ofClient,
+    ...(idempotencyKey !== undefined && { "Idempotency-Key": idempotencyKey }),
+    ...ofCall,
+  };
+}
+
+function queryOf(pairs: string[][]): string {
+  const text = pairs
+    .map((pair) => pair.map(encodeURIComponent).join("="))
+    .join("&");
+  return text && `?${text}`;
+}
+
+function bodyOf(name: string, params: Record<string, unknown>): Body {
+  return hasFiles(params) ? multipart(params) : json(name, params);
 }
 
 function json(name: string, params: Record<string, unknown>): Body {

@@ -187,16 +187,11 @@ export function serializeCookie(
   const { path = "/", sameSite = "lax", httpOnly = true } = attributes;
   const { domain, maxAge, expires, partitioned, secure = "auto" } = attributes;
   const isSecure = secure === "auto" ? isTls : secure;
-  const pair = pairOf(name, value);
-  if (!Object.hasOwn(SAME_SITE, sameSite))
-    throw new TypeError(`sameSite of a cookie cannot be ${String(sameSite)}`);
+  const parts = [pairOf(name, value)];
+  checkSameSite(name, { sameSite, partitioned, isSecure });
   checkPrefix(name, { path, domain, isSecure });
-  if (!isSecure && (sameSite === "none" || partitioned === true))
-    throw new TypeError(
-      `the cookie ${name} must be secure: sameSite "none" and partitioned need TLS`,
-    );
 
-  const parts = [pair, `Path=${attribute("path", path)}`];
+  parts.push(`Path=${attribute("path", path)}`);
   if (domain !== undefined) parts.push(`Domain=${attribute("domain", domain)}`);
   if (maxAge !== undefined) parts.push(`Max-Age=${seconds(maxAge)}`);
   if (expires !== undefined) parts.push(`Expires=${dateOf(expires)}`);
@@ -205,6 +200,23 @@ export function serializeCookie(
   parts.push(`SameSite=${SAME_SITE[sameSite]}`);
   if (partitioned === true) parts.push("Partitioned");
   return parts.join("; ");
+}
+
+/** @throws TypeError for an unknown `sameSite`, and for a cookie that needs TLS and is not secure */
+function checkSameSite(
+  name: string,
+  {
+    sameSite,
+    partitioned,
+    isSecure,
+  }: Pick<CookieAttributes, "sameSite" | "partitioned"> & { isSecure: boolean },
+): void {
+  if (sameSite === undefined || !Object.hasOwn(SAME_SITE, sameSite))
+    throw new TypeError(`sameSite of a cookie cannot be ${String(sameSite)}`);
+  if (!isSecure && (sameSite === "none" || partitioned === true))
+    throw new TypeError(
+      `the cookie ${name} must be secure: sameSite "none" and partitioned need TLS`,
+    );
 }
 
 /** @throws TypeError for a name that is no token, and for more than 4,096 bytes */

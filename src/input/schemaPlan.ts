@@ -78,16 +78,8 @@ export function declareFiles(
 function compile(schema: StandardSchema): SchemaPlan {
   const json = jsonSchemaOf(schema, "input") ?? describeProperties(schema);
   const shape = json && shapeOf(json, json);
-  const files = filesOf.get(schema) ?? {};
-  const table: Inputs = {};
-  const properties = new Map<string, Coercion>();
-  for (const [name, schemas] of shape?.properties ?? []) {
-    if (name === "__proto__") continue;
-    table[name] = describe(name, schemas, shape!);
-    const coercion = compileCoercion(united(schemas), json!);
-    if (coercion) properties.set(name, coercion);
-  }
-  Object.assign(table, files);
+  const { table, properties } = compileProperties(shape, json);
+  Object.assign(table, filesOf.get(schema));
   return {
     schema,
     json,
@@ -97,6 +89,21 @@ function compile(schema: StandardSchema): SchemaPlan {
     properties,
     others: json && compileCoercion(shape?.others, json),
   };
+}
+
+function compileProperties(
+  shape: Shape | undefined,
+  json: JsonSchema | undefined,
+): Pick<SchemaPlan, "table" | "properties"> {
+  const table: Inputs = {};
+  const properties = new Map<string, Coercion>();
+  for (const [name, schemas] of shape?.properties ?? []) {
+    if (name === "__proto__") continue;
+    table[name] = describe(name, schemas, shape!);
+    const coercion = compileCoercion(united(schemas), json!);
+    if (coercion) properties.set(name, coercion);
+  }
+  return { table, properties };
 }
 
 /**
@@ -173,6 +180,11 @@ export function shapeOf(
       ? joinShapes(shapes, isUnion)
       : undefined;
   }
+  return ownShape(resolved);
+}
+
+/** @returns undefined if the schema is not one of objects */
+function ownShape(resolved: JsonSchema): Shape | undefined {
   if (resolved.type !== "object" && !isObject(resolved.properties))
     return undefined;
   const { additionalProperties: others, patternProperties } = resolved;

@@ -31,7 +31,7 @@ export function jsonForClients(
       ? JSON.stringify(value, null, padding)
       : JSON.stringify(value);
   isWritable ??= makeWritable();
-  if (!isWritable || content === Content.TellingErrors)
+  if (!isWritable || content === Content.ErrorsWithForeignJson)
     return JSON.stringify(value, replaceError, padding ?? undefined);
   const { toJSON } = prototype;
   prototype.toJSON = errorText;
@@ -62,7 +62,7 @@ function logHidden(what: string, error: Error, errorId: string): void {
 }
 
 /** Whether an error that is meant for clients, or its class, says how it is encoded. */
-export function saysItself(
+export function hasOwnJson(
   error: Error & { toJSON?: unknown; expose?: unknown },
 ): boolean {
   return error.expose === true && error.toJSON !== prototype.toJSON;
@@ -93,7 +93,7 @@ function errorText(this: Error): string {
 /** For frozen built-in prototypes. */
 function replaceError(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Record<string, unknown>)[key];
-  return original instanceof Error && !saysItself(original)
+  return original instanceof Error && !hasOwnJson(original)
     ? errorTextForClients(original)
     : value;
 }
@@ -107,32 +107,43 @@ enum Content {
   Plain,
   Errors,
   /** An Error that would be encoded by a `toJSON` that is not meant for clients. */
-  TellingErrors,
+  ErrorsWithForeignJson,
 }
 
 function contentOf(value: unknown, depth: number): Content {
   if (typeof value !== "object" || value === null) return Content.Plain;
-  if (depth > MAX_DEPTH) return Content.TellingErrors;
+  if (depth > MAX_DEPTH) return Content.ErrorsWithForeignJson;
   if (hasJson(value))
-    return value instanceof Error && !saysItself(value)
-      ? Content.TellingErrors
+    return value instanceof Error && !hasOwnJson(value)
+      ? Content.ErrorsWithForeignJson
       : Content.Errors; // its JSON may contain some
   if (value instanceof Error) return Content.Errors;
   if (ArrayBuffer.isView(value)) return Content.Plain;
+  return Array.isArray(value)
+    ? contentOfList(value, depth)
+    : contentOfFields(value as Record<string, unknown>, depth);
+}
+
+function contentOfList(list: unknown[], depth: number): Content {
   let content = Content.Plain;
-  if (Array.isArray(value)) {
-    for (const item of value as unknown[]) {
-      if (typeof item !== "object" || item === null) continue;
-      content = Math.max(content, contentOf(item, depth + 1));
-      if (content === Content.TellingErrors) break;
-    }
-    return content;
-  }
-  for (const key in value) {
-    const item = (value as Record<string, unknown>)[key];
+  for (const item of list) {
     if (typeof item !== "object" || item === null) continue;
     content = Math.max(content, contentOf(item, depth + 1));
-    if (content === Content.TellingErrors) break;
+    if (content === Content.ErrorsWithForeignJson) break;
+  }
+  return content;
+}
+
+function contentOfFields(
+  fields: Record<string, unknown>,
+  depth: number,
+): Content {
+  let content = Content.Plain;
+  for (const key in fields) {
+    const item = fields[key];
+    if (typeof item !== "object" || item === null) continue;
+    content = Math.max(content, contentOf(item, depth + 1));
+    if (content === Content.ErrorsWithForeignJson) break;
   }
   return content;
 }

@@ -226,15 +226,8 @@ function walk(
   const source = value as Record<string, unknown>;
   let copy: Record<string, unknown> | undefined;
   for (const key of Object.keys(source)) {
-    const below = advance(steps, key);
-    if (isList && below) for (const step of steps) addOnce(below, step);
     const old = source[key];
-    const shown =
-      below === undefined
-        ? REPLACEMENT
-        : below.length > 0
-          ? walk(old, below, above)
-          : old;
+    const shown = filtered(old, stepsBelow(steps, key, isList), above);
     if (shown === old) continue;
     copy ??= (isList ? [...(value as unknown[])] : { ...source }) as Record<
       string,
@@ -244,6 +237,27 @@ function walk(
   }
   above.delete(value);
   return copy ?? value;
+}
+
+/** @param steps the steps that are left at the value; undefined when a path ends at it */
+function filtered(
+  value: unknown,
+  steps: readonly PathStep[] | undefined,
+  above: Set<unknown>,
+): unknown {
+  if (steps === undefined) return REPLACEMENT;
+  return steps.length > 0 ? walk(value, steps, above) : value;
+}
+
+/** Like `advance`; paths also apply to each element of a list. */
+function stepsBelow(
+  steps: readonly PathStep[],
+  key: string,
+  isList: boolean,
+): readonly PathStep[] | undefined {
+  const below = advance(steps, key);
+  if (isList && below) for (const step of steps) addOnce(below, step);
+  return below;
 }
 
 /** The steps that are left below a key; undefined when a path ends at it. */

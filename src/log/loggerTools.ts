@@ -168,7 +168,12 @@ function toConsoleLine(
     : undefined;
   const text = cutText(asText(info.message));
   const message = styles ? inStyles(text, styles) : text;
-  let line = `${timestamp()} - ${level}: ${message} `;
+  return `${timestamp()} - ${level}: ${message} ${fieldsText(info, quote, isEscaped)}`;
+}
+
+/** The fields as `key=value `, without empty ones. */
+function fieldsText(info: LogInfo, quote: boolean, isEscaped: boolean): string {
+  let text = "";
   for (const key in info) {
     if (key === "message" || key === "level" || key === "timestamp") continue;
     const value = info[key];
@@ -176,9 +181,9 @@ function toConsoleLine(
     const shownText = asText(value);
     const shown = isEscaped ? shownText : escapeField(key, shownText);
     const isQuoted = quote && /[\s"=]/.test(shown);
-    line += `${key}=${isQuoted ? quoteField(key, shown) : shown} `;
+    text += `${key}=${isQuoted ? quoteField(key, shown) : shown} `;
   }
-  return line;
+  return text;
 }
 
 function toJsonLine(info: LogInfo, isEscaped: boolean): string {

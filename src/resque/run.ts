@@ -48,35 +48,56 @@ export async function runJob(view: JobView): Promise<Outcome> {
 }
 
 async function performJob(view: JobView): Promise<Outcome> {
-  const { job: parsed, queue, environment } = view;
+  const { environment } = view;
   const begin = environment.monotonic();
   let job: Job | undefined;
   try {
     if (view.error) throw view.error;
     const postponed = isUnknown(view) && (await postponeUnknown(view));
     if (postponed) return postponed;
-    job = definitionOf(view.jobs, parsed);
-    await checkLease(view);
-    // the job waits for a slot, or was already given to another worker
-    if (job.concurrency && !(await acquireSlot(view, job.concurrency)))
-      return NO_OUTCOME;
-    showRunning(view);
-    if (job.unique) noteUnique(view);
-    if (mayOverlap(view, job)) await warnOfOverrun(view);
-    view.notify("job", queue, parsed);
-    if (!(await runHooks(view, "beforePerform", job, parsed))) {
-      await finish(view, job);
-      return ended(view, job, { kind: "uncounted" });
-    }
-    for (const arg of parsed.args)
-      if (typeof arg === "object" && arg !== null) Object.freeze(arg);
-    await checkLease(view);
-    await runBody(view, job);
+    job = definitionOf(view.jobs, view.job);
+    const notRun = await runDefined(view, job);
+    if (notRun) return notRun;
   } catch (error) {
     if (error instanceof LeaseEnded) throw error;
     view.error = toError(error);
   }
   const duration = Math.round(environment.monotonic() - begin);
+  return conclude(view, job, duration);
+}
+
+/** @returns the outcome if the body did not run: the job waits for a slot, or a plugin dropped it */
+async function runDefined(
+  view: JobView,
+  job: Job,
+): Promise<Outcome | undefined> {
+  const { job: parsed, queue } = view;
+  await checkLease(view);
+  // the job waits for a slot, or was already given to another worker
+  if (job.concurrency && !(await acquireSlot(view, job.concurrency)))
+    return NO_OUTCOME;
+  showRunning(view);
+  if (job.unique) noteUnique(view);
+  if (mayOverlap(view, job)) await warnOfOverrun(view);
+  view.notify("job", queue, parsed);
+  if (!(await runHooks(view, "beforePerform", job, parsed))) {
+    await finish(view, job);
+    return ended(view, job, { kind: "uncounted" });
+  }
+  for (const arg of parsed.args)
+    if (typeof arg === "object" && arg !== null) Object.freeze(arg);
+  await checkLease(view);
+  await runBody(view, job);
+  return undefined;
+}
+
+/** @param job undefined if this process does not define the class */
+async function conclude(
+  view: JobView,
+  job: Job | undefined,
+  duration: number,
+): Promise<Outcome> {
+  const { job: parsed, queue } = view;
   if (view.error && job?.retry) planRetry(view, job);
   if (job && view.overrun) await keepOverrun(view, job);
   await finish(view, job);
@@ -233,27 +254,27 @@ function isWorthRetrying(view: JobView, { retry }: Job): boolean {
 
 /** The outcome with all effects that are applied with it. */
 function ended(view: JobView, job: Job | undefined, outcome: Outcome): Outcome {
+  const { id } = view.job;
   const effects = view.takeEffects();
-  const { job: parsed, queue, raw } = view;
-  const isOver = !view.isRetried && !view.isPostponed;
-  if (job?.concurrency)
-    effects.push({ do: "releaseSlot", class: parsed.class });
-  if (job?.unique && isOver)
-    effects.push({
-      do: "unlockUnique",
-      key: uniqueKey(queue, raw),
-      raw,
-    });
-  if (job?.maxFailed && outcome.kind === "failure")
-    effects.push({
-      do: "boundFailed",
-      class: parsed.class,
-      most: job.maxFailed,
-    });
-  if (parsed.id)
-    effects.push({ do: "updateJob", id: parsed.id, fields: finalFields(view) });
+  if (job) effects.push(...settingsEffects(view, job, outcome));
+  if (id) effects.push({ do: "updateJob", id, fields: finalFields(view) });
   if (view.isRetried) return { kind: "retried", effects };
   return effects.length === 0 ? outcome : withFields(outcome, { effects });
+}
+
+/** The effects that the settings of a task require at the end of a run. */
+function settingsEffects(
+  { job: { class: name }, queue, raw, isRetried, isPostponed }: JobView,
+  { concurrency, unique, maxFailed }: Job,
+  { kind }: Outcome,
+): Effect[] {
+  const effects: Effect[] = [];
+  if (concurrency) effects.push({ do: "releaseSlot", class: name });
+  if (unique && !isRetried && !isPostponed)
+    effects.push({ do: "unlockUnique", key: uniqueKey(queue, raw), raw });
+  if (maxFailed && kind === "failure")
+    effects.push({ do: "boundFailed", class: name, most: maxFailed });
+  return effects;
 }
 
 // --- Tracks runs that continue after their `timeout`, and runs that start in parallel to them.

@@ -173,27 +173,37 @@ function childFor(node: Node, segment: RouteSegment): Node {
 }
 
 function visit(node: Node, depth: number, search: Search): void {
-  if (search.best && node.lowest > search.best.index) return;
+  if (isBeaten(node, search)) return;
   const { parts } = search;
   if (depth === parts.length) consider(node.end, search);
   consider(node.endTrailing, search);
   const part = parts[depth];
   if (part === undefined || part === "") return;
 
-  for (const entry of node.trailing) {
-    if (search.best && entry.index > search.best.index) break;
-    const segment = entry.path.segments[depth]!;
-    const rest = parts.slice(depth).join("/");
-    if (variableValue(segment, rest) !== undefined) consider(entry, search);
-  }
+  if (node.trailing.length > 0) considerTrailing(node, depth, search);
   if (node.literals.size > 0) {
     const child = node.literals.get(part) ?? node.literals.get(literalOf(part));
     if (child) visit(child, depth + 1, search);
   }
   for (const { segment, node: child } of node.variables) {
-    if (search.best && child.lowest > search.best.index) continue;
+    if (isBeaten(child, search)) continue;
     if (variableValue(segment, part) !== undefined)
       visit(child, depth + 1, search);
+  }
+}
+
+/** Whether an earlier route than those below the node was found. */
+function isBeaten({ lowest }: Node, { best }: Search): boolean {
+  return best !== undefined && lowest > best.index;
+}
+
+/** Routes whose last variable matches the rest of the path. */
+function considerTrailing(node: Node, depth: number, search: Search): void {
+  const rest = search.parts.slice(depth).join("/");
+  for (const entry of node.trailing) {
+    if (search.best && entry.index > search.best.index) break;
+    const segment = entry.path.segments[depth]!;
+    if (variableValue(segment, rest) !== undefined) consider(entry, search);
   }
 }
 

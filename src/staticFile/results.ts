@@ -93,7 +93,7 @@ export class HeldFileResult implements StaticFileResult {
 /** The content encodings of copies, with the endings of their names. */
 export const ENDINGS = { br: ".br", gzip: ".gz" } as const;
 
-type StoredEncoding = keyof typeof ENDINGS;
+export type StoredEncoding = keyof typeof ENDINGS;
 
 /** A copy that is older than its file is stale; archives and some disks keep times to two seconds. */
 const TIME_GRANULARITY_MS = 2000;

@@ -13,7 +13,7 @@ import {
   setCookieHeader,
 } from "../cookie/cookies";
 import { toError } from "../errors";
-import { errorTextForClients, saysItself } from "../log/clientJson";
+import { errorTextForClients, hasOwnJson } from "../log/clientJson";
 import { log } from "../log/log";
 import { Server } from "../server/server";
 
@@ -264,7 +264,7 @@ function withoutErrors(value: unknown): unknown {
 
 function replaceIn(value: unknown, seen: Map<object, unknown>): unknown {
   if (value instanceof Error)
-    return saysItself(value) ? value : errorTextForClients(value);
+    return hasOwnJson(value) ? value : errorTextForClients(value);
   if (!isWalked(value)) return value;
   if (seen.has(value)) return seen.get(value);
   seen.set(value, value); // a circle stays one

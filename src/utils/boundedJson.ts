@@ -103,40 +103,64 @@ function isSmall(
   return true;
 }
 
-/** Whether each level is a list (1) or an object (0); used within one call only. */
-let levels = new Uint8Array(256);
-
 /** @throws JsonLimitError */
-function countStructure(
-  text: string,
-  { maxDepth, maxKeys, maxItems }: JsonLimits,
-): void {
-  let depth = 0;
-  let keys = 0;
-  let items = 0;
-  let isInList = 0;
+function countStructure(text: string, limits: JsonLimits): void {
+  const structure = new Structure(limits);
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code === QUOTE) {
       i = endOfString(text, i);
       if (i === -1) return; // malformed: the parser reports it
-    } else if (code === COMMA) {
-      items += isInList;
-      if (items > maxItems) throw new JsonLimitError("maxItems", maxItems);
-    } else if (code === COLON) {
-      if (++keys > maxKeys) throw new JsonLimitError("maxKeys", maxKeys);
-    } else if (code === OPEN_LIST || code === OPEN_OBJECT) {
-      if (++depth > maxDepth) throw new JsonLimitError("maxDepth", maxDepth);
-      isInList = code === OPEN_LIST ? 1 : 0;
-      if (depth >= levels.length) levels = grown(levels);
-      levels[depth] = isInList;
-      if (isInList === 1 && !isEmptyList(text, i + 1)) items++;
-    } else if (code === CLOSE_LIST || code === CLOSE_OBJECT) {
-      if (depth > 0) depth--;
-      isInList = levels[depth]!;
-    }
+    } else if (code === COMMA) structure.comma();
+    else if (code === COLON) structure.colon();
+    else if (code === OPEN_OBJECT) structure.open(0);
+    else if (code === OPEN_LIST) {
+      structure.open(1);
+      if (!isEmptyList(text, i + 1)) structure.addItems(1);
+    } else if (code === CLOSE_LIST || code === CLOSE_OBJECT) structure.close();
   }
-  if (items > maxItems) throw new JsonLimitError("maxItems", maxItems);
+}
+
+/** Whether each level is a list (1) or an object (0); used within one call only. */
+let levels = new Uint8Array(256);
+
+/** Counts the levels, keys and items of a document. Its methods throw a JsonLimitError. */
+class Structure {
+  private depth = 0;
+  private keys = 0;
+  private items = 0;
+  private isInList = 0;
+
+  constructor(private readonly limits: JsonLimits) {}
+
+  /** @param isList 1 for a list, 0 for an object */
+  open(isList: number): void {
+    const { maxDepth } = this.limits;
+    if (++this.depth > maxDepth) throw new JsonLimitError("maxDepth", maxDepth);
+    if (this.depth >= levels.length) levels = grown(levels);
+    levels[this.depth] = this.isInList = isList;
+  }
+
+  close(): void {
+    if (this.depth > 0) this.depth--;
+    this.isInList = levels[this.depth]!;
+  }
+
+  colon(): void {
+    const { maxKeys } = this.limits;
+    if (++this.keys > maxKeys) throw new JsonLimitError("maxKeys", maxKeys);
+  }
+
+  /** Before a further key of an object, or a further item of a list. */
+  comma(): void {
+    this.addItems(this.isInList);
+  }
+
+  addItems(count: number): void {
+    const { maxItems } = this.limits;
+    this.items += count;
+    if (this.items > maxItems) throw new JsonLimitError("maxItems", maxItems);
+  }
 }
 
 function grown(full: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

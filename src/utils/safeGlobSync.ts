@@ -67,20 +67,25 @@ class Search {
   ): void {
     if (segment === undefined) return;
     if (typeof segment === "string") return this.visit(parent, segment, rest);
-    const names = this.namesIn(parent);
     if (segment instanceof RegExp) {
-      for (const name of names)
+      for (const name of this.namesIn(parent))
         if (segment.test(name)) this.take(parent, name, rest);
       return;
     }
     this.descend(parent, rest, false);
     if (isBelowGlobStar && this.isLink(parent)) return;
-    if (rest.length === 0 && parent !== "") this.found.add(parent);
-    for (const name of names) {
+    this.descendAll(parent, [segment, ...rest]);
+  }
+
+  /** Below `**`: every folder, at any depth. */
+  private descendAll(parent: string, segments: readonly Segment[]): void {
+    const isLast = segments.length === 1;
+    if (isLast && parent !== "") this.found.add(parent);
+    for (const name of this.namesIn(parent)) {
       if (name.startsWith(".") && !this.dot) continue;
       const child = join(parent, name);
-      if (rest.length === 0) this.found.add(child);
-      this.descend(child, [segment, ...rest], true);
+      if (isLast) this.found.add(child);
+      this.descend(child, segments, true);
     }
   }
 

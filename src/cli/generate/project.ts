@@ -104,24 +104,31 @@ export function generateProject(
   scaffold.directories(DIRECTORIES);
 
   const sources = minimal ? SOURCES : [...SOURCES, ...EXAMPLE_SOURCES];
-  for (const source of sources) scaffold.copySource(source, `src/${source}`);
+  sources.forEach((source) => scaffold.copySource(source, `src/${source}`));
   scaffold.copyFolder("public", ["javascript"]);
 
   const wanted = projectPackageJson(folder, flavour, minimal);
   // `npm init` writes `"type": "commonjs"` before the user could choose ES modules
   writePackageJson(folder, scaffold, wanted, esm ? { type: "module" } : {});
   const name = String(readPackageJson(folder)?.name);
-  const templates = minimal
-    ? TEMPLATES
-    : { ...TEMPLATES, ...EXAMPLE_TEMPLATES };
+  writeTemplates(scaffold, TEMPLATES, name, flavour);
+  if (!minimal) writeTemplates(scaffold, EXAMPLE_TEMPLATES, name, flavour);
+  const tsconfig = isModule ? "tsconfig.esm.json" : "tsconfig.json";
+  scaffold.write("tsconfig.json", readTemplate(`project/${tsconfig}`));
+  writeSecrets(folder);
+}
+
+function writeTemplates(
+  scaffold: Scaffold,
+  templates: { [template: string]: string },
+  name: string,
+  flavour: Flavour,
+): void {
   for (const [template, target] of Object.entries(templates)) {
     const text = readTemplate(`project/${template}`);
     const filled = fillTemplate(text, { name });
     scaffold.write(target, adaptTemplate(filled, flavour));
   }
-  const tsconfig = isModule ? "tsconfig.esm.json" : "tsconfig.json";
-  scaffold.write("tsconfig.json", readTemplate(`project/${tsconfig}`));
-  writeSecrets(folder);
 }
 
 /** A source file of the framework, converted for a new project. */

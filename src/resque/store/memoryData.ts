@@ -267,12 +267,9 @@ export class MemoryData {
   apply(effect: Effect, member: string): void {
     switch (effect.do) {
       case "delay":
-        for (let shift = 0; ; shift++)
-          if (this.delay(effect, this.dueMs(effect.due), shift)) return;
+        return this.delayAtFreeTime(effect);
       case "unlockUnique":
-        if (this.uniques.get(effect.key) === effect.raw)
-          this.uniques.delete(effect.key);
-        return;
+        return this.unlockUnique(effect.key, effect.raw);
       case "moveUnique":
         return this.setUnique(effect.key, effect.raw);
       case "releaseLock":
@@ -285,17 +282,27 @@ export class MemoryData {
         return this.boundFailed(effect.class, effect.most);
       case "updateJob":
         return this.updateJob(effect.id, effect.fields);
-      case "keepRetry": {
-        const count = this.retries.get(effect.key);
-        if (count !== undefined)
-          this.retries.set(effect.key, count, effect.seconds * 1000);
-        return;
-      }
+      case "keepRetry":
+        return this.keepRetry(effect.key, effect.seconds);
       case "planRun":
         return this.planRun(effect);
       case "stopTask":
         this.stopped.add(effect.task);
     }
+  }
+
+  private delayAtFreeTime(job: QueuedJob & { due: Due }): void {
+    let shift = 0;
+    while (!this.delay(job, this.dueMs(job.due), shift)) shift++;
+  }
+
+  private unlockUnique(key: string, raw: string): void {
+    if (this.uniques.get(key) === raw) this.uniques.delete(key);
+  }
+
+  private keepRetry(key: string, seconds: number): void {
+    const count = this.retries.get(key);
+    if (count !== undefined) this.retries.set(key, count, seconds * 1000);
   }
 
   planOf(task: string, node: string): string | undefined {

@@ -73,35 +73,47 @@ export function foreignProtocol(
 }
 
 /** Parse a non-empty line: `file`, a verb, a JSON object, or else the name of an action. */
-export function parseRequest(
-  line: string,
-  { verbs, isAction }: RequestNames,
-): SocketRequest {
+export function parseRequest(line: string, names: RequestNames): SocketRequest {
+  const { verbs } = names;
   // with a custom delimiter, a client may still send newlines between its lines
   const text = line.includes("\n") ? withoutOuterNewlines(line) : line;
   if (text.charCodeAt(0) === OPENING_BRACE)
     return parseJsonLine(text, verbs) ?? nameOf(text);
 
-  const space = text.indexOf(" ");
-  const first = space === -1 ? text : text.slice(0, space);
+  const first = firstWord(text);
+  const rest = text.slice(first.length);
   if (first === "file") {
     const [, file] = text.split(" ", 2);
     return { kind: "file", file: file || undefined };
   }
-  const verb = Object.hasOwn(VERB_ALIASES, first)
-    ? !isAction(first) && VERB_ALIASES[first]!
-    : first;
-  if (verb !== false && verbs.includes(verb)) {
-    const args = space === -1 ? [] : text.slice(space + 1).split(" ");
+  const verb = verbOf(first, names);
+  if (verb !== undefined) {
+    const args = rest === "" ? [] : rest.slice(1).split(" ");
     return { kind: "verb", verb, args };
   }
-  // JSON may begin with spaces
-  const trimmed = first === "" ? text.trimStart() : text;
-  if (trimmed.charCodeAt(0) === OPENING_BRACE)
-    return parseJsonLine(trimmed, verbs) ?? nameOf(text);
-  return space > 0
-    ? withInlineParams(first, text.slice(space))
-    : { kind: "action", action: first, params: undefined };
+  if (first === "") return parseIndented(text, verbs);
+  return rest === "" ? nameOf(text) : withInlineParams(first, rest);
+}
+
+/** JSON may begin with spaces. */
+function parseIndented(text: string, verbs: readonly string[]): SocketRequest {
+  const json = text.trimStart();
+  const request =
+    json.charCodeAt(0) === OPENING_BRACE
+      ? parseJsonLine(json, verbs)
+      : undefined;
+  return request ?? nameOf(text);
+}
+
+/** The allowed verb that a word means; actions take precedence over aliases. */
+function verbOf(
+  word: string,
+  { verbs, isAction }: RequestNames,
+): string | undefined {
+  const isAlias = Object.hasOwn(VERB_ALIASES, word);
+  if (isAlias && isAction(word)) return undefined;
+  const verb = isAlias ? VERB_ALIASES[word]! : word;
+  return verbs.includes(verb) ? verb : undefined;
 }
 
 /** Not by `/\n+$/`, which takes quadratic time for newlines in the middle of a line. */
@@ -128,9 +140,12 @@ function withInlineParams(action: string, text: string): SocketRequest {
 
 /** Any other line is the name of an action, up to its first space. */
 function nameOf(text: string): SocketRequest {
+  return { kind: "action", action: firstWord(text), params: undefined };
+}
+
+function firstWord(text: string): string {
   const space = text.indexOf(" ");
-  const action = space === -1 ? text : text.slice(0, space);
-  return { kind: "action", action, params: undefined };
+  return space === -1 ? text : text.slice(0, space);
 }
 
 /** @returns undefined for malformed JSON */

@@ -6,6 +6,7 @@ import {
   tagOfContent,
   type FileIdentity,
 } from "../../staticFile/contentTag";
+import type { StoredEncoding } from "../../staticFile/results";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { chooseStored, isCompressible, type Encoding } from "./compression";
 import { valueOf } from "./headers";
@@ -67,15 +68,23 @@ export async function storedCopy(
   if (!config.strictHttp && !config.compress) return file;
   if (!mayEncode(request, file)) return file;
   if (config.compress) varyByEncoding(request);
-  if (!file.found) return file;
-  const { copies } = file.found;
-  const stored = copies ? await copies.encodingsOf(file.found) : [];
-  if (stored.length === 0) return file;
+  const { found } = file;
+  const stored = await found?.copies?.encodingsOf(found);
+  if (!found || !stored || stored.length === 0) return file;
   varyByEncoding(request);
   // parts of a compressed copy mean nothing to a client that asks for parts of the file
   if (req.headers.range !== undefined) return file;
   const encoding = chooseStored(req.headers["accept-encoding"], stored);
-  const copy = encoding && (await copies!.get(file.found, encoding));
+  return encoding ? copyOr(file, found, encoding) : file;
+}
+
+/** The copy with an encoding, or the file itself if the copy cannot be read. */
+async function copyOr(
+  file: FileAnswer,
+  found: StaticFileResult,
+  encoding: StoredEncoding,
+): Promise<FileAnswer> {
+  const copy = await found.copies?.get(found, encoding);
   if (!copy || copy.error) return file;
   file.fileStream?.destroy();
   return { ...fileAnswerOf(copy), mime: file.mime, storedEncoding: encoding };

@@ -7,6 +7,7 @@ import { toError } from "../../errors";
 import { escapeControls } from "../../log/escape";
 import { log } from "../../log/log";
 import type { RouteType } from "../../route/types";
+import type { StaticFileResult } from "../../staticFile/staticFile";
 import { compressor, type Encoding } from "./compression";
 import { answerFileError } from "./errorPage";
 import {
@@ -53,16 +54,7 @@ export async function answerWithFile(
   if (original.error) return answerNotFound(request, original);
   // a stream that cannot be opened may fail before it is read: the failure is noticed when it is read
   original.fileStream?.on("error", () => {});
-  const isIndex = request.namesFolder || original.found?.isIndex === true;
-  if (original.found && isFileAsFolder(request, isIndex)) {
-    original.fileStream?.destroy();
-    const missing = await api.staticFile.sendFileNotFound(
-      original.found.connection,
-      "a file is not a folder",
-    );
-    return answerNotFound(request, fileAnswerOf(missing));
-  }
-  const refused = original.found && refuseFileRequest(request, isIndex);
+  const refused = original.found && refuseFile(request, original.found);
   if (refused || !canWrite(request.res)) {
     original.fileStream?.destroy();
     return refused;
@@ -77,10 +69,30 @@ export async function answerWithFile(
   if (verdict === "failed") return answerFailed(request, file);
   const range = rangeFor(request, file, encoding, validators);
   if (range === "unsatisfiable") return answerUnsatisfiable(request, file);
-  const delivery = { encoding, range };
-  if (file.content)
-    return answerFromMemory(request, file, file.content, delivery);
-  return answerFromStream(request, file, delivery);
+  const send = file.content ? answerFromMemory : answerFromStream;
+  return send(request, file, { encoding, range });
+}
+
+/** @returns a promise of the response if the URL or method does not fit the file */
+function refuseFile(
+  request: WebRequest,
+  found: StaticFileResult,
+): Promise<void> | undefined {
+  const isIndex = request.namesFolder || found.isIndex === true;
+  return isFileAsFolder(request, isIndex)
+    ? answerNoFolder(request, found)
+    : refuseFileRequest(request, isIndex);
+}
+
+async function answerNoFolder(
+  request: WebRequest,
+  { connection }: StaticFileResult,
+): Promise<void> {
+  const missing = await api.staticFile.sendFileNotFound(
+    connection,
+    "a file is not a folder",
+  );
+  return answerNotFound(request, fileAnswerOf(missing));
 }
 
 function verdictOn(
@@ -130,9 +142,9 @@ async function answerUnsatisfiable(
 async function answerFromMemory(
   request: WebRequest,
   file: FileAnswer,
-  content: Buffer,
   { encoding, range }: Delivery,
 ): Promise<void> {
+  const content = file.content!;
   if (!encoding) announceRange(request, file, content.length, range);
   const body = range ? content.subarray(range.start, range.end + 1) : content;
   await writeEncoded(request, body, encoding);
@@ -142,13 +154,10 @@ async function answerFromMemory(
 async function answerFromStream(
   request: WebRequest,
   file: FileAnswer,
-  { encoding, range }: Delivery,
+  delivery: Delivery,
 ): Promise<void> {
-  const { res } = request;
-  const total = file.length ?? undefined;
-  if (total !== undefined && !encoding)
-    announceRange(request, file, total, range);
-  const length = range ? range.end - range.start + 1 : total;
+  const { encoding } = delivery;
+  const length = announceLength(request, file, delivery);
   const status = statusOf(request);
   const head = request.flatHeaders();
   if (isBodiless(status)) {
@@ -156,35 +165,53 @@ async function answerFromStream(
     return endBodiless(request, status, head);
   }
   if (encoding) setFlat(head, "content-encoding", encoding);
-  setFlat(
-    head,
-    "content-length",
-    encoding || length === undefined ? undefined : String(length),
-  );
-  const begin = () => {
-    writeHead(request, status, head);
-    // a client that stops reading is disconnected
-    res.socket?.setTimeout(request.config.sendTimeout);
-  };
+  const isUnknown = encoding || length === undefined;
+  setFlat(head, "content-length", isUnknown ? undefined : String(length));
   if (request.method === "HEAD" || length === 0) {
     file.fileStream?.destroy();
     writeHead(request, status, head);
-    res.end();
+    request.res.end();
     return;
   }
+  const begin = () => {
+    writeHead(request, status, head);
+    // a client that stops reading is disconnected
+    request.res.socket?.setTimeout(request.config.sendTimeout);
+  };
   try {
-    if (encoding) await sendCompressed(request, file, encoding, begin);
-    else {
-      const reopened = range && file.path ? reopen(file, range) : undefined;
-      await pump(reopened ?? streamOf(file), res, {
-        skip: reopened ? 0 : (range?.start ?? 0),
-        length,
-        begin,
-      });
-    }
+    await sendBytes(request, file, { ...delivery, length, begin });
   } catch (error) {
     await answerBroken(request, error);
   }
+}
+
+/** @returns the number of bytes to send before compression; undefined if it is unknown */
+function announceLength(
+  request: WebRequest,
+  file: FileAnswer,
+  { encoding, range }: Delivery,
+): number | undefined {
+  const total = file.length ?? undefined;
+  if (total !== undefined && !encoding)
+    announceRange(request, file, total, range);
+  return range ? range.end - range.start + 1 : total;
+}
+
+/** Send a file from a stream, whole or a range of it. */
+async function sendBytes(
+  request: WebRequest,
+  file: FileAnswer,
+  {
+    encoding,
+    range,
+    length,
+    begin,
+  }: Delivery & { length: number | undefined; begin: () => void },
+): Promise<void> {
+  if (encoding) return sendCompressed(request, file, encoding, begin);
+  const reopened = range && file.path ? reopen(file, range) : undefined;
+  const skip = reopened ? 0 : (range?.start ?? 0);
+  await pump(reopened ?? streamOf(file), request.res, { skip, length, begin });
 }
 
 /** The file existed a moment ago, but cannot be read. */
