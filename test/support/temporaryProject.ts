@@ -29,6 +29,7 @@ export class TemporaryProject {
   }
 
   remove(): void {
-    fs.rmSync(this.root, { recursive: true, force: true });
+    // a process that was just stopped may still write its last file
+    fs.rmSync(this.root, { recursive: true, force: true, maxRetries: 20 });
   }
 }
