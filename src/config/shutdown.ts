@@ -2,8 +2,11 @@
 import { api } from "../api";
 import { settings } from "./settings";
 
-/** The minimum for each part, in ms, even if an earlier part used up the time. */
-const LEAST_MS = 1_000;
+/** How long all goodbyes, pending output and temporary files together may take after the deadline, in ms. */
+const GRACE_MS = 1_000;
+
+/** The minimum for each part, in ms, even if earlier parts used up the grace period. */
+const LEAST_MS = 100;
 
 /** The remaining part of `general.shutdownTimeout`, in ms, in the current stop; all of it outside of a stop. */
 export function shutdownTimeLeft(): number {
@@ -11,5 +14,11 @@ export function shutdownTimeLeft(): number {
   const { process } = api as { process?: { stoppingSince?: number } };
   if (process?.stoppingSince === undefined) return whole;
   const left = process.stoppingSince + whole - performance.now();
-  return Math.min(whole, Math.max(left, LEAST_MS));
+  return Math.min(whole, withGrace(left));
+}
+
+/** @param leftMs until the deadline, in ms; negative after it */
+export function withGrace(leftMs: number): number {
+  const graceMs = Math.min(GRACE_MS, leftMs + GRACE_MS);
+  return Math.round(Math.max(leftMs, graceMs, LEAST_MS));
 }

@@ -2,6 +2,7 @@
  * Ends the clients of a server that stops: idle ones at once, busy ones after their last response, and those that are
  * left at the deadline.
  */
+import { withGrace } from "../config/shutdown";
 
 interface DrainOptions<Client> {
   /** How long pending requests may take, in ms from the construction: what is left of `general.shutdownTimeout`. */
@@ -27,10 +28,7 @@ interface DrainOptions<Client> {
   isSilent?: (client: Client) => boolean;
 }
 
-/**
- * How long an ended client may take to close its side, and a lent one to receive its last bytes, also past the
- * deadline, in ms.
- */
+/** How long an ended client may take to close its side, in ms. */
 const LINGER_MS = 1_000;
 const SWEEP_MS = 100;
 
@@ -74,11 +72,16 @@ export class Drain<Client> {
    */
   async finish(): Promise<number> {
     this.timer.ref();
-    const leftMs = this.deadline - performance.now();
-    this.lentDeadline = performance.now() + Math.max(leftMs, LINGER_MS);
+    // they may receive their last bytes
+    this.lentDeadline = performance.now() + this.timeLeft();
     this.sweep();
     await this.options.gone.finally(() => clearInterval(this.timer));
     return this.counted;
+  }
+
+  /** How long what is left may take, in ms: until the deadline, or with the grace period of the stop. */
+  timeLeft(): number {
+    return withGrace(this.deadline - performance.now());
   }
 
   private sweep(): void {

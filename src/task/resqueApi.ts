@@ -2,6 +2,7 @@
 import { api } from "../api";
 import { config, id } from "../config/config";
 import { settings } from "../config/settings";
+import { shutdownTimeLeft } from "../config/shutdown";
 import { beginContext, context, isContextOn } from "../context/context";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
@@ -216,10 +217,10 @@ const inContext: Around = ({ class: task, requestId: id }, run) =>
 async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;
   if (!multiWorker) return;
-  await waitAtMost(
-    settings().general.shutdownTimeout + REQUEUE_MS,
-    multiWorker.stop(),
-  );
+  const shutdownTimeout = shutdownTimeLeft();
+  if (multiWorker instanceof MultiWorker)
+    multiWorker.options.shutdownTimeout = shutdownTimeout;
+  await waitAtMost(shutdownTimeout + REQUEUE_MS, multiWorker.stop());
 }
 
 /** @throws ActionheroError AH_CONFIG that names a setting which would only fail, or wait for nothing, later */

@@ -8,11 +8,14 @@ import {
   socketServer,
   startSocketApp,
 } from "../support/socketApp";
+import { resetMiddleware } from "../support/app";
 import { LogLines } from "../support/logLines";
+import { timed } from "../support/stopwatch";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { until } from "../support/until";
 import { api, config } from "../../src/index";
+import type { WebServer } from "../../src/server/web/webServer";
 
 test("every server takes no more clients at once, and those that wait get their answers", async () => {
   const app = await startSocketApp();
@@ -111,6 +114,47 @@ test("every server cuts what is left at one deadline, though they are waited for
   expect(lines.at("warning", / cut 1 connections that did not/)).toEqual([
     expect.stringMatching(/^\[server: socket\] /),
     expect.stringMatching(/^\[server: web\] .* within (300|2\d\d) ms$/),
+  ]);
+}, 60_000);
+
+test("after the deadline goodbyes, output and temporary files have a second together", async () => {
+  const { general } = config;
+  const before = general.shutdownTimeout;
+  const app = await startSocketApp();
+  // a goodbye that does not end, on both servers of messages
+  api.connections.addMiddleware({
+    name: "endless",
+    destroy: () => new Promise(() => undefined),
+  });
+  await connectWebsocket();
+  await (await SocketPeer.connect()).next();
+  // a connection of a plugin, whose peer does not read
+  const web = api.servers.servers.web as WebServer;
+  const taken = once(web.server as http.Server, "connect");
+  const peer = net.connect(webPort(), "localhost").pause();
+  peer.on("error", () => undefined);
+  peer.write("CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n");
+  const [, socket] = (await taken) as [unknown, net.Socket];
+  socket.on("error", () => undefined);
+  socket.write(Buffer.alloc(64 * 1024 * 1024));
+  web.uploadDisk.begin("a file that cannot be removed");
+
+  general.shutdownTimeout = 300;
+  const lines = new LogLines();
+  try {
+    // a second for each of the three would be more than three of them
+    expect(await timed(() => app.stop())).toBeLessThan(2_700);
+  } finally {
+    lines.stop();
+    general.shutdownTimeout = before;
+    peer.destroy();
+    resetMiddleware();
+  }
+  expect(lines.at("warning", /./)).toEqual([
+    expect.stringMatching(/^\[server: socket\] gave up 1 connections/),
+    expect.stringMatching(/^\[server: websocket\] gave up 1 connections/),
+    expect.stringMatching(/^\[server: web\] 1 uploaded files were not/),
+    expect.stringMatching(/^\[server: web\] cut 1 connections .* 300 ms$/),
   ]);
 }, 60_000);
 

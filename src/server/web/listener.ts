@@ -91,6 +91,7 @@ const BODY = '{"error":"too many connections"}';
 const REFUSAL = [
   "HTTP/1.1 429 Too Many Requests",
   "Content-Type: application/json; charset=utf-8",
+  "X-Content-Type-Options: nosniff",
   `Content-Length: ${BODY.length}`,
   "Retry-After: 1",
   "Connection: close",

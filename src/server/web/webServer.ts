@@ -85,9 +85,6 @@ import {
   writeBody,
 } from "./write";
 
-/** How long a shutdown waits for the removal of temporary files, in ms. */
-const REMOVE_MS = 2_000;
-
 /** Receives a request before it is routed; true means that it is handled elsewhere. */
 export type RequestInterceptor = (
   req: IncomingMessage,
@@ -208,7 +205,7 @@ export class WebServer extends Server {
     if (!drain) return;
     this.drain = undefined;
     const cut = await drain.finish();
-    const left = await this.uploadDisk.allRemoved(REMOVE_MS);
+    const left = await this.uploadDisk.allRemoved(drain.timeLeft());
     if (left > 0)
       this.log(`${left} uploaded files were not removed in time`, "warning");
     if (cut > 0)
