@@ -35,17 +35,21 @@ export function createParamsApi(): ParamsApi {
     postVariables: [],
     buildPostVariables() {
       const names = new Set(params.globalSafeParams);
-      for (const versions of Object.values(api.actions?.actions ?? {})) {
-        for (const template of Object.values(versions)) {
-          for (const input of Object.keys(tableOf(template.inputs)))
-            names.add(input);
-        }
-      }
+      for (const action of Object.keys(api.actions?.actions ?? {}))
+        for (const input of inputNamesOf(action)) names.add(input);
       params.postVariables = [...names];
       return params.postVariables;
     },
   };
   return params;
+}
+
+/** The inputs of an action, in any of its versions. */
+export function inputNamesOf(action: string): Set<string> {
+  const names = new Set<string>();
+  for (const template of Object.values(api.actions.actions[action] ?? {}))
+    for (const input of Object.keys(tableOf(template.inputs))) names.add(input);
+  return names;
 }
 
 // --- `config.general.defaultLimit` and `defaultOffset`: two params that every action then has, as numbers.

@@ -1,5 +1,6 @@
 /** Warns of mistakes in a project that would otherwise surface only in a request or job. */
 import * as path from "node:path";
+import { inputNamesOf } from "../action/safeParams";
 import { api } from "../api";
 import { config, env, projectRoot } from "../config/config";
 import { settings } from "../config/settings";
@@ -44,7 +45,9 @@ export function warnOfRoutes(): void {
   for (const [method, routes] of Object.entries(api.routes.routes)) {
     for (const route of routes) {
       const problem =
-        route.literal === true ? undefined : problemOfPath(route.path);
+        route.literal === true
+          ? undefined
+          : problemOfPath(route.path, inputNamesOf(route.action));
       const key = `${route.path} ${route.action}`;
       if (problem === undefined || seen.has(key)) continue;
       seen.add(key);

@@ -129,22 +129,38 @@ export function splitPath(path: string): string[] {
   return parts;
 }
 
-/** Letters, digits and what names of params have besides. */
-const VARIABLE = /^[\p{L}\p{N}_$%+-]+(?:\(.*\))?$/u;
+/** Other characters than letters, digits and what names of params have besides. */
+const ODD = /[^\p{L}\p{N}\p{M}_$%+-]/u;
 
 /**
  * Version 29 accepts any text as the name of a variable, so that two variables in one part, or one with a suffix, match
  * requests, but set no param that an action would read.
+ * @param inputs the names that the action of the route reads
  * @returns what is wrong with a path; undefined for a good one
  */
-export function problemOfPath(path: string): string | undefined {
+export function problemOfPath(
+  path: string,
+  inputs: ReadonlySet<string>,
+): string | undefined {
   for (const text of splitPath(path)) {
     const colon = text.indexOf(":");
     const variable = text.slice(colon + 1);
-    if (colon !== -1 && !VARIABLE.test(variable))
+    if (colon !== -1 && isOdd(variable, inputs))
       return `its variable is named "${variable}": all text after the first colon of a part is the name`;
   }
   return undefined;
+}
+
+function isOdd(variable: string, inputs: ReadonlySet<string>): boolean {
+  const open = variable.indexOf("(");
+  if (open !== -1 && !variable.endsWith(")")) return true;
+  const name = open === -1 ? variable : variable.slice(0, open);
+  if (name === "") return true;
+  if (inputs.has(name)) return false;
+  // in `/:id-details` the action reads `id`
+  return (
+    ODD.test(name) || [...inputs].some((input) => name.startsWith(`${input}-`))
+  );
 }
 
 function literalSegment(text: string): RouteSegment {
@@ -152,15 +168,28 @@ function literalSegment(text: string): RouteSegment {
 }
 
 function compileSegment(text: string): RouteSegment {
+  const variable = variableOf(text);
+  if (!variable) return literalSegment(text);
+  const { prefix, name, pattern } = variable;
+  if (pattern === undefined) return { prefix, name };
+  return { prefix, name, pattern: new RegExp(pattern) };
+}
+
+/** A part of a route's path that takes a variable; the pattern is not compiled. */
+interface Variable {
+  prefix: string;
+  name: string;
+  pattern?: string;
+}
+
+/** @returns undefined for a literal part */
+export function variableOf(text: string): Variable | undefined {
   const colon = text.indexOf(":");
-  if (colon === -1) return literalSegment(text);
+  if (colon === -1) return undefined;
   const prefix = text.slice(0, colon);
   const variable = text.slice(colon + 1);
   const open = variable.indexOf("(");
   if (open === -1) return { prefix, name: variable };
-  return {
-    prefix,
-    name: variable.slice(0, open),
-    pattern: new RegExp(variable.slice(open + 1, -1)),
-  };
+  const pattern = variable.slice(open + 1, -1);
+  return { prefix, name: variable.slice(0, open), pattern };
 }

@@ -28,6 +28,7 @@ const project = new TemporaryProject({
       description = "greets";
       middleware = ["signedIm", "later"];
       route = "get /open/:id(^a";
+      inputs = { "user.name": {} };
       async run() {}
     };`,
 });
@@ -49,6 +50,7 @@ beforeAll(async () => {
   addTask({ name: "mail", middleware: ["loged"] });
   route.registerRoute("get", "/two/:lat-:lng", "status");
   route.registerRoute("all", "/suffix/:id.json", "status");
+  route.registerRoute("get", "/users/:user.name", "greet");
   route.registerRoute("get", "/good/v:user-id/:ä(^[a:.]$)/:größe", "status");
   await task.addMiddleware({ name: "logged", global: false });
   api.routes.loadRoutes();

@@ -6,6 +6,7 @@
  * in a child process that has initialized it, and can use `api`.
  */
 import * as net from "node:net";
+import { inputNamesOf } from "../../action/safeParams";
 import { api } from "../../api";
 import type { ActionheroConfigInterface } from "../../config/types";
 import { toError } from "../../errors";
@@ -97,7 +98,16 @@ export const bootedChecks: readonly Check<undefined>[] = [
   {
     name: "routes",
     wants: "every route leads to an action, and no earlier route hides it",
-    run: () => checkRoutes(api.routes.routes, Object.keys(api.actions.actions)),
+    run: () =>
+      checkRoutes(
+        api.routes.routes,
+        new Map(
+          Object.keys(api.actions.actions).map((name) => [
+            name,
+            inputNamesOf(name),
+          ]),
+        ),
+      ),
   },
   {
     name: "schemas",

@@ -18,11 +18,11 @@ interface Placed {
 
 /**
  * @param tables per method, in the order in which routes are tried
- * @param actionNames the existing actions
+ * @param actions the names of the existing actions, with those of their inputs
  */
 export function checkRoutes(
   tables: { [method: string]: readonly RouteType[] },
-  actionNames: readonly string[],
+  actions: ReadonlyMap<string, ReadonlySet<string>>,
 ): Finding[] {
   // a route for all methods is in each table, but is reported once
   const findings = new Map<string, Finding>();
@@ -32,8 +32,8 @@ export function checkRoutes(
     count += placed.length;
     for (const [index, entry] of placed.entries()) {
       const message =
-        problemOfAction(entry, actionNames) ??
-        problemOfVariables(entry) ??
+        problemOfAction(entry, [...actions.keys()]) ??
+        problemOfVariables(entry, actions.get(entry.route.action)) ??
         problemOfPlace(entry, placed.slice(0, index));
       const key = `${entry.route.path} ${entry.route.action}`;
       if (message && !findings.has(key))
@@ -62,9 +62,12 @@ function problemOfAction(
   return `${shown(method, route)}: there is no action "${action}"${didYouMean(action, actionNames)}`;
 }
 
-function problemOfVariables({ method, route }: Placed): string | undefined {
+function problemOfVariables(
+  { method, route }: Placed,
+  inputs: ReadonlySet<string> = new Set(),
+): string | undefined {
   const problem =
-    route.literal === true ? undefined : problemOfPath(route.path);
+    route.literal === true ? undefined : problemOfPath(route.path, inputs);
   return problem && `${shown(method, route)}: ${problem}`;
 }
 

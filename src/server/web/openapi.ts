@@ -15,6 +15,7 @@ import {
 } from "../../input/standardSchema";
 import type { Input } from "../../input/types";
 import { requestMethods, takesMethod } from "../../route/httpMethods";
+import { variableOf } from "../../route/matchUrl";
 import { routeSource } from "../../route/tables";
 import type { RouteType } from "../../route/types";
 
@@ -117,17 +118,23 @@ function describePath(
   const inputs: string[] = [];
   const names: string[] = [];
   let hasPattern = false;
-  const parts = pattern.split("/").map((part) =>
-    part.replace(/:(\w+)(\(.*\))?$/, (_match, input: string, only?: string) => {
-      const name = unusedName(input, names);
-      inputs.push(input);
-      names.push(name);
-      hasPattern ||= only !== undefined;
-      return `{${name}}`;
-    }),
-  );
+  const shapes: string[] = [];
+  const parts = pattern.split("/").map((part) => {
+    const variable = variableOf(part);
+    if (!variable) {
+      shapes.push(part);
+      return part;
+    }
+    const { prefix, name: input, pattern: only } = variable;
+    const name = unusedName(input, names);
+    inputs.push(input);
+    names.push(name);
+    hasPattern ||= only !== undefined;
+    shapes.push(`${prefix}{}`);
+    return `${prefix}{${name}}`;
+  });
   const text = parts.join("/") || "/";
-  const shape = text.replace(/\{\w+\}/g, "{}");
+  const shape = shapes.join("/") || "/";
   if (!templates.has(shape)) templates.set(shape, { text, names });
   const template = templates.get(shape)!;
   const variables = inputs.map((input, i) => ({

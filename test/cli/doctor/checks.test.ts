@@ -364,8 +364,12 @@ describe("routes", () => {
     action,
     ...more,
   });
+  const actions = new Map([
+    ["one", new Set(["id", "user.name", "a-b"])],
+    ["two", new Set<string>()],
+  ]);
   const verdicts = (...routes: ReturnType<typeof route>[]) =>
-    checkRoutes({ get: routes }, ["one", "two"]).map(({ message }) => message);
+    checkRoutes({ get: routes }, actions).map(({ message }) => message);
 
   test.each([
     ["/users/:id", "/users/me"],
@@ -405,13 +409,23 @@ describe("routes", () => {
     ).toEqual(["2 can be reached"]);
   });
 
-  test.each(["/two/:lat-:lng", "/:file.json", "/user/:", "/n/:id(^a"])(
-    "the name of the variable of %s is reported",
+  test.each([
+    "/two/:lat-:lng",
+    "/:file.json",
+    "/user/:",
+    "/n/:id(^a",
+    "/:id-details",
+  ])("the name of the variable of %s is reported", (path) => {
+    const variable = path.slice(path.indexOf(":") + 1);
+    expect(verdicts(route(path))).toEqual([
+      `GET ${path}: its variable is named "${variable}": all text after the first colon of a part is the name`,
+    ]);
+  });
+
+  test.each(["/:user.name", "/:a-b", "/v:other-id", "/:नाम", "/:id(^[a:.]$)"])(
+    "the name of the variable of %s is one that an action can read",
     (path) => {
-      const variable = path.slice(path.indexOf(":") + 1);
-      expect(verdicts(route(path))).toEqual([
-        `GET ${path}: its variable is named "${variable}": all text after the first colon of a part is the name`,
-      ]);
+      expect(verdicts(route(path))).toEqual(["1 can be reached"]);
     },
   );
 
@@ -419,7 +433,7 @@ describe("routes", () => {
     const files = { path: "/assets", dir: "assets", action: "" };
     const findings = checkRoutes(
       { all: [route("/x", "tow")], get: [route("/x", "tow"), files] },
-      ["one", "two"],
+      actions,
     );
     expect(findings.map(({ message }) => message)).toEqual([
       'ALL /x: there is no action "tow" (did you mean "two"?)',

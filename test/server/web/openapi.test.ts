@@ -97,6 +97,7 @@ beforeAll(async () => {
         ["pair:id", "/a/:id/b/:id", "post"],
         ["twice:id", "/c/:id/d/:id"],
         ["twice:x", "/c/:x/d/:y", "post"],
+        ["named", "/odd/:user.name/v:a-b"],
       ] as const
     ).map(([name, at, method = "get"]) =>
       defineAction({ name, route: `${method} ${at}`, run: () => ({}) }),
@@ -232,6 +233,15 @@ test("a path item has a param for each variable, however its routes name them", 
   expect(inPath(twice, "post")).toEqual([
     ["id", "x"],
     ["id2", "y"],
+  ]);
+});
+
+test("the variables of a path are those of the router, whatever their names are", async () => {
+  const { paths } = await described();
+  const { parameters } = paths["/odd/{user.name}/v{a-b}"].get;
+  expect(parameters.map(({ name }: { name: string }) => name)).toEqual([
+    "user.name",
+    "a-b",
   ]);
 });
 
