@@ -447,8 +447,11 @@ function isEmpty(value: object): boolean {
 /** Pinging ten thousand at once would block the process for half a second. */
 const SLICE = 500;
 
-/** A round that is later than this many intervals indicates a pause of this process, not of its clients. */
-const LATE = 1.2;
+/**
+ * Half an interval that takes this many times as long indicates a pause of this process, which may have left its clients
+ * no time for a reply.
+ */
+const LATE = 1.5;
 
 interface Round {
   text: string;
@@ -458,7 +461,9 @@ interface Round {
 }
 
 class Heartbeat {
-  private lastRound = 0;
+  private lastTick = 0;
+  private ticks = 0;
+  private isLate = false;
   private timer: NodeJS.Timeout | undefined;
 
   /**
@@ -474,13 +479,11 @@ class Heartbeat {
   start(intervalMs: number): void {
     this.stop();
     if (!(intervalMs > 0)) return;
-    this.lastRound = performance.now();
-    // received data is read between the timer and the immediate, so a message that only waited for this process
-    // counts
-    this.timer = setInterval(
-      () => setImmediate(() => this.round(intervalMs)),
-      timerMs(intervalMs),
-    ).unref();
+    this.lastTick = performance.now();
+    this.ticks = 0;
+    this.isLate = false;
+    const halfMs = timerMs(intervalMs / 2);
+    this.timer = setInterval(() => this.tick(halfMs), halfMs).unref();
   }
 
   stop(): void {
@@ -488,11 +491,19 @@ class Heartbeat {
     this.timer = undefined;
   }
 
-  private round(intervalMs: number): void {
-    if (!this.timer) return;
+  private tick(halfMs: number): void {
     const now = performance.now();
-    const isLate = now - this.lastRound > LATE * intervalMs;
-    this.lastRound = now;
+    this.isLate ||= now - this.lastTick > LATE * halfMs;
+    this.lastTick = now;
+    // received data is read between the timer and the immediate, so a message that only waited for this process
+    // counts
+    if (++this.ticks % 2 === 0) setImmediate(() => this.round());
+  }
+
+  private round(): void {
+    if (!this.timer) return;
+    const { isLate } = this;
+    this.isLate = false;
     const text = pingText(Date.now());
     const frame = textFrame(text);
     this.ask([...this.sparks], 0, { text, frame, isLate });
