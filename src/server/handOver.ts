@@ -5,6 +5,7 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { settings } from "../config/settings";
 
 const TAKE_MS = 10_000;
 
@@ -131,6 +132,7 @@ export function refuseSocket(
 ): void {
   const lines = Object.entries({
     "Content-Type": "text/plain",
+    ...(settings().web.nosniff && { "X-Content-Type-Options": "nosniff" }),
     ...headers,
     Connection: "close",
     "Content-Length": String(Buffer.byteLength(body)),

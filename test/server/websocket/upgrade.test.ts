@@ -247,6 +247,21 @@ describe("bad upgrades are refused", () => {
     await raw.closed;
   });
 
+  test.each([true, false])(
+    "the text of a refusal is not sniffed (web.nosniff: %s)",
+    async (nosniff) => {
+      config.web.nosniff = nosniff;
+      const nowhere = await refusal("/other");
+      options().origins = "https://site.com";
+      const other = await refusal("/primus", { Origin: "https://evil.com" });
+      config.web.nosniff = false;
+      for (const { headers } of [nowhere, other])
+        expect(headers["x-content-type-options"]).toBe(
+          nosniff ? "nosniff" : undefined,
+        );
+    },
+  );
+
   test("an upgrade with another method is refused", async () => {
     const raw = await rawSocket();
     raw.socket.write(
