@@ -43,11 +43,15 @@ export function givenInputs(
   return given;
 }
 
-/** An error with a line for each of its problems, if there are several. */
-export function withAllProblems(thrown: unknown): unknown {
-  const { errors } = Object(thrown) as { errors?: unknown };
-  if (!(thrown instanceof Error) || !Array.isArray(errors)) return thrown;
-  if (errors.length < 2) return thrown;
+/**
+ * An error with a line for each of its problems, if there are several.
+ * @param errors the problems (default: those that it lists)
+ */
+export function withAllProblems(
+  thrown: unknown,
+  errors: unknown = (Object(thrown) as { errors?: unknown }).errors,
+): unknown {
+  if (!Array.isArray(errors) || errors.length < 2) return thrown;
   const lines = (errors as ListedError[]).map(({ path, message }) =>
     message.startsWith(`${path} `) ? `  ${message}` : `  ${path}: ${message}`,
   );

@@ -29,7 +29,7 @@ export class ActionError<Response = unknown> extends Error {
     this.status = status;
     this.errors = Array.isArray(errors) ? (errors as ParamProblem[]) : [];
     const described =
-      this.errors.find((problem) => problem.message === this.message) ??
+      this.errors.find((problem) => problem?.message === this.message) ??
       this.errors[0];
     this.code = code ?? described?.code;
     this.response = response;

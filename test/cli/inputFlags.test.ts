@@ -141,4 +141,10 @@ test("several problems of inputs are a line each", () => {
   );
   const other = new Error("down");
   expect(withAllProblems(other)).toBe(other);
+  // config.errors may make a text of an error
+  const fromText = withAllProblems("at is a required input", errors) as Error;
+  expect(fromText).toBeInstanceOf(Error);
+  expect(fromText.message).toMatch(/^2 inputs are bad:/);
+  const frozen = Object.freeze(new Error("frozen"));
+  expect((withAllProblems(frozen, errors) as Error).cause).toBe(frozen);
 });

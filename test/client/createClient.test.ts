@@ -819,6 +819,14 @@ describe("HTTP", () => {
   );
 });
 
+test("an ActionError takes whatever another server lists as problems", () => {
+  const response = { error: "no", errors: [null, "x", { code: "late" }] };
+  expect(new ActionError(response as never)).toMatchObject({
+    message: "no",
+    errors: response.errors,
+  });
+});
+
 test("createHttpClient has only calls", async () => {
   const client = createHttpClient({ url: app.url });
   await expect(client.call("echo", { text: "x" })).resolves.toEqual({

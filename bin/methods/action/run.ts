@@ -57,8 +57,8 @@ export class ActionRun extends CLI {
         .catch((error: Error) => {
           const { errors } = error as { errors?: unknown };
           // the action's own error, without the wrapping
-          const own = (error.cause as Error | undefined) ?? error;
-          throw withAllProblems(errors ? Object.assign(own, { errors }) : own);
+          const own = error.cause ?? error;
+          throw withAllProblems(own, errors);
         });
     });
     console.log(JSON.stringify(response, null, 2));
