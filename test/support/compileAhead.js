@@ -10,7 +10,21 @@ const suites = require("./transform");
 const root = path.join(__dirname, "..", "..");
 const FOLDERS = ["src", "bin", "config", "actions", "tasks", "initializers"];
 
+const KEPT = path.join(root, "tmp", "typescript");
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** Each edit of a source leaves a file there, which nobody needs again. */
+function forgetOld() {
+  if (!fs.existsSync(KEPT)) return;
+  for (const name of fs.readdirSync(KEPT)) {
+    const file = path.join(KEPT, name);
+    const { mtimeMs } = fs.statSync(file, { throwIfNoEntry: false }) ?? {};
+    if (Date.now() - mtimeMs > WEEK_MS) fs.rmSync(file, { force: true });
+  }
+}
+
 module.exports = async () => {
+  forgetOld();
   const files = FOLDERS.flatMap((folder) =>
     fs
       .readdirSync(path.join(root, folder), { recursive: true })

@@ -9,6 +9,10 @@ const compareEngines = require("./engineCounts");
 const file = path.join(__dirname, "..", "..", "tmp", "test-counts.json");
 
 module.exports = class CountsReporter {
+  constructor({ testNamePattern }) {
+    this.isPart = Boolean(testNamePattern);
+  }
+
   onRunStart() {
     fs.rmSync(file, { force: true });
   }
@@ -16,7 +20,7 @@ module.exports = class CountsReporter {
   onRunComplete(_contexts, results) {
     const { lines, unexplained } = compareEngines(results.testResults);
     for (const line of lines) process.stderr.write(`${line}\n`);
-    this.unexplained = unexplained;
+    this.unexplained = [...unexplained, ...this.leftOut(results)];
 
     const counts = {
       passed: results.numPassedTests,
@@ -24,11 +28,25 @@ module.exports = class CountsReporter {
       failed:
         results.numFailedTests +
         results.numRuntimeErrorTestSuites +
-        unexplained.length,
-      failures: [...results.testResults.flatMap(failuresOf), ...unexplained],
+        this.unexplained.length,
+      failures: [
+        ...results.testResults.flatMap(failuresOf),
+        ...this.unexplained,
+      ],
     };
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(file, JSON.stringify(counts));
+  }
+
+  /** A forgotten `only` or `skip` leaves out a whole suite. */
+  leftOut({ testResults }) {
+    if (this.isPart) return [];
+    return testResults
+      .filter(({ numPendingTests }) => numPendingTests > 0)
+      .map(
+        ({ testFilePath, numPendingTests }) =>
+          `${path.relative(process.cwd(), testFilePath)}: ${numPendingTests} tests were left out`,
+      );
   }
 
   /** What fails the run beside its tests. */

@@ -11,7 +11,13 @@ const isBuilt = require("../../scripts/isBuilt.js") as () => boolean;
 /** Tarballs, named after the hash of what they were made from. */
 const KEPT = path.join(repositoryRoot, "tmp", "package");
 /** What compiles the package, beside the files that it ships. */
-const COMPILED_FROM = ["src", "bin", "initializers", "scripts/buildClient.js"];
+const COMPILED_FROM = [
+  "src",
+  "bin",
+  "initializers",
+  "package-lock.json",
+  "scripts/buildClient.js",
+];
 
 /**
  * Compile and pack, without changing the repository's own `dist`, which other tests may be using. Suites that ask at the
@@ -24,7 +30,8 @@ export async function packPackage(folder: string): Promise<string> {
   const lock = `${kept}.lock`;
   fs.mkdirSync(KEPT, { recursive: true });
   await until(() => fs.existsSync(kept) || take(lock), 200_000, lock);
-  if (!fs.existsSync(kept)) await pack(kept).finally(() => fs.rmSync(lock));
+  if (!fs.existsSync(kept))
+    await pack(kept).finally(() => fs.rmSync(lock, { force: true }));
   const { name, version } = manifest();
   const copy = path.join(folder, `${name}-${version}.tgz`);
   fs.copyFileSync(kept, copy);
@@ -65,8 +72,20 @@ function take(lock: string): boolean {
     return true;
   } catch {
     const owner = fs.existsSync(lock) ? fs.readFileSync(lock, "utf8") : "";
-    if (owner && !isRunning(Number(owner))) fs.rmSync(lock, { force: true });
+    if (owner && !isRunning(Number(owner))) discard(lock, owner);
     return false;
+  }
+}
+
+/** Of several processes that find the lock of one that has ended, one removes it, and none that of a new owner. */
+function discard(lock: string, owner: string): void {
+  const stale = `${lock}.${process.pid}`;
+  try {
+    fs.renameSync(lock, stale);
+    if (fs.readFileSync(stale, "utf8") === owner) fs.rmSync(stale);
+    else fs.renameSync(stale, lock);
+  } catch {
+    // another process was faster
   }
 }
 

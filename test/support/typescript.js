@@ -12,6 +12,7 @@ const path = require("node:path");
 const root = path.join(__dirname, "..", "..");
 const cache = path.join(root, "tmp", "typescript");
 const { version } = require("esbuild/package.json");
+const OURS = fs.readFileSync(__filename, "utf8");
 
 const OPTIONS = {
   // node would not find the names that a TypeScript file exports
@@ -34,7 +35,7 @@ function optionsFor(file) {
 
 function place(text, options) {
   const key = createHash("sha1")
-    .update(`${version} ${JSON.stringify(options)} ${text}`)
+    .update(`${version} ${OURS} ${JSON.stringify(options)} ${text}`)
     .digest("hex");
   return path.join(cache, `${key}.js`);
 }
