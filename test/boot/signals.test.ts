@@ -173,20 +173,28 @@ describe("signals", () => {
     await running.printed("*** signalled Restarted ***");
   });
 
-  test("an uncaught error is reported, and the server stops with exit code 1", async () => {
-    const running = run({
-      "src/initializers/thrower.js": `
+  test.each([
+    ["", true],
+    [" also without general.exitOnUnhandledRejection", false],
+  ])(
+    "an uncaught error is reported, and the server stops with exit code 1%s",
+    async (_when, exitOnUnhandledRejection) => {
+      const running = run({
+        "src/config/exit.js": `
+        exports.DEFAULT = { general: () => ({ exitOnUnhandledRejection: ${exitOnUnhandledRejection} }) };`,
+        "src/initializers/thrower.js": `
         module.exports = class {
           constructor() { this.name = "thrower"; this.startPriority = 5000; this.loadPriority = 1000; this.stopPriority = 1000; }
           validate() {}
           async start() { setTimeout(() => { throw new Error("nobody catches this"); }, 50); }
         };`,
-    });
-    expect((await running.exited).code).toBe(1);
-    expect(running.output).toContain("Uncaught Exception");
-    expect(running.output).toContain("nobody catches this");
-    expect(running.output).toContain("*** signalled Stopped ***");
-  });
+      });
+      expect((await running.exited).code).toBe(1);
+      expect(running.output).toContain("Uncaught Exception");
+      expect(running.output).toContain("nobody catches this");
+      expect(running.output).toContain("*** signalled Stopped ***");
+    },
+  );
 
   const rejecting = {
     "src/initializers/rejecter.js": `

@@ -110,6 +110,25 @@ describe("config", () => {
       }
     });
 
+    test.each(hosts)("--config of %s counts where it is a folder", (tool) => {
+      const made = project({
+        "package.json": '{"name":"hosted","version":"1.0.0"}',
+        "tool.config.js": "module.exports = {};",
+        "own/a.js": "exports.DEFAULT = { own: () => ({}) };",
+        "src/config/a.js": "exports.DEFAULT = { conventional: () => ({}) };",
+        [`node_modules/${tool}`]: "",
+      });
+      const words = [
+        "--config",
+        "tool.config.js",
+        "--config",
+        made.path("own"),
+      ];
+      process.argv = ["node", made.path(`node_modules/${tool}`), ...words];
+      const { config } = loadWith({ PROJECT_ROOT: made.root });
+      expect([config.own, config.conventional]).toEqual([{}, undefined]);
+    });
+
     test.each(["bin/actionhero.ts", "src/server.ts"])(
       "on the command line of our own %s it is an error that names it",
       (program) => {

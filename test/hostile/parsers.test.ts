@@ -7,15 +7,19 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { Readable } from "node:stream";
 import { ActionProcessor } from "../../src/action/actionProcessor";
+import { bearerToken } from "../../src/auth/tokens";
+import { decrypt, parseCookieHeader, unsign } from "../../src/cookie/cookies";
 import { reduceParams } from "../../src/input/field";
 import { matchURL } from "../../src/route/matchUrl";
 import { identify } from "../../src/server/identity";
+import { matchesOrigin } from "../../src/server/cors";
 import { isAllowedHost } from "../../src/server/proxies";
+import { requestIdOf } from "../../src/server/requestId";
 import { parseJsonRequest } from "../../src/server/jsonRequest";
 import { LineDecoder } from "../../src/server/socket/lineDecoder";
 import { parseRequest } from "../../src/server/socket/protocol";
 import { BodyError } from "../../src/server/web/bodyError";
-import { chooseEncoding } from "../../src/server/web/compression";
+import { chooseEncoding, qualitiesOf } from "../../src/server/web/compression";
 import { decodeText, parseContentType } from "../../src/server/web/contentType";
 import type { FileRules } from "../../src/server/web/fileRules";
 import { nestFields, parseForm } from "../../src/server/web/body";
@@ -37,6 +41,8 @@ import { parseTarget } from "../../src/server/web/target";
 import { TemporaryFiles, UploadDisk } from "../../src/server/web/uploadDisk";
 import { argumentsOf } from "../../src/server/jsonRequest";
 import { decode, encode } from "../../src/server/websocket/protocol";
+import { queryOf } from "../../src/server/websocket/spark";
+import { parseTraceparent } from "../../src/tracing/tracer";
 import {
   JsonLimitError,
   parseBoundedJson,
@@ -163,6 +169,79 @@ test("an encoding is one that the server has, or none", () => {
       expect([undefined, "br", "gzip", "deflate"]).toContain(
         chooseEncoding(accepted),
       );
+    }),
+  );
+});
+
+test("q-values are numbers from 0 to 1", () => {
+  check(
+    fc.property(text, (accepted) => {
+      for (const quality of qualitiesOf(accepted).values())
+        expect(quality >= 0 && quality <= 1).toBe(true);
+    }),
+  );
+});
+
+test("a cookie header is read in full, without a prototype, and what this server did not seal does not open", () => {
+  check(
+    fc.property(text, (header) => {
+      const cookies = parseCookieHeader(header);
+      expect(Object.getPrototypeOf(cookies)).toBeNull();
+      for (const value of Object.values(cookies)) {
+        expect(unsign("a", value)).toBeUndefined();
+        expect(decrypt("a", value)).toBeUndefined();
+      }
+      expect(unsign("a", header)).toBeUndefined();
+      expect(decrypt("a", header)).toBeUndefined();
+    }),
+  );
+});
+
+test("a bearer token is part of its header, and has no spaces", () => {
+  check(
+    fc.property(text, (value) => {
+      const authorization = `Bearer ${value}`;
+      const rawConnection = { req: requestOf({ authorization }) };
+      const token = bearerToken({
+        connection: { type: "web", rawConnection },
+        params: {},
+      } as never);
+      if (token === undefined) return;
+      expect(token).toMatch(/^\S+$/);
+      expect(authorization).toContain(token);
+    }),
+  );
+});
+
+test("the id of a request and its trace are safe in every log and header", () => {
+  check(
+    fc.property(text, text, (id, traceparent) => {
+      const request = requestOf({ "x-request-id": id, traceparent });
+      Object.assign(request.socket, { remoteAddress: "127.0.0.1" });
+      expect(requestIdOf(request)).toMatch(/^[\w.:=+/@-]{1,128}$/);
+      const span = parseTraceparent(traceparent);
+      if (span) expect(span.traceId).toMatch(/^[\da-f]{32}$/);
+    }),
+  );
+});
+
+test("an origin with a star allows names of the site only", () => {
+  check(
+    fc.property(text, (name) => {
+      const origin = `https://${name}.site.test`;
+      if (matchesOrigin(origin, "https://*.site.test"))
+        expect(name).toMatch(/^[\w.-]+$/);
+    }),
+  );
+});
+
+test("the query of a websocket is texts in an object without a prototype", () => {
+  check(
+    fc.property(text, (query) => {
+      const params = queryOf(`/primus?${query}`);
+      expect(Object.getPrototypeOf(params)).toBeNull();
+      for (const value of Object.values(params))
+        expect(typeof value).toBe("string");
     }),
   );
 });

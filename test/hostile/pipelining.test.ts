@@ -8,7 +8,6 @@ import {
 } from "../support/generatedProject";
 import type { Service } from "../support/service";
 import type { TemporaryProject } from "../support/temporaryProject";
-import { until } from "../support/until";
 import { ATTACKER } from "./wire";
 
 const HEAP_MB = 256;
@@ -128,7 +127,7 @@ describe.each(Object.keys(PROJECTS))("%s", (name) => {
       expect(most - before).toBeLessThan(MAX_GROWTH_MB);
       for (const socket of attackers) socket.destroy();
       expect(service.child.exitCode).toBeNull();
-      await until(async () => (await ask(port, "/api/memory")).status === 200);
+      await rssMb();
     },
     120_000,
   );

@@ -501,6 +501,7 @@ test("the mistake of a broken validator is hidden, and the error that one return
 });
 
 test("errors have the statuses of version 29 unless web.errorStatus names others", async () => {
+  const { simultaneousActions } = config.general;
   const statuses = async () => {
     toThrow = new ActionheroError("AH_REDIS_TIMEOUT", "redis");
     const answers = [];
@@ -512,17 +513,26 @@ test("errors have the statuses of version 29 unless web.errorStatus names others
       "nothing?action=nothing",
     ])
       answers.push((await get(path)).status);
+    const { web } = api.servers.servers;
+    jest.spyOn(web, "refusesActions").mockReturnValueOnce(true);
+    answers.push((await get("needy")).status);
+    config.general.simultaneousActions = -1;
+    answers.push((await get("needy")).status);
+    config.general.simultaneousActions = simultaneousActions;
     return answers;
   };
-  expect(await statuses()).toEqual([500, 422, 500, 500, 404]);
+  expect(await statuses()).toEqual([500, 422, 500, 500, 404, 500, 500]);
   config.web.errorStatus = {
     invalidParams: 422,
     missingParams: 400,
     unsupportedServerType: 403,
     redisAway: 503,
     unknownAction: 410,
+    serverShuttingDown: 503,
+    tooManyPendingActions: 429,
   };
-  expect(await statuses()).toEqual([422, 400, 403, 503, 410]);
+  const named = [422, 400, 403, 503, 410, 503, 429];
+  expect(await statuses()).toEqual(named);
   config.errors.exposeMessages = "intended";
-  expect(await statuses()).toEqual([422, 400, 403, 503, 410]);
+  expect(await statuses()).toEqual(named);
 });

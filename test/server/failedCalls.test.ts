@@ -79,6 +79,12 @@ beforeAll(async () => {
         data.connection.setHeader("X-Late", "1");
       },
     },
+    badStatus: {
+      run: ({ connection }) => {
+        connection.setStatusCode("teapot");
+        return { done: true };
+      },
+    },
     awaited: {
       run: async ({ connection }) => {
         await connection.setHeader("X-A", "漢");
@@ -184,6 +190,7 @@ test.each([...BAD_VALUES.keys()])(
 test.each([
   ["badHeaderAsync", /header/i],
   ["badPipe", /header/i],
+  ["badStatus", /status/i],
   ["awaited", /header/i],
   ["custom", /custom method failed/],
   ["customAtOnce", /custom method failed at once/],
@@ -265,6 +272,8 @@ const METHODS: [string, RegExp][] = [
   ["badVerb", /verb not found/],
 ];
 
+const CIRCULAR: [string, RegExp] = ["circular", /circular/];
+
 describe("on a websocket", () => {
   let client: WebsocketClient;
   beforeEach(async () => {
@@ -272,7 +281,7 @@ describe("on a websocket", () => {
   });
   afterEach(() => client.close());
 
-  test.each([...METHODS, ["circular", /circular/] as const])(
+  test.each([...METHODS, CIRCULAR])(
     "%s fails its request, and is logged once",
     async (name, text) => {
       expect((await client.action(name)).error).toMatch(text);
@@ -294,7 +303,7 @@ describe("on a websocket", () => {
   });
 });
 
-test.each(METHODS)(
+test.each([...METHODS, CIRCULAR])(
   "%s fails its request of a TCP connection, and is logged once",
   async (name, text) => {
     const peer = await SocketPeer.connect();

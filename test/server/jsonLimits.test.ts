@@ -2,7 +2,7 @@
 import { SocketPeer, startSocketApp, closeAll } from "../support/socketApp";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
-import { config, type Process } from "../../src/index";
+import { config, file, type Process } from "../../src/index";
 
 let app: Process;
 let seen: any;
@@ -15,6 +15,12 @@ beforeAll(async () => {
       run: ({ params }) => {
         seen = params.value;
         return { type: typeof params.value };
+      },
+    },
+    takeFile: {
+      inputs: { value: file() },
+      run: ({ params }) => {
+        seen = params.value;
       },
     },
   });
@@ -35,30 +41,33 @@ interface Reply {
 }
 
 /** How each transport takes the JSON text of a param; each of them wraps it into objects of its own. */
-const transports: Record<string, (value: string) => Promise<Reply>> = {
-  async web(value) {
-    const { json } = await ask(webPort(), "/api/take", {
+const transports: Record<
+  string,
+  (value: string, action?: string) => Promise<Reply>
+> = {
+  async web(value, action = "take") {
+    const { json } = await ask(webPort(), `/api/${action}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: `{"value":${value}}`,
     });
     return json as Reply;
   },
-  async websocket(value) {
+  async websocket(value, action = "take") {
     const client = await connectWebsocket();
     client.sendRaw(
-      `{"event":"action","params":{"action":"take","value":${value}},"messageId":"mine"}`,
+      `{"event":"action","params":{"action":"${action}","value":${value}},"messageId":"mine"}`,
     );
     const isMine = (message: any) => message.messageId === "mine";
     const reply = (await client.next("the reply", isMine)) as Reply;
     client.close();
     return reply;
   },
-  async socket(value) {
+  async socket(value, action = "take") {
     const peer = await SocketPeer.connect();
     await peer.next();
     const reply = (await peer.ask(
-      `{"action":"take","params":{"value":${value}}}`,
+      `{"action":"${action}","params":{"value":${value}}}`,
     )) as Reply;
     await closeAll();
     return reply;
@@ -114,6 +123,15 @@ describe.each(Object.keys(transports))("%s", (name) => {
     expect(Object.hasOwn(seen.a[0], "__proto__")).toBe(false);
     expect(Object.hasOwn(seen, "__proto__")).toBe(false);
     expect(seen.a[0].polluted).toBeUndefined();
+  });
+
+  test("an object that looks like an uploaded file is refused where a file is declared", async () => {
+    seen = undefined;
+    const fake = { filepath: "/etc/passwd", mimetype: "image/png", size: 1 };
+    expect((await send(JSON.stringify(fake), "takeFile")).error).toBe(
+      'Input for parameter "value" is not an uploaded file',
+    );
+    expect(seen).toBeUndefined();
   });
 
   test("a JSON bomb costs hardly more than a text of the same length", async () => {

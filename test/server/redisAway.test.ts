@@ -2,10 +2,13 @@
 process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 process.env.AUTOMATIC_ROUTES = "get";
 
+// first: it enables the socket server before the configuration is built
+import { closeAll, SocketPeer } from "../support/socketApp";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { LogLines } from "../support/logLines";
 import { useRedisVariables } from "../support/redisConfig";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
+import { connectWebsocket } from "../support/websocketClient";
 import { action, api, cache, config, HttpError } from "../../src/index";
 
 const AWAY = "the server is temporarily unavailable";
@@ -20,6 +23,7 @@ describeOnRedis("while redis is away", () => {
     lines = new LogLines();
     await server.start();
     useRedisVariables({ REDIS_URL: server.url });
+    Object.assign(config.socket, { port: 0, bindIP: "127.0.0.1" });
     app = await startWebApp();
     // the boot may take longer
     for (const client of Object.values(api.redis.clients))
@@ -87,6 +91,22 @@ describeOnRedis("while redis is away", () => {
     },
     60_000,
   );
+
+  test("websockets and TCP connections get the same text", async () => {
+    config.errors.redisAway = () => AWAY;
+    const client = await connectWebsocket();
+    const peer = await SocketPeer.connect();
+    await peer.next();
+    server.pause();
+    const answers = await Promise.all([
+      client.action("cacheTest", KEYS),
+      peer.ask(JSON.stringify({ action: "cacheTest", params: KEYS })),
+    ]);
+    server.resume();
+    expect(answers.map(({ error }) => error as unknown)).toEqual([AWAY, AWAY]);
+    client.close();
+    await closeAll();
+  }, 60_000);
 
   test("the status action reports the outage before the command has failed", async () => {
     api.redis.clients.tasks.options.commandTimeout = 60_000;

@@ -1,4 +1,5 @@
 /** Texts that are made to take long: none takes much longer than a plain request of the same length. */
+import type { IncomingMessage } from "node:http";
 import * as net from "node:net";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { config, utils } from "../../../src/index";
@@ -9,7 +10,22 @@ import {
 } from "../../../src/server/web/preconditions";
 import { parseContentType } from "../../../src/server/web/contentType";
 import { parseQuery } from "../../../src/server/web/query";
-import { chooseEncoding } from "../../../src/server/web/compression";
+import {
+  chooseEncoding,
+  qualitiesOf,
+} from "../../../src/server/web/compression";
+import { bearerToken } from "../../../src/auth/tokens";
+import {
+  decrypt,
+  parseCookieHeader,
+  unsign,
+} from "../../../src/cookie/cookies";
+import { matchesOrigin } from "../../../src/server/cors";
+import { isSameOrigin } from "../../../src/server/proxies";
+import { requestIdOf } from "../../../src/server/requestId";
+import { decode } from "../../../src/server/websocket/protocol";
+import { queryOf } from "../../../src/server/websocket/spark";
+import { parseTraceparent } from "../../../src/tracing/tracer";
 import { parseRequest } from "../../../src/server/socket/protocol";
 import { isAllowedOrigin } from "../../../src/server/websocket/origin";
 import { compilePath, matchCompiled } from "../../../src/route/matchUrl";
@@ -116,6 +132,7 @@ describe("each header with 15 KiB of an adversarial value", () => {
   test.each([
     "Accept",
     "Accept-Encoding",
+    "Access-Control-Request-Headers",
     "Authorization",
     "Cache-Control",
     "Content-Disposition",
@@ -192,7 +209,34 @@ describe("every reader of client texts takes linear time", () => {
   const forwarded = (value: string) =>
     utils.parseHeadersForClientAddress({ "x-forwarded-for": value });
 
+  const requestWith = (fields: Record<string, string>) =>
+    ({
+      headers: fields,
+      socket: { remoteAddress: "127.0.0.1" },
+    }) as unknown as IncomingMessage;
+  const tokenOf = (authorization: string) =>
+    bearerToken({
+      connection: {
+        type: "web",
+        rawConnection: { req: requestWith({ authorization }) },
+      },
+      params: {},
+    } as never);
+
   const readers: Record<string, (value: string) => unknown> = {
+    "the q-values of Accept": qualitiesOf,
+    parseCookieHeader,
+    "a signed cookie": (value) => unsign("name", value),
+    "an encrypted cookie": (value) => decrypt("name", value),
+    bearerToken: (value) => tokenOf(`Bearer ${value}`),
+    parseTraceparent,
+    requestIdOf: (value) => requestIdOf(requestWith({ "x-request-id": value })),
+    "the origins of web.cors": (value) =>
+      matchesOrigin(value, "https://*.site.com"),
+    isSameOrigin: (value) =>
+      isSameOrigin(requestWith({ host: value }), `https://${value}`),
+    "a websocket message": decode,
+    "the query of a websocket": (value) => queryOf(`/primus?${value}`),
     requestedRange: (value) => requestedRange(headers(value), 100, validators),
     "requestedRange with If-Range": (value) =>
       requestedRange({ ...headers(value), range: "bytes=0-1" }, 9, validators),

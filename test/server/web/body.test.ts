@@ -8,7 +8,7 @@ import * as zlib from "node:zlib";
 import * as fc from "fast-check";
 import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
-import { api, config } from "../../../src/index";
+import { api, config, route } from "../../../src/index";
 
 let app: WebApp;
 let uploadDir: string;
@@ -522,6 +522,29 @@ describe("files", () => {
     });
     expect(seen.params.file.lastModifiedDate).toBeInstanceOf(Date);
     expect(seen.raw.files.file).toBe(seen.params.file);
+    await uploadsGone();
+  });
+
+  test("a file wins over the query, a field of the body over the file, and a variable of the route over all", async () => {
+    const both = form([
+      ["key", png, "picture.png"],
+      ["value", png, "picture.png"],
+      ["value", "field"],
+      ["a", "field"],
+    ]);
+    const query = "?key=query&key2=query&value=query&a=query";
+    route.registerRoute("post", "/takes/:a", "take");
+    await app.ask(`/api/takes/route${query}`, {
+      method: "POST",
+      headers: multipart,
+      body: both,
+    });
+    expect(seen.params).toMatchObject({
+      key: { size: 5000 },
+      key2: "query",
+      value: "field",
+      a: "route",
+    });
     await uploadsGone();
   });
 

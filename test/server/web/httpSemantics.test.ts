@@ -252,7 +252,16 @@ const checks: Record<string, Check> = {
     ask: () => get("/api/%65cho"),
     both: ({ json }) => expect(json.echoed).toBe(true),
   },
-  "a malformed encoding (`/api/echo/%zz`)": {
+  "a malformed encoding in a variable (`/api/echo/%zz`)": {
+    ask: () => get("/api/echo/%zz"),
+    v29: ({ json }) => {
+      expect(json.echoed).toBe(true);
+      expect(json.requesterInformation.receivedParams).toEqual({
+        action: "echo",
+      });
+    },
+  },
+  "a malformed encoding elsewhere (`/api/what/%zz`)": {
     ask: () => get("/api/what/%zz"),
   },
   "a folder without its slash (`/sub?a=b`)": {
