@@ -15,24 +15,38 @@ import { actionReply, encodeMessage, errorReply } from "./protocol";
 type MessageId = string | number;
 
 /** Send a message; if it cannot be encoded, send an error instead. */
-export function send(client: SocketClient, sent: unknown): void {
-  const message = settings().socket.legacyReplies
-    ? inLegacyForm(sent, client.lineCount)
-    : sent;
+export function send(client: SocketClient, message: unknown): void {
   const fail = (error: unknown) => {
     const { messageId } = (message ?? {}) as { messageId?: MessageId };
     sendFailure(client, error, messageId);
   };
   try {
-    const text =
-      typeof message === "object" && message !== null
-        ? encodeOnce(message, "socket", encodeMessage)
-        : encodeMessage(message);
-    if (typeof text === "string") client.output.send(text);
-    else text.then((late) => client.output.send(late), fail);
+    sendEncoded(client, message)?.catch(fail);
   } catch (error) {
     fail(error);
   }
+}
+
+/**
+ * Send a message.
+ * @returns a promise only if the project's error serializer is async
+ * @throws TypeError for values that JSON cannot represent: circular references, BigInt
+ */
+export function sendEncoded(
+  client: SocketClient,
+  sent: unknown,
+): Promise<void> | undefined {
+  const message = settings().socket.legacyReplies
+    ? inLegacyForm(sent, client.lineCount)
+    : sent;
+  const text =
+    typeof message === "object" && message !== null
+      ? encodeOnce(message, "socket", encodeMessage)
+      : encodeMessage(message);
+  if (typeof text !== "string")
+    return text.then((late) => client.output.send(late));
+  client.output.send(text);
+  return undefined;
 }
 
 /** Send the response of an action. */

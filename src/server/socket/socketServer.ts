@@ -18,7 +18,7 @@ import type { StaticFileResult } from "../../staticFile/staticFile";
 import { Drain } from "../drain";
 import { listen } from "../listen";
 import { Server } from "../server";
-import { send, sendFound, sendRefusal, sendReply } from "./answers";
+import { sendEncoded, sendFound, sendRefusal, sendReply } from "./answers";
 import { SocketClient } from "./client";
 import { isSocketServerEnabled } from "./enabled";
 import { Listener } from "./listener";
@@ -185,10 +185,9 @@ export class SocketServer extends Server {
     };
     if (context === "response" && own === undefined) {
       const id = messageId ?? connection.messageId;
-      send(client, { ...(message as object), messageId: id });
-      return;
+      return sendEncoded(client, { ...(message as object), messageId: id });
     }
-    send(client, message);
+    return sendEncoded(client, message);
   }
 
   /** Send only the bytes of a file, or an error instead. */
