@@ -44,6 +44,15 @@ const FLOODS: Record<string, string> = {
       ws.on("close", () => setTimeout(flood, 500)); // as soon as clients come back
     }
     flood();`,
+  "TCP lines": `
+    const chunk = Buffer.from("randomNumber\\r\\n".repeat(5000));
+    function flood() {
+      const socket = connect(tcpPort);
+      const write = () => { while (!socket.destroyed && socket.write(chunk)); };
+      socket.on("connect", write).on("drain", write).on("data", () => undefined);
+      socket.on("close", () => setTimeout(flood, 20));
+    }
+    flood();`,
   connections: `
     function flood() {
       const socket = connect();
@@ -54,17 +63,22 @@ const FLOODS: Record<string, string> = {
 
 let server: Service;
 let port: number;
+let tcpPort: number;
 
 beforeAll(async () => {
   port = await freePort();
+  tcpPort = await freePort();
   server = new Service(process.execPath, [...RUN_TYPESCRIPT, "src/server.ts"], {
     cwd: repositoryRoot,
     env: {
       PORT: String(port),
       NODE_ENV: "production",
-      ENABLE_TCP_SERVER: "false",
+      ENABLE_TCP_SERVER: "true",
       REDIS_URL: undefined,
-      ACTIONHERO_CONFIG_OVERRIDES: JSON.stringify(OVERRIDES),
+      ACTIONHERO_CONFIG_OVERRIDES: JSON.stringify({
+        ...OVERRIDES,
+        socket: { port: tcpPort },
+      }),
     },
   });
   await server.saw(/\*\*\* .* Started \*\*\*/);
@@ -92,7 +106,8 @@ async function p99(): Promise<number> {
 async function startFlood(code: string): Promise<ChildProcess> {
   const script = `
     const port = ${port};
-    const connect = () => require("node:net").connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" }).on("error", () => undefined);
+    const tcpPort = ${tcpPort};
+    const connect = (to = port) => require("node:net").connect({ port: to, host: "127.0.0.1", localAddress: "127.0.0.2" }).on("error", () => undefined);
     ${code}
     setTimeout(() => console.log("under way"), 1000);`;
   const child = spawn(process.execPath, ["-e", script], {
