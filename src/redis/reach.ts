@@ -128,6 +128,8 @@ class Attempts {
     if (!isRedisAway(error) || client.status === "end") throw error;
     if (isReply(error) || !this.lastError) this.lastError = error;
     await sleep(RETRY_MS);
+    // ioredis forgets a master of a Cluster that refuses connections
+    if (clusterOf(client) && !isReply(error)) reopen(client);
   }
 }
 

@@ -301,24 +301,34 @@ describeOnRedis("Cluster", () => {
     await leaveCluster();
   });
 
-  // the last two: afterwards the first master has been replaced
-  test("a boot goes on as soon as a replica has replaced a master that stands still", async () => {
-    const replica = await cluster.addReplica(0);
-    useRedisClients(Cluster, cluster.args());
-    cluster.nodes[0].pause();
-    const connected = connectRedis();
-    const isConnected = connected.then(() => true);
-    expect(await Promise.race([isConnected, sleep(1_000)])).toBe(undefined);
-    const client = new Redis({ port: replica.port });
-    await client.call("CLUSTER", "FAILOVER", "TAKEOVER");
-    client.disconnect();
-    await connected;
-    await joinNodes();
-    await expectService();
-    await leaveNodes();
-    await leaveCluster();
-    expect(logs.at("alert", /./)).toEqual([]);
-  }, 60_000);
+  // the last ones: afterwards two masters have been replaced
+  test.each([
+    ["stands still", 0],
+    ["is gone", 2],
+  ])(
+    "a boot goes on as soon as a replica has replaced a master that %s",
+    async (how, index) => {
+      const replica = await cluster.addReplica(index);
+      useRedisClients(Cluster, cluster.args());
+      const master = cluster.nodes[index];
+      if (how === "is gone") await master.kill();
+      else master.pause();
+      const connected = connectRedis();
+      const isConnected = connected.then(() => true);
+      expect(await Promise.race([isConnected, sleep(1_000)])).toBe(undefined);
+      const client = new Redis({ port: replica.port });
+      await client.call("CLUSTER", "FAILOVER", "TAKEOVER");
+      client.disconnect();
+      await connected;
+      await joinNodes();
+      await expectService();
+      await leaveNodes();
+      await leaveCluster();
+      master.resume();
+      expect(logs.at("alert", /./)).toEqual([]);
+    },
+    60_000,
+  );
 
   test("every master is needed: one that stands still ends the boot in time", async () => {
     useRedisClients(Cluster, cluster.args());
