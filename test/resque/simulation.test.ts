@@ -30,10 +30,10 @@ describe("simulated processes on a simulated network", () => {
     expect(again.last!.history).toEqual(last!.history);
   });
 
-  test.each(PLANTED.map(({ name }) => name))(
-    "a planted fault is found: %s",
-    async (planted) => {
-      const request = { first: 1, count: ENOUGH, planted };
+  test.each(PLANTED.map(({ name, first = 1 }) => ({ planted: name, first })))(
+    "a planted fault is found: $planted",
+    async ({ planted, first }) => {
+      const request = { first, count: ENOUGH, planted };
       const { last } = await simulator.run(request);
       expect(last!.violation).toBeDefined();
     },
