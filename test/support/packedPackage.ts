@@ -121,7 +121,7 @@ async function build(target: string): Promise<void> {
     fs.cpSync(dist, target, { recursive: true });
     return;
   }
-  const tsc = require.resolve("typescript/bin/tsc");
+  const tsc = path.join(repositoryRoot, "node_modules/typescript7/bin/tsc");
   await runOk(process.execPath, [tsc, "--outDir", target], {
     cwd: repositoryRoot,
   });
