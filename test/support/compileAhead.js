@@ -1,9 +1,12 @@
 /**
  * Jest calls it before the first suite: compiles the sources of the repository, for the suites and for the processes that
- * they start. Suites themselves are compiled when they run.
+ * they start. Suites themselves are compiled when they run, unless all of them do: then each worker would load TypeScript
+ * again and again, which takes longer than to compile.
  */
 const fs = require("node:fs");
+const os = require("node:os");
 const path = require("node:path");
+const { isMainThread, Worker, workerData } = require("node:worker_threads");
 const processes = require("./typescript");
 const suites = require("./transform");
 
@@ -23,14 +26,41 @@ function forgetOld() {
   }
 }
 
-module.exports = async () => {
-  forgetOld();
-  const files = FOLDERS.flatMap((folder) =>
-    fs
-      .readdirSync(path.join(root, folder), { recursive: true })
-      .filter((name) => /(?<!\.d)\.ts$/.test(name))
-      .map((name) => path.join(root, folder, name)),
+function filesOf(folder) {
+  return fs
+    .readdirSync(path.join(root, folder), { recursive: true })
+    .filter((name) => /(?<!\.d)\.ts$/.test(name))
+    .map((name) => path.join(root, folder, name));
+}
+
+/** Compile the files of the tests, in as many threads as there are processors. */
+async function compileTests() {
+  const others = /[\\/](?:node_modules|fixtures|interop)[\\/]/;
+  const files = filesOf("test").filter((file) => !others.test(file));
+  const count = os.availableParallelism();
+  const shares = Array.from({ length: count }, (_, share) =>
+    files.filter((_, index) => index % count === share),
   );
+  await Promise.all(
+    shares.map(
+      (share) =>
+        new Promise((resolve, reject) => {
+          new Worker(__filename, { workerData: share })
+            .once("error", reject)
+            .once("exit", resolve);
+        }),
+    ),
+  );
+}
+
+module.exports = async ({ nonFlagArgs }) => {
+  forgetOld();
+  const files = FOLDERS.flatMap(filesOf);
   await processes.compileAhead(files);
   await suites.compileAhead(files);
+  if (nonFlagArgs.length === 0) await compileTests();
 };
+
+if (!isMainThread)
+  for (const file of workerData)
+    suites.process(fs.readFileSync(file, "utf8"), file);

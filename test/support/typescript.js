@@ -4,12 +4,18 @@
  * What esbuild makes of a file is kept in `tmp/typescript` under a hash of its text, so that a process reads it instead
  * of compiling anew, which takes a second of processor time. Each file is compiled on its own, as a CommonJS module;
  * ES modules need tsx.
+ *
+ * What V8 makes of the framework and of its packages is kept, too, by the first process that ends by itself: most of a
+ * process's start would be the compiling of these scripts.
  */
 const { createHash } = require("node:crypto");
 const fs = require("node:fs");
+const Module = require("node:module");
 const path = require("node:path");
+const vm = require("node:vm");
 
 const root = path.join(__dirname, "..", "..");
+const sources = path.join(root, "src") + path.sep;
 const cache = path.join(root, "tmp", "typescript");
 const { version } = require("esbuild/package.json");
 const OURS = fs.readFileSync(__filename, "utf8");
@@ -61,6 +67,77 @@ function compiled(file) {
   }
 }
 
+/** Scripts that this process has compiled itself, by the file that will hold V8's code for them. */
+const compiledHere = new Map();
+
+/** As the method of Node's own modules, with the code that V8 made of the script in an earlier process. */
+function runKept(module, text, file) {
+  const { mtimeMs, size } = fs.statSync(file);
+  const key = createHash("sha1")
+    .update(`${process.version} ${process.arch} ${file} ${mtimeMs} ${size}`)
+    .digest("hex");
+  const kept = path.join(cache, `${key}.v8`);
+  const script = new vm.Script(Module.wrap(text), {
+    filename: file,
+    cachedData: readIfExists(kept),
+    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  });
+  if (script.cachedDataRejected !== false) compiledHere.set(kept, script);
+  const own = Module.createRequire(file);
+  const require = Object.assign((name) => module.require(name), {
+    resolve: own.resolve,
+    cache: own.cache,
+    extensions: own.extensions,
+    main: process.mainModule,
+  });
+  const run = script.runInThisContext();
+  return run.call(
+    module.exports,
+    module.exports,
+    require,
+    module,
+    file,
+    path.dirname(file),
+  );
+}
+
+function readIfExists(file) {
+  try {
+    return fs.readFileSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+function install() {
+  const { _compile: compileText } = Module.prototype;
+  // scripts with source maps are left to Node, which reads these
+  Module.prototype._compile = function (text, file) {
+    if (!file.startsWith(root + path.sep) || text.startsWith("#!"))
+      return compileText.call(this, text, file);
+    return runKept(this, text, file);
+  };
+
+  // Node would look for each file of the framework under every other ending first
+  const resolve = Module._resolveFilename;
+  Module._resolveFilename = function (name, parent, ...rest) {
+    if (name.startsWith(".") && parent?.filename?.startsWith(sources)) {
+      const file = path.join(path.dirname(parent.filename), `${name}.ts`);
+      if (Module._cache[file] || fs.existsSync(file)) return file;
+    }
+    return resolve.call(this, name, parent, ...rest);
+  };
+
+  require.extensions[".ts"] = (module, file) =>
+    module._compile(compiled(file), file);
+
+  // at the end, since the code then has the functions that were called
+  process.once("exit", () => {
+    for (const [kept, script] of compiledHere)
+      if (!fs.existsSync(kept)) keep(kept, script.createCachedData());
+  });
+}
+
 /** Compile files that are not kept yet, at once. */
 async function compileAhead(files) {
   const { transform, stop } = require("esbuild");
@@ -75,7 +152,7 @@ async function compileAhead(files) {
   await stop();
 }
 
-require.extensions[".ts"] = (module, file) =>
-  module._compile(compiled(file), file);
+// not in jest itself, which calls compileAhead
+if (module.parent?.id === "internal/preload") install();
 
 module.exports = { compileAhead };
