@@ -264,6 +264,8 @@ export class Caller extends Initializer {
 step("production, from the install to the stop", async () => {
   await reader.run("docs/production.md", "npm ci", {
     cwd: project,
+    // the line after it builds, which the install of the README has shown to do
+    env: { npm_config_ignore_scripts: "true" },
     whileServing: async (port) =>
       expectAnswers(await visit(port), { status: "healthy" }),
   });
@@ -466,15 +468,17 @@ step("a plugin is made, packed, installed and used", async () => {
   fs.mkdirSync(plugins);
   const modules = path.join(project, "node_modules");
   fs.symlinkSync(modules, path.join(plugins, "node_modules"));
-  await reader.run("docs/plugins.md", "mkdir ah-greeting", { cwd: plugins });
+  // the plugin is built by its last line; the project is not to be built, since it is changed below
+  const env = { npm_config_ignore_scripts: "true" };
+  const making = { cwd: plugins, env };
+  await reader.run("docs/plugins.md", "mkdir ah-greeting", making);
 
   const plugin = path.join(plugins, "ah-greeting");
   await runOk("npm", ["run", "lint"], { cwd: plugin });
   await runOk("npm", ["pack", "--ignore-scripts"], { cwd: plugin });
   await registry.publish(path.join(plugin, "ah-greeting-0.1.0.tgz"));
-  await reader.run("docs/plugins.md", "npm install ah-greeting", {
-    cwd: project,
-  });
+  const installing = { cwd: project, env };
+  await reader.run("docs/plugins.md", "npm install ah-greeting", installing);
 
   // written as compiled, which spares the compiler
   const configured = path.join(project, "dist/config/plugins.js");
