@@ -1,7 +1,6 @@
 import { spawnSync } from "node:child_process";
-import * as fs from "node:fs";
 import * as path from "node:path";
-import * as ts from "typescript";
+import { buildSync } from "esbuild";
 import { parseArgv } from "../../src/environment/argv";
 import { detectTypescript, readEnv } from "../../src/environment/env";
 import { findProjectRoot, packageRoot } from "../../src/environment/paths";
@@ -73,11 +72,7 @@ describe("environment", () => {
   });
 
   test("a node that knows TypeScript itself still runs compiled code as such", () => {
-    const source = path.join(repositoryRoot, "src/environment/env.ts");
-    const { outputText } = ts.transpileModule(fs.readFileSync(source, "utf8"), {
-      compilerOptions: { module: ts.ModuleKind.CommonJS },
-    });
-    const project = new TemporaryProject({ "typescript.js": outputText });
+    const project = new TemporaryProject({ "typescript.js": compiledEnv() });
     const detected = (...args: string[]) =>
       spawnSync(process.execPath, args, {
         cwd: project.root,
@@ -93,13 +88,9 @@ describe("environment", () => {
   });
 
   test("only the script and the loader mean TypeScript, never another word of the command line", () => {
-    const source = path.join(repositoryRoot, "src/environment/env.ts");
-    const { outputText } = ts.transpileModule(fs.readFileSync(source, "utf8"), {
-      compilerOptions: { module: ts.ModuleKind.CommonJS },
-    });
     const show = `console.log(require("./typescript.js").detectTypescript());`;
     const project = new TemporaryProject({
-      "typescript.js": outputText,
+      "typescript.js": compiledEnv(),
       "program.js": show,
       "server.ts": show,
       "tsx/loader.js": "",
@@ -129,3 +120,15 @@ describe("environment", () => {
     project.remove();
   });
 });
+
+/** src/environment/env.ts with all that it imports, as one CommonJS script. */
+function compiledEnv(): string {
+  const built = buildSync({
+    entryPoints: [path.join(repositoryRoot, "src/environment/env.ts")],
+    bundle: true,
+    format: "cjs",
+    platform: "node",
+    write: false,
+  });
+  return built.outputFiles[0].text;
+}
