@@ -43,6 +43,9 @@ export const DEFAULT = {
       // refused (HTTP 503, a websocket is closed with 1013). undefined: an eighth of the heap limit; 0 or null for
       // no limit
       maxHeldBytes: undefined as number | null | undefined,
+      // bytes of responses and messages that wait until their clients read them, of all clients together; beyond it, the
+      // client that waits the longest is disconnected. undefined: a quarter of the heap limit; 0 or null for no limit
+      maxUnreadBytes: undefined as number | null | undefined,
       // the rate limit of a client: { requests: 100, perMs: 60000 }; null for no limit
       rateLimit: null as null | {
         requests: number;
@@ -58,7 +61,7 @@ export const DEFAULT = {
       },
       // refuse new work (HTTP 503, an error line, or the close code 1013) beyond these limits; null: never.
       // `maxInFlight`: running actions; `maxEventLoopDelay`: ms; `maxHeapUsed`: bytes or, up to 1, a fraction of the
-      // heap limit
+      // old generation of the heap (--max-old-space-size)
       overload: null as null | {
         maxInFlight?: number;
         maxEventLoopDelay?: number;

@@ -71,6 +71,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "general.filteredResponse": ["list", "function"],
   "general.id": ["string"],
   "general.maxHeldBytes": ["number"],
+  "general.maxUnreadBytes": ["number"],
   "general.overload": ["object"],
   "general.overload.maxEventLoopDelay": ["number"],
   "general.overload.maxHeapUsed": ["number"],

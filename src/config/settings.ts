@@ -67,6 +67,8 @@ function view<R extends Rows>(rows: R): View<R> {
 
 /** Parsing takes several times the size of a body, and the project itself needs memory. */
 const HEAP_SHARE = Math.floor(getHeapStatistics().heap_size_limit / 8);
+/** Responses exist already, and nothing is made of them. */
+const UNREAD_HEAP_SHARE = 2 * HEAP_SHARE;
 
 const NO_LIST: readonly never[] = Object.freeze([]);
 const MISSING: readonly unknown[] = Object.freeze([null, "", undefined]);
@@ -92,6 +94,11 @@ const general = view({
   maxHeldBytes: (): number => {
     const bytes = config.general?.maxHeldBytes;
     return (bytes === undefined ? HEAP_SHARE : bytes) || Infinity;
+  },
+  /** As `maxHeldBytes`. */
+  maxUnreadBytes: (): number => {
+    const bytes = config.general?.maxUnreadBytes;
+    return (bytes === undefined ? UNREAD_HEAP_SHARE : bytes) || Infinity;
   },
   rateLimit: (): RateLimit | undefined =>
     config.general?.rateLimit ?? undefined,

@@ -23,9 +23,14 @@ export const RETRY_AFTER_SECONDS = "1";
 const SAMPLE_MS = 20;
 /** How long new work is refused after a delay, in ms: what runs gets time to end. */
 const HOLD_MS = 250;
-/** How often the heap is measured, and how often it may be collected for that, in ms. */
-const HEAP_MS = 200;
+/** How often the heap may be collected to measure it, in ms. */
 const COLLECT_MS = 1_000;
+
+/**
+ * The young generation, by default three semi-spaces of 16 MiB, is part of node's limit of the heap, but cannot be used
+ * by what lives longer: the process runs out of memory when the old generation is full.
+ */
+const YOUNG_BYTES = 48 * 1024 * 1024;
 
 /** Refusals are logged once in so many ms. */
 const LOG_PAUSE_MS = 10_000;
@@ -39,7 +44,6 @@ export class Overload {
   private delayedUntil = 0;
   private isHeapFull = false;
   private lastSample = 0;
-  private lastHeapSample = 0;
   private lastCollection = -Infinity;
   private refused = 0;
   private silentUntil = 0;
@@ -47,11 +51,14 @@ export class Overload {
   private readonly maxInFlight: number;
   private readonly maxDelayMs: number;
   private readonly maxHeapBytes: number;
+  /** Beyond it, there is no time to collect first. */
+  private readonly criticalHeapBytes: number;
 
   constructor(limits: OverloadLimits) {
     this.maxInFlight = limits.maxInFlight ?? Infinity;
     this.maxDelayMs = limits.maxEventLoopDelay ?? Infinity;
     this.maxHeapBytes = heapBytes(limits.maxHeapUsed ?? Infinity);
+    this.criticalHeapBytes = (this.maxHeapBytes + oldBytes()) / 2;
   }
 
   /** Begin to measure, once the boot is complete: what that does to the event loop is no load by clients. */
@@ -99,7 +106,7 @@ export class Overload {
     if (now - this.lastSample - SAMPLE_MS > this.maxDelayMs)
       this.delayedUntil = now + HOLD_MS;
     this.lastSample = now;
-    if (now - this.lastHeapSample >= HEAP_MS) this.sampleHeap(now);
+    this.sampleHeap(now);
     if (now < this.delayedUntil) this.strain = "maxEventLoopDelay";
     else this.strain = this.isHeapFull ? "maxHeapUsed" : undefined;
   }
@@ -109,12 +116,16 @@ export class Overload {
    * a collection. Collect before deciding, or it would refuse forever.
    */
   private sampleHeap(now: number): void {
-    this.lastHeapSample = now;
-    if (usedHeap() <= this.maxHeapBytes) {
+    if (this.maxHeapBytes === Infinity) return;
+    const used = usedHeap();
+    if (used <= this.maxHeapBytes) {
       this.isHeapFull = false;
       return;
     }
-    if (now - this.lastCollection < COLLECT_MS) return;
+    if (now - this.lastCollection < COLLECT_MS) {
+      this.isHeapFull ||= used > this.criticalHeapBytes;
+      return;
+    }
     collectGarbage();
     this.isHeapFull = usedHeap() > this.maxHeapBytes;
     // refusing work would not shorten the delay of the collection itself, so it is not counted
@@ -158,7 +169,13 @@ export function overloadedError(overload: Overload): StatusError {
 }
 
 function heapBytes(limit: number): number {
-  return limit <= 1 ? limit * getHeapStatistics().heap_size_limit : limit;
+  return limit <= 1 ? limit * oldBytes() : limit;
+}
+
+/** The size of the old generation. */
+function oldBytes(): number {
+  const { heap_size_limit: whole } = getHeapStatistics();
+  return Math.max(whole - YOUNG_BYTES, whole / 2);
 }
 
 function usedHeap(): number {

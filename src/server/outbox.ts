@@ -1,5 +1,7 @@
 /** The output of a persistent client: one write per tick, with limits for slow consumers. */
 import type { Socket } from "node:net";
+import { FREE_BYTES } from "./heldBytes";
+import { UnreadShare } from "./unread";
 
 /** While more bytes than this wait for a client, its next requests are not read. */
 export const HIGH_WATER_BYTES = 1024 * 1024;
@@ -13,6 +15,8 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   private chunks: Chunk[] = [];
   private queuedBytes = 0;
   private isWatched = false;
+  /** Undefined until the client falls behind for the first time. */
+  private unread: UnreadShare | undefined = undefined;
 
   constructor(protected readonly socket: Socket) {}
 
@@ -29,6 +33,8 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   protected abstract onBehind(isBehind: boolean): void;
   /** The limit was exceeded, and queued output was discarded: disconnect the client. */
   protected abstract onOverflow(bytes: number): void;
+  /** All clients together have too much to read, and this one has waited the longest: disconnect it, and free the memory. */
+  protected abstract onSlowest(bytes: number): void;
   /** The client has read nothing for too long: disconnect it. */
   protected abstract onStalled(): void;
 
@@ -86,6 +92,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
 
   /** Look whether the client is behind now: after a write that it does not know of. */
   noteWrite(): void {
+    if (this.bufferedBytes > FREE_BYTES) this.countUnread();
     if (!this.isBehind && this.unsentBytes > HIGH_WATER_BYTES)
       void this.waitUntilDrained();
   }
@@ -132,6 +139,22 @@ export abstract class Outbox<Chunk extends string | Buffer> {
     socket.on("timeout", () => {
       if (this.unsentBytes > 0) this.onStalled();
     });
+  }
+
+  private countUnread(): void {
+    this.unread ??= this.watchUnread();
+    this.unread.update(this.bufferedBytes);
+  }
+
+  private watchUnread(): UnreadShare {
+    const { socket } = this;
+    const share = new UnreadShare((bytes) => {
+      this.discard();
+      this.onSlowest(bytes);
+    });
+    socket.on("drain", () => share.update(this.bufferedBytes));
+    socket.once("close", () => share.release());
+    return share;
   }
 
   private async waitUntilDrained(): Promise<void> {

@@ -140,7 +140,7 @@ describe("a missing setting", () => {
       (namespace: string) =>
         Object.fromEntries(
           Object.keys(defaults[namespace])
-            .filter((key) => key !== "maxHeldBytes") // null is no limit
+            .filter((key) => !/^max(?:Held|Unread)Bytes$/.test(key)) // null is no limit
             .map((key) => [key, null]),
         ),
     ],

@@ -216,6 +216,25 @@ test("with maxHeapUsed, work is refused while that much is really in use, and ga
   await until(async () => (await web("/api/hello")).status === 200);
 });
 
+test("a fraction of the heap is one of the old generation: what is left of the heap is of no use when that is full", async () => {
+  const MB = 1024 * 1024;
+  const statistics = { ...getHeapStatistics(), heap_size_limit: 304 * MB }; // with --max-old-space-size=256
+  const measure = jest.spyOn(
+    jest.requireActual<typeof import("node:v8")>("node:v8"),
+    "getHeapStatistics",
+  );
+  measure.mockReturnValue({ ...statistics, used_heap_size: 240 * MB });
+  limit({ maxHeapUsed: 0.9 });
+  await until(() => api.overload!.isOverloaded);
+  measure.mockReturnValue({ ...statistics, used_heap_size: 220 * MB });
+  await until(() => !api.overload!.isOverloaded);
+  // there was a collection a moment ago, and the next may come too late
+  measure.mockReturnValue({ ...statistics, used_heap_size: 254 * MB });
+  await until(() => api.overload!.isOverloaded);
+  measure.mockRestore();
+  await until(() => !api.overload!.isOverloaded);
+});
+
 test("what blocks the event loop before the boot is complete refuses nobody", async () => {
   config.general.overload = { maxEventLoopDelay: 50 };
   api.overload?.stop();

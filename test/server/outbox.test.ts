@@ -28,6 +28,9 @@ class Lines extends Outbox<string> {
   override onOverflow(bytes: number) {
     this.told.push(`overflow ${bytes}`);
   }
+  override onSlowest(bytes: number) {
+    this.told.push(`slowest ${bytes}`);
+  }
   override onStalled() {
     this.told.push("stalled");
     this.socket.destroy();

@@ -107,6 +107,10 @@ export class Output extends Outbox<string> {
     this.cut(`${bytes} bytes wait for it`);
   }
 
+  protected override onSlowest(bytes: number): void {
+    this.onOverflow(bytes);
+  }
+
   protected override onStalled(): void {
     this.cut(`it read nothing for ${this.socket.timeout} ms`);
   }

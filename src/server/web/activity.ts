@@ -1,6 +1,8 @@
 /** Tracks the requests in flight per connection. */
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { HIGH_WATER_BYTES } from "../outbox";
+import { UnreadShare } from "../unread";
 import type { WebRequest } from "./webRequest";
 
 /** The requests of one connection. Usually there is one at a time, which needs no set. */
@@ -9,6 +11,17 @@ export interface Traffic {
   others: Set<WebRequest> | undefined;
   /** The latest request. */
   latest: WebRequest | undefined;
+  /** The responses that wait until the client reads them; undefined until it falls behind. */
+  unread: UnreadShare | undefined;
+}
+
+interface ActivityHost {
+  /** Called for each request in flight when its client disconnects. */
+  onAbort(request: WebRequest): void;
+  /** Called when a request of a connection is done, or its response was read. */
+  onSettled(socket: Socket): void;
+  /** Called for a client to disconnect: it is the slowest, and all together exceed `general.maxUnreadBytes`. */
+  onUnread(socket: Socket, bytes: number): void;
 }
 
 /** One listener per socket instead of two per response: a closed socket ends all of its requests. */
@@ -21,14 +34,7 @@ export class Activity {
     traffic: undefined,
   };
 
-  /**
-   * @param onAbort called for each request in flight when its client disconnects
-   * @param onSettled called when a request of a connection is done
-   */
-  constructor(
-    private readonly onAbort: (request: WebRequest) => void,
-    private readonly onSettled: (socket: Socket) => void,
-  ) {}
+  constructor(private readonly host: ActivityHost) {}
 
   begin(socket: Socket, request: WebRequest): void {
     const traffic = this.find(socket) ?? this.watch(socket);
@@ -44,7 +50,7 @@ export class Activity {
     if (traffic?.first === request) traffic.first = undefined;
     else traffic?.others?.delete(request);
     if (traffic?.latest === request) traffic.latest = undefined;
-    this.onSettled(request.req.socket);
+    this.host.onSettled(request.req.socket);
   }
 
   /** Count a request that another listener answers. */
@@ -54,8 +60,28 @@ export class Activity {
       const count = (this.foreign.get(socket) ?? 1) - 1;
       if (count > 0) this.foreign.set(socket, count);
       else this.foreign.delete(socket);
-      this.onSettled(socket);
+      this.host.onSettled(socket);
     });
+  }
+
+  /** Count a response that was written, until its client has read it. */
+  countUnread({ traffic, req, res }: WebRequest): void {
+    if (traffic === undefined) return;
+    const unread = (traffic.unread ??= new UnreadShare((bytes) =>
+      this.host.onUnread(req.socket, bytes),
+    ));
+    const bytes = res.writableLength;
+    unread.add(bytes);
+    res.once("close", () => {
+      unread.add(-bytes);
+      this.host.onSettled(req.socket);
+    });
+  }
+
+  /** Whether so much waits for a client that its next requests must wait, too. */
+  isBehind(socket: Socket): boolean {
+    const unread = this.find(socket)?.unread;
+    return unread !== undefined && unread.size > HIGH_WATER_BYTES;
   }
 
   isBusy(socket: Socket): boolean {
@@ -86,6 +112,7 @@ export class Activity {
       first: undefined,
       others: undefined,
       latest: undefined,
+      unread: undefined,
     };
     this.bySocket.set(socket, traffic);
     this.last = { socket, traffic };
@@ -93,8 +120,9 @@ export class Activity {
       this.bySocket.delete(socket);
       this.last = { socket: undefined, traffic: undefined };
       const { first, others = [] } = traffic;
-      if (first) this.onAbort(first);
-      for (const request of others) this.onAbort(request);
+      traffic.unread?.release();
+      if (first) this.host.onAbort(first);
+      for (const request of others) this.host.onAbort(request);
     });
     return traffic;
   }

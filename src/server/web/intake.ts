@@ -41,6 +41,8 @@ interface IntakeHost {
   begin(req: IncomingMessage, res: ServerResponse): void;
   /** The number of requests of a connection in progress. */
   inFlight(socket: Socket): number;
+  /** Whether too much waits for the client to be read. */
+  isBehind(socket: Socket): boolean;
   /** Whether nothing more may be read from a connection. */
   ignoresInput(socket: Socket): boolean;
   /** Called for a connection that is closed because too many requests wait, most of them its own. */
@@ -91,7 +93,9 @@ export class Intake {
     // synchronous, the number in flight does not show that, so a counter that is half full is reset after the turn
     if (++this.inRow === MAX_PER_TURN / 2) setImmediate(() => (this.inRow = 0));
     return (
-      this.inRow <= MAX_PER_TURN && this.host.inFlight(socket) < MAX_IN_FLIGHT
+      this.inRow <= MAX_PER_TURN &&
+      this.host.inFlight(socket) < MAX_IN_FLIGHT &&
+      !this.host.isBehind(socket)
     );
   }
 
@@ -135,7 +139,9 @@ export class Intake {
     const { arrivals } = queue;
     const end = Math.min(arrivals.length, queue.next + MAX_PER_TURN);
     const mayBegin = () =>
-      host.inFlight(socket) < MAX_IN_FLIGHT && queue.unsent < MAX_UNSENT;
+      host.inFlight(socket) < MAX_IN_FLIGHT &&
+      queue.unsent < MAX_UNSENT &&
+      !host.isBehind(socket);
     while (queue.next < end && mayBegin()) this.beginNext(socket, queue);
     if (!mayBegin()) return; // continues when the next request is done
     if (queue.next < arrivals.length) return this.schedule(socket, queue);

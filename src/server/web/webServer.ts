@@ -28,6 +28,7 @@ import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
 import { Drain } from "../drain";
 import { isHandedOver } from "../handOver";
+import { FREE_BYTES } from "../heldBytes";
 import {
   identify,
   type Identity,
@@ -105,16 +106,18 @@ export class WebServer extends Server {
   /** The limits of all uploads. */
   readonly uploadDisk = new UploadDisk();
 
-  private readonly activity = new Activity(
-    (request) => this.end(request),
-    (socket) => this.intake.settled(socket),
-  );
+  private readonly activity = new Activity({
+    onAbort: (request) => this.end(request),
+    onSettled: (socket) => this.intake.settled(socket),
+    onUnread: (socket, bytes) => this.cutUnread(socket, bytes),
+  });
   private readonly pipelining = new Pipelining((socket) =>
     this.activity.countOf(socket),
   );
   private readonly intake = new Intake({
     begin: (req, res) => this.begin(req, res),
     inFlight: (socket) => this.activity.countOf(socket),
+    isBehind: (socket) => this.activity.isBehind(socket),
     ignoresInput: (socket) => this.pipelining.ignoresInput(socket),
     onCut: (socket) => this.logCut(socket),
   });
@@ -480,8 +483,19 @@ export class WebServer extends Server {
    */
   private endWhenClosed(request: WebRequest): void {
     const { res } = request;
+    if (res.writableLength > FREE_BYTES) this.activity.countUnread(request);
     if (res.writableEnded || res.destroyed) this.end(request);
     else res.once("close", () => this.end(request));
+  }
+
+  private cutUnread(socket: Socket, bytes: number): void {
+    if (isCutLogged(this.type, socket, "warning"))
+      this.log(
+        `disconnected a client that does not read its responses: ${bytes} bytes wait, and those of all clients exceed general.maxUnreadBytes`,
+        "warning",
+        { to: plainAddress(socket.remoteAddress) },
+      );
+    socket.destroy();
   }
 
   private end(request: WebRequest): void {

@@ -127,6 +127,11 @@ class FrameOutbox extends Outbox<Buffer> {
     this.spark.cut({ code: 1008, reason: `${bytes} bytes wait unread` });
   }
 
+  protected override onSlowest(bytes: number): void {
+    this.onOverflow(bytes);
+    this.spark.terminate(); // a close frame would wait behind what is not read
+  }
+
   protected override onStalled(): void {
     this.spark.terminate();
   }

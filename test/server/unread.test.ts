@@ -1,0 +1,203 @@
+/** Output that clients do not read: `general.maxUnreadBytes` limits that of all of them together. */
+import * as net from "node:net";
+import { config } from "../../src/index";
+import { FREE_BYTES } from "../../src/server/heldBytes";
+import { totalUnreadBytes, UnreadShare } from "../../src/server/unread";
+import { LogLines } from "../support/logLines";
+import { clientFrame, rawUpgrade } from "../support/rawWebsocket";
+import { socketPort } from "../support/socketApp";
+import { until } from "../support/until";
+import { addActions, startWebApp, type WebApp } from "../support/webApp";
+
+const MIB = 1024 * 1024;
+/** More than the buffers of the kernel for one connection. */
+const SIZE = 24 * MIB;
+/** Two of these responses may wait. */
+const LIMIT = 32 * MIB;
+const TEXT = "a".repeat(SIZE);
+
+let app: WebApp;
+let logged: LogLines;
+let runs = 0;
+
+beforeAll(async () => {
+  logged = new LogLines("info");
+  Object.assign(config.socket, { enabled: true, port: 0, bindIP: "::" });
+  app = await startWebApp();
+  addActions({
+    big: {
+      run: () => {
+        runs++;
+        return { text: TEXT };
+      },
+    },
+  });
+});
+
+beforeEach(() => {
+  runs = 0;
+  config.general.maxUnreadBytes = LIMIT;
+});
+
+afterEach(async () => {
+  clients.splice(0).forEach(({ socket }) => socket.destroy());
+  await until(() => totalUnreadBytes() === 0);
+});
+
+afterAll(async () => {
+  logged.stop();
+  await app.stop();
+});
+
+/** A client that reads nothing until it is told to. */
+class Client {
+  received = 0;
+
+  constructor(readonly socket: net.Socket) {
+    clients.push(this);
+    socket.pause();
+    socket.on("data", (chunk) => (this.received += chunk.length));
+    socket.on("error", () => undefined);
+  }
+
+  get isCut(): boolean {
+    return this.socket.destroyed && this.received < SIZE;
+  }
+
+  get hasAll(): boolean {
+    return this.received > SIZE;
+  }
+}
+
+const clients: Client[] = [];
+
+const REQUEST = "GET /api/big HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+const OPEN: Record<string, () => Promise<net.Socket>> = {
+  web: async () => connect(app.port, REQUEST),
+  websocket: async () => {
+    const frame = { event: "action", messageId: 1, params: { action: "big" } };
+    const { socket } = await rawUpgrade(
+      "/primus",
+      {},
+      clientFrame(JSON.stringify(frame)),
+    );
+    return socket;
+  },
+  socket: async () => connect(socketPort(), '{"action":"big"}\r\n'),
+};
+
+function connect(port: number, text: string): net.Socket {
+  const socket = net.connect(port, "localhost");
+  socket.write(text);
+  return socket;
+}
+
+/** Resolves when the server has written the response. */
+async function open(transport: string): Promise<Client> {
+  const before = runs;
+  const client = new Client(await OPEN[transport]!());
+  await until(() => runs > before);
+  return client;
+}
+
+describe.each(Object.keys(OPEN))("%s", (transport) => {
+  test("of many clients that read nothing, those that have waited the longest are disconnected", async () => {
+    const first = await open(transport);
+    const second = await open(transport);
+    expect(totalUnreadBytes()).toBe(LIMIT);
+    const third = await open(transport);
+    expect(totalUnreadBytes()).toBe(LIMIT);
+    [first, second, third].forEach(({ socket }) => socket.resume());
+    await until(() => first.isCut && second.hasAll && third.hasAll);
+    expect(first.isCut).toBe(true);
+  });
+
+  test("responses that are read do not count", async () => {
+    for (let i = 0; i < 4; i++) {
+      const client = await open(transport);
+      client.socket.resume();
+      await until(() => client.hasAll);
+    }
+    await until(() => totalUnreadBytes() === 0);
+    expect(clients.filter(({ isCut }) => isCut)).toEqual([]);
+  });
+});
+
+test("requests of an HTTP client wait while it does not read", async () => {
+  const client = new Client(connect(app.port, REQUEST.repeat(4)));
+  await until(() => totalUnreadBytes() > 0);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(runs).toBe(1);
+  client.socket.resume();
+  await until(() => client.received > 4 * SIZE);
+  expect(runs).toBe(4);
+});
+
+test("a line tells of the disconnected client", async () => {
+  await open("web");
+  await open("web");
+  await open("web");
+  const lines = logged.at("warning", /does not read its responses/);
+  expect(lines.length).toBeGreaterThan(0);
+});
+
+describe("the count", () => {
+  const cut: string[] = [];
+  const share = (name: string) => new UnreadShare(() => cut.push(name));
+
+  beforeEach(() => {
+    cut.length = 0;
+    config.general.maxUnreadBytes = 10 * FREE_BYTES;
+  });
+
+  test("small output is not counted", () => {
+    const small = share("small");
+    small.update(FREE_BYTES);
+    expect(totalUnreadBytes()).toBe(0);
+    small.release();
+  });
+
+  test("one client has at most half of the limit, so that a long response disconnects nobody", () => {
+    const long = share("long");
+    const short = share("short");
+    long.update(100 * FREE_BYTES);
+    short.update(2 * FREE_BYTES);
+    expect([totalUnreadBytes(), cut]).toEqual([7 * FREE_BYTES, []]);
+    long.release();
+    short.release();
+    expect(totalUnreadBytes()).toBe(0);
+  });
+
+  test("a client that has read everything waits anew when it falls behind again", () => {
+    const [a, b, c] = ["a", "b", "c"].map(share) as [
+      UnreadShare,
+      UnreadShare,
+      UnreadShare,
+    ];
+    a.update(4 * FREE_BYTES);
+    b.update(4 * FREE_BYTES);
+    a.update(0);
+    a.update(4 * FREE_BYTES);
+    c.update(4 * FREE_BYTES);
+    expect(cut).toEqual(["b"]);
+    a.release();
+    c.release();
+  });
+
+  test("a share that was released counts no more", () => {
+    const gone = share("gone");
+    gone.update(4 * FREE_BYTES);
+    gone.release();
+    gone.add(4 * FREE_BYTES);
+    expect(totalUnreadBytes()).toBe(0);
+  });
+
+  test.each([0, null])("%s is no limit", (none) => {
+    config.general.maxUnreadBytes = none;
+    const shares = ["a", "b", "c"].map(share);
+    shares.forEach((one) => one.update(1e12));
+    expect(cut).toEqual([]);
+    shares.forEach((one) => one.release());
+  });
+});
