@@ -1,5 +1,6 @@
 /** The HTTP server: passes requests to actions and files, and sends their responses. */
 import cluster from "node:cluster";
+import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -23,7 +24,6 @@ import { tracing } from "../../tracing/tracer";
 import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
 import { refuseStream } from "../../utils/refuseStream";
-import { newId } from "../../utils/uuid";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
 import { Drain } from "../drain";
@@ -383,7 +383,7 @@ export class WebServer extends Server {
   ): Connection | Promise<Connection> {
     const { req } = request;
     const { ip, port } = clientAddressOf(req);
-    const messageId = newId();
+    const messageId = randomUUID();
     const opened = this.openConnection({
       id: `${fingerprint}-${messageId}`,
       fingerprint,

@@ -1,4 +1,5 @@
 /** Processes the requests of clients: actions, files, verbs. */
+import { randomUUID } from "node:crypto";
 import { admitFile, admitVerb } from "../../action/admission";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
@@ -9,7 +10,6 @@ import { beginMessage, isWorkFollowed } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
-import { newId } from "../../utils/uuid";
 import { withFields } from "../../utils/withFields";
 
 /** @returns a promise for the completion of the request */
@@ -31,7 +31,7 @@ function answer(
   request: Request,
 ): Promise<unknown> {
   // any JSON value can be the id, and is returned unchanged
-  const messageId = (request.messageId || newId()) as string;
+  const messageId = (request.messageId || randomUUID()) as string;
   connection.messageId = messageId;
   if (request.event === "action")
     return runAction(server, connection, request.params, messageId);
@@ -46,7 +46,7 @@ export function refuseRequest(
   connection: Connection,
   { reason, messageId }: { reason: string; messageId: unknown },
 ): void {
-  const id = (messageId || newId()) as string;
+  const id = (messageId || randomUUID()) as string;
   server.sendMessage(connection, { error: reason }, id).catch(() => undefined);
 }
 
