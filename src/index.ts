@@ -86,7 +86,7 @@ export type {
   MetricsApi,
   MetricsPage,
 } from "./metrics/types";
-export type { SpanAttributes, TracingApi } from "./tracing/tracer";
+export type { SpanAttributes, TracingApi } from "./tracing/types";
 export type { ClusterApi, ClusterNode } from "./cluster/types";
 export { Connection, type ConnectionData } from "./connection/connection";
 export type {

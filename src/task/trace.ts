@@ -1,7 +1,8 @@
 /** The spans of jobs: where they are enqueued, and where they run. */
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Around } from "../resque/types";
-import { type SpanAttributes, type Tracer, tracing } from "../tracing/tracer";
+import { type Tracer, tracing } from "../tracing/tracer";
+import type { SpanAttributes } from "../tracing/types";
 
 /** What is enqueued. */
 interface Sending {

@@ -5,7 +5,8 @@ import { requirePeer } from "../config/optionalPeer";
 import { settings } from "../config/settings";
 import { readActionheroVersion } from "../environment/version";
 import { log } from "../log/log";
-import { type OpenTelemetry, Tracer, tracing, type TracingApi } from "./tracer";
+import { type OpenTelemetry, Tracer, tracing } from "./tracer";
+import type { TracingApi } from "./types";
 
 const NAME = "actionhero";
 const PEER = "@opentelemetry/api";
