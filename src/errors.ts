@@ -208,3 +208,14 @@ export function loadFailure(thrown: unknown, file: string): Error {
   if (Object.isExtensible(error)) error.data = { ...error.data, loading: file };
   return error;
 }
+
+/** Create an error without a stack, which costs more than the rest of a refusal, and would show only framework code. */
+export function withoutTrace<E extends Error>(create: () => E): E {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return create();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}

@@ -2,7 +2,12 @@
 import { errorMessage, type ErrorName } from "../config/errorMessage";
 import type { WebSettings } from "../config/settings";
 import type { ErrorReason } from "../config/settingTypes";
-import { isRedisAway, StatusError, type ErrorCode } from "../errors";
+import {
+  isRedisAway,
+  StatusError,
+  withoutTrace,
+  type ErrorCode,
+} from "../errors";
 import { originalOf, wordedError } from "../log/exposure";
 import { RETRY_AFTER_SECONDS } from "../overload/overload";
 import { isThenable } from "../utils/promises";
@@ -53,14 +58,6 @@ function toWordedError(worded: unknown): unknown {
 /** Without a stack, which would show only framework code, and costs more than the rest of a 404 response. */
 export function withoutStack(text: string): Error {
   return withoutTrace(() => wordedError(text));
-}
-
-function withoutTrace<E extends Error>(make: () => E): E {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  const error = make();
-  Error.stackTraceLimit = stackTraceLimit;
-  return error;
 }
 
 function messageFor(

@@ -131,8 +131,17 @@ export function incomingMessage(envelope: ChatPubSubMessage): void {
   // a copy: a slow consumer that is disconnected leaves the set
   for (const connection of [...members]) {
     if (isPlain) deliver(connection, payload);
-    else Promise.resolve(deliverer(connection, payload)).catch(report);
+    else deliverBy(deliverer, connection, payload).catch(report);
   }
+}
+
+/** Async, so that a project's function that throws for one member does not keep the message from the others. */
+async function deliverBy(
+  deliverer: typeof incomingMessagePerConnection,
+  connection: ChatConnection,
+  payload: ChatPayload,
+): Promise<void> {
+  await deliverer(connection, payload);
 }
 
 /** Deliver a payload to one connection, if it is in the room and the `say` middleware does not drop it. */

@@ -3,7 +3,7 @@ import { setFlagsFromString, getHeapStatistics } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { settings } from "../config/settings";
 import type { OverloadLimits } from "../config/settingTypes";
-import { ActionheroError, StatusError } from "../errors";
+import { ActionheroError, StatusError, withoutTrace } from "../errors";
 import { log } from "../log/log";
 
 declare module "../api" {
@@ -159,13 +159,12 @@ export function createOverload(): Overload | undefined {
 /** Count a refusal. @returns the error for requests other than actions */
 export function overloadedError(overload: Overload): StatusError {
   overload.noteRefusal();
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0; // it costs more than the rest of a refusal
-  const error = new StatusError("AH_OVERLOADED", OVERLOADED_TEXT, 503, {
-    "Retry-After": RETRY_AFTER_SECONDS,
-  });
-  Error.stackTraceLimit = stackTraceLimit;
-  return error;
+  return withoutTrace(
+    () =>
+      new StatusError("AH_OVERLOADED", OVERLOADED_TEXT, 503, {
+        "Retry-After": RETRY_AFTER_SECONDS,
+      }),
+  );
 }
 
 function heapBytes(limit: number): number {

@@ -26,7 +26,7 @@ export async function runStopStep(
     return true;
   } catch (error) {
     log(
-      `could not announce the stop in redis: ${toError(error).message}`,
+      `redis did not take part in the stop: ${toError(error).message}`,
       "debug",
     );
     if (isRedisAway(error) && !isFull(toError(error))) noteUnavailable(client);

@@ -7,7 +7,6 @@ import { plainAddress } from "../utils/addresses";
 
 /** The error for refused clients, on every transport. */
 export const STARTING_TEXT = "the server is starting";
-export const RETRY_AFTER_SECONDS = "1";
 
 /** Node announces every socket here that this process opens to a server. */
 const CHANNEL = "net.client.socket";

@@ -6,7 +6,7 @@ import { log } from "../log/log";
 export const FREE_BYTES = 16 * 1024;
 
 /** The error for a request beyond the limit. */
-export const OVERLOADED_TEXT =
+export const MEMORY_LIMIT_TEXT =
   "the server holds too much at the moment, try again later";
 
 /** The interval of log lines about refusals, in ms. */

@@ -252,15 +252,22 @@ export abstract class Server extends EventEmitter {
     { method, messageId, error }: FailedCall,
   ): void {
     if (method !== "sendFile" || connection.destroyed) return;
-    const shown = shownToClients(error);
-    if (shown.id !== undefined)
-      this.log(`a file was not sent: ${errorText(error)}`, "error", {
-        errorId: shown.id,
-      });
-    const reply = { context: "response", error: shown.error };
+    const shown = this.errorForClient(error, "a file was not sent");
+    const reply = { context: "response", error: shown };
     this.sendMessage(connection, reply, messageId).catch((failure: unknown) =>
       this.log(`cannot send an error: ${errorText(failure)}`, "error"),
     );
+  }
+
+  /**
+   * The error for a client; hidden details are logged.
+   * @param what what failed, for the log
+   */
+  errorForClient(thrown: unknown, what: string): unknown {
+    const { error, id } = shownToClients(thrown);
+    if (id !== undefined)
+      this.log(`${what}: ${errorText(thrown)}`, "error", { errorId: id });
+    return error;
   }
 
   /** Send the file that `connection.params.file` names. */

@@ -6,6 +6,7 @@ import type { PluginReference } from "../resque/plugin";
 import type { JobInfo } from "../resque/types";
 import { tracing } from "../tracing/tracer";
 import { requireQueue, requireTask } from "./find";
+import { isMiddlewarePlugin } from "./jobWrapper";
 import { argsOf } from "./plans";
 import { resumeRecurrentTask } from "./recurrent";
 import { type JobQueue, queuesOf } from "./scope";
@@ -261,7 +262,7 @@ function isJudgedOneByOne(task: Task): boolean {
 
 function isEnqueuePlugin(plugin: PluginReference): boolean {
   if (typeof plugin === "string") return ENQUEUE_PLUGINS.includes(plugin);
-  if (plugin.name === "NodeResquePlugin") return false; // middleware, looked at by its functions
+  if (isMiddlewarePlugin(plugin)) return false; // checked by the functions of the middleware
   const { prototype } = plugin as { prototype: object };
   return "beforeEnqueue" in prototype || "afterEnqueue" in prototype;
 }

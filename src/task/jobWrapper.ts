@@ -129,9 +129,16 @@ async function completed(task: Task, given: unknown): Promise<unknown> {
 
 type Hook = "preEnqueue" | "postEnqueue" | "preProcessor" | "postProcessor";
 
+const middlewarePlugins = new WeakSet<object>();
+
+/** Whether a plugin of a job runs a middleware. */
+export function isMiddlewarePlugin(plugin: PluginReference): boolean {
+  return typeof plugin !== "string" && middlewarePlugins.has(plugin);
+}
+
 /** The plugin for a middleware name, which is looked up at each run because it may be replaced. */
 function middlewarePlugin(name: string): PluginClass {
-  return class NodeResquePlugin extends Plugin {
+  class NodeResquePlugin extends Plugin {
     override beforeEnqueue(): Promise<boolean> {
       return call(this, name, "preEnqueue");
     }
@@ -147,7 +154,9 @@ function middlewarePlugin(name: string): PluginClass {
     override afterPerform(): Promise<boolean> {
       return call(this, name, "postProcessor");
     }
-  };
+  }
+  middlewarePlugins.add(NodeResquePlugin);
+  return NodeResquePlugin;
 }
 
 async function call(plugin: Plugin, name: string, hook: Hook) {

@@ -251,7 +251,7 @@ function mostTaskProcessors(): number {
 }
 
 /** `config.tasks.queues`: a list, or a function that finds it. */
-async function configuredQueues(): Promise<string[]> {
+export async function configuredQueues(): Promise<string[]> {
   const { queues } = settings().tasks;
   const list = typeof queues === "function" ? await queues() : queues;
   return list ?? ["*"];

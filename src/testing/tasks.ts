@@ -1,11 +1,11 @@
 /** The part of the specHelper that runs tasks and inspects their queues. */
 import type { Redis } from "ioredis";
 import { api, type Api } from "../api";
-import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import type { ParsedJob } from "../resque/types";
 import { Worker } from "../resque/worker";
 import { contextOf } from "../task/jobWrapper";
+import { configuredQueues } from "../task/resqueApi";
 import type { TaskContext, TaskWorker } from "../task/task";
 import type { TaskName, TaskResult } from "../task/taskTypes";
 
@@ -51,7 +51,7 @@ export async function runFullTask<T = void, Name extends TaskName = TaskName>(
   const worker = new Worker(
     {
       connection: resque().connectionDetails ?? { redis: taskClient() },
-      queues: await queuesOfWorkers(),
+      queues: await configuredQueues(),
     },
     tasks().jobs,
   );
@@ -103,14 +103,6 @@ function taskOf(name: string): Runnable {
   if (!Object.hasOwn(tasks().tasks, name))
     throw new ActionheroError("AH_TASK", `task ${name} not found`);
   return tasks().tasks[name]!;
-}
-
-/** `config.tasks.queues`: a list, or a function that finds it. */
-async function queuesOfWorkers(): Promise<string[]> {
-  const { queues: configured } = settings().tasks;
-  const queues =
-    typeof configured === "function" ? await configured() : configured;
-  return queues ?? ["default"];
 }
 
 function taskClient(): Redis {

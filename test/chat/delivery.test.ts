@@ -45,6 +45,22 @@ async function connect(): Promise<LineClient> {
   return client;
 }
 
+test("a replaced delivery that throws for one member does not keep the message from the others", async () => {
+  const members = [await connect(), await connect()];
+  const original = api.chatRoom.incomingMessagePerConnection;
+  api.chatRoom.incomingMessagePerConnection = (connection, payload) => {
+    if (connection.id === members[0].connection.id) throw new Error("no");
+    return original(connection, payload);
+  };
+  try {
+    await chatRoom.broadcast({}, room, "one");
+    expect(await members[1].received(1)).toEqual(["one"]);
+    expect(members[0].said).toEqual([]);
+  } finally {
+    api.chatRoom.incomingMessagePerConnection = original;
+  }
+});
+
 describe("encoding", () => {
   test("a message is encoded once for all members of a transport", async () => {
     const members = await Promise.all(Array.from({ length: 50 }, connect));

@@ -158,9 +158,10 @@ attacks("request smuggling", () => {
 
   test("a body that is cut in the middle is no request", async () => {
     const body = "GET /api/canary HTTP/1.1\r\nHost: a\r\n\r\n";
-    await http([
+    const answers = await http([
       `POST /api/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n${body}`,
     ]);
+    expect(answers.filter(({ status }) => status < 400)).toEqual([]);
   });
 });
 
@@ -170,7 +171,8 @@ attacks("path traversal", () => {
     async (_name, path) => {
       for (const method of ["GET", "POST"]) {
         const [answer] = await http([get(path).replace("GET", method)]);
-        expect(answer?.status).toBeDefined();
+        expect(answer?.status).toBeGreaterThanOrEqual(200);
+        expect(answer?.status).toBeLessThan(500);
       }
     },
   );

@@ -3,6 +3,7 @@ import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
 import { describeOnEachEngine, type Engine } from "../support/engines";
 import { action, api, config, specHelper, task } from "../../src/index";
 import type { TaskInputs } from "../../src/index";
+import { Plugin } from "../../src/resque/plugin";
 import { NO_OUTCOME, workerIdentity } from "../../src/resque/store/store";
 
 describeOnEachEngine("the task module", (engine: Engine) => {
@@ -376,6 +377,22 @@ describeOnEachEngine("the task module", (engine: Engine) => {
     await expect(task.retryAndRemoveFailed(second)).rejects.toThrow(
       "This job is not in failed queue",
     );
+  });
+
+  test("enqueueMany runs a project's plugin that has the name of the framework's own", async () => {
+    class NodeResquePlugin extends Plugin {
+      override async beforeEnqueue(): Promise<boolean> {
+        return (this.args[0] as { a: number }).a !== 2;
+      }
+    }
+    addTask({
+      name: "plugged",
+      plugins: [NodeResquePlugin],
+      run: async () => null,
+    });
+    await task.enqueueMany("plugged", [{ a: 1 }, { a: 2 }, { a: 3 }]);
+    const jobs = await task.queued("default", 0, -1);
+    expect(jobs.map(({ args }) => args[0])).toEqual([{ a: 1 }, { a: 3 }]);
   });
 
   test("enqueueMany enqueues in order, and as many as there are", async () => {

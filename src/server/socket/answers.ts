@@ -5,7 +5,7 @@ import { encodeOnce } from "../../chat/broadcaster";
 import { wordedError } from "../../config/errorMessage";
 import { settings } from "../../config/settings";
 import { errorText, httpFactsOf, toError } from "../../errors";
-import { clientErrorLevel, shownToClients } from "../../log/exposure";
+import { clientErrorLevel } from "../../log/exposure";
 import { isRefusalLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
@@ -93,16 +93,6 @@ export function sendRefusal(client: SocketClient, error: unknown): void {
   const { status = 0 } = httpFactsOf(error);
   if (status >= 400)
     send(client, { context: "api", error: toError(error).message });
-}
-
-/** The error of a verb for the client; hidden details are logged. */
-export function shownFailure(client: SocketClient, thrown: unknown): unknown {
-  const { error, id } = shownToClients(thrown);
-  if (id !== undefined)
-    client.server.log(`a verb failed: ${errorText(thrown)}`, "error", {
-      errorId: id,
-    });
-  return error;
 }
 
 /** Tell a client that its line is longer than `maxDataLength`. */

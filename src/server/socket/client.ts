@@ -15,14 +15,8 @@ import { isCutLogged } from "../../log/refusals";
 import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
 import { beginMessage, isWorkFollowed } from "../work";
-import { ByteShare, OVERLOADED_TEXT } from "../heldBytes";
-import {
-  legacyFields,
-  refuseLength,
-  send,
-  sendFailure,
-  shownFailure,
-} from "./answers";
+import { ByteShare, MEMORY_LIMIT_TEXT } from "../heldBytes";
+import { legacyFields, refuseLength, send, sendFailure } from "./answers";
 import { detached, KeptParams, paramBytes } from "./keptParams";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
 import { LINGER_MS, Output } from "./output";
@@ -381,7 +375,7 @@ export class SocketClient {
     const copied = params ? 0 : this.kept.copyBytes(connection.params);
     if (copied > 0 && !this.share.take(copied)) {
       this.share.give(bytes);
-      send(this, errorReply(OVERLOADED_TEXT, messageId));
+      send(this, errorReply(MEMORY_LIMIT_TEXT, messageId));
       return;
     }
     if (params) connection.params = params; // fresh from the parser, not shared
@@ -460,7 +454,8 @@ export class SocketClient {
         send(this, { ...reply, ...more, ...this.legacyFields(verb, data) });
       }
     } catch (error) {
-      send(this, errorReply(shownFailure(this, error), messageId));
+      const shown = this.server.errorForClient(error, "a verb failed");
+      send(this, errorReply(shown, messageId));
     } finally {
       this.settle();
     }
@@ -499,7 +494,7 @@ export class SocketClient {
     messageId: string | number,
   ): Promise<void> {
     if (fault.kind === "dropped") {
-      send(this, errorReply(OVERLOADED_TEXT, messageId));
+      send(this, errorReply(MEMORY_LIMIT_TEXT, messageId));
       return;
     }
     if (fault.kind === "break") {

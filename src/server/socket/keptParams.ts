@@ -1,5 +1,5 @@
 /** Tracks the memory of the stored params of a client. */
-import { OVERLOADED_TEXT, type ByteShare } from "../heldBytes";
+import { MEMORY_LIMIT_TEXT, type ByteShare } from "../heldBytes";
 
 type Params = Record<string, unknown>;
 
@@ -48,7 +48,7 @@ export class KeptParams {
     if (bytes <= 0) return undefined;
     if (limit > 0 && this.held + bytes > limit)
       return `too many bytes of params (limit ${limit})`;
-    return this.share.hasRoom(bytes) ? undefined : OVERLOADED_TEXT;
+    return this.share.hasRoom(bytes) ? undefined : MEMORY_LIMIT_TEXT;
   }
 
   /** Record that a param was set or deleted, with the change in bytes. */

@@ -1,6 +1,6 @@
 /** The reason why a request's body was refused; the action then does not run. */
 import { HttpError, type HttpErrorHeaders } from "../../errors";
-import { OVERLOADED_TEXT } from "../heldBytes";
+import { MEMORY_LIMIT_TEXT } from "../heldBytes";
 
 /** v29's text for bodies that could not be parsed. */
 const MALFORMED = "There was an error processing this form.";
@@ -56,7 +56,7 @@ export class BodyError extends HttpError {
   /** No memory for large requests: `general.maxHeldBytes`. */
   static overloaded(): BodyError {
     const headers = { "Retry-After": OVERLOADED_SECONDS };
-    const error = new BodyError(503, OVERLOADED_TEXT, { headers });
+    const error = new BodyError(503, MEMORY_LIMIT_TEXT, { headers });
     error.isLogged = true;
     return error;
   }

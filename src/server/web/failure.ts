@@ -6,8 +6,9 @@ import { serializeError } from "../../config/serializeError";
 import { errorText, httpFactsOf, StatusError, toError } from "../../errors";
 import { isClientError, levelOf, shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
+import { RETRY_AFTER_SECONDS } from "../../overload/overload";
 import { plainAddress } from "../../utils/addresses";
-import { RETRY_AFTER_SECONDS, STARTING_TEXT } from "../booting";
+import { STARTING_TEXT } from "../booting";
 import {
   addRequestId,
   isValidPair,

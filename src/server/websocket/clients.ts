@@ -16,7 +16,7 @@ import {
   topLevelScalar,
   type JsonLimitError,
 } from "../jsonRequest";
-import { OVERLOADED_TEXT } from "../heldBytes";
+import { MEMORY_LIMIT_TEXT } from "../heldBytes";
 import { clientAddressOf } from "../proxies";
 import { decode, ID, idText } from "./protocol";
 import { handleRequest, refuseRequest } from "./requests";
@@ -117,7 +117,7 @@ export class Clients {
   }
 
   onOverload(spark: Spark, text: string): void {
-    this.refuse(spark, text, OVERLOADED_TEXT);
+    this.refuse(spark, text, MEMORY_LIMIT_TEXT);
   }
 
   /** The message was not parsed: its id is extracted from the text, so that the client can match the refusal. */

@@ -4,7 +4,6 @@ import { admitFile, admitVerb } from "../../action/admission";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { errorText } from "../../errors";
-import { shownToClients } from "../../log/exposure";
 import { argumentsOf } from "../jsonRequest";
 import { beginMessage, isWorkFollowed } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
@@ -169,17 +168,10 @@ async function answerVerb(
     const data: unknown = await connection.verbs(String(verb), args);
     reply = withFields(verbSuccess(data), answerFields(verb, connection));
   } catch (error) {
-    reply = verbFailure(shownFailure(server, error), fields);
+    const shown = server.errorForClient(error, "a verb failed");
+    reply = verbFailure(shown, fields);
   }
   await server.sendMessage(connection, reply, messageId);
-}
-
-/** The error of a verb for the client; hidden details are logged. */
-function shownFailure(server: WebSocketServer, thrown: unknown): unknown {
-  const { error, id } = shownToClients(thrown);
-  if (id !== undefined)
-    server.log(`a verb failed: ${errorText(thrown)}`, "error", { errorId: id });
-  return error;
 }
 
 function done(server: WebSocketServer, spark: Spark): void {

@@ -6,7 +6,7 @@ import { WebSocket } from "ws";
 import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
 import { encodeOnce } from "../../chat/broadcaster";
-import { ByteShare, FREE_BYTES, OVERLOADED_TEXT } from "../heldBytes";
+import { ByteShare, FREE_BYTES, MEMORY_LIMIT_TEXT } from "../heldBytes";
 import { HIGH_WATER_BYTES, Outbox } from "../outbox";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
@@ -353,7 +353,7 @@ export class Spark extends EventEmitter {
     if (this.unfinishedBytes <= FREE_BYTES) return;
     const more = this.unfinishedBytes - this.countedBytes;
     if (this.share.take(more)) this.countedBytes += more;
-    else if (this.isOpen) this.cut({ code: 1013, reason: OVERLOADED_TEXT });
+    else if (this.isOpen) this.cut({ code: 1013, reason: MEMORY_LIMIT_TEXT });
     else this.ws.discardInput();
   }
 

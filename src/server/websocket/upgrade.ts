@@ -24,12 +24,8 @@ import {
 import { isThenable } from "../../utils/promises";
 import { shownToClients } from "../../log/exposure";
 import { normalizeTarget } from "../requestTarget";
-import {
-  admit,
-  isBooting,
-  RETRY_AFTER_SECONDS,
-  STARTING_TEXT,
-} from "../booting";
+import { RETRY_AFTER_SECONDS } from "../../overload/overload";
+import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { hasOtherTakers, refuseSocket as refuse, takeBack } from "../handOver";
 import { answerPlainRequest, isBelow, websocketPath } from "./plainRequests";
 import { isAllowedOrigin } from "./origin";
