@@ -96,7 +96,7 @@ function connect(port: number, text: string): net.Socket {
 /** Resolves when the server has written the response. */
 async function open(transport: string): Promise<Client> {
   const before = runs;
-  const client = new Client(await OPEN[transport]!());
+  const client = new Client(await OPEN[transport]());
   await until(() => runs > before);
   return client;
 }

@@ -3,7 +3,10 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { CLI } from "../../../src/cli/cli";
-import { ClusterPrimary } from "../../../src/cli/cluster/clusterPrimary";
+import {
+  ClusterPrimary,
+  clusterLine,
+} from "../../../src/cli/cluster/clusterPrimary";
 import { Progress } from "../../../src/cli/execute";
 import { usesEmbeddedRedis } from "../../../src/cli/doctor/redis";
 import { wholeNumber } from "../../../src/cli/options";
@@ -60,7 +63,8 @@ export class StartCluster extends CLI {
       workers: Number(params.workers),
       titlePrefix: params.workerTitlePrefix,
       shutdownTimeoutMs: stopTimeout(), // as for a single process
-      report: (message) => console.log(`[cluster ${process.pid}] ${message}`),
+      report: (message) =>
+        console.log(clusterLine(message, config.logger?.format)),
       status: (text) => (text ? progress.show(text) : progress.done()),
     });
     followSignals(primary);

@@ -15,6 +15,14 @@ interface ClusterOptions {
   status?: (text: string | undefined) => void;
 }
 
+/** A line of the primary on stdout, between those of its workers. */
+export function clusterLine(message: string, format: unknown): string {
+  const text = `[cluster ${process.pid}] ${message}`;
+  if (format !== "json") return text;
+  const timestamp = new Date().toISOString();
+  return JSON.stringify({ level: "info", message: text, timestamp });
+}
+
 /** Give up when this many workers in a row ended before the first one served. */
 const MAX_BOOT_FAILURES = 5;
 

@@ -1,5 +1,6 @@
 import * as http from "http";
 import * as path from "path";
+import { clusterLine } from "../../../src/cli/cluster/clusterPrimary";
 import { RUN_TYPESCRIPT } from "../../support/sources";
 import { freePort } from "../../support/freePort";
 import { Service } from "../../support/service";
@@ -7,6 +8,17 @@ import {
   repositoryRoot,
   TemporaryProject,
 } from "../../support/temporaryProject";
+
+test("the lines of the primary are JSON where those of its workers are", () => {
+  expect(clusterLine("stopped", "text")).toBe(
+    `[cluster ${process.pid}] stopped`,
+  );
+  expect(JSON.parse(clusterLine("stopped", "json"))).toEqual({
+    level: "info",
+    message: `[cluster ${process.pid}] stopped`,
+    timestamp: expect.stringMatching(/Z$/),
+  });
+});
 
 /** A worker that answers with its pid, and stops as servers do: it finishes what it has begun, and what is on its way. */
 const worker = `
@@ -79,7 +91,7 @@ beforeAll(() => {
   });
 });
 
-afterEach(() => running.stop());
+afterEach(() => (running as Cluster | undefined)?.stop());
 afterAll(() => folder.remove());
 
 test("a rolling restart under load replaces every worker and fails no request", async () => {
