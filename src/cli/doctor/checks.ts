@@ -6,7 +6,6 @@
  * in a child process that has initialized it, and can use `api`.
  */
 import * as net from "node:net";
-import { inputNamesOf } from "../../action/safeParams";
 import { api } from "../../api";
 import type { ActionheroConfigInterface } from "../../config/types";
 import { toError } from "../../errors";
@@ -98,16 +97,16 @@ export const bootedChecks: readonly Check<undefined>[] = [
   {
     name: "routes",
     wants: "every route leads to an action, and no earlier route hides it",
-    run: () =>
-      checkRoutes(
+    run: () => {
+      // it reads settings, which the command line has only for a project
+      const { inputNamesOf } =
+        require("../../action/safeParams") as typeof import("../../action/safeParams");
+      const names = Object.keys(api.actions.actions);
+      return checkRoutes(
         api.routes.routes,
-        new Map(
-          Object.keys(api.actions.actions).map((name) => [
-            name,
-            inputNamesOf(name),
-          ]),
-        ),
-      ),
+        new Map(names.map((name) => [name, inputNamesOf(name)])),
+      );
+    },
   },
   {
     name: "schemas",
