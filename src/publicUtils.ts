@@ -26,7 +26,7 @@ import { parseCookies } from "./utils/parseCookies";
 import { replaceDistWithSrc } from "./config/discover";
 import { safeGlobSync } from "./utils/safeGlobSync";
 import { sleep } from "./utils/promises";
-import { sortGlobalMiddleware } from "./utils/sortGlobalMiddleware";
+import { sortGlobalMiddleware } from "./middleware/stack";
 
 /** The last value of each flag on the command line, `""` for one without a value. */
 const argv: { [flag: string]: string } = Object.fromEntries(

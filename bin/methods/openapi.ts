@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
-import { jsonObject } from "../../src/cli/options";
+import { jsonObject } from "../../src/cli/runner";
 
 interface Params {
   out?: string;

@@ -5,7 +5,7 @@ import { tableOf } from "../input/schemaPlan";
 import type { DeclaredInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
-import { MAX_TIMER_MS } from "../utils/timers";
+import { MAX_TIMER_MS } from "../utils/promises";
 import type { Idempotency } from "./idempotency";
 import { globalSafeParams, pagingParams } from "./safeParams";
 

@@ -1,17 +1,18 @@
 /** Rate limits of clients, counted across the cluster: middleware, and `config.general.rateLimit`. */
 import { createHash } from "node:crypto";
 import { api } from "../api";
-import { settings } from "../config/settings";
-import type { BaseLimit, RateLimit } from "../config/settingTypes";
 import { wordedError } from "../config/errorMessage";
+import type { BaseLimit, RateLimit } from "../config/settingTypes";
+import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { ActionheroError, HttpError } from "../errors";
 import { registerMiddleware } from "../middleware/stack";
+import { overloadedError } from "../overload/overload";
 import { count, type Limit, type Use } from "../rateLimit/counts";
 import type { ActionProcessor } from "./actionProcessor";
-import { userOf } from "./idempotency";
 import { clientNetwork } from "./clientAddress";
-import { defineMiddleware, type DefinedMiddleware } from "./defineAction";
+import { type DefinedMiddleware, defineMiddleware } from "./defineAction";
+import { userOf } from "./idempotency";
 import { withoutStack } from "./status";
 
 /** The result of `by`; undefined or null selects the address. */
@@ -141,7 +142,7 @@ export function countRequest(
 }
 
 /** The same for a file, which counts with `files` only. */
-export function countFile(connection: Connection): Promise<void> | undefined {
+function countFile(connection: Connection): Promise<void> | undefined {
   return settings().general.rateLimit?.files === true
     ? countRequest(connection)
     : undefined;
@@ -266,4 +267,32 @@ function redisIsAway(): HttpError {
     "the server is temporarily unavailable, try again later",
     { headers: { "Retry-After": "1" } },
   );
+}
+
+// --- Admission of verbs and files, which may be refused for the same reasons as actions.
+
+const LEAVING = ["quit", "exit"];
+
+/**
+ * Check before a verb runs; `quit` and `exit` are always allowed.
+ * @returns a promise that rejects with the client's error if the verb is refused; undefined if nothing is limited
+ */
+export function admitVerb(
+  connection: Connection,
+  verb: string,
+): Promise<void> | undefined {
+  if (LEAVING.includes(verb)) return undefined;
+  return refuseOverload() ?? countRequest(connection);
+}
+
+/** The same before a file is sent. */
+export function admitFile(connection: Connection): Promise<void> | undefined {
+  return refuseOverload() ?? countFile(connection);
+}
+
+function refuseOverload(): Promise<never> | undefined {
+  const { overload } = api;
+  return overload?.isOverloaded === true
+    ? Promise.reject(overloadedError(overload))
+    : undefined;
 }

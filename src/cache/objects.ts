@@ -25,7 +25,7 @@ import {
   writeObjects,
   type Write,
 } from "./steps";
-import { withFields } from "../utils/withFields";
+import { withFields } from "../utils/objects";
 
 export interface CacheOptions {
   /** Set a new expiry from now, in ms (default: the expiry is unchanged). */

@@ -7,7 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
-import { sleep, within } from "../utils/promises";
+import { sleep, timerMs, within } from "../utils/promises";
 import { logFailure } from "../redis/connectionLog";
 import { readObject } from "./batches";
 import {
@@ -30,7 +30,6 @@ import {
   writeComputed,
   type Write,
 } from "./steps";
-import { timerMs } from "../utils/timers";
 
 const DEFAULT_WAIT_MS = 30_000;
 /** First and longest interval of polling for the value of another process, in ms. */

@@ -6,13 +6,12 @@ import { createRequire } from "node:module";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
 import { locateConfigDirectories } from "../config/locate";
-import { detectTypescript } from "../environment/env";
+import { detectTypescript, readActionheroVersion } from "../environment/env";
 import {
   defaultsRoot,
   findProjectRoot,
   packageRoot,
 } from "../environment/paths";
-import { readActionheroVersion } from "../environment/version";
 import { toError } from "../errors";
 import { listSourceFiles } from "../utils/fileUtils";
 

@@ -1,9 +1,13 @@
 /** The live configuration and the live facts about this process. */
 import { flagValues } from "../environment/argv";
 import { explainable } from "../environment/bootErrors";
-import { detectTypescript, readEnv, readId } from "../environment/env";
+import {
+  detectTypescript,
+  readActionheroVersion,
+  readEnv,
+  readId,
+} from "../environment/env";
 import { findProjectRoot } from "../environment/paths";
-import { readActionheroVersion } from "../environment/version";
 import { ActionheroError, toError } from "../errors";
 import { hashMerge, isPlainObject } from "../utils/objects";
 import { loadConfig, pluginConfigFolders } from "./load";

@@ -7,7 +7,7 @@
  * rows with `config/*.ts`.
  */
 import { getHeapStatistics } from "node:v8";
-import { MAX_TIMER_MS } from "../utils/timers";
+import { MAX_TIMER_MS } from "../utils/promises";
 import { config } from "./config";
 import type {
   ActionheroLogLevel,

@@ -13,8 +13,7 @@ import {
 import { log } from "../log/log";
 import type { Session } from "../session/session";
 import { traceMiddleware, tracing } from "../tracing/tracer";
-import { isThenable } from "../utils/promises";
-import { timerMs } from "../utils/timers";
+import { isThenable, timerMs } from "../utils/promises";
 import { call } from "./calls";
 import { type ConnectionMiddleware, PLACE } from "./registry";
 import type { VerbArgument } from "./roomVerbs";

@@ -1,7 +1,7 @@
 /** The verbs about chat rooms. */
 import { api } from "../api";
 import { chatRoom } from "../chat/chatRoom";
-import { viewRoom } from "../chat/roomViews";
+import { viewRoom } from "../chat/membership";
 import { type ErrorName, wordedError } from "../config/errorMessage";
 import { settings } from "../config/settings";
 import { HttpError } from "../errors";

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import type { Connection } from "../connection/connection";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { currentWork } from "../log/work";
-import { withFields } from "../utils/withFields";
+import { withFields } from "../utils/objects";
 
 /** One method per level; the lines have the id of the context, wherever they are written. */
 export type ContextLogger = {

@@ -1,8 +1,10 @@
 /** What the environment says about this process. */
+import * as fs from "node:fs";
 import * as path from "node:path";
 import { getExternalIPAddress } from "../utils/addresses";
-import { timerMs } from "../utils/timers";
+import { timerMs } from "../utils/promises";
 import { flagValue } from "./argv";
+import { packageRoot } from "./paths";
 
 const DEFAULT_STOP_TIMEOUT_MS = 30_000;
 
@@ -55,4 +57,13 @@ function hasLoader(): boolean {
   if (Symbol.for("ts-node.register.instance") in process) return true;
   // not `process.features.typescript`: newer versions of node set it even when they run compiled code
   return execArgv.some((word) => /(?:^|[\\/=])tsx(?:[\\/]|$)/.test(word));
+}
+
+// --- The framework's own version.
+
+/** `version` of this package's package.json, read from disk. */
+export function readActionheroVersion(): string {
+  const file = path.join(packageRoot, "package.json");
+  return (JSON.parse(fs.readFileSync(file, "utf8")) as { version: string })
+    .version;
 }

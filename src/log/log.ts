@@ -4,7 +4,7 @@ import { config } from "../config/config";
 import type { ActionheroLogLevel } from "../config/settingTypes";
 import { settings } from "../config/settings";
 import type { ActionheroConfigInterface } from "../config/types";
-import { withFields } from "../utils/withFields";
+import { withFields } from "../utils/objects";
 import { cutText } from "./escape";
 import { redactFields } from "./filters";
 import {

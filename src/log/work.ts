@@ -1,7 +1,7 @@
 /** Links log lines to the current request, message or job, which `src/context` sets. */
 import { AsyncResource } from "node:async_hooks";
 import { types } from "node:util";
-import { withFields } from "../utils/withFields";
+import { withFields } from "../utils/objects";
 
 const KEY = Symbol.for("actionhero.log.work");
 

@@ -1,6 +1,5 @@
 /** Named middleware with priorities, as actions, connections, chat rooms and tasks have it. */
 import { settings } from "../config/settings";
-import { sortGlobalMiddleware } from "../utils/sortGlobalMiddleware";
 
 /**
  * A function of middleware. `F` gives the parameters of a function that is written in place their types; any other
@@ -40,4 +39,16 @@ export function registerMiddleware<M extends NamedMiddleware>(
   if (!registry.globalMiddleware.includes(data.name))
     registry.globalMiddleware.push(data.name);
   sortGlobalMiddleware(registry.globalMiddleware, registry.middleware);
+}
+
+/** Sort middleware names in place by ascending priority; equal priorities keep their order. */
+export function sortGlobalMiddleware(
+  names: string[],
+  middleware: { [name: string]: { priority?: number } },
+): void {
+  names.sort((a, b) => priorityOf(middleware[a]) - priorityOf(middleware[b]));
+}
+
+function priorityOf(entry: { priority?: number } | undefined): number {
+  return entry?.priority ?? 0;
 }

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { randomBytes } from "node:crypto";
 import { commandTimedOut } from "./away";
 import { CALLS_PER_NAME, runScript, type Script } from "./script";
-import { timerMs } from "../utils/timers";
+import { timerMs } from "../utils/promises";
 
 /** The target of a script. */
 export interface Place {

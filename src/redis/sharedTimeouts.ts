@@ -1,7 +1,7 @@
 /** Times out commands without a timer per command. */
 import type { Command, Redis } from "ioredis";
 import { commandTimedOut } from "./away";
-import { timerMs } from "../utils/timers";
+import { timerMs } from "../utils/promises";
 
 /** The number of stored commands at which completed ones are removed. */
 const MIN_LIMIT = 64;

@@ -1,7 +1,7 @@
 /** Clocks, timers and randomness of workers and schedulers. */
 import { randomBytes } from "node:crypto";
 import * as os from "node:os";
-import { timerMs } from "../utils/timers";
+import { timerMs } from "../utils/promises";
 
 /** A timer that was started; it does not keep the process alive. */
 export interface Timer {

@@ -32,7 +32,7 @@ import type {
 } from "./types";
 import { uniqueLock } from "./uniqueness";
 import * as inspect from "./inspect";
-import { withFields } from "../utils/withFields";
+import { withFields } from "../utils/objects";
 
 export interface QueueOptions {
   connection: ConnectionOptions;

@@ -1,7 +1,7 @@
 /** Runs one job: its hooks, its body, and its outcome. */
 import { ActionheroError, toError } from "../errors";
 import { isThenable } from "../utils/promises";
-import { withFields } from "../utils/withFields";
+import { withFields } from "../utils/objects";
 import { jobOf } from "./encode";
 import { failedEntry, parseJob } from "./failure";
 import {

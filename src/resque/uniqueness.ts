@@ -1,6 +1,6 @@
 /** Jobs that are enqueued once: what makes two of them the same. */
 import { createHash } from "node:crypto";
-import { sortKeys } from "../utils/sortKeys";
+import { sortKeys } from "../utils/objects";
 import { parseJob } from "./failure";
 import type { QueuedJob, QueueStore, UniqueLock } from "./store/store";
 import type { Job } from "./types";

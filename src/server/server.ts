@@ -21,8 +21,7 @@ import { shownToClients } from "../log/exposure";
 import { type ActionheroLogLevel, log } from "../log/log";
 import { tracing } from "../tracing/tracer";
 import { plainAddress } from "../utils/addresses";
-import { isThenable } from "../utils/promises";
-import { timerMs } from "../utils/timers";
+import { isThenable, timerMs } from "../utils/promises";
 import { newFingerprint } from "./identity";
 import { schemeOf } from "./proxies";
 

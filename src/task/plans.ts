@@ -4,7 +4,7 @@ import { settings } from "../config/settings";
 import { encode } from "../resque/encode";
 import { wholeMs } from "../resque/inspect";
 import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
-import { sortKeys } from "../utils/sortKeys";
+import { sortKeys } from "../utils/objects";
 import { nextCronTime } from "./cronTimes";
 import { requireQueue } from "./find";
 import { ownQueue } from "./scope";

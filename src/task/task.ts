@@ -2,7 +2,7 @@
 import type { DeclaredInputs } from "../input/types";
 import type { PluginReference } from "../resque/plugin";
 import type { RetryRule } from "../resque/types";
-import { MAX_TIMER_MS } from "../utils/timers";
+import { MAX_TIMER_MS } from "../utils/promises";
 import { nextCronTime } from "./cronTimes";
 
 /** What a task is run with. */

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { api } from "../api";
-import { serializeError } from "../config/serializeError";
+import { serializeError } from "../config/errorMessage";
 import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { connectionVerbs } from "../connection/verbs";

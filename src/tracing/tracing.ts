@@ -3,7 +3,7 @@ import type { TracerProvider } from "@opentelemetry/api";
 import { api } from "../api";
 import { requirePeer } from "../config/optionalPeer";
 import { settings } from "../config/settings";
-import { readActionheroVersion } from "../environment/version";
+import { readActionheroVersion } from "../environment/env";
 import { log } from "../log/log";
 import { type OpenTelemetry, Tracer, tracing } from "./tracer";
 import type { TracingApi } from "./types";

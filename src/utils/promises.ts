@@ -1,6 +1,5 @@
 /** Bounded waits for promises. */
 import { ActionheroError, type ErrorCode } from "../errors";
-import { timerMs } from "./timers";
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null)?.then === "function";
@@ -47,4 +46,14 @@ export async function waitAtMost(
 /** Resolves after `ms` milliseconds. */
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, timerMs(ms)));
+}
+
+// --- Durations that come from settings or callers.
+
+/** The longest delay of node's timers, in ms (24.8 days); a longer one fires immediately. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Limits a delay, which may be Infinity, to the longest that timers support. */
+export function timerMs(ms: number): number {
+  return Math.min(ms, MAX_TIMER_MS);
 }

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { CLIInputs } from "../../src/cli/cli";
-import { optionFor } from "../../src/cli/options";
+import { optionFor } from "../../src/cli/runner";
 
 function parse(inputs: CLIInputs, ...words: string[]) {
   let stderr = "";

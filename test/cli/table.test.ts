@@ -1,4 +1,4 @@
-import { formatTable } from "../../src/cli/options";
+import { formatTable } from "../../src/cli/runner";
 
 test("columns are as wide as their widest cell", () => {
   const rows = [

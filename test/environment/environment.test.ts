@@ -2,9 +2,12 @@ import { spawnSync } from "node:child_process";
 import * as path from "node:path";
 import { buildSync } from "esbuild";
 import { parseArgv } from "../../src/environment/argv";
-import { detectTypescript, readEnv } from "../../src/environment/env";
+import {
+  detectTypescript,
+  readActionheroVersion,
+  readEnv,
+} from "../../src/environment/env";
 import { findProjectRoot, packageRoot } from "../../src/environment/paths";
-import { readActionheroVersion } from "../../src/environment/version";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
 describe("environment", () => {

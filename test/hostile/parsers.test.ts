@@ -14,7 +14,7 @@ import { matchURL } from "../../src/route/matchUrl";
 import { identify } from "../../src/server/identity";
 import { matchesOrigin } from "../../src/server/cors";
 import { isAllowedHost } from "../../src/server/proxies";
-import { requestIdOf } from "../../src/server/requestId";
+import { requestIdOf } from "../../src/server/work";
 import { parseJsonRequest } from "../../src/server/jsonRequest";
 import { LineDecoder } from "../../src/server/socket/lineDecoder";
 import { parseRequest } from "../../src/server/socket/protocol";

@@ -1,4 +1,4 @@
-import { withFields } from "../../src/utils/withFields";
+import { withFields } from "../../src/utils/objects";
 
 describe("withFields", () => {
   test("the result is that of a spread: order, symbols and values", () => {

@@ -1,6 +1,6 @@
 import { CLI } from "../../../src/cli/cli";
 import { generateComponent } from "../../../src/cli/generate/component";
-import { wholeNumber } from "../../../src/cli/options";
+import { wholeNumber } from "../../../src/cli/runner";
 
 interface Params {
   name: string;

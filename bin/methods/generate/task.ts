@@ -1,7 +1,7 @@
 import { CLI } from "../../../src/cli/cli";
 import { generateComponent } from "../../../src/cli/generate/component";
 import { classInput, templateOf } from "../../../src/cli/generate/form";
-import { wholeNumber } from "../../../src/cli/options";
+import { wholeNumber } from "../../../src/cli/runner";
 
 interface Params {
   name: string;

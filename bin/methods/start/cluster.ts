@@ -9,7 +9,7 @@ import {
 } from "../../../src/cli/cluster/clusterPrimary";
 import { Progress } from "../../../src/cli/execute";
 import { usesEmbeddedRedis } from "../../../src/cli/doctor/redis";
-import { wholeNumber } from "../../../src/cli/options";
+import { wholeNumber } from "../../../src/cli/runner";
 import { stopTimeout } from "../../../src/environment/env";
 import { framework } from "../../framework";
 

@@ -1,7 +1,7 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
 import { isEmbedded } from "../../../src/redis/engine";
-import { jsonObject } from "../../../src/cli/options";
+import { jsonObject } from "../../../src/cli/runner";
 import { withProgress } from "../../../src/cli/execute";
 import { framework } from "../../framework";
 import { givenInputs, withAllProblems } from "../../inputs";

@@ -1,5 +1,5 @@
 import { CLI } from "../../../src/cli/cli";
-import { formatTable, wholeNumber } from "../../../src/cli/options";
+import { formatTable, wholeNumber } from "../../../src/cli/runner";
 import { framework } from "../../framework";
 import type { FailedJob } from "../../../src/task/inspect";
 

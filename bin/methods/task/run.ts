@@ -1,5 +1,5 @@
 import { CLI } from "../../../src/cli/cli";
-import { jsonObject } from "../../../src/cli/options";
+import { jsonObject } from "../../../src/cli/runner";
 import { withProgress } from "../../../src/cli/execute";
 import { framework } from "../../framework";
 import { givenInputs, withAllProblems } from "../../inputs";

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../../environment/paths";
-import { readActionheroVersion } from "../../environment/version";
+import { readActionheroVersion } from "../../environment/env";
 import { toError } from "../../errors";
 import { fileExists } from "../../utils/fileUtils";
 import { type Flavour, jestConfig } from "./flavour";

@@ -1,6 +1,6 @@
 /** Creates a new plugin: the folders that a project searches, each with an example. */
 import * as path from "node:path";
-import { readActionheroVersion } from "../../environment/version";
+import { readActionheroVersion } from "../../environment/env";
 import { createFileSafely } from "../../utils/fileUtils";
 import { ownSpec, ranges } from "./packageJson";
 import { fillTemplate, readTemplate, Scaffold } from "./templates";

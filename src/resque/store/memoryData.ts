@@ -1,5 +1,5 @@
 /** The data of a memory store, and changes that several of its operations share. */
-import { timerMs } from "../../utils/timers";
+import { timerMs } from "../../utils/promises";
 import { splitContext } from "../encode";
 import { parseJob } from "../failure";
 import {

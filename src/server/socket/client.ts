@@ -1,6 +1,6 @@
 /** One client: processes its lines in order, and tracks its pending requests. */
 import type { Socket } from "node:net";
-import { admitFile, admitVerb } from "../../action/admission";
+import { admitFile, admitVerb } from "../../action/rateLimit";
 import { api } from "../../api";
 import { endWithin, type Connection } from "../../connection/connection";
 import {

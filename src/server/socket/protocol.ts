@@ -1,7 +1,7 @@
 /** Parses the lines of socket clients, and builds the replies. Knows no sockets. */
-import { serializeError } from "../../config/serializeError";
+import { serializeError } from "../../config/errorMessage";
 import { isThenable } from "../../utils/promises";
-import { withFields } from "../../utils/withFields";
+import { withFields } from "../../utils/objects";
 import { jsonForClients } from "../../log/clientJson";
 import type { VerbArgument } from "../../connection/roomVerbs";
 import { parseInlineParams } from "./inlineParams";

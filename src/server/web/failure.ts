@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
-import { serializeError } from "../../config/serializeError";
+import { serializeError } from "../../config/errorMessage";
 import { errorText, httpFactsOf, StatusError, toError } from "../../errors";
 import { isClientError, levelOf, shownToClients } from "../../log/exposure";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";

@@ -1,7 +1,6 @@
 /** Selects the handler of a request: an action, a file, or the server itself. */
 import * as path from "node:path";
-import { admitFile } from "../../action/admission";
-import { countBeforeBody } from "../../action/rateLimit";
+import { admitFile, countBeforeBody } from "../../action/rateLimit";
 import { mayRunAction } from "../../action/registry";
 import { api } from "../../api";
 import { settings } from "../../config/settings";

@@ -42,10 +42,9 @@ import {
   schemeOf,
   trustedProxies,
 } from "../proxies";
-import { requestIdOf } from "../requestId";
+import { isWorkFollowed, requestIdOf } from "../work";
 import { normalizeTarget, type TargetFault } from "../requestTarget";
 import { Server } from "../server";
-import { isWorkFollowed } from "../work";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
 import { addCorsHeaders } from "./crossOrigin";

@@ -1,7 +1,7 @@
 /** The wire format: parsing of messages, fields of replies, and frames. Knows no sockets. */
 import { jsonForClients } from "../../log/clientJson";
 import { JsonLimitError, parseJsonRequest } from "../jsonRequest";
-import { withFields } from "../../utils/withFields";
+import { withFields } from "../../utils/objects";
 
 /** The request of a client, not yet validated. */
 export interface Request {

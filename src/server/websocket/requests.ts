@@ -1,6 +1,6 @@
 /** Processes the requests of clients: actions, files, verbs. */
 import { randomUUID } from "node:crypto";
-import { admitFile, admitVerb } from "../../action/admission";
+import { admitFile, admitVerb } from "../../action/rateLimit";
 import type { Connection } from "../../connection/connection";
 import { answerFields } from "../../connection/roomVerbs";
 import { errorText } from "../../errors";
@@ -9,7 +9,7 @@ import { beginMessage, isWorkFollowed } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
-import { withFields } from "../../utils/withFields";
+import { withFields } from "../../utils/objects";
 
 /** @returns a promise for the completion of the request */
 export function handleRequest(

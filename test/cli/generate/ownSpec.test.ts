@@ -1,6 +1,6 @@
 import * as path from "path";
 import { ownSpec } from "../../../src/cli/generate/packageJson";
-import { readActionheroVersion } from "../../../src/environment/version";
+import { readActionheroVersion } from "../../../src/environment/env";
 import { TemporaryProject } from "../../support/temporaryProject";
 
 let host: TemporaryProject;

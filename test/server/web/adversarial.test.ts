@@ -22,7 +22,7 @@ import {
 } from "../../../src/cookie/cookies";
 import { matchesOrigin } from "../../../src/server/cors";
 import { isSameOrigin } from "../../../src/server/proxies";
-import { requestIdOf } from "../../../src/server/requestId";
+import { requestIdOf } from "../../../src/server/work";
 import { decode } from "../../../src/server/websocket/protocol";
 import { queryOf } from "../../../src/server/websocket/spark";
 import { parseTraceparent } from "../../../src/tracing/tracer";
