@@ -8,7 +8,7 @@ import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { logFailure } from "../redis/connectionLog";
 import { isCluster } from "../redis/engine";
-import { unlessFull } from "../redis/away";
+import { unlessFull } from "../redis/full";
 import { chatRoom } from "./chatRoom";
 import { leaveHere } from "./membership";
 import {

@@ -7,7 +7,7 @@ import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
 import { logFailure, noteWriteAccepted } from "../redis/connectionLog";
-import { unlessFull } from "../redis/away";
+import { unlessFull } from "../redis/full";
 import { runStopStep } from "../redis/leaving";
 import {
   claimCleanUp,

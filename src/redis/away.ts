@@ -1,7 +1,6 @@
 /** Marks errors of commands that fail because redis is unavailable with the code that `isRedisAway` checks. */
 import type { Command, Redis } from "ioredis";
-import { type ErrorCode, toError } from "../errors";
-import { log } from "../log/log";
+import type { ErrorCode } from "../errors";
 
 const CODE: ErrorCode = "AH_REDIS_TIMEOUT";
 const TIMED_OUT = "Command timed out";
@@ -88,23 +87,4 @@ export function markIfAway<E extends Error>(error: E): E {
   if (isAway && code === undefined && Object.isExtensible(error))
     Object.assign(error, { code: CODE });
   return error;
-}
-
-// --- Steps of the boot that a full redis refuses. Workers must start nevertheless, because only they can empty it.
-
-/**
- * Run a step of the boot that is done again later.
- * @param what for the warning if redis is full: "cannot <what>"
- */
-export async function unlessFull(
-  what: string,
-  step: () => Promise<unknown>,
-): Promise<void> {
-  try {
-    await step();
-  } catch (thrown) {
-    const error = toError(thrown);
-    if (!isFull(error)) throw thrown;
-    log(`cannot ${what}: ${error.message}`, "warning");
-  }
 }

@@ -14,7 +14,7 @@ import { addressOf, noteReply, noteUnavailable } from "./connectionLog";
 import { isCluster, isEmbedded } from "./engine";
 import { runStopStep } from "./leaving";
 import { followPromotions } from "./failover";
-import { unlessFull } from "./away";
+import { unlessFull } from "./full";
 import { closeSubscription, openSubscription } from "./pubsub";
 import { redis } from "./redis";
 import { abandonCalls, settleCall } from "./rpc";

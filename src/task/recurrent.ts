@@ -10,7 +10,7 @@ import type {
   PlannedTask,
   QueuedJob,
 } from "../resque/store/store";
-import { unlessFull } from "../redis/away";
+import { unlessFull } from "../redis/full";
 import { requireQueue, requireTask } from "./find";
 import {
   argsOfRuns,

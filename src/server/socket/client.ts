@@ -443,6 +443,7 @@ export class SocketClient {
       this.ignoresInput = true;
       if (this.running > 0) await this.idle(this.server.shutdownTimeout());
     }
+    if (connection.destroyed) return;
     this.running++;
     try {
       const counted = admitVerb(connection, verb);

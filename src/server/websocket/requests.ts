@@ -140,7 +140,8 @@ function queueVerb(
   spark.beginWork();
   return spark.verbs.add(async () => {
     try {
-      await answerVerb(client, request, messageId);
+      // for a client that is gone, a room would be looked for on all nodes
+      if (!connection.destroyed) await answerVerb(client, request, messageId);
     } catch (error) {
       server.log(
         `cannot send the reply to a verb: ${errorText(error)}`,

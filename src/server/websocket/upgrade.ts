@@ -43,6 +43,8 @@ export interface WebListener {
   /** Its second listener, if any. */
   httpsServer?: HttpServer;
   interceptors?: Interceptor[];
+  /** Whether a request of a connection has no response yet. */
+  isBusy?(socket: Socket): boolean;
 }
 
 type UpgradeCallback = (
@@ -84,7 +86,7 @@ export class UpgradeHandler {
     });
     this.upgrades = listenersOf(web, bind).map(
       (listener) =>
-        new UpgradeListener(listener, host, (...upgrade) =>
+        new UpgradeListener(listener, host, web, (...upgrade) =>
           this.accept(...upgrade),
         ),
     );
@@ -218,6 +220,7 @@ class UpgradeListener {
   constructor(
     private readonly server: HttpServer,
     private readonly host: WebSocketServer,
+    private readonly web: WebListener,
     private readonly accept: UpgradeCallback,
   ) {
     server.on("upgrade", this.listener);
@@ -240,6 +243,8 @@ class UpgradeListener {
   }
 
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // the response to an earlier request would be written between the frames, or never
+    if (this.web.isBusy?.(req.socket) === true) return void socket.destroy();
     const fault = normalizeTarget(req);
     if (fault) return refuse(socket, fault.status, fault.text);
     const isWebsocket = asksForWebsocket(req);

@@ -476,3 +476,21 @@ test("a thousand clients come and go, and leave nothing behind", async () => {
   const { data } = await keeper.ask("roomView defaultRoom");
   expect(data.membersCount).toBe(1);
 });
+
+test("verbs that wait when their connection is destroyed are dropped", async () => {
+  const peer = await welcomed();
+  const [connection] = socketServer().connections();
+  let letGo: () => void = () => undefined;
+  const add = jest
+    .spyOn(api.chatRoom, "addMember")
+    .mockImplementation(
+      () => new Promise((resolve) => (letGo = () => resolve(true))),
+    );
+  for (const room of ["a", "b", "c"]) peer.send(`roomAdd ${room}`);
+  await until(() => add.mock.calls.length > 0);
+  await connection!.destroy();
+  letGo();
+  await allGone();
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  expect(add.mock.calls.map(([, room]) => room)).toEqual(["a"]);
+});

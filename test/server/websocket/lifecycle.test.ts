@@ -365,6 +365,26 @@ test("what a client sends after its connection is destroyed is not worked on", a
   expect(client.received.at(-1)).toBe("primus::server::close");
 });
 
+test("verbs that wait when their connection is destroyed are dropped", async () => {
+  await start();
+  const client = await connect();
+  const [connection] = server().connections();
+  let letGo: () => void = () => undefined;
+  const add = jest
+    .spyOn(api.chatRoom, "addMember")
+    .mockImplementation(
+      () => new Promise((resolve) => (letGo = () => resolve(true))),
+    );
+  for (const room of ["a", "b", "c"]) client.send({ event: "roomAdd", room });
+  await until(() => add.mock.calls.length > 0);
+  await connection.destroy();
+  letGo();
+  await client.closed;
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  expect(add.mock.calls.map(([, room]) => room)).toEqual(["a"]);
+  add.mockRestore();
+});
+
 describe("over TLS", () => {
   beforeEach(async () => {
     config.web.secure = true;

@@ -21,7 +21,15 @@ const clients: WebsocketClient[] = [];
 
 beforeAll(async () => {
   app = await startWebApp();
-  addActions({ quick: { run: () => ({ quick: true }) } });
+  addActions({
+    quick: { run: () => ({ quick: true }) },
+    slow: {
+      run: ({ signal }) =>
+        new Promise((resolve) =>
+          (signal as AbortSignal).addEventListener("abort", resolve),
+        ),
+    },
+  });
 });
 
 afterEach(async () => {
@@ -259,6 +267,20 @@ describe("bad upgrades are refused", () => {
         expect(headers["x-content-type-options"]).toBe(
           nosniff ? "nosniff" : undefined,
         );
+    },
+  );
+
+  test.each(["websocket", "h2c"])(
+    "an upgrade to %s behind a request without a response ends the connection",
+    async (protocol) => {
+      const raw = await rawSocket();
+      raw.socket.write(
+        "GET /api/slow HTTP/1.1\r\nHost: localhost\r\n\r\n" +
+          `GET /primus HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n` +
+          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      );
+      await raw.closed;
+      expect(raw.text()).toBe("");
     },
   );
 
