@@ -488,7 +488,7 @@ test("verbs that wait when their connection is destroyed are dropped", async () 
     );
   for (const room of ["a", "b", "c"]) peer.send(`roomAdd ${room}`);
   await until(() => add.mock.calls.length > 0);
-  await connection!.destroy();
+  await connection.destroy();
   letGo();
   await allGone();
   for (let i = 0; i < 5; i++) await new Promise(setImmediate);
