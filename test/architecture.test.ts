@@ -120,6 +120,24 @@ test("imports form no cycle", () => {
   expect(findCycle(graph)).toBeUndefined();
 });
 
+/** Files that are loaded without a project, or by a process of their own, and what they must not bring along. */
+const LOADED_ALONE =
+  /^src\/(?:resque\/|redis\/(?:failover|sharedTimeouts)\.ts|log\/json\.ts|client\/|environment\/)/;
+
+test("what is loaded without a project does not load the configuration", () => {
+  const reached = new Set(files.filter((file) => LOADED_ALONE.test(file)));
+  expect(reached.size).toBeGreaterThan(50);
+  const chains = new Map<string, string>();
+  for (const file of reached) {
+    for (const { from, to, typeOnly } of imports) {
+      if (from !== file || typeOnly || reached.has(to)) continue;
+      chains.set(to, `${chains.get(file) ?? file} > ${to}`);
+      reached.add(to); // what is added to a set is visited, too
+    }
+  }
+  expect(chains.get("src/config/config.ts")).toBeUndefined();
+});
+
 test("the cycle finder finds a planted cycle", () => {
   const graph = new Map([
     ["a", ["b"]],
