@@ -39,13 +39,11 @@ import {
   type ErrorLogLine,
   listErrors,
   reportAction,
-  traceAction,
-  traceName,
-  traceOutcome,
 } from "./report";
 import { latestVersion } from "./registry";
 import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";
+import { traceAction, traceName, traceOutcome } from "./trace";
 import { traceMiddleware, tracing } from "../tracing/tracer";
 
 const NO_INPUTS: Inputs = {};
@@ -287,8 +285,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const unsaved = await sessions?.save(this.connection);
     if (unsaved === undefined) return this.conclude(call, status, thrown);
     // the client must not believe that its session was kept; an action that failed keeps its own error
-    if (status === ActionsStatus.Complete)
+    if (status === ActionsStatus.Complete) {
+      this.response = {};
       return this.conclude(call, ActionsStatus.GenericError, unsaved);
+    }
     log(`the session was not saved: ${errorText(unsaved)}`, "error", {
       action: this.action,
     });

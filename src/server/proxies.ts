@@ -228,6 +228,13 @@ export function isAllowedHost(
   allowed: readonly string[] | undefined,
 ): boolean {
   if (!allowed || allowed.length === 0) return true;
-  const requested = `${schemeOf(req)}://${hostOf(req)}`.toLowerCase();
-  return allowed.some((host) => host.toLowerCase() === requested);
+  const requested = withoutDefaultPort(`${schemeOf(req)}://${hostOf(req)}`);
+  return allowed.some((host) => withoutDefaultPort(host) === requested);
+}
+
+/** Scheme and host in lower case; `https://host:443` is `https://host` (RFC 3986 section 6.2.3). */
+function withoutDefaultPort(origin: string): string {
+  const lower = origin.toLowerCase();
+  const port = lower.startsWith("https:") ? ":443" : ":80";
+  return lower.endsWith(port) ? lower.slice(0, -port.length) : lower;
 }

@@ -525,7 +525,7 @@ if (hasRedis) {
   step("start-cluster: a rolling restart under load", async () => {
     const redis = await new RedisServer().start();
     const line =
-      "REDIS_URL=redis://localhost:6379 npx actionhero start-cluster --workers=4 --workerTitlePrefix=web-";
+      "REDIS_URL=redis://localhost:6379 npx actionhero start-cluster --workers=4";
     await reader
       .run("docs/production.md", line, {
         cwd: project,

@@ -357,6 +357,16 @@ describeOnEachEngine("stored sessions", (engine) => {
     expect(await browser.ask("read")).toMatchObject({ left: 7 });
   });
 
+  test("the response of an action whose session could not be saved has nothing but the error", async () => {
+    const save = jest
+      .spyOn(api.storedSessions!, "save")
+      .mockResolvedValueOnce(new Error("redis refuses writes"));
+    const answer = await new Browser().ask("signIn?user=ann");
+    save.mockRestore();
+    expect(answer.error).toMatch(/redis refuses writes/);
+    expect(answer).not.toHaveProperty("token");
+  });
+
   test("get returns a copy, and delete removes a value", async () => {
     const browser = await signedIn();
     await browser.ask("fillCart");

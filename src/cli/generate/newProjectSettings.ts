@@ -195,7 +195,7 @@ export const production = {
     setting: "general.filteredParams",
     v29: "none",
     newProject:
-      "names with `password`, `passwd`, `passphrase`, `token`, `secret`, `authorization`, `cookie`, `apikey`, `api_key`, `creditcard`, `card` and `number`, `cvc`, `cvv`, on any level",
+      "names with `password`, `passwd`, `passphrase`, `token`, `secret`, `authorization`, `cookie`, `apikey`, `api_key`, `api-key`, `pwd`, `creditcard`, `card` and `number`, `cvc`, `cvv`, on any level",
     reason: "secrets must not be in logs",
     edits: [
       {
@@ -211,6 +211,8 @@ export const production = {
         "**.*cookie*",
         "**.*apikey*",
         "**.*api_key*",
+        "**.*api-key*",
+        "**.pwd",
         "**.*creditcard*",
         "**.*card*number*",
         "**.*cvc*",

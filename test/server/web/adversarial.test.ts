@@ -270,9 +270,13 @@ describe("every reader of client texts takes linear time", () => {
     for (const [shape, make] of shapes) {
       const [short, long] = [make(16 * KILOBYTE), make(256 * KILOBYTE)];
       const once = await fastest(() => read(short), 3);
-      const sixteenTimes = await fastest(() => read(long), 3);
       // quadratic time would be 256 times as much
-      if (sixteenTimes > 80 * once + 50)
+      const limit = 80 * once + 50;
+      let sixteenTimes = await fastest(() => read(long), 3);
+      // another process may have had the processor all the time
+      if (sixteenTimes > limit)
+        sixteenTimes = await fastest(() => read(long), 20);
+      if (sixteenTimes > limit)
         throw new Error(`${shape}: ${once} ms, then ${sixteenTimes} ms`);
     }
   });

@@ -145,6 +145,21 @@ describe("a target in absolute form", () => {
     expect(bare).toMatch(/^location: http:\/\/site\.com\/\?a=b\r$/im);
   });
 
+  test.each([
+    ["site.com:80", "http://site.com", 200],
+    ["site.com", "http://site.com:80", 200],
+    ["site.com:81", "http://site.com", 302],
+    ["site.com:443", "http://site.com", 302],
+  ])(
+    "of the host %s, %s is the same but for another port: %s",
+    async (host, allowed, status) => {
+      config.web.allowedRequestHosts = [allowed];
+      const answer = await raw("GET /api/hello HTTP/1.1", `Host: ${host}`);
+      config.web.allowedRequestHosts = [];
+      expect(statusOf(answer)).toBe(status);
+    },
+  );
+
   test("is understood where websockets begin", async () => {
     const answer = await raw("GET http://x/primus/spec HTTP/1.1", "Host: x");
     expect(answer).toContain('"pathname":"/primus"');
