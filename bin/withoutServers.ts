@@ -7,6 +7,9 @@ import { framework } from "./framework";
 export async function startWithoutServers(): Promise<void> {
   const { config } = framework();
   api.servers.servers = {};
+  // the ports belong to the server that may run beside this process
+  config.web = { ...config.web, healthPort: undefined };
+  config.metrics = { ...config.metrics, port: undefined };
   config.tasks = {
     ...config.tasks,
     scheduler: false,

@@ -1,5 +1,7 @@
 /** The built-in commands, run as programs: in this repository, which is a project, and in small ones. */
+import { once } from "node:events";
 import * as fs from "fs";
+import * as net from "node:net";
 import * as path from "path";
 import { runCli } from "../support/runCli";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
@@ -117,6 +119,24 @@ describe("action-run", () => {
       "error: option '-p, --params <params>' argument '[1]' is invalid. it must be a JSON object\n",
     );
     expect(exitCode).toBe(1);
+  });
+
+  test("ports of the health and the metrics are left to the server that runs beside it", async () => {
+    const taken = net.createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as net.AddressInfo;
+    const project = new TemporaryProject({
+      "package.json": JSON.stringify({ name: "beside", version: "1.0.0" }),
+      "src/config/web.js": `exports.DEFAULT = { web: () => ({ bindIP: "127.0.0.1", healthPort: ${port} }) };`,
+      "src/config/metrics.js": `exports.DEFAULT = { metrics: () => ({ enabled: true, port: ${port} }) };`,
+    });
+    const { stdout, exitCode } = await runCli(["action-run", "status"], {
+      cwd: project.root,
+    });
+    taken.close();
+    project.remove();
+    expect(JSON.parse(stdout)).toHaveProperty("uptime");
+    expect(exitCode).toBe(0);
   });
 
   test("action-run without a name asks for it", async () => {
