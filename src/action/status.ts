@@ -8,7 +8,7 @@ import {
   withoutTrace,
   type ErrorCode,
 } from "../errors";
-import { originalOf, wordedError } from "../log/exposure";
+import { originalOf } from "../log/exposure";
 import { RETRY_AFTER_SECONDS } from "../overload/overload";
 import { isThenable } from "../utils/promises";
 
@@ -57,7 +57,7 @@ function toWordedError(worded: unknown): unknown {
 
 /** Without a stack, which would show only framework code, and costs more than the rest of a 404 response. */
 export function withoutStack(text: string): Error {
-  return withoutTrace(() => wordedError(text));
+  return withoutTrace(() => new Error(text));
 }
 
 function messageFor(

@@ -27,7 +27,7 @@ const MISTAKES = [TypeError, ReferenceError, RangeError, SyntaxError];
 /** Errors with texts for clients, of the framework or of `config.errors`. */
 const worded = new WeakSet<object>();
 
-/** Marks an error of our own in place: an entry of the set costs ten times as much, and time of the collector. */
+/** Marks an error in place: an entry of the set costs ten times as much, and time of the collector. */
 class Worded extends class {
   constructor(error: object) {
     return error;
@@ -64,15 +64,10 @@ export interface ShownError {
 
 /** Mark an error as worded for clients. */
 export function wordedForClients<E>(error: E): E {
-  if (typeof error === "object" && error !== null && !Worded.has(error))
-    worded.add(error);
-  return error;
-}
-
-/** A new error with a text for clients. */
-export function wordedError(text: string): Error {
-  const error = new Error(text);
-  new Worded(error);
+  if (typeof error !== "object" || error === null || Worded.has(error))
+    return error;
+  if (error instanceof Error && Object.isExtensible(error)) new Worded(error);
+  else worded.add(error);
   return error;
 }
 

@@ -111,10 +111,11 @@ function readIfExists(file) {
 
 function install() {
   const { _compile: compileText } = Module.prototype;
-  // scripts with source maps are left to Node, which reads these
-  Module.prototype._compile = function (text, file) {
-    if (!file.startsWith(root + path.sep) || text.startsWith("#!"))
-      return compileText.call(this, text, file);
+  // scripts with source maps are left to Node, which reads these; so are ES modules that are required
+  Module.prototype._compile = function (text, file, format) {
+    const isOurs = file.startsWith(root + path.sep) && !text.startsWith("#!");
+    if (!isOurs || format === "module")
+      return compileText.call(this, text, file, format);
     return runKept(this, text, file);
   };
 
