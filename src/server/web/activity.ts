@@ -121,9 +121,22 @@ export class Activity {
       this.last = { socket: undefined, traffic: undefined };
       const { first, others = [] } = traffic;
       traffic.unread?.release();
-      if (first) this.host.onAbort(first);
-      for (const request of others) this.host.onAbort(request);
+      const requests = first ? [first, ...others] : others;
+      for (const request of requests) {
+        this.host.onAbort(request);
+        closeQueued(request.res);
+      }
     });
     return traffic;
   }
+}
+
+/**
+ * Node emits `close` for the response whose turn it is, and not for those behind it: files that are to be sent would stay
+ * open.
+ */
+function closeQueued(res: ServerResponse): void {
+  if (res.socket !== null || res.destroyed || res.writableFinished) return;
+  res.destroy();
+  res.emit("close");
 }

@@ -4,7 +4,9 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { PassThrough } from "node:stream";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { until } from "../../support/until";
 import { api, config } from "../../../src/index";
+import type { StaticFileResult } from "../../../src/staticFile/results";
 
 let app: WebApp;
 let folder: string;
@@ -424,5 +426,28 @@ describe("trouble", () => {
     while (open().length > 0)
       await new Promise((resolve) => setImmediate(resolve));
     expect(open()).toEqual([]);
+  });
+
+  test("files that wait behind another response are closed when the client leaves", async () => {
+    const get = jest.spyOn(api.staticFile, "get");
+    fs.writeFileSync(path.join(folder, "huge.bin"), Buffer.alloc(20_000_000));
+    const found = async () =>
+      Promise.all(
+        get.mock.results.map(({ value }) => value as Promise<StaticFileResult>),
+      );
+    for (const delay of [1, 50]) {
+      const socket = net.connect(app.port, "localhost");
+      const before = get.mock.calls.length;
+      for (const file of ["huge.bin", "large.bin", "huge.bin"])
+        socket.write(`GET /${file} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await until(() => get.mock.calls.length >= before + 3);
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      socket.destroy();
+    }
+    const streams = (await found()).map(({ fileStream }) => fileStream);
+    get.mockRestore();
+    await until(() => streams.every((stream) => stream?.closed !== false));
+    expect(streams.filter((stream) => stream?.closed === false)).toEqual([]);
+    expect(streams).toHaveLength(6);
   });
 });
