@@ -47,6 +47,13 @@ export interface WebListener {
   isBusy?(socket: Socket): boolean;
 }
 
+/**
+ * Fragments of one message, and chunks of one frame, each of which takes some hundred bytes of memory however short it is.
+ * A message of 10 MiB has as many chunks when each TCP segment is one.
+ */
+const MAX_FRAGMENTS = 1024;
+const MAX_CHUNKS = 16 * 1024;
+
 type UpgradeCallback = (
   req: IncomingMessage,
   socket: Duplex,
@@ -80,6 +87,8 @@ export class UpgradeHandler {
       clientTracking: false,
       WebSocket: SparkSocket,
       maxPayload: server.maxLength,
+      maxFragments: MAX_FRAGMENTS,
+      maxBufferedChunks: MAX_CHUNKS,
       perMessageDeflate: this.deflate,
       // missing in @types/ws: how long a peer may take to confirm a close
       ...{ closeTimeout },

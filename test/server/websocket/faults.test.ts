@@ -392,3 +392,29 @@ describe("clients that vanish", () => {
     expect(many).toBeLessThan(10 * Math.max(few, 20));
   });
 });
+
+test.each([
+  [1024, false],
+  [1025, true],
+])(
+  "of a message in %s fragments: its client is cut (%s)",
+  async (count, isCut) => {
+    const raw = await rawUpgrade();
+    await until(() => raw.text().includes("101"));
+    const fragment = (first: number) =>
+      Buffer.from([first, 0x81, 0, 0, 0, 0, 0x61]);
+    const rest = Array.from({ length: count - 2 }, () => fragment(0x00));
+    raw.socket.write(Buffer.concat([fragment(0x01), ...rest, fragment(0x80)]));
+    const tooMany = Buffer.from([0x03, 0xf0]); // 1008
+    if (isCut) {
+      await raw.closed;
+      expect(raw.bytes().includes(tooMany)).toBe(true);
+      return;
+    }
+    raw.socket.write(
+      clientFrame('{"event":"detailsView","messageId":"after"}'),
+    );
+    await until(() => raw.text().includes('"after"'));
+    raw.socket.destroy();
+  },
+);
