@@ -1,6 +1,7 @@
 /** How much all clients together make the server hold in memory: `general.maxHeldBytes`. */
 import { once } from "node:events";
 import * as http from "node:http";
+import * as net from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
@@ -118,6 +119,18 @@ function begin(path: string, { type, of }: Form, text: string) {
   req.write(body.slice(0, -1));
   return { req, finish: () => req.end(body.slice(-1)) };
 }
+
+test("a body in countless chunks counts what its chunks take", async () => {
+  const socket = net.connect(app.port, "localhost");
+  socket.on("error", () => undefined);
+  socket.write(
+    "POST /api/held HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+  );
+  socket.write("1\r\nb\r\n".repeat(16_000));
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  socket.destroy();
+  expect(String(answer)).toMatch(/^HTTP\/1\.1 503 /);
+});
 
 describe.each(FORMS)("%s over HTTP", (_name, form) => {
   test("is refused while others take the room, and taken when they are done", async () => {

@@ -41,6 +41,9 @@ interface Limit {
 
 const NO_BYTES = Buffer.alloc(0);
 
+/** What a stored chunk takes beside its bytes: clients may send chunks of one byte. */
+const CHUNK_BYTES = 128;
+
 /** Awaiting it defers work until node has parsed the rest of the chunk that contained the headers. */
 const PARSED = Promise.resolve();
 
@@ -312,7 +315,7 @@ function collect(
       length += chunk.length;
       if (length > limit.bytes) return fail(tooLarge(limit));
       if (!keep) return;
-      const refusal = hold(request, chunk.length);
+      const refusal = hold(request, chunk.length + CHUNK_BYTES);
       if (refusal) fail(refusal);
       else keep(chunk);
     };
