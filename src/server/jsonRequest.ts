@@ -11,7 +11,7 @@ import {
   parseBoundedJson,
 } from "../utils/boundedJson";
 
-export { topLevelScalar } from "../utils/boundedJson";
+export { parsedBytes, topLevelScalar } from "../utils/boundedJson";
 
 export { JsonLimitError };
 

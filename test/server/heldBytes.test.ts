@@ -120,6 +120,56 @@ function begin(path: string, { type, of }: Form, text: string) {
   return { req, finish: () => req.end(body.slice(-1)) };
 }
 
+describe("a document of many small parts counts what it takes when it is parsed", () => {
+  // 10 KB of text, 250 KB of objects
+  const parts = `[${"{},".repeat(3_300)}{}]`;
+
+  test("over HTTP", async () => {
+    hold();
+    const ask = () =>
+      app.ask("/api/held", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: `{"n":${parts}}`,
+      });
+    const first = ask();
+    await until(() => running === 1);
+    expect(totalHeldBytes()).toBeGreaterThan(200 * KIB);
+    expect((await ask()).status).toBe(503);
+    release();
+    expect((await first).status).toBe(200);
+  });
+
+  test("over TCP", async () => {
+    hold();
+    const line = `{"action":"held","params":{"n":${parts}}}`;
+    const first = await SocketPeer.connect();
+    await first.next();
+    first.send(line);
+    await until(() => running === 1);
+    const second = await SocketPeer.connect();
+    await second.next();
+    expect((await second.ask(line)).error).toBe(OVERLOADED.error);
+    release();
+    expect(await first.next()).toMatchObject({ held: true });
+  });
+
+  test("over a websocket", async () => {
+    hold();
+    const params = { action: "held", n: JSON.parse(parts) as unknown };
+    const client = await connectWebsocket();
+    const first = client.request({ event: "action", params });
+    await until(() => running === 1);
+    const second = await connectWebsocket();
+    const refused = await second.request({ event: "action", params });
+    expect(refused.error).toBe(OVERLOADED.error);
+    release();
+    expect(await first).toMatchObject({ held: true });
+    client.close();
+    second.close();
+  });
+});
+
 test("a body in countless chunks counts what its chunks take", async () => {
   const socket = net.connect(app.port, "localhost");
   socket.on("error", () => undefined);

@@ -16,6 +16,7 @@ import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
 import { beginMessage, isWorkFollowed } from "../work";
 import { ByteShare, MEMORY_LIMIT_TEXT } from "../heldBytes";
+import { parsedBytes } from "../jsonRequest";
 import { legacyFields, refuseLength, send, sendFailure } from "./answers";
 import { detached, KeptParams, paramBytes } from "./keptParams";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
@@ -213,7 +214,7 @@ export class SocketClient {
     const { share, decoder } = this;
     share.give(this.unfinishedBytes);
     const lines = decoded.map((line): Decoded => {
-      const isTaken = typeof line !== "string" || share.take(line.length);
+      const isTaken = typeof line !== "string" || share.take(parsedBytes(line));
       return isTaken ? line : { kind: "dropped" };
     });
     const { storedBytes } = decoder;
@@ -301,7 +302,7 @@ export class SocketClient {
     const messageId = ownMessageId(connection.params) ?? this.count;
     if (typeof line !== "string") return this.refuse(line, messageId);
 
-    const bytes = line.length;
+    const bytes = parsedBytes(line);
     const foreign = foreignProtocol(line, this.count);
     const request = foreign
       ? this.refuseProtocol(foreign)

@@ -3,7 +3,12 @@ import * as querystring from "node:querystring";
 import type { WebSettings } from "../../config/settings";
 import type { UploadedFile } from "../../input/file";
 import { ByteShare } from "../heldBytes";
-import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
+import {
+  JsonLimitError,
+  limitText,
+  parsedBytes,
+  parseJsonRequest,
+} from "../jsonRequest";
 import { BodyError, RequestAborted } from "./bodyError";
 import { inflate, inflating, requestEncoding } from "./contentEncoding";
 import { decoderFor, decodeText, parseContentType } from "./contentType";
@@ -87,10 +92,12 @@ function readJson(
   charset: string | undefined,
 ): Promise<ParsedBody> {
   const limit = jsonLimit(request.config);
-  return readWhole(request, limit).then((bytes) => ({
-    body: parseDocument(decodeText(bytes, charset)),
-    files: undefined,
-  }));
+  return readWhole(request, limit).then((bytes) => {
+    const text = decodeText(bytes, charset);
+    const refusal = hold(request, parsedBytes(text) - text.length);
+    if (refusal) throw refusal;
+    return { body: parseDocument(text), files: undefined };
+  });
 }
 
 /** @throws BodyError */

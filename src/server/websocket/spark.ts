@@ -7,6 +7,7 @@ import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
 import { encodeOnce } from "../../chat/broadcaster";
 import { ByteShare, FREE_BYTES, MEMORY_LIMIT_TEXT } from "../heldBytes";
+import { parsedBytes } from "../jsonRequest";
 import { HIGH_WATER_BYTES, Outbox } from "../outbox";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
@@ -361,8 +362,8 @@ export class Spark extends EventEmitter {
     this.hasReceived = true;
     this.forgetUnfinished();
     if (this.isTooFast() || isBinary || !this.isOpen) return;
-    const bytes = data.length > SMALL_BYTES ? data.length : 0;
     const text = data.toString();
+    const bytes = data.length > SMALL_BYTES ? parsedBytes(text) : 0;
     if (bytes > 0 && !this.share.take(bytes))
       return this.owner.onOverload(this, text);
     if (this.early) this.early.push([text, bytes]);
