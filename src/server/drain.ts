@@ -1,11 +1,11 @@
 /**
- * Ends the clients of a server that stops: idle ones at once, busy ones after their last response, and those that are
- * left at the deadline.
+ * Ends the clients of a stopping server: idle clients at once, busy clients after their last response, all others at the
+ * deadline.
  */
 import { withGrace } from "../config/shutdown";
 
 interface DrainOptions<Client> {
-  /** How long pending requests may take, in ms from the construction: what is left of `general.shutdownTimeout`. */
+  /** The time for pending requests, in ms from the construction: the rest of `general.shutdownTimeout`. */
   timeoutMs: number;
   /** Resolves when the last client has disconnected. */
   gone: Promise<unknown>;
@@ -79,7 +79,7 @@ export class Drain<Client> {
     return this.counted;
   }
 
-  /** How long what is left may take, in ms: until the deadline, or with the grace period of the stop. */
+  /** The time until the deadline, in ms, at least the grace period of the stop. */
   timeLeft(): number {
     return withGrace(this.deadline - performance.now());
   }

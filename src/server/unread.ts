@@ -5,7 +5,7 @@
 import { settings } from "../config/settings";
 import { FREE_BYTES } from "./heldBytes";
 
-/** Output of all clients that waits, of those that wait the longest first. */
+/** The waiting output of all clients; the client that has waited the longest comes first. */
 class UnreadBytes {
   private readonly shares = new Map<UnreadShare, number>();
   private total = 0;

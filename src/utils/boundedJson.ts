@@ -42,27 +42,26 @@ export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
   return value;
 }
 
-/** What the parsed form takes beside the text, in bytes: objects and lists, and what is between commas. */
-const WEIGHTS: readonly (readonly [sign: string, bytes: number])[] = [
-  ["{", 56],
-  ["[", 56],
-  [",", 16],
-];
+/** The memory of a parsed object or list, and of each further member or item, in bytes. */
+const CONTAINER_BYTES = 56;
+const MEMBER_BYTES = 16;
 
 /** The memory of texts up to this length is not worth counting. */
 const MIN_LENGTH = 1024;
 
-/** About how much memory a document takes when it is parsed, in bytes: twenty times its length if it is all `{},`. */
+/**
+ * About how much memory a document takes when it is parsed, in bytes: twenty times its length if it is all `{},`. It is one
+ * pass over the codes, because clients choose how many signs there are, and a search for each would take ten times as long.
+ */
 export function parsedBytes(text: string): number {
   let bytes = text.length;
   if (bytes <= MIN_LENGTH) return bytes;
-  for (const [sign, weight] of WEIGHTS)
-    for (
-      let at = text.indexOf(sign);
-      at !== -1;
-      at = text.indexOf(sign, at + 1)
-    )
-      bytes += weight;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === COMMA) bytes += MEMBER_BYTES;
+    else if (code === OPEN_OBJECT || code === OPEN_LIST)
+      bytes += CONTAINER_BYTES;
+  }
   return bytes;
 }
 

@@ -345,7 +345,7 @@ export function padJsonp(
     : `${sanitizeCallback(callback)}(${script});`;
 }
 
-/** No calls, assignments, templates or blocks: what is left can name a function, and do nothing else. */
+/** Removes calls, assignments, templates and blocks, so that the rest can only name a function. */
 function sanitizeCallback(callback: string): string {
   return escapeHtml(callback.replace(/[()`={}\\\r\n]/g, ""));
 }

@@ -141,8 +141,8 @@ export const RETRY_FAILED = operation(
 );
 
 /**
- * `removeJobs(queue, count, raw, remove)`: how many were removed, of those that wait for a slot, too. `remove` is LREM, unless jobs
- * with a context count as well. Needs SLOTS.
+ * `removeJobs(queue, count, raw, remove)` also removes jobs that wait for a slot, and returns the number of removed jobs.
+ * `remove` is LREM, unless jobs with a context count as well. Needs SLOTS.
  */
 export const REMOVE_JOBS_PART = `
 local function lrem(list, count, text) return redis.call('LREM', list, count, text) end
