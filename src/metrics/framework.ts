@@ -173,12 +173,17 @@ function followerOf(client: Redis): Follower {
 function time(command: Command, observe: Observe): void {
   const { name, resolve, reject } = command;
   const begin = performance.now();
+  let isOver = false; // the time-out of a command that has failed rejects it again
+  const end = (error: unknown) => {
+    if (!isOver) observe(name, error, performance.now() - begin);
+    isOver = true;
+  };
   command.resolve = (result) => {
-    observe(name, undefined, performance.now() - begin);
+    end(undefined);
     resolve.call(command, result);
   };
   command.reject = (error) => {
-    observe(name, error, performance.now() - begin);
+    end(error);
     reject.call(command, error);
   };
 }

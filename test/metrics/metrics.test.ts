@@ -1,4 +1,6 @@
 /** `/metrics`: what is measured on each transport, how it is read, who may read it, and what it costs while it is off. */
+import { Command } from "ioredis";
+import { measureCommands } from "../../src/metrics/framework";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { AddressInfo } from "node:net";
@@ -274,6 +276,21 @@ describeOnEachEngine("with metrics.enabled", (engine) => {
     expect([await hit(), await miss()]).toEqual([hits + 1, misses + 3]);
     await cache.wrap("wrapped", {}, () => 1);
     expect([await hit(), await miss()]).toEqual([hits + 2, misses + 3]);
+  });
+
+  test("a command that fails is observed once, although its time-out rejects it again", async () => {
+    const observe = jest.fn();
+    const client = { sendCommand: (sent: Command) => sent.promise };
+    const stop = measureCommands({ client: client as never }, {
+      observe,
+    } as never);
+    const command = new Command("evalsha", []);
+    const answer = client.sendCommand(command);
+    command.reject(new Error("NOSCRIPT"));
+    command.reject(new Error("late"));
+    await expect(answer).rejects.toThrow("NOSCRIPT");
+    expect(observe).toHaveBeenCalledTimes(1);
+    stop();
   });
 
   test("redis commands have durations, also those that fail", async () => {
