@@ -111,7 +111,9 @@ test("every server cuts what is left at one deadline, though they are waited for
   }
   expect(await answer).toMatchObject({ code: "ECONNRESET" });
   expect(ended).toEqual(["the request", "the socket server"]);
-  expect(lines.at("warning", / cut 1 connections that did not/)).toEqual([
+  // which server reaches the deadline first is a matter of a millisecond
+  const cut = lines.at("warning", / cut 1 connections that did not/).sort();
+  expect(cut).toEqual([
     expect.stringMatching(/^\[server: socket\] /),
     expect.stringMatching(/^\[server: web\] .* within (300|2\d\d) ms$/),
   ]);
@@ -150,11 +152,13 @@ test("after the deadline goodbyes, output and temporary files have a second toge
     peer.destroy();
     resetMiddleware();
   }
-  expect(lines.at("warning", /./)).toEqual([
+  expect(lines.at("warning", /./).sort()).toEqual([
     expect.stringMatching(/^\[server: socket\] gave up 1 connections/),
-    expect.stringMatching(/^\[server: websocket\] gave up 1 connections/),
     expect.stringMatching(/^\[server: web\] 1 uploaded files were not/),
-    expect.stringMatching(/^\[server: web\] cut 1 connections .* 300 ms$/),
+    expect.stringMatching(
+      /^\[server: web\] cut 1 connections .* (300|2\d\d) ms$/,
+    ),
+    expect.stringMatching(/^\[server: websocket\] gave up 1 connections/),
   ]);
 }, 60_000);
 
