@@ -409,19 +409,4 @@ export const webSettings: readonly NewProjectSetting[] = [
       },
     ],
   },
-
-  {
-    setting: "websocket.server.maxLength",
-    v29: "10 MiB",
-    newProject: "1 MiB",
-    reason: "a few clients with messages of 10 MiB fill the memory",
-    paths: ["websocket.server"],
-    edits: [
-      {
-        file: "config/websocket.ts",
-        find: "server: {} as Record<string, any>,",
-        replace: "server: { maxLength: 1048576 } as Record<string, any>,",
-      },
-    ],
-  },
 ];
