@@ -20,7 +20,8 @@ export const DEFAULT = {
       secure: false,
       // passed to http(s).createServer
       serverOptions: {} as Record<string, any>,
-      // e.g. ["https://www.site.com"]; clients that use another host name are redirected to the first
+      // e.g. ["https://www.site.com"], or "www.site.com" for http and https; clients that use another host name are
+      // redirected to the first
       allowedRequestHosts: process.env.ALLOWED_HOSTS
         ? process.env.ALLOWED_HOSTS.split(",")
         : ([] as string[]),

@@ -220,6 +220,15 @@ function addNetwork(list: BlockList, name: string): void {
 }
 
 /**
+ * The origin of an entry of `web.allowedRequestHosts`: `https://example.org` as it is; `example.org` has the scheme of
+ * the request.
+ */
+export function originOfHost(entry: string, scheme: string): string {
+  const host = entry.trim().replace(/\/+$/, "");
+  return host.includes("://") ? host : `${scheme}://${host}`;
+}
+
+/**
  * Whether the host of a request is allowed.
  * @param allowed `web.allowedRequestHosts`; an empty list allows every host
  */
@@ -228,8 +237,11 @@ export function isAllowedHost(
   allowed: readonly string[] | undefined,
 ): boolean {
   if (!allowed || allowed.length === 0) return true;
-  const requested = withoutDefaultPort(`${schemeOf(req)}://${hostOf(req)}`);
-  return allowed.some((host) => withoutDefaultPort(host) === requested);
+  const scheme = schemeOf(req);
+  const requested = withoutDefaultPort(`${scheme}://${hostOf(req)}`);
+  return allowed.some(
+    (host) => withoutDefaultPort(originOfHost(host, scheme)) === requested,
+  );
 }
 
 /** Scheme and host in lower case; `https://host:443` is `https://host` (RFC 3986 section 6.2.3). */

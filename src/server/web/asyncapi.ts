@@ -15,6 +15,7 @@ import {
   projectInfo,
   type Components,
 } from "./openapi";
+import { originOfHost } from "../proxies";
 
 type Named = Record<string, object>;
 
@@ -124,7 +125,8 @@ export function describeMessages(): Record<string, unknown> {
 function enabledTransports(): Transport[] {
   const { web, websocket, socket } = config;
   const host = settings().web.allowedRequestHosts[0] ?? "http://localhost";
-  const { hostname, host: authority, protocol } = new URL(host);
+  const origin = originOfHost(host, web?.secure === true ? "https" : "http");
+  const { hostname, host: authority, protocol } = new URL(origin);
   const transports: Transport[] = [];
   if (websocket?.enabled === true) {
     const hasHost = settings().web.allowedRequestHosts.length > 0;

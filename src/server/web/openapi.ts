@@ -18,6 +18,7 @@ import { requestMethods, takesMethod } from "../../route/httpMethods";
 import { variableOf } from "../../route/matchUrl";
 import { routeSource } from "../../route/tables";
 import type { RouteType } from "../../route/types";
+import { originOfHost } from "../proxies";
 
 interface Operation {
   operationId: string;
@@ -270,9 +271,11 @@ function describeResponse(action: Action, document: Document): object {
 }
 
 function serverUrl(): string {
-  const { urlPathForActions, allowedRequestHosts } = settings().web;
+  const { urlPathForActions, allowedRequestHosts, secure } = settings().web;
   const prefix = `/${urlPathForActions ?? ""}`.replace(/\/{2,}/g, "/");
-  return `${allowedRequestHosts[0] ?? ""}${prefix}`;
+  const [host] = allowedRequestHosts;
+  if (host === undefined) return prefix;
+  return `${originOfHost(host, secure ? "https" : "http")}${prefix}`;
 }
 
 // --- The JSON Schemas of inputs and responses, as components of API documents.

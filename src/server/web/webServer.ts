@@ -39,6 +39,7 @@ import { stopListening } from "../listen";
 import {
   clientAddressOf,
   isAllowedHost,
+  originOfHost,
   schemeOf,
   trustedProxies,
 } from "../proxies";
@@ -641,7 +642,7 @@ function redirectToAllowedHost(
 
   // whatever does not begin with a slash would continue the name of the host
   const path = req.url === "*" ? "/" : req.url;
-  const location = `${allowed[0]}${path}`;
+  const location = `${originOfHost(allowed[0]!, schemeOf(req))}${path}`;
   setPolicyHeaders(req, res, config.nosniff);
   respondUnread({ req, res, saidContinue: false }, () => {
     const isRead = req.method === "GET" || req.method === "HEAD";

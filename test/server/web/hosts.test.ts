@@ -150,6 +150,9 @@ describe("a target in absolute form", () => {
     ["site.com", "http://site.com:80", 200],
     ["site.com:81", "http://site.com", 302],
     ["site.com:443", "http://site.com", 302],
+    ["site.com", "site.com", 200],
+    ["site.com", " http://site.com/", 200],
+    ["other.com", "site.com", 302],
   ])(
     "of the host %s, %s is the same but for another port: %s",
     async (host, allowed, status) => {
@@ -159,6 +162,13 @@ describe("a target in absolute form", () => {
       expect(statusOf(answer)).toBe(status);
     },
   );
+
+  test("is redirected to a host without a scheme by the scheme of the request", async () => {
+    config.web.allowedRequestHosts = ["site.com"];
+    const answer = await raw("GET /api/hello HTTP/1.1", "Host: other.com");
+    config.web.allowedRequestHosts = [];
+    expect(answer).toMatch(/^location: http:\/\/site\.com\/api\/hello\r$/im);
+  });
 
   test("is understood where websockets begin", async () => {
     const answer = await raw("GET http://x/primus/spec HTTP/1.1", "Host: x");

@@ -162,6 +162,18 @@ test("GET /api/openapi.json is a valid OpenAPI 3.1 document and nothing else", a
   await SwaggerParser.validate(json);
 });
 
+test("the first allowed host is the server of both documents, with or without its scheme", async () => {
+  const headers = { Host: "site.test" };
+  for (const host of ["http://site.test", "site.test"]) {
+    config.web.allowedRequestHosts = [host];
+    const { json } = await app.ask("/api/openapi.json", { headers });
+    const async = await app.ask("/api/asyncapi.json", { headers });
+    config.web.allowedRequestHosts = [];
+    expect(json.servers).toEqual([{ url: "http://site.test/api" }]);
+    expect(async.json.servers.websocket).toMatchObject({ host: "site.test" });
+  }
+});
+
 test("a document that is not valid is refused by the validator", async () => {
   const json = await described();
   json.paths["/status"].get.parameters = [{ in: "nowhere" }];
