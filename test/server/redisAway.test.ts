@@ -72,8 +72,10 @@ describeOnRedis("while redis is away", () => {
       const load = jest.spyOn(cache, "save").mockRejectedValue(closed);
       const lost = await app.ask(CACHE_TEST);
       load.mockRestore();
-      for (const { status, json } of [slow, lost])
+      for (const { status, json, headers } of [slow, lost]) {
         expect([status, json.error]).toEqual([503, AWAY]);
+        expect(headers["retry-after"]).toBe("1");
+      }
       expect([inline.status, inline.json.error]).toEqual([
         503,
         `Error: ${AWAY}`, // as for all errors of actions that others run

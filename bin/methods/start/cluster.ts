@@ -63,8 +63,8 @@ export class StartCluster extends CLI {
       workers: Number(params.workers),
       titlePrefix: params.workerTitlePrefix,
       shutdownTimeoutMs: stopTimeout(), // as for a single process
-      report: (message) =>
-        console.log(clusterLine(message, config.logger?.format)),
+      report: (message, level) =>
+        console.log(clusterLine(message, config.logger?.format, level)),
       status: (text) => (text ? progress.show(text) : progress.done()),
     });
     followSignals(primary);

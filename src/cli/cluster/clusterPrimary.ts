@@ -10,17 +10,23 @@ interface ClusterOptions {
   titlePrefix?: string;
   /** How long a worker may take to stop before it is killed, in ms. */
   shutdownTimeoutMs: number;
-  report: (message: string) => void;
+  report: (message: string, level?: Level) => void;
   /** Called with the current state, and with `undefined` at the end. */
   status?: (text: string | undefined) => void;
 }
 
+type Level = "info" | "warning" | "error";
+
 /** A line of the primary on stdout, between those of its workers. */
-export function clusterLine(message: string, format: unknown): string {
+export function clusterLine(
+  message: string,
+  format: unknown,
+  level: Level = "info",
+): string {
   const text = `[cluster ${process.pid}] ${message}`;
   if (format !== "json") return text;
   const timestamp = new Date().toISOString();
-  return JSON.stringify({ level: "info", message: text, timestamp });
+  return JSON.stringify({ level, message: text, timestamp });
 }
 
 /** Give up when this many workers in a row ended before the first one served. */
@@ -73,6 +79,7 @@ export class ClusterPrimary {
         if (!(await this.isReady(successor))) {
           this.options.report(
             "a new worker did not start: the rolling restart ends here, the old workers go on",
+            "error",
           );
           return;
         }
@@ -181,12 +188,13 @@ export class ClusterPrimary {
     );
     const reason = signal ? `signal ${signal}` : `code ${code}`;
     if (!this.everReady && this.backoff.failuresInARow >= MAX_BOOT_FAILURES) {
-      this.options.report(`${name} ended with ${reason}: giving up`);
+      this.options.report(`${name} ended with ${reason}: giving up`, "error");
       void this.stop(1);
       return;
     }
     this.options.report(
       `${name} ended with ${reason}: a new one starts in ${wait} ms`,
+      "error",
     );
     this.respawnIn(wait);
   }
@@ -221,7 +229,7 @@ export class ClusterPrimary {
     let killed = false;
     const timer = setTimeout(() => {
       killed = true;
-      this.options.report(`worker ${worker.id} did not stop: killed`);
+      this.options.report(`worker ${worker.id} did not stop: killed`, "warning");
       worker.process.kill("SIGKILL");
     }, this.options.shutdownTimeoutMs);
     await exit;

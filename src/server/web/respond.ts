@@ -11,6 +11,7 @@ import { HttpError, httpFactsOf } from "../../errors";
 import { jsonForClients } from "../../log/clientJson";
 import { redactForLogging } from "../../log/filters";
 import { isThenable } from "../../utils/promises";
+import { RETRY_AFTER_SECONDS } from "../../overload/overload";
 import { withFields } from "../../utils/objects";
 import { isActiveType } from "./contentType";
 import { escapeHtml } from "./errorPage";
@@ -197,7 +198,14 @@ export function applyErrorStatus(
   if (!config.returnErrorCodes) return;
   const own = request.responseHttpCode;
   if (own !== 200 && !(facts.isExplicit && Number(own) < 400)) return;
-  request.responseHttpCode = facts.status ?? usualStatus(status, error, config);
+  if (facts.status !== undefined) {
+    request.responseHttpCode = facts.status;
+    return;
+  }
+  const usual = usualStatus(status, error, config);
+  request.responseHttpCode = usual;
+  // redis is away, or the server is shutting down
+  if (usual === 503) request.setDefault("Retry-After", RETRY_AFTER_SECONDS);
 }
 
 function matchMimeType(

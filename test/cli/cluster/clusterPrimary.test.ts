@@ -18,6 +18,7 @@ test("the lines of the primary are JSON where those of its workers are", () => {
     message: `[cluster ${process.pid}] stopped`,
     timestamp: expect.stringMatching(/Z$/),
   });
+  expect(JSON.parse(clusterLine("died", "json", "error")).level).toBe("error");
 });
 
 /** A worker that answers with its pid, and stops as servers do: it finishes what it has begun, and what is on its way. */
@@ -43,7 +44,7 @@ const primary = new ClusterPrimary({
   workers: 2,
   titlePrefix: "w",
   shutdownTimeoutMs: 20000,
-  report: (message) => console.log(message),
+  report: (message, level = "info") => console.log(level + ": " + message),
   status: (text) => console.log("status: " + text),
 });
 process.on("SIGUSR2", () => primary.restart());
@@ -122,7 +123,7 @@ test("a worker that ends is replaced", async () => {
   running = new Cluster(folder, await freePort());
   await running.saw(/serves after/, 2);
   await expect(ask(running.port, "/crash")).rejects.toThrow();
-  await running.saw(/ended with code 7: a new one starts in 100 ms/);
+  await running.saw(/^error: .* ended with code 7: a new one starts in 100 ms/);
   await running.saw(/serves after/, 3);
 });
 
@@ -154,6 +155,6 @@ test("a stop ends all workers, and the cluster with 0", async () => {
 
 test("a cluster whose workers never serve gives up with 1", async () => {
   running = new Cluster(folder, await freePort(), "failing.js");
-  await running.saw(/ended with code 9: giving up/);
+  await running.saw(/^error: .* ended with code 9: giving up/);
   expect(await running.exit).toEqual([1, null]);
 });
