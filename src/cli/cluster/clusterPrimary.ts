@@ -229,7 +229,10 @@ export class ClusterPrimary {
     let killed = false;
     const timer = setTimeout(() => {
       killed = true;
-      this.options.report(`worker ${worker.id} did not stop: killed`, "warning");
+      this.options.report(
+        `worker ${worker.id} did not stop: killed`,
+        "warning",
+      );
       worker.process.kill("SIGKILL");
     }, this.options.shutdownTimeoutMs);
     await exit;
