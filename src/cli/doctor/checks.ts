@@ -85,6 +85,30 @@ export const checks: readonly Check<Project>[] = [
     run: ({ config, env }: Project) => checkPort(server, config[server], env),
   })),
   {
+    name: "health port",
+    wants: "`web.healthPort` is free",
+    run: ({ config: { health, web }, env }) =>
+      checkPort(
+        "health",
+        {
+          enabled: health?.enabled,
+          port: web?.healthPort,
+          bindIP: web?.bindIP,
+        },
+        env,
+      ),
+  },
+  {
+    name: "metrics port",
+    wants: "`metrics.port` is free",
+    run: ({ config, env }) => checkPort("metrics", config.metrics, env),
+  },
+  {
+    name: "ports",
+    wants: "no two servers listen on one port",
+    run: ({ config }) => checkDistinctPorts(config),
+  },
+  {
     name: "boot",
     wants: "the project initializes within 60 s",
     unlessFailed: ["actions", "tasks", "redis"],
@@ -191,6 +215,28 @@ export async function checkPort(
     if (isTaken) return fail(check, `${port} is taken by another process`);
     return fail(check, `cannot listen on ${port}: ${toError(error).message}`);
   }
+}
+
+/** The checks of each port find it free, even if two servers want it. */
+function checkDistinctPorts(config: ActionheroConfigInterface): Finding[] {
+  const { web, socket, health, metrics } = config;
+  const servers: [setting: string, server: unknown, port: unknown][] = [
+    ["web.port", web, web?.port],
+    ["socket.port", socket, socket?.port],
+    ["web.healthPort", health, web?.healthPort],
+    ["metrics.port", metrics, metrics?.port],
+  ];
+  const owners = new Map<string, string>();
+  const findings: Finding[] = [];
+  for (const [setting, server, port] of servers) {
+    const { enabled } = (server ?? {}) as ListenSettings;
+    if (!enabled || !port) continue;
+    const owner = owners.get(`${port}`);
+    if (owner === undefined) owners.set(`${port}`, setting);
+    else
+      findings.push(fail("ports", `${owner} and ${setting} are both ${port}`));
+  }
+  return findings;
 }
 
 /** Without an explicit setting, the socket server is enabled in development if its port is free. */

@@ -4,6 +4,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { coerce, lt } from "semver";
+import { readPackageJson } from "../generate/packageJson";
 import type { Change } from "./manifest";
 
 /** The oldest version that the framework's types are compiled with in tests, and why an older one is too old. */
@@ -68,35 +69,41 @@ interface Setting {
   why: string;
 }
 
-const SETTINGS: Setting[] = [
-  {
-    name: /"rootDir"\s*:/,
-    line: '"rootDir": "./src"',
-    why: "TypeScript 6 no longer derives it, and would emit into dist/src",
-  },
-  {
-    name: /"types"\s*:/,
-    line: '"types": ["node", "jest"]',
-    why: "TypeScript 6 no longer takes all of @types",
-  },
-  {
-    name: /"strict"\s*:/,
-    line: '"strict": false',
-    why: "TypeScript 6 is strict unless told otherwise",
-  },
-];
+/** Types of a package that is not installed would be an error of the compiler. */
+function settingsFor(root: string): Setting[] {
+  const { dependencies, devDependencies } = readPackageJson(root) ?? {};
+  const listed = { ...dependencies, ...devDependencies };
+  const types = "@types/jest" in listed ? '["node", "jest"]' : '["node"]';
+  return [
+    {
+      name: /"rootDir"\s*:/,
+      line: '"rootDir": "./src"',
+      why: "TypeScript 6 no longer derives it, and would emit into dist/src",
+    },
+    {
+      name: /"types"\s*:/,
+      line: `"types": ${types}`,
+      why: "TypeScript 6 no longer takes all of @types",
+    },
+    {
+      name: /"strict"\s*:/,
+      line: '"strict": false',
+      why: "TypeScript 6 is strict unless told otherwise",
+    },
+  ];
+}
 
 /** The file is edited as text, because it may contain comments. */
 export function compilerChanges(root: string): Change[] {
   const file = path.join(root, FILE);
   if (!fs.existsSync(file)) return [];
   const text = fs.readFileSync(file, "utf8");
-  return SETTINGS.filter(({ name }) => !name.test(text)).map(
-    ({ line, why }) => ({
+  return settingsFor(root)
+    .filter(({ name }) => !name.test(text))
+    .map(({ line, why }) => ({
       file: FILE,
       message: `compilerOptions: ${line} (${why})`,
       apply: (current) =>
         current.replace(/("compilerOptions"\s*:\s*\{)/, `$1\n    ${line},`),
-    }),
-  );
+    }));
 }

@@ -193,13 +193,20 @@ function operationOf(
     schema: properties.get(input) ?? { type: "string" },
   }));
   if (!hasBody)
-    for (const key of others)
+    for (const key of others) {
+      const schema = properties.get(key);
       parameters.push({
         name: key,
         in: "query",
         required: required.has(key),
-        schema: properties.get(key),
+        // as the query is parsed: place[city]=Oslo
+        ...(isObjectSchema(schema, document) && {
+          style: "deepObject",
+          explode: true,
+        }),
+        schema,
       });
+    }
   if (action.idempotent)
     parameters.push({
       name: "Idempotency-Key",
@@ -268,6 +275,22 @@ function describeResponse(action: Action, document: Document): object {
       hasExample ? outputExample : undefined,
     ),
   };
+}
+
+const COMPONENT = "#/components/schemas/";
+
+/** Whether values are objects; a reference to a component is followed. */
+function isObjectSchema(
+  schema: JsonSchema | undefined,
+  { schemas }: Components,
+): boolean {
+  const ref: unknown = schema?.$ref;
+  const name =
+    typeof ref === "string" && ref.startsWith(COMPONENT)
+      ? ref.slice(COMPONENT.length)
+      : undefined;
+  const target = name === undefined ? schema : schemas[name];
+  return target?.type === "object";
 }
 
 function serverUrl(): string {
@@ -398,7 +421,7 @@ function reference(
 ): JsonSchema {
   const { $schema: _, ...rest } = schema;
   schemas[name] = relocated(rest, name) as JsonSchema;
-  return { $ref: `#/components/schemas/${name}` };
+  return { $ref: `${COMPONENT}${name}` };
 }
 
 /** The same schema, whose references start at its component. */
@@ -410,7 +433,7 @@ function relocated(schema: unknown, component: string): unknown {
     Object.entries(schema).map(([key, value]) => [
       key,
       key === "$ref" && typeof value === "string" && value.startsWith("#")
-        ? `#/components/schemas/${component}${value.slice(1)}`
+        ? `${COMPONENT}${component}${value.slice(1)}`
         : relocated(value, component),
     ]),
   );

@@ -167,7 +167,9 @@ test("every fault of a project is found at once", async () => {
       }),
       ...addition(`
         general: () => ({ serverToken: "change-me", paths: { log: ["/proc/no/such"] } }),
-        web: () => ({ port: ${takenPort}, secure: true, serverOptions: {} })`),
+        web: () => ({ port: ${takenPort}, healthPort: ${takenPort}, secure: true, serverOptions: {} }),
+        health: () => ({ enabled: true }),
+        metrics: () => ({ enabled: true, port: ${takenPort}, bindIP: "0.0.0.0" })`),
       "dist/actions/two.js": action("one"),
       "dist/tasks/bad.js": "throw new Error('no')",
     },
@@ -184,7 +186,14 @@ test("every fault of a project is found at once", async () => {
     "tasks",
     "redis",
     "web port",
+    "health port",
+    "metrics port",
+    "ports",
+    "ports",
   ]);
+  expect(failed.at(-1)!.message).toBe(
+    `web.port and metrics.port are both ${takenPort}`,
+  );
   expect(exitCode).toBe(1);
 });
 

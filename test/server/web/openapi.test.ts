@@ -296,6 +296,18 @@ test("tables are described as far as they say what they are", async () => {
     address: { type: "object", required: ["city"] },
     nested: { $ref: "#/components/schemas/table.input" },
   });
+  const styles = get.parameters.map(({ name, style, explode }: any) => [
+    name,
+    style,
+    explode,
+  ]);
+  expect(styles).toEqual([
+    ["id", undefined, undefined],
+    ["count", undefined, undefined],
+    ["any", undefined, undefined],
+    ["address", "deepObject", true],
+    ["nested", "deepObject", true],
+  ]);
   expect([get.operationId, post.operationId]).toEqual(["table", "table.post"]);
   const { content } = paths["/pictures"].post.requestBody;
   expect(content["multipart/form-data"].schema.properties).toMatchObject({
