@@ -220,7 +220,11 @@ export async function checkPort(
 /** The checks of each port find it free, even if two servers want it. */
 function checkDistinctPorts(config: ActionheroConfigInterface): Finding[] {
   const { web, socket, health, metrics } = config;
-  const servers: [setting: string, server: unknown, port: unknown][] = [
+  const servers: [
+    setting: string,
+    server: unknown,
+    port: number | string | undefined,
+  ][] = [
     ["web.port", web, web?.port],
     ["socket.port", socket, socket?.port],
     ["web.healthPort", health, web?.healthPort],
