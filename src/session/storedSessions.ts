@@ -23,6 +23,8 @@ export interface SessionClient {
   params?: Record<string, unknown>;
   setCookie(name: string, value: string, options?: CookieOptions): unknown;
   clearCookie(name: string, options?: CookieOptions): unknown;
+  /** Of web clients. */
+  setHeader?: (name: string, value: string) => unknown;
 }
 
 /** Transports whose responses bring cookies to the client. */
@@ -91,7 +93,10 @@ export class StoredSessions {
     const opened = this.openBy(client, cookie);
     if (!isCarrier || cookie === undefined) return opened;
     return opened.then(async () => {
-      const current = this.of(client).token;
+      const { id, token: current } = this.of(client);
+      // a cache that serves many clients must not give this response to another; what the action sets takes precedence
+      if (id !== undefined)
+        await client.setHeader?.("Cache-Control", "private");
       // signed with a secret that was replaced
       if (current !== undefined && current !== cookie)
         await this.sendCookie(client, current);

@@ -108,6 +108,10 @@ describeOnEachEngine("stored sessions", (engine) => {
       badly: {
         run: ({ store }: Data) => store.set("text", (() => undefined) as never),
       },
+      shared: {
+        run: ({ connection }: { connection: Connection }) =>
+          connection.setHeader!("Cache-Control", "max-age=60"),
+      },
       inner: {
         run: async () => ({ inner: await action.run("who") }),
       },
@@ -181,6 +185,19 @@ describeOnEachEngine("stored sessions", (engine) => {
     expect((await browser.ask("who")).user).toBe("ann");
     expect(browser.setCookies).toEqual([]);
     expect((await new Browser().ask("who")).user).toBeNull();
+  });
+
+  test("a shared cache keeps no response to a client with a session, unless the action says so", async () => {
+    const browser = await signedIn();
+    const cacheControl = async (path: string, cookie: string) => {
+      const { headers } = await ask(webPort(), `/api/${path}`, {
+        headers: { cookie: `sessionID=known; ${cookie}` },
+      });
+      return headers["cache-control"];
+    };
+    expect(await cacheControl("who", browser.cookie)).toBe("private");
+    expect(await cacheControl("shared", browser.cookie)).toBe("max-age=60");
+    expect(await cacheControl("who", "")).toBeUndefined();
   });
 
   test("redis does not have the secret of the cookie", async () => {
