@@ -5,6 +5,9 @@
 import { settings } from "../config/settings";
 import { FREE_BYTES } from "./heldBytes";
 
+/** For log lines: why a client that exceeds no limit of its own is disconnected. */
+export const ALL_EXCEED = "those of all clients exceed general.maxUnreadBytes";
+
 /** The waiting output of all clients; the client that has waited the longest comes first. */
 class UnreadBytes {
   private readonly shares = new Map<UnreadShare, number>();

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { settings } from "../../config/settings";
 import { Outbox } from "../outbox";
+import { ALL_EXCEED } from "../unread";
 import type { SocketClient } from "./client";
 
 /** How long a client may read nothing while its last bytes are sent, in ms. */
@@ -108,7 +109,7 @@ export class Output extends Outbox<string> {
   }
 
   protected override onSlowest(bytes: number): void {
-    this.onOverflow(bytes);
+    this.cut(`${bytes} bytes wait for it, and ${ALL_EXCEED}`);
   }
 
   protected override onStalled(): void {

@@ -45,6 +45,7 @@ import {
 } from "../proxies";
 import { isWorkFollowed, requestIdOf } from "../work";
 import { normalizeTarget, type TargetFault } from "../requestTarget";
+import { ALL_EXCEED } from "../unread";
 import { Server } from "../server";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
@@ -491,7 +492,7 @@ export class WebServer extends Server {
   private cutUnread(socket: Socket, bytes: number): void {
     if (isCutLogged(this.type, socket, "warning"))
       this.log(
-        `disconnected a client that does not read its responses: ${bytes} bytes wait, and those of all clients exceed general.maxUnreadBytes`,
+        `disconnected a client that does not read its responses: ${bytes} bytes wait, and ${ALL_EXCEED}`,
         "warning",
         { to: plainAddress(socket.remoteAddress) },
       );

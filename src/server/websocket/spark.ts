@@ -9,6 +9,7 @@ import { encodeOnce } from "../../chat/broadcaster";
 import { ByteShare, FREE_BYTES, MEMORY_LIMIT_TEXT } from "../heldBytes";
 import { parsedBytes } from "../jsonRequest";
 import { HIGH_WATER_BYTES, Outbox } from "../outbox";
+import { ALL_EXCEED } from "../unread";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
 
@@ -129,7 +130,8 @@ class FrameOutbox extends Outbox<Buffer> {
   }
 
   protected override onSlowest(bytes: number): void {
-    this.onOverflow(bytes);
+    const reason = `${bytes} bytes wait unread, and ${ALL_EXCEED}`;
+    this.spark.cut({ code: 1008, reason });
     this.spark.terminate(); // a close frame would wait behind what is not read
   }
 
