@@ -107,7 +107,7 @@ interface Jose {
 /**
  * Make a function that verifies the tokens of one issuer: once, where actions are defined. A token must have `exp`.
  * @throws ActionheroError AH_CONFIG when jose is not installed
- * @throws TypeError for keys that cannot be used
+ * @throws TypeError for keys that cannot be used, and without an issuer or an audience
  */
 export function jwtVerifier<Claims extends object = JwtClaims>(
   options: JwtOptions,
@@ -115,6 +115,12 @@ export function jwtVerifier<Claims extends object = JwtClaims>(
   const jose = requirePeer<Jose>("jose", "auth.jwtVerifier");
   const find = keyFinder(jose, options);
   const { issuer, audience, clockTolerance, algorithms } = options;
+  // such as that of an environment variable that is not set: it would accept the tokens of every service
+  for (const name of ["issuer", "audience"] as const)
+    if (options[name] !== false && isBlank(options[name]))
+      throw new TypeError(
+        `auth.jwtVerifier needs the ${name}; false accepts any`,
+      );
   const checks = {
     algorithms: algorithms ?? (options.secret === undefined ? PUBLIC : SHARED),
     issuer: issuer === false ? undefined : issuer,
@@ -133,6 +139,11 @@ export function jwtVerifier<Claims extends object = JwtClaims>(
       return undefined; // clients learn no more than that the token is invalid
     }
   };
+}
+
+function isBlank(accepted: string | string[] | undefined): boolean {
+  const values = Array.isArray(accepted) ? accepted : [accepted];
+  return values.length === 0 || values.some((value) => !value);
 }
 
 function keyFinder(jose: Jose, options: JwtOptions): FindKey {

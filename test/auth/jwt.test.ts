@@ -294,6 +294,9 @@ describe("tokens that another service has signed", () => {
       [{ jwksUrl: "http://issuer.example/keys" }, /must begin with https/],
       [{ jwksUrl: "http://127.0.0.1.example/keys" }, /must begin with https/],
       [{ jwks: { keys: 5 } }, /./],
+      [{ jwks, issuer: "" }, /needs the issuer/],
+      [{ jwks, audience: "" }, /needs the audience/],
+      [{ jwks, audience: [] }, /needs the audience/],
     ];
     for (const [options, message] of refused)
       await expect(verdicts({ ...ours, ...options })).rejects.toThrow(message);
