@@ -1,5 +1,5 @@
 import * as path from "path";
-import * as winston from "winston";
+import type * as winston from "winston";
 import type {
   ActionheroConfigInterface,
   ActionheroLogLevel,
@@ -58,16 +58,15 @@ export const test = {
 
 /** Lines on stdout: by default readable text, coloured at a terminal. */
 function buildConsoleLogger(level: ActionheroLogLevel = "info"): LoggerBuilder {
-  return (config, { consoleFormat, jsonFormat, ConsoleTransport }) =>
-    winston.createLogger({
-      level,
-      levels: winston.config.syslog.levels,
-      format:
-        config.logger.format === "json"
-          ? jsonFormat({ id: config.process.id })
-          : consoleFormat(),
-      transports: [new ConsoleTransport()],
-    });
+  return (config, { levels, consoleFormat, jsonFormat, ConsoleTransport }) => ({
+    level,
+    levels,
+    format:
+      config.logger.format === "json"
+        ? jsonFormat({ id: config.process.id })
+        : consoleFormat(),
+    transports: [new ConsoleTransport()],
+  });
 }
 
 /** One JSON document per line in `<folder>/<id>-<env>.log`. */
@@ -75,17 +74,17 @@ function buildFileLogger(
   folder: string,
   level: ActionheroLogLevel = "info",
 ): LoggerBuilder {
-  return (config, { jsonFormat, FileTransport }) => {
+  return (config, { levels, jsonFormat, FileTransport }) => {
     const { id, env } = config.process;
-    return winston.createLogger({
+    return {
       level,
-      levels: winston.config.syslog.levels,
+      levels,
       format: jsonFormat(),
       transports: [
         new FileTransport({
           filename: path.join(folder, `${id}-${env}.log`),
         }),
       ],
-    });
+    };
   };
 }

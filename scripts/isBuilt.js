@@ -21,6 +21,7 @@ const SOURCES = [
   "tsconfig.json",
   "package-lock.json",
   "scripts/buildClient.js",
+  "scripts/plainImports.js",
 ];
 
 /** The names of a file, or of all files in a folder. */

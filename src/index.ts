@@ -1,8 +1,11 @@
 /** The public exports of actionhero. Nothing inside `src` imports this file. */
 import { api as coreApi, type Api } from "./api";
 import { requireNode } from "./environment/nodeVersion";
+import { ownRequire } from "./environment/ownRequire";
 
 requireNode();
+// each line below loads by it
+require = ownRequire(module, require);
 
 /** The shared object of this process; users may hang anything on it. */
 export const api = coreApi as Api & { [key: string]: any };

@@ -1,5 +1,5 @@
 /** The loggers of `config.logger` and `log`, which writes to all of them. */
-import * as winston from "winston";
+import type * as winston from "winston";
 import { config } from "../config/config";
 import type { ActionheroLogLevel } from "../config/settingTypes";
 import { settings } from "../config/settings";
@@ -128,9 +128,13 @@ export function buildLoggers(): winston.Logger[] {
   const builders = settings().logger.loggers as LoggerBuilder[];
   return builders.map((build) => {
     const built = build(config, loggerTools);
-    const logger = isLogger(built) ? built : winston.createLogger(built);
-    return withKnownLevel(logger);
+    return withKnownLevel(isLogger(built) ? built : createLogger(built));
   });
+}
+
+/** Without loggers, winston is not loaded. */
+function createLogger(options: winston.LoggerOptions): winston.Logger {
+  return (require("winston") as typeof winston).createLogger(options);
 }
 
 /** A level that the logger does not know, such as a misspelt `LOG_LEVEL`, would silence it: it becomes `info`. */

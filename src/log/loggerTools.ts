@@ -1,5 +1,6 @@
 /** The formats and transports that the default loggers are built from, handed to every logger builder. */
-import * as winston from "winston";
+import type * as winston from "winston";
+import type { ActionheroLogLevel } from "../config/settingTypes";
 import { cutText, escapeField, escapeJson, quoteField } from "./escape";
 import { jsonForLogging, plainText } from "./json";
 import {
@@ -10,7 +11,7 @@ import {
   isCommandRunning,
 } from "./sinks";
 
-import Transport = require("winston-transport");
+import type Transport = require("winston-transport");
 
 type LogInfo = winston.Logform.TransformableInfo;
 
@@ -45,6 +46,8 @@ interface ConsoleOptions {
 
 /** Handed to each builder in `config.logger.loggers` as its second argument. */
 export interface LoggerTools {
+  /** The levels of syslog, which the framework logs with. */
+  levels: Record<ActionheroLogLevel, number>;
   /** `<ISO time> - <level>: <message> <key=value ...>`, the level coloured at a terminal. */
   consoleFormat: (options?: ConsoleOptions) => winston.Logform.Format;
   /** One JSON document per line, with `timestamp` and the given fields. */
@@ -63,67 +66,102 @@ interface FileTransportOptions {
 
 const outputs = new Set<BufferedOutput>();
 
-export class BufferedTransport extends Transport {
-  constructor(private readonly output: BufferedOutput) {
-    super();
-    outputs.add(output);
-  }
+/** Loaded with the first logger: its streams take a tenth of a start (bench/boot.ts). */
+function loadTransport(): typeof Transport {
+  return require("winston-transport") as typeof Transport;
+}
 
-  override log(info: LogInfo, next: () => void): void {
-    this.take(String(info[MESSAGE]));
-    next();
-  }
-
+/** A transport that collects lines. */
+export interface BufferedTransport extends Transport {
   /** @param line without its end */
-  take(line: string): void {
-    this.output.push(`${line}\n`);
-  }
-
-  override close(): void {
-    void this.output.flush().finally(() => outputs.delete(this.output));
-  }
+  take(line: string): void;
 }
 
-class ConsoleTransport extends BufferedTransport {
-  constructor() {
-    super(new BufferedOutput(consoleSink));
+function defineTransports(Base: typeof Transport) {
+  class Buffered extends Base implements BufferedTransport {
+    constructor(private readonly output: BufferedOutput) {
+      super();
+      outputs.add(output);
+    }
+
+    override log(info: LogInfo, next: () => void): void {
+      this.take(String(info[MESSAGE]));
+      next();
+    }
+
+    take(line: string): void {
+      this.output.push(`${line}\n`);
+    }
+
+    override close(): void {
+      void this.output.flush().finally(() => outputs.delete(this.output));
+    }
   }
+
+  class ConsoleTransport extends Buffered {
+    constructor() {
+      super(new BufferedOutput(consoleSink));
+    }
+  }
+
+  class FileTransport extends Buffered {
+    private readonly takesCommands: boolean;
+
+    constructor({ filename, commands = true }: FileTransportOptions) {
+      super(new BufferedOutput(fileSink(filename)));
+      this.takesCommands = commands;
+    }
+
+    override take(line: string): void {
+      if (this.takesCommands || !isCommandRunning()) super.take(line);
+    }
+  }
+
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
+  const { log } = Buffered.prototype;
+  return { Buffered, ConsoleTransport, FileTransport, log };
 }
 
-class FileTransport extends BufferedTransport {
-  private readonly takesCommands: boolean;
+let defined: ReturnType<typeof defineTransports> | undefined;
 
-  constructor({ filename, commands = true }: FileTransportOptions) {
-    super(new BufferedOutput(fileSink(filename)));
-    this.takesCommands = commands;
-  }
-
-  override take(line: string): void {
-    if (this.takesCommands || !isCommandRunning()) super.take(line);
-  }
+function transports() {
+  return (defined ??= defineTransports(loadTransport()));
 }
-
-// eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
-const { log: takeFromWinston } = BufferedTransport.prototype;
 
 /** Whether a transport does no more than to collect lines. */
 export function isOwnTransport(
   transport: Transport,
 ): transport is BufferedTransport {
   return (
-    transport instanceof BufferedTransport && transport.log === takeFromWinston
+    defined !== undefined &&
+    transport instanceof defined.Buffered &&
+    transport.log === defined.log
   );
 }
 
 export const loggerTools: LoggerTools = {
+  levels: {
+    emerg: 0,
+    alert: 1,
+    crit: 2,
+    error: 3,
+    warning: 4,
+    notice: 5,
+    info: 6,
+    debug: 7,
+  },
   consoleFormat: ({ quote = false } = {}) =>
     lineFormat((info, isEscaped) => toConsoleLine(info, { quote, isEscaped })),
   jsonFormat: (fields) =>
     lineFormat((info, isEscaped) =>
       toJsonLine(fields ? Object.assign(info, fields) : info, isEscaped),
     ),
-  ConsoleTransport,
-  FileTransport,
+  get ConsoleTransport() {
+    return transports().ConsoleTransport;
+  },
+  get FileTransport() {
+    return transports().FileTransport;
+  },
 };
 
 /** Resolves when every line logged so far through our own transports is written. */
@@ -146,7 +184,8 @@ export function lineMakerOf(format: object): ToLine | undefined {
 }
 
 function lineFormat(toLine: ToLine): winston.Logform.Format {
-  const format = winston.format((info) => {
+  const { format: define } = require("winston") as typeof winston;
+  const format = define((info) => {
     info[MESSAGE] = toLine(info, false);
     return info;
   })();

@@ -8,6 +8,7 @@ import { markFailures } from "./away";
 import { ConnectionLog } from "./connectionLog";
 import { disconnect, isCluster, isEmbedded } from "./engine";
 import { boundSentinels, followFailover } from "./failover";
+import { deferLua } from "./lazyLua";
 import { Patience, reach } from "./reach";
 import { shareTimeouts } from "./sharedTimeouts";
 
@@ -52,6 +53,7 @@ export function commandClient(user: string): Redis {
 export async function connectClients(clients: RedisClients): Promise<void> {
   const connectionLog = new ConnectionLog(operationTimeout());
   const patience = new Patience(settings().redis.connectTimeout);
+  deferLua();
   try {
     for (const name of NAMES) {
       const client = build(name, connectionLog);

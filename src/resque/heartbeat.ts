@@ -4,7 +4,7 @@
  */
 import type * as net from "node:net";
 import type * as tls from "node:tls";
-import * as workerThreads from "node:worker_threads";
+import type * as threads from "node:worker_threads";
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
 import { HEARTBEAT } from "./store/lua/heartbeat";
@@ -59,12 +59,14 @@ export function startHeartbeat(
   const workerData: ThreadData = { ...options, script: HEARTBEAT, shared };
   // `__name` is what some compilers call in functions
   const source = `const __name = (x) => x; (${beat.toString()})(require("node:net"), require("node:tls"), require("node:worker_threads"));`;
-  let thread: workerThreads.Worker;
+  // without redis, nothing needs it
+  const { Worker } = require("node:worker_threads") as typeof threads;
+  let thread: threads.Worker;
   const aim = () => {
     thread.postMessage({ target: targetOf(redis) } satisfies Message);
   };
   try {
-    thread = new workerThreads.Worker(source, {
+    thread = new Worker(source, {
       eval: true,
       workerData,
       execArgv: [],
@@ -117,7 +119,7 @@ function targetOf(redis: Redis): Target {
 function beat(
   netModule: typeof net,
   tlsModule: typeof tls,
-  { parentPort, workerData }: typeof workerThreads,
+  { parentPort, workerData }: typeof threads,
 ): void {
   const { shared, script, prefix, leaseMs, stuckMs } = workerData as ThreadData;
   let target: Target | undefined;

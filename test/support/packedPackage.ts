@@ -17,6 +17,7 @@ const COMPILED_FROM = [
   "initializers",
   "package-lock.json",
   "scripts/buildClient.js",
+  "scripts/plainImports.js",
 ];
 
 /**
@@ -125,6 +126,8 @@ async function build(target: string): Promise<void> {
   await runOk(process.execPath, [tsc, "--outDir", target], {
     cwd: repositoryRoot,
   });
-  const bundle = path.join(repositoryRoot, "scripts/buildClient.js");
-  await runOk(process.execPath, [bundle, target]);
+  for (const script of ["plainImports.js", "buildClient.js"]) {
+    const file = path.join(repositoryRoot, "scripts", script);
+    await runOk(process.execPath, [file, target]);
+  }
 }

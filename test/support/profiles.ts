@@ -106,7 +106,8 @@ type LoggerBuilder = (config: unknown, tools: unknown) => unknown;
 /** A builder's closure is part of what it does: so it is called, with tools that write down how they are used. */
 function describeLogger(builder: LoggerBuilder): Record<string, unknown> {
   const uses: Record<string, unknown> = {};
-  const { format } = require("winston") as typeof import("winston");
+  const { config: known, format } =
+    require("winston") as typeof import("winston");
   const Transport =
     require("winston-transport") as typeof import("winston-transport");
   const note =
@@ -124,6 +125,7 @@ function describeLogger(builder: LoggerBuilder): Record<string, unknown> {
       override log() {}
     };
   const tools: Record<keyof LoggerTools, unknown> = {
+    levels: known.syslog.levels,
     consoleFormat: note("consoleFormat"),
     jsonFormat: note("jsonFormat"),
     ConsoleTransport: transport("ConsoleTransport"),
