@@ -8,6 +8,7 @@ import {
   type Hook,
   type NamedMiddleware,
 } from "../middleware/stack";
+import { SerialIds } from "../utils/ids";
 import type { Action } from "./action";
 import { ActionProcessor } from "./actionProcessor";
 import type { ActionName, RunArguments, RunResult } from "./actionTypes";
@@ -29,6 +30,8 @@ export interface ActionMiddleware extends NamedMiddleware {
 export function addMiddleware(data: ActionMiddleware): void {
   registerMiddleware(api.actions, data, data.global === true);
 }
+
+const inLineIds = new SerialIds();
 
 /**
  * Run an action from inside the server, with its middleware and checks, and get its response. Names, params and the response
@@ -54,6 +57,7 @@ export async function run(
 ): Promise<any> {
   const connection = new Connection(
     {
+      id: inLineIds.next(),
       type: "in-line-action",
       remotePort: "0",
       remoteIP: "0",

@@ -21,7 +21,7 @@ type Body = (...values: unknown[]) => void;
 
 /**
  * What loads the files that a module of this package asks for, and theirs in turn.
- * @returns the `require` of the module itself where something else than node loads code: jest, tsx, another loader, or
+ * @returns the `require` of the module itself where something else than node loads code: jest, tsx, another runtime, or
  * source maps, which node reads for the files that it loads
  */
 export function ownRequire(
@@ -31,8 +31,14 @@ export function ownRequire(
   return isLoadedByNode(module, own) ? requireFor(module, own) : own;
 }
 
+/** Bun and Deno have loaders of their own behind node's interface. */
+export function isNode(): boolean {
+  return !("Bun" in globalThis) && !("Deno" in globalThis);
+}
+
 function isLoadedByNode({ filename }: NodeModule, { cache }: NodeJS.Require) {
   return (
+    isNode() &&
     path.extname(filename) === ".js" &&
     isWritable(cache) &&
     !process.sourceMapsEnabled

@@ -5,12 +5,14 @@
 import Module = require("node:module");
 import * as path from "node:path";
 import { projectRoot } from "../config/config";
+import { isNode } from "../environment/ownRequire";
 
 const ENGINE = "ioredis-mock";
 const INTERPRETER = ["fengari", "fengari-interop"];
 
 /** Before the engine is loaded, whichever copy a configuration uses. */
 export function deferLua(): void {
+  if (!isNode()) return;
   for (const base of [path.join(projectRoot, "package.json"), __filename])
     deferBelow(base);
 }
