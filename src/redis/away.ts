@@ -35,7 +35,7 @@ const REFUSED_WRITE =
   /^(ERR Error running script .* -)?(READONLY|NOREPLICAS|MISCONF|OOM)\b/;
 
 /** ioredis resubscribes on each connection without a handler: a failure must not stop the process. */
-const SUBSCRIBES = /^[ps]?subscribe$/i;
+const SUBSCRIBES = new Set(["subscribe", "psubscribe", "ssubscribe"]);
 
 const marking = new WeakSet<object>();
 /** On a command whose failure is marked: it is sent again over the next connection. A WeakSet would cost each command more. */
@@ -51,7 +51,7 @@ export function markFailures(client: Redis): void {
     if (typeof reject === "function" && !command[MARKED]) {
       command[MARKED] = true;
       command.reject = (error) => reject.call(command, markIfAway(error));
-      if (SUBSCRIBES.test(command.name)) command.promise.catch(() => undefined);
+      if (SUBSCRIBES.has(command.name)) command.promise.catch(() => undefined);
     }
     return send(command, stream);
   };

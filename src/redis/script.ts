@@ -24,7 +24,7 @@ export function runScript(
   args: readonly (string | number)[],
 ): Promise<unknown> {
   return client
-    .evalsha(script.sha, keys.length, ...keys, ...args)
+    .evalsha(script.sha, `${keys.length}`, ...keys, ...args)
     .catch((error: Error) => {
       if (!error.message.startsWith("NOSCRIPT")) throw error;
       return client.eval(script.lua, keys.length, ...keys, ...args);

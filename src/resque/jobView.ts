@@ -72,6 +72,8 @@ export interface JobView extends Worker {
   progress(progress: unknown): Promise<void>;
   /** For `run.ts`: the effects of the run, with the release of all locks. */
   takeEffects(): Effect[];
+  /** For `run.ts`: the run has ended, and its worker shows its error and result. */
+  close(): void;
 }
 
 /** @returns undefined for a job without an id, or outside of any queue */
@@ -194,6 +196,12 @@ export function viewClassOf(worker: Worker): JobViewClass {
       for (const { key, value } of lease.locks.values())
         effects.push({ do: "releaseLock", key, value });
       return effects;
+    }
+
+    close(): void {
+      this.isOver = true;
+      worker.error = this.error;
+      worker.result = this.result;
     }
   }
   Object.setPrototypeOf(View.prototype, worker);

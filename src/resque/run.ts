@@ -35,35 +35,51 @@ export function openJob(
   return view;
 }
 
-/** Run a job that was fetched from a queue. It never rejects. */
+/**
+ * Run a job that was fetched from a queue. It never rejects. Every job comes through here, so it waits only for what a job
+ * has: a promise costs as much as the rest of a small step.
+ */
 export async function runJob(view: JobView): Promise<Outcome> {
+  const begin = view.environment.monotonic();
+  let job: Job | undefined;
   try {
-    return await performJob(view);
+    try {
+      job = jobToRun(view);
+      const notRun = await (job
+        ? runDefined(view, job)
+        : postponeUnknown(view));
+      if (notRun) return notRun;
+    } catch (error) {
+      if (error instanceof LeaseEnded) throw error;
+      view.error = toError(error);
+    }
+    const duration = Math.round(view.environment.monotonic() - begin);
+    if (job && hasMoreToDo(view, job)) await wrapUp(view, job);
+    return conclude(view, job, duration);
   } catch (error) {
-    if (error instanceof LeaseEnded) return NO_OUTCOME;
-    return failureOf(view, toError(error));
+    return outcomeOf(view, error);
   } finally {
-    view.isOver = true;
+    view.close();
   }
 }
 
-async function performJob(view: JobView): Promise<Outcome> {
-  const { environment } = view;
-  const begin = environment.monotonic();
-  let job: Job | undefined;
-  try {
-    if (view.error) throw view.error;
-    const postponed = isUnknown(view) && (await postponeUnknown(view));
-    if (postponed) return postponed;
-    job = definitionOf(view.jobs, view.job);
-    const notRun = await runDefined(view, job);
-    if (notRun) return notRun;
-  } catch (error) {
-    if (error instanceof LeaseEnded) throw error;
-    view.error = toError(error);
-  }
-  const duration = Math.round(environment.monotonic() - begin);
-  return conclude(view, job, duration);
+function hasMoreToDo({ error, overrun }: JobView, job: Job): boolean {
+  return Boolean((error && job.retry) || overrun || job.finished);
+}
+
+async function wrapUp(view: JobView, job: Job): Promise<void> {
+  if (view.error && job.retry) planRetry(view, job);
+  if (view.overrun) await keepOverrun(view, job);
+  await finish(view, job);
+}
+
+/**
+ * @returns undefined for a job that waits for a worker that defines it
+ * @throws Error for one that cannot be read, or is not defined
+ */
+function jobToRun(view: JobView): Job | undefined {
+  if (view.error) throw view.error;
+  return isUnknown(view) ? undefined : definitionOf(view.jobs, view.job);
 }
 
 /** @returns the outcome if the body did not run: the job waits for a slot, or a plugin dropped it */
@@ -71,37 +87,46 @@ async function runDefined(
   view: JobView,
   job: Job,
 ): Promise<Outcome | undefined> {
-  const { job: parsed, queue } = view;
-  await checkLease(view);
+  const { lease } = view;
+  if (!lease.isSure()) await confirmLease(lease);
   // the job waits for a slot, or was already given to another worker
   if (job.concurrency && !(await acquireSlot(view, job.concurrency)))
     return NO_OUTCOME;
-  showRunning(view);
-  if (job.unique) noteUnique(view);
   if (mayOverlap(view, job)) await warnOfOverrun(view);
-  view.notify("job", queue, parsed);
-  if (!(await runHooks(view, "beforePerform", job, parsed))) {
-    await finish(view, job);
-    return ended(view, job, { kind: "uncounted" });
-  }
-  for (const arg of parsed.args)
-    if (typeof arg === "object" && arg !== null) Object.freeze(arg);
-  await checkLease(view);
-  await runBody(view, job);
+  announce(view, job);
+  const dropped = hasPlugins(job) && (await refused(view, job));
+  if (dropped) return dropped;
+  for (const arg of view.job.args) freeze(arg);
+  if (!lease.isSure()) await confirmLease(lease);
+  await perform(view, job);
+  if (hasPlugins(job)) await runAfter(view, job);
   return undefined;
 }
 
+function announce(view: JobView, job: Job): void {
+  if (view.job.id) showRunning(view);
+  if (job.unique) noteUnique(view);
+  view.notify("job", view.queue, view.job);
+}
+
+function freeze(arg: unknown): void {
+  if (typeof arg === "object" && arg !== null) Object.freeze(arg);
+}
+
+/** @returns the outcome if a plugin drops the job */
+async function refused(view: JobView, job: Job): Promise<Outcome | undefined> {
+  if (await runHooks(view, "beforePerform", job, view.job)) return undefined;
+  await finish(view, job);
+  return ended(view, job, { kind: "uncounted" });
+}
+
 /** @param job undefined if this process does not define the class */
-async function conclude(
+function conclude(
   view: JobView,
   job: Job | undefined,
   duration: number,
-): Promise<Outcome> {
-  const { job: parsed, queue } = view;
-  if (view.error && job?.retry) planRetry(view, job);
-  if (job && view.overrun) await keepOverrun(view, job);
-  await finish(view, job);
-  const { error } = view;
+): Outcome {
+  const { job: parsed, queue, error } = view;
   if (!error) {
     if (!view.isRetried || job?.retry === undefined)
       view.notify("success", queue, parsed, view.result, duration);
@@ -109,6 +134,12 @@ async function conclude(
   }
   view.notify("failure", queue, parsed, error, duration);
   return ended(view, job, failureOf(view, error));
+}
+
+/** The outcome of a job whose run could not be concluded. */
+function outcomeOf(view: JobView, error: unknown): Outcome {
+  if (error instanceof LeaseEnded) return NO_OUTCOME;
+  return failureOf(view, toError(error));
 }
 
 function failureOf(view: JobView, error: Error): Outcome {
@@ -125,10 +156,6 @@ function failureOf(view: JobView, error: Error): Outcome {
  * A process that was suspended may have lost its jobs: jobs fetched before must not start.
  * @throws LeaseEnded
  */
-function checkLease({ lease }: JobView): Promise<void> | undefined {
-  return lease.isSure() ? undefined : confirmLease(lease);
-}
-
 async function confirmLease(lease: JobLease): Promise<void> {
   if (!(await lease.confirm())) throw new LeaseEnded();
 }
@@ -163,8 +190,13 @@ function noteUnique({ lease: { worker }, queue, raw, store }: JobView): void {
     .catch(() => undefined);
 }
 
-/** Plugins may change `view.error` and `view.result` after the body. */
+/** The body with its plugins, which may change `view.error` and `view.result`. */
 export async function runBody(view: JobView, job: Job): Promise<void> {
+  await perform(view, job);
+  if (hasPlugins(job)) await runAfter(view, job);
+}
+
+async function perform(view: JobView, job: Job): Promise<void> {
   try {
     view.result = !job.timeout
       ? ((await job.perform.apply(view, view.job.args)) as unknown)
@@ -172,13 +204,19 @@ export async function runBody(view: JobView, job: Job): Promise<void> {
   } catch (error) {
     view.error = toError(error);
   }
-  if (!job.plugins || job.plugins.length === 0) return;
+}
+
+async function runAfter(view: JobView, job: Job): Promise<void> {
   try {
     await runHooks(view, "afterPerform", job, view.job);
   } catch (error) {
     if (error instanceof LeaseEnded) throw error;
     view.error = toError(error);
   }
+}
+
+function hasPlugins({ plugins }: Job): boolean {
+  return plugins !== undefined && plugins.length > 0;
 }
 
 /** Notify the definition of a job of the end of its run, even if a plugin dropped it. */
@@ -194,10 +232,14 @@ export async function finish(view: JobView, job?: Job): Promise<void> {
 /** @throws Error when this process does not define the class */
 export function definitionOf(jobs: Jobs, parsed: ParsedJob): Job {
   const job = jobOf(jobs, parsed.class);
-  if (!job) throw new Error(`No job defined for class "${parsed.class}"`);
+  if (!job) throw notDefined(parsed);
   if (typeof job.perform !== "function")
     throw new Error(`Missing Job: "${parsed.class}"`);
   return job;
+}
+
+function notDefined({ class: name }: ParsedJob): Error {
+  return new Error(`No job defined for class "${name}"`);
 }
 
 /** A body that continues after its timeout is notified by `signal`; its result is dropped. */
@@ -336,16 +378,15 @@ function isUnknown({ options, jobs, job }: JobView): boolean {
 
 /**
  * Let a job wait for a worker that defines it.
- * @returns undefined when it has waited for too long
- * @throws LeaseEnded
+ * @throws LeaseEnded; Error when it has waited for too long
  */
-async function postponeUnknown(view: JobView): Promise<Outcome | undefined> {
+async function postponeUnknown(view: JobView): Promise<Outcome> {
   const { options, store, job, queue, raw } = view;
   const { unknownJobTimeout: timeoutMs = TIMEOUT_MS } = options;
   const ms = await view.persist(() =>
     store.waitUnknown({ queue, raw }, timeoutMs),
   );
-  if (ms === undefined) return undefined;
+  if (ms === undefined) throw notDefined(job);
   view.notify("unknown", queue, job, ms);
   const inMs = Math.min(
     Math.max(Math.round(ms / 4), FIRST_WAIT_MS),

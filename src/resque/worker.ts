@@ -203,7 +203,7 @@ export class Worker extends EventEmitter {
       if (this.listenerCount("poll") === 0) return;
       for (const queue of this.queues) this.notify("poll", queue);
     },
-    run: async (taken: QueuedJob, lease: JobLease): Promise<Outcome> => {
+    run: (taken: QueuedJob, lease: JobLease): Promise<Outcome> => {
       const view = openJob(this.View, taken, lease);
       this.view = view;
       this.working = true;
@@ -213,12 +213,7 @@ export class Worker extends EventEmitter {
       this.error = null;
       this.result = null;
       const { around } = this.options;
-      const outcome = await (around
-        ? around(view.job, () => runJob(view))
-        : runJob(view));
-      this.error = view.error;
-      this.result = view.result as unknown;
-      return outcome;
+      return around ? around(view.job, () => runJob(view)) : runJob(view);
     },
     rest: () => {
       this.working = false;

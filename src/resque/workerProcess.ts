@@ -384,24 +384,24 @@ export class WorkerProcess {
   private plan(): void {
     if (this.isCalling || this.isPlanned || this.isClosed) return;
     this.isPlanned = true;
-    const call = () => {
-      this.isPlanned = false;
-      void this.callStore();
-    };
-    if (this.busy === 0) queueMicrotask(call);
-    else this.environment.soon(call);
+    if (this.busy === 0) void DONE.then(this.callNow);
+    else this.environment.soon(this.callNow);
   }
 
-  private async callStore(): Promise<void> {
+  private readonly callNow = (): void => {
+    this.isPlanned = false;
     if (this.isCalling || this.isClosed || this.pending.length === 0) return;
     this.isCalling = true;
-    const batch = this.pending.splice(0, MAX_BATCH);
+    void this.callStore(this.pending.splice(0, MAX_BATCH));
+  };
+
+  private async callStore(batch: readonly Member[]): Promise<void> {
     await this.exchange(batch);
     if (this.store.kind === "memory" && ++this.calls % CALLS_PER_TURN === 0)
       await new Promise<void>((resolve) => this.environment.soon(resolve));
     this.isCalling = false;
     if (this.pending.length > 0) this.plan();
-    else void this.waitForJobs();
+    else if (this.mayWait()) void this.waitForJobs();
   }
 
   /** Until the store responds: a repeated call changes nothing. */
@@ -410,7 +410,7 @@ export class WorkerProcess {
     let reply: ExchangeResult | "fenced" | undefined;
     while (!this.isClosed) {
       try {
-        await this.ensureRegistered();
+        if (!this.isRegistered()) await this.ensureRegistered();
         if (call?.process !== this.id) call = this.prepare(batch);
         if (!call) return;
         this.mark = this.store.mark();
@@ -462,19 +462,25 @@ export class WorkerProcess {
     this.reportProblems(problems);
     // one step per call: a step per job would leave the order unchanged when a batch has as many jobs as there are
     // queues
-    if (jobs.some((job) => job && this.named.has(job.queue))) this.turn++;
-    call.members.forEach((member, index) => {
+    let isStep = false;
+    for (let index = 0; index < jobs.length; index++) {
+      const member = call.members[index]!;
       const job = jobs[index];
       member.outcome = NO_OUTCOME;
       member.locks.clear(); // they were released with the report
       if (member === this.lone) this.endLone();
-      if (!job) return void this.move(member, "empty");
-      if (!this.named.has(job.queue)) this.after = job.queue;
+      if (!job) {
+        this.move(member, "empty");
+        continue;
+      }
+      if (this.named.has(job.queue)) isStep = true;
+      else this.after = job.queue;
       member.fetchedIn = call.process;
       if (index === alone) this.lone = member;
       this.move(member, "job");
       if (member.state === "running") void this.run(member, job);
-    });
+    }
+    if (isStep) this.turn++;
   }
 
   /** Others may fetch again. */
@@ -526,8 +532,11 @@ export class WorkerProcess {
     this.problems = new Set(problems);
   }
 
+  private mayWait(): boolean {
+    return !this.waiting && !this.isClosed && !this.lone && this.hasIdle();
+  }
+
   private async waitForJobs(): Promise<void> {
-    if (this.waiting || this.isClosed || this.lone || !this.hasIdle()) return;
     const { timeout = POLL_MS, node } = this.options;
     const target = { queues: this.orders[0]!, node };
     const ms = Math.min(timeout, IDLE_POLL_MS);
@@ -571,16 +580,17 @@ export class WorkerProcess {
 
   /** Register the process and every worker that is not registered under its present id. */
   private ensureRegistered(): Promise<void> {
-    if (
-      this.id !== "" &&
-      !this.registering &&
-      this.unregistered() === undefined
-    )
-      return DONE;
+    if (this.isRegistered()) return DONE;
     this.registering ??= this.registerAll().finally(() => {
       this.registering = undefined;
     });
     return this.registering;
+  }
+
+  private isRegistered(): boolean {
+    return (
+      this.id !== "" && !this.registering && this.unregistered() === undefined
+    );
   }
 
   private unregistered(): Member | undefined {

@@ -1,7 +1,7 @@
 /** Converts a task to a job definition for workers. */
 import { api } from "../api";
 import { isRedisAway } from "../errors";
-import { isStandardSchema } from "../input/standardSchema";
+import { isStandardSchema, type StandardSchema } from "../input/standardSchema";
 import type { JobView } from "../resque/jobView";
 import {
   Plugin,
@@ -99,26 +99,36 @@ async function untilAnswered<Answer>(
 }
 
 /** Jobs of other producers may have no inputs, or several; omitted ones are `null` in the queue. */
-async function run(
-  task: Task,
-  args: unknown[],
-  worker: JobView,
-): Promise<unknown> {
+function run(task: Task, args: unknown[], worker: JobView): unknown {
   const [given, ...others] = args;
-  const inputs = await preparedInputs(task, given);
-  const call = task.run.bind(task) as (...args: unknown[]) => Promise<unknown>;
-  return call(inputs ?? {}, ...others, worker, contextOf(worker));
-}
-
-/** The output of the schema; recurring tasks with a table of inputs get its defaults. */
-async function preparedInputs(task: Task, given: unknown): Promise<unknown> {
   const { inputs } = task;
   if (isStandardSchema(inputs))
-    return Object.freeze(await parseInputs(task, inputs, given as TaskInputs));
-  return isPeriodic(task) ? completed(task, given) : given;
+    return runWith(parsed(task, inputs, given), task, others, worker);
+  return isPeriodic(task)
+    ? runWith(completed(task, given), task, others, worker)
+    : call(task, [given ?? {}, ...others, worker, contextOf(worker)]);
 }
 
-/** A run that was planned has only the defaults that are the same each time. */
+async function runWith(
+  inputs: Promise<unknown>,
+  task: Task,
+  others: unknown[],
+  worker: JobView,
+): Promise<unknown> {
+  const ready = await inputs;
+  return call(task, [ready ?? {}, ...others, worker, contextOf(worker)]);
+}
+
+function call(task: Task, args: unknown[]): unknown {
+  return (task.run as (...args: unknown[]) => unknown).apply(task, args);
+}
+
+/** The output of the schema. */
+async function parsed(task: Task, schema: StandardSchema, given: unknown) {
+  return Object.freeze(await parseInputs(task, schema, given as TaskInputs));
+}
+
+/** Recurring tasks with a table of inputs get its defaults; a run that was planned has only those that are the same each time. */
 async function completed(task: Task, given: unknown): Promise<unknown> {
   if (typeof given !== "object" || Object.keys(task.inputs ?? {}).length === 0)
     return given;
@@ -140,26 +150,26 @@ export function isMiddlewarePlugin(plugin: PluginReference): boolean {
 function middlewarePlugin(name: string): PluginClass {
   class NodeResquePlugin extends Plugin {
     override beforeEnqueue(): Promise<boolean> {
-      return call(this, name, "preEnqueue");
+      return callHook(this, name, "preEnqueue");
     }
 
     override afterEnqueue(): Promise<boolean> {
-      return call(this, name, "postEnqueue");
+      return callHook(this, name, "postEnqueue");
     }
 
     override beforePerform(): Promise<boolean> {
-      return call(this, name, "preProcessor");
+      return callHook(this, name, "preProcessor");
     }
 
     override afterPerform(): Promise<boolean> {
-      return call(this, name, "postProcessor");
+      return callHook(this, name, "postProcessor");
     }
   }
   middlewarePlugins.add(NodeResquePlugin);
   return NodeResquePlugin;
 }
 
-async function call(plugin: Plugin, name: string, hook: Hook) {
+async function callHook(plugin: Plugin, name: string, hook: Hook) {
   const known: { [name: string]: TaskMiddleware } = api.tasks.middleware;
   const method = known[name]?.[hook];
   if (typeof method !== "function") return true;

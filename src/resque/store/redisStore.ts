@@ -12,7 +12,14 @@ import type { JobInfo } from "../types";
 import { flatFields, jobInfoOf, openRecord, SEARCH_LENGTH } from "./texts";
 import { scriptsFor, type ScriptName, type Scripts } from "./lua";
 import { dueArgs, encodeEffects } from "./lua/effects";
-import { JOB, NEXT_JOB, NO_FETCH, RECORD, WITH_EFFECTS } from "./lua/exchange";
+import {
+  JOB,
+  MAX_WORKERS,
+  NEXT_JOB,
+  NO_FETCH,
+  RECORD,
+  WITH_EFFECTS,
+} from "./lua/exchange";
 import { RedisWakeUps } from "./redisWakeUps";
 import type {
   AwaitedRun,
@@ -66,6 +73,13 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 
 type Args = readonly (string | number)[];
 
+/** The first argument of the calls of a second, for one order of queues. */
+interface Head {
+  second: number;
+  node: string;
+  text: string;
+}
+
 export class RedisStore implements QueueStore {
   readonly kind = "redis";
   private readonly prefix: string;
@@ -74,6 +88,7 @@ export class RedisStore implements QueueStore {
   private readonly operations: Operations;
   private readonly wakeUps: RedisWakeUps;
   private readonly environment: Environment;
+  private readonly heads = new WeakMap<readonly string[], Head>();
 
   constructor(
     private readonly redis: Redis,
@@ -269,17 +284,9 @@ export class RedisStore implements QueueStore {
   // ------------------------------------------------------------------ fetch
 
   async exchange(call: ExchangeCall): Promise<ExchangeResult | "fenced"> {
-    const { queues, slots } = call;
-    const args: (string | number)[] = [
-      this.prefix,
-      call.number,
-      `"${runAt(this.operations.estimate())}"`,
-      call.node ?? "",
-      call.after ?? "",
-      queues.length,
-      slots.length,
-      ...queues,
-    ];
+    const { slots, after = "" } = call;
+    const number = call.number * MAX_WORKERS + slots.length;
+    const args: (string | number)[] = [this.headOf(call), `${number}`, after];
     for (const { worker } of slots) args.push(worker.member);
     for (const slot of slots) args.push(codeOf(slot));
     for (const { outcome } of slots)
@@ -290,7 +297,21 @@ export class RedisStore implements QueueStore {
       [`${this.prefix}ah:proc:${call.process}`],
       args,
     )) as (number | string)[] | null;
-    return reply ? openExchange(reply, slots.length) : "fenced";
+    return reply ? openExchange(reply, call) : "fenced";
+  }
+
+  /** What all calls with one order of queues have in common for a second. */
+  private headOf({ queues, node = "" }: ExchangeCall): string {
+    const second = Math.floor(this.operations.estimate() / 1000);
+    const known = this.heads.get(queues);
+    if (known?.second === second && known.node === node) return known.text;
+    const parts = [this.prefix, `"${runAt(second)}"`, node, ...queues];
+    // the JSON of redis knows no half of a surrogate pair: as everywhere else, it gets a replacement for one
+    const text = JSON.stringify(
+      parts.map((part) => Buffer.from(part).toString()),
+    );
+    this.heads.set(queues, { second, node, text });
+    return text;
   }
 
   async apply(
@@ -811,14 +832,12 @@ function codeOf({ outcome, want }: ExchangeSlot): string {
 
 function openExchange(
   reply: readonly (number | string)[],
-  count: number,
+  { slots, queues, after }: ExchangeCall,
 ): ExchangeResult {
-  const problems = reply[0] === "" ? [] : String(reply[0]).split("\n");
   const jobs: (QueuedJob | undefined)[] = [];
-  const alone = (reply[1] as number) - 1;
-  let at = 2;
-  let queue = "";
-  for (let i = 0; i < count; i++) {
+  let at = 0;
+  let queue = after || queues[0]!;
+  for (let i = 0; i < slots.length; i++) {
     const kind = reply[at++];
     if (kind === JOB) queue = reply[at++] as string;
     if (kind === JOB || kind === NEXT_JOB)
@@ -826,6 +845,9 @@ function openExchange(
     else if (kind === RECORD) jobs.push(openRecord(reply[at++] as string));
     else jobs.push(undefined);
   }
+  if (at === reply.length) return { jobs, problems: [] };
+  const problems = reply[at] === "" ? [] : String(reply[at]).split("\n");
+  const alone = (reply[at + 1] as number) - 1;
   return alone < 0 ? { jobs, problems } : { jobs, problems, alone };
 }
 
@@ -833,8 +855,7 @@ let runAtText = "";
 let runAtSecond = 0;
 
 /** Dates of resque have whole seconds, so the text is made once per second. */
-function runAt(timeMs: number): string {
-  const second = Math.floor(timeMs / 1000);
+function runAt(second: number): string {
   if (second !== runAtSecond) {
     runAtSecond = second;
     runAtText = new Date(second * 1000).toString();

@@ -6,6 +6,7 @@ import type { ChainableCommander, Redis } from "ioredis";
 import { defineScript } from "../../../src/redis/script";
 import { scriptsFor, type Scripts } from "../../../src/resque/store/lua";
 import { HEARTBEAT } from "../../../src/resque/store/lua/heartbeat";
+import { MAX_WORKERS } from "../../../src/resque/store/lua/exchange";
 import { RedisStore } from "../../../src/resque/store/redisStore";
 import type { ExchangeCall, QueueStore } from "../../../src/resque/store/store";
 import type { Backend, OpenBackend, StoreState, Witness } from "./backend";
@@ -206,7 +207,7 @@ class RedisBackend implements Backend {
       on: () => client,
       duplicate: () => client,
       disconnect: () => undefined,
-      evalsha: (sha: string, keys: number, ...args: string[]) =>
+      evalsha: (sha: string, keys: string, ...args: string[]) =>
         this.network.send(process, this.nameOf(sha), () => {
           this.seeExchange(sha, args);
           const known = this.replaced.get(sha) ?? sha;
@@ -238,7 +239,8 @@ class RedisBackend implements Backend {
   private seeExchange(sha: string, args: readonly unknown[]): void {
     if (sha !== this.scripts.EXCHANGE.sha) return;
     const process = String(args[0]).slice(`${PREFIX}ah:proc:`.length);
-    const call = this.calls.get(`${process} ${String(args[2])}`);
+    const number = Math.floor(Number(args[2]) / MAX_WORKERS);
+    const call = this.calls.get(`${process} ${number}`);
     if (call) this.witness.reported(call);
   }
 

@@ -14,7 +14,10 @@ import {
 /** The batch size of queue names, for workers on all queues. */
 const PAGE = 100;
 
-/** In a reply: no job; a queue and a job; the record of the worker's current job; a job of the last named queue. */
+/**
+ * In a reply: no job; a queue and a job; the record of the worker's current job; a job of the last named queue, which is at first
+ * the one that the call expects.
+ */
 export const NOTHING = 0;
 export const JOB = 1;
 export const RECORD = 2;
@@ -24,8 +27,14 @@ export const NEXT_JOB = 3;
 export const NO_FETCH = "-";
 export const WITH_EFFECTS = "+";
 
+/** The number of workers is below this: the number of the call is sent together with it. */
+export const MAX_WORKERS = 1024;
+
 /** Of ARGV. */
-const FIRST_QUEUE = 8;
+const FIRST_MEMBER = 4;
+
+/** Of the list in ARGV[1]. */
+const FIRST_QUEUE = 4;
 
 /**
  * The job that runs alone has ended, or is no longer the worker's: the process may fetch again. A job that has run is no longer
@@ -35,7 +44,7 @@ const ENDED_ALONE = `
   local record = ns .. 'worker:' .. alone
   local outcome = false
   for worker = 1, workerCount do
-    if ARGV[firstMember + worker - 1] == alone then outcome = finished[worker] end
+    if ARGV[${FIRST_MEMBER - 1} + worker] == alone then outcome = finished[worker] end
   end
   local job = try('GET', record)
   if job and outcome and outcome ~= 'n' then
@@ -56,30 +65,34 @@ const ENDED_ALONE = `
 /** Whether `code` begins with `mark`. */
 const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
 
-// KEYS: process. ARGV: prefix, call number, run_at, node, queue with the last turn or '', number of queues, number of workers,
-// queues..., members..., outcomes ('' none, 'p' success, 'n' uncounted, 'r' retried, 'f' and an entry of the failed list),
-// the effects of each outcome that has effects.
-// Returns nil when the process is not registered, or the call is older than the last one; else the problems of the
-// data, the number of the worker whose job runs alone or 0, then the current job of each worker.
+// KEYS: process. ARGV: JSON of a list (prefix, run_at as JSON, node, queues...), the number of the call times MAX_WORKERS
+// plus the number of workers, queue with the last turn or '', members..., outcomes ('' none, 'p' success, 'n' uncounted, 'r'
+// retried, 'f' and an entry of the failed list), the effects of each outcome that has effects.
+// Returns nil when the process is not registered, or the call is older than the last one; else the current job of each
+// worker, then, if there are any, the problems of the data and the number of the worker whose job runs alone or 0.
+//
+// What all calls of a process have in common is one argument, as each one costs the process that sends it a third of a
+// microsecond.
 //
 // At every moment a job is in a queue or in a record, and it is counted when its record is removed. Wake-ups are not
 // lost: the tokens are removed by the call that finds the queues empty, and remaining jobs get one.
 //
 // Each function that a script defines costs it some 0.2 us, so functions that few jobs need are defined on demand.
 export const EXCHANGE = `
-local ns, process = ARGV[1], KEYS[1]
+local head, process = cjson.decode(ARGV[1]), KEYS[1]
+local ns = head[1]
 ${BASE}${JSON_TEXT}
 allowWhenFull()
-local call, queueCount, workerCount = tonumber(ARGV[2]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local workerCount = ARGV[2] % ${MAX_WORKERS}
+local call = (ARGV[2] - workerCount) / ${MAX_WORKERS}
 local known = try('HMGET', process, 'call', 'alone') or {}
 local last, alone = tonumber(known[1] or '-1'), known[2]
 if last == -1 or call < last then return false end
-local firstMember = ${FIRST_QUEUE} + queueCount
-local firstCode = firstMember + workerCount
-local names = try('HMGET', process .. ':members', unpack(ARGV, firstMember, firstCode - 1))
+local firstCode = ${FIRST_MEMBER} + workerCount
+local names = try('HMGET', process .. ':members', unpack(ARGV, ${FIRST_MEMBER}, firstCode - 1))
 if not names then return false end
 local isRepeated = call == last
-if not isRepeated then redis.call('HSET', process, 'call', ARGV[2]) end
+if not isRepeated then redis.call('HSET', process, 'call', call) end
 
 local fail, apply, skip
 local function defineRare()
@@ -100,13 +113,13 @@ for worker = 1, workerCount do
     code = string.sub(code, 2)
   end
   if name and isRepeated then
-    if want then present[worker] = try('GET', ns .. 'worker:' .. ARGV[firstMember + worker - 1]) end
+    if want then present[worker] = try('GET', ns .. 'worker:' .. ARGV[${FIRST_MEMBER - 1} + worker]) end
   elseif name then
     if code == 'p' then
       processed = processed + 1
       try('INCR', ns .. 'stat:processed:' .. name)
     elseif code == '' then
-      if want then present[worker] = try('GET', ns .. 'worker:' .. ARGV[firstMember + worker - 1]) end
+      if want then present[worker] = try('GET', ns .. 'worker:' .. ARGV[${FIRST_MEMBER - 1} + worker]) end
     elseif code ~= 'n' then
       failures = failures + 1
       try('INCR', ns .. 'stat:failed:' .. name)
@@ -123,7 +136,7 @@ for worker = 1, workerCount do
   end
   if hasEffects and not isRepeated then
     if not fail then fail, apply, skip = defineRare() end
-    if name then effects = apply(ARGV[firstMember + worker - 1], effects) else effects = skip(effects) end
+    if name then effects = apply(ARGV[${FIRST_MEMBER - 1} + worker], effects) else effects = skip(effects) end
   end
 end
 if alone and not isRepeated then
@@ -132,7 +145,7 @@ end
 if processed > 0 then try('INCRBY', ns .. 'stat:processed', processed) end
 if failures > 0 then try('INCRBY', ns .. 'stat:failed', failures) end
 
-local node, after, paused, named = ARGV[4], ARGV[5], {}, {}
+local node, after, paused, named = head[3], ARGV[3], {}, {}
 local nextName, index, page, at, isAny, wakeAny = ${FIRST_QUEUE}, nil, nil, 1, false, nil
 local queue, wakeList, low, high
 local suspects = false
@@ -166,9 +179,9 @@ local function advance()
         return
       end
     else
-      if nextName >= firstMember then queue = nil return end
-      local name = ARGV[nextName]
+      local name = head[nextName]
       nextName = nextName + 1
+      if not name then queue = nil return end
       if name == '*' then
         isAny = true
         openIndex(node ~= '' and ':' .. node or '')
@@ -202,12 +215,16 @@ end
 local wanted = missing > 0 and not alone
 local hasLooked = wanted
 if wanted then
-  suspects = redis.call('EXISTS', ns .. 'ah:suspect-jobs') == 1
-  for _, name in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do paused[name] = true end
-  for i = ${FIRST_QUEUE}, firstMember - 1 do named[ARGV[i]] = true end
+  -- nearly always there is neither
+  if redis.call('EXISTS', ns .. 'ah:suspect-jobs', ns .. 'ah:paused') > 0 then
+    suspects = redis.call('EXISTS', ns .. 'ah:suspect-jobs') == 1
+    for _, name in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do paused[name] = true end
+  end
+  for i = ${FIRST_QUEUE}, #head do named[head[i]] = true end
   advance()
 end
-local reply, size, jobs, taken, kind, middle = {'', 0}, 2, {}, 0, nil, nil
+local reply, size, jobs, taken, kind, middle, lone = {}, 0, {}, 0, nil, nil, 0
+local expected = after ~= '' and after or head[${FIRST_QUEUE}]
 for worker = 1, workerCount do
   local raw = nil
   if wants[worker] and wanted then
@@ -218,38 +235,39 @@ for worker = 1, workerCount do
   if raw then
     missing = missing - 1
     if kind == ${JOB} then
-      middle = ',"queue":' .. json(queue) .. ',"run_at":' .. ARGV[3] .. ',"payload":'
+      middle = ',"queue":' .. json(queue) .. ',"run_at":' .. head[2] .. ',"payload":'
+      kind = ${NEXT_JOB}
+    end
+    if queue == expected then reply[size + 1] = ${NEXT_JOB}
+    else
       reply[size + 1] = ${JOB}
       reply[size + 2] = queue
-      reply[size + 3] = raw
-      size = size + 3
-      kind = ${NEXT_JOB}
-    else
-      reply[size + 1] = ${NEXT_JOB}
-      reply[size + 2] = raw
-      size = size + 2
+      size = size + 1
+      expected = queue
     end
-    redis.call('SET', ns .. 'worker:' .. ARGV[firstMember + worker - 1], '{"worker":' .. json(names[worker]) .. middle .. raw .. '}')
+    reply[size + 2] = raw
+    size = size + 2
+    redis.call('SET', ns .. 'worker:' .. ARGV[${FIRST_MEMBER - 1} + worker], '{"worker":' .. json(names[worker]) .. middle .. raw .. '}')
     if suspects and tonumber(try('ZSCORE', ns .. 'ah:suspect-jobs', redis.sha1hex(queue .. raw)) or '0') > now() then
-      alone, wanted = ARGV[firstMember + worker - 1], false
+      alone, wanted = ARGV[${FIRST_MEMBER - 1} + worker], false
       redis.call('HSET', process, 'alone', alone)
-      reply[2] = worker
+      lone = worker
     end
   elseif present[worker] then
     reply[size + 1] = ${RECORD}
     reply[size + 2] = present[worker]
     size = size + 2
-    if ARGV[firstMember + worker - 1] == alone then reply[2] = worker end
+    if ARGV[${FIRST_MEMBER - 1} + worker] == alone then lone = worker end
   else
-    if finished[worker] then redis.call('DEL', ns .. 'worker:' .. ARGV[firstMember + worker - 1]) end
+    if finished[worker] then redis.call('DEL', ns .. 'worker:' .. ARGV[${FIRST_MEMBER - 1} + worker]) end
     size = size + 1
     reply[size] = ${NOTHING}
   end
 end
 if hasLooked then
   if not queue then
-    for i = ${FIRST_QUEUE}, firstMember - 1 do
-      if ARGV[i] ~= '*' then redis.call('DEL', ns .. 'ah:wake:' .. ARGV[i]) end
+    for i = ${FIRST_QUEUE}, #head do
+      if head[i] ~= '*' then redis.call('DEL', ns .. 'ah:wake:' .. head[i]) end
     end
     if isAny then redis.call('DEL', ns .. 'ah:wake-any', ns .. 'ah:wake-any:' .. node) end
   else
@@ -260,6 +278,9 @@ if hasLooked then
     if queue and try('LLEN', wakeList) == 0 then redis.call('RPUSH', wakeList, '1') end
   end
 end
-if problems[1] then reply[1] = table.concat(problems, '\\n') end
+if problems[1] or lone > 0 then
+  reply[size + 1] = table.concat(problems, '\\n')
+  reply[size + 2] = lone
+end
 return reply
 `;
