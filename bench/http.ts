@@ -3,14 +3,17 @@
  * Fastify and actionhero 29. All servers run at once and are loaded in turn, in short interleaved slices, so that a
  * busy machine disturbs all of them alike.
  *
- * Options: --rounds=7 --ms=500 --connections=64 --only=get,post,notFound,users,output,file --servers=a,b
+ * Options: --rounds=7 --ms=500 --connections=64 --only=get,post,notFound,notFoundPost,users,output,file
+ * "--servers=a;b" --in-memory --other=/path/of/another/build
  */
+import type { ChildProcess } from "node:child_process";
 import * as path from "node:path";
 import { measureCpu, print, type Table } from "./support/measure";
-import { numberOption, option } from "./support/options";
+import { flag, numberOption, option } from "./support/options";
 import {
   scratchFolder,
   withServers,
+  withServersAlone,
   writeProject,
   type Running,
   type ServerSpec,
@@ -18,6 +21,7 @@ import {
 
 const CONNECTIONS = numberOption("connections", 64);
 const FILE_SIZE = 10_000;
+const OTHER = "other build";
 
 const scratch = scratchFolder("http");
 
@@ -31,6 +35,7 @@ const SCENARIOS: Record<string, string> = {
   get: `GET /api/number?max=10 HTTP/1.1\r\n${common}\r\n`,
   post: `POST /api/echo HTTP/1.1\r\n${common}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   notFound: `GET /api/nothing HTTP/1.1\r\n${common}\r\n`,
+  notFoundPost: `POST /api/nothing HTTP/1.1\r\n${common}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   users: `GET /api/users HTTP/1.1\r\n${common}\r\n`,
   output: `GET /api/output HTTP/1.1\r\n${common}\r\n`,
   file: `GET /public/file.txt HTTP/1.1\r\n${common}\r\n`,
@@ -52,7 +57,7 @@ function project(
   name: string,
   isV29: boolean,
   isSilent: boolean,
-  config: Record<string, string> = {},
+  { config, build }: { config?: Record<string, string>; build?: string } = {},
 ) {
   return {
     script: "http/actionhero.js",
@@ -61,13 +66,25 @@ function project(
       isV29,
       fileSize: FILE_SIZE,
       config,
+      build,
     }),
+  };
+}
+
+/** The build that `--other` names, in the same rounds. */
+function otherBuild(): Record<string, ServerSpec> {
+  const build = option("other", "");
+  if (build === "") return {};
+  return {
+    [OTHER]: project("other", false, true, { build }),
+    [`${OTHER}, logs`]: project("other-logs", false, false, { build }),
   };
 }
 
 /** With everything on, and an SDK of OpenTelemetry that takes this part of the traces. */
 function traced(name: string, part: number): ServerSpec {
-  const spec = project(name, false, true, { "zEverything.js": EVERYTHING });
+  const config = { "zEverything.js": EVERYTHING };
+  const spec = project(name, false, true, { config });
   return {
     ...spec,
     env: { ...spec.env, BENCH_TRACES: String(part) },
@@ -91,8 +108,9 @@ function specs(): Record<string, ServerSpec> {
       env: { ...env, BENCH_LOG: path.join(scratch, "pino.log") },
     },
     "actionhero 30, no logs": ours,
+    ...otherBuild(),
     "actionhero 30, everything": project("everything", false, true, {
-      "zEverything.js": EVERYTHING,
+      config: { "zEverything.js": EVERYTHING },
     }),
     "actionhero 30, everything, 1 % traced": traced("everything-1", 0.01),
     "actionhero 30, everything, all traced": traced("everything-100", 1),
@@ -131,30 +149,29 @@ const REFERENCES = {
   timesFastify: "fastify",
   timesPino: "fastify + pino",
   timesOff: "actionhero 30, no logs",
+  timesOther: OTHER,
 };
 
-void withServers(
-  scratch,
-  specs(),
-  "support/httpLoad.js",
-  async (servers, load) => {
-    const results: Record<string, Table> = {};
-    for (const name of option("only", Object.keys(SCENARIOS).join()).split(
-      ",",
-    )) {
-      await check(servers, name);
-      results[name] = await measureCpu(
-        load,
-        servers,
-        () => ({ request: SCENARIOS[name], connections: CONNECTIONS }),
-        () => REFERENCES,
-      );
-    }
-    print(
-      "http",
-      CONNECTIONS,
-      results,
-      (name) => `${name}: server CPU in microseconds per request`,
+/** @param load undefined: sockets in memory, in the processes of the servers */
+async function measure(servers: Running[], load?: ChildProcess): Promise<void> {
+  const results: Record<string, Table> = {};
+  for (const name of option("only", Object.keys(SCENARIOS).join()).split(",")) {
+    await check(servers, name);
+    results[name] = await measureCpu(
+      load,
+      servers,
+      () => ({ request: SCENARIOS[name], connections: CONNECTIONS }),
+      () => REFERENCES,
     );
-  },
-);
+  }
+  const sockets = load ? "" : ", over sockets in memory";
+  print(
+    "http",
+    CONNECTIONS,
+    results,
+    (name) => `${name}: server CPU in microseconds per request${sockets}`,
+  );
+}
+
+if (flag("in-memory")) void withServersAlone(scratch, specs(), measure);
+else void withServers(scratch, specs(), "support/httpLoad.js", measure);

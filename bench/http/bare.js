@@ -3,6 +3,7 @@ const fs = require("node:fs");
 const http = require("node:http");
 const querystring = require("node:querystring");
 const answers = require("./answers");
+const { inMemory } = require("../support/memoryLoad");
 const { report } = require("../support/report");
 
 const send = (res, status, body) => {
@@ -46,4 +47,6 @@ const server = http.createServer((req, res) => {
   }
   send(res, 404, answers.notFound);
 });
-server.listen(0, "127.0.0.1", () => report(server.address().port));
+server.listen(0, "127.0.0.1", () =>
+  report(server.address().port, inMemory(server)),
+);

@@ -2,6 +2,7 @@
 const path = require("node:path");
 const fastify = require("fastify");
 const answers = require("./answers");
+const { inMemory } = require("../support/memoryLoad");
 const { report } = require("../support/report");
 
 function bufferedPino(dest) {
@@ -70,4 +71,4 @@ app.register(require("@fastify/static"), {
 });
 app
   .listen({ port: 0, host: "127.0.0.1" })
-  .then(() => report(app.server.address().port));
+  .then(() => report(app.server.address().port, inMemory(app.server)));

@@ -1,6 +1,7 @@
 /**
  * Runs a server script under a parent: tells its port, and its CPU time, memory and profile when asked.
- * @param work for a script without clients: does its work for so many ms, and answers how often
+ * @param work for a script without clients: does its work for so many ms, and answers how often; its second argument is
+ * what else was asked for
  */
 const { startProfile, stopProfile } = require("./profile");
 
@@ -16,12 +17,12 @@ exports.report = function report(port, work) {
       process.send({ rss, heapUsed });
     }
   });
-  process.on("message", async ({ profile, roots, ms }) => {
+  process.on("message", async ({ profile, roots, ms, ...order }) => {
     if (profile === "start") process.send({ started: await startProfile() });
     if (profile === "stop") process.send(await stopProfile(roots));
     if (ms !== undefined) {
       const started = performance.now();
-      const messages = await work(ms);
+      const messages = await work(ms, order);
       process.send({ messages, ms: performance.now() - started });
     }
   });

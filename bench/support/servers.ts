@@ -53,12 +53,14 @@ export interface ProjectOptions {
   config?: Record<string, string>;
   /** The text of a file with more actions. */
   actions?: string;
+  /** Another build of this package. */
+  build?: string;
 }
 
 /** Write the project of bench/http/project.js; what starts it needs its folder as `cwd` and as PROJECT_ROOT. */
 export function writeProject(
   cwd: string,
-  { isV29 = false, ...options }: ProjectOptions,
+  { isV29 = false, build = root, ...options }: ProjectOptions,
 ): { cwd: string; env: { PROJECT_ROOT: string } } {
   const project = require("../http/project.js") as {
     writeProject: (options: object) => string;
@@ -67,7 +69,7 @@ export function writeProject(
     ...options,
     isV29,
     folder: cwd,
-    actionhero: isV29 ? path.join(peers, "actionhero") : root,
+    actionhero: isV29 ? path.join(peers, "actionhero") : build,
     peers,
   });
   return { cwd, env: { PROJECT_ROOT: cwd } };
