@@ -160,7 +160,11 @@ async function measure(servers: Running[], load?: ChildProcess): Promise<void> {
     results[name] = await measureCpu(
       load,
       servers,
-      () => ({ request: SCENARIOS[name], connections: CONNECTIONS }),
+      () => ({
+        request: SCENARIOS[name],
+        connections: CONNECTIONS,
+        isKept: true,
+      }),
       () => REFERENCES,
     );
   }

@@ -47,6 +47,7 @@ const server = http.createServer((req, res) => {
   }
   send(res, 404, answers.notFound);
 });
+server.keepAliveTimeout = 72_000; // as Fastify: connections stay for all slices
 server.listen(0, "127.0.0.1", () =>
   report(server.address().port, inMemory(server)),
 );

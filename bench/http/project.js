@@ -75,7 +75,7 @@ exports.Output = class Output extends Users {
 
 const CONFIG = {
   "web.js": `
-exports.DEFAULT = { web: () => ({ port: 0, bindIP: "127.0.0.1", automaticRoutes: [], padding: null, formOptions: { multiples: true },
+exports.DEFAULT = { web: () => ({ port: 0, bindIP: "127.0.0.1", automaticRoutes: [], padding: null, keepAliveTimeout: 72000, formOptions: { multiples: true },
   metadataOptions: { serverInformation: false, requesterInformation: false } }) };`,
   "routes.js": `
 exports.DEFAULT = { routes: () => ({
