@@ -20,7 +20,7 @@ import { planOf } from "../input/schemaPlan";
 import { isStandardSchema } from "../input/standardSchema";
 import type { Inputs, ParamsFrom } from "../input/types";
 import type { Overload } from "../overload/overload";
-import { isThenable } from "../utils/promises";
+import { isThenable, promiseOf } from "../utils/promises";
 import type { Action } from "./action";
 import { Cancellation, failureOf } from "./cancellation";
 import {
@@ -71,14 +71,20 @@ type Outcome<Data> = Data | Promise<Data>;
 /** One run of an action. */
 interface Call {
   readonly server: Emitter | undefined;
+  /** Takes an error of a listener that comes later; undefined: the promise of the action rejects. */
+  readonly onLateError: LateErrors | undefined;
   /** The params of the connection when the request arrived. */
   readonly sent: object;
   overload: Overload | undefined;
+  /** The promise of the action does not reject. */
+  isGuarded: boolean;
 }
 
 interface Emitter {
   emit(event: "actionComplete", data: ActionProcessor): boolean;
 }
+
+type LateErrors = (data: ActionProcessor, error: unknown) => void;
 
 /** The `data` that actions and their middleware get. */
 export class ActionProcessor<ActionClass extends Action = any> {
@@ -170,46 +176,49 @@ export class ActionProcessor<ActionClass extends Action = any> {
     apiVersion?: string | number,
   ): Promise<this> {
     const { tracer } = tracing;
-    if (!tracer) return this.process(undefined, actionName, apiVersion);
-    return traceAction(tracer, this, () =>
-      this.process(undefined, actionName, apiVersion),
-    );
+    const call = this.callFor(undefined, undefined);
+    const run = () =>
+      promiseOf(() => this.process(call, actionName, apiVersion));
+    return tracer ? traceAction(tracer, this, run) : run();
+  }
+
+  private callFor(
+    server: Emitter | undefined,
+    onLateError: LateErrors | undefined,
+  ): Call {
+    // another request of the client may replace the params of the connection
+    const sent = this.connection.params;
+    return {
+      server,
+      onLateError,
+      sent,
+      overload: undefined,
+      isGuarded: false,
+    };
   }
 
   /**
    * Most actions are params and `run`. Their way creates no promise beside that of `run`, since each `async` function on
    * the hot path costs 1 % of a request; it differs from the way of the others only in what it need not wait for.
-   * @param server emits `actionComplete` as soon as the response is complete
-   * @throws errors of the listeners of the event, by the promise
+   * @returns a promise only if something has to be waited for
+   * @throws errors of the listeners of `actionComplete`, at once or by the promise
    */
   private process(
-    server: Emitter | undefined,
+    call: Call,
     actionName?: string,
     apiVersion?: string | number,
-  ): Promise<this> {
+  ): Outcome<this> {
     const { connection } = this;
-    const call: Call = {
-      server,
-      sent: connection.params, // another request of the client may replace it
-      overload: undefined,
-    };
     this.actionStartTime = Date.now();
     this.working = true;
     connection.totalActions++;
     connection.pendingActions++;
-    try {
-      this.resolveTemplate(actionName, apiVersion);
-      const refusal = this.refusal();
-      if (refusal !== undefined)
-        return Promise.resolve(this.refuse(call, refusal));
-      const isPlain = this.isPlain();
-      call.overload = this.enter();
-      return isPlain
-        ? Promise.resolve(this.runPlain(call))
-        : this.runAround(call);
-    } catch (error) {
-      return rejected(error);
-    }
+    this.resolveTemplate(actionName, apiVersion);
+    const refusal = this.refusal();
+    if (refusal !== undefined) return this.refuse(call, refusal);
+    const isPlain = this.isPlain();
+    call.overload = this.enter();
+    return isPlain ? this.runPlain(call) : this.runAround(call);
   }
 
   /** Whether there is nothing to do before, around or after `run`. */
@@ -239,10 +248,37 @@ export class ActionProcessor<ActionClass extends Action = any> {
     // outside of the `try`: what listeners throw must not end the action a second time
     if (status !== undefined) return this.conclude(call, status);
     if (!isLate) return this.succeed(call, response);
+    call.isGuarded = call.onLateError !== undefined;
     return Promise.resolve(response).then(
-      (late) => this.succeed(call, late),
-      (error: unknown) => this.failed(call, error),
+      (late) => this.endLate(call, late, undefined),
+      (error: unknown) => this.endLate(call, undefined, { error }),
     );
+  }
+
+  /** The end of an action that was waited for. @param failure what it threw, if it did */
+  private endLate(
+    call: Call,
+    response: unknown,
+    failure: { error: unknown } | undefined,
+  ): Outcome<this> {
+    try {
+      const outcome = failure
+        ? this.failed(call, failure.error)
+        : this.succeed(call, response);
+      if (!call.onLateError || !isThenable(outcome)) return outcome;
+      return outcome.then(undefined, (error: unknown) =>
+        this.endBroken(call, error),
+      );
+    } catch (error) {
+      return this.endBroken(call, error);
+    }
+  }
+
+  /** A listener of `actionComplete` has thrown. */
+  private endBroken({ onLateError }: Call, error: unknown): this {
+    if (!onLateError) throw error;
+    onLateError(this, error);
+    return this;
   }
 
   /** The same with checks that are async. */
@@ -371,19 +407,30 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return this.end(call, status);
   }
 
-  private async fail(
+  private fail(
     call: Call,
     status: ActionsStatus,
-    cause: unknown,
-  ): Promise<this> {
-    let thrown = cause;
+    thrown: unknown,
+  ): Outcome<this> {
     let error: unknown;
     try {
       error = errorForStatus(status, this, thrown);
-      if (isThenable(error)) error = await error;
     } catch (failure) {
-      error = thrown = failure; // the project's own message function is broken
+      return this.failWith(call, status, failure, failure); // the project's own message function is broken
     }
+    if (!isThenable(error)) return this.failWith(call, status, error, thrown);
+    return Promise.resolve(error).then(
+      (late) => this.failWith(call, status, late, thrown),
+      (failure: unknown) => this.failWith(call, status, failure, failure),
+    );
+  }
+
+  private failWith(
+    call: Call,
+    status: ActionsStatus,
+    error: unknown,
+    thrown: unknown,
+  ): Outcome<this> {
     const shown: ShownError =
       isThrown(error, thrown) || isMistake(error)
         ? shownToClients(error)
@@ -392,14 +439,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
     if (status === ActionsStatus.TimedOut) this.response = {};
     this.attachError(shown.error);
     if (error instanceof StatusError) this.attachCode(error);
-    if (
-      status === ActionsStatus.MissingParams ||
-      status === ActionsStatus.ValidatorErrors
-    )
-      await listErrors(this);
+    const listed = isOfParams(status) ? listErrors(this) : undefined;
+    return listed
+      ? listed.then(() => this.endFailed(call, status, error, shown.id))
+      : this.endFailed(call, status, error, shown.id);
+  }
+
+  private endFailed(
+    call: Call,
+    status: ActionsStatus,
+    error: unknown,
+    errorId: string | undefined,
+  ): this {
     // the action that would have responded has failed, and the client waits
     if (this.toRender !== true && !this.isAnswered()) this.toRender = true;
-    return this.end(call, status, error, shown.id);
+    return this.end(call, status, error, errorId);
   }
 
   private end(
@@ -413,21 +467,40 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return this;
   }
 
-  /** Run the action that the params of a connection name; the server emits `actionComplete` when the response is complete. */
+  /**
+   * Run the action that the params of a connection name; the server emits `actionComplete` when the response is complete.
+   * @throws errors of the listeners of the event, by the promise
+   */
   static runFor<Data extends ActionProcessor>(
     server: Emitter,
     data: Data,
   ): Promise<Data> {
+    return promiseOf(() => data.runWith(data.callFor(server, undefined)));
+  }
+
+  /** The same for a caller that does not wait. @param onLateError takes what a listener throws later */
+  static startFor(
+    server: Emitter,
+    data: ActionProcessor,
+    onLateError: LateErrors,
+  ): void {
+    const call = data.callFor(server, onLateError);
+    const done = data.runWith(call);
+    if (isThenable(done) && !call.isGuarded)
+      done.then(undefined, (error: unknown) => onLateError(data, error));
+  }
+
+  private runWith(call: Call): Outcome<this> {
     // a project may have wrapped this function
-    if (data.processAction === processAction) {
+    if (this.processAction === processAction) {
       const { tracer } = tracing;
       return tracer
-        ? traceAction(tracer, data, () => data.process(server))
-        : data.process(server);
+        ? traceAction(tracer, this, () => promiseOf(() => this.process(call)))
+        : this.process(call);
     }
-    return data.processAction().then(() => {
-      server.emit("actionComplete", data);
-      return data;
+    return this.processAction().then(() => {
+      call.server?.emit("actionComplete", this);
+      return this;
     });
   }
 
@@ -755,9 +828,11 @@ function withError(response: object, error: unknown): object {
   }
 }
 
-/** Whatever was thrown, as it is. */
-async function rejected(error: unknown): Promise<never> {
-  throw error;
+function isOfParams(status: ActionsStatus): boolean {
+  return (
+    status === ActionsStatus.MissingParams ||
+    status === ActionsStatus.ValidatorErrors
+  );
 }
 
 /** Persistent servers drain gradually; in-line actions, which have no server, may run until the end. */

@@ -266,15 +266,17 @@ export interface ListedError {
   code: string;
 }
 
-/** Add `errors` to the response, for actions with a schema, and for all with `config.web.listErrors`. */
-export async function listErrors(data: ActionProcessor): Promise<void> {
+/**
+ * Add `errors` to the response, for actions with a schema, and for all with `config.web.listErrors`.
+ * @returns a promise only if there are any
+ */
+export function listErrors(data: ActionProcessor): Promise<void> | undefined {
   const { response } = data as { response: unknown };
-  if (!isOpen(response) || !isListed(data)) return;
+  if (!isOpen(response) || !isListed(data)) return undefined;
   const problems = problemsOf(data);
-  if (problems.length === 0) return;
-  response.errors = await Promise.all(
-    problems.map((problem) => listed(data, problem)),
-  );
+  if (problems.length === 0) return undefined;
+  const all = problems.map((problem) => listed(data, problem));
+  return Promise.all(all).then((errors) => void (response.errors = errors));
 }
 
 function isListed({ actionTemplate }: ActionProcessor): boolean {

@@ -6,7 +6,6 @@ import {
   createHash,
   createHmac,
   createSecretKey,
-  randomBytes,
   timingSafeEqual,
   type KeyObject,
 } from "node:crypto";
@@ -19,6 +18,7 @@ import {
   snapshotOf,
   type Snapshot,
 } from "../utils/remembered";
+import { randomHex } from "../utils/randomIds";
 import { schemeOf } from "./proxies";
 
 export interface Identity {
@@ -40,10 +40,8 @@ type Accepts = (value: string) => boolean;
 /** Longer ones are not ours: the value becomes part of ids and log lines. */
 const MAX_LENGTH = 256;
 
-/** 20 bytes are 40 hex digits, as v29's were. */
-const BYTES = 20;
-const POOL_SIZE = BYTES * 256;
-const ID_LENGTH = BYTES * 2;
+/** 40 hex digits, as v29's were. */
+const ID_LENGTH = 40;
 
 /** Half of a SHA-256, which is beyond guessing. */
 const SIGNATURE_LENGTH = 32;
@@ -237,18 +235,6 @@ function signatureOf(id: string): string {
     .update(PURPOSE + id)
     .digest("hex")
     .slice(0, SIGNATURE_LENGTH);
-}
-
-let pool = Buffer.alloc(0);
-let used = 0;
-
-/** Random bytes are requested in blocks, which costs a fraction of one system call per id. */
-function randomHex(): string {
-  if (used >= pool.length) {
-    pool = randomBytes(POOL_SIZE);
-    used = 0;
-  }
-  return pool.toString("hex", used, (used += BYTES));
 }
 
 function hashOfTraits(req: IncomingMessage): string {

@@ -11,7 +11,11 @@ import {
   parseBoundedJson,
 } from "../utils/boundedJson";
 
-export { parsedBytes, topLevelScalar } from "../utils/boundedJson";
+export {
+  parsedBytes,
+  parsedBytesOf,
+  topLevelScalar,
+} from "../utils/boundedJson";
 
 export { JsonLimitError };
 

@@ -52,10 +52,15 @@ function isForServer({ method, url }: IncomingMessage): boolean {
   return url === "*" && method === "OPTIONS";
 }
 
+/** The last valid host: most requests name the same. */
+let validHost: string | undefined;
+
 /** HTTP/1.0 has no such header; node refuses later versions without one. */
 function isHostValid(host: string | undefined): boolean {
-  if (host === undefined) return true;
-  return host.length <= MAX_HOST_LENGTH && !NOT_IN_HOSTS.test(host);
+  if (host === undefined || host === validHost) return true;
+  if (host.length > MAX_HOST_LENGTH || NOT_IN_HOSTS.test(host)) return false;
+  validHost = host;
+  return true;
 }
 
 /** Node silently uses the first of several `Host` headers, while a proxy in front may have used the last. */

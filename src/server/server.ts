@@ -213,9 +213,9 @@ export abstract class Server extends EventEmitter {
 
   /** Run the action that `connection.params` names; resolves when `actionComplete` was emitted. */
   processAction(connection: Connection): Promise<ActionProcessor<any>> {
-    return isContextOn()
-      ? continueContext({ connection }, () => runAction(this, connection))
-      : runAction(this, connection);
+    const run = () =>
+      ActionProcessor.runFor(this, new ActionProcessor<any>(connection));
+    return isContextOn() ? continueContext({ connection }, run) : run();
   }
 
   /**
@@ -344,11 +344,37 @@ export abstract class Server extends EventEmitter {
 
 Object.assign(Server.prototype, FLAG_DEFAULTS);
 
-function runAction(
+// eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
+const { processAction } = Server.prototype;
+
+/**
+ * `processAction` of a server, which a project may have replaced, for the hot path: no promise is made for the caller.
+ * @param onLateError takes what a listener of `actionComplete` throws later
+ * @returns a promise only if the project has replaced the method
+ * @throws what a listener throws at once
+ */
+export function startAction(
   server: Server,
   connection: Connection,
-): Promise<ActionProcessor<any>> {
-  return ActionProcessor.runFor(server, new ActionProcessor<any>(connection));
+  onLateError: (data: ActionProcessor, error: unknown) => void,
+): unknown {
+  if (server.processAction !== processAction)
+    return server.processAction(connection);
+  if (isContextOn())
+    continueContext({ connection }, () =>
+      startNow(server, connection, onLateError),
+    );
+  else startNow(server, connection, onLateError);
+  return undefined;
+}
+
+function startNow(
+  server: Server,
+  connection: Connection,
+  onLateError: (data: ActionProcessor, error: unknown) => void,
+): void {
+  const data = new ActionProcessor<any>(connection);
+  ActionProcessor.startFor(server, data, onLateError);
 }
 
 /** Whether a member is the instance's or a subclass's, and not that of `Server`. */

@@ -65,6 +65,19 @@ export function parsedBytes(text: string): number {
   return bytes;
 }
 
+/** How many bytes a document of UTF-8 takes beside its own for each of its bytes. */
+const EXTRA_BYTES = new Uint8Array(256);
+EXTRA_BYTES[COMMA] = MEMBER_BYTES;
+EXTRA_BYTES[OPEN_OBJECT] = EXTRA_BYTES[OPEN_LIST] = CONTAINER_BYTES;
+
+/** The same for a document that is not decoded yet: bytes are read in a fifth of the time of characters. */
+export function parsedBytesOf(document: Uint8Array): number {
+  let bytes = document.length;
+  if (bytes <= MIN_LENGTH) return bytes;
+  for (let i = 0; i < document.length; i++) bytes += EXTRA_BYTES[document[i]!]!;
+  return bytes;
+}
+
 /**
  * The text of one member of the outermost object, without parsing the others.
  * @returns undefined if it is missing, or is an object or a list

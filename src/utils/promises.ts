@@ -5,6 +5,20 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null)?.then === "function";
 }
 
+/** The outcome of a function as a promise: an `async` function would wait for a promise that it returns once more. */
+export function promiseOf<T>(run: () => T | Promise<T>): Promise<T> {
+  try {
+    return Promise.resolve(run());
+  } catch (error) {
+    return rejected(error);
+  }
+}
+
+/** Whatever was thrown, as it is. */
+async function rejected(error: unknown): Promise<never> {
+  throw error;
+}
+
 /**
  * The outcome of `work`, or a rejection after `ms` milliseconds.
  * @param message builds the error message, if needed

@@ -152,6 +152,33 @@ describe.each(Object.entries(WAYS))("an action with %s", (_name, way) => {
   });
 });
 
+describe.each(Object.entries(WAYS))("an action with %s", (_name, way) => {
+  test.each(ENDINGS)(
+    "whose run %s, gives the error of a listener to the caller that does not wait",
+    async (_ending, run) => {
+      addAction("ending", { ...way, run });
+      const connection = makeConnection();
+      connection.params = { value: "x", action: "ending" };
+      const thrown = new Error("a listener");
+      const server = new EventEmitter();
+      server.on("actionComplete", () => {
+        throw thrown;
+      });
+      const data = new ActionProcessor<any>(connection);
+      const error = await new Promise((resolve) => {
+        try {
+          ActionProcessor.startFor(server as never, data, (failed, error) =>
+            resolve(failed === data && error),
+          );
+        } catch (error) {
+          resolve(error);
+        }
+      });
+      expect(error).toBe(thrown);
+    },
+  );
+});
+
 test("a proxy of the data runs the action", async () => {
   addAction("proxied", {
     inputs: { value: {} },

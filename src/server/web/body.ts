@@ -6,7 +6,7 @@ import { ByteShare } from "../heldBytes";
 import {
   JsonLimitError,
   limitText,
-  parsedBytes,
+  parsedBytesOf,
   parseJsonRequest,
 } from "../jsonRequest";
 import { BodyError, RequestAborted } from "./bodyError";
@@ -72,6 +72,7 @@ export function readBody(
   intake: FileIntake,
 ): Promise<ParsedBody> {
   const type = parseContentType(request.req.headers["content-type"]!);
+  request.params.rawBody = NO_BYTES;
   switch (type.kind) {
     case "json":
       return readJson(request, type.charset);
@@ -86,16 +87,15 @@ export function readBody(
   }
 }
 
-/** Not async, because each async function on the hot path costs 1 % of a request. */
 function readJson(
   request: WebRequest,
   charset: string | undefined,
 ): Promise<ParsedBody> {
   const limit = jsonLimit(request.config);
-  return readWhole(request, limit).then((bytes) => {
-    const text = decodeText(bytes, charset);
-    const refusal = hold(request, parsedBytes(text) - text.length);
+  return readWhole(request, limit, (bytes) => {
+    const refusal = hold(request, parsedBytesOf(bytes) - bytes.length);
     if (refusal) throw refusal;
+    const text = decodeText(bytes, charset);
     return { body: parseDocument(text), files: undefined };
   });
 }
@@ -112,14 +112,15 @@ function parseDocument(text: string): unknown {
   }
 }
 
-async function readForm(
+function readForm(
   request: WebRequest,
   charset: string | undefined,
 ): Promise<ParsedBody> {
   const { config } = request;
-  const bytes = await readWhole(request, fieldsLimit(config));
-  const fields = parseForm(bytes, charset, config.maxParams);
-  return { body: fieldsOf(fields, config), files: undefined };
+  return readWhole(request, fieldsLimit(config), (bytes) => {
+    const fields = parseForm(bytes, charset, config.maxParams);
+    return { body: fieldsOf(fields, config), files: undefined };
+  });
 }
 
 /** Neither params nor files: its bytes are only stored for `rawBody`. */
@@ -242,27 +243,37 @@ function askForBody(request: WebRequest, limit: Limit): void {
   res.writeContinue();
 }
 
-/** The whole body in memory, inflated; its received bytes are stored in `rawBody` if configured. */
-function readWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
-  const { req, config, params } = request;
+/**
+ * Read the whole body into memory, inflated; its received bytes are stored in `rawBody` if configured. One promise for a
+ * body that came with its headers, because each one on the hot path costs 1 % of a request.
+ * @param use is called with the bytes, as soon as they are there
+ */
+function readWhole(
+  request: WebRequest,
+  limit: Limit,
+  use: (bytes: Buffer) => ParsedBody,
+): Promise<ParsedBody> {
+  const { req } = request;
   const encoding = requestEncoding(req);
   const announced = Number(req.headers["content-length"] ?? 0);
   if (announced <= limit.bytes && !shareOf(request).hasRoom(announced))
     throw BodyError.overloaded();
   askForBody(request, limit);
-  const whole = PARSED.then(
-    () => takeArrived(request, limit) ?? collectWhole(request, limit),
-  ).then((bytes) => {
-    if (config.saveRawBody) params.rawBody = bytes;
-    return bytes;
-  });
-  if (!encoding) return whole;
-  const inflated = {
-    limit: limit.bytes,
-    tooLarge: () => tooLarge(limit),
-    hold: (length: number) => hold(request, length),
+  const take = (received: Buffer) => {
+    const { config, params } = request;
+    if (config.saveRawBody) params.rawBody = received;
+    if (!encoding) return use(received);
+    const inflated = {
+      limit: limit.bytes,
+      tooLarge: () => tooLarge(limit),
+      hold: (length: number) => hold(request, length),
+    };
+    return inflate(received, encoding, inflated).then(use);
   };
-  return whole.then((bytes) => inflate(bytes, encoding, inflated));
+  return PARSED.then(() => {
+    const arrived = takeArrived(request, limit);
+    return arrived ? take(arrived) : collectWhole(request, limit).then(take);
+  });
 }
 
 /**

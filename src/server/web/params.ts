@@ -2,12 +2,10 @@
 import type { Connection } from "../../connection/connection";
 import type { TextParams } from "../../input/field";
 import { BodyError } from "./bodyError";
-import { readBody, type FileIntake, type ParsedBody } from "./body";
+import type { ParsedBody } from "./body";
 import { parseContentType } from "./contentType";
 import { countPairs, parseQuery, type Query } from "./query";
 import type { WebRequest } from "./webRequest";
-
-const NO_BYTES = Buffer.alloc(0);
 
 /** @throws BodyError when there are more than `config.web.maxParams` */
 export function fillFromQuery(
@@ -28,22 +26,8 @@ export function fillFromQuery(
   assign(connection.params, query);
 }
 
-/**
- * Read the body into the params.
- * @throws BodyError, RequestAborted, at once or later
- */
+/** Take the params of a parsed body. */
 export function fillFromBody(
-  connection: Connection,
-  request: WebRequest,
-  intake: FileIntake,
-): Promise<void> {
-  request.params.rawBody = NO_BYTES;
-  return readBody(request, intake).then((parsed) =>
-    take(connection, request, parsed),
-  );
-}
-
-function take(
   connection: Connection,
   request: WebRequest,
   { body, files }: ParsedBody,

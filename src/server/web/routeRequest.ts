@@ -1,6 +1,7 @@
 /** Selects the handler of a request: an action, a file, or the server itself. */
 import * as path from "node:path";
 import { admitFile, countBeforeBody } from "../../action/rateLimit";
+import type { ActionProcessor } from "../../action/actionProcessor";
 import { mayRunAction } from "../../action/registry";
 import { api } from "../../api";
 import { settings } from "../../config/settings";
@@ -10,8 +11,8 @@ import type { MetricsApi } from "../../metrics/types";
 import { isMethodAccepted } from "../../route/httpMethods";
 import type { RouteType } from "../../route/types";
 import { tracing } from "../../tracing/tracer";
-import type { Server } from "../server";
-import { hasBody } from "./body";
+import { type Server, startAction } from "../server";
+import { hasBody, type ParsedBody, readBody } from "./body";
 import { RequestAborted } from "./bodyError";
 import { answerPreflight, refuseForged } from "./crossOrigin";
 import { leaveBody } from "./discard";
@@ -39,7 +40,11 @@ import type { WebRequest } from "./webRequest";
 type ConnectionParams = Connection["params"];
 
 /** The part of the web server that routing needs. */
-type Host = Server & { readonly uploadDisk: UploadDisk };
+type Host = Server & {
+  readonly uploadDisk: UploadDisk;
+  /** Takes what a listener of `actionComplete` throws after the request was routed. */
+  readonly onLateError: (data: ActionProcessor, error: unknown) => void;
+};
 
 const CORS_DEFAULTS: Record<string, string> = {
   "Access-Control-Allow-Methods":
@@ -57,12 +62,15 @@ export function isForAction(
   return mode === "api" && method !== "OPTIONS" && method !== "TRACE";
 }
 
-/** @throws HttpError, RequestAborted, and other errors, synchronously or later */
+/**
+ * @returns a promise only if something has to be waited for
+ * @throws HttpError, RequestAborted, and other errors, synchronously or later
+ */
 export function routeRequest(
   server: Host,
   connection: Connection,
   request: WebRequest,
-): Promise<unknown> {
+): unknown {
   const { extension, pathname } = request.target;
   connection.extension = extension;
   if (request.config.csrf) refuseForged(request);
@@ -95,13 +103,15 @@ function routeToAction(
   server: Host,
   connection: Connection,
   request: WebRequest,
-): Promise<unknown> {
+): unknown {
   const routed = routeParams(connection, request);
   fillFromQuery(connection, request);
   const body = takeBody(server, connection, request, routed);
-  return body
-    ? body.then(() => runAction(server, connection, request, routed))
-    : runAction(server, connection, request, routed);
+  if (!body) return runAction(server, connection, request, routed);
+  return body.then((parsed) => {
+    if (parsed) fillFromBody(connection, request, parsed);
+    return runAction(server, connection, request, routed);
+  });
 }
 
 /** The values of the route, separate from the params of the client, which are not complete yet. */
@@ -122,7 +132,7 @@ function takeBody(
   connection: Connection,
   request: WebRequest,
   routed: ConnectionParams,
-): Promise<void> | undefined {
+): Promise<ParsedBody | void> | undefined {
   if (!hasBody(request)) return leaveBody(request);
   const named: unknown = routed.action;
   const action = typeof named === "string" ? named : undefined;
@@ -132,14 +142,13 @@ function takeBody(
       ? isActionOpen(connection, request)
       : mayRunAction(action, connection.type);
   if (!mayRun) return leaveBody(request);
-  const read = () => readParams(server, connection, request, action);
-  return (
-    countBeforeBody(connection)?.then((isOverLimit) => {
-      if (isOverLimit) return leaveBody(request);
-      if (request.req.destroyed) throw new RequestAborted();
-      return read();
-    }) ?? read()
-  );
+  const counted = countBeforeBody(connection);
+  if (!counted) return readParams(server, connection, request, action);
+  return counted.then((isOverLimit): Promise<ParsedBody | void> | undefined => {
+    if (isOverLimit) return leaveBody(request);
+    if (request.req.destroyed) throw new RequestAborted();
+    return readParams(server, connection, request, action);
+  });
 }
 
 /** @param action named by the route */
@@ -148,8 +157,8 @@ function readParams(
   connection: Connection,
   request: WebRequest,
   action: string | undefined,
-): Promise<void> {
-  return fillFromBody(connection, request, {
+): Promise<ParsedBody> {
+  return readBody(request, {
     disk: server.uploadDisk,
     rules: () => {
       const asked: unknown = action ?? connection.params.action;
@@ -160,11 +169,11 @@ function readParams(
 }
 
 function runAction(
-  server: Server,
+  server: Host,
   connection: Connection,
   request: WebRequest,
   routed: ConnectionParams,
-): Promise<unknown> {
+): unknown {
   const { params } = connection;
   request.routed = routed;
   const named: unknown = params.action;
@@ -183,7 +192,7 @@ function runAction(
     refuseMethod(connection, request, named);
   checkCallback(request.config, params);
   if (tracing.tracer) traceRoute(tracing.tracer, connection, request);
-  return server.processAction(connection);
+  return startAction(server, connection, server.onLateError);
 }
 
 /** Variables of the route override the client's params; the version of a route is only a default. */

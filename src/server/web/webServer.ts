@@ -1,6 +1,5 @@
 /** The HTTP server: passes requests to actions and files, and sends their responses. */
 import cluster from "node:cluster";
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
@@ -23,6 +22,7 @@ import { overloadedError } from "../../overload/overload";
 import { tracing } from "../../tracing/tracer";
 import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
+import { randomId } from "../../utils/randomIds";
 import { refuseStream } from "../../utils/refuseStream";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
@@ -102,6 +102,14 @@ export class WebServer extends Server {
   readonly fingerPrinter = {
     fingerprint: (req: IncomingMessage): { fingerprint: string } =>
       identify(req),
+  };
+
+  /** Called for what a listener of `actionComplete` throws after its request was routed. */
+  readonly onLateError = (
+    { connection }: ActionProcessor,
+    error: unknown,
+  ): void => {
+    void this.fail(connection.rawConnection as WebRequest, error);
   };
 
   /** The limits of all uploads. */
@@ -372,7 +380,8 @@ export class WebServer extends Server {
       const done = isThenable(connection)
         ? connection.then((opened) => routeRequest(this, opened, request))
         : routeRequest(this, connection, request);
-      done.then(undefined, (error: unknown) => this.fail(request, error));
+      if (isThenable(done))
+        done.then(undefined, (error: unknown) => this.fail(request, error));
     } catch (error) {
       void this.fail(request, error);
     }
@@ -384,7 +393,7 @@ export class WebServer extends Server {
   ): Connection | Promise<Connection> {
     const { req } = request;
     const { ip, port } = clientAddressOf(req);
-    const messageId = randomUUID();
+    const messageId = randomId();
     const opened = this.openConnection({
       id: `${fingerprint}-${messageId}`,
       fingerprint,
