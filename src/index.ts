@@ -130,7 +130,7 @@ export type {
   PubSubMessage,
   RedisApi,
   SubscriptionHandler,
-} from "./redis/types";
+} from "./redis/lifecycle";
 export type { RedisClients } from "./redis/clients";
 export * as route from "./route/routeModule";
 export type { RoutesApi } from "./route/registry";

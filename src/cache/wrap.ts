@@ -8,7 +8,7 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { sleep, timerMs, within } from "../utils/promises";
-import { logFailure } from "../redis/connectionLog";
+import { logFailure } from "../redis/outages";
 import { readObject } from "./batches";
 import {
   CacheErrorMessages,

@@ -1,7 +1,6 @@
 /** Builds, opens and closes `api.chatRoom`. */
 import { api } from "../api";
-import { logFailure } from "../redis/connectionLog";
-import { runStopStep } from "../redis/leaving";
+import { logFailure, runStopStep } from "../redis/outages";
 import {
   broadcast,
   forgetRoomChannels,

@@ -2,7 +2,7 @@
 import { api, type Api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
-import { logFailure } from "../redis/connectionLog";
+import { logFailure } from "../redis/outages";
 import { sleep, within } from "../utils/promises";
 import { closeRoomChannel, openRoomChannel } from "./broadcaster";
 import {

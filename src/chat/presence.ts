@@ -6,9 +6,8 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
-import { logFailure } from "../redis/connectionLog";
+import { logFailure, unlessFull } from "../redis/outages";
 import { isCluster } from "../redis/engine";
-import { unlessFull } from "../redis/full";
 import { chatRoom } from "./chatRoom";
 import { leaveHere } from "./membership";
 import {

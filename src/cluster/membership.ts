@@ -6,9 +6,12 @@ import { actionheroVersion, id } from "../config/config";
 import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
-import { logFailure, noteWriteAccepted } from "../redis/connectionLog";
-import { unlessFull } from "../redis/full";
-import { runStopStep } from "../redis/leaving";
+import {
+  logFailure,
+  noteWriteAccepted,
+  unlessFull,
+  runStopStep,
+} from "../redis/outages";
 import {
   claimCleanUp,
   readNodes,

@@ -1,7 +1,7 @@
 /** Counts calls in sliding windows that all nodes share, in redis. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import { logFailure, noteWriteAccepted } from "../redis/connectionLog";
+import { logFailure, noteWriteAccepted } from "../redis/outages";
 import { A, B, defineOperation } from "../redis/script";
 import { runAtomically } from "../redis/step";
 import { within } from "../utils/promises";

@@ -3,14 +3,13 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import type { RedisEntry } from "../config/settingTypes";
 import { settings } from "../config/settings";
-import { within } from "../utils/promises";
-import { markFailures } from "./away";
-import { ConnectionLog } from "./connectionLog";
-import { disconnect, isCluster, isEmbedded } from "./engine";
+import { within, sleep } from "../utils/promises";
+import { markFailures, shareTimeouts, markIfAway } from "./commands";
+import { ConnectionLog, addressOf } from "./outages";
+import { disconnect, isCluster, isEmbedded, clusterOf, reopen } from "./engine";
 import { boundSentinels, followFailover } from "./failover";
 import { deferLua } from "./lazyLua";
-import { Patience, reach } from "./reach";
-import { shareTimeouts } from "./sharedTimeouts";
+import { ActionheroError, isRedisAway, toError } from "../errors";
 
 /** The connections, by the names that `config.redis` gives them. */
 export interface RedisClients {
@@ -125,5 +124,195 @@ async function close(client: Redis, grace: number): Promise<void> {
     if (client.status === "reconnecting") disconnect(client); // there is no connection to quit
   } catch {
     disconnect(client);
+  }
+}
+
+// --- The wait at boot until redis can be used. A connection without a response is replaced, because another server may
+// respond.
+
+/** The interval of attempts while redis responds but cannot be used, in ms. */
+const RETRY_MS = 200;
+
+/** How long one connection may stay without a response, in ms; a fifth of `connectTimeout` if that is longer. */
+const MIN_ATTEMPT_MS = 1_000;
+
+const NO_ANSWER = "no answer to this attempt";
+const SILENT = [NO_ANSWER, "Command timed out"];
+
+/**
+ * Wait until redis responds, and accepts writes of `client` and `tasks`: for some seconds after a failover it refuses them
+ * (`NOREPLICAS`), and the first write of an initializer would fail.
+ * @param patience limits the total time
+ * @throws ActionheroError AH_REDIS_CONNECT after that time, or at once when redis refuses us
+ */
+async function reach(
+  name: string,
+  client: Redis,
+  patience: Patience,
+): Promise<void> {
+  const attempts = new Attempts(name, client, patience.limitMs / 5);
+  const stopListening = attempts.listen();
+  const describe = (reason?: Error) =>
+    `cannot reach redis (connection \`${name}\`${at(client)}): ` +
+    (reason ? reasonOf(reason) : `no answer within ${patience.limitMs} ms`);
+  try {
+    await patience.within(
+      attempts.untilUsable(),
+      () =>
+        new ActionheroError("AH_REDIS_CONNECT", describe(attempts.lastError)),
+    );
+  } catch (error) {
+    if ((error as ActionheroError).code === "AH_REDIS_CONNECT") throw error;
+    // a reply of redis itself is more informative than the next error of an unauthorized connection
+    const reason = isReply(error) ? error : (attempts.lastError ?? error);
+    throw new ActionheroError("AH_REDIS_CONNECT", describe(toError(reason)), {
+      cause: error,
+    });
+  } finally {
+    stopListening();
+  }
+}
+
+class Attempts {
+  /** Why redis cannot be used. */
+  lastError: Error | undefined = undefined;
+  private isOver = false;
+  private readonly attemptMs: number;
+  /** When the present connection was opened, in ms of the monotonic clock. */
+  private openedAt = performance.now();
+
+  constructor(
+    private readonly name: string,
+    private readonly client: Redis,
+    attemptMs: number,
+  ) {
+    this.attemptMs = Math.max(MIN_ATTEMPT_MS, attemptMs);
+  }
+
+  /** @returns ends listening and the attempts */
+  listen(): () => void {
+    const { client } = this;
+    const remember = (error: Error) => (this.lastError = error);
+    client.on("error", remember);
+    // a command that a replica refuses is sent again, so its error is told here only
+    const { options } = client;
+    const decide = options?.reconnectOnError;
+    if (decide)
+      options.reconnectOnError = (error) => {
+        remember(error);
+        return decide(error);
+      };
+    return () => {
+      this.isOver = true;
+      client.off("error", remember);
+      if (decide) options.reconnectOnError = decide;
+    };
+  }
+
+  /** @throws an error that another attempt would not change */
+  async untilUsable(): Promise<void> {
+    while (!this.isOver) {
+      try {
+        return await within(
+          this.attemptMs,
+          this.tryOnce(),
+          "AH_REDIS_TIMEOUT",
+          () => NO_ANSWER,
+        );
+      } catch (error) {
+        await this.beforeNext(toError(error));
+      }
+    }
+  }
+
+  private async tryOnce(): Promise<void> {
+    const { client, name } = this;
+    const cluster = clusterOf(client);
+    if (name === "subscriber") {
+      // a Redis Cluster has another connection for subscriptions than for commands
+      if (cluster) await client.subscribe(settings().general.channel);
+      else await client.ping();
+      return;
+    }
+    await client.get("_test");
+    await tryToWrite(client);
+    // the initializers use keys of all of them
+    if (cluster) await Promise.all(cluster.nodes("master").map(ping));
+  }
+
+  private async beforeNext(error: Error): Promise<void> {
+    const { client } = this;
+    if (SILENT.includes(error.message)) {
+      if (performance.now() - this.openedAt < this.attemptMs) return;
+      reopen(client);
+      this.openedAt = performance.now();
+      return;
+    }
+    if (!isRedisAway(error) || client.status === "end") throw error;
+    if (isReply(error) || !this.lastError) this.lastError = error;
+    await sleep(RETRY_MS);
+    // ioredis forgets a master of a Cluster that refuses connections
+    if (clusterOf(client) && !isReply(error)) reopen(client);
+  }
+}
+
+/** A full redis accepts this one, since it needs no memory. Only a refusal that ends by itself counts, not one of an ACL. */
+async function tryToWrite(client: Redis): Promise<void> {
+  try {
+    await client.del("actionhero:ah:probe");
+  } catch (error) {
+    if (isRedisAway(error)) throw error;
+  }
+}
+
+async function ping(node: Redis): Promise<void> {
+  try {
+    await node.ping();
+  } catch (error) {
+    throw markIfAway(toError(error));
+  }
+}
+
+function isReply(error: unknown): boolean {
+  return (error as Error).name === "ReplyError";
+}
+
+function at(client: Redis): string {
+  const address = addressOf(client);
+  return address === undefined ? "" : ` at ${address}`;
+}
+
+/** Errors that gather several (one per address tried) have no text of their own. */
+function reasonOf(error: Error): string {
+  const { errors } = error as Error & { errors?: Error[] };
+  return error.message || errors?.[0]?.message || error.name;
+}
+
+/**
+ * A time limit shared by several waits, which excludes the time in which this process was suspended: no reply could be
+ * received meanwhile.
+ */
+class Patience {
+  private readonly stepMs: number;
+  private steps: number;
+
+  constructor(readonly limitMs: number) {
+    this.stepMs = Math.max(1, Math.min(100, limitMs / 10));
+    this.steps = Math.ceil(limitMs / this.stepMs);
+  }
+
+  /** The outcome of `work`, or a rejection with `failure` when the limit is reached. */
+  async within<T>(work: Promise<T>, failure: () => Error): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setInterval(() => {
+        if (--this.steps <= 0) reject(failure());
+      }, this.stepMs);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearInterval(timer);
+    }
   }
 }

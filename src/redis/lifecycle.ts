@@ -1,4 +1,4 @@
-/** Builds, opens and closes `api.redis`. */
+/** The shape of `api.redis`, and how it is built, opened and closed. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { env, id } from "../config/config";
@@ -10,15 +10,51 @@ import {
   operationTimeout,
   type RedisClients,
 } from "./clients";
-import { addressOf, noteReply, noteUnavailable } from "./connectionLog";
+import {
+  addressOf,
+  noteReply,
+  noteUnavailable,
+  unlessFull,
+  runStopStep,
+} from "./outages";
 import { isCluster, isEmbedded } from "./engine";
-import { runStopStep } from "./leaving";
 import { followPromotions } from "./failover";
-import { unlessFull } from "./full";
 import { closeSubscription, openSubscription } from "./pubsub";
-import { redis } from "./redis";
-import { abandonCalls, settleCall } from "./rpc";
-import { answerCall } from "./rpcTarget";
+import { redis, abandonCalls, settleCall, answerCall } from "./redis";
+
+/** Any message of the cluster's channel; at least `messageType` and `serverToken` are there. */
+export interface PubSubMessage {
+  [key: string]: any;
+}
+
+/** The message that a subscription handler gets, as published. */
+export type SubscriptionHandler = (message: any) => unknown;
+
+/** A pending call to another node. */
+interface RpcCallback {
+  timer: NodeJS.Timeout;
+  resolve: (response: any) => void;
+  reject: (error: Error) => void;
+}
+
+export interface RedisApi {
+  clients: RedisClients;
+  /** By `messageType`; assign one to receive messages of your own type. */
+  subscriptionHandlers: { [messageType: string]: SubscriptionHandler };
+  /** Pending calls, by message id. */
+  rpcCallbacks: { [messageId: string]: RpcCallback };
+  status: { subscribed: boolean };
+  /** Subscribed channels besides `config.general.channel`. */
+  channels: Set<string>;
+}
+
+declare module "../api" {
+  interface Api {
+    redis: RedisApi;
+    /** Here so that every node can be told to log. */
+    log: typeof log;
+  }
+}
 
 let watchdog: Watchdog | undefined;
 let leavePromotions: (() => void) | undefined;

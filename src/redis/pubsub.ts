@@ -7,7 +7,7 @@ import { log, willLog } from "../log/log";
 import { isThenable } from "../utils/promises";
 import { A, defineOperation } from "./script";
 import { runAtomically } from "./step";
-import type { PubSubMessage } from "./types";
+import type { PubSubMessage } from "./lifecycle";
 
 /** Longest part of an ignored message that the log shows, in characters. */
 const SHOWN_LENGTH = 200;

@@ -1,16 +1,21 @@
 /** The exported `redis`: publish to the cluster, and call methods on its nodes. */
 import { randomUUID } from "node:crypto";
-import { api } from "../api";
+import { api, type Api } from "../api";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
-import { ActionheroError, toError } from "../errors";
+import {
+  ActionheroError,
+  toError,
+  ERROR_CODES,
+  type ErrorCode,
+} from "../errors";
 import { jsonForClients } from "../log/clientJson";
 import { log } from "../log/log";
-import { currentWork } from "../log/work";
+import { currentWork, isWorkId } from "../log/work";
 import { tracing } from "../tracing/tracer";
 import { publishText, untilHearing } from "./pubsub";
-import { awaitAnswer, failCall, isAwaited } from "./rpc";
-import type { PubSubMessage as Message } from "./types";
+import type { PubSubMessage as Message } from "./lifecycle";
+import { resolveApiMethod } from "../apiMethod";
 
 /**
  * Send a message to every node, this one included.
@@ -112,4 +117,148 @@ export const redis = { publish, doCluster, respondCluster };
 // eslint-disable-next-line @typescript-eslint/no-namespace -- types that users reach as `redis.PubSubMessage`
 export namespace redis {
   export type PubSubMessage = Message;
+}
+
+// --- The calling side of calls to other nodes.
+
+/** Resolves with the first reply to the message, or rejects with its error or after `config.general.rpcTimeout` ms. */
+function awaitAnswer(messageId: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () =>
+      failCall(messageId, new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout"));
+    // the reply may have arrived already: after a pause of this process, timers fire before received data
+    const timer = setTimeout(
+      () => setImmediate(giveUp),
+      settings().general.rpcTimeout,
+    );
+    api.redis.rpcCallbacks[messageId] = { timer, resolve, reject };
+  });
+}
+
+/** Stop waiting for the reply to this message. */
+function dropCallback(messageId: string): void {
+  clearTimeout(api.redis.rpcCallbacks[messageId]!.timer);
+  delete api.redis.rpcCallbacks[messageId];
+}
+
+/** Whether a caller still waits for the reply to this message. */
+function isAwaited(messageId: string): boolean {
+  return Object.hasOwn(api.redis.rpcCallbacks, messageId);
+}
+
+/** The call cannot be made: reject its caller, if it still waits. */
+function failCall(messageId: string, error: Error): void {
+  if (!isAwaited(messageId)) return;
+  const { reject } = api.redis.rpcCallbacks[messageId]!;
+  dropCallback(messageId);
+  reject(error);
+}
+
+/** No reply can arrive any more: reject all callers. */
+export function abandonCalls(): void {
+  for (const messageId of Object.keys(api.redis.rpcCallbacks))
+    failCall(
+      messageId,
+      new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected"),
+    );
+}
+
+/** Handles `doResponse` messages; replies after the first are ignored. */
+export function settleCall(message: Message): void {
+  const messageId = String(message.messageId);
+  if (!isAwaited(messageId)) return;
+  const { resolve, reject } = api.redis.rpcCallbacks[messageId]!;
+  dropCallback(messageId);
+  if (message.error) reject(remoteError(message.error));
+  else resolve(message.response);
+}
+
+/** The form of an error in a `doResponse` message; nodes of v29 neither send nor read it. */
+interface RemoteError {
+  message: string;
+  code?: string;
+}
+
+/** A reply may contain any value: a node of another version or another program may have sent it. */
+function remoteError(sent: unknown): ActionheroError {
+  const { message = sent, code } = Object(sent) as Partial<RemoteError>;
+  const isOurs = typeof code === "string" && Object.hasOwn(ERROR_CODES, code);
+  const error = new ActionheroError(
+    isOurs ? (code as ErrorCode) : "AH_RPC_REMOTE",
+    typeof message === "string" ? message : JSON.stringify(message),
+  );
+  if (code !== undefined && !isOurs) error.data = { remoteCode: code };
+  return error;
+}
+
+// --- The called side of calls from other nodes: runs the method and always replies, with its result or its error.
+
+/** Handles `do` messages. */
+export async function answerCall(message: Message): Promise<void> {
+  if (message.connectionId && !isHeldHere(String(message.connectionId))) return;
+  const { begin } = currentWork;
+  if (!begin) return answer(message);
+  const { requestId } = message as { requestId?: unknown };
+  await begin(isWorkId(requestId) ? requestId : undefined, () =>
+    answer(message),
+  );
+}
+
+function answer(message: Message): Promise<void> {
+  const method = String(message.method);
+  const { tracer } = tracing;
+  if (!tracer) return callMethod(method, message);
+  // a method that does not exist names no span
+  const attributes = {
+    "rpc.system.name": "actionhero",
+    "rpc.method": "_OTHER",
+  };
+  const remote = (message as { traceparent?: unknown }).traceparent;
+  const start = { name: "cluster call", attributes, remote };
+  return tracer.run({ ...start, kind: "server" }, () =>
+    callMethod(method, message),
+  );
+}
+
+async function callMethod(method: string, message: Message): Promise<void> {
+  const messageId = String(message.messageId);
+  try {
+    const target = resolveApiMethod(method);
+    if (!target) {
+      const name = method.replace(/^api\./, "");
+      log(`RPC method \`${name}\` not found`, "crit");
+      return;
+    }
+    const name = `cluster/${method}`;
+    tracing.tracer?.describe(name, { "rpc.method": name });
+    const args = toList(message.args);
+    const response = await target.method.apply(target.owner, args);
+    await redis.respondCluster(messageId, response as Message);
+  } catch (error) {
+    log(`RPC method \`${method}\` failed: ${String(error)}`, "warning");
+    tracing.tracer?.fail(error);
+    await answerWithError(messageId, toError(error));
+  }
+}
+
+function isHeldHere(connectionId: string): boolean {
+  const { connections }: Partial<Api> = api;
+  return connections?.table.find(connectionId) !== undefined;
+}
+
+function toList(args: unknown): unknown[] {
+  if (args === null || args === undefined) return [];
+  return Array.isArray(args) ? args : [args];
+}
+
+async function answerWithError(messageId: string, error: Error): Promise<void> {
+  const { code } = error as NodeJS.ErrnoException;
+  const remote: RemoteError = { message: error.message, code };
+  await redis.publish({
+    messageType: "doResponse",
+    serverId: id,
+    serverToken: settings().general.serverToken,
+    messageId,
+    error: remote,
+  });
 }

@@ -6,8 +6,14 @@
 import type { Redis } from "ioredis";
 import { operationTimeout } from "./clients";
 import { isCluster, isEmbedded, runExclusive } from "./engine";
-import { defineScript, REDIS_CLOCK, type Script } from "./script";
-import { Operations, type Place, thisMachine } from "./operations";
+import {
+  defineScript,
+  REDIS_CLOCK,
+  type Script,
+  Operations,
+  type Place,
+  thisMachine,
+} from "./script";
 
 interface AtomicOperation<T> {
   /** Created by `defineTimed`, or by `defineOperation` if running it twice, after a lost connection, would do harm. */

@@ -1,6 +1,6 @@
 /** The worker as the hooks and the body of one job see it. */
 import { toError } from "../errors";
-import { isFinal } from "../redis/away";
+import { isFinal } from "../redis/commands";
 import type { Effect, HeldJob, JobFields, QueuedJob } from "./store/store";
 import type { ParsedJob } from "./types";
 import type { Worker } from "./worker";

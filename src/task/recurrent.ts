@@ -10,7 +10,7 @@ import type {
   PlannedTask,
   QueuedJob,
 } from "../resque/store/store";
-import { unlessFull } from "../redis/full";
+import { unlessFull } from "../redis/outages";
 import { requireQueue, requireTask } from "./find";
 import {
   argsOfRuns,

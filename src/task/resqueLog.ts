@@ -4,7 +4,7 @@ import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { filterObjectForLogging, redactForLogging } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
-import { noteWriteAccepted, noteUnavailable } from "../redis/connectionLog";
+import { noteWriteAccepted, noteUnavailable } from "../redis/outages";
 import type { RetryInfo } from "../resque/jobView";
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Queue } from "../resque/queue";

@@ -7,7 +7,7 @@ import { api } from "../../src/api";
 import { config } from "../../src/config/config";
 import { ActionheroError, HttpError, isRedisAway } from "../../src/errors";
 import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
-import { markFailures } from "../../src/redis/away";
+import { markFailures } from "../../src/redis/commands";
 import { useRedisClients, useRedisVariables } from "../support/redisConfig";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { until } from "../support/until";

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from "node:events";
 import { Redis, type Command } from "ioredis";
-import { shareTimeouts } from "../../src/redis/sharedTimeouts";
+import { shareTimeouts } from "../../src/redis/commands";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { until } from "../support/until";
 

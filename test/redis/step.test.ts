@@ -8,7 +8,7 @@ import {
   takeLock,
   writeObjects,
 } from "../../src/cache/steps";
-import { shareTimeouts } from "../../src/redis/sharedTimeouts";
+import { shareTimeouts } from "../../src/redis/commands";
 import { publishText } from "../../src/redis/pubsub";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RedisCluster } from "../support/redisCluster";

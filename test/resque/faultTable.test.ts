@@ -4,7 +4,7 @@
  */
 import { Redis } from "ioredis";
 import { followFailover } from "../../src/redis/failover";
-import { shareTimeouts } from "../../src/redis/sharedTimeouts";
+import { shareTimeouts } from "../../src/redis/commands";
 import { Queue } from "../../src/resque/queue";
 import { FlakyProxy } from "../support/flakyProxy";
 import {

@@ -5,8 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { keyHolders } from "../../redis/engine";
-import { Operations, type Place } from "../../redis/operations";
-import { runScript } from "../../redis/script";
+import { Operations, type Place, runScript } from "../../redis/script";
 import { systemEnvironment, type Environment } from "../environment";
 import type { JobInfo } from "../types";
 import { flatFields, jobInfoOf, openRecord, SEARCH_LENGTH } from "./texts";

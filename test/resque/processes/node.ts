@@ -1,7 +1,7 @@
 /** A process of a fault test: workers or a scheduler, as its first argument says. Its events go to its parent. */
 import { Redis } from "ioredis";
 import { followFailover } from "../../../src/redis/failover";
-import { shareTimeouts } from "../../../src/redis/sharedTimeouts";
+import { shareTimeouts } from "../../../src/redis/commands";
 import { MultiWorker } from "../../../src/resque/multiWorker";
 import { Scheduler } from "../../../src/resque/scheduler";
 import type { Jobs } from "../../../src/resque/types";

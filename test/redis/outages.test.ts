@@ -8,7 +8,7 @@ import {
   noteWriteAccepted,
   noteReply,
   noteUnavailable,
-} from "../../src/redis/connectionLog";
+} from "../../src/redis/outages";
 import { LogLines } from "../support/logLines";
 
 /** How long an operation takes at most. */

@@ -1,11 +1,12 @@
 /**
- * Logs what happens to the redis connections; an outage is one line when it begins and one when it ends, regardless
- * of the number of attempts and of who detects it.
+ * Outages of redis. One is logged when it begins and when it ends, regardless of the number of attempts and of who
+ * detects it. Some steps of the boot and of the stop may fail in one.
  */
 import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
-import { isRefusedWrite } from "./away";
+import { isRefusedWrite, isFull } from "./commands";
+import { within } from "../utils/promises";
 
 /** All connections to a Sentinel or a Cluster share it, so that one outage of it is one line. */
 const NO_ONE_ADDRESS = "several addresses";
@@ -13,7 +14,7 @@ const NO_ONE_ADDRESS = "several addresses";
 interface Outage {
   /** The connections that are still lost. */
   away: Set<string>;
-  /** When it was logged, in ms since the epoch. */
+  /** When it was logged, in ms of the monotonic clock. */
   since?: number;
   /** Redis responded, but refused a write, e.g. because its disk is full: only a write shows the end of the outage. */
   isRefusal?: boolean;
@@ -172,4 +173,53 @@ export function addressOf(client: Redis): string | undefined {
   const options = client.options as Partial<Redis["options"]> | undefined;
   if (!options?.host || options.sentinels) return undefined;
   return options.path ?? `${options.host}:${options.port}`;
+}
+
+// --- Steps of the boot that a full redis refuses. Workers start nevertheless, because only they can empty it.
+
+/**
+ * Run a step of the boot that is done again later.
+ * @param what for the warning if redis is full: "cannot <what>"
+ */
+export async function unlessFull(
+  what: string,
+  step: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await step();
+  } catch (thrown) {
+    const error = toError(thrown);
+    if (!isFull(error)) throw thrown;
+    log(`cannot ${what}: ${error.message}`, "warning");
+  }
+}
+
+// --- Operations of a stopping node on redis.
+
+/** The timeout of one operation, in ms. */
+const STEP_MS = 1_000;
+/** The same once redis has failed to respond, so that a stop does not wait for it repeatedly. */
+const SILENT_STEP_MS = 100;
+
+/**
+ * Run such an operation; never rejects.
+ * @returns whether redis responded in time
+ */
+export async function runStopStep(
+  client: Redis,
+  step: () => Promise<unknown>,
+): Promise<boolean> {
+  const ms = isSilent(client) ? SILENT_STEP_MS : STEP_MS;
+  const message = () => "redis does not answer";
+  try {
+    await within(ms, step(), "AH_REDIS_TIMEOUT", message);
+    return true;
+  } catch (error) {
+    log(
+      `redis did not take part in the stop: ${toError(error).message}`,
+      "debug",
+    );
+    if (isRedisAway(error) && !isFull(toError(error))) noteUnavailable(client);
+    return false;
+  }
 }

@@ -1,0 +1,197 @@
+/**
+ * What every command of a client gets: its error has the code that `isRedisAway` checks if redis is unavailable, and it shares
+ * one timer with the others.
+ */
+import type { Command, Redis } from "ioredis";
+import type { ErrorCode } from "../errors";
+import { timerMs } from "../utils/promises";
+
+const CODE: ErrorCode = "AH_REDIS_TIMEOUT";
+const TIMED_OUT = "Command timed out";
+
+/** Error texts of ioredis for a missing or lost connection. Its classes differ between versions, its texts do not. */
+const LOST = new RegExp(
+  [
+    `^${TIMED_OUT}$`,
+    "^Connection is closed\\.$",
+    "^Command aborted due to connection close$",
+    "^Reached the max retries per request limit",
+    "^Stream isn't writeable",
+    "^Ready check failed: ",
+    // of a Cluster
+    "^Cluster isn't ready",
+    "^Cluster is ended\\.$",
+    "^Failed to refresh slots cache\\.$",
+    "^None of startup nodes is available$",
+    "^Too many Cluster redirections\\.",
+  ].join("|"),
+);
+
+/** Error replies of a server that refuses all commands or all writes; Redis 6 names the script first. */
+const UNAVAILABLE =
+  /^(ERR Error running script .* -)?(LOADING|BUSY|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF) /;
+
+/** Error replies of a server that is full: it refuses writes that need memory. */
+const FULL = /^(ERR Error running script .* -)?OOM /;
+
+/** Error replies of a server that refuses writes only. */
+const REFUSED_WRITE =
+  /^(ERR Error running script .* -)?(READONLY|NOREPLICAS|MISCONF|OOM)\b/;
+
+/** ioredis resubscribes on each connection without a handler: a failure must not stop the process. */
+const SUBSCRIBES = new Set(["subscribe", "psubscribe", "ssubscribe"]);
+
+const marking = new WeakSet<object>();
+/** On a command whose failure is marked: it is sent again over the next connection. A WeakSet would cost each command more. */
+const MARKED = Symbol("marked");
+
+/** Mark the errors of failed commands of this client. */
+export function markFailures(client: Redis): void {
+  if (typeof client.sendCommand !== "function" || marking.has(client)) return;
+  marking.add(client);
+  const send = client.sendCommand.bind(client);
+  client.sendCommand = (command: Command & { [MARKED]?: true }, stream) => {
+    const { reject } = command;
+    if (typeof reject === "function" && !command[MARKED]) {
+      command[MARKED] = true;
+      command.reject = (error) => reject.call(command, markIfAway(error));
+      if (SUBSCRIBES.has(command.name)) command.promise.catch(() => undefined);
+    }
+    return send(command, stream);
+  };
+}
+
+/** Whether redis replied with an error of the command itself, so that retrying is pointless. */
+export function isFinal({ name, message }: Error): boolean {
+  return name === "ReplyError" && !UNAVAILABLE.test(message);
+}
+
+/** Whether redis refused a write, but would respond to reads and pings. */
+export function isRefusedWrite({ message }: Error): boolean {
+  return REFUSED_WRITE.test(message);
+}
+
+/** Whether redis is full. Reads and the reports of workers succeed nevertheless, so it is not waited for. */
+export function isFull({ message }: Error): boolean {
+  return FULL.test(message);
+}
+
+/** The error of a command that timed out. */
+export function commandTimedOut(): Error {
+  return markIfAway(new Error(TIMED_OUT));
+}
+
+/** The same error, as its text is what callers and ioredis itself may compare. */
+export function markIfAway<E extends Error>(error: E): E {
+  const { name, message, code } = error as E & { code?: unknown };
+  const isAway =
+    name === "ReplyError"
+      ? UNAVAILABLE.test(message) || FULL.test(message)
+      : LOST.test(message);
+  if (isAway && code === undefined && Object.isExtensible(error))
+    Object.assign(error, { code: CODE });
+  return error;
+}
+
+// --- Timeouts of commands, without a timer per command.
+
+/** The number of stored commands at which completed ones are removed. */
+const MIN_LIMIT = 64;
+
+/**
+ * Have the commands of a client share one timer for its `commandTimeout`. ioredis starts and clears one for each, which
+ * costs a twentieth of a round trip (bench/cache.ts, 1 in flight). Duplicates of this client still do that.
+ *
+ * A command that timed out is no longer sent: ioredis would send it when a connection is available, or again over
+ * the next one, and an operation that was reported as failed would take effect. Commands already sent cannot be
+ * recalled.
+ */
+export function shareTimeouts(client: Redis): void {
+  const deadlines = new Deadlines();
+  client.on("end", () => deadlines.clear());
+  // ioredis calls it for a command that has a timeout
+  const setTimeout = function (this: Command, ms: number) {
+    deadlines.add(this, ms);
+  };
+  const send = client.sendCommand.bind(client);
+  client.sendCommand = (command, stream) => {
+    if (deadlines.isGivenUp(command)) return command.promise;
+    // another version of ioredis may not expose which commands are complete
+    if (command.isResolved === false) command.setTimeout = setTimeout;
+    return send(command, stream);
+  };
+}
+
+interface Deadline {
+  command: Command;
+  /** ms since the process began. */
+  due: number;
+}
+
+class Deadlines {
+  /** Commands that timed out; empty on most connections. */
+  private givenUp?: WeakSet<Command>;
+  private pending: Deadline[] = [];
+  private limit = MIN_LIMIT;
+  private timer: NodeJS.Timeout | undefined;
+
+  add(command: Command, ms: number): void {
+    this.pending.push({ command, due: performance.now() + ms });
+    if (this.pending.length >= this.limit) this.forgetAnswered();
+    if (!this.timer) this.wake(ms);
+  }
+
+  isGivenUp(command: Command): boolean {
+    return this.givenUp !== undefined && this.givenUp.has(command);
+  }
+
+  clear(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.pending = [];
+  }
+
+  giveUp(): void {
+    this.timer = undefined;
+    const now = performance.now();
+    const left: Deadline[] = [];
+    let next = Infinity;
+    for (const deadline of this.pending) {
+      const { command, due } = deadline;
+      if (command.isResolved) continue;
+      if (due <= now) {
+        this.givenUp ??= new WeakSet();
+        this.givenUp.add(command);
+        command.reject(commandTimedOut());
+        continue;
+      }
+      left.push(deadline);
+      next = Math.min(next, due);
+    }
+    this.keep(left);
+    if (next < Infinity) this.wake(next - now);
+  }
+
+  /** Unreferenced: the connection keeps the process alive. */
+  private wake(ms: number): void {
+    this.timer = setTimeout(later, timerMs(ms), this).unref();
+  }
+
+  /** From then on, at least half of the stored commands are pending or recently timed out. */
+  private forgetAnswered(): void {
+    this.keep(this.pending.filter(({ command }) => !command.isResolved));
+  }
+
+  /**
+   * The limit also shrinks again: otherwise, after a burst, the arguments of that many commands would stay in memory.
+   */
+  private keep(pending: Deadline[]): void {
+    this.pending = pending;
+    this.limit = Math.max(MIN_LIMIT, pending.length * 2);
+  }
+}
+
+/** A reply may have arrived already: after a pause of this process, timers fire before received data. */
+function later(deadlines: Deadlines): void {
+  setImmediate(() => deadlines.giveUp());
+}
