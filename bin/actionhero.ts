@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** The `actionhero` executable. */
-import { keepCompiledCode } from "../src/environment/compileCache";
-import { findProjectRoot } from "../src/environment/paths";
+import { keepCompiledCode, findProjectRoot } from "../src/environment/runtime";
 import type * as runner from "../src/cli/runner";
 
 if (require.main === module) {

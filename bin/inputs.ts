@@ -1,6 +1,6 @@
 /** What the flags of a command give for the inputs of an action or a task. */
 import type { ListedError } from "../src/action/report";
-import { FRAMEWORK_FLAGS, flagValues } from "../src/environment/argv";
+import { FRAMEWORK_FLAGS, flagValues } from "../src/environment/env";
 
 interface Given {
   /** From the JSON of an option; flags go before it. */

@@ -1,7 +1,7 @@
 /** The public exports of actionhero. Nothing inside `src` imports this file. */
 import { api as coreApi, type Api } from "./api";
-import { requireNode } from "./environment/nodeVersion";
 import { ownRequire } from "./environment/ownRequire";
+import { requireNode } from "./environment/runtime";
 
 requireNode();
 // each line below loads by it
@@ -101,7 +101,7 @@ export type { FlashValues, Session, StoredValues } from "./session/session";
 export type { StoredSessions } from "./session/storedSessions";
 export type { CookieOptions, CookieProtection } from "./cookie/cookies";
 export type { Cookies } from "./cookie/cookies";
-export type { CookieAttributes } from "./config/settingTypes";
+export type { CookieAttributes } from "./config/types";
 export {
   ActionheroError,
   HttpError,

@@ -3,7 +3,7 @@ import { checks, folderChecks, runChecks } from "../../src/cli/doctor/checks";
 import { fail, type Finding } from "../../src/cli/doctor/finding";
 import { withProgress } from "../../src/cli/execute";
 import { inspectProject } from "../../src/cli/project";
-import { findProjectRoot } from "../../src/environment/paths";
+import { findProjectRoot } from "../../src/environment/runtime";
 
 export class Doctor extends CLI {
   static readonly needsProject = false;

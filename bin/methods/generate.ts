@@ -4,7 +4,7 @@ import {
   type ProjectOptions,
 } from "../../src/cli/generate/project";
 import { withProgress } from "../../src/cli/execute";
-import { findProjectRoot } from "../../src/environment/paths";
+import { findProjectRoot } from "../../src/environment/runtime";
 
 const PROJECT_MAP = `
 Your new project:

@@ -8,7 +8,7 @@ import {
 } from "../../src/cli/upgrade/installed";
 import { withProgress } from "../../src/cli/execute";
 import { sourceChanges } from "../../src/cli/upgrade/sources";
-import { findProjectRoot } from "../../src/environment/paths";
+import { findProjectRoot } from "../../src/environment/runtime";
 
 /** What reading files does not show. */
 const NOT_READ = `

@@ -8,8 +8,7 @@ import { log } from "../log/log";
 import type { InputErrors } from "../input/field";
 import { isThenable } from "../utils/promises";
 import { compilePruner } from "../input/pruning";
-import { checkValue } from "../input/schemaCheck";
-import { planOf } from "../input/schemaPlan";
+import { checkValue, planOf } from "../input/schemaPlan";
 import {
   failureOf,
   isStandardSchema,

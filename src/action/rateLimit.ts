@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { api } from "../api";
 import { wordedError } from "../config/errorMessage";
-import type { BaseLimit, RateLimit } from "../config/settingTypes";
+import type { BaseLimit, RateLimit } from "../config/types";
 import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { ActionheroError, HttpError } from "../errors";

@@ -1,6 +1,6 @@
 /** The log line of an action, and the report of its error. */
 import { api } from "../api";
-import type { ErrorFormatter } from "../config/settingTypes";
+import type { ErrorFormatter } from "../config/types";
 import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { httpFactsOf, ownFields, toError } from "../errors";
@@ -12,7 +12,11 @@ import {
   problemsOf,
   SchemaError,
 } from "../input/types";
-import { escapeFields, escapeOwnFields } from "../log/escape";
+import {
+  escapeFields,
+  escapeOwnFields,
+  jsonForLogging as toJson,
+} from "../log/escape";
 import { clientErrorLevel, isClientError, isMistake } from "../log/exposure";
 import {
   filterObjectForLogging,
@@ -20,7 +24,6 @@ import {
   isFiltering,
   textForLogging,
 } from "../log/filters";
-import { jsonForLogging as toJson } from "../log/json";
 import { type ActionheroLogLevel, log, logEscaped, willLog } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
 import type { Action } from "./action";

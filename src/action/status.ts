@@ -1,7 +1,7 @@
 /** How an action ended, and the error that this gives the client. */
 import { errorMessage, type ErrorName } from "../config/errorMessage";
 import type { WebSettings } from "../config/settings";
-import type { ErrorReason } from "../config/settingTypes";
+import type { ErrorReason } from "../config/types";
 import {
   isRedisAway,
   StatusError,

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { api } from "../api";
 import { env, id, rebuildConfig } from "../config/config";
 import { discover, pluginFolders } from "../config/discover";
-import { isKnownServerToken } from "../config/serverToken";
+import { isKnownServerToken } from "../config/knownSettings";
 import { settings } from "../config/settings";
 import { switchContext } from "../context/context";
 import { ActionheroError, toError } from "../errors";

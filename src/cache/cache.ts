@@ -5,8 +5,6 @@ import {
   CacheErrorMessages,
   cachePrefix,
   lockPrefix,
-} from "./keys";
-import {
   checkLock,
   client,
   lock,
@@ -14,7 +12,7 @@ import {
   lockSettings,
   overrideLockName,
   unlock,
-} from "./lock";
+} from "./keys";
 import {
   destroy,
   type CacheEntry as Entry,

@@ -11,8 +11,8 @@ import {
   escapeGlob,
   forgetAllLookUps,
   lockPrefix,
+  client,
 } from "./keys";
-import { client } from "./lock";
 import { cancelComputing } from "./steps";
 
 /** Keys per DEL; more would block redis for too long. */

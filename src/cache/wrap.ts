@@ -9,7 +9,7 @@ import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { sleep, timerMs, within } from "../utils/promises";
 import { logFailure } from "../redis/outages";
-import { readObject } from "./batches";
+import { readObject } from "./objects";
 import {
   CacheErrorMessages,
   cacheKey,
@@ -21,8 +21,11 @@ import {
   lockKey,
   type LookUp,
   lookUpsOf,
+  client,
+  isMine,
+  lockDuration,
+  lockSettings,
 } from "./keys";
-import { client, isMine, lockDuration, lockSettings } from "./lock";
 import {
   releaseLock,
   renewLock,

@@ -3,7 +3,7 @@ import { api } from "../api";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
-import { jsonForClients } from "../log/clientJson";
+import { jsonForClients } from "../log/exposure";
 import { log } from "../log/log";
 import {
   addChannel,

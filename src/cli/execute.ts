@@ -2,7 +2,7 @@
 import type { Process } from "../boot/process";
 import { explanationOf, wasExplained } from "../environment/bootErrors";
 import { detectTypescript } from "../environment/env";
-import { findProjectRoot } from "../environment/paths";
+import { findProjectRoot } from "../environment/runtime";
 import { toError } from "../errors";
 import { beCommand, keepStdoutForData } from "../log/sinks";
 import { waitAtMost } from "../utils/promises";

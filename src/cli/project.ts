@@ -5,13 +5,13 @@ import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
-import { locateConfigDirectories } from "../config/locate";
+import { locateConfigDirectories } from "../config/load";
 import { detectTypescript, readActionheroVersion } from "../environment/env";
 import {
   defaultsRoot,
   findProjectRoot,
   packageRoot,
-} from "../environment/paths";
+} from "../environment/runtime";
 import { toError } from "../errors";
 import { listSourceFiles } from "../utils/fileUtils";
 

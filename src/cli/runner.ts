@@ -1,10 +1,9 @@
 /** The `actionhero` program: built-in commands and those of the project and its plugins, as commander commands. */
 import * as path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { FRAMEWORK_FLAGS } from "../environment/argv";
+import { FRAMEWORK_FLAGS } from "../environment/env";
 import { explanationOf } from "../environment/bootErrors";
-import { requireNode } from "../environment/nodeVersion";
-import { defaultsRoot } from "../environment/paths";
+import { requireNode, defaultsRoot } from "../environment/runtime";
 import { toError } from "../errors";
 import { didYouMean } from "../utils/closest";
 import { CLI, type CLIInput } from "./cli";

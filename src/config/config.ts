@@ -1,17 +1,20 @@
 /** The live configuration and the live facts about this process. */
-import { flagValues } from "../environment/argv";
-import { explainable } from "../environment/bootErrors";
 import {
+  flagValues,
   detectTypescript,
   readActionheroVersion,
   readEnv,
   readId,
 } from "../environment/env";
-import { findProjectRoot } from "../environment/paths";
+import { explainable } from "../environment/bootErrors";
+import { findProjectRoot } from "../environment/runtime";
 import { ActionheroError, toError } from "../errors";
 import { hashMerge, isPlainObject } from "../utils/objects";
-import { loadConfig, pluginConfigFolders } from "./load";
-import { locateConfigDirectories } from "./locate";
+import {
+  loadConfig,
+  pluginConfigFolders,
+  locateConfigDirectories,
+} from "./load";
 import type { ActionheroConfigInterface } from "./types";
 
 /** The environment: `--NODE_ENV`, NODE_ENV, else `"development"`. */

@@ -4,9 +4,9 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { defaultsRoot } from "../environment/paths";
+import { defaultsRoot } from "../environment/runtime";
 import { ActionheroError } from "../errors";
-import { arrayUnique } from "../utils/arrays";
+import { arrayUnique } from "../utils/objects";
 import { listSourceFiles } from "../utils/fileUtils";
 import { settings } from "./settings";
 import type { PluginSection } from "./types";

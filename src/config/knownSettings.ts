@@ -1,11 +1,15 @@
 /** Compares a configuration with the known settings, to find unknown names and values of a wrong type. */
 import { closest } from "../utils/closest";
-import { loadConfig, pluginConfigFolders } from "./load";
-import { locateConfigDirectories, type ConfigDirectories } from "./locate";
+import {
+  loadConfig,
+  pluginConfigFolders,
+  locateConfigDirectories,
+  type ConfigDirectories,
+} from "./load";
 import type { ActionheroConfigInterface, ProcessConfig } from "./types";
 
 /** An allowed kind of value: a type, or one exact string, in quotes. */
-export type SettingKind =
+type SettingKind =
   | "number"
   | "string"
   | "boolean"
@@ -15,7 +19,7 @@ export type SettingKind =
   | `"${string}"`;
 
 /** An invalid setting. */
-export interface SettingProblem {
+interface SettingProblem {
   /** The dotted path. */
   setting: string;
   /** The problem, as the rest of a sentence that begins with the setting. */
@@ -23,7 +27,7 @@ export interface SettingProblem {
 }
 
 /** The defaults of each environment, which contain the known names. */
-export type KnownSettings = readonly ActionheroConfigInterface[];
+type KnownSettings = readonly ActionheroConfigInterface[];
 
 const ENVIRONMENTS = ["development", "test", "production"];
 
@@ -253,4 +257,14 @@ function nameOf(kind: SettingKind): string {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+// --- Values that are not secret.
+
+/** The default token of version 29, which is public. */
+const DEFAULT_TOKEN = "change-me";
+
+/** Whether a `general.serverToken` is missing or the public default. */
+export function isKnownServerToken(token: unknown): boolean {
+  return !token || token === DEFAULT_TOKEN;
 }

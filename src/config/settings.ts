@@ -32,8 +32,8 @@ import type {
   SocketServerOptions,
   TrustProxy,
   WebsocketClientOptions,
-} from "./settingTypes";
-import type { PluginConfig } from "./types";
+  PluginConfig,
+} from "./types";
 
 type Rows = Record<string, (() => unknown) | object>;
 

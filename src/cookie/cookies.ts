@@ -9,8 +9,8 @@ import {
 } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { env } from "../config/config";
-import { isKnownServerToken } from "../config/serverToken";
-import type { CookieAttributes } from "../config/settingTypes";
+import { isKnownServerToken } from "../config/knownSettings";
+import type { CookieAttributes } from "../config/types";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 
@@ -390,4 +390,28 @@ function keysOf(secret: string): Keys {
     signing: derive("actionhero cookie signature"),
     encryption: derive("actionhero cookie encryption"),
   };
+}
+
+// --- `utils.parseCookies` of version 29.
+
+/**
+ * The cookies of a request as received (no url-decoding).
+ * @param req anything with node's `headers`; without a cookie header the result is empty
+ * @returns an object without a prototype, so that a cookie named `__proto__` is harmless
+ */
+export function parseCookies(req: {
+  headers?: { cookie?: string | string[] };
+}): Record<string, string> {
+  const cookies = Object.create(null) as Record<string, string>;
+  const header = req.headers?.cookie;
+  if (!header) return cookies;
+
+  const text = Array.isArray(header) ? header.join("; ") : header;
+  for (const pair of text.split(";")) {
+    const equals = pair.indexOf("=");
+    const name = (equals === -1 ? pair : pair.slice(0, equals)).trim();
+    if (name !== "")
+      cookies[name] = equals === -1 ? "" : pair.slice(equals + 1).trim();
+  }
+  return cookies;
 }

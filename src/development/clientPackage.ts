@@ -5,7 +5,7 @@ import type { Action } from "../action/action";
 import { latestVersion } from "../action/registry";
 import { api } from "../api";
 import { settings } from "../config/settings";
-import { packageRoot } from "../environment/paths";
+import { packageRoot } from "../environment/runtime";
 import { isObject, listOf } from "../input/coercion";
 import type { JsonSchema } from "../input/standardSchema";
 import {

@@ -4,9 +4,8 @@ import * as path from "node:path";
 import { projectRoot, typescript } from "../config/config";
 import { settings } from "../config/settings";
 import { pluginFolders, projectFolders } from "../config/discover";
-import { locateConfigDirectories } from "../config/locate";
-import { pluginConfigFolders } from "../config/load";
-import { defaultsRoot, packageRoot } from "../environment/paths";
+import { locateConfigDirectories, pluginConfigFolders } from "../config/load";
+import { defaultsRoot, packageRoot } from "../environment/runtime";
 
 /** `built`: initializers, servers and settings, which a running server cannot change. `code`: anything else. */
 export type SourceKind = "action" | "task" | "routes" | "built" | "code";

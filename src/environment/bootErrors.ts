@@ -1,7 +1,7 @@
 /** Explains why a server did not start: what failed, in which file, and how to fix it. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { findProjectRoot, packageRoot } from "./paths";
+import { findProjectRoot, packageRoot } from "./runtime";
 
 /** Details of an error that ended a boot or a stop. */
 interface Failure extends NodeJS.ErrnoException {

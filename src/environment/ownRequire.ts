@@ -7,7 +7,7 @@ import * as fs from "node:fs";
 import Module = require("node:module");
 import * as path from "node:path";
 import { compileFunction } from "node:vm";
-import { defaultsRoot } from "./paths";
+import { defaultsRoot } from "./runtime";
 
 const PARAMETERS = [
   "exports",

@@ -11,8 +11,7 @@ import {
   type Inputs,
   noteProblem,
 } from "./types";
-import { checkValue } from "./schemaCheck";
-import { planOf } from "./schemaPlan";
+import { checkValue, planOf } from "./schemaPlan";
 import { isStandardSchema, type StandardSchema } from "./standardSchema";
 
 type Params = Record<string, any>;

@@ -4,8 +4,13 @@ import { settings } from "../config/settings";
 import { isPlain } from "./coercion";
 import type { InputErrors, TextParams } from "./field";
 import { isThenable } from "../utils/promises";
-import { checkValue, type Checked } from "./schemaCheck";
-import { declareFiles, planOf, type SchemaPlan } from "./schemaPlan";
+import {
+  checkValue,
+  type Checked,
+  declareFiles,
+  planOf,
+  type SchemaPlan,
+} from "./schemaPlan";
 import {
   isStandardSchema,
   type SchemaInput,

@@ -4,8 +4,8 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { namedConfigDirectories } from "../config/locate";
-import { findProjectRoot } from "../environment/paths";
+import { namedConfigDirectories } from "../config/load";
+import { findProjectRoot } from "../environment/runtime";
 
 /** The configuration of such projects; what is named so reaches the processes that this one starts, too. */
 export const profileFolder = path.join(__dirname, "config");

@@ -1,4 +1,7 @@
-/** Escapes client input for logs, against forged lines and terminal escape sequences. */
+/**
+ * Values as texts for log lines, escaped against forged lines and terminal escape sequences. Reads no configuration, since
+ * formats are used without one.
+ */
 
 /** C0 and C1 control characters, DEL, and the line separators of Unicode. */
 // eslint-disable-next-line no-control-regex -- they are what it is about
@@ -87,4 +90,26 @@ function escapeOne(character: string): string {
     SHORT[character] ??
     (code < 0x100 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex}`)
   );
+}
+
+// --- Values that are not texts.
+
+/** JSON, or at least a text; cut, as texts deep inside of it are not. */
+export function jsonForLogging(value: unknown): string | undefined {
+  try {
+    const text = JSON.stringify(value)?.slice(0, MAX_TEXT_LENGTH);
+    return text && escapeJson(text);
+  } catch {
+    // circular, or a throwing toJSON: a log line must not fail a request
+    return escapeControls(plainText(value));
+  }
+}
+
+/** The text of any value: an object may lack a prototype, or have a `toString` that throws. */
+export function plainText(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
 }

@@ -1,8 +1,7 @@
 /** Copies of params and responses that are safe and short enough for a log line. */
 import { settings } from "../config/settings";
 import { hasPath, isPlainObject, replacePath } from "../utils/objects";
-import { escapeControls } from "./escape";
-import { jsonForLogging } from "./json";
+import { escapeControls, jsonForLogging } from "./escape";
 
 type Hash = Record<string, unknown>;
 /** Dotted paths, or a function that returns them. */

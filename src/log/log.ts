@@ -1,9 +1,11 @@
 /** The loggers of `config.logger` and `log`, which writes to all of them. */
 import type * as winston from "winston";
 import { config } from "../config/config";
-import type { ActionheroLogLevel } from "../config/settingTypes";
+import type {
+  ActionheroLogLevel,
+  ActionheroConfigInterface,
+} from "../config/types";
 import { settings } from "../config/settings";
-import type { ActionheroConfigInterface } from "../config/types";
 import { withFields } from "../utils/objects";
 import { cutText } from "./escape";
 import { redactFields } from "./filters";

@@ -1,8 +1,14 @@
 /** The formats and transports that the default loggers are built from, handed to every logger builder. */
+import type { ActionheroLogLevel } from "../config/types";
 import type * as winston from "winston";
-import type { ActionheroLogLevel } from "../config/settingTypes";
-import { cutText, escapeField, escapeJson, quoteField } from "./escape";
-import { jsonForLogging, plainText } from "./json";
+import {
+  cutText,
+  escapeField,
+  escapeJson,
+  quoteField,
+  jsonForLogging,
+  plainText,
+} from "./escape";
 import {
   BufferedOutput,
   consoleHasColors,

@@ -6,7 +6,7 @@ import { toError } from "../errors";
 import { isEmbedded } from "../redis/engine";
 import type { MultiWorker } from "../resque/multiWorker";
 import type { ParsedJob } from "../resque/types";
-import { knownMethod } from "../utils/httpMethod";
+import { knownMethod } from "../tracing/tracer";
 import type { Registry } from "./registry";
 import type { Histogram, Watch } from "./types";
 

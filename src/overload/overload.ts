@@ -2,7 +2,7 @@
 import { setFlagsFromString, getHeapStatistics } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { settings } from "../config/settings";
-import type { OverloadLimits } from "../config/settingTypes";
+import type { OverloadLimits } from "../config/types";
 import { ActionheroError, StatusError, withoutTrace } from "../errors";
 import { log } from "../log/log";
 

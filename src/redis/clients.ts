@@ -1,7 +1,7 @@
 /** Builds, checks and closes the redis connections of this process: `client`, `subscriber` and `tasks`. */
 import type { Redis } from "ioredis";
 import { api } from "../api";
-import type { RedisEntry } from "../config/settingTypes";
+import type { RedisEntry } from "../config/types";
 import { settings } from "../config/settings";
 import { within, sleep } from "../utils/promises";
 import { markFailures, shareTimeouts, markIfAway } from "./commands";

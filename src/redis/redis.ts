@@ -9,7 +9,7 @@ import {
   ERROR_CODES,
   type ErrorCode,
 } from "../errors";
-import { jsonForClients } from "../log/clientJson";
+import { jsonForClients } from "../log/exposure";
 import { log } from "../log/log";
 import { currentWork, isWorkId } from "../log/work";
 import { tracing } from "../tracing/tracer";

@@ -1,9 +1,9 @@
 /** `web.cors`: origins whose pages may read responses and send cookies. */
 import type { IncomingMessage } from "node:http";
-import type { AllowedOrigins, CorsOptions } from "../config/settingTypes";
+import type { AllowedOrigins, CorsOptions } from "../config/types";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
-import { remembered } from "../utils/remembered";
+import { remembered } from "../utils/objects";
 import { isSameOrigin } from "./proxies";
 
 /** A compiled rule. */

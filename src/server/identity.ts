@@ -10,14 +10,14 @@ import {
   type KeyObject,
 } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import type { FingerprintOptions } from "../config/settingTypes";
+import type { FingerprintOptions } from "../config/types";
 import { settings } from "../config/settings";
 import {
   isUnchanged,
   remembered,
   snapshotOf,
   type Snapshot,
-} from "../utils/remembered";
+} from "../utils/objects";
 import { randomHex } from "../utils/randomIds";
 import { schemeOf } from "./proxies";
 

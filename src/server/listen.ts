@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as net from "node:net";
 import type { Server as NetServer } from "node:net";
 import * as path from "node:path";
-import type { CertificateSettings } from "../config/settingTypes";
+import type { CertificateSettings } from "../config/types";
 import { ActionheroError, errorText, toError } from "../errors";
 
 /** The settings for listening. */

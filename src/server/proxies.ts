@@ -5,10 +5,10 @@
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
 import { settings } from "../config/settings";
-import type { TrustProxy, Trusts } from "../config/settingTypes";
+import type { TrustProxy, Trusts } from "../config/types";
 import { ActionheroError } from "../errors";
 import { parseHeadersForClientAddress, plainAddress } from "../utils/addresses";
-import { remembered } from "../utils/remembered";
+import { remembered } from "../utils/objects";
 
 /** Names of networks that proxies are often in. */
 const NAMED_NETWORKS: Record<string, readonly string[]> = {

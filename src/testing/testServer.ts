@@ -13,7 +13,7 @@ import {
   setCookieHeader,
 } from "../cookie/cookies";
 import { toError } from "../errors";
-import { errorTextForClients, hasOwnJson } from "../log/clientJson";
+import { errorTextForClients, hasOwnJson } from "../log/exposure";
 import { log } from "../log/log";
 import { Server } from "../server/server";
 

@@ -1,4 +1,4 @@
-/** Makes the spans of the framework through `@opentelemetry/api`. There is no tracer while tracing is off. */
+/** Creates the spans of the framework through `@opentelemetry/api`. There is no tracer while tracing is off. */
 import type * as otel from "@opentelemetry/api";
 import type { SpanContext } from "@opentelemetry/api";
 import { isClientError } from "../log/exposure";
@@ -260,4 +260,25 @@ export function traceMiddleware<T>(
   };
   const start = { name: `middleware ${name}`, isDetail: true, attributes };
   return tracer.run(start, run);
+}
+
+// --- Methods of HTTP requests as metrics and traces name them: clients can make up any number.
+
+/** Stands for all methods without a standard. */
+export const OTHER_METHOD = "_OTHER";
+
+const METHODS = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+  "TRACE",
+  "CONNECT",
+]);
+
+export function knownMethod(method: string): string {
+  return METHODS.has(method) ? method : OTHER_METHOD;
 }

@@ -1,3 +1,5 @@
+/** Plain objects and arrays: copies, merges, paths, and whether they have changed. Knows no configuration. */
+
 const NEVER_PLAIN = [
   Boolean,
   Number,
@@ -206,4 +208,74 @@ export function withFields<Source extends object, More extends object>(
   more: More,
 ): Source & More {
   return { ...NOTHING, ...(source as Source), ...more };
+}
+
+// --- Arrays.
+
+/** The distinct items of `list`; of equal items the last one keeps its place. */
+export function arrayUnique<T>(list: readonly T[]): T[] {
+  return list.filter((item, i) => list.indexOf(item, i + 1) === -1);
+}
+
+/** Whether `b` starts with all of `a`; false when either is empty. */
+export function arrayStartingMatch(
+  a: readonly unknown[],
+  b: readonly unknown[],
+): boolean {
+  if (a.length === 0 || b.length === 0) return false;
+  return a.every((item, i) => item === b[i]);
+}
+
+/**
+ * The values of an object whose keys are exactly `"0"` to `"n-1"`.
+ * @returns false for anything else, `{}` included
+ */
+export function collapseObjectToArray(object: unknown): unknown[] | false {
+  if (typeof object !== "object" || object === null) return false;
+  const keys = Object.keys(object);
+  if (keys.length === 0) return false;
+  const values: unknown[] = [];
+  for (let i = 0; i < keys.length; i++) {
+    if (!Object.hasOwn(object, String(i))) return false;
+    values.push((object as Record<string, unknown>)[i]);
+  }
+  return values;
+}
+
+// --- Results that are kept while their inputs are unchanged.
+
+/** A function that computes again only if its argument differs from that of the previous call. */
+export function remembered<Input, Result>(
+  make: (input: Input) => Result,
+): (input: Input) => Result {
+  let last: { input: Input; result: Result } | undefined;
+  return (input) => {
+    if (last === undefined || last.input !== input)
+      last = { input, result: make(input) };
+    return last.result;
+  };
+}
+
+/** A flat list of a record's names and values, to detect changes in place: configurations are changed at run time. */
+export interface Snapshot {
+  record: object | undefined;
+  values: unknown[];
+}
+
+export function snapshotOf(record: object | undefined): Snapshot {
+  return { record, values: Object.entries(record ?? {}).flat() };
+}
+
+/** Whether a record is that of the snapshot, with the same names and values in the same order. */
+export function isUnchanged(
+  { record, values }: Snapshot,
+  now: object | undefined,
+): boolean {
+  if (record !== now) return false;
+  let i = 0;
+  for (const name in now) {
+    if (values[i++] !== name) return false;
+    if (values[i++] !== (now as Record<string, unknown>)[name]) return false;
+  }
+  return i === values.length;
 }

@@ -1,4 +1,4 @@
-import { Batcher } from "../../src/cache/batches";
+import { Batcher } from "../../src/cache/objects";
 
 function batcher(maxItems = 100, maxWeight = 100) {
   const batches: number[][] = [];

@@ -4,7 +4,7 @@ process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 import { Redis } from "ioredis";
 import { cache } from "../../src/cache/cache";
 import { config } from "../../src/config/config";
-import { client } from "../../src/cache/lock";
+import { client } from "../../src/cache/keys";
 import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
 import { LogLines } from "../support/logLines";
 import { useRedisVariables } from "../support/redisConfig";

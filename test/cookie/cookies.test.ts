@@ -16,7 +16,7 @@ import {
   sign,
   unsign,
 } from "../../src/cookie/cookies";
-import type { CookieAttributes } from "../../src/config/settingTypes";
+import type { CookieAttributes } from "../../src/config/types";
 import { rawUpgrade } from "../support/rawWebsocket";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";

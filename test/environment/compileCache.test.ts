@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as nodeModule from "node:module";
 import * as path from "node:path";
-import { keepCompiledCode } from "../../src/environment/compileCache";
+import { keepCompiledCode } from "../../src/environment/runtime";
 import { run } from "../support/runCli";
 import { RUN_TYPESCRIPT } from "../support/sources";
 import { TemporaryProject } from "../support/temporaryProject";

@@ -1,13 +1,13 @@
 import { spawnSync } from "node:child_process";
 import * as path from "node:path";
 import { buildSync } from "esbuild";
-import { parseArgv } from "../../src/environment/argv";
 import {
+  parseArgv,
   detectTypescript,
   readActionheroVersion,
   readEnv,
 } from "../../src/environment/env";
-import { findProjectRoot, packageRoot } from "../../src/environment/paths";
+import { findProjectRoot, packageRoot } from "../../src/environment/runtime";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
 describe("environment", () => {

@@ -1,4 +1,4 @@
-import { requireNode } from "../../src/environment/nodeVersion";
+import { requireNode } from "../../src/environment/runtime";
 
 test.each(["20.19.0", "20.20.2", "22.12.0", "26.1.0"])(
   "%s will do",

@@ -8,14 +8,19 @@ import * as path from "node:path";
 import { Readable } from "node:stream";
 import { ActionProcessor } from "../../src/action/actionProcessor";
 import { bearerToken } from "../../src/auth/tokens";
-import { decrypt, parseCookieHeader, unsign } from "../../src/cookie/cookies";
+import {
+  decrypt,
+  parseCookieHeader,
+  unsign,
+  parseCookies,
+} from "../../src/cookie/cookies";
 import { reduceParams } from "../../src/input/field";
 import { matchURL } from "../../src/route/matchUrl";
 import { identify } from "../../src/server/identity";
 import { matchesOrigin } from "../../src/server/cors";
 import { isAllowedHost } from "../../src/server/proxies";
 import { requestIdOf } from "../../src/server/work";
-import { parseJsonRequest } from "../../src/server/jsonRequest";
+import { parseJsonRequest, argumentsOf } from "../../src/server/jsonRequest";
 import { LineDecoder } from "../../src/server/socket/lineDecoder";
 import { parseRequest } from "../../src/server/socket/protocol";
 import { BodyError } from "../../src/server/web/bodyError";
@@ -39,7 +44,6 @@ import {
 import { countPairs, parseQuery } from "../../src/server/web/query";
 import { parseTarget } from "../../src/server/web/target";
 import { TemporaryFiles, UploadDisk } from "../../src/server/web/uploadDisk";
-import { argumentsOf } from "../../src/server/jsonRequest";
 import { decode, encode } from "../../src/server/websocket/protocol";
 import { queryOf } from "../../src/server/websocket/spark";
 import { parseTraceparent } from "../../src/tracing/tracer";
@@ -48,7 +52,6 @@ import {
   parseBoundedJson,
   type JsonLimits,
 } from "../../src/utils/boundedJson";
-import { parseCookies } from "../../src/utils/parseCookies";
 import { parseHeadersForClientAddress } from "../../src/utils/addresses";
 
 /** Any text, half of it made of what parsers look for. */

@@ -1,12 +1,11 @@
 /** The steps of the cache, its locks and the register of nodes do the same on every kind of redis. */
-import type { Cluster, Redis } from "ioredis";
-import { Redis as RealRedis } from "ioredis";
+import { type Cluster, type Redis, Redis as RealRedis } from "ioredis";
 import MockRedis = require("ioredis-mock");
 import {
   readObject,
   writeObject,
   type OwnedWrite,
-} from "../../src/cache/batches";
+} from "../../src/cache/objects";
 import {
   cancelComputing,
   popText,

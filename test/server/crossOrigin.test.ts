@@ -2,7 +2,7 @@
 import * as https from "node:https";
 import type { AddressInfo } from "node:net";
 import { api, config } from "../../src/index";
-import type { CorsOptions } from "../../src/config/settingTypes";
+import type { CorsOptions } from "../../src/config/types";
 import { currentCors, isForgedRequest } from "../../src/server/cors";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";

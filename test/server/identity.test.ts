@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { WebSocket } from "ws";
 import { api, config, type Connection } from "../../src/index";
-import type { FingerprintOptions } from "../../src/config/settingTypes";
+import type { FingerprintOptions } from "../../src/config/types";
 import type { Browser } from "playwright-core";
 import { describeInBrowser, startBrowser } from "../support/browser";
 import { certificate } from "../support/certificate";

@@ -9,7 +9,7 @@ import {
   schemeOf,
   trustedProxies,
 } from "../../src/server/proxies";
-import type { TrustProxy } from "../../src/config/settingTypes";
+import type { TrustProxy } from "../../src/config/types";
 import { rawSocket, rawUpgrade } from "../support/rawWebsocket";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";

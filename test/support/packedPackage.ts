@@ -2,7 +2,7 @@
 import { createHash } from "crypto";
 import * as fs from "fs";
 import * as path from "path";
-import { isRunning } from "../../src/utils/isRunning";
+import { isRunning } from "../../src/environment/env";
 import { runOk } from "./runCli";
 import { repositoryRoot } from "./temporaryProject";
 import { until } from "./until";

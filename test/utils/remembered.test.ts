@@ -1,8 +1,4 @@
-import {
-  isUnchanged,
-  remembered,
-  snapshotOf,
-} from "../../src/utils/remembered";
+import { isUnchanged, remembered, snapshotOf } from "../../src/utils/objects";
 
 describe("remembered", () => {
   test("computes once for each run of one argument", () => {

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { satisfies } from "semver";
-import { packageRoot } from "../../environment/paths";
+import { packageRoot } from "../../environment/runtime";
 import { toError } from "../../errors";
 import { listSourceFiles } from "../../utils/fileUtils";
 import { instancesOf, loadModule } from "../../utils/modules";

@@ -1,6 +1,8 @@
 /** Checks of settings that are valid but wrong in production. */
-import { problemsOfSettings } from "../../config/knownSettings";
-import { isKnownServerToken } from "../../config/serverToken";
+import {
+  problemsOfSettings,
+  isKnownServerToken,
+} from "../../config/knownSettings";
 import type { ActionheroConfigInterface } from "../../config/types";
 import { stopTimeout } from "../../environment/env";
 import { fail, type Finding, ok, warn } from "./finding";

@@ -1,6 +1,6 @@
 /** The form of generated actions and tasks: a definition with a schema, a definition without, or a class. */
 import * as semver from "semver";
-import { findProjectRoot } from "../../environment/paths";
+import { findProjectRoot } from "../../environment/runtime";
 import { readPackageJson } from "./packageJson";
 
 /** The option of the generators for the form of version 29. */

@@ -1,7 +1,7 @@
 /** The package.json of a new project, and how it is merged into an existing one. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { packageRoot } from "../../environment/paths";
+import { packageRoot } from "../../environment/runtime";
 import { readActionheroVersion } from "../../environment/env";
 import { toError } from "../../errors";
 import { fileExists } from "../../utils/fileUtils";

@@ -1,7 +1,7 @@
 /** Fills the text templates that generators write from. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { packageRoot } from "../../environment/paths";
+import { packageRoot } from "../../environment/runtime";
 import { createDirSafely, createFileSafely } from "../../utils/fileUtils";
 
 /** The longest line that prettier does not break. */

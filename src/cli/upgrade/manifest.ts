@@ -1,7 +1,7 @@
 /** Changes of a package.json made for v29. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { packageRoot } from "../../environment/paths";
+import { packageRoot } from "../../environment/runtime";
 import {
   ownSpec,
   type PackageJson,

@@ -1,6 +1,6 @@
 /** The configuration of a project of the layout of version 3. */
 import * as path from "node:path";
-import { findProjectRoot } from "../../environment/paths";
+import { findProjectRoot } from "../../environment/runtime";
 import { readConfigData } from "../configData";
 import {
   mapConfigData,

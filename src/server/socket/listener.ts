@@ -2,7 +2,7 @@
 import * as net from "node:net";
 import * as tls from "node:tls";
 import { api } from "../../api";
-import type { SocketServerOptions } from "../../config/settingTypes";
+import type { SocketServerOptions } from "../../config/types";
 import { isCutLogged } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
 import { plainAddress } from "../../utils/addresses";

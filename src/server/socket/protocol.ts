@@ -2,7 +2,7 @@
 import { serializeError } from "../../config/errorMessage";
 import { isThenable } from "../../utils/promises";
 import { withFields } from "../../utils/objects";
-import { jsonForClients } from "../../log/clientJson";
+import { jsonForClients } from "../../log/exposure";
 import type { VerbArgument } from "../../connection/roomVerbs";
 import { parseInlineParams } from "./inlineParams";
 import {

@@ -4,14 +4,17 @@ import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { api } from "../../api";
 import { settings } from "../../config/settings";
-import type { SocketServerOptions } from "../../config/settingTypes";
+import type { SocketServerOptions } from "../../config/types";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
 import { ActionheroError, errorText, toError } from "../../errors";
 import { isThenable } from "../../utils/promises";
-import { messageForClients } from "../../log/clientJson";
-import { clientErrorLevel, levelOf } from "../../log/exposure";
+import {
+  messageForClients,
+  clientErrorLevel,
+  levelOf,
+} from "../../log/exposure";
 import type { ActionheroLogLevel } from "../../log/log";
 import { isCutLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";

@@ -1,7 +1,7 @@
 /** The type of a body, by the essence of its `Content-Type` (RFC 9110 section 8.3), without parameters. */
 import { TextDecoder } from "node:util";
 import { essenceOf, isMediaType } from "../../input/file";
-import { remembered } from "../../utils/remembered";
+import { remembered } from "../../utils/objects";
 import { BodyError } from "./bodyError";
 
 type BodyKind = "json" | "form" | "multipart" | "file" | "other";

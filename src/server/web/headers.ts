@@ -10,7 +10,7 @@ import {
   type Settings,
   type WebSettings,
 } from "../../config/settings";
-import { isUnchanged, type Snapshot, snapshotOf } from "../../utils/remembered";
+import { isUnchanged, type Snapshot, snapshotOf } from "../../utils/objects";
 import { type Cors, currentCors } from "../cors";
 import { schemeOf } from "../proxies";
 

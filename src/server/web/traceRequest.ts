@@ -4,9 +4,13 @@ import { api } from "../../api";
 import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
 import type { RouteType } from "../../route/types";
-import { shortText, type Tracer } from "../../tracing/tracer";
+import {
+  shortText,
+  type Tracer,
+  knownMethod,
+  OTHER_METHOD,
+} from "../../tracing/tracer";
 import type { SpanAttributes } from "../../tracing/types";
-import { knownMethod, OTHER_METHOD } from "../../utils/httpMethod";
 import { clientAddressOf, hostOf, isTrustedPeer, schemeOf } from "../proxies";
 import { splitUrl } from "./target";
 import type { WebRequest } from "./webRequest";

@@ -4,11 +4,11 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { Writable } from "node:stream";
-import type { FormOptions } from "../../config/settingTypes";
+import type { FormOptions } from "../../config/types";
 import { settings } from "../../config/settings";
 import { UploadedFile } from "../../input/file";
 import { log } from "../../log/log";
-import { isRunning } from "../../utils/isRunning";
+import { isRunning } from "../../environment/env";
 import { waitAtMost } from "../../utils/promises";
 import { BodyError } from "./bodyError";
 

@@ -10,7 +10,7 @@ import { isFiltering, redactForLogging } from "../../log/filters";
 import { compilePath, decodeOrKeep, matchCompiled } from "../../route/matchUrl";
 import type { RoutedConnection } from "../../route/registry";
 import type { RouteType } from "../../route/types";
-import { parseCookies } from "../../utils/parseCookies";
+import { parseCookies } from "../../cookie/cookies";
 import type { ByteShare } from "../heldBytes";
 import type { Server } from "../server";
 import type { Traffic } from "./activity";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { packageRoot } from "../../environment/paths";
+import { packageRoot } from "../../environment/runtime";
 
 const FILE = path.join(packageRoot, "src", "assets", "websocketClient.js");
 

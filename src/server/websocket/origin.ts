@@ -8,7 +8,7 @@ import {
 } from "../cors";
 import { isSameOrigin } from "../proxies";
 import { settings } from "../../config/settings";
-import type { PrimusOptions } from "../../config/settingTypes";
+import type { PrimusOptions } from "../../config/types";
 
 type Origins = NonNullable<PrimusOptions["origins"]>;
 

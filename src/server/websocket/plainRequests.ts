@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import * as path from "node:path";
 import { WebSocket } from "ws";
 import { settings } from "../../config/settings";
-import { packageRoot } from "../../environment/paths";
+import { packageRoot } from "../../environment/runtime";
 import { loadModule } from "../../utils/modules";
 import { addCorsHeaders } from "./origin";
 import type { Spark } from "./spark";

@@ -10,10 +10,7 @@ import { Server as TlsServer } from "node:tls";
 import * as wsModule from "ws";
 import { type PerMessageDeflateOptions, WebSocketServer as WsServer } from "ws";
 import { settings, type WebsocketSettings } from "../../config/settings";
-import type {
-  AuthorizationRequest,
-  PrimusOptions,
-} from "../../config/settingTypes";
+import type { AuthorizationRequest, PrimusOptions } from "../../config/types";
 import {
   ActionheroError,
   errorText,

@@ -13,7 +13,7 @@ import {
 } from "../../support/websocketClient";
 import { LogLines } from "../../support/logLines";
 import { api, config, HttpError } from "../../../src/index";
-import type { PrimusOptions } from "../../../src/config/settingTypes";
+import type { PrimusOptions } from "../../../src/config/types";
 
 let app: WebApp;
 const options = () => config.websocket.server as PrimusOptions;
