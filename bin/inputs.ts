@@ -18,7 +18,7 @@ export function givenInputs(
 ): Record<string, unknown> {
   // loaded here, because loading it is what builds the configuration
   const { findInputs } =
-    require("../src/cli/findInputs") as typeof import("../src/cli/findInputs");
+    require("../src/cli/inputFlags") as typeof import("../src/cli/inputFlags");
   const { tableOf } =
     require("../src/input/schemaPlan") as typeof import("../src/input/schemaPlan");
   const { readInputFlags } =

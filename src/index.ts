@@ -77,7 +77,7 @@ export {
 export * as auth from "./auth/module";
 export * as health from "./health/module";
 export type { HealthApi } from "./health/health";
-export type { Check, CheckOptions } from "./health/checks";
+export type { Check, CheckOptions } from "./health/health";
 export type {
   Counter,
   Gauge,
@@ -90,7 +90,7 @@ export type {
   MetricsPage,
 } from "./metrics/types";
 export type { SpanAttributes, TracingApi } from "./tracing/types";
-export type { ClusterApi, ClusterNode } from "./cluster/types";
+export type { ClusterApi, ClusterNode } from "./cluster/register";
 export { Connection, type ConnectionData } from "./connection/connection";
 export type {
   ConnectionMiddleware,

@@ -54,7 +54,7 @@ async function load(): Promise<Completable> {
   await new Process().initialize();
   const { api } = require("../../src/api") as typeof import("../../src/api");
   const { findInputs } =
-    require("../../src/cli/findInputs") as typeof import("../../src/cli/findInputs");
+    require("../../src/cli/inputFlags") as typeof import("../../src/cli/inputFlags");
   const { tableOf } =
     require("../../src/input/schemaPlan") as typeof import("../../src/input/schemaPlan");
   return {

@@ -1,11 +1,12 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
-import { type Change, manifestChanges } from "../../src/cli/upgrade/manifest";
 import {
+  type Change,
+  manifestChanges,
   compilerChanges,
   installedChanges,
-} from "../../src/cli/upgrade/installed";
+} from "../../src/cli/upgrade/manifest";
 import { withProgress } from "../../src/cli/execute";
 import { sourceChanges } from "../../src/cli/upgrade/sources";
 import { findProjectRoot } from "../../src/environment/runtime";

@@ -18,7 +18,7 @@ import {
   warnOfSettings,
   warnOfUnknownMiddleware,
 } from "./mistakes";
-import { announceReady } from "./ready";
+import { announceReady } from "../environment/env";
 import { registerSignals } from "./signals";
 
 /** The code of a reported error that ended the boot. */

@@ -1,11 +1,10 @@
 /** Handles operating system signals and uncaught errors of a Process. */
 import { settings } from "../config/settings";
-import { stopTimeout } from "../environment/env";
+import { stopTimeout, disconnectFromPrimary } from "../environment/env";
 import { toError } from "../errors";
 import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
 import type { Process } from "./process";
-import { disconnectFromPrimary } from "./ready";
 
 /**
  * @param stopCallback called once with the exit code when the server has stopped

@@ -1,6 +1,6 @@
 /** Completes command lines in a shell: names of commands, of actions and tasks, and flags. */
 import type { Command } from "commander";
-import { joinSpacedName } from "./find";
+import { joinSpacedName } from "./runner";
 
 /** The names and inputs of a loaded project. */
 export interface Completable {

@@ -8,7 +8,7 @@ import { beCommand, keepStdoutForData } from "../log/sinks";
 import { waitAtMost } from "../utils/promises";
 import type { CLI } from "./cli";
 import { checkBuild } from "./doctor/environment";
-import type { CommandClass } from "./find";
+import type { CommandClass } from "./runner";
 
 /** How long resources that a command left open may delay the exit, in ms. */
 const STOP_LIMIT_MS = 30_000;

@@ -4,6 +4,8 @@ import { planOf, shapeOf, tableOf } from "../input/schemaPlan";
 import { isStandardSchema, type JsonSchema } from "../input/standardSchema";
 import type { DeclaredInputs } from "../input/types";
 import { resolveRef } from "../input/coercion";
+import { latestVersion } from "../action/registry";
+import { api } from "../api";
 
 type Values = Record<string, unknown>;
 
@@ -166,4 +168,26 @@ function typeText(schema: JsonSchema | undefined): string {
 function defaultNote(value: unknown): string | undefined {
   if (value === undefined || typeof value === "function") return undefined;
   return `(default: ${JSON.stringify(value)})`;
+}
+
+// --- The inputs of the actions and tasks of a loaded project.
+
+/** @returns undefined if the action or task does not exist */
+export function findInputs(
+  kind: "action" | "task",
+  name: string,
+  version?: string | number,
+): DeclaredInputs | undefined {
+  const found =
+    kind === "task"
+      ? own(api.tasks.tasks, name)
+      : own(
+          own(api.actions.actions, name) ?? {},
+          String(version ?? latestVersion(name)),
+        );
+  return found && (found.inputs ?? {});
+}
+
+function own<T>(values: { [name: string]: T }, name: string): T | undefined {
+  return Object.hasOwn(values, name) ? values[name] : undefined;
 }

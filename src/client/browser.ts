@@ -1,6 +1,6 @@
 /** `actionhero/client` in browsers, and in environments with browser APIs. */
 import { client, httpClient } from "./client";
-import { definePageClient } from "./pageClient";
+import { definePageClient } from "./websocket";
 import type {
   AnyActions,
   Client,

@@ -1,12 +1,11 @@
 /** Clients of a server, made from its URL. */
-import { makeCall, withNames, type Send } from "./call";
+import { makeCall, withNames, type Send, ClientError } from "./call";
 import {
   connectionless,
   DEFAULT_TIMEOUT,
   roomsOf,
   type Connection,
 } from "./connection";
-import { ClientError } from "./errors";
 import { httpSender, type CookieStore } from "./http";
 import type {
   AnyActions,

@@ -1,6 +1,5 @@
 /** The interface of persistent connections: websocket and TCP. */
-import { timerMs, type Send } from "./call";
-import { ClientError } from "./errors";
+import { timerMs, type Send, ClientError } from "./call";
 import type {
   ConnectionEvents,
   ConnectionState,

@@ -6,8 +6,8 @@ import {
   type Answer,
   type Call,
   type Send,
+  ClientError,
 } from "./call";
-import { ClientError } from "./errors";
 import { type Body, hasFiles, multipart, pairsOf } from "./multipart";
 import type { HttpOptions } from "./types";
 

@@ -1,5 +1,5 @@
 /** Params with files as a form. */
-import { ClientError } from "./errors";
+import { ClientError } from "./call";
 
 /** A file that is sent as a stream of unknown length. */
 export interface StreamedFile {

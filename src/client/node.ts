@@ -1,9 +1,9 @@
 /** `actionhero/client` in node, Bun and Deno. */
 import type { WebSocket } from "ws";
 import { client, httpClient } from "./client";
-import { ClientError, OwnFailure } from "./errors";
+import { ClientError, OwnFailure } from "./call";
 import type { CookieStore } from "./http";
-import { definePageClient } from "./pageClient";
+import { definePageClient } from "./websocket";
 import { socketConnection } from "./socket";
 import type {
   AnyActions,

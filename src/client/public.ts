@@ -1,6 +1,6 @@
 /** What both entries of `actionhero/client` export beside their clients. */
-export { ActionError, ClientError } from "./errors";
-export type { ClientErrorCode, ParamProblem } from "./errors";
+export { ActionError, ClientError } from "./call";
+export type { ClientErrorCode, ParamProblem } from "./call";
 export type { StreamedFile } from "./multipart";
 export type {
   ActionRoutes,

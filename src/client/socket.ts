@@ -9,9 +9,10 @@ import {
   type Answer,
   type Call,
   timerMs,
+  ActionError,
+  ClientError,
 } from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
-import { ActionError, ClientError } from "./errors";
 import { hasFiles } from "./multipart";
 import type { CreateClientOptions, ConnectionState } from "./types";
 

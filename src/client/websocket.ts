@@ -6,17 +6,16 @@ import {
   type Answer,
   type Call,
   type Send,
+  ActionError,
+  ClientError,
+  OwnFailure,
 } from "./call";
 import { Events, untilConnected, type Connection } from "./connection";
-import { ActionError, ClientError, OwnFailure } from "./errors";
 import { hasFiles } from "./multipart";
-import {
-  defineCallClient,
-  type WebsocketClient,
-  type WebsocketRequest as Request,
-  type WebsocketResponse as Response,
-} from "./pageClient";
 import type { CreateClientOptions } from "./types";
+import type { ActionheroWebsocketClient } from "../assets/client/index";
+import definePrimus from "../assets/primus.js";
+import defineWebsocketClient from "../assets/websocketClient.js";
 
 /** @param upload calls with files go over HTTP */
 export function websocketConnection(
@@ -51,7 +50,7 @@ export function websocketConnection(
   let isOpen = false;
   /** A better reason for failing the waiting requests than that of the client. */
   let reason: Error | undefined;
-  const failureOf = (response: Response): Error | undefined => {
+  const failureOf = (response: WebsocketResponse): Error | undefined => {
     const { error, failure } = response;
     if (failure && reason) return reason;
     if (failure) return new ClientError(failure, String(error));
@@ -71,9 +70,11 @@ export function websocketConnection(
     events.fail(why);
   };
 
-  const ask = (start: (callback: (response: Response) => void) => void) => {
+  const ask = (
+    start: (callback: (response: WebsocketResponse) => void) => void,
+  ) => {
     open();
-    return new Promise<Response>((resolve, reject) =>
+    return new Promise<WebsocketResponse>((resolve, reject) =>
       start((response) => {
         const failure = failureOf(withoutClass(response));
         if (failure) reject(failure);
@@ -120,7 +121,7 @@ export function websocketConnection(
 }
 
 /** Errors of verbs begin with the class of the error over a websocket, and nowhere else. */
-function withoutClass(response: Response): Response {
+function withoutClass(response: WebsocketResponse): WebsocketResponse {
   const { error } = response;
   if (typeof error !== "string" || response.failure) return response;
   return { ...response, error: error.replace(/^Error: /, "") };
@@ -133,17 +134,17 @@ function sendAction(
     failureOf,
     lastError,
   }: {
-    failureOf: (response: Response) => Error | undefined;
+    failureOf: (response: WebsocketResponse) => Error | undefined;
     lastError: () => Error | undefined;
   },
 ): Promise<Answer> {
   const { name, signal } = call;
   return abortable<Answer>(signal, (resolve, reject) => {
-    const request: Request = {
+    const request: WebsocketRequest = {
       event: "action",
       params: { ...withKey(call), action: name },
     };
-    const answered = (response: Response) => {
+    const answered = (response: WebsocketResponse) => {
       if (response.failure) reject(failureOf(response)!);
       else resolve({ body: response });
     };
@@ -152,5 +153,71 @@ function sendAction(
       if (client.forget(request.messageId!)) return unsent(signal, lastError());
       return undefined;
     };
+  });
+}
+
+// --- `ActionheroWebsocketClient` as a module, made of the two sources of the script for pages.
+
+interface WebsocketResponse {
+  error?: unknown;
+  data?: unknown;
+  /** The reason for a missing response. */
+  failure?: "CONNECTION_LOST" | "CLOSED" | "UNREACHABLE" | "UNSUPPORTED";
+}
+
+interface WebsocketRequest {
+  event: string;
+  messageId?: number;
+  [key: string]: unknown;
+}
+
+/** The part of `ActionheroWebsocketClient` that calls use. */
+interface WebsocketClient {
+  state: string;
+  rooms: string[];
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  /** @param isNumbered use a number of the client as the id, even if the params contain a `messageId` */
+  send(
+    request: WebsocketRequest,
+    callback: (response: WebsocketResponse) => void,
+    isNumbered?: boolean,
+  ): void;
+  /** Fail all requests that wait for the connection. */
+  failWaiting(reason: Error): void;
+  /** @returns whether it still waited for the connection */
+  forget(messageId: number): boolean;
+  roomAdd(room: string, callback: (response: WebsocketResponse) => void): void;
+  roomLeave(
+    room: string,
+    callback: (response: WebsocketResponse) => void,
+  ): void;
+  roomView(room: string, callback: (response: WebsocketResponse) => void): void;
+  on(event: string, listener: (argument: never) => void): void;
+}
+
+/** The default of servers: a ping every 30 s, so silence of 45 s means that the connection is lost. */
+const SERVER = { pathname: "/primus", pingTimeout: 45_000 };
+
+/** @param WebSocket the class to connect with */
+export function definePageClient(
+  WebSocket: unknown,
+): typeof ActionheroWebsocketClient {
+  return define(WebSocket) as typeof ActionheroWebsocketClient;
+}
+
+/** The same class, with the methods for `createClient` that pages do not know. */
+function defineCallClient(
+  WebSocket: unknown,
+): new (options: object) => WebsocketClient {
+  return define(WebSocket) as new (options: object) => WebsocketClient;
+}
+
+function define(WebSocket: unknown): unknown {
+  const Primus = definePrimus(WebSocket, SERVER);
+  return defineWebsocketClient({
+    EventEmitter: Primus.EventEmitter,
+    connect: Primus.connect,
+    defaults: {},
   });
 }

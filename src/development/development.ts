@@ -6,8 +6,7 @@ import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { listSourceFiles } from "../utils/fileUtils";
 import { keepTypes } from "./actionTypes";
-import { Reloader } from "./reloader";
-import { sourceFolders, watchedRoots } from "./sources";
+import { Reloader, sourceFolders, watchedRoots } from "./reloader";
 
 export class DevelopmentMode {
   private watcher?: SourceWatcher;

@@ -2,8 +2,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { getExternalIPAddress } from "../utils/addresses";
-import { timerMs } from "../utils/promises";
+import { timerMs, waitAtMost } from "../utils/promises";
 import { packageRoot } from "./runtime";
+import cluster from "node:cluster";
 
 const DEFAULT_STOP_TIMEOUT_MS = 30_000;
 
@@ -123,7 +124,7 @@ function isValue(word: string | undefined): boolean {
   return word !== undefined && !word.startsWith("--");
 }
 
-// --- Other processes.
+// --- Other processes: any, and the primary of a cluster.
 
 /** Whether a process with this id exists, ours or not. */
 export function isRunning(pid: number): boolean {
@@ -133,4 +134,26 @@ export function isRunning(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
+}
+
+/** The ready message of process managers. */
+export const READY_MESSAGE = "ready";
+/** How long a primary may take to confirm the exit of a worker, in ms. */
+const LEAVE_TIMEOUT_MS = 1_000;
+
+/** Sent only to the primary of a cluster: other parents, such as jest, have their own protocol. */
+export function announceReady(): void {
+  if (cluster.isWorker) process.send?.(READY_MESSAGE);
+}
+
+/**
+ * Before a worker exits, connections that the primary has already sent to it are given to another worker. Without
+ * this, they would stay open without a response.
+ */
+export async function disconnectFromPrimary(): Promise<void> {
+  const { worker } = cluster;
+  if (!worker?.isConnected()) return;
+  const left = new Promise((resolve) => worker.once("disconnect", resolve));
+  worker.disconnect();
+  await waitAtMost(LEAVE_TIMEOUT_MS, left);
 }

@@ -5,9 +5,8 @@ import { config, projectRoot, rebuildConfig } from "../config/config";
 import { ActionheroError } from "../errors";
 import { buildLoggers, loggers } from "../log/log";
 import { hashMerge } from "../utils/objects";
-import { untilNext, type Next } from "./callbacks";
-import type { ConfigData } from "./configData";
-import { mapConfigData } from "./configMap";
+import { untilNext, type Next } from "./adapter";
+import { type ConfigData, mapConfigData } from "./configMap";
 
 export interface StartParams {
   /** Settings over those of the configuration, named as in `config.js` or as today. */

@@ -13,8 +13,7 @@ import type { Inputs } from "../input/types";
 import { log } from "../log/log";
 import { Task, type TaskInputs } from "../task/task";
 import { adaptModules, type ModuleAdapter } from "../utils/modules";
-import { type Next, untilNext } from "./callbacks";
-import { legacyConnection, type LegacyConnection } from "./connection";
+import type { Connection } from "../connection/connection";
 
 /** `exports.action`, `exports.task`, and in a folder of initializers a function that is named as its file. */
 const adaptLegacyModule: ModuleAdapter = (exported, file) => {
@@ -216,4 +215,112 @@ function safeAndRequired({ inputs = {} }: LegacyAction): string[] {
 
 function listOf(names: unknown): string[] {
   return Array.isArray(names) ? (names as string[]) : [];
+}
+
+// --- Functions in the style of version 3, which pass their outcome to a callback.
+
+export type Next = (...outcome: any[]) => void;
+
+/**
+ * Run `work`, which calls `next` when it is done.
+ * @returns what was given to `next`; for a function that returns a promise and takes no `next`, nothing
+ * @throws what it throws or rejects with
+ */
+export function untilNext(
+  work: (next: Next) => unknown,
+  takesNext: boolean,
+): Promise<any[]> {
+  return new Promise((resolve, reject) => {
+    const returned = work((...outcome) => resolve(outcome));
+    const { then } = (returned ?? {}) as Partial<PromiseLike<unknown>>;
+    if (typeof then === "function")
+      then.call(returned, () => void (takesNext || resolve([])), reject);
+  });
+}
+
+/**
+ * Pass the outcome of a promise to a callback, if one was given.
+ * @param failed what the callback gets for a failure, which is in the log then: these callbacks have no place for errors
+ * @returns the promise; with a callback it does not reject
+ */
+export function passOn<T, F>(
+  outcome: Promise<T>,
+  next: ((value: any) => void) | undefined,
+  failed: F,
+): Promise<T | F> {
+  const logged = logFailure(outcome);
+  if (typeof next !== "function") return logged;
+  return logged
+    .catch(() => failed)
+    .then((value) => {
+      next(value);
+      return value;
+    });
+}
+
+/**
+ * Code of version 3 does not wait for what has no callback: its failures are in the log, and must not end the process.
+ * @returns the same promise, for code that does wait
+ */
+export function logFailure<T>(outcome: Promise<T>): Promise<T> {
+  outcome.catch((error: unknown) =>
+    log(`a call of the style of version 3 failed: ${String(error)}`, "error"),
+  );
+  return outcome;
+}
+
+// --- A connection as the actions of version 3 know it.
+
+/** The connection itself, with the params, response and error of one request. */
+export type LegacyConnection = Connection & {
+  params: { [name: string]: any };
+  response: { [name: string]: any };
+  error: any;
+  /** Its chat room, or the first of several. */
+  readonly room: string | undefined;
+  /** HTTP: pairs of names and values to add to. */
+  responseHeaders?: [string, any][];
+  /** HTTP. */
+  responseHttpCode?: number | string;
+};
+
+/** What lies on the request in HTTP. */
+const OF_THE_REQUEST = ["responseHeaders", "responseHttpCode"];
+
+/**
+ * Requests of one connection run side by side, so each has its own params, response and error; all else is read from and
+ * written to the connection.
+ */
+function legacyConnection(
+  data: Pick<ActionProcessor, "connection" | "params">,
+): LegacyConnection {
+  const { connection, params } = data;
+  const own: Record<string | symbol, unknown> = {
+    params: { ...(params as object) }, // those of today are frozen
+    response: {},
+    error: null,
+  };
+  const holderOf = (name: string | symbol): object => {
+    if (Object.hasOwn(own, name)) return own;
+    const rawConnection: unknown = connection.rawConnection;
+    return OF_THE_REQUEST.includes(String(name)) && isObject(rawConnection)
+      ? rawConnection
+      : connection;
+  };
+  return new Proxy(connection as LegacyConnection, {
+    get(_target, name) {
+      if (name === "room") return connection.rooms[0];
+      const holder = holderOf(name);
+      const value = Reflect.get(holder, name) as unknown;
+      // methods compare the connection with what is registered
+      return holder === connection && typeof value === "function"
+        ? (value.bind(connection) as unknown)
+        : value;
+    },
+    set: (_target, name, value) => Reflect.set(holderOf(name), name, value),
+  });
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }

@@ -9,9 +9,8 @@ import type { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { utils } from "../publicUtils";
 import * as task from "../task/taskModule";
-import { logFailure, passOn } from "./callbacks";
-import { readConfigData } from "./configData";
-import type { LegacyConnection } from "./connection";
+import { logFailure, passOn, type LegacyConnection } from "./adapter";
+import { readConfigData } from "./configMap";
 
 const api = core as typeof core & { [key: string]: any };
 

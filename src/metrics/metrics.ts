@@ -7,10 +7,13 @@ import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { startPlainServer, stopPlainServer } from "../utils/plainServer";
-import { measureCommands, watchFramework } from "./framework";
+import {
+  measureCommands,
+  watchFramework,
+  collectState,
+  measureProcess,
+} from "./framework";
 import { Registry, type PromClient } from "./registry";
-import { measureProcess } from "./runtime";
-import { collectState } from "./state";
 import type { MetricsApi } from "./types";
 
 let registry: Registry | undefined;

@@ -6,7 +6,7 @@ import type {
   HelperArguments,
   RunResult,
 } from "../action/actionTypes";
-import { api } from "../api";
+import { api, type Api } from "../api";
 import type {
   RequesterInformation,
   ServerInformation,
@@ -16,8 +16,16 @@ import {
   type ReceivedFile,
   type SpecHelperConnection,
 } from "./testServer";
+import type { Redis } from "ioredis";
+import { ActionheroError } from "../errors";
+import type { ParsedJob } from "../resque/types";
+import { Worker } from "../resque/worker";
+import { contextOf } from "../task/jobWrapper";
+import { configuredQueues } from "../task/resqueApi";
+import type { TaskContext, TaskWorker } from "../task/task";
+import type { TaskName, TaskResult } from "../task/taskTypes";
 
-export * from "./tasks";
+export * from "./specHelper";
 export type { SpecHelperConnection } from "./testServer";
 
 /** What comes with the answer of an action, unless `api.specHelper.returnMetadata` is false. */
@@ -89,4 +97,120 @@ function answerTo<T>(
     connection.actionCallbacks[String(connection.messageId)] = resolve;
     request().catch(reject);
   });
+}
+
+// --- Tasks: runs them, and inspects their queues.
+
+/** A job that was found, with when it is due. */
+export interface EnqueuedTask extends ParsedJob {
+  /** ms since the epoch; null when it only waits for a worker. */
+  timestamp: number | null;
+}
+
+/** The part of a task that is needed here: version 29 calls its `run` without a worker. */
+interface Runnable {
+  queue?: string;
+  run(
+    params: unknown,
+    worker: TaskWorker | undefined,
+    context: TaskContext,
+  ): unknown;
+}
+
+/**
+ * Call a task's `run` and nothing else: no validation, no middleware, no queue.
+ * @throws what the task throws, or Error `task <name> not found`
+ */
+export async function runTask<T = void, Name extends TaskName = TaskName>(
+  taskName: Name,
+  params: object | any[] = {},
+): Promise<TaskResult<T, Name>> {
+  const task = taskOf(taskName);
+  return (await task.run(params, undefined, contextOf())) as TaskResult<
+    T,
+    Name
+  >;
+}
+
+/**
+ * Run a task as a worker does, with its plugins and middleware, here and now.
+ * @throws what the task throws
+ */
+export async function runFullTask<T = void, Name extends TaskName = TaskName>(
+  taskName: Name,
+  params: object | any[] = {},
+): Promise<TaskResult<T, Name>> {
+  const worker = new Worker(
+    {
+      connection: resque().connectionDetails ?? { redis: taskClient() },
+      queues: await configuredQueues(),
+    },
+    tasks().jobs,
+  );
+  try {
+    await worker.connect();
+    const args: unknown[] = Array.isArray(params) ? params : [params];
+    return (await worker.performInline(taskName, args)) as TaskResult<T, Name>;
+  } finally {
+    await worker.end();
+  }
+}
+
+/** All jobs of a task: those that wait in a queue, then those that are delayed. */
+export async function findEnqueuedTasks(
+  taskName: string,
+): Promise<EnqueuedTask[]> {
+  const { queue } = resque();
+  const found: EnqueuedTask[] = [];
+  const keep = (jobs: ParsedJob[], timestamp: number | null) => {
+    for (const job of jobs)
+      if (job.class === taskName) found.push({ ...job, timestamp });
+  };
+  for (const name of (await queue.queues()).sort())
+    keep(await queue.queued(name, 0, -1), null);
+  for (const [timestamp, jobs] of Object.entries(await queue.allDelayed()))
+    keep(jobs, Number(timestamp));
+  return found;
+}
+
+/** Remove the jobs of a task with these params, waiting and delayed, from every queue. */
+export async function deleteEnqueuedTasks(
+  taskName: string,
+  params: object,
+): Promise<void> {
+  const { queue } = resque();
+  const names = new Set(await queue.queues());
+  // a queue that has had nothing but delayed jobs is not in the list of queues
+  const { queue: own } = Object.hasOwn(tasks().tasks, taskName)
+    ? taskOf(taskName)
+    : {};
+  if (own) names.add(own);
+  for (const name of names) {
+    await queue.del(name, taskName, [params]);
+    await queue.delDelayed(name, taskName, [params]);
+  }
+}
+
+function taskOf(name: string): Runnable {
+  if (!Object.hasOwn(tasks().tasks, name))
+    throw new ActionheroError("AH_TASK", `task ${name} not found`);
+  return tasks().tasks[name]!;
+}
+
+function taskClient(): Redis {
+  return api.redis.clients.tasks;
+}
+
+function tasks(): Api["tasks"] {
+  const { tasks }: Partial<Api> = api;
+  if (!tasks)
+    throw new Error("the specHelper needs an initialized Process for tasks");
+  return tasks;
+}
+
+function resque(): Api["resque"] {
+  const { resque }: Partial<Api> = api;
+  if (!resque)
+    throw new Error("the specHelper needs an initialized Process for tasks");
+  return resque;
 }

@@ -1,4 +1,4 @@
-import { joinSpacedName } from "../../src/cli/find";
+import { joinSpacedName } from "../../src/cli/runner";
 
 const names = [
   "generate",

@@ -13,8 +13,9 @@ import {
   readNodes,
   removeNode,
   writeHeartbeat,
+  type ClusterNode,
+  type NodeRecord,
 } from "../../src/cluster/register";
-import type { ClusterNode, NodeRecord } from "../../src/cluster/types";
 import { config, id } from "../../src/config/config";
 import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
 import { describeOnEachEngine } from "../support/engines";

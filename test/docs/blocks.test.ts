@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import * as ts from "typescript";
 import { projectPackageJson } from "../../src/cli/generate/packageJson";
-import { joinSpacedName } from "../../src/cli/find";
+import { joinSpacedName } from "../../src/cli/runner";
 import { blocks, blocksOf, pages, type Block } from "../support/documents";
 import { runCli } from "../support/runCli";
 import { repositoryRoot } from "../support/temporaryProject";

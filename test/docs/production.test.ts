@@ -1,11 +1,8 @@
 /** The list of docs/production.md is what `doctor` checks. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import {
-  bootedChecks,
-  checks,
-  folderChecks,
-} from "../../src/cli/doctor/checks";
+import { bootedChecks } from "../../src/cli/doctor/booted";
+import { checks, folderChecks } from "../../src/cli/doctor/checks";
 import { hazards } from "../../src/cli/doctor/settings";
 import { repositoryRoot } from "../support/temporaryProject";
 

@@ -1,7 +1,10 @@
 /** What a `config.js` of version 3 becomes. */
 import * as path from "node:path";
-import { readConfigData, type ConfigData } from "../../src/legacy/configData";
-import { mapConfigData } from "../../src/legacy/configMap";
+import {
+  readConfigData,
+  type ConfigData,
+  mapConfigData,
+} from "../../src/legacy/configMap";
 import { TemporaryProject } from "../support/temporaryProject";
 
 const ROOT = path.resolve("/srv/old");

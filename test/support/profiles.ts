@@ -1,6 +1,6 @@
 /** Builds the configuration of the two profiles, in a form in which they can be compared. */
 import type { ActionheroConfigInterface, LoggerTools } from "../../src";
-import type { Environment } from "../../src/cli/generate/newProjectCode";
+import type { Environment } from "../../src/cli/generate/newProjectSettings";
 
 /** Each leaf of a configuration by its dotted path; functions are their source. */
 export type FlatConfig = Map<string, unknown>;

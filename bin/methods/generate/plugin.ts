@@ -1,5 +1,5 @@
 import { CLI } from "../../../src/cli/cli";
-import { generatePlugin } from "../../../src/cli/generate/plugin";
+import { generatePlugin } from "../../../src/cli/generate/project";
 
 export class GeneratePlugin extends CLI {
   static readonly needsProject = false;

@@ -1,6 +1,9 @@
 import { CLI } from "../../../src/cli/cli";
-import { generateComponent } from "../../../src/cli/generate/component";
-import { classInput, templateOf } from "../../../src/cli/generate/form";
+import {
+  generateComponent,
+  classInput,
+  templateOf,
+} from "../../../src/cli/generate/component";
 import { wholeNumber } from "../../../src/cli/runner";
 
 interface Params {

@@ -2,7 +2,7 @@
 import cluster from "node:cluster";
 import type { Worker } from "node:cluster";
 import { once } from "node:events";
-import { READY_MESSAGE } from "../../boot/ready";
+import { READY_MESSAGE } from "../../environment/env";
 
 interface ClusterOptions {
   workers: number;

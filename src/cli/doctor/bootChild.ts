@@ -3,7 +3,7 @@ import { toError } from "../../errors";
 import { explainBootError } from "../../environment/bootErrors";
 import { beCommand } from "../../log/sinks";
 import type { BootReport } from "./boot";
-import { bootedChecks, runChecks } from "./checks";
+import { runChecks } from "./checks";
 
 async function boot(): Promise<BootReport> {
   beCommand();
@@ -15,6 +15,7 @@ async function boot(): Promise<BootReport> {
   } catch (error) {
     return { problem: explainBootError(toError(error)) };
   }
+  const { bootedChecks } = require("./booted") as typeof import("./booted");
   const findings = await runChecks(bootedChecks, undefined, () => undefined);
   return { findings };
 }

@@ -1,19 +1,17 @@
 /**
  * The checks of `doctor`: one row each.
  *
- * To add one, add a row, a fault to `test/cli/doctor/doctor.test.ts`, and the row to the list of
- * `docs/production.md`. Rows of `checks` inspect the project from outside; rows of `bootedChecks` run
- * in a child process that has initialized it, and can use `api`.
+ * To add one, add a row, a fault to `test/cli/doctor/doctor.test.ts`, and the row to the list of `docs/production.md`. The
+ * rows here inspect the project from outside; those of `booted.ts` run in a child process that has initialized it, and can use
+ * `api`.
  */
 import * as net from "node:net";
-import { api } from "../../api";
 import type { ActionheroConfigInterface } from "../../config/types";
 import { toError } from "../../errors";
 import { checkBoot } from "./boot";
 import { checkBuild, checkCode, checkFolders, checkNode } from "./environment";
 import { fail, type Finding, ok, warn } from "./finding";
 import { checkRedis } from "./redis";
-import { checkRoutes } from "./routes";
 import { checkNames, settingChecks } from "./settings";
 
 /** The subject of the checks. */
@@ -113,39 +111,6 @@ export const checks: readonly Check<Project>[] = [
     wants: "the project initializes within 60 s",
     unlessFailed: ["actions", "tasks", "redis"],
     run: () => checkBoot(),
-  },
-];
-
-/** Run in the child process of the check `boot`. */
-export const bootedChecks: readonly Check<undefined>[] = [
-  {
-    name: "routes",
-    wants: "every route leads to an action, and no earlier route hides it",
-    run: () => {
-      // it reads settings, which the command line has only for a project
-      const { inputNamesOf } =
-        require("../../action/safeParams") as typeof import("../../action/safeParams");
-      const names = Object.keys(api.actions.actions);
-      return checkRoutes(
-        api.routes.routes,
-        new Map(names.map((name) => [name, inputNamesOf(name)])),
-      );
-    },
-  },
-  {
-    name: "schemas",
-    wants:
-      "every schema of an action or a task has a JSON Schema: without it, texts are not coerced, and outputs are not pruned",
-    run: () => {
-      // loaded here, because loading it is what builds the configuration
-      const { checkSchemas } =
-        require("./schemas") as typeof import("./schemas");
-      const versions = Object.values(api.actions.actions);
-      return checkSchemas(
-        versions.flatMap((actions) => Object.values(actions)),
-        Object.values(api.tasks.tasks),
-      );
-    },
   },
 ];
 

@@ -3,11 +3,14 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { createFileSafely, fileExists } from "../../utils/fileUtils";
 import { fillCode, readTemplate, stringLiteral } from "./templates";
+import * as semver from "semver";
+import { findProjectRoot } from "../../environment/runtime";
+import { readPackageJson } from "./packageJson";
 
 /** The keys of `config.general.paths` whose folders hold generated code. */
 type PathKey = "action" | "task" | "initializer" | "server" | "cli" | "test";
 
-export interface ComponentFile {
+interface ComponentFile {
   /** Template below `bin/templates`, e.g. `"action.ts"`. */
   template: string;
   path: PathKey;
@@ -16,7 +19,7 @@ export interface ComponentFile {
 }
 
 /** Values of a template: strings are written as string literals, numbers unchanged. */
-export type ComponentValues = { name: string } & {
+type ComponentValues = { name: string } & {
   [key: string]: string | number;
 };
 
@@ -156,4 +159,28 @@ function folderOf(key: PathKey): string {
     src: string;
   } & Record<PathKey, string[]>;
   return lists[key][0]!.replace(dist, src);
+}
+
+// --- The form of an action or a task: a definition with a schema, a definition without, or a class.
+
+/** The option of the generators for the form of version 29. */
+export const classInput = {
+  flag: true,
+  letter: "c",
+  description: "write a class, the form of version 29",
+};
+
+/** The template of an action or a task: with a schema of zod if the project has zod. */
+export function templateOf(kind: "action" | "task", isClass = false): string {
+  if (isClass) return `${kind}.class.ts`;
+  return hasZod() ? `${kind}.schema.ts` : `${kind}.ts`;
+}
+
+function hasZod(): boolean {
+  const present = readPackageJson(findProjectRoot());
+  const range = present?.dependencies?.zod ?? present?.devDependencies?.zod;
+  if (range === undefined) return false;
+  // zod 3 provides no JSON Schema; a tag or a link has no version
+  const oldest = semver.validRange(range) && semver.minVersion(range);
+  return !oldest || oldest.major >= 4;
 }

@@ -4,27 +4,73 @@
  * `config/*.ts` are the defaults in code, with v29's values (the "v29 profile"). `generate` copies these files and
  * applies the edits below, so that new projects are safe by default.
  *
- * To add a row (its form is the type `NewProjectSetting` in `newProjectCode.ts`; rows of the web and websocket servers
- * are in `newProjectWeb.ts`, rows with much code in `newProjectCode.ts`):
+ * To add a row:
  * 1. Build the setting with v29's value in `config/*.ts`.
- * 2. Add a block below, in the alphabetical order of `setting`. Edits refer to text that occurs
- * exactly once in the file of this repository. Edits of different rows must not overlap: to add a
- * key to a block that other rows also extend, use `after` and `insert`, which any number of rows
- * may do at the same place.
+ * 2. Add a row below, in the alphabetical order of `setting`. Edits refer to text that occurs exactly once in the file of
+ *    this repository. Edits of different rows must not overlap: to add a key to a block that other rows also extend, use
+ *    `after` and `insert`, which any number of rows may do at the same place.
  * 3. Add its line to the section "New projects" of `docs/migrating-from-v29.md`; the test prints the one it expects.
  * 4. Run `npx jest test/cli/generate/profiles`. It compares the whole configuration of both profiles in development,
  *    test and production: the differences must be exactly the paths of these rows. A row whose `setting` is a file is
  *    a difference in code and has its own test there.
  */
-import {
-  createChatRoomRow,
-  type NewProjectSetting,
-  serverTokenRow,
-} from "./newProjectCode";
-import { webSettings } from "./newProjectWeb";
+
+export type Environment = "development" | "test" | "production";
+
+export interface NewProjectSetting {
+  /** The dotted path of the setting, or the file whose code differs, such as `"actions/createChatRoom.ts"`. */
+  setting: string;
+  /** Version 29's value, as the docs show it. JSON (`false`, `"all"`, `0`) is also compared with the configuration. */
+  v29: string;
+  /** The value in a new project, in the same form. */
+  newProject: string;
+  /** The reason for the difference, as in the docs. */
+  reason: string;
+  edits: readonly SourceEdit[];
+  /** The paths that differ in the built configuration (default: `setting`; none when it is a file). */
+  paths?: readonly string[];
+  /** The environments in which they differ (default: all three). */
+  environments?: readonly Environment[];
+}
+
+/** Replaces `find`, or inserts text directly after `after`. */
+export type SourceEdit =
+  | { file: string; find: string; replace: string }
+  | { file: string; after: string; insert: string };
 
 export const newProjectSettings: readonly NewProjectSetting[] = [
-  createChatRoomRow,
+  {
+    setting: "actions/createChatRoom.ts",
+    v29: "any method, any name",
+    newProject: "POST only, a name of at most 256 bytes",
+    reason: "a link must not create rooms, and long names must not fill redis",
+    edits: [
+      {
+        file: "actions/createChatRoom.ts",
+        find: `export class CreateChatRoom extends Action {
+  override inputs = {
+    name: { required: true as const },
+  };
+`,
+        replace: `/** The longest accepted name, in bytes. */
+const MAX_NAME_BYTES = 256;
+
+function checkName(name: unknown) {
+  if (typeof name !== "string") return "name must be a text";
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES)
+    return \`name must have at most \${MAX_NAME_BYTES} bytes\`;
+  return true;
+}
+
+export class CreateChatRoom extends Action {
+  readonly httpMethods = ["post"];
+  override inputs = {
+    name: { required: true as const, validator: checkName },
+  };
+`,
+      },
+    ],
+  },
 
   {
     setting: "config/logger.ts",
@@ -354,7 +400,67 @@ export const production = {
     ],
   },
 
-  serverTokenRow,
+  {
+    setting: "general.serverToken",
+    v29: "`change-me`",
+    newProject:
+      "`ACTIONHERO_SERVER_TOKEN`, which `generate` writes to `.env`; without it, a random token in development and test",
+    reason: "anyone who knows the token can call functions of all nodes",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: `import * as fs from "fs";
+`,
+        replace: `import { randomBytes } from "crypto";
+import * as fs from "fs";
+`,
+      },
+      {
+        file: "config/api.ts",
+        find: `      serverToken: "change-me",
+`,
+        replace: `      serverToken: serverToken(config),
+`,
+      },
+      {
+        file: "config/api.ts",
+        find: "      serverToken: `serverToken-${process.env.JEST_WORKER_ID || 0}`,\n",
+        replace: "",
+      },
+      {
+        file: "config/api.ts",
+        find: `export const DEFAULT = {
+`,
+        replace: `/** One for each process: enough where no other process shares its redis. */
+const RANDOM_TOKEN = randomBytes(32).toString("hex");
+
+export const DEFAULT = {
+`,
+      },
+      {
+        file: "config/api.ts",
+        after: `      fileRequestLogLevel: "debug",
+    };
+  },
+};
+`,
+        insert: `
+/**
+ * The variable, which production requires. Processes of development and test that share a redis server share a token.
+ */
+function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
+  if (process.env.ACTIONHERO_SERVER_TOKEN)
+    return process.env.ACTIONHERO_SERVER_TOKEN;
+  if (env !== "development" && env !== "test") return "";
+  if (redis?.client.konstructor.name === "EmbeddedRedis") return RANDOM_TOKEN;
+  return env === "test"
+    ? \`serverToken-\${process.env.JEST_WORKER_ID || 0}\`
+    : "change-me";
+}
+`,
+      },
+    ],
+  },
 
   {
     setting: "general.uniqueNames",
@@ -568,5 +674,456 @@ export const production = {
     ],
   },
 
-  ...webSettings,
+  {
+    setting: "web.cors",
+    v29: "`Access-Control-Allow-Origin: *`",
+    newProject:
+      "`CORS_ORIGINS`, separated by commas; without it, no other site",
+    reason:
+      "pages of other sites must not read responses on behalf of a visitor",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "cors: undefined as",
+        replace: `cors: { origins: process.env.CORS_ORIGINS || "" } as`,
+      },
+      {
+        file: "config/web.ts",
+        find: `        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods":
+          "HEAD, GET, POST, PUT, PATCH, DELETE, OPTIONS, TRACE",
+        "Access-Control-Allow-Headers": "Content-Type",
+`,
+        replace: "",
+      },
+    ],
+  },
+
+  {
+    setting: "web.csrf",
+    v29: "false",
+    newProject: "true",
+    reason: "pages of other sites must not act with the visitor's cookies",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "csrf: false,",
+        replace: "csrf: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.dotfiles",
+    v29: '"allow"',
+    newProject: '"ignore"',
+    reason: "`.env` and `.git` are not for clients; `.well-known` is served",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'dotfiles: "allow" as',
+        replace: 'dotfiles: "ignore" as',
+      },
+    ],
+  },
+
+  {
+    setting: "web.errorPages",
+    v29: "false",
+    newProject: "true",
+    reason: "a missing file is a page for people and a text for programs",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "errorPages: false,",
+        replace: "errorPages: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.errorStatus",
+    v29: "404 for unknown actions and 422 for missing params, else 500",
+    newProject:
+      "also 422 `invalidParams`, 403 `unsupportedServerType`, 429 `tooManyPendingActions`, 503 `serverShuttingDown` and `redisAway`",
+    reason:
+      "clients and proxies can distinguish client errors, server errors and temporary errors",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "errorStatus: {} as Record<string, number>,",
+        replace: `errorStatus: {
+        invalidParams: 422,
+        redisAway: 503,
+        serverShuttingDown: 503,
+        tooManyPendingActions: 429,
+        unsupportedServerType: 403,
+      } as Record<string, number>,`,
+      },
+    ],
+  },
+
+  {
+    setting: "web.extensionTypes",
+    v29: '"all"',
+    newProject: '"safe"',
+    reason:
+      "the extension of a path never turns a response into a page or script",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'extensionTypes: "all" as',
+        replace: 'extensionTypes: "safe" as',
+      },
+    ],
+  },
+
+  {
+    setting: "web.fingerprintOptions.on",
+    v29: '"all"',
+    newProject: '"actions"',
+    reason: "a shared cache must not serve one visitor's cookie to all",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'on: "all" as "all" | "actions",',
+        replace: 'on: "actions" as "all" | "actions",',
+      },
+    ],
+  },
+
+  {
+    setting: "web.fingerprintOptions.settings",
+    v29: "`path`, `expires`",
+    newProject: 'also `HttpOnly`, `SameSite: "Lax"`, `Secure` on TLS',
+    reason:
+      "scripts and other sites cannot use the cookie; the websocket has it from its upgrade",
+    paths: ["HttpOnly", "SameSite", "Secure"].map(
+      (name) => `web.fingerprintOptions.settings.${name}`,
+    ),
+    edits: [
+      {
+        file: "config/web.ts",
+        after: `          path: "/",
+          expires: 3600000,
+`,
+        insert: `          HttpOnly: true,
+          SameSite: "Lax",
+          Secure: "auto",
+`,
+      },
+    ],
+  },
+
+  {
+    setting: "web.fingerprintOptions.signed",
+    v29: "false",
+    newProject: "true",
+    reason: "prevents session fixation with made-up ids",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "signed: false,",
+        replace: "signed: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.formBrackets",
+    v29: "false",
+    newProject: "true",
+    reason: "names with brackets mean the same in forms as in queries",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "formBrackets: false,",
+        replace: "formBrackets: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.formOptions.maxFieldsSize",
+    v29: "20971520",
+    newProject: "1048576",
+    reason: "twenty forms of 20 MiB exhaust a heap of 256 MiB",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "maxFieldsSize: 1024 * 1024 * 20,",
+        replace: "maxFieldsSize: 1024 * 1024,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.jsonp",
+    v29: "true",
+    newProject: "false",
+    reason: "any web site can read JSONP on behalf of a visitor",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "jsonp: true as",
+        replace: "jsonp: false as",
+      },
+    ],
+  },
+
+  {
+    setting: "web.keepAliveTimeout",
+    v29: "5000",
+    newProject: "65000",
+    environments: ["production"],
+    reason:
+      "load balancers usually keep idle connections for 60 s, and must be the side that closes them, to avoid 502 responses",
+    edits: [
+      {
+        file: "config/web.ts",
+        after: `export const production = {
+  [namespace]: () => {
+    return {
+`,
+        insert: `      keepAliveTimeout: 65 * 1000,
+`,
+      },
+    ],
+  },
+
+  {
+    setting: "web.limitPipelining",
+    v29: "false",
+    newProject: "true",
+    reason: "`general.simultaneousActions` also applies over HTTP",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "limitPipelining: false,",
+        replace: "limitPipelining: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.listErrors",
+    v29: "false",
+    newProject: "true",
+    reason: "a form can show all its errors at once, each at its field",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "listErrors: false,",
+        replace: "listErrors: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.maxArrayItems",
+    v29: "1000000",
+    newProject: "10000",
+    reason: "a list of a million objects takes seconds and hundreds of MiB",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "maxArrayItems: 1000000,",
+        replace: "maxArrayItems: 10000,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.maxJsonSize",
+    v29: "`formOptions.maxFieldsSize`, 20 MiB",
+    newProject: "1048576",
+    reason: "parsing 20 MiB of JSON stops a server",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "maxJsonSize: null as number | null,",
+        replace: "maxJsonSize: 1048576 as number | null,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.nosniff",
+    v29: "false",
+    newProject: "true",
+    reason: "browsers must not guess another content type",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "nosniff: false,",
+        replace: "nosniff: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.openapi",
+    v29: "false",
+    newProject: "true",
+    environments: ["development", "test"],
+    reason: "`/api/openapi.json` describes the API during development",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "openapi: false as",
+        replace: "openapi: true as",
+      },
+      {
+        file: "config/web.ts",
+        find: "      padding: null as number | null,\n      metadataOptions",
+        replace:
+          "      openapi: false,\n      padding: null as number | null,\n      metadataOptions",
+      },
+    ],
+  },
+
+  {
+    setting: "web.strictHttp",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "405 with `Allow`, redirects to folders, 307 for a POST by another name, charsets, strong ETags: [HTTP semantics](http-semantics.md)",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "strictHttp: false,",
+        replace: "strictHttp: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.strictPaths",
+    v29: "false",
+    newProject: "true",
+    reason: "`+` in a path is a plus sign, and a malformed `%zz` is a 400",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "strictPaths: false,",
+        replace: "strictPaths: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.trace",
+    v29: "true",
+    newProject: "false",
+    reason: "clients do not need TRACE",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "trace: true,",
+        replace: "trace: false,",
+      },
+    ],
+  },
+
+  {
+    setting: "web.trustProxy",
+    v29: "`X-Real-IP` and `X-Forwarded-For` of any client are trusted",
+    newProject: "`TRUST_PROXY`; without it, the address of the socket is used",
+    reason: "clients cannot spoof their address, scheme and host",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: "trustProxy: undefined as",
+        replace: "trustProxy: (process.env.TRUST_PROXY || false) as",
+      },
+    ],
+  },
+
+  {
+    setting: "web.uploads",
+    v29: '"all"',
+    newProject: '"declared"',
+    reason: "uploads to actions that ignore them must not fill the disk",
+    edits: [
+      {
+        file: "config/web.ts",
+        find: 'uploads: "all" as',
+        replace: 'uploads: "declared" as',
+      },
+    ],
+  },
+
+  {
+    setting: "websocket.checkHost",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "`web.allowedRequestHosts` also applies to websockets, against DNS rebinding",
+    edits: [
+      {
+        file: "config/websocket.ts",
+        find: "checkHost: false,",
+        replace: "checkHost: true,",
+      },
+    ],
+  },
+
+  {
+    setting: "websocket.maxMessagesPerSecond",
+    v29: "0",
+    newProject: "200",
+    reason: "the flood of one client must not delay the others",
+    edits: [
+      {
+        file: "config/websocket.ts",
+        find: "maxMessagesPerSecond: 0,",
+        replace: "maxMessagesPerSecond: 200,",
+      },
+    ],
+  },
 ];
+
+// --- Exact edits of the framework's own sources on their way into a new project.
+
+interface Replacement {
+  start: number;
+  end: number;
+  text: string;
+}
+
+/**
+ * Apply all edits of one file to its source; the order matters only for insertions at the same place.
+ * @throws Error if the text of an edit does not occur exactly once, or if two replacements overlap
+ */
+export function editSource(
+  file: string,
+  source: string,
+  edits: readonly SourceEdit[],
+): string {
+  const replacements = edits
+    .filter((edit) => edit.file === file)
+    .map((edit) => locate(source, edit))
+    .sort((a, b) => a.start - b.start);
+  let edited = "";
+  let position = 0;
+  for (const { start, end, text } of replacements) {
+    if (start < position)
+      throw new Error(`two edits of ${file} overlap at: ${text}`);
+    edited += source.slice(position, start) + text;
+    position = end;
+  }
+  return edited + source.slice(position);
+}
+
+function locate(source: string, edit: SourceEdit): Replacement {
+  const wanted = "find" in edit ? edit.find : edit.after;
+  const found = source.indexOf(wanted);
+  if (found === -1)
+    throw new Error(`${edit.file} does not contain the text: ${wanted}`);
+  if (source.includes(wanted, found + 1))
+    throw new Error(`${edit.file} contains the text more than once: ${wanted}`);
+  const end = found + wanted.length;
+  return "find" in edit
+    ? { start: found, end, text: edit.replace }
+    : { start: end, end, text: edit.insert };
+}

@@ -5,7 +5,7 @@ import { packageRoot } from "../../environment/runtime";
 import { readActionheroVersion } from "../../environment/env";
 import { toError } from "../../errors";
 import { fileExists } from "../../utils/fileUtils";
-import { type Flavour, jestConfig } from "./flavour";
+import { type Flavour, jestConfig } from "./templates";
 
 export interface PackageJson {
   [key: string]: unknown;

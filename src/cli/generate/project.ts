@@ -1,18 +1,26 @@
-/** Creates a new project: v29's layout, with the framework's own defaults as its sources, edited to be safe. */
+/** Creates a new project (v29's layout, with the framework's own defaults as its sources, edited to be safe), or a new plugin. */
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { fileExists } from "../../utils/fileUtils";
-import { adaptSource, adaptTemplate, type Flavour } from "./flavour";
-import { newProjectSettings } from "./newProjectSettings";
+import { fileExists, createFileSafely } from "../../utils/fileUtils";
+import {
+  adaptSource,
+  adaptTemplate,
+  type Flavour,
+  fillTemplate,
+  readTemplate,
+  Scaffold,
+} from "./templates";
+import { newProjectSettings, editSource } from "./newProjectSettings";
 import {
   mergePackageJson,
   type PackageJson,
   projectPackageJson,
   readPackageJson,
+  ownSpec,
+  ranges,
 } from "./packageJson";
-import { editSource } from "./newProjectCode";
-import { fillTemplate, readTemplate, Scaffold } from "./templates";
+import { readActionheroVersion } from "../../environment/env";
 
 export interface ProjectOptions {
   /** Only the necessary files: no examples, no container files, no workflow. */
@@ -210,4 +218,69 @@ function ignoreEnv(file: string): void {
 function appendLine(file: string, present: string, line: string): void {
   const gap = present === "" || present.endsWith("\n") ? "" : "\n";
   fs.appendFileSync(file, `${gap}${line}\n`, { mode: SECRET_MODE });
+}
+
+// --- A new plugin: the folders that a project searches, each with an example.
+
+const PLUGIN_DIRECTORIES = [
+  "actions",
+  "tasks",
+  "initializers",
+  "servers",
+  "config",
+  "bin",
+  "public",
+];
+
+/** Template below `bin/templates/plugin`, file in the plugin. */
+const PLUGIN_TEMPLATES = {
+  "tsconfig.json": "tsconfig.json",
+  "action.ts": "actions/pluginGreeting.ts",
+  "config.ts": "config/pluginGreeting.ts",
+  "routes.ts": "config/routes.ts",
+  gitignore: ".gitignore",
+  "README.md": "README.md",
+};
+
+/**
+ * Write a plugin into a folder.
+ * @throws Error `file '<path>' already exists` when the folder has a package.json
+ */
+export function generatePlugin(folder: string, name: string): void {
+  const content = JSON.stringify(pluginPackageJson(folder, name), null, 2);
+  // first, because it refuses a folder that is a package; then nothing is left behind
+  console.log(
+    createFileSafely(path.join(folder, "package.json"), `${content}\n`),
+  );
+  const scaffold = new Scaffold(folder);
+  scaffold.directories(PLUGIN_DIRECTORIES);
+  for (const [template, target] of Object.entries(PLUGIN_TEMPLATES)) {
+    const text = readTemplate(`plugin/${template}`);
+    scaffold.write(target, fillTemplate(text, { name }));
+  }
+}
+
+function pluginPackageJson(folder: string, name: string) {
+  const code = PLUGIN_DIRECTORIES.filter((directory) => directory !== "public");
+  const sources = `"{${code.join(",")}}/**"`;
+  return {
+    name,
+    description: "a plugin for actionhero",
+    version: "0.1.0",
+    keywords: ["actionhero", "actionhero-plugin"],
+    files: ["dist", "public"],
+    // the project that uses this plugin reads its config folder
+    actionhero: { config: true },
+    scripts: {
+      build: "tsc",
+      prepare: "tsc",
+      lint: `prettier --check ${sources} --no-error-on-unmatched-pattern`,
+      pretty: `prettier --write ${sources} --no-error-on-unmatched-pattern`,
+    },
+    peerDependencies: { actionhero: `^${readActionheroVersion()}` },
+    devDependencies: {
+      actionhero: ownSpec(folder),
+      ...ranges(["@types/node", "prettier", "typescript"]),
+    },
+  };
 }

@@ -1,8 +1,8 @@
 /** The configuration of a project of the layout of version 3. */
 import * as path from "node:path";
 import { findProjectRoot } from "../../environment/runtime";
-import { readConfigData } from "../configData";
 import {
+  readConfigData,
   mapConfigData,
   mergeSettings,
   oldDefaults,

@@ -1,7 +1,7 @@
 import { Initializer } from "../../boot/initializer";
 import { loadLegacyModules } from "../adapter";
 import { installLegacyApi } from "../apiFacade";
-import { addLegacyStats } from "../stats";
+import { addLegacyStats } from "../actions";
 
 // when this file is loaded, before those of the project are
 loadLegacyModules();

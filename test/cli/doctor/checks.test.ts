@@ -10,7 +10,7 @@ import {
 } from "../../../src/cli/doctor/environment";
 import { checkPort, type ListenSettings } from "../../../src/cli/doctor/checks";
 import { checkBoot } from "../../../src/cli/doctor/boot";
-import { checkRoutes } from "../../../src/cli/doctor/routes";
+import { checkRoutes } from "../../../src/cli/doctor/booted";
 import { checkRedis } from "../../../src/cli/doctor/redis";
 import { checkSettings } from "../../../src/cli/doctor/settings";
 import { TemporaryProject } from "../../support/temporaryProject";

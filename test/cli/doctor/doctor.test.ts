@@ -2,11 +2,8 @@
 import { once } from "events";
 import * as net from "net";
 import * as path from "path";
-import {
-  bootedChecks,
-  checks,
-  folderChecks,
-} from "../../../src/cli/doctor/checks";
+import { bootedChecks } from "../../../src/cli/doctor/booted";
+import { checks, folderChecks } from "../../../src/cli/doctor/checks";
 import type { Finding } from "../../../src/cli/doctor/finding";
 import { freePort } from "../../support/freePort";
 import { runCli } from "../../support/runCli";

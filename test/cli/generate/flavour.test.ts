@@ -1,7 +1,7 @@
 import * as fs from "fs";
 import * as path from "path";
 import * as ts from "typescript";
-import { adaptSource } from "../../../src/cli/generate/flavour";
+import { adaptSource } from "../../../src/cli/generate/templates";
 import { generatedProject } from "../../support/generatedProject";
 import { repositoryRoot } from "../../support/temporaryProject";
 

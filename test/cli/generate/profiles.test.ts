@@ -1,11 +1,11 @@
 /** New projects differ from v29 projects in the settings of one table, and in nothing else. */
 import * as fs from "fs";
 import * as path from "path";
-import type {
-  Environment,
-  NewProjectSetting,
-} from "../../../src/cli/generate/newProjectCode";
-import { newProjectSettings } from "../../../src/cli/generate/newProjectSettings";
+import {
+  type Environment,
+  type NewProjectSetting,
+  newProjectSettings,
+} from "../../../src/cli/generate/newProjectSettings";
 import {
   generatedProject,
   linkedProject,

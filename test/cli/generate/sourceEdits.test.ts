@@ -1,7 +1,7 @@
 import {
   editSource,
   type SourceEdit,
-} from "../../../src/cli/generate/newProjectCode";
+} from "../../../src/cli/generate/newProjectSettings";
 
 const SOURCE = "one, two, three, two";
 const edit = (...edits: SourceEdit[]) => editSource("a.ts", SOURCE, edits);

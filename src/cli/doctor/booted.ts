@@ -1,13 +1,53 @@
-/** Checks of the routes: each leads to an action, and can be reached. */
+/** The checks of a project that has been initialized. Loaded only then, because loading this file builds the configuration. */
 import {
   compilePath,
   problemOfPath,
   variableValue,
+  type CompiledPath,
+  type RouteSegment,
 } from "../../route/matchUrl";
-import type { CompiledPath, RouteSegment } from "../../route/matchUrl";
 import type { RouteType } from "../../route/types";
 import { didYouMean } from "../../utils/closest";
+import type { Check } from "./checks";
 import { ok, warn, type Finding } from "./finding";
+import { inputNamesOf } from "../../action/safeParams";
+import { api } from "../../api";
+import type { Action } from "../../action/action";
+import { outputGap } from "../../action/output";
+import { errorText } from "../../errors";
+import { planOf, tableOf } from "../../input/schemaPlan";
+import { failureOf, isStandardSchema } from "../../input/standardSchema";
+import type { DeclaredInputs } from "../../input/types";
+import type { Task } from "../../task/task";
+
+/** Run in the child process of the check `boot`. */
+export const bootedChecks: readonly Check<undefined>[] = [
+  {
+    name: "routes",
+    wants: "every route leads to an action, and no earlier route hides it",
+    run: () => {
+      const names = Object.keys(api.actions.actions);
+      return checkRoutes(
+        api.routes.routes,
+        new Map(names.map((name) => [name, inputNamesOf(name)])),
+      );
+    },
+  },
+  {
+    name: "schemas",
+    wants:
+      "every schema of an action or a task has a JSON Schema: without it, texts are not coerced, and outputs are not pruned",
+    run: () => {
+      const versions = Object.values(api.actions.actions);
+      return checkSchemas(
+        versions.flatMap((actions) => Object.values(actions)),
+        Object.values(api.tasks.tasks),
+      );
+    },
+  },
+];
+
+// --- Routes: each leads to an action, and can be reached.
 
 /** A route that the project wrote, with the method of its table. */
 interface Placed {
@@ -107,4 +147,44 @@ function coversSegment(earlier: RouteSegment, later: RouteSegment): boolean {
       earlier.pattern.source === later.pattern?.source
     );
   return later.prefix.startsWith(earlier.prefix);
+}
+
+// --- Schemas: each can be described as a JSON Schema, so that texts are coerced and outputs are pruned.
+
+/** @param actions every version of each */
+function checkSchemas(
+  actions: readonly Action[],
+  tasks: readonly Task[],
+): Finding[] {
+  const gaps = [
+    ...actions.flatMap((action) => [
+      ...inputGaps(`the action \`${action.name}\``, action.inputs),
+      outputGap(action) ?? [],
+    ]),
+    ...tasks.map(({ name, inputs }) =>
+      inputGaps(`the task \`${name}\``, inputs),
+    ),
+  ].flat();
+  if (gaps.length > 0) return gaps.map((message) => warn("schemas", message));
+  return [ok("schemas", "all can be described")];
+}
+
+function inputGaps(
+  owner: string,
+  inputs: DeclaredInputs | null | undefined,
+): string[] {
+  const named: [string, unknown][] = Object.entries(tableOf(inputs)).map(
+    ([name, { schema }]) => [`the input \`${name}\``, schema],
+  );
+  named.unshift(["the inputs", inputs]);
+  return named.flatMap(([what, schema]) => {
+    if (!isStandardSchema(schema)) return [];
+    const { json } = planOf(schema);
+    const failure = failureOf(schema);
+    if (json && !failure) return [];
+    const reason = failure
+      ? errorText(failure)
+      : `its library (${schema["~standard"].vendor}) provides none`;
+    return `${what} of ${owner} cannot be described as a JSON Schema (${reason}): texts of ${json ? "some" : "all"} properties are not coerced`;
+  });
 }
