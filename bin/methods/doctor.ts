@@ -1,6 +1,6 @@
 import { CLI } from "../../src/cli/cli";
-import { checks, folderChecks, runChecks } from "../../src/cli/doctor/checks";
-import { fail, type Finding } from "../../src/cli/doctor/finding";
+import { checks, folderChecks } from "../../src/cli/doctor/checks";
+import { fail, type Finding, runChecks } from "../../src/cli/doctor/check";
 import { withProgress } from "../../src/cli/execute";
 import { inspectProject } from "../../src/cli/project";
 import { findProjectRoot } from "../../src/environment/runtime";

@@ -1,7 +1,7 @@
 /** Computes ETags from the contents of files, so that all machines with the same bytes send the same tag. */
 import { createHash, type Hash } from "node:crypto";
 import * as fs from "node:fs";
-import { READ_FLAGS } from "./open";
+import { READ_FLAGS } from "./disk";
 
 /** Identifies one version of a file on this machine. */
 export interface FileIdentity {

@@ -2,8 +2,7 @@
 import type { Stats } from "node:fs";
 import * as path from "node:path";
 import { Readable } from "node:stream";
-import { locate } from "./locate";
-import type { FileContent } from "./open";
+import { locate, type FileContent } from "./disk";
 
 /** The part of a connection that serving a file needs. */
 export interface FileConnection {

@@ -8,7 +8,14 @@ import { toError } from "../errors";
 import { escapeControls, escapeFields } from "../log/escape";
 import { textForLogging } from "../log/filters";
 import { log } from "../log/log";
-import { isDotfile, locate, MAX_NAME_LENGTH, type LocatedFile } from "./locate";
+import {
+  isDotfile,
+  locate,
+  MAX_NAME_LENGTH,
+  type LocatedFile,
+  openFile,
+  readFile,
+} from "./disk";
 import {
   ENDINGS,
   type FileConnection,
@@ -20,7 +27,6 @@ import {
   type StaticFileResult,
   type StoredCopies,
 } from "./results";
-import { openFile, readFile } from "./open";
 
 export type { FileConnection, StaticFileResult } from "./results";
 

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { isDotfile, locate } from "../../src/staticFile/locate";
+import { isDotfile, locate } from "../../src/staticFile/disk";
 
 let base: string;
 let root: string;

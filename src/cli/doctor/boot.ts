@@ -1,7 +1,7 @@
 /** Whether the project boots: tried in a child process, up to the point where servers would listen and workers start. */
 import { fork } from "node:child_process";
 import * as path from "node:path";
-import { fail, ok, type Finding } from "./finding";
+import { fail, ok, type Finding } from "./check";
 
 /** How long the project may take to initialize, in ms. */
 const LIMIT_MS = 60_000;

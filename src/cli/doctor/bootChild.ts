@@ -3,7 +3,7 @@ import { toError } from "../../errors";
 import { explainBootError } from "../../environment/bootErrors";
 import { beCommand } from "../../log/sinks";
 import type { BootReport } from "./boot";
-import { runChecks } from "./checks";
+import { runChecks } from "./check";
 
 async function boot(): Promise<BootReport> {
   beCommand();

@@ -8,8 +8,7 @@ import {
 } from "../../route/matchUrl";
 import type { RouteType } from "../../route/types";
 import { didYouMean } from "../../utils/closest";
-import type { Check } from "./checks";
-import { ok, warn, type Finding } from "./finding";
+import { type Check, ok, warn, type Finding } from "./check";
 import { inputNamesOf } from "../../action/safeParams";
 import { api } from "../../api";
 import type { Action } from "../../action/action";

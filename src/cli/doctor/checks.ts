@@ -10,7 +10,7 @@ import type { ActionheroConfigInterface } from "../../config/types";
 import { toError } from "../../errors";
 import { checkBoot } from "./boot";
 import { checkBuild, checkCode, checkFolders, checkNode } from "./environment";
-import { fail, type Finding, ok, warn } from "./finding";
+import { type Check, fail, type Finding, ok, warn } from "./check";
 import { checkRedis } from "./redis";
 import { checkNames, settingChecks } from "./settings";
 
@@ -21,18 +21,6 @@ interface Project {
   env: string;
   /** The files of actions and tasks, of the project and its plugins. */
   filesOf: (kind: "actions" | "tasks") => string[];
-}
-
-type Found = Finding | Finding[] | undefined;
-
-export interface Check<Subject> {
-  /** The label of the check; the names of its findings begin with it. */
-  name: string;
-  /** The condition that must hold, in Markdown. */
-  wants: string;
-  /** Skipped if one of these checks failed, because it would fail for the same reason. */
-  unlessFailed?: readonly string[];
-  run: (subject: Subject) => Found | Promise<Found>;
 }
 
 /** Checks that run before the configuration is loaded, in the folder of the project. */
@@ -120,25 +108,6 @@ function writtenFolders({ general }: ActionheroConfigInterface): string[] {
     pid?: string[];
   };
   return [...log, ...pid];
-}
-
-/** Run checks one after the other. */
-export async function runChecks<Subject>(
-  list: readonly Check<Subject>[],
-  subject: Subject,
-  onCheck: (what: string) => void,
-): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const { name, unlessFailed, run } of list) {
-    const isDoomed = findings.some(
-      ({ check, verdict }) =>
-        verdict === "fail" && unlessFailed?.includes(check) === true,
-    );
-    if (isDoomed) continue;
-    onCheck(name);
-    findings.push(...[(await run(subject)) ?? []].flat());
-  }
-  return findings;
 }
 
 // --- Checks that the ports of the enabled servers are free.

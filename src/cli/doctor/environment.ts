@@ -6,7 +6,7 @@ import { packageRoot } from "../../environment/runtime";
 import { toError } from "../../errors";
 import { listSourceFiles } from "../../utils/fileUtils";
 import { instancesOf, loadModule } from "../../utils/modules";
-import { fail, type Finding, ok, warn } from "./finding";
+import { fail, type Finding, ok, warn } from "./check";
 
 /** Compares the running Node with the requirements of the framework and the project. */
 export function checkNode(

@@ -2,7 +2,7 @@
 import { toError } from "../../errors";
 import { isEmbedded } from "../../redis/engine";
 import { within } from "../../utils/promises";
-import { fail, type Finding, ok, warn } from "./finding";
+import { fail, type Finding, ok, warn } from "./check";
 
 /** How long redis may take to answer all questions, in ms. */
 const LIMIT_MS = 5000;

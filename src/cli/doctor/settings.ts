@@ -5,7 +5,7 @@ import {
 } from "../../config/knownSettings";
 import type { ActionheroConfigInterface } from "../../config/types";
 import { stopTimeout } from "../../environment/env";
-import { fail, type Finding, ok, warn } from "./finding";
+import { fail, type Finding, ok, warn } from "./check";
 
 // --- Settings that leave a server in production open: one row each.
 //

@@ -1,7 +1,7 @@
 import * as fs from "fs";
 import * as net from "net";
 import { once } from "events";
-import type { Finding } from "../../../src/cli/doctor/finding";
+import type { Finding } from "../../../src/cli/doctor/check";
 import {
   checkBuild,
   checkCode,

@@ -4,7 +4,7 @@ import * as net from "net";
 import * as path from "path";
 import { bootedChecks } from "../../../src/cli/doctor/booted";
 import { checks, folderChecks } from "../../../src/cli/doctor/checks";
-import type { Finding } from "../../../src/cli/doctor/finding";
+import type { Finding } from "../../../src/cli/doctor/check";
 import { freePort } from "../../support/freePort";
 import { runCli } from "../../support/runCli";
 import {

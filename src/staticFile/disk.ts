@@ -1,7 +1,7 @@
-/** Decides whether a requested name leads to a file inside a public folder. */
-import * as fs from "node:fs/promises";
+/** Files on disk: whether a requested name leads to one inside a public folder, and how one is read. */
 import type { Stats } from "node:fs";
 import * as path from "node:path";
+import * as fs from "node:fs";
 
 /** A file that may be served. */
 export interface LocatedFile {
@@ -40,7 +40,7 @@ export async function locate(
   if (!isWithin(base, resolved)) return undefined;
 
   try {
-    const realBase = await fs.realpath(base);
+    const realBase = await fs.promises.realpath(base);
     return await follow(realBase, resolved, indexName, 0);
   } catch {
     return undefined; // not there, not readable, a loop of links: all the same to a client
@@ -53,9 +53,9 @@ async function follow(
   indexName: string,
   depth: number,
 ): Promise<LocatedFile | undefined> {
-  const real = await fs.realpath(candidate);
+  const real = await fs.promises.realpath(candidate);
   if (!isWithin(realBase, real)) return undefined;
-  const stats = await fs.stat(real);
+  const stats = await fs.promises.stat(real);
   if (stats.isFile())
     return { path: candidate, realPath: real, stats, isIndex: depth > 0 };
   if (!stats.isDirectory() || depth >= MAX_INDEX_DEPTH) return undefined;
@@ -81,4 +81,78 @@ function isWithin(folder: string, candidate: string): boolean {
   if (candidate === folder) return true;
   const prefix = folder.endsWith(path.sep) ? folder : folder + path.sep;
   return candidate.startsWith(prefix);
+}
+
+// --- Opening and reading.
+
+import mime = require("mime");
+
+interface OpenedFile {
+  fileStream: fs.ReadStream;
+  mime: string;
+  length: number;
+  lastModified: Date;
+  /** When anything of it changed, in ms since the epoch: unlike `lastModified`, no program can set it. */
+  ctimeMs: number;
+}
+
+/** A whole file. */
+export interface FileContent {
+  content: Buffer;
+  mime: string;
+  length: number;
+  lastModified: Date;
+  /** As exact as the disk has it. */
+  mtimeMs: number;
+  ctimeMs: number;
+  /** Tells a file from another that took its name. */
+  ino: number;
+}
+
+const DEFAULT_MIME = "application/octet-stream";
+// a name that became a pipe since it was checked must not hold the process
+export const READ_FLAGS =
+  fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
+
+/** The mime type for a path's extension; `application/octet-stream` when it is not known. */
+function mimeOf(file: string): string {
+  return mime.getType(path.extname(file)) ?? DEFAULT_MIME;
+}
+
+/** @throws when it cannot be opened */
+export async function openFile(file: string): Promise<OpenedFile> {
+  const handle = await fs.promises.open(file, READ_FLAGS);
+  try {
+    const { size, mtime, ctimeMs } = await handle.stat();
+    return {
+      fileStream: fs.createReadStream(file, { fd: handle }),
+      mime: mimeOf(file),
+      length: size,
+      lastModified: mtime,
+      ctimeMs,
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** @throws when it cannot be read */
+export async function readFile(file: string): Promise<FileContent> {
+  const handle = await fs.promises.open(file, READ_FLAGS);
+  try {
+    const { mtime, mtimeMs, ctimeMs, ino } = await handle.stat();
+    const content = await handle.readFile();
+    return {
+      content,
+      mime: mimeOf(file),
+      length: content.length,
+      lastModified: mtime,
+      mtimeMs,
+      ctimeMs,
+      ino,
+    };
+  } finally {
+    await handle.close();
+  }
 }
