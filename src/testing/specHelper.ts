@@ -25,7 +25,6 @@ import { configuredQueues } from "../task/resqueApi";
 import type { TaskContext, TaskWorker } from "../task/task";
 import type { TaskName, TaskResult } from "../task/taskTypes";
 
-export * from "./specHelper";
 export type { SpecHelperConnection } from "./testServer";
 
 /** What comes with the answer of an action, unless `api.specHelper.returnMetadata` is false. */
