@@ -297,9 +297,7 @@ function isOwnCommandLine(): boolean {
   if (!program) return false;
   const relative = path.relative(realPath(packageRoot), realPath(program));
   const [first] = relative.split(path.sep);
-  return (
-    !path.isAbsolute(relative) && !["..", "node_modules"].includes(first!)
-  );
+  return !path.isAbsolute(relative) && !["..", "node_modules"].includes(first!);
 }
 
 function isFolder(dir: string): boolean {
