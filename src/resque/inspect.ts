@@ -175,11 +175,13 @@ export async function retryFailed(
   const { store } = host.connection;
   const { queue, payload } = failedJob;
   const { args, metadata } = openArgs(payload.args);
-  const { id, request } = metadata ?? {};
-  const list = id ? withMetadata(args, { id, request }) : args;
+  const { id, request, trace } = metadata ?? {};
+  const list = id ? withMetadata(args, { id, request, trace }) : args;
   const job = jobOf(host.jobs, payload.class);
   const parsed = { class: payload.class, queue, args };
-  const raw = withContextOf(payload, encode(queue, payload.class, list));
+  const bare = encode(queue, payload.class, list);
+  const context = id ? undefined : contextOf(payload, { request, trace });
+  const raw = context ? withContext(bare, context) : bare;
   if (!(await runHooks(host, "beforeEnqueue", job, parsed))) return false;
   const unique = uniqueLock(job, payload.class, queue, raw);
   const retry = (entry: string) =>
@@ -197,12 +199,17 @@ export async function retryFailed(
   return true;
 }
 
-/** A failed job that carried a context carries it again. */
-function withContextOf(payload: object, raw: string): string {
+/** What a failed job carries: beside its arguments, or in the metadata of a further attempt. */
+function contextOf(
+  payload: object,
+  metadata: JobContext,
+): JobContext | undefined {
   const { ah } = payload as { ah?: unknown };
-  if (typeof ah !== "object" || ah === null) return raw;
-  const { request, trace } = ah as JobContext;
-  return withContext(raw, { request, trace });
+  const { request, trace } =
+    typeof ah === "object" && ah !== null ? (ah as JobContext) : metadata;
+  return request === undefined && trace === undefined
+    ? undefined
+    : { request, trace };
 }
 
 export async function removeFailed(

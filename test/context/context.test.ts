@@ -36,6 +36,8 @@ const traceparent = `00-${TRACE}-00f067aa0ba902b7-01`;
 let app: Process;
 let lines: LogLines;
 const jobs = new EventEmitter();
+/** Jobs with the word "doomed" succeed. */
+let isMended = false;
 
 /** What code sees that is called without any argument. */
 function seen() {
@@ -115,6 +117,7 @@ async function start(isOn: boolean, carryContext = false): Promise<void> {
       const now = { ...seen(), attempt: worker.job?.attempt ?? 1 };
       if (word === "again" && now.attempt === 1)
         throw new Error("not the first time");
+      if (word === "doomed" && !isMended) throw new Error("never");
       jobs.emit(`ran:${word}`, now);
       return now;
     },
@@ -573,6 +576,16 @@ describeOnEachEngine("with tasks.carryContext", () => {
         run: () =>
           task.enqueue("seenInTask", { word: "again" }).then(() => ({})),
       },
+      enqueueDoomed: {
+        run: async ({ params }: any) => {
+          isMended = false;
+          if (params.word === "job")
+            await task.enqueueJob("seenInTask", { word: "doomed" });
+          else await task.enqueue("seenInTask", { word: "doomed" });
+          return {};
+        },
+        inputs: { word: {} },
+      },
       enqueueLater: {
         run: async () => {
           const later = Date.now() + 100_000;
@@ -613,6 +626,23 @@ describeOnEachEngine("with tasks.carryContext", () => {
     const id = headers["x-request-id"];
     expect((await ran)[0]).toEqual({ id, task: "seenInTask", attempt: 2 });
   });
+
+  test.each(["plain", "job"])(
+    "a %s job that failed for good has the id again when it is retried by hand",
+    async (kind) => {
+      const { headers } = await web(`/enqueueDoomed?word=${kind}`);
+      const [entry] = await until(async () => {
+        const found = await task.failed();
+        return found.length === 1 && found;
+      });
+      expect(entry).toMatchObject({ attempts: 2 });
+      isMended = true;
+      const ran = once(jobs, "ran:doomed");
+      await task.retryAndRemoveFailed(entry);
+      const id = headers["x-request-id"];
+      expect((await ran)[0]).toEqual({ id, task: "seenInTask", attempt: 1 });
+    },
+  );
 
   test("a job that is enqueued outside of any work has an id of its own, and its text is that of version 29", async () => {
     await task.pause("paused");

@@ -540,6 +540,53 @@ describeOnRedis("the store on redis", () => {
       expect(moved).toContainEqual({ second: String(second), raw: theirs });
     });
 
+    test("what is kept beside a delayed job of ours ends when another program moves the job", async () => {
+      const moved = new RedisStore(redis, {
+        prefix: "resque:",
+        clock: movableClock("resque:"),
+      });
+      const context = ',"ah":{"request":"r"}}';
+      const delayed = (n: number) => `${job(n).raw.slice(0, -1)}${context}`;
+      const ours = ["ah:due", "ah:due-count", "ah:due-context"];
+      const kept = async () => [
+        await redis.zcard("resque:ah:due"),
+        await redis.hlen("resque:ah:due-count"),
+        await redis.hlen("resque:ah:due-context"),
+      ];
+      const add = (n: number, inMs: number) =>
+        moved.delay({ queue: "q", raw: delayed(n) }, { inMs });
+      try {
+        for (let n = 0; n < 3; n++) await add(n, 1000 * (n + 1));
+        expect(await kept()).toEqual([3, 3, 3]);
+        // as node-resque does it
+        for (const second of await redis.zrange(
+          "resque:delayed_queue_schedule",
+          0,
+          1,
+        )) {
+          const raw = (await redis.lpop(`resque:delayed:${second}`))!;
+          await redis.srem(`resque:timestamps:${raw}`, `delayed:${second}`);
+          await redis.zrem("resque:delayed_queue_schedule", second);
+          await redis.rpush("resque:queue:q", raw);
+        }
+        await add(3, 20_000);
+        expect(await kept()).toEqual([4, 4, 4]);
+        // the third one waits for a scheduler that is late
+        await redis.set("resque:test:skew", 70_000);
+        await add(4, 1000);
+        expect(await kept()).toEqual([3, 3, 3]);
+        for (const key of ours)
+          expect(
+            await redis.zscore("resque:test:ends", `resque:${key}`),
+          ).not.toBeNull();
+        await redis.set("resque:test:skew", 30 * 86_400_000);
+        await moved.now();
+        expect(await kept()).toEqual([0, 0, 0]);
+      } finally {
+        moved.close();
+      }
+    });
+
     test("queues are swept in batches, by all processes together", async () => {
       const pipeline = redis.pipeline();
       for (let n = 0; n < 20; n++)

@@ -260,12 +260,20 @@ local function queueOf(raw)
 end
 `;
 
+/** A job that has been due for so long, and is nowhere among the delayed ones, was moved by another program. */
+const MOVED_MS = 60_000;
+/** What is kept beside delayed jobs ends one to two times this after the last one is due: they lose no more than their contexts. */
+const KEEP_DUE_MS = 7 * 86_400_000;
+
 /**
  * `delay(due, raw, shift)`: false when the job exists in that second, `shift` seconds after the nearest one. Delayed jobs are
  * kept by their bare text, for other schedulers, and their contexts beside them, in `ah:due-context`. Its keys are
  * read before the first one is written: a wrong type refuses the job without a trace. The owner of a queue is
  * remembered until its last delayed job has been due for as long as jobs of a node without announcements are kept. Needs
  * REBUILD.
+ *
+ * A scheduler of another program moves the jobs, and knows nothing of what we keep beside them. While one leads, each added job
+ * removes what is left of two others, and all of it ends some time after the last one was due.
  */
 export const DELAY = `
 ${QUEUE_OF}${SPLIT_CONTEXT}
@@ -279,12 +287,27 @@ local function keepOwner(raw, due)
   redis.call('SET', key, text(ends))
   expire(key, text(keepMs))
 end
+local exact, dueCounts, dueContexts = ns .. 'ah:due', ns .. 'ah:due-count', ns .. 'ah:due-context'
+local function forgetMoved()
+  local over = text(now() - ${MOVED_MS})
+  for _, member in ipairs(try('ZRANGEBYSCORE', exact, '-inf', over, 'LIMIT', 0, 2) or {}) do
+    local second, raw = string.match(member, '^([^:]*):(.*)$')
+    if second and try('SISMEMBER', ns .. 'timestamps:' .. raw, 'delayed:' .. second) == 0 then
+      try('ZREM', exact, member)
+      try('HDEL', dueContexts, member)
+      if (try('HINCRBY', dueCounts, second, -1) or 1) <= 0 then try('HDEL', dueCounts, second) end
+    end
+  end
+end
+local function keepUntil(key, due)
+  local keepMs = math.max(due - now(), 0) + ${KEEP_DUE_MS}
+  if redis.call('PTTL', key) < keepMs then expire(key, text(keepMs + ${KEEP_DUE_MS})) end
+end
 local function delay(due, full, shift)
   local raw, context = splitContext(full)
   local second = text(math.floor(due / 1000 + 0.5) + shift)
   local times, bucket = ns .. 'timestamps:' .. raw, ns .. 'delayed:' .. second
-  local schedule, exact = ns .. 'delayed_queue_schedule', ns .. 'ah:due'
-  local member = second .. ':' .. raw
+  local schedule, member = ns .. 'delayed_queue_schedule', second .. ':' .. raw
   if redis.call('SISMEMBER', times, 'delayed:' .. second) == 1 then return false end
   redis.call('LLEN', bucket)
   redis.call('ZSCORE', schedule, second)
@@ -293,9 +316,14 @@ local function delay(due, full, shift)
   redis.call('SADD', times, 'delayed:' .. second)
   redis.call('ZADD', schedule, second, second)
   redis.call('ZADD', exact, text(due), member)
-  rebuild('HINCRBY', ns .. 'ah:due-count', second, 1)
-  if context then rebuild('HSET', ns .. 'ah:due-context', member, context)
-  else rebuild('HDEL', ns .. 'ah:due-context', member) end
+  rebuild('HINCRBY', dueCounts, second, 1)
+  keepUntil(exact, due)
+  keepUntil(dueCounts, due)
+  if context then
+    rebuild('HSET', dueContexts, member, context)
+    keepUntil(dueContexts, due)
+  else rebuild('HDEL', dueContexts, member) end
+  forgetMoved()
   keepOwner(raw, due)
   if redis.call('ZRANGE', exact, 0, 0)[1] == member then
     try('DEL', ns .. 'ah:wake-scheduler')
