@@ -1,6 +1,8 @@
 /** Runs the work of one client message in its context and its trace span. */
+import { AsyncResource } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Connection } from "../connection/connection";
 import { beginContext, context, isContextOn } from "../context/context";
 import { parseTraceparent, tracing } from "../tracing/tracer";
@@ -17,6 +19,27 @@ export function isWorkFollowed(): boolean {
 /** Do what a message asks for. Its span ends with it. */
 export function beginMessage<T>(connection: Connection, work: () => T): T {
   return beginContext({ connection }, () => inSpan(connection, work));
+}
+
+/** Made while the module loads, so that what runs in it belongs to no request. */
+const outside = new AsyncResource("actionhero.connection", {
+  requireManualDestroy: true,
+});
+
+/**
+ * Call it with each response of a followed request. Node sets the timer of an idle connection when a response is
+ * finished, in the context of that request; the timer would keep the context, and with it the params and the body, for
+ * as long as the connection stays open.
+ */
+export function releaseWithResponse(res: ServerResponse): void {
+  const { socket } = res;
+  if (socket) res.once("finish", () => resetTimer(socket));
+}
+
+function resetTimer(socket: Socket): void {
+  const { timeout } = socket;
+  if (timeout && !socket.destroyed)
+    outside.runInAsyncScope(() => socket.setTimeout(timeout));
 }
 
 function inSpan<T>(connection: Connection, work: () => T): T {

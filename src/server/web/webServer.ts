@@ -43,7 +43,7 @@ import {
   schemeOf,
   trustedProxies,
 } from "../proxies";
-import { isWorkFollowed, requestIdOf } from "../work";
+import { isWorkFollowed, releaseWithResponse, requestIdOf } from "../work";
 import { normalizeTarget, type TargetFault } from "../requestTarget";
 import { ALL_EXCEED } from "../unread";
 import { Server } from "../server";
@@ -297,6 +297,7 @@ export class WebServer extends Server {
 
   private work(req: IncomingMessage, res: ServerResponse): void {
     if (!isWorkFollowed()) return this.answerSafely(req, res);
+    releaseWithResponse(res);
     const answer = () => this.answerSafely(req, res);
     const { tracer } = tracing;
     const id = isContextOn() ? requestIdOf(req) : undefined;
