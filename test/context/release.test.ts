@@ -91,7 +91,9 @@ test("an idle TCP connection", async () => {
   const client = await SocketPeer.connect();
   await client.next();
   for (let i = 0; i < 3; i++)
-    expect(await client.ask(`note ${JSON.stringify({ text: "x" })}`)).toBeDefined();
+    expect(
+      await client.ask(`note ${JSON.stringify({ text: "x" })}`),
+    ).toBeDefined();
   await until(() => isCollected(contexts));
   expect(contexts).toHaveLength(3);
   await client.close();
