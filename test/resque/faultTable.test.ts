@@ -2,11 +2,12 @@
  * What operators meet, with real processes: for each fault, how many jobs are lost and how many run twice. Runs are counted in
  * a second redis. `FAULTS=long npx jest test/resque/faultTable` takes the real times (a lease of 30 s) and prints the table.
  */
-import { Redis } from "ioredis";
-import { followFailover } from "../../src/redis/failover";
+import { Redis, type RedisOptions } from "ioredis";
+import { followFailover, followPromotions } from "../../src/redis/failover";
 import { shareTimeouts } from "../../src/redis/commands";
 import { Queue } from "../../src/resque/queue";
 import { FlakyProxy } from "../support/flakyProxy";
+import { RedisCluster } from "../support/redisCluster";
 import {
   describeOnRedis,
   RedisServer,
@@ -35,6 +36,8 @@ class Bench {
   private readonly clients: Redis[] = [];
   private readonly servers: RedisServer[] = [];
   private book!: Redis;
+  private other?: Queue;
+  private readonly atEnd: (() => void | Promise<void>)[] = [];
   private added: number[] = [];
   private number = 0;
 
@@ -46,7 +49,23 @@ class Bench {
   }
 
   get queue(): Queue {
-    return this.cluster.queue;
+    return this.other ?? this.cluster.queue;
+  }
+
+  /** From now on jobs are added and counted through this client. */
+  async use(redis: Redis): Promise<void> {
+    redis.on("error", () => undefined);
+    this.clients.push(redis);
+    this.atEnd.push(followPromotions([redis]));
+    this.other = new Queue({ connection: { redis } });
+    await this.other.connect();
+  }
+
+  /** A Redis Cluster beside the server. */
+  async redisCluster(): Promise<RedisCluster> {
+    const cluster = await new RedisCluster().start();
+    this.atEnd.push(() => cluster.stop());
+    return cluster;
   }
 
   get redis(): Redis {
@@ -187,8 +206,10 @@ class Bench {
   }
 
   async close(): Promise<void> {
-    this.server.resume();
+    for (const server of [this.server, ...this.servers]) server.resume();
     await this.cluster.close();
+    await this.other?.end();
+    for (const end of this.atEnd) await end();
     for (const client of this.clients) client.disconnect();
     for (const proxy of this.proxies) await proxy.stop();
     for (const server of [this.ledger, ...this.servers]) await server.stop();
@@ -243,6 +264,28 @@ async function stand(bench: Bench, ms: number, lease: number): Promise<number> {
   // only those that were running when the lease ended
   expect(held).toEqual(expect.arrayContaining(twice));
   return ms > lease ? held.length : 0;
+}
+
+const isMaster = async (port: number) => {
+  const client = new Redis({ port, host: "127.0.0.1" });
+  const [role] = (await client.role()) as string[];
+  client.disconnect();
+  return role === "master";
+};
+
+/** Wait until redis accepts a job. */
+async function enqueueWhenPossible(bench: Bench): Promise<void> {
+  const [number] = bench.numbers(1);
+  const add = () => bench.queue.enqueue("q", "effect", [number, 1]);
+  await until(
+    () =>
+      add().then(
+        () => true,
+        () => false,
+      ),
+    PATIENCE_MS,
+  );
+  bench.add(number);
 }
 
 const ROWS: Row[] = [
@@ -392,6 +435,115 @@ const ROWS: Row[] = [
       );
       expect(await redis.llen("resque:queue:q")).toBe(0);
       await queue.end();
+    },
+  },
+  {
+    fault: "the replica stands still, and redis refuses writes without it",
+    async run(bench) {
+      const { redis } = bench;
+      const replica = await bench.otherServer({
+        config: { replicaof: `127.0.0.1 ${bench.server.port}` },
+      });
+      await bench.node({ slots: 5 });
+      await bench.enqueue(200, 30);
+      await bench.untilRuns(20);
+      expect(await redis.wait(1, 10_000)).toBe(1);
+      replica.pause();
+      await bench.untilRuns(60);
+      await redis.config("SET", "min-replicas-max-lag", "1");
+      await redis.config("SET", "min-replicas-to-write", "1");
+      await until(() =>
+        redis.set("probe", "1").then(
+          () => false,
+          ({ message }: Error) => message.startsWith("NOREPLICAS"),
+        ),
+      );
+      await expect(bench.enqueue(1, 1)).rejects.toThrow("NOREPLICAS");
+      await sleep(isLong ? 10_000 : 500);
+      replica.resume();
+      await enqueueWhenPossible(bench);
+    },
+  },
+  {
+    fault: "a master behind a Sentinel stands still, is replaced, and wakes",
+    async run(bench) {
+      const { server } = bench;
+      const replica = await bench.otherServer({
+        config: { replicaof: `127.0.0.1 ${server.port}` },
+      });
+      const { port: sentinelPort } = await bench.otherServer({
+        args: ["--sentinel"],
+        config: {
+          "sentinel monitor": `mymaster 127.0.0.1 ${server.port} 1`,
+          "sentinel down-after-milliseconds": "mymaster 500",
+          "sentinel failover-timeout": "mymaster 2000",
+        },
+      });
+      const sentinel = bench.client(sentinelPort);
+      await until(async () => {
+        const replicas = await sentinel.call(
+          "SENTINEL",
+          "REPLICAS",
+          "mymaster",
+        );
+        return (replicas as string[][]).some((one) => one.includes("slave"));
+      }, 20_000);
+      const options: RedisOptions = {
+        sentinels: [{ host: "127.0.0.1", port: sentinelPort }],
+        name: "mymaster",
+        maxRetriesPerRequest: null,
+      };
+      await bench.use(new Redis(options));
+      const slots = 3;
+      await Promise.all([
+        bench.node({ slots, sentinelPort }),
+        bench.node({ slots, sentinelPort }),
+      ]);
+      await bench.enqueue(isLong ? 2_000 : 200, 30);
+      await bench.untilRuns(30);
+      expect(await bench.redis.wait(1, 10_000)).toBe(1);
+      server.pause();
+      await until(() => isMaster(replica.port), PATIENCE_MS);
+      await enqueueWhenPossible(bench);
+      await bench.untilRuns(60);
+      server.resume();
+      await until(async () => !(await isMaster(server.port)), PATIENCE_MS);
+      await enqueueWhenPossible(bench);
+      // what a worker took or reported in the last moment, the replica may not have heard
+      return 2 * slots;
+    },
+  },
+  {
+    fault: "a master of a Redis Cluster stands still, is replaced, and wakes",
+    async run(bench) {
+      const cluster = await bench.redisCluster();
+      const redis = cluster.client({
+        redisOptions: { maxRetriesPerRequest: null },
+      }) as unknown as Redis;
+      await bench.use(redis);
+      const slot = await redis.cluster("KEYSLOT", "{resque}:queue:q");
+      const index = Math.floor((slot * cluster.nodes.length) / 16_384);
+      const replica = await cluster.addReplica(index);
+      const master = cluster.nodes[index];
+      const clusterPorts = cluster.addresses.map(({ port }) => port);
+      const slots = 3;
+      await Promise.all([
+        bench.node({ slots, clusterPorts }),
+        bench.node({ slots, clusterPorts }),
+      ]);
+      await bench.enqueue(isLong ? 2_000 : 200, 30);
+      await bench.untilRuns(30);
+      const source = bench.client(master.port);
+      expect(await source.wait(1, 10_000)).toBe(1);
+      master.pause();
+      const heir = bench.client(replica.port);
+      await heir.call("CLUSTER", "FAILOVER", "TAKEOVER");
+      await enqueueWhenPossible(bench);
+      await bench.untilRuns(60);
+      master.resume();
+      await until(async () => !(await isMaster(master.port)), PATIENCE_MS);
+      await enqueueWhenPossible(bench);
+      return 2 * slots;
     },
   },
   {

@@ -1,6 +1,6 @@
 /** A process of a fault test: workers or a scheduler, as its first argument says. Its events go to its parent. */
-import { Redis } from "ioredis";
-import { followFailover } from "../../../src/redis/failover";
+import { Cluster, Redis } from "ioredis";
+import { followFailover, followPromotions } from "../../../src/redis/failover";
 import { shareTimeouts } from "../../../src/redis/commands";
 import { MultiWorker } from "../../../src/resque/multiWorker";
 import { Scheduler } from "../../../src/resque/scheduler";
@@ -9,6 +9,10 @@ import type { Jobs } from "../../../src/resque/types";
 export interface NodeOptions {
   role: "workers" | "scheduler";
   port: number;
+  /** Find the master `mymaster` through this Sentinel instead. */
+  sentinelPort?: number;
+  /** Masters of a Redis Cluster, instead. */
+  clusterPorts?: number[];
   /** Where runs and effects are written (default: the same redis). */
   ledgerPort?: number;
   /** Default: `q`. */
@@ -27,15 +31,30 @@ export interface NodeOptions {
 }
 
 const options = JSON.parse(process.argv[2]) as NodeOptions;
-const redis = new Redis({
-  port: options.port,
-  host: "127.0.0.1",
-  maxRetriesPerRequest: null,
-  commandTimeout: options.commandTimeout,
-});
-redis.on("error", () => undefined); // it is restarted under us
-followFailover(redis);
-if (options.commandTimeout !== undefined) shareTimeouts(redis);
+const redis = connect();
+
+function connect(): Redis {
+  const { port, sentinelPort, clusterPorts, commandTimeout } = options;
+  const host = "127.0.0.1";
+  const more = { maxRetriesPerRequest: null, commandTimeout };
+  let client: Redis;
+  if (clusterPorts) {
+    const masters = clusterPorts.map((port) => ({ host, port }));
+    client = new Cluster(masters, { redisOptions: more }) as unknown as Redis;
+  } else if (sentinelPort === undefined) {
+    client = new Redis({ host, port, ...more });
+    followFailover(client);
+  } else {
+    const sentinels = [{ host, port: sentinelPort }];
+    client = new Redis({ sentinels, name: "mymaster", ...more });
+    followFailover(client);
+  }
+  client.on("error", () => undefined); // it is restarted under us
+  if (commandTimeout !== undefined && !clusterPorts) shareTimeouts(client);
+  if (clusterPorts || sentinelPort !== undefined) followPromotions([client]);
+  return client;
+}
+
 const ledger =
   options.ledgerPort === undefined
     ? redis
