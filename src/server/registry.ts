@@ -7,7 +7,7 @@ import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import { loadModule } from "../utils/modules";
 import type { Server } from "./server";
-import { isSocketServerEnabled } from "./socket/enabled";
+import { isSocketServerEnabled } from "./listen";
 import type * as socket from "./socket/socketServer";
 import type * as web from "./web/webServer";
 import type * as websocket from "./websocket/webSocketServer";

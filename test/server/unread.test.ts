@@ -2,7 +2,7 @@
 import * as net from "node:net";
 import { config } from "../../src/index";
 import { FREE_BYTES } from "../../src/server/heldBytes";
-import { totalUnreadBytes, UnreadShare } from "../../src/server/unread";
+import { totalUnreadBytes, UnreadShare } from "../../src/server/outbox";
 import { LogLines } from "../support/logLines";
 import { clientFrame, rawUpgrade } from "../support/rawWebsocket";
 import { socketPort } from "../support/socketApp";

@@ -7,7 +7,7 @@ import { isCutLogged } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
 import { plainAddress } from "../../utils/addresses";
 import { admit, isBooting, STARTING_TEXT } from "../booting";
-import { admitConnection } from "../connectionCounts";
+import { admitConnection } from "../listen";
 import { readCertificateFiles, stopListening } from "../listen";
 
 interface ListenerEvents {

@@ -2,9 +2,18 @@
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { settings } from "../../config/settings";
-import { Outbox } from "../outbox";
-import { ALL_EXCEED } from "../unread";
+import { Outbox, ALL_EXCEED } from "../outbox";
 import type { SocketClient } from "./client";
+import type { ActionProcessor } from "../../action/actionProcessor";
+import { ActionsStatus } from "../../action/status";
+import { encodeOnce } from "../../chat/broadcaster";
+import { wordedError } from "../../config/errorMessage";
+import { errorText, httpFactsOf, toError } from "../../errors";
+import { clientErrorLevel } from "../../log/exposure";
+import { isRefusalLogged } from "../../log/refusals";
+import type { StaticFileResult } from "../../staticFile/staticFile";
+import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
+import { actionReply, encodeMessage, errorReply } from "./protocol";
 
 /** How long a client may read nothing while its last bytes are sent, in ms. */
 const END_TIMEOUT_MS = 10_000;
@@ -155,4 +164,158 @@ export class Output extends Outbox<string> {
 
 function forget(): void {
   // the next turn starts however the previous one ended
+}
+
+// --- Sends messages, failures and files to a client.
+
+type MessageId = string | number;
+
+/** Send a message; if it cannot be encoded, send an error instead. */
+export function send(client: SocketClient, message: unknown): void {
+  const fail = (error: unknown) => {
+    const { messageId } = (message ?? {}) as { messageId?: MessageId };
+    sendFailure(client, error, messageId);
+  };
+  try {
+    sendEncoded(client, message)?.catch(fail);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/**
+ * Send a message.
+ * @returns a promise only if the project's error serializer is async
+ * @throws TypeError for values that JSON cannot represent: circular references, BigInt
+ */
+export function sendEncoded(
+  client: SocketClient,
+  sent: unknown,
+): Promise<void> | undefined {
+  const message = settings().socket.legacyReplies
+    ? inLegacyForm(sent, client.lineCount)
+    : sent;
+  const text =
+    typeof message === "object" && message !== null
+      ? encodeOnce(message, "socket", encodeMessage)
+      : encodeMessage(message);
+  if (typeof text !== "string")
+    return text.then((late) => client.output.send(late));
+  client.output.send(text);
+  return undefined;
+}
+
+/** Send the response of an action. */
+export function sendReply(client: SocketClient, data: ActionProcessor): void {
+  const { messageId, actionStatus } = data;
+  const response: unknown = data.response;
+  let text: string | undefined;
+  try {
+    if (!settings().socket.legacyReplies)
+      text = encodePlainReply(response, messageId);
+  } catch (error) {
+    sendFailure(client, error, messageId);
+    return;
+  }
+  if (text !== undefined) {
+    client.output.send(`${text}\r\n`);
+    return;
+  }
+  warnOfEnvelope(data);
+  const hasFailed = actionStatus !== ActionsStatus.Complete;
+  send(client, actionReply(response, messageId, hasFailed));
+}
+
+/**
+ * Send an error for a request that could not be processed.
+ * @param messageId undefined if there was no request; then the error is only logged
+ */
+export function sendFailure(
+  client: SocketClient,
+  error: unknown,
+  messageId: MessageId | undefined,
+): void {
+  client.server.log(
+    `cannot respond to a request: ${errorText(error)}`,
+    "error",
+  );
+  if (messageId === undefined) return;
+  const reply = errorReply("the request could not be answered", messageId);
+  client.output.send(`${JSON.stringify(reply)}\r\n`);
+}
+
+/** Tell a client why the `create` middleware refuses it, if the error has a status and is therefore meant for it. */
+export function sendRefusal(client: SocketClient, error: unknown): void {
+  const { status = 0 } = httpFactsOf(error);
+  if (status >= 400)
+    send(client, { context: "api", error: toError(error).message });
+}
+
+/** Tell a client that its line is longer than `maxDataLength`. */
+export async function refuseLength(
+  client: SocketClient,
+  received: number,
+  messageId: MessageId,
+): Promise<void> {
+  const { server } = client;
+  const max = settings().socket.maxDataLength;
+  const worded = await wordedError("dataLengthTooLarge", max, received);
+  const error = typeof worded === "string" ? worded : toError(worded).message;
+  const to = client.connection?.remoteIP;
+  const refused = { type: server.type, source: client, to };
+  const level = clientErrorLevel();
+  if (isRefusalLogged(refused, { what: "lines", level }))
+    server.log(error, level, { to });
+  send(client, { status: "error", ...errorReply(error, messageId) });
+}
+
+/** Send only the bytes of a file, or an error instead. */
+export async function sendFound(
+  client: SocketClient,
+  found: StaticFileResult,
+  messageId: MessageId,
+): Promise<void> {
+  if (found.error) {
+    send(client, errorReply(found.error, messageId));
+    return;
+  }
+  if (found.content) {
+    await client.output.sendBytes(found.content);
+    found.sent?.();
+    return;
+  }
+  try {
+    await client.output.sendStream(found.fileStream!);
+  } catch {
+    // already logged; the client was disconnected, because no error can be sent amid the bytes
+  }
+}
+
+// --- `config.socket.legacyReplies`: adds the fields that version 3 sent to TCP clients.
+
+/** The old field names for the data of verbs. */
+const DATA_NAMES: Record<string, string> = {
+  paramsView: "params",
+  detailsView: "details",
+  roomView: "roomStatus",
+};
+
+/** The data of a verb under its old name. */
+export function legacyFields(verb: string, data: unknown): object {
+  return Object.hasOwn(DATA_NAMES, verb) ? { [DATA_NAMES[verb]!]: data } : {};
+}
+
+/**
+ * A message with `messageCount`, and `status: "OK"` for a reply without an error.
+ * @param count the number of received lines; for a reply the number of its own line, if known
+ */
+function inLegacyForm(message: unknown, count: number): unknown {
+  if (typeof message !== "object" || message === null || Array.isArray(message))
+    return message;
+  const { context, error, messageId } = message as Record<string, unknown>;
+  const isAnswer = context === "response";
+  const status = isAnswer && !error ? { status: "OK" } : {};
+  const messageCount =
+    isAnswer && typeof messageId === "number" ? messageId : count;
+  return { ...status, ...message, messageCount };
 }

@@ -1,8 +1,7 @@
 /** Tracks the requests in flight per connection. */
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { HIGH_WATER_BYTES } from "../outbox";
-import { UnreadShare } from "../unread";
+import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
 import type { WebRequest } from "./webRequest";
 
 /** The requests of one connection. Usually there is one at a time, which needs no set. */

@@ -4,9 +4,8 @@ import * as https from "node:https";
 import type { Socket } from "node:net";
 import { settings, type WebSettings } from "../../config/settings";
 import { ActionheroError, errorText } from "../../errors";
-import { admitConnection } from "../connectionCounts";
+import { admitConnection, listen, readCertificateFiles } from "../listen";
 import { watchHandOvers } from "../handOver";
-import { listen, readCertificateFiles } from "../listen";
 import { WebResponse } from "./webResponse";
 import type { WebServer } from "./webServer";
 

@@ -45,7 +45,7 @@ import {
 } from "../proxies";
 import { isWorkFollowed, releaseWithResponse, requestIdOf } from "../work";
 import { normalizeTarget, type TargetFault } from "../requestTarget";
-import { ALL_EXCEED } from "../unread";
+import { ALL_EXCEED } from "../outbox";
 import { Server } from "../server";
 import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";

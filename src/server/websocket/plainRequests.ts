@@ -1,4 +1,7 @@
-/** Serves requests below the websocket path without an upgrade: a description, and the browser library. */
+/**
+ * What pages of web sites get: responses to requests below the websocket path without an upgrade, the browser library, the
+ * script with the client, and the check which sites may use the server.
+ */
 import { EventEmitter } from "node:events";
 import * as fs from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -7,9 +10,18 @@ import { WebSocket } from "ws";
 import { settings } from "../../config/settings";
 import { packageRoot } from "../../environment/runtime";
 import { loadModule } from "../../utils/modules";
-import { addCorsHeaders } from "./origin";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
+import { createHash } from "node:crypto";
+import * as files from "node:fs/promises";
+import {
+  isOfAnotherSite,
+  matchesOrigin,
+  MAX_ORIGIN_LENGTH,
+  mayHaveCredentials,
+} from "../cors";
+import { isSameOrigin } from "../proxies";
+import type { PrimusOptions } from "../../config/types";
 
 /** The client library for the wire format, in browsers and in node. */
 const LIBRARY = path.join(packageRoot, "src", "assets", "primus.js");
@@ -192,4 +204,188 @@ export class PrimusSurface extends EventEmitter {
     if (callback) setImmediate(callback);
     return this;
   }
+}
+
+// --- The script for pages: the library and the client, from src/assets, written below the public folder at boot.
+
+const FILE = path.join(packageRoot, "src", "assets", "websocketClient.js");
+
+/** This value of `websocket.clientUrl` is a JavaScript expression, for pages that the server itself serves. */
+const PAGE_ORIGIN = "window.location.origin";
+
+export interface ClientScriptOptions {
+  /** `websocket.clientUrl`. */
+  clientUrl: string;
+  /** `websocket.client`: the default options of clients. */
+  client: Record<string, unknown>;
+}
+
+/**
+ * The client's source, which evaluates to its class. The class extends `Primus.EventEmitter` or, without `Primus`,
+ * node's.
+ */
+export function compileClient(options: ClientScriptOptions): string {
+  const { clientUrl, client } = options;
+  const url = clientUrl === PAGE_ORIGIN ? PAGE_ORIGIN : literal(clientUrl);
+  return `(function (module) {
+${fs.readFileSync(FILE, "utf8")}
+return defineWebsocketClient({
+  EventEmitter: typeof Primus === "undefined" ? require("events").EventEmitter : Primus.EventEmitter,
+  connect: function (url, options) { return Primus.connect(url, options); },
+  defaults: Object.assign(${literal(client)}, { url: ${url} }),
+});
+})();`;
+}
+
+/** The whole script: it adds `ActionheroWebsocketClient` to the window (or the exports of a module). */
+export function renderClient(
+  library: string,
+  options: ClientScriptOptions,
+): string {
+  return `${library}
+
+
+(function (exports) {
+exports.ActionheroWebsocketClient = ${compileClient(options)}
+})(typeof exports === "undefined" ? window : exports);
+`;
+}
+
+/**
+ * Write the script, unless the file is up to date. Another process may read or write it at the same time.
+ * @returns whether it was written
+ */
+export async function writeClient(
+  file: string,
+  script: string,
+): Promise<boolean> {
+  const hash = createHash("sha256").update(script).digest("hex");
+  const header = `/* The websocket client of this server, written when it starts. Source: ${hash} */\n`;
+  if (await beginsWith(file, header)) return false;
+  await files.mkdir(path.dirname(file), { recursive: true });
+  const unfinished = `${file}.${process.pid}.tmp`;
+  await files.writeFile(unfinished, header + script);
+  await files.rename(unfinished, file);
+  return true;
+}
+
+async function beginsWith(file: string, header: string): Promise<boolean> {
+  let handle: files.FileHandle;
+  try {
+    handle = await files.open(file);
+  } catch {
+    return false; // it is missing, or writing it will report the problem
+  }
+  try {
+    const start = Buffer.alloc(Buffer.byteLength(header));
+    await handle.read(start, 0, start.length, 0);
+    return start.toString() === header;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A value as a JavaScript literal, also for older engines and inside a page. */
+function literal(value: unknown): string {
+  return JSON.stringify(value)
+    .replace(/</g, "\\u003c")
+    .replace(/\u2028/g, "\\u2028")
+    .replace(/\u2029/g, "\\u2029");
+}
+
+// --- Which web sites may use the server: the check of `Origin`, and the CORS headers of plain requests.
+
+type Origins = NonNullable<PrimusOptions["origins"]>;
+
+/**
+ * Whether the origin of a request is allowed. Browsers always send the origin of a websocket; other clients could
+ * send any value.
+ */
+export function isAllowedOrigin(
+  origin: string | undefined,
+  origins: Origins = settings().websocket.server.origins,
+): boolean {
+  if (origin === undefined) return true;
+  if (origin.length > MAX_ORIGIN_LENGTH) return false;
+  return listOf(origins).some((allowed) => matches(origin, allowed));
+}
+
+/**
+ * Whether the cookie may identify the client. Browsers send it whichever page opens the websocket, but a page of
+ * another site must not get the session of this browser, unless `origins` lists the site; `"*"` does not count.
+ */
+export function mayUseCookie(req: IncomingMessage): boolean {
+  const { origin } = req.headers;
+  const isOther = isOfAnotherSite(req);
+  if (origin === undefined) return !isOther; // browsers send at least one of the two
+  if (!isOther && isSameOrigin(req, origin)) return true;
+  if (mayHaveCredentials(origin)) return true;
+  const { origins } = settings().websocket.server;
+  return isAllowedOrigin(origin, withoutStar(origins));
+}
+
+/** Respond to a preflight request, and set the CORS headers of any other response. */
+export function addCorsHeaders(
+  req: IncomingMessage,
+  res: ServerResponse,
+): void {
+  const { origin } = req.headers;
+  const options = settings().websocket.server;
+  res.setHeader("Vary", "Origin"); // a cache must not give a page the response to a request without an origin
+  if (origin === undefined || !isAllowedOrigin(origin)) return;
+  res.setHeader("Access-Control-Allow-Origin", origin);
+  if (options.credentials)
+    res.setHeader("Access-Control-Allow-Credentials", "true");
+  const exposed = namesOf(options.exposed);
+  if (exposed) res.setHeader("Access-Control-Expose-Headers", exposed);
+  if (req.method !== "OPTIONS") return;
+  const methods = namesOf(options.methods);
+  if (methods) res.setHeader("Access-Control-Allow-Methods", methods);
+  const wanted = req.headers["access-control-request-headers"];
+  if (typeof wanted === "string")
+    res.setHeader("Access-Control-Allow-Headers", wanted);
+  res.setHeader("Access-Control-Max-Age", secondsOf(options.maxAge));
+}
+
+function withoutStar(origins: Origins): Origins {
+  if (origins instanceof RegExp) return origins;
+  const list = Array.isArray(origins) ? origins : origins.split(",");
+  return list.filter(
+    (allowed) => typeof allowed !== "string" || allowed.trim() !== "*",
+  );
+}
+
+function listOf(origins: Origins): (string | RegExp)[] {
+  if (Array.isArray(origins)) return origins;
+  return origins instanceof RegExp ? [origins] : origins.split(",");
+}
+
+/** A pattern is applied like in Primus: it may match a part of the origin. */
+function matches(origin: string, allowed: string | RegExp): boolean {
+  if (allowed instanceof RegExp) {
+    allowed.lastIndex = 0;
+    return allowed.test(origin);
+  }
+  return matchesOrigin(origin, allowed);
+}
+
+function namesOf(names: boolean | string | string[] | undefined): string {
+  if (Array.isArray(names)) return names.join(", ");
+  return typeof names === "string" ? names : "";
+}
+
+const UNIT_SECONDS: Record<string, number> = {
+  s: 1,
+  m: 60,
+  h: 3600,
+  d: 86_400,
+};
+
+/** A number of ms, or a string like `"30 days"`. */
+function secondsOf(age: string | number): string {
+  const [, amount, unit] =
+    /^\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])?/i.exec(String(age)) ?? [];
+  if (amount === undefined) return "0";
+  const factor = UNIT_SECONDS[(unit ?? "ms").toLowerCase()] ?? 1 / 1000;
+  return String(Math.floor(Number(amount) * factor));
 }

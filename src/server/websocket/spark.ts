@@ -8,8 +8,7 @@ import { httpFactsOf, toError } from "../../errors";
 import { encodeOnce } from "../../chat/broadcaster";
 import { ByteShare, FREE_BYTES, MEMORY_LIMIT_TEXT } from "../heldBytes";
 import { parsedBytes } from "../jsonRequest";
-import { HIGH_WATER_BYTES, Outbox } from "../outbox";
-import { ALL_EXCEED } from "../unread";
+import { HIGH_WATER_BYTES, Outbox, ALL_EXCEED } from "../outbox";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
 

@@ -24,8 +24,12 @@ import { normalizeTarget } from "../requestTarget";
 import { RETRY_AFTER_SECONDS } from "../../overload/overload";
 import { admit, isBooting, STARTING_TEXT } from "../booting";
 import { hasOtherTakers, refuseSocket as refuse, takeBack } from "../handOver";
-import { answerPlainRequest, isBelow, websocketPath } from "./plainRequests";
-import { isAllowedOrigin } from "./origin";
+import {
+  answerPlainRequest,
+  isBelow,
+  websocketPath,
+  isAllowedOrigin,
+} from "./plainRequests";
 import { queryOf, SparkSocket } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
 

@@ -25,16 +25,14 @@ import {
   compileClient,
   renderClient,
   writeClient,
-} from "./clientScript";
-import { Clients } from "./clients";
-import { answerOf } from "./files";
-import { mayUseCookie } from "./origin";
-import {
+  mayUseCookie,
   browserLibrary,
   nodeClientClass,
   type PrimusClientClass,
   PrimusSurface,
 } from "./plainRequests";
+import { Clients } from "./clients";
+import { answerOf } from "./requests";
 import {
   answering,
   completed,

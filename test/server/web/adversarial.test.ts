@@ -27,7 +27,7 @@ import { decode } from "../../../src/server/websocket/protocol";
 import { queryOf } from "../../../src/server/websocket/spark";
 import { parseTraceparent } from "../../../src/tracing/tracer";
 import { parseRequest } from "../../../src/server/socket/protocol";
-import { isAllowedOrigin } from "../../../src/server/websocket/origin";
+import { isAllowedOrigin } from "../../../src/server/websocket/plainRequests";
 import { compilePath, matchCompiled } from "../../../src/route/matchUrl";
 import { networkOf } from "../../../src/utils/addresses";
 

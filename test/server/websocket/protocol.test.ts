@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import * as ws from "ws";
-import { isAllowedOrigin } from "../../../src/server/websocket/origin";
+import { isAllowedOrigin } from "../../../src/server/websocket/plainRequests";
 import { isBelow } from "../../../src/server/websocket/plainRequests";
 import {
   decode,
