@@ -122,6 +122,15 @@ describe("the loader of the package's own files", () => {
     ).toEqual(["SyntaxError", `${project.path("dist/src/parts/wrong.js")}:1`]);
   });
 
+  test("a name may be as long as it likes", async () => {
+    expect(
+      await inProcess(
+        `return ["./parts/../parts/two", "./parts/./two", "../src/parts/two", "../../dist/src/parts/two"].map(
+           (name) => index.require(name) === index.parts.two)`,
+      ),
+    ).toEqual([true, true, true, true]);
+  });
+
   test("a file that is missing is the error of node", async () => {
     expect(
       await inProcess(
