@@ -1,4 +1,4 @@
-/** The version, target and host of an HTTP request, checked before anything else reads them. */
+/** The version, target, host and number of headers of an HTTP request, checked before anything else reads them. */
 import type { IncomingMessage } from "node:http";
 
 const SLASH = 47;
@@ -9,26 +9,32 @@ const ABSOLUTE_FORM = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#@]*@)?([^/?#]*)/i;
 const MAX_HOST_LENGTH = 262;
 const NOT_IN_HOSTS = /[\s/\\?#@]/;
 
+/** More than any browser and proxy sends; each one costs far more than its bytes, for as long as a websocket stays open. */
+const MAX_HEADERS = 200;
+
+const TOO_MANY_HEADERS = `the request has more than ${MAX_HEADERS} header lines`;
 const NOT_ONE_HOST = "the request must name one host";
 const NO_TARGET = "the target of the request must be a path or a URL";
 const NO_VERSION = "the request must be HTTP/1.0 or HTTP/1.1";
 
 /** The reason for refusing a request. */
 export interface TargetFault {
-  status: 400 | 505;
+  status: 400 | 431 | 505;
   text: string;
 }
 
 /**
  * Normalize the target: of an absolute URL, as proxies send it, `req.url` keeps path and query, and its host
  * replaces the header (RFC 9112 section 3.2.2).
- * @returns the fault of a request whose version, target or host is ambiguous (RFC 9112 sections 2.3 and 3); otherwise
- * undefined
+ * @returns the fault of a request whose version, target or host is ambiguous (RFC 9112 sections 2.3 and 3), or that has
+ * too many headers (RFC 6585 section 5); otherwise undefined
  */
 export function normalizeTarget(req: IncomingMessage): TargetFault | undefined {
   // node serves request lines without a version, as HTTP/0.9 had them, and those of HTTP/2
   if (req.httpVersionMajor !== 1)
     return { status: req.httpVersionMajor < 1 ? 400 : 505, text: NO_VERSION };
+  if (req.rawHeaders.length > 2 * MAX_HEADERS)
+    return { status: 431, text: TOO_MANY_HEADERS };
   const text = faultOfTarget(req);
   return text === undefined ? undefined : { status: 400, text };
 }

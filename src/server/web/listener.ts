@@ -71,6 +71,8 @@ function createListener(
   server.headersTimeout = config.headersTimeout;
   server.requestTimeout = config.requestTimeout;
   server.keepAliveTimeout = config.keepAliveTimeout;
+  // beyond its limit node drops headers silently, such as those of a proxy; `normalizeTarget` refuses such requests
+  server.maxHeadersCount = 0;
   return server;
 }
 

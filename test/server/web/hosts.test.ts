@@ -60,6 +60,30 @@ describe("a request that does not name one host is a 400", () => {
   });
 });
 
+describe("a request with very many headers", () => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, i) => `A${i}:`);
+
+  test.each([
+    ["GET /api/hello HTTP/1.1", []],
+    ["GET / HTTP/1.1", []],
+    ["GET /primus HTTP/1.1", UPGRADE],
+  ])("%s is a 431", async (line, headers) => {
+    // node would drop those beyond 1,000, with what a proxy appends
+    for (const count of [200, 2_500]) {
+      const answer = await raw(line, "Host: a", ...many(count), ...headers);
+      expect(statusOf(answer)).toBe(431);
+      expect(answer).toContain("the request has more than 200 header lines");
+      expect(answer).toMatch(/connection: close/i);
+    }
+  });
+
+  test("is served with 198 of them beside Host and Connection", async () => {
+    const answer = await raw("GET /api/hello HTTP/1.1", "Host: a", ...many(198));
+    expect(statusOf(answer)).toBe(200);
+  });
+});
+
 describe("a request line", () => {
   test.each([
     ["without a version", "GET /api/hello", 400],

@@ -134,6 +134,9 @@ const encoded = async (
 };
 
 /** Lines as they are, and the status and headers that come back. */
+const manyHeaders = (count: number) =>
+  Array.from({ length: count }, (_, i) => `A${i}: a`);
+
 async function raw(...lines: string[]): Promise<Answer> {
   const socket = net.connect(app.port, "localhost");
   socket.write([...lines, "Connection: close", "", ""].join("\r\n"));
@@ -306,6 +309,10 @@ const checks: Record<string, Check> = {
 
   "a request line without a version": {
     ask: () => raw("GET /api/echo", "Host: a"),
+    both: has({ connection: "close" }),
+  },
+  "more than 200 header lines": {
+    ask: () => raw("GET /api/echo HTTP/1.1", "Host: a", ...manyHeaders(200)),
     both: has({ connection: "close" }),
   },
   "a request line of HTTP/2": {
