@@ -79,7 +79,11 @@ describe("a request with very many headers", () => {
   });
 
   test("is served with 198 of them beside Host and Connection", async () => {
-    const answer = await raw("GET /api/hello HTTP/1.1", "Host: a", ...many(198));
+    const answer = await raw(
+      "GET /api/hello HTTP/1.1",
+      "Host: a",
+      ...many(198),
+    );
     expect(statusOf(answer)).toBe(200);
   });
 });
