@@ -14,6 +14,9 @@ import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { Action, action, api, config, type Process } from "../../src/index";
 import { createOverload } from "../../src/overload/overload";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const TEXT = "the action did not end within 50 ms";
 const CODE = "AH_ACTION_TIMEOUT";
@@ -152,18 +155,15 @@ describe("an action that takes longer than its timeout", () => {
     );
     events.emit("goOn");
     await until(async () => (await web("/isQuick")).status === 200);
-    config.general.overload = null;
     api.overload = createOverload();
   });
 
   test("has the text of config.errors.timedOut", async () => {
-    const { timedOut } = config.errors;
     config.errors.timedOut = ({ action }: any, ms: number) =>
       `${action}: ${ms} ms are over`;
     const { status, json } = await web("/obeys");
     expect(status).toBe(503);
     expect(json).toMatchObject({ error: "obeys: 50 ms are over", code: CODE });
-    config.errors.timedOut = timedOut;
   });
 });
 
@@ -188,7 +188,6 @@ describe("a client that leaves aborts the signal of its action", () => {
     async (name) => {
       const lines = new LogLines();
       const report = jest.spyOn(api.exceptionHandlers, "action");
-      const { clientErrorLogLevel } = config.errors;
       config.errors.clientErrorLogLevel = "info";
       const began = once(events, "began");
       const req = http.get({ port: webPort(), path: `/api/${name}` });
@@ -204,7 +203,6 @@ describe("a client that leaves aborts the signal of its action", () => {
       });
       expect(report).not.toHaveBeenCalled();
       report.mockRestore();
-      config.errors.clientErrorLogLevel = clientErrorLogLevel;
       lines.stop();
     },
   );

@@ -1,5 +1,8 @@
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 import { Action, api, config } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 
@@ -28,10 +31,6 @@ async function start(settings: object): Promise<void> {
 
 afterEach(async () => {
   await app.stop();
-  Object.assign(config.general, {
-    defaultLimit: undefined,
-    defaultOffset: undefined,
-  });
 });
 
 async function paramsOf(path: string): Promise<any> {

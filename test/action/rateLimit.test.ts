@@ -8,6 +8,9 @@ import { FlakyProxy } from "../support/flakyProxy";
 import { addRateLimit } from "../../src/action/rateLimit";
 import { describeOnEachEngine } from "../support/engines";
 import { until } from "../support/until";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 async function start(rateLimit: object | null): Promise<WebApp> {
   Object.assign(config.general, { rateLimit });
@@ -315,14 +318,12 @@ describeOnEachEngine("the rate limit", (engine) => {
   });
 
   test("the project words the error, and its code is the status", async () => {
-    const saved = config.errors.rateLimited;
     config.errors.rateLimited = (_connection, { requests }) => ({
       code: 503,
       message: `only ${requests}`,
     });
     for (let i = 0; i < 3; i++) await hello();
     const { status, json } = await hello();
-    config.errors.rateLimited = saved;
     expect([status, json.error]).toEqual([503, "only 3"]);
   });
 

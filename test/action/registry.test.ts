@@ -3,6 +3,9 @@ import { useApp } from "../support/app";
 import { api, config, loggers } from "../../src/index";
 import { projectRoot } from "../../src/config/config";
 import { TemporaryProject } from "../support/temporaryProject";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 useApp();
 
@@ -98,19 +101,15 @@ describe("loading a file", () => {
 
   test("with general.uniqueNames the second one is an error that names the first one", async () => {
     config.general.uniqueNames = true;
-    try {
-      const first = write("a.js", define("unique"));
-      await api.actions.loadFile(first);
-      const second = api.actions.loadFile(write("b.js", define("unique")));
-      await expect(second).rejects.toThrow(
-        `the action \`unique\` exists twice, also in ${path.relative(projectRoot, first)}`,
-      );
-      await api.actions.loadFile(write("c.js", define("unique", 2)));
-      expect(list("unique")).toEqual([1, 2]);
-      await api.actions.loadFile(first, true);
-    } finally {
-      config.general.uniqueNames = false;
-    }
+    const first = write("a.js", define("unique"));
+    await api.actions.loadFile(first);
+    const second = api.actions.loadFile(write("b.js", define("unique")));
+    await expect(second).rejects.toThrow(
+      `the action \`unique\` exists twice, also in ${path.relative(projectRoot, first)}`,
+    );
+    await api.actions.loadFile(write("c.js", define("unique", 2)));
+    expect(list("unique")).toEqual([1, 2]);
+    await api.actions.loadFile(first, true);
   });
 
   // that the file is read anew is shown in test/utils/loadModule.test.ts: jest does not let go of a module

@@ -7,6 +7,9 @@ import {
   loggers,
   rebuildConfig,
 } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 useApp();
 
@@ -183,34 +186,26 @@ describe("errors", () => {
       errorFields: { mine: error.message },
       logLevel: "alert",
     });
-    try {
-      const { line } = await run("fails");
-      expect(line!.level).toBe("alert");
-      expect(line!.fields).toMatchObject({ mine: "it failed", error: "" });
-      (config.errors.serializers as any).actionProcessor = () => ({
-        errorFields: {},
-      });
-      lines.length = 0;
-      expect((await run("fails")).line!.level).toBe("error");
-    } finally {
-      (config.errors.serializers as any).actionProcessor = null;
-    }
+    const { line } = await run("fails");
+    expect(line!.level).toBe("alert");
+    expect(line!.fields).toMatchObject({ mine: "it failed", error: "" });
+    (config.errors.serializers as any).actionProcessor = () => ({
+      errorFields: {},
+    });
+    lines.length = 0;
+    expect((await run("fails")).line!.level).toBe("error");
   });
 
   test("a format that throws does not prevent the response", async () => {
     (config.errors.serializers as any).actionProcessor = () => {
       throw new Error("no format");
     };
-    try {
-      const { data } = await run("fails");
-      expect(data.response.error.message).toBe("it failed");
-      expect(data.connection.pendingActions).toBe(0);
-      expect(lines.map(({ message }) => message)).toContain(
-        "cannot report the action `fails`",
-      );
-    } finally {
-      (config.errors.serializers as any).actionProcessor = null;
-    }
+    const { data } = await run("fails");
+    expect(data.response.error.message).toBe("it failed");
+    expect(data.connection.pendingActions).toBe(0);
+    expect(lines.map(({ message }) => message)).toContain(
+      "cannot report the action `fails`",
+    );
   });
 
   test("errors go to the reporters, and those of unknown actions only if configured", async () => {
@@ -240,7 +235,6 @@ describe("errors", () => {
       await run("nothing");
       expect(reports).toHaveLength(2);
     } finally {
-      (config.errors as any).reportUnknownActions = false;
       api.exceptionHandlers.reporters.pop();
     }
   });
@@ -308,7 +302,6 @@ describe("errors of clients", () => {
       config.errors.clientErrorLogLevel = "info";
       config.web.errorStatus = { invalidParams: 418 };
       const { line } = await run(name, params);
-      config.web.errorStatus = {};
       expect(line!.level).toBe("info");
       expect(line!.fields).toMatchObject({ error, status });
       expect(Object.keys(line!.fields)).not.toEqual(

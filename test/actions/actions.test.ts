@@ -4,6 +4,9 @@ import * as path from "node:path";
 process.env.AUTOMATIC_ROUTES = "get";
 import { startWebApp, type WebApp } from "../support/webApp";
 import { action, api, config, file, id } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 
@@ -236,11 +239,6 @@ describe("swagger", () => {
         { path: "/hidden", action: "group:hidden" },
       ],
     });
-  });
-
-  afterEach(() => {
-    config.web.allowedRequestHosts = saved.hosts;
-    config.web.urlPathForActions = saved.prefix;
   });
 
   afterAll(() => {

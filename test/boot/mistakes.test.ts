@@ -17,6 +17,9 @@ import { warnOfSettings } from "../../src/boot/mistakes";
 import { LogLines } from "../support/logLines";
 import { addTask } from "../support/taskApp";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const before = { ...process.env };
 const framework = JSON.stringify(`${repositoryRoot}/src/index.ts`);
@@ -83,7 +86,6 @@ test("the boot warns in no other environment, and only if configured", () => {
   const log = new LogLines("warning");
   config.general.checkSettings = false;
   warnOfSettings();
-  config.general.checkSettings = true;
   process.env.NODE_ENV = "production";
   rebuildConfig();
   warnOfSettings();

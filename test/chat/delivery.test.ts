@@ -12,6 +12,9 @@ import { shareEncoding } from "../../src/chat/broadcaster";
 import { LineServer, type LineClient } from "../support/lineServer";
 import { LogLines } from "../support/logLines";
 import { MemoryServer } from "../support/memoryServer";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const room = "defaultRoom";
 const server = new Process();
@@ -29,7 +32,6 @@ afterEach(async () => {
   for (const client of clients.splice(0)) await client.close();
   api.chatRoom.middleware = {};
   api.chatRoom.globalMiddleware = [];
-  config.general.chatBacklogLimit = 1024 * 1024;
   log.lines.length = 0;
 });
 

@@ -11,6 +11,9 @@ import {
 import { describeOnEachEngine } from "../support/engines";
 import { MemoryServer, type MemoryClient } from "../support/memoryServer";
 import { until } from "../support/until";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 describeOnEachEngine("chat rooms", (engine) => {
   const server = new Process();
@@ -128,60 +131,47 @@ describeOnEachEngine("chat rooms", (engine) => {
 
     test("are created by joining, if configured", async () => {
       config.general.autoCreateChatRooms = true;
-      try {
-        const clients = [await connect(), await connect()];
-        await Promise.all(clients.map((one) => one.verb("roomAdd", "ad hoc")));
-        expect(await chatRoom.exists("ad hoc")).toBe(true);
-        expect(await chatRoom.roomStatus("ad hoc")).toMatchObject({
-          membersCount: 2,
-        });
-        await expect(clients[0].verb("roomAdd", "")).rejects.toThrow(
-          "a room is required",
-        );
-      } finally {
-        config.general.autoCreateChatRooms = false;
-      }
+      const clients = [await connect(), await connect()];
+      await Promise.all(clients.map((one) => one.verb("roomAdd", "ad hoc")));
+      expect(await chatRoom.exists("ad hoc")).toBe(true);
+      expect(await chatRoom.roomStatus("ad hoc")).toMatchObject({
+        membersCount: 2,
+      });
+      await expect(clients[0].verb("roomAdd", "")).rejects.toThrow(
+        "a room is required",
+      );
     });
 
     test("are not made without end: general.maxChatRooms", async () => {
       config.general.autoCreateChatRooms = true;
       config.general.maxChatRooms = 3; // two are there from the start
-      try {
-        await chatRoom.add("third");
-        await expect(chatRoom.add("fourth")).rejects.toThrow(
-          "too many chat rooms (limit 3)",
-        );
-        await expect(chatRoom.add("third")).rejects.toThrow("room exists");
-        await expect(connect("fourth")).rejects.toThrow(
-          "too many chat rooms (limit 3)",
-        );
-        await expect(
-          action.run("createChatRoom", 1, { name: "fourth" }),
-        ).rejects.toThrow("too many chat rooms (limit 3)");
-        expect(await chatRoom.exists("fourth")).toBe(false);
-        await connect("third");
-      } finally {
-        config.general.autoCreateChatRooms = false;
-        config.general.maxChatRooms = 0;
-      }
+      await chatRoom.add("third");
+      await expect(chatRoom.add("fourth")).rejects.toThrow(
+        "too many chat rooms (limit 3)",
+      );
+      await expect(chatRoom.add("third")).rejects.toThrow("room exists");
+      await expect(connect("fourth")).rejects.toThrow(
+        "too many chat rooms (limit 3)",
+      );
+      await expect(
+        action.run("createChatRoom", 1, { name: "fourth" }),
+      ).rejects.toThrow("too many chat rooms (limit 3)");
+      expect(await chatRoom.exists("fourth")).toBe(false);
+      await connect("third");
     });
 
     test("are not joined without end: general.maxRoomsPerConnection", async () => {
       config.general.maxRoomsPerConnection = 1;
       await chatRoom.add("other");
-      try {
-        const client = await connect("defaultRoom");
-        await expect(client.verb("roomAdd", "other")).rejects.toThrow(
-          "too many rooms (limit 1)",
-        );
-        await chatRoom.addMember(client.id, "other"); // the server knows what it does
-        expect(client.connection.rooms).toEqual(["defaultRoom", "other"]);
-        await client.verb("roomLeave", "defaultRoom");
-        await client.verb("roomLeave", "other");
-        await client.verb("roomAdd", "other");
-      } finally {
-        config.general.maxRoomsPerConnection = 0;
-      }
+      const client = await connect("defaultRoom");
+      await expect(client.verb("roomAdd", "other")).rejects.toThrow(
+        "too many rooms (limit 1)",
+      );
+      await chatRoom.addMember(client.id, "other"); // the server knows what it does
+      expect(client.connection.rooms).toEqual(["defaultRoom", "other"]);
+      await client.verb("roomLeave", "defaultRoom");
+      await client.verb("roomLeave", "other");
+      await client.verb("roomAdd", "other");
     });
 
     test("an action can create a room", async () => {
@@ -491,7 +481,6 @@ describeOnEachEngine("chat rooms", (engine) => {
         } finally {
           publish.mockRestore();
           connection.status = status;
-          config.redis.chatChannelPerRoom = false;
         }
       },
     );

@@ -28,6 +28,9 @@ import {
 } from "../support/websocketClient";
 import { repositoryRoot } from "../support/temporaryProject";
 import { until } from "../support/until";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const room = "defaultRoom";
 const websockets: WebsocketClient[] = [];
@@ -84,10 +87,6 @@ describe("config.general.defaultChatRoom", () => {
   beforeEach(async () => {
     config.general.defaultChatRoom = "lobby";
     await api.chatRoom.restoreMembers(); // as at the start
-  });
-
-  afterEach(() => {
-    config.general.defaultChatRoom = undefined;
   });
 
   test("every client that can chat is in it, and its welcome says so", async () => {
@@ -162,10 +161,6 @@ describe("an object that a client says", () => {
   beforeEach(async () => {
     web = await websocketMember();
     tcp = await socketMember();
-  });
-
-  afterEach(() => {
-    config.general.sayObjects = false;
   });
 
   /** What both members heard after these were said by a websocket client and by one of TCP. */

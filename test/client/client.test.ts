@@ -14,6 +14,9 @@ import { freePort } from "../support/freePort";
 import { unstalled } from "../support/stopwatch";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const LOST = "the connection was lost before the server answered";
 const QUICK = { min: 10, max: 50 };
@@ -445,20 +448,16 @@ describe("a lost connection", () => {
   test("waiting requests are sent gradually, in order, if the server limits messages per second", async () => {
     const client = await connected();
     config.websocket.maxMessagesPerSecond = 200;
-    try {
-      const heard: number[] = [];
-      cut();
-      await event(client, "reconnecting");
-      const answers = Array.from({ length: 250 }, (_, n) =>
-        client.detailsView().then(() => heard.push(n)),
-      );
-      await event(client, "reconnect");
-      answers.push(client.detailsView().then(() => heard.push(250)));
-      await Promise.all(answers);
-      expect(heard).toEqual(Array.from({ length: 251 }, (_, n) => n));
-    } finally {
-      config.websocket.maxMessagesPerSecond = 0;
-    }
+    const heard: number[] = [];
+    cut();
+    await event(client, "reconnecting");
+    const answers = Array.from({ length: 250 }, (_, n) =>
+      client.detailsView().then(() => heard.push(n)),
+    );
+    await event(client, "reconnect");
+    answers.push(client.detailsView().then(() => heard.push(250)));
+    await Promise.all(answers);
+    expect(heard).toEqual(Array.from({ length: 251 }, (_, n) => n));
   });
 
   test("the queue of waiting requests is limited to queueSize", async () => {

@@ -21,6 +21,9 @@ import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
 import { describeOnEachEngine } from "../support/engines";
 import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const REGISTER = "{actionhero:cluster}:actionhero:nodes";
 
@@ -292,10 +295,6 @@ describeOnEachEngine("membership", (engine) => {
   test("nodes of other channels are not listed", async () => {
     await joinNodes();
     config.general.channel = "another";
-    try {
-      expect(await ids()).toEqual([]);
-    } finally {
-      config.general.channel = "actionhero";
-    }
+    expect(await ids()).toEqual([]);
   });
 });

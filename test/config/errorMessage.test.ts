@@ -6,6 +6,9 @@ import {
   type ErrorName,
 } from "../../src/config/errorMessage";
 import { config } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 type Message = (...facts: unknown[]) => unknown;
 
@@ -14,12 +17,6 @@ const defaults = DEFAULT.errors() as unknown as Record<string, unknown>;
 const names = Object.keys(defaults).filter(
   (name) => typeof defaults[name] === "function",
 ) as ErrorName[];
-
-const saved = config.errors;
-
-afterEach(() => {
-  config.errors = saved;
-});
 
 const data = { connection: { type: "web" } };
 const FACTS: Partial<Record<ErrorName, unknown[]>> = {

@@ -2,6 +2,9 @@ import { LogLines } from "../support/logLines";
 import { useApp } from "../support/app";
 import { api, config, rebuildConfig, specHelper } from "../../src/index";
 import { connectionVerbs } from "../../src/connection/verbs";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 useApp();
 
@@ -181,7 +184,6 @@ describe("a verb that is not allowed, or not there", () => {
         "verb not found or not allowed (documentation)",
       );
     } finally {
-      config.general.introspection = true;
       restore();
     }
   });

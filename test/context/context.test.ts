@@ -28,6 +28,9 @@ import {
   type Process,
   type WorkContext,
 } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const UUID = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}$/;
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -134,9 +137,6 @@ async function stop(): Promise<void> {
 describe("with general.context", () => {
   beforeAll(() => start(true));
   afterAll(stop);
-  afterEach(() => {
-    config.web.trustProxy = undefined;
-  });
 
   test("an action over HTTP, its log lines and its response have one id", async () => {
     const { headers, json } = await web("/tell?word=plain");
@@ -717,6 +717,5 @@ describe("without general.context", () => {
     expect(lines.matching(/the word is off/)).toHaveLength(1);
     for (const line of lines.lines)
       expect(line).not.toHaveProperty("requestId");
-    config.web.trustProxy = undefined;
   });
 });

@@ -20,6 +20,9 @@ import type { CookieAttributes } from "../../src/config/types";
 import { rawUpgrade } from "../support/rawWebsocket";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 /** What the action `cookie` does with its connection. */
@@ -34,10 +37,6 @@ beforeAll(async () => {
   });
 });
 afterAll(() => app.stop());
-afterEach(() => {
-  config.web.trustProxy = undefined;
-  config.web.cookieOptions = { secrets: [], settings: {} };
-});
 
 /** The headers `Set-Cookie` of a response, without that of the fingerprint. */
 async function setCookies(

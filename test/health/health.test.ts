@@ -8,6 +8,9 @@ import { freePort } from "../support/freePort";
 import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 
@@ -27,8 +30,6 @@ describe("on the web server's port", () => {
   });
   afterEach(() => {
     for (const name of ["mine", "other"]) health.removeCheck(name);
-    config.health.cacheFor = 0;
-    config.health.timeout = 1000;
   });
 
   test("a process that runs is alive and ready", async () => {
@@ -70,7 +71,6 @@ describe("on the web server's port", () => {
       expect([status, headers.allow]).toEqual([405, "GET, HEAD"]);
       expect(headers["access-control-allow-methods"]).toBeUndefined();
     }
-    config.web.cors = undefined;
   });
 
   test.each<[string, () => unknown]>([
@@ -156,7 +156,6 @@ describe("on the web server's port", () => {
   test("hosts that are not allowed do not matter to it", async () => {
     config.web.allowedRequestHosts = ["https://site.com"];
     expect((await live()).status).toBe(200);
-    config.web.allowedRequestHosts = [];
   });
 
   test("a process that drains is not ready at once, also within cacheFor, and serves on", async () => {
@@ -229,8 +228,6 @@ test("a port of its own tells of the boot and of the stop, and the web server's 
     [200, "alive"],
   ]);
   await expect(probe("/healthz")).rejects.toThrow("ECONNREFUSED");
-  config.web.healthPort = undefined;
-  config.health.enabled = false;
 });
 
 /** Connections beyond a few hundred are closed at once, and none that sends nothing stays for long. */

@@ -8,6 +8,9 @@ import { LogLines } from "../support/logLines";
 import { MemoryServer } from "../support/memoryServer";
 import { addTask } from "../support/taskApp";
 import { until } from "../support/until";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const api = core as any;
 
@@ -28,7 +31,6 @@ describeOnEachEngine("the functions of version 3", (engine) => {
   });
   afterEach(() => {
     lines.lines.length = 0;
-    delete (config.general as any).cacheTrackReads;
   });
   afterAll(async () => {
     lines.stop();

@@ -16,6 +16,9 @@ import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { action, api, config, type Process } from "../../src/index";
 import { createOverload } from "../../src/overload/overload";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const TEXT = "the server is overloaded, try again later";
 
@@ -77,8 +80,6 @@ afterAll(async () => {
   await closeAll();
   await app.stop();
   expect(api.overload!.isOverloaded).toBe(false);
-  config.general.overload = null;
-  config.health.enabled = false;
 });
 
 describe("with maxInFlight", () => {
@@ -173,13 +174,11 @@ describe("with maxInFlight", () => {
   });
 
   test("config.errors.overloaded words the error of an action", async () => {
-    const { overloaded } = config.errors;
     config.errors.overloaded = ({ action }: any) => `no ${action} now`;
     const client = await connectWebsocket();
     await hold();
     const reply = await client.action("hello");
     expect(reply.error).toBe("no hello now");
-    config.errors.overloaded = overloaded;
     client.close();
   });
 });

@@ -14,6 +14,9 @@ import { api, config, defineAction, file, withFiles } from "../../src/index";
 import { addAction } from "../../src/action/registry";
 import { reloadRoutes } from "../../src/route/tables";
 import { addOpenApi } from "../../src/server/web/openapiAction";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const publicFolder = path.join(__dirname, "..", "..", "public");
 
@@ -145,21 +148,17 @@ describeInBrowser("the pages in a browser", () => {
 
   test("without general.introspection they show what there is", async () => {
     config.general.introspection = false;
-    try {
-      await page.goto(`${app.url}/`);
-      await page.waitForFunction(
-        "document.getElementById('state').textContent === 'healthy'",
-      );
-      expect(await page.isVisible("#figures")).toBe(false);
-      expect(await page.locator("a[href*=swagger]:visible").count()).toBe(0);
-      await page.goto(`${app.url}/public/swagger.html`);
-      await page.waitForFunction(
-        "document.getElementById('description').textContent === 'this server does not describe its API'",
-      );
-      expect(await page.isVisible("#filter")).toBe(false);
-    } finally {
-      config.general.introspection = true;
-    }
+    await page.goto(`${app.url}/`);
+    await page.waitForFunction(
+      "document.getElementById('state').textContent === 'healthy'",
+    );
+    expect(await page.isVisible("#figures")).toBe(false);
+    expect(await page.locator("a[href*=swagger]:visible").count()).toBe(0);
+    await page.goto(`${app.url}/public/swagger.html`);
+    await page.waitForFunction(
+      "document.getElementById('description').textContent === 'this server does not describe its API'",
+    );
+    expect(await page.isVisible("#filter")).toBe(false);
   });
 
   describe("with an OpenAPI document", () => {

@@ -13,13 +13,15 @@ import {
   type Answer,
   type WebApp,
 } from "../support/webApp";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const SITE = "https://site.com";
 const CORS = /^access-control-/;
 
 let app: WebApp;
 let runs = 0;
-const security = config.securityHeaders;
 
 beforeAll(async () => {
   config.web.https = {
@@ -45,14 +47,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await app.stop();
-  config.web.https = { enabled: false };
-});
-afterEach(() => {
-  config.web.cors = undefined;
-  config.web.csrf = false;
-  config.web.trustProxy = undefined;
-  config.securityHeaders = { ...security };
-  delete config.web.httpHeaders["Referrer-Policy"];
 });
 
 function use(cors: CorsOptions): void {
@@ -327,7 +321,6 @@ describe("CSRF", () => {
     };
     config.web.trustProxy = false;
     expect(isForgedRequest(req as never)).toBe(true);
-    config.web.trustProxy = "loopback";
     expect(isForgedRequest(req as never)).toBe(false);
   });
 
@@ -341,11 +334,6 @@ describe("CSRF", () => {
   });
 
   describe("a websocket", () => {
-    const { server } = config.websocket;
-    afterEach(() => {
-      config.websocket.server = server;
-    });
-
     test.each<[string, Record<string, string>, number]>([
       [
         "of another site with a cookie",
@@ -421,29 +409,21 @@ describe("security headers", () => {
   test.each(PATHS)("%s has all of them in a new project", async (path) => {
     config.securityHeaders.enabled = true;
     config.web.nosniff = true;
-    try {
-      const [plain, tls] = [await app.ask(path), await askTls(path)];
-      expect(named(plain)).toEqual(NAMES.filter((name) => name !== sts));
-      expect(named(tls)).toEqual(NAMES);
-      expect(tls.headers[sts]).toBe("max-age=31536000; includeSubDomains");
-    } finally {
-      config.web.nosniff = false;
-    }
+    const [plain, tls] = [await app.ask(path), await askTls(path)];
+    expect(named(plain)).toEqual(NAMES.filter((name) => name !== sts));
+    expect(named(tls)).toEqual(NAMES);
+    expect(tls.headers[sts]).toBe("max-age=31536000; includeSubDomains");
   });
 
   test("responses to unrouted requests have the security headers, too", async () => {
     config.securityHeaders.enabled = true;
     config.web.allowedRequestHosts = ["https://site.com"];
-    try {
-      const redirect = await app.ask("/");
-      expect(redirect.status).toBe(302);
-      expect(named(redirect)).toContain("content-security-policy");
-      const broken = await app.ask("/", { headers: { Host: "a b" } });
-      expect(broken.status).toBe(400);
-      expect(named(broken)).toContain("content-security-policy");
-    } finally {
-      config.web.allowedRequestHosts = [];
-    }
+    const redirect = await app.ask("/");
+    expect(redirect.status).toBe(302);
+    expect(named(redirect)).toContain("content-security-policy");
+    const broken = await app.ask("/", { headers: { Host: "a b" } });
+    expect(broken.status).toBe(400);
+    expect(named(broken)).toContain("content-security-policy");
   });
 
   test("HSTS is sent behind a trusted proxy that terminates TLS", async () => {

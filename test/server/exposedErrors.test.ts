@@ -14,6 +14,9 @@ import {
   specHelper,
   type Process,
 } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const SECRET = "/srv/app/secret.json";
 const HIDDEN = /^The server experienced an internal error \(([0-9a-f]{12})\)$/;
@@ -156,8 +159,6 @@ beforeEach(() => {
 
 afterEach(() => {
   lines.stop();
-  config.errors.exposeMessages = "all";
-  config.web.errorStatus = {};
   jest.restoreAllMocks();
 });
 
@@ -414,7 +415,6 @@ describe.each([false, true])(
   "an Error in what is said in a room (a channel per room: %s)",
   (perRoom) => {
     test("is its message for all members", async () => {
-      const before = config.redis.chatChannelPerRoom;
       config.redis.chatChannelPerRoom = perRoom;
       await chatRoom.add("errors");
       const client = await connectWebsocket();
@@ -428,7 +428,6 @@ describe.each([false, true])(
       expect(heard.message).toEqual({ said: "no", list: ["no"] });
       client.close();
       await chatRoom.destroy("errors");
-      config.redis.chatChannelPerRoom = before;
     });
   },
 );

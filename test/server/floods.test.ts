@@ -8,6 +8,9 @@ import { LogLines } from "../support/logLines";
 import { certificate } from "../support/certificate";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let running = 0;
@@ -81,8 +84,6 @@ beforeAll(async () => {
 
 afterEach(async () => {
   release();
-  config.web.limitPipelining = false;
-  config.general.maxConnectionsPerAddress = 0;
   for (const { socket } of clients.splice(0)) socket.destroy();
   await until(async () => (await openSockets()) === 0);
 });

@@ -13,6 +13,9 @@ import { until } from "../support/until";
 import { clientFrame, rawUpgrade } from "../support/rawWebsocket";
 import { connectWebsocket } from "../support/websocketClient";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const KIB = 1024;
 const LIMIT = 400 * KIB;
@@ -59,7 +62,6 @@ beforeEach(() => {
 
 afterEach(async () => {
   release();
-  config.socket.maxParamBytes = 0;
   await closeAll();
   await until(() => totalHeldBytes() === 0);
 });
@@ -298,10 +300,6 @@ test("files of a body do not count, because they are on the disk", async () => {
 describe("with web.saveRawBody", () => {
   beforeEach(() => {
     config.web.saveRawBody = true;
-  });
-
-  afterEach(() => {
-    config.web.saveRawBody = false;
   });
 
   test.each([

@@ -19,6 +19,9 @@ import {
   specHelper,
   type Process,
 } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const TEXT = "please sign in";
 const HEADERS = {
@@ -154,13 +157,9 @@ test("the status of an error that was set before an HttpError stays", async () =
 
 test("the status is 200 without returnErrorCodes, and the headers stay", async () => {
   config.web.returnErrorCodes = false;
-  try {
-    const { status, headers } = await get("/api/inRun");
-    expect(status).toBe(200);
-    expect(headers["www-authenticate"]).toBeDefined();
-  } finally {
-    config.web.returnErrorCodes = true;
-  }
+  const { status, headers } = await get("/api/inRun");
+  expect(status).toBe(200);
+  expect(headers["www-authenticate"]).toBeDefined();
 });
 
 test("an error of another library counts when it is exposed", async () => {

@@ -16,6 +16,9 @@ import {
   websocketUrl,
   type WebsocketClient,
 } from "../support/websocketClient";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const SIGNED = /^[\da-f]{72}$/;
 
@@ -52,7 +55,6 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  config.web.fingerprintOptions = before as never;
   for (const client of clients.splice(0)) client.close();
   await until(() => api.servers.servers.websocket.connections().length === 0);
 });
@@ -192,16 +194,12 @@ describe("with `signed`", () => {
   test("nodes with the same server token know each other's ids, others do not", async () => {
     const { serverToken } = config.general;
     const id = await freshId();
-    try {
-      config.general.serverToken = "another cluster's";
-      expect(await overHttp["the cookie"](id)).not.toBe(id);
-      const theirs = await freshId();
-      config.general.serverToken = serverToken;
-      expect(await overHttp["the cookie"](theirs)).not.toBe(theirs);
-      expect(await overHttp["the cookie"](id)).toBe(id);
-    } finally {
-      config.general.serverToken = serverToken;
-    }
+    config.general.serverToken = "another cluster's";
+    expect(await overHttp["the cookie"](id)).not.toBe(id);
+    const theirs = await freshId();
+    config.general.serverToken = serverToken;
+    expect(await overHttp["the cookie"](theirs)).not.toBe(theirs);
+    expect(await overHttp["the cookie"](id)).toBe(id);
   });
 
   test("ids derived from traits are signed, too", async () => {

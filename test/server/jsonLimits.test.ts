@@ -3,6 +3,9 @@ import { SocketPeer, startSocketApp, closeAll } from "../support/socketApp";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { config, file, type Process } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 let app: Process;
 let seen: any;
@@ -27,13 +30,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => app.stop());
-
-const limits = {
-  maxBodyDepth: config.web.maxBodyDepth,
-  maxParams: config.web.maxParams,
-  maxArrayItems: config.web.maxArrayItems,
-};
-afterEach(() => Object.assign(config.web, limits));
 
 interface Reply {
   error?: string;

@@ -10,6 +10,9 @@ import { useRedisVariables } from "../support/redisConfig";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 import { connectWebsocket } from "../support/websocketClient";
 import { action, api, cache, config, HttpError } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const AWAY = "the server is temporarily unavailable";
 
@@ -42,10 +45,6 @@ describeOnRedis("while redis is away", () => {
 
   afterEach(() => {
     server.resume();
-    config.web.errorStatus = {};
-    config.errors.redisAway = null;
-    config.errors.exposeMessages = "all";
-    config.general.introspection = true;
   });
 
   const KEYS = { key: "abc", value: "def" };

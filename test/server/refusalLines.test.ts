@@ -8,6 +8,9 @@ import { until } from "../support/until";
 import { addActions } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { api, config, HttpError, type Process } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const FLOOD = 200;
 
@@ -36,8 +39,6 @@ beforeEach(() => {
 afterEach(async () => {
   release();
   logged.stop();
-  config.web.limitPipelining = false;
-  config.socket.maxDataLength = 1024 * 1024;
   resetMiddleware();
   await closeAll();
 });
@@ -279,12 +280,6 @@ describe("what clients do wrong is logged at errors.clientErrorLogLevel", () => 
     config.errors.clientErrorLogLevel = "info";
     config.web.strictPaths = true;
     config.web.jsonp = "strict";
-  });
-
-  afterEach(() => {
-    config.errors.clientErrorLogLevel = "error";
-    config.web.strictPaths = false;
-    config.web.jsonp = true;
   });
 
   test.each(mistakes)("%s", async (_what, line, err) => {

@@ -7,6 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "../support/ask";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { api, config, Process } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const run = promisify(execFile);
 const TEXT = "the server is starting";
@@ -72,7 +75,6 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  config.general.refuseUntilBooted = false;
   await closeAll().catch(() => undefined);
   if (app.running) await app.stop();
 });

@@ -19,6 +19,9 @@ import {
   UploadedFile,
   withFiles,
 } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let websocket: WebsocketClient;
@@ -108,11 +111,6 @@ beforeAll(async () => {
   websocket = await connectWebsocket();
   socket = await SocketPeer.connect();
   await socket.next(); // the welcome
-});
-
-afterEach(() => {
-  config.web.listErrors = false;
-  delete config.web.errorStatus.invalidParams;
 });
 
 afterAll(async () => {
@@ -407,11 +405,9 @@ describe("the list of errors", () => {
   });
 
   test("has the texts of config.errors", async () => {
-    const { missingParams, invalidParams } = config.errors;
     config.errors.missingParams = async (_data, [name]) => `no ${name}`;
     config.errors.invalidParams = () => ({ message: "bad", more: 1 });
     const { json } = await post("/api/show", { tags: "a" });
-    Object.assign(config.errors, { missingParams, invalidParams });
     expect(json.error).toBe("no id");
     expect(json.errors.map(({ message }: any) => message)).toEqual([
       "no id",

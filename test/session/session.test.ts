@@ -17,6 +17,9 @@ import {
   type Connection,
   type Process,
 } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 declare module "../../src/index" {
   interface StoredValues {
@@ -120,8 +123,6 @@ describeOnEachEngine("stored sessions", (engine) => {
   beforeEach(() => engine.flush());
   afterEach(() => {
     gates.emit("goOn");
-    config.web.cookieOptions.secrets = [];
-    config.web.trustProxy = undefined;
   });
   afterAll(async () => {
     await closeAll();

@@ -13,6 +13,9 @@ import {
   createStaticFileApi,
   type StaticFileApi,
 } from "../../src/staticFile/staticFile";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 let folder: string;
 let other: string;
@@ -115,14 +118,9 @@ test("a file that does not exist", async () => {
 });
 
 test("the texts come from config.errors", async () => {
-  const original = config.errors.fileNotFound;
   config.errors.fileNotFound = async () => "nope";
-  try {
-    const { error } = await staticFile.get(connectionFor("nothing.txt"));
-    expect(error).toBe("nope");
-  } finally {
-    config.errors.fileNotFound = original;
-  }
+  const { error } = await staticFile.get(connectionFor("nothing.txt"));
+  expect(error).toBe("nope");
 });
 
 test("the disk is asked again once a file was believed long enough", async () => {

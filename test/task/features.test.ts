@@ -10,6 +10,9 @@ import { describeOnEachEngine } from "../support/engines";
 import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { api, config, id, task, type TaskContext } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 describeOnEachEngine("what tasks declare", () => {
   let app: TaskApp;
@@ -403,6 +406,5 @@ describeOnEachEngine("what tasks declare", () => {
     ]);
     expect(await task.enqueue("everywhere", { a: 1 })).toBe(true);
     await until(() => runs.length === 1);
-    config.tasks.queues = ["*"];
   });
 });

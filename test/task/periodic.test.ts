@@ -15,6 +15,9 @@ import { enqueueLostRecurrentTasks } from "../../src/task/upkeep";
 import { Plugin } from "../../src/resque/plugin";
 import { Worker } from "../../src/resque/worker";
 import { workerIdentity } from "../../src/resque/store/store";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 describeOnEachEngine("periodic tasks", () => {
   let app: TaskApp;
@@ -514,11 +517,6 @@ describeOnEachEngine("periodic tasks", () => {
     } finally {
       await api.resque.stopScheduler();
       await api.resque.stopMultiWorker();
-      Object.assign(config.tasks, {
-        scheduler: false,
-        minTaskProcessors: 0,
-        maxTaskProcessors: 0,
-      });
     }
   });
 });

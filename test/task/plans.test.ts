@@ -9,6 +9,9 @@ import { describeOnEachEngine } from "../support/engines";
 import { until } from "../support/until";
 import { api, config, id, specHelper, task, type Task } from "../../src/index";
 import { enqueueLostRecurrentTasks } from "../../src/task/upkeep";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const HOUR_MS = 3_600_000;
 /** Tests are slow at times, hours are not. */
@@ -62,24 +65,20 @@ describeOnEachEngine("a periodic task that was changed", () => {
 
   test("a planned run and one by hand are the same job with tasks.sortInputs", async () => {
     config.tasks.sortInputs = true;
-    try {
-      const fixed = (value: unknown) => ({ default: value });
-      await boot({
-        frequency: HOUR_MS,
-        inputs: { zone: fixed("eu"), amount: fixed(1) },
-      });
-      await task.enqueueIn(MINUTES_MS, "tick", {});
-      const found = await specHelper.findEnqueuedTasks("tick");
-      const inputs = found.map(({ args }) => JSON.stringify(args));
-      expect(inputs.length).toBeGreaterThan(0);
-      expect(new Set(inputs)).toEqual(
-        new Set([JSON.stringify([{ amount: 1, zone: "eu" }])]),
-      );
-      await task.stopRecurrentTask("tick");
-      expect(await specHelper.findEnqueuedTasks("tick")).toEqual([]);
-    } finally {
-      config.tasks.sortInputs = false;
-    }
+    const fixed = (value: unknown) => ({ default: value });
+    await boot({
+      frequency: HOUR_MS,
+      inputs: { zone: fixed("eu"), amount: fixed(1) },
+    });
+    await task.enqueueIn(MINUTES_MS, "tick", {});
+    const found = await specHelper.findEnqueuedTasks("tick");
+    const inputs = found.map(({ args }) => JSON.stringify(args));
+    expect(inputs.length).toBeGreaterThan(0);
+    expect(new Set(inputs)).toEqual(
+      new Set([JSON.stringify([{ amount: 1, zone: "eu" }])]),
+    );
+    await task.stopRecurrentTask("tick");
+    expect(await specHelper.findEnqueuedTasks("tick")).toEqual([]);
   });
 
   test("a run that waits in its queue is not taken for the next one when a scheduler starts", async () => {

@@ -14,6 +14,9 @@ import { api, config, loggers, specHelper, task, Task } from "../../src/index";
 import { MultiWorker } from "../../src/resque/multiWorker";
 import { Queue } from "../../src/resque/queue";
 import { Scheduler } from "../../src/resque/scheduler";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 interface Line {
   level: string;
@@ -156,20 +159,16 @@ describeOnEachEngine("api.resque", (engine) => {
       expect(api.resque.multiWorker.workers[0].queues).toEqual(["high", "low"]);
       expect(Object.values(await task.workers())).toEqual(["high,low"]);
       await api.resque.stopMultiWorker();
-      config.tasks.queues = ["*"];
     });
 
     test.each(["timeout", "heartbeatTimeout", "maxTaskProcessors"] as const)(
       "a setting that is NaN is named: %s",
       async (name) => {
-        const saved = config.tasks[name];
         config.tasks[name] = NaN;
         const message = `config.tasks.${name} is NaN, not a number`;
         config.tasks.scheduler = true;
         await expect(api.resque.startScheduler()).rejects.toThrow(message);
         await expect(api.resque.startMultiWorker()).rejects.toThrow(message);
-        config.tasks.scheduler = false;
-        config.tasks[name] = saved;
       },
     );
 
@@ -186,8 +185,6 @@ describeOnEachEngine("api.resque", (engine) => {
       await expect(api.resque.startMultiWorker()).rejects.toThrow(
         'config.tasks.unknownJobs is "fail" or "wait", not later',
       );
-      config.tasks.unknownJobs = "fail";
-      config.tasks.unknownJobTimeout = 600_000;
     });
 
     test("custom classes replace the framework's", async () => {
@@ -227,11 +224,9 @@ describeOnEachEngine("api.resque", (engine) => {
       expect(api.resque.queue).toBeInstanceOf(OwnQueue);
       await api.resque.stopScheduler();
       await api.resque.stopMultiWorker();
-      config.tasks.resque_overrides = {} as any;
     });
 
     test("a configuration made for version 29 lacks keys", async () => {
-      const saved = { ...config.tasks };
       for (const key of [
         "resque_overrides",
         "retryStuckJobs",
@@ -256,7 +251,6 @@ describeOnEachEngine("api.resque", (engine) => {
       } finally {
         await api.resque.stopScheduler();
         await api.resque.stopMultiWorker();
-        Object.assign(config.tasks, saved);
       }
     });
   });
@@ -334,7 +328,6 @@ describeOnEachEngine("api.resque", (engine) => {
         result: { got: 5 },
         duration: expect.any(Number),
       });
-      config.general.filteredParams = [];
     });
 
     test("a task that is put into api.tasks while the workers run is run", async () => {

@@ -5,6 +5,9 @@ import { action, api, config, specHelper, task } from "../../src/index";
 import type { TaskInputs } from "../../src/index";
 import { Plugin } from "../../src/resque/plugin";
 import { NO_OUTCOME, workerIdentity } from "../../src/resque/store/store";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 describeOnEachEngine("the task module", (engine: Engine) => {
   let app: TaskApp;
@@ -158,21 +161,17 @@ describeOnEachEngine("the task module", (engine: Engine) => {
       };
       const before = await enqueueAll(1);
       config.tasks.sortInputs = true;
-      try {
-        const after = await enqueueAll(100);
-        const find = (name: "scheduledAt" | "delDelayed") =>
-          task[name]("default", "regular", given);
-        for (const name of ["scheduledAt", "delDelayed"] as const)
-          expect((await find(name)).sort()).toEqual([before, after]);
-        expect(await find("scheduledAt")).toEqual([]);
-        const remove = (count?: number) =>
-          task.del("default", "regular", given, count);
-        expect([await remove(-1), await remove(2), await remove()]).toEqual([
-          1, 2, 1,
-        ]);
-      } finally {
-        config.tasks.sortInputs = false;
-      }
+      const after = await enqueueAll(100);
+      const find = (name: "scheduledAt" | "delDelayed") =>
+        task[name]("default", "regular", given);
+      for (const name of ["scheduledAt", "delDelayed"] as const)
+        expect((await find(name)).sort()).toEqual([before, after]);
+      expect(await find("scheduledAt")).toEqual([]);
+      const remove = (count?: number) =>
+        task.del("default", "regular", given, count);
+      expect([await remove(-1), await remove(2), await remove()]).toEqual([
+        1, 2, 1,
+      ]);
     });
 
     test("are found by one query if their keys are sorted as given", async () => {
@@ -185,7 +184,6 @@ describeOnEachEngine("the task module", (engine: Engine) => {
         await task.scheduledAt("default", "regular", given);
         expect(query).toHaveBeenCalledTimes(3);
       } finally {
-        config.tasks.sortInputs = false;
         query.mockRestore();
       }
     });
@@ -199,39 +197,31 @@ describeOnEachEngine("the task module", (engine: Engine) => {
       const b = { toJSON: () => ({ d: 1, c: new Row({ z: 1, y: 2 }) }) };
       const row = (inputs: object) => new Row(inputs) as unknown as TaskInputs;
       config.tasks.sortInputs = true;
-      try {
-        await task.enqueueIn(60_000, "regular", row({ b, a: 1 }));
-        const inputs = { a: 1, b: { c: { y: 2, z: 1 }, d: 1 } };
-        expect(
-          await task.delDelayed("default", "regular", inputs),
-        ).toHaveLength(1);
-        const circle: TaskInputs = {};
-        circle.self = [circle];
-        await expect(task.enqueue("regular", circle)).rejects.toThrow(
-          "Converting circular structure to JSON",
-        );
-      } finally {
-        config.tasks.sortInputs = false;
-      }
+      await task.enqueueIn(60_000, "regular", row({ b, a: 1 }));
+      const inputs = { a: 1, b: { c: { y: 2, z: 1 }, d: 1 } };
+      expect(await task.delDelayed("default", "regular", inputs)).toHaveLength(
+        1,
+      );
+      const circle: TaskInputs = {};
+      circle.self = [circle];
+      await expect(task.enqueue("regular", circle)).rejects.toThrow(
+        "Converting circular structure to JSON",
+      );
     });
 
     test("are the same with tasks.sortInputs, and jobs from before it are found as they were given", async () => {
       await task.enqueueIn(60_000, "regular", { y: 1, x: 2 });
       config.tasks.sortInputs = true;
-      try {
-        expect(await foundInOtherOrder()).toEqual([true, 1, 1, 1]);
-        await task.enqueueMany("regular", [other, given]);
-        const id = await task.enqueueJob("regular", given);
-        expect(id).toBeDefined();
-        expect(await task.del("default", "regular", given)).toBe(2);
-        expect(
-          await task.delDelayed("default", "regular", { y: 1, x: 2 }),
-        ).toHaveLength(1);
-        const [job] = await task.queued("default", 0, -1);
-        expect(JSON.stringify(job.args[0])).toBe(JSON.stringify(other));
-      } finally {
-        config.tasks.sortInputs = false;
-      }
+      expect(await foundInOtherOrder()).toEqual([true, 1, 1, 1]);
+      await task.enqueueMany("regular", [other, given]);
+      const id = await task.enqueueJob("regular", given);
+      expect(id).toBeDefined();
+      expect(await task.del("default", "regular", given)).toBe(2);
+      expect(
+        await task.delDelayed("default", "regular", { y: 1, x: 2 }),
+      ).toHaveLength(1);
+      const [job] = await task.queued("default", 0, -1);
+      expect(JSON.stringify(job.args[0])).toBe(JSON.stringify(other));
     });
   });
 

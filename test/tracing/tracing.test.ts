@@ -29,6 +29,9 @@ import {
   task,
   type Process,
 } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+
+restoreConfig();
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
@@ -139,9 +142,6 @@ describeOnEachEngine("with tracing.enabled and an SDK", () => {
     await spans.stop();
   });
   beforeEach(() => spans.clear());
-  afterEach(() => {
-    config.web.trustProxy = undefined;
-  });
 
   test("a request, its action, the middleware and the cache are one trace", async () => {
     const { json, headers } = await web("/users/5?secret=1");

@@ -13,10 +13,12 @@ import {
 import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { api, config, type Process } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: Process;
 const held: (() => void)[] = [];
-const before = { ...config.socket } as Record<string, unknown>;
 
 beforeAll(async () => {
   app = await startSocketApp();
@@ -37,8 +39,6 @@ afterAll(() => app.stop());
 
 afterEach(async () => {
   for (const done of held.splice(0)) done();
-  const { port } = config.socket;
-  Object.assign(config.socket, before, { port, bindIP: "127.0.0.1" });
   jest.restoreAllMocks();
   api.connections.middleware = {};
   api.connections.globalMiddleware = [];

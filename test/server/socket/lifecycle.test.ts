@@ -24,11 +24,12 @@ import {
   type Process,
 } from "../../../src/index";
 import { SocketServer } from "../../../src/server/socket/socketServer";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: Process;
 const held: (() => void)[] = [];
-const before = { ...config.socket } as Record<string, unknown>;
-const generalBefore = { ...config.general } as Record<string, unknown>;
 const BYE = { status: "Bye", context: "api" };
 
 beforeAll(async () => {
@@ -46,8 +47,6 @@ beforeAll(async () => {
 
 afterEach(async () => {
   for (const done of held.splice(0)) done();
-  Object.assign(config.socket, before, { port: 0, bindIP: "127.0.0.1" });
-  Object.assign(config.general, generalBefore);
   jest.restoreAllMocks();
   await closeAll();
   if (!socketServer().server.listening) await socketServer().start();
@@ -381,7 +380,6 @@ test("an almost empty config.socket serves", async () => {
   for (const key of Object.keys(config.socket))
     delete (config.socket as Record<string, unknown>)[key];
   config.socket.enabled = true;
-  const { errors } = config;
   (config as { errors: unknown }).errors = {};
   config.socket.port = 0;
   await socketServer().start();
@@ -393,7 +391,6 @@ test("an almost empty config.socket serves", async () => {
   expect((await peer.ask("x".repeat(1024 * 1024 + 1))).error).toBe(
     "data length is too big (1048576 received/1048577 max)",
   );
-  (config as { errors: unknown }).errors = errors;
 });
 
 describe("whether it is on", () => {

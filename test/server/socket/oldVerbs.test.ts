@@ -3,6 +3,9 @@ import { closeAll, SocketPeer, startSocketApp } from "../../support/socketApp";
 import { connectWebsocket } from "../../support/websocketClient";
 import { until } from "../../support/until";
 import { api, chatRoom, config, type Process } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: Process;
 
@@ -11,7 +14,6 @@ beforeAll(async () => {
   app = await startSocketApp({ verbs: ["roomChange"] });
 });
 afterEach(async () => {
-  config.general.sayToOwnRoom = false;
   api.chatRoom.middleware = {};
   api.chatRoom.globalMiddleware = [];
   await closeAll();
@@ -124,10 +126,6 @@ describe("say without a room", () => {
 });
 
 describe("socket.legacyReplies", () => {
-  afterEach(() => {
-    config.socket.legacyReplies = false;
-  });
-
   test("adds the count, the status and the names of version 3", async () => {
     config.socket.legacyReplies = true;
     const peer = await SocketPeer.connect();

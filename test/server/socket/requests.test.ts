@@ -11,6 +11,9 @@ import { z } from "zod";
 import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { api, config, type Process } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: Process;
 let peer: SocketPeer;
@@ -324,7 +327,6 @@ describe("responses", () => {
   test("help lists no actions where clients must not know them", async () => {
     config.general.introspection = false;
     const { data } = await peer.ask("help");
-    config.general.introspection = true;
     expect(Object.keys(data)).toEqual(["requests", "verbs"]);
     expect(data.verbs.documentation).toBeUndefined();
   });
@@ -445,16 +447,11 @@ describe("rooms", () => {
 });
 
 test("a custom delimiter applies, also while clients are connected", async () => {
-  const before = config.socket.delimiter;
-  try {
-    config.socket.delimiter = "xXxXxX";
-    peer.socket.write('{"action":"echo",\n"params":{"key":1}}xXxX');
-    peer.socket.write("xX\r\ndetailsViewxXxXxX");
-    const replies = [await peer.next(), await peer.next()];
-    replies.sort((one, two) => one.messageId - two.messageId);
-    expect(replies[0].key).toBe(1);
-    expect(replies[1].data.totalActions).toBe(1);
-  } finally {
-    config.socket.delimiter = before;
-  }
+  config.socket.delimiter = "xXxXxX";
+  peer.socket.write('{"action":"echo",\n"params":{"key":1}}xXxX');
+  peer.socket.write("xX\r\ndetailsViewxXxXxX");
+  const replies = [await peer.next(), await peer.next()];
+  replies.sort((one, two) => one.messageId - two.messageId);
+  expect(replies[0].key).toBe(1);
+  expect(replies[1].data.totalActions).toBe(1);
 });

@@ -17,9 +17,11 @@ import {
 import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { config, type Process } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: Process;
-const before = { ...config.socket } as Record<string, unknown>;
 
 beforeAll(async () => {
   app = await startSocketApp({ secure: true, serverOptions: certificate });
@@ -45,7 +47,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await app.stop();
-  Object.assign(config.socket, before);
 });
 
 afterEach(async () => {
@@ -198,7 +199,6 @@ describe("clients that do it wrong", () => {
     await welcomed();
     const socket = tls.connect({ port: socketPort(), host: "127.0.0.1" });
     await once(socket, "error");
-    config.socket.maxConnections = 0;
   });
 });
 

@@ -9,12 +9,14 @@ import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
 import type { WebRequest } from "../../../src/server/web/webRequest";
 import type { WebServer } from "../../../src/server/web/webServer";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 const { promises } = fs;
 
 let app: WebApp;
 let uploadDir: string;
-const formOptions = config.web.formOptions as object;
 
 beforeAll(async () => {
   app = await startWebApp();
@@ -25,7 +27,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await app.stop();
-  config.web.formOptions = formOptions;
   fs.rmSync(uploadDir, { recursive: true, force: true });
 });
 

@@ -1,6 +1,9 @@
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { isActiveType } from "../../../src/server/web/contentType";
 import { api, config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 const ATTACK = "<img src=x onerror=alert(1)>";
 const URL_ATTACK = encodeURIComponent(ATTACK);
@@ -86,11 +89,6 @@ beforeAll(async () => {
     "explicit",
   ])
     api.routes.routes.get.push({ path: `/${action}/:name`, action });
-});
-
-afterEach(() => {
-  config.web.extensionTypes = "all";
-  config.web.nosniff = false;
 });
 
 afterAll(() => app.stop());
@@ -234,21 +232,13 @@ describe("web.nosniff", () => {
   test("on: a redirect to an allowed host has it", async () => {
     config.web.nosniff = true;
     config.web.allowedRequestHosts = ["https://www.site.test"];
-    try {
-      expect(await nosniffOf("/api/object")).toBe("nosniff");
-    } finally {
-      config.web.allowedRequestHosts = [];
-    }
+    expect(await nosniffOf("/api/object")).toBe("nosniff");
   });
 
   test("on: a value of the project wins, and is sent once", async () => {
     config.web.nosniff = true;
     config.web.httpHeaders["X-Content-Type-Options"] = "own";
-    try {
-      expect(await nosniffOf("/api/object")).toBe("own");
-    } finally {
-      delete config.web.httpHeaders["X-Content-Type-Options"];
-    }
+    expect(await nosniffOf("/api/object")).toBe("own");
   });
 });
 

@@ -30,6 +30,9 @@ import { parseRequest } from "../../../src/server/socket/protocol";
 import { isAllowedOrigin } from "../../../src/server/websocket/plainRequests";
 import { compilePath, matchCompiled } from "../../../src/route/matchUrl";
 import { networkOf } from "../../../src/utils/addresses";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 const KILOBYTE = 1024;
 /** Node takes 16 KiB of headers in all. */
@@ -44,7 +47,6 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  config.web.compress = false;
   await app.stop();
 });
 

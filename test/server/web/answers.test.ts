@@ -2,6 +2,9 @@ import * as net from "node:net";
 import { Readable } from "node:stream";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 
@@ -218,16 +221,12 @@ test("an action answers JSON with its metadata, in this order", async () => {
 
 test("the metadata of a response has no param that logs must not have", async () => {
   config.general.filteredParams = ["**.*password*"];
-  try {
-    const { json } = await app.ask("/api/signIn?password=s3cret&name=Ada");
-    expect(json.requesterInformation.receivedParams).toEqual({
-      action: "signIn",
-      name: "Ada",
-      password: "[FILTERED]",
-    });
-  } finally {
-    config.general.filteredParams = [];
-  }
+  const { json } = await app.ask("/api/signIn?password=s3cret&name=Ada");
+  expect(json.requesterInformation.receivedParams).toEqual({
+    action: "signIn",
+    name: "Ada",
+    password: "[FILTERED]",
+  });
 });
 
 test("the ids of messages are random UUIDs, which reveal neither the next id nor a count", async () => {
@@ -256,26 +255,16 @@ test("the default headers and node's own", async () => {
 
 test("padding indents, null does not", async () => {
   expect((await app.ask("/api/hello")).text).toContain('{\n  "hello": "world"');
-  const { padding } = config.web;
   config.web.padding = null;
-  try {
-    expect((await app.ask("/api/hello")).text).toContain('{"hello":"world",');
-  } finally {
-    config.web.padding = padding;
-  }
+  expect((await app.ask("/api/hello")).text).toContain('{"hello":"world",');
 });
 
 test("metadata can be switched off", async () => {
-  const { metadataOptions } = config.web;
   config.web.metadataOptions = {
     serverInformation: false,
     requesterInformation: false,
   };
-  try {
-    expect((await app.ask("/api/hello")).json).toEqual({ hello: "world" });
-  } finally {
-    config.web.metadataOptions = metadataOptions;
-  }
+  expect((await app.ask("/api/hello")).json).toEqual({ hello: "world" });
 });
 
 describe("status and error", () => {
@@ -296,13 +285,8 @@ describe("status and error", () => {
   });
 
   test("errors are 200 when returnErrorCodes is off or missing", async () => {
-    const { returnErrorCodes } = config.web;
     config.web.returnErrorCodes = undefined as never;
-    try {
-      expect((await app.ask("/api/nowhere")).status).toBe(200);
-    } finally {
-      config.web.returnErrorCodes = returnErrorCodes;
-    }
+    expect((await app.ask("/api/nowhere")).status).toBe(200);
   });
 
   test("an action sets its status; one that would end nothing is a 500", async () => {
@@ -328,10 +312,6 @@ describe("status and error", () => {
   describe.each(["render", "pipe", "file", "stream", "endless stream"])(
     "a response without a body (%s)",
     (way) => {
-      afterEach(() => {
-        config.web.compress = false;
-      });
-
       test.each([204, 205, 304])("with status %d", async (code) => {
         for (const compress of [false, true]) {
           config.web.compress = compress;

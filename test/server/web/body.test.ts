@@ -9,6 +9,9 @@ import * as fc from "fast-check";
 import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config, route } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let uploadDir: string;
@@ -151,20 +154,16 @@ describe("JSON", () => {
 
   test("10,000 keys are taken, 10,001 are not", async () => {
     config.web.formOptions.maxFieldsSize = 1024 * 1024;
-    try {
-      const keys = (count: number) =>
-        JSON.stringify(
-          Object.fromEntries(
-            Array.from({ length: count }, (_, i) => [`k${i}`, i]),
-          ),
-        );
-      expect((await send(keys(10_000))).status).toBe(200);
-      const { status, json: answer } = await send(keys(10_001));
-      expect(status).toBe(400);
-      expect(answer.error).toContain("web.maxParams is 10000");
-    } finally {
-      config.web.formOptions.maxFieldsSize = 64 * 1024;
-    }
+    const keys = (count: number) =>
+      JSON.stringify(
+        Object.fromEntries(
+          Array.from({ length: count }, (_, i) => [`k${i}`, i]),
+        ),
+      );
+    expect((await send(keys(10_000))).status).toBe(200);
+    const { status, json: answer } = await send(keys(10_001));
+    expect(status).toBe(400);
+    expect(answer.error).toContain("web.maxParams is 10000");
   });
 
   test("__proto__ is harmless at every level", async () => {
@@ -252,13 +251,9 @@ describe("limits of size", () => {
     expect(status).toBe(413);
     expect(answer.error).toContain("web.formOptions.maxFieldsSize is 65536");
     config.web.formOptions.maxFileSize = 4 * 1024 * 1024;
-    try {
-      const file = `--${boundary}\r\nContent-Disposition: form-data; name="payload"; filename="a.txt"\r\n\r\n`;
-      const whole = `${file}${"x".repeat(3_000_000)}\r\n--${boundary}--`;
-      expect((await send(whole, multipart)).status).toBe(200);
-    } finally {
-      config.web.formOptions.maxFileSize = 256 * 1024;
-    }
+    const file = `--${boundary}\r\nContent-Disposition: form-data; name="payload"; filename="a.txt"\r\n\r\n`;
+    const whole = `${file}${"x".repeat(3_000_000)}\r\n--${boundary}--`;
+    expect((await send(whole, multipart)).status).toBe(200);
   });
 
   test("and is told to go on otherwise", async () => {
@@ -281,21 +276,17 @@ describe("limits of size", () => {
 
   test("too many params in a query or a form", async () => {
     config.web.maxParams = 10;
-    try {
-      const many = Array.from({ length: 11 }, (_, i) => `k${i}=1`).join("&");
-      for (const answer of [
-        await app.ask(`/api/take?${many}`),
-        await send(many, urlencoded),
-        await send(
-          form(Array.from({ length: 11 }, (_, i) => [`k${i}`, "1"])),
-          multipart,
-        ),
-      ]) {
-        expect(answer.status).toBe(400);
-        expect(answer.json.error).toContain("web.maxParams is 10");
-      }
-    } finally {
-      config.web.maxParams = 10_000;
+    const many = Array.from({ length: 11 }, (_, i) => `k${i}=1`).join("&");
+    for (const answer of [
+      await app.ask(`/api/take?${many}`),
+      await send(many, urlencoded),
+      await send(
+        form(Array.from({ length: 11 }, (_, i) => [`k${i}`, "1"])),
+        multipart,
+      ),
+    ]) {
+      expect(answer.status).toBe(400);
+      expect(answer.json.error).toContain("web.maxParams is 10");
     }
   });
 });
@@ -381,18 +372,14 @@ describe("a body that comes with its headers and one that comes bit by bit", () 
 
   test("have the same answer", async () => {
     config.web.saveRawBody = true;
-    try {
-      await fc.assert(
-        fc.asyncProperty(requests, async (sent) => {
-          const bytes = bytesOf(sent);
-          const atOnce = await outcomeOf(bytes, []);
-          expect(await outcomeOf(bytes, sent.cuts)).toEqual(atOnce);
-        }),
-        { numRuns: Number(process.env.FUZZ_RUNS ?? 60) },
-      );
-    } finally {
-      config.web.saveRawBody = false;
-    }
+    await fc.assert(
+      fc.asyncProperty(requests, async (sent) => {
+        const bytes = bytesOf(sent);
+        const atOnce = await outcomeOf(bytes, []);
+        expect(await outcomeOf(bytes, sent.cuts)).toEqual(atOnce);
+      }),
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 60) },
+    );
   });
 
   test("of a request that another one follows in the same chunk have their answers, in order", async () => {
@@ -431,12 +418,8 @@ describe("urlencoded", () => {
 
   test("multiples keeps all of them", async () => {
     config.web.formOptions.multiples = true;
-    try {
-      const { json: answer } = await send("key=a&value=1&value=2", urlencoded);
-      expect(answer.params).toMatchObject({ key: ["a"], value: ["1", "2"] });
-    } finally {
-      config.web.formOptions.multiples = false;
-    }
+    const { json: answer } = await send("key=a&value=1&value=2", urlencoded);
+    expect(answer.params).toMatchObject({ key: ["a"], value: ["1", "2"] });
   });
 
   test("__proto__ is harmless", async () => {
@@ -472,21 +455,17 @@ describe("other types", () => {
 
   test("saveRawBody keeps the bytes of every type", async () => {
     config.web.saveRawBody = true;
-    try {
-      for (const [body, headers] of [
-        ["<a/>", { "Content-Type": "text/xml" }],
-        ['{ "key": 1 }', json],
-        [form([["key", "1"]]).toString(), multipart],
-        [
-          Buffer.from([1, 2, 255]),
-          { "Content-Type": "application/octet-stream" },
-        ],
-      ] as const) {
-        await send(body, headers);
-        expect(seen.raw.rawBody).toEqual(Buffer.from(body as string));
-      }
-    } finally {
-      config.web.saveRawBody = false;
+    for (const [body, headers] of [
+      ["<a/>", { "Content-Type": "text/xml" }],
+      ['{ "key": 1 }', json],
+      [form([["key", "1"]]).toString(), multipart],
+      [
+        Buffer.from([1, 2, 255]),
+        { "Content-Type": "application/octet-stream" },
+      ],
+    ] as const) {
+      await send(body, headers);
+      expect(seen.raw.rawBody).toEqual(Buffer.from(body as string));
     }
   });
 
@@ -554,10 +533,6 @@ describe("files", () => {
       hashAlgorithm: "md5",
     });
     await send(form([["file", "abc", "a.png"]]), multipart);
-    Object.assign(config.web.formOptions, {
-      keepExtensions: false,
-      hashAlgorithm: false,
-    });
     expect(seen.params.file.newFilename).toMatch(/\.png$/);
     expect(seen.params.file.hash).toBe("900150983cd24fb0d6963f7d28e17f72");
   });
@@ -643,7 +618,6 @@ describe("files", () => {
   test("a folder that cannot be written to is a 500", async () => {
     config.web.formOptions.uploadDir = path.join(uploadDir, "missing");
     const { status } = await send(form([["file", png, "a.png"]]), multipart);
-    config.web.formOptions.uploadDir = uploadDir;
     expect(status).toBe(500);
   });
 
@@ -686,10 +660,6 @@ describe("parts of a form that are neither a field nor a file", () => {
   beforeEach(() => {
     config.web.maxParams = 20;
     config.web.formOptions.maxFiles = 5;
-  });
-  afterEach(() => {
-    config.web.maxParams = 10_000;
-    delete config.web.formOptions.maxFiles;
   });
 
   test.each([

@@ -1,6 +1,9 @@
 import type * as http from "node:http";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 
@@ -55,34 +58,29 @@ describe("fingerprint", () => {
   );
 
   test("options: static, without a cookie, other settings", async () => {
-    const { fingerprintOptions } = config.web;
-    try {
-      config.web.fingerprintOptions = {
-        cookieKey: "k",
-        onlyStaticElements: true,
-        toSetCookie: false,
-      } as never;
-      const [first, second] = [await who(), await who()];
-      expect(first.json.fingerprint).toBe(second.json.fingerprint);
-      expect(first.headers["set-cookie"]).toBeUndefined();
+    config.web.fingerprintOptions = {
+      cookieKey: "k",
+      onlyStaticElements: true,
+      toSetCookie: false,
+    } as never;
+    const [first, second] = [await who(), await who()];
+    expect(first.json.fingerprint).toBe(second.json.fingerprint);
+    expect(first.headers["set-cookie"]).toBeUndefined();
 
-      config.web.fingerprintOptions = {
-        settings: { HttpOnly: "", SameSite: "Lax" },
-      } as never;
-      expect((await who()).headers["set-cookie"]![0]).toMatch(
-        /^sessionID=[\da-f]{40};HttpOnly;SameSite=Lax;$/,
-      );
-      config.web.fingerprintOptions = { cookieKey: "" } as never;
-      const unnamed = await who({ Cookie: "a=1; b=2" });
-      expect(unnamed.headers["set-cookie"]![0]).toMatch(/^sessionID=/);
+    config.web.fingerprintOptions = {
+      settings: { HttpOnly: "", SameSite: "Lax" },
+    } as never;
+    expect((await who()).headers["set-cookie"]![0]).toMatch(
+      /^sessionID=[\da-f]{40};HttpOnly;SameSite=Lax;$/,
+    );
+    config.web.fingerprintOptions = { cookieKey: "" } as never;
+    const unnamed = await who({ Cookie: "a=1; b=2" });
+    expect(unnamed.headers["set-cookie"]![0]).toMatch(/^sessionID=/);
 
-      config.web.fingerprintOptions = undefined as never;
-      expect((await who()).headers["set-cookie"]![0]).toMatch(
-        /^sessionID=[\da-f]{40}$/,
-      );
-    } finally {
-      config.web.fingerprintOptions = fingerprintOptions;
-    }
+    config.web.fingerprintOptions = undefined as never;
+    expect((await who()).headers["set-cookie"]![0]).toMatch(
+      /^sessionID=[\da-f]{40}$/,
+    );
   });
 });
 

@@ -3,6 +3,9 @@ import * as zlib from "node:zlib";
 import type { OutgoingHttpHeaders } from "node:http";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let seen: any;
@@ -65,7 +68,6 @@ describe("types", () => {
     config.web.saveRawBody = true;
     const body = '{"key":"a"}';
     const { status } = await send(type, body);
-    config.web.saveRawBody = false;
     expect(status).toBe(200);
     expect(seen.params.key).toBeUndefined();
     expect(seen.raw.body).toEqual({});
@@ -154,7 +156,6 @@ describe.each(encodings)("Content-Encoding: %s", (encoding, compress) => {
       if (type !== "text/plain") expect(seen.params.key).toBe("value");
       expect(seen.raw.rawBody).toEqual(bytes);
     }
-    config.web.saveRawBody = false;
   });
 
   test("is inflated for files", async () => {
@@ -199,7 +200,6 @@ describe.each(encodings)("Content-Encoding: %s", (encoding, compress) => {
       Array.from({ length: 70_000 }, (_, i) => 97 + ((i * i) % 23)),
     );
     const { status, json } = await send(type, compress(bytes), headers);
-    config.web.formOptions = before;
     expect([status, json.error]).toEqual([413, text]);
     expect(seen).toBeUndefined();
   });
@@ -253,10 +253,6 @@ test.each(["zstd", "gzip, gzip", "x".repeat(100)])(
 );
 
 describe("maxJsonSize", () => {
-  afterEach(() => {
-    config.web.maxJsonSize = null;
-  });
-
   test("bounds JSON, and not forms", async () => {
     config.web.maxJsonSize = 100;
     const text = "x".repeat(200);
@@ -301,11 +297,6 @@ describe("brackets in forms", () => {
         )
         .join("")}--b--\r\n`,
     );
-
-  afterEach(() => {
-    config.web.formBrackets = false;
-    config.web.formOptions.multiples = false;
-  });
 
   test.each([
     ["urlencoded", urlencoded],

@@ -8,6 +8,9 @@ import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { until } from "../../support/until";
 import { action, api, config, file, UploadedFile } from "../../../src/index";
 import type { WebServer } from "../../../src/server/web/webServer";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let uploadDir: string;
@@ -59,9 +62,6 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  config.web.uploads = "all";
-  config.web.formBrackets = false;
-  config.web.formOptions = { uploadDir };
   await nothingLeft();
 });
 
@@ -308,7 +308,6 @@ describe('with uploads "declared"', () => {
     ]);
     expect((await post("nothing", body)).status).toBe(415);
     const { status } = await post("nothing?action=picture", body);
-    config.web.queryRouting = false;
     expect(status).toBe(200);
   });
 });
@@ -370,7 +369,6 @@ describe("all uploads together", () => {
     await until(() => fs.readdirSync(uploadDir).length === 5);
     expect((await post("old", form([["upload", "x", PNG]]))).status).toBe(200);
     for (const request of slow) request.destroy();
-    config.web.maxUploadWrites = 8;
   });
 
   test("beyond maxUploadBytes they are a 503 until others are gone", async () => {
@@ -387,7 +385,6 @@ describe("all uploads together", () => {
     expect((await first).status).toBe(200);
     await nothingLeft();
     expect((await post("slow", body)).status).toBe(200);
-    config.web.maxUploadBytes = 2 * 1024 ** 3;
   });
 
   test("a full disk is a 503", async () => {
@@ -450,11 +447,9 @@ test("a stop that cuts an upload removes its temporary file before it ends", asy
   upload.write(form([["picture", "x".repeat(500), PNG]]).subarray(0, 400));
   await until(() => fs.readdirSync(uploadDir).length === 1);
   const web = api.servers.servers.web as WebServer;
-  const { port } = config.web;
   await web.stop();
   expect(fs.readdirSync(uploadDir)).toEqual([]);
   general.shutdownTimeout = before;
   config.web.port = app.port;
   await web.start();
-  config.web.port = port;
 });

@@ -7,6 +7,9 @@ import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { until } from "../../support/until";
 import { api, config } from "../../../src/index";
 import type { StaticFileResult } from "../../../src/staticFile/results";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let folder: string;
@@ -121,18 +124,11 @@ describe("finding", () => {
 describe("web.errorPages", () => {
   const BROWSER =
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8";
-  const { fileNotFound } = config.errors;
   const askFor = (Accept: string, more: object = {}, target = "/missing.txt") =>
     app.ask(target, { headers: { Accept }, ...more });
 
   beforeEach(() => {
     config.web.errorPages = true;
-  });
-
-  afterEach(() => {
-    config.web.errorPages = false;
-    config.web.strictHttp = false;
-    config.errors.fileNotFound = fileNotFound;
   });
 
   test.each([BROWSER, "text/html", "TEXT/HTML;level=1, */*;q=0.1"])(
@@ -209,14 +205,9 @@ describe("web.errorPages", () => {
   });
 
   test("the style sheet is found under another prefix of files", async () => {
-    const { urlPathForFiles } = config.web;
     config.web.urlPathForFiles = "my/files";
-    try {
-      const { text } = await askFor(BROWSER);
-      expect(text).toContain('href="/my/files/css/actionhero.css"');
-    } finally {
-      config.web.urlPathForFiles = urlPathForFiles;
-    }
+    const { text } = await askFor(BROWSER);
+    expect(text).toContain('href="/my/files/css/actionhero.css"');
   });
 
   test("errors of actions stay JSON", async () => {
@@ -264,7 +255,6 @@ describe("headers", () => {
   test("without etags there is Last-Modified", async () => {
     config.web.enableEtag = false;
     const { headers } = await app.ask("/digits.txt");
-    config.web.enableEtag = true;
     expect(headers.etag).toBeUndefined();
     expect(Date.parse(headers["last-modified"]!)).not.toBeNaN();
   });

@@ -13,6 +13,9 @@ import {
   startWebApp,
   type WebApp,
 } from "../../support/webApp";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 /** Runs in the action of this test. */
@@ -366,13 +369,9 @@ describe("a response with a cookie is private", () => {
 
   test("a default Cache-Control of the configuration is kept, too", async () => {
     config.web.httpHeaders["Cache-Control"] = "public";
-    try {
-      expect(await cacheControl(undefined)).toBe("private");
-      const { headers } = await app.ask("/api/headers", { headers: KNOWN });
-      expect(headers["cache-control"]).toBe("public");
-    } finally {
-      delete config.web.httpHeaders["Cache-Control"];
-    }
+    expect(await cacheControl(undefined)).toBe("private");
+    const { headers } = await app.ask("/api/headers", { headers: KNOWN });
+    expect(headers["cache-control"]).toBe("public");
   });
 });
 
@@ -432,47 +431,36 @@ describe("the default headers that no project has touched", () => {
   });
 
   test("are those of the list that it may touch, whatever is set and asked for", async () => {
-    const { httpHeaders: own, nosniff } = config.web;
-    const { enabled } = config.securityHeaders;
-    const { settings } = config.web.fingerprintOptions;
     config.web.metadataOptions.requesterInformation = false;
     config.web.metadataOptions.serverInformation = false;
     config.web.fingerprintOptions.settings = { path: "/" } as never;
-    try {
-      await fc.assert(
-        fc.asyncProperty(request, async (given) => {
-          config.web.httpHeaders = given.httpHeaders as never;
-          config.web.nosniff = given.nosniff;
-          config.securityHeaders.enabled = given.isSecured;
-          const answer =
-            (isListed: boolean) =>
-            ({ connection }: any) => {
-              const { rawConnection } = connection;
-              rawConnection.responseHttpCode = given.status;
-              if (isListed) void rawConnection.responseHeaders;
-              return { text: "\u00e4" };
-            };
-          const written: Written[] = [];
-          for (const isListed of [false, true]) {
-            onAction = answer(isListed);
-            written.push(await bytesOf("/api/headers", given.head));
-          }
-          const withoutId = JSON.stringify(written).replace(
-            /sessionID=[0-9a-f]{40}/g,
-            "sessionID=x",
-          );
-          const [untouched, list] = JSON.parse(withoutId) as Written[];
-          expect(untouched).toEqual(list);
-        }),
-        { numRuns: 100 },
-      );
-    } finally {
-      Object.assign(config.web, { httpHeaders: own, nosniff });
-      config.securityHeaders.enabled = enabled;
-      config.web.fingerprintOptions.settings = settings;
-      config.web.metadataOptions.requesterInformation = true;
-      config.web.metadataOptions.serverInformation = true;
-    }
+    await fc.assert(
+      fc.asyncProperty(request, async (given) => {
+        config.web.httpHeaders = given.httpHeaders as never;
+        config.web.nosniff = given.nosniff;
+        config.securityHeaders.enabled = given.isSecured;
+        const answer =
+          (isListed: boolean) =>
+          ({ connection }: any) => {
+            const { rawConnection } = connection;
+            rawConnection.responseHttpCode = given.status;
+            if (isListed) void rawConnection.responseHeaders;
+            return { text: "\u00e4" };
+          };
+        const written: Written[] = [];
+        for (const isListed of [false, true]) {
+          onAction = answer(isListed);
+          written.push(await bytesOf("/api/headers", given.head));
+        }
+        const withoutId = JSON.stringify(written).replace(
+          /sessionID=[0-9a-f]{40}/g,
+          "sessionID=x",
+        );
+        const [untouched, list] = JSON.parse(withoutId) as Written[];
+        expect(untouched).toEqual(list);
+      }),
+      { numRuns: 100 },
+    );
   });
 
   test("follow a setting that is changed in place", async () => {

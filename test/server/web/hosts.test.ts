@@ -1,6 +1,9 @@
 import * as net from "node:net";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 beforeAll(async () => {
@@ -117,9 +120,6 @@ describe("a target that is no path", () => {
   beforeEach(() => {
     config.web.allowedRequestHosts = ["http://site.com"];
   });
-  afterEach(() => {
-    config.web.allowedRequestHosts = [];
-  });
 
   test.each([
     "GET *@evil.com/",
@@ -164,7 +164,6 @@ describe("a target in absolute form", () => {
     const allowed = await get("http://site.com/api/hello", "evil.com");
     const redirected = await get("http://evil.com/api/hello?a=b", "site.com");
     const bare = await get("http://evil.com?a=b", "site.com");
-    config.web.allowedRequestHosts = [];
     expect(statusOf(allowed)).toBe(200);
     expect(statusOf(redirected)).toBe(302);
     expect(redirected).toMatch(
@@ -186,7 +185,6 @@ describe("a target in absolute form", () => {
     async (host, allowed, status) => {
       config.web.allowedRequestHosts = [allowed];
       const answer = await raw("GET /api/hello HTTP/1.1", `Host: ${host}`);
-      config.web.allowedRequestHosts = [];
       expect(statusOf(answer)).toBe(status);
     },
   );
@@ -194,7 +192,6 @@ describe("a target in absolute form", () => {
   test("is redirected to a host without a scheme by the scheme of the request", async () => {
     config.web.allowedRequestHosts = ["site.com"];
     const answer = await raw("GET /api/hello HTTP/1.1", "Host: other.com");
-    config.web.allowedRequestHosts = [];
     expect(answer).toMatch(/^location: http:\/\/site\.com\/api\/hello\r$/im);
   });
 

@@ -13,6 +13,9 @@ import {
   type Ask,
   type WebApp,
 } from "../../support/webApp";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 interface Row {
   request: string;
@@ -688,7 +691,6 @@ describe("in new projects", () => {
   test("without returnErrorCodes the status stays 200, with Allow", async () => {
     config.web.returnErrorCodes = false;
     const { status, headers } = await withMethod("PUT", "/api/echo");
-    config.web.returnErrorCodes = true;
     expect([status, headers.allow]).toEqual([200, "HEAD, GET, POST, OPTIONS"]);
   });
 });

@@ -1,5 +1,8 @@
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let ran = 0;
@@ -23,10 +26,6 @@ beforeAll(async () => {
 
 beforeEach(() => {
   ran = 0;
-});
-
-afterEach(() => {
-  config.web.jsonp = true;
 });
 
 afterAll(() => app.stop());

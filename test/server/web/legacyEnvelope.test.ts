@@ -1,5 +1,8 @@
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 
@@ -19,7 +22,6 @@ beforeAll(async () => {
     },
   });
 });
-afterEach(() => Object.assign(config.web, { legacyEnvelope: true }));
 afterAll(() => app.stop());
 
 test("without legacyEnvelope no field is added", async () => {
@@ -45,10 +47,8 @@ test("errors stay what they are", async () => {
 });
 
 test("the fields are added without the other metadata, but not to responses that are not objects", async () => {
-  const saved = config.web.metadataOptions;
   config.web.metadataOptions = undefined as never;
   const { json } = await app.ask("/api/hello");
   expect(Object.keys(json)).toEqual(["hello", "requestorInformation", "error"]);
   expect((await app.ask("/api/list")).json).toEqual([1]);
-  config.web.metadataOptions = saved;
 });

@@ -15,6 +15,9 @@ import {
 import { api, config, Process } from "../../../src/index";
 import type { WebRequest } from "../../../src/server/web/webRequest";
 import type { WebServer } from "../../../src/server/web/webServer";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 const web = () => api.servers.servers.web as WebServer;
 
@@ -57,8 +60,6 @@ function addSlow(): void {
 }
 
 let app: WebApp;
-const before = { ...config.general } as Record<string, unknown>;
-const webBefore = { ...config.web } as Record<string, unknown>;
 
 beforeEach(async () => {
   app = await startWebApp();
@@ -68,8 +69,6 @@ beforeEach(async () => {
 afterEach(async () => {
   release();
   await app.stop();
-  Object.assign(config.general, before);
-  Object.assign(config.web, webBefore);
 });
 
 describe("stop", () => {

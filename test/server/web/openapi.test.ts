@@ -23,6 +23,9 @@ import { addAction } from "../../../src/action/registry";
 import { addRoute, reloadRoutes } from "../../../src/route/tables";
 import { addOpenApi } from "../../../src/server/web/openapiAction";
 import { breakingChanges } from "../../../src/server/web/openapiChanges";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 
@@ -352,13 +355,10 @@ test("clients of other transports get the same document as a response", async ()
 test("general.introspection switches it off, and it is off by default", async () => {
   config.general.introspection = false;
   expect((await app.ask("/api/openapi.json")).status).toBe(404);
-  config.general.introspection = true;
-  const { openapi } = config.web;
   delete api.actions.actions.openapi;
   config.web.openapi = false;
   addOpenApi();
   expect(api.actions.actions).not.toHaveProperty("openapi");
-  config.web.openapi = openapi;
   addOpenApi();
   expect(api.actions.actions).toHaveProperty("openapi");
 });

@@ -3,6 +3,9 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config, route } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let folder: string;
@@ -169,7 +172,6 @@ describe("the action named by a param", () => {
     config.web.automaticRoutes = ["put"];
     expect((await received("/api?action=user", "PUT")).status).toBe(200);
     expect((await received("/api?action=user", "DELETE")).status).toBe(404);
-    config.web.automaticRoutes = [];
   });
 
   test("httpMethods of the action hold, whatever names it", async () => {
@@ -179,14 +181,12 @@ describe("the action named by a param", () => {
       expect((await received(path, "DELETE")).status).toBe(404);
       expect((await received(path, "POST")).status).toBe(200);
     }
-    config.web.queryRouting = false;
   });
 
   test("not for other paths, unless queryRouting is on", async () => {
     expect((await received("/api/what?action=user")).status).toBe(404);
     config.web.queryRouting = true;
     expect((await received("/api/what?action=user")).status).toBe(200);
-    config.web.queryRouting = false;
   });
 
   test("names of the prototype are no actions", async () => {
@@ -253,7 +253,6 @@ describe("automatic routes", () => {
     expect(() => api.routes.loadRoutes({})).toThrow(
       "fetch is not an HTTP verb",
     );
-    config.web.automaticRoutes = [];
   });
 });
 
@@ -367,10 +366,8 @@ describe("methods", () => {
   });
 
   test("OPTIONS adds the CORS headers that the config lacks", async () => {
-    const { httpHeaders } = config.web;
     config.web.httpHeaders = undefined as never;
     const { headers } = await app.ask("/api", { method: "OPTIONS" });
-    config.web.httpHeaders = httpHeaders;
     expect(headers["access-control-allow-methods"]).toBe(
       "HEAD, GET, POST, PATCH, PUT, DELETE, OPTIONS, TRACE",
     );

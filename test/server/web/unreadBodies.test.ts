@@ -7,6 +7,9 @@ import * as path from "node:path";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { until } from "../../support/until";
 import { api, config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 const KILOBYTE = 1024;
 const LIMIT = 64 * KILOBYTE;
@@ -214,7 +217,6 @@ test("where no route matches the body may name the action", async () => {
   expect((await send("/api/unknown")).status).toBe(404);
   config.web.queryRouting = true;
   expect((await send("/api/unknown")).status).toBe(200);
-  config.web.queryRouting = false;
   expect(ran).toEqual(["named", "named"]);
 });
 

@@ -13,23 +13,23 @@ import { LogLines } from "../../support/logLines";
 import { TemporaryProject } from "../../support/temporaryProject";
 import { until } from "../../support/until";
 import { startWebApp, type WebApp } from "../../support/webApp";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 const NAME = "javascript/ActionheroWebsocketClient.js";
 
 let app: WebApp;
 let folder: TemporaryProject;
-let publicFolders: string[];
 
 beforeAll(async () => {
   folder = new TemporaryProject();
-  publicFolders = config.general.paths.public;
   config.general.paths.public = [folder.root];
   app = await startWebApp();
 });
 
 afterAll(async () => {
   await app.stop();
-  config.general.paths.public = publicFolders;
   folder.remove();
 });
 
@@ -119,11 +119,6 @@ describe("evaluating the client", () => {
 });
 
 describe("the options of the page", () => {
-  afterEach(() => {
-    config.websocket.clientUrl = "window.location.origin";
-    delete config.websocket.client.note;
-  });
-
   test("the server's URL is that of the page, or a text", () => {
     expect(new (evaluated())().options).toMatchObject({
       url: undefined, // of the window that the test has
@@ -220,7 +215,6 @@ describe("the script", () => {
     config.websocket.clientJsName = clientJsName;
     config.general.paths.public = [];
     await server().writeClientJS();
-    config.general.paths.public = [folder.root];
     expect(fs.existsSync(folder.path("javascript"))).toBe(false);
   });
 });

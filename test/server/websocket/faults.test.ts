@@ -8,10 +8,12 @@ import {
 } from "../../support/websocketClient";
 import { api, chatRoom, config } from "../../../src/index";
 import type { WebSocketServer } from "../../../src/server/websocket/webSocketServer";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 const clients: WebsocketClient[] = [];
-const before = { ...config.websocket } as Record<string, unknown>;
 const server = () => api.servers.servers.websocket as WebSocketServer;
 
 beforeAll(async () => {
@@ -27,8 +29,6 @@ beforeAll(async () => {
 
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
-  Object.assign(config.websocket, before);
-  config.websocket.server = {};
   await until(() => server().sparks.size === 0);
   expect(server().connections()).toEqual([]);
 });

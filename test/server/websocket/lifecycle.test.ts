@@ -14,14 +14,12 @@ import {
 } from "../../support/websocketClient";
 import { api, chatRoom, config } from "../../../src/index";
 import type { WebSocketServer } from "../../../src/server/websocket/webSocketServer";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let release: () => void = () => undefined;
-const before = {
-  general: { ...config.general } as Record<string, unknown>,
-  websocket: { ...config.websocket } as Record<string, unknown>,
-  web: { ...config.web } as Record<string, unknown>,
-};
 const clients: WebsocketClient[] = [];
 const server = () => api.servers.servers.websocket as WebSocketServer;
 
@@ -40,10 +38,6 @@ afterEach(async () => {
   release();
   for (const client of clients.splice(0)) client.close();
   if (app.process.running) await app.stop();
-  Object.assign(config.general, before.general);
-  Object.assign(config.websocket, before.websocket);
-  Object.assign(config.web, before.web);
-  config.websocket.server = {};
   expect(api.connections.connections).toEqual({});
 });
 

@@ -5,6 +5,9 @@ import { unstalled } from "../../support/stopwatch";
 import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 const Primus = require("primus") as {
   createSocket: (options: object) => new (url: string, options?: object) => any;
@@ -12,7 +15,6 @@ const Primus = require("primus") as {
 
 let app: WebApp;
 const clients: any[] = [];
-const before = { ...config.web } as Record<string, unknown>;
 
 beforeAll(async () => {
   config.web.port = await freePort(); // to be found again after a restart
@@ -25,15 +27,12 @@ beforeEach(() =>
 
 afterEach(async () => {
   for (const client of clients.splice(0)) client.end();
-  config.websocket.destroyClientsOnShutdown = false;
-  config.websocket.server = {};
   await until(() => !app.process.running || connected() === 0);
   if (!app.process.running) await app.process.start();
 });
 
 afterAll(async () => {
   await app.stop();
-  Object.assign(config.web, before);
 });
 
 function connected(): number {

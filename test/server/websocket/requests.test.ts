@@ -12,6 +12,9 @@ import {
 } from "../../support/websocketClient";
 import type { Spark } from "../../../src/server/websocket/spark";
 import { api, config } from "../../../src/index";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 let client: WebsocketClient;
@@ -195,12 +198,10 @@ test.each(["quit", "exit"])(
 );
 
 test("an action that does not end holds a client that quits for general.shutdownTimeout", async () => {
-  const before = config.general.shutdownTimeout;
   config.general.shutdownTimeout = 50;
   client.send({ event: "action", params: { action: "held" } });
   client.send({ event: "quit" });
   await client.closed;
-  config.general.shutdownTimeout = before;
   held.pop()!();
 });
 
@@ -424,10 +425,8 @@ describe("files", () => {
   });
 
   test("a file that is too long is refused", async () => {
-    const before = config.websocket.maxBufferedBytes;
     config.websocket.maxBufferedBytes = 300_000;
     const { error, content } = await ask("long.txt");
-    config.websocket.maxBufferedBytes = before;
     expect(error).toBe(
       "the file is longer than 300000 bytes, get it over HTTP",
     );
@@ -441,10 +440,8 @@ describe("files", () => {
     "one that is too long as a message (%s) is refused",
     async (_what, name, content) => {
       fs.writeFileSync(path.join(folder, name), content);
-      const before = config.websocket.maxBufferedBytes;
       config.websocket.maxBufferedBytes = 390_000;
       const { error } = await ask(name);
-      config.websocket.maxBufferedBytes = before;
       expect(error).toBe(
         "the file is longer than 390000 bytes, get it over HTTP",
       );

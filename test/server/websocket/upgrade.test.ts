@@ -14,6 +14,9 @@ import {
 import { LogLines } from "../../support/logLines";
 import { api, config, HttpError } from "../../../src/index";
 import type { PrimusOptions } from "../../../src/config/types";
+import { restoreConfig } from "../../support/withConfig";
+
+restoreConfig();
 
 let app: WebApp;
 const options = () => config.websocket.server as PrimusOptions;
@@ -34,7 +37,6 @@ beforeAll(async () => {
 
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
-  config.websocket.server = {};
   await until(() => api.servers.servers.websocket.connections().length === 0);
 });
 
@@ -262,7 +264,6 @@ describe("bad upgrades are refused", () => {
       const nowhere = await refusal("/other");
       options().origins = "https://site.com";
       const other = await refusal("/primus", { Origin: "https://evil.com" });
-      config.web.nosniff = false;
       for (const { headers } of [nowhere, other])
         expect(headers["x-content-type-options"]).toBe(
           nosniff ? "nosniff" : undefined,
@@ -367,7 +368,6 @@ describe("authorization", () => {
       const lines = new LogLines("error");
       options().authorization = authorization;
       const { status, text } = await refusal("/primus");
-      config.errors.exposeMessages = "all";
       lines.stop();
       expect(status).toBe(500);
       const [, id] = /internal error \((\w+)\)/.exec(text)!;
@@ -390,7 +390,6 @@ describe("authorization", () => {
       config.errors.exposeMessages = "intended";
       options().authorization = authorization;
       const { status, text, headers } = await refusal("/primus");
-      config.errors.exposeMessages = "all";
       expect([status, text]).toEqual([403, '{"error":"not you"}']);
       if (what === "throws") expect(headers["x-why"]).toBe("a");
     },
@@ -438,10 +437,6 @@ describe("checkHost", () => {
       "http://SITE.com",
     ];
     config.websocket.checkHost = true;
-  });
-  afterEach(() => {
-    config.web.allowedRequestHosts = [];
-    config.websocket.checkHost = false;
   });
 
   test("refuses websockets by a name that is not allowed", async () => {
