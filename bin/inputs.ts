@@ -1,6 +1,15 @@
 /** What the flags of a command give for the inputs of an action or a task. */
 import type { ListedError } from "../src/action/report";
+import { jsonObject } from "../src/cli/runner";
 import { FRAMEWORK_FLAGS, flagValues } from "../src/environment/env";
+
+/** The option of commands that takes the inputs of a task as JSON. */
+export const jsonInputs = {
+  letter: "a",
+  requiredValue: true,
+  description: "its inputs as a JSON object; each is a flag of its own, too",
+  formatter: jsonObject,
+};
 
 interface Given {
   /** From the JSON of an option; flags go before it. */
@@ -17,12 +26,10 @@ export function givenInputs(
   { json, words, version }: Given,
 ): Record<string, unknown> {
   // loaded here, because loading it is what builds the configuration
-  const { findInputs } =
+  const { findInputs, readInputFlags } =
     require("../src/cli/inputFlags") as typeof import("../src/cli/inputFlags");
   const { tableOf } =
     require("../src/input/schemaPlan") as typeof import("../src/input/schemaPlan");
-  const { readInputFlags } =
-    require("../src/cli/inputFlags") as typeof import("../src/cli/inputFlags");
   const inputs = findInputs(kind, name, version);
   const flags = readInputFlags(words, inputs, {
     name,

@@ -181,7 +181,7 @@ describe("TCP", () => {
 });
 
 describe("classes of today among the files", () => {
-  test("actionsView", async () => {
+  test("actionsView lists the actions but itself, and for TCP the verbs", async () => {
     const { json } = await http("/api/actionsView");
     const names = json.actions.map(({ name }: any) => name);
     expect(names).toEqual([...names].sort());

@@ -142,7 +142,7 @@ describe("connections that middleware refuses", () => {
     api.connections.globalMiddleware.push("refuse");
   });
 
-  test("websockets", async () => {
+  test("websockets are counted", async () => {
     for (let i = 0; i < FLOOD / 2; i++) {
       const client = await connectWebsocket({ welcome: false });
       await client.closed;
@@ -154,7 +154,7 @@ describe("connections that middleware refuses", () => {
     );
   });
 
-  test("TCP", async () => {
+  test("TCP connections are counted", async () => {
     for (let i = 0; i < FLOOD / 2; i++) {
       const peer = await SocketPeer.connect();
       await peer.ended;
@@ -166,7 +166,7 @@ describe("connections that middleware refuses", () => {
     );
   });
 
-  test("HTTP requests", async () => {
+  test("HTTP requests are counted", async () => {
     const bytes = request("/api/limited").repeat(60);
     await rawHttp(bytes, (text) => statuses(text, 500) === 60);
     await expectBounded(/cannot respond to a request.*not you/, "requests", 60);

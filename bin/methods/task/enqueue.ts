@@ -1,10 +1,9 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
 import { isEmbedded } from "../../../src/redis/engine";
-import { jsonObject } from "../../../src/cli/runner";
 import { withProgress } from "../../../src/cli/execute";
 import { framework } from "../../framework";
-import { givenInputs, withAllProblems } from "../../inputs";
+import { givenInputs, jsonInputs, withAllProblems } from "../../inputs";
 
 interface Params {
   name: string;
@@ -26,13 +25,7 @@ export class TaskEnqueue extends CLI {
         letter: "n",
         description: "the name of the task",
       },
-      args: {
-        letter: "a",
-        requiredValue: true,
-        description:
-          "its inputs as a JSON object; each is a flag of its own, too",
-        formatter: jsonObject,
-      },
+      args: jsonInputs,
     };
   }
 

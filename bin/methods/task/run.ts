@@ -1,8 +1,7 @@
 import { CLI } from "../../../src/cli/cli";
-import { jsonObject } from "../../../src/cli/runner";
 import { withProgress } from "../../../src/cli/execute";
 import { framework } from "../../framework";
-import { givenInputs, withAllProblems } from "../../inputs";
+import { givenInputs, jsonInputs, withAllProblems } from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
@@ -21,13 +20,7 @@ export class TaskRun extends CLI {
       "run a task in this process, without its queue, and print its result";
     this.example = "actionhero task-run runAction --action=status";
     this.inputs = {
-      args: {
-        letter: "a",
-        requiredValue: true,
-        description:
-          "its inputs as a JSON object; each is a flag of its own, too",
-        formatter: jsonObject,
-      },
+      args: jsonInputs,
     };
   }
 

@@ -23,7 +23,7 @@ import { addAction } from "../../../src/action/registry";
 import { addRoute, reloadRoutes } from "../../../src/route/tables";
 import { addOpenApi } from "../../../src/server/web/openapiAction";
 import { breakingChanges } from "../../../src/server/web/openapiChanges";
-import { restoreConfig } from "../../support/withConfig";
+import { restoreConfig, withConfig } from "../../support/withConfig";
 
 restoreConfig();
 
@@ -353,11 +353,11 @@ test("clients of other transports get the same document as a response", async ()
 });
 
 test("general.introspection switches it off, and it is off by default", async () => {
-  config.general.introspection = false;
-  expect((await app.ask("/api/openapi.json")).status).toBe(404);
+  await withConfig({ general: { introspection: false } }, async () =>
+    expect((await app.ask("/api/openapi.json")).status).toBe(404),
+  );
   delete api.actions.actions.openapi;
-  config.web.openapi = false;
-  addOpenApi();
+  await withConfig({ web: { openapi: false } }, addOpenApi);
   expect(api.actions.actions).not.toHaveProperty("openapi");
   addOpenApi();
   expect(api.actions.actions).toHaveProperty("openapi");

@@ -71,7 +71,8 @@ test("an absolute name within the folder is found", async () => {
 test("the folder may itself be reached by a link", async () => {
   const link = path.join(base, "link-to-public");
   fs.symlinkSync(root, link);
-  expect(await locate(link, "a.txt", "index.html")).toBeDefined();
+  const found = await locate(link, "a.txt", "index.html");
+  expect(found?.realPath).toBe(path.join(root, "a.txt"));
 });
 
 test.each([
