@@ -155,6 +155,7 @@ describe("an action that takes longer than its timeout", () => {
     );
     events.emit("goOn");
     await until(async () => (await web("/isQuick")).status === 200);
+    config.general.overload = null;
     api.overload = createOverload();
   });
 

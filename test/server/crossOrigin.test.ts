@@ -321,6 +321,7 @@ describe("CSRF", () => {
     };
     config.web.trustProxy = false;
     expect(isForgedRequest(req as never)).toBe(true);
+    config.web.trustProxy = "loopback";
     expect(isForgedRequest(req as never)).toBe(false);
   });
 

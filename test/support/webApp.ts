@@ -7,10 +7,13 @@ process.env.AUTOMATIC_ROUTES ??= "";
 // the memory of a jest worker is not the server's: `status` must not judge it
 process.env.maxMemoryAlloted ??= "4096";
 
-import { api, Process } from "../../src/index";
+import { api, config, Process } from "../../src/index";
 import { ask, type Answer, type Ask } from "./ask";
 
 export { ask, type Answer, type Ask } from "./ask";
+
+// of a configuration that was loaded before this file
+config.web.port = "0";
 
 export interface WebApp {
   process: Process;

@@ -1,7 +1,12 @@
 /** Changes of the live configuration that end with the test, or with a part of it. */
-import { config } from "../../src/config/config";
-
 type Settings = Record<string, unknown>;
+
+/** Loaded late: suites set variables of the environment before they load the configuration. */
+function liveConfig(): Record<string, Settings> {
+  const { config } =
+    require("../../src/config/config") as typeof import("../../src/config/config");
+  return config;
+}
 
 /**
  * Tests of this file, or of this `describe` block, may assign settings: each has its former value after the test. Call it
@@ -10,7 +15,7 @@ type Settings = Record<string, unknown>;
 export function restoreConfig(): void {
   let restore: () => void;
   beforeEach(() => {
-    restore = snapshot(config);
+    restore = snapshot(liveConfig());
   });
   afterEach(() => restore());
 }
@@ -23,10 +28,11 @@ export async function withConfig<T>(
   changes: { [namespace: string]: Settings },
   body: () => T | Promise<T>,
 ): Promise<T> {
+  const config = liveConfig();
   const restore = snapshot(config);
   try {
     for (const [namespace, settings] of Object.entries(changes))
-      Object.assign(config[namespace], settings);
+      Object.assign(config[namespace]!, settings);
     return await body();
   } finally {
     restore();

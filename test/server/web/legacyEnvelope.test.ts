@@ -3,6 +3,9 @@ import { config } from "../../../src/index";
 import { restoreConfig } from "../../support/withConfig";
 
 restoreConfig();
+beforeEach(() => {
+  config.web.legacyEnvelope = true;
+});
 
 let app: WebApp;
 
@@ -25,6 +28,7 @@ beforeAll(async () => {
 afterAll(() => app.stop());
 
 test("without legacyEnvelope no field is added", async () => {
+  config.web.legacyEnvelope = false;
   const { json } = await app.ask("/api/hello");
   expect(json).not.toHaveProperty("error");
   expect(json).not.toHaveProperty("requestorInformation");
