@@ -98,6 +98,8 @@ function summaryOf(slices: Slice[]) {
   const cpu = slices.map(({ microseconds }) => microseconds);
   return {
     cpu: round(median(cpu)),
+    // what else the machine does only adds to it
+    low: round(lowOf(cpu), 2),
     min: round(Math.min(...cpu)),
     max: round(Math.max(...cpu)),
     perSecond: Math.round(median(slices.map((s) => s.perSecond))),
@@ -178,6 +180,11 @@ export function print(
 export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}
+
+/** The tenth percentile. */
+function lowOf(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)] ?? NaN;
 }
 
 export function round(value: number, digits = 1): number {

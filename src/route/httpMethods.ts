@@ -11,6 +11,8 @@ export const requestMethods = routerMethods.filter(
 
 /** Automatic routes of actions with versions that refuse the method: checked per request, by version. */
 const undecided = new WeakSet<RouteType>();
+/** Whether there is any: most requests then need no look-up. */
+let isAnyUndecided = false;
 
 /** Whether an action has no `httpMethods`, or this one is among them; `get` includes `head`. */
 export function takesMethod(template: Action, verb: string): boolean {
@@ -38,7 +40,10 @@ export function automaticRoute(
     apiVersion: null!, // as in v29
   };
   if (action.includes(":")) route.literal = true;
-  if (accepting.length < versions.length) undecided.add(route);
+  if (accepting.length < versions.length) {
+    undecided.add(route);
+    isAnyUndecided = true;
+  }
   return route;
 }
 
@@ -53,7 +58,11 @@ export function isMethodAccepted(
   }: { params: { [key: string]: any }; matchedRoute?: RouteType },
   method: string,
 ): boolean {
-  if (matchedRoute !== undefined && !undecided.has(matchedRoute)) return true;
+  if (
+    matchedRoute !== undefined &&
+    !(isAnyUndecided && undecided.has(matchedRoute))
+  )
+    return true;
   const name: unknown = params.action;
   if (typeof name !== "string" || !Object.hasOwn(api.actions.actions, name))
     return true; // an unknown action, which is refused later

@@ -155,7 +155,23 @@ export function createRoutesApi(): RoutesApi {
       return count;
     },
   };
+  ownProcessRoutes.add(routes.processRoute);
   return routes;
+}
+
+const ownProcessRoutes = new WeakSet<RoutesApi["processRoute"]>();
+
+/**
+ * Match the path of a request as `api.routes.processRoute` does. A project's own function may change the list of parts, and
+ * gets a copy.
+ */
+export function routePath(
+  connection: RoutedConnection,
+  pathParts: readonly string[],
+): void {
+  const { routes } = api;
+  const isOwn = ownProcessRoutes.has(routes.processRoute);
+  routes.processRoute(connection, isOwn ? pathParts : [...pathParts]);
 }
 
 const METHODS: ReadonlyMap<unknown, RouteMethod> = new Map(

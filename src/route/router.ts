@@ -13,9 +13,19 @@ import type { RouteType } from "./types";
 export interface RouteMatch {
   route: RouteType;
   /** The variables of the path, still encoded. */
-  params: { [name: string]: string };
+  params: { readonly [name: string]: string };
   /** The number of path parts before the file path of a folder's route. */
   depth: number;
+}
+
+/**
+ * What a list of path parts was matched to, for one that is kept and never changed: the web server keeps those of recent
+ * paths. The other methods of a path have other routers.
+ */
+export const MATCHED = Symbol("matched");
+
+export interface KeptParts extends ReadonlyArray<string> {
+  [MATCHED]?: { by: Router | undefined; match: RouteMatch | undefined };
 }
 
 interface Entry {
@@ -74,7 +84,17 @@ export class Router {
   }
 
   /** The first matching route in the order of the table. */
-  match(parts: readonly string[]): RouteMatch | undefined {
+  match(parts: KeptParts): RouteMatch | undefined {
+    const matched = parts[MATCHED];
+    if (matched === undefined) return this.search(parts);
+    if (matched.by !== this) {
+      matched.match = this.search(parts);
+      matched.by = this;
+    }
+    return matched.match;
+  }
+
+  private search(parts: readonly string[]): RouteMatch | undefined {
     const search: Search = { parts, best: undefined };
     visit(this.root, 0, search);
     const { best } = search;

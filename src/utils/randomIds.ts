@@ -2,7 +2,7 @@
  * Random ids. Bytes are requested and written as text in blocks: one id at a time takes as much as finding its route.
  * Each id is a part of the text of its block, which therefore stays in memory (2.5 KB) as long as one of them.
  */
-import { randomBytes } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 
 const UUID_BYTES = 16;
 const UUID_LENGTH = 36;
@@ -10,6 +10,8 @@ const UUID_LENGTH = 36;
 const HEX_BYTES = 20;
 const HEX_LENGTH = 2 * HEX_BYTES;
 const IDS_PER_BLOCK = 64;
+/** Bytes per call of the generator, which takes longer than a thousand bytes do. */
+const POOL_BYTES = 16 * 1024;
 
 let uuids = "";
 let nextUuid = 0;
@@ -19,7 +21,7 @@ let nextFingerprint = 0;
 /** A UUID of version 4 (RFC 9562 section 5.4). */
 export function randomId(): string {
   if (nextUuid >= uuids.length) {
-    uuids = uuidsOf(randomBytes(UUID_BYTES * IDS_PER_BLOCK));
+    uuids = uuidsOf(takeBytes(UUID_BYTES * IDS_PER_BLOCK));
     nextUuid = 0;
   }
   return uuids.slice(nextUuid, (nextUuid += UUID_LENGTH));
@@ -28,32 +30,43 @@ export function randomId(): string {
 /** 40 hexadecimal digits. */
 export function randomHex(): string {
   if (nextFingerprint >= fingerprints.length) {
-    fingerprints = randomBytes(HEX_BYTES * IDS_PER_BLOCK).toString("hex");
+    fingerprints = takeBytes(HEX_BYTES * IDS_PER_BLOCK).toString("hex");
     nextFingerprint = 0;
   }
   return fingerprints.slice(nextFingerprint, (nextFingerprint += HEX_LENGTH));
 }
 
-const DIGITS = Buffer.from("0123456789abcdef");
-const HYPHEN = 0x2d;
-/** The bytes of a UUID before which a hyphen stands. */
-const AFTER_HYPHEN: readonly number[] = [4, 6, 8, 10];
+const pool = Buffer.alloc(POOL_BYTES);
+let used = POOL_BYTES;
 
-function uuidsOf(bytes: Buffer): string {
-  const text = Buffer.allocUnsafe(UUID_LENGTH * IDS_PER_BLOCK);
-  let at = 0;
-  for (let i = 0; i < bytes.length; i++) {
-    const place = i % UUID_BYTES;
-    if (AFTER_HYPHEN.includes(place)) text[at++] = HYPHEN;
-    const byte = withVersion(bytes[i]!, place);
-    text[at++] = DIGITS[byte >> 4]!;
-    text[at++] = DIGITS[byte & 15]!;
+/** Bytes that are given out once; they are erased when the pool is filled again. */
+function takeBytes(count: number): Buffer {
+  if (used + count > POOL_BYTES) {
+    randomFillSync(pool);
+    used = 0;
   }
-  return text.toString("latin1", 0, at);
+  return pool.subarray(used, (used += count));
 }
 
-/** The bits of version 4 and of the variant are not random. */
-function withVersion(byte: number, place: number): number {
-  if (place === 6) return (byte & 0x0f) | 0x40;
-  return place === 8 ? (byte & 0x3f) | 0x80 : byte;
+const DIGITS = Buffer.from("0123456789abcdef");
+/** Where the two digits of each byte stand in a UUID. */
+const PLACES = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+/** The text of a block; the hyphens between the digits stay. */
+const block = Buffer.alloc(UUID_LENGTH * IDS_PER_BLOCK, "-");
+
+function uuidsOf(bytes: Buffer): string {
+  for (let id = 0; id < IDS_PER_BLOCK; id++) {
+    const from = id * UUID_BYTES;
+    const to = id * UUID_LENGTH;
+    // version 4, and the variant: these bits are not random
+    bytes[from + 6] = (bytes[from + 6]! & 0x0f) | 0x40;
+    bytes[from + 8] = (bytes[from + 8]! & 0x3f) | 0x80;
+    for (let i = 0; i < UUID_BYTES; i++) {
+      const byte = bytes[from + i]!;
+      const at = to + PLACES[i]!;
+      block[at] = DIGITS[byte >> 4]!;
+      block[at + 1] = DIGITS[byte & 15]!;
+    }
+  }
+  return block.toString("latin1");
 }

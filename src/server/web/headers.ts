@@ -256,6 +256,22 @@ export function setFlat(
   if (value !== undefined) flat.push(name, value);
 }
 
+/** Set the length of the body: only one of the two headers may delimit it. */
+export function setLength(flat: FlatHeaders, bytes: number): void {
+  let isSet = false;
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!;
+    if (name === "content-length") {
+      flat[i + 1] = String(bytes);
+      isSet = true;
+    } else if (name === "transfer-encoding") {
+      flat.splice(i, 2);
+      i -= 2;
+    }
+  }
+  if (!isSet) flat.push("content-length", String(bytes));
+}
+
 /** Name the request, unless the project has done so itself. */
 export function addRequestId(flat: FlatHeaders, id: string | undefined): void {
   if (id !== undefined && getFlat(flat, "x-request-id") === undefined)
@@ -280,7 +296,8 @@ interface Prepared {
   cors: Cors | undefined;
   sources: readonly Snapshot[];
   alone: FlatHeaders;
-  besideCookie: FlatHeaders;
+  /** The first header is the cookie, without its value. */
+  withCookie: FlatHeaders;
 }
 
 /** The additions of a request to the default headers. */
@@ -301,11 +318,9 @@ export function preparedHeaders(
   { setCookie, requestId }: OwnHeaders,
   policy?: HeaderPolicy,
 ): FlatHeaders {
-  const { alone, besideCookie } = prepare(settings, policy);
-  const head =
-    setCookie === undefined
-      ? alone.slice()
-      : ["set-cookie", setCookie, ...besideCookie];
+  const { alone, withCookie } = prepare(settings, policy);
+  const head = (setCookie === undefined ? alone : withCookie).slice();
+  if (setCookie !== undefined) head[1] = setCookie;
   addRequestId(head, requestId);
   return head;
 }
@@ -317,14 +332,14 @@ function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
   const { httpHeaders, nosniff } = settings;
   const { headers, tlsHeaders } = policy?.security ?? {};
   const flat = mergeHeaders(defaultPairs(settings, undefined, policy));
-  const besideCookie = flat.slice();
-  makePrivate(besideCookie);
+  const withCookie = ["set-cookie", "", ...flat];
+  makePrivate(withCookie);
   return (prepared[slot] = {
     nosniff,
     cors: policy?.cors,
     sources: [httpHeaders, headers, tlsHeaders].map(snapshotOf),
     alone: flat,
-    besideCookie,
+    withCookie,
   });
 }
 

@@ -9,6 +9,7 @@ import type { Connection } from "../../connection/connection";
 import { HttpError } from "../../errors";
 import type { MetricsApi } from "../../metrics/types";
 import { isMethodAccepted } from "../../route/httpMethods";
+import { routePath } from "../../route/registry";
 import type { RouteType } from "../../route/types";
 import { tracing } from "../../tracing/tracer";
 import { type Server, startAction } from "../server";
@@ -122,7 +123,7 @@ function routeParams(
   const { params } = connection;
   const routed: ConnectionParams = {};
   connection.params = routed;
-  api.routes.processRoute(connection, target.pathParts);
+  routePath(connection, target.pathParts);
   connection.params = params;
   return routed;
 }
@@ -237,7 +238,7 @@ function answerFile(
 function nameFile(connection: Connection, request: WebRequest): void {
   const { params } = connection;
   const { target } = request;
-  api.routes.processRoute(connection, target.pathParts);
+  routePath(connection, target.pathParts);
   let file = String(params.file || target.pathParts.join(path.sep));
   if (file === "" || file.endsWith("/")) {
     request.namesFolder = true;

@@ -1,5 +1,6 @@
 /** Parses a request's URL: path, query, extension, and the kind of request. */
 import type { WebSettings } from "../../config/settings";
+import { type KeptParts, MATCHED } from "../../route/router";
 
 const SLASH = 47;
 
@@ -11,8 +12,8 @@ export interface RequestTarget {
   /** The query with its `?`, or an empty string. */
   search: string;
   mode: RequestMode;
-  /** The path below the prefix, still encoded. */
-  pathParts: string[];
+  /** The path below the prefix, still encoded; requests for the same path share the list. */
+  pathParts: KeptParts;
   /** The text after the last dot of the path. */
   extension: string | undefined;
 }
@@ -51,11 +52,18 @@ export function parseTarget(url: string, config: Prefixing): RequestTarget {
   if (path === undefined) {
     path = parsePath(pathname, current);
     if (known.size >= MAX_KNOWN) known.clear();
-    if (url.length <= MAX_KNOWN_LENGTH) known.set(pathname, path);
+    if (url.length <= MAX_KNOWN_LENGTH) known.set(pathname, keep(path));
   }
   const { mode, pathParts, extension } = path;
-  // a project's own `api.routes.processRoute` may change the list
-  return { pathname, search, mode, pathParts: pathParts.slice(), extension };
+  return { pathname, search, mode, pathParts, extension };
+}
+
+function keep(path: TargetPath): TargetPath {
+  Object.assign(path.pathParts, {
+    [MATCHED]: { by: undefined, match: undefined },
+  });
+  Object.freeze(path.pathParts);
+  return path;
 }
 
 function parsePath(

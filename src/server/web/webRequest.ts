@@ -8,7 +8,7 @@ import { context } from "../../context/context";
 import type { UploadedFile } from "../../input/file";
 import { isFiltering, redactForLogging } from "../../log/filters";
 import { compilePath, decodeOrKeep, matchCompiled } from "../../route/matchUrl";
-import type { RoutedConnection } from "../../route/registry";
+import { type RoutedConnection, routePath } from "../../route/registry";
 import type { RouteType } from "../../route/types";
 import { parseCookies } from "../../cookie/cookies";
 import type { ByteShare } from "../heldBytes";
@@ -201,7 +201,7 @@ export class WebRequest {
     if (pathParts.length === 0 || !isFiltering()) return pathname;
     for (const method of api.routes.methodsFor(pathParts)) {
       const other: RoutedConnection = { params: {}, rawConnection: { method } };
-      api.routes.processRoute(other, pathParts);
+      routePath(other, pathParts);
       const { matchedRoute, params } = other;
       const shown = pathForLogging(pathname, matchedRoute!, params);
       if (shown !== pathname) return shown;

@@ -7,7 +7,7 @@ import {
   isCompressible,
   type Encoding,
 } from "./compression";
-import { getFlat, setFlat, type FlatHeaders } from "./headers";
+import { getFlat, setFlat, setLength, type FlatHeaders } from "./headers";
 import type { WebRequest } from "./webRequest";
 import { writeExactly } from "./webResponse";
 
@@ -113,8 +113,7 @@ function finish(
   const status = statusOf(request);
   if (isBodiless(status)) return endBodiless(request, status, head);
   const bytes = byteLengthOf(body);
-  setFlat(head, "content-length", String(bytes));
-  setFlat(head, "transfer-encoding", undefined); // only one of the two may delimit the body
+  setLength(head, bytes);
   writeHead(request, status, head);
   sendBody(request, body, bytes);
 }
@@ -161,7 +160,8 @@ export function writeHead(
 
 /**
  * Head and body leave in one packet: written and flushed before the end, node has nothing left to send then.
- * `end(body)` alone would make it a `writev` of two pieces, which costs a tenth of the whole request (bench/http.ts).
+ * `end(body)` alone would make it a `writev` of two pieces, which costs a tenth of the whole request (bench/http.ts). The
+ * socket is corked here, since `write` would do so until the next tick.
  */
 function endWith(
   res: ServerResponse,
@@ -173,6 +173,7 @@ function endWith(
     res.end(body); // an earlier response on the same connection is not finished yet
     return;
   }
+  socket.cork();
   // the same bytes, but copied instead of converted
   if (isAscii) res.write(body, "latin1");
   else res.write(body);
