@@ -184,7 +184,9 @@ export function median(values: number[]): number {
 
 /** The tenth percentile. */
 function lowOf(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)] ?? NaN;
+  return (
+    values.toSorted((a, b) => a - b)[Math.floor(values.length / 10)] ?? NaN
+  );
 }
 
 export function round(value: number, digits = 1): number {

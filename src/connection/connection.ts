@@ -344,16 +344,15 @@ function checkData(data: ConnectionData): void {
   // a project's server may accept ids from its clients
   if (data.id === "__proto__")
     throw new Error("__proto__ cannot be the id of a connection");
-  demand(data, "type");
-  demand(data, "rawConnection");
+  demand(data.type, "type");
+  demand(data.rawConnection, "rawConnection");
   if (settings().general.enforceConnectionProperties) {
-    demand(data, "remotePort");
-    demand(data, "remoteIP");
+    demand(data.remotePort, "remotePort");
+    demand(data.remoteIP, "remoteIP");
   }
 }
 
-function demand(data: ConnectionData, property: keyof ConnectionData): void {
-  const value: unknown = data[property];
+function demand(value: unknown, property: keyof ConnectionData): void {
   if (value === undefined || value === null || value === "")
     throw new Error(
       `${property} is required to create a new connection object`,

@@ -155,11 +155,13 @@ export function createRoutesApi(): RoutesApi {
       return count;
     },
   };
-  ownProcessRoutes.add(routes.processRoute);
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
+  own = routes.processRoute;
   return routes;
 }
 
-const ownProcessRoutes = new WeakSet<RoutesApi["processRoute"]>();
+/** The framework's function of the current `api.routes`. */
+let own: RoutesApi["processRoute"] | undefined;
 
 /**
  * Match the path of a request as `api.routes.processRoute` does. A project's own function may change the list of parts, and
@@ -170,7 +172,7 @@ export function routePath(
   pathParts: readonly string[],
 ): void {
   const { routes } = api;
-  const isOwn = ownProcessRoutes.has(routes.processRoute);
+  const isOwn = routes.processRoute === own;
   routes.processRoute(connection, isOwn ? pathParts : [...pathParts]);
 }
 

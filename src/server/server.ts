@@ -397,18 +397,20 @@ interface Compiled {
 
 type Method = (connection: Connection, ...args: unknown[]) => unknown;
 
-const compiled = new WeakMap<Server, Compiled>();
+/** On the server itself, because each connection looks for it. */
+const COMPILED = Symbol("compiled");
 
 /** Built once per server, and again when its custom methods were replaced or added to. */
 function connectionClassFor(server: Server): typeof Connection {
-  const known = compiled.get(server);
+  const holder = server as { [COMPILED]?: Compiled };
+  const known = holder[COMPILED];
   const methods = server.connectionCustomMethods;
   if (known?.methods === methods && hasSameNames(methods, known.names))
     return known.ConnectionClass;
 
   const ConnectionClass = buildClass(server);
   const names = Object.keys(methods);
-  compiled.set(server, { methods, names, ConnectionClass });
+  holder[COMPILED] = { methods, names, ConnectionClass };
   return ConnectionClass;
 }
 

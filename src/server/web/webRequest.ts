@@ -13,7 +13,6 @@ import type { RouteType } from "../../route/types";
 import { parseCookies } from "../../cookie/cookies";
 import type { ByteShare } from "../heldBytes";
 import type { Server } from "../server";
-import type { Traffic } from "./activity";
 import {
   addRequestId,
   defaultPairs,
@@ -27,6 +26,7 @@ import {
 } from "./headers";
 import type { Query } from "./query";
 import type { RequestTarget } from "./target";
+import type { Traffic } from "./traffic";
 import type { TemporaryFiles } from "./uploadDisk";
 import { ownHeaders, WebResponse } from "./webResponse";
 import { statusOf } from "./write";

@@ -47,7 +47,6 @@ import { isWorkFollowed, releaseWithResponse, requestIdOf } from "../work";
 import { normalizeTarget, type TargetFault } from "../requestTarget";
 import { ALL_EXCEED } from "../outbox";
 import { Server } from "../server";
-import { Activity } from "./activity";
 import { RequestAborted } from "./bodyError";
 import { addCorsHeaders } from "./crossOrigin";
 import { respondUnread } from "./discard";
@@ -60,7 +59,6 @@ import {
 import { type FileAnswer, fileAnswerOf } from "./fileAnswer";
 import { answerWithFile } from "./files";
 import { isValidPair, JSON_TYPE, setFlat, setPolicyHeaders } from "./headers";
-import { Intake, Pipelining } from "./intake";
 import {
   checkPrefixes,
   CLUSTER_LINGER_MS,
@@ -76,6 +74,12 @@ import { type Outcome, renderBody } from "./respond";
 import { isForAction, routeRequest } from "./routeRequest";
 import { parseTarget } from "./target";
 import { traceRequest } from "./traceRequest";
+import {
+  Intake,
+  judgePipelining,
+  refusePipelined,
+  type Traffic,
+} from "./traffic";
 import { removeLeftovers, UploadDisk, uploadFolder } from "./uploadDisk";
 import { WebRequest } from "./webRequest";
 import { replaceHeaders, WebResponse } from "./webResponse";
@@ -115,20 +119,11 @@ export class WebServer extends Server {
   /** The limits of all uploads. */
   readonly uploadDisk = new UploadDisk();
 
-  private readonly activity = new Activity({
-    onAbort: (request) => this.end(request),
-    onSettled: (socket) => this.intake.settled(socket),
-    onUnread: (socket, bytes) => this.cutUnread(socket, bytes),
-  });
-  private readonly pipelining = new Pipelining((socket) =>
-    this.activity.countOf(socket),
-  );
   private readonly intake = new Intake({
-    begin: (req, res) => this.begin(req, res),
-    inFlight: (socket) => this.activity.countOf(socket),
-    isBehind: (socket) => this.activity.isBehind(socket),
-    ignoresInput: (socket) => this.pipelining.ignoresInput(socket),
+    begin: (req, res, traffic) => this.begin(req, res, traffic),
+    onAbort: (request) => this.end(request),
     onCut: (socket) => this.logCut(socket),
+    onUnread: (socket, bytes) => this.cutUnread(socket, bytes),
   });
   private drain?: Drain<Socket>;
   private readonly socketTable = new Sockets();
@@ -276,29 +271,37 @@ export class WebServer extends Server {
   }
 
   isBusy(socket: Socket): boolean {
-    return this.activity.isBusy(socket) || this.intake.isWaiting(socket);
+    return this.intake.isBusy(socket);
   }
 
-  private begin(req: IncomingMessage, res: ServerResponse): void {
+  private begin(
+    req: IncomingMessage,
+    res: ServerResponse,
+    traffic: Traffic,
+  ): void {
     const { health, metrics } = api as {
       health?: HealthApi;
       metrics?: MetricsApi;
     };
     metrics?.watch?.request(req, res);
     if (health?.answer?.(req, res) === true)
-      return this.activity.lend(req.socket, res);
-    if (!isBooting()) return this.work(req, res);
+      return this.intake.lend(traffic, res);
+    if (!isBooting()) return this.work(req, res, traffic);
     admit(
       req.socket,
-      () => this.work(req, res),
+      () => this.work(req, res, traffic),
       () => refuseWhileBooting(req, res),
     );
   }
 
-  private work(req: IncomingMessage, res: ServerResponse): void {
-    if (!isWorkFollowed()) return this.answerSafely(req, res);
+  private work(
+    req: IncomingMessage,
+    res: ServerResponse,
+    traffic: Traffic,
+  ): void {
+    if (!isWorkFollowed()) return this.answerSafely(req, res, traffic);
     releaseWithResponse(res);
-    const answer = () => this.answerSafely(req, res);
+    const answer = () => this.answerSafely(req, res, traffic);
     const { tracer } = tracing;
     const id = isContextOn() ? requestIdOf(req) : undefined;
     beginContext({ id }, () =>
@@ -307,23 +310,27 @@ export class WebServer extends Server {
   }
 
   /** Every error of a request also gets a response. */
-  private answerSafely(req: IncomingMessage, res: ServerResponse): void {
+  private answerSafely(
+    req: IncomingMessage,
+    res: ServerResponse,
+    traffic: Traffic,
+  ): void {
     try {
       if (settings().web.limitPipelining) {
-        const verdict = this.pipelining.judge(req.socket);
+        const verdict = judgePipelining(traffic);
         if (verdict === "ignore") return;
-        if (verdict === "refuse") return this.refuseOneTooMany(req, res);
+        if (verdict === "refuse") return this.refuseOneTooMany(res, traffic);
       }
       const { overload } = api;
       if (overload?.isOverloaded === true)
-        return this.refuseOverload(req, res, overloadedError(overload));
+        return this.refuseOverload(res, traffic, overloadedError(overload));
       const fault = normalizeTarget(req);
       if (fault !== undefined)
         return refuseTarget(req, res, fault, settings().web);
       for (const intercept of this.interceptors)
-        if (intercept(req, res)) return this.activity.lend(req.socket, res);
+        if (intercept(req, res)) return this.intake.lend(traffic, res);
       if (redirectToAllowedHost(req, res, settings().web)) return;
-      this.accept(req, res);
+      this.accept(res, traffic);
     } catch (error) {
       answerPlainly(this, res, error);
     }
@@ -341,37 +348,38 @@ export class WebServer extends Server {
       );
   }
 
-  private refuseOneTooMany(req: IncomingMessage, res: ServerResponse): void {
-    const request = this.unread(req, res);
-    this.pipelining.refuse(request).then(
+  private refuseOneTooMany(res: ServerResponse, traffic: Traffic): void {
+    const request = this.unread(res, traffic);
+    refusePipelined(traffic, res).then(
       (error) => this.fail(request, error),
       (failure: unknown) => this.fail(request, failure),
     );
   }
 
   private refuseOverload(
-    req: IncomingMessage,
     res: ServerResponse,
+    traffic: Traffic,
     error: StatusError,
   ): void {
-    void this.fail(this.unread(req, res), error);
+    void this.fail(this.unread(res, traffic), error);
   }
 
   /** A request that is refused without a connection, and before its body is read. */
-  private unread(req: IncomingMessage, res: ServerResponse): WebRequest {
-    const target = parseTarget(req.url ?? "/", settings().web);
+  private unread(res: ServerResponse, traffic: Traffic): WebRequest {
+    const target = parseTarget(res.req.url ?? "/", settings().web);
     const request = new WebRequest(this, res, target, undefined);
     addCorsHeaders(request);
-    this.activity.begin(req.socket, request);
+    this.intake.begin(traffic, request);
     return request;
   }
 
-  private accept(req: IncomingMessage, res: ServerResponse): void {
+  private accept(res: ServerResponse, traffic: Traffic): void {
+    const { req } = res;
     const target = parseTarget(req.url ?? "/", settings().web);
     const identity = identify(req, isForAction(req.method, target));
     const request = new WebRequest(this, res, target, identity.setCookie);
     addCorsHeaders(request);
-    this.activity.begin(req.socket, request);
+    this.intake.begin(traffic, request);
     this.handleSafely(request, identity);
   }
 
@@ -494,7 +502,7 @@ export class WebServer extends Server {
    */
   private endWhenClosed(request: WebRequest): void {
     const { res } = request;
-    if (res.writableLength > FREE_BYTES) this.activity.countUnread(request);
+    if (res.writableLength > FREE_BYTES) this.intake.countUnread(request);
     if (res.writableEnded || res.destroyed) this.end(request);
     else res.once("close", () => this.end(request));
   }
@@ -510,7 +518,7 @@ export class WebServer extends Server {
   }
 
   private end(request: WebRequest): void {
-    this.activity.end(request);
+    this.intake.end(request);
     // again after the client disconnected during a write
     request.temporaryFiles?.remove();
     const { connection } = request;

@@ -1,0 +1,377 @@
+/**
+ * The requests of each TCP connection: which are in progress, which wait, and which are refused, so that one client neither
+ * fills the memory nor delays the others.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { ActionsStatus, errorForStatus } from "../../action/status";
+import { settings } from "../../config/settings";
+import { HttpError, toError } from "../../errors";
+import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
+import type { WebRequest } from "./webRequest";
+
+/** The requests of one connection. Usually there is one at a time, which needs no set. */
+export interface Traffic {
+  readonly socket: Socket;
+  first: WebRequest | undefined;
+  others: Set<WebRequest> | undefined;
+  /** The latest request. */
+  latest: WebRequest | undefined;
+  /** Requests that another listener answers. */
+  lent: number;
+  /** The responses that wait until the client reads them; undefined until it falls behind. */
+  unread: UnreadShare | undefined;
+  /** The requests that wait; undefined if there are none. */
+  queue: Queue | undefined;
+  /** Refused requests whose responses wait for earlier ones. */
+  refusals: number;
+}
+
+const TRAFFIC = Symbol("traffic");
+
+/** On the socket itself, because each request looks for it. */
+function knownTraffic(socket: Socket): Traffic | undefined {
+  return (socket as { [TRAFFIC]?: Traffic })[TRAFFIC];
+}
+
+/** The number of requests of a connection in progress. */
+function countOf({ first, others, lent }: Traffic): number {
+  return (first === undefined ? 0 : 1) + (others?.size ?? 0) + lent;
+}
+
+/** Whether so much waits for a client that its next requests must wait, too. */
+function isBehind({ unread }: Traffic): boolean {
+  return unread !== undefined && unread.size > HIGH_WATER_BYTES;
+}
+
+/** Maximum requests of a connection in progress. */
+const MAX_IN_FLIGHT = 64;
+/** Maximum responses of a connection that are pending, or wait for a slow consumer. */
+const MAX_UNSENT = 128;
+/** Maximum requests of a connection started per turn of the event loop. */
+const MAX_PER_TURN = 16;
+/** Maximum waiting requests of all connections started per turn, so that others are served between the turns. */
+const MAX_QUEUED_PER_TURN = 64;
+/**
+ * Maximum waiting requests of all connections; node creates all requests that it finds in one chunk, more than a
+ * thousand, of about 4 KB each.
+ */
+const MAX_WAITING = 10_000;
+
+type Arrival = [req: IncomingMessage, res: ServerResponse];
+
+/** Requests of a connection that have been read and wait to be started; meanwhile reading is paused. */
+interface Queue {
+  /** Undefined: it has been started. */
+  readonly arrivals: (Arrival | undefined)[];
+  next: number;
+  /** Responses that the client has not read: it may send requests without reading. */
+  unsent: number;
+}
+
+interface IntakeHost {
+  /** Start processing a request. */
+  begin(req: IncomingMessage, res: ServerResponse, traffic: Traffic): void;
+  /** Called for each request in progress when its client disconnects. */
+  onAbort(request: WebRequest): void;
+  /** Called for a connection that is closed because too many requests wait, most of them its own. */
+  onCut(socket: Socket): void;
+  /** Called for a client to disconnect: it is the slowest, and all together exceed `general.maxUnreadBytes`. */
+  onUnread(socket: Socket, bytes: number): void;
+}
+
+export class Intake {
+  private readonly queues = new Map<Traffic, Queue>();
+  private last: Traffic | undefined;
+  /** Requests of the last connection in a row. */
+  private inRow = 0;
+  /** Requests in all queues that have not been begun. */
+  private waiting = 0;
+  /** Queues whose next request may be begun, in the order of their turns. */
+  private readonly ready = new Map<Traffic, Queue>();
+  private isScheduled = false;
+
+  constructor(private readonly host: IntakeHost) {}
+
+  take(req: IncomingMessage, res: ServerResponse): void {
+    const { socket } = req;
+    if (socket.destroyed) return; // the rest of the chunk for which it was disconnected
+    const traffic = knownTraffic(socket) ?? this.watch(socket);
+    if (traffic.queue) traffic.queue.arrivals.push([req, res]);
+    else if (this.hasRoom(traffic)) return this.host.begin(req, res, traffic);
+    else this.open(traffic, [req, res]);
+    if (++this.waiting > MAX_WAITING) this.cutLongest();
+  }
+
+  /** Whether a connection has requests in progress, or waiting. */
+  isBusy(socket: Socket): boolean {
+    const traffic = knownTraffic(socket);
+    return (
+      traffic !== undefined &&
+      (countOf(traffic) > 0 || traffic.queue !== undefined)
+    );
+  }
+
+  /** A request is in progress until its `end`. */
+  begin(traffic: Traffic, request: WebRequest): void {
+    request.traffic = traffic;
+    if (traffic.latest !== undefined) traffic.latest.isFollowed = true;
+    traffic.latest = request;
+    if (traffic.first === undefined) traffic.first = request;
+    else (traffic.others ??= new Set()).add(request);
+  }
+
+  end(request: WebRequest): void {
+    const { traffic } = request;
+    if (traffic === undefined) return;
+    if (traffic.first === request) traffic.first = undefined;
+    else traffic.others?.delete(request);
+    if (traffic.latest === request) traffic.latest = undefined;
+    this.settled(traffic);
+  }
+
+  /** Count a request that another listener answers. */
+  lend(traffic: Traffic, res: ServerResponse): void {
+    traffic.lent++;
+    res.once("close", () => {
+      traffic.lent--;
+      this.settled(traffic);
+    });
+  }
+
+  /** Count a response that was written, until its client has read it. */
+  countUnread({ traffic, res }: WebRequest): void {
+    if (traffic === undefined) return;
+    const unread = (traffic.unread ??= new UnreadShare((bytes) =>
+      this.host.onUnread(traffic.socket, bytes),
+    ));
+    const bytes = res.writableLength;
+    unread.add(bytes);
+    res.once("close", () => {
+      unread.add(-bytes);
+      this.settled(traffic);
+    });
+  }
+
+  private watch(socket: Socket): Traffic {
+    const traffic: Traffic = {
+      socket,
+      first: undefined,
+      others: undefined,
+      latest: undefined,
+      lent: 0,
+      unread: undefined,
+      queue: undefined,
+      refusals: 0,
+    };
+    (socket as { [TRAFFIC]?: Traffic })[TRAFFIC] = traffic;
+    // one listener per socket instead of two per response: a closed socket ends all of its requests
+    socket.once("close", () => this.abort(traffic));
+    return traffic;
+  }
+
+  private abort(traffic: Traffic): void {
+    if (this.last === traffic) this.last = undefined;
+    if (traffic.queue) this.close(traffic, traffic.queue);
+    const { first, others = [] } = traffic;
+    traffic.unread?.release();
+    const requests = first ? [first, ...others] : others;
+    for (const request of requests) {
+      this.host.onAbort(request);
+      closeQueued(request.res);
+    }
+  }
+
+  /** A request of this connection is done, or its response was read. */
+  private settled(traffic: Traffic): void {
+    if (traffic.queue) this.schedule(traffic, traffic.queue);
+  }
+
+  private hasRoom(traffic: Traffic): boolean {
+    if (this.last !== traffic) {
+      this.last = traffic;
+      this.inRow = 0;
+    }
+    // a client that waits for each response sends one request per turn of the event loop; since a response may be
+    // synchronous, the number in flight does not show that, so a counter that is half full is reset after the turn
+    if (++this.inRow === MAX_PER_TURN / 2) setImmediate(() => (this.inRow = 0));
+    return (
+      this.inRow <= MAX_PER_TURN &&
+      countOf(traffic) < MAX_IN_FLIGHT &&
+      !isBehind(traffic)
+    );
+  }
+
+  private open(traffic: Traffic, arrival: Arrival): void {
+    const queue: Queue = { arrivals: [arrival], next: 0, unsent: 0 };
+    this.inRow = 0;
+    traffic.queue = queue;
+    this.queues.set(traffic, queue);
+    stopReading(traffic.socket);
+    this.schedule(traffic, queue);
+  }
+
+  private schedule(traffic: Traffic, queue: Queue): void {
+    this.ready.set(traffic, queue);
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    setImmediate(() => this.takeTurns());
+  }
+
+  /** Serve the queues in order, until they are empty or `MAX_QUEUED_PER_TURN` requests were started. */
+  private takeTurns(): void {
+    this.isScheduled = false;
+    const before = this.waiting;
+    for (const [traffic, queue] of [...this.ready]) {
+      if (before - this.waiting >= MAX_QUEUED_PER_TURN) break;
+      this.ready.delete(traffic); // its next turn comes after those of the others
+      if (!traffic.socket.destroyed && traffic.queue === queue)
+        this.proceed(traffic, queue);
+    }
+    const [next] = this.ready;
+    if (next) this.schedule(...next);
+  }
+
+  private proceed(traffic: Traffic, queue: Queue): void {
+    const { arrivals } = queue;
+    const end = Math.min(arrivals.length, queue.next + MAX_PER_TURN);
+    const mayBegin = () =>
+      countOf(traffic) < MAX_IN_FLIGHT &&
+      queue.unsent < MAX_UNSENT &&
+      !isBehind(traffic);
+    while (queue.next < end && mayBegin()) this.beginNext(traffic, queue);
+    if (!mayBegin()) return; // continues when the next request is done
+    if (queue.next < arrivals.length) return this.schedule(traffic, queue);
+    this.close(traffic, queue);
+    if (!ignoresInput(traffic)) goOnReading(traffic.socket);
+  }
+
+  private beginNext(traffic: Traffic, queue: Queue): void {
+    const [req, res] = queue.arrivals[queue.next]!;
+    queue.arrivals[queue.next++] = undefined;
+    this.waiting--;
+    queue.unsent++;
+    res.once("close", () => {
+      queue.unsent--;
+      if (traffic.queue === queue) this.schedule(traffic, queue);
+    });
+    this.host.begin(req, res, traffic);
+  }
+
+  private close(traffic: Traffic, queue: Queue): void {
+    if (traffic.queue !== queue) return;
+    traffic.queue = undefined;
+    this.queues.delete(traffic);
+    this.ready.delete(traffic);
+    this.waiting -= queue.arrivals.length - queue.next;
+  }
+
+  private cutLongest(): void {
+    let longest: [Traffic, Queue] | undefined;
+    let most = 0;
+    for (const entry of this.queues) {
+      const length = entry[1].arrivals.length - entry[1].next;
+      if (length > most) [longest, most] = [entry, length];
+    }
+    if (!longest) return;
+    const [{ socket }] = longest;
+    this.close(...longest);
+    this.host.onCut(socket);
+    socket.destroy();
+  }
+}
+
+/**
+ * Node emits `close` for the response whose turn it is, and not for those behind it: files that are to be sent would stay
+ * open.
+ */
+function closeQueued(res: ServerResponse): void {
+  if (res.socket !== null || res.destroyed || res.writableFinished) return;
+  res.destroy();
+  res.emit("close");
+}
+
+// --- Limits pipelined requests: `web.limitPipelining`.
+
+/**
+ * After this many pending refusals, input of a client is ignored; its connection is closed after this many ms,
+ * because it would reconnect at once.
+ */
+const MAX_REFUSALS = 64;
+const IGNORE_MS = 5_000;
+
+/** There is no connection, and no action. */
+const FACTS = {
+  connection: { type: "web" },
+  params: {},
+  missingParams: [],
+  validatorErrors: [],
+};
+
+/** The handling of a request. */
+type Verdict = "serve" | "refuse" | "ignore";
+
+function endSoon(socket: Socket): void {
+  stopReading(socket);
+  const timer = setTimeout(() => socket.destroy(), IGNORE_MS).unref();
+  socket.once("close", () => clearTimeout(timer));
+}
+
+/** Whether nothing more is read from a connection. */
+function ignoresInput({ refusals }: Traffic): boolean {
+  return refusals >= MAX_REFUSALS;
+}
+
+export function judgePipelining(traffic: Traffic): Verdict {
+  if (ignoresInput(traffic)) return "ignore";
+  const limit = settings().general.simultaneousActions;
+  return countOf(traffic) >= limit ? "refuse" : "serve";
+}
+
+/**
+ * Count a refusal; after the last one nothing more is read from the connection.
+ * @returns the error for the client, from `config.errors`
+ */
+export async function refusePipelined(
+  traffic: Traffic,
+  res: ServerResponse,
+): Promise<HttpError> {
+  traffic.refusals++;
+  if (ignoresInput(traffic)) endSoon(traffic.socket);
+  else
+    res.once("close", () => {
+      if (!ignoresInput(traffic)) traffic.refusals--;
+    });
+  const worded = await errorForStatus(
+    ActionsStatus.TooManyRequests,
+    FACTS,
+    undefined,
+  );
+  return new HttpError(429, toError(worded).message);
+}
+
+// --- Pauses and resumes reading from the connection of a client.
+
+/** Node resumes a socket whenever one of its requests is read or answered. */
+function stay(this: Socket): Socket {
+  return this;
+}
+
+/** A resume that was pending when the socket was paused. */
+function pauseAgain(this: Socket): void {
+  this.emit("pause");
+}
+
+function stopReading(socket: Socket): void {
+  if (socket.resume === stay) return;
+  socket.pause();
+  socket.resume = stay;
+  socket.on("resume", pauseAgain);
+}
+
+function goOnReading(socket: Socket): void {
+  if (socket.resume !== stay) return;
+  Reflect.deleteProperty(socket, "resume"); // restores the method of the class
+  socket.off("resume", pauseAgain);
+  socket.resume();
+}
