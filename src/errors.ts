@@ -112,6 +112,11 @@ export interface HttpFacts {
 }
 
 const NO_HEADERS: HttpErrorHeaders = {};
+const NO_FACTS: HttpFacts = Object.freeze({
+  status: undefined,
+  isExplicit: false,
+  headers: NO_HEADERS,
+});
 
 /**
  * The status and headers of an error: those of an `HttpError`, or of any error with `expose: true` and a `status` or
@@ -130,6 +135,8 @@ export function httpFactsOf(error: unknown): HttpFacts {
         headers: isRecord(headers) ? headers : NO_HEADERS,
       };
   }
+  if (code === undefined) return NO_FACTS;
+  // eslint-disable-next-line @typescript-eslint/no-base-to-string -- whatever it is
   const fromCode = parseInt(String(code), 10);
   const isStatus = fromCode >= 200 && fromCode < 600;
   return {

@@ -48,13 +48,16 @@ const SINGLE_ARGUMENT = ["sendMessage", "sendFile"];
 
 export function createConnectionsApi(): ConnectionsApi {
   const table = new ConnectionTable();
-  const connections: ConnectionsApi = {
-    get connections() {
-      return table.all;
-    },
-    set connections(all) {
+  // an object literal with a getter would be a hash table, and each request reads this object
+  const connections = Object.defineProperty({}, "connections", {
+    get: () => table.all,
+    set: (all: { [id: string]: Connection }) => {
       table.all = all;
     },
+    enumerable: true,
+    configurable: true,
+  }) as ConnectionsApi;
+  const functions: Omit<ConnectionsApi, "connections"> = {
     table,
     middleware: {},
     globalMiddleware: [],
@@ -98,7 +101,7 @@ export function createConnectionsApi(): ConnectionsApi {
       return clean;
     },
   };
-  return connections;
+  return Object.assign(connections, functions);
 }
 
 async function callMethod(

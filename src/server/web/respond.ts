@@ -85,12 +85,19 @@ export function renderBody(
         connection,
         request,
         outcome,
-        withFields(response, { error: text }),
+        hasOnlyError(response)
+          ? { error: text }
+          : withFields(response, { error: text }),
       ),
     );
   return isThenable(serialized)
     ? Promise.resolve(serialized).then(finish)
     : finish(serialized);
+}
+
+function hasOnlyError(response: object): boolean {
+  for (const key in response) if (key !== "error") return false;
+  return true;
 }
 
 /** Details about the client and its request, part of every response. */

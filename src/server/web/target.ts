@@ -59,8 +59,8 @@ export function parseTarget(url: string, config: Prefixing): RequestTarget {
 }
 
 function keep(path: TargetPath): TargetPath {
-  Object.assign(path.pathParts, {
-    [MATCHED]: { by: undefined, match: undefined },
+  Object.defineProperty(path.pathParts, MATCHED, {
+    value: { by: undefined, match: undefined },
   });
   Object.freeze(path.pathParts);
   return path;

@@ -14,9 +14,6 @@ import { writeExactly } from "./webResponse";
 /** The substitute for an invalid status. */
 const SERVER_ERROR = 500;
 
-/** Statuses without a body and its headers. */
-const BODILESS = [204, 205, 304];
-
 /**
  * Send a whole body with the request's headers and status; for HEAD only its length.
  * @throws TypeError when one of the headers is not valid
@@ -59,7 +56,7 @@ export function writeEncoded(
 
 /** Whether a response with this status never has a body (RFC 9110 sections 15.3.5, 15.3.6, 15.4.5). */
 export function isBodiless(status: number): boolean {
-  return BODILESS.includes(status);
+  return status === 204 || status === 205 || status === 304;
 }
 
 /** The headers of a response without a body. */
