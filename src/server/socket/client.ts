@@ -477,7 +477,7 @@ export class SocketClient {
     if (!verb.startsWith("param"))
       return (await connection.verbs(verb, args)) as unknown;
     const { params } = connection;
-    const own = args.map((word) => detached(argumentText(word)));
+    const own = args.slice(0, 2).map((word) => detached(argumentText(word)));
     const [key = "", value] =
       verb === "paramAdd" ? parseParamPair(own) : own.slice(0, 1);
     if (value !== undefined) {

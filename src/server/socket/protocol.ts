@@ -46,6 +46,8 @@ const OPENING_BRACE = 0x7b;
 const TLS_HANDSHAKE = 0x16;
 /** A client sends its id once, for any number of replies. */
 const MAX_ID_LENGTH = 1024;
+/** A line of a million words would cost as many objects. */
+const MAX_WORDS = 16;
 
 export interface RequestNames {
   /** The allowed verbs. */
@@ -89,11 +91,25 @@ export function parseRequest(line: string, names: RequestNames): SocketRequest {
   }
   const verb = verbOf(first, names);
   if (verb !== undefined) {
-    const args = rest === "" ? [] : rest.slice(1).split(" ");
+    const args = rest === "" ? [] : wordsOf(rest.slice(1));
     return { kind: "verb", verb, args };
   }
   if (first === "") return parseIndented(text, verbs);
   return rest === "" ? nameOf(text) : withInlineParams(first, rest);
+}
+
+/** Verbs read at most two words, and `say` joins them again: the last one contains what follows. */
+function wordsOf(text: string): string[] {
+  const words: string[] = [];
+  let start = 0;
+  while (words.length < MAX_WORDS - 1) {
+    const end = text.indexOf(" ", start);
+    if (end === -1) break;
+    words.push(text.slice(start, end));
+    start = end + 1;
+  }
+  words.push(text.slice(start));
+  return words;
 }
 
 /** JSON may begin with spaces. */

@@ -215,3 +215,17 @@ describe("encoding", () => {
     );
   });
 });
+
+test("a verb followed by a million words has few arguments, and no text is lost", () => {
+  const text = "word ".repeat(1_000_000);
+  for (const verb of ["say", "paramAdd", "roomAdd"]) {
+    const request = parseRequest(`${verb} ${text}`, {
+      verbs: [verb],
+      isAction: () => false,
+    });
+    const { args } = request as { args: string[] };
+    expect(args.length).toBeLessThan(20);
+    expect(args.slice(0, 2)).toEqual(["word", "word"]);
+    expect(args.join(" ")).toBe(text);
+  }
+});
