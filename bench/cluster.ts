@@ -1,7 +1,7 @@
 /**
  * What a request costs under `start-cluster` with one worker and with two: CPU time of all its processes, from /proc, per
- * request; and the share of the requests and connections that each worker had. Linux only. All run at once and are loaded
- * in turn.
+ * request; the same of a bare node:cluster, which tells what two processes cost by themselves; and the share of the requests
+ * and connections that each worker had. Linux only. All run at once, on the first core, and are loaded in turn.
  *
  * Options: --rounds=7 --ms=2000 --connections=64 --workers=1,2
  */
@@ -15,6 +15,7 @@ import { median, print, round, type Table } from "./support/measure";
 import { numberOption, option } from "./support/options";
 import { freePort, startRedis } from "./support/redis";
 import {
+  isPinned,
   root,
   scratchFolder,
   startLoad,
@@ -35,6 +36,7 @@ const TICK_MICROSECONDS = 10_000;
 const scratch = scratchFolder("cluster");
 
 interface Cluster {
+  name: string;
   workers: number;
   child: ChildProcess;
   port: number;
@@ -46,7 +48,16 @@ interface Counts {
   connections: number;
 }
 
-async function startCluster(workers: number, url: string): Promise<Cluster> {
+interface Command {
+  name: string;
+  workers: number;
+  args: string[];
+  port: number;
+  cwd?: string;
+  env?: Record<string, string>;
+}
+
+async function ours(workers: number, url: string): Promise<Command> {
   const port = await freePort();
   const { cwd, env } = writeProject(path.join(scratch, String(workers)), {
     isSilent: true,
@@ -60,27 +71,37 @@ async function startCluster(workers: number, url: string): Promise<Cluster> {
     path.join(__dirname, "cluster/counted.js"),
     path.join(cwd, "dist/actions/counted.js"),
   );
-  const output = fs.openSync(path.join(scratch, `${workers}.out`), "w");
-  const child = spawn(
-    process.execPath,
-    [
-      path.join(root, "dist/bin/actionhero.js"),
-      "start-cluster",
-      `--workers=${workers}`,
-    ],
-    {
-      cwd,
-      env: { ...process.env, ...env, NODE_ENV: "production", REDIS_URL: url },
-      stdio: ["ignore", output, output],
-    },
-  );
-  const cluster = { workers, child, port };
+  const bin = path.join(root, "dist/bin/actionhero.js");
+  const args = [bin, "start-cluster", `--workers=${workers}`];
+  const name = `${workers} workers`;
+  return { name, workers, args, port, cwd, env: { ...env, REDIS_URL: url } };
+}
+
+async function bare(workers: number): Promise<Command> {
+  const port = await freePort();
+  const script = path.join(__dirname, "cluster/bare.js");
+  const args = [script, String(workers), String(port)];
+  return { name: `node:cluster, ${workers} workers`, workers, args, port };
+}
+
+async function startCluster(command: Command): Promise<Cluster> {
+  const { name, workers, port, cwd, env } = command;
+  const file = path.join(scratch, `${name.replace(/\W+/g, "-")}.out`);
+  const output = fs.openSync(file, "w");
+  const words = [process.execPath, ...command.args];
+  const [program, ...args] = isPinned
+    ? ["taskset", "-c", "0", ...words]
+    : words;
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...process.env, ...env, NODE_ENV: "production" },
+    stdio: ["ignore", output, output],
+  });
+  const cluster = { name, workers, child, port };
   const until = Date.now() + START_MS;
   while ((await countsOf(cluster).catch(() => [])).length < workers) {
     if (Date.now() > until || child.exitCode !== null)
-      throw new Error(
-        `no cluster: ${fs.readFileSync(path.join(scratch, `${workers}.out`), "utf8")}`,
-      );
+      throw new Error(`no cluster: ${fs.readFileSync(file, "utf8")}`);
     await sleep(200);
   }
   return cluster;
@@ -142,18 +163,22 @@ function sharesOf(counts: Counts[], key: "requests" | "connections"): string {
 }
 
 async function measure(load: ChildProcess, clusters: Cluster[]) {
-  const costs = clusters.map(() => [] as number[]);
+  const costs = new Map(clusters.map(({ name }) => [name, [] as number[]]));
   for (let i = -1; i < ROUNDS; i++)
-    for (const [n, cluster] of clusters.entries()) {
+    for (const cluster of i % 2 === 0 ? clusters : [...clusters].reverse()) {
       const cost = await slice(load, cluster);
-      if (i >= 0) costs[n].push(cost); // the first warms up
+      if (i >= 0) costs.get(cluster.name)!.push(cost); // the first warms up
     }
   const table: Table = {};
-  for (const [n, cluster] of clusters.entries()) {
+  for (const cluster of clusters) {
+    const { name, workers } = cluster;
     const counts = await countsOf(cluster);
-    const ratios = costs[n].map((cost, i) => cost / costs[0][i]);
-    table[`${cluster.workers} workers`] = {
-      cpu: round(median(costs[n])),
+    const own = costs.get(name)!;
+    const fewest = name.replace(String(workers), String(WORKERS[0]));
+    const ratios = own.map((cost, i) => cost / costs.get(fewest)![i]);
+    table[name] = {
+      cpu: round(median(own)),
+      min: round(Math.min(...own)),
       times: `${round(median(ratios), 2)} (${round(Math.min(...ratios), 2)}-${round(Math.max(...ratios), 2)})`,
       requests: sharesOf(counts, "requests"),
       connections: sharesOf(counts, "connections"),
@@ -167,8 +192,12 @@ async function main(): Promise<void> {
   const load = startLoad("support/httpLoad.js");
   const clusters: Cluster[] = [];
   try {
-    for (const [i, workers] of WORKERS.entries())
-      clusters.push(await startCluster(workers, `${redis.url}/${i}`));
+    for (const [i, workers] of WORKERS.entries()) {
+      clusters.push(
+        await startCluster(await ours(workers, `${redis.url}/${i}`)),
+      );
+      clusters.push(await startCluster(await bare(workers)));
+    }
     const table = await measure(load, clusters);
     print(
       "cluster",
