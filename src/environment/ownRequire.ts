@@ -45,8 +45,9 @@ function isLoadedByNode({ filename }: NodeModule, { cache }: NodeJS.Require) {
   );
 }
 
-/** The cache that jest shows is not the real one. */
-function isWritable(cache: NodeJS.Dict<NodeModule>): boolean {
+/** The cache that jest shows is not the real one; where hooks load a CommonJS file for an import, there is none. */
+function isWritable(cache: NodeJS.Dict<NodeModule> | undefined): boolean {
+  if (!cache) return false;
   const probe = `${__filename}?`;
   cache[probe] = module;
   const isKept = cache[probe] === module;

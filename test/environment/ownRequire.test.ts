@@ -139,6 +139,16 @@ describe("the loader of the package's own files", () => {
     ).toBe("MODULE_NOT_FOUND");
   });
 
+  test("a require without a cache, as hooks of imports give, loads the files itself", async () => {
+    expect(
+      await inProcess(
+        `const { ownRequire } = require("./dist/src/${OWN_REQUIRE}");
+         const given = (name) => name;
+         return ownRequire(require.cache[require.resolve("./dist/src/index.js")], given) === given;`,
+      ),
+    ).toBe(true);
+  });
+
   test("with source maps, node loads the files", async () => {
     const name = "return index.require.name";
     expect([
