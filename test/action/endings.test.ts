@@ -167,7 +167,7 @@ describe.each(Object.entries(WAYS))("an action with %s", (_name, way) => {
       const data = new ActionProcessor<any>(connection);
       const error = await new Promise((resolve) => {
         try {
-          ActionProcessor.startFor(server as never, data, (failed, error) =>
+          ActionProcessor.startFor(server, data, (failed, error) =>
             resolve(failed === data && error),
           );
         } catch (error) {

@@ -32,7 +32,7 @@ export async function withConfig<T>(
   const restore = snapshot(config);
   try {
     for (const [namespace, settings] of Object.entries(changes))
-      Object.assign(config[namespace]!, settings);
+      Object.assign(config[namespace], settings);
     return await body();
   } finally {
     restore();
