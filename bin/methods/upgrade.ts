@@ -3,9 +3,11 @@ import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
 import {
   type Change,
-  manifestChanges,
   compilerChanges,
   installedChanges,
+  MANIFEST,
+  manifestChanges,
+  packageFolder,
 } from "../../src/cli/upgrade/manifest";
 import { withProgress } from "../../src/cli/execute";
 import { sourceChanges } from "../../src/cli/upgrade/sources";
@@ -33,14 +35,19 @@ export class Upgrade extends CLI {
 
   async run({ params }: { params: { write?: boolean; json?: boolean } }) {
     const root = findProjectRoot();
-    const changes = await withProgress(
+    const home = packageFolder(root);
+    const manifest = path.relative(root, path.join(home, MANIFEST));
+    const found = await withProgress(
       (progress) => [
-        ...manifestChanges(root),
-        ...installedChanges(root),
+        ...manifestChanges(home),
+        ...installedChanges(home),
         ...compilerChanges(root),
         ...sourceChanges(root, (file) => progress.show(`reading ${file}`)),
       ],
       params.json,
+    );
+    const changes = found.map((change) =>
+      change.file === MANIFEST ? { ...change, file: manifest } : change,
     );
     const made = params.write ? writeChanges(root, changes) : [];
     const listed = changes.map((change) => ({

@@ -33,13 +33,24 @@ const SECTIONS = [
   "peerDependencies",
 ] as const;
 
-/** Changes of package.json; empty if it is up to date. */
-export function manifestChanges(root: string): Change[] {
-  const manifest = readPackageJson(root);
+/** The folder of a project's package.json: its own, or one above, as of a project in a folder of a package. */
+export function packageFolder(root: string): string {
+  for (let folder = root; ; folder = path.dirname(folder)) {
+    if (fs.existsSync(path.join(folder, MANIFEST))) return folder;
+    if (path.dirname(folder) === folder) return root;
+  }
+}
+
+/**
+ * Changes of package.json; empty if it is up to date.
+ * @param folder its folder
+ */
+export function manifestChanges(folder: string): Change[] {
+  const manifest = readPackageJson(folder);
   if (!manifest)
     return [{ file: MANIFEST, message: "there is none in this folder" }];
   return [
-    ...frameworkRange(root, manifest),
+    ...frameworkRange(folder, manifest),
     ...nodeVersion(manifest),
     ...latestRanges(manifest),
     ...developmentLoop(manifest),
@@ -180,7 +191,7 @@ function readOwn() {
 
 /** One necessary change of a project made for v29. */
 export interface Change {
-  /** File of the project. */
+  /** Relative to the folder of the project; `package.json` to its own folder. */
   file: string;
   message: string;
   /** Applies the change to the text of the file; undefined if it must be made by hand. */
@@ -202,12 +213,13 @@ const OLDEST: Record<string, { version: string; why: string }> = {
   },
 };
 
-export function installedChanges(root: string): Change[] {
+/** @param folder that of the package.json */
+export function installedChanges(folder: string): Change[] {
   return Object.entries(OLDEST).flatMap(([name, { version, why }]) => {
-    const found = installedVersion(root, name);
+    const found = installedVersion(folder, name);
     if (found === undefined || !lt(found, version)) return [];
     const message = `${name} ${found} is installed: ${version} or newer is needed (${why})`;
-    return [{ file: "package.json", message }];
+    return [{ file: MANIFEST, message }];
   });
 }
 
@@ -254,7 +266,8 @@ interface Setting {
 
 /** Types of a package that is not installed would be an error of the compiler. */
 function settingsFor(root: string): Setting[] {
-  const { dependencies, devDependencies } = readPackageJson(root) ?? {};
+  const manifest = readPackageJson(packageFolder(root));
+  const { dependencies, devDependencies } = manifest ?? {};
   const listed = { ...dependencies, ...devDependencies };
   const types = "@types/jest" in listed ? '["node", "jest"]' : '["node"]';
   return [

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { builtinModules } from "node:module";
 import { listSourceFiles } from "../../utils/fileUtils";
 import { readPackageJson } from "../generate/packageJson";
-import { type Change, edit, MANIFEST } from "./manifest";
+import { type Change, edit, MANIFEST, packageFolder } from "./manifest";
 
 /** Packages that v29 installed, with its ranges: projects could import them without declaring them. */
 const CAME_ALONG: Record<string, string> = {
@@ -97,7 +97,7 @@ export function sourceChanges(
   root: string,
   onFile: (file: string) => void = () => undefined,
 ): Change[] {
-  const manifest = readPackageJson(root);
+  const manifest = readPackageJson(packageFolder(root));
   // without a manifest, no dependency can be added
   const declared = new Set(
     Object.keys(

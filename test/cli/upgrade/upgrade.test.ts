@@ -145,6 +145,38 @@ connection.localize("hello");
   expect(messages.join("\n")).not.toContain('"latest" should be a range');
 });
 
+test("a project in a folder of a package has the package.json and the packages of that", async () => {
+  project.write("api/tsconfig.json", '{ "compilerOptions": {} }');
+  project.write(
+    "api/src/actions/a.ts",
+    'import { Action } from "actionhero/dist/classes/action";\nimport "node-resque";\n',
+  );
+  project.write(
+    "node_modules/typescript/package.json",
+    JSON.stringify({ version: "4.4.4" }),
+  );
+  const words = ["upgrade", "--write"];
+  const cwd = project.path("api");
+  const { stdout } = await runCli([...words, "--json"], { cwd });
+  const files = new Set<string>(
+    JSON.parse(stdout).map(({ file }: { file: string }) => file),
+  );
+  expect([...files].sort()).toEqual([
+    path.join("..", "package.json"),
+    path.join("src", "actions", "a.ts"),
+    "tsconfig.json",
+  ]);
+  expect(stdout).toContain("typescript 4.4.4 is installed");
+  const manifest = JSON.parse(
+    fs.readFileSync(project.path("package.json"), "utf8"),
+  );
+  expect(manifest.dependencies.actionhero).toBe(`^${own.version}`);
+  expect(manifest.dependencies["node-resque"]).toBe("^9.3.8");
+  expect(fs.existsSync(project.path("api/package.json"))).toBe(false);
+  const again = await runCli(words, { cwd });
+  expect(again.stdout).toContain("Not seen by reading: what plugins do");
+});
+
 test("the names reported as exported are exported", () => {
   const index = fs.readFileSync(
     path.join(repositoryRoot, "src", "index.ts"),
