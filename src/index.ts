@@ -156,9 +156,9 @@ export {
   defineTask,
   type DefinedTask,
   type TaskDefinition,
-} from "./task/defineTask";
+} from "./task/task";
 export { Task, type TaskContext, type TaskInputs } from "./task/task";
 export * as task from "./task/taskModule";
-export type { TaskName, TaskRegistry } from "./task/taskTypes";
+export type { TaskName, TaskRegistry } from "./task/task";
 export type { TasksApi } from "./task/registry";
 export type { ResqueApi } from "./task/resqueApi";

@@ -2,12 +2,11 @@
  * Renews the lease of this process from a thread of its own, over a plain socket, so that a blocked event loop does not
  * lose it. The thread costs about 10 MB of memory.
  */
+import { isCluster } from "../redis/engine";
+import type { Redis } from "ioredis";
 import type * as net from "node:net";
 import type * as tls from "node:tls";
 import type * as threads from "node:worker_threads";
-import type { Redis } from "ioredis";
-import { isCluster } from "../redis/engine";
-import { HEARTBEAT } from "./store/lua/heartbeat";
 
 export interface Heartbeat {
   /** The registration to renew from now on. */
@@ -192,3 +191,13 @@ function beat(
     replies.push(done);
   }
 }
+
+export const HEARTBEAT = `
+if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
+redis.call('HDEL', ARGV[1] .. 'ah:full', '')
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[3])), ARGV[2])
+redis.call('HSET', KEYS[2], 'connection', '')
+return 1
+`;

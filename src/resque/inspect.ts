@@ -6,13 +6,16 @@ import * as os from "node:os";
 import { ActionheroError } from "../errors";
 import {
   encode,
-  jobOf,
-  splitContext,
-  withContext,
   type JobContext,
-} from "./encode";
-import { openArgs, withMetadata } from "./jobMetadata";
-import { runHooks } from "./pluginRunner";
+  jobOf,
+  openArgs,
+  releaseUnique,
+  splitContext,
+  uniqueLock,
+  withContext,
+  withMetadata,
+} from "./jobText";
+import { runHooks } from "./plugin";
 import type { Queue } from "./queue";
 import type { QueueStore, WorkerRecord } from "./store/store";
 import { openRecord } from "./store/texts";
@@ -23,7 +26,6 @@ import {
   type WorkerActivity,
   type WorkingOn,
 } from "./types";
-import { releaseUnique, uniqueLock } from "./uniqueness";
 
 /** Worker names are `host:pid+n`; what follows in a member are the queues. */
 function splitMember(member: string): {

@@ -11,9 +11,16 @@ import {
   retryStuckJobs,
 } from "./inspect";
 import * as delayed from "./inspect";
-import { encode, jobOf, withContext, type JobContext } from "./encode";
-import { openArgs, withMetadata } from "./jobMetadata";
-import { runHooks } from "./pluginRunner";
+import {
+  encode,
+  type JobContext,
+  jobOf,
+  openArgs,
+  uniqueLock,
+  withContext,
+  withMetadata,
+} from "./jobText";
+import { runHooks } from "./plugin";
 import type {
   Due,
   EnqueueOptions,
@@ -30,7 +37,6 @@ import type {
   ParsedJob,
   WorkerActivity,
 } from "./types";
-import { uniqueLock } from "./uniqueness";
 import * as inspect from "./inspect";
 import { withFields } from "../utils/objects";
 

@@ -1,26 +1,32 @@
-/** Runs one job: its hooks, its body, and its outcome. */
+/** Runs one job: its hooks, its body, its outcome, and when it runs again after a failure. */
 import { ActionheroError, toError } from "../errors";
-import { isThenable } from "../utils/promises";
 import { withFields } from "../utils/objects";
-import { jobOf } from "./encode";
-import { failedEntry, parseJob } from "./failure";
+import { isThenable } from "../utils/promises";
+import {
+  encode,
+  failedEntry,
+  type JobMetadata,
+  jobOf,
+  parseJob,
+  uniqueKey,
+  withMetadata,
+} from "./jobText";
 import {
   finalFields,
   heldJob,
   type JobView,
   type JobViewClass,
   LeaseEnded,
+  type RetryInfo,
 } from "./jobView";
-import { runHooks } from "./pluginRunner";
-import { nextAttempt } from "./retry";
+import { runHooks } from "./plugin";
 import {
   type Effect,
   NO_OUTCOME,
   type Outcome,
   type QueuedJob,
 } from "./store/store";
-import type { Job, Jobs, ParsedJob } from "./types";
-import { uniqueKey } from "./uniqueness";
+import type { Job, Jobs, ParsedJob, RetryRule } from "./types";
 import type { JobLease } from "./workerProcess";
 
 /** @returns the view of a job that is about to run */
@@ -397,4 +403,60 @@ async function postponeUnknown(view: JobView): Promise<Outcome> {
   if (job.id)
     effects.push({ do: "updateJob", id: job.id, fields: { state: "delayed" } });
   return { kind: "uncounted", effects };
+}
+
+// --- When a failed job with `retry` runs again.
+
+const DELAY_MS = 1000;
+const MAX_DELAY_MS = 3_600_000;
+
+/** @returns undefined when there is no attempt left */
+export function nextAttempt(
+  view: JobView,
+  { retry, unique }: Job,
+): { effects: Effect[]; info: RetryInfo } | undefined {
+  const { job: parsed, environment } = view;
+  const attempt = parsed.attempt ?? 1;
+  if (!retry || !(attempt < retry.attempts)) return undefined;
+  const delay = delayBefore(retry, attempt, () => environment.random());
+  const metadata: JobMetadata = { attempt: attempt + 1 };
+  // without it two jobs alike would be one in the bucket of a second
+  if (parsed.id) metadata.id = parsed.id;
+  else metadata.salt = environment.token(4);
+  if (parsed.requestId) metadata.request = parsed.requestId;
+  if (parsed.traceparent) metadata.trace = parsed.traceparent;
+  // hooks may have changed the arguments of this run
+  const { args, queue } = parseJob(view.raw, view.queue).job;
+  const raw = encode(queue, parsed.class, withMetadata(args, metadata));
+  const effects: Effect[] = [{ do: "delay", queue, raw, due: { inMs: delay } }];
+  if (unique)
+    effects.push({
+      do: "moveUnique",
+      key: uniqueKey(queue, raw),
+      raw,
+    });
+  const { attempts } = retry;
+  const remainingAttempts = attempts - attempt;
+  const err = view.error!;
+  return {
+    effects,
+    info: { delay, remainingAttempts, err, attempt, attempts },
+  };
+}
+
+/** The wait after attempt number `attempt`, in ms. */
+export function delayBefore(
+  rule: RetryRule,
+  attempt: number,
+  random: () => number,
+): number {
+  const { backoff = "exponential", delay = DELAY_MS } = rule;
+  const full = Array.isArray(backoff)
+    ? (backoff[Math.min(attempt, backoff.length) - 1] ?? delay)
+    : backoff === "fixed"
+      ? delay
+      : delay * 2 ** (attempt - 1);
+  const bounded = Math.min(full, rule.maxDelay ?? MAX_DELAY_MS);
+  const jitter = rule.jitter === true ? 0.5 : Number(rule.jitter ?? 0);
+  return Math.round(bounded * (1 - jitter * random()));
 }

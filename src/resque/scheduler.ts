@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import type { Connection } from "./connection";
 import { forceCleanWorker, silentWorkers } from "./inspect";
-import { jobOf } from "./encode";
+import { jobOf } from "./jobText";
 import {
   type Environment,
   Outage,

@@ -2,10 +2,10 @@
 import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import { processToken, type Connection } from "./connection";
-import { encode } from "./encode";
+import { encode } from "./jobText";
 import { systemEnvironment, type Environment, type Timer } from "./environment";
 import { viewClassOf, type JobView, type JobViewClass } from "./jobView";
-import { runHooks } from "./pluginRunner";
+import { runHooks } from "./plugin";
 import { Queue } from "./queue";
 import { listQueues } from "./queueOrder";
 import { definitionOf, finish, openJob, runBody, runJob } from "./run";

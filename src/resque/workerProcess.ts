@@ -34,7 +34,7 @@ import {
   type Waiting,
   type WorkerIdentity,
 } from "./store/store";
-import { releaseUnique } from "./uniqueness";
+import { releaseUnique } from "./jobText";
 
 export interface WorkerProcessOptions {
   /** In order of preference; `*` means all queues that are not listed. */

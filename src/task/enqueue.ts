@@ -10,8 +10,13 @@ import { isMiddlewarePlugin } from "./jobWrapper";
 import { argsOf } from "./plans";
 import { resumeRecurrentTask } from "./recurrent";
 import { type JobQueue, queuesOf } from "./scope";
-import type { Task, TaskInputs } from "./task";
-import type { JobArguments, JobInputs, TaskName } from "./taskTypes";
+import type {
+  JobArguments,
+  JobInputs,
+  Task,
+  TaskInputs,
+  TaskName,
+} from "./task";
 import { traceSending } from "./trace";
 import { validateInputs } from "./validateInputs";
 

@@ -11,7 +11,7 @@ import {
 import type { Job, ParsedJob } from "../resque/types";
 import { traceMiddleware, tracing } from "../tracing/tracer";
 import { findTask } from "./find";
-import type { TaskMiddleware } from "./middleware";
+import type { TaskMiddleware } from "./registry";
 import { isPeriodic, keepLoadedPlan } from "./plans";
 import { nextRun } from "./recurrent";
 import type { Task, TaskContext, TaskInputs } from "./task";

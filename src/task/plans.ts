@@ -1,7 +1,7 @@
 /** The schedules of recurring tasks: the plan of the code, and the plan that the latest scheduler declared. */
 import { id } from "../config/config";
 import { settings } from "../config/settings";
-import { encode } from "../resque/encode";
+import { encode } from "../resque/jobText";
 import { wholeMs } from "../resque/inspect";
 import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
 import { sortKeys } from "../utils/objects";

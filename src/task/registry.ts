@@ -1,17 +1,20 @@
-/** The loaded tasks: `api.tasks`. */
+/** The loaded tasks, `api.tasks`, and their middleware. */
 import { api } from "../api";
 import { discover } from "../config/discover";
 import { loadFailure } from "../errors";
+import { prepareInputs } from "../input/schemaPlan";
 import { reportDuplicate } from "../log/duplicates";
 import { log } from "../log/log";
-import { prepareInputs } from "../input/schemaPlan";
-import type { MiddlewareRegistry } from "../middleware/stack";
+import {
+  type MiddlewareRegistry,
+  type NamedMiddleware,
+  registerMiddleware,
+} from "../middleware/stack";
 import type { Job } from "../resque/types";
 import { instancesOf, loadModule, originOf, setOrigin } from "../utils/modules";
 import { configuredTasks } from "./builtin";
 import { findTask, taskNotFound } from "./find";
 import { wrapTask } from "./jobWrapper";
-import type { TaskMiddleware } from "./middleware";
 import type { Task } from "./task";
 
 /** Plain objects on purpose: users and their tests change them in place. */
@@ -88,4 +91,30 @@ export function rewrap(taskName: string): void {
   const { jobs } = api.tasks;
   const known = Object.hasOwn(jobs, taskName) ? jobs[taskName] : undefined;
   jobs[taskName] = Object.assign(known ?? {}, api.tasks.jobWrapper(taskName));
+}
+
+// --- Middleware of tasks: functions around the enqueueing and running of their jobs.
+
+/** In each function `this` is the plugin: `this.args`, `this.worker`, `this.queue`, `this.func`, `this.job`. */
+export interface TaskMiddleware extends NamedMiddleware {
+  /** Run for every task; otherwise for those that name it. */
+  global: boolean;
+  /** Before a job is enqueued to run at once, and not for delayed jobs; `false` refuses it. */
+  preEnqueue?: (this: any) => any;
+  /** After a job was enqueued. */
+  postEnqueue?: (this: any) => any;
+  /** Before a job runs; `this.args[0]` are its inputs. `false` drops the job. */
+  preProcessor?: (this: any) => any;
+  /** After a job ran or failed; `this.worker.result` and `this.worker.error` may be changed. */
+  postProcessor?: (this: any) => any;
+}
+
+/**
+ * Add middleware for tasks, or replace the one of the same name; loaded tasks have it when this returns.
+ * @throws Error `middleware.name is required`
+ */
+export function addMiddleware(data: TaskMiddleware): Promise<void> {
+  registerMiddleware(api.tasks, data, data.global === true);
+  for (const name of Object.keys(api.tasks.tasks)) rewrap(name);
+  return Promise.resolve();
 }

@@ -8,7 +8,7 @@ import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import type { MetricsApi } from "../metrics/types";
 import { isEmbedded } from "../redis/engine";
-import type { JobContext } from "../resque/encode";
+import type { JobContext } from "../resque/jobText";
 import { MultiWorker, type MultiWorkerOptions } from "../resque/multiWorker";
 import { Queue, type QueueOptions } from "../resque/queue";
 import { Scheduler, type SchedulerOptions } from "../resque/scheduler";

@@ -1,5 +1,11 @@
-/** The base class of tasks. */
-import type { DeclaredInputs } from "../input/types";
+/** The base class of tasks, tasks without a class, and the types of calls by name. */
+import type {
+  IfKnown,
+  IsOptional,
+  MemberOf,
+  NameIn,
+} from "../action/actionTypes";
+import type { DeclaredInputs, ParamsOfInputs } from "../input/types";
 import type { PluginReference } from "../resque/plugin";
 import type { RetryRule } from "../resque/types";
 import { MAX_TIMER_MS } from "../utils/promises";
@@ -181,3 +187,103 @@ function checkNumber(
         `${most === Infinity ? "" : ` to ${most}`} ${of}`,
     );
 }
+
+// --- Tasks without a class: the params of `run` are typed by the inputs.
+
+/** Every property of a task; only the name is required. */
+export type TaskDefinition<
+  Name extends string,
+  I extends DeclaredInputs,
+  R,
+> = Partial<Omit<Task, "name" | "inputs" | "run" | "validate">> & {
+  /** The name by which it is enqueued. */
+  name: Name;
+  /** A Standard Schema, or a table of inputs; checked when a job is enqueued. */
+  inputs?: I;
+  run: (
+    params: ParamsOfInputs<I>,
+    worker: TaskWorker,
+    context: TaskContext,
+  ) => R | Promise<R>;
+};
+
+/** A task as `defineTask` makes it. */
+export interface DefinedTask<
+  Name extends string = string,
+  I extends DeclaredInputs = any,
+  R = any,
+> extends Task {
+  name: Name;
+  inputs: I;
+  run(params: any, worker: any, context?: any): Promise<R>;
+}
+
+/** A file below `src/tasks` exports the result, as it exports classes. */
+export function defineTask<
+  const Name extends string,
+  const I extends DeclaredInputs = {}, // eslint-disable-line @typescript-eslint/no-empty-object-type -- no inputs
+  R = unknown,
+>(definition: TaskDefinition<Name, I, R>): DefinedTask<Name, I, R> {
+  return new FunctionTask(definition) as never;
+}
+
+class FunctionTask extends Task {
+  private readonly body: (...args: unknown[]) => unknown;
+
+  constructor({
+    run,
+    ...definition
+  }: TaskDefinition<string, DeclaredInputs, unknown>) {
+    super();
+    Object.assign(this, definition);
+    this.description ??= this.name;
+    this.body = run as (...args: unknown[]) => unknown;
+  }
+
+  override async run(...args: unknown[]): Promise<unknown> {
+    return this.body(...args);
+  }
+}
+
+// --- The types of calls of tasks by name, from what `actionhero types` writes.
+
+/** Signatures by name; empty unless a project has its `actions.gen.ts`. */
+export interface TaskRegistry {} // eslint-disable-line @typescript-eslint/no-empty-object-type -- projects add to it
+
+/** The names of tasks, if `actions.gen.ts` declares them. */
+export type TaskName = NameIn<TaskRegistry>;
+
+/** What a job of this task is given. */
+export type JobInputs<Name> = IfKnown<
+  TaskRegistry,
+  MemberOf<TaskRegistry, Name, "params">,
+  TaskInputs
+>;
+
+/** The inputs, which may be left out when none is required, and what follows them. */
+export type JobArguments<Name, More extends unknown[]> = IfKnown<
+  TaskRegistry,
+  JobInputs<Name> extends infer Inputs
+    ? IsOptional<Inputs> extends true
+      ? [inputs?: Inputs, ...more: More]
+      : [inputs: Inputs, ...more: More]
+    : never,
+  [inputs?: TaskInputs, ...more: More]
+>;
+
+/** What follows the name in `task.run`: any inputs when the type of the result is named. */
+export type RunTaskArguments<Result, Name> = [Result] extends [void]
+  ? JobArguments<Name, []>
+  : [inputs?: TaskInputs];
+
+/**
+ * The result of a run: the type argument, or the return type of `run` if it is a task class; otherwise the type in the
+ * registry.
+ */
+export type TaskResult<Named, Name> = [Named] extends [void]
+  ? IfKnown<TaskRegistry, MemberOf<TaskRegistry, Name, "result">, any>
+  : ResultOf<Named>;
+
+type ResultOf<T> = T extends { run(...args: any[]): infer Result }
+  ? Awaited<Result>
+  : T;

@@ -22,8 +22,7 @@ import type { ParsedJob } from "../resque/types";
 import { Worker } from "../resque/worker";
 import { contextOf } from "../task/jobWrapper";
 import { configuredQueues } from "../task/resqueApi";
-import type { TaskContext, TaskWorker } from "../task/task";
-import type { TaskName, TaskResult } from "../task/taskTypes";
+import type { TaskContext, TaskName, TaskResult, TaskWorker } from "../task/task";
 
 export type { SpecHelperConnection } from "./testServer";
 

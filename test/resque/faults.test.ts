@@ -1,6 +1,6 @@
 /** The failure matrix of the queue, with real processes: who dies or stands still when, and what becomes of the jobs. */
 import * as resque from "node-resque";
-import { uniqueKey } from "../../src/resque/uniqueness";
+import { uniqueKey } from "../../src/resque/jobText";
 import { describeOnRedis } from "../support/redisServer";
 import { timed } from "../support/stopwatch";
 import { Cluster, removeCompiled, type Node } from "./processes/support";
@@ -37,6 +37,7 @@ describeOnRedis("processes that fail", () => {
     });
     expect(tookMs).toBeLessThan(TAKEN_UP_MS);
     const left = isVictim ? other : victim;
+    await until(() => left.count("reaped") > 0);
     const reaped = left.events.find(({ event }) => event === "reaped")!;
     expect(
       reaped.details[1].filter((one: any) => one.what === "requeued"),

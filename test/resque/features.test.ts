@@ -1,7 +1,7 @@
 /** What jobs declare: retry, timeout, concurrency, unique, maxFailed; ids, progress and results. */
 import { once } from "node:events";
 import { Redis } from "ioredis";
-import { delayBefore } from "../../src/resque/retry";
+import { delayBefore } from "../../src/resque/run";
 import type { Jobs } from "../../src/resque/types";
 import { describeOnEachEngine } from "../support/engines";
 import { FlakyProxy } from "../support/flakyProxy";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { Redis } from "ioredis";
 import type { Returned } from "../../src/resque/store/store";
-import { uniqueKey } from "../../src/resque/uniqueness";
+import { uniqueKey } from "../../src/resque/jobText";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { Bench, until } from "./support";
 

@@ -1,5 +1,5 @@
 /** Delayed jobs in memory, in buckets of a second as in resque, and by their exact time. */
-import { splitContext } from "../encode";
+import { splitContext } from "../jobText";
 import { SEARCH_LENGTH } from "./texts";
 
 interface DelayedJob {

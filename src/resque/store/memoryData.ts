@@ -1,7 +1,6 @@
 /** The data of a memory store, and changes that several of its operations share. */
 import { timerMs } from "../../utils/promises";
-import { splitContext } from "../encode";
-import { parseJob } from "../failure";
+import { parseJob, splitContext } from "../jobText";
 import {
   DelayedJobs,
   ExpiringMap,

@@ -1,6 +1,5 @@
 /** The store of the embedded engine: plain maps in this process. Every operation is synchronous inside, and so atomic. */
-import { joinContext } from "../encode";
-import { parseJob } from "../failure";
+import { joinContext, parseJob } from "../jobText";
 import type { JobInfo } from "../types";
 import {
   jobInfoOf,

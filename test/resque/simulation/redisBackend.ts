@@ -5,7 +5,7 @@
 import type { ChainableCommander, Redis } from "ioredis";
 import { defineScript } from "../../../src/redis/script";
 import { scriptsFor, type Scripts } from "../../../src/resque/store/lua";
-import { HEARTBEAT } from "../../../src/resque/store/lua/heartbeat";
+import { HEARTBEAT } from "../../../src/resque/heartbeat";
 import { MAX_WORKERS } from "../../../src/resque/store/lua/exchange";
 import { RedisStore } from "../../../src/resque/store/redisStore";
 import type { ExchangeCall, QueueStore } from "../../../src/resque/store/store";

@@ -1,5 +1,5 @@
 /** Simulated processes that work, enqueue and schedule, and what happens to them: a seed decides all of it. */
-import { encode } from "../../../src/resque/encode";
+import { encode, uniqueKey } from "../../../src/resque/jobText";
 import type { JobView } from "../../../src/resque/jobView";
 import type { MultiWorker } from "../../../src/resque/multiWorker";
 import { Scheduler } from "../../../src/resque/scheduler";
@@ -9,7 +9,6 @@ import type {
   QueueStore,
 } from "../../../src/resque/store/store";
 import type { Jobs } from "../../../src/resque/types";
-import { uniqueKey } from "../../../src/resque/uniqueness";
 import type { Backend, OpenBackend } from "./backend";
 import { SimHeartbeat, SimMultiWorker } from "./heartbeat";
 import { LEASE_MS, Ledger, NARROW, Violation } from "./ledger";

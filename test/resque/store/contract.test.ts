@@ -8,7 +8,7 @@ import {
   type QueueStore,
   type WorkerIdentity,
 } from "../../../src/resque/store/store";
-import { withContext } from "../../../src/resque/encode";
+import { withContext } from "../../../src/resque/jobText";
 import { Actor, describeOnEachStore, jobText, SUCCESS } from "./support";
 
 describeOnEachStore("the store of the queue", (context) => {

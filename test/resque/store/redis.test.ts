@@ -393,6 +393,16 @@ describeOnRedis("the store on redis", () => {
     });
   });
 
+  test("a renewal that arrives after its worker has left leaves nothing of it", async () => {
+    const actor = await Actor.start(store, "p");
+    const [worker, other] = [await actor.worker("w"), await actor.worker("o")];
+    await store.leave("p", worker);
+    await store.renew("p", 30_000, [worker, other], []);
+    expect(await redis.keys("resque:worker:ping:*")).toEqual([
+      `resque:worker:ping:${other.name}`,
+    ]);
+  });
+
   test("of a node that is gone for good no key is left", async () => {
     const next = { queue: "q:node:n", raw: "{}", due: { inMs: 60_000 } };
     await store.plan({ task: "t", node: "n", remove: [], next });

@@ -1,18 +1,22 @@
 /** Scripts that only read, and those of nodes. */
 import { EFFECTS } from "./effects";
-import { A, ARG, B, C, operation } from "./operation";
-import { APPLY_PARTS } from "./processes";
-import { REMOVE_DELAYED_PART, REMOVE_QUEUE_PART } from "./producers";
 import {
+  A,
+  ARG,
+  B,
+  C,
   FAIL,
   IS_QUEUED_PART,
   JSON_TEXT,
   NODES,
+  operation,
   QUEUES,
   REBUILD,
   REQUEUE,
   SLOTS,
 } from "./shared";
+import { APPLY_PARTS } from "./processes";
+import { REMOVE_DELAYED_PART, REMOVE_QUEUE_PART } from "./producers";
 
 // Returns the time.
 export const CLOCK = `return now()`;

@@ -1,8 +1,7 @@
 /** Scripts of periodic tasks. `ah:planner:<name>` is there while that one lives, which may have declared some. */
-import { A, ARG, B, C, D, E, operation } from "./operation";
+import { A, ARG, B, C, D, E, OPEN_RECORD, operation } from "./shared";
 import { PLANNED_RUN_PART, PLANS_PART } from "./effects";
 import { APPLY_PARTS } from "./processes";
-import { OPEN_RECORD } from "./shared";
 import { RUN_SEARCH_LENGTH } from "../texts";
 
 // Arguments: node or '', who asks or '', ms that it counts as alive, ms that the plans of a node are kept. Returns task, who

@@ -1,12 +1,19 @@
 /** Scripts of processes and their workers: registration, leases, and jobs of dead workers. */
 import { MAX_EXPIRED, UNKNOWN_SECONDS } from "../texts";
-import { A, ARG, B, C, D, E, F, operation } from "./operation";
 import {
+  A,
+  ARG,
+  B,
+  C,
+  D,
   DELAY,
+  E,
+  F,
   FAIL,
   GIVE_BACK,
   IS_QUEUED_PART,
   JSON_TEXT,
+  operation,
   QUEUES,
   REBUILD,
   REQUEUE,
@@ -54,7 +61,7 @@ export const REGISTER = operation(
 );
 
 // Arguments: id, ms, number of workers, then name, name as JSON and queues of each, then key, value and seconds of each
-// lock. Returns as above; false when the process is no longer registered.
+// lock. Returns as above; false when the process is no longer registered. A worker that has left meanwhile gets no ping.
 export const RENEW = operation(
   [JSON_TEXT, REBUILD, EXPIRED, PING, RENEWAL],
   `
@@ -63,7 +70,8 @@ export const RENEW = operation(
   rebuild('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
   local at = ${ARG + 3}
   for _ = 1, tonumber(${C}) do
-    ping(ARGV[at], ARGV[at + 1], ARGV[at + 2], ${B})
+    local isMember = try('HEXISTS', ns .. 'ah:proc:' .. ${A} .. ':members', ARGV[at] .. ':' .. ARGV[at + 2])
+    if isMember == 1 then ping(ARGV[at], ARGV[at + 1], ARGV[at + 2], ${B}) end
     at = at + 3
   end
   renewLocks(at)

@@ -1,15 +1,26 @@
 /** Scripts of producers: jobs are added, delayed and removed. */
 import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../texts";
-import { A, ARG, B, C, D, E, F, frame, G, H, I, operation } from "./operation";
 import {
+  A,
+  ARG,
+  B,
   BASE,
+  C,
+  D,
   DELAY,
+  E,
+  F,
   FAIL,
   FIND_CARRIED,
+  frame,
+  G,
+  H,
+  I,
   JSON_TEXT,
   MAX_TOKENS,
   NODES,
   NOTE_CONTEXT,
+  operation,
   QUEUES,
   REBUILD,
   REQUEUE,

@@ -1,9 +1,12 @@
 /** Scripts of the scheduler: leadership, due jobs, and upkeep of slots and queues. */
-import { A, ARG, B, operation } from "./operation";
 import {
+  A,
+  ARG,
+  B,
   FAIL,
   JSON_TEXT,
   NOTE_CONTEXT,
+  operation,
   QUEUE_OF,
   QUEUES,
   REQUEUE,

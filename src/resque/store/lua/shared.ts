@@ -1,4 +1,5 @@
-/** Lua functions that several scripts share. `ns` is the prefix of all keys. */
+/** Lua functions that several scripts share, and the frame of the scripts. `ns` is the prefix of all keys. */
+import { frame } from "../../../redis/script";
 import {
   CRASH_SECONDS,
   CRASHED,
@@ -432,3 +433,12 @@ local function giveBack(id, member, name, isCrash, date)
   return result
 end
 `;
+
+// --- The frame of the scripts of the queue.
+
+export { A, ARG, B, C, D, E, F, frame, G, H, I } from "../../../redis/script";
+
+/** @param body Lua that returns something other than nil; `time` is the store's, in ms */
+export function operation(parts: readonly string[], body: string): string {
+  return frame(`${BASE}${parts.join("")}`, body);
+}
