@@ -152,11 +152,7 @@ export * as specHelper from "./testing/specHelper";
 export type { SpecHelperApi, SpecHelperConnection } from "./testing/testServer";
 export type { RetryRule } from "./resque/types";
 export { builtinTasks } from "./task/builtin";
-export {
-  defineTask,
-  type DefinedTask,
-  type TaskDefinition,
-} from "./task/task";
+export { defineTask, type DefinedTask, type TaskDefinition } from "./task/task";
 export { Task, type TaskContext, type TaskInputs } from "./task/task";
 export * as task from "./task/taskModule";
 export type { TaskName, TaskRegistry } from "./task/task";

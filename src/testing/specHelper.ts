@@ -22,7 +22,12 @@ import type { ParsedJob } from "../resque/types";
 import { Worker } from "../resque/worker";
 import { contextOf } from "../task/jobWrapper";
 import { configuredQueues } from "../task/resqueApi";
-import type { TaskContext, TaskName, TaskResult, TaskWorker } from "../task/task";
+import type {
+  TaskContext,
+  TaskName,
+  TaskResult,
+  TaskWorker,
+} from "../task/task";
 
 export type { SpecHelperConnection } from "./testServer";
 
