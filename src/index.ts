@@ -134,7 +134,7 @@ export type {
 export type { RedisClients } from "./redis/clients";
 export * as route from "./route/routeModule";
 export type { RoutesApi } from "./route/registry";
-export type { RouteMethod, RoutesConfig, RouteType } from "./route/types";
+export type { RouteMethod, RoutesConfig, RouteType } from "./route/tables";
 export type { ServersApi } from "./server/registry";
 export {
   Server,

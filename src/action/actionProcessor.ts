@@ -3,9 +3,12 @@ import { api } from "../api";
 import { settings } from "../config/settings";
 import { refuseStream } from "../utils/refuseStream";
 import { errorText, StatusError } from "../errors";
-import { takeFailedCall, forgetCalls } from "../connection/calls";
-import type { Connection } from "../connection/connection";
-import { textParamsOf } from "../connection/textParams";
+import {
+  takeFailedCall,
+  forgetCalls,
+  type Connection,
+} from "../connection/connection";
+import { textParamsOf } from "../connection/verbs";
 import { nameAction } from "../context/context";
 import {
   applyInputs,

@@ -7,8 +7,7 @@ import { settings } from "../config/settings";
 import { problemsOfSettings } from "../config/knownSettings";
 import { log } from "../log/log";
 import { problemOfPath } from "../route/matchUrl";
-import { routeSource } from "../route/tables";
-import type { RouteType } from "../route/types";
+import { routeSource, type RouteType } from "../route/tables";
 import { didYouMean } from "../utils/closest";
 import { originOf } from "../utils/modules";
 

@@ -7,9 +7,8 @@ import { env, projectRoot, typescript } from "../config/config";
 import { discover } from "../config/discover";
 import { toError } from "../errors";
 import { log } from "../log/log";
-import { requestMethods, takesMethod } from "../route/httpMethods";
-import { routeSource } from "../route/tables";
-import type { RouteType } from "../route/types";
+import { requestMethods, takesMethod } from "../route/registry";
+import { routeSource, type RouteType } from "../route/tables";
 import { instancesOf, loadModule, originOf } from "../utils/modules";
 
 /** Name and type of each member of an interface. */

@@ -6,7 +6,7 @@ export {
   type RouteMethod,
   type RouteType,
   type RoutesConfig,
-} from "./types";
+} from "./tables";
 
 /**
  * Append a route to the existing ones.

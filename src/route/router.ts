@@ -8,7 +8,7 @@ import {
   type CompiledPath,
   type RouteSegment,
 } from "./matchUrl";
-import type { RouteType } from "./types";
+import type { RouteType } from "./tables";
 
 export interface RouteMatch {
   route: RouteType;

@@ -18,7 +18,7 @@ import {
   snapshotOf,
   type Snapshot,
 } from "../utils/objects";
-import { randomHex } from "../utils/randomIds";
+import { randomHex } from "../utils/ids";
 import { schemeOf } from "./proxies";
 
 export interface Identity {

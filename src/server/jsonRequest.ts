@@ -2,7 +2,7 @@
 import type { Action } from "../action/action";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { settings } from "../config/settings";
-import type { VerbArgument } from "../connection/roomVerbs";
+import type { VerbArgument } from "../connection/verbs";
 import { jsonForClients } from "../log/exposure";
 import { log } from "../log/log";
 import {

@@ -10,9 +10,9 @@ import {
   type FailedCall,
   noteMessage,
   wasAnswered,
-} from "../connection/calls";
-import { Connection } from "../connection/connection";
-import { textParamsOf } from "../connection/textParams";
+  Connection,
+} from "../connection/connection";
+import { textParamsOf } from "../connection/verbs";
 import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";
 import type { TextParams } from "../input/field";

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { compilePath, literalOf, matchURL } from "../../src/route/matchUrl";
 import { Router } from "../../src/route/router";
-import type { RouteType } from "../../src/route/types";
+import type { RouteType } from "../../src/route/tables";
 
 /** What v29 does: try one after the other. */
 function linearScan(routes: RouteType[], parts: string[]) {

@@ -1,4 +1,4 @@
-import { randomHex, randomId } from "../../src/utils/randomIds";
+import { randomHex, randomId } from "../../src/utils/ids";
 
 const COUNT = 1000;
 

@@ -6,7 +6,7 @@ import {
   type CompiledPath,
   type RouteSegment,
 } from "../../route/matchUrl";
-import type { RouteType } from "../../route/types";
+import type { RouteType } from "../../route/tables";
 import { didYouMean } from "../../utils/closest";
 import { type Check, ok, warn, type Finding } from "./check";
 import { inputNamesOf } from "../../action/safeParams";

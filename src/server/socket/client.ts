@@ -7,9 +7,9 @@ import {
   answerFields,
   argumentText,
   type VerbArgument,
-} from "../../connection/roomVerbs";
-import { joinTextParams } from "../../connection/textParams";
-import { parseParamPair } from "../../connection/verbs";
+  parseParamPair,
+  joinTextParams,
+} from "../../connection/verbs";
 import { errorText, HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
 import { tracing } from "../../tracing/tracer";

@@ -3,7 +3,7 @@ import { serializeError } from "../../config/errorMessage";
 import { isThenable } from "../../utils/promises";
 import { withFields } from "../../utils/objects";
 import { jsonForClients } from "../../log/exposure";
-import type { VerbArgument } from "../../connection/roomVerbs";
+import { type VerbArgument, noteTextParam } from "../../connection/verbs";
 import {
   describeJsonLimit,
   JsonLimitError,
@@ -12,7 +12,6 @@ import {
   type VerbRequest,
   refuseParams,
 } from "../jsonRequest";
-import { noteTextParam } from "../../connection/textParams";
 
 /** One parsed line. */
 export type SocketRequest =

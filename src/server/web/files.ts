@@ -6,7 +6,7 @@ import { api } from "../../api";
 import { toError } from "../../errors";
 import { escapeControls } from "../../log/escape";
 import { log } from "../../log/log";
-import type { RouteType } from "../../route/types";
+import type { RouteType } from "../../route/tables";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { compressor, type Encoding } from "./compression";
 import { answerFileError } from "./errorPage";

@@ -7,8 +7,8 @@ import {
   isMethodAccepted,
   isRouteMethod,
   requestMethods,
-} from "../../route/httpMethods";
-import type { RouteType } from "../../route/types";
+} from "../../route/registry";
+import type { RouteType } from "../../route/tables";
 import type { WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 

@@ -14,10 +14,9 @@ import {
   jsonSchemaOf,
 } from "../../input/standardSchema";
 import type { Input } from "../../input/types";
-import { requestMethods, takesMethod } from "../../route/httpMethods";
+import { requestMethods, takesMethod } from "../../route/registry";
 import { variableOf } from "../../route/matchUrl";
-import { routeSource } from "../../route/tables";
-import type { RouteType } from "../../route/types";
+import { routeSource, type RouteType } from "../../route/tables";
 import { originOfHost } from "../proxies";
 
 interface Operation {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { api } from "../../api";
 import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
-import type { RouteType } from "../../route/types";
+import type { RouteType } from "../../route/tables";
 import {
   shortText,
   type Tracer,

@@ -9,7 +9,7 @@ import type { UploadedFile } from "../../input/file";
 import { isFiltering, redactForLogging } from "../../log/filters";
 import { compilePath, decodeOrKeep, matchCompiled } from "../../route/matchUrl";
 import { type RoutedConnection, routePath } from "../../route/registry";
-import type { RouteType } from "../../route/types";
+import type { RouteType } from "../../route/tables";
 import { parseCookies } from "../../cookie/cookies";
 import type { ByteShare } from "../heldBytes";
 import type { Server } from "../server";

@@ -8,8 +8,11 @@ import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { settings, type WebSettings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
-import type { FailedCall } from "../../connection/calls";
-import { type Connection, DESTROYED } from "../../connection/connection";
+import {
+  type FailedCall,
+  type Connection,
+  DESTROYED,
+} from "../../connection/connection";
 import { beginContext, isContextOn } from "../../context/context";
 import { type CookieOptions, setCookieHeader } from "../../cookie/cookies";
 import { ActionheroError, errorText, type StatusError } from "../../errors";
@@ -22,7 +25,7 @@ import { overloadedError } from "../../overload/overload";
 import { tracing } from "../../tracing/tracer";
 import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
-import { randomId } from "../../utils/randomIds";
+import { randomId } from "../../utils/ids";
 import { refuseStream } from "../../utils/refuseStream";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { admitFile, admitVerb } from "../../action/rateLimit";
 import type { Connection } from "../../connection/connection";
-import { answerFields } from "../../connection/roomVerbs";
+import { answerFields } from "../../connection/verbs";
 import { errorText } from "../../errors";
 import { argumentsOf } from "../jsonRequest";
 import { beginMessage, isWorkFollowed } from "../work";
