@@ -6,7 +6,6 @@ import type {
   ActionheroConfigInterface,
 } from "../config/types";
 import { settings } from "../config/settings";
-import { withFields } from "../utils/objects";
 import { cutText } from "./escape";
 import { redactFields } from "./filters";
 import {
@@ -190,7 +189,7 @@ export function writeDirectly(
   const { format, transports } = logger;
   const toLine = lineMakerOf(format);
   if (toLine) {
-    const line = toLine(withFields(data, { level, message }), isEscaped);
+    const line = toLine({ level, message, fields: data, isEscaped });
     for (const transport of transports as BufferedTransport[])
       transport.take(line);
     return true;

@@ -1,6 +1,7 @@
 /** The formats and transports that the default loggers are built from, handed to every logger builder. */
 import type { ActionheroLogLevel } from "../config/types";
 import type * as winston from "winston";
+import { withFields } from "../utils/objects";
 import {
   cutText,
   escapeField,
@@ -157,11 +158,11 @@ export const loggerTools: LoggerTools = {
     debug: 7,
   },
   consoleFormat: ({ quote = false } = {}) =>
-    lineFormat((info, isEscaped) => toConsoleLine(info, { quote, isEscaped })),
-  jsonFormat: (fields) =>
-    lineFormat((info, isEscaped) =>
-      toJsonLine(fields ? Object.assign(info, fields) : info, isEscaped),
-    ),
+    lineFormat((entry) => toConsoleLine(entry, quote)),
+  jsonFormat: (fields) => {
+    const extra = fields && { ...fields };
+    return lineFormat((entry) => toJsonLine(entry, extra));
+  },
   get ConsoleTransport() {
     return transports().ConsoleTransport;
   },
@@ -175,12 +176,18 @@ export async function flushLogs(): Promise<void> {
   await Promise.all([...outputs].map((output) => output.flush()));
 }
 
-/**
- * Makes a finished line.
- * @param info the fields, the level and the message; it may add to them
- * @param isEscaped nothing in the fields has to be escaped or cut
- */
-type ToLine = (info: LogInfo, isEscaped: boolean) => string;
+/** What a line is made from. */
+export interface LogEntry {
+  level: string;
+  message: string;
+  /** They may include the level and the message, which are then not read. */
+  fields: object;
+  /** The message and all fields are flat, and nothing in them has to be escaped or cut. */
+  isEscaped: boolean;
+}
+
+/** Makes a finished line. */
+type ToLine = (entry: LogEntry) => string;
 
 /** The formatting function behind a format, for callers that need only the line. */
 const lineMakers = new WeakMap<object, ToLine>();
@@ -192,7 +199,8 @@ export function lineMakerOf(format: object): ToLine | undefined {
 function lineFormat(toLine: ToLine): winston.Logform.Format {
   const { format: define } = require("winston") as typeof winston;
   const format = define((info) => {
-    info[MESSAGE] = toLine(info, false);
+    const { level, message } = info as LogInfo & { message: string };
+    info[MESSAGE] = toLine({ level, message, fields: info, isEscaped: false });
     return info;
   })();
   lineMakers.set(format, toLine);
@@ -200,20 +208,19 @@ function lineFormat(toLine: ToLine): winston.Logform.Format {
 }
 
 function toConsoleLine(
-  info: LogInfo,
-  { quote, isEscaped }: { quote: boolean; isEscaped: boolean },
+  { level, message, fields, isEscaped }: LogEntry,
+  quote: boolean,
 ): string {
-  const color = consoleHasColors() ? COLORS[info.level] : undefined;
-  const level =
-    color === undefined
-      ? info.level
-      : `\u001b[${color}m${info.level}\u001b[39m`;
+  const info = fields as LogInfo;
+  const color = consoleHasColors() ? COLORS[level] : undefined;
+  const shownLevel =
+    color === undefined ? level : `\u001b[${color}m${level}\u001b[39m`;
   const styles = consoleHasColors()
     ? (info[STYLES] as LogStyle[] | undefined)
     : undefined;
-  const text = cutText(asText(info.message));
-  const message = styles ? inStyles(text, styles) : text;
-  return `${timestamp()} - ${level}: ${message} ${fieldsText(info, quote, isEscaped)}`;
+  const text = isEscaped ? message : cutText(asText(message));
+  const shownText = styles ? inStyles(text, styles) : text;
+  return `${timestamp()} - ${shownLevel}: ${shownText} ${fieldsText(info, quote, isEscaped)}`;
 }
 
 /** The fields as `key=value `, without empty ones. */
@@ -231,7 +238,17 @@ function fieldsText(info: LogInfo, quote: boolean, isEscaped: boolean): string {
   return text;
 }
 
-function toJsonLine(info: LogInfo, isEscaped: boolean): string {
+function toJsonLine(
+  entry: LogEntry,
+  extra: { [name: string]: string } | undefined,
+): string {
+  const { fields, level, message, isEscaped } = entry;
+  if (isEscaped) {
+    const line = flatJsonLine(entry, extra);
+    if (line !== undefined) return line;
+  }
+  const info: LogInfo = withFields(fields, { level, message });
+  if (extra) Object.assign(info, extra);
   info.timestamp ??= timestamp();
   if (info.error === "") info.error = undefined; // an action without an error, as on the console
   try {
@@ -241,6 +258,67 @@ function toJsonLine(info: LogInfo, isEscaped: boolean): string {
   } catch (error) {
     return unprintable(info, String(error));
   }
+}
+
+/** Fields with one of these names would be replaced, or come earlier. */
+const RESERVED = ["level", "message", "timestamp"];
+
+/**
+ * The same line for flat fields, put together from its parts, most of which are those of the line before: this takes a
+ * third of the time of copying and encoding an object.
+ * @returns undefined for fields, or a length, that need more
+ */
+function flatJsonLine(
+  { fields, level, message }: LogEntry,
+  extra: { [name: string]: string } | undefined,
+): string | undefined {
+  let text = "{";
+  for (const name in fields) {
+    if (RESERVED.includes(name) || (extra && Object.hasOwn(extra, name)))
+      return undefined;
+    const value = (fields as Record<string, unknown>)[name];
+    // an empty error: an action without one, as on the console
+    if (value !== undefined && !(value === "" && name === "error"))
+      text += pairOf(name, value);
+  }
+  text += pairOf("level", level) + pairOf("message", message);
+  for (const name in extra) {
+    if (RESERVED.includes(name)) return undefined;
+    text += pairOf(name, extra[name]);
+  }
+  text += `"timestamp":"${timestamp()}"}`;
+  return text.length > MAX_JSON_LINE_LENGTH ? undefined : text;
+}
+
+/** A name, and the last text that it had, as JSON. */
+interface Pair {
+  name: string;
+  value: string | undefined;
+  json: string;
+}
+
+const lastPairs = new Map<string, Pair>();
+const MAX_PAIRS = 64;
+const MAX_KEPT_LENGTH = 256;
+
+/** `"name":"value",` */
+function pairOf(name: string, value: unknown): string {
+  const last = lastPairs.get(name) ?? newPair(name);
+  if (typeof value !== "string")
+    return `${last.name}:${JSON.stringify(value)},`;
+  if (last.value === value) return last.json;
+  const json = `${last.name}:${JSON.stringify(value)},`;
+  if (value.length <= MAX_KEPT_LENGTH) {
+    last.value = value;
+    last.json = json;
+  }
+  return json;
+}
+
+function newPair(name: string): Pair {
+  const pair: Pair = { name: JSON.stringify(name), value: undefined, json: "" };
+  if (lastPairs.size < MAX_PAIRS) lastPairs.set(name, pair);
+  return pair;
 }
 
 function toShortLine(info: LogInfo, line: string): string {

@@ -50,7 +50,10 @@ const formats: [string, () => winston.Logform.Format][] = [
 ];
 
 const fields = fc.dictionary(
-  fc.constantFrom("to", "action", "params", "error", "stack", "count"),
+  fc.constantFrom(
+    ...["to", "action", "params", "error", "stack", "count", 'a "b"', "id"],
+    ...["level", "timestamp"],
+  ),
   fc.oneof(
     fc.string({ unit: "grapheme-composite" }),
     fc.constantFrom("\u0085", "a\nb", "\u2028", "\x7f", "x=1", '"q"', ""),
