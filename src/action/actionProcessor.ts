@@ -1,7 +1,7 @@
 /** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
 import { api } from "../api";
 import { settings } from "../config/settings";
-import { refuseStream } from "../utils/refuseStream";
+import { refuseStream, fitted, outputOf } from "./output";
 import { errorText, StatusError } from "../errors";
 import {
   takeFailedCall,
@@ -35,7 +35,6 @@ import {
 import { log } from "../log/log";
 import { runOnce } from "./idempotency";
 import type { MetricsApi } from "../metrics/types";
-import { fitted, outputOf } from "./output";
 import { countRequest } from "./rateLimit";
 import {
   errorLogLine,
@@ -46,8 +45,7 @@ import {
 import { latestVersion } from "./registry";
 import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";
-import { traceAction, traceName, traceOutcome } from "./trace";
-import { traceMiddleware, tracing } from "../tracing/tracer";
+import { traceMiddleware, tracing, type Tracer } from "../tracing/tracer";
 
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
@@ -842,4 +840,51 @@ function isOfParams(status: ActionsStatus): boolean {
 function isRefusing({ type }: Connection): boolean {
   const server: Partial<Answering> | undefined = api.servers?.servers[type];
   return server?.refusesActions?.() === true;
+}
+
+// --- The spans of actions and of their middleware.
+
+/** The transport whose spans are named by routes and have the status of the response. */
+const WEB = "web";
+
+/** Run an action with a span around it. */
+function traceAction<T>(
+  tracer: Tracer,
+  { connection }: ActionProcessor,
+  run: () => T,
+): T {
+  const attributes = { "actionhero.transport": connection.type };
+  return tracer.run({ name: "action", attributes }, run);
+}
+
+/** The action is found: from here on its spans have its name. */
+function traceName(
+  tracer: Tracer,
+  { connection, action, actionTemplate }: ActionProcessor,
+): void {
+  tracer.describe(`action ${action}`, {
+    "actionhero.action.name": action!,
+    "actionhero.action.version": `${(actionTemplate as Action).version ?? ""}`,
+  });
+  if (connection.type === WEB || connection.type === IN_LINE) return;
+  const method = `action/${action}`;
+  tracer.entry()?.describe(method, { "rpc.method": method });
+}
+
+/** The action has ended. */
+function traceOutcome(
+  tracer: Tracer,
+  { connection, actionStatus }: ActionProcessor,
+  error: unknown,
+): void {
+  const status = ActionsStatus[actionStatus!];
+  tracer.set({ "actionhero.action.status": status });
+  if (actionStatus === ActionsStatus.Complete) return;
+  const isOfServer =
+    actionStatus === ActionsStatus.GenericError ||
+    actionStatus === ActionsStatus.TimedOut;
+  if (!isOfServer) return tracer.set({ "error.type": status });
+  tracer.fail(error);
+  if (connection.type === WEB || connection.type === IN_LINE) return;
+  tracer.failEntry(error);
 }

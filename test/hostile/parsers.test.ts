@@ -40,8 +40,8 @@ import {
   requestedRange,
   type Validators,
   versionOf,
-} from "../../src/server/web/preconditions";
-import { countPairs, parseQuery } from "../../src/server/web/query";
+} from "../../src/server/web/fileAnswer";
+import { countPairs, parseQuery } from "../../src/server/web/params";
 import { parseTarget } from "../../src/server/web/target";
 import { TemporaryFiles, UploadDisk } from "../../src/server/web/uploadDisk";
 import { decode, encode } from "../../src/server/websocket/protocol";

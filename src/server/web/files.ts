@@ -17,17 +17,15 @@ import {
   fileAnswerOf,
   storedCopy,
   validatorsOf,
-} from "./fileAnswer";
-import { setFlat } from "./headers";
-import { allowHeader, FILE_METHODS } from "./methods";
-import {
   type ByteRange,
   evaluate,
   isFresh,
   requestedRange,
   type Validators,
   type Verdict,
-} from "./preconditions";
+} from "./fileAnswer";
+import { setFlat } from "./headers";
+import { allowHeader, FILE_METHODS } from "./methods";
 import type { WebRequest } from "./webRequest";
 import {
   canWrite,

@@ -24,7 +24,7 @@ import {
   safetyPairs,
   valueOf,
 } from "./headers";
-import type { Query } from "./query";
+import type { Query } from "./params";
 import type { RequestTarget } from "./target";
 import type { Traffic } from "./traffic";
 import type { TemporaryFiles } from "./uploadDisk";

@@ -26,7 +26,7 @@ import { tracing } from "../../tracing/tracer";
 import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
 import { randomId } from "../../utils/ids";
-import { refuseStream } from "../../utils/refuseStream";
+import { refuseStream } from "../../action/output";
 import { admit, isBooting } from "../booting";
 import { currentCors } from "../cors";
 import { Drain } from "../drain";

@@ -7,9 +7,9 @@ import {
   evaluate,
   isFresh,
   requestedRange,
-} from "../../../src/server/web/preconditions";
+} from "../../../src/server/web/fileAnswer";
 import { parseContentType } from "../../../src/server/web/contentType";
-import { parseQuery } from "../../../src/server/web/query";
+import { parseQuery } from "../../../src/server/web/params";
 import {
   chooseEncoding,
   qualitiesOf,

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import * as qs from "qs";
-import { countPairs, parseQuery } from "../../../src/server/web/query";
+import { countPairs, parseQuery } from "../../../src/server/web/params";
 
 const piece = fc.constantFrom(
   "a",
