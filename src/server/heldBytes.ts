@@ -2,7 +2,7 @@
 import { settings } from "../config/settings";
 import { log } from "../log/log";
 
-/** Bytes that each request or connection may always hold: small ones pass when the limit is reached. */
+/** Requests and connections that hold at most this many bytes are small: they pass while large ones fill the limit. */
 export const FREE_BYTES = 16 * 1024;
 
 /** The error for a request beyond the limit. */
@@ -14,12 +14,26 @@ const LOG_PAUSE_MS = 10_000;
 
 /** Bytes of all shares. The memory is that of the process, and so is this. */
 class HeldBytes {
-  total = 0;
+  /** Of holders with more than `FREE_BYTES`. */
+  large = 0;
+  /** Of all others. They have the same limit of their own: many of them fill the memory, too. */
+  small = 0;
   private refused = 0;
   private silentUntil = 0;
 
-  hasRoom(bytes: number): boolean {
-    return this.total + bytes <= settings().general.maxHeldBytes;
+  /** Whether a holder may hold `wanted` bytes instead of `held`. */
+  hasRoom(held: number, wanted: number): boolean {
+    const limit = settings().general.maxHeldBytes;
+    if (wanted <= FREE_BYTES) return this.small + wanted - held <= limit;
+    const released = held > FREE_BYTES ? held : 0;
+    return this.large + wanted - released <= limit;
+  }
+
+  replace(held: number, bytes: number): void {
+    if (held > FREE_BYTES) this.large -= held;
+    else this.small -= held;
+    if (bytes > FREE_BYTES) this.large += bytes;
+    else this.small += bytes;
   }
 
   refuse(): void {
@@ -28,7 +42,7 @@ class HeldBytes {
     if (now < this.silentUntil) return;
     this.silentUntil = now + LOG_PAUSE_MS;
     log(
-      `refusing requests: clients make the server hold ${this.total} bytes already (general.maxHeldBytes is ${settings().general.maxHeldBytes})`,
+      `refusing requests: clients make the server hold ${this.large + this.small} bytes already (general.maxHeldBytes is ${settings().general.maxHeldBytes})`,
       "warning",
       { count: this.refused },
     );
@@ -38,9 +52,14 @@ class HeldBytes {
 
 const heldBytes = new HeldBytes();
 
-/** How many bytes clients make this process hold; those of holders with at most `FREE_BYTES` do not count. */
+/** How many bytes clients make this process hold, without those of holders with at most `FREE_BYTES`. */
 export function totalHeldBytes(): number {
-  return heldBytes.total;
+  return heldBytes.large;
+}
+
+/** The bytes of the holders with at most `FREE_BYTES`. */
+export function totalSmallBytes(): number {
+  return heldBytes.small;
 }
 
 /** The bytes of one holder: a request over HTTP, or a persistent connection. */
@@ -48,8 +67,6 @@ export class ByteShare {
   /** The share was released. */
   isReleased = false;
   private held = 0;
-  /** Bytes that count against the limit. */
-  private counted = 0;
 
   /**
    * Check before bytes are stored.
@@ -57,44 +74,36 @@ export class ByteShare {
    */
   take(bytes: number): boolean {
     if (!this.hasRoom(bytes)) return false;
-    this.add(bytes);
+    this.hold(this.held + bytes);
     return true;
   }
 
   /** Count bytes that are already stored. */
   add(bytes: number): void {
-    if (this.isReleased) return;
-    this.held += bytes;
-    this.count();
+    if (!this.isReleased) this.hold(this.held + bytes);
   }
 
   /** Whether so many bytes could be taken now; if not, the refusal is logged. */
   hasRoom(bytes: number): boolean {
     if (this.isReleased) return false;
-    const wanted = this.held + bytes;
-    if (wanted <= FREE_BYTES || heldBytes.hasRoom(wanted - this.counted))
-      return true;
+    if (heldBytes.hasRoom(this.held, this.held + bytes)) return true;
     heldBytes.refuse();
     return false;
   }
 
   /** Release some bytes. */
   give(bytes: number): void {
-    if (this.isReleased) return;
-    this.held = Math.max(0, this.held - bytes);
-    this.count();
+    if (!this.isReleased) this.hold(Math.max(0, this.held - bytes));
   }
 
   /** Release all bytes. */
   release(): void {
-    this.held = 0;
-    this.count();
+    this.hold(0);
     this.isReleased = true;
   }
 
-  private count(): void {
-    const counted = this.held > FREE_BYTES ? this.held : 0;
-    heldBytes.total += counted - this.counted;
-    this.counted = counted;
+  private hold(bytes: number): void {
+    heldBytes.replace(this.held, bytes);
+    this.held = bytes;
   }
 }

@@ -47,7 +47,7 @@ const CONTAINER_BYTES = 56;
 const MEMBER_BYTES = 16;
 
 /** The memory of texts up to this length is not worth counting. */
-const MIN_LENGTH = 1024;
+const MIN_LENGTH = 64;
 
 /**
  * About how much memory a document takes when it is parsed, in bytes: twenty times its length if it is all `{},`. It is one

@@ -6,7 +6,12 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { api, config } from "../../src/index";
-import { totalHeldBytes } from "../../src/server/heldBytes";
+import {
+  ByteShare,
+  FREE_BYTES,
+  totalHeldBytes,
+  totalSmallBytes,
+} from "../../src/server/heldBytes";
 import { LogLines } from "../support/logLines";
 import { closeAll, SocketPeer } from "../support/socketApp";
 import { until } from "../support/until";
@@ -233,7 +238,7 @@ describe.each(FORMS)("%s over HTTP", (_name, form) => {
   test("passes when it is small, however much others hold", async () => {
     const { req, finish } = begin("/api/length", form, LARGE);
     await until(() => totalHeldBytes() >= LARGE.length);
-    config.general.maxHeldBytes = 1;
+    config.general.maxHeldBytes = 2 * FREE_BYTES; // far below what is held
     const small = await post("/api/length", form, "a".repeat(15 * KIB));
     expect(small.json).toMatchObject({ length: 15 * KIB });
     config.general.maxHeldBytes = LIMIT;
@@ -530,6 +535,59 @@ describe("over a websocket", () => {
     small.close();
   });
 
+  test("small messages that wait count together", async () => {
+    hold();
+    // below 1 KB each, 20 KB when parsed
+    const nested = JSON.stringify({
+      event: "say",
+      room: "x",
+      message: Array.from({ length: 300 }, () => ({})),
+    });
+    expect(nested.length).toBeLessThan(KIB);
+    const clients = [];
+    for (let i = 0; i < 3; i++) {
+      const client = await connectWebsocket();
+      const first = client.action("held");
+      await until(() => running === i + 1);
+      // a verb that waits for the action, so that those behind it wait, too
+      client.send({ event: "say", room: "x", message: "first" });
+      for (let n = 0; n < 40; n++) client.sendRaw(nested);
+      clients.push({ client, first });
+    }
+    const refused = () =>
+      clients.flatMap(({ client }) =>
+        client.received.filter(({ error }) => error === OVERLOADED.error),
+      );
+    // a client of 40 such messages is no longer small, and all of them do not fit
+    await until(() => refused().length > 0);
+    expect(totalHeldBytes()).toBeLessThanOrEqual(LIMIT);
+    for (const { client, first } of clients) {
+      release();
+      expect(await first).toMatchObject({ held: true });
+      client.close();
+    }
+  });
+
+  test("what a client sends after quit is ignored", async () => {
+    hold();
+    const client = await connectWebsocket();
+    const first = client.action("held");
+    await until(() => running === 1);
+    client.send({ event: "quit" });
+    for (let n = 0; n < 20; n++)
+      client.send({ event: "say", room: "x", message: [LARGE.slice(0, 500)] });
+    client.send({ event: "detailsView", messageId: "late" });
+    const before = totalSmallBytes();
+    client.send({ event: "action", params: { action: "length" } });
+    expect(before).toBeLessThan(2 * KIB);
+    release();
+    expect(await first).toMatchObject({ held: true });
+    await client.closed;
+    expect(client.received.map(({ messageId }) => messageId)).not.toContain(
+      "late",
+    );
+  });
+
   test("an unfinished message counts, and one that is too much ends its websocket", async () => {
     const first = await rawUpgrade();
     expect(await first.status()).toBe(101);
@@ -572,5 +630,47 @@ describe("over a websocket", () => {
     expect(totalHeldBytes()).toBe(0);
     socket.destroy();
     await closed;
+  });
+});
+
+describe("holders with little", () => {
+  const small = FREE_BYTES;
+  let shares: ByteShare[] = [];
+  const holders = (count: number) => {
+    const added = Array.from({ length: count }, () => new ByteShare());
+    shares.push(...added);
+    return added.map((share) => share.take(small));
+  };
+  afterEach(() => {
+    for (const share of shares) share.release();
+    shares = [];
+  });
+
+  test("pass while those with much fill the limit", () => {
+    const large = new ByteShare();
+    shares.push(large);
+    expect(large.take(LIMIT)).toBe(true);
+    expect(holders(1)).toEqual([true]);
+  });
+
+  test("have the same limit together", () => {
+    const most = LIMIT / small;
+    expect(holders(most).every(Boolean)).toBe(true);
+    expect(holders(1)).toEqual([false]);
+    const [first] = shares;
+    first!.release();
+    expect(holders(1)).toEqual([true]);
+    expect(totalSmallBytes()).toBe(LIMIT);
+    expect(totalHeldBytes()).toBe(0);
+  });
+
+  test("change sides when they hold more, and back", () => {
+    const share = new ByteShare();
+    shares.push(share);
+    share.take(small);
+    share.take(1);
+    expect([totalSmallBytes(), totalHeldBytes()]).toEqual([0, small + 1]);
+    share.give(1);
+    expect([totalSmallBytes(), totalHeldBytes()]).toEqual([small, 0]);
   });
 });

@@ -140,6 +140,7 @@ function queueVerb(
   const { server, spark, connection } = client;
   connection.params = {};
   spark.beginWork();
+  if (isQuit(request.event)) spark.isQuitting = true;
   return spark.verbs.add(async () => {
     try {
       // for a client that is gone, a room would be looked for on all nodes
@@ -155,6 +156,10 @@ function queueVerb(
   });
 }
 
+function isQuit(verb: unknown): boolean {
+  return verb === "quit" || verb === "exit";
+}
+
 async function answerVerb(
   { server, spark, connection }: Client,
   request: Request,
@@ -167,7 +172,7 @@ async function answerVerb(
   try {
     const counted = admitVerb(connection, String(verb));
     if (counted) await counted;
-    if (verb === "quit" || verb === "exit") await server.answered(spark);
+    if (isQuit(verb)) await server.answered(spark);
     const data: unknown = await connection.verbs(String(verb), args);
     reply = withFields(verbSuccess(data), answerFields(verb, connection));
   } catch (error) {

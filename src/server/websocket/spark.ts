@@ -38,8 +38,11 @@ const TRY_AGAIN_LATER = 1013;
 /** Messages in progress at which reading pauses. */
 const MAX_PENDING = 64;
 
-/** Shorter messages are not counted, because the number of waiting messages is limited. */
-const SMALL_BYTES = 1024;
+/** Messages that take at most this much when parsed are not counted, unless more than `MAX_UNCOUNTED` requests wait. */
+const SMALL_BYTES = 2048;
+const MAX_UNCOUNTED = 4;
+/** What a waiting request takes beside its text. */
+const REQUEST_BYTES = 512;
 
 /** The head of a client's frame: two bytes, and its mask. */
 const FRAME_HEAD_BYTES = 6;
@@ -169,6 +172,8 @@ export class Spark extends EventEmitter {
   /** The bytes of the unfinished message that are counted. */
   private countedBytes = 0;
   private pending = 0;
+  /** It has asked to be disconnected: what follows is ignored. */
+  isQuitting = false;
   private isPaused = false;
   private readonly rate = new RateWindow();
 
@@ -362,9 +367,11 @@ export class Spark extends EventEmitter {
   receive(data: Buffer, isBinary: boolean): void {
     this.hasReceived = true;
     this.forgetUnfinished();
-    if (this.isTooFast() || isBinary || !this.isOpen) return;
+    if (this.isTooFast() || isBinary || !this.isOpen || this.isQuitting) return;
     const text = data.toString();
-    const bytes = data.length > SMALL_BYTES ? parsedBytes(text) : 0;
+    const size = parsedBytes(text);
+    const isCounted = size > SMALL_BYTES || this.pending > MAX_UNCOUNTED;
+    const bytes = isCounted ? size + REQUEST_BYTES : 0;
     if (bytes > 0 && !this.share.take(bytes))
       return this.owner.onOverload(this, text);
     if (this.early) this.early.push([text, bytes]);
