@@ -16,7 +16,10 @@ import { LogLines } from "../support/logLines";
 import { closeAll, SocketPeer } from "../support/socketApp";
 import { until } from "../support/until";
 import { clientFrame, rawUpgrade } from "../support/rawWebsocket";
-import { connectWebsocket } from "../support/websocketClient";
+import {
+  connectWebsocket,
+  type WebsocketClient,
+} from "../support/websocketClient";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 import { restoreConfig } from "../support/withConfig";
 
@@ -544,7 +547,7 @@ describe("over a websocket", () => {
       message: Array.from({ length: 300 }, () => ({})),
     });
     expect(nested.length).toBeLessThan(KIB);
-    const clients = [];
+    const clients: { client: WebsocketClient; first: Promise<unknown> }[] = [];
     for (let i = 0; i < 3; i++) {
       const client = await connectWebsocket();
       const first = client.action("held");
@@ -658,7 +661,7 @@ describe("holders with little", () => {
     expect(holders(most).every(Boolean)).toBe(true);
     expect(holders(1)).toEqual([false]);
     const [first] = shares;
-    first!.release();
+    first.release();
     expect(holders(1)).toEqual([true]);
     expect(totalSmallBytes()).toBe(LIMIT);
     expect(totalHeldBytes()).toBe(0);
