@@ -146,16 +146,22 @@ export interface Place {
   readonly keys: readonly string[];
 }
 
+/** A timer that was started; it does not keep the process alive. */
+export interface Timer {
+  cancel(): void;
+}
+
 /** Clocks, timers and randomness, of this machine or a simulated one. */
-interface Machine {
-  /** In ms since the epoch. */
+export interface Machine {
+  /** The wall clock, in ms since the epoch. It may be wrong, and it may jump. */
   now(): number;
-  /** A clock that never goes back, in ms. */
+  /** A clock for durations, in ms: it starts anywhere and never goes back. */
   monotonic(): number;
-  after(ms: number, work: () => void): { cancel(): void };
+  /** Call `work` once, after `ms` milliseconds. */
+  after(ms: number, work: () => void): Timer;
   /** Call `work` after all pending microtasks and callbacks. */
   soon(work: () => void): void;
-  /** Unique hexadecimal digits. */
+  /** @returns unique hexadecimal digits, two per byte */
   token(bytes: number): string;
 }
 
@@ -163,7 +169,7 @@ export const thisMachine: Machine = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after: (ms, work) => {
-    const timer = setTimeout(work, timerMs(ms)).unref();
+    const timer = setTimeout(work, timerMs(Math.max(ms, 0))).unref();
     return { cancel: () => clearTimeout(timer) };
   },
   soon: (work) => void setImmediate(work),

@@ -3,20 +3,27 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as os from "node:os";
 import type { Redis } from "ioredis";
+import { shareTimeouts } from "../redis/commands";
 import {
   clusterOf,
+  disconnect,
   isCluster,
   isEmbedded,
   keyHolders,
   memoryOf,
 } from "../redis/engine";
 import { followFailover } from "../redis/failover";
+import { systemEnvironment, within } from "./environment";
 import { MemoryStore } from "./store/memoryStore";
 import { RedisStore } from "./store/redisStore";
 import type { QueueStore } from "./store/store";
 import type { ConnectionOptions } from "./types";
 
 const DEFAULT_SCAN_COUNT = 1000;
+/** How long a command of a client of our own may take unless its options say otherwise, in ms. */
+const COMMAND_MS = 10_000;
+/** How long redis may take to end such a connection, in ms. */
+const QUIT_MS = 1_000;
 
 /** The name of this process's connections, by which others distinguish a busy process from a dead one. */
 export const processToken = `ah:${os.hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
@@ -65,6 +72,8 @@ export class Connection extends EventEmitter {
       await store.now(); // checks that it responds
     } catch (error) {
       store.close();
+      this.stopListening();
+      if (this.owned) disconnect(this.redis);
       throw error;
     }
     this.store = store;
@@ -78,9 +87,18 @@ export class Connection extends EventEmitter {
     this.connected = false;
     if (this.options.store) return;
     this.store.close();
+    this.stopListening();
+    if (!this.owned) return;
+    const { redis } = this;
+    redis.on("error", () => undefined); // one that does not answer is left
+    const quit = redis.quit().catch(() => undefined); // already closed
+    await within(systemEnvironment, quit, QUIT_MS);
+    disconnect(redis);
+  }
+
+  private stopListening(): void {
     this.redis.off("error", this.onError);
     this.redis.off("ready", this.onReady);
-    if (this.owned) await this.redis.quit().catch(() => undefined); // already closed
   }
 
   /** A key of the queue; empty parts are skipped. */
@@ -158,9 +176,13 @@ export class Connection extends EventEmitter {
       port: port ?? 6379,
       db: database ?? 0,
       password,
+      commandTimeout: this.options.operationTimeout ?? COMMAND_MS,
       ...this.options.options,
     });
-    if (!isEmbedded(client)) followFailover(client);
+    if (!isEmbedded(client)) {
+      followFailover(client);
+      shareTimeouts(client);
+    }
     client.setMaxListeners?.(0); // each worker that shares it listens
     return client;
   }

@@ -173,6 +173,7 @@ function beat(
       text += data.toString("latin1");
       const lines = text.split("\r\n");
       text = lines.pop()!;
+      if (text.length > 4096) opened.destroy(); // no reply of redis
       for (const line of lines) replies.shift()?.(line);
     });
     if (to.password) {

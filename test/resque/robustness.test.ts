@@ -10,6 +10,7 @@ import type { Jobs } from "../../src/resque/types";
 import { Worker } from "../../src/resque/worker";
 import { describeOnEachEngine } from "../support/engines";
 import { FlakyProxy } from "../support/flakyProxy";
+import { freePort } from "../support/freePort";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { timed } from "../support/stopwatch";
 import { Bench, until } from "./support";
@@ -445,6 +446,46 @@ describeOnRedis("connections and clocks", () => {
       await own.stop();
     },
   );
+});
+
+describeOnRedis("clients of its own", () => {
+  const server = new RedisServer();
+  beforeAll(() => server.start());
+  afterAll(() => server.stop());
+  const address = () => ({ host: "127.0.0.1", port: server.port });
+
+  test("one that cannot connect is ended, and a shared one is left as it was", async () => {
+    const options = { maxRetriesPerRequest: 0, retryStrategy: () => 20 };
+    const port = await freePort();
+    const own = new Queue({ connection: { ...address(), port, options } });
+    await expect(own.connect()).rejects.toThrow("max retries");
+    await until(() => own.connection.redis.status === "end");
+
+    const redis = new Redis({ port, host: "127.0.0.1", ...options });
+    redis.on("error", () => undefined);
+    const shared = new Queue({ connection: { redis } });
+    const listeners = () => redis.listenerCount("error");
+    const before = listeners();
+    await expect(shared.connect()).rejects.toThrow("max retries");
+    expect(listeners()).toBe(before);
+    redis.disconnect();
+  });
+
+  test("calls time out while redis stands still, and the end does not wait for it", async () => {
+    const connection = { ...address(), operationTimeout: 300 };
+    const queue = new Queue({ connection });
+    await queue.connect();
+    server.pause();
+    try {
+      await expect(queue.enqueue("q", "x")).rejects.toThrow(
+        "Command timed out",
+      );
+      await queue.end();
+    } finally {
+      server.resume();
+    }
+    await until(() => queue.connection.redis.status === "end");
+  });
 });
 
 test("a no-op job on the embedded engine costs less than half a millisecond", async () => {

@@ -209,9 +209,10 @@ export function jobMatcher(raw: string): (text: string) => boolean {
     text === raw || (text.startsWith(head) && splitContext(text).bare === raw);
 }
 
-/** A map whose entries expire and free their memory. */
+/** The least number of entries at which expired ones are removed. */
 const MIN_PURGE = 64;
 
+/** A map whose entries expire and free their memory. */
 export class ExpiringMap<Value> {
   private readonly entries = new Map<string, { value: Value; until: number }>();
   private nextPurge = MIN_PURGE;
