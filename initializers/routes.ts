@@ -1,7 +1,7 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
 import { createRoutesApi } from "../src/route/registry";
-import { addOpenApi } from "../src/server/web/openapiAction";
+import { addOpenApi } from "../src/server/web/openapi";
 
 export class Routes extends Initializer {
   constructor() {

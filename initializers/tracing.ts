@@ -3,7 +3,7 @@ import {
   createTracing,
   startTracing,
   stopTracing,
-} from "../src/tracing/tracing";
+} from "../src/tracing/tracer";
 
 /** Starts before all that makes spans, and stops after it. */
 export class TracingInitializer extends Initializer {

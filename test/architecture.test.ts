@@ -30,8 +30,6 @@ const LAYERS: string[][] = [
     "src/cluster",
     "src/health",
     "src/overload",
-    "src/rateLimit",
-    "src/idempotency",
     "src/session",
   ],
   ["src/redis"],

@@ -49,7 +49,7 @@ export class OpenApi extends CLI {
     const { breakingChanges } =
       require("../../src/server/web/openapiChanges") as typeof import("../../src/server/web/openapiChanges");
     const { describeMessages } =
-      require("../../src/server/web/asyncapi") as typeof import("../../src/server/web/asyncapi");
+      require("../../src/server/web/openapi") as typeof import("../../src/server/web/openapi");
     const document = asyncapi ? describeMessages() : describeApi();
     if (check !== undefined) {
       const changes = breakingChanges(readBaseline(check), document);

@@ -8,7 +8,7 @@ import { isKnownServerToken } from "../config/knownSettings";
 import { settings } from "../config/settings";
 import { switchContext } from "../context/context";
 import { ActionheroError, toError } from "../errors";
-import { reportError } from "../log/exceptions";
+import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
 import { beginBoot, endBoot, failBoot } from "../server/booting";
 import { instancesOf, loadModule } from "../utils/modules";
@@ -18,8 +18,11 @@ import {
   warnOfSettings,
   warnOfUnknownMiddleware,
 } from "./mistakes";
-import { announceReady } from "../environment/env";
-import { registerSignals } from "./signals";
+import {
+  announceReady,
+  stopTimeout,
+  disconnectFromPrimary,
+} from "../environment/env";
 
 /** The code of a reported error that ended the boot. */
 const FATAL_ERROR_CODE = "FATAL_ACTIONHERO_ERROR";
@@ -533,4 +536,87 @@ function describeFailure(
   } catch {
     return new ActionheroError("AH_BOOT", error.message, { cause: error });
   }
+}
+
+// --- Signals of the operating system, and uncaught errors.
+
+/**
+ * @param stopCallback called once with the exit code when the server has stopped
+ */
+function registerSignals(
+  server: Process,
+  stopCallback: (exitCode?: number) => void,
+): void {
+  const reportOnce = (
+    thrown: unknown,
+    name: string,
+    level: "emerg" | "error",
+  ) => {
+    const error = toError(thrown);
+    if (!wasReported(error)) reportError(error, "uncaught", name, level);
+  };
+  const stopForError = (name: string) => {
+    if (server.shuttingDown) return;
+    void stopWithin(server, [`uncaught ${name.toLowerCase()}`], () =>
+      stopCallback(1),
+    );
+  };
+  const stopForSignal = (signal: NodeJS.Signals) => {
+    log(`[ SIGNAL ] - ${signal}`, "notice");
+    if (server.shuttingDown) return; // the first signal's stop will call back
+    if (server.isDraining) return void server.drain(); // ends the drain delay
+    void stopWithin(server, [signal], () => stopCallback(0));
+  };
+  const restartForSignal = (signal: NodeJS.Signals) => {
+    log(`[ SIGNAL ] - ${signal}`, "notice");
+    const timer = armHardStop();
+    server.restart().then(
+      () => clearTimeout(timer),
+      () => {
+        clearTimeout(timer);
+        stopCallback(1);
+      },
+    );
+  };
+
+  process.on("uncaughtException", (error) => {
+    reportOnce(error, "Exception", "emerg");
+    stopForError("Exception");
+  });
+  process.on("unhandledRejection", (reason) => {
+    const isToStop = settings().general.exitOnUnhandledRejection;
+    reportOnce(reason, "Rejection", isToStop ? "emerg" : "error");
+    if (isToStop) stopForError("Rejection");
+  });
+  process.on("SIGINT", stopForSignal);
+  process.on("SIGTERM", stopForSignal);
+  process.on("SIGUSR2", restartForSignal);
+}
+
+async function stopWithin(
+  server: Process,
+  reasons: string[],
+  done: () => void,
+): Promise<void> {
+  if (reasons[0] === "SIGTERM") await server.drain();
+  const timer = armHardStop(); // the drain delay is not part of the stop
+  try {
+    if (server.running) await server.stop(reasons);
+  } catch {
+    // already reported by the process; only the exit remains
+  }
+  await disconnectFromPrimary();
+  clearTimeout(timer);
+  done();
+}
+
+/** Exits when stopping takes too long, because a supervisor is waiting. */
+function armHardStop(): NodeJS.Timeout {
+  const timeout = stopTimeout();
+  return setTimeout(() => {
+    console.error(
+      `Process did not terminate within ${timeout}ms. Stopping now!`,
+    );
+    process.exit(1);
+  }, timeout);
 }

@@ -1,11 +1,15 @@
 /** Creates the spans of the framework through `@opentelemetry/api`. There is no tracer while tracing is off. */
-import type * as otel from "@opentelemetry/api";
-import type { SpanContext } from "@opentelemetry/api";
+import type { SpanContext, TracerProvider } from "@opentelemetry/api";
 import { isClientError } from "../log/exposure";
 import { isThenable } from "../utils/promises";
-import type { SpanAttributes } from "./types";
+import type { SpanAttributes, TracingApi } from "./types";
+import { api } from "../api";
+import { requirePeer } from "../config/optionalPeer";
+import { settings } from "../config/settings";
+import { readActionheroVersion } from "../environment/env";
+import { log } from "../log/log";
 
-export type OpenTelemetry = typeof otel;
+type OpenTelemetry = typeof import("@opentelemetry/api");
 
 interface SpanStart {
   /** One of few: names are what spans are grouped by. */
@@ -282,3 +286,62 @@ const METHODS = new Set([
 export function knownMethod(method: string): string {
   return METHODS.has(method) ? method : OTHER_METHOD;
 }
+
+// --- `api.tracing`, and the tracer while tracing is on: spans go to the SDK of OpenTelemetry that the project registers.
+
+const NAME = "actionhero";
+const PEER = "@opentelemetry/api";
+
+/** Of the provider that stands there until an SDK is registered, and behind which each SDK is put. */
+interface Proxy extends TracerProvider {
+  getDelegateTracer?(name: string): unknown;
+}
+
+let otel: OpenTelemetry | undefined;
+
+/**
+ * Make `api.tracing`.
+ * @throws ActionheroError AH_CONFIG when the package @opentelemetry/api is not installed
+ */
+export function createTracing(): void {
+  otel = settings().tracing.enabled
+    ? requirePeer<OpenTelemetry>(PEER, "tracing.enabled")
+    : undefined;
+  api.tracing = tracingApi;
+}
+
+/** Begin to make spans; without an SDK they would be dropped. */
+export function startTracing(): void {
+  if (!otel) return;
+  const provider: Proxy = otel.trace.getTracerProvider();
+  if (provider.getDelegateTracer?.(NAME) === undefined && isProxy(provider)) {
+    log(
+      "tracing.enabled is on, but no SDK of OpenTelemetry is registered: there are no spans",
+      "warning",
+    );
+    return;
+  }
+  tracing.tracer = new Tracer(
+    otel,
+    otel.trace.getTracer(NAME, readActionheroVersion()),
+  );
+}
+
+export function stopTracing(): void {
+  tracing.tracer = undefined;
+}
+
+function isProxy(provider: Proxy): boolean {
+  return typeof provider.getDelegateTracer === "function";
+}
+
+const tracingApi: TracingApi = {
+  get isOn() {
+    return tracing.tracer !== undefined;
+  },
+  span(name, work, attributes) {
+    const { tracer } = tracing;
+    return tracer ? tracer.run({ name, attributes }, work) : work();
+  },
+  traceparent: () => tracing.tracer?.traceparent(),
+};

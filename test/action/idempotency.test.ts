@@ -15,7 +15,7 @@ import {
   type Claim,
   type KnownCall,
   type LongResponse,
-} from "../../src/idempotency/records";
+} from "../../src/action/idempotency";
 import { action, api, config, file, type Process } from "../../src/index";
 
 describeOnEachEngine("idempotent actions", (engine) => {

@@ -13,7 +13,7 @@ import { z } from "zod";
 import { api, config, defineAction, file, withFiles } from "../../src/index";
 import { addAction } from "../../src/action/registry";
 import { reloadRoutes } from "../../src/route/tables";
-import { addOpenApi } from "../../src/server/web/openapiAction";
+import { addOpenApi } from "../../src/server/web/openapi";
 import { restoreConfig } from "../support/withConfig";
 
 restoreConfig();

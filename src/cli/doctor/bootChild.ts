@@ -2,7 +2,7 @@
 import { toError } from "../../errors";
 import { explainBootError } from "../../environment/bootErrors";
 import { beCommand } from "../../log/sinks";
-import type { BootReport } from "./boot";
+import type { BootReport } from "./checks";
 import { runChecks } from "./check";
 
 async function boot(): Promise<BootReport> {

@@ -25,7 +25,7 @@ import {
   type Verdict,
 } from "./fileAnswer";
 import { setFlat } from "./headers";
-import { allowHeader, FILE_METHODS } from "./methods";
+import { allowHeader, FILE_METHODS } from "./routeRequest";
 import type { WebRequest } from "./webRequest";
 import {
   canWrite,

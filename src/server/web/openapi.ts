@@ -1,11 +1,11 @@
-/** Describes the actions and their routes as an OpenAPI 3.1 document. */
+/** Describes the API: actions and their routes as an OpenAPI 3.1 document, messages as an AsyncAPI 3.0 document. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import type { Action } from "../../action/action";
+import { Action } from "../../action/action";
 import { outputOf } from "../../action/output";
-import { latestVersion } from "../../action/registry";
+import { latestVersion, addAction } from "../../action/registry";
 import { api } from "../../api";
-import { projectRoot } from "../../config/config";
+import { projectRoot, config } from "../../config/config";
 import { settings } from "../../config/settings";
 import { planOf, shapeOf, tableOf, united } from "../../input/schemaPlan";
 import {
@@ -18,6 +18,8 @@ import { requestMethods, takesMethod } from "../../route/registry";
 import { variableOf } from "../../route/matchUrl";
 import { routeSource, type RouteType } from "../../route/tables";
 import { originOfHost } from "../proxies";
+import type { ActionProcessor } from "../../action/actionProcessor";
+import { HttpError } from "../../errors";
 
 interface Operation {
   operationId: string;
@@ -308,14 +310,14 @@ export interface Components {
 }
 
 /** What `idempotent` actions take: as a header, or as a param of clients without headers. */
-export const IDEMPOTENCY_KEY: JsonSchema = {
+const IDEMPOTENCY_KEY: JsonSchema = {
   description:
     "A key of the client's own for what is to be done once: a call that comes again with it gets the first response",
   type: "string",
   pattern: "^[!-~]{1,255}$",
 };
 
-export const ERROR: JsonSchema = {
+const ERROR: JsonSchema = {
   type: "object",
   required: ["error"],
   properties: {
@@ -438,7 +440,7 @@ function relocated(schema: unknown, component: string): unknown {
   );
 }
 
-export function componentName({ name, version }: Action): string {
+function componentName({ name, version }: Action): string {
   const several = Object.keys(api.actions.actions[name] ?? {}).length > 1;
   const full = several ? `${name}.v${version}` : name;
   return full.replace(/[^\w.-]/g, "_");
@@ -453,4 +455,263 @@ export function projectInfo(): Record<string, unknown> {
   return description === undefined
     ? { title: name, version }
     : { title: name, version, description };
+}
+
+// --- The AsyncAPI document: messages of websocket and TCP clients.
+
+type Named = Record<string, object>;
+
+interface Transport {
+  /** Of the channel and the server. */
+  name: string;
+  /** The type of its connections. */
+  type: string;
+  server: object;
+  /** The message that calls an action. */
+  request(action: string, params: JsonSchema): JsonSchema;
+}
+
+const MESSAGE_ID: JsonSchema = {
+  description: "comes back in the reply; the server counts without it",
+  type: ["string", "number"],
+};
+const ROOM: JsonSchema = {
+  type: "object",
+  required: ["context", "room", "from", "message", "sentAt"],
+  properties: {
+    context: { const: "user" },
+    room: { type: "string" },
+    from: { description: "the id of a connection", type: ["string", "number"] },
+    message: {},
+    sentAt: { description: "ms since 1970", type: "integer" },
+  },
+};
+const WELCOME: JsonSchema = {
+  type: "object",
+  required: ["welcome", "context"],
+  properties: { welcome: { type: "string" }, context: { const: "api" } },
+};
+
+/** The document of the actions as they are now, for the persistent transports that are enabled. */
+export function describeMessages(): Record<string, unknown> {
+  const components: Components = { schemas: { Error: ERROR } };
+  const transports = enabledTransports();
+  const channels: Named = {};
+  const operations: Named = {};
+  const actions = documentedActions();
+  for (const transport of transports) {
+    const taken = actions.filter(
+      ({ blockedConnectionTypes }) =>
+        !blockedConnectionTypes?.includes(transport.type),
+    );
+    const channel = `#/channels/${transport.name}`;
+    const messages: Named = {
+      welcome: { summary: "The first message", payload: WELCOME },
+      room: { summary: "Said in a chat room", payload: ROOM },
+      error: {
+        summary: "What went wrong",
+        payload: reply({ $ref: "#/components/schemas/Error" }),
+      },
+    };
+    for (const action of taken) {
+      const name = componentName(action);
+      messages[`${name}.request`] = {
+        summary: action.description,
+        payload: requestOf(action, transport, components),
+      };
+      messages[`${name}.response`] = {
+        payload: reply(outputSchema(action, components)),
+      };
+      operations[`${transport.name}.${name}`] = {
+        action: "receive",
+        summary: action.description,
+        tags: [{ name: action.name.replace(/:.*/, "") }],
+        channel: { $ref: channel },
+        messages: [{ $ref: `${channel}/messages/${name}.request` }],
+        reply: {
+          channel: { $ref: channel },
+          messages: [
+            { $ref: `${channel}/messages/${name}.response` },
+            { $ref: `${channel}/messages/error` },
+          ],
+        },
+      };
+    }
+    operations[`${transport.name}.pushed`] = {
+      action: "send",
+      summary: "What the server sends unasked",
+      channel: { $ref: channel },
+      messages: [
+        { $ref: `${channel}/messages/welcome` },
+        { $ref: `${channel}/messages/room` },
+      ],
+    };
+    channels[transport.name] = {
+      servers: [{ $ref: `#/servers/${transport.name}` }],
+      messages,
+    };
+  }
+  return {
+    asyncapi: "3.0.0",
+    info: { ...projectInfo(), ...settings().web.openapi?.info },
+    defaultContentType: "application/json",
+    servers: Object.fromEntries(
+      transports.map(({ name, server }) => [name, server]),
+    ),
+    channels,
+    operations,
+    components,
+  };
+}
+
+function enabledTransports(): Transport[] {
+  const { web, websocket, socket } = config;
+  const host = settings().web.allowedRequestHosts[0] ?? "http://localhost";
+  const origin = originOfHost(host, web?.secure === true ? "https" : "http");
+  const { hostname, host: authority, protocol } = new URL(origin);
+  const transports: Transport[] = [];
+  if (websocket?.enabled === true) {
+    const hasHost = settings().web.allowedRequestHosts.length > 0;
+    transports.push({
+      name: "websocket",
+      type: "websocket",
+      server: {
+        host: hasHost ? authority : `${hostname}:${web?.port}`,
+        protocol: protocol === "https:" ? "wss" : "ws",
+        pathname: `/${settings().websocket.server.pathname.replace(/^\/+|\/+$/g, "")}`,
+      },
+      request: (action, params) => ({
+        type: "object",
+        required: ["event", "params"],
+        properties: {
+          event: { const: "action" },
+          params: withAction(action, params),
+          messageId: MESSAGE_ID,
+        },
+      }),
+    });
+  }
+  if (socket?.enabled === true)
+    transports.push({
+      name: "socket",
+      type: "socket",
+      server: {
+        host: `${hostname}:${socket.port}`,
+        protocol: socket.secure === true ? "tls" : "tcp",
+        description: "Each message is a line of JSON",
+      },
+      request: (action, params) => ({
+        type: "object",
+        required: ["action"],
+        properties: { action: { const: action }, params },
+      }),
+    });
+  return transports;
+}
+
+function withAction(action: string, params: JsonSchema): JsonSchema {
+  return {
+    ...params,
+    required: ["action", ...(params.required as string[])],
+    properties: { action: { const: action }, ...(params.properties as object) },
+  };
+}
+
+function requestOf(
+  action: Action,
+  transport: Transport,
+  components: Components,
+): JsonSchema {
+  const { properties, required } = describeInputs(action, components);
+  const versions = Object.keys(api.actions.actions[action.name] ?? {});
+  const isLast = String(latestVersion(action.name)) === String(action.version);
+  const all = Object.fromEntries(properties);
+  if (action.idempotent) all.idempotencyKey ??= IDEMPOTENCY_KEY;
+  if (versions.length > 1) all.apiVersion = { const: action.version };
+  return transport.request(action.name, {
+    type: "object",
+    properties: all,
+    required: [...required, ...(isLast ? [] : ["apiVersion"])],
+  });
+}
+
+/** Every reply has its context, and the id of its request. */
+function reply(schema: JsonSchema): JsonSchema {
+  return {
+    allOf: [
+      schema,
+      {
+        type: "object",
+        required: ["context", "messageId"],
+        properties: { context: { const: "response" }, messageId: MESSAGE_ID },
+      },
+    ],
+  };
+}
+
+function documentedActions(): Action[] {
+  return Object.values(api.actions.actions)
+    .flatMap((versions) => Object.values(versions))
+    .filter((action) => action.toDocument !== false && !needsFile(action));
+}
+
+/** Files are sent over HTTP only. */
+function needsFile({ inputs }: Action): boolean {
+  return Object.values(tableOf(inputs)).some(
+    ({ file, required }) => file !== undefined && required === true,
+  );
+}
+
+// --- The actions that respond with the documents, with `config.web.openapi`.
+
+const JSON_TYPE = "application/json; charset=utf-8";
+
+abstract class ApiDocument extends Action {
+  override toDocument = false;
+  readonly httpMethods = ["get"];
+
+  protected abstract describe(): object;
+
+  /** Over HTTP the document alone, without the metadata of responses. */
+  async run(data: ActionProcessor): Promise<object | undefined> {
+    if (!settings().general.introspection)
+      throw new HttpError(404, "this server does not describe its API");
+    const document = this.describe();
+    const { connection } = data;
+    if (connection.type !== "web") return document;
+    data.toRender = false;
+    await connection.pipe!(JSON.stringify(document), {
+      "Content-Type": JSON_TYPE,
+    });
+    return undefined;
+  }
+}
+
+class OpenApi extends ApiDocument {
+  override name = "openapi";
+  override description = "Describes this API as an OpenAPI 3.1 document";
+  readonly route = "get /openapi.json";
+
+  protected describe(): object {
+    return describeApi();
+  }
+}
+
+class AsyncApi extends ApiDocument {
+  override name = "asyncapi";
+  override description =
+    "Describes the messages of websockets and TCP as an AsyncAPI 3.0 document";
+  readonly route = "get /asyncapi.json";
+
+  protected describe(): object {
+    return describeMessages();
+  }
+}
+
+/** Before the routes are loaded; actions of the project that have these names stay. */
+export function addOpenApi(): void {
+  if (!settings().web.openapi) return;
+  for (const action of [new OpenApi(), new AsyncApi()])
+    if (!Object.hasOwn(api.actions.actions, action.name))
+      addAction(action, "web.openapi");
 }

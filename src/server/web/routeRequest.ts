@@ -4,38 +4,36 @@ import { admitFile, countBeforeBody } from "../../action/rateLimit";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { mayRunAction } from "../../action/registry";
 import { api } from "../../api";
-import { settings } from "../../config/settings";
+import { settings, type WebSettings } from "../../config/settings";
 import type { Connection } from "../../connection/connection";
 import { HttpError } from "../../errors";
 import type { MetricsApi } from "../../metrics/types";
-import { isMethodAccepted, routePath } from "../../route/registry";
+import {
+  isMethodAccepted,
+  routePath,
+  isRouteMethod,
+  requestMethods,
+} from "../../route/registry";
 import type { RouteType } from "../../route/tables";
 import { tracing } from "../../tracing/tracer";
 import { type Server, startAction } from "../server";
 import { hasBody, type ParsedBody, readBody } from "./body";
 import { RequestAborted } from "./bodyError";
-import { answerPreflight, refuseForged } from "./crossOrigin";
 import { leaveBody } from "./discard";
 import { FileRules } from "./fileRules";
-import { valueOf } from "./headers";
+import { valueOf, allowOrigin } from "./headers";
 import {
   checkCallback,
   requesterInformation,
   stringify,
   withoutIdentity,
 } from "./respond";
-import {
-  allowHeader,
-  FILE_METHODS,
-  isActionOpen,
-  mayNameAction,
-  refuseMethod,
-} from "./methods";
 import { fillFromBody, fillFromQuery } from "./params";
 import type { RequestTarget } from "./target";
 import { traceRoute } from "./traceRequest";
 import type { UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
+import { type Cors, currentCors, isForgedRequest } from "../cors";
 
 type ConnectionParams = Connection["params"];
 
@@ -310,4 +308,146 @@ async function answerMetrics(
     ["Cache-Control", "no-store"],
   );
   await server.sendMessage(connection, text);
+}
+
+// --- The methods that a path and an action accept: `?action=`, 405 and `Allow` (RFC 9110 sections 10.2.1 and 15.5.6).
+
+/** The methods of files, unless a route to a folder declares another one. */
+export const FILE_METHODS = ["get", "head"] as const;
+
+/**
+ * Whether `?action=` may name this action: where no route matches, for the bare prefix (or for every path, with
+ * `queryRouting`), and only an action that has a route for the method anyway (or any, with `queryRouting`).
+ */
+function mayNameAction(
+  connection: Connection,
+  request: WebRequest,
+  name: string,
+): boolean {
+  const { config, method } = request;
+  if (!isActionOpen(connection, request)) return false;
+  return config.queryRouting || hasRoute(name, method.toLowerCase(), config);
+}
+
+/** Whether the params select the action: no route matches, and the path allows it. */
+function isActionOpen(
+  { matchedRoute }: Connection,
+  { target, config }: WebRequest,
+): boolean {
+  return (
+    matchedRoute === undefined &&
+    (target.pathParts.length === 0 || config.queryRouting)
+  );
+}
+
+/** For a request without an action: 405 with `Allow` if the path accepts other methods. */
+function refuseMethod(
+  connection: Connection,
+  request: WebRequest,
+  named: unknown,
+): void {
+  const allowed = acceptedMethods(connection, request, named);
+  if (allowed.length === 0) return;
+  connection.otherMethods = allowed.map((verb) => verb.toUpperCase());
+  if (request.config.returnErrorCodes) request.responseHttpCode = 405;
+  request.responseHeaders.push(["Allow", allowHeader(allowed)]);
+}
+
+/** `GET, HEAD, OPTIONS`; every path accepts OPTIONS. */
+export function allowHeader(verbs: readonly string[]): string {
+  return [...verbs, "options"].map((verb) => verb.toUpperCase()).join(", ");
+}
+
+/** The methods with which the same request would reach an action. */
+function acceptedMethods(
+  { matchedRoute, params: { apiVersion } }: Connection,
+  { target: { pathParts }, config }: WebRequest,
+  named: unknown,
+): string[] {
+  const routed: readonly string[] = api.routes.methodsFor(pathParts);
+  const name = nameIn(named, pathParts, config);
+  const action = (matchedRoute as RouteType | undefined)?.action ?? name;
+  return requestMethods.filter((verb) => {
+    const isRouted =
+      routed.includes(verb) ||
+      (name !== undefined &&
+        (config.queryRouting || hasRoute(name, verb, config)));
+    const params = { action, apiVersion: apiVersion as unknown };
+    return isRouted && isMethodAccepted({ params }, verb);
+  });
+}
+
+/** The action that `?action=` names, if it exists and the path leaves the choice to it. */
+function nameIn(
+  named: unknown,
+  pathParts: readonly string[],
+  { queryRouting }: WebSettings,
+): string | undefined {
+  if (pathParts.length > 0 && !queryRouting) return undefined;
+  const exists =
+    typeof named === "string" && Object.hasOwn(api.actions.actions, named);
+  return exists ? named : undefined;
+}
+
+function hasRoute(
+  action: string,
+  verb: string,
+  { automaticRoutes }: WebSettings,
+): boolean {
+  const wanted = verb === "head" ? ["all", "head", "get"] : ["all", verb];
+  if (automaticRoutes.some((automatic) => wanted.includes(automatic)))
+    return true;
+  return isRouteMethod(verb) && api.routes.hasRoute(action, verb);
+}
+
+// --- Cross-origin requests: CORS headers, preflight requests, and protection against CSRF.
+
+/** The header names that a script requests. */
+const HEADER_NAMES = /^[\w!#$%&'*+.^`|~, -]{1,1024}$/;
+
+/** With `web.cors`: allow the origin of the request to read the response, if permitted. */
+export function addCorsHeaders(request: WebRequest): void {
+  const cors = currentCors();
+  if (cors === undefined || cors.isForAll) return; // the same for all origins: a default header
+  const { origin } = request.req.headers;
+  // `Vary` is a default header: a request without a list of its own is answered with the prepared ones
+  if (origin !== undefined && cors.allows(origin))
+    request.responseHeaders.push(...allowOrigin(cors, origin));
+}
+
+/**
+ * With `web.cors`: responds to a preflight request.
+ * @returns false for any other OPTIONS request, and without `web.cors`
+ */
+function answerPreflight(request: WebRequest): boolean {
+  const cors = currentCors();
+  const { headers } = request.req;
+  const { origin } = headers;
+  if (cors === undefined || origin === undefined) return false;
+  if (headers["access-control-request-method"] === undefined) return false;
+  request.responseHttpCode = 204;
+  if (cors.allows(origin)) addPermissions(request, cors);
+  return true;
+}
+
+function addPermissions(
+  { req, responseHeaders }: WebRequest,
+  { methods, headers, maxAge }: Cors,
+): void {
+  const wanted = String(req.headers["access-control-request-headers"] ?? "");
+  const allowed = headers ?? (HEADER_NAMES.test(wanted) ? wanted : undefined);
+  responseHeaders.push(
+    ["Access-Control-Allow-Methods", methods],
+    ["Access-Control-Max-Age", maxAge],
+  );
+  if (allowed) responseHeaders.push(["Access-Control-Allow-Headers", allowed]);
+}
+
+/**
+ * With `web.csrf`: a page of another site must not act with the visitor's cookies.
+ * @throws HttpError 403
+ */
+function refuseForged({ req }: WebRequest): void {
+  if (isForgedRequest(req))
+    throw new HttpError(403, "requests of other sites are not allowed");
 }

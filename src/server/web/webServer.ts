@@ -51,7 +51,7 @@ import { normalizeTarget, type TargetFault } from "../requestTarget";
 import { ALL_EXCEED } from "../outbox";
 import { Server } from "../server";
 import { RequestAborted } from "./bodyError";
-import { addCorsHeaders } from "./crossOrigin";
+import { addCorsHeaders, isForAction, routeRequest } from "./routeRequest";
 import { respondUnread } from "./discard";
 import {
   answerPlainly,
@@ -74,7 +74,6 @@ import {
 } from "./listener";
 import { textParamsOf } from "./params";
 import { type Outcome, renderBody } from "./respond";
-import { isForAction, routeRequest } from "./routeRequest";
 import { parseTarget } from "./target";
 import { traceRequest } from "./traceRequest";
 import {

@@ -8,8 +8,11 @@ import {
   checkFolders,
   checkNode,
 } from "../../../src/cli/doctor/environment";
-import { checkPort, type ListenSettings } from "../../../src/cli/doctor/checks";
-import { checkBoot } from "../../../src/cli/doctor/boot";
+import {
+  checkPort,
+  type ListenSettings,
+  checkBoot,
+} from "../../../src/cli/doctor/checks";
 import { checkRoutes } from "../../../src/cli/doctor/booted";
 import { checkRedis } from "../../../src/cli/doctor/redis";
 import { checkSettings } from "../../../src/cli/doctor/settings";

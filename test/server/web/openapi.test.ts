@@ -21,7 +21,7 @@ import {
 import { OpenApi } from "../../../bin/methods/openapi";
 import { addAction } from "../../../src/action/registry";
 import { addRoute, reloadRoutes } from "../../../src/route/tables";
-import { addOpenApi } from "../../../src/server/web/openapiAction";
+import { addOpenApi } from "../../../src/server/web/openapi";
 import { breakingChanges } from "../../../src/server/web/openapiChanges";
 import { restoreConfig, withConfig } from "../../support/withConfig";
 
