@@ -1,4 +1,5 @@
 /** Creates the spans of the framework through `@opentelemetry/api`. There is no tracer while tracing is off. */
+import type * as otel from "@opentelemetry/api";
 import type { SpanContext, TracerProvider } from "@opentelemetry/api";
 import { isClientError } from "../log/exposure";
 import { isThenable } from "../utils/promises";
@@ -9,7 +10,7 @@ import { settings } from "../config/settings";
 import { readActionheroVersion } from "../environment/env";
 import { log } from "../log/log";
 
-type OpenTelemetry = typeof import("@opentelemetry/api");
+type OpenTelemetry = typeof otel;
 
 interface SpanStart {
   /** One of few: names are what spans are grouped by. */
@@ -297,14 +298,14 @@ interface Proxy extends TracerProvider {
   getDelegateTracer?(name: string): unknown;
 }
 
-let otel: OpenTelemetry | undefined;
+let library: OpenTelemetry | undefined;
 
 /**
  * Make `api.tracing`.
  * @throws ActionheroError AH_CONFIG when the package @opentelemetry/api is not installed
  */
 export function createTracing(): void {
-  otel = settings().tracing.enabled
+  library = settings().tracing.enabled
     ? requirePeer<OpenTelemetry>(PEER, "tracing.enabled")
     : undefined;
   api.tracing = tracingApi;
@@ -312,8 +313,8 @@ export function createTracing(): void {
 
 /** Begin to make spans; without an SDK they would be dropped. */
 export function startTracing(): void {
-  if (!otel) return;
-  const provider: Proxy = otel.trace.getTracerProvider();
+  if (!library) return;
+  const provider: Proxy = library.trace.getTracerProvider();
   if (provider.getDelegateTracer?.(NAME) === undefined && isProxy(provider)) {
     log(
       "tracing.enabled is on, but no SDK of OpenTelemetry is registered: there are no spans",
@@ -322,8 +323,8 @@ export function startTracing(): void {
     return;
   }
   tracing.tracer = new Tracer(
-    otel,
-    otel.trace.getTracer(NAME, readActionheroVersion()),
+    library,
+    library.trace.getTracer(NAME, readActionheroVersion()),
   );
 }
 
