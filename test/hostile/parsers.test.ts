@@ -24,10 +24,11 @@ import { parseJsonRequest, argumentsOf } from "../../src/server/jsonRequest";
 import { LineDecoder } from "../../src/server/socket/lineDecoder";
 import { parseRequest } from "../../src/server/socket/protocol";
 import { BodyError } from "../../src/server/web/bodyError";
+import { joined } from "../../src/server/web/chunks";
 import { chooseEncoding, qualitiesOf } from "../../src/server/web/compression";
 import { decodeText, parseContentType } from "../../src/server/web/contentType";
 import type { FileRules } from "../../src/server/web/fileRules";
-import { nestFields, parseForm } from "../../src/server/web/body";
+import { decodeForm, nestFields, parseForm } from "../../src/server/web/body";
 import { mergeHeaders } from "../../src/server/web/headers";
 import { settings } from "../../src/config/settings";
 import { callbackOf, padJsonp } from "../../src/server/web/respond";
@@ -433,7 +434,7 @@ describe("a form", () => {
         const { charset } = parseContentType(type);
         let fields: [string, string[]][];
         try {
-          fields = [...parseForm(body, charset, 20)];
+          fields = [...parseForm(decodeForm(body, charset, 20))];
         } catch (error) {
           expect(error).toBeInstanceOf(BodyError);
           return;
@@ -457,7 +458,9 @@ describe("a form", () => {
         const expected = new Map<string, string[]>();
         for (const [name, value] of pairs)
           expected.set(name, [...(expected.get(name) ?? []), value]);
-        expect(new Map(parseForm(body, undefined, 1_000))).toEqual(expected);
+        expect(new Map(parseForm(decodeForm(body, undefined, 1_000)))).toEqual(
+          expected,
+        );
       }),
     );
   });
@@ -469,7 +472,7 @@ describe("a form", () => {
         fc.integer({ min: 1, max: 10 }),
         (max, pairs) => {
           const body = Buffer.from(Array(pairs).fill("a=1").join("&"));
-          const parse = () => parseForm(body, undefined, max);
+          const parse = () => parseForm(decodeForm(body, undefined, max));
           if (pairs > max) expect(parse).toThrow(BodyError);
           else expect(parse).not.toThrow();
         },
@@ -675,8 +678,8 @@ describe("a multipart form", () => {
         rules: anyFile,
         temporaryFiles,
         hold: () => undefined,
-        stored: () => undefined,
-        source: req,
+        written: () => undefined,
+        source: joined(req as unknown as IncomingMessage),
         maxBytes: 10_000,
         tooLarge: () => BodyError.tooLarge("limit", 10_000),
       },

@@ -1,7 +1,6 @@
 /** How much all clients together make the server hold in memory: `general.maxHeldBytes`. */
 import { once } from "node:events";
 import * as http from "node:http";
-import * as net from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
@@ -178,18 +177,6 @@ describe("a document of many small parts counts what it takes when it is parsed"
     client.close();
     second.close();
   });
-});
-
-test("a body in countless chunks counts what its chunks take", async () => {
-  const socket = net.connect(app.port, "localhost");
-  socket.on("error", () => undefined);
-  socket.write(
-    "POST /api/held HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-  );
-  socket.write("1\r\nb\r\n".repeat(16_000));
-  const [answer] = (await once(socket, "data")) as [Buffer];
-  socket.destroy();
-  expect(String(answer)).toMatch(/^HTTP\/1\.1 503 /);
 });
 
 describe.each(FORMS)("%s over HTTP", (_name, form) => {
@@ -415,6 +402,7 @@ describe("over TCP", () => {
 
   test("a copy of the params that are kept counts for each action that runs", async () => {
     const many = Array.from({ length: 2400 }, (_, i) => [`k${i}`, 1]);
+    config.general.maxHeldBytes = 2 * LIMIT;
     const peer = await SocketPeer.connect();
     await peer.next();
     hold();

@@ -147,6 +147,6 @@ test("the size of a parsed document is the same from its bytes and its text", ()
     ),
   );
   expect(parsedBytesOf(Buffer.from("{},".repeat(1000)))).toBe(
-    3000 + 1000 * 16 + 1000 * 56,
+    3000 + 1000 * 24 + 1000 * 56,
   );
 });

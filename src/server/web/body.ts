@@ -2,14 +2,15 @@
 import * as querystring from "node:querystring";
 import type { WebSettings } from "../../config/settings";
 import type { UploadedFile } from "../../input/file";
-import { ByteShare } from "../heldBytes";
 import {
   JsonLimitError,
   limitText,
+  parsedBytes,
   parsedBytesOf,
   parseJsonRequest,
 } from "../jsonRequest";
 import { BodyError, RequestAborted } from "./bodyError";
+import { ChunkCount, joined, StoredChunks } from "./chunks";
 import { decoderFor, decodeText, parseContentType } from "./contentType";
 import { isWaitingToSend } from "./discard";
 import type { FileRules } from "./fileRules";
@@ -20,6 +21,14 @@ import {
   receiveMultipart,
   SINGLE_FILE,
 } from "./multipart";
+import {
+  admit,
+  admitBrackets,
+  Brackets,
+  hold,
+  pairBytes,
+  shareOf,
+} from "./estimates";
 import { countPairs, nestNames, type Query } from "./params";
 import { TemporaryFiles, type UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
@@ -47,9 +56,6 @@ interface Limit {
 }
 
 const NO_BYTES = Buffer.alloc(0);
-
-/** What a stored chunk takes beside its bytes: clients may send chunks of one byte. */
-const CHUNK_BYTES = 128;
 
 /** Awaiting it defers work until node has parsed the rest of the chunk that contained the headers. */
 const PARSED = Promise.resolve();
@@ -95,9 +101,11 @@ function readJson(
 ): Promise<ParsedBody> {
   const limit = jsonLimit(request.config);
   return readWhole(request, limit, (bytes) => {
-    const refusal = hold(request, parsedBytesOf(bytes) - bytes.length);
-    if (refusal) throw refusal;
-    const text = decodeText(bytes, charset);
+    // signs of other charsets are found in the text only
+    const decoded = charset && decodeText(bytes, charset);
+    const parsed = decoded ? parsedBytes(decoded) : parsedBytesOf(bytes);
+    admit(request, parsed - spareBytes(request, bytes.length));
+    const text = decoded ?? decodeText(bytes, undefined);
     return { body: parseDocument(text), files: undefined };
   });
 }
@@ -120,9 +128,17 @@ function readForm(
 ): Promise<ParsedBody> {
   const { config } = request;
   return readWhole(request, fieldsLimit(config), (bytes) => {
-    const fields = parseForm(bytes, charset, config.maxParams);
-    return { body: fieldsOf(fields, config), files: undefined };
+    const form = decodeForm(bytes, charset, config.maxParams);
+    const taken = pairBytes(form.pairs, form.text);
+    admit(request, taken - spareBytes(request, bytes.length));
+    const fields = parseForm(form);
+    return { body: fieldsOf(fields, request), files: undefined };
   });
+}
+
+/** Received bytes that are not used any more when a body of so many has been parsed. */
+function spareBytes({ config }: WebRequest, length: number): number {
+  return config.saveRawBody ? 0 : length;
 }
 
 /** Neither params nor files: its bytes are only stored for `rawBody`. */
@@ -139,18 +155,16 @@ async function readMultipart(
 ): Promise<ParsedBody> {
   const limit = formLimit(request.config);
   const receiving = prepareFiles(request, intake, limit);
-  const form = await receiveMultipart(request.req, {
-    ...receiving,
-    hold: (bytes) => hold(request, bytes),
-    stored: (bytes) => {
-      // with `saveRawBody`, the bytes of files also stay in memory
-      if (!receiving.isKept) shareOf(request).give(bytes);
-      return undefined;
-    },
-    maxBytes: limit.bytes,
-    tooLarge: () => tooLarge(limit),
-  });
-  return finishForm(request, form, receiving.rules);
+  try {
+    const form = await receiveMultipart(request.req, {
+      ...receiving,
+      maxBytes: limit.bytes,
+      tooLarge: () => tooLarge(limit),
+    });
+    return finishForm(request, form, receiving.rules);
+  } finally {
+    receiving.source.destroy();
+  }
 }
 
 async function readSingleFile(
@@ -159,15 +173,16 @@ async function readSingleFile(
 ): Promise<ParsedBody> {
   const limit = formLimit(request.config);
   const receiving = prepareFiles(request, intake, limit);
-  const file = await receiveFile(request.req, {
-    ...receiving,
-    stored: (bytes) => (receiving.isKept ? hold(request, bytes) : undefined),
-  });
-  const form: Form = {
-    fields: new Map(),
-    files: new Map([[SINGLE_FILE, [file]]]),
-  };
-  return finishForm(request, form, receiving.rules);
+  try {
+    const file = await receiveFile(request.req, receiving);
+    const form: Form = {
+      fields: new Map(),
+      files: new Map([[SINGLE_FILE, [file]]]),
+    };
+    return finishForm(request, form, receiving.rules);
+  } finally {
+    receiving.source.destroy();
+  }
 }
 
 function prepareFiles(
@@ -182,13 +197,17 @@ function prepareFiles(
   if (keep) req.on("data", keep);
   request.temporaryFiles ??= new TemporaryFiles(disk);
   return {
-    isKept: keep !== undefined,
+    hold: (bytes: number) => hold(request, bytes),
+    written: (bytes: number) => {
+      // with `saveRawBody`, the bytes of files also stay in memory
+      if (!keep) shareOf(request).give(bytes);
+    },
     options: config.formOptions,
     maxParams: config.maxParams,
     fieldOf: config.formBrackets ? fieldNameOf : asItIs,
     rules: rules(),
     temporaryFiles: request.temporaryFiles,
-    source: encoding ? inflating(req, encoding) : req,
+    source: encoding ? inflating(req, encoding) : joined(req),
   };
 }
 
@@ -197,26 +216,32 @@ function asItIs(name: string): string {
 }
 
 function finishForm(
-  { config }: WebRequest,
+  request: WebRequest,
   { fields, files }: Form,
   rules: FileRules,
 ): ParsedBody {
+  const { config } = request;
   const isList = (name: string) =>
     rules.ruleOf(name)?.isList ?? config.formOptions.multiples;
   return {
-    body: fieldsOf(fields, config),
+    body: fieldsOf(fields, request),
     files: reduceLists(files, isList),
   };
 }
 
+/** @throws BodyError */
 function fieldsOf(
   fields: Lists<string>,
-  config: WebSettings,
+  request: WebRequest,
 ): Record<string, unknown> {
+  const { config } = request;
   const isList = config.formOptions.multiples;
-  return config.formBrackets
-    ? nestFields(fields, isList, config.queryParseOptions)
-    : reduceLists(fields, () => isList);
+  if (!config.formBrackets) return reduceLists(fields, () => isList);
+  const brackets = new Brackets(config.queryParseOptions);
+  for (const [name, values] of fields)
+    for (const value of values) brackets.add(name, value);
+  admitBrackets(request, brackets);
+  return nestFields(fields, isList, config.queryParseOptions);
 }
 
 /** Keep every value of a name, always as a list; otherwise the last value is used. */
@@ -292,29 +317,14 @@ function takeArrived(request: WebRequest, limit: Limit): Buffer | undefined {
   if (req.readableFlowing !== null) return undefined; // another listener reads the body
   const bytes = (req.read() as Buffer | null) ?? NO_BYTES;
   if (bytes.length > limit.bytes) throw tooLarge(limit);
-  const refusal = hold(request, bytes.length);
-  if (refusal) throw refusal;
+  admit(request, bytes.length);
   return bytes;
 }
 
 function collectWhole(request: WebRequest, limit: Limit): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  const keep = (chunk: Buffer) => chunks.push(chunk);
-  return collect(request, limit, keep).then(() =>
-    chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? NO_BYTES),
-  );
-}
-
-/** The bytes of the body in memory, until the request ends. */
-function shareOf(request: WebRequest): ByteShare {
-  return (request.held ??= new ByteShare());
-}
-
-/** Check before bytes of the body are stored. @returns the error of the request if they must not be */
-function hold(request: WebRequest, bytes: number): Error | undefined {
-  const share = shareOf(request);
-  if (share.take(bytes)) return undefined;
-  return share.isReleased ? new RequestAborted() : BodyError.overloaded();
+  const chunks = new StoredChunks();
+  const keep = (chunk: Buffer) => chunks.add(chunk);
+  return collect(request, limit, keep).then(() => chunks.take());
 }
 
 /** Follow a body to its end. */
@@ -326,6 +336,7 @@ function collect(
   const { req } = request;
   return new Promise((resolve, reject) => {
     let length = 0;
+    const count = new ChunkCount();
     const fail = (error: Error) => {
       req.off("data", onData);
       req.pause();
@@ -334,10 +345,10 @@ function collect(
     const onData = (chunk: Buffer) => {
       length += chunk.length;
       if (length > limit.bytes) return fail(tooLarge(limit));
-      if (!keep) return;
-      const refusal = hold(request, chunk.length + CHUNK_BYTES);
+      const refusal =
+        count.add(chunk.length) ?? (keep && hold(request, chunk.length));
       if (refusal) fail(refusal);
-      else keep(chunk);
+      else keep?.(chunk);
     };
     req.on("data", onData);
     req.on("end", resolve);
@@ -354,14 +365,14 @@ function keeper(
   maxBytes: number,
 ): ((chunk: Buffer) => void) | undefined {
   if (!config.saveRawBody) return undefined;
-  const chunks: Buffer[] = [];
+  const chunks = new StoredChunks();
   let left = maxBytes;
   req.once("end", () => {
-    params.rawBody = Buffer.concat(chunks);
+    params.rawBody = chunks.take();
   });
   return (chunk) => {
     left -= chunk.length;
-    if (left >= 0) chunks.push(chunk); // otherwise the request is refused, and further bytes are discarded
+    if (left >= 0) chunks.add(chunk); // otherwise the request is refused, and further bytes are discarded
   };
 }
 
@@ -397,23 +408,35 @@ function formLimit(config: WebSettings): Limit {
 /** Every value of every name, in order. */
 type Lists<T> = Iterable<[name: string, values: T[]]>;
 
-/**
- * The pairs of an `application/x-www-form-urlencoded` body.
- * @throws BodyError
- */
-export function parseForm(
+/** The text of an `application/x-www-form-urlencoded` body, before it is parsed. */
+interface FormText {
+  text: string;
+  /** The number of `name=value`. */
+  pairs: number;
+  /** Resolves escapes, in charsets other than UTF-8. */
+  decode: ((text: string) => string) | undefined;
+}
+
+/** @throws BodyError for a form of too many pairs */
+export function decodeForm(
   bytes: Buffer,
   charset: string | undefined,
   maxParams: number,
-): Lists<string> {
+): FormText {
   const decode = charset === undefined ? undefined : percentDecoder(charset);
   const spaced = plusToSpace(bytes);
   // for other charsets, each byte is a character until the escapes are decoded
   const text = decode
     ? spaced.toString("latin1")
     : decodeText(spaced, undefined);
-  if (countPairs(text) > maxParams)
+  const pairs = countPairs(text);
+  if (pairs > maxParams)
     throw BodyError.tooComplex("web.maxParams", maxParams, "params");
+  return { text, pairs, decode };
+}
+
+/** The pairs of a form. */
+export function parseForm({ text, decode }: FormText): Lists<string> {
   const parsed = querystring.parse(text, "&", "=", {
     maxKeys: 0,
     decodeURIComponent: decode,
@@ -570,6 +593,7 @@ function inflate(
  */
 function inflating(req: IncomingMessage, encoding: RequestEncoding): Readable {
   const inflater = streamFor(encoding);
+  const source = joined(req);
   let received = 0;
   let inflated = 0;
   const count = (chunk: Buffer) => {
@@ -582,18 +606,16 @@ function inflating(req: IncomingMessage, encoding: RequestEncoding): Readable {
       next(isBomb ? BodyError.bomb(MAX_RATIO) : null, chunk);
     },
     destroy(error, done) {
-      req.off("data", count);
-      req.unpipe(inflater);
+      source.destroy();
       inflater.destroy();
       done(error);
     },
   });
+  meter.on("error", () => undefined); // the reader may have refused the request before it listens
   inflater.once("error", (error) => meter.destroy(BodyError.malformed(error)));
-  req.once("close", () => {
-    if (!req.complete) meter.destroy(new RequestAborted());
-  });
-  req.on("data", count);
-  req.pipe(inflater).pipe(meter);
+  source.once("error", (error) => meter.destroy(error));
+  source.on("data", count);
+  source.pipe(inflater).pipe(meter);
   return meter;
 }
 

@@ -40,6 +40,14 @@ export class BodyError extends HttpError {
     );
   }
 
+  /** Cut into pieces that cost more than their bytes. */
+  static fragmented(minBytes: number): BodyError {
+    return new BodyError(
+      400,
+      `the request body has too many small chunks: fewer than ${minBytes} bytes each`,
+    );
+  }
+
   /** Compressed to exhaust the server. */
   static bomb(maxRatio: number): BodyError {
     return new BodyError(

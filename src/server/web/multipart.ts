@@ -7,6 +7,7 @@ import type { BusboyInstance } from "@fastify/busboy";
 import type { UploadedFile } from "../../input/file";
 import { BodyError, RequestAborted } from "./bodyError";
 import type { FileRules } from "./fileRules";
+import { pairBytes, textBytes } from "./estimates";
 import { newUpload, type TemporaryFiles } from "./uploadDisk";
 import type { WebSettings } from "../../config/settings";
 
@@ -29,15 +30,15 @@ interface Intake {
   fieldOf: (name: string) => string;
   rules: FileRules;
   temporaryFiles: TemporaryFiles;
-  /** Called for bytes of a file before they are written; an error ends the request. */
-  stored: (bytes: number) => Error | undefined;
-  /** The body, inflated. */
+  /** Called for received bytes before they are stored in memory; an error ends the request. */
+  hold: (bytes: number) => Error | undefined;
+  /** Called for bytes of a file that are on the disk. */
+  written: (bytes: number) => void;
+  /** The body, inflated, in chunks that are not small. */
   source: Readable;
 }
 
 interface FormIntake extends Intake {
-  /** Called for all received bytes, before they are stored in memory; an error ends the request. */
-  hold: (bytes: number) => Error | undefined;
   /** Bytes of the whole body. */
   maxBytes: number;
   /** The error for a longer body. */
@@ -62,7 +63,7 @@ export function receiveMultipart(
       if (isOver) return;
       isOver = true;
       source.unpipe(parser);
-      if (source !== req) source.destroy();
+      source.destroy();
       parser.destroy();
       for (const part of parts) part.destroy(); // the parser does not destroy the current one
       void Promise.allSettled(writes).then(() => reject(error as Error));
@@ -79,6 +80,9 @@ export function receiveMultipart(
       guard(() => {
         requireName(name);
         count.addField(name, value, nameTruncated || valueTruncated);
+        const parsed = pairBytes(1, value) + textBytes(name);
+        const refusal = intake.hold(parsed - Buffer.byteLength(value));
+        if (refusal) throw refusal;
         append(form.fields, name, value);
       }),
     );
@@ -173,10 +177,14 @@ export async function receiveFile(
     type,
   );
   const received = { field: SINGLE_FILE, file };
+  const { source } = intake;
+  source.on("data", (chunk: Buffer) => {
+    const refusal = intake.hold(chunk.length);
+    if (refusal) source.destroy(refusal);
+  });
   try {
-    await storeFile(intake.source, received, intake, count);
+    await storeFile(source, received, intake, count);
   } catch (error) {
-    if (intake.source !== req) intake.source.destroy();
     if (req.destroyed && !req.complete) throw new RequestAborted();
     throw error;
   }
@@ -186,7 +194,7 @@ export async function receiveFile(
 async function storeFile(
   stream: Readable,
   { field, file }: { field: string; file: UploadedFile },
-  { options, temporaryFiles, stored }: Intake,
+  { options, temporaryFiles, written }: Intake,
   count: FormCount,
 ): Promise<void> {
   const hash = options.hashAlgorithm
@@ -195,14 +203,13 @@ async function storeFile(
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, next) {
       file.size += chunk.length;
-      const error =
-        count.addBytes(field, file.size, chunk.length) ?? stored(chunk.length);
+      const error = count.addBytes(field, file.size, chunk.length);
       if (error) return next(error);
       hash?.update(chunk);
       next(null, chunk);
     },
   });
-  const output = temporaryFiles.create(file.filepath);
+  const output = temporaryFiles.create(file.filepath, written);
   // the request itself stays readable after an error, so that the rest can be discarded and a response sent
   stream.on("error", (error) => meter.destroy(error));
   stream.once("close", () => {

@@ -4,10 +4,20 @@ import type { TextParams } from "../../input/field";
 import { BodyError } from "./bodyError";
 import type { ParsedBody } from "./body";
 import { parseContentType } from "./contentType";
+import {
+  admit,
+  admitBrackets,
+  bracketsOf,
+  hasBrackets,
+  hasOptions,
+  indexedBytes,
+  isShort,
+  pairBytes,
+} from "./estimates";
 import type { WebRequest } from "./webRequest";
 import type * as qs from "qs";
 
-/** @throws BodyError when there are more than `config.web.maxParams` */
+/** @throws BodyError when there are more than `config.web.maxParams`, or they would take too much memory */
 export function fillFromQuery(
   connection: Connection,
   request: WebRequest,
@@ -21,9 +31,17 @@ export function fillFromQuery(
   const maxParams = config.maxParams;
   if (search.length > maxParams && countPairs(search) > maxParams)
     throw BodyError.tooComplex("web.maxParams", maxParams, "params");
+  if (!isShort(search, config.queryParseOptions)) admitQuery(request, search);
   const query = parseQuery(search, config.queryParseOptions);
   params.query = query;
-  assign(connection.params, query);
+  assign(connection.params, query, request);
+}
+
+/** Before anything is parsed. @throws BodyError */
+function admitQuery(request: WebRequest, search: string): void {
+  const { queryParseOptions } = request.config;
+  admit(request, pairBytes(countPairs(search), search));
+  admitBrackets(request, bracketsOf(search, queryParseOptions));
 }
 
 /** Take the params of a parsed body. */
@@ -36,18 +54,24 @@ export function fillFromBody(
   params.body = body as unknown;
   params.files = files;
   request.form = { fields: body as unknown, files };
-  if (files) assign(connection.params, files);
+  if (files) assign(connection.params, files, request);
   if (typeof body === "object" && body !== null)
-    assign(connection.params, body as Query);
+    assign(connection.params, body as Query, request);
 }
 
+/** Params under indexes are in the parsed query or body, too. */
+const INDEXED_COPIES = 2;
+
 /** A list, or an object that is one in disguise, becomes one param: `payload`. */
-function assign(params: Query, source: Query): void {
+function assign(params: Query, source: Query, request: WebRequest): void {
   if (isList(source)) {
     params.payload = Array.isArray(source) ? source : Object.values(source);
     return;
   }
-  for (const key of Object.keys(source)) {
+  const keys = Object.keys(source);
+  const indexed = indexedBytes(keys);
+  if (indexed > 0) admit(request, indexed * INDEXED_COPIES);
+  for (const key of keys) {
     if (key !== "__proto__") params[key] = source[key] as unknown;
   }
 }
@@ -126,11 +150,6 @@ export function countPairs(query: string): number {
   return count;
 }
 
-function hasOptions(options: object | undefined): boolean {
-  if (options) for (const _key in options) return true;
-  return false;
-}
-
 /** @returns undefined for brackets or repeated keys, which `qs` handles */
 function parseFlat(query: string): Query | undefined {
   if (hasBrackets(query)) return undefined;
@@ -180,11 +199,6 @@ function nameIn(query: string, start: number, end: number): string {
  */
 function internalized(name: string): string {
   return Object.keys({ [name]: 0 })[0] ?? name;
-}
-
-function hasBrackets(query: string): boolean {
-  if (query.includes("[") || query.includes("]")) return true;
-  return query.includes("%") && /%5[bd]/i.test(query);
 }
 
 /** Most queries have nothing to decode. */

@@ -110,13 +110,15 @@ export class TemporaryFiles {
   /**
    * A stream into a new file; its error may be a BodyError. The file is registered at once, so that it is removed in
    * any case.
+   * @param written called with the number of bytes that do not have to stay in memory any more
    */
-  create(file: string): Writable {
+  create(file: string, written: (bytes: number) => void): Writable {
     this.sizes.set(file, 0);
     this.disk.begin(file);
-    const stream = new FileStream((chunks, isNew) =>
-      this.write(file, chunks, isNew),
-    );
+    const stream = new FileStream(async (bytes, isNew) => {
+      await this.write(file, bytes, isNew);
+      written(bytes.length);
+    });
     this.streams.set(file, stream);
     return stream;
   }

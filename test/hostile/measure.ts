@@ -1,0 +1,95 @@
+/**
+ * Runs in a process of its own with `--expose-gc`: how much memory V8 takes for bodies and queries, and what the server
+ * expects of them. Texts come as JSON on stdin; a `~` in them is another sign in each copy, so that no two copies share names.
+ */
+import { getHeapStatistics } from "node:v8";
+import { decodeForm, nestFields, parseForm } from "../../src/server/web/body";
+import {
+  Brackets,
+  bracketsOf,
+  pairBytes,
+} from "../../src/server/web/estimates";
+import { countPairs, parseQuery } from "../../src/server/web/params";
+import { parsedBytesOf } from "../../src/utils/boundedJson";
+
+export type Kind = "json" | "form" | "query";
+
+export interface Sample {
+  name: string;
+  kind: Kind;
+  text: string;
+}
+
+export interface Measured {
+  name: string;
+  bytes: number;
+  estimated: number;
+  real: number;
+}
+
+interface Reader {
+  estimate: (text: string) => number;
+  parse: (text: string) => unknown;
+}
+
+const MAX_PARAMS = 100_000;
+
+const formOf = (text: string) =>
+  decodeForm(Buffer.from(text), undefined, MAX_PARAMS);
+
+const READERS: Record<Kind, Reader> = {
+  json: {
+    estimate: (text) => parsedBytesOf(Buffer.from(text)),
+    parse: (text) => JSON.parse(text) as unknown,
+  },
+  form: {
+    estimate: (text) => {
+      const form = formOf(text);
+      const brackets = new Brackets();
+      for (const [name, values] of parseForm(form))
+        for (const value of values) brackets.add(name, value);
+      return pairBytes(form.pairs, form.text) + brackets.bytes;
+    },
+    parse: (text) => {
+      const fields = parseForm(formOf(text));
+      return nestFields(fields, false, undefined);
+    },
+  },
+  query: {
+    estimate: (text) =>
+      pairBytes(countPairs(text), text) + bracketsOf(text).bytes,
+    parse: (text) => parseQuery(text),
+  },
+};
+
+const COPIES = 6;
+const SIGNS = "ABCDEFGHIJ";
+
+/** A text of one byte a character where it can be, as from a socket, that no other shares memory with. */
+function copyOf(text: string, copy: number): string {
+  return Buffer.from(text.replaceAll("~", SIGNS[copy])).toString();
+}
+
+function usedBytes(): number {
+  for (let i = 0; i < 3; i++) gc!();
+  const { used_heap_size, malloced_memory } = getHeapStatistics();
+  return used_heap_size + malloced_memory;
+}
+
+function measure({ name, kind, text }: Sample): Measured {
+  const { estimate, parse } = READERS[kind];
+  parse(copyOf(text, COPIES)); // once, so that the code is compiled
+  const parsed: unknown[] = [];
+  const before = usedBytes();
+  for (let i = 0; i < COPIES; i++) parsed.push(parse(copyOf(text, i)));
+  const real = Math.round((usedBytes() - before) / parsed.length);
+  const estimated = estimate(copyOf(text, 0));
+  return { name, bytes: Buffer.byteLength(text), estimated, real };
+}
+
+let input = "";
+process.stdin.on("data", (chunk) => (input += String(chunk)));
+process.stdin.on("end", () => {
+  const samples = JSON.parse(input) as Sample[];
+  process.stdout.write(JSON.stringify(samples.map(measure)));
+});
