@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { explainable } from "../environment/bootErrors";
 import { ActionheroError, loadFailure, toError } from "../errors";
-import { arrayUnique, hashMerge } from "../utils/objects";
+import { arrayUnique, hashMerge, mergeBlock } from "../utils/objects";
 import { listSourceFiles } from "../utils/fileUtils";
 import { loadModule } from "../utils/modules";
 import type {
@@ -152,7 +152,7 @@ function applyBlock(
 
 /** A marker at the top of a block keeps the functions of that block unchanged; it is not a setting. */
 function mergeInto(config: Config, block: object): Config {
-  const { _toExpand: _, ...merged } = hashMerge(config, block, config);
+  const { _toExpand: _, ...merged } = mergeBlock(config, block);
   return merged as Config;
 }
 

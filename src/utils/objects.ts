@@ -69,16 +69,47 @@ export function hashMerge(a: Hash, b: Hash, arg?: unknown): Hash {
   return merge(a, b, { arg, expand });
 }
 
+/**
+ * `hashMerge(config, block, config)`, whose result shares with `config` what the block does not name: a start merges some fifty
+ * blocks, and would copy the whole configuration each time.
+ *
+ * Nothing is shared that a merge would change, or that a function of the block is given and might change.
+ */
+export function mergeBlock(config: Hash, block: Hash): Hash {
+  if (block._toExpand === false || config._toExpand === false)
+    return hashMerge(config, block, config);
+  const shares = !takesArgument(block);
+  return merge(config, block, { arg: config, expand: true, shares });
+}
+
+function takesArgument(value: unknown): boolean {
+  if (typeof value === "function") return value.length > 0;
+  return isPlainObject(value) && Object.values(value).some(takesArgument);
+}
+
+/** Whether a copy by `merge` would be the same. */
+function isSettled(value: unknown): boolean {
+  if (value === undefined || value === null) return false;
+  if (!isPlainObject(value)) return typeof value !== "function";
+  return Object.values(value).every(isSettled);
+}
+
 /** How functions are treated: called with `arg`, or kept as settings. */
 interface Expansion {
   arg: unknown;
   expand: boolean;
+  /** Whether values of `a` that `b` does not name may be shared (default false). */
+  shares?: boolean;
 }
 
 function merge(a: Hash, b: Hash, expansion: Expansion): Hash {
-  const { arg, expand } = expansion;
+  const { arg, expand, shares = false } = expansion;
   const merged: Hash = {};
   for (const key of keysOf(a)) {
+    if (shares && !Object.hasOwn(b, key) && isSettled(a[key])) {
+      merged[key] = a[key] as unknown;
+      continue;
+    }
     const value = expand ? expandBase(a[key], arg) : (a[key] as unknown);
     if (value !== undefined && value !== null) merged[key] = value;
   }
