@@ -30,6 +30,7 @@ import { config, Process } from "../../src/index";
 const app = new Process();
 
 beforeAll(async () => {
+  config.web.port = webSocket; // which the file of the web server for tests has replaced
   await app.start();
   addActions({ quick: { run: () => ({ quick: true }) } });
 });
