@@ -80,8 +80,8 @@ export const DEFAULT = {
           }
         | undefined,
       // CSRF protection: refuse (403) requests with cookies from pages of other sites, including websockets, except
-      // from cors.origins with credentials, and except GET, HEAD, OPTIONS and TRACE
-      csrf: false,
+      // from cors.origins with credentials, and except GET, HEAD, OPTIONS and TRACE; "all": also those without cookies
+      csrf: false as boolean | "all",
       // the prefix of actions; may have several parts, or be null for none
       urlPathForActions: "api" as string | null,
       // the prefix of files

@@ -109,6 +109,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "web.cors.maxAge": ["number"],
   "web.cors.methods": ["list"],
   "web.cors.origins": [],
+  "web.csrf": ["boolean", '"all"'],
   "web.dotfiles": ['"allow"', '"ignore"'],
   "web.extensionTypes": ['"all"', '"safe"'],
   "web.fingerprintOptions.on": ['"all"', '"actions"'],

@@ -188,7 +188,10 @@ const web = view({
   httpHeaders: () => config.web?.httpHeaders as HttpHeaders | undefined,
   /** Undefined and null: `httpHeaders` applies. */
   cors: () => (config.web?.cors ?? undefined) as CorsOptions | undefined,
-  csrf: () => config.web?.csrf === true,
+  csrf: (): boolean | "all" => {
+    const csrf: unknown = config.web?.csrf;
+    return csrf === "all" || csrf === true ? csrf : false;
+  },
   /** Undefined and null: no prefix. */
   urlPathForActions: () => config.web?.urlPathForActions,
   urlPathForFiles: () => config.web?.urlPathForFiles,

@@ -135,7 +135,9 @@ export function isOfAnotherSite({ headers }: IncomingMessage): boolean {
 /** Whether a request is a forgery: a page of another site made the browser send it with cookies. */
 export function isForgedRequest(req: IncomingMessage): boolean {
   const { headers, method = "GET" } = req;
-  if (SAFE_METHODS.includes(method) || !isGuarded(req)) return false;
+  if (SAFE_METHODS.includes(method)) return false;
+  // a request without cookies may get some: those of an account of the other site
+  if (settings().web.csrf !== "all" && !isGuarded(req)) return false;
   const site = headers["sec-fetch-site"];
   if (typeof site === "string" && OWN.includes(site)) return false;
   const { origin } = headers;
@@ -146,8 +148,7 @@ export function isForgedRequest(req: IncomingMessage): boolean {
 
 /** Whether a request has cookies to protect. */
 export function isGuarded({ headers }: IncomingMessage): boolean {
-  const { csrf } = settings().web;
-  return csrf && headers.cookie !== undefined;
+  return settings().web.csrf !== false && headers.cookie !== undefined;
 }
 
 /** Whether `web.cors` lets pages of an origin send cookies along. */

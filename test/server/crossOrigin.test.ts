@@ -289,11 +289,14 @@ describe("CSRF", () => {
     expect(answer.headers["access-control-allow-origin"]).toBe(SITE);
   });
 
-  test("a request without cookies is not checked, and no request is in the v29 profile", async () => {
+  test("a request without cookies is checked with all only, and no request is in the v29 profile", async () => {
     const evil = { Origin: "https://evil.com" };
     const ask = (headers: Record<string, string>) =>
       app.ask("/api/act", { method: "POST", headers });
     expect((await ask(evil)).status).toBe(200);
+    config.web.csrf = "all";
+    expect((await ask(evil)).status).toBe(403);
+    expect((await ask({})).status).toBe(200);
     config.web.csrf = false;
     expect((await ask({ ...evil, Cookie: "a=1" })).status).toBe(200);
   });

@@ -707,8 +707,8 @@ export const production = {
     edits: [
       {
         file: "config/web.ts",
-        find: "csrf: false,",
-        replace: "csrf: true,",
+        find: 'csrf: false as boolean | "all",',
+        replace: 'csrf: true as boolean | "all",',
       },
     ],
   },
