@@ -12,8 +12,8 @@ import { ask, type Answer, type Ask } from "./ask";
 
 export { ask, type Answer, type Ask } from "./ask";
 
-// of a configuration that was loaded before this file
-config.web.port = "0";
+// of a configuration that was loaded before this file, unless its suite has chosen another
+if (String(config.web.port) === "8080") config.web.port = "0";
 
 export interface WebApp {
   process: Process;
