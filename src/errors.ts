@@ -204,6 +204,8 @@ export function ownFields(
 ): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   const holder = Object(thrown ?? {}) as Record<string, unknown>;
+  if (isErrorOfText(thrown) && !except.includes("stack"))
+    fields.stack = holder.stack; // inherited
   for (const key of Object.getOwnPropertyNames(holder))
     if (!except.includes(key)) fields[key] = holder[key];
   return fields;
@@ -214,6 +216,61 @@ export function loadFailure(thrown: unknown, file: string): Error {
   const error = toError(thrown) as Error & { data?: object };
   if (Object.isExtensible(error)) error.data = { ...error.data, loading: file };
   return error;
+}
+
+/**
+ * An error of a text that a client may cause as often as it likes. Making a native error takes V8 longer than finding the
+ * route of a request does (bench/http.ts, notFound), so this only inherits from `Error`: it is one for `instanceof`, as text,
+ * and in logs, but not for `util.types.isNativeError`.
+ */
+class TextError implements Error {
+  declare name: string; // that of `Error`
+  #message: string;
+
+  constructor(text: string) {
+    this.#message = text;
+  }
+
+  get message(): string {
+    return this.#message;
+  }
+
+  set message(text: string) {
+    this.#message = text;
+  }
+
+  /** Without frames, which would show only framework code. */
+  get stack(): string {
+    return Error.prototype.toString.call(this);
+  }
+
+  set stack(stack: string) {
+    Object.defineProperty(this, "stack", {
+      configurable: true,
+      writable: true,
+      value: stack,
+    });
+  }
+
+  static has(error: unknown): boolean {
+    return typeof error === "object" && error !== null && #message in error;
+  }
+}
+
+Object.setPrototypeOf(TextError.prototype, Error.prototype);
+Object.defineProperties(TextError.prototype, {
+  constructor: { value: Error },
+  [Symbol.toStringTag]: { value: "Error" },
+});
+
+/** An error with a text for clients, and without a stack. */
+export function errorOfText(text: string): Error {
+  return new TextError(text);
+}
+
+/** Whether an error comes from `errorOfText`. */
+export function isErrorOfText(error: unknown): boolean {
+  return TextError.has(error);
 }
 
 /** Create an error without a stack, which costs more than the rest of a refusal, and would show only framework code. */

@@ -5,14 +5,13 @@ import { wordedError } from "../config/errorMessage";
 import type { BaseLimit, RateLimit } from "../config/types";
 import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
-import { ActionheroError, HttpError } from "../errors";
+import { ActionheroError, errorOfText, HttpError } from "../errors";
 import { registerMiddleware } from "../middleware/stack";
 import { overloadedError } from "../overload/overload";
 import type { ActionProcessor } from "./actionProcessor";
 import { clientNetwork } from "./clientAddress";
 import { type DefinedMiddleware, defineMiddleware } from "./defineAction";
 import { userOf } from "./idempotency";
-import { withoutStack } from "./status";
 import type { Redis } from "ioredis";
 import { logFailure, noteWriteAccepted } from "../redis/outages";
 import { A, B, defineOperation } from "../redis/script";
@@ -262,7 +261,7 @@ async function refusal(
 ): Promise<unknown> {
   const worded = await wordedError("rateLimited", connection, limit, resetMs);
   if (typeof worded !== "string") return worded;
-  return Object.assign(withoutStack(worded), { code: 429 });
+  return Object.assign(errorOfText(worded), { code: 429 });
 }
 
 function redisIsAway(): HttpError {

@@ -3,6 +3,7 @@ import { errorMessage, type ErrorName } from "../config/errorMessage";
 import type { WebSettings } from "../config/settings";
 import type { ErrorReason } from "../config/types";
 import {
+  errorOfText,
   isRedisAway,
   StatusError,
   withoutTrace,
@@ -52,12 +53,7 @@ export function errorForStatus(
 }
 
 function toWordedError(worded: unknown): unknown {
-  return typeof worded === "string" ? withoutStack(worded) : worded;
-}
-
-/** Without a stack, which would show only framework code, and costs more than the rest of a 404 response. */
-export function withoutStack(text: string): Error {
-  return withoutTrace(() => new Error(text));
+  return typeof worded === "string" ? errorOfText(worded) : worded;
 }
 
 function messageFor(

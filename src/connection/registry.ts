@@ -146,6 +146,8 @@ export class ConnectionTable {
   private byId: Connections = {};
   /** Undefined: it has left. */
   private waiting: (Connection | undefined)[] = [];
+  /** The place of the first of the list. */
+  private first = 0;
   /** How many of the list have left. */
   private left = 0;
   private isShared = false;
@@ -172,14 +174,13 @@ export class ConnectionTable {
       this.byId[connection.id] = connection;
       return;
     }
-    connection[PLACE] = this.waiting.length;
+    connection[PLACE] = this.first + this.waiting.length;
     this.waiting.push(connection);
   }
 
   remove(connection: Connection): void {
-    const { waiting } = this;
-    const place = connection[PLACE];
-    if (waiting[place] === connection) return this.leave(place);
+    const index = connection[PLACE] - this.first;
+    if (this.waiting[index] === connection) return this.leave(index);
     if (this.byId[connection.id] === connection)
       delete this.byId[connection.id];
   }
@@ -194,21 +195,37 @@ export class ConnectionTable {
     return Object.values(this.settle());
   }
 
-  private leave(place: number): void {
+  private leave(index: number): void {
     const { waiting } = this;
-    if (place === waiting.length - 1) waiting.pop();
+    if (index === waiting.length - 1) waiting.pop();
     else {
-      waiting[place] = undefined;
+      waiting[index] = undefined;
       this.left++;
     }
-    if (this.left > MIN_LEFT && this.left > waiting.length / 2)
-      this.closeRanks();
+    if (this.hasManyLeft()) this.dropBeginning();
+    if (this.hasManyLeft()) this.closeRanks();
+  }
+
+  private hasManyLeft(): boolean {
+    return this.left > MIN_LEFT && this.left > this.waiting.length / 2;
+  }
+
+  /** Most connections leave in the order in which they came: then all others keep their places. */
+  private dropBeginning(): void {
+    const { waiting } = this;
+    let count = 0;
+    while (count < waiting.length && waiting[count] === undefined) count++;
+    this.waiting = waiting.slice(count);
+    this.first += count;
+    this.left -= count;
   }
 
   private closeRanks(): void {
     this.waiting = this.waiting.filter((one) => one !== undefined);
     this.left = 0;
-    this.waiting.forEach((connection, place) => (connection![PLACE] = place));
+    this.waiting.forEach((connection, index) => {
+      connection![PLACE] = this.first + index;
+    });
   }
 
   private settle(): Connections {

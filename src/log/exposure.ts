@@ -10,6 +10,7 @@ import {
   ActionheroError,
   type ErrorCode,
   httpFactsOf,
+  isErrorOfText,
   isRedisAway,
 } from "../errors";
 import { type ActionheroLogLevel, log } from "./log";
@@ -36,6 +37,7 @@ class Worded extends class {
   readonly #isWorded = true;
 
   static has(error: object): boolean {
+    if (isErrorOfText(error)) return true;
     return #isWorded in error ? error.#isWorded : worded.has(error);
   }
 }
@@ -105,7 +107,9 @@ function awayMessage(error: unknown): ErrorMessage | undefined {
 /** Whether an error was apparently thrown by the JavaScript engine, which indicates a bug. */
 export function isMistake(error: unknown): error is Error {
   return (
-    MISTAKES.some((Mistake) => error instanceof Mistake) && !isIntended(error)
+    !isErrorOfText(error) &&
+    MISTAKES.some((Mistake) => error instanceof Mistake) &&
+    !isIntended(error)
   );
 }
 
