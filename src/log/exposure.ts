@@ -37,7 +37,6 @@ class Worded extends class {
   readonly #isWorded = true;
 
   static has(error: object): boolean {
-    if (isErrorOfText(error)) return true;
     return #isWorded in error ? error.#isWorded : worded.has(error);
   }
 }
