@@ -56,8 +56,11 @@ export function latestVersion(name: string): string | number | undefined {
 export function mayRunAction(name: string, connectionType: string): boolean {
   const { actions } = api.actions;
   if (api.running !== true || !Object.hasOwn(actions, name)) return false;
-  for (const { blockedConnectionTypes } of Object.values(actions[name]!))
+  const versions = actions[name]!;
+  for (const version in versions) {
+    const { blockedConnectionTypes } = versions[version]!;
     if (!blockedConnectionTypes?.includes(connectionType)) return true;
+  }
   return false;
 }
 
