@@ -8,7 +8,7 @@ import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
 import { log } from "../log/log";
 import { reloadRoutes } from "../route/tables";
-import { loadModule } from "../utils/modules";
+import { isLoadedFrom, loadModule } from "../utils/modules";
 import { isTypesFile, keepTypes } from "./actionTypes";
 import { settings } from "../config/settings";
 import { pluginFolders, projectFolders } from "../config/discover";
@@ -64,7 +64,7 @@ export class Reloader {
       return;
     }
     if (kinds.has("routes")) rebuildConfig();
-    for (const file of affected) await this.replace(file, forgotten);
+    for (const file of affected) await this.replace(file);
     if (kinds.has("action")) api.params.buildPostVariables();
     if (kinds.has("action") || kinds.has("routes")) reloadRoutes();
     warnOfUnknownMiddleware();
@@ -98,17 +98,12 @@ export class Reloader {
     }
   }
 
-  private async replace(
-    file: string,
-    forgotten: ForgottenModules,
-  ): Promise<void> {
-    const old = forgotten.get(file)?.exports as
-      Record<string, unknown> | undefined;
+  private async replace(file: string): Promise<void> {
     const kind = kindOf(file, this.folders);
     const exists = fs.existsSync(file);
     try {
-      if (kind === "action") await replaceActions(file, exists, old);
-      if (kind === "task") await replaceTasks(file, exists, old);
+      if (kind === "action") await replaceActions(file, exists);
+      if (kind === "task") await replaceTasks(file, exists);
     } catch (error) {
       this.waiting.add(file);
       log(
@@ -132,21 +127,17 @@ function names(files: readonly string[]): string {
   return files.map((file) => path.relative(projectRoot, file)).join(", ");
 }
 
-// --- Replaces actions and tasks in the registries by the current exports of their files.
-
-/** What the old module of a file exported: whatever was made of these classes came from that file. */
-type OldExports = Record<string, unknown> | undefined;
+// --- Replaces actions and tasks in the registries by those of their files.
 
 /** Load the actions of a file; actions that it no longer exports are removed. */
 async function replaceActions(
   file: string,
   exists: boolean,
-  old: OldExports,
 ): Promise<void> {
   const { actions, versions } = api.actions;
   const before = Object.entries(actions).flatMap(([name, known]) =>
     Object.entries(known)
-      .filter(([, action]) => isMadeFrom(action, old))
+      .filter(([, action]) => isLoadedFrom(action, file))
       .map(([version, action]) => ({ name, version, action })),
   );
   if (exists) await api.actions.loadFile(file, true);
@@ -167,11 +158,10 @@ async function replaceActions(
 async function replaceTasks(
   file: string,
   exists: boolean,
-  old: OldExports,
 ): Promise<void> {
   const { tasks, jobs } = api.tasks;
   const before = Object.entries(tasks).filter(([, task]) =>
-    isMadeFrom(task, old),
+    isLoadedFrom(task, file),
   );
   if (exists) await api.tasks.loadFile(file, true);
 
@@ -180,10 +170,6 @@ async function replaceTasks(
     delete tasks[name];
     delete jobs[name];
   }
-}
-
-function isMadeFrom(instance: object, exported: OldExports): boolean {
-  return Object.values(exported ?? {}).includes(instance.constructor);
 }
 
 // --- The graph of loaded modules of the project, and how to reload some of them.

@@ -1,4 +1,5 @@
 /** The only dynamic load in the framework. */
+import * as fs from "node:fs";
 
 /** Converts exports of another style to the form that the framework expects. */
 export type ModuleAdapter = (
@@ -70,12 +71,21 @@ function isConstructor(value: unknown): value is new () => unknown {
   return typeof value === "function" && value.prototype !== undefined;
 }
 
-// --- Records the file that an action or task was loaded from, for error messages.
+// --- Records the file that an action or task was loaded from, for error messages and hot reload.
 
 const files = new WeakMap<object, string>();
+const realFiles = new WeakMap<object, string>();
 
+/** @param file the framework's own actions and tasks have the setting that enables them instead */
 export function setOrigin(instance: object, file: string): void {
   files.set(instance, file);
+  // now, because a deleted file has no real path
+  if (fs.existsSync(file)) realFiles.set(instance, fs.realpathSync(file));
+}
+
+/** Whether an action or task was loaded from a file, which may have been deleted since. */
+export function isLoadedFrom(instance: object, realFile: string): boolean {
+  return realFiles.get(instance) === realFile;
 }
 
 /** The recorded file; undefined for objects created by code. */

@@ -27,6 +27,19 @@ export class Report extends Task {
 }
 `;
 
+const defined = (...names: string[]) => `
+import { defineAction } from ${framework};
+import { name } from "../modules/name";
+const greet = (name_: string) =>
+  defineAction({ name: name_, run: () => ({ greeting: name_ + " " + name }) });
+${names.map((name, i) => `export const greet${i} = greet("${name}");`).join("\n")}
+`;
+
+const definedTask = (...names: string[]) => `
+import { defineTask, log } from ${framework};
+${names.map((name, i) => `export const report${i} = defineTask({ name: "${name}", run: () => log("${name} runs") });`).join("\n")}
+`;
+
 const routes = (path: string) => `
 export const DEFAULT = { routes: () => ({ get: [{ path: "${path}", action: "greet" }] }) };
 `;
@@ -86,6 +99,14 @@ beforeAll(async () => {
         async run() { return { enqueued: await task.enqueue("report", {}) }; }
       }
     `,
+    "src/actions/tasks.ts": `
+      import { Action, api } from ${framework};
+      export class Tasks extends Action {
+        name = "tasks";
+        description = "tells which tasks are loaded";
+        async run() { return { tasks: Object.keys(api.tasks.tasks) }; }
+      }
+    `,
     "src/initializers/state.ts": initializer("first"),
     "src/actions/state.ts": `
       import { Action, api } from ${framework};
@@ -122,6 +143,7 @@ interface Answer {
   greeting?: string;
   state?: string;
   enqueued?: boolean;
+  tasks?: string[];
   error?: string;
 }
 
@@ -197,6 +219,52 @@ test("the types of the actions are kept, in a project that has their file", asyn
   expect(types()).toContain('  "typed": Actions["typed@1"];\n');
   await change(() => fs.rmSync(project.path(file)));
   expect(types()).not.toContain("typed@1");
+});
+
+test("a defined action that is renamed or deleted is removed", async () => {
+  const file = "src/actions/defined.ts";
+  await change(() => project.write(file, defined("one", "two")));
+  expect((await ask("/one")).greeting).toBe("one Cy");
+  expect((await ask("/two")).greeting).toBe("two Cy");
+  await change(() => project.write(file, defined("one", "three")));
+  expect((await ask("/one")).greeting).toBe("one Cy");
+  expect((await ask("/two")).error).toMatch(/unknown action/);
+  expect((await ask("/three")).greeting).toBe("three Cy");
+  await change(() => fs.rmSync(project.path(file)));
+  expect((await ask("/one")).error).toMatch(/unknown action/);
+  expect((await ask("/three")).error).toMatch(/unknown action/);
+});
+
+test("a defined task that is renamed or deleted is removed, and the types have it no longer", async () => {
+  const types = () =>
+    fs.readFileSync(project.path("src/actions.gen.ts"), "utf8");
+  const file = "src/tasks/defined.ts";
+  await change(() => project.write(file, definedTask("first", "second")));
+  expect((await ask("/tasks")).tasks).toEqual(["report", "first", "second"]);
+  await change(() => project.write(file, definedTask("first", "third")));
+  expect((await ask("/tasks")).tasks).toEqual(["report", "first", "third"]);
+  expect(types()).not.toContain('"second"');
+  await change(() => fs.rmSync(project.path(file)));
+  expect((await ask("/tasks")).tasks).toEqual(["report"]);
+  expect(types()).not.toContain('"first"');
+});
+
+test("actions and tasks of version 3 that are deleted are removed", async () => {
+  await change(() =>
+    project.write(
+      "src/actions/old.ts",
+      `export const action = {
+        name: "oldAction", description: "is of version 3",
+        run: (api: any, data: any, next: any) => {
+          data.response.greeting = "old";
+          next();
+        },
+      };`,
+    ),
+  );
+  expect((await ask("/oldAction")).greeting).toBe("old");
+  await change(() => fs.rmSync(project.path("src/actions/old.ts")));
+  expect((await ask("/oldAction")).error).toMatch(/unknown action/);
 });
 
 test("a new folder is watched, too", async () => {
