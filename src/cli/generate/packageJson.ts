@@ -31,9 +31,17 @@ const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 export const WATCH =
   'tsx watch --include "./src/**/*.ts" --exclude "./src/actions.gen.ts"';
 
-/** Compiles into an empty `dist`, so that files deleted in `src` do not remain; the callers of actions are checked. */
+/**
+ * Compiles into an empty `dist`, so that files deleted in `src` do not remain; the callers of actions are checked. The old
+ * `dist` is deleted last, so that it remains when a tool is missing.
+ */
 const BUILD =
-  "node -e \"fs.rmSync('dist', { recursive: true, force: true })\" && actionhero types && tsc --sourceMap false --declaration";
+  "actionhero types && node -e \"require.resolve('typescript'), fs.rmSync('dist', { recursive: true, force: true })\" && tsc --sourceMap false --declaration";
+
+/** A build is skipped, with success, in an install without dev dependencies, which uses the compiled code as it is. */
+export function unlessProduction(build: string): string {
+  return `node -e "try { require.resolve('typescript') } catch { process.exit(0) } process.exit(1)" || (${build})`;
+}
 
 const LINT = 'prettier --check "src/*/**" "__tests__/*/**"';
 
@@ -60,7 +68,7 @@ export function projectPackageJson(
     // the command line loads .env, as src/server.ts does
     actionhero: { env: true },
     scripts: {
-      postinstall: BUILD,
+      postinstall: unlessProduction(BUILD),
       dev: `${WATCH} ./src/server.ts`,
       debug: `${WATCH} --inspect ./src/server.ts`,
       start: "node ./dist/server.js",

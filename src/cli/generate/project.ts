@@ -19,6 +19,7 @@ import {
   readPackageJson,
   ownSpec,
   ranges,
+  unlessProduction,
 } from "./packageJson";
 import { readActionheroVersion } from "../../environment/env";
 
@@ -273,7 +274,7 @@ function pluginPackageJson(folder: string, name: string) {
     actionhero: { config: true },
     scripts: {
       build: "tsc",
-      prepare: "tsc",
+      prepare: unlessProduction("tsc"),
       lint: `prettier --check ${sources} --no-error-on-unmatched-pattern`,
       pretty: `prettier --write ${sources} --no-error-on-unmatched-pattern`,
     },
