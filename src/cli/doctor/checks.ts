@@ -6,9 +6,20 @@
  * `api`.
  */
 import * as net from "node:net";
-import type { ActionheroConfigInterface } from "../../config/types";
+import * as os from "node:os";
+import * as path from "node:path";
+import type {
+  ActionheroConfigInterface,
+  FormOptions,
+} from "../../config/types";
 import { toError } from "../../errors";
-import { checkBuild, checkCode, checkFolders, checkNode } from "./environment";
+import {
+  checkBuild,
+  checkClientScript,
+  checkCode,
+  checkFolders,
+  checkNode,
+} from "./environment";
 import { type Check, fail, type Finding, ok, warn } from "./check";
 import { checkRedis } from "./redis";
 import { checkNames, settingChecks } from "./settings";
@@ -52,8 +63,12 @@ export const checks: readonly Check<Project>[] = [
   })),
   {
     name: "folders",
-    wants: "the folders of logs and pid files are writable",
-    run: ({ config }) => checkFolders(writtenFolders(config)),
+    wants:
+      "the folders of logs, pid files, uploads and the websocket client are writable",
+    run: ({ config }) => [
+      checkFolders(writtenFolders(config)),
+      ...clientScripts(config).flatMap((file) => checkClientScript(file) ?? []),
+    ],
   },
   ...(["actions", "tasks"] as const).map((name) => ({
     name,
@@ -103,12 +118,27 @@ export const checks: readonly Check<Project>[] = [
   },
 ];
 
-function writtenFolders({ general }: ActionheroConfigInterface): string[] {
+function writtenFolders({ general, web }: ActionheroConfigInterface): string[] {
   const { log = [], pid = [] } = (general?.paths ?? {}) as {
     log?: string[];
     pid?: string[];
   };
-  return [...log, ...pid];
+  const { uploadDir = os.tmpdir() } = (web?.formOptions ?? {}) as FormOptions;
+  const uploads = web?.enabled ? [uploadDir] : [];
+  return [...log, ...pid, ...uploads];
+}
+
+/** The file that the websocket server writes at boot, if it does. */
+function clientScripts({
+  general,
+  websocket,
+}: ActionheroConfigInterface): string[] {
+  const { public: [folder] = [] } = (general?.paths ?? {}) as {
+    public?: string[];
+  };
+  const { enabled, clientJsPath, clientJsName } = websocket ?? {};
+  if (!enabled || !folder || !clientJsName) return [];
+  return [path.join(folder, clientJsPath ?? "", `${clientJsName}.js`)];
 }
 
 // --- Checks that the ports of the enabled servers are free.

@@ -22,12 +22,21 @@ export function checkNode(
   return ok("node", version);
 }
 
-/** The server writes its log and its pid file. */
+/** The server writes its log, its pid file and uploads. */
 export function checkFolders(folders: readonly string[]): Finding {
   const refused = folders.find((folder) => !isWritable(folder));
   return refused
     ? fail("folders", `${refused} cannot be written`)
-    : ok("folders", "log and pid folders can be written");
+    : ok("folders", "log, pid and upload folders can be written");
+}
+
+/** A server that cannot write the client for pages starts without it. @returns undefined if it is there or can be written */
+export function checkClientScript(file: string): Finding | undefined {
+  if (fs.existsSync(file) || isWritable(path.dirname(file))) return undefined;
+  return warn(
+    "folders",
+    `${file} cannot be written: pages that load the websocket client from there get a 404`,
+  );
 }
 
 /** A folder that does not exist yet can be created if its parent is writable. */

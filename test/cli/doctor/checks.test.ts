@@ -10,6 +10,7 @@ import {
 } from "../../../src/cli/doctor/environment";
 import {
   checkPort,
+  checks,
   type ListenSettings,
   checkBoot,
 } from "../../../src/cli/doctor/checks";
@@ -80,6 +81,46 @@ test("folders that cannot be made are named", () => {
   expect(checkFolders([project.path("log"), project.root]).verdict).toBe("ok");
   expect(checkFolders([file]).message).toContain(file);
   expect(checkFolders([project.path("a/b")]).verdict).toBe("fail");
+});
+
+describe("folders", () => {
+  /** A folder below a file can neither be made nor be written. */
+  const below = () => project.path("file/folder");
+  const run = (config: object) => {
+    project.write("file", "");
+    const check = checks.find(({ name }) => name === "folders")!;
+    return check.run({ config } as never) as Finding[];
+  };
+  const websocket = {
+    enabled: true,
+    clientJsPath: "javascript/",
+    clientJsName: "client",
+  };
+
+  test("the folder of uploads must be writable if the web server runs", () => {
+    const formOptions = { uploadDir: below() };
+    expect(run({ web: { enabled: true, formOptions } })).toMatchObject([
+      { verdict: "fail", message: `${below()} cannot be written` },
+    ]);
+    const disabled = run({ web: { enabled: false, formOptions } });
+    expect(disabled).toMatchObject([{ verdict: "ok" }]);
+    // the temporary folder of the system
+    expect(run({ web: { enabled: true } })).toMatchObject([{ verdict: "ok" }]);
+  });
+
+  test("a websocket client that cannot be written is a warning", () => {
+    const general = { paths: { public: [below()] } };
+    const [ok, warning] = run({ general, websocket });
+    expect(ok.verdict).toBe("ok");
+    expect(warning.verdict).toBe("warn");
+    expect(warning.message).toContain("javascript/client.js");
+    const disabled = { ...websocket, enabled: false };
+    expect(run({ general, websocket: disabled })).toHaveLength(1);
+    const unnamed = { ...websocket, clientJsName: undefined };
+    expect(run({ general, websocket: unnamed })).toHaveLength(1);
+    const writable = { paths: { public: [project.root] } };
+    expect(run({ general: writable, websocket })).toHaveLength(1);
+  });
 });
 
 describe("settings", () => {
