@@ -44,15 +44,35 @@ test("a block that exports a class of the framework is a file as it could be: it
   expect(mixed.map(({ place }) => place)).toEqual([]);
 });
 
-test("no block, and no example, needs `any`", () => {
+function readExamples() {
   const folder = path.join(root, "examples");
-  const examples = fs
+  return fs
     .readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => /\.ts$/.test(name) && !/node_modules|dist/.test(name))
     .map((name) => ({
       place: name,
       text: fs.readFileSync(path.join(folder, name), "utf8"),
     }));
+}
+
+test("no action of a block or an example signs in, signs out or writes by GET", () => {
+  const actions = [...blocksOf("ts"), ...readExamples()]
+    .flatMap(({ place, text }) =>
+      text.split(/^(?=export )/m).map((part) => ({ place, text: part })),
+    )
+    .filter(({ text }) => /defineAction\(|extends Action/.test(text));
+  const changing = actions.filter(({ text }) =>
+    /\bpassword\b|idempotent: true|store\.(regenerate|destroy)\(|rotateFingerprint\(|\.insert\(|setStatusCode\?\.\(201/.test(
+      text,
+    ),
+  );
+  expect(changing.length).toBeGreaterThan(8);
+  const reachable = changing.filter(({ text }) => !/httpMethods/.test(text));
+  expect(reachable.map(({ place }) => place)).toEqual([]);
+});
+
+test("no block, and no example, needs `any`", () => {
+  const examples = readExamples();
   expect(examples.length).toBeGreaterThan(5);
   const loose = [...blocksOf("ts"), ...examples].filter(({ text }) =>
     /\bas any\b|: any\b|<any>/.test(text),

@@ -31,6 +31,7 @@ const signedIn = auth.requireUser({
 
 export const signUp = defineAction({
   name: "signUp",
+  httpMethods: ["post"],
   description: "Makes a user",
   inputs: credentials,
   run: async ({ params: { name, password } }) => {
@@ -41,6 +42,7 @@ export const signUp = defineAction({
 
 export const signIn = defineAction({
   name: "signIn",
+  httpMethods: ["post"],
   description: "Begins a session",
   inputs: credentials,
   run: async ({ params: { name, password }, store }) => {
@@ -61,6 +63,7 @@ export const whoAmI = defineAction({
 
 export const signOut = defineAction({
   name: "signOut",
+  httpMethods: ["delete"],
   description: "Ends the session",
   run: async ({ store }) => {
     await store.destroy();
