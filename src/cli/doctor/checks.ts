@@ -24,7 +24,6 @@ import { type Check, fail, type Finding, ok, warn } from "./check";
 import { checkRedis } from "./redis";
 import { checkNames, settingChecks } from "./settings";
 import { fork } from "node:child_process";
-import * as path from "node:path";
 
 /** The subject of the checks. */
 interface Project {
