@@ -130,10 +130,7 @@ function names(files: readonly string[]): string {
 // --- Replaces actions and tasks in the registries by those of their files.
 
 /** Load the actions of a file; actions that it no longer exports are removed. */
-async function replaceActions(
-  file: string,
-  exists: boolean,
-): Promise<void> {
+async function replaceActions(file: string, exists: boolean): Promise<void> {
   const { actions, versions } = api.actions;
   const before = Object.entries(actions).flatMap(([name, known]) =>
     Object.entries(known)
@@ -155,10 +152,7 @@ async function replaceActions(
 }
 
 /** Load the tasks of a file; tasks that it no longer exports are removed. */
-async function replaceTasks(
-  file: string,
-  exists: boolean,
-): Promise<void> {
+async function replaceTasks(file: string, exists: boolean): Promise<void> {
   const { tasks, jobs } = api.tasks;
   const before = Object.entries(tasks).filter(([, task]) =>
     isLoadedFrom(task, file),
