@@ -76,6 +76,14 @@ EXTRA_BYTES[COMMA] = ITEM_BYTES;
 EXTRA_BYTES[COLON] = MEMBER_BYTES;
 EXTRA_BYTES[OPEN_OBJECT] = EXTRA_BYTES[OPEN_LIST] = CONTAINER_BYTES;
 
+/** The same if every name is an index. */
+const MOST_BYTES = Uint16Array.from(EXTRA_BYTES);
+MOST_BYTES[COLON] = INDEX_BYTES;
+
+/** The names of a short document are not looked at, unless it may take this many times its length: that takes thrice as long. */
+const SHORT_LENGTH = 4096;
+const USUAL_RATIO = 32;
+
 /** How much memory a message takes at most when it is parsed, in bytes: a document, or a line of `name=value`. */
 export function parsedBytes(text: string): number {
   if (text.length <= MIN_LENGTH) return text.length;
@@ -95,14 +103,20 @@ const DOCUMENT = /^\s*[{["]/;
 export function parsedBytesOf(document: Uint8Array): number {
   const { length } = document;
   if (length <= MIN_LENGTH) return length;
-  let bytes = length;
+  const characters = mayBeWide(document) ? 2 * length : length;
+  if (length <= SHORT_LENGTH) {
+    let most = characters;
+    for (let i = 0; i < length; i++) most += MOST_BYTES[document[i]!]!;
+    if (most <= USUAL_RATIO * length) return most;
+  }
+  let bytes = characters;
   for (let i = 0; i < length; i++) {
     const code = document[i]!;
     bytes += EXTRA_BYTES[code]!;
     if (code === COLON && mayFollowIndex(document, i))
       bytes += INDEX_BYTES - MEMBER_BYTES;
   }
-  return mayBeWide(document) ? bytes + length : bytes;
+  return bytes;
 }
 
 /** Whether a text of the document may take two bytes a character: one character above U+00FF is enough. */

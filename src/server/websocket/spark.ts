@@ -39,7 +39,7 @@ const TRY_AGAIN_LATER = 1013;
 const MAX_PENDING = 64;
 
 /** Messages that take at most this much when parsed are not counted, unless more than `MAX_UNCOUNTED` requests wait. */
-const SMALL_BYTES = 2048;
+const SMALL_BYTES = 4096;
 const MAX_UNCOUNTED = 4;
 /** What a waiting request takes beside its text. */
 const REQUEST_BYTES = 512;
