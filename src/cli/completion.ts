@@ -38,13 +38,22 @@ export async function complete(
     const found = (await load()).names(kind).map((one) => `--name=${one}`);
     return found.filter(begins);
   }
-  const isName = isNamed
-    ? ["--name", "-n"].includes(words.at(-1) ?? "")
-    : words.length === 0;
-  if (isName) return (await load()).names(kind).filter(begins);
-  const target = isNamed ? namedBy(command, words) : words[0];
+  if (isNameNext(words, current, isNamed))
+    return (await load()).names(kind).filter(begins);
+  const target = (isNamed ? namedBy(command, words) : undefined) ?? words[0];
   const own = target === undefined ? [] : (await load()).flags(kind, target);
   return [...flags, ...own].filter(begins);
+}
+
+/** The name of an action or a task is the first word or, for some commands, the value of an option. */
+function isNameNext(
+  words: readonly string[],
+  current: string,
+  isNamed: boolean,
+): boolean {
+  if (!isNamed) return words.length === 0;
+  if (words.length === 0) return !current.startsWith("-");
+  return ["--name", "-n"].includes(words.at(-1)!);
 }
 
 function namedBy(command: Command, words: string[]): string | undefined {

@@ -159,12 +159,26 @@ describe("task-enqueue", () => {
     expect(exitCode).toBe(0);
   });
 
+  test("the name of the task may be the first word, as for task-run", async () => {
+    const { stdout, exitCode } = await here(
+      "task-enqueue",
+      "runAction",
+      "--action=status",
+    );
+    expect(stdout).toContain("enqueued: true");
+    expect(exitCode).toBe(0);
+  });
+
   test.each([
     [["-n", "nothing"], 'Error: Task "nothing" not found'],
     [["-n", "constructor"], 'Error: Task "constructor" not found'],
     [["-n", "runAction", "--action"], "Error: --action needs a value"],
     [["-n", "runAction", "-a", "{"], "error: option '-a, --args <args>'"],
-    [[], "error: required option '-n, --name <name>' not specified"],
+    [["nothing"], 'Error: Task "nothing" not found'],
+    [["runAction", "--action"], "Error: --action needs a value"],
+    [["-n", "runAction", "extra"], "extra"],
+    [[], "Error: which task? Name it"],
+    [["--action=status"], "Error: which task? Name it"],
   ])("%j is refused", async (words, expected) => {
     const { stderr, exitCode } = await here("task-enqueue", ...words);
     expect(stderr).toContain(expected);

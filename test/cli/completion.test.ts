@@ -31,6 +31,9 @@ test.each([
   ["actionhero task-enqueue --name=m", ["--name=mail:send"]],
   ["actionhero task-enqueue -n s", ["sweep"]],
   ["actionhero task-enqueue --name sweep --s", ["--since"]],
+  ["actionhero task-enqueue s", ["sweep"]],
+  ["actionhero task-enqueue --n", ["--name"]],
+  ["actionhero task-enqueue sweep --s", ["--since"]],
 ])("%j becomes %j", async (line, expected: unknown) => {
   expect((await complete(line, program, takesInputsOf, load)).sort()).toEqual(
     Array.isArray(expected) ? [...(expected as string[])].sort() : expected,

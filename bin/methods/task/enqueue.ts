@@ -6,7 +6,7 @@ import { framework } from "../../framework";
 import { givenInputs, jsonInputs, withAllProblems } from "../../inputs";
 
 interface Params {
-  name: string;
+  name?: string;
   args?: Record<string, unknown>;
   _arguments: string[];
 }
@@ -16,14 +16,14 @@ export class TaskEnqueue extends CLI {
 
   constructor() {
     super();
-    this.name = "task-enqueue";
+    this.name = "task-enqueue [name]";
     this.description = "put a task into its queue";
-    this.example = "actionhero task-enqueue --name=sendMail --to=1";
+    this.example = "actionhero task-enqueue sendMail --to=1";
     this.inputs = {
       name: {
-        required: true,
         letter: "n",
-        description: "the name of the task",
+        requiredValue: true,
+        description: "the name of the task, as in version 29",
       },
       args: jsonInputs,
     };
@@ -31,12 +31,10 @@ export class TaskEnqueue extends CLI {
 
   async run({ params }: { params: Params }) {
     const { log, task } = framework();
-    if (!Object.hasOwn(api.tasks.tasks, params.name))
-      throw new Error(`Task "${params.name}" not found`);
-    const given = givenInputs("task", params.name, {
-      json: params.args,
-      words: params._arguments,
-    });
+    const { name, words } = namedTask(params);
+    if (!Object.hasOwn(api.tasks.tasks, name))
+      throw new Error(`Task "${name}" not found`);
+    const given = givenInputs("task", name, { json: params.args, words });
 
     if (isEmbedded(api.redis.clients.tasks))
       log(
@@ -44,12 +42,23 @@ export class TaskEnqueue extends CLI {
         "warning",
       );
     const enqueued = await withProgress((progress) => {
-      progress.show(`enqueueing ${params.name}`);
-      return task.enqueue(params.name, given).catch((error: unknown) => {
+      progress.show(`enqueueing ${name}`);
+      return task.enqueue(name, given).catch((error: unknown) => {
         throw withAllProblems(error);
       });
     });
     log(`enqueued: ${enqueued}`, "info");
     return true;
   }
+}
+
+/** The name is the option or, without it, the first word. */
+function namedTask({ name, _arguments: words }: Params) {
+  if (name !== undefined) return { name, words };
+  const [first, ...rest] = words;
+  if (first === undefined || first.startsWith("-"))
+    throw new Error(
+      "which task? Name it, as in `actionhero task-enqueue sendMail`",
+    );
+  return { name: first, words: rest };
 }
