@@ -58,12 +58,26 @@ export function client<Actions, Table>(
   return withNames(methods, call) as Client<Actions, Table>;
 }
 
+/**
+ * `fetch` and `WebSocket` have no such options: without an error, a certificate of a private authority would be refused for no
+ * visible reason.
+ * @throws {ClientError} UNSUPPORTED
+ */
+function refuseTls(scheme: string, { tls }: CreateClientOptions): void {
+  if (tls === undefined || (scheme !== "https" && scheme !== "wss")) return;
+  throw new ClientError(
+    "UNSUPPORTED",
+    `the option tls is for tls:// only: for ${scheme}://, trust another authority by NODE_EXTRA_CA_CERTS, or give a fetch or WebSocket of your own`,
+  );
+}
+
 function connectionOf(
   options: CreateClientOptions,
   environment: Environment,
 ): Connection {
   const { url } = options;
   const scheme = /^([a-z]+):/i.exec(url)?.[1]?.toLowerCase() ?? "http";
+  refuseTls(scheme, options);
   const cookies = environment.cookies?.();
   const http = (base: string): Send =>
     httpSender({ ...options, url: base }, cookies);

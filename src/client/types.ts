@@ -119,7 +119,7 @@ export interface CreateClientOptions extends HttpOptions {
   reconnect?: { min?: number; max?: number };
   /** Replaces the global class, or that of the package ws in node. */
   WebSocket?: unknown;
-  /** Options of `tls.connect`, for `tls://`. */
+  /** Options of `tls.connect`, for `tls://`; refused for `https://` and `wss://`. */
   tls?: object;
 }
 
