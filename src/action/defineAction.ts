@@ -132,6 +132,15 @@ class FunctionAction extends Action {
     if (values.length > 0) middlewareOf.set(this, values);
   }
 
+  /** @throws Error when the definition has no `run`, which types exclude; also the errors of all actions */
+  override validate(): void {
+    super.validate();
+    if (
+      typeof Object.getOwnPropertyDescriptor(this, "run")?.value !== "function"
+    )
+      throw new Error(`action \`${this.name}\` has no run method`);
+  }
+
   override run(_data: unknown): ActionResponse {
     // each definition has a run of its own, which hides this one
     throw new Error(`the action ${this.name} has no run`);

@@ -27,15 +27,22 @@ interface Named {
 
 /** Call it once everything has started: initializers may add middleware in their `start`. */
 export function warnOfUnknownMiddleware(): void {
+  for (const message of unknownMiddleware()) log(message, "warning");
+}
+
+/** One message for each middleware that an action or a task names and that does not exist. */
+export function unknownMiddleware(): string[] {
   const actions = Object.values(api.actions.actions).flatMap((versions) =>
     Object.values(versions),
   );
-  warnOf("action", actions, Object.keys(api.actions.middleware));
-  warnOf(
-    "task",
-    Object.values(api.tasks.tasks),
-    Object.keys(api.tasks.middleware),
-  );
+  return [
+    ...unknownIn("action", actions, Object.keys(api.actions.middleware)),
+    ...unknownIn(
+      "task",
+      Object.values(api.tasks.tasks),
+      Object.keys(api.tasks.middleware),
+    ),
+  ];
 }
 
 /** Call it with the routes of a boot: their variables have names that actions can read. */
@@ -66,23 +73,22 @@ function originOfRoute(route: RouteType): string {
   return source === "action" && action ? fileOf(action) : "";
 }
 
-function warnOf(
+function unknownIn(
   kind: "action" | "task",
   instances: readonly Named[],
   known: readonly string[],
-): void {
-  for (const instance of instances) {
+): string[] {
+  return instances.flatMap((instance) => {
     const { name, middleware } = instance;
-    if (!Array.isArray(middleware)) continue;
+    if (!Array.isArray(middleware)) return [];
     const unknown = middleware
       .map(String)
       .filter((one) => !known.includes(one));
-    for (const one of unknown)
-      log(
+    return unknown.map(
+      (one) =>
         `the ${kind} \`${name}\`${fileOf(instance)} names the middleware \`${one}\`, which does not exist${didYouMean(one, known)}`,
-        "warning",
-      );
-  }
+    );
+  });
 }
 
 function fileOf(instance: object): string {

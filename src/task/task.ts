@@ -240,6 +240,13 @@ class FunctionTask extends Task {
     this.body = run as (...args: unknown[]) => unknown;
   }
 
+  /** @throws Error when the definition has no `run`, which types exclude; also the errors of all tasks */
+  override validate(): void {
+    super.validate?.();
+    if (typeof this.body !== "function")
+      throw new Error(`task \`${this.name}\` has no run method`);
+  }
+
   override async run(...args: unknown[]): Promise<unknown> {
     return this.body(...args);
   }

@@ -53,6 +53,15 @@ afterAll(async () => {
   fs.rmSync(folder, { recursive: true });
 });
 
+test.each([
+  ["action", () => defineAction({ name: "idle" } as never)],
+  ["task", () => defineTask({ name: "idle" } as never)],
+])("an %s without a run is refused when it is loaded", (kind, define) => {
+  expect(() => define().validate?.()).toThrow(
+    `${kind} \`idle\` has no run method`,
+  );
+});
+
 describe("defineAction", () => {
   test("makes an action", async () => {
     const show = defineAction({

@@ -249,24 +249,6 @@ test("a defined task that is renamed or deleted is removed, and the types have i
   expect(types()).not.toContain('"first"');
 });
 
-test("actions and tasks of version 3 that are deleted are removed", async () => {
-  await change(() =>
-    project.write(
-      "src/actions/old.ts",
-      `export const action = {
-        name: "oldAction", description: "is of version 3",
-        run: (api: any, data: any, next: any) => {
-          data.response.greeting = "old";
-          next();
-        },
-      };`,
-    ),
-  );
-  expect((await ask("/oldAction")).greeting).toBe("old");
-  await change(() => fs.rmSync(project.path("src/actions/old.ts")));
-  expect((await ask("/oldAction")).error).toMatch(/unknown action/);
-});
-
 test("a new folder is watched, too", async () => {
   const text = greeting("ciao", "ciao").replace("../", "../../../");
   await change(() => project.write("src/actions/deep/er/ciao.ts", text));

@@ -7,6 +7,7 @@ import {
   type RouteSegment,
 } from "../../route/matchUrl";
 import type { RouteType } from "../../route/tables";
+import { unknownMiddleware } from "../../boot/mistakes";
 import { didYouMean } from "../../utils/closest";
 import { type Check, ok, warn, type Finding } from "./check";
 import { inputNamesOf } from "../../action/safeParams";
@@ -30,6 +31,16 @@ export const bootedChecks: readonly Check<undefined>[] = [
         api.routes.routes,
         new Map(names.map((name) => [name, inputNamesOf(name)])),
       );
+    },
+  },
+  {
+    name: "middleware",
+    wants: "the middleware that actions and tasks name exists",
+    run: () => {
+      const unknown = unknownMiddleware();
+      if (unknown.length === 0) return ok("middleware", "all of it exists");
+      // an initializer may add it when it starts, which the check does not do
+      return unknown.map((message) => warn("middleware", message));
     },
   },
   {

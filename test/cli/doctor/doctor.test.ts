@@ -107,6 +107,8 @@ test("a good project has no failure; minor findings are warnings", async () => {
       }
       async run() {}
     };`,
+    "dist/actions/guarded.js": `const { defineAction } = require(${framework});
+      exports.guarded = defineAction({ name: "guarded", middleware: ["signedin"], run: () => ({}) });`,
     ...addition(`
       web: () => ({ prot: 1 }),
       routes: () => ({ get: [
@@ -147,6 +149,7 @@ test("a good project has no failure; minor findings are warnings", async () => {
       "routes: GET /two is never reached: GET /:name (one) comes first",
       'routes: GET /a/b: there is no action "oen" (did you mean "one"?)',
       expect.stringContaining("keep-alive: web.keepAliveTimeout is 5000 ms"),
+      "middleware: the action `guarded` in dist/actions/guarded.js names the middleware `signedin`, which does not exist",
       "schemas: the inputs of the task `vague` cannot be described as a JSON Schema (its library (own) provides none): texts of all properties are not coerced",
     ]),
   );
