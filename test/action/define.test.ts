@@ -56,7 +56,7 @@ afterAll(async () => {
 test.each([
   ["action", () => defineAction({ name: "idle" } as never)],
   ["task", () => defineTask({ name: "idle" } as never)],
-])("an %s without a run is refused when it is loaded", (kind, define) => {
+])("a defined %s without a run is refused when it is loaded", (kind, define) => {
   expect(() => define().validate?.()).toThrow(
     `${kind} \`idle\` has no run method`,
   );
