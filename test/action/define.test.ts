@@ -56,11 +56,14 @@ afterAll(async () => {
 test.each([
   ["action", () => defineAction({ name: "idle" } as never)],
   ["task", () => defineTask({ name: "idle" } as never)],
-])("a defined %s without a run is refused when it is loaded", (kind, define) => {
-  expect(() => define().validate?.()).toThrow(
-    `${kind} \`idle\` has no run method`,
-  );
-});
+])(
+  "a defined %s without a run is refused when it is loaded",
+  (kind, define) => {
+    expect(() => define().validate?.()).toThrow(
+      `${kind} \`idle\` has no run method`,
+    );
+  },
+);
 
 describe("defineAction", () => {
   test("makes an action", async () => {
