@@ -34,7 +34,10 @@ export function writeTypes(file: string): boolean {
   const text = describeTypes(file);
   if (isWritten(file, text)) return false;
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  fs.writeFileSync(file, text);
+  // another development server of this folder may write it at the same time
+  const written = `${file}.${process.pid}.tmp`;
+  fs.writeFileSync(written, text);
+  fs.renameSync(written, file);
   return true;
 }
 
