@@ -63,9 +63,9 @@ export class StatusError extends ActionheroError {
 export type HttpErrorHeaders = Record<string, string | number | string[]>;
 
 /**
- * An error whose message is meant for the client. Over HTTP it sets the status and adds its
- * headers; the other transports send only the message. It is not an `ActionheroError`: its code is
- * the HTTP status, not one of the table.
+ * An error whose message is meant for the client. Over HTTP it sets the status and adds its headers; replies of actions over
+ * other transports have the status as `code`. It is not an `ActionheroError`: its code is the HTTP status, not one of the
+ * table.
  */
 export class HttpError extends Error {
   /** The HTTP status, 400 to 599. */

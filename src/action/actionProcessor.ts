@@ -2,7 +2,7 @@
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { refuseStream, fitted, outputOf } from "./output";
-import { errorText, StatusError } from "../errors";
+import { errorText, HttpError, StatusError } from "../errors";
 import {
   takeFailedCall,
   forgetCalls,
@@ -55,6 +55,7 @@ type MiddlewareNames = [global: readonly string[], local: readonly string[]];
 
 /** The connection type of in-line actions. */
 const IN_LINE = "in-line-action";
+const WITH_STATUS = ["web", "testServer", IN_LINE];
 
 /** Not an enumerable property of `data`. */
 const CANCELLATION = Symbol("cancellation");
@@ -439,7 +440,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
     // the action may still modify this object
     if (status === ActionsStatus.TimedOut) this.response = {};
     this.attachError(shown.error);
-    if (error instanceof StatusError) this.attachCode(error);
+    if (error instanceof StatusError) this.attachCode(error.code);
+    else if (error instanceof HttpError && this.hasNoStatus())
+      this.attachCode(error.status);
     const listed = isOfParams(status) ? listErrors(this) : undefined;
     return listed
       ? listed.then(() => this.endFailed(call, status, error, shown.id))
@@ -751,8 +754,13 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return serverOf(connection)?.hasAnswered?.(connection, messageId) ?? false;
   }
 
+  /** Whether the response goes to a client without an HTTP status, neither to a test nor to code of this process. */
+  private hasNoStatus(): boolean {
+    return !WITH_STATUS.includes(this.connection.type);
+  }
+
   /** For clients of all transports: only HTTP has a status. */
-  private attachCode({ code }: StatusError): void {
+  private attachCode(code: string | number): void {
     const { response } = this as { response: unknown };
     if (isOpenObject(response) && !("code" in response)) response.code = code;
   }

@@ -247,7 +247,7 @@ export interface ParamProblem {
 /** The server responded with an error. */
 export class ActionError<Response = unknown> extends Error {
   override readonly name = "ActionError";
-  /** The HTTP status; undefined on other transports. */
+  /** The HTTP status; on other transports, that of an `HttpError` of the server, else undefined. */
   readonly status: number | undefined;
   /** The response's `code`, or that of the problem that `message` describes; undefined when it has neither. */
   readonly code: string | number | undefined;
@@ -262,7 +262,7 @@ export class ActionError<Response = unknown> extends Error {
       code?: string | number;
       errors?: unknown;
     };
-    this.status = status;
+    this.status = status ?? (isStatus(code) ? code : undefined);
     this.errors = Array.isArray(errors) ? (errors as ParamProblem[]) : [];
     const described =
       this.errors.find((problem) => problem?.message === this.message) ??
@@ -270,6 +270,11 @@ export class ActionError<Response = unknown> extends Error {
     this.code = code ?? described?.code;
     this.response = response;
   }
+}
+
+/** Replies without an HTTP status have that of an `HttpError` as `code`. */
+function isStatus(code: unknown): code is number {
+  return typeof code === "number" && code >= 400 && code < 600;
 }
 
 export type ClientErrorCode =

@@ -26,6 +26,7 @@ import {
   chatRoom,
   config,
   type Connection,
+  HttpError,
 } from "../../src/index";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";
@@ -87,6 +88,11 @@ beforeAll(async () => {
     refuses: {
       run: () => {
         throw Object.assign(new Error("not today"), { code: 418 });
+      },
+    },
+    secret: {
+      run: () => {
+        throw new HttpError(401, "please sign in");
       },
     },
     upload: {
@@ -196,6 +202,14 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     await expect(user.show.apply(null, [show])).resolves.toEqual({ id: 7 });
     await expect(user.show.bind(null)(show)).resolves.toEqual({ id: 7 });
     expect((user as { then?: unknown }).then).toBeUndefined();
+  });
+
+  test("the status of an HttpError is known", async () => {
+    await expect(open(url()).call("secret")).rejects.toMatchObject({
+      name: "ActionError",
+      status: 401,
+      message: "please sign in",
+    });
   });
 
   test("a version that does not exist is an error", async () => {
