@@ -143,23 +143,26 @@ export class Brackets {
 
   private addName(name: string): void {
     let level = 0;
+    // what follows `[]` is in an item of its own, even if the name is known
+    let isInNew = false;
     let open = name.indexOf("[");
     while (open !== -1) {
       this.count++;
-      if (level++ <= this.depth) this.addBracket(name, open + 1);
+      if (level++ <= this.depth) this.addBracket(name, open + 1, isInNew);
+      isInNew ||= name.startsWith("[]", open);
       open = name.indexOf("[", open + 1);
     }
   }
 
-  private addBracket(name: string, start: number): void {
+  private addBracket(name: string, start: number, isNew: boolean): void {
     const owner = name.slice(0, start);
-    const known = this.slots.get(owner);
+    const known = isNew ? undefined : this.slots.get(owner);
     const before = known ?? 0;
     const end = name.indexOf("]", start);
     const index = end === -1 ? -1 : indexAt(name, start, end);
     const after = index === -1 ? before : slotBytes(index, before);
     this.bytes += after - before + (known === undefined ? NESTED_BYTES : 0);
-    if (after !== known) this.slots.set(owner, after);
+    if (after !== known && !isNew) this.slots.set(owner, after);
   }
 }
 
