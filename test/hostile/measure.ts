@@ -83,10 +83,10 @@ function measure({ name, kind, text }: Sample): Measured {
   const { estimate, parse } = READERS[kind];
   const estimated = estimate(copyOf(text, 0));
   const rounds = [realBytes(text, parse)];
-  const isSurprising = rounds[0]! > estimated || rounds[0]! < estimated / 10;
+  const isSurprising = rounds[0] > estimated || rounds[0] < estimated / 10;
   while (isSurprising && rounds.length < ROUNDS)
     rounds.push(realBytes(text, parse));
-  const real = rounds.sort((a, b) => a - b)[rounds.length >> 1]!;
+  const real = rounds.sort((a, b) => a - b)[rounds.length >> 1];
   return { name, bytes: Buffer.byteLength(text), estimated, real };
 }
 
