@@ -4,7 +4,7 @@ import { ownRequire } from "./environment/ownRequire";
 import { requireNode } from "./environment/runtime";
 
 requireNode();
-// each line below loads by it
+// must stay above the exports: each becomes a require() in this order; see "Loading" in docs/architecture.md
 require = ownRequire(module, require);
 
 /** The shared object of this process; users may hang anything on it. */

@@ -21,8 +21,8 @@ type Body = (...values: unknown[]) => void;
 
 /**
  * What loads the files that a module of this package asks for, and theirs in turn.
- * @returns the `require` of the module itself where something else than node loads code: jest, tsx, another runtime, or
- * source maps, which node reads for the files that it loads
+ * @returns the `require` of the module itself where something else than node loads code: jest, tsx, another runtime; and
+ * with source maps or the compile cache, which node has for the files that it loads
  */
 export function ownRequire(
   module: NodeModule,
@@ -41,8 +41,17 @@ function isLoadedByNode({ filename }: NodeModule, { cache }: NodeJS.Require) {
     isNode() &&
     path.extname(filename) === ".js" &&
     isWritable(cache) &&
-    !process.sourceMapsEnabled
+    !process.sourceMapsEnabled &&
+    !keepsCompiledCode()
   );
+}
+
+/** The compile cache of node covers the files that node itself loads, and saves as much. */
+function keepsCompiledCode(): boolean {
+  const { getCompileCacheDir } = Module as {
+    getCompileCacheDir?: () => string | undefined;
+  };
+  return getCompileCacheDir?.() !== undefined;
 }
 
 /** The cache that jest shows is not the real one; where hooks load a CommonJS file for an import, there is none. */

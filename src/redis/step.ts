@@ -1,7 +1,6 @@
 /**
- * Several commands as one atomic operation, on each kind of redis. This is the only place that knows how the
- * embedded engine and a Redis
- * Cluster differ from a single redis.
+ * Runs several commands as one atomic operation: a script on a single redis, plain commands on the embedded engine, and on
+ * a Redis Cluster whose slots separate the keys.
  */
 import type { Redis } from "ioredis";
 import { operationTimeout } from "./clients";

@@ -1,6 +1,6 @@
 /**
- * Read access for tools: jobs, workers and their current jobs. Unreadable entries are shown as they are, and do not
- * hide others.
+ * What tools do with the queue: inspect jobs and workers, retry or remove failed jobs, clean up after dead workers.
+ * Unreadable entries are shown as they are, and do not hide others.
  */
 import * as os from "node:os";
 import { ActionheroError } from "../errors";

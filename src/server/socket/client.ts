@@ -64,7 +64,7 @@ interface Asked {
 
 export class SocketClient {
   connection?: Connection;
-  /** When it last sent something, in ms since the epoch. */
+  /** When it last sent something, by `performance.now()`. */
   lastSeen = performance.now();
   lastPing = this.lastSeen;
   readonly output: Output;
@@ -623,7 +623,7 @@ export class KeptParams {
 
   constructor(private readonly share: ByteShare) {}
 
-  /** The approximate number of params. */
+  /** The approximate memory of the stored params, in bytes. */
   get bytes(): number {
     return this.held;
   }

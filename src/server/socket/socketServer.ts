@@ -387,7 +387,7 @@ export interface UpkeepTimes {
 }
 
 export interface UpkeepClient {
-  /** When it last sent something, in ms since the epoch. */
+  /** When it last sent something, by `performance.now()`. */
   readonly lastSeen: number;
   /** When it was last pinged. */
   lastPing: number;
