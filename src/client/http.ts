@@ -327,7 +327,28 @@ function routed(
     delete rest[key];
     return encodeURIComponent(String(value));
   });
-  if (!isComplete || (hasFiles(params) && /^(get|head)$/i.test(method!)))
+  if (!isComplete || isResolved(path!) || !fits(method!, rest, params))
     return { method: "POST", path: undefined, rest: params };
   return { method: method!.toUpperCase(), path, rest };
+}
+
+/** `fetch` resolves `.` and `..`, escaped or not: the path would lead to another action. */
+function isResolved(path: string): boolean {
+  return path.split("/").some((part) => part === "." || part === "..");
+}
+
+/** Whether the params reach the server by this method as they are: a query holds neither files nor null, `[]` and `{}`. */
+function fits(method: string, rest: object, params: object): boolean {
+  if (!/^(get|head)$/i.test(method)) return true;
+  return (
+    !hasFiles(params as Record<string, unknown>) &&
+    Object.values(rest).every(isText)
+  );
+}
+
+function isText(value: unknown): boolean {
+  if (value === null) return false;
+  if (typeof value !== "object" || value instanceof Date) return true;
+  const inner = Object.values(value);
+  return inner.length > 0 && inner.every(isText);
 }

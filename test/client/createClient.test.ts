@@ -572,6 +572,19 @@ describe("HTTP", () => {
     });
     await client.call("user:show", {});
     await client.call("other", {});
+    // the path would be that of another action
+    for (const id of [".", ".."]) await client.call("user:show", { id });
+    await client.call("user:show", { id: "..." });
+    // a query cannot hold them
+    for (const where of [null, [], {}, { city: null }, [[]]])
+      await client.call("search", { where });
+    const byName = "POST /api?action=search";
+    expect(seen.splice(4)).toEqual([
+      "POST /api?action=user%3Ashow",
+      "POST /api?action=user%3Ashow",
+      "GET /api/users/...",
+      ...[byName, byName, byName, byName, byName],
+    ]);
     expect(seen).toEqual([
       "GET /api/users/a%2Fb?tags%5B%5D=x&tags%5B%5D=y",
       "GET /api/search?where%5Bcity%5D=Rome",
