@@ -36,9 +36,20 @@ export async function execute(
     const error = toError(thrown);
     if (!wasExplained(error)) console.error(explanationOf(error));
     await stopped;
+    await written();
     process.exit(1);
   }
+  await written();
   process.exit();
+}
+
+/** The exit would cut what a pipe has not taken yet: it takes 64 KiB at once. */
+function written(): Promise<unknown> {
+  const taken = [process.stdout, process.stderr].map(
+    (stream) =>
+      new Promise<void>((resolve) => stream.write("", () => resolve())),
+  );
+  return waitAtMost(STOP_LIMIT_MS, Promise.all(taken));
 }
 
 async function prepare(command: CLI): Promise<Process | undefined> {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import * as fs from "fs";
 import * as net from "node:net";
 import * as path from "path";
-import { runCli } from "../support/runCli";
+import { cliArguments, run, runCli } from "../support/runCli";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
 const here = (...words: string[]) => runCli(words, { cwd: repositoryRoot });
@@ -137,6 +137,26 @@ describe("action-run", () => {
     project.remove();
     expect(JSON.parse(stdout)).toHaveProperty("uptime");
     expect(exitCode).toBe(0);
+  });
+
+  test("a pipe whose reader comes late gets the whole output", async () => {
+    const value = "\n".repeat(100_000); // two characters each in JSON: more than a pipe holds
+    const words = ["action-run", "cacheTest", "--key=long", `--value=${value}`];
+    // the reader waits until the writer cannot write
+    const { stdout } = await run(
+      "sh",
+      [
+        "-c",
+        '"$@" | { sleep 1; cat; }',
+        "sh",
+        process.execPath,
+        ...cliArguments(words),
+      ],
+      { cwd: repositoryRoot },
+    );
+    expect(JSON.parse(stdout).cacheTestResults.loadResp.value).toHaveLength(
+      value.length,
+    );
   });
 
   test("action-run without a name asks for it", async () => {

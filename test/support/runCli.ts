@@ -68,6 +68,11 @@ export function runCli(
   args: readonly string[],
   options?: RunOptions,
 ): Promise<Finished> {
+  return run(process.execPath, cliArguments(args), options);
+}
+
+/** The arguments of node that run the command line from its sources. */
+export function cliArguments(args: readonly string[]): string[] {
   const entry = path.join(repositoryRoot, "bin", "actionhero.ts");
-  return run(process.execPath, [...RUN_TYPESCRIPT, entry, ...args], options);
+  return [...RUN_TYPESCRIPT, entry, ...args];
 }
