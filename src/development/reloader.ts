@@ -8,7 +8,7 @@ import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
 import { log } from "../log/log";
 import { reloadRoutes } from "../route/tables";
-import { isLoadedFrom, loadModule } from "../utils/modules";
+import { isLoadedFrom, loadModule, originOf } from "../utils/modules";
 import { isTypesFile, keepTypes } from "./actionTypes";
 import { settings } from "../config/settings";
 import { pluginFolders, projectFolders } from "../config/discover";
@@ -133,14 +133,21 @@ function names(files: readonly string[]): string {
 async function replaceActions(file: string, exists: boolean): Promise<void> {
   const { actions, versions } = api.actions;
   const before = Object.entries(actions).flatMap(([name, known]) =>
-    Object.entries(known)
-      .filter(([, action]) => isLoadedFrom(action, file))
-      .map(([version, action]) => ({ name, version, action })),
+    Object.entries(known).map(([version, action]) => ({
+      name,
+      version,
+      action,
+    })),
   );
   if (exists) await api.actions.loadFile(file, true);
 
   for (const { name, version, action } of before) {
-    if (actions[name]?.[version] !== action) continue; // it was replaced
+    const isReplaced = actions[name]?.[version] !== action;
+    if (!isLoadedFrom(action, file)) {
+      if (isReplaced) noteDisplaced(`action ${name}@${version}`, action, file);
+      continue;
+    }
+    if (isReplaced) continue;
     delete actions[name][version];
     versions[name] = (versions[name] ?? []).filter(
       (present) => String(present) !== version,
@@ -149,21 +156,63 @@ async function replaceActions(file: string, exists: boolean): Promise<void> {
     delete actions[name];
     delete versions[name];
   }
+  await restoreDisplaced(
+    (key) => {
+      const [name = "", version = ""] = key.slice("action ".length).split("@");
+      return actions[name]?.[version] !== undefined;
+    },
+    "action ",
+    (origin) => api.actions.loadFile(origin, true),
+  );
+}
+
+/** The files of actions and tasks that a file with the same name has replaced, such as a copy that is not renamed yet. */
+const displaced = new Map<string, string>();
+
+function noteDisplaced(key: string, instance: object, file: string): void {
+  const origin = originOf(instance);
+  if (origin === undefined) return;
+  displaced.set(key, origin);
+  log(
+    `the ${key} of ${names([origin])} is replaced by that of ${names([file])}: two files have one name`,
+    "warning",
+  );
+}
+
+/** Once the other file is gone, or has another name, the first one is there again. */
+async function restoreDisplaced(
+  isThere: (key: string) => boolean,
+  kind: string,
+  load: (file: string) => Promise<void>,
+): Promise<void> {
+  for (const [key, origin] of displaced) {
+    if (!key.startsWith(kind) || isThere(key)) continue;
+    displaced.delete(key);
+    if (fs.existsSync(origin)) await load(origin);
+  }
 }
 
 /** Load the tasks of a file; tasks that it no longer exports are removed. */
 async function replaceTasks(file: string, exists: boolean): Promise<void> {
   const { tasks, jobs } = api.tasks;
-  const before = Object.entries(tasks).filter(([, task]) =>
-    isLoadedFrom(task, file),
-  );
+  const before = Object.entries(tasks);
   if (exists) await api.tasks.loadFile(file, true);
 
   for (const [name, task] of before) {
-    if (tasks[name] !== task) continue;
+    const isReplaced = tasks[name] !== task;
+    if (!isLoadedFrom(task, file)) {
+      if (isReplaced) noteDisplaced(`task ${name}`, task, file);
+      continue;
+    }
+    if (isReplaced) continue;
     delete tasks[name];
     delete jobs[name];
   }
+  await restoreDisplaced(
+    (key) => tasks[key.slice("task ".length)] !== undefined,
+    "task ",
+    (origin) => api.tasks.loadFile(origin, true),
+  );
 }
 
 // --- The graph of loaded modules of the project, and how to reload some of them.

@@ -235,6 +235,34 @@ test("a defined action that is renamed or deleted is removed", async () => {
   expect((await ask("/three")).error).toMatch(/unknown action/);
 });
 
+test("a copy of a file takes its actions and tasks only until it is renamed or deleted", async () => {
+  const copies = ["src/actions/copy.ts", "src/tasks/copy.ts"];
+  await change(() =>
+    project.write("src/actions/defined.ts", defined("one", "two")),
+  );
+  await change(() => project.write(copies[0]!, defined("one", "two")));
+  await server.saw(/action one@1 of .*defined\.ts is replaced by .*copy\.ts/);
+  await change(() => project.write(copies[0]!, defined("one", "four")));
+  expect((await ask("/two")).greeting).toBe("two Cy");
+  expect((await ask("/four")).greeting).toBe("four Cy");
+  await change(() => fs.rmSync(project.path(copies[0]!)));
+  expect((await ask("/one")).greeting).toBe("one Cy");
+  await change(() => fs.rmSync(project.path("src/actions/defined.ts")));
+  expect((await ask("/one")).error).toMatch(/unknown action/);
+
+  await change(() =>
+    project.write("src/tasks/defined.ts", definedTask("first", "second")),
+  );
+  await change(() => project.write(copies[1]!, definedTask("first", "other")));
+  await change(() => fs.rmSync(project.path(copies[1]!)));
+  expect([...(await ask("/tasks")).tasks!].sort()).toEqual([
+    "first",
+    "report",
+    "second",
+  ]);
+  await change(() => fs.rmSync(project.path("src/tasks/defined.ts")));
+});
+
 test("a defined task that is renamed or deleted is removed, and the types have it no longer", async () => {
   const types = () =>
     fs.readFileSync(project.path("src/actions.gen.ts"), "utf8");
