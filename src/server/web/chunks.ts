@@ -126,8 +126,8 @@ export class ChunkJoiner extends Transform {
 }
 
 /**
- * The body of a request in joined chunks. Destroying the stream leaves the request readable. An error of a stream that nobody
- * reads any more is ignored.
+ * The body of a request in joined chunks. Destroying the stream leaves the request readable. An error of a stream without
+ * a reader is ignored.
  */
 export function joined(req: IncomingMessage): ChunkJoiner {
   const joiner = new ChunkJoiner();

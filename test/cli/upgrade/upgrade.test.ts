@@ -91,7 +91,7 @@ test("makes the changes with --write; a second run finds only what is to be done
   const tsconfig = fs.readFileSync(project.path("tsconfig.json"), "utf8");
   expect(tsconfig).toContain("// mine");
   expect(tsconfig).toContain('"rootDir": "./src",');
-  // whoever has no @types/jest could not compile with its types
+  // a project without @types/jest could not compile with its types
   expect(tsconfig).toContain('"types": ["node"],');
 
   const left = await upgrade();
