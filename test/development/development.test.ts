@@ -240,12 +240,12 @@ test("a copy of a file takes its actions and tasks only until it is renamed or d
   await change(() =>
     project.write("src/actions/defined.ts", defined("one", "two")),
   );
-  await change(() => project.write(copies[0]!, defined("one", "two")));
+  await change(() => project.write(copies[0], defined("one", "two")));
   await server.saw(/action one@1 of .*defined\.ts is replaced by .*copy\.ts/);
-  await change(() => project.write(copies[0]!, defined("one", "four")));
+  await change(() => project.write(copies[0], defined("one", "four")));
   expect((await ask("/two")).greeting).toBe("two Cy");
   expect((await ask("/four")).greeting).toBe("four Cy");
-  await change(() => fs.rmSync(project.path(copies[0]!)));
+  await change(() => fs.rmSync(project.path(copies[0])));
   expect((await ask("/one")).greeting).toBe("one Cy");
   await change(() => fs.rmSync(project.path("src/actions/defined.ts")));
   expect((await ask("/one")).error).toMatch(/unknown action/);
@@ -253,8 +253,8 @@ test("a copy of a file takes its actions and tasks only until it is renamed or d
   await change(() =>
     project.write("src/tasks/defined.ts", definedTask("first", "second")),
   );
-  await change(() => project.write(copies[1]!, definedTask("first", "other")));
-  await change(() => fs.rmSync(project.path(copies[1]!)));
+  await change(() => project.write(copies[1], definedTask("first", "other")));
+  await change(() => fs.rmSync(project.path(copies[1])));
   expect([...(await ask("/tasks")).tasks!].sort()).toEqual([
     "first",
     "report",
