@@ -142,13 +142,14 @@ async function replaceActions(file: string, exists: boolean): Promise<void> {
   if (exists) await api.actions.loadFile(file, true);
 
   for (const { name, version, action } of before) {
-    const isReplaced = actions[name]?.[version] !== action;
+    const known = actions[name];
+    const isReplaced = known?.[version] !== action;
     if (!isLoadedFrom(action, file)) {
       if (isReplaced) noteDisplaced(`action ${name}@${version}`, action, file);
       continue;
     }
-    if (isReplaced) continue;
-    delete actions[name][version];
+    if (isReplaced || !known) continue;
+    delete known[version];
     versions[name] = (versions[name] ?? []).filter(
       (present) => String(present) !== version,
     );
