@@ -12,7 +12,7 @@ const dist = path.resolve(
 );
 const COPY = /__importStar\(require\("(?:node:)?([\w/]+)"\)\)/g;
 
-/** The helpers of one file, for those that no longer need them. */
+/** The helpers of a file, removed if nothing uses them any more. */
 const HELPERS =
   /^var __createBinding = .*?\n\}\)\);\nvar __setModuleDefault = .*?\n\}\);\nvar __importStar = .*?\n\}\)\(\);\n/ms;
 

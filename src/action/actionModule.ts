@@ -17,7 +17,7 @@ export type { ResponseOf } from "./actionTypes";
 
 /** Runs before and after actions; either function may be async and throws to end the action with an error. */
 export interface ActionMiddleware extends NamedMiddleware {
-  /** Run for every action; otherwise for those that name it. */
+  /** Run for every action, even if it does not name this middleware. */
   global: boolean;
   preProcessor?: Hook<(data: ActionProcessor<any>) => any>;
   postProcessor?: Hook<(data: ActionProcessor<any>) => any>;

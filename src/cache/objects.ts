@@ -210,7 +210,7 @@ export async function listLength(key: string): Promise<number> {
   return client().llen(cacheKey(key));
 }
 
-// --- Single objects: those that are read or written in one turn of the event loop share one command.
+// --- Single objects: reads and writes of one turn of the event loop share one command.
 
 /** Limits of one command: the number of objects, and the total length of their texts. */
 const MAX_BATCH = 100;

@@ -159,8 +159,9 @@ async function replaceActions(file: string, exists: boolean): Promise<void> {
   }
   await restoreDisplaced(
     (key) => {
-      const [name = "", version = ""] = key.slice("action ".length).split("@");
-      return actions[name]?.[version] !== undefined;
+      const at = key.lastIndexOf("@"); // the name may have one, too
+      const name = key.slice("action ".length, at);
+      return actions[name]?.[key.slice(at + 1)] !== undefined;
     },
     "action ",
     (origin) => api.actions.loadFile(origin, true),

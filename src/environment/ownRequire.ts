@@ -54,7 +54,7 @@ function keepsCompiledCode(): boolean {
   return getCompileCacheDir?.() !== undefined;
 }
 
-/** The cache that jest shows is not the real one; where hooks load a CommonJS file for an import, there is none. */
+/** False under jest, whose cache is a copy, and for a CommonJS file that hooks load for an import, which has no cache. */
 function isWritable(cache: NodeJS.Dict<NodeModule> | undefined): boolean {
   if (!cache) return false;
   const probe = `${__filename}?`;

@@ -128,7 +128,7 @@ async function parsed(task: Task, schema: StandardSchema, given: unknown) {
   return Object.freeze(await parseInputs(task, schema, given as TaskInputs));
 }
 
-/** Recurring tasks with a table of inputs get its defaults; a run that was planned has only those that are the same each time. */
+/** Recurring tasks with a table of inputs get its defaults; the job of a planned run contains only the constant ones. */
 async function completed(task: Task, given: unknown): Promise<unknown> {
   if (typeof given !== "object" || Object.keys(task.inputs ?? {}).length === 0)
     return given;

@@ -97,7 +97,7 @@ export function rewrap(taskName: string): void {
 
 /** In each function `this` is the plugin: `this.args`, `this.worker`, `this.queue`, `this.func`, `this.job`. */
 export interface TaskMiddleware extends NamedMiddleware {
-  /** Run for every task; otherwise for those that name it. */
+  /** Run for every task, even if it does not name this middleware. */
   global: boolean;
   /** Before a job is enqueued to run at once, and not for delayed jobs; `false` refuses it. */
   preEnqueue?: (this: any) => any;

@@ -159,7 +159,7 @@ export async function runFullTask<T = void, Name extends TaskName = TaskName>(
   }
 }
 
-/** All jobs of a task: those that wait in a queue, then those that are delayed. */
+/** All jobs of a task: queued ones first, then delayed ones. */
 export async function findEnqueuedTasks(
   taskName: string,
 ): Promise<EnqueuedTask[]> {

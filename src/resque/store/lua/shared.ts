@@ -274,7 +274,7 @@ const KEEP_DUE_MS = 7 * 86_400_000;
  * REBUILD.
  *
  * A scheduler of another program moves the jobs, and knows nothing of what we keep beside them. While one leads, each added job
- * removes what is left of two others, and all of it ends some time after the last one was due.
+ * removes the remains of two others, and all entries expire some time after the last due time.
  */
 export const DELAY = `
 ${QUEUE_OF}${SPLIT_CONTEXT}
