@@ -7,12 +7,16 @@ const path = require("node:path");
 
 const file = path.join(__dirname, "..", "tmp", "test-counts.json");
 const finished = fs.existsSync(file);
-const { passed, failed, failures } = finished
+const { passed, failed, failures, unsteady } = finished
   ? JSON.parse(fs.readFileSync(file, "utf8"))
   : { passed: 0, failed: 0, failures: [] };
 
 if (!finished)
   console.error(`${file} does not exist: the tests did not run to their end`);
+for (const failure of unsteady ?? [])
+  console.log(
+    `failed in the whole run, see below for the run alone: ${failure}`,
+  );
 for (const failure of failures) console.log(`failed: ${failure}`);
 console.log(`tests: ${passed} passed, ${failed} failed`);
 process.exit(finished && failed === 0 && passed > 0 ? 0 : 1);

@@ -1,12 +1,12 @@
 /**
  * A reporter of jest: leaves the numbers of tests that passed and failed, and which failed, in tmp/test-counts.json,
- * for .ci/run, and says on which engines tests ran.
+ * for scripts/test.js and .ci/run, and says on which engines tests ran.
  */
 const fs = require("node:fs");
 const path = require("node:path");
 const compareEngines = require("./engineCounts");
 
-const file = path.join(__dirname, "..", "..", "tmp", "test-counts.json");
+const file = path.join(process.cwd(), "tmp", "test-counts.json");
 
 module.exports = class CountsReporter {
   constructor({ testNamePattern }) {
@@ -33,6 +33,8 @@ module.exports = class CountsReporter {
         ...results.testResults.flatMap(failuresOf),
         ...this.unexplained,
       ],
+      unexplained: this.unexplained,
+      failedSuites: passedByFailedSuite(results),
     };
     fs.mkdirSync(path.dirname(file), { recursive: true });
     fs.writeFileSync(file, JSON.stringify(counts));
@@ -55,6 +57,21 @@ module.exports = class CountsReporter {
     return new Error(this.unexplained.join("\n"));
   }
 };
+
+/** How many tests passed, by the path of a suite of which others failed, or which could not run. */
+function passedByFailedSuite({ testResults }) {
+  return Object.fromEntries(
+    testResults
+      .filter(
+        ({ testExecError, numFailingTests }) =>
+          testExecError || numFailingTests > 0,
+      )
+      .map(({ testFilePath, numPassingTests }) => [
+        path.relative(process.cwd(), testFilePath),
+        numPassingTests,
+      ]),
+  );
+}
 
 /** Each with the first lines of its error: the whole output may be too long for who reads it. */
 function failuresOf({ testFilePath, testExecError, testResults }) {
