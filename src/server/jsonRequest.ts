@@ -11,11 +11,7 @@ import {
   parseBoundedJson,
 } from "../utils/boundedJson";
 
-export {
-  parsedBytes,
-  parsedBytesOf,
-  topLevelScalar,
-} from "../utils/boundedJson";
+export { topLevelScalar } from "../utils/boundedJson";
 
 export { JsonLimitError };
 

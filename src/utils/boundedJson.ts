@@ -1,6 +1,4 @@
 /** Parses untrusted JSON: its structure is measured in the text, before a parser creates objects. */
-import { isAscii } from "node:buffer";
-
 /** The limits of a JSON document. */
 export interface JsonLimits {
   /** Levels of objects and lists. */
@@ -21,18 +19,16 @@ export class JsonLimitError extends Error {
   }
 }
 
-const QUOTE = 34;
-const COMMA = 44;
-const DIGIT_0 = 48;
-const DIGIT_9 = 57;
-const COLON = 58;
-const OPEN_LIST = 91;
-const BACKSLASH = 92;
+// codes of characters
+export const SPACE = 32;
+export const QUOTE = 34;
+export const COMMA = 44;
+export const COLON = 58;
+export const OPEN_LIST = 91;
+export const BACKSLASH = 92;
 const CLOSE_LIST = 93;
-const SMALL_U = 117;
-const OPEN_OBJECT = 123;
+export const OPEN_OBJECT = 123;
 const CLOSE_OBJECT = 125;
-const SPACE = 32;
 
 /**
  * Parse a document; own `__proto__` keys are removed at every level, because copying them would change the prototype
@@ -44,118 +40,6 @@ export function parseBoundedJson(text: string, limits: JsonLimits): unknown {
   const value: unknown = JSON.parse(text);
   if (mayHoldProto(text)) removeProto(value);
   return value;
-}
-
-// --- How much memory V8 takes for parsed documents: `test/hostile/estimates.test.ts` compares it with the heap.
-
-/** An empty object, or a list of one item. */
-const CONTAINER_BYTES = 56;
-
-/** A further item of a list: its slot, and a number that is no small integer. */
-const ITEM_BYTES = 24;
-
-/** A member under a name that is new at its place: V8 stores the name, and describes the shape of the object so far. */
-const MEMBER_BYTES = 128;
-
-/** A member under an index: V8 stores a list with a slot for each lower index, of up to 35 slots for one. */
-const INDEX_BYTES = 304;
-
-/** Half of the header of a text. */
-const QUOTE_BYTES = 12;
-
-/** The memory of texts up to this length is not worth counting. */
-const MIN_LENGTH = 64;
-
-/** A param of a line without JSON, `name=value`: a name and a text. */
-const PAIR_BYTES = 160;
-
-/** How many bytes a document of UTF-8 takes beside its characters for each of its bytes. */
-const EXTRA_BYTES = new Uint8Array(256);
-EXTRA_BYTES[QUOTE] = QUOTE_BYTES;
-EXTRA_BYTES[COMMA] = ITEM_BYTES;
-EXTRA_BYTES[COLON] = MEMBER_BYTES;
-EXTRA_BYTES[OPEN_OBJECT] = EXTRA_BYTES[OPEN_LIST] = CONTAINER_BYTES;
-
-/** The same if every name is an index. */
-const MOST_BYTES = Uint16Array.from(EXTRA_BYTES);
-MOST_BYTES[COLON] = INDEX_BYTES;
-
-/** The names of a short document are not looked at, unless it may take this many times its length: that takes thrice as long. */
-const SHORT_LENGTH = 4096;
-const USUAL_RATIO = 32;
-
-/** How much memory a message takes at most when it is parsed, in bytes: a document, or a line of `name=value`. */
-export function parsedBytes(text: string): number {
-  if (text.length <= MIN_LENGTH) return text.length;
-  const bytes = parsedBytesOf(Buffer.from(text)); // bytes are read in a fifth of the time of characters
-  return text.includes("=") && !DOCUMENT.test(text)
-    ? bytes + (text.split("=").length - 1) * PAIR_BYTES
-    : bytes;
-}
-
-const DOCUMENT = /^\s*[{["]/;
-
-/**
- * How much memory a document takes at most when it is parsed, in bytes: sixty times its length if it is all `{"33":`. It
- * is one pass over the bytes, because clients choose how many signs there are, and a search for each would take ten times
- * as long.
- */
-export function parsedBytesOf(document: Uint8Array): number {
-  const { length } = document;
-  if (length <= MIN_LENGTH) return length;
-  const characters = mayBeWide(document) ? 2 * length : length;
-  if (length <= SHORT_LENGTH) {
-    let most = characters;
-    for (let i = 0; i < length; i++) most += MOST_BYTES[document[i]!]!;
-    if (most <= USUAL_RATIO * length) return most;
-  }
-  let bytes = characters;
-  for (let i = 0; i < length; i++) {
-    const code = document[i]!;
-    bytes += EXTRA_BYTES[code]!;
-    if (code === COLON && mayFollowIndex(document, i))
-      bytes += INDEX_BYTES - MEMBER_BYTES;
-  }
-  return bytes;
-}
-
-/** Whether a text of the document may take two bytes a character: one character above U+00FF is enough. */
-function mayBeWide(document: Uint8Array): boolean {
-  if (!isAscii(document)) return true;
-  let at = document.indexOf(BACKSLASH);
-  while (at !== -1 && document[at + 1] !== SMALL_U)
-    at = document.indexOf(BACKSLASH, at + 2);
-  return at !== -1;
-}
-
-/** The longest index, 4294967294, if every digit is escaped. */
-const MAX_INDEX_LENGTH = 60;
-
-/** Most colons follow a name that does not end with a digit: a call for each would take four times as long. */
-function mayFollowIndex(document: Uint8Array, colon: number): boolean {
-  if (colon < 2) return false;
-  const code = document[colon - 2]!;
-  const isName =
-    document[colon - 1] === QUOTE && (code > DIGIT_9 || code < DIGIT_0);
-  return !isName && isAfterIndex(document, colon);
-}
-
-/** Whether the key before a colon may be an index: `"33"`, or `"\u0033"`. */
-function isAfterIndex(document: Uint8Array, colon: number): boolean {
-  let at = colon - 1;
-  while (at > 0 && document[at]! <= SPACE) at--;
-  if (document[at] !== QUOTE || !isDigit(document[at - 1])) return false;
-  const first = Math.max(0, at - 1 - MAX_INDEX_LENGTH);
-  for (at--; at >= first; at--) {
-    const code = document[at]!;
-    if (code === QUOTE) return true;
-    if (!isDigit(code) && code !== SMALL_U && code !== BACKSLASH) return false;
-  }
-  return false;
-}
-
-function isDigit(code: number | undefined): boolean {
-  return code !== undefined && code >= DIGIT_0 && code <= DIGIT_9;
 }
 
 /**

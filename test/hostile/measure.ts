@@ -7,10 +7,10 @@ import { decodeForm, nestFields, parseForm } from "../../src/server/web/body";
 import {
   Brackets,
   bracketsOf,
+  documentBytes,
   pairBytes,
-} from "../../src/server/web/estimates";
+} from "../../src/server/estimates";
 import { countPairs, parseQuery } from "../../src/server/web/params";
-import { parsedBytesOf } from "../../src/utils/boundedJson";
 
 export type Kind = "json" | "form" | "query";
 
@@ -39,7 +39,7 @@ const formOf = (text: string) =>
 
 const READERS: Record<Kind, Reader> = {
   json: {
-    estimate: (text) => parsedBytesOf(Buffer.from(text)),
+    estimate: (text) => documentBytes(Buffer.from(text)),
     parse: (text) => JSON.parse(text) as unknown,
   },
   form: {

@@ -16,7 +16,13 @@ import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
 import { beginMessage, isWorkFollowed } from "../work";
 import { ByteShare, MEMORY_LIMIT_TEXT } from "../heldBytes";
-import { parsedBytes } from "../jsonRequest";
+import {
+  COPIED_PARAM_BYTES,
+  messageBytes,
+  paramBytes,
+  UNCOUNTED_COPY_BYTES,
+  UNCOUNTED_LINE_BYTES,
+} from "../estimates";
 import {
   legacyFields,
   refuseLength,
@@ -50,9 +56,6 @@ const TURN_BYTES = 256 * 1024;
 const WORK_BYTES = 1024;
 /** A stored param costs more per line than its length: each action gets a copy, and the log a redacted one. */
 const KEPT_WEIGHT = 4;
-
-/** Params of a line up to this size are stored without being counted. */
-const SMALL_BYTES = 1024;
 
 const QUIT_VERBS = ["quit", "exit"];
 
@@ -219,7 +222,8 @@ export class SocketClient {
     const { share, decoder } = this;
     share.give(this.unfinishedBytes);
     const lines = decoded.map((line): Decoded => {
-      const isTaken = typeof line !== "string" || share.take(parsedBytes(line));
+      const isTaken =
+        typeof line !== "string" || share.take(messageBytes(line));
       return isTaken ? line : { kind: "dropped" };
     });
     const { storedBytes } = decoder;
@@ -307,7 +311,7 @@ export class SocketClient {
     const messageId = ownMessageId(connection.params) ?? this.count;
     if (typeof line !== "string") return this.refuse(line, messageId);
 
-    const bytes = parsedBytes(line);
+    const bytes = messageBytes(line);
     const foreign = foreignProtocol(line, this.count);
     const request = foreign
       ? this.refuseProtocol(foreign)
@@ -393,7 +397,7 @@ export class SocketClient {
     const wanted = params?.action;
     const done = () => {
       this.share.give(bytes + copied);
-      if (bytes > SMALL_BYTES) forgetId(connection, id);
+      if (bytes > UNCOUNTED_LINE_BYTES) forgetId(connection, id);
       this.settle();
     };
     const answered = this.server.processAction(connection);
@@ -598,7 +602,7 @@ function keepAction(
   action: unknown,
   bytes: number,
 ): void {
-  if (bytes <= SMALL_BYTES || action === undefined) return;
+  if (bytes <= UNCOUNTED_LINE_BYTES || action === undefined) return;
   if (isKnown(action)) params.action = detached(action as string);
   else delete params.action;
 }
@@ -606,15 +610,6 @@ function keepAction(
 // --- The memory of the stored params of a client.
 
 type Params = Record<string, unknown>;
-
-/** Approximate bytes per member of an object or list, besides the value. */
-const MEMBER_BYTES = 16;
-
-/** Approximate bytes of a copy per param: values are not copied. */
-const COPIED_BYTES = 64;
-
-/** Copies of fewer params are not counted. */
-const UNCOUNTED_BYTES = 4096;
 
 export class KeptParams {
   private held = 0;
@@ -630,9 +625,9 @@ export class KeptParams {
 
   /** The approximate bytes of a copy. */
   copyBytes(params: Params): number {
-    if (this.held <= UNCOUNTED_BYTES) return 0;
+    if (this.held <= UNCOUNTED_COPY_BYTES) return 0;
     this.count ??= Object.keys(params).length;
-    return COPIED_BYTES * this.count;
+    return COPIED_PARAM_BYTES * this.count;
   }
 
   /** Record that the params were replaced, with the new number of bytes. */
@@ -663,30 +658,6 @@ export class KeptParams {
     if (change > 0) this.share.add(change);
     else this.share.give(-change);
   }
-}
-
-/** Approximate bytes of a param. */
-export function paramBytes(params: Params, key: string): number {
-  return Object.hasOwn(params, key)
-    ? key.length + MEMBER_BYTES + bytesOf(params[key])
-    : 0;
-}
-
-/** Approximate bytes of a value that was received as JSON or text. */
-function bytesOf(value: unknown): number {
-  const left = [value];
-  let bytes = 0;
-  while (left.length > 0) {
-    const next = left.pop();
-    if (typeof next === "string") bytes += next.length;
-    else if (typeof next === "object" && next !== null) {
-      for (const [key, member] of Object.entries(next)) {
-        bytes += key.length + MEMBER_BYTES;
-        left.push(member);
-      }
-    }
-  }
-  return bytes;
 }
 
 /** A flat copy of a string: a substring of a line would keep the whole line in memory. */

@@ -2,13 +2,7 @@
 import * as querystring from "node:querystring";
 import type { WebSettings } from "../../config/settings";
 import type { UploadedFile } from "../../input/file";
-import {
-  JsonLimitError,
-  limitText,
-  parsedBytes,
-  parsedBytesOf,
-  parseJsonRequest,
-} from "../jsonRequest";
+import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
 import { BodyError, RequestAborted } from "./bodyError";
 import { ChunkCount, joined, StoredChunks } from "./chunks";
 import { decoderFor, decodeText, parseContentType } from "./contentType";
@@ -21,15 +15,8 @@ import {
   receiveMultipart,
   SINGLE_FILE,
 } from "./multipart";
-import {
-  admit,
-  admitBrackets,
-  Brackets,
-  hold,
-  pairBytes,
-  shareOf,
-} from "./estimates";
-import { countPairs, nestNames, type Query } from "./params";
+import { Brackets, documentBytes, messageBytes, pairBytes } from "../estimates";
+import { countPairs, nestNames, reserveBrackets, type Query } from "./params";
 import { TemporaryFiles, type UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
 import type { IncomingMessage } from "node:http";
@@ -103,8 +90,8 @@ function readJson(
   return readWhole(request, limit, (bytes) => {
     // signs of other charsets are found in the text only
     const decoded = charset && decodeText(bytes, charset);
-    const parsed = decoded ? parsedBytes(decoded) : parsedBytesOf(bytes);
-    admit(request, parsed - spareBytes(request, bytes.length));
+    const parsed = decoded ? messageBytes(decoded) : documentBytes(bytes);
+    request.reserve(parsed - spareBytes(request, bytes.length));
     const text = decoded ?? decodeText(bytes, undefined);
     return { body: parseDocument(text), files: undefined };
   });
@@ -130,7 +117,7 @@ function readForm(
   return readWhole(request, fieldsLimit(config), (bytes) => {
     const form = decodeForm(bytes, charset, config.maxParams);
     const taken = pairBytes(form.pairs, form.text);
-    admit(request, taken - spareBytes(request, bytes.length));
+    request.reserve(taken - spareBytes(request, bytes.length));
     const fields = parseForm(form);
     return { body: fieldsOf(fields, request), files: undefined };
   });
@@ -197,10 +184,10 @@ function prepareFiles(
   if (keep) req.on("data", keep);
   request.temporaryFiles ??= new TemporaryFiles(disk);
   return {
-    hold: (bytes: number) => hold(request, bytes),
+    hold: (bytes: number) => request.hold(bytes),
     written: (bytes: number) => {
       // with `saveRawBody`, the bytes of files also stay in memory
-      if (!keep) shareOf(request).give(bytes);
+      if (!keep) request.share.give(bytes);
     },
     options: config.formOptions,
     maxParams: config.maxParams,
@@ -240,7 +227,7 @@ function fieldsOf(
   const brackets = new Brackets(config.queryParseOptions);
   for (const [name, values] of fields)
     for (const value of values) brackets.add(name, value);
-  admitBrackets(request, brackets);
+  reserveBrackets(request, brackets);
   return nestFields(fields, isList, config.queryParseOptions);
 }
 
@@ -283,7 +270,7 @@ function readWhole(
   const { req } = request;
   const encoding = requestEncoding(req);
   const announced = Number(req.headers["content-length"] ?? 0);
-  if (announced <= limit.bytes && !shareOf(request).hasRoom(announced))
+  if (announced <= limit.bytes && !request.share.hasRoom(announced))
     throw BodyError.overloaded();
   askForBody(request, limit);
   const take = (received: Buffer) => {
@@ -293,7 +280,7 @@ function readWhole(
     const inflated = {
       limit: limit.bytes,
       tooLarge: () => tooLarge(limit),
-      hold: (length: number) => hold(request, length),
+      hold: (length: number) => request.hold(length),
     };
     return inflate(received, encoding, inflated).then(use);
   };
@@ -317,7 +304,7 @@ function takeArrived(request: WebRequest, limit: Limit): Buffer | undefined {
   if (req.readableFlowing !== null) return undefined; // another listener reads the body
   const bytes = (req.read() as Buffer | null) ?? NO_BYTES;
   if (bytes.length > limit.bytes) throw tooLarge(limit);
-  admit(request, bytes.length);
+  request.reserve(bytes.length);
   return bytes;
 }
 
@@ -346,7 +333,7 @@ function collect(
       length += chunk.length;
       if (length > limit.bytes) return fail(tooLarge(limit));
       const refusal =
-        count.add(chunk.length) ?? (keep && hold(request, chunk.length));
+        count.add(chunk.length) ?? (keep && request.hold(chunk.length));
       if (refusal) fail(refusal);
       else keep?.(chunk);
     };
@@ -523,8 +510,8 @@ const NAMES: Record<string, RequestEncoding> = {
   br: "br",
 };
 
-/** A body larger than the first limit may be at most this many times as large as the received one. */
-const FREE_BYTES = 1024 * 1024;
+/** A body that inflates to more than this may be at most `MAX_RATIO` times as large as the received one. */
+const MIN_BOMB_BYTES = 1024 * 1024;
 const MAX_RATIO = 100;
 
 /**
@@ -564,7 +551,7 @@ function inflate(
     hold: (bytes: number) => Error | undefined;
   },
 ): Promise<Buffer> {
-  const most = Math.max(FREE_BYTES, bytes.length * MAX_RATIO);
+  const most = Math.max(MIN_BOMB_BYTES, bytes.length * MAX_RATIO);
   const inflater = streamFor(encoding);
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -602,7 +589,7 @@ function inflating(req: IncomingMessage, encoding: RequestEncoding): Readable {
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, next) {
       inflated += chunk.length;
-      const isBomb = inflated > Math.max(FREE_BYTES, received * MAX_RATIO);
+      const isBomb = inflated > Math.max(MIN_BOMB_BYTES, received * MAX_RATIO);
       next(isBomb ? BodyError.bomb(MAX_RATIO) : null, chunk);
     },
     destroy(error, done) {

@@ -7,7 +7,7 @@ import type { BusboyInstance } from "@fastify/busboy";
 import type { UploadedFile } from "../../input/file";
 import { BodyError, RequestAborted } from "./bodyError";
 import type { FileRules } from "./fileRules";
-import { pairBytes, textBytes } from "./estimates";
+import { pairBytes, textBytes } from "../estimates";
 import { newUpload, type TemporaryFiles } from "./uploadDisk";
 import type { WebSettings } from "../../config/settings";
 

@@ -5,15 +5,14 @@ import { BodyError } from "./bodyError";
 import type { ParsedBody } from "./body";
 import { parseContentType } from "./contentType";
 import {
-  admit,
-  admitBrackets,
+  type Brackets,
   bracketsOf,
   hasBrackets,
   hasOptions,
   indexedBytes,
-  isShort,
+  isShortQuery,
   pairBytes,
-} from "./estimates";
+} from "../estimates";
 import type { WebRequest } from "./webRequest";
 import type * as qs from "qs";
 
@@ -31,17 +30,26 @@ export function fillFromQuery(
   const maxParams = config.maxParams;
   if (search.length > maxParams && countPairs(search) > maxParams)
     throw BodyError.tooComplex("web.maxParams", maxParams, "params");
-  if (!isShort(search, config.queryParseOptions)) admitQuery(request, search);
+  if (!isShortQuery(search, config.queryParseOptions))
+    reserveQuery(request, search);
   const query = parseQuery(search, config.queryParseOptions);
   params.query = query;
   assign(connection.params, query, request);
 }
 
 /** Before anything is parsed. @throws BodyError */
-function admitQuery(request: WebRequest, search: string): void {
+function reserveQuery(request: WebRequest, search: string): void {
   const { queryParseOptions } = request.config;
-  admit(request, pairBytes(countPairs(search), search));
-  admitBrackets(request, bracketsOf(search, queryParseOptions));
+  request.reserve(pairBytes(countPairs(search), search));
+  reserveBrackets(request, bracketsOf(search, queryParseOptions));
+}
+
+/** Before the objects and lists that the brackets create. @throws BodyError when there are more than `config.web.maxParams` */
+export function reserveBrackets(request: WebRequest, brackets: Brackets): void {
+  const { maxParams } = request.config;
+  if (brackets.count > maxParams)
+    throw BodyError.tooComplex("web.maxParams", maxParams, "brackets");
+  request.reserve(brackets.bytes);
 }
 
 /** Take the params of a parsed body. */
@@ -70,7 +78,7 @@ function assign(params: Query, source: Query, request: WebRequest): void {
   }
   const keys = Object.keys(source);
   const indexed = indexedBytes(keys);
-  if (indexed > 0) admit(request, indexed * INDEXED_COPIES);
+  if (indexed > 0) request.reserve(indexed * INDEXED_COPIES);
   for (const key of keys) {
     if (key !== "__proto__") params[key] = source[key] as unknown;
   }

@@ -11,8 +11,9 @@ import { compilePath, decodeOrKeep, matchCompiled } from "../../route/matchUrl";
 import { type RoutedConnection, routePath } from "../../route/registry";
 import type { RouteType } from "../../route/tables";
 import { parseCookies } from "../../cookie/cookies";
-import type { ByteShare } from "../heldBytes";
+import { ByteShare } from "../heldBytes";
 import type { Server } from "../server";
+import { BodyError, RequestAborted } from "./bodyError";
 import {
   addRequestId,
   defaultPairs,
@@ -183,6 +184,24 @@ export class WebRequest {
 
   set parsedURL(parsed: ParsedURL) {
     this.parsed = parsed;
+  }
+
+  /** The bytes of the request in memory, until it ends. */
+  get share(): ByteShare {
+    return (this.held ??= new ByteShare());
+  }
+
+  /** Check before bytes are stored. @returns the error of the request if they must not be */
+  hold(bytes: number): Error | undefined {
+    const { share } = this;
+    if (share.take(bytes)) return undefined;
+    return share.isReleased ? new RequestAborted() : BodyError.overloaded();
+  }
+
+  /** The same. @throws BodyError, RequestAborted */
+  reserve(bytes: number): void {
+    const refusal = this.hold(bytes);
+    if (refusal) throw refusal;
   }
 
   /** The path, without secrets in its variables. */

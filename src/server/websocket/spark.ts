@@ -7,7 +7,11 @@ import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
 import { encodeOnce } from "../../chat/broadcaster";
 import { ByteShare, FREE_BYTES, MEMORY_LIMIT_TEXT } from "../heldBytes";
-import { parsedBytes } from "../jsonRequest";
+import {
+  messageBytes,
+  UNCOUNTED_MESSAGE_BYTES,
+  WAITING_REQUEST_BYTES,
+} from "../estimates";
 import { HIGH_WATER_BYTES, Outbox, ALL_EXCEED } from "../outbox";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
@@ -38,11 +42,8 @@ const TRY_AGAIN_LATER = 1013;
 /** Messages in progress at which reading pauses. */
 const MAX_PENDING = 64;
 
-/** Messages that take at most this much when parsed are not counted, unless more than `MAX_UNCOUNTED` requests wait. */
-const SMALL_BYTES = 4096;
+/** Beyond so many pending requests, small messages are counted, too. */
 const MAX_UNCOUNTED = 4;
-/** What a waiting request takes beside its text. */
-const REQUEST_BYTES = 512;
 
 /** The head of a client's frame: two bytes, and its mask. */
 const FRAME_HEAD_BYTES = 6;
@@ -369,9 +370,10 @@ export class Spark extends EventEmitter {
     this.forgetUnfinished();
     if (this.isTooFast() || isBinary || !this.isOpen || this.isQuitting) return;
     const text = data.toString();
-    const size = parsedBytes(text);
-    const isCounted = size > SMALL_BYTES || this.pending > MAX_UNCOUNTED;
-    const bytes = isCounted ? size + REQUEST_BYTES : 0;
+    const size = messageBytes(text);
+    const isCounted =
+      size > UNCOUNTED_MESSAGE_BYTES || this.pending > MAX_UNCOUNTED;
+    const bytes = isCounted ? size + WAITING_REQUEST_BYTES : 0;
     if (bytes > 0 && !this.share.take(bytes))
       return this.owner.onOverload(this, text);
     if (this.early) this.early.push([text, bytes]);

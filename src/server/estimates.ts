@@ -1,0 +1,353 @@
+/**
+ * How much memory the data of clients takes: bodies, queries, messages and lines, counted before they are parsed, and the
+ * params that a TCP client stores.
+ */
+import { isAscii } from "node:buffer";
+import {
+  BACKSLASH,
+  COLON,
+  COMMA,
+  OPEN_LIST,
+  OPEN_OBJECT,
+  QUOTE,
+  SPACE,
+} from "../utils/boundedJson";
+
+// --- The costs, in bytes of the heap of V8. `test/hostile/estimates.test.ts` compares those of JSON, queries and forms
+// with the heap: hostile shapes take no more than is counted, random ones at most twice as much, and ordinary ones at
+// least a tenth. A change of V8 that breaks one of these fails there.
+
+/** JSON: an empty object, or a list of one item. */
+const JSON_CONTAINER_BYTES = 56;
+/** A further item of a list: its slot, and a number that is no small integer. */
+const JSON_ITEM_BYTES = 24;
+/** A member under a name that is new at its place: V8 stores the name, and describes the shape of the object so far. */
+const JSON_MEMBER_BYTES = 128;
+/** A member under an index: V8 stores a list with a slot for each lower index, of up to 35 slots for one. */
+const JSON_INDEX_BYTES = 304;
+/** The header of a text, half of it for each quote. */
+const JSON_TEXT_BYTES = 24;
+
+/** A param of a query or form: its places in two hash tables, as params and as the query or body, and the headers of its texts. */
+const QUERY_PAIR_BYTES = 224;
+/** An object or a list that a bracket in a name creates, with its first member. */
+const BRACKET_BYTES = 256;
+
+// The following are calculated from the layout of V8's objects, with a reserve.
+
+/** A param of a line over TCP that is not JSON, `name=value`: a name and a text. */
+const LINE_PAIR_BYTES = 160;
+/** A member of an object or list that stays in the params of a TCP client, beside its name and value. */
+const STORED_MEMBER_BYTES = 16;
+/** A param in the copy of the stored params that each action gets: the value is not copied. */
+export const COPIED_PARAM_BYTES = 64;
+/** A request over websocket that waits for an earlier one, beside its text. */
+export const WAITING_REQUEST_BYTES = 512;
+
+// --- What is not worth counting, because each connection takes more than that anyway.
+
+/** Messages and documents up to this length count as their length. */
+const UNCOUNTED_MESSAGE_LENGTH = 64;
+/** Queries without brackets up to this length. */
+const UNCOUNTED_QUERY_LENGTH = 100;
+/** Params of a line over TCP, which then stay for the next lines. */
+export const UNCOUNTED_LINE_BYTES = 1024;
+/** Copies of stored params that take up to this. */
+export const UNCOUNTED_COPY_BYTES = 4096;
+/** Messages over websocket that take up to this when parsed, unless several are waiting. */
+export const UNCOUNTED_MESSAGE_BYTES = 4096;
+
+/** Options of `qs`. */
+type QueryOptions = Record<string, unknown>;
+
+// --- JSON, and lines over TCP.
+
+const SMALL_U = 117;
+const DIGIT_0 = 48;
+const DIGIT_9 = 57;
+
+/** How many bytes a document of UTF-8 takes beside its characters for each of its bytes. */
+const EXTRA_BYTES = new Uint8Array(256);
+EXTRA_BYTES[QUOTE] = JSON_TEXT_BYTES / 2;
+EXTRA_BYTES[COMMA] = JSON_ITEM_BYTES;
+EXTRA_BYTES[COLON] = JSON_MEMBER_BYTES;
+EXTRA_BYTES[OPEN_OBJECT] = EXTRA_BYTES[OPEN_LIST] = JSON_CONTAINER_BYTES;
+
+/** The same if every name is an index. */
+const MOST_BYTES = Uint16Array.from(EXTRA_BYTES);
+MOST_BYTES[COLON] = JSON_INDEX_BYTES;
+
+/** The names of a short document are not looked at, unless it may take this many times its length: that takes thrice as long. */
+const QUICK_LENGTH = 4096;
+const USUAL_RATIO = 32;
+
+/** How much memory a message takes at most when it is parsed, in bytes: a document, or a line of `name=value`. */
+export function messageBytes(text: string): number {
+  if (text.length <= UNCOUNTED_MESSAGE_LENGTH) return text.length;
+  const bytes = documentBytes(Buffer.from(text)); // bytes are read in a fifth of the time of characters
+  return text.includes("=") && !DOCUMENT.test(text)
+    ? bytes + (text.split("=").length - 1) * LINE_PAIR_BYTES
+    : bytes;
+}
+
+const DOCUMENT = /^\s*[{["]/;
+
+/**
+ * How much memory a document takes at most when it is parsed, in bytes: sixty times its length if it is all `{"33":`. It
+ * is one pass over the bytes, because clients choose how many signs there are, and a search for each would take ten times
+ * as long.
+ */
+export function documentBytes(document: Uint8Array): number {
+  const { length } = document;
+  if (length <= UNCOUNTED_MESSAGE_LENGTH) return length;
+  const characters = mayBeWide(document) ? 2 * length : length;
+  if (length <= QUICK_LENGTH) {
+    let most = characters;
+    for (let i = 0; i < length; i++) most += MOST_BYTES[document[i]!]!;
+    if (most <= USUAL_RATIO * length) return most;
+  }
+  let bytes = characters;
+  for (let i = 0; i < length; i++) {
+    const code = document[i]!;
+    bytes += EXTRA_BYTES[code]!;
+    if (code === COLON && mayFollowIndex(document, i))
+      bytes += JSON_INDEX_BYTES - JSON_MEMBER_BYTES;
+  }
+  return bytes;
+}
+
+/** Whether a text of the document may take two bytes a character: one character above U+00FF is enough. */
+function mayBeWide(document: Uint8Array): boolean {
+  if (!isAscii(document)) return true;
+  let at = document.indexOf(BACKSLASH);
+  while (at !== -1 && document[at + 1] !== SMALL_U)
+    at = document.indexOf(BACKSLASH, at + 2);
+  return at !== -1;
+}
+
+/** The longest index, 4294967294, if every digit is escaped. */
+const MAX_INDEX_LENGTH = 60;
+
+/** Most colons follow a name that does not end with a digit: a call for each would take four times as long. */
+function mayFollowIndex(document: Uint8Array, colon: number): boolean {
+  if (colon < 2) return false;
+  const code = document[colon - 2]!;
+  const isName =
+    document[colon - 1] === QUOTE && (code > DIGIT_9 || code < DIGIT_0);
+  return !isName && isAfterIndex(document, colon);
+}
+
+/** Whether the key before a colon may be an index: `"33"`, or `"\u0033"`. */
+function isAfterIndex(document: Uint8Array, colon: number): boolean {
+  let at = colon - 1;
+  while (at > 0 && document[at]! <= SPACE) at--;
+  if (document[at] !== QUOTE || !isDigit(document[at - 1])) return false;
+  const first = Math.max(0, at - 1 - MAX_INDEX_LENGTH);
+  for (at--; at >= first; at--) {
+    const code = document[at]!;
+    if (code === QUOTE) return true;
+    if (!isDigit(code) && code !== SMALL_U && code !== BACKSLASH) return false;
+  }
+  return false;
+}
+
+function isDigit(code: number | undefined): boolean {
+  return code !== undefined && code >= DIGIT_0 && code <= DIGIT_9;
+}
+
+// --- Queries and forms.
+
+/** Whether the memory of a query is not worth measuring. */
+export function isShortQuery(query: string, options?: QueryOptions): boolean {
+  return (
+    query.length <= UNCOUNTED_QUERY_LENGTH &&
+    !hasBrackets(query) &&
+    !hasOptions(options)
+  );
+}
+
+/** How much memory a number of pairs takes at most, without what brackets in their names create. */
+export function pairBytes(count: number, text: string): number {
+  return count * QUERY_PAIR_BYTES + textBytes(text);
+}
+
+/** One character above U+00FF makes V8 store all with two bytes; what is unescaped is a copy. */
+export function textBytes(text: string): number {
+  const copied = text.includes("%") ? text.length : 0;
+  return (copied > 0 || isWide(text) ? text.length * 2 : text.length) + copied;
+}
+
+/** The expression cannot match a text that V8 stores with one byte a character, which V8 knows. */
+function isWide(text: string): boolean {
+  return WIDE.test(text);
+}
+
+// eslint-disable-next-line no-control-regex -- the first 256 characters
+const WIDE = /[^\x00-\xff]/;
+
+/** V8 stores members of indexes in lists, which grow beyond their length in steps, but are never longer than this. */
+const MAX_LISTED = 3324;
+
+/** The step beyond which V8 makes a hash table of a list. */
+const MAX_STEP = 1024;
+
+/** How much memory the slots of an object or list take that is given a member of an index. @param before its slots before */
+function slotBytes(index: number, before: number): number {
+  const isListed = index < MAX_LISTED && index < before / 8 + MAX_STEP;
+  const bytes = 8 * (index + ((index + 1) >> 1) + 20);
+  return isListed ? Math.max(bytes, before) : before;
+}
+
+/**
+ * How much memory the slots of an object take that has members of indexes, such as `{ 999: "" }`. They are the first keys
+ * of an object, in order.
+ */
+export function indexedBytes(keys: string[]): number {
+  let bytes = 0;
+  for (const key of keys) {
+    const index = indexAt(key, 0, key.length);
+    if (index === -1) break;
+    bytes = slotBytes(index, bytes);
+  }
+  return bytes;
+}
+
+/** @returns -1 for a name that is no index */
+function indexAt(name: string, start: number, end: number): number {
+  if (end === start || end - start > 10) return -1;
+  let index = 0;
+  for (let at = start; at < end; at++) {
+    const digit = name.charCodeAt(at) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    index = index * 10 + digit;
+  }
+  return index;
+}
+
+/** Brackets of a name whose names become keys, if no option of `qs` changes it. */
+const DEFAULT_DEPTH = 5;
+
+/** Measures what the brackets in names create: `a[33]` creates an object with a list of 67 slots. */
+export class Brackets {
+  /** Their number. */
+  count = 0;
+  /** How much memory they take at most. */
+  bytes = 0;
+  /** The slots of each object and list, in bytes, by the start of the names that create it. */
+  private readonly slots = new Map<string, number>();
+  private readonly hasDots: boolean;
+  private readonly hasLists: boolean;
+  private readonly depth: number;
+
+  /** @param options of `qs` */
+  constructor(options?: QueryOptions) {
+    this.hasDots = Boolean(options?.allowDots ?? options?.decodeDotInKeys);
+    this.hasLists = Boolean(options?.comma);
+    this.depth = Number(options?.depth ?? DEFAULT_DEPTH);
+  }
+
+  add(name: string, value: string): void {
+    if (this.hasLists) this.addItems(value);
+    this.addName(this.hasDots ? name.replace(/\.([^.[]*)/g, "[$1]") : name);
+  }
+
+  private addItems(value: string): void {
+    const items = value.split(",").length - 1;
+    this.count += items;
+    this.bytes += items * QUERY_PAIR_BYTES;
+  }
+
+  private addName(name: string): void {
+    let level = 0;
+    // what follows `[]` is in an item of its own, even if the name is known
+    let isInNew = false;
+    let open = name.indexOf("[");
+    while (open !== -1) {
+      this.count++;
+      if (level++ <= this.depth) this.addBracket(name, open + 1, isInNew);
+      isInNew ||= name.startsWith("[]", open);
+      open = name.indexOf("[", open + 1);
+    }
+  }
+
+  private addBracket(name: string, start: number, isNew: boolean): void {
+    const owner = name.slice(0, start);
+    const known = isNew ? undefined : this.slots.get(owner);
+    const before = known ?? 0;
+    const end = name.indexOf("]", start);
+    const index = end === -1 ? -1 : indexAt(name, start, end);
+    const after = index === -1 ? before : slotBytes(index, before);
+    this.bytes += after - before + (known === undefined ? BRACKET_BYTES : 0);
+    if (after !== known && !isNew) this.slots.set(owner, after);
+  }
+}
+
+/**
+ * Measure the brackets of a query before `qs` parses it, and the items of its values if `options.comma` makes them lists.
+ * @param options of `qs`
+ */
+export function bracketsOf(query: string, options?: QueryOptions): Brackets {
+  const brackets = new Brackets(options);
+  if (!hasBrackets(query) && !hasOptions(options)) return brackets;
+  const delimiter = (options?.delimiter ?? "&") as string | RegExp;
+  for (const pair of withBrackets(query).split(delimiter)) {
+    const close = pair.indexOf("]=");
+    const equals = close === -1 ? pair.indexOf("=") : close + 1;
+    const name = equals === -1 ? pair : pair.slice(0, equals);
+    brackets.add(unescaped(name), pair);
+  }
+  return brackets;
+}
+
+function withBrackets(query: string): string {
+  return query.includes("%")
+    ? query.replace(/%5b/gi, "[").replace(/%5d/gi, "]")
+    : query;
+}
+
+/** In any charset, and beside escapes that are invalid: only brackets, digits and dots matter. */
+function unescaped(name: string): string {
+  if (!name.includes("%")) return name;
+  return name.replace(/%([\da-f]{2})/gi, (_escape, code: string) =>
+    String.fromCharCode(parseInt(code, 16)),
+  );
+}
+
+export function hasOptions(options: object | undefined): boolean {
+  if (options) for (const _key in options) return true;
+  return false;
+}
+
+export function hasBrackets(query: string): boolean {
+  if (query.includes("[") || query.includes("]")) return true;
+  return query.includes("%") && /%5[bd]/i.test(query);
+}
+
+// --- The params that a TCP client stores.
+
+/** Approximate bytes of a param. */
+export function paramBytes(
+  params: Record<string, unknown>,
+  key: string,
+): number {
+  return Object.hasOwn(params, key)
+    ? key.length + STORED_MEMBER_BYTES + bytesOf(params[key])
+    : 0;
+}
+
+/** Approximate bytes of a value that was received as JSON or text. */
+function bytesOf(value: unknown): number {
+  const left = [value];
+  let bytes = 0;
+  while (left.length > 0) {
+    const next = left.pop();
+    if (typeof next === "string") bytes += next.length;
+    else if (typeof next === "object" && next !== null) {
+      for (const [key, member] of Object.entries(next)) {
+        bytes += key.length + STORED_MEMBER_BYTES;
+        left.push(member);
+      }
+    }
+  }
+  return bytes;
+}
