@@ -249,7 +249,10 @@ export class ActionError<Response = unknown> extends Error {
   override readonly name = "ActionError";
   /** The HTTP status; on other transports, that of an `HttpError` of the server, else undefined. */
   readonly status: number | undefined;
-  /** The response's `code`, or that of the problem that `message` describes; undefined when it has neither. */
+  /**
+   * The response's `code`, or that of the problem that `message` describes; undefined when it has neither. A status is
+   * in `status` on every transport, never here.
+   */
   readonly code: string | number | undefined;
   /** All problems of the params; empty when the server lists none. */
   readonly errors: ParamProblem[];
@@ -267,7 +270,7 @@ export class ActionError<Response = unknown> extends Error {
     const described =
       this.errors.find((problem) => problem?.message === this.message) ??
       this.errors[0];
-    this.code = code ?? described?.code;
+    this.code = isStatus(code) ? described?.code : (code ?? described?.code);
     this.response = response;
   }
 }

@@ -204,10 +204,11 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     expect((user as { then?: unknown }).then).toBeUndefined();
   });
 
-  test("the status of an HttpError is known", async () => {
+  test("the status of an HttpError is known, and is no code", async () => {
     await expect(open(url()).call("secret")).rejects.toMatchObject({
       name: "ActionError",
       status: 401,
+      code: undefined,
       message: "please sign in",
     });
   });

@@ -183,6 +183,18 @@ test("openapi describes the project without a redis server, too", async () => {
   expect(Object.keys(JSON.parse(stdout).paths).join()).toContain("user");
 });
 
+test("the AsyncAPI document has TCP where the environment starts it", async () => {
+  const transports = async (NODE_ENV: string) => {
+    const { stdout } = await runCli(["openapi", "--asyncapi"], {
+      cwd: project.root,
+      env: { NODE_ENV },
+    });
+    return Object.keys(JSON.parse(stdout).servers);
+  };
+  await expect(transports("development")).resolves.toContain("socket");
+  await expect(transports("production")).resolves.not.toContain("socket");
+});
+
 test("every version of an action is named, and the name alone is the last of them", () => {
   const file = written();
   expect(file).toMatch(

@@ -17,6 +17,7 @@ import type { Input } from "../../input/types";
 import { requestMethods, takesMethod } from "../../route/registry";
 import { variableOf } from "../../route/matchUrl";
 import { routeSource, type RouteType } from "../../route/tables";
+import { isSocketServerEnabled } from "../listen";
 import { originOfHost } from "../proxies";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { HttpError } from "../../errors";
@@ -91,9 +92,11 @@ function actionOf(route: RouteType, method: string): Action | undefined {
   const version = apiVersion ?? latestVersion(name) ?? 1;
   const action = actions[name]![version];
   if (!action || action.toDocument === false) return undefined;
-  return takesMethod(action, method) || routeSource(route) !== "automatic"
-    ? action
-    : undefined;
+  const isUsable =
+    routeSource(route) !== "automatic" ||
+    (takesMethod(action, method) &&
+      (METHODS_WITH_BODY.includes(method) || !needsFile(action)));
+  return isUsable ? action : undefined;
 }
 
 interface Template {
@@ -565,7 +568,7 @@ export function describeMessages(): Record<string, unknown> {
 }
 
 function enabledTransports(): Transport[] {
-  const { web, websocket, socket } = config;
+  const { web, websocket } = config;
   const host = settings().web.allowedRequestHosts[0] ?? "http://localhost";
   const origin = originOfHost(host, web?.secure === true ? "https" : "http");
   const { hostname, host: authority, protocol } = new URL(origin);
@@ -591,22 +594,26 @@ function enabledTransports(): Transport[] {
       }),
     });
   }
-  if (socket?.enabled === true)
-    transports.push({
-      name: "socket",
-      type: "socket",
-      server: {
-        host: `${hostname}:${socket.port}`,
-        protocol: socket.secure === true ? "tls" : "tcp",
-        description: "Each message is a line of JSON",
-      },
-      request: (action, params) => ({
-        type: "object",
-        required: ["action"],
-        properties: { action: { const: action }, params },
-      }),
-    });
+  if (isSocketServerEnabled()) transports.push(socketTransport(hostname));
   return transports;
+}
+
+function socketTransport(hostname: string): Transport {
+  const { port, secure } = settings().socket;
+  return {
+    name: "socket",
+    type: "socket",
+    server: {
+      host: `${hostname}:${port}`,
+      protocol: secure === true ? "tls" : "tcp",
+      description: "Each message is a line of JSON",
+    },
+    request: (action, params) => ({
+      type: "object",
+      required: ["action"],
+      properties: { action: { const: action }, params },
+    }),
+  };
 }
 
 function withAction(action: string, params: JsonSchema): JsonSchema {

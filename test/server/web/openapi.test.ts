@@ -82,6 +82,11 @@ beforeAll(async () => {
       run: () => ({}),
     }),
     defineAction({
+      name: "scan",
+      inputs: { page: file({ required: true }) },
+      run: () => ({}),
+    }),
+    defineAction({
       name: "pay",
       idempotent: true,
       inputs: { amount: {} },
@@ -335,6 +340,16 @@ test("idempotent actions take a key, and others do not", async () => {
     },
   ]);
   expect(paths["/pictures"].post.parameters).toEqual([]);
+});
+
+test("an automatic route is left out for methods that cannot send the files which the action requires", async () => {
+  const automaticRoutes = ["get", "post", "put", "delete"];
+  await withConfig({ web: { automaticRoutes } }, async () => {
+    reloadRoutes();
+    const { paths } = await described();
+    expect(Object.keys(paths["/scan"]).sort()).toEqual(["post", "put"]);
+  });
+  reloadRoutes();
 });
 
 test("hidden actions, the document itself and automatic routes beside others are left out", async () => {
