@@ -128,7 +128,7 @@ export class WebSocketServer extends Server {
     if (!web?.server) {
       throw new ActionheroError(
         "AH_SERVER_START",
-        "websocket server requires web server to be enabled",
+        "websocket server requires web server to be enabled: a process without the web server has config.websocket.enabled: false",
       );
     }
     this.isDraining = false;
