@@ -1,5 +1,6 @@
 /**
- * Runs the suites of one tier by jest: `node scripts/testTier.js unit|integration|package [jest arguments]`.
+ * Runs the suites of one tier by jest: `node scripts/testTier.js unit|integration|package [parts of paths] [jest options]`;
+ * an option with a value is written with `=`.
  *
  * `package` is what installs and runs the packed package (test/package). Of the others, a suite is of the tier `unit`
  * when neither it nor the support that it imports starts a process, a server or the framework, and of the tier
@@ -57,15 +58,23 @@ function suitesOf(tier) {
 }
 
 const [tier, ...rest] = process.argv.slice(2);
-const suites = suitesOf(tier);
+const options = rest.filter((argument) => argument.startsWith("-"));
+const parts = rest.filter((argument) => !argument.startsWith("-"));
+const suites = suitesOf(tier).filter(
+  (file) => parts.length === 0 || parts.some((part) => file.includes(part)),
+);
 if (suites.length === 0) {
-  console.error(`there is no tier "${tier}": unit, integration or package`);
+  console.error(
+    parts.length > 0
+      ? `no suite of the tier "${tier}" has a path with ${parts.join(" or ")}`
+      : `there is no tier "${tier}": unit, integration or package`,
+  );
   process.exit(1);
 }
 const jest = require.resolve("jest/bin/jest");
 const { status } = spawnSync(
   process.execPath,
-  [jest, ...rest, "--runTestsByPath", ...suites],
+  [jest, ...options, "--runTestsByPath", ...suites],
   { cwd: root, stdio: "inherit" },
 );
 process.exit(status ?? 1);

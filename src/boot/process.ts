@@ -395,18 +395,18 @@ const TOKEN_PLACE = {
 function checkServerToken(): void {
   const { serverToken, requireServerToken } = settings().general;
   if (!isKnownServerToken(serverToken)) return;
+  const fault = serverToken
+    ? `general.serverToken is "${serverToken}", which everyone knows`
+    : "general.serverToken is not set";
   if (requireServerToken === true && !PRIVATE_ENVIRONMENTS.includes(env)) {
     const error = new ActionheroError(
       "AH_CONFIG",
-      "general.serverToken is not set: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share",
+      `${fault}: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share`,
     );
     throw Object.assign(error, { data: TOKEN_PLACE });
   }
   if (env === "production")
-    log(
-      "general.serverToken is not set: set it to a secret that all nodes share",
-      "warning",
-    );
+    log(`${fault}: set it to a secret that all nodes share`, "warning");
 }
 
 // --- Loads the initializers and runs their phases in order of priority.

@@ -93,7 +93,7 @@ function remedyOf(error: Failure, variable: string | undefined): string {
   if (variable !== undefined) return `correct ${variable}; ${DEBUG_HINT}`;
   if (remedy !== undefined) return remedy;
   if (error.code === "AH_REDIS_CONNECT")
-    return "start the redis server, or correct REDIS_URL or REDIS_HOST; without them a redis inside the process is used";
+    return "start the redis server, or correct REDIS_URL, or REDIS_HOST and REDIS_PORT; without them a redis inside the process is used";
   if (loading !== undefined || type === "load")
     return `correct this file; ${DEBUG_HINT}`;
   return DEBUG_HINT;

@@ -305,7 +305,7 @@ export class Broken extends Action {
     expect(reason).toEqual([
       expect.stringMatching(/^cannot start: cannot reach redis .*ECONNREFUSED/),
       "  in src/config/redis.ts",
-      "  start the redis server, or correct REDIS_URL or REDIS_HOST; without them a redis inside the process is used",
+      "  start the redis server, or correct REDIS_URL, or REDIS_HOST and REDIS_PORT; without them a redis inside the process is used",
     ]);
     expect(exitCode).toBe(1);
   });
@@ -463,7 +463,7 @@ describe("in production", () => {
     const [exitCode] = await service.exit;
     expect(exitCode).toBe(1);
     expect(service.lines.join("\n")).toContain(
-      "general.serverToken is not set: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share",
+      'general.serverToken is "change-me", which everyone knows: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share',
     );
   });
 });
