@@ -87,7 +87,7 @@ async function describeNode() {
 
   const resqueTotalQueueLength = await inTime(totalQueueLength());
   if (resqueTotalQueueLength === undefined)
-    problems.push("redis does not answer");
+    problems.push("redis does not respond");
   else if (resqueTotalQueueLength > MAX_QUEUE_LENGTH)
     problems.push(`Resque Queues over ${MAX_QUEUE_LENGTH} jobs`);
 

@@ -61,7 +61,7 @@ const WITH_STATUS = ["web", "testServer", IN_LINE];
 const CANCELLATION = Symbol("cancellation");
 
 /** The part of a server that actions need; servers of plugins may be objects without a base class. */
-interface Answering {
+interface TransportOfActions {
   hasAnswered(connection: Connection, messageId: string | number): boolean;
   textParams(connection: Connection, params: object): TextParams;
   refusesActions(): boolean;
@@ -339,21 +339,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
     sessions: (typeof api)["storedSessions"],
   ): Promise<ActionsStatus> {
     const opened = sessions?.open(this.connection, this.params);
-    if (opened) await this.within(opened);
+    if (opened) await this.untilTimeout(opened);
     const middleware = this.middlewareNames();
     if (middleware)
-      await this.within(this.runMiddleware(middleware, "preProcessor"));
+      await this.untilTimeout(this.runMiddleware(middleware, "preProcessor"));
     const checks = this.checkParams(sent);
-    if (checks) await this.within(checks);
+    if (checks) await this.untilTimeout(checks);
     const status = this.verdict();
     if (status !== undefined) return status;
     let response: unknown = this.actionTemplate!.idempotent
       ? runOnce(this, sent, () => this.runFitted())
       : this.runFitted();
-    if (isThenable(response)) response = await this.within(response);
+    if (isThenable(response)) response = await this.untilTimeout(response);
     this.addToResponse(response);
     if (middleware)
-      await this.within(this.runMiddleware(middleware, "postProcessor"));
+      await this.untilTimeout(this.runMiddleware(middleware, "postProcessor"));
     return ActionsStatus.Complete;
   }
 
@@ -572,10 +572,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /** Wait, limited by the timeout of the action. */
-  private within<T>(work: PromiseLike<T>): PromiseLike<T> {
+  private untilTimeout<T>(work: PromiseLike<T>): PromiseLike<T> {
     const cancellation = this[CANCELLATION];
     return cancellation?.isTimed === true
-      ? cancellation.within(work, this.action)
+      ? cancellation.untilTimeout(work, this.action)
       : work;
   }
 
@@ -787,7 +787,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
 const { processAction } = ActionProcessor.prototype;
 
 /** In-line actions have none. */
-function serverOf({ type }: Connection): Partial<Answering> | undefined {
+function serverOf({
+  type,
+}: Connection): Partial<TransportOfActions> | undefined {
   return api.servers?.servers[type];
 }
 
@@ -846,7 +848,8 @@ function isOfParams(status: ActionsStatus): boolean {
 
 /** Persistent servers drain gradually; in-line actions, which have no server, may run until the end. */
 function isRefusing({ type }: Connection): boolean {
-  const server: Partial<Answering> | undefined = api.servers?.servers[type];
+  const server: Partial<TransportOfActions> | undefined =
+    api.servers?.servers[type];
   return server?.refusesActions?.() === true;
 }
 

@@ -48,7 +48,7 @@ export class Cancellation {
    * Wait for a part of the action, until the time has passed.
    * @param name of the action, for the log
    */
-  within<T>(work: PromiseLike<T>, name: string | null): Promise<T> {
+  untilTimeout<T>(work: PromiseLike<T>, name: string | null): Promise<T> {
     return new Promise((resolve, reject) => {
       const giveUp = (error: Error) => {
         watchAbandoned(work, name);

@@ -9,7 +9,7 @@ import { type ErrorCode, HttpError, toError } from "../errors";
 import { UploadedFile } from "../input/file";
 import { log } from "../log/log";
 import { isPlainObject } from "../utils/objects";
-import { within } from "../utils/promises";
+import { withTimeout } from "../utils/promises";
 import type { ActionProcessor } from "./actionProcessor";
 import { requestOf } from "./clientAddress";
 import { api } from "../api";
@@ -61,7 +61,7 @@ interface Kept {
 /**
  * Run an action, unless a call with the same key has done so.
  * @param sent the params as they came
- * @param run answers what the action returns
+ * @param run returns what the action returns
  * @returns the same, perhaps of the first call
  * @throws HttpError 400 for a key that cannot be used, 409 while another call with the key runs for too long, and 422
  * for a key that was used with other params
@@ -143,7 +143,7 @@ async function claimOrWait(
     const { response } = found;
     const text =
       typeof response === "function"
-        ? await within(
+        ? await withTimeout(
             Math.max(1, until - performance.now()),
             response(),
             "AH_REDIS_TIMEOUT",

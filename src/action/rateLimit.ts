@@ -16,7 +16,7 @@ import type { Redis } from "ioredis";
 import { logFailure, noteWriteAccepted } from "../redis/outages";
 import { A, B, defineOperation } from "../redis/script";
 import { runAtomically } from "../redis/step";
-import { within } from "../utils/promises";
+import { withTimeout } from "../utils/promises";
 
 /** The result of `by`; undefined or null selects the address. */
 export type RateLimitKey = string | number | undefined | null;
@@ -29,7 +29,7 @@ export interface RateLimitOptions<
   name: Name;
   /**
    * How callers are identified (default `"address"`): `"user"` is the `id` of `data.session.user` or
-   * `connection.session.user`, and the address of clients that are not signed in; a function answers any text or number.
+   * `connection.session.user`, and the address of clients that are not signed in; a function returns any text or number.
    */
   by?:
     | "address"
@@ -79,7 +79,7 @@ export function rateLimit<const Name extends string>(
       const { connection } = data;
       if (connection.type === IN_LINE) return;
       const key = `${KEY_PREFIX}${name}:${await callerKey(data, options)}`;
-      await admit(connection, { name, key, limit: options });
+      await countCall(connection, { name, key, limit: options });
     },
   });
 }
@@ -178,7 +178,7 @@ async function countForAll(
     (limit.by === "fingerprint"
       ? `f:${digest(connection.fingerprint)}`
       : clientNetwork(connection, limit.proxies ?? 0));
-  await admit(connection, { name: NAME, key, limit }, async ({ left }) => {
+  await countCall(connection, { name: NAME, key, limit }, async ({ left }) => {
     remaining.set(connection, left);
     await connection.setHeader?.("X-RateLimit-Limit", limit.requests);
     await connection.setHeader?.("X-RateLimit-Remaining", left);
@@ -211,8 +211,8 @@ interface Counted {
   limit: BaseLimit;
 }
 
-/** @throws HttpError, or what `config.errors.rateLimited` answers, for a caller over its limit */
-async function admit(
+/** @throws HttpError, or what `config.errors.rateLimited` returns, for a caller over its limit */
+async function countCall(
   connection: Connection,
   { name, key, limit }: Counted,
   onUse?: (use: Use) => Promise<void>,
@@ -224,7 +224,7 @@ async function admit(
   }
   await addHeaders(connection, { name, limit, use });
   await onUse?.(use);
-  if (use.isAdmitted) return;
+  if (use.isAllowed) return;
   await connection.setHeader?.("Retry-After", secondsOf(use.resetMs));
   throw await refusal(connection, limit, use.resetMs);
 }
@@ -272,7 +272,7 @@ function redisIsAway(): HttpError {
   );
 }
 
-// --- Admission of verbs and files, which may be refused for the same reasons as actions.
+// --- Verbs and files, which may be refused for the same reasons as actions.
 
 const LEAVING = ["quit", "exit"];
 
@@ -280,7 +280,7 @@ const LEAVING = ["quit", "exit"];
  * Check before a verb runs; `quit` and `exit` are always allowed.
  * @returns a promise that rejects with the client's error if the verb is refused; undefined if nothing is limited
  */
-export function admitVerb(
+export function checkVerb(
   connection: Connection,
   verb: string,
 ): Promise<void> | undefined {
@@ -289,7 +289,7 @@ export function admitVerb(
 }
 
 /** The same before a file is sent. */
-export function admitFile(connection: Connection): Promise<void> | undefined {
+export function checkFile(connection: Connection): Promise<void> | undefined {
   return refuseOverload() ?? countFile(connection);
 }
 
@@ -311,14 +311,14 @@ interface Limit {
 
 /** What a caller has used of its limit. */
 interface Use {
-  isAdmitted: boolean;
-  /** How many more calls would be admitted now. */
+  isAllowed: boolean;
+  /** How many more calls would be allowed now. */
   left: number;
   /** How long until there is room for more, in ms. */
   resetMs: number;
 }
 
-/** How long a call waits for redis, in ms; and how long redis is not asked again when it did not answer. */
+/** How long a call waits for redis, in ms; and how long redis is not asked again when it did not reply. */
 const COUNT_WAIT_MS = 1000;
 const OUTAGE_PAUSE_MS = 1000;
 
@@ -326,7 +326,7 @@ const OUTAGE_PAUSE_MS = 1000;
 const SLICES = 60;
 
 // KEYS: hash of the calls in each slice of time. ARGV: span in ms, limit.
-// Returns {1 if the call is admitted, calls in the window, ms until the oldest slice leaves it}.
+// Returns {1 if the call is allowed, calls in the window, ms until the oldest slice leaves it}.
 // One step, because calls at the same time must not all see the same count. Slices in the future were written under
 // another setting, and are deleted.
 const COUNT = defineOperation(`
@@ -344,14 +344,14 @@ for i = 1, #slices, 2 do
     first = math.min(first, slice)
   end
 end
-local admitted = 0
+local allowed = 0
 if used < limit then
-  admitted = 1
+  allowed = 1
   used = used + 1
   redis.call('HINCRBY', KEYS[1], now, 1)
   redis.call('PEXPIRE', KEYS[1], span)
 end
-return {admitted, used, first * size + span - time}`);
+return {allowed, used, first * size + span - time}`);
 
 /** Whether redis is away, as far as one client of it knows. */
 interface Outage {
@@ -380,16 +380,16 @@ async function count(
     outage.askAgainAt = performance.now() + COUNT_WAIT_MS + OUTAGE_PAUSE_MS;
   }
   try {
-    const [admitted, used, resetMs] = await within(
+    const [allowed, used, resetMs] = await withTimeout(
       COUNT_WAIT_MS,
       ask(client, key, limit),
       "AH_REDIS_TIMEOUT",
-      () => `no answer within ${COUNT_WAIT_MS} ms`,
+      () => `no reply within ${COUNT_WAIT_MS} ms`,
     );
     if (outage.isOut) noteWriteAccepted(client);
     outage.isOut = false;
     const left = Math.max(0, limit.requests - used);
-    return { isAdmitted: admitted === 1, left, resetMs };
+    return { isAllowed: allowed === 1, left, resetMs };
   } catch (error) {
     outage.askAgainAt = performance.now() + OUTAGE_PAUSE_MS;
     if (!outage.isOut)
@@ -406,7 +406,7 @@ function outageOf(client: Redis): Outage {
   return outage;
 }
 
-type Reply = [admitted: number, used: number, resetMs: number];
+type Reply = [allowed: number, used: number, resetMs: number];
 
 function ask(client: Redis, key: string, limit: Limit): Promise<Reply> {
   return runAtomically<Reply>(client, {
@@ -436,11 +436,11 @@ async function countPlainly(
     used += Number(calls);
     first = Math.min(first, slice);
   }
-  const isAdmitted = used < requests;
-  if (isAdmitted) {
+  const isAllowed = used < requests;
+  if (isAllowed) {
     used++;
     await client.hincrby(key, String(now), 1);
     await client.pexpire(key, perMs);
   }
-  return [isAdmitted ? 1 : 0, used, first * size + perMs - time];
+  return [isAllowed ? 1 : 0, used, first * size + perMs - time];
 }

@@ -31,7 +31,7 @@ import type { ActionProcessor } from "./actionProcessor";
 import { hasClientLeft } from "./cancellation";
 import { ActionsStatus, errorForStatus, usualStatus } from "./status";
 
-/** What `config.errors.serializers.actionProcessor` answers. */
+/** What `config.errors.serializers.actionProcessor` returns. */
 export type ErrorLogLine = ReturnType<ErrorFormatter>;
 
 const TOO_MANY_REQUESTS = 429;

@@ -354,8 +354,8 @@ export async function takeLock(
     keys: [lockKey],
     args: [owner, timeMs],
     plain: async () => {
-      const answer = await client.set(lockKey, owner, "PX", timeMs, "NX");
-      return answer === "OK" ? 1 : 0;
+      const reply = await client.set(lockKey, owner, "PX", timeMs, "NX");
+      return reply === "OK" ? 1 : 0;
     },
   });
   return taken === 1;

@@ -7,7 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
-import { sleep, timerMs, within } from "../utils/promises";
+import { sleep, timerMs, withTimeout } from "../utils/promises";
 import { logFailure } from "../redis/outages";
 import { readObject } from "./objects";
 import {
@@ -146,7 +146,7 @@ function sharedLookUp(plan: Plan): Promise<string> {
 async function share({ text, computing }: LookUp, waitMs: number) {
   await Promise.race([computing, text]);
   const { locked } = CacheErrorMessages;
-  return within(waitMs, text, "AH_CACHE_LOCKED", () => locked);
+  return withTimeout(waitMs, text, "AH_CACHE_LOCKED", () => locked);
 }
 
 async function lookUp(plan: Plan, onCompute: () => void): Promise<string> {
@@ -219,19 +219,19 @@ async function compute(plan: Plan, token: string): Promise<string> {
     timerMs(Math.max(lockTimeMS / RENEWALS, 1)),
   );
   renewal.unref();
-  let isAnswering = false;
+  let isReachable = false;
   try {
     // another process may have saved between the read and the lock
     const before = await look(plan);
-    isAnswering = true;
+    isReachable = true;
     if (before.found?.isFresh) return before.found.text;
     const write = writeOf(plan, await plan.producer());
-    isAnswering = await store(plan, { token, before: before.text, write });
+    isReachable = await store(plan, { token, before: before.text, write });
     return write.text;
   } finally {
     clearInterval(renewal);
     const released = releaseLock(redis, lock, token).catch(() => undefined); // it expires
-    if (isAnswering) await released;
+    if (isReachable) await released;
   }
 }
 
@@ -250,7 +250,7 @@ function writeOf(plan: Plan, value: unknown): Write {
 /**
  * Save the value, unless the lock was lost (it expired and another process may have computed a newer value, or
  * `cache.destroy` released it) or the object has changed since.
- * @returns whether redis answered; the callers get their value all the same
+ * @returns whether redis replied; the callers get their value all the same
  */
 async function store(
   plan: Plan,

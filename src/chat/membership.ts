@@ -3,7 +3,7 @@ import { api, type Api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { logFailure } from "../redis/outages";
-import { sleep, within } from "../utils/promises";
+import { sleep, withTimeout } from "../utils/promises";
 import { closeRoomChannel, openRoomChannel } from "./broadcaster";
 import {
   createAnotherRoom,
@@ -119,11 +119,11 @@ async function forget(connection: ChatConnection, room: string): Promise<void> {
   ]);
   if (!connection.destroyed) await done;
   else
-    await within(
+    await withTimeout(
       GONE_WAIT_MS,
       done,
       "AH_REDIS_TIMEOUT",
-      () => `redis does not answer, ${connection.id} stays listed in ${room}`,
+      () => `redis does not respond, ${connection.id} stays listed in ${room}`,
     );
 }
 

@@ -12,13 +12,13 @@ export interface Call {
 }
 
 /** The response of a transport. */
-export interface Answer {
+export interface Reply {
   body: unknown;
   /** Over HTTP only. */
   status?: number;
 }
 
-export type Send = (call: Call) => Promise<Answer>;
+export type Send = (call: Call) => Promise<Reply>;
 
 /** The fields that the server adds to the response of an action. */
 const METADATA = [
@@ -47,13 +47,13 @@ export function makeCall(send: Send, timeout: number) {
       : undefined;
     try {
       refuseRouting(params);
-      const answer = await send({
+      const reply = await send({
         ...versioned(name, params),
         options,
         signal: controller.signal,
         deadline: isBounded ? performance.now() + ms : Infinity,
       });
-      return responseOf(answer);
+      return responseOf(reply);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", follow);
@@ -99,7 +99,7 @@ function versioned(name: string, params: Record<string, unknown>) {
   return { name: name.slice(0, at), params: { ...params, apiVersion } };
 }
 
-function responseOf({ body, status }: Answer): unknown {
+function responseOf({ body, status }: Reply): unknown {
   const isObject = typeof body === "object" && body !== null;
   const { error } = (isObject ? body : {}) as { error?: unknown };
   if (error !== undefined && error !== null)

@@ -3,7 +3,7 @@ import {
   jsonOf,
   pause,
   withSignal,
-  type Answer,
+  type Reply,
   type Call,
   type Send,
   ClientError,
@@ -68,7 +68,7 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
         mayRetry(outcome) &&
         ms < patience;
       if (!isRetried) {
-        if (!isFailure) return answerOf(outcome, call.signal);
+        if (!isFailure) return replyOf(outcome, call.signal);
         throw wasSent ? lost(outcome.cause) : outcome;
       }
       wasSent ||= !isFailure || outcome.code !== "UNREACHABLE";
@@ -205,10 +205,10 @@ function retryAfter(headers: Headers): number | undefined {
   return Math.max(0, time - now);
 }
 
-async function answerOf(
+async function replyOf(
   response: Response,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<Reply> {
   const { status, type, headers } = response;
   if (type === "opaqueredirect" || REDIRECTS.includes(status)) {
     discard(response);

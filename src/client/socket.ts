@@ -6,7 +6,7 @@ import {
   jsonOf,
   unsent,
   withKey,
-  type Answer,
+  type Reply,
   type Call,
   timerMs,
   ActionError,
@@ -59,7 +59,7 @@ class SocketConnection implements Connection {
     this.#options = options;
   }
 
-  send = async (call: Call): Promise<Answer> => {
+  send = async (call: Call): Promise<Reply> => {
     const { name, params, signal } = call;
     if (hasFiles(params))
       throw new ClientError("UNSUPPORTED", "files go over HTTP");

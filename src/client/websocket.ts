@@ -3,7 +3,7 @@ import {
   abortable,
   unsent,
   withKey,
-  type Answer,
+  type Reply,
   type Call,
   type Send,
   ActionError,
@@ -137,18 +137,18 @@ function sendAction(
     failureOf: (response: WebsocketResponse) => Error | undefined;
     lastError: () => Error | undefined;
   },
-): Promise<Answer> {
+): Promise<Reply> {
   const { name, signal } = call;
-  return abortable<Answer>(signal, (resolve, reject) => {
+  return abortable<Reply>(signal, (resolve, reject) => {
     const request: WebsocketRequest = {
       event: "action",
       params: { ...withKey(call), action: name },
     };
-    const answered = (response: WebsocketResponse) => {
+    const settle = (response: WebsocketResponse) => {
       if (response.failure) reject(failureOf(response)!);
       else resolve({ body: response });
     };
-    client.send(request, answered, true);
+    client.send(request, settle, true);
     return () => {
       if (client.forget(request.messageId!)) return unsent(signal, lastError());
       return undefined;

@@ -36,7 +36,7 @@ export interface ConnectionData {
   canChat: boolean;
 }
 
-/** What `destroy` answers when nothing has to be waited for. */
+/** What `destroy` returns when nothing has to be waited for. */
 export const DESTROYED = Promise.resolve();
 
 interface Ending {

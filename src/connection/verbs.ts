@@ -156,16 +156,16 @@ async function withSession(
   const sessions = api.storedSessions;
   if (!sessions) return work();
   await sessions.refresh(connection);
-  let answer: unknown;
+  let result: unknown;
   try {
-    answer = await work();
+    result = await work();
   } catch (error) {
     await sessions.save(connection); // as after an action that failed
     throw error;
   }
   const unsaved = await sessions.save(connection);
   if (unsaved !== undefined) throw toError(unsaved);
-  return answer;
+  return result;
 }
 
 function nameMessage(tracer: Tracer, verb: string): void {
@@ -266,7 +266,7 @@ export function argumentText(word: VerbArgument): string {
 }
 
 /** Additional fields of a reply: the room of a client that has changed its room. */
-export function answerFields(
+export function replyFields(
   verb: string,
   { rooms: [room] }: Connection,
 ): { room?: string } {

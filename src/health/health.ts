@@ -10,13 +10,13 @@ import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { startPlainServer, stopPlainServer } from "../utils/plainServer";
 import { errorText } from "../errors";
-import { within } from "../utils/promises";
+import { withTimeout } from "../utils/promises";
 
 /** `api.health` */
 export interface HealthApi {
   /** The checks of readiness. */
   checks: Checks;
-  /** Set while `health.enabled` is: answers a request for one of the two paths; false for all others. */
+  /** Set while `health.enabled` is: responds to a request for one of the two paths; false for all others. */
   answer?: (req: IncomingMessage, res: ServerResponse) => boolean;
 }
 
@@ -57,7 +57,7 @@ let pulse: Pulse | undefined;
 let listener: Server | undefined;
 
 /**
- * Begin to answer, on `web.healthPort` if it is set, else on the web server's port.
+ * Begin to respond, on `web.healthPort` if it is set, else on the web server's port.
  * @throws ActionheroError AH_SERVER_START when that port is taken
  */
 export async function startHealth(): Promise<void> {
@@ -65,13 +65,13 @@ export async function startHealth(): Promise<void> {
   pulse = new Pulse();
   const { healthPort: port, bindIP } = settings().web;
   if (port === undefined) {
-    api.health.answer = answer;
+    api.health.answer = respond;
     return;
   }
   listener = await startPlainServer(
     { purpose: "health checks", port, host: bindIP ?? undefined },
     (req, res) => {
-      if (!answer(req, res)) res.writeHead(404, HEAD).end("{}");
+      if (!respond(req, res)) res.writeHead(404, HEAD).end("{}");
     },
   );
   log(`health checks @ ${bindIP ?? "::"}:${port}`, "notice");
@@ -86,7 +86,7 @@ export async function stopHealth(): Promise<void> {
   await stopPlainServer(open);
 }
 
-function answer(req: IncomingMessage, res: ServerResponse): boolean {
+function respond(req: IncomingMessage, res: ServerResponse): boolean {
   const { livePath, readyPath } = settings().health;
   const { url = "", method } = req;
   const isLive = isFor(url, livePath);
@@ -291,7 +291,7 @@ function logChange(name: string, error: unknown): void {
 /** @returns what went wrong, or undefined */
 async function failureOf(check: Check, timeoutMs: number): Promise<unknown> {
   try {
-    const result = await within(
+    const result = await withTimeout(
       timeoutMs,
       call(check),
       "AH_CHECK_TIMEOUT",

@@ -49,7 +49,7 @@ class RefusalCounts {
   private timer: NodeJS.Timeout | undefined;
 
   /** Take note of a refusal; false when it is only counted. */
-  admit(client: RefusedClient, kind: RefusalKind): boolean {
+  isLogged(client: RefusedClient, kind: RefusalKind): boolean {
     const count = this.countOf(client, kind);
     const { source } = count.client;
     const max = typeof source === "string" ? LINES_OF_ADDRESS : LINES_OF_CLIENT;
@@ -115,7 +115,7 @@ export function isRefusalLogged(
   client: RefusedClient,
   kind: RefusalKind,
 ): boolean {
-  return refusals.admit(client, kind);
+  return refusals.isLogged(client, kind);
 }
 
 /**
@@ -129,5 +129,5 @@ export function isCutLogged(
 ): boolean {
   const source = networkOf(remoteAddress ?? "") ?? "";
   const client = { type, source, to: plainAddress(remoteAddress) };
-  return refusals.admit(client, { what: "connections", level });
+  return refusals.isLogged(client, { what: "connections", level });
 }

@@ -122,7 +122,7 @@ function watchCache(registry: Registry): Watch["cache"] {
 
 // --- The durations of redis commands, as their callers see them.
 
-/** @param error undefined when redis answered */
+/** @param error undefined when redis replied */
 type Observe = (command: string, error: unknown, ms: number) => void;
 
 interface Follower {

@@ -110,14 +110,14 @@ async function startListener(): Promise<void> {
   if (port === undefined) return;
   listener = await startPlainServer(
     { purpose: "metrics", port, host, findsPort: cluster.isWorker },
-    (req, res) => void answer(req, res),
+    (req, res) => void respond(req, res),
   );
   const address = listener.address();
   const actual = typeof address === "object" ? address?.port : undefined;
   log(`metrics @ ${host}:${actual ?? port}`, "notice");
 }
 
-async function answer(req: IncomingMessage, res: ServerResponse) {
+async function respond(req: IncomingMessage, res: ServerResponse) {
   req.resume();
   const { path } = settings().metrics;
   const { url = "", method, headers } = req;

@@ -2,7 +2,7 @@
 import type * as prom from "prom-client";
 import { toError } from "../errors";
 import { log } from "../log/log";
-import { within } from "../utils/promises";
+import { withTimeout } from "../utils/promises";
 import type {
   Counter,
   Gauge,
@@ -185,7 +185,7 @@ export class Registry {
     try {
       const done = collect();
       if (done)
-        await within(
+        await withTimeout(
           COLLECT_MS,
           done,
           "AH_CHECK_TIMEOUT",

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import type { RedisEntry } from "../config/types";
 import { settings } from "../config/settings";
-import { within, sleep } from "../utils/promises";
+import { withTimeout, sleep } from "../utils/promises";
 import { markFailures, shareTimeouts, markIfAway } from "./commands";
 import { ConnectionLog, addressOf } from "./outages";
 import { disconnect, isCluster, isEmbedded, clusterOf, reopen } from "./engine";
@@ -115,7 +115,7 @@ async function close(client: Redis, grace: number): Promise<void> {
   if (typeof client.quit !== "function") return disconnect(client);
   try {
     const leave = Promise.resolve(client.quit());
-    await within(
+    await withTimeout(
       grace,
       leave,
       "AH_REDIS_TIMEOUT",
@@ -136,8 +136,8 @@ const RETRY_MS = 200;
 /** How long one connection may stay without a response, in ms; a fifth of `connectTimeout` if that is longer. */
 const MIN_ATTEMPT_MS = 1_000;
 
-const NO_ANSWER = "no answer to this attempt";
-const SILENT = [NO_ANSWER, "Command timed out"];
+const NO_REPLY = "no reply to this attempt";
+const SILENT = [NO_REPLY, "Command timed out"];
 
 /**
  * Wait until redis responds, and accepts writes of `client` and `tasks`: for some seconds after a failover it refuses them
@@ -154,9 +154,9 @@ async function reach(
   const stopListening = attempts.listen();
   const describe = (reason?: Error) =>
     `cannot reach redis (connection \`${name}\`${at(client)}): ` +
-    (reason ? reasonOf(reason) : `no answer within ${patience.limitMs} ms`);
+    (reason ? reasonOf(reason) : `no reply within ${patience.limitMs} ms`);
   try {
-    await patience.within(
+    await patience.withTimeout(
       attempts.untilUsable(),
       () =>
         new ActionheroError("AH_REDIS_CONNECT", describe(attempts.lastError)),
@@ -213,11 +213,11 @@ class Attempts {
   async untilUsable(): Promise<void> {
     while (!this.isOver) {
       try {
-        return await within(
+        return await withTimeout(
           this.attemptMs,
           this.tryOnce(),
           "AH_REDIS_TIMEOUT",
-          () => NO_ANSWER,
+          () => NO_REPLY,
         );
       } catch (error) {
         await this.beforeNext(toError(error));
@@ -302,7 +302,7 @@ class Patience {
   }
 
   /** The outcome of `work`, or a rejection with `failure` when the limit is reached. */
-  async within<T>(work: Promise<T>, failure: () => Error): Promise<T> {
+  async withTimeout<T>(work: Promise<T>, failure: () => Error): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setInterval(() => {

@@ -137,7 +137,7 @@ class Deadlines {
 
   add(command: Command, ms: number): void {
     this.pending.push({ command, due: performance.now() + ms });
-    if (this.pending.length >= this.limit) this.forgetAnswered();
+    if (this.pending.length >= this.limit) this.forgetSettled();
     if (!this.timer) this.wake(ms);
   }
 
@@ -178,7 +178,7 @@ class Deadlines {
   }
 
   /** From then on, at least half of the stored commands are pending or recently timed out. */
-  private forgetAnswered(): void {
+  private forgetSettled(): void {
     this.keep(this.pending.filter(({ command }) => !command.isResolved));
   }
 

@@ -1,9 +1,9 @@
 /** Follows failovers: reconnects when a server refuses writes, or when another one was promoted. */
 import type { Cluster, Redis } from "ioredis";
-import { within } from "../utils/promises";
+import { withTimeout } from "../utils/promises";
 import { clusterOf, isCluster, isEmbedded } from "./engine";
 
-/** How often a Redis Cluster is asked which master has which slots, and how long the answer may take, in ms. */
+/** How often a Redis Cluster is asked which master has which slots, and how long the reply may take, in ms. */
 const SLOTS_INTERVAL_MS = 1_000;
 const SLOTS_WAIT_MS = 2_000;
 
@@ -73,14 +73,14 @@ function watchSlots(clusters: readonly Cluster[]): () => void {
     const master = masters[asked++ % masters.length];
     if (!master) return;
     isAsking = true;
-    const slots = await within(
+    const slots = await withTimeout(
       SLOTS_WAIT_MS,
       master.cluster("SLOTS"),
       "AH_REDIS_TIMEOUT",
-      () => "no answer",
+      () => "no reply",
     ).then(JSON.stringify, () => undefined);
     isAsking = false;
-    // one that does not answer may be the one that was replaced
+    // one that does not respond may be the one that was replaced
     const hasChanged = slots === undefined || (known ?? slots) !== slots;
     known = slots ?? known;
     if (hasChanged) for (const cluster of clusters) cluster.refreshSlotsCache();

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { api } from "../api";
 import { env, id } from "../config/config";
 import { log } from "../log/log";
-import { within } from "../utils/promises";
+import { withTimeout } from "../utils/promises";
 import {
   closeClients,
   connectClients,
@@ -20,7 +20,7 @@ import {
 import { isCluster, isEmbedded } from "./engine";
 import { followPromotions } from "./failover";
 import { closeSubscription, openSubscription } from "./pubsub";
-import { redis, abandonCalls, settleCall, answerCall } from "./redis";
+import { redis, abandonCalls, settleCall, handleCall } from "./redis";
 
 /** Any message of the cluster's channel; at least `messageType` and `serverToken` are there. */
 export interface PubSubMessage {
@@ -67,7 +67,7 @@ export async function connectRedis(): Promise<void> {
   api.log = log;
   api.redis = {
     clients: {} as RedisClients,
-    subscriptionHandlers: { do: answerCall, doResponse: settleCall },
+    subscriptionHandlers: { do: handleCall, doResponse: settleCall },
     rpcCallbacks: {},
     status: { subscribed: false },
     channels: new Set(),
@@ -160,13 +160,18 @@ function startWatchdog(clients: RedisClients): Watchdog {
 async function check(name: string, client: Redis): Promise<void> {
   const timeout = operationTimeout();
   try {
-    await within(timeout, client.ping(), "AH_REDIS_TIMEOUT", () => "silent");
+    await withTimeout(
+      timeout,
+      client.ping(),
+      "AH_REDIS_TIMEOUT",
+      () => "silent",
+    );
     noteReply(client);
   } catch {
     if (client.status !== "ready") return; // it has already noticed
     noteUnavailable(
       client,
-      `Redis connection \`${name}\` has not answered for ${timeout} ms; opening a new one`,
+      `Redis connection \`${name}\` has not responded for ${timeout} ms; opening a new one`,
     );
     client.disconnect(true);
   }

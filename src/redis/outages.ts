@@ -6,7 +6,7 @@ import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { isRefusedWrite, isFull } from "./commands";
-import { within } from "../utils/promises";
+import { withTimeout } from "../utils/promises";
 
 /** All connections to a Sentinel or a Cluster share it, so that one outage of it is one line. */
 const NO_ONE_ADDRESS = "several addresses";
@@ -127,7 +127,7 @@ const followed = new WeakMap<
 /** A command, or the operation that `message` names, timed out. */
 export function noteUnavailable(
   client: Redis,
-  message = "redis does not answer",
+  message = "redis does not respond",
   error?: Error,
 ): void {
   const known = followed.get(client);
@@ -164,7 +164,7 @@ export function logFailure(
 ): void {
   const error = toError(thrown);
   const isAway = isRedisAway(error);
-  if (isAway) noteUnavailable(client, "redis does not answer", error);
+  if (isAway) noteUnavailable(client, "redis does not respond", error);
   log(`${message}: ${String(error)}`, isAway ? "debug" : severity);
 }
 
@@ -210,9 +210,9 @@ export async function runStopStep(
   step: () => Promise<unknown>,
 ): Promise<boolean> {
   const ms = isSilent(client) ? SILENT_STEP_MS : STEP_MS;
-  const message = () => "redis does not answer";
+  const message = () => "redis does not respond";
   try {
-    await within(ms, step(), "AH_REDIS_TIMEOUT", message);
+    await withTimeout(ms, step(), "AH_REDIS_TIMEOUT", message);
     return true;
   } catch (error) {
     log(

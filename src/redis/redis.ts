@@ -83,11 +83,11 @@ async function askNodes(
   };
   if (!waitForResponse) return redis.publish(payload);
 
-  const answer = awaitAnswer(messageId); // before publishing, because the reply may arrive at once
+  const reply = awaitReply(messageId); // before publishing, because the reply may arrive at once
   call(messageId, payload).catch((error) =>
     failCall(messageId, toError(error)),
   );
-  return answer;
+  return reply;
 }
 
 /** Publish a call as soon as its reply can arrive here. */
@@ -122,7 +122,7 @@ export namespace redis {
 // --- The calling side of calls to other nodes.
 
 /** Resolves with the first reply to the message, or rejects with its error or after `config.general.rpcTimeout` ms. */
-function awaitAnswer(messageId: string): Promise<unknown> {
+function awaitReply(messageId: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const giveUp = () =>
       failCall(messageId, new ActionheroError("AH_RPC_TIMEOUT", "RPC Timeout"));
@@ -194,17 +194,17 @@ function remoteError(sent: unknown): ActionheroError {
 // --- The called side of calls from other nodes: runs the method and always replies, with its result or its error.
 
 /** Handles `do` messages. */
-export async function answerCall(message: Message): Promise<void> {
+export async function handleCall(message: Message): Promise<void> {
   if (message.connectionId && !isHeldHere(String(message.connectionId))) return;
   const { begin } = currentWork;
-  if (!begin) return answer(message);
+  if (!begin) return runCall(message);
   const { requestId } = message as { requestId?: unknown };
   await begin(isWorkId(requestId) ? requestId : undefined, () =>
-    answer(message),
+    runCall(message),
   );
 }
 
-function answer(message: Message): Promise<void> {
+function runCall(message: Message): Promise<void> {
   const method = String(message.method);
   const { tracer } = tracing;
   if (!tracer) return callMethod(method, message);
@@ -237,7 +237,7 @@ async function callMethod(method: string, message: Message): Promise<void> {
   } catch (error) {
     log(`RPC method \`${method}\` failed: ${String(error)}`, "warning");
     tracing.tracer?.fail(error);
-    await answerWithError(messageId, toError(error));
+    await replyWithError(messageId, toError(error));
   }
 }
 
@@ -251,7 +251,7 @@ function toList(args: unknown): unknown[] {
   return Array.isArray(args) ? args : [args];
 }
 
-async function answerWithError(messageId: string, error: Error): Promise<void> {
+async function replyWithError(messageId: string, error: Error): Promise<void> {
   const { code } = error as NodeJS.ErrnoException;
   const remote: RemoteError = { message: error.message, code };
   await redis.publish({

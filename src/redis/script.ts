@@ -185,7 +185,7 @@ interface OperationsOptions {
 }
 
 /** The time when the reply is 1, the negative time when the call was refused, else time and reply. */
-type Answer = number | [time: number, reply: unknown];
+type ScriptReply = number | [time: number, reply: unknown];
 
 export class Operations {
   /** Identifies this process in the store, to recognize its repeated calls. */
@@ -265,12 +265,12 @@ export class Operations {
         ? [...args, latest]
         : this.frame(place.prefix, number, latest, args);
       const call = runScript(this.redis, script, place.keys, framed);
-      const answer = (await (isFirst
+      const reply = (await (isFirst
         ? call
-        : until(machine, deadline, call))) as Answer;
-      const time = typeof answer === "number" ? answer : answer[0];
+        : until(machine, deadline, call))) as ScriptReply;
+      const time = typeof reply === "number" ? reply : reply[0];
       this.read(Math.abs(time));
-      if (typeof answer !== "number") return answer[1];
+      if (typeof reply !== "number") return reply[1];
       if (time > 0) return 1;
       // the offset was too low, e.g. because this process was suspended: measure again, and keep the number
       if (machine.monotonic() >= deadline) throw commandTimedOut();

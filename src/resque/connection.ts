@@ -13,7 +13,7 @@ import {
   memoryOf,
 } from "../redis/engine";
 import { followFailover } from "../redis/failover";
-import { systemEnvironment, within } from "./environment";
+import { systemEnvironment, waitAtMost } from "./environment";
 import { MemoryStore } from "./store/memoryStore";
 import { RedisStore } from "./store/redisStore";
 import type { QueueStore } from "./store/store";
@@ -90,9 +90,9 @@ export class Connection extends EventEmitter {
     this.stopListening();
     if (!this.owned) return;
     const { redis } = this;
-    redis.on("error", () => undefined); // one that does not answer is left
+    redis.on("error", () => undefined); // one that does not respond is left
     const quit = redis.quit().catch(() => undefined); // already closed
-    await within(systemEnvironment, quit, QUIT_MS);
+    await waitAtMost(systemEnvironment, quit, QUIT_MS);
     disconnect(redis);
   }
 

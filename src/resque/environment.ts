@@ -28,7 +28,7 @@ export function pause(environment: Environment, ms: number): Promise<void> {
 }
 
 /** Wait for `work`, at most `ms` milliseconds. */
-export async function within(
+export async function waitAtMost(
   environment: Environment,
   work: Promise<unknown> | undefined,
   ms: number,
@@ -114,7 +114,7 @@ export class Outage {
   }
 
   /** A call succeeded. */
-  answered(): void {
+  succeeded(): void {
     if (this.since === undefined) return;
     const ms = Math.round(this.environment.monotonic() - this.since);
     this.since = undefined;

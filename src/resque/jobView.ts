@@ -150,7 +150,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
     }
 
     async persist<T>(call: () => Promise<T>): Promise<T> {
-      const answer = (): Promise<{ value: T } | { error: Error }> =>
+      const settle = (): Promise<{ value: T } | { error: Error }> =>
         call().then(
           (value) => ({ value }),
           (error: Error) => {
@@ -158,7 +158,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
             throw error;
           },
         );
-      const reply = await this.lease.persist(answer);
+      const reply = await this.lease.persist(settle);
       if (!reply) throw new LeaseEnded();
       if ("error" in reply) throw reply.error;
       return reply.value;

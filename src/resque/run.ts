@@ -287,10 +287,10 @@ function planRetry(view: JobView, job: Job): void {
 function isWorthRetrying(view: JobView, { retry }: Job): boolean {
   if (retry?.if === undefined) return true;
   try {
-    const answer: unknown = retry.if(view.error!);
-    if (!isThenable(answer)) return Boolean(answer);
+    const verdict: unknown = retry.if(view.error!);
+    if (!isThenable(verdict)) return Boolean(verdict);
     // its rejection must not end the process
-    Promise.resolve(answer).catch(() => undefined);
+    Promise.resolve(verdict).catch(() => undefined);
     throw new Error(
       `retry.if of the task ${view.job.class} must return a boolean, not a promise`,
     );

@@ -9,7 +9,7 @@ import {
   Outage,
   SkewWatch,
   systemEnvironment,
-  within,
+  waitAtMost,
 } from "./environment";
 import { Queue } from "./queue";
 import type { Promotion, QueueStore, Waiting } from "./store/store";
@@ -102,7 +102,7 @@ export class Scheduler extends EventEmitter {
     if (!this.running) return;
     this.running = false;
     this.waiting?.stop();
-    await within(this.environment, this.loop, END_MS);
+    await waitAtMost(this.environment, this.loop, END_MS);
     if (this.leader) await this.resign();
     await this.queue.end();
     this.emit("end");
@@ -115,7 +115,7 @@ export class Scheduler extends EventEmitter {
     const resigned = this.store
       .resign(this.name)
       .catch((error) => this.report(error));
-    await within(this.environment, resigned, END_MS);
+    await waitAtMost(this.environment, resigned, END_MS);
   }
 
   private async work(): Promise<void> {
@@ -125,7 +125,7 @@ export class Scheduler extends EventEmitter {
       this.processing = true;
       try {
         waitMs = Math.min(waitMs, await this.poll());
-        this.outage.answered();
+        this.outage.succeeded();
       } catch (error) {
         waitMs = Math.min(waitMs, this.outage.failed(toError(error)));
       }

@@ -9,7 +9,7 @@ import {
   pause,
   SkewWatch,
   type Timer,
-  within,
+  waitAtMost,
 } from "./environment";
 import type { Heartbeat } from "./heartbeat";
 import {
@@ -300,7 +300,7 @@ export class WorkerProcess {
     // the result of a job is worth a wait: without a report, the job runs again
     const ms = this.isOut && !this.hasOutcomes() ? SILENT_MS : CLOSE_MS;
     const deadline = this.environment.monotonic() + ms;
-    await within(this.environment, Promise.all(ended), ms);
+    await waitAtMost(this.environment, Promise.all(ended), ms);
     // the jobs of the others are requeued when the lease expires
     const isClean = this.members.size === 0;
     for (const member of this.members) this.move(member, "cut");
@@ -415,7 +415,7 @@ export class WorkerProcess {
         if (!call) return;
         this.mark = this.store.mark();
         reply = await this.store.exchange(call);
-        this.outage.answered();
+        this.outage.succeeded();
       } catch (error) {
         await pause(this.environment, this.outage.failed(toError(error)));
         continue;
@@ -558,7 +558,7 @@ export class WorkerProcess {
     let nextMs: number;
     try {
       nextMs = await this.store.sweepQueues(timeout);
-      this.outage.answered();
+      this.outage.succeeded();
     } catch (error) {
       nextMs = this.outage.failed(toError(error));
     }
@@ -665,7 +665,7 @@ export class WorkerProcess {
       if (registration === "" || registration !== this.id) break;
       try {
         await this.store.leave(registration, member.identity);
-        this.outage.answered();
+        this.outage.succeeded();
         break;
       } catch (error) {
         await pause(this.environment, this.outage.failed(toError(error)));
@@ -679,7 +679,7 @@ export class WorkerProcess {
       this.outage.failed(toError(error));
     });
     const left = deadline - this.environment.monotonic();
-    await within(this.environment, ended, Math.max(left, 0));
+    await waitAtMost(this.environment, ended, Math.max(left, 0));
   }
 
   /** The registration `id` was removed, and all its jobs were requeued. */
@@ -749,7 +749,7 @@ export class WorkerProcess {
       while (this.holds(member) && !this.isClosed && !isGivenUp) {
         try {
           const result = await call();
-          this.outage.answered();
+          this.outage.succeeded();
           return this.holds(member) ? result : undefined;
         } catch (error) {
           await pause(environment, this.outage.failed(toError(error)));
@@ -763,7 +763,7 @@ export class WorkerProcess {
       stopListening = onEnding(member, resolve);
     });
     const late = ending.then(() =>
-      within(environment, reply, this.isOut ? SILENT_MS : LAST_MS),
+      waitAtMost(environment, reply, this.isOut ? SILENT_MS : LAST_MS),
     );
     const result = await Promise.race([reply, late.then(() => undefined)]);
     stopListening();
@@ -791,7 +791,7 @@ export class WorkerProcess {
       const renewal = await this.renew();
       if (renewal) await this.reapOthers(renewal.expired);
       if (this.isSteady()) await this.repairOrphans();
-      this.outage.answered();
+      this.outage.succeeded();
     } catch (error) {
       this.outage.failed(toError(error));
     }

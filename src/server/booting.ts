@@ -53,7 +53,7 @@ export function isBooting(): boolean {
  * client that another worker could have served. Call it when the client has sent something, or a turn of the event
  * loop after it connected: then both ends of a connection from this process itself are known.
  */
-export function admit(
+export function serveWhenBooted(
   client: Pick<Socket, "remoteAddress" | "remotePort">,
   serve: () => void,
   refuse: () => void,

@@ -118,12 +118,12 @@ class HandedSocket {
   }
 }
 
-// --- Answers requests whose socket node's HTTP server has handed over: there is no response object for them.
+// --- Responds to requests whose socket node's HTTP server has handed over: there is no response object for them.
 
 /** How long a refused client may take to read why, in ms. */
 const REFUSAL_MS = 5_000;
 
-/** Answer with an HTTP status and a text, and end the socket. */
+/** Respond with an HTTP status and a text, and end the socket. */
 export function refuseSocket(
   socket: Duplex,
   status: number,

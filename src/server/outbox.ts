@@ -61,13 +61,13 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   /** Send a chunk, together with all others of this tick. */
   send(chunk: Chunk): void {
     if (!this.hasRoom()) return;
-    // after the microtasks of this tick: what ends together is answered by one write, which is what costs
+    // after the microtasks of this tick: all responses of one tick are one write, which is what costs
     if (this.chunks.length === 0) process.nextTick(flush, this);
     this.chunks.push(chunk);
     this.queuedBytes += chunk.length;
   }
 
-  /** Whether more may be sent; what waits already counts, since a single answer may be longer than the limit. */
+  /** Whether more may be sent; what waits already counts, since a single response may be longer than the limit. */
   hasRoom(): boolean {
     const waiting = this.bufferedBytes;
     const limit = this.limit(waiting);

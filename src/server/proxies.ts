@@ -164,7 +164,7 @@ function compile(setting: TrustProxy): Trusts | undefined {
   if (typeof setting === "function") return setting;
   if (setting === false) return () => false;
   if (typeof setting === "string") return compileText(setting.trim());
-  if (typeof setting === "number") return withinHops(setting);
+  if (typeof setting === "number") return trustsHops(setting);
   if (Array.isArray(setting)) return inNetworks(setting as string[]);
   if (isWrapped(setting)) return setting.trusts;
   throw new ActionheroError("AH_CONFIG", WRONG);
@@ -176,11 +176,11 @@ function isWrapped(setting: unknown): setting is { trusts: Trusts } {
 
 function compileText(text: string): Trusts {
   if (text === "" || text === "false") return () => false;
-  if (/^\d+$/.test(text)) return withinHops(Number(text));
+  if (/^\d+$/.test(text)) return trustsHops(Number(text));
   return inNetworks(text.split(","));
 }
 
-function withinHops(hops: number): Trusts {
+function trustsHops(hops: number): Trusts {
   if (!Number.isSafeInteger(hops) || hops < 0)
     throw new ActionheroError("AH_CONFIG", WRONG);
   return (_address, hop) => hop < hops;

@@ -12,7 +12,7 @@ import { isTrustedPeer } from "./proxies";
 const UNKNOWN = "_OTHER";
 
 /** Whether contexts or traces are enabled; check it before building data for them. */
-export function isWorkFollowed(): boolean {
+export function isWorkTracked(): boolean {
   return isContextOn() || tracing.tracer !== undefined;
 }
 

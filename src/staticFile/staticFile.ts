@@ -39,7 +39,7 @@ export interface StaticFileApi {
   searchPath(counter?: number): string | undefined;
   /** Open a file whose path is known to be allowed. */
   sendFile(file: string, connection: FileConnection): Promise<StaticFileResult>;
-  /** The answer when there is no such file; `errorMessage` says why, for the logs. */
+  /** The response when there is no such file; `errorMessage` says why, for the logs. */
   sendFileNotFound(
     connection: FileConnection,
     errorMessage: string,

@@ -72,7 +72,7 @@ async function afterRun(task: Task, view: JobView): Promise<void> {
   // a run by hand, or a retry of a run that stopped the task above, starts the schedule again
   const isResumed =
     view.lease.worker === undefined || (isLast && (view.job.attempt ?? 1) > 1);
-  const effect = await untilAnswered(view, () => nextRun(task, !isResumed));
+  const effect = await untilReply(view, () => nextRun(task, !isResumed));
   if (effect) view.onFinish(effect);
 }
 
@@ -80,14 +80,14 @@ async function afterRun(task: Task, view: JobView): Promise<void> {
  * Query the store; during an outage, as soon as it is over, while the run belongs to this worker. If the worker ends first, the
  * upkeep schedules the next run.
  */
-async function untilAnswered<Answer>(
+async function untilReply<Reply>(
   { lease }: JobView,
-  query: () => Promise<Answer>,
-): Promise<Answer | undefined> {
+  query: () => Promise<Reply>,
+): Promise<Reply | undefined> {
   const reply = await lease.persist(
-    async (): Promise<{ answer: Answer } | { error: unknown }> => {
+    async (): Promise<{ value: Reply } | { error: unknown }> => {
       try {
-        return { answer: await query() };
+        return { value: await query() };
       } catch (error) {
         if (isRedisAway(error)) throw error;
         return { error };
@@ -95,7 +95,7 @@ async function untilAnswered<Answer>(
     },
   );
   if (reply && "error" in reply) throw reply.error;
-  return reply?.answer;
+  return reply?.value;
 }
 
 /** Jobs of other producers may have no inputs, or several; omitted ones are `null` in the queue. */

@@ -241,14 +241,14 @@ class NodeLog {
 
   private outageBegan(error: Error): void {
     const { tasks } = api.redis.clients;
-    const message = "the task queue does not answer";
+    const message = "the task queue does not respond";
     this.isOwnOutage = !isRedisAway(error) && !NETWORK.test(String(error));
     if (this.isOwnOutage) log(`${message}: ${String(error)}`, "error");
     else noteUnavailable(tasks, message, error);
   }
 
   private outageEnded(ms: number): void {
-    const message = `the task queue answers again after ${ms} ms`;
+    const message = `the task queue responds again after ${ms} ms`;
     log(message, this.isOwnOutage ? "notice" : "debug");
     if (!this.isOwnOutage) noteWriteAccepted(api.redis.clients.tasks);
   }

@@ -31,7 +31,7 @@ import type {
 
 export type { SpecHelperConnection } from "./testServer";
 
-/** What comes with the answer of an action, unless `api.specHelper.returnMetadata` is false. */
+/** What comes with the response of an action, unless `api.specHelper.returnMetadata` is false. */
 export interface ActionMetadata {
   messageId?: string;
   error?: any;
@@ -49,8 +49,8 @@ export async function buildConnection(): Promise<SpecHelperConnection> {
  * Run an action as a client would, and get what the client would get. Names and params are typed by the project's
  * `actions.gen.ts`, if it has one; naming the action's class takes any params.
  * @param args the params (`params.action` is written into them), or a connection from `buildConnection`
- * @returns the answer; an action's error is in its `error`, nothing is thrown. An action that sets `toRender` to
- *   false and sends no file answers never
+ * @returns the response; an action's error is in its `error`, nothing is thrown. An action that sets `toRender` to
+ *   false and sends no file never responds
  */
 export function runAction<
   A extends Action | void = void,
@@ -67,14 +67,14 @@ export async function runAction(
   connection.params.action = actionName;
   connection.messageId =
     (connection.params.messageId as string | undefined) || randomUUID();
-  return answerTo(connection, () => testServer().processAction(connection));
+  return responseTo(connection, () => testServer().processAction(connection));
 }
 
 /** Ask for a file below the public folders. */
 export async function getStaticFile(file: string): Promise<ReceivedFile> {
   const connection = await buildConnection();
   connection.params.file = file;
-  return answerTo(connection, () => testServer().processFile(connection));
+  return responseTo(connection, () => testServer().processFile(connection));
 }
 
 function isConnection(input: object): input is SpecHelperConnection {
@@ -90,8 +90,8 @@ async function connectionWith(params: {
   return connection;
 }
 
-/** The message that answers the connection's current message id. */
-function answerTo<T>(
+/** The message with the connection's current message id. */
+function responseTo<T>(
   connection: SpecHelperConnection,
   request: () => Promise<unknown>,
 ): Promise<T> {

@@ -17,13 +17,13 @@ import { errorTextForClients, hasOwnJson } from "../log/exposure";
 import { log } from "../log/log";
 import { Server } from "../server/server";
 
-/** Called with the answer to one request. */
-type AnswerCallback = (message: any, connection: Connection) => void;
+/** Called with the response to one request. */
+type ResponseCallback = (message: any, connection: Connection) => void;
 
 /** A connection of the test server. */
 export type SpecHelperConnection = Connection & {
   /** Callbacks that wait for a response, by the message id of the request. */
-  actionCallbacks?: { [messageId: string]: AnswerCallback };
+  actionCallbacks?: { [messageId: string]: ResponseCallback };
 };
 
 /** A file as a test receives it. */
@@ -38,7 +38,7 @@ export interface ReceivedFile {
 
 /** What makes test connections: `api.specHelper`, there only under `NODE_ENV=test`. */
 export interface SpecHelperApi {
-  /** Add `messageId`, `serverInformation` and `requesterInformation` to the answers of actions (default true). */
+  /** Add `messageId`, `serverInformation` and `requesterInformation` to the responses of actions (default true). */
   returnMetadata?: boolean;
   Server?: typeof TestServer;
   Connection?: { createAsync(): Promise<SpecHelperConnection> };
@@ -84,7 +84,7 @@ class TestServer extends Server {
     connection: Connection,
   ): Promise<ActionProcessor> {
     const data = await super.processAction(connection);
-    await this.answer(data);
+    await this.respond(data);
     return data;
   }
 
@@ -150,7 +150,7 @@ class TestServer extends Server {
     // nothing to end: the client is the connection
   }
 
-  private async answer(data: ActionProcessor): Promise<void> {
+  private async respond(data: ActionProcessor): Promise<void> {
     if (data.toRender !== true) return;
     let message: unknown;
     try {
@@ -220,20 +220,20 @@ async function render(data: ActionProcessor): Promise<unknown> {
   const response: unknown = data.response;
   if (typeof response === "string" || Array.isArray(response)) return response;
 
-  const answer = (response ?? {}) as Record<string, unknown>;
-  if (answer.error) answer.error = await serializeForTest(answer.error);
-  if (!api.specHelper.returnMetadata) return answer;
-  answer.messageId = data.messageId;
-  answer.serverInformation = {
+  const reply = (response ?? {}) as Record<string, unknown>;
+  if (reply.error) reply.error = await serializeForTest(reply.error);
+  if (!api.specHelper.returnMetadata) return reply;
+  reply.messageId = data.messageId;
+  reply.serverInformation = {
     serverName: settings().general.serverName,
     apiVersion: settings().general.apiVersion,
   };
-  answer.requesterInformation = {
+  reply.requesterInformation = {
     id: data.connection.id,
     remoteIP: data.connection.remoteIP,
     receivedParams: { ...data.params },
   };
-  return answer;
+  return reply;
 }
 
 /** As `config.errors.serializers.servers.specHelper` says; else `Error: ` and its message. */

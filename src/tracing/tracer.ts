@@ -54,7 +54,7 @@ export class Tracer {
     if (start.isDetail && this.active() === undefined) return work();
     const opened = this.open(start);
     try {
-      const result = this.within(opened, work);
+      const result = this.withSpan(opened, work);
       if (!isThenable(result)) {
         opened.end();
         return result;
@@ -96,7 +96,7 @@ export class Tracer {
   }
 
   /** Do work in the context of a span. */
-  within<T>(opened: OpenSpan, work: () => T): T {
+  withSpan<T>(opened: OpenSpan, work: () => T): T {
     return this.otel.context.with(opened.context!, work);
   }
 

@@ -23,7 +23,7 @@ async function rejected(error: unknown): Promise<never> {
  * The outcome of `work`, or a rejection after `ms` milliseconds.
  * @param message builds the error message, if needed
  */
-export function within<T>(
+export function withTimeout<T>(
   ms: number,
   work: Promise<T>,
   code: ErrorCode,

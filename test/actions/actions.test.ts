@@ -81,7 +81,10 @@ describe("without general.introspection", () => {
 
   test.each([
     ["jobs pile up", async () => ["high"]],
-    ["redis does not answer", () => Promise.reject(new Error("redis is away"))],
+    [
+      "redis does not respond",
+      () => Promise.reject(new Error("redis is away")),
+    ],
   ])("status is 503 when %s, and says no more", async (_why, queues) => {
     const saved = api.resque;
     api.resque = { queue: { queues, length: async () => 5000 } } as any;

@@ -41,7 +41,7 @@ import {
   requestedRange,
   type Validators,
   versionOf,
-} from "../../src/server/web/fileAnswer";
+} from "../../src/server/web/fileResponse";
 import { countPairs, parseQuery } from "../../src/server/web/params";
 import { parseTarget } from "../../src/server/web/target";
 import { TemporaryFiles, UploadDisk } from "../../src/server/web/uploadDisk";

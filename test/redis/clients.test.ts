@@ -145,7 +145,7 @@ describeOnRedis("connecting to redis", () => {
     shorten();
     const error = await failure();
     expect(error.code).toBe("AH_REDIS_CONNECT");
-    expect(error.message).toMatch(/: no answer within 300 ms$/);
+    expect(error.message).toMatch(/: no reply within 300 ms$/);
     await silent.close();
   });
 

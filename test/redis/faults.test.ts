@@ -182,7 +182,7 @@ describeOnRedis("outages of redis", () => {
     config.redis.operationTimeout = 1_000;
     await connectRedis();
     proxied.stall();
-    await until(() => logs.at("alert", /`tasks` has not answered/).length > 0);
+    await until(() => logs.at("alert", /`tasks` has not responded/).length > 0);
     proxied.resume();
     await until(() => proxied.accepted > 1);
     await api.redis.clients.tasks.set("alive", "1");
@@ -290,7 +290,7 @@ describeOnRedis("outages of redis", () => {
     test("is open but dead, as when a machine lost its power: that is noticed, too", async () => {
       proxied.stall();
       await until(
-        () => logs.at("alert", /`subscriber` has not answered/).length > 0,
+        () => logs.at("alert", /`subscriber` has not responded/).length > 0,
       );
       proxied.resume();
       await until(() => proxied.accepted > 1);

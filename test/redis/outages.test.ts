@@ -94,9 +94,9 @@ test("an operation that fails long after an outage starts the next one", () => {
 
 test("an outage that begins with a timeout is one while redis refuses writes", () => {
   const one = connection("one");
-  noteUnavailable(one, "redis does not answer", new Error("timed out"));
+  noteUnavailable(one, "redis does not respond", new Error("timed out"));
   const refusal = new Error("NOREPLICAS Not enough good replicas to write.");
-  noteUnavailable(one, "redis does not answer", refusal);
+  noteUnavailable(one, "redis does not respond", refusal);
   noteReply(one);
   expect([alerts(), notices()]).toEqual([1, 0]);
   noteWriteAccepted(one);
@@ -109,11 +109,11 @@ test("an outage in which redis answers and refuses writes ends with a write, not
     name: "ReplyError",
     command: { name: "set", args: ["key", "secret"] },
   });
-  noteUnavailable(one, "redis does not answer", full);
+  noteUnavailable(one, "redis does not respond", full);
   for (let i = 0; i < 3; i++) {
     noteReply(one);
     one.emit("ready");
-    noteUnavailable(one, "redis does not answer", full);
+    noteUnavailable(one, "redis does not respond", full);
   }
   expect([alerts(), notices()]).toEqual([1, 0]);
   noteWriteAccepted(one);

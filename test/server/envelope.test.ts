@@ -2,7 +2,7 @@
 import { encodePlainReply } from "../../src/server/jsonRequest";
 import { actionReply, encodeMessage } from "../../src/server/socket/protocol";
 import {
-  answering,
+  actionMessage,
   completed,
   encode,
 } from "../../src/server/websocket/protocol";
@@ -39,7 +39,7 @@ test.each(responses)("the reply %j of a TCP client", (response, id) => {
 test.each(responses)("the reply %j of a websocket client", (response, id) => {
   const joined = encodePlainReply(response, id);
   if (joined === undefined) return;
-  const reference = encode(completed(answering(response, id, false), id));
+  const reference = encode(completed(actionMessage(response, id, false), id));
   expect(JSON.parse(joined)).toEqual(JSON.parse(reference));
 });
 

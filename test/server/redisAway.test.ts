@@ -117,7 +117,7 @@ describeOnRedis("while redis is away", () => {
       expect(status).toBe(200);
       expect(json).toMatchObject({
         nodeStatus: "Node Unhealthy",
-        problems: ["redis does not answer"],
+        problems: ["redis does not respond"],
       });
       expect(json.resqueTotalQueueLength).toBeUndefined();
       config.general.introspection = false;

@@ -1,19 +1,19 @@
 import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
-import { waitAtMost, within } from "../../src/utils/promises";
+import { waitAtMost, withTimeout } from "../../src/utils/promises";
 
 const late = () => "too late";
 
 test("work that takes too long is given up", async () => {
   const never = new Promise(() => undefined);
   await expect(
-    within(10, never, "AH_REDIS_TIMEOUT", late),
+    withTimeout(10, never, "AH_REDIS_TIMEOUT", late),
   ).rejects.toMatchObject({ code: "AH_REDIS_TIMEOUT", message: "too late" });
 });
 
 test("what arrived while this process stood still is in time", async () => {
   const work = promisify(randomBytes)(8); // done at once, by another thread
-  const outcome = within(20, work, "AH_REDIS_TIMEOUT", late);
+  const outcome = withTimeout(20, work, "AH_REDIS_TIMEOUT", late);
   const end = performance.now() + 200;
   while (performance.now() < end);
   expect(await outcome).toHaveLength(8);
@@ -24,7 +24,9 @@ test.each([2 ** 31, Infinity])(
   async (ms) => {
     const slow = () =>
       new Promise((resolve) => setTimeout(resolve, 50, "done"));
-    expect(await within(ms, slow(), "AH_REDIS_TIMEOUT", late)).toBe("done");
+    expect(await withTimeout(ms, slow(), "AH_REDIS_TIMEOUT", late)).toBe(
+      "done",
+    );
     expect(await waitAtMost(ms, slow())).toBe(true);
   },
 );

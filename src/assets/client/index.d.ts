@@ -1,6 +1,6 @@
 /** The websocket client of an actionhero server, for node and for bundlers: `import ... from "actionhero/client"`. */
 
-/** What the server answers; actions add their own properties. */
+/** The response of the server; actions add their own properties. */
 export interface ClientResponse {
   messageId?: string | number;
   context?: string;

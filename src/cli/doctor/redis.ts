@@ -1,10 +1,10 @@
 /** Checks of the redis server of the project. */
 import { toError } from "../../errors";
 import { isEmbedded } from "../../redis/engine";
-import { within } from "../../utils/promises";
+import { withTimeout } from "../../utils/promises";
 import { fail, type Finding, ok, warn } from "./check";
 
-/** How long redis may take to answer all questions, in ms. */
+/** How long redis may take for all commands, in ms. */
 const LIMIT_MS = 5000;
 /** A clock skew of more than this is reported, in ms. */
 const SKEW_LIMIT_MS = 1000;
@@ -23,11 +23,11 @@ export async function checkRedis(
   try {
     client = openClient(redis, (error) => (lastError = error));
     if (isEmbedded(client)) return [embedded(env)];
-    return await within(
+    return await withTimeout(
       LIMIT_MS,
       askRedis(client),
       "AH_REDIS_TIMEOUT",
-      () => `no answer within ${LIMIT_MS} ms`,
+      () => `no reply within ${LIMIT_MS} ms`,
     );
   } catch (error) {
     const reason = (lastError ?? toError(error)).message;

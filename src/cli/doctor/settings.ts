@@ -85,8 +85,7 @@ export const hazards: readonly Hazard[] = [
   {
     setting: "general.refuseUntilBooted",
     isUnsafe: is(false),
-    message:
-      "is off: clients are answered before all initializers have started",
+    message: "is off: clients are served before all initializers have started",
   },
   {
     setting: "health.enabled",

@@ -390,7 +390,7 @@ export class MemoryData {
    * Remove the registration of a worker; its job is requeued.
    * @param isCrash the job may have caused the death of the worker
    */
-  giveBack(member: string, isCrash: boolean): Returned {
+  requeueJobOf(member: string, isCrash: boolean): Returned {
     const listed = this.workers.get(member);
     const result: Returned = { what: "idle", member, queue: "", raw: "" };
     if (!listed) return result;

@@ -227,7 +227,7 @@ export class MemoryStore implements QueueStore {
       const listed = data.workers.get(identity.member);
       const isOthers = listed !== undefined && listed.owner !== process;
       if (isOthers && data.processes.has(listed.owner)) return "taken";
-      const returned = isOthers && data.giveBack(identity.member, true);
+      const returned = isOthers && data.requeueJobOf(identity.member, true);
       if (!data.workers.has(identity.member))
         data.workers.set(identity.member, newListed(process, identity));
       registered.members.add(identity.member);
@@ -247,7 +247,7 @@ export class MemoryStore implements QueueStore {
       const { job } = listed;
       if (onlyIdle && job)
         return { what: "running", queue: job.queue, raw: job.raw };
-      return data.giveBack(member, false);
+      return data.requeueJobOf(member, false);
     });
   }
 
@@ -289,7 +289,7 @@ export class MemoryStore implements QueueStore {
       if (periodMs > 0 && now < data.orphansRepairedAt + periodMs) return [];
       if (periodMs > 0) data.orphansRepairedAt = now;
       return orphansOf(data).map(({ identity }) =>
-        data.giveBack(identity.member, true),
+        data.requeueJobOf(identity.member, true),
       );
     });
   }
@@ -569,7 +569,7 @@ export class MemoryStore implements QueueStore {
           data.setState(listed.job.raw, { state: "failed", error });
       }
       if (listed) listed.job = undefined;
-      data.giveBack(member, false);
+      data.requeueJobOf(member, false);
       return true;
     });
   }
@@ -815,7 +815,7 @@ function endProcess(
 ): Returned[] {
   const members = [...(data.processes.get(process)?.members ?? [])];
   data.processes.delete(process);
-  return members.map((member) => data.giveBack(member, isCrash));
+  return members.map((member) => data.requeueJobOf(member, isCrash));
 }
 
 function orphansOf(data: MemoryData): ListedWorker[] {

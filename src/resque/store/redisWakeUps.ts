@@ -117,7 +117,7 @@ export class RedisWakeUps {
   }
 }
 
-/** Cut a connection that does not answer; the wait continues over the next one. */
+/** Cut a connection that does not respond; the wait continues over the next one. */
 function reopen(client: Redis | Cluster): void {
   for (const node of keyHolders(client)) {
     if (node.status === "ready")

@@ -1,10 +1,10 @@
 /** One client: processes its lines in order, and tracks its pending requests. */
 import type { Socket } from "node:net";
-import { admitFile, admitVerb } from "../../action/rateLimit";
+import { checkFile, checkVerb } from "../../action/rateLimit";
 import { api } from "../../api";
 import { endWithin, type Connection } from "../../connection/connection";
 import {
-  answerFields,
+  replyFields,
   argumentText,
   type VerbArgument,
   parseParamPair,
@@ -14,7 +14,7 @@ import { errorText, HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
 import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
-import { beginMessage, isWorkFollowed } from "../work";
+import { beginMessage, isWorkTracked } from "../work";
 import { ByteShare, MEMORY_LIMIT_TEXT } from "../heldBytes";
 import {
   COPIED_PARAM_BYTES,
@@ -152,7 +152,7 @@ export class SocketClient {
     this.destroy();
   }
 
-  /** The client has closed its side; pending requests may still be answered. */
+  /** The client has closed its side; pending requests may still get their replies. */
   onEnd(): void {
     void this.leave(HALF_CLOSED_MS);
   }
@@ -211,14 +211,14 @@ export class SocketClient {
     if (this.ignoresInput) return;
     const { delimiter, maxDataLength } = settings().socket;
     this.decoder.configure(delimiter, maxDataLength);
-    const lines = this.admit(this.decoder.push(chunk));
+    const lines = this.countLines(this.decoder.push(chunk));
     if (this.nextLine < this.lines.length) this.lines.push(...lines);
     else this.startWith(lines);
     this.proceed();
   }
 
   /** Count received lines; lines beyond the memory limit are replaced by refusals. */
-  private admit(decoded: Decoded[]): Decoded[] {
+  private countLines(decoded: Decoded[]): Decoded[] {
     const { share, decoder } = this;
     share.give(this.unfinishedBytes);
     const lines = decoded.map((line): Decoded => {
@@ -259,7 +259,7 @@ export class SocketClient {
       const lineBytes = typeof line === "string" ? line.length : 0;
       this.handledBytes +=
         WORK_BYTES + lineBytes + this.kept.bytes * KEPT_WEIGHT;
-      const effect = isWorkFollowed()
+      const effect = isWorkTracked()
         ? beginMessage(this.connection!, () => this.handle(line))
         : this.handle(line);
       if (effect) this.waitFor(effect);
@@ -320,7 +320,7 @@ export class SocketClient {
       this.runAction(connection, request, { messageId, bytes });
       return undefined;
     }
-    const effect = request && this.answer(request, { messageId, bytes });
+    const effect = request && this.process(request, { messageId, bytes });
     const done = () => this.share.give(bytes);
     if (effect) effect.then(done, done);
     else done();
@@ -328,7 +328,7 @@ export class SocketClient {
   }
 
   /** Process a line that is not an action. */
-  private answer(
+  private process(
     request: Exclude<SocketRequest, { kind: "action" }>,
     asked: Asked,
   ): Promise<unknown> | undefined {
@@ -357,7 +357,7 @@ export class SocketClient {
       params.file = path;
       this.kept.grow(paramBytes(params, "file") - before);
     }
-    const counted = admitFile(connection);
+    const counted = checkFile(connection);
     return counted
       ? this.track(this.serveFile(counted, messageId))
       : this.server.processFile(connection);
@@ -400,9 +400,9 @@ export class SocketClient {
       if (bytes > UNCOUNTED_LINE_BYTES) forgetId(connection, id);
       this.settle();
     };
-    const answered = this.server.processAction(connection);
-    traceUntil(answered);
-    answered.then(done, (error: unknown) => {
+    const responded = this.server.processAction(connection);
+    traceUntil(responded);
+    responded.then(done, (error: unknown) => {
       sendFailure(this, error, id);
       done();
     });
@@ -456,12 +456,12 @@ export class SocketClient {
     if (connection.destroyed) return;
     this.running++;
     try {
-      const counted = admitVerb(connection, verb);
+      const counted = checkVerb(connection, verb);
       if (counted) await counted;
       const data = await this.callVerb(connection, verb, args);
       if (!connection.destroyed) {
         const reply = verbReply(data, messageId);
-        const more = answerFields(verb, connection);
+        const more = replyFields(verb, connection);
         send(this, { ...reply, ...more, ...this.legacyFields(verb, data) });
       }
     } catch (error) {
@@ -581,8 +581,8 @@ function prepareReply(
 }
 
 /** No other code waits for the response. */
-function traceUntil(answered: Promise<unknown>): void {
-  tracing.tracer?.entry()?.keepUntil(answered);
+function traceUntil(work: Promise<unknown>): void {
+  tracing.tracer?.entry()?.keepUntil(work);
 }
 
 /** An id from a long line may be a part of it, which would stay in memory. */

@@ -6,7 +6,7 @@ import type { SocketServerOptions } from "../../config/types";
 import { isCutLogged } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
 import { plainAddress } from "../../utils/addresses";
-import { admit, isBooting, STARTING_TEXT } from "../booting";
+import { serveWhenBooted, isBooting, STARTING_TEXT } from "../booting";
 import { admitConnection } from "../listen";
 import { readCertificateFiles, stopListening } from "../listen";
 
@@ -103,7 +103,7 @@ export class Listener {
       if (!socket.destroyed) this.events.onClient(socket);
     };
     const refuse = () => socket.end(STARTING, () => socket.destroy());
-    setImmediate(() => admit(socket, serve, refuse));
+    setImmediate(() => serveWhenBooted(socket, serve, refuse));
   }
 
   private admit(socket: net.Socket): boolean {

@@ -313,9 +313,9 @@ function inLegacyForm(message: unknown, count: number): unknown {
   if (typeof message !== "object" || message === null || Array.isArray(message))
     return message;
   const { context, error, messageId } = message as Record<string, unknown>;
-  const isAnswer = context === "response";
-  const status = isAnswer && !error ? { status: "OK" } : {};
+  const isReply = context === "response";
+  const status = isReply && !error ? { status: "OK" } : {};
   const messageCount =
-    isAnswer && typeof messageId === "number" ? messageId : count;
+    isReply && typeof messageId === "number" ? messageId : count;
   return { ...status, ...message, messageCount };
 }

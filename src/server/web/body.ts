@@ -30,7 +30,7 @@ export interface ParsedBody {
 }
 
 /** The requirements for files of a body. */
-interface FileIntake {
+interface UploadOptions {
   disk: UploadDisk;
   /** Called only if there may be files. */
   rules: () => FileRules;
@@ -64,7 +64,7 @@ export function hasBody({ method, req }: WebRequest): boolean {
  */
 export function readBody(
   request: WebRequest,
-  intake: FileIntake,
+  options: UploadOptions,
 ): Promise<ParsedBody> {
   const type = parseContentType(request.req.headers["content-type"]!);
   request.params.rawBody = NO_BYTES;
@@ -74,9 +74,9 @@ export function readBody(
     case "form":
       return readForm(request, type.charset);
     case "multipart":
-      return readMultipart(request, intake);
+      return readMultipart(request, options);
     case "file":
-      return readSingleFile(request, intake);
+      return readSingleFile(request, options);
     case "other":
       return readUnknown(request);
   }
@@ -138,7 +138,7 @@ async function readUnknown(request: WebRequest): Promise<ParsedBody> {
 
 async function readMultipart(
   request: WebRequest,
-  intake: FileIntake,
+  intake: UploadOptions,
 ): Promise<ParsedBody> {
   const limit = formLimit(request.config);
   const receiving = prepareFiles(request, intake, limit);
@@ -156,7 +156,7 @@ async function readMultipart(
 
 async function readSingleFile(
   request: WebRequest,
-  intake: FileIntake,
+  intake: UploadOptions,
 ): Promise<ParsedBody> {
   const limit = formLimit(request.config);
   const receiving = prepareFiles(request, intake, limit);
@@ -174,7 +174,7 @@ async function readSingleFile(
 
 function prepareFiles(
   request: WebRequest,
-  { disk, rules }: FileIntake,
+  { disk, rules }: UploadOptions,
   limit: Limit,
 ) {
   const { req, config } = request;

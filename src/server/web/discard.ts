@@ -1,4 +1,4 @@
-/** Handles unread request bodies (RFC 9112 section 9.6). */
+/** Request bodies that the server does not read (RFC 9112 section 9.6). */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
@@ -48,7 +48,10 @@ export function leaveBody(exchange: Exchange): Promise<void> | undefined {
 }
 
 /** Leave the body unread, and respond as soon as it is known whether the connection is kept. */
-export function respondUnread(exchange: Exchange, respond: () => void): void {
+export function respondWithoutBody(
+  exchange: Exchange,
+  respond: () => void,
+): void {
   const left = leaveBody(exchange);
   if (left) void left.then(respond);
   else respond();

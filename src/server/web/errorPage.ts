@@ -18,7 +18,7 @@ interface FileError {
  * Respond with an error in place of a file.
  * @throws TypeError when a header of the project is not valid
  */
-export async function answerFileError(
+export async function respondWithFileError(
   request: WebRequest,
   { status, text, type }: FileError,
 ): Promise<void> {

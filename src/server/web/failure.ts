@@ -17,7 +17,7 @@ import {
 } from "./headers";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
-import { leaveBody, respondUnread } from "./discard";
+import { leaveBody, respondWithoutBody } from "./discard";
 import { applyErrorStatus, stringify, type Outcome } from "./respond";
 import { settings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
@@ -87,7 +87,7 @@ export function refuseWhileBooting(
   res: ServerResponse,
 ): void {
   for (const [name, value] of securityPairsFor(req)) res.setHeader(name, value);
-  respondUnread({ req, res, saidContinue: false }, () => {
+  respondWithoutBody({ req, res, saidContinue: false }, () => {
     res.writeHead(503, {
       "content-type": JSON_TYPE,
       "retry-after": RETRY_AFTER_SECONDS,
@@ -109,14 +109,14 @@ function bodyRefusal(error: BodyError): Refusal {
  * Respond to a client without a connection (its `create` middleware failed, or it exceeded a limit). Only an error with
  * a status is shown.
  */
-export async function answerRefused(
+export async function respondRefused(
   server: Server,
   request: WebRequest,
   error: unknown,
 ): Promise<void> {
   const { status = 0 } = httpFactsOf(error);
   if (status < 400 || !canWrite(request.res))
-    return answerPlainly(server, request.res, error);
+    return respondPlainly(server, request.res, error);
   const code = error instanceof StatusError ? error.code : undefined;
   // what is refused by `general.overload` has one line for all
   if (code === undefined)
@@ -127,7 +127,7 @@ export async function answerRefused(
 }
 
 /** The last resort: a fixed response, or none to a disconnected client. */
-export function answerPlainly(
+export function respondPlainly(
   server: Server,
   res: ServerResponse,
   error: unknown,

@@ -52,7 +52,7 @@ export class FileRules {
   }
 
   /** Accept another file of a field. @throws BodyError 413 or 415 */
-  admit(field: string, mediaType: string | null): void {
+  check(field: string, mediaType: string | null): void {
     const rule = this.declared.get(field);
     if (!rule) {
       if (this.takesOthers) return;

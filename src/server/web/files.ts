@@ -9,12 +9,12 @@ import { log } from "../../log/log";
 import type { RouteType } from "../../route/tables";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { compressor, type Encoding } from "./compression";
-import { answerFileError } from "./errorPage";
+import { respondWithFileError } from "./errorPage";
 import {
   describeFile,
   encodingOnTheWay,
-  type FileAnswer,
-  fileAnswerOf,
+  type FileResponse,
+  fileResponseOf,
   storedCopy,
   validatorsOf,
   type ByteRange,
@@ -23,7 +23,7 @@ import {
   requestedRange,
   type Validators,
   type Verdict,
-} from "./fileAnswer";
+} from "./fileResponse";
 import { setFlat } from "./headers";
 import { allowHeader, FILE_METHODS } from "./routeRequest";
 import type { WebRequest } from "./webRequest";
@@ -45,11 +45,11 @@ interface Delivery {
 }
 
 /** Resolves when the response has been sent. */
-export async function answerWithFile(
+export async function respondWithFile(
   request: WebRequest,
-  original: FileAnswer,
+  original: FileResponse,
 ): Promise<void> {
-  if (original.error) return answerNotFound(request, original);
+  if (original.error) return respondNotFound(request, original);
   // a stream that cannot be opened may fail before it is read: the failure is noticed when it is read
   original.fileStream?.on("error", () => {});
   const refused = original.found && refuseFile(request, original.found);
@@ -63,11 +63,11 @@ export async function answerWithFile(
   describeFile(request, file, validators);
 
   const verdict = verdictOn(request, validators);
-  if (verdict === "fresh") return answerNotModified(request, file);
-  if (verdict === "failed") return answerFailed(request, file);
+  if (verdict === "fresh") return respondNotModified(request, file);
+  if (verdict === "failed") return respondFailed(request, file);
   const range = rangeFor(request, file, encoding, validators);
-  if (range === "unsatisfiable") return answerUnsatisfiable(request, file);
-  const send = file.content ? answerFromMemory : answerFromStream;
+  if (range === "unsatisfiable") return respondUnsatisfiable(request, file);
+  const send = file.content ? respondFromMemory : respondFromStream;
   return send(request, file, { encoding, range });
 }
 
@@ -78,11 +78,11 @@ function refuseFile(
 ): Promise<void> | undefined {
   const isIndex = request.namesFolder || found.isIndex === true;
   return isFileAsFolder(request, isIndex)
-    ? answerNoFolder(request, found)
+    ? respondNoFolder(request, found)
     : refuseFileRequest(request, isIndex);
 }
 
-async function answerNoFolder(
+async function respondNoFolder(
   request: WebRequest,
   { connection }: StaticFileResult,
 ): Promise<void> {
@@ -90,7 +90,7 @@ async function answerNoFolder(
     connection,
     "a file is not a folder",
   );
-  return answerNotFound(request, fileAnswerOf(missing));
+  return respondNotFound(request, fileResponseOf(missing));
 }
 
 function verdictOn(
@@ -101,35 +101,35 @@ function verdictOn(
   return isFresh(req.headers, validators) ? "fresh" : "send";
 }
 
-async function answerNotFound(
+async function respondNotFound(
   request: WebRequest,
-  { error, fileStream }: FileAnswer,
+  { error, fileStream }: FileResponse,
 ): Promise<void> {
   fileStream?.destroy();
   const charset = request.config.strictHttp ? "; charset=utf-8" : "";
   const type = `text/html${charset}`;
   const text = textOf(error);
-  await answerFileError(request, { status: 404, text, type });
+  await respondWithFileError(request, { status: 404, text, type });
 }
 
-function answerNotModified(request: WebRequest, { fileStream }: FileAnswer) {
+function respondNotModified(request: WebRequest, { fileStream }: FileResponse) {
   fileStream?.destroy();
   endBodiless(request, 304, request.flatHeaders());
 }
 
 /** If-Match or If-Unmodified-Since: the file is not the one that the client means. */
-async function answerFailed(
+async function respondFailed(
   request: WebRequest,
-  { fileStream }: FileAnswer,
+  { fileStream }: FileResponse,
 ): Promise<void> {
   fileStream?.destroy();
   request.responseHttpCode = 412;
   await writeEncoded(request, "", undefined);
 }
 
-async function answerUnsatisfiable(
+async function respondUnsatisfiable(
   request: WebRequest,
-  { fileStream, length }: FileAnswer,
+  { fileStream, length }: FileResponse,
 ): Promise<void> {
   fileStream?.destroy();
   request.responseHttpCode = 416;
@@ -137,9 +137,9 @@ async function answerUnsatisfiable(
   await writeEncoded(request, "", undefined);
 }
 
-async function answerFromMemory(
+async function respondFromMemory(
   request: WebRequest,
-  file: FileAnswer,
+  file: FileResponse,
   { encoding, range }: Delivery,
 ): Promise<void> {
   const content = file.content!;
@@ -149,9 +149,9 @@ async function answerFromMemory(
   file.sent?.();
 }
 
-async function answerFromStream(
+async function respondFromStream(
   request: WebRequest,
-  file: FileAnswer,
+  file: FileResponse,
   delivery: Delivery,
 ): Promise<void> {
   const { encoding } = delivery;
@@ -179,14 +179,14 @@ async function answerFromStream(
   try {
     await sendBytes(request, file, { ...delivery, length, begin });
   } catch (error) {
-    await answerBroken(request, error);
+    await respondBroken(request, error);
   }
 }
 
 /** @returns the number of bytes to send before compression; undefined if it is unknown */
 function announceLength(
   request: WebRequest,
-  file: FileAnswer,
+  file: FileResponse,
   { encoding, range }: Delivery,
 ): number | undefined {
   const total = file.length ?? undefined;
@@ -198,7 +198,7 @@ function announceLength(
 /** Send a file from a stream, whole or a range of it. */
 async function sendBytes(
   request: WebRequest,
-  file: FileAnswer,
+  file: FileResponse,
   {
     encoding,
     range,
@@ -215,7 +215,7 @@ async function sendBytes(
 }
 
 /** The file existed a moment ago, but cannot be read. */
-async function answerBroken(
+async function respondBroken(
   request: WebRequest,
   error: unknown,
 ): Promise<void> {
@@ -226,10 +226,10 @@ async function answerBroken(
     ([name]) =>
       !/^(?:etag|cache-control|content-|accept-ranges|last-m)/i.test(name),
   );
-  await answerNotFound(request, fileError(message));
+  await respondNotFound(request, fileError(message));
 }
 
-function fileError(message: string): FileAnswer {
+function fileError(message: string): FileResponse {
   return {
     error: `error reading file: ${withoutPath(message)}`,
     mime: undefined,
@@ -247,7 +247,7 @@ function withoutPath(message: string): string {
 
 function sendCompressed(
   { res }: WebRequest,
-  file: FileAnswer,
+  file: FileResponse,
   encoding: Encoding,
   begin: () => void,
 ): Promise<void> {
@@ -266,18 +266,18 @@ function sendCompressed(
   });
 }
 
-function streamOf({ fileStream }: FileAnswer): Readable {
+function streamOf({ fileStream }: FileResponse): Readable {
   return fileStream ?? Readable.from([]);
 }
 
-function reopen(file: FileAnswer, { start, end }: ByteRange): Readable {
+function reopen(file: FileResponse, { start, end }: ByteRange): Readable {
   file.fileStream?.destroy();
   return fs.createReadStream(file.path!, { start, end });
 }
 
 function announceRange(
   request: WebRequest,
-  { storedEncoding }: FileAnswer,
+  { storedEncoding }: FileResponse,
   total: number,
   range: ByteRange | undefined,
 ): void {
@@ -291,7 +291,7 @@ function announceRange(
 
 function rangeFor(
   request: WebRequest,
-  { length, storedEncoding }: FileAnswer,
+  { length, storedEncoding }: FileResponse,
   encoding: Encoding | undefined,
   validators: Validators,
 ): ByteRange | "unsatisfiable" | undefined {
@@ -346,7 +346,7 @@ async function refuseMethod(request: WebRequest): Promise<void> {
     text: "files are only for GET and HEAD",
     type: "text/plain; charset=utf-8",
   };
-  await answerFileError(request, refusal);
+  await respondWithFileError(request, refusal);
 }
 
 /** Relative links in the index of a folder are relative to the folder. */

@@ -11,7 +11,7 @@ import type { WebServer } from "./webServer";
 
 /**
  * The worker of a cluster stops while others go on to serve: connections that its primary has just handed over, or
- * that are kept alive and about to be used, get their answer before they end. In ms.
+ * that are kept alive and about to be used, get their response before they end. In ms.
  */
 export const CLUSTER_LINGER_MS = 500;
 

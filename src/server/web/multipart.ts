@@ -23,7 +23,7 @@ export interface Form {
   files: Map<string, UploadedFile[]>;
 }
 
-interface Intake {
+interface Upload {
   options: WebSettings["formOptions"];
   maxParams: number;
   /** The field whose rule applies to a file. */
@@ -38,7 +38,7 @@ interface Intake {
   source: Readable;
 }
 
-interface FormIntake extends Intake {
+interface FormUpload extends Upload {
   /** Bytes of the whole body. */
   maxBytes: number;
   /** The error for a longer body. */
@@ -48,15 +48,15 @@ interface FormIntake extends Intake {
 /** @throws BodyError, RequestAborted, or the error of the disk */
 export function receiveMultipart(
   req: IncomingMessage,
-  intake: FormIntake,
+  upload: FormUpload,
 ): Promise<Form> {
-  const { source } = intake;
+  const { source } = upload;
   return new Promise((resolve, reject) => {
     const form: Form = { fields: new Map(), files: new Map() };
     const writes: Promise<void>[] = [];
     const parts: Readable[] = [];
-    const count = new FormCount(intake);
-    const parser = openParser(req, intake);
+    const count = new FormCount(upload);
+    const parser = openParser(req, upload);
     let isOver = false;
 
     const fail = (error: unknown) => {
@@ -81,7 +81,7 @@ export function receiveMultipart(
         requireName(name);
         count.addField(name, value, nameTruncated || valueTruncated);
         const parsed = pairBytes(1, value) + textBytes(name);
-        const refusal = intake.hold(parsed - Buffer.byteLength(value));
+        const refusal = upload.hold(parsed - Buffer.byteLength(value));
         if (refusal) throw refusal;
         append(form.fields, name, value);
       }),
@@ -91,11 +91,11 @@ export function receiveMultipart(
       const take = () => {
         guard(() => {
           requireName(name);
-          const field = intake.fieldOf(name);
+          const field = upload.fieldOf(name);
           count.addFile(field, mimetype);
-          const file = newUpload(intake.options, filename || null, mimetype);
+          const file = newUpload(upload.options, filename || null, mimetype);
           append(form.files, field, file);
-          const write = storeFile(stream, { field, file }, intake, count);
+          const write = storeFile(stream, { field, file }, upload, count);
           writes.push(write);
           parts.push(stream);
           write.catch(fail);
@@ -106,7 +106,7 @@ export function receiveMultipart(
       else takeIfAny(stream, take);
     });
     parser.on("partsLimit", () =>
-      fail(BodyError.tooComplex("web.maxParams", maxPartsOf(intake), "parts")),
+      fail(BodyError.tooComplex("web.maxParams", maxPartsOf(upload), "parts")),
     );
     parser.on("error", (error) => fail(BodyError.malformed(error)));
     parser.on("finish", () => {
@@ -125,9 +125,9 @@ export function receiveMultipart(
       bytes += chunk.length;
       // the parser collects fields in memory; only the bytes of files leave it
       const refusal =
-        bytes > intake.maxBytes
-          ? intake.tooLarge()
-          : (count.checkOutside(bytes) ?? intake.hold(chunk.length));
+        bytes > upload.maxBytes
+          ? upload.tooLarge()
+          : (count.checkOutside(bytes) ?? upload.hold(chunk.length));
       if (!refusal) return;
       source.off("data", measure);
       fail(refusal);
@@ -165,7 +165,7 @@ export const SINGLE_FILE = "file";
 /** The whole body is one file. */
 export async function receiveFile(
   req: IncomingMessage,
-  intake: Intake,
+  intake: Upload,
 ): Promise<UploadedFile> {
   const name = req.headers["x-file-name"];
   const type = req.headers["content-type"] ?? null;
@@ -194,7 +194,7 @@ export async function receiveFile(
 async function storeFile(
   stream: Readable,
   { field, file }: { field: string; file: UploadedFile },
-  { options, temporaryFiles, written }: Intake,
+  { options, temporaryFiles, written }: Upload,
   count: FormCount,
 ): Promise<void> {
   const hash = options.hashAlgorithm
@@ -240,7 +240,7 @@ class FormCount {
   private files = 0;
   private fileBytes = 0;
 
-  constructor(private readonly intake: Intake) {}
+  constructor(private readonly intake: Upload) {}
 
   addField(name: string, value: string, isTruncated: boolean): void {
     const { options, maxParams } = this.intake;
@@ -271,7 +271,7 @@ class FormCount {
   /** @throws BodyError */
   addFile(field: string, mediaType: string | null): void {
     const { options, rules } = this.intake;
-    rules.admit(field, mediaType);
+    rules.check(field, mediaType);
     const max = options.maxFiles;
     if (++this.files > max)
       throw BodyError.tooLarge("web.formOptions.maxFiles", max, "files");
@@ -297,12 +297,12 @@ class FormCount {
 }
 
 /** The maximum number of parts of a form: fields, files, and others. */
-function maxPartsOf({ options, maxParams }: Intake): number {
+function maxPartsOf({ options, maxParams }: Upload): number {
   const maxFiles = options.maxFiles;
   return (options.maxFields || maxParams) + maxFiles;
 }
 
-function openParser(req: IncomingMessage, intake: Intake): BusboyInstance {
+function openParser(req: IncomingMessage, intake: Upload): BusboyInstance {
   const { maxFieldsSize } = intake.options;
   const maxParts = maxPartsOf(intake);
   // loaded on demand, because many servers never receive a form

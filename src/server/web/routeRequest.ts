@@ -1,6 +1,6 @@
 /** Selects the handler of a request: an action, a file, or the server itself. */
 import * as path from "node:path";
-import { admitFile, countBeforeBody } from "../../action/rateLimit";
+import { checkFile, countBeforeBody } from "../../action/rateLimit";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { mayRunAction } from "../../action/registry";
 import { api } from "../../api";
@@ -73,27 +73,27 @@ export function routeRequest(
   connection.extension = extension;
   if (request.config.csrf) refuseForged(request);
   if (request.config.strictPaths) checkEncoding(pathname);
-  const answer = answerOf(request);
-  if (!answer) return routeToAction(server, connection, request);
+  const handler = handlerOf(request);
+  if (!handler) return routeToAction(server, connection, request);
   const left = leaveBody(request);
   return left
-    ? left.then(() => answer(server, connection, request))
-    : answer(server, connection, request);
+    ? left.then(() => handler(server, connection, request))
+    : handler(server, connection, request);
 }
 
-type Answer = (
+type Handler = (
   server: Host,
   connection: Connection,
   request: WebRequest,
 ) => Promise<unknown>;
 
 /** The handler of a request that is not for an action. */
-function answerOf(request: WebRequest): Answer | undefined {
+function handlerOf(request: WebRequest): Handler | undefined {
   const { method, config, target } = request;
-  if (method === "OPTIONS") return answerOptions;
-  if (isForMetrics(request)) return answerMetrics;
+  if (method === "OPTIONS") return respondToOptions;
+  if (isForMetrics(request)) return respondWithMetrics;
   if (method === "TRACE" && !config.trace) return refuseTrace;
-  return target.mode === "file" ? answerFile : undefined;
+  return target.mode === "file" ? routeToFile : undefined;
 }
 
 /** The route is matched before the body is read, so that a body that no action accepts is not read. */
@@ -219,13 +219,13 @@ function checkEncoding(pathname: string): void {
   }
 }
 
-function answerFile(
+function routeToFile(
   server: Host,
   connection: Connection,
   request: WebRequest,
 ): Promise<unknown> {
   nameFile(connection, request);
-  const counted = admitFile(connection);
+  const counted = checkFile(connection);
   return counted
     ? counted.then(() => server.processFile(connection))
     : server.processFile(connection);
@@ -262,13 +262,13 @@ function refuseTrace(
   return server.sendMessage(connection, text);
 }
 
-function answerOptions(
+function respondToOptions(
   server: Server,
   connection: Connection,
   request: WebRequest,
 ): Promise<void> {
   const { responseHeaders, target, config } = request;
-  if (answerPreflight(request)) return server.sendMessage(connection, "");
+  if (respondToPreflight(request)) return server.sendMessage(connection, "");
   if (config.strictHttp) {
     const { mode, pathParts } = target;
     const verbs: readonly string[] =
@@ -294,7 +294,7 @@ function isForMetrics({ method, target }: WebRequest): boolean {
 }
 
 /** @throws HttpError 403; the error that `authorize` throws */
-async function answerMetrics(
+async function respondWithMetrics(
   server: Server,
   connection: Connection,
   request: WebRequest,
@@ -410,7 +410,7 @@ export function addCorsHeaders(request: WebRequest): void {
   const cors = currentCors();
   if (cors === undefined || cors.isForAll) return; // the same for all origins: a default header
   const { origin } = request.req.headers;
-  // `Vary` is a default header: a request without a list of its own is answered with the prepared ones
+  // `Vary` is a default header: a request without a list of its own gets the prepared ones
   if (origin !== undefined && cors.allows(origin))
     request.responseHeaders.push(...allowOrigin(cors, origin));
 }
@@ -419,7 +419,7 @@ export function addCorsHeaders(request: WebRequest): void {
  * With `web.cors`: responds to a preflight request.
  * @returns false for any other OPTIONS request, and without `web.cors`
  */
-function answerPreflight(request: WebRequest): boolean {
+function respondToPreflight(request: WebRequest): boolean {
   const cors = currentCors();
   const { headers } = request.req;
   const { origin } = headers;

@@ -18,12 +18,12 @@ import type { WebRequest } from "./webRequest";
 /** Longest path in an attribute, in characters. */
 const MAX_PATH = 1024;
 
-/** Answer a request with a span around it, which ends with the response. */
+/** Handle a request with a span around it, which ends with the response. */
 export function traceRequest(
   tracer: Tracer,
   req: IncomingMessage,
   res: ServerResponse,
-  answer: () => void,
+  handle: () => void,
 ): void {
   const { method = "", headers, socket } = req;
   const known = knownMethod(method);
@@ -45,7 +45,7 @@ export function traceRequest(
     else if (statusCode >= 500) tracer.failAs(String(statusCode), opened.span);
     opened.end();
   });
-  tracer.within(opened, answer);
+  tracer.withSpan(opened, handle);
 }
 
 /** The route of a request is found. */

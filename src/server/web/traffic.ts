@@ -17,8 +17,8 @@ export interface Traffic {
   others: Set<WebRequest> | undefined;
   /** The latest request. */
   latest: WebRequest | undefined;
-  /** Requests that another listener answers. */
-  lent: number;
+  /** Requests that another listener handles. */
+  foreign: number;
   /** The responses that wait until the client reads them; undefined until it falls behind. */
   unread: UnreadShare | undefined;
   /** The requests that wait; undefined if there are none. */
@@ -35,8 +35,8 @@ function knownTraffic(socket: Socket): Traffic | undefined {
 }
 
 /** The number of requests of a connection in progress. */
-function countOf({ first, others, lent }: Traffic): number {
-  return (first === undefined ? 0 : 1) + (others?.size ?? 0) + lent;
+function countOf({ first, others, foreign }: Traffic): number {
+  return (first === undefined ? 0 : 1) + (others?.size ?? 0) + foreign;
 }
 
 /** Whether so much waits for a client that its next requests must wait, too. */
@@ -69,7 +69,7 @@ interface Queue {
   unsent: number;
 }
 
-interface IntakeHost {
+interface RequestQueuesHost {
   /** Start processing a request. */
   begin(req: IncomingMessage, res: ServerResponse, traffic: Traffic): void;
   /** Called for each request in progress when its client disconnects. */
@@ -80,7 +80,7 @@ interface IntakeHost {
   onUnread(socket: Socket, bytes: number): void;
 }
 
-export class Intake {
+export class RequestQueues {
   private readonly queues = new Map<Traffic, Queue>();
   private last: Traffic | undefined;
   /** Requests of the last connection in a row. */
@@ -91,7 +91,7 @@ export class Intake {
   private readonly ready = new Map<Traffic, Queue>();
   private isScheduled = false;
 
-  constructor(private readonly host: IntakeHost) {}
+  constructor(private readonly host: RequestQueuesHost) {}
 
   take(req: IncomingMessage, res: ServerResponse): void {
     const { socket } = req;
@@ -115,7 +115,7 @@ export class Intake {
   /** A request is in progress until its `end`. */
   begin(traffic: Traffic, request: WebRequest): void {
     request.traffic = traffic;
-    if (traffic.latest !== undefined) traffic.latest.isFollowed = true;
+    if (traffic.latest !== undefined) traffic.latest.hasSuccessor = true;
     traffic.latest = request;
     if (traffic.first === undefined) traffic.first = request;
     else (traffic.others ??= new Set()).add(request);
@@ -130,11 +130,11 @@ export class Intake {
     this.settled(traffic);
   }
 
-  /** Count a request that another listener answers. */
-  lend(traffic: Traffic, res: ServerResponse): void {
-    traffic.lent++;
+  /** Count a request that another listener handles. */
+  countForeign(traffic: Traffic, res: ServerResponse): void {
+    traffic.foreign++;
     res.once("close", () => {
-      traffic.lent--;
+      traffic.foreign--;
       this.settled(traffic);
     });
   }
@@ -159,7 +159,7 @@ export class Intake {
       first: undefined,
       others: undefined,
       latest: undefined,
-      lent: 0,
+      foreign: 0,
       unread: undefined,
       queue: undefined,
       refusals: 0,
@@ -352,7 +352,7 @@ export async function refusePipelined(
 
 // --- Pauses and resumes reading from the connection of a client.
 
-/** Node resumes a socket whenever one of its requests is read or answered. */
+/** Node resumes a socket whenever one of its requests is read or completed. */
 function stay(this: Socket): Socket {
   return this;
 }

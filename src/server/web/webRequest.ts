@@ -104,8 +104,8 @@ export class WebRequest {
   /** The client sent `Expect: 100-continue`, and was told to continue. */
   saidContinue: boolean;
   /** A later request of its connection has started. */
-  isFollowed: boolean;
-  /** The path is that of a folder; its index is the answer. */
+  hasSuccessor: boolean;
+  /** The path is that of a folder; its index is the response. */
   namesFolder: boolean;
   /** The bytes of its body in memory. */
   held: ByteShare | undefined;
@@ -139,7 +139,7 @@ export class WebRequest {
     this.connection = undefined;
     this.traffic = undefined;
     this.saidContinue = false;
-    this.isFollowed = false;
+    this.hasSuccessor = false;
     this.namesFolder = false;
     this.held = undefined;
     this.temporaryFiles = undefined;

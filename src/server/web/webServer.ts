@@ -27,7 +27,7 @@ import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
 import { randomId } from "../../utils/ids";
 import { refuseStream } from "../../action/output";
-import { admit, isBooting } from "../booting";
+import { serveWhenBooted, isBooting } from "../booting";
 import { currentCors } from "../cors";
 import { Drain } from "../drain";
 import { isHandedOver } from "../handOver";
@@ -46,21 +46,21 @@ import {
   schemeOf,
   trustedProxies,
 } from "../proxies";
-import { isWorkFollowed, releaseWithResponse, requestIdOf } from "../work";
+import { isWorkTracked, releaseWithResponse, requestIdOf } from "../work";
 import { normalizeTarget, type TargetFault } from "../requestTarget";
 import { ALL_EXCEED } from "../outbox";
 import { Server } from "../server";
 import { RequestAborted } from "./bodyError";
 import { addCorsHeaders, isForAction, routeRequest } from "./routeRequest";
-import { respondUnread } from "./discard";
+import { respondWithoutBody } from "./discard";
 import {
-  answerPlainly,
-  answerRefused,
+  respondPlainly,
+  respondRefused,
   prepareFailure,
   refuseWhileBooting,
 } from "./failure";
-import { type FileAnswer, fileAnswerOf } from "./fileAnswer";
-import { answerWithFile } from "./files";
+import { type FileResponse, fileResponseOf } from "./fileResponse";
+import { respondWithFile } from "./files";
 import { isValidPair, JSON_TYPE, setFlat, setPolicyHeaders } from "./headers";
 import {
   checkPrefixes,
@@ -77,7 +77,7 @@ import { type Outcome, renderBody } from "./respond";
 import { parseTarget } from "./target";
 import { traceRequest } from "./traceRequest";
 import {
-  Intake,
+  RequestQueues,
   judgePipelining,
   refusePipelined,
   type Traffic,
@@ -121,7 +121,7 @@ export class WebServer extends Server {
   /** The limits of all uploads. */
   readonly uploadDisk = new UploadDisk();
 
-  private readonly intake = new Intake({
+  private readonly queues = new RequestQueues({
     begin: (req, res, traffic) => this.begin(req, res, traffic),
     onAbort: (request) => this.end(request),
     onCut: (socket) => this.logCut(socket),
@@ -240,7 +240,7 @@ export class WebServer extends Server {
     length: number | null,
     lastModified: Date,
   ): Promise<void> {
-    await this.answerWithFile(connection, {
+    await this.respondWithFile(connection, {
       error: error as unknown,
       fileStream: fileStream as Readable,
       mime,
@@ -251,7 +251,7 @@ export class WebServer extends Server {
 
   override async processFile(connection: Connection): Promise<void> {
     const found = await api.staticFile.get(connection);
-    await this.answerWithFile(connection, fileAnswerOf(found));
+    await this.respondWithFile(connection, fileResponseOf(found));
   }
 
   override hasAnswered({ rawConnection }: Connection): boolean {
@@ -269,11 +269,11 @@ export class WebServer extends Server {
 
   /** Accept a request, as soon as its connection may start another. */
   handleRequest(req: IncomingMessage, res: ServerResponse): void {
-    this.intake.take(req, res);
+    this.queues.take(req, res);
   }
 
   isBusy(socket: Socket): boolean {
-    return this.intake.isBusy(socket);
+    return this.queues.isBusy(socket);
   }
 
   private begin(
@@ -287,9 +287,9 @@ export class WebServer extends Server {
     };
     metrics?.watch?.request(req, res);
     if (health?.answer?.(req, res) === true)
-      return this.intake.lend(traffic, res);
+      return this.queues.countForeign(traffic, res);
     if (!isBooting()) return this.work(req, res, traffic);
-    admit(
+    serveWhenBooted(
       req.socket,
       () => this.work(req, res, traffic),
       () => refuseWhileBooting(req, res),
@@ -301,18 +301,18 @@ export class WebServer extends Server {
     res: ServerResponse,
     traffic: Traffic,
   ): void {
-    if (!isWorkFollowed()) return this.answerSafely(req, res, traffic);
+    if (!isWorkTracked()) return this.handleSafely(req, res, traffic);
     releaseWithResponse(res);
-    const answer = () => this.answerSafely(req, res, traffic);
+    const handle = () => this.handleSafely(req, res, traffic);
     const { tracer } = tracing;
     const id = isContextOn() ? requestIdOf(req) : undefined;
     beginContext({ id }, () =>
-      tracer ? traceRequest(tracer, req, res, answer) : answer(),
+      tracer ? traceRequest(tracer, req, res, handle) : handle(),
     );
   }
 
   /** Every error of a request also gets a response. */
-  private answerSafely(
+  private handleSafely(
     req: IncomingMessage,
     res: ServerResponse,
     traffic: Traffic,
@@ -330,11 +330,11 @@ export class WebServer extends Server {
       if (fault !== undefined)
         return refuseTarget(req, res, fault, settings().web);
       for (const intercept of this.interceptors)
-        if (intercept(req, res)) return this.intake.lend(traffic, res);
+        if (intercept(req, res)) return this.queues.countForeign(traffic, res);
       if (redirectToAllowedHost(req, res, settings().web)) return;
       this.accept(res, traffic);
     } catch (error) {
-      answerPlainly(this, res, error);
+      respondPlainly(this, res, error);
     }
   }
 
@@ -351,7 +351,7 @@ export class WebServer extends Server {
   }
 
   private refuseOneTooMany(res: ServerResponse, traffic: Traffic): void {
-    const request = this.unread(res, traffic);
+    const request = this.unparsedRequest(res, traffic);
     refusePipelined(traffic, res).then(
       (error) => this.fail(request, error),
       (failure: unknown) => this.fail(request, failure),
@@ -363,15 +363,15 @@ export class WebServer extends Server {
     traffic: Traffic,
     error: StatusError,
   ): void {
-    void this.fail(this.unread(res, traffic), error);
+    void this.fail(this.unparsedRequest(res, traffic), error);
   }
 
   /** A request that is refused without a connection, and before its body is read. */
-  private unread(res: ServerResponse, traffic: Traffic): WebRequest {
+  private unparsedRequest(res: ServerResponse, traffic: Traffic): WebRequest {
     const target = parseTarget(res.req.url ?? "/", settings().web);
     const request = new WebRequest(this, res, target, undefined);
     addCorsHeaders(request);
-    this.intake.begin(traffic, request);
+    this.queues.begin(traffic, request);
     return request;
   }
 
@@ -381,11 +381,11 @@ export class WebServer extends Server {
     const identity = identify(req, isForAction(req.method, target));
     const request = new WebRequest(this, res, target, identity.setCookie);
     addCorsHeaders(request);
-    this.intake.begin(traffic, request);
-    this.handleSafely(request, identity);
+    this.queues.begin(traffic, request);
+    this.routeSafely(request, identity);
   }
 
-  private handleSafely(request: WebRequest, identity: Identity): void {
+  private routeSafely(request: WebRequest, identity: Identity): void {
     try {
       const connection = this.connect(request, identity);
       const done = isThenable(connection)
@@ -426,7 +426,7 @@ export class WebServer extends Server {
       return this.endWhenClosed(request);
     }
     try {
-      const done = this.answer(connection, request, data);
+      const done = this.respond(connection, request, data);
       if (done) done.catch((error: unknown) => this.fail(request, error));
     } catch (error) {
       void this.fail(request, error);
@@ -444,7 +444,7 @@ export class WebServer extends Server {
   }
 
   /** @returns a promise only if a step is async: an error serializer, compression */
-  private answer(
+  private respond(
     connection: Connection,
     request: WebRequest,
     outcome: Outcome,
@@ -464,13 +464,13 @@ export class WebServer extends Server {
     return undefined;
   }
 
-  private async answerWithFile(
+  private async respondWithFile(
     connection: Connection,
-    file: FileAnswer,
+    file: FileResponse,
   ): Promise<void> {
     const request = connection.rawConnection as WebRequest;
     this.sendingFiles.add(request);
-    await answerWithFile(request, file).finally(() =>
+    await respondWithFile(request, file).finally(() =>
       this.endWhenClosed(request),
     );
   }
@@ -483,18 +483,18 @@ export class WebServer extends Server {
   private async fail(request: WebRequest, error: unknown): Promise<void> {
     const { connection } = request;
     if (error instanceof RequestAborted) {
-      answerPlainly(this, request.res, error);
+      respondPlainly(this, request.res, error);
       return this.end(request);
     }
     try {
       if (!connection) {
-        await answerRefused(this, request, error);
+        await respondRefused(this, request, error);
         return this.endWhenClosed(request);
       }
       const outcome = await prepareFailure(this, connection, request, error);
-      await this.answer(connection, request, outcome);
+      await this.respond(connection, request, outcome);
     } catch (failure) {
-      answerPlainly(this, request.res, failure);
+      respondPlainly(this, request.res, failure);
       this.end(request);
     }
   }
@@ -504,7 +504,7 @@ export class WebServer extends Server {
    */
   private endWhenClosed(request: WebRequest): void {
     const { res } = request;
-    if (res.writableLength > FREE_BYTES) this.intake.countUnread(request);
+    if (res.writableLength > FREE_BYTES) this.queues.countUnread(request);
     if (res.writableEnded || res.destroyed) this.end(request);
     else res.once("close", () => this.end(request));
   }
@@ -520,7 +520,7 @@ export class WebServer extends Server {
   }
 
   private end(request: WebRequest): void {
-    this.intake.end(request);
+    this.queues.end(request);
     // again after the client disconnected during a write
     request.temporaryFiles?.remove();
     const { connection } = request;
@@ -535,7 +535,7 @@ export class WebServer extends Server {
   }
 }
 
-/** @throws ActionheroError AH_CONFIG: with a header that cannot be written, no request could be answered */
+/** @throws ActionheroError AH_CONFIG: with a header that cannot be written, no request could get a response */
 function checkHeaders(): void {
   for (const [name, value] of Object.entries(settings().web.httpHeaders ?? {}))
     if (value && !isValidPair([name, value]))
@@ -642,7 +642,7 @@ function refuseTarget(
   { nosniff }: WebSettings,
 ): void {
   setPolicyHeaders(req, res, nosniff);
-  respondUnread({ req, res, saidContinue: false }, () => {
+  respondWithoutBody({ req, res, saidContinue: false }, () => {
     res.writeHead(status, { "content-type": JSON_TYPE, connection: "close" });
     res.end(JSON.stringify({ error: text }));
   });
@@ -651,7 +651,7 @@ function refuseTarget(
 /**
  * Redirect clients that use another host name to the first allowed one; with `strictHttp` they keep the method and
  * body (RFC 9110 section 15.4.8): after a 302 a POST becomes a GET.
- * @returns true when the request was answered with a redirect
+ * @returns true when a redirect was sent
  */
 function redirectToAllowedHost(
   req: IncomingMessage,
@@ -665,7 +665,7 @@ function redirectToAllowedHost(
   const path = req.url === "*" ? "/" : req.url;
   const location = `${originOfHost(allowed[0]!, schemeOf(req))}${path}`;
   setPolicyHeaders(req, res, config.nosniff);
-  respondUnread({ req, res, saidContinue: false }, () => {
+  respondWithoutBody({ req, res, saidContinue: false }, () => {
     const isRead = req.method === "GET" || req.method === "HEAD";
     const status = config.strictHttp && !isRead ? 307 : 302;
     res.writeHead(status, { Location: location });

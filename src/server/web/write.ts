@@ -34,8 +34,8 @@ export function writeBody(
 }
 
 /** Whether the connection ends with this response. */
-function isLast({ server, res, isFollowed }: WebRequest): boolean {
-  return (server.isDraining && !isFollowed) || !res.shouldKeepAlive;
+function isLast({ server, res, hasSuccessor }: WebRequest): boolean {
+  return (server.isDraining && !hasSuccessor) || !res.shouldKeepAlive;
 }
 
 /**
@@ -142,7 +142,7 @@ export function endBodiless(
 }
 
 /**
- * Write the status line and headers; one that node does not take is answered with a plain 500. While the server drains,
+ * Write the status line and headers; one that node does not take gets a plain 500. While the server drains,
  * the connection is closed after the last response: otherwise responses to later pipelined requests would be lost.
  */
 export function writeHead(

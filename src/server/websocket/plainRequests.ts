@@ -50,7 +50,7 @@ export function isBelow(url: string, pathname: string): boolean {
  * @param library the source of the browser library
  * @returns false if the request is not for this server
  */
-export function answerPlainRequest(
+export function respondToPlainRequest(
   req: IncomingMessage,
   res: ServerResponse,
   library: () => string,

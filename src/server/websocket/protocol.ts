@@ -88,15 +88,15 @@ export function completed(message: Message, messageId: unknown): Message {
  * its call by it.
  * @param isError for a response that is not an object
  */
-export function answering(
+export function actionMessage(
   response: unknown,
   messageId: unknown,
   isError: boolean,
 ): Message {
   const given = Buffer.isBuffer(response) ? response : ownForm(response);
-  const answer = asObject(given, isError);
-  if (!("messageId" in answer) && !("context" in answer)) return answer;
-  return withFields(answer, { messageId });
+  const reply = asObject(given, isError);
+  if (!("messageId" in reply) && !("context" in reply)) return reply;
+  return withFields(reply, { messageId });
 }
 
 /** The result of an object's toJSON. */

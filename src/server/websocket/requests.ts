@@ -1,11 +1,11 @@
 /** Processes the requests of clients: actions, files, verbs. */
 import { randomUUID } from "node:crypto";
-import { admitFile, admitVerb } from "../../action/rateLimit";
+import { checkFile, checkVerb } from "../../action/rateLimit";
 import type { Connection } from "../../connection/connection";
-import { answerFields } from "../../connection/verbs";
+import { replyFields } from "../../connection/verbs";
 import { errorText } from "../../errors";
 import { argumentsOf } from "../jsonRequest";
-import { beginMessage, isWorkFollowed } from "../work";
+import { beginMessage, isWorkTracked } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
@@ -20,12 +20,12 @@ export function handleRequest(
   connection: Connection,
   request: Request,
 ): Promise<unknown> {
-  return isWorkFollowed()
-    ? beginMessage(connection, () => answer(server, spark, connection, request))
-    : answer(server, spark, connection, request);
+  return isWorkTracked()
+    ? beginMessage(connection, () => reply(server, spark, connection, request))
+    : reply(server, spark, connection, request);
 }
 
-function answer(
+function reply(
   server: WebSocketServer,
   spark: Spark,
   connection: Connection,
@@ -116,7 +116,7 @@ async function serveFile(
   connection: Connection,
 ): Promise<void> {
   try {
-    const counted = admitFile(connection);
+    const counted = checkFile(connection);
     if (counted) await counted;
   } catch (error) {
     await server.sendMessage(connection, { error });
@@ -144,7 +144,7 @@ function queueVerb(
   return spark.verbs.add(async () => {
     try {
       // for a client that is gone, a room would be looked for on all nodes
-      if (!connection.destroyed) await answerVerb(client, request, messageId);
+      if (!connection.destroyed) await replyToVerb(client, request, messageId);
     } catch (error) {
       server.log(
         `cannot send the reply to a verb: ${errorText(error)}`,
@@ -160,7 +160,7 @@ function isQuit(verb: unknown): boolean {
   return verb === "quit" || verb === "exit";
 }
 
-async function answerVerb(
+async function replyToVerb(
   { server, spark, connection }: Client,
   request: Request,
   messageId: string,
@@ -170,11 +170,11 @@ async function answerVerb(
   const { args, fields } = argumentsOf(request);
   let reply;
   try {
-    const counted = admitVerb(connection, String(verb));
+    const counted = checkVerb(connection, String(verb));
     if (counted) await counted;
-    if (isQuit(verb)) await server.answered(spark);
+    if (isQuit(verb)) await server.untilReplied(spark);
     const data: unknown = await connection.verbs(String(verb), args);
-    reply = withFields(verbSuccess(data), answerFields(verb, connection));
+    reply = withFields(verbSuccess(data), replyFields(verb, connection));
   } catch (error) {
     const shown = server.errorForClient(error, "a verb failed");
     reply = verbFailure(shown, fields);
@@ -233,7 +233,7 @@ export interface FileWish {
 const MAX_GROWTH = 6;
 
 /** The message for a file, or for an error. */
-export async function answerOf(
+export async function fileReplyOf(
   { error, fileStream }: FileSource,
   facts: FileFacts,
   wish: FileWish,
@@ -244,10 +244,10 @@ export async function answerOf(
   const content = isTooLong() ? undefined : await collect(fileStream, wish);
   if (!content)
     return { error: tooLong(wish.maxBytes), content: null, ...facts };
-  const answer = { ...asText(content, wish.encoding), ...facts };
-  return isTooLongAsMessage(answer, content.length, wish.maxBytes)
+  const message = { ...asText(content, wish.encoding), ...facts };
+  return isTooLongAsMessage(message, content.length, wish.maxBytes)
     ? { error: tooLong(wish.maxBytes), content: null, ...facts }
-    : answer;
+    : message;
 }
 
 function tooLong(maxBytes: number): string {

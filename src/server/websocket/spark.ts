@@ -89,7 +89,7 @@ class Sequence {
 
 /** Writes the frames of a client; with compression, `ws` has its own queue below. */
 class FrameOutbox extends Outbox<Buffer> {
-  /** A file, which may be as long as the whole limit, is among the unread bytes. */
+  /** A file, which may be as long as the whole limit, is among the bytes that the client has not read. */
   private hasFileQueued = false;
 
   constructor(private readonly spark: Spark) {

@@ -1,4 +1,4 @@
-/** Handles upgrades on the web server's listeners: the path of websockets, and their admission. */
+/** Handles upgrades on the web server's listeners: the path of websockets, and which of them are accepted. */
 import type {
   IncomingMessage,
   Server as HttpServer,
@@ -22,10 +22,10 @@ import { isThenable } from "../../utils/promises";
 import { shownToClients } from "../../log/exposure";
 import { normalizeTarget } from "../requestTarget";
 import { RETRY_AFTER_SECONDS } from "../../overload/overload";
-import { admit, isBooting, STARTING_TEXT } from "../booting";
+import { serveWhenBooted, isBooting, STARTING_TEXT } from "../booting";
 import { hasOtherTakers, refuseSocket as refuse, takeBack } from "../handOver";
 import {
-  answerPlainRequest,
+  respondToPlainRequest,
   isBelow,
   websocketPath,
   isAllowedOrigin,
@@ -107,7 +107,7 @@ export class UpgradeHandler {
     // for a host name that is not allowed, the web server redirects to an allowed one
     this.interceptor = (req, res) =>
       host.allowsHost(req) &&
-      answerPlainRequest(req, res, () => host.library());
+      respondToPlainRequest(req, res, () => host.library());
     web.interceptors?.push(this.interceptor);
   }
 
@@ -263,7 +263,7 @@ class UpgradeListener {
     if (!isBooting()) return this.decide(req, socket, head);
     const onError = () => socket.destroy();
     socket.on("error", onError);
-    admit(
+    serveWhenBooted(
       req.socket,
       () => {
         socket.off("error", onError);
@@ -383,7 +383,7 @@ function refuseUnauthorized(
 
 /**
  * Let the HTTP server treat a request as if it had not asked for an upgrade, as it does without an `upgrade` listener:
- * some clients offer HTTP/2 on every request (`Upgrade: h2c`), and are content with an answer in HTTP/1.
+ * some clients offer HTTP/2 on every request (`Upgrade: h2c`), and are content with a response in HTTP/1.
  *
  * Only for versions of Node that do not ask whether to upgrade. Its bytes are put back and the socket is handed to the
  * server again; emitting `connection` is node's way for that.

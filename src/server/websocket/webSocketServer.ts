@@ -32,9 +32,9 @@ import {
   PrimusSurface,
 } from "./plainRequests";
 import { Clients } from "./clients";
-import { answerOf } from "./requests";
+import { fileReplyOf } from "./requests";
 import {
-  answering,
+  actionMessage,
   completed,
   escapeSeparators,
   type Message,
@@ -148,7 +148,7 @@ export class WebSocketServer extends Server {
     this.stopping.catch(() => undefined); // `stop` throws it
   }
 
-  /** Clients whose requests are being worked on get their answers first, within `general.shutdownTimeout`. */
+  /** Clients with requests in progress get their replies first, within `general.shutdownTimeout`. */
   async stop(): Promise<void> {
     this.beginStop();
     await this.stopping;
@@ -227,7 +227,7 @@ export class WebSocketServer extends Server {
       error: error as unknown,
       fileStream: fileStream as Readable,
     };
-    const message = await answerOf(
+    const message = await fileReplyOf(
       source,
       { mime, length, lastModified },
       {
@@ -330,15 +330,15 @@ export class WebSocketServer extends Server {
     this.leaving.get(spark)?.();
   }
 
-  async answered(spark: Spark): Promise<void> {
-    const isAnswered = () => !spark.isOpen || !isAnswering(spark);
-    if (isAnswered()) return;
-    const answered = new Promise<void>((resolve) =>
+  async untilReplied(spark: Spark): Promise<void> {
+    const isDone = () => !spark.isOpen || !hasPendingReplies(spark);
+    if (isDone()) return;
+    const replied = new Promise<void>((resolve) =>
       this.leaving.set(spark, () => {
-        if (isAnswered()) resolve();
+        if (isDone()) resolve();
       }),
     );
-    await waitAtMost(shutdownTimeLeft(), answered);
+    await waitAtMost(shutdownTimeLeft(), replied);
     this.leaving.delete(spark);
   }
 
@@ -357,7 +357,7 @@ export class WebSocketServer extends Server {
     const spark = connection.rawConnection as Spark;
     if (data.toRender === false || this.sendPlainly(spark, data))
       return this.afterWork(spark);
-    this.sendAnswer(data)
+    this.sendReply(data)
       .catch((error: unknown) => {
         this.log(`cannot send a response: ${errorText(error)}`, "error");
         const reply = { error: "the response cannot be sent" };
@@ -389,12 +389,12 @@ export class WebSocketServer extends Server {
     return true;
   }
 
-  private async sendAnswer(data: ActionProcessor): Promise<void> {
+  private async sendReply(data: ActionProcessor): Promise<void> {
     const { connection, messageId, actionStatus } = data;
     warnOfEnvelope(data);
     const isError = actionStatus !== ActionsStatus.Complete;
-    const answer = answering(data.response, messageId, isError);
-    await this.sendMessage(connection, answer, messageId);
+    const reply = actionMessage(data.response, messageId, isError);
+    await this.sendMessage(connection, reply, messageId);
   }
 }
 
@@ -403,7 +403,7 @@ const { sendMessage } = WebSocketServer.prototype;
 // eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
 const { write } = Spark.prototype;
 
-function isAnswering({ connection, unsentFiles }: Spark): boolean {
+function hasPendingReplies({ connection, unsentFiles }: Spark): boolean {
   return unsentFiles > 0 || (connection?.pendingActions ?? 0) > 0;
 }
 

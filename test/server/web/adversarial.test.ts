@@ -7,7 +7,7 @@ import {
   evaluate,
   isFresh,
   requestedRange,
-} from "../../../src/server/web/fileAnswer";
+} from "../../../src/server/web/fileResponse";
 import { parseContentType } from "../../../src/server/web/contentType";
 import { parseQuery } from "../../../src/server/web/params";
 import {

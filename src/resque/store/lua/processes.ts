@@ -10,7 +10,7 @@ import {
   E,
   F,
   FAIL,
-  GIVE_BACK,
+  REQUEUE_JOB_OF,
   IS_QUEUED_PART,
   JSON_TEXT,
   operation,
@@ -20,7 +20,7 @@ import {
   SLOTS,
 } from "./shared";
 
-const RETURNING = [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, GIVE_BACK];
+const RETURNING = [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REQUEUE_JOB_OF];
 
 const EXPIRED = `
 local function expired()
@@ -102,7 +102,7 @@ export const JOIN = operation(
   local other, returned = redis.call('GET', owner), 'joined'
   if other and other ~= id then
     if redis.call('EXISTS', ns .. 'ah:proc:' .. other) == 1 then return 'taken' end
-    returned = giveBack(other, member, name, true, ${F})
+    returned = requeueJobOf(other, member, name, true, ${F})
   elseif not other and redis.call('EXISTS', record) == 1 then
     return 'taken'
   end
@@ -129,7 +129,7 @@ export const LEAVE = operation(
     end
   end
   allowWhenFull()
-  return giveBack(id, member, ${C}, false, '')
+  return requeueJobOf(id, member, ${C}, false, '')
 `,
 );
 
@@ -138,7 +138,7 @@ local function endProcess(id, isCrash, date)
   local process, result = ns .. 'ah:proc:' .. id, {}
   local members = try('HGETALL', process .. ':members') or {}
   for i = 1, #members, 2 do
-    for _, part in ipairs(giveBack(id, members[i], members[i + 1], isCrash, date)) do result[#result + 1] = part end
+    for _, part in ipairs(requeueJobOf(id, members[i], members[i + 1], isCrash, date)) do result[#result + 1] = part end
   end
   try('ZREM', ns .. 'ah:procs', id)
   redis.call('DEL', process, process .. ':members')
@@ -224,7 +224,7 @@ export const REPAIR_ORPHANS = operation(
   local result = {nextCursor}
   for _, orphan in ipairs(orphans) do
     local name = string.match(orphan[1], '^[^:]*:[^:]*') or orphan[1]
-    for _, part in ipairs(giveBack(orphan[2], orphan[1], name, true, ${A})) do result[#result + 1] = part end
+    for _, part in ipairs(requeueJobOf(orphan[2], orphan[1], name, true, ${A})) do result[#result + 1] = part end
   end
   if isShared then redis.call('HSET', state, 'cursor', nextCursor, 'at', text(time)) end
   return result
@@ -249,7 +249,7 @@ export const REMOVE_WORKER = operation(
   end
   redis.call('DEL', record)
   local owner = try('GET', ns .. 'ah:owner:' .. member)
-  if owner then giveBack(owner, member, name, false, '') return 1 end
+  if owner then requeueJobOf(owner, member, name, false, '') return 1 end
   try('SREM', ns .. 'workers', member)
   redis.call('DEL', record .. ':started', ns .. 'worker:ping:' .. name, ns .. 'stat:processed:' .. name, ns .. 'stat:failed:' .. name)
   return 1

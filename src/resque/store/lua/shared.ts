@@ -386,8 +386,8 @@ local function openRecord(record)
 end
 `;
 
-/** `giveBack(id, member, name, isCrash, date)`: what, member, queue, job. Needs SLOTS, FAIL, JSON_TEXT. */
-export const GIVE_BACK = `
+/** `requeueJobOf(id, member, name, isCrash, date)`: what, member, queue, job. Needs SLOTS, FAIL, JSON_TEXT. */
+export const REQUEUE_JOB_OF = `
 ${OPEN_RECORD}
 local function countCrash(queue, raw)
   local id, suspects = redis.sha1hex(queue .. raw), ns .. 'ah:suspect-jobs'
@@ -401,7 +401,7 @@ local function countCrash(queue, raw)
   elseif crashes > ${MAX_CRASHES} then try('ZREM', suspects, id) end
   return crashes
 end
-local function giveBack(id, member, name, isCrash, date)
+local function requeueJobOf(id, member, name, isCrash, date)
   local owner, record = ns .. 'ah:owner:' .. member, ns .. 'worker:' .. member
   local result = {'idle', member, '', ''}
   local ownedBy = try('GET', owner)

@@ -14,7 +14,7 @@ import type { WebRequest } from "./webRequest";
 import { encodingFor } from "./write";
 import type { IncomingHttpHeaders } from "node:http";
 
-export interface FileAnswer {
+export interface FileResponse {
   /** The error for the client, if there is no file. */
   error?: unknown;
   /** The bytes of a file in memory. */
@@ -41,7 +41,7 @@ const contentTags = new ContentTags();
 const UNKNOWN_TYPE = "application/octet-stream";
 
 /** A file of a public folder; a file in memory gets no stream. */
-export function fileAnswerOf(found: StaticFileResult): FileAnswer {
+export function fileResponseOf(found: StaticFileResult): FileResponse {
   const { content, mime, length, lastModified, ctimeMs } = found;
   const { file, sent } = found;
   const fileStream = content ? undefined : found.fileStream;
@@ -62,8 +62,8 @@ export function fileAnswerOf(found: StaticFileResult): FileAnswer {
 /** A precompressed copy of the file that the client accepts, else the file. */
 export async function storedCopy(
   request: WebRequest,
-  file: FileAnswer,
-): Promise<FileAnswer> {
+  file: FileResponse,
+): Promise<FileResponse> {
   const { config, req } = request;
   if (!config.strictHttp && !config.compress) return file;
   if (!mayEncode(request, file)) return file;
@@ -80,20 +80,20 @@ export async function storedCopy(
 
 /** The copy with an encoding, or the file itself if the copy cannot be read. */
 async function copyOr(
-  file: FileAnswer,
+  file: FileResponse,
   found: StaticFileResult,
   encoding: StoredEncoding,
-): Promise<FileAnswer> {
+): Promise<FileResponse> {
   const copy = await found.copies?.get(found, encoding);
   if (!copy || copy.error) return file;
   file.fileStream?.destroy();
-  return { ...fileAnswerOf(copy), mime: file.mime, storedEncoding: encoding };
+  return { ...fileResponseOf(copy), mime: file.mime, storedEncoding: encoding };
 }
 
 /** Parts of a compressed body mean nothing to a client that asks for parts of the file. */
 export function encodingOnTheWay(
   request: WebRequest,
-  file: FileAnswer,
+  file: FileResponse,
 ): Encoding | undefined {
   const { config, req } = request;
   if (!config.compress || file.storedEncoding) return undefined;
@@ -103,7 +103,7 @@ export function encodingOnTheWay(
 }
 
 /** A compressible type, unless the project has encoded the file itself or forbids it (`no-transform`). */
-function mayEncode(request: WebRequest, { mime }: FileAnswer): boolean {
+function mayEncode(request: WebRequest, { mime }: FileResponse): boolean {
   if (!isCompressible(mime ?? undefined)) return false;
   if (request.projectValueOf("content-encoding") !== undefined) return false;
   const cacheControl = request.projectValueOf("cache-control") ?? "";
@@ -112,7 +112,7 @@ function mayEncode(request: WebRequest, { mime }: FileAnswer): boolean {
 
 export async function validatorsOf(
   request: WebRequest,
-  file: FileAnswer,
+  file: FileResponse,
   encoding: Encoding | undefined,
 ): Promise<Validators> {
   const { config } = request;
@@ -135,7 +135,7 @@ export async function validatorsOf(
 /** The headers of a file, regardless of the status. */
 export function describeFile(
   request: WebRequest,
-  file: FileAnswer,
+  file: FileResponse,
   { etag, lastModified }: Validators,
 ): void {
   const { config, responseHeaders } = request;
@@ -158,7 +158,7 @@ export function describeFile(
 /** Public files are UTF-8, which browsers do not assume. */
 function contentTypeOf(
   { config }: WebRequest,
-  { mime, found }: FileAnswer,
+  { mime, found }: FileResponse,
 ): string {
   const type = mime || UNKNOWN_TYPE;
   const isText = /^(?:text\/|application\/javascript$)[^;]*$/.test(type);
@@ -171,25 +171,25 @@ function varyByEncoding({ responseHeaders }: WebRequest): void {
 }
 
 /** A replaced file may have the size and time of the old one, but not the same bytes. */
-async function contentOf(file: FileAnswer): Promise<string | undefined> {
+async function contentOf(file: FileResponse): Promise<string | undefined> {
   if (file.content) return tagOfContent(file.content);
   const known = await identityOf(file);
   return known && contentTags.of(known.path, known);
 }
 
-async function datedVersionOf(file: FileAnswer): Promise<string | undefined> {
+async function datedVersionOf(file: FileResponse): Promise<string | undefined> {
   const known = await identityOf(file);
   return known && versionOf(known.size, known.lastModified);
 }
 
-/** Place, size and times of the file behind an answer; streams that are no files have none. */
+/** Place, size and times of the file behind a response; streams that are no files have none. */
 async function identityOf({
   path,
   length,
   lastModified,
   ctimeMs = 0,
   fileStream,
-}: FileAnswer): Promise<(FileIdentity & { path: string }) | undefined> {
+}: FileResponse): Promise<(FileIdentity & { path: string }) | undefined> {
   if (path !== undefined && typeof length === "number" && lastModified)
     return { path, size: length, lastModified, ctimeMs };
   const streamPath = (fileStream as { path?: unknown } | undefined)?.path;
