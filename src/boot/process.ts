@@ -396,7 +396,7 @@ function checkServerToken(): void {
   const { serverToken, requireServerToken } = settings().general;
   if (!isKnownServerToken(serverToken)) return;
   const fault = serverToken
-    ? `general.serverToken is "${serverToken}", which everyone knows`
+    ? `general.serverToken is ${serverToken}, which everyone knows`
     : "general.serverToken is not set";
   if (requireServerToken === true && !PRIVATE_ENVIRONMENTS.includes(env)) {
     const error = new ActionheroError(

@@ -31,7 +31,7 @@ async function start(environment: string, general: object): Promise<string[]> {
 }
 
 const UNSET = "general.serverToken is not set";
-const PUBLIC = 'general.serverToken is "change-me", which everyone knows';
+const PUBLIC = "general.serverToken is change-me, which everyone knows";
 const WARNING = `${PUBLIC}: set it to a secret that all nodes share`;
 const SET = "set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share";
 

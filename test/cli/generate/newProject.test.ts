@@ -463,7 +463,7 @@ describe("in production", () => {
     const [exitCode] = await service.exit;
     expect(exitCode).toBe(1);
     expect(service.lines.join("\n")).toContain(
-      'general.serverToken is "change-me", which everyone knows: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share',
+      "general.serverToken is change-me, which everyone knows: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share",
     );
   });
 });
