@@ -44,7 +44,7 @@ interface Limit {
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** Awaiting it defers work until node has parsed the rest of the chunk that contained the headers. */
+/** Awaiting it defers work until node has passed on what the chunk with the headers contains of the body. */
 const PARSED = Promise.resolve();
 
 /** Whether there is a body that v29 would parse. */
@@ -291,18 +291,20 @@ function readWhole(
 }
 
 /**
- * A body that came with its headers, as most do: without a listener, an event or a copy.
+ * A body that came with its headers, as most do: without a listener, an event or a copy. On a socket of the system node
+ * runs promises between the last bytes of a body and its end, so the length counts, too.
  * @returns undefined for one that is still to come
  * @throws BodyError, RequestAborted
  */
 function takeArrived(request: WebRequest, limit: Limit): Buffer | undefined {
   const { req } = request;
-  if (!req.complete) {
-    if (req.destroyed) throw new RequestAborted(); // its `close` event may already have been emitted
-    return undefined;
-  }
+  const { complete } = req;
+  if (!complete && req.destroyed) throw new RequestAborted(); // its `close` event may already have been emitted
   if (req.readableFlowing !== null) return undefined; // another listener reads the body
+  if (!complete && String(req.readableLength) !== req.headers["content-length"])
+    return undefined;
   const bytes = (req.read() as Buffer | null) ?? NO_BYTES;
+  if (!complete) req.resume(); // for its events `end` and `close`
   if (bytes.length > limit.bytes) throw tooLarge(limit);
   request.reserve(bytes.length);
   return bytes;

@@ -396,6 +396,31 @@ describe("a body that comes with its headers and one that comes bit by bit", () 
     );
   });
 
+  test("the first is read without a listener, and its request ends as that of the other", async () => {
+    const ended: Promise<unknown>[] = [];
+    let listeners: number | undefined;
+    addActions({
+      listening: {
+        inputs: { key: {} },
+        run: ({ connection }) => {
+          const { req } = connection.rawConnection as {
+            req: http.IncomingMessage;
+          };
+          listeners = req.listenerCount("data");
+          ended.push(once(req, "end"), once(req, "close"));
+        },
+      },
+    });
+    const socket = net.connect(app.port, "localhost");
+    socket.write(
+      'POST /api/listening HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"key":1}',
+    );
+    await once(socket, "data");
+    expect(listeners).toBe(0);
+    await Promise.all(ended);
+    socket.destroy();
+  });
+
   test("a body is not awaited after its client has disconnected", async () => {
     const socket = net.connect(app.port, "localhost");
     socket.write(
