@@ -318,7 +318,8 @@ function routed(
   params: Record<string, unknown>,
   routes: HttpOptions["routes"],
 ) {
-  const [method, pattern] = routes?.[name] ?? [];
+  const ofVersion = routes?.[`${name}@${params.apiVersion as number}`];
+  const [method, pattern] = ofVersion ?? routes?.[name] ?? [];
   const rest = { ...params };
   let isComplete = pattern !== undefined;
   const path = pattern?.replace(/:([\w-]+)(\([^/]*\))?/g, (_, key: string) => {
@@ -337,18 +338,31 @@ function isResolved(path: string): boolean {
   return path.split("/").some((part) => part === "." || part === "..");
 }
 
-/** Whether the params reach the server by this method as they are: a query holds neither files nor null, `[]` and `{}`. */
+/** Whether the params reach the server by this method as they are. */
 function fits(method: string, rest: object, params: object): boolean {
   if (!/^(get|head)$/i.test(method)) return true;
-  return (
-    !hasFiles(params as Record<string, unknown>) &&
-    Object.values(rest).every(isText)
-  );
+  return !hasFiles(params as Record<string, unknown>) && isQueryable(rest, 0);
 }
 
-function isText(value: unknown): boolean {
-  if (value === null) return false;
+/** What the parser of queries changes: deeper levels, and longer lists of objects. */
+const QUERY_DEPTH = 5;
+const QUERY_ITEMS = 20;
+
+/**
+ * Whether a query can hold a value: neither files nor null, `[]` and `{}`, and no key that the parser takes for a bracket,
+ * an index or a member of objects.
+ */
+function isQueryable(value: unknown, depth: number): boolean {
+  if (value === null || depth > QUERY_DEPTH) return false;
   if (typeof value !== "object" || value instanceof Date) return true;
-  const inner = Object.values(value);
-  return inner.length > 0 && inner.every(isText);
+  const inner = Object.entries(value).filter(([, one]) => one !== undefined);
+  if (inner.length === 0) return depth === 0;
+  const areKeysKept = Array.isArray(value)
+    ? inner.length <= QUERY_ITEMS
+    : inner.every(([key]) => isKeptKey(key));
+  return areKeysKept && inner.every(([, one]) => isQueryable(one, depth + 1));
+}
+
+function isKeptKey(key: string): boolean {
+  return /^(?!\d+$)[^[\]]+$/.test(key) && !(key in Object.prototype);
 }

@@ -1,6 +1,7 @@
 /** Writes the types of the actions and tasks of a project: `actions.gen.ts`. */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import type { Action } from "../action/action";
 import { latestVersion } from "../action/registry";
 import { api } from "../api";
 import { env, projectRoot, typescript } from "../config/config";
@@ -213,47 +214,66 @@ function isModule(): boolean {
 function routesConst(): string {
   const lines = Object.keys(api.actions.actions)
     .sort()
-    .flatMap((name) => {
-      const latest = api.actions.actions[name]![latestVersion(name)!];
-      const route = latest && isOfProject(latest) && clientRoute(name);
-      return route
-        ? [
-            `  ${JSON.stringify(name)}: [${route.map((part) => JSON.stringify(part)).join(", ")}],\n`,
-          ]
-        : [];
+    .flatMap((name) => Object.entries(clientRoutes(name, isOfProject)))
+    .map(([name, route]) => {
+      const [method, at] = route.map((part) => JSON.stringify(part));
+      return `  ${JSON.stringify(name)}: [${method}, ${at}],\n`;
     });
   return `export const routes = {\n${lines.join("")}} as const;`;
 }
 
+/** The routes of an action's versions: that of the default version by the name, other ones by `name@version`. */
+export function clientRoutes(
+  name: string,
+  isWanted: (action: Action) => boolean,
+): Record<string, ClientRoute> {
+  const versions = api.actions.actions[name]!;
+  const latest = versions[latestVersion(name)!];
+  const ofLatest = latest && isWanted(latest) ? clientRoute(latest) : undefined;
+  const routes: Record<string, ClientRoute> = ofLatest
+    ? { [name]: ofLatest }
+    : {};
+  for (const action of Object.values(versions)) {
+    const route = isWanted(action) && clientRoute(action);
+    if (route && route.join() !== ofLatest?.join())
+      routes[`${name}@${action.version}`] = route;
+  }
+  return routes;
+}
+
+type ClientRoute = [method: string, path: string];
+
 /**
  * GET is preferred. A route for all methods does not determine the method: clients use POST, as without a route.
  */
-export function clientRoute(
-  name: string,
-): [method: string, path: string] | undefined {
+function clientRoute(action: Action): ClientRoute | undefined {
   const { routes } = api.routes;
-  const action = api.actions.actions[name]![latestVersion(name)!];
-  if (!action) return undefined;
   const isPostRefused = !takesMethod(action, "post");
   const isAllowed = (route: RouteType) =>
-    route.action === name &&
+    route.action === action.name &&
     (isPostRefused || routeSource(route) !== "automatic") &&
     canBeFilled(route) &&
-    isOfLatest(route) &&
+    isOfVersion(route, action) &&
     !routes.head.includes(route);
   for (const method of requestMethods) {
-    if (method === "head") continue;
+    if (method === "head" || !takesMethod(action, method)) continue;
     const route = routes[method].find(isAllowed);
-    if (route) return [method, route.path];
+    if (route) return [method, clientPath(route)];
   }
   return undefined;
 }
 
-/** Clients replace the variables of a path by params, so a path with a literal colon cannot be used. */
-function canBeFilled({ dir, literal, matchTrailingPathParts }: RouteType) {
-  return !dir && !literal && !matchTrailingPathParts;
+/** The rest of the path is no param. */
+function canBeFilled({ dir, matchTrailingPathParts }: RouteType): boolean {
+  return !dir && !matchTrailingPathParts;
 }
 
-function isOfLatest({ action, apiVersion }: RouteType): boolean {
-  return !apiVersion || String(apiVersion) === String(latestVersion(action));
+/** Clients replace what begins with a colon by params, and servers decode literal paths. */
+function clientPath({ path: at, literal }: RouteType): string {
+  return literal ? at.replaceAll(":", "%3A") : at;
+}
+
+/** With a route of no version, clients select the version by a param. */
+function isOfVersion({ apiVersion }: RouteType, { version }: Action): boolean {
+  return !apiVersion || String(apiVersion) === String(version);
 }

@@ -14,7 +14,7 @@ import {
   outputSchema,
   projectInfo,
 } from "../server/web/openapi";
-import { clientRoute } from "./actionTypes";
+import { clientRoutes } from "./actionTypes";
 
 /** Marks a generated package.json, so that no other package is overwritten. */
 const MARK = "actionheroClient";
@@ -162,12 +162,10 @@ function apiPath(): string {
 }
 
 function routesText(): string {
-  const routes = Object.fromEntries(
-    documentedNames().flatMap((name) => {
-      const route = clientRoute(name);
-      return route ? [[name, route]] : [];
-    }),
-  );
+  const routes = Object.assign(
+    {},
+    ...documentedNames().map((name) => clientRoutes(name, isShown)),
+  ) as object;
   return JSON.stringify(routes, null, 2);
 }
 

@@ -563,6 +563,7 @@ describe("HTTP", () => {
     const client = open(url, {
       routes: {
         "user:show": ["get", "/users/:id"],
+        "user:show@1": ["put", "/old/:id"],
         search: ["get", "/search"],
       },
     });
@@ -576,15 +577,14 @@ describe("HTTP", () => {
     // the path would be that of another action
     for (const id of [".", ".."]) await client.call("user:show", { id });
     await client.call("user:show", { id: "..." });
-    // a query cannot hold them
-    for (const where of [null, [], {}, { city: null }, [[]]])
-      await client.call("search", { where });
-    const byName = "POST /api?action=search";
+    await client.call("user:show@1", { id: "old" });
+    await client.call("user:show@2", { id: "new" });
     expect(seen.splice(4)).toEqual([
       "POST /api?action=user%3Ashow",
       "POST /api?action=user%3Ashow",
       "GET /api/users/...",
-      ...[byName, byName, byName, byName, byName],
+      "PUT /api/old/old",
+      "GET /api/users/new?apiVersion=2",
     ]);
     expect(seen).toEqual([
       "GET /api/users/a%2Fb?tags%5B%5D=x&tags%5B%5D=y",
@@ -592,6 +592,27 @@ describe("HTTP", () => {
       "POST /api?action=user%3Ashow",
       "POST /api?action=other",
     ]);
+  });
+
+  test("params that a query would change are sent as JSON", async () => {
+    const seen: string[] = [];
+    const url = await serve((req, res) => {
+      seen.push(`${req.method} ${req.url}`);
+      res.end("{}");
+    });
+    const client = open(url, { routes: { search: ["get", "/search"] } });
+    const deep = { a: { b: { c: { d: { e: { f: "too deep" } } } } } };
+    const keys = ["a]b", "a[b", "1", "", "toString", "__proto__"];
+    const changed = [
+      ...[null, [], {}, { city: null }, { city: undefined }, [[]], deep],
+      ...keys.map((key) => Object.fromEntries([[key, "v"]])),
+      Array.from({ length: 21 }, () => ({ city: "Rome" })),
+    ];
+    for (const where of changed) await client.call("search", { where });
+    for (const key of keys.filter((name) => name !== "__proto__"))
+      await client.call("search", { [key]: "v" });
+    for (const request of seen) expect(request).toBe("POST /api?action=search");
+    expect(seen).toHaveLength(changed.length + keys.length - 1);
   });
 
   test("safe calls are retried while the server is busy", async () => {

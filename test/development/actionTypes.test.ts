@@ -34,6 +34,13 @@ export const list = defineAction({
   run: async () => ({ first: await action.run("user:show", 1, { id: 1 }) }),
 });
 
+export const oldTags = defineAction({
+  name: "tag:list", version: 1, httpMethods: ["get"], run: () => ({ all: true }),
+});
+export const tags = defineAction({
+  name: "tag:list", version: 2, route: "put /tags/:tag", run: () => ({ all: false }),
+});
+
 export default class DeleteUser extends Action {
   name = "deleteUser";
   description = "has no route of its own, and refuses POST";
@@ -216,6 +223,9 @@ test("the routes are those that clients can use", () => {
   expect(file).toContain('  "user:list": ["get", "/users"],\n');
   expect(file).toContain('  "deleteUser": ["delete", "/deleteUser"],\n');
   expect(file).not.toContain('  "user:show": [');
+  expect(file).toContain('  "tag:list": ["put", "/tags/:tag"],\n');
+  // its only methods are not those of the version 2; the colon is no variable
+  expect(file).toContain('  "tag:list@1": ["get", "/tag%3Alist"],\n');
 });
 
 describe("in a build", () => {
