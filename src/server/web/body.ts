@@ -8,6 +8,7 @@ import { ChunkCount, joined, StoredChunks } from "./chunks";
 import { decoderFor, decodeText, parseContentType } from "./contentType";
 import { isWaitingToSend } from "./discard";
 import type { FileRules } from "./fileRules";
+import { inflate, inflating, requestEncoding } from "./inflate";
 import {
   type Form,
   MULTIPART_OVERHEAD,
@@ -19,9 +20,6 @@ import { Brackets, documentBytes, messageBytes, pairBytes } from "../estimates";
 import { countPairs, nestNames, reserveBrackets, type Query } from "./params";
 import { TemporaryFiles, type UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
-import type { IncomingMessage } from "node:http";
-import { Transform, type Readable } from "node:stream";
-import * as zlib from "node:zlib";
 
 export interface ParsedBody {
   /** The fields of a form, or the value of a JSON document. */
@@ -194,7 +192,7 @@ function prepareFiles(
     fieldOf: config.formBrackets ? fieldNameOf : asItIs,
     rules: rules(),
     temporaryFiles: request.temporaryFiles,
-    source: encoding ? inflating(req, encoding) : joined(req),
+    source: encoding ? inflating(request, encoding) : joined(req),
   };
 }
 
@@ -499,119 +497,4 @@ export function nestFields(
 /** The name of the field whose list `name[]` is. */
 function fieldNameOf(name: string): string {
   return name.endsWith("[]") ? name.slice(0, -2) : name;
-}
-
-// --- Compressed bodies: gzip, deflate and br, inflated under the limit of the body.
-
-type RequestEncoding = "gzip" | "deflate" | "br";
-
-const NAMES: Record<string, RequestEncoding> = {
-  gzip: "gzip",
-  "x-gzip": "gzip",
-  deflate: "deflate",
-  br: "br",
-};
-
-/** A body that inflates to more than this may be at most `MAX_RATIO` times as large as the received one. */
-const MIN_BOMB_BYTES = 1024 * 1024;
-const MAX_RATIO = 100;
-
-/**
- * @returns undefined for a body without an encoding
- * @throws BodyError 415 for an encoding that is unknown, and for several of them
- */
-function requestEncoding({
-  headers,
-}: IncomingMessage): RequestEncoding | undefined {
-  const header = headers["content-encoding"];
-  if (header === undefined) return undefined;
-  const name = header.trim().toLowerCase();
-  if (name === "" || name === "identity") return undefined;
-  if (Object.hasOwn(NAMES, name)) return NAMES[name];
-  throw BodyError.unsupported(
-    `the Content-Encoding ${JSON.stringify(name.slice(0, 40))} of the request body is not supported: gzip, deflate and br are`,
-    { "Accept-Encoding": "gzip, deflate, br" },
-  );
-}
-
-/**
- * Inflate a body that is in memory.
- * @param tooLarge the error when it becomes larger than `limit`, in bytes
- * @param hold called for each chunk before it is stored; an error ends the inflation
- * @throws BodyError
- */
-function inflate(
-  bytes: Buffer,
-  encoding: RequestEncoding,
-  {
-    limit,
-    tooLarge,
-    hold,
-  }: {
-    limit: number;
-    tooLarge: () => BodyError;
-    hold: (bytes: number) => Error | undefined;
-  },
-): Promise<Buffer> {
-  const most = Math.max(MIN_BOMB_BYTES, bytes.length * MAX_RATIO);
-  const inflater = streamFor(encoding);
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const admit = (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > Math.min(limit, most))
-        return most < limit ? BodyError.bomb(MAX_RATIO) : tooLarge();
-      return hold(chunk.length);
-    };
-    inflater.on("data", (chunk: Buffer) => {
-      const refusal = admit(chunk);
-      if (!refusal) return chunks.push(chunk);
-      inflater.destroy();
-      reject(refusal);
-    });
-    inflater.once("end", () => resolve(Buffer.concat(chunks, length)));
-    inflater.once("error", (error) => reject(BodyError.malformed(error)));
-    inflater.end(bytes);
-  });
-}
-
-/**
- * The inflated stream of a body. Only the ratio is limited here: the reader counts the bytes.
- * An error of the stream is a BodyError. Destroying it leaves the request readable.
- */
-function inflating(req: IncomingMessage, encoding: RequestEncoding): Readable {
-  const inflater = streamFor(encoding);
-  const source = joined(req);
-  let received = 0;
-  let inflated = 0;
-  const count = (chunk: Buffer) => {
-    received += chunk.length;
-  };
-  const meter = new Transform({
-    transform(chunk: Buffer, _encoding, next) {
-      inflated += chunk.length;
-      const isBomb = inflated > Math.max(MIN_BOMB_BYTES, received * MAX_RATIO);
-      next(isBomb ? BodyError.bomb(MAX_RATIO) : null, chunk);
-    },
-    destroy(error, done) {
-      source.destroy();
-      inflater.destroy();
-      done(error);
-    },
-  });
-  meter.on("error", () => undefined); // the reader may have refused the request before it listens
-  inflater.once("error", (error) => meter.destroy(BodyError.malformed(error)));
-  source.once("error", (error) => meter.destroy(error));
-  source.on("data", count);
-  source.pipe(inflater).pipe(meter);
-  return meter;
-}
-
-function streamFor(
-  encoding: RequestEncoding,
-): zlib.Gunzip | zlib.Inflate | zlib.BrotliDecompress {
-  if (encoding === "gzip") return zlib.createGunzip();
-  if (encoding === "deflate") return zlib.createInflate();
-  return zlib.createBrotliDecompress();
 }

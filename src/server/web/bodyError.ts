@@ -69,6 +69,15 @@ export class BodyError extends HttpError {
     return error;
   }
 
+  /** Other clients' uploads are being inflated. */
+  static noDecoder(): BodyError {
+    return new BodyError(
+      503,
+      "the server inflates as many uploads as it can at the moment, try again later",
+      { headers: { "Retry-After": OVERLOADED_SECONDS } },
+    );
+  }
+
   /** No disk space for files at the moment. */
   static noRoom(cause?: unknown): BodyError {
     return new BodyError(

@@ -1,5 +1,6 @@
 /** Chooses and applies the content encoding of responses. */
 import * as zlib from "node:zlib";
+import { Slots } from "../../utils/slots";
 
 export type Encoding = "br" | "gzip" | "deflate";
 
@@ -7,6 +8,15 @@ const ENCODINGS: readonly string[] = ["br", "gzip", "deflate"];
 
 /** The default of 11 would cost a hundred times the CPU for a few percent. */
 const BROTLI_QUALITY = 4;
+
+/** The base-2 logarithm of the window: a compressor takes 2 MB, with the default of 22 more than 8 MB. */
+const BROTLI_WINDOW = 18;
+
+/** Bodies that are compressed at once; others wait for their turn, which is short. The work is done by four threads. */
+const turns = new Slots(4);
+
+/** Responses that are compressed on the way: clients decide how long they take. Further files are sent as they are. */
+export const compressors = new Slots(16);
 
 /** Compressible types: texts, and formats without their own compression. */
 const COMPRESSIBLE =
@@ -60,7 +70,19 @@ export function chooseStored<Stored extends Encoding>(
 }
 
 /** Compress a whole body. */
-export function compressBody(
+export async function compressBody(
+  encoding: Encoding,
+  body: string | Buffer,
+): Promise<Buffer> {
+  await turns.take();
+  try {
+    return await compressNow(encoding, body);
+  } finally {
+    turns.release();
+  }
+}
+
+function compressNow(
   encoding: Encoding,
   body: string | Buffer,
 ): Promise<Buffer> {
@@ -83,7 +105,12 @@ export function compressor(
 }
 
 function brotliOptions(): zlib.BrotliOptions {
-  return { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } };
+  return {
+    params: {
+      [zlib.constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY,
+      [zlib.constants.BROTLI_PARAM_LGWIN]: BROTLI_WINDOW,
+    },
+  };
 }
 
 // --- Reads the q-values of `Accept` and `Accept-Encoding` (RFC 9110 section 12.4.2).

@@ -8,7 +8,12 @@ import {
 } from "../../staticFile/contentTag";
 import type { StoredEncoding } from "../../staticFile/results";
 import type { StaticFileResult } from "../../staticFile/staticFile";
-import { chooseStored, isCompressible, type Encoding } from "./compression";
+import {
+  chooseStored,
+  compressors,
+  type Encoding,
+  isCompressible,
+} from "./compression";
 import { valueOf } from "./headers";
 import type { WebRequest } from "./webRequest";
 import { encodingFor } from "./write";
@@ -90,7 +95,10 @@ async function copyOr(
   return { ...fileResponseOf(copy), mime: file.mime, storedEncoding: encoding };
 }
 
-/** Parts of a compressed body mean nothing to a client that asks for parts of the file. */
+/**
+ * The encoding to compress a file with while it is sent. Parts of a compressed body mean nothing to a client that asks for
+ * parts of the file.
+ */
 export function encodingOnTheWay(
   request: WebRequest,
   file: FileResponse,
@@ -99,7 +107,15 @@ export function encodingOnTheWay(
   if (!config.compress || file.storedEncoding) return undefined;
   if (req.headers.range !== undefined) return undefined;
   if (!mayEncode(request, file)) return undefined;
-  return encodingFor(request, file.length ?? Infinity);
+  const encoding = encodingFor(request, file.length ?? Infinity);
+  return encoding && reserveCompressor(request) ? encoding : undefined;
+}
+
+/** Reserve a compressor until the end of the response. */
+function reserveCompressor({ res }: WebRequest): boolean {
+  if (res.destroyed || !compressors.takeNow()) return false;
+  res.once("close", () => compressors.release());
+  return true;
 }
 
 /** A compressible type, unless the project has encoded the file itself or forbids it (`no-transform`). */

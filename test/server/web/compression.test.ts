@@ -1,8 +1,12 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import * as fs from "node:fs";
+import * as http from "node:http";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as zlib from "node:zlib";
 import { chooseEncoding } from "../../../src/server/web/compression";
+import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
 
@@ -33,6 +37,8 @@ describe("over HTTP", () => {
   beforeAll(async () => {
     folder = fs.mkdtempSync(path.join(os.tmpdir(), "compress-"));
     fs.writeFileSync(path.join(folder, "text.txt"), text);
+    const noise = randomBytes(12 * 1024 ** 2).toString("hex");
+    fs.writeFileSync(path.join(folder, "noise.txt"), noise);
     app = await startWebApp();
     config.web.compress = true;
     api.staticFile.searchLocations.unshift(folder);
@@ -69,6 +75,35 @@ describe("over HTTP", () => {
     expect(headers["content-encoding"]).toBeUndefined();
     expect(headers.vary).toBe("Accept-Encoding");
     expect(json.text).toBe(text);
+  });
+
+  test("of files that clients read slowly, sixteen are compressed at once, and further ones are sent as they are", async () => {
+    const headers = { "Accept-Encoding": "br" };
+    const encodingOf = async (file: string) =>
+      (await app.ask(file, { headers })).headers["content-encoding"];
+    const slow: http.ClientRequest[] = [];
+    const begin = async () => {
+      const request = http.get({
+        port: app.port,
+        path: "/noise.txt",
+        headers,
+        agent: false,
+      });
+      slow.push(request.on("error", () => undefined));
+      const [response] = (await once(request, "response")) as [
+        http.IncomingMessage,
+      ];
+      response.on("error", () => undefined); // and it is not read
+      return response.headers["content-encoding"];
+    };
+    const begun = [];
+    for (let i = 0; i < 17; i++) begun.push(await begin());
+    expect(begun).toEqual([...Array<string>(16).fill("br"), undefined]);
+    expect(await encodingOf("/text.txt")).toBeUndefined();
+    expect(await encodingOf("/api/long")).toBe("br");
+    slow[0].destroy();
+    await until(async () => (await encodingOf("/text.txt")) === "br");
+    for (const request of slow) request.destroy();
   });
 
   test("each encoding of a file has its own etag", async () => {

@@ -1,9 +1,24 @@
 /** What a body is taken for, by its type, charset and encoding; and brackets in the names of forms. */
 import * as zlib from "node:zlib";
+import * as http from "node:http";
 import type { OutgoingHttpHeaders } from "node:http";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { until } from "../../support/until";
 import { config } from "../../../src/index";
 import { restoreConfig } from "../../support/withConfig";
+
+/** Decoders of brotli that have begun and not ended, and the highest number of them. */
+const decoders = { open: 0, most: 0 };
+
+jest.mock("node:zlib", () => {
+  const actual: typeof zlib = jest.requireActual("node:zlib");
+  const createBrotliDecompress = () => {
+    const decoder = actual.createBrotliDecompress();
+    decoders.most = Math.max(decoders.most, ++decoders.open);
+    return decoder.once("close", () => decoders.open--);
+  };
+  return { ...actual, createBrotliDecompress };
+});
 
 restoreConfig();
 
@@ -251,6 +266,73 @@ test.each(["zstd", "gzip, gzip", "x".repeat(100)])(
     ).toBe(200);
   },
 );
+
+describe("bodies that are inflated at once", () => {
+  beforeEach(() => {
+    decoders.most = 0;
+  });
+
+  afterEach(() => until(() => decoders.open === 0));
+
+  /** Fourteen bytes, for which the decoder takes 16 MiB. */
+  const bomb = zlib.brotliCompressSync(Buffer.alloc(16 * 1024 ** 2, " "), {
+    params: {
+      [zlib.constants.BROTLI_PARAM_LGWIN]: 24,
+      [zlib.constants.BROTLI_PARAM_SIZE_HINT]: 16 * 1024 ** 2,
+      [zlib.constants.BROTLI_PARAM_QUALITY]: 9,
+    },
+  });
+  const br = { "Content-Encoding": "br" };
+
+  test.each(["application/json", "application/x-www-form-urlencoded"])(
+    "%s in brotli waits until at most two are",
+    async (type) => {
+      const small = zlib.brotliCompressSync(Buffer.from(""));
+      const bodies = [...Array<Buffer>(20).fill(bomb), small];
+      const answers = await Promise.all(
+        bodies.map((body) => send(type, body, br)),
+      );
+      expect(answers.map(({ status }) => status)).toEqual([
+        ...Array<number>(20).fill(413),
+        200,
+      ]);
+      expect(decoders.most).toBe(2);
+    },
+  );
+
+  const begin = () => {
+    const request = http.request({
+      port: app.port,
+      path: "/api/take",
+      method: "POST",
+      headers: { "Content-Type": FORM, ...br, "Content-Length": 1000 },
+    });
+    request.on("error", () => undefined);
+    request.write(zlib.brotliCompressSync(form("x")).subarray(0, 20));
+    return request;
+  };
+
+  test("an upload in brotli is refused while two are", async () => {
+    const slow = [begin(), begin()];
+    await until(() => decoders.open === 2);
+    const whole = zlib.brotliCompressSync(form("x"));
+    const { status, headers, json } = await send(FORM, whole, br);
+    expect([status, json.error]).toEqual([
+      503,
+      "the server inflates as many uploads as it can at the moment, try again later",
+    ]);
+    expect(headers["retry-after"]).toBe("5");
+    // of others there may be any number
+    const gzip = { "Content-Encoding": "gzip" };
+    expect((await send(FORM, zlib.gzipSync(form("x")), gzip)).status).toBe(200);
+    expect((await send("application/json", bomb, br)).status).toBe(413);
+
+    slow[0].destroy();
+    await until(() => decoders.open === 1);
+    expect((await send(FORM, whole, br)).status).toBe(200);
+    slow[1].destroy();
+  });
+});
 
 describe("maxJsonSize", () => {
   test("bounds JSON, and not forms", async () => {

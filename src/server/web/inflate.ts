@@ -1,0 +1,152 @@
+/** Compressed bodies: gzip, deflate and br, inflated under the limit of the body. */
+import type { IncomingMessage } from "node:http";
+import { Transform, type Readable } from "node:stream";
+import * as zlib from "node:zlib";
+import { Slots } from "../../utils/slots";
+import { BodyError } from "./bodyError";
+import { joined } from "./chunks";
+import type { WebRequest } from "./webRequest";
+
+export type RequestEncoding = "gzip" | "deflate" | "br";
+
+const NAMES: Record<string, RequestEncoding> = {
+  gzip: "gzip",
+  "x-gzip": "gzip",
+  deflate: "deflate",
+  br: "br",
+};
+
+/** A body that inflates to more than this may be at most `MAX_RATIO` times as large as the received one. */
+const MIN_BOMB_BYTES = 1024 * 1024;
+const MAX_RATIO = 100;
+
+/**
+ * What a decoder takes outside of the heap: that of brotli 16 MiB, before its first byte of output, and a megabyte for its
+ * trees; the others 45 KB. The sender decides, with fourteen bytes.
+ */
+const SMALL_DECODER_BYTES = 64 * 1024;
+
+/** Bodies that are inflated at once, by encoding: those that are in memory wait for their turn, which is short. */
+const TURNS: Record<RequestEncoding, Slots> = {
+  gzip: new Slots(16),
+  deflate: new Slots(16),
+  br: new Slots(2),
+};
+
+/** Uploads in brotli that are inflated while they arrive: clients decide how long that takes, so further ones are refused. */
+const UPLOADS = new Slots(2);
+
+/**
+ * @returns undefined for a body without an encoding
+ * @throws BodyError 415 for an encoding that is unknown, and for several of them
+ */
+export function requestEncoding({
+  headers,
+}: IncomingMessage): RequestEncoding | undefined {
+  const header = headers["content-encoding"];
+  if (header === undefined) return undefined;
+  const name = header.trim().toLowerCase();
+  if (name === "" || name === "identity") return undefined;
+  if (Object.hasOwn(NAMES, name)) return NAMES[name];
+  throw BodyError.unsupported(
+    `the Content-Encoding ${JSON.stringify(name.slice(0, 40))} of the request body is not supported: gzip, deflate and br are`,
+    { "Accept-Encoding": "gzip, deflate, br" },
+  );
+}
+
+/**
+ * Inflate a body that is in memory.
+ * @param tooLarge the error when it becomes larger than `limit`, in bytes
+ * @param hold called before the inflation, and for each chunk before it is stored; an error ends the inflation
+ * @throws BodyError, RequestAborted
+ */
+export async function inflate(
+  bytes: Buffer,
+  encoding: RequestEncoding,
+  {
+    limit,
+    tooLarge,
+    hold,
+  }: {
+    limit: number;
+    tooLarge: () => BodyError;
+    hold: (bytes: number) => Error | undefined;
+  },
+): Promise<Buffer> {
+  const most = Math.max(MIN_BOMB_BYTES, bytes.length * MAX_RATIO);
+  const turns = TURNS[encoding];
+  await turns.take();
+  const gone = hold(0);
+  if (gone) {
+    turns.release();
+    throw gone;
+  }
+  const inflater = streamFor(encoding);
+  inflater.once("close", () => turns.release());
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const admit = (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > Math.min(limit, most))
+        return most < limit ? BodyError.bomb(MAX_RATIO) : tooLarge();
+      return hold(chunk.length);
+    };
+    inflater.on("data", (chunk: Buffer) => {
+      const refusal = admit(chunk);
+      if (!refusal) return chunks.push(chunk);
+      inflater.destroy();
+      reject(refusal);
+    });
+    inflater.once("end", () => resolve(Buffer.concat(chunks, length)));
+    inflater.once("error", (error) => reject(BodyError.malformed(error)));
+    inflater.end(bytes);
+  });
+}
+
+/**
+ * The inflated stream of a body. Only the ratio is limited here: the reader counts the bytes.
+ * An error of the stream is a BodyError. Destroying it leaves the request readable.
+ * @throws BodyError, RequestAborted
+ */
+export function inflating(
+  request: WebRequest,
+  encoding: RequestEncoding,
+): Readable {
+  if (encoding !== "br") request.reserve(SMALL_DECODER_BYTES);
+  else if (!UPLOADS.takeNow()) throw BodyError.noDecoder();
+  const inflater = streamFor(encoding);
+  if (encoding === "br") inflater.once("close", () => UPLOADS.release());
+  const source = joined(request.req);
+  let received = 0;
+  let inflated = 0;
+  const count = (chunk: Buffer) => {
+    received += chunk.length;
+  };
+  const meter = new Transform({
+    transform(chunk: Buffer, _encoding, next) {
+      inflated += chunk.length;
+      const isBomb = inflated > Math.max(MIN_BOMB_BYTES, received * MAX_RATIO);
+      next(isBomb ? BodyError.bomb(MAX_RATIO) : null, chunk);
+    },
+    destroy(error, done) {
+      source.destroy();
+      inflater.destroy();
+      done(error);
+    },
+  });
+  meter.on("error", () => undefined); // the reader may have refused the request before it listens
+  inflater.once("error", (error) => meter.destroy(BodyError.malformed(error)));
+  source.once("error", (error) => meter.destroy(error));
+  source.on("data", count);
+  source.pipe(inflater).pipe(meter);
+  return meter;
+}
+
+function streamFor(
+  encoding: RequestEncoding,
+): zlib.Gunzip | zlib.Inflate | zlib.BrotliDecompress {
+  if (encoding === "gzip") return zlib.createGunzip();
+  if (encoding === "deflate") return zlib.createInflate();
+  return zlib.createBrotliDecompress();
+}
