@@ -87,6 +87,7 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
   },
   paramDelete: (connection, [key = ""]) => {
     delete connection.params[key];
+    names.get(connection.params)?.delete(key);
   },
   paramView: (connection, [key = ""]) =>
     Object.hasOwn(connection.params, key)

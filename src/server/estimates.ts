@@ -13,8 +13,8 @@ import {
   SPACE,
 } from "../utils/boundedJson";
 
-// --- The costs, in bytes of the heap of V8. `test/hostile/estimates.test.ts` compares those of JSON, queries and forms
-// with the heap: hostile shapes take no more than is counted, random ones at most twice as much, and ordinary ones at
+// --- The costs, in bytes of the heap of V8. `test/hostile/estimates.test.ts` compares those of JSON, queries, forms
+// and stored texts with the heap: hostile shapes take no more than is counted, random ones at most twice as much, and ordinary ones at
 // least a tenth. A change of V8 that breaks one of these fails there.
 
 /** JSON: an empty object, or a list of one item. */
@@ -33,11 +33,17 @@ const QUERY_PAIR_BYTES = 224;
 /** An object or a list that a bracket in a name creates, with its first member. */
 const BRACKET_BYTES = 256;
 
+/** A text that a TCP client stores as a param: its places in two hash tables, and the headers of three texts. */
+const STORED_TEXT_BYTES = 192;
+
 // The following are calculated from the layout of V8's objects, with a reserve.
 
 /** A param of a line over TCP that is not JSON, `name=value`: a name and a text. */
 const LINE_PAIR_BYTES = 160;
-/** A member of an object or list that stays in the params of a TCP client, beside its name and value. */
+/**
+ * A member of an object or list in the params of a TCP client, beside its name and value: less than is counted for the
+ * line that it came in, because only its removal is counted.
+ */
 const STORED_MEMBER_BYTES = 16;
 /** A param in the copy of the stored params that each action gets: the value is not copied. */
 export const COPIED_PARAM_BYTES = 64;
@@ -330,9 +336,18 @@ export function paramBytes(
   params: Record<string, unknown>,
   key: string,
 ): number {
-  return Object.hasOwn(params, key)
-    ? key.length + STORED_MEMBER_BYTES + bytesOf(params[key])
-    : 0;
+  if (!Object.hasOwn(params, key)) return 0;
+  const value = params[key];
+  return typeof value === "string"
+    ? textParamBytes(key, value)
+    : key.length + STORED_MEMBER_BYTES + bytesOf(value);
+}
+
+/** The name is stored twice: the value is a part of the word that both came in. */
+function textParamBytes(key: string, value: string): number {
+  const characters = 2 * key.length + value.length;
+  const bytesEach = isWide(key) || isWide(value) ? 2 : 1;
+  return STORED_TEXT_BYTES + characters * bytesEach;
 }
 
 /** Approximate bytes of a value that was received as JSON or text. */

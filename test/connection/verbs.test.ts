@@ -1,7 +1,7 @@
 import { LogLines } from "../support/logLines";
 import { useApp } from "../support/app";
 import { api, config, rebuildConfig, specHelper } from "../../src/index";
-import { connectionVerbs } from "../../src/connection/verbs";
+import { connectionVerbs, textParamsOf } from "../../src/connection/verbs";
 import { restoreConfig } from "../support/withConfig";
 
 restoreConfig();
@@ -98,6 +98,13 @@ describe("paramAdd", () => {
     await connection.verbs("paramAdd", ["messageId=7"]);
     expect(await connection.verbs("paramsView")).toEqual({ messageId: "7" });
   });
+});
+
+test("the name of a removed param is not kept", async () => {
+  await connection.verbs("paramAdd", ["key=value"]);
+  expect(textParamsOf(connection.params).has("key")).toBe(true);
+  await connection.verbs("paramDelete", ["key"]);
+  expect(textParamsOf(connection.params).has("key")).toBe(false);
 });
 
 test("paramDelete, paramsDelete", async () => {

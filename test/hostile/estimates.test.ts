@@ -155,6 +155,22 @@ const FORMS = Object.fromEntries(
   Object.entries(NAMES).map(([name, of]) => [name, pairs(of)]),
 );
 
+const PARAMS: Record<string, string> = Object.fromEntries(
+  Object.entries<(i: number) => string>({
+    short: (i) => `~${short(i)}=1`,
+    "with a value": (i) => `~${short(i)}=abcabcabcabcabc`,
+    "with a long name": (i) => `~${short(i)}${"n".repeat(40)}=1`,
+    "with a long name and value": (i) =>
+      `~${short(i)}${"n".repeat(40)}=${"v".repeat(40)}`,
+    "with a wide value": (i) => `~${short(i)}=\u0101aaaaaaaaaaaaaa`,
+  }).flatMap(([name, of]) =>
+    [300, 2_000, 6_200].map((count) => [
+      `${count}, ${name}`,
+      times(count, of, "&"),
+    ]),
+  ),
+);
+
 /** Those that take more than `times` what is counted. */
 function underestimated(measured: Measured[], times = 1): Measured[] {
   return measured.filter(
@@ -166,6 +182,7 @@ test.each([
   ["JSON", all("json", JSONS)],
   ["forms", all("form", FORMS)],
   ["queries", all("query", FORMS)],
+  ["stored params", all("params", PARAMS)],
 ])(
   "%s of hostile shapes take no more memory than is counted",
   (_kind, samples) => {

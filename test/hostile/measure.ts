@@ -3,16 +3,19 @@
  * expects of them. Texts come as JSON on stdin; a `~` in them is another sign in each copy, so that no two copies share names.
  */
 import { getHeapStatistics } from "node:v8";
+import { noteTextParam, parseParamPair } from "../../src/connection/verbs";
+import { detached } from "../../src/server/socket/client";
 import { decodeForm, nestFields, parseForm } from "../../src/server/web/body";
 import {
   Brackets,
   bracketsOf,
   documentBytes,
+  paramBytes,
   pairBytes,
 } from "../../src/server/estimates";
 import { countPairs, parseQuery } from "../../src/server/web/params";
 
-export type Kind = "json" | "form" | "query";
+export type Kind = "json" | "form" | "query" | "params";
 
 export interface Sample {
   name: string;
@@ -37,6 +40,17 @@ const MAX_PARAMS = 100_000;
 const formOf = (text: string) =>
   decodeForm(Buffer.from(text), undefined, MAX_PARAMS);
 
+/** As the verb `paramAdd` stores the words of many lines. */
+function addParams(text: string): Record<string, unknown> {
+  const params: Record<string, unknown> = {};
+  for (const word of text.split("&")) {
+    const [key, value] = parseParamPair([detached(word)]);
+    params[key] = value;
+    noteTextParam(params, key);
+  }
+  return params;
+}
+
 const READERS: Record<Kind, Reader> = {
   json: {
     estimate: (text) => documentBytes(Buffer.from(text)),
@@ -59,6 +73,16 @@ const READERS: Record<Kind, Reader> = {
     estimate: (text) =>
       pairBytes(countPairs(text), text) + bracketsOf(text).bytes,
     parse: (text) => parseQuery(text),
+  },
+  params: {
+    estimate: (text) => {
+      const params = addParams(text);
+      return Object.keys(params).reduce(
+        (bytes, key) => bytes + paramBytes(params, key),
+        0,
+      );
+    },
+    parse: addParams,
   },
 };
 

@@ -14,6 +14,7 @@ import { errorText, HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
 import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
+import { Turn } from "../turn";
 import { beginMessage, isWorkTracked } from "../work";
 import { ByteShare, MEMORY_LIMIT_TEXT } from "../heldBytes";
 import {
@@ -48,12 +49,6 @@ const HALF_CLOSED_MS = 1000;
 /** Reading pauses when this many lines wait for an earlier one. */
 const MAX_WAITING_LINES = 64;
 
-/**
- * After this many bytes of one client's lines, other clients are served and pending output is written. A line counts
- * its own length, the stored params with their weight, and a constant for the work.
- */
-const TURN_BYTES = 256 * 1024;
-const WORK_BYTES = 1024;
 /** A stored param costs more per line than its length: each action gets a copy, and the log a redacted one. */
 const KEPT_WEIGHT = 4;
 
@@ -84,10 +79,7 @@ export class SocketClient {
   private running = 0;
   /** A line must take effect before the next one is processed. */
   private isWaiting = false;
-  /** Bytes processed since the last yield. */
-  private handledBytes = 0;
-  /** It has used up its share of this turn, and continues in the next one. */
-  private isYielding = false;
+  private readonly turn = new Turn(this);
   /** Its lines are ignored, because it is closing. */
   private ignoresInput = false;
   private isGone = false;
@@ -242,23 +234,18 @@ export class SocketClient {
     while (
       !this.isWaiting &&
       !this.isBlocked &&
-      !this.isYielding &&
       this.nextLine < this.lines.length
     ) {
       if (this.ignoresInput || this.connection!.destroyed) {
         this.startWith([]);
         break;
       }
-      if (this.handledBytes >= TURN_BYTES) {
-        this.yieldTurn();
-        break;
-      }
+      if (!this.turn.mayGoOn()) break;
       const at = this.nextLine++;
       const line = this.lines[at]!;
       this.lines[at] = ""; // the list is kept until the next lines arrive
       const lineBytes = typeof line === "string" ? line.length : 0;
-      this.handledBytes +=
-        WORK_BYTES + lineBytes + this.kept.bytes * KEPT_WEIGHT;
+      this.turn.spend(lineBytes + this.kept.bytes * KEPT_WEIGHT);
       const effect = isWorkTracked()
         ? beginMessage(this.connection!, () => this.handle(line))
         : this.handle(line);
@@ -267,14 +254,9 @@ export class SocketClient {
     this.updateReading();
   }
 
-  private yieldTurn(): void {
-    this.isYielding = true;
-    setImmediate(() => {
-      this.isYielding = false;
-      this.handledBytes = 0;
-      this.proceed();
-      this.fireWhenIdle();
-    });
+  onTurn(): void {
+    this.proceed();
+    this.fireWhenIdle();
   }
 
   private waitFor(effect: Promise<unknown>): void {
@@ -295,7 +277,7 @@ export class SocketClient {
 
   private updateReading(): void {
     const waiting = this.lines.length - this.nextLine;
-    const isStopped = this.isWaiting || this.isYielding;
+    const isStopped = this.isWaiting || this.turn.isOver;
     const isToPause =
       this.isBlocked || (isStopped && waiting > MAX_WAITING_LINES);
     if (isToPause === this.socket.isPaused() || this.output.hasEnded) return;

@@ -130,6 +130,11 @@ export class Clients {
     });
   }
 
+  /** The messages that waited are handled. */
+  onWorked(spark: Spark): void {
+    this.host.afterWork(spark);
+  }
+
   onCut(spark: Spark, { code, reason }: CloseReason): void {
     const to = spark.address.ip;
     if (isCutLogged(this.host.type, spark.socket, "warning"))
@@ -187,7 +192,6 @@ export class Clients {
     void opened.then((connection) => {
       this.adopt(spark, connection);
       spark.releaseMessages();
-      this.host.afterWork(spark);
     });
   }
 

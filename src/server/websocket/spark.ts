@@ -13,6 +13,7 @@ import {
   WAITING_REQUEST_BYTES,
 } from "../estimates";
 import { HIGH_WATER_BYTES, Outbox, ALL_EXCEED } from "../outbox";
+import { Turn } from "../turn";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
 
@@ -163,8 +164,12 @@ export class Spark extends EventEmitter {
   readonly isCompressed: boolean;
   private ownId: string | undefined = undefined;
   private readonly outbox: FrameOutbox;
-  /** Messages that arrived before the connection was ready. */
-  private early: [text: string, bytes: number][] | undefined = undefined;
+  /** Messages that arrived before the connection was ready, or after the turn of this client; undefined if there are none. */
+  private waiting: [text: string, bytes: number][] | undefined = undefined;
+  /** The connection is not ready yet. */
+  private isHeld = false;
+  private readonly turn = new Turn(this);
+  private isGone = false;
   /** Memory of messages in progress, and of the received part of the next one. */
   private readonly share = new ByteShare();
   private unfinishedBytes = 0;
@@ -219,7 +224,7 @@ export class Spark extends EventEmitter {
 
   /** Whether a request other than an action is in progress. */
   get isBusy(): boolean {
-    return this.pending > 0 || this.early !== undefined;
+    return this.pending > 0 || this.isHeld || this.waiting !== undefined;
   }
 
   get isOpen(): boolean {
@@ -323,15 +328,43 @@ export class Spark extends EventEmitter {
 
   /** Messages wait until the connection is ready. */
   holdMessages(): void {
-    this.early = [];
+    this.isHeld = true;
     this.pause();
   }
 
   releaseMessages(): void {
-    const { early } = this;
-    this.early = undefined;
-    for (const [text, bytes] of early ?? []) this.work(text, bytes);
+    this.isHeld = false;
+    this.onTurn();
+  }
+
+  /** Handle the messages that wait, as far as the turn allows. */
+  onTurn(): void {
+    if (this.isHeld) return;
+    const { waiting = [] } = this;
+    let next = 0;
+    while (next < waiting.length && this.turn.mayGoOn())
+      this.work(...waiting[next++]!);
+    if (next < waiting.length) {
+      waiting.splice(0, next);
+      return;
+    }
+    this.waiting = undefined;
+    if (this.readyState === WebSocket.CLOSED) return this.leave();
     this.resume();
+    this.owner.onWorked(this);
+  }
+
+  /** The websocket is closed. Messages that were received before are handled first. */
+  onClosed(): void {
+    this.forgetUnfinished();
+    if (this.isHeld || !this.waiting) this.leave();
+  }
+
+  private leave(): void {
+    if (this.isGone) return;
+    this.isGone = true;
+    this.owner.onGone(this);
+    this.emit("end");
   }
 
   /** A request is in progress that no other limit covers. */
@@ -371,13 +404,15 @@ export class Spark extends EventEmitter {
     if (this.isTooFast() || isBinary || !this.isOpen || this.isQuitting) return;
     const text = data.toString();
     const size = messageBytes(text);
-    const isCounted =
-      size > UNCOUNTED_MESSAGE_BYTES || this.pending > MAX_UNCOUNTED;
-    const bytes = isCounted ? size + WAITING_REQUEST_BYTES : 0;
+    const isNow = !this.isHeld && !this.waiting && this.turn.mayGoOn();
+    const isSmall =
+      size <= UNCOUNTED_MESSAGE_BYTES && this.pending <= MAX_UNCOUNTED;
+    const bytes = isNow && isSmall ? 0 : size + WAITING_REQUEST_BYTES;
     if (bytes > 0 && !this.share.take(bytes))
       return this.owner.onOverload(this, text);
-    if (this.early) this.early.push([text, bytes]);
-    else this.work(text, bytes);
+    if (isNow) return this.work(text, bytes);
+    if (!this.waiting) this.pause();
+    (this.waiting ??= []).push([text, bytes]);
   }
 
   receiveControl(bytes: number): void {
@@ -395,6 +430,9 @@ export class Spark extends EventEmitter {
 
   /** @param bytes to release when it is done */
   private work(text: string, bytes: number): void {
+    if (this.isQuitting || this.connection?.destroyed)
+      return this.share.give(bytes);
+    this.turn.spend(text.length);
     const before = this.connection?.params;
     const done = this.owner.onText(this, text);
     if (bytes === 0) return;
@@ -428,7 +466,8 @@ export class Spark extends EventEmitter {
   /** Resume reading, unless another reason to pause remains. */
   resume(): void {
     const isBusy = this.pending >= MAX_PENDING;
-    if (!this.isPaused || this.early || isBusy || this.isBehind) return;
+    if (!this.isPaused || this.isHeld || this.waiting) return;
+    if (isBusy || this.isBehind) return;
     this.isPaused = false;
     this.ws.resume();
   }
@@ -491,9 +530,7 @@ function onError(): void {}
 
 function onClose(this: WebSocket): void {
   const { spark } = this as SparkSocket;
-  spark!.forgetUnfinished();
-  spark!.owner.onGone(spark!);
-  spark!.emit("end");
+  spark!.onClosed();
 }
 
 /**

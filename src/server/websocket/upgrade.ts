@@ -253,8 +253,11 @@ class UpgradeListener {
   }
 
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    // the response to an earlier request would be written between the frames, or never
-    if (this.web.isBusy?.(req.socket) === true) return void socket.destroy();
+    // the response to an earlier request would be written between the frames
+    if (this.web.isBusy?.(req.socket) === true) {
+      socket.resume(); // or nobody would notice that the client leaves
+      return endAfterResponses(socket);
+    }
     const fault = normalizeTarget(req);
     if (fault) return refuse(socket, fault.status, fault.text);
     const isWebsocket = asksForWebsocket(req);
@@ -341,6 +344,16 @@ class UpgradeListener {
       fail(error);
     }
   }
+}
+
+/** Node's response that is being written, if any: the next one takes its place before it closes. */
+type Answering = Duplex & { _httpMessage?: ServerResponse | null };
+
+/** A client that did not wait for its responses gets them; it repeats its last request on another connection. */
+function endAfterResponses(socket: Answering): void {
+  const { _httpMessage: response } = socket;
+  if (response) response.once("close", () => endAfterResponses(socket));
+  else socket.end();
 }
 
 function asksForWebsocket({ headers }: IncomingMessage): boolean {

@@ -7,6 +7,8 @@ import {
   type WebsocketClient,
 } from "../../support/websocketClient";
 import { api, chatRoom, config } from "../../../src/index";
+import { totalSmallBytes } from "../../../src/server/heldBytes";
+import type { Spark } from "../../../src/server/websocket/spark";
 import type { WebSocketServer } from "../../../src/server/websocket/webSocketServer";
 import { restoreConfig } from "../../support/withConfig";
 
@@ -248,6 +250,68 @@ describe("floods", () => {
       reason: "more than 50 messages per second",
     });
     await expectAlive(other);
+  });
+
+  describe("messages in one piece", () => {
+    /** How many messages were handled in each turn of the event loop. */
+    let perTurn: number[];
+    let turns: NodeJS.Immediate;
+
+    beforeEach(() => {
+      perTurn = [0];
+      const nextTurn = () => {
+        if (perTurn.at(-1)! > 0) perTurn.push(0);
+        turns = setImmediate(nextTurn);
+      };
+      nextTurn();
+      server().server!.on("connection", count);
+    });
+
+    afterEach(() => {
+      clearImmediate(turns);
+      server().server!.off("connection", count);
+    });
+
+    const count = (spark: Spark) =>
+      spark.on("data", () => perTurn[perTurn.length - 1]++);
+    const handled = () => perTurn.reduce((sum, one) => sum + one, 0);
+
+    const message = clientFrame('{"event":"detailsView","messageId":"x"}');
+
+    test("are handled over several turns of the event loop, in order", async () => {
+      const raw = await rawUpgrade();
+      await until(() => raw.text().includes("welcome"));
+      const last = clientFrame('{"event":"detailsView","messageId":"last"}');
+      const messages = Array<Buffer>(1_000).fill(message);
+      raw.socket.write(Buffer.concat([...messages, last]));
+      await until(() => raw.text().includes('"messageId":"last"'));
+      expect(raw.text().split('"messageId":"x"')).toHaveLength(1_001);
+      expect(Math.max(...perTurn)).toBeLessThanOrEqual(2 * 64);
+      raw.socket.destroy();
+    });
+
+    test("are handled when the client closes right after them", async () => {
+      const raw = await rawUpgrade();
+      await until(() => raw.text().includes("welcome"));
+      const close = clientFrame(Buffer.from([3, 232]), { opcode: 8 });
+      const messages = Array<Buffer>(1_000).fill(message);
+      raw.socket.write(Buffer.concat([...messages, close]));
+      await raw.closed;
+      await until(() => server().sparks.size === 0);
+      expect(handled()).toBe(1_000);
+    });
+
+    test("are dropped after one that quits", async () => {
+      const raw = await rawUpgrade();
+      await until(() => raw.text().includes("welcome"));
+      const quit = clientFrame('{"event":"quit"}');
+      const messages = Array<Buffer>(500).fill(message);
+      raw.socket.write(Buffer.concat([...messages, quit, ...messages]));
+      await raw.closed;
+      await until(() => server().sparks.size === 0);
+      expect(handled()).toBe(501);
+      expect(totalSmallBytes()).toBe(0);
+    });
   });
 
   test("messages within the rate limit are answered", async () => {
