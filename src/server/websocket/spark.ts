@@ -403,16 +403,21 @@ export class Spark extends EventEmitter {
     this.forgetUnfinished();
     if (this.isTooFast() || isBinary || !this.isOpen || this.isQuitting) return;
     const text = data.toString();
-    const size = messageBytes(text);
     const isNow = !this.isHeld && !this.waiting && this.turn.mayGoOn();
-    const isSmall =
-      size <= UNCOUNTED_MESSAGE_BYTES && this.pending <= MAX_UNCOUNTED;
-    const bytes = isNow && isSmall ? 0 : size + WAITING_REQUEST_BYTES;
+    const bytes = this.bytesToCount(text, isNow);
     if (bytes > 0 && !this.share.take(bytes))
       return this.owner.onOverload(this, text);
     if (isNow) return this.work(text, bytes);
     if (!this.waiting) this.pause();
     (this.waiting ??= []).push([text, bytes]);
+  }
+
+  /** 0 for a small message that does not wait, unless many requests do. */
+  private bytesToCount(text: string, isNow: boolean): number {
+    const size = messageBytes(text);
+    const isCounted =
+      !isNow || size > UNCOUNTED_MESSAGE_BYTES || this.pending > MAX_UNCOUNTED;
+    return isCounted ? size + WAITING_REQUEST_BYTES : 0;
   }
 
   receiveControl(bytes: number): void {
