@@ -127,7 +127,7 @@ export function receiveMultipart(
       const refusal =
         bytes > upload.maxBytes
           ? upload.tooLarge()
-          : (count.checkOutside(bytes) ?? upload.hold(chunk.length));
+          : (count.check(bytes) ?? upload.hold(chunk.length));
       if (!refusal) return;
       source.off("data", measure);
       fail(refusal);
@@ -239,6 +239,7 @@ class FormCount {
   private fieldBytes = 0;
   private files = 0;
   private fileBytes = 0;
+  private refusedFile: BodyError | undefined;
 
   constructor(private readonly intake: Upload) {}
 
@@ -258,10 +259,12 @@ class FormCount {
   }
 
   /**
-   * Fields and the headers of parts, while they arrive: the parser tells of a field at its end, and of headers not at all.
+   * The refusal of a file; else that of fields and the headers of parts, while they arrive: the parser tells of a field at
+   * its end, and of headers not at all.
    * @param received all bytes of the form so far
    */
-  checkOutside(received: number): BodyError | undefined {
+  check(received: number): BodyError | undefined {
+    if (this.refusedFile) return this.refusedFile;
     const max = this.intake.options.maxFieldsSize;
     return received - this.fileBytes > max + MULTIPART_OVERHEAD
       ? BodyError.tooLarge("web.formOptions.maxFieldsSize", max)
@@ -282,16 +285,23 @@ class FormCount {
     fileSize: number,
     bytes: number,
   ): BodyError | undefined {
+    this.fileBytes += bytes;
+    this.refusedFile ??= this.refusalOf(field, fileSize);
+    return this.refusedFile;
+  }
+
+  private refusalOf(field: string, fileSize: number): BodyError | undefined {
     const { options, rules } = this.intake;
+    const { maxFileSize, maxTotalFileSize } = options;
     const refusal = rules.tooLarge(field, fileSize);
     if (refusal) return refusal;
-    const max = options.maxFileSize;
-    if (fileSize > max)
-      return BodyError.tooLarge("web.formOptions.maxFileSize", max);
-    const maxTotal = options.maxTotalFileSize;
-    this.fileBytes += bytes;
-    if (this.fileBytes > maxTotal)
-      return BodyError.tooLarge("web.formOptions.maxTotalFileSize", maxTotal);
+    if (fileSize > maxFileSize)
+      return BodyError.tooLarge("web.formOptions.maxFileSize", maxFileSize);
+    if (this.fileBytes > maxTotalFileSize)
+      return BodyError.tooLarge(
+        "web.formOptions.maxTotalFileSize",
+        maxTotalFileSize,
+      );
     return undefined;
   }
 }

@@ -5,12 +5,23 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { connectWebsocket } from "../../support/websocketClient";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { run } from "../../support/runCli";
 import { until } from "../../support/until";
 import { action, api, config, file, UploadedFile } from "../../../src/index";
 import type { WebServer } from "../../../src/server/web/webServer";
 import { restoreConfig } from "../../support/withConfig";
 
 restoreConfig();
+
+/** A client in a process of its own, which sends while the server writes. */
+const POST_FILE = `
+  const form = new FormData();
+  form.append("picture", new Blob([Buffer.alloc(20_000_000)], { type: "image/png" }), "a.png");
+  fetch(process.env.URL_OF_ACTION, { method: "POST", body: form })
+    .then(async (response) => {
+      const { error } = await response.json();
+      process.stdout.write(response.status + " " + error);
+    });`;
 
 let app: WebApp;
 let uploadDir: string;
@@ -20,7 +31,7 @@ beforeAll(async () => {
   app = await startWebApp();
   uploadDir = fs.mkdtempSync(path.join(os.tmpdir(), "declared-"));
   config.web.formOptions = { uploadDir };
-  const run = ({ params, connection }: any) => {
+  const note = ({ params, connection }: any) => {
     seen = { params, files: connection.rawConnection.params?.files };
   };
   addActions({
@@ -33,12 +44,13 @@ beforeAll(async () => {
         }),
         note: {},
       },
-      run,
+      run: note,
     },
-    album: { inputs: { pictures: file({ maxFiles: 2 }) }, run },
-    image: { inputs: { picture: file({ types: ["image/*"] }) }, run },
-    octets: { inputs: { file: file({ maxSize: 1000 }) }, run },
-    old: { inputs: { upload: {}, nested: {} }, run },
+    cover: { inputs: { picture: file({ maxSize: 100_000 }) }, run: note },
+    album: { inputs: { pictures: file({ maxFiles: 2 }) }, run: note },
+    image: { inputs: { picture: file({ types: ["image/*"] }) }, run: note },
+    octets: { inputs: { file: file({ maxSize: 1000 }) }, run: note },
+    old: { inputs: { upload: {}, nested: {} }, run: note },
     slow: {
       inputs: { picture: file() },
       run: () => new Promise((done) => setTimeout(done, 50)),
@@ -163,6 +175,16 @@ describe("a declared file", () => {
       error: '"picture" takes files of at most 1000 bytes',
     });
     expect(seen).toBeUndefined();
+  });
+
+  test("that is too large is refused for this, however fast its rest arrives", async () => {
+    config.web.formOptions = { uploadDir, maxFieldsSize: 100 };
+    const { port } = api.servers.servers.web!.server.address();
+    const { stdout } = await run(process.execPath, ["-e", POST_FILE], {
+      cwd: uploadDir,
+      env: { URL_OF_ACTION: `http://127.0.0.1:${port}/api/cover` },
+    });
+    expect(stdout).toBe('413 "picture" takes files of at most 100000 bytes');
   });
 
   test("comes once, or as a list of at most maxFiles", async () => {
