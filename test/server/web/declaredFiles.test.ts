@@ -179,7 +179,7 @@ describe("a declared file", () => {
 
   test("that is too large is refused for this, however fast its rest arrives", async () => {
     config.web.formOptions = { uploadDir, maxFieldsSize: 100 };
-    const { port } = api.servers.servers.web!.server.address();
+    const { port } = api.servers.servers.web.server.address();
     const { stdout } = await run(process.execPath, ["-e", POST_FILE], {
       cwd: uploadDir,
       env: { URL_OF_ACTION: `http://127.0.0.1:${port}/api/cover` },
