@@ -86,6 +86,7 @@ export default tseslint.config(
         { argsIgnorePattern: "^_", varsIgnorePattern: "^_" },
       ],
       eqeqeq: ["error", "always", { null: "ignore" }],
+      "no-duplicate-imports": "error",
     },
   },
   {
@@ -114,7 +115,10 @@ export default tseslint.config(
   },
   {
     files: SHIPPED,
-    rules: { complexity: ["error", 12] },
+    rules: {
+      complexity: ["error", 12],
+      "@typescript-eslint/no-shadow": "error",
+    },
   },
   {
     files: SHIPPED,

@@ -25,3 +25,6 @@ export class Api {
 const host = globalThis as typeof globalThis & { api?: Api };
 
 export const api: Api = (host.api ??= new Api());
+
+/** The connection type of actions that the server runs for itself, by `action.run`: they have no client. */
+export const IN_LINE = "in-line-action";

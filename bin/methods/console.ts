@@ -99,8 +99,8 @@ const listings: Record<string, () => string[]> = {
   routes: () =>
     Object.entries(api.routes.routes).flatMap(([method, routes]) =>
       routes.map(
-        ({ path, action }) =>
-          `${method.toUpperCase().padEnd(7)} ${path} -> ${action}`,
+        ({ path: pattern, action }) =>
+          `${method.toUpperCase().padEnd(7)} ${pattern} -> ${action}`,
       ),
     ),
 };

@@ -1,5 +1,5 @@
 /** The exported `action`: middleware, and running an action from inside the server. */
-import { api } from "../api";
+import { api, IN_LINE } from "../api";
 import { Connection, DESTROYED } from "../connection/connection";
 import { continueContext, isContextOn } from "../context/context";
 import { ActionheroError } from "../errors";
@@ -58,7 +58,7 @@ export async function run(
   const connection = new Connection(
     {
       id: inLineIds.next(),
-      type: "in-line-action",
+      type: IN_LINE,
       remotePort: "0",
       remoteIP: "0",
       rawConnection: {},

@@ -1,5 +1,5 @@
 /** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
-import { api } from "../api";
+import { api, IN_LINE } from "../api";
 import { settings } from "../config/settings";
 import { refuseStream, fitted, outputOf } from "./output";
 import { errorText, HttpError, StatusError } from "../errors";
@@ -53,8 +53,6 @@ const NO_MIDDLEWARE: string[] = [];
 /** Live lists: middleware may be added during the iteration. */
 type MiddlewareNames = [global: readonly string[], local: readonly string[]];
 
-/** The connection type of in-line actions. */
-const IN_LINE = "in-line-action";
 const WITH_STATUS = ["web", "testServer", IN_LINE];
 
 /** Not an enumerable property of `data`. */

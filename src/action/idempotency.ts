@@ -12,7 +12,7 @@ import { isPlainObject } from "../utils/objects";
 import { withTimeout } from "../utils/promises";
 import type { ActionProcessor } from "./actionProcessor";
 import { requestOf } from "./clientAddress";
-import { api } from "../api";
+import { api, IN_LINE } from "../api";
 import { A, B, C, defineOperation, defineTimed } from "../redis/script";
 import { runAtomically } from "../redis/step";
 
@@ -100,7 +100,7 @@ export async function runOnce(
 /** The header over HTTP, the param elsewhere; what the server runs itself has none. */
 function keyOf(connection: Connection, sent: object): string | undefined {
   const { type } = connection;
-  if (type === "in-line-action") return undefined;
+  if (type === IN_LINE) return undefined;
   const key: unknown =
     type === "web"
       ? requestOf(connection)?.headers?.["idempotency-key"]
@@ -458,7 +458,7 @@ export class Claim {
 /** Claim a key, or find out who has it. */
 export async function claim(
   scope: string,
-  digest: string,
+  fingerprint: string,
 ): Promise<Claim | KnownCall> {
   const { client } = api.redis.clients;
   const key = KEY_PREFIX + scope;
@@ -466,11 +466,11 @@ export async function claim(
   const reply = await runAtomically<1 | [string, string, number]>(client, {
     script: CLAIM,
     keys: [key],
-    args: [owner, digest, CLAIM_MS],
+    args: [owner, fingerprint, CLAIM_MS],
     plain: async () => {
       const [known, response] = await client.hmget(key, "digest", "response");
       if (typeof known === "string") return [known, response ?? "", 0];
-      await client.hset(key, { owner, digest });
+      await client.hset(key, { owner, digest: fingerprint });
       await client.pexpire(key, CLAIM_MS);
       return 1;
     },
@@ -483,17 +483,17 @@ export async function claim(
 }
 
 /** Pending reads of long responses, by key; concurrent requests for the same response share a read. */
-const reads = new Map<string, Promise<string | undefined>>();
+const pendingReads = new Map<string, Promise<string | undefined>>();
 let lastRead: Promise<unknown> = Promise.resolve();
 
 function readLong(key: string): Promise<string | undefined> {
-  let read = reads.get(key);
+  let read = pendingReads.get(key);
   if (read === undefined) {
     read = lastRead
       .then(() => api.redis.clients.client.hget(key, "response"))
       .then((text) => text ?? undefined)
-      .finally(() => reads.delete(key));
-    reads.set(key, read);
+      .finally(() => pendingReads.delete(key));
+    pendingReads.set(key, read);
     lastRead = read.catch(() => undefined); // who asked gets the error
   }
   return read;

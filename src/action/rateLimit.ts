@@ -1,6 +1,6 @@
 /** Rate limits of clients, counted across the cluster: middleware, and `config.general.rateLimit`. */
 import { createHash } from "node:crypto";
-import { api } from "../api";
+import { api, IN_LINE } from "../api";
 import { wordedError } from "../config/errorMessage";
 import type { BaseLimit, RateLimit } from "../config/types";
 import { settings } from "../config/settings";
@@ -44,9 +44,6 @@ const NAME = "rateLimit";
 const KEY_PREFIX = "actionhero:rateLimit:";
 /** Before the middleware of projects, unless they ask for a lower one. */
 const PRIORITY = 1;
-
-/** The connection type of in-line actions. */
-const IN_LINE = "in-line-action";
 
 /** Names of policies are tokens of structured fields, in quotation marks. */
 const POLICY_NAME = /^[\w.:/-]{1,64}$/;
@@ -230,7 +227,7 @@ async function countCall(
 }
 
 /** The fields of each limit that counts for a response: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ */
-const fields = new WeakMap<
+const headerFields = new WeakMap<
   Connection,
   { policies: string[]; uses: string[] }
 >();
@@ -240,8 +237,8 @@ async function addHeaders(
   { name, limit, use }: { name: string; limit: Limit; use: Use },
 ): Promise<void> {
   if (typeof connection.setHeader !== "function") return;
-  let own = fields.get(connection);
-  if (!own) fields.set(connection, (own = { policies: [], uses: [] }));
+  let own = headerFields.get(connection);
+  if (!own) headerFields.set(connection, (own = { policies: [], uses: [] }));
   own.policies.push(
     `"${name}";q=${limit.requests};w=${secondsOf(limit.perMs)}`,
   );

@@ -64,11 +64,11 @@ export function mayRunAction(name: string, connectionType: string): boolean {
   return false;
 }
 
-const files = new WeakMap<Action, string>();
+const filesOfActions = new WeakMap<Action, string>();
 
 /** The name of an action and the file that it was loaded from, for errors. */
 export function placeOf(action: Action): string {
-  const file = files.get(action);
+  const file = filesOfActions.get(action);
   return file === undefined ? action.name : `${action.name} (${file})`;
 }
 
@@ -110,7 +110,7 @@ function registerAction(action: Action, file: string, reload: boolean): void {
       "warning",
     );
   prepareOutput(action);
-  files.set(action, file);
+  filesOfActions.set(action, file);
   registerMiddlewareOf(action, reload);
   known[version] = action;
   setOrigin(action, file);

@@ -111,8 +111,8 @@ function isPassword(password: unknown): password is string {
   return typeof password === "string" && password.length <= MAX_LENGTH;
 }
 
-let running = 0;
-const waiting: (() => void)[] = [];
+let runningHashes = 0;
+const waitingHashes: (() => void)[] = [];
 
 /**
  * Run the work when it is its turn.
@@ -124,20 +124,20 @@ async function inTurn<Result>(
   signal: AbortSignal | undefined,
 ): Promise<Result> {
   signal?.throwIfAborted();
-  if (running < AT_ONCE) running++;
+  if (runningHashes < AT_ONCE) runningHashes++;
   else await ownTurn(signal);
   try {
     return await work();
   } finally {
-    const next = waiting.shift();
+    const next = waitingHashes.shift();
     if (next) next();
-    else running--;
+    else runningHashes--;
   }
 }
 
 /** Resolves when a running hash hands over its slot. */
 function ownTurn(signal: AbortSignal | undefined): Promise<void> {
-  if (waiting.length >= MAX_WAITING)
+  if (waitingHashes.length >= MAX_WAITING)
     throw new HttpError(503, "too many passwords wait to be hashed", {
       headers: { "Retry-After": "5" },
     });
@@ -147,10 +147,10 @@ function ownTurn(signal: AbortSignal | undefined): Promise<void> {
       resolve();
     };
     const leave = () => {
-      waiting.splice(waiting.indexOf(begin), 1);
+      waitingHashes.splice(waitingHashes.indexOf(begin), 1);
       reject(signal!.reason as Error);
     };
-    waiting.push(begin);
+    waitingHashes.push(begin);
     signal?.addEventListener("abort", leave, { once: true });
   });
 }

@@ -117,20 +117,20 @@ export interface LookUp {
 /** By client and redis key: all callers share the result of one look-up. */
 const lookUps = new WeakMap<Redis, Map<string, LookUp>>();
 
-export function lookUpsOf(client: Redis): Map<string, LookUp> {
-  const known = lookUps.get(client);
+export function lookUpsOf(redis: Redis): Map<string, LookUp> {
+  const known = lookUps.get(redis);
   if (known) return known;
   const created = new Map<string, LookUp>();
-  lookUps.set(client, created);
+  lookUps.set(redis, created);
   return created;
 }
 
 /** The objects have changed: later callers must not get a value computed from the earlier state. */
 export function forgetLookUps(
-  client: Redis,
+  redis: Redis,
   cacheKeys: readonly string[],
 ): void {
-  const ofClient = lookUps.get(client);
+  const ofClient = lookUps.get(redis);
   if (!ofClient || ofClient.size === 0) return;
   for (const key of cacheKeys) ofClient.delete(key);
 }
@@ -148,8 +148,8 @@ export function countLookUps(hits: number, misses: number): void {
   });
 }
 
-export function forgetAllLookUps(client: Redis): void {
-  lookUps.delete(client);
+export function forgetAllLookUps(redis: Redis): void {
+  lookUps.delete(redis);
 }
 
 // --- Locks on cache keys: held under an owner name, released by that owner or by expiry.

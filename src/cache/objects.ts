@@ -64,7 +64,7 @@ export async function save(
   const owner = lockSettings.lockName();
   const written = await writeObject(redis, withFields(write, { owner }));
   if (!written) throw lockedError();
-  forgetLookUps(redis, [write.cacheKey]);
+  forgetLookUps(redis, [write.entry]);
   return true;
 }
 
@@ -85,15 +85,15 @@ export async function saveMany(entries: readonly CacheEntry[]): Promise<true> {
     throw lockedError();
   forgetLookUps(
     redis,
-    writes.map((write) => write.cacheKey),
+    writes.map((write) => write.entry),
   );
   return true;
 }
 
 function writeOf({ key, value, expireTimeMS }: CacheEntry): Write {
   return {
-    cacheKey: cacheKey(key),
-    lockKey: lockKey(key),
+    entry: cacheKey(key),
+    lock: lockKey(key),
     text: encodeRecord(value),
     lifetimeMs: wholeMs(expireTimeMS ?? 0),
   };
@@ -132,12 +132,12 @@ function read(
 
 async function readAnyway(
   redis: Redis,
-  cacheKey: string,
+  entryKey: string,
   lifetimeMs: number,
 ): Promise<(string | null)[]> {
   const [text] = await Promise.all([
-    redis.get(cacheKey),
-    redis.pexpire(cacheKey, lifetimeMs),
+    redis.get(entryKey),
+    redis.pexpire(entryKey, lifetimeMs),
   ]);
   return [null, text];
 }
@@ -181,8 +181,8 @@ export async function loadMany(
 export async function destroy(key: string): Promise<boolean> {
   const redis = client();
   const removed = await removeObject(redis, {
-    lockKey: lockKey(key),
-    cacheKey: cacheKey(key),
+    lock: lockKey(key),
+    entry: cacheKey(key),
     computingLock: computingKey(key),
     owner: lockSettings.lockName(),
   });
@@ -259,24 +259,21 @@ return results`);
  * Write one object; writes of one turn of the event loop are batched.
  * @returns false when another owner holds its lock
  */
-export function writeObject(
-  client: Redis,
-  write: OwnedWrite,
-): Promise<boolean> {
-  if (isCluster(client)) return writeObjects(client, [write], write.owner);
-  return batchersOf(client).write.add(write);
+export function writeObject(redis: Redis, write: OwnedWrite): Promise<boolean> {
+  if (isCluster(redis)) return writeObjects(redis, [write], write.owner);
+  return batchersOf(redis).write.add(write);
 }
 
 /**
  * The holder of a key's lock, and the object's text; reads of one turn of the event loop are batched.
  */
 export function readObject(
-  client: Redis,
-  lockKey: string,
-  cacheKey: string,
+  redis: Redis,
+  lock: string,
+  entry: string,
 ): Promise<(string | null)[]> {
-  if (isCluster(client)) return readTexts(client, [lockKey, cacheKey]);
-  return batchersOf(client).read.add({ lockKey, cacheKey });
+  if (isCluster(redis)) return readTexts(redis, [lock, entry]);
+  return batchersOf(redis).read.add({ lock: lock, entry: entry });
 }
 
 export interface OwnedWrite extends Write {
@@ -284,7 +281,7 @@ export interface OwnedWrite extends Write {
   owner: string;
 }
 
-type Place = Pick<Write, "lockKey" | "cacheKey">;
+type Place = Pick<Write, "lock" | "entry">;
 
 interface Batchers {
   write: Batcher<OwnedWrite, boolean>;
@@ -293,14 +290,14 @@ interface Batchers {
 
 const batchers = new WeakMap<Redis, Batchers>();
 
-function batchersOf(client: Redis): Batchers {
-  let found = batchers.get(client);
+function batchersOf(redis: Redis): Batchers {
+  let found = batchers.get(redis);
   if (!found) {
     found = {
       write: new Batcher(
         {
-          one: (write) => writeOne(client, write),
-          many: (writes) => writeEach(client, writes),
+          one: (write) => writeOne(redis, write),
+          many: (writes) => writeEach(redis, writes),
           weightOf: ({ text }) => text.length,
         },
         MAX_BATCH,
@@ -308,46 +305,46 @@ function batchersOf(client: Redis): Batchers {
       ),
       read: new Batcher(
         {
-          one: ({ lockKey, cacheKey }) => client.mget(lockKey, cacheKey),
-          many: (places) => readEach(client, places),
+          one: ({ lock, entry }) => redis.mget(lock, entry),
+          many: (places) => readEach(redis, places),
           weightOf: () => 1,
         },
         MAX_BATCH,
         MAX_BATCH,
       ),
     };
-    batchers.set(client, found);
+    batchers.set(redis, found);
   }
   return found;
 }
 
-function writeOne(client: Redis, write: OwnedWrite): Promise<boolean> {
-  const { lockKey, cacheKey, owner, text, lifetimeMs } = write;
-  return runAtomically<number>(client, {
+function writeOne(redis: Redis, write: OwnedWrite): Promise<boolean> {
+  const { lock, entry, owner, text, lifetimeMs } = write;
+  return runAtomically<number>(redis, {
     script: WRITE_ONE,
-    keys: [lockKey, cacheKey],
+    keys: [lock, entry],
     args: [owner, text, lifetimeMs],
-    plain: () => writePlainly(client, [write], owner),
+    plain: () => writePlainly(redis, [write], owner),
   }).then(isOne);
 }
 
 async function writeEach(
-  client: Redis,
+  redis: Redis,
   writes: readonly OwnedWrite[],
 ): Promise<boolean[]> {
   const keys: string[] = [];
   const args: (string | number)[] = [];
-  for (const { lockKey, cacheKey, owner, text, lifetimeMs } of writes) {
-    keys.push(lockKey, cacheKey);
+  for (const { lock, entry, owner, text, lifetimeMs } of writes) {
+    keys.push(lock, entry);
     args.push(owner, text, lifetimeMs);
   }
-  const written = await runAtomically<number[]>(client, {
+  const written = await runAtomically<number[]>(redis, {
     script: WRITE_EACH,
     keys,
     args,
     plain: () =>
       Promise.all(
-        writes.map((write) => writePlainly(client, [write], write.owner)),
+        writes.map((write) => writePlainly(redis, [write], write.owner)),
       ),
   });
   return written.map(isOne);
@@ -358,12 +355,12 @@ function isOne(written: unknown): boolean {
 }
 
 async function readEach(
-  client: Redis,
+  redis: Redis,
   places: readonly Place[],
 ): Promise<(string | null)[][]> {
   const keys: string[] = [];
-  for (const { lockKey, cacheKey } of places) keys.push(lockKey, cacheKey);
-  const texts = await client.mget(keys);
+  for (const { lock, entry } of places) keys.push(lock, entry);
+  const texts = await redis.mget(keys);
   return places.map((_, i) => [texts[2 * i] ?? null, texts[2 * i + 1] ?? null]);
 }
 

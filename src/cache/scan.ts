@@ -54,14 +54,14 @@ async function collect(
 ): Promise<void> {
   let cursor = start;
   do {
-    const [next, keys] = await node.scan(
+    const [next, page] = await node.scan(
       cursor,
       "MATCH",
       pattern,
       "COUNT",
       count,
     );
-    for (const key of keys) found.add(key);
+    for (const key of page) found.add(key);
     cursor = next;
   } while (cursor !== "0");
 }

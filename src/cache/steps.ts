@@ -6,8 +6,8 @@ import { runAtomically, slotGroups } from "../redis/step";
 
 /** One object to write. */
 export interface Write {
-  cacheKey: string;
-  lockKey: string;
+  entry: string;
+  lock: string;
   text: string;
   /** Lifetime in ms; 0: no expiry; negative: expired at once. */
   lifetimeMs: number;
@@ -113,7 +113,7 @@ export async function writeObjects(
   writes: readonly Write[],
   owner: string,
 ): Promise<boolean> {
-  const groups = slotGroups(client, writes, (write) => write.cacheKey);
+  const groups = slotGroups(client, writes, (write) => write.entry);
   const results = await Promise.all(
     groups.map((group) => writeGroup(client, group, owner)),
   );
@@ -125,8 +125,8 @@ function writeGroup(
   writes: readonly Write[],
   owner: string,
 ): Promise<number> {
-  const locks = writes.map((write) => write.lockKey);
-  const objects = writes.map((write) => write.cacheKey);
+  const locks = writes.map((write) => write.lock);
+  const objects = writes.map((write) => write.entry);
   return runAtomically(client, {
     script: WRITE,
     keys: [...locks, ...objects],
@@ -141,7 +141,7 @@ export async function writePlainly(
   writes: readonly Write[],
   owner: string,
 ): Promise<0 | 1> {
-  const locks = writes.map((write) => write.lockKey);
+  const locks = writes.map((write) => write.lock);
   const holders = await readTexts(client, locks);
   if (holders.some((holder) => holder !== null && holder !== owner)) return 0;
   await Promise.all(writes.map((write) => writeOne(client, write)));
@@ -149,10 +149,10 @@ export async function writePlainly(
 }
 
 function writeOne(client: Redis, write: Write): Promise<unknown> {
-  const { cacheKey, text, lifetimeMs } = write;
-  if (lifetimeMs > 0) return client.set(cacheKey, text, "PX", lifetimeMs);
-  if (lifetimeMs < 0) return client.del(cacheKey);
-  return client.set(cacheKey, text);
+  const { entry, text, lifetimeMs } = write;
+  if (lifetimeMs > 0) return client.set(entry, text, "PX", lifetimeMs);
+  if (lifetimeMs < 0) return client.del(entry);
+  return client.set(entry, text);
 }
 
 /** The value computed under a lock, and the text of the object at the beginning. */
@@ -168,16 +168,16 @@ export async function writeComputed(
   client: Redis,
   write: ComputedWrite,
 ): Promise<boolean> {
-  const { computingLock, token, owner, before, lockKey, cacheKey } = write;
+  const { computingLock, token, owner, before, lock, entry } = write;
   const written = await runAtomically(client, {
     script: WRITE_COMPUTED,
-    keys: [computingLock, lockKey, cacheKey],
+    keys: [computingLock, lock, entry],
     args: [token, owner, write.text, write.lifetimeMs, before ?? ""],
     plain: async () => {
       const [computing, holder, current] = await readTexts(client, [
         computingLock,
-        lockKey,
-        cacheKey,
+        lock,
+        entry,
       ]);
       if (computing !== token) return 0;
       if (holder != null && holder !== owner) return 0;
@@ -242,21 +242,21 @@ export function readAndTouch(
 export function removeObject(
   client: Redis,
   {
-    lockKey,
-    cacheKey,
+    lock,
+    entry,
     computingLock,
     owner,
-  }: Pick<ComputedWrite, "lockKey" | "cacheKey" | "computingLock" | "owner">,
+  }: Pick<ComputedWrite, "lock" | "entry" | "computingLock" | "owner">,
 ): Promise<number> {
   return runAtomically(client, {
     script: REMOVE,
-    keys: [lockKey, cacheKey, computingLock],
+    keys: [lock, entry, computingLock],
     args: [owner],
     plain: async () => {
-      const holder = await client.get(lockKey);
+      const holder = await client.get(lock);
       if (holder !== null && holder !== owner) return -1;
       await client.del(computingLock);
-      return client.del(cacheKey);
+      return client.del(entry);
     },
   });
 }

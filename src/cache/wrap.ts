@@ -240,8 +240,8 @@ function writeOf(plan: Plan, value: unknown): Write {
   const freshMs = freshTime(plan);
   const isKeptStale = freshMs !== undefined && staleTimeMS > 0;
   return {
-    lockKey: lockKey(key),
-    cacheKey: cacheKey(key),
+    lock: lockKey(key),
+    entry: cacheKey(key),
     text: encodeRecord(value, isKeptStale ? Date.now() + freshMs : undefined),
     lifetimeMs: freshMs === undefined ? 0 : Math.ceil(freshMs + staleTimeMS),
   };

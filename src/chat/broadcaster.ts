@@ -227,7 +227,7 @@ export interface ChatTransport {
 }
 
 /** Bytes of chat messages that wait for each connection; absent means 0. */
-const waiting = new WeakMap<ChatConnection, number>();
+const bytesWaiting = new WeakMap<ChatConnection, number>();
 
 /** The server of a connection, if it has a backlog limit. */
 function transportOf(connection: ChatConnection): ChatTransport | undefined {
@@ -250,17 +250,18 @@ function sendWithinLimit(
   transport: ChatTransport,
   connection: ChatConnection,
   payload: object,
-  send: (connection: ChatConnection, payload: object) => void,
+  sendTo: (connection: ChatConnection, payload: object) => void,
 ): void {
   const before = transport.bufferedBytes(connection);
-  const ours = before > 0 ? Math.min(waiting.get(connection) ?? 0, before) : 0;
+  const ours =
+    before > 0 ? Math.min(bytesWaiting.get(connection) ?? 0, before) : 0;
   const limit = settings().general.chatBacklogLimit;
   if (limit > 0 && ours > limit) return disconnect(connection, ours, limit);
 
-  send(connection, payload);
+  sendTo(connection, payload);
   const added = Math.max(transport.bufferedBytes(connection) - before, 0);
-  if (ours + added > 0) waiting.set(connection, ours + added);
-  else waiting.delete(connection);
+  if (ours + added > 0) bytesWaiting.set(connection, ours + added);
+  else bytesWaiting.delete(connection);
 }
 
 function disconnect(
@@ -273,7 +274,7 @@ function disconnect(
     "warning",
     { type: connection.type, rooms: connection.rooms },
   );
-  waiting.delete(connection);
+  bytesWaiting.delete(connection);
   Promise.resolve(connection.destroy?.()).catch((error: unknown) =>
     log(`disconnecting ${connection.id} failed: ${String(error)}`, "error"),
   );

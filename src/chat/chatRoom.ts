@@ -99,8 +99,8 @@ async function roomStatus(room: string): Promise<RoomStatus> {
     throw await chatError("connectionRoomNotExist", room);
   const entries = await Promise.all(
     [...(await store.membersOf(room))].map(
-      async ([id, details]) =>
-        [id, await chatRoom.sanitizeMemberDetails(details)] as const,
+      async ([member, details]) =>
+        [member, await chatRoom.sanitizeMemberDetails(details)] as const,
     ),
   );
   const members = Object.fromEntries(entries);

@@ -79,15 +79,20 @@ export async function closeChat(): Promise<void> {
 }
 
 async function erase(left: ReadonlyMap<string, string[]>): Promise<void> {
-  const { client } = api.redis.clients;
+  const { client: redisClient } = api.redis.clients;
   try {
     // many rooms may take long, but an unresponsive redis must not
-    if (!(await runStopStep(client, () => client.ping()))) return;
+    if (!(await runStopStep(redisClient, () => redisClient.ping()))) return;
     await forEachRoom([...left.keys()], (room) =>
       eraseMembers(room, left.get(room)!),
     );
   } catch (error) {
-    logFailure(client, error, "members stay listed in their rooms", "warning");
+    logFailure(
+      redisClient,
+      error,
+      "members stay listed in their rooms",
+      "warning",
+    );
   }
 }
 

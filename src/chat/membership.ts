@@ -180,14 +180,14 @@ interface Read {
 }
 
 /** The current read of each room, until its pause ends. */
-const reads = new Map<string, Read>();
+const pendingReads = new Map<string, Read>();
 
 /**
  * The result of `api.chatRoom.roomStatus`, read after this call. Callers share the result and must not change it.
  * @throws Error "a room is required" or "room does not exist"
  */
 export function viewRoom(room: string): Promise<RoomStatus> {
-  const running = reads.get(room);
+  const running = pendingReads.get(room);
   if (!running) return read(room);
   return (running.next ??= running.isOver.then(() => read(room)));
 }
@@ -197,9 +197,9 @@ function read(room: string): Promise<RoomStatus> {
   const status = readRoom(room);
   const over = () => sleep(pauseAfter(performance.now() - begin));
   const current: Read = { isOver: status.then(over, over) };
-  reads.set(room, current);
+  pendingReads.set(room, current);
   void current.isOver.then(() => {
-    if (current.next === undefined) reads.delete(room);
+    if (current.next === undefined) pendingReads.delete(room);
   });
   return status;
 }

@@ -84,10 +84,10 @@ function websocketClass(
     async #open(address: string): Promise<void> {
       const Websocket = loadWebsockets();
       const cookie = cookies?.header(address);
-      const own = await this.#headers();
+      const added = await this.#headers();
       if (this.#isClosed) return;
       const socket = new Websocket(address, {
-        headers: { ...(cookie && { Cookie: cookie }), ...own },
+        headers: { ...(cookie && { Cookie: cookie }), ...added },
       });
       this.#socket = socket;
       socket.onopen = (event) => this.onopen?.(event as never);

@@ -126,11 +126,13 @@ export interface CreateClientOptions extends HttpOptions {
 /** Messages by room; any without it. */
 export type RoomTable = object;
 
-type MessageIn<Rooms, Room> = Room extends keyof Rooms ? Rooms[Room] : any;
+type MessageIn<RoomMap, Room> = Room extends keyof RoomMap
+  ? RoomMap[Room]
+  : any;
 
-export type RoomName<Rooms> = [keyof Rooms] extends [never]
+export type RoomName<RoomMap> = [keyof RoomMap] extends [never]
   ? string
-  : keyof Rooms & string;
+  : keyof RoomMap & string;
 
 /** A chat message. */
 export interface RoomMessage<Message = any> {

@@ -156,18 +156,18 @@ const RELEASE = defineTimed(`return redis.call('DEL', KEYS[1])`);
 
 /** Write a heartbeat; returns the previous entry. */
 export function beat(
-  client: Redis,
+  redis: Redis,
   register: string,
   id: string,
   record: string,
 ): Promise<string | null> {
-  return runAtomically(client, {
+  return runAtomically(redis, {
     script: BEAT,
     keys: [register],
     args: [id, record],
     plain: async () => {
-      const before = await client.hget(register, id);
-      await client.hset(register, id, `${Date.now()} ${record}`);
+      const before = await redis.hget(register, id);
+      await redis.hset(register, id, `${Date.now()} ${record}`);
       return before;
     },
   });
@@ -175,15 +175,15 @@ export function beat(
 
 /** The entries by node id, and the time of redis in ms. */
 export async function read(
-  client: Redis,
+  redis: Redis,
   register: string,
 ): Promise<{ now: number; entries: Map<string, string> }> {
-  const [now, ...flat] = await runAtomically<string[]>(client, {
+  const [now, ...flat] = await runAtomically<string[]>(redis, {
     script: READ,
     keys: [register],
     args: [],
     plain: async () => {
-      const found = await client.hgetall(register);
+      const found = await redis.hgetall(register);
       return [String(Date.now()), ...Object.entries(found).flat()];
     },
   });
@@ -194,42 +194,42 @@ export async function read(
 }
 
 export async function remove(
-  client: Redis,
+  redis: Redis,
   register: string,
   id: string,
 ): Promise<void> {
-  await runAtomically(client, {
+  await runAtomically(redis, {
     script: REMOVE,
     keys: [register],
     args: [id],
-    plain: () => client.hdel(register, id),
+    plain: () => redis.hdel(register, id),
   });
 }
 
 /** @returns whether `owner` holds `key`, newly for `ms` milliseconds or already */
 export async function claim(
-  client: Redis,
+  redis: Redis,
   key: string,
   owner: string,
   ms: number,
 ): Promise<boolean> {
-  const reply = await runAtomically<number>(client, {
+  const reply = await runAtomically<number>(redis, {
     script: CLAIM,
     keys: [key],
     args: [owner, ms],
     plain: async () => {
-      if ((await client.set(key, owner, "PX", ms, "NX")) === "OK") return 1;
-      return (await client.get(key)) === owner ? 1 : 0;
+      if ((await redis.set(key, owner, "PX", ms, "NX")) === "OK") return 1;
+      return (await redis.get(key)) === owner ? 1 : 0;
     },
   });
   return reply === 1;
 }
 
-export async function release(client: Redis, key: string): Promise<void> {
-  await runAtomically(client, {
+export async function release(redis: Redis, key: string): Promise<void> {
+  await runAtomically(redis, {
     script: RELEASE,
     keys: [key],
     args: [],
-    plain: () => client.del(key),
+    plain: () => redis.del(key),
   });
 }

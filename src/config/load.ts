@@ -183,9 +183,15 @@ function uniqueRoutes(tables: RouteTables): RouteTables {
 }
 
 function routeIdentity(route: RouteEntry): string {
-  const { path, action, apiVersion, matchTrailingPathParts, dir } = route;
+  const {
+    path: pattern,
+    action,
+    apiVersion,
+    matchTrailingPathParts,
+    dir,
+  } = route;
   return JSON.stringify([
-    path,
+    pattern,
     action,
     apiVersion,
     matchTrailingPathParts,

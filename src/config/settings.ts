@@ -42,14 +42,14 @@ export type View<R> = {
   readonly [Key in keyof R]: R[Key] extends () => infer Value ? Value : R[Key];
 };
 
-export type Settings = typeof all;
+export type Settings = typeof allSettings;
 export type WebSettings = Settings["web"];
 export type SocketSettings = Settings["socket"];
 export type WebsocketSettings = Settings["websocket"];
 
 /** The settings of the live configuration. Read them at each use: `rebuildConfig` and tests change them. */
 export function settings(): Settings {
-  return all;
+  return allSettings;
 }
 
 function view<R extends Rows>(rows: R): View<R> {
@@ -157,8 +157,8 @@ function duration<Value>(value: Value): Value {
 }
 
 function oldSetting(key: string): boolean {
-  const general = config.general as Record<string, unknown> | undefined;
-  return general?.[key] === true;
+  const current = config.general as Record<string, unknown> | undefined;
+  return current?.[key] === true;
 }
 
 const fingerprint = () =>
@@ -465,7 +465,7 @@ const securityHeaders = view({
     (config.securityHeaders?.tlsHeaders ?? EMPTY) as HeaderRecord,
 });
 
-const all = view({
+const allSettings = view({
   general,
   web,
   socket,

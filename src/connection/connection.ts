@@ -411,9 +411,9 @@ function logFailure(
 
 // --- Listeners for clients that disconnect during a request.
 
-const listeners = new WeakMap<Connection, Set<() => void>>();
+const leaveListeners = new WeakMap<Connection, Set<() => void>>();
 /** The number of listeners, so that most connections can end without a look-up. */
-let count = 0;
+let leaveListenerCount = 0;
 
 /**
  * Call a function once when a connection ends.
@@ -423,23 +423,23 @@ export function onLeave(
   connection: Connection,
   listener: () => void,
 ): () => void {
-  let own = listeners.get(connection);
-  if (!own) listeners.set(connection, (own = new Set()));
+  let own = leaveListeners.get(connection);
+  if (!own) leaveListeners.set(connection, (own = new Set()));
   own.add(listener);
-  count++;
+  leaveListenerCount++;
   return () => {
-    if (own.delete(listener)) count--;
+    if (own.delete(listener)) leaveListenerCount--;
   };
 }
 
 /** The connection has ended. */
 function notifyLeave(connection: Connection): void {
-  if (count === 0) return;
-  const own = listeners.get(connection);
+  if (leaveListenerCount === 0) return;
+  const own = leaveListeners.get(connection);
   if (!own) return;
-  listeners.delete(connection);
+  leaveListeners.delete(connection);
   for (const listener of [...own]) {
-    if (own.delete(listener)) count--;
+    if (own.delete(listener)) leaveListenerCount--;
     listener();
   }
 }
@@ -473,7 +473,7 @@ interface OpenCalls {
 /** The methods that send a response, unless they fail. */
 const SENDING = ["sendMessage", "sendFile"];
 
-const open = new WeakMap<Connection, OpenCalls>();
+const openCalls = new WeakMap<Connection, OpenCalls>();
 /** The size of `open`, so that most actions can end without a look-up. */
 let openCount = 0;
 
@@ -538,7 +538,7 @@ export function noteMessage(connection: Connection, message: unknown): void {
 
 /** Whether a message was sent for this request while its action is still pending. */
 export function wasAnswered(connection: Connection, messageId: unknown) {
-  return open.get(connection)?.answered.has(messageId) === true;
+  return openCalls.get(connection)?.answered.has(messageId) === true;
 }
 
 /**
@@ -550,7 +550,7 @@ export function takeFailedCall(
   hasFailed: boolean,
 ): FailedCall | undefined {
   if (openCount === 0) return undefined;
-  const calls = open.get(connection);
+  const calls = openCalls.get(connection);
   // with several concurrent actions, the one that made the call is unknown
   if (!calls || connection.pendingActions > 1) return undefined;
   const unnoticed = calls.failures.splice(0).filter(isUnnoticed);
@@ -562,18 +562,18 @@ export function takeFailedCall(
 /** The last pending action of the connection has ended. */
 export function forgetCalls(connection: Connection): void {
   if (openCount === 0) return;
-  const calls = open.get(connection);
+  const calls = openCalls.get(connection);
   if (!calls) return;
-  open.delete(connection);
+  openCalls.delete(connection);
   openCount--;
   calls.failures.filter(isUnnoticed).forEach(report);
 }
 
 function callsOf(connection: Connection): OpenCalls {
-  let calls = open.get(connection);
+  let calls = openCalls.get(connection);
   if (!calls) {
     calls = { failures: [], answered: new Set() };
-    open.set(connection, calls);
+    openCalls.set(connection, calls);
     openCount++;
   }
   return calls;

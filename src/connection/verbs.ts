@@ -87,7 +87,7 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
   },
   paramDelete: (connection, [key = ""]) => {
     delete connection.params[key];
-    names.get(connection.params)?.delete(key);
+    textParamNames.get(connection.params)?.delete(key);
   },
   paramView: (connection, [key = ""]) =>
     Object.hasOwn(connection.params, key)
@@ -402,24 +402,27 @@ function usagesOfActions(type: string): [usage: string, description: string][] {
 
 // --- Which params of a client are strings, because they come from the verb `paramAdd`.
 
-const names = new WeakMap<object, Set<string>>();
+const textParamNames = new WeakMap<object, Set<string>>();
 
 export function noteTextParam(params: object, name: string): void {
-  const known = names.get(params);
+  const known = textParamNames.get(params);
   if (known) known.add(name);
-  else names.set(params, new Set([name]));
+  else textParamNames.set(params, new Set([name]));
 }
 
 /** The params of one request are the stored params, overridden by those of the request. */
 export function joinTextParams(all: object, kept: object, added: object): void {
-  const [keptText, addedText] = [names.get(kept), names.get(added)];
+  const [keptText, addedText] = [
+    textParamNames.get(kept),
+    textParamNames.get(added),
+  ];
   if (!keptText && !addedText) return;
   const isText = (name: string) =>
     (Object.hasOwn(added, name) ? addedText : keptText)?.has(name);
-  names.set(all, new Set(Object.keys(all).filter(isText)));
+  textParamNames.set(all, new Set(Object.keys(all).filter(isText)));
 }
 
 /** @param params the object in `connection.params` when the request arrived */
 export function textParamsOf(params: object): TextParams {
-  return names.get(params) ?? NO_TEXT;
+  return textParamNames.get(params) ?? NO_TEXT;
 }

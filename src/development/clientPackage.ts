@@ -324,8 +324,8 @@ function objectType(
   return members.length === 0 ? "{}" : `{ ${members.join(" ")} }`;
 }
 
-function literalsOf({ const: only, enum: values }: JsonSchema) {
-  if (only !== undefined) return literal(only);
+function literalsOf({ const: single, enum: values }: JsonSchema) {
+  if (single !== undefined) return literal(single);
   return Array.isArray(values) && values.length > 0
     ? values.map(literal).join(" | ")
     : undefined;

@@ -228,9 +228,9 @@ class Checks {
   private cached: { report: Promise<ChecksReport>; until: number } | undefined =
     undefined;
 
-  /** @param settings read with each run, in ms */
+  /** @param limits read with each run, in ms */
   constructor(
-    private readonly settings: () => { cacheFor: number; timeout: number },
+    private readonly limits: () => { cacheFor: number; timeout: number },
   ) {}
 
   /** A second check of one name replaces the first. */
@@ -251,7 +251,7 @@ class Checks {
     const cached = { report: this.runAll(), until: Infinity };
     this.cached = cached;
     void cached.report.then(() => {
-      cached.until = performance.now() + this.settings().cacheFor;
+      cached.until = performance.now() + this.limits().cacheFor;
     });
     return cached.report;
   }
@@ -270,7 +270,7 @@ class Checks {
   }
 
   private async runOne(name: string, entry: Entry): Promise<CheckResult> {
-    const { critical = true, timeout = this.settings().timeout } = entry;
+    const { critical = true, timeout = this.limits().timeout } = entry;
     const begin = performance.now();
     const error = await failureOf(entry.check, timeout);
     const ms = Math.round(performance.now() - begin);

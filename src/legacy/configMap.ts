@@ -83,8 +83,8 @@ export function mapConfigData(
   for (const section of Object.keys(data))
     if (data[section] === null) delete data[section]; // JSON has no other way to say "not given"
   const mapped: Namespaces = {
-    general: general(data, root),
-    errors: errors(data, root),
+    general: generalOf(data, root),
+    errors: errorsOf(data, root),
     web: web(data, root),
     socket: listener(data.tcpServer),
     websocket: websocket(data),
@@ -133,7 +133,7 @@ function given(settings: Settings): Settings {
   );
 }
 
-function general({ general = {}, log = {} }: ConfigData, root: string) {
+function generalOf({ general = {}, log = {} }: ConfigData, root: string) {
   const {
     flatFileDirectory,
     flatFileNotFoundMessage: _notFound,
@@ -151,7 +151,7 @@ function general({ general = {}, log = {} }: ConfigData, root: string) {
   return settings;
 }
 
-function errors({ general = {} }: ConfigData, root: string): Settings {
+function errorsOf({ general = {} }: ConfigData, root: string): Settings {
   const {
     flatFileDirectory = "public",
     flatFileNotFoundMessage: notFound,

@@ -98,9 +98,9 @@ export function originalOf(error: unknown): unknown {
 
 /** `config.errors.redisAway`, for errors whose only cause is redis: one text for all kinds of failed commands. */
 function awayMessage(error: unknown): ErrorMessage | undefined {
-  const worded = projectMessage("redisAway");
-  if (!worded || !isRedisAway(error)) return undefined;
-  return error instanceof HiddenError || isIntended(error) ? undefined : worded;
+  const text = projectMessage("redisAway");
+  if (!text || !isRedisAway(error)) return undefined;
+  return error instanceof HiddenError || isIntended(error) ? undefined : text;
 }
 
 /** Whether an error was apparently thrown by the JavaScript engine, which indicates a bug. */

@@ -125,12 +125,12 @@ const MAX_ATTEMPTS = 1000;
  * Write all of `text` to a descriptor that may be a pipe in non-blocking mode.
  * @returns why not all of it could be written
  */
-function writeFully(descriptor: number, text: string): Error | undefined {
+function writeFully(file: number, text: string): Error | undefined {
   const bytes = Buffer.from(text);
   let written = 0;
   for (let attempt = 0; written < bytes.length; attempt++) {
     try {
-      written += fs.writeSync(descriptor, bytes, written);
+      written += fs.writeSync(file, bytes, written);
       attempt = 0;
     } catch (error) {
       const full = (error as NodeJS.ErrnoException).code === "EAGAIN";

@@ -53,10 +53,10 @@ function prefixOf(client: Redis, keys: readonly string[]): string | undefined {
   return isCluster(client) ? slotPrefix(keys[0]!) : PREFIX;
 }
 
-const known = new WeakMap<Redis, Operations>();
+const operationsOfClients = new WeakMap<Redis, Operations>();
 
 function operationsOf(client: Redis): Operations {
-  let found = known.get(client);
+  let found = operationsOfClients.get(client);
   if (!found) {
     const timeoutMs = client.options?.commandTimeout ?? operationTimeout();
     found = new Operations(client, {
@@ -64,7 +64,7 @@ function operationsOf(client: Redis): Operations {
       clock: CLOCK,
       machine: thisMachine,
     });
-    known.set(client, found);
+    operationsOfClients.set(client, found);
   }
   return found;
 }

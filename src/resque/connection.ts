@@ -9,7 +9,6 @@ import {
   disconnect,
   isCluster,
   isEmbedded,
-  keyHolders,
   memoryOf,
 } from "../redis/engine";
 import { followFailover } from "../redis/failover";
@@ -19,7 +18,6 @@ import { RedisStore } from "./store/redisStore";
 import type { QueueStore } from "./store/store";
 import type { ConnectionOptions } from "./types";
 
-const DEFAULT_SCAN_COUNT = 1000;
 /** How long a command of a client of our own may take unless its options say otherwise, in ms. */
 const COMMAND_MS = 10_000;
 /** How long redis may take to end such a connection, in ms. */
@@ -112,37 +110,8 @@ export class Connection extends EventEmitter {
     );
   }
 
-  /** The part of the key after the namespace. */
-  unprefixed(key: string): string {
-    return key.slice(this.prefix.length);
-  }
-
   get namespacePrefix(): string {
     return this.prefix;
-  }
-
-  /** All keys that match `match`, by SCAN. */
-  async getKeys(match: string, count = this.scanCount): Promise<string[]> {
-    const found = new Set<string>();
-    for (const node of keyHolders(this.redis)) {
-      let cursor = "0";
-      do {
-        const [next, keys] = await node.scan(
-          cursor,
-          "MATCH",
-          match,
-          "COUNT",
-          count,
-        );
-        cursor = next;
-        for (const key of keys) found.add(key);
-      } while (cursor !== "0");
-    }
-    return [...found];
-  }
-
-  private get scanCount(): number {
-    return this.options.scanCount ?? DEFAULT_SCAN_COUNT;
   }
 
   private openStore(): QueueStore {

@@ -3,14 +3,7 @@ import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { ActionheroError } from "../errors";
 import { Connection } from "./connection";
-import {
-  cleanOldWorkers,
-  forceCleanWorker,
-  removeFailed,
-  retryFailed,
-  retryStuckJobs,
-} from "./inspect";
-import * as delayed from "./inspect";
+import * as inspect from "./inspect";
 import {
   encode,
   type JobContext,
@@ -37,7 +30,6 @@ import type {
   ParsedJob,
   WorkerActivity,
 } from "./types";
-import * as inspect from "./inspect";
 import { withFields } from "../utils/objects";
 
 export interface QueueOptions {
@@ -158,7 +150,7 @@ export class Queue extends EventEmitter {
     suppressDuplicateTaskError = false,
     node?: string,
   ): Promise<true | undefined> {
-    const atMs = delayed.wholeMs(timestampMs, "the time of a job");
+    const atMs = inspect.wholeMs(timestampMs, "the time of a job");
     const list: any[] = Array.isArray(args) ? args : [args];
     return isAdded(
       await this.addLater(queue, func, list, { atMs }, ownedBy(node)),
@@ -178,7 +170,7 @@ export class Queue extends EventEmitter {
     suppressDuplicateTaskError = false,
     node?: string,
   ): Promise<true | undefined> {
-    const inMs = delayed.wholeMs(ms, "the wait of a job");
+    const inMs = inspect.wholeMs(ms, "the wait of a job");
     const list: any[] = Array.isArray(args) ? args : [args];
     return isAdded(
       await this.addLater(queue, func, list, { inMs }, ownedBy(node)),
@@ -258,17 +250,17 @@ export class Queue extends EventEmitter {
   }
 
   timestamps(): Promise<number[]> {
-    return delayed.timestamps(this.store);
+    return inspect.timestamps(this.store);
   }
 
   delayedAt(
     timestampMs: number,
   ): Promise<{ tasks: ParsedJob[]; rTimestamp: number }> {
-    return delayed.delayedAt(this.store, timestampMs);
+    return inspect.delayedAt(this.store, timestampMs);
   }
 
   allDelayed(): Promise<{ [ms: string]: ParsedJob[] }> {
-    return delayed.allDelayed(this.store);
+    return inspect.allDelayed(this.store);
   }
 
   /** Jobs from `start` to `stop`; jobs that wait for a concurrency slot follow the last one of the queue. */
@@ -311,7 +303,7 @@ export class Queue extends EventEmitter {
   }
 
   removeFailed(failedJob: ErrorPayload): Promise<number> {
-    return removeFailed(this.store, failedJob);
+    return inspect.removeFailed(this.store, failedJob);
   }
 
   /**
@@ -320,19 +312,19 @@ export class Queue extends EventEmitter {
    * @throws Error when it is not in the list
    */
   retryAndRemoveFailed(failedJob: ErrorPayload): Promise<boolean> {
-    return retryFailed(this, failedJob);
+    return inspect.retryFailed(this, failedJob);
   }
 
   forceCleanWorker(workerName: string): Promise<ErrorPayload | undefined> {
-    return forceCleanWorker(this, workerName);
+    return inspect.forceCleanWorker(this, workerName);
   }
 
   cleanOldWorkers(ageMs: number): Promise<{ [name: string]: ErrorPayload }> {
-    return cleanOldWorkers(this, ageMs);
+    return inspect.cleanOldWorkers(this, ageMs);
   }
 
   retryStuckJobs(upperLimit = Infinity): Promise<void> {
-    return retryStuckJobs(this, upperLimit);
+    return inspect.retryStuckJobs(this, upperLimit);
   }
 
   stats(): Promise<{ [key: string]: string }> {
@@ -437,7 +429,7 @@ function alreadyThere(): ActionheroError {
 
 function dueOf({ at, in: wait }: TrackedOptions): Due | undefined {
   if (wait !== undefined)
-    return { inMs: delayed.wholeMs(wait, "the wait of a job") };
+    return { inMs: inspect.wholeMs(wait, "the wait of a job") };
   if (at === undefined) return undefined;
-  return { atMs: delayed.wholeMs(at, "the time of a job") };
+  return { atMs: inspect.wholeMs(at, "the time of a job") };
 }

@@ -156,12 +156,12 @@ export function createRoutesApi(): RoutesApi {
     },
   };
   // eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
-  own = routes.processRoute;
+  ownProcessRoute = routes.processRoute;
   return routes;
 }
 
 /** The framework's function of the current `api.routes`. */
-let own: RoutesApi["processRoute"] | undefined;
+let ownProcessRoute: RoutesApi["processRoute"] | undefined;
 
 /**
  * Match the path of a request as `api.routes.processRoute` does. A project's own function may change the list of parts, and
@@ -172,7 +172,7 @@ export function routePath(
   pathParts: readonly string[],
 ): void {
   const { routes } = api;
-  const isOwn = routes.processRoute === own;
+  const isOwn = routes.processRoute === ownProcessRoute;
   routes.processRoute(connection, isOwn ? pathParts : [...pathParts]);
 }
 
@@ -264,7 +264,9 @@ function addAutomaticRoutes(): void {
   for (const verb of verbs) {
     if (!isRouteMethod(verb)) throw new Error(`${verb} is not an HTTP verb`);
     const present = new Set(
-      api.routes.routes[verb].map(({ path, action }) => `${path} ${action}`),
+      api.routes.routes[verb].map(
+        ({ path: pattern, action }) => `${pattern} ${action}`,
+      ),
     );
     for (const name of Object.keys(api.actions.actions)) {
       if (present.has(`/${name} ${name}`)) continue;
@@ -275,7 +277,7 @@ function addAutomaticRoutes(): void {
 }
 
 function completeRoute({
-  path,
+  path: pattern,
   action,
   apiVersion,
   matchTrailingPathParts,
@@ -283,7 +285,7 @@ function completeRoute({
   literal,
 }: RouteType): RouteType {
   const route: RouteType = {
-    path,
+    path: pattern,
     matchTrailingPathParts: matchTrailingPathParts ?? false,
     action,
     dir,
@@ -374,8 +376,8 @@ function routesOf(action: Action): DeclaredRoute[] {
 }
 
 /** The same for paths that match the same requests: the names of variables do not matter. */
-function keyOf(method: string, { path, literal }: RouteType): string {
-  const parts = literal ? path : path.replace(/:\w+/g, ":");
+function keyOf(method: string, { path: pattern, literal }: RouteType): string {
+  const parts = literal ? pattern : pattern.replace(/:\w+/g, ":");
   return `${method} ${parts.toLowerCase().replace(/\/$/, "")}`;
 }
 

@@ -16,16 +16,16 @@ const HOLD_MS = 10_000;
 const MAX_HELD = 1_000;
 
 /** Sockets that this process opened since the boot began; undefined outside of a boot. */
-let own: Set<Socket> | undefined;
+let ownSockets: Set<Socket> | undefined;
 
 /** Clients that wait for the end of the boot. */
-const held = new Set<(isServed: boolean) => void>();
+const heldClients = new Set<(isServed: boolean) => void>();
 let mayHold = true;
 
 /** The servers are about to listen, while the boot continues. */
 export function beginBoot(): void {
-  if (!settings().general.refuseUntilBooted || own) return;
-  own = new Set();
+  if (!settings().general.refuseUntilBooted || ownSockets) return;
+  ownSockets = new Set();
   diagnostics.subscribe(CHANNEL, remember);
 }
 
@@ -37,15 +37,15 @@ export function failBoot(): void {
 
 /** The boot is complete, or what had started has stopped. */
 export function endBoot(): void {
-  if (!own) return;
+  if (!ownSockets) return;
   diagnostics.unsubscribe(CHANNEL, remember);
-  own = undefined;
+  ownSockets = undefined;
   mayHold = true;
   release(true);
 }
 
 export function isBooting(): boolean {
-  return own !== undefined;
+  return ownSockets !== undefined;
 }
 
 /**
@@ -58,8 +58,8 @@ export function serveWhenBooted(
   serve: () => void,
   refuse: () => void,
 ): void {
-  if (!own || isOwn(client, own)) serve();
-  else if (cluster.isWorker && mayHold && held.size < MAX_HELD)
+  if (!ownSockets || isOwn(client, ownSockets)) serve();
+  else if (cluster.isWorker && mayHold && heldClients.size < MAX_HELD)
     hold(serve, refuse);
   else refuse();
 }
@@ -67,16 +67,16 @@ export function serveWhenBooted(
 function hold(serve: () => void, refuse: () => void): void {
   const end = (isServed: boolean) => {
     clearTimeout(timer);
-    held.delete(end);
+    heldClients.delete(end);
     if (isServed) serve();
     else refuse();
   };
   const timer = setTimeout(end, HOLD_MS, false).unref();
-  held.add(end);
+  heldClients.add(end);
 }
 
 function release(isServed: boolean): void {
-  for (const end of [...held]) end(isServed);
+  for (const end of [...heldClients]) end(isServed);
 }
 
 /** Whether the other end of the client's socket is in this process. */
@@ -99,7 +99,7 @@ function isOwn(
 
 function remember(message: unknown): void {
   const { socket } = message as { socket: Socket };
-  own?.add(socket);
-  const sockets = own;
+  ownSockets?.add(socket);
+  const sockets = ownSockets;
   socket.once("close", () => sockets?.delete(socket));
 }

@@ -263,29 +263,29 @@ interface Attributes {
 let built: Attributes | undefined;
 
 function attributesOf(
-  settings: FingerprintOptions["settings"],
+  wanted: FingerprintOptions["settings"],
   req: IncomingMessage,
 ): string {
-  if (!settings) return "";
-  if (typeof settings === "string") return settings;
+  if (!wanted) return "";
+  if (typeof wanted === "string") return wanted;
   const now = Date.now();
   const isSecure = schemeOf(req) === "https";
   if (
     built === undefined ||
     built.isSecure !== isSecure ||
     now >= built.until ||
-    !isUnchanged(built.settings, settings)
+    !isUnchanged(built.settings, wanted)
   )
-    built = buildAttributes(settings, isSecure, now);
+    built = buildAttributes(wanted, isSecure, now);
   return built.text;
 }
 
 function buildAttributes(
-  settings: object,
+  wanted: object,
   isSecure: boolean,
   now: number,
 ): Attributes {
-  const entries = Object.entries(settings) as [string, unknown][];
+  const entries = Object.entries(wanted) as [string, unknown][];
   let text = ";";
   for (const [name, value] of entries) {
     if (value === false) continue;
@@ -297,5 +297,5 @@ function buildAttributes(
     else text += `${name}=${value as string};`;
   }
   const until = now - (now % 1000) + 1000;
-  return { settings: snapshotOf(settings), isSecure, until, text };
+  return { settings: snapshotOf(wanted), isSecure, until, text };
 }

@@ -93,7 +93,7 @@ const FIELDS = ["messageId", "context"];
 const OPENING_BRACE = 0x7b;
 
 /** Actions that were already reported. */
-const warned = new WeakSet<object>();
+const warnedActions = new WeakSet<object>();
 
 /** A warning in development, once for each action. */
 export function warnOfEnvelope({
@@ -104,8 +104,9 @@ export function warnOfEnvelope({
   if (!actionTemplate || !settings().general.developmentMode) return;
   if (typeof response !== "object" || response === null) return;
   const fields = FIELDS.filter((field) => field in (response as object));
-  if (fields.length === 0 || warned.has(actionTemplate as Action)) return;
-  warned.add(actionTemplate as Action);
+  if (fields.length === 0 || warnedActions.has(actionTemplate as Action))
+    return;
+  warnedActions.add(actionTemplate as Action);
   const names = fields.join(" and ");
   log(
     `the response of ${action} has ${names}, by which clients over websocket and TCP find their calls: createClient never gives it to them`,

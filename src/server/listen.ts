@@ -39,24 +39,24 @@ const RETRY_MS = 1000;
  */
 export async function listen(
   server: NetServer,
-  settings: ListenSettings,
+  wanted: ListenSettings,
   options: ListenOptions,
 ): Promise<void> {
-  const { type, log, describe } = options;
-  const attempts = settings.bootAttempts ?? 1;
+  const { type, log: report, describe } = options;
+  const attempts = wanted.bootAttempts ?? 1;
   for (let attempt = 1; ; attempt++) {
     try {
-      await listenOnFreePath(server, settings, options);
+      await listenOnFreePath(server, wanted, options);
       return;
     } catch (thrown) {
       const error = toError(thrown);
       if (attempt >= attempts) throw startFailure(type, describe(error), error);
-      log(
+      report(
         `cannot boot ${type} server; trying again [${errorText(error)}]`,
         "error",
       );
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      log("attempting to boot again..", "warning");
+      report("attempting to boot again..", "warning");
     }
   }
 }
@@ -70,31 +70,31 @@ function startFailure(server: string, message: string, cause: Error): Error {
 /** Listen; a socket that a killed process has left at the path is removed before. */
 async function listenOnFreePath(
   server: NetServer,
-  settings: ListenSettings,
+  wanted: ListenSettings,
   options: ListenOptions,
 ): Promise<void> {
   try {
-    await listenOnce(server, settings);
+    await listenOnce(server, wanted);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== "EADDRINUSE" || !(await freePath(settings, options)))
+    if (code !== "EADDRINUSE" || !(await freePath(wanted, options)))
       throw error;
-    await listenOnce(server, settings);
+    await listenOnce(server, wanted);
   }
 }
 
 async function freePath(
-  settings: ListenSettings,
-  { log }: ListenOptions,
+  wanted: ListenSettings,
+  { log: report }: ListenOptions,
 ): Promise<boolean> {
-  const socketPath = unixSocketOf(settings);
+  const socketPath = unixSocketOf(wanted);
   if (!socketPath) return false;
   try {
     const isFree = await removeStaleSocket(socketPath);
-    if (isFree) log(`removed stale unix socket @ ${socketPath}`, "warning");
+    if (isFree) report(`removed stale unix socket @ ${socketPath}`, "warning");
     return isFree;
   } catch (error) {
-    log(
+    report(
       `cannot remove stale socket @ ${socketPath}: ${errorText(error)}`,
       "error",
     );
@@ -102,10 +102,7 @@ async function freePath(
   }
 }
 
-function listenOnce(
-  server: NetServer,
-  settings: ListenSettings,
-): Promise<void> {
+function listenOnce(server: NetServer, wanted: ListenSettings): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (done: () => void) => {
       server.off("error", onError);
@@ -116,7 +113,7 @@ function listenOnce(
       settle(() => reject(error));
     const onListening = () =>
       settle(() => {
-        const socketPath = unixSocketOf(settings);
+        const socketPath = unixSocketOf(wanted);
         if (socketPath) {
           fs.chmodSync(socketPath, 0o777);
           ownSocketFile(server, socketPath);
@@ -125,8 +122,8 @@ function listenOnce(
       });
     server.once("error", onError);
     server.once("listening", onListening);
-    const { port, bindIP } = settings;
-    const socketPath = unixSocketOf(settings);
+    const { port, bindIP } = wanted;
+    const socketPath = unixSocketOf(wanted);
     if (socketPath) server.listen(socketPath);
     else server.listen(Number(port ?? 0), bindIP || undefined);
   });
@@ -149,7 +146,7 @@ interface SocketFile {
 }
 
 /** The file of each listener that listens on a unix socket. */
-const files = new WeakMap<net.Server, SocketFile>();
+const socketFiles = new WeakMap<net.Server, SocketFile>();
 
 /**
  * Remove the file of a socket without a listening process. Sockets of running servers and other files are kept.
@@ -170,7 +167,7 @@ async function removeStaleSocket(file: string): Promise<boolean> {
 /** Remember the file that a listener has just made. */
 function ownSocketFile(server: net.Server, file: string): void {
   const { dev, ino } = fs.lstatSync(file);
-  files.set(server, { path: file, dev, ino });
+  socketFiles.set(server, { path: file, dev, ino });
 }
 
 /**
@@ -179,7 +176,7 @@ function ownSocketFile(server: net.Server, file: string): void {
  * @returns a promise that resolves when the last connection has ended
  */
 export function stopListening(server: net.Server): Promise<void> {
-  const file = files.get(server);
+  const file = socketFiles.get(server);
   const kept = file && keepOther(file);
   const closed = new Promise<void>((resolve) =>
     closeKeepingIdle(server, resolve),
@@ -228,9 +225,9 @@ async function isStale(file: string): Promise<boolean> {
 function isRefused(file: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = net.connect(file);
-    const end = (isStale: boolean) => {
+    const end = (wasStale: boolean) => {
       probe.destroy();
-      resolve(isStale);
+      resolve(wasStale);
     };
     probe.setTimeout(PROBE_MS, () => end(false));
     probe.once("connect", () => end(false));
@@ -247,10 +244,10 @@ function isRefused(file: string): Promise<boolean> {
  * @throws Error when one cannot be read
  */
 export function readCertificateFiles<Settings extends CertificateSettings>(
-  settings: Settings,
+  options: Settings,
 ): Settings {
-  const { keyFile, certFile, caFile } = settings;
-  const read = { ...settings };
+  const { keyFile, certFile, caFile } = options;
+  const read = { ...options };
   if (keyFile) read.key = fs.readFileSync(keyFile);
   if (certFile) read.cert = fs.readFileSync(certFile);
   if (caFile) read.ca = fs.readFileSync(caFile);

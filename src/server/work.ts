@@ -22,7 +22,7 @@ export function beginMessage<T>(connection: Connection, work: () => T): T {
 }
 
 /** Made while the module loads, so that what runs in it belongs to no request. */
-const outside = new AsyncResource("actionhero.connection", {
+const outsideOfRequests = new AsyncResource("actionhero.connection", {
   requireManualDestroy: true,
 });
 
@@ -39,7 +39,7 @@ export function releaseWithResponse(res: ServerResponse): void {
 function resetTimer(socket: Socket): void {
   const { timeout } = socket;
   if (timeout && !socket.destroyed)
-    outside.runInAsyncScope(() => socket.setTimeout(timeout));
+    outsideOfRequests.runInAsyncScope(() => socket.setTimeout(timeout));
 }
 
 function inSpan<T>(connection: Connection, work: () => T): T {

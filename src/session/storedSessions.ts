@@ -1,5 +1,5 @@
 /** `api.storedSessions`: finds the stored session of a client, by its cookie or by its token. */
-import { api } from "../api";
+import { api, IN_LINE } from "../api";
 import { settings } from "../config/settings";
 import { cookieNamed, type CookieOptions } from "../cookie/cookies";
 import { toError } from "../errors";
@@ -29,9 +29,6 @@ export interface SessionClient {
 
 /** Transports whose responses bring cookies to the client. */
 const CARRIERS = ["web", "testServer"];
-
-/** The actions that the server runs for itself have no client that could come again. */
-const IN_LINE = "in-line-action";
 
 const HOST_PREFIX = "__Host-";
 

@@ -12,7 +12,7 @@ type NextOnWall = (wallMs: number) => number | undefined;
 interface Calendar {
   nextOnWall: NextOnWall;
   offsetAt: OffsetAt;
-  hasFixedHour: boolean;
+  fixesHour: boolean;
 }
 
 /** By expression and zone, as tasks declare them. */
@@ -33,8 +33,8 @@ export function nextCronTime(
   timeZone: string | undefined,
   afterMs: number,
 ): number | undefined {
-  const { nextOnWall, offsetAt, hasFixedHour } = calendarOf(cron, timeZone);
-  return hasFixedHour
+  const { nextOnWall, offsetAt, fixesHour } = calendarOf(cron, timeZone);
+  return fixesHour
     ? nextOnceADay(nextOnWall, offsetAt, afterMs)
     : nextByElapsedTime(nextOnWall, offsetAt, afterMs);
 }
@@ -47,7 +47,7 @@ function calendarOf(cron: string, timeZone: string | undefined): Calendar {
   const calendar: Calendar = {
     nextOnWall: (wallMs) => pattern.nextRun(new Date(wallMs))?.getTime(),
     offsetAt: offsetsOf(timeZone),
-    hasFixedHour: hasFixedHour(cron),
+    fixesHour: hasFixedHour(cron),
   };
   if (calendars.size >= MAX_CALENDARS) calendars.clear();
   calendars.set(key, calendar);

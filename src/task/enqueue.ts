@@ -84,14 +84,14 @@ export function enqueueAt(
   queue?: string,
   suppressDuplicateTaskError = false,
 ): Promise<true | undefined> {
-  return enqueueLater(taskName, inputs, queue, (job, args) =>
+  return enqueueLater(taskName, inputs, queue, (target, args) =>
     requireQueue().enqueueAt(
       timestamp,
-      job.queue,
+      target.queue,
       taskName,
       args,
       suppressDuplicateTaskError,
-      job.node,
+      target.node,
     ),
   );
 }
@@ -115,14 +115,14 @@ export function enqueueIn(
   queue?: string,
   suppressDuplicateTaskError = false,
 ): Promise<true | undefined> {
-  return enqueueLater(taskName, inputs, queue, (job, args) =>
+  return enqueueLater(taskName, inputs, queue, (target, args) =>
     requireQueue().enqueueIn(
       time,
-      job.queue,
+      target.queue,
       taskName,
       args,
       suppressDuplicateTaskError,
-      job.node,
+      target.node,
     ),
   );
 }

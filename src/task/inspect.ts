@@ -205,20 +205,20 @@ export async function details(): Promise<TaskDetails> {
   ]);
   const queues: TaskDetails["queues"] = {};
   for (const name of names) {
-    const { queued, waiting } = lengths[name]!;
-    const details: QueueDetails = { length: queued + waiting };
-    if (waiting > 0) details.waiting = waiting;
-    if (paused.includes(name)) details.paused = true;
-    queues[name] = details;
+    const { queued: count, waiting } = lengths[name]!;
+    const entry: QueueDetails = { length: count + waiting };
+    if (waiting > 0) entry.waiting = waiting;
+    if (paused.includes(name)) entry.paused = true;
+    queues[name] = entry;
   }
-  const details: TaskDetails = {
+  const found: TaskDetails = {
     queues,
     workers: await queue.allWorkingOn(),
     stats: await queue.stats(),
     leader: await queue.leader(),
   };
-  if (orphans.length > 0) details.orphans = orphans.map(({ member }) => member);
-  return details;
+  if (orphans.length > 0) found.orphans = orphans.map(({ member }) => member);
+  return found;
 }
 
 /**

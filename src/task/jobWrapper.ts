@@ -174,10 +174,10 @@ async function callHook(plugin: Plugin, name: string, hook: Hook) {
   const method = known[name]?.[hook];
   if (typeof method !== "function") return true;
   const { tracer } = tracing;
-  const run = (): unknown => method.call(plugin);
+  const runHook = (): unknown => method.call(plugin);
   const done = tracer
-    ? traceMiddleware(tracer, { name, phase: hook }, run)
-    : run();
+    ? traceMiddleware(tracer, { name, phase: hook }, runHook)
+    : runHook();
   return (await done) !== false;
 }
 

@@ -62,15 +62,16 @@ export function openPlan(text: string): Plan | undefined {
 }
 
 /** What the task said when it was loaded; its properties may change while the process runs. */
-const loaded = new WeakMap<Task, string>();
+const plansWhenLoaded = new WeakMap<Task, string>();
 
 /** Remember what a task says that was just loaded. */
 export function keepLoadedPlan(task: Task): void {
-  if (!loaded.has(task)) loaded.set(task, textOf(planOf(task)));
+  if (!plansWhenLoaded.has(task))
+    plansWhenLoaded.set(task, textOf(planOf(task)));
 }
 
 export function loadedPlan(task: Task): string {
-  return loaded.get(task) ?? textOf(planOf(task));
+  return plansWhenLoaded.get(task) ?? textOf(planOf(task));
 }
 
 /** The key of a task's plan: tasks of all nodes have one per node. */

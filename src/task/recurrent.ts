@@ -249,8 +249,8 @@ export async function resumeRecurrentTask(task: Task): Promise<void> {
   if (isPeriodic(task)) await markStopped(task, false);
 }
 
-async function markStopped({ name }: Task, isStopped: boolean): Promise<void> {
-  await requireQueue().connection.store.markStopped(name, isStopped);
+async function markStopped({ name }: Task, stopped: boolean): Promise<void> {
+  await requireQueue().connection.store.markStopped(name, stopped);
 }
 
 /** @returns false when it exists, or has no future time */

@@ -211,8 +211,8 @@ function aroundJobs(): Around | undefined {
 }
 
 /** A job that carries a context continues the id of what enqueued it; any other job gets a new id. */
-const inContext: Around = ({ class: task, requestId: id }, run) =>
-  beginContext({ task, id }, run);
+const inContext: Around = ({ class: task, requestId: requestId }, run) =>
+  beginContext({ task, id: requestId }, run);
 
 async function stopMultiWorker(): Promise<void> {
   const multiWorker = api.resque.multiWorker as MultiWorker | null;

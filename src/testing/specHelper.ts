@@ -205,15 +205,15 @@ function taskClient(): Redis {
 }
 
 function tasks(): Api["tasks"] {
-  const { tasks }: Partial<Api> = api;
-  if (!tasks)
+  const { tasks: existing }: Partial<Api> = api;
+  if (!existing)
     throw new Error("the specHelper needs an initialized Process for tasks");
-  return tasks;
+  return existing;
 }
 
 function resque(): Api["resque"] {
-  const { resque }: Partial<Api> = api;
-  if (!resque)
+  const { resque: existing }: Partial<Api> = api;
+  if (!existing)
     throw new Error("the specHelper needs an initialized Process for tasks");
-  return resque;
+  return existing;
 }

@@ -73,12 +73,12 @@ function isConstructor(value: unknown): value is new () => unknown {
 
 // --- Records the file that an action or task was loaded from, for error messages and hot reload.
 
-const files = new WeakMap<object, string>();
+const filesOfExports = new WeakMap<object, string>();
 const realFiles = new WeakMap<object, string>();
 
 /** @param file the framework's own actions and tasks have the setting that enables them instead */
 export function setOrigin(instance: object, file: string): void {
-  files.set(instance, file);
+  filesOfExports.set(instance, file);
   // now, because a deleted file has no real path
   if (fs.existsSync(file)) realFiles.set(instance, fs.realpathSync(file));
 }
@@ -90,5 +90,5 @@ export function isLoadedFrom(instance: object, realFile: string): boolean {
 
 /** The recorded file; undefined for objects created by code. */
 export function originOf(instance: object): string | undefined {
-  return files.get(instance);
+  return filesOfExports.get(instance);
 }

@@ -3,8 +3,7 @@ process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES = "get,post";
 
 import * as net from "node:net";
-import type { Connection } from "../../src/index";
-import { api, config } from "../../src/index";
+import { type Connection, api, config } from "../../src/index";
 import type {
   ActionheroWebsocketClient as Client,
   ClientOptions,

@@ -99,8 +99,8 @@ describeOnRedis("the contract of steps", () => {
       key("computing"),
     ] as const;
     const write = (text: string, lifetimeMs = 0): OwnedWrite => ({
-      lockKey,
-      cacheKey,
+      lock: lockKey,
+      entry: cacheKey,
       text,
       lifetimeMs,
       owner: "me",
@@ -211,7 +211,12 @@ describeOnRedis("the contract of steps", () => {
 
     test("removing an object cancels its computation", async () => {
       const remove = (owner: string) =>
-        removeObject(client, { lockKey, cacheKey, computingLock, owner });
+        removeObject(client, {
+          lock: lockKey,
+          entry: cacheKey,
+          computingLock,
+          owner,
+        });
       await writeObject(client, write("1"));
       await takeLock(client, computingLock, "t", MINUTE_MS);
       await takeLock(client, lockKey, "you", MINUTE_MS);

@@ -135,8 +135,8 @@ describeOnRedis("steps on redis", () => {
       await publishText(hasty, "news", "before");
       server.pause();
       const write = {
-        cacheKey: "object",
-        lockKey: "object:lock",
+        entry: "object",
+        lock: "object:lock",
         text: "late",
         lifetimeMs: 0,
       };

@@ -1,6 +1,5 @@
 /** A transport without a wire: its clients are objects in this process that keep what they are sent. */
-import type { Connection } from "../../src/index";
-import { api, connectionVerbs, Server } from "../../src/index";
+import { type Connection, api, connectionVerbs, Server } from "../../src/index";
 
 export class MemoryServer extends Server {
   constructor(type = "memory") {

@@ -1,7 +1,6 @@
 /** Nodes in processes of their own: one joins and one is killed under mixed load, and periodic tasks go on. */
 import * as path from "path";
-import type { Redis } from "ioredis";
-import IORedis from "ioredis";
+import IORedis, { type Redis } from "ioredis";
 import { hasRedis, RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { repositoryRoot } from "../support/temporaryProject";

@@ -1,7 +1,6 @@
 /** Loading tasks from files: the project's, and those of its plugins. */
 import * as path from "path";
-import { rebuildConfig } from "../../src/index";
-import { api, config, Process } from "../../src/index";
+import { rebuildConfig, api, config, Process } from "../../src/index";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 
 const entry = JSON.stringify(path.join(repositoryRoot, "src"));

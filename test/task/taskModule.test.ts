@@ -1,8 +1,14 @@
 /** Every function of the exported `task`, with what it returns, while no worker runs. */
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
 import { describeOnEachEngine, type Engine } from "../support/engines";
-import { action, api, config, specHelper, task } from "../../src/index";
-import type { TaskInputs } from "../../src/index";
+import {
+  action,
+  api,
+  config,
+  specHelper,
+  task,
+  type TaskInputs,
+} from "../../src/index";
 import { Plugin } from "../../src/resque/plugin";
 import { NO_OUTCOME, workerIdentity } from "../../src/resque/store/store";
 import { restoreConfig } from "../support/withConfig";

@@ -1,6 +1,6 @@
 /** What the types of inputs, params and responses are. Checked by `npm run lint`, never run. */
-import type { ActionProcessor } from "../../src/index";
 import {
+  type ActionProcessor,
   action,
   Action,
   CLI,

@@ -1,6 +1,6 @@
 /** What public applications for v24-v29 write, and what has to compile. Checked by `npm run lint`, never run. */
-import type { Action } from "../../src/index";
 import {
+  type Action,
   action,
   api,
   chatRoom,

@@ -1,13 +1,11 @@
 /** Every type that v29 exported can be imported, alone or from its namespace. Checked by `npm run lint`, never run. */
-import type {
-  action,
-  cache,
-  chatRoom,
-  redis,
-  specHelper,
-  task,
-} from "../../src/index";
 import {
+  type action,
+  type cache,
+  type chatRoom,
+  type redis,
+  type specHelper,
+  type task,
   api,
   Api,
   config,

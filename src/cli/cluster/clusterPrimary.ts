@@ -1,6 +1,5 @@
 /** The primary of `start-cluster`: keeps a number of workers running and replaces them without a gap. */
-import cluster from "node:cluster";
-import type { Worker } from "node:cluster";
+import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
 import { READY_MESSAGE } from "../../environment/env";
 

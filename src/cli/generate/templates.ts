@@ -87,7 +87,7 @@ export class Scaffold {
     const root = path.join(packageRoot, folder);
     for (const entry of fs
       .readdirSync(root, { withFileTypes: true, recursive: true })
-      .filter((entry) => entry.isFile())) {
+      .filter((file) => file.isFile())) {
       const file = path.join(entry.parentPath, entry.name);
       const name = path.relative(root, file);
       if (without.includes(name.split(path.sep)[0]!)) continue;

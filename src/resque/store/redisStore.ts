@@ -755,7 +755,7 @@ interface SharedParts {
   wakeUps: RedisWakeUps;
 }
 
-const parts = new WeakMap<Redis, Map<string, SharedParts>>();
+const partsOfClients = new WeakMap<Redis, Map<string, SharedParts>>();
 
 /** One caller and one blocking connection for all stores on one client. */
 function sharedParts(
@@ -764,8 +764,8 @@ function sharedParts(
   scripts: Scripts,
   environment: Environment,
 ): SharedParts {
-  const ofClient = parts.get(redis) ?? new Map<string, SharedParts>();
-  parts.set(redis, ofClient);
+  const ofClient = partsOfClients.get(redis) ?? new Map<string, SharedParts>();
+  partsOfClients.set(redis, ofClient);
   const timeoutMs =
     operationTimeoutMs ?? redis.options?.commandTimeout ?? DEFAULT_TIMEOUT_MS;
   const key = JSON.stringify([prefix, timeoutMs, clock]);
@@ -811,10 +811,10 @@ function renewalOf(reply: unknown): Renewal | undefined {
 }
 
 function returnedOf(reply: unknown): Returned[] {
-  const parts = reply as string[];
+  const lists = reply as string[];
   const result: Returned[] = [];
-  for (let i = 0; i < parts.length; i += 4) {
-    const [what, member, queue, raw] = parts.slice(i, i + 4);
+  for (let i = 0; i < lists.length; i += 4) {
+    const [what, member, queue, raw] = lists.slice(i, i + 4);
     result.push({ what, member, queue, raw } as Returned);
   }
   return result;

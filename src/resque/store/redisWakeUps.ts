@@ -72,9 +72,11 @@ export class RedisWakeUps {
     if (this.listening || this.closed) return;
     this.listening = true;
     while (!this.closed && this.waiters.size > 0) {
-      const keys = [...new Set([...this.waiters].flatMap(({ keys }) => keys))];
+      const unique = [
+        ...new Set([...this.waiters].flatMap(({ keys }) => keys)),
+      ];
       try {
-        const token = await this.takeToken(keys);
+        const token = await this.takeToken(unique);
         if (token) await this.handOut(token[0]);
       } catch {
         // the connection was lost; it reconnects automatically, and polling continues meanwhile

@@ -7,8 +7,11 @@ import { isCutLogged } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
 import { plainAddress } from "../../utils/addresses";
 import { serveWhenBooted, isBooting, STARTING_TEXT } from "../booting";
-import { admitConnection } from "../listen";
-import { readCertificateFiles, stopListening } from "../listen";
+import {
+  admitConnection,
+  readCertificateFiles,
+  stopListening,
+} from "../listen";
 
 interface ListenerEvents {
   /** The type of the server. */

@@ -159,10 +159,10 @@ export function describeFile(
   if (file.storedEncoding)
     responseHeaders.push(["Content-Encoding", file.storedEncoding]);
   if (valueOf(responseHeaders, "cache-control") === undefined) {
-    const seconds = config.flatFileCacheDuration;
+    const cacheFor = config.flatFileCacheDuration;
     request.setDefault(
       "Cache-Control",
-      `max-age=${seconds}, must-revalidate, public`,
+      `max-age=${cacheFor}, must-revalidate, public`,
     );
   }
   if (etag) request.setDefault("ETag", etag);
@@ -212,8 +212,17 @@ async function identityOf({
   if (typeof streamPath !== "string" && !Buffer.isBuffer(streamPath))
     return undefined;
   try {
-    const { size, mtime, ctimeMs } = await fs.promises.stat(streamPath);
-    return { path: String(streamPath), size, lastModified: mtime, ctimeMs };
+    const {
+      size,
+      mtime,
+      ctimeMs: changedMs,
+    } = await fs.promises.stat(streamPath);
+    return {
+      path: String(streamPath),
+      size,
+      lastModified: mtime,
+      ctimeMs: changedMs,
+    };
   } catch {
     return undefined; // it was deleted: reading it will report that
   }

@@ -73,8 +73,8 @@ export function safetyPairs(
   setCookie: string | undefined,
   policy?: HeaderPolicy,
 ): HeaderPairs {
-  const settings = { httpHeaders: undefined, nosniff };
-  return defaultPairs(settings, setCookie, policy).filter(
+  const defaults = { httpHeaders: undefined, nosniff };
+  return defaultPairs(defaults, setCookie, policy).filter(
     ([name]) => name !== "Content-Type",
   );
 }
@@ -314,24 +314,24 @@ const prepared: [Prepared | undefined, Prepared | undefined] = [
 
 /** The headers as a list that the caller may change. */
 export function preparedHeaders(
-  settings: HeaderSettings,
+  current: HeaderSettings,
   { setCookie, requestId }: OwnHeaders,
   policy?: HeaderPolicy,
 ): FlatHeaders {
-  const { alone, withCookie } = prepare(settings, policy);
+  const { alone, withCookie } = prepare(current, policy);
   const head = (setCookie === undefined ? alone : withCookie).slice();
   if (setCookie !== undefined) head[1] = setCookie;
   addRequestId(head, requestId);
   return head;
 }
 
-function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
+function prepare(current: HeaderSettings, policy?: HeaderPolicy): Prepared {
   const slot = policy?.isTls === true ? 1 : 0;
   const known = prepared[slot];
-  if (known && isCurrent(known, settings, policy)) return known;
-  const { httpHeaders, nosniff } = settings;
+  if (known && isCurrent(known, current, policy)) return known;
+  const { httpHeaders, nosniff } = current;
   const { headers, tlsHeaders } = policy?.security ?? {};
-  const flat = mergeHeaders(defaultPairs(settings, undefined, policy));
+  const flat = mergeHeaders(defaultPairs(current, undefined, policy));
   const withCookie = ["set-cookie", "", ...flat];
   makePrivate(withCookie);
   return (prepared[slot] = {
@@ -345,14 +345,14 @@ function prepare(settings: HeaderSettings, policy?: HeaderPolicy): Prepared {
 
 function isCurrent(
   { nosniff, cors, sources }: Prepared,
-  settings: HeaderSettings,
+  current: HeaderSettings,
   policy: HeaderPolicy | undefined,
 ): boolean {
   const [own, security, tls] = sources;
   return (
-    nosniff === settings.nosniff &&
+    nosniff === current.nosniff &&
     cors === policy?.cors &&
-    isUnchanged(own!, settings.httpHeaders) &&
+    isUnchanged(own!, current.httpHeaders) &&
     isUnchanged(security!, policy?.security?.headers) &&
     isUnchanged(tls!, policy?.security?.tlsHeaders)
   );
@@ -381,6 +381,6 @@ function securityPairs(
 
 /** The same for a request; empty while disabled. */
 export function securityPairsFor(req: IncomingMessage): [string, string][] {
-  const settings = currentSecurityHeaders();
-  return settings ? securityPairs(settings, schemeOf(req) === "https") : [];
+  const current = currentSecurityHeaders();
+  return current ? securityPairs(current, schemeOf(req) === "https") : [];
 }

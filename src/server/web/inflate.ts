@@ -86,14 +86,14 @@ export async function inflate(
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
-    const admit = (chunk: Buffer) => {
+    const refusalOf = (chunk: Buffer) => {
       length += chunk.length;
       if (length > Math.min(limit, most))
         return most < limit ? BodyError.bomb(MAX_RATIO) : tooLarge();
       return hold(chunk.length);
     };
     inflater.on("data", (chunk: Buffer) => {
-      const refusal = admit(chunk);
+      const refusal = refusalOf(chunk);
       if (!refusal) return chunks.push(chunk);
       inflater.destroy();
       reject(refusal);

@@ -23,14 +23,14 @@ export type HttpServer = http.Server | https.Server;
 /** A listener that is not listening yet. */
 export function prepareListener(
   web: WebServer,
-  settings: ListenerSettings,
+  wanted: ListenerSettings,
   sockets: Sockets,
 ): HttpServer {
   const handle: http.RequestListener = (req, res) =>
     web.handleRequest(req, res);
-  const server = createListener(settings, handle);
-  sockets.watch(server, settings.secure);
-  guardConnections(server, settings.secure);
+  const server = createListener(wanted, handle);
+  sockets.watch(server, wanted.secure);
+  guardConnections(server, wanted.secure);
   watchHandOvers(server, { isBusy: (socket) => web.isBusy(socket) });
   // whether the client may send its body is decided when the body is wanted
   server.on("checkContinue", handle);
@@ -41,10 +41,10 @@ export function prepareListener(
 export async function listenOn(
   web: WebServer,
   server: HttpServer,
-  settings: ListenerSettings,
+  wanted: ListenerSettings,
 ): Promise<void> {
-  const { bindIP, port } = settings;
-  await listen(server, settings, {
+  const { bindIP, port } = wanted;
+  await listen(server, wanted, {
     type: web.type,
     log: (message, severity) => web.log(message, severity),
     describe: (error) =>

@@ -118,7 +118,7 @@ function without(typed: string): TextParams {
 export type Query = { [key: string]: any };
 
 /** Loaded by the first query that needs it, because its many modules would slow down the boot. */
-let loaded: typeof qs | undefined;
+let qsModule: typeof qs | undefined;
 
 /** The caller limits the number of params, so that none is silently dropped here. */
 const QS_PARAMETER_LIMIT = 100_000;
@@ -134,8 +134,8 @@ export function parseQuery(
   if (query === "") return {};
   const flat = hasOptions(options) ? undefined : parseFlat(query);
   if (flat) return flat;
-  loaded ??= require("qs") as typeof qs;
-  return loaded.parse(query, {
+  qsModule ??= require("qs") as typeof qs;
+  return qsModule.parse(query, {
     parameterLimit: QS_PARAMETER_LIMIT,
     ...(options as qs.IParseOptions),
   });
@@ -146,8 +146,8 @@ export function nestNames(
   fields: Record<string, string | string[]>,
   options?: Record<string, unknown>,
 ): Query {
-  loaded ??= require("qs") as typeof qs;
-  return loaded.parse(fields as Record<string, string>, options);
+  qsModule ??= require("qs") as typeof qs;
+  return qsModule.parse(fields as Record<string, string>, options);
 }
 
 /** The number of `key=value` pairs in a query string. */

@@ -109,7 +109,7 @@ export function requesterInformation(
     fingerprint: connection.fingerprint,
     messageId: connection.messageId,
     remoteIP: connection.remoteIP,
-    receivedParams: receivedParams(connection),
+    receivedParams: echoedParams(connection),
   };
   const left = requestsRemaining(connection);
   if (left !== undefined) information.RequestsRemaining = left;
@@ -178,7 +178,7 @@ function serverInformation(connection: Connection): ServerInformation {
 }
 
 /** The params that any action accepts, without those of `general.filteredParams`; other input is not echoed. */
-function receivedParams({ params }: Connection): { [key: string]: any } {
+function echoedParams({ params }: Connection): { [key: string]: any } {
   const isOpen = settings().general.disableParamScrubbing;
   const { postVariables } = api.params;
   const received: { [key: string]: any } = {};

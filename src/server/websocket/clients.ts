@@ -18,7 +18,7 @@ import {
 } from "../jsonRequest";
 import { MEMORY_LIMIT_TEXT } from "../heldBytes";
 import { clientAddressOf } from "../proxies";
-import { decode, ID, idText } from "./protocol";
+import { CloseCode, decode, ID, idText } from "./protocol";
 import { handleRequest, refuseRequest } from "./requests";
 import {
   refusalOf,
@@ -77,7 +77,7 @@ export class Clients {
     const refusal = this.refusal();
     if (refusal !== undefined) {
       ws.on("error", () => undefined);
-      ws.close(1013, refusal);
+      ws.close(CloseCode.TryAgainLater, refusal);
       return;
     }
     const spark = new Spark(this, ws, req, this.addressOf(req));

@@ -58,7 +58,7 @@ export function respondToPlainRequest(
   const pathname = websocketPath();
   const url = req.url ?? "/";
   if (!isBelow(url, pathname)) return false;
-  const [path = ""] = url.slice(pathname.length).split(/[?#]/);
+  const [below = ""] = url.slice(pathname.length).split(/[?#]/);
   addCorsHeaders(req, res);
   if (settings().web.nosniff)
     res.setHeader("X-Content-Type-Options", "nosniff");
@@ -66,12 +66,12 @@ export function respondToPlainRequest(
     res.writeHead(204).end();
     return true;
   }
-  if (path === "/spec") {
+  if (below === "/spec") {
     send(req, res, {
       type: "application/json",
       body: JSON.stringify(specOf()),
     });
-  } else if (path === "/primus.js") {
+  } else if (below === "/primus.js") {
     send(req, res, {
       type: "text/javascript; charset=utf-8",
       body: library(),
@@ -116,10 +116,10 @@ function send(
 
 /** The source for browsers: it defines `Primus`. */
 export function browserLibrary(): string {
-  const settings = JSON.stringify(settingsOf()).replace(/</g, "\\u003c");
+  const json = JSON.stringify(settingsOf()).replace(/</g, "\\u003c");
   return `(function (root, module) {
 ${fs.readFileSync(LIBRARY, "utf8")}
-root.Primus = definePrimus(root.WebSocket, ${settings});
+root.Primus = definePrimus(root.WebSocket, ${json});
 })(typeof window === "object" ? window : globalThis);
 `;
 }

@@ -13,6 +13,15 @@ export interface Request {
   [field: string]: unknown;
 }
 
+/** RFC 6455, section 7.4.1, and the codes that IANA has added. */
+export enum CloseCode {
+  GoingAway = 1001,
+  PolicyViolation = 1008,
+  MessageTooBig = 1009,
+  InternalError = 1011,
+  TryAgainLater = 1013,
+}
+
 const CONTROL = "primus::";
 
 /** Tells a client that the end is permanent, so that it does not reconnect. */

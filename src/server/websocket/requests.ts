@@ -21,11 +21,13 @@ export function handleRequest(
   request: Request,
 ): Promise<unknown> {
   return isWorkTracked()
-    ? beginMessage(connection, () => reply(server, spark, connection, request))
-    : reply(server, spark, connection, request);
+    ? beginMessage(connection, () =>
+        startRequest(server, spark, connection, request),
+      )
+    : startRequest(server, spark, connection, request);
 }
 
-function reply(
+function startRequest(
   server: WebSocketServer,
   spark: Spark,
   connection: Connection,

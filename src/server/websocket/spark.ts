@@ -15,7 +15,7 @@ import {
 import { HIGH_WATER_BYTES, Outbox, ALL_EXCEED } from "../outbox";
 import { Turn } from "../turn";
 import type { Clients } from "./clients";
-import { CLOSE_NOTICE, encode, textFrame } from "./protocol";
+import { CLOSE_NOTICE, CloseCode, encode, textFrame } from "./protocol";
 
 /** The reason for disconnecting a client; the code is a websocket close code. */
 export interface CloseReason {
@@ -35,10 +35,6 @@ const CUT_MS = 1000;
 
 /** RFC 6455, section 5.5: a control frame has 125 bytes, two of which are the code. */
 const MAX_REASON_BYTES = 123;
-
-const POLICY_VIOLATION = 1008;
-const INTERNAL_ERROR = 1011;
-const TRY_AGAIN_LATER = 1013;
 
 /** Messages in progress at which reading pauses. */
 const MAX_PENDING = 64;
@@ -130,12 +126,15 @@ class FrameOutbox extends Outbox<Buffer> {
   }
 
   protected override onOverflow(bytes: number): void {
-    this.spark.cut({ code: 1008, reason: `${bytes} bytes wait unread` });
+    this.spark.cut({
+      code: CloseCode.PolicyViolation,
+      reason: `${bytes} bytes wait unread`,
+    });
   }
 
   protected override onSlowest(bytes: number): void {
     const reason = `${bytes} bytes wait unread, and ${ALL_EXCEED}`;
-    this.spark.cut({ code: 1008, reason });
+    this.spark.cut({ code: CloseCode.PolicyViolation, reason });
     this.spark.terminate(); // a close frame would wait behind what is not read
   }
 
@@ -394,7 +393,8 @@ export class Spark extends EventEmitter {
     if (this.unfinishedBytes <= FREE_BYTES) return;
     const more = this.unfinishedBytes - this.countedBytes;
     if (this.share.take(more)) this.countedBytes += more;
-    else if (this.isOpen) this.cut({ code: 1013, reason: MEMORY_LIMIT_TEXT });
+    else if (this.isOpen)
+      this.cut({ code: CloseCode.TryAgainLater, reason: MEMORY_LIMIT_TEXT });
     else this.ws.discardInput();
   }
 
@@ -459,7 +459,10 @@ export class Spark extends EventEmitter {
   isTooFast(): boolean {
     const limit = this.owner.maxMessagesPerSecond;
     if (!this.rate.isExceeded(limit)) return false;
-    this.cut({ code: 1008, reason: `more than ${limit} messages per second` });
+    this.cut({
+      code: CloseCode.PolicyViolation,
+      reason: `more than ${limit} messages per second`,
+    });
     return true;
   }
 
@@ -494,7 +497,7 @@ export class SparkSocket extends WebSocket {
     const { spark } = this;
     if (!spark) return super.close(code, reason);
     spark.flush();
-    if (code === 1009 && reason === undefined)
+    if (code === CloseCode.MessageTooBig && reason === undefined)
       reason = `message too big (limit ${spark.owner.maxLength} bytes)`;
     super.close(code, reason);
   }
@@ -545,14 +548,14 @@ function onClose(this: WebSocket): void {
 export function refusalOf(error: unknown): Refusal {
   const { status = 0 } = httpFactsOf(error);
   if (status < 400)
-    return { code: INTERNAL_ERROR, reason: "connection refused" };
+    return { code: CloseCode.InternalError, reason: "connection refused" };
   const { message } = toError(error);
   return { code: closeCodeOf(status), reason: shorten(message), message };
 }
 
 function closeCodeOf(status: number): number {
-  if (status === 429 || status === 503) return TRY_AGAIN_LATER;
-  return status < 500 ? POLICY_VIOLATION : INTERNAL_ERROR;
+  if (status === 429 || status === 503) return CloseCode.TryAgainLater;
+  return status < 500 ? CloseCode.PolicyViolation : CloseCode.InternalError;
 }
 
 function shorten(text: string): string {

@@ -35,6 +35,7 @@ import { Clients } from "./clients";
 import { fileReplyOf } from "./requests";
 import {
   actionMessage,
+  CloseCode,
   completed,
   escapeSeparators,
   type Message,
@@ -57,7 +58,7 @@ const FIXED: Record<string, { allowed: unknown[]; supported: string }> = {
 };
 
 const STOPPING: CloseReason = {
-  code: 1001,
+  code: CloseCode.GoingAway,
   reason: "the server is shutting down",
 };
 

@@ -1,7 +1,9 @@
 import * as fc from "fast-check";
 import * as ws from "ws";
-import { isAllowedOrigin } from "../../../src/server/websocket/plainRequests";
-import { isBelow } from "../../../src/server/websocket/plainRequests";
+import {
+  isAllowedOrigin,
+  isBelow,
+} from "../../../src/server/websocket/plainRequests";
 import {
   decode,
   encode,
