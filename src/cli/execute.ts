@@ -55,7 +55,7 @@ function written(): Promise<unknown> {
 async function prepare(command: CLI): Promise<Process | undefined> {
   const { initialize, start } = command;
   if (initialize === false && start !== true) return undefined;
-  warnOfStaleBuild();
+  process.stderr.write(warningOfStaleBuild());
 
   // loaded here, because commands that need no server should start at once
   const boot = require("../boot/process") as typeof import("../boot/process");
@@ -88,11 +88,11 @@ function EmbeddedRedis(...args: unknown[]): object {
   return new Client(...args);
 }
 
-/** Warns that the compiled code is older than the sources. */
-function warnOfStaleBuild(): void {
-  if (detectTypescript()) return;
+/** A line that says that the sources are not compiled, or newer than the compiled code; empty if neither is so. */
+export function warningOfStaleBuild(): string {
+  if (detectTypescript()) return "";
   const { verdict, message } = checkBuild(findProjectRoot());
-  if (verdict === "warn") console.error(`warning: ${message}`);
+  return verdict === "ok" ? "" : `warning: ${message}\n`;
 }
 
 /** A server that was only initialized has no requests to finish: its connections end with the process. */

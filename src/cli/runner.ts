@@ -7,7 +7,7 @@ import { requireNode, defaultsRoot } from "../environment/runtime";
 import { toError } from "../errors";
 import { didYouMean } from "../utils/closest";
 import { CLI, type CLIInput } from "./cli";
-import { execute } from "./execute";
+import { execute, warningOfStaleBuild } from "./execute";
 import {
   inspectProject,
   isOwnFolder,
@@ -66,22 +66,60 @@ export function buildProgram(state: ProjectState): Command {
     .enablePositionalOptions();
   for (const option of frameworkOptions(program)) program.addOption(option);
 
-  for (const commandClass of projectCommands(state))
-    addCommand(program, commandClass, state);
+  program.configureOutput({
+    outputError: (text, write) => write(text + missingBuild(text)),
+  });
+
+  const owners = new Map<string, string>();
+  for (const { file, commandClass } of projectCommands(state)) {
+    try {
+      const command = commandOf(commandClass, state);
+      refuseTaken(command.name(), owners, state);
+      program.addCommand(command, { hidden: !isUsable(commandClass, state) });
+      owners.set(command.name(), file);
+    } catch (error) {
+      showFailure(file, toError(error));
+    }
+  }
   if (!state.includeInternal) return program;
 
-  for (const commandClass of internalCommands()) {
-    const command = new commandClass();
-    const name = command.name.split(" ")[0]!; // arguments may follow
-    const taken = program.commands.some((other) => other.name() === name);
+  for (const { commandClass } of internalCommands()) {
+    const command = commandOf(commandClass, state);
     // a project made for v29 may have a command whose name is new here
-    if (taken && !V29_COMMANDS.includes(name)) continue;
-    addCommand(program, commandClass, state);
+    if (owners.has(command.name())) continue;
+    program.addCommand(command, { hidden: !isUsable(commandClass, state) });
   }
   return program;
 }
 
-function projectCommands(state: ProjectState): CommandClass[] {
+/** A command of the project may be unknown because it is not compiled. */
+function missingBuild(error: string): string {
+  const isUnknown = error.startsWith("error: unknown command");
+  return isUnknown ? warningOfStaleBuild() : "";
+}
+
+/** @param owners the files of the earlier commands, by name */
+function refuseTaken(
+  name: string,
+  owners: ReadonlyMap<string, string>,
+  { includeInternal }: ProjectState,
+): void {
+  const owner = owners.get(name);
+  if (owner !== undefined)
+    throw new Error(`the command \`${name}\` is already in ${owner}`);
+  if (includeInternal && V29_COMMANDS.includes(name))
+    throw new Error(`\`${name}\` is a command of actionhero`);
+}
+
+/** The names that the framework's own commands have. */
+export function builtInNames(): string[] {
+  const names = internalCommands().map(
+    ({ commandClass }) => new commandClass().name.split(" ")[0]!, // arguments may follow
+  );
+  return ["help", ...names];
+}
+
+function projectCommands(state: ProjectState): FoundCommand[] {
   const folders = state.folders.filter((folder) => !isOwnFolder(folder));
   return [
     ...findCommands(folders, state.extensions, showFailure),
@@ -89,7 +127,7 @@ function projectCommands(state: ProjectState): CommandClass[] {
   ];
 }
 
-function internalCommands(): CommandClass[] {
+function internalCommands(): FoundCommand[] {
   return findCommands(
     [path.join(defaultsRoot, "bin", "methods")],
     [".js", ".ts"],
@@ -103,21 +141,23 @@ function showFailure(file: string, error: Error): void {
   console.error(`${file} cannot be loaded: ${error.message}`);
 }
 
-function addCommand(
-  program: Command,
-  commandClass: CommandClass,
-  state: ProjectState,
-): void {
+function isUsable(commandClass: CommandClass, state: ProjectState): boolean {
+  return !state.problem || commandClass.needsProject === false;
+}
+
+/** @throws Error if the class is no valid command */
+function commandOf(commandClass: CommandClass, state: ProjectState): Command {
   const instance = new commandClass();
   instance.description ||= instance.name;
   instance.validate();
 
-  const usable = !state.problem || commandClass.needsProject === false;
-  const command = program
-    .command(instance.name, { hidden: !usable })
+  const usable = isUsable(commandClass, state);
+  const [name, ...operands] = instance.name.trim().split(/ +/);
+  const command = new Command(name)
     .description(instance.description)
     .allowExcessArguments()
     .allowUnknownOption(commandClass.takesInputsOf !== undefined);
+  for (const operand of operands) command.argument(operand);
   for (const [key, input] of Object.entries(instance.inputs ?? {}))
     command.addOption(optionFor(key, input));
   for (const option of frameworkOptions(command)) command.addOption(option);
@@ -130,6 +170,7 @@ function addCommand(
   command.action(() =>
     usable ? execute(instance, paramsOf(command, instance)) : refuse(state),
   );
+  return command;
 }
 
 /** A required option may be missing because it was misspelled, which commander does not report. */
@@ -352,24 +393,31 @@ export type CommandClass = (new () => CLI) & {
   takesInputsOf?: "action" | "task";
 };
 
+/** A command, and the file that exports it. */
+interface FoundCommand {
+  file: string;
+  commandClass: CommandClass;
+}
+
 /**
  * The command classes below the folders, in order; missing and repeated folders are skipped.
  * @param onError called for each file that cannot be loaded; the other files still count
  */
-export function findCommands(
+function findCommands(
   folders: readonly string[],
   extensions: readonly string[],
   onError: (file: string, error: Error) => void,
-): CommandClass[] {
+): FoundCommand[] {
   const seen = new Set<string>();
-  const commands: CommandClass[] = [];
+  const commands: FoundCommand[] = [];
   for (const folder of folders) {
     for (const file of listSourceFiles(folder, extensions)) {
       const real = fs.realpathSync(file);
       if (seen.has(real)) continue;
       seen.add(real);
       try {
-        commands.push(...commandsOf(loadModule(file)));
+        for (const commandClass of commandsOf(loadModule(file)))
+          commands.push({ file, commandClass });
       } catch (error) {
         onError(file, toError(error));
       }

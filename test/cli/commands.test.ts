@@ -266,6 +266,21 @@ describe("generators", () => {
       expect(fs.readFileSync(project.path(file), "utf8")).not.toContain("%%");
   });
 
+  test("a command says that it needs a build, if the project is compiled", async () => {
+    const compiled = new TemporaryProject({
+      "package.json": "{}",
+      "dist/config/paths.js": `exports.DEFAULT = { general: () => ({ paths: { cli: [__dirname + "/../bin"] } }) };`,
+    });
+    const { stdout } = await runCli(["generate-cli", "--name=greet"], {
+      cwd: compiled.root,
+      env: { ...env, ACTIONHERO_TYPESCRIPT_MODE: "false" },
+    });
+    compiled.remove();
+    expect(stdout).toMatch(
+      /\nthe command is `npx actionhero greet`, after `npm run build`\n$/,
+    );
+  });
+
   test("the written files contain the requested options", () => {
     expect(read("src/actions/deep.ts")).toContain('name: "deep"');
     expect(read("src/actions/deep.ts")).toContain("const deep = defineAction(");
@@ -332,6 +347,9 @@ describe("generators", () => {
     [["generate-task", "--name=a", "--queue", ""], "--queue needs a value"],
     [["generate-task", "--name=a", "--queue", " "], "--queue needs a value"],
     [["generate-action", "--name=say"], "is a verb of connections"],
+    [["generate-cli", "--name=help"], "is a command of actionhero"],
+    [["generate-cli", "--name=console"], "is a command of actionhero"],
+    [["generate-cli", "--name=doctor <part>"], "is a command of actionhero"],
     [["generate-action", "--name=user:show"], "on every system"],
     [["generate-task", "--name=sub/con"], "on every system"],
   ])("%j is refused", async (words, expected) => {

@@ -170,22 +170,92 @@ test("an unknown command is refused", async () => {
   expect(exitCode).toBe(1);
 });
 
-describe("two commands of one name", () => {
-  test("two commands of one name are an error, also when one is the framework's", async () => {
+describe("an unknown command of a project that is not compiled", () => {
+  const compiled = { ACTIONHERO_TYPESCRIPT_MODE: "false" };
+
+  test.each([
+    ["dist is missing: run `npm run build`", {}],
+    [
+      `${path.join("src", "bin", "hello.ts")} is newer than dist: run \`npm run build\``,
+      { "dist/config/empty.js": "" },
+    ],
+  ])("%s", async (warning, files) => {
     const other = new TemporaryProject({
       "package.json": "{}",
-      "src/config/paths.js": `exports.DEFAULT = { general: () => ({ paths: { cli: [__dirname + "/../bin"] } }) };`,
-      "src/bin/generate.js": failing.replaceAll("failing-command", "generate"),
+      "src/bin/hello.ts": "export {}",
+      ...files,
     });
-    const result = await runCli(["help"], { cwd: other.root });
+    const result = await runCli(["hello"], { cwd: other.root, env: compiled });
     other.remove();
-    expect(result.stderr).toContain(
-      "cannot add command 'generate' as already have command 'generate'",
-    );
+    expect(result.stderr).toContain("error: unknown command 'hello'");
+    expect(result.stderr).toContain(`warning: ${warning}\n`);
     expect(result.exitCode).toBe(1);
   });
+});
 
-  test("the project's wins over one that v29 did not have", async () => {
+describe("a faulty command is reported with its file, and the others work", () => {
+  const named = (name: string) =>
+    `${header}exports.Named = class extends CLI { name = ${name}; initialize = false; async run() { console.log("it ran") } };`;
+  let other: TemporaryProject;
+
+  beforeEach(() => {
+    other = new TemporaryProject({
+      "package.json": "{}",
+      "src/config/paths.js": `exports.DEFAULT = { general: () => ({ paths: { cli: [__dirname + "/../bin"] } }) };`,
+      "src/bin/hello.js": named('"hello"'),
+    });
+  });
+  afterEach(() => other.remove());
+
+  test.each([
+    [
+      "two commands of one name",
+      named('"hello <you>"'),
+      "the command `hello` is already in ${root}/src/bin/hello.js",
+    ],
+    [
+      "the name of a built-in command",
+      named('"generate"'),
+      "`generate` is a command of actionhero",
+    ],
+    ["no name", named("null"), "name is required for this cli command"],
+    ["a name that is no string", named("5"), "instance.name.trim is not a"],
+    [
+      "a constructor that throws",
+      `${header}exports.A = class extends CLI { constructor() { super(); throw new Error("boom"); } async run() {} };`,
+      "boom",
+    ],
+    [
+      "a switch without a letter",
+      `${header}exports.A = class extends CLI { name = "a"; inputs = { x: { flag: true } }; async run() {} };`,
+      "flag inputs require a short letter",
+    ],
+    [
+      "two inputs with one letter",
+      `${header}exports.A = class extends CLI { name = "a"; inputs = { x: { letter: "x" }, y: { letter: "x" } }; async run() {} };`,
+      "Cannot add option '-x, --y [y]' to command 'a' due to conflicting flag",
+    ],
+  ])("%s", async (_what, content, reason) => {
+    const file = other.write("src/bin/other.js", content);
+    const { stdout, stderr, exitCode } = await runCli(["hello"], {
+      cwd: other.root,
+    });
+    const shown = reason.replace("${root}", other.root);
+    expect(stderr).toContain(`${file} cannot be loaded: ${shown}`);
+    expect(stdout).toBe("it ran\n");
+    expect(exitCode).toBe(0);
+  });
+
+  test("a built-in command stays", async () => {
+    other.write("src/bin/generate.js", named('"generate-action"'));
+    const { stdout, exitCode } = await runCli(["help", "generate-action"], {
+      cwd: other.root,
+    });
+    expect(stdout).toContain("write a new action and its test");
+    expect(exitCode).toBe(0);
+  });
+
+  test("the project's command takes precedence over one that v29 did not have", async () => {
     const other = new TemporaryProject({
       "package.json": "{}",
       "src/config/paths.js": `exports.DEFAULT = { general: () => ({ paths: { cli: [__dirname + "/../bin"] } }) };`,

@@ -1,4 +1,5 @@
 import { CLI } from "../../../src/cli/cli";
+import { detectTypescript } from "../../../src/environment/env";
 import { generateComponent } from "../../../src/cli/generate/component";
 
 interface Params {
@@ -38,6 +39,13 @@ export class GenerateCLI extends CLI {
 
   async run({ params }: { params: Params }) {
     const { name, description, example } = params;
+    // loaded here, because it loads the classes of all commands
+    const { builtInNames } =
+      require("../../../src/cli/runner") as typeof import("../../../src/cli/runner");
+    if (builtInNames().includes(name.trim().split(" ")[0]!))
+      throw new Error(
+        `\`${name}\` is a command of actionhero: choose another name`,
+      );
     generateComponent(
       [
         { template: "cli.ts", path: "cli" },
@@ -45,6 +53,10 @@ export class GenerateCLI extends CLI {
       ],
       { name, description, example, testTitle: `Command: ${name}` },
     );
+    if (!detectTypescript())
+      console.log(
+        `the command is \`npx actionhero ${name}\`, after \`npm run build\``,
+      );
     return true;
   }
 }

@@ -115,11 +115,12 @@ const TYPES_FILE = "actions.gen.ts";
 export function checkBuild(projectRoot: string): Finding {
   const source = path.join(projectRoot, "src");
   const compiled = path.join(projectRoot, "dist");
-  if (!fs.existsSync(source)) return ok("build", "there is no src to compile");
+  const sources = listSourceFiles(source, [".ts"]);
+  if (sources.length === 0) return ok("build", "there is no src to compile");
   if (!fs.existsSync(compiled))
     return fail("build", "dist is missing: run `npm run build`");
 
-  const stale = listSourceFiles(source, [".ts"]).find((file) => {
+  const stale = sources.find((file) => {
     if (path.basename(file) === TYPES_FILE) return false;
     const target = path
       .join(compiled, path.relative(source, file))
