@@ -212,13 +212,18 @@ function defineWebsocketClient(environment) {
         this._settle(args.messageId, UNSENDABLE, "UNSUPPORTED");
     }
 
-    /** Nobody waits for this request any more. @returns whether it waited for the connection; it is not sent then */
-    forget(messageId) {
+    /** @returns whether the request still waited for the connection; it is not sent then */
+    withdraw(messageId) {
       const waited = this._queue.some((args) => args.messageId === messageId);
       this._queue = this._queue.filter((args) => args.messageId !== messageId);
+      if (waited) this.forget(messageId);
+      return waited;
+    }
+
+    /** Nobody waits for the response any more. */
+    forget(messageId) {
       this._sent.delete(messageId);
       delete this.callbacks[messageId];
-      return waited;
     }
 
     /** What waits for the connection fails; attempts to connect go on. */

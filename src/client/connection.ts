@@ -1,7 +1,15 @@
 /** The interface of persistent connections: websocket and TCP. */
-import { timerMs, type Send, ClientError } from "./call";
+import {
+  abortable,
+  timerMs,
+  type Call,
+  type Reply,
+  type Send,
+  ClientError,
+} from "./call";
 import type {
   ConnectionEvents,
+  CreateClientOptions,
   ConnectionState,
   RoomMessage,
   Rooms,
@@ -127,6 +135,115 @@ export function untilConnected(
       how();
     };
   });
+}
+
+/** Calls that wait for the connection, or for their turn. */
+export const QUEUE_SIZE = 1_000;
+
+/** The default of `general.simultaneousActions`: the server refuses more of one connection. */
+const SIMULTANEOUS_CALLS = 5;
+
+interface WaitingCall {
+  start: () => void;
+  reject: (reason: Error) => void;
+}
+
+export interface StartedCall {
+  /** Take it out of the queue of the connection. @returns the error of a call that was never sent */
+  withdraw(): Error | undefined;
+  /** Nobody waits for its response any more. */
+  forget(): void;
+}
+
+type Start = (
+  resolve: (reply: Reply) => void,
+  reject: (reason: Error) => void,
+) => StartedCall;
+
+/** Keeps the calls in progress on a connection to those that the server accepts; others wait for their turn. */
+export class CallLimit {
+  readonly #max: number;
+  readonly #queueSize: number;
+  readonly #waiting = new Set<WaitingCall>();
+  #inProgress = 0;
+
+  constructor({ simultaneousCalls, queueSize }: CreateClientOptions) {
+    this.#max = simultaneousCalls ?? SIMULTANEOUS_CALLS;
+    this.#queueSize = queueSize ?? QUEUE_SIZE;
+  }
+
+  run({ name, signal, deadline }: Call, start: Start): Promise<Reply> {
+    return abortable<Reply>(signal, (resolve, reject) => {
+      let started: StartedCall | undefined;
+      let done: () => void;
+      const waiting: WaitingCall = {
+        reject,
+        start: () => {
+          done = this.#begin();
+          const andThen =
+            <Value>(settle: (value: Value) => void) =>
+            (value: Value) => {
+              done();
+              settle(value);
+            };
+          started = start(andThen(resolve), andThen(reject));
+        },
+      };
+      if (this.#inProgress < this.#max) waiting.start();
+      else if (this.#waiting.size < this.#queueSize) this.#waiting.add(waiting);
+      else reject(tooManyWait());
+      return () => {
+        if (this.#waiting.delete(waiting))
+          return signal.reason instanceof ClientError
+            ? new ClientError("UNREACHABLE", `${name} waited for other calls`)
+            : undefined;
+        const failure = started?.withdraw();
+        if (failure) done();
+        // the server may still be working on it
+        else
+          whenLate(deadline, () => {
+            started?.forget();
+            done();
+          });
+        return failure;
+      };
+    });
+  }
+
+  /** Reject the calls that wait for their turn. */
+  fail(reason: Error): void {
+    const calls = [...this.#waiting];
+    this.#waiting.clear();
+    for (const { reject } of calls) reject(reason);
+  }
+
+  /** @returns to be called when the call is no longer in progress; further calls do nothing */
+  #begin(): () => void {
+    this.#inProgress++;
+    let isDone = false;
+    return () => {
+      if (isDone) return;
+      isDone = true;
+      this.#inProgress--;
+      const [next] = this.#waiting;
+      if (!next) return;
+      this.#waiting.delete(next);
+      next.start();
+    };
+  }
+}
+
+function whenLate(deadline: number, done: () => void): void {
+  const ms = Math.min(deadline - performance.now(), DEFAULT_TIMEOUT);
+  const timer: unknown = setTimeout(done, Math.max(0, ms));
+  (timer as { unref?: () => void }).unref?.(); // a number in browsers
+}
+
+export function tooManyWait(): ClientError {
+  return new ClientError(
+    "UNREACHABLE",
+    "too many calls wait for the connection",
+  );
 }
 
 /** HTTP: calls only. */

@@ -12,12 +12,19 @@ import {
   ActionError,
   ClientError,
 } from "./call";
-import { Events, untilConnected, type Connection } from "./connection";
+import {
+  CallLimit,
+  Events,
+  QUEUE_SIZE,
+  tooManyWait,
+  untilConnected,
+  type Connection,
+  type StartedCall,
+} from "./connection";
 import { hasFiles } from "./multipart";
 import type { CreateClientOptions, ConnectionState } from "./types";
 
 const DEFAULT_PORT = 5000;
-const QUEUE_SIZE = 1_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 /** How long one attempt to connect may take, in ms. */
@@ -53,10 +60,12 @@ class SocketConnection implements Connection {
   readonly #sent = new Map<number, Pending>();
   #waiting: Pending[] = [];
   readonly #rooms = new Set<string>();
+  readonly #limit: CallLimit;
 
   constructor(url: URL, options: CreateClientOptions) {
     this.#url = url;
     this.#options = options;
+    this.#limit = new CallLimit(options);
   }
 
   send = async (call: Call): Promise<Reply> => {
@@ -70,7 +79,12 @@ class SocketConnection implements Connection {
         "messageId is no param over TCP: there it is the id of a request",
       );
     const line = jsonOf(name, { action: name, params: withKey(call) });
-    return { body: await this.#ask(line, signal) };
+    return this.#limit.run(call, (resolve, reject) =>
+      this.#ask(line, signal, {
+        resolve: (body) => resolve({ body }),
+        reject,
+      }),
+    );
   };
 
   connect(): Promise<void> {
@@ -83,6 +97,7 @@ class SocketConnection implements Connection {
     clearTimeout(this.#retry);
     this.#rooms.clear();
     this.#retry = undefined;
+    this.#limit.fail(new ClientError("CLOSED", "the client is closed"));
     this.#fail("CLOSED", "the client is closed");
     this.events.fail(new ClientError("CLOSED", "the client is closed"));
     for (const { reject } of this.#waiting.splice(0))
@@ -113,32 +128,40 @@ class SocketConnection implements Connection {
       timeout > 0
         ? AbortSignal.timeout(timerMs(timeout))
         : new AbortController().signal;
-    const response = await this.#ask(line, signal);
+    const response = await abortable<Record<string, unknown>>(
+      signal,
+      (resolve, reject) => {
+        const asked = this.#ask(line, signal, { resolve, reject });
+        return () => asked.withdraw();
+      },
+    );
     if (response.error !== undefined) throw new ActionError(response);
     return response;
   }
 
-  #ask(line: string, signal: AbortSignal): Promise<Record<string, unknown>> {
+  #ask(
+    line: string,
+    signal: AbortSignal,
+    { resolve, reject }: Omit<Pending, "line">,
+  ): StartedCall {
     this.#open();
-    return abortable(signal, (resolve, reject) => {
-      const pending = { line, resolve, reject };
-      if (this.state === "connected") this.#write(pending);
-      else if (this.#waiting.length < (this.#options.queueSize ?? QUEUE_SIZE))
-        this.#waiting.push(pending);
-      else
-        reject(
-          new ClientError(
-            "UNREACHABLE",
-            "too many calls wait for the connection",
-          ),
-        );
-      return () => {
+    const pending = { line, resolve, reject };
+    if (this.state === "connected") this.#write(pending);
+    else if (this.#waiting.length < (this.#options.queueSize ?? QUEUE_SIZE))
+      this.#waiting.push(pending);
+    else reject(tooManyWait());
+    return {
+      withdraw: () => {
         const before = this.#waiting.length;
         this.#waiting = this.#waiting.filter((one) => one !== pending);
         if (this.#waiting.length === before) return undefined;
         return unsent(signal, this.events.lastError);
-      };
-    });
+      },
+      forget: () => {
+        for (const [id, sent] of this.#sent)
+          if (sent === pending) this.#sent.delete(id);
+      },
+    };
   }
 
   #write(pending: Pending): void {

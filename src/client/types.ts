@@ -113,7 +113,12 @@ export interface HttpOptions {
 export interface CreateClientOptions extends HttpOptions {
   /** The path of websockets (default `/primus`). */
   pathname?: string;
-  /** Calls that may wait for a reconnect (default 1,000). */
+  /**
+   * Calls in progress on a websocket or TCP connection (default 5, as `general.simultaneousActions` of the server, which
+   * refuses more); others wait for their turn.
+   */
+  simultaneousCalls?: number;
+  /** Calls that may wait for a reconnect, or for their turn (default 1,000). */
   queueSize?: number;
   /** The delays between attempts to connect, in ms: the first (default 500) and the longest (default 30,000). */
   reconnect?: { min?: number; max?: number };

@@ -1,6 +1,5 @@
 /** Calls over a websocket, through `ActionheroWebsocketClient`. */
 import {
-  abortable,
   unsent,
   withKey,
   type Reply,
@@ -10,7 +9,13 @@ import {
   ClientError,
   OwnFailure,
 } from "./call";
-import { Events, untilConnected, type Connection } from "./connection";
+import {
+  CallLimit,
+  Events,
+  untilConnected,
+  type Connection,
+  type StartedCall,
+} from "./connection";
 import { hasFiles } from "./multipart";
 import type { CreateClientOptions } from "./types";
 import type { ActionheroWebsocketClient } from "../assets/client/index";
@@ -34,6 +39,7 @@ export function websocketConnection(
     ...(reconnect !== undefined && { reconnect }),
   });
   const events = new Events();
+  const limit = new CallLimit(options);
   client.on("connected", () => events.emit("connected"));
   client.on("reconnect", () => events.emit("connected"));
   client.on("disconnected", () => events.emit("disconnected"));
@@ -91,10 +97,9 @@ export function websocketConnection(
     },
     send: (call) => {
       if (hasFiles(call.params)) return upload(call);
-      open();
-      return sendAction(client, call, {
-        failureOf,
-        lastError: () => events.lastError,
+      return limit.run(call, (resolve, reject) => {
+        open();
+        return sendAction(client, call, { failureOf, events, resolve, reject });
       });
     },
     connect: () => {
@@ -104,9 +109,9 @@ export function websocketConnection(
     },
     close: () => {
       isOpen = false;
-      failAll(new ClientError("CLOSED", "the client is closed"), () =>
-        client.disconnect(),
-      );
+      const closed = new ClientError("CLOSED", "the client is closed");
+      limit.fail(closed);
+      failAll(closed, () => client.disconnect());
     },
     verb: async (name, room) => {
       const verb = name as "roomAdd" | "roomLeave" | "roomView";
@@ -132,28 +137,32 @@ function sendAction(
   call: Call,
   {
     failureOf,
-    lastError,
+    events,
+    resolve,
+    reject,
   }: {
     failureOf: (response: WebsocketResponse) => Error | undefined;
-    lastError: () => Error | undefined;
+    events: Events;
+    resolve: (reply: Reply) => void;
+    reject: (reason: Error) => void;
   },
-): Promise<Reply> {
+): StartedCall {
   const { name, signal } = call;
-  return abortable<Reply>(signal, (resolve, reject) => {
-    const request: WebsocketRequest = {
-      event: "action",
-      params: { ...withKey(call), action: name },
-    };
-    const settle = (response: WebsocketResponse) => {
-      if (response.failure) reject(failureOf(response)!);
-      else resolve({ body: response });
-    };
-    client.send(request, settle, true);
-    return () => {
-      if (client.forget(request.messageId!)) return unsent(signal, lastError());
-      return undefined;
-    };
-  });
+  const request: WebsocketRequest = {
+    event: "action",
+    params: { ...withKey(call), action: name },
+  };
+  const settle = (response: WebsocketResponse) => {
+    if (response.failure) reject(failureOf(response)!);
+    else resolve({ body: response });
+  };
+  client.send(request, settle, true);
+  const id = request.messageId!;
+  return {
+    withdraw: () =>
+      client.withdraw(id) ? unsent(signal, events.lastError) : undefined,
+    forget: () => client.forget(id),
+  };
 }
 
 // --- `ActionheroWebsocketClient` as a module, made of the two sources of the script for pages.
@@ -186,7 +195,8 @@ interface WebsocketClient {
   /** Fail all requests that wait for the connection. */
   failWaiting(reason: Error): void;
   /** @returns whether it still waited for the connection */
-  forget(messageId: number): boolean;
+  withdraw(messageId: number): boolean;
+  forget(messageId: number): void;
   roomAdd(room: string, callback: (response: WebsocketResponse) => void): void;
   roomLeave(
     room: string,

@@ -36,6 +36,8 @@ import { addActions, startWebApp, type WebApp } from "../support/webApp";
 
 let app: WebApp;
 let tcpPort: number;
+/** Ends the calls of "gate". */
+const gates: (() => void)[] = [];
 let release: (() => void) | undefined;
 type Procedure = (params: object) => Promise<unknown>;
 const clients: { close(): void }[] = [];
@@ -85,6 +87,9 @@ beforeAll(async () => {
       run: () => ({}),
     },
     held: { run: () => new Promise<void>((resolve) => (release = resolve)) },
+    gate: {
+      run: () => new Promise<void>((resolve) => gates.push(resolve)),
+    },
     refuses: {
       run: () => {
         throw Object.assign(new Error("not today"), { code: 418 });
@@ -312,6 +317,78 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
       name: "ClientError",
       code: "TIMEOUT",
     });
+  });
+
+  test("more calls at once than a connection may have in progress wait for their turn, in order", async () => {
+    const client = open(url());
+    const texts = Array.from({ length: 40 }, (_, index) => `${index}`);
+    const ended: string[] = [];
+    const calls = texts.map(async (text) => {
+      const response = await client.echo({ text });
+      ended.push(text);
+      return response;
+    });
+    await expect(Promise.all(calls)).resolves.toEqual(
+      texts.map((text) => ({ text })),
+    );
+    if (scheme !== "http") expect(ended).toEqual(texts);
+  });
+
+  test("an aborted call has its turn until the server is done with it", async () => {
+    if (scheme === "http") return;
+    const client = open(url(), { queueSize: 2 });
+    await client.connect();
+    const controller = new AbortController();
+    const { signal } = controller;
+    gates.length = 0;
+    const held = Array.from({ length: 5 }, () =>
+      client
+        .call("gate", {}, { signal })
+        .catch((error: Error) => error.message),
+    );
+    await until(() => gates.length === 5);
+    controller.abort(new Error("enough"));
+    expect(new Set(await Promise.all(held))).toEqual(new Set(["enough"]));
+    const next = [client.echo({ text: "a" }), client.echo({ text: "b" })];
+    await expect(client.call("echo", { text: "c" })).rejects.toMatchObject({
+      code: "UNREACHABLE",
+      message: "too many calls wait for the connection",
+    });
+    for (const open of gates) open();
+    await expect(Promise.all(next)).resolves.toEqual([
+      { text: "a" },
+      { text: "b" },
+    ]);
+  });
+
+  test("calls that wait for their turn end with their time, and with the client", async () => {
+    if (scheme === "http") return;
+    const client = open(url(), { simultaneousCalls: 1 });
+    gates.length = 0;
+    const first = client.call("gate");
+    await until(() => gates.length === 1);
+    await expect(
+      client.call("echo", { text: "x" }, { timeout: 20 }),
+    ).rejects.toMatchObject({
+      code: "UNREACHABLE",
+      message: "echo waited for other calls",
+    });
+    const others = [first, client.call("echo", { text: "y" })];
+    client.close();
+    for (const call of others)
+      await expect(call).rejects.toMatchObject({ code: "CLOSED" });
+    for (const open of gates) open();
+  });
+
+  test("a call whose time is over gives its turn to others", async () => {
+    if (scheme === "http") return;
+    const client = open(url(), { simultaneousCalls: 1 });
+    gates.length = 0;
+    const late = client.call("gate", {}, { timeout: 50 });
+    const next = client.call("echo", { text: "next" });
+    await expect(late).rejects.toMatchObject({ code: "TIMEOUT" });
+    await expect(next).resolves.toEqual({ text: "next" });
+    for (const open of gates) open();
   });
 
   test("a timeout beyond the longest timer is not the shortest", async () => {
