@@ -1,5 +1,5 @@
 /** The inputs of an action or a task as flags of the command line: `--id=5 --tags a --tags b --address.city=Berlin --urgent`. */
-import { coerceText } from "../input/schemaParams";
+import { coerceArguments } from "../input/schemaParams";
 import { planOf, shapeOf, tableOf } from "../input/schemaPlan";
 import { isStandardSchema, type JsonSchema } from "../input/standardSchema";
 import type { DeclaredInputs } from "../input/types";
@@ -41,12 +41,8 @@ export function readInputFlags(
     value ??= valueAfter(words, i++, flag);
     put(texts, path, value);
   }
-  return Object.fromEntries(
-    Object.entries(texts).map(([name, value]) => [
-      name,
-      coerceText(inputs, name, value),
-    ]),
-  );
+  coerceArguments(inputs, texts);
+  return texts;
 }
 
 function split(flag: string): [name: string, value: string | undefined] {

@@ -13,6 +13,19 @@ const KEEP: Coercion = (value) => value;
 const NUMBER = /^-?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d{1,3})?$/i;
 const WHOLE = /^-?\d+$/;
 
+/** The keys of lists from which a parser removed gaps: `a[3]` and `a[7]` are a list of two. */
+const indexes = new WeakMap<unknown[], string[]>();
+
+export function rememberIndexes(list: unknown[], keys: string[]): void {
+  indexes.set(list, keys);
+}
+
+/** A parser cannot know whether `a[3]` is an item of a list or a member of an object: it makes a list. */
+function objectOf(list: unknown[]): Record<string, unknown> {
+  const keys = indexes.get(list) ?? Object.keys(list);
+  return Object.fromEntries(keys.map((key, index) => [key, list[index]]));
+}
+
 /** The maximum depth of recursive types; deeper values are unchanged. */
 const MAX_DEPTH = 64;
 
@@ -188,6 +201,12 @@ function listFrom(value: unknown): unknown[] {
 }
 
 function toObject(schema: JsonSchema, of: Document, depth: number): Coercion {
+  const members = toMembers(schema, of, depth);
+  if (typesOf(schema).includes("array")) return members;
+  return (value) => members(Array.isArray(value) ? objectOf(value) : value);
+}
+
+function toMembers(schema: JsonSchema, of: Document, depth: number): Coercion {
   const properties = new Map<string, Coercion>();
   const declared = isObject(schema.properties) ? schema.properties : {};
   for (const [name, property] of Object.entries(declared))
@@ -208,31 +227,34 @@ function toObject(schema: JsonSchema, of: Document, depth: number): Coercion {
 }
 
 /**
- * A string is unchanged if any option accepts strings; an object follows the option whose constant properties match.
+ * A string is unchanged if any option accepts strings; an object follows the option that fits best.
  */
 function oneOf(options: unknown[], of: Document, depth: number): Coercion {
   const schemas = options
     .map((option) => resolveRef(option, of.root))
     .filter((option) => option !== undefined);
-  const takesText = schemas.some(isForText);
-  const texts = new Set(schemas.flatMap(fixedValues));
   const compiled = schemas.map((option) => compile(option, of, depth + 1));
   if (compiled.every((coercion) => coercion === KEEP)) return KEEP;
+  const takesText = schemas.some(isForText);
+  const texts = new Set(schemas.flatMap(fixedValues));
+  const list = schemas.findIndex((one) => typesOf(one).includes("array"));
+  const ofText: Coercion = (value) => {
+    if (takesText || texts.has(value)) return value;
+    for (const coercion of compiled) {
+      const result = coercion(value);
+      if (result !== value) return result;
+    }
+    return value;
+  };
   return (value) => {
-    if (typeof value === "string") {
-      if (takesText || texts.has(value)) return value;
-      for (const coercion of compiled) {
-        const result = coercion(value);
-        if (result !== value) return result;
-      }
-      return value;
-    }
-    if (!isPlain(value)) {
-      const list = schemas.findIndex((one) => typesOf(one).includes("array"));
-      return Array.isArray(value) && list >= 0 ? compiled[list]!(value) : value;
-    }
-    const index = schemas.findIndex((one) => hasConstants(one, value, of));
-    return index === -1 ? value : compiled[index]!(value);
+    if (typeof value === "string") return ofText(value);
+    const isList = Array.isArray(value);
+    if (isList && list >= 0) return compiled[list]!(value);
+    const members: unknown = isList ? objectOf(value) : value;
+    if (!isPlain(members)) return value;
+    const fits = schemas.map((one) => fitOf(one, members, of));
+    const best = Math.max(...fits);
+    return best === NO_FIT ? value : compiled[fits.indexOf(best)]!(members);
   };
 }
 
@@ -245,22 +267,50 @@ function fixedValues(schema: JsonSchema): unknown[] {
   return "const" in schema ? [schema.const] : listOf(schema.enum);
 }
 
-/** Whether an object may match an option: all constant properties are equal. */
-function hasConstants(
-  schema: JsonSchema,
+const NO_FIT = -1;
+/** More than an option has properties. */
+const COMPLETE = 1e6;
+/** The maximum depth of unions of unions. */
+const MAX_OPTION_DEPTH = 8;
+
+/** How well an object fits an option: its constants and required properties first, then the number of known keys. */
+function fitOf(
+  schema: unknown,
   value: Record<string, unknown>,
   of: Document,
-): boolean {
-  if (!typesOf(schema).includes("object")) return false;
-  const properties = isObject(schema.properties) ? schema.properties : {};
-  return Object.entries(properties).every(([name, property]) => {
-    const resolved = resolveRef(property, of.root);
-    return (
-      !resolved ||
-      !("const" in resolved) ||
-      String(value[name]) === String(resolved.const)
-    );
-  });
+  depth = 0,
+): number {
+  const resolved = resolveRef(schema, of.root);
+  if (!resolved || depth > MAX_OPTION_DEPTH) return NO_FIT;
+  const fit = (part: unknown) => fitOf(part, value, of, depth + 1);
+  const fits = listOf(resolved.allOf).map(fit);
+  const options = listOf(resolved.anyOf ?? resolved.oneOf);
+  if (options.length > 0) fits.push(Math.max(...options.map(fit)));
+  if (typesOf(resolved).includes("object"))
+    fits.push(ownFitOf(resolved, value, of));
+  if (fits.length === 0 || fits.includes(NO_FIT)) return NO_FIT;
+  return fits.reduce((sum, one) => sum + one) / fits.length;
+}
+
+function ownFitOf(
+  { properties, required }: JsonSchema,
+  value: Record<string, unknown>,
+  of: Document,
+): number {
+  let fit = 0;
+  let isComplete = true;
+  const needed = listOf(required);
+  for (const [name, property] of Object.entries(Object(properties) as object)) {
+    const fixed = fixedValues(resolveRef(property, of.root) ?? {});
+    const isGiven = Object.hasOwn(value, name);
+    const isWrong = isGiven
+      ? fixed.length > 0 && !fixed.map(String).includes(String(value[name]))
+      : needed.includes(name);
+    if (isWrong && fixed.length === 1) return NO_FIT;
+    if (isWrong) isComplete = false;
+    else if (isGiven) fit++;
+  }
+  return isComplete ? COMPLETE + fit : fit;
 }
 
 export function listOf(value: unknown): unknown[] {

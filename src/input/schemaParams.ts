@@ -51,8 +51,9 @@ export function applySchema(
     const isDeclared = Object.hasOwn(plan.table, name);
     if (!isDeclared && safeParams.includes(name)) own[name] = value;
     else if (isDeclared || isOpen || plan.names === undefined)
-      given[name] = text.has(name) ? coerced(plan, name, value) : value;
+      given[name] = value;
   }
+  coerceTexts(plan, given, text);
   const finish = (checked: Checked): Params => {
     if (checked.isGood && !isPlain(checked.value))
       throw new TypeError("the schema of the inputs makes no object");
@@ -63,26 +64,33 @@ export function applySchema(
   return isThenable(checked) ? checked.then(finish) : finish(checked);
 }
 
-/** The value of a command line argument for one input. */
-export function coerceText(
-  inputs: DeclaredInputs | null | undefined,
-  name: string,
-  value: unknown,
-): unknown {
-  if (isStandardSchema(inputs)) return coerced(planOf(inputs), name, value);
-  const schema = inputs?.[name]?.schema;
-  const whole = isStandardSchema(schema) ? planOf(schema).whole : undefined;
-  return whole ? whole(value) : value;
+const ALL_TEXT: TextParams = { has: () => true };
+
+/** Coerce the values of command line arguments. */
+export function coerceArguments(inputs: DeclaredInputs, values: Params): void {
+  if (isStandardSchema(inputs)) {
+    coerceTexts(planOf(inputs), values, ALL_TEXT);
+    return;
+  }
+  for (const name of Object.keys(values)) {
+    const schema = inputs[name]?.schema;
+    const whole = isStandardSchema(schema) ? planOf(schema).whole : undefined;
+    if (whole) values[name] = whole(values[name]);
+  }
 }
 
-function coerced(
-  { properties, others, table }: SchemaPlan,
-  name: string,
-  value: unknown,
-): unknown {
-  const coercion =
-    properties.get(name) ?? (Object.hasOwn(table, name) ? undefined : others);
-  return coercion ? coercion(value) : value;
+/** Params are coerced together, because the values of some decide which option of a union the others belong to. */
+function coerceTexts(
+  { whole, table }: SchemaPlan,
+  params: Params,
+  text: TextParams,
+): void {
+  const coerced = whole?.(params);
+  if (!isPlain(coerced) || coerced === params) return;
+  for (const name of Object.keys(params)) {
+    const isFile = Object.hasOwn(table, name) && table[name]!.file;
+    if (text.has(name) && !isFile) params[name] = coerced[name];
+  }
 }
 
 /**

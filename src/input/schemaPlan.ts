@@ -36,10 +36,6 @@ export interface SchemaPlan {
   readonly table: Inputs;
   /** Coerces a whole value. */
   readonly whole: Coercion | undefined;
-  /** Coerces properties. */
-  readonly properties: ReadonlyMap<string, Coercion>;
-  /** Coerces properties without a declared name. */
-  readonly others: Coercion | undefined;
 }
 
 const NO_INPUTS: Inputs = Object.freeze({});
@@ -88,32 +84,21 @@ export function declareFiles(
 function compile(schema: StandardSchema): SchemaPlan {
   const json = jsonSchemaOf(schema, "input") ?? describeProperties(schema);
   const shape = json && shapeOf(json, json);
-  const { table, properties } = compileProperties(shape, json);
-  Object.assign(table, filesOf.get(schema));
+  const table = { ...tableFor(shape), ...filesOf.get(schema) };
   return {
     schema,
     json,
     names: shape?.isClosed ? new Set(Object.keys(table)) : undefined,
     table,
     whole: json && compileCoercion(json, json),
-    properties,
-    others: json && compileCoercion(shape?.others, json),
   };
 }
 
-function compileProperties(
-  shape: Shape | undefined,
-  json: JsonSchema | undefined,
-): Pick<SchemaPlan, "table" | "properties"> {
+function tableFor(shape: Shape | undefined): Inputs {
   const table: Inputs = {};
-  const properties = new Map<string, Coercion>();
-  for (const [name, schemas] of shape?.properties ?? []) {
-    if (name === "__proto__") continue;
-    table[name] = describe(name, schemas, shape!);
-    const coercion = compileCoercion(united(schemas), json!);
-    if (coercion) properties.set(name, coercion);
-  }
-  return { table, properties };
+  for (const [name, schemas] of shape?.properties ?? [])
+    if (name !== "__proto__") table[name] = describe(name, schemas, shape!);
+  return table;
 }
 
 /**
@@ -163,7 +148,6 @@ interface Shape {
   properties: Map<string, unknown[]>;
   required: Set<string>;
   isClosed: boolean;
-  others: unknown;
 }
 
 const MAX_DEPTH = 16;
@@ -207,7 +191,6 @@ function ownShape(resolved: JsonSchema): Shape | undefined {
     ),
     required: new Set(listOf(resolved.required) as string[]),
     isClosed: !isOpen && patternProperties === undefined,
-    others,
   };
 }
 
@@ -226,7 +209,6 @@ function joinShapes(shapes: Shape[], isUnion: boolean): Shape {
     properties,
     required,
     isClosed: shapes.every(({ isClosed }) => isClosed),
-    others: shapes.find(({ others }) => isObject(others))?.others,
   };
 }
 

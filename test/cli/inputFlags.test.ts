@@ -148,3 +148,14 @@ test("several problems of inputs are a line each", () => {
   const frozen = Object.freeze(new Error("frozen"));
   expect((withAllProblems(frozen, errors) as Error).cause).toBe(frozen);
 });
+
+test("flags of a union follow the option that fits", () => {
+  const inputs = z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("a"), n: z.number() }),
+    z.object({ kind: z.literal("b"), n: z.string() }),
+  ]);
+  const read = (kind: string) =>
+    readInputFlags(["--n=5", `--kind=${kind}`], inputs, { name: "thing" });
+  expect(read("a")).toEqual({ kind: "a", n: 5 });
+  expect(read("b")).toEqual({ kind: "b", n: "5" });
+});

@@ -309,6 +309,51 @@ describe("a schema", () => {
     expect(Object.keys(tableOf(schema))).toEqual(["kind", "radius", "side"]);
   });
 
+  describe("that is a union", () => {
+    const cat = z.object({ kind: z.literal("cat"), n: z.number() });
+    const dog = z.object({ kind: z.literal("dog"), n: z.string() });
+    const bird = z.object({ kind: z.enum(["owl", "tit"]), n: z.boolean() });
+    const pets = z.discriminatedUnion("kind", [cat, dog, bird]);
+
+    test.each([
+      [pets, { kind: "cat", n: "1" }, { kind: "cat", n: 1 }],
+      [pets, { kind: "dog", n: "1" }, { kind: "dog", n: "1" }],
+      [pets, { kind: "tit", n: "1" }, { kind: "tit", n: true }],
+      [
+        z.object({ id: z.int() }).and(pets),
+        { id: "7", kind: "cat", n: "1" },
+        { id: 7, kind: "cat", n: 1 },
+      ],
+      [
+        z.union([
+          pets,
+          z.object({ kind: z.literal("x"), n: z.array(z.int()) }),
+        ]),
+        { kind: "x", n: "1" },
+        { kind: "x", n: [1] },
+      ],
+      [
+        z.union([z.object({ a: z.string() }), z.object({ b: z.boolean() })]),
+        { b: "true" },
+        { b: true },
+      ],
+    ])("follows the option that fits: %#", async (schema, given, params) => {
+      const checked = await check(schema, given);
+      expect(checked.problems).toEqual([]);
+      expect(checked.params).toEqual(params);
+      const inner = await check(z.object({ inner: schema }), { inner: given });
+      expect(inner.params).toEqual({ inner: params });
+    });
+
+    test("takes the kind from the path, and leaves values of JSON alone", async () => {
+      const text = { has: (name: string) => name === "kind" };
+      const good = await check(pets, { kind: "cat", n: 1 }, text);
+      expect(good.params).toEqual({ kind: "cat", n: 1 });
+      const bad = await check(pets, { kind: "cat", n: "1" }, text);
+      expect(bad.problems).toEqual([["n", expect.any(String)]]);
+    });
+  });
+
   test.each([
     ["optional", (schema: z.ZodType) => schema.optional()],
     ["nullable", (schema: z.ZodType) => schema.nullable()],
