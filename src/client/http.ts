@@ -344,7 +344,7 @@ function fits(method: string, rest: object, params: object): boolean {
   return !hasFiles(params as Record<string, unknown>) && isQueryable(rest, 0);
 }
 
-/** What the parser of queries changes: deeper levels, and longer lists of objects. */
+/** What parsers of queries change by default: deeper levels, and longer lists of objects. */
 const QUERY_DEPTH = 5;
 const QUERY_ITEMS = 20;
 

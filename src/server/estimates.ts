@@ -230,29 +230,46 @@ function indexAt(name: string, start: number, end: number): number {
   return index;
 }
 
-/** Brackets of a name whose names become keys, if no option of `qs` changes it. */
-const DEFAULT_DEPTH = 5;
+/** The limits of the brackets of a request. */
+export interface BracketLimits {
+  /** Options of `qs`. */
+  readonly queryParseOptions?: QueryOptions | undefined;
+  readonly maxParams: number;
+  /** Levels of objects and lists, with the params themselves; an own `depth` of the options replaces it. */
+  readonly maxBodyDepth: number;
+}
 
 /** Measures what the brackets in names create: `a[33]` creates an object with a list of 67 slots. */
 export class Brackets {
-  /** Their number. */
+  /** Their number; those after the limit are not counted. */
   count = 0;
+  /** Whether a name has more levels than the limit. */
+  isTooDeep = false;
   /** How much memory they take at most. */
   bytes = 0;
   /** The slots of each object and list, in bytes, by the start of the names that create it. */
   private readonly slots = new Map<string, number>();
   private readonly hasDots: boolean;
   private readonly hasLists: boolean;
+  /** Brackets of a name whose names become keys. */
   private readonly depth: number;
+  private readonly isCut: boolean;
+  private readonly maxCount: number;
 
-  /** @param options of `qs` */
-  constructor(options?: QueryOptions) {
+  constructor({
+    queryParseOptions: options,
+    maxParams,
+    maxBodyDepth,
+  }: BracketLimits) {
+    this.maxCount = maxParams;
     this.hasDots = Boolean(options?.allowDots ?? options?.decodeDotInKeys);
     this.hasLists = Boolean(options?.comma);
-    this.depth = Number(options?.depth ?? DEFAULT_DEPTH);
+    this.isCut = options?.depth !== undefined;
+    this.depth = Number(options?.depth ?? maxBodyDepth - 1);
   }
 
   add(name: string, value: string): void {
+    if (this.count > this.maxCount) return;
     if (this.hasLists) this.addItems(value);
     this.addName(this.hasDots ? name.replace(/\.([^.[]*)/g, "[$1]") : name);
   }
@@ -271,6 +288,7 @@ export class Brackets {
     while (open !== -1) {
       this.count++;
       if (level++ <= this.depth) this.addBracket(name, open + 1, isInNew);
+      this.isTooDeep ||= !this.isCut && level > this.depth;
       isInNew ||= name.startsWith("[]", open);
       open = name.indexOf("[", open + 1);
     }
@@ -290,10 +308,10 @@ export class Brackets {
 
 /**
  * Measure the brackets of a query before `qs` parses it, and the items of its values if `options.comma` makes them lists.
- * @param options of `qs`
  */
-export function bracketsOf(query: string, options?: QueryOptions): Brackets {
-  const brackets = new Brackets(options);
+export function bracketsOf(query: string, limits: BracketLimits): Brackets {
+  const { queryParseOptions: options } = limits;
+  const brackets = new Brackets(limits);
   if (!hasBrackets(query) && !hasOptions(options)) return brackets;
   const delimiter = (options?.delimiter ?? "&") as string | RegExp;
   for (const pair of withBrackets(query).split(delimiter)) {

@@ -51,6 +51,8 @@ function addParams(text: string): Record<string, unknown> {
   return params;
 }
 
+const LIMITS = { maxParams: 10_000, maxBodyDepth: 200 };
+
 const READERS: Record<Kind, Reader> = {
   json: {
     estimate: (text) => documentBytes(Buffer.from(text)),
@@ -59,20 +61,20 @@ const READERS: Record<Kind, Reader> = {
   form: {
     estimate: (text) => {
       const form = formOf(text);
-      const brackets = new Brackets();
+      const brackets = new Brackets(LIMITS);
       for (const [name, values] of parseForm(form))
         for (const value of values) brackets.add(name, value);
       return pairBytes(form.pairs, form.text) + brackets.bytes;
     },
     parse: (text) => {
       const fields = parseForm(formOf(text));
-      return nestFields(fields, false, undefined);
+      return nestFields(fields, false, LIMITS);
     },
   },
   query: {
     estimate: (text) =>
-      pairBytes(countPairs(text), text) + bracketsOf(text).bytes,
-    parse: (text) => parseQuery(text),
+      pairBytes(countPairs(text), text) + bracketsOf(text, LIMITS).bytes,
+    parse: (text) => parseQuery(text, LIMITS),
   },
   params: {
     estimate: (text) => {

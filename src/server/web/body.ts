@@ -17,7 +17,13 @@ import {
   SINGLE_FILE,
 } from "./multipart";
 import { Brackets, documentBytes, messageBytes, pairBytes } from "../estimates";
-import { countPairs, nestNames, reserveBrackets, type Query } from "./params";
+import {
+  countPairs,
+  nestNames,
+  reserveBrackets,
+  type Query,
+  type QueryConfig,
+} from "./params";
 import { TemporaryFiles, type UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
 
@@ -222,11 +228,11 @@ function fieldsOf(
   const { config } = request;
   const isList = config.formOptions.multiples;
   if (!config.formBrackets) return reduceLists(fields, () => isList);
-  const brackets = new Brackets(config.queryParseOptions);
+  const brackets = new Brackets(config);
   for (const [name, values] of fields)
     for (const value of values) brackets.add(name, value);
   reserveBrackets(request, brackets);
-  return nestFields(fields, isList, config.queryParseOptions);
+  return nestFields(fields, isList, config);
 }
 
 /** Keep every value of a name, always as a list; otherwise the last value is used. */
@@ -479,19 +485,18 @@ function hexDigit(byte: number | undefined): number {
 /**
  * Objects and lists of fields, as a query with the same names has; a plain name that is repeated is a list only if
  * `isList` is true, otherwise its last value counts.
- * @param options of `qs`
  */
 export function nestFields(
   fields: Lists<string>,
   isList: boolean,
-  options: Record<string, unknown> | undefined,
+  config: QueryConfig,
 ): Query {
   const named: Record<string, string | string[]> = {};
   for (const [name, values] of fields) {
     const keepsAll = name.includes("[") ? values.length > 1 : isList;
     if (name !== "__proto__") named[name] = keepsAll ? values : values.at(-1)!;
   }
-  return nestNames(named, options);
+  return nestNames(named, config);
 }
 
 /** The name of the field whose list `name[]` is. */

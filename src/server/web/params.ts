@@ -1,10 +1,12 @@
 /** The query of a request, and `connection.params`: filled from the query, files and fields, of which later ones override earlier ones. */
 import type { Connection } from "../../connection/connection";
 import type { TextParams } from "../../input/field";
+import { rememberIndexes } from "../../input/coercion";
 import { BodyError } from "./bodyError";
 import type { ParsedBody } from "./body";
 import { parseContentType } from "./contentType";
 import {
+  type BracketLimits,
   type Brackets,
   bracketsOf,
   hasBrackets,
@@ -32,23 +34,27 @@ export function fillFromQuery(
     throw BodyError.tooComplex("web.maxParams", maxParams, "params");
   if (!isShortQuery(search, config.queryParseOptions))
     reserveQuery(request, search);
-  const query = parseQuery(search, config.queryParseOptions);
+  const query = parseQuery(search, config);
   params.query = query;
   assign(connection.params, query, request);
 }
 
 /** Before anything is parsed. @throws BodyError */
 function reserveQuery(request: WebRequest, search: string): void {
-  const { queryParseOptions } = request.config;
   request.reserve(pairBytes(countPairs(search), search));
-  reserveBrackets(request, bracketsOf(search, queryParseOptions));
+  reserveBrackets(request, bracketsOf(search, request.config));
 }
 
-/** Before the objects and lists that the brackets create. @throws BodyError when there are more than `config.web.maxParams` */
+/**
+ * Before the objects and lists that the brackets create.
+ * @throws BodyError when there are more than `config.web.maxParams`, or more levels than `config.web.maxBodyDepth`
+ */
 export function reserveBrackets(request: WebRequest, brackets: Brackets): void {
-  const { maxParams } = request.config;
+  const { maxParams, maxBodyDepth } = request.config;
   if (brackets.count > maxParams)
     throw BodyError.tooComplex("web.maxParams", maxParams, "brackets");
+  if (brackets.isTooDeep)
+    throw BodyError.tooComplex("web.maxBodyDepth", maxBodyDepth, "levels");
   request.reserve(brackets.bytes);
 }
 
@@ -123,31 +129,61 @@ let qsModule: typeof qs | undefined;
 /** The caller limits the number of params, so that none is silently dropped here. */
 const QS_PARAMETER_LIMIT = 100_000;
 
+/** What parsing follows; the caller limits the levels, too. */
+export type QueryConfig = Pick<
+  BracketLimits,
+  "queryParseOptions" | "maxBodyDepth"
+>;
+
 /**
  * @param query without its `?`
- * @param options of `qs`; if set, `qs` is used
+ * @param config with options of `qs`, it is used for any query
  */
-export function parseQuery(
-  query: string,
-  options?: Record<string, unknown>,
-): Query {
+export function parseQuery(query: string, config: QueryConfig): Query {
   if (query === "") return {};
-  const flat = hasOptions(options) ? undefined : parseFlat(query);
-  if (flat) return flat;
-  qsModule ??= require("qs") as typeof qs;
-  return qsModule.parse(query, {
-    parameterLimit: QS_PARAMETER_LIMIT,
-    ...(options as qs.IParseOptions),
-  });
+  const flat = hasOptions(config.queryParseOptions)
+    ? undefined
+    : parseFlat(query);
+  return flat ?? nestNames(query, config);
 }
 
-/** Objects and lists of fields whose names have brackets. @param options of `qs` */
+/** Objects and lists of a query, or of fields, whose names have brackets. */
 export function nestNames(
-  fields: Record<string, string | string[]>,
-  options?: Record<string, unknown>,
+  source: string | Record<string, string | string[]>,
+  { queryParseOptions: options, maxBodyDepth }: QueryConfig,
 ): Query {
   qsModule ??= require("qs") as typeof qs;
-  return qsModule.parse(fields as Record<string, string>, options);
+  const parsed = qsModule.parse(source as string, {
+    parameterLimit: QS_PARAMETER_LIMIT,
+    depth: maxBodyDepth,
+    // a key such as `toString` is an own property, as in JSON; `__proto__` is always dropped
+    allowPrototypes: true,
+    allowSparse: true,
+    ...(options as qs.IParseOptions),
+  });
+  if (options?.allowSparse !== true) closeGaps(parsed);
+  return parsed;
+}
+
+/**
+ * Close the gaps of lists whose indexes are not consecutive. The indexes are remembered, because they are the keys where a
+ * schema asks for an object.
+ */
+function closeGaps(parsed: object): void {
+  const left: object[] = [parsed];
+  for (let next = left.pop(); next; next = left.pop()) {
+    if (Array.isArray(next)) closeGapsOf(next);
+    for (const member of Object.values(next) as unknown[])
+      if (typeof member === "object" && member !== null) left.push(member);
+  }
+}
+
+function closeGapsOf(list: unknown[]): void {
+  const keys = Object.keys(list);
+  if (keys.length === list.length) return;
+  keys.forEach((key, position) => (list[position] = list[Number(key)]));
+  list.length = keys.length;
+  rememberIndexes(list, keys);
 }
 
 /** The number of `key=value` pairs in a query string. */
@@ -172,8 +208,7 @@ function parseFlat(query: string): Query | undefined {
       const keyEnd = equals === -1 || equals > end ? end : equals;
       const key = read(nameIn(query, start, keyEnd));
       if (Object.hasOwn(parsed, key)) return undefined;
-      // names of Object.prototype are dropped, as in `qs`
-      if (key !== "" && !(key in Object.prototype))
+      if (key !== "" && key !== "__proto__")
         parsed[key] = keyEnd === end ? "" : read(query.slice(keyEnd + 1, end));
     }
     start = end + 1;

@@ -410,6 +410,36 @@ describe("brackets in forms", () => {
     },
   );
 
+  test("nest as deep as JSON may, and deeper names are refused with the limit", async () => {
+    config.web.formBrackets = true;
+    const form = "application/x-www-form-urlencoded";
+    const ask = (query: string) => app.ask(`/api/take?${query}`);
+    const deep = "a[b][c][d][0][e][f][g][0][h]=1";
+    const value = { b: { c: { d: [{ e: { f: { g: [{ h: "1" }] } } }] } } };
+    await ask(deep);
+    expect(seen.params.a).toEqual(value);
+    await send(form, deep);
+    expect(seen.params.a).toEqual(value);
+
+    const error = "the request has too many levels: web.maxBodyDepth is 8";
+    config.web.maxBodyDepth = 8;
+    for (const response of [await ask(deep), await send(form, deep)]) {
+      expect(response.status).toBe(400);
+      expect(response.json.error).toBe(error);
+    }
+    config.web.queryParseOptions = { depth: 1 };
+    await ask("a[b][c][d]=1");
+    expect(seen.params.a).toEqual({ b: { "[c][d]": "1" } });
+  });
+
+  test("keep names of Object.prototype as own keys", async () => {
+    await app.ask("/api/take?a[toString]=1&a[constructor]=2&a[__proto__]=3");
+    expect(Object.entries(seen.params.a)).toEqual([
+      ["toString", "1"],
+      ["constructor", "2"],
+    ]);
+  });
+
   test("mean the same as in a query", async () => {
     config.web.formBrackets = true;
     for (const text of [
