@@ -44,7 +44,7 @@ export const DEFAULT = {
       // no limit
       maxHeldBytes: undefined as number | null | undefined,
       // bytes of responses and messages that wait until their clients read them, of all clients together; beyond it, the
-      // client that waits the longest is disconnected. undefined: a quarter of the heap limit; 0 or null for no limit
+      // slowest client is disconnected. undefined: a quarter of the heap limit; 0 or null for no limit
       maxUnreadBytes: undefined as number | null | undefined,
       // the rate limit of a client: { requests: 100, perMs: 60000 }; null for no limit
       rateLimit: null as null | {

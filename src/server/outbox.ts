@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import { FREE_BYTES } from "./heldBytes";
 import { settings } from "../config/settings";
+import { SlowClients, type SlowClient } from "./slowClients";
 
 /** While more bytes than this wait for a client, its next requests are not read. */
 export const HIGH_WATER_BYTES = 1024 * 1024;
@@ -33,7 +34,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   protected abstract onBehind(isBehind: boolean): void;
   /** The limit was exceeded, and queued output was discarded: disconnect the client. */
   protected abstract onOverflow(bytes: number): void;
-  /** All clients together have too much to read, and this one has waited the longest: disconnect it, and free the memory. */
+  /** All clients together have too much to read, and this one is the slowest: disconnect it, and free the memory. */
   protected abstract onSlowest(bytes: number): void;
   /** The client has read nothing for too long: disconnect it. */
   protected abstract onStalled(): void;
@@ -148,7 +149,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
 
   private watchUnread(): UnreadShare {
     const { socket } = this;
-    const share = new UnreadShare((bytes) => {
+    const share = new UnreadShare(socket, (bytes) => {
       this.discard();
       this.onSlowest(bytes);
     });
@@ -178,33 +179,29 @@ function flush(outbox: Outbox<string | Buffer>): void {
 /** For log lines: why a client that exceeds no limit of its own is disconnected. */
 export const ALL_EXCEED = "those of all clients exceed general.maxUnreadBytes";
 
-/** The waiting output of all clients; the client that has waited the longest comes first. */
+/** The waiting output of all clients. */
 class UnreadBytes {
-  private readonly shares = new Map<UnreadShare, number>();
+  private readonly slow = new SlowClients();
   private total = 0;
 
   get count(): number {
     return this.total;
   }
 
-  set(share: UnreadShare, bytes: number): void {
+  /** @param before the bytes of this share that are counted @returns those that are now */
+  set(share: UnreadShare, before: number, bytes: number): number {
     const limit = settings().general.maxUnreadBytes;
-    const before = this.shares.get(share) ?? 0;
     // a single response may exceed the limit, but must not cost all others their place
     const now = bytes > FREE_BYTES ? Math.min(bytes, limit / 2) : 0;
-    if (now === before) return;
     this.total += now - before;
-    if (now === 0) this.shares.delete(share);
-    else this.shares.set(share, now);
-    if (now > before) this.disconnectSlowest(limit);
+    if (now === 0) this.slow.delete(share);
+    else if (before === 0) this.slow.add(share);
+    return now;
   }
 
-  /** The one that waits the longest is neither reading nor about to. */
-  private disconnectSlowest(limit: number): void {
-    for (const share of this.shares.keys()) {
-      if (this.total <= limit) return;
-      share.disconnect();
-    }
+  disconnectSlowest(): void {
+    const limit = settings().general.maxUnreadBytes;
+    while (this.total > limit) this.slow.slowest(limit)!.disconnect();
   }
 }
 
@@ -215,24 +212,49 @@ export function totalUnreadBytes(): number {
   return unreadBytes.count;
 }
 
+/** A socket, as far as its client's progress shows. */
+export type Unread = Pick<Socket, "remoteAddress"> & {
+  /**
+   * Undefined once it is closed. Node has no public method for this: `bytesWritten` includes all that was written, and
+   * `writableLength` changes only when all of a write is done. Its own timeouts of sockets use the same.
+   */
+  _handle?: { bytesWritten: number; writeQueueSize: number } | null;
+};
+
 /** The output that waits for one client. */
-export class UnreadShare {
+export class UnreadShare implements SlowClient {
   private bytes = 0;
+  private counted = 0;
   private isReleased = false;
 
   /** @param onLimit disconnects the client: all clients together exceed `general.maxUnreadBytes`, and this one is the slowest */
-  constructor(private readonly onLimit: (bytes: number) => void) {}
+  constructor(
+    private readonly socket: Unread,
+    private readonly onLimit: (bytes: number) => void,
+  ) {}
 
   /** How many bytes wait. */
   get size(): number {
     return this.bytes;
   }
 
+  get address(): string | undefined {
+    return this.socket.remoteAddress;
+  }
+
+  /** How many bytes the system has taken, which takes no more than it sends. */
+  progress(): number {
+    const { _handle: handle } = this.socket;
+    return handle ? handle.bytesWritten - handle.writeQueueSize : 0;
+  }
+
   /** So many bytes wait now. */
   update(bytes: number): void {
     if (this.isReleased) return;
     this.bytes = bytes;
-    unreadBytes.set(this, bytes);
+    const before = this.counted;
+    this.counted = unreadBytes.set(this, before, bytes);
+    if (this.counted > before) unreadBytes.disconnectSlowest();
   }
 
   /** So many bytes more wait, or, if negative, less. */

@@ -40,6 +40,7 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
+  jest.restoreAllMocks();
   clients.splice(0).forEach(({ socket }) => socket.destroy());
   await until(() => totalUnreadBytes() === 0);
 });
@@ -93,6 +94,12 @@ function connect(port: number, text: string): net.Socket {
   return socket;
 }
 
+/** Let so many ms pass. */
+function pass(ms: number): void {
+  const now = performance.now.bind(performance);
+  jest.spyOn(performance, "now").mockImplementation(() => now() + ms);
+}
+
 /** Resolves when the server has written the response. */
 async function open(transport: string): Promise<Client> {
   const before = runs;
@@ -111,6 +118,19 @@ describe.each(Object.keys(OPEN))("%s", (transport) => {
     [first, second, third].forEach(({ socket }) => socket.resume());
     await until(() => first.isCut && second.hasAll && third.hasAll);
     expect(first.isCut).toBe(true);
+  });
+
+  test("a client that reads stays, though it has waited for longer than one that does not", async () => {
+    const reader = await open(transport);
+    const idle = await open(transport);
+    reader.socket.resume();
+    await until(() => reader.received > SIZE / 4);
+    reader.socket.pause();
+    pass(1_000);
+    const last = await open(transport);
+    [reader, idle, last].forEach(({ socket }) => socket.resume());
+    await until(() => idle.isCut && reader.hasAll && last.hasAll);
+    expect(reader.isCut).toBe(false);
   });
 
   test("responses that are read do not count", async () => {
@@ -147,10 +167,28 @@ test.each(Object.keys(OPEN))(
 
 describe("the count", () => {
   const cut: string[] = [];
-  const share = (name: string) => new UnreadShare(() => cut.push(name));
+  let now = 0;
+
+  /** The output of a client that reads what the test says. */
+  class Share extends UnreadShare {
+    constructor(
+      name: string,
+      remoteAddress = "1.1.1.1",
+      private readonly handle = { bytesWritten: 0, writeQueueSize: 0 },
+    ) {
+      super({ remoteAddress, _handle: handle }, () => cut.push(name));
+    }
+
+    reads(bytes: number): void {
+      this.handle.bytesWritten += bytes;
+    }
+  }
+  const share = (name: string, address?: string) => new Share(name, address);
 
   beforeEach(() => {
     cut.length = 0;
+    now += 10_000;
+    jest.spyOn(performance, "now").mockImplementation(() => now);
     config.general.maxUnreadBytes = 10 * FREE_BYTES;
   });
 
@@ -173,11 +211,7 @@ describe("the count", () => {
   });
 
   test("a client that has read everything waits anew when it falls behind again", () => {
-    const [a, b, c] = ["a", "b", "c"].map(share) as [
-      UnreadShare,
-      UnreadShare,
-      UnreadShare,
-    ];
+    const [a, b, c] = [share("a"), share("b"), share("c")];
     a.update(4 * FREE_BYTES);
     b.update(4 * FREE_BYTES);
     a.update(0);
@@ -186,6 +220,55 @@ describe("the count", () => {
     expect(cut).toEqual(["b"]);
     a.release();
     c.release();
+  });
+
+  describe("of clients with too much together", () => {
+    const shares: Share[] = [];
+    const waiting = (name: string, address?: string) => {
+      const added = share(name, address);
+      shares.push(added);
+      added.update(4 * FREE_BYTES);
+      return added;
+    };
+    afterEach(() => shares.splice(0).forEach((one) => one.release()));
+
+    test("one that has read a part of it goes after one that has read nothing", () => {
+      const reader = waiting("reader");
+      now += 4_000;
+      waiting("idle");
+      reader.reads(FREE_BYTES);
+      waiting("last");
+      expect(cut).toEqual(["idle"]);
+    });
+
+    test("one that has read before, but not for seconds, goes first", () => {
+      const stalled = waiting("stalled");
+      waiting("idle");
+      stalled.reads(FREE_BYTES);
+      now += 1_000;
+      waiting("second").release();
+      expect(cut).toEqual(["idle"]);
+      now += 5_000;
+      waiting("third");
+      waiting("fourth");
+      expect(cut).toEqual(["idle", "stalled"]);
+    });
+
+    test("a few bytes are no progress", () => {
+      const dripping = waiting("dripping");
+      waiting("idle");
+      dripping.reads(FREE_BYTES - 1);
+      waiting("last");
+      expect(cut).toEqual(["dripping"]);
+    });
+
+    test("one of the address with most of it goes before those of others", () => {
+      config.general.maxUnreadBytes = 16 * FREE_BYTES;
+      waiting("other", "2.2.2.2");
+      for (const name of ["a", "b", "c", "d"]) waiting(name, "3.3.3.3");
+      expect(cut).toEqual(["a", "b"].slice(0, cut.length));
+      expect(cut.length).toBeGreaterThan(0);
+    });
   });
 
   test("a share that was released counts no more", () => {
@@ -198,7 +281,7 @@ describe("the count", () => {
 
   test.each([0, null])("%s is no limit", (none) => {
     config.general.maxUnreadBytes = none;
-    const shares = ["a", "b", "c"].map(share);
+    const shares = [share("a"), share("b"), share("c")];
     shares.forEach((one) => one.update(1e12));
     expect(cut).toEqual([]);
     shares.forEach((one) => one.release());

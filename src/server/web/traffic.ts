@@ -142,8 +142,9 @@ export class RequestQueues {
   /** Count a response that was written, until its client has read it. */
   countUnread({ traffic, res }: WebRequest): void {
     if (traffic === undefined) return;
-    const unread = (traffic.unread ??= new UnreadShare((bytes) =>
-      this.host.onUnread(traffic.socket, bytes),
+    const { socket } = traffic;
+    const unread = (traffic.unread ??= new UnreadShare(socket, (bytes) =>
+      this.host.onUnread(socket, bytes),
     ));
     const bytes = res.writableLength;
     unread.add(bytes);
