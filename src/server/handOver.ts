@@ -2,7 +2,12 @@
  * Watches the sockets of `upgrade` and `CONNECT` requests, and refuses unclaimed ones: after node has passed a socket to
  * its listeners, it neither reads nor closes it.
  */
-import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import {
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { settings } from "../config/settings";
@@ -116,6 +121,16 @@ class HandedSocket {
       socket.listenerCount("close")
     );
   }
+}
+
+/** Node's response that is being written, if any: the next one takes its place before it closes. */
+type Answering = Duplex & { _httpMessage?: ServerResponse | null };
+
+/** A client that did not wait for its responses gets them; it repeats its last request on another connection. */
+export function endAfterResponses(socket: Answering): void {
+  const { _httpMessage: response } = socket;
+  if (response) response.once("close", () => endAfterResponses(socket));
+  else socket.end();
 }
 
 // --- Responds to requests whose socket node's HTTP server has handed over: there is no response object for them.

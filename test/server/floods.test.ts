@@ -193,6 +193,56 @@ describe("requests before their answers", () => {
     flood.socket.destroy();
   });
 
+  test("those that wait have no response object yet", async () => {
+    hold();
+    let created = 0;
+    const count = () => created++;
+    webServer().server.prependListener("request", count);
+    const client = await Client.connect(app.port);
+    client.socket.write(getHeld(500));
+    await until(() => running === 64);
+    expect(created).toBe(64);
+    release();
+    await until(() => client.statuses().length === 500);
+    expect(created).toBe(500);
+    webServer().server.off("request", count);
+  });
+
+  test("of many clients, those with many are disconnected when all together have too many", async () => {
+    hold();
+    const honest = await Client.connect(app.port);
+    const flood: Client[] = [];
+    for (let i = 0; i < 40; i++) flood.push(await Client.connect(app.port));
+    let closed = 0;
+    for (const one of flood) void one.closed.then(() => closed++);
+    const logged = new LogLines();
+    for (const { socket } of flood) socket.write(getHeld(1_000));
+    honest.socket.write(get("/api/quick"));
+    await honest.saw(/"quick": true/);
+    await until(() => closed >= 30);
+    logged.stop();
+    expect(
+      logged.at("warning", /sent too many requests without waiting/),
+    ).not.toEqual([]);
+    release();
+    honest.socket.write(get("/api/quick"));
+    await until(() => honest.statuses().length === 2);
+  });
+
+  test("an upgrade behind waiting requests ends the connection after their responses", async () => {
+    hold();
+    const client = await Client.connect(app.port);
+    const upgrade =
+      "GET /api/quick HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.socket.write(getHeld(100) + upgrade + get("/api/quick"));
+    await until(() => running === 64);
+    release();
+    await client.closed;
+    expect(client.statuses()).toEqual(Array<number>(100).fill(200));
+    expect(client.text).not.toContain('"quick"');
+  });
+
   test("with limitPipelining, a flood in one piece is not read on", async () => {
     config.web.limitPipelining = true;
     hold();

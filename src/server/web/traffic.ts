@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import { ActionsStatus, errorForStatus } from "../../action/status";
 import { settings } from "../../config/settings";
 import { HttpError, toError } from "../../errors";
+import { endAfterResponses } from "../handOver";
 import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
 import type { WebRequest } from "./webRequest";
 
@@ -25,6 +26,10 @@ export interface Traffic {
   queue: Queue | undefined;
   /** Refused requests whose responses wait for earlier ones. */
   refusals: number;
+  /** Its requests wait before node creates their responses: see `Intake.guard`. */
+  isGuarded: boolean;
+  /** The connection ends when the waiting requests have their responses. */
+  isEnding: boolean;
 }
 
 const TRAFFIC = Symbol("traffic");
@@ -50,15 +55,29 @@ const MAX_IN_FLIGHT = 64;
 const MAX_UNSENT = 128;
 /** Maximum requests of a connection started per turn of the event loop. */
 const MAX_PER_TURN = 16;
-/** Maximum waiting requests of all connections started per turn, so that others are served between the turns. */
+/** The same of all connections, of their waiting or pipelined requests, so that others are served between the turns. */
 const MAX_QUEUED_PER_TURN = 64;
 /**
- * Maximum waiting requests of all connections; node creates all requests that it finds in one chunk, more than a
- * thousand, of about 4 KB each.
+ * Maximum waiting requests of all connections; node reads all requests that it finds in one chunk, more than two thousand.
+ * Beyond it, a connection with so many of them is disconnected, else the one with the most.
  */
-const MAX_WAITING = 10_000;
+const MAX_WAITING = 5_000;
+const MANY_WAITING = 128;
 
-type Arrival = [req: IncomingMessage, res: ServerResponse];
+/** Starts a waiting request. */
+type Arrival = () => void;
+
+/** Node's parser of the requests of a connection; missing in other runtimes. */
+interface RequestParser {
+  /** Creates the response, and emits `request`. @returns how the parser goes on */
+  onIncoming?: (req: Upgradable, keepAlive: boolean) => number;
+}
+
+type Upgradable = IncomingMessage & { upgrade?: boolean };
+
+/** What `onIncoming` returns: go on, or stop, as for an upgrade. */
+const GO_ON = 0;
+const STOP = 2;
 
 /** Requests of a connection that have been read and wait to be started; meanwhile reading is paused. */
 interface Queue {
@@ -85,6 +104,8 @@ export class RequestQueues {
   private last: Traffic | undefined;
   /** Requests of the last connection in a row. */
   private inRow = 0;
+  /** Requests of all connections that follow another one of theirs. */
+  private pipelined = 0;
   /** Requests in all queues that have not been begun. */
   private waiting = 0;
   /** Queues whose next request may be begun, in the order of their turns. */
@@ -93,14 +114,33 @@ export class RequestQueues {
 
   constructor(private readonly host: RequestQueuesHost) {}
 
+  /**
+   * Let the requests of a new connection wait before their responses are created, which take the most memory. Node's
+   * parser emits all requests of a chunk in a row; of a connection that is disconnected meanwhile, it would go on.
+   */
+  guard(socket: Socket): void {
+    const { parser } = socket as { parser?: RequestParser | null };
+    const create = parser?.onIncoming;
+    if (typeof create !== "function") return;
+    const traffic = knownTraffic(socket) ?? this.watch(socket);
+    traffic.isGuarded = true;
+    parser!.onIncoming = (req, keepAlive) => {
+      if (socket.destroyed) return STOP;
+      const hasRoom = this.hasRoom(traffic);
+      if (req.upgrade && traffic.queue) return endWithQueue(traffic, req);
+      if (hasRoom || req.upgrade) return create.call(parser, req, keepAlive);
+      this.wait(traffic, () => create.call(parser, req, keepAlive));
+      return socket.destroyed ? STOP : GO_ON;
+    };
+  }
+
   take(req: IncomingMessage, res: ServerResponse): void {
     const { socket } = req;
     if (socket.destroyed) return; // the rest of the chunk for which it was disconnected
     const traffic = knownTraffic(socket) ?? this.watch(socket);
-    if (traffic.queue) traffic.queue.arrivals.push([req, res]);
-    else if (this.hasRoom(traffic)) return this.host.begin(req, res, traffic);
-    else this.open(traffic, [req, res]);
-    if (++this.waiting > MAX_WAITING) this.cutLongest();
+    if (traffic.isGuarded || this.hasRoom(traffic))
+      this.start(req, res, traffic);
+    else this.wait(traffic, () => this.start(req, res, traffic));
   }
 
   /** Whether a connection has requests in progress, or waiting. */
@@ -164,6 +204,8 @@ export class RequestQueues {
       unread: undefined,
       queue: undefined,
       refusals: 0,
+      isGuarded: false,
+      isEnding: false,
     };
     (socket as { [TRAFFIC]?: Traffic })[TRAFFIC] = traffic;
     // one listener per socket instead of two per response: a closed socket ends all of its requests
@@ -189,6 +231,7 @@ export class RequestQueues {
   }
 
   private hasRoom(traffic: Traffic): boolean {
+    if (traffic.queue) return false;
     if (this.last !== traffic) {
       this.last = traffic;
       this.inRow = 0;
@@ -198,18 +241,51 @@ export class RequestQueues {
     if (++this.inRow === MAX_PER_TURN / 2) setImmediate(() => (this.inRow = 0));
     return (
       this.inRow <= MAX_PER_TURN &&
+      (this.inRow === 1 || this.hasPipelineRoom()) &&
       countOf(traffic) < MAX_IN_FLIGHT &&
       !isBehind(traffic)
     );
   }
 
-  private open(traffic: Traffic, arrival: Arrival): void {
-    const queue: Queue = { arrivals: [arrival], next: 0, unsent: 0 };
+  /** Whether another request that follows one of its connection may be started in this turn. */
+  private hasPipelineRoom(): boolean {
+    if (++this.pipelined === MAX_QUEUED_PER_TURN / 2)
+      setImmediate(() => (this.pipelined = 0));
+    return this.pipelined <= MAX_QUEUED_PER_TURN;
+  }
+
+  private start(
+    req: IncomingMessage,
+    res: ServerResponse,
+    traffic: Traffic,
+  ): void {
+    const { queue } = traffic;
+    if (queue) {
+      queue.unsent++;
+      res.once("close", () => {
+        queue.unsent--;
+        if (traffic.queue === queue) this.schedule(traffic, queue);
+      });
+    }
+    this.host.begin(req, res, traffic);
+  }
+
+  private wait(traffic: Traffic, arrival: Arrival): void {
+    const queue = traffic.queue ?? this.open(traffic);
+    queue.arrivals.push(arrival);
+    if (++this.waiting <= MAX_WAITING) return;
+    if (lengthOf(queue) >= MANY_WAITING) this.cut(traffic, queue);
+    else this.cutLongest();
+  }
+
+  private open(traffic: Traffic): Queue {
+    const queue: Queue = { arrivals: [], next: 0, unsent: 0 };
     this.inRow = 0;
     traffic.queue = queue;
     this.queues.set(traffic, queue);
     stopReading(traffic.socket);
     this.schedule(traffic, queue);
+    return queue;
   }
 
   private schedule(traffic: Traffic, queue: Queue): void {
@@ -240,23 +316,19 @@ export class RequestQueues {
       countOf(traffic) < MAX_IN_FLIGHT &&
       queue.unsent < MAX_UNSENT &&
       !isBehind(traffic);
-    while (queue.next < end && mayBegin()) this.beginNext(traffic, queue);
+    while (queue.next < end && mayBegin()) this.beginNext(queue);
     if (!mayBegin()) return; // continues when the next request is done
     if (queue.next < arrivals.length) return this.schedule(traffic, queue);
     this.close(traffic, queue);
     if (!ignoresInput(traffic)) goOnReading(traffic.socket);
+    if (traffic.isEnding) endAfterResponses(traffic.socket);
   }
 
-  private beginNext(traffic: Traffic, queue: Queue): void {
-    const [req, res] = queue.arrivals[queue.next]!;
+  private beginNext(queue: Queue): void {
+    const start = queue.arrivals[queue.next]!;
     queue.arrivals[queue.next++] = undefined;
     this.waiting--;
-    queue.unsent++;
-    res.once("close", () => {
-      queue.unsent--;
-      if (traffic.queue === queue) this.schedule(traffic, queue);
-    });
-    this.host.begin(req, res, traffic);
+    start();
   }
 
   private close(traffic: Traffic, queue: Queue): void {
@@ -264,22 +336,37 @@ export class RequestQueues {
     traffic.queue = undefined;
     this.queues.delete(traffic);
     this.ready.delete(traffic);
-    this.waiting -= queue.arrivals.length - queue.next;
+    this.waiting -= lengthOf(queue);
   }
 
   private cutLongest(): void {
     let longest: [Traffic, Queue] | undefined;
     let most = 0;
     for (const entry of this.queues) {
-      const length = entry[1].arrivals.length - entry[1].next;
+      const length = lengthOf(entry[1]);
       if (length > most) [longest, most] = [entry, length];
     }
-    if (!longest) return;
-    const [{ socket }] = longest;
-    this.close(...longest);
+    if (longest) this.cut(...longest);
+  }
+
+  private cut(traffic: Traffic, queue: Queue): void {
+    const { socket } = traffic;
+    this.close(traffic, queue);
     this.host.onCut(socket);
     socket.destroy();
   }
+}
+
+/** For an upgrade behind waiting requests: node would hand the socket over before it creates their responses. */
+function endWithQueue(traffic: Traffic, req: Upgradable): number {
+  req.upgrade = false;
+  traffic.isEnding = true;
+  return STOP;
+}
+
+/** The number of requests that have not been started. */
+function lengthOf({ arrivals, next }: Queue): number {
+  return arrivals.length - next;
 }
 
 /**

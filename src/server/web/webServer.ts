@@ -272,6 +272,11 @@ export class WebServer extends Server {
     this.queues.take(req, res);
   }
 
+  /** Let the requests of a new connection wait where they take the least memory. */
+  guard(socket: Socket): void {
+    this.queues.guard(socket);
+  }
+
   isBusy(socket: Socket): boolean {
     return this.queues.isBusy(socket);
   }

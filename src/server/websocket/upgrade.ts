@@ -23,7 +23,12 @@ import { shownToClients } from "../../log/exposure";
 import { normalizeTarget } from "../requestTarget";
 import { RETRY_AFTER_SECONDS } from "../../overload/overload";
 import { serveWhenBooted, isBooting, STARTING_TEXT } from "../booting";
-import { hasOtherTakers, refuseSocket as refuse, takeBack } from "../handOver";
+import {
+  endAfterResponses,
+  hasOtherTakers,
+  refuseSocket as refuse,
+  takeBack,
+} from "../handOver";
 import {
   respondToPlainRequest,
   isBelow,
@@ -344,16 +349,6 @@ class UpgradeListener {
       fail(error);
     }
   }
-}
-
-/** Node's response that is being written, if any: the next one takes its place before it closes. */
-type Answering = Duplex & { _httpMessage?: ServerResponse | null };
-
-/** A client that did not wait for its responses gets them; it repeats its last request on another connection. */
-function endAfterResponses(socket: Answering): void {
-  const { _httpMessage: response } = socket;
-  if (response) response.once("close", () => endAfterResponses(socket));
-  else socket.end();
 }
 
 function asksForWebsocket({ headers }: IncomingMessage): boolean {
