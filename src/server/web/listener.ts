@@ -31,8 +31,9 @@ export function prepareListener(
   const server = createListener(wanted, handle);
   sockets.watch(server, wanted.secure);
   guardConnections(server, wanted.secure);
-  server.on(wanted.secure ? "secureConnection" : "connection", (socket) =>
-    web.guard(socket),
+  server.on(
+    wanted.secure ? "secureConnection" : "connection",
+    (socket: Socket) => web.guard(socket),
   );
   watchHandOvers(server, { isBusy: (socket) => web.isBusy(socket) });
   // whether the client may send its body is decided when the body is wanted
