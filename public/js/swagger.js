@@ -264,22 +264,62 @@ function choice(name, label, options, chosen) {
   return fieldset;
 }
 
-/** `kind` is how its text is made into a value. */
-function kindOf(schema, schemas) {
-  const { type, contentMediaType, items, enum: values } = schema;
+/** All that a schema accepts, through unions: its types, as of JSON, and its constants; `any` without a type. */
+function acceptedBy(given, schemas, depth = 0) {
+  const schema = resolved(given, schemas);
+  if (typeof schema !== "object" || depth > MAX_DEPTH) return [{ type: "any" }];
+  const parts = schema.anyOf ?? schema.oneOf ?? schema.allOf;
+  if (parts)
+    return parts.flatMap((part) => acceptedBy(part, schemas, depth + 1));
+  const { contentMediaType, items, properties } = schema;
   if (contentMediaType || resolved(items, schemas)?.contentMediaType)
-    return "file";
-  if (values && values.every((value) => typeof value === "string"))
-    return "choice";
-  if (type === "boolean") return "boolean";
-  if (type === "integer" || type === "number") return "number";
-  if (type === undefined || type === "string" || type === "null") return "text";
-  return "json";
+    return [{ type: "file" }];
+  const values = "const" in schema ? [schema.const] : schema.enum;
+  if (values) return values.map((value) => ({ type: typeOf(value), value }));
+  const type = schema.type ?? (properties ? "object" : items && "array");
+  return [type ?? "any"].flat().map((one) => ({
+    type: one === "integer" ? "number" : one,
+  }));
 }
 
-function control(kind, schema) {
+/** Of a value of JSON. */
+function typeOf(value) {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+}
+
+const KINDS = {
+  file: "file",
+  boolean: "boolean",
+  number: "number",
+  string: "text",
+  "null string": "text",
+  object: "json",
+  array: "json",
+  "array object": "json",
+};
+
+/** How the text of a field is made into a value. */
+function kindOf(accepted) {
+  if (accepted.every(({ value }) => typeof value === "string")) return "choice";
+  const types = typesOf(accepted);
+  return KINDS[types.join(" ")] ?? "mixed";
+}
+
+function typesOf(accepted) {
+  return [...new Set(accepted.map(({ type }) => type))].sort();
+}
+
+function hasMembers(types) {
+  return types.includes("object") || types.includes("array");
+}
+
+function control(kind, schema, accepted) {
   if (kind === "choice" || kind === "boolean") {
-    const values = kind === "choice" ? schema.enum : ["true", "false"];
+    const values =
+      kind === "choice"
+        ? new Set(accepted.map(({ value }) => value))
+        : ["true", "false"];
     return make(
       "select",
       {},
@@ -288,7 +328,8 @@ function control(kind, schema) {
       ),
     );
   }
-  if (kind === "json") return make("textarea", { rows: 3, spellcheck: false });
+  if (hasMembers(typesOf(accepted)) && kind !== "file")
+    return make("textarea", { rows: 3, spellcheck: false });
   const field = make("input", { autocomplete: "off" });
   if (kind === "file") {
     field.type = "file";
@@ -303,19 +344,23 @@ function inputField(
   schemas,
 ) {
   const schema = resolved(given, schemas) ?? {};
-  const kind = kindOf(schema, schemas);
-  const field = control(kind, schema);
+  const accepted = acceptedBy(given, schemas);
+  const kind = kindOf(accepted);
+  const field = control(kind, schema, accepted);
   field.name = name;
   field.dataset.kind = kind;
+  field.dataset.types = typesOf(accepted).join(" ");
   if (isHeader) field.dataset.header = "";
   if (schema.default !== undefined && kind !== "file")
     field.placeholder =
-      kind === "json" ? JSON.stringify(schema.default) : String(schema.default);
+      typeof schema.default === "object"
+        ? JSON.stringify(schema.default)
+        : String(schema.default);
   const type = notation(given, schemas);
-  const isLong = type.includes("\n");
+  const hasLines = type.includes("\n");
   const hints = [
     ...(isRequired ? ["required"] : []),
-    ...(isLong || type === "any" ? [] : [type]),
+    ...(hasLines || type === "any" ? [] : [type]),
   ];
   const note = schema.description ?? given.description;
   return make(
@@ -331,7 +376,7 @@ function inputField(
       }),
     ),
     ...(note ? [make("span", { className: "soft", textContent: note })] : []),
-    ...(isLong
+    ...(hasLines
       ? [make("code", { className: "shape soft", textContent: type })]
       : []),
     field,
@@ -339,16 +384,34 @@ function inputField(
 }
 
 function valueOf(field) {
-  const { kind } = field.dataset;
+  const { kind, types } = field.dataset;
   if (kind === "file")
     return field.multiple ? [...field.files] : field.files[0];
   const text = field.value;
   if (kind === "boolean") return text === "true";
   if (kind === "number" && text.trim() !== "" && Number.isFinite(Number(text)))
     return Number(text);
-  if (kind !== "json") return text;
+  if (kind === "json") return parsed(field);
+  return kind === "mixed" ? mixedValue(field, types.split(" ")) : text;
+}
+
+/** What JSON gives, if the schema accepts its type; else the text. Without a schema, only objects and lists are not texts. */
+function mixedValue(field, types) {
   try {
-    return JSON.parse(text);
+    const value = parsed(field);
+    const type = typeOf(value);
+    if (types.includes(type)) return value;
+    return types.includes("any") && hasMembers([type]) ? value : field.value;
+  } catch (error) {
+    if (hasMembers(types) && !types.includes("string")) throw error;
+    return field.value;
+  }
+}
+
+/** @throws Error for a text that is no JSON */
+function parsed(field) {
+  try {
+    return JSON.parse(field.value);
   } catch (error) {
     throw new Error(`${field.name} is no JSON: ${error.message}`, {
       cause: error,
@@ -552,7 +615,7 @@ function card(action, { base, schemas }) {
     ariaLive: "polite",
   });
   const hasFile = fields.some(
-    ({ schema }) => kindOf(resolved(schema, schemas) ?? {}, schemas) === "file",
+    ({ schema }) => kindOf(acceptedBy(schema, schemas)) === "file",
   );
   const transports = name && !hasFile ? ["HTTP", "WebSocket"] : ["HTTP"];
   const form = make(

@@ -167,6 +167,7 @@ describeInBrowser("the pages in a browser", () => {
       "thing:save",
       "thing:draw",
       "thing:pay",
+      "thing:mix",
       "thing:remove",
     ];
     let payments = 0;
@@ -183,6 +184,10 @@ describeInBrowser("the pages in a browser", () => {
           return z.array(part).optional();
         },
       });
+      const payment = z.discriminatedUnion("kind", [
+        z.object({ kind: z.literal("card"), last4: z.string() }),
+        z.object({ kind: z.literal("bill"), days: z.number() }),
+      ]);
       const actions = [
         defineAction({
           name: "thing:show",
@@ -215,6 +220,19 @@ describeInBrowser("the pages in a browser", () => {
           idempotent: true,
           route: "post /payments",
           run: () => ({ payments: ++payments }),
+        }),
+        defineAction({
+          name: "thing:mix",
+          inputs: z.object({
+            pay: payment,
+            again: payment.nullable().optional(),
+            rest: z.any(),
+            count: z.number().nullable(),
+            word: z.union([z.string(), z.number()]),
+            size: z.union([z.literal("s"), z.literal("m")]),
+          }),
+          route: ["get /mix", "post /mix"],
+          run: ({ params }) => ({ mixed: params }),
         }),
         defineAction({
           name: "thing:remove",
@@ -313,6 +331,45 @@ describeInBrowser("the pages in a browser", () => {
       await shown.filter({ hasText: '"id": 6' }).waitFor();
       expect(await shown.textContent()).toMatch(/^OK/);
     });
+
+    test.each([
+      ["get", "HTTP"],
+      ["post", "HTTP"],
+      ["get", "WebSocket"],
+    ])(
+      "unions and untyped inputs are sent as what they accept: %s over %s",
+      async (method, transport) => {
+        const operation = await opened("thing:mix");
+        await operation.locator("[name=pay]").fill('{"kind":"bill","days":3}');
+        await operation.locator("[name=again]").fill('{"kind":"card"');
+        await operation.locator("[name=rest]").fill('["a"]');
+        await operation.locator("[name=count]").fill("5");
+        await operation.locator("[name=word]").fill("five");
+        await operation.locator("[name=size]").selectOption("m");
+        await operation.getByLabel(method, { exact: true }).check();
+        await operation.getByLabel(transport).check();
+        await operation.locator("button").click();
+        const answer = operation.locator(".answer");
+        await answer.filter({ hasText: "again is no JSON" }).waitFor();
+        await operation
+          .locator("[name=again]")
+          .fill('{"kind":"card","last4":"1234"}');
+        await operation.locator("button").click();
+        const shown = operation.locator(".answer > pre");
+        await shown.filter({ hasText: "mixed" }).waitFor();
+        const text = (await shown.textContent())!;
+        expect(JSON.parse(text.slice(text.indexOf("{")))).toMatchObject({
+          mixed: {
+            pay: { kind: "bill", days: 3 },
+            again: { kind: "card", last4: "1234" },
+            rest: method === "get" && transport === "HTTP" ? "a" : ["a"],
+            count: 5,
+            word: "five",
+            size: "m",
+          },
+        });
+      },
+    );
 
     test("a body has values of the types that the schema names, and the headers of the page", async () => {
       const operation = await opened("thing:save");

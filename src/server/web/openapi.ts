@@ -7,6 +7,7 @@ import { latestVersion, addAction } from "../../action/registry";
 import { api } from "../../api";
 import { projectRoot, config } from "../../config/config";
 import { settings } from "../../config/settings";
+import { isObject, listOf, resolveRef } from "../../input/coercion";
 import { planOf, shapeOf, tableOf, united } from "../../input/schemaPlan";
 import {
   isStandardSchema,
@@ -284,17 +285,28 @@ function describeResponse(action: Action, document: Document): object {
 const COMPONENT = "#/components/schemas/";
 
 /** Whether values are objects; a reference to a component is followed. */
+const MAX_UNION_DEPTH = 8;
+
+function isNull(schema: unknown): boolean {
+  return isObject(schema) && schema.type === "null";
+}
+
+/** Of objects, or a union of objects. */
 function isObjectSchema(
-  schema: JsonSchema | undefined,
-  { schemas }: Components,
+  schema: unknown,
+  document: Components,
+  depth = 0,
 ): boolean {
-  const ref: unknown = schema?.$ref;
-  const name =
-    typeof ref === "string" && ref.startsWith(COMPONENT)
-      ? ref.slice(COMPONENT.length)
-      : undefined;
-  const target = name === undefined ? schema : schemas[name];
-  return target?.type === "object";
+  const { schemas } = document;
+  const target = resolveRef(schema, { components: { schemas } });
+  if (!target || depth > MAX_UNION_DEPTH) return false;
+  if (target.type === "object") return true;
+  const parts = listOf(target.anyOf ?? target.oneOf ?? target.allOf);
+  const options = parts.filter((part) => !isNull(part));
+  return (
+    options.length > 0 &&
+    options.every((option) => isObjectSchema(option, document, depth + 1))
+  );
 }
 
 function serverUrl(): string {
