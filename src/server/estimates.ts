@@ -27,6 +27,8 @@ const JSON_MEMBER_BYTES = 128;
 const JSON_INDEX_BYTES = 304;
 /** The header of a text, half of it for each quote. */
 const JSON_TEXT_BYTES = 24;
+/** What an object from which `__proto__` was removed takes beside its members: it is a hash table. */
+const JSON_TABLE_BYTES = 64;
 
 /** A param of a query or form: its places in two hash tables, as params and as the query or body, and the headers of its texts. */
 const QUERY_PAIR_BYTES = 224;
@@ -118,6 +120,48 @@ export function documentBytes(document: Uint8Array): number {
     bytes += EXTRA_BYTES[code]!;
     if (code === COLON && mayFollowIndex(document, i))
       bytes += JSON_INDEX_BYTES - JSON_MEMBER_BYTES;
+  }
+  return bytes;
+}
+
+/** Documents up to this length, in bytes, may be parsed before they are counted: that takes 250 KB at most, for a moment. */
+export const SHORT_DOCUMENT_LENGTH = 4096;
+
+/**
+ * The same as `documentBytes` for a document that has been parsed: the members of a value are fewer than the signs of its
+ * text.
+ * @param value of a document of at most `SHORT_DOCUMENT_LENGTH`, because it is followed by recursion
+ */
+export function parsedDocumentBytes(
+  document: Uint8Array,
+  value: unknown,
+): number {
+  const { length } = document;
+  if (length <= UNCOUNTED_MESSAGE_LENGTH) return length;
+  return (mayBeWide(document) ? 2 * length : length) + valueBytes(value);
+}
+
+function valueBytes(value: unknown): number {
+  if (typeof value === "string") return JSON_TEXT_BYTES;
+  if (typeof value !== "object" || value === null) return 0;
+  return Array.isArray(value)
+    ? listBytes(value)
+    : objectBytes(value as Record<string, unknown>);
+}
+
+function listBytes(list: unknown[]): number {
+  let bytes = JSON_CONTAINER_BYTES + list.length * JSON_ITEM_BYTES;
+  for (const item of list)
+    if (typeof item !== "number") bytes += valueBytes(item);
+  return bytes;
+}
+
+function objectBytes(object: Record<string, unknown>): number {
+  let bytes = JSON_CONTAINER_BYTES + JSON_TABLE_BYTES;
+  for (const name in object) {
+    const isIndex = isDigit(name.charCodeAt(0)); // or nearly one
+    bytes += isIndex ? JSON_INDEX_BYTES : JSON_MEMBER_BYTES;
+    bytes += JSON_TEXT_BYTES + valueBytes(object[name]);
   }
   return bytes;
 }

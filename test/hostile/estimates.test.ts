@@ -101,6 +101,13 @@ const JSONS: Record<string, string> = {
   "one object of indexes": object(5_500, (i) => `"${i * 1000}":0`),
   "numbers that are no integers": list(9_000, () => "-0").replace("]", ",{}]"),
   "new short texts": list(9_000, (i) => `"~${short(i)}"`),
+  "objects without their __proto__": list(3_000, () => '{"__proto__":1}'),
+  "tables without their __proto__": list(3_000, () => '{"__proto__":1,"a":1}'),
+  "tables of 4 without their __proto__": list(
+    1_500,
+    () => '{"__proto__":1,"a":1,"b":1,"c":1,"d":1}',
+  ),
+  "one name again and again": object(5_000, () => '"a":1'),
   "a long text": `["${"a".repeat(1e6)}"]`,
   "a long text with one wide sign": `["\u0101${"a".repeat(1e6)}"]`,
   "a long text with one escaped wide sign": `["\\u0101${"a".repeat(1e6)}"]`,
@@ -180,6 +187,7 @@ function underestimated(measured: Measured[], times = 1): Measured[] {
 
 test.each([
   ["JSON", all("json", JSONS)],
+  ["JSON documents that are short", all("shortJson", JSONS)],
   ["forms", all("form", FORMS)],
   ["queries", all("query", FORMS)],
   ["stored params", all("params", PARAMS)],
@@ -225,11 +233,13 @@ test("JSON, forms and queries of any shape take at most twice what is counted", 
   })).any;
 
   const samples: Sample[] = [
-    ...fc.sample(value, SAMPLES).map((one, i): Sample => ({
-      name: `json ${i}`,
-      kind: "json",
-      text: JSON.stringify(Array.from({ length: 50 }, () => one)),
-    })),
+    ...fc.sample(value, SAMPLES).flatMap((one, i): Sample[] => {
+      const text = JSON.stringify(Array.from({ length: 50 }, () => one));
+      return [
+        { name: `json ${i}`, kind: "json", text },
+        { name: `short json ${i}`, kind: "shortJson", text },
+      ];
+    }),
     ...fc.sample(row, SAMPLES).flatMap((names, i): Sample[] => {
       const text = times(
         200,
@@ -258,12 +268,14 @@ test("ordinary JSON, forms and queries take no less than a tenth of what is coun
       .map((field) => `rows[${i}][${field}]=~${field}${i}+and+more`)
       .join("&");
   const fields = (i: number) => `field${i}=some+text+~${i}`;
+  const documents = {
+    users: JSON.stringify(Array.from({ length: 1_000 }, (_, i) => user(i))),
+    byId: object(1_000, (i) => `"${i * 31}":${JSON.stringify(user(i))}`),
+    text: JSON.stringify({ text: "some text ".repeat(10_000) }),
+  };
   const measured = measure([
-    ...all("json", {
-      users: JSON.stringify(Array.from({ length: 1_000 }, (_, i) => user(i))),
-      byId: object(1_000, (i) => `"${i * 31}":${JSON.stringify(user(i))}`),
-      text: JSON.stringify({ text: "some text ".repeat(10_000) }),
-    }),
+    ...all("json", documents),
+    ...all("shortJson", documents),
     ...all("form", {
       rows: times(1_000, rows, "&"),
       fields: times(1_000, fields, "&"),

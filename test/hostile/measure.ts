@@ -12,10 +12,12 @@ import {
   documentBytes,
   paramBytes,
   pairBytes,
+  parsedDocumentBytes,
 } from "../../src/server/estimates";
 import { countPairs, parseQuery } from "../../src/server/web/params";
+import { parseBoundedJson } from "../../src/utils/boundedJson";
 
-export type Kind = "json" | "form" | "query" | "params";
+export type Kind = "json" | "shortJson" | "form" | "query" | "params";
 
 export interface Sample {
   name: string;
@@ -53,10 +55,20 @@ function addParams(text: string): Record<string, unknown> {
 
 const LIMITS = { maxParams: 10_000, maxBodyDepth: 200 };
 
+function parseDocument(text: string): unknown {
+  const limits = { maxDepth: 1e9, maxKeys: 1e9, maxItems: 1e9 };
+  return parseBoundedJson(text, limits);
+}
+
 const READERS: Record<Kind, Reader> = {
   json: {
     estimate: (text) => documentBytes(Buffer.from(text)),
     parse: (text) => JSON.parse(text) as unknown,
+  },
+  shortJson: {
+    estimate: (text) =>
+      parsedDocumentBytes(Buffer.from(text), parseDocument(text)),
+    parse: parseDocument,
   },
   form: {
     estimate: (text) => {

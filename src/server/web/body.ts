@@ -16,7 +16,14 @@ import {
   receiveMultipart,
   SINGLE_FILE,
 } from "./multipart";
-import { Brackets, documentBytes, messageBytes, pairBytes } from "../estimates";
+import {
+  Brackets,
+  documentBytes,
+  messageBytes,
+  pairBytes,
+  parsedDocumentBytes,
+  SHORT_DOCUMENT_LENGTH,
+} from "../estimates";
 import {
   countPairs,
   nestNames,
@@ -92,10 +99,16 @@ function readJson(
 ): Promise<ParsedBody> {
   const limit = jsonLimit(request.config);
   return readWhole(request, limit, (bytes) => {
+    const spare = spareBytes(request, bytes.length);
+    if (!charset && bytes.length <= SHORT_DOCUMENT_LENGTH) {
+      const body = parseDocument(decodeText(bytes, undefined));
+      request.reserve(parsedDocumentBytes(bytes, body) - spare);
+      return { body, files: undefined };
+    }
     // signs of other charsets are found in the text only
     const decoded = charset && decodeText(bytes, charset);
     const parsed = decoded ? messageBytes(decoded) : documentBytes(bytes);
-    request.reserve(parsed - spareBytes(request, bytes.length));
+    request.reserve(parsed - spare);
     const text = decoded ?? decodeText(bytes, undefined);
     return { body: parseDocument(text), files: undefined };
   });
