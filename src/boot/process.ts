@@ -1,4 +1,5 @@
 /** The server process: one state machine that loads, starts and stops everything. */
+import cluster from "node:cluster";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { api } from "../api";
@@ -22,6 +23,7 @@ import {
   announceReady,
   stopTimeout,
   disconnectFromPrimary,
+  type PrimaryMessage,
 } from "../environment/env";
 
 /** The code of a reported error that ended the boot. */
@@ -61,6 +63,10 @@ export class Process {
 
   /** A stop is imminent; the process still serves until load balancers have noticed (`general.drainDelay`). */
   isDraining = false;
+  /** Other workers of a cluster serve this one's ports, while it boots, or stops because it is replaced. */
+  othersServe = false;
+  /** The primary of a cluster is obeyed. */
+  private obeysPrimary = false;
 
   private endDrain?: () => void;
   private initializePromise?: Promise<void>;
@@ -140,12 +146,13 @@ export class Process {
 
   /**
    * Before a stop: report this process as not ready at once, and keep serving for `general.drainDelay` ms.
-   * A second call, or a stop, ends the wait.
+   * A second call, or a stop, ends the wait. A process without servers has nothing to wait for.
    */
   async drain(): Promise<void> {
     if (this.endDrain) return this.endDrain();
     const delayMs = settings().general.drainDelay;
     if (this.state !== "running" || !(delayMs > 0)) return;
+    if (Object.keys(api.servers.servers).length === 0) return;
     this.isDraining = true;
     log(`serving on for ${delayMs} ms before the stop`, "notice");
     await new Promise<void>((resolve) => {
@@ -173,7 +180,11 @@ export class Process {
   registerProcessSignals(
     stopCallback: (exitCode?: number) => void = () => undefined,
   ): void {
-    registerSignals(this, stopCallback);
+    const stopper = new Stopper(this, stopCallback);
+    registerSignals(this, stopper);
+    this.obeysPrimary = cluster.isWorker;
+    if (this.obeysPrimary)
+      process.on("message", (message) => stopper.obey(message));
   }
 
   /**
@@ -249,11 +260,14 @@ export class Process {
     }
     this.bootTime = Date.now();
     this.state = "running";
+    this.othersServe = false;
     endBoot();
     warnOfUnknownMiddleware();
     warnOfRoutes();
     this.announceStart();
-    announceReady();
+    announceReady(
+      this.obeysPrimary ? settings().general.drainDelay : undefined,
+    );
   }
 
   /** Started parts are stopped again, so that a failed boot leaves nothing open. */
@@ -540,13 +554,80 @@ function describeFailure(
 
 // --- Signals of the operating system, and uncaught errors.
 
-/**
- * @param stopCallback called once with the exit code when the server has stopped
- */
-function registerSignals(
-  server: Process,
-  stopCallback: (exitCode?: number) => void,
-): void {
+/** Stops the server once, whoever asks for it, and calls back with the exit code. */
+class Stopper {
+  private current?: Promise<void>;
+  private exitCode = 0;
+  /** Only the primary has asked for the drain: a supervisor may send SIGTERM to all processes of a cluster. */
+  private isDrainOfPrimary = false;
+
+  constructor(
+    private readonly server: Process,
+    private readonly callback: (exitCode: number) => void,
+  ) {}
+
+  onSignal(signal: NodeJS.Signals): void {
+    if (this.isDrainOfPrimary && signal === "SIGTERM")
+      this.isDrainOfPrimary = false;
+    else this.begin(signal, signal === "SIGTERM");
+  }
+
+  onError(name: string): void {
+    if (this.server.shuttingDown) return;
+    this.exitCode = 1;
+    this.begin(`uncaught ${name.toLowerCase()}`, false);
+  }
+
+  /** A message of the primary of a cluster; a script of the project may receive others. */
+  obey(message: unknown): void {
+    const { actionhero: word } = (message ?? {}) as Partial<PrimaryMessage>;
+    if (word === undefined) return;
+    const { server } = this;
+    server.othersServe = word === "join" || word === "leave";
+    if (word === "leave") this.begin("other workers go on", false);
+    if (word === "stop now") this.begin("the cluster stops", false);
+    if (word !== "stop" || server.isDraining) return;
+    this.isDrainOfPrimary = true;
+    this.begin("the cluster stops", true);
+  }
+
+  /** Call back with 1 when a restart failed. */
+  async restart(): Promise<void> {
+    const timer = armHardStop();
+    const isStarted = await this.server.restart().then(
+      () => true,
+      () => false,
+    );
+    clearTimeout(timer);
+    if (!isStarted) this.callback(1);
+  }
+
+  /** The first call stops the server; one during its drain ends the drain. */
+  private begin(reason: string, drains: boolean): void {
+    const { server } = this;
+    if (this.current && server.isDraining && !server.shuttingDown)
+      void server.drain(); // ends it
+    this.current ??= this.stop(reason, drains).then(() => {
+      this.current = undefined;
+      this.callback(this.exitCode);
+    });
+  }
+
+  private async stop(reason: string, drains: boolean): Promise<void> {
+    const { server } = this;
+    if (drains) await server.drain();
+    const timer = armHardStop(); // the drain delay is not part of the stop
+    try {
+      if (server.running) await server.stop([reason]);
+    } catch {
+      // already reported by the process; only the exit remains
+    }
+    await disconnectFromPrimary();
+    clearTimeout(timer);
+  }
+}
+
+function registerSignals(server: Process, stopper: Stopper): void {
   const reportOnce = (
     thrown: unknown,
     name: string,
@@ -555,59 +636,26 @@ function registerSignals(
     const error = toError(thrown);
     if (!wasReported(error)) reportError(error, "uncaught", name, level);
   };
-  const stopForError = (name: string) => {
-    if (server.shuttingDown) return;
-    void stopWithin(server, [`uncaught ${name.toLowerCase()}`], () =>
-      stopCallback(1),
-    );
-  };
-  const stopForSignal = (signal: NodeJS.Signals) => {
+  const onStop = (signal: NodeJS.Signals) => {
     log(`[ SIGNAL ] - ${signal}`, "notice");
-    if (server.shuttingDown) return; // the first signal's stop will call back
-    if (server.isDraining) return void server.drain(); // ends the drain delay
-    void stopWithin(server, [signal], () => stopCallback(0));
-  };
-  const restartForSignal = (signal: NodeJS.Signals) => {
-    log(`[ SIGNAL ] - ${signal}`, "notice");
-    const timer = armHardStop();
-    server.restart().then(
-      () => clearTimeout(timer),
-      () => {
-        clearTimeout(timer);
-        stopCallback(1);
-      },
-    );
+    stopper.onSignal(signal);
   };
 
   process.on("uncaughtException", (error) => {
     reportOnce(error, "Exception", "emerg");
-    stopForError("Exception");
+    stopper.onError("Exception");
   });
   process.on("unhandledRejection", (reason) => {
     const isToStop = settings().general.exitOnUnhandledRejection;
     reportOnce(reason, "Rejection", isToStop ? "emerg" : "error");
-    if (isToStop) stopForError("Rejection");
+    if (isToStop) stopper.onError("Rejection");
   });
-  process.on("SIGINT", stopForSignal);
-  process.on("SIGTERM", stopForSignal);
-  process.on("SIGUSR2", restartForSignal);
-}
-
-async function stopWithin(
-  server: Process,
-  reasons: string[],
-  done: () => void,
-): Promise<void> {
-  if (reasons[0] === "SIGTERM") await server.drain();
-  const timer = armHardStop(); // the drain delay is not part of the stop
-  try {
-    if (server.running) await server.stop(reasons);
-  } catch {
-    // already reported by the process; only the exit remains
-  }
-  await disconnectFromPrimary();
-  clearTimeout(timer);
-  done();
+  process.on("SIGINT", onStop);
+  process.on("SIGTERM", onStop);
+  process.on("SIGUSR2", (signal) => {
+    log(`[ SIGNAL ] - ${signal}`, "notice");
+    void stopper.restart();
+  });
 }
 
 /** Exits when stopping takes too long, because a supervisor is waiting. */

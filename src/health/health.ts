@@ -6,6 +6,7 @@ import type {
   ServerResponse,
 } from "node:http";
 import { api } from "../api";
+import type { Process } from "../boot/process";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { startPlainServer, stopPlainServer } from "../utils/plainServer";
@@ -141,11 +142,15 @@ async function ready(): Promise<Report> {
 
 function stateOf(): "starting" | "running" | "stopping" {
   const { process } = api as {
-    process?: { started: boolean; running: boolean; isDraining: boolean };
+    process?: Pick<
+      Process,
+      "isDraining" | "othersServe" | "running" | "started"
+    >;
   };
-  if (process?.isDraining === true) return "stopping";
-  if (process?.started === true) return "running";
-  return process?.running === true ? "starting" : "stopping";
+  if (process === undefined || process.isDraining) return "stopping";
+  // a probe asks the port, which the other workers of the cluster serve
+  if (process.started || process.othersServe) return "running";
+  return process.running ? "starting" : "stopping";
 }
 
 function send(
@@ -160,6 +165,7 @@ function send(
     "content-length": Buffer.byteLength(text),
   };
   if (!isGood) head["retry-after"] = "1";
+  if (api.process?.shuttingDown === true) head.connection = "close";
   res.writeHead(isGood ? 200 : 503, head);
   res.end(method === "HEAD" ? undefined : text);
 }

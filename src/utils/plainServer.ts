@@ -10,6 +10,9 @@ const CHECK_MS = 1_000;
 /** More connections are closed at once: probes and scrapers need few, and each costs a descriptor. */
 const MAX_CONNECTIONS = 256;
 
+/** How long a stop waits for requests, in ms: probes and scrapers retry. */
+const STOP_MS = 1_000;
+
 /** The maximum number of ports to try. */
 const MAX_PORTS = 64;
 
@@ -55,13 +58,16 @@ export async function startPlainServer(
   }
 }
 
-/** Connections are aborted, because probes and scrapers retry. */
+/** Idle connections end at once; a request under way has `STOP_MS` to get its response. */
 export async function stopPlainServer(
   server: http.Server | undefined,
 ): Promise<void> {
   if (!server) return;
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), STOP_MS);
+  await closed;
+  clearTimeout(timer);
 }
 
 function listen(

@@ -151,6 +151,33 @@ describe("signals", () => {
     expect(running.output).toContain("*** signalled Stopped ***");
   });
 
+  test("a process without servers does not wait for general.drainDelay", async () => {
+    const running = run({
+      "src/config/drain.js": `exports.DEFAULT = {
+        general: () => ({ drainDelay: 600_000 }), web: () => ({ enabled: false }) };`,
+    });
+    await running.printed("*** signalled Started ***");
+    running.kill("SIGTERM");
+    expect((await running.exited).code).toBe(0);
+    expect(running.output).not.toContain("serving on");
+  });
+
+  test("an error during general.drainDelay ends it, and the exit code is 1", async () => {
+    const running = run({
+      "src/config/drain.js": `exports.DEFAULT = { general: () => ({ drainDelay: 600_000 }) };`,
+      "src/initializers/thrower.js": `
+        module.exports = class {
+          constructor() { this.name = "thrower"; this.loadPriority = this.startPriority = this.stopPriority = 1000; }
+          validate() {}
+          async start() { process.once("SIGTERM", () => setTimeout(() => { throw new Error("late"); }, 50)); }
+        };`,
+    });
+    await running.printed("*** signalled Started ***");
+    running.kill("SIGTERM");
+    expect((await running.exited).code).toBe(1);
+    expect(running.output).toContain("*** signalled Stopped ***");
+  });
+
   test("a worker of a cluster disconnects from its primary before it exits", async () => {
     const primary = `
       const cluster = require("node:cluster");

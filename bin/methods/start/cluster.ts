@@ -115,5 +115,5 @@ function followSignals(primary: ClusterPrimary): void {
   process.on("SIGTTIN", () => void primary.add());
   process.on("SIGTTOU", () => void primary.remove());
   process.on("SIGTERM", () => void primary.stop());
-  process.on("SIGINT", () => void primary.stop());
+  process.on("SIGINT", () => void primary.stop({ drains: false }));
 }

@@ -1,13 +1,18 @@
 /** The primary of `start-cluster`: keeps a number of workers running and replaces them without a gap. */
 import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
-import { READY_MESSAGE } from "../../environment/env";
+import {
+  type PrimaryMessage,
+  type PrimaryWord,
+  READY_MESSAGE,
+  type WorkerMessage,
+} from "../../environment/env";
 
 interface ClusterOptions {
   workers: number;
   /** Worker N is named by this prefix and N; without it each worker generates its own name. */
   titlePrefix?: string;
-  /** How long a worker may take to stop before it is killed, in ms. */
+  /** How long a worker may take to stop before it is killed, in ms, without its drain. */
   shutdownTimeoutMs: number;
   report: (message: string, level?: Level) => void;
   /** Called with the current state, and with `undefined` at the end. */
@@ -31,10 +36,15 @@ export function clusterLine(
 /** Give up when this many workers in a row ended before the first one served. */
 const MAX_BOOT_FAILURES = 5;
 
+/** A worker ends itself when its stop takes too long; only one that cannot is killed, so many ms later. */
+const KILL_GRACE_MS = 1_000;
+
 interface Slot {
   worker: Worker;
   forkedAt: number;
   readyAt?: number;
+  /** How long it drains before it stops, in ms; undefined for a worker that does not obey messages. */
+  drainDelay?: number;
   /** True during a requested shutdown. */
   retiring: boolean;
 }
@@ -82,7 +92,7 @@ export class ClusterPrimary {
           );
           return;
         }
-        await this.retire(slot);
+        await this.retire(slot, "leave");
       }
       this.options.report("rolling restart done");
     });
@@ -109,22 +119,27 @@ export class ClusterPrimary {
       }
       this.wanted--;
       this.options.report(`removing a worker: ${this.wanted} left`);
-      await this.retire(newest);
+      await this.retire(newest, "leave");
     });
   }
 
-  /** Stop all workers, then end with 0, or with 1 if one had to be killed. */
-  stop(exitCode = 0): Promise<number> {
-    this.stopping ??= this.stopAll(exitCode);
+  /**
+   * Stop all workers, then end with 0, or with 1 if one did not stop by itself. A second call ends their drain.
+   * @param drains whether the workers serve on until load balancers have noticed (default true)
+   */
+  stop({ exitCode = 0, drains = true } = {}): Promise<number> {
+    if (this.stopping)
+      for (const slot of this.slots.values()) tell(slot, "stop now");
+    this.stopping ??= this.stopAll(exitCode, drains ? "stop" : "stop now");
     return this.stopping;
   }
 
-  private async stopAll(exitCode: number): Promise<number> {
+  private async stopAll(exitCode: number, word: PrimaryWord): Promise<number> {
     this.options.report(`stopping ${this.slots.size} workers`);
     this.options.status?.("waiting for the workers to stop");
     for (const timer of this.respawns) clearTimeout(timer);
     const clean = await Promise.all(
-      [...this.slots.values()].map((slot) => this.retire(slot)),
+      [...this.slots.values()].map((slot) => this.retire(slot, word)),
     );
     this.options.status?.(undefined);
     const code = clean.every(Boolean) ? exitCode : 1;
@@ -144,9 +159,7 @@ export class ClusterPrimary {
 
   private tellStatus(): void {
     if (this.stopping) return;
-    const serving = [...this.slots.values()].filter(
-      (slot) => slot.readyAt !== undefined && !slot.retiring,
-    ).length;
+    const serving = this.countServing();
     const missing =
       serving < this.wanted
         ? `${serving} of ${this.wanted} workers serve`
@@ -154,15 +167,24 @@ export class ClusterPrimary {
     this.options.status?.(this.activity ?? missing);
   }
 
+  private countServing(): number {
+    return [...this.slots.values()].filter(
+      (slot) => slot.readyAt !== undefined && !slot.retiring,
+    ).length;
+  }
+
   private fork(): Slot {
     const { titlePrefix } = this.options;
     const title = titlePrefix && `${titlePrefix}${++this.titles}`;
     const worker = cluster.fork(title ? { ACTIONHERO_TITLE: title } : {});
     const slot: Slot = { worker, forkedAt: performance.now(), retiring: false };
+    if (this.countServing() > 0) send(worker, "join");
     this.slots.set(worker.id, slot);
     this.tellStatus();
 
-    worker.on("message", (message) => {
+    worker.on("message", (message: unknown) => {
+      const { actionhero } = (message ?? {}) as Partial<WorkerMessage>;
+      if (actionhero) slot.drainDelay = actionhero.drainDelay;
       if (message !== READY_MESSAGE) return;
       slot.readyAt = performance.now();
       this.everReady = true;
@@ -188,7 +210,7 @@ export class ClusterPrimary {
     const reason = signal ? `signal ${signal}` : `code ${code}`;
     if (!this.everReady && this.backoff.failuresInARow >= MAX_BOOT_FAILURES) {
       this.options.report(`${name} ended with ${reason}: giving up`, "error");
-      void this.stop(1);
+      void this.stop({ exitCode: 1 });
       return;
     }
     this.options.report(
@@ -217,27 +239,42 @@ export class ClusterPrimary {
     return true;
   }
 
-  /** Tell a worker to stop; resolves with false if it had to be killed. */
-  private async retire(slot: Slot): Promise<boolean> {
+  /** Make a worker stop; resolves with false if it had to be killed, or failed. */
+  private async retire(slot: Slot, word: PrimaryWord): Promise<boolean> {
     slot.retiring = true;
     const { worker } = slot;
     if (worker.isDead()) return true;
 
-    const exit = once(worker, "exit");
-    worker.process.kill("SIGTERM");
+    const exit = once(worker, "exit") as Promise<[code: number | null]>;
+    tell(slot, word);
     let killed = false;
-    const timer = setTimeout(() => {
-      killed = true;
-      this.options.report(
-        `worker ${worker.id} did not stop: killed`,
-        "warning",
-      );
-      worker.process.kill("SIGKILL");
-    }, this.options.shutdownTimeoutMs);
-    await exit;
+    const drainMs = word === "stop" ? (slot.drainDelay ?? 0) : 0;
+    const timer = setTimeout(
+      () => {
+        killed = true;
+        this.options.report(
+          `worker ${worker.id} did not stop: killed`,
+          "warning",
+        );
+        worker.process.kill("SIGKILL");
+      },
+      drainMs + this.options.shutdownTimeoutMs + KILL_GRACE_MS,
+    );
+    const [code] = await exit;
     clearTimeout(timer);
-    return !killed;
+    return !killed && !code;
   }
+}
+
+/** A worker that obeys no messages, or none yet, gets SIGTERM instead. */
+function tell({ worker, drainDelay }: Slot, word: PrimaryWord): void {
+  if (drainDelay === undefined) worker.process.kill("SIGTERM");
+  else send(worker, word);
+}
+
+function send(worker: Worker, word: PrimaryWord): void {
+  const message: PrimaryMessage = { actionhero: word };
+  worker.send(message, () => undefined); // a worker that is gone needs no words
 }
 
 // --- How long to wait before a worker that ended unexpectedly is replaced.

@@ -36,6 +36,18 @@ process.on("SIGTERM", () => server.close(() => cluster.worker.disconnect()));
 process.on("SIGINT", () => undefined);
 `;
 
+/** A worker that obeys the primary's messages, and takes `TEST_STOP_MS` for its drain. */
+const obedient = `
+process.on("SIGTERM", () => console.log("got SIGTERM"));
+process.on("message", ({ actionhero: word }) => {
+  console.log(process.env.ACTIONHERO_TITLE + " told: " + word);
+  if (word === "leave" || word === "stop now") process.exit(0);
+  if (word === "stop") setTimeout(() => process.exit(0), Number(process.env.TEST_STOP_MS));
+});
+process.send({ actionhero: { drainDelay: 600000 } });
+process.send("ready");
+`;
+
 const primaryScript = `
 import cluster from "node:cluster";
 import { ClusterPrimary } from ${JSON.stringify(path.join(repositoryRoot, "src/cli/cluster/clusterPrimary"))};
@@ -43,7 +55,7 @@ cluster.setupPrimary({ exec: process.argv[2], execArgv: [] });
 const primary = new ClusterPrimary({
   workers: 2,
   titlePrefix: "w",
-  shutdownTimeoutMs: 20000,
+  shutdownTimeoutMs: Number(process.env.TEST_TIMEOUT ?? 20000),
   report: (message, level = "info") => console.log(level + ": " + message),
   status: (text) => console.log("status: " + text),
 });
@@ -59,11 +71,12 @@ class Cluster extends Service {
     folder: TemporaryProject,
     readonly port: number,
     script = "worker.js",
+    env: Record<string, string> = {},
   ) {
     super(
       process.execPath,
       [...RUN_TYPESCRIPT, folder.path("primary.ts"), folder.path(script)],
-      { cwd: folder.root, env: { TEST_PORT: String(port) } },
+      { cwd: folder.root, env: { TEST_PORT: String(port), ...env } },
     );
   }
 }
@@ -89,6 +102,8 @@ beforeAll(() => {
     "primary.ts": primaryScript,
     "worker.js": worker,
     "failing.js": "process.exit(9)",
+    "unclean.js": `process.send("ready"); process.on("SIGTERM", () => process.exit(1));`,
+    "obedient.js": obedient,
   });
 });
 
@@ -156,5 +171,55 @@ test("a stop ends all workers, and the cluster with 0", async () => {
 test("a cluster whose workers never serve gives up with 1", async () => {
   running = new Cluster(folder, await freePort(), "failing.js");
   await running.saw(/^error: .* ended with code 9: giving up/);
+  expect(await running.exit).toEqual([1, null]);
+});
+
+describe("workers that obey messages", () => {
+  const told = () =>
+    running.lines
+      .map((line) => /^(w\d+) told: (.*)/.exec(line)?.slice(1).join(" "))
+      .filter((line) => line !== undefined)
+      .sort();
+
+  test("leave without a drain when they are replaced or removed, and drain when the cluster stops", async () => {
+    running = new Cluster(folder, await freePort(), "obedient.js", {
+      TEST_STOP_MS: "600000",
+    });
+    await running.saw(/serves after/, 2);
+    running.child.kill("SIGUSR2");
+    await running.saw(/rolling restart done/);
+    await running.saw(/told: join/, 2);
+    running.child.kill("SIGTTOU");
+    await running.saw(/told: leave/, 3);
+    await running.saw(/stopped$/, 3);
+    running.child.kill("SIGTERM");
+    await running.saw(/told: stop$/);
+    running.child.kill("SIGTERM"); // ends the drain
+    expect(await running.exit).toEqual([0, null]);
+    expect(told()).toEqual(
+      [
+        ["w1 leave", "w2 leave", "w3 join"],
+        ["w3 stop", "w3 stop now", "w4 join", "w4 leave"],
+      ].flat(),
+    );
+    expect(running.lines).not.toContain("got SIGTERM");
+  });
+
+  test("have their drain in addition to the time of a stop", async () => {
+    running = new Cluster(folder, await freePort(), "obedient.js", {
+      TEST_STOP_MS: "1500",
+      TEST_TIMEOUT: "1",
+    });
+    await running.saw(/serves after/, 2);
+    running.child.kill("SIGTERM");
+    expect(await running.exit).toEqual([0, null]);
+    expect(running.lines.filter((line) => /killed/.test(line))).toEqual([]);
+  });
+});
+
+test("a cluster ends with 1 when a stop of a worker failed", async () => {
+  running = new Cluster(folder, await freePort(), "unclean.js");
+  await running.saw(/serves after/, 2);
+  running.child.kill("SIGTERM");
   expect(await running.exit).toEqual([1, null]);
 });
