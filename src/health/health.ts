@@ -6,7 +6,6 @@ import type {
   ServerResponse,
 } from "node:http";
 import { api } from "../api";
-import type { Process } from "../boot/process";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { startPlainServer, stopPlainServer } from "../utils/plainServer";
@@ -140,13 +139,20 @@ async function ready(): Promise<Report> {
   return { isGood, body: { status, checks: results } };
 }
 
+/** The `Process` of this process, whose module is in a higher layer. */
+interface Lifecycle {
+  started: boolean;
+  running: boolean;
+  isDraining: boolean;
+  othersServe: boolean;
+}
+
+function lifecycle(): Lifecycle | undefined {
+  return (api as { process?: Lifecycle }).process;
+}
+
 function stateOf(): "starting" | "running" | "stopping" {
-  const { process } = api as {
-    process?: Pick<
-      Process,
-      "isDraining" | "othersServe" | "running" | "started"
-    >;
-  };
+  const process = lifecycle();
   if (process === undefined || process.isDraining) return "stopping";
   // a probe asks the port, which the other workers of the cluster serve
   if (process.started || process.othersServe) return "running";
@@ -165,7 +171,7 @@ function send(
     "content-length": Buffer.byteLength(text),
   };
   if (!isGood) head["retry-after"] = "1";
-  if (api.process?.shuttingDown === true) head.connection = "close";
+  if (lifecycle()?.running === false) head.connection = "close";
   res.writeHead(isGood ? 200 : 503, head);
   res.end(method === "HEAD" ? undefined : text);
 }
