@@ -62,7 +62,7 @@ class Probe {
   /** @param agent how it connects (default: anew for each request) */
   constructor(
     private readonly port: number,
-    private readonly agent: http.Agent | false = false,
+    private readonly agent = new http.Agent(),
   ) {
     this.ended = this.run();
   }
@@ -70,7 +70,7 @@ class Probe {
   async stop(): Promise<void> {
     this.isOn = false;
     await this.ended;
-    if (this.agent) this.agent.destroy();
+    this.agent.destroy();
   }
 
   private async run(): Promise<void> {
