@@ -554,7 +554,7 @@ function describeFailure(
 
 // --- Signals of the operating system, and uncaught errors.
 
-/** Stops the server once, whoever asks for it, and calls back with the exit code. */
+/** Stops the server once, however often it is asked to, and calls back with the exit code. */
 class Stopper {
   private current?: Promise<void>;
   private exitCode = 0;
