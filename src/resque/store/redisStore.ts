@@ -475,12 +475,7 @@ export class RedisStore implements QueueStore {
   }
 
   async scheduledAt(raw: string): Promise<number[]> {
-    const members = await this.redis.smembers(
-      `${this.prefix}timestamps:${raw}`,
-    );
-    return members.map((member) =>
-      Number(member.slice(member.lastIndexOf(":") + 1)),
-    );
+    return ((await this.intime("SCHEDULED_AT", [raw])) as string[]).map(Number);
   }
 
   async removeDelayed(raw: string): Promise<number[]> {

@@ -538,6 +538,81 @@ describeOnRedis("the store on redis", () => {
     expect(Number(exists)).toBe(1);
   });
 
+  describe("delayed jobs whose data was lost in part", () => {
+    const MINUTE = { inMs: 60_000 };
+    const run = {
+      task: "a",
+      queue: "q",
+      raws: [job().raw],
+      onlyInQueue: false,
+    };
+    const unique = { key: "u", class: "a" };
+    const second = async () =>
+      (await redis.smembers(`resque:timestamps:${job().raw}`))[0].split(":")[1];
+    const losses: Record<string, () => Promise<unknown>> = {
+      "its bucket": async () => redis.del(`resque:delayed:${await second()}`),
+      "its bucket and the schedule": async () =>
+        redis.del(
+          `resque:delayed:${await second()}`,
+          "resque:delayed_queue_schedule",
+        ),
+      "its place in the bucket, which a scheduler that died took": async () => {
+        const bucket = `resque:delayed:${await second()}`;
+        await redis.rpush(bucket, "another");
+        await redis.lpop(bucket);
+      },
+    };
+
+    test.each(Object.keys(losses))(
+      "a job without %s is not delayed any more",
+      async (loss) => {
+        const add = (due: { inMs: number } | { atMs: number }) =>
+          store.delay(job(), due, { unique });
+        const at = { atMs: (await store.now()) + 60_000 };
+        await add(at);
+        expect(await store.missingRuns([run])).toEqual([]);
+        expect(await add(MINUTE)).toEqual({ state: "held" });
+        await losses[loss]();
+
+        expect(await store.missingRuns([run])).toEqual(["a"]);
+        expect(await store.scheduledAt(job().raw)).toEqual([]);
+        expect(await store.isQueued("q", job().raw)).toBe(false);
+        // in the same second
+        expect(await add(at)).toEqual({ state: "added" });
+        expect(await store.scheduledAt(job().raw)).toHaveLength(1);
+        await losses[loss]();
+        expect(await store.enqueue("q", [job().raw], { unique })).toEqual({
+          state: "added",
+        });
+      },
+    );
+
+    test("what is left of a lost job ends when it would have been due", async () => {
+      await store.delay(job(), { inMs: 1 });
+      await redis.del(`resque:delayed:${await second()}`);
+      await until(async () => {
+        await store.promote(10);
+        return (await redis.zcard("resque:ah:due")) === 0;
+      });
+      expect(await redis.exists(`resque:timestamps:${job().raw}`)).toBe(0);
+    });
+
+    test("a job whose second the schedule and our index have lost goes on", async () => {
+      const lose = () =>
+        redis.del("resque:delayed_queue_schedule", "resque:ah:due");
+      const schedule = () =>
+        redis.zrange("resque:delayed_queue_schedule", 0, 1);
+      await store.delay(job(), MINUTE);
+      await lose();
+      expect(await store.missingRuns([run])).toEqual([]);
+      expect(await schedule()).toEqual([await second()]);
+      // one that nobody asks for
+      await lose();
+      await store.repairOrphans(60_000);
+      expect(await schedule()).toEqual([await second()]);
+    });
+  });
+
   describe("jobs of other programs", () => {
     test("delayed ones go at their whole second, beside ours of the same second", async () => {
       const second = Math.floor((await store.now()) / 1000);

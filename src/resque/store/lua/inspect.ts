@@ -6,6 +6,7 @@ import {
   B,
   C,
   FAIL,
+  IS_DELAYED,
   IS_QUEUED_PART,
   JSON_TEXT,
   NODES,
@@ -185,6 +186,9 @@ export const IS_QUEUED = operation(
   [IS_QUEUED_PART],
   `return isQueued(${A}, ${B}, tonumber(${C})) and 1 or 0`,
 );
+
+// Arguments: bare job. Returns the seconds in which it is due.
+export const SCHEDULED_AT = operation([IS_DELAYED], `return secondsOf(${A})`);
 
 // Arguments: '1' or '0', name of a periodic task.
 export const MARK_STOPPED = operation(

@@ -1,5 +1,15 @@
 /** Scripts of periodic tasks. `ah:planner:<name>` is there while that one lives, which may have declared some. */
-import { A, ARG, B, C, D, E, OPEN_RECORD, operation } from "./shared";
+import {
+  A,
+  ARG,
+  B,
+  C,
+  D,
+  E,
+  IS_DELAYED,
+  OPEN_RECORD,
+  operation,
+} from "./shared";
 import { PLANNED_RUN_PART, PLANS_PART } from "./effects";
 import { APPLY_PARTS } from "./processes";
 import { RUN_SEARCH_LENGTH } from "../texts";
@@ -65,7 +75,7 @@ const RECORD_PAGE = 500;
 // Arguments, per run: task, queue, '1' when only runs of that queue count, number of texts, texts. Returns the tasks without
 // a run. A job that moves from one place to another is always found, because all places are searched in one step.
 export const MISSING_RUNS = operation(
-  [OPEN_RECORD],
+  [OPEN_RECORD, IS_DELAYED],
   `
   local function classOf(raw)
     local class = string.match(raw, '^{"class":"([^"\\\\]*)"')
@@ -112,9 +122,9 @@ export const MISSING_RUNS = operation(
     end
     return false
   end
-  local function isDelayed(first, last)
+  local function isAnyDelayed(first, last)
     for i = first, last do
-      if (try('SCARD', ns .. 'timestamps:' .. ARGV[i]) or 0) > 0 then return true end
+      if isDelayed(ARGV[i]) then return true end
     end
     return false
   end
@@ -122,7 +132,7 @@ export const MISSING_RUNS = operation(
   while ARGV[at] do
     local task, queue, last = ARGV[at], ARGV[at + 1], at + 3 + ARGV[at + 3]
     local isThere = running[ARGV[at + 2] == '1' and queue .. ' ' .. task or task]
-    isThere = isThere or isDelayed(at + 4, last) or try('SISMEMBER', ns .. 'ah:stopped', task) == 1
+    isThere = isThere or isAnyDelayed(at + 4, last) or try('SISMEMBER', ns .. 'ah:stopped', task) == 1
     if not isThere and not isQueued(task, queue, at + 4, last) then result[#result + 1] = task end
     at = last + 1
   end

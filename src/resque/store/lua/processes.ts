@@ -201,22 +201,37 @@ export const FIND_ORPHANS = operation(
 `,
 );
 
+/** `repairSchedule(cursor)`: schedules some buckets again that the schedule has lost; returns the next cursor. */
+const REPAIR_SCHEDULE = `
+local function repairSchedule(cursor)
+  local schedule = ns .. 'delayed_queue_schedule'
+  local page = try('HSCAN', ns .. 'ah:due-count', cursor, 'COUNT', ${ORPHAN_PAGE}) or {'0', {}}
+  for i = 1, #page[2], 2 do
+    local second = page[2][i]
+    local isLost = not try('ZSCORE', schedule, second) and (try('LLEN', ns .. 'delayed:' .. second) or 0) > 0
+    if isLost then try('ZADD', schedule, second, second) end
+  end
+  return page[1]
+end
+`;
+
 // Arguments: date, cursor or '', ms in which all workers are looked at. Returns the next cursor, then what, member, queue and
 // job per worker. Without a cursor, a shared one is used, so that processes do not repeat each other's checks.
 export const REPAIR_ORPHANS = operation(
-  [...RETURNING, ORPHANS],
+  [...RETURNING, ORPHANS, REPAIR_SCHEDULE],
   `
   allowWhenFull()
   local state, cursor = ns .. 'ah:orphan-sweep', ${B}
   local isShared = cursor == ''
   if isShared then
-    local known = try('HMGET', state, 'cursor', 'at')
+    local known = try('HMGET', state, 'cursor', 'at', 'buckets')
     if not known then redis.call('DEL', state) known = {} end
     local count, elapsed = try('SCARD', ns .. 'workers') or 0, time - tonumber(known[2] or '0')
     -- a page of a small set is all of it
     local waitMs = count <= ${ORPHAN_PAGE} and tonumber(${C}) or ${C} * ${ORPHAN_PAGE} / count
     if elapsed >= 0 and elapsed < waitMs then return {''} end
     cursor = known[1] or '0'
+    redis.call('HSET', state, 'buckets', repairSchedule(known[3] or '0'))
   end
   local nextCursor, orphans, unleased = orphansFrom(cursor)
   -- their leases were lost: those that do not renew the new ones are reaped

@@ -66,9 +66,12 @@ export const PROMOTE = operation(
     if context then try('HDEL', contexts, member) end
     return context
   end
-  local function move(second, bare)
+  local function forget(second, bare)
     try('SREM', ns .. 'timestamps:' .. bare, 'delayed:' .. second)
-    local raw, context = bare, takeContext(second, bare)
+    return takeContext(second, bare)
+  end
+  local function move(second, bare)
+    local raw, context = bare, forget(second, bare)
     if context then raw = string.sub(bare, 1, -2) .. ',"ah":' .. context .. '}' end
     local queue = queueOf(raw)
     local length = queue and try('RPUSH', ns .. 'queue:' .. queue, raw)
@@ -133,9 +136,9 @@ export const PROMOTE = operation(
     else
       for _, raw in ipairs(jobs) do found[raw] = redis.call('LREM', bucket, 1, raw) == 1 end
     end
-    -- what is not there was moved by a scheduler of another kind, at the whole second
+    -- what is not there was lost, or moved by a scheduler of another kind, at the whole second
     for _, raw in ipairs(jobs) do
-      if found[raw] then move(second, raw) else takeContext(second, raw) end
+      if found[raw] then move(second, raw) else forget(second, raw) end
     end
     try('HINCRBY', counts, second, -#jobs)
     tidy(second)

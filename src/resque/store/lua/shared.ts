@@ -107,22 +107,65 @@ local function findCarried(list, bare, most)
 end
 `;
 
+/** `isIn(list, item)`: assumed of longer lists; found from the tail. Needs BASE. */
+const IS_IN = `
+local function isIn(list, item)
+  local length = try('LLEN', list) or 0
+  if length == 0 then return false end
+  return redis.call('LPOS', list, item, 'RANK', -1, 'MAXLEN', ${SEARCH_LENGTH}) or length > ${SEARCH_LENGTH}
+end
+`;
+
+/**
+ * `isDelayedAt(bare, second)`: whether the bucket of the second has the job. `timestamps:` only says where to look: the bucket may
+ *   have been lost, and a scheduler of another program takes a job out of it before it changes that key. What it says in
+ *   error is removed, and a bucket that the schedule has lost is scheduled again. Needs BASE.
+ */
+const IS_DELAYED_AT = `
+${IS_IN}
+local function isDelayedAt(bare, second)
+  local bucket, schedule = ns .. 'delayed:' .. second, ns .. 'delayed_queue_schedule'
+  -- something else was put there: only we still know the job
+  if not try('LLEN', bucket) then return try('ZSCORE', ns .. 'ah:due', second .. ':' .. bare) end
+  if not isIn(bucket, bare) then
+    try('SREM', ns .. 'timestamps:' .. bare, 'delayed:' .. second)
+    return false
+  end
+  if not try('ZSCORE', schedule, second) then try('ZADD', schedule, second, second) end
+  return true
+end
+`;
+
+/** `secondsOf(bare)`, `isDelayed(bare)`: the seconds whose buckets have the job. Needs BASE. */
+export const IS_DELAYED = `
+${IS_DELAYED_AT}
+local function secondsOf(bare)
+  local result = {}
+  for _, member in ipairs(try('SMEMBERS', ns .. 'timestamps:' .. bare) or {}) do
+    local second = string.match(member, '([^:]*)$')
+    if isDelayedAt(bare, second) then result[#result + 1] = second end
+  end
+  return result
+end
+local function isDelayed(bare) return #secondsOf(bare) > 0 end
+`;
+
 /** `isQueued(queue, raw, limit)`: whether the job is delayed, queued or waits for a slot; assumed of longer queues. Needs BASE. */
 export const IS_QUEUED_PART = `
-${FIND_CARRIED}
+${FIND_CARRIED}${IS_DELAYED}
 local function isQueued(queue, raw, limit)
   local list = ns .. 'queue:' .. queue
-  if (try('SCARD', ns .. 'timestamps:' .. raw) or 0) > 0 then return true end
+  if isDelayed(raw) then return true end
   local length, carries = try('LLEN', list) or 0, isCarrying(queue)
-  local function isIn(key, text)
+  local function has(key, text)
     if carries then return try('LLEN', key) and #findCarried(key, text, limit) > 0 end
     return try('LPOS', key, text)
   end
   if length > limit then return true end
-  if length > 0 and isIn(list, raw) then return true end
+  if length > 0 and has(list, raw) then return true end
   if not try('HGET', ns .. 'ah:waiting', queue) then return false end
   for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
-    if isIn(ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return true end
+    if has(ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return true end
   end
   return false
 end
@@ -277,7 +320,7 @@ const KEEP_DUE_MS = 7 * 86_400_000;
  * removes the remains of two others, and all entries expire some time after the last due time.
  */
 export const DELAY = `
-${QUEUE_OF}${SPLIT_CONTEXT}
+${QUEUE_OF}${SPLIT_CONTEXT}${IS_DELAYED_AT}
 local function keepOwner(raw, due)
   local queue = queueOf(raw)
   local node = queue and try('HGET', ns .. 'ah:node-queues', queue)
@@ -293,7 +336,7 @@ local function forgetMoved()
   local over = text(now() - ${MOVED_MS})
   for _, member in ipairs(try('ZRANGEBYSCORE', exact, '-inf', over, 'LIMIT', 0, 2) or {}) do
     local second, raw = string.match(member, '^([^:]*):(.*)$')
-    if second and try('SISMEMBER', ns .. 'timestamps:' .. raw, 'delayed:' .. second) == 0 then
+    if second and not isDelayedAt(raw, second) then
       try('ZREM', exact, member)
       try('HDEL', dueContexts, member)
       if (try('HINCRBY', dueCounts, second, -1) or 1) <= 0 then try('HDEL', dueCounts, second) end
@@ -309,7 +352,7 @@ local function delay(due, full, shift)
   local second = text(math.floor(due / 1000 + 0.5) + shift)
   local times, bucket = ns .. 'timestamps:' .. raw, ns .. 'delayed:' .. second
   local schedule, member = ns .. 'delayed_queue_schedule', second .. ':' .. raw
-  if redis.call('SISMEMBER', times, 'delayed:' .. second) == 1 then return false end
+  if redis.call('SISMEMBER', times, 'delayed:' .. second) == 1 and isDelayedAt(raw, second) then return false end
   redis.call('LLEN', bucket)
   redis.call('ZSCORE', schedule, second)
   rebuild('ZSCORE', exact, member)
@@ -342,16 +385,11 @@ const RECORD_PAGE = 500;
  * found running it is cached in `<lock>:at`, so that the next call need not search all workers. Needs BASE.
  */
 export const UNIQUE = `
-${SPLIT_CONTEXT}
-local function isIn(list, item)
-  local length = try('LLEN', list) or 0
-  if length == 0 then return false end
-  return redis.call('LPOS', list, item, 'RANK', -1, 'MAXLEN', ${SEARCH_LENGTH}) or length > ${SEARCH_LENGTH}
-end
+${SPLIT_CONTEXT}${IS_DELAYED}
 local function isUniqueHeld(lock, queue, class)
   local raw = redis.call('GET', lock)
   if not raw then return false end
-  if (try('SCARD', ns .. 'timestamps:' .. splitContext(raw)) or 0) > 0 then return true end
+  if isDelayed((splitContext(raw))) then return true end
   if isIn(ns .. 'queue:' .. queue, raw) then return true end
   if isIn(ns .. 'ah:parked:' .. class, #queue .. ':' .. queue .. raw) then return true end
   local tail, at = ',"payload":' .. raw .. '}', lock .. ':at'
