@@ -137,6 +137,12 @@ const SILENT_MS = 100;
 /** How long a job that may have killed its worker waits for the others of the process to end, in ms. */
 const LONE_WAIT_MS = 60_000;
 
+/** Why a worker loses its running job, which is requeued. */
+const ABORT_REASONS = {
+  fence: "the job was given to another worker",
+  cut: "the worker ends",
+};
+
 /** The process's record of one worker. Each start creates a new one. */
 class Member {
   state: WorkerState = "stopped";
@@ -329,7 +335,9 @@ export class WorkerProcess {
     const next = nextState(member.state, event);
     if (next === undefined) return false;
     const wasDraining = member.state === "draining";
+    const isJobLost = event === "fence" || (event === "cut" && wasDraining);
     member.state = next;
+    if (isJobLost) member.runner.abort(ABORT_REASONS[event]);
     if (wasDraining) member.drained();
     this.entered[next]?.(member);
     return true;
@@ -344,9 +352,6 @@ export class WorkerProcess {
     },
     reporting: (member) => this.request(member),
     idle: (member) => member.runner.rest(),
-    fenced: (member) => {
-      member.runner.abort("the job was given to another worker");
-    },
     draining: (member) => {
       for (const listener of member.endListeners) listener();
       this.limitPatience(member);
@@ -360,9 +365,7 @@ export class WorkerProcess {
     member.timer?.cancel();
     if (member.patienceMs === Infinity) return;
     member.timer = this.environment.after(member.patienceMs, () => {
-      if (member.state !== "draining") return;
-      member.runner.abort("the worker ends");
-      this.move(member, "cut");
+      if (member.state === "draining") this.move(member, "cut");
     });
   }
 

@@ -1,6 +1,7 @@
 /** How workers begin, take jobs in order, are scaled down, and end; and what they make of jobs that cannot be read. */
 import { once } from "node:events";
 import { Redis } from "ioredis";
+import type { JobView } from "../../src/resque/jobView";
 import { MultiWorker } from "../../src/resque/multiWorker";
 import { SkewWatch, systemEnvironment } from "../../src/resque/environment";
 import {
@@ -114,6 +115,32 @@ describeOnEachEngine("workers", (engine) => {
     for (const one of finish) one();
     await until(async () => (await queue.stats()).processed === "4");
     expect(runs.sort()).toEqual([0, 1, 2, 3]);
+  });
+
+  test("a job that was given to another worker is told so, also when its own worker is to end after it", async () => {
+    const queue = await bench.queue();
+    const reasons: string[] = [];
+    let process = "";
+    const body = function (this: JobView) {
+      process = this.lease.process;
+      return once(this.signal, "abort").then(() => {
+        reasons.push((this.signal.reason as Error).message);
+      });
+    };
+    const worker = await bench.startedWorker(
+      { long: body },
+      { queues: "q", heartbeatTimeout: 300 },
+    );
+    await queue.enqueue("q", "long");
+    await until(() => process !== "");
+    const ended = worker.retire();
+    const fenced = once(worker, "fenced");
+    expect(await queue.connection.store.deregister(process)).toMatchObject([
+      { what: "requeued" },
+    ]);
+    await fenced;
+    await ended;
+    expect(reasons).toEqual(["the job was given to another worker"]);
   });
 
   test("a minimum of workers above the maximum is what runs", async () => {

@@ -11,6 +11,8 @@ export interface Run {
   uid: string;
   kind: string;
   key: string;
+  /** The present registration of its process, empty without one; undefined once the workers have ended. */
+  registration: () => string | undefined;
 }
 
 export class Violation extends Error {}
@@ -162,6 +164,7 @@ export class Ledger implements Witness {
   /** What must hold after every step. */
   check(): void {
     if (this.violation) throw this.violation;
+    this.checkFenced();
     if (!this.isDirty || !this.refresh()) return;
     for (const uid of this.places.keys()) {
       if (this.refused.has(uid))
@@ -183,6 +186,16 @@ export class Ledger implements Witness {
     const wrong = this.state.inconsistency();
     if (wrong !== undefined) this.fail(wrong);
     this.checkCounters();
+  }
+
+  /** A process that knows that its lease is over has told its jobs. */
+  private checkFenced(): void {
+    for (const { process, view, uid, registration } of this.runs) {
+      const id = registration();
+      const isOwn = id === undefined || id === view.lease.process;
+      if (!isOwn && !process.isDead && !view.signal.aborted)
+        this.fail(`${uid} is not told that it was given to another worker`);
+    }
   }
 
   /** Jobs that neither ended nor failed. */

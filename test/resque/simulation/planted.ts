@@ -166,6 +166,15 @@ export const PLANTED: readonly PlantedFault[] = [
     first: 207,
   },
   {
+    name: "a worker that is to end after its job is not told that the job was given to another",
+    first: 650,
+    plant: () =>
+      patch(TRANSITIONS, "draining", {
+        finished: "reporting",
+        cut: "leaving",
+      }),
+  },
+  {
     name: "a blocked event loop loses its lease",
     plant: () => patch(SimHeartbeat.prototype, "beat", () => undefined),
     shares: { blocked: 1 },

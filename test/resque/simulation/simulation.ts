@@ -84,6 +84,7 @@ export async function simulate(
 class Simulation {
   private readonly random: Random;
   private readonly nodes: Node[] = [];
+  private readonly workers = new WeakMap<SimProcess, MultiWorker>();
   private readonly periodic?: PeriodicTasks;
   /** Nothing goes wrong but that event loops are blocked. */
   private readonly isBlockedOnly: boolean;
@@ -294,6 +295,7 @@ class Simulation {
       },
       jobs,
     );
+    this.workers.set(process, multiWorker);
     const { network, backend, ledger } = this;
     multiWorker.makeHeartbeat = () =>
       new SimHeartbeat(process, network, backend);
@@ -356,7 +358,9 @@ class Simulation {
     uid: string,
     ms: number,
   ): Promise<void> {
-    const run = { process, view, uid, kind, key: uid.slice(0, 3) };
+    const registration = () => this.workers.get(process)?.["process"]?.id;
+    const key = uid.slice(0, 3);
+    const run = { process, view, uid, kind, key, registration };
     this.ledger.begin(run);
     await new Promise<void>((resolve) => {
       process.environment.after(ms, resolve);
