@@ -606,7 +606,7 @@ describeOnRedis("the store on redis", () => {
       await lose();
       expect(await store.missingRuns([run])).toEqual([]);
       expect(await schedule()).toEqual([await second()]);
-      // one that nobody asks for
+      // one without a reader
       await lose();
       await store.repairOrphans(60_000);
       expect(await schedule()).toEqual([await second()]);
