@@ -76,6 +76,8 @@ interface Call {
   /** The params of the connection when the request arrived. */
   readonly sent: object;
   overload: Overload | undefined;
+  /** Those with the session of the client: another one after a restart within this process. */
+  sessions: (typeof api)["storedSessions"];
   /** The promise of the action does not reject. */
   isGuarded: boolean;
 }
@@ -193,6 +195,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
       onLateError,
       sent,
       overload: undefined,
+      sessions: undefined,
       isGuarded: false,
     };
   }
@@ -224,12 +227,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   /** Whether there is nothing to do before, around or after `run`. */
   private isPlain(): boolean {
     const { timeout, idempotent } = this.actionTemplate!;
-    return (
-      !timeout &&
-      !idempotent &&
-      api.storedSessions === undefined &&
-      this.middlewareNames() === undefined
-    );
+    return !timeout && !idempotent && this.middlewareNames() === undefined;
   }
 
   private runPlain(call: Call): Outcome<this> {
@@ -237,6 +235,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
     let response: unknown;
     let isLate: boolean;
     try {
+      const opened = this.openSession(call);
+      if (opened) return this.runAround(call, opened);
       const checks = this.checkParams(call.sent);
       if (checks) return this.runChecked(call, checks);
       status = this.verdict();
@@ -300,16 +300,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
       : this.conclude(call, status);
   }
 
-  /** With a timeout, an idempotency key, a stored session, or middleware. */
-  private async runAround(call: Call): Promise<this> {
+  /**
+   * With a timeout, an idempotency key, a stored session, or middleware.
+   * @param opening the session, if that has begun
+   */
+  private async runAround(
+    call: Call,
+    opening?: Promise<void>,
+  ): Promise<this> {
     const { timeout } = this.actionTemplate!;
     const timed = timeout ? this.cancellation() : undefined;
     timed?.startTimer(timeout!);
-    const sessions = api.storedSessions; // another one after a restart within this process
     let thrown: unknown;
     let status: ActionsStatus;
     try {
-      status = await this.runSteps(call, sessions);
+      status = await this.runSteps(call, opening);
     } catch (error) {
       thrown = this.errorOf(error);
       status =
@@ -318,25 +323,16 @@ export class ActionProcessor<ActionClass extends Action = any> {
           : ActionsStatus.GenericError;
     }
     timed?.stopTimer();
-    const unsaved = await sessions?.save(this.connection);
-    if (unsaved === undefined) return this.conclude(call, status, thrown);
-    // the client must not believe that its session was kept; an action that failed keeps its own error
-    if (status === ActionsStatus.Complete) {
-      this.response = {};
-      return this.conclude(call, ActionsStatus.GenericError, unsaved);
-    }
-    log(`the session was not saved: ${errorText(unsaved)}`, "error", {
-      action: this.action,
-    });
     return this.conclude(call, status, thrown);
   }
 
   /** @returns how the action ends, unless a step throws */
   private async runSteps(
-    { sent }: Call,
-    sessions: (typeof api)["storedSessions"],
+    call: Call,
+    opening: Promise<void> | undefined,
   ): Promise<ActionsStatus> {
-    const opened = sessions?.open(this.connection, this.params);
+    const { sent } = call;
+    const opened = opening ?? this.openSession(call);
     if (opened) await this.untilTimeout(opened);
     const middleware = this.middlewareNames();
     if (middleware)
@@ -353,6 +349,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
     if (middleware)
       await this.untilTimeout(this.runMiddleware(middleware, "postProcessor"));
     return ActionsStatus.Complete;
+  }
+
+  /** @returns a promise only if the client has a stored session */
+  private openSession(call: Call): Promise<void> | undefined {
+    call.sessions = api.storedSessions;
+    return call.sessions?.open(this.connection, this.params);
   }
 
   /** The action does not run; some of those count for the rate limit. */
@@ -397,6 +399,36 @@ export class ActionProcessor<ActionClass extends Action = any> {
     call: Call,
     status: ActionsStatus,
     thrown?: unknown,
+  ): Outcome<this> {
+    const saved = call.sessions?.save(this.connection);
+    if (!saved) return this.settle(call, status, thrown);
+    return saved.then((unsaved) =>
+      unsaved === undefined
+        ? this.settle(call, status, thrown)
+        : this.settleUnsaved(call, status, [thrown, unsaved]),
+    );
+  }
+
+  /** The client must not believe that its session was kept; an action that failed keeps its own error. */
+  private settleUnsaved(
+    call: Call,
+    status: ActionsStatus,
+    [thrown, unsaved]: [thrown: unknown, unsaved: unknown],
+  ): Outcome<this> {
+    if (status === ActionsStatus.Complete) {
+      this.response = {};
+      return this.settle(call, ActionsStatus.GenericError, unsaved);
+    }
+    log(`the session was not saved: ${errorText(unsaved)}`, "error", {
+      action: this.action,
+    });
+    return this.settle(call, status, thrown);
+  }
+
+  private settle(
+    call: Call,
+    status: ActionsStatus,
+    thrown: unknown,
   ): Outcome<this> {
     call.overload?.leave();
     const isComplete = status === ActionsStatus.Complete;

@@ -3,10 +3,10 @@
  * Disabled without `general.context`.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { randomUUID } from "node:crypto";
 import type { Connection } from "../connection/connection";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { currentWork } from "../log/work";
+import { randomId } from "../utils/ids";
 import { withFields } from "../utils/objects";
 
 /** One method per level; the lines have the id of the context, wherever they are written. */
@@ -49,7 +49,7 @@ export class WorkContext {
   private kept: ContextLogger | undefined;
 
   constructor({ id, connection, task }: Work) {
-    this.id = id ?? randomUUID();
+    this.id = id ?? randomId();
     this.connection = connection;
     this.action = undefined;
     this.task = task;

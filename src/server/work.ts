@@ -1,11 +1,11 @@
 /** Runs the work of one client message in its context and its trace span. */
 import { AsyncResource } from "node:async_hooks";
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Connection } from "../connection/connection";
 import { beginContext, context, isContextOn } from "../context/context";
 import { parseTraceparent, tracing } from "../tracing/tracer";
+import { randomId } from "../utils/ids";
 import { isTrustedPeer } from "./proxies";
 
 /** The method of a message, until it is known what it asks for. */
@@ -70,7 +70,7 @@ const REQUEST_ID = /^[\w.:=+/@-]{1,128}$/;
 /** `X-Request-Id` names one request, and comes before the trace of `traceparent`, which may be that of several. */
 export function requestIdOf({ headers, socket }: IncomingMessage): string {
   return (
-    (isTrustedPeer(socket.remoteAddress) && idFrom(headers)) || randomUUID()
+    (isTrustedPeer(socket.remoteAddress) && idFrom(headers)) || randomId()
   );
 }
 

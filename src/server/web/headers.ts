@@ -295,9 +295,12 @@ interface Prepared {
   nosniff: boolean | undefined;
   cors: Cors | undefined;
   sources: readonly Snapshot[];
+  /** With a place for the length of the body: adding it to a copy would make V8 copy the list once more. */
   alone: FlatHeaders;
   /** The first header is the cookie, without its value. */
   withCookie: FlatHeaders;
+  /** Whether the last header is the id of the request, without its value. */
+  hasId: boolean;
 }
 
 /** The additions of a request to the default headers. */
@@ -306,27 +309,31 @@ interface OwnHeaders {
   requestId: string | undefined;
 }
 
-/** For clients without TLS, and for those with it. */
-const prepared: [Prepared | undefined, Prepared | undefined] = [
+/** For clients without TLS and those with it, each without and with an id of the request. */
+const prepared: (Prepared | undefined)[] = new Array<undefined>(4).fill(
   undefined,
-  undefined,
-];
+);
 
-/** The headers as a list that the caller may change. */
+/** The headers as a list that the caller may change, and in which it must set the length or remove it. */
 export function preparedHeaders(
   current: HeaderSettings,
   { setCookie, requestId }: OwnHeaders,
   policy?: HeaderPolicy,
 ): FlatHeaders {
-  const { alone, withCookie } = prepare(current, policy);
+  const isKnown = requestId !== undefined;
+  const { alone, withCookie, hasId } = prepare(current, policy, isKnown);
   const head = (setCookie === undefined ? alone : withCookie).slice();
   if (setCookie !== undefined) head[1] = setCookie;
-  addRequestId(head, requestId);
+  if (hasId) head[head.length - 1] = requestId!;
   return head;
 }
 
-function prepare(current: HeaderSettings, policy?: HeaderPolicy): Prepared {
-  const slot = policy?.isTls === true ? 1 : 0;
+function prepare(
+  current: HeaderSettings,
+  policy: HeaderPolicy | undefined,
+  isKnown: boolean,
+): Prepared {
+  const slot = (policy?.isTls === true ? 1 : 0) + (isKnown ? 2 : 0);
   const known = prepared[slot];
   if (known && isCurrent(known, current, policy)) return known;
   const { httpHeaders, nosniff } = current;
@@ -334,12 +341,18 @@ function prepare(current: HeaderSettings, policy?: HeaderPolicy): Prepared {
   const flat = mergeHeaders(defaultPairs(current, undefined, policy));
   const withCookie = ["set-cookie", "", ...flat];
   makePrivate(withCookie);
+  const hasId = isKnown && getFlat(flat, "x-request-id") === undefined;
+  for (const list of [flat, withCookie]) {
+    setLength(list, 0);
+    if (hasId) list.push("x-request-id", "");
+  }
   return (prepared[slot] = {
     nosniff,
     cors: policy?.cors,
     sources: [httpHeaders, headers, tlsHeaders].map(snapshotOf),
     alone: flat,
     withCookie,
+    hasId,
   });
 }
 
