@@ -304,10 +304,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
    * With a timeout, an idempotency key, a stored session, or middleware.
    * @param opening the session, if that has begun
    */
-  private async runAround(
-    call: Call,
-    opening?: Promise<void>,
-  ): Promise<this> {
+  private async runAround(call: Call, opening?: Promise<void>): Promise<this> {
     const { timeout } = this.actionTemplate!;
     const timed = timeout ? this.cancellation() : undefined;
     timed?.startTimer(timeout!);

@@ -69,9 +69,7 @@ const REQUEST_ID = /^[\w.:=+/@-]{1,128}$/;
 
 /** `X-Request-Id` names one request, and comes before the trace of `traceparent`, which may be that of several. */
 export function requestIdOf({ headers, socket }: IncomingMessage): string {
-  return (
-    (isTrustedPeer(socket.remoteAddress) && idFrom(headers)) || randomId()
-  );
+  return (isTrustedPeer(socket.remoteAddress) && idFrom(headers)) || randomId();
 }
 
 function idFrom(headers: IncomingMessage["headers"]): string | undefined {
