@@ -79,8 +79,11 @@ const NO_URL: UrlParts = {
 function redisUrl(): UrlParts {
   const text = process.env.REDIS_URL;
   if (!text) return NO_URL;
-  if (!URL.canParse(text))
-    throw new Error("REDIS_URL is no URL such as redis://localhost:6379/0");
+  // without a scheme, the name of the host would be taken for one
+  if (!/^rediss?:\/\//i.test(text) || !URL.canParse(text))
+    throw new Error(
+      "REDIS_URL must be a URL that begins with redis:// or rediss://, such as redis://localhost:6379/0",
+    );
   return new URL(text);
 }
 
@@ -89,17 +92,36 @@ function connectionOptions() {
   const isSecure = protocol
     ? protocol === "rediss:"
     : Boolean(process.env.REDIS_SSL);
-  const db = pathname.slice(1) || process.env.REDIS_DB;
+  const db = pathname.replace(/^\/|\/$/g, "");
 
   return {
-    host: hostname || process.env.REDIS_HOST || "127.0.0.1",
-    port: Number(port || process.env.REDIS_PORT || 6379),
+    // IPv6 addresses are in brackets in URLs
+    host:
+      hostname.replace(/^\[|\]$/g, "") || process.env.REDIS_HOST || "127.0.0.1",
+    port: port ? Number(port) : numberIn("REDIS_PORT", "a port", 6379),
     username: decode(username),
     password: decode(password) ?? (process.env.REDIS_PASSWORD || null),
-    db: parseInt(db || process.env.JEST_WORKER_ID || "0", 10),
+    db: db
+      ? wholeNumber(db, "the database at the end of REDIS_URL must be a number")
+      : numberIn(
+          "REDIS_DB",
+          "the number of a database",
+          Number(process.env.JEST_WORKER_ID || 0),
+        ),
     tls: isSecure ? { rejectUnauthorized: false } : undefined,
     retryStrategy,
   };
+}
+
+/** A variable that is a number, or the default. */
+function numberIn(name: string, what: string, byDefault: number): number {
+  const text = process.env[name];
+  return text ? wholeNumber(text, `${name} must be ${what}`) : byDefault;
+}
+
+function wholeNumber(text: string, problem: string): number {
+  if (!/^\d+$/.test(text.trim())) throw new Error(problem);
+  return Number(text);
 }
 
 let warned = false;
@@ -117,5 +139,9 @@ function retryStrategy(times: number): number {
 
 /** Names and passwords in URLs are percent-encoded. */
 function decode(part: string): string | undefined {
-  return part ? decodeURIComponent(part) : undefined;
+  try {
+    return part ? decodeURIComponent(part) : undefined;
+  } catch {
+    throw new Error("name and password in REDIS_URL must be percent-encoded");
+  }
 }

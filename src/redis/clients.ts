@@ -4,7 +4,13 @@ import { api } from "../api";
 import type { RedisEntry } from "../config/types";
 import { settings } from "../config/settings";
 import { withTimeout, sleep } from "../utils/promises";
-import { markFailures, shareTimeouts, markIfAway } from "./commands";
+import {
+  isRefusedDatabase,
+  markFailures,
+  markIfAway,
+  requireDatabase,
+  shareTimeouts,
+} from "./commands";
 import { ConnectionLog, addressOf } from "./outages";
 import { disconnect, isCluster, isEmbedded, clusterOf, reopen } from "./engine";
 import { boundSentinels, followFailover } from "./failover";
@@ -72,7 +78,10 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
 
   if (buildNew !== true) {
     const client = (konstructor as (args: unknown) => Redis)(args);
-    if (!isEmbedded(client)) markFailures(client);
+    if (!isEmbedded(client)) {
+      markFailures(client);
+      requireDatabase(client);
+    }
     connectionLog.followErrors(name, client);
     return client;
   }
@@ -89,7 +98,9 @@ function boundWaits(client: Redis): void {
   markFailures(client);
   if (!isCluster(client)) {
     followFailover(client);
-    return bound(client);
+    bound(client);
+    if (client.options.db) client.options.enableReadyCheck = true;
+    return requireDatabase(client);
   }
   // a Cluster creates its connections from then on
   client.on("+node", bound);
@@ -234,6 +245,7 @@ class Attempts {
       else await client.ping();
       return;
     }
+    if (!cluster) await selectAgain(client);
     await client.get("_test");
     await tryToWrite(client);
     // the initializers use keys of all of them
@@ -242,6 +254,7 @@ class Attempts {
 
   private async beforeNext(error: Error): Promise<void> {
     const { client } = this;
+    if (isRefusedDatabase(error)) throw error;
     if (SILENT.includes(error.message)) {
       if (performance.now() - this.openedAt < this.attemptMs) return;
       reopen(client);
@@ -263,6 +276,12 @@ async function tryToWrite(client: Redis): Promise<void> {
   } catch (error) {
     if (isRedisAway(error)) throw error;
   }
+}
+
+/** A client that a project made may have been refused its database before it was known here. */
+async function selectAgain(client: Redis): Promise<void> {
+  const { condition } = client as { condition?: { select?: number } | null };
+  if (condition?.select) await client.select(condition.select);
 }
 
 async function ping(node: Redis): Promise<void> {

@@ -5,6 +5,7 @@
 import type { Command, Redis } from "ioredis";
 import type { ErrorCode } from "../errors";
 import { timerMs } from "../utils/promises";
+import { reopen } from "./engine";
 
 const CODE: ErrorCode = "AH_REDIS_TIMEOUT";
 const TIMED_OUT = "Command timed out";
@@ -91,6 +92,60 @@ export function markIfAway<E extends Error>(error: E): E {
   if (isAway && code === undefined && Object.isExtensible(error))
     Object.assign(error, { code: CODE });
   return error;
+}
+
+// --- The database of a connection. When redis refuses SELECT, ioredis emits an error, and uses database 0.
+
+const refusals = new WeakSet<Error>();
+
+/** Whether redis refused the database of a new connection: at boot, waiting would not help. */
+export function isRefusedDatabase(error: unknown): boolean {
+  return refusals.has(error as Error);
+}
+
+/**
+ * Keep a client from using another database than its own: when redis refuses SELECT on a new connection, the ready check fails,
+ * so that ioredis rejects the queued commands and reconnects. A client without a ready check reconnects at once.
+ */
+export function requireDatabase(one: object): void {
+  const client = one as Redis;
+  const { options } = client;
+  if (!options?.db || typeof client.sendCommand !== "function") return;
+  // a reply after that of SELECT, before the first command
+  if (!options.enableReadyCheck) options.disableClientInfo = false;
+  let refusal: Error | undefined;
+  const send = client.sendCommand.bind(client);
+  client.sendCommand = (command: Command, stream) => {
+    if (client.status !== "connect") return send(command, stream);
+    const { name, reject, resolve } = command;
+    if (name === "select") {
+      refusal = undefined;
+      command.reject = (error) => {
+        reject.call(command, (refusal = refusalOf(error, options.db!)));
+        if (!options.enableReadyCheck) reopen(client);
+      };
+    } else if (name === "info") {
+      command.resolve = (value) =>
+        refusal ? command.reject(refusal) : resolve.call(command, value);
+    } else if (name === "client" && !options.enableReadyCheck) {
+      // ioredis considers the connection ready afterwards
+      command.resolve = (value) => {
+        if (!refusal) resolve.call(command, value);
+      };
+    }
+    return send(command, stream);
+  };
+}
+
+/** @param error of SELECT, which also fails with its connection */
+function refusalOf(error: Error, db: number): Error {
+  if (!isFinal(error)) return error;
+  const refusal = Object.assign(
+    new Error(`cannot select database ${db}: ${error.message}`),
+    { code: CODE },
+  );
+  refusals.add(refusal);
+  return refusal;
 }
 
 // --- Timeouts of commands, without a timer per command.

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as os from "node:os";
 import type { Redis } from "ioredis";
-import { shareTimeouts } from "../redis/commands";
+import { requireDatabase, shareTimeouts } from "../redis/commands";
 import {
   clusterOf,
   disconnect,
@@ -151,6 +151,7 @@ export class Connection extends EventEmitter {
     if (!isEmbedded(client)) {
       followFailover(client);
       shareTimeouts(client);
+      requireDatabase(client);
     }
     client.setMaxListeners?.(0); // each worker that shares it listens
     return client;

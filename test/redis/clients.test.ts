@@ -394,6 +394,85 @@ describeOnRedis("connecting to redis", () => {
     await leaveCluster();
   });
 
+  describe("a database that redis does not have", () => {
+    const options = () => ({ port: server.port, db: 99 });
+
+    test.each([
+      [
+        "of REDIS_URL",
+        () => useRedisVariables({ REDIS_URL: `${server.url}/99` }),
+      ],
+      [
+        "of a client without checks",
+        () =>
+          useRedisClients(Redis, [
+            { ...options(), enableReadyCheck: false, disableClientInfo: true },
+          ]),
+      ],
+      [
+        "of a client that the project makes",
+        () => useRedisClients(() => new Redis(options()), [], false),
+      ],
+      [
+        "of a client that was connected before",
+        () => {
+          const client = new Redis(options());
+          client.on("error", () => undefined);
+          useRedisClients(() => client, [], false);
+          return until(() => client.status === "ready");
+        },
+      ],
+    ] as [string, () => unknown][])(
+      "%s is refused at boot",
+      async (_whose, configure) => {
+        await configure();
+        config.redis.connectTimeout = 60_000; // more than the test may take
+        const error = await failure();
+        expect(error.code).toBe("AH_REDIS_CONNECT");
+        expect(error.message).toMatch(
+          /: (cannot select database 99: )?ERR DB index is out of range$/,
+        );
+      },
+    );
+
+    test("after a reconnect: no command reaches another database, until redis has it again", async () => {
+      const small = await new RedisServer().start({
+        config: { databases: "2" },
+      });
+      const proxy = await new FlakyProxy(server.port).start();
+      useRedisVariables({ REDIS_URL: `redis://127.0.0.1:${proxy.port}/3` });
+      config.redis.operationTimeout = 500;
+      await connectRedis();
+      const { client } = api.redis.clients;
+      const monitor = await new Redis(small.url).monitor();
+      const seen: string[] = [];
+      monitor.on("monitor", (_time, [name]: string[]) =>
+        seen.push(name.toLowerCase()),
+      );
+
+      proxy.targetPort = small.port;
+      proxy.cut();
+      const results = [];
+      while (seen.filter((name) => name === "select").length < 6)
+        results.push(
+          await client
+            .set("key", "value")
+            .then(String, (error: Error & { code?: string }) => error.code),
+        );
+      expect(new Set(results)).toEqual(new Set(["AH_REDIS_TIMEOUT"]));
+      expect(new Set(seen)).toEqual(new Set(["select", "info"]));
+      expect(logs.at("alert", /^Redis connection `\w+` error/)).toHaveLength(1);
+
+      proxy.targetPort = server.port;
+      await until(() => client.status === "ready");
+      expect(await client.set("key", "value")).toBe("OK");
+      await leaveCluster();
+      monitor.disconnect();
+      await proxy.stop();
+      await small.stop();
+    });
+  });
+
   test("a limit that the project has set stays", async () => {
     useRedisClients(Redis, [server.url, { commandTimeout: 77, keepAlive: 5 }]);
     await connectRedis();

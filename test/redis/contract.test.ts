@@ -159,8 +159,8 @@ describeOnRedis("the contract of steps", () => {
       await takeLock(client, lockKey, "you", MINUTE_MS);
       const other = (n: number) => ({
         ...write(String(n), n === 2 ? MINUTE_MS : 0),
-        lockKey: key(`lock${n}`),
-        cacheKey: key(`object${n}`),
+        lock: key(`lock${n}`),
+        entry: key(`object${n}`),
       });
       expect(
         await Promise.all(

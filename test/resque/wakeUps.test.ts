@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { Connection } from "../../src/resque/connection";
 import { RedisWakeUps } from "../../src/resque/store/redisWakeUps";
 import { FlakyProxy } from "../support/flakyProxy";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
@@ -19,6 +20,25 @@ describeOnRedis("the connection that waits for jobs", () => {
     redis.disconnect();
     await proxy.stop();
     await server.stop();
+  });
+
+  test("takes nothing from another database than its client's, if redis refuses that", async () => {
+    const refused = new Redis({ port: server.port, db: 99, lazyConnect: true });
+    await redis.rpush("wake", "1");
+    const wakeUps = new RedisWakeUps(refused);
+    wakeUps.open();
+    expect(await wakeUps.wait(["wake"], 500).done).toBe(false);
+    wakeUps.close();
+    expect(await redis.lrange("wake", 0, -1)).toEqual(["1"]);
+    await redis.del("wake");
+  });
+
+  test("a queue without a client of its own refuses a database that redis does not have", async () => {
+    const queue = new Connection({ port: server.port, database: 99 });
+    queue.on("error", () => undefined);
+    await expect(queue.connect()).rejects.toThrow(
+      "cannot select database 99: ERR DB index is out of range",
+    );
   });
 
   test("is opened anew when it is open but dead, and wakes again; the limit on commands does not end its waits", async () => {

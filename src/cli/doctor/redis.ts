@@ -1,5 +1,6 @@
 /** Checks of the redis server of the project. */
 import { toError } from "../../errors";
+import { isRefusedDatabase, requireDatabase } from "../../redis/commands";
 import { isEmbedded } from "../../redis/engine";
 import { withTimeout } from "../../utils/promises";
 import { fail, type Finding, ok, warn } from "./check";
@@ -30,6 +31,8 @@ export async function checkRedis(
       () => `no reply within ${LIMIT_MS} ms`,
     );
   } catch (error) {
+    if (isRefusedDatabase(error))
+      return [fail("redis", toError(error).message)];
     const reason = (lastError ?? toError(error)).message;
     return [fail("redis", `cannot be reached: ${reason || "refused"}`)];
   } finally {
@@ -169,6 +172,7 @@ function openClient(
   const client =
     buildNew === false ? konstructor(...args) : new konstructor(...args);
   client.on("error", onError);
+  if (!isEmbedded(client)) requireDatabase(client);
   return client;
 }
 

@@ -1,6 +1,7 @@
 /** Wakes what waits on redis, by one blocking connection for all that wait on one client. */
 import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
+import { requireDatabase } from "../../redis/commands";
 import { clusterOf, disconnect, keyHolders } from "../../redis/engine";
 import {
   pause,
@@ -135,7 +136,11 @@ function duplicate(client: Redis): Redis | Cluster {
     commandTimeout: undefined,
   };
   const cluster = clusterOf(client);
-  if (!cluster) return client.duplicate(options);
+  if (!cluster) {
+    const copy = client.duplicate(options);
+    requireDatabase(copy);
+    return copy;
+  }
   const redisOptions = { ...cluster.options.redisOptions, ...options };
   return cluster.duplicate([], { redisOptions });
 }

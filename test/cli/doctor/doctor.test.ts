@@ -6,6 +6,7 @@ import { bootedChecks } from "../../../src/cli/doctor/booted";
 import { checks, folderChecks } from "../../../src/cli/doctor/checks";
 import type { Finding } from "../../../src/cli/doctor/check";
 import { freePort } from "../../support/freePort";
+import { describeOnRedis, RedisServer } from "../../support/redisServer";
 import { runCli } from "../../support/runCli";
 import {
   repositoryRoot,
@@ -195,6 +196,20 @@ test("every fault of a project is found at once", async () => {
     `web.port and metrics.port are both ${takenPort}`,
   );
   expect(exitCode).toBe(1);
+});
+
+describeOnRedis("a redis without the database of the project", () => {
+  test("is a fault", async () => {
+    const server = await new RedisServer().start();
+    const { findings } = await doctor({}, { REDIS_URL: `${server.url}/99` });
+    await server.stop();
+    expect(findings).toContainEqual({
+      verdict: "fail",
+      check: "redis",
+      message: "cannot select database 99: ERR DB index is out of range",
+    });
+    expect(findings.map(({ check }) => check)).not.toContain("boot");
+  });
 });
 
 test("a configuration that cannot be loaded is a fault", async () => {
