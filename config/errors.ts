@@ -33,6 +33,10 @@ export const DEFAULT = {
       // (id) => text, whose id is in the log beside the error
       redisAway: null as null | ((id: string) => any),
 
+      // the error of an action that `action.run` ran has the message and the status that a client would have received,
+      // so that its caller responds with them; false: its text ("Error: ..."), without a status
+      keepInline: false,
+
       // the log level of errors that clients cause: 4xx errors of actions, missing or invalid params, refused
       // bodies, lines and connections. "error": like other errors, with the stack; any other level: without
       clientErrorLogLevel: "error" as string,

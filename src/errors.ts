@@ -59,6 +59,30 @@ export class StatusError extends ActionheroError {
   }
 }
 
+/** The error of an action that was run in-line, as a client of it would have received it. */
+export class InlineError extends ActionheroError {
+  readonly expose = true;
+  readonly status: number;
+  readonly headers: HttpErrorHeaders;
+  /** All problems of its params. */
+  readonly errors?: unknown[];
+
+  constructor(
+    message: string,
+    {
+      cause,
+      status,
+      headers,
+      errors,
+    }: Pick<InlineError, "cause" | "status" | "headers" | "errors">,
+  ) {
+    super("AH_ACTION", message, { cause });
+    this.status = status;
+    this.headers = headers;
+    if (errors) this.errors = errors;
+  }
+}
+
 /** Headers of an HTTP response; a list is several headers of one name. */
 export type HttpErrorHeaders = Record<string, string | number | string[]>;
 

@@ -2,7 +2,9 @@
 import { api, IN_LINE } from "../api";
 import { Connection, DESTROYED } from "../connection/connection";
 import { continueContext, isContextOn } from "../context/context";
-import { ActionheroError } from "../errors";
+import { ActionheroError, httpFactsOf, InlineError } from "../errors";
+import { settings } from "../config/settings";
+import { usualStatus } from "./status";
 import {
   registerMiddleware,
   type Hook,
@@ -79,8 +81,8 @@ export async function run(
         )
       : data.processAction(actionName, actionVersion));
     const response = processed.response as unknown;
-    const { error, errors } = (response ?? {}) as Record<string, unknown>;
-    if (error) throw inlineError(error, errors);
+    if ((response as { error?: unknown } | undefined)?.error)
+      throw inlineError(processed);
     return response;
   } finally {
     const destroyed = connection.destroy();
@@ -88,12 +90,28 @@ export async function run(
   }
 }
 
-/** Errors become text (`Error: ...`), as in v29; other values become their message, if any. A list of all is `errors`. */
-function inlineError(error: unknown, errors: unknown): Error {
-  const message =
-    error instanceof Error || typeof error !== "object"
-      ? `${error as string}`
-      : ((error as { message?: string }).message ?? JSON.stringify(error));
+/**
+ * The error of a response that has one. With `errors.keepInline`, it has the message and the status for clients; otherwise an
+ * Error becomes text (`Error: ...`), as in v29. Other values become their message, if any. A list of all is `errors`.
+ */
+function inlineError({ response, actionStatus }: ActionProcessor): Error {
+  const { error, errors: listed } = response as Record<string, unknown>;
+  const errors = Array.isArray(listed) ? (listed as unknown[]) : undefined;
+  if (settings().errors.keepInline) {
+    const { status, headers } = httpFactsOf(error);
+    return new InlineError(messageOf(error), {
+      cause: error,
+      status: status ?? usualStatus(actionStatus, error, settings().web),
+      headers,
+      errors,
+    });
+  }
+  const message = error instanceof Error ? String(error) : messageOf(error);
   const wrapped = new ActionheroError("AH_ACTION", message, { cause: error });
-  return Array.isArray(errors) ? Object.assign(wrapped, { errors }) : wrapped;
+  return errors ? Object.assign(wrapped, { errors }) : wrapped;
+}
+
+function messageOf(error: unknown): string {
+  if (typeof error !== "object") return `${error as string}`;
+  return (error as { message?: string }).message ?? JSON.stringify(error);
 }

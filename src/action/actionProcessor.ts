@@ -2,7 +2,7 @@
 import { api, IN_LINE } from "../api";
 import { settings } from "../config/settings";
 import { refuseStream, fitted, outputOf } from "./output";
-import { errorText, HttpError, StatusError } from "../errors";
+import { errorText, httpFactsOf, InlineError, StatusError } from "../errors";
 import {
   takeFailedCall,
   forgetCalls,
@@ -467,9 +467,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     // the action may still modify this object
     if (status === ActionsStatus.TimedOut) this.response = {};
     this.attachError(shown.error);
-    if (error instanceof StatusError) this.attachCode(error.code);
-    else if (error instanceof HttpError && this.hasNoStatus())
-      this.attachCode(error.status);
+    this.attachFacts(error);
     const listed = isOfParams(status) ? listErrors(this) : undefined;
     return listed
       ? listed.then(() => this.endFailed(call, status, error, shown.id))
@@ -786,10 +784,18 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return !WITH_STATUS.includes(this.connection.type);
   }
 
-  /** For clients of all transports: only HTTP has a status. */
-  private attachCode(code: string | number): void {
+  /** For clients of all transports: only HTTP has a status. An action that was run in-line may also have a list of errors. */
+  private attachFacts(error: unknown): void {
+    const { status, isExplicit } = httpFactsOf(error);
+    if (error instanceof StatusError) this.attach("code", error.code);
+    else if (isExplicit && this.hasNoStatus()) this.attach("code", status);
+    if (error instanceof InlineError) this.attach("errors", error.errors);
+  }
+
+  private attach(field: string, value: unknown): void {
     const { response } = this as { response: unknown };
-    if (isOpenObject(response) && !("code" in response)) response.code = code;
+    if (value !== undefined && isOpenObject(response) && !(field in response))
+      response[field] = value;
   }
 
   private attachError(error: unknown): void {

@@ -406,6 +406,7 @@ const tasks = view({
 const errors = view({
   reportUnknownActions: () => Boolean(config.errors?.reportUnknownActions),
   exposeMessages: () => config.errors?.exposeMessages ?? "all",
+  keepInline: () => config.errors?.keepInline === true,
   clientErrorLogLevel: () =>
     (config.errors?.clientErrorLogLevel ?? "error") as ActionheroLogLevel,
   serializers: view({

@@ -1,5 +1,13 @@
 import { addAction, resetMiddleware, useApp } from "../support/app";
-import { action, ActionheroError, api, config } from "../../src/index";
+import { restoreConfig } from "../support/withConfig";
+import {
+  action,
+  ActionheroError,
+  api,
+  config,
+  HttpError,
+  specHelper,
+} from "../../src/index";
 
 useApp();
 afterEach(resetMiddleware);
@@ -127,6 +135,65 @@ describe("run", () => {
     await expect(action.run("plus")).rejects.toThrow(
       /^Error: a is a required parameter for this action$/,
     );
+  });
+
+  describe("with errors.keepInline", () => {
+    restoreConfig();
+    beforeEach(() => {
+      config.errors.keepInline = true;
+    });
+
+    const caught = (name: string) =>
+      action.run(name).catch((thrown: unknown) => thrown);
+
+    test("errors have the message and the status that a client gets", async () => {
+      const headers = { "WWW-Authenticate": "Bearer" };
+      addAction("closed", {
+        run: async () => {
+          throw new HttpError(401, "please sign in", { headers });
+        },
+      });
+      addAction("broken", {
+        run: async () => {
+          throw new Error("deep");
+        },
+      });
+      const error = await caught("closed");
+      expect(error).toMatchObject({
+        code: "AH_ACTION",
+        message: "please sign in",
+        status: 401,
+        headers,
+        cause: { status: 401 },
+      });
+      expect(error).toBeInstanceOf(ActionheroError);
+      expect(await caught("broken")).toMatchObject({
+        message: "deep",
+        status: 500,
+      });
+      expect(await caught("plus")).toMatchObject({ status: 422 });
+      expect(await caught("nothing")).toMatchObject({ status: 404 });
+
+      config.errors.exposeMessages = "intended";
+      expect(await caught("broken")).toMatchObject({
+        message: expect.stringContaining("an internal error"),
+        status: 500,
+      });
+    });
+
+    test("an action that runs another one responds as that does", async () => {
+      config.web.listErrors = true;
+      addAction("outer", { run: () => action.run("plus") as never });
+      addAction("outermost", { run: () => action.run("outer") as never });
+      const inner = await specHelper.runAction("plus");
+      const outer = await specHelper.runAction("outermost");
+      expect(outer).toMatchObject({
+        error: "Error: a is a required parameter for this action",
+        errors: [{ path: "a", code: "missing" }],
+      });
+      expect(outer.errors).toEqual(inner.errors);
+      expect(await caught("outermost")).toMatchObject({ status: 422 });
+    });
   });
 
   test("errors that are objects keep their fields", async () => {

@@ -26,6 +26,7 @@ const rows = section
 /** Differences that protect from nobody, and why there is a difference at all. */
 const NOT_ABOUT_SECURITY: Record<string, string> = {
   "errors.clientErrorLogLevel": "errors stand out",
+  "errors.keepInline": "the status of an error is right",
   "errors.redisAway": "an outage is one answer",
   "general.checkSettings": "misspelled settings are named",
   "general.explainBootErrors": "a failed boot says why",

@@ -81,6 +81,7 @@ beforeAll(async () => {
         });
       },
     },
+    outer: { run: () => action.run("inMiddleware") as never },
     notExposed: {
       run: () => {
         throw Object.assign(new Error("hidden"), { status: 410 });
@@ -167,6 +168,35 @@ test("an error of another library counts when it is exposed", async () => {
   expect(status).toBe(410);
   expect(json.error).toBe("gone for good");
   expect(headers["x-gone"]).toBe("yes");
+});
+
+test.each([
+  ["inRun", 401],
+  ["fromElsewhere", 410],
+  ["outer", 401],
+])(
+  "the status of %s is the code of replies without a status",
+  async (name, code) => {
+    config.errors.keepInline = true;
+    const client = await connectWebsocket();
+    expect(await client.action(name)).toMatchObject({ code });
+    client.close();
+    const peer = await SocketPeer.connect();
+    await peer.next();
+    expect(await peer.ask(name)).toMatchObject({ code });
+    expect((await get(`/api/${name}`)).json).not.toHaveProperty("code");
+  },
+);
+
+test("an action that another one runs decides the status and the headers with errors.keepInline", async () => {
+  const before = await get("/api/outer");
+  expect(before.status).toBe(500);
+  expect(before.json.error).toBe(`Error: ${TEXT}`);
+  config.errors.keepInline = true;
+  const { status, headers, json } = await get("/api/outer");
+  expect(status).toBe(401);
+  expect(json.error).toBe(TEXT);
+  expect(headers["www-authenticate"]).toBe('Bearer realm="app"');
 });
 
 test("the status of an error that is not exposed does not count", async () => {

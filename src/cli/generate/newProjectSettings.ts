@@ -144,6 +144,21 @@ export const production = {
   },
 
   {
+    setting: "errors.keepInline",
+    v29: "false",
+    newProject: "true",
+    reason:
+      "an action that runs another one by `action.run` responds with its error and status, not with 500 and `Error: ...`",
+    edits: [
+      {
+        file: "config/errors.ts",
+        find: "keepInline: false,",
+        replace: "keepInline: true,",
+      },
+    ],
+  },
+
+  {
     setting: "errors.redisAway",
     v29: "texts of ioredis",
     newProject: "`the server is temporarily unavailable, try again later`",
