@@ -3,7 +3,7 @@
  * are served and pending output is written.
  */
 
-/** A turn of one client, in bytes of its requests; and what clients that wait for their next turn may do at a time. */
+/** The most that one client does in a turn, in bytes of its requests, and that all clients do in a turn of the event loop. */
 const TURN_BYTES = 64 * 1024;
 const ALL_BYTES = 256 * 1024;
 
@@ -15,16 +15,26 @@ interface Client {
   onTurn(): void;
 }
 
+/** How much all clients have done in this turn of the event loop. */
+let total = 0;
+
+function beginTotal(): void {
+  total = 0;
+}
+
 export class Turn {
   /** The client waits for its next turn. */
   isOver = false;
   private spent = 0;
+  private limit = TURN_BYTES;
 
   constructor(private readonly client: Client) {}
 
-  /** Whether the client may go on now; otherwise its `onTurn` is called later. */
+  /** Whether the client may go on now; otherwise its `onTurn` is called later. The first request may in any case. */
   mayGoOn(): boolean {
-    if (!this.isOver && this.spent >= TURN_BYTES) {
+    const isSpent =
+      this.spent > 0 && (this.spent >= this.limit || total >= ALL_BYTES);
+    if (!this.isOver && isSpent) {
       this.isOver = true;
       enqueue(this);
     }
@@ -33,24 +43,31 @@ export class Turn {
 
   /** Count a request, and whatever else makes it costly, in bytes. */
   spend(bytes: number): void {
-    const before = this.spent;
-    this.spent += WORK_BYTES + bytes;
+    const cost = WORK_BYTES + bytes;
     // a client that waits for each reply never comes to the end of its turn
-    if (before < TURN_BYTES / 2 && this.spent >= TURN_BYTES / 2)
-      setImmediate(renew, this);
+    if (crosses(this.spent, cost, TURN_BYTES / 2)) setImmediate(renew, this);
+    if (crosses(total, cost, ALL_BYTES / 2)) setImmediate(beginTotal);
+    this.spent += cost;
+    total += cost;
   }
 
   renew(): void {
-    if (!this.isOver) this.spent = 0;
+    if (this.isOver) return;
+    this.spent = 0;
+    this.limit = TURN_BYTES;
   }
 
-  /** @returns how much the client did, in bytes */
-  begin(): number {
+  /** @param limit how much the client may do, in bytes */
+  begin(limit: number): void {
     this.isOver = false;
     this.spent = 0;
+    this.limit = limit;
     this.client.onTurn();
-    return this.spent;
   }
+}
+
+function crosses(before: number, added: number, line: number): boolean {
+  return before < line && before + added >= line;
 }
 
 function renew(turn: Turn): void {
@@ -73,16 +90,20 @@ function schedule(): void {
   setImmediate(serve);
 }
 
+/** The more clients wait, the less each of them does before the next one. */
 function serve(): void {
   isScheduled = false;
-  let spent = 0;
+  beginTotal();
+  const turns = [...waiting];
+  const limit = Math.min(TURN_BYTES, ALL_BYTES / turns.length);
   try {
-    for (const turn of [...waiting]) {
-      if (spent >= ALL_BYTES) break;
+    for (const turn of turns) {
+      if (total >= ALL_BYTES) break;
       waiting.delete(turn);
-      spent += turn.begin();
+      turn.begin(limit);
     }
   } finally {
+    beginTotal();
     schedule();
   }
 }

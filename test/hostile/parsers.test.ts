@@ -21,6 +21,7 @@ import { matchesOrigin } from "../../src/server/cors";
 import { isAllowedHost } from "../../src/server/proxies";
 import { requestIdOf } from "../../src/server/work";
 import { parseJsonRequest, argumentsOf } from "../../src/server/jsonRequest";
+import { linesOf } from "../support/linesOf";
 import { LineDecoder } from "../../src/server/socket/lineDecoder";
 import { parseRequest } from "../../src/server/socket/protocol";
 import { BodyError } from "../../src/server/web/bodyError";
@@ -293,7 +294,7 @@ test("lines are the same however the bytes are cut, and none is over the limit",
       const decodeAll = (parts: Buffer[]) => {
         const decoder = new LineDecoder();
         decoder.configure("\n", 64);
-        return parts.flatMap((part) => decoder.push(part));
+        return parts.flatMap((part) => linesOf(decoder, part));
       };
       const whole = decodeAll([all]);
       expect(
@@ -654,7 +655,7 @@ describe("a multipart form", () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "hostile-multipart-"));
   const disk = new UploadDisk();
   const anyFile = {
-    admit: () => undefined,
+    check: () => undefined,
     tooLarge: () => undefined,
   } as unknown as FileRules;
 

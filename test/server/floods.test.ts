@@ -326,6 +326,33 @@ describe("requests before their answers", () => {
   });
 });
 
+test("lines of many TCP clients are handled over many turns of the event loop, and another client is served meanwhile", async () => {
+  const { socket } = api.servers.servers;
+  let inTurn = 0;
+  let most = 0;
+  const count = () => (most = Math.max(most, ++inTurn));
+  const nextTurn = () => {
+    inTurn = 0;
+    turns = setImmediate(nextTurn);
+  };
+  let turns = setImmediate(nextTurn);
+  socket.on("actionComplete", count);
+  const honest = await Client.connect(socketPort());
+  const flood: Client[] = [];
+  for (let i = 0; i < 20; i++) flood.push(await Client.connect(socketPort()));
+  const before = quickRun;
+  for (const one of flood) one.socket.write("quick\n".repeat(5_000));
+  await until(() => quickRun > before);
+  honest.socket.write("honest\n");
+  await honest.saw(/"honest":true/);
+  const isDone = ({ text }: Client) => text.endsWith('"messageId":5000}\r\n');
+  expect(flood.some(isDone)).toBe(false);
+  await until(() => flood.every(isDone));
+  clearImmediate(turns);
+  socket.off("actionComplete", count);
+  expect(most).toBeLessThanOrEqual(256 + 21);
+});
+
 describe("connections of one address", () => {
   beforeEach(() => {
     config.general.maxConnectionsPerAddress = 3;

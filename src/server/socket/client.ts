@@ -46,8 +46,11 @@ import type { SocketServer } from "./socketServer";
 
 /** How long pending requests of a client that has closed its side may take, in ms. */
 const HALF_CLOSED_MS = 1000;
-/** Reading pauses when this many lines wait for an earlier one. */
-const MAX_WAITING_LINES = 64;
+/** Reading pauses when lines of so many bytes wait for an earlier one. */
+const MAX_WAITING_BYTES = 4096;
+
+/** A line beyond the memory limit. */
+const DROPPED: Decoded = { kind: "dropped" };
 
 /** A stored param costs more per line than its length: each action gets a copy, and the log a redacted one. */
 const KEPT_WEIGHT = 4;
@@ -68,12 +71,13 @@ export class SocketClient {
   readonly output: Output;
 
   private readonly decoder = new LineDecoder();
-  private lines: Decoded[] = [];
-  private nextLine = 0;
+  /** The next line, if it has been decoded. */
+  private line: Decoded | undefined = undefined;
   /** The memory that it occupies: pending lines, and params. */
   private readonly share = new ByteShare();
   private readonly kept = new KeptParams(this.share);
-  private unfinishedBytes = 0;
+  /** The counted bytes of lines that have not been decoded. */
+  private inputBytes = 0;
   /** The number of received lines: the default id of a request. */
   private count = 0;
   private running = 0;
@@ -111,11 +115,7 @@ export class SocketClient {
 
   /** Whether requests are pending. */
   get isBusy(): boolean {
-    return (
-      this.running > 0 ||
-      this.nextLine < this.lines.length ||
-      this.output.isSendingFile
-    );
+    return this.running > 0 || this.hasLine() || this.output.isSendingFile;
   }
 
   /** The client is a slow consumer: its requests are not read until it has caught up. */
@@ -203,47 +203,40 @@ export class SocketClient {
     if (this.ignoresInput) return;
     const { delimiter, maxDataLength } = settings().socket;
     this.decoder.configure(delimiter, maxDataLength);
-    const lines = this.countLines(this.decoder.push(chunk));
-    if (this.nextLine < this.lines.length) this.lines.push(...lines);
-    else this.startWith(lines);
+    this.decoder.add(chunk);
     this.proceed();
   }
 
-  /** Count received lines; lines beyond the memory limit are replaced by refusals. */
-  private countLines(decoded: Decoded[]): Decoded[] {
-    const { share, decoder } = this;
-    share.give(this.unfinishedBytes);
-    const lines = decoded.map((line): Decoded => {
-      const isTaken =
-        typeof line !== "string" || share.take(messageBytes(line));
-      return isTaken ? line : { kind: "dropped" };
-    });
-    const { storedBytes } = decoder;
-    const isTaken = share.take(storedBytes);
-    if (!isTaken) decoder.dropLine();
-    this.unfinishedBytes = isTaken ? storedBytes : 0;
-    return lines;
+  /** Decode the next line, if there is one. It counts from now on; beyond the memory limit it is replaced by a refusal. */
+  private hasLine(): boolean {
+    if (this.line !== undefined) return true;
+    if (this.decoder.waitingBytes === 0) return false;
+    this.share.give(this.inputBytes);
+    this.inputBytes = 0;
+    const line = this.decoder.next();
+    const isTaken =
+      typeof line !== "string" || this.share.take(messageBytes(line));
+    this.line = isTaken ? line : DROPPED;
+    this.countInput();
+    return line !== undefined;
   }
 
-  private startWith(lines: Decoded[]): void {
-    this.lines = lines;
-    this.nextLine = 0;
+  /** Forget the lines that have been received. */
+  private dropLines(): void {
+    if (typeof this.line === "string") this.share.give(messageBytes(this.line));
+    this.line = undefined;
+    this.decoder.clear();
   }
 
   private proceed(): void {
-    while (
-      !this.isWaiting &&
-      !this.isBlocked &&
-      this.nextLine < this.lines.length
-    ) {
+    while (!this.isWaiting && !this.isBlocked && this.hasLine()) {
       if (this.ignoresInput || this.connection!.destroyed) {
-        this.startWith([]);
+        this.dropLines();
         break;
       }
       if (!this.turn.mayGoOn()) break;
-      const at = this.nextLine++;
-      const line = this.lines[at]!;
-      this.lines[at] = ""; // the list is kept until the next lines arrive
+      const line = this.line!;
+      this.line = undefined;
       const lineBytes = typeof line === "string" ? line.length : 0;
       this.turn.spend(lineBytes + this.kept.bytes * KEPT_WEIGHT);
       const effect = isWorkTracked()
@@ -251,7 +244,22 @@ export class SocketClient {
         : this.handle(line);
       if (effect) this.waitFor(effect);
     }
+    this.countInput();
     this.updateReading();
+  }
+
+  /** Count the bytes that have not been decoded; an unfinished line beyond the memory limit is dropped. */
+  private countInput(): void {
+    const { decoder, share } = this;
+    const { waitingBytes } = decoder;
+    if (waitingBytes + decoder.storedBytes === this.inputBytes) return;
+    share.give(this.inputBytes);
+    if (waitingBytes > 0) share.add(waitingBytes + decoder.storedBytes);
+    else if (!share.take(decoder.storedBytes)) {
+      decoder.dropLine();
+      share.add(decoder.storedBytes);
+    }
+    this.inputBytes = waitingBytes + decoder.storedBytes;
   }
 
   onTurn(): void {
@@ -276,10 +284,10 @@ export class SocketClient {
   }
 
   private updateReading(): void {
-    const waiting = this.lines.length - this.nextLine;
     const isStopped = this.isWaiting || this.turn.isOver;
     const isToPause =
-      this.isBlocked || (isStopped && waiting > MAX_WAITING_LINES);
+      this.isBlocked ||
+      (isStopped && this.decoder.waitingBytes > MAX_WAITING_BYTES);
     if (isToPause === this.socket.isPaused() || this.output.hasEnded) return;
     if (isToPause) this.socket.pause();
     else this.socket.resume();

@@ -40,6 +40,9 @@ export class LineDecoder {
   /** The length of the unfinished line, including bytes that were dropped. */
   private length = 0;
   private isDropped = false;
+  /** Received bytes with lines that have not been decoded, from `at`. */
+  private input: Buffer = NOTHING;
+  private at = 0;
   private isOver = false;
   private hasNewDelimiter = false;
 
@@ -63,36 +66,55 @@ export class LineDecoder {
     return this.stored;
   }
 
+  /** The received bytes in memory, while there may be lines in them. */
+  get waitingBytes(): number {
+    return this.input.length;
+  }
+
   /** Drop the unfinished line: when it ends, a fault is returned instead. */
   dropLine(): void {
     this.isDropped = true;
     this.keepTail(this.store.subarray(0, this.stored));
   }
 
-  /** @returns the lines that this chunk completes, in order */
-  push(chunk: Buffer): Decoded[] {
-    const found: Decoded[] = [];
-    if (this.isOver) return found;
-    const bytes = this.withEarlier(withoutCarriageReturns(chunk));
-    const { delimiter } = this;
-    let start = 0;
-    while (start < bytes.length) {
-      if (this.length === 0 && isBreak(bytes, start)) {
+  add(chunk: Buffer): void {
+    if (this.isOver) return;
+    const bytes = withoutCarriageReturns(chunk);
+    const left = this.input.subarray(this.at);
+    this.at = 0;
+    this.input = this.withEarlier(
+      left.length > 0 ? Buffer.concat([left, bytes]) : bytes,
+    );
+  }
+
+  /** Forget the lines that have not been decoded. */
+  clear(): void {
+    this.input = NOTHING;
+    this.at = 0;
+  }
+
+  /**
+   * The next line. Lines are decoded one by one, because a chunk of short ones takes twenty times its length.
+   * @returns undefined if none is complete
+   */
+  next(): Decoded | undefined {
+    while (this.at < this.input.length) {
+      const { input, at } = this;
+      if (this.length === 0 && isBreak(input, at)) {
         this.giveUp();
-        found.push({ kind: "break" });
-        return found;
+        return { kind: "break" };
       }
-      const end = this.findEnd(bytes, start);
+      const end = this.findEnd(input, at);
       if (end === undefined) {
-        if (this.hold(bytes, start)) found.push(this.endless());
-        return found;
+        this.clear();
+        return this.hold(input, at) ? this.endless() : undefined;
       }
-      const line = this.finish(bytes, start, end);
-      if (line !== undefined) found.push(line);
-      if (this.isOver) return found;
-      start = end + delimiter.length;
+      this.at = end + this.delimiter.length;
+      const line = this.finish(input, at, end);
+      if (line !== undefined) return line;
     }
-    return found;
+    this.clear();
+    return undefined;
   }
 
   /** The position of the delimiter; negative if it began in an earlier chunk. */
@@ -228,6 +250,7 @@ export class LineDecoder {
 
   private giveUp(): void {
     this.isOver = true;
+    this.clear();
     this.store = NOTHING;
     this.stored = 0;
   }

@@ -405,11 +405,16 @@ export class Spark extends EventEmitter {
     const text = data.toString();
     const isNow = !this.isHeld && !this.waiting && this.turn.mayGoOn();
     const bytes = this.bytesToCount(text, isNow);
-    if (bytes > 0 && !this.share.take(bytes))
-      return this.owner.onOverload(this, text);
+    if (bytes > 0 && !this.share.take(bytes)) return this.onOverload(text);
     if (isNow) return this.work(text, bytes);
     if (!this.waiting) this.pause();
     (this.waiting ??= []).push([text, bytes]);
+  }
+
+  /** The memory limit is reached. A client whose messages wait would get a refusal for each of them. */
+  private onOverload(text: string): void {
+    if (!this.waiting) this.owner.onOverload(this, text);
+    else this.cut({ code: CloseCode.TryAgainLater, reason: MEMORY_LIMIT_TEXT });
   }
 
   /** 0 for a small message that does not wait, unless many requests do. */

@@ -1,4 +1,5 @@
 import * as fc from "fast-check";
+import { linesOf } from "../../support/linesOf";
 import {
   LineDecoder,
   MAX_SKIPPED_BYTES,
@@ -19,7 +20,7 @@ function decoder({ delimiter = "\n", max = 0 }: Settings = {}): LineDecoder {
 /** All lines of a stream that comes in these chunks. */
 function decode(chunks: Iterable<Buffer>, settings?: Settings): Decoded[] {
   const made = decoder(settings);
-  return [...chunks].flatMap((chunk) => made.push(chunk));
+  return [...chunks].flatMap((chunk) => linesOf(made, chunk));
 }
 
 function whole(bytes: Buffer | string, settings?: Settings): Decoded[] {
@@ -188,7 +189,7 @@ test("a gigabyte without a delimiter: one fault, and no memory", () => {
   let peak = 0;
   const found: Decoded[] = [];
   for (let sent = 0; sent < 1024 ** 3; sent += chunk.length) {
-    found.push(...made.push(chunk));
+    found.push(...linesOf(made, chunk));
     if (sent % (16 * 1024 * 1024) === 0)
       peak = Math.max(peak, process.memoryUsage().arrayBuffers);
   }
@@ -196,7 +197,7 @@ test("a gigabyte without a delimiter: one fault, and no memory", () => {
     { kind: "endless", received: 1024 * 1024 + MAX_SKIPPED_BYTES + 1 },
   ]);
   expect(peak - before.arrayBuffers).toBeLessThan(8 * 1024 * 1024);
-  expect(made.push(Buffer.from("status\n"))).toEqual([]);
+  expect(linesOf(made, Buffer.from("status\n"))).toEqual([]);
 });
 
 test("a line that is too long in one chunk is the same fault, and nothing after it counts", () => {
@@ -213,31 +214,46 @@ test("a megabyte byte by byte takes no more than its length", () => {
   const made = decoder({ delimiter: "END" });
   const byte = Buffer.from("x");
   const started = process.cpuUsage();
-  for (let i = 0; i < 1024 * 1024; i++) made.push(byte);
+  for (let i = 0; i < 1024 * 1024; i++) linesOf(made, byte);
   const { user, system } = process.cpuUsage(started);
-  const [line] = made.push(Buffer.from("END"));
+  const [line] = linesOf(made, Buffer.from("END"));
   expect(line).toHaveLength(1024 * 1024);
   // quadratic work would be hours
   expect((user + system) / 1000).toBeLessThan(20_000);
 });
 
+test("lines are decoded one by one", () => {
+  const made = decoder();
+  const chunk = Buffer.from("ab\n".repeat(20_000));
+  made.add(chunk);
+  expect(made.next()).toBe("ab");
+  expect(made.waitingBytes).toBe(chunk.length);
+  made.add(Buffer.from("cd"));
+  for (let i = 1; i < 20_000; i++) expect(made.next()).toBe("ab");
+  expect(made.next()).toBeUndefined();
+  expect([made.waitingBytes, made.storedBytes]).toEqual([0, 2]);
+  made.add(Buffer.from("\nef\n"));
+  made.clear();
+  expect(made.next()).toBeUndefined();
+});
+
 test("a short rest does not keep its chunk", () => {
   const made = decoder();
   const chunk = Buffer.concat([Buffer.from("a\n"), Buffer.from("rest")]);
-  made.push(chunk);
+  linesOf(made, chunk);
   chunk.fill(0x78);
-  expect(made.push(Buffer.from("\n"))).toEqual(["rest"]);
+  expect(linesOf(made, Buffer.from("\n"))).toEqual(["rest"]);
 });
 
 test.each(["\n", "ENDE"])(
   "a line that is dropped before its end (%j) leaves a fault, and the next one is whole",
   (delimiter) => {
     const made = decoder({ delimiter });
-    expect(made.push(Buffer.from("a".repeat(1000)))).toEqual([]);
+    expect(linesOf(made, Buffer.from("a".repeat(1000)))).toEqual([]);
     made.dropLine();
     expect(made.storedBytes).toBeLessThan(delimiter.length);
     const rest = Buffer.from(`more${delimiter}next${delimiter}`);
-    expect([...byByte(rest)].flatMap((byte) => made.push(byte))).toEqual([
+    expect([...byByte(rest)].flatMap((byte) => linesOf(made, byte))).toEqual([
       { kind: "dropped" },
       "next",
     ]);
@@ -246,25 +262,25 @@ test.each(["\n", "ENDE"])(
 
 test("a new delimiter counts for the line that has begun, too", () => {
   const made = decoder();
-  expect(made.push(Buffer.from("a;b"))).toEqual([]);
+  expect(linesOf(made, Buffer.from("a;b"))).toEqual([]);
   made.configure(";", 0);
-  expect(made.push(Buffer.from("c;\n"))).toEqual(["a", "bc"]);
+  expect(linesOf(made, Buffer.from("c;\n"))).toEqual(["a", "bc"]);
   made.configure("\n", 0);
-  expect(made.push(Buffer.from("d\n"))).toEqual(["d"]);
+  expect(linesOf(made, Buffer.from("d\n"))).toEqual(["d"]);
 });
 
 test("a new limit counts for the line that has begun, too", () => {
   const made = decoder({ max: 10 });
-  made.push(Buffer.from("12345678"));
+  linesOf(made, Buffer.from("12345678"));
   made.configure("\n", 4);
-  expect(made.push(Buffer.from("9\n"))).toEqual([
+  expect(linesOf(made, Buffer.from("9\n"))).toEqual([
     { kind: "tooLong", received: 9 },
   ]);
-  made.push(Buffer.from("12345"));
+  linesOf(made, Buffer.from("12345"));
   made.configure("\n", 100);
   // its first bytes are gone
-  expect(made.push(Buffer.from("6"))).toEqual([]);
-  expect(made.push(Buffer.from("7\nnext\n"))).toEqual([
+  expect(linesOf(made, Buffer.from("6"))).toEqual([]);
+  expect(linesOf(made, Buffer.from("7\nnext\n"))).toEqual([
     { kind: "tooLong", received: 7 },
     "next",
   ]);
