@@ -87,8 +87,8 @@ export class InlineError extends ActionheroError {
 export type HttpErrorHeaders = Record<string, string | number | string[]>;
 
 /**
- * An error whose message is meant for the client. Over HTTP it sets the status and adds its headers; replies of actions over
- * other transports have the status as `code`. It is not an `ActionheroError`: its code is the HTTP status, not one of the
+ * An error whose message is meant for the client. Over HTTP it sets the status and adds its headers; replies over other
+ * transports have the status as `code`. It is not an `ActionheroError`: its code is the HTTP status, not one of the
  * table.
  */
 export class HttpError extends Error {
@@ -124,6 +124,12 @@ export class HttpError extends Error {
     this.code = status;
     this.headers = { ...headers };
   }
+}
+
+/** The fields that a reply without an HTTP status has beside its error. */
+export function codeFieldsOf(error: unknown): { code?: string | number } {
+  if (error instanceof StatusError) return { code: error.code };
+  return error instanceof HttpError ? { code: error.status } : {};
 }
 
 /** The HTTP response that an error asks for. */

@@ -561,6 +561,23 @@ describeOnEachEngine("chat rooms", (engine) => {
       expect(rooms).toEqual([[], ["defaultRoom"]]);
     });
 
+    test("the broadcast of a join hook reaches earlier members, but not the client that joins", async () => {
+      await use({
+        name: "announce",
+        join: (_connection, room) => chatRoom.broadcast(null, room, "joined"),
+      });
+      const clients = [];
+      for (let i = 1; i <= 5; i++) clients.push(await connect("defaultRoom"));
+      await chatRoom.broadcast(null, "defaultRoom", "last");
+      for (const [i, client] of clients.entries()) {
+        const received = await client.received(5 - i);
+        expect(received.map(({ message }) => message as string)).toEqual([
+          ...Array<string>(4 - i).fill("joined"),
+          "last",
+        ]);
+      }
+    });
+
     test("can keep one out, and leaves no trace of it", async () => {
       await use({
         name: "guard",

@@ -474,6 +474,22 @@ describe.each(Object.entries(urls).slice(1))(
     });
 
     test("refuses a room that does not exist", async () => {
+      await chatRoom.addMiddleware({
+        name: "guard",
+        join: () => {
+          throw new HttpError(403, "members only");
+        },
+      });
+      const kept = open(url()).rooms.join("defaultRoom");
+      await expect(kept).rejects.toMatchObject({
+        name: "ActionError",
+        status: 403,
+        code: undefined,
+        response: expect.objectContaining({ code: 403 }),
+      });
+      api.chatRoom.middleware = {};
+      api.chatRoom.globalMiddleware = [];
+
       const refused = open(url()).rooms.join("nowhere");
       await expect(refused).rejects.toBeInstanceOf(ActionError);
       await expect(refused).rejects.toThrow(/^room does not exist$/);

@@ -10,7 +10,7 @@ import {
   parseParamPair,
   joinTextParams,
 } from "../../connection/verbs";
-import { errorText, HttpError } from "../../errors";
+import { codeFieldsOf, errorText, HttpError } from "../../errors";
 import { isCutLogged } from "../../log/refusals";
 import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
@@ -456,7 +456,7 @@ export class SocketClient {
       }
     } catch (error) {
       const shown = this.server.errorForClient(error, "a verb failed");
-      send(this, errorReply(shown, messageId));
+      send(this, { ...errorReply(shown, messageId), ...codeFieldsOf(error) });
     } finally {
       this.settle();
     }

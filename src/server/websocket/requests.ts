@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { checkFile, checkVerb } from "../../action/rateLimit";
 import type { Connection } from "../../connection/connection";
 import { replyFields } from "../../connection/verbs";
-import { errorText } from "../../errors";
+import { codeFieldsOf, errorText } from "../../errors";
 import { argumentsOf } from "../jsonRequest";
 import { beginMessage, isWorkTracked } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
@@ -179,7 +179,7 @@ async function replyToVerb(
     reply = withFields(verbSuccess(data), replyFields(verb, connection));
   } catch (error) {
     const shown = server.errorForClient(error, "a verb failed");
-    reply = verbFailure(shown, fields);
+    reply = withFields(verbFailure(shown, fields), codeFieldsOf(error));
   }
   await server.sendMessage(connection, reply, messageId);
 }
