@@ -16,13 +16,20 @@ export class Doctor extends CLI {
     this.initialize = false;
     this.inputs = {
       json: { flag: true, letter: "j", description: "print JSON" },
+      running: {
+        flag: true,
+        letter: "r",
+        description: "the project runs here already: its ports may be in use",
+      },
     };
   }
 
-  async run({ params }: { params: { json?: boolean } }) {
+  async run({ params }: { params: { json?: boolean; running?: boolean } }) {
     const findings = await withProgress(
       (progress) =>
-        examine(findProjectRoot(), (what) => progress.show(`checking ${what}`)),
+        examine(params.running === true, (what) =>
+          progress.show(`checking ${what}`),
+        ),
       params.json,
     );
     if (params.json) console.log(JSON.stringify(findings, null, 2));
@@ -34,11 +41,15 @@ export class Doctor extends CLI {
   }
 }
 
-/** @param tell called with what is looked at next */
+/**
+ * @param isRunning the ports of the project may be in use
+ * @param tell called with what is looked at next
+ */
 async function examine(
-  root: string,
+  isRunning: boolean,
   tell: (what: string) => void,
 ): Promise<Finding[]> {
+  const root = findProjectRoot();
   const { problem } = inspectProject();
   const findings = await runChecks(folderChecks, root, tell);
   if (problem) return [...findings, fail("config", problem.message)];
@@ -48,7 +59,7 @@ async function examine(
     require("../../src/config/config") as typeof import("../../src/config/config");
   const { discover } =
     require("../../src/config/discover") as typeof import("../../src/config/discover");
-  const project = { root, config, env, filesOf: discover };
+  const project = { root, config, env, filesOf: discover, isRunning };
   return [...findings, ...(await runChecks(checks, project, tell))];
 }
 

@@ -15,9 +15,9 @@ const MAX_HEADER_LENGTH = 2048;
  * The network that a client comes from: its IPv4 address, or the /64 of its IPv6 one.
  *
  * `connection.remoteIP` is what the first entry of `X-Forwarded-For` says, which a client can write. Here only the
- * entries that our own proxies have written count: each adds the address it was called from at the end. With
- * `web.trustProxy` the connection's address is one that can be trusted.
- * @param proxies how many proxies are in front of the server; 0: clients connect to it
+ * entries that our own proxies have written count: each adds the address it was called from at the end. If
+ * `web.trustProxy` is set, it alone decides, and the connection's address is one that can be trusted.
+ * @param proxies how many proxies are in front of the server, without `web.trustProxy`; 0: clients connect to it
  */
 export function clientNetwork(connection: Connection, proxies: number): string {
   const { trustProxy } = settings().web;

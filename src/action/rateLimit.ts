@@ -55,6 +55,14 @@ export function requestsRemaining(connection: Connection): number | undefined {
   return settings().general.rateLimit ? remaining.get(connection) : undefined;
 }
 
+/** The limits that count by what proxies report, by name. */
+const behindProxies = new Map<string, RateLimitOptions>();
+
+/** The limits of middleware that were made with `proxies`. */
+export function limitsBehindProxies(): readonly RateLimitOptions[] {
+  return [...behindProxies.values()];
+}
+
 /**
  * Middleware that limits how often a caller may run the actions that name it, on all transports and nodes together.
  * @throws ActionheroError AH_CONFIG for a limit that makes no sense
@@ -69,6 +77,7 @@ export function rateLimit<const Name extends string>(
       "AH_CONFIG",
       `the name of a rate limit is letters, digits and _ . : / -, and not that of general.rateLimit, "${NAME}": ${JSON.stringify(name)}`,
     );
+  if (options.proxies) behindProxies.set(name, options);
   return defineMiddleware({
     name,
     priority,

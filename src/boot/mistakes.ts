@@ -1,10 +1,12 @@
 /** Warns of mistakes in a project that would otherwise surface only in a request or job. */
 import * as path from "node:path";
+import { limitsBehindProxies } from "../action/rateLimit";
 import { inputNamesOf } from "../action/safeParams";
 import { api } from "../api";
 import { config, env, projectRoot } from "../config/config";
 import { settings } from "../config/settings";
 import { problemsOfSettings } from "../config/knownSettings";
+import { overriddenProxies, overriddenSettings } from "../config/overridden";
 import { log } from "../log/log";
 import { problemOfPath } from "../route/matchUrl";
 import { routeSource, type RouteType } from "../route/tables";
@@ -17,6 +19,19 @@ export function warnOfSettings(): void {
   if (checkSettings !== true || env !== "development") return;
   for (const { setting, message } of problemsOfSettings(config))
     log(`config: ${setting} ${message}`, "warning");
+}
+
+/** Call it once the actions are loaded, which make rate limits. */
+export function warnOfOverridden(): void {
+  for (const message of overridden()) log(`config: ${message}`, "warning");
+}
+
+/** One message for each setting, and each option of a rate limit, that has no effect because another setting decides. */
+export function overridden(): string[] {
+  const limits = limitsBehindProxies().flatMap((limit) =>
+    overriddenProxies(`the rate limit \`${limit.name}\``, limit, config),
+  );
+  return [...overriddenSettings(config), ...limits];
 }
 
 /** Actions and tasks, which can name middleware. */

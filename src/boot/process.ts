@@ -15,6 +15,7 @@ import { beginBoot, endBoot, failBoot } from "../server/booting";
 import { instancesOf, loadModule } from "../utils/modules";
 import type { Initializer } from "./initializer";
 import {
+  warnOfOverridden,
   warnOfRoutes,
   warnOfSettings,
   warnOfUnknownMiddleware,
@@ -262,6 +263,7 @@ export class Process {
     this.state = "running";
     this.othersServe = false;
     endBoot();
+    warnOfOverridden();
     warnOfUnknownMiddleware();
     warnOfRoutes();
     this.announceStart();

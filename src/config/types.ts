@@ -97,7 +97,10 @@ export interface BaseLimit {
   requests: number;
   /** The length of the window, in ms. */
   perMs: number;
-  /** How many proxies that write `X-Forwarded-For` are in front of the server (default 0). */
+  /**
+   * How many proxies that write `X-Forwarded-For` are in front of the server (default 0); without effect if
+   * `web.trustProxy` is set.
+   */
   proxies?: number;
   /** While redis is unavailable: `"open"` (default) allows all calls, `"closed"` refuses all (503). */
   onOutage?: "open" | "closed";

@@ -40,8 +40,11 @@ let warnings: string[];
 beforeAll(async () => {
   process.env.NODE_ENV = "development";
   process.env.ACTIONHERO_CONFIG_OVERRIDES = JSON.stringify({
-    general: { checkSettings: true },
-    web: { prot: 1 },
+    general: {
+      checkSettings: true,
+      rateLimit: { requests: 9, perMs: 9, proxies: 1 },
+    },
+    web: { prot: 1, trustProxy: false },
     tasks: { timeout: "5000", maxTaskProcessors: 0 },
     routes: { get: [{ path: "/a.b/:file.:type", action: "status" }] },
   });
@@ -80,6 +83,12 @@ test("in development, the boot warns of invalid settings", () => {
       "config: tasks.timeout is a string, and must be a number",
     ]),
   );
+});
+
+test("the boot warns of settings without effect", () => {
+  expect(warnings.filter((line) => line.includes("no effect"))).toEqual([
+    "config: general.rateLimit: proxies has no effect: web.trustProxy is set, and decides which address counts (that of the socket, so that all clients of a proxy share one: set TRUST_PROXY)",
+  ]);
 });
 
 test("the boot warns in no other environment, and only if configured", () => {

@@ -7,7 +7,7 @@ import {
   type RouteSegment,
 } from "../../route/matchUrl";
 import type { RouteType } from "../../route/tables";
-import { unknownMiddleware } from "../../boot/mistakes";
+import { overridden, unknownMiddleware } from "../../boot/mistakes";
 import { didYouMean } from "../../utils/closest";
 import { type Check, ok, warn, type Finding } from "./check";
 import { inputNamesOf } from "../../action/safeParams";
@@ -41,6 +41,16 @@ export const bootedChecks: readonly Check<undefined>[] = [
       if (unknown.length === 0) return ok("middleware", "all of it exists");
       // an initializer may add it when it starts, which the check does not do
       return unknown.map((message) => warn("middleware", message));
+    },
+  },
+  {
+    name: "overridden",
+    wants:
+      "no setting is without effect because another one decides, such as `proxies` of a rate limit beside `web.trustProxy`",
+    run: () => {
+      const messages = overridden();
+      if (messages.length === 0) return ok("overridden", "no setting is");
+      return messages.map((message) => warn("overridden", message));
     },
   },
   {

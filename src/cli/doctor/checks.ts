@@ -32,6 +32,8 @@ interface Project {
   env: string;
   /** The files of actions and tasks, of the project and its plugins. */
   filesOf: (kind: "actions" | "tasks") => string[];
+  /** It serves on this machine already, so that its ports may be in use. */
+  isRunning: boolean;
 }
 
 /** Checks that run before the configuration is loaded, in the folder of the project. */
@@ -80,30 +82,7 @@ export const checks: readonly Check<Project>[] = [
       "redis is a server of version 6 or newer; it persists its data, evicts no keys, agrees with the clock of this host, and closes dead connections",
     run: ({ config, env }) => checkRedis(config.redis, env),
   },
-  ...["web", "socket"].map((server) => ({
-    name: `${server} port`,
-    wants: `the port of \`config.${server}\` is free`,
-    run: ({ config, env }: Project) => checkPort(server, config[server], env),
-  })),
-  {
-    name: "health port",
-    wants: "`web.healthPort` is free",
-    run: ({ config: { health, web }, env }) =>
-      checkPort(
-        "health",
-        {
-          enabled: health?.enabled,
-          port: web?.healthPort,
-          bindIP: web?.bindIP,
-        },
-        env,
-      ),
-  },
-  {
-    name: "metrics port",
-    wants: "`metrics.port` is free",
-    run: ({ config, env }) => checkPort("metrics", config.metrics, env),
-  },
+  ...portChecks(),
   {
     name: "ports",
     wants: "no two servers listen on one port",
@@ -142,6 +121,36 @@ function clientScripts({
 
 // --- Checks that the ports of the enabled servers are free.
 
+function portChecks(): Check<Project>[] {
+  const ports: [
+    server: string,
+    wants: string,
+    settingsOf: (config: ActionheroConfigInterface) => unknown,
+  ][] = [
+    ["web", "the port of `config.web` is free", ({ web }) => web],
+    ["socket", "the port of `config.socket` is free", ({ socket }) => socket],
+    [
+      "health",
+      "`web.healthPort` is free",
+      ({ health, web }) => ({
+        enabled: health?.enabled,
+        port: web?.healthPort,
+        bindIP: web?.bindIP,
+      }),
+    ],
+    ["metrics", "`metrics.port` is free", ({ metrics }) => metrics],
+  ];
+  return ports.map(([server, wants, settingsOf]) => ({
+    name: `${server} port`,
+    wants: `${wants}, or with \`--running\` in use`,
+    run: ({ config, env, isRunning }) =>
+      checkPort(server, settingsOf(config) as ListenSettings | undefined, {
+        env,
+        isRunning,
+      }),
+  }));
+}
+
 /** The settings of one server that say where it listens. */
 export interface ListenSettings {
   enabled?: unknown;
@@ -157,7 +166,7 @@ export interface ListenSettings {
 export async function checkPort(
   server: string,
   settings: ListenSettings | undefined,
-  env: string,
+  { env, isRunning }: Pick<Project, "env" | "isRunning">,
 ): Promise<Finding | undefined> {
   if (!settings?.port) return undefined;
   const optional = isOptional(server, settings, env);
@@ -171,6 +180,8 @@ export async function checkPort(
     return ok(check, `${port} is free`);
   } catch (error) {
     const isTaken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+    if (isTaken && isRunning)
+      return ok(check, `${port} is in use, as by a running server`);
     if (isTaken && optional)
       return warn(
         check,
@@ -259,7 +270,10 @@ function bootChild(limitMs: number): Promise<BootReport> {
     });
 
   return new Promise((resolve) => {
+    let report: BootReport | undefined;
     const end = (what: string) => {
+      clearTimeout(timer);
+      if (report) return resolve(report);
       const lastLine = lastLines.stderr || lastLines.stdout;
       resolve({
         problem: [
@@ -273,11 +287,12 @@ function bootChild(limitMs: number): Promise<BootReport> {
       child.kill("SIGKILL");
       end(`the project did not initialize within ${limitMs / 1000} s`);
     }, limitMs);
-    child.once("message", (report) => resolve(report as BootReport));
+    // it may still write to the project's folders: the check ends with its process
+    child.once("message", (sent) => (report = sent as BootReport));
+    child.once("exit", (code) => report && end(String(code)));
     child.once("error", (error) => end(error.message));
-    child.once("close", (code, signal) => {
-      clearTimeout(timer);
-      end(`the process ended with ${signal ?? code} before it had initialized`);
-    });
+    child.once("close", (code, signal) =>
+      end(`the process ended with ${signal ?? code} before it had initialized`),
+    );
   });
 }

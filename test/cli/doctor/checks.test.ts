@@ -256,18 +256,20 @@ describe("code", () => {
 });
 
 describe("ports", () => {
+  const inEnv = (env: string) => ({ env, isRunning: false });
+
   test("a taken port is found", async () => {
     const taken = net.createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as net.AddressInfo;
     const settings = { enabled: true, port, bindIP: "127.0.0.1" };
-    expect(await checkPort("web", settings, "production")).toMatchObject({
+    expect(await checkPort("web", settings, inEnv("production"))).toMatchObject({
       verdict: "fail",
       message: `${port} is taken by another process`,
     });
     taken.close();
     await once(taken, "close");
-    expect((await checkPort("web", settings, "production"))?.verdict).toBe(
+    expect((await checkPort("web", settings, inEnv("production")))?.verdict).toBe(
       "ok",
     );
   });
@@ -277,7 +279,7 @@ describe("ports", () => {
     await once(taken, "listening");
     const { port } = taken.address() as net.AddressInfo;
     const socket = (enabled: boolean | undefined, env = "development") =>
-      checkPort("socket", { enabled, port, bindIP: "127.0.0.1" }, env);
+      checkPort("socket", { enabled, port, bindIP: "127.0.0.1" }, inEnv(env));
     expect((await socket(undefined))?.verdict).toBe("warn");
     expect((await socket(true))?.verdict).toBe("fail");
     expect(await socket(false)).toBeUndefined();
@@ -289,7 +291,7 @@ describe("ports", () => {
 
   test("servers that do not listen on a port are skipped", async () => {
     const check = (settings?: ListenSettings) =>
-      checkPort("web", settings, "development");
+      checkPort("web", settings, inEnv("development"));
     expect(await check({ enabled: false, port: 1 })).toBeUndefined();
     expect(await check({ enabled: true, port: "/tmp/x.sock" })).toBeUndefined();
     expect(await check(undefined)).toBeUndefined();

@@ -80,18 +80,22 @@ afterAll(() => taken.close());
 async function doctor(
   files: Record<string, string>,
   env: Record<string, string | undefined> = {},
+  args: string[] = [],
 ) {
   const project = new TemporaryProject({ ...good(port), ...files });
-  const { stdout, stderr, exitCode } = await runCli(["doctor", "--json"], {
-    cwd: project.root,
-    env: {
-      NODE_ENV: "production",
-      ACTIONHERO_TYPESCRIPT_MODE: "false",
-      REDIS_URL: undefined,
-      REDIS_HOST: undefined,
-      ...env,
+  const { stdout, stderr, exitCode } = await runCli(
+    ["doctor", "--json", ...args],
+    {
+      cwd: project.root,
+      env: {
+        NODE_ENV: "production",
+        ACTIONHERO_TYPESCRIPT_MODE: "false",
+        REDIS_URL: undefined,
+        REDIS_HOST: undefined,
+        ...env,
+      },
     },
-  });
+  );
   project.remove();
   const findings = JSON.parse(stdout) as Finding[];
   return { findings, stderr, exitCode };
@@ -210,6 +214,43 @@ describeOnRedis("a redis without the database of the project", () => {
     });
     expect(findings.map(({ check }) => check)).not.toContain("boot");
   });
+});
+
+test("with --running, the ports of a project may be in use", async () => {
+  const { findings, exitCode } = await doctor(
+    addition(`
+      web: () => ({ port: ${takenPort} }),
+      metrics: () => ({ enabled: true, port: ${port}, bindIP: "0.0.0.0" })`),
+    {},
+    ["--running"],
+  );
+  expect(findings.filter(({ check }) => / port$/.test(check))).toEqual([
+    {
+      verdict: "ok",
+      check: "web port",
+      message: `${takenPort} is in use, as by a running server`,
+    },
+    { verdict: "ok", check: "metrics port", message: `${port} is free` },
+  ]);
+  expect(exitCode).toBe(0);
+});
+
+test("settings without effect are named, and options of rate limits", async () => {
+  const { findings, exitCode } = await doctor({
+    ...addition(`
+      general: () => ({ rateLimit: { requests: 9, perMs: 9, proxies: 1 } }),
+      web: () => ({ trustProxy: false })`),
+    "dist/actions/limited.js": `const { defineAction, rateLimit } = require(${framework});
+      const limit = rateLimit({ name: "signIn", requests: 5, perMs: 9, proxies: 2 });
+      exports.limited = defineAction({ name: "limited", middleware: [limit], run: () => ({}) });`,
+  });
+  const found = findings.filter(({ check }) => check === "overridden");
+  expect(found.map(({ verdict }) => verdict)).toEqual(["warn", "warn"]);
+  expect(found.map(({ message }) => message.split(" (")[0])).toEqual([
+    "general.rateLimit: proxies has no effect: web.trustProxy is set, and decides which address counts",
+    "the rate limit `signIn`: proxies has no effect: web.trustProxy is set, and decides which address counts",
+  ]);
+  expect(exitCode).toBe(0);
 });
 
 test("a configuration that cannot be loaded is a fault", async () => {
