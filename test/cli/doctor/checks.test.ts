@@ -263,15 +263,17 @@ describe("ports", () => {
     await once(taken, "listening");
     const { port } = taken.address() as net.AddressInfo;
     const settings = { enabled: true, port, bindIP: "127.0.0.1" };
-    expect(await checkPort("web", settings, inEnv("production"))).toMatchObject({
-      verdict: "fail",
-      message: `${port} is taken by another process`,
-    });
+    expect(await checkPort("web", settings, inEnv("production"))).toMatchObject(
+      {
+        verdict: "fail",
+        message: `${port} is taken by another process`,
+      },
+    );
     taken.close();
     await once(taken, "close");
-    expect((await checkPort("web", settings, inEnv("production")))?.verdict).toBe(
-      "ok",
-    );
+    expect(
+      (await checkPort("web", settings, inEnv("production")))?.verdict,
+    ).toBe("ok");
   });
 
   test("is a warning if the boot continues without the server", async () => {
