@@ -4,7 +4,7 @@ import type { ActionheroConfigInterface, BaseLimit } from "./types";
 /** A setting without an effect, and the reason. */
 interface Overridden {
   setting: string;
-  isSet: (config: Config) => boolean;
+  isOverridden: (config: Config) => boolean;
   reason: string;
 }
 
@@ -13,19 +13,20 @@ type Config = ActionheroConfigInterface;
 const ROWS: readonly Overridden[] = [
   {
     setting: "web.errorStatus",
-    isSet: ({ web }) =>
+    isOverridden: ({ web }) =>
       web?.returnErrorCodes !== true &&
       Object.keys(web?.errorStatus ?? {}).length > 0,
     reason: "web.returnErrorCodes is off: the status of errors is 200",
   },
   {
     setting: "web.httpHeaders: Access-Control-Allow-Origin",
-    isSet: ({ web }) => isSet(web?.cors) && namesAnOrigin(web?.httpHeaders),
+    isOverridden: ({ web }) =>
+      isSet(web?.cors) && namesAnOrigin(web?.httpHeaders),
     reason: "web.cors decides which pages may read responses",
   },
   {
     setting: "REDIS_SSL",
-    isSet: ({ redis }) =>
+    isOverridden: ({ redis }) =>
       Boolean(process.env.REDIS_SSL) &&
       process.env.REDIS_URL?.startsWith("redis://") === true &&
       !isSet(connectionOf(redis).tls),
@@ -37,7 +38,7 @@ const ROWS: readonly Overridden[] = [
 export function overriddenSettings(config: Config): string[] {
   const { rateLimit } = config.general ?? {};
   return [
-    ...ROWS.filter(({ isSet }) => isSet(config)).map(
+    ...ROWS.filter((row) => row.isOverridden(config)).map(
       ({ setting, reason }) => `${setting} has no effect: ${reason}`,
     ),
     ...overriddenProxies("general.rateLimit", rateLimit ?? undefined, config),
@@ -82,5 +83,5 @@ function namesAnOrigin(headers: unknown): boolean {
 
 function connectionOf(redis: Config[string] | undefined): { tls?: unknown } {
   const { args } = (redis?.client ?? {}) as { args?: unknown[] };
-  return (args?.[0] ?? {}) as { tls?: unknown };
+  return args?.[0] ?? {};
 }
