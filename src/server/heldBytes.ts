@@ -1,6 +1,7 @@
 /** A common limit of client data in memory: bodies, messages, lines and their params. */
 import { settings } from "../config/settings";
 import { log } from "../log/log";
+import { SlowClients, type SlowClient } from "./slowClients";
 
 /** Requests and connections that hold at most this many bytes are small: they pass while large ones fill the limit. */
 export const FREE_BYTES = 16 * 1024;
@@ -18,6 +19,9 @@ class HeldBytes {
   large = 0;
   /** Of all others. They have the same limit of their own: many of them fill the memory, too. */
   small = 0;
+  /** Those that hold bytes of something that their clients have not sent completely. */
+  private readonly slowLarge = new SlowClients();
+  private readonly slowSmall = new SlowClients();
   private refused = 0;
   private silentUntil = 0;
 
@@ -27,6 +31,24 @@ class HeldBytes {
     if (wanted <= FREE_BYTES) return this.small + wanted - held <= limit;
     const released = held > FREE_BYTES ? held : 0;
     return this.large + wanted - released <= limit;
+  }
+
+  /** Make room by refusing slow clients. @returns whether there is room now */
+  makeRoom(share: ByteShare, wanted: number): boolean {
+    const limit = settings().general.maxHeldBytes;
+    if (wanted > limit) return false;
+    const slow = this.slowOf(wanted);
+    while (!this.hasRoom(share.size, wanted)) {
+      const slower = slow.slowerThan(share, limit);
+      if (!slower) return false;
+      this.refuse();
+      slower.disconnect();
+    }
+    return true;
+  }
+
+  slowOf(bytes: number): SlowClients {
+    return bytes > FREE_BYTES ? this.slowLarge : this.slowSmall;
   }
 
   replace(held: number, bytes: number): void {
@@ -62,11 +84,57 @@ export function totalSmallBytes(): number {
   return heldBytes.small;
 }
 
+/** Whose bytes they are. */
+export interface Holder {
+  readonly clientAddress: string | undefined;
+  /** How many bytes its socket has received. */
+  readonly bytesRead: number;
+}
+
 /** The bytes of one holder: a request over HTTP, or a persistent connection. */
-export class ByteShare {
+export class ByteShare implements SlowClient {
   /** The share was released. */
   isReleased = false;
   private held = 0;
+  /** While the client has not sent everything: refuses it. */
+  private refuse: (() => void) | undefined = undefined;
+  private slow: SlowClients | undefined = undefined;
+
+  constructor(private readonly holder?: Holder) {}
+
+  get size(): number {
+    return this.held;
+  }
+
+  get address(): string | undefined {
+    return this.holder?.clientAddress;
+  }
+
+  progress(): number {
+    return this.holder?.bytesRead ?? 0;
+  }
+
+  /**
+   * The client has to send more: until `complete`, it is refused if it is slow while others need the memory.
+   * @param refuse called when the bytes do not count any more: they are to be freed
+   */
+  expectMore(refuse: () => void): void {
+    this.refuse = refuse;
+    this.enlist();
+  }
+
+  /** The client has sent everything. */
+  complete(): void {
+    this.refuse = undefined;
+    this.enlist();
+  }
+
+  disconnect(): void {
+    const { refuse } = this;
+    this.complete();
+    this.give(this.held);
+    refuse?.();
+  }
 
   /**
    * Check before bytes are stored.
@@ -83,10 +151,22 @@ export class ByteShare {
     if (!this.isReleased) this.hold(this.held + bytes);
   }
 
-  /** Whether so many bytes could be taken now; if not, the refusal is logged. */
+  /** Whether so many bytes can be taken now; if not, the refusal is logged. Slow clients are refused for them. */
   hasRoom(bytes: number): boolean {
     if (this.isReleased) return false;
-    if (heldBytes.hasRoom(this.held, this.held + bytes)) return true;
+    const wanted = this.held + bytes;
+    if (heldBytes.hasRoom(this.held, wanted)) return true;
+    if (heldBytes.makeRoom(this, wanted)) return true;
+    heldBytes.refuse();
+    return false;
+  }
+
+  /** Whether there may be room for so many bytes when they have arrived: slow clients are not refused for an announcement. */
+  mayTake(bytes: number): boolean {
+    if (this.isReleased) return false;
+    const wanted = this.held + bytes;
+    if (heldBytes.hasRoom(this.held, wanted)) return true;
+    if (!heldBytes.slowOf(wanted).isEmpty) return true;
     heldBytes.refuse();
     return false;
   }
@@ -105,5 +185,15 @@ export class ByteShare {
   private hold(bytes: number): void {
     heldBytes.replace(this.held, bytes);
     this.held = bytes;
+    if (this.refuse !== undefined) this.enlist();
+  }
+
+  private enlist(): void {
+    const isSlow = this.refuse !== undefined && this.held > 0;
+    const slow = isSlow ? heldBytes.slowOf(this.held) : undefined;
+    if (slow === this.slow) return;
+    this.slow?.delete(this);
+    this.slow = slow;
+    slow?.add(this);
   }
 }

@@ -33,7 +33,8 @@ interface Mark {
   /** The progress at that time. */
   progress: number;
   time: number;
-  network: string;
+  /** Undefined until it is measured. */
+  network: string | undefined;
   /** It has made progress since it was added. */
   hasMoved: boolean;
 }
@@ -47,12 +48,16 @@ export class SlowClients {
   /** The network with most bytes, when it was measured. */
   private largest: { network: string; bytes: number } | undefined;
 
+  get isEmpty(): boolean {
+    return this.marks.size === 0;
+  }
+
   add(client: SlowClient): void {
     if (this.marks.has(client)) return;
     this.marks.set(client, {
       progress: client.progress(),
       time: performance.now(),
-      network: networkFor(client),
+      network: undefined,
       hasMoved: false,
     });
     this.timer ??= setInterval(() => this.onTimer(), MEASURE_MS).unref();
@@ -68,8 +73,8 @@ export class SlowClients {
     const large = this.networkToRelieve(limit);
     return (
       this.stalled() ??
-      this.first(({ network, hasMoved }) => network === large && !hasMoved) ??
-      this.first(({ network }) => network === large) ??
+      this.firstOf(large, ({ hasMoved }) => !hasMoved) ??
+      this.firstOf(large, () => true) ??
       this.first(({ hasMoved }) => !hasMoved) ??
       this.first(() => true)
     );
@@ -89,7 +94,7 @@ export class SlowClients {
       this.stalled(candidate) ??
       (large === networkFor(candidate)
         ? undefined
-        : this.first(({ network }) => network === large))
+        : this.firstOf(large, () => true))
     );
   }
 
@@ -102,6 +107,15 @@ export class SlowClients {
       return time <= latest ? client : undefined;
     }
     return undefined;
+  }
+
+  /** @param large undefined for no network */
+  private firstOf(
+    large: string | undefined,
+    matches: (mark: Mark) => boolean,
+  ): SlowClient | undefined {
+    if (large === undefined) return undefined;
+    return this.first((mark) => mark.network === large && matches(mark));
   }
 
   private first(matches: (mark: Mark) => boolean): SlowClient | undefined {
@@ -129,7 +143,7 @@ export class SlowClients {
     const networks = new Map<string, number>();
     for (const [client, mark] of [...this.marks]) {
       const { size } = client;
-      const { network } = mark;
+      const network = (mark.network ??= networkFor(client));
       networks.set(network, (networks.get(network) ?? 0) + size);
       const progress = client.progress();
       const needed = Math.max(MIN_PROGRESS_BYTES, size * PROGRESS_PART);

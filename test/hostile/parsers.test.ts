@@ -669,7 +669,10 @@ describe("a multipart form", () => {
       headers: { "content-type": type },
       complete: true,
     });
-    const temporaryFiles = new TemporaryFiles(disk);
+    const temporaryFiles = new TemporaryFiles(disk, {
+      clientAddress: undefined,
+      bytesRead: 0,
+    });
     const form: Form = await receiveMultipart(
       req as unknown as IncomingMessage,
       {

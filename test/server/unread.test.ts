@@ -3,6 +3,7 @@ import * as net from "node:net";
 import { config } from "../../src/index";
 import { FREE_BYTES } from "../../src/server/heldBytes";
 import { totalUnreadBytes, UnreadShare } from "../../src/server/outbox";
+import { pass } from "../support/clock";
 import { LogLines } from "../support/logLines";
 import { clientFrame, rawUpgrade } from "../support/rawWebsocket";
 import { socketPort } from "../support/socketApp";
@@ -40,7 +41,6 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  jest.restoreAllMocks();
   clients.splice(0).forEach(({ socket }) => socket.destroy());
   await until(() => totalUnreadBytes() === 0);
 });
@@ -92,12 +92,6 @@ function connect(port: number, text: string): net.Socket {
   const socket = net.connect(port, "localhost");
   socket.write(text);
   return socket;
-}
-
-/** Let so many ms pass. */
-function pass(ms: number): void {
-  const now = performance.now.bind(performance);
-  jest.spyOn(performance, "now").mockImplementation(() => now() + ms);
 }
 
 /** Resolves when the server has written the response. */
@@ -167,8 +161,6 @@ test.each(Object.keys(OPEN))(
 
 describe("the count", () => {
   const cut: string[] = [];
-  let now = 0;
-
   /** The output of a client that reads what the test says. */
   class Share extends UnreadShare {
     constructor(
@@ -187,8 +179,7 @@ describe("the count", () => {
 
   beforeEach(() => {
     cut.length = 0;
-    now += 10_000;
-    jest.spyOn(performance, "now").mockImplementation(() => now);
+    pass(10_000);
     config.general.maxUnreadBytes = 10 * FREE_BYTES;
   });
 
@@ -234,7 +225,7 @@ describe("the count", () => {
 
     test("one that has read a part of it goes after one that has read nothing", () => {
       const reader = waiting("reader");
-      now += 4_000;
+      pass(4_000);
       waiting("idle");
       reader.reads(FREE_BYTES);
       waiting("last");
@@ -245,10 +236,10 @@ describe("the count", () => {
       const stalled = waiting("stalled");
       waiting("idle");
       stalled.reads(FREE_BYTES);
-      now += 1_000;
+      pass(1_000);
       waiting("second").release();
       expect(cut).toEqual(["idle"]);
-      now += 5_000;
+      pass(5_000);
       waiting("third");
       waiting("fourth");
       expect(cut).toEqual(["idle", "stalled"]);

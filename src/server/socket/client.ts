@@ -16,7 +16,7 @@ import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
 import { Turn } from "../turn";
 import { beginMessage, isWorkTracked } from "../work";
-import { ByteShare, MEMORY_LIMIT_TEXT } from "../heldBytes";
+import { ByteShare, type Holder, MEMORY_LIMIT_TEXT } from "../heldBytes";
 import {
   COPIED_PARAM_BYTES,
   messageBytes,
@@ -63,7 +63,7 @@ interface Asked {
   bytes: number;
 }
 
-export class SocketClient {
+export class SocketClient implements Holder {
   connection?: Connection;
   /** When it last sent something, by `performance.now()`. */
   lastSeen = performance.now();
@@ -73,11 +73,15 @@ export class SocketClient {
   private readonly decoder = new LineDecoder();
   /** The next line, if it has been decoded. */
   private line: Decoded | undefined = undefined;
-  /** The memory that it occupies: pending lines, and params. */
-  private readonly share = new ByteShare();
-  private readonly kept = new KeptParams(this.share);
   /** The counted bytes of lines that have not been decoded. */
   private inputBytes = 0;
+  /** The memory of pending lines. */
+  private readonly share = new ByteShare(this);
+  /** The memory of the received part of the next line. */
+  private readonly unfinished = new ByteShare(this);
+  /** The memory of the stored params. */
+  private readonly stored = new ByteShare(this);
+  private readonly kept = new KeptParams(this.stored);
   /** The number of received lines: the default id of a request. */
   private count = 0;
   private running = 0;
@@ -95,6 +99,16 @@ export class SocketClient {
     readonly socket: Socket,
   ) {
     this.output = new Output(socket, this);
+    this.unfinished.expectMore(() => this.decoder.dropLine());
+    this.stored.expectMore(() => this.onParamsRefused());
+  }
+
+  get clientAddress(): string | undefined {
+    return this.connection?.remoteIP;
+  }
+
+  get bytesRead(): number {
+    return this.socket.bytesRead;
   }
 
   /** Start reading: the connection is ready. */
@@ -214,6 +228,7 @@ export class SocketClient {
     this.share.give(this.inputBytes);
     this.inputBytes = 0;
     const line = this.decoder.next();
+    if (line !== undefined) this.unfinished.give(this.unfinished.size);
     const isTaken =
       typeof line !== "string" || this.share.take(messageBytes(line));
     this.line = isTaken ? line : DROPPED;
@@ -250,16 +265,20 @@ export class SocketClient {
 
   /** Count the bytes that have not been decoded; an unfinished line beyond the memory limit is dropped. */
   private countInput(): void {
-    const { decoder, share } = this;
+    const { decoder, share, unfinished } = this;
     const { waitingBytes } = decoder;
-    if (waitingBytes + decoder.storedBytes === this.inputBytes) return;
-    share.give(this.inputBytes);
-    if (waitingBytes > 0) share.add(waitingBytes + decoder.storedBytes);
-    else if (!share.take(decoder.storedBytes)) {
-      decoder.dropLine();
-      share.add(decoder.storedBytes);
+    if (waitingBytes !== this.inputBytes) {
+      share.give(this.inputBytes);
+      share.add(waitingBytes);
+      this.inputBytes = waitingBytes;
     }
-    this.inputBytes = waitingBytes + decoder.storedBytes;
+    const more = decoder.storedBytes - unfinished.size;
+    if (more === 0) return;
+    if (waitingBytes > 0 || more < 0) unfinished.add(more);
+    else if (!unfinished.take(more)) {
+      decoder.dropLine();
+      unfinished.add(decoder.storedBytes - unfinished.size);
+    }
   }
 
   onTurn(): void {
@@ -512,6 +531,14 @@ export class SocketClient {
     this.destroy();
   }
 
+  /** Without the stored params, the next lines of the client would mean something else. */
+  private onParamsRefused(): void {
+    this.logCut(
+      "disconnected a client, because the memory of its stored params is needed",
+    );
+    this.destroy();
+  }
+
   private logCut(message: string): void {
     const { server, socket, connection } = this;
     if (isCutLogged(server.type, socket, "warning"))
@@ -520,7 +547,9 @@ export class SocketClient {
 
   /** Actions that continue after their client has disconnected still hold their params. */
   private releaseWhenDone(): void {
-    if (this.isGone && this.running === 0) this.share.release();
+    if (!this.isGone || this.running > 0) return;
+    for (const share of [this.share, this.unfinished, this.stored])
+      share.release();
   }
 
   private settle(): void {
@@ -622,10 +651,7 @@ export class KeptParams {
 
   /** Record that the params were replaced, with the new number of bytes. */
   replace(bytes: number): void {
-    this.share.give(this.held);
-    this.share.add(bytes);
-    this.held = bytes;
-    this.count = undefined;
+    this.change(bytes - this.held);
   }
 
   /**
@@ -642,11 +668,14 @@ export class KeptParams {
 
   /** Record that a param was set or deleted, with the change in bytes. */
   grow(bytes: number): void {
-    const change = Math.max(-this.held, bytes);
-    this.held += change;
+    this.change(Math.max(-this.held, bytes));
+  }
+
+  private change(bytes: number): void {
+    this.held += bytes;
     this.count = undefined;
-    if (change > 0) this.share.add(change);
-    else this.share.give(-change);
+    if (bytes > 0) this.share.add(bytes);
+    else if (bytes < 0) this.share.give(-bytes);
   }
 }
 

@@ -167,7 +167,7 @@ async function readMultipart(
     });
     return finishForm(request, form, receiving.rules);
   } finally {
-    receiving.source.destroy();
+    receiving.end();
   }
 }
 
@@ -185,7 +185,7 @@ async function readSingleFile(
     };
     return finishForm(request, form, receiving.rules);
   } finally {
-    receiving.source.destroy();
+    receiving.end();
   }
 }
 
@@ -199,7 +199,13 @@ function prepareFiles(
   askForBody(request, limit);
   const keep = keeper(request, limit.bytes);
   if (keep) req.on("data", keep);
-  request.temporaryFiles ??= new TemporaryFiles(disk);
+  const source = encoding ? inflating(request, encoding) : joined(req);
+  const temporaryFiles = (request.temporaryFiles ??= new TemporaryFiles(
+    disk,
+    request,
+  ));
+  request.share.expectMore(() => source.destroy(BodyError.overloaded()));
+  temporaryFiles.expectMore(() => source.destroy(BodyError.noRoom()));
   return {
     hold: (bytes: number) => request.hold(bytes),
     written: (bytes: number) => {
@@ -210,8 +216,13 @@ function prepareFiles(
     maxParams: config.maxParams,
     fieldOf: config.formBrackets ? fieldNameOf : asItIs,
     rules: rules(),
-    temporaryFiles: request.temporaryFiles,
-    source: encoding ? inflating(request, encoding) : joined(req),
+    temporaryFiles,
+    source,
+    end: () => {
+      source.destroy();
+      request.share.complete();
+      temporaryFiles.complete();
+    },
   };
 }
 
@@ -242,9 +253,13 @@ function fieldsOf(
   const isList = config.formOptions.multiples;
   if (!config.formBrackets) return reduceLists(fields, () => isList);
   const brackets = new Brackets(config);
+  let length = 0;
   for (const [name, values] of fields)
-    for (const value of values) brackets.add(name, value);
-  reserveBrackets(request, brackets);
+    for (const value of values) {
+      brackets.add(name, value);
+      length += name.length + value.length;
+    }
+  reserveBrackets(request, brackets, length);
   return nestFields(fields, isList, config);
 }
 
@@ -287,7 +302,7 @@ function readWhole(
   const { req } = request;
   const encoding = requestEncoding(req);
   const announced = Number(req.headers["content-length"] ?? 0);
-  if (announced <= limit.bytes && !request.share.hasRoom(announced))
+  if (announced <= limit.bytes && !request.share.mayTake(announced))
     throw BodyError.overloaded();
   askForBody(request, limit);
   const take = (received: Buffer) => {
@@ -339,15 +354,17 @@ function collect(
   limit: Limit,
   keep: ((chunk: Buffer) => void) | undefined,
 ): Promise<void> {
-  const { req } = request;
+  const { req, share } = request;
   return new Promise((resolve, reject) => {
     let length = 0;
     const count = new ChunkCount();
     const fail = (error: Error) => {
       req.off("data", onData);
       req.pause();
+      share.complete();
       reject(error);
     };
+    share.expectMore(() => fail(BodyError.overloaded()));
     const onData = (chunk: Buffer) => {
       length += chunk.length;
       if (length > limit.bytes) return fail(tooLarge(limit));
@@ -357,7 +374,10 @@ function collect(
       else keep?.(chunk);
     };
     req.on("data", onData);
-    req.on("end", resolve);
+    req.on("end", () => {
+      share.complete();
+      resolve();
+    });
     req.on("close", () => {
       if (!req.complete) fail(new RequestAborted());
     });

@@ -40,6 +40,14 @@ export class BodyError extends HttpError {
     );
   }
 
+  /** Names with brackets that create far more than they say. */
+  static inflatedNames(limit: number): BodyError {
+    return new BodyError(
+      400,
+      `the names of the params would take more than ${limit} bytes: an index such as a[999] needs a place for each lower one`,
+    );
+  }
+
   /** Cut into pieces that cost more than their bytes. */
   static fragmented(minBytes: number): BodyError {
     return new BodyError(

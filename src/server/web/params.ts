@@ -18,7 +18,28 @@ import {
 import type { WebRequest } from "./webRequest";
 import type * as qs from "qs";
 
-/** @throws BodyError when there are more than `config.web.maxParams`, or they would take too much memory */
+/** A query or form may take this much when it is parsed, or this many times its length, in bytes. */
+const MAX_PARSED_BYTES = 2 * 1024 * 1024;
+const MAX_PARSED_RATIO = 128;
+
+/**
+ * Measure the query, which is parsed when the body has arrived: a slow client holds only its text.
+ * @throws BodyError when it has more params than `config.web.maxParams`, or they would take too much memory
+ */
+export function checkQuery(request: WebRequest): void {
+  const { target, config } = request;
+  if (target.search.length < 2) return;
+  const search = target.search.slice(1);
+  const { maxParams } = config;
+  if (search.length > maxParams && countPairs(search) > maxParams)
+    throw BodyError.tooComplex("web.maxParams", maxParams, "params");
+  if (isShortQuery(search, config.queryParseOptions)) return;
+  const brackets = bracketsOf(search, config);
+  checkBrackets(request, brackets, search.length);
+  request.queryBytes = pairBytes(countPairs(search), search) + brackets.bytes;
+}
+
+/** After `checkQuery`. @throws BodyError when there is no memory */
 export function fillFromQuery(
   connection: Connection,
   request: WebRequest,
@@ -28,34 +49,42 @@ export function fillFromQuery(
     params.query = {};
     return;
   }
-  const search = target.search.slice(1);
-  const maxParams = config.maxParams;
-  if (search.length > maxParams && countPairs(search) > maxParams)
-    throw BodyError.tooComplex("web.maxParams", maxParams, "params");
-  if (!isShortQuery(search, config.queryParseOptions))
-    reserveQuery(request, search);
-  const query = parseQuery(search, config);
+  if (request.queryBytes > 0) request.reserve(request.queryBytes);
+  const query = parseQuery(target.search.slice(1), config);
   params.query = query;
   assign(connection.params, query, request);
 }
 
-/** Before anything is parsed. @throws BodyError */
-function reserveQuery(request: WebRequest, search: string): void {
-  request.reserve(pairBytes(countPairs(search), search));
-  reserveBrackets(request, bracketsOf(search, request.config));
+/** The param `action` of the query, before all of it is taken. */
+export function actionInQuery({ target, config }: WebRequest): unknown {
+  return parseQuery(target.search.slice(1), config).action;
+}
+
+/** Before the objects and lists that the brackets create, as for a query. @throws BodyError */
+export function reserveBrackets(
+  request: WebRequest,
+  brackets: Brackets,
+  length: number,
+): void {
+  checkBrackets(request, brackets, length);
+  request.reserve(brackets.bytes);
 }
 
 /**
- * Before the objects and lists that the brackets create.
+ * @param length of all names and values
  * @throws BodyError when there are more than `config.web.maxParams`, or more levels than `config.web.maxBodyDepth`
  */
-export function reserveBrackets(request: WebRequest, brackets: Brackets): void {
-  const { maxParams, maxBodyDepth } = request.config;
-  if (brackets.count > maxParams)
+function checkBrackets(
+  { config: { maxParams, maxBodyDepth } }: WebRequest,
+  { count, bytes, isTooDeep }: Brackets,
+  length: number,
+): void {
+  if (count > maxParams)
     throw BodyError.tooComplex("web.maxParams", maxParams, "brackets");
-  if (brackets.isTooDeep)
+  if (isTooDeep)
     throw BodyError.tooComplex("web.maxBodyDepth", maxBodyDepth, "levels");
-  request.reserve(brackets.bytes);
+  const limit = Math.max(MAX_PARSED_BYTES, length * MAX_PARSED_RATIO);
+  if (bytes > limit) throw BodyError.inflatedNames(limit);
 }
 
 /** Take the params of a parsed body. */

@@ -28,7 +28,12 @@ import {
   stringify,
   withoutIdentity,
 } from "./respond";
-import { fillFromBody, fillFromQuery } from "./params";
+import {
+  actionInQuery,
+  checkQuery,
+  fillFromBody,
+  fillFromQuery,
+} from "./params";
 import type { RequestTarget } from "./target";
 import { traceRoute } from "./traceRequest";
 import type { UploadDisk } from "./uploadDisk";
@@ -103,12 +108,21 @@ function routeToAction(
   request: WebRequest,
 ): unknown {
   const routed = routeParams(connection, request);
-  fillFromQuery(connection, request);
+  checkQuery(request);
   const body = takeBody(server, connection, request, routed);
-  if (!body) return runAction(server, connection, request, routed);
-  return body.then((parsed) => {
+  if (!body) {
+    fillFromQuery(connection, request);
+    return runAction(server, connection, request, routed);
+  }
+  const run = (parsed: ParsedBody | void) => {
+    fillFromQuery(connection, request);
     if (parsed) fillFromBody(connection, request, parsed);
     return runAction(server, connection, request, routed);
+  };
+  return body.then(run, (error: Error) => {
+    // the response to an error may depend on the params
+    if (!(error instanceof RequestAborted)) fillFromQuery(connection, request);
+    throw error;
   });
 }
 
@@ -159,7 +173,7 @@ function readParams(
   return readBody(request, {
     disk: server.uploadDisk,
     rules: () => {
-      const asked: unknown = action ?? connection.params.action;
+      const asked: unknown = action ?? actionInQuery(request);
       const known = typeof asked === "string" ? asked : undefined;
       return FileRules.for(known, request.config);
     },

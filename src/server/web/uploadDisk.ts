@@ -10,6 +10,8 @@ import { UploadedFile } from "../../input/file";
 import { log } from "../../log/log";
 import { isRunning } from "../../environment/env";
 import { waitAtMost } from "../../utils/promises";
+import type { Holder } from "../heldBytes";
+import { SlowClients, type SlowClient } from "../slowClients";
 import { BodyError } from "./bodyError";
 
 /** System errors for a full disk, which are not errors of the request or the server. */
@@ -20,6 +22,8 @@ export class UploadDisk {
   private writing = 0;
   private readonly waiting: (() => void)[] = [];
   private readonly files = new Set<string>();
+  /** Uploads in progress. */
+  private readonly uploads = new SlowClients();
   private onEmpty: (() => void) | undefined;
 
   /** Bytes of the temporary files that are not removed yet. */
@@ -52,11 +56,27 @@ export class UploadDisk {
     return this.files.size;
   }
 
-  /** @throws BodyError 503 */
-  reserve(bytes: number): void {
+  /**
+   * Slow uploads are refused if there is no room otherwise.
+   * @throws BodyError 503
+   */
+  reserve(upload: TemporaryFiles, bytes: number): void {
     const { maxUploadBytes } = settings().web;
-    if (this.bytes + bytes > maxUploadBytes) throw BodyError.noRoom();
+    while (this.bytes + bytes > maxUploadBytes) {
+      const slower =
+        bytes <= maxUploadBytes
+          ? this.uploads.slowerThan(upload, maxUploadBytes)
+          : undefined;
+      if (!slower) throw BodyError.noRoom();
+      slower.disconnect();
+    }
     this.bytes += bytes;
+    if (upload.isInProgress) this.uploads.add(upload);
+  }
+
+  /** An upload is complete, or has failed. */
+  end(upload: TemporaryFiles): void {
+    this.uploads.delete(upload);
   }
 
   release(bytes: number): void {
@@ -95,12 +115,59 @@ const OWNER_ONLY = 0o600;
 /** The limit of unwritten bytes of a file in memory. */
 const BUFFERED_BYTES = 64 * 1024;
 
-export class TemporaryFiles {
+export class TemporaryFiles implements SlowClient {
+  /** Refuses the upload while it is in progress. */
+  private refuse: (() => void) | undefined = undefined;
+  /** It was refused: nothing more is written. */
+  private isRefused = false;
   /** Bytes that were reserved for each path. */
   private readonly sizes = new Map<string, number>();
   private readonly streams = new Map<string, Writable>();
 
-  constructor(private readonly disk: UploadDisk) {}
+  constructor(
+    private readonly disk: UploadDisk,
+    private readonly holder: Holder,
+  ) {}
+
+  get size(): number {
+    let bytes = 0;
+    for (const reserved of this.sizes.values()) bytes += reserved;
+    return bytes;
+  }
+
+  get address(): string | undefined {
+    return this.holder.clientAddress;
+  }
+
+  progress(): number {
+    return this.holder.bytesRead;
+  }
+
+  get isInProgress(): boolean {
+    return this.refuse !== undefined;
+  }
+
+  /**
+   * The upload begins: until `complete`, it is refused if it is slow while others need the disk.
+   * @param refuse called when its files do not count any more: they are removed when the request ends
+   */
+  expectMore(refuse: () => void): void {
+    this.refuse = refuse;
+  }
+
+  complete(): void {
+    this.refuse = undefined;
+    this.disk.end(this);
+  }
+
+  disconnect(): void {
+    const { refuse } = this;
+    this.complete();
+    this.isRefused = true;
+    this.disk.release(this.size);
+    for (const file of this.sizes.keys()) this.sizes.set(file, 0);
+    refuse?.();
+  }
 
   /** The number of started files. */
   get count(): number {
@@ -143,7 +210,8 @@ export class TemporaryFiles {
     bytes: Buffer,
     isNew: boolean,
   ): Promise<void> {
-    this.disk.reserve(bytes.length);
+    if (this.isRefused) throw BodyError.noRoom();
+    this.disk.reserve(this, bytes.length);
     this.sizes.set(file, (this.sizes.get(file) ?? 0) + bytes.length);
     await this.disk.write(() => append(file, bytes, isNew));
   }

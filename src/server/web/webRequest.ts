@@ -11,7 +11,7 @@ import { compilePath, decodeOrKeep, matchCompiled } from "../../route/matchUrl";
 import { type RoutedConnection, routePath } from "../../route/registry";
 import type { RouteType } from "../../route/tables";
 import { parseCookies } from "../../cookie/cookies";
-import { ByteShare } from "../heldBytes";
+import { ByteShare, type Holder } from "../heldBytes";
 import type { Server } from "../server";
 import { BodyError, RequestAborted } from "./bodyError";
 import {
@@ -80,7 +80,7 @@ const NOTHING = Object.freeze({});
 /**
  * Cookies, the parsed URL and the list of headers are built at the first access: most requests need none of them.
  */
-export class WebRequest {
+export class WebRequest implements Holder {
   readonly server: Server;
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
@@ -107,6 +107,8 @@ export class WebRequest {
   hasSuccessor: boolean;
   /** The path is that of a folder; its index is the response. */
   namesFolder: boolean;
+  /** How much memory its query takes when it is parsed, unless that is not worth counting. */
+  queryBytes: number;
   /** The bytes of its body in memory. */
   held: ByteShare | undefined;
   /** Temporary files to remove when the request ends. */
@@ -141,6 +143,7 @@ export class WebRequest {
     this.saidContinue = false;
     this.hasSuccessor = false;
     this.namesFolder = false;
+    this.queryBytes = 0;
     this.held = undefined;
     this.temporaryFiles = undefined;
     this.pairs = undefined;
@@ -186,9 +189,17 @@ export class WebRequest {
     this.parsed = parsed;
   }
 
+  get clientAddress(): string | undefined {
+    return this.connection?.remoteIP;
+  }
+
+  get bytesRead(): number {
+    return this.req.socket.bytesRead;
+  }
+
   /** The bytes of the request in memory, until it ends. */
   get share(): ByteShare {
-    return (this.held ??= new ByteShare());
+    return (this.held ??= new ByteShare(this));
   }
 
   /** Check before bytes are stored. @returns the error of the request if they must not be */

@@ -6,7 +6,12 @@ import { WebSocket } from "ws";
 import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
 import { encodeOnce } from "../../chat/broadcaster";
-import { ByteShare, FREE_BYTES, MEMORY_LIMIT_TEXT } from "../heldBytes";
+import {
+  ByteShare,
+  FREE_BYTES,
+  type Holder,
+  MEMORY_LIMIT_TEXT,
+} from "../heldBytes";
 import {
   messageBytes,
   UNCOUNTED_MESSAGE_BYTES,
@@ -143,7 +148,7 @@ class FrameOutbox extends Outbox<Buffer> {
   }
 }
 
-export class Spark extends EventEmitter {
+export class Spark extends EventEmitter implements Holder {
   readonly owner: Clients;
   readonly ws: SparkSocket;
   readonly headers: IncomingHttpHeaders;
@@ -169,13 +174,13 @@ export class Spark extends EventEmitter {
   private isHeld = false;
   private readonly turn = new Turn(this);
   private isGone = false;
-  /** Memory of messages in progress, and of the received part of the next one. */
-  private readonly share = new ByteShare();
+  /** Memory of messages in progress. */
+  private readonly share = new ByteShare(this);
+  /** Memory of the received part of the next one. */
+  private readonly unfinished = new ByteShare(this);
   private unfinishedBytes = 0;
   /** A message was completed in the current chunk. */
   private hasReceived = false;
-  /** The bytes of the unfinished message that are counted. */
-  private countedBytes = 0;
   private pending = 0;
   /** It has asked to be disconnected: what follows is ignored. */
   isQuitting = false;
@@ -197,6 +202,7 @@ export class Spark extends EventEmitter {
     this.address = address;
     this.isCompressed = ws.extensions !== "";
     this.outbox = new FrameOutbox(this);
+    this.unfinished.expectMore(() => this.refuseUnfinished());
     ws.attach(this);
   }
 
@@ -233,6 +239,10 @@ export class Spark extends EventEmitter {
   /** Bytes not yet passed to the operating system. */
   get bufferedBytes(): number {
     return this.outbox.bufferedBytes;
+  }
+
+  get clientAddress(): string {
+    return this.address.ip;
   }
 
   get bytesRead(): number {
@@ -391,9 +401,13 @@ export class Spark extends EventEmitter {
     }
     this.unfinishedBytes = Math.max(0, this.unfinishedBytes + bytes);
     if (this.unfinishedBytes <= FREE_BYTES) return;
-    const more = this.unfinishedBytes - this.countedBytes;
-    if (this.share.take(more)) this.countedBytes += more;
-    else if (this.isOpen)
+    const { unfinished } = this;
+    if (!unfinished.take(this.unfinishedBytes - unfinished.size))
+      this.refuseUnfinished();
+  }
+
+  private refuseUnfinished(): void {
+    if (this.isOpen)
       this.cut({ code: CloseCode.TryAgainLater, reason: MEMORY_LIMIT_TEXT });
     else this.ws.discardInput();
   }
@@ -433,9 +447,7 @@ export class Spark extends EventEmitter {
   /** The unfinished message is complete, or was abandoned. */
   forgetUnfinished(): void {
     this.unfinishedBytes = 0;
-    if (this.countedBytes === 0) return;
-    this.share.give(this.countedBytes);
-    this.countedBytes = 0;
+    if (this.unfinished.size > 0) this.unfinished.give(this.unfinished.size);
   }
 
   /** @param bytes to release when it is done */
