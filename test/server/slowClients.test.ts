@@ -82,7 +82,7 @@ function begin(path: string, type: string, body: string | Buffer, more = {}) {
     res.setEncoding("utf8");
     let text = "";
     for await (const chunk of res) text += chunk;
-    return { status: res.statusCode, json: JSON.parse(text) as any };
+    return { status: res.statusCode, json: JSON.parse(text) };
   });
   response.catch(() => undefined); // of a request that a test leaves
   return { response, finish: () => req.end(body.slice(-1)) };
