@@ -106,7 +106,9 @@ function responseOf({ body, status }: Reply): unknown {
     throw new ActionError(body, status);
   if (status !== undefined && status >= 400)
     throw new ActionError(body, status);
-  if (!isObject || Array.isArray(body)) return body;
+  // as replies of the other transports contain them
+  if (!isObject || Array.isArray(body))
+    return body === undefined ? body : { data: body };
   const response = { ...body } as Record<string, unknown>;
   for (const key of METADATA) delete response[key];
   return response;

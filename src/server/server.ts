@@ -269,6 +269,18 @@ export abstract class Server extends EventEmitter {
     return error;
   }
 
+  /** The error for a client whose response could not be built or sent, such as one that JSON cannot express; it is logged. */
+  failedResponse(thrown: unknown): unknown {
+    const { error, id } = shownToClients(thrown);
+    const facts = id === undefined ? undefined : { errorId: id };
+    this.log(
+      `cannot respond to a request: ${errorText(thrown)}`,
+      "error",
+      facts,
+    );
+    return error;
+  }
+
   /** Send the file that `connection.params.file` names. */
   async processFile(connection: Connection): Promise<void> {
     tracing.tracer?.entry()?.describe("file", { "rpc.method": "file" });

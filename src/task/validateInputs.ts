@@ -169,7 +169,7 @@ function callNamed(path: string, value: unknown): unknown {
 
 /**
  * @returns the output of the schema
- * @throws ActionheroError AH_TASK naming an input that is missing; Error of the schema for one that is bad
+ * @throws ActionheroError AH_TASK naming an input that is missing, or bad
  */
 export async function parseInputs(
   { name }: Task,
@@ -188,8 +188,12 @@ export async function parseInputs(
       ),
       errors,
     );
-  if (errors.validatorErrors.length > 0)
-    throw withProblems(toError(errors.validatorErrors[0]), errors);
+  const [cause] = errors.validatorErrors as unknown[];
+  if (cause !== undefined)
+    throw withProblems(
+      new ActionheroError("AH_TASK", toError(cause).message, { cause }),
+      errors,
+    );
   return parsed;
 }
 

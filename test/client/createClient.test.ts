@@ -69,6 +69,9 @@ beforeAll(async () => {
         nested: params.nested,
       }),
     },
+    list: { run: (data) => void (data.response = [1]) },
+    text: { run: (data) => void (data.response = "one") },
+    huge: { run: () => ({ count: 1n }) },
     "user:show": {
       inputs: { id: { formatter: Number } },
       run: ({ params }) => ({ id: params.id }),
@@ -207,6 +210,19 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     await expect(user.show.apply(null, [show])).resolves.toEqual({ id: 7 });
     await expect(user.show.bind(null)(show)).resolves.toEqual({ id: 7 });
     expect((user as { then?: unknown }).then).toBeUndefined();
+  });
+
+  test("a response that is no object is in `data`", async () => {
+    const client = open(url());
+    await expect(client.call("list")).resolves.toEqual({ data: [1] });
+    await expect(client.call("text")).resolves.toEqual({ data: "one" });
+  });
+
+  test("a response that JSON cannot express is the same error", async () => {
+    await expect(open(url()).call("huge")).rejects.toMatchObject({
+      name: "ActionError",
+      message: "Do not know how to serialize a BigInt",
+    });
   });
 
   test("the status of an HttpError is known, and is no code", async () => {

@@ -434,7 +434,11 @@ describe("a task with a schema", () => {
     );
     await expect(
       task.enqueue("schemaWork", { id: 1.5, at: 0 }),
-    ).rejects.toThrow("id: ");
+    ).rejects.toMatchObject({
+      code: "AH_TASK",
+      message: expect.stringMatching(/^id: /),
+      errors: [{ path: "id" }],
+    });
   });
 
   test("gets what the schema makes of it", async () => {

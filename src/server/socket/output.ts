@@ -8,7 +8,7 @@ import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { encodeOnce } from "../../chat/broadcaster";
 import { wordedError } from "../../config/errorMessage";
-import { errorText, httpFactsOf, toError } from "../../errors";
+import { httpFactsOf, toError } from "../../errors";
 import { clientErrorLevel } from "../../log/exposure";
 import { isRefusalLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
@@ -235,12 +235,9 @@ export function sendFailure(
   error: unknown,
   messageId: MessageId | undefined,
 ): void {
-  client.server.log(
-    `cannot respond to a request: ${errorText(error)}`,
-    "error",
-  );
+  const shown = client.server.failedResponse(error);
   if (messageId === undefined) return;
-  const reply = errorReply("the request could not be answered", messageId);
+  const reply = errorReply(toError(shown).message, messageId);
   client.output.send(`${JSON.stringify(reply)}\r\n`);
 }
 

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { checkFile, checkVerb } from "../../action/rateLimit";
 import type { Connection } from "../../connection/connection";
 import { replyFields } from "../../connection/verbs";
-import { codeFieldsOf, errorText } from "../../errors";
+import { codeFieldsOf } from "../../errors";
 import { argumentsOf } from "../jsonRequest";
 import { beginMessage, isWorkTracked } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
@@ -63,11 +63,7 @@ function runAction(
   connection.error = null;
   connection.response = {};
   return server.processAction(connection).catch((error: unknown) => {
-    server.log(
-      `cannot send the response of an action: ${errorText(error)}`,
-      "error",
-    );
-    fail(server, connection, messageId);
+    fail(server, connection, messageId, error);
   });
 }
 
@@ -103,10 +99,7 @@ function sendFile(
       await spark.drained();
       if (spark.isOpen) await serveFile(server, asOfNow);
     } catch (error) {
-      server.log(`sending a file failed: ${errorText(error)}`, "error", {
-        file,
-      });
-      fail(server, connection, messageId);
+      fail(server, connection, messageId, error);
     }
     spark.unsentFiles--;
     done(server, spark);
@@ -148,11 +141,7 @@ function queueVerb(
       // for a client that is gone, a room would be looked for on all nodes
       if (!connection.destroyed) await replyToVerb(client, request, messageId);
     } catch (error) {
-      server.log(
-        `cannot send the reply to a verb: ${errorText(error)}`,
-        "error",
-      );
-      fail(server, connection, messageId);
+      fail(server, connection, messageId, error);
     }
     done(server, spark);
   });
@@ -194,8 +183,9 @@ function fail(
   server: WebSocketServer,
   connection: Connection,
   messageId: string | number,
+  error: unknown,
 ): void {
-  const reply = { error: "the response cannot be sent" };
+  const reply = { error: server.failedResponse(error) };
   server.sendMessage(connection, reply, messageId).catch(() => undefined);
 }
 

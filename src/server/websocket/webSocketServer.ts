@@ -11,7 +11,7 @@ import type { PrimusOptions } from "../../config/types";
 import { settings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
-import { ActionheroError, errorText, toError } from "../../errors";
+import { ActionheroError, toError } from "../../errors";
 import { messageForClients } from "../../log/exposure";
 import { isThenable, timerMs, waitAtMost } from "../../utils/promises";
 import { isGuarded } from "../cors";
@@ -360,8 +360,7 @@ export class WebSocketServer extends Server {
       return this.afterWork(spark);
     this.sendReply(data)
       .catch((error: unknown) => {
-        this.log(`cannot send a response: ${errorText(error)}`, "error");
-        const reply = { error: "the response cannot be sent" };
+        const reply = { error: this.failedResponse(error) };
         return this.sendMessage(connection, reply, messageId);
       })
       .then(() => this.afterWork(spark))

@@ -271,10 +271,15 @@ describe("responses", () => {
 
   test("that JSON cannot hold", async () => {
     expect(await peer.ask("circle")).toEqual({
-      error: "the request could not be answered",
+      error: expect.stringContaining("Converting circular structure to JSON"),
       context: "response",
       messageId: 1,
     });
+    config.errors.exposeMessages = "intended";
+    expect((await peer.ask("circle")).error).toMatch(
+      /an internal error \([0-9a-f]{12}\)$/,
+    );
+    config.errors.exposeMessages = "all";
     expect((await peer.ask("echo")).error).toBeUndefined();
   });
 

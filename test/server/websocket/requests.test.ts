@@ -279,7 +279,13 @@ describe("actions", () => {
     const { error, messageId } = await client.action("circular", {
       messageId: "c",
     });
-    expect([error, messageId]).toEqual(["the response cannot be sent", "c"]);
+    expect(error).toContain("Converting circular structure to JSON");
+    expect(messageId).toBe("c");
+    config.errors.exposeMessages = "intended";
+    expect((await client.action("circular")).error).toMatch(
+      /an internal error \([0-9a-f]{12}\)$/,
+    );
+    config.errors.exposeMessages = "all";
   });
 
   test("toRender false: nothing is sent", async () => {
