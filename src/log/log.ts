@@ -71,11 +71,12 @@ function writeToAll(
   let isComplete = false;
   for (const logger of loggers) {
     const level = levelOf(logger, severity);
-    if (!logger.isLevelEnabled(level)) continue;
+    const own = ownTransportsOf(logger);
+    if (!isEnabled(logger, level, own)) continue;
     if (!isComplete) data = completeFields(data);
     isComplete = true;
     const styles = level === severity ? undefined : stylesOf(severity);
-    write(logger, { level, message, styles, isEscaped }, data);
+    write(logger, { level, message, styles, isEscaped, own }, data);
   }
 }
 
@@ -92,18 +93,19 @@ interface Line {
   message: string;
   styles: readonly LogStyle[] | undefined;
   isEscaped: boolean;
+  own: BufferedTransport[] | undefined;
 }
 
 function write(
   logger: winston.Logger,
-  { level, message, styles, isEscaped }: Line,
+  { level, message, styles, isEscaped, own }: Line,
   data: unknown,
 ): void {
   if (styles) {
     const fields = typeof data === "object" ? data : undefined;
     logger.log({ ...fields, level, message, [STYLES]: styles });
   } else if (typeof data === "object" && data !== null) {
-    if (!writeDirectly(logger, { level, message, isEscaped }, data))
+    if (!own || !writeTo(own, logger, { level, message, isEscaped }, data))
       logger.log(level, message, data);
   } else logger.log(level, message);
 }
@@ -112,9 +114,21 @@ function write(
 export function willLog(severity: ActionheroLogLevel): boolean {
   for (const logger of loggers) {
     const level = levelOf(logger, severity);
-    if (logger.isLevelEnabled(level)) return true;
+    if (isEnabled(logger, level, ownTransportsOf(logger))) return true;
   }
   return false;
+}
+
+/** As winston has it: transports without a level of their own have that of the logger. */
+function isEnabled(
+  logger: winston.Logger,
+  level: string,
+  own: BufferedTransport[] | undefined,
+): boolean {
+  if (!own || Object.hasOwn(logger, "isLevelEnabled"))
+    return logger.isLevelEnabled(level);
+  const { levels } = logger;
+  return levels[logger.level]! >= levels[level]!;
 }
 
 /** The severity, if the logger knows it. */
@@ -180,18 +194,26 @@ interface DirectLine {
  */
 export function writeDirectly(
   logger: winston.Logger,
+  line: DirectLine,
+  data: object,
+): boolean {
+  const own = ownTransportsOf(logger);
+  return own !== undefined && writeTo(own, logger, line, data);
+}
+
+function writeTo(
+  own: readonly BufferedTransport[],
+  { format }: winston.Logger,
   { level, message, isEscaped = false }: DirectLine,
   data: object,
 ): boolean {
-  if (!isPlain(logger) || message.includes("%")) return false;
+  if (message.includes("%")) return false;
   if ((data as { message?: unknown }).message) return false; // winston joins the two texts
 
-  const { format, transports } = logger;
   const toLine = lineMakerOf(format);
   if (toLine) {
     const line = toLine({ level, message, fields: data, isEscaped });
-    for (const transport of transports as BufferedTransport[])
-      transport.take(line);
+    for (const transport of own) transport.take(line);
     return true;
   }
   const info: Info = Object.assign({}, data, { level, message });
@@ -199,27 +221,32 @@ export function writeDirectly(
   info[SPLAT] = [data];
   const formatted = format.transform(info, format.options);
   if (!formatted || typeof formatted !== "object") return true; // the format decided to drop it
-  for (const transport of transports as Transport[])
-    transport.log!(formatted, noop);
+  for (const transport of own) transport.log!(formatted, noop);
   return true;
 }
 
-/** Its methods are not replaced, it has no listeners, and only our own transports and settings. */
-function isPlain(logger: winston.Logger): boolean {
+/**
+ * The transports of a logger whose methods are not replaced, which has no listeners, and only our own transports and
+ * settings. winston makes two lists whenever it is asked for them.
+ */
+function ownTransportsOf(
+  logger: winston.Logger,
+): BufferedTransport[] | undefined {
   if (logger.silent || logger.defaultMeta || Object.hasOwn(logger, "log"))
-    return false;
+    return undefined;
   const transports = logger.transports as Transport[];
   for (const transport of transports) {
     if (!isOwnTransport(transport) || Object.hasOwn(transport, "log"))
-      return false;
-    if (transport.level || transport.format || transport.silent) return false;
+      return undefined;
+    if (transport.level || transport.format || transport.silent)
+      return undefined;
   }
   // each transport is one listener
-  return (
+  const isPlain =
     transports.length > 0 &&
     logger.listenerCount("data") === transports.length &&
-    logger.writableLength === 0
-  );
+    logger.writableLength === 0;
+  return isPlain ? (transports as BufferedTransport[]) : undefined;
 }
 
 function noop(): void {}

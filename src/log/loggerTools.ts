@@ -352,16 +352,22 @@ function asText(value: unknown): string {
 }
 
 let lastMs = 0;
+let lastSecond = 0;
+let untilMs = "";
 let lastTimestamp = "";
 
-/** The ISO time, built once per millisecond: many lines share one. */
+/** The ISO time, built once per millisecond, and as a date once per second: many lines share them. */
 function timestamp(): string {
   const now = Date.now();
-  if (now !== lastMs) {
-    lastMs = now;
-    lastTimestamp = new Date(now).toISOString();
+  if (now === lastMs) return lastTimestamp;
+  lastMs = now;
+  const second = Math.floor(now / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    untilMs = new Date(now).toISOString().slice(0, -4);
   }
-  return lastTimestamp;
+  const ms = String(now % 1000).padStart(3, "0");
+  return (lastTimestamp = `${untilMs}${ms}Z`);
 }
 
 // --- Styles that `log` takes in place of a level, as version 3 had them; they are seen at a terminal only.
