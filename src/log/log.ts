@@ -235,18 +235,20 @@ function ownTransportsOf(
   if (logger.silent || logger.defaultMeta || Object.hasOwn(logger, "log"))
     return undefined;
   const transports = logger.transports as Transport[];
-  for (const transport of transports) {
-    if (!isOwnTransport(transport) || Object.hasOwn(transport, "log"))
-      return undefined;
-    if (transport.level || transport.format || transport.silent)
-      return undefined;
-  }
+  for (const transport of transports)
+    if (!isUnchanged(transport)) return undefined;
   // each transport is one listener
   const isPlain =
     transports.length > 0 &&
     logger.listenerCount("data") === transports.length &&
     logger.writableLength === 0;
   return isPlain ? (transports as BufferedTransport[]) : undefined;
+}
+
+function isUnchanged(transport: Transport): boolean {
+  if (!isOwnTransport(transport) || Object.hasOwn(transport, "log"))
+    return false;
+  return !transport.level && !transport.format && !transport.silent;
 }
 
 function noop(): void {}
