@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { CLI } from "../../src/cli/cli";
+import { warningOfStaleBuild } from "../../src/cli/execute";
 import { jsonObject } from "../../src/cli/runner";
 
 interface Params {
@@ -43,6 +44,7 @@ export class OpenApi extends CLI {
   async run({ params: { out, check, asyncapi } }: { params: Params }) {
     if (asyncapi && check !== undefined)
       throw new Error("--check compares OpenAPI documents only");
+    if (check !== undefined) refuseOldBuild();
     // loaded here, because loading it is what builds the configuration
     const { describeApi } =
       require("../../src/server/web/openapi") as typeof import("../../src/server/web/openapi");
@@ -63,6 +65,13 @@ export class OpenApi extends CLI {
     } else if (check === undefined) console.log(text);
     return true;
   }
+}
+
+/** @throws Error if the compiled code is not that of the sources: its document would not show what breaks */
+function refuseOldBuild(): void {
+  // the command has printed the reason as a warning
+  if (warningOfStaleBuild())
+    throw new Error("--check describes the compiled code, which is old");
 }
 
 /** @throws Error if the file is not an OpenAPI document: a check against anything else would always succeed */

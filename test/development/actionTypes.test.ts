@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as ts from "typescript";
-import { generatedProject } from "../support/generatedProject";
+import { generatedProject, linkedProject } from "../support/generatedProject";
 import { runCli } from "../support/runCli";
 import {
   repositoryRoot,
@@ -188,6 +188,27 @@ test("openapi describes the project without a redis server, too", async () => {
   });
   expect(exitCode).toBe(0);
   expect(Object.keys(JSON.parse(stdout).paths).join()).toContain("user");
+});
+
+test("openapi --check fails for compiled code that is older than the sources", async () => {
+  const { stdout } = await runCli(["openapi"], { cwd: project.root });
+  const old = linkedProject({
+    "old.json": stdout,
+    "src/actions/one.ts": "",
+    "dist/config/none.js": "",
+  });
+  const check = () =>
+    runCli(["openapi", "--check=old.json"], {
+      cwd: old.root,
+      env: { ACTIONHERO_TYPESCRIPT_MODE: "false" },
+    });
+  const { stderr, exitCode } = await check();
+  expect(stderr).toContain("one.ts is newer than dist: run `npm run build`");
+  expect(stderr).toContain("--check describes the compiled code, which is old");
+  expect(exitCode).toBe(1);
+  old.write("dist/actions/one.js", "");
+  expect((await check()).stderr).not.toContain("--check describes");
+  old.remove();
 });
 
 test("the AsyncAPI document has TCP where the environment starts it", async () => {
