@@ -7,6 +7,7 @@ import { api } from "../api";
 import { settings } from "../config/settings";
 import { packageRoot } from "../environment/runtime";
 import { isObject, listOf } from "../input/coercion";
+import { tableOf } from "../input/schemaPlan";
 import type { JsonSchema } from "../input/standardSchema";
 import {
   type Components,
@@ -228,11 +229,23 @@ class Schemas {
   private readonly types = new Map<string, { alias: string; type: string }>();
 
   signatureOf(action: Action): string {
-    const { properties, required } = describeInputs(action, this.components);
-    const params = objectType(properties, required, this.reference);
+    const params = this.paramsOf(action);
     const output = outputSchema(action, this.components);
     const response = typeOfSchema(output, this.reference);
     return `{ params: ${params}; response: ${response} }`;
+  }
+
+  private paramsOf(action: Action): string {
+    const inputs = describeInputs(action, this.components);
+    const { properties, required, union } = inputs;
+    if (!union) return objectType(properties, required, this.reference);
+    const files = Object.entries(tableOf(action.inputs))
+      .filter(([, { file }]) => file !== undefined)
+      .map(([name]): [string, unknown] => [name, properties.get(name)]);
+    const type = typeOfSchema(union, this.reference);
+    return files.length === 0
+      ? type
+      : `${type} & ${objectType(files, required, this.reference)}`;
   }
 
   named(): [string, string][] {

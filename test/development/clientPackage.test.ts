@@ -59,6 +59,22 @@ beforeAll(async () => {
       run: ({ params }) => ({ tree: { id: params.id } }),
     }),
     defineAction({
+      name: "area",
+      inputs: z.discriminatedUnion("kind", [
+        z.object({ kind: z.literal("circle"), size: z.number() }),
+        z.object({ kind: z.literal("icon"), size: z.enum(["s", "m"]) }),
+      ]),
+      run: ({ params }) => params,
+    }),
+    defineAction({
+      name: "mark",
+      inputs: withFiles(
+        z.union([z.object({ at: z.number() }), z.object({ by: z.string() })]),
+        { picture: file({ required: true }) },
+      ),
+      run: () => ({}),
+    }),
+    defineAction({
       name: "picture",
       inputs: withFiles(z.object({ title: z.string() }), {
         picture: file({ required: true }),
@@ -170,6 +186,14 @@ export async function callers(picture: Blob) {
   const name: string | null = (await api.call("user:show@1", { id: 1, role: "admin" })).name;
   const deep: number | undefined = (await api.user.show({ id: 1 })).tree.children?.[0]?.children?.[0]?.id;
   await api.picture({ title: "a", picture });
+  await api.area({ kind: "circle", size: 1 });
+  // @ts-expect-error the size of an icon is a text
+  await api.area({ kind: "icon", size: 1 });
+  await api.mark({ at: 1, picture });
+  // @ts-expect-error one of both is needed
+  await api.mark({ picture });
+  // @ts-expect-error the picture is missing
+  await api.mark({ by: "a" });
   await api.document({ content: { a: ["b", { c: 1 }] } });
   // @ts-expect-error no JSON
   await api.document({ content: () => 1 });

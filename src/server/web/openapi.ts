@@ -183,7 +183,7 @@ function operationOf(
   document: Document,
 ): Operation {
   const { name, description } = action;
-  const { properties, required } = describeInputs(action, document);
+  const { properties, required, union } = describeInputs(action, document);
   const hasBody = METHODS_WITH_BODY.includes(method);
   const inPath = new Set(variables.map(({ input }) => input));
   const others = [...properties.keys()].filter((key) => !inPath.has(key));
@@ -233,6 +233,9 @@ function operationOf(
     },
   };
   if (hasBody && others.length > 0) {
+    const hasFiles = Object.values(tableOf(action.inputs)).some(
+      ({ file }) => file !== undefined,
+    );
     const isRequired = others.filter((key) => required.has(key));
     const schema = {
       type: "object",
@@ -240,10 +243,8 @@ function operationOf(
         others.map((key) => [key, properties.get(key)]),
       ),
       required: isRequired,
+      ...(union && !hasFiles && inPath.size === 0 && { allOf: [union] }),
     };
-    const hasFiles = Object.values(tableOf(action.inputs)).some(
-      ({ file }) => file !== undefined,
-    );
     operation.requestBody = {
       required: isRequired.length > 0,
       content: hasFiles
@@ -375,7 +376,7 @@ export function describeInputs(action: Action, components: Components) {
     : undefined;
   const shape = json && shapeOf(json, json);
   const component = `${componentName(action)}.input`;
-  if (json && shape) reference(component, json, components);
+  const whole = json && shape && reference(component, json, components);
   for (const [name, input] of Object.entries(table)) {
     const schemas = shape?.properties.get(name);
     properties.set(
@@ -386,7 +387,9 @@ export function describeInputs(action: Action, components: Components) {
     );
     if (input.required === true) required.add(name);
   }
-  return { properties, required };
+  // the properties of a union do not tell which of them go together
+  const isUnion = json && resolveRef(json, json)?.properties === undefined;
+  return { properties, required, union: isUnion ? whole : undefined };
 }
 
 /** The schema of an input of a table, as far as its type is known. */

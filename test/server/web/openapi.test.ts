@@ -82,6 +82,15 @@ beforeAll(async () => {
       run: () => ({}),
     }),
     defineAction({
+      name: "shape:area",
+      inputs: z.discriminatedUnion("kind", [
+        z.object({ kind: z.literal("circle"), size: z.number() }),
+        z.object({ kind: z.literal("icon"), size: z.enum(["s", "m"]) }),
+      ]),
+      route: "post /areas",
+      run: () => ({}),
+    }),
+    defineAction({
       name: "scan",
       inputs: { page: file({ required: true }) },
       run: () => ({}),
@@ -151,6 +160,17 @@ afterAll(async () => {
 async function described(): Promise<any> {
   return (await app.ask("/api/openapi.json")).json;
 }
+
+test("the body of an action whose inputs are a union has its options, beside all properties", async () => {
+  const { paths, components } = await described();
+  const body = paths["/areas"].post.requestBody;
+  const { properties, required, allOf } =
+    body.content["application/json"].schema;
+  expect(Object.keys(properties)).toEqual(["kind", "size"]);
+  expect(required).toEqual(["kind", "size"]);
+  expect(allOf).toEqual([{ $ref: "#/components/schemas/shape_area.input" }]);
+  expect(components.schemas["shape_area.input"].oneOf).toHaveLength(2);
+});
 
 test("GET /api/openapi.json is a valid OpenAPI 3.1 document and nothing else", async () => {
   const { status, headers, json } = await app.ask("/api/openapi.json");
