@@ -1,5 +1,6 @@
 /** What the flags of a command give for the inputs of an action or a task. */
 import type { ListedError } from "../src/action/report";
+import type * as inputFlags from "../src/cli/inputFlags";
 import { jsonObject } from "../src/cli/runner";
 import { FRAMEWORK_FLAGS, flagValues } from "../src/environment/env";
 
@@ -19,6 +20,15 @@ interface Given {
   version?: string;
 }
 
+/** @throws Error with the probable name if there is no such action or task */
+export function requireTarget(
+  ...target: Parameters<typeof inputFlags.requireName>
+): void {
+  // loaded here, because loading it is what builds the configuration
+  const { requireName } = require("../src/cli/inputFlags") as typeof inputFlags;
+  requireName(...target);
+}
+
 /** @throws Error naming a flag that is no input, has no value, or was taken for an option of the framework */
 export function givenInputs(
   kind: "action" | "task",
@@ -27,7 +37,7 @@ export function givenInputs(
 ): Record<string, unknown> {
   // loaded here, because loading it is what builds the configuration
   const { findInputs, readInputFlags } =
-    require("../src/cli/inputFlags") as typeof import("../src/cli/inputFlags");
+    require("../src/cli/inputFlags") as typeof inputFlags;
   const { tableOf } =
     require("../src/input/schemaPlan") as typeof import("../src/input/schemaPlan");
   const inputs = findInputs(kind, name, version);

@@ -52,14 +52,12 @@ async function load(): Promise<Completable> {
   const { Process } =
     require("../../src/boot/process") as typeof import("../../src/boot/process");
   await new Process().initialize();
-  const { api } = require("../../src/api") as typeof import("../../src/api");
-  const { findInputs } =
+  const { findInputs, namesOf } =
     require("../../src/cli/inputFlags") as typeof import("../../src/cli/inputFlags");
   const { tableOf } =
     require("../../src/input/schemaPlan") as typeof import("../../src/input/schemaPlan");
   return {
-    names: (kind) =>
-      Object.keys(kind === "task" ? api.tasks.tasks : api.actions.actions),
+    names: namesOf,
     flags: (kind, name) =>
       Object.keys(tableOf(findInputs(kind, name))).map((one) => `--${one}`),
   };

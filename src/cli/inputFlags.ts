@@ -6,6 +6,7 @@ import type { DeclaredInputs } from "../input/types";
 import { resolveRef } from "../input/coercion";
 import { latestVersion } from "../action/registry";
 import { api } from "../api";
+import { didYouMean } from "../utils/closest";
 
 type Values = Record<string, unknown>;
 
@@ -166,7 +167,22 @@ function defaultNote(value: unknown): string | undefined {
   return `(default: ${JSON.stringify(value)})`;
 }
 
-// --- The inputs of the actions and tasks of a loaded project.
+// --- The names and inputs of the actions and tasks of a loaded project.
+
+export function namesOf(kind: "action" | "task"): string[] {
+  return Object.keys(kind === "task" ? api.tasks.tasks : api.actions.actions);
+}
+
+/** @throws Error with the probable name if there is no such action or task */
+export function requireName(
+  kind: "action" | "task",
+  name: string,
+  problem = `there is no ${kind} \`${name}\``,
+): void {
+  const names = namesOf(kind);
+  if (!names.includes(name))
+    throw new Error(`${problem}${didYouMean(name, names)}`);
+}
 
 /** @returns undefined if the action or task does not exist */
 export function findInputs(

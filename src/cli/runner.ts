@@ -235,12 +235,10 @@ class InputHelp extends CLI {
 
   override run(): Promise<boolean> {
     // loaded here, because loading it is what builds the configuration
-    const { findInputs } =
+    const { describeInputFlags, findInputs, requireName } =
       require("./inputFlags") as typeof import("./inputFlags");
-    const { describeInputFlags } =
-      require("./inputFlags") as typeof import("./inputFlags");
-    const inputs = findInputs(this.kind, this.target);
-    if (!inputs) throw new Error(`there is no ${this.kind} \`${this.target}\``);
+    requireName(this.kind, this.target);
+    const inputs = findInputs(this.kind, this.target)!;
     const lines = describeInputFlags(inputs, this.options);
     console.log(`\nInputs of ${this.target}:\n${lines.join("\n") || "  none"}`);
     return Promise.resolve(true);

@@ -1,6 +1,7 @@
 /** Explains why a server did not start: what failed, in which file, and how to fix it. */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { parseEnv } from "node:util";
 import { findProjectRoot, packageRoot } from "./runtime";
 
 /** Details of an error that ended a boot or a stop. */
@@ -142,19 +143,19 @@ function variableIn(error: Failure): string | undefined {
   return names.find((name) => process.env[name] !== undefined);
 }
 
-/** `.env` with the line, if the value comes from there. */
+/** `.env` with the line, if the value comes from there: a variable of the environment takes precedence, also an empty one. */
 function placeOfVariable(name: string): string {
   const file = path.join(findProjectRoot(), ".env");
-  const value = process.env[name] ?? "";
-  const lines = fs.existsSync(file)
-    ? fs.readFileSync(file, "utf8").split("\n")
-    : [];
-  const at = lines.findIndex(
-    (line) => /^\s*(?:export\s+)?(\w+)\s*=/.exec(line)?.[1] === name,
-  );
-  return at >= 0 && lines[at]!.includes(value)
+  const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+  const at = text
+    .split("\n")
+    .findIndex(
+      (line) => /^\s*(?:export\s+)?(\w+)\s*=/.exec(line)?.[1] === name,
+    );
+  if (at < 0) return `the environment: ${name}`;
+  return parseEnv(text)[name] === process.env[name]
     ? `.env:${at + 1}`
-    : `the environment: ${name}`;
+    : `the environment: ${name}, which takes precedence over .env:${at + 1}`;
 }
 
 /** The place where users look for the settings of a namespace. */

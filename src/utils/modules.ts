@@ -59,7 +59,7 @@ export function instancesOf<T extends Valid>(
       : (value as T | null | undefined);
     if (typeof instance?.validate !== "function")
       throw new Error(
-        `its export \`${name}\` is no class of ${kind}s, and such a file exports nothing else`,
+        `its export \`${name}\` is no ${kind}, and such a file exports nothing else`,
       );
     return instance;
   });

@@ -103,7 +103,7 @@ describe("defineAction", () => {
   test("a file that exports anything else is refused", async () => {
     for (const value of ["{}", "5", "null", "() => {}"])
       await expect(load("wrong", `exports.wrong = ${value};`)).rejects.toThrow(
-        "its export `wrong` is no class of actions",
+        "its export `wrong` is no action",
       );
   });
 });

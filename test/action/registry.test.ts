@@ -144,7 +144,7 @@ describe("loading a file", () => {
     const file = project.write("mixed.js", `exports.helper = ${code};`);
     jest.resetModules();
     await expect(api.actions.loadFile(file, true)).rejects.toThrow(
-      "its export `helper` is no class of actions, and such a file exports nothing else",
+      "its export `helper` is no action, and such a file exports nothing else",
     );
   });
 

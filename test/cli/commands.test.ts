@@ -78,6 +78,9 @@ describe("action-run", () => {
       value: "blue",
     });
     expect(stderr).toContain("action=cacheTest"); // the log is there
+    expect(stderr).toMatch(
+      /has joined the cluster[^]*\*\*\* .* Started \*\*\*/,
+    );
     expect(stderr).not.toContain("Starting server");
     expect(exitCode).toBe(0);
   });
@@ -166,6 +169,17 @@ describe("action-run", () => {
   });
 });
 
+test("task-run names the task that was probably meant, and starts nothing", async () => {
+  for (const words of [["runActoin"], ["runActoin", "--help"]]) {
+    const { stderr, exitCode } = await here("task-run", ...words);
+    expect(stderr).toContain(
+      'Error: there is no task `runActoin` (did you mean "runAction"?)\n',
+    );
+    expect(stderr).not.toContain("Started ***");
+    expect(exitCode).toBe(1);
+  }
+});
+
 describe("task-enqueue", () => {
   test("task-enqueue enqueues a task", async () => {
     const { stdout, exitCode } = await here(
@@ -195,6 +209,7 @@ describe("task-enqueue", () => {
     [["-n", "runAction", "--action"], "Error: --action needs a value"],
     [["-n", "runAction", "-a", "{"], "error: option '-a, --args <args>'"],
     [["nothing"], 'Error: Task "nothing" not found'],
+    [["runActoin"], 'Task "runActoin" not found (did you mean "runAction"?)'],
     [["runAction", "--action"], "Error: --action needs a value"],
     [["-n", "runAction", "extra"], "extra"],
     [[], "Error: which task? Name it"],

@@ -33,6 +33,7 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "general.refuseUntilBooted": "clients wait for a complete boot",
   "general.sayObjects": "what is said in rooms keeps its type",
   "general.uniqueNames": "two actions or tasks of one name are a mistake",
+  "redis.retryStrategy": "every line has the format of the log",
   "config/socket.ts":
     "the port comes from the environment, as that of HTTP does",
   "general.context": "log lines of one request have one id",

@@ -172,7 +172,7 @@ describeOnEachEngine("commands for tasks", (engine) => {
 
         const wrong = await here("task-run", "nothing");
         expect(wrong.stdout).toBe("");
-        expect(wrong.stderr).toContain("Error: task nothing not found");
+        expect(wrong.stderr).toContain("Error: there is no task `nothing`");
         expect(wrong.exitCode).toBe(1);
 
         const listed = await here("task", "list", "--json");

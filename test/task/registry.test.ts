@@ -114,7 +114,7 @@ test("a name that comes twice belongs to the later file, and loading again repla
 });
 
 test.each([
-  ["no task", "exports.A = class {};", /its export `A` is no class of tasks/],
+  ["no task", "exports.A = class {};", /its export `A` is no task/],
   ["a task without a name", file(""), /name is required for this task/],
   ["a broken file", "throw new Error('broken')", /broken/],
   [

@@ -1,9 +1,8 @@
 import { CLI } from "../../../src/cli/cli";
 import { jsonObject } from "../../../src/cli/runner";
 import { withProgress } from "../../../src/cli/execute";
-import { didYouMean } from "../../../src/utils/closest";
 import { framework } from "../../framework";
-import { givenInputs, withAllProblems } from "../../inputs";
+import { givenInputs, requireTarget, withAllProblems } from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
@@ -39,11 +38,7 @@ export class ActionRun extends CLI {
 
   async run({ params }: { params: Params }) {
     const [name, ...words] = params._arguments;
-    const { actions } = framework().api.actions;
-    if (!Object.hasOwn(actions, name!))
-      throw new Error(
-        `there is no action \`${name}\`${didYouMean(name!, Object.keys(actions))}`,
-      );
+    requireTarget("action", name!);
     await startWithoutServers();
     const given = givenInputs("action", name!, {
       json: params.params,

@@ -3,7 +3,12 @@ import { CLI } from "../../../src/cli/cli";
 import { isEmbedded } from "../../../src/redis/engine";
 import { withProgress } from "../../../src/cli/execute";
 import { framework } from "../../framework";
-import { givenInputs, jsonInputs, withAllProblems } from "../../inputs";
+import {
+  givenInputs,
+  jsonInputs,
+  requireTarget,
+  withAllProblems,
+} from "../../inputs";
 
 interface Params {
   name?: string;
@@ -32,8 +37,7 @@ export class TaskEnqueue extends CLI {
   async run({ params }: { params: Params }) {
     const { log, task } = framework();
     const { name, words } = namedTask(params);
-    if (!Object.hasOwn(api.tasks.tasks, name))
-      throw new Error(`Task "${name}" not found`);
+    requireTarget("task", name, `Task "${name}" not found`);
     const given = givenInputs("task", name, { json: params.args, words });
 
     if (isEmbedded(api.redis.clients.tasks))

@@ -1,7 +1,12 @@
 import { CLI } from "../../../src/cli/cli";
 import { withProgress } from "../../../src/cli/execute";
 import { framework } from "../../framework";
-import { givenInputs, jsonInputs, withAllProblems } from "../../inputs";
+import {
+  givenInputs,
+  jsonInputs,
+  requireTarget,
+  withAllProblems,
+} from "../../inputs";
 import { startWithoutServers } from "../../withoutServers";
 
 interface Params {
@@ -25,8 +30,9 @@ export class TaskRun extends CLI {
   }
 
   async run({ params }: { params: Params }) {
-    await startWithoutServers();
     const [name, ...words] = params._arguments;
+    requireTarget("task", name!);
+    await startWithoutServers();
     const given = givenInputs("task", name!, { json: params.args, words });
     const result: unknown = await withProgress((progress) => {
       progress.show(`running ${name}`);

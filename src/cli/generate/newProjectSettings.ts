@@ -591,6 +591,36 @@ export const production = {
   },
 
   {
+    setting: "redis.retryStrategy",
+    v29: "the first failed connection is also a line of `console.error`",
+    newProject: "the log has it",
+    reason: "every line of a server has the format of its log",
+    paths: ["client", "subscriber", "tasks"].map(
+      (client) => `redis.${client}.args.0.retryStrategy`,
+    ),
+    edits: [
+      {
+        file: "config/redis.ts",
+        find: `let warned = false;
+
+`,
+        replace: "",
+      },
+      {
+        file: "config/redis.ts",
+        find: `  if (!warned) {
+    warned = true;
+    console.error(
+      "Unable to connect to Redis - please check your Redis config!",
+    );
+  }
+`,
+        replace: "",
+      },
+    ],
+  },
+
+  {
     setting: "routes",
     v29: "none",
     newProject: "`status`, `swagger`, `createChatRoom` (POST)",

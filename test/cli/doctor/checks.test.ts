@@ -250,7 +250,7 @@ describe("code", () => {
     expect(messages).toEqual([
       "x.js: broken",
       "y.js: it has no name",
-      "z.js: its export `helper` is no class of tasks, and such a file exports nothing else",
+      "z.js: its export `helper` is no task, and such a file exports nothing else",
     ]);
   });
 });

@@ -204,7 +204,7 @@ export class Broken extends Action {
     [
       "exports something else",
       "export const five = 5;\n",
-      "cannot start: its export `five` is no class of initializers, and such a file exports nothing else",
+      "cannot start: its export `five` is no initializer, and such a file exports nothing else",
       /^ {2}in src\/initializers\/broken\.ts$/,
     ],
     [
@@ -247,7 +247,7 @@ export class Broken extends Action {
       {},
       { REDIS_URL: "nonsense" },
       [
-        "cannot start: REDIS_URL is no URL such as redis://localhost:6379/0",
+        "cannot start: REDIS_URL must be a URL that begins with redis:// or rediss://, such as redis://localhost:6379/0",
         "  in the environment: REDIS_URL",
         "  correct REDIS_URL; LOG_LEVEL=debug shows the stack",
       ],
@@ -280,6 +280,21 @@ export class Broken extends Action {
     expect(exitCode).toBe(1);
   });
 
+  test("when an empty variable of the environment hides the one in .env", async () => {
+    const { output } = await failure(
+      { ".env": "ACTIONHERO_SERVER_TOKEN=mine\n" },
+      { ACTIONHERO_SERVER_TOKEN: "", NODE_ENV: "production" },
+    );
+    expect(
+      output
+        .slice(-2)
+        .map((line) => (JSON.parse(line) as { message: string }).message),
+    ).toEqual([
+      "  in the environment: ACTIONHERO_SERVER_TOKEN, which takes precedence over .env:1",
+      "  correct ACTIONHERO_SERVER_TOKEN; LOG_LEVEL=debug shows the stack",
+    ]);
+  });
+
   test("a command fails in the same way", async () => {
     const failing = generatedProject();
     try {
@@ -298,10 +313,11 @@ export class Broken extends Action {
   });
 
   test("when there is no redis", async () => {
-    const { exitCode, reason } = await failure(
+    const { exitCode, reason, output } = await failure(
       {},
       { REDIS_URL: `redis://127.0.0.1:${await freePort()}` },
     );
+    expect(output.join("\n")).not.toContain("Unable to connect to Redis");
     expect(reason).toEqual([
       expect.stringMatching(/^cannot start: cannot reach redis .*ECONNREFUSED/),
       "  in src/config/redis.ts",
