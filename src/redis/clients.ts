@@ -11,9 +11,14 @@ import {
   requireDatabase,
   shareTimeouts,
 } from "./commands";
-import { ConnectionLog, addressOf } from "./outages";
+import {
+  addressOf,
+  ConnectionLog,
+  noteRefusal,
+  noteWriteAccepted,
+} from "./outages";
 import { disconnect, isCluster, isEmbedded, clusterOf, reopen } from "./engine";
-import { boundSentinels, followFailover } from "./failover";
+import { boundSentinels, followFailover, tryToWrite } from "./failover";
 import { deferLua } from "./lazyLua";
 import { ActionheroError, isRedisAway, toError } from "../errors";
 
@@ -97,7 +102,10 @@ function boundWaits(client: Redis): void {
   if (isEmbedded(client)) return;
   markFailures(client);
   if (!isCluster(client)) {
-    followFailover(client);
+    followFailover(client, {
+      refused: (error) => noteRefusal(client, error),
+      accepted: () => noteWriteAccepted(client),
+    });
     bound(client);
     if (client.options.db) client.options.enableReadyCheck = true;
     return requireDatabase(client);
@@ -211,7 +219,7 @@ class Attempts {
     if (decide)
       options.reconnectOnError = (error) => {
         remember(error);
-        return decide(error);
+        return decide.call(options, error);
       };
     return () => {
       this.isOver = true;
@@ -247,7 +255,7 @@ class Attempts {
     }
     if (!cluster) await selectAgain(client);
     await client.get("_test");
-    await tryToWrite(client);
+    await requireWrites(client);
     // the initializers use keys of all of them
     if (cluster) await Promise.all(cluster.nodes("master").map(ping));
   }
@@ -269,10 +277,10 @@ class Attempts {
   }
 }
 
-/** A full redis accepts this one, since it needs no memory. Only a refusal that ends by itself counts, not one of an ACL. */
-async function tryToWrite(client: Redis): Promise<void> {
+/** Only a refusal that ends by itself counts, not one of an ACL. */
+async function requireWrites(client: Redis): Promise<void> {
   try {
-    await client.del("actionhero:ah:probe");
+    await tryToWrite(client);
   } catch (error) {
     if (isRedisAway(error)) throw error;
   }

@@ -1,4 +1,5 @@
 /** Follows failovers: reconnects when a server refuses writes, or when another one was promoted. */
+import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
 import { withTimeout } from "../utils/promises";
 import { clusterOf, isCluster, isEmbedded } from "./engine";
@@ -22,10 +23,87 @@ const SWITCHED = "+switch-master";
 /** ioredis: reconnect and send the refused command again; it had no effect. */
 const RECONNECT_AND_RESEND = 2;
 
+/** What a client detects about its server. */
+export interface FailoverEvents {
+  /** Also the next connection leads to a server that refuses writes. */
+  refused(error: Error): void;
+  /** The server accepts writes after that. */
+  accepted(): void;
+}
+
+/** By the options of their clients: ioredis calls the function on them, and copies it to duplicates. */
+const followers = new WeakMap<object, Follower>();
+
 /** Reconnect when the server refuses writes like a replica; options of the user are kept. */
-export function followFailover(client: Redis): void {
-  client.options.reconnectOnError ??= (error) =>
-    isReadOnly(error.message) && RECONNECT_AND_RESEND;
+export function followFailover(client: Redis, events?: FailoverEvents): void {
+  const { options } = client;
+  if ((options.reconnectOnError ??= whenReadOnly) !== whenReadOnly) return;
+  followers.set(options, new Follower(client, events));
+}
+
+function whenReadOnly(this: unknown, error: Error): false | 2 {
+  if (!isReadOnly(error.message)) return false;
+  followers.get(this as object)?.refused(error);
+  return RECONNECT_AND_RESEND;
+}
+
+/** A server that stays a replica is tried less and less often, as one without a connection. */
+class Follower {
+  /** Connections in a row that refused a write. */
+  private refusals = 0;
+  /** The last of them. */
+  private stream?: unknown;
+  private isProbing = false;
+
+  constructor(
+    private readonly client: Redis,
+    private readonly events?: FailoverEvents,
+  ) {
+    const disconnect = client.disconnect.bind(client);
+    // each refused command would disconnect, and each time listen to the socket once more
+    client.disconnect = (reconnect) => {
+      if (!reconnect || !this.isClosing()) disconnect(reconnect);
+    };
+    client.on("ready", () => {
+      if (this.refusals > 0) void this.probe();
+    });
+  }
+
+  refused(error: Error): void {
+    const { client } = this;
+    if (client.stream === this.stream) return;
+    this.stream = client.stream;
+    // of ioredis, which has reset it for the new connection
+    Reflect.set(client, "retryAttempts", this.refusals++);
+    if (this.refusals > 1) this.events?.refused(error);
+  }
+
+  private isClosing(): boolean {
+    return (
+      this.client.stream === this.stream &&
+      (this.stream as Socket | undefined)?.writableEnded === true
+    );
+  }
+
+  /** It follows the commands that were refused, and is sent again with them. */
+  private async probe(): Promise<void> {
+    if (this.isProbing) return;
+    this.isProbing = true;
+    try {
+      await tryToWrite(this.client);
+      this.refusals = 0;
+      this.events?.accepted();
+    } catch {
+      // still refused
+    } finally {
+      this.isProbing = false;
+    }
+  }
+}
+
+/** A full redis accepts it, since it needs no memory. */
+export async function tryToWrite(client: Redis): Promise<void> {
+  await client.del("actionhero:ah:probe");
 }
 
 /**

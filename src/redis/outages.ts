@@ -11,6 +11,9 @@ import { withTimeout } from "../utils/promises";
 /** All connections to a Sentinel or a Cluster share it, so that one outage of it is one line. */
 const NO_ONE_ADDRESS = "several addresses";
 
+/** A connection that is lost for longer is an outage, whether or not its next attempts fail, in ms. */
+const REOPEN_MS = 500;
+
 interface Outage {
   /** The connections that are still lost. */
   away: Set<string>;
@@ -18,6 +21,8 @@ interface Outage {
   since?: number;
   /** Redis responded, but refused a write, e.g. because its disk is full: only a write shows the end of the outage. */
   isRefusal?: boolean;
+  /** Reports that connections are lost. */
+  closed?: NodeJS.Timeout;
 }
 
 /** Follows the connections of one start of the server. */
@@ -38,13 +43,18 @@ export class ConnectionLog {
     this.followErrors(name, client);
     client.on("connect", () => log(textOf("connected"), "debug"));
     client.on("close", () => {
-      this.outageOf(address).away.add(name);
       log(textOf("closed"), "debug");
+      const outage = this.outageOf(address);
+      outage.away.add(name);
+      outage.closed ??= setTimeout(() => {
+        if (outage.since === undefined)
+          this.reportOutage(address, textOf("is lost"));
+      }, REOPEN_MS).unref();
     });
     client.on("end", () => {
       const outage = this.outages.get(address);
       outage?.away.delete(name);
-      if (outage?.away.size === 0) this.outages.delete(address);
+      if (outage?.away.size === 0) this.forget(address);
       log(textOf("ended"), "debug");
     });
     client.on("reconnecting", () => log(textOf("reconnecting"), "debug"));
@@ -93,9 +103,9 @@ export class ConnectionLog {
    */
   endOutage(address: string, hasWritten = false): void {
     const outage = this.outages.get(address);
-    if (!outage || outage.away.size > 0) return;
-    if (outage.isRefusal && !hasWritten) return;
-    this.outages.delete(address);
+    if (outage && hasWritten) outage.isRefusal = false;
+    if (!outage || outage.away.size > 0 || outage.isRefusal) return;
+    this.forget(address);
     const { since } = outage;
     if (since === undefined) return;
     this.lateUntil.set(address, performance.now() + this.timeoutMs);
@@ -103,6 +113,11 @@ export class ConnectionLog {
       `redis is back after ${Math.round(performance.now() - since)} ms`,
       "notice",
     );
+  }
+
+  private forget(address: string): void {
+    clearTimeout(this.outages.get(address)?.closed);
+    this.outages.delete(address);
   }
 
   private outageOf(address: string): Outage {
@@ -132,6 +147,16 @@ export function noteUnavailable(
 ): void {
   const known = followed.get(client);
   known?.connectionLog.reportFailure(known.address, message, error);
+}
+
+/** Redis refuses writes now, whatever happened before. */
+export function noteRefusal(client: Redis, error: Error): void {
+  const known = followed.get(client);
+  known?.connectionLog.reportOutage(
+    known.address,
+    "redis refuses writes",
+    error,
+  );
 }
 
 /** Whether redis is known to be unavailable. */

@@ -1,8 +1,10 @@
 /** Clients behind an address that moves to another server. */
+import { EventEmitter, once } from "node:events";
 import { Redis } from "ioredis";
 import { followFailover } from "../../src/redis/failover";
 import { FlakyProxy } from "../support/flakyProxy";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
+import { until } from "../support/until";
 
 describeOnRedis("a client whose server became a replica", () => {
   const master = new RedisServer();
@@ -17,6 +19,7 @@ describeOnRedis("a client whose server became a replica", () => {
     });
     proxy = await new FlakyProxy(replica.port).start();
     client = new Redis({ port: proxy.port, host: "127.0.0.1" });
+    client.on("error", () => undefined); // of connections that are cut
   });
   afterEach(async () => {
     client.disconnect();
@@ -33,6 +36,62 @@ describeOnRedis("a client whose server became a replica", () => {
     await client.set("b", "y");
     expect(await client.mget("a", "b")).toEqual(["x", "y"]);
     expect(proxy.accepted).toBe(2);
+  });
+
+  test("waits longer and longer while the server stays one", async () => {
+    const pauses: number[] = [];
+    client.options.retryStrategy = (times) => pauses.push(times) && 1;
+    const seen = new EventEmitter();
+    const accepted = once(seen, "accepted");
+    followFailover(client, {
+      refused: (error) => void seen.emit("refused", error),
+      accepted: () => void seen.emit("accepted"),
+    });
+    const warnings: Error[] = [];
+    const warn = (warning: Error) => void warnings.push(warning);
+    process.on("warning", warn);
+    try {
+      const refused = once(seen, "refused");
+      const writes = Array.from({ length: 30 }, () => client.incr("a"));
+      const [error] = (await refused) as [Error];
+      expect(error.message).toMatch(/^READONLY/);
+      await until(() => pauses.length >= 5);
+      expect(pauses.slice(0, 5)).toEqual([1, 2, 3, 4, 5]);
+      proxy.targetPort = master.port;
+      await Promise.all(writes);
+      await accepted;
+      expect(await client.get("a")).toBe("30");
+
+      // the next failover begins anew
+      proxy.targetPort = replica.port;
+      const closed = new Promise((resolve) => client.once("close", resolve));
+      proxy.cut();
+      await closed;
+      await until(() => client.status === "ready");
+      pauses.length = 0;
+      const late = client.set("a", "late");
+      await until(() => pauses.length >= 2);
+      proxy.targetPort = master.port;
+      await late;
+      expect(pauses.slice(0, 2)).toEqual([1, 2]);
+    } finally {
+      process.off("warning", warn);
+    }
+    expect(warnings).toEqual([]);
+  });
+
+  test("duplicates of it do so on their own", async () => {
+    const pauses: number[] = [];
+    client.options.retryStrategy = (times) => pauses.push(times) && 1;
+    followFailover(client);
+    const copy = client.duplicate();
+    followFailover(copy);
+    copy.set("a", "x").catch(() => undefined); // given up at the end
+    await until(() => pauses.length >= 3);
+    expect(pauses.slice(0, 3)).toEqual([1, 2, 3]);
+    const ended = new Promise((resolve) => copy.once("end", resolve));
+    copy.options.retryStrategy = () => null;
+    await ended;
   });
 
   test("follows its own options", async () => {

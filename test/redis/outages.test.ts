@@ -6,6 +6,7 @@ import {
   ConnectionLog,
   isSilent,
   noteWriteAccepted,
+  noteRefusal,
   noteReply,
   noteUnavailable,
 } from "../../src/redis/outages";
@@ -101,6 +102,50 @@ test("an outage that begins with a timeout is one while redis refuses writes", (
   expect([alerts(), notices()]).toEqual([1, 0]);
   noteWriteAccepted(one);
   expect([alerts(), notices()]).toEqual([1, 1]);
+});
+
+test("a server that refuses writes is an outage until it accepts one, whatever was lost before and meanwhile", () => {
+  const [one, other] = [connection("one"), connection("other")];
+  noteUnavailable(one, "redis does not respond", new Error("timed out"));
+  noteWriteAccepted(one);
+  const refusal = new Error("READONLY You can't write against a read only...");
+  for (let i = 0; i < 3; i++) {
+    noteRefusal(one, refusal);
+    one.emit("close");
+    one.emit("ready");
+    noteReply(one);
+  }
+  expect([alerts(), notices()]).toEqual([2, 1]);
+  other.emit("close");
+  noteWriteAccepted(one);
+  expect(notices()).toBe(1);
+  other.emit("ready");
+  expect([alerts(), notices()]).toEqual([2, 2]);
+});
+
+test("a connection that stays lost is an outage, also if each attempt is accepted and closed", () => {
+  jest.useFakeTimers({ now: 0 });
+  try {
+    const one = connection("one");
+    one.emit("close");
+    jest.advanceTimersByTime(100);
+    one.emit("ready");
+    jest.advanceTimersByTime(1_000);
+    expect([alerts(), notices()]).toEqual([0, 0]);
+    for (let i = 0; i < 20; i++) {
+      one.emit("close");
+      jest.advanceTimersByTime(100);
+      one.emit("connect");
+    }
+    one.emit("ready");
+    expect([alerts(), notices()]).toEqual([1, 1]);
+    one.emit("close");
+    one.emit("end");
+    jest.advanceTimersByTime(1_000);
+    expect([alerts(), notices()]).toEqual([1, 1]);
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 test("an outage in which redis answers and refuses writes ends with a write, not with a sign of life", () => {

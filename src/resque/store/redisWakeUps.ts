@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
 import { requireDatabase } from "../../redis/commands";
 import { clusterOf, disconnect, keyHolders } from "../../redis/engine";
+import { followFailover } from "../../redis/failover";
 import {
   pause,
   systemEnvironment,
@@ -139,6 +140,7 @@ function duplicate(client: Redis): Redis | Cluster {
   if (!cluster) {
     const copy = client.duplicate(options);
     requireDatabase(copy);
+    followFailover(copy);
     return copy;
   }
   const redisOptions = { ...cluster.options.redisOptions, ...options };
