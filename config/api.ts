@@ -151,6 +151,8 @@ export const DEFAULT = {
       sayToOwnRoom: false,
       // an object or a list that a client says in a room is sent to the members unchanged, not as its JSON text
       sayObjects: false,
+      // bytes that one client may say in rooms per second; 0 for no limit
+      maxChatBytesPerSecond: 0,
       // bytes of chat messages that may wait for a slow consumer before it is disconnected; 0 for no limit
       chatBacklogLimit: 1024 * 1024,
     };

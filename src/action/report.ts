@@ -19,7 +19,7 @@ import {
 } from "../log/escape";
 import { clientErrorLevel, isClientError, isMistake } from "../log/exposure";
 import {
-  filterObjectForLogging,
+  paramsForLogging,
   filterResponseForLogging,
   isFiltering,
   textForLogging,
@@ -206,7 +206,7 @@ function buildLine(data: ActionProcessor): LogLine {
   return {
     to: connection.remoteIP,
     action: nameForLogging(data),
-    params: toJson(filterObjectForLogging(paramsOf(data))),
+    params: paramsForLogging(paramsOf(data)),
     duration: data.duration,
     method: web?.method,
     pathname: web?.pathname,

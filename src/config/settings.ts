@@ -141,6 +141,8 @@ const general = view({
   maxChatRooms: () => Number(config.general?.maxChatRooms) || 0,
   maxRoomsPerConnection: () =>
     Number(config.general?.maxRoomsPerConnection) || 0,
+  maxChatBytesPerSecond: () =>
+    Number(config.general?.maxChatBytesPerSecond) || 0,
   sayToOwnRoom: () => config.general?.sayToOwnRoom === true,
   sayObjects: () => config.general?.sayObjects === true,
   chatBacklogLimit: () => config.general?.chatBacklogLimit ?? 1024 * 1024,

@@ -254,8 +254,33 @@ async function say(
     isObject && settings().general.sayObjects
       ? only
       : said.map(argumentText).join(" ");
+  limitChat(connection, message);
   // nothing after the room is a missing message, as in version 29; code may send an empty text
   await rooms().broadcast(connection, room, message || undefined);
+}
+
+/** What a client has said since the start of the current second, in bytes. */
+const spoken = new WeakMap<Connection, { start: number; bytes: number }>();
+
+/**
+ * A client in a room must not fill the connections of its members, who would be disconnected as slow consumers.
+ * @throws HttpError 429
+ */
+function limitChat(connection: Connection, message: string | object): void {
+  const limit = settings().general.maxChatBytesPerSecond;
+  if (!(limit > 0)) return;
+  const now = performance.now();
+  const text = typeof message === "string" ? message : JSON.stringify(message);
+  let said = spoken.get(connection);
+  if (said === undefined || now - said.start >= 1000)
+    spoken.set(connection, (said = { start: now, bytes: 0 }));
+  const bytes = said.bytes + Buffer.byteLength(text);
+  if (bytes > limit)
+    throw new HttpError(
+      429,
+      `too many bytes of chat messages (limit ${limit} per second)`,
+    );
+  said.bytes = bytes;
 }
 
 /** A word as text: its JSON if it is not a string. */

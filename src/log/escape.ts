@@ -94,10 +94,16 @@ function escapeOne(character: string): string {
 
 // --- Values that are not texts.
 
-/** JSON, or at least a text; cut, as texts deep inside of it are not. */
-export function jsonForLogging(value: unknown): string | undefined {
+/**
+ * JSON, or at least a text.
+ * @param max the length at which it is cut, in characters
+ */
+export function jsonForLogging(
+  value: unknown,
+  max = MAX_TEXT_LENGTH,
+): string | undefined {
   try {
-    const text = JSON.stringify(value)?.slice(0, MAX_TEXT_LENGTH);
+    const text = JSON.stringify(value)?.slice(0, max);
     return text && escapeJson(text);
   } catch {
     // circular, or a throwing toJSON: a log line must not fail a request

@@ -3,6 +3,9 @@ import { settings } from "../config/settings";
 import { hasPath, isPlainObject, replacePath } from "../utils/objects";
 import { escapeControls, jsonForLogging } from "./escape";
 
+/** The maximum length of the params in a log line, in characters: a client sends many with few bytes. */
+const MAX_PARAMS_LENGTH = 8 * 1024;
+
 type Hash = Record<string, unknown>;
 /** Dotted paths, or a function that returns them. */
 type PathList = string[] | (() => string[]) | undefined;
@@ -101,6 +104,42 @@ function shorten(value: unknown): unknown {
     return `${value.length} items`;
   if (isPlainObject(value)) return { ...value };
   return value;
+}
+
+/** The params of a request, as `filterObjectForLogging` and with the texts in nested ones cut, too, as JSON. */
+export function paramsForLogging(params: object): string | undefined {
+  const { maxLogStringLength } = settings().logger;
+  const shown = filterObjectForLogging(params);
+  return jsonForLogging(
+    shortenTexts(shown, maxLogStringLength, new Set()),
+    MAX_PARAMS_LENGTH,
+  );
+}
+
+/**
+ * A copy with all texts cut, or the value itself if all are short.
+ * @param above the enclosing objects, to detect circular references
+ */
+function shortenTexts(
+  value: unknown,
+  max: number,
+  above: Set<unknown>,
+): unknown {
+  if (typeof value === "string") return value.slice(0, max);
+  const isList = Array.isArray(value);
+  if ((!isList && !isPlainObject(value)) || above.has(value)) return value;
+  above.add(value);
+  const source = value as Hash;
+  let copy: Hash | undefined;
+  for (const key of Object.keys(source)) {
+    const old = source[key];
+    const short = shortenTexts(old, max, above);
+    if (short === old) continue;
+    copy ??= (isList ? [...(value as unknown[])] : { ...source }) as Hash;
+    copy[key] = short;
+  }
+  above.delete(value);
+  return copy ?? value;
 }
 
 // --- Redaction: replaces the values at the paths of `config.general.filteredParams`, at any depth.

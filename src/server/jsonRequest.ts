@@ -27,14 +27,25 @@ const UNITS: Record<keyof JsonLimits, string> = {
   maxItems: "items",
 };
 
-/** @throws JsonLimitError before anything is parsed, SyntaxError */
+/** @throws JsonLimitError before anything is parsed, SyntaxError without a part of the text */
 export function parseJsonRequest(text: string): unknown {
   const { web } = settings();
-  return parseBoundedJson(text, {
-    maxDepth: web.maxBodyDepth,
-    maxKeys: web.maxParams,
-    maxItems: web.maxArrayItems,
-  });
+  try {
+    return parseBoundedJson(text, {
+      maxDepth: web.maxBodyDepth,
+      maxKeys: web.maxParams,
+      maxItems: web.maxArrayItems,
+    });
+  } catch (error) {
+    throw error instanceof SyntaxError ? withoutExcerpt(error) : error;
+  }
+}
+
+/** V8 quotes what is near the fault, which may be a secret. */
+function withoutExcerpt({ message }: SyntaxError): SyntaxError {
+  const place = / at position \d+/.exec(message)?.[0];
+  const end = message.includes("end of JSON") ? " at its end" : "";
+  return new SyntaxError(`the JSON is malformed${place ?? end}`);
 }
 
 /** @throws JsonLimitError when a request that is no JSON has more params than `config.web.maxParams` */

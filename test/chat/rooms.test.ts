@@ -8,6 +8,7 @@ import {
   Process,
   type ChatMiddleware,
 } from "../../src/index";
+import { pass } from "../support/clock";
 import { describeOnEachEngine } from "../support/engines";
 import { MemoryServer, type MemoryClient } from "../support/memoryServer";
 import { until } from "../support/until";
@@ -140,6 +141,24 @@ describeOnEachEngine("chat rooms", (engine) => {
       await expect(clients[0].verb("roomAdd", "")).rejects.toThrow(
         "a room is required",
       );
+    });
+
+    test("take so many bytes of a client per second: general.maxChatBytesPerSecond", async () => {
+      config.general.maxChatBytesPerSecond = 10;
+      const loud = await connect("defaultRoom");
+      const other = await connect("defaultRoom");
+      const say = (text: string, client = loud) =>
+        client.verb("say", "defaultRoom", text);
+      const refusal = { code: 429 };
+      await say("12345");
+      await expect(say("123456")).rejects.toMatchObject(refusal);
+      await expect(say("äöü")).rejects.toMatchObject(refusal);
+      await say("12345");
+      await say("0123456789", other);
+      pass(1_000);
+      await say("0123456789");
+      pass(1_000);
+      await expect(say("0123456789!")).rejects.toMatchObject(refusal);
     });
 
     test("are not made without end: general.maxChatRooms", async () => {

@@ -178,6 +178,19 @@ describe("CORS", () => {
     expect(corsOf(answer)).toEqual({});
   });
 
+  test.each(["/primus/primus.js", "/primus/spec"])(
+    "%s may be read by the listed sites only, though any may open a websocket",
+    async (path) => {
+      use({ origins: [SITE], credentials: true });
+      const of = async (origin: string) =>
+        corsOf(await app.ask(path, { headers: { Origin: origin } }));
+      expect(await of("https://evil.example")).toEqual({});
+      expect(await of(SITE)).toMatchObject({
+        "access-control-allow-origin": SITE,
+      });
+    },
+  );
+
   test("a request without an origin is answered with the prepared headers", async () => {
     use({ origins: [SITE] });
     const { json, headers } = await app.ask("/api/listed");

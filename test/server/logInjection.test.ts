@@ -2,6 +2,7 @@
 import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
 import * as net from "node:net";
 import { once } from "node:events";
+import { ask } from "../support/ask";
 import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { addActions } from "../support/webApp";
@@ -34,6 +35,49 @@ beforeEach(() => {
 });
 
 afterEach(() => lines.stop());
+
+test("a line has no more of the params than some KB, and their texts are cut at any depth", async () => {
+  const socket = await SocketPeer.connect();
+  await socket.next();
+  const paramsOf = async (text: unknown) => {
+    const before = lines.lines.length;
+    await socket.ask(JSON.stringify({ action: "echo", params: { text } }));
+    return until(
+      () => lines.lines.slice(before).find(({ params }) => params)?.params,
+    ) as Promise<string>;
+  };
+  const quotes = '"'.repeat(100_000);
+  expect((await paramsOf([{ deep: quotes }])).length).toBeLessThan(300);
+  const many = Object.fromEntries(
+    Array.from({ length: 5_000 }, (_, i) => [`k${i}`, quotes.slice(0, 20)]),
+  );
+  const long = await paramsOf(many);
+  expect(long.length).toBeGreaterThan(8_000);
+  expect(long.length).toBeLessThanOrEqual(8 * 1024);
+});
+
+test("an error of malformed JSON has no part of it", async () => {
+  for (const body of [
+    '{"password": hunter2SECRET}',
+    '{"password":"hunter2SECRET"x',
+    '{"password":"hunter2SECRET',
+  ]) {
+    const before = lines.lines.length;
+    const { status } = await ask(webPort(), "/api/echo", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body,
+    });
+    expect(status).toBe(400);
+    const line = await until(() =>
+      lines.lines
+        .slice(before)
+        .find(({ message }) => message.includes("error processing form")),
+    );
+    expect(line.message).toContain("the JSON is malformed");
+    expect(JSON.stringify(lines.lines)).not.toMatch(/unter|SECRE/);
+  }
+});
 
 afterAll(async () => {
   await closeAll();

@@ -62,6 +62,12 @@ export const hazards: readonly Hazard[] = [
     message: "is on: clients see versions, memory, queues and every action",
   },
   {
+    setting: "general.maxChatBytesPerSecond",
+    isUnsafe: is(0),
+    message:
+      "is 0: one client in a chat room can disconnect members with slow connections",
+  },
+  {
     setting: "general.maxChatRooms",
     isUnsafe: is(0),
     message: "is 0: clients can fill redis with rooms",

@@ -304,6 +304,21 @@ export const production = {
   },
 
   {
+    setting: "general.maxChatBytesPerSecond",
+    v29: "0",
+    newProject: "65536",
+    reason:
+      "one client in a chat room must not disconnect members with slow connections",
+    edits: [
+      {
+        file: "config/api.ts",
+        find: "maxChatBytesPerSecond: 0,",
+        replace: "maxChatBytesPerSecond: 65_536,",
+      },
+    ],
+  },
+
+  {
     setting: "general.maxChatRooms",
     v29: "0",
     newProject: "100000",

@@ -17,7 +17,7 @@ const NAMES: Record<string, RequestEncoding> = {
 };
 
 /** A body that inflates to more than this may be at most `MAX_RATIO` times as large as the received one. */
-const MIN_BOMB_BYTES = 1024 * 1024;
+const MIN_BOMB_BYTES = 64 * 1024;
 const MAX_RATIO = 100;
 
 /**

@@ -15,6 +15,7 @@ import type { WebSocketServer } from "./webSocketServer";
 import { createHash } from "node:crypto";
 import * as files from "node:fs/promises";
 import {
+  currentCors,
   isOfAnotherSite,
   matchesOrigin,
   MAX_ORIGIN_LENGTH,
@@ -324,7 +325,7 @@ export function mayUseCookie(req: IncomingMessage): boolean {
   return isAllowedOrigin(origin, withoutStar(origins));
 }
 
-/** Respond to a preflight request, and set the CORS headers of any other response. */
+/** Respond to a preflight request, and set the CORS headers of any other response; `web.cors` may exclude the origin. */
 export function addCorsHeaders(
   req: IncomingMessage,
   res: ServerResponse,
@@ -333,6 +334,7 @@ export function addCorsHeaders(
   const options = settings().websocket.server;
   res.setHeader("Vary", "Origin"); // a cache must not give a page the response to a request without an origin
   if (origin === undefined || !isAllowedOrigin(origin)) return;
+  if (currentCors()?.allows(origin) === false) return;
   res.setHeader("Access-Control-Allow-Origin", origin);
   if (options.credentials)
     res.setHeader("Access-Control-Allow-Credentials", "true");
