@@ -48,13 +48,15 @@ export class Swagger extends Action {
       throw new HttpError(404, "this server does not describe its API");
 
     const { name, description, version, license } = readProject();
-    const { urlPathForActions, allowedRequestHosts, port } = config.web;
+    const { urlPathForActions, allowedRequestHosts, port, openapi } =
+      config.web;
     const allowedHost: string | undefined = allowedRequestHosts?.[0];
+    const basePath = `/${urlPathForActions ?? ""}/`.replace(/\/{2,}/g, "/");
     return {
       swagger: "2.0",
       info: { description, version, title: name, license: { name: license } },
       host: allowedHost?.replace(/^https?:\/\//, "") ?? `localhost:${port}`,
-      basePath: `/${urlPathForActions ?? ""}/`.replace(/\/{2,}/g, "/"),
+      basePath,
       schemes: allowedHost ? ["https", "http"] : ["http"],
       paths: await describeRoutes(),
       securityDefinitions: {},
@@ -62,6 +64,8 @@ export class Swagger extends Action {
         description: "About actionhero",
         url: "https://www.actionherojs.com",
       },
+      // the page of the API prefers the OpenAPI document
+      ...(openapi && { "x-openapi": `${basePath}openapi.json` }),
     };
   }
 }

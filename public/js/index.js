@@ -8,6 +8,15 @@ function show(id, text) {
   if (element(id).textContent !== text) element(id).textContent = text;
 }
 
+// a line may break before the port, not within it
+function showId(id) {
+  if (element("id").textContent === id) return;
+  const parts = id.split(/(?<=:)/);
+  element("id").replaceChildren(
+    ...parts.flatMap((part) => [part, document.createElement("wbr")]),
+  );
+}
+
 function setState(isGood, text) {
   element("state").dataset.state = isGood ? "good" : "bad";
   show("state", text);
@@ -51,7 +60,7 @@ function showStatus(status) {
   show("jobs", String(status.resqueTotalQueueLength));
   show("version", status.version);
   show("actionhero", status.actionheroVersion);
-  show("id", status.id);
+  showId(status.id);
   const problems = status.problems || [];
   setState(problems.length === 0, status.nodeStatus);
   element("problems").hidden = problems.length === 0;

@@ -16,9 +16,11 @@ function make(tag, properties, ...children) {
 
 /** Whichever the server has: `{ title, description, base, actions }`, or undefined if it describes nothing. */
 async function readDocument() {
-  const openapi = await readJson("/api/openapi.json");
-  if (openapi?.openapi) return fromOpenApi(openapi);
   const swagger = await readJson("/api/swagger");
+  // not asked for in vain, which browsers report; without the action swagger, there may be one
+  const hasOpenApi = !swagger || "x-openapi" in swagger;
+  const openapi = hasOpenApi && (await readJson("/api/openapi.json"));
+  if (openapi?.openapi) return fromOpenApi(openapi);
   return swagger && fromSwagger(swagger);
 }
 

@@ -159,6 +159,45 @@ describeInBrowser("the pages in a browser", () => {
       "document.getElementById('description').textContent === 'this server does not describe its API'",
     );
     expect(await page.isVisible("#filter")).toBe(false);
+    for (const name of ["swagger", "chat"]) {
+      await page.goto(`${app.url}/public/${name}.html`);
+      await page.locator("nav a[href*=index]").waitFor();
+      await page.locator("a[href*=swagger]").waitFor({ state: "hidden" });
+    }
+    config.general.introspection = true;
+    await page.goto(`${app.url}/public/chat.html`);
+    await page.locator("a[href*=swagger]").waitFor();
+  });
+
+  test("without an OpenAPI document, nothing is asked for in vain", async () => {
+    const failed: string[] = [];
+    page.on("response", (response) => {
+      if (!response.ok()) failed.push(response.url());
+    });
+    await page.goto(`${app.url}/public/swagger.html`);
+    await page.locator("[data-path='/status']").waitFor();
+    expect(failed).toEqual([]);
+  });
+
+  test("the index breaks the id of the server before its port only", async () => {
+    await page.setViewportSize({ width: 375, height: 700 });
+    await page.route("**/*Client.js", (route) => route.abort());
+    await page.route("**/api/status", async (route) => {
+      const response = await route.fetch();
+      const status = (await response.json()) as object;
+      await route.fulfill({ json: { ...status, id: "192.0.2.2:24620" } });
+    });
+    await page.goto(`${app.url}/`);
+    await page.waitForFunction(
+      "document.getElementById('id').textContent === '192.0.2.2:24620'",
+    );
+    const lines = await page.evaluate(`(() => {
+      const node = [...document.getElementById("id").childNodes].find(({ data }) => data === "24620");
+      const range = document.createRange();
+      range.selectNodeContents(node);
+      return range.getClientRects().length;
+    })()`);
+    expect(lines).toBe(1);
   });
 
   describe("with an OpenAPI document", () => {
@@ -551,6 +590,11 @@ describeInBrowser("the pages in a browser", () => {
     const response = await page.goto(`${app.url}/folder/missing.html`);
     expect(response!.status()).toBe(404);
     expect(await page.textContent("h1")).toBe("404 Not Found");
+    expect(
+      await page.evaluate(
+        "document.documentElement.scrollHeight - window.innerHeight",
+      ),
+    ).toBe(0);
     expect(await page.textContent("main")).toContain("that file is not found");
     expect(await isWiderThanScreen()).toBe(false);
     await page.click("a");
