@@ -1,7 +1,6 @@
 import { Initializer } from "../src/boot/initializer";
-import { startRecurrentTasks } from "../src/task/recurrent";
+import { startRecurrentTasks, Upkeep } from "../src/task/recurrent";
 import { beginWork } from "../src/task/resqueApi";
-import { Upkeep } from "../src/task/upkeep";
 
 /** Lets the workers of `resque` run, when everything else has started: jobs may use whatever a project sets up. */
 export class ResqueWorkersInitializer extends Initializer {

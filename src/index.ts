@@ -26,7 +26,7 @@ export {
   type ActionDefinition,
   type ActionRoute,
   type DefinedAction,
-} from "./action/defineAction";
+} from "./action/action";
 export {
   rateLimit,
   type RateLimitKey,
@@ -36,7 +36,7 @@ export {
   defineMiddleware,
   type DefinedMiddleware,
   type MiddlewareDefinition,
-} from "./action/defineAction";
+} from "./action/action";
 export { ActionProcessor } from "./action/actionProcessor";
 export type { ActionsApi } from "./action/registry";
 export type { ParamsApi } from "./action/safeParams";
@@ -151,7 +151,7 @@ export type {
 export * as specHelper from "./testing/specHelper";
 export type { SpecHelperApi, SpecHelperConnection } from "./testing/testServer";
 export type { RetryRule } from "./resque/types";
-export { builtinTasks } from "./task/builtin";
+export { builtinTasks } from "./task/registry";
 export { defineTask, type DefinedTask, type TaskDefinition } from "./task/task";
 export { Task, type TaskContext, type TaskInputs } from "./task/task";
 export * as task from "./task/taskModule";

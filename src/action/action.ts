@@ -2,12 +2,14 @@
 import { api } from "../api";
 import { connectionVerbs } from "../connection/verbs";
 import { tableOf } from "../input/schemaPlan";
-import type { DeclaredInputs } from "../input/types";
+import type { DeclaredInputs, ParamsOfInputs } from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
 import { MAX_TIMER_MS } from "../utils/promises";
 import type { Idempotency } from "./idempotency";
 import { globalSafeParams, pagingParams } from "./safeParams";
+import type { SchemaInput, StandardSchema } from "../input/standardSchema";
+import type { ActionMiddleware } from "./actionModule";
 
 /** The return value of `run`; an object is merged into the response. */
 export type ActionResponse = { [key: string]: any } | null | void;
@@ -92,4 +94,200 @@ function checkInputNames({ name, inputs }: Action): void {
 
 function isTimeout(value: unknown): boolean {
   return typeof value === "number" && value > 0 && value <= MAX_TIMER_MS;
+}
+
+// --- Actions without a class: the definition types the argument of `run`.
+
+/** By value, or by the name under which it was added. */
+type NamedOrDefined = string | DefinedMiddleware;
+
+/** `"get /users/:id"`: a method, or `all`, and a path. */
+export type ActionRoute = `${string} /${string}`;
+
+/** What a list of middleware adds to the session: all of its parts together. */
+type SessionOf<M extends readonly NamedOrDefined[]> = (
+  M[number] extends infer One
+    ? One extends DefinedMiddleware<string, infer Part>
+      ? (part: Part extends object ? Part : unknown) => void
+      : never
+    : never
+) extends (all: infer All) => void
+  ? All
+  : unknown;
+
+/** What `run` of a defined action gets: the request, with typed params and session. */
+export type ActionData<Params = any, Session = unknown> = Omit<
+  ActionProcessor,
+  "params" | "session"
+> & {
+  /** Frozen. */
+  readonly params: Params;
+  session: Session & { [key: string]: any };
+};
+
+/** What `run` may return: any object, or what the output schema takes. */
+type Returned<Output> = Output extends StandardSchema
+  ? SchemaInput<Output> | Promise<SchemaInput<Output>>
+  : ActionResponse | Promise<ActionResponse>;
+
+export interface ActionDefinition<
+  Name extends string,
+  I extends DeclaredInputs,
+  M extends readonly NamedOrDefined[],
+  Output,
+  R,
+> {
+  /** The name that clients call. */
+  name: Name;
+  /** For documentation (default: the name). */
+  description?: string;
+  /** Default 1. */
+  version?: string | number;
+  /** A Standard Schema, or a table of inputs; all other params are removed. */
+  inputs?: I;
+  /** A Standard Schema of the response. */
+  output?: Output;
+  outputExample?: object;
+  middleware?: M;
+  /** Its own paths, below the prefix of actions. */
+  route?: ActionRoute | readonly ActionRoute[];
+  /** The HTTP methods of its automatic routes (default: all of them). */
+  httpMethods?: readonly string[];
+  blockedConnectionTypes?: string[];
+  /** The longest run time including middleware, in ms (default: no limit). */
+  timeout?: number;
+  /** Send the response of the first call for a repeated call with the same key (default: no). */
+  idempotent?: Idempotency;
+  logLevel?: ActionheroLogLevel;
+  matchExtensionMimeType?: boolean;
+  toDocument?: boolean;
+  run: (data: ActionData<ParamsOfInputs<I>, SessionOf<M>>) => R;
+}
+
+/** An action as `defineAction` makes it. */
+export interface DefinedAction<
+  Name extends string = string,
+  I extends DeclaredInputs = any,
+  Output = any,
+  R = any,
+> extends Action {
+  name: Name;
+  inputs: I;
+  output?: Output;
+  run(
+    data: any,
+  ): Output extends StandardSchema ? Promise<SchemaInput<Output>> : R & object;
+}
+
+/** The middleware that defined actions name by value, to be registered with them. */
+const middlewareOf = new WeakMap<Action, DefinedMiddleware[]>();
+
+/** @returns the middleware that an action lists by value */
+export function definedMiddleware(action: Action): DefinedMiddleware[] {
+  return middlewareOf.get(action) ?? [];
+}
+
+/** A file below `src/actions` exports the result, as it exports classes. */
+export function defineAction<
+  const Name extends string,
+  const I extends DeclaredInputs = {}, // eslint-disable-line @typescript-eslint/no-empty-object-type -- no inputs
+  const M extends readonly NamedOrDefined[] = [],
+  Output extends StandardSchema | undefined = undefined,
+  R extends Returned<Output> = Returned<Output>,
+>(
+  definition: ActionDefinition<Name, I, M, Output, R>,
+): DefinedAction<Name, I, Output, R> {
+  return new FunctionAction(definition as never) as never;
+}
+
+class FunctionAction extends Action {
+  constructor(
+    definition: ActionDefinition<
+      string,
+      DeclaredInputs,
+      readonly NamedOrDefined[],
+      unknown,
+      ActionResponse
+    >,
+  ) {
+    super();
+    const { middleware = [], description, name, ...rest } = definition;
+    for (const [key, value] of Object.entries(rest))
+      if (value !== undefined) (this as Record<string, unknown>)[key] = value;
+    this.name = name;
+    this.description = description ?? name;
+    this.middleware = middleware.map((one) =>
+      typeof one === "string" ? one : one.name,
+    );
+    const values = middleware.filter((one) => typeof one !== "string");
+    if (values.length > 0) middlewareOf.set(this, values);
+  }
+
+  /** @throws Error when the definition has no `run`, which types exclude; also the errors of all actions */
+  override validate(): void {
+    super.validate();
+    if (
+      typeof Object.getOwnPropertyDescriptor(this, "run")?.value !== "function"
+    )
+      throw new Error(`action \`${this.name}\` has no run method`);
+  }
+
+  override run(_data: unknown): ActionResponse {
+    // each definition has a run of its own, which hides this one
+    throw new Error(`the action ${this.name} has no run`);
+  }
+}
+
+// --- Middleware as values: what `preProcessor` returns joins `data.session`, and is typed in the actions that name it.
+
+/** What a pre-processor returns: an object that joins the session, or nothing. */
+type SessionPart = object | void;
+
+export interface MiddlewareDefinition<
+  Name extends string,
+  Part extends SessionPart,
+> {
+  name: Name;
+  /** Lower runs earlier (default `config.general.defaultMiddlewarePriority`). */
+  priority?: number;
+  /** Runs before the action; throws to end it with an error. */
+  preProcessor?: (data: ActionProcessor) => Part | Promise<Part>;
+  /** Runs after the action. */
+  postProcessor?: (data: ActionProcessor) => unknown;
+}
+
+export interface DefinedMiddleware<
+  Name extends string = string,
+  Part extends SessionPart = any,
+> extends ActionMiddleware {
+  name: Name;
+  global: false;
+  /** Only for types: what it adds to the session. */
+  readonly "~session"?: Part;
+}
+
+/**
+ * Middleware for the `middleware` of `defineAction`, which registers it; classes name it by `signedIn.name`, and
+ * `action.addMiddleware(signedIn)` registers it for them.
+ */
+export function defineMiddleware<
+  const Name extends string,
+  Part extends SessionPart = void,
+>(
+  definition: MiddlewareDefinition<Name, Part>,
+): DefinedMiddleware<Name, Awaited<Part>> {
+  const { name, priority, preProcessor, postProcessor } = definition;
+  const middleware: DefinedMiddleware<Name, Awaited<Part>> = {
+    name,
+    priority,
+    global: false,
+  };
+  if (postProcessor) middleware.postProcessor = postProcessor;
+  if (preProcessor)
+    middleware.preProcessor = async (data: ActionProcessor) => {
+      const part: unknown = await preProcessor(data);
+      if (typeof part === "object" && part !== null)
+        Object.assign((data.session ??= {}) as object, part);
+    };
+  return middleware;
 }

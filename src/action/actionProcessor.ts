@@ -1,13 +1,10 @@
 /** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
 import { api, IN_LINE } from "../api";
 import { settings } from "../config/settings";
-import { refuseStream, fitted, outputOf } from "./output";
-import { errorText, httpFactsOf, InlineError, StatusError } from "../errors";
-import {
-  takeFailedCall,
-  forgetCalls,
-  type Connection,
-} from "../connection/connection";
+import { fitted, outputOf } from "./output";
+import { errorText } from "../errors";
+import type { Connection } from "../connection/connection";
+import { takeFailedCall, forgetCalls } from "../connection/calls";
 import { textParamsOf } from "../connection/verbs";
 import { nameAction } from "../context/context";
 import {
@@ -18,20 +15,15 @@ import {
   type SafeParams,
   type TextParams,
 } from "../input/field";
-import { applySchema } from "../input/schemaParams";
 import { planOf } from "../input/schemaPlan";
+import { applySchema } from "../input/schemaParams";
 import { isStandardSchema } from "../input/standardSchema";
 import type { Inputs, ParamsFrom } from "../input/types";
 import type { Overload } from "../overload/overload";
 import { isThenable, promiseOf } from "../utils/promises";
 import type { Action } from "./action";
 import { Cancellation, failureOf } from "./cancellation";
-import {
-  isMistake,
-  shownToClients,
-  wordedForClients,
-  type ShownError,
-} from "../log/exposure";
+import { isMistake } from "../log/exposure";
 import { log } from "../log/log";
 import { runOnce } from "./idempotency";
 import type { MetricsApi } from "../metrics/types";
@@ -45,15 +37,15 @@ import {
 import { latestVersion } from "./registry";
 import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";
-import { traceMiddleware, tracing, type Tracer } from "../tracing/tracer";
+import { traceMiddleware, tracing } from "../tracing/tracer";
+import { addToResponse, hideOwnError, putError } from "./response";
+import { traceAction, traceName, traceOutcome } from "./spans";
 
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
 
 /** Live lists: middleware may be added during the iteration. */
 type MiddlewareNames = [global: readonly string[], local: readonly string[]];
-
-const WITH_STATUS = ["web", "testServer", IN_LINE];
 
 /** Not an enumerable property of `data`. */
 const CANCELLATION = Symbol("cancellation");
@@ -342,7 +334,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
       ? runOnce(this, sent, () => this.runFitted())
       : this.runFitted();
     if (isThenable(response)) response = await this.untilTimeout(response);
-    this.addToResponse(response);
+    addToResponse(this, response);
     if (middleware)
       await this.untilTimeout(this.runMiddleware(middleware, "postProcessor"));
     return ActionsStatus.Complete;
@@ -367,7 +359,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   private succeed(call: Call, response: unknown): Outcome<this> {
     try {
-      this.addToResponse(response);
+      addToResponse(this, response);
     } catch (error) {
       return this.failed(call, error);
     }
@@ -460,18 +452,13 @@ export class ActionProcessor<ActionClass extends Action = any> {
     error: unknown,
     thrown: unknown,
   ): Outcome<this> {
-    const shown: ShownError =
-      isThrown(error, thrown) || isMistake(error)
-        ? shownToClients(error)
-        : { error: wordedForClients(error) };
     // the action may still modify this object
     if (status === ActionsStatus.TimedOut) this.response = {};
-    this.attachError(shown.error);
-    this.attachFacts(error);
+    const errorId = putError(this, error, thrown);
     const listed = isOfParams(status) ? listErrors(this) : undefined;
     return listed
-      ? listed.then(() => this.endFailed(call, status, error, shown.id))
-      : this.endFailed(call, status, error, shown.id);
+      ? listed.then(() => this.endFailed(call, status, error, errorId))
+      : this.endFailed(call, status, error, errorId);
   }
 
   private endFailed(
@@ -491,7 +478,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     error?: unknown,
     errorId?: string,
   ): this {
-    this.complete(status, error, errorId ?? this.hideOwnError());
+    this.complete(status, error, errorId ?? hideOwnError(this));
     server?.emit("actionComplete", this);
     return this;
   }
@@ -713,37 +700,6 @@ export class ActionProcessor<ActionClass extends Action = any> {
     }
   }
 
-  /**
-   * Merge the return value of an action into its response; a returned Error, whose fields are not for clients,
-   * becomes its error.
-   */
-  private addToResponse(returned: unknown): void {
-    if (returned === undefined || returned === null) return;
-    refuseStream(returned, "a response");
-    if (returned instanceof Error) this.attachError(returned);
-    else Object.assign((this.response ??= {}), returned);
-  }
-
-  /**
-   * An Error that the action added to its response may not be meant for clients either.
-   * @returns the id of the original in the log
-   */
-  private hideOwnError(): string | undefined {
-    if (this.response instanceof Error)
-      this.response = { error: this.response };
-    if (settings().errors.exposeMessages !== "intended") return undefined;
-    const { error } = (this.response ?? {}) as { error?: unknown };
-    if (!(error instanceof Error)) return undefined;
-    const shown = shownToClients(error);
-    if (shown.id === undefined) return undefined;
-    this.response = withError(this.response as object, shown.error);
-    log(`an action responded with an error: ${String(error)}`, "error", {
-      errorId: shown.id,
-      stack: error.stack,
-    });
-    return shown.id;
-  }
-
   private complete(
     status: ActionsStatus,
     error: unknown,
@@ -777,42 +733,6 @@ export class ActionProcessor<ActionClass extends Action = any> {
   private isAnswered(): boolean {
     const { connection, messageId } = this;
     return serverOf(connection)?.hasAnswered?.(connection, messageId) ?? false;
-  }
-
-  /** Whether the response goes to a client without an HTTP status, neither to a test nor to code of this process. */
-  private hasNoStatus(): boolean {
-    return !WITH_STATUS.includes(this.connection.type);
-  }
-
-  /** For clients of all transports: only HTTP has a status. An action that was run in-line may also have a list of errors. */
-  private attachFacts(error: unknown): void {
-    const { status, isExplicit } = httpFactsOf(error);
-    if (error instanceof StatusError) this.attach("code", error.code);
-    else if (isExplicit && this.hasNoStatus()) this.attach("code", status);
-    if (error instanceof InlineError) this.attach("errors", error.errors);
-  }
-
-  private attach(field: string, value: unknown): void {
-    const { response } = this as { response: unknown };
-    if (value !== undefined && isOpenObject(response) && !(field in response))
-      response[field] = value;
-  }
-
-  private attachError(error: unknown): void {
-    if (error === undefined || error === null) return;
-    if (this.response instanceof Error) this.response = {};
-    if (typeof this.response === "string" || Array.isArray(this.response)) {
-      this.response = `${error as string}`;
-      return;
-    }
-    const response = (this.response ?? {}) as { error?: unknown };
-    try {
-      if (response.error) return;
-      response.error = error;
-      this.response = response;
-    } catch {
-      this.response = withError(response, error); // frozen, or its `error` has only a getter
-    }
   }
 }
 
@@ -849,29 +769,6 @@ class ParamsCall implements InputCall {
   }
 }
 
-function isOpenObject(value: unknown): value is Record<string, unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.isExtensible(value)
-  );
-}
-
-/** Whether an error is the thrown one, not its replacement from `config.errors`. */
-function isThrown(error: unknown, thrown: unknown): boolean {
-  if (thrown === undefined) return false;
-  return error === thrown || (error as Error | null)?.message === thrown;
-}
-
-function withError(response: object, error: unknown): object {
-  try {
-    return { ...response, error };
-  } catch {
-    return { error }; // a getter throws
-  }
-}
-
 function isOfParams(status: ActionsStatus): boolean {
   return (
     status === ActionsStatus.MissingParams ||
@@ -884,51 +781,4 @@ function isRefusing({ type }: Connection): boolean {
   const server: Partial<TransportOfActions> | undefined =
     api.servers?.servers[type];
   return server?.refusesActions?.() === true;
-}
-
-// --- The spans of actions and of their middleware.
-
-/** The transport whose spans are named by routes and have the status of the response. */
-const WEB = "web";
-
-/** Run an action with a span around it. */
-function traceAction<T>(
-  tracer: Tracer,
-  { connection }: ActionProcessor,
-  run: () => T,
-): T {
-  const attributes = { "actionhero.transport": connection.type };
-  return tracer.run({ name: "action", attributes }, run);
-}
-
-/** The action is found: from here on its spans have its name. */
-function traceName(
-  tracer: Tracer,
-  { connection, action, actionTemplate }: ActionProcessor,
-): void {
-  tracer.describe(`action ${action}`, {
-    "actionhero.action.name": action!,
-    "actionhero.action.version": `${(actionTemplate as Action).version ?? ""}`,
-  });
-  if (connection.type === WEB || connection.type === IN_LINE) return;
-  const method = `action/${action}`;
-  tracer.entry()?.describe(method, { "rpc.method": method });
-}
-
-/** The action has ended. */
-function traceOutcome(
-  tracer: Tracer,
-  { connection, actionStatus }: ActionProcessor,
-  error: unknown,
-): void {
-  const status = ActionsStatus[actionStatus!];
-  tracer.set({ "actionhero.action.status": status });
-  if (actionStatus === ActionsStatus.Complete) return;
-  const isOfServer =
-    actionStatus === ActionsStatus.GenericError ||
-    actionStatus === ActionsStatus.TimedOut;
-  if (!isOfServer) return tracer.set({ "error.type": status });
-  tracer.fail(error);
-  if (connection.type === WEB || connection.type === IN_LINE) return;
-  tracer.failEntry(error);
 }

@@ -1,7 +1,8 @@
 /** Ends an action early: at its `timeout`, or when its client disconnects. */
 import { AsyncResource } from "node:async_hooks";
 import { api } from "../api";
-import { type Connection, onLeave } from "../connection/connection";
+import type { Connection } from "../connection/connection";
+import { onLeave } from "../connection/calls";
 import { StatusError, toError } from "../errors";
 import { log } from "../log/log";
 

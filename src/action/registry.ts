@@ -5,13 +5,12 @@ import { errorText, loadFailure } from "../errors";
 import { reportDuplicate } from "../log/duplicates";
 import { log } from "../log/log";
 import { prepareInputs } from "../input/schemaPlan";
-import { definedMiddleware } from "./defineAction";
+import { definedMiddleware, type Action } from "./action";
 import {
   registerMiddleware,
   type MiddlewareRegistry,
 } from "../middleware/stack";
 import { instancesOf, loadModule, originOf, setOrigin } from "../utils/modules";
-import type { Action } from "./action";
 import { prepareOutput } from "./output";
 import type { ActionMiddleware } from "./actionModule";
 

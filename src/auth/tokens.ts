@@ -1,11 +1,8 @@
 /** Opaque bearer tokens: random strings, whose digest and claims are stored in redis. */
 import { createHash, randomBytes } from "node:crypto";
 import type { ActionProcessor } from "../action/actionProcessor";
-import { requestOf } from "../action/clientAddress";
-import {
-  type DefinedMiddleware,
-  defineMiddleware,
-} from "../action/defineAction";
+import { requestOf } from "../action/caller";
+import { type DefinedMiddleware, defineMiddleware } from "../action/action";
 import { api } from "../api";
 import { HttpError } from "../errors";
 

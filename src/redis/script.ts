@@ -1,8 +1,8 @@
 /** Lua scripts: their definition, and calls that take effect at most once, and never after their deadline. */
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { commandTimedOut } from "./commands";
-import { timerMs } from "../utils/promises";
+import type { Machine } from "../utils/machine";
 
 /** A script with the hash that redis knows it by. */
 export interface Script {
@@ -145,36 +145,6 @@ export interface Place {
   /** The keys of the script. */
   readonly keys: readonly string[];
 }
-
-/** A timer that was started; it does not keep the process alive. */
-export interface Timer {
-  cancel(): void;
-}
-
-/** Clocks, timers and randomness, of this machine or a simulated one. */
-export interface Machine {
-  /** The wall clock, in ms since the epoch. It may be wrong, and it may jump. */
-  now(): number;
-  /** A clock for durations, in ms: it starts anywhere and never goes back. */
-  monotonic(): number;
-  /** Call `work` once, after `ms` milliseconds. */
-  after(ms: number, work: () => void): Timer;
-  /** Call `work` after all pending microtasks and callbacks. */
-  soon(work: () => void): void;
-  /** @returns unique hexadecimal digits, two per byte */
-  token(bytes: number): string;
-}
-
-export const thisMachine: Machine = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-  after: (ms, work) => {
-    const timer = setTimeout(work, timerMs(Math.max(ms, 0))).unref();
-    return { cancel: () => clearTimeout(timer) };
-  },
-  soon: (work) => void setImmediate(work),
-  token: (bytes) => randomBytes(bytes).toString("hex"),
-};
 
 interface OperationsOptions {
   /** The timeout of a call, in ms. */

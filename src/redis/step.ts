@@ -11,8 +11,8 @@ import {
   type Script,
   Operations,
   type Place,
-  thisMachine,
 } from "./script";
+import { thisMachine } from "../utils/machine";
 
 interface AtomicOperation<T> {
   /** Created by `defineTimed`, or by `defineOperation` if running it twice, after a lost connection, would do harm. */

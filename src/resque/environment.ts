@@ -1,6 +1,6 @@
 /** Clocks, timers and randomness of workers and schedulers. */
 import * as os from "node:os";
-import { thisMachine, type Machine, type Timer } from "../redis/script";
+import { thisMachine, type Machine, type Timer } from "../utils/machine";
 
 export type { Timer };
 

@@ -4,6 +4,7 @@ import { EventEmitter } from "node:events";
 import { ActionheroError } from "../errors";
 import { Connection } from "./connection";
 import * as inspect from "./inspect";
+import * as repair from "./repair";
 import {
   encode,
   type JobContext,
@@ -303,7 +304,7 @@ export class Queue extends EventEmitter {
   }
 
   removeFailed(failedJob: ErrorPayload): Promise<number> {
-    return inspect.removeFailed(this.store, failedJob);
+    return repair.removeFailed(this.store, failedJob);
   }
 
   /**
@@ -312,19 +313,19 @@ export class Queue extends EventEmitter {
    * @throws Error when it is not in the list
    */
   retryAndRemoveFailed(failedJob: ErrorPayload): Promise<boolean> {
-    return inspect.retryFailed(this, failedJob);
+    return repair.retryFailed(this, failedJob);
   }
 
   forceCleanWorker(workerName: string): Promise<ErrorPayload | undefined> {
-    return inspect.forceCleanWorker(this, workerName);
+    return repair.forceCleanWorker(this, workerName);
   }
 
   cleanOldWorkers(ageMs: number): Promise<{ [name: string]: ErrorPayload }> {
-    return inspect.cleanOldWorkers(this, ageMs);
+    return repair.cleanOldWorkers(this, ageMs);
   }
 
   retryStuckJobs(upperLimit = Infinity): Promise<void> {
-    return inspect.retryStuckJobs(this, upperLimit);
+    return repair.retryStuckJobs(this, upperLimit);
   }
 
   stats(): Promise<{ [key: string]: string }> {

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import type { Connection } from "./connection";
-import { forceCleanWorker, silentWorkers } from "./inspect";
+import { forceCleanWorker, silentWorkers } from "./repair";
 import { jobOf } from "./jobText";
 import {
   type Environment,

@@ -122,7 +122,7 @@ export function setVariable(
 }
 
 /** The parts of a route's path, without empty ones at either end. */
-export function splitPath(path: string): string[] {
+function splitPath(path: string): string[] {
   const parts = path.split("/");
   while (parts.length > 0 && parts[0] === "") parts.shift();
   while (parts.length > 0 && parts.at(-1) === "") parts.pop();

@@ -6,8 +6,8 @@ import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
-import { matchURL, type UrlMatch } from "./matchUrl";
 import { type RouteMatch, Router } from "./router";
+import { matchURL, type UrlMatch } from "./matchUrl";
 import {
   addRoute,
   emptyTables,

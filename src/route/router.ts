@@ -1,14 +1,14 @@
 /** The index of one route table: finds the first match without trying every route. */
 import { log } from "../log/log";
+import type { RouteType } from "./tables";
 import {
+  type RouteSegment,
+  type CompiledPath,
   compilePath,
+  variableValue,
   literalOf,
   setVariable,
-  variableValue,
-  type CompiledPath,
-  type RouteSegment,
 } from "./matchUrl";
-import type { RouteType } from "./tables";
 
 export interface RouteMatch {
   route: RouteType;

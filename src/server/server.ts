@@ -2,16 +2,16 @@
 import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { ActionProcessor } from "../action/actionProcessor";
-import { requestOf } from "../action/clientAddress";
+import { requestOf } from "../action/caller";
 import { api } from "../api";
 import { settings } from "../config/settings";
+import { Connection } from "../connection/connection";
 import {
   call,
   type FailedCall,
   noteMessage,
   wasAnswered,
-  Connection,
-} from "../connection/connection";
+} from "../connection/calls";
 import { textParamsOf } from "../connection/verbs";
 import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";

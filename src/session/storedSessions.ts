@@ -3,8 +3,7 @@ import { api, IN_LINE } from "../api";
 import { settings } from "../config/settings";
 import { cookieNamed, type CookieOptions } from "../cookie/cookies";
 import { toError } from "../errors";
-import { removeRecord } from "./records";
-import { Session, type SessionLimits } from "./session";
+import { removeRecord, Session, type SessionLimits } from "./session";
 
 declare module "../api" {
   interface Api {

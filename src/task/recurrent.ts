@@ -9,8 +9,9 @@ import type {
   PlanChange,
   PlannedTask,
   QueuedJob,
+  AwaitedRun,
 } from "../resque/store/store";
-import { unlessFull } from "../redis/outages";
+import { unlessFull, logFailure, runStopStep } from "../redis/outages";
 import { requireQueue, requireTask } from "./find";
 import {
   argsOfRuns,
@@ -29,7 +30,13 @@ import {
   textOf,
   type Plan,
 } from "./plans";
-import { announceNode, ownQueues } from "./scope";
+import {
+  announceNode,
+  ownQueues,
+  dropQueuesOfLostNodes,
+  PRESENCE_MS,
+  retireNode,
+} from "./scope";
 import type { Task } from "./task";
 
 /**
@@ -113,16 +120,15 @@ export function enqueueAllRecurrentTasks(): Promise<string[]> {
 
 /** What a node does when it starts: as a scheduler all of them, as a worker its own runs of those for all nodes. */
 export async function startRecurrentTasks(): Promise<void> {
-  const isScheduler = settings().tasks.scheduler;
-  if (isScheduler || isWorking()) await enqueuePeriodic(!isScheduler);
+  if (isScheduler() || isWorking()) await enqueuePeriodic(!isScheduler());
 }
 
-export function isWorking(): boolean {
+function isWorking(): boolean {
   return api.resque.multiWorker?.running === true;
 }
 
 /** A task that this node plans, periodic or not any more. */
-export interface Planned {
+interface Planned {
   task: Task;
   /** The key of its plan. */
   node: string | undefined;
@@ -135,7 +141,7 @@ export interface Planned {
  * The tasks that this node plans: as a scheduler those of the cluster, as a worker those of all nodes. Renews its
  * declarations.
  */
-export async function plannedHere(onlyOwn: boolean): Promise<Planned[]> {
+async function plannedHere(onlyOwn: boolean): Promise<Planned[]> {
   const nodes = [...(onlyOwn ? [] : [undefined]), ...(isWorking() ? [id] : [])];
   const found: Planned[] = [];
   for (const node of nodes) {
@@ -152,7 +158,7 @@ export async function plannedHere(onlyOwn: boolean): Promise<Planned[]> {
   return found;
 }
 
-export function isChanged({ own, declared }: Planned): boolean {
+function isChanged({ own, declared }: Planned): boolean {
   return declared !== undefined && declared.plan !== own;
 }
 
@@ -181,7 +187,7 @@ async function enqueueAtStart(planned: Planned): Promise<boolean> {
 }
 
 /** From now on, the plan of this process applies to the task. */
-export async function declare({ task, node, own }: Planned): Promise<void> {
+async function declare({ task, node, own }: Planned): Promise<void> {
   const declaration = { by: id, plan: own };
   await change({ task: task.name, node, declare: declaration, remove: [] });
 }
@@ -191,7 +197,7 @@ export async function declare({ task, node, own }: Planned): Promise<void> {
  * last run was scheduled.
  * @returns false when it has no next run
  */
-export async function declareAnew(planned: Planned): Promise<boolean> {
+async function declareAnew(planned: Planned): Promise<boolean> {
   const { task, node, own, declared } = planned;
   const { name } = task;
   const before = openPlan(declared!.plan);
@@ -240,7 +246,7 @@ export async function stopRecurrentTask(
 }
 
 /** Whether `stopRecurrentTask` stopped it, and it was not started since. */
-export function isStopped(taskName: string): Promise<boolean> {
+function isStopped(taskName: string): Promise<boolean> {
   return requireQueue().connection.store.isStopped(taskName);
 }
 
@@ -254,10 +260,7 @@ async function markStopped({ name }: Task, stopped: boolean): Promise<void> {
 }
 
 /** @returns false when it exists, or has no future time */
-export async function enqueueFirst({
-  task,
-  declared,
-}: Planned): Promise<boolean> {
+async function enqueueFirst({ task, declared }: Planned): Promise<boolean> {
   const plan = planOf(task);
   if (!plan) return false;
   const queue = requireQueue();
@@ -300,4 +303,132 @@ function warnOfNoRun({ name, cron }: Task): void {
 
 function levelOf(key: "enqueue" | "reEnqueue"): ActionheroLogLevel | undefined {
   return settings().tasks.schedulerLogging[key];
+}
+
+// --- Periodic maintenance of a node: announces it to the cluster, and finds recurring tasks that were lost.
+
+/** How often periodic tasks are looked for, in ms; one that is missed twice is enqueued. */
+const SEARCH_MS = 15_000;
+
+export class Upkeep {
+  private timers: NodeJS.Timeout[] = [];
+  private isAnnounced = false;
+  private missed: ReadonlySet<string> = new Set();
+
+  /** Begin, once the workers of this process run. */
+  async start(): Promise<void> {
+    const hasWorkers = isWorking();
+    if (hasWorkers) {
+      await this.announce();
+      this.every(PRESENCE_MS, () => this.announce());
+    }
+    if (isScheduler() || hasWorkers) this.every(SEARCH_MS, () => this.search());
+  }
+
+  /** End, before the workers do. */
+  async stop(): Promise<void> {
+    for (const timer of this.timers.splice(0)) clearInterval(timer);
+    if (!this.isAnnounced) return;
+    this.isAnnounced = false;
+    await runStopStep(api.redis.clients.tasks, retireNode);
+  }
+
+  private async announce(): Promise<void> {
+    const queues = ownQueues();
+    if (queues.length === 0) return;
+    await announceNode(queues);
+    this.isAnnounced = true;
+  }
+
+  private async search(): Promise<void> {
+    this.missed = await enqueueLostRecurrentTasks(this.missed, !isScheduler());
+    if (!isScheduler()) return;
+    for (const queue of await dropQueuesOfLostNodes())
+      log(`dropped the queue ${queue} of a node that is gone`, "warning");
+  }
+
+  private every(ms: number, work: () => Promise<void>): void {
+    let isBusy = false;
+    const timer = setInterval(() => {
+      if (isBusy) return;
+      isBusy = true;
+      work()
+        .catch(report)
+        .finally(() => {
+          isBusy = false;
+        });
+    }, ms);
+    timer.unref();
+    this.timers.push(timer);
+  }
+}
+
+function isScheduler(): boolean {
+  return settings().tasks.scheduler;
+}
+
+/** Logged only: the next round tries again. */
+function report(error: unknown): void {
+  const { tasks } = api.redis.clients;
+  logFailure(tasks, error, "the upkeep of tasks failed", "warning");
+}
+
+// --- Keeps periodic tasks as declared: a task that neither waits nor runs, for example because its workers died, is enqueued
+// again, and the declarations of a scheduler that is gone are replaced by those of this one.
+
+/**
+ * Check all recurring tasks, and enqueue those that are missing in two consecutive checks.
+ * @param missedBefore the result of the previous call
+ * @param onlyOwn leave out those that one worker of the cluster runs
+ * @returns the names that are missing and were not enqueued
+ */
+export async function enqueueLostRecurrentTasks(
+  missedBefore: ReadonlySet<string>,
+  onlyOwn = false,
+): Promise<Set<string>> {
+  const missed = new Set<string>();
+  const inForce: Planned[] = [];
+  for (const planned of await plannedHere(onlyOwn))
+    if (await isInForce(planned)) inForce.push(planned);
+  const runs = inForce.flatMap(({ task }) => awaitedRun(task));
+  const missing = new Set(
+    await requireQueue().connection.store.missingRuns(runs),
+  );
+  for (const planned of inForce) {
+    const { name } = planned.task;
+    if (!missing.has(name)) continue;
+    if (!missedBefore.has(name)) missed.add(name);
+    else if (await enqueueFirst(planned))
+      log(`enqueued the periodic task ${name}, which was lost`, "warning");
+  }
+  return missed;
+}
+
+/** Empty for a task that is not recurring any more: it was changed in this process. */
+function awaitedRun(task: Task): AwaitedRun[] {
+  const plan = planOf(task);
+  if (!plan) return [];
+  const { name, scope } = task;
+  const raws = jobsOf(name, plan).map(({ raw }) => raw);
+  return [
+    { task: name, queue: plan.queue, raws, onlyInQueue: scope === "all" },
+  ];
+}
+
+/**
+ * Whether the task is recurring by the code of this process; unless another process says otherwise, that applies from
+ * now on.
+ */
+async function isInForce(planned: Planned): Promise<boolean> {
+  const { task, own, declared } = planned;
+  if (!isChanged(planned)) {
+    if (!declared?.isLive) await declare(planned);
+    return own !== NO_PLAN;
+  }
+  // the plan of another scheduler is in force, with newer or older code, until that scheduler is gone; a reload of the
+  // file may also have changed ours
+  if (declared!.isLive && declared!.by !== id) return false;
+  if (await isStopped(task.name)) await declare(planned);
+  else await declareAnew(planned);
+  return false;
 }

@@ -1,7 +1,7 @@
 /** The loaded tasks, `api.tasks`, and their middleware. */
 import { api } from "../api";
 import { discover } from "../config/discover";
-import { loadFailure } from "../errors";
+import { loadFailure, ActionheroError } from "../errors";
 import { prepareInputs } from "../input/schemaPlan";
 import { reportDuplicate } from "../log/duplicates";
 import { log } from "../log/log";
@@ -12,10 +12,12 @@ import {
 } from "../middleware/stack";
 import type { Job } from "../resque/types";
 import { instancesOf, loadModule, originOf, setOrigin } from "../utils/modules";
-import { configuredTasks } from "./builtin";
 import { findTask, taskNotFound } from "./find";
 import { wrapTask } from "./jobWrapper";
-import type { Task } from "./task";
+import { Task } from "./task";
+import * as fs from "node:fs/promises";
+import * as path from "node:path";
+import { settings } from "../config/settings";
 
 /** Plain objects on purpose: users and their tests change them in place. */
 export interface TasksApi extends MiddlewareRegistry<TaskMiddleware> {
@@ -87,7 +89,7 @@ function register(task: Task, file: string, reload: boolean): void {
 }
 
 /** Rebuild the job of a task; workers hold the job itself, so it is changed in place. */
-export function rewrap(taskName: string): void {
+function rewrap(taskName: string): void {
   const { jobs } = api.tasks;
   const known = Object.hasOwn(jobs, taskName) ? jobs[taskName] : undefined;
   jobs[taskName] = Object.assign(known ?? {}, api.tasks.jobWrapper(taskName));
@@ -117,4 +119,72 @@ export function addMiddleware(data: TaskMiddleware): Promise<void> {
   registerMiddleware(api.tasks, data, data.global === true);
   for (const name of Object.keys(api.tasks.tasks)) rewrap(name);
   return Promise.resolve();
+}
+
+// --- Tasks that come with the framework, and are loaded when `config.tasks.builtin` names them.
+
+// --- Removes log files that have become too large.
+
+/**
+ * Once a minute, every node checks the folders of `config.general.paths.log`, and removes files of more than
+ * `config.general.maxLogFileSize` bytes. The framework's own loggers begin a new file then; one that keeps its file
+ * open writes on into the removed one.
+ */
+class CleanLogFiles extends Task {
+  constructor() {
+    super();
+    this.name = "cleanLogFiles";
+    this.description = "Removes log files that have become too large";
+    this.frequency = 60 * 1000;
+    this.scope = "all";
+  }
+
+  /** @returns the paths of the removed files */
+  async run(): Promise<string[]> {
+    const { paths, maxLogFileSize } = settings().general;
+    const removed: string[] = [];
+    for (const folder of new Set(paths.log)) {
+      for (const name of await namesIn(folder)) {
+        const file = path.join(folder, name);
+        const size = await sizeOf(file);
+        if (size === undefined || size <= maxLogFileSize) continue;
+        await fs.rm(file, { force: true }); // another node may have removed it first
+        log(`removed the log file ${file}, which had ${size} bytes`, "notice");
+        removed.push(file);
+      }
+    }
+    return removed;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return fs.readdir(folder).catch(() => []);
+}
+
+/** Undefined for folders and links, which are ignored. */
+async function sizeOf(file: string): Promise<number | undefined> {
+  const stats = await fs.lstat(file).catch(() => undefined);
+  return stats?.isFile() ? stats.size : undefined;
+}
+
+/** Extend them, or load them from your own file. */
+export const builtinTasks = { CleanLogFiles };
+
+/**
+ * The tasks that the configuration lists, except those that the project defines itself.
+ * @throws ActionheroError AH_CONFIG for an unknown name
+ */
+function configuredTasks(): Task[] {
+  const names = settings().tasks.builtin;
+  const tasks: Task[] = Object.values(builtinTasks).map((Class) => new Class());
+  return names
+    .map((name) => {
+      const found = tasks.find((task) => task.name === name);
+      if (found) return found;
+      throw new ActionheroError(
+        "AH_CONFIG",
+        `tasks.builtin has no ${String(name)}; there are: ${tasks.map((task) => task.name).join(", ")}`,
+      );
+    })
+    .filter(({ name }) => !Object.hasOwn(api.tasks.tasks, name));
 }

@@ -3,8 +3,8 @@ import { api } from "../api";
 import { resolveApiMethod } from "../apiMethod";
 import { ActionheroError, toError } from "../errors";
 import { type InputErrors, isMissing, NO_TEXT } from "../input/field";
-import { applySchema } from "../input/schemaParams";
 import { planOf } from "../input/schemaPlan";
+import { applySchema } from "../input/schemaParams";
 import { isStandardSchema, type StandardSchema } from "../input/standardSchema";
 import {
   MAX_LISTED,

@@ -1,4 +1,4 @@
-import { formatTable } from "../../src/cli/runner";
+import { formatTable } from "../../src/cli/table";
 
 test("columns are as wide as their widest cell", () => {
   const rows = [

@@ -28,12 +28,15 @@ import { BodyError } from "../../src/server/web/bodyError";
 import { joined } from "../../src/server/web/chunks";
 import { chooseEncoding, qualitiesOf } from "../../src/server/web/compression";
 import { decodeText, parseContentType } from "../../src/server/web/contentType";
-import type { FileRules } from "../../src/server/web/fileRules";
+import {
+  type FileRules,
+  receiveMultipart,
+  type Form,
+} from "../../src/server/web/multipart";
 import { decodeForm, nestFields, parseForm } from "../../src/server/web/body";
 import { mergeHeaders } from "../../src/server/web/headers";
 import { settings } from "../../src/config/settings";
 import { callbackOf, padJsonp } from "../../src/server/web/respond";
-import { receiveMultipart, type Form } from "../../src/server/web/multipart";
 import {
   etagOf,
   evaluate,

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
-import { compilePath, literalOf, matchURL } from "../../src/route/matchUrl";
 import { Router } from "../../src/route/router";
+import { compilePath, literalOf, matchURL } from "../../src/route/matchUrl";
 import type { RouteType } from "../../src/route/tables";
 
 /** What v29 does: try one after the other. */

@@ -1,7 +1,7 @@
 /** What `web.trustProxy` makes of the headers of proxies: address, scheme and host, over HTTP and websockets. */
 import type { IncomingMessage } from "node:http";
 import { api, config } from "../../src/index";
-import { clientNetwork } from "../../src/action/clientAddress";
+import { clientNetwork } from "../../src/action/caller";
 import {
   clientAddressOf,
   hostOf,

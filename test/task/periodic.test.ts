@@ -11,7 +11,7 @@ import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { api, config, specHelper, task, type Task } from "../../src/index";
 import { dropQueuesOfLostNodes } from "../../src/task/scope";
-import { enqueueLostRecurrentTasks } from "../../src/task/upkeep";
+import { enqueueLostRecurrentTasks } from "../../src/task/recurrent";
 import { Plugin } from "../../src/resque/plugin";
 import { Worker } from "../../src/resque/worker";
 import { workerIdentity } from "../../src/resque/store/store";

@@ -8,7 +8,7 @@ import {
 import { describeOnEachEngine } from "../support/engines";
 import { until } from "../support/until";
 import { api, config, id, specHelper, task, type Task } from "../../src/index";
-import { enqueueLostRecurrentTasks } from "../../src/task/upkeep";
+import { enqueueLostRecurrentTasks } from "../../src/task/recurrent";
 import { restoreConfig } from "../support/withConfig";
 
 restoreConfig();

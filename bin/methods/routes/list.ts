@@ -1,6 +1,6 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
-import { formatTable } from "../../../src/cli/runner";
+import { formatTable } from "../../../src/cli/table";
 import { routeSource, type RouteSource } from "../../../src/route/tables";
 import type { RouteType } from "../../../src";
 

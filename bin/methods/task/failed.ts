@@ -1,5 +1,6 @@
 import { CLI } from "../../../src/cli/cli";
-import { formatTable, wholeNumber } from "../../../src/cli/runner";
+import { wholeNumber } from "../../../src/cli/runner";
+import { formatTable } from "../../../src/cli/table";
 import { framework } from "../../framework";
 import type { FailedJob } from "../../../src/task/inspect";
 

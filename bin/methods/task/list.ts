@@ -1,6 +1,6 @@
 import { api } from "../../../src/api";
 import { CLI } from "../../../src/cli/cli";
-import { formatTable } from "../../../src/cli/runner";
+import { formatTable } from "../../../src/cli/table";
 import type { Task } from "../../../src";
 import { tableOf } from "../../../src/input/schemaPlan";
 

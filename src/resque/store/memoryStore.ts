@@ -10,8 +10,12 @@ import {
   RUN_SEARCH_LENGTH,
   UNKNOWN_SECONDS,
 } from "./texts";
-import { jobMatcher } from "./memoryCollections";
-import { MemoryData, type ListedWorker, type Process } from "./memoryData";
+import {
+  jobMatcher,
+  MemoryData,
+  type ListedWorker,
+  type Process,
+} from "./memoryData";
 import type {
   AwaitedRun,
   Due,

@@ -7,9 +7,8 @@ import { BodyError, RequestAborted } from "./bodyError";
 import { ChunkCount, joined, StoredChunks } from "./chunks";
 import { decoderFor, decodeText, parseContentType } from "./contentType";
 import { isWaitingToSend } from "./discard";
-import type { FileRules } from "./fileRules";
-import { inflate, inflating, requestEncoding } from "./inflate";
 import {
+  type FileRules,
   type Form,
   MULTIPART_OVERHEAD,
   receiveFile,
@@ -31,6 +30,7 @@ import {
   type Query,
   type QueryConfig,
 } from "./params";
+import { inflate, inflating, requestEncoding } from "./inflate";
 import { TemporaryFiles, type UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
 

@@ -1,6 +1,6 @@
 /** Chooses and applies the content encoding of responses. */
 import * as zlib from "node:zlib";
-import { Slots } from "../../utils/slots";
+import { Slots } from "../../utils/promises";
 
 export type Encoding = "br" | "gzip" | "deflate";
 

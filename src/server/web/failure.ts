@@ -21,8 +21,7 @@ import { leaveBody, respondWithoutBody } from "./discard";
 import { applyErrorStatus, stringify, type Outcome } from "./respond";
 import { settings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
-import { writeExactly } from "./webResponse";
-import { canWrite, writeBody } from "./write";
+import { writeExactly, canWrite, writeBody } from "./write";
 
 /** Log lines of errors that a client can repeat at will. */
 interface Refusal extends RefusalKind {

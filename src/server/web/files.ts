@@ -9,7 +9,7 @@ import { log } from "../../log/log";
 import type { RouteType } from "../../route/tables";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { compressor, type Encoding } from "./compression";
-import { respondWithFileError } from "./errorPage";
+import { respondWithFileError } from "./respond";
 import {
   describeFile,
   encodingOnTheWay,

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { Transform, type Readable } from "node:stream";
 import * as zlib from "node:zlib";
-import { Slots } from "../../utils/slots";
+import { Slots } from "../../utils/promises";
 import { BodyError } from "./bodyError";
 import { joined } from "./chunks";
 import type { WebRequest } from "./webRequest";

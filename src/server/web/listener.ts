@@ -6,7 +6,7 @@ import { settings, type WebSettings } from "../../config/settings";
 import { ActionheroError, errorText } from "../../errors";
 import { admitConnection, listen, readCertificateFiles } from "../listen";
 import { watchHandOvers } from "../handOver";
-import { WebResponse } from "./webResponse";
+import { WebResponse } from "./write";
 import type { WebServer } from "./webServer";
 
 /**

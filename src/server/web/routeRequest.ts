@@ -20,7 +20,7 @@ import { type Server, startAction } from "../server";
 import { hasBody, type ParsedBody, readBody } from "./body";
 import { RequestAborted } from "./bodyError";
 import { leaveBody } from "./discard";
-import { FileRules } from "./fileRules";
+import { FileRules } from "./multipart";
 import { valueOf, allowOrigin } from "./headers";
 import {
   checkCallback,

@@ -29,8 +29,7 @@ import type { Query } from "./params";
 import type { RequestTarget } from "./target";
 import type { Traffic } from "./traffic";
 import type { TemporaryFiles } from "./uploadDisk";
-import { ownHeaders, WebResponse } from "./webResponse";
-import { statusOf } from "./write";
+import { ownHeaders, WebResponse, statusOf } from "./write";
 
 /** The unfiltered input of the request. */
 interface RequestParams {

@@ -8,11 +8,8 @@ import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
 import { settings, type WebSettings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
-import {
-  type FailedCall,
-  type Connection,
-  DESTROYED,
-} from "../../connection/connection";
+import { type Connection, DESTROYED } from "../../connection/connection";
+import type { FailedCall } from "../../connection/calls";
 import { beginContext, isContextOn } from "../../context/context";
 import { type CookieOptions, setCookieHeader } from "../../cookie/cookies";
 import { ActionheroError, errorText, type StatusError } from "../../errors";
@@ -84,8 +81,9 @@ import {
 } from "./traffic";
 import { removeLeftovers, UploadDisk, uploadFolder } from "./uploadDisk";
 import { WebRequest } from "./webRequest";
-import { replaceHeaders, WebResponse } from "./webResponse";
 import {
+  replaceHeaders,
+  WebResponse,
   canWrite,
   describeNoBody,
   finalStatus,

@@ -20,17 +20,17 @@ import { identifyUpgrade, type Identity } from "../identity";
 import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
 import { isAllowedHost } from "../proxies";
 import { Server } from "../server";
+import { mayUseCookie } from "./plainRequests";
 import {
   type ClientScriptOptions,
   compileClient,
   renderClient,
   writeClient,
-  mayUseCookie,
   browserLibrary,
   nodeClientClass,
   type PrimusClientClass,
   PrimusSurface,
-} from "./plainRequests";
+} from "./clientScript";
 import { Clients } from "./clients";
 import { fileReplyOf } from "./requests";
 import {

@@ -9,8 +9,10 @@ import type { QueueStore } from "../../../src/resque/store/store";
 import type { Jobs } from "../../../src/resque/types";
 import { wrapTask } from "../../../src/task/jobWrapper";
 import { announceNode, nodeQueue, ownQueues } from "../../../src/task/scope";
-import { startRecurrentTasks } from "../../../src/task/recurrent";
-import { enqueueLostRecurrentTasks } from "../../../src/task/upkeep";
+import {
+  startRecurrentTasks,
+  enqueueLostRecurrentTasks,
+} from "../../../src/task/recurrent";
 import type { Task } from "../../../src/task/task";
 import { periodicUid, type Ledger } from "./ledger";
 import { simulatedNode } from "./nodeId";

@@ -8,7 +8,7 @@ import * as vm from "node:vm";
 import { EventEmitter } from "node:events";
 import { api, config } from "../../../src/index";
 import type { WebSocketServer } from "../../../src/server/websocket/webSocketServer";
-import { writeClient } from "../../../src/server/websocket/plainRequests";
+import { writeClient } from "../../../src/server/websocket/clientScript";
 import { LogLines } from "../../support/logLines";
 import { TemporaryProject } from "../../support/temporaryProject";
 import { until } from "../../support/until";
