@@ -4,7 +4,7 @@ import type { WebSettings } from "../../config/settings";
 import type { UploadedFile } from "../../input/file";
 import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
 import { BodyError, RequestAborted } from "./bodyError";
-import { ChunkCount, joined, StoredChunks } from "./chunks";
+import { chunkCounterOf, joined, StoredChunks } from "./chunks";
 import { decoderFor, decodeText, parseContentType } from "./contentType";
 import { isWaitingToSend } from "./discard";
 import {
@@ -357,7 +357,7 @@ function collect(
   const { req, share } = request;
   return new Promise((resolve, reject) => {
     let length = 0;
-    const count = new ChunkCount();
+    const count = chunkCounterOf(req);
     const fail = (error: Error) => {
       req.off("data", onData);
       req.pause();
@@ -369,7 +369,7 @@ function collect(
       length += chunk.length;
       if (length > limit.bytes) return fail(tooLarge(limit));
       const refusal =
-        count.add(chunk.length) ?? (keep && request.hold(chunk.length));
+        count(chunk.length) ?? (keep && request.hold(chunk.length));
       if (refusal) fail(refusal);
       else keep?.(chunk);
     };

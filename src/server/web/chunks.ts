@@ -18,24 +18,41 @@ const FREE_CHUNKS = 10_000;
 const MIN_AVERAGE_BYTES = 16;
 
 /** Counts the chunks of a body. */
-export class ChunkCount {
+class ChunkCount {
+  /** The error of the request when there are too many small ones. */
+  refusal: BodyError | undefined = undefined;
   private chunks = 0;
   private bytes = 0;
 
-  /** @returns the error of the request when there are too many small ones */
   add(bytes: number): BodyError | undefined {
     this.bytes += bytes;
-    return ++this.chunks > FREE_CHUNKS &&
+    if (
+      ++this.chunks > FREE_CHUNKS &&
       this.bytes < this.chunks * MIN_AVERAGE_BYTES
-      ? BodyError.fragmented(MIN_AVERAGE_BYTES)
-      : undefined;
+    )
+      this.refusal ??= BodyError.fragmented(MIN_AVERAGE_BYTES);
+    return this.refusal;
   }
+}
+
+const COUNT = Symbol("chunk count");
+
+type Counted = IncomingMessage & { [COUNT]?: ChunkCount };
+
+/** Counts the chunks that a reader gets, unless `joinUnread` does. @returns the error of the request, if there is one */
+export function chunkCounterOf(
+  req: Counted,
+): (bytes: number) => BodyError | undefined {
+  const counted = req[COUNT];
+  if (counted) return () => counted.refusal;
+  const count = new ChunkCount();
+  return (bytes) => count.add(bytes);
 }
 
 /** A block that small chunks are copied to. */
 class Block {
+  length = 0;
   private bytes: Buffer | undefined;
-  private length = 0;
   private size = FIRST_BLOCK_BYTES;
 
   hasRoom(length: number): boolean {
@@ -55,6 +72,33 @@ class Block {
     this.length = 0;
     return taken;
   }
+}
+
+/**
+ * Join the small chunks of a request before node stores them: it stores 16 or 64 KiB until somebody reads, and takes a
+ * hundred bytes for a chunk of one. To be called before its body is parsed.
+ */
+export function joinUnread(req: Counted): void {
+  if (req.headers["transfer-encoding"] === undefined) return;
+  const count = (req[COUNT] = new ChunkCount());
+  const block = new Block();
+  const push = req.push.bind(req);
+  let isScheduled = false;
+  const flush = () => {
+    isScheduled = false;
+    const bytes = block.take();
+    if (bytes && !req.destroyed) push(bytes);
+  };
+  req.push = (chunk: Buffer | null) => {
+    if (chunk !== null) count.add(chunk.length);
+    const isSmall = chunk !== null && chunk.length < LARGE_BYTES;
+    if (!isSmall || !block.hasRoom(chunk.length)) flush();
+    if (!isSmall) return push(chunk);
+    block.add(chunk);
+    if (!isScheduled) setImmediate(flush); // ticks run between the chunks
+    isScheduled = true;
+    return req.readableLength + block.length < req.readableHighWaterMark;
+  };
 }
 
 /** The bytes of a body in memory. */
@@ -85,16 +129,20 @@ export class StoredChunks {
 
 /** Passes large chunks on at once, and small ones together, at the end of the turn of the event loop. */
 export class ChunkJoiner extends Transform {
-  private readonly count = new ChunkCount();
   private readonly block = new Block();
   private scheduled: NodeJS.Immediate | undefined;
+
+  /** @param count returns an error when there are too many small chunks */
+  constructor(private readonly count: ReturnType<typeof chunkCounterOf>) {
+    super();
+  }
 
   override _transform(
     chunk: Buffer,
     _encoding: BufferEncoding,
     done: TransformCallback,
   ): void {
-    const refusal = this.count.add(chunk.length);
+    const refusal = this.count(chunk.length);
     if (refusal) return done(refusal);
     const isLarge = chunk.length >= LARGE_BYTES;
     if (isLarge || !this.block.hasRoom(chunk.length)) this.pass();
@@ -130,7 +178,7 @@ export class ChunkJoiner extends Transform {
  * a reader is ignored.
  */
 export function joined(req: IncomingMessage): ChunkJoiner {
-  const joiner = new ChunkJoiner();
+  const joiner = new ChunkJoiner(chunkCounterOf(req));
   joiner.on("error", () => undefined);
   req.once("close", () => {
     if (!req.complete) joiner.destroy(new RequestAborted());

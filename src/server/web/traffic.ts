@@ -9,6 +9,7 @@ import { settings } from "../../config/settings";
 import { HttpError, toError } from "../../errors";
 import { endAfterResponses } from "../handOver";
 import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
+import { joinUnread } from "./chunks";
 import type { WebRequest } from "./webRequest";
 
 /** The requests of one connection. Usually there is one at a time, which needs no set. */
@@ -126,6 +127,7 @@ export class RequestQueues {
     traffic.isGuarded = true;
     parser!.onIncoming = (req, keepAlive) => {
       if (socket.destroyed) return STOP;
+      if (req.method !== "GET") joinUnread(req);
       const hasRoom = this.hasRoom(traffic);
       if (req.upgrade && traffic.queue) return endWithQueue(traffic, req);
       if (hasRoom || req.upgrade) return create.call(parser, req, keepAlive);

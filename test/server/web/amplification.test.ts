@@ -1,5 +1,6 @@
 /** Requests that take far more memory than they have bytes: they are refused before it is taken. */
 import * as fs from "node:fs";
+import type { IncomingMessage, Server } from "node:http";
 import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -241,6 +242,28 @@ describe("bodies in chunks of one byte", () => {
       expect(answer).toContain("too many small chunks");
     },
   );
+
+  test("that arrive before the body is read are stored together", async () => {
+    let open!: () => void;
+    let gate: Promise<void> | undefined = new Promise((resolve) => {
+      open = resolve;
+    });
+    api.connections.addMiddleware({ name: "gate", create: () => gate });
+    let request!: IncomingMessage;
+    const { server } = api.servers.servers.web as { server: Server };
+    server.once("request", (req: IncomingMessage) => (request = req));
+    const text = names(8_000, (i) => String(i % 10)).join("");
+    const answered = send("application/json", `{"text":"${text}"}`);
+    await until(() => request?.complete);
+    const { buffer } = (
+      request as unknown as { _readableState: { buffer: { length: number } } }
+    )._readableState;
+    expect(request.readableLength).toBe(text.length + 11);
+    expect(buffer.length).toBeLessThan(20);
+    open();
+    expect(await answered).toContain(`"${text}"`);
+    gate = undefined;
+  });
 
   test("a file that no action takes does not stop the process", async () => {
     config.web.uploads = "declared";
