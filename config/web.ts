@@ -137,7 +137,7 @@ export const DEFAULT = {
         on: "all" as "all" | "actions",
         // accept only ids that a node with the same general.serverToken created, and replace others
         signed: false,
-        // attributes of the cookie; expires in ms, Secure: "auto" for clients that use TLS
+        // attributes of the cookie; expires in ms, Secure: "auto" for clients that use TLS, with the prefix __Host-
         settings: {
           path: "/",
           expires: 3600000,

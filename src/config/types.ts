@@ -217,7 +217,10 @@ export interface FingerprintOptions {
   on?: "all" | "actions";
   /** Accept only ids that a node with the same `general.serverToken` created. */
   signed?: boolean;
-  /** Cookie attributes; `expires` in ms from now, `Secure: "auto"` for clients that use TLS. */
+  /**
+   * Cookie attributes; `expires` in ms from now. `Secure: "auto"` is for clients that use TLS: theirs begins with `__Host-`,
+   * if its path is `/` and it has no domain.
+   */
   settings?: ParsedUrlQueryInput | string;
 }
 

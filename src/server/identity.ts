@@ -101,10 +101,11 @@ function knownFingerprint(
   }
   const cookies = cookie ? req.headers.cookie : undefined;
   if (cookies !== undefined) {
+    const name = cookieNameFor(req, cookieKey);
     const found =
       accepts === isUsable
-        ? usableCookie(req.socket, cookies, cookieKey)
-        : cookieValue(cookies, cookieKey, accepts);
+        ? usableCookie(req.socket, cookies, name)
+        : cookieValue(cookies, name, accepts);
     if (found !== undefined) return found;
   }
   const header = req.headers[headerNameOf(cookieKey)];
@@ -130,7 +131,28 @@ export function sessionCookie(
   const { toSetCookie, settings: attributes } =
     settings().web.fingerprintOptions;
   if (!toSetCookie) return undefined;
-  return `${cookieKey}=${fingerprint}${attributesOf(attributes, req)}`;
+  const name = cookieNameFor(req, cookieKey);
+  return `${name}=${fingerprint}${attributesOf(attributes, req)}`;
+}
+
+const HOST_PREFIX = "__Host-";
+
+/**
+ * The name of the cookie. With `Secure: "auto"` it has the prefix `__Host-` over TLS: then another host of the domain, or
+ * somebody between a client and its server without TLS, cannot set it. Browsers want the path `/` and no domain for that.
+ */
+function cookieNameFor(req: IncomingMessage, cookieKey: string): string {
+  const { settings: attributes } = settings().web.fingerprintOptions;
+  if (typeof attributes !== "object") return cookieKey;
+  const { Secure, secure = Secure, path, Path = path } = attributes;
+  const isForHost =
+    secure === "auto" &&
+    Path === "/" &&
+    !attributes.domain &&
+    !attributes.Domain;
+  return isForHost && schemeOf(req) === "https"
+    ? HOST_PREFIX + cookieKey
+    : cookieKey;
 }
 
 /** The value of the first cookie of a name that is accepted, without parsing the others. */

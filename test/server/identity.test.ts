@@ -310,6 +310,32 @@ describe("attributes", () => {
     expect(await attributes()).toBe("SameSite=Lax;");
   });
 
+  test('with Secure: "auto", the cookie of another host does not count over TLS', async () => {
+    const who = (headers: Record<string, string>) =>
+      app.ask("/api/who", { headers });
+    const overTls = { "X-Forwarded-Proto": "https" };
+    const nameOf = ({ headers }: { headers: http.IncomingHttpHeaders }) =>
+      headers["set-cookie"]?.[0].split("=")[0];
+
+    use({ settings: { path: "/", Secure: "auto" } });
+    const first = await who(overTls);
+    expect(nameOf(first)).toBe("__Host-sessionID");
+    const [own] = first.headers["set-cookie"]![0].split(";");
+    const again = await who({ ...overTls, Cookie: `sessionID=bad; ${own}` });
+    expect(again.json.fingerprint).toBe(first.json.fingerprint);
+    expect(nameOf(again)).toBeUndefined();
+    const tossed = await who({ ...overTls, Cookie: "sessionID=bad" });
+    expect(tossed.json.fingerprint).not.toBe("bad");
+
+    expect(nameOf(await who({}))).toBe("sessionID");
+    const plain = await who({ Cookie: "sessionID=good" });
+    expect(plain.json.fingerprint).toBe("good");
+    use({ settings: { path: "/", domain: "x.example", Secure: "auto" } });
+    expect(nameOf(await who(overTls))).toBe("sessionID");
+    use({ settings: { path: "/", Secure: true } });
+    expect(nameOf(await who(overTls))).toBe("sessionID");
+  });
+
   test('Secure: "auto" looks at the socket', async () => {
     use({ settings: { Secure: "auto" } });
     const web = api.servers.servers.web as unknown as {
