@@ -855,7 +855,8 @@ export const production = {
   {
     setting: "web.fingerprintOptions.settings",
     v29: "`path`, `expires`",
-    newProject: 'also `HttpOnly`, `SameSite: "Lax"`, `Secure` and the prefix `__Host-` on TLS',
+    newProject:
+      'also `HttpOnly`, `SameSite: "Lax"`, `Secure` and the prefix `__Host-` on TLS',
     reason:
       "scripts and other sites cannot use the cookie; the websocket has it from its upgrade",
     paths: ["HttpOnly", "SameSite", "Secure"].map(
