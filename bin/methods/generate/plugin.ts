@@ -14,14 +14,14 @@ export class GeneratePlugin extends CLI {
     this.inputs = {
       name: {
         letter: "n",
-        default: "my_actionhero_plugin",
         requiredValue: true,
-        description: "the name of the plugin's package",
+        description:
+          "the name of the plugin's package (default: that of its package.json, else my_actionhero_plugin)",
       },
     };
   }
 
-  async run({ params }: { params: { name: string } }) {
+  async run({ params }: { params: { name?: string } }) {
     generatePlugin(process.cwd(), params.name);
     return true;
   }

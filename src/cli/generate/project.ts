@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { fileExists, createFileSafely } from "../../utils/fileUtils";
+import { fileExists } from "../../utils/fileUtils";
 import {
   adaptSource,
   adaptTemplate,
@@ -164,7 +164,7 @@ function writePackageJson(
   }
   const file = path.join(folder, "package.json");
   const { merged, keptScripts } = mergePackageJson(
-    { ...present, ...ruling, name: present.name ?? wanted.name },
+    { ...present, name: present.name ?? wanted.name, ...ruling },
     wanted,
   );
   fs.writeFileSync(file, toText(merged));
@@ -244,16 +244,32 @@ const PLUGIN_TEMPLATES = {
 };
 
 /**
- * Write a plugin into a folder.
- * @throws Error `file '<path>' already exists` when the folder has a package.json
+ * Write a plugin into a folder; existing files are kept, and a package.json gets what it lacks.
+ * @param given the name of the package (default: that of the package.json, else `my_actionhero_plugin`)
+ * @throws Error if the folder is a project
  */
-export function generatePlugin(folder: string, name: string): void {
-  const content = JSON.stringify(pluginPackageJson(folder, name), null, 2);
-  // first, because it refuses a folder that is a package; then nothing is left behind
-  console.log(
-    createFileSafely(path.join(folder, "package.json"), `${content}\n`),
-  );
+export function generatePlugin(folder: string, given?: string): void {
+  if (fs.existsSync(path.join(folder, "src")))
+    throw new Error(
+      "this folder has code in `src`: make the plugin in a folder of its own",
+    );
+  const present = readPackageJson(folder);
+  const { name: own = "my_actionhero_plugin" } = (present ?? {}) as {
+    name?: string;
+  };
+  const name = given ?? own;
+  const wanted = pluginPackageJson(folder, name);
   const scaffold = new Scaffold(folder);
+  const { actionhero, ...dependencies } = present?.dependencies ?? {};
+  // a plugin uses the copy of its project: `npm install actionhero` made it a dependency
+  const ruling: PackageJson = {
+    ...(given !== undefined && { name: given }),
+    ...(actionhero !== undefined && {
+      dependencies,
+      devDependencies: { ...present?.devDependencies, actionhero },
+    }),
+  };
+  writePackageJson(folder, scaffold, wanted, ruling);
   scaffold.directories(PLUGIN_DIRECTORIES);
   for (const [template, target] of Object.entries(PLUGIN_TEMPLATES)) {
     const text = readTemplate(`plugin/${template}`);
@@ -261,7 +277,7 @@ export function generatePlugin(folder: string, name: string): void {
   }
 }
 
-function pluginPackageJson(folder: string, name: string) {
+function pluginPackageJson(folder: string, name: string): PackageJson {
   const code = PLUGIN_DIRECTORIES.filter((directory) => directory !== "public");
   const sources = `"{${code.join(",")}}/**"`;
   return {

@@ -106,4 +106,58 @@ describe("a plugin", () => {
     expect(stdout).toMatch(/^tsc/);
     expect(exitCode).toBe(3);
   });
+
+  describe("in a folder that is a package", () => {
+    const written = (name?: string) => {
+      const print = jest
+        .spyOn(console, "log")
+        .mockImplementation(() => undefined);
+      generatePlugin(own.root, name);
+      print.mockRestore();
+      return JSON.parse(
+        fs.readFileSync(own.path("package.json"), "utf8"),
+      ) as Record<string, any>;
+    };
+    let own: TemporaryProject;
+    beforeEach(() => {
+      own = new TemporaryProject({
+        "package.json": JSON.stringify({
+          name: "ah-mine",
+          version: "2.0.0",
+          scripts: { test: 'echo "Error: no test specified" && exit 1' },
+          dependencies: { actionhero: "^30.0.0", zod: "^4.0.0" },
+        }),
+        "README.md": "mine",
+      });
+    });
+    afterEach(() => own.remove());
+
+    test("what it lacks is added, and actionhero is a peer", () => {
+      expect(written()).toMatchObject({
+        name: "ah-mine",
+        version: "2.0.0",
+        actionhero: { config: true },
+        dependencies: { zod: "^4.0.0" },
+        devDependencies: { actionhero: "^30.0.0" },
+        peerDependencies: { actionhero: expect.any(String) },
+        scripts: { build: "tsc" },
+      });
+      const { dependencies } = written();
+      expect(dependencies).toEqual({ zod: "^4.0.0" });
+      expect(fs.readFileSync(own.path("README.md"), "utf8")).toBe("mine");
+      expect(fs.existsSync(own.path("actions/pluginGreeting.ts"))).toBe(true);
+    });
+
+    test("a name that is given replaces its own", () => {
+      expect(written("ah-other").name).toBe("ah-other");
+    });
+
+    test("a project is refused, and nothing is written", () => {
+      own.write("src/server.ts", "");
+      const before = fs.readFileSync(own.path("package.json"), "utf8");
+      expect(() => written()).toThrow("this folder has code in `src`");
+      expect(fs.readFileSync(own.path("package.json"), "utf8")).toBe(before);
+      expect(fs.existsSync(own.path("actions"))).toBe(false);
+    });
+  });
 });
