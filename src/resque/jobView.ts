@@ -51,6 +51,10 @@ export interface JobView extends Worker {
    */
   readonly signal: AbortSignal;
   abort(reason: string): void;
+  /** Abort because the job is requeued. */
+  lose(reason: string): void;
+  /** The job was requeued, and it failed because it was told so. */
+  hasYielded(): boolean;
   /**
    * Take a lock that is renewed while the worker lives, and released with the report of the job.
    * @param seconds how long it lives unless it is renewed (default 300; 60 outside of any queue)
@@ -108,6 +112,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
     declare overrun: Promise<unknown> | undefined;
     declare private effects: Effect[];
     declare private aborter: AbortController | undefined;
+    declare private isLost: boolean;
 
     constructor(job: ParsedJob, { queue, raw }: QueuedJob, lease: JobLease) {
       this.error = null;
@@ -123,6 +128,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
       this.overrun = undefined;
       this.effects = [];
       this.aborter = undefined;
+      this.isLost = false;
     }
 
     get signal(): AbortSignal {
@@ -133,6 +139,18 @@ export function viewClassOf(worker: Worker): JobViewClass {
     abort(reason: string): void {
       this.aborter ??= new AbortController();
       this.aborter.abort(new Error(reason));
+    }
+
+    lose(reason: string): void {
+      this.isLost = true;
+      this.abort(reason);
+    }
+
+    hasYielded(): boolean {
+      const { error } = this;
+      if (!this.isLost || !error) return false;
+      const { reason } = this.signal as { reason: unknown };
+      return error === reason || error.cause === reason;
     }
 
     async takeLock(key: string, seconds?: number): Promise<boolean> {

@@ -59,6 +59,7 @@ export async function runJob(view: JobView): Promise<Outcome> {
       if (error instanceof LeaseEnded) throw error;
       view.error = toError(error);
     }
+    if (view.hasYielded()) return NO_OUTCOME;
     const duration = Math.round(view.environment.monotonic() - begin);
     if (job && hasMoreToDo(view, job)) await wrapUp(view, job);
     return conclude(view, job, duration);

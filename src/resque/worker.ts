@@ -220,7 +220,7 @@ export class Worker extends EventEmitter {
       this.job = null;
       this.notify("pause");
     },
-    abort: (reason: string) => this.view?.abort(reason),
+    abort: (reason: string) => this.view?.lose(reason),
     dropped: () => this.notify("fenced", this.queue, this.job),
     renamed: (name: string) => {
       this.name = name;

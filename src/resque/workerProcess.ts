@@ -84,7 +84,7 @@ export interface JobLease {
   confirm(): Promise<boolean>;
   /**
    * Repeat a call to the store until it responds. Undefined when the lease expired meanwhile, or when the worker
-   * should end and the store does not respond for another `LAST_MS`: the job is given to another worker.
+   * should end in limited time and the store does not respond for another `LAST_MS`: the job is given to another worker.
    */
   persist<T>(call: () => Promise<T>): Promise<T | undefined>;
 }
@@ -155,6 +155,8 @@ class Member {
   outcome: Outcome = NO_OUTCOME;
   /** Locks that live as long as the worker. */
   readonly locks = new Map<string, HeldLock>();
+  /** Its last job was requeued because it took too long. */
+  isCut = false;
   /** The time limit of its last job, in ms. */
   patienceMs = Infinity;
   /** Ends its patience. */
@@ -293,7 +295,7 @@ export class WorkerProcess {
     member.patienceMs = Math.min(member.patienceMs, patienceMs);
     if (!isActive(member.state)) return DONE;
     if (!this.move(member, "end") && member.state === "draining")
-      this.limitPatience(member);
+      this.entered.draining!(member);
     return member.ended;
   }
 
@@ -337,7 +339,10 @@ export class WorkerProcess {
     const wasDraining = member.state === "draining";
     const isJobLost = event === "fence" || (event === "cut" && wasDraining);
     member.state = next;
-    if (isJobLost) member.runner.abort(ABORT_REASONS[event]);
+    if (isJobLost) {
+      member.isCut = event === "cut";
+      member.runner.abort(ABORT_REASONS[event]);
+    }
     if (wasDraining) member.drained();
     this.entered[next]?.(member);
     return true;
@@ -523,7 +528,7 @@ export class WorkerProcess {
     this.busy--;
     this.runEnded();
     if (this.holds(member)) member.outcome = outcome;
-    else member.runner.dropped();
+    else if (!member.isCut) member.runner.dropped();
     this.move(member, "finished");
   }
 
@@ -763,11 +768,17 @@ export class WorkerProcess {
     const reply = repeat();
     let stopListening!: () => void;
     const ending = new Promise<void>((resolve) => {
-      stopListening = onEnding(member, resolve);
+      // one of too many workers waits for as long as its job does
+      const listener = () => {
+        if (member.patienceMs < Infinity) resolve();
+      };
+      stopListening = onEnding(member, listener);
     });
-    const late = ending.then(() =>
-      waitAtMost(environment, reply, this.isOut ? SILENT_MS : LAST_MS),
-    );
+    const late = ending.then(async () => {
+      await waitAtMost(environment, reply, this.isOut ? SILENT_MS : LAST_MS);
+      // the reply may have arrived while the event loop was blocked
+      await new Promise<void>((resolve) => environment.soon(resolve));
+    });
     const result = await Promise.race([reply, late.then(() => undefined)]);
     stopListening();
     isGivenUp = true;
@@ -904,12 +915,12 @@ function isRequesting(state: WorkerState): boolean {
 }
 
 /**
- * Call `listener` when the worker should end, at once if it already should.
+ * Call `listener` when the worker should end, at once if it already should, and again when it should end earlier.
  * @returns a function that removes the listener
  */
 function onEnding(member: Member, listener: () => void): () => void {
+  member.endListeners.add(listener);
   if (member.state !== "running") listener();
-  else member.endListeners.add(listener);
   return () => void member.endListeners.delete(listener);
 }
 

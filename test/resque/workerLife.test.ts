@@ -3,17 +3,28 @@ import { once } from "node:events";
 import { Redis } from "ioredis";
 import type { JobView } from "../../src/resque/jobView";
 import { MultiWorker } from "../../src/resque/multiWorker";
-import { SkewWatch, systemEnvironment } from "../../src/resque/environment";
+import {
+  type Environment,
+  SkewWatch,
+  systemEnvironment,
+} from "../../src/resque/environment";
 import {
   queueOrder,
   queueOrders,
   resolveQueues,
 } from "../../src/resque/queueOrder";
 import type { Jobs } from "../../src/resque/types";
+import type { Worker } from "../../src/resque/worker";
 import { describeOnEachEngine } from "../support/engines";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { timed } from "../support/stopwatch";
 import { Bench, until } from "./support";
+
+/** What would last for half a second is over at once. */
+const HASTY: Environment = {
+  ...systemEnvironment,
+  after: (ms, work) => systemEnvironment.after(ms === 500 ? 0 : ms, work),
+};
 
 describeOnEachEngine("workers", (engine) => {
   let bench: Bench;
@@ -141,6 +152,49 @@ describeOnEachEngine("workers", (engine) => {
     await fenced;
     await ended;
     expect(reasons).toEqual(["the job was given to another worker"]);
+  });
+
+  test("a job that is requeued at the end of its worker, and ends as it is told, neither fails nor was given away", async () => {
+    const queue = await bench.queue();
+    const body = async function (this: JobView) {
+      await once(this.signal, "abort");
+      this.signal.throwIfAborted();
+    };
+    const worker = await bench.startedWorker(
+      { long: body },
+      { queues: "q", shutdownTimeout: 20 },
+    );
+    const events: string[] = [];
+    for (const event of ["failure", "fenced"])
+      worker.on(event, () => void events.push(event));
+    const began = once(worker, "job");
+    await queue.enqueue("q", "long");
+    await began;
+    await worker.end();
+    expect(events).toEqual([]);
+    expect(await queue.length("q")).toBe(1);
+  });
+
+  test("a job of a worker that is one too many waits for the store as long as any other", async () => {
+    const queue = await bench.queue();
+    const replies: unknown[] = [];
+    const worker: Worker = await bench.startedWorker(
+      {
+        job: {
+          perform: () => undefined,
+          finished: async (view: JobView) => {
+            void worker.retire();
+            const late = new Promise((resolve) => setTimeout(resolve, 50, 1));
+            replies.push(await view.lease.persist(() => late));
+          },
+        },
+      },
+      { queues: "q", environment: HASTY },
+    );
+    const ended = once(worker, "end");
+    await queue.enqueue("q", "job");
+    await ended;
+    expect(replies).toEqual([1]);
   });
 
   test("a minimum of workers above the maximum is what runs", async () => {

@@ -339,6 +339,14 @@ describeOnRedis("the store on redis", () => {
       ]);
     });
 
+    test("the lead is taken although its key is something else", async () => {
+      const key = "resque:resque_scheduler_leader_lock";
+      await redis.hset(key, "a", "b");
+      await store.resign("one");
+      expect(await store.lead("one", 60_000)).toBe(0);
+      expect(await redis.get(key)).toBe("one");
+    });
+
     test("a dead process is reaped although the leases were lost", async () => {
       const actor = await Actor.start(store, "p");
       await store.enqueue("q", [job(1).raw]);

@@ -9,6 +9,7 @@ import {
   operation,
   QUEUE_OF,
   QUEUES,
+  REBUILD,
   REQUEUE,
   SLOTS,
 } from "./shared";
@@ -16,11 +17,11 @@ import {
 // Arguments: name, ms. Returns 0 for the leader; else the ms after which the leadership of another one ends, or a negative number
 // when that is unknown.
 export const LEAD = operation(
-  [],
+  [REBUILD],
   `
   allowWhenFull()
   local key = ns .. 'resque_scheduler_leader_lock'
-  local leader = redis.call('GET', key)
+  local leader = rebuild('GET', key)
   if leader and leader ~= ${A} then
     local left = redis.call('PTTL', key)
     return text(left == 0 and 1 or left)
@@ -36,7 +37,7 @@ export const RESIGN = operation(
   [],
   `
   local key = ns .. 'resque_scheduler_leader_lock'
-  if redis.call('GET', key) == ${A} then redis.call('DEL', key) end
+  if try('GET', key) == ${A} then redis.call('DEL', key) end
   return 1
 `,
 );
