@@ -664,9 +664,9 @@ function registerSignals(server: Process, stopper: Stopper): void {
 function armHardStop(): NodeJS.Timeout {
   const timeout = stopTimeout();
   return setTimeout(() => {
-    console.error(
-      `Process did not terminate within ${timeout}ms. Stopping now!`,
-    );
+    const message = `Process did not terminate within ${timeout}ms. Stopping now!`;
+    log(message, "crit");
+    if (settings().logger.format !== "json") console.error(message); // as in version 29
     process.exit(1);
   }, timeout);
 }

@@ -73,7 +73,12 @@ export async function stopMetrics(): Promise<void> {
 
 /** Nobody else may happen to read them. */
 function checkSettings(): void {
-  const { port, authorize } = settings().metrics;
+  const { port, authorize, path } = settings().metrics;
+  if (typeof path !== "string" || !path.startsWith("/"))
+    throw new ActionheroError(
+      "AH_CONFIG",
+      `config.metrics.path must begin with "/": ${JSON.stringify(path)}`,
+    );
   if (port === undefined && typeof authorize !== "function")
     throw new ActionheroError(
       "AH_CONFIG",

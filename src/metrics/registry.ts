@@ -1,6 +1,6 @@
 /** All metrics of this process, kept by prom-client. */
 import type * as prom from "prom-client";
-import { toError } from "../errors";
+import { errorText, toError } from "../errors";
 import { log } from "../log/log";
 import { withTimeout } from "../utils/promises";
 import type {
@@ -196,7 +196,11 @@ export class Registry {
       reset?.();
       if (this.failing.has(name)) return;
       this.failing.add(name);
-      log(`cannot collect the metric ${name}`, "error", toError(error));
+      log(
+        `cannot collect the metric ${name}: ${errorText(error)}`,
+        "error",
+        { stack: toError(error).stack },
+      );
     }
   }
 }

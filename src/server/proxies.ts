@@ -62,9 +62,8 @@ export function clientAddressOf(req: IncomingMessage): {
     };
   }
   const forwarded = forwardedClient(req, trusts);
-  return (
-    forwarded ?? { ip: remoteAddress ?? "0.0.0.0", port: remotePort ?? "0" }
-  );
+  if (forwarded) return { ip: forwarded.ip, port: forwarded.port };
+  return { ip: remoteAddress ?? "0.0.0.0", port: remotePort ?? "0" };
 }
 
 /** Proxies may name the protocol of a websocket by its own scheme. */
@@ -85,7 +84,7 @@ export function schemeOf(req: IncomingMessage): string {
     trustedProxies() !== undefined && isTrustedPeer(req.socket.remoteAddress);
   const forwarded = isTrusted && headerOf(req, "x-forwarded-proto");
   const scheme = forwarded
-    ? SCHEMES.get(lastOf(forwarded).toLowerCase())
+    ? SCHEMES.get(forwardedEntry(req, forwarded).toLowerCase())
     : undefined;
   return scheme ?? ("encrypted" in req.socket ? "https" : "http"); // TLS sockets only
 }
@@ -95,7 +94,7 @@ export function hostOf(req: IncomingMessage): string | undefined {
   if (trustedProxies() !== undefined) {
     const forwarded = headerOf(req, "x-forwarded-host");
     if (forwarded && isTrustedPeer(req.socket.remoteAddress))
-      return lastOf(forwarded);
+      return forwardedEntry(req, forwarded);
   }
   return req.headers.host;
 }
@@ -117,23 +116,30 @@ export function isSameOrigin(req: IncomingMessage, origin: string): boolean {
   );
 }
 
+interface ForwardedClient {
+  ip: string;
+  port: number | string;
+  /** How many trusted proxies have written an address, up to and including the one that wrote this. */
+  hops: number;
+}
+
 /** The last address of the list that is not a trusted proxy, or the first one. */
 function forwardedClient(
   req: IncomingMessage,
   trusts: Trusts,
-): { ip: string; port: number | string } | undefined {
+): ForwardedClient | undefined {
   if (!trusts(plainAddress(req.socket.remoteAddress ?? LOCAL), 0))
     return undefined;
   const header = headerOf(req, "x-forwarded-for");
   if (!header) return undefined;
   const entries = header.slice(-MAX_HEADER_LENGTH).split(",");
-  let client: { ip: string; port: number | string } | undefined;
+  let client: ForwardedClient | undefined;
   for (let i = entries.length - 1, hop = 1; i >= 0; i--) {
     const entry = entries[i]!.trim();
     if (entry === "") continue; // lists may have empty elements (RFC 9110 section 5.6.1)
     const found = parseEntry(entry);
     if (!found) break; // not written by one of our proxies
-    client = found;
+    client = { ...found, hops: hop };
     if (!trusts(plainAddress(found.ip), hop++)) break;
   }
   return client;
@@ -154,9 +160,20 @@ function headerOf(req: IncomingMessage, name: string): string | undefined {
   return Array.isArray(value) ? value.join(",") : value;
 }
 
-/** The value that the nearest proxy wrote. */
-function lastOf(list: string): string {
-  return list.slice(list.lastIndexOf(",") + 1).trim();
+/**
+ * The entry of `X-Forwarded-Proto` or `-Host` that the outermost trusted proxy wrote: proxies may add theirs at the end, as
+ * they do to `X-Forwarded-For`, or replace what is there.
+ */
+function forwardedEntry(req: IncomingMessage, list: string): string {
+  if (!list.includes(",")) return list.trim();
+  const entries = list
+    .slice(-MAX_HEADER_LENGTH)
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+  const trusts = trustedProxies();
+  const hops = (trusts && forwardedClient(req, trusts)?.hops) ?? 1;
+  return entries[Math.max(0, entries.length - hops)] ?? "";
 }
 
 function compile(setting: TrustProxy): Trusts | undefined {

@@ -44,6 +44,23 @@ test("a block that exports a class of the framework is a file as it could be: it
   expect(mixed.map(({ place }) => place)).toEqual([]);
 });
 
+test("a block exports no middleware: files of actions export nothing but actions", () => {
+  const exporting = blocksOf("ts").filter(({ text }) =>
+    /^export const \w+ = (?:auth\.requireUser|rateLimit|defineMiddleware)\(/m.test(
+      text,
+    ),
+  );
+  expect(exporting.map(({ place }) => place)).toEqual([]);
+});
+
+test("prose calls nothing of `api` that may be undefined without `?.`", () => {
+  const calls = pages.flatMap((page) => {
+    const text = fs.readFileSync(path.join(root, page), "utf8");
+    return text.match(/api\.storedSessions\.\w+\(/g) ?? [];
+  });
+  expect(calls).toEqual([]);
+});
+
 function readExamples() {
   const folder = path.join(root, "examples");
   return fs

@@ -429,9 +429,11 @@ describeOnEachEngine("with metrics.enabled", (engine) => {
     });
     expect(await valueOf("shop_stock")).toBeUndefined();
     expect(await valueOf("shop_stock")).toBeUndefined();
-    expect(lines.matching(/cannot collect the metric shop_stock/)).toHaveLength(
-      1,
-    );
+    expect(
+      lines.matching(
+        /cannot collect the metric shop_stock: Error: the database is away/,
+      ),
+    ).toHaveLength(1);
     isBroken = false;
     expect(await valueOf("shop_stock")).toBe(1);
     let isHanging = true;
@@ -519,6 +521,15 @@ describeOnEachEngine("with metrics.enabled", (engine) => {
 });
 
 describe("without a place for the metrics", () => {
+  test.each(["", "metrics"])("such as the path %j", async (path) => {
+    const { path: usual } = settings();
+    Object.assign(settings(), { enabled: true, path });
+    await expect(new Process().initialize()).rejects.toThrow(
+      `config.metrics.path must begin with "/": "${path}"`,
+    );
+    Object.assign(settings(), { enabled: false, path: usual });
+  });
+
   test("the boot is refused", async () => {
     settings().enabled = true;
     await expect(new Process().initialize()).rejects.toThrow(

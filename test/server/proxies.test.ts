@@ -125,7 +125,7 @@ test("X-Real-IP counts for nothing once web.trustProxy is set", () => {
   expect(clientAddressOf(request("127.0.0.1", headers)).ip).toBe("127.0.0.1");
 });
 
-test("scheme and host are those that the nearest trusted proxy reports", () => {
+test("scheme and host are those that a trusted proxy reports", () => {
   const req = request("127.0.0.1", {
     host: "inner:8080",
     "x-forwarded-proto": "http, https",
@@ -141,6 +141,72 @@ test("scheme and host are those that the nearest trusted proxy reports", () => {
   expect([schemeOf(req), hostOf(req)]).toEqual(["http", "inner:8080"]);
   expect(schemeOf(request("127.0.0.1", req.headers, true))).toBe("https");
 });
+
+test.each<[string, TrustProxy, Record<string, string>, string, string]>([
+  [
+    "two hops that add to the lists",
+    2,
+    {
+      "x-forwarded-for": "6.6.6.6, 10.0.0.2",
+      "x-forwarded-proto": "https, http",
+      "x-forwarded-host": "site.com, inner",
+    },
+    "https",
+    "site.com",
+  ],
+  [
+    "networks, behind what the client sent",
+    "10.0.0.0/8, loopback",
+    {
+      "x-forwarded-for": "1.1.1.1, 6.6.6.6, 10.0.0.2",
+      "x-forwarded-proto": "http, https, http",
+      "x-forwarded-host": "evil.com, site.com, inner",
+    },
+    "https",
+    "site.com",
+  ],
+  [
+    "one proxy, which does not pass on what the client sent as its own",
+    "loopback",
+    {
+      "x-forwarded-for": "1.1.1.1, 6.6.6.6",
+      "x-forwarded-proto": "https, http",
+      "x-forwarded-host": "evil.com, site.com",
+    },
+    "http",
+    "site.com",
+  ],
+  [
+    "two hops, of which one replaces the lists",
+    2,
+    {
+      "x-forwarded-for": "6.6.6.6, 10.0.0.2",
+      "x-forwarded-proto": "https",
+      "x-forwarded-host": "site.com",
+    },
+    "https",
+    "site.com",
+  ],
+  [
+    "two hops that are configured and one that was passed",
+    2,
+    {
+      "x-forwarded-for": "6.6.6.6",
+      "x-forwarded-proto": "https, http",
+      "x-forwarded-host": "evil.com, site.com",
+    },
+    "http",
+    "site.com",
+  ],
+])(
+  "scheme and host of %s come from the outermost proxy",
+  (_name, setting, headers, scheme, host) => {
+    trust(setting);
+    const req = request("127.0.0.1", { host: "inner:8080", ...headers });
+    expect([schemeOf(req), hostOf(req)]).toEqual([scheme, host]);
+    expect(clientAddressOf(req).ip).toBe("6.6.6.6");
+  },
+);
 
 test("a page without TLS is another site for a server with TLS, and a secure page never is", () => {
   trust("loopback");

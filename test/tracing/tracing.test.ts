@@ -143,6 +143,12 @@ describeOnEachEngine("with tracing.enabled and an SDK", () => {
   });
   beforeEach(() => spans.clear());
 
+  test("the address of an IPv4 client is written as in the log", async () => {
+    await fetch(`http://127.0.0.1:${webPort()}/api/users/5`);
+    const server = await spans.ended("GET /api/users/:id");
+    expect(server.attributes["client.address"]).toBe("127.0.0.1");
+  });
+
   test("a request, its action, the middleware and the cache are one trace", async () => {
     const { json, headers } = await web("/users/5?secret=1");
     const server = await spans.ended("GET /api/users/:id");

@@ -256,7 +256,7 @@ export const production = {
     setting: "general.filteredParams",
     v29: "none",
     newProject:
-      "names with `password`, `passwd`, `passphrase`, `token`, `secret`, `authorization`, `cookie`, `apikey`, `api_key`, `api-key`, `pwd`, `creditcard`, `card` and `number`, `cvc`, `cvv`, on any level",
+      "names with `password`, `passwd`, `passphrase`, `token`, `secret`, `authorization`, `cookie`, `apikey`, `api_key`, `api-key`, `pwd`, `creditcard`, both `card` and `number`, `cvc`, `cvv`, on any level",
     reason: "secrets must not be in logs",
     edits: [
       {
@@ -589,7 +589,7 @@ export const production = {
   },
 
   {
-    setting: "redis.rejectUnauthorized",
+    setting: "redis.{client,subscriber,tasks}.args[0].tls.rejectUnauthorized",
     v29: "false",
     newProject: "true",
     reason: "redis over TLS verifies the server's certificate",

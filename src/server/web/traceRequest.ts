@@ -12,6 +12,7 @@ import {
 } from "../../tracing/tracer";
 import type { SpanAttributes } from "../../tracing/types";
 import { clientAddressOf, hostOf, isTrustedPeer, schemeOf } from "../proxies";
+import { plainAddress } from "../../utils/addresses";
 import { splitUrl } from "./target";
 import type { WebRequest } from "./webRequest";
 
@@ -86,7 +87,7 @@ function requestAttributes(
     "url.scheme": schemeOf(req),
     "server.address": address ? shortText(address) : undefined,
     "server.port": port === undefined ? undefined : Number(port),
-    "client.address": shortText(clientAddressOf(req).ip),
+    "client.address": shortText(plainAddress(clientAddressOf(req).ip)),
     "network.peer.address": socket.remoteAddress,
     "network.protocol.version": httpVersion,
     "user_agent.original": headers["user-agent"]?.slice(0, 256),
