@@ -589,23 +589,6 @@ export const production = {
   },
 
   {
-    setting: "redis.{client,subscriber,tasks}.args[0].tls.rejectUnauthorized",
-    v29: "false",
-    newProject: "true",
-    reason: "redis over TLS verifies the server's certificate",
-    paths: ["client", "subscriber", "tasks"].map(
-      (client) => `redis.${client}.args.0.tls.rejectUnauthorized`,
-    ),
-    edits: [
-      {
-        file: "config/redis.ts",
-        find: "{ rejectUnauthorized: false }",
-        replace: "{ rejectUnauthorized: true }",
-      },
-    ],
-  },
-
-  {
     setting: "redis.retryStrategy",
     v29: "the first failed connection is also a line of `console.error`",
     newProject: "the log has it",
@@ -631,6 +614,23 @@ export const production = {
   }
 `,
         replace: "",
+      },
+    ],
+  },
+
+  {
+    setting: "redis.{client,subscriber,tasks}.args[0].tls.rejectUnauthorized",
+    v29: "false",
+    newProject: "true",
+    reason: "redis over TLS verifies the server's certificate",
+    paths: ["client", "subscriber", "tasks"].map(
+      (client) => `redis.${client}.args.0.tls.rejectUnauthorized`,
+    ),
+    edits: [
+      {
+        file: "config/redis.ts",
+        find: "{ rejectUnauthorized: false }",
+        replace: "{ rejectUnauthorized: true }",
       },
     ],
   },
