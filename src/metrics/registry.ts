@@ -196,11 +196,9 @@ export class Registry {
       reset?.();
       if (this.failing.has(name)) return;
       this.failing.add(name);
-      log(
-        `cannot collect the metric ${name}: ${errorText(error)}`,
-        "error",
-        { stack: toError(error).stack },
-      );
+      log(`cannot collect the metric ${name}: ${errorText(error)}`, "error", {
+        stack: toError(error).stack,
+      });
     }
   }
 }
