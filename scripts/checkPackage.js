@@ -7,8 +7,13 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 
+const { filesToChange } = require("./plainImports");
+
 const root = path.join(__dirname, "..");
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "actionhero-pack-"));
+
+/** Files that src/index.ts imports before it replaces its `require`, and what they import. */
+const MAX_SEARCHED = 4;
 
 function tool(name, ...args) {
   const entry = path.join(root, "node_modules", ".bin", name);
@@ -63,6 +68,43 @@ function countNeeded(modules, home) {
   return found.size;
 }
 
+/** Whether the build has replaced the copies of node's modules (plainImports.js). */
+function hasPlainImports() {
+  const left = filesToChange();
+  for (const [file] of left)
+    console.error(`${path.relative(root, file)} copies modules of node`);
+  return left.length === 0;
+}
+
+/** Prints the relative names that node's own loader gets from files of the package, once it is loaded. */
+const COUNT = `
+  const Module = require("node:module");
+  const load = Module._load;
+  const seen = [];
+  Module._load = function (name, parent) {
+    if (name.startsWith(".") && parent?.filename?.startsWith(process.argv[1])) seen.push(name);
+    return load.apply(this, arguments);
+  };
+  require(process.argv[1] + "/src/index.js");
+  console.log(JSON.stringify(seen));`;
+
+/** Whether the index loads all but its first files by ownRequire, past node's search. */
+function loadsByOwnRequire() {
+  const output = execFileSync(
+    process.execPath,
+    ["-e", COUNT, path.join(root, "dist")],
+    {
+      cwd: root,
+      encoding: "utf8",
+      env: { ...process.env, NODE_OPTIONS: "", NODE_COMPILE_CACHE: "" },
+    },
+  );
+  const names = JSON.parse(output);
+  if (names.length <= MAX_SEARCHED) return true;
+  console.error(`node searched for ${names.length} files: ${names.join(", ")}`);
+  return false;
+}
+
 function readJson(file) {
   return JSON.parse(fs.readFileSync(file, "utf8"));
 }
@@ -84,6 +126,8 @@ try {
   const healthy = [
     tool("publint", tarball, "--strict"),
     tool("attw", tarball, "--format", "table-flipped"),
+    hasPlainImports(),
+    loadsByOwnRequire(),
   ].every(Boolean);
 
   const figures = {

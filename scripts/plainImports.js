@@ -26,10 +26,18 @@ function withPlainImports(text) {
   return plain.replace(HELPERS, (helpers) => helpers.replace(/[^\n]/g, ""));
 }
 
-for (const entry of fs.readdirSync(dist, { recursive: true })) {
-  if (!entry.endsWith(".js") || entry.startsWith("client")) continue;
-  const file = path.join(dist, entry);
-  const text = fs.readFileSync(file, "utf8");
-  const plain = withPlainImports(text);
-  if (plain !== text) fs.writeFileSync(file, plain);
+/** The compiled files with such copies, and what they become. @returns {[file: string, text: string][]} */
+function filesToChange() {
+  return fs.readdirSync(dist, { recursive: true }).flatMap((entry) => {
+    if (!entry.endsWith(".js") || entry.startsWith("client")) return [];
+    const file = path.join(dist, entry);
+    const text = fs.readFileSync(file, "utf8");
+    const plain = withPlainImports(text);
+    return plain === text ? [] : [[file, plain]];
+  });
 }
+
+if (require.main === module)
+  for (const [file, text] of filesToChange()) fs.writeFileSync(file, text);
+
+module.exports = { filesToChange };

@@ -9,7 +9,7 @@ import { Operations, type Place, runScript } from "../../redis/script";
 import { systemEnvironment, type Environment } from "../environment";
 import type { JobInfo } from "../types";
 import { flatFields, jobInfoOf, openRecord, SEARCH_LENGTH } from "./texts";
-import { scriptsFor, type ScriptName, type Scripts } from "./lua";
+import { scriptsFor, type ScriptName, type Scripts } from "./lua/scripts";
 import { dueArgs, encodeEffects } from "./lua/effects";
 import {
   JOB,
