@@ -4,7 +4,10 @@
  */
 import type { ChainableCommander, Redis } from "ioredis";
 import { defineScript } from "../../../src/redis/script";
-import { scriptsFor, type Scripts } from "../../../src/resque/store/lua/scripts";
+import {
+  scriptsFor,
+  type Scripts,
+} from "../../../src/resque/store/lua/scripts";
 import { HEARTBEAT } from "../../../src/resque/heartbeat";
 import { MAX_WORKERS } from "../../../src/resque/store/lua/exchange";
 import { RedisStore } from "../../../src/resque/store/redisStore";
