@@ -475,6 +475,7 @@ step("a plugin is made, packed, installed and used", async () => {
 
   const plugin = path.join(plugins, "ah-greeting");
   await runOk("npm", ["run", "lint"], { cwd: plugin });
+  await runOk("npm", ["test"], { cwd: plugin });
   await runOk("npm", ["pack", "--ignore-scripts"], { cwd: plugin });
   await registry.publish(path.join(plugin, "ah-greeting-0.1.0.tgz"));
   const installing = { cwd: project, env };

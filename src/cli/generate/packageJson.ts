@@ -25,7 +25,7 @@ const DEPENDENCIES = ["ioredis", "ioredis-mock", "winston", "ws"];
 /** The schema library of the example actions. */
 const EXAMPLE_DEPENDENCIES = ["zod"];
 const DEV_DEPENDENCIES = ["@types/node", "prettier", "tsx", "typescript"];
-const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
+export const JEST_DEPENDENCIES = ["@types/jest", "jest", "ts-jest"];
 
 /** Also restarts the server for files that are not loaded yet, such as a new action. */
 export const WATCH =

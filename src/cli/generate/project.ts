@@ -8,11 +8,13 @@ import {
   adaptTemplate,
   type Flavour,
   fillTemplate,
+  jestConfig,
   readTemplate,
   Scaffold,
 } from "./templates";
 import { newProjectSettings, editSource } from "./newProjectSettings";
 import {
+  JEST_DEPENDENCIES,
   mergePackageJson,
   type PackageJson,
   projectPackageJson,
@@ -239,9 +241,18 @@ const PLUGIN_TEMPLATES = {
   "action.ts": "actions/pluginGreeting.ts",
   "config.ts": "config/pluginGreeting.ts",
   "routes.ts": "config/routes.ts",
+  "test.ts": "__tests__/actions/pluginGreeting.ts",
+  "plugins.ts": "test-config/plugins.ts",
   gitignore: ".gitignore",
   "README.md": "README.md",
 };
+
+/** Folders without a part of the plugin. */
+const PLUGIN_TEST_DIRECTORIES = [
+  "__tests__",
+  "__tests__/actions",
+  "test-config",
+];
 
 /**
  * Write a plugin into a folder; existing files are kept, and a package.json gets what it lacks.
@@ -270,7 +281,7 @@ export function generatePlugin(folder: string, given?: string): void {
     }),
   };
   writePackageJson(folder, scaffold, wanted, ruling);
-  scaffold.directories(PLUGIN_DIRECTORIES);
+  scaffold.directories([...PLUGIN_DIRECTORIES, ...PLUGIN_TEST_DIRECTORIES]);
   for (const [template, target] of Object.entries(PLUGIN_TEMPLATES)) {
     const text = readTemplate(`plugin/${template}`);
     scaffold.write(target, fillTemplate(text, { name }));
@@ -279,7 +290,7 @@ export function generatePlugin(folder: string, given?: string): void {
 
 function pluginPackageJson(folder: string, name: string): PackageJson {
   const code = PLUGIN_DIRECTORIES.filter((directory) => directory !== "public");
-  const sources = `"{${code.join(",")}}/**"`;
+  const sources = `"{${[...code, "__tests__", "test-config"].join(",")}}/**"`;
   return {
     name,
     description: "a plugin for actionhero",
@@ -291,13 +302,21 @@ function pluginPackageJson(folder: string, name: string): PackageJson {
     scripts: {
       build: "tsc",
       prepare: unlessProduction("tsc"),
+      pretest: "tsc",
+      test: "jest",
       lint: `prettier --check ${sources} --no-error-on-unmatched-pattern`,
       pretty: `prettier --write ${sources} --no-error-on-unmatched-pattern`,
     },
     peerDependencies: { actionhero: `^${readActionheroVersion()}` },
     devDependencies: {
       actionhero: ownSpec(folder),
-      ...ranges(["@types/node", "prettier", "typescript"]),
+      ...ranges([
+        "@types/node",
+        "prettier",
+        "typescript",
+        ...JEST_DEPENDENCIES,
+      ]),
     },
+    jest: { ...jestConfig("commonjs"), roots: ["<rootDir>/__tests__"] },
   };
 }

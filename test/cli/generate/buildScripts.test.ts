@@ -140,12 +140,13 @@ describe("a plugin", () => {
         dependencies: { zod: "^4.0.0" },
         devDependencies: { actionhero: "^30.0.0" },
         peerDependencies: { actionhero: expect.any(String) },
-        scripts: { build: "tsc" },
+        scripts: { build: "tsc", test: "jest" },
       });
       const { dependencies } = written();
       expect(dependencies).toEqual({ zod: "^4.0.0" });
       expect(fs.readFileSync(own.path("README.md"), "utf8")).toBe("mine");
-      expect(fs.existsSync(own.path("actions/pluginGreeting.ts"))).toBe(true);
+      for (const file of ["actions", "__tests__/actions"])
+        expect(fs.existsSync(own.path(`${file}/pluginGreeting.ts`))).toBe(true);
     });
 
     test("a name that is given replaces its own", () => {
